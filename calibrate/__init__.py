@@ -1,0 +1,1 @@
+"""Decides: targets, fits, predictions, verification and reports."""

@@ -1,0 +1,1 @@
+"""Listens: sweeps out, responses in, judged and stored."""

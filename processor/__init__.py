@@ -1,0 +1,1 @@
+"""Acts: upmix, filter matrix and guard, offline and live."""

@@ -1,0 +1,95 @@
+"""What the processor can run: a matrix of causal FIR filters from programs to drivers, with its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rigs.arrays import frozen
+from rigs.units import Float
+
+PROGRAMS = ("left", "right", "center")
+"""The programs that the upmix makes, in the order of a filterset's first axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpmixSettings:
+    """How stereo becomes left, right and centre.
+
+    Parameters
+    ----------
+    method
+        ``"projection"`` (short-time Fourier domain, the centre uncorrelated with left minus right) or ``"off"``.
+    amount
+        0 leaves the centre empty, 1 moves all of it to the centre program.
+    window, hop
+        Frame and step of the analysis, samples.
+    tau_s
+        Time constant of the recursive averages, s.
+    """
+
+    method: str = "projection"
+    amount: float = 1.0
+    window: int = 1024
+    hop: int = 256
+    tau_s: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FilterSet:
+    """Filters of one unit.
+
+    Parameters
+    ----------
+    taps
+        ``(program, driver, tap)``, linear gain; programs left, right, center.
+    fs
+        Sampling rate, Hz.
+    drivers
+        Names, in the order of the second axis.
+    ceiling
+        Largest sample that a driver may be sent, linear, full scale = 1.
+    delay_samples
+        Modelling delay common to all programs, samples.
+    headroom_db
+        Attenuation already inside ``taps`` so that full-scale stereo stays within the ceiling, dB.
+    channels
+        Output channel of each driver, counted from 1.
+    source
+        SHA-256 of the session that the filters were fitted to, hexadecimal.
+    unit_serial
+        Serial number of the unit.
+    upmix
+        Settings of the upmix.
+    """
+
+    taps: Float
+    fs: int
+    drivers: tuple[str, ...]
+    ceiling: float
+    delay_samples: int
+    headroom_db: float
+    channels: tuple[int, ...]
+    source: str
+    unit_serial: str
+    upmix: UpmixSettings = field(default_factory=UpmixSettings)
+    programs: tuple[str, ...] = PROGRAMS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "taps", frozen("taps", self.taps, ndim=3))
+        wanted = (len(self.programs), len(self.drivers))
+        if self.taps.shape[:2] != wanted:
+            raise ValueError(f"taps has shape {self.taps.shape}: {wanted[0]} programs x {wanted[1]} drivers are named")
+        if len(self.channels) != len(self.drivers):
+            raise ValueError(f"{len(self.channels)} channels for {len(self.drivers)} drivers")
+
+    @property
+    def length(self) -> int:
+        """Number of taps."""
+        return int(self.taps.shape[2])
+
+    def response(self, f: Float) -> Float:
+        """Complex response ``(program, driver, len(f))`` at frequencies ``f`` Hz, direct transform."""
+        phase = np.exp(-2j * np.pi * np.outer(np.arange(self.length), f) / self.fs)
+        return np.asarray(self.taps @ phase)

@@ -1,0 +1,1 @@
+"""The physical world: devices, places, units, playing and recording. Imports no other room."""

@@ -1,0 +1,64 @@
+"""Where drivers, ears and microphones stand: poses, turns and directions.
+
+x ahead of the device, y to its left, z up; azimuth counter-clockwise from x. Metres and radians.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from rigs.units import Float
+
+AXES = ("turn", "x", "y", "yaw")
+"""What a stage may be able to move, in the order of :class:`Pose`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How the movable things stand.
+
+    Parameters
+    ----------
+    turn
+        Azimuth by which the device is turned, rad, counter-clockwise.
+    x, y
+        Where the head's centre is, m, from its nominal place straight ahead of the device.
+    yaw
+        By how much the head is turned, rad, counter-clockwise; at 0 it faces the device.
+    """
+
+    turn: float = 0.0
+    x: float = 0.0
+    y: float = 0.0
+    yaw: float = 0.0
+
+    def differing(self, other: Pose, tolerance: float = 1e-6) -> tuple[str, ...]:
+        """Names of the axes on which the two poses differ by more than ``tolerance`` (m or rad)."""
+        return tuple(f.name for f in fields(self) if abs(getattr(self, f.name) - getattr(other, f.name)) > tolerance)
+
+    def said(self) -> str:
+        """The pose in the units of the surface, for messages."""
+        return (
+            f"device turned {np.degrees(self.turn):g} deg, head at x {100 * self.x:g} cm, y {100 * self.y:g} cm, "
+            f"yaw {np.degrees(self.yaw):g} deg"
+        )
+
+
+def turned(points: ArrayLike, angle: float) -> Float:
+    """Points ``(..., 3)`` turned about the vertical axis by ``angle`` rad, counter-clockwise."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.asarray(points, dtype=float) @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def azimuth(points: ArrayLike) -> Float:
+    """Azimuth of points ``(..., 3)`` in rad."""
+    p = np.asarray(points, dtype=float)
+    return np.asarray(np.arctan2(p[..., 1], p[..., 0]))
+
+
+def wrapped(angle: ArrayLike) -> Float:
+    """Angle in rad brought into (-pi, pi]."""
+    return np.asarray(np.pi - np.mod(np.pi - np.asarray(angle, dtype=float), 2.0 * np.pi))

@@ -1,0 +1,173 @@
+"""What every interface and stage answers to, and how trouble is named.
+
+The classes of trouble live in :mod:`rigs.errors` (so that the rig file can be read without this module):
+
+::
+
+    SweetspotError                 one clear message; the command line prints it and leaves with `exit_code`
+    |- BadInput            (2)     wrong use or wrong input: a file, a value, a name
+    |- HardwareTrouble     (3)     a device failed, vanished or answered wrongly; what landed is kept
+    |  `- TooLoud          (3)     something was about to be played above the rig's ceiling
+    `- Held                (3)     captures stayed bad: the session waits and can be resumed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.arrays import frozen
+from rigs.describe import Description
+from rigs.errors import BadInput, HardwareTrouble, Held, SweetspotError, TooLoud
+from rigs.layout import Pose
+from rigs.units import db
+
+__all__ = [
+    "BadInput",
+    "HardwareTrouble",
+    "Held",
+    "Interface",
+    "Operator",
+    "Recording",
+    "Rig",
+    "Stage",
+    "SweetspotError",
+    "TooLoud",
+    "check_ceiling",
+]
+
+Operator = Callable[[str], None]
+"""Asks a person for a move that no stage can make, and returns when it is done."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """What the inputs of an interface heard while it played.
+
+    Parameters
+    ----------
+    x
+        ``(inputs, samples)`` float32, full scale = 1, in the order of the channels on the box.
+    fs
+        Sampling rate, Hz.
+    xruns
+        How many times the device reported lost samples. A hint only: the samples are judged by themselves.
+    started
+        UTC time of the start, ISO 8601.
+    """
+
+    x: NDArray[np.float32]
+    fs: int
+    xruns: int
+    started: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "x", frozen("recording", self.x, ndim=2, dtype=np.float32))
+
+
+class Interface(Protocol):
+    """A multichannel interface: plays and records on one clock, in one full-duplex stream."""
+
+    @property
+    def fs(self) -> int:
+        """Sampling rate, Hz."""
+        ...
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels."""
+        ...
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels."""
+        ...
+
+    def capture(self, y: NDArray[np.float32]) -> Recording:
+        """Play ``y (outputs, samples)`` and record as many samples of every input.
+
+        Raises
+        ------
+        TooLoud
+            A sample passes the rig's ceiling; nothing is played.
+        HardwareTrouble
+            The device failed; nothing is kept of the capture in flight.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the device; may be called twice."""
+        ...
+
+
+class Stage(Protocol):
+    """What moves: a turntable, a gantry, or nothing."""
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """Which fields of :class:`rigs.layout.Pose` this stage moves by itself."""
+        ...
+
+    def move(self, pose: Pose) -> Pose:
+        """Move its axes to ``pose``, wait until they stand still, return the pose as read back.
+
+        Fields outside :attr:`axes` come back as they were asked.
+
+        Raises
+        ------
+        BadInput
+            The pose lies outside the soft limits.
+        HardwareTrouble
+            No answer in time, an alarm, or a read-back outside the tolerance.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Stop at once; may be called at any time."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the device; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rig:
+    """A described rig with its devices open."""
+
+    description: Description
+    interface: Interface
+    stage: Stage
+
+    def close(self) -> None:
+        """Close both devices."""
+        self.interface.close()
+        self.stage.close()
+
+    def __enter__(self) -> Rig:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def check_ceiling(y: NDArray[np.float32] | NDArray[np.float64], ceiling: float, where: str) -> None:
+    """Refuse a signal whose largest sample passes ``ceiling`` (linear, full scale = 1) or is not finite.
+
+    Raises
+    ------
+    TooLoud
+        Names where, the level found and the limit.
+    """
+    peak = float(np.max(np.abs(y), initial=0.0))
+    if not np.isfinite(peak):
+        raise TooLoud(f"{where}: the signal holds a value that is not finite; nothing was played")
+    if peak > ceiling * (1.0 + 1e-6):
+        raise TooLoud(
+            f"{where}: peak {float(db(peak)):.2f} dBFS is above the rig's ceiling of {float(db(ceiling)):.2f} dBFS; "
+            "nothing was played. Lower the level, or raise limits.ceiling_dbfs if the unit can take it"
+        )

@@ -1,0 +1,1 @@
+"""Stages: pure encoding and decoding of each protocol plus a thin transport."""
