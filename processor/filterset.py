@@ -9,7 +9,7 @@ import numpy as np
 from rigs.arrays import frozen
 from rigs.units import Float
 
-PROGRAMS = ("left", "right", "center")
+PROGRAMS = ("left", "right", "centre")
 """The programs that the upmix makes, in the order of a filterset's first axis."""
 
 
@@ -43,7 +43,7 @@ class FilterSet:
     Parameters
     ----------
     taps
-        ``(program, driver, tap)``, linear gain; programs left, right, center.
+        ``(program, driver, tap)``, linear gain; programs left, right, centre.
     fs
         Sampling rate, Hz.
     drivers

@@ -1,0 +1,1 @@
+"""The one world that the virtual interface, the virtual stage and the sound card share."""
