@@ -1,16 +1,45 @@
-"""The roof: mounts the rooms' commands as one, ``sweetspot``."""
+"""The roof: mounts the rooms' commands as one, ``sweetspot``, and turns trouble into one message and an exit code."""
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+from rigs.errors import SweetspotError
+from rigs.progress import say
+
+INTERRUPTED = 130
+
+WrongUse = typer.BadParameter.__mro__[1]
+"""The base of every complaint about arguments; typer exports only its children."""
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(
+        name="sweetspot",
+        help="Measure and calibrate loudspeakers with several drivers, per unit.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for room in ("rigs", "measure", "processor", "calibrate"):
+        import_module(f"{room}.cli").mount(app)
+    return app
 
 
 def main() -> None:
-    """Run the command line."""
-    for room in ("rigs", "measure", "processor", "calibrate"):
-        import_module(f"{room}.cli").mount(app)
-    app()
+    """Run the command line and leave with its exit code."""
+    try:
+        sys.exit(build()(standalone_mode=False) or 0)
+    except SweetspotError as trouble:
+        say(f"sweetspot: {trouble}")
+        sys.exit(trouble.exit_code)
+    except WrongUse as wrong:
+        wrong.show()  # type: ignore[attr-defined]
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        say("sweetspot: interrupted; what had landed is kept")
+        sys.exit(INTERRUPTED)

@@ -50,7 +50,8 @@ class Pose:
 def turned(points: ArrayLike, angle: float) -> Float:
     """Points ``(..., 3)`` turned about the vertical axis by ``angle`` rad, counter-clockwise."""
     c, s = np.cos(angle), np.sin(angle)
-    return np.asarray(points, dtype=float) @ np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+    turn: Float = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+    return np.asarray(np.asarray(points, dtype=float) @ turn)
 
 
 def azimuth(points: ArrayLike) -> Float:
