@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from typing import Any
 
 import typer
 
@@ -12,7 +13,7 @@ from rigs.progress import say
 
 INTERRUPTED = 130
 
-WrongUse = typer.BadParameter.__mro__[1]
+WrongUse: type[Any] = typer.BadParameter.__mro__[1]
 """The base of every complaint about arguments; typer exports only its children."""
 
 
@@ -38,7 +39,7 @@ def main() -> None:
         say(f"sweetspot: {trouble}")
         sys.exit(trouble.exit_code)
     except WrongUse as wrong:
-        wrong.show()  # type: ignore[attr-defined]
+        wrong.show()
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         say("sweetspot: interrupted; what had landed is kept")
