@@ -1,0 +1,89 @@
+"""Impulse responses with everything needed to read them: places, names, time zero, unit, noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.arrays import frozen
+from rigs.units import Float, power_db
+
+POSITION = np.dtype(
+    [("azimuth_deg", "f8"), ("x", "f8"), ("y", "f8"), ("z", "f8"), ("yaw_deg", "f8"), ("use", "S8")],
+)
+"""A place: azimuth seen from the device, metres from its middle, the head's yaw, and what it is used for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImpulseResponse:
+    """Responses of one set.
+
+    Parameters
+    ----------
+    h
+        ``(position, mic, driver, tap)`` in :attr:`unit`.
+    fs
+        Sampling rate, Hz.
+    positions
+        Table of dtype :data:`POSITION`, one row a position.
+    mics, drivers
+        Names in the order of the axes.
+    zero
+        Tap at which the sound leaves the interface.
+    unit
+        ``"Pa/FS"``: pascal for a full-scale sample.
+    snr_db
+        ``(position, mic, driver)``: signal to noise within the kept window, dB.
+    band
+        Judged band, Hz.
+    """
+
+    h: Float
+    fs: int
+    positions: NDArray[np.void]
+    mics: tuple[str, ...]
+    drivers: tuple[str, ...]
+    zero: int
+    unit: str
+    snr_db: Float
+    band: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "h", frozen("impulse responses", self.h, ndim=4))
+        wanted = (len(self.positions), len(self.mics), len(self.drivers))
+        if self.h.shape[:3] != wanted:
+            raise ValueError(
+                f"impulse responses have shape {self.h.shape}: {wanted} positions, mics, drivers are named"
+            )
+
+    def used_for(self, use: str) -> ImpulseResponse:
+        """Only the positions with this ``use``."""
+        return self.at(np.flatnonzero(self.positions["use"] == use.encode()))
+
+    def at(self, rows: NDArray[np.intp]) -> ImpulseResponse:
+        """Only these positions."""
+        return ImpulseResponse(
+            self.h[rows],
+            self.fs,
+            self.positions[rows],
+            self.mics,
+            self.drivers,
+            self.zero,
+            self.unit,
+            self.snr_db[rows],
+            self.band,
+        )
+
+
+def snr_db(h: Float, zero: int) -> Float:
+    """Signal to noise ``(...,)`` of responses ``(..., tap)``, dB: the noise is read off the quietest tenth of a response.
+
+    The mean power of the quietest of twenty equal stretches (edges left out) stands for the noise in all of them.
+    """
+    inner = h[..., zero // 2 : h.shape[-1] - (h.shape[-1] - zero) // 10]
+    stretches = np.array_split(inner**2, 20, axis=-1)
+    floor = np.min([s.mean(axis=-1) for s in stretches], axis=0)
+    total = np.mean(inner**2, axis=-1)
+    return np.asarray(power_db(np.maximum(total - floor, 0.0) / np.maximum(floor, 1e-300)))

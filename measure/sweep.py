@@ -1,0 +1,83 @@
+"""The stimulus: a synchronised exponential sweep, its fades in guard bands outside the band that is judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.arrays import frozen
+from rigs.errors import BadInput
+from rigs.units import Float
+
+LOWEST_HZ = 5.0
+GUARD_BELOW, GUARD_ABOVE = 2.0, 1.1
+"""The sweep starts at the judged band's lower edge divided by the first, ends at its upper edge times the second."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sweep:
+    """A sweep and what it is good for.
+
+    Parameters
+    ----------
+    x
+        ``(samples,)``, peak 1.
+    fs
+        Sampling rate, Hz.
+    band
+        Lower and upper edge of the judged band, Hz: full level within.
+    swept
+        First and last frequency, Hz.
+    rate
+        ``L`` in s: the instantaneous frequency is ``swept[0] * exp(t / L)``.
+    """
+
+    x: Float
+    fs: int
+    band: tuple[float, float]
+    swept: tuple[float, float]
+    rate: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "x", frozen("sweep", self.x, ndim=1))
+
+
+def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
+    """The sweep of Novak et al. (J. Audio Eng. Soc. 63, 786, 2015): ``x = sin(2 pi f1 L exp(t / L))``, ``f1 L`` whole.
+
+    Parameters
+    ----------
+    band
+        Lower and upper edge of the band that will be judged, Hz.
+    seconds
+        Wanted length; the whole number ``f1 L`` changes it by less than one period of ``f1``.
+    fs
+        Sampling rate, Hz.
+
+    Raises
+    ------
+    BadInput
+        The band leaves no guard below half of ``fs``, or the sweep is too short for its lowest frequency.
+    """
+    f1 = max(band[0] / GUARD_BELOW, LOWEST_HZ)
+    f2 = min(band[1] * GUARD_ABOVE, 0.495 * fs)
+    if not f1 < band[0] < band[1] < f2:
+        raise BadInput(f"sweep.band_hz: {list(band)} needs {f1:g} Hz < lower < upper < {f2:g} Hz at fs = {fs} Hz")
+    cycles = round(f1 * seconds / np.log(f2 / f1))
+    if cycles < 4:
+        need = 4 * np.log(f2 / f1) / f1
+        raise BadInput(f"sweep.seconds: {seconds:g} s is too short for {f1:g} Hz; at least {need:.2f} s are needed")
+    rate = cycles / f1
+    t = np.arange(int(np.floor(rate * np.log(f2 / f1) * fs))) / fs
+    x = np.sin(2.0 * np.pi * cycles * np.exp(t / rate))
+    rising = np.clip(t / (rate * np.log(band[0] / f1)), 0.0, 1.0)
+    falling = np.clip((rate * np.log(f2 / f1) - t) / (rate * np.log(f2 / band[1])), 0.0, 1.0)
+    fades = np.sin(0.5 * np.pi * rising) ** 2 * np.sin(0.5 * np.pi * falling) ** 2
+    return Sweep(x * fades, fs=fs, band=band, swept=(f1, f2), rate=rate)
+
+
+def stimulus(sweep: Sweep, level: float, tail: int) -> NDArray[np.float32]:
+    """The sweep at a peak of ``level`` (linear) followed by ``tail`` samples of silence, ``(samples,)``."""
+    return np.concatenate([level * sweep.x, np.zeros(tail)]).astype(np.float32)

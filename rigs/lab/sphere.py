@@ -1,0 +1,85 @@
+"""The rigid sphere: the field of a point source on its surface, and by reciprocity the pressure at an ear on it.
+
+For a point source on a rigid sphere of radius ``a`` (time factor ``exp(+j w t)``) the pressure at distance ``r`` and
+angle ``gamma`` from the source is, divided by that of the same source in free field at 1 m without its phase, ::
+
+    B(gamma, r, k) = -1 / (k a^2) * sum_n (2 n + 1) P_n(cos gamma) h_n(k r) / h_n'(k a)
+
+with the spherical Hankel functions of the second kind (E. G. Williams, Fourier Acoustics, 1999, eq. 6.106; R. O. Duda
+and W. L. Martens, J. Acoust. Soc. Am. 104, 3048, 1998, for the reciprocal case of an ear on a head). The quotients are
+built from ratios of neighbouring orders, which neither overflow nor cancel.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+
+def order(ka: float) -> int:
+    """Highest order summed: terms beyond it lie below 1e-9 of the sum, at and outside the surface's near field."""
+    return int(np.ceil(ka + 7.0 * np.cbrt(ka) + 9.0))
+
+
+def coefficients(k: Float, a: float, r: float, top: int) -> Complex:
+    """The factors of ``P_n(cos gamma)`` in the series, ``(n, frequency)`` for ``n = 0..top``.
+
+    Parameters
+    ----------
+    k
+        Wavenumbers, rad/m, all above zero.
+    a, r
+        Radius of the sphere and distance from its centre, m, ``r >= a``.
+    top
+        Highest order.
+
+    Returns
+    -------
+    Complex array ``(top + 1, len(k))``, in 1/m (unity for a free-field source heard at 1 m).
+    """
+    ka, kr = k * a, k * r
+    ratio = (a / r) * np.exp(-1j * (kr - ka))  # h_0(kr) / h_0(ka)
+    near, far = 1.0 / ka + 1j, 1.0 / kr + 1j  # h_1 / h_0
+    out = np.empty((top + 1, len(k)), dtype=np.complex128)
+    for n in range(top + 1):
+        out[n] = -(2 * n + 1) / (k * a * a) * ratio / (n / ka - near)
+        ratio = ratio * far / near
+        near, far = (2 * n + 3) / ka - 1.0 / near, (2 * n + 3) / kr - 1.0 / far
+    return out
+
+
+def legendre(x: Float, top: int) -> Float:
+    """Legendre polynomials ``P_0 .. P_top`` at ``x``: ``(top + 1, *x.shape)``."""
+    out = np.empty((top + 1, *x.shape))
+    out[0] = 1.0
+    if top > 0:
+        out[1] = x
+    for n in range(1, top):
+        out[n + 1] = ((2 * n + 1) * x * out[n] - n * out[n - 1]) / (n + 1)
+    return out
+
+
+def field(cos_gamma: Float, k: Float, a: float, r: float) -> Complex:
+    """Response ``(*cos_gamma.shape, frequency)`` at angles that are the same for all frequencies, in 1/m."""
+    top = order(float(k[-1]) * a)
+    polynomials = np.moveaxis(legendre(np.asarray(cos_gamma, dtype=float), top), 0, -1)
+    return np.asarray(polynomials @ coefficients(k, a, r, top))
+
+
+def field_at(cos_gamma: Float, k: Float, a: float, r: float) -> Complex:
+    """Response at angles of each frequency's own: ``cos_gamma (..., frequency)``, the same shape, in 1/m."""
+    top = order(float(k[-1]) * a)
+    weights = coefficients(k, a, r, top)
+    previous: Any = np.ones_like(cos_gamma)
+    current: Any = cos_gamma
+    total = weights[0] + weights[1] * cos_gamma
+    for n in range(1, top):
+        previous, current = current, ((2 * n + 1) * cos_gamma * current - n * previous) / (n + 1)
+        total += weights[n + 1] * current
+    return np.asarray(total)
