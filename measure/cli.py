@@ -1,9 +1,143 @@
-"""Commands of this room."""
+"""``sweetspot measure``: responses at the dummy head and around the turntable, and finishing what was interrupted."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from measure import folder, plan
+from measure.plan import SetName
+from measure.run import measure
+from measure.session import Session
+from rigs.describe import Description, read
+from rigs.errors import HardwareTrouble
+from rigs.load import find, open_rig
+from rigs.progress import result, say, tracked
+
+RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
+UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
+RunsOpt = Annotated[Path, typer.Option("--runs", help="Where run folders are kept.")]
+RunOpt = Annotated[Path | None, typer.Option("--run", help="Add to this run folder.")]
+YesOpt = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not wait for Enter after asking for a move; wait --delay seconds.")
+]
+DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds given to the operator with --yes.", min=0.0)]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def mount(app: typer.Typer) -> None:
-    """Add this room's commands to the roof."""
+    """Add the commands to the roof."""
+    commands = typer.Typer(no_args_is_help=True, help="Measure driver-to-ear and polar responses.")
+    commands.command("ears")(ears)
+    commands.command("polar")(polar)
+    commands.command("resume")(resume)
+    app.add_typer(commands, name="measure")
+
+
+def ears(
+    rig: RigArg,
+    unit: UnitOpt,
+    runs: RunsOpt = Path("runs"),
+    run: RunOpt = None,
+    yes: YesOpt = False,
+    delay: DelayOpt = 10.0,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure every driver to both ears at the head positions of the rig."""
+    _begin("ears", read(find(rig)), unit, runs, run, _operator(yes, delay), as_json)
+
+
+def polar(
+    rig: RigArg,
+    unit: UnitOpt,
+    runs: RunsOpt = Path("runs"),
+    run: RunOpt = None,
+    yes: YesOpt = False,
+    delay: DelayOpt = 10.0,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
+    _begin("polar", read(find(rig)), unit, runs, run, _operator(yes, delay), as_json)
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an interrupted run.")],
+    yes: YesOpt = False,
+    delay: DelayOpt = 10.0,
+    as_json: JsonOpt = False,
+) -> None:
+    """Finish an interrupted session: measures only what is missing."""
+    with Session.read(folder.session_file(run)) as session:
+        description, serial, sets = session.rig(), session.serial, session.sets
+    for name in sets or ("ears",):
+        capture_set(name, description, serial, run, _operator(yes, delay))
+    _report(run, as_json)
+
+
+def capture_set(name: SetName, description: Description, serial: str, run: Path, ask: Callable[[str], None]) -> None:
+    """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
+    wanted = plan.make(description, name)
+    with Session.resume(folder.session_file(run)) as session:
+        missing = len(session.missing(wanted))
+        if not missing:
+            say(f"{name}: all {len(wanted.captures)} captures are there already")
+            return
+        with open_rig(description, serial=serial) as rig, tracked(f"Measuring {name}", missing) as step:
+            bad = measure(rig, session, wanted, ask=ask, step=step)
+    for key, reason in bad:
+        say(f"  repeated {key}: {reason}")
+
+
+def _begin(
+    name: SetName,
+    description: Description,
+    unit: str,
+    runs: Path,
+    run: Path | None,
+    ask: Callable[[str], None],
+    as_json: bool,
+) -> None:
+    plan.make(description, name)
+    chosen = run or folder.latest_without(runs, unit, description, name)
+    chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
+    say(f"Run {chosen}")
+    capture_set(name, description, unit, chosen, ask)
+    _report(chosen, as_json)
+
+
+def _report(run: Path, as_json: bool) -> None:
+    with Session.read(folder.session_file(run)) as session:
+        sets = {name: session.responses(name) for name in session.sets}
+        data = {
+            "run": str(run),
+            "unit": session.serial,
+            "sets": {n: {"shape": r.h.shape, "snr_db_min": float(r.snr_db.min())} for n, r in sets.items()},
+        }
+        lines = "\n".join(
+            f"{n}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
+            f"SNR at least {float(r.snr_db.min()):.0f} dB"
+            for n, r in sets.items()
+        )
+    result(data, f"{lines}\n{run / 'session.h5'}", as_json=as_json)
+
+
+def _operator(yes: bool, delay: float) -> Callable[[str], None]:
+    """Asks for a move on the terminal, and waits for Enter, or for a while with ``--yes``."""
+
+    def ask(move: str) -> None:
+        if yes:
+            say(f"{move} (going on in {delay:g} s)")
+            time.sleep(delay)
+            return
+        if not sys.stdin.isatty():
+            raise HardwareTrouble(f"{move}: nobody is there to do it. Run it in a terminal, or give --yes and --delay")
+        say(f"{move}, then press Enter")
+        sys.stdin.readline()
+
+    return ask

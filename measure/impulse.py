@@ -78,7 +78,7 @@ class ImpulseResponse:
 
 
 def snr_db(h: Float, zero: int) -> Float:
-    """Signal to noise ``(...,)`` of responses ``(..., tap)``, dB: the noise is read off the quietest tenth of a response.
+    """Signal to noise ``(...,)`` of responses ``(..., tap)`` in dB; the noise is read off their quietest part.
 
     The mean power of the quietest of twenty equal stretches (edges left out) stands for the noise in all of them.
     """

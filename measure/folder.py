@@ -1,0 +1,62 @@
+"""Run folders: ``runs/<unit>/<UTC>-<rig>/``, made once and found again."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from measure.plan import SetName
+from measure.session import Session
+from rigs.describe import Description
+from rigs.errors import BadInput
+
+SERIAL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+
+
+def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
+    """Make a run folder with a verbatim copy of the rig file and an empty session.
+
+    Raises
+    ------
+    BadInput
+        A serial number that is no file name, or a folder that cannot be written.
+    """
+    if not SERIAL.match(serial):
+        raise BadInput(f"--unit: {serial!r} is no serial number: letters, digits, '_', '-', '.', at most 64")
+    now = now.astimezone(UTC)
+    run = runs / serial / f"{now:%Y%m%dT%H%M%SZ}-{rig.name}"
+    try:
+        run.mkdir(parents=True)
+        (run / "rig.toml").write_text(rig.text, encoding="utf-8")
+    except FileExistsError as fault:
+        raise BadInput(f"{run}: exists already; wait a second and try again") from fault
+    except OSError as fault:
+        raise BadInput(f"{run}: the run folder cannot be made: {fault.strerror}; choose another with --runs") from fault
+    with Session.create(run / "session.h5", rig, serial, f"{now:%Y-%m-%dT%H:%M:%SZ}"):
+        return run
+
+
+def latest_without(runs: Path, serial: str, rig: Description, name: SetName) -> Path | None:
+    """The unit's newest run if it was made with the same rig file and has no such set yet."""
+    for session_file in sorted((runs / serial).glob(f"*-{rig.name}/session.h5"), reverse=True)[:1]:
+        with Session.read(session_file) as session:
+            if session.rig_sha256 == rig.sha256 and name not in session.sets:
+                return session_file.parent
+    return None
+
+
+def session_file(run: Path) -> Path:
+    """The session of a run folder.
+
+    Raises
+    ------
+    BadInput
+        There is none.
+    """
+    file = run / "session.h5"
+    if not run.is_dir() or not file.is_file():
+        raise BadInput(
+            f"{run}: no run folder: session.h5 is not there. Make one with: sweetspot measure ears RIG --unit SERIAL"
+        )
+    return file

@@ -1,0 +1,161 @@
+"""The only loop over hardware: moves, plays, judges, repeats, stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from measure import microphone, quality
+from measure.deconvolve import Inverse, inverse, loopback_delay, responses
+from measure.impulse import snr_db
+from measure.plan import Capture, Plan, outputs_for
+from measure.session import Session
+from measure.shot import Shot
+from rigs.describe import Description
+from rigs.errors import BadInput, Held
+from rigs.layout import Pose
+from rigs.protocol import Operator, Recording, Rig
+from rigs.units import Float
+
+ATTEMPTS = 4
+"""How often a capture is tried before the session holds."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listener:
+    """Turns recordings of a plan into judged responses; reads the microphones' correction files once."""
+
+    rig: Description
+    plan: Plan
+    inverse: Inverse
+    corrections: Float
+
+    @classmethod
+    def of(cls, rig: Description, plan: Plan) -> Listener:
+        """A listener for one plan; reads correction files."""
+        inv = inverse(plan.sweep, plan.played, len(plan.played))
+        rows = []
+        for mic in plan.mics:
+            row = np.full(len(inv.f), mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v)
+            if mic.calibration is not None:
+                path = rig.path(mic.calibration)
+                try:
+                    text = path.read_text(encoding="utf-8", errors="replace")
+                except OSError as fault:
+                    raise BadInput(f"{path}: correction file of {mic.name} cannot be read: {fault}") from fault
+                row = row * microphone.magnitude(microphone.parse(text, str(path)), inv.f)
+            rows.append(row)
+        return cls(rig, plan, inv, np.array(rows))
+
+    def channels(self, recording: Recording) -> Recording:
+        """Only the plan's microphones and, last, the loopback."""
+        rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
+        return replace(recording, x=recording.x[rows])
+
+    def heard(self, recording: Recording) -> tuple[Float, Float, float, str]:
+        """Responses ``(mic, tap)`` in Pa/FS, their SNR ``(mic,)`` in dB, the latency in s, and why not to keep them."""
+        names = (*(m.name for m in self.plan.mics), "loopback")
+        transfer = self.inverse.spectrum(recording.x)
+        delay, _ = loopback_delay(self.inverse, transfer[-1])
+        h = responses(self.inverse, transfer[:-1] / self.corrections, delay, self.plan.before, self.plan.after)
+        snr = snr_db(h, self.plan.before)
+        reason = (
+            quality.clipped(recording.x, names)
+            or quality.loopback(self.inverse, recording.x[-1], self.plan.played, transfer[-1])
+            or quality.silent(snr, names[:-1])
+        )
+        return h, snr, delay, reason or ""
+
+
+def measure(
+    rig: Rig, session: Session, plan: Plan, *, ask: Operator, step: Callable[[str], None]
+) -> list[tuple[str, str]]:
+    """Make every capture of ``plan`` that ``session`` does not hold yet.
+
+    Parameters
+    ----------
+    rig
+        Open devices.
+    session
+        Open for writing; each capture is in it, flushed, before the next one begins.
+    plan
+        What to capture.
+    ask
+        Asks a person for the moves that the stage cannot make.
+    step
+        Called after each capture that landed, with a few words on it.
+
+    Returns
+    -------
+    Keys and reasons of the captures that were repeated.
+
+    Raises
+    ------
+    Held
+        A capture stayed bad through every attempt.
+    HardwareTrouble
+        The interface, the stage or the disk failed.
+    """
+    session.begin(plan)
+    listener = Listener.of(rig.description, plan)
+    for capture in session.underived(plan):
+        session.derive(plan, capture, *_mean_of_landed(session, listener, capture))
+    stands: Pose | None = None
+    try:
+        for capture in session.missing(plan):
+            stands = place(rig, capture.pose, stands, ask)
+            h, snr = _until_good(rig, session, listener, capture)
+            if rig.description.sweep.repeats > 1:
+                h, snr = _mean_of_landed(session, listener, capture)
+            session.derive(plan, capture, h, snr)
+            where = f"{plan.name} {capture.position + 1}/{len(plan.positions)}"
+            step(f"{where}, {rig.description.driver_names[capture.driver]}, {float(np.min(snr)):.0f} dB SNR")
+    except KeyboardInterrupt:
+        rig.stage.stop()
+        raise
+    return session.rejected(plan.name)
+
+
+def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
+    """Bring everything to ``pose``: the stage what it can, the operator the rest; returns where it stands."""
+    moves = pose.differing(stands or Pose()) if stands is not None else pose.differing(Pose(turn=9e9, x=9e9, y=9e9))
+    by_stage = rig.stage.axes
+    if any(axis in by_stage for axis in moves):
+        rig.stage.move(pose)
+    by_hand = [axis for axis in moves if axis not in by_stage]
+    if by_hand and (stands is not None or pose != Pose()):
+        ask(f"Please place: {pose.said()}")
+    return pose
+
+
+def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture) -> tuple[Float, Float]:
+    """Capture until it is good; what was not is stored with its reason."""
+    description, plan = rig.description, listener.plan
+    channels = [description.driver[capture.driver].channel, description.interface.loopback.out]
+    y = outputs_for(description, channels, plan.played)
+    for _ in range(ATTEMPTS):
+        recording = listener.channels(rig.interface.capture(y))
+        h, snr, delay, reason = listener.heard(recording)
+        shot = Shot(capture, recording, delay, reason)
+        session.store(plan, shot)
+        if shot.accepted:
+            return h, snr
+    raise Held(
+        f"{plan.name}, {capture.pose.said()}, driver {description.driver_names[capture.driver]!r}: {ATTEMPTS} captures "
+        f"were bad, the last because {reason}. What landed is kept; then: sweetspot measure resume {session.path.parent}"
+    )
+
+
+def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> tuple[Float, Float]:
+    """Mean response ``(mic, tap)`` of all repeats that landed at this place, from their raw samples, and its SNR."""
+    repeats = range(listener.rig.sweep.repeats)
+    landed = session.landed(listener.plan.name)
+    heard = []
+    for key in (replace(capture, repeat=r).key for r in repeats):
+        if key in landed:
+            x, attrs = session.raw(listener.plan.name, key)
+            heard.append(listener.heard(Recording(x, listener.inverse.fs, int(attrs["xruns"]), "")))
+    mean = np.mean([h for h, *_ in heard], axis=0)
+    return mean, snr_db(mean, listener.plan.before)

@@ -1,0 +1,276 @@
+"""session.h5: raw captures first and flushed as each lands, responses beside them, remade at will."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import h5py
+import numpy as np
+
+from measure.impulse import POSITION, ImpulseResponse
+from measure.plan import Capture, Plan, SetName
+from measure.shot import Shot
+from rigs.describe import Description, parse
+from rigs.errors import BadInput, HardwareTrouble
+from rigs.units import Float
+
+SCHEMA = "sweetspot-session"
+SCHEMA_VERSION = 1
+MARGIN_BYTES = 4 << 20
+"""Space that is left free on the disk, so that the file can always be closed whole."""
+
+
+class Session:
+    """An open session file; a context manager.
+
+    Use :meth:`create`, :meth:`resume` or :meth:`read`.
+    """
+
+    def __init__(self, path: Path, file: Any) -> None:
+        self.path = path
+        self._file = file
+
+    @classmethod
+    def create(cls, path: Path, rig: Description, serial: str, created_utc: str) -> Session:
+        """A new session; the file must not exist."""
+        with _trouble(path):
+            file = h5py.File(path, "x", track_order=False)
+            file.attrs.update(
+                schema=SCHEMA,
+                schema_version=SCHEMA_VERSION,
+                unit_serial=serial,
+                rig_sha256=rig.sha256,
+                rig_folder=str(rig.folder),
+                created_utc=created_utc,
+                sweetspot_version=version("sweetspot"),
+                temperature_c=rig.environment.temperature_c,
+                fs=rig.fs,
+            )
+            file.flush()
+        return cls(path, file)
+
+    @classmethod
+    def resume(cls, path: Path) -> Session:
+        """An existing session, to be written on."""
+        with _trouble(path):
+            return cls(path, _checked(path, h5py.File(path, "r+")))
+
+    @classmethod
+    def read(cls, path: Path) -> Session:
+        """An existing session, to be read only."""
+        with _trouble(path):
+            return cls(path, _checked(path, h5py.File(path, "r")))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        with _trouble(self.path):
+            self._file.close()
+
+    @property
+    def serial(self) -> str:
+        """Serial number of the unit."""
+        return str(self._file.attrs["unit_serial"])
+
+    @property
+    def rig_sha256(self) -> str:
+        """SHA-256 of the rig file that it was measured with."""
+        return str(self._file.attrs["rig_sha256"])
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Root attributes."""
+        return {k: v.item() if isinstance(v, np.generic) else v for k, v in self._file.attrs.items()}
+
+    @property
+    def sets(self) -> tuple[SetName, ...]:
+        """The sets that were begun."""
+        return tuple(cast(SetName, name) for name in ("ears", "polar") if f"raw/{name}" in self._file)
+
+    def begin(self, plan: Plan) -> None:
+        """Make room for a set, unless it was begun before: its plan's tables, and responses that are not a number yet.
+
+        Raises
+        ------
+        HardwareTrouble
+            The disk has no room for the whole set.
+        """
+        left = len(self.missing(plan))
+        self._needs_room(left * plan.capture_bytes + MARGIN_BYTES, f"the {left} captures of this set")
+        if plan.name in self.sets:
+            return
+        with _trouble(self.path):
+            raw = self._file.create_group(f"raw/{plan.name}")
+            raw.create_dataset("played", data=plan.played)
+            raw.attrs.update(fs=plan.sweep.fs, band_hz=plan.sweep.band, swept_hz=plan.sweep.swept)
+            raw.attrs.update(channels=[m.name for m in plan.mics] + ["loopback"])
+            group = self._file.create_group(plan.name)
+            drivers = self.rig().driver_names
+            shape = (len(plan.positions), len(plan.mics), len(drivers), plan.before + plan.after)
+            ir = group.create_dataset("ir", shape, dtype="f4", fillvalue=np.nan, chunks=(1, *shape[1:]))
+            ir.attrs.update(fs=plan.sweep.fs, unit="Pa/FS", zero=plan.before, band_hz=plan.sweep.band)
+            ir.attrs["axes"] = "position mic driver tap"
+            group.create_dataset("positions", data=plan.positions)
+            group.create_dataset("mics", data=[m.name for m in plan.mics])
+            group.create_dataset("drivers", data=list(drivers))
+            group.create_dataset("snr_db", shape[:3], dtype="f4", fillvalue=np.nan)
+            self._file.flush()
+
+    def rig(self) -> Description:
+        """The rig that it was measured with, from the copy beside it; relative paths start where the rig file was."""
+        beside = self.path.with_name("rig.toml")
+        try:
+            text = beside.read_text(encoding="utf-8")
+        except OSError as fault:
+            raise BadInput(f"{beside}: the run's copy of the rig file cannot be read: {fault}") from fault
+        rig = parse(text, folder=Path(str(self._file.attrs["rig_folder"])), where=str(beside))
+        if rig.sha256 != self.rig_sha256:
+            raise BadInput(f"{beside}: was changed after the measurement (SHA-256 differs from the session's)")
+        return rig
+
+    def landed(self, name: SetName) -> frozenset[str]:
+        """Keys of the captures that were accepted and stored whole."""
+        group = self._file.get(f"raw/{name}")
+        if group is None:
+            return frozenset()
+        return frozenset(k for k, d in group.items() if k != "played" and bool(d.attrs.get("accepted", False)))
+
+    def store(self, plan: Plan, shot: Shot) -> None:
+        """Keep one capture, accepted or not: its samples are flushed before it counts as landed.
+
+        Raises
+        ------
+        HardwareTrouble
+            The disk is full; the session is as it was before this capture.
+        """
+        self._needs_room(plan.capture_bytes + MARGIN_BYTES, "the next capture")
+        capture = shot.capture
+        with _trouble(self.path):
+            raw = self._file[f"raw/{plan.name}"]
+            name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
+            if name in raw:
+                del raw[name]
+            data = raw.create_dataset(name, data=shot.recording.x)
+            data.attrs.update(asdict(capture.pose))
+            data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
+            data.attrs["reason"] = shot.reason
+            self._file.flush()
+            data.attrs["accepted"] = shot.accepted
+            self._file.flush()
+
+    def raw(self, name: SetName, key: str) -> tuple[Any, Mapping[str, Any]]:
+        """Samples ``(channel, samples)`` and attributes of one stored capture."""
+        data = self._file[f"raw/{name}/{key}"]
+        return data[:], dict(data.attrs)
+
+    def rejected(self, name: SetName) -> list[tuple[str, str]]:
+        """Keys and reasons of the captures that were not accepted."""
+        group = self._file.get(f"raw/{name}")
+        if group is None:
+            return []
+        return [(k, str(d.attrs["reason"])) for k, d in group.items() if d.attrs.get("reason")]
+
+    def missing(self, plan: Plan) -> list[Capture]:
+        """The captures of a plan that have not landed, in its order."""
+        landed = self.landed(plan.name)
+        return [c for c in plan.captures if c.key not in landed]
+
+    def responses(self, name: SetName) -> ImpulseResponse:
+        """The responses of a finished set.
+
+        Raises
+        ------
+        BadInput
+            The set was not measured, or not to its end.
+        """
+        if name not in self._file:
+            raise BadInput(f"{self.path}: no {name} set was measured; run: sweetspot measure {name} ...")
+        group = self._file[name]
+        h = group["ir"][:]
+        if not np.isfinite(h).all():
+            gone = int(np.count_nonzero(~np.isfinite(h[:, 0, :, 0])))
+            raise BadInput(
+                f"{self.path}: {gone} of {h.shape[0] * h.shape[2]} responses of the {name} set are missing; "
+                f"finish it with: sweetspot measure resume {self.path.parent}"
+            )
+        attrs = group["ir"].attrs
+        low, high = (float(f) for f in attrs["band_hz"])
+        return ImpulseResponse(
+            h,
+            fs=int(attrs["fs"]),
+            positions=np.asarray(group["positions"][:], dtype=POSITION),
+            mics=tuple(n.decode() for n in group["mics"][:]),
+            drivers=tuple(n.decode() for n in group["drivers"][:]),
+            zero=int(attrs["zero"]),
+            unit=str(attrs["unit"]),
+            snr_db=group["snr_db"][:],
+            band=(low, high),
+        )
+
+    def underived(self, plan: Plan) -> list[Capture]:
+        """Captures that landed without their response, as a kill between the two writes leaves them."""
+        empty = ~np.isfinite(self._file[plan.name]["ir"][:, 0, :, 0])
+        landed = self.landed(plan.name)
+        return [c for c in plan.captures if c.key in landed and empty[c.position, c.driver]]
+
+    def derive(self, plan: Plan, capture: Capture, h: Float, snr: Float) -> None:
+        """Write the mean response ``(mic, tap)`` in Pa/FS of a place and driver, and its signal to noise ``(mic,)``."""
+        with _trouble(self.path):
+            self._file[plan.name]["ir"][capture.position, :, capture.driver] = h
+            self._file[plan.name]["snr_db"][capture.position, :, capture.driver] = snr
+            self._file.flush()
+
+    def _rejected_name(self, name: SetName, capture: Capture) -> str:
+        taken = sum(1 for k in self._file[f"raw/{name}"] if k.startswith(f"x{capture.key}"))
+        return f"x{capture.key}_{taken + 1:02d}"
+
+    def _needs_room(self, wanted: int, what: str) -> None:
+        free = shutil.disk_usage(self.path.parent).free
+        if free < wanted:
+            raise HardwareTrouble(
+                f"{self.path.parent}: the disk is full: {free / 1e6:.1f} MB free, {wanted / 1e6:.1f} MB needed for "
+                f"{what}. What landed is kept; make room, then: sweetspot measure resume {self.path.parent}"
+            )
+
+
+def _checked(path: Path, file: Any) -> Any:
+    """Refuse a file that is no session of this schema."""
+    schema = file.attrs.get("schema")
+    found = file.attrs.get("schema_version")
+    if schema != SCHEMA or found != SCHEMA_VERSION:
+        file.close()
+        raise BadInput(
+            f"{path}: schema is {schema!r} version {found}; {SCHEMA!r} version {SCHEMA_VERSION} is needed. "
+            "Is this the session.h5 of a run?"
+        )
+    return file
+
+
+@contextmanager
+def _trouble(path: Path) -> Iterator[None]:
+    """Turn what the file system says into one message."""
+    try:
+        yield
+    except FileExistsError as fault:
+        raise BadInput(f"{path}: exists already; a session is never overwritten") from fault
+    except FileNotFoundError as fault:
+        raise BadInput(f"{path}: no such file; a run folder made by `sweetspot measure` is needed") from fault
+    except BlockingIOError as fault:
+        raise BadInput(f"{path}: another program has it open; wait until it has finished") from fault
+    except OSError as fault:
+        if fault.errno == errno.ENOSPC or "No space left" in str(fault):
+            raise HardwareTrouble(
+                f"{path}: the disk is full. What landed is kept; make room, then: sweetspot measure resume {path.parent}"
+            ) from fault
+        if fault.errno in (errno.EACCES, errno.EROFS, errno.EPERM) or not os.access(path.parent, os.W_OK):
+            raise BadInput(f"{path}: cannot be written: {path.parent} is read-only for this user") from fault
+        raise BadInput(f"{path}: cannot be read as HDF5: {fault}") from fault

@@ -1,0 +1,35 @@
+"""One capture as it landed: what was planned, what was recorded, whether it is kept and why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from measure.plan import Capture
+from rigs.protocol import Recording
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shot:
+    """A capture that was made.
+
+    Parameters
+    ----------
+    capture
+        What was planned.
+    recording
+        The microphones in the order of the plan, then the loopback.
+    delay
+        Latency of the interface as the loopback tells it, s.
+    reason
+        Why it was not accepted; empty when it was.
+    """
+
+    capture: Capture
+    recording: Recording
+    delay: float
+    reason: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it is kept as a measurement."""
+        return not self.reason
