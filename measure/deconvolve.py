@@ -109,7 +109,7 @@ def responses(inv: Inverse, transfer: Complex, delay: float, before: int, after:
     before, after
         Samples kept ahead of time zero and from it on; the outer tenth of each side fades.
     """
-    shifted = transfer * np.exp(2j * np.pi * inv.f * (delay + before / inv.fs))
+    shifted = transfer * np.exp(2j * np.pi * inv.f * (delay - before / inv.fs))
     h = fft.irfft(shifted, inv.size, axis=-1)[..., : before + after]
     return np.asarray(h * _edges(before, after))
 

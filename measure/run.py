@@ -58,12 +58,12 @@ class Listener:
         """Responses ``(mic, tap)`` in Pa/FS, their SNR ``(mic,)`` in dB, the latency in s, and why not to keep them."""
         names = (*(m.name for m in self.plan.mics), "loopback")
         transfer = self.inverse.spectrum(recording.x)
-        delay, _ = loopback_delay(self.inverse, transfer[-1])
+        delay, gain = loopback_delay(self.inverse, transfer[-1])
         h = responses(self.inverse, transfer[:-1] / self.corrections, delay, self.plan.before, self.plan.after)
         snr = snr_db(h, self.plan.before)
         reason = (
             quality.clipped(recording.x, names)
-            or quality.loopback(self.inverse, recording.x[-1], self.plan.played, transfer[-1])
+            or quality.loopback(self.inverse, recording.x[-1], self.plan.played, transfer[-1], delay, gain)
             or quality.silent(snr, names[:-1])
         )
         return h, snr, delay, reason or ""
@@ -144,7 +144,8 @@ def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture
             return h, snr
     raise Held(
         f"{plan.name}, {capture.pose.said()}, driver {description.driver_names[capture.driver]!r}: {ATTEMPTS} captures "
-        f"were bad, the last because {reason}. What landed is kept; then: sweetspot measure resume {session.path.parent}"
+        f"were bad, the last because {reason}. What landed is kept; go on with: "
+        f"sweetspot measure resume {session.path.parent}"
     )
 
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import h5py
 import numpy as np
 
 from measure.impulse import POSITION, ImpulseResponse
-from measure.plan import Capture, Plan, SetName
+from measure.plan import SETS, Capture, Plan, SetName
 from measure.shot import Shot
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
@@ -94,7 +94,7 @@ class Session:
     @property
     def sets(self) -> tuple[SetName, ...]:
         """The sets that were begun."""
-        return tuple(cast(SetName, name) for name in ("ears", "polar") if f"raw/{name}" in self._file)
+        return tuple(name for name in SETS if f"raw/{name}" in self._file)
 
     def begin(self, plan: Plan) -> None:
         """Make room for a set, unless it was begun before: its plan's tables, and responses that are not a number yet.
@@ -269,7 +269,8 @@ def _trouble(path: Path) -> Iterator[None]:
     except OSError as fault:
         if fault.errno == errno.ENOSPC or "No space left" in str(fault):
             raise HardwareTrouble(
-                f"{path}: the disk is full. What landed is kept; make room, then: sweetspot measure resume {path.parent}"
+                f"{path}: the disk is full. What landed is kept; make room, "
+                f"then: sweetspot measure resume {path.parent}"
             ) from fault
         if fault.errno in (errno.EACCES, errno.EROFS, errno.EPERM) or not os.access(path.parent, os.W_OK):
             raise BadInput(f"{path}: cannot be written: {path.parent} is read-only for this user") from fault

@@ -80,7 +80,10 @@ class LabInterface:
         paths = self._paths()
         size = fft.next_fast_len(y.shape[1] + paths.shape[2] - 1, real=True)
         if self._spectra is None or self._spectra[0] != size:
-            self._spectra = (size, fft.rfft(paths, size, axis=-1))
+            spectra = np.zeros((*paths.shape[:2], size // 2 + 1), dtype=np.complex64)
+            joined = paths.any(axis=-1)
+            spectra[joined] = fft.rfft(paths[joined], size, axis=-1)
+            self._spectra = (size, spectra)
         playing = np.flatnonzero(np.abs(y).max(axis=1) > 0)
         played = fft.rfft(y[playing], size, axis=-1)
         heard = np.einsum("iof,of->if", self._spectra[1][:, playing], played)
