@@ -66,8 +66,8 @@ def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
     if not f1 < band[0] < band[1] < f2:
         raise BadInput(f"sweep.band_hz: {list(band)} needs {f1:g} Hz < lower < upper < {f2:g} Hz at fs = {fs} Hz")
     cycles = round(f1 * seconds / np.log(f2 / f1))
-    if cycles < 4:
-        need = 4 * np.log(f2 / f1) / f1
+    if cycles < 2:
+        need = 2 * np.log(f2 / f1) / f1
         raise BadInput(f"sweep.seconds: {seconds:g} s is too short for {f1:g} Hz; at least {need:.2f} s are needed")
     rate = cycles / f1
     t = np.arange(int(np.floor(rate * np.log(f2 / f1) * fs))) / fs
