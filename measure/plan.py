@@ -23,17 +23,39 @@ SETS: tuple[SetName, ...] = ("ears", "polar")
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One capture of a plan: where everything stands, and which driver plays."""
+    """One capture of a plan: where everything stands, and which source plays (a driver, or a program)."""
 
     position: int
     pose: Pose
-    driver: int
+    source: int
     repeat: int
 
     @property
     def key(self) -> str:
         """Its name in a session file."""
-        return f"p{self.position:03d}_d{self.driver:02d}_r{self.repeat:02d}"
+        return f"p{self.position:03d}_s{self.source:02d}_r{self.repeat:02d}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sources:
+    """What plays in a plan.
+
+    Parameters
+    ----------
+    axis
+        ``"driver"``, or ``"program"`` when sweeps go through a processor.
+    names
+        One a source.
+    signals
+        What the outputs play for each source: ``(outputs, samples)`` float32, the loopback included.
+    levels
+        Level of each source's stimulus over that of the loopback, linear: responses are divided by it.
+    """
+
+    axis: Literal["driver", "program"]
+    names: tuple[str, ...]
+    signals: tuple[NDArray[np.float32], ...]
+    levels: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,8 +74,10 @@ class Plan:
         The microphones that are recorded, besides the loopback.
     sweep
         What is played.
+    sources
+        What plays, one at a time.
     played
-        ``(samples,)`` as sent to the driver and to the loopback, silence at the end included.
+        ``(samples,)`` as sent to the loopback, silence at the end included.
     before, after
         Samples kept of each response ahead of time zero and from it on.
     """
@@ -62,6 +86,7 @@ class Plan:
     captures: tuple[Capture, ...]
     positions: NDArray[np.void]
     mics: tuple[Mic, ...]
+    sources: Sources
     sweep: Sweep
     played: NDArray[np.float32]
     before: int
@@ -84,37 +109,77 @@ class Plan:
 
 
 def make(rig: Description, name: SetName) -> Plan:
-    """The plan of one set.
+    """The plan of one set of a session: every driver by itself at every place.
 
     Raises
     ------
     BadInput
-        The rig has no such set, or the stimulus would pass its ceiling.
+        The rig has no such set.
+    TooLoud
+        The stimulus would pass its ceiling.
     """
-    places = tuple(_places(rig, name))
-    table = np.array([row for _, row in places], dtype=POSITION)
+    sweep, played = excitation(rig, tail=0)
+    channels = [d.channel for d in rig.driver]
+    signals = tuple(outputs_for(rig, [c], played[None, :], played) for c in channels)
+    sources = Sources("driver", rig.driver_names, signals, (1.0,) * len(channels))
+    return plan_of(rig, name, sources, sweep, played, list(places(rig, name)), extra_after=0)
+
+
+def excitation(rig: Description, tail: int) -> tuple[Sweep, NDArray[np.float32]]:
+    """The rig's sweep, and what the loopback plays ``(samples,)``: the sweep at its level and silence after it.
+
+    The silence holds the kept response, 50 ms for the interface's latency, and ``tail`` samples more.
+    """
     sweep = synchronised(rig.sweep.band_hz, rig.sweep.seconds, rig.fs)
-    before, after = (round(ms * rig.fs / 1000.0) for ms in (rig.sweep.before_ms, rig.sweep.after_ms))
-    played = stimulus(sweep, float(from_db(rig.sweep.level_dbfs)), after + round(0.05 * rig.fs))
-    check_ceiling(played, rig.limits.ceiling, "sweep.level_dbfs")
+    after = _samples(rig, rig.sweep.after_ms)
+    return sweep, stimulus(sweep, float(from_db(rig.sweep.level_dbfs)), after + round(0.05 * rig.fs) + tail)
+
+
+def plan_of(
+    rig: Description,
+    name: SetName,
+    sources: Sources,
+    sweep: Sweep,
+    played: NDArray[np.float32],
+    at: list[tuple[Pose, tuple[object, ...]]],
+    extra_after: int,
+) -> Plan:
+    """A plan in which every source plays at every place of ``at`` (poses with rows of the position table).
+
+    Raises
+    ------
+    TooLoud
+        A signal passes the rig's ceiling at an output that is not the loopback's.
+    """
+    for signal in sources.signals:
+        check_ceiling(np.delete(signal, rig.interface.loopback.out - 1, axis=0), rig.limits.ceiling, f"plan of {name}")
     captures = tuple(
-        Capture(i, pose, driver, repeat)
-        for i, (pose, _) in enumerate(places)
-        for driver in range(len(rig.driver))
+        Capture(i, pose, source, repeat)
+        for i, (pose, _) in enumerate(at)
+        for source in range(len(sources.names))
         for repeat in range(rig.sweep.repeats)
     )
     mics = rig.ear_mics if name == "ears" else rig.polar_mics
-    return Plan(name, captures, table, mics, sweep, played, before, after)
+    table = np.array([row for _, row in at], dtype=POSITION)
+    before, after = _samples(rig, rig.sweep.before_ms), _samples(rig, rig.sweep.after_ms) + extra_after
+    return Plan(name, captures, table, mics, sources, sweep, played, before, after)
 
 
-def outputs_for(rig: Description, channels: list[int], played: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The signal of every output ``(outputs, samples)``: ``played (channel, samples)`` on ``channels``, from 1."""
-    y = np.zeros((rig.outputs, played.shape[-1]), dtype=np.float32)
-    y[[c - 1 for c in channels]] = played
+def _samples(rig: Description, milliseconds: float) -> int:
+    return round(milliseconds * rig.fs / 1000.0)
+
+
+def outputs_for(
+    rig: Description, channels: list[int], signals: NDArray[np.float32], played: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """All outputs ``(outputs, samples)``: ``signals (channel, samples)`` on ``channels`` (from 1), the loopback too."""
+    y = np.zeros((rig.outputs, len(played)), dtype=np.float32)
+    y[[c - 1 for c in channels]] = signals
+    y[rig.interface.loopback.out - 1] = played
     return y
 
 
-def _places(rig: Description, name: SetName) -> Iterator[tuple[Pose, tuple[object, ...]]]:
+def places(rig: Description, name: SetName) -> Iterator[tuple[Pose, tuple[object, ...]]]:
     """Poses with their rows of the position table."""
     if name == "ears":
         if rig.ears is None:

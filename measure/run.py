@@ -10,7 +10,7 @@ import numpy as np
 from measure import microphone, quality
 from measure.deconvolve import Inverse, inverse, loopback_delay, responses
 from measure.impulse import snr_db
-from measure.plan import Capture, Plan, outputs_for
+from measure.plan import Capture, Plan
 from measure.session import Session
 from measure.shot import Shot
 from rigs.describe import Description
@@ -54,12 +54,13 @@ class Listener:
         rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
         return replace(recording, x=recording.x[rows])
 
-    def heard(self, recording: Recording) -> tuple[Float, Float, float, str]:
+    def heard(self, recording: Recording, source: int) -> tuple[Float, Float, float, str]:
         """Responses ``(mic, tap)`` in Pa/FS, their SNR ``(mic,)`` in dB, the latency in s, and why not to keep them."""
+        scale = self.corrections * self.plan.sources.levels[source]
         names = (*(m.name for m in self.plan.mics), "loopback")
         transfer = self.inverse.spectrum(recording.x)
         delay, gain = loopback_delay(self.inverse, transfer[-1])
-        h = responses(self.inverse, transfer[:-1] / self.corrections, delay, self.plan.before, self.plan.after)
+        h = responses(self.inverse, transfer[:-1] / scale, delay, self.plan.before, self.plan.after)
         snr = snr_db(h, self.plan.before)
         reason = (
             quality.clipped(recording.x, names)
@@ -111,7 +112,7 @@ def measure(
                 h, snr = _mean_of_landed(session, listener, capture)
             session.derive(plan, capture, h, snr)
             where = f"{plan.name} {capture.position + 1}/{len(plan.positions)}"
-            step(f"{where}, {rig.description.driver_names[capture.driver]}, {float(np.min(snr)):.0f} dB SNR")
+            step(f"{where}, {plan.sources.names[capture.source]}, {float(np.min(snr)):.0f} dB SNR")
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
@@ -132,19 +133,17 @@ def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
 
 def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture) -> tuple[Float, Float]:
     """Capture until it is good; what was not is stored with its reason."""
-    description, plan = rig.description, listener.plan
-    channels = [description.driver[capture.driver].channel, description.interface.loopback.out]
-    y = outputs_for(description, channels, plan.played)
+    sources = listener.plan.sources
     for _ in range(ATTEMPTS):
-        recording = listener.channels(rig.interface.capture(y))
-        h, snr, delay, reason = listener.heard(recording)
+        recording = listener.channels(rig.interface.capture(sources.signals[capture.source]))
+        h, snr, delay, reason = listener.heard(recording, capture.source)
         shot = Shot(capture, recording, delay, reason)
-        session.store(plan, shot)
+        session.store(listener.plan, shot)
         if shot.accepted:
             return h, snr
+    what = f"{sources.axis} {sources.names[capture.source]!r}"
     raise Held(
-        f"{plan.name}, {capture.pose.said()}, driver {description.driver_names[capture.driver]!r}: {ATTEMPTS} captures "
-        f"were bad, the last because {reason}. What landed is kept; go on with: "
+        f"{listener.plan.name}, {capture.pose.said()}, {what}: {ATTEMPTS} captures were bad, the last because {reason}. What landed is kept; go on with: "
         f"sweetspot measure resume {session.path.parent}"
     )
 
@@ -157,6 +156,6 @@ def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> t
     for key in (replace(capture, repeat=r).key for r in repeats):
         if key in landed:
             x, attrs = session.raw(listener.plan.name, key)
-            heard.append(listener.heard(Recording(x, listener.inverse.fs, int(attrs["xruns"]), "")))
+            heard.append(listener.heard(Recording(x, listener.inverse.fs, int(attrs["xruns"]), ""), capture.source))
     mean = np.mean([h for h, *_ in heard], axis=0)
     return mean, snr_db(mean, listener.plan.before)

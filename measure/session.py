@@ -23,6 +23,9 @@ from rigs.errors import BadInput, HardwareTrouble
 from rigs.units import Float
 
 SCHEMA = "sweetspot-session"
+VERIFICATION = "sweetspot-verification"
+"""The same layout for what was heard through a processor: programs in the place of drivers."""
+
 SCHEMA_VERSION = 1
 MARGIN_BYTES = 4 << 20
 """Space that is left free on the disk, so that the file can always be closed whole."""
@@ -39,12 +42,14 @@ class Session:
         self._file = file
 
     @classmethod
-    def create(cls, path: Path, rig: Description, serial: str, created_utc: str) -> Session:
-        """A new session; the file must not exist."""
+    def create(
+        cls, path: Path, rig: Description, serial: str, created_utc: str, *, schema: str = SCHEMA, **more: str
+    ) -> Session:
+        """A new session with ``more`` root attributes; the file must not exist."""
         with _trouble(path):
             file = h5py.File(path, "x", track_order=False)
             file.attrs.update(
-                schema=SCHEMA,
+                schema=schema,
                 schema_version=SCHEMA_VERSION,
                 unit_serial=serial,
                 rig_sha256=rig.sha256,
@@ -53,6 +58,7 @@ class Session:
                 sweetspot_version=version("sweetspot"),
                 temperature_c=rig.environment.temperature_c,
                 fs=rig.fs,
+                **more,
             )
             file.flush()
         return cls(path, file)
@@ -61,13 +67,13 @@ class Session:
     def resume(cls, path: Path) -> Session:
         """An existing session, to be written on."""
         with _trouble(path):
-            return cls(path, _checked(path, h5py.File(path, "r+")))
+            return cls(path, _checked(path, h5py.File(path, "r+"), SCHEMA))
 
     @classmethod
-    def read(cls, path: Path) -> Session:
+    def read(cls, path: Path, schema: str = SCHEMA) -> Session:
         """An existing session, to be read only."""
         with _trouble(path):
-            return cls(path, _checked(path, h5py.File(path, "r")))
+            return cls(path, _checked(path, h5py.File(path, "r"), schema))
 
     def __enter__(self) -> Session:
         return self
@@ -114,14 +120,13 @@ class Session:
             raw.attrs.update(fs=plan.sweep.fs, band_hz=plan.sweep.band, swept_hz=plan.sweep.swept)
             raw.attrs.update(channels=[m.name for m in plan.mics] + ["loopback"])
             group = self._file.create_group(plan.name)
-            drivers = self.rig().driver_names
-            shape = (len(plan.positions), len(plan.mics), len(drivers), plan.before + plan.after)
+            shape = (len(plan.positions), len(plan.mics), len(plan.sources.names), plan.before + plan.after)
             ir = group.create_dataset("ir", shape, dtype="f4", fillvalue=np.nan, chunks=(1, *shape[1:]))
             ir.attrs.update(fs=plan.sweep.fs, unit="Pa/FS", zero=plan.before, band_hz=plan.sweep.band)
-            ir.attrs["axes"] = "position mic driver tap"
+            ir.attrs["axes"] = f"position mic {plan.sources.axis} tap"
             group.create_dataset("positions", data=plan.positions)
             group.create_dataset("mics", data=[m.name for m in plan.mics])
-            group.create_dataset("drivers", data=list(drivers))
+            group.create_dataset(f"{plan.sources.axis}s", data=list(plan.sources.names))
             group.create_dataset("snr_db", shape[:3], dtype="f4", fillvalue=np.nan)
             self._file.flush()
 
@@ -209,7 +214,7 @@ class Session:
             fs=int(attrs["fs"]),
             positions=np.asarray(group["positions"][:], dtype=POSITION),
             mics=tuple(n.decode() for n in group["mics"][:]),
-            drivers=tuple(n.decode() for n in group["drivers"][:]),
+            drivers=tuple(n.decode() for n in group["drivers" if "drivers" in group else "programs"][:]),
             zero=int(attrs["zero"]),
             unit=str(attrs["unit"]),
             snr_db=group["snr_db"][:],
@@ -220,14 +225,26 @@ class Session:
         """Captures that landed without their response, as a kill between the two writes leaves them."""
         empty = ~np.isfinite(self._file[plan.name]["ir"][:, 0, :, 0])
         landed = self.landed(plan.name)
-        return [c for c in plan.captures if c.key in landed and empty[c.position, c.driver]]
+        return [c for c in plan.captures if c.key in landed and empty[c.position, c.source]]
 
     def derive(self, plan: Plan, capture: Capture, h: Float, snr: Float) -> None:
         """Write the mean response ``(mic, tap)`` in Pa/FS of a place and driver, and its signal to noise ``(mic,)``."""
         with _trouble(self.path):
-            self._file[plan.name]["ir"][capture.position, :, capture.driver] = h
-            self._file[plan.name]["snr_db"][capture.position, :, capture.driver] = snr
+            self._file[plan.name]["ir"][capture.position, :, capture.source] = h
+            self._file[plan.name]["snr_db"][capture.position, :, capture.source] = snr
             self._file.flush()
+
+    def annotate(self, name: str, text: str) -> None:
+        """Keep a text, such as a verdict as JSON, with the file; it replaces an earlier one of that name."""
+        with _trouble(self.path):
+            if name in self._file:
+                del self._file[name]
+            self._file.create_dataset(name, data=text)
+            self._file.flush()
+
+    def annotation(self, name: str) -> str | None:
+        """A text kept by :meth:`annotate`."""
+        return self._file[name][()].decode() if name in self._file else None
 
     def _rejected_name(self, name: SetName, capture: Capture) -> str:
         taken = sum(1 for k in self._file[f"raw/{name}"] if k.startswith(f"x{capture.key}"))
@@ -242,15 +259,15 @@ class Session:
             )
 
 
-def _checked(path: Path, file: Any) -> Any:
-    """Refuse a file that is no session of this schema."""
+def _checked(path: Path, file: Any, wanted: str) -> Any:
+    """Refuse a file that is not of the wanted schema."""
     schema = file.attrs.get("schema")
     found = file.attrs.get("schema_version")
-    if schema != SCHEMA or found != SCHEMA_VERSION:
+    if schema != wanted or found != SCHEMA_VERSION:
         file.close()
         raise BadInput(
-            f"{path}: schema is {schema!r} version {found}; {SCHEMA!r} version {SCHEMA_VERSION} is needed. "
-            "Is this the session.h5 of a run?"
+            f"{path}: schema is {schema!r} version {found}; {wanted!r} version {SCHEMA_VERSION} is needed. "
+            "Is this a file of a run, written by this version?"
         )
     return file
 

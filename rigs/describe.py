@@ -268,7 +268,7 @@ def parse(text: str, folder: Path, where: str = "rig.toml") -> Description:
     try:
         _RigTable.model_validate(table)
     except ValidationError as invalid:
-        faults += [_said(e) for e in invalid.errors()]
+        faults += faults_said(invalid, _RigTable)
     faults += list(_cross_faults(table, folder))
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
@@ -294,9 +294,14 @@ def _key(location: Sequence[int | str]) -> str:
     return out
 
 
-def _table_at(location: Sequence[int | str]) -> type[BaseModel] | None:
+def faults_said(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
+    """One line for each fault that a schema found, with the key's path and the nearest known key."""
+    return [_said(e, root) for e in invalid.errors()]
+
+
+def _table_at(location: Sequence[int | str], root: type[BaseModel]) -> type[BaseModel] | None:
     """The model of the table in which a key stands."""
-    model: Any = _RigTable
+    model: Any = root
     for part in location:
         if isinstance(part, int):
             continue
@@ -316,12 +321,12 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((m for a in getattr(annotation, "__args__", ()) if (m := _model_in(a)) is not None), None)
 
 
-def _said(error: ErrorDetails) -> str:
+def _said(error: ErrorDetails, root: type[BaseModel]) -> str:
     """One line for one fault that the schema found."""
     location = error["loc"]
     key, value = _key(location), error.get("input")
     if error["type"] == "extra_forbidden":
-        model = _table_at(location[:-1])
+        model = _table_at(location[:-1], root)
         known = [f.alias or name for name, f in model.model_fields.items()] if model else []
         near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "known here: " + ", ".join(known)

@@ -1,0 +1,136 @@
+"""The centre's beam: flat over the listening window, held to a target of on-axis over off-axis power."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.design import BeamDesign, target_power
+from rigs.layout import wrapped
+from rigs.units import Float, from_db
+
+Complex = NDArray[np.complex128]
+
+HALVINGS = 26
+ROUNDS = 3
+RANGE = (1e-7, 1e7)
+REAR_SHARE = 0.3
+"""Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beam:
+    """A designed beam.
+
+    Parameters
+    ----------
+    w
+        Driver weights ``(frequency, driver)``.
+    contrast
+        Power at the main lobe over that at the nulls, ``(frequency,)``, as designed.
+    """
+
+    w: Complex
+    contrast: Float
+
+
+def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+    """Design a beam.
+
+    Magnitude least squares over the main lobe with off-axis power and effort as penalties; the two multipliers of
+    every bin are bisected in turn until the contrast meets the target and the effort its limit.
+
+    Parameters
+    ----------
+    h
+        Free-field responses ``(driver, direction, frequency)``.
+    azimuths
+        Of the directions, rad.
+    f
+        Frequencies, Hz.
+    cost
+        Driver cost ``(frequency, driver)``.
+    design
+        Nulls, lobe, target and effort.
+    reference
+        Wanted on-axis response ``(frequency,)``; the phase across the lobe is left to the drivers.
+    """
+    x = np.moveaxis(h, 2, 0)  # (frequency, driver, direction)
+    level = np.mean(np.abs(x) ** 2, axis=(1, 2))[:, None, None]
+    x, wanted = x / np.sqrt(level), reference / np.sqrt(level[:, 0, 0])
+    lobe, off = _weights(azimuths, design)
+    R_on = np.einsum("fmi,fni,i->fmn", x.conj(), x, lobe)
+    R_off = np.einsum("fmi,fni,i->fmn", x.conj(), x, off)
+    Q = cost[:, :, None] * np.eye(h.shape[0])
+    target = target_power(design.target_db, f)
+    effort = float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / _front_power(x, azimuths)
+    mu, nu = np.full(len(f), RANGE[0]), np.full(len(f), RANGE[0])
+    phase = _matched_phase(x, lobe)
+    w = np.zeros(x.shape[:2], dtype=np.complex128)
+    for _ in range(ROUNDS):
+        rhs = np.einsum("fmi,i,fi->fm", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
+
+        def solve(mu: Float, nu: Float, rhs: Complex = rhs) -> Complex:
+            A = R_on + mu[:, None, None] * R_off + nu[:, None, None] * Q
+            w = np.linalg.solve(A, rhs[:, :, None])[:, :, 0]
+            power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
+            return np.asarray(w * np.sqrt(np.abs(wanted) ** 2 / np.maximum(power, 1e-300))[:, None])
+
+        def spent(w: Complex) -> Float:
+            return np.asarray(np.sum(cost * np.abs(w) ** 2, axis=1))
+
+        fixed = nu
+        mu = _bisect(lambda m, fixed=fixed: _contrast(solve(m, fixed), R_on, R_off) >= target, len(f))
+        fixed = mu
+        nu = _bisect(lambda n, fixed=fixed: spent(solve(fixed, n)) <= effort, len(f))
+        w = solve(mu, nu)
+        heard = np.einsum("fmi,fm->fi", x, w)
+        phase = heard / np.maximum(np.abs(heard), 1e-300)
+    on_axis = np.einsum("fm,fm->f", x[:, :, int(np.argmin(np.abs(wrapped(azimuths))))], w)
+    aligned = np.exp(1j * (np.angle(wanted) - np.angle(on_axis)))
+    w = w * aligned[:, None]
+    return Beam(w, _contrast(w, R_on, R_off))
+
+
+def _weights(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
+    """Weights of the directions ``(direction,)`` for the lobe and for what shall be quiet; each sums to one."""
+    around = np.degrees(np.abs(wrapped(azimuths)))
+    lobe = np.where(around <= design.lobe_deg + 1e-6, np.cos(0.5 * np.pi * around / (design.lobe_deg * 1.5)), 0.0)
+    away = np.degrees(np.min([np.abs(wrapped(azimuths - np.radians(n))) for n in design.nulls_deg], axis=0))
+    nulls = (away <= design.null_width_deg + 1e-6).astype(float)
+    beyond = ((around > 70.0) & (nulls == 0)).astype(float)
+    off = nulls / nulls.sum() + REAR_SHARE * beyond / max(beyond.sum(), 1.0)
+    return lobe / lobe.sum(), off / off.sum()
+
+
+def _front_power(x: Complex, azimuths: Float) -> Float:
+    """Power on axis ``(frequency,)`` of the driver that is loudest there."""
+    ahead = int(np.argmin(np.abs(wrapped(azimuths))))
+    return np.asarray(np.max(np.abs(x[:, :, ahead]) ** 2, axis=1))
+
+
+def _matched_phase(x: Complex, lobe: Float) -> Complex:
+    """Phase across the directions ``(frequency, direction)`` of the drivers summed in phase on axis."""
+    middle = np.einsum("fmi,i->fm", x, lobe)
+    heard = np.einsum("fmi,fm->fi", x, middle.conj())
+    return np.asarray(heard / np.maximum(np.abs(heard), 1e-300))
+
+
+def _contrast(w: Complex, R_on: Complex, R_off: Complex) -> Float:
+    """Weighted power within the lobe over that off axis ``(frequency,)``."""
+    on = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
+    off = np.einsum("fm,fmn,fn->f", w.conj(), R_off, w).real
+    return np.asarray(on / np.maximum(off, 1e-300))
+
+
+def _bisect(reached: Callable[[Float], NDArray[np.bool_]], bins: int) -> Float:
+    """Least multiplier of each bin at which ``reached`` holds (nearly nothing where it holds from the start)."""
+    low, high = np.full(bins, np.log(RANGE[0])), np.full(bins, np.log(RANGE[1]))
+    for _ in range(HALVINGS):
+        middle = 0.5 * (low + high)
+        met = reached(np.exp(middle))
+        low, high = np.where(met, low, middle), np.where(met, middle, high)
+    return np.asarray(np.exp(high))

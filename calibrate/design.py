@@ -1,0 +1,117 @@
+"""design.toml -> Design: what is wanted of a unit's filters, checked whole; every key has a default."""
+
+from __future__ import annotations
+
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from rigs.describe import faults_said
+from rigs.errors import BadInput
+from rigs.units import Float, from_db
+
+Curve = tuple[tuple[Annotated[float, Field(gt=0)], float], ...]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CrosstalkDesign(_Table):
+    """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f."""
+
+    target_db: Curve = ((150.0, 0.0), (400.0, 15.0), (9000.0, 15.0), (16000.0, 0.0))
+    effort_db: float = Field(default=12.0, ge=0, le=40)
+    tolerance_db: float = Field(default=0.25, ge=0, le=6)
+
+    @field_validator("target_db")
+    @classmethod
+    def _rising(cls, points: Curve) -> Curve:
+        return _checked_curve(points)
+
+
+class BeamDesign(_Table):
+    """The centre's beam: on-axis over off-axis power as points (Hz, dB), its nulls and its main lobe."""
+
+    target_db: Curve = ((150.0, 0.0), (350.0, 20.0), (1800.0, 20.0), (4500.0, 0.0))
+    effort_db: float = Field(default=6.0, ge=-20, le=40)
+    nulls_deg: tuple[float, ...] = (-90.0, 90.0)
+    null_width_deg: float = Field(default=10.0, ge=0, le=60)
+    lobe_deg: float = Field(default=45.0, gt=0, lt=90)
+    level_db: float = Field(default=3.0, ge=-20, le=20)
+
+    @field_validator("target_db")
+    @classmethod
+    def _rising(cls, points: Curve) -> Curve:
+        return _checked_curve(points)
+
+
+class StereoDesign(_Table):
+    """The stereo reference that is made virtual."""
+
+    angle_deg: float = Field(default=30.0, gt=0, le=90)
+    distance_m: float = Field(default=2.0, gt=0.2)
+    head_diameter_m: float = Field(default=0.175, gt=0.1, lt=0.3)
+    ears_deg: float = Field(default=100.0, gt=60, lt=120)
+
+
+class FilterDesign(_Table):
+    """Length and delay of the filters, and how the measurements are gated."""
+
+    taps: int = Field(default=1024, ge=64, le=4096)
+    delay: int = Field(default=256, ge=8)
+    gate_ms: float = Field(default=6.0, ge=1, le=50)
+    band_hz: tuple[float, float] = (100.0, 18000.0)
+
+
+class Design(_Table):
+    """The whole file."""
+
+    crosstalk: CrosstalkDesign = CrosstalkDesign()
+    beam: BeamDesign = BeamDesign()
+    stereo: StereoDesign = StereoDesign()
+    filter: FilterDesign = FilterDesign()
+
+
+def _checked_curve(points: Curve) -> Curve:
+    """At least two points with rising frequencies."""
+    f = [p[0] for p in points]
+    if len(points) < 2 or any(b <= a for a, b in pairwise(f)):
+        raise ValueError(f"needs at least two points [Hz, dB] with rising frequencies, has {f}")
+    return points
+
+
+def target_power(points: Curve, f: Float) -> Float:
+    """Power ratio of a curve at frequencies ``f`` Hz: straight lines in dB over log frequency, held at the ends."""
+    table = np.array(points)
+    level = np.interp(np.log(np.maximum(f, 1.0)), np.log(table[:, 0]), table[:, 1])
+    return np.asarray(from_db(level) ** 2)
+
+
+def read(path: Path | None) -> tuple[Design, str]:
+    """A design file and its text; ``None`` gives the defaults.
+
+    Raises
+    ------
+    BadInput
+        The file is missing, no TOML, or holds faults: one line each.
+    """
+    if path is None:
+        return Design(), ""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as fault:
+        raise BadInput(f"{path}: the design file cannot be read: {fault.strerror}") from fault
+    try:
+        design = Design.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as fault:
+        raise BadInput(f"{path}: not valid TOML: {fault}") from fault
+    except ValidationError as invalid:
+        raise BadInput(f"{path}:\n" + "\n".join(f"  {f}" for f in faults_said(invalid, Design))) from invalid
+    if design.filter.delay >= design.filter.taps:
+        raise BadInput(f"{path}: filter.delay = {design.filter.delay} must be below filter.taps = {design.filter.taps}")
+    return design, text

@@ -1,0 +1,200 @@
+"""One unit's filters from its session: cancellation, beam, virtualisation, alignment, gain staging, prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate import align, beamform, crosstalk, predict, virtualize
+from calibrate.design import Design, target_power
+from calibrate.effort import driver_cost
+from calibrate.fir import causal, held_outside
+from calibrate.plant import Plant, gated
+from calibrate.predict import Prediction
+from calibrate.smooth import smoothed
+from measure.impulse import ImpulseResponse
+from processor.filterset import FilterSet
+from rigs.describe import Description
+from rigs.errors import BadInput
+from rigs.units import Float, db, from_db, power_db, speed_of_sound
+
+Complex = NDArray[np.complex128]
+
+REFERENCE_BAND = (300.0, 5000.0)
+"""Where the loudest driver at an ear is looked for, Hz."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What a calibration gives.
+
+    Parameters
+    ----------
+    filters
+        To be deployed.
+    prediction
+        What verification will compare with.
+    limits
+        What decided each bin of the left and right design: ``(2, frequency)`` of "shadow", "target", "effort".
+    reference
+        Reference driver of the left and the right program, counted from 0.
+    far_ear
+        The virtual stereo's far ear.
+    """
+
+    filters: FilterSet
+    prediction: Prediction
+    limits: NDArray[np.str_]
+    reference: tuple[int, int]
+    far_ear: virtualize.FarEar
+
+
+def fit(
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    rig: Description,
+    design: Design,
+    *,
+    serial: str,
+    source: str,
+) -> Fitted:
+    """Fit all filters of one unit.
+
+    Parameters
+    ----------
+    ears, polar
+        Measured sets; positions used for ``design`` are fitted, those for ``score`` only predicted.
+    rig, design
+        What was measured with, and what is wanted.
+    serial, source
+        Serial number and the session's SHA-256, kept in the filterset.
+
+    Raises
+    ------
+    BadInput
+        Fewer than two drivers, no position for design or for scoring, a silent driver.
+    """
+    _check(ears)
+    plant = gated(ears.used_for("design"), design.filter.gate_ms / 1000.0)
+    f, cost = plant.f, driver_cost(rig.driver, plant.f)
+    c = speed_of_sound(rig.environment.temperature_c)
+    sides, limits, reference = _sides(plant, _nominal(ears.used_for("design")), cost, design)
+    far = virtualize.reference(design.stereo, c)
+    v = far.response(f)
+    beam = _beam(polar, cost, design, reference)
+    W = np.stack([sides[0] + v[:, None] * sides[1], sides[1] + v[:, None] * sides[0], beam])
+    W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
+    delays = _delays(plant, _nominal(ears.used_for("design")), W, ears.fs)
+    W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
+    taps = causal(np.moveaxis(W, 1, 2), design.filter.taps, design.filter.delay)
+    taps, headroom_db = _staged(taps, rig.limits.ceiling)
+    filters = FilterSet(
+        taps,
+        fs=ears.fs,
+        drivers=ears.drivers,
+        ceiling=rig.limits.ceiling,
+        delay_samples=design.filter.delay + int(delays.max()),
+        headroom_db=headroom_db,
+        channels=tuple(d.channel for d in rig.driver),
+        source=source,
+        unit_serial=serial,
+    )
+    return Fitted(filters, _prediction(ears, polar, filters, design, v), limits, reference, far)
+
+
+def _check(ears: ImpulseResponse) -> None:
+    """Refuse what no design can be made from."""
+    if len(ears.drivers) < 2:
+        raise BadInput(f"the unit has one driver ({ears.drivers[0]!r}): cancelling crosstalk needs at least two")
+    for use in ("design", "score"):
+        if not len(ears.used_for(use).positions):
+            raise BadInput(f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}")
+
+
+def _nominal(ears: ImpulseResponse) -> int:
+    """The position that is nearest to straight ahead and unturned."""
+    p = ears.positions
+    return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
+
+
+def _sides(
+    plant: Plant, nominal: int, cost: Float, design: Design
+) -> tuple[tuple[Complex, Complex], NDArray[np.str_], tuple[int, int]]:
+    """Weights ``(frequency, driver)`` of left and right, the limit of each bin, and the reference drivers."""
+    f = plant.f
+    band = (f >= REFERENCE_BAND[0]) & (f <= REFERENCE_BAND[1])
+    near = plant.h[nominal]
+    loudness = power_db(np.mean(np.abs(near[:, :, band]) ** 2, axis=-1))
+    reference = (int(np.argmax(loudness[0])), int(np.argmax(loudness[1])))
+    d = _balanced(near[0, reference[0]], near[1, reference[1]], f)
+    target = target_power(design.crosstalk.target_db, f)
+    tolerance = 2.0 * (design.crosstalk.tolerance_db / 8.686) ** 2
+    weights, limits = [], []
+    for ear in (0, 1):
+        g = near[ear].T
+        R = crosstalk.far_covariance(plant.h[:, 1 - ear], plant.noise[:, 1 - ear] + tolerance)
+        alone = np.abs(near[ear, reference[ear]]) ** 2
+        effort = float(from_db(design.crosstalk.effort_db)) ** 2 / np.maximum(alone, 1e-30)
+        found = crosstalk.steer(g, R, cost, d[ear], target, effort)
+        mu = np.exp(smoothed(np.log(found.mu), f))
+        weights.append(crosstalk.shaped(g, R, cost, d[ear], mu))
+        limits.append(found.limit)
+    return (weights[0], weights[1]), np.array(limits), reference
+
+
+def _balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]:
+    """The reference drivers' responses with their smoothed levels made equal, so that the image stays centred."""
+    ratio = np.sqrt(smoothed(np.abs(right) ** 2, f) / np.maximum(smoothed(np.abs(left) ** 2, f), 1e-30))
+    ratio = np.clip(ratio, 0.5, 2.0)
+    return left * np.sqrt(ratio), right / np.sqrt(ratio)
+
+
+def _beam(polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int]) -> Complex:
+    """Weights ``(frequency, driver)`` of the centre."""
+    plant = gated(polar, design.filter.gate_ms / 1000.0)
+    h = plant.h[:, 0]
+    azimuths = np.radians(polar.positions["azimuth_deg"])
+    ahead = h[int(np.argmin(np.abs(azimuths)))]
+    level = float(from_db(design.beam.level_db)) * 0.5 * np.abs(ahead[list(reference)]).sum(axis=0)
+    pair = ahead[list(reference)].sum(axis=0)
+    wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
+    return beamform.steer(np.moveaxis(h, 0, 1), azimuths, plant.f, cost, design.beam, wanted).w
+
+
+def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]:
+    """Samples by which each program is delayed so that all reach the near ears together."""
+    heard = np.einsum("edf,cfd->cef", plant.h[nominal], W)
+    arrivals = np.array(
+        [
+            align.arrival(heard[0, 0], plant.f),
+            align.arrival(heard[1, 1], plant.f),
+            0.5 * (align.arrival(heard[2, 0], plant.f) + align.arrival(heard[2, 1], plant.f)),
+        ]
+    )
+    return align.later_by(arrivals, fs)
+
+
+def _staged(taps: Float, ceiling: float) -> tuple[Float, float]:
+    """Scale so that full-scale stereo sines of any frequency and phase stay within the ceiling at every driver."""
+    magnitude = np.abs(np.fft.rfft(taps, 8192, axis=-1))
+    loudest = max(float((magnitude[0] + magnitude[1]).max()), float(magnitude[2].max()))
+    gain = ceiling / loudest
+    return taps * gain, -float(db(gain))
+
+
+def _prediction(
+    ears: ImpulseResponse, polar: ImpulseResponse, filters: FilterSet, design: Design, far: Complex
+) -> Prediction:
+    """Responses of the programs at every measured place."""
+    _, f = predict.spectra(ears.at(np.array([0])))
+    return Prediction(
+        f,
+        score=predict.programs(ears.used_for("score"), filters),
+        design=predict.programs(ears.used_for("design"), filters),
+        polar=predict.programs(polar, filters)[:, 0, 2],
+        azimuths=np.radians(polar.positions["azimuth_deg"]),
+        far_ear=far,
+        target_db=power_db(target_power(design.crosstalk.target_db, f)),
+    )

@@ -1,0 +1,33 @@
+"""Fractional-octave smoothing and bands over frequency."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rigs.units import Float
+
+THIRD_OCTAVES = np.array(
+    [200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000, 6300, 8000.0]
+)
+"""Nominal centres of the third-octave bands that verification looks at, Hz (IEC 61260-1)."""
+
+
+def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0) -> Float:
+    """Mean of ``x (..., frequency)`` over a rectangle of this many octaves around each frequency."""
+    half = 2.0 ** (octaves / 2.0)
+    low = np.searchsorted(f, f / half, side="left")
+    high = np.maximum(np.searchsorted(f, f * half, side="right"), low + 1)
+    total = np.concatenate([np.zeros((*x.shape[:-1], 1)), np.cumsum(x, axis=-1)], axis=-1)
+    return np.asarray((total[..., high] - total[..., low]) / (high - low))
+
+
+def band_edges(centres: Float) -> tuple[Float, Float]:
+    """Lower and upper edges of third-octave bands around exact base-ten centres, Hz."""
+    exact = 1000.0 * 10.0 ** (np.round(10.0 * np.log10(centres / 1000.0)) / 10.0)
+    return exact * 10.0**-0.05, exact * 10.0**0.05
+
+
+def band_means(x: Float, f: Float, centres: Float = THIRD_OCTAVES) -> Float:
+    """Mean of ``x (..., frequency)`` in each third-octave band, ``(..., band)``."""
+    low, high = band_edges(centres)
+    return np.stack([x[..., (f >= a) & (f < b)].mean(axis=-1) for a, b in zip(low, high, strict=True)], axis=-1)
