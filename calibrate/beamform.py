@@ -82,10 +82,15 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
         def spent(w: Complex) -> Float:
             return np.asarray(np.sum(cost * np.abs(w) ** 2, axis=1))
 
-        fixed = nu
-        mu = _bisect(lambda m, fixed=fixed: _contrast(solve(m, fixed), R_on, R_off) >= target, len(f))
-        fixed = mu
-        nu = _bisect(lambda n, fixed=fixed: spent(solve(fixed, n)) <= effort, len(f))
+        def reaches(m: Float, nu: Float = nu) -> NDArray[np.bool_]:
+            return np.asarray(_contrast(solve(m, nu), R_on, R_off) >= target)
+
+        mu = _bisect(reaches, len(f))
+
+        def affords(n: Float, mu: Float = mu) -> NDArray[np.bool_]:
+            return np.asarray(spent(solve(mu, n)) <= effort)
+
+        nu = _bisect(affords, len(f))
         w = solve(mu, nu)
         heard = np.einsum("fmi,fm->fi", x, w)
         phase = heard / np.maximum(np.abs(heard), 1e-300)

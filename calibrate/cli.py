@@ -1,9 +1,135 @@
-"""Commands of this room."""
+"""``sweetspot calibrate``, ``verify``, ``report`` and ``demo``."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+from calibrate import design as designs
+from calibrate import metrics, run
+from calibrate.fit import Fitted
+from calibrate.limits import Limits
+from calibrate.verify import Verification
+from measure import folder
+from measure.cli import DelayOpt, JsonOpt, RunsOpt, UnitOpt, YesOpt, capture_set, operator
+from measure.session import Session
+from rigs.describe import read
+from rigs.load import find, open_rig
+from rigs.progress import result, say, tracked
+
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+FAILED = 1
 
 
 def mount(app: typer.Typer) -> None:
-    """Add this room's commands to the roof."""
+    """Add the commands to the roof."""
+    app.command("calibrate")(calibrate)
+    app.command("verify")(verify)
+    app.command("report")(report)
+    app.command("demo")(demo)
+
+
+def calibrate(
+    run_folder: RunArg,
+    design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
+    wanted, text = designs.read(design)
+    fitted = _fitted(run_folder, wanted, text)
+    result(_prediction(run_folder, fitted), _prediction_lines(run_folder, fitted), as_json=as_json)
+
+
+def verify(run_folder: RunArg, yes: YesOpt = False, delay: DelayOpt = 10.0, as_json: JsonOpt = False) -> None:
+    """Play sweeps through the processor, hear them at positions that the design never saw, and give a verdict."""
+    verdict = _verified(run_folder, yes, delay)
+    result(run.summary(verdict), _verdict_lines(verdict), as_json=as_json)
+    raise typer.Exit(0 if verdict.passed else FAILED)
+
+
+def report(run_folder: RunArg, as_json: JsonOpt = False) -> None:
+    """Write one self-contained page on a run: report.html."""
+    page = _reported(run_folder)
+    result({"report": str(page)}, str(page), as_json=as_json)
+
+
+def demo(
+    unit: UnitOpt = "DEMO-0001",
+    rig: Annotated[str, typer.Option("--rig", help="A rig file, or the name of a ready-made rig.")] = "desk",
+    runs: RunsOpt = Path("runs"),
+    as_json: JsonOpt = False,
+) -> None:
+    """Carry one unit through the whole loop on the virtual lab: measure, calibrate, verify, report."""
+    description = read(find(rig))
+    here = folder.new(runs, unit, description, datetime.now(UTC))
+    say(f"Rig {description.name!r}, unit {unit}, run {here}")
+    for name in ("ears", "polar"):
+        capture_set("ears" if name == "ears" else "polar", description, unit, here, operator(True, 0.0))
+    fitted = _fitted(here, designs.Design(), "")
+    say(_prediction_lines(here, fitted))
+    verdict = _verified(here, True, 0.0)
+    page = _reported(here)
+    data = run.summary(verdict) | {"run": str(here), "report": str(page)}
+    result(data, f"{_verdict_lines(verdict)}\nReport: {page}", as_json=as_json)
+    raise typer.Exit(0 if verdict.passed else FAILED)
+
+
+def _fitted(here: Path, wanted: designs.Design, text: str) -> Fitted:
+    with tracked("Calibrating", 1) as step:
+        fitted = run.calibrate(here, wanted, text)
+        step("left, right, centre")
+    return fitted
+
+
+def _verified(here: Path, yes: bool, delay: float) -> Verification:
+    fitted = run.fitted_of(here)
+    with Session.read(folder.session_file(here)) as session:
+        description = session.rig()
+    with open_rig(description, serial=fitted.filters.unit_serial) as rig:
+        run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked)
+    return run.judge(here, fitted, Limits())
+
+
+def _reported(here: Path) -> Path:
+    from calibrate.report import write  # matplotlib is slow to import
+
+    with tracked("Reporting", 1) as step:
+        page = write(here)
+        step(page.name)
+    return page
+
+
+def _prediction(here: Path, fitted: Fitted) -> dict[str, object]:
+    p = fitted.prediction
+    spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(p.score, p.far_ear), p.f))
+    return {
+        "filterset": str(here / "filterset.h5"),
+        "cancellation_mean_db": spread.mean,
+        "cancellation_p10_db": spread.p10,
+        "headroom_db": fitted.filters.headroom_db,
+        "delay_samples": fitted.filters.delay_samples,
+        "taps": fitted.filters.length,
+    }
+
+
+def _prediction_lines(here: Path, fitted: Fitted) -> str:
+    p = _prediction(here, fitted)
+    return (
+        f"Predicted at positions that the design never saw, 800 Hz to 6.3 kHz: cancellation "
+        f"{p['cancellation_mean_db']:.1f} dB on average, {p['cancellation_p10_db']:.1f} dB at the 10th percentile\n"
+        f"{p['filterset']}: {p['taps']} taps, delay {p['delay_samples']} samples, headroom {p['headroom_db']:.1f} dB"
+    )
+
+
+def _verdict_lines(verdict: Verification) -> str:
+    rows = [
+        f"  {'ok  ' if m.passed else 'FAIL'}  {m.name:<42} {m.heard:7.2f} dB  ({m.sense} {m.limit:g})"
+        + (f"  predicted {m.predicted:.2f}" if m.predicted is not None else "")
+        for m in verdict.metrics
+    ]
+    head = "PASS" if verdict.passed else "FAIL: " + "; ".join(verdict.reasons)
+    return "\n".join([*rows, head])

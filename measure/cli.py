@@ -50,7 +50,7 @@ def ears(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver to both ears at the head positions of the rig."""
-    _begin("ears", read(find(rig)), unit, runs, run, _operator(yes, delay), as_json)
+    _begin("ears", read(find(rig)), unit, runs, run, operator(yes, delay), as_json)
 
 
 def polar(
@@ -63,7 +63,7 @@ def polar(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
-    _begin("polar", read(find(rig)), unit, runs, run, _operator(yes, delay), as_json)
+    _begin("polar", read(find(rig)), unit, runs, run, operator(yes, delay), as_json)
 
 
 def resume(
@@ -76,7 +76,7 @@ def resume(
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets
     for name in sets or ("ears",):
-        capture_set(name, description, serial, run, _operator(yes, delay))
+        capture_set(name, description, serial, run, operator(yes, delay))
     _report(run, as_json)
 
 
@@ -127,7 +127,7 @@ def _report(run: Path, as_json: bool) -> None:
     result(data, f"{lines}\n{run / 'session.h5'}", as_json=as_json)
 
 
-def _operator(yes: bool, delay: float) -> Callable[[str], None]:
+def operator(yes: bool, delay: float) -> Callable[[str], None]:
     """Asks for a move on the terminal, and waits for Enter, or for a while with ``--yes``."""
 
     def ask(move: str) -> None:

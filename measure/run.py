@@ -143,7 +143,8 @@ def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture
             return h, snr
     what = f"{sources.axis} {sources.names[capture.source]!r}"
     raise Held(
-        f"{listener.plan.name}, {capture.pose.said()}, {what}: {ATTEMPTS} captures were bad, the last because {reason}. What landed is kept; go on with: "
+        f"{listener.plan.name}, {capture.pose.said()}, {what}: {ATTEMPTS} captures were bad, the last "
+        f"because {reason}. What landed is kept; go on with: "
         f"sweetspot measure resume {session.path.parent}"
     )
 

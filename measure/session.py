@@ -64,10 +64,10 @@ class Session:
         return cls(path, file)
 
     @classmethod
-    def resume(cls, path: Path) -> Session:
+    def resume(cls, path: Path, schema: str = SCHEMA) -> Session:
         """An existing session, to be written on."""
         with _trouble(path):
-            return cls(path, _checked(path, h5py.File(path, "r+"), SCHEMA))
+            return cls(path, _checked(path, h5py.File(path, "r+"), schema))
 
     @classmethod
     def read(cls, path: Path, schema: str = SCHEMA) -> Session:

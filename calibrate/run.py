@@ -1,0 +1,170 @@
+"""A run folder's later steps: fit it, verify it; what the command line and the demo share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibrate import verify
+from calibrate.design import Design
+from calibrate.fit import Fitted, fit
+from calibrate.limits import Limits, Metric
+from calibrate.predict import Prediction
+from calibrate.verify import Verification
+from calibrate.virtualize import FarEar
+from measure import run as hardware
+from measure.folder import session_file
+from measure.session import VERIFICATION, Session
+from processor import store
+from processor.filterset import FilterSet
+from processor.render import render
+from rigs.errors import BadInput
+from rigs.protocol import Operator, Rig
+from rigs.units import Float
+
+Tracker = Callable[[str, int], Any]
+"""Opens a progress bar for a title and a number of pieces; a context manager that yields the step function."""
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def calibrate(run: Path, design: Design, design_text: str) -> Fitted:
+    """Fit the filters of a run and write its ``filterset.h5``.
+
+    Raises
+    ------
+    BadInput
+        The session is missing or unfinished, or no design can be made from it.
+    """
+    source = session_file(run)
+    with Session.read(source) as session:
+        rig, serial = session.rig(), session.serial
+        if "polar" not in session.sets:
+            raise BadInput(
+                f"{source}: no polar set was measured, and the centre's beam needs one; "
+                f"run: sweetspot measure polar RIG --unit {serial} --run {run}"
+            )
+        ears, polar = session.responses("ears"), session.responses("polar")
+    fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
+    store.write(run / "filterset.h5", fitted.filters, _kept(fitted), design_text)
+    return fitted
+
+
+def _kept(fitted: Fitted) -> dict[str, Any]:
+    """The part of a fit that verification and report read again."""
+    p = fitted.prediction
+    return {
+        "f": p.f,
+        "score": p.score.astype(np.complex64),
+        "design": p.design.astype(np.complex64),
+        "polar": p.polar.astype(np.complex64),
+        "azimuths": p.azimuths,
+        "far_ear": p.far_ear,
+        "target_db": p.target_db,
+        "limits": [",".join(side) for side in fitted.limits],
+        "reference": np.array(fitted.reference),
+        "virtual": asdict(fitted.far_ear),
+    }
+
+
+def fitted_of(run: Path) -> Fitted:
+    """What a calibration wrote, read again.
+
+    Raises
+    ------
+    BadInput
+        There is no filterset, or it holds no prediction.
+    """
+    filters = store.read(run)
+    kept = store.read_prediction(run)
+    if "score" not in kept:
+        raise BadInput(f"{run / store.NAME}: holds no prediction; run: sweetspot calibrate {run}")
+    prediction = Prediction(
+        kept["f"],
+        score=kept["score"],
+        design=kept["design"],
+        polar=kept["polar"],
+        azimuths=kept["azimuths"],
+        far_ear=kept["far_ear"],
+        target_db=kept["target_db"],
+    )
+    limits = np.array([side.split(",") for side in kept["limits"]])
+    reference = (int(kept["reference"][0]), int(kept["reference"][1]))
+    return Fitted(filters, prediction, limits, reference, FarEar(**kept["virtual"]))
+
+
+def engine_of(filters: FilterSet) -> verify.Processor:
+    """The deployed processor in process: sweetspot's own engine."""
+
+    def process(x: Float) -> Float:
+        return np.asarray(render(filters, x, filters.fs))
+
+    return process
+
+
+def hear(run: Path, rig: Rig, fitted: Fitted, now: datetime, *, ask: Operator, track: Tracker) -> Path:
+    """Play the verification's sweeps through processor and rig into ``verify.h5``; an earlier one is kept aside.
+
+    Raises
+    ------
+    HardwareTrouble
+        The interface, the stage or the disk failed; the earlier verification is untouched beside it.
+    """
+    description, filters = rig.description, fitted.filters
+    path = run / "verify.h5"
+    if path.exists():
+        path.rename(run / f"verify-{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y%m%dT%H%M%SZ}.h5")
+    process = engine_of(filters)
+    created = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    with Session.create(
+        path,
+        description,
+        filters.unit_serial,
+        created,
+        schema=VERIFICATION,
+        filterset_sha256=sha256(run / store.NAME),
+        session_sha256=filters.source,
+    ) as heard:
+        for name, title in (("ears", "Verifying at ears"), ("polar", "Verifying around")):
+            plan = verify.plan(description, "ears" if name == "ears" else "polar", filters, process)
+            with track(title, len(plan.captures)) as step:
+                hardware.measure(rig, heard, plan, ask=ask, step=step)
+    return path
+
+
+def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
+    """The verdict on what ``verify.h5`` holds; kept in it as JSON."""
+    path = run / "verify.h5"
+    with Session.read(path, VERIFICATION) as heard:
+        ears, polar = heard.responses("ears"), heard.responses("polar")
+        deployed = str(heard.attributes["filterset_sha256"])
+    if deployed != sha256(run / store.NAME):
+        raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
+    verdict = verify.judge(ears, polar, fitted.prediction, fitted.filters, limits)
+    with Session.resume(path, VERIFICATION) as heard:
+        heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
+    return verdict
+
+
+def summary(verdict: Verification) -> dict[str, Any]:
+    """The verdict as plain data."""
+    return {
+        "verdict": "pass" if verdict.passed else "fail",
+        "reasons": list(verdict.reasons),
+        "metrics": [_plain(m) for m in verdict.metrics],
+    }
+
+
+def _plain(metric: Metric) -> dict[str, Any]:
+    return asdict(metric) | {"margin": metric.margin, "passed": metric.passed}

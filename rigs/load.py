@@ -1,0 +1,84 @@
+"""Description -> Rig: the one place where real or virtual parts are chosen."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rigs.describe import Description
+from rigs.errors import BadInput
+from rigs.lab.interface import LabInterface, LabStage
+from rigs.lab.world import World
+from rigs.protocol import Interface, Rig, Stage
+
+READY_MADE = Path(__file__).parent
+"""Where the rigs that come with sweetspot are."""
+
+
+def utc_now() -> datetime:
+    """The clock that rigs are opened with."""
+    return datetime.now(UTC)
+
+
+def find(name: str) -> Path:
+    """A rig file by its path, or a ready-made one by its bare name.
+
+    Raises
+    ------
+    BadInput
+        There is neither; lists the ready-made rigs.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    ready = {p.stem: p for p in sorted(READY_MADE.glob("*.toml"))}
+    if name in ready:
+        return ready[name]
+    if path.suffix or path.parent != Path():
+        return path  # told as a missing file when it is read
+    near = difflib.get_close_matches(name, ready, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise BadInput(f"{name}: no such rig file, and no ready-made rig; {hint}ready-made: {', '.join(ready)}")
+
+
+def open_rig(
+    description: Description,
+    *,
+    serial: str,
+    now: Callable[[], datetime] = utc_now,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Rig:
+    """Open the devices of a rig.
+
+    Raises
+    ------
+    BadInput
+        A device's name fits none or several.
+    HardwareTrouble
+        A device does not open.
+    """
+    interface: Interface
+    stage: Stage
+    world = World(description, serial)
+    match description.interface.driver:
+        case "lab":
+            interface = LabInterface(world, now)
+        case "portaudio":
+            from rigs.portaudio import PortAudioInterface
+
+            interface = PortAudioInterface.open(description, now=now)
+    match description.stage.driver:
+        case "lab":
+            stage = LabStage(world)
+        case "grbl":
+            from rigs.turntable.grbl import GrblStage
+
+            stage = GrblStage.open(description, sleep=sleep)
+        case "manual" | "fixed":
+            from rigs.turntable.manual import ManualStage
+
+            stage = ManualStage()
+    return Rig(description, interface, stage)
