@@ -1,9 +1,83 @@
-"""Commands of this room."""
+"""``sweetspot process``: stereo files to one channel per driver."""
 
 from __future__ import annotations
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+
+from processor import files, store
+from processor.engine import with_method
+from processor.filterset import FilterSet
+from processor.render import Rendered, render_file
+from processor.upmix import METHODS
+from rigs.progress import result, say, tracked
+from rigs.units import db
+
+Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc]
+Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[misc]
+
+FilterSetArg = Annotated[
+    Path, typer.Argument(metavar="FILTERSET", help="A filterset.h5, or the run folder that holds it.")
+]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def mount(app: typer.Typer) -> None:
-    """Add this room's commands to the roof."""
+    """Add the commands to the roof."""
+    app.command("process")(process)
+
+
+def process(
+    filterset: FilterSetArg,
+    source: Annotated[Path, typer.Argument(metavar="IN.wav", help="Stereo; any format and rate libsndfile reads.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT.wav", help="One channel per driver.")],
+    upmix: Annotated[Method | None, typer.Option("--upmix", help="Centre extraction, or off.")] = None,
+    amount: Annotated[float | None, typer.Option("--amount", min=0.0, max=1.0, help="How much goes to it.")] = None,
+    subtype: Annotated[Subtype, typer.Option("--subtype", help="Sample format.")] = Subtype("PCM_24"),
+    mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
+    filters = store.read(filterset)
+    settings = with_method(filters.upmix, upmix and upmix.value, amount)
+    with files.Source(source, mono=mono) as heard:
+        if heard.fs != filters.fs:
+            say(f"{source}: {heard.fs} Hz, resampled to the filters' {filters.fs} Hz")
+        with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
+            done = render_file(filters, heard, out, settings=settings, subtype=subtype.value, step=step)
+    result(_data(filters, out, done), _lines(filters, out, done), as_json=as_json)
+
+
+def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:
+    return {
+        "out": str(out),
+        "fs": done.fs,
+        "samples": done.samples,
+        "drivers": list(filters.drivers),
+        "peak_dbfs": [float(v) for v in db(done.peak)],
+        "rms_dbfs": [float(v) for v in db(done.rms)],
+        "ceiling_dbfs": float(db(done.ceiling)),
+        "headroom_db": done.headroom_db,
+        "limiter_db": done.limiter_db,
+        "limited_samples": done.limited,
+        "latency_samples": done.latency,
+        "filter_delay_samples": filters.delay_samples,
+        "resampled_from": done.resampled_from or None,
+    }
+
+
+def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
+    levels = zip(filters.drivers, db(done.peak), db(done.rms), strict=True)
+    rows = [f"  {name:<16} peak {peak:7.2f} dBFS   rms {rms:7.2f} dBFS" for name, peak, rms in levels]
+    worked = f"limiter: up to {done.limiter_db:.2f} dB on {done.limited} samples" if done.limited else "limiter: idle"
+    return "\n".join(
+        [
+            f"{out}: {len(filters.drivers)} drivers, {done.samples} samples at {done.fs} Hz",
+            *rows,
+            f"  headroom {done.headroom_db:.2f} dB below the ceiling of {float(db(done.ceiling)):.2f} dBFS; {worked}",
+            f"  delay taken out: {done.latency} samples of the engine; the filters' {filters.delay_samples} stay",
+        ]
+    )

@@ -1,0 +1,134 @@
+"""The engine: stereo in, one signal per driver out, through upmix, filter matrix and guard."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from processor import upmix
+from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
+from processor.guard import Guard
+from processor.partition import Matrix
+from rigs.errors import BadInput
+
+Real = NDArray[Any]
+
+LONGEST_FRAME = 1 << 17
+
+
+class Engine:
+    """Runs a filter set on a stream of stereo.
+
+    Parameters
+    ----------
+    filterset
+        What to run.
+    block
+        Samples per partition; best when pieces of this size are processed.
+    frame
+        Samples per transform where one partition shall hold all taps; see :class:`processor.partition.Matrix`.
+    settings
+        Upmix settings in place of the filter set's own.
+    dtype
+        ``float32`` or ``float64``.
+
+    Raises
+    ------
+    BadInput
+        The filter set has programs that no upmix makes, or settings out of range.
+    """
+
+    def __init__(
+        self,
+        filterset: FilterSet,
+        block: int = 256,
+        *,
+        frame: int | None = None,
+        settings: UpmixSettings | None = None,
+        dtype: DTypeLike = np.float64,
+    ) -> None:
+        self.filterset, self.block = filterset, block
+        self.settings = settings or filterset.upmix
+        self._rows = _rows(filterset)
+        self._dtype = np.dtype(dtype)
+        self._upmix = upmix.chosen(self.settings, filterset.fs, dtype)
+        self._matrix = Matrix(filterset.taps, block, frame=frame, dtype=dtype)
+        self.guard = Guard(len(filterset.drivers), filterset.ceiling, filterset.fs)
+
+    @classmethod
+    def offline(
+        cls, filterset: FilterSet, *, settings: UpmixSettings | None = None, dtype: DTypeLike = np.float64
+    ) -> Engine:
+        """An engine for long pieces: one large transform holds all taps."""
+        frame = min(max(1 << 15, 8 << (filterset.length - 1).bit_length()), LONGEST_FRAME)
+        frame = max(frame, 2 << (filterset.length - 1).bit_length())
+        return cls(filterset, frame - filterset.length + 1, frame=frame, settings=settings, dtype=dtype)
+
+    @property
+    def latency(self) -> int:
+        """Constant delay of upmix, matrix and guard together, samples; the filters' own delay comes on top."""
+        return self._upmix.latency + self._matrix.latency + self.guard.latency
+
+    @property
+    def stopped(self) -> str:
+        """Why the output was stopped; empty while it runs."""
+        return self.guard.stopped
+
+    def reset(self) -> None:
+        """Forget everything heard, and a stop."""
+        self._upmix.reset()
+        self._matrix.reset()
+        self.guard.reset()
+
+    def process(self, x: Real) -> Real:
+        """The next samples.
+
+        Parameters
+        ----------
+        x
+            ``(2, n)`` left and right, full scale = 1, any ``n``.
+
+        Returns
+        -------
+        ``(drivers, n)``, :attr:`latency` samples late, never above the ceiling. Silence after a stop.
+
+        Raises
+        ------
+        ValueError
+            Not two channels.
+        """
+        if x.ndim != 2 or x.shape[0] != 2:
+            raise ValueError(f"the piece has shape {x.shape}: (2, n) is needed, left and right")
+        if not np.isfinite(x).all():
+            self.guard.stop("the input was not finite (NaN or infinity)")
+        if self.stopped:
+            return np.zeros((len(self.filterset.drivers), x.shape[1]), dtype=self._dtype)
+        programs = self._upmix.process(x.astype(self._dtype, copy=False))
+        return self.guard.process(self._matrix.process(programs[self._rows]))
+
+    def flush(self) -> Real:
+        """What is still inside: ``(drivers, latency + taps - 1)``, as silence pushes it out."""
+        return self.process(np.zeros((2, self.latency + self.filterset.length - 1), dtype=self._dtype))
+
+
+def with_method(settings: UpmixSettings, method: str | None, amount: float | None) -> UpmixSettings:
+    """Settings with another method or amount, where given."""
+    return replace(
+        settings,
+        method=settings.method if method is None else method,
+        amount=settings.amount if amount is None else amount,
+    )
+
+
+def _rows(filterset: FilterSet) -> list[int]:
+    """Which program of the upmix feeds each input of the matrix."""
+    unknown = [p for p in filterset.programs if p not in PROGRAMS]
+    if unknown:
+        raise BadInput(
+            f"the filter set of unit {filterset.unit_serial} has a program {unknown[0]!r}; "
+            f"the upmix makes {', '.join(PROGRAMS)}"
+        )
+    return [PROGRAMS.index(p) for p in filterset.programs]

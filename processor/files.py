@@ -1,0 +1,184 @@
+"""Sound files in and out, in pieces: the door to soundfile; a file appears whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile as sf
+from numpy.typing import NDArray
+
+from rigs.errors import BadInput
+
+Real = NDArray[Any]
+
+PIECE = 1 << 16
+"""Samples read at a time."""
+LARGEST_WAV = (1 << 32) - 4096
+"""Bytes that a plain WAV can hold; larger ones are written as RF64."""
+BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
+SUBTYPES = tuple(BYTES)
+
+
+class Source:
+    """A stereo file that is read in pieces.
+
+    Attributes
+    ----------
+    fs
+        Sampling rate, Hz.
+    samples
+        Samples per channel, as the header says.
+    channels
+        Channels in the file.
+    """
+
+    def __init__(self, path: Path, *, mono: bool = False) -> None:
+        self.path, self._mono = path, mono
+        self._file = _open(path)
+        self.fs, self.samples = int(self._file.samplerate), int(self._file.frames)
+        self.channels = int(self._file.channels)
+        if complaint := self._complaint():
+            self._file.close()
+            raise BadInput(complaint)
+
+    def _complaint(self) -> str:
+        if self.samples == 0:
+            return f"{self.path}: holds no samples; a file with sound is needed"
+        if self.channels == 1 and not self._mono:
+            return (
+                f"{self.path}: has 1 channel, 2 are needed (left, right). "
+                "Give --mono to play it to both sides, or make a stereo file of it"
+            )
+        if self.channels > 2 or (self._mono and self.channels != 1):
+            wanted = "1 is needed with --mono" if self._mono else "2 are needed (left, right)"
+            return f"{self.path}: has {self.channels} channels, {wanted}. Choose them with: sox IN OUT remix 1 2"
+        return ""
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def pieces(self) -> Iterator[Real]:
+        """``(2, n)`` float64, full scale = 1, to the end of the file.
+
+        Raises
+        ------
+        BadInput
+            A sample is not finite, or the file breaks off.
+        """
+        done = 0
+        while True:
+            try:
+                x = self._file.read(PIECE, dtype="float64", always_2d=True).T
+            except sf.LibsndfileError as fault:
+                raise BadInput(f"{self.path}: cannot be read beyond sample {done}: {fault.error_string}") from fault
+            if not x.shape[1]:
+                return
+            self._check(x, done)
+            done += x.shape[1]
+            yield np.repeat(x, 2, axis=0) if self.channels == 1 else x
+
+    def _check(self, x: Real, done: int) -> None:
+        bad = np.argwhere(~np.isfinite(x.T))
+        if bad.size:
+            sample, channel = int(bad[0][0]), int(bad[0][1])
+            raise BadInput(
+                f"{self.path}: channel {channel + 1} holds {x[channel, sample]} at sample {done + sample} "
+                f"({(done + sample) / self.fs:.3f} s); every sample must be finite. Mend or re-export the file"
+            )
+
+
+class Sink:
+    """A file that is being written; use :func:`sink`."""
+
+    def __init__(self, file: Any, subtype: str) -> None:
+        self._file, self.written = file, 0
+        self._dither = np.random.default_rng(0) if subtype == "PCM_16" else None
+
+    def write(self, y: Real) -> None:
+        """Append ``(channels, n)``; 16 bit is dithered (triangular, two steps wide)."""
+        if self._dither is not None:
+            y = y + (self._dither.random(y.shape) - self._dither.random(y.shape)) / 32768.0
+        self._file.write(np.ascontiguousarray(y.T))
+        self.written += y.shape[1]
+
+
+@contextmanager
+def sink(path: Path, fs: int, channels: int, subtype: str, samples: int) -> Iterator[Sink]:
+    """A file of about ``samples`` samples; it takes its name when the block ends well, and is gone otherwise.
+
+    Raises
+    ------
+    BadInput
+        The format cannot hold it, the folder is missing or read-only, or the disk is full; what existed at ``path``
+        is untouched.
+    """
+    size = samples * channels * BYTES[subtype]
+    form = _format(path, subtype, channels, size)
+    _room(path, size)
+    fresh = path.with_name(f".{path.name}.part")
+    try:
+        with sf.SoundFile(fresh, "w", samplerate=fs, channels=channels, format=form, subtype=subtype) as file:
+            out = Sink(file, subtype)
+            yield out
+        _whole(fresh, out.written)
+        fresh.replace(path)
+    except (sf.LibsndfileError, OSError, AssertionError) as fault:
+        free = shutil.disk_usage(path.parent).free
+        why = f"the disk is full ({free / 1e6:.1f} MB free)" if free < 1 << 20 else f"cannot be written: {fault}"
+        raise BadInput(f"{path}: {why}; nothing was changed. Make room or name another place") from fault
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _open(path: Path) -> Any:
+    if not path.is_file():
+        raise BadInput(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; a sound file is needed")
+    try:
+        return sf.SoundFile(path)
+    except (sf.LibsndfileError, OSError) as fault:
+        if path.stat().st_size == 0:
+            raise BadInput(f"{path}: is empty (0 bytes); a file with sound is needed") from fault
+        known = ", ".join(sorted(k.lower() for k in sf.available_formats()))
+        raise BadInput(f"{path}: cannot be read as sound ({fault}). Known formats: {known}") from fault
+
+
+def _format(path: Path, subtype: str, channels: int, size: int) -> str:
+    form = path.suffix[1:].upper() or "WAV"
+    if form not in sf.available_formats():
+        raise BadInput(f"{path}: {path.suffix!r} is no format that can be written; name the file OUT.wav")
+    if form == "WAV" and size > LARGEST_WAV:
+        form = "RF64"
+    if not sf.check_format(form, subtype):
+        held = ", ".join(s for s in SUBTYPES if sf.check_format(form, s)) or "none of ours"
+        raise BadInput(f"{path}: {form} does not hold {subtype}; it holds {held}. Name the file OUT.wav for any")
+    if form == "FLAC" and channels > 8:
+        raise BadInput(f"{path}: FLAC holds 8 channels, {channels} are needed; name the file OUT.wav")
+    return form
+
+
+def _room(path: Path, size: int) -> None:
+    if not path.parent.is_dir():
+        raise BadInput(f"{path}: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; name a file to write")
+    free = shutil.disk_usage(path.parent).free
+    if free < size and path.suffix.lower() != ".flac":
+        raise BadInput(
+            f"{path}: the disk has {free / 1e6:.1f} MB free, {size / 1e6:.1f} MB are needed; "
+            "nothing was changed. Make room or name another place"
+        )
+
+
+def _whole(path: Path, samples: int) -> None:
+    """Refuse what the disk did not take in full."""
+    found = sf.info(path).frames
+    if found != samples:
+        raise OSError(f"{found} of {samples} samples reached the disk")

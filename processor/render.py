@@ -1,0 +1,196 @@
+"""Offline rendering: arrays or pieces of any length through the engine, delay taken out, tail kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soxr
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from processor import files
+from processor.engine import Engine
+from processor.filterset import FilterSet, UpmixSettings
+from rigs.arrays import frozen
+from rigs.errors import BadInput
+from rigs.units import db
+
+Real = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rendered:
+    """What a rendering did.
+
+    Parameters
+    ----------
+    fs
+        Sampling rate of the output, Hz.
+    samples
+        Samples per driver written.
+    peak, rms
+        Per driver, linear, full scale = 1.
+    ceiling
+        Linear.
+    least_gain
+        Smallest gain of the limiter; 1 when it had nothing to do.
+    limited
+        Samples on which it worked.
+    latency
+        Delay of the engine, samples; taken out of the output.
+    resampled_from
+        Rate of the input, Hz, where it was another; else 0.
+    """
+
+    fs: int
+    samples: int
+    peak: Real
+    rms: Real
+    ceiling: float
+    least_gain: float
+    limited: int
+    latency: int
+    resampled_from: int
+
+    @property
+    def headroom_db(self) -> float:
+        """From the loudest sample to the ceiling, dB."""
+        return float(db(self.ceiling) - db(self.peak.max()))
+
+    @property
+    def limiter_db(self) -> float:
+        """Largest gain reduction, dB; 0 when the limiter had nothing to do."""
+        return float(-db(self.least_gain)) if self.least_gain < 1.0 else 0.0
+
+
+def render(
+    filterset: FilterSet,
+    x: ArrayLike,
+    fs: int,
+    *,
+    settings: UpmixSettings | None = None,
+    tail: bool = False,
+    dtype: DTypeLike = np.float64,
+) -> Real:
+    """Driver signals of a stereo signal, aligned with it.
+
+    Parameters
+    ----------
+    filterset
+        What to run.
+    x
+        ``(2, samples)``, full scale = 1.
+    fs
+        Its sampling rate, Hz; resampled to the filter set's where it differs.
+    settings
+        Upmix settings in place of the filter set's own.
+    tail
+        Keep the filters' tail: ``taps - 1`` more samples.
+    dtype
+        ``float32`` (-130 dB) or ``float64``.
+
+    Returns
+    -------
+    ``(drivers, samples)`` at ``filterset.fs``. The delay of upmix and guard is taken out; that of the filters
+    (``filterset.delay_samples``) is part of them and stays.
+
+    Raises
+    ------
+    BadInput
+        A value that is not finite, another number of channels, or a constant offset that stopped the guard.
+    """
+    try:
+        signal = frozen("x", x, ndim=2)
+    except ValueError as fault:
+        raise BadInput(f"the signal to render cannot be used: {fault}") from fault
+    if signal.shape[0] != 2:
+        raise BadInput(f"the signal to render has shape {signal.shape}; (2, samples) is needed, left and right")
+    engine = Engine.offline(filterset, settings=settings, dtype=dtype)
+    pieces = list(aligned(engine, resampled([signal], fs, filterset.fs)))
+    y = np.concatenate(pieces, axis=1) if pieces else np.zeros((len(filterset.drivers), 0))
+    return y if tail else y[:, : max(y.shape[1] - filterset.length + 1, 0)]
+
+
+def aligned(engine: Engine, pieces: Iterable[Real]) -> Iterator[Real]:
+    """Driver signals of a stream of ``(2, n)`` pieces, without the engine's delay and with the filters' tail.
+
+    Raises
+    ------
+    BadInput
+        The guard stopped the output; says why.
+    """
+    skip, heard = engine.latency, 0
+    for x in pieces:
+        heard += x.shape[1]
+        y = _running(engine, engine.process(x))
+        yield y[:, skip:]
+        skip = max(skip - y.shape[1], 0)
+    if heard:
+        yield _running(engine, engine.flush())[:, skip:]
+
+
+def resampled(pieces: Iterable[Real], fs: int, wanted: int) -> Iterator[Real]:
+    """Pieces at another sampling rate (soxr, very high quality, linear phase, delay taken out)."""
+    if fs == wanted:
+        yield from pieces
+        return
+    stream = soxr.ResampleStream(fs, wanted, 2, dtype="float64", quality="VHQ")
+    for x in pieces:
+        yield stream.resample_chunk(np.ascontiguousarray(x.T)).T
+    yield stream.resample_chunk(np.zeros((0, 2)), last=True).T
+
+
+def render_file(
+    filterset: FilterSet,
+    source: files.Source,
+    path: Path,
+    *,
+    settings: UpmixSettings | None = None,
+    subtype: str = "PCM_24",
+    step: Callable[[str], None] = lambda note: None,
+) -> Rendered:
+    """Render a file to another, in pieces; needs no more memory for a longer file.
+
+    The output has one channel per driver, in the order of ``filterset.drivers``, and lasts as long as the input
+    and the filters' tail. ``step`` is called once for each :data:`processor.files.PIECE` of the input.
+
+    Raises
+    ------
+    BadInput
+        See :mod:`processor.files` and :func:`aligned`.
+    """
+    engine = Engine.offline(filterset, settings=settings, dtype=np.float32)
+    expected = -(-source.samples * filterset.fs // source.fs) + filterset.length - 1
+    peak, power, count = np.zeros(len(filterset.drivers)), np.zeros(len(filterset.drivers)), 0
+    with files.sink(path, filterset.fs, len(filterset.drivers), subtype, expected) as out:
+        for y in aligned(engine, resampled(_told(source.pieces(), step), source.fs, filterset.fs)):
+            out.write(y)
+            peak = np.maximum(peak, np.max(np.abs(y), axis=1, initial=0.0))
+            power += np.sum(np.square(y, dtype=np.float64), axis=1)
+            count += y.shape[1]
+    return Rendered(
+        fs=filterset.fs,
+        samples=count,
+        peak=peak,
+        rms=np.sqrt(power / max(count, 1)),
+        ceiling=filterset.ceiling,
+        least_gain=engine.guard.least_gain,
+        limited=engine.guard.limited,
+        latency=engine.latency,
+        resampled_from=source.fs if source.fs != filterset.fs else 0,
+    )
+
+
+def _told(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
+    for x in pieces:
+        yield x
+        step("")
+
+
+def _running(engine: Engine, y: Real) -> Real:
+    if engine.stopped:
+        raise BadInput(f"the guard stopped the output: {engine.stopped}. Nothing above its limits is played or written")
+    return y

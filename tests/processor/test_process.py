@@ -1,0 +1,225 @@
+"""``sweetspot process`` as a user runs it: real music, and everything that can be wrong with a file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from processor import files, store
+from processor.filterset import FilterSet
+from processor.render import render, render_file
+from rigs.errors import BadInput
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+FS = 48000
+music = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent: no real music to process")
+
+
+@pytest.fixture
+def filters() -> FilterSet:
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((3, 5, 300)) * np.exp(-np.arange(300) / 40.0)
+    h /= np.abs(h).sum(axis=2).max() * 2.5
+    return FilterSet(
+        taps=h - h.mean(axis=2, keepdims=True),
+        fs=FS,
+        drivers=("one", "two", "three", "four", "five"),
+        ceiling=0.5,
+        delay_samples=8,
+        headroom_db=6.0,
+        channels=(1, 2, 3, 4, 5),
+        source="0" * 64,
+        unit_serial="SN",
+    )
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path, filters: FilterSet) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    store.write(folder / "filterset.h5", filters)
+    return folder
+
+
+def wav(path: Path, x: Any, fs: int = FS, subtype: str = "FLOAT") -> Path:
+    sf.write(path, np.asarray(x).T, fs, subtype=subtype)
+    return path
+
+
+def sweetspot(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-c", "import sweetspot; sweetspot.main()", *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+def stereo(n: int = 20000) -> Any:
+    return np.random.default_rng(1).uniform(-0.3, 0.3, (2, n))
+
+
+@music
+@pytest.mark.parametrize("name", ["slow_motion_dream_excerpt.flac", "slow_motion_dream_excerpt.mp3"])
+def test_real_music_gives_one_sound_channel_per_driver(tmp_path: Path, filters: FilterSet, name: str) -> None:
+    with files.Source(DATA / "audio" / name) as source:
+        done = render_file(filters, source, tmp_path / "out.wav", subtype="FLOAT")
+        seconds = source.samples / source.fs
+    y, fs = sf.read(tmp_path / "out.wav", always_2d=True)
+    assert fs == FS
+    assert y.shape == (done.samples, 5)
+    assert y.shape[0] / fs == pytest.approx(seconds + 299 / FS, abs=0.001)
+    assert np.isfinite(y).all()
+    assert np.max(np.abs(y)) <= filters.ceiling
+    assert (np.sqrt(np.mean(y**2, axis=0)) > 1e-3).all()
+    assert done.peak == pytest.approx(np.max(np.abs(y), axis=0))
+
+
+def test_the_file_equals_the_rendering_of_the_array(tmp_path: Path, filters: FilterSet) -> None:
+    x = stereo(150001).astype(np.float32)
+    with files.Source(wav(tmp_path / "in.wav", x)) as source:
+        render_file(filters, source, tmp_path / "out.wav", subtype="FLOAT")
+    y = sf.read(tmp_path / "out.wav")[0].T
+    wanted = render(filters, x, FS, tail=True)
+    assert np.max(np.abs(y - wanted)) < 2e-6 * np.max(np.abs(wanted))
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, run_folder: Path) -> None:
+    out = tmp_path / "out.wav"
+    told = sweetspot("process", run_folder, wav(tmp_path / "in.wav", stereo(), 44100), out, "--upmix", "off", "--json")
+    assert told.returncode == 0, told.stderr
+    data = json.loads(told.stdout)
+    assert data["drivers"] == ["one", "two", "three", "four", "five"]
+    assert len(data["peak_dbfs"]) == len(data["rms_dbfs"]) == 5
+    assert data["resampled_from"] == 44100
+    assert "44100 Hz, resampled to the filters' 48000 Hz" in told.stderr
+    assert sf.info(out).subtype == "PCM_24"
+
+
+def test_one_channel_is_refused_and_mono_plays_it_to_both_sides(tmp_path: Path, run_folder: Path) -> None:
+    x = stereo()[:1]
+    told = sweetspot("process", run_folder, wav(tmp_path / "in.wav", x), tmp_path / "out.wav")
+    assert told.returncode == 2
+    assert "has 1 channel, 2 are needed" in told.stderr
+    assert "--mono" in told.stderr
+    assert not (tmp_path / "out.wav").exists()
+    told = sweetspot("process", run_folder, tmp_path / "in.wav", tmp_path / "out.wav", "--mono", "--subtype", "FLOAT")
+    assert told.returncode == 0, told.stderr
+    wanted = render(store.read(run_folder), np.repeat(x.astype(np.float32), 2, axis=0), FS, tail=True)
+    assert np.max(np.abs(sf.read(tmp_path / "out.wav")[0].T - wanted)) < 1e-6
+
+
+def bad_file(path: Path, what: str) -> None:
+    x = stereo()
+    match what:
+        case "nan":
+            x[1, 12345] = np.nan
+            wav(path, x)
+        case "many":
+            wav(path, np.zeros((24, 10)))
+        case "no samples":
+            wav(path, np.zeros((2, 0)))
+        case "empty":
+            path.touch()
+        case "text":
+            path.write_text("no sound")
+        case "folder":
+            path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("nan", "channel 2 holds nan at sample 12345"),
+        ("many", "has 24 channels, 2 are needed"),
+        ("no samples", "holds no samples"),
+        ("empty", "is empty"),
+        ("text", "cannot be read as sound"),
+        ("folder", "is a folder"),
+        ("missing", "no such file"),
+    ],
+)
+def test_a_bad_input_gets_one_message_and_leaves_the_output_alone(
+    tmp_path: Path, filters: FilterSet, what: str, message: str
+) -> None:
+    out = tmp_path / "out.wav"
+    out.write_text("precious")
+    bad_file(tmp_path / "in.wav", what)
+    with pytest.raises(BadInput, match=message), files.Source(tmp_path / "in.wav") as source:
+        render_file(filters, source, out)
+    assert out.read_text() == "precious"
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_interruption_leaves_nothing_behind(tmp_path: Path, filters: FilterSet) -> None:
+    def interrupted(note: str) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.wav"
+    with files.Source(wav(tmp_path / "in.wav", stereo(200000))) as source, pytest.raises(KeyboardInterrupt):
+        render_file(filters, source, out, step=interrupted)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "message"),
+    [
+        ("out.xyz", "PCM_24", "no format"),
+        ("out.flac", "FLOAT", "does not hold FLOAT"),
+        ("gone/out.wav", "PCM_24", "does not exist"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused(
+    tmp_path: Path, filters: FilterSet, name: str, subtype: str, message: str
+) -> None:
+    with files.Source(wav(tmp_path / "in.wav", stereo())) as source, pytest.raises(BadInput, match=message):
+        render_file(filters, source, tmp_path / name, subtype=subtype)
+
+
+def test_a_disk_without_room_is_told_before_anything_is_written(
+    tmp_path: Path, filters: FilterSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda where: shutil._ntuple_diskusage(10**6, 10**6 - 5, 5))
+    with files.Source(wav(tmp_path / "in.wav", stereo())) as source, pytest.raises(BadInput, match="free, 0"):
+        render_file(filters, source, tmp_path / "out.wav")
+
+
+def test_a_disk_that_fills_up_keeps_the_old_output(tmp_path: Path, filters: FilterSet) -> None:
+    """A small file system of its own; needs the right to mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount a small file system here")
+    try:
+        (small / "out.wav").write_text("precious")
+        with files.Source(wav(tmp_path / "in.wav", stereo(200000), 44100)) as heard:
+            heard.samples = 10  # as a header that tells too few
+            with pytest.raises(BadInput, match="the disk is full"):
+                render_file(filters, heard, small / "out.wav")
+        assert (small / "out.wav").read_text() == "precious"
+        assert [p.name for p in small.iterdir()] == ["out.wav"]
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("fs", [8000, 384000])
+def test_unusual_rates(tmp_path: Path, filters: FilterSet, fs: int) -> None:
+    with files.Source(wav(tmp_path / "in.wav", stereo(fs // 4), fs)) as source:
+        done = render_file(filters, source, tmp_path / "out.wav")
+    assert done.samples == FS // 4 + 299
+    assert done.resampled_from == fs
+
+
+def test_sixteen_bit_is_dithered(tmp_path: Path, filters: FilterSet) -> None:
+    quiet = replace(filters, taps=filters.taps * 1e-5)
+    with files.Source(wav(tmp_path / "in.wav", stereo())) as source:
+        render_file(quiet, source, tmp_path / "out.wav", subtype="PCM_16")
+    y = sf.read(tmp_path / "out.wav")[0] * 32768
+    assert set(np.unique(np.round(y))) <= {-1.0, 0.0, 1.0}
+    assert 0.1 < np.mean(np.abs(y)) < 0.5

@@ -1,0 +1,130 @@
+"""The upmix: what goes where, exact rebuilding, ragged streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from processor.filterset import UpmixSettings
+from processor.upmix import chosen
+from rigs.errors import BadInput
+
+Real = NDArray[Any]
+FS = 47872
+
+
+def sweep(seconds: float = 1.0, fs: int = FS) -> Real:
+    """Exponential sweep from 20 Hz to 20 kHz that begins at full amplitude."""
+    t = np.arange(round(seconds * fs)) / fs
+    rate = np.log(1000.0) / seconds
+    return np.asarray(0.5 * np.cos(2.0 * np.pi * 20.0 / rate * (np.exp(rate * t) - 1.0)))
+
+
+def run(
+    x: Real, method: str = "projection", cuts: tuple[int, ...] = (10**9,), dtype: Any = np.float64, **kw: Any
+) -> Real:
+    """Left, right and centre with the delay taken out."""
+    up = chosen(UpmixSettings(method=method, **kw), FS, dtype)
+    x = np.concatenate([x, np.zeros((2, up.latency))], axis=1)
+    pieces, done, turn = [], 0, 0
+    while done < x.shape[1]:
+        n = cuts[turn % len(cuts)]
+        pieces.append(up.process(x[:, done : done + n]))
+        done, turn = done + n, turn + 1
+    return np.concatenate(pieces, axis=1)[:, up.latency :]
+
+
+def scene(seed: int = 5, n: int = 30000) -> Real:
+    """A voice in the middle, something at 3/4 left, independent noise."""
+    rng = np.random.default_rng(seed)
+    a, b, c, d = rng.standard_normal((4, n)) * np.array([[0.2], [0.1], [0.05], [0.07]])
+    return np.stack([a + 0.9 * b + c, a + 0.2 * b + d])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("signal", ["sweep", "noise"])
+def test_mono_goes_wholly_to_the_centre_from_the_first_sample(signal: str, dtype: Any) -> None:
+    m = sweep() if signal == "sweep" else np.random.default_rng(0).standard_normal(FS) * 0.1
+    left, right, centre = run(np.stack([m, m]), dtype=dtype)
+    assert max(np.max(np.abs(left)), np.max(np.abs(right)), np.max(np.abs(centre - m))) < 1e-6 * np.max(np.abs(m))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("side", [0, 1])
+def test_hard_panned_stays_wholly_at_its_side_from_the_first_sample(side: int, dtype: Any) -> None:
+    x = np.zeros((2, FS))
+    x[side] = sweep()
+    y = run(x, dtype=dtype)
+    assert np.max(np.abs(y[2])) < 1e-6 * 0.5
+    assert np.max(np.abs(y[1 - side])) < 1e-6 * 0.5
+    assert np.max(np.abs(y[side] - x[side])) < 1e-6 * 0.5
+
+
+def test_a_quiet_sweep_is_told_apart_as_well_as_a_loud_one() -> None:
+    x = np.zeros((2, FS))
+    x[0] = 1e-4 * sweep()
+    assert np.max(np.abs(run(x)[2])) < 1e-10
+
+
+@pytest.mark.parametrize("amount", [1.0, 0.37])
+def test_left_and_centre_rebuild_the_input(amount: float) -> None:
+    x = scene()
+    left, right, centre = run(x, amount=amount)
+    assert np.max(np.abs(left + centre - x[0])) < 1e-12
+    assert np.max(np.abs(right + centre - x[1])) < 1e-12
+
+
+def test_amount_zero_leaves_the_centre_empty() -> None:
+    assert not run(scene(), amount=0.0)[2].any()
+
+
+def test_the_centre_is_not_correlated_with_left_minus_right() -> None:
+    x = scene(n=200000)
+    centre, side = run(x)[2][40000:], (x[0] - x[1])[40000:]
+    passive = (x[0] + x[1])[40000:]
+
+    def correlation(a: Real, b: Real) -> float:
+        return float(abs(a @ b) / np.sqrt((a @ a) * (b @ b)))
+
+    assert correlation(centre, side) < 0.01
+    assert correlation(passive, side) > 0.05
+
+
+def test_ragged_pieces_equal_one() -> None:
+    x = scene(n=9000)
+    assert np.max(np.abs(run(x, cuts=(1, 300, 0, 77, 2048, 256)) - run(x))) < 1e-13
+
+
+def test_silence_stays_silence_and_clears_the_memory() -> None:
+    x = np.zeros((2, 60000))
+    x[0, :10000] = np.random.default_rng(1).standard_normal(10000)
+    x[1, 40000:50000] = np.random.default_rng(2).standard_normal(10000)
+    y = run(x)
+    assert not y[:, 12000:38000].any()
+    assert np.max(np.abs(y[2])) < 1e-10
+
+
+def test_off_passes_stereo_through_without_delay() -> None:
+    x = scene(n=500)
+    up = chosen(UpmixSettings(method="off"), FS)
+    y = up.process(x)
+    assert up.latency == 0
+    assert np.array_equal(y[:2], x)
+    assert not y[2].any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (UpmixSettings(method="magic"), "projection, off"),
+        (UpmixSettings(amount=1.5), "from 0"),
+        (UpmixSettings(window=1000, hop=256), "hops long"),
+        (UpmixSettings(tau_s=0.0), "above 0 s"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: UpmixSettings, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        chosen(settings, FS)
