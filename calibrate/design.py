@@ -62,8 +62,8 @@ class StereoDesign(_Table):
 class FilterDesign(_Table):
     """Length and delay of the filters, and how the measurements are gated."""
 
-    taps: int = Field(default=1024, ge=64, le=4096)
-    delay: int = Field(default=256, ge=8)
+    taps: int = Field(default=512, ge=64, le=4096)
+    delay: int = Field(default=160, ge=8)
     gate_ms: float = Field(default=6.0, ge=1, le=50)
     band_hz: tuple[float, float] = (100.0, 18000.0)
 

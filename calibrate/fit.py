@@ -164,16 +164,14 @@ def _beam(polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[
 
 
 def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]:
-    """Samples by which each program is delayed so that all reach the near ears together."""
+    """Samples by which each program is delayed so that centre and sides reach the listener together.
+
+    Left and right share one delay: what is between them is part of the stereo image.
+    """
     heard = np.einsum("edf,cfd->cef", plant.h[nominal], W)
-    arrivals = np.array(
-        [
-            align.arrival(heard[0, 0], plant.f),
-            align.arrival(heard[1, 1], plant.f),
-            0.5 * (align.arrival(heard[2, 0], plant.f) + align.arrival(heard[2, 1], plant.f)),
-        ]
-    )
-    return align.later_by(arrivals, fs)
+    sides = 0.5 * (align.arrival(heard[0, 0], plant.f) + align.arrival(heard[1, 1], plant.f))
+    centre = 0.5 * (align.arrival(heard[2, 0], plant.f) + align.arrival(heard[2, 1], plant.f))
+    return align.later_by(np.array([sides, sides, centre]), fs)
 
 
 def _staged(taps: Float, ceiling: float) -> tuple[Float, float]:
