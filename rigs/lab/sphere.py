@@ -23,7 +23,7 @@ Complex = NDArray[np.complex128]
 
 
 def order(ka: float) -> int:
-    """Highest order summed: terms beyond it lie below 1e-9 of the sum, at and outside the surface's near field."""
+    """Highest order summed: from one radius off the surface on, the terms beyond it lie below 1e-6 of the sum."""
     return int(np.ceil(ka + 7.0 * np.cbrt(ka) + 9.0))
 
 

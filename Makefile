@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh Debian machine with git, make, python3 and its venv module:
+#   make demo   the whole loop on the virtual lab, in process
+#   make test   every test, the ones on a real audio server included
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev
+
+.PHONY: demo test lint debian clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/.ready
+	$(BIN)/sweetspot demo
+
+test: debian $(VENV)/.ready-dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Debian packages of the tests: audio server, browser, engines to compare with.
+debian:
+	@missing=""; for p in $(DEBIAN); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	if [ "$$(id -u)" = 0 ]; then run=""; \
+	elif sudo -n true 2>/dev/null; then run="sudo"; \
+	else echo "The tests need Debian packages that are not installed, and neither root nor sudo is at hand."; \
+	     echo "Install them, then run make test again:"; echo "  apt-get install --no-install-recommends$$missing"; exit 1; fi; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	$$run apt-get update -qq && $$run apt-get install -y -qq --no-install-recommends $$missing
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	touch $@ $(VENV)/.ready
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

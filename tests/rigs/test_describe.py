@@ -1,0 +1,95 @@
+"""The rig file: what is right is read, and every fault is told in one line of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rigs.describe import Description, parse, read
+from rigs.errors import BadInput
+
+
+def faults(text: str, folder: Path) -> list[str]:
+    with pytest.raises(BadInput) as told:
+        parse(text, folder, where="x.toml")
+    first, *lines = str(told.value).split("\n")
+    assert first.startswith("x.toml")
+    return [line.strip() for line in lines]
+
+
+def test_values_arrive(crooked: Description) -> None:
+    assert crooked.driver_names == ("woofer", "left", "right")
+    assert [m.name for m in crooked.ear_mics] == ["ear_left", "ear_right"]
+    assert [m.name for m in crooked.polar_mics] == ["boom"]
+    assert (crooked.outputs, crooked.inputs) == (6, 4)
+    assert crooked.interface.loopback.in_ == 2
+    assert crooked.limits.ceiling == pytest.approx(10 ** (-5 / 20))
+    assert crooked.ears is not None
+    assert crooked.ears.positions[2].pose.yaw == pytest.approx(np.radians(7))
+    assert crooked.polar is not None
+    assert np.degrees(crooked.polar.angles).tolist() == pytest.approx(list(range(-180, 180, 15)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("ceiling_dbfs", "cieling_dbfs", "limits.cieling_dbfs: unknown key; did you mean 'ceiling_dbfs'?"),
+        ("[polar]", "[polr]", "polr: unknown key; did you mean 'polar'?"),
+        ("channel = 1\nat", "chanel = 1\nat", "driver[2].chanel: unknown key; did you mean 'channel'?"),
+        (
+            "channel = 3\nat",
+            "channel = 5\nat",
+            "driver[3].channel: output channel 5 is already used by driver[1].channel",
+        ),
+        ("out = 6", "out = 5", "interface.loopback.out: output channel 5 is already used by driver[1].channel"),
+        ("in = 2", "in = 4", "interface.loopback.in: input channel 4 is already used by mic[3].channel"),
+        ('name = "left"', 'name = "right"', "driver[3].name: name 'right' is already used by driver[2].name"),
+        ("at = [0.01, 0.08, 0.0]\n", "", "driver[2].at: missing; where the driver stands"),
+        ("ceiling_dbfs = -5.0", "ceiling_dbfs = 0.5", "limits.ceiling_dbfs: 0.5 is not valid"),
+        ("level_dbfs = -6.0", "level_dbfs = -4.0", "sweep.level_dbfs: -4.0 is above limits.ceiling_dbfs = -5.0"),
+        ("sensitivity_mv_per_pa = 20.0", 'calibration = "no.txt"', "mic[2].calibration: no file 'no.txt' in"),
+        ("seed = 5", 'head = "no.sofa"', "lab.head: no file 'no.sofa' in"),
+        ('name = "ear_left"', 'name = "ear_lefty"', "ears: needs a [[mic]] named 'ear_left'"),
+        ("band_hz = [80, 15000]", "band_hz = [80, 24000]", "driver[1].band_hz: the upper edge 24000 Hz is not below"),
+        ("band_hz = [80, 15000]", "band_hz = [8000, 150]", "driver[1].band_hz: [8000, 150] is upside down"),
+        ('driver = "lab"\nloop', 'driver = "portaudio"\nloop', "interface.device: missing; driver 'portaudio' needs"),
+        ('[stage]\ndriver = "lab"', '[stage]\ndriver = "grbl"', "stage.port: missing; driver 'grbl' needs"),
+        ('[stage]\ndriver = "lab"', '[stage]\ndriver = "grlb"', "stage.driver: 'grlb' is not valid"),
+        ("channel = 5\n", "channel = 0\n", "driver[1].channel: 0 is not valid"),
+        ("schema = 1", "schema = 2", "schema: 2 is not valid"),
+    ],
+)
+def test_one_fault_gives_one_line(crooked_text: str, tmp_path: Path, old: str, new: str, line: str) -> None:
+    assert old in crooked_text
+    told = faults(crooked_text.replace(old, new, 1), tmp_path)
+    assert any(t.startswith(line) for t in told), told
+
+
+def test_all_faults_are_told_at_once(crooked_text: str, tmp_path: Path) -> None:
+    text = crooked_text.replace("ceiling_dbfs", "cieling_dbfs").replace("channel = 3\nat", "channel = 5\nat")
+    text = text.replace("at = [0.01, 0.08, 0.0]\n", "").replace("seed = 5", 'head = "no.sofa"')
+    told = faults(text, tmp_path)
+    keys = {re.split(r":", t)[0] for t in told}
+    assert {"limits.cieling_dbfs", "driver[3].channel", "driver[2].at", "lab.head"} <= keys
+
+
+def test_missing_file_lists_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "desk.toml").write_text("")
+    with pytest.raises(BadInput, match=r"desk1.toml: no such rig file. Found there: desk.toml"):
+        read(tmp_path / "desk1.toml")
+
+
+def test_broken_toml_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("schema = 1\nname = \n")
+    with pytest.raises(BadInput, match=r"not valid TOML: .*line 2"):
+        read(tmp_path / "r.toml")
+
+
+def test_ready_made_rigs_are_right(root: Path) -> None:
+    found = sorted((root / "rigs").glob("*.toml"))
+    assert found
+    for path in found:
+        assert read(path).name

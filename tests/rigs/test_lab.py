@@ -1,0 +1,171 @@
+"""The virtual lab against physics that its code does not share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy.special import eval_legendre, lpmv, sph_harm_y, spherical_jn, spherical_yn
+
+from rigs.describe import Description, parse
+from rigs.lab.head import SphereHead
+from rigs.lab.interface import LabInterface
+from rigs.lab.sphere import field, order
+from rigs.lab.world import World
+from rigs.layout import Pose
+from rigs.protocol import Rig
+from rigs.units import db
+
+
+def hankel(n: int, x: float, derivative: bool = False) -> complex:
+    return complex(spherical_jn(n, x, derivative) - 1j * spherical_yn(n, x, derivative))
+
+
+@pytest.mark.parametrize(("f", "r", "angle"), [(200.0, 1.0, 0.3), (1500.0, 0.4, 2.9), (6000.0, 2.0, 1.4)])
+def test_series_equals_direct_sum_with_scipy(f: float, r: float, angle: float) -> None:
+    a, k = 0.09, 2 * np.pi * f / 343.0
+    direct = sum(
+        (2 * n + 1) * lpmv(0, n, np.cos(angle)) * hankel(n, k * r) / hankel(n, k * a, True) for n in range(order(k * a))
+    )
+    ours = field(np.array([np.cos(angle)]), np.array([k]), a, r)[0, 0]
+    assert abs(ours - -direct / (k * a * a)) < 1e-6 * abs(ours)
+
+
+def test_low_frequencies_are_a_free_monopole() -> None:
+    k = np.array([2 * np.pi * 1.0 / 343.0])
+    heard = field(np.array([1.0, -1.0]), k, 0.0875, 40.0)[:, 0]
+    assert np.abs(heard - np.exp(-1j * k[0] * 40.0) / 40.0).max() < 0.01 / 40.0
+
+
+def test_high_frequencies_are_doubled_ahead_and_shadowed_behind() -> None:
+    """On its own side a rigid sphere is a wall (+6 dB); a quarter turn into the shadow costs more than 15 dB."""
+    k = np.array([2 * np.pi * 15000.0 / 343.0])
+    ahead, shadow = db(field(np.cos(np.radians([0.0, 140.0])), k, 0.0875, 5.0)[:, 0] * 5.0)
+    assert ahead == pytest.approx(6.02, abs=0.7)
+    assert shadow < -9.0
+
+
+@pytest.mark.parametrize(("angle", "low", "high"), [(90.0, 2.7, 3.1), (30.0, 2.7, 3.1)])
+def test_interaural_delay_at_low_frequencies_is_three_a_over_c_sine(angle: float, low: float, high: float) -> None:
+    """Kuhn 1977: ITD -> 3 a sin(angle) / c with ears at 90 degrees."""
+    c, a, f = 343.0, 0.0875, np.array([120.0])
+    head = SphereHead(2 * a, np.radians(90.0))
+    left, right = head.response(np.full((1, 1), np.radians(angle)), 2 * np.pi * f / c, 100.0, c)[:, 0, 0]
+    itd = np.angle(left * np.conj(right)) / (2 * np.pi * f[0])
+    assert low < itd * c / (a * np.sin(np.radians(angle))) < high
+
+
+def test_head_and_body_together_equal_the_exact_single_scattering(crooked: Description) -> None:
+    """Re-expand the body's exact field around the head's centre and scatter it there: -40 dB at 400 Hz to 3 kHz.
+
+    The incident field is sampled on a small sphere inside the head's place, turned into regular spherical harmonics,
+    and answered with the rigid sphere's surface pressure; this shares no step with the world's angular spectrum.
+    """
+    world = World(crooked, "T-1")
+    pose = Pose(x=0.03, y=-0.05, yaw=0.12)
+    heard = world.at_ears(pose)
+    for wanted in (400.0, 1000.0, 2000.0, 3000.0):
+        at = int(np.argmin(np.abs(world.f - wanted)))
+        exact = exact_ears(world, pose, float(world.k[at]))
+        error = np.linalg.norm(heard[:, :, at] / world.electrical[:, at] - exact) / np.linalg.norm(exact)
+        assert db(error) < -40.0, f"{wanted} Hz: {float(db(error)):.1f} dB"
+
+
+def surface_source(cosines: np.ndarray, r: np.ndarray, k: float, a: float) -> np.ndarray:
+    total = np.zeros(r.shape, dtype=complex)
+    for n in range(order(k * a)):
+        outgoing = spherical_jn(n, k * r) - 1j * spherical_yn(n, k * r)
+        total -= (2 * n + 1) * eval_legendre(n, cosines) * outgoing / hankel(n, k * a, True)
+    return total / (k * a * a)
+
+
+def exact_ears(world: World, pose: Pose, k: float) -> np.ndarray:
+    b = 0.0875
+    centre = np.array([1.4 + pose.x, pose.y, 0.0])
+    top = order(k * b) + 2
+    z, weights = np.polynomial.legendre.leggauss(top + 2)
+    phi = 2 * np.pi * np.arange(2 * top + 3) / (2 * top + 3)
+    polar = np.arccos(z)[:, None] + 0 * phi
+    sphere = np.stack([np.sin(polar) * np.cos(phi), np.sin(polar) * np.sin(phi), np.cos(polar)], axis=-1)
+    orders = [(n, m) for n in range(top + 1) for m in range(-n, n + 1)]
+    basis = {(n, m): sph_harm_y(n, m, polar, phi[None, :] + 0 * polar) for n, m in orders}
+    facing = np.pi + pose.yaw
+    out = np.zeros((2, len(world.drivers)), dtype=complex)
+    radii = (0.6 * b, 0.8 * b, b)
+    for d in range(len(world.drivers)):
+        flat, up = world.body.azimuths[d], world.body.elevations[d]
+        place = np.array([np.cos(up) * np.cos(flat), np.cos(up) * np.sin(flat), np.sin(up)])
+        incident = []
+        for radius in radii:
+            points = centre + radius * sphere
+            r = np.linalg.norm(points, axis=-1)
+            cosines = points @ place / r
+            incident.append(surface_source(cosines, r, k, world.body.radius))
+        for n, m in orders:
+            j = np.array([spherical_jn(n, k * radius) for radius in radii])
+            moments = np.array(
+                [(weights[:, None] * p * basis[n, m].conj()).sum() * 2 * np.pi / len(phi) for p in incident]
+            )
+            inner = (j @ moments) / (j @ j)
+            surface = -1j * inner / ((k * b) ** 2 * hankel(n, k * b, True))
+            for e, ear in enumerate((np.radians(100.0), -np.radians(100.0))):
+                out[e, d] += surface * sph_harm_y(n, m, np.pi / 2, facing + ear)
+    return out
+
+
+def test_same_serial_and_seed_give_the_same_bytes(crooked: Description, lab_rig: Callable[..., Rig]) -> None:
+    y = np.zeros((crooked.outputs, 4000), dtype=np.float32)
+    y[4, 100] = 0.4
+    first, again = (lab_rig(crooked, "A").interface.capture(y).x for _ in range(2))
+    other = lab_rig(crooked, "B").interface.capture(y).x
+    assert first.tobytes() == again.tobytes()
+    assert first.tobytes() != other.tobytes()
+
+
+def test_repeats_of_a_capture_have_noise_of_their_own(crooked: Description, lab_rig: Callable[..., Rig]) -> None:
+    interface = lab_rig(crooked).interface
+    silence = np.zeros((crooked.outputs, 2000), dtype=np.float32)
+    first, second = interface.capture(silence).x, interface.capture(silence).x
+    assert 0 < np.corrcoef(first[2], second[2])[0, 1] ** 2 < 0.02
+
+
+def test_turning_the_stage_changes_what_the_microphones_hear(crooked: Description, lab_rig: Callable[..., Rig]) -> None:
+    rig = lab_rig(crooked)
+    y = np.zeros((crooked.outputs, 4000), dtype=np.float32)
+    y[0, 0] = 0.5
+    before = rig.interface.capture(y).x
+    rig.stage.move(Pose(turn=np.radians(90.0)))
+    after = rig.interface.capture(y).x
+    for channel in (0, 2, 3):
+        assert np.std(after[channel] - before[channel]) > 0.1 * np.std(before[channel])
+
+
+def test_a_turn_of_device_equals_a_walk_around_it(crooked: Description) -> None:
+    world = World(crooked, "T-1")
+    turned = world.at_microphone(np.radians(40.0))
+    around = world.body.response(np.radians([-40.0]), world.k, 1.7)[:, 0] * world.electrical
+    assert turned == pytest.approx(around)
+
+
+def test_loopback_and_latency(crooked: Description, lab_rig: Callable[..., Rig]) -> None:
+    y = np.zeros((crooked.outputs, 3000), dtype=np.float32)
+    y[5, 17] = 0.9
+    x = lab_rig(crooked).interface.capture(y).x
+    assert int(np.argmax(np.abs(x[1]))) == 17 + crooked.lab.latency_samples
+    assert x[1].max() == pytest.approx(0.9, abs=1e-4)
+
+
+def test_recording_is_the_convolution_with_the_paths(crooked_text: str, tmp_path, lab_rig: Callable[..., Rig]) -> None:
+    quiet = crooked_text + "mic_noise_db_spl = -100\nconverter_noise_dbfs = -300\nlatency_samples = 3\n"
+    rig = lab_rig(parse(quiet, tmp_path))
+    interface = rig.interface
+    assert isinstance(interface, LabInterface)
+    rng = np.random.default_rng(3)
+    y = np.zeros((6, 1500), dtype=np.float32)
+    y[[0, 4]] = 0.1 * rng.standard_normal((2, 1500))
+    paths = interface.world.paths(Pose())
+    x = interface.capture(y).x
+    for i in range(4):
+        naive = sum(np.convolve(y[o].astype(float), paths[i, o].astype(float))[:1497] for o in (0, 4))
+        assert db(np.max(np.abs(x[i, 3:] - naive)) / max(np.max(np.abs(naive)), 1e-3)) < -100.0
