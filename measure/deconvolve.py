@@ -82,8 +82,10 @@ def loopback_delay(inv: Inverse, loop: Complex) -> tuple[float, float]:
     """Delay (s, to a small fraction of a sample) and gain (linear) of the loopback's transfer function.
 
     The coarse delay is the peak of the impulse response; the fine one is the slope of the remaining phase over the
-    judged band, weighted with the squared magnitude.
+    judged band, weighted with the squared magnitude. A loopback without any signal has delay and gain 0.
     """
+    if not np.any(loop):
+        return 0.0, 0.0
     coarse = int(np.argmax(np.abs(fft.irfft(loop, inv.size)))) / inv.fs
     f = inv.f
     inside = (f >= inv.band[0]) & (f <= inv.band[1])

@@ -80,10 +80,10 @@ class ImpulseResponse:
 def snr_db(h: Float, zero: int) -> Float:
     """Signal to noise ``(...,)`` of responses ``(..., tap)`` in dB; the noise is read off their quietest part.
 
-    The mean power of the quietest of twenty equal stretches (edges left out) stands for the noise in all of them.
+    The mean power of the quietest five of twenty equal stretches (edges left out) stands for the noise in all of them.
     """
     inner = h[..., zero // 2 : h.shape[-1] - (h.shape[-1] - zero) // 10]
     stretches = np.array_split(inner**2, 20, axis=-1)
-    floor = np.min([s.mean(axis=-1) for s in stretches], axis=0)
+    floor = np.mean(np.sort([s.mean(axis=-1) for s in stretches], axis=0)[:5], axis=0)
     total = np.mean(inner**2, axis=-1)
     return np.asarray(power_db(np.maximum(total - floor, 0.0) / np.maximum(floor, 1e-300)))

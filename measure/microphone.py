@@ -36,6 +36,8 @@ def parse(text: str, where: str) -> Float:
             f, level = (float(c) for c in _columns(line)[:2])
         except ValueError:
             raise BadInput(f"{where}, line {number}: {line.strip()[:60]!r} holds no frequency and level") from None
+        if f == 0 and not points:
+            continue  # some makers begin at 0 Hz, which a logarithmic axis does not have
         if not (np.isfinite(f) and np.isfinite(level) and f > 0):
             raise BadInput(f"{where}, line {number}: {f:g} Hz, {level:g} dB is no point of a response")
         if points and f <= points[-1][0]:

@@ -52,7 +52,7 @@ def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
     band
         Lower and upper edge of the band that will be judged, Hz.
     seconds
-        Wanted length; the whole number ``f1 L`` changes it by less than one period of ``f1``.
+        Wanted length; that ``f1 L`` is whole changes it by at most ``ln(f2 / f1)`` half periods of ``f1``.
     fs
         Sampling rate, Hz.
 

@@ -34,7 +34,7 @@ WORLDLY = ("run.py", "stream.py", "cli.py", "progress.py", "files.py", "portaudi
 
 
 def modules() -> list[Path]:
-    return sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py")) + [ROOT / "sweetspot.py"]
+    return [*sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py")), ROOT / "sweetspot.py"]
 
 
 def name(path: Path) -> str:

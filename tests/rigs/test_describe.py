@@ -42,7 +42,7 @@ def test_values_arrive(crooked: Description) -> None:
         (
             "channel = 3\nat",
             "channel = 5\nat",
-            "driver[3].channel: output channel 5 is already used by driver[1].channel",
+            "driver[3].channel: output channel 5 is already used by driver[1]",
         ),
         ("out = 6", "out = 5", "interface.loopback.out: output channel 5 is already used by driver[1].channel"),
         ("in = 2", "in = 4", "interface.loopback.in: input channel 4 is already used by mic[3].channel"),
