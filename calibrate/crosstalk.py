@@ -82,8 +82,9 @@ class Cancellation:
     mu
         The multiplier of each bin.
     limit
-        Which condition decided each bin: ``"shadow"`` (the natural shadow reaches the target), ``"target"``, or
-        ``"effort"`` (the target was not reached).
+        Which condition decided each bin: ``"shadow"`` (the natural shadow reaches the target), ``"target"``,
+        ``"effort"`` (the target was not reached), or ``"spread"`` (no weights at all keep the far ear that quiet at
+        every position within the errors).
     """
 
     w: Complex
@@ -134,6 +135,7 @@ def steer(g: Complex, R: Complex, cost: Float, d: Complex, target: Float, effort
     for_effort = _least_mu(path, lambda _, spent: spent >= effort, ones)
     mu = np.minimum(for_target, for_effort)
     limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
+    limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
     return Cancellation(path.weights(np.where(mu <= MU_RANGE[0], 0.0, mu), d), mu, limit)
 
 
