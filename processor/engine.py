@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from processor import upmix
 from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from processor.guard import Guard
-from processor.partition import Matrix
+from processor.partition import convolver
 from rigs.errors import BadInput
 
 Real = NDArray[Any]
@@ -33,7 +33,7 @@ class Engine:
     settings
         Upmix settings in place of the filter set's own.
     dtype
-        ``float32`` or ``float64``.
+        ``float32``, on the compiled kernel where the block allows it, or ``float64``.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class Engine:
         self._rows = _rows(filterset)
         self._dtype = np.dtype(dtype)
         self._upmix = upmix.chosen(self.settings, filterset.fs, dtype)
-        self._matrix = Matrix(filterset.taps, block, frame=frame, dtype=dtype)
+        self._matrix = convolver(filterset.taps, block, frame, self._dtype)
         self.guard = Guard(len(filterset.drivers), filterset.ceiling, filterset.fs)
 
     @classmethod

@@ -1,0 +1,286 @@
+"""The filter matrix on the compiled kernel: one level of partitions, or a second one of larger blocks behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from processor.kernel import NUMBERS, POINTERS, Kernel, compiled
+from rigs.arrays import frozen
+
+Real = NDArray[Any]
+
+CHUNK = 16
+"""Blocks that one call into the kernel can do."""
+RATIOS = (2, 4, 8, 16, 32)
+LARGEST = 4096
+CACHE_BYTES = 1.4e6
+NEAR, FAR = 90e9, 22e9
+"""Bytes per second at which filters are read from the second-level cache, and from beyond it."""
+TRANSFORMS = 2.5e-10
+"""Seconds per sample and doubling of one transform."""
+
+
+class Level:
+    """Uniform partitions of one block size with their memory; what the kernel is told lies in one table."""
+
+    def __init__(self, taps: Real, block: int, chunk: int = 1) -> None:
+        self.kernel = compiled(block)
+        self.block = block
+        self.inputs, self.outputs, length = (int(n) for n in taps.shape)
+        self.parts = max(-(-length // block), 1)
+        self.order = self.parts * self.inputs
+        self.tiles = block // self.kernel.lanes
+        self.x = _aligned((self.inputs, (1 + chunk) * block))
+        self.out = _aligned((self.outputs, chunk * block))
+        self.y = _aligned((self.outputs, 2 * block))
+        self._line = _aligned((self.tiles, 2 * self.order, 2 * self.kernel.lanes))
+        self._scratch, self._tables = _aligned((2 * block,)), _copied(self.kernel.tables)
+        self._h = _filters(self.kernel, taps, self.parts)
+        self._values = self._table()
+        self._told, self._address = memoryview(self._values.data), int(self._values.ctypes.data)
+        self.slot = 0
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        for held in (self.x, self.out, self.y, self._line):
+            held[:] = 0.0
+        self.slot = 0
+
+    def run(self, count: int = 1) -> None:
+        """Let the kernel do ``count`` blocks from ``x`` to ``out``."""
+        self._told[_COUNT] = count
+        self._told[_SLOT] = self.next_slot
+        self.kernel.run(self._address)
+
+    def run_part(
+        self,
+        *,
+        inputs: bool,
+        outputs: bool,
+        first: int = 0,
+        last: int = 0,
+        add: bool = False,
+        tiles: range | None = None,
+    ) -> None:
+        """Let the kernel do part of one block: some transforms, some partitions, some tiles of the spectra."""
+        told, usual = self._told, self._values.copy()
+        told[_AT["inputs"]] = self.inputs if inputs else 0
+        told[_AT["outputs"]] = self.outputs if outputs else 0
+        told[_AT["first"]], told[_AT["last"]] = first, last or self.order
+        told[_AT["add"]] = add
+        if tiles is not None:
+            told[_AT["tile"]], told[_AT["tiles"]] = tiles.start, len(tiles)
+        self.run()
+        self._values[:] = usual
+
+    @property
+    def next_slot(self) -> int:
+        """Where the spectra of the current frames lie in the line; older ones follow."""
+        return (self.slot - self.inputs) % self.order
+
+    def advance(self, count: int = 1) -> None:
+        """The current frames are whole: they become the past."""
+        self.slot = (self.slot - count * self.inputs) % self.order
+        self.x[:, : self.block] = self.x[:, count * self.block : (count + 1) * self.block]
+
+    def _table(self) -> NDArray[np.int64]:
+        held = (self.x, self._line, self._h, self.y, self.out, self._scratch, self._tables)
+        sizes = self.kernel.grouped(self.outputs)
+        told = np.zeros(len(POINTERS) + len(NUMBERS) + len(self.kernel.groups), dtype=np.int64)
+        told[: len(POINTERS)] = [array.ctypes.data for array in held]
+        told[_AT["x_skip"]], told[_AT["out_skip"]] = self.x.shape[1], self.out.shape[1]
+        told[_AT["inputs"]], told[_AT["outputs"]] = self.inputs, self.outputs
+        told[_AT["order"]] = told[_AT["last"]] = self.order
+        told[_AT["tiles"]] = self.tiles
+        told[len(POINTERS) + len(NUMBERS) :] = [sizes.count(g) for g in self.kernel.groups]
+        return told
+
+
+class CompiledMatrix:
+    """Same as :class:`processor.partition.Matrix` in single precision, on the compiled kernel.
+
+    Where the filters are long for the block, those beyond ``2 r`` blocks are cut into partitions of ``r`` blocks,
+    whose work is spread over the ``r`` blocks in which their next input gathers (Gardner 1995; Wefers 2014, ch. 6).
+
+    Parameters
+    ----------
+    taps
+        ``(input, output, tap)``, linear gain.
+    block
+        Samples per block: a power of two from 16 to 4096.
+    ratio
+        ``r``; 1 for one level; by default what costs least by :func:`ratio_for`.
+
+    Raises
+    ------
+    ValueError
+        Taps that are not finite or not of rank 3, or another block.
+    """
+
+    dtype = np.dtype(np.float32)
+    latency = 0
+
+    def __init__(self, taps: ArrayLike, block: int, *, ratio: int | None = None) -> None:
+        h = frozen("taps", taps, ndim=3)
+        self.block: int = block
+        self.inputs, self.outputs, self.taps = (int(n) for n in h.shape)
+        self.ratio = ratio or ratio_for(self.inputs, self.outputs, self.taps, block)
+        near = 2 * self.ratio * block
+        split = self.ratio > 1 and self.taps > near
+        self._head = Level(h[:, :, :near] if split else h, block, self.ratio if split else CHUNK)
+        self._far = Far(h[:, :, near:], block, self.ratio) if split else None
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        self._head.reset()
+        if self._far:
+            self._far.reset()
+        self._tail: Real | None = None
+        self._filled = 0
+
+    def process(self, x: Real) -> Real:
+        """Filter the next samples: ``(inputs, n)`` in, ``(outputs, n)`` out, any ``n``.
+
+        Raises
+        ------
+        ValueError
+            Another number of inputs.
+        """
+        if x.ndim != 2 or x.shape[0] != self.inputs:
+            raise ValueError(f"the piece has shape {x.shape}: ({self.inputs}, n) is needed")
+        y = np.empty((self.outputs, x.shape[1]), dtype=np.float32)
+        done = 0
+        while done < x.shape[1]:
+            n = self._step(x[:, done:], y[:, done:])
+            done += n
+        return y
+
+    def _step(self, x: Real, y: Real) -> int:
+        """Answer some samples; returns how many."""
+        whole = int(x.shape[1]) // self.block
+        if self._filled or not whole:
+            return self._partial(x, y)
+        count = min(whole, self._far.left if self._far else CHUNK)
+        head, n = self._head, count * self.block
+        head.x[:, self.block : self.block + n] = x[:, :n]
+        head.run(count)
+        y[:, :n] = head.out[:, :n]
+        self._advance(y[:, :n], 0, count)
+        return n
+
+    def _partial(self, x: Real, y: Real) -> int:
+        """Samples within the current block, from the frame as filled so far."""
+        head, at = self._head, self._filled
+        n = min(self.block - at, int(x.shape[1]))
+        if self._tail is None:
+            head.x[:, self.block : 2 * self.block] = 0.0
+            head.run_part(inputs=False, outputs=False, first=self.inputs)
+            self._tail = head.y.copy()
+        head.x[:, self.block + at : self.block + at + n] = x[:, :n]
+        head.y[:] = self._tail
+        head.run_part(inputs=True, outputs=True, last=self.inputs, add=True)
+        y[:, :n] = head.out[:, at : at + n]
+        self._filled += n
+        if self._filled == self.block:
+            self._advance(y[:, :n], at, 1)
+            self._filled, self._tail = 0, None
+        elif self._far:
+            y[:, :n] += self._far.answer(at, n)
+        return n
+
+    def _advance(self, y: Real, at: int, count: int) -> None:
+        """The current blocks are whole: add what the far partitions answer, and give them to these."""
+        if self._far:
+            y += self._far.answer(at, y.shape[1])
+            self._far.take(self._head.x[:, self.block : (1 + count) * self.block], count)
+        self._head.advance(count)
+
+
+class Far:
+    """Partitions of ``ratio`` blocks for taps that begin two of them later."""
+
+    def __init__(self, taps: Real, block: int, ratio: int) -> None:
+        self._level = Level(taps, block * ratio)
+        self._block, self._ratio, self._turn = block, ratio, 0
+        self._gathered = np.zeros((taps.shape[0], block * ratio), dtype=np.float32)
+        self._answer = np.zeros((taps.shape[1], block * ratio), dtype=np.float32)
+        self._turn = 0
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        self._level.reset()
+        self._gathered[:] = 0.0
+        self._answer[:] = 0.0
+        self._turn = 0
+
+    def answer(self, at: int, n: int) -> Real:
+        """Samples ``at`` to ``at + n`` of the current block."""
+        start = self._turn * self._block + at
+        return self._answer[:, start : start + n]
+
+    @property
+    def left(self) -> int:
+        """Blocks until the gathered inputs are whole."""
+        return self._ratio - self._turn
+
+    def take(self, x: Real, count: int) -> None:
+        """Some blocks of input; does their share of the work on the inputs gathered before."""
+        turn, level, after = self._turn, self._level, self._turn + count
+        self._gathered[:, turn * self._block : after * self._block] = x
+        share = range(level.tiles * turn // self._ratio, level.tiles * after // self._ratio)
+        level.run_part(inputs=turn == 0, outputs=after == self._ratio, tiles=share)
+        self._turn = after % self._ratio
+        if self._turn == 0:
+            self._answer[:] = level.out
+            level.advance()
+            level.x[:, level.block :] = self._gathered
+
+
+def ratio_for(inputs: int, outputs: int, taps: int, block: int) -> int:
+    """Block ratio of the second level that reads and transforms least per block; 1 for one level."""
+    pairs = 8.0 * inputs * outputs
+
+    def seconds(ratio: int) -> float:
+        near = min(2 * ratio * block, taps) if ratio > 1 else taps
+        rate = NEAR if pairs * taps < CACHE_BYTES else FAR
+        reading = pairs * (near + (taps - near) / ratio) / rate
+        large = (inputs + outputs) * block * np.log2(2 * ratio * block) * TRANSFORMS
+        return float(reading + (large + 2e-6 if near < taps else 0.0))
+
+    return min((1, *(r for r in RATIOS if r * block <= LARGEST)), key=seconds)
+
+
+_AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
+_COUNT, _SLOT = _AT["count"], _AT["slot"]
+
+
+def _filters(kernel: Kernel, taps: Real, parts: int) -> NDArray[np.float32]:
+    """Spectra in the order in which the kernel reads them: group, tile, partition and input, output of the group."""
+    inputs, outputs, length = taps.shape
+    padded = np.zeros((inputs, outputs, parts * kernel.block))
+    padded[:, :, :length] = taps
+    spectra = kernel.spectrum(padded.reshape(inputs, outputs, parts, kernel.block))
+    ordered = spectra.transpose(1, 3, 2, 0, 4, 5).reshape(outputs, spectra.shape[3], parts * inputs, -1)
+    pieces, first = [], 0
+    for size in kernel.grouped(outputs):
+        pieces.append(ordered[first : first + size].transpose(1, 2, 0, 3).reshape(-1))
+        first += size
+    return _copied(np.concatenate(pieces))
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros on a cache line's boundary."""
+    size = int(np.prod(shape))
+    room = np.zeros(size + 16, dtype=np.float32)
+    skip = (-room.ctypes.data // 4) % 16
+    return room[skip : skip + size].reshape(shape)
+
+
+def _copied(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    room = _aligned(values.shape)
+    room[:] = values
+    return room
