@@ -34,7 +34,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     try:
-        sys.exit(build()(standalone_mode=False) or 0)
+        code = build()(standalone_mode=False) or 0
     except SweetspotError as trouble:
         say(f"sweetspot: {trouble}")
         sys.exit(trouble.exit_code)
@@ -42,5 +42,7 @@ def main() -> None:
         wrong.show()
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # typer turns Ctrl-C into this code by itself
         say("sweetspot: interrupted; what had landed is kept")
-        sys.exit(INTERRUPTED)
+    sys.exit(code)

@@ -1,0 +1,247 @@
+"""Bad input and trouble, typed as a user would: one clear message, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+
+from measure import folder, plan
+from measure.session import Session
+from processor import store
+from processor.filterset import FilterSet
+from rigs.describe import parse
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+ROOT = Path(__file__).resolve().parents[2]
+NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def rig(tmp_path: Path, crooked_text: str) -> Path:
+    """The crooked rig as a file."""
+    path = tmp_path / "crooked.toml"
+    path.write_text(crooked_text)
+    return path
+
+
+@pytest.fixture
+def filterset(tmp_path: Path) -> Path:
+    """A small filterset for two drivers."""
+    taps = np.zeros((3, 2, 64))
+    taps[0, 0, 8] = taps[1, 1, 8] = taps[2, :, 8] = 0.4
+    path = tmp_path / "filterset.h5"
+    store.write(
+        path,
+        FilterSet(
+            taps,
+            fs=48000,
+            drivers=("a", "b"),
+            ceiling=0.5,
+            delay_samples=8,
+            headroom_db=8.0,
+            channels=(1, 2),
+            source="0" * 64,
+            unit_serial="T-1",
+        ),
+    )
+    return path
+
+
+def told(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """One message without a traceback, with these words and this exit code."""
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, done.stderr
+    said = " ".join((done.stdout + done.stderr).split())
+    for word in words:
+        assert word in said, said
+
+
+def test_missing_rig_file(sweetspot: Run, rig: Path) -> None:
+    told(sweetspot("measure", "ears", "croked.toml", "--unit", "1"), 2, "croked.toml: no such rig file", "crooked.toml")
+
+
+def test_unknown_ready_made_rig(sweetspot: Run) -> None:
+    told(sweetspot("measure", "ears", "dsk", "--unit", "1"), 2, "dsk", "did you mean 'desk'?")
+
+
+def test_broken_toml(sweetspot: Run, rig: Path) -> None:
+    rig.write_text(rig.read_text().replace("[limits]", "[limits"))
+    told(sweetspot("measure", "ears", rig, "--unit", "1"), 2, "not valid TOML", "line")
+
+
+def test_faults_in_the_rig(sweetspot: Run, rig: Path) -> None:
+    rig.write_text(rig.read_text().replace("ceiling_dbfs = -5.0", "ceiling_dbfs = 3.0\nlodest_db_spl = 90"))
+    told(sweetspot("measure", "ears", rig, "--unit", "1"), 2, "2 faults", "limits.ceiling_dbfs: 3.0", "loudest_db_spl")
+
+
+def test_serial_number_that_is_no_name(sweetspot: Run, rig: Path) -> None:
+    told(sweetspot("measure", "ears", rig, "--unit", "../x"), 2, "'../x' is no serial number")
+
+
+def test_run_that_is_none(sweetspot: Run, tmp_path: Path) -> None:
+    for command in ("calibrate", "verify", "report"):
+        told(sweetspot(command, tmp_path / "nothing"), 2, "nothing")
+    told(sweetspot("measure", "resume", tmp_path / "nothing"), 2, "no run folder")
+
+
+def test_session_of_another_schema(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
+    run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
+    with h5py.File(run / "session.h5", "r+") as file:
+        file.attrs["schema_version"] = 99
+    told(sweetspot("calibrate", run), 2, "schema is 'sweetspot-session' version 99", "version 1 is needed")
+
+
+def test_rig_changed_after_the_measurement(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
+    run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
+    (run / "rig.toml").write_text(rig.read_text().replace("17.0", "18.0"))
+    told(sweetspot("measure", "resume", run), 2, "changed after the measurement")
+
+
+def test_calibrating_without_a_polar_set(sweetspot: Run, rig: Path) -> None:
+    done = sweetspot("measure", "ears", rig, "--unit", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    run = next(rig.parent.glob("runs/1/*"))
+    told(sweetspot("calibrate", run), 2, "no polar set", "sweetspot measure polar")
+    told(sweetspot("verify", run), 2, "filterset.h5")
+
+
+def test_file_with_one_channel(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "mono.wav", np.zeros((4800, 1)), 48000)
+    told(sweetspot("process", filterset, "mono.wav", "out.wav"), 2, "mono.wav", "1 channel", "--mono")
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_other_sampling_rate_is_resampled_and_said(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", 0.1 * np.ones((4410, 2)) * np.hanning(4410)[:, None], 44100)
+    done = sweetspot("process", filterset, "in.wav", "out.wav")
+    told(done, 0, "44100", "48000")
+    assert soundfile.info(tmp_path / "out.wav").samplerate == 48000
+
+
+def test_filterset_of_another_schema(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", np.zeros((480, 2)), 48000)
+    with h5py.File(filterset, "r+") as file:
+        file.attrs["schema"] = "somebody-elses"
+    told(sweetspot("process", filterset, "in.wav", "out.wav"), 2, "somebody-elses", "sweetspot-filterset")
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts small file systems; a machine that does not let us is told apart from a failure."""
+    made: list[Path] = []
+
+    def mount(options: str) -> Path:
+        at = tmp_path / f"mount{len(made)}"
+        at.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", at], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"this machine does not let us mount a small file system: {done.stderr.strip()}")
+        made.append(at)
+        return at
+
+    yield mount
+    for at in made:
+        subprocess.run(["umount", at], check=False)
+
+
+def test_read_only_run_folder(sweetspot: Run, rig: Path, mounted: Callable[[str], Path]) -> None:
+    at = mounted("size=1m,ro")
+    told(sweetspot("measure", "ears", rig, "--unit", "1", "--runs", at / "runs"), 2, "cannot be made", "--runs")
+
+
+def test_disk_without_room_for_the_set(sweetspot: Run, rig: Path, mounted: Callable[[str], Path]) -> None:
+    at = mounted("size=5m")
+    done = sweetspot("measure", "ears", rig, "--unit", "1", "--runs", at / "runs")
+    told(done, 3, "the disk is full", "MB free", "MB needed", "measure resume")
+
+
+def test_disk_that_fills_up_during_a_session(
+    sweetspot: Run, rig: Path, mounted: Callable[[str], Path], crooked_text: str
+) -> None:
+    """A foreign file takes the room: the session stops with exit code 3, and is finished when there is room again."""
+    at = mounted("size=14m")
+    description = parse(crooked_text, rig.parent)
+    run = folder.new(at / "runs", "1", description, NOON)
+    wanted = plan.make(description, "ears")
+    process = started("measure", "resume", run)
+    wait_for_captures(run, 3)
+    (at / "ballast").write_bytes(b"x" * (14 * 2**20 - used(at) - 3 * 2**20))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 3, stderr
+    assert "the disk is full" in stderr
+    with Session.read(run / "session.h5") as session:
+        kept = session.landed("ears")
+    assert 3 <= len(kept) < len(wanted.captures)
+    (at / "ballast").unlink()
+    done = sweetspot("measure", "resume", run)
+    assert done.returncode == 0, done.stderr
+    with Session.read(run / "session.h5") as session:
+        assert kept < session.landed("ears")
+        assert session.responses("ears").h.shape[0] == 5
+
+
+def test_ctrl_c_in_the_middle_of_a_session(sweetspot: Run, rig: Path, tmp_path: Path, crooked_text: str) -> None:
+    run = folder.new(tmp_path / "runs", "1", parse(crooked_text, tmp_path), NOON)
+    process = started("measure", "resume", run)
+    wait_for_captures(run, 2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr
+    with Session.read(run / "session.h5") as session:
+        assert len(session.landed("ears")) >= 2
+    assert sweetspot("measure", "resume", run).returncode == 0
+
+
+def test_a_session_that_another_program_writes_is_left_alone(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
+    run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
+    with Session.resume(run / "session.h5"):
+        told(sweetspot("measure", "resume", run), 2, "another program has it open")
+
+
+def test_nobody_to_move_the_head(sweetspot: Run, rig: Path) -> None:
+    """A stage that moves nothing needs an operator; without a terminal that is hardware trouble, and resumable."""
+    rig.write_text(rig.read_text().replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "manual"'))
+    done = sweetspot("measure", "ears", rig, "--unit", "1")
+    told(done, 3, "nobody is there to do it", "--yes")
+    run = next(rig.parent.glob("runs/1/*"))
+    done = sweetspot("measure", "resume", run, "--yes", "--delay", "0")
+    told(done, 0, "Please place: device turned 0 deg, head at x 3 cm, y -2 cm, yaw -5 deg (going on in 0 s)")
+
+
+def used(at: Path) -> int:
+    stat = os.statvfs(at)
+    return (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+
+
+def started(*args: str | Path) -> subprocess.Popen[str]:
+    """The command line, with captures slowed down so that something can happen between them."""
+    slowed = (
+        "import time, rigs.lab.interface as i; c = i.LabInterface.capture; "
+        "i.LabInterface.capture = lambda self, y: (time.sleep(0.25), c(self, y))[1]; "
+        "import sweetspot; sweetspot.main()"
+    )
+    words = [sys.executable, "-c", slowed, *map(str, args)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def wait_for_captures(run: Path, wanted: int) -> None:
+    """Wait until the file has grown by this many captures (it cannot be opened while it is written)."""
+    deadline = time.monotonic() + 60
+    one = plan.make(parse((run / "rig.toml").read_text(), run), "ears").capture_bytes
+    while (run / "session.h5").stat().st_size < wanted * one + 20_000:
+        assert time.monotonic() < deadline, "no capture landed within a minute"
+        time.sleep(0.02)
