@@ -1,0 +1,63 @@
+"""What is installed: the built wheel, whole and nothing else, and what importing it does not need."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy so that nothing is left in the tree."""
+    at = tmp_path_factory.mktemp("wheel")
+    source = at / "source"
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in tracked.splitlines():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", at, source]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return next(at.glob("*.whl"))
+
+
+def test_wheel_holds_the_rooms_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {n.split("/")[0] for n in names if ".dist-info" not in n}
+    assert tops == {"rigs", "measure", "processor", "calibrate", "sweetspot.py"}
+    packed = {n for n in names if n.endswith(".py")}
+    there = {p.relative_to(ROOT).as_posix() for room in tops for p in (ROOT / room).rglob("*.py")} | {"sweetspot.py"}
+    assert packed == there
+    assert {"rigs/desk.toml", "rigs/desk-jack.toml", "calibrate/report.html.j2"} <= set(names)
+
+
+def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
+    target = tmp_path / "site"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel], check=True
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(target)}
+    code = "import sweetspot, sys; assert 'site/sweetspot' in sweetspot.__file__; sys.argv[1:] = ['--help']; sweetspot.main()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for word in ("rig", "measure", "calibrate", "process", "verify", "report", "demo"):
+        assert word in done.stdout
+
+
+def test_nothing_needs_portaudio_or_an_audio_server_to_start() -> None:
+    code = (
+        "import sys; sys.modules['sounddevice'] = None; sys.modules['jack'] = None; sys.modules['sofar'] = None\n"
+        "import sweetspot; sweetspot.build()\n"
+        "import calibrate.run, measure.run, processor.render, rigs.load, rigs.lab.interface\n"
+        "assert 'matplotlib' not in sys.modules, 'slow to import'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

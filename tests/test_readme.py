@@ -1,0 +1,36 @@
+"""The README's commands work as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_shell_blocks_run_in_order(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.S | re.M)
+    assert blocks
+    command = tmp_path / "bin" / "sweetspot"
+    command.parent.mkdir()
+    command.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nimport sweetspot\nsweetspot.main()\n"
+    )
+    command.chmod(0o755)
+    environment = os.environ | {"PATH": f"{command.parent}:{os.environ['PATH']}"}
+    script = "set -e\n" + "\n".join(blocks)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "PASS" in done.stdout
+    assert list(tmp_path.glob("runs/SN-0042/*-desk/report.html"))
+
+
+def test_files_that_it_names_exist() -> None:
+    text = (ROOT / "README.md").read_text()
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / link).exists(), link
+    for name in re.findall(r"`((?:rigs|tests)/[\w./-]+)`", text):
+        assert (ROOT / name).exists(), name
