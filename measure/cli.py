@@ -104,6 +104,8 @@ def _begin(
     as_json: bool,
 ) -> None:
     plan.make(description, name)
+    if run is not None:
+        folder.check_same(run, unit, description)
     chosen = run or folder.latest_without(runs, unit, description, name)
     chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
     say(f"Run {chosen}")

@@ -46,6 +46,23 @@ def latest_without(runs: Path, serial: str, rig: Description, name: SetName) -> 
     return None
 
 
+def check_same(run: Path, serial: str, rig: Description) -> None:
+    """Refuse to add to the run of another unit or another rig.
+
+    Raises
+    ------
+    BadInput
+        Names both serial numbers, or says that the rig file differs.
+    """
+    with Session.read(session_file(run)) as session:
+        if session.serial != serial:
+            raise BadInput(
+                f"{run}: is a run of unit {session.serial!r}, not of {serial!r}; leave out --run for a new one"
+            )
+        if session.rig_sha256 != rig.sha256:
+            raise BadInput(f"{run}: was measured with another rig file than this one; use {run / 'rig.toml'} with it")
+
+
 def session_file(run: Path) -> Path:
     """The session of a run folder.
 

@@ -108,6 +108,13 @@ def test_rig_changed_after_the_measurement(sweetspot: Run, rig: Path, tmp_path: 
     told(sweetspot("measure", "resume", run), 2, "changed after the measurement")
 
 
+def test_adding_to_the_run_of_another_unit_or_rig(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
+    run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
+    told(sweetspot("measure", "polar", rig, "--unit", "2", "--run", run), 2, "is a run of unit '1', not of '2'")
+    rig.write_text(rig.read_text().replace("17.0", "18.0"))
+    told(sweetspot("measure", "polar", rig, "--unit", "1", "--run", run), 2, "another rig file")
+
+
 def test_calibrating_without_a_polar_set(sweetspot: Run, rig: Path) -> None:
     done = sweetspot("measure", "ears", rig, "--unit", "1", "--json")
     assert done.returncode == 0, done.stderr
