@@ -1,9 +1,49 @@
-"""Commands of this room."""
+"""``sweetspot rig``: the audio devices there are, and the virtual lab as a sound card."""
 
 from __future__ import annotations
 
+import signal
+import threading
+from dataclasses import asdict
+from typing import Annotated
+
 import typer
+
+from rigs import portaudio
+from rigs.describe import read
+from rigs.lab import soundcard
+from rigs.load import find
+from rigs.progress import result, say
+
+RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
+UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit in the lab.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def mount(app: typer.Typer) -> None:
     """Add this room's commands to the roof."""
+    commands = typer.Typer(no_args_is_help=True, help="Devices, and the virtual lab as a sound card.")
+    commands.command("devices")(devices)
+    commands.command("lab")(lab)
+    app.add_typer(commands, name="rig")
+
+
+def devices(as_json: JsonOpt = False) -> None:
+    """List the audio devices: any unique part of a name will do for interface.device."""
+    found = portaudio.devices()
+    lines = "\n".join(d.said() for d in found) or "no audio device was found"
+    result({"devices": [asdict(d) for d in found]}, lines, as_json=as_json)
+
+
+def lab(rig: RigArg, unit: UnitOpt = "LAB-0001", as_json: JsonOpt = False) -> None:
+    """Run the virtual lab as a sound card on the JACK server, and its turntable as a serial port, until Ctrl-C."""
+    description = read(find(rig))
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    with soundcard.running(description, unit) as (card, port):
+        data = soundcard.facts(card, port)
+        result(data, soundcard.ready_said(card, port), as_json=as_json)
+        try:
+            card.wait(ended.is_set)
+        finally:
+            say(f"Lab ended after {card.counts.said(card.period_ms)}")

@@ -1,0 +1,340 @@
+"""The virtual lab as a sound card: a JACK client that PortAudio lists as a device, and a turntable on a serial port."""
+
+from __future__ import annotations
+
+import gc
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.describe import Description
+from rigs.errors import BadInput, HardwareTrouble
+from rigs.lab.convolution import BlockConvolver
+from rigs.lab.latency import publish
+from rigs.lab.turntable import GrblSimulator
+from rigs.lab.world import World
+from rigs.layout import Pose
+from rigs.turntable.grbl import axis_letters, pose_at
+
+NOISE_S = 10.0
+"""Length of the noise that is drawn ahead and played over and over, each time from another place."""
+
+
+class NoiseLoop:
+    """The lab's noise, drawn ahead so that a block of it costs a copy.
+
+    Parameters
+    ----------
+    noise
+        ``(input, samples)``, drawn once.
+    rng
+        Chooses where each round begins, so that no capture meets the noise of the one before.
+    """
+
+    def __init__(self, noise: NDArray[np.float32], rng: np.random.Generator) -> None:
+        self._noise = noise
+        self._rng = rng
+        self._at = 0
+
+    def next(self, samples: int) -> NDArray[np.float32]:
+        """The next ``(input, samples)``; ``samples`` must be below the length that was drawn."""
+        if self._at + samples > self._noise.shape[1]:
+            self._at = int(self._rng.integers(0, self._noise.shape[1] - samples))
+        out = self._noise[:, self._at : self._at + samples]
+        self._at += samples
+        return out
+
+
+@dataclass(slots=True)
+class Counts:
+    """What went wrong while the sound card ran."""
+
+    blocks: int = 0
+    late: int = 0
+    xruns: int = 0
+    slowest_ms: float = 0.0
+
+    def said(self, period_ms: float) -> str:
+        """The counts for a reader."""
+        return (
+            f"{self.blocks} blocks of {period_ms:.2f} ms, {self.late} late, slowest {self.slowest_ms:.2f} ms, "
+            f"{self.xruns} xruns"
+        )
+
+
+class SoundCard:
+    """The lab on a JACK server.
+
+    Parameters
+    ----------
+    world
+        What the sound passes through. It belongs to the sound card from here on.
+    clock
+        Seconds that only go forward.
+
+    Raises
+    ------
+    HardwareTrouble
+        No server, a server at another sampling rate, or the client's name is taken.
+    """
+
+    def __init__(self, world: World, clock: Callable[[], float] = time.perf_counter) -> None:
+        rig = world.description
+        self.world, self.clock = world, clock
+        self.counts = Counts()
+        self.ended = threading.Event()
+        self.death = ""
+        self._client = _client(client_name(rig), rig.fs)
+        rng = np.random.default_rng(rig.lab.seed)
+        self._noise = NoiseLoop(world.noise(rng, int(NOISE_S * rig.fs) + 65536), rng)
+        self._paths = world.paths(world.pose)
+        self._convolver = self._made(self._client.blocksize)
+        self._heard_by = [self._client.inports.register(f"playback_{n + 1}", **PORT) for n in range(rig.outputs)]
+        self._spoken_by = [self._client.outports.register(f"capture_{n + 1}", **PORT) for n in range(rig.inputs)]
+        self._client.set_process_callback(self._process)
+        self._client.set_blocksize_callback(self._block_changed)
+        self._client.set_xrun_callback(self._xrun)
+        self._told = publish(
+            _address(self._client), [*map(_address, self._heard_by)], [*map(_address, self._spoken_by)], self._latency
+        )
+        self._client.set_shutdown_callback(self._died)
+
+    @property
+    def name(self) -> str:
+        """Name under which the device is listed."""
+        return str(self._client.name)
+
+    @property
+    def period_ms(self) -> float:
+        """Length of one block, ms."""
+        return 1000.0 * self._convolver.block / self.world.description.fs
+
+    def move(self, pose: Pose) -> None:
+        """Change how things stand; what plays is heard by the new paths from the next block on."""
+        if pose == self.world.pose:
+            return
+        self.world.pose = pose
+        self._paths = self.world.paths(pose)
+        convolver = self._convolver
+        convolver.exchange(convolver.spectra(self._paths))
+
+    def start(self) -> None:
+        """Begin to run; returns when the ports are there."""
+        self._client.activate()
+
+    def close(self) -> None:
+        """Leave the server; may be called twice. A server that died is left alone: its library would wait for ever."""
+        if not self.death and self._client is not None:
+            self._client.deactivate()
+            self._client.close()
+            self._client = None
+
+    def wait(self, signalled: Callable[[], bool], period_s: float = 0.1) -> None:
+        """Run until ``signalled()``.
+
+        Raises
+        ------
+        HardwareTrouble
+            The server ended.
+        """
+        while not signalled():
+            if self.ended.wait(period_s):
+                raise HardwareTrouble(f"the JACK server ended: {self.death or 'no reason given'}. Start it again")
+
+    def _made(self, block: int) -> BlockConvolver:
+        return BlockConvolver(self._paths, block, self.world.description.lab.latency_samples)
+
+    def _process(self, frames: int) -> None:
+        began = self.clock()
+        played = np.stack([port.get_array() for port in self._heard_by])
+        heard = self._convolver.process(played) + self._noise.next(frames)
+        np.clip(heard, -1.0, 1.0, out=heard)
+        for port, x in zip(self._spoken_by, heard, strict=True):
+            port.get_array()[:] = x
+        self._count(1000.0 * (self.clock() - began))
+
+    def _count(self, took_ms: float) -> None:
+        self.counts.blocks += 1
+        self.counts.late += took_ms > self.period_ms
+        self.counts.slowest_ms = max(self.counts.slowest_ms, took_ms)
+
+    def _block_changed(self, block: int) -> None:
+        if block != self._convolver.block:
+            self._convolver = self._made(block)
+
+    def _xrun(self, _delayed_us: float) -> None:
+        self.counts.xruns += 1
+
+    def _latency(self) -> int:
+        """Latency told of each direction: at least one period, else PortAudio's figures are nonsense."""
+        return max(self.world.description.lab.latency_samples, self._convolver.block)
+
+    def _died(self, status: Any, reason: str) -> None:
+        self.death = reason or str(status)
+        self.ended.set()
+
+
+PORT: dict[str, bool] = {"is_physical": True, "is_terminal": True}
+"""What makes PortAudio take a client's ports for those of a sound card."""
+
+
+def client_name(rig: Description) -> str:
+    """Name of the lab as a device: what the rig looks for, or one made of the rig's name."""
+    return rig.interface.device or f"sweetspot-{rig.name}"
+
+
+def _jack() -> Any:
+    try:
+        import jack
+    except OSError as fault:
+        raise HardwareTrouble(f"JACK's library is missing ({fault}). Install it: apt-get install jackd2") from fault
+    return jack
+
+
+def _address(thing: Any) -> int:
+    """Address of the C object behind a client or a port."""
+    return int(_jack()._ffi.cast("uintptr_t", thing._ptr))
+
+
+def _client(name: str, fs: int) -> Any:
+    """A client of the running server, under exactly this name."""
+    jack = _jack()
+    jack.set_error_function(lambda _message: None)
+    jack.set_info_function(lambda _message: None)
+    try:
+        client = jack.Client(name, use_exact_name=True, no_start_server=True)
+    except jack.JackOpenError as fault:
+        server = os.environ.get("JACK_DEFAULT_SERVER", "default")
+        if fault.status.name_not_unique:
+            raise HardwareTrouble(
+                f"a client named {name!r} is on the JACK server already: end the other lab"
+            ) from fault
+        raise HardwareTrouble(
+            f"no JACK server named {server!r} answers. Start one, for example: "
+            f"jackd -n {server} -r -S -d dummy -r {fs} -p 1024 -C 0 -P 0"
+        ) from fault
+    if client.samplerate != fs:
+        rate = client.samplerate
+        client.close()
+        raise HardwareTrouble(f"the JACK server runs at {rate} Hz, the rig at fs = {fs} Hz: start it with -r {fs}")
+    return client
+
+
+@contextmanager
+def turntable(card: SoundCard) -> Iterator[GrblSimulator]:
+    """The lab's turntable: moves the sound card's world; its axes are those of the rig."""
+    letters = axis_letters(card.world.description.stage)
+
+    def moved(axes: Mapping[str, float]) -> None:
+        card.move(pose_at(axes, letters, Pose()))
+
+    with GrblSimulator(moved) as table:
+        yield table
+
+
+@contextmanager
+def linked(path: Path | None, target: str) -> Iterator[str]:
+    """A link at ``path`` to the pseudo-terminal ``target`` while it lasts; yields where the turntable is reached.
+
+    Raises
+    ------
+    BadInput
+        Something else is at ``path``, or its folder cannot be written.
+    """
+    if path is None:
+        yield target
+        return
+    _free(path)
+    try:
+        path.symlink_to(target)
+    except OSError as fault:
+        raise BadInput(f"stage.port {path}: the turntable's link cannot be made there: {fault.strerror}") from fault
+    try:
+        yield str(path)
+    finally:
+        if path.is_symlink() and str(path.readlink()) == target:
+            path.unlink()
+
+
+def _free(path: Path) -> None:
+    """Remove a link that leads nowhere; refuse anything else."""
+    if path.is_symlink() and not path.exists():
+        path.unlink()
+    if path.is_symlink():
+        raise BadInput(
+            f"stage.port {path} leads to {path.readlink()}: another lab's turntable, or one left over. "
+            f"End the other lab, or remove the link: rm {path}"
+        )
+    if path.exists():
+        kind = "a device" if stat.S_ISCHR(path.stat().st_mode) else "a file"
+        raise BadInput(
+            f"stage.port {path} is {kind}; the virtual turntable needs a free path, for example /tmp/turntable"
+        )
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep the garbage collector out of the way of the sound."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+@contextmanager
+def running(description: Description, serial: str) -> Iterator[tuple[SoundCard, str]]:
+    """The lab as a sound card while it lasts; yields it and the port of its turntable.
+
+    Raises
+    ------
+    BadInput
+        The turntable's path is taken.
+    HardwareTrouble
+        No JACK server, or one at another sampling rate.
+    """
+    port = description.path(description.stage.port) if description.stage.port else None
+    card = SoundCard(World(description, serial))
+    try:
+        with turntable(card) as table, linked(port, table.port) as reached, undisturbed():
+            card.start()
+            yield card, reached
+    finally:
+        card.close()
+
+
+def facts(card: SoundCard, port: str) -> dict[str, Any]:
+    """What a program wants to know of a running lab."""
+    rig = card.world.description
+    return {
+        "device": card.name,
+        "outputs": rig.outputs,
+        "inputs": rig.inputs,
+        "fs": rig.fs,
+        "period_ms": card.period_ms,
+        "unit": card.world.serial,
+        "port": port,
+    }
+
+
+def ready_said(card: SoundCard, port: str) -> str:
+    """The same for a reader."""
+    rig = card.world.description
+    axes = ", ".join(f"{field} on {letter}" for field, letter in axis_letters(rig.stage).items())
+    return (
+        f"Lab ready: unit {card.world.serial} of rig {rig.name!r} is the audio device {card.name!r}, "
+        f"{rig.outputs} out and {rig.inputs} in at {rig.fs} Hz; its stage speaks GRBL at {port} ({axes}). "
+        "Ctrl-C ends it"
+    )

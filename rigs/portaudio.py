@@ -1,0 +1,330 @@
+"""The multichannel interface through PortAudio: one full-duplex stream, so that playing and hearing share a clock."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.describe import Description
+from rigs.errors import BadInput, HardwareTrouble
+from rigs.protocol import Recording, check_ceiling
+
+POLL_S = 0.005
+"""How often a running capture is looked at."""
+
+STALL_S = 5.0
+"""A device that moves no sample for so long has died."""
+
+CLOSE_S = 2.0
+"""How long a stream may take to end; the library waits for ever when an audio server has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """An audio device as PortAudio lists it.
+
+    Parameters
+    ----------
+    index
+        PortAudio's number, good until the next scan.
+    fs
+        The rate that the device runs at or prefers, Hz.
+    """
+
+    index: int
+    name: str
+    hostapi: str
+    inputs: int
+    outputs: int
+    fs: float
+
+    def said(self) -> str:
+        """One line for a reader."""
+        return f"{self.name!r} ({self.hostapi}): {self.outputs} out, {self.inputs} in, {self.fs:g} Hz"
+
+
+def _library() -> Any:
+    """The PortAudio binding.
+
+    Raises
+    ------
+    HardwareTrouble
+        PortAudio is not installed.
+    """
+    try:
+        import sounddevice
+    except OSError as fault:
+        raise HardwareTrouble(
+            f"PortAudio's library is missing ({fault}). Install it: apt-get install libportaudio2 "
+            "(or measure in the virtual lab: interface.driver = 'lab')"
+        ) from fault
+    return sounddevice
+
+
+_scanned = threading.Event()
+
+
+def _scan() -> Any:
+    """The binding, with a fresh list of devices: PortAudio looks for devices only when it starts."""
+    fresh = not _scanned.is_set()
+    sd = _library()
+    if not fresh and not _open_streams:
+        sd._terminate()
+        sd._initialize()
+    _scanned.set()
+    return sd
+
+
+def devices() -> list[Device]:
+    """Every audio device there is now.
+
+    Raises
+    ------
+    HardwareTrouble
+        PortAudio is not installed.
+    """
+    sd = _scan()
+    apis = [api["name"] for api in sd.query_hostapis()]
+    return [
+        Device(
+            n,
+            d["name"],
+            apis[d["hostapi"]],
+            d["max_input_channels"],
+            d["max_output_channels"],
+            float(d["default_samplerate"]),
+        )
+        for n, d in enumerate(sd.query_devices())
+    ]
+
+
+def choose(found: list[Device], name: str, hostapi: str | None, outputs: int, inputs: int) -> Device:
+    """The one device whose name holds ``name``.
+
+    Upper and lower case are the same. A name that is matched whole wins over longer ones that hold it.
+
+    Raises
+    ------
+    BadInput
+        None or several devices fit (lists them), or the one that does has too few channels.
+    """
+    there = [d for d in found if hostapi is None or hostapi.lower() in d.hostapi.lower()]
+    on = f" on {hostapi!r}" if hostapi else ""
+    fitting = [d for d in there if name.lower() in d.name.lower()]
+    exact = [d for d in fitting if d.name == name]
+    fitting = exact if len(exact) == 1 else fitting
+    if not fitting:
+        if there:
+            listed = _listed(there)
+        elif found:
+            listed = f"\nNo device{on}. On other host APIs there are:" + _listed(found)
+        else:
+            listed = "\nNo audio device was found: is it switched on, or its server running?"
+        raise BadInput(f"interface.device: no audio device's name holds {name!r}{on}.{listed}")
+    if len(fitting) > 1:
+        raise BadInput(
+            f"interface.device: {name!r}{on} fits {len(fitting)} audio devices; give more of the name, or "
+            f"interface.hostapi.{_listed(fitting)}"
+        )
+    _enough_channels(fitting[0], outputs, inputs)
+    return fitting[0]
+
+
+def _listed(found: list[Device]) -> str:
+    return "\n" + "\n".join(f"  {d.said()}" for d in found)
+
+
+def _enough_channels(device: Device, outputs: int, inputs: int) -> None:
+    for what, needed, has in (("output", outputs, device.outputs), ("input", inputs, device.inputs)):
+        if needed > has:
+            raise BadInput(
+                f"interface.device: the rig uses {what} channel {needed}, but {device.name!r} ({device.hostapi}) has "
+                f"{has} {what} channels"
+            )
+
+
+class PortAudioInterface:
+    """A device that PortAudio opens.
+
+    Parameters
+    ----------
+    device
+        The device, chosen.
+    description
+        The rig: channels, rate, block size and ceiling.
+    now
+        The clock, for the time written into a recording.
+    """
+
+    def __init__(self, device: Device, description: Description, now: Callable[[], datetime]) -> None:
+        self.device = device
+        self._rig = description
+        self._now = now
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls, description: Description, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> PortAudioInterface:
+        """Find the rig's device and ask whether it runs at the rig's rate; nothing plays.
+
+        Raises
+        ------
+        BadInput
+            No device or several fit, it has too few channels, or it does not run at the rig's rate.
+        HardwareTrouble
+            PortAudio is missing.
+        """
+        table = description.interface
+        device = choose(devices(), str(table.device), table.hostapi, description.outputs, description.inputs)
+        sd = _library()
+        try:
+            sd.check_input_settings(device.index, description.inputs, "float32", samplerate=description.fs)
+            sd.check_output_settings(device.index, description.outputs, "float32", samplerate=description.fs)
+        except sd.PortAudioError as fault:
+            raise BadInput(
+                f"{device.name!r} refuses fs = {description.fs} Hz (it runs at {device.fs:g} Hz): set fs in the rig, "
+                f"or the rate of the device. PortAudio says: {fault.args[0]}"
+            ) from fault
+        return cls(device, description, now)
+
+    @property
+    def fs(self) -> int:
+        """Sampling rate, Hz."""
+        return self._rig.fs
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels that the rig uses."""
+        return self._rig.outputs
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels that the rig uses."""
+        return self._rig.inputs
+
+    def capture(self, y: NDArray[np.float32]) -> Recording:
+        """Play ``y (outputs, samples)`` and record as many samples; see :class:`rigs.protocol.Interface`.
+
+        The loopback's channel is wired to an input, not to the unit: the ceiling does not hold for it.
+        """
+        self._check(y)
+        take = _Take(np.ascontiguousarray(y.T, dtype=np.float32), self.inputs)
+        started = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
+        with self._stream(take) as stream:
+            self._wait(take, stream)
+        return Recording(take.heard.T, fs=self.fs, xruns=take.xruns, started=started)
+
+    def close(self) -> None:
+        """Let go of the device; may be called twice. Captures are refused afterwards."""
+        self._closed = True
+
+    def _check(self, y: NDArray[np.float32]) -> None:
+        if self._closed:
+            raise HardwareTrouble(f"{self.device.name!r} has been closed; open the rig again")
+        if y.ndim != 2 or y.shape[0] != self.outputs:
+            raise BadInput(
+                f"the signal has shape {y.shape}; the rig uses {self.outputs} outputs of {self.device.name!r}"
+            )
+        loopback = self._rig.interface.loopback.out - 1
+        check_ceiling(np.delete(y, loopback, axis=0), self._rig.limits.ceiling, repr(self.device.name))
+        check_ceiling(y[loopback : loopback + 1], 1.0, f"{self.device.name!r}, loopback")
+
+    @contextmanager
+    def _stream(self, take: _Take) -> Iterator[Any]:
+        """The stream, running; whatever happens it has ended afterwards."""
+        sd = _library()
+        try:
+            stream = sd.Stream(
+                samplerate=self.fs,
+                blocksize=self._rig.interface.blocksize,
+                device=(self.device.index, self.device.index),
+                channels=(self.inputs, self.outputs),
+                dtype="float32",
+                latency="high",
+                callback=take.step,
+                clip_off=True,
+                dither_off=True,
+                prime_output_buffers_using_stream_callback=False,
+            )
+        except sd.PortAudioError as fault:
+            raise HardwareTrouble(f"{self.device.name!r} does not open: {fault}") from fault
+        _open_streams.add(stream)
+        try:
+            stream.start()
+            yield stream
+        except sd.PortAudioError as fault:
+            raise HardwareTrouble(f"{self.device.name!r} failed: {fault}") from fault
+        finally:
+            _end(stream)
+
+    def _wait(self, take: _Take, stream: Any) -> None:
+        """Wait until the take is complete; a device that stops moving is trouble."""
+        at, since = -1, time.monotonic()
+        while not take.done.wait(POLL_S):
+            if take.at != at:
+                at, since = take.at, time.monotonic()
+            stalled = time.monotonic() - since > STALL_S
+            if stalled or not (stream.active or take.done.is_set()):
+                raise HardwareTrouble(
+                    f"{self.device.name!r} stopped at sample {take.at} of {len(take.played)}: "
+                    "is it still connected, and its server running? Nothing is kept of this capture"
+                )
+        if take.fault:
+            raise HardwareTrouble(f"{self.device.name!r}: {take.fault}")
+
+
+class _Take:
+    """One capture, filled by the stream's callback.
+
+    Parameters
+    ----------
+    played
+        ``(samples, outputs)``
+    inputs
+        Number of input channels.
+    """
+
+    def __init__(self, played: NDArray[np.float32], inputs: int) -> None:
+        self.played = played
+        self.heard = np.zeros((len(played), inputs), dtype=np.float32)
+        self.at = 0
+        self.xruns = 0
+        self.fault = ""
+        self.done = threading.Event()
+
+    def step(self, heard: Any, play: Any, frames: int, _time: Any, status: Any) -> None:
+        """Copy one block each way; silence after the end, until the stream is ended from outside."""
+        self.xruns += bool(status) and not self.done.is_set()
+        n = min(frames, len(self.played) - self.at)
+        play[:n] = self.played[self.at : self.at + n]
+        play[n:] = 0.0
+        self.heard[self.at : self.at + n] = heard[:n]
+        self.at += n
+        if self.at == len(self.played):
+            self.done.set()
+
+
+_open_streams: set[Any] = set()
+"""Streams that have not ended: while there are any, devices are not scanned again."""
+
+
+def _end(stream: Any) -> None:
+    """End a stream at once; one that cannot be ended is left to a thread that the program does not wait for."""
+
+    def end() -> None:
+        stream.abort(ignore_errors=True)
+        stream.close(ignore_errors=True)
+        _open_streams.discard(stream)
+
+    ending = threading.Thread(target=end, name="end of stream", daemon=True)
+    ending.start()
+    ending.join(CLOSE_S)

@@ -1,0 +1,369 @@
+"""A stage on a GRBL 1.1 controller: encoding and decoding of its lines, a thin serial transport, and the stage itself.
+
+On the wire: degrees for ``turn`` and ``yaw``, millimetres for ``x`` and ``y``, in absolute work coordinates. A turn
+goes through every angle between, never the short way round, so no cable winds up.
+Source: GRBL v1.1 wiki, "Interface" and "Commands".
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from rigs.describe import Description, StageTable
+from rigs.errors import BadInput, HardwareTrouble
+from rigs.layout import Pose
+
+LETTERS = "XYZABC"
+"""Axis letters in the order of a position report."""
+
+RESET, HOLD, STATUS = b"\x18", b"!", b"?"
+"""Real-time commands: they take effect at once, without a line end and without a reply of ``ok``."""
+
+ROTATING = ("turn", "yaw")
+TOLERANCE_MM = 0.5
+"""By how much a read-back of x or y may differ from what was asked."""
+
+RESET_TRIES = 3
+RESET_WAIT_S = 2.5
+"""A board that restarts when its port is opened needs about two seconds before it hears anything."""
+
+REPLY_S = 5.0
+"""Longest wait for a reply that needs no motion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A status report: ``<Idle|MPos:90.000,0.000,0.000|FS:0,0|WCO:0.000,0.000,0.000>``.
+
+    Parameters
+    ----------
+    state
+        ``Idle``, ``Run``, ``Hold:0``, ``Alarm``, ...
+    position
+        Axis positions in the order X, Y, Z, A, B, C, in mm or degrees.
+    machine
+        Whether they are machine coordinates; work coordinates are those less ``offset``.
+    offset
+        The work offset, when the report holds it.
+    """
+
+    state: str
+    position: tuple[float, ...]
+    machine: bool
+    offset: tuple[float, ...] | None
+
+
+def decode_report(line: str) -> Report | None:
+    """Read a status report; ``None`` for any other line."""
+    if not (line.startswith("<") and line.endswith(">")):
+        return None
+    state, *fields = line[1:-1].split("|")
+    named = dict(field.split(":", 1) for field in fields if ":" in field)
+    machine = "MPos" in named
+    numbers = named.get("MPos") or named.get("WPos")
+    if numbers is None:
+        return None
+    offset = named.get("WCO")
+    try:
+        return Report(state, _numbers(numbers), machine, None if offset is None else _numbers(offset))
+    except ValueError:
+        return None
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(float(n) for n in text.split(","))
+
+
+def encode_move(targets: Mapping[str, float]) -> str:
+    """A line that moves axes to absolute places: ``{"X": 90.0}`` -> ``G21 G90 G0 X90.000``."""
+    return "G21 G90 G0 " + " ".join(f"{letter}{_rounded(value):.3f}" for letter, value in targets.items())
+
+
+def _rounded(value: float) -> float:
+    """To the wire's three decimals, without a negative zero."""
+    return round(value, 3) + 0.0
+
+
+def axis_letters(stage: StageTable) -> dict[str, str]:
+    """Which letter moves which field of a pose; without ``stage.axes`` the one thing that turns is X."""
+    if stage.axes is not None:
+        return {**stage.axes}
+    return {"turn": "X"} if stage.turns == "device" else {"yaw": "X"}
+
+
+def wire_targets(pose: Pose, letters: Mapping[str, str]) -> dict[str, float]:
+    """A pose in the units of the wire, by axis letter."""
+    return {
+        letter: float(np.degrees(getattr(pose, field)) if field in ROTATING else 1000.0 * getattr(pose, field))
+        for field, letter in letters.items()
+    }
+
+
+def pose_at(axes: Mapping[str, float], letters: Mapping[str, str], otherwise: Pose) -> Pose:
+    """The pose of axes at places in the units of the wire; fields that no axis moves as in ``otherwise``."""
+    moved = {
+        field: float(np.radians(axes[letter]) if field in ROTATING else axes[letter] / 1000.0)
+        for field, letter in letters.items()
+        if letter in axes
+    }
+    return replace(otherwise, **moved)
+
+
+class Line(Protocol):
+    """A serial line, as far as the stage needs it."""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes at once."""
+        ...
+
+    def receive(self, wait_s: float) -> str | None:
+        """The next line without its end, or ``None`` when none is complete after ``wait_s``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the port; may be called twice."""
+        ...
+
+
+class SerialLine:
+    """A serial port at 115200 baud; any path that pyserial opens will do.
+
+    Raises
+    ------
+    HardwareTrouble
+        The port does not open, or fails later.
+    """
+
+    def __init__(self, port: str) -> None:
+        import serial
+
+        self.port = port
+        self._waiting = bytearray()
+        try:
+            self._serial: Any = serial.Serial(port, baudrate=115200, timeout=0.0, write_timeout=REPLY_S, exclusive=True)
+        except (OSError, ValueError) as fault:
+            raise HardwareTrouble(f"stage.port {port} does not open: {fault}. {_ports_said()}") from fault
+
+    def send(self, data: bytes) -> None:
+        """Send bytes at once."""
+        try:
+            self._serial.write(data)
+        except OSError as fault:
+            raise HardwareTrouble(f"stage.port {self.port}: sending failed: {fault}") from fault
+
+    def receive(self, wait_s: float) -> str | None:
+        """The next line without its end, or ``None`` when none is complete after ``wait_s``."""
+        while b"\n" not in self._waiting:
+            try:
+                self._serial.timeout = wait_s
+                piece = self._serial.read(1)
+                self._waiting += piece + self._serial.read(self._serial.in_waiting) if piece else b""
+            except OSError as fault:
+                raise HardwareTrouble(f"stage.port {self.port}: the controller is gone: {fault}") from fault
+            if not piece:
+                return None
+        line, _, rest = bytes(self._waiting).partition(b"\n")
+        self._waiting = bytearray(rest)
+        return line.strip().decode("ascii", errors="replace")
+
+    def close(self) -> None:
+        """Let go of the port; may be called twice."""
+        self._serial.close()
+
+
+def _ports_said() -> str:
+    from serial.tools import list_ports
+
+    found = [p.device for p in list_ports.comports()]
+    return "Ports found: " + ", ".join(found) if found else "No serial port was found: is the controller plugged in?"
+
+
+class GrblStage:
+    """A stage that GRBL drives.
+
+    Parameters
+    ----------
+    line
+        The open port.
+    stage
+        The rig's ``[stage]`` table.
+    sleep
+        Waits out ``stage.settle_s`` after each move.
+    clock
+        Seconds that only go forward, for the time-outs.
+
+    Raises
+    ------
+    HardwareTrouble
+        No controller that speaks GRBL answers.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        stage: StageTable,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._line, self._stage, self._sleep, self._clock = line, stage, sleep, clock
+        self._letters = axis_letters(stage)
+        self._offset: tuple[float, ...] = (0.0,) * len(LETTERS)
+        self._in_step = False
+        self._reset()
+
+    @classmethod
+    def open(
+        cls,
+        description: Description,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> GrblStage:
+        """Open the port of a rig and reset its controller; nothing moves.
+
+        Raises
+        ------
+        HardwareTrouble
+            The port does not open, or no GRBL answers there.
+        """
+        line = SerialLine(str(description.path(str(description.stage.port))))
+        try:
+            return cls(line, description.stage, sleep=sleep, clock=clock)
+        except BaseException:
+            line.close()
+            raise
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """Fields of a pose that have an axis."""
+        return frozenset(self._letters)
+
+    def move(self, pose: Pose) -> Pose:
+        """Move to ``pose`` and wait until it stands; see :class:`rigs.protocol.Stage`."""
+        self._check_limits(pose)
+        if not self._in_step:
+            self._reset()
+        self._in_step = False  # until this has ended well, what the controller says may belong to something else
+        targets = wire_targets(pose, self._letters)
+        self._command(encode_move(targets), REPLY_S)
+        self._command("G4 P0.01", self._stage.timeout_s)
+        stands = self._standing(self._clock() + self._stage.timeout_s)
+        self._check_read_back(targets, stands)
+        self._sleep(self._stage.settle_s)
+        self._in_step = True
+        return pose_at(stands, self._letters, pose)
+
+    def stop(self) -> None:
+        """Hold, then reset; the next move begins by greeting the controller again."""
+        self._in_step = False
+        self._line.send(HOLD)
+        self._line.send(RESET)
+
+    def close(self) -> None:
+        """Let go of the port; may be called twice."""
+        self._line.close()
+
+    def _check_limits(self, pose: Pose) -> None:
+        field = "turn" if self._stage.turns == "device" else "yaw"
+        asked, (low, high) = float(np.degrees(getattr(pose, field))), self._stage.limits_deg
+        if field in self._letters and not low - 1e-9 <= asked <= high + 1e-9:
+            raise BadInput(f"stage: {asked:g} degrees lies outside stage.limits_deg = [{low:g}, {high:g}]")
+
+    def _check_read_back(self, asked: Mapping[str, float], stands: Mapping[str, float]) -> None:
+        for field, letter in self._letters.items():
+            unit, tolerance = ("deg", self._stage.tolerance_deg) if field in ROTATING else ("mm", TOLERANCE_MM)
+            if abs(stands[letter] - asked[letter]) > tolerance:
+                raise HardwareTrouble(
+                    f"stage: {field} (axis {letter}) was sent to {asked[letter]:g} {unit} and stands at "
+                    f"{stands[letter]:g} {unit}; the tolerance is {tolerance:g} {unit}. Is something in its way?"
+                )
+
+    def _reset(self) -> None:
+        """Reset, wait for the greeting, unlock if need be."""
+        for _ in range(RESET_TRIES):
+            self._line.send(RESET)
+            if self._greeted(self._clock() + RESET_WAIT_S):
+                break
+        else:
+            raise HardwareTrouble(
+                f"stage.port {self._stage.port}: no GRBL controller answered a reset in "
+                f"{RESET_TRIES * RESET_WAIT_S:g} s. Is it the right port?"
+            )
+        if self._report(self._clock() + REPLY_S).state.startswith("Alarm"):
+            self._command("$X", REPLY_S)
+        self._in_step = True
+
+    def _greeted(self, until: float) -> bool:
+        while (line := self._next(until)) is not None:
+            if re.match(r"Grbl\S* \d", line, flags=re.IGNORECASE):
+                return True
+        return False
+
+    def _next(self, until: float) -> str | None:
+        """The next line that holds anything, or ``None`` at ``until``."""
+        while (left := until - self._clock()) > 0:
+            line = self._line.receive(left)
+            if line:
+                return line
+        return None
+
+    def _command(self, text: str, wait_s: float) -> None:
+        """Send a line and wait for its ``ok``."""
+        self._line.send(text.encode("ascii") + b"\n")
+        until = self._clock() + wait_s
+        while (line := self._next(until)) is not None:
+            if line == "ok":
+                return
+            _refuse_trouble(line, text)
+        raise HardwareTrouble(
+            f"stage: no reply to {text!r} in {wait_s:g} s (stage.timeout_s); is the controller stuck?"
+        )
+
+    def _report(self, until: float) -> Report:
+        """Ask for a status report."""
+        self._line.send(STATUS)
+        while (line := self._next(until)) is not None:
+            report = decode_report(line)
+            if report is not None:
+                self._offset = report.offset or self._offset
+                return report
+            _refuse_trouble(line, "?")
+        raise HardwareTrouble("stage: no status report in time; is the controller still there?")
+
+    def _standing(self, until: float) -> dict[str, float]:
+        """Where the axes stand in work coordinates, once the controller is idle."""
+        report = self._report(until)
+        while report.state not in {"Idle", "Check"}:
+            if report.state.startswith(("Alarm", "Door")):
+                raise HardwareTrouble(f"stage: the controller says {report.state}; {ADVICE}")
+            self._sleep(0.02)
+            report = self._report(until)
+        missing = [letter for letter in self._letters.values() if LETTERS.index(letter) >= len(report.position)]
+        if missing:
+            raise HardwareTrouble(f"stage: the controller reports {len(report.position)} axes; it has no {missing[0]}")
+        offset = self._offset if report.machine else (0.0,) * len(LETTERS)
+        return {letter: p - o for letter, p, o in zip(LETTERS, report.position, offset, strict=False)}
+
+
+ADVICE = "look at the stage, clear what stopped it, and start again"
+
+ALARMS = {1: "a limit switch", 2: "a target out of its travel", 3: "a reset in motion", 9: "homing failed"}
+
+
+def _refuse_trouble(line: str, sent: str) -> None:
+    """Raise for a line that tells of an error or an alarm."""
+    if line.startswith("error:"):
+        raise HardwareTrouble(f"stage: the controller answered {line} to {sent!r}; {ADVICE}")
+    if line.startswith("ALARM:"):
+        number = line.removeprefix("ALARM:")
+        what = ALARMS.get(int(number), "see GRBL's list of alarms") if number.isdigit() else "unknown"
+        raise HardwareTrouble(f"stage: {line} ({what}); {ADVICE}")
+    if line.lower().startswith("grbl "):
+        raise HardwareTrouble(f"stage: the controller restarted in the middle of {sent!r}; {ADVICE}")
