@@ -1,4 +1,4 @@
-"""``sweetspot process``: stereo files to one channel per driver."""
+"""``sweetspot process``: stereo files to one channel per driver; ``sweetspot export``: filters for other engines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import typer
 
 from processor import files, store
 from processor.engine import with_method
+from processor.export.check import LIMIT_DB, Compared, check
+from processor.export.engines import ENGINES, bundle
 from processor.filterset import FilterSet
 from processor.render import Rendered, render_file
 from processor.upmix import METHODS
@@ -22,12 +24,14 @@ Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[mis
 FilterSetArg = Annotated[
     Path, typer.Argument(metavar="FILTERSET", help="A filterset.h5, or the run folder that holds it.")
 ]
+EngineName = StrEnum("EngineName", {e.upper(): e for e in ENGINES})  # type: ignore[misc]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the roof."""
     app.command("process")(process)
+    app.command("export")(export)
 
 
 def process(
@@ -49,6 +53,42 @@ def process(
         with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
             done = render_file(filters, heard, out, settings=settings, subtype=subtype.value, step=step)
     result(_data(filters, out, done), _lines(filters, out, done), as_json=as_json)
+
+
+def export(
+    filterset: FilterSetArg,
+    engine: Annotated[EngineName, typer.Option("--to", help="Which engine.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for its files; made where it is missing.")],
+    checked: Annotated[bool, typer.Option("--check", help="Run the engine and compare with ours.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write the filters as files that another engine loads as they are."""
+    filters = store.read(filterset)
+    made = bundle(filters, engine.value)
+    files.write_all(out, made.everything())
+    compared = check(filters, engine.value, made) if checked else None
+    data: dict[str, Any] = {
+        "out": str(out),
+        "engine": engine.value,
+        "files": sorted(made.everything()),
+        "use": made.use,
+    }
+    data |= {"notes": list(made.notes)}
+    if compared:
+        data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
+    lines = [f"{out}: {len(made.files)} files for {engine.value}", *made.notes, f"Use: {made.use}", *_verdict(compared)]
+    result(data, "\n".join(lines), as_json=as_json)
+    if compared and compared.passed is False:
+        raise typer.Exit(1)
+
+
+def _verdict(compared: Compared | None) -> list[str]:
+    if compared is None:
+        return []
+    if compared.error_db is None:
+        return [f"check: not run, {compared.reason}"]
+    found = "passed" if compared.passed else "FAILED"
+    return [f"check: {found}, the engine differs from ours by {compared.error_db:.1f} dB (limit {LIMIT_DB:.0f} dB)"]
 
 
 def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:

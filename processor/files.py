@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -182,3 +182,36 @@ def _whole(path: Path, samples: int) -> None:
     found = sf.info(path).frames
     if found != samples:
         raise OSError(f"{found} of {samples} samples reached the disk")
+
+
+def read_all(path: Path) -> Real:
+    """A short sound file as ``(channels, samples)`` float64.
+
+    Raises
+    ------
+    BadInput
+        No such file, or no sound in it.
+    """
+    with _open(path) as file:
+        return np.asarray(file.read(dtype="float64", always_2d=True).T)
+
+
+def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Files of one folder, which is made where it is missing; each takes the place of an older one in one step.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be made or written, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, data in contents.items():
+            fresh = folder / f".{name}.part"
+            try:
+                fresh.write_bytes(data)
+                fresh.replace(folder / name)
+            finally:
+                fresh.unlink(missing_ok=True)
+    except OSError as fault:
+        raise BadInput(f"{folder}: cannot be written: {fault.strerror}. Name another folder or make room") from fault

@@ -147,3 +147,13 @@ def test_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match=r"shape \(3, 9\)"):
         CompiledMatrix(np.ones((2, 3, 4)), 16).process(np.zeros((3, 9)))
     assert lanes_of_host(64) <= 8
+
+
+@pytest.mark.parametrize("ratio", [1, 4])
+def test_reset_forgets_the_past(ratio: int) -> None:
+    rng = np.random.default_rng(5)
+    matrix = CompiledMatrix(rng.standard_normal((2, 3, 900)), 16, ratio=ratio)
+    x = rng.standard_normal((2, 1111)).astype(np.float32)
+    first = ragged(matrix, x, [7, 16, 150])
+    matrix.reset()
+    assert np.array_equal(ragged(matrix, x, [7, 16, 150]), first)

@@ -1,0 +1,68 @@
+"""BruteFIR: a configuration for files and one for JACK, with raw float filters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from processor.export.bundle import SIDES, Bundle, notes, pairs
+from processor.filterset import FilterSet
+
+Pairs = list[tuple[int, int, str, Any]]
+
+FILES, LIVE = "matrix-files.conf", "matrix-jack.conf"
+
+
+def bundle(filterset: FilterSet, block: int = 256) -> Bundle:
+    """Two configurations with every field present, for ``brutefir -nodefault``."""
+    parts = -(-filterset.length // block)
+    found = pairs(filterset, "f32")
+    files = {name: h.astype("<f4").tobytes() for _, _, name, h in found}
+    for name, inside, outside in (
+        (FILES, 'device: "file" { path: "in.raw"; }', 'device: "file" { path: "out.raw"; }'),
+        (LIVE, 'device: "jack" { }', 'device: "jack" { }'),
+    ):
+        files[name] = _configuration(filterset, block, parts, found, inside, outside).encode()
+    use = f"brutefir -nodefault {LIVE}   (files: brutefir -nodefault {FILES}, in.raw to out.raw, float32, interleaved)"
+    return Bundle(files, notes(filterset), use)
+
+
+def _configuration(filterset: FilterSet, block: int, parts: int, found: Pairs, inside: str, outside: str) -> str:
+    drivers = [f"driver{o + 1}" for o in range(len(filterset.drivers))]
+    zeros = ",".join("0" for _ in drivers)
+    lines = [
+        "float_bits: 32;",
+        f"sampling_rate: {filterset.fs};",
+        f"filter_length: {block},{parts};",
+        "overflow_warnings: true;",
+        "show_progress: false;",
+        "max_dither_table_size: 0;",
+        "allow_poll_mode: false;",
+        'modules_path: "/usr/lib/brutefir";',
+        "monitor_rate: false;",
+        "powersave: false;",
+        "lock_memory: false;",
+        "sdf_length: -1;",
+        'convolver_config: "wisdom";',
+        *(
+            f'coeff "{name}" {{ filename: "{name}"; format: "FLOAT_LE"; attenuation: 0.0; blocks: -1; skip: 0; '
+            "shared_mem: false; };"
+            for _, _, name, _ in found
+        ),
+        f'input {_quoted(SIDES)} {{ {inside}; sample: "FLOAT_LE"; channels: 2/0,1; delay: 0,0; maxdelay: -1; '
+        "mute: false,false; };",
+        f'output {_quoted(drivers)} {{ {outside}; sample: "FLOAT_LE"; '
+        f"channels: {len(drivers)}/{','.join(map(str, np.arange(len(drivers))))}; delay: {zeros}; maxdelay: -1; "
+        f"mute: {','.join('false' for _ in drivers)}; dither: false; merge: false; }};",
+        *(
+            f'filter "{SIDES[i]}_{o + 1}" {{ from_inputs: "{SIDES[i]}"/0.0; to_outputs: "{drivers[o]}"/0.0; '
+            f'coeff: "{name}"; process: -1; delay: 0; crossfade: false; }};'
+            for i, o, name, _ in found
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(names: tuple[str, ...] | list[str]) -> str:
+    return ",".join(f'"{n}"' for n in names)

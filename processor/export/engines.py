@@ -1,0 +1,38 @@
+"""The engines that filters can be exported to, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from processor.export import brutefir, camilladsp, equalizerapo, ffmpeg, firmware, jconvolver, wav
+from processor.export.bundle import Bundle
+from processor.filterset import FilterSet
+from rigs.errors import BadInput
+
+ENGINES: dict[str, Callable[[FilterSet], Bundle]] = {
+    "camilladsp": camilladsp.bundle,
+    "brutefir": brutefir.bundle,
+    "jconvolver": jconvolver.bundle,
+    "equalizerapo": equalizerapo.bundle,
+    "ffmpeg": ffmpeg.bundle,
+    "firmware": firmware.bundle,
+    "wav": wav.bundle,
+}
+
+
+def bundle(filterset: FilterSet, engine: str) -> Bundle:
+    """The files of one engine.
+
+    Raises
+    ------
+    BadInput
+        An unknown engine, a filter set without left and right, or one that the engine cannot hold.
+    """
+    if engine not in ENGINES:
+        raise BadInput(f"engine {engine!r} is not known; choose one of: {', '.join(ENGINES)}")
+    if missing := [side for side in ("left", "right") if side not in filterset.programs]:
+        raise BadInput(
+            f"the filter set of unit {filterset.unit_serial} has no program {missing[0]!r} "
+            f"(it has {', '.join(filterset.programs)}); an export needs left and right"
+        )
+    return ENGINES[engine](filterset)

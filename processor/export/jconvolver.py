@@ -1,0 +1,41 @@
+"""jconvolver and fconvolver: one text file and a WAV per filter."""
+
+from __future__ import annotations
+
+from processor.export.bundle import Bundle, notes, pairs, wave
+from processor.filterset import FilterSet
+from rigs.errors import BadInput
+
+CONF = "matrix.conf"
+LARGEST = 64
+"""Inputs or outputs that it can have."""
+
+
+def bundle(filterset: FilterSet, block: int = 256) -> Bundle:
+    """A configuration for ``block`` samples per period.
+
+    The density is 1: by default jconvolver plans for a matrix that is mostly empty.
+
+    Raises
+    ------
+    BadInput
+        More drivers than it can have.
+    """
+    drivers = len(filterset.drivers)
+    if drivers > LARGEST:
+        raise BadInput(f"jconvolver has at most {LARGEST} outputs, {drivers} are needed")
+    lines = [
+        f"# sweetspot, unit {filterset.unit_serial}, {filterset.fs} Hz",
+        "#               in  out  partition  maxsize  density",
+        f"/convolver/new  2   {drivers}   {block}   {max(filterset.length, block)}   1.0",
+        "/cd .",
+        *(f"/input/name {i + 1} {side}" for i, side in enumerate(("left", "right"))),
+        *(f"/output/name {o + 1} driver_{o + 1}" for o in range(drivers)),
+        "#            in  out  gain  delay  offset  length  channel  file",
+    ]
+    files = {}
+    for i, o, name, h in pairs(filterset, "wav"):
+        files[name] = wave(h[None], filterset.fs)
+        lines.append(f"/impulse/read {i + 1} {o + 1} 1.0 0 0 0 1 {name}")
+    files[CONF] = ("\n".join(lines) + "\n").encode()
+    return Bundle(files, notes(filterset), f"jconvolver {CONF}   (files: fconvolver {CONF} IN.wav OUT.wav)")

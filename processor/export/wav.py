@@ -1,0 +1,21 @@
+"""WAV filters: one file per program and driver, one with all of them, and a description."""
+
+from __future__ import annotations
+
+from processor.export.bundle import Bundle, description, notes, pair_name, wave
+from processor.filterset import FilterSet
+
+
+def bundle(filterset: FilterSet) -> Bundle:
+    """Every filter as a float32 WAV; nothing is left out, the centre program included."""
+    programs, drivers = len(filterset.programs), len(filterset.drivers)
+    files = {
+        pair_name(filterset, p, d, "wav"): wave(filterset.taps[p, d][None], filterset.fs)
+        for p in range(programs)
+        for d in range(drivers)
+    }
+    files["all.wav"] = wave(filterset.taps.reshape(programs * drivers, -1), filterset.fs)
+    files["filterset.json"] = description(filterset)
+    first = notes(filterset)[0]
+    order = f"all.wav holds {programs * drivers} channels: every driver of {filterset.programs[0]} first, then the next"
+    return Bundle(files, (first, order), "load the WAV files in any convolver")

@@ -1,0 +1,215 @@
+"""Exports: engines that are installed play them unmodified and answer as we do; the others by their formats' rules."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile as sf
+from numpy.typing import NDArray
+
+from processor import files, store
+from processor.export import camilladsp, check, equalizerapo, jconvolver
+from processor.export.bundle import stereo, wave
+from processor.export.engines import ENGINES, bundle
+from processor.export.firmware import shift
+from processor.filterset import FilterSet
+from rigs.errors import BadInput
+
+Real = NDArray[Any]
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def crooked(drivers: int = 5, taps: int = 300, fs: int = 48000, gain: float = 1.0) -> FilterSet:
+    rng = np.random.default_rng(drivers)
+    h = rng.standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 60.0)
+    return FilterSet(
+        taps=gain * h / np.abs(h).sum(axis=(0, 2)).max(),
+        fs=fs,
+        drivers=("front left", "é/top", "c", "d", "e", *(f"x{i}" for i in range(20)))[:drivers],
+        ceiling=0.5,
+        delay_samples=3,
+        headroom_db=1.0,
+        channels=tuple(range(1, drivers + 1)),
+        source="0" * 64,
+        unit_serial="SN-1",
+    )
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    package = check.PACKAGES.get(program, program)
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is absent: apt-get install {package}")
+
+
+RUNNABLE = [pytest.param(e, marks=needs(p)) for e, p in check.NEEDS.items()]
+
+
+@pytest.mark.parametrize("engine", RUNNABLE)
+@pytest.mark.parametrize(
+    ("drivers", "taps", "fs"), [(5, 300, 48000), (2, 1024, 44100), (15, 77, 48000), (1, 20, 48000)]
+)
+def test_an_impulse_and_noise_come_out_as_ours(engine: str, drivers: int, taps: int, fs: int) -> None:
+    filters = crooked(drivers, taps, fs)
+    found = check.check(filters, engine, bundle(filters, engine))
+    assert found.error_db is not None
+    assert found.error_db < -120
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is absent: no real music to play")
+@pytest.mark.parametrize("engine", [p for p in RUNNABLE if p.values != ("firmware",)])
+def test_music_comes_out_as_ours(engine: str) -> None:
+    music, fs = sf.read(DATA / "audio" / "slow_motion_dream_excerpt.flac", frames=400000, always_2d=True)
+    filters = crooked(5, 1024, fs)
+    found = check.check(filters, engine, bundle(filters, engine), music.T)
+    assert found.error_db is not None
+    assert found.error_db < -120
+
+
+@pytest.mark.parametrize("engine", RUNNABLE)
+def test_a_wrong_tap_is_found(engine: str) -> None:
+    filters = crooked()
+    wrong = filters.taps.copy()
+    wrong[1, 3, 100] += 1e-4
+    made = bundle(replace(filters, taps=wrong), engine)
+    if engine == "firmware":
+        right = bundle(filters, engine)
+        made = replace(made, files=made.files | {k: v for k, v in right.files.items() if "reference" in k})
+    found = check.check(filters, engine, made)
+    assert found.error_db is not None
+    assert -100 < found.error_db < -40
+    assert found.passed is False
+
+
+@needs("cc")
+def test_firmware_scales_filters_whose_sum_passes_full_scale() -> None:
+    loud = crooked(gain=5.0)
+    assert shift(loud) == 3
+    assert shift(crooked(gain=0.9)) == 0
+    assert check.check(loud, "firmware", bundle(loud, "firmware")).passed
+
+
+def test_a_float_wav_is_read_back_the_same_and_carries_no_time() -> None:
+    x = np.random.default_rng(0).standard_normal((5, 33)).astype(np.float32)
+    data = wave(x, 47872)
+    y, fs = sf.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    assert fs == 47872
+    assert np.array_equal(y.T, x)
+    assert wave(x, 47872) == data
+
+
+def played(taps: dict[str, Real], x: Real, routes: list[tuple[int, str, int]], drivers: int) -> Real:
+    """What routes (input, file, output) give, by numpy's convolution."""
+    y = np.zeros((drivers, x.shape[1] + 299))
+    for source, name, o in routes:
+        y[o] += np.convolve(x[source], taps[name])
+    return y
+
+
+def filters_in(made: dict[str, bytes]) -> dict[str, Real]:
+    return {n: sf.read(io.BytesIO(d), always_2d=True)[0][:, 0] for n, d in made.items() if n.endswith(".wav")}
+
+
+def test_camilladsp_by_its_own_rules() -> None:
+    """Mixers, filters and pipeline followed as CamillaDSP does it."""
+    filters = crooked()
+    made = bundle(filters, "camilladsp").files
+    conf = json.loads(made[camilladsp.CONF])
+    x = np.random.default_rng(2).standard_normal((2, 400))
+    channels, taps = list(x), filters_in(made)
+    for step in conf["pipeline"]:
+        if step["type"] == "Mixer":
+            mixer = conf["mixers"][step["name"]]
+            assert len(channels) == mixer["channels"]["in"]
+            assert [m["dest"] for m in mixer["mapping"]] == list(range(mixer["channels"]["out"]))
+            channels = [sum(channels[s["channel"]] for s in m["sources"]) for m in mixer["mapping"]]
+        else:
+            (at,), (name,) = step["channels"], step["names"]
+            channels[at] = np.convolve(channels[at], taps[conf["filters"][name]["parameters"]["filename"]])
+    wanted = [sum(np.convolve(x[i], stereo(filters)[i, o]) for i in range(2)) for o in range(5)]
+    assert np.allclose(channels, wanted, atol=1e-6)
+    assert conf["devices"]["samplerate"] == 48000
+    assert conf["devices"]["playback"]["channels"] == 5
+
+
+def test_equalizer_apo_by_its_own_rules() -> None:
+    """Commands followed line by line as its parser does it."""
+    filters = replace(crooked(), channels=(1, 2, 5, 6, 8))
+    made = bundle(filters, "equalizerapo").files
+    x = np.random.default_rng(3).standard_normal((2, 400))
+    held: dict[str, Any] = {"L": x[0], "R": x[1]}
+    chosen, taps = [""], filters_in(made)
+    for line in made[equalizerapo.CONF].decode().splitlines():
+        command, _, rest = line.partition(": ")
+        if command == "Channel":
+            chosen = [rest]
+            assert rest == rest.upper() or rest == "all"
+        elif command == "Convolution":
+            held[chosen[0]] = np.convolve(held[chosen[0]], taps[rest])
+        else:
+            before = dict(held)
+            for word in rest.split():
+                name, _, terms = word.partition("=")
+                held[name] = sum(0.0 if t == "0" else before[t] for t in terms.split("+"))
+    wanted = [sum(np.convolve(x[i], stereo(filters)[i, o]) for i in range(2)) for o in range(5)]
+    assert np.allclose([held[c] for c in ("L", "R", "RL", "RR", "SR")], wanted, atol=1e-6)
+    assert held["C"] == 0.0
+
+
+def test_an_engine_too_small_is_told() -> None:
+    with pytest.raises(BadInput, match="'x3' is on channel 9"):
+        bundle(crooked(9), "equalizerapo")
+    with pytest.raises(BadInput, match="choose one of: camilladsp"):
+        bundle(crooked(), "toaster")
+    with pytest.raises(BadInput, match="no program 'right'"):
+        bundle(replace(crooked(), programs=("left", "centre", "other")), "wav")
+
+
+@needs("fconvolver")
+def test_an_engine_that_refuses_is_quoted() -> None:
+    made = bundle(crooked(), "jconvolver")
+    broken = replace(made, files=made.files | {jconvolver.CONF: b"/convolver/new nonsense\n"})
+    with pytest.raises(BadInput, match="fconvolver refused"):
+        check.check(crooked(), "jconvolver", broken)
+
+
+@pytest.mark.parametrize("engine", list(ENGINES))
+def test_same_filters_same_bytes_and_the_notes_say_what_is_missing(engine: str) -> None:
+    one, two = bundle(crooked(), engine), bundle(crooked(), engine)
+    assert one.everything() == two.everything()
+    if engine != "wav":
+        assert "upmix" in one.everything()["README.txt"].decode()
+
+
+def sweetspot(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-c", "import sweetspot; sweetspot.main()", *map(str, words)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+@needs("fconvolver")
+def test_the_command_writes_and_checks(tmp_path: Path) -> None:
+    store.write(tmp_path / "filterset.h5", crooked())
+    out = tmp_path / "new" / "deploy"
+    told = sweetspot("export", tmp_path, "--to", "jconvolver", "--out", out, "--check", "--json")
+    assert told.returncode == 0, told.stderr
+    data = json.loads(told.stdout)
+    assert data["passed"] is True
+    assert data["error_db"] < -120
+    assert sorted(p.name for p in out.iterdir()) == data["files"]
+    told = sweetspot("export", tmp_path, "--to", "camilladsp", "--out", out, "--check")
+    assert told.returncode == 0
+    assert "check: not run" in told.stdout
+    assert sweetspot("export", tmp_path, "--to", "toaster", "--out", out).returncode == 2
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="cannot be written"):
+        files.write_all(tmp_path / "file" / "deeper", {"a": b"b"})
