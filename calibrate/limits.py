@@ -16,6 +16,9 @@ class Limits:
     ----------
     cancellation_mean, cancellation_p10
         Least cancellation over scoring positions, sides and third octaves from 800 Hz to 6.3 kHz.
+    target_shortfall
+        Least cancellation over the target curve in any third octave from 800 Hz to 6.3 kHz, mean over positions and
+        sides; negative when it may fall short.
     agreement
         Largest difference between predicted and heard in any third octave from 200 Hz to 8 kHz.
     contrast
@@ -28,6 +31,7 @@ class Limits:
 
     cancellation_mean: float = 12.0
     cancellation_p10: float = 6.0
+    target_shortfall: float = -3.0
     agreement: float = 1.0
     contrast: float = 12.0
     balance: float = 1.0

@@ -29,6 +29,8 @@ BELOW_CEILING = 0.95
 NULLS = np.radians([-90.0, 90.0])
 CONTRAST_BAND = (400.0, 1600.0)
 
+_SCORED = (0.99 * metrics.SCORED[0] <= THIRD_OCTAVES) & (1.01 * metrics.SCORED[1] >= THIRD_OCTAVES)
+
 Processor = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A deployed processor: stereo ``(2, samples)`` in, drivers ``(driver, samples)`` out, full scale = 1."""
 
@@ -123,7 +125,7 @@ def judge(
     predicted = expected(prediction.score, filters)
     around = prediction.polar
     judged = (
-        *_cancellation(predicted, heard, prediction.far_ear, f, limits),
+        *_cancellation(predicted, heard, prediction, f, limits),
         *_agreement(predicted, heard, f, limits),
         *_centre(around, heard_polar, prediction.azimuths, f, limits),
         _noise(ears, polar, limits),
@@ -136,8 +138,11 @@ def cancellation(responses: Complex, far_ear: Complex, f: Float) -> Float:
     return metrics.cancellation_db(metrics.unvirtualized(responses, far_ear), f)
 
 
-def _cancellation(predicted: Complex, heard: Complex, far: Complex, f: Float, limits: Limits) -> tuple[Metric, ...]:
-    want, got = cancellation(predicted, far, f), cancellation(heard, far, f)
+def _cancellation(
+    predicted: Complex, heard: Complex, prediction: Prediction, f: Float, limits: Limits
+) -> tuple[Metric, ...]:
+    want, got = (cancellation(x, prediction.far_ear, f) for x in (predicted, heard))
+    over_target = [(c.mean(axis=(0, 1)) - band_means(prediction.target_db, f))[_SCORED] for c in (want, got)]
     expected_spread, spread = metrics.scored(want), metrics.scored(got)
     difference = np.abs(got.mean(axis=(0, 1)) - want.mean(axis=(0, 1)))
     worst = int(np.argmax(difference))
@@ -156,6 +161,15 @@ def _cancellation(predicted: Complex, heard: Complex, far: Complex, f: Float, li
             expected_spread.p10,
             spread.p10,
             limits.cancellation_p10,
+            "at least",
+        ),
+        Metric(
+            "cancellation over its target curve",
+            "Least of any third octave, 800 Hz to 6.3 kHz, mean over positions and sides; "
+            f"here at {THIRD_OCTAVES[_SCORED][int(np.argmin(over_target[1]))]:g} Hz.",
+            float(over_target[0].min()),
+            float(over_target[1].min()),
+            limits.target_shortfall,
             "at least",
         ),
         Metric(
