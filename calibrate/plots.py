@@ -1,0 +1,199 @@
+"""The pictures of a report: each function draws one value into given axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from calibrate.evidence import Spread
+from measure.impulse import ImpulseResponse
+from rigs.describe import Description
+from rigs.units import Float
+
+INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
+BEFORE, PREDICTED, HEARD, TARGET = "#7d8590", "#0b6cb5", "#d1570a", "#0a8066"
+DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5d5fb8", "#7d8591")
+"""Colours, each a colour-blind safe hue; the report maps them to variables, so that they follow light and dark."""
+
+COLOURS = {"before": BEFORE, "predicted": PREDICTED, "heard": HEARD, "target": TARGET}
+DECIDED = {"shadow": GRID, "target": TARGET, "effort": HEARD}
+PICTURED_DB = (-30.0, 6.0)
+"""Levels that the polar maps show, dB re on-axis."""
+
+_TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
+
+
+def frequencies(ax: Axes, low: float, high: float) -> None:
+    """A logarithmic frequency axis from ``low`` to ``high`` Hz."""
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(FixedLocator([t for t in _TICKS if 0.99 * low <= t <= 1.01 * high]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f / 1000:g}k" if f >= 1000 else f"{f:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("frequency, Hz")
+    ax.grid(True, color=GRID, linewidth=0.7)
+
+
+def spreads(ax: Axes, found: Mapping[str, Spread]) -> None:
+    """Means as lines, 10th to 90th percentile shaded; heard is solid, predicted dashed on top of it."""
+    for name in ("before", "heard", "predicted"):
+        if name not in found:
+            continue
+        s, colour = found[name], COLOURS[name]
+        style: dict[str, object] = {"linewidth": 1.6, "linestyle": (0, (4, 2.5)), "zorder": 4}
+        if name != "predicted":
+            style = {"linewidth": 2.6, "zorder": 3}
+        if name != "predicted" or "heard" not in found:
+            ax.fill_between(s.f, s.low, s.high, color=colour, alpha=0.17, linewidth=0)
+        ax.plot(s.f, s.mean, color=colour, label=name, **style)  # type: ignore[arg-type]
+
+
+def cancellation(ax: Axes, found: Mapping[str, Spread], f: Float, target_db: Float) -> None:
+    """Cancellation over frequency against the target curve ``(frequency,)``, dB."""
+    spreads(ax, found)
+    inside = (f >= 150.0) & (f <= 10000.0)
+    ax.plot(f[inside], target_db[inside], color=TARGET, linewidth=1.6, linestyle=(0, (1, 1.4)), label="target")
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    ax.axvspan(800.0 * 0.891, 6300.0 * 1.122, color=GRID, alpha=0.3, linewidth=0, zorder=0)
+    ax.annotate("judged band", (800.0 * 0.92, 0.02), xycoords=("data", "axes fraction"), color=SOFT, va="bottom")
+    frequencies(ax, 180.0, 9000.0)
+    ax.set_ylabel("near over far ear, dB")
+    key(ax)
+
+
+def key(ax: Axes) -> None:
+    """A line of names above the axes."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2, handlelength=2.2)
+
+
+def decided(ax: Axes, edges: Float, rows: Sequence[Sequence[str]]) -> None:
+    """Strips of what decided each band, left above right."""
+    for row, kinds in enumerate(rows):
+        for kind, colour in DECIDED.items():
+            where = [i for i, k in enumerate(kinds) if k == kind]
+            runs = [(edges[i], edges[i + 1] - edges[i]) for i in where]
+            hatch = "////" if kind == "effort" else None
+            ax.broken_barh(runs, (0.55 - row, 0.9), facecolor=colour, hatch=hatch, edgecolor=PAPER, linewidth=0.4)
+    ax.set_yticks([1.0, 0.0], ["left", "right"])
+    ax.set_ylim(-0.5, 1.5)
+    ax.tick_params(length=0)
+    for side in ax.spines.values():
+        side.set_visible(False)
+
+
+def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], depth: float = 60.0) -> None:
+    """Levels ``(driver, frequency)`` in dB, one line a driver."""
+    for i, name in enumerate(names):
+        ax.plot(f, level[i], color=DRIVERS[i % len(DRIVERS)], linewidth=1.4, label=name.replace("_", " "))
+    frequencies(ax, 80.0, 20000.0)
+    top = 5.0 * np.ceil((float(level.max()) + 2.0) / 5.0)
+    ax.set_ylim(top - depth, top)
+    ax.set_ylabel("level, dB")
+
+
+def traces(ax: Axes, t: Float, x: Float, names: Sequence[str]) -> None:
+    """Impulse responses ``(driver, tap)`` over time in s, one above the other on one scale, each named."""
+    step = 1.05 * float(np.abs(x).max())
+    for i, name in enumerate(names):
+        colour = DRIVERS[i % len(DRIVERS)]
+        ax.axhline(-i * step, color=GRID, linewidth=0.7)
+        ax.plot(1000.0 * t, x[i] - i * step, color=colour, linewidth=1.1)
+        ax.annotate(name.replace("_", " "), (0.995, -i * step), xycoords=("axes fraction", "data"), color=colour,
+                    ha="right", va="bottom", xytext=(0, 3), textcoords="offset points")  # fmt: skip
+    ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
+    ax.set_yticks([])
+    ax.set_xlabel("time, ms")
+
+
+def polar_map(ax: Axes, f: Float, degrees: Float, level: Float) -> None:
+    """Level ``(direction, frequency)`` in dB re on-axis, with a contour each 6 dB; the map is a raster image."""
+    low, high = PICTURED_DB
+    ax.pcolormesh(f, degrees, level, vmin=low, vmax=high, cmap="viridis", shading="gouraud", rasterized=True)
+    steps = np.arange(low + 6.0, high + 0.1, 6.0)
+    drawn = ax.contour(
+        f, degrees, np.clip(level, low, high), levels=steps, colors="#ffffff", linewidths=0.6, alpha=0.75
+    )
+    drawn.set_linestyle("solid")
+    frequencies(ax, 100.0, 16000.0)
+    ax.grid(False)
+    ax.set_yticks(np.arange(-180, 181, 90))
+    ax.set_ylim(-180.0, 180.0)
+    ax.set_ylabel("azimuth, degrees")
+
+
+def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
+    """Level over azimuth (deg, dB re on-axis) around the device, on polar axes with 0 degrees upwards."""
+    low = PICTURED_DB[0]
+    for name in ("before", "heard", "predicted"):
+        if name in found:
+            degrees, level = found[name]
+            dash = (0, (4, 2.5)) if name == "predicted" else "solid"
+            width = 1.3 if name == "predicted" else 2.0
+            at = np.radians(degrees)
+            ax.plot(at, np.maximum(level, low), color=COLOURS[name], linestyle=dash, linewidth=width, label=name)  # type: ignore[arg-type]
+    ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
+    ax.set_ylim(low, 6.5)
+    ax.set_yticks([-24.0, -12.0, 0.0], ["-24", "-12", "0 dB"], color=SOFT)
+    ax.set_xticks(np.radians([0, 45, 90, 135, 180, 225, 270, 315]), ["0°", "", "90°", "", "180°", "", "-90°", ""])
+    ax.grid(True, color=GRID, linewidth=0.7)
+    ax.spines["polar"].set_color(GRID)
+
+
+def device(ax: Axes, rig: Description, mics_m: float | None) -> None:
+    """Plan view in metres: the device with its named drivers, x up and y to the left as the listener faces it."""
+    for i, driver in enumerate(rig.driver):
+        x, y = 100.0 * driver.at[0], 100.0 * driver.at[1]
+        ax.plot(y, x, "o", color=DRIVERS[i % len(DRIVERS)], markersize=8)
+        ax.annotate(driver.name.replace("_", " "), (y, x), xytext=(0, 8), textcoords="offset points", ha="center")
+    ax.plot(0.0, 0.0, "+", color=SOFT, markersize=9)
+    reach = 100.0 * max(float(np.hypot(*d.at[:2])) for d in rig.driver)
+    ax.add_patch(Circle((0.0, 0.0), reach, fill=False, edgecolor=SOFT, linewidth=1.0, linestyle=(0, (3, 3))))
+    away = f"{mics_m:g} m" if mics_m else "the listener"
+    ax.annotate(f"to the head, {away}", (0.0, 1.75 * reach), xytext=(0.0, 1.3 * reach), ha="center", color=SOFT,
+                va="top", arrowprops={"arrowstyle": "<-", "color": SOFT})  # fmt: skip
+    _plan(ax, 1.9 * reach, 0.0)
+
+
+def heads(ax: Axes, ears: ImpulseResponse) -> None:
+    """Plan view of the head's places: design filled, score hollow, a short line where the nose points."""
+    p = ears.positions
+    for use, marker, face, colour in (("design", "o", PREDICTED, PREDICTED), ("score", "s", "none", HEARD)):
+        rows = p[p["use"] == use.encode()]
+        yaw = np.radians(rows["yaw_deg"])
+        x, y = 100.0 * rows["x"], 100.0 * rows["y"]
+        ax.plot(y, x, marker, markerfacecolor=face, markeredgecolor=colour, markersize=7, markeredgewidth=1.6,
+                label=f"{use} ({len(rows)})")  # fmt: skip
+        nose = 1.1
+        ax.plot([y, y - nose * np.sin(yaw)], [x, x - nose * np.cos(yaw)], color=colour, linewidth=1.4)
+    middle = 50.0 * (p["x"].max() + p["x"].min())
+    reach = 100.0 * max(np.ptp(p["x"]), 2.0 * np.abs(p["y"]).max(), 0.02) / 2.0
+    _plan(ax, 1.35 * float(reach), float(middle))
+    key(ax)
+
+
+def _plan(ax: Axes, reach: float, middle: float) -> None:
+    """Equal scales in centimetres; y grows to the left, as seen from above with x upwards."""
+    ax.set_aspect("equal")
+    ax.set_xlim(reach, -reach)
+    ax.set_ylim(middle - reach, middle + reach)
+    ax.set_xlabel("y (to the left), cm")
+    ax.set_ylabel("x (ahead), cm")
+    ax.grid(True, color=GRID, linewidth=0.6)
+    ax.set_axisbelow(True)
+
+
+def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> None:
+    """Signal to noise ``(position, path)`` in dB as shaded cells, with its value when ``numbered``."""
+    low, high = float(np.floor(snr_db.min() / 10.0) * 10.0), float(np.ceil(snr_db.max() / 10.0) * 10.0)
+    ax.pcolormesh(snr_db, cmap="cividis", vmin=low, vmax=high, rasterized=True)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=0)
+    ax.set_ylim(len(snr_db), 0)
+    ax.tick_params(length=0)
+    if numbered:
+        for (row, column), value in np.ndenumerate(snr_db):
+            tone = "#000001" if value > 0.5 * (low + high) else "#ffffff"
+            ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", color=tone, fontsize=8)

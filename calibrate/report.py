@@ -1,0 +1,483 @@
+"""One self-contained page on a run: the verdict first, then the pictures, then how to reproduce it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from calibrate import evidence, metrics, plots
+from calibrate.evidence import FINE, Evidence, Spread
+from calibrate.limits import Limits
+from calibrate.smooth import THIRD_OCTAVES
+from calibrate.verify import CONTRAST_BAND, NULLS
+from rigs.errors import BadInput
+
+NAME = "report.html"
+CUTS_HZ = (500.0, 1000.0, 2000.0, 4000.0)
+SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
+         ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
+
+STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "text.color": plots.INK,
+    "axes.labelcolor": plots.INK,
+    "axes.edgecolor": plots.SOFT,
+    "axes.linewidth": 0.8,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "xtick.color": plots.SOFT,
+    "ytick.color": plots.SOFT,
+    "xtick.labelcolor": plots.INK,
+    "ytick.labelcolor": plots.INK,
+    "figure.facecolor": "none",
+    "hatch.linewidth": 0.7,
+}
+
+VARIABLES = {
+    plots.INK: "--ink", plots.SOFT: "--soft", plots.GRID: "--grid", plots.PAPER: "--paper",
+    plots.BEFORE: "--before", plots.PREDICTED: "--predicted", plots.HEARD: "--heard", plots.TARGET: "--target",
+    **{c: f"--d{i}" for i, c in enumerate(plots.DRIVERS)},
+}  # fmt: skip
+"""The colours of the pictures as variables of the page, which know light from dark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure ready for the page.
+
+    Parameters
+    ----------
+    title, alt, help
+        Its caption, what a screen reader says, and a sentence on how to read it.
+    svg
+        The drawing.
+    wide
+        Whether it takes the page's whole width.
+    hover
+        JSON of the values shown under the pointer; empty for none.
+    """
+
+    title: str
+    alt: str
+    help: str
+    svg: Markup
+    wide: bool = False
+    hover: str = ""
+
+
+def write(run: Path) -> Path:
+    """Build ``report.html`` of a run; the old page stays until the new one is whole.
+
+    Raises
+    ------
+    BadInput
+        The session or the filterset is missing, or the page cannot be written.
+    """
+    page = render(evidence.gather(run), run.name)
+    path = run / NAME
+    fresh = path.with_name(f".{NAME}.part")
+    try:
+        with open(fresh, "wb") as out:
+            out.write(page.encode())
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(fresh, path)
+    except OSError as fault:
+        raise BadInput(f"{path}: the report cannot be written: {fault.strerror}") from fault
+    finally:
+        if fresh.exists():
+            fresh.unlink()
+    return path
+
+
+def render(e: Evidence, name: str) -> str:
+    """The page as text; ``name`` is the run folder's."""
+    page = Environment(
+        loader=PackageLoader("calibrate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("report.html.j2")
+    with matplotlib.rc_context(STYLE):
+        pictures = {
+            "cancellation": [_cancellation(e)],
+            "ears": [*_ear_levels(e), *_ear_responses(e)],
+            "beam": [*_polar_maps(e), *_polar_cuts(e)],
+            "colour": _colours(e),
+            "filters": _filters(e),
+            "layout": [_device(e), _heads(e), *_noise(e)],
+        }
+    return page.render(
+        e=e,
+        run=name,
+        pictures=pictures,
+        rows=_rows(e),
+        virtual=evidence.interaural(e),
+        figures=_figures(e),
+        versions=_versions(e),
+        passed=None if e.verdict is None else e.verdict.passed,
+        margin=lambda value: f"{value:+.1f}",
+    )
+
+
+def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[Markup, Figure]:
+    """A figure as inline SVG: ids made its own, colours made variables, nothing that points outside the page."""
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasSVG(figure)
+    draw(figure)
+    out = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=dict.fromkeys(_METADATA))
+    svg = out.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\1{name}-", svg)
+    svg = re.sub("|".join(VARIABLES), lambda m: f"var({VARIABLES[m[0]]})", svg)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', r"\1", svg, count=2)
+    svg = re.sub(r"(\d\.\d{2})\d+", r"\1", svg)
+    return Markup(svg), figure
+
+
+_METADATA = ("Date", "Creator", "Format", "Type")
+
+
+def _picture(
+    name: str,
+    title: str,
+    alt: str,
+    reading: str,
+    draw: Callable[[Figure], None],
+    *,
+    size: tuple[float, float] = (5.9, 3.7),
+    wide: bool = False,
+    values: dict[str, Any] | None = None,
+) -> Picture:
+    """Draw one figure; ``values`` (keys ``x``, ``unit``, ``series``) are shown under the pointer in its first axes."""
+    svg, figure = _drawn(name, size, draw)
+    svg = Markup(svg.replace("<svg", f'<svg role="img" aria-labelledby="{name}-title"', 1))
+    svg = Markup(re.sub(r"(<svg[^>]*>)", rf'\1<title id="{name}-title">{Markup.escape(alt)}</title>', svg, count=1))
+    hover = ""
+    if values is not None:
+        box = figure.axes[0].get_position()
+        low, high = figure.axes[0].get_xlim()
+        hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
+    return Picture(title, alt, reading, svg, wide, hover)
+
+
+def _values(found: dict[str, Spread], target: tuple[np.ndarray, np.ndarray] | None = None) -> dict[str, Any]:
+    series = {name: [round(float(v), 2) for v in s.mean] for name, s in found.items()}
+    if target is not None:
+        series["target"] = [round(float(v), 2) for v in np.interp(THIRD_OCTAVES, *target)]
+    return {"x": THIRD_OCTAVES.tolist(), "unit": "dB", "series": series}
+
+
+def _cancellation(e: Evidence) -> Picture:
+    found, p = evidence.cancellations(e), e.fitted.prediction
+    edges, rows = evidence.deciding(e)
+
+    def draw(figure: Figure) -> None:
+        main, strip = figure.subplots(2, 1, sharex=True, height_ratios=[9, 1])
+        plots.cancellation(main, found, p.f, p.target_db)
+        main.set_xlabel("")
+        plots.decided(strip, edges, rows)
+        strip.set_xlabel("frequency, Hz")
+
+    said = ", ".join(f"{n} {metrics_mean(s):.1f} dB" for n, s in found.items())
+    return _picture(
+        "cancellation",
+        "Cancellation over frequency, before and after",
+        f"Cancellation in third octaves at the scoring positions; mean from 800 Hz to 6.3 kHz: {said}.",
+        "How much quieter the far ear is than the near one: higher is better. Lines are means over the scoring "
+        "positions and both sides, shading holds the 10th to the 90th percentile. The strips say what decided each "
+        "band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort limit.",
+        draw,
+        size=(9.4, 4.9),
+        wide=True,
+        values=_values(found, (p.f, p.target_db)),
+    )
+
+
+def metrics_mean(s: Spread) -> float:
+    """Mean of a third-octave spread between the scored centres, dB."""
+    return metrics.scored(s.mean[None, None, :]).mean
+
+
+def _ear_levels(e: Evidence) -> list[Picture]:
+    level, names = evidence.ear_levels(e), e.ears.drivers
+
+    def draw(ear: int) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
+            plots.levels(ax, FINE, level[ear], names, 50.0)
+            ax.set_ylabel("level, dB re 20 µPa/FS")
+            plots.key(ax)
+
+        return drawing
+
+    return [
+        _picture(
+            f"level{ear}",
+            f"Drivers at the {side} ear: level",
+            f"Level over frequency of {len(names)} drivers at the {side} ear, nominal position.",
+            "Each driver by itself at the nominal design position, 1/24 octave.",
+            draw(ear),
+            values={"x": FINE.round(1).tolist(), "unit": "dB", "series": _by_name(names, level[ear])},
+        )
+        for ear, side in enumerate(("left", "right"))
+    ]
+
+
+def _by_name(names: tuple[str, ...], level: np.ndarray) -> dict[str, list[float]]:
+    return {n: level[i].round(1).tolist() for i, n in enumerate(names)}
+
+
+def _ear_responses(e: Evidence) -> list[Picture]:
+    t, h = evidence.ear_responses(e)
+    return [
+        _picture(
+            f"impulse{ear}",
+            f"Drivers at the {side} ear: impulse responses",
+            f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace a driver.",
+            "Traces share one scale; the drivers on the ear's own side arrive first and strongest.",
+            lambda figure, ear=ear: plots.traces(figure.subplots(), t, h[ear], e.ears.drivers),
+            size=(5.9, 3.3),
+        )
+        for ear, side in enumerate(("left", "right"))
+    ]
+
+
+def _polar_maps(e: Evidence) -> list[Picture]:
+    found = evidence.beams(e)
+    after = "heard" if "heard" in found else "predicted"
+    driver = e.ears.drivers[e.fitted.reference[0]].replace("_", " ")
+    titles = {"before": f"Before: {driver} alone", after: f"After: the centre's beam, {after}"}
+
+    def draw(name: str) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
+            plots.polar_map(ax, FINE, *found[name])
+            scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
+            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30)
+            bar.solids.set_rasterized(True)
+            bar.outline.set_visible(False)
+
+        return drawing
+
+    return [
+        _picture(
+            f"map-{name}",
+            title,
+            f"Map of level over frequency and azimuth, normalised to on-axis. {title}.",
+            "Yellow is loud, dark is quiet; contours each 6 dB. Both maps share one scale; 1/12 octave.",
+            draw(name),
+            size=(5.9, 4.2),
+        )
+        for name, title in titles.items()
+    ]
+
+
+def _polar_cuts(e: Evidence) -> list[Picture]:
+    found = evidence.beams(e)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots(1, len(CUTS_HZ), subplot_kw={"projection": "polar"})
+        for ax, hz in zip(axes, CUTS_HZ, strict=True):
+            at = int(np.argmin(np.abs(np.log(FINE / hz))))
+            plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
+            ax.set_title(f"{hz:g} Hz")
+        names, labels = axes[0].get_legend_handles_labels()
+        figure.legend(names, labels, loc="outside lower center", ncols=3, frameon=False)
+
+    return [
+        _picture(
+            "cuts",
+            "Polar cuts",
+            "Polar plots of level over azimuth at " + ", ".join(f"{f:g} Hz" for f in CUTS_HZ) + ".",
+            "Seen from above with the listener at the top; rings are 12 dB apart and 0 dB is the level on axis.",
+            draw,
+            size=(9.4, 3.0),
+            wide=True,
+        )
+    ]
+
+
+def _colours(e: Evidence) -> list[Picture]:
+    pictures = []
+    for number, (title, ear, stimulus) in enumerate(SIDES):
+        found = evidence.colouration(e, ear, stimulus)
+
+        def draw(figure: Figure, found: dict[str, Spread] = found) -> None:
+            ax = figure.subplots()
+            plots.spreads(ax, found)
+            plots.frequencies(ax, 180.0, 9000.0)
+            ax.set_ylim(-18.0, 18.0)
+            ax.set_ylabel("level over its mean, dB")
+            plots.key(ax)
+
+        pictures.append(
+            _picture(
+                f"colour{number}",
+                title,
+                f"Third-octave level relative to its own mean. {title}, at the scoring positions.",
+                "A flat line is no colouration by speaker, head and filters together.",
+                draw,
+                size=(5.9, 3.2),
+                values=_values(found),
+            )
+        )
+    return pictures
+
+
+def _filters(e: Evidence) -> list[Picture]:
+    filters, level = e.fitted.filters, evidence.filter_levels(e)
+    t = np.arange(filters.length) / filters.fs
+    pictures = []
+    for i, program in enumerate(filters.programs):
+
+        def magnitude(figure: Figure, i: int = i) -> None:
+            ax = figure.subplots()
+            plots.levels(ax, FINE, level[i], filters.drivers)
+            top = 5.0 * np.ceil((float(level.max()) + 2.0) / 5.0)
+            ax.set_ylim(top - 60.0, top)
+            ax.set_ylabel("gain, dB")
+            plots.key(ax)
+
+        pictures.append(
+            _picture(
+                f"gain{i}",
+                f"{program.capitalize()} program: gain",
+                f"Gain over frequency of the {program} program's filters, one line a driver.",
+                "All programs share one scale; the headroom is already taken off.",
+                magnitude,
+                values={"x": FINE.round(1).tolist(), "unit": "dB", "series": _by_name(filters.drivers, level[i])},
+            )
+        )
+        pictures.append(
+            _picture(
+                f"taps{i}",
+                f"{program.capitalize()} program: impulse responses",
+                f"Impulse responses of the {program} program's filters, one trace a driver.",
+                f"{filters.length} taps at {filters.fs} Hz; traces share one scale.",
+                lambda figure, i=i: plots.traces(figure.subplots(), t, filters.taps[i], filters.drivers),
+            )
+        )
+    return pictures
+
+
+def _device(e: Evidence) -> Picture:
+    away = e.rig.ears.distance_m if e.rig.ears else None
+    return _picture(
+        "device",
+        "The device from above",
+        f"Plan view of the device with {len(e.rig.driver)} drivers.",
+        "Drivers where the rig file places them; the listener is at the top.",
+        lambda figure: plots.device(figure.subplots(), e.rig, away),
+        size=(5.2, 4.6),
+    )
+
+
+def _heads(e: Evidence) -> Picture:
+    return _picture(
+        "heads",
+        "Where the head stood",
+        "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
+        "Filters were fitted at the filled circles and judged at the hollow squares; the line is where the nose points.",
+        lambda figure: plots.heads(figure.subplots(), e.ears),
+        size=(5.2, 4.6),
+    )
+
+
+def _noise(e: Evidence) -> list[Picture]:
+    n = len(e.ears.drivers)
+
+    def ears(figure: Figure) -> None:
+        ax = figure.subplots()
+        snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
+        plots.snr_map(ax, snr, [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)], numbered=True)
+        ax.set_yticks(np.arange(len(snr)) + 0.5, [str(i + 1) for i in range(len(snr))])
+        ax.set_xlabel("ear and driver")
+        ax.set_ylabel("head position")
+
+    def around(figure: Figure) -> None:
+        ax = figure.subplots()
+        azimuths = e.polar.positions["azimuth_deg"]
+        plots.snr_map(ax, e.polar.snr_db[:, 0], [str(d + 1) for d in range(n)], numbered=False)
+        rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
+        ax.set_yticks(rows + 0.5, [f"{azimuths[r]:g}°" for r in rows])
+        ax.set_xlabel("driver")
+        ax.set_ylabel("azimuth")
+        figure.colorbar(ax.collections[0], ax=ax, label="dB", aspect=30).outline.set_visible(False)
+
+    names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
+    low, around_low = e.ears.snr_db.min(), e.polar.snr_db.min()
+    return [
+        _picture("snr-ears", "Signal to noise at the ears, dB", f"Table of signal to noise; least {low:.0f} dB.",
+                 f"One row a head position, one cell a path; brighter is cleaner. Drivers: {names}.", ears,
+                 size=(5.6, 5.4)),
+        _picture("snr-polar", "Signal to noise around the device, dB", f"Map of signal to noise; least {around_low:.0f} "
+                 "dB.", f"One row a direction, one column a driver. Drivers: {names}.", around, size=(5.6, 5.4)),
+    ]  # fmt: skip
+
+
+def _rows(e: Evidence) -> list[dict[str, Any]]:
+    """Lines of the verdict table; without a verdict, what is predicted against what will be judged."""
+    if e.verdict is not None:
+        return [
+            {"name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
+             "limit": m.limit, "sense": m.sense, "margin": m.margin, "passed": m.passed}
+            for m in e.verdict.metrics
+        ]  # fmt: skip
+    f, limits = _figures(e), Limits()
+    said = "Predicted only; judged once it is heard."
+    planned = (
+        ("cancellation, mean", f["mean"]["predicted"], limits.cancellation_mean),
+        ("cancellation, 10th percentile", f["p10"]["predicted"], limits.cancellation_p10),
+        ("centre beam, on axis over +-90 degrees", f["contrast"]["predicted"], limits.contrast),
+    )
+    return [
+        {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
+         "margin": None, "passed": None}
+        for n, p, x in planned
+    ]  # fmt: skip
+
+
+def _figures(e: Evidence) -> dict[str, Any]:
+    """The key figures: predicted and heard."""
+    p = e.fitted.prediction
+    spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f))
+    contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, NULLS, 0.0)
+    inside = (0.99 * CONTRAST_BAND[0] <= THIRD_OCTAVES) & (1.01 * CONTRAST_BAND[1] >= THIRD_OCTAVES)
+    predicted = {"mean": spread.mean, "p10": spread.p10, "contrast": float(contrast[inside].min())}
+    heard: dict[str, float] = {}
+    if e.verdict is not None:
+        by = {m.name: m.heard for m in e.verdict.metrics}
+        starts = {"mean": "cancellation, mean", "p10": "cancellation, 10th", "contrast": "centre beam"}
+        heard = {k: next(v for n, v in by.items() if n.startswith(s)) for k, s in starts.items()}
+    return {k: {"predicted": v, "heard": heard.get(k)} for k, v in predicted.items()}
+
+
+def _versions(e: Evidence) -> dict[str, str]:
+    measured = str(e.session["sweetspot_version"])
+    libraries = {n: version(n) for n in ("numpy", "scipy", "h5py", "matplotlib")}
+    return {"sweetspot": version("sweetspot"), "measured with sweetspot": measured, **libraries,
+            "Python": platform.python_version()}  # fmt: skip
