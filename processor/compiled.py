@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from processor.kernel import NUMBERS, POINTERS, Kernel, compiled
+from processor.kernel import NUMBERS, POINTERS, Kernel, centre_kernel, compiled
 from rigs.arrays import frozen
 
 Real = NDArray[Any]
@@ -238,6 +238,31 @@ class Far:
             self._answer[:] = level.out
             level.advance()
             level.x[:, level.block :] = self._gathered
+
+
+class CompiledCentre:
+    """Frames of mid and side to frames of the centre, as :class:`processor.upmix.Centre` does it in numpy."""
+
+    def __init__(self, window: int) -> None:
+        self._plan, self._run, self._library = centre_kernel(window // 2)
+        rows, lanes = self._plan.rows, self._plan.lanes
+        self._averages = _aligned((rows, 4, lanes))
+        self._room = _aligned((3, window))
+        self._tables = _copied(self._plan.tables())
+
+    def reset(self) -> None:
+        """Forget the averages."""
+        self._averages[:] = 0.0
+
+    def process(self, frames: Real, decays: Real) -> Real:
+        """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``."""
+        x, fading = _copied(np.asarray(frames, dtype=np.float32)), np.asarray(decays, dtype=np.float32)
+        out = _aligned((len(frames), frames.shape[2]))
+        held = (x, out, self._averages, self._room[0], self._room[2], self._tables, fading)
+        told = np.array([*(array.ctypes.data for array in held), len(frames)], dtype=np.int64)
+        self._run(told.ctypes.data)
+        out *= np.float32(2.0 / frames.shape[2])
+        return out
 
 
 def ratio_for(inputs: int, outputs: int, taps: int, block: int) -> int:

@@ -48,6 +48,11 @@ POINTERS = ("x", "line", "h", "y", "out", "scratch", "tables")
 NUMBERS = ("count", "x_skip", "out_skip", "inputs", "outputs", "order", "slot", "first", "last", "add", "tile", "tiles")
 
 
+CENTRE_POINTERS = ("frames", "out", "averages", "spectra", "scratch", "tables", "decays")
+MONO, STEREO = 1e-8, 1e-6
+"""Ratio of side to mid power under which a bin counts as mono, and above which its projection is taken whole."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """Compiled code for one block size.
@@ -112,6 +117,23 @@ def compiled(block: int, lanes: int | None = None) -> Kernel:
     library, address = _machine_code(str(module), lanes)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
     return Kernel(block, lanes, plan.order(), plan.tables(), groups, run, library)
+
+
+@cache
+def centre_kernel(block: int) -> tuple[Plan, Any, Any]:
+    """The centre of an upmix with frames of ``2 block`` samples: its plan, its function, and what keeps it alive.
+
+    The function takes the address of the 64-bit values of :data:`CENTRE_POINTERS` and the number of frames: windowed
+    ``frames (count, 2, 2B)`` of mid and side, ``out (count, 2B)`` times ``B``, ``averages (tile, 4, W)``, room for two
+    spectra and one more, ``decays (count,)`` of the averages before each frame.
+    """
+    if block not in (16 << i for i in range(9)):
+        raise ValueError(f"block is {block}: the compiled kernel needs a power of two from 16 to 4096")
+    plan = Plan(block, lanes_of_host(block))
+    module = ir.Module(name=f"centre{block}")
+    _centre(module, plan, _forward(module, plan), _inverse(module, plan, whole=True))
+    library, address = _machine_code(str(module), plan.lanes)
+    return plan, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), library
 
 
 def lanes_of_host(block: int) -> int:
@@ -354,9 +376,9 @@ def _forward(module: Any, plan: Plan) -> Any:
     return w.function
 
 
-def _inverse(module: Any, plan: Plan) -> Any:
-    """``(spectrum, out, scratch, tables)``: the forward steps backwards, then the imaginary part."""
-    w = Writer(module, "inverse", [FLOATS, FLOATS, FLOATS, FLOATS], plan.lanes)
+def _inverse(module: Any, plan: Plan, *, whole: bool = False) -> Any:
+    """``(spectrum, out, scratch, tables)``: the forward steps backwards, then the second half, or the whole frame."""
+    w = Writer(module, "inverse_whole" if whole else "inverse", [FLOATS, FLOATS, FLOATS, FLOATS], plan.lanes)
     spectrum, out, scratch, tables = w.function.args
     pair = 2 * plan.lanes
     with w.loop(plan.rows // plan.lanes) as (square, _, _):
@@ -378,8 +400,12 @@ def _inverse(module: Any, plan: Plan) -> Any:
                     w.store_pair(value, scratch, w.b.mul(r, I64(pair)))
                 else:
                     fold = w.load_pair(tables, w.b.mul(r, I64(pair)))
-                    heard = w.sub(w.mul(value[1], fold[0]), w.mul(value[0], fold[1]))
-                    w.store(heard, out, w.b.mul(r, I64(plan.lanes)))
+                    place = w.b.mul(r, I64(plan.lanes))
+                    unfolded = w.times(value, fold, -1)
+                    if whole:
+                        w.store(unfolded[0], out, place)
+                        place = w.b.add(place, I64(plan.block))
+                    w.store(unfolded[1], out, place)
     w.b.ret_void()
     return w.function
 
@@ -463,6 +489,64 @@ def _all_products(
             b.call(function, [sums, w.at(here, start), heard, steps, h_stride, stride, v["tiles"], v["add"]])
             following += [w.at(here, b.mul(h_stride, I64(plan.block // plan.lanes))), w.at(sums, group * 2 * block)]
         h, y = following
+
+
+def _centre(module: Any, plan: Plan, forward: Any, inverse: Any) -> Any:
+    """``(values)``: ``count`` frames of mid and side to frames of the centre; see :mod:`processor.upmix`."""
+    w = Writer(module, "run", [I64.as_pointer()], plan.lanes)
+    b, pair, frame, size = w.b, 2 * plan.lanes, 2 * plan.block, plan.lanes
+    values = {n: b.load(b.gep(w.function.args[0], [I64(i)])) for i, n in enumerate((*CENTRE_POINTERS, "count"))}
+    p = {n: b.inttoptr(values[n], FLOATS) for n in CENTRE_POINTERS}
+    spectra = [p["spectra"], w.at(p["spectra"], frame)]
+    with w.flushing(), w.loop(values["count"]) as (k, _, _):
+        for part, spectrum in enumerate(spectra):
+            x = w.at(p["frames"], b.add(b.mul(k, I64(2 * frame)), I64(part * frame)))
+            b.call(forward, [x, w.at(x, plan.block), spectrum, I64(pair), I64(0), p["scratch"], p["tables"]])
+        decay = w.scalar(p["decays"], k)
+        with w.loop(plan.rows) as (tile, _, _):
+            place = b.mul(tile, I64(pair))
+            mid, side = (w.load_pair(s, place) for s in spectra)
+            averages = b.mul(tile, I64(4 * size))
+            rho = _projected(w, mid, side, decay, w.at(p["averages"], averages))
+            away = w.times(side, rho)
+            w.store_pair((w.sub(mid[0], away[0]), w.sub(mid[1], away[1])), spectra[0], place)
+        out = w.at(p["out"], b.mul(k, I64(frame)))
+        b.call(inverse, [spectra[0], out, p["scratch"], p["tables"]])
+    b.ret_void()
+    return w.function
+
+
+def _projected(w: Writer, mid: Pair, side: Pair, decay: Any, averages: Any) -> Pair:
+    """``rho = <M S*>/<S S*>`` of one tile, after its averages have taken the frame in.
+
+    Products and sums stay apart here, so that equal numbers give a ratio of exactly 1 and nothing imaginary.
+    """
+    b = w.b
+
+    def product(p: Pair, q: Pair) -> Any:
+        return b.fadd(b.fmul(p[0], q[0]), b.fmul(p[1], q[1]))
+
+    crossed = b.fsub(b.fmul(mid[1], side[0]), b.fmul(mid[0], side[1]))
+    new = (product(mid, side), crossed, product(side, side), product(mid, mid))
+    held = []
+    for i, value in enumerate(new):
+        held.append(b.fadd(b.fmul(w.load(averages, i * w.lanes), decay), value))
+        w.store(held[-1], averages, i * w.lanes)
+    real, imag, ss, mm = held
+    floor, zero, one = w.constant(1e-30), w.constant(0.0), w.constant(1.0)
+    span = b.fmul(mm, w.constant(STEREO - MONO))
+    trust = b.fdiv(b.fsub(ss, b.fmul(mm, w.constant(MONO))), _larger(w, span, floor))
+    trust = _larger(w, _smaller(w, trust, one), zero)
+    below = b.select(b.fcmp_ordered(">", ss, zero), ss, one)
+    return b.fmul(b.fdiv(real, below), trust), b.fmul(b.fdiv(imag, below), trust)
+
+
+def _larger(w: Writer, p: Any, q: Any) -> Any:
+    return w.b.select(w.b.fcmp_ordered(">", p, q), p, q)
+
+
+def _smaller(w: Writer, p: Any, q: Any) -> Any:
+    return w.b.select(w.b.fcmp_ordered("<", p, q), p, q)
 
 
 def _machine_code(text: str, lanes: int) -> tuple[Any, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import fft
 
 from processor.filterset import UpmixSettings
+from processor.partition import COMPILED_BLOCKS
 from rigs.errors import BadInput
 
 Real = NDArray[Any]
@@ -58,8 +60,8 @@ def _check(s: UpmixSettings) -> None:
         raise BadInput(f"upmix method {s.method!r} is not known; choose one of: {', '.join(METHODS)}")
     if not 0.0 <= s.amount <= 1.0:
         raise BadInput(f"upmix amount is {s.amount:g}; it goes from 0 (no centre) to 1 (all of it)")
-    if s.hop < 1 or s.window < 2 * s.hop or s.window % s.hop:
-        raise BadInput(f"upmix window {s.window} and hop {s.hop}: the window must be 2, 3, 4 ... hops long")
+    if s.hop < 1 or s.window < 2 * s.hop or s.window % s.hop or s.window % 2:
+        raise BadInput(f"upmix window {s.window} and hop {s.hop}: the window must be even and 2, 3, 4 ... hops long")
     if not s.tau_s > 0.0:
         raise BadInput(f"upmix tau_s is {s.tau_s:g}; a time above 0 s is needed (0.1 is usual)")
 
@@ -80,6 +82,55 @@ class Through:
         y = np.zeros((3, x.shape[1]), dtype=self._dtype)
         y[:2] = x
         return y
+
+
+class Centre:
+    """Windowed frames of mid and side to frames of the centre, in numpy.
+
+    The transform takes the frame's odd frequencies, ``(2m + 1)/2`` cycles per frame: folded into
+    ``u[n] = (x[n] + j x[n+B]) exp(j pi n / 2B)``, they are ``B = window/2`` plain complex bins, without any at zero or
+    Nyquist that would need care. The compiled kernel does the same (:mod:`processor.kernel`).
+    """
+
+    def __init__(self, window: int, dtype: DTypeLike = np.float64) -> None:
+        self._half = window // 2
+        fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
+        self._fold = fold.astype(np.complex64 if np.dtype(dtype) == np.float32 else np.complex128)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the averages."""
+        self._averages = np.zeros((4, self._half))
+
+    def process(self, frames: Real, decays: Real) -> Real:
+        """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``."""
+        folded = (frames[..., : self._half] + 1j * frames[..., self._half :]).astype(self._fold.dtype) * self._fold
+        mid, side = np.moveaxis(np.asarray(fft.ifft(folded, norm="forward")), 1, 0)
+        rho = self._projections(mid, side, decays).astype(mid.dtype)
+        centre = np.asarray(fft.fft(mid - rho * side, norm="forward")) * self._fold.conj()
+        return np.concatenate([centre.real, centre.imag], axis=-1)
+
+    def _projections(self, mid: Real, side: Real, decays: Real) -> Real:
+        """``rho (count, bin)`` after each frame; the averages go on from frame to frame."""
+        mr, mi, sr, si = (part.astype(np.float64) for s in (mid, side) for part in (s.real, s.imag))
+        z = np.stack([mr * sr + mi * si, mi * sr - mr * si, sr * sr + si * si, mr * mr + mi * mi], axis=1)
+        for frame, decay in zip(z, decays, strict=True):
+            frame += decay * self._averages
+            self._averages = frame
+        self._averages = self._averages.copy()
+        ms_real, ms_imag, ss, mm = z.transpose(1, 0, 2)
+        trust = np.clip((ss - MONO * mm) / np.maximum((STEREO - MONO) * mm, 1e-200), 0.0, 1.0)
+        below = np.where(ss > 0.0, ss, 1.0)
+        return np.asarray((ms_real / below + 1j * (ms_imag / below)) * trust)
+
+
+def _centre(window: int, dtype: DTypeLike) -> Any:
+    """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
+    if np.dtype(dtype) == np.float32 and window // 2 in COMPILED_BLOCKS and find_spec("llvmlite") is not None:
+        from processor.compiled import CompiledCentre
+
+        return CompiledCentre(window)
+    return Centre(window, dtype)
 
 
 class Projection:
@@ -107,8 +158,9 @@ class Projection:
         self._dtype = np.dtype(dtype)
         hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.window) / self.window)
         self._shape = np.sqrt(hann).astype(self._dtype)
-        self._scale = np.asarray(self.amount * 2.0 * self.hop / self.window, dtype=self._dtype)
+        self._synthesis = (self._shape * (self.amount * 2.0 * self.hop / self.window)).astype(self._dtype)
         self._decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
+        self._centre = _centre(self.window, self._dtype)
         self.reset()
 
     @property
@@ -121,7 +173,7 @@ class Projection:
         self._heard = np.zeros((2, self.window), dtype=self._dtype)
         self._open = np.zeros(self.window, dtype=self._dtype)
         self._ready = np.zeros((3, self.hop), dtype=self._dtype)
-        self._averages = np.zeros((4, self.window // 2 + 1))
+        self._centre.reset()
         self._waiting = 0
 
     def process(self, x: Real) -> Real:
@@ -147,25 +199,10 @@ class Projection:
     def _centres(self, x: Real, count: int) -> Real:
         """Windowed centre ``(count, window)`` of each frame of ``x (2, samples)``."""
         ms = np.stack([0.5 * (x[0] + x[1]), 0.5 * (x[0] - x[1])])
-        frames = np.lib.stride_tricks.sliding_window_view(ms, self.window, axis=1)[:, :: self.hop]
-        spectra = np.asarray(fft.rfft(frames * self._shape))
-        rho = self._projections(spectra, np.any(frames != 0.0, axis=(0, 2)))
-        centre = spectra[0] - rho.astype(spectra.dtype) * spectra[1]
-        return np.asarray(fft.irfft(centre, self.window) * (self._shape * self._scale))
-
-    def _projections(self, spectra: Real, sounding: NDArray[np.bool_]) -> Real:
-        """``rho (count, bin)`` after each frame; the averages go on from frame to frame."""
-        mr, mi, sr, si = (part.astype(np.float64) for s in spectra for part in (s.real, s.imag))
-        z = np.stack([mr * sr + mi * si, mi * sr - mr * si, sr * sr + si * si, mr * mr + mi * mi], axis=1)
-        for frame, loud in zip(z, sounding, strict=True):
-            if loud:
-                frame += self._decay * self._averages
-            self._averages = frame
-        self._averages = self._averages.copy()
-        ms_real, ms_imag, ss, mm = z.transpose(1, 0, 2)
-        trust = np.clip((ss - MONO * mm) / np.maximum((STEREO - MONO) * mm, 1e-200), 0.0, 1.0)
-        side = np.where(ss > 0.0, ss, 1.0)
-        return np.asarray((ms_real / side + 1j * (ms_imag / side)) * trust)
+        frames = np.lib.stride_tricks.sliding_window_view(ms, self.window, axis=1)[:, :: self.hop].transpose(1, 0, 2)
+        sounding = frames.any(axis=(1, 2))
+        centre = self._centre.process(frames * self._shape, np.where(sounding, self._decay, 0.0))
+        return np.asarray(centre * self._synthesis)
 
     def _overlapped(self, frames: Real, count: int) -> Real:
         """Overlap-add; returns the ``count * hop`` samples that no later frame touches."""
