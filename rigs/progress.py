@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Step = Callable[[str], None]
 """Call it once for each piece of work that is done, with a few words on it."""
@@ -24,10 +24,9 @@ def tracked(title: str, total: int) -> Iterator[Step]:
     """Show a bar for ``total`` pieces of work on stderr; yields the function that advances it."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("[dim]{task.fields[note]}"),
     )
     with Progress(*columns, console=stderr()) as bars:
