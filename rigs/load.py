@@ -62,9 +62,10 @@ def open_rig(
     """
     interface: Interface
     stage: Stage
-    world = World(description, serial)
+    world: World | None = None
     match description.interface.driver:
         case "lab":
+            world = World(description, serial)
             interface = LabInterface(world, now)
         case "portaudio":
             from rigs.portaudio import PortAudioInterface
@@ -72,7 +73,7 @@ def open_rig(
             interface = PortAudioInterface.open(description, now=now)
     match description.stage.driver:
         case "lab":
-            stage = LabStage(world)
+            stage = LabStage(world or World(description, serial))
         case "grbl":
             from rigs.turntable.grbl import GrblStage
 
