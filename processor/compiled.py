@@ -243,26 +243,40 @@ class Far:
 class CompiledCentre:
     """Frames of mid and side to frames of the centre, as :class:`processor.upmix.Centre` does it in numpy."""
 
-    def __init__(self, window: int) -> None:
-        self._plan, self._run, self._library = centre_kernel(window // 2)
-        rows, lanes = self._plan.rows, self._plan.lanes
-        self._averages = _aligned((rows, 4, lanes))
-        self._room = _aligned((3, window))
+    def __init__(self, shape: Real) -> None:
+        self._shape = np.asarray(shape, dtype=np.float32)
+        self._plan, self._run, self._library = centre_kernel(shape.size // 2)
+        self._averages = _aligned((self._plan.rows, 4, self._plan.lanes))
+        self._spectra, self._scratch = _aligned((2, shape.size)), _aligned((shape.size,))
         self._tables = _copied(self._plan.tables())
+        self._room(4)
 
     def reset(self) -> None:
         """Forget the averages."""
         self._averages[:] = 0.0
 
     def process(self, frames: Real, decays: Real) -> Real:
-        """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``."""
-        x, fading = _copied(np.asarray(frames, dtype=np.float32)), np.asarray(decays, dtype=np.float32)
-        out = _aligned((len(frames), frames.shape[2]))
-        held = (x, out, self._averages, self._room[0], self._room[2], self._tables, fading)
-        told = np.array([*(array.ctypes.data for array in held), len(frames)], dtype=np.int64)
-        self._run(told.ctypes.data)
-        out *= np.float32(2.0 / frames.shape[2])
-        return out
+        """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``.
+
+        What is returned is overwritten by the next call.
+        """
+        count = len(frames)
+        if count > len(self._out):
+            self._room(count)
+        np.multiply(frames, self._shape, out=self._frames[:count])
+        self._decays[:count] = decays
+        self._told[-1] = count
+        self._run(self._address)
+        return self._out[:count]
+
+    def _room(self, count: int) -> None:
+        """Memory for that many frames."""
+        window = self._shape.size
+        self._frames, self._out = _aligned((count, 2, window)), _aligned((count, window))
+        self._decays = _aligned((count,))
+        held = (self._frames, self._out, self._averages, self._spectra, self._scratch, self._tables, self._decays)
+        self._told = np.array([*(array.ctypes.data for array in held), 0], dtype=np.int64)
+        self._address = int(self._told.ctypes.data)
 
 
 def ratio_for(inputs: int, outputs: int, taps: int, block: int) -> int:

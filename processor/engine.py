@@ -11,12 +11,13 @@ from numpy.typing import DTypeLike, NDArray
 from processor import upmix
 from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from processor.guard import Guard
-from processor.partition import convolver
+from processor.partition import compilable, convolver
 from rigs.errors import BadInput
 
 Real = NDArray[Any]
 
-LONGEST_FRAME = 1 << 17
+SHORTEST_FRAME, LONGEST_FRAME = 1 << 15, 1 << 17
+OFFLINE_BLOCK = 1024
 
 
 class Engine:
@@ -62,9 +63,11 @@ class Engine:
     def offline(
         cls, filterset: FilterSet, *, settings: UpmixSettings | None = None, dtype: DTypeLike = np.float64
     ) -> Engine:
-        """An engine for long pieces: one large transform holds all taps."""
-        frame = min(max(1 << 15, 8 << (filterset.length - 1).bit_length()), LONGEST_FRAME)
-        frame = max(frame, 2 << (filterset.length - 1).bit_length())
+        """An engine for long pieces: the compiled kernel, or one large transform that holds all taps."""
+        if compilable(OFFLINE_BLOCK, np.dtype(dtype)):
+            return cls(filterset, OFFLINE_BLOCK, settings=settings, dtype=dtype)
+        span = 2 << (filterset.length - 1).bit_length()
+        frame = max(min(max(SHORTEST_FRAME, 4 * span), LONGEST_FRAME), span)
         return cls(filterset, frame - filterset.length + 1, frame=frame, settings=settings, dtype=dtype)
 
     @property

@@ -37,12 +37,16 @@ class Convolver(Protocol):
 
 def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTypeLike = np.float32) -> Convolver:
     """The compiled matrix where it can do what is asked for and llvmlite is installed, else the one in numpy."""
-    fits = block in COMPILED_BLOCKS and frame is None and np.dtype(dtype) == np.float32
-    if fits and find_spec("llvmlite") is not None:
+    if frame is None and compilable(block, np.dtype(dtype)):
         from processor.compiled import CompiledMatrix
 
         return CompiledMatrix(taps, block)
     return Matrix(taps, block, frame=frame, dtype=dtype)
+
+
+def compilable(block: int, dtype: Any) -> bool:
+    """Whether the compiled kernel does this block in this precision, and llvmlite is installed."""
+    return block in COMPILED_BLOCKS and dtype == np.float32 and find_spec("llvmlite") is not None
 
 
 class Matrix:

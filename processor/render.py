@@ -109,7 +109,8 @@ def render(
     if signal.shape[0] != 2:
         raise BadInput(f"the signal to render has shape {signal.shape}; (2, samples) is needed, left and right")
     engine = Engine.offline(filterset, settings=settings, dtype=dtype)
-    pieces = list(aligned(engine, resampled([signal], fs, filterset.fs)))
+    cut = (signal[:, i : i + files.PIECE] for i in range(0, signal.shape[1], files.PIECE))
+    pieces = list(aligned(engine, resampled(cut, fs, filterset.fs)))
     y = np.concatenate(pieces, axis=1) if pieces else np.zeros((len(filterset.drivers), 0))
     return y if tail else y[:, : max(y.shape[1] - filterset.length + 1, 0)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import DTypeLike, NDArray
 from scipy import fft
 
 from processor.filterset import UpmixSettings
-from processor.partition import COMPILED_BLOCKS
+from processor.partition import compilable
 from rigs.errors import BadInput
 
 Real = NDArray[Any]
@@ -85,17 +84,17 @@ class Through:
 
 
 class Centre:
-    """Windowed frames of mid and side to frames of the centre, in numpy.
+    """Frames of twice mid and side to windowed frames of the centre times the window's length, in numpy.
 
-    The transform takes the frame's odd frequencies, ``(2m + 1)/2`` cycles per frame: folded into
-    ``u[n] = (x[n] + j x[n+B]) exp(j pi n / 2B)``, they are ``B = window/2`` plain complex bins, without any at zero or
-    Nyquist that would need care. The compiled kernel does the same (:mod:`processor.kernel`).
+    Constant factors are left to the caller. The transform takes the frame's odd frequencies, ``(2m + 1)/2`` cycles
+    per frame: folded into ``u[n] = (x[n] + j x[n+B]) exp(j pi n / 2B)``, they are ``B = window/2`` plain complex bins,
+    without any at zero or Nyquist that would need care. The compiled kernel does the same (:mod:`processor.kernel`).
     """
 
-    def __init__(self, window: int, dtype: DTypeLike = np.float64) -> None:
-        self._half = window // 2
+    def __init__(self, shape: Real) -> None:
+        self._shape, self._half = shape, shape.size // 2
         fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
-        self._fold = fold.astype(np.complex64 if np.dtype(dtype) == np.float32 else np.complex128)
+        self._fold = fold.astype(np.complex64 if shape.dtype == np.float32 else np.complex128)
         self.reset()
 
     def reset(self) -> None:
@@ -104,10 +103,13 @@ class Centre:
 
     def process(self, frames: Real, decays: Real) -> Real:
         """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``."""
-        folded = (frames[..., : self._half] + 1j * frames[..., self._half :]).astype(self._fold.dtype) * self._fold
+        folded = np.empty((len(frames), 2, self._half), dtype=self._fold.dtype)
+        np.multiply(frames[..., : self._half], self._shape[: self._half], out=folded.real)
+        np.multiply(frames[..., self._half :], self._shape[self._half :], out=folded.imag)
+        folded *= self._fold
         mid, side = np.moveaxis(np.asarray(fft.ifft(folded, norm="forward")), 1, 0)
         rho = self._projections(mid, side, decays).astype(mid.dtype)
-        centre = np.asarray(fft.fft(mid - rho * side, norm="forward")) * self._fold.conj()
+        centre = np.asarray(fft.fft(mid - rho * side)) * self._fold.conj()
         return np.concatenate([centre.real, centre.imag], axis=-1)
 
     def _projections(self, mid: Real, side: Real, decays: Real) -> Real:
@@ -124,13 +126,13 @@ class Centre:
         return np.asarray((ms_real / below + 1j * (ms_imag / below)) * trust)
 
 
-def _centre(window: int, dtype: DTypeLike) -> Any:
+def _centre(shape: Real) -> Any:
     """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
-    if np.dtype(dtype) == np.float32 and window // 2 in COMPILED_BLOCKS and find_spec("llvmlite") is not None:
+    if compilable(shape.size // 2, shape.dtype):
         from processor.compiled import CompiledCentre
 
-        return CompiledCentre(window)
-    return Centre(window, dtype)
+        return CompiledCentre(shape)
+    return Centre(shape)
 
 
 class Projection:
@@ -157,10 +159,11 @@ class Projection:
         self.window, self.hop, self.amount = settings.window, settings.hop, settings.amount
         self._dtype = np.dtype(dtype)
         hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.window) / self.window)
-        self._shape = np.sqrt(hann).astype(self._dtype)
-        self._synthesis = (self._shape * (self.amount * 2.0 * self.hop / self.window)).astype(self._dtype)
+        shape = np.sqrt(hann)
+        scale = 0.5 * self.amount * 2.0 * self.hop / self.window * 2.0 / self.window
+        self._synthesis = (shape * scale).astype(self._dtype)
         self._decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
-        self._centre = _centre(self.window, self._dtype)
+        self._centre = _centre(shape.astype(self._dtype))
         self.reset()
 
     @property
@@ -198,11 +201,14 @@ class Projection:
 
     def _centres(self, x: Real, count: int) -> Real:
         """Windowed centre ``(count, window)`` of each frame of ``x (2, samples)``."""
-        ms = np.stack([0.5 * (x[0] + x[1]), 0.5 * (x[0] - x[1])])
-        frames = np.lib.stride_tricks.sliding_window_view(ms, self.window, axis=1)[:, :: self.hop].transpose(1, 0, 2)
+        ms = np.empty_like(x)
+        np.add(x[0], x[1], out=ms[0])
+        np.subtract(x[0], x[1], out=ms[1])
+        part, sample = ms.strides
+        shape, strides = (count, 2, self.window), (self.hop * sample, part, sample)
+        frames = np.lib.stride_tricks.as_strided(ms, shape, strides, writeable=False)
         sounding = frames.any(axis=(1, 2))
-        centre = self._centre.process(frames * self._shape, np.where(sounding, self._decay, 0.0))
-        return np.asarray(centre * self._synthesis)
+        return np.asarray(self._centre.process(frames, np.where(sounding, self._decay, 0.0)) * self._synthesis)
 
     def _overlapped(self, frames: Real, count: int) -> Real:
         """Overlap-add; returns the ``count * hop`` samples that no later frame touches."""
