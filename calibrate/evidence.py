@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, Spread]:
     found = {"predicted": programs(e)[:, ear, stimulus]}
     if e.verdict is not None:
         found["heard"] = e.verdict.heard[:, ear, stimulus]
-    f, flat = e.fitted.prediction.f, np.ones(1)
+    f, flat = e.fitted.prediction.f, np.ones(1, dtype=np.complex128)
     return {name: spread(metrics.colouration_db(x, flat, f), THIRD_OCTAVES) for name, x in found.items()}
 
 
@@ -235,7 +236,7 @@ def deciding(e: Evidence) -> tuple[Float, list[list[str]]]:
     f = e.fitted.prediction.f
     rows = []
     for side in e.fitted.limits:
-        parts = [side[(f >= a) & (f < b)] for a, b in zip(edges, edges[1:], strict=False)]
+        parts = [side[(f >= a) & (f < b)] for a, b in pairwise(edges)]
         rows.append([_commonest(part) for part in parts])
     return edges, rows
 

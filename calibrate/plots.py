@@ -134,7 +134,7 @@ def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
             dash = (0, (4, 2.5)) if name == "predicted" else "solid"
             width = 1.3 if name == "predicted" else 2.0
             at = np.radians(degrees)
-            ax.plot(at, np.maximum(level, low), color=COLOURS[name], linestyle=dash, linewidth=width, label=name)  # type: ignore[arg-type]
+            ax.plot(at, np.maximum(level, low), color=COLOURS[name], linestyle=dash, linewidth=width, label=name)
     ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
     ax.set_ylim(low, 6.5)
     ax.set_yticks([-24.0, -12.0, 0.0], ["-24", "-12", "0 dB"], color=SOFT)

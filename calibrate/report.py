@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import platform
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +19,18 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from calibrate import evidence, metrics, plots
+from calibrate import evidence, metrics, plots, svg, tables
 from calibrate.evidence import FINE, Evidence, Spread
-from calibrate.limits import Limits
 from calibrate.smooth import THIRD_OCTAVES
-from calibrate.verify import CONTRAST_BAND, NULLS
 from rigs.errors import BadInput
+from rigs.units import Float
 
 NAME = "report.html"
 CUTS_HZ = (500.0, 1000.0, 2000.0, 4000.0)
 SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
          ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 10.0,
@@ -53,13 +49,6 @@ STYLE: dict[str, Any] = {
     "figure.facecolor": "none",
     "hatch.linewidth": 0.7,
 }
-
-VARIABLES = {
-    plots.INK: "--ink", plots.SOFT: "--soft", plots.GRID: "--grid", plots.PAPER: "--paper",
-    plots.BEFORE: "--before", plots.PREDICTED: "--predicted", plots.HEARD: "--heard", plots.TARGET: "--target",
-    **{c: f"--d{i}" for i, c in enumerate(plots.DRIVERS)},
-}  # fmt: skip
-"""The colours of the pictures as variables of the page, which know light from dark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,36 +118,25 @@ def render(e: Evidence, name: str) -> str:
         e=e,
         run=name,
         pictures=pictures,
-        rows=_rows(e),
+        rows=tables.rows(e),
         virtual=evidence.interaural(e),
-        figures=_figures(e),
-        versions=_versions(e),
+        figures=tables.figures(e),
+        versions=tables.versions(e),
         passed=None if e.verdict is None else e.verdict.passed,
         margin=lambda value: f"{value:+.1f}",
     )
 
 
-def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[Markup, Figure]:
-    """A figure as inline SVG: ids made its own, colours made variables, nothing that points outside the page."""
+def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
+    """A figure as an SVG file's text; the figure too, laid out."""
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasSVG(figure)
     draw(figure)
     out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=dict.fromkeys(_METADATA))
-    svg = out.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(url\(#|href="#)', rf"\1{name}-", svg)
-    svg = re.sub("|".join(VARIABLES), lambda m: f"var({VARIABLES[m[0]]})", svg)
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', r"\1", svg, count=2)
-    svg = re.sub(r"(\d\.\d{2})\d+", r"\1", svg)
-    return Markup(svg), figure
-
-
-_METADATA = ("Date", "Creator", "Format", "Type")
+        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=nothing)
+    return out.getvalue(), figure
 
 
 def _picture(
@@ -173,18 +151,16 @@ def _picture(
     values: dict[str, Any] | None = None,
 ) -> Picture:
     """Draw one figure; ``values`` (keys ``x``, ``unit``, ``series``) are shown under the pointer in its first axes."""
-    svg, figure = _drawn(name, size, draw)
-    svg = Markup(svg.replace("<svg", f'<svg role="img" aria-labelledby="{name}-title"', 1))
-    svg = Markup(re.sub(r"(<svg[^>]*>)", rf'\1<title id="{name}-title">{Markup.escape(alt)}</title>', svg, count=1))
+    drawing, figure = _drawn(name, size, draw)
     hover = ""
     if values is not None:
         box = figure.axes[0].get_position()
         low, high = figure.axes[0].get_xlim()
         hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
-    return Picture(title, alt, reading, svg, wide, hover)
+    return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover)
 
 
-def _values(found: dict[str, Spread], target: tuple[np.ndarray, np.ndarray] | None = None) -> dict[str, Any]:
+def _values(found: dict[str, Spread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
     series = {name: [round(float(v), 2) for v in s.mean] for name, s in found.items()}
     if target is not None:
         series["target"] = [round(float(v), 2) for v in np.interp(THIRD_OCTAVES, *target)]
@@ -202,7 +178,7 @@ def _cancellation(e: Evidence) -> Picture:
         plots.decided(strip, edges, rows)
         strip.set_xlabel("frequency, Hz")
 
-    said = ", ".join(f"{n} {metrics_mean(s):.1f} dB" for n, s in found.items())
+    said = ", ".join(f"{n} {_scored(s):.1f} dB" for n, s in found.items())
     return _picture(
         "cancellation",
         "Cancellation over frequency, before and after",
@@ -217,7 +193,7 @@ def _cancellation(e: Evidence) -> Picture:
     )
 
 
-def metrics_mean(s: Spread) -> float:
+def _scored(s: Spread) -> float:
     """Mean of a third-octave spread between the scored centres, dB."""
     return metrics.scored(s.mean[None, None, :]).mean
 
@@ -247,7 +223,7 @@ def _ear_levels(e: Evidence) -> list[Picture]:
     ]
 
 
-def _by_name(names: tuple[str, ...], level: np.ndarray) -> dict[str, list[float]]:
+def _by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:
     return {n: level[i].round(1).tolist() for i, n in enumerate(names)}
 
 
@@ -259,11 +235,16 @@ def _ear_responses(e: Evidence) -> list[Picture]:
             f"Drivers at the {side} ear: impulse responses",
             f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace a driver.",
             "Traces share one scale; the drivers on the ear's own side arrive first and strongest.",
-            lambda figure, ear=ear: plots.traces(figure.subplots(), t, h[ear], e.ears.drivers),
+            _traced(t, h[ear], e.ears.drivers),
             size=(5.9, 3.3),
         )
         for ear, side in enumerate(("left", "right"))
     ]
+
+
+def _traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Figure], None]:
+    """Draws impulse responses ``(driver, tap)``."""
+    return lambda figure: plots.traces(figure.subplots(), t, x, names)
 
 
 def _polar_maps(e: Evidence) -> list[Picture]:
@@ -278,7 +259,8 @@ def _polar_maps(e: Evidence) -> list[Picture]:
             plots.polar_map(ax, FINE, *found[name])
             scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
             bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30)
-            bar.solids.set_rasterized(True)
+            if bar.solids is not None:
+                bar.solids.set_rasterized(True)
             bar.outline.set_visible(False)
 
         return drawing
@@ -378,7 +360,7 @@ def _filters(e: Evidence) -> list[Picture]:
                 f"{program.capitalize()} program: impulse responses",
                 f"Impulse responses of the {program} program's filters, one trace a driver.",
                 f"{filters.length} taps at {filters.fs} Hz; traces share one scale.",
-                lambda figure, i=i: plots.traces(figure.subplots(), t, filters.taps[i], filters.drivers),
+                _traced(t, filters.taps[i], filters.drivers),
             )
         )
     return pictures
@@ -401,7 +383,7 @@ def _heads(e: Evidence) -> Picture:
         "heads",
         "Where the head stood",
         "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
-        "Filters were fitted at the filled circles and judged at the hollow squares; the line is where the nose points.",
+        "Filters were fitted at the filled circles and judged at the squares; the line is where the nose points.",
         lambda figure: plots.heads(figure.subplots(), e.ears),
         size=(5.2, 4.6),
     )
@@ -431,53 +413,20 @@ def _noise(e: Evidence) -> list[Picture]:
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
     low, around_low = e.ears.snr_db.min(), e.polar.snr_db.min()
     return [
-        _picture("snr-ears", "Signal to noise at the ears, dB", f"Table of signal to noise; least {low:.0f} dB.",
-                 f"One row a head position, one cell a path; brighter is cleaner. Drivers: {names}.", ears,
-                 size=(5.6, 5.4)),
-        _picture("snr-polar", "Signal to noise around the device, dB", f"Map of signal to noise; least {around_low:.0f} "
-                 "dB.", f"One row a direction, one column a driver. Drivers: {names}.", around, size=(5.6, 5.4)),
-    ]  # fmt: skip
-
-
-def _rows(e: Evidence) -> list[dict[str, Any]]:
-    """Lines of the verdict table; without a verdict, what is predicted against what will be judged."""
-    if e.verdict is not None:
-        return [
-            {"name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
-             "limit": m.limit, "sense": m.sense, "margin": m.margin, "passed": m.passed}
-            for m in e.verdict.metrics
-        ]  # fmt: skip
-    f, limits = _figures(e), Limits()
-    said = "Predicted only; judged once it is heard."
-    planned = (
-        ("cancellation, mean", f["mean"]["predicted"], limits.cancellation_mean),
-        ("cancellation, 10th percentile", f["p10"]["predicted"], limits.cancellation_p10),
-        ("centre beam, on axis over +-90 degrees", f["contrast"]["predicted"], limits.contrast),
-    )
-    return [
-        {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
-         "margin": None, "passed": None}
-        for n, p, x in planned
-    ]  # fmt: skip
-
-
-def _figures(e: Evidence) -> dict[str, Any]:
-    """The key figures: predicted and heard."""
-    p = e.fitted.prediction
-    spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f))
-    contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, NULLS, 0.0)
-    inside = (0.99 * CONTRAST_BAND[0] <= THIRD_OCTAVES) & (1.01 * CONTRAST_BAND[1] >= THIRD_OCTAVES)
-    predicted = {"mean": spread.mean, "p10": spread.p10, "contrast": float(contrast[inside].min())}
-    heard: dict[str, float] = {}
-    if e.verdict is not None:
-        by = {m.name: m.heard for m in e.verdict.metrics}
-        starts = {"mean": "cancellation, mean", "p10": "cancellation, 10th", "contrast": "centre beam"}
-        heard = {k: next(v for n, v in by.items() if n.startswith(s)) for k, s in starts.items()}
-    return {k: {"predicted": v, "heard": heard.get(k)} for k, v in predicted.items()}
-
-
-def _versions(e: Evidence) -> dict[str, str]:
-    measured = str(e.session["sweetspot_version"])
-    libraries = {n: version(n) for n in ("numpy", "scipy", "h5py", "matplotlib")}
-    return {"sweetspot": version("sweetspot"), "measured with sweetspot": measured, **libraries,
-            "Python": platform.python_version()}  # fmt: skip
+        _picture(
+            "snr-ears",
+            "Signal to noise at the ears, dB",
+            f"Table of signal to noise at every head position; least {low:.0f} dB.",
+            f"One row a head position, one cell a path; brighter is cleaner. L, R: the ear. Drivers: {names}.",
+            ears,
+            size=(5.6, 5.4),
+        ),
+        _picture(
+            "snr-polar",
+            "Signal to noise around the device, dB",
+            f"Map of signal to noise in every direction; least {around_low:.0f} dB.",
+            f"One row a direction, one column a driver. Drivers: {names}.",
+            around,
+            size=(5.6, 5.4),
+        ),
+    ]
