@@ -41,9 +41,8 @@ def lab(rig: RigArg, unit: UnitOpt = "LAB-0001", as_json: JsonOpt = False) -> No
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with soundcard.running(description, unit) as (card, port):
-        data = soundcard.facts(card, port)
-        result(data, soundcard.ready_said(card, port), as_json=as_json)
         try:
+            result(soundcard.facts(card, port), soundcard.ready_said(card, port), as_json=as_json)
             card.wait(ended.is_set)
         finally:
             say(f"Lab ended after {card.counts.said(card.period_ms)}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,7 +52,7 @@ class Device:
         return f"{self.name!r} ({self.hostapi}): {self.outputs} out, {self.inputs} in, {self.fs:g} Hz"
 
 
-def _library() -> Any:
+def _binding() -> Any:
     """The PortAudio binding.
 
     Raises
@@ -69,18 +70,43 @@ def _library() -> Any:
     return sounddevice
 
 
-_scanned = threading.Event()
+@dataclass(slots=True)
+class _Library:
+    """How the library stands in this process: one for all interfaces, running while there are any.
+
+    It looks for devices only when it starts. It must have ended before an audio server does: else its own tidying up,
+    at the end of the program, aborts or waits for ever.
+    """
+
+    users: int = 0
+    open: set[Any] = field(default_factory=set)
+    """Streams that have not ended."""
+    broken: bool = False
+    """Whether a device failed, so that the library can be neither ended nor started again."""
+
+    def acquire(self) -> Any:
+        """The binding, with the library running; the devices are listed afresh if nobody else uses them."""
+        sd = _binding()
+        if not sd._initialized:
+            sd._initialize()
+        self.users += 1
+        return sd
+
+    def release(self) -> None:
+        """The counterpart of :meth:`acquire`; the last one ends the library."""
+        self.users -= 1
+        if self.users == 0 and not self.open and not self.broken:
+            sd = _binding()
+            while sd._initialized:
+                sd._terminate()
+
+    def give_up(self) -> None:
+        """A device failed: leave the tidying up to the operating system."""
+        self.broken = True
+        atexit.unregister(_binding()._exit_handler)
 
 
-def _scan() -> Any:
-    """The binding, with a fresh list of devices: PortAudio looks for devices only when it starts."""
-    fresh = not _scanned.is_set()
-    sd = _library()
-    if not fresh and not _open_streams:
-        sd._terminate()
-        sd._initialize()
-    _scanned.set()
-    return sd
+_library = _Library()
 
 
 def devices() -> list[Device]:
@@ -91,7 +117,14 @@ def devices() -> list[Device]:
     HardwareTrouble
         PortAudio is not installed.
     """
-    sd = _scan()
+    sd = _library.acquire()
+    try:
+        return _listed(sd)
+    finally:
+        _library.release()
+
+
+def _listed(sd: Any) -> list[Device]:
     apis = [api["name"] for api in sd.query_hostapis()]
     return [
         Device(
@@ -123,22 +156,22 @@ def choose(found: list[Device], name: str, hostapi: str | None, outputs: int, in
     fitting = exact if len(exact) == 1 else fitting
     if not fitting:
         if there:
-            listed = _listed(there)
+            listed = _lines(there)
         elif found:
-            listed = f"\nNo device{on}. On other host APIs there are:" + _listed(found)
+            listed = f"\nNo device{on}. On other host APIs there are:" + _lines(found)
         else:
             listed = "\nNo audio device was found: is it switched on, or its server running?"
         raise BadInput(f"interface.device: no audio device's name holds {name!r}{on}.{listed}")
     if len(fitting) > 1:
         raise BadInput(
             f"interface.device: {name!r}{on} fits {len(fitting)} audio devices; give more of the name, or "
-            f"interface.hostapi.{_listed(fitting)}"
+            f"interface.hostapi.{_lines(fitting)}"
         )
     _enough_channels(fitting[0], outputs, inputs)
     return fitting[0]
 
 
-def _listed(found: list[Device]) -> str:
+def _lines(found: list[Device]) -> str:
     return "\n" + "\n".join(f"  {d.said()}" for d in found)
 
 
@@ -151,8 +184,20 @@ def _enough_channels(device: Device, outputs: int, inputs: int) -> None:
             )
 
 
+def _check_rate(sd: Any, device: Device, rig: Description) -> None:
+    """Ask whether a device runs at the rig's rate with its channels."""
+    try:
+        sd.check_input_settings(device.index, rig.inputs, "float32", samplerate=rig.fs)
+        sd.check_output_settings(device.index, rig.outputs, "float32", samplerate=rig.fs)
+    except sd.PortAudioError as fault:
+        raise BadInput(
+            f"{device.name!r} refuses fs = {rig.fs} Hz (it runs at {device.fs:g} Hz): set fs in the rig, "
+            f"or the rate of the device. PortAudio says: {fault.args[0]}"
+        ) from fault
+
+
 class PortAudioInterface:
-    """A device that PortAudio opens.
+    """A device that PortAudio opens; made by :meth:`open`.
 
     Parameters
     ----------
@@ -184,16 +229,13 @@ class PortAudioInterface:
             PortAudio is missing.
         """
         table = description.interface
-        device = choose(devices(), str(table.device), table.hostapi, description.outputs, description.inputs)
-        sd = _library()
+        sd = _library.acquire()
         try:
-            sd.check_input_settings(device.index, description.inputs, "float32", samplerate=description.fs)
-            sd.check_output_settings(device.index, description.outputs, "float32", samplerate=description.fs)
-        except sd.PortAudioError as fault:
-            raise BadInput(
-                f"{device.name!r} refuses fs = {description.fs} Hz (it runs at {device.fs:g} Hz): set fs in the rig, "
-                f"or the rate of the device. PortAudio says: {fault.args[0]}"
-            ) from fault
+            device = choose(_listed(sd), str(table.device), table.hostapi, description.outputs, description.inputs)
+            _check_rate(sd, device, description)
+        except BaseException:
+            _library.release()
+            raise
         return cls(device, description, now)
 
     @property
@@ -225,7 +267,9 @@ class PortAudioInterface:
 
     def close(self) -> None:
         """Let go of the device; may be called twice. Captures are refused afterwards."""
-        self._closed = True
+        if not self._closed:
+            self._closed = True
+            _library.release()
 
     def _check(self, y: NDArray[np.float32]) -> None:
         if self._closed:
@@ -241,7 +285,7 @@ class PortAudioInterface:
     @contextmanager
     def _stream(self, take: _Take) -> Iterator[Any]:
         """The stream, running; whatever happens it has ended afterwards."""
-        sd = _library()
+        sd = _binding()
         try:
             stream = sd.Stream(
                 samplerate=self.fs,
@@ -256,12 +300,14 @@ class PortAudioInterface:
                 prime_output_buffers_using_stream_callback=False,
             )
         except sd.PortAudioError as fault:
+            _library.give_up()
             raise HardwareTrouble(f"{self.device.name!r} does not open: {fault}") from fault
-        _open_streams.add(stream)
+        _library.open.add(stream)
         try:
             stream.start()
             yield stream
         except sd.PortAudioError as fault:
+            _library.give_up()
             raise HardwareTrouble(f"{self.device.name!r} failed: {fault}") from fault
         finally:
             _end(stream)
@@ -274,12 +320,11 @@ class PortAudioInterface:
                 at, since = take.at, time.monotonic()
             stalled = time.monotonic() - since > STALL_S
             if stalled or not (stream.active or take.done.is_set()):
+                _library.give_up()
                 raise HardwareTrouble(
                     f"{self.device.name!r} stopped at sample {take.at} of {len(take.played)}: "
                     "is it still connected, and its server running? Nothing is kept of this capture"
                 )
-        if take.fault:
-            raise HardwareTrouble(f"{self.device.name!r}: {take.fault}")
 
 
 class _Take:
@@ -298,7 +343,6 @@ class _Take:
         self.heard = np.zeros((len(played), inputs), dtype=np.float32)
         self.at = 0
         self.xruns = 0
-        self.fault = ""
         self.done = threading.Event()
 
     def step(self, heard: Any, play: Any, frames: int, _time: Any, status: Any) -> None:
@@ -313,17 +357,13 @@ class _Take:
             self.done.set()
 
 
-_open_streams: set[Any] = set()
-"""Streams that have not ended: while there are any, devices are not scanned again."""
-
-
 def _end(stream: Any) -> None:
     """End a stream at once; one that cannot be ended is left to a thread that the program does not wait for."""
 
     def end() -> None:
         stream.abort(ignore_errors=True)
         stream.close(ignore_errors=True)
-        _open_streams.discard(stream)
+        _library.open.discard(stream)
 
     ending = threading.Thread(target=end, name="end of stream", daemon=True)
     ending.start()

@@ -214,9 +214,10 @@ def _client(name: str, fs: int) -> Any:
         client = jack.Client(name, use_exact_name=True, no_start_server=True)
     except jack.JackOpenError as fault:
         server = os.environ.get("JACK_DEFAULT_SERVER", "default")
-        if fault.status.name_not_unique:
+        if not fault.status.server_failed:  # jackd tells a taken name as an error of its own
             raise HardwareTrouble(
-                f"a client named {name!r} is on the JACK server already: end the other lab"
+                f"the JACK server {server!r} refuses a client named {name!r}: is a lab of that name on it already? "
+                "Then end that one first"
             ) from fault
         raise HardwareTrouble(
             f"no JACK server named {server!r} answers. Start one, for example: "
@@ -271,8 +272,8 @@ def _free(path: Path) -> None:
         path.unlink()
     if path.is_symlink():
         raise BadInput(
-            f"stage.port {path} leads to {path.readlink()}: another lab's turntable, or one left over. "
-            f"End the other lab, or remove the link: rm {path}"
+            f"stage.port {path} leads to {path.readlink()}: the turntable of a lab that is running. End that lab, "
+            f"or give this rig another port"
         )
     if path.exists():
         kind = "a device" if stat.S_ISCHR(path.stat().st_mode) else "a file"
@@ -308,7 +309,7 @@ def running(description: Description, serial: str) -> Iterator[tuple[SoundCard, 
     port = description.path(description.stage.port) if description.stage.port else None
     card = SoundCard(World(description, serial))
     try:
-        with turntable(card) as table, linked(port, table.port) as reached, undisturbed():
+        with turntable(card) as table, linked(port, table.lasting) as reached, undisturbed():
             card.start()
             yield card, reached
     finally:

@@ -256,6 +256,15 @@ class GrblSimulator:
         self._wake_read, self._wake_write = os.pipe()
         self._thread = threading.Thread(target=self._serve, name="turntable", daemon=True)
 
+    @property
+    def lasting(self) -> str:
+        """A path to the port that leads nowhere once this process has ended, however it ended.
+
+        The number of a pseudo-terminal is given to the next program that asks; a process keeps its own.
+        """
+        own = f"/proc/{os.getpid()}/fd/{self._theirs}"
+        return own if os.path.exists(own) else self.port
+
     def __enter__(self) -> GrblSimulator:
         self._thread.start()
         return self

@@ -93,7 +93,7 @@ def _rounded(value: float) -> float:
 def axis_letters(stage: StageTable) -> dict[str, str]:
     """Which letter moves which field of a pose; without ``stage.axes`` the one thing that turns is X."""
     if stage.axes is not None:
-        return {**stage.axes}
+        return {str(field): str(letter) for field, letter in stage.axes.items()}
     return {"turn": "X"} if stage.turns == "device" else {"yaw": "X"}
 
 
@@ -296,7 +296,7 @@ class GrblStage:
                 f"stage.port {self._stage.port}: no GRBL controller answered a reset in "
                 f"{RESET_TRIES * RESET_WAIT_S:g} s. Is it the right port?"
             )
-        if self._report(self._clock() + REPLY_S).state.startswith("Alarm"):
+        if self._report(self._clock() + REPLY_S, greeting=True).state.startswith("Alarm"):
             self._command("$X", REPLY_S)
         self._in_step = True
 
@@ -326,15 +326,16 @@ class GrblStage:
             f"stage: no reply to {text!r} in {wait_s:g} s (stage.timeout_s); is the controller stuck?"
         )
 
-    def _report(self, until: float) -> Report:
-        """Ask for a status report."""
+    def _report(self, until: float, greeting: bool = False) -> Report:
+        """Ask for a status report; while ``greeting``, what the reset has left on the line before it means nothing."""
         self._line.send(STATUS)
         while (line := self._next(until)) is not None:
             report = decode_report(line)
             if report is not None:
                 self._offset = report.offset or self._offset
                 return report
-            _refuse_trouble(line, "?")
+            if not greeting:
+                _refuse_trouble(line, "?")
         raise HardwareTrouble("stage: no status report in time; is the controller still there?")
 
     def _standing(self, until: float) -> dict[str, float]:

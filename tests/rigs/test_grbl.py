@@ -1,0 +1,335 @@
+"""The GRBL stage: its lines, its conversation word by word, and the stage against the simulator on a real pty."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rigs.describe import Description, StageTable, parse
+from rigs.errors import BadInput, HardwareTrouble
+from rigs.lab.turntable import GrblMachine, GrblSimulator
+from rigs.layout import Pose
+from rigs.turntable.grbl import (
+    GrblStage,
+    SerialLine,
+    axis_letters,
+    decode_report,
+    encode_move,
+    pose_at,
+    wire_targets,
+)
+
+BANNER = ["", "Grbl 1.1h ['$' for help]"]
+IDLE = "<Idle|MPos:0.000,0.000,0.000|FS:0,0|WCO:0.000,0.000,0.000>"
+
+
+class Conversation:
+    """A line on which every word is agreed on beforehand; silence moves the clock."""
+
+    def __init__(self, *turns: tuple[bytes, Sequence[str]]) -> None:
+        self.turns, self.answers, self.now = list(turns), list[str](), 0.0
+        self.closed = 0
+
+    def send(self, data: bytes) -> None:
+        assert self.turns, f"sent {data!r}, but the conversation is over"
+        wanted, answers = self.turns.pop(0)
+        assert data == wanted
+        self.answers += answers
+
+    def receive(self, wait_s: float) -> str | None:
+        if self.answers:
+            return self.answers.pop(0)
+        self.now += wait_s
+        return None
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def clock(self) -> float:
+        return self.now
+
+    def over(self) -> None:
+        assert not self.turns, f"never sent: {self.turns}"
+        assert not self.answers, f"never read: {self.answers}"
+
+
+HELLO = ((b"\x18", BANNER), (b"?", [IDLE]))
+
+
+def stage(line: Conversation, **table: object) -> GrblStage:
+    return GrblStage(
+        line, StageTable.model_validate({"driver": "grbl", **table}), sleep=lambda _s: None, clock=line.clock
+    )
+
+
+def test_a_move_word_by_word() -> None:
+    line = Conversation(
+        *HELLO,
+        (b"G21 G90 G0 X-85.000\n", ["ok"]),
+        (b"G4 P0.01\n", ["ok"]),
+        (b"?", ["<Idle|MPos:-84.950,0.000,0.000|FS:0,0>"]),
+    )
+    asked = Pose(turn=np.radians(-85.0), x=0.03, yaw=0.2)
+    stands = stage(line).move(asked)
+    line.over()
+    assert np.degrees(stands.turn) == pytest.approx(-84.95)
+    assert (stands.x, stands.y, stands.yaw) == (0.03, 0.0, 0.2)
+
+
+def test_a_gantry_in_the_units_of_the_wire() -> None:
+    axes = {"turn": "X", "x": "Z", "y": "Y", "yaw": "B"}
+    stands = "<Idle|WPos:10.000,-40.000,31.500,0.000,-7.250|FS:0,0>"
+    line = Conversation(
+        *HELLO,
+        (b"G21 G90 G0 X10.000 Z31.500 Y-40.000 B-7.250\n", ["ok"]),
+        (b"G4 P0.01\n", ["ok"]),
+        (b"?", [stands]),
+    )
+    pose = Pose(turn=np.radians(10.0), x=0.0315, y=-0.04, yaw=np.radians(-7.25))
+    moved = stage(line, axes=axes).move(pose)
+    line.over()
+    assert not moved.differing(pose)
+
+
+def test_a_controller_in_alarm_is_unlocked() -> None:
+    alarm = IDLE.replace("Idle", "Alarm")
+    locked = [*BANNER, "[MSG:'$H'|'$X' to unlock]"]
+    line = Conversation((b"\x18", locked), (b"?", [alarm]), (b"$X\n", ["[MSG:Caution: Unlocked]", "ok"]))
+    stage(line)
+    line.over()
+
+
+def test_a_board_that_restarts_is_greeted_again() -> None:
+    line = Conversation((b"\x18", []), *HELLO)
+    stage(line)
+    line.over()
+    assert line.now == pytest.approx(2.5)
+
+
+def test_no_greeting_is_trouble() -> None:
+    line = Conversation((b"\x18", []), (b"\x18", ["noise"]), (b"\x18", []))
+    with pytest.raises(HardwareTrouble, match=r"/dev/x: no GRBL controller answered a reset in 7\.5 s"):
+        stage(line, port="/dev/x")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (["error:15"], "error:15"),
+        (["ALARM:1"], "limit switch"),
+        (["Grbl 1.1h ['$' for help]"], "restarted"),
+        ([], r"no reply .*'G4 P0\.01' in 7 s"),
+    ],
+)
+def test_trouble_on_the_way(answer: list[str], said: str) -> None:
+    line = Conversation(*HELLO, (b"G21 G90 G0 X1.000\n", ["ok"]), (b"G4 P0.01\n", answer))
+    with pytest.raises(HardwareTrouble, match=said):
+        stage(line, timeout_s=7).move(Pose(turn=np.radians(1.0)))
+    line.over()
+
+
+def test_read_back_beyond_the_tolerance_is_trouble() -> None:
+    for stands, fine in ((30.19, True), (30.21, False)):
+        report = f"<Idle|MPos:{stands},0.000,0.000|FS:0,0>"
+        line = Conversation(*HELLO, (b"G21 G90 G0 X30.000\n", ["ok"]), (b"G4 P0.01\n", ["ok"]), (b"?", [report]))
+        made = stage(line)
+        if fine:
+            made.move(Pose(turn=np.radians(30.0)))
+            continue
+        with pytest.raises(
+            HardwareTrouble, match=r"sent to 30 deg and stands at 30\.21 deg; the tolerance is 0\.2 deg"
+        ):
+            made.move(Pose(turn=np.radians(30.0)))
+
+
+def test_work_offset_is_taken_off_machine_coordinates() -> None:
+    offset = "<Idle|MPos:100.000,0.000,0.000|FS:0,0|WCO:100.000,0.000,0.000>"
+    line = Conversation(
+        (b"\x18", BANNER),
+        (b"?", [offset]),
+        (b"G21 G90 G0 X5.000\n", ["ok"]),
+        (b"G4 P0.01\n", ["ok"]),
+        (b"?", ["<Run|MPos:104.000,0.000,0.000|FS:0,0>"]),
+        (b"?", ["<Idle|MPos:105.000,0.000,0.000|FS:0,0>"]),
+    )
+    assert np.degrees(stage(line).move(Pose(turn=np.radians(5.0))).turn) == pytest.approx(5.0)
+    line.over()
+
+
+def test_outside_the_soft_limits_nothing_is_sent() -> None:
+    line = Conversation(*HELLO)
+    with pytest.raises(BadInput, match=r"91 degrees lies outside stage\.limits_deg = \[-90, 90\]"):
+        stage(line, limits_deg=(-90, 90)).move(Pose(turn=np.radians(91.0)))
+    line.over()
+
+
+def test_after_a_stop_the_controller_is_greeted_again() -> None:
+    line = Conversation(
+        *HELLO,
+        (b"!", []),
+        (b"\x18", []),
+        (b"\x18", ["ALARM:3", *BANNER]),
+        (b"?", [IDLE.replace("Idle", "Alarm")]),
+        (b"$X\n", ["ok"]),
+        (b"G21 G90 G0 X0.000\n", ["ok"]),
+        (b"G4 P0.01\n", ["ok"]),
+        (b"?", [IDLE]),
+    )
+    made = stage(line)
+    made.stop()
+    made.move(Pose())
+    line.over()
+
+
+def test_the_stage_settles() -> None:
+    slept: list[float] = []
+    line = Conversation(*HELLO, (b"G21 G90 G0 X0.000\n", ["ok"]), (b"G4 P0.01\n", ["ok"]), (b"?", [IDLE]))
+    table = StageTable(driver="grbl", settle_s=1.5)
+    GrblStage(line, table, sleep=slept.append, clock=line.clock).move(Pose())
+    assert slept == [1.5]
+
+
+def test_lines() -> None:
+    assert encode_move({"X": -0.0001, "A": 12.34567}) == "G21 G90 G0 X0.000 A12.346"
+    report = decode_report("<Hold:0|MPos:1.000,-2.500,0.000|Bf:15,128|FS:0,0|WCO:1.000,0.000,0.000>")
+    assert report is not None
+    assert (report.state, report.position, report.machine) == ("Hold:0", (1.0, -2.5, 0.0), True)
+    assert report.offset == (1.0, 0.0, 0.0)
+    for other in ("ok", "<Idle>", "<Idle|MPos:a,b>", "[MSG:hello]", ""):
+        assert decode_report(other) is None
+
+
+def test_axes_of_a_rig() -> None:
+    assert axis_letters(StageTable(turns="device")) == {"turn": "X"}
+    assert axis_letters(StageTable(turns="head")) == {"yaw": "X"}
+    letters = {"yaw": "C", "x": "A"}
+    pose = Pose(turn=1.0, x=-0.02, y=0.5, yaw=0.3)
+    assert wire_targets(pose, letters) == pytest.approx({"C": np.degrees(0.3), "A": -20.0})
+    assert not pose_at(wire_targets(pose, letters), letters, Pose(turn=1.0, y=0.5)).differing(pose)
+
+
+# the simulator
+
+
+def told(machine: GrblMachine, text: str, now: float = 0.0) -> list[str]:
+    return machine.feed(text.encode() + b"\n", now)
+
+
+def test_the_machine_answers_as_grbl_does() -> None:
+    places: list[dict[str, float]] = []
+    machine = GrblMachine(places.append, locked=True)
+    assert machine.feed(b"\x18", 0.0)[0].strip() == "Grbl 1.1h ['$' for help]"
+    assert told(machine, "G0 X5") == ["error:9"]
+    assert told(machine, "$X")[-1] == "ok"
+    assert told(machine, "g90 g0 x5 b-2.5") == ["ok"]
+    assert places[-1]["X"] == 5.0
+    assert places[-1]["B"] == -2.5
+    assert told(machine, "G91 G1 X1.5 F600") == ["ok"]
+    assert told(machine, "$J=G90 Y3 F100") == ["ok"]
+    assert (places[-1]["X"], places[-1]["Y"]) == (6.5, 3.0)
+    assert machine.feed(b"?", 0.0)[0].startswith("<Idle|MPos:6.500,3.000,0.000,0.000,-2.500,0.000|")
+    assert told(machine, "hello") == ["error:2"]
+    assert told(machine, "G77") == ["error:20"]
+    assert told(machine, "$nonsense") == ["error:3"]
+    assert told(machine, "$$")[-1] == "ok"
+    assert told(machine, "$H") == ["ok"]
+    assert set(places[-1].values()) == {0.0}
+
+
+def test_the_machine_takes_its_time() -> None:
+    places: list[dict[str, float]] = []
+    machine = GrblMachine(places.append, speed=10.0)
+    assert told(machine, "G0 X20", 0.0) == ["ok"]
+    assert told(machine, "G4 P0.5", 0.1) == []
+    assert machine.feed(b"?", 1.0)[0].startswith("<Run|MPos:10.000,")
+    assert machine.run(1.9) == []
+    assert places == []
+    assert machine.run(2.0) == ["ok"]
+    assert places[-1]["X"] == 20.0
+    assert told(machine, "G0 X0", 2.1) == []
+    assert machine.run(2.6) == ["ok"]
+    machine.feed(b"!", 3.0)
+    assert places[-1]["X"] == pytest.approx(16.0)
+    assert machine.feed(b"\x18", 3.0)[0] == "ALARM:3"
+
+
+# the stage and the simulator, over a real pty
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[tuple[GrblSimulator, list[dict[str, float]], Path]]:
+    places: list[dict[str, float]] = []
+    port = tmp_path / "turntable"
+    with GrblSimulator(places.append, speed=2000.0, locked=True) as simulator:
+        port.symlink_to(simulator.lasting)
+        yield simulator, places, port
+
+
+def described(text: str, port: Path, more: str = "") -> Description:
+    return parse(
+        text.replace('[stage]\ndriver = "lab"', f'[stage]\ndriver = "grbl"\nport = "{port}"\n{more}'), port.parent
+    )
+
+
+def test_on_a_pty(table: tuple[GrblSimulator, list[dict[str, float]], Path], crooked_text: str) -> None:
+    _, places, port = table
+    made = GrblStage.open(described(crooked_text, port))
+    for degrees in (90.0, -180.0, 0.125):
+        asked = Pose(turn=np.radians(degrees), x=0.01)
+        assert not made.move(asked).differing(asked)
+        assert places[-1]["X"] == degrees, "the read-back came before the move"
+    made.close()
+    made.close()
+
+
+def test_stop_in_the_middle_of_a_move(
+    table: tuple[GrblSimulator, list[dict[str, float]], Path], crooked_text: str
+) -> None:
+    simulator, places, port = table
+    simulator.machine.speed = 100.0
+    made = GrblStage.open(described(crooked_text, port, "timeout_s = 0.3"))
+    with pytest.raises(HardwareTrouble, match=r"in 0\.3 s"):
+        made.move(Pose(turn=np.radians(300.0)))
+    made.stop()
+    until = time.monotonic() + 5.0
+    while not places and time.monotonic() < until:
+        time.sleep(0.01)
+    assert 5.0 < places[-1]["X"] < 290.0
+    simulator.machine.speed = 5000.0
+    made.move(Pose(turn=np.radians(-5.0)))
+    assert places[-1]["X"] == -5.0
+    made.close()
+
+
+def test_a_jammed_axis_is_noticed(table: tuple[GrblSimulator, list[dict[str, float]], Path], crooked_text: str) -> None:
+    simulator, _, port = table
+    simulator.machine.jammed = "X"
+    made = GrblStage.open(described(crooked_text, port))
+    with pytest.raises(HardwareTrouble, match="sent to 10 deg and stands at 0 deg"):
+        made.move(Pose(turn=np.radians(10.0)))
+    made.close()
+
+
+def test_a_port_that_is_not_there(crooked_text: str, tmp_path: Path) -> None:
+    with pytest.raises(HardwareTrouble, match=r"stage\.port .*nowhere does not open"):
+        GrblStage.open(described(crooked_text, tmp_path / "nowhere"))
+
+
+def test_one_program_at_a_time(table: tuple[GrblSimulator, list[dict[str, float]], Path]) -> None:
+    _, _, port = table
+    first = SerialLine(str(port))
+    with pytest.raises(HardwareTrouble, match="does not open"):
+        SerialLine(str(port))
+    first.close()
+
+
+def test_a_link_outlives_no_process() -> None:
+    with GrblSimulator(lambda _axes: None) as simulator:
+        assert os.path.realpath(simulator.lasting) == simulator.port
+        kept = simulator.lasting
+    assert not os.path.exists(kept)

@@ -1,0 +1,146 @@
+"""A private JACK server and the lab on it: fixtures that start both, and end only what they started."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOLS = ("jackd", "jack_wait", "jack_freewheel")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A JACK server of its own name: synchronous, with the dummy driver."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a program needs in its environment to find it."""
+        more = {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_AUDIO_RESERVATION": "1", "PYTHONPATH": str(ROOT)}
+        return os.environ | more | {"COLUMNS": "200"}
+
+    @contextmanager
+    def freewheel(self) -> Iterator[None]:
+        """As fast as the machine can, while it lasts: for tests that only need the samples."""
+        self._freewheel("y")
+        try:
+            yield
+        finally:
+            self._freewheel("n")
+
+    def _freewheel(self, on: str) -> None:
+        subprocess.run(["jack_freewheel", on], env=self.env, check=True, capture_output=True, timeout=20)
+
+
+@dataclass(frozen=True)
+class Card:
+    """The lab, running in a process of its own; ``ready`` is what it said when its ports were up."""
+
+    process: subprocess.Popen[str]
+    ready: dict[str, object]
+
+    def end(self) -> str:
+        """End it as a service manager would; returns what it said on stderr."""
+        self.process.terminate()
+        return self.process.communicate(timeout=20)[1]
+
+
+@contextmanager
+def server(fs: int, period: int = 1024) -> Iterator[Server]:
+    """A server while it lasts."""
+    if missing := [t for t in TOOLS if shutil.which(t) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)} (apt-get install jackd2)")
+    name = f"sweetspot-{uuid.uuid4().hex[:8]}"
+    environment = os.environ | {"JACK_DEFAULT_SERVER": name, "JACK_NO_AUDIO_RESERVATION": "1"}
+    driver = ["-d", "dummy", "-r", str(fs), "-p", str(period), "-C", "0", "-P", "0"]
+    process = subprocess.Popen(
+        ["jackd", "-n", name, "-r", "-S", "-p", "256", *driver],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        subprocess.run(["jack_wait", "-w", "-t", "15"], env=environment, check=True, capture_output=True, timeout=20)
+        yield Server(name, process)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@contextmanager
+def lab(on: Server, rig: Path, *options: str) -> Iterator[Card]:
+    """The lab on a server while it lasts."""
+    program = "import sweetspot; sweetspot.main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, "rig", "lab", str(rig), "--json", *options],
+        env=on.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Card(process, _ready(process))
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=20)
+
+
+def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
+    """What the lab says once its ports are up."""
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if line.startswith("}"):
+            return dict(json.loads(said))
+    raise AssertionError(f"the lab did not start: {said}{process.communicate(timeout=20)[1]}")
+
+
+@pytest.fixture(scope="session")
+def jack_server() -> Callable[..., object]:
+    """Makes private JACK servers."""
+    return server
+
+
+@pytest.fixture(scope="session")
+def jack_lab() -> Callable[..., object]:
+    """Runs the lab on a private server."""
+    return lab
+
+
+@pytest.fixture(scope="session")
+def crooked_card_text(crooked_text: str) -> Callable[[Path, str], str]:
+    """Makes the crooked rig's file with the lab as a sound card: its port, and changes of its ``[lab]`` table."""
+
+    def make(port: Path, more: str = "") -> str:
+        interface = 'driver = "portaudio"\ndevice = "crooked-card"\nblocksize = 512\n'
+        stage = f'driver = "grbl"\nport = "{port}"\naxes = {{ turn = "X", x = "Z", y = "Y", yaw = "B" }}\n'
+        text = crooked_text.replace('driver = "lab"\n', interface, 1).replace('driver = "lab"\n', stage, 1)
+        return text + more
+
+    return make
+
+
+@pytest.fixture
+def in_server(monkeypatch: pytest.MonkeyPatch) -> Callable[[Server], None]:
+    """Points this process at a server; PortAudio follows when it starts."""
+
+    def point(at: Server) -> None:
+        for key in ("JACK_DEFAULT_SERVER", "JACK_NO_AUDIO_RESERVATION"):
+            monkeypatch.setenv(key, at.env[key])
+
+    return point
