@@ -20,7 +20,8 @@ DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5
 """Colours, each a colour-blind safe hue; the report maps them to variables, so that they follow light and dark."""
 
 COLOURS = {"before": BEFORE, "predicted": PREDICTED, "heard": HEARD, "target": TARGET}
-DECIDED = {"shadow": GRID, "target": TARGET, "effort": HEARD}
+DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "....")}
+"""Colour and hatching of what decided a band."""
 PICTURED_DB = (-30.0, 6.0)
 """Levels that the polar maps show, dB re on-axis."""
 
@@ -67,16 +68,16 @@ def cancellation(ax: Axes, found: Mapping[str, Spread], f: Float, target_db: Flo
 
 def key(ax: Axes) -> None:
     """A line of names above the axes."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2, handlelength=2.2)
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2,
+              handlelength=1.8, columnspacing=1.3)  # fmt: skip
 
 
 def decided(ax: Axes, edges: Float, rows: Sequence[Sequence[str]]) -> None:
     """Strips of what decided each band, left above right."""
     for row, kinds in enumerate(rows):
-        for kind, colour in DECIDED.items():
-            where = [i for i, k in enumerate(kinds) if k == kind]
-            runs = [(edges[i], edges[i + 1] - edges[i]) for i in where]
-            hatch = "////" if kind == "effort" else None
+        for kind in dict.fromkeys(k for k in kinds if k):
+            colour, hatch = DECIDED.get(kind, (SOFT, "xxxx"))
+            runs = [(edges[i], edges[i + 1] - edges[i]) for i, k in enumerate(kinds) if k == kind]
             ax.broken_barh(runs, (0.55 - row, 0.9), facecolor=colour, hatch=hatch, edgecolor=PAPER, linewidth=0.4)
     ax.set_yticks([1.0, 0.0], ["left", "right"])
     ax.set_ylim(-0.5, 1.5)
@@ -85,19 +86,18 @@ def decided(ax: Axes, edges: Float, rows: Sequence[Sequence[str]]) -> None:
         side.set_visible(False)
 
 
-def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], depth: float = 60.0) -> None:
-    """Levels ``(driver, frequency)`` in dB, one line a driver."""
+def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:
+    """Levels ``(driver, frequency)`` in dB, one line a driver, from ``low`` to ``high``."""
     for i, name in enumerate(names):
         ax.plot(f, level[i], color=DRIVERS[i % len(DRIVERS)], linewidth=1.4, label=name.replace("_", " "))
     frequencies(ax, 80.0, 20000.0)
-    top = 5.0 * np.ceil((float(level.max()) + 2.0) / 5.0)
-    ax.set_ylim(top - depth, top)
-    ax.set_ylabel("level, dB")
+    ax.set_ylim(low, high)
+    key(ax)
 
 
 def traces(ax: Axes, t: Float, x: Float, names: Sequence[str]) -> None:
     """Impulse responses ``(driver, tap)`` over time in s, one above the other on one scale, each named."""
-    step = 1.05 * float(np.abs(x).max())
+    step = 0.9 * float(np.ptp(x, axis=-1).max())
     for i, name in enumerate(names):
         colour = DRIVERS[i % len(DRIVERS)]
         ax.axhline(-i * step, color=GRID, linewidth=0.7)
@@ -137,8 +137,10 @@ def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
             ax.plot(at, np.maximum(level, low), color=COLOURS[name], linestyle=dash, linewidth=width, label=name)
     ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
     ax.set_ylim(low, 6.5)
-    ax.set_yticks([-24.0, -12.0, 0.0], ["-24", "-12", "0 dB"], color=SOFT)
-    ax.set_xticks(np.radians([0, 45, 90, 135, 180, 225, 270, 315]), ["0°", "", "90°", "", "180°", "", "-90°", ""])
+    ax.set_yticks([-24.0, -12.0, 0.0], ["", "\N{MINUS SIGN}12", "0 dB"], color=SOFT, fontsize=8)
+    ax.set_xticks(
+        np.radians([0, 45, 90, 135, 180, 225, 270, 315]), ["0°", "", "90°", "", "180°", "", "", ""], fontsize=8.5
+    )
     ax.grid(True, color=GRID, linewidth=0.7)
     ax.spines["polar"].set_color(GRID)
 
@@ -153,8 +155,8 @@ def device(ax: Axes, rig: Description, mics_m: float | None) -> None:
     reach = 100.0 * max(float(np.hypot(*d.at[:2])) for d in rig.driver)
     ax.add_patch(Circle((0.0, 0.0), reach, fill=False, edgecolor=SOFT, linewidth=1.0, linestyle=(0, (3, 3))))
     away = f"{mics_m:g} m" if mics_m else "the listener"
-    ax.annotate(f"to the head, {away}", (0.0, 1.75 * reach), xytext=(0.0, 1.3 * reach), ha="center", color=SOFT,
-                va="top", arrowprops={"arrowstyle": "<-", "color": SOFT})  # fmt: skip
+    ax.annotate(f"to the head, {away}", (0.0, 1.85 * reach), xytext=(0.0, 1.5 * reach), ha="center", color=SOFT,
+                va="top", arrowprops={"arrowstyle": "->", "color": SOFT})  # fmt: skip
     _plan(ax, 1.9 * reach, 0.0)
 
 

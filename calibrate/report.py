@@ -128,9 +128,11 @@ def render(e: Evidence, name: str) -> str:
 
 
 def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
-    """A figure as an SVG file's text; the figure too, laid out."""
-    figure = Figure(figsize=size, layout="constrained")
+    """A figure as an SVG file's text; the figure too. Margins are fixed: a solver for them takes most of the time."""
+    figure = Figure(figsize=size)
     FigureCanvasSVG(figure)
+    width, height = size
+    figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
     draw(figure)
     out = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -170,11 +172,13 @@ def _values(found: dict[str, Spread], target: tuple[Float, Float] | None = None)
 def _cancellation(e: Evidence) -> Picture:
     found, p = evidence.cancellations(e), e.fitted.prediction
     edges, rows = evidence.deciding(e)
+    before = " for left, ".join(e.ears.drivers[i].replace("_", " ") for i in e.fitted.reference) + " for right"
 
     def draw(figure: Figure) -> None:
-        main, strip = figure.subplots(2, 1, sharex=True, height_ratios=[9, 1])
+        main, strip = figure.subplots(2, 1, sharex=True, height_ratios=[10, 1], gridspec_kw={"hspace": 0.06})
         plots.cancellation(main, found, p.f, p.target_db)
         main.set_xlabel("")
+        main.tick_params(axis="x", length=0)
         plots.decided(strip, edges, rows)
         strip.set_xlabel("frequency, Hz")
 
@@ -185,7 +189,8 @@ def _cancellation(e: Evidence) -> Picture:
         f"Cancellation in third octaves at the scoring positions; mean from 800 Hz to 6.3 kHz: {said}.",
         "How much quieter the far ear is than the near one: higher is better. Lines are means over the scoring "
         "positions and both sides, shading holds the 10th to the 90th percentile. The strips say what decided each "
-        "band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort limit.",
+        "band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort limit; "
+        f"purple dotted, no weights do better at all positions. Before: {before} alone.",
         draw,
         size=(9.4, 4.9),
         wide=True,
@@ -200,13 +205,13 @@ def _scored(s: Spread) -> float:
 
 def _ear_levels(e: Evidence) -> list[Picture]:
     level, names = evidence.ear_levels(e), e.ears.drivers
+    low, high = _reach(level[..., FINE >= 100.0], 30.0)
 
     def draw(ear: int) -> Callable[[Figure], None]:
         def drawing(figure: Figure) -> None:
             ax = figure.subplots()
-            plots.levels(ax, FINE, level[ear], names, 50.0)
+            plots.levels(ax, FINE, level[ear], names, low, high)
             ax.set_ylabel("level, dB re 20 µPa/FS")
-            plots.key(ax)
 
         return drawing
 
@@ -221,6 +226,13 @@ def _ear_levels(e: Evidence) -> list[Picture]:
         )
         for ear, side in enumerate(("left", "right"))
     ]
+
+
+def _reach(level: Float, least: float) -> tuple[float, float]:
+    """Ends of an axis in whole steps of 5 dB that shows at least ``least`` dB beneath the highest level, at most 50."""
+    high = 5.0 * float(np.ceil((level.max() + 1.0) / 5.0))
+    low = 5.0 * float(np.floor((level.min() - 1.0) / 5.0))
+    return max(min(low, high - least), high - 50.0), high
 
 
 def _by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:
@@ -258,7 +270,7 @@ def _polar_maps(e: Evidence) -> list[Picture]:
             ax = figure.subplots()
             plots.polar_map(ax, FINE, *found[name])
             scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
-            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30)
+            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30, pad=0.03)
             if bar.solids is not None:
                 bar.solids.set_rasterized(True)
             bar.outline.set_visible(False)
@@ -282,13 +294,14 @@ def _polar_cuts(e: Evidence) -> list[Picture]:
     found = evidence.beams(e)
 
     def draw(figure: Figure) -> None:
+        figure.subplots_adjust(left=0.04, right=0.96, bottom=0.2, top=0.8, wspace=0.35)
         axes = figure.subplots(1, len(CUTS_HZ), subplot_kw={"projection": "polar"})
         for ax, hz in zip(axes, CUTS_HZ, strict=True):
             at = int(np.argmin(np.abs(np.log(FINE / hz))))
             plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
             ax.set_title(f"{hz:g} Hz")
         names, labels = axes[0].get_legend_handles_labels()
-        figure.legend(names, labels, loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(names, labels, loc="lower center", ncols=3, frameon=False)
 
     return [
         _picture(
@@ -333,16 +346,14 @@ def _colours(e: Evidence) -> list[Picture]:
 def _filters(e: Evidence) -> list[Picture]:
     filters, level = e.fitted.filters, evidence.filter_levels(e)
     t = np.arange(filters.length) / filters.fs
+    low, high = _reach(level, 50.0)
     pictures = []
     for i, program in enumerate(filters.programs):
 
         def magnitude(figure: Figure, i: int = i) -> None:
             ax = figure.subplots()
-            plots.levels(ax, FINE, level[i], filters.drivers)
-            top = 5.0 * np.ceil((float(level.max()) + 2.0) / 5.0)
-            ax.set_ylim(top - 60.0, top)
+            plots.levels(ax, FINE, level[i], filters.drivers, low, high)
             ax.set_ylabel("gain, dB")
-            plots.key(ax)
 
         pictures.append(
             _picture(

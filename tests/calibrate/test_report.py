@@ -1,0 +1,245 @@
+"""The report's page: whole by itself, readable in order, honest about what was not heard, and clean in a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibrate import evidence, plots, report, svg
+from calibrate import run as steps
+from calibrate.design import Design
+from calibrate.limits import Limits
+from measure import plan
+from measure import run as hardware
+from measure.session import Session
+from rigs.describe import Description, parse
+from rigs.protocol import Rig
+
+NOW = datetime(2026, 3, 4, 12, 30, 0, tzinfo=UTC)
+SERIAL = "<T&1>"
+"""A serial number that would break a page which does not escape it."""
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.headings: list[int] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.svgs: list[dict[str, str | None]] = []
+        self.titles: dict[str, str] = {}
+        self.words: list[str] = []
+        self._title = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        a = dict(attrs)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag == "svg":
+            self.svgs.append(a)
+        self._title = (a.get("id") or "") if tag == "title" else ""
+        self.ids += [i for i in [a.get("id")] if i]
+        self.links += [v for k, v in attrs if k in ("src", "href", "xlink:href", "data", "action") and v]
+
+    def handle_data(self, data: str) -> None:
+        if self._title:
+            self.titles[self._title] = data
+            self._title = ""
+        self.words.append(data)
+
+    @property
+    def said(self) -> str:
+        """All text with single spaces."""
+        return " ".join(" ".join(self.words).split())
+
+
+def quiet(_: Any, __: int) -> Any:
+    return nullcontext(lambda _: None)
+
+
+def nobody(_: str) -> None:
+    """No operator is needed in the lab."""
+
+
+@pytest.fixture(scope="module")
+def verified(tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_rig: Callable[..., Rig]) -> Path:
+    """A small unit with three drivers and five head positions, carried to its verification."""
+    here = tmp_path_factory.mktemp("report") / "crooked-run"
+    here.mkdir()
+    (here / "rig.toml").write_text(crooked_text, encoding="utf-8")
+    rig = lab_rig(parse(crooked_text, folder=here), SERIAL)
+    measured(here, rig.description, rig)
+    fitted = steps.calibrate(here, Design(), "")
+    steps.hear(here, rig, fitted, NOW, ask=nobody, track=quiet)
+    return here
+
+
+def measured(here: Path, description: Description, rig: Rig) -> None:
+    with Session.create(here / "session.h5", description, SERIAL, "2026-03-04T12:00:00Z") as session:
+        for name in ("ears", "polar"):
+            wanted = plan.make(description, "ears" if name == "ears" else "polar")
+            hardware.measure(rig, session, wanted, ask=nobody, step=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def page(verified: Path) -> Page:
+    """The page of the verified unit."""
+    return Page(report.write(verified).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def unheard(verified: Path, tmp_path: Path) -> Path:
+    """The same run before its verification."""
+    here = tmp_path / verified.name
+    here.mkdir()
+    for name in ("rig.toml", "session.h5", "filterset.h5"):
+        shutil.copy(verified / name, here / name)
+    return here
+
+
+def test_page_is_whole_by_itself(verified: Path, page: Page) -> None:
+    path = verified / "report.html"
+    assert 100_000 < path.stat().st_size < 3_000_000
+    outside = [v for v in page.links if not v.startswith(("#", "data:"))]
+    assert outside == []
+    assert not re.search(r"@import|url\((?!#)", path.read_text(encoding="utf-8"))
+    assert not list(verified.glob(".*.part"))
+
+
+def test_every_reference_inside_the_page_has_one_target(verified: Path, page: Page) -> None:
+    text = (verified / "report.html").read_text(encoding="utf-8")
+    assert len(page.ids) == len(set(page.ids))
+    wanted = {v[1:] for v in page.links if v.startswith("#")} | set(re.findall(r"url\(#([^)]+)\)", text))
+    assert wanted - set(page.ids) == set()
+
+
+def test_headings_are_in_order(page: Page) -> None:
+    assert page.headings[0] == 1
+    assert page.headings.count(1) == 1
+    assert page.headings.count(2) == 8
+    assert all(b - a <= 1 for a, b in zip(page.headings, page.headings[1:], strict=False))
+
+
+def test_every_drawing_says_what_it_shows(page: Page) -> None:
+    assert len(page.svgs) > 15
+    for drawing in page.svgs:
+        assert drawing["role"] == "img"
+        assert len(page.titles[drawing["aria-labelledby"] or ""]) > 25
+
+
+def test_page_holds_the_verdict_and_its_figures(verified: Path, page: Page) -> None:
+    verdict = steps.judge(verified, steps.fitted_of(verified), Limits())
+    assert ("✓ PASS" if verdict.passed else "✗ FAIL") in page.said
+    for metric in verdict.metrics:
+        assert metric.name in page.said
+        assert f"{metric.heard:.1f}" in page.said
+    for reason in verdict.reasons:
+        assert reason in page.said
+    assert SERIAL in page.said
+    assert steps.sha256(verified / "filterset.h5") in page.said
+    assert (verified / "rig.toml").read_text(encoding="utf-8").split()[-1] in page.said
+
+
+def test_same_run_same_page(verified: Path) -> None:
+    first = report.write(verified).read_bytes()
+    assert report.write(verified).read_bytes() == first
+
+
+def test_a_run_not_verified_yet_says_so_and_what_to_do(unheard: Path) -> None:
+    said = Page(report.write(unheard).read_text(encoding="utf-8")).said
+    assert "NOT VERIFIED" in said
+    assert f"sweetspot verify {unheard.name}" in said
+    assert "PASS" not in said
+    assert "✓ pass" not in said
+
+
+def test_what_was_heard_through_other_filters_is_not_shown(verified: Path, unheard: Path) -> None:
+    shutil.copy(verified / "verify.h5", unheard / "verify.h5")
+    steps.calibrate(unheard, Design.model_validate({"filter": {"taps": 256, "delay": 80}}), "")
+    said = Page(report.write(unheard).read_text(encoding="utf-8")).said
+    assert "NOT VERIFIED" in said
+    assert "earlier filterset" in said
+
+
+def test_the_circle_is_closed_and_on_axis_is_zero() -> None:
+    """A field of ``2 + cos`` of the azimuth from 30 degrees, so that its level is known in every direction."""
+    azimuths = np.radians(np.arange(-180.0, 180.0, 15.0))
+    f = np.linspace(0.0, 24000.0, 2049)
+    shape = 2.0 + np.cos(azimuths - np.radians(30.0))
+    degrees, level = evidence.around(shape[:, None] * np.ones(len(f)) + 0j, azimuths, f)
+    assert degrees[0] == pytest.approx(-180.0)
+    assert degrees[-1] == pytest.approx(180.0)
+    np.testing.assert_allclose(level[0], level[-1])
+    expected = 20.0 * np.log10((2.0 + np.cos(np.radians(degrees - 30.0))) / (2.0 + np.cos(np.radians(30.0))))
+    np.testing.assert_allclose(level, np.repeat(expected[:, None], len(evidence.FINE), axis=1), atol=1e-9)
+
+
+def test_drawings_keep_their_ids_and_colours_to_themselves() -> None:
+    file = (
+        '<?xml version="1.0"?><svg xmlns="urn:x" width="5pt" viewBox="0 0 5 5"><metadata>m</metadata>'
+        f'<path id="a" style="stroke: {plots.HEARD}; clip-path: url(#b)"/><use xlink:href="#a" x="1.23456"/></svg>'
+    )
+    made = svg.inline(file, "fig", "a < b")
+    assert 'id="fig-a" style="stroke: var(--heard); clip-path: url(#fig-b)"' in made
+    assert '<use href="#fig-a" x="1.23"/>' in made
+    assert '<title id="fig-title">a &lt; b</title>' in made
+    assert "metadata" not in made
+    assert "xmlns" not in made
+    assert "width" not in made
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.usefixtures("page")
+def test_browser_opens_it_without_complaint(verified: Path, tmp_path: Path, width: int) -> None:
+    """No message on the console, nothing wider than the window; a script error in the page must be seen here."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no chromium on PATH")
+    text = (verified / "report.html").read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(text.replace("</body>", f"<script>{PROBE}</script></body>"), encoding="utf-8")
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        "<!DOCTYPE html><body><script>onmessage=(e)=>{document.body.dataset.found=e.data}</script>"
+        f'<iframe src="page.html" width="{width}" height="900"></iframe></body>'
+    )
+    done = browsed(browser, frame, tmp_path)
+    assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    assert f'data-found="window {width}: fits true, enlarged true, value true, put back true"' in done.stdout
+
+
+PROBE = """addEventListener("load", () => {
+  const d = document, box = d.querySelector(".drawing"), svg = box.querySelector("svg");
+  const r = svg.getBoundingClientRect();
+  const fits = d.documentElement.scrollWidth <= innerWidth;
+  box.dispatchEvent(new PointerEvent("pointermove", {clientX: r.left + r.width / 2, clientY: r.top + 20}));
+  const value = /kHz\\n/.test(d.getElementById("tip").textContent) && !d.getElementById("tip").hidden;
+  box.click();
+  const enlarged = d.getElementById("zoom").open && !box.contains(svg);
+  d.querySelector("#zoom button").click();
+  setTimeout(() => parent.postMessage(`window ${innerWidth}: fits ${fits}, enlarged ${enlarged}, value ${value}, ` +
+    `put back ${box.contains(svg)}`, "*"), 200);
+});"""
+"""Tries a page as a reader would, and tells the frame around it (a window itself is never as narrow as a phone)."""
+
+
+def browsed(browser: str, page: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr"]
+    words += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--v=0"]
+    words += [f"--user-data-dir={home / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=3000"]
+    words += ["--dump-dom", page.as_uri()]
+    environment = os.environ | {"HOME": str(home)}
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment, check=True)
