@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from processor import upmix
+from processor.crossfade import Crossfaded, Fader
 from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from processor.guard import Guard
 from processor.partition import compilable, convolver
@@ -56,7 +57,9 @@ class Engine:
         self._rows = _rows(filterset)
         self._dtype = np.dtype(dtype)
         self._upmix = upmix.chosen(self.settings, filterset.fs, dtype)
-        self._matrix = convolver(filterset.taps, block, frame, self._dtype)
+        self._frame = frame
+        self._matrix = Crossfaded(convolver(filterset.taps, block, frame, self._dtype))
+        self.fader = Fader()
         self.guard = Guard(len(filterset.drivers), filterset.ceiling, filterset.fs)
 
     @classmethod
@@ -109,8 +112,38 @@ class Engine:
             self.guard.stop("the input was not finite (NaN or infinity)")
         if self.stopped:
             return np.zeros((len(self.filterset.drivers), x.shape[1]), dtype=self._dtype)
+        if not self._matrix.changing:
+            self.guard.ceiling = self.filterset.ceiling
         programs = self._upmix.process(x.astype(self._dtype, copy=False))
-        return self.guard.process(self._matrix.process(programs[self._rows]))
+        return self.guard.process(self.fader.process(self._matrix.process(programs[self._rows])))
+
+    def exchange(self, filterset: FilterSet, seconds: float = 0.05) -> None:
+        """Change to other filters of the same unit while running: a crossfade, no click, no gap.
+
+        The filters are transformed here, which takes time: call it from another thread than the one that processes.
+        The upmix stays as it is; until the change is done the lower ceiling of the two holds.
+
+        Raises
+        ------
+        BadInput
+            Another rate, other programs or another number of drivers.
+        """
+        old = self.filterset
+        for what, now, then in (
+            ("sampling rate", old.fs, filterset.fs),
+            ("programs", old.programs, filterset.programs),
+            ("number of drivers", len(old.drivers), len(filterset.drivers)),
+        ):
+            if now != then:
+                raise BadInput(f"the new filter set's {what} is {then}, the running one's {now}: they must be the same")
+        new = convolver(filterset.taps, self.block, self._frame, self._dtype)
+        self.guard.ceiling = min(self.guard.ceiling, filterset.ceiling)
+        self._matrix.exchange(new, filterset.length, round(seconds * filterset.fs))
+        self.filterset = filterset
+
+    def fade(self, gain: float, seconds: float = 0.02) -> None:
+        """Move the output's gain softly: 0 to mute or before a stop, 1 to play."""
+        self.fader.move(gain, round(seconds * self.filterset.fs))
 
     def flush(self) -> Real:
         """What is still inside: ``(drivers, latency + taps - 1)``, as silence pushes it out."""

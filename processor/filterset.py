@@ -20,7 +20,8 @@ class UpmixSettings:
     Parameters
     ----------
     method
-        ``"projection"`` (short-time Fourier domain, the centre uncorrelated with left minus right) or ``"off"``.
+        ``"projection"`` (short-time Fourier domain, the centre uncorrelated with left minus right), ``"similarity"``,
+        ``"pca"``, ``"low-latency"`` (the projection on frames under 3 ms, whatever the window) or ``"off"``.
     amount
         0 leaves the centre empty, 1 moves all of it to the centre program.
     window, hop
@@ -33,7 +34,7 @@ class UpmixSettings:
     amount: float = 1.0
     window: int = 1024
     hop: int = 256
-    tau_s: float = 0.1
+    tau_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

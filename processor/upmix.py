@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,13 +47,25 @@ def chosen(settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> U
     """
     _check(settings)
     match settings.method:
-        case "projection":
-            return Projection(settings, fs, dtype)
-        case _:
+        case "off":
             return Through(dtype)
+        case "low-latency":
+            return Framed(_short(settings, fs), fs, dtype)
+        case _:
+            return Framed(settings, fs, dtype)
 
 
-METHODS = ("projection", "off")
+METHODS = ("projection", "similarity", "pca", "low-latency", "off")
+
+
+SHORTEST_S = 2.95e-3
+"""Longest delay of the low-latency form."""
+
+
+def _short(settings: UpmixSettings, fs: int) -> UpmixSettings:
+    """The projection with frames of at most 3 ms, a power of two, and steps of a quarter."""
+    window = 1 << int(np.log2(SHORTEST_S * fs))
+    return replace(settings, method="projection", window=window, hop=window // 4)
 
 
 def _check(s: UpmixSettings) -> None:
@@ -83,6 +97,42 @@ class Through:
         return y
 
 
+Weights = tuple[Real, Real]
+"""``a`` and ``b`` of ``C = a M + b S``, for each frame and bin."""
+
+
+def projection(ms: Real, ss: Real, mm: Real) -> Weights:
+    """``C = M - rho S``, ``rho = <M S*>/<S S*>``: nothing in the centre is correlated with left minus right."""
+    trust = np.clip((ss - MONO * mm) / np.maximum((STEREO - MONO) * mm, 1e-200), 0.0, 1.0)
+    below = np.where(ss > 0.0, ss, 1.0)
+    return np.ones_like(mm), -(ms.real / below + 1j * (ms.imag / below)) * trust
+
+
+def similarity(ms: Real, ss: Real, mm: Real) -> Weights:
+    """``C = psi^4 M`` with ``psi = 2 Re<L R*>/(<L L*> + <R R*>)``, not below 0 (after Avendano and Jot, 2004).
+
+    In mid and side, ``psi = (<M M*> - <S S*>)/(<M M*> + <S S*>)``. The fourth power keeps neighbours out.
+    """
+    psi = np.maximum(mm - ss, 0.0) / np.maximum(mm + ss, 1e-200)
+    return psi**4, np.zeros_like(mm)
+
+
+def principal(ms: Real, ss: Real, mm: Real) -> Weights:
+    """The principal component of left and right, as far as it points to the centre and dominates.
+
+    With the axis at angle ``phi`` from mid, ``C = g cos(phi) (cos(phi) M + sin(phi) S)`` and
+    ``g = cos(2 phi)^2 (l1 - l2)/(l1 + l2)``, ``l`` the eigenvalues. The sign of the axis cancels out.
+    """
+    spread = np.hypot(mm - ss, 2.0 * ms.real)
+    below = np.maximum(spread, 1e-200)
+    cosine, sine = (mm - ss) / below, 2.0 * ms.real / below
+    gain = np.maximum(cosine, 0.0) ** 2 * spread / np.maximum(mm + ss, 1e-200)
+    return gain * 0.5 * (1.0 + cosine), gain * 0.5 * sine
+
+
+RULES = {"projection": projection, "similarity": similarity, "pca": principal}
+
+
 class Centre:
     """Frames of twice mid and side to windowed frames of the centre times the window's length, in numpy.
 
@@ -91,8 +141,8 @@ class Centre:
     without any at zero or Nyquist that would need care. The compiled kernel does the same (:mod:`processor.kernel`).
     """
 
-    def __init__(self, shape: Real) -> None:
-        self._shape, self._half = shape, shape.size // 2
+    def __init__(self, shape: Real, rule: Callable[[Real, Real, Real], Weights] = projection) -> None:
+        self._shape, self._half, self._rule = shape, shape.size // 2, rule
         fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
         self._fold = fold.astype(np.complex64 if shape.dtype == np.float32 else np.complex128)
         self.reset()
@@ -108,42 +158,42 @@ class Centre:
         np.multiply(frames[..., self._half :], self._shape[self._half :], out=folded.imag)
         folded *= self._fold
         mid, side = np.moveaxis(np.asarray(fft.ifft(folded, norm="forward")), 1, 0)
-        rho = self._projections(mid, side, decays).astype(mid.dtype)
-        centre = np.asarray(fft.fft(mid - rho * side)) * self._fold.conj()
+        a, b = (weight.astype(mid.dtype) for weight in self._rule(*self._averaged(mid, side, decays)))
+        centre = np.asarray(fft.fft(a * mid + b * side)) * self._fold.conj()
         return np.concatenate([centre.real, centre.imag], axis=-1)
 
-    def _projections(self, mid: Real, side: Real, decays: Real) -> Real:
-        """``rho (count, bin)`` after each frame; the averages go on from frame to frame."""
+    def _averaged(self, mid: Real, side: Real, decays: Real) -> tuple[Real, Real, Real]:
+        """``<M S*>``, ``<S S*>`` and ``<M M*>``, ``(count, bin)``, after each frame; they go on from frame to frame.
+
+        Products and sums stay apart, so that equal numbers give ratios of exactly 1 and nothing imaginary.
+        """
         mr, mi, sr, si = (part.astype(np.float64) for s in (mid, side) for part in (s.real, s.imag))
         z = np.stack([mr * sr + mi * si, mi * sr - mr * si, sr * sr + si * si, mr * mr + mi * mi], axis=1)
         for frame, decay in zip(z, decays, strict=True):
             frame += decay * self._averages
             self._averages = frame
         self._averages = self._averages.copy()
-        ms_real, ms_imag, ss, mm = z.transpose(1, 0, 2)
-        trust = np.clip((ss - MONO * mm) / np.maximum((STEREO - MONO) * mm, 1e-200), 0.0, 1.0)
-        below = np.where(ss > 0.0, ss, 1.0)
-        return np.asarray((ms_real / below + 1j * (ms_imag / below)) * trust)
+        return z[:, 0] + 1j * z[:, 1], z[:, 2], z[:, 3]
 
 
-def _centre(shape: Real) -> Any:
+def _centre(shape: Real, method: str) -> Any:
     """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
-    if compilable(shape.size // 2, shape.dtype):
+    if method == "projection" and compilable(shape.size // 2, shape.dtype):
         from processor.compiled import CompiledCentre
 
         return CompiledCentre(shape)
-    return Centre(shape)
+    return Centre(shape, RULES[method])
 
 
-class Projection:
-    """Centre by projection in the short-time Fourier domain.
+class Framed:
+    """The centre in the short-time Fourier domain: by projection, by similarity, or by principal component.
 
-    With ``M = (L + R)/2`` and ``S = (L - R)/2`` in each bin, and recursive averages ``<.>`` over frames,
-    ``C = M - rho S`` with ``rho = <M S*>/<S S*>``, so that ``<C S*> = 0``: the centre is not correlated with left
-    minus right. ``L' = L - C`` and ``R' = R - C`` are made in time from the delayed input, so that ``L' + C`` and
-    ``R' + C`` rebuild it exactly. Mono has ``S = 0`` and goes wholly to the centre; hard-panned has ``M = +-S``,
-    ``rho = +-1`` and ``C = 0`` from the first sample on. Side more than 80 dB under mid (:data:`MONO`) counts as none,
-    so that dither does not pull the onset of a voice to the sides. A frame of digital silence clears the averages.
+    With ``M = (L + R)/2`` and ``S = (L - R)/2`` in each bin, and recursive averages ``<.>`` over frames, the centre is
+    ``C = a M + b S`` by one of :data:`RULES`. ``L' = L - C`` and ``R' = R - C`` are made in time from the delayed
+    input, so that ``L' + C`` and ``R' + C`` rebuild it exactly. Mono has ``S = 0`` and goes wholly to the centre;
+    hard-panned has ``M = +-S`` and ``C = 0``, both from the first sample on. For the projection, side more than 80 dB
+    under mid (:data:`MONO`) counts as none, so that dither does not pull the onset of a voice to the sides. A frame of
+    digital silence clears the averages.
 
     Parameters
     ----------
@@ -163,7 +213,7 @@ class Projection:
         scale = 0.5 * self.amount * 2.0 * self.hop / self.window * 2.0 / self.window
         self._synthesis = (shape * scale).astype(self._dtype)
         self._decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
-        self._centre = _centre(shape.astype(self._dtype))
+        self._centre = _centre(shape.astype(self._dtype), settings.method)
         self.reset()
 
     @property

@@ -120,7 +120,7 @@ def test_off_passes_stereo_through_without_delay() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (UpmixSettings(method="magic"), "projection, off"),
+        (UpmixSettings(method="magic"), "projection, similarity, pca, low-latency, off"),
         (UpmixSettings(amount=1.5), "from 0"),
         (UpmixSettings(window=1000, hop=256), "hops long"),
         (UpmixSettings(tau_s=0.0), "above 0 s"),

@@ -1,0 +1,98 @@
+"""Changing filters and gain while sound runs: no click, and exact afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from processor.crossfade import Fader
+from processor.engine import Engine
+from processor.filterset import FilterSet, UpmixSettings
+from processor.render import render
+from rigs.errors import BadInput
+
+Real = NDArray[Any]
+FS = 47872
+
+
+def filters(sign: float, ceiling: float = 0.9) -> FilterSet:
+    h = np.zeros((3, 5, 400))
+    h[:, :, 150] = np.arange(1, 16).reshape(3, 5) / 40.0
+    h[:, :, 399] = sign * 0.05
+    return FilterSet(
+        taps=h,
+        fs=FS,
+        drivers=tuple("abcde"),
+        ceiling=ceiling,
+        delay_samples=150,
+        headroom_db=0.0,
+        channels=(1, 2, 3, 4, 5),
+        source="0" * 64,
+        unit_serial="SN",
+        upmix=UpmixSettings(method="off"),
+    )
+
+
+def tone(n: int) -> Real:
+    t = np.arange(n) / FS
+    return np.stack([0.5 * np.sin(2 * np.pi * 100 * t), 0.3 * np.cos(2 * np.pi * 130 * t)])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_new_filters_take_over_without_a_click_and_are_exact_afterwards(dtype: Any) -> None:
+    old, new = filters(1.0), replace(filters(-1.0), taps=filters(-1.0).taps * 0.5)
+    x = tone(24000)
+    engine = Engine(old, 64, dtype=dtype)
+    pieces = []
+    for i, start in enumerate(range(0, 24000, 100)):
+        if i == 80:
+            engine.exchange(new)
+        pieces.append(engine.process(x[:, start : start + 100]))
+    y = np.concatenate(pieces, axis=1)[:, engine.latency :]
+    before, after = render(old, x, FS)[:, : y.shape[1]], render(new, x, FS)[:, : y.shape[1]]
+    assert np.max(np.abs(y - before)[:, :7900]) < 1e-6
+    done = 8000 + 400 + round(0.05 * FS)
+    assert np.max(np.abs(y - after)[:, done:]) < 1e-6
+    steps = np.abs(np.diff(y, axis=1))
+    assert np.max(steps[:, 600:]) < 1.3 * max(np.max(np.abs(np.diff(v, axis=1))[:, 600:]) for v in (before, after))
+
+
+def test_the_lower_ceiling_holds_during_the_change() -> None:
+    engine = Engine(filters(1.0, 0.9), 64)
+    engine.exchange(filters(1.0, 0.1))
+    square = np.where(np.arange(6000) // 50 % 2, 1.0, -1.0)
+    assert np.max(np.abs(engine.process(np.stack([square, square])))) <= 0.1
+
+
+def test_filters_of_another_unit_are_refused() -> None:
+    engine = Engine(filters(1.0))
+    with pytest.raises(BadInput, match="sampling rate is 48000"):
+        engine.exchange(replace(filters(1.0), fs=48000))
+    four = replace(filters(1.0), taps=np.ones((3, 4, 9)), drivers=tuple("abcd"), channels=(1, 2, 3, 4))
+    with pytest.raises(BadInput, match="number of drivers is 4"):
+        engine.exchange(four)
+
+
+def test_a_fader_moves_softly_and_is_transparent_at_rest() -> None:
+    fader, ones = Fader(), np.ones((2, 100))
+    assert fader.process(ones) is ones
+    fader.move(0.0, 1000)
+    down = np.concatenate([fader.process(ones) for _ in range(12)], axis=1)
+    assert np.max(np.abs(np.diff(down))) < 0.002
+    assert not down[:, 1000:].any()
+    fader.move(1.0, 500)
+    up = np.concatenate([fader.process(ones) for _ in range(6)], axis=1)
+    assert up[0, 0] < 0.01
+    assert np.array_equal(fader.process(ones), ones)
+
+
+def test_an_engine_starts_and_stops_softly() -> None:
+    engine, x = Engine(filters(1.0), 64), tone(4000)
+    engine.process(x)
+    engine.fade(0.0)
+    y = engine.process(x)
+    assert not y[:, round(0.02 * FS) + engine.latency :].any()
