@@ -246,7 +246,7 @@ def _ear_responses(e: Evidence) -> list[Picture]:
             f"impulse{ear}",
             f"Drivers at the {side} ear: impulse responses",
             f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace a driver.",
-            "Traces share one scale; the drivers on the ear's own side arrive first and strongest.",
+            "Traces share one scale; time counts from when the sound leaves the interface.",
             _traced(t, h[ear], e.ears.drivers),
             size=(5.9, 3.3),
         )
