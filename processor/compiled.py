@@ -26,8 +26,8 @@ TRANSFORMS = 2.5e-10
 class Level:
     """Uniform partitions of one block size with their memory; what the kernel is told lies in one table."""
 
-    def __init__(self, taps: Real, block: int, chunk: int = 1) -> None:
-        self.kernel = compiled(block)
+    def __init__(self, taps: Real, block: int, chunk: int = 1, lanes: int | None = None) -> None:
+        self.kernel = compiled(block, lanes)
         self.block = block
         self.inputs, self.outputs, length = (int(n) for n in taps.shape)
         self.parts = max(-(-length // block), 1)
@@ -113,6 +113,8 @@ class CompiledMatrix:
         Samples per block: a power of two from 16 to 4096.
     ratio
         ``r``; 1 for one level; by default what costs least by :func:`ratio_for`.
+    lanes
+        Floats per vector (4, 8 or 16, its square at most ``block``); by default what suits the machine.
 
     Raises
     ------
@@ -123,15 +125,15 @@ class CompiledMatrix:
     dtype = np.dtype(np.float32)
     latency = 0
 
-    def __init__(self, taps: ArrayLike, block: int, *, ratio: int | None = None) -> None:
+    def __init__(self, taps: ArrayLike, block: int, *, ratio: int | None = None, lanes: int | None = None) -> None:
         h = frozen("taps", taps, ndim=3)
         self.block: int = block
         self.inputs, self.outputs, self.taps = (int(n) for n in h.shape)
         self.ratio = ratio or ratio_for(self.inputs, self.outputs, self.taps, block)
         near = 2 * self.ratio * block
         split = self.ratio > 1 and self.taps > near
-        self._head = Level(h[:, :, :near] if split else h, block, self.ratio if split else CHUNK)
-        self._far = Far(h[:, :, near:], block, self.ratio) if split else None
+        self._head = Level(h[:, :, :near] if split else h, block, self.ratio if split else CHUNK, lanes)
+        self._far = Far(h[:, :, near:], block, self.ratio, lanes) if split else None
         self.reset()
 
     def reset(self) -> None:
@@ -203,8 +205,8 @@ class CompiledMatrix:
 class Far:
     """Partitions of ``ratio`` blocks for taps that begin two of them later."""
 
-    def __init__(self, taps: Real, block: int, ratio: int) -> None:
-        self._level = Level(taps, block * ratio)
+    def __init__(self, taps: Real, block: int, ratio: int, lanes: int | None = None) -> None:
+        self._level = Level(taps, block * ratio, lanes=lanes)
         self._block, self._ratio, self._turn = block, ratio, 0
         self._gathered = np.zeros((taps.shape[0], block * ratio), dtype=np.float32)
         self._answer = np.zeros((taps.shape[1], block * ratio), dtype=np.float32)

@@ -157,3 +157,13 @@ def test_reset_forgets_the_past(ratio: int) -> None:
     first = ragged(matrix, x, [7, 16, 150])
     matrix.reset()
     assert np.array_equal(ragged(matrix, x, [7, 16, 150]), first)
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_machines_with_shorter_vectors(lanes: int, ratio: int) -> None:
+    """What a machine without AVX-512 runs; wider vectors than it has are cut up by the compiler."""
+    rng = np.random.default_rng(lanes)
+    h, x = rng.standard_normal((3, 7, 1500)), rng.standard_normal((3, 5000)).astype(np.float32)
+    matrix = CompiledMatrix(h, 256, ratio=ratio, lanes=lanes)
+    assert error_db(ragged(matrix, x, [256, 100, 700]), direct(h, x)) < -120

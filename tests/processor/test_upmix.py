@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from processor.filterset import UpmixSettings
-from processor.upmix import chosen
+from processor.upmix import RULES, chosen
 from rigs.errors import BadInput
 
 Real = NDArray[Any]
@@ -147,3 +147,14 @@ def test_compiled_and_numpy_forms_agree(window: int, hop: int) -> None:
     fast = run(x, dtype=np.float32, window=window, hop=hop, cuts=(500, 7, 4096))
     plain = run(x, window=window, hop=hop)
     assert np.sqrt(np.mean((fast - plain) ** 2)) < 3e-6 * np.sqrt(np.mean(plain**2))
+
+
+@pytest.mark.parametrize("angle", [-40.0, -15.0, 0.0, 10.0, 30.0, 45.0])
+def test_the_principal_component_of_one_source_is_the_source(angle: float) -> None:
+    """One source at an angle from the middle: the rule gives it with the window's gain times the cosine."""
+    phi = np.radians(angle)
+    a = np.array([[0.3 - 0.4j]])
+    m, s = np.cos(phi) * a, np.sin(phi) * a
+    first, second = RULES["pca"](m * np.conj(s), np.abs(s) ** 2, np.abs(m) ** 2)
+    wanted = np.cos(2 * phi) ** 2 * np.cos(phi) * a
+    assert np.allclose(first * m + second * s, wanted, atol=1e-12)

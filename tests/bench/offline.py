@@ -1,0 +1,131 @@
+"""Offline: 60 s through 3 x 8 x 4096, start-up included, against scipy, BruteFIR and fconvolver; and block times.
+
+Run it as ``python tests/bench/offline.py``; peers that are not installed are left out. Every contender runs in a
+process of its own on one core, and its wall time counts from the start of the process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from processor.engine import Engine, with_method
+from processor.export import brutefir, jconvolver
+from processor.export.bundle import wave
+from processor.files import write_all
+from processor.filterset import FilterSet
+
+FS, SECONDS, REPEATS = 48000, 60, 3
+OURS = """
+import numpy as np
+from processor.partition import convolver
+x, h = np.load("x.npy", mmap_mode="r"), np.load("h.npy")
+matrix = convolver(h, 1024)
+y = np.concatenate([matrix.process(x[:, i : i + 65536]) for i in range(0, x.shape[1], 65536)], axis=1)
+"""
+SCIPY = """
+import numpy as np
+from scipy.signal import oaconvolve
+x, h = np.load("x.npy"), np.load("h.npy").astype(np.float32)
+y = np.stack([sum(oaconvolve(x[i], h[i, o]) for i in range(len(x))) for o in range(h.shape[1])])
+"""
+
+
+def filters(drivers: int = 8, taps: int = 4096) -> FilterSet:
+    """Noise that dies away."""
+    h = np.random.default_rng(0).standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 400.0)
+    return FilterSet(
+        taps=h / np.abs(h).sum(axis=(0, 2)).max(),
+        fs=FS,
+        drivers=tuple(f"d{i}" for i in range(drivers)),
+        ceiling=1.0,
+        delay_samples=0,
+        headroom_db=0.0,
+        channels=tuple(range(1, drivers + 1)),
+        source="0" * 64,
+        unit_serial="bench",
+    )
+
+
+def seconds(folder: Path, words: list[str]) -> float:
+    """Median wall time."""
+    times = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        subprocess.run(words, cwd=folder, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": os.getcwd()})
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def offline(folder: Path) -> None:
+    """Ours and scipy with three inputs; the engines, which have no upmix, with two."""
+    h, n = filters(), FS * SECONDS
+    x = np.random.default_rng(1).uniform(-0.3, 0.3, (3, n)).astype(np.float32)
+    np.save(folder / "x.npy", x)
+    np.save(folder / "h.npy", h.taps)
+    ours = seconds(folder, [sys.executable, "-c", OURS])
+    rows = {
+        "ours, 3 inputs": ours,
+        "scipy oaconvolve float32, 3 inputs": seconds(folder, [sys.executable, "-c", SCIPY]),
+    }
+    write_all(folder, {"in.raw": np.ascontiguousarray(x[:2].T).tobytes(), "in.wav": wave(x[:2], FS)})
+    if shutil.which("brutefir"):
+        write_all(folder, brutefir.bundle(h, 4096).files)
+        rows["BruteFIR, blocks of 4096, 2 inputs"] = seconds(folder, ["brutefir", "-nodefault", brutefir.FILES])
+    if shutil.which("fconvolver"):
+        write_all(folder, jconvolver.bundle(h, 1024).files)
+        rows["fconvolver -V, 2 inputs"] = seconds(folder, ["fconvolver", "-V", jconvolver.CONF, "in.wav", "out.wav"])
+    for name, value in rows.items():
+        print(f"  {name:<38} {value:6.2f} s   {value / ours:5.1f} times ours")
+
+
+def block_times(block: int, method: str, busy: bool) -> tuple[float, float]:
+    """Median and 99.9th percentile of one call of the whole engine, as shares of the block's duration."""
+    h = filters()
+    engine = Engine(h, block, dtype=np.float32, settings=with_method(h.upmix, method, None))
+    x, stop, times = np.random.default_rng(2).uniform(-0.3, 0.3, (2, block)).astype(np.float32), threading.Event(), []
+
+    def spin() -> None:
+        while not stop.is_set():
+            sum(range(1000))
+
+    other = threading.Thread(target=spin)
+    if busy:
+        other.start()
+    for _ in range(3000 if busy else 10000):
+        begin = time.perf_counter()
+        engine.process(x)
+        times.append(time.perf_counter() - begin)
+    stop.set()
+    if busy:
+        other.join()
+    share = np.array(times[500:]) * FS / block
+    return float(np.median(share)), float(np.quantile(share, 0.999))
+
+
+def main() -> None:
+    """Print both tables."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    print(f"{SECONDS} s through 8 x 4096, wall time from start to end of the process, one core:")
+    with tempfile.TemporaryDirectory() as folder:
+        offline(Path(folder))
+    print("whole engine (upmix, 3 x 8 x 4096, guard), one Python call per block, share of the block's duration:")
+    for block in (64, 128, 256, 1024):
+        for method in ("projection", "off"):
+            for busy in (False, True):
+                median, worst = block_times(block, method, busy)
+                other = "with a busy Python thread" if busy else "alone"
+                print(f"  {block:>5} {method:<11} {other:<26} median {median:6.1%}   99.9 % {worst:7.1%}")
+
+
+if __name__ == "__main__":
+    main()
