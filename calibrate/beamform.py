@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 
 from calibrate.design import BeamDesign, target_power
 from rigs.layout import wrapped
-from rigs.units import Float, from_db
+from rigs.units import Float, from_db, power_db
 
 Complex = NDArray[np.complex128]
 
 HALVINGS = 26
 ROUNDS = 3
 RANGE = (1e-7, 1e7)
+STEERED_DB = 15.0
+"""Where the target is at least this high the beam is used unmixed."""
+
 REAR_SHARE = 0.3
 """Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
 
@@ -94,10 +97,29 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
         w = solve(mu, nu)
         heard = np.einsum("fmi,fm->fi", x, w)
         phase = heard / np.maximum(np.abs(heard), 1e-300)
-    on_axis = np.einsum("fm,fm->f", x[:, :, int(np.argmin(np.abs(wrapped(azimuths))))], w)
-    aligned = np.exp(1j * (np.angle(wanted) - np.angle(on_axis)))
-    w = w * aligned[:, None]
+    ahead = x[:, :, int(np.argmin(np.abs(wrapped(azimuths))))]
+    w = w * (wanted / np.einsum("fm,fm->f", ahead, w))[:, None]
+    w = _handed_over(w, ahead, wanted, f, design)
     return Beam(w, _contrast(w, R_on, R_off))
+
+
+def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: BeamDesign) -> Complex:
+    """Weights that leave the beam where its target falls away: to all drivers below, to the front driver above.
+
+    All three give the same response on axis, so mixing them leaves no dip there. The mix follows the target from
+    :data:`STEERED_DB` to 0 dB; below the frequency of its largest value the beam hands over to all drivers in phase,
+    above to the one driver that is loudest on axis over the band in question.
+    """
+    level = power_db(target_power(design.target_db, f))
+    share = np.clip(level / STEERED_DB, 0.0, 1.0)
+    share = (0.5 - 0.5 * np.cos(np.pi * share))[:, None]
+    top = float(np.median(f[level >= level.max() - 0.1]))
+    together = wanted[:, None] * ahead.conj() / np.sum(np.abs(ahead) ** 2, axis=1)[:, None]
+    above = (f > top) & (f < 0.8 * f[-1])
+    front = int(np.argmax(np.mean(np.abs(ahead[above]) ** 2, axis=0)))
+    alone = np.zeros_like(w)
+    alone[:, front] = wanted / ahead[:, front]
+    return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
 
 
 def _weights(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:

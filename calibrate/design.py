@@ -37,7 +37,7 @@ class CrosstalkDesign(_Table):
 class BeamDesign(_Table):
     """The centre's beam: on-axis over off-axis power as points (Hz, dB), its nulls and its main lobe."""
 
-    target_db: Curve = ((150.0, 0.0), (350.0, 20.0), (1800.0, 20.0), (4500.0, 0.0))
+    target_db: Curve = ((150.0, 0.0), (350.0, 20.0), (1800.0, 20.0), (2800.0, 0.0))
     effort_db: float = Field(default=6.0, ge=-20, le=40)
     nulls_deg: tuple[float, ...] = (-90.0, 90.0)
     null_width_deg: float = Field(default=10.0, ge=0, le=60)

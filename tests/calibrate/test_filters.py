@@ -236,3 +236,18 @@ def test_design_file_is_checked(tmp_path) -> None:
         assert said in str(told.value)
     with pytest.raises(BadInput, match="cannot be read"):
         read(tmp_path / "none.toml")
+
+
+def test_beam_hands_over_without_a_dip_on_axis() -> None:
+    """On axis the response is the wanted one everywhere; above the steered band the front driver plays alone."""
+    f = np.fft.rfftfreq(1024, 1 / 48000)[2:400]
+    around = np.radians(np.arange(-180.0, 180.0, 10.0))
+    drivers = np.radians([-85.0, -35.0, 20.0, 95.0])
+    h = field(np.cos(around[None, :] - drivers[:, None]), 2 * np.pi * f / 343.0, 0.0875, 2.0)
+    wanted = 1.3 * h[2, 18] * np.exp(0.4j)
+    beam = beamform.steer(h, around, f, np.ones((len(f), 4)), BeamDesign(), wanted)
+    assert np.einsum("df,fd->f", h[:, 18], beam.w) == pytest.approx(wanted)
+    above = f > 2900
+    assert np.abs(beam.w[above][:, [0, 1, 3]]).max() < 1e-9
+    below = f < 140
+    assert (np.abs(beam.w[below]) > 0.1).all()
