@@ -20,6 +20,9 @@ RANGE = (1e-7, 1e7)
 STEERED_DB = 15.0
 """Where the target is at least this high the beam is used unmixed."""
 
+LARGEST_LIFT = float(from_db(3.0))
+"""By how much a beam is raised so that its axis, and not the mean over its lobe, has the wanted level."""
+
 REAR_SHARE = 0.3
 """Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
 
@@ -98,7 +101,8 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
         heard = np.einsum("fmi,fm->fi", x, w)
         phase = heard / np.maximum(np.abs(heard), 1e-300)
     ahead = x[:, :, int(np.argmin(np.abs(wrapped(azimuths))))]
-    w = w * (wanted / np.einsum("fm,fm->f", ahead, w))[:, None]
+    lift = wanted / np.einsum("fm,fm->f", ahead, w)
+    w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
     w = _handed_over(w, ahead, wanted, f, design)
     return Beam(w, _contrast(w, R_on, R_off))
 
