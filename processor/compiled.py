@@ -27,9 +27,8 @@ class Level:
     """Uniform partitions of one block size with their memory; what the kernel is told lies in one table."""
 
     def __init__(self, taps: Real, block: int, chunk: int = 1, lanes: int | None = None) -> None:
-        self.kernel = compiled(block, lanes)
-        self.block = block
         self.inputs, self.outputs, length = (int(n) for n in taps.shape)
+        self.kernel, self.block = compiled(block, self.outputs, lanes), block
         self.parts = max(-(-length // block), 1)
         self.order = self.parts * self.inputs
         self.tiles = block // self.kernel.lanes
@@ -88,14 +87,14 @@ class Level:
 
     def _table(self) -> NDArray[np.int64]:
         held = (self.x, self._line, self._h, self.y, self.out, self._scratch, self._tables)
-        sizes = self.kernel.grouped(self.outputs)
-        told = np.zeros(len(POINTERS) + len(NUMBERS) + len(self.kernel.groups), dtype=np.int64)
+        sizes = sorted(set(self.kernel.groups), reverse=True)
+        told = np.zeros(len(POINTERS) + len(NUMBERS) + len(sizes), dtype=np.int64)
         told[: len(POINTERS)] = [array.ctypes.data for array in held]
         told[_AT["x_skip"]], told[_AT["out_skip"]] = self.x.shape[1], self.out.shape[1]
         told[_AT["inputs"]], told[_AT["outputs"]] = self.inputs, self.outputs
         told[_AT["order"]] = told[_AT["last"]] = self.order
         told[_AT["tiles"]] = self.tiles
-        told[len(POINTERS) + len(NUMBERS) :] = [sizes.count(g) for g in self.kernel.groups]
+        told[len(POINTERS) + len(NUMBERS) :] = [self.kernel.groups.count(g) for g in sizes]
         return told
 
 
@@ -307,7 +306,7 @@ def _filters(kernel: Kernel, taps: Real, parts: int) -> NDArray[np.float32]:
     spectra = kernel.spectrum(padded.reshape(inputs, outputs, parts, kernel.block))
     ordered = spectra.transpose(1, 3, 2, 0, 4, 5).reshape(outputs, spectra.shape[3], parts * inputs, -1)
     pieces, first = [], 0
-    for size in kernel.grouped(outputs):
+    for size in kernel.groups:
         pieces.append(ordered[first : first + size].transpose(1, 2, 0, 3).reshape(-1))
         first += size
     return _copied(np.concatenate(pieces))

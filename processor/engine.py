@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from processor import upmix
+from processor.convolver import compilable, convolver
 from processor.crossfade import Crossfaded, Fader
 from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from processor.guard import Guard
-from processor.partition import compilable, convolver
 from rigs.errors import BadInput
 
 Real = NDArray[Any]

@@ -66,10 +66,10 @@ class Kernel:
     tables
         Constants that every run needs.
     groups
-        How many outputs are done at once, most first; filters lie in groups of these sizes.
+        How many outputs are done at once, group after group; filters lie in groups of these sizes.
     run
-        Takes the address of the 64-bit values of :data:`POINTERS`, :data:`NUMBERS` and the number of groups of each
-        size.
+        Takes the address of the 64-bit values of :data:`POINTERS`, :data:`NUMBERS` and, for each size of group, how
+        many there are.
     library
         Keeps the code alive.
     """
@@ -82,13 +82,6 @@ class Kernel:
     run: Any
     library: Any
 
-    def grouped(self, outputs: int) -> list[int]:
-        """Sizes of the groups that ``outputs`` outputs are done in, most first."""
-        sizes: list[int] = []
-        for size in self.groups:
-            sizes += [size] * ((outputs - sum(sizes)) // size)
-        return sizes
-
     def spectrum(self, h: NDArray[Any]) -> NDArray[np.float32]:
         """Spectra ``(..., tile, 2, lane)`` of filters ``(..., B)``, scaled so that the inverse needs no factor."""
         turned = h * np.exp(0.5j * np.pi * np.arange(self.block) / self.block)
@@ -97,9 +90,17 @@ class Kernel:
         return np.stack([tiles.real, tiles.imag], axis=-2).astype(np.float32)
 
 
+def grouped(outputs: int, lanes: int) -> tuple[int, ...]:
+    """Sizes of the groups that outputs are done in, most first: as many sums as the machine has registers for."""
+    sizes: list[int] = []
+    for size in (8, 4, 2, 1) if lanes == 16 else (4, 2, 1):
+        sizes += [size] * ((outputs - sum(sizes)) // size)
+    return tuple(sizes)
+
+
 @cache
-def compiled(block: int, lanes: int | None = None) -> Kernel:
-    """The kernel for a block size; compiled once per process, in 0.1 to 1 s.
+def compiled(block: int, outputs: int, lanes: int | None = None) -> Kernel:
+    """The kernel for a block size and a number of outputs; compiled once per process, in some 0.2 s.
 
     Raises
     ------
@@ -109,11 +110,11 @@ def compiled(block: int, lanes: int | None = None) -> Kernel:
     if block not in (16 << i for i in range(9)):
         raise ValueError(f"block is {block}: the compiled kernel needs a power of two from 16 to 4096")
     lanes = lanes or lanes_of_host(block)
-    groups = (8, 4, 2, 1) if lanes == 16 else (4, 2, 1)
+    groups = grouped(outputs, lanes)
     plan = Plan(block, lanes)
     module = ir.Module(name=f"matrix{block}x{lanes}")
     forward, inverse = _forward(module, plan), _inverse(module, plan)
-    _run(module, plan, forward, inverse, {g: _products(module, plan, g) for g in groups})
+    _run(module, plan, forward, inverse, {g: _products(module, plan, g) for g in sorted(set(groups), reverse=True)})
     library, address = _machine_code(str(module), lanes)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
     return Kernel(block, lanes, plan.order(), plan.tables(), groups, run, library)

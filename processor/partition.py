@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -12,41 +11,6 @@ from scipy import fft
 from rigs.arrays import frozen
 
 Real = NDArray[Any]
-
-
-COMPILED_BLOCKS = tuple(16 << i for i in range(9))
-"""Block sizes that the compiled kernel does."""
-
-
-class Convolver(Protocol):
-    """A matrix of filters on a stream: ``(inputs, n)`` in, ``(outputs, n)`` out, any ``n``, without delay."""
-
-    @property
-    def latency(self) -> int:
-        """Delay added to the filters' own, samples."""
-        ...
-
-    def process(self, x: Real) -> Real:
-        """Filter the next samples."""
-        ...
-
-    def reset(self) -> None:
-        """Forget everything heard."""
-        ...
-
-
-def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTypeLike = np.float32) -> Convolver:
-    """The compiled matrix where it can do what is asked for and llvmlite is installed, else the one in numpy."""
-    if frame is None and compilable(block, np.dtype(dtype)):
-        from processor.compiled import CompiledMatrix
-
-        return CompiledMatrix(taps, block)
-    return Matrix(taps, block, frame=frame, dtype=dtype)
-
-
-def compilable(block: int, dtype: Any) -> bool:
-    """Whether the compiled kernel does this block in this precision, and llvmlite is installed."""
-    return block in COMPILED_BLOCKS and dtype == np.float32 and find_spec("llvmlite") is not None
 
 
 class Matrix:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from scipy import fft
 
+from processor.convolver import compilable
 from processor.filterset import UpmixSettings
-from processor.partition import compilable
 from rigs.errors import BadInput
 
 Real = NDArray[Any]

@@ -24,13 +24,15 @@ from processor.export.bundle import wave
 from processor.files import write_all
 from processor.filterset import FilterSet
 
-FS, SECONDS, REPEATS = 48000, 60, 3
+FS, SECONDS, REPEATS = 48000, 60, 5
 OURS = """
 import numpy as np
-from processor.partition import convolver
+from processor.convolver import convolver
 x, h = np.load("x.npy", mmap_mode="r"), np.load("h.npy")
 matrix = convolver(h, 1024)
-y = np.concatenate([matrix.process(x[:, i : i + 65536]) for i in range(0, x.shape[1], 65536)], axis=1)
+y = np.empty((h.shape[1], x.shape[1]), dtype=np.float32)
+for i in range(0, x.shape[1], 65536):
+    y[:, i : i + 65536] = matrix.process(x[:, i : i + 65536])
 """
 SCIPY = """
 import numpy as np
@@ -57,35 +59,32 @@ def filters(drivers: int = 8, taps: int = 4096) -> FilterSet:
 
 
 def seconds(folder: Path, words: list[str]) -> float:
-    """Median wall time."""
-    times = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        subprocess.run(words, cwd=folder, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": os.getcwd()})
-        times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+    """Wall time of a process."""
+    begin = time.perf_counter()
+    subprocess.run(words, cwd=folder, check=True, capture_output=True, env=os.environ | {"PYTHONPATH": os.getcwd()})
+    return time.perf_counter() - begin
 
 
 def offline(folder: Path) -> None:
-    """Ours and scipy with three inputs; the engines, which have no upmix, with two."""
+    """Ours and scipy with three inputs; the engines, which have no upmix, with two; medians of interleaved runs."""
     h, n = filters(), FS * SECONDS
     x = np.random.default_rng(1).uniform(-0.3, 0.3, (3, n)).astype(np.float32)
     np.save(folder / "x.npy", x)
     np.save(folder / "h.npy", h.taps)
-    ours = seconds(folder, [sys.executable, "-c", OURS])
-    rows = {
-        "ours, 3 inputs": ours,
-        "scipy oaconvolve float32, 3 inputs": seconds(folder, [sys.executable, "-c", SCIPY]),
-    }
     write_all(folder, {"in.raw": np.ascontiguousarray(x[:2].T).tobytes(), "in.wav": wave(x[:2], FS)})
-    if shutil.which("brutefir"):
-        write_all(folder, brutefir.bundle(h, 4096).files)
-        rows["BruteFIR, blocks of 4096, 2 inputs"] = seconds(folder, ["brutefir", "-nodefault", brutefir.FILES])
-    if shutil.which("fconvolver"):
-        write_all(folder, jconvolver.bundle(h, 1024).files)
-        rows["fconvolver -V, 2 inputs"] = seconds(folder, ["fconvolver", "-V", jconvolver.CONF, "in.wav", "out.wav"])
-    for name, value in rows.items():
-        print(f"  {name:<38} {value:6.2f} s   {value / ours:5.1f} times ours")
+    write_all(folder, brutefir.bundle(h, 4096).files | jconvolver.bundle(h, 1024).files)
+    runs = {
+        "ours, 3 inputs": [sys.executable, "-c", OURS],
+        "scipy oaconvolve float32, 3 inputs": [sys.executable, "-c", SCIPY],
+        "BruteFIR, blocks of 4096, 2 inputs": ["brutefir", "-nodefault", brutefir.FILES],
+        "fconvolver -V, 2 inputs": ["fconvolver", "-V", jconvolver.CONF, "in.wav", "out.wav"],
+    }
+    found = {name: words for name, words in runs.items() if shutil.which(words[0])}
+    times = [{name: seconds(folder, words) for name, words in found.items()} for _ in range(REPEATS)]
+    for name in found:
+        ratio = statistics.median(t[name] / t["ours, 3 inputs"] for t in times)
+        value = statistics.median(t[name] for t in times)
+        print(f"  {name:<38} {value:6.2f} s   {ratio:5.1f} times ours")
 
 
 def block_times(block: int, method: str, busy: bool) -> tuple[float, float]:

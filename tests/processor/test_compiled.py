@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
-from processor.partition import Matrix, convolver
+from processor.convolver import convolver
+from processor.partition import Matrix
 
 pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy matrix runs here")
 
@@ -86,7 +87,7 @@ def test_an_impulse_finds_each_tap_of_each_pair() -> None:
 def test_bins_are_where_the_order_says(lanes: int) -> None:
     plan = Plan(1024, lanes)
     assert sorted(plan.order()) == list(range(1024))
-    kernel = compiled(256, lanes)
+    kernel = compiled(256, 3, lanes)
     h = np.random.default_rng(0).standard_normal(256)
     roots = np.exp(1j * np.pi * (0.5 + 2 * kernel.order) / 256)
     wanted = np.array([np.sum(h * z ** np.arange(256)) for z in roots]) / 256

@@ -1,0 +1,50 @@
+"""The filter matrix on a stream: what it answers to, and which form of it does what is asked for."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+Real = NDArray[Any]
+
+COMPILED_BLOCKS = tuple(16 << i for i in range(9))
+"""Block sizes that the compiled kernel does."""
+
+
+class Convolver(Protocol):
+    """A matrix of filters on a stream: ``(inputs, n)`` in, ``(outputs, n)`` out, any ``n``, without delay."""
+
+    @property
+    def latency(self) -> int:
+        """Delay added to the filters' own, samples."""
+        ...
+
+    def process(self, x: Real) -> Real:
+        """Filter the next samples."""
+        ...
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        ...
+
+
+def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTypeLike = np.float32) -> Convolver:
+    """The compiled matrix where it can do what is asked for and llvmlite is installed, else the one in numpy.
+
+    Each is imported when it is needed: the one brings llvmlite, the other scipy's transforms.
+    """
+    if frame is None and compilable(block, np.dtype(dtype)):
+        from processor.compiled import CompiledMatrix
+
+        return CompiledMatrix(taps, block)
+    from processor.partition import Matrix
+
+    return Matrix(taps, block, frame=frame, dtype=dtype)
+
+
+def compilable(block: int, dtype: Any) -> bool:
+    """Whether the compiled kernel does this block in this precision, and llvmlite is installed."""
+    return block in COMPILED_BLOCKS and dtype == np.float32 and find_spec("llvmlite") is not None
