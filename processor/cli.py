@@ -12,9 +12,10 @@ from processor import files, store
 from processor.engine import with_method
 from processor.export.check import LIMIT_DB, Compared, check
 from processor.export.engines import ENGINES, bundle
-from processor.filterset import FilterSet
-from processor.render import Rendered, render_file
+from processor.filterset import FilterSet, UpmixSettings
+from processor.render import Rendered, measured, render_file
 from processor.upmix import METHODS
+from rigs.errors import BadInput
 from rigs.progress import result, say, tracked
 from rigs.units import db
 
@@ -36,22 +37,52 @@ def mount(app: typer.Typer) -> None:
 
 def process(
     filterset: FilterSetArg,
-    source: Annotated[Path, typer.Argument(metavar="IN.wav", help="Stereo; any format and rate libsndfile reads.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.wav", help="One channel per driver.")],
+    source: Annotated[Path | None, typer.Argument(metavar="IN.wav", help="Stereo; any format and rate.")] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT.wav", help="One channel per driver.")] = None,
     upmix: Annotated[Method | None, typer.Option("--upmix", help="Centre extraction, or off.")] = None,
     amount: Annotated[float | None, typer.Option("--amount", min=0.0, max=1.0, help="How much goes to it.")] = None,
     subtype: Annotated[Subtype, typer.Option("--subtype", help="Sample format.")] = Subtype("PCM_24"),
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
+    split: Annotated[bool, typer.Option("--split", help="One file per driver: OUT_1_name.wav ...")] = False,
+    measure: Annotated[
+        Path | None, typer.Option("--measure", help="Write the processor's transfer functions here, as a filter set.")
+    ] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
     filters = store.read(filterset)
     settings = with_method(filters.upmix, upmix and upmix.value, amount)
+    if measure is not None:
+        store.write(measure, measured(filters, settings))
+        done = {
+            "out": str(measure),
+            "programs": ["left alone", "right alone", "both"],
+            "drivers": list(filters.drivers),
+        }
+        result(done, f"{measure}: responses of {len(filters.drivers)} drivers to left, right, both", as_json=as_json)
+        return
+    if source is None or out is None:
+        raise BadInput(
+            "IN.wav and OUT.wav are needed: sweetspot process FILTERSET IN.wav OUT.wav (or --measure OUT.h5)"
+        )
+    _process(filters, settings, source, out, subtype.value, mono, split, as_json)
+
+
+def _process(
+    filters: FilterSet,
+    settings: UpmixSettings,
+    source: Path,
+    out: Path,
+    subtype: str,
+    mono: bool,
+    split: bool,
+    as_json: bool,
+) -> None:
     with files.Source(source, mono=mono) as heard:
         if heard.fs != filters.fs:
             say(f"{source}: {heard.fs} Hz, resampled to the filters' {filters.fs} Hz")
         with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
-            done = render_file(filters, heard, out, settings=settings, subtype=subtype.value, step=step)
+            done = render_file(filters, heard, out, settings=settings, subtype=subtype, split=split, step=step)
     result(_data(filters, out, done), _lines(filters, out, done), as_json=as_json)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,32 @@ def sink(path: Path, fs: int, channels: int, subtype: str, samples: int) -> Iter
         raise BadInput(f"{path}: {why}; nothing was changed. Make room or name another place") from fault
     finally:
         fresh.unlink(missing_ok=True)
+
+
+class Split:
+    """One file per channel, written side by side; use :func:`split`."""
+
+    def __init__(self, sinks: list[Sink]) -> None:
+        self._sinks = sinks
+
+    def write(self, y: Real) -> None:
+        """Append ``(channels, n)``."""
+        for row, out in zip(y, self._sinks, strict=True):
+            out.write(row[None])
+
+
+@contextmanager
+def split(path: Path, fs: int, names: Sequence[str], subtype: str, samples: int) -> Iterator[Split]:
+    """A mono file per name, ``OUT_1_name.wav`` for ``OUT.wav``; see :func:`sink`."""
+    _room(path, samples * len(names) * BYTES[subtype])
+    with ExitStack() as stack:
+        yield Split([stack.enter_context(sink(p, fs, 1, subtype, samples)) for p in parts(path, names)])
+
+
+def parts(path: Path, names: Sequence[str]) -> list[Path]:
+    """The files that :func:`split` writes: numbers from 1, plain letters."""
+    plain = [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in names]
+    return [path.with_name(f"{path.stem}_{i + 1}_{name}{path.suffix}") for i, name in enumerate(plain)]
 
 
 def _open(path: Path) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from processor import files
 from processor.engine import Engine
-from processor.filterset import FilterSet, UpmixSettings
+from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from rigs.arrays import frozen
 from rigs.errors import BadInput
 from rigs.units import db
@@ -115,6 +116,24 @@ def render(
     return y if tail else y[:, : max(y.shape[1] - filterset.length + 1, 0)]
 
 
+def measured(filterset: FilterSet, settings: UpmixSettings | None = None) -> FilterSet:
+    """The processor's own transfer functions, as it runs on files: what a deployed one is compared with.
+
+    Returns
+    -------
+    A filter set whose programs ``left`` and ``right`` are the responses to one side alone, and ``centre`` the response
+    to both sides at once; the delay of upmix and guard is taken out.
+    """
+    engine = Engine.offline(filterset, settings=settings, dtype=np.float32)
+    level = 0.25 * filterset.ceiling / max(float(np.abs(filterset.taps).sum(axis=0).max()), 0.25 * filterset.ceiling)
+    taps = []
+    for sides in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
+        engine.reset()
+        heard = np.concatenate(list(aligned(engine, [level * np.array(sides)[:, None]])), axis=1)
+        taps.append(heard[:, : filterset.length] / level)
+    return replace(filterset, taps=np.stack(taps), programs=PROGRAMS)
+
+
 def aligned(engine: Engine, pieces: Iterable[Real]) -> Iterator[Real]:
     """Driver signals of a stream of ``(2, n)`` pieces, without the engine's delay and with the filters' tail.
 
@@ -151,12 +170,14 @@ def render_file(
     *,
     settings: UpmixSettings | None = None,
     subtype: str = "PCM_24",
+    split: bool = False,
     step: Callable[[str], None] = lambda note: None,
 ) -> Rendered:
     """Render a file to another, in pieces; needs no more memory for a longer file.
 
-    The output has one channel per driver, in the order of ``filterset.drivers``, and lasts as long as the input
-    and the filters' tail. ``step`` is called once for each :data:`processor.files.PIECE` of the input.
+    The output has one channel per driver, in the order of ``filterset.drivers``, or with ``split`` one file per driver
+    (:func:`processor.files.parts`), and lasts as long as the input and the filters' tail. ``step`` is called once for
+    each :data:`processor.files.PIECE` of the input.
 
     Raises
     ------
@@ -166,7 +187,12 @@ def render_file(
     engine = Engine.offline(filterset, settings=settings, dtype=np.float32)
     expected = -(-source.samples * filterset.fs // source.fs) + filterset.length - 1
     peak, power, count = np.zeros(len(filterset.drivers)), np.zeros(len(filterset.drivers)), 0
-    with files.sink(path, filterset.fs, len(filterset.drivers), subtype, expected) as out:
+    with ExitStack() as stack:
+        out: files.Split | files.Sink
+        if split:
+            out = stack.enter_context(files.split(path, filterset.fs, filterset.drivers, subtype, expected))
+        else:
+            out = stack.enter_context(files.sink(path, filterset.fs, len(filterset.drivers), subtype, expected))
         for y in aligned(engine, resampled(_told(source.pieces(), step), source.fs, filterset.fs)):
             out.write(y)
             peak = np.maximum(peak, np.max(np.abs(y), axis=1, initial=0.0))

@@ -223,3 +223,25 @@ def test_sixteen_bit_is_dithered(tmp_path: Path, filters: FilterSet) -> None:
     y = sf.read(tmp_path / "out.wav")[0] * 32768
     assert set(np.unique(np.round(y))) <= {-1.0, 0.0, 1.0}
     assert 0.1 < np.mean(np.abs(y)) < 0.5
+
+
+def test_one_file_per_driver_holds_the_same(tmp_path: Path, run_folder: Path, filters: FilterSet) -> None:
+    source, out = wav(tmp_path / "in.wav", stereo()), tmp_path / "out.wav"
+    assert sweetspot("process", run_folder, source, out, "--subtype", "FLOAT").returncode == 0
+    assert sweetspot("process", run_folder, source, out, "--subtype", "FLOAT", "--split").returncode == 0
+    whole = sf.read(out)[0].T
+    assert [p.name for p in files.parts(out, filters.drivers)][:2] == ["out_1_one.wav", "out_2_two.wav"]
+    for row, part in zip(whole, files.parts(out, filters.drivers), strict=True):
+        assert np.array_equal(sf.read(part)[0], row)
+
+
+def test_the_processors_own_transfer_functions(tmp_path: Path, run_folder: Path, filters: FilterSet) -> None:
+    out = tmp_path / "measured.h5"
+    told = sweetspot("process", run_folder, "--measure", out)
+    assert told.returncode == 0, told.stderr
+    found = store.read(out)
+    assert np.max(np.abs(found.taps - filters.taps)) < 1e-6 * np.max(np.abs(filters.taps))
+    assert sweetspot("process", run_folder, "--measure", out, "--upmix", "off").returncode == 0
+    both = filters.taps[0] + filters.taps[1]
+    assert np.max(np.abs(store.read(out).taps[2] - both)) < 1e-6 * np.max(np.abs(both))
+    assert sweetspot("process", run_folder).returncode == 2
