@@ -66,13 +66,13 @@ def ours_us(matrix: Any, x: Any, pieces: int) -> float:
     return 1e6 * (time.process_time() - begin) / (pieces * blocks)
 
 
-def measured(case: Case, binary: Path, repeats: int) -> dict[str, float]:
+def measured(case: Case, binary: Path, repeats: int, lanes: int | None) -> dict[str, float]:
     """Medians over interleaved repeats, in microseconds per block."""
     inputs, outputs, taps, block = case
     rng = np.random.default_rng(0)
     h = rng.standard_normal((inputs, outputs, taps)) / taps
     x = rng.standard_normal((inputs, 64 * block)).astype(np.float32)
-    fast, plain = CompiledMatrix(h, block), Matrix(h, block, dtype=np.float32)
+    fast, plain = CompiledMatrix(h, block, lanes=lanes), Matrix(h, block, dtype=np.float32)
     pieces = max(3, 400_000 // (64 * block))
     rows: dict[str, list[float]] = {}
     for _ in range(repeats):
@@ -82,17 +82,23 @@ def measured(case: Case, binary: Path, repeats: int) -> dict[str, float]:
         rows.setdefault("numpy", []).append(ours_us(plain, x[:, : 16 * block], max(pieces // 2, 2)))
     medians = {name: statistics.median(v) for name, v in rows.items()}
     ratios = [k / z for k, z in zip(rows["kernel"], rows["zita"], strict=True)]
-    return medians | {"ratio": statistics.median(ratios), "level": float(fast.ratio)}
+    read = 8e-3 * inputs * outputs * (taps if fast.ratio == 1 else 2 * fast.ratio * block + taps / fast.ratio)
+    extra = {"ratio": statistics.median(ratios), "level": float(fast.ratio), "rate": read / medians["kernel"]}
+    return medians | extra
 
 
 def main() -> None:
     """Print one row per case."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--grid", action="store_true", help="the whole grid")
+    options.add_argument("--lanes", type=int, help="floats per vector: 8 is what AVX2 has")
     options.add_argument("--repeats", type=int, default=5)
     chosen = options.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    print("us of CPU per block; kernel: in a compiled loop, call: one Python call per block; ratio: kernel/zita")
+    print(
+        "us of CPU per block; kernel: in a compiled loop, call: one Python call per block; ratio: kernel/zita;\n"
+        "GB/s: filters read per second of kernel time, to be held against the cache's bandwidth"
+    )
     print(
         f"{'in x out x taps @ block':>26} {'zita':>8} {'kernel':>8} {'call':>8} {'numpy':>8} {'ratio':>6}  second level"
     )
@@ -100,12 +106,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         binary = zita(Path(folder))
         for case in grid() if chosen.grid else ANCHORS:
-            m = measured(case, binary, chosen.repeats)
+            m = measured(case, binary, chosen.repeats, chosen.lanes)
             ratios.append(m["ratio"])
             name = "{} x {} x {} @ {}".format(*case)
             level = f"x{m['level']:.0f}" if m["level"] > 1 else "none"
             cells = " ".join(f"{m[k]:8.1f}" for k in ("zita", "kernel", "call", "numpy"))
-            print(f"{name:>26} {cells} {m['ratio']:6.2f}  {level}", flush=True)
+            print(f"{name:>26} {cells} {m['ratio']:6.2f} {m['rate']:5.0f}  {level}", flush=True)
     print(f"ratio: median {statistics.median(ratios):.2f}, worst {max(ratios):.2f}")
 
 

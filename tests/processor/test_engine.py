@@ -155,3 +155,16 @@ def test_method_and_amount_can_be_replaced() -> None:
     own = UpmixSettings(window=512, hop=128)
     assert with_method(own, None, None) == own
     assert with_method(own, "off", 0.5) == replace(own, method="off", amount=0.5)
+
+
+@pytest.mark.parametrize("method", ["projection", "low-latency", "off"])
+def test_the_engine_without_a_compiler_plays_the_same(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy engine runs here")
+    filters = crooked(upmix=UpmixSettings(method=method))
+    x = np.random.default_rng(8).standard_normal((2, 9000)).astype(np.float32) * np.float32(0.1)
+    fast = Engine(filters, 64, dtype=np.float32).process(x)
+    monkeypatch.setattr("processor.convolver.find_spec", lambda name: None)
+    plain = Engine(filters, 64, dtype=np.float32)
+    assert "Compiled" not in repr(vars(plain)) + repr(vars(plain._matrix))
+    y = plain.process(x)
+    assert np.sqrt(np.mean((fast - y) ** 2) / np.mean(y**2)) < 1e-6

@@ -139,6 +139,41 @@ def test_camilladsp_by_its_own_rules() -> None:
     assert conf["devices"]["playback"]["channels"] == 5
 
 
+KNOWN = {
+    "devices": {"samplerate", "chunksize", "capture", "playback"},
+    "capture": {"type", "filename", "extra_samples"},
+    "playback": {"type", "channels", "filename", "format", "wav_header"},
+    "filter": {"type", "parameters"},
+    "parameters": {"type", "filename", "channel"},
+    "mixer": {"channels", "mapping"},
+    "mapping": {"dest", "sources"},
+    "source": {"channel", "gain", "inverted"},
+    "Filter": {"type", "channels", "names"},
+    "Mixer": {"type", "name"},
+}
+"""Keys that CamillaDSP 4 takes at each place (its config structs refuse any other)."""
+
+
+def test_camilladsp_gets_no_key_that_it_refuses() -> None:
+    conf = json.loads(bundle(crooked(), "camilladsp").files[camilladsp.CONF])
+    assert set(conf) == {"devices", "filters", "mixers", "pipeline"}
+    devices = conf["devices"]
+    assert set(devices) == KNOWN["devices"]
+    assert set(devices["capture"]) <= KNOWN["capture"]
+    assert set(devices["playback"]) == KNOWN["playback"]
+    assert devices["playback"]["format"] in {"S16_LE", "S24_3_LE", "S32_LE", "F32_LE", "F64_LE"}
+    for entry in conf["filters"].values():
+        assert set(entry) == KNOWN["filter"]
+        assert set(entry["parameters"]) == KNOWN["parameters"]
+    for mixer in conf["mixers"].values():
+        assert set(mixer) == KNOWN["mixer"]
+        for line in mixer["mapping"]:
+            assert set(line) == KNOWN["mapping"]
+            assert all(set(source) == KNOWN["source"] for source in line["sources"])
+    for step in conf["pipeline"]:
+        assert set(step) == KNOWN[step["type"]]
+
+
 def test_equalizer_apo_by_its_own_rules() -> None:
     """Commands followed line by line as its parser does it."""
     filters = replace(crooked(), channels=(1, 2, 5, 6, 8))
