@@ -12,6 +12,11 @@ from measure.sweep import Sweep
 from rigs.units import Float
 
 Complex = NDArray[np.complex128]
+Spectra = NDArray[np.complexfloating]
+"""Spectra in the precision of the recording."""
+
+NOISE_SHARE = 0.1
+"""How much of the noise limits the bins outside the judged band: less rings less there, and lets more noise through."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +26,13 @@ class Inverse:
     Parameters
     ----------
     w
-        Complex spectrum ``(frequency,)`` to multiply a recording's with.
+        Complex spectrum ``(frequency,)`` to multiply a recording's with; nothing outside the swept band.
+    exact
+        The same without its guard bands: ``conj(X) / |X|^2`` everywhere, for :meth:`transfer`.
+    sides
+        What :meth:`transfer` does below and above the judged band.
+    x
+        Spectrum ``(frequency,)`` of the stimulus.
     size
         Length of the transform, samples.
     fs
@@ -31,6 +42,9 @@ class Inverse:
     """
 
     w: Complex
+    exact: Complex
+    sides: tuple[Side, Side]
+    x: Complex
     size: int
     fs: int
     band: tuple[float, float]
@@ -44,6 +58,72 @@ class Inverse:
         """Transfer functions ``(..., frequency)`` from the stimulus to recordings ``x (..., samples)``."""
         return np.asarray(fft.rfft(np.asarray(x, dtype=np.float64), self.size, axis=-1) * self.w)
 
+    def recorded(self, x: NDArray[np.floating]) -> Spectra:
+        """Spectra ``(channel, frequency)`` of recordings ``x (channel, samples)``, in the precision of ``x``."""
+        return np.stack([fft.rfft(row, self.size) for row in x])
+
+    def transfer(self, y: Spectra) -> Spectra:
+        """Transfer functions ``(channel, frequency)`` of :meth:`recorded` spectra ``y``, as wide as noise allows.
+
+        ``H = Y conj(X) / (|X|^2 + eps)``. Within the judged band ``eps`` is 120 dB below its median energy, which is
+        exact. Outside it is the channel's noise over the squared response at the band's edge (Wiener's quotient), read
+        off the bins beyond the swept band: a clean recording keeps what little the fades excite there, and so rings
+        less within the kept response; a noisy one is cut where its noise takes over.
+        """
+        out = y * self.exact.astype(y.dtype)
+        for side in self.sides:
+            for row, to in zip(y, out, strict=True):
+                to[side.bins] = row[side.bins] * side.weight(row)
+        return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """The bins on one side of the judged band, and where to read off what the noise allows there."""
+
+    bins: slice
+    edge: slice
+    beyond: slice
+    x: Complex
+    ramp: Float
+    least: float
+    edge_energy: float
+    beyond_energy: float
+
+    def weight(self, y: Spectra) -> Complex:
+        """What to multiply the bins of one recorded spectrum ``y (frequency,)`` with."""
+        heard = float(np.mean(np.abs(y[self.edge]) ** 2)) / self.edge_energy
+        rest = float(np.mean(np.abs(y[self.beyond]) ** 2)) - heard * self.beyond_energy
+        noise = NOISE_SHARE * max(rest, 0.0) / max(heard, 1e-300)
+        eps = min(max(noise, 1e4 * self.least), 10.0 * self.edge_energy)
+        return np.asarray(np.conj(self.x) / (np.abs(self.x) ** 2 + self.least + eps * self.ramp))
+
+
+def _sides(f: Float, x: Complex, sweep: Sweep, least: float) -> tuple[Side, Side]:
+    """Below and above the judged band; the noise counts fully from halfway (over log f) to the swept band's ends."""
+    (low, high), (first, last) = sweep.band, sweep.swept
+    a, b = (int(i) for i in np.searchsorted(f, (low, high)))
+    far = min(1.02 * last, 0.5 * (last + f[-1]))
+    edges = slice(a, int(np.searchsorted(f, 1.2 * low))), slice(int(np.searchsorted(f, 0.95 * high)), b)
+    beyond = slice(0, max(int(np.searchsorted(f, 0.4 * first)), 2)), slice(int(np.searchsorted(f, far)), len(f))
+    below = np.log(low / np.maximum(f[:a], 1e-3)) / (0.5 * np.log(low / first))
+    above = np.log(f[b:] / high) / (0.5 * np.log(last / high))
+    energy = np.abs(x) ** 2
+    one, other = (
+        Side(
+            bins,
+            edge,
+            out,
+            x[bins],
+            np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0))),
+            least,
+            float(np.mean(energy[edge])),
+            float(np.mean(energy[out])),
+        )
+        for bins, edge, out, ramp in zip((slice(0, a), slice(b, len(f))), edges, beyond, (below, above), strict=True)
+    )
+    return one, other
+
 
 def inverse(sweep: Sweep, played: NDArray[np.float32], samples: int) -> Inverse:
     """Inverse of what was played: exact within the judged band, fading to nothing at the ends of the swept band.
@@ -56,17 +136,20 @@ def inverse(sweep: Sweep, played: NDArray[np.float32], samples: int) -> Inverse:
     sweep
         Tells the bands.
     played
-        ``(samples,)``: the stimulus as it was sent out.
+        ``(samples,)``: the stimulus as it was sent out, silence at the end included: responses must have died away
+        within it, since the transform is circular.
     samples
-        Length of the recordings that will be transformed; the transform holds stimulus plus recording.
+        Length of the recordings that will be transformed.
     """
-    size = int(fft.next_fast_len(samples + len(played), real=True))
-    x = fft.rfft(np.asarray(played, dtype=np.float64), size)
+    size = int(fft.next_fast_len(max(samples, len(played)), real=True))
+    x = np.asarray(fft.rfft(np.asarray(played, dtype=np.float64), size))
     f = fft.rfftfreq(size, 1.0 / sweep.fs)
     inside = (f >= sweep.band[0]) & (f <= sweep.band[1])
     energy = np.abs(x) ** 2
-    gain = _guarded(f, sweep)
-    return Inverse(gain * np.conj(x) / (energy + 1e-12 * np.median(energy[inside])), size, sweep.fs, sweep.band)
+    least = 1e-12 * float(np.median(energy[inside]))
+    exact = np.asarray(np.conj(x) / (energy + least), dtype=np.complex128)
+    sides = _sides(np.asarray(f), x, sweep, least)
+    return Inverse(np.asarray(_guarded(np.asarray(f), sweep) * exact), exact, sides, x, size, sweep.fs, sweep.band)
 
 
 def _guarded(f: Float, sweep: Sweep) -> Float:
@@ -97,7 +180,7 @@ def loopback_delay(inv: Inverse, loop: Complex) -> tuple[float, float]:
     return coarse - float(slope), float(np.sqrt(np.mean(weight)))
 
 
-def responses(inv: Inverse, transfer: Complex, delay: float, before: int, after: int) -> Float:
+def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after: int) -> Float:
     """Impulse responses ``(..., before + after)`` with time zero at tap ``before``.
 
     Parameters
@@ -111,12 +194,18 @@ def responses(inv: Inverse, transfer: Complex, delay: float, before: int, after:
     before, after
         Samples kept ahead of time zero and from it on; the outer tenth of each side fades.
     """
-    shifted = transfer * np.exp(2j * np.pi * inv.f * (delay - before / inv.fs))
-    h = fft.irfft(shifted, inv.size, axis=-1)[..., : before + after]
-    return np.asarray(h * _edges(before, after))
+    return np.asarray(circular(inv, transfer, delay, before)[..., : before + after] * edges(before, after))
 
 
-def _edges(before: int, after: int) -> Float:
+def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDArray[np.floating]:
+    """Circular responses ``(..., size)`` with time zero at tap ``before``, not windowed; see :func:`responses`."""
+    turn = np.exp(2j * np.pi * inv.f * (delay - before / inv.fs)).astype(transfer.dtype)
+    rows = transfer.reshape(-1, transfer.shape[-1])
+    h = np.stack([fft.irfft(row * turn, inv.size) for row in rows])
+    return np.asarray(h.reshape(*transfer.shape[:-1], inv.size))
+
+
+def edges(before: int, after: int) -> Float:
     """A window that is 1 but for half a cosine over the outer part of each side (half before, a tenth after)."""
     rise, fall = before // 2, after // 10
     window = np.ones(before + after)

@@ -77,6 +77,28 @@ class ImpulseResponse:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What one place and source came to.
+
+    Parameters
+    ----------
+    h
+        Response ``(mic, tap)``, Pa/FS.
+    snr_db
+        ``(mic,)``, see :func:`snr_db`.
+    stderr
+        Standard error ``(mic, bin)`` of the response's ``rfft``, Pa/FS.
+    coherence
+        ``(mic, bin)`` between repeats; 1 for a single one.
+    """
+
+    h: Float
+    snr_db: Float
+    stderr: Float
+    coherence: Float
+
+
 def snr_db(h: Float, zero: int) -> Float:
     """Signal to noise ``(...,)`` of responses ``(..., tap)`` in dB; the noise is read off their quietest part.
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from measure import microphone, quality
-from measure.deconvolve import Inverse, inverse, loopback_delay, responses
-from measure.impulse import snr_db
+from measure import microphone, quality, uncertainty
+from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
+from measure.impulse import Heard, snr_db
 from measure.plan import Capture, Plan
 from measure.session import Session
 from measure.shot import Shot
@@ -54,20 +54,24 @@ class Listener:
         rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
         return replace(recording, x=recording.x[rows])
 
-    def heard(self, recording: Recording, source: int) -> tuple[Float, Float, float, str]:
-        """Responses ``(mic, tap)`` in Pa/FS, their SNR ``(mic,)`` in dB, the latency in s, and why not to keep them."""
-        scale = self.corrections * self.plan.sources.levels[source]
+    def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
+        """What was heard, the latency in s, and why not to keep it."""
+        scale = (self.corrections * self.plan.sources.levels[source]).astype(np.float32)
         names = (*(m.name for m in self.plan.mics), "loopback")
-        transfer = self.inverse.spectrum(recording.x)
-        delay, gain = loopback_delay(self.inverse, transfer[-1])
-        h = responses(self.inverse, transfer[:-1] / scale, delay, self.plan.before, self.plan.after)
-        snr = snr_db(h, self.plan.before)
+        loop = self.inverse.spectrum(recording.x[-1])
+        delay, gain = loopback_delay(self.inverse, loop)
+        transfer = self.inverse.transfer(self.inverse.recorded(recording.x[:-1])) / scale
+        before, after = self.plan.before, self.plan.after
+        whole = circular(self.inverse, transfer, delay, before)
+        h = np.asarray(whole[..., : before + after] * edges(before, after))
+        snr = snr_db(h, before)
         reason = (
             quality.clipped(recording.x, names)
-            or quality.loopback(self.inverse, recording.x[-1], self.plan.played, transfer[-1], delay, gain)
+            or quality.loopback(self.inverse, recording.x[-1], self.plan.played, loop, delay, gain)
             or quality.silent(snr, names[:-1])
         )
-        return h, snr, delay, reason or ""
+        stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, self.inverse.fs)
+        return Heard(h, snr, stderr, np.ones_like(stderr)), delay, reason or ""
 
 
 def measure(
@@ -102,17 +106,17 @@ def measure(
     session.begin(plan)
     listener = Listener.of(rig.description, plan)
     for capture in session.underived(plan):
-        session.derive(plan, capture, *_mean_of_landed(session, listener, capture))
+        session.derive(plan, capture, _mean_of_landed(session, listener, capture))
     stands: Pose | None = None
     try:
         for capture in session.missing(plan):
             stands = place(rig, capture.pose, stands, ask)
-            h, snr = _until_good(rig, session, listener, capture)
+            heard = _until_good(rig, session, listener, capture)
             if rig.description.sweep.repeats > 1:
-                h, snr = _mean_of_landed(session, listener, capture)
-            session.derive(plan, capture, h, snr)
+                heard = _mean_of_landed(session, listener, capture)
+            session.derive(plan, capture, heard)
             where = f"{plan.name} {capture.position + 1}/{len(plan.positions)}"
-            step(f"{where}, {plan.sources.names[capture.source]}, {float(np.min(snr)):.0f} dB SNR")
+            step(f"{where}, {plan.sources.names[capture.source]}, {float(np.min(heard.snr_db)):.0f} dB SNR")
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
@@ -131,16 +135,16 @@ def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
     return pose
 
 
-def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture) -> tuple[Float, Float]:
+def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture) -> Heard:
     """Capture until it is good; what was not is stored with its reason."""
     sources = listener.plan.sources
     for _ in range(ATTEMPTS):
         recording = listener.channels(rig.interface.capture(sources.signals[capture.source]))
-        h, snr, delay, reason = listener.heard(recording, capture.source)
+        heard, delay, reason = listener.heard(recording, capture.source)
         shot = Shot(capture, recording, delay, reason)
         session.store(listener.plan, shot)
         if shot.accepted:
-            return h, snr
+            return heard
     what = f"{sources.axis} {sources.names[capture.source]!r}"
     raise Held(
         f"{listener.plan.name}, {capture.pose.said()}, {what}: {ATTEMPTS} captures were bad, the last "
@@ -149,14 +153,18 @@ def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture
     )
 
 
-def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> tuple[Float, Float]:
-    """Mean response ``(mic, tap)`` of all repeats that landed at this place, from their raw samples, and its SNR."""
+def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> Heard:
+    """Mean of all repeats that landed at this place, from their raw samples."""
     repeats = range(listener.rig.sweep.repeats)
     landed = session.landed(listener.plan.name)
     heard = []
     for key in (replace(capture, repeat=r).key for r in repeats):
         if key in landed:
             x, attrs = session.raw(listener.plan.name, key)
-            heard.append(listener.heard(Recording(x, listener.inverse.fs, int(attrs["xruns"]), ""), capture.source))
-    mean = np.mean([h for h, *_ in heard], axis=0)
-    return mean, snr_db(mean, listener.plan.before)
+            recording = Recording(x, listener.inverse.fs, int(attrs["xruns"]), "")
+            heard.append(listener.heard(recording, capture.source)[0])
+    if len(heard) == 1:
+        return heard[0]
+    mean = np.asarray(np.mean([one.h for one in heard], axis=0))
+    stderr, coherence = uncertainty.of_mean([one.h for one in heard], [one.stderr for one in heard])
+    return Heard(mean, snr_db(mean, listener.plan.before), stderr, coherence)

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import numpy as np
 
-from measure.impulse import POSITION, ImpulseResponse
+from measure.impulse import POSITION, Heard, ImpulseResponse
 from measure.plan import SETS, Capture, Plan, SetName
 from measure.shot import Shot
 from rigs.describe import Description, parse
@@ -128,6 +128,11 @@ class Session:
             group.create_dataset("mics", data=[m.name for m in plan.mics])
             group.create_dataset(f"{plan.sources.axis}s", data=list(plan.sources.names))
             group.create_dataset("snr_db", shape[:3], dtype="f4", fillvalue=np.nan)
+            bins = (*shape[:3], shape[3] // 2 + 1)
+            for of_bin in ("stderr", "coherence"):
+                data = group.create_dataset(of_bin, bins, dtype="f4", fillvalue=np.nan, chunks=(1, *bins[1:]))
+                data.attrs.update(fs=plan.sweep.fs, taps=shape[3], axes=f"position mic {plan.sources.axis} bin")
+            group["stderr"].attrs["unit"] = "Pa/FS"
             self._file.flush()
 
     def rig(self) -> Description:
@@ -227,12 +232,26 @@ class Session:
         landed = self.landed(plan.name)
         return [c for c in plan.captures if c.key in landed and empty[c.position, c.source]]
 
-    def derive(self, plan: Plan, capture: Capture, h: Float, snr: Float) -> None:
-        """Write the mean response ``(mic, tap)`` in Pa/FS of a place and driver, and its signal to noise ``(mic,)``."""
+    def derive(self, plan: Plan, capture: Capture, heard: Heard) -> None:
+        """Write what a place and driver came to."""
+        group = self._file[plan.name]
         with _trouble(self.path):
-            self._file[plan.name]["ir"][capture.position, :, capture.source] = h
-            self._file[plan.name]["snr_db"][capture.position, :, capture.source] = snr
+            for name, value in (("stderr", heard.stderr), ("coherence", heard.coherence), ("snr_db", heard.snr_db)):
+                group[name][capture.position, :, capture.source] = value
+            group["ir"][capture.position, :, capture.source] = heard.h
             self._file.flush()
+
+    def of_bins(self, name: SetName, what: Literal["stderr", "coherence"]) -> Float:
+        """Standard error (Pa/FS) or coherence, ``(position, mic, driver, bin)``, of the ``rfft`` of each response.
+
+        Raises
+        ------
+        BadInput
+            The set was not measured.
+        """
+        if name not in self._file:
+            raise BadInput(f"{self.path}: no {name} set was measured; run: sweetspot measure {name} ...")
+        return np.asarray(self._file[name][what][:], dtype=float)
 
     def annotate(self, name: str, text: str) -> None:
         """Keep a text, such as a verdict as JSON, with the file; it replaces an earlier one of that name."""

@@ -1,0 +1,94 @@
+"""Deconvolution against known filters, and standard errors against the scatter of many captures."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from measure import folder, plan, uncertainty
+from measure.deconvolve import circular, edges, inverse
+from measure.run import measure
+from measure.session import Session
+from rigs.describe import parse
+from rigs.protocol import Rig
+
+BENCH = Path(__file__).resolve().parents[1] / "bench" / "deconvolution.py"
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    """The benchmark's world: known responses, recordings of them."""
+    spec = importlib.util.spec_from_file_location("bench_deconvolution", BENCH)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    import sys
+
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_without_noise_a_thousandth_of_a_decibel(bench: ModuleType) -> None:
+    case = bench.made(None, channels=3)
+    worst, _, complex_db = bench.error(case, bench.ours(case, inverse(case.sweep, case.played, len(case.played))))
+    assert worst < 1e-3
+    assert complex_db < -120.0
+
+
+def test_at_60_db_the_noise_alone_is_left(bench: ModuleType) -> None:
+    case = bench.made(60.0, channels=3)
+    _, p99, complex_db = bench.error(case, bench.ours(case, inverse(case.sweep, case.played, len(case.played))))
+    assert p99 < 0.012
+    assert complex_db < -69.0
+
+
+def test_standard_error_is_the_scatter_of_many_captures(bench: ModuleType) -> None:
+    """40 captures of one filter with noise of their own: the spread per bin equals the error told by one of them."""
+    case = bench.made(None, seconds=1.0, tail=0.3, channels=1)
+    inv = inverse(case.sweep, case.played, len(case.played))
+    rng = np.random.default_rng(4)
+    before, after = bench.BEFORE, bench.AFTER
+    kept, told = [], []
+    for _ in range(40):
+        noisy = case.heard + 1e-3 * rng.standard_normal(case.heard.shape).astype(np.float32)
+        whole = circular(inv, inv.transfer(inv.recorded(noisy)), 0.0, before)
+        kept.append(whole[..., : before + after] * edges(before, after))
+        told.append(uncertainty.of_one(whole, before, after, case.sweep.rate, bench.FS))
+    f = np.fft.rfftfreq(before + after, 1 / bench.FS)
+    band = (f > 100) & (f < 18000)
+    scatter = np.std(np.fft.rfft(kept, axis=-1), axis=0)[0, band]
+    ratio = np.mean(told, axis=0)[0, band] / scatter
+    assert np.median(ratio) == pytest.approx(1.0, abs=0.05)
+    mean_error, coherence = uncertainty.of_mean(kept[:8], told[:8])
+    assert np.median(mean_error[0, band] / scatter) == pytest.approx(8**-0.5, rel=0.15)
+    assert coherence[0, band].min() > 0.99
+
+
+def test_what_changes_between_repeats_counts(bench: ModuleType) -> None:
+    h = np.zeros((4, 1, 64))
+    h[:, 0, 5] = [1.0, 1.2, 0.8, 1.0]
+    error, coherence = uncertainty.of_mean(list(h), [np.full((1, 33), 1e-6)] * 4)
+    assert error[0] == pytest.approx(np.std(h[:, 0, 5], ddof=1) / 2.0)
+    assert coherence[0] == pytest.approx(1.0 / np.mean(h[:, 0, 5] ** 2))
+
+
+def test_a_session_keeps_standard_errors(crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path) -> None:
+    twice = parse(crooked_text.replace("seconds = 0.6", "seconds = 0.6\nrepeats = 2"), tmp_path)
+    run = folder.new(tmp_path / "runs", "T-1", twice, datetime(2026, 3, 4, tzinfo=UTC))
+    with Session.resume(run / "session.h5") as session:
+        measure(lab_rig(twice), session, plan.make(twice, "ears"), ask=lambda move: None, step=lambda note: None)
+        ir = session.responses("ears")
+        stderr, coherence = session.of_bins("ears", "stderr"), session.of_bins("ears", "coherence")
+    assert stderr.shape == coherence.shape == (5, 2, 3, ir.h.shape[-1] // 2 + 1)
+    f = np.fft.rfftfreq(ir.h.shape[-1], 1 / ir.fs)
+    band = (f > 200) & (f < 15000)
+    relative = stderr[..., band] / np.abs(np.fft.rfft(ir.h))[..., band]
+    assert 1e-6 < np.median(relative) < 1e-2
+    assert np.median(coherence[..., band]) > 0.9999
