@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -22,10 +22,15 @@ class _Table(BaseModel):
 
 
 class CrosstalkDesign(_Table):
-    """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f."""
+    """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f.
+
+    ``effort_db`` counts from what ``effort_re`` says would play alone: the loudest driver at that ear, or one of mean
+    power (the same yardstick for units with different numbers of drivers).
+    """
 
     target_db: Curve = ((150.0, 0.0), (400.0, 15.0), (9000.0, 15.0), (16000.0, 0.0))
     effort_db: float = Field(default=12.0, ge=0, le=40)
+    effort_re: Literal["loudest", "mean"] = "loudest"
     tolerance_db: float = Field(default=0.25, ge=0, le=6)
 
     @field_validator("target_db")

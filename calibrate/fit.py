@@ -7,23 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import align, beamform, crosstalk, predict, virtualize
-from calibrate.design import Design, target_power
+from calibrate import align, beamform, fitness, predict, shortfir, sides, virtualize
+from calibrate.design import Design, FilterDesign, target_power
 from calibrate.effort import driver_cost
 from calibrate.fir import causal, held_outside
 from calibrate.plant import Plant, gated
 from calibrate.predict import Prediction
-from calibrate.smooth import smoothed
 from measure.impulse import ImpulseResponse
 from processor.filterset import FilterSet
 from rigs.describe import Description
-from rigs.errors import BadInput
 from rigs.units import Float, db, from_db, power_db, speed_of_sound
 
 Complex = NDArray[np.complex128]
-
-REFERENCE_BAND = (300.0, 5000.0)
-"""Where the loudest driver at an ear is looked for, Hz."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,22 +69,22 @@ def fit(
     Raises
     ------
     BadInput
-        Fewer than two drivers, no position for design or for scoring, a silent driver.
+        What no design can be made from, see :func:`calibrate.fitness.check`; a driver silent at a position.
     """
-    _check(ears)
+    fitness.check(ears, rig)
     plant = gated(ears.used_for("design"), design.filter.gate_ms / 1000.0)
     f, cost = plant.f, driver_cost(rig.driver, plant.f)
     c = speed_of_sound(rig.environment.temperature_c)
-    sides, limits, reference = _sides(plant, _nominal(ears.used_for("design")), cost, design)
+    nominal = nearest_ahead(ears.used_for("design"))
+    both = sides.steer(plant, nominal, cost, design.crosstalk)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
-    beam = _beam(polar, cost, design, reference)
-    W = np.stack([sides[0] + v[:, None] * sides[1], sides[1] + v[:, None] * sides[0], beam])
+    beam = _beam(polar, cost, design, both.reference)
+    W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
-    delays = _delays(plant, _nominal(ears.used_for("design")), W, ears.fs)
+    delays = _delays(plant, nominal, W, ears.fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
-    taps = causal(np.moveaxis(W, 1, 2), design.filter.taps, design.filter.delay)
-    taps, headroom_db = _staged(taps, rig.limits.ceiling)
+    taps, headroom_db = _staged(_short(W, both, f, cost, design.filter), rig.limits.ceiling)
     filters = FilterSet(
         taps,
         fs=ears.fs,
@@ -101,54 +96,13 @@ def fit(
         source=source,
         unit_serial=serial,
     )
-    return Fitted(filters, _prediction(ears, polar, filters, design, v), limits, reference, far)
+    return Fitted(filters, _prediction(ears, polar, filters, design, v), both.limit, both.reference, far)
 
 
-def _check(ears: ImpulseResponse) -> None:
-    """Refuse what no design can be made from."""
-    if len(ears.drivers) < 2:
-        raise BadInput(f"the unit has one driver ({ears.drivers[0]!r}): cancelling crosstalk needs at least two")
-    for use in ("design", "score"):
-        if not len(ears.used_for(use).positions):
-            raise BadInput(f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}")
-
-
-def _nominal(ears: ImpulseResponse) -> int:
+def nearest_ahead(ears: ImpulseResponse) -> int:
     """The position that is nearest to straight ahead and unturned."""
     p = ears.positions
     return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
-
-
-def _sides(
-    plant: Plant, nominal: int, cost: Float, design: Design
-) -> tuple[tuple[Complex, Complex], NDArray[np.str_], tuple[int, int]]:
-    """Weights ``(frequency, driver)`` of left and right, the limit of each bin, and the reference drivers."""
-    f = plant.f
-    band = (f >= REFERENCE_BAND[0]) & (f <= REFERENCE_BAND[1])
-    near = plant.h[nominal]
-    loudness = power_db(np.mean(np.abs(near[:, :, band]) ** 2, axis=-1))
-    reference = (int(np.argmax(loudness[0])), int(np.argmax(loudness[1])))
-    d = _balanced(near[0, reference[0]], near[1, reference[1]], f)
-    target = target_power(design.crosstalk.target_db, f)
-    tolerance = 2.0 * (design.crosstalk.tolerance_db / 8.686) ** 2
-    weights, limits = [], []
-    for ear in (0, 1):
-        g = near[ear].T
-        R = crosstalk.far_covariance(plant.h[:, 1 - ear], plant.noise[:, 1 - ear] + tolerance)
-        alone = np.abs(near[ear, reference[ear]]) ** 2
-        effort = float(from_db(design.crosstalk.effort_db)) ** 2 / np.maximum(alone, 1e-30)
-        found = crosstalk.steer(g, R, cost, d[ear], target, effort)
-        mu = np.exp(smoothed(np.log(found.mu), f))
-        weights.append(crosstalk.shaped(g, R, cost, d[ear], mu))
-        limits.append(found.limit)
-    return (weights[0], weights[1]), np.array(limits), reference
-
-
-def _balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]:
-    """The reference drivers' responses with their smoothed levels made equal, so that the image stays centred."""
-    ratio = np.sqrt(smoothed(np.abs(right) ** 2, f) / np.maximum(smoothed(np.abs(left) ** 2, f), 1e-30))
-    ratio = np.clip(ratio, 0.5, 2.0)
-    return left * np.sqrt(ratio), right / np.sqrt(ratio)
 
 
 def _beam(polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int]) -> Complex:
@@ -172,6 +126,12 @@ def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]
     sides = 0.5 * (align.arrival(heard[0, 0], plant.f) + align.arrival(heard[1, 1], plant.f))
     centre = 0.5 * (align.arrival(heard[2, 0], plant.f) + align.arrival(heard[2, 1], plant.f))
     return align.later_by(np.array([sides, sides, centre]), fs)
+
+
+def _short(W: Complex, both: sides.Sides, f: Float, cost: Float, wish: FilterDesign) -> Float:
+    """Filters ``(program, driver, tap)``: least squares for the sides, a window for the centre."""
+    taps = [shortfir.side(both, i, W[i], f, cost, wish) for i in (0, 1)]
+    return np.stack([*taps, causal(W[2].T, wish.taps, wish.delay)])
 
 
 def _staged(taps: Float, ceiling: float) -> tuple[Float, float]:

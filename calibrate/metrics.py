@@ -20,6 +20,9 @@ Complex = NDArray[np.complex128]
 SCORED = (800.0, 6300.0)
 """Nominal centres between which cancellation is summed up, Hz."""
 
+OCTAVES = ((400.0, 800.0), (800.0, 1600.0), (1600.0, 3200.0), (3200.0, 6400.0), (6400.0, 12000.0))
+"""Bands of the comparison between designs, Hz."""
+
 
 def unvirtualized(heard: Complex, far: Complex) -> Complex:
     """What the bare cancellation of left and right gives at the ears, ``(position, ear, 2, frequency)``.
@@ -53,6 +56,35 @@ def cancellation_db(pair: Complex, f: Float) -> Float:
     """
     near, far = near_and_far(pair)
     return -power_db(band_means(np.abs(far) ** 2 / np.maximum(np.abs(near) ** 2, 1e-30), f))
+
+
+def banded_db(pair: Complex, f: Float, bands: tuple[tuple[float, float], ...] = OCTAVES) -> Float:
+    """Cancellation ``(position, side, band)``, dB, as :func:`cancellation_db` in bands of one's own, Hz."""
+    near, far = near_and_far(pair)
+    leak = np.abs(far) ** 2 / np.maximum(np.abs(near) ** 2, 1e-30)
+    return -power_db(np.stack([leak[..., (f >= a) & (f < b)].mean(axis=-1) for a, b in bands], axis=-1))
+
+
+def effort_db(w: Complex, near: Complex, alone: Complex | Float) -> Float:
+    """Array effort ``(frequency,)``, dB: sum of squared weights over that of one driver at the same near-ear level.
+
+    Parameters
+    ----------
+    w, near
+        Weights and near-ear responses ``(frequency, driver)``.
+    alone
+        Near-ear response of the one driver ``(frequency,)``.
+    """
+    heard = np.einsum("fd,fd->f", near, w)
+    spent = np.sum(np.abs(w) ** 2, axis=1) * np.abs(alone) ** 2
+    return power_db(spent / np.maximum(np.abs(heard) ** 2, 1e-30))
+
+
+def ringing_db(taps: Float, fs: int, lead_s: float = 0.005) -> float:
+    """Largest pre-ringing of any filter ``(..., tap)``: more than ``lead_s`` ahead of its peak, over that peak, dB."""
+    level = np.abs(taps.reshape(-1, taps.shape[-1]))
+    ahead = np.arange(level.shape[1])[None, :] < (np.argmax(level, axis=1) - lead_s * fs)[:, None]
+    return float(db(np.max(np.where(ahead, level, 0.0).max(axis=1) / np.maximum(level.max(axis=1), 1e-30))))
 
 
 def one_driver(h: Complex, drivers: tuple[int, int]) -> Complex:

@@ -1,0 +1,165 @@
+"""Left and right of one unit: reference drivers, wanted near-ear responses, cancelling weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate import crosstalk
+from calibrate.design import CrosstalkDesign, target_power
+from calibrate.plant import Plant
+from calibrate.smooth import smoothed
+from rigs.units import Float, from_db, power_db
+
+Complex = NDArray[np.complex128]
+
+REFERENCE_BAND = (300.0, 5000.0)
+"""Where the loudest driver at an ear is looked for, Hz."""
+
+NEPER_DB = 8.686
+"""dB in one neper: 20 / ln 10."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What is asked of one side, for all bins.
+
+    Parameters
+    ----------
+    near
+        Near-ear responses at the nominal head ``(frequency, driver)``.
+    covariance
+        Error-loaded far-ear covariance ``(frequency, driver, driver)``.
+    wanted
+        Near-ear response to be reached ``(frequency,)``.
+    target
+        Power ratio of near to far ear ``(frequency,)``.
+    effort
+        Largest cost over ``|wanted|^2`` ``(frequency,)``.
+    alone
+        Near-ear magnitude ``(frequency,)`` of what effort counts from.
+    """
+
+    near: Complex
+    covariance: Complex
+    wanted: Complex
+    target: Float
+    effort: Float
+    alone: Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """Both sides' designs, left first.
+
+    Parameters
+    ----------
+    problems
+        What was asked.
+    w
+        Weights ``(side, frequency, driver)``.
+    mu
+        Multiplier of each bin, smoothed, ``(side, frequency)``.
+    limit
+        What decided each bin ``(side, frequency)``, see :class:`calibrate.crosstalk.Cancellation`.
+    reference
+        Reference driver of each side, counted from 0.
+    """
+
+    problems: tuple[Problem, Problem]
+    w: Complex
+    mu: Float
+    limit: NDArray[np.str_]
+    reference: tuple[int, int]
+
+
+def loudest(near: Complex, f: Float) -> tuple[int, int]:
+    """The driver that is loudest at each ear, from responses ``(ear, driver, frequency)``."""
+    band = (f >= REFERENCE_BAND[0]) & (f <= REFERENCE_BAND[1])
+    level = power_db(np.mean(np.abs(near[:, :, band]) ** 2, axis=-1))
+    return int(np.argmax(level[0])), int(np.argmax(level[1]))
+
+
+def error_of(tolerance_db: float) -> float:
+    """Squared relative error of a path whose gain and phase are each off by this much, dB (one sigma).
+
+    ``2 (sigma / 8.686)^2``: as much in phase (radians) as in level (nepers).
+    """
+    return 2.0 * (tolerance_db / NEPER_DB) ** 2
+
+
+def problems(plant: Plant, nominal: int, wish: CrosstalkDesign) -> tuple[tuple[Problem, Problem], tuple[int, int]]:
+    """What is asked of left and right, and their reference drivers."""
+    f, near = plant.f, plant.h[nominal]
+    reference = loudest(near, f)
+    wanted = _balanced(near[0, reference[0]], near[1, reference[1]], f)
+    target = target_power(wish.target_db, f)
+    asked = []
+    for ear in (0, 1):
+        error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
+        power = np.abs(near[ear]) ** 2
+        alone = power.mean(axis=0) if wish.effort_re == "mean" else power[reference[ear]]
+        effort = float(from_db(wish.effort_db)) ** 2 / np.maximum(alone, 1e-30)
+        R = crosstalk.far_covariance(plant.h[:, 1 - ear], error)
+        asked.append(Problem(near[ear].T, R, wanted[ear], target, effort, np.sqrt(alone)))
+    return (asked[0], asked[1]), reference
+
+
+def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sides:
+    """Design both sides: distortionless, held to the target, limited in effort.
+
+    Parameters
+    ----------
+    plant
+        Responses at the design positions.
+    nominal
+        The position whose near-ear response is kept.
+    cost
+        ``(frequency, driver)``.
+    wish
+        Target, effort limit, tolerance.
+    """
+    asked, reference = problems(plant, nominal, wish)
+    weights: list[Complex] = []
+    multipliers, limits = [], []
+    for ear, p in enumerate(asked):
+        found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
+        mu = np.exp(smoothed(np.log(found.mu), plant.f))
+        w = crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu)
+        weights.append(w / levelled(w, plant, ear, reference[ear], p, wish.tolerance_db)[:, None])
+        multipliers.append(mu)
+        limits.append(found.limit)
+    return Sides(asked, np.stack(weights), np.stack(multipliers), np.array(limits), reference)
+
+
+def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, tolerance_db: float) -> Float:
+    """Near-ear level ``(frequency,)`` over the wanted one, third octaves, as all design positions together tell it.
+
+    The condition ``g^T w = d`` holds for the measured ``g`` of one position; its errors, grown by the effort, would
+    colour the near ear. Errors of several positions average out. What they add in power, ``sum error |h|^2 |w|^2``, is
+    taken off first.
+
+    Parameters
+    ----------
+    w
+        Weights ``(frequency, driver)``.
+    ear, driver
+        The near ear, and the reference driver whose level is kept there.
+    """
+    h = plant.h[:, ear]
+    gain = np.abs(asked.wanted) / np.maximum(np.abs(asked.near[:, driver]), 1e-30)
+    heard = np.abs(np.einsum("pdf,fd->pf", h, w)) ** 2
+    error = plant.noise[:, ear] + error_of(tolerance_db)
+    extra = np.einsum("pd,pdf,fd->pf", error, np.abs(h) ** 2, np.abs(w) ** 2)
+    wanted = np.maximum(np.abs(h[:, driver]) * gain, 1e-30) ** 2
+    found = smoothed(np.mean((heard - extra) / wanted, axis=0), plant.f)
+    return np.asarray(np.sqrt(np.clip(found, 0.25, 4.0)))
+
+
+def _balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]:
+    """The reference drivers' responses with their smoothed levels made equal, so that the image stays centred."""
+    ratio = np.sqrt(smoothed(np.abs(right) ** 2, f) / np.maximum(smoothed(np.abs(left) ** 2, f), 1e-30))
+    ratio = np.clip(ratio, 0.5, 2.0)
+    return left * np.sqrt(ratio), right / np.sqrt(ratio)

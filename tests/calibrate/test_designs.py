@@ -1,0 +1,122 @@
+"""Ours and the classical designs: closed forms, dense normal equations, and the simulated benchmark's figures."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from calibrate import classical, metrics, shortfir
+from rigs.units import db
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    """The benchmark of cancellation on a rigid sphere."""
+    path = Path(__file__).parents[1] / "bench" / "cancellation.py"
+    spec = importlib.util.spec_from_file_location("bench_cancellation", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def complex_noise(seed: int, *shape: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+def test_four_drivers_reach_the_figures_asked_for_at_heads_never_seen(bench: ModuleType) -> None:
+    """0.25 dB of error per path, 512 taps, 24 heads: mean, 10th percentile and nominal in five bands."""
+    ours, *others = bench.run(4, 0.25, range(1))
+    assert bench.missed(ours) == []
+    assert ours.colour_nominal <= 0.5
+    assert ours.colour_scored <= 1.0
+    assert ours.ringing < -50.0
+    assert (ours.effort < 12.0).all()
+    by = {r.name: r for r in others}
+    assert np.abs(by["one driver"].mean).max() < 2.0
+    assert by["exact inverse"].mean[0] < ours.mean[0] - 3.0
+
+
+def test_twice_the_error_is_borne_better_than_by_the_exact_inverse(bench: ModuleType) -> None:
+    ours, *others = bench.run(4, 0.5, range(1))
+    inverse = next(r for r in others if r.name == "exact inverse")
+    assert ours.mean[1] >= 15.0
+    assert ours.mean[1] - inverse.mean[1] > 2.5
+
+
+def test_no_scoring_head_is_a_design_head(bench: ModuleType) -> None:
+    design, scoring = (
+        np.array([[p.x, p.y, p.yaw] for p in heads]) for heads in (bench.design_heads(), bench.scoring_heads())
+    )
+    assert (len(design), len(scoring)) == (19, 24)
+    away = np.abs(design[:, None] - scoring[None]) / (0.01, 0.01, np.radians(2.0))
+    assert away.max(axis=2).min() > 1.0
+    assert (np.abs(scoring) <= (0.05, 0.05, np.radians(10.0))).all()
+
+
+def test_choueiri_keeps_its_largest_singular_value_at_gamma() -> None:
+    """Two points in free field: beta is Choueiri's closed form, and where it is not 0 the gain is Gamma exactly."""
+    f, g, t, gamma = np.linspace(100.0, 8000.0, 60), 0.985, 90e-6, 10 ** (7.0 / 20)
+    e = g * np.exp(-2j * np.pi * f * t)
+    C = np.stack([np.stack([np.ones_like(e), e], 1), np.stack([e, np.ones_like(e)], 1)], 1)
+    beta = classical.choueiri_beta(C, np.ones(60), 7.0)
+    c = 2 * g * np.cos(2 * np.pi * f * t)
+    branches = [-(g**2) + s * c - 1 + np.sqrt(g**2 - s * c + 1) / gamma for s in (1, -1)]
+    assert beta == pytest.approx(np.maximum(0.0, np.max(branches, axis=0)), abs=1e-12)
+    W = classical.inverse(C, np.ones((2, 60), complex), beta)
+    largest = np.linalg.svd(np.moveaxis(W, 0, 2), compute_uv=False)[:, 0]
+    assert db(largest[beta > 0]) == pytest.approx(7.0, abs=1e-6)
+    assert (db(largest[beta == 0]) <= 7.0).all()
+    assert 5 < np.sum(beta > 0) < 55
+
+
+def test_exact_inverse_gives_each_ear_its_own_program_only() -> None:
+    C, d = complex_noise(1, 7, 2, 3), complex_noise(2, 2, 7)
+    W = classical.inverse(C, d, np.zeros(7))
+    heard = np.einsum("fed,sfd->fes", C, W)
+    assert heard[:, 0, 0] == pytest.approx(d[0])
+    assert heard[:, 1, 1] == pytest.approx(d[1])
+    assert np.abs(heard[:, [0, 1], [1, 0]]).max() < 1e-12
+
+
+def test_contrast_is_the_largest_that_any_weights_reach() -> None:
+    near, far, d = complex_noise(3, 4, 3, 5), complex_noise(4, 4, 3, 5), complex_noise(5, 5)
+    w = classical.contrast(near, far, d, loading=0.0)
+    assert np.einsum("df,fd->f", near[0], w) == pytest.approx(d)
+
+    def ratio(x: np.ndarray) -> np.ndarray:
+        on, off = (np.sum(np.abs(np.einsum("pdf,...fd->...pf", h, x)) ** 2, axis=-2) for h in (near, far))
+        return on / off
+
+    assert (ratio(complex_noise(6, 500, 5, 3)) <= ratio(w) * (1 + 1e-9)).all()
+
+
+def test_short_filters_solve_the_dense_normal_equations() -> None:
+    bins, drivers, taps, delay = 65, 3, 12, 4
+    n = 2 * (bins - 1)
+    W, X = complex_noise(7, bins, drivers), complex_noise(8, bins, drivers, drivers)
+    W[[0, -1]] = W[[0, -1]].real
+    A = X @ X.conj().swapaxes(1, 2) + np.eye(drivers)
+    A[[0, -1]] = A[[0, -1]].real
+    rows, wanted = [], []
+    for f in range(bins):
+        root = np.linalg.cholesky(A[f]).conj().T * (1.0 if f in (0, bins - 1) else np.sqrt(2.0))
+        shift = np.exp(-2j * np.pi * f * np.arange(taps) / n)
+        rows.append(root @ np.kron(np.eye(drivers), shift))
+        wanted.append(root @ W[f] * np.exp(-2j * np.pi * f * delay / n))
+    M, b = np.concatenate(rows), np.concatenate(wanted)
+    q = np.linalg.lstsq(np.concatenate([M.real, M.imag]), np.concatenate([b.real, b.imag]), rcond=None)[0]
+    assert shortfir.fitted(W, A, taps, delay) == pytest.approx(q.reshape(drivers, taps), abs=1e-5)
+
+
+def test_effort_and_ringing_by_hand() -> None:
+    """Two equal drivers against each other at a quarter of the level: 2 / (1/16) = 15.05 dB."""
+    near = np.array([[1.0, 0.75]], dtype=complex)
+    assert metrics.effort_db(np.array([[1.0, -1.0]]), near, near[:, 0]) == pytest.approx(15.0515, abs=1e-3)
+    taps = np.zeros((2, 400))
+    taps[:, 300], taps[0, 40], taps[1, 299] = 1.0, 0.01, 0.9
+    assert metrics.ringing_db(taps, 48000) == pytest.approx(-40.0)
