@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from calibrate import compare, explain, metrics, run
 from calibrate import design as designs
-from calibrate import metrics, run
 from calibrate.fit import Fitted
 from calibrate.limits import Limits
 from calibrate.verify import Verification
@@ -23,6 +23,8 @@ from rigs.progress import result, say, tracked
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 FAILED = 1
+COMPARED = "On the scoring positions: mean / 10th percentile / nominal head, E effort; dB"
+LEFT_OUT = "With positions left out in turn: mean / 10th percentile / nominal head, E effort; dB"
 
 
 def mount(app: typer.Typer) -> None:
@@ -36,12 +38,24 @@ def mount(app: typer.Typer) -> None:
 def calibrate(
     run_folder: RunArg,
     design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
+    beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too, and compare.")] = False,
+    reasons: Annotated[bool, typer.Option("--explain", help="Say which limit was active in which band.")] = False,
+    left_out: Annotated[bool, typer.Option("--cross-validate", help="Leave positions out in turn.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
     wanted, text = designs.read(design)
     fitted = _fitted(run_folder, wanted, text)
-    result(_prediction(run_folder, fitted), _prediction_lines(run_folder, fitted), as_json=as_json)
+    data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
+    if beside:
+        _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED)
+    if left_out:
+        _add(data, lines, "cross_validate", run.compared(run_folder, wanted, left_out=True), LEFT_OUT)
+    if reasons:
+        bands = run.explained(run_folder, fitted)
+        data["explain"] = explain.plain(bands)
+        lines.append(explain.table(bands))
+    result(data, "\n\n".join(lines), as_json=as_json)
 
 
 def verify(run_folder: RunArg, yes: YesOpt = False, delay: DelayOpt = 10.0, as_json: JsonOpt = False) -> None:
@@ -76,6 +90,11 @@ def demo(
     data = run.summary(verdict) | {"run": str(here), "report": str(page)}
     result(data, f"{_verdict_lines(verdict)}\nReport: {page}", as_json=as_json)
     raise typer.Exit(0 if verdict.passed else FAILED)
+
+
+def _add(data: dict[str, object], lines: list[str], name: str, found: tuple[compare.Row, ...], title: str) -> None:
+    data[name] = [r.plain() for r in found]
+    lines.append(compare.table(found, title))
 
 
 def _fitted(here: Path, wanted: designs.Design, text: str) -> Fitted:

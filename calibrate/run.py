@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from calibrate import verify
+from calibrate import explain, heldout, verify
+from calibrate.compare import Row
 from calibrate.design import Design
+from calibrate.explain import Band
 from calibrate.fit import Fitted, fit
 from calibrate.limits import Limits, Metric
 from calibrate.predict import Prediction
@@ -59,6 +61,19 @@ def calibrate(run: Path, design: Design, design_text: str) -> Fitted:
     fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
     store.write(run / "filterset.h5", fitted.filters, _kept(fitted), design_text)
     return fitted
+
+
+def compared(run: Path, design: Design, *, left_out: bool) -> tuple[Row, ...]:
+    """Our design beside the classical ones, on the scoring positions or with positions ``left_out`` in turn."""
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+    return (heldout.cross_validated if left_out else heldout.comparison)(ears, rig, design)
+
+
+def explained(run: Path, fitted: Fitted) -> tuple[Band, ...]:
+    """What decided each band of a run's design."""
+    with Session.read(session_file(run)) as session:
+        return explain.bands(fitted, session.rig())
 
 
 def _kept(fitted: Fitted) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+"""Which limit was active in which band, how far the target was reached, and why not further."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from calibrate import metrics
+from calibrate.fit import Fitted
+from calibrate.smooth import THIRD_OCTAVES, band_edges, band_means
+from rigs.describe import Description
+from rigs.units import Float
+
+SHORT_DB = 0.5
+"""A design falls short of its target where it misses it by more than this, dB."""
+
+WHY = {
+    "shadow": "the head's own shadow suffices",
+    "target": "the target is active: more would only fit these positions",
+    "effort": "the effort limit was met first: raise crosstalk.effort_db, lower the target there, or put drivers wider",
+    "spread": "no weights keep the far ear quieter at all positions within the errors: measure closer positions or "
+    "repeat with less noise",
+    "band": "too few drivers play there (band_hz of the rig): cancelling takes two",
+}
+"""What each limit means, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One side and third octave.
+
+    Parameters
+    ----------
+    side
+        ``"left"`` or ``"right"``.
+    f
+        Nominal centre, Hz.
+    limit
+        What decided most of its bins: "shadow", "target", "effort", "spread", or "band" (drivers' bands).
+    share
+        Of the bins that it decided.
+    target_db, design_db, score_db
+        Wanted cancellation; predicted mean at design and at scoring positions, dB.
+    reason
+        Why it is as it is; where the target is not reached, what to do.
+    """
+
+    side: str
+    f: float
+    limit: str
+    share: float
+    target_db: float
+    design_db: float
+    score_db: float
+    reason: str
+
+
+def bands(fitted: Fitted, rig: Description) -> tuple[Band, ...]:
+    """Every third octave of both sides."""
+    p = fitted.prediction
+    design, score = (
+        metrics.cancellation_db(metrics.unvirtualized(x, p.far_ear), p.f).mean(axis=0) for x in (p.design, p.score)
+    )
+    wanted = band_means(p.target_db, p.f)
+    playing = _playing(rig, THIRD_OCTAVES)
+    low, high = band_edges(THIRD_OCTAVES)
+    out = []
+    for i, side in enumerate(("left", "right")):
+        for b, f in enumerate(THIRD_OCTAVES):
+            names = Counter(fitted.limits[i][(p.f >= low[b]) & (p.f < high[b])].tolist())
+            limit, count = names.most_common(1)[0]
+            limit = limit if playing[b] > 1 else "band"
+            levels = (float(wanted[b]), float(design[i, b]), float(score[i, b]))
+            out.append(Band(side, float(f), limit, count / names.total(), *levels, reason=_reason(limit, *levels)))
+    return tuple(out)
+
+
+def _playing(rig: Description, f: Float) -> Float:
+    """How many drivers have each frequency within their band."""
+    edges = np.array([d.band_hz for d in rig.driver])
+    return np.asarray(np.sum((edges[:, :1] <= f) & (f <= edges[:, 1:]), axis=0))
+
+
+def _reason(limit: str, target: float, design: float, score: float) -> str:
+    said = WHY[limit]
+    if limit in ("target", "shadow") and score < target - SHORT_DB <= design:
+        return f"{said}; heads in other places miss it by {target - score:.1f} dB"
+    if design < target - SHORT_DB:
+        return f"{target - design:.1f} dB short: {said}"
+    return said
+
+
+def table(found: tuple[Band, ...]) -> str:
+    """The bands as text."""
+    head = f"{'':>6} {'Hz':>6}  {'limit':<7}{'share':>6} {'target':>7} {'design':>7} {'score':>6}"
+    rows = [
+        f"{b.side:>6} {b.f:6g}  {b.limit:<7}{b.share:6.0%} {b.target_db:7.1f} {b.design_db:7.1f} {b.score_db:6.1f}  "
+        f"{b.reason}"
+        for b in found
+    ]
+    return "\n".join(["Cancellation in third octaves, dB; what decided each", head, *rows])
+
+
+def plain(found: tuple[Band, ...]) -> list[dict[str, Any]]:
+    """The bands as plain data."""
+    return [asdict(b) for b in found]

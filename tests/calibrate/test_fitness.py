@@ -1,0 +1,98 @@
+"""Designs that can't work end in a message that names the cause; a sound session passes; bands are explained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibrate import explain, fitness, heldout
+from calibrate.design import Design, FilterDesign
+from calibrate.fit import Fitted
+from calibrate.predict import Prediction
+from measure.impulse import POSITION, ImpulseResponse
+from rigs.describe import Description, parse
+from rigs.errors import BadInput
+from rigs.lab.world import World
+
+Build = Callable[..., ImpulseResponse]
+
+
+@pytest.fixture(scope="module")
+def rig(crooked_text: str) -> Description:
+    return parse(crooked_text, folder=Path())
+
+
+@pytest.fixture(scope="module")
+def ears(rig: Description) -> ImpulseResponse:
+    """True responses of the crooked unit, as a session holds them: the left ear first."""
+    world, places = World(rig, "T-1"), rig.ears.positions
+    h = np.fft.irfft(np.stack([world.at_ears(p.pose) for p in places]), world.taps, axis=-1)
+    h = np.concatenate([np.zeros((*h.shape[:3], 100)), h], axis=-1)
+    rows = [(0.0, rig.ears.distance_m + p.x, p.y, 0.0, p.yaw_deg, p.use.encode()) for p in places]
+    drivers = tuple(d.name for d in rig.driver)
+    snr = np.full(h.shape[:3], 60.0)
+    table = np.array(rows, dtype=POSITION)
+    return ImpulseResponse(h, rig.fs, table, ("ear_left", "ear_right"), drivers, 100, "Pa/FS", snr, (60.0, 19000.0))
+
+
+def test_a_sound_session_passes(ears: ImpulseResponse, rig: Description) -> None:
+    fitness.check(ears, rig)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda e: dataclasses.replace(e, h=e.h[:, ::-1]), "the ears are swapped: 'woofer'"),
+        (lambda e: dataclasses.replace(e, h=e.h * [[1.0], [1e-4], [1.0]]), "driver 'left' is dead.*-8. dB re"),
+        (lambda e: dataclasses.replace(e, snr_db=e.snr_db - [0.0, 0.0, 58.0]), "driver 'right' is dead.*noise 2 dB"),
+        (lambda e: dataclasses.replace(e, h=np.repeat(e.h[:1], 5, axis=0)), "all 5 positions heard exactly the same"),
+        (lambda e: dataclasses.replace(e, h=np.repeat(e.h[:, :1], 2, axis=1)), "both ears heard exactly the same"),
+        (lambda e: e.used_for("design"), "no head position is used for 'score'.*--cross-validate"),
+        (
+            lambda e: dataclasses.replace(e, h=e.h[:, :, :1], drivers=("woofer",), snr_db=e.snr_db[:, :, :1]),
+            "one driver .'woofer'.",
+        ),
+    ],
+    ids=["swapped", "dead", "noisy", "not moved", "one ear", "nothing to score", "one driver"],
+)
+def test_what_cannot_work_is_named(
+    break_it: Callable[[ImpulseResponse], ImpulseResponse], said: str, ears: ImpulseResponse, rig: Description
+) -> None:
+    with pytest.raises(BadInput, match=said):
+        fitness.check(break_it(ears), rig)
+
+
+def test_positions_are_left_out_in_turn(ears: ImpulseResponse, rig: Description) -> None:
+    """Five positions, the nominal one always kept: four designs, each scored where it was not fitted."""
+    design = Design(filter=FilterDesign(taps=256, delay=90))
+    parts = [np.setdiff1d(np.arange(5), [0, k]) for k in (1, 2, 3, 4)]
+    by_hand = [heldout.split(ears.at(np.r_[0, p]), ears.at(np.array([k])), rig, design)[0].mean
+               for k, p in zip((1, 2, 3, 4), parts, strict=True)]  # fmt: skip
+    found = heldout.cross_validated(ears, rig, design)
+    assert found[0].mean == pytest.approx(np.mean(by_hand, axis=0), abs=0.02)
+    assert found[0].mean[1] > found[-1].mean[1] + 5.0
+    with pytest.raises(BadInput, match="2 positions were measured"):
+        heldout.cross_validated(ears.at(np.array([0, 1])), rig, design)
+
+
+def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None:
+    """20 dB wanted and 14 dB got: 6 dB short, for the reason that decided most bins of the band."""
+    f = np.linspace(0.0, 24000.0, 2401)
+    pair = np.zeros((1, 2, 3, len(f)), dtype=complex)
+    pair[0, 0, 0], pair[0, 1, 0] = 1.0, 10 ** (-14.0 / 20)
+    pair[0, 1, 1], pair[0, 0, 1] = 1.0, 10 ** (-25.0 / 20)
+    far = np.zeros(len(f), dtype=complex)
+    target = np.full(len(f), 20.0)
+    prediction = Prediction(f, pair, pair, np.zeros((0, len(f))), np.zeros(0), far, target)
+    limits = np.where(f < 1000.0, "effort", "target").reshape(1, -1).repeat(2, axis=0)
+    fitted = Fitted(None, prediction, limits, (0, 1), None)
+    bands = {(b.side, b.f): b for b in explain.bands(fitted, rig)}
+    low = bands["left", 500.0]
+    assert (low.limit, low.share) == ("effort", 1.0)
+    assert low.design_db == pytest.approx(14.0)
+    assert low.reason.startswith("6.0 dB short: the effort limit was met first")
+    assert bands["right", 4000.0].reason == explain.WHY["target"]
