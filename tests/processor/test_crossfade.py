@@ -96,3 +96,12 @@ def test_an_engine_starts_and_stops_softly() -> None:
     engine.fade(0.0)
     y = engine.process(x)
     assert not y[:, round(0.02 * FS) + engine.latency :].any()
+
+
+def test_a_change_to_the_same_filters_is_not_heard_at_all() -> None:
+    """The new filters know the past before they are heard."""
+    x, engine = tone(9000), Engine(filters(1.0), 64)
+    first = engine.process(x[:, :4000])
+    engine.exchange(filters(1.0), seconds=0.01)
+    y = np.concatenate([first, engine.process(x[:, 4000:])], axis=1)
+    assert np.max(np.abs(y - Engine(filters(1.0), 64).process(x))) < 1e-12

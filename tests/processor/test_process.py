@@ -16,7 +16,7 @@ import soundfile as sf
 
 from processor import files, store
 from processor.filterset import FilterSet
-from processor.render import render, render_file
+from processor.render import measured, render, render_file
 from rigs.errors import BadInput
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -245,3 +245,8 @@ def test_the_processors_own_transfer_functions(tmp_path: Path, run_folder: Path,
     both = filters.taps[0] + filters.taps[1]
     assert np.max(np.abs(store.read(out).taps[2] - both)) < 1e-6 * np.max(np.abs(both))
     assert sweetspot("process", run_folder).returncode == 2
+
+
+def test_transfer_functions_of_filters_that_would_pass_the_ceiling(filters: FilterSet) -> None:
+    found = measured(replace(filters, ceiling=0.01))
+    assert np.max(np.abs(found.taps - filters.taps)) < 1e-5 * np.max(np.abs(filters.taps))
