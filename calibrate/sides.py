@@ -76,10 +76,17 @@ class Sides:
 
 
 def loudest(near: Complex, f: Float) -> tuple[int, int]:
-    """The driver that is loudest at each ear, from responses ``(ear, driver, frequency)``."""
+    """The reference driver of each side, from responses ``(ear, driver, frequency)``: two different drivers.
+
+    Of all pairs, the one that is loudest together, one driver at its own ear each. One driver for both sides would
+    leave nothing to compare the sides by.
+    """
     band = (f >= REFERENCE_BAND[0]) & (f <= REFERENCE_BAND[1])
     level = power_db(np.mean(np.abs(near[:, :, band]) ** 2, axis=-1))
-    return int(np.argmax(level[0])), int(np.argmax(level[1]))
+    together = level[0][:, None] + level[1][None, :]
+    np.fill_diagonal(together, -np.inf)
+    left, right = np.unravel_index(int(np.argmax(together)), together.shape)
+    return int(left), int(right)
 
 
 def error_of(tolerance_db: float) -> float:

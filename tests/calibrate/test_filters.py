@@ -6,7 +6,7 @@ import cvxpy
 import numpy as np
 import pytest
 
-from calibrate import align, beamform, crosstalk, fir, metrics, smooth, virtualize
+from calibrate import align, beamform, crosstalk, fir, metrics, sides, smooth, virtualize
 from calibrate.design import BeamDesign, Design, StereoDesign, read, target_power
 from calibrate.effort import driver_cost
 from rigs.describe import Description
@@ -251,3 +251,11 @@ def test_beam_hands_over_without_a_dip_on_axis() -> None:
     assert np.abs(beam.w[above][:, [0, 1, 3]]).max() < 1e-9
     below = f < 140
     assert (np.abs(beam.w[below]) > 0.1).all()
+
+
+def test_sides_never_share_a_reference_driver() -> None:
+    """One driver is loudest at both ears: it serves the side where the other one misses more."""
+    f = np.linspace(0, 24000, 513)
+    levels = np.array([[1.0, 1.3, 0.6], [0.9, 1.25, 0.5]])
+    assert sides.loudest(levels[:, :, None] * np.ones(513, complex), f) == (0, 1)
+    assert sides.loudest(levels[::-1, :, None] * np.ones(513, complex), f) == (1, 0)
