@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,31 +72,17 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
     Q = cost[:, :, None] * np.eye(h.shape[0])
     target = target_power(design.target_db, f)
     effort = float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / _front_power(x, azimuths)
-    mu, nu = np.full(len(f), RANGE[0]), np.full(len(f), RANGE[0])
+    nu = np.full(len(f), RANGE[0])
     phase = _matched_phase(x, lobe)
     w = np.zeros(x.shape[:2], dtype=np.complex128)
     for _ in range(ROUNDS):
         rhs = np.einsum("fmi,i,fi->fm", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
-
-        def solve(mu: Float, nu: Float, rhs: Complex = rhs) -> Complex:
-            A = R_on + mu[:, None, None] * R_off + nu[:, None, None] * Q
-            w = np.linalg.solve(A, rhs[:, :, None])[:, :, 0]
-            power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
-            return np.asarray(w * np.sqrt(np.abs(wanted) ** 2 / np.maximum(power, 1e-300))[:, None])
-
-        def spent(w: Complex) -> Float:
-            return np.asarray(np.sum(cost * np.abs(w) ** 2, axis=1))
-
-        def reaches(m: Float, nu: Float = nu) -> NDArray[np.bool_]:
-            return np.asarray(_contrast(solve(m, nu), R_on, R_off) >= target)
-
-        mu = _bisect(reaches, len(f))
-
-        def affords(n: Float, mu: Float = mu) -> NDArray[np.bool_]:
-            return np.asarray(spent(solve(mu, n)) <= effort)
-
-        nu = _bisect(affords, len(f))
-        w = solve(mu, nu)
+        mu = _Path.of(R_on + nu[:, None, None] * Q, R_off, R_on, rhs).least(target)
+        path = _Path.of(R_on + mu[:, None, None] * R_off + RANGE[0] * Q, Q, R_on, rhs)
+        nu = path.least(np.abs(wanted) ** 2 / effort)
+        w = path.weights(nu)
+        power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
+        w = w * np.sqrt(np.abs(wanted) ** 2 / np.maximum(power, 1e-300))[:, None]
         heard = np.einsum("fmi,fm->fi", x, w)
         phase = heard / np.maximum(np.abs(heard), 1e-300)
     ahead = x[:, :, int(np.argmin(np.abs(wrapped(azimuths))))]
@@ -105,6 +90,56 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
     w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
     w = _handed_over(w, ahead, wanted, f, design)
     return Beam(w, _contrast(w, R_on, R_off))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Path:
+    """The solutions ``w(m) = (B + m S)^-1 r`` of all bins, after one decomposition each.
+
+    Parameters
+    ----------
+    basis
+        ``(frequency, driver, driver)``: makes ``B`` the identity and ``S`` diagonal.
+    values
+        That diagonal ``(frequency, driver)``.
+    on
+        The lobe's covariance in the basis.
+    y
+        ``r`` in the basis ``(frequency, driver)``.
+    """
+
+    basis: Complex
+    values: Float
+    on: Complex
+    y: Complex
+
+    @classmethod
+    def of(cls, B: Complex, S: Complex | Float, R_on: Complex, r: Complex) -> _Path:
+        """Decompose ``B`` (positive) and ``S`` (not negative) together."""
+        back = np.linalg.inv(np.linalg.cholesky(B))
+        values, U = np.linalg.eigh(back @ S @ np.conj(np.swapaxes(back, 1, 2)))
+        basis = np.conj(np.swapaxes(back, 1, 2)) @ U
+        rows = np.conj(np.swapaxes(basis, 1, 2))
+        return cls(basis, np.maximum(values, 0.0), rows @ R_on @ basis, np.einsum("fij,fj->fi", rows, r))
+
+    def ratio(self, m: Float) -> Float:
+        """Power within the lobe over ``w^H S w``, ``(frequency,)``."""
+        x = self.y / (1.0 + m[:, None] * self.values)
+        on = np.sum(x.conj() * (self.on @ x[:, :, None])[:, :, 0], axis=1).real
+        return np.asarray(on / np.maximum(np.sum(self.values * np.abs(x) ** 2, axis=1), 1e-300))
+
+    def weights(self, m: Float) -> Complex:
+        """``w (frequency, driver)``."""
+        return np.asarray((self.basis @ (self.y / (1.0 + m[:, None] * self.values))[:, :, None])[:, :, 0])
+
+    def least(self, wanted: Float) -> Float:
+        """Least multiplier of each bin at which the ratio reaches ``wanted``; nearly nothing where it does at once."""
+        low, high = np.full(len(wanted), np.log(RANGE[0])), np.full(len(wanted), np.log(RANGE[1]))
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            met = self.ratio(np.exp(middle)) >= wanted
+            low, high = np.where(met, low, middle), np.where(met, middle, high)
+        return np.asarray(np.exp(high))
 
 
 def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: BeamDesign) -> Complex:
@@ -155,13 +190,3 @@ def _contrast(w: Complex, R_on: Complex, R_off: Complex) -> Float:
     on = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
     off = np.einsum("fm,fmn,fn->f", w.conj(), R_off, w).real
     return np.asarray(on / np.maximum(off, 1e-300))
-
-
-def _bisect(reached: Callable[[Float], NDArray[np.bool_]], bins: int) -> Float:
-    """Least multiplier of each bin at which ``reached`` holds (nearly nothing where it holds from the start)."""
-    low, high = np.full(bins, np.log(RANGE[0])), np.full(bins, np.log(RANGE[1]))
-    for _ in range(HALVINGS):
-        middle = 0.5 * (low + high)
-        met = reached(np.exp(middle))
-        low, high = np.where(met, low, middle), np.where(met, middle, high)
-    return np.asarray(np.exp(high))
