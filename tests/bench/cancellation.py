@@ -1,9 +1,9 @@
 """Cancellation at heads never seen, ours beside the classical designs, on points on a rigid sphere.
 
-Run it as ``python tests/bench/cancellation.py [--seeds 2] [--json]``. Body 17.5 cm, head at 2 m, 19 design heads, 24
-disjoint scoring heads within 5 cm and 10 degrees, effort at most +12 dB re one driver of mean power, filters of 512
-taps. Each path between a driver and an ear is off by ``error`` dB in level and as much in phase, drawn anew for every
-third octave.
+Run it as ``python tests/bench/cancellation.py [--seeds 2] [--head FILE.sofa] [--json]``. Body 17.5 cm, head (a sphere,
+or a measured one) at 2 m, 19 design heads, 24 disjoint scoring heads within 5 cm and 10 degrees, effort at most +12 dB
+re one driver of mean power, filters of 512 taps. Each path between a driver and an ear is off by ``error`` dB in level
+and as much in phase, drawn anew for every third octave.
 """
 
 from __future__ import annotations
@@ -54,10 +54,11 @@ distance_m = 2.0
 positions = [{{ x = 0.0 }}]
 [lab]
 seed = {seed}
+head = "{head}"
 """
 
 
-def rig(azimuths: tuple[float, ...], seed: int = 1) -> Description:
+def rig(azimuths: tuple[float, ...], seed: int = 1, head: str = "sphere") -> Description:
     """A round body of 17.5 cm with drivers at these azimuths, degrees."""
     drivers = "".join(
         f'[[driver]]\nname = "d{i}"\nchannel = {i + 1}\n'
@@ -65,7 +66,7 @@ def rig(azimuths: tuple[float, ...], seed: int = 1) -> Description:
         "band_hz = [60, 22000]\n"
         for i, a in enumerate(azimuths)
     )
-    return parse(RIG.format(drivers=drivers, seed=seed), folder=Path())
+    return parse(RIG.format(drivers=drivers, seed=seed, head=head), folder=Path())
 
 
 def design_heads() -> list[Pose]:
@@ -112,15 +113,15 @@ def scene(h: np.ndarray, scored: np.ndarray, world: World, error_db: float, seed
 
 
 @lru_cache
-def unit(drivers: int) -> tuple[World, np.ndarray, np.ndarray]:
+def unit(drivers: int, head: str = "sphere") -> tuple[World, np.ndarray, np.ndarray]:
     """A unit, and its true responses at the design and at the scoring heads."""
-    world = World(rig(UNITS[drivers]), "bench")
+    world = World(rig(UNITS[drivers], head=head), "bench")
     return world, responses(world, design_heads()), responses(world, scoring_heads())
 
 
-def run(drivers: int, error_db: float, seeds: range) -> tuple[compare.Row, ...]:
+def run(drivers: int, error_db: float, seeds: range, head: str = "sphere") -> tuple[compare.Row, ...]:
     """Figures of all designs for one unit, the mean over measurements with different errors."""
-    world, h, scored = unit(drivers)
+    world, h, scored = unit(drivers, head)
     wish = CrosstalkDesign(target_db=TARGET_DB, effort_re="mean", tolerance_db=error_db)
     cost = driver_cost(world.description.driver, world.f)
     found = []
@@ -146,12 +147,13 @@ def main() -> None:
     """Print the tables and whether the figures asked for are reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--head", default="sphere", help="a SOFA file with a measured dummy head, instead of a sphere")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     data, short = {}, []
     for drivers in UNITS:
         for error in (0.25, 0.5):
-            found = run(drivers, error, range(args.seeds))
+            found = run(drivers, error, range(args.seeds), args.head)
             key = f"{drivers} drivers, {error:g} dB error"
             data[key] = [r.plain() for r in found]
             if not args.json:
