@@ -1,13 +1,15 @@
 # Two commands do everything on a fresh Debian machine with git, make, python3 and its venv module:
 #   make demo   the whole loop on the virtual lab, in process
 #   make test   every test, the ones on a real audio server included
+# and for those who want to see figures beside peers, on an idle machine:
+#   make bench  minutes; builds a small driver for zita-convolver
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev
 
-.PHONY: demo test lint debian clean
+.PHONY: demo test lint bench debian clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -20,6 +22,15 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: DEBIAN += g++ libzita-convolver-dev
+bench: debian $(VENV)/.ready-bench
+	@short=""; for b in tests/bench/*.py; do echo; echo "== $$b"; $(BIN)/python $$b || short="$$short $$b"; done; \
+	[ -z "$$short" ] || { echo; echo "Not every figure was reached:$$short"; exit 1; }
+
+$(VENV)/.ready-bench: $(VENV)/.ready-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,bench]"
+	touch $@
 
 # Debian packages of the tests: audio server, browser, engines to compare with.
 debian:
