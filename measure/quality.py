@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from measure import disturbance
 from measure.deconvolve import Complex, Inverse
+from measure.sweep import Sweep
 from rigs.units import db
 
 CLIPPED = 0.9999
@@ -15,6 +17,7 @@ RESIDUAL_DB = -50.0
 SILENT_SNR_DB = 10.0
 KERNEL_S = 0.001
 STRETCH_S = 0.005
+DECAY_S = 0.15
 
 
 def clipped(x: NDArray[np.float32], names: tuple[str, ...]) -> str | None:
@@ -95,4 +98,25 @@ def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> str | None:
                 f"{name} heard nothing: {float(value):.0f} dB above its noise (at least {SILENT_SNR_DB:.0f} are "
                 "needed); check the microphone, the amplifier and the patch"
             )
+    return None
+
+
+def disturbed(
+    x: NDArray[np.float32], names: tuple[str, ...], sweep: Sweep, where: disturbance.Map, delay: float
+) -> str | None:
+    """Hum, a burst, or a stage that clips ahead of the converter, in any microphone of ``x (mic, samples)``."""
+    for row, name in zip(x, names, strict=True):
+        at = disturbance.stuck(row)
+        if at is not None:
+            return f"{name} clipped ahead of the converter: equal samples at {at / sweep.fs:.2f} s; turn it down"
+        mains = disturbance.hum(row, sweep, delay, DECAY_S)
+        if mains:
+            return (
+                f"{name} hums: {mains[0]:.0f} Hz and multiples at {mains[1]:.0f} dB re the capture (limit "
+                f"{disturbance.HUM_LEVEL_DB:.0f}); check its ground and its cable"
+            )
+        burst = disturbance.burst(row, where)
+        if burst:
+            when, f, level = burst
+            return f"burst at {when:.1f} s, {f / 1000:.1f} kHz in {name}, {level:.0f} dB above its noise"
     return None

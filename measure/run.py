@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from measure import microphone, quality, uncertainty
+from measure import disturbance, microphone, quality, uncertainty
 from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from measure.impulse import Heard, snr_db
 from measure.plan import Capture, Plan
@@ -31,6 +31,7 @@ class Listener:
     plan: Plan
     inverse: Inverse
     corrections: Float
+    maps: dict[int, disturbance.Map] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rig: Description, plan: Plan) -> Listener:
@@ -54,6 +55,13 @@ class Listener:
         rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
         return replace(recording, x=recording.x[rows])
 
+    def _map(self, delay: float) -> disturbance.Map:
+        """Where the sweep leaves the noise alone; latencies within 2 ms share one."""
+        key = round(delay / 0.002)
+        if key not in self.maps:
+            self.maps[key] = disturbance.mapped(self.plan.sweep, len(self.plan.played), 0.002 * key)
+        return self.maps[key]
+
     def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
         """What was heard, the latency in s, and why not to keep it."""
         scale = (self.corrections * self.plan.sources.levels[source]).astype(np.float32)
@@ -69,6 +77,7 @@ class Listener:
             quality.clipped(recording.x, names)
             or quality.loopback(self.inverse, recording.x[-1], self.plan.played, loop, delay, gain)
             or quality.silent(snr, names[:-1])
+            or quality.disturbed(recording.x[:-1], names[:-1], self.plan.sweep, self._map(delay), delay)
         )
         stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, self.inverse.fs)
         return Heard(h, snr, stderr, np.ones_like(stderr)), delay, reason or ""
