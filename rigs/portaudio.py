@@ -1,22 +1,31 @@
-"""The multichannel interface through PortAudio: one full-duplex stream, so that playing and hearing share a clock."""
+"""The multichannel interface through PortAudio: one full-duplex stream, so that playing and hearing share a clock.
+
+The library gives no promise to return: on JACK it waits for ever when the server has died. So every call that talks to
+a device is made in a thread of its own, against a deadline, and after a failure the library is left alone.
+"""
 
 from __future__ import annotations
 
 import atexit
+import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.deadline import Overdue, Worker
 from rigs.describe import Description
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.protocol import Recording, check_ceiling
+
+T = TypeVar("T")
 
 POLL_S = 0.005
 """How often a running capture is looked at."""
@@ -24,8 +33,14 @@ POLL_S = 0.005
 STALL_S = 5.0
 """A device that moves no sample for so long has died."""
 
-CLOSE_S = 2.0
-"""How long a stream may take to end; the library waits for ever when an audio server has gone."""
+ANSWER_S = 10.0
+"""How long the library may take to start, to list devices, to open a stream."""
+
+REST_S = 0.2
+"""Silence between two captures: what is still on its way through the converters, or dying away, belongs to neither."""
+
+END_S = 2.0
+"""How long a stream may take to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,40 +85,64 @@ def _binding() -> Any:
     return sounddevice
 
 
-@dataclass(slots=True)
 class _Library:
-    """How the library stands in this process: one for all interfaces, running while there are any.
+    """The library in this process: one for all interfaces, running while there are any.
 
     It looks for devices only when it starts. It must have ended before an audio server does: else its own tidying up,
     at the end of the program, aborts or waits for ever.
     """
 
-    users: int = 0
-    open: set[Any] = field(default_factory=set)
-    """Streams that have not ended."""
-    broken: bool = False
-    """Whether a device failed, so that the library can be neither ended nor started again."""
+    def __init__(self) -> None:
+        self.users = 0
+        self.broken = False
+        self._worker = Worker("PortAudio")
+
+    def call(self, work: Callable[[], T], who: str, wait_s: float = ANSWER_S) -> T:
+        """Call into the library.
+
+        Raises
+        ------
+        HardwareTrouble
+            It failed before and is left alone, or does not answer in time.
+        """
+        if self.broken:
+            raise HardwareTrouble(f"{who}: the audio device failed before; start the program again")
+        try:
+            return self._worker.call(work, wait_s)
+        except Overdue as fault:
+            self.give_up()
+            raise HardwareTrouble(f"{who}: {fault}. Is the device connected, and its server running?") from fault
 
     def acquire(self) -> Any:
         """The binding, with the library running; the devices are listed afresh if nobody else uses them."""
-        sd = _binding()
-        if not sd._initialized:
-            sd._initialize()
+        sd = self.call(_started, "PortAudio")
         self.users += 1
         return sd
 
     def release(self) -> None:
         """The counterpart of :meth:`acquire`; the last one ends the library."""
         self.users -= 1
-        if self.users == 0 and not self.open and not self.broken:
-            sd = _binding()
-            while sd._initialized:
-                sd._terminate()
+        if self.users == 0 and not self.broken:
+            self.call(_ended, "PortAudio")
 
     def give_up(self) -> None:
-        """A device failed: leave the tidying up to the operating system."""
+        """A device failed: the library can be neither ended nor started again; the operating system will tidy up."""
         self.broken = True
-        atexit.unregister(_binding()._exit_handler)
+        if "sounddevice" in sys.modules:
+            atexit.unregister(sys.modules["sounddevice"]._exit_handler)
+
+
+def _started() -> Any:
+    sd = _binding()
+    if not sd._initialized:
+        sd._initialize()
+    return sd
+
+
+def _ended() -> None:
+    sd = _binding()
+    while sd._initialized:
+        sd._terminate()
 
 
 _library = _Library()
@@ -115,11 +154,11 @@ def devices() -> list[Device]:
     Raises
     ------
     HardwareTrouble
-        PortAudio is not installed.
+        PortAudio is not installed, or does not answer.
     """
     sd = _library.acquire()
     try:
-        return _listed(sd)
+        return _library.call(lambda: _listed(sd), "PortAudio")
     finally:
         _library.release()
 
@@ -199,6 +238,9 @@ def _check_rate(sd: Any, device: Device, rig: Description) -> None:
 class PortAudioInterface:
     """A device that PortAudio opens; made by :meth:`open`.
 
+    The stream runs from the first capture until :meth:`close`, and plays silence in between: every capture of a session
+    has the same latency, and a device that is lost is noticed.
+
     Parameters
     ----------
     device
@@ -213,6 +255,9 @@ class PortAudioInterface:
         self.device = device
         self._rig = description
         self._now = now
+        self._stream: Any = None
+        self._take: _Take | None = None
+        self._rested = 0
         self._closed = False
 
     @classmethod
@@ -226,13 +271,14 @@ class PortAudioInterface:
         BadInput
             No device or several fit, it has too few channels, or it does not run at the rig's rate.
         HardwareTrouble
-            PortAudio is missing.
+            PortAudio is missing, or does not answer.
         """
         table = description.interface
         sd = _library.acquire()
         try:
-            device = choose(_listed(sd), str(table.device), table.hostapi, description.outputs, description.inputs)
-            _check_rate(sd, device, description)
+            found = _library.call(lambda: _listed(sd), "PortAudio")
+            device = choose(found, str(table.device), table.hostapi, description.outputs, description.inputs)
+            _library.call(lambda: _check_rate(sd, device, description), repr(device.name))
         except BaseException:
             _library.release()
             raise
@@ -260,15 +306,22 @@ class PortAudioInterface:
         """
         self._check(y)
         take = _Take(np.ascontiguousarray(y.T, dtype=np.float32), self.inputs)
-        started = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
-        with self._stream(take) as stream:
-            self._wait(take, stream)
+        try:
+            self._run()
+            with _undisturbed():
+                started = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
+                self._take = take
+                self._wait(take)
+        except BaseException:
+            self._end()
+            raise
         return Recording(take.heard.T, fs=self.fs, xruns=take.xruns, started=started)
 
     def close(self) -> None:
         """Let go of the device; may be called twice. Captures are refused afterwards."""
         if not self._closed:
             self._closed = True
+            self._end()
             _library.release()
 
     def _check(self, y: NDArray[np.float32]) -> None:
@@ -282,49 +335,82 @@ class PortAudioInterface:
         check_ceiling(np.delete(y, loopback, axis=0), self._rig.limits.ceiling, repr(self.device.name))
         check_ceiling(y[loopback : loopback + 1], 1.0, f"{self.device.name!r}, loopback")
 
-    @contextmanager
-    def _stream(self, take: _Take) -> Iterator[Any]:
-        """The stream, running; whatever happens it has ended afterwards."""
-        sd = _binding()
-        try:
-            stream = sd.Stream(
-                samplerate=self.fs,
-                blocksize=self._rig.interface.blocksize,
-                device=(self.device.index, self.device.index),
-                channels=(self.inputs, self.outputs),
-                dtype="float32",
-                latency="high",
-                callback=take.step,
-                clip_off=True,
-                dither_off=True,
-                prime_output_buffers_using_stream_callback=False,
-            )
-        except sd.PortAudioError as fault:
-            _library.give_up()
-            raise HardwareTrouble(f"{self.device.name!r} does not open: {fault}") from fault
-        _library.open.add(stream)
-        try:
-            stream.start()
-            yield stream
-        except sd.PortAudioError as fault:
-            _library.give_up()
-            raise HardwareTrouble(f"{self.device.name!r} failed: {fault}") from fault
-        finally:
-            _end(stream)
+    def _run(self) -> None:
+        """Start the stream unless it is running."""
+        if self._stream is None:
+            sd = _binding()
+            try:
+                _library.call(lambda: self._open(sd), repr(self.device.name))
+            except sd.PortAudioError as fault:
+                _library.give_up()
+                raise HardwareTrouble(f"{self.device.name!r} does not open: {fault}") from fault
 
-    def _wait(self, take: _Take, stream: Any) -> None:
+    def _open(self, sd: Any) -> None:
+        stream = sd.Stream(
+            samplerate=self.fs,
+            blocksize=self._rig.interface.blocksize,
+            device=(self.device.index, self.device.index),
+            channels=(self.inputs, self.outputs),
+            dtype="float32",
+            latency="high",
+            callback=self._step,
+            clip_off=True,
+            dither_off=True,
+        )
+        self._stream, self._rested = stream, 0
+        stream.start()
+
+    def _step(self, heard: Any, play: Any, frames: int, _time: Any, status: Any) -> None:
+        """The stream's callback: a block of the take that runs, or silence."""
+        take = self._take
+        if take is None or self._rested < REST_S * self.fs:
+            play.fill(0.0)
+            self._rested += frames
+        else:
+            take.step(heard, play, frames, bool(status))
+            if take.complete:  # first make room for the next one, then let go of who waits
+                self._take, self._rested = None, 0
+                take.done.set()
+
+    def _wait(self, take: _Take) -> None:
         """Wait until the take is complete; a device that stops moving is trouble."""
         at, since = -1, time.monotonic()
         while not take.done.wait(POLL_S):
-            if take.at != at:
-                at, since = take.at, time.monotonic()
-            stalled = time.monotonic() - since > STALL_S
-            if stalled or not (stream.active or take.done.is_set()):
+            if take.at + self._rested != at:
+                at, since = take.at + self._rested, time.monotonic()
+            if time.monotonic() - since > STALL_S or not self._stream.active:
                 _library.give_up()
                 raise HardwareTrouble(
                     f"{self.device.name!r} stopped at sample {take.at} of {len(take.played)}: "
                     "is it still connected, and its server running? Nothing is kept of this capture"
                 )
+
+    def _end(self) -> None:
+        """Silence at once, then the end of the stream; one that does not end in time is left alone."""
+        self._take = None
+        if self._stream is not None and not _library.broken:
+            try:
+                _library.call(self._close, repr(self.device.name), END_S)
+            except HardwareTrouble:  # told by give_up() to whoever comes next; the take itself is complete, or told of
+                return
+
+    def _close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.abort(ignore_errors=True)
+            stream.close(ignore_errors=True)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the garbage collector out of the way of the stream."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 class _Take:
@@ -345,26 +431,16 @@ class _Take:
         self.xruns = 0
         self.done = threading.Event()
 
-    def step(self, heard: Any, play: Any, frames: int, _time: Any, status: Any) -> None:
-        """Copy one block each way; silence after the end, until the stream is ended from outside."""
-        self.xruns += bool(status) and not self.done.is_set()
+    @property
+    def complete(self) -> bool:
+        """Whether every sample has been played and heard."""
+        return self.at == len(self.played)
+
+    def step(self, heard: Any, play: Any, frames: int, flagged: bool) -> None:
+        """Copy one block each way; silence after the end. A flag on the first block tells of what came before it."""
+        self.xruns += flagged and self.at > 0
         n = min(frames, len(self.played) - self.at)
         play[:n] = self.played[self.at : self.at + n]
         play[n:] = 0.0
         self.heard[self.at : self.at + n] = heard[:n]
         self.at += n
-        if self.at == len(self.played):
-            self.done.set()
-
-
-def _end(stream: Any) -> None:
-    """End a stream at once; one that cannot be ended is left to a thread that the program does not wait for."""
-
-    def end() -> None:
-        stream.abort(ignore_errors=True)
-        stream.close(ignore_errors=True)
-        _library.open.discard(stream)
-
-    ending = threading.Thread(target=end, name="end of stream", daemon=True)
-    ending.start()
-    ending.join(CLOSE_S)

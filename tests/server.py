@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import uuid
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+NAMES = 6
 TOOLS = ("jackd", "jack_wait", "jack_freewheel")
 
 
@@ -34,7 +39,10 @@ class Server:
 
     @contextmanager
     def freewheel(self) -> Iterator[None]:
-        """As fast as the machine can, while it lasts: for tests that only need the samples."""
+        """As fast as the machine can, while it lasts: for tests that only need the samples.
+
+        Begin it before a stream opens and end it after: a change while one runs leaves PortAudio's client for dead.
+        """
         self._freewheel("y")
         try:
             yield
@@ -58,22 +66,58 @@ class Card:
         return self.process.communicate(timeout=20)[1]
 
 
+def _dies_with_us() -> None:
+    """In a child: be ended when the tests are, however they end (``PR_SET_PDEATHSIG``)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def _jackd(name: str, fs: int, period: int) -> subprocess.Popen[bytes]:
+    driver = ["-d", "dummy", "-r", str(fs), "-p", str(period), "-C", "0", "-P", "0"]
+    return subprocess.Popen(
+        ["jackd", "-n", name, "-r", "-S", "-p", "256", *driver],
+        env=os.environ | {"JACK_NO_AUDIO_RESERVATION": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=_dies_with_us,
+    )
+
+
+@contextmanager
+def _free_name() -> Iterator[str]:
+    """A server's name that is this program's alone while it lasts.
+
+    JACK knows eight servers at most, and one that was killed keeps its place until another of its name starts: so few
+    names are used again and again.
+    """
+    until = time.monotonic() + 60.0
+    while True:
+        for n in range(NAMES):
+            with open(Path(tempfile.gettempdir()) / f"sweetspot-test-{n}.lock", "w") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                yield f"sweetspot-test-{n}"
+                return
+        assert time.monotonic() < until, f"all {NAMES} names of test servers are taken"
+        time.sleep(0.2)
+
+
 @contextmanager
 def server(fs: int, period: int = 1024) -> Iterator[Server]:
     """A server while it lasts."""
     if missing := [t for t in TOOLS if shutil.which(t) is None]:
         pytest.skip(f"not installed: {', '.join(missing)} (apt-get install jackd2)")
-    name = f"sweetspot-{uuid.uuid4().hex[:8]}"
+    with _free_name() as name:
+        yield from _served(name, fs, period)
+
+
+def _served(name: str, fs: int, period: int) -> Iterator[Server]:
     environment = os.environ | {"JACK_DEFAULT_SERVER": name, "JACK_NO_AUDIO_RESERVATION": "1"}
-    driver = ["-d", "dummy", "-r", str(fs), "-p", str(period), "-C", "0", "-P", "0"]
-    process = subprocess.Popen(
-        ["jackd", "-n", name, "-r", "-S", "-p", "256", *driver],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = _jackd(name, fs, period)
+    waiting = ["jack_wait", "-w", "-t", "15"]
     try:
-        subprocess.run(["jack_wait", "-w", "-t", "15"], env=environment, check=True, capture_output=True, timeout=20)
+        subprocess.run(waiting, env=environment, check=True, capture_output=True, timeout=20)
         yield Server(name, process)
     finally:
         process.terminate()
@@ -90,6 +134,7 @@ def lab(on: Server, rig: Path, *options: str) -> Iterator[Card]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_dies_with_us,
     )
     try:
         yield Card(process, _ready(process))

@@ -231,8 +231,10 @@ def test_a_server_that_dies_or_hangs_is_hardware_trouble(
     with jack_server(47872) as server, jack_lab(server, tmp_path / "rig.toml"):
         process = measuring(tmp_path, server.env)
         server.process.send_signal(how)
-        said = process.communicate(timeout=30)[1]
-        server.process.send_signal(signal.SIGCONT)
+        try:
+            said = process.communicate(timeout=30)[1]
+        finally:
+            server.process.send_signal(signal.SIGCONT)
     assert process.returncode == 3, said
     assert "'crooked-card' stopped at sample" in said
     assert "Traceback" not in said

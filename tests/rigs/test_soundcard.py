@@ -179,7 +179,7 @@ def test_twenty_captures_without_a_glitch(
     in_server(server)
     played = signals(silent_rig, rng, 3.0)
     wanted = reference(silent_rig, Pose(), played)
-    with open_rig(silent_rig, serial="T-7") as rig, server.freewheel():
+    with server.freewheel(), open_rig(silent_rig, serial="T-7") as rig:
         heard = [rig.interface.capture(played) for _ in range(20)]
     late = {click_at(silent_rig, r.x) for r in heard}
     assert len(late) == 1, f"the lag varies: {late}"
@@ -220,7 +220,7 @@ def test_noise_of_the_lab(
     described = parse(text, folder=tmp_path)
     with jack_server(described.fs, 256) as server, jack_lab(server, tmp_path / "noisy.toml") as card:
         in_server(server)
-        with open_rig(described, serial="T-7") as rig, server.freewheel():
+        with server.freewheel(), open_rig(described, serial="T-7") as rig:
             first, second = (rig.interface.capture(np.zeros((6, 40000), dtype=np.float32)).x for _ in range(2))
         said = card.end()
     wanted = World(described, "T-7").noise(np.random.default_rng(3), 100000).std(axis=1)
