@@ -99,13 +99,22 @@ class Heard:
     coherence: Float
 
 
-def snr_db(h: Float, zero: int) -> Float:
-    """Signal to noise ``(...,)`` of responses ``(..., tap)`` in dB; the noise is read off their quietest part.
+def snr_db(h: Float, stderr: Float, fs: int, band: tuple[float, float]) -> Float:
+    """Signal to noise ``(...,)`` of responses within a band, dB: their energy over that of their standard error.
 
-    The mean power of the quietest five of twenty equal stretches (edges left out) stands for the noise in all of them.
+    Parameters
+    ----------
+    h
+        ``(..., tap)``.
+    stderr
+        Standard error of every bin of its spectrum, ``(..., bin)``.
+    fs
+        Sampling rate, Hz.
+    band
+        Judged band, Hz: what lies outside counts neither as signal nor as noise.
     """
-    inner = h[..., zero // 2 : h.shape[-1] - (h.shape[-1] - zero) // 10]
-    stretches = np.array_split(inner**2, 20, axis=-1)
-    floor = np.mean(np.sort([s.mean(axis=-1) for s in stretches], axis=0)[:5], axis=0)
-    total = np.mean(inner**2, axis=-1)
-    return np.asarray(power_db(np.maximum(total - floor, 0.0) / np.maximum(floor, 1e-300)))
+    f = np.fft.rfftfreq(h.shape[-1], 1.0 / fs)
+    inside = (f >= band[0]) & (f <= band[1])
+    total = np.sum(np.abs(np.fft.rfft(h, axis=-1)[..., inside]) ** 2, axis=-1)
+    noise = np.maximum(np.sum(np.asarray(stderr, dtype=float)[..., inside] ** 2, axis=-1), 1e-300)
+    return np.asarray(power_db(np.maximum(total - noise, 0.0) / noise))

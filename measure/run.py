@@ -72,14 +72,14 @@ class Listener:
         before, after = self.plan.before, self.plan.after
         whole = circular(self.inverse, transfer, delay, before)
         h = np.asarray(whole[..., : before + after] * edges(before, after))
-        snr = snr_db(h, before)
+        stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, self.inverse.fs)
+        snr = snr_db(h, stderr, self.inverse.fs, self.inverse.band)
         reason = (
             quality.clipped(recording.x, names)
             or quality.loopback(self.inverse, recording.x[-1], self.plan.played, loop, delay, gain)
             or quality.silent(snr, names[:-1])
             or quality.disturbed(recording.x[:-1], names[:-1], self.plan.sweep, self._map(delay), delay)
         )
-        stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, self.inverse.fs)
         return Heard(h, snr, stderr, np.ones_like(stderr)), delay, reason or ""
 
 
@@ -176,4 +176,5 @@ def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> H
         return heard[0]
     mean = np.asarray(np.mean([one.h for one in heard], axis=0))
     stderr, coherence = uncertainty.of_mean([one.h for one in heard], [one.stderr for one in heard])
-    return Heard(mean, snr_db(mean, listener.plan.before), stderr, coherence)
+    snr = snr_db(mean, stderr, listener.inverse.fs, listener.inverse.band)
+    return Heard(mean, snr, stderr, coherence)

@@ -219,12 +219,16 @@ def test_a_lost_sample_is_seen_wherever_it_falls() -> None:
 
 
 def test_snr_of_a_known_mixture() -> None:
+    """White noise of standard deviation 1 mPa beside an impulse of 5 Pa; a tone outside the band changes nothing."""
     rng = np.random.default_rng(2)
-    h = 1e-3 * rng.standard_normal((2, 8000))
-    h[0, 1200] = 5.0
-    found = snr_db(h, 960)
-    assert found[0] == pytest.approx(10 * np.log10(25.0 / ((8000 - 480 - 704) * 1e-6)), abs=0.6)
+    h = 1e-3 * rng.standard_normal((3, 8000))
+    h[0, 1200] = h[2, 1200] = 5.0
+    h[2] += 30.0 * np.sin(2 * np.pi * 21000 / 48000 * np.arange(8000))
+    stderr = np.full((3, 4001), 1e-3 * np.sqrt(8000))
+    found = snr_db(h, stderr, 48000, (100.0, 20000.0))
+    assert found[0] == pytest.approx(10 * np.log10(25.0 / (8000 * 1e-6)), abs=0.5)
     assert found[1] < 3.0
+    assert found[2] == pytest.approx(found[0], abs=0.5)
 
 
 def test_the_ceiling_is_checked_when_planned(crooked_text: str, tmp_path: Path) -> None:
