@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -328,8 +330,19 @@ def test_one_program_at_a_time(table: tuple[GrblSimulator, list[dict[str, float]
     first.close()
 
 
-def test_a_link_outlives_no_process() -> None:
-    with GrblSimulator(lambda _axes: None) as simulator:
-        assert os.path.realpath(simulator.lasting) == simulator.port
-        kept = simulator.lasting
-    assert not os.path.exists(kept)
+def test_the_lasting_path_outlives_no_process(root: Path) -> None:
+    """The terminal of a lab that was killed goes to whoever asks next; its lasting path goes to nobody."""
+    program = (
+        "import sys\nfrom rigs.lab.turntable import GrblSimulator\n"
+        "with GrblSimulator(lambda _: None) as s:\n    print(s.port, s.lasting, flush=True)\n    sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", program], cwd=root, stdin=pipe, stdout=pipe, text=True) as lab:
+        assert lab.stdout is not None
+        port, lasting = lab.stdout.readline().split()
+        assert os.path.realpath(lasting) == port
+        lab.kill()
+    ours, theirs = os.openpty()
+    assert not os.path.exists(lasting)
+    os.close(ours)
+    os.close(theirs)
