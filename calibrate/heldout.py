@@ -31,7 +31,7 @@ def comparison(ears: ImpulseResponse, rig: Description, design: Design) -> tuple
     if not len(fitted.positions) or not len(kept.positions):
         raise BadInput(
             f"{len(fitted.positions)} design and {len(kept.positions)} scoring positions: designs are compared on "
-            'positions that they never saw; give some entries of ears.positions use = "score", or use --cross-validate'
+            'positions that they never saw; give some entries of ears.positions use = "score"'
         )
     return split(fitted, kept, rig, design)
 
