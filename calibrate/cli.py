@@ -15,6 +15,7 @@ from calibrate.limits import Limits
 from calibrate.verify import Verification
 from measure import folder
 from measure.cli import DelayOpt, JsonOpt, RunsOpt, UnitOpt, YesOpt, capture_set, operator
+from measure.plan import SETS
 from measure.session import Session
 from rigs.describe import read
 from rigs.load import find, open_rig
@@ -81,8 +82,9 @@ def demo(
     description = read(find(rig))
     here = folder.new(runs, unit, description, datetime.now(UTC))
     say(f"Rig {description.name!r}, unit {unit}, run {here}")
-    for name in ("ears", "polar"):
-        capture_set("ears" if name == "ears" else "polar", description, unit, here, operator(True, 0.0))
+    with open_rig(description, serial=unit) as lab:
+        for name in SETS:
+            capture_set(lab, name, here, operator(True, 0.0))
     fitted = _fitted(here, designs.Design(), "")
     say(_prediction_lines(here, fitted))
     verdict = _verified(here, True, 0.0)

@@ -19,6 +19,7 @@ from rigs.describe import Description, read
 from rigs.errors import HardwareTrouble
 from rigs.load import find, open_rig
 from rigs.progress import result, say, tracked
+from rigs.protocol import Rig
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
@@ -75,20 +76,21 @@ def resume(
     """Finish an interrupted session: measures only what is missing."""
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets
-    for name in sets or ("ears",):
-        capture_set(name, description, serial, run, operator(yes, delay))
+    with open_rig(description, serial=serial) as rig:
+        for name in sets or ("ears",):
+            capture_set(rig, name, run, operator(yes, delay))
     _report(run, as_json)
 
 
-def capture_set(name: SetName, description: Description, serial: str, run: Path, ask: Callable[[str], None]) -> None:
+def capture_set(rig: Rig, name: SetName, run: Path, ask: Callable[[str], None]) -> None:
     """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
-    wanted = plan.make(description, name)
+    wanted = plan.make(rig.description, name)
     with Session.resume(folder.session_file(run)) as session:
         missing = len(session.missing(wanted))
         if not missing:
             say(f"{name}: all {len(wanted.captures)} captures are there already")
             return
-        with open_rig(description, serial=serial) as rig, tracked(f"Measuring {name}", missing) as step:
+        with tracked(f"Measuring {name}", missing) as step:
             bad = measure(rig, session, wanted, ask=ask, step=step)
     for key, reason in bad:
         say(f"  repeated {key}: {reason}")
@@ -106,10 +108,11 @@ def _begin(
     plan.make(description, name)
     if run is not None:
         folder.check_same(run, unit, description)
-    chosen = run or folder.latest_without(runs, unit, description, name)
-    chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
-    say(f"Run {chosen}")
-    capture_set(name, description, unit, chosen, ask)
+    with open_rig(description, serial=unit) as rig:
+        chosen = run or folder.latest_without(runs, unit, description, name)
+        chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
+        say(f"Run {chosen}")
+        capture_set(rig, name, chosen, ask)
     _report(chosen, as_json)
 
 

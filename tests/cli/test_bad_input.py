@@ -75,6 +75,15 @@ def test_unknown_ready_made_rig(sweetspot: Run) -> None:
     told(sweetspot("measure", "ears", "dsk", "--unit", "1"), 2, "dsk", "did you mean 'desk'?")
 
 
+def test_a_rig_that_does_not_open_leaves_no_run(sweetspot: Run, rig: Path) -> None:
+    """No audio server, or none with such a device: told with what to do, and no empty folder stays behind."""
+    text = rig.read_text().replace('driver = "lab"', 'driver = "portaudio"\ndevice = "no such box"', 1)
+    rig.write_text(text.replace('driver = "lab"', 'driver = "fixed"', 1))
+    done = sweetspot("measure", "ears", rig, "--unit", "1")
+    told(done, 2, "interface.device: no audio device's name holds 'no such box'")
+    assert not (rig.parent / "runs").exists()
+
+
 def test_broken_toml(sweetspot: Run, rig: Path) -> None:
     rig.write_text(rig.read_text().replace("[limits]", "[limits"))
     told(sweetspot("measure", "ears", rig, "--unit", "1"), 2, "not valid TOML", "line")
