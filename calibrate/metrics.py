@@ -134,8 +134,3 @@ def interaural_delay_s(near: Complex, far: Complex, f: Float, top_hz: float = 15
     inside = (f >= 200.0) & (f <= top_hz)
     phase = np.unwrap(np.angle(near[..., inside] * far[..., inside].conj()), axis=-1)
     return np.asarray(np.mean(phase / (2.0 * np.pi * f[inside]), axis=-1))
-
-
-def boost_db(taps: Float, gain_db: float) -> float:
-    """Largest gain of any filter ``(program, driver, tap)`` over frequency without its headroom, dB."""
-    return float(np.max(db(np.fft.rfft(taps, 8192, axis=-1)))) + gain_db
