@@ -16,7 +16,7 @@ from calibrate import classical, metrics, shortfir, sides
 from calibrate.design import FilterDesign
 from calibrate.fir import causal, held_outside
 from calibrate.plant import Plant
-from calibrate.smooth import THIRD_OCTAVES, band_means
+from measure.smooth import THIRD_OCTAVES, band_means
 from rigs.units import Float, power_db
 
 Complex = NDArray[np.complex128]

@@ -15,11 +15,11 @@ from calibrate.fit import Fitted
 from calibrate.limits import Limits
 from calibrate.predict import spectra
 from calibrate.run import fitted_of, sha256
-from calibrate.smooth import THIRD_OCTAVES, band_means, smoothed
 from calibrate.verify import Verification
 from measure.folder import session_file
 from measure.impulse import ImpulseResponse
 from measure.session import VERIFICATION, Session
+from measure.smooth import THIRD_OCTAVES, band_means, smoothed
 from processor import store
 from rigs.describe import Description
 from rigs.layout import wrapped

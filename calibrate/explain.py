@@ -10,7 +10,7 @@ import numpy as np
 
 from calibrate import metrics
 from calibrate.fit import Fitted
-from calibrate.smooth import THIRD_OCTAVES, band_edges, band_means
+from measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from rigs.describe import Description
 from rigs.units import Float
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.smooth import THIRD_OCTAVES, band_means
+from measure.smooth import THIRD_OCTAVES, band_means
 from rigs.layout import wrapped
 from rigs.units import Float, db, power_db
 

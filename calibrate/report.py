@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from calibrate import evidence, metrics, plots, svg, tables
 from calibrate.evidence import FINE, Evidence, Spread
-from calibrate.smooth import THIRD_OCTAVES
+from measure.smooth import THIRD_OCTAVES
 from rigs.errors import BadInput
 from rigs.units import Float
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from calibrate import crosstalk
 from calibrate.design import CrosstalkDesign, target_power
 from calibrate.plant import Plant
-from calibrate.smooth import smoothed
+from measure.smooth import smoothed
 from rigs.units import Float, from_db, power_db
 
 Complex = NDArray[np.complex128]

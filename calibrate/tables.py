@@ -9,8 +9,8 @@ from typing import Any
 from calibrate import evidence, metrics
 from calibrate.evidence import Evidence
 from calibrate.limits import Limits
-from calibrate.smooth import THIRD_OCTAVES
 from calibrate.verify import CONTRAST_BAND, NULLS
+from measure.smooth import THIRD_OCTAVES
 
 
 def rows(e: Evidence) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from calibrate import metrics
 from calibrate.limits import Limits, Metric
 from calibrate.predict import Prediction, spectra
-from calibrate.smooth import THIRD_OCTAVES, band_means
 from measure.impulse import ImpulseResponse
 from measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
+from measure.smooth import THIRD_OCTAVES, band_means
 from processor.filterset import FilterSet
 from rigs.describe import Description
 from rigs.units import Float, power_db

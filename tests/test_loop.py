@@ -18,8 +18,8 @@ from calibrate import metrics, verify
 from calibrate import run as steps
 from calibrate.limits import Limits
 from calibrate.predict import spectra
-from calibrate.smooth import THIRD_OCTAVES
 from measure.session import Session
+from measure.smooth import THIRD_OCTAVES
 from rigs.describe import read
 
 ROOT = Path(__file__).resolve().parents[1]
