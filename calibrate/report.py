@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from calibrate import evidence, metrics, plots, svg, tables
 from calibrate.evidence import FINE, Evidence, Spread
+from measure import plots as measured
 from measure.smooth import THIRD_OCTAVES
 from rigs.errors import BadInput
 from rigs.units import Float
@@ -29,26 +30,6 @@ NAME = "report.html"
 CUTS_HZ = (500.0, 1000.0, 2000.0, 4000.0)
 SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
          ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
-
-STYLE: Any = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 10.0,
-    "text.color": plots.INK,
-    "axes.labelcolor": plots.INK,
-    "axes.edgecolor": plots.SOFT,
-    "axes.linewidth": 0.8,
-    "axes.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.5,
-    "xtick.color": plots.SOFT,
-    "ytick.color": plots.SOFT,
-    "xtick.labelcolor": plots.INK,
-    "ytick.labelcolor": plots.INK,
-    "figure.facecolor": "none",
-    "hatch.linewidth": 0.7,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +86,7 @@ def render(e: Evidence, name: str) -> str:
     page = Environment(
         loader=PackageLoader("calibrate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("report.html.j2")
-    with matplotlib.rc_context(STYLE):
+    with matplotlib.rc_context(measured.STYLE):
         pictures = {
             "cancellation": [_cancellation(e)],
             "ears": [*_ear_levels(e), *_ear_responses(e)],
@@ -210,7 +191,7 @@ def _ear_levels(e: Evidence) -> list[Picture]:
     def draw(ear: int) -> Callable[[Figure], None]:
         def drawing(figure: Figure) -> None:
             ax = figure.subplots()
-            plots.levels(ax, FINE, level[ear], names, low, high)
+            measured.levels(ax, FINE, level[ear], names, low, high)
             ax.set_ylabel("level, dB re 20 µPa/FS")
 
         return drawing
@@ -256,7 +237,7 @@ def _ear_responses(e: Evidence) -> list[Picture]:
 
 def _traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Figure], None]:
     """Draws impulse responses ``(driver, tap)``."""
-    return lambda figure: plots.traces(figure.subplots(), t, x, names)
+    return lambda figure: measured.traces(figure.subplots(), t, x, names)
 
 
 def _polar_maps(e: Evidence) -> list[Picture]:
@@ -268,8 +249,8 @@ def _polar_maps(e: Evidence) -> list[Picture]:
     def draw(name: str) -> Callable[[Figure], None]:
         def drawing(figure: Figure) -> None:
             ax = figure.subplots()
-            plots.polar_map(ax, FINE, *found[name])
-            scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
+            measured.polar_map(ax, FINE, *found[name])
+            scale = ScalarMappable(Normalize(*measured.PICTURED_DB), "viridis")
             bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30, pad=0.03)
             if bar.solids is not None:
                 bar.solids.set_rasterized(True)
@@ -324,10 +305,10 @@ def _colours(e: Evidence) -> list[Picture]:
         def draw(figure: Figure, found: dict[str, Spread] = found) -> None:
             ax = figure.subplots()
             plots.spreads(ax, found)
-            plots.frequencies(ax, 180.0, 9000.0)
+            measured.frequencies(ax, 180.0, 9000.0)
             ax.set_ylim(-18.0, 18.0)
             ax.set_ylabel("level over its mean, dB")
-            plots.key(ax)
+            measured.key(ax)
 
         pictures.append(
             _picture(
@@ -352,7 +333,7 @@ def _filters(e: Evidence) -> list[Picture]:
 
         def magnitude(figure: Figure, i: int = i) -> None:
             ax = figure.subplots()
-            plots.levels(ax, FINE, level[i], filters.drivers, low, high)
+            measured.levels(ax, FINE, level[i], filters.drivers, low, high)
             ax.set_ylabel("gain, dB")
 
         pictures.append(

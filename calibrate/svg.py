@@ -6,17 +6,18 @@ import html
 import re
 
 from calibrate import plots
+from measure import plots as measured
 
 VARIABLES = {
-    plots.INK: "--ink",
-    plots.SOFT: "--soft",
-    plots.GRID: "--grid",
-    plots.PAPER: "--paper",
+    measured.INK: "--ink",
+    measured.SOFT: "--soft",
+    measured.GRID: "--grid",
+    measured.PAPER: "--paper",
     plots.BEFORE: "--before",
     plots.PREDICTED: "--predicted",
     plots.HEARD: "--heard",
     plots.TARGET: "--target",
-    **{colour: f"--d{i}" for i, colour in enumerate(plots.DRIVERS)},
+    **{colour: f"--d{i}" for i, colour in enumerate(measured.DRIVERS)},
 }
 """The colours of the pictures as variables of the page, which knows light from dark."""
 

@@ -22,10 +22,10 @@ DOORS = {
     "jack": ("rigs/lab/soundcard.py",),
     "h5py": ("measure/session.py", "processor/store.py"),
     "sofar": ("measure/sofa.py", "rigs/lab/head.py"),
-    "soundfile": ("processor/files.py",),
+    "soundfile": ("processor/files.py", "measure/export.py"),
     "numba": ("processor/kernel.py",),
     "llvmlite": ("processor/kernel.py",),
-    "matplotlib": ("/plots.py", "calibrate/report.py"),
+    "matplotlib": ("/plots.py", "calibrate/report.py", "measure/show.py"),
     "typer": ("/cli.py", "/progress.py", "sweetspot.py"),
     "rich": ("/cli.py", "/progress.py", "sweetspot.py"),
 }
