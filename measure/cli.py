@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,7 @@ YesOpt = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not wait for Enter after asking for a move; wait --delay seconds.")
 ]
 DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds given to the operator with --yes.", min=0.0)]
+MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -38,7 +39,10 @@ def mount(app: typer.Typer) -> None:
     commands.command("ears")(ears)
     commands.command("polar")(polar)
     commands.command("resume")(resume)
+    commands.command("show")(pictures)
+    commands.command("export")(export_)
     app.add_typer(commands, name="measure")
+    app.command("sofa")(sofa_)
 
 
 def ears(
@@ -146,3 +150,66 @@ def operator(yes: bool, delay: float) -> Callable[[str], None]:
         sys.stdin.readline()
 
     return ask
+
+
+def pictures(
+    run: MeasuredRun,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures; RUN/show if not given.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="Names of pictures, with commas.")] = None,
+    kind: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of the files.")] = "png",
+    position: Annotated[int | None, typer.Option("--position", help="Head position from 1; else the nominal.")] = None,
+    smoothing: Annotated[int, typer.Option("--smoothing", help="N for 1/N octave; 0 for none.", min=0, max=96)] = 24,
+    vertical: Annotated[
+        Path | None, typer.Option("--vertical", help="Run of the unit on its side, its top to the left: for CTA-2034.")
+    ] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Draw a session: responses, impulse and decay, polar maps, directivity, CTA-2034 curves."""
+    from measure import show  # matplotlib is slow to import
+
+    sideways = folder.session_file(vertical) if vertical else None
+    octaves = 1.0 / smoothing if smoothing else 0.0
+    shown = show.gather(folder.session_file(run), vertical=sideways, position=position, smoothing=octaves)
+    drawn = show.chosen(show.pictures(shown), only)
+    target = out or run / "show"
+    with tracked("Drawing", len(drawn)) as step:
+        for name, draw in drawn.items():
+            show.save(draw, target / f"{name}.{kind}")
+            step(name)
+    files = [str(target / f"{name}.{kind}") for name in drawn]
+    result({"run": str(run), "pictures": files}, "\n".join(files), as_json=as_json)
+
+
+def export_(
+    run: MeasuredRun,
+    to: Annotated[Literal["frd", "wav"], typer.Option("--to", help="FRD or 32-bit float WAV, one file a response.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
+    as_json: JsonOpt = False,
+) -> None:
+    """Write every response as a file of its own, for other programs."""
+    from measure import export
+
+    with Session.read(folder.session_file(run)) as session:
+        sets = {name: session.responses(name) for name in session.sets}
+        about = f"sweetspot, unit {session.serial}, run {run.resolve().name}, rig SHA-256 {session.rig_sha256[:12]}"
+    files = export.write(sets, to, about, out, tracked)
+    result({"run": str(run), "files": [str(f) for f in files]}, f"{len(files)} files in {out}", as_json=as_json)
+
+
+def sofa_(
+    run: MeasuredRun,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the files; the run's if not given.")] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write AES69 files: ears.sofa (SingleRoomMIMOSRIR), polar.sofa (GeneralFIR-E), directivity.sofa (directivity)."""
+    from measure import sofa
+
+    with Session.read(folder.session_file(run)) as session:
+        files = sofa.files(session.rig(), {n: session.responses(n) for n in session.sets}, session.attributes)
+    target = out or run
+    with tracked("Writing SOFA", len(files)) as step:
+        for name, build in files.items():
+            sofa.write(build(), target / name)
+            step(name)
+    written = [str(target / name) for name in files]
+    result({"run": str(run), "files": written}, "\n".join(written), as_json=as_json)

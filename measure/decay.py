@@ -52,7 +52,7 @@ def spectral_decay(h: Float, fs: int, start: int, seconds: float, f: Float, slic
     bins = np.fft.rfftfreq(n, 1.0 / fs)
     out = np.empty((slices, len(f)))
     for row, time in enumerate(times):
-        at = min(int(round(time * fs)), len(padded) - rise)
+        at = min(round(time * fs), len(padded) - rise)
         left = padded.copy()
         left[:at] = 0.0
         left[at : at + rise] *= opening

@@ -205,7 +205,7 @@ def _ring(around: Orbit, driver: int, name: str) -> dict[int, Float]:
         gap = np.abs((around.degrees - wanted + 180.0) % 360.0 - 180.0)
         if gap.min() > 0.5:
             raise BadInput(
-                f"CTA-2034 needs a direction each {ORBIT_DEG:g} degrees: the {name} orbit has none at {wanted} degrees. "
+                f"CTA-2034 needs a direction each {ORBIT_DEG:g} degrees: none at {wanted} degrees in the {name} orbit. "
                 "Measure with polar.step_deg = 10, 5 or 2.5"
             )
         found[wanted] = around.power[int(np.argmin(gap)), driver]

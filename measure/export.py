@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from measure.impulse import ImpulseResponse
+from measure.plan import SetName
 from rigs.errors import BadInput
+from rigs.progress import Step
 from rigs.units import P_REF, Float, db
 
 POINTS_PER_OCTAVE = 48
@@ -22,8 +28,7 @@ Index = tuple[int, int, int]
 
 def indices(set_: ImpulseResponse) -> Iterator[Index]:
     """Every response of a set."""
-    for position, mic, driver in np.ndindex(*set_.h.shape[:3]):
-        yield position, mic, driver
+    yield from np.ndindex(*set_.h.shape[:3])
 
 
 def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
@@ -36,8 +41,32 @@ def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
     return _plain(f"{kind}_p{position:03d}_{who}")
 
 
-def frd(set_: ImpulseResponse, index: Index, about: str) -> str:
-    """The text of an FRD file over the judged band: hertz, dB re 20 uPa of a full-scale sine, degrees.
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Frequencies of an FRD file, and what takes a response to them.
+
+    Parameters
+    ----------
+    f
+        ``(f,)``, Hz.
+    kernel
+        ``exp(-2j pi f t)``, ``(tap from time zero on, f)``.
+    """
+
+    f: Float
+    kernel: NDArray[np.complex128]
+
+    @classmethod
+    def of(cls, set_: ImpulseResponse) -> Grid:
+        """:data:`POINTS_PER_OCTAVE` over the judged band of a set."""
+        low, high = set_.band
+        f = low * 2.0 ** (np.arange(0.0, np.log2(high / low) * POINTS_PER_OCTAVE + 1e-9) / POINTS_PER_OCTAVE)
+        seconds = np.arange(set_.h.shape[-1] - set_.zero) / set_.fs
+        return cls(f, np.exp(-2j * np.pi * np.outer(seconds, f)))
+
+
+def frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str) -> str:
+    """The text of an FRD file: hertz, dB re 20 uPa (rms) of a full-scale sine, degrees.
 
     The phase holds the time of flight: zero is where the sound left the interface.
 
@@ -47,41 +76,66 @@ def frd(set_: ImpulseResponse, index: Index, about: str) -> str:
         Of the session.
     index
         Which response.
+    grid
+        At which frequencies; made once for a set.
     about
         One line on where it comes from.
     """
-    low, high = set_.band
-    f = low * 2.0 ** (np.arange(0.0, np.log2(high / low) * POINTS_PER_OCTAVE + 1e-9) / POINTS_PER_OCTAVE)
-    level, phase = response_at(set_, index, f)
+    spectrum = set_.h[index][set_.zero :] @ grid.kernel
+    level, phase = db(spectrum / np.sqrt(2.0) / P_REF), np.degrees(np.angle(spectrum))
     head = f"* {about}\n* Hz, dB re 20 uPa (rms) of a full-scale sine, degrees with the time of flight\n"
-    return head + "".join(f"{a:.3f}\t{b:.3f}\t{c:.3f}\n" for a, b, c in zip(f, level, phase, strict=True))
+    return head + "".join(f"{a:.3f}\t{b:.3f}\t{c:.3f}\n" for a, b, c in zip(grid.f, level, phase, strict=True))
 
 
-def response_at(set_: ImpulseResponse, index: Index, f: Float) -> tuple[Float, Float]:
-    """Level in dB re 20 uPa of a full-scale sine, and phase in degrees, at frequencies ``f`` Hz, both ``(f,)``."""
-    h = set_.h[index][set_.zero :]
-    seconds = np.arange(len(h)) / set_.fs
-    spectrum = np.exp(-2j * np.pi * np.outer(f, seconds)) @ h
-    return db(spectrum / np.sqrt(2.0) / P_REF), np.asarray(np.degrees(np.angle(spectrum)))
+def write(
+    sets: Mapping[SetName, ImpulseResponse],
+    to: Literal["frd", "wav"],
+    about: str,
+    out: Path,
+    tracked: Callable[[str, int], AbstractContextManager[Step]],
+) -> list[Path]:
+    """Write every response of the sets into the folder ``out``; ``tracked`` shows how far it is.
+
+    Raises
+    ------
+    BadInput
+        Nothing was measured, or the folder cannot be made or written.
+    """
+    if not sets:
+        raise BadInput("nothing was measured yet; run: sweetspot measure ears ...")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise BadInput(f"{out}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
+    written = []
+    with tracked(f"Writing {to}", sum(len(list(indices(s))) for s in sets.values())) as step:
+        for kind, set_ in sets.items():
+            grid = Grid.of(set_) if to == "frd" else None
+            for index in indices(set_):
+                path = out / f"{name(set_, kind, index)}.{to}"
+                written.append(
+                    write_frd(set_, index, grid, about, path) if grid else write_wav(set_, index, about, path)
+                )
+                step(path.name)
+    return written
 
 
-def write_frd(set_: ImpulseResponse, kind: str, index: Index, about: str, out: Path) -> Path:
-    """Write one FRD file into the folder ``out``.
+def write_frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str, path: Path) -> Path:
+    """Write one FRD file.
 
     Raises
     ------
     BadInput
         The folder cannot be written.
     """
-    path = out / f"{name(set_, kind, index)}.frd"
     try:
-        path.write_text(frd(set_, index, about), encoding="ascii", errors="replace")
+        path.write_text(frd(set_, index, grid, about), encoding="ascii", errors="replace")
     except OSError as fault:
         raise BadInput(f"{path}: cannot be written: {fault.strerror}; choose another folder with --out") from fault
     return path
 
 
-def write_wav(set_: ImpulseResponse, kind: str, index: Index, about: str, out: Path) -> Path:
+def write_wav(set_: ImpulseResponse, index: Index, about: str, path: Path) -> Path:
     """Write one response as a 32-bit float WAV file, from time zero on, in pascal for a full-scale sample.
 
     Raises
@@ -89,7 +143,6 @@ def write_wav(set_: ImpulseResponse, kind: str, index: Index, about: str, out: P
     BadInput
         The folder cannot be written.
     """
-    path = out / f"{name(set_, kind, index)}.wav"
     try:
         with soundfile.SoundFile(str(path), "w", set_.fs, channels=1, subtype="FLOAT") as file:
             file.comment = about

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from measure.directivity import Cta2034
 from rigs.units import Float
 
 INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
@@ -96,3 +97,75 @@ def polar_map(ax: Axes, f: Float, degrees: Float, level: Float) -> None:
     ax.set_yticks(np.arange(-180, 181, 90))
     ax.set_ylim(-180.0, 180.0)
     ax.set_ylabel("azimuth, degrees")
+
+
+def floors(ax: Axes, f: Float, level: Float) -> None:
+    """Standard errors ``(driver, frequency)`` of responses as levels in dB: thin dashed lines, one colour a driver."""
+    for i, row in enumerate(level):
+        label = "standard error" if i == 0 else None
+        ax.plot(f, row, color=DRIVERS[i % len(DRIVERS)], linewidth=0.8, linestyle=(0, (3, 2)), alpha=0.8, label=label)
+
+
+def _line(i: int) -> Any:
+    """How driver ``i`` is drawn where lines may lie on each other: every other one is dashed, and lies on top."""
+    style = {"color": DRIVERS[i % len(DRIVERS)], "linewidth": 1.5}
+    return {**style, "linestyle": (0, (5, 3)), "zorder": 4} if i % 2 else style
+
+
+def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> None:
+    """Energy decay curves ``(driver, tap)`` in dB over time in s."""
+    for i, name in enumerate(names):
+        ax.plot(1000.0 * t, level[i], label=name.replace("_", " "), **_line(i))
+    ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
+    ax.set_ylim(-80.0, 2.0)
+    ax.set_xlabel("time after the arrival, ms")
+    ax.set_ylabel("energy still to come, dB")
+    ax.grid(True, color=GRID, linewidth=0.7)
+    key(ax)
+
+
+def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
+    """Decay of a spectrum ``(time, frequency)`` in dB re its highest level: time downwards, a contour each 12 dB."""
+    ax.pcolormesh(f, 1000.0 * t, level, vmin=-48.0, vmax=0.0, cmap="magma", shading="gouraud", rasterized=True)
+    lines = ax.contour(f, 1000.0 * t, level, levels=[-36.0, -24.0, -12.0], colors="#ffffff", linewidths=0.6, alpha=0.75)
+    lines.set_linestyle("solid")
+    frequencies(ax, float(f[0]), float(f[-1]))
+    ax.grid(False)
+    ax.set_ylim(1000.0 * t[-1], 0.0)
+    ax.set_ylabel("time after the arrival, ms")
+
+
+def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], said: str) -> None:
+    """Values ``(driver, frequency)``, one line a driver; ``said`` names the vertical axis."""
+    for i, name in enumerate(names):
+        ax.plot(f, values[i], label=name.replace("_", " "), **_line(i))
+    frequencies(ax, float(f[0]), float(f[-1]))
+    ax.set_ylabel(said)
+    key(ax)
+
+
+def spinorama(ax: Axes, curves: Cta2034) -> None:
+    """The curves of CTA-2034 in dB, the two directivity indices on a scale of their own at the right."""
+    rows = (
+        ("on axis", curves.on_axis, INK),
+        ("listening window", curves.listening_window, DRIVERS[0]),
+        ("early reflections", curves.early_reflections, DRIVERS[1]),
+        ("sound power", curves.sound_power, DRIVERS[3]),
+        ("in room", curves.in_room, DRIVERS[2]),
+    )
+    for name, level, colour in rows:
+        ax.plot(curves.f, level, color=colour, linewidth=1.5, label=name)
+    top = 10.0 * np.ceil((max(float(level.max()) for _, level, _ in rows) + 3.0) / 10.0)
+    ax.set_ylim(top - 50.0, top)
+    ax.set_ylabel("dB re 20 µPa, full scale")
+    frequencies(ax, float(curves.f[0]), float(curves.f[-1]))
+    right = ax.twinx()
+    for name, level, colour in (
+        ("sound power DI", curves.sound_power_di, DRIVERS[3]),
+        ("early reflections DI", curves.early_reflections_di, DRIVERS[1]),
+    ):
+        right.plot(curves.f, level, color=colour, linewidth=1.2, linestyle=(0, (4, 2.5)))
+        ax.plot([], [], color=colour, linewidth=1.2, linestyle=(0, (4, 2.5)), label=name)
+    right.set_ylim(-5.0, 45.0)
+    right.set_yticks([0.0, 5.0, 10.0, 15.0])
+    right.set_ylabel("directivity index, dB", loc="bottom")

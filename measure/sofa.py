@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from measure.impulse import ImpulseResponse
+from measure.plan import SetName
+from rigs.describe import Description
 from rigs.errors import BadInput
 
 if TYPE_CHECKING:
@@ -17,6 +21,46 @@ EAR_M = 0.0875
 """Distance of the ears from the middle of the head that the files state, m: half of the usual 17.5 cm."""
 
 KELVIN = 273.15
+
+
+def files(
+    rig: Description, sets: Mapping[SetName, ImpulseResponse], attributes: Mapping[str, Any]
+) -> dict[str, Callable[[], Any]]:
+    """The files that a session comes to, by name, each with what builds it.
+
+    Parameters
+    ----------
+    rig
+        Where the drivers stand.
+    sets
+        The sets that were measured to their end.
+    attributes
+        Root attributes of the session.
+
+    Raises
+    ------
+    BadInput
+        Nothing was measured.
+    """
+    if not sets:
+        raise BadInput("nothing was measured yet; run: sweetspot measure ears ...")
+    at = np.array([d.at for d in rig.driver])
+    serial = str(attributes["unit_serial"])
+
+    def said(title: str) -> dict[str, str]:
+        return about(serial, rig.name, str(attributes["created_utc"]), str(attributes["sweetspot_version"]), title)
+
+    found: dict[str, Callable[[], Any]] = {}
+    if "ears" in sets:
+        temperature = float(attributes["temperature_c"])
+        found["ears.sofa"] = lambda: ears(sets["ears"], at, said("Drivers to dummy head"), temperature)
+    if "polar" in sets:
+        found["polar.sofa"] = lambda: polar(sets["polar"], at, said("Polar responses of the drivers"))
+        for i, mic in enumerate(sets["polar"].mics):
+            name = "directivity.sofa" if len(sets["polar"].mics) == 1 else f"directivity_{mic}.sofa"
+            title = said(f"Directivity of the drivers at microphone {mic}")
+            found[name] = partial(directivity, sets["polar"], i, at, serial, title)
+    return found
 
 
 def ears(set_: ImpulseResponse, drivers_at: Float, about: dict[str, str], temperature_c: float) -> Any:
@@ -117,6 +161,21 @@ def directivity(set_: ImpulseResponse, mic: int, drivers_at: Float, unit: str, a
     return _verified(sofa)
 
 
+def about(serial: str, rig: str, created_utc: str, version: str, title: str) -> dict[str, str]:
+    """Global attributes that say where a file comes from."""
+    when = created_utc.replace("T", " ").removesuffix("Z")
+    return {
+        "GLOBAL_Title": f"{title}, unit {serial}",
+        "GLOBAL_DateCreated": when,
+        "GLOBAL_ApplicationName": "sweetspot",
+        "GLOBAL_ApplicationVersion": version,
+        "GLOBAL_Comment": f"Pascal for a full-scale sample; measured with rig {rig!r}. Time zero is where the sound "
+        "left the interface.",
+        "GLOBAL_History": "exponential sweeps, deconvolved against a loopback in every capture",
+        "GLOBAL_License": "Not stated: the measurements belong to whoever made them",
+    }
+
+
 def write(sofa: Any, path: Path) -> None:
     """Write a file whole or not at all.
 
@@ -129,6 +188,7 @@ def write(sofa: Any, path: Path) -> None:
 
     part = path.with_name(f"{path.stem}.part.sofa")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         sofar.write_sofa(str(part), sofa)
         part.replace(path)
     except OSError as fault:
