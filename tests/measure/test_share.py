@@ -1,0 +1,135 @@
+"""A session for others: SOFA read back by two readers, FRD and WAV against the session, pictures that can be opened."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pysofaconventions
+import pytest
+import sofar
+import soundfile
+from matplotlib.image import imread
+
+from measure import folder, plan
+from measure.impulse import ImpulseResponse
+from measure.run import measure
+from measure.session import Session
+from rigs.describe import parse
+from rigs.protocol import Rig
+from rigs.units import P_REF, db
+
+NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def run(
+    tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_rig: Callable[..., Rig]
+) -> tuple[Path, dict[str, ImpulseResponse]]:
+    """A run of the crooked world with both sets, and what it came to."""
+    place = tmp_path_factory.mktemp("share")
+    rig = parse(crooked_text, folder=place)
+    run = folder.new(place / "runs", "T-9", rig, NOON)
+    for name in plan.SETS:
+        with Session.resume(run / "session.h5") as session:
+            measure(lab_rig(rig, "T-9"), session, plan.make(rig, name), ask=lambda move: None, step=lambda note: None)
+    with Session.read(run / "session.h5") as session:
+        return run, {name: session.responses(name) for name in session.sets}
+
+
+def kept(set_: ImpulseResponse) -> np.ndarray:
+    """``(position, mic, tap, driver)`` from time zero on, as SOFA has it."""
+    return set_.h[..., set_.zero :].transpose(0, 1, 3, 2)
+
+
+def test_sofa_files_say_what_was_measured_to_two_readers(
+    run: tuple[Path, dict[str, ImpulseResponse]], sweetspot: Callable[..., object], tmp_path: Path
+) -> None:
+    path, sets = run
+    done = sweetspot("sofa", path, "--out", tmp_path / "new" / "folder", "--json")
+    assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    files = {Path(f).name: Path(f) for f in json.loads(done.stdout)["files"]}  # type: ignore[attr-defined]
+    assert set(files) == {"ears.sofa", "polar.sofa", "directivity.sofa"}
+
+    ears = sofar.read_sofa(str(files["ears.sofa"]), verbose=False)
+    ears.verify(issue_handling="raise")
+    assert ears.GLOBAL_SOFAConventions == "SingleRoomMIMOSRIR"
+    assert ears.Data_IR == pytest.approx(kept(sets["ears"]), abs=1e-12)
+    assert ears.Data_SamplingRate == 47872
+    assert ears.EmitterPosition[0] == pytest.approx([0.05, 0.06, 0.01])
+    assert ears.ListenerPosition[1] == pytest.approx([1.43, -0.02, 0.0])
+    assert ears.ListenerView[1] == pytest.approx([-np.cos(np.radians(5)), np.sin(np.radians(5)), 0.0])
+    assert ears.ReceiverPosition[0][1] > 0 > ears.ReceiverPosition[1][1]
+    assert "T-9" in ears.GLOBAL_Title
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # this reader was written before numpy 2
+        other = pysofaconventions.SOFAFile(str(files["polar.sofa"]), "r")
+        assert other.getGlobalAttributeValue("SOFAConventions") == "GeneralFIR-E"
+        assert np.asarray(other.getDataIR()) == pytest.approx(kept(sets["polar"]), abs=1e-12)
+        assert float(np.ravel(other.getSamplingRate())[0]) == 47872
+        place = np.asarray(other.getVariableValue("ListenerPosition"))
+        other.close()
+    azimuth = np.degrees(np.arctan2(place[:, 1], place[:, 0]))
+    wanted = sets["polar"].positions["azimuth_deg"]
+    assert np.abs((azimuth - wanted + 180) % 360 - 180).max() < 1e-6
+
+
+def test_sofa_directivity_is_the_transform_of_the_responses(
+    run: tuple[Path, dict[str, ImpulseResponse]], sweetspot: Callable[..., object], tmp_path: Path
+) -> None:
+    path, sets = run
+    assert sweetspot("sofa", path, "--out", tmp_path).returncode == 0  # type: ignore[attr-defined]
+    sofa = sofar.read_sofa(str(tmp_path / "directivity.sofa"), verbose=False)
+    h = sets["polar"].h[7, 0, 1, sets["polar"].zero :]
+    at = 40
+    naive = np.sum(h * np.exp(-2j * np.pi * sofa.N[at] * np.arange(len(h)) / 47872))
+    assert sofa.Data_Real[1, 7, at] + 1j * sofa.Data_Imag[1, 7, at] == pytest.approx(naive, rel=1e-6)
+    assert sofa.ReceiverPosition[7] == pytest.approx([sets["polar"].positions["azimuth_deg"][7] % 360, 0.0, 1.7])
+
+
+def test_frd_and_wav_hold_the_response(
+    run: tuple[Path, dict[str, ImpulseResponse]], sweetspot: Callable[..., object], tmp_path: Path
+) -> None:
+    path, sets = run
+    for to in ("frd", "wav"):
+        done = sweetspot("measure", "export", path, "--to", to, "--out", tmp_path / to)
+        assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    assert len(list((tmp_path / "wav").iterdir())) == 5 * 2 * 3 + 24 * 3
+    h = sets["polar"].h[3, 0, 2, sets["polar"].zero :]
+    stem = f"polar_boom_right_hor_{sets['polar'].positions['azimuth_deg'][3]:g}"
+    x, fs = soundfile.read(tmp_path / "wav" / f"{stem}.wav")
+    assert fs == 47872
+    assert x == pytest.approx(h, abs=1e-6)
+    f, level, phase = np.loadtxt(tmp_path / "frd" / f"{stem}.frd", comments="*").T
+    row = int(np.argmin(np.abs(f - 1000.0)))
+    naive = np.sum(h * np.exp(-2j * np.pi * f[row] * np.arange(len(h)) / 47872))
+    assert level[row] == pytest.approx(db(naive / np.sqrt(2.0) / P_REF), abs=0.01)
+    assert (phase[row] - np.degrees(np.angle(naive)) + 180) % 360 - 180 == pytest.approx(0.0, abs=0.5)
+
+
+def test_pictures_are_drawn_and_wrong_names_are_told(
+    run: tuple[Path, dict[str, ImpulseResponse]], sweetspot: Callable[..., object], tmp_path: Path
+) -> None:
+    path, _ = run
+    done = sweetspot("measure", "show", path, "--out", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+    drawn = [Path(p) for p in json.loads(done.stdout)["pictures"]]  # type: ignore[attr-defined]
+    assert {"responses", "impulse", "decay", "polar", "directivity"} <= {p.stem for p in drawn}
+    for picture in drawn:
+        pixels = imread(picture)
+        assert pixels.shape[0] > 300
+        assert pixels[..., :3].std() > 0.02, f"{picture.name} is empty"
+    wrong = sweetspot("measure", "show", path, "--only", "responces")
+    assert wrong.returncode == 2  # type: ignore[attr-defined]
+    assert "responses" in wrong.stderr  # type: ignore[attr-defined]
+    coarse = sweetspot("measure", "show", path, "--vertical", path, "--only", "cta2034")
+    assert coarse.returncode == 2  # type: ignore[attr-defined]
+    assert "step_deg = 10" in coarse.stderr  # type: ignore[attr-defined]
+    far = sweetspot("measure", "show", path, "--position", "9")
+    assert far.returncode == 2  # type: ignore[attr-defined]
+    assert "1 to 5" in far.stderr  # type: ignore[attr-defined]
