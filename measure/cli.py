@@ -13,6 +13,7 @@ import typer
 
 from measure import folder, plan
 from measure.plan import SetName
+from measure.preflight import cli as preflight
 from measure.run import measure
 from measure.session import Session
 from rigs.describe import Description, read
@@ -42,6 +43,7 @@ def mount(app: typer.Typer) -> None:
     commands.command("show")(pictures)
     commands.command("export")(export_)
     app.add_typer(commands, name="measure")
+    preflight.mount(app)
     app.command("sofa")(sofa_)
 
 
