@@ -109,14 +109,27 @@ def read(path: Path | None) -> tuple[Design, str]:
         return Design(), ""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as fault:
-        raise BadInput(f"{path}: the design file cannot be read: {fault.strerror}") from fault
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadInput(f"{path}: the design file cannot be read: {fault}") from fault
+    return parse(text, str(path)), text
+
+
+def parse(text: str, where: str) -> Design:
+    """The design that a text describes; an empty one gives the defaults.
+
+    Raises
+    ------
+    BadInput
+        No TOML, or faults: one line each.
+    """
     try:
         design = Design.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as fault:
-        raise BadInput(f"{path}: not valid TOML: {fault}") from fault
+        raise BadInput(f"{where}: not valid TOML: {fault}") from fault
     except ValidationError as invalid:
-        raise BadInput(f"{path}:\n" + "\n".join(f"  {f}" for f in faults_said(invalid, Design))) from invalid
+        raise BadInput(f"{where}:\n" + "\n".join(f"  {f}" for f in faults_said(invalid, Design))) from invalid
     if design.filter.delay >= design.filter.taps:
-        raise BadInput(f"{path}: filter.delay = {design.filter.delay} must be below filter.taps = {design.filter.taps}")
-    return design, text
+        raise BadInput(
+            f"{where}: filter.delay = {design.filter.delay} must be below filter.taps = {design.filter.taps}"
+        )
+    return design
