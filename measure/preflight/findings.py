@@ -214,7 +214,8 @@ def of_patch(told: Told) -> Iterator[Finding]:
     yield from _untold(told, verdict)
     if best.driver_at == tuple(range(len(rig.driver))) and best.mic_at == tuple(range(len(rig.mic))):
         by = "their levels and arrivals in the reference" if told.from_reference else "arrivals, ears and bands"
-        yield Finding("patch", "all", "pass", f"drivers and microphones are where they belong, told by {by}")
+        beside = " but for the pairs above" if verdict.drivers_untold or verdict.mics_untold else ""
+        yield Finding("patch", "all", "pass", f"drivers and microphones are where they belong{beside}, told by {by}")
 
 
 def _untold(told: Told, verdict: Verdict) -> Iterator[Finding]:
@@ -360,8 +361,8 @@ def _of_snr(told: Told) -> Iterator[Finding]:
 def _of_drivers(told: Told) -> Iterator[Finding]:
     """Drivers that are much weaker than the others, or than they were."""
     heard, wanted = told.heard[0], told.expected
-    rows = [r for r, hears in zip(told.inputs, told.there.any(axis=1), strict=True) if hears]
-    mics = [i for i, hears in enumerate(told.there.any(axis=1)) if hears]
+    mics = [int(i) for i in np.flatnonzero(told.there.any(axis=1))]
+    rows = [told.inputs[i] for i in mics]
     if not rows:
         return
     order = told.patch.best.driver_at if told.patch else tuple(range(len(told.rig.driver)))

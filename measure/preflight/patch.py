@@ -144,8 +144,8 @@ def find(
     """
     evidence = _evidence(heard, inputs, ears)
     drivers = evidence.arrival.shape[2]
-    alive_out = np.isfinite(evidence.arrival).any(axis=(0, 1))
-    alive_in = np.isfinite(evidence.arrival).any(axis=(0, 2))
+    alive_out = np.asarray(np.isfinite(evidence.arrival).any(axis=(0, 1)))
+    alive_in = np.asarray(np.isfinite(evidence.arrival).any(axis=(0, 2)))
     straight = Patch(tuple(range(drivers)), tuple(range(len(inputs))))
     found: list[tuple[float, Patch]] = []
     for turn, expected in expectations.items():

@@ -203,8 +203,8 @@ def _about_stage(rig: Rig, told: Told, poses: list[Pose], move: bool, failed: bo
 
 def _disk(rig: Description, runs: Path) -> list[Finding]:
     """Whether what the plans will write fits on the disk."""
-    wanted = (("ears", rig.ears, rig.ear_mics), ("polar", rig.polar, rig.polar_mics))
-    sets: list[plan.SetName] = [name for name, table, mics in wanted if table is not None and mics]
+    there = {"ears": rig.ears is not None and rig.ear_mics, "polar": rig.polar is not None and rig.polar_mics}
+    sets = [name for name in plan.SETS if there[name]]
     needed = sum(plan.make(rig, name).bytes for name in sets)
     place = runs.resolve()
     while not place.exists():

@@ -1,0 +1,399 @@
+"""The pre-flight check against rigs whose cables, drivers and stage are not what the rig file says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from measure.preflight import comb, expect, heard, run
+from measure.preflight.finding import Finding, table, verdict
+from rigs.describe import Description, parse, read
+from rigs.errors import HardwareTrouble
+from rigs.lab.interface import LabInterface, LabStage
+from rigs.lab.world import World
+from rigs.layout import Pose
+from rigs.load import find
+from rigs.protocol import Recording, Rig
+from rigs.units import db, from_db
+
+NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
+
+Check = Callable[..., list[Finding]]
+
+
+@dataclass
+class PatchBay:
+    """Cables between an interface and the world: what the rig file does not know of.
+
+    Parameters
+    ----------
+    inner
+        The lab.
+    plugs
+        Output on the box -> output of the lab (from 1) that it feeds, by a gain; others go straight.
+    jacks
+        Input of the lab -> input on the box that it reaches, by a gain.
+    noise_db
+        Noise added at each input of the box, dBFS.
+    """
+
+    inner: LabInterface
+    plugs: dict[int, tuple[int, float]] = field(default_factory=dict)
+    jacks: dict[int, tuple[int, float]] = field(default_factory=dict)
+    lose: int = 0
+    noise_db: float = -110.0
+
+    @property
+    def fs(self) -> int:
+        return self.inner.fs
+
+    @property
+    def outputs(self) -> int:
+        return self.inner.outputs
+
+    @property
+    def inputs(self) -> int:
+        return self.inner.inputs
+
+    def capture(self, y: NDArray[np.float32]) -> Recording:
+        fed = np.zeros_like(y)
+        for out in range(len(y)):
+            to, gain = self.plugs.get(out + 1, (out + 1, 1.0))
+            fed[to - 1] += np.float32(gain) * y[out]
+        recording = self.inner.capture(fed)
+        x = np.random.default_rng(3).standard_normal(recording.x.shape) * from_db(self.noise_db)
+        for at in range(len(x)):
+            to, gain = self.jacks.get(at + 1, (at + 1, 1.0))
+            x[to - 1] += gain * recording.x[at]
+        if self.lose:
+            x[:, -20000:] = np.roll(x, -self.lose, axis=1)[:, -20000:]
+        return replace(recording, x=np.clip(x, -1.0, 1.0).astype(np.float32))
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class Stubborn(LabStage):
+    """A stage that says it goes where it is sent, and goes somewhere else."""
+
+    def __init__(self, world: World, gear: float) -> None:
+        super().__init__(world)
+        self.gear = gear
+
+    def move(self, pose: Pose) -> Pose:
+        self.world.pose = replace(pose, turn=self.gear * pose.turn)
+        return pose
+
+
+@pytest.fixture
+def checked(crooked: Description, tmp_path: Path) -> Check:
+    """Checks the crooked rig, wired and built as given."""
+
+    def make(
+        *,
+        plugs: dict[int, tuple[int, float]] | None = None,
+        jacks: dict[int, tuple[int, float]] | None = None,
+        lose: int = 0,
+        gear: float = 1.0,
+        rig: Description | None = None,
+        noise_db: float = -110.0,
+        move: bool = True,
+        only: Any = None,
+        **options: Any,
+    ) -> list[Finding]:
+        described = rig or crooked
+        world = World(described, "T-2")
+        bay = PatchBay(LabInterface(world, lambda: NOON), plugs or {}, jacks or {}, lose, noise_db)
+        opened = Rig(described, bay, Stubborn(world, gear))
+        return run.check(opened, run.only(described, only), runs=tmp_path / "runs", move=move, **options)[0]
+
+    return make
+
+
+def failed(findings: list[Finding]) -> dict[tuple[str, str], str]:
+    return {(f.check, f.subject): f.said for f in findings if f.outcome == "fail"}
+
+
+def test_a_good_rig_passes_whole(checked: Check) -> None:
+    findings = checked()
+    assert {f.outcome for f in findings} == {"pass"}, table(findings)
+    assert {f.check for f in findings} == {
+        *("loopback", "clock", "microphone", "amplifier", "patch", "polarity"),
+        *("level", "snr", "noise", "stage", "disk"),
+    }
+    assert "nothing wrong" in verdict(findings)
+
+
+def test_it_takes_less_than_ten_seconds_of_audio(crooked: Description) -> None:
+    many = [(100.0, 18000.0)] * 8 + [(20.0, 0.45 * crooked.fs)]
+    one = comb.combs(many, crooked.fs, 0.1)
+    assert one.y.shape[1] / crooked.fs < 2.4
+    assert len(run.steps(crooked, True, frozenset({"turn"}))) * one.y.shape[1] / crooked.fs < 10.0
+
+
+@pytest.mark.parametrize(
+    ("plugs", "swapped", "move"),
+    [
+        ({1: (3, 1.0), 3: (1, 1.0)}, {("left", "right"), ("right", "left")}, True),
+        ({1: (3, 1.0), 3: (1, 1.0)}, {("left", "right"), ("right", "left")}, False),
+        ({5: (1, 1.0), 1: (5, 1.0)}, {("woofer", "left"), ("left", "woofer")}, True),
+        ({1: (3, 1.0), 3: (5, 1.0), 5: (1, 1.0)}, {("left", "right"), ("right", "woofer"), ("woofer", "left")}, True),
+    ],
+)
+def test_drivers_on_each_other_s_outputs(
+    checked: Check, plugs: dict[int, tuple[int, float]], swapped: set[tuple[str, str]], move: bool
+) -> None:
+    findings = checked(plugs=plugs, move=move)
+    wrong = failed(findings)
+    assert set(wrong) == {("patch", wanted) for wanted, _ in swapped}, table(findings)
+    for wanted, there in swapped:
+        assert f"driver '{there}' is heard where '{wanted}' should be" in wrong["patch", wanted]
+
+
+def test_a_swap_of_neighbours_that_only_turning_tells_is_not_passed_in_silence(checked: Check) -> None:
+    findings = checked(plugs={5: (1, 1.0), 1: (5, 1.0)}, move=False)
+    assert [f.subject for f in findings if f.check == "patch" and f.outcome == "untold"] == ["woofer, left"]
+
+
+@pytest.mark.parametrize(
+    ("jacks", "swapped"),
+    [
+        ({1: (4, 1.0), 4: (1, 1.0)}, {"ear_left", "ear_right"}),
+        ({3: (4, 1.0), 4: (3, 1.0)}, {"ear_left", "boom"}),
+    ],
+)
+def test_microphones_on_each_other_s_inputs(
+    checked: Check, jacks: dict[int, tuple[int, float]], swapped: set[str]
+) -> None:
+    findings = checked(jacks=jacks)
+    assert {k for k in failed(findings) if k[0] == "patch"} == {("patch", name) for name in swapped}, table(findings)
+
+
+def test_a_driver_turned_over(checked: Check) -> None:
+    for output, name in ((5, "woofer"), (1, "left"), (3, "right")):
+        wrong = failed(checked(plugs={output: (output, -1.0)}))
+        assert set(wrong) == {("polarity", name)}
+        assert f"output {output}" in wrong["polarity", name]
+
+
+def test_a_driver_swapped_and_turned_over_is_named_by_what_is_heard(checked: Check) -> None:
+    wrong = failed(checked(plugs={1: (3, -1.0), 3: (1, 1.0)}))
+    assert set(wrong) == {("patch", "left"), ("patch", "right"), ("polarity", "right")}
+
+
+def test_a_microphone_turned_over(checked: Check) -> None:
+    assert set(failed(checked(jacks={3: (3, -1.0)}))) == {("polarity", "boom")}
+    assert set(failed(checked(jacks={4: (4, -1.0)}, plugs={5: (5, -1.0)}))) == {
+        ("polarity", "ear_left"),
+        ("polarity", "woofer"),
+    }
+
+
+def test_an_amplifier_that_is_off(checked: Check) -> None:
+    wrong = failed(checked(plugs={o: (o, 0.0) for o in (1, 3, 5)}))
+    assert set(wrong) == {("amplifier", "all")}
+    assert "is the amplifier on?" in wrong["amplifier", "all"]
+
+
+def test_one_driver_that_is_silent(checked: Check) -> None:
+    wrong = failed(checked(plugs={3: (3, 0.0)}))
+    assert set(wrong) == {("amplifier", "right")}
+    assert "output 3" in wrong["amplifier", "right"]
+
+
+def test_a_dead_microphone(checked: Check) -> None:
+    wrong = failed(checked(jacks={4: (4, 0.0)}))
+    assert set(wrong) == {("microphone", "ear_left")}
+    assert "input 4" in wrong["microphone", "ear_left"]
+
+
+def test_an_input_that_converts_nothing(checked: Check) -> None:
+    wrong = failed(checked(jacks={4: (4, 0.0)}, noise_db=-1000.0))
+    assert set(wrong) == {("microphone", "ear_left")}
+    assert "constant value" in wrong["microphone", "ear_left"]
+
+
+def test_no_microphone_plugged_in_is_not_called_an_amplifier(checked: Check) -> None:
+    wrong = failed(checked(jacks={i: (i, 0.0) for i in (1, 3, 4)}))
+    assert "nothing plugged in" in wrong["amplifier", "all"]
+
+
+def test_a_microphone_that_clips(checked: Check) -> None:
+    wrong = failed(checked(jacks={3: (3, 300.0)}))
+    assert "lower its preamplifier" in wrong["microphone", "boom"]
+
+
+def test_a_sweep_that_would_clip(checked: Check, crooked_text: str, tmp_path: Path) -> None:
+    """Twelve dB under the sweep nothing clips yet; the sweep would, and is told by how much."""
+    wrong = failed(checked(jacks={3: (3, 9.0)}))
+    assert set(wrong) == {("level", "boom")}
+    assert "clip it by" in wrong["level", "boom"]
+
+
+def test_headroom_and_level_are_those_of_the_sweep(checked: Check, crooked: Description, lab_rig: Any) -> None:
+    from measure import plan
+
+    said = {f.subject: f.values for f in checked(move=False) if f.check == "level"}
+    with lab_rig(crooked, "T-2") as rig:
+        peaks = [rig.interface.capture(s).x for s in plan.make(crooked, "ears").sources.signals]
+    for mic in crooked.mic:
+        heard_peak = max(float(np.abs(x[mic.channel - 1]).max()) for x in peaks)
+        assert said[mic.name]["headroom_db"] == pytest.approx(-float(db(heard_peak)), abs=0.7), mic.name
+
+
+def test_the_loopback(checked: Check) -> None:
+    silent = failed(checked(plugs={6: (6, 0.0)}))
+    assert "plug its cable into input 2" in silent["loopback", "out 6, in 2"]
+    elsewhere = failed(checked(jacks={2: (3, 1.0), 3: (2, 1.0)}))
+    assert "heard at input 3 where input 2 should" in elsewhere["loopback", "out 6, in 2"]
+    turned = {f.check: f.outcome for f in checked(plugs={6: (6, -1.0)}) if f.check == "loopback"}
+    assert turned == {"loopback": "warn"}
+
+
+def test_lost_samples_are_a_matter_of_clocks(checked: Check) -> None:
+    wrong = failed(checked(lose=1, move=False))
+    assert any(check == "clock" for check, _ in wrong), wrong
+
+
+def test_a_stage_that_turns_the_other_way_or_not_at_all(checked: Check) -> None:
+    assert "turn the other way" in failed(checked(gear=-1.0))["stage", "lab"]
+    assert "nothing is heard to have turned" in failed(checked(gear=0.0))["stage", "lab"]
+
+
+def test_a_stage_that_fails_is_a_finding(checked: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_self: object, pose: Pose) -> Pose:
+        if pose.turn:
+            raise HardwareTrouble("stage: no reply in 5 s")
+        return pose
+
+    monkeypatch.setattr(Stubborn, "move", broken)
+    findings = checked()
+    assert failed(findings) == {("stage", "lab"): "no reply in 5 s"}
+    assert any(f.check == "patch" and f.outcome == "pass" for f in findings)
+
+
+def test_a_full_disk(checked: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: type("Usage", (), {"free": 10_000_000})())
+    wrong = failed(checked(move=False))
+    assert [check for check, _ in wrong] == ["disk"]
+
+
+def test_a_microphone_that_stands_elsewhere_is_noted(checked: Check, crooked: Description) -> None:
+    nearer = crooked.model_copy(update={"polar": crooked.polar.model_copy(update={"distance_m": 2.2})})  # type: ignore[union-attr]
+    world = {f.subject: f for f in checked(rig=crooked) if f.check == "place"}
+    assert not world
+    described, real = nearer, World(crooked, "T-2")
+    findings, _ = run.check(
+        Rig(described, LabInterface(real, lambda: NOON), LabStage(real)), described, runs=Path(), move=False
+    )
+    (place,) = [f for f in findings if f.check == "place"]
+    assert (place.subject, place.outcome) == ("boom", "warn")
+    assert place.values["farther_m"] == pytest.approx(-0.5, abs=0.03)
+
+
+def test_what_cannot_be_told_is_said(checked: Check, crooked_text: str, tmp_path: Path) -> None:
+    """Two drivers in the same place: nothing tells them apart, and the check does not pretend."""
+    text = crooked_text.replace("at = [0.05, 0.06, 0.01]", "at = [0.01, 0.08, 0.0]").replace(
+        "band_hz = [80, 15000]", "band_hz = [120, 20000]"
+    )
+    findings = checked(rig=parse(text, folder=tmp_path))
+    untold = [f for f in findings if f.outcome == "untold"]
+    assert [f.subject for f in untold] == ["woofer, left"]
+    assert not failed(findings)
+
+
+def test_arrivals_are_those_of_a_rigid_sphere(crooked: Description, lab_rig: Any) -> None:
+    """The check's arrivals at the microphone, against the way around the body divided by the speed of sound."""
+    signal = comb.combs([*(d.band_hz for d in crooked.driver), (20.0, 0.45 * crooked.fs)], crooked.fs, 0.1)
+    y = np.zeros((6, signal.y.shape[1]), dtype=np.float32)
+    y[[4, 0, 2, 5]] = signal.y
+    with lab_rig(crooked) as rig:
+        x = rig.interface.capture(y).x
+    m = comb.matrix(signal, x)
+    loop = heard.loop(m, 3, signal.y[-1].astype(float), x, 1)
+    assert loop.latency * crooked.fs == pytest.approx(crooked.lab.latency_samples, abs=1e-4)
+    got = heard.heard(m, 3, loop.latency).arrival[2]
+    wanted = expect.from_geometry(crooked, [Pose()]).arrival[0, 1]
+    assert np.abs(got - wanted).max() < 0.15e-3
+    assert np.abs((got - got.mean()) - (wanted - wanted.mean())).max() < 0.05e-3
+
+
+def test_the_way_around_a_sphere() -> None:
+    """Straight where it is seen; from behind, two tangents and half the girth less what they span."""
+    assert expect.around([0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(1.9)
+    behind = np.sqrt(4.0 - 0.01) + 0.1 * (np.pi - np.arccos(0.05))
+    assert expect.around([-0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(behind)
+    assert expect.around([0.0, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(2.0)
+
+
+def test_combs_do_not_meet(crooked: Description) -> None:
+    signal = comb.combs([(80.0, 15000.0), (100.0, 20000.0), (20.0, 21000.0)], crooked.fs, 0.25)
+    bins = [set(t.tolist()) for t in signal.tones]
+    assert not any(a & b for i, a in enumerate(bins) for b in bins[:i])
+    assert np.abs(signal.y).max(axis=1) == pytest.approx(0.25, rel=1e-5)
+    assert not signal.y[:, : signal.silence].any()
+    for output, part in ((o, p) for o in range(3) for p in signal.counted):
+        spectrum = np.fft.rfft(signal.y[output, part].astype(float))
+        assert np.abs(spectrum[signal.tones[output]] - signal.spectra[output]).max() < 1e-3
+        others = np.delete(np.abs(spectrum), signal.tones[output])
+        assert others.max() < 1e-4 * np.abs(signal.spectra[output]).max()
+
+
+# the command
+
+
+def test_the_command(sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    done = sweetspot("rig", "check", "desk", "--json")
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["ready"] is True
+    assert {f["outcome"] for f in data["findings"]} == {"pass"}
+    rig = tmp_path / "deaf.toml"
+    rig.write_text(find("desk").read_text().replace("full_scale_v = 0.3 ", "full_scale_v = 0.003 "))
+    loud = sweetspot("rig", "check", rig)
+    assert loud.returncode == 1, loud.stderr
+    assert "FAIL" in loud.stdout
+    assert "Not ready" in loud.stdout
+    assert sweetspot("rig", "check", "desk", "--set", "nonsense").returncode == 2
+
+
+@pytest.mark.server
+def test_on_a_sound_card(
+    jack_server: Callable[..., AbstractContextManager[Any]],
+    jack_lab: Callable[..., AbstractContextManager[Any]],
+    crooked_card_text: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    """The whole check through PortAudio and GRBL; then of the same card by a rig file with two outputs exchanged."""
+    rig, other = tmp_path / "card.toml", tmp_path / "exchanged.toml"
+    text = crooked_card_text(tmp_path / "turntable")
+    rig.write_text(text)
+    exchanged = text.replace("channel = 1\nat", "channel = 9\nat").replace("channel = 3\nat", "channel = 1\nat")
+    other.write_text(exchanged.replace("channel = 9\nat", "channel = 3\nat"))
+    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "rig", "check", "--json"]
+    with jack_server(47872) as server, jack_lab(server, rig, "--unit", "C-1"), server.freewheel():
+        done, wrong = (
+            subprocess.run([*command, r], cwd=tmp_path, env=server.env, capture_output=True, text=True, timeout=120)
+            for r in (rig, other)
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert wrong.returncode == 1, wrong.stderr
+    findings = json.loads(wrong.stdout)["findings"]
+    assert {(f["check"], f["subject"]) for f in findings if f["outcome"] == "fail"} == {
+        ("patch", "left"),
+        ("patch", "right"),
+    }
+    assert read(rig).sha256 != read(other).sha256
