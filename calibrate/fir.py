@@ -9,6 +9,9 @@ from rigs.units import Float
 
 Complex = NDArray[np.complex128]
 
+ROOM = 0.94
+"""Part of half of the sampling rate above which filters fade out, however far their band is said to reach."""
+
 
 def causal(W: Complex, taps: int, delay: int, fade: float = 0.25) -> Float:
     """Truncate responses to FIR filters.
@@ -42,9 +45,10 @@ def held_outside(w: Complex, f: Float, low: float, high: float) -> Complex:
     """Weights ``(frequency, ...)`` made harmless outside ``low..high`` Hz, where no measurement backs them.
 
     Below, each weight keeps its magnitude at ``low`` while its phase runs to zero (or to pi, whichever is nearer) at
-    0 Hz; above, it fades to nothing at half of the sampling rate.
+    0 Hz; above, it fades to nothing at half of the sampling rate, from :data:`ROOM` of it at the latest.
     """
     out = w.copy()
+    high = min(high, ROOM * float(f[-1]))
     first, last = int(np.searchsorted(f, low)), int(np.searchsorted(f, high, side="right")) - 1
     edge = w[first]
     whole = np.round(np.angle(edge) / np.pi) * np.pi
