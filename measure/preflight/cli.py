@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from measure.plan import SetName
 from measure.preflight import run
 from measure.preflight.finding import table, verdict
+from measure.preflight.reference import of_check
+from measure.preflight.reference import read as read_reference
 from rigs.describe import read
 from rigs.load import find, open_rig
 from rigs.progress import result, tracked
@@ -35,6 +37,10 @@ def check(
         float | None, typer.Option("--level-dbfs", help="Peak of each comb [default: 12 dB under the sweep].")
     ] = None,
     no_move: Annotated[bool, typer.Option("--no-move", help="Leave the stage where it is.")] = False,
+    reference: Annotated[
+        Path | None,
+        typer.Option("--reference", help="What to compare with: the --json of a good check, or a run folder."),
+    ] = None,
     runs: RunsOpt = Path("runs"),
     as_json: JsonOpt = False,
 ) -> None:
@@ -44,12 +50,16 @@ def check(
     """
     description = read(find(rig))
     watched = run.only(description, _set(only))
+    before = read_reference(reference, watched) if reference else None
     with open_rig(description, serial=unit) as opened:
         wanted = len(run.steps(description, not no_move, opened.stage.axes))
         with tracked("Checking", wanted) as step:
-            findings, _ = run.check(opened, watched, runs=runs, move=not no_move, level_dbfs=level, step=step)
+            findings, told = run.check(
+                opened, watched, runs=runs, move=not no_move, level_dbfs=level, reference=before, step=step
+            )
     ready = all(f.outcome != "fail" for f in findings)
-    data = {"rig": description.name, "ready": ready, "findings": [f.as_dict() for f in findings]}
+    data: dict[str, Any] = {"rig": description.name, "ready": ready, "findings": [f.as_dict() for f in findings]}
+    data["heard"] = of_check(told.rig, told.heard[0]).as_dict()
     result(data, f"{table(findings)}\n{verdict(findings)}", as_json=as_json)
     if not ready:
         raise typer.Exit(1)

@@ -29,7 +29,7 @@ class Expected:
     level_db
         ``(mic, driver, octave)`` up to a constant.
     arrival_sigma, apart_sigma
-        s; the second ``(pose, driver)``.
+        s; ``(pose,)`` and ``(pose, driver)``.
     level_sigma
         ``(octave,)`` dB.
     sign
@@ -39,7 +39,7 @@ class Expected:
     arrival: Float
     apart: Float
     level_db: Float
-    arrival_sigma: float
+    arrival_sigma: Float
     apart_sigma: Float
     level_sigma: Float
     sign: Float
@@ -86,7 +86,7 @@ def from_geometry(rig: Description, poses: list[Pose]) -> Expected:
         arrival=way / c,
         apart=apart / c,
         level_db=np.repeat(spectra[None], len(mics), axis=0),
-        arrival_sigma=80e-6,
+        arrival_sigma=np.full(len(poses), 80e-6),
         apart_sigma=5e-6 + 0.2 * np.abs(apart) / c,
         level_sigma=np.array([4.0 if f <= 1000.0 else 12.0 for f in OCTAVES]),  # above, bodies cast shadows
         sign=np.ones((len(mics), len(rig.driver))),

@@ -140,7 +140,7 @@ def heard(m: Matrix, outputs: int, latency: float) -> Heard:
     inputs = len(m.noise)
     snr = np.full((inputs, outputs, len(OCTAVES)), -300.0)
     level = np.full((inputs, outputs, len(OCTAVES)), -300.0)
-    arrival, sign = np.full((inputs, outputs), np.nan), np.full((inputs, outputs), np.nan)
+    arrival, signs = np.full((inputs, outputs), np.nan), np.full((inputs, outputs), np.nan)
     gated, frequencies = [], []
     for o in range(outputs):
         f = m.comb.frequencies(o)
@@ -155,10 +155,10 @@ def heard(m: Matrix, outputs: int, latency: float) -> Heard:
         for i in np.flatnonzero(snr[:, o].max(axis=-1) > HEARD_DB):
             arrival[i, o] = first_arrival(g[i], f, m.comb.window_s)
             kept[i] = gate(g[i], f, float(arrival[i, o]), m.comb.window_s)
-            sign[i, o] = _sign(kept[i], f, float(arrival[i, o]))
+            signs[i, o] = sign(kept[i], f, float(arrival[i, o]))
         gated.append(kept)
         frequencies.append(f)
-    return Heard(snr, level, arrival, sign, tuple(gated), tuple(frequencies))
+    return Heard(snr, level, arrival, signs, tuple(gated), tuple(frequencies))
 
 
 def within(f: Float, band: tuple[float, float]) -> Float:
@@ -201,7 +201,7 @@ def gate(g: Complex, f: Float, at: float, window_s: float) -> Complex:
     return np.asarray(fft.fft(h * taper) * np.exp(-2j * np.pi * f * at))
 
 
-def _sign(g: Complex, f: Float, at: float) -> float:
+def sign(g: Complex, f: Float, at: float) -> float:
     """Cosine of the mean phase of an arrival: 1 when pressure rises with the signal, -1 when it falls."""
     weight = within(f, SIGN_HZ)
     mean = np.sum(g * np.exp(2j * np.pi * f * at) * weight)

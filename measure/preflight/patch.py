@@ -26,6 +26,9 @@ EACH = 4.0
 PLACE_S = 0.25e-3
 """One sigma of the error of a microphone's distance, as time: about 9 cm."""
 
+NOTHING_DB = -200.0
+"""Levels below were never played."""
+
 WORST = 16.0
 """Largest penalty of one arrival or octave, so that one outlier does not decide."""
 
@@ -215,7 +218,10 @@ def _costs(evidence: _Evidence, expected: Expected, mics: tuple[int, ...], alive
     """What it costs ``(output, driver)`` in squared sigmas to hear a driver at an output, with microphones as given."""
     arrival = expected.arrival[:, list(mics), :]
     late = _late(evidence, expected, mics)
-    table = _squared((evidence.arrival - late[:, None])[..., :, None] - arrival[..., None, :], expected.arrival_sigma)
+    table = _squared(
+        (evidence.arrival - late[:, None])[..., :, None] - arrival[..., None, :],
+        expected.arrival_sigma[:, None, None, None],
+    )
     cost = np.sum(table, axis=(0, 1))
     if evidence.ears is not None and len(expected.apart):
         cost += _apart_cost(evidence, expected, mics, alive)
@@ -244,15 +250,12 @@ def _apart_cost(evidence: _Evidence, expected: Expected, mics: tuple[int, ...], 
 
 def _level_cost(evidence: _Evidence, expected: Expected, mics: tuple[int, ...]) -> Float:
     """Cost ``(output, driver)`` of the spectra, each up to its level; averaged over the microphones."""
-    there = np.isfinite(evidence.level_db)
-    weight = there / expected.level_sigma**2
-    rest = evidence.level_db[:, :, None, :] - expected.level_db[list(mics)][:, None, :, :]
-    mean = (
-        np.nansum(np.nan_to_num(rest) * weight[:, :, None, :], axis=-1)
-        / np.maximum(np.sum(weight, axis=-1), 1e-12)[:, :, None]
-    )
+    wanted = np.where(expected.level_db > NOTHING_DB, expected.level_db, np.nan)[list(mics)]
+    rest = evidence.level_db[:, :, None, :] - wanted[:, None, :, :]
+    weight = np.isfinite(rest) / expected.level_sigma**2
+    mean = np.sum(np.nan_to_num(rest) * weight, axis=-1) / np.maximum(np.sum(weight, axis=-1), 1e-12)
     table = _squared(rest - mean[..., None], expected.level_sigma)
-    counted = there.any(axis=-1).sum(axis=0)
+    counted = np.isfinite(evidence.level_db).any(axis=-1).sum(axis=0)
     return np.asarray(np.sum(table, axis=(0, 3)) / np.maximum(counted, 1)[:, None])
 
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from measure import plan
 from measure.preflight import comb, expect, findings, heard, patch
-from measure.preflight.expect import Expected
 from measure.preflight.finding import Finding
 from measure.preflight.findings import Told
 from measure.preflight.heard import Heard, Loop
+from measure.preflight.reference import Reference, expected
 from rigs.describe import EARS, Description
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.layout import Pose
@@ -68,7 +68,7 @@ def check(
     runs: Path,
     move: bool = True,
     level_dbfs: float | None = None,
-    reference: Expected | None = None,
+    reference: Reference | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Finding], Told]:
     """Check a rig.
@@ -151,17 +151,19 @@ def _told(
     rig: Description,
     poses: list[Pose],
     found: list[tuple[comb.Matrix, Loop, Heard]],
-    reference: Expected | None,
+    reference: Reference | None,
 ) -> Told:
     matrices, loops, heards = (list(part) for part in zip(*found, strict=True))
     names = [m.name for m in rig.mic]
     inputs = [m.channel - 1 for m in rig.mic]
     ears = (names.index(EARS[0]), names.index(EARS[1])) if set(EARS) <= set(names) else None
-    known = 1 if reference is not None else len(poses)
-    signs = (1, -1, 0) if known > 1 else (1,)
-    expectations = {s: reference or expect.from_geometry(rig, _as_if(poses[:known], s)) for s in signs}
+    signs = (1, -1, 0) if len(poses) > 1 else (1,)
+    expectations = {
+        s: expected(rig, _as_if(poses, s), reference) if reference else expect.from_geometry(rig, _as_if(poses, s))
+        for s in signs
+    }
     enough = all(one.input is not None for one in loops) and heards[0].there[inputs].any()
-    verdict = patch.find(heards[:known], inputs, ears, expectations) if enough else None
+    verdict = patch.find(heards, inputs, ears, expectations) if enough else None
     name: plan.SetName = "ears" if rig.ears is not None and ears is not None else "polar"
     wanted = plan.make(rig, name) if (rig.ears if name == "ears" else rig.polar) is not None else None
     rate = wanted.sweep.rate if wanted else rig.sweep.seconds / np.log(rig.sweep.band_hz[1] / rig.sweep.band_hz[0])
@@ -190,7 +192,7 @@ def _about_stage(rig: Rig, told: Told, poses: list[Pose], move: bool, failed: bo
         return [Finding("stage", stage.driver, "pass", "answers, and stands where it was sent")]
     field = "turn" if stage.turns == "device" else "yaw"
     degrees = float(np.degrees(getattr(poses[1], field)))
-    if told.patch is None or told.from_reference:
+    if told.patch is None:
         return [Finding("stage", stage.driver, "pass", f"went {degrees:g} degrees and back by its own account")]
     values = {"turned_deg": degrees, "heard": told.patch.best.turned}
     said = {

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from measure.preflight import comb, expect, heard, run
+from measure.preflight import comb, expect, heard, reference, run
 from measure.preflight.finding import Finding, table, verdict
 from rigs.describe import Description, parse, read
-from rigs.errors import HardwareTrouble
+from rigs.errors import BadInput, HardwareTrouble
 from rigs.lab.interface import LabInterface, LabStage
 from rigs.lab.world import World
 from rigs.layout import Pose
@@ -397,3 +397,49 @@ def test_on_a_sound_card(
         ("patch", "right"),
     }
     assert read(rig).sha256 != read(other).sha256
+
+
+# references
+
+
+def test_an_earlier_check_is_a_reference(
+    sweetspot: Callable[..., subprocess.CompletedProcess[str]], checked: Check, crooked: Description, tmp_path: Path
+) -> None:
+    (tmp_path / "rig.toml").write_text(crooked.text)
+    (tmp_path / "good.json").write_text(sweetspot("rig", "check", "rig.toml", "--json", "--unit", "T-2").stdout)
+    good = reference.read(tmp_path / "good.json", crooked)
+    assert {f.outcome for f in checked(reference=good)} == {"pass"}
+    quiet = failed(checked(reference=good, plugs={3: (3, 0.4)}))
+    assert set(quiet) == {("level", "right")}
+    assert quiet["level", "right"].startswith("-8.0 dB against the reference")
+    alike = checked(reference=good, plugs={5: (1, 1.0), 1: (5, 1.0)}, move=False)
+    assert {k for k in failed(alike) if k[0] == "patch"} == {("patch", "woofer"), ("patch", "left")}
+    assert failed(checked(reference=good, gear=-1.0)).keys() == {("stage", "lab")}
+
+
+def test_a_session_is_a_reference(checked: Check, crooked_text: str, tmp_path: Path, lab_rig: Any) -> None:
+    from measure import folder, plan
+    from measure.run import measure
+    from measure.session import Session
+
+    text = crooked_text.replace("{ x = 0.0, y = 0.01, yaw_deg = 1,", "{ x = 0.0, y = 0.0, yaw_deg = 0,")
+    rig = parse(text, folder=tmp_path)
+    made = folder.new(tmp_path / "runs", "T-2", rig, NOON)
+    with lab_rig(rig, "T-2") as opened, Session.resume(made / "session.h5") as session:
+        measure(opened, session, plan.make(rig, "ears"), ask=lambda _: None, step=lambda _: None)
+    ears = run.only(rig, "ears")
+    good = reference.read(made, ears)
+    assert {f.outcome for f in checked(rig=rig, only="ears", reference=good)} == {"pass"}
+    swapped = failed(checked(rig=rig, only="ears", reference=good, plugs={5: (1, 1.0), 1: (5, 1.0)}, move=False))
+    assert {k for k in swapped if k[0] == "patch"} == {("patch", "woofer"), ("patch", "left")}
+    with pytest.raises(BadInput, match="holds no microphone 'boom', only ear_right, ear_left"):
+        reference.read(made, rig)
+
+
+def test_what_is_no_reference_is_refused(crooked: Description, tmp_path: Path) -> None:
+    for text in ("{}", "[1]", "nonsense", '{"heard": {"mics": ["a"], "drivers": []}}'):
+        (tmp_path / "bad.json").write_text(text)
+        with pytest.raises(BadInput, match="is not what"):
+            reference.read(tmp_path / "bad.json", crooked)
+    with pytest.raises(BadInput, match="cannot be read"):
+        reference.read(tmp_path / "none.json", crooked)
