@@ -26,7 +26,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for room in ("rigs", "measure", "processor", "calibrate"):
+    for room in ("rigs", "measure", "processor", "calibrate", "calibrate.fleet"):
         import_module(f"{room}.cli").mount(app)
     return app
 

@@ -1,0 +1,1 @@
+"""Many units at once: fit and verify, keep the results in one table, and say what the units have in common."""

@@ -1,0 +1,270 @@
+"""What many units have in common: capability, trend, outliers, and how much of the spread is the gauge's own."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from rigs.units import Float
+
+OUTLYING = 3.5
+"""Modified z-score from which a unit is called an outlier (Iglewicz and Hoaglin 1993)."""
+
+
+RESOLUTION_DB = 0.25
+"""Least distance of a derived limit from the mean of good units: what nobody would reject a unit for."""
+
+POOR_CPK = 1.33
+"""Capability below which a process is watched (AIAG PPAP)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """How well a figure repeats, from units that were measured several times (AIAG MSA, one-way ANOVA).
+
+    Parameters
+    ----------
+    repeats
+        Measurements that had a second one of the same unit.
+    repeatability
+        Standard deviation of one unit on one rig.
+    reproducibility
+        Standard deviation between rigs that measured the same units; 0 with a single rig.
+    units
+        Standard deviation between units, the gauge taken out.
+    """
+
+    repeats: int
+    repeatability: float
+    reproducibility: float
+    units: float
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the gauge as a whole."""
+        return float(np.hypot(self.repeatability, self.reproducibility))
+
+    @property
+    def percent(self) -> float:
+        """Gauge R&R in per cent of the whole spread; under 10 is good, over 30 is not (AIAG)."""
+        whole = float(np.hypot(self.sigma, self.units))
+        return 100.0 * self.sigma / whole if whole > 0 else 0.0
+
+    @property
+    def categories(self) -> int:
+        """Number of distinct categories, ``1.41 units / gauge``; 5 or more are wanted."""
+        return int(min(1.41 * self.units / self.sigma, 999)) if self.sigma > 0 else 999
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """One figure over all units.
+
+    Parameters
+    ----------
+    step, metric
+        Which.
+    count
+        Of values; the last one of each run.
+    mean, spread, low, high, p10
+        Mean, standard deviation, least, greatest, 10th percentile.
+    limit, sense
+        Of the verdict, where there is one.
+    cpk
+        ``|mean - limit| / 3 spread`` on the limit's side, negative when the mean fails; None without a limit.
+    failed
+        Runs beyond their limit.
+    trend, trend_p
+        Theil-Sen slope over the order of the runs, a hundred of them, and the probability of a Kendall tau as large
+        without any trend.
+    outliers
+        Units (with their run) whose modified z-score passes :data:`OUTLYING`.
+    worst
+        Units nearest to or farthest beyond the limit, worst first.
+    gauge
+        From repeats; None if no unit was measured twice.
+    """
+
+    step: str
+    metric: str
+    count: int
+    mean: float
+    spread: float
+    low: float
+    high: float
+    p10: float
+    limit: float | None
+    sense: Literal["at least", "at most"] | None
+    cpk: float | None
+    failed: int
+    trend: float
+    trend_p: float
+    outliers: tuple[str, ...]
+    worst: tuple[str, ...]
+    gauge: Gauge | None
+
+
+def of_figures(rows: Sequence[Mapping[str, Any]], worst: int = 5) -> list[Statistics]:
+    """Statistics of every figure of a fleet's table, in the order in which they first appear.
+
+    Parameters
+    ----------
+    rows
+        As :meth:`calibrate.fleet.ledger.Ledger.figures` gives them.
+    worst
+        How many units are named as the worst.
+    """
+    grouped: dict[Hashable, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        grouped[row["step"], row["metric"]].append(row)
+    return [_statistics(group, worst) for group in grouped.values()]
+
+
+def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
+    x = np.array([r["value"] for r in rows], dtype=float)
+    last = rows[-1]
+    limit, sense = last["limit_value"], last["sense"]
+    spread = float(x.std(ddof=1)) if len(x) > 1 else 0.0
+    slope, p = _trend(x)
+    margin = _margin(x, limit, sense)
+    named = [str(r["unit"]) for r in rows]
+    nearest = np.argsort(margin, kind="stable")[:worst] if margin is not None else np.array([], dtype=int)
+    return Statistics(
+        step=str(last["step"]),
+        metric=str(last["metric"]),
+        count=len(x),
+        mean=float(x.mean()),
+        spread=spread,
+        low=float(x.min()),
+        high=float(x.max()),
+        p10=float(np.percentile(x, 10)),
+        limit=limit,
+        sense=sense,
+        cpk=None if margin is None or spread == 0 else float(margin.mean()) / (3.0 * spread),
+        failed=sum(1 for r in rows if r["passed"] is not None and not r["passed"]),
+        trend=100.0 * slope,
+        trend_p=p,
+        outliers=tuple(named[i] for i in np.flatnonzero(np.abs(modified_z(x)) > OUTLYING)),
+        worst=tuple(named[i] for i in nearest),
+        gauge=gauge(rows),
+    )
+
+
+def _margin(x: Float, limit: float | None, sense: str | None) -> Float | None:
+    if limit is None:
+        return None
+    return x - limit if sense == "at least" else limit - x
+
+
+def _trend(x: Float) -> tuple[float, float]:
+    """Theil-Sen slope a run, and the two-sided probability of Kendall's tau."""
+    if len(x) < 4 or np.ptp(x) == 0:
+        return 0.0, 1.0
+    order = np.arange(len(x))
+    slope = stats.theilslopes(x, order)[0] if len(x) <= 2000 else np.polyfit(order, x, 1)[0]
+    return float(slope), float(stats.kendalltau(order, x)[1])
+
+
+def modified_z(x: Float) -> Float:
+    """``0.6745 (x - median) / MAD``; where half of the values are equal, the mean deviation stands in for the MAD."""
+    away = x - np.median(x)
+    mad = float(np.median(np.abs(away)))
+    if mad > 0:
+        return np.asarray(0.6745 * away / mad)
+    mean = float(np.mean(np.abs(away)))
+    return np.asarray(away / (1.2533 * mean)) if mean > 0 else np.zeros_like(x)
+
+
+def gauge(rows: Iterable[Mapping[str, Any]]) -> Gauge | None:
+    """Repeatability, reproducibility and the spread of units, from the units that were measured more than once."""
+    cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        cells[str(row["unit"])][str(row["rig"])].append(float(row["value"]))
+    repeated = [values for rigs in cells.values() for values in rigs.values() if len(values) > 1]
+    freedom = sum(len(v) - 1 for v in repeated)
+    if freedom == 0:
+        return None
+    within = sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in repeated) / freedom
+    means = np.array([np.mean([np.mean(v) for v in rigs.values()]) for rigs in cells.values()])
+    counts = np.array([sum(len(v) for v in rigs.values()) for rigs in cells.values()])
+    between = float(means.var(ddof=1)) if len(means) > 1 else 0.0
+    units = max(between - within * float(np.mean(1.0 / counts)), 0.0)
+    return Gauge(sum(map(len, repeated)), within**0.5, _between_rigs(cells, within), units**0.5)
+
+
+def _between_rigs(cells: Mapping[str, Mapping[str, list[float]]], within: float) -> float:
+    """Standard deviation of the rigs' means over the units that all of them measured."""
+    rigs = sorted({rig for by_rig in cells.values() for rig in by_rig})
+    shared = [by_rig for by_rig in cells.values() if len(by_rig) == len(rigs)]
+    if len(rigs) < 2 or not shared:
+        return 0.0
+    means = np.array([np.mean([np.mean(by_rig[r]) for by_rig in shared]) for r in rigs])
+    count = np.mean([len(v) for by_rig in shared for v in by_rig.values()]) * len(shared)
+    return float(max(means.var(ddof=1) - within / float(count), 0.0) ** 0.5)
+
+
+def good(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows of the runs that keep every limit and are no outlier in any judged figure."""
+    bad = {r["run"] for r in rows if r["passed"] is not None and not r["passed"]}
+    by_metric: dict[Hashable, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["passed"] is not None and row["run"] not in bad:
+            by_metric[row["metric"]].append(row)
+    for group in by_metric.values():
+        z = modified_z(np.array([r["value"] for r in group], dtype=float))
+        bad |= {r["run"] for r, away in zip(group, z, strict=True) if abs(away) > OUTLYING}
+    return [r for r in rows if r["run"] not in bad]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A limit that good units lead to.
+
+    Parameters
+    ----------
+    metric, sense
+        Which figure, and on which side it must stay.
+    edge
+        ``sigmas`` standard deviations of the units away from their mean.
+    guard
+        By how much the limit is tighter, for the gauge's own spread.
+    """
+
+    metric: str
+    sense: Literal["at least", "at most"]
+    edge: float
+    guard: float
+
+    @property
+    def limit(self) -> float:
+        """Where the verdict changes."""
+        return self.edge + self.guard if self.sense == "at least" else self.edge - self.guard
+
+
+def limits(found: Iterable[Statistics], sigmas: float, guard: float) -> list[Derived]:
+    """Limits for every judged figure: ``sigmas`` of the units' spread from the mean, tightened by the gauge's.
+
+    Parameters
+    ----------
+    found
+        Statistics of good units.
+    sigmas
+        How many standard deviations a good unit may be away from the mean.
+    guard
+        Guard band in standard deviations of the gauge (ISO 14253-1: a unit passes only when it does so with the
+        uncertainty taken off); without repeats there is none.
+    """
+    out = []
+    for s in found:
+        if s.sense is None:
+            continue
+        spread = s.gauge.units if s.gauge is not None else s.spread
+        away = max(sigmas * spread, RESOLUTION_DB)
+        edge = s.mean - away if s.sense == "at least" else s.mean + away
+        out.append(Derived(s.metric, s.sense, edge, guard * s.gauge.sigma if s.gauge else 0.0))
+    return out

@@ -1,0 +1,129 @@
+"""``sweetspot fleet``: many runs at once."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from calibrate import design as designs
+from calibrate.fleet import capability, jobs, run
+from calibrate.fleet.capability import Statistics
+from calibrate.fleet.ledger import NAME, Ledger
+from measure.cli import JsonOpt
+from rigs.errors import BadInput
+from rigs.progress import result, say, tracked
+
+FoldersArg = Annotated[
+    list[Path], typer.Argument(metavar="DIR ...", help="Folders that hold runs; the table is kept in the first.")
+]
+FolderArg = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a fleet that was fitted.")]
+
+FAILED = 1
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands to the roof."""
+    commands = typer.Typer(no_args_is_help=True, help="Fit and verify many units; statistics and limits over them.")
+    commands.command("fit")(fit)
+    commands.command("stats")(stats)
+    commands.command("limits")(limits)
+    app.add_typer(commands, name="fleet")
+
+
+def fit(
+    folders: FoldersArg,
+    design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Verify too; on the virtual lab only.")] = False,
+    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.", min=1)] = None,
+    scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before with the same input.")] = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Fit every run below DIR that is not in the fleet's table yet, or has changed since."""
+    _, text = designs.read(design)
+    steps = ("fit", "verify") if verify else ("fit",)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    wanted = [jobs.job(r, steps, text, digest) for r in jobs.runs(folders)]
+    count: Counter[str] = Counter()
+    with Ledger.writing(folders[0]) as ledger:
+        due = list(jobs.due(wanted, ledger.known(), retry=retry))
+        count["kept"] = len(wanted) - len(due)
+        if due:
+            many = workers or min(os.cpu_count() or 1, len(due))
+            outcomes = run.on_cluster(due, scheduler) if scheduler else run.on_processes(due, many)
+            with tracked("Fitting", len(due)) as step:
+                for outcome in outcomes:
+                    ledger.keep(outcome)
+                    count[outcome.status] += 1
+                    step(str(outcome.about.get("unit", "")))
+                    if outcome.status != "done":
+                        say(f"  {outcome.about.get('unit')}: {outcome.reason.splitlines()[0]}")
+        known = ledger.known()
+    broken = {r: k["reason"] for r, k in known.items() if k["status"] != "done" and r in {j.run for j in wanted}}
+    data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken}
+    said = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
+    more = f"; {len(broken)} failed in all, --retry tries them again" if len(broken) > count["failed"] else ""
+    result(data, f"{said}{more}\n{folders[0] / NAME}", as_json=as_json)
+    raise typer.Exit(FAILED if broken else 0)
+
+
+def stats(
+    folder: FolderArg,
+    page: Annotated[Path | None, typer.Option("--page", help="Where the page goes; DIR/fleet.html.")] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Mean, spread, capability, trend, outliers and gauge R&R over the units of a fleet, and a page of them."""
+    with Ledger.reading(folder) as ledger:
+        known, rows = ledger.known(), ledger.figures()
+    if not rows:
+        raise BadInput(f"{folder}: the table holds no unit that was fitted; see: sweetspot fleet fit {folder} --retry")
+    from calibrate.fleet.page import NAME as PAGE
+    from calibrate.fleet.page import write  # matplotlib is slow to import
+
+    with tracked("Drawing", 1) as step:
+        written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, known, rows)
+        step(written.name)
+    found = capability.of_figures(rows)
+    result(
+        {"page": str(written), "figures": [asdict(s) for s in found]}, f"{_table(found)}\n{written}", as_json=as_json
+    )
+
+
+def limits(
+    folder: FolderArg,
+    sigmas: Annotated[float, typer.Option("--sigmas", help="Spreads of the units to allow.", min=0.5)] = 4.0,
+    guard: Annotated[float, typer.Option("--guard", help="Guard band in standard deviations of the gauge.")] = 2.0,
+    out: Annotated[Path | None, typer.Option("--out", help="Write a limits.toml.")] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Limits from the good units of a fleet: their spread, tightened by the gauge's."""
+    with Ledger.reading(folder) as ledger:
+        rows = ledger.figures()
+    good = capability.good(rows)
+    found = capability.of_figures(good)
+    derived = capability.limits(found, sigmas, guard)
+    if not derived:
+        raise BadInput(f"{folder}: no verified unit in the table; limits come from sweetspot fleet fit DIR --verify")
+    count = len({r["run"] for r in good})
+    data = {"runs": count, "limits": [asdict(d) | {"limit": d.limit} for d in derived]}
+    lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} dB  (guard band {d.guard:.2f})" for d in derived]
+    result(data, "\n".join([f"From {count} good runs, {sigmas:g} standard deviations:", *lines]), as_json=as_json)
+
+
+def _table(found: list[Statistics]) -> str:
+    head = f"{'figure':<44}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>7}{'failed':>8}"
+    lines = []
+    for s in found:
+        limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:g}"
+        cpk = "-" if s.cpk is None else f"{s.cpk:.2f}"
+        name = s.metric if s.step == "verify" else f"{s.metric} (predicted)"
+        lines.append(
+            f"{name:<44}{s.count:>6}{s.mean:>9.2f}{s.spread:>8.2f}{s.p10:>9.2f}{limit:>10}{cpk:>7}{s.failed:>8}"
+        )
+    return "\n".join([head, *lines])

@@ -1,0 +1,186 @@
+"""The table of a fleet: one SQLite file beside the runs, written as each unit lands; the door to ``sqlite3``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rigs.errors import BadInput
+
+NAME = "fleet.sqlite"
+"""What the file is called in the folder that was given first."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS units (
+    run TEXT PRIMARY KEY, unit TEXT, rig TEXT, created_utc TEXT, finished_utc TEXT,
+    session_size INTEGER, session_mtime_ns INTEGER, session_sha256 TEXT, design_sha256 TEXT, version TEXT,
+    steps TEXT, status TEXT, reason TEXT, cpu_seconds REAL, attempts INTEGER, worker TEXT);
+CREATE TABLE IF NOT EXISTS metrics (
+    run TEXT, unit TEXT, rig TEXT, created_utc TEXT, step TEXT, metric TEXT,
+    value REAL, predicted REAL, limit_value REAL, sense TEXT, passed INTEGER,
+    PRIMARY KEY (run, step, metric));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of one run.
+
+    Parameters
+    ----------
+    step
+        ``"fit"`` or ``"verify"``.
+    metric
+        Its name.
+    value
+        As predicted by the fit, or as heard by the verification.
+    predicted, limit, sense, passed
+        Of a verified figure; None for one that is only predicted.
+    """
+
+    step: str
+    metric: str
+    value: float
+    predicted: float | None = None
+    limit: float | None = None
+    sense: str | None = None
+    passed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    status
+        ``"done"`` or ``"failed"``.
+    reason
+        Why it failed, else empty.
+    about
+        Columns of the table of units: unit, rig, session_sha256 and so on.
+    figures
+        What was found.
+    """
+
+    run: str
+    status: str
+    reason: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+
+
+class Ledger:
+    """The open table; a context manager. Only the program that hands out the work writes it."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._db = connection
+        connection.row_factory = sqlite3.Row
+
+    @classmethod
+    @contextmanager
+    def writing(cls, folder: Path) -> Iterator[Ledger]:
+        """The table of a folder, made if it is not there; a second writer is refused.
+
+        Raises
+        ------
+        BadInput
+            Another fleet command is at work there, or the folder cannot be written.
+        """
+        with _trouble(folder / NAME), _alone(folder):
+            connection = sqlite3.connect(folder / NAME)
+            try:
+                connection.executescript(SCHEMA)
+                yield cls(folder / NAME, connection)
+            finally:
+                connection.close()
+
+    @classmethod
+    @contextmanager
+    def reading(cls, folder: Path) -> Iterator[Ledger]:
+        """The table of a folder.
+
+        Raises
+        ------
+        BadInput
+            There is none.
+        """
+        path = folder if folder.is_file() else folder / NAME
+        if not path.is_file():
+            raise BadInput(f"{path}: no fleet was fitted there; run: sweetspot fleet fit {folder}")
+        with _trouble(path):
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+            try:
+                connection.execute("SELECT run FROM units LIMIT 1")
+                yield cls(path, connection)
+            finally:
+                connection.close()
+
+    def known(self) -> dict[str, dict[str, Any]]:
+        """Rows of the table of units by run."""
+        return {row["run"]: dict(row) for row in self._db.execute("SELECT * FROM units")}
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Rows of the table of metrics of the runs that were done, oldest run first."""
+        query = (
+            "SELECT m.* FROM metrics m JOIN units u ON u.run = m.run WHERE u.status = 'done' "
+            "ORDER BY m.created_utc, m.run, m.step, m.metric"
+        )
+        return [dict(row) for row in self._db.execute(query)]
+
+    def keep(self, outcome: Outcome) -> None:
+        """Write one outcome, whole or not at all; it replaces an earlier one of the run."""
+        row = {"run": outcome.run, "status": outcome.status, "reason": outcome.reason, **outcome.about}
+        with self._db:
+            _insert(self._db, "units", [row])
+            self._db.execute("DELETE FROM metrics WHERE run = ?", (outcome.run,))
+            shared = {k: row.get(k) for k in ("run", "unit", "rig", "created_utc")}
+            _insert(
+                self._db,
+                "metrics",
+                [
+                    shared
+                    | {"step": f.step, "metric": f.metric, "value": f.value, "predicted": f.predicted}
+                    | {"limit_value": f.limit, "sense": f.sense, "passed": f.passed}
+                    for f in outcome.figures
+                ],
+            )
+
+
+def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    for row in rows:
+        names = ", ".join(row)
+        db.execute(
+            f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder for one writer; the hold ends with the process, however it ends."""
+    hold = sqlite3.connect(folder / f".{NAME}.lock", timeout=0.0, isolation_level=None)
+    try:
+        hold.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as fault:
+        hold.close()
+        raise BadInput(f"{folder}: another fleet command is at work there; wait until it has finished") from fault
+    try:
+        yield
+    finally:
+        hold.close()
+
+
+@contextmanager
+def _trouble(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into one message."""
+    try:
+        yield
+    except sqlite3.DatabaseError as fault:
+        raise BadInput(f"{path}: the table of the fleet cannot be used: {fault}") from fault

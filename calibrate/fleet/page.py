@@ -1,0 +1,108 @@
+"""One self-contained page on a fleet: how many pass, what the figures do over the units, and who stands out."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from calibrate import svg
+from calibrate.fleet import capability, plots
+from calibrate.fleet.capability import Statistics
+from measure.plots import STYLE
+from rigs.errors import BadInput
+
+NAME = "fleet.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A drawing with its caption, what a screen reader says, and one line on what it shows."""
+
+    title: str
+    svg: Markup
+    help: str
+
+
+def write(path: Path, known: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Build the page of a fleet.
+
+    Parameters
+    ----------
+    path
+        Where.
+    known
+        Rows of the table of units, by run.
+    rows
+        Rows of the table of metrics.
+
+    Raises
+    ------
+    BadInput
+        It cannot be written.
+    """
+    found = capability.of_figures(rows)
+    with matplotlib.rc_context(STYLE):
+        pictures = [_picture(s, rows) for s in found]
+    failed = {r["run"]: r for r in rows if r["passed"] is not None and not r["passed"]}
+    page = Environment(
+        loader=PackageLoader("calibrate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("fleet.html.j2")
+    text = page.render(
+        statistics=found,
+        pictures=pictures,
+        units=len({k["unit"] for k in known.values()}),
+        runs=len(known),
+        broken=[k for k in known.values() if k["status"] != "done"],
+        judged=len({r["run"] for r in rows if r["passed"] is not None}),
+        failed=list(failed.values()),
+        outliers=_outliers(found),
+        cpu=sum(k["cpu_seconds"] or 0.0 for k in known.values()),
+        version=version("sweetspot"),
+        poor=capability.POOR_CPK,
+    )
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as fault:
+        raise BadInput(f"{path}: the page cannot be written: {fault.strerror}; choose another with --page") from fault
+    return path
+
+
+def _outliers(found: Sequence[Statistics]) -> dict[str, list[str]]:
+    """Units that stand out, each with the figures in which it does; those with most of them first."""
+    by_unit: dict[str, list[str]] = {}
+    for s in found:
+        for unit in dict.fromkeys(s.outliers):
+            by_unit.setdefault(unit, []).append(f"{s.metric} ({'predicted' if s.step == 'fit' else 'heard'})")
+    return dict(sorted(by_unit.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def _picture(s: Statistics, rows: Sequence[Mapping[str, Any]]) -> Picture:
+    mine = [r for r in rows if (r["step"], r["metric"]) == (s.step, s.metric)]
+    x = np.array([r["value"] for r in mine], dtype=float)
+    failed = np.array([r["passed"] is not None and not r["passed"] for r in mine])
+    outlying = np.abs(capability.modified_z(x)) > capability.OUTLYING
+    figure = Figure(figsize=(9.6, 2.9))
+    FigureCanvasSVG(figure)
+    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.18, top=0.88, wspace=0.04)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[4, 1])
+    plots.strip(left, x, failed, outlying, s.limit)
+    plots.spread(right, x, s.limit)
+    out = io.StringIO()
+    name = "m-" + re.sub(r"[^a-z0-9]+", "-", f"{s.step} {s.metric}".lower())
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator")))
+    said = f"{s.metric}: mean {s.mean:.2f} dB, standard deviation {s.spread:.2f} dB over {s.count} runs."
+    title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'heard'}"
+    return Picture(title, Markup(svg.inline(out.getvalue(), name, said)), said)

@@ -1,0 +1,190 @@
+"""One unit's work as a worker does it, and the loop that hands it out: on processes here, or on a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from calibrate import design as designs
+from calibrate import metrics
+from calibrate import run as steps
+from calibrate.fit import Fitted
+from calibrate.fleet import jobs
+from calibrate.fleet.jobs import Job
+from calibrate.fleet.ledger import Figure, Outcome
+from calibrate.limits import Limits
+from measure.session import Session
+from rigs.describe import Description
+from rigs.errors import BadInput, HardwareTrouble, SweetspotError
+from rigs.load import open_rig
+
+Work = Callable[[Job], Outcome]
+
+ATTEMPTS = 3
+"""How often a unit may lose its worker before it counts as failed."""
+
+
+def work(job: Job) -> Outcome:
+    """Fit one run, and verify it if that is wanted; what goes wrong becomes the outcome's reason.
+
+    A filter set that was fitted from the same session with the same design is kept as it is, so that a unit whose
+    worker was killed after the fit is not fitted twice.
+    """
+    began = time.process_time()
+    run = Path(job.run)
+    known: dict[str, Any] = {"unit": run.parent.name, "worker": f"{os.uname().nodename}/{os.getpid()}", **job.identity}
+    status, reason = "done", ""
+    figures: tuple[Figure, ...] = ()
+    try:
+        known |= jobs.about(run)
+        known["session_sha256"] = steps.sha256(run / "session.h5")
+        fitted = _fit(run, job, known["session_sha256"])
+        if "verify" in job.steps:
+            _verify(run, fitted)
+        figures = (*_predicted(fitted), *jobs.verified(run))
+    except SweetspotError as trouble:
+        status, reason = "failed", str(trouble)
+    except Exception as fault:  # whatever one unit's data does, the others go on
+        where = traceback.extract_tb(fault.__traceback__)[-1]
+        status, reason = "failed", f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
+    known["finished_utc"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    known["cpu_seconds"] = time.process_time() - began
+    return Outcome(job.run, status, reason, known, figures)
+
+
+def _fit(run: Path, job: Job, session_sha256: str) -> Fitted:
+    if jobs.is_fresh(run, session_sha256, job.design_text):
+        return steps.fitted_of(run)
+    return steps.calibrate(run, designs.parse(job.design_text, "the fleet's design"), job.design_text)
+
+
+def _verify(run: Path, fitted: Fitted) -> None:
+    with Session.read(run / "session.h5") as session:
+        description = session.rig()
+    check_virtual(description)
+    with open_rig(description, serial=fitted.filters.unit_serial) as rig:
+        steps.hear(run, rig, fitted, datetime.now(UTC), ask=_nobody, track=lambda title, total: nullcontext(_ignore))
+    steps.judge(run, fitted, Limits())
+
+
+def check_virtual(rig: Description) -> None:
+    """Refuse to verify side by side what plays on real hardware.
+
+    Raises
+    ------
+    BadInput
+        The rig is not the virtual lab in process.
+    """
+    if rig.interface.driver != "lab":
+        raise BadInput(
+            f"rig {rig.name!r} plays on real hardware, one unit at a time: run sweetspot verify RUN for each, "
+            "then sweetspot fleet fit again without --verify"
+        )
+
+
+def _predicted(fitted: Fitted) -> tuple[Figure, ...]:
+    p = fitted.prediction
+    spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(p.score, p.far_ear), p.f))
+    return (
+        Figure("fit", "cancellation, mean", spread.mean),
+        Figure("fit", "cancellation, 10th percentile", spread.p10),
+        Figure("fit", "headroom", fitted.filters.headroom_db),
+    )
+
+
+def _nobody(move: str) -> None:
+    raise HardwareTrouble(f"{move}: nobody is there to do it while a fleet is verified")
+
+
+def _ignore(note: str = "") -> None:
+    """A step that nobody watches."""
+
+
+def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterator[Outcome]:
+    """Outcomes as they land, from a pool of processes on this machine; each worker has one thread for its arithmetic.
+
+    When a worker is killed, the pool is made anew, and what was in flight is handed out again.
+    """
+    os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    waiting = deque((job, 1) for job in jobs_)
+    while waiting:
+        flying: dict[Future[Outcome], tuple[Job, int]] = {}
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            try:
+                while waiting or flying:
+                    while waiting and len(flying) < 2 * workers:
+                        job, attempt = waiting.popleft()
+                        flying[pool.submit(do, job)] = (job, attempt)
+                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                        job, attempt = flying[future]
+                        outcome = future.result()
+                        del flying[future]
+                        yield _counted(outcome, attempt)
+            except BrokenProcessPool:
+                yield from _again(waiting, flying.values())
+
+
+def _again(waiting: deque[tuple[Job, int]], lost: Any) -> Iterator[Outcome]:
+    """Put what was in flight in front of the queue; what lost its worker too often has failed."""
+    for job, attempt in lost:
+        if attempt < ATTEMPTS:
+            waiting.appendleft((job, attempt + 1))
+        else:
+            known = {"unit": Path(job.run).parent.name, "attempts": attempt, **job.identity}
+            yield Outcome(job.run, "failed", f"its worker died {attempt} times", known)
+
+
+def _counted(outcome: Outcome, attempt: int) -> Outcome:
+    return replace(outcome, about={**outcome.about, "attempts": attempt})
+
+
+def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterator[Outcome]:
+    """Outcomes as they land, from a Dask cluster; its scheduler hands out again what a dead worker had.
+
+    Parameters
+    ----------
+    jobs_
+        Their folders must be there under the same path on every worker.
+    scheduler
+        Its address, for example ``tcp://10.0.0.5:8786``.
+    do
+        What a worker does.
+
+    Raises
+    ------
+    BadInput
+        Dask is not installed.
+    HardwareTrouble
+        No scheduler answers there.
+    """
+    try:
+        import distributed
+    except ImportError as fault:
+        raise BadInput("--scheduler: needs Dask, which is not installed: pip install 'sweetspot[fleet]'") from fault
+    cluster: Any = distributed  # it has no types of its own
+    try:
+        client = cluster.Client(scheduler, timeout=10)
+    except (OSError, TimeoutError, ValueError) as fault:
+        raise HardwareTrouble(f"--scheduler: no Dask scheduler answers at {scheduler!r}: {fault}") from fault
+    with client:
+        futures = {client.submit(do, job, pure=False, key=f"unit-{i}-{job.run}"): job for i, job in enumerate(jobs_)}
+        for future in cluster.as_completed(list(futures)):
+            job = futures.pop(future)
+            try:
+                outcome = _counted(future.result(), 1)
+            except cluster.KilledWorker:
+                known = {"unit": Path(job.run).parent.name, **job.identity}
+                outcome = Outcome(job.run, "failed", "its worker died again and again", known)
+            future.release()
+            yield outcome
