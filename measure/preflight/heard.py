@@ -211,9 +211,11 @@ def sign(g: Complex, f: Float, at: float) -> float:
 def apart(one: Complex, other: Complex, f: Float, reach_s: float = 0.0015) -> float:
     """By how much (s) ``one`` comes after ``other``, both ``(tone,)``: where their correlation is largest."""
     cross = one * np.conj(other) * within(f, TIMING_HZ)
-    steps = np.linspace(-reach_s, reach_s, 601)
-    correlation = np.abs(np.real(np.exp(2j * np.pi * np.outer(steps, f)) @ cross))
-    n = int(np.clip(np.argmax(correlation), 1, len(steps) - 2))
-    before, at, after = correlation[n - 1 : n + 2]
+    size = fft.next_fast_len(4 * FINE * len(f))
+    step = 1.0 / (size * float(f[1] - f[0]))
+    n = np.arange(-round(reach_s / step), round(reach_s / step) + 1)
+    correlation = np.abs(np.real(fft.ifft(cross, size)[n] * np.exp(2j * np.pi * f[0] * n * step)))
+    best = int(np.clip(np.argmax(correlation), 1, len(n) - 2))
+    before, at, after = correlation[best - 1 : best + 2]
     bend = before - 2 * at + after
-    return float(steps[n] + (0.5 * (before - after) / bend if bend else 0.0) * (steps[1] - steps[0]))
+    return float(n[best] + (0.5 * (before - after) / bend if bend else 0.0)) * step
