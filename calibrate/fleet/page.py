@@ -95,7 +95,7 @@ def _picture(s: Statistics, rows: Sequence[Mapping[str, Any]]) -> Picture:
     outlying = np.abs(capability.modified_z(x)) > capability.OUTLYING
     figure = Figure(figsize=(9.6, 2.9))
     FigureCanvasSVG(figure)
-    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.18, top=0.88, wspace=0.04)
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.18, top=0.88, wspace=0.04)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[4, 1])
     plots.strip(left, x, failed, outlying, s.limit)
     plots.spread(right, x, s.limit)

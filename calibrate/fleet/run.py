@@ -174,7 +174,7 @@ def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterato
         raise BadInput("--scheduler: needs Dask, which is not installed: pip install 'sweetspot[fleet]'") from fault
     cluster: Any = distributed  # it has no types of its own
     try:
-        client = cluster.Client(scheduler, timeout=10)
+        client = cluster.Client(scheduler, timeout=5)
     except (OSError, TimeoutError, ValueError) as fault:
         raise HardwareTrouble(f"--scheduler: no Dask scheduler answers at {scheduler!r}: {fault}") from fault
     with client:

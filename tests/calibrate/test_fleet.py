@@ -1,0 +1,258 @@
+"""Many units at once: statistics against hand calculations, workers that are killed, and the commands as typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from calibrate.fleet import capability, jobs
+from calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
+from measure import folder, plan
+from measure.run import measure
+from measure.session import Session
+from rigs.describe import parse
+from rigs.errors import BadInput
+from rigs.protocol import Rig
+
+NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
+Typed = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def row(value: float, unit: str = "u", rig: str = "r", limit: float | None = None, passed: bool | None = None) -> Any:
+    sense = None if limit is None else "at least"
+    shared = {"run": f"{unit}-{value}", "unit": unit, "rig": rig, "step": "verify", "metric": "m"}
+    return shared | {"value": value, "limit_value": limit, "sense": sense, "passed": passed}
+
+
+def test_capability_by_hand() -> None:
+    """Values 10, 12, 14 and a limit of 8: mean 12, s 2, Cpk 4/6."""
+    (s,) = capability.of_figures([row(v, f"u{v}", limit=8.0, passed=True) for v in (10.0, 12.0, 14.0)])
+    assert (s.count, s.mean, s.spread) == (3, 12.0, pytest.approx(2.0))
+    assert s.cpk == pytest.approx(4.0 / 6.0)
+    assert s.worst[0] == "u10.0"
+    beyond = capability.of_figures([row(v, limit=13.0, passed=v >= 13) for v in (10.0, 12.0, 14.0)])[0]
+    assert beyond.cpk == pytest.approx(-1.0 / 6.0)
+    assert beyond.failed == 2
+
+
+def test_outliers_and_trend() -> None:
+    rng = np.random.default_rng(4)
+    x = 20.0 + rng.normal(0.0, 0.1, 60)
+    x[17] = 18.5
+    s = capability.of_figures([row(float(v), f"u{i}") for i, v in enumerate(x)])[0]
+    assert s.outliers == ("u17",)
+    assert s.trend_p > 0.01
+    drifting = capability.of_figures([row(float(v + 0.01 * i), f"u{i}") for i, v in enumerate(x)])[0]
+    assert drifting.trend == pytest.approx(1.0, abs=0.2)
+    assert drifting.trend_p < 1e-6
+
+
+def test_gauge_finds_the_spreads_that_were_put_in() -> None:
+    """400 units with a spread of 0.8, rigs 0.3 apart, repeats with 0.2: each found within a tenth."""
+    rng = np.random.default_rng(11)
+    rows = [
+        row(float(unit + shift + rng.normal(0.0, 0.2)), f"u{i}", rig)
+        for i, unit in enumerate(rng.normal(10.0, 0.8, 400))
+        for rig, shift in (("a", -0.15), ("b", 0.15))
+        for _ in range(2)
+    ]
+    g = capability.gauge(rows)
+    assert g is not None
+    assert g.repeatability == pytest.approx(0.2, rel=0.1)
+    assert g.reproducibility == pytest.approx(0.3 / np.sqrt(2.0), rel=0.1)
+    assert g.units == pytest.approx(0.8, rel=0.1)
+    assert g.categories == pytest.approx(1.41 * 0.8 / np.hypot(0.2, 0.212), abs=1)
+    assert capability.gauge([row(1.0, "a"), row(2.0, "b")]) is None
+
+
+def test_limits_leave_good_units_in_and_are_tightened_by_the_gauge() -> None:
+    rng = np.random.default_rng(3)
+    units = rng.normal(20.0, 0.5, 200)
+    rows = [
+        row(float(u + rng.normal(0.0, 0.1)), f"u{i}", limit=10.0, passed=True) | {"run": f"{i}/{k}"}
+        for i, u in enumerate(units)
+        for k in range(2)
+    ]
+    rows.append(row(12.0, "bad", limit=15.0, passed=False))
+    rows.append(row(30.0, "odd", limit=10.0, passed=True))
+    good = capability.good(rows)
+    assert {r["unit"] for r in rows} - {r["unit"] for r in good} == {"bad", "odd"}
+    (derived,) = capability.limits(capability.of_figures(good), sigmas=4.0, guard=2.0)
+    assert derived.edge == pytest.approx(20.0 - 4.0 * 0.5, abs=0.3)
+    assert derived.guard == pytest.approx(0.2, abs=0.03)
+    assert derived.limit == pytest.approx(derived.edge + derived.guard)
+
+
+def test_ledger_keeps_whole_outcomes_and_lets_one_writer_in(tmp_path: Path) -> None:
+    first = Outcome("r1", "done", "", {"unit": "A", "created_utc": "1"}, (Figure("fit", "x", 1.5),))
+    with Ledger.writing(tmp_path) as ledger:
+        ledger.keep(first)
+        ledger.keep(Outcome("r2", "failed", "no", {"unit": "B"}))
+        with pytest.raises(BadInput, match="at work"), Ledger.writing(tmp_path):
+            pass
+    with Ledger.reading(tmp_path) as ledger:
+        assert [(r["metric"], r["value"]) for r in ledger.figures()] == [("x", 1.5)]
+        assert ledger.known()["r2"]["reason"] == "no"
+    with pytest.raises(BadInput, match="fleet fit"), Ledger.reading(tmp_path / "elsewhere"):
+        pass
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / NAME).write_bytes(b"no database, but long enough to be read as one" * 40)
+    with pytest.raises(BadInput, match="cannot be used"), Ledger.reading(tmp_path / "bad"):
+        pass
+
+
+def test_what_is_due(tmp_path: Path) -> None:
+    run = tmp_path / "u" / "r"
+    run.mkdir(parents=True)
+    (run / "session.h5").write_bytes(b"x")
+    (run / "filterset.h5").write_bytes(b"x")
+    job = jobs.job(run, ("fit",), "", "hash")
+    done = {job.run: {**job.identity, "status": "done"}}
+    assert list(jobs.due([job], {}, retry=False)) == [job]
+    assert not list(jobs.due([job], done, retry=False))
+    assert list(jobs.due([jobs.job(run, ("fit",), "", "other")], done, retry=False))
+    failed = {job.run: {**job.identity, "status": "failed"}}
+    assert not list(jobs.due([job], failed, retry=False))
+    assert list(jobs.due([job], failed, retry=True)) == [job]
+    (run / "filterset.h5").unlink()
+    assert list(jobs.due([job], done, retry=False)) == [job]
+
+
+WORKERS = """
+import json, os, sys, time
+from pathlib import Path
+from calibrate.fleet.jobs import Job
+from calibrate.fleet.ledger import Outcome
+from calibrate.fleet import run
+
+place = Path(sys.argv[2])
+
+def work(job):
+    name = Path(job.run).name
+    with open(place / "log", "a") as log:
+        log.write(name + "\\n")
+    if name == "deadly" or (name == "once" and not (place / "died").exists()):
+        (place / "died").touch()
+        os._exit(9)
+    time.sleep(0.02)
+    return Outcome(job.run, "done", "", {"worker": str(os.getpid())})
+
+def main():
+    names = json.loads(sys.argv[3])
+    todo = [Job(str(place / n), ("fit",), "", {}) for n in names]
+    if sys.argv[1] == "processes":
+        found = list(run.on_processes(todo, 2, work))
+    else:
+        from distributed import LocalCluster
+        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as cluster:
+            found = list(run.on_cluster(todo, cluster.scheduler_address, work))
+    rows = [[Path(o.run).name, o.status, o.reason, o.about.get("worker")] for o in found]
+    print(json.dumps(rows))
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def worked(tmp_path: Path, root: Path, kind: str, names: list[str]) -> list[list[str]]:
+    script = tmp_path / "workers.py"
+    script.write_text(WORKERS)
+    command = [sys.executable, script, kind, tmp_path, json.dumps(names)]
+    done = subprocess.run(
+        command, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True, timeout=90
+    )
+    assert done.returncode == 0, done.stderr
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("kind", ["processes", "cluster"])
+def test_a_killed_worker_costs_nothing_but_what_it_had(tmp_path: Path, root: Path, kind: str) -> None:
+    names = [f"u{i}" for i in range(12)]
+    found = worked(tmp_path, root, kind, [*names[:5], "once", *names[5:]])
+    assert sorted(n for n, status, *_ in found if status == "done") == sorted([*names, "once"])
+    assert len({worker for *_, worker in found}) >= 2
+    begun = (tmp_path / "log").read_text().split()
+    assert begun.count("once") == 2
+    again = [n for n in names if begun.count(n) > 1]
+    assert len(again) <= 4, f"{again} were done again"
+
+
+def test_a_unit_that_kills_every_worker_does_not_stop_the_others(tmp_path: Path, root: Path) -> None:
+    found = worked(tmp_path, root, "processes", ["a", "deadly", "b", "c", "d"])
+    by_name = {n: (status, reason) for n, status, reason, _ in found}
+    assert by_name.pop("deadly") == ("failed", "its worker died 3 times")
+    assert set(by_name) == {"a", "b", "c", "d"}
+    assert all(status == "done" for status, _ in by_name.values())
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_rig: Callable[..., Rig]) -> Path:
+    """A run of the crooked world with both sets."""
+    place = tmp_path_factory.mktemp("fleet")
+    rig = parse(crooked_text, folder=place)
+    run = folder.new(place / "runs", "T-9", rig, NOON)
+    for name in plan.SETS:
+        with Session.resume(run / "session.h5") as session:
+            measure(lab_rig(rig, "T-9"), session, plan.make(rig, name), ask=lambda move: None, step=lambda note: None)
+    return run
+
+
+def test_a_fleet_is_fitted_once_and_a_broken_unit_is_told(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:
+    fleet = tmp_path / "fleet"
+    for unit in ("A", "B", "C"):
+        shutil.copytree(measured, fleet / unit / "run")
+    whole = (fleet / "B" / "run" / "session.h5").read_bytes()
+    (fleet / "B" / "run" / "session.h5").write_bytes(whole[: len(whole) // 3])
+
+    first = sweetspot("fleet", "fit", fleet, "--workers", "2", "--json")
+    told = json.loads(first.stdout)
+    assert first.returncode == 1
+    assert (told["done"], told["failed"], told["kept"]) == (2, 1, 0)
+    assert "HDF5" in next(iter(told["reasons"].values()))
+    stamp = (fleet / "A" / "run" / "filterset.h5").stat().st_mtime_ns
+
+    second = json.loads(sweetspot("fleet", "fit", fleet, "--json").stdout)
+    assert (second.get("done", 0), second["kept"]) == (0, 3)
+    (fleet / "B" / "run" / "session.h5").write_bytes(whole)
+    third = sweetspot("fleet", "fit", fleet, "--json")
+    assert third.returncode == 0, third.stderr
+    assert json.loads(third.stdout)["done"] == 1
+    assert (fleet / "A" / "run" / "filterset.h5").stat().st_mtime_ns == stamp
+
+    shown = sweetspot("fleet", "stats", fleet, "--json")
+    figures = {f["metric"]: f for f in json.loads(shown.stdout)["figures"]}
+    assert figures["cancellation, mean"]["count"] == 3
+    page = (fleet / "fleet.html").read_text()
+    assert "NOT VERIFIED" in page
+    assert "<svg" in page
+    with sqlite3.connect(fleet / NAME) as table:
+        assert table.execute("SELECT COUNT(*) FROM units WHERE status = 'done'").fetchone() == (3,)
+
+
+def test_wrong_use_of_fleet_is_told(tmp_path: Path, sweetspot: Typed) -> None:
+    (tmp_path / "empty").mkdir()
+    for command, said in (
+        (("fit", tmp_path / "gone"), "no such folder"),
+        (("fit", tmp_path / "empty"), "holds no run"),
+        (("limits", tmp_path / "empty"), "no fleet was fitted"),
+    ):
+        done = sweetspot("fleet", *command)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
+def test_a_scheduler_that_does_not_answer_is_hardware_trouble(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:
+    shutil.copytree(measured, tmp_path / "fleet" / "A" / "run")
+    done = sweetspot("fleet", "fit", tmp_path / "fleet", "--scheduler", "tcp://127.0.0.1:9")
+    assert done.returncode == 3, done.stderr
+    assert "no Dask scheduler answers" in done.stderr
