@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibrate import explain, heldout, verify
 from calibrate.compare import Row
 from calibrate.design import Design
 from calibrate.explain import Band
-from calibrate.fit import Fitted, fit
+from calibrate.fit import Fitted, fit, nearest_ahead
 from calibrate.limits import Limits, Metric
 from calibrate.predict import Prediction
 from calibrate.verify import Verification
 from calibrate.virtualize import FarEar
 from measure import run as hardware
 from measure.folder import session_file
+from measure.impulse import ImpulseResponse
 from measure.session import VERIFICATION, Session
 from processor import store
 from processor.filterset import FilterSet
@@ -59,8 +61,14 @@ def calibrate(run: Path, design: Design, design_text: str) -> Fitted:
             )
         ears, polar = session.responses("ears"), session.responses("polar")
     fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
-    store.write(run / "filterset.h5", fitted.filters, _kept(fitted), design_text)
+    kept = _kept(fitted) | {"at_ears": _nominal(ears)}
+    store.write(run / "filterset.h5", fitted.filters, kept, design_text)
     return fitted
+
+
+def _nominal(ears: ImpulseResponse) -> NDArray[np.float32]:
+    """Responses ``(ear, driver, tap)`` of the nominal head from time zero on, to listen with."""
+    return ears.h[nearest_ahead(ears), :, :, ears.zero :].astype(np.float32)
 
 
 def compared(run: Path, design: Design, *, left_out: bool) -> tuple[Row, ...]:

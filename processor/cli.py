@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from processor import files, store
+from processor import files, listening, store
 from processor.engine import with_method
 from processor.export.check import LIMIT_DB, Compared, check
 from processor.export.engines import ENGINES, bundle
@@ -44,6 +45,9 @@ def process(
     subtype: Annotated[Subtype, typer.Option("--subtype", help="Sample format.")] = Subtype("PCM_24"),
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
     split: Annotated[bool, typer.Option("--split", help="One file per driver: OUT_1_name.wav ...")] = False,
+    ears: Annotated[
+        bool, typer.Option("--at-ears", help="What the dummy head's ears hear, for headphones; OUT-before.wav too.")
+    ] = False,
     measure: Annotated[
         Path | None, typer.Option("--measure", help="Write the processor's transfer functions here, as a filter set.")
     ] = None,
@@ -65,7 +69,24 @@ def process(
         raise BadInput(
             "IN.wav and OUT.wav are needed: sweetspot process FILTERSET IN.wav OUT.wav (or --measure OUT.h5)"
         )
+    if ears:
+        _at_ears(filterset, replace(filters, upmix=settings), source, out, subtype.value, mono, as_json)
+        return
     _process(filters, settings, source, out, subtype.value, mono, split, as_json)
+
+
+def _at_ears(
+    path: Path, filters: FilterSet, source: Path, out: Path, subtype: str, mono: bool, as_json: bool
+) -> None:
+    head = listening.dummy_head(path)
+    with files.Source(source, mono=mono) as heard:
+        pieces = 4 * -(-heard.samples // files.PIECE)
+    with tracked("Listening", pieces) as step:
+        done = listening.render_at_ears(
+            filters, head, lambda: files.Source(source, mono=mono), out, subtype=subtype, step=step
+        )
+    data = {"before": str(done.before), "after": str(done.after), "fs": done.fs, "gain_db": done.gain_db}
+    result(data, f"{done.after}: with the filters\n{done.before}: without, at the same gain", as_json=as_json)
 
 
 def _process(

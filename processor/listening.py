@@ -1,0 +1,173 @@
+"""What each ear of the dummy head would hear, before and after: binaural files for headphones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor import files, store
+from processor.convolver import convolver
+from processor.engine import Engine
+from processor.filterset import FilterSet, UpmixSettings
+from processor.render import aligned, resampled
+from rigs.arrays import frozen
+from rigs.errors import BadInput
+from rigs.units import Float, db, from_db
+
+Real = NDArray[Any]
+
+PEAK_DBFS = -1.0
+"""Level of the loudest sample of both files."""
+
+BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DummyHead:
+    """Responses of the drivers at the dummy head in its nominal place.
+
+    Parameters
+    ----------
+    h
+        ``(ear, driver, tap)``, left ear first, from the moment the sound leaves the interface, Pa for full scale.
+    reference
+        Driver that stands for the left and for the right speaker before any processing, counted from 0.
+    """
+
+    h: Float
+    reference: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "h", frozen("responses at the ears", self.h, ndim=3))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """What was written.
+
+    Parameters
+    ----------
+    before, after
+        The files.
+    fs
+        Hz.
+    samples
+        Per channel.
+    gain_db
+        By which both were raised from pascal to full scale, the same for both.
+    """
+
+    before: Path
+    after: Path
+    fs: int
+    samples: int
+    gain_db: float
+
+
+def dummy_head(path: Path) -> DummyHead:
+    """The dummy head that a calibration kept with its filters.
+
+    Raises
+    ------
+    BadInput
+        The file holds none: it was written by hand or by an older version.
+    """
+    kept = store.read_prediction(path)
+    if "at_ears" not in kept:
+        raise BadInput(f"{path}: holds no responses at the ears; fit it again: sweetspot calibrate RUN")
+    left, right = (int(i) for i in kept["reference"])
+    return DummyHead(np.asarray(kept["at_ears"], dtype=float), (left, right))
+
+
+def unprocessed(filters: FilterSet, head: DummyHead) -> FilterSet:
+    """Plain stereo on the two reference drivers, as loud at the near ears as the filters play it."""
+    taps = np.zeros_like(filters.taps)
+    for program, driver in enumerate(head.reference):
+        taps[program, driver, filters.delay_samples] = from_db(-filters.headroom_db)
+    return replace(filters, taps=taps, upmix=replace(filters.upmix, method="off"))
+
+
+def before_beside(out: Path) -> Path:
+    """Name of the file with the unprocessed signal beside ``out``: ``OUT-before.wav``."""
+    return out.with_name(f"{out.stem}-before{out.suffix}")
+
+
+def render_at_ears(
+    filters: FilterSet,
+    head: DummyHead,
+    source: Callable[[], files.Source],
+    out: Path,
+    *,
+    settings: UpmixSettings | None = None,
+    subtype: str = "PCM_24",
+    step: Callable[[str], None] = lambda note: None,
+) -> Heard:
+    """Write what the ears hear with the filters to ``out``, and without them beside it, at one common gain.
+
+    The signal is gone through twice: once for the level, once to write. ``step`` is called four times for each
+    :data:`processor.files.PIECE` of it.
+
+    Parameters
+    ----------
+    filters, head
+        Of the unit.
+    source
+        Opens the signal, each time anew.
+    out
+        Stereo, left ear first.
+    settings
+        Upmix settings in place of the filter set's own.
+    subtype
+        Sample format.
+
+    Raises
+    ------
+    BadInput
+        See :mod:`processor.files`; the signal is silent.
+    """
+    forms = {out: replace(filters, upmix=settings or filters.upmix), before_beside(out): unprocessed(filters, head)}
+    peak, samples = 0.0, 0
+    for form in forms.values():
+        with source() as heard:
+            samples = 0
+            for y in _heard(form, head, _told(heard.pieces(), step), heard.fs):
+                peak, samples = max(peak, float(np.max(np.abs(y), initial=0.0))), samples + y.shape[1]
+    if peak == 0.0:
+        raise BadInput("the signal is silent; there is nothing to hear")
+    gain = float(from_db(PEAK_DBFS)) / peak
+    for path, form in forms.items():
+        with ExitStack() as stack:
+            heard = stack.enter_context(source())
+            sink = stack.enter_context(files.sink(path, filters.fs, 2, subtype, samples))
+            for y in _heard(form, head, _told(heard.pieces(), step), heard.fs):
+                sink.write(gain * y)
+    return Heard(before_beside(out), out, filters.fs, samples, float(db(gain)))
+
+
+def at_ears(filters: FilterSet, head: DummyHead, x: Real) -> Float:
+    """The ears' signals ``(2, samples)`` in pascal of a short stereo signal ``x (2, samples)`` at the filters' rate."""
+    return np.concatenate(list(_heard(filters, head, [x], filters.fs)), axis=1)
+
+
+def _heard(filters: FilterSet, head: DummyHead, pieces: Iterable[Real], fs: int) -> Iterator[Real]:
+    """The ears' signals of a stream, pascal; the delay of filters and flight stays, the tail is kept."""
+    engine = Engine.offline(filters, dtype=np.float32)
+    room = convolver(np.moveaxis(head.h, 0, 1), BLOCK)
+    skip = room.latency
+    for y in aligned(engine, resampled(pieces, fs, filters.fs)):
+        out = room.process(np.asarray(y, dtype=np.float32))
+        yield out[:, skip:]
+        skip = max(skip - out.shape[1], 0)
+    yield room.process(np.zeros((head.h.shape[1], head.h.shape[2] - 1 + room.latency), dtype=np.float32))[:, skip:]
+
+
+def _told(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
+    for x in pieces:
+        yield x
+        step("")
