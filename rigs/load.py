@@ -78,6 +78,14 @@ def open_rig(
             from rigs.turntable.grbl import GrblStage
 
             stage = GrblStage.open(description, sleep=sleep)
+        case "et250":
+            from rigs.turntable import et250
+
+            stage = et250.opened(description, sleep=sleep)
+        case "scpi":
+            from rigs.turntable import scpi
+
+            stage = scpi.opened(description, sleep=sleep)
         case "manual" | "fixed":
             from rigs.turntable.manual import ManualStage
 

@@ -139,6 +139,15 @@ def _needs(
         yield "interface.device: missing; driver 'portaudio' needs a unique part of the device's name"
     if stage.get("driver") == "grbl" and not stage.get("port"):
         yield "stage.port: missing; driver 'grbl' needs the serial port, for example '/dev/ttyUSB0'"
+    if stage.get("driver") == "et250" and not stage.get("host"):
+        yield "stage.host: missing; driver 'et250' needs the address of the turntable, for example '192.168.1.34'"
+    if stage.get("driver") == "scpi":
+        if not stage.get("port"):
+            yield "stage.port: missing; driver 'scpi' needs a serial port, or 'socket://host:5025'"
+        if not isinstance(stage.get("commands"), dict):
+            yield "stage.commands: missing; driver 'scpi' needs at least move = \"... {angle} ...\" and position"
+    if stage.get("driver") == "grbl" and stage.get("reversed"):
+        yield "stage.reversed: GRBL turns its axes round itself: set its $3 instead"
     if stage.get("driver") == "lab" and interface.get("driver") != "lab":
         yield "stage.driver: 'lab' turns the virtual lab in process; it needs interface.driver = 'lab'"
     limits = stage.get("limits_deg")

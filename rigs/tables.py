@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rigs.layout import Pose
 from rigs.table import Band, Channel, Positive, Table
@@ -41,10 +42,53 @@ class InterfaceTable(Table):
     full_scale_v: Positive = 1.0
 
 
-class StageTable(Table):
-    """What turns and moves; ``axes`` maps fields of a pose (turn, x, y, yaw) to the controller's axis letters."""
+class CommandTable(Table):
+    """What a ``scpi`` stage says to its controller, and what it hears; ``{angle}`` stands for degrees."""
 
-    driver: Literal["grbl", "manual", "fixed", "lab"] = "fixed"
+    move: str
+    position: str
+    position_reply: str | None = None
+    moved: str | None = None
+    moving: str | None = None
+    standing: str = "0"
+    stop: str | None = None
+    identify: str | None = None
+    expect: str | None = None
+    init: tuple[str, ...] = ()
+    error: str | None = "ERR"
+    end: Literal["lf", "cr", "crlf", "nul"] = "lf"
+    modulo: bool = False
+    resolution_deg: float = Field(default=0.0, ge=0)
+
+    @field_validator("move")
+    @classmethod
+    def _takes_an_angle(cls, template: str) -> str:
+        try:
+            told = {template.format(angle=a) for a in (10.0, -123.4)}
+        except (ValueError, KeyError, IndexError) as fault:
+            raise ValueError(f"is no template with {{angle}}: {type(fault).__name__} {fault}") from fault
+        if len(told) < 2:
+            raise ValueError("holds no {angle}: it would always go to the same place")
+        return template
+
+    @field_validator("position_reply")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as fault:
+            raise ValueError(f"is no regular expression: {fault}") from fault
+        return pattern
+
+
+class StageTable(Table):
+    """What turns and moves; ``axes`` maps fields of a pose (turn, x, y, yaw) to the controller's axis letters.
+
+    ``reversed`` is for a controller that counts clockwise. ``host`` and the UDP ports belong to ``et250``, ``baud`` and
+    ``commands`` to ``scpi``.
+    """
+
+    driver: Literal["grbl", "et250", "scpi", "manual", "fixed", "lab"] = "fixed"
     turns: Literal["device", "head"] = "device"
     port: str | None = None
     limits_deg: tuple[float, float] = (-360.0, 360.0)
@@ -52,6 +96,12 @@ class StageTable(Table):
     tolerance_deg: Positive = 0.2
     settle_s: float = Field(default=0.0, ge=0)
     timeout_s: Positive = 60.0
+    reversed: bool = False
+    host: str | None = None
+    udp_port: int = Field(default=6668, ge=1, le=65535, strict=True)
+    local_port: int | None = Field(default=None, ge=0, le=65535, strict=True)
+    baud: int = Field(default=115200, ge=50, strict=True)
+    commands: CommandTable | None = None
 
 
 class Limits(Table):

@@ -18,7 +18,7 @@ ROOMS = {
 DOORS = {
     "sounddevice": ("rigs/portaudio.py",),
     "serial": ("rigs/turntable/",),
-    "socket": ("rigs/turntable/",),
+    "socket": ("rigs/turntable/", "rigs/lab/et250.py"),
     "jack": ("rigs/lab/soundcard.py",),
     "h5py": ("measure/session.py", "processor/store.py"),
     "sofar": ("measure/sofa.py", "rigs/lab/head.py"),

@@ -11,13 +11,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 
 from rigs.describe import Description, StageTable
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.layout import Pose
+from rigs.turntable.line import REPLY_S, Line, SerialLine
 
 LETTERS = "XYZABC"
 """Axis letters in the order of a position report."""
@@ -32,9 +32,6 @@ TOLERANCE_MM = 0.5
 RESET_TRIES = 3
 RESET_WAIT_S = 2.5
 """A board that restarts when its port is opened needs about two seconds before it hears anything."""
-
-REPLY_S = 5.0
-"""Longest wait for a reply that needs no motion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,75 +110,6 @@ def pose_at(axes: Mapping[str, float], letters: Mapping[str, str], otherwise: Po
         if letter in axes
     }
     return replace(otherwise, **moved)
-
-
-class Line(Protocol):
-    """A serial line, as far as the stage needs it."""
-
-    def send(self, data: bytes) -> None:
-        """Send bytes at once."""
-        ...
-
-    def receive(self, wait_s: float) -> str | None:
-        """The next line without its end, or ``None`` when none is complete after ``wait_s``."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the port; may be called twice."""
-        ...
-
-
-class SerialLine:
-    """A serial port at 115200 baud; any path that pyserial opens will do.
-
-    Raises
-    ------
-    HardwareTrouble
-        The port does not open, or fails later.
-    """
-
-    def __init__(self, port: str) -> None:
-        import serial
-
-        self.port = port
-        self._waiting = bytearray()
-        try:
-            self._serial: Any = serial.Serial(port, baudrate=115200, timeout=0.0, write_timeout=REPLY_S, exclusive=True)
-        except (OSError, ValueError) as fault:
-            raise HardwareTrouble(f"stage.port {port} does not open: {fault}. {_ports_said()}") from fault
-
-    def send(self, data: bytes) -> None:
-        """Send bytes at once."""
-        try:
-            self._serial.write(data)
-        except OSError as fault:
-            raise HardwareTrouble(f"stage.port {self.port}: sending failed: {fault}") from fault
-
-    def receive(self, wait_s: float) -> str | None:
-        """The next line without its end, or ``None`` when none is complete after ``wait_s``."""
-        while b"\n" not in self._waiting:
-            try:
-                self._serial.timeout = wait_s
-                piece = self._serial.read(1)
-                self._waiting += piece + self._serial.read(self._serial.in_waiting) if piece else b""
-            except OSError as fault:
-                raise HardwareTrouble(f"stage.port {self.port}: the controller is gone: {fault}") from fault
-            if not piece:
-                return None
-        line, _, rest = bytes(self._waiting).partition(b"\n")
-        self._waiting = bytearray(rest)
-        return line.strip().decode("ascii", errors="replace")
-
-    def close(self) -> None:
-        """Let go of the port; may be called twice."""
-        self._serial.close()
-
-
-def _ports_said() -> str:
-    from serial.tools import list_ports
-
-    found = [p.device for p in list_ports.comports()]
-    return "Ports found: " + ", ".join(found) if found else "No serial port was found: is the controller plugged in?"
 
 
 class GrblStage:
