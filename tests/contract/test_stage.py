@@ -1,4 +1,4 @@
-"""What every stage promises, over the virtual one and over GRBL on a pseudo-terminal, each moving a world."""
+"""What every stage promises: the virtual one, GRBL on a pseudo-terminal, ET250-3D on a socket, each moving a world."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import pytest
 
 from rigs.describe import Description, parse
 from rigs.errors import BadInput
+from rigs.lab.et250 import Et250Simulator
 from rigs.lab.interface import LabStage
 from rigs.lab.turntable import GrblSimulator
 from rigs.lab.world import World
 from rigs.layout import AXES, Pose
 from rigs.protocol import Stage
+from rigs.turntable import et250
 from rigs.turntable.grbl import GrblStage, axis_letters, pose_at
 from rigs.turntable.manual import ManualStage
+from rigs.turntable.scpi import ScpiAxis
+from rigs.turntable.turning import TurningStage
 
 LIMITS = "limits_deg = [-120, 100]\n"
 
@@ -43,7 +47,55 @@ def on_grbl(text: str, folder: Path, axes: str) -> Iterator[Made]:
             opened.close()
 
 
-@pytest.fixture(params=["lab", "manual", "grbl turntable", "grbl gantry"])
+def on_et250(text: str, folder: Path, more: str) -> Iterator[Made]:
+    """An ET250-3D on a loopback socket; its angle turns the device, counted the other way if ``more`` says so."""
+    sign = -1.0 if "reversed" in more else 1.0
+    with Et250Simulator(lambda at: setattr(world, "pose", Pose(turn=np.radians(sign * at)))) as table:
+        stage = f'[stage]\ndriver = "et250"\nhost = "{table.host}"\nudp_port = {table.port}\nlocal_port = 0\n{more}'
+        described = parse(text.replace('[stage]\ndriver = "lab"\n', stage + LIMITS), folder=folder)
+        world = World(described, "T")
+        opened = et250.opened(described)
+        try:
+            yield Made(opened, lambda: world.pose)
+        finally:
+            opened.close()
+
+
+class Scripted:
+    """An ASCII controller without a wire, that turns a world at once."""
+
+    def __init__(self) -> None:
+        self.world: World | None = None
+        self.at = 0.0
+        self.answers: list[str] = []
+
+    def send(self, data: bytes) -> None:
+        word, _, rest = data.decode().strip().partition(" ")
+        if word == "GO":
+            self.at = float(rest)
+            assert self.world is not None
+            self.world.pose = Pose(turn=np.radians(self.at))
+        elif word == "AT?":
+            self.answers.append(f"{self.at:.4f}")
+
+    def receive(self, wait_s: float) -> str | None:
+        return self.answers.pop(0) if self.answers else None
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
+def on_scpi(text: str, folder: Path) -> Iterator[Made]:
+    """A template-driven stage with a controller that obeys its templates."""
+    commands = 'commands = { move = "GO {angle:.6f}", position = "AT?", stop = "HALT" }\n'
+    stage = f'[stage]\ndriver = "scpi"\nport = "x"\n{commands}{LIMITS}'
+    described = parse(text.replace('[stage]\ndriver = "lab"\n', stage), folder=folder)
+    line = Scripted()
+    line.world = world = World(described, "T")
+    yield Made(TurningStage(ScpiAxis(line, described.stage), described.stage), lambda: world.pose)
+
+
+@pytest.fixture(params=["lab", "manual", "grbl turntable", "grbl gantry", "et250", "et250 reversed", "scpi"])
 def made(request: pytest.FixtureRequest, crooked_text: str, tmp_path: Path) -> Iterator[Made]:
     """A stage of each kind."""
     limited = crooked_text.replace('[stage]\ndriver = "lab"\n', f'[stage]\ndriver = "lab"\n{LIMITS}')
@@ -54,6 +106,12 @@ def made(request: pytest.FixtureRequest, crooked_text: str, tmp_path: Path) -> I
             yield Made(LabStage(world), lambda: world.pose)
         case "manual":
             yield Made(ManualStage(), Pose)
+        case "et250":
+            yield from on_et250(crooked_text, tmp_path, "")
+        case "et250 reversed":
+            yield from on_et250(crooked_text, tmp_path, "reversed = true\n")
+        case "scpi":
+            yield from on_scpi(crooked_text, tmp_path)
         case "grbl turntable":
             yield from on_grbl(crooked_text, tmp_path, "")
         case "grbl gantry":
@@ -77,7 +135,7 @@ class TestStage:
             assert getattr(made.pose(), field) == pytest.approx(wanted, abs=1e-9)
 
     def test_moves_are_absolute(self, made: Made) -> None:
-        for pose in (ASKED, Pose(), Pose(turn=1.0), ASKED):
+        for pose in (ASKED, Pose(), Pose(turn=np.radians(57.5)), ASKED):
             made.stage.move(pose)
         again = made.pose()
         made.stage.move(ASKED)
@@ -99,7 +157,8 @@ class TestStage:
         made.stage.move(ASKED)
         made.stage.stop()
         made.stage.stop()
-        assert not made.stage.move(Pose(turn=0.5)).differing(Pose(turn=0.5), tolerance=1e-4)
+        asked = Pose(turn=np.radians(28.5))
+        assert not made.stage.move(asked).differing(asked, tolerance=1e-4)
 
     def test_it_closes_twice(self, made: Made) -> None:
         made.stage.close()
