@@ -66,9 +66,13 @@ def verify(run_folder: RunArg, yes: YesOpt = False, delay: DelayOpt = 10.0, as_j
     raise typer.Exit(0 if verdict.passed else FAILED)
 
 
-def report(run_folder: RunArg, as_json: JsonOpt = False) -> None:
+def report(
+    run_folder: RunArg,
+    music: Annotated[Path | None, typer.Option("--listen", help="A stereo file to hear before and after.")] = None,
+    as_json: JsonOpt = False,
+) -> None:
     """Write one self-contained page on a run: report.html."""
-    page = _reported(run_folder)
+    page = _reported(run_folder, music)
     result({"report": str(page)}, str(page), as_json=as_json)
 
 
@@ -115,11 +119,11 @@ def _verified(here: Path, yes: bool, delay: float) -> Verification:
     return run.judge(here, fitted, Limits())
 
 
-def _reported(here: Path) -> Path:
+def _reported(here: Path, music: Path | None = None) -> Path:
     from calibrate.report import write  # matplotlib is slow to import
 
     with tracked("Reporting", 1) as step:
-        page = write(here)
+        page = write(here, music)
         step(page.name)
     return page
 

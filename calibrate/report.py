@@ -19,7 +19,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from calibrate import evidence, metrics, plots, svg, tables
+from calibrate import evidence, metrics, plots, sounds, svg, tables
 from calibrate.evidence import FINE, Evidence, Spread
 from measure import plots as measured
 from measure.smooth import THIRD_OCTAVES
@@ -56,15 +56,22 @@ class Picture:
     hover: str = ""
 
 
-def write(run: Path) -> Path:
+def write(run: Path, music: Path | None = None) -> Path:
     """Build ``report.html`` of a run; the old page stays until the new one is whole.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    music
+        A stereo file whose beginning can be listened to in the page, before and after.
 
     Raises
     ------
     BadInput
         The session or the filterset is missing, or the page cannot be written.
     """
-    page = render(evidence.gather(run), run.name)
+    page = render(evidence.gather(run), run.name, sounds.clips(run, music))
     path = run / NAME
     fresh = path.with_name(f".{NAME}.part")
     try:
@@ -81,8 +88,8 @@ def write(run: Path) -> Path:
     return path
 
 
-def render(e: Evidence, name: str) -> str:
-    """The page as text; ``name`` is the run folder's."""
+def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
+    """The page as text; ``name`` is the run folder's, ``clips`` are what can be listened to."""
     page = Environment(
         loader=PackageLoader("calibrate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("report.html.j2")
@@ -98,6 +105,7 @@ def render(e: Evidence, name: str) -> str:
     return page.render(
         e=e,
         run=name,
+        clips=clips,
         pictures=pictures,
         rows=tables.rows(e),
         virtual=evidence.interaural(e),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import soundfile as sf
+import soxr
 from numpy.typing import NDArray
 
 from rigs.errors import BadInput
@@ -242,3 +244,19 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
                 fresh.unlink(missing_ok=True)
     except OSError as fault:
         raise BadInput(f"{folder}: cannot be written: {fault.strerror}. Name another folder or make room") from fault
+
+
+def compressed(y: Real, fs: int) -> bytes:
+    """A short signal ``(channels, samples)`` as an MP3 file, brought to 44.1 kHz where MP3 does not have its rate."""
+    if fs not in (32000, 44100, 48000):
+        y, fs = at_rate(y, fs, 44100), 44100
+    out = io.BytesIO()
+    sf.write(out, np.ascontiguousarray(y.T), fs, format="MP3", subtype="MPEG_LAYER_III")
+    return out.getvalue()
+
+
+def at_rate(x: Real, fs: int, wanted: int) -> Real:
+    """A short signal ``(channels, samples)`` at another sampling rate."""
+    if fs == wanted:
+        return x
+    return np.asarray(soxr.resample(np.ascontiguousarray(x.T), fs, wanted, quality="VHQ").T)

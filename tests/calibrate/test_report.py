@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import shutil
@@ -10,13 +12,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
-from calibrate import evidence, plots, report, svg
+from calibrate import evidence, plots, report, sounds, svg
 from calibrate import run as steps
 from calibrate.design import Design
 from calibrate.limits import Limits
@@ -24,7 +28,9 @@ from measure import plan
 from measure import run as hardware
 from measure.session import Session
 from rigs.describe import Description, parse
+from rigs.errors import BadInput
 from rigs.protocol import Rig
+from rigs.units import db
 
 NOW = datetime(2026, 3, 4, 12, 30, 0, tzinfo=UTC)
 SERIAL = "<T&1>"
@@ -130,7 +136,7 @@ def test_every_reference_inside_the_page_has_one_target(verified: Path, page: Pa
 def test_headings_are_in_order(page: Page) -> None:
     assert page.headings[0] == 1
     assert page.headings.count(1) == 1
-    assert page.headings.count(2) == 8
+    assert page.headings.count(2) == 9
     assert all(b - a <= 1 for a, b in zip(page.headings, page.headings[1:], strict=False))
 
 
@@ -218,7 +224,9 @@ def test_browser_opens_it_without_complaint(verified: Path, tmp_path: Path, widt
     )
     done = browsed(browser, frame, tmp_path)
     assert "CONSOLE" not in done.stderr, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    assert f'data-found="window {width}: fits true, enlarged true, value true, put back true"' in done.stdout
+    assert (
+        f'data-found="window {width}: fits true, enlarged true, value true, put back true, by keys true"' in done.stdout
+    )
 
 
 PROBE = """addEventListener("load", () => {
@@ -230,8 +238,12 @@ PROBE = """addEventListener("load", () => {
   box.click();
   const enlarged = d.getElementById("zoom").open && !box.contains(svg);
   d.querySelector("#zoom button").click();
+  const button = box.parentElement.querySelector(".enlarge"), tip = d.getElementById("tip");
+  const key = (name) => button.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true}));
+  key("ArrowRight"); const first = tip.textContent; key("ArrowRight");
+  const keys = /Hz\\n/.test(first) && tip.textContent !== first && !tip.hidden;
   setTimeout(() => parent.postMessage(`window ${innerWidth}: fits ${fits}, enlarged ${enlarged}, value ${value}, ` +
-    `put back ${box.contains(svg)}`, "*"), 200);
+    `put back ${box.contains(svg)}, by keys ${keys}`, "*"), 200);
 });"""
 """Tries a page as a reader would, and tells the frame around it (a window itself is never as narrow as a phone)."""
 
@@ -243,3 +255,41 @@ def browsed(browser: str, page: Path, home: Path) -> subprocess.CompletedProcess
     words += ["--dump-dom", page.as_uri()]
     environment = os.environ | {"HOME": str(home)}
     return subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment, check=True)
+
+
+AUDIT = """axe.run().then((r) => { const said = r.violations.map((v) => `${v.impact} ${v.id} ${v.nodes[0].target}`);
+  document.body.innerHTML = "<pre id=axe></pre>"; document.getElementById("axe").textContent =
+  `passed ${r.passes.length}; found: ${said.join("; ")}.`; });"""
+"""Has the checker look at the page, and leaves what it says in the page's place."""
+
+
+@pytest.mark.usefixtures("page")
+def test_accessibility_checker_finds_nothing(verified: Path, tmp_path: Path) -> None:
+    """axe-core: headings, names, contrast, landmarks; no finding of any weight."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert browser is not None, "chromium is not on PATH: `make test` installs it"
+    checker = (resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+    text = re.sub(r"<meta http-equiv=.Content-Security-Policy[^>]*>", "", (verified / "report.html").read_text("utf-8"))
+    audited = tmp_path / "audited.html"
+    audited.write_text(text.replace("</body>", f"<script>{checker}</script><script>{AUDIT}</script></body>"), "utf-8")
+    done = browsed(browser, audited, tmp_path)
+    said = re.search(r"passed (\d+); found: (.*?)\.</pre>", done.stdout, re.DOTALL)
+    assert said, done.stdout[-2000:]
+    assert int(said[1]) > 20
+    assert said[2] == ""
+
+
+def test_what_can_be_listened_to_is_what_the_ears_hear(verified: Path, tmp_path: Path) -> None:
+    """The left burst moves to the left ear, the centre stays; a broken file of music is told, not left out."""
+    (clip,) = sounds.clips(verified, None)
+    level = {}
+    for name, uri in (("before", clip.before), ("after", clip.after)):
+        y, fs = soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+        parts = [y[int(at * fs) : int((at + 0.6) * fs)] for at in (0.1, 1.15, 2.2)]
+        level[name] = [float(db(np.sqrt(np.mean(p[:, 0] ** 2)) / np.sqrt(np.mean(p[:, 1] ** 2)))) for p in parts]
+    assert level["after"][0] > level["before"][0] + 2.0
+    assert level["after"][2] < level["before"][2] - 2.0
+    assert abs(level["after"][1]) < 1.5
+    (tmp_path / "noise.wav").write_bytes(b"no sound at all")
+    with pytest.raises(BadInput, match="cannot be read as sound"):
+        sounds.clips(verified, tmp_path / "noise.wav")
