@@ -6,10 +6,16 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import reduce
 from operator import xor
 
+import numpy as np
+
+from rigs.describe import StageTable
+from rigs.errors import BadInput
+from rigs.layout import Pose
 from rigs.turntable.et250 import BACKWARD, DONE, FORWARD, MOVES, READ, REFUSED, STANDS, STOP, ZERO
 
 STEP_DEG = 0.5
@@ -49,7 +55,7 @@ class Et250Machine:
         if command in (FORWARD, BACKWARD):
             return self._turn(argument / 10.0, command == BACKWARD, now)
         if command == STOP:
-            self._arrive(self._at(now))
+            self._arrive(STEP_DEG * round(self._at(now) / STEP_DEG))  # it has no place between two steps
         elif command == ZERO and self._leg is None:
             self._zero = self._stands
         else:
@@ -142,3 +148,29 @@ class Et250Simulator:
             answer = self.machine.feed(data, self._clock())
             if answer is not None:
                 self._socket.sendto(answer, sender)
+
+
+@contextmanager
+def served(stage: StageTable, move: Callable[[Pose], None]) -> Iterator[str]:
+    """The device for a rig's ``[stage]``, at its address, while it lasts: turns what the rig turns.
+
+    Raises
+    ------
+    BadInput
+        The address is none of this machine's, or its port is taken.
+    """
+    sign = -1.0 if stage.reversed else 1.0
+
+    def turned(degrees: float) -> None:
+        angle = float(np.radians(sign * degrees))
+        move(Pose(turn=angle) if stage.turns == "device" else Pose(yaw=angle))
+
+    try:
+        simulator = Et250Simulator(turned, host=str(stage.host), port=stage.udp_port)
+    except OSError as fault:
+        raise BadInput(
+            f"stage.host {stage.host}, UDP port {stage.udp_port}: the virtual turntable cannot listen there: "
+            f"{fault.strerror}. Use host = '127.0.0.1' and a free udp_port for the lab"
+        ) from fault
+    with simulator:
+        yield f"{simulator.host}, UDP port {simulator.port}"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rigs.describe import Description
 from rigs.errors import BadInput, HardwareTrouble
+from rigs.lab import et250
 from rigs.lab.convolution import BlockConvolver
 from rigs.lab.latency import publish
 from rigs.lab.turntable import GrblSimulator
@@ -243,6 +244,19 @@ def turntable(card: SoundCard) -> Iterator[GrblSimulator]:
 
 
 @contextmanager
+def stage(card: SoundCard) -> Iterator[str]:
+    """The lab's stage while it lasts, in the language that the rig speaks; yields where it is reached."""
+    table = card.world.description.stage
+    if table.driver == "et250":
+        with et250.served(table, lambda pose: card.move(pose)) as reached:
+            yield reached
+        return
+    port = card.world.description.path(table.port) if table.port else None
+    with turntable(card) as simulator, linked(port, simulator.lasting) as reached:
+        yield reached
+
+
+@contextmanager
 def linked(path: Path | None, target: str) -> Iterator[str]:
     """A link at ``path`` to the pseudo-terminal ``target`` while it lasts; yields where the turntable is reached.
 
@@ -306,10 +320,9 @@ def running(description: Description, serial: str) -> Iterator[tuple[SoundCard, 
     HardwareTrouble
         No JACK server, or one at another sampling rate.
     """
-    port = description.path(description.stage.port) if description.stage.port else None
     card = SoundCard(World(description, serial))
     try:
-        with turntable(card) as table, linked(port, table.lasting) as reached, undisturbed():
+        with stage(card) as reached, undisturbed():
             card.start()
             yield card, reached
     finally:
@@ -334,8 +347,9 @@ def ready_said(card: SoundCard, port: str) -> str:
     """The same for a reader."""
     rig = card.world.description
     axes = ", ".join(f"{field} on {letter}" for field, letter in axis_letters(rig.stage).items())
+    speaks = f"ET250-3D at {port}" if rig.stage.driver == "et250" else f"GRBL at {port} ({axes})"
     return (
         f"Lab ready: unit {card.world.serial} of rig {rig.name!r} is the audio device {card.name!r}, "
-        f"{rig.outputs} out and {rig.inputs} in at {rig.fs} Hz; its stage speaks GRBL at {port} ({axes}). "
+        f"{rig.outputs} out and {rig.inputs} in at {rig.fs} Hz; its stage speaks {speaks}. "
         "Ctrl-C ends it"
     )

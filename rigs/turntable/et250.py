@@ -87,7 +87,9 @@ class UdpDatagrams:
             self._socket.connect((host, port))
         except OSError as fault:
             self._socket.close()
-            raise HardwareTrouble(f"{self._said} (local port {local_port}): {fault}") from fault
+            raise HardwareTrouble(
+                f"{self._said} (local port {local_port}; stage.local_port = 0 takes any): {fault}"
+            ) from fault
 
     def send(self, data: bytes) -> None:
         """Send one."""
