@@ -27,6 +27,36 @@ def order(ka: float) -> int:
     return int(np.ceil(ka + 7.0 * np.cbrt(ka) + 9.0))
 
 
+def cap_weights(half_angle: float, top: int) -> Float:
+    """What a rigid cap that moves along its axis radiates into each order, over what a point of its volume flow does.
+
+    The surface velocity is ``u cos(theta)`` inside ``half_angle`` and 0 outside (L. L. Beranek and T. Mellow,
+    Acoustics: Sound Fields and Transducers, 2012, sec. 12.6); its Legendre moments have a closed form.
+
+    Parameters
+    ----------
+    half_angle
+        Of the cap seen from the middle of the sphere, rad, at most pi / 2; 0 is a point.
+    top
+        Highest order.
+
+    Returns
+    -------
+    ``(top + 1,)``, 1 for order 0.
+    """
+    if half_angle <= 0.0:
+        return np.ones(top + 1)
+    x = np.cos(half_angle)
+    p = legendre(np.array(x), top + 2)
+    n = np.arange(1, top + 2)
+    inside = np.concatenate([[1.0 - x], (p[:-2] - p[2:]) / (2 * n + 1)])  # of P_n from x to 1, n = 0 .. top + 1
+    moments = np.empty(top + 1)
+    moments[0] = inside[1]
+    n = n[:top]
+    moments[1:] = ((n + 1) * inside[2:] + n * inside[:-2]) / (2 * n + 1)
+    return np.asarray(moments / inside[1])
+
+
 def coefficients(k: Float, a: float, r: float, top: int) -> Complex:
     """The factors of ``P_n(cos gamma)`` in the series, ``(n, frequency)`` for ``n = 0..top``.
 
@@ -65,11 +95,15 @@ def legendre(x: Float, top: int) -> Float:
     return out
 
 
-def field(cos_gamma: Float, k: Float, a: float, r: float) -> Complex:
-    """Response ``(*cos_gamma.shape, frequency)`` at angles that are the same for all frequencies, in 1/m."""
+def field(cos_gamma: Float, k: Float, a: float, r: float, cap: float = 0.0) -> Complex:
+    """Response ``(*cos_gamma.shape, frequency)`` at angles that are the same for all frequencies, in 1/m.
+
+    ``cap`` is the half-angle of the source, rad; 0 is a point.
+    """
     top = order(float(k[-1]) * a)
     polynomials = np.moveaxis(legendre(np.asarray(cos_gamma, dtype=float), top), 0, -1)
-    return np.asarray(polynomials @ coefficients(k, a, r, top))
+    weights = coefficients(k, a, r, top)
+    return np.asarray(polynomials @ (weights * cap_weights(cap, top)[:, None] if cap > 0.0 else weights))
 
 
 def field_at(cos_gamma: Float, k: Float, a: float, r: float) -> Complex:

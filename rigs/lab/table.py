@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from rigs.table import Positive, Table
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Absorption = Share | tuple[Share, ...]
+Place = tuple[Positive, Positive, Positive]
+
+
+class BodyTable(Table):
+    """The device's body: one rigid sphere, or pistons on a line or ring, each in a round baffle of its own."""
+
+    shape: Literal["sphere", "line", "ring"] = "sphere"
+    driver_diameter_m: float = Field(default=0.0, ge=0)
+    baffle_m: Positive = 0.09
+
+
+class WallsTable(Table):
+    """Absorption of single walls of the room, where it differs from the others'."""
+
+    back: Absorption | None = None
+    front: Absorption | None = None
+    right: Absorption | None = None
+    left: Absorption | None = None
+    floor: Absorption | None = None
+    ceiling: Absorption | None = None
+
+
+class RoomTable(Table):
+    """A shoebox around the lab: its size, where in it the device stands and faces, and what its walls absorb.
+
+    ``back`` and ``front`` are the walls at x = 0 and x = size, ``right`` and ``left`` those at y = 0 and y = size.
+    ``absorption`` is one number, or one for each of ``bands_hz``.
+    """
+
+    size_m: Place
+    device_m: Place
+    facing_deg: float = Field(default=0.0, ge=-360, le=360)
+    bands_hz: tuple[Positive, ...] = Field(default=(125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0), min_length=1)
+    absorption: Absorption = 0.25
+    walls: WallsTable = WallsTable()
+    image_order: int = Field(default=12, ge=1, le=40, strict=True)
+    decay_db: float = Field(default=75.0, ge=20, le=120)
+
 
 class Lab(Table):
-    """The virtual lab: a rigid-sphere body, a head (``"sphere"`` or a SOFA file), noise, latency, tolerances."""
+    """The virtual lab: a body, a head (``"sphere"`` or a SOFA file), a room or none, noise, latency, tolerances."""
 
     seed: int = Field(default=1, ge=0, strict=True)
     body_diameter_m: Positive = 0.175
+    body: BodyTable = BodyTable()
+    room: RoomTable | None = None
     head: str = "sphere"
     head_diameter_m: Positive = 0.175
     ears_deg: float = Field(default=100.0, gt=0, lt=180)

@@ -1,8 +1,8 @@
 """The one world that the virtual interface, the virtual stage and the sound card share.
 
 A device on a turntable, a dummy head some way ahead of it, measurement microphones on the same circle, cables. The
-sound travels in free field; head and body do not scatter each other's sound back, and the head is away while the
-measurement microphones listen.
+sound travels in free field, or in a room (:mod:`rigs.lab.surroundings`); head and body do not scatter each other's
+sound back, and the head is away while the measurement microphones listen.
 
 Each driver's field on the circle through the head is split into circular harmonics ``exp(j m azimuth)``. Harmonic
 ``m`` reaches the head as a wave whose tangential wavenumber is ``m / r``, so from the direction ``asin(m / (k r))``
@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.describe import EARS, Description
-from rigs.lab.body import SphereBody
+from rigs.lab.body import BaffledBody, Body, SphereBody
 from rigs.lab.driver import DriverModel
 from rigs.lab.head import Head, SphereHead, load_head
 from rigs.lab.sphere import Complex, order
-from rigs.layout import Pose
+from rigs.lab.surroundings import Surroundings
+from rigs.layout import Pose, turned
 from rigs.units import Float, from_db, pressure, speed_of_sound
 
 DECAY_S = 0.06
@@ -49,7 +50,7 @@ class World:
         self.description = description
         self.serial = serial
         self.pose = Pose()
-        self.body = SphereBody(lab.body_diameter_m, np.array([d.at for d in description.driver]))
+        self.body = made_body(description)
         self.drivers = tuple(DriverModel.of_unit(d, lab, serial) for d in description.driver)
         self.c = speed_of_sound(description.environment.temperature_c)
         sphere = lab.head == "sphere"
@@ -60,29 +61,66 @@ class World:
         )
         distances = [p.distance_m for p in (description.ears, description.polar) if p is not None]
         taps = int((DECAY_S + 1.5 * max(distances, default=1.0) / self.c) * description.fs)
-        self.taps = 1 << (taps - 1).bit_length()
+        self.free_taps = 1 << (taps - 1).bit_length()
+        self.free_k = _wavenumbers(self.free_taps, description.fs, self.c)
+        self.room = Surroundings(description, self.body, self.head, self.c) if lab.room is not None else None
+        self.taps = self.room.taps_with(DECAY_S) if self.room else self.free_taps
         self.f: Float = np.asarray(np.fft.rfftfreq(self.taps, 1.0 / description.fs), dtype=np.float64)
-        self.k = 2.0 * np.pi * np.maximum(self.f, 1.0) / self.c
+        self.k = _wavenumbers(self.taps, description.fs, self.c)
         self.electrical = np.stack([d.response(self.f) for d in self.drivers]) * _converter(self.f, description.fs)
-        self._ear_table = lru_cache(maxsize=4)(self._ear_table_at)
-        self._spectrum = lru_cache(maxsize=4)(lambda r: self.body.spectrum(self.k, r))
+        count = len(self.body.sources)
+        self._ear_table = lru_cache(maxsize=4 * count)(self._ear_table_at)
+        self._spectrum = lru_cache(maxsize=4 * count)(
+            lambda source, r: self.body.sources[source].spectrum(self.free_k, r)
+        )
+        self._ears = lru_cache(maxsize=2)(self._ears_at)
+        self._microphone = lru_cache(maxsize=2)(self._microphone_at)
 
     def at_ears(self, pose: Pose) -> Complex:
         """Acoustic responses ``(ear, driver, frequency)`` at :attr:`f`, Pa per full scale, left ear first."""
-        r, bearing, _ = self._head_place(pose)
-        m, b = self._spectrum(r)
-        table = self._ear_table(pose.x, pose.y, pose.yaw)
-        turned = np.exp(1j * m * (bearing - pose.turn))
-        heard = np.einsum("m,dmf,emf->edf", turned, b, table, optimize=True)
-        return np.asarray(heard * self.electrical)
+        return np.asarray(self._ears(pose) * self.electrical)
 
     def at_microphone(self, turn: float) -> Complex:
         """Acoustic responses ``(driver, frequency)`` at the measurement microphone, Pa per full scale."""
-        polar = self.description.polar
-        if polar is None:
+        if self.description.polar is None:
             return np.zeros_like(self.electrical)
-        heard = self.body.response(np.array([-turn]), self.k, polar.distance_m)[:, 0]
-        return np.asarray(heard * self.electrical)
+        return np.asarray(self._microphone(turn) * self.electrical)
+
+    def direct_at_ears(self, pose: Pose) -> Complex:
+        """The direct sound ``(ear, driver, frequency)`` at :attr:`free_k`, 1 for a free-field source at 1 m."""
+        head = self._head_place(pose)
+        out = np.empty((2, self.body.drivers, len(self.free_k)), dtype=np.complex128)
+        for n, source in enumerate(self.body.sources):
+            r, bearing = _seen(head[0], turned(source.centre, pose.turn))
+            m, b = self._spectrum(n, r)
+            table = self._ear_table(n, r, bearing, head[1])
+            around = np.exp(1j * m * (bearing - pose.turn))
+            out[:, source.drivers] = np.einsum("m,dmf,emf->edf", around, b, table, optimize=True)
+        return out
+
+    def direct_at_microphone(self, turn: float) -> Complex:
+        """The direct sound ``(driver, frequency)`` at the measurement microphone, at :attr:`free_k`."""
+        polar = self.description.polar
+        place = np.array([polar.distance_m if polar else 1.0, 0.0, 0.0])
+        return self.body.at(turned(place, -turn), self.free_k)
+
+    def _ears_at(self, pose: Pose) -> Complex:
+        """Direct sound and room ``(ear, driver, frequency)`` at :attr:`f`."""
+        direct = self.direct_at_ears(pose)
+        if self.room is None:
+            return direct
+        return self._joined(direct, self.room.at_ears(pose, *self._head_place(pose)))
+
+    def _microphone_at(self, turn: float) -> Complex:
+        direct = self.direct_at_microphone(turn)
+        return direct if self.room is None else self._joined(direct, self.room.at_microphone(turn))
+
+    def _joined(self, direct: Complex, reflected: Float) -> Complex:
+        """Spectra at :attr:`f` of a direct sound's spectra and a room's taps."""
+        h = np.zeros((*direct.shape[:-1], self.taps))
+        h[..., : reflected.shape[-1]] = reflected
+        h[..., : self.free_taps] += np.fft.irfft(direct, self.free_taps, axis=-1)
+        return np.asarray(np.fft.rfft(h, axis=-1))
 
     def paths(self, pose: Pose) -> NDArray[np.float32]:
         """Electrical impulse responses ``(input, output, tap)`` from every output to every input of the interface.
@@ -111,25 +149,47 @@ class World:
         white = rng.standard_normal((rig.inputs, samples), dtype=np.float32)
         return np.asarray(white * rms[:, None].astype(np.float32))
 
-    def _head_place(self, pose: Pose) -> tuple[float, float, float]:
-        """Distance (m), bearing from the device and direction faced (rad) of the head's centre."""
+    def _head_place(self, pose: Pose) -> tuple[tuple[float, float], float]:
+        """Place (x and y from the device's middle, m) and direction faced (rad) of the head."""
         ears = self.description.ears
-        ahead = (ears.distance_m if ears else 1.0) + pose.x
-        return float(np.hypot(ahead, pose.y)), float(np.arctan2(pose.y, ahead)), np.pi + pose.yaw
+        return ((ears.distance_m if ears else 1.0) + pose.x, pose.y), np.pi + pose.yaw
 
-    def _ear_table_at(self, x: float, y: float, yaw: float) -> Complex:
-        """The head's answer ``(ear, m, frequency)`` to each circular harmonic of the body's field."""
-        r, bearing, facing = self._head_place(Pose(x=x, y=y, yaw=yaw))
-        m, _ = self._spectrum(r)
-        table = np.zeros((2, len(m), len(self.k)), dtype=np.complex128)
-        edges = np.linspace(0, len(self.k), BLOCKS + 1).astype(int)
+    def _ear_table_at(self, source: int, r: float, bearing: float, facing: float) -> Complex:
+        """The head's answer ``(ear, m, frequency)`` to each circular harmonic of a source's field."""
+        m, _ = self._spectrum(source, r)
+        radius = self.body.sources[source].radius
+        table = np.zeros((2, len(m), len(self.free_k)), dtype=np.complex128)
+        edges = np.linspace(0, len(self.free_k), BLOCKS + 1).astype(int)
         for low, high in pairwise(edges):
-            k = self.k[low:high]
-            kept = np.flatnonzero(np.abs(m) <= order(float(k[-1]) * self.body.radius))
+            k = self.free_k[low:high]
+            kept = np.flatnonzero(np.abs(m) <= order(float(k[-1]) * radius))
             beside = np.arcsin(np.clip(m[kept, None] / (k * r), -0.95, 0.95))
             directions = bearing + np.pi - beside - facing
             table[:, kept, low:high] = self.head.response(directions, k, r, self.c)
         return table
+
+
+def made_body(description: Description) -> Body:
+    """The body that a rig's ``[lab]`` table describes."""
+    lab, places = description.lab, np.array([d.at for d in description.driver])
+    size = lab.body.driver_diameter_m
+    if lab.body.shape == "sphere":
+        return SphereBody(lab.body_diameter_m, places, size)
+    facing = np.tile([1.0, 0.0, 0.0], (len(places), 1))
+    if lab.body.shape == "ring":
+        facing = places / np.linalg.norm(places, axis=1, keepdims=True)
+    return BaffledBody(places, facing, lab.body.baffle_m, size)
+
+
+def _seen(place: tuple[float, float], centre: Float) -> tuple[float, float]:
+    """Distance (m) and bearing (rad) of a place from a source's centre, both in the horizontal plane."""
+    x, y = place[0] - float(centre[0]), place[1] - float(centre[1])
+    return float(np.hypot(x, y)), float(np.arctan2(y, x))
+
+
+def _wavenumbers(taps: int, fs: int, c: float) -> Float:
+    """Wavenumbers of a transform's bins, rad/m; that of 0 Hz is taken at 1 Hz."""
+    return np.asarray(2.0 * np.pi * np.maximum(np.fft.rfftfreq(taps, 1.0 / fs), 1.0) / c)
 
 
 def _converter(f: Float, fs: int) -> Float:

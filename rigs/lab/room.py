@@ -1,0 +1,264 @@
+"""A shoebox room between sources and receivers that have directivities of their own.
+
+Every image of the source leaves the body with the drivers' responses in the direction in which its path departs, and
+arrives at the head with the ears' responses to the direction from which it comes. Paths are gathered by the short frame
+of time in which they arrive: within a frame short spectra add (:data:`SPAN` taps hold what body, walls and head do to a
+path), and one inverse transform a frame, driver and ear makes taps of them. So the work grows with paths times
+(drivers + ears) for the directional responses, and no path is ever a filter as long as the room's decay.
+
+Beyond the mixing path, up to which the images of the order asked for are complete, stand-ins take over: plane waves of
+random directions, signs and times, the same for every driver, ear and pose, whose energy begins where that of the
+images ends and decays at Eyring's rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rigs.lab.encoding import FAR_M, Single
+from rigs.lab.images import Images, eyring_rate, images, reflection, remaining
+from rigs.units import Float
+
+SPAN_S = 0.0107
+"""Length of a frame's transform, s, before it is rounded up to a power of two."""
+
+LEAD_S = 0.0013
+"""How far before a path's arrival its taps may begin, s: spheres hear sound before their centres do."""
+
+FADE_S = 0.008
+"""Over which time images make way for stand-ins, s."""
+
+PER_SECOND = 14400.0
+"""Stand-ins per second of the tail."""
+
+CHUNK = 768
+"""Paths that are worked on at a time: their spectra stay in the processor's cache."""
+
+
+class Emitter(Protocol):
+    """Drivers around one centre."""
+
+    def toward(self, directions: Float, r: Float) -> Sequence[Single | None]:
+        """One response ``(path, bin)`` a driver, over that of a free source; ``None`` radiates alike everywhere.
+
+        ``directions (path, 3)`` are unit vectors of the room in which paths depart, ``r`` the paths' lengths in m.
+        """
+        ...
+
+
+class Receiver(Protocol):
+    """Ears or microphones around one centre."""
+
+    def toward(self, directions: Float, r: Float) -> Sequence[Single | None]:
+        """The same for each ear, for unit vectors of the room that point to where paths come from."""
+        ...
+
+
+class Point:
+    """A source or receiver that is the same in all directions."""
+
+    def toward(self, directions: Float, r: Float) -> Sequence[Single | None]:
+        """See :class:`Emitter`."""
+        del directions, r
+        return (None,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Paths:
+    """Ways from a source to a receiver, in the order in which they arrive.
+
+    Parameters
+    ----------
+    late
+        Time of arrival, s.
+    gain
+        Amplitude, 1/m.
+    losses
+        ``(path, term)`` what the terms of a logarithm of the walls' reflection are multiplied with.
+    departs, comes
+        ``(path, 3)`` unit vectors: in which direction it leaves, and where it comes from.
+    r
+        Distance for the curvature of the wave, m.
+    """
+
+    late: Float
+    gain: Float
+    losses: Float
+    departs: Float
+    comes: Float
+    r: Float
+
+
+class Room:
+    """A shoebox with walls that absorb.
+
+    Parameters
+    ----------
+    size
+        ``(3,)`` m.
+    bands, absorption
+        ``(band,)`` Hz and ``(6, band)``; see :func:`rigs.lab.images.reflection`.
+    c
+        Speed of sound, m/s.
+    fs
+        Sampling rate, Hz.
+    order
+        Highest order of reflection.
+    seconds
+        Length of the responses.
+    rng
+        Draws the stand-ins; none: there is no tail, and all images of the order are kept.
+    """
+
+    def __init__(
+        self,
+        size: Float,
+        bands: Float,
+        absorption: Float,
+        c: float,
+        fs: float,
+        order: int,
+        seconds: float,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        self.size, self.c, self.fs, self.order = size, c, fs, order
+        self.taps = int(np.ceil(seconds * fs))
+        self.span = 1 << int(np.ceil(np.log2(SPAN_S * fs)))
+        self.lead = int(LEAD_S * fs)
+        self.hop = 5 * self.span // 16
+        self.f: Float = np.asarray(np.fft.rfftfreq(self.span, 1.0 / fs), dtype=np.float64)
+        self.k = 2.0 * np.pi * np.maximum(self.f, 1.0) / c
+        self.log = reflection(self.f, bands, absorption)
+        self.mixing = order * float(size.min()) if rng is not None else np.inf
+        self._draw(bands, absorption, rng)
+
+    def impulse_responses(
+        self,
+        emitter: Emitter,
+        source: Float,
+        receiver: Receiver,
+        place: Float,
+        *,
+        direct: bool = True,
+        origin: tuple[Float, Float] | None = None,
+    ) -> Float:
+        """Responses ``(ear, driver, tap)``, 1 for a free-field source at 1 m.
+
+        Parameters
+        ----------
+        emitter, receiver
+            What radiates and what listens.
+        source, place
+            Where their centres are, ``(3,)`` m from the room's corner.
+        direct
+            Whether the direct sound is in it.
+        origin
+            Places of source and receiver that the stand-ins' times are meant for; these, when none are given.
+        """
+        found = images(self.size, source, place, self.order, min(self.mixing, self.c * self.taps / self.fs))
+        first = 0 if direct else 1
+        total = self._gathered(self._of_images(found, first), self.log, emitter, receiver)
+        if np.isfinite(self.mixing):
+            paths = self._of_stand_ins(source, place, origin or (source, place))
+            total = total + self._gathered(paths, self._tail_log, emitter, receiver)
+        return total
+
+    def _of_images(self, found: Images, first: int) -> Paths:
+        r = found.r[first:]
+        away = found.away[first:] / r[:, None]
+        gain = 1.0 / r
+        if np.isfinite(self.mixing):
+            gain = gain * np.cos(0.5 * np.pi * self._fade(r / self.c))
+        return Paths(r / self.c, gain, found.hits[first:].astype(float), away * found.mirrored[first:], -away, r)
+
+    def _fade(self, t: Float) -> Float:
+        """0 before the images end, 1 from the mixing path on."""
+        return np.asarray(np.clip((t - self.mixing / self.c) / FADE_S + 1.0, 0.0, 1.0))
+
+    def _draw(self, bands: Float, absorption: Float, rng: np.random.Generator | None) -> None:
+        """Draw the stand-ins, and work out how their energy follows that of the images."""
+        if rng is None:
+            return
+        begins = self.mixing / self.c - FADE_S
+        seconds = self.taps / self.fs - begins
+        count = max(int(seconds * PER_SECOND), 0)
+        late = begins + (np.arange(count) + rng.random(count)) / PER_SECOND
+        density = 4.0 * np.pi * self.c / float(np.prod(self.size)) / PER_SECOND
+        self._late = late
+        self._gain = np.sqrt(density) * rng.choice([-1.0, 1.0], count) * np.sin(0.5 * np.pi * self._fade(late))
+        self._departs, self._comes = (_directions(rng, count) for _ in range(2))
+        at = np.log(np.maximum(self.f, 1.0))
+        dense = np.stack([np.interp(at, np.log(bands), row) for row in absorption])
+        at_mixing = remaining(self.size, self.log.real, self.mixing)
+        self._tail_log = np.stack([0.5 * np.log(at_mixing), -0.5 * eyring_rate(self.size, dense, self.c)]).astype(
+            complex
+        )
+
+    def _of_stand_ins(self, source: Float, place: Float, origin: tuple[Float, Float]) -> Paths:
+        """The stand-ins as they pass a source and a receiver that have moved from ``origin``."""
+        nearer = self._departs @ (source - origin[0]) + self._comes @ (place - origin[1])
+        late = self._late - nearer / self.c
+        losses = np.stack([np.ones_like(late), self._late - self.mixing / self.c], axis=1)
+        order = np.argsort(late, kind="stable")
+        kept = order[late[order] * self.fs < self.taps - 1]
+        far = np.full(len(kept), FAR_M)
+        return Paths(late[kept], self._gain[kept], losses[kept], self._departs[kept], self._comes[kept], far)
+
+    def _gathered(self, paths: Paths, log: NDArray[np.complex128], emitter: Emitter, receiver: Receiver) -> Float:
+        """Add paths up by frames, and the frames to responses ``(ear, driver, tap)``."""
+        at = paths.late * self.fs
+        frame = (at / self.hop).astype(int)
+        inside = (at - frame * self.hop + self.lead).astype(np.float32)
+        frames = int(frame[-1]) + 1 if len(frame) else 0
+        spectra: NDArray[np.complex64] | None = None
+        turn = (-2.0 * np.pi / self.fs * self.f).astype(np.float32)
+        loss, phase = log.real.astype(np.float32), log.imag.astype(np.float32)
+        for low in range(0, len(at), CHUNK):
+            part = slice(low, low + CHUNK)
+            losses = paths.losses[part].astype(np.float32)
+            level = losses @ loss + np.log(np.abs(paths.gain[part]) + 1e-30, dtype=np.float32)[:, None]
+            angle = losses @ phase + inside[part, None] * turn
+            carried = np.exp(level) * np.sign(paths.gain[part], dtype=np.float32)[:, None]
+            both = np.empty((*carried.shape, 2), dtype=np.float32)
+            np.multiply(carried, np.cos(angle), out=both[..., 0])
+            np.multiply(carried, np.sin(angle), out=both[..., 1])
+            wave = both.view(np.complex64)[..., 0]
+            sent = emitter.toward(paths.departs[part], paths.r[part])
+            heard = receiver.toward(paths.comes[part], paths.r[part])
+            if spectra is None:
+                spectra = np.zeros((len(heard), len(sent), frames, len(self.f)), dtype=np.complex64)
+            rows, starts = np.unique(frame[part], return_index=True)
+            for d, response in enumerate(sent):
+                left = wave if response is None else wave * response
+                for e, ear in enumerate(heard):
+                    spectra[e, d, rows] += np.add.reduceat(left if ear is None else left * ear, starts, axis=0)
+        if spectra is None:
+            ears, drivers = (len(x.toward(np.zeros((1, 3)), np.ones(1))) for x in (receiver, emitter))
+            return np.zeros((ears, drivers, self.taps))
+        return self._overlapped(spectra * _taper(self.f, self.fs))
+
+    def _overlapped(self, spectra: NDArray[np.complex64]) -> Float:
+        """Frames' spectra ``(ear, driver, frame, bin)`` to taps, each frame added where it begins."""
+        pieces = np.fft.irfft(spectra, self.span, axis=-1)
+        frames = pieces.shape[2]
+        out = np.zeros((*pieces.shape[:2], self.lead + self.taps + frames * self.hop + self.span))
+        for n in range(frames):
+            out[..., n * self.hop : n * self.hop + self.span] += pieces[:, :, n]
+        return out[..., self.lead : self.lead + self.taps]
+
+
+def _directions(rng: np.random.Generator, count: int) -> Float:
+    """Unit vectors ``(count, 3)``, evenly spread over the sphere at random."""
+    drawn = rng.standard_normal((count, 3))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
+
+
+def _taper(f: Float, fs: float) -> NDArray[np.float32]:
+    """Half a cosine from 0.47 fs to half of fs, so that a fractional delay's taps die away within its frame."""
+    x = np.clip((f / fs - 0.46) / 0.04, 0.0, 1.0)
+    return np.asarray(0.5 + 0.5 * np.cos(np.pi * x), dtype=np.float32)
