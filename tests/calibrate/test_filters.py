@@ -6,9 +6,10 @@ import cvxpy
 import numpy as np
 import pytest
 
-from calibrate import align, beamform, crosstalk, fir, metrics, sides, smooth, virtualize
+from calibrate import align, beamform, crosstalk, fir, metrics, sides, virtualize
 from calibrate.design import BeamDesign, Design, StereoDesign, read, target_power
 from calibrate.effort import driver_cost
+from measure import smooth
 from rigs.describe import Description
 from rigs.errors import BadInput
 from rigs.lab.sphere import field
