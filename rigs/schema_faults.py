@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rigs.lab.placing import lab_faults
 from rigs.tables import EARS
 
 
@@ -107,6 +108,7 @@ def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield from _missing_files(table, mics, folder)
     yield from _needs(table, interface, stage, [m.get("name") for m in mics])
     yield from _bands(table, drivers)
+    yield from lab_faults(table)
 
 
 def _taken_twice(uses: list[tuple[str, Any]], what: str) -> Iterator[str]:
@@ -150,6 +152,9 @@ def _needs(
         yield "stage.reversed: GRBL turns its axes round itself: set its $3 instead"
     if stage.get("driver") == "lab" and interface.get("driver") != "lab":
         yield "stage.driver: 'lab' turns the virtual lab in process; it needs interface.driver = 'lab'"
+    pressed = _sub(table, "lab", "calibrator").get("mic")
+    if pressed is not None and pressed not in mic_names:
+        yield f"lab.calibrator.mic: no [[mic]] is named {pressed!r}; there are: {', '.join(map(str, mic_names))}"
     limits = stage.get("limits_deg")
     if isinstance(limits, list) and len(limits) == 2 and not limits[0] < limits[1]:
         yield f"stage.limits_deg: {limits} leaves no room to turn: the first must be below the second"

@@ -103,7 +103,7 @@ class SphereBody(Body):
     """
 
     def __init__(self, diameter: float, places: Float, driver_diameter: float = 0.0) -> None:
-        axes = places / np.linalg.norm(places, axis=1, keepdims=True)
+        axes = outward(places)
         cap = float(np.arcsin(min(driver_diameter / diameter, 1.0)))
         self.one = Source(diameter / 2.0, np.zeros(3), axes, cap, np.arange(len(places)))
         super().__init__((self.one,))
@@ -112,6 +112,12 @@ class SphereBody(Body):
     def response(self, directions: Float, k: Float, r: float) -> NDArray[np.complex128]:
         """See :meth:`Source.response`."""
         return self.one.response(directions, k, r)
+
+
+def outward(places: Float) -> Float:
+    """Unit vectors ``(driver, 3)`` from the middle through the drivers; straight ahead for one in the middle."""
+    r = np.linalg.norm(places, axis=1, keepdims=True)
+    return np.asarray(np.where(r > 0.0, places / np.where(r > 0.0, r, 1.0), [1.0, 0.0, 0.0]))
 
 
 class BaffledBody(Body):

@@ -8,10 +8,12 @@ frequencies say all of it. Over the distance it is interpolated in ``1 / r`` bet
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.lab.sphere import cap_weights, coefficients, legendre, order
+from rigs.lab.sphere import cap_weights, coefficients, legendre
 from rigs.units import Float
 
 Single = NDArray[np.complex64]
@@ -21,6 +23,15 @@ FAR_M = 1e4
 
 BEND = 0.1
 """Largest phase by which the wave's curvature may differ between neighbouring distances, rad: -58 dB at the middle."""
+
+
+PARTS = 6
+"""Into how many bands the bins are split, each summed to the order that its upper end needs."""
+
+
+def order_needed(ka: float) -> int:
+    """Highest order summed: from ten radii off the surface on, the terms beyond it lie below -70 dB of the sum."""
+    return int(np.ceil(ka + 3.2 * np.cbrt(ka) + 4.0))
 
 
 class Encoding:
@@ -39,7 +50,7 @@ class Encoding:
     """
 
     def __init__(self, radius: float, k: Float, nearest: float, cap: float = 0.0) -> None:
-        top = order(float(k[-1]) * radius)
+        top = order_needed(float(k[-1]) * radius)
         bend = float(k[-1]) * radius**2 / (2.0 * nearest)
         nodes = 2 + int(bend / BEND)
         self.bins = len(k)
@@ -51,8 +62,8 @@ class Encoding:
             tables.append(coefficients(k, radius, r, top) * weights * r * np.exp(1j * k * r))
         self.tables = np.stack(tables).astype(np.complex64).view(np.float32)  # (node, order, 2 bin)
         self.top = top
-        low = len(k) // 3
-        self.low, self.low_top = low, min(top, order(float(k[low]) * radius))
+        edges = np.linspace(0, len(k), PARTS + 1).astype(int)
+        self.parts = [(slice(2 * a, 2 * b), order_needed(float(k[b - 1]) * radius) + 1) for a, b in pairwise(edges)]
 
     def toward(self, cos_gamma: Float, r: Float) -> Single:
         """Response ``(direction, bin)`` at each direction's angle and distance ``(direction,)``.
@@ -62,14 +73,17 @@ class Encoding:
         polynomials = legendre(cos_gamma, self.top).T.astype(np.float32)
         out = np.empty((len(cos_gamma), 2 * self.bins), dtype=np.float32)
         place = np.minimum(1.0 / (r * self.step), len(self.tables) - 1.000001)
+        place[r >= FAR_M] = 0.0
         node = place.astype(int)
         upper = (place - node).astype(np.float32)[:, None]
-        split = 2 * self.low
         for at in np.unique(node):
             rows = np.flatnonzero(node == at)
             p, w = polynomials[rows], upper[rows]
-            few = self.low_top + 1
-            for part, count in ((slice(0, split), few), (slice(split, None), self.top + 1)):
-                lower, higher = self.tables[at, :count, part], self.tables[at + 1, :count, part]
-                out[rows, part] = p[:, :count] @ lower + w * (p[:, :count] @ (higher - lower))
+            curved = bool(w.any())
+            for part, count in self.parts:
+                lower = self.tables[at, :count, part]
+                near = p[:, :count] @ lower
+                if curved:
+                    near += w * (p[:, :count] @ (self.tables[at + 1, :count, part] - lower))
+                out[rows, part] = near
         return out.view(np.complex64)

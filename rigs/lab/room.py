@@ -33,7 +33,7 @@ LEAD_S = 0.0013
 FADE_S = 0.008
 """Over which time images make way for stand-ins, s."""
 
-PER_SECOND = 14400.0
+PER_SECOND = 9600.0
 """Stand-ins per second of the tail."""
 
 CHUNK = 768

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.describe import EARS, Description
-from rigs.lab.body import BaffledBody, Body, SphereBody
+from rigs.lab.body import BaffledBody, Body, SphereBody, outward
 from rigs.lab.driver import DriverModel
 from rigs.lab.head import Head, SphereHead, load_head
 from rigs.lab.sphere import Complex, order
@@ -136,7 +136,8 @@ class World:
         for mic in rig.mic:
             heard = ears[EARS.index(mic.name)] if mic.name in EARS else free
             gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
-            out[mic.channel - 1, outputs] = np.fft.irfft(gain * heard, self.taps, axis=-1)
+            if rig.lab.calibrator is None or rig.lab.calibrator.mic != mic.name:  # a calibrator's cavity lets nothing in
+                out[mic.channel - 1, outputs] = np.fft.irfft(gain * heard, self.taps, axis=-1)
         return out
 
     def noise(self, rng: np.random.Generator, samples: int) -> NDArray[np.float32]:
@@ -177,7 +178,7 @@ def made_body(description: Description) -> Body:
         return SphereBody(lab.body_diameter_m, places, size)
     facing = np.tile([1.0, 0.0, 0.0], (len(places), 1))
     if lab.body.shape == "ring":
-        facing = places / np.linalg.norm(places, axis=1, keepdims=True)
+        facing = outward(places)
     return BaffledBody(places, facing, lab.body.baffle_m, size)
 
 
