@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from rigs.errors import BadInput
+from rigs.lab import calibrator
 from rigs.lab.driver import drawn
 from rigs.lab.world import World
 from rigs.layout import AXES, Pose
@@ -63,6 +64,9 @@ class LabInterface:
         x = self.world.noise(self._generator(y), y.shape[1])
         late = rig.lab.latency_samples
         x[:, late:] += self._heard(y)[:, : max(y.shape[1] - late, 0)]
+        added = calibrator.tone(rig, 0, y.shape[1])
+        if added is not None:
+            x[added[0]] += added[1]
         return Recording(np.clip(x, -1.0, 1.0), fs=self.fs, xruns=0, started=started)
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rigs.describe import Description
 from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab import et250
+from rigs.lab import calibrator, et250
 from rigs.lab.convolution import BlockConvolver
 from rigs.lab.latency import publish
 from rigs.lab.turntable import GrblSimulator
@@ -158,6 +158,9 @@ class SoundCard:
         began = self.clock()
         played = np.stack([port.get_array() for port in self._heard_by])
         heard = self._convolver.process(played) + self._noise.next(frames)
+        added = calibrator.tone(self.world.description, self.counts.blocks * frames, frames)
+        if added is not None:
+            heard[added[0]] += added[1]
         np.clip(heard, -1.0, 1.0, out=heard)
         for port, x in zip(self._spoken_by, heard, strict=True):
             port.get_array()[:] = x

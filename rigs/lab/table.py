@@ -49,6 +49,16 @@ class RoomTable(Table):
     decay_db: float = Field(default=75.0, ge=20, le=120)
 
 
+class CalibratorTable(Table):
+    """A calibrator pressed on one microphone of the lab: it hears its tone, its own noise, and nothing else."""
+
+    mic: str
+    level_db_spl: float = Field(default=94.0, ge=60, le=140)
+    frequency_hz: Positive = 1000.0
+    distortion_percent: float = Field(default=0.5, ge=0, le=50)
+    leak_db_per_s: float = Field(default=0.0, ge=0, le=20)
+
+
 class Lab(Table):
     """The virtual lab: a body, a head (``"sphere"`` or a SOFA file), a room or none, noise, latency, tolerances."""
 
@@ -65,3 +75,4 @@ class Lab(Table):
     mic_noise_db_spl: float = 15.0
     converter_noise_dbfs: float = Field(default=-110.0, le=-20)
     latency_samples: int = Field(default=437, ge=0, le=48000, strict=True)
+    calibrator: CalibratorTable | None = None
