@@ -119,20 +119,20 @@ def _walls(room: Mapping[str, Any]) -> Iterator[str]:
     for wall in WALLS:
         key = f"lab.room.walls.{wall}" if wall in walls else "lab.room.absorption"
         value = walls.get(wall, room.get("absorption", 0.25))
-        row = _numbers(value if isinstance(value, list) else [value] * len(listed))
+        row = _numbers(value if isinstance(value, list) else [value])
         if row is None or (row < 0).any() or (row > 1).any():
             whole = False
-        elif len(row) != len(listed):
+        elif len(row) not in (1, len(listed)):
             if wall in walls or wall == WALLS[0]:
                 yield f"{key}: {len(row)} values for {len(listed)} bands (lab.room.bands_hz)"
             whole = False
         else:
-            rows.append(row)
+            rows.append(np.broadcast_to(row, listed.shape))
     size = _numbers(room.get("size_m"), 3)
     if whole and size is not None and (size > 0).all():
         slowest = float(eyring(size, np.stack(rows), SPEED).max())
         if slowest > LONGEST_S:
             yield (
-                f"lab.room.absorption: the room would ring for {slowest:.3g} s, and the lab computes {LONGEST_S:g} s at "
+                f"lab.room.absorption: the room would ring for {slowest:.3g} s; the lab computes {LONGEST_S:g} s at "
                 "most. Raise the absorption or shrink the room"
             )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from rigs.table import Positive, Table
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Absorption = Share | tuple[Share, ...]
+Absorption = Annotated[tuple[Share, ...], BeforeValidator(lambda v: (v,) if isinstance(v, int | float) else v)]
+"""One number for all bands, or one for each."""
 Place = tuple[Positive, Positive, Positive]
 
 
@@ -43,7 +44,7 @@ class RoomTable(Table):
     device_m: Place
     facing_deg: float = Field(default=0.0, ge=-360, le=360)
     bands_hz: tuple[Positive, ...] = Field(default=(125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0), min_length=1)
-    absorption: Absorption = 0.25
+    absorption: Absorption = (0.25,)
     walls: WallsTable = WallsTable()
     image_order: int = Field(default=12, ge=1, le=40, strict=True)
     decay_db: float = Field(default=75.0, ge=20, le=120)
