@@ -30,6 +30,9 @@ from rigs.units import Float, from_db, pressure, speed_of_sound
 DECAY_S = 0.06
 """How long after its arrival a response is kept: the drivers' low ends have died away by then."""
 
+BRIEF_S = 0.01
+"""The same for what body and head do alone, the drivers left out."""
+
 BLOCKS = 16
 """Into how many bands the frequencies are split, so that low ones are not summed to the order of high ones."""
 
@@ -50,6 +53,7 @@ class World:
         self.description = description
         self.serial = serial
         self.pose = Pose()
+        self.fs = description.fs
         self.body = made_body(description)
         self.drivers = tuple(DriverModel.of_unit(d, lab, serial) for d in description.driver)
         self.c = speed_of_sound(description.environment.temperature_c)
@@ -60,13 +64,14 @@ class World:
             else load_head(description.path(lab.head))
         )
         distances = [p.distance_m for p in (description.ears, description.polar) if p is not None]
-        taps = int((DECAY_S + 1.5 * max(distances, default=1.0) / self.c) * description.fs)
-        self.free_taps = 1 << (taps - 1).bit_length()
-        self.free_k = _wavenumbers(self.free_taps, description.fs, self.c)
+        farthest = max(distances, default=1.0) / self.c
         self.room = Surroundings(description, self.body, self.head, self.c) if lab.room is not None else None
-        self.taps = self.room.taps_with(DECAY_S) if self.room else self.free_taps
-        self.f: Float = np.asarray(np.fft.rfftfreq(self.taps, 1.0 / description.fs), dtype=np.float64)
-        self.k = _wavenumbers(self.taps, description.fs, self.c)
+        self.taps = self.room.taps_with(DECAY_S) if self.room else _power_of_two((DECAY_S + 1.5 * farthest) * self.fs)
+        brief = self.room is not None or lab.body.shape != "sphere"
+        self.free_taps = _power_of_two((BRIEF_S + 1.5 * farthest) * self.fs) if brief else self.taps
+        self.free_k = _wavenumbers(self.free_taps, self.fs, self.c)
+        self.f: Float = np.asarray(np.fft.rfftfreq(self.taps, 1.0 / self.fs), dtype=np.float64)
+        self.k = _wavenumbers(self.taps, self.fs, self.c)
         self.electrical = np.stack([d.response(self.f) for d in self.drivers]) * _converter(self.f, description.fs)
         count = len(self.body.sources)
         self._ear_table = lru_cache(maxsize=4 * count)(self._ear_table_at)
@@ -106,19 +111,20 @@ class World:
 
     def _ears_at(self, pose: Pose) -> Complex:
         """Direct sound and room ``(ear, driver, frequency)`` at :attr:`f`."""
-        direct = self.direct_at_ears(pose)
-        if self.room is None:
-            return direct
-        return self._joined(direct, self.room.at_ears(pose, *self._head_place(pose)))
+        room = self.room.at_ears(pose, *self._head_place(pose)) if self.room else None
+        return self._joined(self.direct_at_ears(pose), room)
 
     def _microphone_at(self, turn: float) -> Complex:
-        direct = self.direct_at_microphone(turn)
-        return direct if self.room is None else self._joined(direct, self.room.at_microphone(turn))
+        room = self.room.at_microphone(turn) if self.room else None
+        return self._joined(self.direct_at_microphone(turn), room)
 
-    def _joined(self, direct: Complex, reflected: Float) -> Complex:
+    def _joined(self, direct: Complex, reflected: Float | None) -> Complex:
         """Spectra at :attr:`f` of a direct sound's spectra and a room's taps."""
+        if self.free_taps == self.taps:
+            return direct
         h = np.zeros((*direct.shape[:-1], self.taps))
-        h[..., : reflected.shape[-1]] = reflected
+        if reflected is not None:
+            h[..., : reflected.shape[-1]] = reflected
         h[..., : self.free_taps] += np.fft.irfft(direct, self.free_taps, axis=-1)
         return np.asarray(np.fft.rfft(h, axis=-1))
 
@@ -136,7 +142,9 @@ class World:
         for mic in rig.mic:
             heard = ears[EARS.index(mic.name)] if mic.name in EARS else free
             gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
-            if rig.lab.calibrator is None or rig.lab.calibrator.mic != mic.name:  # a calibrator's cavity lets nothing in
+            if (
+                rig.lab.calibrator is None or rig.lab.calibrator.mic != mic.name
+            ):  # a calibrator's cavity lets nothing in
                 out[mic.channel - 1, outputs] = np.fft.irfft(gain * heard, self.taps, axis=-1)
         return out
 
@@ -186,6 +194,11 @@ def _seen(place: tuple[float, float], centre: Float) -> tuple[float, float]:
     """Distance (m) and bearing (rad) of a place from a source's centre, both in the horizontal plane."""
     x, y = place[0] - float(centre[0]), place[1] - float(centre[1])
     return float(np.hypot(x, y)), float(np.arctan2(y, x))
+
+
+def _power_of_two(samples: float) -> int:
+    """The power of two at or above a number of samples."""
+    return 1 << (int(samples) - 1).bit_length()
 
 
 def _wavenumbers(taps: int, fs: int, c: float) -> Float:
