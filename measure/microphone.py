@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -328,3 +328,38 @@ def response(correction: Correction, f: Float) -> NDArray[np.complex128]:
     turned = np.unwrap(np.radians(correction.phase))
     phase = np.interp(np.log(np.maximum(f, 1e-3)), np.log(correction.points[:, 0]), turned)
     return np.asarray(level * np.exp(1j * phase))
+
+
+def facts(found: Correction) -> dict[str, Any]:
+    """What is in a file, for a program."""
+    s = found.sensitivity
+    return {
+        "maker": found.maker,
+        "serial": found.serial,
+        "points": len(found.points),
+        "band_hz": [float(found.points[0, 0]), float(found.points[-1, 0])],
+        "level_db": [float(found.points[:, 1].min()), float(found.points[:, 1].max())],
+        "at_1_khz_db": float(db(magnitude(found.points, np.array([1000.0]))[0])),
+        "phase": found.phase is not None,
+        "sensitivity": None if s is None else {"kind": s.kind, "value": s.value, "gain_db": s.gain_db},
+        "sensitivity_mv_per_pa": None if s is None else s.mv_per_pa,
+        "notes": list(found.notes),
+    }
+
+
+def told(found: Correction) -> str:
+    """The same for a reader."""
+    low, high = found.points[[0, -1], 0]
+    name = " ".join(filter(None, (found.maker or "maker not named", found.serial and f"number {found.serial}")))
+    lines = [
+        f"{name}: {len(found.points)} points from {low:g} Hz to {high:g} Hz, "
+        f"{'with' if found.phase is not None else 'no'} phase",
+        f"level {found.points[:, 1].min():+.2f} to {found.points[:, 1].max():+.2f} dB, "
+        f"{float(db(magnitude(found.points, np.array([1000.0]))[0])):+.2f} dB at 1 kHz",
+    ]
+    if found.sensitivity is None:
+        lines.append("states no sensitivity: calibrate it with: sweetspot rig calibrate")
+    else:
+        lines.append(f"sensitivity {found.sensitivity.said()}")
+        lines.append(f"    sensitivity_mv_per_pa = {found.sensitivity.mv_per_pa:.4g}")
+    return "\n".join(lines)

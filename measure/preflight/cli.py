@@ -1,4 +1,4 @@
-"""``sweetspot rig check``: looks at a set-up before a session is measured with it."""
+"""``sweetspot rig check | calibrate | microphone``: a set-up and its microphones, before a session is measured."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from measure import microphone
 from measure.plan import SetName
-from measure.preflight import run
+from measure.preflight import calibration, files, run
 from measure.preflight.finding import table, verdict
 from measure.preflight.reference import of_check
 from measure.preflight.reference import read as read_reference
-from rigs.describe import read
-from rigs.load import find, open_rig
+from rigs.describe import StageTable, read
+from rigs.errors import BadInput
+from rigs.load import READY_MADE, find, open_rig, utc_now
 from rigs.progress import result, tracked
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
@@ -27,6 +29,8 @@ def mount(app: typer.Typer) -> None:
     group = next(g.typer_instance for g in app.registered_groups if g.name == "rig")
     assert group is not None
     group.command("check")(check)
+    group.command("calibrate")(calibrate)
+    group.command("microphone")(correction_file)
 
 
 def check(
@@ -69,3 +73,73 @@ def _set(name: str | None) -> SetName | None:
     if name is None or name in ("ears", "polar"):
         return name  # type: ignore[return-value]
     raise typer.BadParameter(f"{name!r}: there are ears and polar", param_hint="--set")
+
+
+def calibrate(
+    rig: RigArg,
+    mic: Annotated[str, typer.Option("--mic", help="The microphone that the calibrator sits on.")],
+    level: Annotated[
+        float, typer.Option("--level", help="Of the calibrator, dB SPL: 94, 114.", min=60, max=140)
+    ] = 94.0,
+    frequency: Annotated[
+        float, typer.Option("--frequency", help="Of the calibrator, Hz: 1000, or 250 (pistonphone).", min=20, max=20000)
+    ] = 1000.0,
+    pressure: Annotated[
+        float | None,
+        typer.Option("--pressure-hpa", help="Static pressure, for a pistonphone that does not know it.", min=500),
+    ] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Accept a jump against the history.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the sensitivity into the rig file.")] = False,
+    history: Annotated[
+        Path | None, typer.Option("--history", help="Where calibrations are kept [default: beside the rig file].")
+    ] = None,
+    unit: UnitOpt = "LAB-0001",
+    as_json: JsonOpt = False,
+) -> None:
+    """Calibrate a microphone with a sound calibrator; keeps a history, and refuses what does not fit it.
+
+    Nothing is played. Leaves with 1 if the calibration is refused.
+    """
+    path = find(rig)
+    description = read(path)
+    if write and path.parent == READY_MADE:
+        raise BadInput(f"--write: {path.name} came with sweetspot; copy it, and calibrate your copy")
+    chosen = calibration.chosen(description, mic)
+    kept = history or (
+        files.history_beside(path) if path.parent != READY_MADE else Path(f"{path.stem}.calibrations.jsonl")
+    )
+    earlier = files.entries(kept)
+    standing = description.model_copy(update={"stage": StageTable()})
+    with open_rig(standing, serial=unit) as opened, tracked(f"Listening to {mic}", 1) as step:
+        found = calibration.calibrate(
+            description,
+            opened.interface,
+            chosen,
+            earlier,
+            level_db_spl=level,
+            frequency_hz=frequency,
+            hpa=pressure,
+            accept=accept,
+        )
+        step("")
+    entry = found.entry(description, utc_now().isoformat(timespec="seconds"))
+    files.append(kept, entry)
+    if write and found.accepted:
+        files.write_sensitivity(path, description, mic, found.mv_per_pa)
+    where = f"written into {path}" if write else f"write it into the [[mic]] of {path}, or give --write"
+    result(
+        {**entry, "history": str(kept), "written": write and found.accepted},
+        f"{found.said()}\n{where if found.accepted else 'nothing follows from it'}; kept in {kept}",
+        as_json=as_json,
+    )
+    if not found.accepted:
+        raise typer.Exit(1)
+
+
+def correction_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A microphone's correction file.")],
+    as_json: JsonOpt = False,
+) -> None:
+    """Read a microphone's correction file as a measurement would, and say what is in it."""
+    found = microphone.read(files.text_of(file), str(file))
+    result(microphone.facts(found), microphone.told(found), as_json=as_json)

@@ -1,0 +1,135 @@
+"""The calibration history beside a rig file, and the one line of a rig file that a calibration changes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from rigs.describe import Description, parse
+from rigs.errors import BadInput
+
+KEY = "sensitivity_mv_per_pa"
+
+
+def history_beside(rig_file: Path) -> Path:
+    """Where the calibrations of a rig's microphones are kept."""
+    return rig_file.with_name(f"{rig_file.stem}.calibrations.jsonl")
+
+
+def entries(history: Path) -> list[dict[str, Any]]:
+    """Every calibration, oldest first; none if there is no history yet.
+
+    Raises
+    ------
+    BadInput
+        A line that is no entry; names it.
+    """
+    if not history.exists():
+        return []
+    found = []
+    for number, line in enumerate(_text(history).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            found.append({**entry, "mic": str(entry["mic"]), KEY: float(entry[KEY])})
+        except (ValueError, KeyError, TypeError) as fault:
+            raise BadInput(
+                f"{history}, line {number}: is no calibration ({type(fault).__name__}: {fault}); mend or remove it"
+            ) from fault
+    return found
+
+
+def last(found: list[dict[str, Any]], mic: str) -> dict[str, Any] | None:
+    """The newest accepted calibration of a microphone."""
+    return next((e for e in reversed(found) if e["mic"] == mic and e.get("accepted")), None)
+
+
+def append(history: Path, entry: dict[str, Any]) -> None:
+    """Add one line, and have it on the disk before this returns."""
+    try:
+        with history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as fault:
+        raise BadInput(f"{history}: the history cannot be written: {fault.strerror}; give --history FILE") from fault
+
+
+def with_sensitivity(text: str, mic: str, mv_per_pa: float) -> str:
+    """A rig file's text with one microphone's sensitivity changed; comments and everything else stay as they are.
+
+    Raises
+    ------
+    BadInput
+        The microphone is not written as a ``[[mic]]`` table of its own.
+    """
+    lines = text.splitlines(keepends=True)
+    for start, end in _tables(lines):
+        names = [m.group(2) for line in lines[start:end] if (m := re.match(r"""\s*name\s*=\s*(["'])(.*?)\1""", line))]
+        if names != [mic]:
+            continue
+        value = f"{mv_per_pa:.4g}"
+        for at in range(start, end):
+            changed = re.sub(rf"^(\s*{KEY}\s*=\s*)[-+0-9.eE_]+", rf"\g<1>{value}", lines[at])
+            if re.match(rf"\s*{KEY}\s*=", lines[at]):
+                return "".join([*lines[:at], changed, *lines[at + 1 :]])
+        ending = "\r\n" if lines[start].endswith("\r\n") else "\n"
+        return "".join([*lines[: start + 1], f"{KEY} = {value}{ending}", *lines[start + 1 :]])
+    raise BadInput(f"the rig file has no [[mic]] table of its own for {mic!r}: write {KEY} = {mv_per_pa:.4g} by hand")
+
+
+def _tables(lines: list[str]) -> list[tuple[int, int]]:
+    """First and last line (from 0, the last left out) of each ``[[mic]]`` table."""
+    heads = [i for i, line in enumerate(lines) if re.match(r"\s*\[", line)] + [len(lines)]
+    return [(a, b) for a, b in pairwise(heads) if re.match(r"\s*\[\[\s*mic\s*\]\]", lines[a])]
+
+
+def write_sensitivity(rig_file: Path, rig: Description, mic: str, mv_per_pa: float) -> None:
+    """Change one microphone's sensitivity in a rig file: the new text is read back before it replaces the old one.
+
+    Raises
+    ------
+    BadInput
+        The file has changed meanwhile, cannot be edited, or cannot be written; it stays as it was.
+    """
+    text = _text(rig_file)
+    if text.replace("\r\n", "\n") != rig.text.replace("\r\n", "\n"):
+        raise BadInput(f"{rig_file}: has been changed while the calibration ran; nothing was written")
+    new = with_sensitivity(text, mic, mv_per_pa)
+    again = parse(new, folder=rig.folder, where=str(rig_file))
+    wrong = [m.name for m, n in zip(rig.mic, again.mic, strict=True) if m.name != mic and m != n]
+    if wrong or abs(next(m for m in again.mic if m.name == mic).sensitivity_mv_per_pa / mv_per_pa - 1.0) > 1e-3:
+        raise BadInput(f"{rig_file}: {KEY} of {mic} cannot be edited; write {KEY} = {mv_per_pa:.4g} by hand")
+    beside = rig_file.with_name(f".{rig_file.name}.new")
+    try:
+        beside.write_bytes(new.encode("utf-8"))
+        os.replace(beside, rig_file)
+    except OSError as fault:
+        raise BadInput(f"{rig_file}: cannot be written: {fault.strerror}; nothing was changed") from fault
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadInput(f"{path}: cannot be read: {fault}") from fault
+
+
+def text_of(path: Path) -> str:
+    """Any text file; what is no UTF-8 is replaced, for comments of makers are often written otherwise.
+
+    Raises
+    ------
+    BadInput
+        It cannot be read.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as fault:
+        raise BadInput(f"{path}: cannot be read: {fault.strerror}") from fault
+    return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="replace")
