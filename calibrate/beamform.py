@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.design import BeamDesign, target_power
+from calibrate.harmonics import Encoded, towards
 from rigs.layout import wrapped
 from rigs.units import Float, from_db, power_db
 
@@ -22,8 +24,14 @@ STEERED_DB = 15.0
 LARGEST_LIFT = float(from_db(3.0))
 """By how much a beam is raised so that its axis, and not the mean over its lobe, has the wanted level."""
 
-REAR_SHARE = 0.3
+REAR_SHARE = 0.2
 """Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
+
+REAR_CONCENTRATION = 1.5
+"""Of the density behind the device: half of its power lies within 60 degrees of the rear."""
+
+FINE_DEG = 5.0
+"""Step in which the lobe of encoded drivers is looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,11 +50,35 @@ class Beam:
     contrast: Float
 
 
-def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
-    """Design a beam.
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """What a beam is designed from: the lobe direction by direction, everything else as power.
 
-    Magnitude least squares over the main lobe with off-axis power and effort as penalties; the two multipliers of
-    every bin are bisected in turn until the contrast meets the target and the effort its limit.
+    Parameters
+    ----------
+    lobe
+        Responses in the directions of the main lobe ``(frequency, driver, direction)``.
+    weight
+        Of those directions ``(direction,)``; they sum to one.
+    ahead
+        Responses where the beam points ``(frequency, driver)``.
+    off
+        Power that what shall be quiet hears ``(frequency, driver, driver)``.
+    """
+
+    lobe: Complex
+    weight: Float
+    ahead: Complex
+    off: Complex
+
+    def scaled(self, level: Float) -> Regions:
+        """The same with every response divided by ``level (frequency,)``."""
+        rows = level[:, None, None]
+        return Regions(self.lobe / rows, self.weight, self.ahead / rows[:, 0], self.off / rows**2)
+
+
+def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+    """Design a beam from the responses on a ring as they were measured.
 
     Parameters
     ----------
@@ -59,37 +91,106 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
     cost
         Driver cost ``(frequency, driver)``.
     design
-        Nulls, lobe, target and effort.
+        Where it points, nulls, lobe, target and effort.
     reference
-        Wanted on-axis response ``(frequency,)``; the phase across the lobe is left to the drivers.
+        Wanted response where it points ``(frequency,)``; the phase across the lobe is left to the drivers.
     """
-    x = np.moveaxis(h, 2, 0)  # (frequency, driver, direction)
-    level = np.mean(np.abs(x) ** 2, axis=(1, 2))[:, None, None]
-    x, wanted = x / np.sqrt(level), reference / np.sqrt(level[:, 0, 0])
+    x = np.moveaxis(h, 2, 0)
     lobe, off = _weights(azimuths, design)
+    inside = lobe > 0
+    regions = Regions(
+        x[:, :, inside],
+        lobe[inside],
+        x[:, :, nearest(azimuths, design.angle_deg)],
+        np.einsum("fmi,fni,i->fmn", x.conj(), x, off),
+    )
+    return solve(regions, f, cost, design, reference)
+
+
+def steer_harmonic(drivers: Encoded, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+    """Design a beam from drivers encoded on spherical harmonics, see :mod:`calibrate.harmonics`.
+
+    The lobe is looked at each :data:`FINE_DEG` degrees, however sparse the measured ring was. What shall be quiet is a
+    density around each null and a wide one behind the device, integrated over the whole sphere in closed form; what
+    the measured directions leave unknown counts as heard there.
+    """
+    fine = np.radians(np.arange(-180.0, 180.0, FINE_DEG))
+    lobe, _ = _weights(fine, design)
+    inside = lobe > 0
+    regions = Regions(
+        drivers.at(fine[inside]),
+        lobe[inside],
+        drivers.at(np.radians([design.angle_deg]))[:, :, 0],
+        drivers.covariance(quiet(design, 2 * drivers.order)),
+    )
+    return solve(regions, f, cost, design, reference)
+
+
+def quiet(design: BeamDesign, order: int) -> Complex:
+    """Density of what shall be quiet, as coefficients on the harmonics: the nulls, and the rear with its share."""
+    width = max(np.radians(design.null_width_deg), np.radians(5.0))
+    nulls = [towards(float(np.radians(n)), 1.5 / width**2, order) for n in design.nulls_deg]
+    rear = towards(float(np.radians(design.angle_deg + 180.0)), REAR_CONCENTRATION, order)
+    return np.asarray(sum(nulls) / len(nulls) + REAR_SHARE * rear)
+
+
+def several(h: Complex, azimuths: Float, f: Float, cost: Float, designs: Sequence[BeamDesign]) -> list[Beam]:
+    """Beams in several directions from one polar set, each as loud where it points as its loudest driver alone."""
+    out = []
+    for design in designs:
+        ahead = h[:, nearest(azimuths, design.angle_deg)]
+        loud = np.take_along_axis(ahead, np.argmax(np.abs(ahead), axis=0)[None], axis=0)[0]
+        out.append(steer(h, azimuths, f, cost, design, loud))
+    return out
+
+
+def solve(regions: Regions, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+    """The beam of given regions.
+
+    Magnitude least squares over the main lobe with off-axis power and effort as penalties; the two multipliers of
+    every bin are bisected in turn until the contrast meets the target and the effort its limit.
+    """
+    level = np.sqrt(np.maximum(np.mean(np.abs(regions.lobe) ** 2, axis=(1, 2)), 1e-300))
+    r, wanted = regions.scaled(level), reference / level
+    x, lobe = r.lobe, r.weight
     R_on = np.einsum("fmi,fni,i->fmn", x.conj(), x, lobe)
-    R_off = np.einsum("fmi,fni,i->fmn", x.conj(), x, off)
-    Q = cost[:, :, None] * np.eye(h.shape[0])
+    Q = cost[:, :, None] * np.eye(x.shape[1])
     target = target_power(design.target_db, f)
-    effort = float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / _front_power(x, azimuths)
+    loudest = np.max(np.abs(r.ahead) ** 2, axis=1)
+    effort = float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / np.maximum(loudest, 1e-300)
     nu = np.full(len(f), RANGE[0])
     phase = _matched_phase(x, lobe)
     w = np.zeros(x.shape[:2], dtype=np.complex128)
     for _ in range(ROUNDS):
         rhs = np.einsum("fmi,i,fi->fm", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
-        mu = _Path.of(R_on + nu[:, None, None] * Q, R_off, R_on, rhs).least(target)
-        path = _Path.of(R_on + mu[:, None, None] * R_off + RANGE[0] * Q, Q, R_on, rhs)
+        mu = _Path.of(R_on + nu[:, None, None] * Q, r.off, R_on, rhs).least(target)
+        path = _Path.of(R_on + mu[:, None, None] * r.off + RANGE[0] * Q, Q, R_on, rhs)
         nu = path.least(np.abs(wanted) ** 2 / effort)
         w = path.weights(nu)
         power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
         w = w * np.sqrt(np.abs(wanted) ** 2 / np.maximum(power, 1e-300))[:, None]
         heard = np.einsum("fmi,fm->fi", x, w)
         phase = heard / np.maximum(np.abs(heard), 1e-300)
-    ahead = x[:, :, int(np.argmin(np.abs(wrapped(azimuths))))]
-    lift = wanted / np.einsum("fm,fm->f", ahead, w)
+    lift = wanted / np.einsum("fm,fm->f", r.ahead, w)
     w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
-    w = _handed_over(w, ahead, wanted, f, design)
-    return Beam(w, _contrast(w, R_on, R_off))
+    w = _handed_over(w, r.ahead, wanted, f, design)
+    return Beam(w, _contrast(w, R_on, r.off))
+
+
+def bound(regions: Regions) -> Float:
+    """Highest contrast ``(frequency,)`` that any weights reach between the lobe's power and the quiet one's.
+
+    The largest generalised eigenvalue of the two, with no regard to effort, flatness or errors.
+    """
+    R_on = np.einsum("fmi,fni,i->fmn", regions.lobe.conj(), regions.lobe, regions.weight)
+    tiny = 1e-12 * np.trace(regions.off, axis1=1, axis2=2).real[:, None, None] * np.eye(R_on.shape[1])
+    back = np.linalg.inv(np.linalg.cholesky(regions.off + tiny))
+    return np.asarray(np.linalg.eigvalsh(back @ R_on @ np.conj(np.swapaxes(back, 1, 2)))[:, -1])
+
+
+def nearest(azimuths: Float, angle_deg: float) -> int:
+    """The measured direction nearest to an angle."""
+    return int(np.argmin(np.abs(wrapped(azimuths - np.radians(angle_deg)))))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,20 +263,23 @@ def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: 
 
 
 def _weights(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
-    """Weights of the directions ``(direction,)`` for the lobe and for what shall be quiet; each sums to one."""
-    around = np.degrees(np.abs(wrapped(azimuths)))
+    """Weights of the directions ``(direction,)`` for the lobe and for what shall be quiet; each sums to one.
+
+    With a ``shape`` of the nulls a direction weighs the more the quieter it shall be (power over wanted power).
+    """
+    around = np.degrees(np.abs(wrapped(azimuths - np.radians(design.angle_deg))))
     lobe = np.where(around <= design.lobe_deg + 1e-6, np.cos(0.5 * np.pi * around / (design.lobe_deg * 1.5)), 0.0)
+    if design.shape_db is not None:
+        table = np.array(design.shape_db)
+        inside = (around >= table[0, 0] - 1e-6) & (around <= table[-1, 0] + 1e-6)
+        wanted = from_db(np.interp(around, table[:, 0], table[:, 1])) ** 2
+        off = np.where(inside & (around > design.lobe_deg), 1.0 / wanted, 0.0)
+        return lobe / lobe.sum(), off / off.sum()
     away = np.degrees(np.min([np.abs(wrapped(azimuths - np.radians(n))) for n in design.nulls_deg], axis=0))
     nulls = (away <= design.null_width_deg + 1e-6).astype(float)
-    beyond = ((around > 70.0) & (nulls == 0)).astype(float)
-    off = nulls / nulls.sum() + REAR_SHARE * beyond / max(beyond.sum(), 1.0)
+    beyond = ((around > design.lobe_deg + 25.0) & (nulls == 0)).astype(float)
+    off = nulls / max(nulls.sum(), 1.0) + REAR_SHARE * beyond / max(beyond.sum(), 1.0)
     return lobe / lobe.sum(), off / off.sum()
-
-
-def _front_power(x: Complex, azimuths: Float) -> Float:
-    """Power on axis ``(frequency,)`` of the driver that is loudest there."""
-    ahead = int(np.argmin(np.abs(wrapped(azimuths))))
-    return np.asarray(np.max(np.abs(x[:, :, ahead]) ** 2, axis=1))
 
 
 def _matched_phase(x: Complex, lobe: Float) -> Complex:

@@ -14,6 +14,7 @@ from rigs.describe import faults_said
 from rigs.errors import BadInput
 from rigs.units import Float, from_db
 
+Shape = tuple[tuple[Annotated[float, Field(ge=0, le=180)], float], ...]
 Curve = tuple[tuple[Annotated[float, Field(gt=0)], float], ...]
 
 
@@ -40,7 +41,13 @@ class CrosstalkDesign(_Table):
 
 
 class BeamDesign(_Table):
-    """The centre's beam: on-axis over off-axis power as points (Hz, dB), its nulls and its main lobe."""
+    """The centre's beam: on-axis over off-axis power as points (Hz, dB), where it points, its nulls and its main lobe.
+
+    ``nulls_deg`` are directions seen from the device. In their place, ``shape_db`` gives the wanted level over the
+    angle from the beam's direction, as points (degrees, dB re on-axis) outside the lobe. ``form`` is what the design
+    starts from: the ring as it was measured, or drivers encoded on spherical harmonics, better when the ring is sparse
+    or noisy.
+    """
 
     target_db: Curve = ((150.0, 0.0), (350.0, 20.0), (1800.0, 20.0), (2800.0, 0.0))
     effort_db: float = Field(default=6.0, ge=-20, le=40)
@@ -48,6 +55,16 @@ class BeamDesign(_Table):
     null_width_deg: float = Field(default=10.0, ge=0, le=60)
     lobe_deg: float = Field(default=45.0, gt=0, lt=90)
     level_db: float = Field(default=3.0, ge=-20, le=20)
+    angle_deg: float = Field(default=0.0, ge=-180, le=180)
+    shape_db: Shape | None = None
+    form: Literal["ring", "harmonics"] = "ring"
+
+    @field_validator("shape_db")
+    @classmethod
+    def _outwards(cls, points: Shape | None) -> Shape | None:
+        if points is not None and (len(points) < 2 or any(b[0] <= a[0] for a, b in pairwise(points))):
+            raise ValueError(f"needs at least two points [degrees, dB] with rising angles, has {points}")
+        return points
 
     @field_validator("target_db")
     @classmethod

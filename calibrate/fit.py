@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import align, beamform, fitness, predict, shortfir, sides, virtualize
+from calibrate import align, beamform, fitness, harmonics, predict, shortfir, sides, virtualize
 from calibrate.design import Design, FilterDesign, target_power
 from calibrate.effort import driver_cost
 from calibrate.fir import causal, held_outside
@@ -19,6 +19,9 @@ from rigs.describe import Description
 from rigs.units import Float, db, from_db, power_db, speed_of_sound
 
 Complex = NDArray[np.complex128]
+
+LEAST_NOISE = 1e-3
+"""Power of what the model of the harmonics itself leaves over, re the response."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +82,7 @@ def fit(
     both = sides.steer(plant, nominal, cost, design.crosstalk)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
-    beam = _beam(polar, cost, design, both.reference)
+    beam = _beam(polar, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
     delays = _delays(plant, nominal, W, ears.fs)
@@ -105,16 +108,26 @@ def nearest_ahead(ears: ImpulseResponse) -> int:
     return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
 
 
-def _beam(polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int]) -> Complex:
+def _beam(
+    polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description
+) -> Complex:
     """Weights ``(frequency, driver)`` of the centre."""
     plant = gated(polar, design.filter.gate_ms / 1000.0)
     h = plant.h[:, 0]
     azimuths = np.radians(polar.positions["azimuth_deg"])
-    ahead = h[int(np.argmin(np.abs(azimuths)))]
+    ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
     level = float(from_db(design.beam.level_db)) * 0.5 * np.abs(ahead[list(reference)]).sum(axis=0)
     pair = ahead[list(reference)].sum(axis=0)
     wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
-    return beamform.steer(np.moveaxis(h, 0, 1), azimuths, plant.f, cost, design.beam, wanted).w
+    drivers = np.moveaxis(h, 0, 1)
+    if design.beam.form == "ring":
+        return beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted).w
+    k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
+    radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
+    noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)
+    flat = np.zeros(len(azimuths))
+    encoded = harmonics.encode(drivers, azimuths, flat, k, max(radius, 0.02), noise)
+    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted).w
 
 
 def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]:

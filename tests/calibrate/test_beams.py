@@ -1,0 +1,209 @@
+"""Beams: steering, shapes, several at once; and spherical harmonics against quadrature and a ring that is sparse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from calibrate import beamform, harmonics
+from calibrate.design import BeamDesign, parse
+from rigs.errors import BadInput
+from rigs.lab.sphere import field
+from rigs.layout import wrapped
+from rigs.units import db, power_db
+
+RADIUS, FAR = 0.0875, 2.0
+F = np.geomspace(300.0, 3000.0, 24)
+K = 2.0 * np.pi * F / 343.0
+FIVE = np.radians([-93.0, -44.0, 1.0, 47.0, 90.0])
+DENSE = np.radians(np.arange(-180.0, 180.0, 2.5))
+WIDE = BeamDesign(target_db=((100.0, 20.0), (4000.0, 20.0)))
+
+
+def drivers(at: NDArray[np.float64], around: NDArray[np.float64]) -> NDArray[np.complex128]:
+    """Points on a rigid sphere, ``(driver, direction, frequency)``."""
+    return field(np.cos(around[None] - at[:, None]), K, RADIUS, FAR)
+
+
+def loudest(h: NDArray[np.complex128], ahead: int) -> NDArray[np.complex128]:
+    x = h[:, ahead]
+    return np.abs(x).max(axis=0) * np.exp(1j * np.angle(x.sum(axis=0)))
+
+
+def pattern(w: NDArray[np.complex128], at: NDArray[np.float64] = FIVE) -> NDArray[np.float64]:
+    """Power ``(direction, frequency)`` on the dense ring, re the beam's own mean over it."""
+    return np.abs(np.einsum("dif,fd->if", drivers(at, DENSE), w)) ** 2
+
+
+def away(angle_deg: float) -> NDArray[np.float64]:
+    return np.degrees(np.abs(wrapped(DENSE - np.radians(angle_deg))))
+
+
+def ring(step: float) -> NDArray[np.float64]:
+    return np.radians(np.arange(-180.0, 180.0, step))
+
+
+@pytest.mark.parametrize("angle", [0.0, 35.0, -60.0])
+def test_beam_points_where_it_is_told(angle: float) -> None:
+    around = ring(5.0)
+    h = drivers(FIVE, around)
+    design = WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": (angle + 100.0, angle - 110.0)})
+    ahead = beamform.nearest(around, angle)
+    beam = beamform.steer(h, around, F, np.ones((len(F), 5)), design, loudest(h, ahead))
+    power = pattern(beam.w)
+    nulls = (away(angle + 100.0) <= 10.0) | (away(angle - 110.0) <= 10.0)
+    contrast = power_db(power[away(angle) <= 2.0].mean(axis=0) / power[nulls].mean(axis=0))
+    assert np.median(contrast) > 16.0
+    turned = power_db(
+        power[away(angle) <= 2.0].mean(axis=0) / power[away(-angle if angle else 180.0) <= 2.0].mean(axis=0)
+    )
+    assert np.median(turned) > 6.0
+
+
+def test_shape_of_the_nulls_is_followed() -> None:
+    """Twice as deep wanted at 90 as at 150 degrees, and the other way round: the pattern follows."""
+    around = ring(5.0)
+    h = drivers(FIVE, around)
+    found = []
+    for shape in (((70.0, -25.0), (110.0, -25.0), (111.0, -5.0), (180.0, -5.0)),
+                  ((70.0, -5.0), (110.0, -5.0), (111.0, -25.0), (180.0, -25.0))):  # fmt: skip
+        design = WIDE.model_copy(update={"shape_db": shape})
+        beam = beamform.steer(h, around, F, np.ones((len(F), 5)), design, loudest(h, 36))
+        power = pattern(beam.w)
+        side, rear = power[np.abs(away(0.0) - 90.0) < 18.0], power[away(0.0) > 125.0]
+        found.append(float(np.median(power_db(side.mean(axis=0) / rear.mean(axis=0)))))
+    assert found[1] - found[0] > 10.0
+
+
+def test_several_beams_are_each_as_loud_as_asked() -> None:
+    around = ring(5.0)
+    h = drivers(FIVE, around)
+    angles = (-45.0, 0.0, 45.0)
+    designs = [WIDE.model_copy(update={"angle_deg": a, "nulls_deg": (a + 105.0, a - 105.0)}) for a in angles]
+    beams = beamform.several(h, around, F, np.ones((len(F), 5)), designs)
+    for angle, beam in zip(angles, beams, strict=True):
+        ahead = h[:, beamform.nearest(around, angle)]
+        heard = np.abs(np.einsum("df,fd->f", ahead, beam.w))
+        assert db(heard / np.abs(ahead).max(axis=0)) == pytest.approx(0.0, abs=0.1)
+
+
+def test_no_beam_passes_the_generalised_eigenvalue() -> None:
+    around = ring(5.0)
+    h = drivers(FIVE, around)
+    x = np.moveaxis(h, 2, 0)
+    lobe, off = beamform._weights(around, WIDE)
+    regions = beamform.Regions(
+        x[:, :, lobe > 0], lobe[lobe > 0], x[:, :, 36], np.einsum("fmi,fni,i->fmn", x.conj(), x, off)
+    )
+    best = beamform.bound(regions)
+    beam = beamform.steer(h, around, F, np.ones((len(F), 5)), WIDE, loudest(h, 36))
+    assert np.all(beam.contrast <= best * 1.0001)
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((len(F), 5)) + 1j * rng.standard_normal((len(F), 5))
+    on = np.einsum("fm,fmi,i,fni,fn->f", w.conj(), x.conj(), lobe, x, w).real
+    quiet = np.einsum("fm,fmn,fn->f", w.conj(), regions.off, w).real
+    assert np.all(on / quiet <= best)
+
+
+def sphere_grid(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Azimuth, elevation and weights of a grid that integrates harmonics up to order ``n`` exactly."""
+    x, w = np.polynomial.legendre.leggauss(n)
+    azimuth = np.arange(2 * n) * np.pi / n
+    a, e = np.meshgrid(azimuth, np.arcsin(x))
+    return a.ravel(), e.ravel(), np.repeat(w * np.pi / n, 2 * n)
+
+
+def test_harmonics_are_orthonormal_and_turn_as_they_should() -> None:
+    a, e, w = sphere_grid(24)
+    y = harmonics.harmonics(9, a, e)
+    assert np.abs(y.conj().T @ (w[:, None] * y) - np.eye(100)).max() < 1e-12
+    n, m = harmonics.indices(9)
+    later = harmonics.harmonics(9, a + 0.3, e)
+    assert later == pytest.approx(y * np.exp(1j * 0.3 * m), abs=1e-12)
+    assert n.max() == 9
+
+
+@pytest.mark.parametrize("concentration", [0.0, 1.5, 12.0])
+def test_covariance_in_closed_form_is_the_integral(concentration: float) -> None:
+    """Against quadrature of density times responses over the sphere, in a direction off the horizon."""
+    rng = np.random.default_rng(5)
+    order, a, e, w = 7, *sphere_grid(60)
+    coefficients = rng.standard_normal((2, 3, 64)) + 1j * rng.standard_normal((2, 3, 64))
+    encoded = harmonics.Encoded(coefficients, np.zeros((1, 64, 64)), np.zeros(2, dtype=int), np.ones((2, 3)))
+    h = encoded.at(a, e)
+    cosine = np.sin(e) * np.sin(-0.4) + np.cos(e) * np.cos(-0.4) * np.cos(a - 2.1)
+    c = concentration
+    density = c / (4 * np.pi * np.sinh(c)) * np.exp(c * cosine) if c else np.full(a.shape, 1 / (4 * np.pi))
+    assert np.sum(w * density) == pytest.approx(1.0)
+    quadrature = np.einsum("fip,p,fjp->fij", h.conj(), w * density, h)
+    closed = encoded.covariance(harmonics.towards(2.1, c, 2 * order, -0.4))
+    assert np.abs(closed - quadrature).max() < 1e-10 * np.abs(quadrature).max()
+
+
+def test_encoding_a_sphere_of_directions_gives_back_the_field_between_them() -> None:
+    """Measured on 200 directions, compared on others; a ring alone does the same on the horizon."""
+    rng = np.random.default_rng(8)
+    z = rng.uniform(-1.0, 1.0, 200)
+    azimuth, elevation = rng.uniform(-np.pi, np.pi, 200), np.arcsin(z)
+    at = np.array([0.4, -1.9])
+
+    def heard(a: NDArray[np.float64], e: NDArray[np.float64]) -> NDArray[np.complex128]:
+        return field(np.cos(e)[None] * np.cos(a[None] - at[:, None]), K, RADIUS, FAR)
+
+    others, up = rng.uniform(-np.pi, np.pi, 50), np.arcsin(rng.uniform(-1.0, 1.0, 50))
+    full = harmonics.encode(heard(azimuth, elevation), azimuth, elevation, K, RADIUS, 1e-6)
+    truth = np.moveaxis(heard(others, up), 2, 0)
+    error = np.linalg.norm(full.at(others, up) - truth, axis=2) / np.linalg.norm(truth, axis=2)
+    assert db(error.max()) < -30.0
+    flat = np.zeros(24)
+    from_ring = harmonics.encode(heard(ring(15.0), flat), ring(15.0), flat, K, RADIUS, 1e-6)
+    truth = np.moveaxis(heard(others, 0.0 * up), 2, 0)
+    error = np.linalg.norm(from_ring.at(others) - truth, axis=2) / np.linalg.norm(truth, axis=2)
+    assert db(error.max()) < -25.0
+
+
+def test_what_is_not_measured_counts_as_heard() -> None:
+    """A quarter of a ring leaves the rear unknown: the power there grows towards what the prior expects."""
+    around = ring(10.0)
+    h = drivers(FIVE[:2], around)
+    half = np.abs(around) < np.radians(60.0)
+    some = harmonics.encode(h[:, half], around[half], np.zeros(half.sum()), K, RADIUS, 1e-4)
+    whole = harmonics.encode(h, around, np.zeros(len(around)), K, RADIUS, 1e-4)
+    rear = harmonics.towards(np.pi, 6.0, 2 * some.order)
+    g = harmonics.coupling(rear, some.order)
+    lost = [float(np.einsum("ab,kba->k", g, e.unknown).real.mean()) for e in (some, whole)]
+    assert lost[0] > 3.0 * lost[1]
+
+
+@pytest.mark.parametrize(("step", "noise", "gain"), [(30.0, 0.0, 3.0), (15.0, 0.2, 3.0)])
+def test_harmonics_hold_where_the_ring_is_sparse_or_noisy(step: float, noise: float, gain: float) -> None:
+    """On axis over +-90 (+-10) degrees on a dense ring, 800 Hz to 3 kHz, mean over bins: harmonics against raw ring."""
+    rng = np.random.default_rng(2)
+    around = ring(step)
+    h = drivers(FIVE, around)
+    scale = np.sqrt(np.mean(np.abs(h) ** 2, axis=1, keepdims=True) / 2.0)
+    h = h + noise * scale * (rng.standard_normal(h.shape) + 1j * rng.standard_normal(h.shape))
+    wanted, cost = loudest(h, int(np.argmin(np.abs(around)))), np.ones((len(F), 5))
+    encoded = harmonics.encode(h, around, np.zeros(len(around)), K, RADIUS, max(noise**2, 1e-3))
+    beams = (
+        beamform.steer(h, around, F, cost, WIDE, wanted),
+        beamform.steer_harmonic(encoded, F, cost, WIDE, wanted),
+    )
+    raw, smooth = (
+        float(np.mean(power_db(p[72] / p[np.abs(away(0.0) - 90.0) <= 10.0].mean(axis=0))[F > 800.0]))
+        for p in (pattern(b.w) for b in beams)
+    )
+    assert smooth > raw + gain
+    assert smooth > 20.0
+
+
+def test_design_of_a_beam_is_checked() -> None:
+    assert (
+        parse('[beam]\nform = "harmonics"\nangle_deg = 20\nshape_db = [[60, -10], [180, -20]]', "x").beam.angle_deg
+        == 20
+    )
+    with pytest.raises(BadInput, match=r"beam\.shape_db.*rising"):
+        parse("[beam]\nshape_db = [[90, -10], [60, -20]]", "x")
+    with pytest.raises(BadInput, match=r"beam\.form"):
+        parse('[beam]\nform = "spherical"', "x")
