@@ -184,9 +184,7 @@ def _elsewhere(rig: Description, mic: Mic, x: np.typing.NDArray[np.float32], her
         if other.name != mic.name:
             there = calibrator.read(x[other.channel - 1], rig.fs, here.frequency_hz)
             if there.snr_db > calibrator.SNR_DB and there.rms > 3.0 * here.rms:
-                return [
-                    f"{other.name} (input {other.channel}) hears a tone at {there.frequency_hz:.0f} Hz: is it on that?"
-                ]
+                return [f"{other.name} (input {other.channel}) hears {there.frequency_hz:.0f} Hz: is it on that one?"]
     return []
 
 

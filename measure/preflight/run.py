@@ -11,7 +11,9 @@ import numpy as np
 
 from measure import plan
 from measure.preflight import comb, expect, findings, heard, patch
-from measure.preflight.finding import Finding
+from measure.preflight.calibration import deviates
+from measure.preflight.calibrator import changed_db
+from measure.preflight.finding import Finding, Outcome
 from measure.preflight.findings import Told
 from measure.preflight.heard import Heard, Loop
 from measure.preflight.reference import Reference, expected
@@ -19,6 +21,7 @@ from rigs.describe import EARS, Description
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.layout import Pose
 from rigs.protocol import Rig, check_ceiling
+from rigs.units import db
 
 QUIETER_DB = 12.0
 """Each comb's peak under the session's sweep: they all play at once."""
@@ -28,6 +31,9 @@ LOOP_BAND = (20.0, 0.45)
 
 TURNS_DEG = (57.0, -57.0, 31.0, -31.0, 17.0, -17.0)
 """Test turns, the first that the limits allow: no symmetry of a device brings it onto itself."""
+
+SENSITIVITY_DB = 1.0
+"""By how much a rig's sensitivity may differ from the maker's file without a note."""
 
 ROOM = 2.0
 """Room on the disk, over what the plan will write."""
@@ -124,7 +130,7 @@ def check(
         raise
     told = _told(watched, poses, found, reference)
     about_stage += _about_stage(rig, told, poses, move, bool(about_stage))
-    return [*findings.all_of(told), *about_stage, *_disk(watched, runs)], told
+    return [*findings.all_of(told), *about_stage, *_corrections(watched), *_disk(watched, runs)], told
 
 
 def _moved(rig: Rig, pose: Pose) -> Finding | None:
@@ -201,6 +207,28 @@ def _about_stage(rig: Rig, told: Told, poses: list[Pose], move: bool, failed: bo
         -1: f"was sent {degrees:g} degrees and is heard to turn the other way: turn its direction round",
     }[told.patch.best.turned]
     return [Finding("stage", stage.driver, "pass" if told.patch.best.turned == 1 else "fail", said, values)]
+
+
+def _corrections(rig: Description) -> list[Finding]:
+    """What the microphones' correction files hold; one that cannot be read is refused like any other bad input."""
+    found = []
+    for mic in rig.mic:
+        own, correction = deviates(rig, mic, 1000.0)
+        if correction is None:
+            continue
+        low, high = correction.points[[0, -1], 0]
+        said = f"{len(correction.points)} points, {low:g} to {high:g} Hz, {float(db(own)):+.1f} dB at 1 kHz"
+        values = {"points": len(correction.points), "from_hz": float(low), "to_hz": float(high)}
+        outcome: Outcome = "pass"
+        if low > rig.sweep.band_hz[0] or high < rig.sweep.band_hz[1]:
+            outcome, said = "warn", f"{said}: less than sweep.band_hz; beyond its ends it is held"
+        if correction.sensitivity is not None:
+            off = changed_db(mic.sensitivity_mv_per_pa, correction.sensitivity.mv_per_pa)
+            if abs(off) > SENSITIVITY_DB:
+                outcome = "warn"
+                said += f"; the rig's sensitivity is {off:+.1f} dB against the file's ({correction.sensitivity.said()})"
+        found.append(Finding("correction", mic.name, outcome, said, values))
+    return found
 
 
 def _disk(rig: Description, runs: Path) -> list[Finding]:

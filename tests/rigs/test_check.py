@@ -443,3 +443,15 @@ def test_what_is_no_reference_is_refused(crooked: Description, tmp_path: Path) -
             reference.read(tmp_path / "bad.json", crooked)
     with pytest.raises(BadInput, match="cannot be read"):
         reference.read(tmp_path / "none.json", crooked)
+
+
+def test_correction_files_are_looked_at(checked: Check, crooked_text: str, tmp_path: Path) -> None:
+    text = crooked_text.replace('name = "boom"\n', 'name = "boom"\ncalibration = "mic.txt"\n')
+    (tmp_path / "mic.txt").write_text("*1000Hz -30.0\n30 2\n1000 1\n25000 0\n")
+    rig = parse(text, folder=tmp_path)
+    (told,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
+    assert (told.subject, told.outcome) == ("boom", "warn")
+    assert told.said.startswith("3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB against")
+    (tmp_path / "mic.txt").write_text("30 2\n1000 x\n")
+    with pytest.raises(BadInput, match=r"mic\.txt, line 2:"):
+        checked(rig=rig, move=False)
