@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,12 +13,16 @@ import typer
 from rigs import portaudio
 from rigs.describe import read
 from rigs.lab import soundcard
+from rigs.lab.overview import data, overview, said
+from rigs.lab.world import World
 from rigs.load import find
 from rigs.progress import result, say
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit in the lab.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+ShowOpt = Annotated[bool, typer.Option("--show", help="Show what the lab is, and do not run it.")]
+OutOpt = Annotated[Path | None, typer.Option("--out", help="With --show: the picture (.png, .svg, .pdf).")]
 
 
 def mount(app: typer.Typer) -> None:
@@ -35,8 +40,16 @@ def devices(as_json: JsonOpt = False) -> None:
     result({"devices": [asdict(d) for d in found]}, lines, as_json=as_json)
 
 
-def lab(rig: RigArg, unit: UnitOpt = "LAB-0001", as_json: JsonOpt = False) -> None:
-    """Run the virtual lab as a sound card on the JACK server, and its turntable as a serial port, until Ctrl-C."""
+def lab(
+    rig: RigArg, unit: UnitOpt = "LAB-0001", as_json: JsonOpt = False, show: ShowOpt = False, out: OutOpt = None
+) -> None:
+    """Run the virtual lab as a sound card on the JACK server, and its turntable as a serial port, until Ctrl-C.
+
+    With --show it is not run but shown: a table, and a picture of room, device, head, drivers and decay.
+    """
+    if show or out is not None:
+        _show(rig, unit, out, as_json=as_json)
+        return
     description = read(find(rig))
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -46,3 +59,14 @@ def lab(rig: RigArg, unit: UnitOpt = "LAB-0001", as_json: JsonOpt = False) -> No
             card.wait(ended.is_set)
         finally:
             say(f"Lab ended after {card.counts.said(card.period_ms)}")
+
+
+def _show(rig: str, unit: str, out: Path | None, *, as_json: bool) -> None:
+    """Tell what a lab is, and draw it."""
+    from rigs.lab import show  # matplotlib is slow to import
+
+    description = read(find(rig))
+    picture = show.checked(out or Path(f"lab-{description.name}.png"))
+    seen = overview(World(description, unit))
+    show.save(seen, picture)
+    result({**data(seen), "picture": str(picture)}, f"{said(seen)}\n\nPicture: {picture}", as_json=as_json)

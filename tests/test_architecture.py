@@ -25,7 +25,7 @@ DOORS = {
     "soundfile": ("processor/files.py", "measure/export.py"),
     "numba": ("processor/kernel.py",),
     "llvmlite": ("processor/kernel.py",),
-    "matplotlib": ("/plots.py", "calibrate/report.py", "measure/show.py", "calibrate/fleet/page.py"),
+    "matplotlib": ("/plots.py", "calibrate/report.py", "rigs/lab/show.py", "measure/show.py", "calibrate/fleet/page.py"),
     "sqlite3": ("calibrate/fleet/ledger.py",),
     "distributed": ("calibrate/fleet/run.py",),
     "typer": ("/cli.py", "/progress.py", "sweetspot.py"),

@@ -93,7 +93,7 @@ class World:
 
     def direct_at_ears(self, pose: Pose) -> Complex:
         """The direct sound ``(ear, driver, frequency)`` at :attr:`free_k`, 1 for a free-field source at 1 m."""
-        head = self._head_place(pose)
+        head = self.head_place(pose)
         out = np.empty((2, self.body.drivers, len(self.free_k)), dtype=np.complex128)
         for n, source in enumerate(self.body.sources):
             r, bearing = _seen(head[0], turned(source.centre, pose.turn))
@@ -111,7 +111,7 @@ class World:
 
     def _ears_at(self, pose: Pose) -> Complex:
         """Direct sound and room ``(ear, driver, frequency)`` at :attr:`f`."""
-        room = self.room.at_ears(pose, *self._head_place(pose)) if self.room else None
+        room = self.room.at_ears(pose, *self.head_place(pose)) if self.room else None
         return self._joined(self.direct_at_ears(pose), room)
 
     def _microphone_at(self, turn: float) -> Complex:
@@ -158,7 +158,7 @@ class World:
         white = rng.standard_normal((rig.inputs, samples), dtype=np.float32)
         return np.asarray(white * rms[:, None].astype(np.float32))
 
-    def _head_place(self, pose: Pose) -> tuple[tuple[float, float], float]:
+    def head_place(self, pose: Pose) -> tuple[tuple[float, float], float]:
         """Place (x and y from the device's middle, m) and direction faced (rad) of the head."""
         ears = self.description.ears
         return ((ears.distance_m if ears else 1.0) + pose.x, pose.y), np.pi + pose.yaw
