@@ -29,9 +29,9 @@ PARTS = 6
 """Into how many bands the bins are split, each summed to the order that its upper end needs."""
 
 
-def order_needed(ka: float) -> int:
-    """Highest order summed: from ten radii off the surface on, the terms beyond it lie below -70 dB of the sum."""
-    return int(np.ceil(ka + 3.2 * np.cbrt(ka) + 4.0))
+def order_needed(ka: float, nearness: float) -> int:
+    """Highest order summed: the terms beyond it lie below -70 dB of the sum, ``nearness`` being radius over distance."""
+    return int(np.ceil(ka + max(3.2 * np.cbrt(ka) + 4.0, np.log(2e-4) / np.log(min(nearness, 0.9)))))
 
 
 class Encoding:
@@ -50,7 +50,7 @@ class Encoding:
     """
 
     def __init__(self, radius: float, k: Float, nearest: float, cap: float = 0.0) -> None:
-        top = order_needed(float(k[-1]) * radius)
+        top = order_needed(float(k[-1]) * radius, radius / nearest)
         bend = float(k[-1]) * radius**2 / (2.0 * nearest)
         nodes = 2 + int(bend / BEND)
         self.bins = len(k)
@@ -63,7 +63,10 @@ class Encoding:
         self.tables = np.stack(tables).astype(np.complex64).view(np.float32)  # (node, order, 2 bin)
         self.top = top
         edges = np.linspace(0, len(k), PARTS + 1).astype(int)
-        self.parts = [(slice(2 * a, 2 * b), order_needed(float(k[b - 1]) * radius) + 1) for a, b in pairwise(edges)]
+        self.parts = [
+            (slice(2 * a, 2 * b), order_needed(float(k[b - 1]) * radius, radius / nearest) + 1)
+            for a, b in pairwise(edges)
+        ]
 
     def toward(self, cos_gamma: Float, r: Float) -> Single:
         """Response ``(direction, bin)`` at each direction's angle and distance ``(direction,)``.

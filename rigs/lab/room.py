@@ -33,6 +33,9 @@ LEAD_S = 0.0013
 FADE_S = 0.008
 """Over which time images make way for stand-ins, s."""
 
+CLOSE_S = 0.08
+"""Over which time the tail is closed at its end, s: a hard end would sound like a late reflection of its own."""
+
 PER_SECOND = 9600.0
 """Stand-ins per second of the tail."""
 
@@ -165,7 +168,7 @@ class Room:
         total = self._gathered(self._of_images(found, first), self.log, emitter, receiver)
         if np.isfinite(self.mixing):
             paths = self._of_stand_ins(source, place, origin or (source, place))
-            total = total + self._gathered(paths, self._tail_log, emitter, receiver)
+            total = (total + self._gathered(paths, self._tail_log, emitter, receiver)) * self._close
         return total
 
     def _of_images(self, found: Images, first: int) -> Paths:
@@ -189,6 +192,8 @@ class Room:
         count = max(int(seconds * PER_SECOND), 0)
         late = begins + (np.arange(count) + rng.random(count)) / PER_SECOND
         density = 4.0 * np.pi * self.c / float(np.prod(self.size)) / PER_SECOND
+        left = np.minimum((self.taps - np.arange(self.taps)) / (CLOSE_S * self.fs), 1.0)
+        self._close = 0.5 - 0.5 * np.cos(np.pi * left)
         self._late = late
         self._gain = np.sqrt(density) * rng.choice([-1.0, 1.0], count) * np.sin(0.5 * np.pi * self._fade(late))
         self._departs, self._comes = (_directions(rng, count) for _ in range(2))

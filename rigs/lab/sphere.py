@@ -22,9 +22,18 @@ from rigs.units import Float
 Complex = NDArray[np.complex128]
 
 
-def order(ka: float) -> int:
-    """Highest order summed: from one radius off the surface on, the terms beyond it lie below 1e-6 of the sum."""
-    return int(np.ceil(ka + 7.0 * np.cbrt(ka) + 9.0))
+def order(ka: float, nearness: float = 0.5) -> int:
+    """Highest order summed, so that the terms beyond it lie below 1e-6 of the sum.
+
+    Parameters
+    ----------
+    ka
+        Wavenumber times radius.
+    nearness
+        Radius over distance, below 1: close to the surface a series that dies away like ``nearness^n`` needs more.
+    """
+    near = np.log(1e-6) / np.log(min(nearness, 0.97))
+    return int(np.ceil(ka + max(7.0 * np.cbrt(ka) + 9.0, near)))
 
 
 def cap_weights(half_angle: float, top: int) -> Float:
@@ -100,7 +109,7 @@ def field(cos_gamma: Float, k: Float, a: float, r: float, cap: float = 0.0) -> C
 
     ``cap`` is the half-angle of the source, rad; 0 is a point.
     """
-    top = order(float(k[-1]) * a)
+    top = order(float(k[-1]) * a, a / r)
     polynomials = np.moveaxis(legendre(np.asarray(cos_gamma, dtype=float), top), 0, -1)
     weights = coefficients(k, a, r, top)
     return np.asarray(polynomials @ (weights * cap_weights(cap, top)[:, None] if cap > 0.0 else weights))
@@ -108,7 +117,7 @@ def field(cos_gamma: Float, k: Float, a: float, r: float, cap: float = 0.0) -> C
 
 def field_at(cos_gamma: Float, k: Float, a: float, r: float) -> Complex:
     """Response at angles of each frequency's own: ``cos_gamma (..., frequency)``, the same shape, in 1/m."""
-    top = order(float(k[-1]) * a)
+    top = order(float(k[-1]) * a, a / r)
     weights = coefficients(k, a, r, top)
     previous: Any = np.ones_like(cos_gamma)
     current: Any = cos_gamma
