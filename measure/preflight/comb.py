@@ -135,6 +135,11 @@ class Matrix:
         :attr:`noise_f`.
     noise_f
         Hz.
+    residue
+        Power at the bins that no comb plays, while all play, ``(input, empty bin)``: noise, decays that are not over,
+        distortion. The bins are those of :attr:`residue_f`.
+    residue_f
+        Hz.
     clipped
         Samples at full scale, ``(input,)``.
     still
@@ -146,6 +151,8 @@ class Matrix:
     changes: tuple[Complex, ...]
     noise: Float
     noise_f: Float
+    residue: Float
+    residue_f: Float
     clipped: NDArray[np.intp]
     still: NDArray[np.bool_]
 
@@ -160,12 +167,15 @@ def matrix(comb: Comb, x: NDArray[np.float32]) -> Matrix:
     mean, change = (first + second) / 2.0, second - first
     silent = np.asarray(x[:, : comb.silence], dtype=float)
     noise, f = _density(silent, comb.fs)
+    empty = np.arange(comb.spacing - 1, comb.period // 2, comb.spacing)
     return Matrix(
         comb,
         tuple(mean[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
         tuple(change[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
         noise,
         f,
+        np.asarray(2.0 * np.abs(mean[:, empty] / comb.period) ** 2),
+        np.asarray(empty * (comb.fs / comb.period)),
         np.count_nonzero(np.abs(x) >= FULL, axis=1).astype(np.intp),
         np.ptp(x, axis=1) == 0.0,
     )
@@ -181,8 +191,12 @@ def _density(x: Float, fs: int) -> tuple[Float, Float]:
     return np.asarray(power), np.asarray(fft.rfftfreq(size, 1.0 / fs))
 
 
-def heard_over_noise(m: Matrix, output: int, low: float, high: float) -> Float:
-    """Power of an output's tones at each input over that of the noise in their bins, ``(input,)``, within a band."""
+def heard_over_noise(m: Matrix, output: int, low: float, high: float, silence_alone: bool = False) -> Float:
+    """Power of an output's tones at each input over that of what else is in such bins, ``(input,)``, within a band.
+
+    What else: the noise of the silence, or what bins hold that no comb plays, whichever is more;
+    or ``silence_alone``, for an output whose own samples may be lost or disturbed.
+    """
     f = m.comb.frequencies(output)
     inside = (f >= low) & (f <= high)
     if not inside.any():
@@ -191,4 +205,6 @@ def heard_over_noise(m: Matrix, output: int, low: float, high: float) -> Float:
     power = np.mean(np.abs(m.responses[output][:, inside] * played) ** 2 / 2.0, axis=1)
     density = np.stack([np.interp(f[inside], m.noise_f, row) for row in m.noise])
     bin_noise = np.mean(density, axis=1) * m.comb.fs / m.comb.period / 2.0  # halved by the mean of two periods
-    return np.asarray(power / np.maximum(bin_noise, 1e-30))
+    near = (m.residue_f >= 0.8 * low) & (m.residue_f <= 1.25 * high)
+    left = np.mean(m.residue[:, near], axis=1) if near.any() and not silence_alone else 0.0
+    return np.asarray(power / np.maximum(np.maximum(bin_noise, left), 1e-30))

@@ -103,7 +103,7 @@ def loop(m: Matrix, output: int, played: Float, x: NDArray[np.float32], wanted: 
     wanted
         Input where it should be; it wins if it is heard there at all.
     """
-    snr = power_db(heard_over_noise(m, output, 20.0, 0.45 * m.comb.fs))
+    snr = power_db(heard_over_noise(m, output, 20.0, 0.45 * m.comb.fs, silence_alone=True))
     level = db(np.abs(m.responses[output]).mean(axis=1))
     at = wanted if snr[wanted] > HEARD_DB and level[wanted] > level.max() - 30.0 else int(np.argmax(level))
     if snr[at] < 2 * HEARD_DB:
