@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from measure import level as levels
 from measure import microphone
+from measure.folder import session_file
 from measure.plan import SetName
 from measure.preflight import calibration, files, run
 from measure.preflight.finding import table, verdict
 from measure.preflight.reference import of_check
 from measure.preflight.reference import read as read_reference
-from rigs.describe import StageTable, read
+from measure.session import Session
+from rigs.describe import EARS, StageTable, read
 from rigs.errors import BadInput
 from rigs.load import READY_MADE, find, open_rig, utc_now
 from rigs.progress import result, tracked
@@ -31,6 +34,7 @@ def mount(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("calibrate")(calibrate)
     group.command("microphone")(correction_file)
+    group.command("match")(match)
 
 
 def check(
@@ -143,3 +147,25 @@ def correction_file(
     """Read a microphone's correction file as a measurement would, and say what is in it."""
     found = microphone.read(files.text_of(file), str(file))
     result(microphone.facts(found), microphone.told(found), as_json=as_json)
+
+
+def match(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with an ears set at mirrored positions.")],
+    write: Annotated[
+        Path | None, typer.Option("--write", metavar="RIG", help="Write both sensitivities into this rig file.")
+    ] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Match the two ears to each other, by the mirror symmetry of a session's places and drivers.
+
+    What differs between mirror images is the microphones: their sensitivities are changed by half of it each.
+    """
+    with Session.read(session_file(run_folder)) as session:
+        described = session.rig()
+        found = levels.match(session.responses("ears"), described)
+    left, right = described.ear_mics
+    new = found.sensitivities(left.sensitivity_mv_per_pa, right.sensitivity_mv_per_pa)
+    if write is not None:
+        for mic, value in zip(EARS, new, strict=True):
+            files.write_sensitivity(write, read(write), mic, value)
+    result(levels.facts(found, new), levels.told(found, new), as_json=as_json)
