@@ -30,7 +30,7 @@ PARTS = 6
 
 
 def order_needed(ka: float, nearness: float) -> int:
-    """Highest order summed: the terms beyond it lie below -70 dB of the sum, ``nearness`` being radius over distance."""
+    """Highest order summed: the terms beyond it lie below -70 dB of the sum; ``nearness`` is radius over distance."""
     return int(np.ceil(ka + max(3.2 * np.cbrt(ka) + 4.0, np.log(2e-4) / np.log(min(nearness, 0.9)))))
 
 

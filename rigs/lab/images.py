@@ -19,6 +19,9 @@ WALLS = ("back", "front", "right", "left", "floor", "ceiling")
 SOFTEST = 1e-4
 """Least reflection factor: absorption of 1 leaves -80 dB."""
 
+HARDEST = 1.0 - 1e-9
+"""Largest mean share of the energy that walls leave: a room without absorption would ring for ever."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Images:
@@ -112,7 +115,7 @@ def eyring_rate(size: Float, absorption: Float, c: float) -> Float:
     """
     s = areas(size)
     mean = np.tensordot(s, absorption, axes=1) / s.sum()
-    return np.asarray(-c * s.sum() / (4.0 * np.prod(size)) * np.log(np.maximum(1.0 - mean, SOFTEST**2)))
+    return np.asarray(-c * s.sum() / (4.0 * np.prod(size)) * np.log(np.clip(1.0 - mean, SOFTEST**2, HARDEST)))
 
 
 def eyring(size: Float, absorption: Float, c: float) -> Float:

@@ -36,7 +36,7 @@ FADE_S = 0.008
 CLOSE_S = 0.08
 """Over which time the tail is closed at its end, s: a hard end would sound like a late reflection of its own."""
 
-PER_SECOND = 9600.0
+PER_SECOND = 6000.0
 """Stand-ins per second of the tail."""
 
 CHUNK = 768
@@ -245,7 +245,7 @@ class Room:
         if spectra is None:
             ears, drivers = (len(x.toward(np.zeros((1, 3)), np.ones(1))) for x in (receiver, emitter))
             return np.zeros((ears, drivers, self.taps))
-        return self._overlapped(spectra * _taper(self.f, self.fs))
+        return self._overlapped(spectra * taper(self.f, self.fs))
 
     def _overlapped(self, spectra: NDArray[np.complex64]) -> Float:
         """Frames' spectra ``(ear, driver, frame, bin)`` to taps, each frame added where it begins."""
@@ -263,7 +263,7 @@ def _directions(rng: np.random.Generator, count: int) -> Float:
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True))
 
 
-def _taper(f: Float, fs: float) -> NDArray[np.float32]:
-    """Half a cosine from 0.47 fs to half of fs, so that a fractional delay's taps die away within its frame."""
+def taper(f: Float, fs: float) -> NDArray[np.float32]:
+    """Half a cosine from 0.46 fs to half of fs, so that a fractional delay's taps die away soon."""
     x = np.clip((f / fs - 0.46) / 0.04, 0.0, 1.0)
     return np.asarray(0.5 + 0.5 * np.cos(np.pi * x), dtype=np.float32)

@@ -46,7 +46,7 @@ class RoomTable(Table):
     bands_hz: tuple[Positive, ...] = Field(default=(125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0), min_length=1)
     absorption: Absorption = (0.25,)
     walls: WallsTable = WallsTable()
-    image_order: int = Field(default=12, ge=1, le=40, strict=True)
+    image_order: int = Field(default=9, ge=1, le=40, strict=True)
     decay_db: float = Field(default=75.0, ge=20, le=120)
 
 
@@ -58,6 +58,59 @@ class CalibratorTable(Table):
     frequency_hz: Positive = 1000.0
     distortion_percent: float = Field(default=0.5, ge=0, le=50)
     leak_db_per_s: float = Field(default=0.0, ge=0, le=20)
+
+
+class LowEndTable(Table):
+    """The drivers' low end: a sealed box, or a vented one (Small 1973) tuned to the lower edge of each driver's band.
+
+    ``q`` is that of the sealed box, or that of the driver in the vented one, whose compliance is ``alpha`` times the
+    box's.
+    """
+
+    box: Literal["sealed", "vented"] = "sealed"
+    q: float | None = Field(default=None, ge=0.1, le=5)
+    alpha: Positive = 2.0**0.5
+    leakage_q: float = Field(default=1e9, ge=1)
+
+
+class BreakupTable(Table):
+    """A resonance of the cone; its frequency and height spread with the serial number."""
+
+    frequency_hz: Positive
+    height_db: float = Field(default=6.0, ge=-20, le=30)
+    q: float = Field(default=6.0, ge=0.5, le=100)
+
+
+class DistortionTable(Table):
+    """Harmonics of a sine of peak ``at_dbfs``, ahead of the driver's linear response; bass alone below ``knee_hz``."""
+
+    h2_percent: float = Field(default=0.0, ge=0, le=30)
+    h3_percent: float = Field(default=0.0, ge=0, le=30)
+    at_dbfs: float = Field(default=-12.0, ge=-60, le=0)
+    knee_hz: Positive | None = None
+
+
+class ThermalTable(Table):
+    """The level that a driver has lost once a sine of peak ``at_dbfs`` has played for ever, and how fast it gets there."""
+
+    drop_db: float = Field(ge=0, le=12)
+    at_dbfs: float = Field(default=-12.0, ge=-60, le=0)
+    seconds: Positive = 60.0
+
+
+class HumTable(Table):
+    """The mains in every microphone's cable: level of the whole, and its harmonics from the 2nd, dB under the first."""
+
+    level_dbfs: float = Field(le=0)
+    frequency_hz: Positive = 50.0
+    harmonics_db: tuple[float, ...] = Field(default=(-10.0, -6.0, -20.0, -14.0), max_length=20)
+
+
+class CrosstalkTable(Table):
+    """How much each channel leaks into its neighbours, dB."""
+
+    outputs_db: float | None = Field(default=None, le=0)
+    inputs_db: float | None = Field(default=None, le=0)
 
 
 class Lab(Table):
@@ -76,4 +129,13 @@ class Lab(Table):
     mic_noise_db_spl: float = 15.0
     converter_noise_dbfs: float = Field(default=-110.0, le=-20)
     latency_samples: int = Field(default=437, ge=0, le=48000, strict=True)
+    latency_spread_samples: int = Field(default=0, ge=0, le=48000, strict=True)
+    clock_ppm: float = Field(default=0.0, ge=-1000, le=1000)
+    tolerance_deg: float = Field(default=0.0, ge=0, le=90)
+    low_end: LowEndTable = LowEndTable()
+    breakup: BreakupTable | None = None
+    distortion: DistortionTable | None = None
+    thermal: ThermalTable | None = None
+    hum: HumTable | None = None
+    crosstalk: CrosstalkTable = CrosstalkTable()
     calibrator: CalibratorTable | None = None

@@ -22,6 +22,7 @@ from rigs.describe import EARS, Description
 from rigs.lab.body import BaffledBody, Body, SphereBody, outward
 from rigs.lab.driver import DriverModel
 from rigs.lab.head import Head, SphereHead, load_head
+from rigs.lab.room import taper
 from rigs.lab.sphere import Complex, order
 from rigs.lab.surroundings import Surroundings
 from rigs.layout import Pose, turned
@@ -125,7 +126,8 @@ class World:
         h = np.zeros((*direct.shape[:-1], self.taps))
         if reflected is not None:
             h[..., : reflected.shape[-1]] = reflected
-        h[..., : self.free_taps] += np.fft.irfft(direct, self.free_taps, axis=-1)
+        soft = taper(np.fft.rfftfreq(self.free_taps, 1.0 / self.fs), self.fs)
+        h[..., : self.free_taps] += np.fft.irfft(direct * soft, self.free_taps, axis=-1)
         return np.asarray(np.fft.rfft(h, axis=-1))
 
     def paths(self, pose: Pose) -> NDArray[np.float32]:
