@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from measure import folder, plan
+from measure.run import measure
+from measure.session import Session
 from rigs.describe import Description, parse
 from rigs.lab.interface import LabInterface, LabStage
 from rigs.lab.world import World
@@ -124,6 +127,18 @@ def lab_rig() -> Callable[..., Rig]:
         return Rig(description, LabInterface(world, lambda: NOON), LabStage(world))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def measured(tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_rig: Callable[..., Rig]) -> Path:
+    """A run of the crooked world, unit T-9, with both sets; copy it before writing into it."""
+    place = tmp_path_factory.mktemp("measured")
+    rig = parse(crooked_text, folder=place)
+    run = folder.new(place / "runs", "T-9", rig, NOON)
+    for name in plan.SETS:
+        with Session.resume(run / "session.h5") as session:
+            measure(lab_rig(rig, "T-9"), session, plan.make(rig, name), ask=lambda move: None, step=lambda note: None)
+    return run
 
 
 @pytest.fixture

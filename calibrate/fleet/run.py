@@ -114,35 +114,40 @@ def _ignore(note: str = "") -> None:
 def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterator[Outcome]:
     """Outcomes as they land, from a pool of processes on this machine; each worker has one thread for its arithmetic.
 
-    When a worker is killed, the pool is made anew, and what was in flight is handed out again.
+    When a worker is killed, the pool is made anew, and each unit that was in flight is done again by itself: only the
+    one that kills its worker again and again is called failed.
     """
     os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    waiting = deque((job, 1) for job in jobs_)
+    waiting, flying = deque(jobs_), dict[Future[Outcome], Job]()
     while waiting:
-        flying: dict[Future[Outcome], tuple[Job, int]] = {}
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             try:
                 while waiting or flying:
                     while waiting and len(flying) < 2 * workers:
-                        job, attempt = waiting.popleft()
-                        flying[pool.submit(do, job)] = (job, attempt)
+                        flying[pool.submit(do, waiting[0])] = waiting[0]
+                        waiting.popleft()
                     for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                        job, attempt = flying[future]
                         outcome = future.result()
                         del flying[future]
-                        yield _counted(outcome, attempt)
+                        yield _counted(outcome, 1)
             except BrokenProcessPool:
-                yield from _again(waiting, flying.values())
+                pass
+        for future, job in flying.items():
+            landed = future.done() and future.exception() is None
+            yield _counted(future.result(), 1) if landed else _alone(job, do)
+        flying.clear()
 
 
-def _again(waiting: deque[tuple[Job, int]], lost: Any) -> Iterator[Outcome]:
-    """Put what was in flight in front of the queue; what lost its worker too often has failed."""
-    for job, attempt in lost:
-        if attempt < ATTEMPTS:
-            waiting.appendleft((job, attempt + 1))
-        else:
-            known = {"unit": Path(job.run).parent.name, "attempts": attempt, **job.identity}
-            yield Outcome(job.run, "failed", f"its worker died {attempt} times", known)
+def _alone(job: Job, do: Work) -> Outcome:
+    """One unit again, after it lost its worker once, with nothing else in flight."""
+    for attempt in range(2, ATTEMPTS + 1):
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            try:
+                return _counted(pool.submit(do, job).result(), attempt)
+            except BrokenProcessPool:
+                continue
+    known = {"unit": Path(job.run).parent.name, "attempts": ATTEMPTS, **job.identity}
+    return Outcome(job.run, "failed", f"its worker died {ATTEMPTS} times", known)
 
 
 def _counted(outcome: Outcome, attempt: int) -> Outcome:

@@ -251,7 +251,7 @@ PROBE = """addEventListener("load", () => {
 def browsed(browser: str, page: Path, home: Path) -> subprocess.CompletedProcess[str]:
     words = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--enable-logging=stderr"]
     words += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--v=0"]
-    words += [f"--user-data-dir={home / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=3000"]
+    words += [f"--user-data-dir={home / 'profile'}", "--window-size=1400,1000", "--virtual-time-budget=10000"]
     words += ["--dump-dom", page.as_uri()]
     environment = os.environ | {"HOME": str(home)}
     return subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment, check=True)

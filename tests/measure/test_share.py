@@ -15,30 +15,18 @@ import sofar
 import soundfile
 from matplotlib.image import imread
 
-from measure import folder, plan
 from measure.impulse import ImpulseResponse
-from measure.run import measure
 from measure.session import Session
-from rigs.describe import parse
-from rigs.protocol import Rig
 from rigs.units import P_REF, db
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 
 
-@pytest.fixture(scope="module")
-def run(
-    tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_rig: Callable[..., Rig]
-) -> tuple[Path, dict[str, ImpulseResponse]]:
+@pytest.fixture
+def run(measured: Path) -> tuple[Path, dict[str, ImpulseResponse]]:
     """A run of the crooked world with both sets, and what it came to."""
-    place = tmp_path_factory.mktemp("share")
-    rig = parse(crooked_text, folder=place)
-    run = folder.new(place / "runs", "T-9", rig, NOON)
-    for name in plan.SETS:
-        with Session.resume(run / "session.h5") as session:
-            measure(lab_rig(rig, "T-9"), session, plan.make(rig, name), ask=lambda move: None, step=lambda note: None)
-    with Session.read(run / "session.h5") as session:
-        return run, {name: session.responses(name) for name in session.sets}
+    with Session.read(measured / "session.h5") as session:
+        return measured, {name: session.responses(name) for name in session.sets}
 
 
 def kept(set_: ImpulseResponse) -> np.ndarray:
