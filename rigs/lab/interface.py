@@ -12,7 +12,9 @@ from scipy import fft
 
 from rigs.errors import BadInput
 from rigs.lab import calibrator
+from rigs.lab.chain import Inputs, Outputs
 from rigs.lab.driver import drawn
+from rigs.lab.electrical import Line, latency_of
 from rigs.lab.world import World
 from rigs.layout import AXES, Pose
 from rigs.protocol import Recording, check_ceiling
@@ -35,6 +37,8 @@ class LabInterface:
     def __init__(self, world: World, now: Callable[[], datetime]) -> None:
         self.world = world
         self.now = now
+        self._outputs, self._inputs = Outputs(world.description), Inputs(world.description)
+        self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
         self._heard_at: tuple[Pose, NDArray[np.float32]] | None = None
         self._spectra: tuple[int, NDArray[np.complex64]] | None = None
@@ -61,9 +65,7 @@ class LabInterface:
             raise BadInput(f"the signal has shape {y.shape}; this lab has {self.outputs} outputs")
         check_ceiling(np.delete(y, rig.interface.loopback.out - 1, axis=0), rig.limits.ceiling, "virtual lab")
         started = self.now().astimezone(UTC).isoformat(timespec="milliseconds")
-        x = self.world.noise(self._generator(y), y.shape[1])
-        late = rig.lab.latency_samples
-        x[:, late:] += self._heard(y)[:, : max(y.shape[1] - late, 0)]
+        x = self._recorded(y, *self._key(y))
         added = calibrator.tone(rig, 0, y.shape[1])
         if added is not None:
             x[added[0]] += added[1]
@@ -72,12 +74,29 @@ class LabInterface:
     def close(self) -> None:
         """Nothing to let go of."""
 
-    def _generator(self, y: NDArray[np.float32]) -> np.random.Generator:
+    def _recorded(self, y: NDArray[np.float32], *key: object) -> NDArray[np.float32]:
+        """Everything up to the converters: what plays, what it meets, and the noise of the inputs."""
+        lab, samples = self.world.description.lab, y.shape[1]
+        late = latency_of(lab, *key)
+        more = late if lab.clock_ppm else 0  # a fast recording hears more than is played
+        noise = self.world.noise(drawn(*key), samples)
+        if more:
+            noise = np.concatenate([noise, self.world.noise(drawn(*key, "more"), more)], axis=1)
+        x = noise[:, late:]
+        x = self._inputs.process(x + self._heard(self._outputs.whole(y))[:, : x.shape[1]], self._samples)
+        self._samples += samples
+        before = noise[:, : min(late, samples)]
+        if not lab.clock_ppm:
+            return np.concatenate([before, x], axis=1)[:, :samples]
+        return Line(len(x), late, lab.clock_ppm, before).process(x)[:, :samples]
+
+    def _key(self, y: NDArray[np.float32]) -> tuple[object, ...]:
+        """What tells this capture from every other: where, what, and how often before."""
         key = (self.world.description.lab.seed, self.world.serial, self.world.pose, hash(y.tobytes()))
         self._played[key] += 1
         digest = float(np.abs(y).sum(dtype=np.float64))
         channels = tuple(np.flatnonzero(np.abs(y).max(axis=1) > 0).tolist())
-        return drawn(*key[:3], digest, channels, y.shape[1], self._played[key])
+        return (*key[:3], digest, channels, y.shape[1], self._played[key])
 
     def _heard(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
         """The exact convolution of what plays with every path, ``(inputs, samples)``."""

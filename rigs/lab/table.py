@@ -91,7 +91,7 @@ class DistortionTable(Table):
 
 
 class ThermalTable(Table):
-    """The level that a driver has lost once a sine of peak ``at_dbfs`` has played for ever, and how fast it gets there."""
+    """The level that a driver has lost once a sine of peak ``at_dbfs`` has played for ever; how fast it gets there."""
 
     drop_db: float = Field(ge=0, le=12)
     at_dbfs: float = Field(default=-12.0, ge=-60, le=0)
