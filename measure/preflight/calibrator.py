@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize
+from scipy import fft, optimize
 
 from rigs.units import Float, db, power_db, pressure
 
@@ -25,6 +25,8 @@ CHANGE_DB = (0.3, 1.0)
 
 STANDARD_HPA = 1013.25
 HIGHEST_HARMONIC = 9
+COARSE = 64
+"""Samples that are summed before a frequency is refined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +95,23 @@ def _blocks(y: Float, fs: int) -> list[Float]:
 
 def _frequency(y: Float, fs: int, near_hz: float) -> float:
     """The strongest line between 20 Hz and 0.45 fs, refined to where a sine explains most."""
-    window = np.hanning(len(y))
-    power = np.abs(np.fft.rfft(y * window))
-    f = np.fft.rfftfreq(len(y), 1.0 / fs)
+    windowed = y * np.hanning(len(y))
+    power = np.abs(fft.rfft(windowed))
+    f = fft.rfftfreq(len(y), 1.0 / fs)
     power[(f < 20.0) | (f > 0.45 * fs)] = 0.0
-    coarse, step = float(f[int(np.argmax(power))]), float(f[1])
     if not power.any():
         return near_hz
+    coarse, step = float(f[int(np.argmax(power))]), float(f[1])
+    turned = windowed * np.exp(-2j * np.pi * coarse / fs * np.arange(len(y)))
+    pieces = turned[: len(y) // COARSE * COARSE].reshape(-1, COARSE).sum(axis=1)  # a slow wave now: summed in pieces
+    n = COARSE * np.arange(len(pieces))
     found = optimize.minimize_scalar(
-        lambda at: -abs(_sine(y, fs, at)),
-        bounds=(coarse - step, coarse + step),
+        lambda off: -abs(np.sum(pieces * np.exp(-2j * np.pi * off / fs * n))),
+        bounds=(-step, step),
         method="bounded",
         options={"xatol": 1e-4},
     )
-    return float(found.x)
+    return coarse + float(found.x)
 
 
 def _sine(y: Float, fs: int, f: float) -> complex:
@@ -127,9 +132,9 @@ def _explained(y: Float, fs: int, frequencies: list[float]) -> Float:
 
 
 def _above(y: Float, fs: int, low_hz: float) -> Float:
-    spectrum = np.fft.rfft(y)
-    spectrum[np.fft.rfftfreq(len(y), 1.0 / fs) < low_hz] = 0.0
-    return np.asarray(np.fft.irfft(spectrum, len(y)))
+    spectrum = fft.rfft(y)
+    spectrum[fft.rfftfreq(len(y), 1.0 / fs) < low_hz] = 0.0
+    return np.asarray(fft.irfft(spectrum, len(y)))
 
 
 def refused(reading: Reading, frequency_hz: float) -> list[str]:

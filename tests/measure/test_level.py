@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import sweetspot
 from measure import folder, level, plan
 from measure.run import measure
 from measure.session import Session
@@ -80,16 +79,16 @@ def test_microphones_that_differ_are_found(mirrored: str, tmp_path: Path) -> Non
 
 
 def test_matched_ears_hear_alike_when_measured_again(
-    mirrored: str, sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    mirrored: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command writes what makes the next session agree: the ears that were 1.5 dB apart are 0."""
     ears = {"ear_left": 14.0 * 10 ** (1 / 20), "ear_right": 11.0 * 10 ** (-0.5 / 20)}
     run = session(mirrored, tmp_path / "a", ears)
     rig = tmp_path / "a" / "rig.toml"
-    done = sweetspot("rig", "match", run, "--write", rig)
-    assert done.returncode == 0, done.stderr
-    assert "+1.50" in done.stdout
-    assert "3 pairs of mirrored paths" in done.stdout
+    assert not sweetspot.build()(["rig", "match", str(run), "--write", str(rig)], standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "+1.50" in said
+    assert "3 pairs of mirrored paths" in said
     again = session(rig.read_text(), tmp_path / "b", ears)
     assert level.match(*responses(again)).overall_db == pytest.approx(0.0, abs=0.02)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import sweetspot
 from measure.preflight import calibration, calibrator, files
 from rigs.describe import Description, parse
 from rigs.errors import BadInput
@@ -239,36 +239,46 @@ def test_a_rig_file_that_cannot_be_edited_stays(crooked_text: str, tmp_path: Pat
 # the commands
 
 
-def test_the_command(sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Runs the command line in this process: exit code, stdout."""
+
+    def run(*args: str | Path) -> tuple[int, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("COLUMNS", "300")
+        code = sweetspot.build()([str(a) for a in args], standalone_mode=False) or 0
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_the_command(command: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     rig = tmp_path / "mine.toml"
     rig.write_text(find("desk").read_text() + '\n[lab.calibrator]\nmic = "ear_right"\nlevel_db_spl = 114.0\n')
-    done = sweetspot("rig", "calibrate", rig, "--mic", "ear_right", "--level", "114", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["sensitivity_mv_per_pa"] == pytest.approx(12.5, rel=1e-3)
-    wrong = sweetspot("rig", "calibrate", rig, "--mic", "ear_right", "--level", "94", "--write")
-    assert wrong.returncode == 1
-    assert "REFUSED: +20.00 dB against 12.5 mV/Pa" in wrong.stdout
+    code, said = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "114", "--json")
+    assert code == 0
+    assert json.loads(said)["sensitivity_mv_per_pa"] == pytest.approx(12.5, rel=1e-3)
+    code, said = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "94", "--write")
+    assert code == 1
+    assert "REFUSED: +20.00 dB against 12.5 mV/Pa" in said
     assert "sensitivity_mv_per_pa = 12.5\n" in rig.read_text()
-    meant = sweetspot("rig", "calibrate", rig, "--mic", "ear_right", "--level", "94", "--write", "--accept")
-    assert meant.returncode == 0, meant.stderr
+    code, _ = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "94", "--write", "--accept")
+    assert code == 0
     assert rig.read_text().count("sensitivity_mv_per_pa = 125") == 1
     kept = [json.loads(line) for line in (tmp_path / "mine.calibrations.jsonl").read_text().splitlines()]
     assert [e["accepted"] for e in kept] == [True, False, True]
     assert all(e["when"].endswith("+00:00") for e in kept)
 
 
-def test_a_ready_made_rig_is_not_written(sweetspot: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = sweetspot("rig", "calibrate", "desk", "--mic", "polar", "--write")
-    assert done.returncode == 2
-    assert "copy it" in done.stderr
+def test_a_ready_made_rig_is_not_written(command: Callable[..., tuple[int, str]]) -> None:
+    with pytest.raises(BadInput, match="copy it"):
+        command("rig", "calibrate", "desk", "--mic", "polar", "--write")
 
 
-def test_a_correction_file_is_told(
-    sweetspot: Callable[..., subprocess.CompletedProcess[str]], data: Path, tmp_path: Path
-) -> None:
-    done = sweetspot("rig", "microphone", data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def test_a_correction_file_is_told(command: Callable[..., tuple[int, str]], data: Path, tmp_path: Path) -> None:
+    code, said = command("rig", "microphone", data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt", "--json")
+    assert code == 0
+    found = json.loads(said)
     assert (found["maker"], found["serial"], found["points"]) == ("miniDSP UMIK-1", "7047870", 615)
     (tmp_path / "wide.txt").write_bytes("20 1\n2000 2\n".encode("utf-16"))
-    assert "2 points from 20 Hz" in sweetspot("rig", "microphone", tmp_path / "wide.txt").stdout
+    assert "2 points from 20 Hz" in command("rig", "microphone", tmp_path / "wide.txt")[1]

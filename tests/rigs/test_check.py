@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from measure.preflight import comb, expect, heard, reference, run
 from measure.preflight.finding import Finding, table, verdict
-from rigs.describe import Description, parse, read
+from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.lab.interface import LabInterface, LabStage
 from rigs.lab.world import World
@@ -26,6 +28,7 @@ from rigs.layout import Pose
 from rigs.load import find
 from rigs.protocol import Recording, Rig
 from rigs.units import db, from_db
+from sweetspot import build
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 
@@ -356,14 +359,9 @@ def test_combs_do_not_meet(crooked: Description) -> None:
 
 
 def test_the_command(sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
-    done = sweetspot("rig", "check", "desk", "--json")
-    assert done.returncode == 0, done.stderr
-    data = json.loads(done.stdout)
-    assert data["ready"] is True
-    assert {f["outcome"] for f in data["findings"]} == {"pass"}
     rig = tmp_path / "deaf.toml"
     rig.write_text(find("desk").read_text().replace("full_scale_v = 0.3 ", "full_scale_v = 0.003 "))
-    loud = sweetspot("rig", "check", rig)
+    loud = sweetspot("rig", "check", rig, "--no-move")
     assert loud.returncode == 1, loud.stderr
     assert "FAIL" in loud.stdout
     assert "Not ready" in loud.stdout
@@ -377,36 +375,40 @@ def test_on_a_sound_card(
     crooked_card_text: Callable[..., str],
     tmp_path: Path,
 ) -> None:
-    """The whole check through PortAudio and GRBL; then of the same card by a rig file with two outputs exchanged."""
+    """The whole check through PortAudio and an ET250-3D, by a rig file with two outputs exchanged."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    stage = f'driver = "et250"\nhost = "127.0.0.1"\nudp_port = {port}\nlocal_port = 0\nreversed = true\n'
+    text = re.sub(r'driver = "grbl".*\n.*\n', stage, crooked_card_text(tmp_path / "unused"))
     rig, other = tmp_path / "card.toml", tmp_path / "exchanged.toml"
-    text = crooked_card_text(tmp_path / "turntable")
     rig.write_text(text)
     exchanged = text.replace("channel = 1\nat", "channel = 9\nat").replace("channel = 3\nat", "channel = 1\nat")
     other.write_text(exchanged.replace("channel = 9\nat", "channel = 3\nat"))
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "rig", "check", "--json"]
-    with jack_server(47872) as server, jack_lab(server, rig, "--unit", "C-1"), server.freewheel():
-        done, wrong = (
-            subprocess.run([*command, r], cwd=tmp_path, env=server.env, capture_output=True, text=True, timeout=120)
-            for r in (rig, other)
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert wrong.returncode == 1, wrong.stderr
-    findings = json.loads(wrong.stdout)["findings"]
+    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "rig", "check", str(other), "--json"]
+    with jack_server(47872) as server, jack_lab(server, rig, "--unit", "C-1") as card, server.freewheel():
+        done = subprocess.run(command, cwd=tmp_path, env=server.env, capture_output=True, text=True, timeout=120)
+    assert card.ready["port"] == f"127.0.0.1, UDP port {port}"
+    assert done.returncode == 1, done.stderr
+    findings = json.loads(done.stdout)["findings"]
     assert {(f["check"], f["subject"]) for f in findings if f["outcome"] == "fail"} == {
         ("patch", "left"),
         ("patch", "right"),
     }
-    assert read(rig).sha256 != read(other).sha256
+    (heard,) = [f for f in findings if f["check"] == "stage"]
+    assert heard["said"] == "went 57 degrees and back, and is heard to"
 
 
 # references
 
 
 def test_an_earlier_check_is_a_reference(
-    sweetspot: Callable[..., subprocess.CompletedProcess[str]], checked: Check, crooked: Description, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], checked: Check, crooked: Description, tmp_path: Path
 ) -> None:
     (tmp_path / "rig.toml").write_text(crooked.text)
-    (tmp_path / "good.json").write_text(sweetspot("rig", "check", "rig.toml", "--json", "--unit", "T-2").stdout)
+    arguments = ["rig", "check", str(tmp_path / "rig.toml"), "--json", "--unit", "T-2", "--runs", str(tmp_path)]
+    assert not build()(arguments, standalone_mode=False)
+    (tmp_path / "good.json").write_text(capsys.readouterr().out)
     good = reference.read(tmp_path / "good.json", crooked)
     assert {f.outcome for f in checked(reference=good)} == {"pass"}
     quiet = failed(checked(reference=good, plugs={3: (3, 0.4)}))
@@ -422,7 +424,9 @@ def test_a_session_is_a_reference(checked: Check, crooked_text: str, tmp_path: P
     from measure.run import measure
     from measure.session import Session
 
-    text = crooked_text.replace("{ x = 0.0, y = 0.01, yaw_deg = 1,", "{ x = 0.0, y = 0.0, yaw_deg = 0,")
+    before, _, rest = crooked_text.partition("positions = [")
+    one = 'positions = [{ x = 0.0, y = 0.0, yaw_deg = 0, use = "design" }]'
+    text = before + one + rest.partition("\n]")[2]
     rig = parse(text, folder=tmp_path)
     made = folder.new(tmp_path / "runs", "T-2", rig, NOON)
     with lab_rig(rig, "T-2") as opened, Session.resume(made / "session.h5") as session:
