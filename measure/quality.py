@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from measure import disturbance
+from measure.burst import Lags, burst
 from measure.deconvolve import Complex, Inverse
 from measure.sweep import Sweep
 from rigs.units import db
@@ -102,21 +103,36 @@ def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> str | None:
 
 
 def disturbed(
-    x: NDArray[np.float32], names: tuple[str, ...], sweep: Sweep, where: disturbance.Map, delay: float
+    x: NDArray[np.float32],
+    transfer: NDArray[np.complexfloating],
+    names: tuple[str, ...],
+    sweep: Sweep,
+    where: Lags,
+    delay: float,
 ) -> str | None:
-    """Hum, a burst, or a stage that clips ahead of the converter, in any microphone of ``x (mic, samples)``."""
-    for row, name in zip(x, names, strict=True):
+    """Lost samples, hum, a burst, or a stage that clips ahead of the converter, in any microphone.
+
+    ``x (mic, samples)`` as recorded, ``transfer (mic, frequency)`` deconvolved.
+    """
+    for row, spectrum, name in zip(x, transfer, names, strict=True):
         at = disturbance.stuck(row)
         if at is not None:
             return f"{name} clipped ahead of the converter: equal samples at {at / sweep.fs:.2f} s; turn it down"
+        held = disturbance.held(row)
+        if held is not None:
+            return f"{name} lost samples: it stood still for {held[1]} samples at {held[0] / sweep.fs:.2f} s"
         mains = disturbance.hum(row, sweep, delay, DECAY_S)
         if mains:
             return (
                 f"{name} hums: {mains[0]:.0f} Hz and multiples at {mains[1]:.0f} dB re the capture (limit "
                 f"{disturbance.HUM_LEVEL_DB:.0f}); check its ground and its cable"
             )
-        burst = disturbance.burst(row, where)
-        if burst:
-            when, f, level = burst
-            return f"burst at {when:.1f} s, {f / 1000:.1f} kHz in {name}, {level:.0f} dB above its noise"
+        found = burst(spectrum, where, delay)
+        if found:
+            when, f, level = found
+            return f"burst at {when:.1f} s, {_hertz(f)} in {name}, {level:.0f} dB above what may be there"
     return None
+
+
+def _hertz(f: float) -> str:
+    return f"{f / 1000:.1f} kHz" if f >= 1000 else f"{f:.0f} Hz"

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from measure import disturbance, microphone, quality, uncertainty
+from measure import burst, microphone, quality, uncertainty
 from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from measure.impulse import Heard, snr_db
 from measure.plan import Capture, Plan
@@ -31,7 +31,7 @@ class Listener:
     plan: Plan
     inverse: Inverse
     corrections: Float
-    maps: dict[int, disturbance.Map] = field(default_factory=dict)
+    lags: burst.Lags
 
     @classmethod
     def of(cls, rig: Description, plan: Plan) -> Listener:
@@ -48,19 +48,12 @@ class Listener:
                     raise BadInput(f"{path}: correction file of {mic.name} cannot be read: {fault}") from fault
                 row = row * microphone.magnitude(microphone.parse(text, str(path)), inv.f)
             rows.append(row)
-        return cls(rig, plan, inv, np.array(rows))
+        return cls(rig, plan, inv, np.array(rows), burst.lags(plan.sweep, inv.size))
 
     def channels(self, recording: Recording) -> Recording:
         """Only the plan's microphones and, last, the loopback."""
         rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
         return replace(recording, x=recording.x[rows])
-
-    def _map(self, delay: float) -> disturbance.Map:
-        """Where the sweep leaves the noise alone; latencies within 2 ms share one."""
-        key = round(delay / 0.002)
-        if key not in self.maps:
-            self.maps[key] = disturbance.mapped(self.plan.sweep, len(self.plan.played), 0.002 * key)
-        return self.maps[key]
 
     def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
         """What was heard, the latency in s, and why not to keep it."""
@@ -78,7 +71,7 @@ class Listener:
             quality.clipped(recording.x, names)
             or quality.loopback(self.inverse, recording.x[-1], self.plan.played, loop, delay, gain)
             or quality.silent(snr, names[:-1])
-            or quality.disturbed(recording.x[:-1], names[:-1], self.plan.sweep, self._map(delay), delay)
+            or quality.disturbed(recording.x[:-1], transfer, names[:-1], self.plan.sweep, self.lags, delay)
         )
         return Heard(h, snr, stderr, np.ones_like(stderr)), delay, reason or ""
 
