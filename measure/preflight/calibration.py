@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from measure import microphone
 from measure.preflight import calibrator
@@ -15,7 +16,7 @@ from measure.preflight.files import KEY, last
 from rigs.describe import Description, Mic
 from rigs.errors import BadInput
 from rigs.protocol import Interface
-from rigs.units import db
+from rigs.units import Float, db
 
 RIG_DB = 3.0
 """A first calibration that differs more than this from what the rig file says is noted."""
@@ -109,8 +110,8 @@ def chosen(rig: Description, name: str) -> Mic:
     raise BadInput(f"--mic: rig {rig.name!r} has no microphone {name!r}; it has: {', '.join(m.name for m in rig.mic)}")
 
 
-def deviates(rig: Description, mic: Mic, frequency_hz: float) -> tuple[float, microphone.Correction | None]:
-    """A microphone's own magnitude at a frequency by its correction file (1 without one), and the file.
+def deviates(rig: Description, mic: Mic, f: ArrayLike) -> tuple[Float, microphone.Correction | None]:
+    """A microphone's own magnitude at frequencies (Hz) by its correction file (1 without one), and the file.
 
     Raises
     ------
@@ -118,14 +119,14 @@ def deviates(rig: Description, mic: Mic, frequency_hz: float) -> tuple[float, mi
         The file cannot be read.
     """
     if mic.calibration is None:
-        return 1.0, None
+        return np.ones_like(np.asarray(f, dtype=float)), None
     path = rig.path(mic.calibration)
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as fault:
         raise BadInput(f"{path}: correction file of {mic.name} cannot be read: {fault}") from fault
     correction = microphone.read(text, str(path))
-    return float(microphone.magnitude(correction.points, np.array([frequency_hz]))[0]), correction
+    return microphone.magnitude(correction.points, np.asarray(f, dtype=float)), correction
 
 
 def calibrate(
@@ -160,7 +161,7 @@ def calibrate(
     x = interface.capture(silence).x
     reading = calibrator.read(x[mic.channel - 1], rig.fs, frequency_hz)
     own, correction = deviates(rig, mic, frequency_hz)
-    value = calibrator.sensitivity(reading, level_db_spl, rig.interface.full_scale_v, own, hpa)
+    value = calibrator.sensitivity(reading, level_db_spl, rig.interface.full_scale_v, float(own), hpa)
     reasons = calibrator.refused(reading, frequency_hz)
     reasons += _elsewhere(rig, mic, x, reading) if reasons else []
     before = last(list(map(dict, history)), mic.name)
@@ -178,7 +179,7 @@ def calibrate(
     return Calibration(mic, level_db_spl, frequency_hz, reading, value, tuple(reasons), tuple(notes), change)
 
 
-def _elsewhere(rig: Description, mic: Mic, x: np.typing.NDArray[np.float32], here: Reading) -> list[str]:
+def _elsewhere(rig: Description, mic: Mic, x: NDArray[np.float32], here: Reading) -> list[str]:
     """Whether another microphone hears the tone instead."""
     for other in rig.mic:
         if other.name != mic.name:

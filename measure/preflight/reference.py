@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from measure import microphone
 from measure.folder import session_file
 from measure.impulse import ImpulseResponse
 from measure.preflight import comb, heard
+from measure.preflight.calibration import deviates
 from measure.preflight.expect import Expected, from_geometry
 from measure.preflight.heard import OCTAVES, Heard
 from measure.session import Session
@@ -134,6 +134,8 @@ def _of_run(run: Path, rig: Description) -> Reference:
     with Session.read(session_file(run)) as session:
         was = session.rig()
         sets = [_ahead(session.responses(name), run) for name in session.sets]
+    if was.fs != rig.fs:
+        raise BadInput(f"--reference {run}: was measured at fs = {was.fs} Hz, the rig has {rig.fs} Hz")
     by_mic = {mic: (one, i) for one in sets for i, mic in enumerate(one.mics)}
     mics = tuple(m.name for m in rig.mic if m.name in by_mic)
     drivers = tuple(d for d in rig.driver_names if all(d in one.drivers for one in sets))
@@ -144,7 +146,7 @@ def _of_run(run: Path, rig: Description) -> Reference:
     level, apart = np.full((*shape, len(OCTAVES)), -300.0), np.zeros(len(drivers) if set(EARS) <= set(mics) else 0)
     for o, driver in enumerate(drivers):
         f = signal.frequencies(o)
-        g = np.stack([_at(*by_mic[m], driver, f, was) for m in mics])
+        g = np.stack([_at(*by_mic[m], driver, signal, o, was) for m in mics])
         gated = np.zeros_like(g)
         for i in range(len(mics)):
             arrival[i, o] = heard.first_arrival(g[i], f, signal.window_s)
@@ -173,16 +175,17 @@ def _ahead(found: ImpulseResponse, run: Path) -> ImpulseResponse:
     return found.at(np.array([best]))
 
 
-def _at(found: ImpulseResponse, mic: int, driver: str, f: Float, rig: Description) -> comb.Complex:
-    """A response at frequencies ``f``, full scale over full scale."""
+def _at(
+    found: ImpulseResponse, mic: int, driver: str, signal: comb.Comb, output: int, rig: Description
+) -> comb.Complex:
+    """A response at an output's tones, full scale over full scale: its taps wrapped to one period of the combs."""
     h = found.h[0, mic, found.drivers.index(driver)]
-    n = np.flatnonzero(np.abs(h) > 0)
+    wrapped = np.zeros(signal.period)
+    np.add.at(wrapped, (np.arange(len(h)) - found.zero) % signal.period, h)
     table = next(m for m in rig.mic if m.name == found.mics[mic])
     gain: Any = table.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
-    if table.calibration is not None:
-        path = rig.path(table.calibration)
-        gain = gain * microphone.magnitude(microphone.parse(path.read_text(errors="replace"), str(path)), f)
-    return np.asarray(np.exp(-2j * np.pi * np.outer(f, (n - found.zero) / found.fs)) @ h[n] * gain)
+    own = deviates(rig, table, signal.frequencies(output))[0]
+    return np.asarray(np.fft.rfft(wrapped)[signal.tones[output]] * gain * own)
 
 
 def expected(rig: Description, poses: Sequence[Pose], found: Reference) -> Expected:
