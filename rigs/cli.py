@@ -27,7 +27,7 @@ OutOpt = Annotated[Path | None, typer.Option("--out", help="With --show: the pic
 
 def mount(app: typer.Typer) -> None:
     """Add this room's commands to the roof."""
-    commands = typer.Typer(no_args_is_help=True, help="Devices, and the virtual lab as a sound card.")
+    commands = typer.Typer(no_args_is_help=True, help="Devices, checks and calibrations, and the virtual lab as a sound card.")
     commands.command("devices")(devices)
     commands.command("lab")(lab)
     app.add_typer(commands, name="rig")

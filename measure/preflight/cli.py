@@ -42,7 +42,7 @@ def check(
     unit: UnitOpt = "LAB-0001",
     only: Annotated[str | None, typer.Option("--set", help="Only the microphones of this set: ears | polar.")] = None,
     level: Annotated[
-        float | None, typer.Option("--level-dbfs", help="Peak of each comb [default: 12 dB under the sweep].")
+        float | None, typer.Option("--level-dbfs", help="Peak of each comb; 12 dB under the sweep if not given.")
     ] = None,
     no_move: Annotated[bool, typer.Option("--no-move", help="Leave the stage where it is.")] = False,
     reference: Annotated[
@@ -95,7 +95,7 @@ def calibrate(
     accept: Annotated[bool, typer.Option("--accept", help="Accept a jump against the history.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write the sensitivity into the rig file.")] = False,
     history: Annotated[
-        Path | None, typer.Option("--history", help="Where calibrations are kept [default: beside the rig file].")
+        Path | None, typer.Option("--history", help="Where calibrations are kept; beside the rig file if not given.")
     ] = None,
     unit: UnitOpt = "LAB-0001",
     as_json: JsonOpt = False,

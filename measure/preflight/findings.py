@@ -14,6 +14,7 @@ from measure.preflight.finding import Finding, Outcome
 from measure.preflight.heard import OCTAVES, Heard, Loop
 from measure.preflight.patch import Verdict
 from rigs.describe import EARS, Description
+from rigs.errors import BadInput
 from rigs.units import P_REF, Float, db, from_db, power_db, speed_of_sound
 
 UNCLEAR = 0.35
@@ -409,6 +410,16 @@ def all_of(told: Told) -> list[Finding]:
 
 
 def allowed_peak(rig: Description, level_dbfs: float | None, quieter_db: float) -> float:
-    """Peak of each comb (linear): as asked, else so far below the session's sweep; never above the ceiling."""
-    asked = level_dbfs if level_dbfs is not None else rig.sweep.level_dbfs - quieter_db
-    return float(from_db(min(asked, rig.limits.ceiling_dbfs)))
+    """Peak of each comb (linear): as asked, else so far below the session's sweep.
+
+    Raises
+    ------
+    BadInput
+        It is above the rig's ceiling, or no level at all.
+    """
+    asked = rig.sweep.level_dbfs - quieter_db if level_dbfs is None else level_dbfs
+    if not -120.0 <= asked <= rig.limits.ceiling_dbfs:
+        raise BadInput(
+            f"--level-dbfs: {asked:g} dBFS is not between -120 and limits.ceiling_dbfs = {rig.limits.ceiling_dbfs:g}"
+        )
+    return float(from_db(asked))

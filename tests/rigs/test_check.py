@@ -480,3 +480,9 @@ def test_correction_files_are_looked_at(checked: Check, crooked_text: str, tmp_p
     (tmp_path / "mic.txt").write_text("30 2\n1000 x\n")
     with pytest.raises(BadInput, match=r"mic\.txt, line 2:"):
         checked(rig=rig, move=False)
+
+
+@pytest.mark.parametrize("level", [-4.9, 3.0, -500.0, float("nan")])
+def test_a_level_that_the_unit_cannot_take_is_refused(checked: Check, level: float) -> None:
+    with pytest.raises(BadInput, match=r"--level-dbfs: .* limits\.ceiling_dbfs = -5"):
+        checked(level_dbfs=level)
