@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rigs.describe import Description
 from rigs.errors import BadInput
+from rigs.lab.faults import Fault
 from rigs.lab.interface import LabInterface, LabStage
 from rigs.lab.world import World
 from rigs.protocol import Interface, Rig, Stage
@@ -63,17 +64,19 @@ def open_rig(
     interface: Interface
     stage: Stage
     world: World | None = None
+    befalling: Callable[[], list[Fault]] = list
     match description.interface.driver:
         case "lab":
             world = World(description, serial)
-            interface = LabInterface(world, now)
+            interface = lab = LabInterface(world, now)
+            befalling = lab.before_move
         case "portaudio":
             from rigs.portaudio import PortAudioInterface
 
             interface = PortAudioInterface.open(description, now=now)
     match description.stage.driver:
         case "lab":
-            stage = LabStage(world or World(description, serial))
+            stage = LabStage(world or World(description, serial), befalling, sleep)
         case "grbl":
             from rigs.turntable.grbl import GrblStage
 

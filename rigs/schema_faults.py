@@ -11,8 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from rigs.lab import faults
 from rigs.lab.placing import lab_faults
 from rigs.tables import EARS
+
+CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
+"""What the lab's two clocks and its distortion need of the latency, samples."""
 
 
 def _key(location: Sequence[int | str]) -> str:
@@ -109,6 +113,7 @@ def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield from _needs(table, interface, stage, [m.get("name") for m in mics])
     yield from _bands(table, drivers)
     yield from lab_faults(table)
+    yield from _scheduled(table, [d.get("name") for d in drivers], [m.get("name") for m in mics])
 
 
 def _taken_twice(uses: list[tuple[str, Any]], what: str) -> Iterator[str]:
@@ -167,6 +172,22 @@ def _needs(
     level, ceiling = _sub(table, "sweep").get("level_dbfs"), _sub(table, "limits").get("ceiling_dbfs", -6.0)
     if isinstance(level, int | float) and isinstance(ceiling, int | float) and level > ceiling:
         yield f"sweep.level_dbfs: {level} is above limits.ceiling_dbfs = {ceiling}"
+
+
+def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) -> Iterator[str]:
+    """Scheduled faults of what the rig has not, and clocks that have no latency to drift in."""
+    lab = _sub(table, "lab")
+    latency = lab.get("latency_samples", 437)
+    schedule = _sub(lab, "faults").get("schedule", [])
+    for n, text in enumerate(schedule if isinstance(schedule, list) else []):
+        try:
+            found = list(faults.misfits(faults.parse(text), drivers, mics, latency)) if isinstance(text, str) else []
+        except ValueError:  # told by the schema
+            continue
+        yield from (f"lab.faults.schedule[{n + 1}]: {said}" for said in found)
+    needed = CLOCK_SAMPLES * bool(lab.get("clock_ppm")) + MOTOR_SAMPLES * ("distortion" in lab)
+    if isinstance(latency, int) and latency < needed:
+        yield f"lab.latency_samples: {latency} is too few for lab.clock_ppm and lab.distortion: at least {needed}"
 
 
 def _bands(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Iterator[str]:

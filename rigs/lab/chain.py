@@ -5,12 +5,15 @@ In process a block is a whole capture; as a sound card it is a period of the ser
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from rigs.describe import Description
 from rigs.lab.electrical import hum, leaked
 from rigs.lab.motor import Distortion, Thermal
+from rigs.lab.schedule import Schedule, Span
 
 
 class Outputs:
@@ -20,10 +23,13 @@ class Outputs:
     ----------
     rig
         Its ``[lab]`` table says what is on; with nothing on, samples pass as they are.
+    schedule
+        Its faults.
     """
 
-    def __init__(self, rig: Description) -> None:
+    def __init__(self, rig: Description, schedule: Schedule) -> None:
         lab, count = rig.lab, len(rig.driver)
+        self._schedule = schedule
         self._leak = lab.crosstalk.outputs_db
         self._channels = [d.channel - 1 for d in rig.driver]
         self._thermal = Thermal(lab.thermal, count, rig.fs) if lab.thermal else None
@@ -31,15 +37,16 @@ class Outputs:
         self.lag = Distortion.LAG if self._distortion else 0
         self._past = np.zeros((rig.outputs, self.lag), dtype=np.float32)
 
-    def whole(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
+    def whole(self, y: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
         """A whole signal ``(output, samples)`` without the lag; the outputs rest before and after it."""
         if not self.lag:
-            return self.process(y)
-        return self.process(np.pad(y, ((0, 0), (0, self.lag))))[:, self.lag :]
+            return self.process(y, span)
+        longer = replace(span, samples=span.samples + self.lag)
+        return self.process(np.pad(y, ((0, 0), (0, self.lag))), longer)[:, self.lag :]
 
-    def process(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
+    def process(self, y: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
         """The voltages ``(output, samples)`` at drivers and cables, later by :attr:`lag`, full scale = 1."""
-        y = leaked(y, self._leak)
+        y = self._schedule.outputs(leaked(y, self._leak), span)
         if self._thermal is None and self._distortion is None:
             return y
         drivers = y[self._channels]
@@ -56,23 +63,26 @@ class Outputs:
 
 
 class Inputs:
-    """The inputs up to the converters: hum, and leaks between channels.
+    """The inputs up to the converters: strange sounds, cables, hum, preamplifiers, leaks between channels.
 
     Parameters
     ----------
     rig
         Its ``[lab]`` table says what is on.
+    schedule
+        Its faults.
     """
 
-    def __init__(self, rig: Description) -> None:
-        self._rig = rig
+    def __init__(self, rig: Description, schedule: Schedule) -> None:
+        self._rig, self._schedule = rig, schedule
         self._mics = [m.channel - 1 for m in rig.mic]
         self._leak = rig.lab.crosstalk.inputs_db
 
-    def process(self, x: NDArray[np.float32], start: int) -> NDArray[np.float32]:
-        """What the converters get ``(input, samples)``; ``start`` counts samples of the session."""
-        mains = hum(self._rig, start, x.shape[1])
+    def process(self, heard: NDArray[np.float32], noise: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
+        """What the converters get ``(input, samples)`` of what is heard and of the inputs' own noise."""
+        heard, noise = self._schedule.cables(self._schedule.sound(heard, span), noise, span)
+        x = noise + heard
+        mains = hum(self._rig, span.session, x.shape[1])
         if mains is not None:
-            x = x.copy()
             x[self._mics] += mains
-        return leaked(x, self._leak)
+        return leaked(self._schedule.preamplifiers(x, span), self._leak)

@@ -10,6 +10,7 @@ from scipy.signal.windows import kaiser
 
 from rigs.describe import Description, Lab
 from rigs.lab.driver import drawn
+from rigs.lab.faults import JUMP_MAX
 from rigs.units import Float, from_db
 
 HALF = 16
@@ -21,9 +22,6 @@ SLIP = 4096
 
 SPILL = 64
 """How many samples are played once more when that buffer runs empty."""
-
-JUMP_MAX = 8192
-"""Most samples that a stream can lose or repeat at a stroke."""
 
 
 def latency_of(lab: Lab, *stream: object) -> int:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from rigs.errors import BadInput
+from rigs.errors import BadInput, HardwareTrouble
 from rigs.lab import calibrator
 from rigs.lab.chain import Inputs, Outputs
 from rigs.lab.driver import drawn
 from rigs.lab.electrical import Line, latency_of
+from rigs.lab.faults import Fault
+from rigs.lab.host import Disk, crash
+from rigs.lab.schedule import Schedule, Span
 from rigs.lab.world import World
 from rigs.layout import AXES, Pose
 from rigs.protocol import Recording, check_ceiling
@@ -37,10 +41,14 @@ class LabInterface:
     def __init__(self, world: World, now: Callable[[], datetime]) -> None:
         self.world = world
         self.now = now
-        self._outputs, self._inputs = Outputs(world.description), Inputs(world.description)
-        self._samples = 0
+        self._schedule = Schedule(world.description)
+        self._outputs = Outputs(world.description, self._schedule)
+        self._inputs = Inputs(world.description, self._schedule)
+        self._disk = Disk()
+        self._capture = self._at = self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
-        self._heard_at: tuple[Pose, NDArray[np.float32]] | None = None
+        self._worlds = {0.0: world}
+        self._heard_at: tuple[tuple[Pose, float], NDArray[np.float32]] | None = None
         self._spectra: tuple[int, NDArray[np.complex64]] | None = None
 
     @property
@@ -65,30 +73,57 @@ class LabInterface:
             raise BadInput(f"the signal has shape {y.shape}; this lab has {self.outputs} outputs")
         check_ceiling(np.delete(y, rig.interface.loopback.out - 1, axis=0), rig.limits.ceiling, "virtual lab")
         started = self.now().astimezone(UTC).isoformat(timespec="milliseconds")
-        x = self._recorded(y, *self._key(y))
+        span = self._span(y)
+        jumps, xruns = self._schedule.jumps(span)
+        x = self._recorded(y, span, jumps, *self._key(y))
         added = calibrator.tone(rig, 0, y.shape[1])
         if added is not None:
             x[added[0]] += added[1]
-        return Recording(np.clip(x, -1.0, 1.0), fs=self.fs, xruns=0, started=started)
+        self._befall(span)
+        return Recording(np.clip(x, -1.0, 1.0), fs=self.fs, xruns=xruns, started=started)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to let go of, but that a full disk has room again."""
+        self._disk.free()
 
-    def _recorded(self, y: NDArray[np.float32], *key: object) -> NDArray[np.float32]:
+    def before_move(self) -> list[Fault]:
+        """Faults that befall a move of the stage that is made now."""
+        return self._schedule.on_move(self._capture, self._samples)
+
+    def _span(self, y: NDArray[np.float32]) -> Span:
+        """The time of a capture; one that plays nothing belongs to the capture before it."""
+        playing = np.flatnonzero(np.any(y, axis=0))
+        if len(playing):
+            self._capture += 1
+            self._at = -int(playing[0])
+        span = Span(self._capture, self._at, self._samples, y.shape[1])
+        self._at += span.samples
+        self._samples += span.samples
+        return span
+
+    def _befall(self, span: Span) -> None:
+        """What befalls the computer in a capture."""
+        if self._schedule.moment("disk-full", span) is not None:
+            self._disk.fill()
+        if self._schedule.moment("crash", span) is not None:
+            crash()
+
+    def _recorded(
+        self, y: NDArray[np.float32], span: Span, jumps: list[tuple[int, int]], *key: object
+    ) -> NDArray[np.float32]:
         """Everything up to the converters: what plays, what it meets, and the noise of the inputs."""
         lab, samples = self.world.description.lab, y.shape[1]
         late = latency_of(lab, *key)
-        more = late if lab.clock_ppm else 0  # a fast recording hears more than is played
+        reads = bool(lab.clock_ppm or jumps)  # ahead of where a steady recording would
         noise = self.world.noise(drawn(*key), samples)
-        if more:
-            noise = np.concatenate([noise, self.world.noise(drawn(*key, "more"), more)], axis=1)
-        x = noise[:, late:]
-        x = self._inputs.process(x + self._heard(self._outputs.whole(y))[:, : x.shape[1]], self._samples)
-        self._samples += samples
-        before = noise[:, : min(late, samples)]
-        if not lab.clock_ppm:
-            return np.concatenate([before, x], axis=1)[:, :samples]
-        return Line(len(x), late, lab.clock_ppm, before).process(x)[:, :samples]
+        if reads:
+            noise = np.concatenate([noise, self.world.noise(drawn(*key, "more"), late)], axis=1)
+        before, noise = noise[:, :late], noise[:, late:]
+        heard = self._heard(self._outputs.whole(y, span), self._schedule.kelvin(span))[:, : noise.shape[1]]
+        x = self._inputs.process(heard, noise, replace(span, samples=noise.shape[1]))
+        if reads:
+            return Line(len(x), late, lab.clock_ppm, before).process(x, jumps)
+        return np.concatenate([before, x], axis=1)
 
     def _key(self, y: NDArray[np.float32]) -> tuple[object, ...]:
         """What tells this capture from every other: where, what, and how often before."""
@@ -98,9 +133,9 @@ class LabInterface:
         channels = tuple(np.flatnonzero(np.abs(y).max(axis=1) > 0).tolist())
         return (*key[:3], digest, channels, y.shape[1], self._played[key])
 
-    def _heard(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _heard(self, y: NDArray[np.float32], kelvin: float = 0.0) -> NDArray[np.float32]:
         """The exact convolution of what plays with every path, ``(inputs, samples)``."""
-        paths = self._paths()
+        paths = self._paths(kelvin)
         size = fft.next_fast_len(y.shape[1] + paths.shape[2] - 1, real=True)
         if self._spectra is None or self._spectra[0] != size:
             spectra = np.zeros((*paths.shape[:2], size // 2 + 1), dtype=np.complex64)
@@ -112,18 +147,45 @@ class LabInterface:
         heard = np.einsum("iof,of->if", self._spectra[1][:, playing], played)
         return np.asarray(fft.irfft(heard, size, axis=-1)[:, : y.shape[1]], dtype=np.float32)
 
-    def _paths(self) -> NDArray[np.float32]:
-        if self._heard_at is None or self._heard_at[0] != self.world.pose:
-            self._heard_at = (self.world.pose, self.world.paths(self.world.pose))
+    def _paths(self, kelvin: float) -> NDArray[np.float32]:
+        stands = (self.world.pose, kelvin)
+        if self._heard_at is None or self._heard_at[0] != stands:
+            if kelvin not in self._worlds:
+                self._worlds[kelvin] = warmer(self.world, kelvin)
+            self._heard_at = (stands, self._worlds[kelvin].paths(self.world.pose))
             self._spectra = None
         return self._heard_at[1]
 
 
-class LabStage:
-    """Moves everything in the world at once, within the rig's soft limits."""
+def warmer(world: World, kelvin: float) -> World:
+    """The same lab, warmer than its rig says."""
+    rig = world.description
+    air = rig.environment.model_copy(update={"temperature_c": rig.environment.temperature_c + kelvin})
+    return World(rig.model_copy(update={"environment": air}), world.serial)
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+
+class LabStage:
+    """Moves everything in the world at once, within the rig's soft limits.
+
+    Parameters
+    ----------
+    world
+        What is moved.
+    befalling
+        Asked at each move for the faults that befall it.
+    sleep
+        Waits for an answer that is late, s.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        befalling: Callable[[], list[Fault]] = list,
+        sleep: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self.world, self.befalling, self.sleep = world, befalling, sleep
+        self._slipped = 0.0
+        self._stalled = False
 
     @property
     def axes(self) -> frozenset[str]:
@@ -137,11 +199,34 @@ class LabStage:
         low, high = stage.limits_deg
         if not low - 1e-9 <= turned <= high + 1e-9:
             raise BadInput(f"stage: {turned:g} degrees lies outside stage.limits_deg = [{low:g}, {high:g}]")
-        self.world.pose = pose
+        for fault in self.befalling():
+            self._befall(fault)
+        if self._stalled:
+            raise HardwareTrouble(
+                f"stage: did not arrive at {turned:g} degrees within stage.timeout_s = {stage.timeout_s:g} s: it "
+                "stands still on its way. Is something in its way, or its motor off?"
+            )
+        self.world.pose = slipped(pose, self._slipped, stage.turns)
         return pose
+
+    def _befall(self, fault: Fault) -> None:
+        timeout = self.world.description.stage.timeout_s
+        if fault.kind == "slip":
+            self._slipped += float(np.radians(fault.values["deg"]))
+        elif fault.kind == "stall":
+            self._stalled = True
+        else:
+            self.sleep(min(fault.values["by"], timeout))
+            if fault.values["by"] > timeout:
+                raise HardwareTrouble(f"stage: no answer to a move within stage.timeout_s = {timeout:g} s")
 
     def stop(self) -> None:
         """Nothing moves by itself here."""
 
     def close(self) -> None:
         """Nothing to let go of."""
+
+
+def slipped(pose: Pose, by: float, turns: str) -> Pose:
+    """Where things stand when what turns has slipped by an angle (rad)."""
+    return replace(pose, turn=pose.turn + by) if turns == "device" else replace(pose, yaw=pose.yaw + by)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from rigs.lab.faults import parse
 from rigs.table import Positive, Table
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -113,6 +114,17 @@ class CrosstalkTable(Table):
     inputs_db: float | None = Field(default=None, le=0)
 
 
+def _a_fault(text: str) -> str:
+    parse(text)
+    return text
+
+
+class FaultsTable(Table):
+    """What goes wrong and when, in the words of :mod:`rigs.lab.faults`."""
+
+    schedule: tuple[Annotated[str, AfterValidator(_a_fault)], ...] = ()
+
+
 class Lab(Table):
     """The virtual lab: a body, a head (``"sphere"`` or a SOFA file), a room or none, noise, latency, tolerances."""
 
@@ -138,4 +150,5 @@ class Lab(Table):
     thermal: ThermalTable | None = None
     hum: HumTable | None = None
     crosstalk: CrosstalkTable = CrosstalkTable()
+    faults: FaultsTable = FaultsTable()
     calibrator: CalibratorTable | None = None

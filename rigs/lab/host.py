@@ -1,0 +1,56 @@
+"""What befalls the computer itself in the virtual lab: a disk that is full, a program that is killed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+import stat
+
+FDS = "/proc/self/fd"
+LEAST_BYTES = 1 << 20
+
+
+class Disk:
+    """A disk that fills up, for this process alone.
+
+    The kernel is told that no file of this process may grow beyond the largest that it has open for writing
+    (``RLIMIT_FSIZE``): the next write past that point fails in the middle of the program that writes, with ``EFBIG``
+    where a disk that is full says ``ENOSPC``. Files of other programs are left alone, and :meth:`free` undoes it.
+    """
+
+    def __init__(self) -> None:
+        self._before: tuple[int, int] | None = None
+
+    def fill(self) -> None:
+        """From now on nothing can grow."""
+        if self._before is None:
+            self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (_largest(), self._before[1]))
+
+    def free(self) -> None:
+        """There is room again."""
+        if self._before is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+            self._before = None
+
+
+def _largest() -> int:
+    """Size of the largest ordinary file that is open for writing, bytes."""
+    sizes = [LEAST_BYTES]
+    for name in os.listdir(FDS):
+        try:
+            about = os.fstat(int(name))
+            writes = fcntl.fcntl(int(name), fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        except OSError:  # the one that listed them is closed again
+            continue
+        if writes and stat.S_ISREG(about.st_mode):
+            sizes.append(about.st_size)
+    return max(sizes)
+
+
+def crash() -> None:
+    """End this process at once, as a power cut or the kernel's memory killer would."""
+    os.kill(os.getpid(), signal.SIGKILL)
