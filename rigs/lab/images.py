@@ -6,6 +6,7 @@ Allen and Berkley, J. Acoust. Soc. Am. 65, 943 (1979). Walls are counted x at 0,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,22 +62,31 @@ def images(size: Float, source: Float, receiver: Float, order: int, longest: flo
     longest
         Longest path, m.
     """
+    n, sign, chosen, hits = _orders(order)
+    away = receiver[:, None] - (2.0 * n * size[:, None] + sign * source[:, None])  # (axis, candidate)
+    square = away[0, chosen[:, 0]] ** 2 + away[1, chosen[:, 1]] ** 2 + away[2, chosen[:, 2]] ** 2
+    if np.isfinite(longest):
+        near = np.flatnonzero(square <= longest**2)
+        nearest = near[np.argsort(square[near], kind="stable")]
+    else:
+        nearest = np.argsort(square, kind="stable")
+    picked = chosen[nearest]
+    return Images(away[np.arange(3), picked], sign[picked], hits[nearest])
+
+
+@lru_cache(maxsize=4)
+def _orders(order: int) -> tuple[NDArray[np.intp], Float, NDArray[np.intp], NDArray[np.int16]]:
+    """What all rooms share: rooms away and mirroring along an axis, triples of these up to an order, and their hits."""
     n = np.arange(-((order + 1) // 2), (order + 1) // 2 + 1)
     n, flip = np.repeat(n, 2), np.tile([0, 1], len(n))
     low, high = np.abs(n - flip), np.abs(n)
     kept = low + high <= order
     n, flip, low, high = n[kept], flip[kept], low[kept], high[kept]
-    sign = 1.0 - 2.0 * flip
-    away = receiver[:, None] - (2.0 * n * size[:, None] + sign * source[:, None])  # (axis, candidate)
     count = low + high
-    total = count[:, None, None] + count[:, None] + count
-    square = away[0][:, None, None] ** 2 + away[1][:, None] ** 2 + away[2] ** 2
-    chosen = np.argwhere((total <= order) & (square <= longest**2))
-    chosen = chosen[np.argsort(square[tuple(chosen.T)], kind="stable")]
-    axis = np.arange(3)
+    chosen = np.argwhere(count[:, None, None] + count[:, None] + count <= order)
     hits = np.empty((len(chosen), 6), dtype=np.int16)
     hits[:, 0::2], hits[:, 1::2] = low[chosen], high[chosen]
-    return Images(away[axis, chosen], sign[chosen], hits)
+    return n, 1.0 - 2.0 * flip, chosen, hits
 
 
 def reflection(f: Float, bands: Float, absorption: Float) -> Complex:

@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rigs.lab.deposit import deposited
 from rigs.lab.encoding import FAR_M, Single
 from rigs.lab.images import Images, eyring_rate, images, reflection, remaining
 from rigs.units import Float
@@ -39,6 +40,9 @@ CLOSE_S = 0.08
 PER_SECOND = 6000.0
 """Stand-ins per second of the tail."""
 
+FLAT = 1e-6
+"""Largest difference over frequency of a logarithm of reflection that counts as none, Np."""
+
 CHUNK = 768
 """Paths that are worked on at a time: their spectra stay in the processor's cache."""
 
@@ -49,7 +53,8 @@ class Emitter(Protocol):
     def toward(self, directions: Float, r: Float) -> Sequence[Single | None]:
         """One response ``(path, bin)`` a driver, over that of a free source; ``None`` radiates alike everywhere.
 
-        ``directions (path, 3)`` are unit vectors of the room in which paths depart, ``r`` the paths' lengths in m.
+        One that is real and the same at all frequencies may be ``(path,)``, which is faster. ``directions (path, 3)``
+        are unit vectors of the room in which paths depart, ``r`` the paths' lengths in m.
         """
         ...
 
@@ -165,10 +170,10 @@ class Room:
         """
         found = images(self.size, source, place, self.order, min(self.mixing, self.c * self.taps / self.fs))
         first = 0 if direct else 1
-        total = self._gathered(self._of_images(found, first), self.log, emitter, receiver)
+        total = self._added(self._of_images(found, first), self.log, emitter, receiver)
         if np.isfinite(self.mixing):
             paths = self._of_stand_ins(source, place, origin or (source, place))
-            total = (total + self._gathered(paths, self._tail_log, emitter, receiver)) * self._close
+            total = (total + self._added(paths, self._tail_log, emitter, receiver)) * self._close
         return total
 
     def _of_images(self, found: Images, first: int) -> Paths:
@@ -214,6 +219,20 @@ class Room:
         far = np.full(len(kept), FAR_M)
         return Paths(late[kept], self._gain[kept], losses[kept], self._departs[kept], self._comes[kept], far)
 
+    def _added(self, paths: Paths, log: NDArray[np.complex128], emitter: Emitter, receiver: Receiver) -> Float:
+        """Add paths up to responses ``(ear, driver, tap)``; those without a spectrum of their own as mere pulses."""
+        ends = [*emitter.toward(paths.departs[:1], paths.r[:1]), *receiver.toward(paths.comes[:1], paths.r[:1])]
+        if np.ptp(log.real, axis=1).max() > FLAT or any(end is not None and end.ndim > 1 for end in ends):
+            return self._gathered(paths, log, emitter, receiver)
+        gain = paths.gain * np.exp(paths.losses @ log.real[:, 0])
+        sent, heard = emitter.toward(paths.departs, paths.r), receiver.toward(paths.comes, paths.r)
+        return np.stack(
+            [
+                [deposited(paths.late * self.fs, gain * _gain(left) * _gain(ear), self.taps) for left in sent]
+                for ear in heard
+            ]
+        )
+
     def _gathered(self, paths: Paths, log: NDArray[np.complex128], emitter: Emitter, receiver: Receiver) -> Float:
         """Add paths up by frames, and the frames to responses ``(ear, driver, tap)``."""
         at = paths.late * self.fs
@@ -226,9 +245,10 @@ class Room:
         for low in range(0, len(at), CHUNK):
             part = slice(low, low + CHUNK)
             losses = paths.losses[part].astype(np.float32)
-            level = losses @ loss + np.log(np.abs(paths.gain[part]) + 1e-30, dtype=np.float32)[:, None]
-            angle = losses @ phase + inside[part, None] * turn
-            carried = np.exp(level) * np.sign(paths.gain[part], dtype=np.float32)[:, None]
+            level, angle = losses @ loss, losses @ phase
+            angle += inside[part, None] * turn
+            carried = np.exp(level, out=level)
+            carried *= paths.gain[part, None].astype(np.float32)
             both = np.empty((*carried.shape, 2), dtype=np.float32)
             np.multiply(carried, np.cos(angle), out=both[..., 0])
             np.multiply(carried, np.sin(angle), out=both[..., 1])
@@ -239,9 +259,11 @@ class Room:
                 spectra = np.zeros((len(heard), len(sent), frames, len(self.f)), dtype=np.complex64)
             rows, starts = np.unique(frame[part], return_index=True)
             for d, response in enumerate(sent):
-                left = wave if response is None else wave * response
+                left = wave if response is None else wave * _columns(response)
                 for e, ear in enumerate(heard):
-                    spectra[e, d, rows] += np.add.reduceat(left if ear is None else left * ear, starts, axis=0)
+                    spectra[e, d, rows] += np.add.reduceat(
+                        left if ear is None else left * _columns(ear), starts, axis=0
+                    )
         if spectra is None:
             ears, drivers = (len(x.toward(np.zeros((1, 3)), np.ones(1))) for x in (receiver, emitter))
             return np.zeros((ears, drivers, self.taps))
@@ -255,6 +277,16 @@ class Room:
         for n in range(frames):
             out[..., n * self.hop : n * self.hop + self.span] += pieces[:, :, n]
         return out[..., self.lead : self.lead + self.taps]
+
+
+def _gain(response: Single | None) -> Float | float:
+    """A response that does not depend on frequency as a factor."""
+    return 1.0 if response is None else np.asarray(response.real, dtype=np.float64)
+
+
+def _columns(response: Single) -> Single:
+    """A response ``(path, bin)``, or one alike at all frequencies ``(path,)``, beside spectra ``(path, bin)``."""
+    return response if response.ndim > 1 else response[:, None]
 
 
 def _directions(rng: np.random.Generator, count: int) -> Float:

@@ -49,10 +49,16 @@ def pyroomacoustics_response(order: int) -> Float:
     return np.asarray(room.rir[0][0][pra.constants.get("frac_delay_length") // 2 :])
 
 
-def test_omnidirectional_response_is_pyroomacoustics() -> None:
-    """Complex spectra to 0.4 fs: -40 dB over the first 60 ms; the decay curves within 0.5 dB down to -45 dB."""
+@pytest.mark.parametrize("tilt", [0.0, 1e-4])
+def test_omnidirectional_response_is_pyroomacoustics(tilt: float) -> None:
+    """Complex spectra to 0.4 fs: -40 dB over the first 60 ms; the decay curves within 0.5 dB down to -45 dB.
+
+    Walls that depend on frequency, however little, take the way by frames and spectra instead of that by pulses.
+    """
     peer = pyroomacoustics_response(14)
-    ours = made(SLANTED, 14, len(peer) / FS).impulse_responses(Point(), SOURCE, Point(), PLACE)[0, 0]
+    ours = made(SLANTED + tilt * np.array([0.0, 1.0, 0.0]), 14, len(peer) / FS).impulse_responses(
+        Point(), SOURCE, Point(), PLACE
+    )[0, 0]
     early = int(0.06 * FS)
     a, b = (np.fft.rfft(h[:early], 8192)[: int(0.4 * 8192)] for h in (peer, ours))
     assert float(db(np.linalg.norm(a - b) / np.linalg.norm(a))) < -40.0
