@@ -17,7 +17,9 @@ from measure import folder
 from measure.cli import DelayOpt, JsonOpt, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from measure.plan import SETS
 from measure.session import Session
+from rigs.cli import FaultsOpt
 from rigs.describe import read
+from rigs.lab.schedule import with_faults
 from rigs.load import find, open_rig
 from rigs.progress import result, say, tracked
 
@@ -59,9 +61,15 @@ def calibrate(
     result(data, "\n\n".join(lines), as_json=as_json)
 
 
-def verify(run_folder: RunArg, yes: YesOpt = False, delay: DelayOpt = 10.0, as_json: JsonOpt = False) -> None:
+def verify(
+    run_folder: RunArg,
+    yes: YesOpt = False,
+    delay: DelayOpt = 10.0,
+    fault: FaultsOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
     """Play sweeps through the processor, hear them at positions that the design never saw, and give a verdict."""
-    verdict = _verified(run_folder, yes, delay)
+    verdict = _verified(run_folder, yes, delay, fault)
     result(run.summary(verdict), _verdict_lines(verdict), as_json=as_json)
     raise typer.Exit(0 if verdict.passed else FAILED)
 
@@ -80,13 +88,14 @@ def demo(
     unit: UnitOpt = "DEMO-0001",
     rig: Annotated[str, typer.Option("--rig", help="A rig file, or the name of a ready-made rig.")] = "desk",
     runs: RunsOpt = Path("runs"),
+    fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Carry one unit through the whole loop on the virtual lab: measure, calibrate, verify, report."""
     description = read(find(rig))
     here = folder.new(runs, unit, description, datetime.now(UTC))
     say(f"Rig {description.name!r}, unit {unit}, run {here}")
-    with open_rig(description, serial=unit) as lab:
+    with open_rig(with_faults(description, fault), serial=unit) as lab:
         for name in SETS:
             capture_set(lab, name, here, operator(True, 0.0))
     fitted = _fitted(here, designs.Design(), "")
@@ -110,10 +119,10 @@ def _fitted(here: Path, wanted: designs.Design, text: str) -> Fitted:
     return fitted
 
 
-def _verified(here: Path, yes: bool, delay: float) -> Verification:
+def _verified(here: Path, yes: bool, delay: float, faults: list[str] | None = None) -> Verification:
     fitted = run.fitted_of(here)
     with Session.read(folder.session_file(here)) as session:
-        description = session.rig()
+        description = with_faults(session.rig(), faults)
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
         run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked)
     return run.judge(here, fitted, Limits())

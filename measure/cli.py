@@ -16,8 +16,10 @@ from measure.plan import SetName
 from measure.preflight import cli as preflight
 from measure.run import measure
 from measure.session import Session
+from rigs.cli import FaultsOpt
 from rigs.describe import Description, read
 from rigs.errors import HardwareTrouble
+from rigs.lab.schedule import with_faults
 from rigs.load import find, open_rig
 from rigs.progress import result, say, tracked
 from rigs.protocol import Rig
@@ -54,10 +56,11 @@ def ears(
     run: RunOpt = None,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
+    fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver to both ears at the head positions of the rig."""
-    _begin("ears", read(find(rig)), unit, runs, run, operator(yes, delay), as_json)
+    _begin("ears", with_faults(read(find(rig)), fault), unit, runs, run, operator(yes, delay), as_json)
 
 
 def polar(
@@ -67,22 +70,24 @@ def polar(
     run: RunOpt = None,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
+    fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
-    _begin("polar", read(find(rig)), unit, runs, run, operator(yes, delay), as_json)
+    _begin("polar", with_faults(read(find(rig)), fault), unit, runs, run, operator(yes, delay), as_json)
 
 
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an interrupted run.")],
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
+    fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Finish an interrupted session: measures only what is missing."""
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets
-    with open_rig(description, serial=serial) as rig:
+    with open_rig(with_faults(description, fault), serial=serial) as rig:
         for name in sets or ("ears",):
             capture_set(rig, name, run, operator(yes, delay))
     _report(run, as_json)

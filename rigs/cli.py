@@ -14,6 +14,7 @@ from rigs import portaudio
 from rigs.describe import read
 from rigs.lab import soundcard
 from rigs.lab.overview import data, overview, said
+from rigs.lab.schedule import with_faults
 from rigs.lab.world import World
 from rigs.load import find
 from rigs.progress import result, say
@@ -24,10 +25,21 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.
 ShowOpt = Annotated[bool, typer.Option("--show", help="Show what the lab is, and do not run it.")]
 OutOpt = Annotated[Path | None, typer.Option("--out", help="With --show: the picture (.png, .svg, .pdf).")]
 
+FaultsOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="FAULT",
+        help='In the virtual lab: something goes wrong, such as "slam at=3 s=1.2 db=-10" (capture 3, 1.2 s into it); '
+        "may be given again. A wrong one lists those there are.",
+    ),
+]
+
 
 def mount(app: typer.Typer) -> None:
     """Add this room's commands to the roof."""
-    commands = typer.Typer(no_args_is_help=True, help="Devices, checks and calibrations, and the virtual lab as a sound card.")
+    said = "Devices, checks and calibrations, and the virtual lab as a sound card."
+    commands = typer.Typer(no_args_is_help=True, help=said)
     commands.command("devices")(devices)
     commands.command("lab")(lab)
     app.add_typer(commands, name="rig")
@@ -41,7 +53,12 @@ def devices(as_json: JsonOpt = False) -> None:
 
 
 def lab(
-    rig: RigArg, unit: UnitOpt = "LAB-0001", as_json: JsonOpt = False, show: ShowOpt = False, out: OutOpt = None
+    rig: RigArg,
+    unit: UnitOpt = "LAB-0001",
+    as_json: JsonOpt = False,
+    show: ShowOpt = False,
+    out: OutOpt = None,
+    fault: FaultsOpt = None,
 ) -> None:
     """Run the virtual lab as a sound card on the JACK server, and its turntable as a serial port, until Ctrl-C.
 
@@ -50,7 +67,7 @@ def lab(
     if show or out is not None:
         _show(rig, unit, out, as_json=as_json)
         return
-    description = read(find(rig))
+    description = with_faults(read(find(rig)), fault, card=True)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with soundcard.running(description, unit) as (card, port):

@@ -16,8 +16,10 @@ from measure.preflight.finding import table, verdict
 from measure.preflight.reference import of_check
 from measure.preflight.reference import read as read_reference
 from measure.session import Session
+from rigs.cli import FaultsOpt
 from rigs.describe import EARS, StageTable, read
 from rigs.errors import BadInput
+from rigs.lab.schedule import with_faults
 from rigs.load import READY_MADE, find, open_rig, utc_now
 from rigs.progress import result, tracked
 
@@ -50,13 +52,14 @@ def check(
         typer.Option("--reference", help="What to compare with: the --json of a good check, or a run folder."),
     ] = None,
     runs: RunsOpt = Path("runs"),
+    fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Check a set-up in some seconds: patch, polarity, microphones, amplifier, levels, noise, clocks, stage, disk.
 
     Every output plays a comb of its own tones, all at once. Leaves with 1 if anything is wrong with the set-up.
     """
-    description = read(find(rig))
+    description = with_faults(read(find(rig)), fault)
     watched = run.only(description, _set(only))
     before = read_reference(reference, watched) if reference else None
     with open_rig(description, serial=unit) as opened:
