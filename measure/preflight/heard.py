@@ -23,6 +23,7 @@ FIRST_DB = 10.0
 """The first peak of the envelope that is at most so far below its largest is the arrival."""
 
 GATE_S = 0.002
+COARSE_HZ = 2000.0
 FINE = 16
 """Steps of the envelope in one sample at the timing band's width."""
 
@@ -113,8 +114,8 @@ def loop(m: Matrix, output: int, played: Float, x: NDArray[np.float32], wanted: 
     straight = response * np.exp(2j * np.pi * f * latency)
     middle = float(np.median(np.abs(straight)))
     flat = db(np.abs(straight) / middle)
-    turned = np.angle((response + m.changes[output][at] / 2) / (response - m.changes[output][at] / 2))
-    drift = -np.sum(turned * f) / np.sum(f**2) / (2 * np.pi) * m.comb.fs / m.comb.period
+    change = m.changes[output][at] / 2.0
+    drift = _drift(np.unwrap(np.angle((response + change) / (response - change))), f, m.comb.period / m.comb.fs)
     return Loop(
         at,
         latency,
@@ -124,6 +125,18 @@ def loop(m: Matrix, output: int, played: Float, x: NDArray[np.float32], wanted: 
         float(1e6 * drift),
         float(db(np.linalg.norm(m.changes[output][at]) / np.linalg.norm(response))),
     )
+
+
+def _drift(turned: Float, f: Float, period_s: float) -> float:
+    """By how much the recorder's clock is fast, from how far tones turn from one period to the next, over 1.
+
+    Tones below 2 kHz tell roughly; all tell precisely, as long as the highest stay within their bins.
+    """
+    low = f < COARSE_HZ
+    rough = -float(np.sum(turned[low] * f[low]) / np.sum(f[low] ** 2) / (2.0 * np.pi * period_s))
+    if abs(rough) * f[-1] * period_s > 0.25:
+        return rough
+    return -float(np.sum(turned * f) / np.sum(f**2) / (2.0 * np.pi * period_s))
 
 
 def _delay(played: Float, heard: Float, f: Float, response: Complex, fs: int) -> float:

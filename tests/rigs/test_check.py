@@ -363,6 +363,31 @@ def test_the_way_around_a_sphere() -> None:
     assert expect.around([0.0, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(2.0)
 
 
+def test_ears_are_at_the_sides_of_a_head_that_faces_the_device(crooked: Description) -> None:
+    """The left hand of whoever looks back along x points to negative y; turned by 90 degrees, along x."""
+    places = expect.places(crooked, Pose(x=0.1, y=0.02))
+    by_name = dict(zip([m.name for m in crooked.mic], places, strict=True))
+    assert by_name["ear_left"] == pytest.approx([1.5, 0.02 - 0.0875, 0.0])
+    assert by_name["ear_right"] == pytest.approx([1.5, 0.02 + 0.0875, 0.0])
+    assert by_name["boom"] == pytest.approx([1.7, 0.0, 0.0])
+    turned = expect.places(crooked, Pose(yaw=np.pi / 2))[2]
+    assert turned == pytest.approx([1.4 + 0.0875, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("ppm", [-200.0, -1.0, 0.0, 1.0, 60.0])
+def test_clocks_that_drift_are_told_in_ppm(crooked: Description, ppm: float) -> None:
+    """A recorder that runs ``ppm`` fast takes its samples closer together: sample n is of the time n / (1 + ppm)."""
+    signal = comb.combs([(100.0, 10000.0), (20.0, 0.45 * crooked.fs)], crooked.fs, 0.2)
+    played = np.concatenate([np.zeros(300), signal.y[1].astype(float)])
+    fine = np.fft.irfft(np.fft.rfft(played), 16 * len(played)) * 16
+    at = np.arange(signal.y.shape[1]) / (1 + ppm * 1e-6)
+    x = np.interp(16 * at, np.arange(len(fine)), fine)[None].astype(np.float32)
+    m = comb.matrix(signal, x)
+    loop = heard.loop(m, 1, signal.y[1].astype(float), x, 0)
+    assert loop.drift_ppm == pytest.approx(ppm, abs=0.05 + 0.002 * abs(ppm))
+    assert loop.latency * crooked.fs == pytest.approx(300, abs=abs(ppm) * 0.1 + 0.01)
+
+
 def test_combs_do_not_meet(crooked: Description) -> None:
     signal = comb.combs([(80.0, 15000.0), (100.0, 20000.0), (20.0, 21000.0)], crooked.fs, 0.25)
     bins = [set(t.tolist()) for t in signal.tones]
