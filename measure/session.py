@@ -27,6 +27,9 @@ VERIFICATION = "sweetspot-verification"
 """The same layout for what was heard through a processor: programs in the place of drivers."""
 
 SCHEMA_VERSION = 1
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system says when a file cannot grow: no disk, no quota, no limit left."""
+
 MARGIN_BYTES = 4 << 20
 """Space that is left free on the disk, so that the file can always be closed whole."""
 
@@ -163,6 +166,7 @@ class Session:
             The disk is full; the session is as it was before this capture.
         """
         self._needs_room(plan.capture_bytes + MARGIN_BYTES, "the next capture")
+        self._reserve(plan.capture_bytes + MARGIN_BYTES)
         capture = shot.capture
         with _trouble(self.path):
             raw = self._file[f"raw/{plan.name}"]
@@ -277,6 +281,30 @@ class Session:
                 f"{what}. What landed is kept; make room, then: sweetspot measure resume {self.path.parent}"
             )
 
+    def _reserve(self, wanted: int) -> None:
+        """Claim room behind the file's end before a byte of it changes.
+
+        A disk, quota or limit that is full only shows when something is written, and a write that fails half-way
+        leaves a file that nothing reads. HDF5 gives back what it did not use when it flushes.
+        """
+        if not hasattr(os, "posix_fallocate"):
+            return
+        handle = self._file.id.get_vfd_handle()
+        try:
+            os.posix_fallocate(handle, os.fstat(handle).st_size, wanted)
+        except OSError as fault:
+            if fault.errno in FULL:
+                raise HardwareTrouble(_full(self.path, fault)) from fault
+
+
+def _full(path: Path, fault: OSError) -> str:
+    """One message on a disk without room, in the words of the system."""
+    said = os.strerror(fault.errno or errno.ENOSPC)
+    return (
+        f"{path}: the disk is full ({said[0].lower()}{said[1:]}). What landed is kept; make room, "
+        f"then: sweetspot measure resume {path.parent}"
+    )
+
 
 def _checked(path: Path, file: Any, wanted: str) -> Any:
     """Refuse a file that is not of the wanted schema."""
@@ -303,11 +331,8 @@ def _trouble(path: Path) -> Iterator[None]:
     except BlockingIOError as fault:
         raise BadInput(f"{path}: another program has it open; wait until it has finished") from fault
     except OSError as fault:
-        if fault.errno == errno.ENOSPC or "No space left" in str(fault):
-            raise HardwareTrouble(
-                f"{path}: the disk is full. What landed is kept; make room, "
-                f"then: sweetspot measure resume {path.parent}"
-            ) from fault
+        if fault.errno in FULL or "No space left" in str(fault):
+            raise HardwareTrouble(_full(path, fault)) from fault
         if fault.errno in (errno.EACCES, errno.EROFS, errno.EPERM) or not os.access(path.parent, os.W_OK):
             raise BadInput(f"{path}: cannot be written: {path.parent} is read-only for this user") from fault
         raise BadInput(f"{path}: cannot be read as HDF5: {fault}") from fault
