@@ -166,7 +166,7 @@ class Session:
             The disk is full; the session is as it was before this capture.
         """
         self._needs_room(plan.capture_bytes + MARGIN_BYTES, "the next capture")
-        self._reserve(plan.capture_bytes + MARGIN_BYTES)
+        self._try_to_grow(plan.capture_bytes + MARGIN_BYTES)
         capture = shot.capture
         with _trouble(self.path):
             raw = self._file[f"raw/{plan.name}"]
@@ -281,17 +281,19 @@ class Session:
                 f"{what}. What landed is kept; make room, then: sweetspot measure resume {self.path.parent}"
             )
 
-    def _reserve(self, wanted: int) -> None:
-        """Claim room behind the file's end before a byte of it changes.
+    def _try_to_grow(self, wanted: int) -> None:
+        """Try, before a byte of it changes, whether the file can grow; it is left as long as it was.
 
-        A disk, quota or limit that is full only shows when something is written, and a write that fails half-way
-        leaves a file that nothing reads. HDF5 gives back what it did not use when it flushes.
+        A quota or a limit only shows when something is written, and a write that fails half-way leaves a file that
+        nothing reads.
         """
         if not hasattr(os, "posix_fallocate"):
             return
         handle = self._file.id.get_vfd_handle()
+        size = os.fstat(handle).st_size
         try:
-            os.posix_fallocate(handle, os.fstat(handle).st_size, wanted)
+            os.posix_fallocate(handle, size, wanted)
+            os.ftruncate(handle, size)
         except OSError as fault:
             if fault.errno in FULL:
                 raise HardwareTrouble(_full(self.path, fault)) from fault
