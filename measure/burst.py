@@ -21,8 +21,11 @@ FALSE_ALARM = 1e-10
 NOISE_MARGIN = 1.6
 """Over the quantile of stationary noise: real noise floors breathe by a decibel or two."""
 
-AROUND = 6
-"""Bands on each side whose median tells what a response does at a lag: one octave."""
+LONGEST_S = 0.1
+"""The median over bands is to be deaf to a burst so long: in a quick sweep it crosses more of them at each lag."""
+
+ARRIVED = 3.0
+"""How far (power) above the noise a harmonic must be to count as one."""
 
 NEIGHBOURS_MARGIN = 2.0
 """How far (power) a band's decay may lie above the median of its neighbours'."""
@@ -77,6 +80,12 @@ class Lags:
     def step(self) -> float:
         """Distance of lags, s."""
         return self.size / self.sweep.fs / self.steps
+
+    @property
+    def around(self) -> int:
+        """Bands on each side whose median tells what a response does at a lag: an octave, or twice a burst's reach."""
+        octaves = LONGEST_S / self.sweep.rate / float(np.log(2.0)) + 2.0 * float(np.log2(HALF_WIDTH))
+        return min(max(PER_OCTAVE, round(PER_OCTAVE * 1.2 * octaves)), len(self.f) // 2)
 
     @property
     def width(self) -> Float:
@@ -168,14 +177,15 @@ def _allowed(mean: Float, where: Lags, cells: Float, smeared: Float) -> Float:
     direct = np.array([max(row[: r + 1].max(), row[-r:].max()) for row, r in zip(mean, reach, strict=True)])
     noise = (_noise(mean, where, cells, reach) + FLOOR * direct + FLOOR**1.2 * direct.max())[:, None]
     excess = np.maximum(mean - noise, 0.0)
-    like = _median_around(excess / np.maximum(direct, 1e-300)[:, None]) * direct[:, None]
+    like = _median_around(excess / np.maximum(direct, 1e-300)[:, None], where.around) * direct[:, None]
     decay = _decay(excess, where, reach, np.minimum(direct[:, None], EARLY_MARGIN * like), direct)
     decay = np.maximum(decay, NEIGHBOURS_MARGIN * like) if not where.arrivals else decay + NEIGHBOURS_MARGIN * like
     expected = noise + decay
+    above = np.maximum(mean - ARRIVED * noise, 0.0)
     for order in HARMONICS:
-        expected += _arrival(mean, decay, direct, where, -where.sweep.rate * float(np.log(order)), reach)
+        expected += _arrival(above, decay, direct, where, -where.sweep.rate * float(np.log(order)), reach)
     for lag in where.arrivals:
-        expected += _arrival(mean, decay, direct, where, lag, reach)
+        expected += _arrival(above, decay, direct, where, lag, reach)
     return np.asarray(NOISE_MARGIN * _quantiles(tuple(np.round(cells, 1)))[:, None] * expected)
 
 
@@ -190,8 +200,16 @@ def _noise(mean: Float, where: Lags, cells: Float, reach: NDArray[np.intp]) -> F
     for row, (values, r) in enumerate(zip(mean, reach, strict=True)):
         use = away.copy()
         use[-r:] = use[: r + 1] = False
-        out[row] = np.quantile(values[use] if np.count_nonzero(use) > 20 else values, 0.4)
-    return out / stats.gamma.ppf(0.4, cells) * cells
+        chosen = values[use] if np.count_nonzero(use) > 20 else values
+        rank = int(0.4 * len(chosen))
+        out[row] = np.partition(chosen, rank)[rank]
+    return out / _ppf(tuple(np.round(cells, 1)))
+
+
+@cache
+def _ppf(cells: tuple[float, ...]) -> Float:
+    """The value ``(band,)`` below which 0.4 of the means of so many cells of unit noise lie."""
+    return np.asarray(stats.gamma.ppf(0.4, cells) / np.array(cells))
 
 
 @cache
@@ -200,9 +218,9 @@ def _quantiles(cells: tuple[float, ...]) -> Float:
     return np.asarray(stats.gamma.isf(FALSE_ALARM, cells) / np.array(cells))
 
 
-def _median_around(x: Float) -> Float:
-    """Median over the bands within an octave, ``(band, lag)``."""
-    return np.asarray(ndimage.median_filter(x, size=(2 * AROUND + 1, 1), mode="reflect"))
+def _median_around(x: Float, around: int) -> Float:
+    """Median over so many bands on each side, ``(band, lag)``."""
+    return np.asarray(ndimage.median_filter(x, size=(2 * around + 1, 1), mode="reflect"))
 
 
 def _decay(excess: Float, where: Lags, reach: NDArray[np.intp], early: Float, direct: Float) -> Float:
@@ -219,13 +237,13 @@ def _decay(excess: Float, where: Lags, reach: NDArray[np.intp], early: Float, di
     return out
 
 
-def _arrival(mean: Float, decay: Float, direct: Float, where: Lags, lag: float, reach: NDArray[np.intp]) -> Float:
+def _arrival(above: Float, decay: Float, direct: Float, where: Lags, lag: float, reach: NDArray[np.intp]) -> Float:
     """What may be there of a further arrival at ``lag`` s: the response's decay from the arrival's own level."""
     at = round(lag / where.step)
     far = int(reach.max())
-    near = np.take(mean, np.arange(at - far, at + far + 1), axis=1, mode="wrap")
+    near = np.take(above, np.arange(at - far, at + far + 1), axis=1, mode="wrap")
     inside = np.abs(np.arange(-far, far + 1))[None, :] <= reach[:, None]
     peak = np.where(inside, near, 0.0).max(axis=1)
-    usual = _median_around(peak[:, None])[:, 0]
+    usual = _median_around(peak[:, None], where.around)[:, 0]
     level = np.minimum(peak, float(from_db(12.0)) ** 2 * usual) / np.maximum(direct, 1e-300)
     return np.asarray(level[:, None] * np.roll(decay, at, axis=1))

@@ -9,6 +9,7 @@ from scipy import fft
 from measure.sweep import Sweep
 from rigs.units import Float, from_db, power_db
 
+CLIPPED_COUNT = 3
 HELD_RUN = 8
 HUM_PROMINENCE_DB = 15.0
 HUM_LEVEL_DB = -50.0
@@ -16,14 +17,20 @@ _BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 
 
 def stuck(x: NDArray[np.float32]) -> int | None:
-    """Where three or more equal samples stand at the extreme of one channel, as a clipping stage leaves them."""
-    top = float(np.max(np.abs(x), initial=0.0))
-    if top == 0.0:
+    """Where a stage ahead of the converter clipped one channel: three or more samples exactly as large as the largest.
+
+    A converter of few bits makes equals by chance; then they are as frequent among the next 60 values, and no reason.
+    """
+    size = np.abs(x)
+    count = min(len(size), 400)
+    largest = np.sort(np.partition(size, len(size) - count)[len(size) - count :])[::-1]
+    if not len(largest) or largest[0] == 0.0:
         return None
-    at = np.abs(x) >= top * (1.0 - 1e-6)
-    run = at[2:] & at[1:-1] & at[:-2] & (np.sign(x[2:]) == np.sign(x[:-2])) & (np.sign(x[1:-1]) == np.sign(x[:-2]))
-    found = np.flatnonzero(run)
-    return int(found[0]) if len(found) else None
+    equal = int(np.count_nonzero(largest == largest[0]))
+    below = largest[equal : equal + 60]
+    if equal < CLIPPED_COUNT or np.count_nonzero(np.diff(below) == 0.0) >= CLIPPED_COUNT - 1:
+        return None
+    return int(np.argmax(size == largest[0]))
 
 
 def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
