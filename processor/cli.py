@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from rich.live import Live as RichLive
+from rich.text import Text
 
 from processor import files, listening, store
-from processor.engine import with_method
+from processor.console import keyboard, pair_of, press, screen
+from processor.engine import Engine, matching, with_method
 from processor.export.check import LIMIT_DB, Compared, check
 from processor.export.engines import ENGINES, bundle
 from processor.filterset import FilterSet, UpmixSettings
+from processor.player import Program, bypass
 from processor.render import Rendered, measured, render_file
+from processor.stream import GLANCE_S, Live, Meters, playing
 from processor.upmix import METHODS
 from rigs.errors import BadInput
-from rigs.progress import result, say, tracked
+from rigs.live import Wanted
+from rigs.progress import result, say, stderr, tracked
 from rigs.units import db
 
 Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc]
@@ -34,6 +43,7 @@ def mount(app: typer.Typer) -> None:
     """Add the commands to the roof."""
     app.command("process")(process)
     app.command("export")(export)
+    app.command("play")(play)
 
 
 def process(
@@ -75,9 +85,7 @@ def process(
     _process(filters, settings, source, out, subtype.value, mono, split, as_json)
 
 
-def _at_ears(
-    path: Path, filters: FilterSet, source: Path, out: Path, subtype: str, mono: bool, as_json: bool
-) -> None:
+def _at_ears(path: Path, filters: FilterSet, source: Path, out: Path, subtype: str, mono: bool, as_json: bool) -> None:
     head = listening.dummy_head(path)
     with files.Source(source, mono=mono) as heard:
         pieces = 4 * -(-heard.samples // files.PIECE)
@@ -173,3 +181,72 @@ def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
             f"  delay taken out: {done.latency} samples of the engine; the filters' {filters.delay_samples} stay",
         ]
     )
+
+
+def play(
+    filterset: FilterSetArg,
+    source: Annotated[Path | None, typer.Argument(metavar="[IN.wav]", help="A stereo file; else --from.")] = None,
+    device: Annotated[str | None, typer.Option("--device", help="A unique part of the output's name.")] = None,
+    heard: Annotated[
+        str | None, typer.Option("--from", help="Input device, or on JACK the program, that is listened to.")
+    ] = None,
+    channels: Annotated[str, typer.Option("--channels", help="Its channels that are left and right.")] = "1,2",
+    hostapi: Annotated[str | None, typer.Option("--hostapi", help="Part of the host API's name.")] = None,
+    other: Annotated[Path | None, typer.Option("--b", help="A second filter set, to change to with the key a.")] = None,
+    block: Annotated[int, typer.Option("--block", help="Samples a block.", min=16, max=4096)] = 256,
+    upmix: Annotated[Method | None, typer.Option("--upmix", help="Centre extraction, or off.")] = None,
+    amount: Annotated[float | None, typer.Option("--amount", min=0.0, max=1.0, help="How much goes to it.")] = None,
+    mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin the file anew when it ends.")] = False,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="End after so long.", min=0.1)] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B."""
+    filters = store.read(filterset)
+    filters = replace(filters, upmix=with_method(filters.upmix, upmix and upmix.value, amount))
+    second = matching(filters, store.read(other)) if other else filters
+    if (source is None) == (heard is None):
+        raise BadInput("give either IN.wav, or --from and the name of an input device or of a program on the server")
+    pair = listening.dummy_head(filterset).reference if "at_ears" in store.read_prediction(filterset) else (0, 1)
+    ins = pair_of(channels) if heard else None
+    program = Program(
+        (filters, second, bypass(filters, pair)),
+        Wanted(device, heard, hostapi, max(filters.channels), max(ins) if ins else 0, filters.fs, block),
+        ins,
+    )
+    with ExitStack() as stack:
+        file = stack.enter_context(files.Source(source, mono=mono)) if source else None
+        live = stack.enter_context(playing(program, file, loop=loop))
+        ended = _shown(live, str(source or heard), seconds)
+    data = {
+        "seconds": ended.seconds,
+        "block": block,
+        "load_p999": ended.load,
+        "load_worst": ended.worst,
+        "xruns": ended.xruns,
+        "starved_samples": ended.starved,
+        "device_latency_s": live.latency_s,
+        "engine_latency_samples": Engine(filters, block, dtype=np.float32).latency,
+        "filter_delay_samples": filters.delay_samples,
+    }
+    said = (
+        f"{ended.seconds:.1f} s played; load {100 * ended.load:.1f} % at the 99.9th percentile, "
+        f"{100 * ended.worst:.1f} % at most; {ended.xruns} xruns"
+    )
+    result(data, said, as_json=as_json)
+
+
+def _shown(live: Live, title: str, seconds: float | None) -> Meters:
+    """Feed, show and obey keys until the end; the last meters."""
+    began = time.monotonic()
+    with keyboard() as keys, RichLive(console=stderr(), auto_refresh=False, transient=True) as shown:
+        while True:
+            live.feed()
+            live.check()
+            key = keys(GLANCE_S)
+            meters = live.meters()
+            if shown.console.is_terminal:
+                shown.update(Text(screen(live, meters, title)), refresh=True)
+            late = seconds is not None and time.monotonic() - began > seconds
+            if live.finished or late or (key and not press(live, key)):
+                return meters

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from processor import upmix
-from processor.convolver import compilable, convolver
+from processor.convolver import Convolver, compilable, convolver
 from processor.crossfade import Crossfaded, Fader
 from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from processor.guard import Guard
@@ -128,18 +128,32 @@ class Engine:
         BadInput
             Another rate, other programs or another number of drivers.
         """
-        old = self.filterset
-        for what, now, then in (
-            ("sampling rate", old.fs, filterset.fs),
-            ("programs", old.programs, filterset.programs),
-            ("number of drivers", len(old.drivers), len(filterset.drivers)),
-        ):
-            if now != then:
-                raise BadInput(f"the new filter set's {what} is {then}, the running one's {now}: they must be the same")
+        matching(self.filterset, filterset)
         new = convolver(filterset.taps, self.block, self._frame, self._dtype)
         self.guard.ceiling = min(self.guard.ceiling, filterset.ceiling)
         self._matrix.exchange(new, filterset.length, round(seconds * filterset.fs))
         self.filterset = filterset
+
+    @property
+    def changing(self) -> bool:
+        """Whether a change of filters is under way."""
+        return self._matrix.changing
+
+    def change(self, filterset: FilterSet, matrix: Convolver, seconds: float = 0.05) -> None:
+        """:meth:`exchange` with a matrix that was transformed before, for use where filters are changed to and fro."""
+        self.guard.ceiling = min(self.guard.ceiling, filterset.ceiling)
+        self._matrix.exchange(matrix, filterset.length, round(seconds * filterset.fs))
+        self.filterset = filterset
+
+    @property
+    def amount(self) -> float:
+        """How much of the centre is taken out, 0 to 1; takes effect with the next frame of the upmix."""
+        return self.settings.amount
+
+    @amount.setter
+    def amount(self, value: float) -> None:
+        self.settings = replace(self.settings, amount=value)
+        self._upmix.amount = value
 
     def fade(self, gain: float, seconds: float = 0.02) -> None:
         """Move the output's gain softly: 0 to mute or before a stop, 1 to play."""
@@ -148,6 +162,24 @@ class Engine:
     def flush(self) -> Real:
         """What is still inside: ``(drivers, latency + taps - 1)``, as silence pushes it out."""
         return self.process(np.zeros((2, self.latency + self.filterset.length - 1), dtype=self._dtype))
+
+
+def matching(old: FilterSet, new: FilterSet) -> FilterSet:
+    """``new``, if it can take over from ``old`` while it runs.
+
+    Raises
+    ------
+    BadInput
+        Another rate, other programs or another number of drivers.
+    """
+    for what, now, then in (
+        ("sampling rate", old.fs, new.fs),
+        ("programs", old.programs, new.programs),
+        ("number of drivers", len(old.drivers), len(new.drivers)),
+    ):
+        if now != then:
+            raise BadInput(f"the new filter set's {what} is {then}, the running one's {now}: they must be the same")
+    return new
 
 
 def with_method(settings: UpmixSettings, method: str | None, amount: float | None) -> UpmixSettings:

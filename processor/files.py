@@ -68,6 +68,10 @@ class Source:
     def __exit__(self, *exc: object) -> None:
         self._file.close()
 
+    def rewind(self) -> None:
+        """Go back to the beginning."""
+        self._file.seek(0)
+
     def pieces(self) -> Iterator[Real]:
         """``(2, n)`` float64, full scale = 1, to the end of the file.
 

@@ -23,6 +23,9 @@ MONO, STEREO = 1e-8, 1e-6
 class Upmix(Protocol):
     """Left and right in, the programs left, right and centre out, on a stream."""
 
+    amount: float
+    """How much of the centre is moved to its program, 0 to 1; a change is faded over one frame."""
+
     @property
     def latency(self) -> int:
         """Constant delay, samples."""
@@ -86,6 +89,7 @@ class Through:
 
     def __init__(self, dtype: DTypeLike = np.float64) -> None:
         self._dtype = np.dtype(dtype)
+        self.amount = 0.0
 
     def reset(self) -> None:
         """Nothing is kept."""
@@ -206,15 +210,25 @@ class Framed:
     """
 
     def __init__(self, settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> None:
-        self.window, self.hop, self.amount = settings.window, settings.hop, settings.amount
+        self.window, self.hop = settings.window, settings.hop
         self._dtype = np.dtype(dtype)
         hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.window) / self.window)
         shape = np.sqrt(hann)
-        scale = 0.5 * self.amount * 2.0 * self.hop / self.window * 2.0 / self.window
-        self._synthesis = (shape * scale).astype(self._dtype)
+        self._shape = shape * 2.0 * (self.hop / self.window) / self.window
+        self.amount = settings.amount
         self._decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
         self._centre = _centre(shape.astype(self._dtype), settings.method)
         self.reset()
+
+    @property
+    def amount(self) -> float:
+        """How much of the centre is moved to its program, 0 to 1."""
+        return self._amount
+
+    @amount.setter
+    def amount(self, value: float) -> None:
+        self._amount = value
+        self._synthesis = (self._shape * value).astype(self._dtype)
 
     @property
     def latency(self) -> int:

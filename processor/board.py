@@ -1,0 +1,123 @@
+"""What the process that plays shares with the one that shows: controls, meters, and a ring of stereo; no locks.
+
+Each value has one writer, and is a machine word: the reader sees the old one or the new one. The ring has one writer
+and one reader, whose counters only grow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from multiprocessing.context import SpawnContext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[Any]
+
+MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED = range(6)
+"""Controls, written by who shows: 0 or 1 but for the upmix's amount; WHICH is 1 for B, ENDED with the last sound."""
+
+BLOCKS, XRUNS, STARVED, WORST, GAIN, FINISHED, STARTED, LATENCY = range(8)
+"""Meters, written by who plays: blocks done, xruns told by the device, samples that were missing from the ring, worst
+load, least gain of the limiter, 1 when all was played, 1 when the stream runs, s of the device."""
+
+PEAKS = 16
+"""Where the drivers' peaks begin; the reader sets them back to 0."""
+
+STEP = 0.0005
+"""Width of a class of the histogram of loads: share of a block's duration."""
+
+CLASSES = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The memory itself, to be handed to a process that is started."""
+
+    controls: Any
+    meters: Any
+    loads: Any
+    counters: Any
+    ring: Any
+    said: Any
+
+    @classmethod
+    def make(cls, context: SpawnContext, seconds: float, fs: int, drivers: int) -> Shared:
+        """Room for ``seconds`` of stereo and so many drivers' meters."""
+        return cls(
+            context.RawArray("d", 16),
+            context.RawArray("d", PEAKS + drivers),
+            context.RawArray("q", CLASSES),
+            context.RawArray("q", 2),
+            context.RawArray("f", 2 * int(seconds * fs)),
+            context.RawArray("c", 4096),
+        )
+
+
+class Board:
+    """The shared memory as arrays."""
+
+    def __init__(self, shared: Shared) -> None:
+        self.controls: NDArray[np.float64] = np.frombuffer(shared.controls, dtype=np.float64)
+        self.meters: NDArray[np.float64] = np.frombuffer(shared.meters, dtype=np.float64)
+        self.loads: NDArray[np.int64] = np.frombuffer(shared.loads, dtype=np.int64)
+        self._counters: NDArray[np.int64] = np.frombuffer(shared.counters, dtype=np.int64)
+        ring: NDArray[np.float32] = np.frombuffer(shared.ring, dtype=np.float32)
+        self._ring = ring.reshape(2, -1)
+        self._said = shared.said
+
+    @property
+    def free(self) -> int:
+        """Samples that can be written."""
+        return self._ring.shape[1] - self.filled
+
+    @property
+    def filled(self) -> int:
+        """Samples that can be read."""
+        written, read = self._counters.tolist()
+        filled: int = written - read
+        return filled
+
+    def write(self, x: Real) -> None:
+        """Append ``(2, n)``, ``n`` at most :attr:`free`."""
+        size, at, n = self._ring.shape[1], int(self._counters[0]) % self._ring.shape[1], x.shape[1]
+        first = min(n, size - at)
+        self._ring[:, at : at + first] = x[:, :first]
+        self._ring[:, : n - first] = x[:, first:]
+        self._counters[0] += n
+
+    def read(self, out: Real) -> int:
+        """Fill ``out (2, n)``, zeros where the ring is empty; returns how many samples were there."""
+        size, at = self._ring.shape[1], int(self._counters[1]) % self._ring.shape[1]
+        n: int = min(out.shape[1], self.filled)
+        first = min(n, size - at)
+        out[:, :first] = self._ring[:, at : at + first]
+        out[:, first:n] = self._ring[:, : n - first]
+        out[:, n:] = 0.0
+        self._counters[1] += n
+        return n
+
+    def timed(self, load: float) -> None:
+        """Count one block that took this share of its duration."""
+        self.loads[min(int(load / STEP), CLASSES - 1)] += 1
+        self.meters[WORST] = max(self.meters[WORST], load)
+        self.meters[BLOCKS] += 1
+
+    def percentile(self, share: float) -> float:
+        """Load that this share of the blocks stays below, as a share of a block's duration; 0 before the first."""
+        total = int(self.loads.sum())
+        if total == 0:
+            return 0.0
+        return (int(np.searchsorted(np.cumsum(self.loads), share * total)) + 1) * STEP
+
+    def say(self, code: int, text: str) -> None:
+        """Leave an exit code and a reason for who shows."""
+        self._said.raw = f"{code} {text}".encode()[:4095].ljust(4096, b"\0")
+
+    @property
+    def said(self) -> tuple[int, str]:
+        """What :meth:`say` left; ``(0, "")`` for nothing."""
+        text = self._said.raw.split(b"\0", 1)[0].decode(errors="replace")
+        code, _, reason = text.partition(" ")
+        return (int(code), reason) if code else (0, "")

@@ -1,0 +1,95 @@
+"""Keys and meters of live playing on a terminal: what each key does, and what is shown."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from processor import board
+from processor.stream import Live, Meters
+from rigs.errors import BadInput
+from rigs.units import db
+
+KEYS = "b bypass  m mute  a A/B  + - upmix amount  q quit"
+STEP = 0.1
+WIDTH, FLOOR_DB = 24, -60.0
+
+
+def pair_of(text: str) -> tuple[int, int]:
+    """Two channel numbers from 1, as in ``1,2``.
+
+    Raises
+    ------
+    BadInput
+        Not two different channels from 1.
+    """
+    try:
+        left, right = (int(part) for part in text.split(","))
+    except ValueError:
+        left = right = 0
+    if left < 1 or right < 1 or left == right:
+        raise BadInput(f"--channels: {text!r} is no pair of channels; write for example 1,2")
+    return left, right
+
+
+@contextmanager
+def keyboard() -> Iterator[Callable[[float], str]]:
+    """Yields what waits so many seconds for a key and returns it, or nothing; without a terminal it only waits."""
+    if not sys.stdin.isatty():
+        yield _no_key
+        return
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    tty.setcbreak(fd)
+    try:
+        yield lambda wait: os.read(fd, 1).decode(errors="replace") if select.select([fd], [], [], wait)[0] else ""
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _no_key(wait: float) -> str:
+    time.sleep(wait)
+    return ""
+
+
+def press(live: Live, key: str) -> bool:
+    """Do what a key is for; False when it asks to end."""
+    if key in ("q", "\x03", "\x1b"):
+        return False
+    toggles = {"b": board.BYPASS, "m": board.MUTE, "a": board.WHICH}
+    if key in toggles:
+        live.set(toggles[key], 1.0 - live.get(toggles[key]))
+    if key in ("+", "=", "-"):
+        amount = live.get(board.AMOUNT) + (-STEP if key == "-" else STEP)
+        live.set(board.AMOUNT, round(min(max(amount, 0.0), 1.0), 3))
+    return True
+
+
+def bar(peak: float, ceiling: float) -> str:
+    """A meter of one driver: dBFS as a bar, the ceiling as its right end."""
+    level, top = float(db(peak)), float(db(ceiling))
+    filled = round(WIDTH * min(max((level - FLOOR_DB) / (top - FLOOR_DB), 0.0), 1.0))
+    shown = f"{level:6.1f}" if peak > 0 else "  -inf"
+    return "#" * filled + "." * (WIDTH - filled) + shown
+
+
+def screen(live: Live, meters: Meters, title: str) -> str:
+    """All that is shown at one moment."""
+    first = live.program.forms[0]
+    state = (
+        "MUTED" if live.get(board.MUTE) else "bypass" if live.get(board.BYPASS) else "AB"[int(live.get(board.WHICH))]
+    )
+    lines = [f"{title}  {meters.seconds:7.1f} s  [{state}]  upmix {first.upmix.method} {live.get(board.AMOUNT):.1f}"]
+    lines += [f"  {n:<16} {bar(p, first.ceiling)}" for n, p in zip(first.drivers, meters.peaks, strict=True)]
+    limited = f", limiter {float(-db(meters.least_gain)):.1f} dB" if meters.least_gain < 1.0 else ""
+    lines.append(
+        f"  load {100 * meters.load:.1f} % (99.9th percentile), {100 * meters.worst:.1f} % at most; "
+        f"{meters.xruns} xruns{limited}" + (f", {meters.starved} samples late" if meters.starved else "")
+    )
+    return "\n".join([*lines, f"  {KEYS}"])

@@ -1,0 +1,176 @@
+"""The process that plays: engine and stream, and nothing else that could want the interpreter at the same time."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processor.board import (
+    AMOUNT,
+    BYPASS,
+    ENDED,
+    FINISHED,
+    GAIN,
+    LATENCY,
+    MUTE,
+    PEAKS,
+    QUIT,
+    STARTED,
+    STARVED,
+    WHICH,
+    XRUNS,
+    Board,
+    Shared,
+)
+from processor.convolver import convolver
+from processor.engine import Engine
+from processor.filterset import FilterSet
+from rigs.errors import SweetspotError
+from rigs.live import LiveStream, Wanted, Watch
+
+Real = NDArray[Any]
+
+FADE_S = 0.03
+"""Of mute, start and stop."""
+
+WARM_BLOCKS = 64
+"""Blocks done before the stream opens: the first ones meet cold caches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What is played.
+
+    Parameters
+    ----------
+    forms
+        Filter sets that can be changed between: A, B (or A again), and the bypass.
+    wanted
+        The stream.
+    channels
+        Input channels that are left and right, from 1; None when the sound comes through the ring.
+    """
+
+    forms: tuple[FilterSet, FilterSet, FilterSet]
+    wanted: Wanted
+    channels: tuple[int, int] | None
+
+
+class Player:
+    """The stream's callback: a block of stereo through the engine to the drivers' channels."""
+
+    def __init__(self, program: Program, board: Board, clock: Callable[[], float]) -> None:
+        self._board, self._clock = board, clock
+        self._forms, self._channels = program.forms, program.channels
+        first, block = program.forms[0], program.wanted.block
+        self._engine = Engine(first, block, settings=first.upmix, dtype=np.float32)
+        self._matrices = [convolver(f.taps, block) for f in program.forms]
+        self._playing, self._muted, self._amount = 0, True, first.upmix.amount
+        self._out = np.array([c - 1 for c in first.channels])
+        self._x = np.zeros((2, block), dtype=np.float32)
+        self._duration = 1.0 / program.wanted.fs
+        self._tail = self._engine.latency + first.length
+        self._quitting = 0
+        for _ in range(WARM_BLOCKS):
+            self._engine.process(self._x)
+        self._engine.reset()
+        self._engine.fade(0.0, 1e-4)
+
+    def step(self, heard: Any, play: Any, frames: int, flagged: bool) -> None:
+        """One block; see :data:`rigs.live.Callback`."""
+        began = self._clock()
+        board, controls = self._board, self._board.controls
+        board.meters[XRUNS] += flagged
+        x = self._x if frames == self._x.shape[1] else np.zeros((2, frames), dtype=np.float32)
+        if self._channels is None:
+            self._from_ring(x)
+        else:
+            x[0], x[1] = heard[:, self._channels[0] - 1], heard[:, self._channels[1] - 1]
+        self._obey(controls)
+        y = self._engine.process(x)
+        play.fill(0.0)
+        play[:, self._out] = y.T
+        peaks = board.meters[PEAKS:]
+        np.maximum(peaks, np.abs(y).max(axis=1), out=peaks)
+        board.meters[GAIN] = self._engine.guard.least_gain
+        board.timed((self._clock() - began) / (frames * self._duration))
+
+    def _from_ring(self, x: Real) -> None:
+        got = self._board.read(x)
+        if got == x.shape[1]:
+            return
+        if self._board.controls[ENDED]:
+            self._tail -= x.shape[1] - got
+            if self._tail <= 0:
+                self._board.meters[FINISHED] = 1.0
+        else:
+            self._board.meters[STARVED] += x.shape[1] - got
+
+    def _obey(self, controls: NDArray[np.float64]) -> None:
+        """Follow the controls, each change softly."""
+        muted = bool(controls[MUTE]) or bool(controls[QUIT])
+        if muted != self._muted:
+            self._muted = muted
+            self._engine.fade(0.0 if muted else 1.0, FADE_S)
+        form = 2 if controls[BYPASS] else int(controls[WHICH])
+        if form != self._playing and not self._engine.changing:
+            self._playing = form
+            self._matrices[form].reset()
+            self._engine.change(self._forms[form], self._matrices[form])
+        if controls[AMOUNT] != self._amount:
+            self._amount = float(controls[AMOUNT])
+            self._engine.amount = self._amount
+        if self._engine.stopped:
+            self._board.say(2, f"the guard stopped the output: {self._engine.stopped}")
+
+
+def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
+    """Plain stereo on two drivers (from 0), at the level and with the delay of the filters; the centre to both."""
+    taps = np.zeros_like(filters.taps)
+    gain = 10.0 ** (-filters.headroom_db / 20.0)
+    for side, driver in enumerate(pair):
+        taps[side, driver, filters.delay_samples] = gain
+        taps[2, driver, filters.delay_samples] = gain
+    return replace(filters, taps=taps)
+
+
+def play(program: Program, shared: Shared) -> None:
+    """The process: runs until it is told to quit, everything is played, or the device dies.
+
+    What goes wrong is left on the board with its exit code.
+    """
+    import time
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that shows
+    with suppress(OSError):
+        os.nice(-11)
+    board, parent = Board(shared), os.getppid()
+    try:
+        player = Player(program, board, time.perf_counter)
+        with LiveStream(program.wanted) as stream:
+            gc.collect()
+            gc.freeze()
+            gc.disable()
+            stream.start(player.step)
+            board.meters[LATENCY] = stream.latency_s
+            board.meters[STARTED] = 1.0
+            watch = Watch()
+            while not (board.controls[QUIT] or board.meters[FINISHED] or board.said[0]):
+                time.sleep(0.05)
+                if not stream.active or watch.stalled(int(board.meters[0])):
+                    stream.lost()
+                    board.say(3, f"{stream.output.name!r} stopped: is it still connected, and its server running?")
+                if os.getppid() != parent:
+                    return
+            if not board.said[0]:
+                time.sleep(0.1)
+    except SweetspotError as trouble:
+        board.say(trouble.exit_code, str(trouble))

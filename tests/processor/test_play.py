@@ -1,0 +1,164 @@
+"""``sweetspot play`` on a real audio server: the lab's sound card as the device, keys through a terminal of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from processor import store
+from processor.filterset import FilterSet, UpmixSettings
+
+FS = 48000
+pytestmark = pytest.mark.server
+
+
+def filters(drivers: int = 3) -> FilterSet:
+    rng = np.random.default_rng(4)
+    return FilterSet(
+        0.02 * rng.standard_normal((3, drivers, 256)),
+        fs=FS,
+        drivers=tuple("abc"[:drivers]),
+        ceiling=0.5,
+        delay_samples=40,
+        headroom_db=12.0,
+        channels=(5, 1, 3)[:drivers],
+        source="0" * 64,
+        unit_serial="U",
+        upmix=UpmixSettings(method="projection"),
+    )
+
+
+@pytest.fixture(scope="module")
+def card(
+    tmp_path_factory: pytest.TempPathFactory,
+    crooked_card_text: Callable[[Path], str],
+    jack_server: Callable[..., Any],
+    jack_lab: Callable[..., Any],
+) -> Iterator[Any]:
+    """A server at 48 kHz with the crooked lab on it."""
+    place = tmp_path_factory.mktemp("card")
+    rig = place / "rig.toml"
+    rig.write_text(crooked_card_text(place / "tty").replace("fs = 47872", f"fs = {FS}"))
+    with jack_server(FS, 512) as server, jack_lab(server, rig):
+        yield server
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(2)
+    soundfile.write(tmp_path / "in.wav", 0.1 * rng.standard_normal((2 * FS, 2)), FS)
+    store.write(tmp_path / "filterset.h5", filters())
+    return tmp_path
+
+
+def play(card: Any, music: Path, *more: str, **how: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5"), *more]
+    return subprocess.run(command, env=card.env, capture_output=True, text=True, timeout=90, **how)
+
+
+def test_a_file_is_played_to_its_end(card: Any, music: Path) -> None:
+    done = play(card, music, str(music / "in.wav"), "--device", "crooked-card", "--block", "512", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["seconds"] == pytest.approx(2.05, abs=0.35)
+    assert told["starved_samples"] == 0
+    assert told["engine_latency_samples"] == 1024 + 72
+    assert 0.0 < told["load_p999"] < 3.0
+
+
+def test_another_program_on_the_server_is_listened_to(card: Any, music: Path) -> None:
+    """The lab's own microphones stand for a program with outputs."""
+    more = ("--from", "crooked-card", "--channels", "4,1", "--device", "crooked-card", "--block", "512")
+    done = play(card, music, *more, "--seconds", "1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["seconds"] > 0.7
+
+
+def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
+    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, env=card.env | {"TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = bytearray()
+
+    def listen() -> None:
+        try:
+            while chunk := os.read(master, 4096):
+                seen.extend(chunk)
+        except OSError:  # the terminal is gone: the program has ended
+            return
+
+    reader = threading.Thread(target=listen, daemon=True)
+    reader.start()
+    try:
+        for text, key in ((b"[A]", b"a"), (b"[B]", b"b"), (b"[bypass]", b"m"), (b"[MUTED]", b"q")):
+            until = time.monotonic() + 40.0
+            while text not in bytes(seen) and time.monotonic() < until:
+                time.sleep(0.05)
+            assert text in bytes(seen), bytes(seen)[-600:]
+            os.write(master, key)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        reader.join(5)
+        os.close(master)
+    assert b"xruns" in bytes(seen)
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "said"),
+    [
+        (("in.wav", "--device", "nobody"), 2, "--device: no audio device's name holds 'nobody'"),
+        (("--device", "crooked-card"), 2, "give either IN.wav, or --from"),
+        (("in.wav", "--device", "crooked-card", "--b", "other.h5"), 2, "number of drivers"),
+        (("gone.wav", "--device", "crooked-card"), 2, "no such file"),
+    ],
+)
+def test_what_cannot_be_played_is_told(card: Any, music: Path, more: tuple[str, ...], code: int, said: str) -> None:
+    store.write(music / "other.h5", filters(2))
+    done = play(card, music, *more, cwd=music)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+
+
+def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path) -> None:
+    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
+    process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(5.0)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+
+
+def test_a_server_that_dies_is_hardware_trouble(
+    music: Path, jack_server: Callable[..., Any], jack_lab: Callable[..., Any], crooked_card_text: Any
+) -> None:
+    rig = music / "rig.toml"
+    rig.write_text(crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}"))
+    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
+    with jack_server(FS, 512) as server, jack_lab(server, rig):
+        process = subprocess.Popen(command, env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(6.0)
+        assert process.poll() is None
+        server.process.kill()
+        _, said = process.communicate(timeout=40)
+    assert process.returncode == 3, said
+    assert "is it still connected" in said

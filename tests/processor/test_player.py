@@ -1,0 +1,216 @@
+"""Live playing without a device: ring, controls and meters against the engine by itself."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+import pytest
+
+from processor import board, console
+from processor.board import Board, Shared
+from processor.engine import Engine, matching
+from processor.filterset import FilterSet, UpmixSettings
+from processor.player import Player, Program, bypass
+from rigs.errors import BadInput
+from rigs.live import Wanted, Watch
+
+FS, BLOCK = 47872, 64
+RNG = np.random.default_rng(9)
+
+
+def filters(seed: int, method: str = "off") -> FilterSet:
+    rng = np.random.default_rng(seed)
+    return FilterSet(
+        0.02 * rng.standard_normal((3, 3, 200)),
+        fs=FS,
+        drivers=("a", "b", "c"),
+        ceiling=0.5,
+        delay_samples=40,
+        headroom_db=12.0,
+        channels=(5, 1, 2),
+        source="0" * 64,
+        unit_serial="U",
+        upmix=UpmixSettings(method=method),
+    )
+
+
+def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Player, Board]:
+    shared = Shared.make(get_context("spawn"), 1.0, FS, 3)
+    at = Board(shared)
+    at.controls[board.AMOUNT] = first.upmix.amount
+    wanted = Wanted("x", None, None, 6, 4 if channels else 0, FS, BLOCK)
+    forms = (first, second or first, bypass(first, (2, 0)))
+    return Player(Program(forms, wanted, channels), at, time.perf_counter), at
+
+
+def run(it: Player, at: Board, x: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
+    """All six channels for ``x (2, samples)`` through the ring, or for ``heard (samples, inputs)``."""
+    out = []
+    for i in range(0, x.shape[1], BLOCK):
+        played = np.full((BLOCK, 6), 7.0, dtype=np.float32)
+        if heard is None:
+            at.write(x[:, i : i + BLOCK])
+        it.step(None if heard is None else heard[i : i + BLOCK], played, BLOCK, False)
+        out.append(played.T)
+    return np.concatenate(out, axis=1)
+
+
+def alone(f: FilterSet, x: np.ndarray) -> np.ndarray:
+    engine = Engine(f, BLOCK, dtype=np.float32)
+    return np.concatenate([engine.process(x[:, i : i + BLOCK]) for i in range(0, x.shape[1], BLOCK)], axis=1)
+
+
+@pytest.fixture
+def x() -> np.ndarray:
+    return (0.1 * RNG.standard_normal((2, 150 * BLOCK))).astype(np.float32)
+
+
+def test_what_comes_out_is_the_engine_on_the_units_channels(x: np.ndarray) -> None:
+    f = filters(1, "projection")
+    it, at = player(f)
+    y, wanted = run(it, at, x), alone(f, x)
+    settled = slice(3000, None)  # behind the soft start
+    assert y[4, settled] == pytest.approx(wanted[0, settled], abs=1e-6)
+    assert y[[0, 1]][:, settled] == pytest.approx(wanted[[1, 2]][:, settled], abs=1e-6)
+    assert np.all(y[[2, 3, 5]] == 0.0)
+    assert at.meters[board.BLOCKS] == 150
+    assert at.meters[board.PEAKS :] == pytest.approx(np.abs(y[[4, 0, 1]]).max(axis=1), rel=1e-6)
+
+
+def test_start_and_mute_are_soft(x: np.ndarray) -> None:
+    it, at = player(filters(1))
+    begun = run(it, at, x)
+    assert np.abs(begun[:, :60]).max() < 0.01 * np.abs(begun[:, 4000:]).max()
+    at.controls[board.MUTE] = 1.0
+    muted = run(it, at, x)
+    assert np.abs(muted[:, 200:]).max() > 0.0
+    assert np.all(muted[:, 3000:] == 0.0)
+
+
+def test_a_and_b_and_bypass_change_without_a_click(x: np.ndarray) -> None:
+    """A constant tone: after each change the output is that of the other filters alone, and no step is larger."""
+    a, b = filters(1), filters(2)
+    it, at = player(a, b)
+    tone = np.tile(0.1 * np.sin(2 * np.pi * 500.0 * np.arange(x.shape[1]) / FS), (2, 1)).astype(np.float32)
+    run(it, at, tone)
+    for control, value, form in ((board.WHICH, 1.0, b), (board.BYPASS, 1.0, bypass(a, (2, 0))), (board.BYPASS, 0.0, b)):
+        at.controls[control] = value
+        y = run(it, at, tone)[[4, 0, 1]]
+        whole = alone(form, np.concatenate([tone, tone], axis=1))[:, tone.shape[1] :]
+        assert np.abs(y[:, -2000:]).max() == pytest.approx(np.abs(whole[:, -2000:]).max(), rel=0.02)
+        slope = max(np.abs(np.diff(y[:, -2000:])).max(), np.abs(np.diff(y[:, :500])).max())
+        assert np.abs(np.diff(y)).max() <= 1.3 * slope
+
+
+def test_amount_of_the_upmix_follows_its_control() -> None:
+    f = replace(filters(3, "projection"), taps=np.zeros((3, 3, 200)))
+    f.taps.flags.writeable = True
+    taps = np.zeros((3, 3, 200))
+    taps[2, 1, 0] = 1.0  # only the centre is heard, by driver b
+    it, at = player(replace(f, taps=taps))
+    mono = np.tile(0.1 * RNG.standard_normal(200 * BLOCK), (2, 1)).astype(np.float32)
+    full = run(it, at, mono)[0, 6000:]
+    at.controls[board.AMOUNT] = 0.25
+    quarter = run(it, at, mono)[0, 6000:]
+    assert np.sqrt(np.mean(quarter**2)) == pytest.approx(0.25 * np.sqrt(np.mean(full**2)), rel=0.03)
+
+
+def test_end_of_the_file_plays_the_tail_and_then_tells() -> None:
+    f = filters(1)
+    it, at = player(f)
+    x = (0.1 * RNG.standard_normal((2, 40 * BLOCK))).astype(np.float32)
+    run(it, at, x)
+    at.controls[board.ENDED] = 1.0
+    blocks = 0
+    while not at.meters[board.FINISHED]:
+        played = np.zeros((BLOCK, 6), dtype=np.float32)
+        it.step(None, played, BLOCK, False)
+        blocks += 1
+    assert blocks * BLOCK >= f.length + it._engine.latency > (blocks - 1) * BLOCK
+    assert at.meters[board.STARVED] == 0
+
+
+def test_an_empty_ring_is_silence_and_is_counted(x: np.ndarray) -> None:
+    it, at = player(filters(1))
+    run(it, at, x)
+    played = np.zeros((BLOCK, 6), dtype=np.float32)
+    it.step(None, played, BLOCK, True)
+    assert at.meters[board.STARVED] == BLOCK
+    assert at.meters[board.XRUNS] == 1
+
+
+def test_inputs_are_taken_from_the_channels_that_were_named(x: np.ndarray) -> None:
+    f = filters(1)
+    it, at = player(f, channels=(4, 2))
+    heard = RNG.standard_normal((x.shape[1], 4)).astype(np.float32)
+    heard[:, 3], heard[:, 1] = x[0], x[1]
+    y = run(it, at, x, heard)
+    assert y[4, 3000:] == pytest.approx(alone(f, x)[0, 3000:], abs=1e-6)
+
+
+def test_the_guards_stop_is_told_with_its_reason() -> None:
+    it, at = player(filters(1))
+    bad = np.full((2, BLOCK), np.nan, dtype=np.float32)
+    run(it, at, np.tile(bad, 2))
+    code, reason = at.said
+    assert code == 2
+    assert "not finite" in reason
+
+
+def test_ring_keeps_its_order_over_many_rounds() -> None:
+    at = Board(Shared.make(get_context("spawn"), 0.01, FS, 1))
+    sent, got, written = [], [], 0
+    for n in RNG.integers(1, 300, 400):
+        if n <= at.free:
+            block = np.arange(written, written + n, dtype=np.float32) % 4096
+            at.write(np.stack([block, -block]))
+            sent.append(block)
+            written += int(n)
+        out = np.zeros((2, int(RNG.integers(1, 200))), dtype=np.float32)
+        count = at.read(out)
+        got.append(out[:, :count])
+        assert np.all(out[:, count:] == 0.0)
+    heard = np.concatenate(got, axis=1)
+    assert np.all(heard[0] == np.concatenate(sent)[: heard.shape[1]])
+    assert np.all(heard[1] == -heard[0])
+
+
+def test_load_is_a_percentile_of_what_was_timed() -> None:
+    at = Board(Shared.make(get_context("spawn"), 0.01, FS, 1))
+    assert at.percentile(0.999) == 0.0
+    for load in np.linspace(0.0, 0.5, 1001):
+        at.timed(float(load))
+    assert at.percentile(0.999) == pytest.approx(0.4995, abs=2 * board.STEP)
+    assert at.meters[board.WORST] == 0.5
+
+
+def test_a_watch_tells_when_nothing_moves() -> None:
+    clock = [0.0]
+    watch = Watch(lambda: clock[0])
+    assert not watch.stalled(1)
+    clock[0] = 2.0
+    assert not watch.stalled(1)
+    clock[0] = 3.5
+    assert watch.stalled(1)
+    assert not watch.stalled(2)
+
+
+def test_filter_sets_that_cannot_take_over_are_refused() -> None:
+    with pytest.raises(BadInput, match="number of drivers"):
+        matching(filters(1), replace(filters(2), taps=np.zeros((3, 2, 9)), drivers=("a", "b"), channels=(1, 2)))
+
+
+@pytest.mark.parametrize("text", ["1", "1,1", "0,2", "a,b", "1,2,3"])
+def test_channels_that_are_no_pair_are_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="no pair of channels"):
+        console.pair_of(text)
+
+
+def test_meters_are_drawn_between_floor_and_ceiling() -> None:
+    assert console.bar(0.5, 0.5).startswith("#" * console.WIDTH)
+    assert console.bar(0.0, 0.5).startswith("." * console.WIDTH)
+    assert "-6.0" in console.bar(0.501187, 1.0)
