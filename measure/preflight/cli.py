@@ -63,7 +63,7 @@ def check(
     watched = run.only(description, _set(only))
     before = read_reference(reference, watched) if reference else None
     with open_rig(description, serial=unit) as opened:
-        wanted = len(run.steps(description, not no_move, opened.stage.axes))
+        wanted = run.captures(description, not no_move, opened.stage.axes)
         with tracked("Checking", wanted) as step:
             findings, told = run.check(
                 opened, watched, runs=runs, move=not no_move, level_dbfs=level, reference=before, step=step

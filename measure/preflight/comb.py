@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from rigs.units import Float
+from rigs.units import Float, power_db
 
 Complex = NDArray[np.complex128]
 
@@ -140,6 +140,8 @@ class Matrix:
         distortion. The bins are those of :attr:`residue_f`.
     residue_f
         Hz.
+    burst_db
+        Loudest 50 ms of the silence over its quiet quarter, 100 Hz and up, dB, ``(input,)``.
     clipped
         Samples at full scale, ``(input,)``.
     still
@@ -153,12 +155,14 @@ class Matrix:
     noise_f: Float
     residue: Float
     residue_f: Float
+    burst_db: Float
     clipped: NDArray[np.intp]
     still: NDArray[np.bool_]
 
 
 FULL = 0.9999
 NOISE_SEGMENT_S = 0.05
+BURST_FROM_HZ = 100.0
 
 
 def matrix(comb: Comb, x: NDArray[np.float32]) -> Matrix:
@@ -166,28 +170,31 @@ def matrix(comb: Comb, x: NDArray[np.float32]) -> Matrix:
     first, second = (fft.rfft(np.asarray(x[:, part], dtype=float), axis=-1) for part in comb.counted)
     mean, change = (first + second) / 2.0, second - first
     silent = np.asarray(x[:, : comb.silence], dtype=float)
-    noise, f = _density(silent, comb.fs)
+    pieces, f = _densities(silent, comb.fs)
+    loudness = pieces[..., f >= BURST_FROM_HZ].sum(axis=-1)
+    quiet = np.quantile(loudness, 0.25, axis=1)
     empty = np.arange(comb.spacing - 1, comb.period // 2, comb.spacing)
     return Matrix(
         comb,
         tuple(mean[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
         tuple(change[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
-        noise,
+        np.asarray(pieces.mean(axis=1)),
         f,
         np.asarray(2.0 * np.abs(mean[:, empty] / comb.period) ** 2),
         np.asarray(empty * (comb.fs / comb.period)),
+        power_db(loudness.max(axis=1) / np.maximum(quiet, 1e-30)),
         np.count_nonzero(np.abs(x) >= FULL, axis=1).astype(np.intp),
         np.ptp(x, axis=1) == 0.0,
     )
 
 
-def _density(x: Float, fs: int) -> tuple[Float, Float]:
-    """Power spectral density by the mean over Hann windows of 50 ms with half of each overlapping the next."""
+def _densities(x: Float, fs: int) -> tuple[Float, Float]:
+    """Power spectral densities ``(input, window, bin)`` in Hann windows of 50 ms, each overlapping the next by half."""
     size = round(NOISE_SEGMENT_S * fs)
     pieces = np.lib.stride_tricks.sliding_window_view(x, size, axis=-1)[:, :: size // 2]
     window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(size) / size)
     flat = pieces - pieces.mean(axis=-1, keepdims=True)
-    power = np.mean(np.abs(fft.rfft(flat * window, axis=-1)) ** 2, axis=1) * 2.0 / (fs * np.sum(window**2))
+    power = np.abs(fft.rfft(flat * window, axis=-1)) ** 2 * 2.0 / (fs * np.sum(window**2))
     return np.asarray(power), np.asarray(fft.rfftfreq(size, 1.0 / fs))
 
 

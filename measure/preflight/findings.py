@@ -13,6 +13,7 @@ from measure.preflight.expect import Expected
 from measure.preflight.finding import Finding, Outcome
 from measure.preflight.heard import OCTAVES, Heard, Loop
 from measure.preflight.patch import Verdict
+from measure.preflight.steady import RESIDUAL_DB
 from rigs.describe import EARS, Description
 from rigs.errors import BadInput
 from rigs.units import P_REF, Float, db, from_db, power_db, speed_of_sound
@@ -31,7 +32,6 @@ DRIFT_PPM = 0.5
 GAIN_DB = -40.0
 RIPPLE_DB = 3.0
 TOP_DB = -20.0
-RESIDUAL_DB = -45.0
 HEADROOM_DB = 3.0
 SNR_DB = (10.0, 25.0)
 """Of the coming sweep: below the first captures would be refused, below the second they are poor."""
@@ -107,7 +107,7 @@ def of_loopback(told: Told) -> Iterator[Finding]:
         outcome, said = "fail", f"{said}: at least {GAIN_DB:g} dB is needed; turn its input up"
     elif loop.gain < 0:
         outcome, said = "warn", f"{said}, polarity turned over: the interface or the cable inverts"
-    elif loop.ripple_db > RIPPLE_DB:
+    elif loop.ripple_db > RIPPLE_DB and loop.residual_db < RESIDUAL_DB:
         outcome = "fail"
         said = f"{said}, but its response varies by {loop.ripple_db:.1f} dB (limit {RIPPLE_DB:g}): is it a plain cable?"
     yield Finding("loopback", name, outcome, said, values)
@@ -196,7 +196,8 @@ def of_patch(told: Told) -> Iterator[Finding]:
     """Drivers, microphones and turns that are not where they belong, and those that this check cannot tell apart."""
     verdict, rig = told.patch, told.rig
     if verdict is None:
-        yield Finding("patch", "all", "untold", "too little was heard to tell what is wired where")
+        said = "too little was heard, or it was clipped or disturbed, to tell what is wired where"
+        yield Finding("patch", "all", "untold", said)
         return
     best = verdict.best
     doubt = ""

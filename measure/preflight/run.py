@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from measure import plan
 from measure.preflight import comb, expect, findings, heard, patch
@@ -17,6 +18,7 @@ from measure.preflight.finding import Finding, Outcome
 from measure.preflight.findings import Told
 from measure.preflight.heard import Heard, Loop
 from measure.preflight.reference import Reference, expected
+from measure.preflight.steady import RESIDUAL_DB, closure_db, disturbed
 from rigs.describe import EARS, Description
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.layout import Pose
@@ -34,6 +36,12 @@ TURNS_DEG = (57.0, -57.0, 31.0, -31.0, 17.0, -17.0)
 
 SENSITIVITY_DB = 1.0
 """By how much a rig's sensitivity may differ from the maker's file without a note."""
+
+REPEATS = 1
+"""How many captures are made again in all, so that a check stays under ten seconds of sound."""
+
+CLOSURE_DB = -26.0
+"""How much what is heard straight ahead may have changed when the stage is back."""
 
 ROOM = 2.0
 """Room on the disk, over what the plan will write."""
@@ -65,6 +73,11 @@ def steps(rig: Description, move: bool, axes: frozenset[str]) -> list[Pose]:
     if not move or field not in axes or not turns:
         return [Pose()]
     return [Pose(), replace(Pose(), **{field: float(np.radians(turns[0]))})]
+
+
+def captures(rig: Description, move: bool, axes: frozenset[str]) -> int:
+    """How many captures a check makes if nothing disturbs them: one a pose, and one when the stage is back."""
+    return {1: 1, 2: 3}[len(steps(rig, move, axes))]
 
 
 def check(
@@ -108,29 +121,68 @@ def check(
     y = np.zeros((rig.interface.outputs, signal.y.shape[1]), dtype=np.float32)
     y[[d.channel - 1 for d in whole.driver] + [whole.interface.loopback.out - 1]] = signal.y
     check_ceiling(y, whole.limits.ceiling, "pre-flight check")
+    session = _Listening(rig, watched, signal, y, step)
     about_stage: list[Finding] = []
-    found: list[tuple[comb.Matrix, Loop, Heard]] = []
-    poses: list[Pose] = []
+    poses = steps(whole, move, rig.stage.axes)
+    found: list[Take] = []
+    back: Take | None = None
     try:
-        for pose in steps(whole, move, rig.stage.axes):
+        for pose in poses:
             trouble = _moved(rig, pose) if move else None
-            if trouble is not None:
-                about_stage.append(trouble)
-                step("the stage")
-                if poses:
-                    continue
-            recording = rig.interface.capture(y).x
-            poses.append(pose)
-            found.append(_listened(signal, recording, whole))
-            step("listened")
-        if move and len(poses) > 1 and (trouble := _moved(rig, Pose())) is not None:
-            about_stage.append(trouble)
+            about_stage += [trouble] if trouble else []
+            if trouble and found:
+                poses = poses[: len(found)]
+                break
+            found.append(session.take())
+        if len(found) > 1:
+            trouble = _moved(rig, Pose())
+            about_stage += [trouble] if trouble else []
+            back = session.take() if not trouble else None
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
     told = _told(watched, poses, found, reference)
-    about_stage += _about_stage(rig, told, poses, move, bool(about_stage))
-    return [*findings.all_of(told), *about_stage, *_corrections(watched), *_disk(watched, runs)], told
+    about_stage += _about_stage(rig, told, poses, move, bool(about_stage), back)
+    others = [*session.findings(), *_corrections(watched), *_disk(watched, runs)]
+    return [*findings.all_of(told), *about_stage, *others], told
+
+
+Take = tuple[comb.Matrix, Loop, Heard]
+"""What one capture of the combs came to."""
+
+
+class _Listening:
+    """Captures the combs, and again if something disturbed them."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        watched: Description,
+        signal: comb.Comb,
+        y: NDArray[np.float32],
+        step: Callable[[str], None],
+    ) -> None:
+        self._rig, self._watched, self._signal, self._y, self._step = rig, watched, signal, y, step
+        self._repeats: list[str] = []
+        self._kept: list[str] = []
+
+    def take(self) -> Take:
+        """One capture that nothing disturbed; the last one if all were."""
+        while True:
+            take = _listened(self._signal, self._rig.interface.capture(self._y).x, self._rig.description)
+            reason = disturbed(take[0], take[1], self._watched)
+            if reason is None or len(self._repeats) == REPEATS:
+                self._kept += [reason] if reason else []
+                self._step("listened")
+                return take
+            self._repeats.append(reason)
+
+    def findings(self) -> list[Finding]:
+        """What was disturbed, and whether it was heard again without."""
+        if self._kept:
+            said = f"{self._kept[0]}; it was so {len(self._repeats) + len(self._kept)} times: wait until it is quiet"
+            return [Finding("capture", "combs", "fail", said)]
+        return [Finding("capture", "combs", "warn", f"heard again, for {reason}") for reason in self._repeats]
 
 
 def _moved(rig: Rig, pose: Pose) -> Finding | None:
@@ -144,9 +196,7 @@ def _moved(rig: Rig, pose: Pose) -> Finding | None:
     return None
 
 
-def _listened(
-    signal: comb.Comb, recording: np.typing.NDArray[np.float32], rig: Description
-) -> tuple[comb.Matrix, Loop, Heard]:
+def _listened(signal: comb.Comb, recording: NDArray[np.float32], rig: Description) -> Take:
     m = comb.matrix(signal, recording)
     drivers = len(rig.driver)
     loop = heard.loop(m, drivers, np.asarray(signal.y[-1], dtype=float), recording, rig.interface.loopback.in_ - 1)
@@ -156,7 +206,7 @@ def _listened(
 def _told(
     rig: Description,
     poses: list[Pose],
-    found: list[tuple[comb.Matrix, Loop, Heard]],
+    found: list[Take],
     reference: Reference | None,
 ) -> Told:
     matrices, loops, heards = (list(part) for part in zip(*found, strict=True))
@@ -168,7 +218,8 @@ def _told(
         s: expected(rig, _as_if(poses, s), reference) if reference else expect.from_geometry(rig, _as_if(poses, s))
         for s in signs
     }
-    enough = all(one.input is not None for one in loops) and heards[0].there[inputs].any()
+    spoilt = any(one.residual_db > RESIDUAL_DB for one in loops) or any(m.clipped[inputs].any() for m in matrices)
+    enough = all(one.input is not None for one in loops) and heards[0].there[inputs].any() and not spoilt
     verdict = patch.find(heards, inputs, ears, expectations) if enough else None
     name: plan.SetName = "ears" if rig.ears is not None and ears is not None else "polar"
     wanted = plan.make(rig, name) if (rig.ears if name == "ears" else rig.polar) is not None else None
@@ -185,7 +236,7 @@ def _as_if(poses: list[Pose], turned: int) -> list[Pose]:
     return [replace(p, turn=turned * p.turn, yaw=turned * p.yaw) for p in poses]
 
 
-def _about_stage(rig: Rig, told: Told, poses: list[Pose], move: bool, failed: bool) -> list[Finding]:
+def _about_stage(rig: Rig, told: Told, poses: list[Pose], move: bool, failed: bool, back: Take | None) -> list[Finding]:
     """Whether the stage answers, moves, and turns the way that the arrivals tell."""
     stage = rig.description.stage
     if failed:
@@ -200,13 +251,20 @@ def _about_stage(rig: Rig, told: Told, poses: list[Pose], move: bool, failed: bo
     degrees = float(np.degrees(getattr(poses[1], field)))
     if told.patch is None:
         return [Finding("stage", stage.driver, "pass", f"went {degrees:g} degrees and back by its own account")]
-    values = {"turned_deg": degrees, "heard": told.patch.best.turned}
+    turned = told.patch.best.turned
+    closure = closure_db(told.heard[0], back[2], told.inputs) if back is not None else np.full((1, 1), np.nan)
+    closed = float(np.nanmax(closure)) if np.isfinite(closure).any() else -300.0
+    values = {"turned_deg": degrees, "heard": turned, "closure_db": closed}
+    if turned == 1 and closed > CLOSURE_DB:
+        said = f"went {degrees:g} degrees and says that it came back, but what is heard has changed by {closed:.0f} dB "
+        said += f"(limit {CLOSURE_DB:g} dB, about 0.7 degrees): does it slip, or has something moved?"
+        return [Finding("stage", stage.driver, "fail", said, values)]
     said = {
-        1: f"went {degrees:g} degrees and back, and is heard to",
+        1: f"went {degrees:g} degrees and back, and is heard to (closure {closed:.0f} dB)",
         0: f"says that it went {degrees:g} degrees, but nothing is heard to have turned: is it coupled?",
         -1: f"was sent {degrees:g} degrees and is heard to turn the other way: turn its direction round",
-    }[told.patch.best.turned]
-    return [Finding("stage", stage.driver, "pass" if told.patch.best.turned == 1 else "fail", said, values)]
+    }[turned]
+    return [Finding("stage", stage.driver, "pass" if turned == 1 else "fail", said, values)]
 
 
 def _corrections(rig: Description) -> list[Finding]:
