@@ -73,7 +73,7 @@ def lab(
     with soundcard.running(description, unit) as (card, port):
         try:
             result(soundcard.facts(card, port), soundcard.ready_said(card, port), as_json=as_json)
-            card.wait(ended.is_set)
+            card.wait(ended.is_set, tell=say)
         finally:
             say(f"Lab ended after {card.counts.said(card.period_ms)}")
 

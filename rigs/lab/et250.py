@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import threading
@@ -31,11 +32,20 @@ class Et250Machine:
         Called with the angle (degrees, every turn counted) whenever it has come to stand somewhere new.
     speed
         Degrees per second; ``None`` is as good as at once.
+    befalling
+        Asked as each turn begins: whether the motor stalls in it, for good, and for how many seconds no datagram
+        reaches anyone.
     """
 
-    def __init__(self, on_move: Callable[[float], None], speed: float | None = None) -> None:
-        self.on_move, self.speed = on_move, speed
+    def __init__(
+        self,
+        on_move: Callable[[float], None],
+        speed: float | None = None,
+        befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
+    ) -> None:
+        self.on_move, self.speed, self.befalling = on_move, speed, befalling
         self.jammed = False
+        self._silent_until = -math.inf
         self.lose = 0
         self._stands = self._told = self._zero = 0.0
         self._leg: tuple[float, float, float] | None = None  # where from, where to, since when
@@ -44,6 +54,8 @@ class Et250Machine:
     def feed(self, data: bytes, now: float) -> bytes | None:
         """Take a datagram; returns the answer, or ``None`` for a lost one (``lose`` counts those still to lose)."""
         self.run(now)
+        if now < self._silent_until:
+            return None
         if self.lose > 0:
             self.lose -= 1
             return None
@@ -53,7 +65,8 @@ class Et250Machine:
         if command == READ:
             return self._report(now)
         if command in (FORWARD, BACKWARD):
-            return self._turn(argument / 10.0, command == BACKWARD, now)
+            answer = self._turn(argument / 10.0, command == BACKWARD, now)
+            return None if now < self._silent_until else answer
         if command == STOP:
             self._arrive(STEP_DEG * round(self._at(now) / STEP_DEG))  # it has no place between two steps
         elif command == ZERO and self._leg is None:
@@ -75,6 +88,9 @@ class Et250Machine:
     def _turn(self, by: float, backward: bool, now: float) -> bytes:
         if self._leg is not None:
             return bytes([REFUSED, 0])
+        stalls, silent = self.befalling()
+        self.jammed = self.jammed or stalls
+        self._silent_until = now + silent if silent > 0.0 else self._silent_until
         way = STEP_DEG * round(by / STEP_DEG) * (0.0 if self.jammed else 1.0)
         self._backward = backward
         self._leg = (self._stands, self._stands + (-way if backward else way), now)
@@ -105,7 +121,7 @@ class Et250Simulator:
 
     Parameters
     ----------
-    on_move, speed
+    on_move, speed, befalling
         See :class:`Et250Machine`; the first is called in the simulator's thread.
     port
         0 for one that is free; it is then in :attr:`port`.
@@ -118,9 +134,10 @@ class Et250Simulator:
         speed: float | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.machine = Et250Machine(on_move, speed)
+        self.machine = Et250Machine(on_move, speed, befalling)
         self._clock = clock
         self._ended = threading.Event()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -151,7 +168,11 @@ class Et250Simulator:
 
 
 @contextmanager
-def served(stage: StageTable, move: Callable[[Pose], None]) -> Iterator[str]:
+def served(
+    stage: StageTable,
+    move: Callable[[Pose], None],
+    befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
+) -> Iterator[str]:
     """The device for a rig's ``[stage]``, at its address, while it lasts: turns what the rig turns.
 
     Raises
@@ -166,7 +187,7 @@ def served(stage: StageTable, move: Callable[[Pose], None]) -> Iterator[str]:
         move(Pose(turn=angle) if stage.turns == "device" else Pose(yaw=angle))
 
     try:
-        simulator = Et250Simulator(turned, host=str(stage.host), port=stage.udp_port)
+        simulator = Et250Simulator(turned, host=str(stage.host), port=stage.udp_port, befalling=befalling)
     except OSError as fault:
         raise BadInput(
             f"stage.host {stage.host}, UDP port {stage.udp_port}: the virtual turntable cannot listen there: "

@@ -119,6 +119,11 @@ class Schedule:
         self._fired: set[Fault | int] = set()
         self._wave = lru_cache(maxsize=64)(self._made)
 
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """By how much each step of temperature warms the room, K."""
+        return tuple(float(f.values["by"]) for f in self._of("temperature"))
+
     def outputs(self, y: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
         """What leaves the amplifier ``(output, samples)``."""
         due = list(self._due(span, "swap", "dead", "invert", "level", "amp-off"))

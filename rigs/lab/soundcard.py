@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,30 @@ from numpy.typing import NDArray
 from rigs.describe import Description
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.lab import calibrator, et250
+from rigs.lab.chain import Inputs, Outputs
 from rigs.lab.convolution import BlockConvolver
+from rigs.lab.driver import drawn
+from rigs.lab.electrical import Line, latency_of
+from rigs.lab.host import crash
+from rigs.lab.interface import slipped, warmer
 from rigs.lab.latency import publish
+from rigs.lab.schedule import Schedule, Span
 from rigs.lab.turntable import GrblSimulator
 from rigs.lab.world import World
 from rigs.layout import Pose
 from rigs.turntable.grbl import axis_letters, pose_at
+
+GAP_S = 0.15
+"""Silence on every output after which what plays next is another capture, s."""
+
+TRIAL_BLOCKS = 40
+"""How many blocks are timed before the lab begins."""
+
+WATCH_S = 2.0
+"""How often it is told that the lab does not keep up, s."""
+
+XRUN_PERIODS = 2.5
+"""By how many periods a block is held back for a fault that is to be flagged as an xrun."""
 
 NOISE_S = 10.0
 """Length of the noise that is drawn ahead and played over and over, each time from another place."""
@@ -53,6 +71,11 @@ class NoiseLoop:
         out = self._noise[:, self._at : self._at + samples]
         self._at += samples
         return out
+
+    def restart(self, rng: np.random.Generator) -> None:
+        """Go on from a place that ``rng`` chooses, and choose the next places with it."""
+        self._rng = rng
+        self._at = int(rng.integers(0, self._noise.shape[1] // 2))
 
 
 @dataclass(slots=True)
@@ -92,12 +115,21 @@ class SoundCard:
         rig = world.description
         self.world, self.clock = world, clock
         self.counts = Counts()
+        self.block_ms = 0.0
         self.ended = threading.Event()
         self.death = ""
         self._client = _client(client_name(rig), rig.fs)
         rng = np.random.default_rng(rig.lab.seed)
         self._noise = NoiseLoop(world.noise(rng, int(NOISE_S * rig.fs) + 65536), rng)
-        self._paths = world.paths(world.pose)
+        self._schedule = Schedule(rig)
+        self._outputs, self._inputs = Outputs(rig, self._schedule), Inputs(rig, self._schedule)
+        self._worlds = {k: warmer(world, k) if k else world for k in {0.0, *self._schedule.temperatures}}
+        self._kelvin, self._taps = 0.0, max(w.taps for w in self._worlds.values())
+        self._moving = threading.Lock()
+        self._slip = 0.0
+        self._span, self._rests, self._streams, self._connected = Span(0, 0, 0, 0), rig.fs, 0, False
+        self._line = self._new_line()
+        self._paths = self._heard_in(world)
         self._convolver = self._made(self._client.blocksize)
         self._heard_by = [self._client.inports.register(f"playback_{n + 1}", **PORT) for n in range(rig.outputs)]
         self._spoken_by = [self._client.outports.register(f"capture_{n + 1}", **PORT) for n in range(rig.inputs)]
@@ -121,15 +153,34 @@ class SoundCard:
 
     def move(self, pose: Pose) -> None:
         """Change how things stand; what plays is heard by the new paths from the next block on."""
-        if pose == self.world.pose:
+        with self._moving:
+            pose = slipped(pose, self._slip, self.world.description.stage.turns)
+            if pose != self.world.pose:
+                self._exchange(self.world, pose)
+
+    def befalling(self) -> tuple[bool, float]:
+        """What befalls a move of the stage that begins now: whether it stalls, and how late its answer is, s."""
+        stalls, late = False, 0.0
+        for fault in self._schedule.on_move(self._span.capture, self._span.session):
+            stalls = stalls or fault.kind == "stall"
+            late += fault.values["by"] if fault.kind == "late" else 0.0
+            self._slip += float(np.radians(fault.values["deg"])) if fault.kind == "slip" else 0.0
+        return stalls, late
+
+    def tend(self) -> None:
+        """What need not be done in time for the next block: the room's temperature."""
+        kelvin = self._schedule.kelvin(self._span)
+        if kelvin == self._kelvin:
             return
-        self.world.pose = pose
-        self._paths = self.world.paths(pose)
-        convolver = self._convolver
-        convolver.exchange(convolver.spectra(self._paths))
+        with self._moving:
+            if kelvin not in self._worlds:
+                self._worlds[kelvin] = warmer(self._worlds[0.0], kelvin)
+            self._kelvin = kelvin
+            self._exchange(self._worlds[kelvin], self.world.pose)
 
     def start(self) -> None:
         """Begin to run; returns when the ports are there."""
+        self.block_ms = self._trial()
         self._client.activate()
 
     def close(self) -> None:
@@ -139,32 +190,111 @@ class SoundCard:
             self._client.close()
             self._client = None
 
-    def wait(self, signalled: Callable[[], bool], period_s: float = 0.1) -> None:
-        """Run until ``signalled()``.
+    def wait(
+        self,
+        signalled: Callable[[], bool],
+        period_s: float = 0.1,
+        tell: Callable[[str], None] = lambda _said: None,
+    ) -> None:
+        """Run until ``signalled()``; ``tell`` hears of it when the lab does not keep up.
 
         Raises
         ------
         HardwareTrouble
             The server ended.
         """
+        told, since = Counts(), self.clock()
         while not signalled():
             if self.ended.wait(period_s):
                 raise HardwareTrouble(f"the JACK server ended: {self.death or 'no reason given'}. Start it again")
+            self.tend()
+            if self.clock() - since >= WATCH_S:
+                if self.counts.late > told.late:
+                    tell(self._too_slow(told))
+                told, since = replace(self.counts), self.clock()
+
+    def _too_slow(self, told: Counts) -> str:
+        return (
+            f"the lab does not keep up: {self.counts.late - told.late} of the last {self.counts.blocks - told.blocks} "
+            f"blocks took longer than their {self.period_ms:.2f} ms; the sound has gaps there. Give the server "
+            "a longer period (jackd -p), the lab a smaller room, or the machine less to do"
+        )
+
+    def _trial(self) -> float:
+        """How long one block of silence takes, ms (median)."""
+        block = self._convolver.block
+        silence = np.zeros((len(self._heard_by), block), dtype=np.float32)
+        took = []
+        for _ in range(TRIAL_BLOCKS):
+            began = self.clock()
+            self._block(silence, Span(0, 0, 0, block))
+            took.append(1000.0 * (self.clock() - began))
+        self._line = self._new_line()
+        return float(np.median(took))
 
     def _made(self, block: int) -> BlockConvolver:
-        return BlockConvolver(self._paths, block, self.world.description.lab.latency_samples)
+        return BlockConvolver(self._paths, block)
+
+    def _heard_in(self, world: World) -> NDArray[np.float32]:
+        """Paths of a world, of the one length that all have here."""
+        paths = world.paths(world.pose)
+        return np.pad(paths, ((0, 0), (0, 0), (0, max(self._taps - paths.shape[2], 0))))[:, :, : self._taps]
+
+    def _exchange(self, world: World, pose: Pose) -> None:
+        world.pose = pose
+        self.world, self._paths = world, self._heard_in(world)
+        convolver = self._convolver
+        convolver.exchange(convolver.spectra(self._paths))
+
+    def _new_line(self) -> Line:
+        """The way of the samples of one more stream."""
+        lab = self.world.description.lab
+        late = latency_of(lab, self.world.serial, "stream", self._streams)
+        return Line(self.world.description.inputs, late - self._outputs.lag, lab.clock_ppm)
 
     def _process(self, frames: int) -> None:
         began = self.clock()
         played = np.stack([port.get_array() for port in self._heard_by])
-        heard = self._convolver.process(played) + self._noise.next(frames)
-        added = calibrator.tone(self.world.description, self.counts.blocks * frames, frames)
-        if added is not None:
-            heard[added[0]] += added[1]
-        np.clip(heard, -1.0, 1.0, out=heard)
+        self._notice_stream()
+        self._span = span = self._next_span(played)
+        heard = self._block(played, span)
         for port, x in zip(self._spoken_by, heard, strict=True):
             port.get_array()[:] = x
+        if self._schedule.moment("crash", span) is not None:
+            crash()
         self._count(1000.0 * (self.clock() - began))
+
+    def _block(self, played: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
+        """What the inputs give ``(input, frames)`` while the outputs play."""
+        voltages = self._outputs.process(played, span)
+        sound = np.asarray(self._convolver.process(voltages), dtype=np.float32)
+        jumps, flagged = self._schedule.jumps(span)
+        x = self._line.process(self._inputs.process(sound, self._noise.next(span.samples), span), jumps)
+        added = calibrator.tone(self.world.description, self.counts.blocks * span.samples, span.samples)
+        if added is not None:
+            x[added[0]] += added[1]
+        if flagged:  # a block that comes too late is the one thing that makes a server tell of an xrun
+            time.sleep(XRUN_PERIODS * self.period_ms / 1000.0)
+        return np.clip(x, -1.0, 1.0)
+
+    def _notice_stream(self) -> None:
+        """A program that connects opens a stream: its latency and its noise are its own."""
+        connected = self._heard_by[0].number_of_connections > 0
+        if connected and not self._connected:
+            self._streams += 1
+            self._line = self._new_line()
+            self._noise.restart(drawn(self.world.description.lab.seed, self.world.serial, "noise", self._streams))
+        self._connected = connected
+
+    def _next_span(self, played: NDArray[np.float32]) -> Span:
+        """The time of a block: a capture begins with the first sample that plays after a silence."""
+        before, frames = self._span, played.shape[1]
+        capture, at = before.capture, before.at + before.samples
+        playing = np.flatnonzero(np.any(played, axis=0))
+        if len(playing) and self._rests + int(playing[0]) >= GAP_S * self.world.fs:
+            capture, at = capture + 1, -int(playing[0])
+        self._rests = frames - 1 - int(playing[-1]) if len(playing) else self._rests + frames
+        return Span(capture, at, before.session + before.samples, frames)
 
     def _count(self, took_ms: float) -> None:
         self.counts.blocks += 1
@@ -242,7 +372,7 @@ def turntable(card: SoundCard) -> Iterator[GrblSimulator]:
     def moved(axes: Mapping[str, float]) -> None:
         card.move(pose_at(axes, letters, Pose()))
 
-    with GrblSimulator(moved) as table:
+    with GrblSimulator(moved, befalling=card.befalling) as table:
         yield table
 
 
@@ -251,7 +381,7 @@ def stage(card: SoundCard) -> Iterator[str]:
     """The lab's stage while it lasts, in the language that the rig speaks; yields where it is reached."""
     table = card.world.description.stage
     if table.driver == "et250":
-        with et250.served(table, lambda pose: card.move(pose)) as reached:
+        with et250.served(table, card.move, card.befalling) as reached:
             yield reached
         return
     port = card.world.description.path(table.port) if table.port else None
@@ -341,6 +471,7 @@ def facts(card: SoundCard, port: str) -> dict[str, Any]:
         "inputs": rig.inputs,
         "fs": rig.fs,
         "period_ms": card.period_ms,
+        "block_ms": card.block_ms,
         "unit": card.world.serial,
         "port": port,
     }
@@ -350,9 +481,10 @@ def ready_said(card: SoundCard, port: str) -> str:
     """The same for a reader."""
     rig = card.world.description
     axes = ", ".join(f"{field} on {letter}" for field, letter in axis_letters(rig.stage).items())
+    slow = ": TOO SLOW, the sound will have gaps" if card.block_ms > 0.8 * card.period_ms else ""
     speaks = f"ET250-3D at {port}" if rig.stage.driver == "et250" else f"GRBL at {port} ({axes})"
     return (
         f"Lab ready: unit {card.world.serial} of rig {rig.name!r} is the audio device {card.name!r}, "
         f"{rig.outputs} out and {rig.inputs} in at {rig.fs} Hz; its stage speaks {speaks}. "
-        "Ctrl-C ends it"
+        f"A block of {card.period_ms:.2f} ms takes {card.block_ms:.2f} ms{slow}. Ctrl-C ends it"
     )

@@ -6,6 +6,7 @@ pseudo-terminal in a thread of its own.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import select
@@ -73,10 +74,22 @@ class GrblMachine:
         Millimetres or degrees per second of the axis that travels farthest; ``None`` is as good as at once.
     locked
         Whether it wakes up in alarm, as a machine with limit switches does.
+    befalling
+        Asked as each move begins: whether the motors stall in it, for good, and for how many seconds the controller
+        says nothing.
     """
 
-    def __init__(self, on_move: Callable[[Axes], None], speed: float | None = None, locked: bool = False) -> None:
-        self.on_move, self.speed, self._wakes_locked = on_move, speed, locked
+    def __init__(
+        self,
+        on_move: Callable[[Axes], None],
+        speed: float | None = None,
+        locked: bool = False,
+        befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
+    ) -> None:
+        self.on_move, self.speed, self._wakes_locked, self.befalling = on_move, speed, locked, befalling
+        self._stalled = False
+        self._silent_until = -math.inf
+        self._unsaid: list[str] = []
         self.stands: Axes = dict.fromkeys(LETTERS, 0.0)
         self.jammed: str | None = None
         self._told: Axes = dict(self.stands)
@@ -105,10 +118,21 @@ class GrblMachine:
                 self._end_of_line()
             elif byte < 0x80:
                 self._text.append(byte)
-        return out + self.run(now)
+        return self._aloud(out + self._work(now), now)
 
     def run(self, now: float) -> list[str]:
         """Work through what is waiting as far as time allows; returns the lines that go back."""
+        return self._aloud(self._work(now), now)
+
+    def _aloud(self, lines: list[str], now: float) -> list[str]:
+        """What is said now: nothing while it is silent, and all of it after that."""
+        self._unsaid += lines
+        if now < self._silent_until:
+            return []
+        out, self._unsaid = self._unsaid, []
+        return out
+
+    def _work(self, now: float) -> list[str]:
         out: list[str] = []
         self._arrive(now)
         while self._lines and not self._busy(now):
@@ -118,7 +142,7 @@ class GrblMachine:
 
     def busy(self) -> bool:
         """Whether time has to pass before anything more happens."""
-        return self._leg is not None or self._dwell_until is not None
+        return self._leg is not None or self._dwell_until is not None or bool(self._unsaid)
 
     def _end_of_line(self) -> None:
         text = self._text.decode("ascii", errors="replace").upper().strip()
@@ -220,8 +244,12 @@ class GrblMachine:
         for axis, value in targets.items():
             if axis != self.jammed:
                 end[axis] = value + (self.stands[axis] if relative else 0.0)
+        stalls, silent = self.befalling()
+        self._stalled = self._stalled or stalls
+        self._silent_until = now + silent if silent > 0.0 else self._silent_until
         farthest = max(abs(end[a] - self.stands[a]) for a in end)
-        self._leg = _Leg(dict(self.stands), end, now, now + (farthest / self.speed if self.speed else 0.0))
+        takes = math.inf if self._stalled else farthest / self.speed if self.speed else 0.0
+        self._leg = _Leg(dict(self.stands), end, now, now + takes)
         self._state = "Run"
 
 
@@ -233,7 +261,7 @@ class GrblSimulator:
     on_move
         Called, in the simulator's thread, whenever the axes have come to stand somewhere new; the controller reports
         the move as done only when it has returned.
-    speed, locked
+    speed, locked, befalling
         See :class:`GrblMachine`.
     clock
         Seconds that only go forward.
@@ -245,9 +273,10 @@ class GrblSimulator:
         *,
         speed: float | None = None,
         locked: bool = False,
+        befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.machine = GrblMachine(on_move, speed, locked)
+        self.machine = GrblMachine(on_move, speed, locked, befalling)
         self._clock = clock
         self._ours, self._theirs = os.openpty()
         tty.setraw(self._ours)
