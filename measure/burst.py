@@ -182,9 +182,8 @@ def _allowed(mean: Float, where: Lags, cells: Float, smeared: Float) -> Float:
     decay = np.maximum(decay, NEIGHBOURS_MARGIN * like) if not where.arrivals else decay + NEIGHBOURS_MARGIN * like
     expected = noise + decay
     above = np.maximum(mean - ARRIVED * noise, 0.0)
-    for order in HARMONICS:
-        expected += _arrival(above, decay, direct, where, -where.sweep.rate * float(np.log(order)), reach)
-    for lag in where.arrivals:
+    begins = (0.0, *where.arrivals)
+    for lag in (*where.arrivals, *(at - where.sweep.rate * float(np.log(k)) for at in begins for k in HARMONICS)):
         expected += _arrival(above, decay, direct, where, lag, reach)
     return np.asarray(NOISE_MARGIN * _quantiles(tuple(np.round(cells, 1)))[:, None] * expected)
 

@@ -1,7 +1,7 @@
 """Found and falsely refused captures over seeded trials of each disturbance, in rooms, with distortion and noise.
 
-Run it as ``python tests/bench/disturbances.py [--trials 20] [--clean 100] [--part score]``. The figures that are asked
-for come from ``--trials 500 --clean 3000`` (half of them at 40 dB SNR, half at 60): at least 99 % of each kind found, at
+Run it as ``python tests/bench/disturbances.py [--trials 20] [--clean 100] [--part score]``. The figures asked for
+come from ``--trials 500 --clean 3000`` (half of them at 40 dB SNR, half at 60): at least 99 % of each kind found, at
 most 1 in 1000 clean captures refused; it leaves with 1 if one is missed. Limits were set with ``--part tune``: other
 rooms, sweeps and seeds than those of the default. ``--part quick`` tries sweeps of 1 and 2 s.
 """
