@@ -15,6 +15,9 @@ from rigs.lab.harmonics import fitting, harmonics
 from rigs.lab.sphere import Complex, field_at
 from rigs.units import Float, db, from_db
 
+BESIDE: Float = np.array([[0.0, 0.08, 0.0], [0.0, -0.08, 0.0]])
+"""Where the ears of a measured head are taken to be, m from its middle."""
+
 
 class Head(Protocol):
     """Anything with two ears."""
@@ -43,6 +46,9 @@ class Head(Protocol):
 class EncodedHead(Protocol):
     """A head made ready for very many directions at once, anywhere on the sphere."""
 
+    offsets: Float
+    """Where the ears are, ``(ear, 3)`` m of the head's own coordinates."""
+
     def toward(self, directions: Float, r: Float) -> tuple[Single, Single]:
         """Response of each ear ``(direction, bin)``, left first, as in :meth:`Head.response`.
 
@@ -69,15 +75,16 @@ class SphereHead:
     def encoded(self, k: Float, nearest: float, c: float) -> EncodedHead:
         """The head at wavenumbers ``k`` for sources at ``nearest`` m or farther."""
         del c
-        return _EncodedSphere(Encoding(self.radius, k, nearest), self.ears)
+        return _EncodedSphere(Encoding(self.radius, k, nearest), self.ears, self.radius)
 
 
 class _EncodedSphere:
     """Both ears of a sphere, one encoding."""
 
-    def __init__(self, encoding: Encoding, ears: tuple[float, float]) -> None:
+    def __init__(self, encoding: Encoding, ears: tuple[float, float], radius: float) -> None:
         self.encoding = encoding
         self.axes = [np.array([np.cos(ear), np.sin(ear), 0.0]) for ear in ears]
+        self.offsets = radius * np.stack(self.axes)
 
     def toward(self, directions: Float, r: Float) -> tuple[Single, Single]:
         """See :class:`EncodedHead`."""
@@ -180,7 +187,7 @@ class _Harmonics:
     """
 
     def __init__(self, order: int, coefficients: Complex, delays: Float, f: Float) -> None:
-        self.order, self.delays, self.bins = order, delays, len(f)
+        self.order, self.delays, self.offsets = order, delays, BESIDE
         self.tables = [np.ascontiguousarray(c, dtype=np.complex64).view(np.float32) for c in coefficients]
         self.turn = (-2.0 * np.pi * f).astype(np.float32)
 
@@ -203,6 +210,7 @@ class _OnCones:
     STEPS = 720
 
     def __init__(self, head: MeasuredHead, k: Float, nearest: float, c: float) -> None:
+        self.offsets = BESIDE
         around = 2.0 * np.pi * np.arange(self.STEPS) / self.STEPS
         self.table = head.response(np.broadcast_to(around[:, None], (self.STEPS, len(k))), k, nearest, c)
         self.table = self.table.astype(np.complex64)

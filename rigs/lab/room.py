@@ -6,6 +6,10 @@ of time in which they arrive: within a frame short spectra add (:data:`SPAN` tap
 path), and one inverse transform a frame, driver and ear makes taps of them. So the work grows with paths times
 (drivers + ears) for the directional responses, and no path is ever a filter as long as the room's decay.
 
+One direction stands for all of a head but its ears: each ear hears what left towards it. On the direct sound of a round
+speaker with four cones that meets the sphere coupled in full (:mod:`rigs.lab.world`) within -32 dB from 0.8 to 20 kHz
+at 3 m, -36 dB at 5 m; reflections come from farther away still.
+
 Beyond the mixing path, up to which the images of the order asked for are complete, stand-ins take over: plane waves of
 random directions, signs and times, the same for every driver, ear and pose, whose energy begins where that of the
 images ends and decays at Eyring's rate.
@@ -62,6 +66,14 @@ class Emitter(Protocol):
 class Receiver(Protocol):
     """Ears or microphones around one centre."""
 
+    @property
+    def offsets(self) -> Float | None:
+        """Where the ears are from the centre, ``(ear, 3)`` m of the room; None: all in the centre.
+
+        The sound that meets an ear left the source towards that ear, not towards the middle of the head.
+        """
+        ...
+
     def toward(self, directions: Float, r: Float) -> Sequence[Single | None]:
         """The same for each ear, for unit vectors of the room that point to where paths come from."""
         ...
@@ -69,6 +81,8 @@ class Receiver(Protocol):
 
 class Point:
     """A source or receiver that is the same in all directions."""
+
+    offsets: Float | None = None
 
     def toward(self, directions: Float, r: Float) -> Sequence[Single | None]:
         """See :class:`Emitter`."""
@@ -92,6 +106,9 @@ class Paths:
         ``(path, 3)`` unit vectors: in which direction it leaves, and where it comes from.
     r
         Distance for the curvature of the wave, m.
+    mirrored
+        ``(path, 3)``, -1 on the axes on which the way is mirrored; None: the waves are plane, and leave towards all
+        ears alike.
     """
 
     late: Float
@@ -100,6 +117,14 @@ class Paths:
     departs: Float
     comes: Float
     r: Float
+    mirrored: Float | None = None
+
+    def towards(self, part: slice, offset: Float | None) -> Float:
+        """Directions in which some paths leave for an ear that is off the centre by ``offset`` m."""
+        if offset is None or self.mirrored is None:
+            return self.departs[part]
+        way = self.departs[part] * self.r[part, None] + offset * self.mirrored[part]
+        return np.asarray(way / np.linalg.norm(way, axis=1, keepdims=True))
 
 
 class Room:
@@ -182,7 +207,8 @@ class Room:
         gain = 1.0 / r
         if np.isfinite(self.mixing):
             gain = gain * np.cos(0.5 * np.pi * self._fade(r / self.c))
-        return Paths(r / self.c, gain, found.hits[first:].astype(float), away * found.mirrored[first:], -away, r)
+        mirrored = found.mirrored[first:]
+        return Paths(r / self.c, gain, found.hits[first:].astype(float), away * mirrored, -away, r, mirrored)
 
     def _fade(self, t: Float) -> Float:
         """0 before the images end, 1 from the mixing path on."""
@@ -242,6 +268,7 @@ class Room:
         spectra: NDArray[np.complex64] | None = None
         turn = (-2.0 * np.pi / self.fs * self.f).astype(np.float32)
         loss, phase = log.real.astype(np.float32), log.imag.astype(np.float32)
+        apart = paths.mirrored is not None
         for low in range(0, len(at), CHUNK):
             part = slice(low, low + CHUNK)
             losses = paths.losses[part].astype(np.float32)
@@ -253,17 +280,19 @@ class Room:
             np.multiply(carried, np.cos(angle), out=both[..., 0])
             np.multiply(carried, np.sin(angle), out=both[..., 1])
             wave = both.view(np.complex64)[..., 0]
-            sent = emitter.toward(paths.departs[part], paths.r[part])
             heard = receiver.toward(paths.comes[part], paths.r[part])
-            if spectra is None:
-                spectra = np.zeros((len(heard), len(sent), frames, len(self.f)), dtype=np.complex64)
             rows, starts = np.unique(frame[part], return_index=True)
-            for d, response in enumerate(sent):
-                left = wave if response is None else wave * _columns(response)
-                for e, ear in enumerate(heard):
-                    spectra[e, d, rows] += np.add.reduceat(
-                        left if ear is None else left * _columns(ear), starts, axis=0
-                    )
+            sent: Sequence[Single | None] = ()
+            for e, ear in enumerate(heard):
+                if e == 0 or (apart and receiver.offsets is not None):
+                    offset = None if receiver.offsets is None else receiver.offsets[e]
+                    sent = emitter.toward(paths.towards(part, offset), paths.r[part])
+                if spectra is None:
+                    spectra = np.zeros((len(heard), len(sent), frames, len(self.f)), dtype=np.complex64)
+                arrives = wave if ear is None else wave * _columns(ear)
+                for d, response in enumerate(sent):
+                    added = arrives if response is None else arrives * _columns(response)
+                    spectra[e, d, rows] += np.add.reduceat(added, starts, axis=0)
         if spectra is None:
             ears, drivers = (len(x.toward(np.zeros((1, 3)), np.ones(1))) for x in (receiver, emitter))
             return np.zeros((ears, drivers, self.taps))

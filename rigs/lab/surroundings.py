@@ -35,6 +35,7 @@ class Ears:
 
     def __init__(self, head: EncodedHead, facing: float) -> None:
         self.head, self.facing = head, facing
+        self.offsets: Float | None = turned(head.offsets, facing)
 
     def toward(self, directions: Float, r: Float) -> Sequence[Single | None]:
         """See :class:`rigs.lab.room.Receiver`."""
