@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from processor.board import (
     AMOUNT,
+    BLOCKS,
     BYPASS,
     ENDED,
     FINISHED,
@@ -40,6 +41,12 @@ Real = NDArray[Any]
 
 FADE_S = 0.03
 """Of mute, start and stop."""
+
+SETTLE_S = 0.5
+"""Xruns within it are the server's, whose graph has just changed, and are not counted."""
+
+PRIORITY = 15
+"""Of the real-time class: above everything ordinary, below an audio server that asks for more."""
 
 WARM_BLOCKS = 64
 """Blocks done before the stream opens: the first ones meet cold caches."""
@@ -78,7 +85,7 @@ class Player:
         self._x = np.zeros((2, block), dtype=np.float32)
         self._duration = 1.0 / program.wanted.fs
         self._tail = self._engine.latency + first.length
-        self._quitting = 0
+        self._settled = SETTLE_S * program.wanted.fs / block
         for _ in range(WARM_BLOCKS):
             self._engine.process(self._x)
         self._engine.reset()
@@ -88,7 +95,7 @@ class Player:
         """One block; see :data:`rigs.live.Callback`."""
         began = self._clock()
         board, controls = self._board, self._board.controls
-        board.meters[XRUNS] += flagged
+        board.meters[XRUNS] += flagged and board.meters[BLOCKS] > self._settled
         x = self._x if frames == self._x.shape[1] else np.zeros((2, frames), dtype=np.float32)
         if self._channels is None:
             self._from_ring(x)
@@ -142,6 +149,15 @@ def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
     return replace(filters, taps=taps)
 
 
+def _hurry() -> None:
+    """Ask for real-time priority, or else a high one; the stream's thread inherits it. Many users may have neither."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except (AttributeError, OSError):
+        with suppress(OSError):
+            os.nice(-11)
+
+
 def play(program: Program, shared: Shared) -> None:
     """The process: runs until it is told to quit, everything is played, or the device dies.
 
@@ -150,8 +166,7 @@ def play(program: Program, shared: Shared) -> None:
     import time
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that shows
-    with suppress(OSError):
-        os.nice(-11)
+    _hurry()
     board, parent = Board(shared), os.getppid()
     try:
         player = Player(program, board, time.perf_counter)

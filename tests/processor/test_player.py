@@ -137,6 +137,8 @@ def test_end_of_the_file_plays_the_tail_and_then_tells() -> None:
 def test_an_empty_ring_is_silence_and_is_counted(x: np.ndarray) -> None:
     it, at = player(filters(1))
     run(it, at, x)
+    run(it, at, x)
+    run(it, at, x)
     played = np.zeros((BLOCK, 6), dtype=np.float32)
     it.step(None, played, BLOCK, True)
     assert at.meters[board.STARVED] == BLOCK
