@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class Guard:
         self._needs = np.zeros(self.latency)
         self._reductions = np.zeros(self.latency)
         self._mean = np.zeros(self.drivers)
+        self._working = False
         self.stopped = ""
         self.least_gain = 1.0
         self.limited = 0
@@ -86,15 +88,17 @@ class Guard:
 
     def _judge(self, y: Real) -> None:
         """Stop on a fault in this piece."""
-        if not np.isfinite(y).all():
-            self.stop("a driver signal was not finite (NaN or infinity)")
-            return
         n = y.shape[1]
         if n:
-            share = -np.expm1(-n * self._dc_share)
-            self._mean += share * (y.mean(axis=1, dtype=np.float64) - self._mean)
-        worst = int(np.argmax(np.abs(self._mean)))
-        if abs(self._mean[worst]) > DC_SHARE * self.ceiling:
+            mean = y @ np.full(n, 1.0 / n, dtype=y.dtype)
+            if not np.isfinite(mean).all():  # one bad sample spoils its driver's mean; huge ones may as well
+                if not np.isfinite(y).all():
+                    self.stop("a driver signal was not finite (NaN or infinity)")
+                    return
+                mean = y.mean(axis=1, dtype=np.float64)
+            self._mean -= math.expm1(-n * self._dc_share) * (mean - self._mean)
+        if max(self._mean.max(), -self._mean.min()) > DC_SHARE * self.ceiling:
+            worst = int(np.argmax(np.abs(self._mean)))
             self.stop(
                 f"driver {worst + 1} was sent a constant offset of {self._mean[worst]:+.3f} "
                 f"(limit {DC_SHARE * self.ceiling:.3f} of full scale)"
@@ -102,13 +106,16 @@ class Guard:
 
     def _reduction(self, y: Real) -> NDArray[np.float64] | None:
         """One minus the gain, for the samples that leave now; None where it is zero throughout."""
+        if not self._working and max(y.max(initial=0.0), -y.min(initial=0.0)) <= self.ceiling:
+            return None  # nothing passes the ceiling, and nothing did within the look-ahead
         n, look = y.shape[1], self.latency
         peaks = np.max(np.abs(y), axis=0, initial=0.0).astype(np.float64)
         excess = peaks > self.ceiling
         needs = np.concatenate([self._needs, np.zeros(n)])
         needs[look:][excess] = 1.0 - self.ceiling / peaks[excess]
         self._needs = needs[n:]
-        if not needs.any() and not self._reductions.any():
+        self._working = bool(needs.any() or self._reductions.any())
+        if not self._working:
             return None
         held = np.max(np.lib.stride_tricks.sliding_window_view(needs, look + 1), axis=1) if n else needs[:0]
         reductions = np.concatenate([self._reductions, self._released(held)])
