@@ -317,6 +317,11 @@ def magnitude(points: Float, f: Float) -> Float:
     return np.asarray(from_db(np.interp(np.log(np.maximum(f, 1e-3)), np.log(points[:, 0]), points[:, 1])))
 
 
+def level(correction: Correction, f: Float) -> Float:
+    """The microphone's magnitude at ``f`` Hz, linear, whatever its phase."""
+    return magnitude(correction.points, f)
+
+
 def response(correction: Correction, f: Float) -> NDArray[np.complex128]:
     """The microphone's response at ``f`` Hz: its magnitude, and its phase if the file has one.
 

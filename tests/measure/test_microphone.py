@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from measure import microphone
+from measure import microphone, plan
+from measure.run import Listener
+from rigs.describe import parse
 from rigs.errors import BadInput
+from rigs.lab.interface import LabInterface
+from rigs.lab.world import World
 
 UMIK2 = '"Sens Factor =-12.07dB, AGain =18dB, SERNO: 8108494"\r\n10.054\t-4.1234\r\n1000.0\t0.5\r\n20016.816\t-2.5\r\n'
 DAYTON = "*1000Hz\t-38.5\n\t\n20.00\t-1.2\n22.29\t0.0\n1000.00\t0.0\n20000.00\t2.3\n"
@@ -188,3 +193,29 @@ def test_a_response_has_the_phase_of_the_file() -> None:
     assert np.degrees(np.angle(at[[0, 2]])) == pytest.approx([170.0, -170.0])
     assert at[1].real == pytest.approx(-(10 ** (-3 / 20)))
     assert np.isreal(microphone.response(microphone.read("100 0\n400 1\n", "x"), np.array([200.0]))).all()
+
+
+def test_a_measurement_is_divided_by_level_and_phase_of_the_file(crooked_text: str, tmp_path: Path) -> None:
+    """The same recording through a file of +6 dB and 90 degrees: half as loud, and a quarter of a turn behind."""
+    (tmp_path / "mic.txt").write_text("20 6.0206 90\n20000 6.0206 90\n")
+    (tmp_path / "plain.txt").write_text("20 6.0206\n20000 6.0206\n")
+    bare = parse(crooked_text, folder=tmp_path)
+    recording = LabInterface(World(bare, "T"), lambda: datetime(2026, 3, 4, tzinfo=UTC))
+    signal = plan.make(bare, "ears").sources.signals[1]
+    x = recording.capture(signal)
+    spectra = []
+    for name in (None, "mic.txt", "plain.txt"):
+        text = crooked_text.replace(
+            'name = "ear_left"\n', 'name = "ear_left"\n' + (f'calibration = "{name}"\n' if name else "")
+        )
+        rig = parse(text, folder=tmp_path)
+        listener = Listener.of(rig, plan.make(rig, "ears"))
+        heard, _, reason = listener.heard(listener.channels(x), 1)
+        assert not reason
+        spectra.append(np.fft.rfft(heard.h, axis=-1))
+    f = np.fft.rfftfreq(heard.h.shape[-1], 1 / bare.fs)
+    band = (f > 300) & (f < 15000)
+    bare_, phased, plain = (s[:, band] for s in spectra)
+    assert np.median(np.abs(phased[0] / bare_[0] - 0.5 * np.exp(-0.5j * np.pi))) < 1e-3
+    assert np.median(np.abs(plain[0] / bare_[0] - 0.5)) < 1e-3
+    assert phased[1] == pytest.approx(bare_[1], rel=1e-4), "the right ear has no file"
