@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from measure import burst, microphone, quality, uncertainty
 from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
@@ -17,7 +19,6 @@ from rigs.describe import Description
 from rigs.errors import BadInput, Held
 from rigs.layout import Pose
 from rigs.protocol import Operator, Recording, Rig
-from rigs.units import Float
 
 ATTEMPTS = 4
 """How often a capture is tried before the session holds."""
@@ -30,7 +31,7 @@ class Listener:
     rig: Description
     plan: Plan
     inverse: Inverse
-    corrections: Float
+    corrections: NDArray[np.inexact[Any]]
     lags: burst.Lags
 
     @classmethod
@@ -46,7 +47,9 @@ class Listener:
                     text = path.read_text(encoding="utf-8", errors="replace")
                 except OSError as fault:
                     raise BadInput(f"{path}: correction file of {mic.name} cannot be read: {fault}") from fault
-                row = row * microphone.magnitude(microphone.parse(text, str(path)), inv.f)
+                correction = microphone.read(text, str(path))
+                phased = correction.phase is not None
+                row = row * (microphone.response if phased else microphone.level)(correction, inv.f)
             rows.append(row)
         return cls(rig, plan, inv, np.array(rows), burst.lags(plan.sweep, inv.size))
 
@@ -57,7 +60,8 @@ class Listener:
 
     def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
         """What was heard, the latency in s, and why not to keep it."""
-        scale = (self.corrections * self.plan.sources.levels[source]).astype(np.float32)
+        exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
+        scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
         names = (*(m.name for m in self.plan.mics), "loopback")
         loop = self.inverse.spectrum(recording.x[-1])
         delay, gain = loopback_delay(self.inverse, loop)
