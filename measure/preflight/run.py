@@ -180,8 +180,9 @@ class _Listening:
     def findings(self) -> list[Finding]:
         """What was disturbed, and whether it was heard again without."""
         if self._kept:
-            said = f"{self._kept[0]}; it was so {len(self._repeats) + len(self._kept)} times: wait until it is quiet"
-            return [Finding("capture", "combs", "fail", said)]
+            often = f"{self._kept[0]}; it was so {len(self._repeats) + len(self._kept)} times"
+            advice = "see the clock" if "loopback" in often else "wait until it is quiet, and check again"
+            return [Finding("capture", "combs", "fail", f"{often}: {advice}")]
         return [Finding("capture", "combs", "warn", f"heard again, for {reason}") for reason in self._repeats]
 
 

@@ -334,7 +334,7 @@ def test_a_noise_that_stays_is_no_pass(checked: Check, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(PatchBay, "capture", noisy)
     wrong = failed(checked(move=False))
-    assert "it was so 2 times: wait until it is quiet" in wrong["capture", "combs"]
+    assert "it was so 2 times: wait until it is quiet, and check again" in wrong["capture", "combs"]
 
 
 @pytest.mark.parametrize(("slipped_deg", "fine"), [(0.0, True), (0.2, True), (1.5, False), (-4.0, False)])
