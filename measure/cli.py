@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from measure import folder, plan
+from measure import folder, plan, summary
 from measure.plan import SetName
 from measure.preflight import cli as preflight
 from measure.run import measure
@@ -33,6 +33,9 @@ YesOpt = Annotated[
 ]
 DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds given to the operator with --yes.", min=0.0)]
 MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+DryOpt = Annotated[
+    bool, typer.Option("--dry-run", help="Only say what would be captured: how long, how much, in which order.")
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -57,10 +60,15 @@ def ears(
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
+    dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver to both ears at the head positions of the rig."""
-    _begin("ears", with_faults(read(find(rig)), fault), unit, runs, run, operator(yes, delay), as_json)
+    described = with_faults(read(find(rig)), fault)
+    if dry_run:
+        _plan_only([summary.of_plan(plan.make(described, "ears"))], as_json)
+        return
+    _begin("ears", described, unit, runs, run, operator(yes, delay), as_json)
 
 
 def polar(
@@ -71,10 +79,15 @@ def polar(
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
+    dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
-    _begin("polar", with_faults(read(find(rig)), fault), unit, runs, run, operator(yes, delay), as_json)
+    described = with_faults(read(find(rig)), fault)
+    if dry_run:
+        _plan_only([summary.of_plan(plan.make(described, "polar"))], as_json)
+        return
+    _begin("polar", described, unit, runs, run, operator(yes, delay), as_json)
 
 
 def resume(
@@ -82,29 +95,37 @@ def resume(
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
+    accept_change: AcceptOpt = False,
+    dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Finish an interrupted session: measures only what is missing."""
     with Session.read(folder.session_file(run)) as session:
-        description, serial, sets = session.rig(), session.serial, session.sets
+        description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
+        if dry_run:
+            plans = [plan.make(description, name) for name in sets]
+            _plan_only([summary.of_plan(one, session.left(one)) for one in plans], as_json)
+            return
     with open_rig(with_faults(description, fault), serial=serial) as rig:
-        for name in sets or ("ears",):
-            capture_set(rig, name, run, operator(yes, delay))
+        for name in sets:
+            capture_set(rig, name, run, operator(yes, delay), accept_change)
     _report(run, as_json)
 
 
-def capture_set(rig: Rig, name: SetName, run: Path, ask: Callable[[str], None]) -> None:
+def _plan_only(plans: list[tuple[dict[str, object], str]], as_json: bool) -> None:
+    result({"plans": [data for data, _ in plans]}, "\n".join(lines for _, lines in plans), as_json=as_json)
+
+
+def capture_set(rig: Rig, name: SetName, run: Path, ask: Callable[[str], None], accept_change: bool = False) -> None:
     """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
     wanted = plan.make(rig.description, name)
     with Session.resume(folder.session_file(run)) as session:
-        missing = len(session.missing(wanted))
-        if not missing:
+        left = session.left(wanted)
+        if not left:
             say(f"{name}: all {len(wanted.captures)} captures are there already")
             return
-        with tracked(f"Measuring {name}", missing) as step:
-            bad = measure(rig, session, wanted, ask=ask, step=step)
-    for key, reason in bad:
-        say(f"  repeated {key}: {reason}")
+        with tracked(f"Measuring {name}", left) as step:
+            measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change)
 
 
 def _begin(
@@ -129,18 +150,8 @@ def _begin(
 
 def _report(run: Path, as_json: bool) -> None:
     with Session.read(folder.session_file(run)) as session:
-        sets = {name: session.responses(name) for name in session.sets}
-        data = {
-            "run": str(run),
-            "unit": session.serial,
-            "sets": {n: {"shape": r.h.shape, "snr_db_min": float(r.snr_db.min())} for n, r in sets.items()},
-        }
-        lines = "\n".join(
-            f"{n}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
-            f"SNR at least {float(r.snr_db.min()):.0f} dB"
-            for n, r in sets.items()
-        )
-    result(data, f"{lines}\n{run / 'session.h5'}", as_json=as_json)
+        data, lines = summary.of_session(session)
+    result({"run": str(run), **data}, f"{lines}\n{run / 'session.h5'}", as_json=as_json)
 
 
 def operator(yes: bool, delay: float) -> Callable[[str], None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ from rigs.units import from_db
 
 SetName = Literal["ears", "polar"]
 SETS: tuple[SetName, ...] = ("ears", "polar")
+CLOSING = 99
+"""Repeat of the capture that closes a set; a rig has at most 64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,14 @@ class Capture:
     repeat: int
 
     @property
+    def place(self) -> str:
+        """What the names of all captures of this position and source begin with."""
+        return f"p{self.position:03d}_s{self.source:02d}_"
+
+    @property
     def key(self) -> str:
         """Its name in a session file."""
-        return f"p{self.position:03d}_s{self.source:02d}_r{self.repeat:02d}"
+        return f"{self.place}r{self.repeat:02d}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +98,18 @@ class Plan:
     played: NDArray[np.float32]
     before: int
     after: int
+
+    @property
+    def closing(self) -> Capture | None:
+        """The first capture once more, to be made after all others; none if nothing moves in between."""
+        if self.sources.axis != "driver" or len(self.positions) < 2:
+            return None
+        return replace(self.captures[0], repeat=CLOSING)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """Positions in the order in which they are visited, without the return to the first."""
+        return tuple(dict.fromkeys(c.position for c in self.captures))
 
     @property
     def seconds(self) -> float:
@@ -154,8 +173,8 @@ def plan_of(
     for signal in sources.signals:
         check_ceiling(np.delete(signal, rig.interface.loopback.out - 1, axis=0), rig.limits.ceiling, f"plan of {name}")
     captures = tuple(
-        Capture(i, pose, source, repeat)
-        for i, (pose, _) in enumerate(at)
+        Capture(i, at[i][0], source, repeat)
+        for i in nearest_first([pose for pose, _ in at])
         for source in range(len(sources.names))
         for repeat in range(rig.sweep.repeats)
     )
@@ -163,6 +182,24 @@ def plan_of(
     table = np.array([row for _, row in at], dtype=POSITION)
     before, after = _samples(rig, rig.sweep.before_ms), _samples(rig, rig.sweep.after_ms) + extra_after
     return Plan(name, captures, table, mics, sources, sweep, played, before, after)
+
+
+def nearest_first(poses: Sequence[Pose]) -> list[int]:
+    """An order of poses: the first one first, then always the nearest that is left.
+
+    A metre counts ten radians, since heads and microphones are mostly moved by hand.
+    """
+    left = list(range(len(poses)))
+    order = [left.pop(0)] if left else []
+    while left:
+        here = poses[order[-1]]
+        order.append(min(left, key=lambda i: (round(_apart(here, poses[i]), 6), i)))
+        left.remove(order[-1])
+    return order
+
+
+def _apart(a: Pose, b: Pose) -> float:
+    return abs(a.turn - b.turn) + abs(a.yaw - b.yaw) + 10.0 * float(np.hypot(a.x - b.x, a.y - b.y))
 
 
 def _samples(rig: Description, milliseconds: float) -> int:

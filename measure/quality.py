@@ -21,6 +21,20 @@ STRETCH_S = 0.005
 DECAY_S = 0.15
 
 
+def short(x: NDArray[np.float32], samples: int) -> str | None:
+    """A recording ``(channel, samples)`` that is shorter or longer than what was played."""
+    if x.shape[-1] == samples:
+        return None
+    return f"the recording holds {x.shape[-1]} samples of {samples}"
+
+
+def padded(x: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """The recording brought to ``samples``, with silence at its end if need be."""
+    if x.shape[-1] == samples:
+        return x
+    return np.pad(x[:, :samples], ((0, 0), (0, max(samples - x.shape[-1], 0))))
+
+
 def clipped(x: NDArray[np.float32], names: tuple[str, ...]) -> str | None:
     """Full-scale samples in any channel of ``x (channel, samples)``."""
     for row, name in zip(x, names, strict=True):

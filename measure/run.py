@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import burst, microphone, quality, uncertainty
+from measure import burst, change, microphone, quality, uncertainty
 from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from measure.impulse import Heard, snr_db
 from measure.plan import Capture, Plan
@@ -19,6 +19,7 @@ from rigs.describe import Description
 from rigs.errors import BadInput, Held
 from rigs.layout import Pose
 from rigs.protocol import Operator, Recording, Rig
+from rigs.units import db
 
 ATTEMPTS = 4
 """How often a capture is tried before the session holds."""
@@ -61,27 +62,35 @@ class Listener:
     def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
         """What was heard, the latency in s, and why not to keep it."""
         exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
+        x = quality.padded(recording.x, len(self.plan.played))
         scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
         names = (*(m.name for m in self.plan.mics), "loopback")
-        loop = self.inverse.spectrum(recording.x[-1])
+        loop = self.inverse.spectrum(x[-1])
         delay, gain = loopback_delay(self.inverse, loop)
-        transfer = self.inverse.transfer(self.inverse.recorded(recording.x[:-1])) / scale
+        transfer = self.inverse.transfer(self.inverse.recorded(x[:-1])) / scale
         before, after = self.plan.before, self.plan.after
         whole = circular(self.inverse, transfer, delay, before)
         h = np.asarray(whole[..., : before + after] * edges(before, after))
         stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, self.inverse.fs)
         snr = snr_db(h, stderr, self.inverse.fs, self.inverse.band)
         reason = (
-            quality.clipped(recording.x, names)
-            or quality.loopback(self.inverse, recording.x[-1], self.plan.played, loop, delay, gain)
+            quality.short(recording.x, len(self.plan.played))
+            or quality.clipped(x, names)
+            or quality.loopback(self.inverse, x[-1], self.plan.played, loop, delay, gain)
             or quality.silent(snr, names[:-1])
-            or quality.disturbed(recording.x[:-1], transfer, names[:-1], self.plan.sweep, self.lags, delay)
+            or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, self.lags, delay)
         )
         return Heard(h, snr, stderr, np.ones_like(stderr)), delay, reason or ""
 
 
 def measure(
-    rig: Rig, session: Session, plan: Plan, *, ask: Operator, step: Callable[[str], None]
+    rig: Rig,
+    session: Session,
+    plan: Plan,
+    *,
+    ask: Operator,
+    step: Callable[[str], None],
+    accept_change: bool = False,
 ) -> list[tuple[str, str]]:
     """Make every capture of ``plan`` that ``session`` does not hold yet.
 
@@ -97,6 +106,8 @@ def measure(
         Asks a person for the moves that the stage cannot make.
     step
         Called after each capture that landed, with a few words on it.
+    accept_change
+        Keep captures whose level or polarity is another than at the last position.
 
     Returns
     -------
@@ -117,12 +128,13 @@ def measure(
     try:
         for capture in session.missing(plan):
             stands = place(rig, capture.pose, stands, ask)
-            heard = _until_good(rig, session, listener, capture)
+            heard = _until_good(rig, session, listener, capture, accept_change)
             if rig.description.sweep.repeats > 1:
                 heard = _mean_of_landed(session, listener, capture)
             session.derive(plan, capture, heard)
             where = f"{plan.name} {capture.position + 1}/{len(plan.positions)}"
             step(f"{where}, {plan.sources.names[capture.source]}, {float(np.min(heard.snr_db)):.0f} dB SNR")
+        _close(rig, session, listener, ask, step, stands)
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
@@ -141,13 +153,54 @@ def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
     return pose
 
 
-def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture) -> Heard:
+def _close(
+    rig: Rig, session: Session, listener: Listener, ask: Operator, step: Callable[[str], None], stands: Pose | None
+) -> None:
+    """Measure the first position's first source once more, and keep how well the set closes on itself."""
+    plan = listener.plan
+    if plan.closing is None or session.closure(plan.name) is not None:
+        return
+    first = session.response(plan, plan.closing.position, plan.closing.source)
+    if first is None:
+        return
+    place(rig, plan.closing.pose, stands, ask)
+    again = _until_good(rig, session, listener, plan.closing, accept_change=True)
+    mics = tuple(m.name for m in plan.mics)
+    found = change.closure(first, again.h, plan.sweep.fs, plan.sweep.band, mics)
+    session.close_set(plan.name, found)
+    step(f"{plan.name} closed: {found.error_db:.0f} dB")
+
+
+def _changed(session: Session, listener: Listener, capture: Capture, heard: Heard) -> str | None:
+    """Whether level or polarity are other than at the last position nearby."""
+    plan = listener.plan
+    if plan.sources.axis != "driver":
+        return None
+    poses = {c.position: c.pose for c in plan.captures}
+    for position in reversed(plan.order[: plan.order.index(capture.position)]):
+        there, here = poses[position], capture.pose
+        turned = abs(there.turn - here.turn) + abs(there.yaw - here.yaw)
+        before = session.response(plan, position, capture.source)
+        if turned > change.NEAR_RAD or np.hypot(there.x - here.x, there.y - here.y) > change.NEAR_M or before is None:
+            continue
+        lowest = max(plan.sweep.band[0], listener.rig.driver[capture.source].band_hz[0])
+        r = [float(np.hypot(plan.positions[p]["x"], plan.positions[p]["y"])) for p in (position, capture.position)]
+        names = tuple(m.name for m in plan.mics)
+        return change.changed(heard.h, before, plan.sweep.fs, lowest, float(db(r[0] / r[1])), names)
+    return None
+
+
+def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture, accept_change: bool) -> Heard:
     """Capture until it is good; what was not is stored with its reason."""
     sources = listener.plan.sources
     for _ in range(ATTEMPTS):
         recording = listener.channels(rig.interface.capture(sources.signals[capture.source]))
         heard, delay, reason = listener.heard(recording, capture.source)
-        shot = Shot(capture, recording, delay, reason)
+        other = None if reason or accept_change else _changed(session, listener, capture, heard)
+        if other:
+            reason = f"{other}; if that is as it should be, resume with --accept-change"
+        air = rig.description.environment.temperature_c
+        shot = Shot(capture, recording, delay, reason, air, tuple(float(v) for v in heard.snr_db))
         session.store(listener.plan, shot)
         if shot.accepted:
             return heard

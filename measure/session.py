@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,10 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
+from measure.account import Account, Try, accounts
+from measure.change import Closure
 from measure.impulse import POSITION, Heard, ImpulseResponse
-from measure.plan import SETS, Capture, Plan, SetName
+from measure.plan import CLOSING, SETS, Capture, Plan, SetName
 from measure.shot import Shot
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
@@ -171,12 +174,15 @@ class Session:
         with _trouble(self.path):
             raw = self._file[f"raw/{plan.name}"]
             name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
+            made = sum(1 for key in raw if key.lstrip("x").startswith(capture.place) and key != name)
             if name in raw:
                 del raw[name]
             data = raw.create_dataset(name, data=shot.recording.x)
             data.attrs.update(asdict(capture.pose))
             data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
-            data.attrs["reason"] = shot.reason
+            data.attrs.update(reason=shot.reason, run=made + 1, snr_db=shot.snr_db)
+            if shot.temperature_c is not None:
+                data.attrs["temperature_c"] = shot.temperature_c
             self._file.flush()
             data.attrs["accepted"] = shot.accepted
             self._file.flush()
@@ -192,6 +198,45 @@ class Session:
         if group is None:
             return []
         return [(k, str(d.attrs["reason"])) for k, d in group.items() if d.attrs.get("reason")]
+
+    def tries(self, name: SetName) -> list[Try]:
+        """Every capture that was made of a set, but for the one that closes it."""
+        group = self._file.get(f"raw/{name}", {})
+        kept = [(k.lstrip("x"), d.attrs) for k, d in group.items() if k != "played" and "accepted" in d.attrs]
+        return [
+            Try(int(key[1:4]), int(key[6:8]), int(a.get("run", 1)), str(a["reason"]))
+            for key, a in kept
+            if int(key[10:12]) != CLOSING
+        ]
+
+    def accounts(self, name: SetName) -> list[Account]:
+        """What was used and what was excluded at every place of a set, and why."""
+        if name not in self._file:
+            return []
+        group = self._file[name]
+        sources = [n.decode() for n in group["drivers" if "drivers" in group else "programs"][:]]
+        return accounts(self.tries(name), sources)
+
+    def close_set(self, name: SetName, closure: Closure) -> None:
+        """Keep how well a set closes on itself, beside its responses."""
+        with _trouble(self.path):
+            self._file[name].attrs["closure"] = json.dumps(asdict(closure))
+            self._file.flush()
+
+    def closure(self, name: SetName) -> Closure | None:
+        """How well a set closes on itself, once it was measured."""
+        text = self._file[name].attrs.get("closure") if name in self._file else None
+        return None if text is None else Closure(**json.loads(text))
+
+    def left(self, plan: Plan) -> int:
+        """How many captures are still to be made, with the one that closes the set."""
+        closing = plan.closing is not None and self.closure(plan.name) is None
+        return len(self.missing(plan)) + int(closing)
+
+    def response(self, plan: Plan, position: int, source: int) -> Float | None:
+        """The response ``(mic, tap)`` of one place and source, if it is there."""
+        h = np.asarray(self._file[plan.name]["ir"][position, :, source], dtype=float)
+        return h if np.isfinite(h).all() else None
 
     def missing(self, plan: Plan) -> list[Capture]:
         """The captures of a plan that have not landed, in its order."""

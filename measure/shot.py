@@ -22,12 +22,18 @@ class Shot:
         Latency of the interface as the loopback tells it, s.
     reason
         Why it was not accepted; empty when it was.
+    temperature_c
+        Of the air when it was made.
+    snr_db
+        One a microphone.
     """
 
     capture: Capture
     recording: Recording
     delay: float
     reason: str = ""
+    temperature_c: float | None = None
+    snr_db: tuple[float, ...] = ()
 
     @property
     def accepted(self) -> bool:

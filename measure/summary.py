@@ -1,0 +1,72 @@
+"""What a plan will take and what a session holds, for the screen and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from measure.plan import Plan
+from measure.session import Session
+
+SHOWN = 12
+"""Positions that a dry run names on the screen; all are in its JSON."""
+
+
+def of_plan(plan: Plan, left: int | None = None) -> tuple[dict[str, Any], str]:
+    """Captures, time, size and order of a plan of which ``left`` captures are still to be made (all if not given)."""
+    whole = len(plan.captures) + (plan.closing is not None)
+    count = whole if left is None else left
+    seconds = len(plan.played) / plan.sweep.fs
+    poses = {c.position: c.pose for c in plan.captures}
+    data = {
+        "set": plan.name,
+        "captures": count,
+        "captures_of": whole,
+        "capture_s": seconds,
+        "audio_s": count * seconds,
+        "raw_bytes": count * plan.capture_bytes,
+        "positions": len(plan.positions),
+        "drivers": list(plan.sources.names),
+        "mics": [m.name for m in plan.mics],
+        "repeats": 1 + max(c.repeat for c in plan.captures),
+        "order": [{"position": p + 1, "pose": poses[p].said()} for p in plan.order],
+        "closing_position": None if plan.closing is None else plan.closing.position + 1,
+    }
+    first = [f"  position {p + 1}: {poses[p].said()}" for p in plan.order[:SHOWN]]
+    more = [f"  and {len(plan.order) - SHOWN} more"] if len(plan.order) > SHOWN else []
+    again = [] if plan.closing is None else [f"  position {plan.closing.position + 1} again, to close the set"]
+    head = (
+        f"{plan.name}: {count} captures of {seconds:.1f} s, {_minutes(count * seconds)} of sound besides moves, "
+        f"{count * plan.capture_bytes / 1e6:.1f} MB"
+    )
+    return data, "\n".join([head, *first, *more, *again])
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+def of_session(session: Session) -> tuple[dict[str, Any], str]:
+    """Shapes, signal to noise, what was excluded and why, and how well each set closes on itself."""
+    sets: dict[str, Any] = {}
+    lines = []
+    for name in session.sets:
+        r = session.responses(name)
+        accounts = session.accounts(name)
+        spoilt = [a for a in accounts if a.excluded]
+        closure = session.closure(name)
+        sets[name] = {
+            "shape": r.h.shape,
+            "snr_db_min": float(r.snr_db.min()),
+            "captures_used": sum(a.used for a in accounts),
+            "captures_made": sum(a.made for a in accounts),
+            "excluded": [a.table() for a in spoilt],
+            "closure": None if closure is None else closure.table(),
+        }
+        lines.append(
+            f"{name}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
+            f"SNR at least {float(r.snr_db.min()):.0f} dB, used {sets[name]['captures_used']} of "
+            f"{sets[name]['captures_made']} captures"
+        )
+        lines += [f"  {a.said()}" for a in spoilt]
+        lines += [] if closure is None else [f"  {closure.said()}"]
+    return {"unit": session.serial, "sets": sets}, "\n".join(lines)
