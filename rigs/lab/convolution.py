@@ -2,7 +2,9 @@
 
 Uniformly partitioned overlap-save (Gardner 1995; Wefers 2015, ch. 5): one transform per output channel and block, kept
 in a frequency-domain delay line that all paths share, and one inverse transform per input channel. The delay line holds
-only what was played, so exchanging the responses leaves nothing of the old ones behind.
+only what was played, so exchanging the responses leaves nothing of the old ones behind. Each output's
+sum over its partitions is a product of a matrix and a vector in every bin, for those inputs alone that it reaches: a
+cable costs one partition, not as many as a room.
 """
 
 from __future__ import annotations
@@ -17,25 +19,27 @@ from rigs.units import Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spectra:
-    """Transformed responses: only the outputs that reach an input, only the partitions that are not empty.
+class Reach:
+    """What an output's sound becomes at the inputs that it reaches.
 
     Parameters
     ----------
-    h
-        ``(input, active output, partition, bin)`` complex64.
-    active
-        Indices of the outputs that reach any input.
+    output, inputs
+        Their indices.
     first
         Index of the first partition that ``h`` holds; those before it are empty.
-    scratch
-        Room for the products, of the shape of ``h``.
+    h
+        ``(bin, input, partition)`` complex64.
     """
 
-    h: NDArray[np.complex64]
-    active: NDArray[np.intp]
+    output: int
+    inputs: NDArray[np.intp]
     first: int
-    scratch: NDArray[np.complex64]
+    h: NDArray[np.complex64]
+
+
+Spectra = tuple[Reach, ...]
+"""Transformed responses of the outputs that reach any input."""
 
 
 class BlockConvolver:
@@ -56,7 +60,7 @@ class BlockConvolver:
         self.block, self.delay, self.shape = block, delay, paths.shape
         self.partitions = -(-(taps + delay) // block)
         self._past = np.zeros((outputs, 2 * block), dtype=np.float32)
-        self._line = np.zeros((outputs, 2 * self.partitions, block + 1), dtype=np.complex64)
+        self._line = np.zeros((outputs, block + 1, 2 * self.partitions), dtype=np.complex64)
         self._newest = 0
         self._sum = np.zeros((inputs, block + 1), dtype=np.complex64)
         self._spectra = self.spectra(paths)
@@ -71,15 +75,17 @@ class BlockConvolver:
         """
         if paths.shape != self.shape:
             raise ValueError(f"paths have shape {paths.shape}; this convolver was made for {self.shape}")
-        active = np.flatnonzero(paths.any(axis=(0, 2)))
-        inputs, _, taps = paths.shape
-        padded = np.zeros((inputs, len(active), self.partitions * self.block), dtype=np.float32)
-        padded[:, :, self.delay : self.delay + taps] = paths[:, active]
-        parts = padded.reshape(inputs, len(active), self.partitions, self.block)
-        used = np.flatnonzero(parts.any(axis=(0, 1, 3)))
-        first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
-        h = np.ascontiguousarray(fft.rfft(parts[:, :, first:last], 2 * self.block, axis=-1), dtype=np.complex64)
-        return Spectra(h, active, first, np.empty_like(h))
+        return tuple(self._reach(o, paths[:, o]) for o in range(paths.shape[1]) if paths[:, o].any())
+
+    def _reach(self, output: int, paths: NDArray[np.float32]) -> Reach:
+        inputs = np.flatnonzero(paths.any(axis=1))
+        padded = np.zeros((len(inputs), self.partitions * self.block), dtype=np.float32)
+        padded[:, self.delay : self.delay + paths.shape[1]] = paths[inputs]
+        parts = padded.reshape(len(inputs), self.partitions, self.block)
+        used = np.flatnonzero(parts.any(axis=(0, 2)))
+        first, last = int(used[0]), int(used[-1]) + 1
+        h = np.asarray(fft.rfft(parts[:, first:last], 2 * self.block, axis=-1), dtype=np.complex64)
+        return Reach(output, inputs, first, np.ascontiguousarray(h.transpose(2, 0, 1)))
 
     def exchange(self, spectra: Spectra) -> None:
         """Use other responses from the next block on, as if they had been there all the time."""
@@ -87,15 +93,16 @@ class BlockConvolver:
 
     def process(self, played: NDArray[np.float32]) -> Float | NDArray[np.float32]:
         """What the inputs hear ``(input, block)`` while the outputs play ``played (output, block)``."""
-        now = self._spectra
         self._past[:, : self.block] = self._past[:, self.block :]
         self._past[:, self.block :] = played
         self._newest = (self._newest or self.partitions) - 1
         k = self._newest
-        self._line[:, k] = fft.rfft(self._past, axis=-1)
-        self._line[:, k + self.partitions] = self._line[:, k]
-        start = k + now.first
-        window = self._line[now.active, start : start + now.h.shape[2]]
-        np.multiply(now.h, window, out=now.scratch)
-        np.sum(now.scratch.reshape(len(now.h), -1, self.block + 1), axis=1, out=self._sum)
+        spectrum = fft.rfft(self._past, axis=-1)
+        self._line[:, :, k] = spectrum
+        self._line[:, :, k + self.partitions] = spectrum
+        self._sum[:] = 0.0
+        for reach in self._spectra:
+            start = k + reach.first
+            window = self._line[reach.output, :, start : start + reach.h.shape[2], None]
+            self._sum[reach.inputs] += np.matmul(reach.h, window)[:, :, 0].T
         return np.asarray(fft.irfft(self._sum, axis=-1)[:, self.block :])
