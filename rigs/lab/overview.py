@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from rigs.lab.cores import one_core
 from rigs.lab.sphere import Complex
 from rigs.lab.world import World
 from rigs.layout import Pose, turned
@@ -160,7 +161,8 @@ def _reverberation(world: World) -> Reverberation:
     assert world.room is not None, "asked of a rig in free field"
     room = world.room
     pose = Pose()
-    reflected = np.fft.rfft(room.at_ears(pose, *world.head_place(pose)), world.taps, axis=-1)
+    with one_core():
+        reflected = np.fft.rfft(room.at_ears(pose, *world.head_place(pose)), world.taps, axis=-1)
     direct = world.direct_at_ears(pose)
     polar = np.fft.irfft(world.at_microphone(0.0), world.taps, axis=-1)
     bands = np.array(room.table.bands_hz)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rigs.describe import EARS, Description
 from rigs.lab.body import BaffledBody, Body, SphereBody, outward
+from rigs.lab.cores import one_core
 from rigs.lab.driver import DriverModel
 from rigs.lab.head import Head, SphereHead, load_head
 from rigs.lab.room import taper
@@ -112,12 +113,14 @@ class World:
 
     def _ears_at(self, pose: Pose) -> Complex:
         """Direct sound and room ``(ear, driver, frequency)`` at :attr:`f`."""
-        room = self.room.at_ears(pose, *self.head_place(pose)) if self.room else None
-        return self._joined(self.direct_at_ears(pose), room)
+        with one_core():
+            room = self.room.at_ears(pose, *self.head_place(pose)) if self.room else None
+            return self._joined(self.direct_at_ears(pose), room)
 
     def _microphone_at(self, turn: float) -> Complex:
-        room = self.room.at_microphone(turn) if self.room else None
-        return self._joined(self.direct_at_microphone(turn), room)
+        with one_core():
+            room = self.room.at_microphone(turn) if self.room else None
+            return self._joined(self.direct_at_microphone(turn), room)
 
     def _joined(self, direct: Complex, reflected: Float | None) -> Complex:
         """Spectra at :attr:`f` of a direct sound's spectra and a room's taps."""
@@ -126,7 +129,7 @@ class World:
         h = np.zeros((*direct.shape[:-1], self.taps))
         if reflected is not None:
             h[..., : reflected.shape[-1]] = reflected
-        soft = taper(np.fft.rfftfreq(self.free_taps, 1.0 / self.fs), self.fs)
+        soft = taper(np.asarray(np.fft.rfftfreq(self.free_taps, 1.0 / self.fs), dtype=np.float64), self.fs)
         h[..., : self.free_taps] += np.fft.irfft(direct * soft, self.free_taps, axis=-1)
         return np.asarray(np.fft.rfft(h, axis=-1))
 
