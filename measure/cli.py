@@ -33,8 +33,9 @@ YesOpt = Annotated[
 ]
 DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds given to the operator with --yes.", min=0.0)]
 MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-DryOpt = Annotated[
-    bool, typer.Option("--dry-run", help="Only say what would be captured: how long, how much, in which order.")
+DryOpt = Annotated[bool, typer.Option("--dry-run", help="Only say what would be captured: time, size and order.")]
+AcceptOpt = Annotated[
+    bool, typer.Option("--accept-change", help="Keep captures whose level or polarity is not the last position's.")
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
