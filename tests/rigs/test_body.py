@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
+from rigs.describe import parse
 from rigs.lab.body import BaffledBody, SphereBody
 from rigs.lab.encoding import Encoding
 from rigs.lab.sphere import cap_weights, coefficients, field, legendre, order
+from rigs.lab.world import World
+from rigs.layout import Pose, turned
 from rigs.units import db, power_db
 
 R = 0.1
@@ -163,3 +168,38 @@ def test_encoding_answers_like_the_series(cap: float) -> None:
 def test_a_driver_in_the_middle_faces_ahead() -> None:
     body = SphereBody(0.2, np.array([[0.0, 0.0, 0.0], [0.0, 0.1, 0.0]]))
     assert body.one.axes == pytest.approx(np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+
+
+ONE = """
+schema = 1
+name = "one"
+fs = 48000
+interface = {{ driver = "lab", loopback = {{ out = 3, in = 4 }} }}
+stage = {{ driver = "lab" }}
+driver = [{{ name = "only", channel = 1, at = {at} }}]
+mic = [{{ name = "ear_left", channel = 1 }}, {{ name = "ear_right", channel = 2 }}, {{ name = "boom", channel = 3 }}]
+ears = {{ distance_m = 1.3, positions = [{{ use = "design" }}, {{ use = "score" }}] }}
+polar = {{ distance_m = 1.3 }}
+[lab]
+body_diameter_m = 0.12
+body = {{ shape = "{shape}", driver_diameter_m = 0.04, baffle_m = 0.12 }}
+"""
+
+
+@pytest.mark.parametrize("shape", ["line", "ring"])
+def test_a_baffled_driver_beside_the_middle_is_a_sphere_that_moved(shape: str, tmp_path: Path) -> None:
+    """The head stands the other way by as much, device turned or not; line and ring differ in where they face."""
+    sphere = World(parse(ONE.format(at="[0.06, 0.0, 0.0]", shape="sphere"), tmp_path), "T")
+    at, towards = ([0.06, 0.25, 0.0], 0.0) if shape == "line" else ([0.0, 0.31, 0.0], np.pi / 2)
+    moved = World(parse(ONE.format(at=at, shape=shape), tmp_path), "T")
+    centre = np.array([0.0, 0.25, 0.0])
+    f = np.linspace(100.0, 20000.0, 200)
+    for turn in (0.0, 0.7):
+        shift = turned(centre, turn)
+        pose = Pose(turn=turn, x=0.02, y=-0.05, yaw=0.1)
+        ears = moved.at_ears(pose)
+        same = sphere.at_ears(Pose(turn=turn + towards, x=pose.x - shift[0], y=pose.y - shift[1], yaw=pose.yaw))
+        rows = [np.interp(f, w.f, np.abs(h[1, 0])) for w, h in ((moved, ears), (sphere, same))]
+        assert rows[0] == pytest.approx(rows[1], rel=5e-3)
+        late = [np.angle(np.interp(1000.0, w.f, h[0, 0])) for w, h in ((moved, ears), (sphere, same))]
+        assert late[0] == pytest.approx(late[1], abs=0.02)
