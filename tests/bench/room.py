@@ -51,6 +51,8 @@ def best(rounds: int, *works: Callable[[], object]) -> list[float]:
 class Cardioid:
     """The directivity that pyroomacoustics offers, for ours: 0.5 + 0.5 cos."""
 
+    offsets: Float | None = None
+
     def __init__(self, axis: Sequence[float]) -> None:
         self.axis = np.array(axis)
 
