@@ -24,9 +24,10 @@ from measure.preflight.finding import Finding, table, verdict
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.lab.interface import LabInterface, LabStage
+from rigs.lab.schedule import with_faults
 from rigs.lab.world import World
 from rigs.layout import Pose
-from rigs.load import find
+from rigs.load import find, open_rig
 from rigs.protocol import Recording, Rig
 from rigs.units import db, from_db
 from sweetspot import build
@@ -574,3 +575,22 @@ def test_correction_files_are_looked_at(checked: Check, crooked_text: str, tmp_p
 def test_a_level_that_the_unit_cannot_take_is_refused(checked: Check, level: float) -> None:
     with pytest.raises(BadInput, match=r"--level-dbfs: .* limits\.ceiling_dbfs = -5"):
         checked(level_dbfs=level)
+
+
+@pytest.mark.parametrize(
+    ("faults", "wanted"),
+    [
+        (
+            ["swap drivers=left,right", "invert driver=woofer", "unplug mic=ear_left"],
+            {("patch", "left"), ("patch", "right"), ("polarity", "woofer"), ("microphone", "ear_left")},
+        ),
+        (["amp-off"], {("amplifier", "all")}),
+        (["slip at=2 deg=4", "slam at=1 s=0.9"], {("stage", "lab")}),
+    ],
+    ids=["several at once", "amplifier off", "a slip and a slammed door"],
+)
+def test_faults_of_the_lab_are_named(crooked: Description, faults: list[str], wanted: set[tuple[str, str]]) -> None:
+    with open_rig(with_faults(crooked, faults), serial="T-2") as opened:
+        findings, _ = run.check(opened, opened.description, runs=Path())
+    assert set(failed(findings)) == wanted, table(findings)
+    assert any(f.check == "capture" for f in findings) == ("slam" in str(faults))
