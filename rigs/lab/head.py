@@ -97,7 +97,8 @@ class MeasuredHead:
 
     The ear that hears a source at azimuth 90 degrees first is the left one, whatever the file calls it (published
     files disagree with themselves). The level is set so that the mean over all directions is 0 dB from 250 to 500 Hz;
-    below :data:`LOWEST_HZ` the response there is held. No correction is made for the distance of the measurement.
+    below :data:`LOWEST_HZ` the response there is held. The distance of the measurement is corrected only if asked for
+    (:class:`CorrectedHead`).
 
     For reflections, which come from everywhere, spherical harmonics are fitted to the whole set, spectra and delays
     apart (order :data:`HIGHEST_ORDER` or as many as the directions bear). On KEMAR's 710 directions, with every seventh
@@ -114,15 +115,19 @@ class MeasuredHead:
         Sampling rate, Hz.
     whole
         Impulse responses ``(direction, 2, tap)`` in all directions and their unit vectors ``(direction, 3)``.
+    measured
+        Distance of the sources, m.
     """
 
     LOWEST_HZ = 150.0
     HIGHEST_ORDER = 18
     SMOOTHING = 1e-4
 
-    def __init__(self, ir: Float, azimuths: Float, fs: float, whole: tuple[Float, Float] | None = None) -> None:
+    def __init__(
+        self, ir: Float, azimuths: Float, fs: float, whole: tuple[Float, Float] | None = None, measured: float = 1.0
+    ) -> None:
         ring = np.argsort(np.mod(azimuths, 2.0 * np.pi))
-        self.fs = fs
+        self.fs, self.measured = fs, measured
         self.azimuths = np.mod(azimuths, 2.0 * np.pi)[ring]
         self.delays = _onsets(ir[ring], fs)
         side = int(np.argmin(np.abs(self.azimuths - np.pi / 2.0)))
@@ -169,6 +174,36 @@ class MeasuredHead:
             late = delays(around)[..., ear] - self.middle
             heard.append(shape * np.exp(-2j * np.pi * f * late))
         return np.stack(heard)
+
+
+class CorrectedHead:
+    """A measured head whose direct sound is brought from the distance of its measurement to that of the source.
+
+    The correction is what a sphere does between the two distances (the distance variation function of A. Kan et al.,
+    J. Acoust. Soc. Am. 125, 2233, 2009): right for the head's size, blind to the pinna, which a near source meets from
+    another angle. Reflections come from too far away to need it.
+
+    Parameters
+    ----------
+    head
+        As measured.
+    sphere
+        A sphere of about its size.
+    measured
+        Distance of its measurement, m.
+    """
+
+    def __init__(self, head: MeasuredHead, sphere: SphereHead, measured: float) -> None:
+        self.head, self.sphere, self.measured = head, sphere, measured
+
+    def response(self, directions: Float, k: Float, r: float, c: float) -> Complex:
+        """See :class:`Head`."""
+        near, then = (self.sphere.response(directions, k, d, c) for d in (r, self.measured))
+        return self.head.response(directions, k, r, c) * near / then
+
+    def encoded(self, k: Float, nearest: float, c: float) -> EncodedHead:
+        """See :class:`Head`; as measured."""
+        return self.head.encoded(k, nearest, c)
 
 
 class _Harmonics:
@@ -275,4 +310,4 @@ def load_head(path: Path) -> MeasuredHead:
     flat = np.cos(elevations)
     directions = np.stack([flat * np.cos(azimuths), flat * np.sin(azimuths), np.sin(elevations)], axis=1)
     round_about = (ir, directions) if not level.all() else None
-    return MeasuredHead(ir[level][index], np.radians(around), fs, round_about)
+    return MeasuredHead(ir[level][index], np.radians(around), fs, round_about, float(np.median(places[:, 2])))

@@ -135,6 +135,7 @@ class Lab(Table):
     head: str = "sphere"
     head_diameter_m: Positive = 0.175
     ears_deg: float = Field(default=100.0, gt=0, lt=180)
+    range_correction: bool = Field(default=False, strict=True)
     sensitivity_db_spl: float = 94.0
     tolerance_db: float = Field(default=0.5, ge=0, le=10)
     tolerance_percent: float = Field(default=3.0, ge=0, le=30)

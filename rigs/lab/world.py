@@ -22,7 +22,7 @@ from rigs.describe import EARS, Description
 from rigs.lab.body import BaffledBody, Body, SphereBody, outward
 from rigs.lab.cores import one_core
 from rigs.lab.driver import DriverModel
-from rigs.lab.head import Head, SphereHead, load_head
+from rigs.lab.head import CorrectedHead, Head, SphereHead, load_head
 from rigs.lab.room import taper
 from rigs.lab.sphere import Complex, order
 from rigs.lab.surroundings import Surroundings
@@ -59,12 +59,7 @@ class World:
         self.body = made_body(description)
         self.drivers = tuple(DriverModel.of_unit(d, lab, serial) for d in description.driver)
         self.c = speed_of_sound(description.environment.temperature_c)
-        sphere = lab.head == "sphere"
-        self.head: Head = (
-            SphereHead(lab.head_diameter_m, float(np.radians(lab.ears_deg)))
-            if sphere
-            else load_head(description.path(lab.head))
-        )
+        self.head = made_head(description)
         distances = [p.distance_m for p in (description.ears, description.polar) if p is not None]
         farthest = max(distances, default=1.0) / self.c
         self.room = Surroundings(description, self.body, self.head, self.c) if lab.room is not None else None
@@ -181,6 +176,16 @@ class World:
             directions = bearing + np.pi - beside - facing
             table[:, kept, low:high] = self.head.response(directions, k, r, self.c)
         return table
+
+
+def made_head(description: Description) -> Head:
+    """The head that a rig's ``[lab]`` table describes."""
+    lab = description.lab
+    sphere = SphereHead(lab.head_diameter_m, float(np.radians(lab.ears_deg)))
+    if lab.head == "sphere":
+        return sphere
+    measured = load_head(description.path(lab.head))
+    return CorrectedHead(measured, sphere, measured.measured) if lab.range_correction else measured
 
 
 def made_body(description: Description) -> Body:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.lab.head import MeasuredHead, SphereHead, load_head
+from rigs.lab.head import CorrectedHead, MeasuredHead, SphereHead, load_head
 from rigs.units import Float, db
 
 A, C = 0.0875, 343.0
@@ -117,3 +117,18 @@ def test_a_horizontal_set_answers_on_the_cone_around_the_ears(data: Path) -> Non
     left, right = encoded.toward(above, np.ones(2))
     assert left[0] == pytest.approx(left[1])
     assert np.abs(left).mean() > np.abs(right).mean()
+
+
+def test_range_correction_is_what_a_sphere_does_between_the_distances(data: Path) -> None:
+    """Nothing at the distance of the measurement; near by, the far ear loses and the near one gains."""
+    head = load_head(data / "hrtf" / "MIT_KEMAR_normal_pinna.sofa")
+    assert head.measured == pytest.approx(1.4)
+    corrected = CorrectedHead(head, SphereHead(2 * A, np.radians(100.0)), head.measured)
+    k = 2 * np.pi * np.array([250.0, 700.0, 3000.0]) / C
+    side = np.full((1, 3), np.radians(90.0))
+    assert corrected.response(side, k, 1.4, C) == pytest.approx(head.response(side, k, 1.4, C))
+    change = db(corrected.response(side, k, 0.25, C) / head.response(side, k, 0.25, C))[:, 0]
+    exact = heard(90.0, k * C / (2 * np.pi), 0.25, 100.0) / heard(90.0, k * C / (2 * np.pi), 1.4, 100.0)
+    assert change == pytest.approx(db(exact))
+    assert change[0, 0] > 2.0
+    assert change[1, 0] < -2.0
