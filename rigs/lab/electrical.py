@@ -13,7 +13,7 @@ from rigs.lab.driver import drawn
 from rigs.lab.faults import JUMP_MAX
 from rigs.units import Float, from_db
 
-HALF = 16
+HALF = 24
 """Half the length of the interpolation between samples; what it looks ahead comes out of the latency."""
 
 PHASES = 1024
@@ -36,7 +36,7 @@ class Line:
 
     The inputs' clock runs faster than the outputs' by ``ppm``: sample ``m`` of the recording is what was there
     ``late + m ppm / (1 + ppm)`` samples before sample ``m`` was played. In between, values come from a windowed sinc
-    (32 taps, Kaiser window, 1024 phases with straight lines between them: error below -100 dB up to 0.4 fs). As the
+    (48 taps, Kaiser window, 1024 phases with straight lines between them: error below -100 dB up to 0.4 fs). As the
     buffers of real drivers, this one is emptied or filled at a stroke when it runs over or empty.
 
     Parameters
@@ -119,7 +119,7 @@ def _kernel() -> Float:
     """Windowed sincs ``(phase, tap)`` for fractions from 0 to 1, both included."""
     fraction = np.arange(PHASES + 1)[:, None] / PHASES
     t = np.arange(2 * HALF)[None] - (HALF - 1) - fraction
-    fine = kaiser(2 * HALF * PHASES + 1, 9.0)
+    fine = kaiser(2 * HALF * PHASES + 1, 11.0)
     window = np.interp(t, np.linspace(-HALF, HALF, len(fine)), fine)
     rows = np.sinc(t) * window
     return np.asarray(rows / rows.sum(axis=1, keepdims=True))

@@ -118,12 +118,12 @@ class LabInterface:
         noise = self.world.noise(drawn(*key), samples)
         if reads:
             noise = np.concatenate([noise, self.world.noise(drawn(*key, "more"), late)], axis=1)
-        before, noise = noise[:, :late], noise[:, late:]
-        heard = self._heard(self._outputs.whole(y, span), self._schedule.kelvin(span))[:, : noise.shape[1]]
-        x = self._inputs.process(heard, noise, replace(span, samples=noise.shape[1]))
-        if reads:
-            return Line(len(x), late, lab.clock_ppm, before).process(x, jumps)
-        return np.concatenate([before, x], axis=1)
+        heard = np.zeros_like(noise)
+        sound = self._heard(self._outputs.whole(y, span), self._schedule.kelvin(span))
+        heard[:, late:] = sound[:, : max(noise.shape[1] - late, 0)]
+        earlier = replace(span, at=span.at - late, session=span.session - late, samples=noise.shape[1])
+        x = self._inputs.process(heard, noise, earlier)
+        return Line(len(x), late, lab.clock_ppm, x[:, :late]).process(x[:, late:], jumps) if reads else x
 
     def _key(self, y: NDArray[np.float32]) -> tuple[object, ...]:
         """What tells this capture from every other: where, what, and how often before."""
