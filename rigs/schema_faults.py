@@ -67,7 +67,8 @@ def _said(error: ErrorDetails, root: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return f"{key}: missing; {_WANTED.get(str(location[-1]), 'it is required')}"
     shown = repr(value) if not isinstance(value, dict | list) or len(repr(value)) < 60 else type(value).__name__
-    return f"{key}: {shown} is not valid: {error['msg'][0].lower()}{error['msg'][1:]}"
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {shown} is not valid: {said[0].lower()}{said[1:]}"
 
 
 _WANTED = {
