@@ -166,4 +166,8 @@ def _verdict_lines(verdict: Verification) -> str:
         for m in verdict.metrics
     ]
     head = "PASS" if verdict.passed else "FAIL: " + "; ".join(verdict.reasons)
-    return "\n".join([*rows, head])
+    likely = [
+        f"{'Most likely' if i == 0 else 'or':>11}: {c.said} (explains {c.percent:.0f} % of the difference)"
+        for i, c in enumerate(verdict.causes)
+    ]
+    return "\n".join([*rows, head, *likely])

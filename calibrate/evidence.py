@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate import metrics, verify
+from calibrate.diagnosis import Cause
 from calibrate.fit import Fitted
 from calibrate.limits import Limits
 from calibrate.predict import spectra
@@ -96,7 +98,7 @@ def gather(run: Path) -> Evidence:
         rig, attributes = session.rig(), session.attributes
         ears, polar = session.responses("ears"), session.responses("polar")
         rejected = _rejected(session, "")
-    verdict, unheard, verification, more = _heard(run, fitted)
+    verdict, unheard, verification, more = _heard(run, fitted, ears)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
     hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
     text = store.read_design(run)
@@ -119,7 +121,9 @@ def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
     return tuple((which + name, key, reason) for name in session.sets for key, reason in session.rejected(name))
 
 
-def _heard(run: Path, fitted: Fitted) -> tuple[Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
+def _heard(
+    run: Path, fitted: Fitted, measured: ImpulseResponse
+) -> tuple[Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
     """The verdict on what ``verify.h5`` holds, if it holds all of it and belongs to these filters."""
     path = run / "verify.h5"
     if not path.is_file():
@@ -129,7 +133,10 @@ def _heard(run: Path, fitted: Fitted) -> tuple[Verification | None, str, dict[st
         if attributes["filterset_sha256"] != sha256(run / store.NAME):
             return None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
         ears, polar = session.responses("ears"), session.responses("polar")
-    verdict = verify.judge(ears, polar, fitted.prediction, fitted.filters, Limits())
+        limits = Limits(**json.loads(session.annotation("limits") or "{}"))
+        causes = json.loads(session.annotation("verdict") or "{}").get("causes", [])
+    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits)
+    verdict = replace(verdict, causes=tuple(Cause(**c) for c in causes))
     return verdict, "", attributes, rejected
 
 

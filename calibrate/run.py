@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import explain, heldout, verify
+from calibrate import diagnosis, explain, heldout, verify
 from calibrate.compare import Row
 from calibrate.design import Design
 from calibrate.explain import Band
@@ -32,6 +32,9 @@ from processor.render import render
 from rigs.errors import BadInput
 from rigs.protocol import Operator, Rig
 from rigs.units import Float
+
+OTHERS = 40
+"""How many other runs are looked at when a unit may have the filters of another."""
 
 Tracker = Callable[[str, int], Any]
 """Opens a progress bar for a title and a number of pieces; a context manager that yields the step function."""
@@ -174,10 +177,36 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
         deployed = str(heard.attributes["filterset_sha256"])
     if deployed != sha256(run / store.NAME):
         raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
-    verdict = verify.judge(ears, polar, fitted.prediction, fitted.filters, limits)
+    with Session.read(session_file(run)) as session:
+        measured, rig = session.responses("ears"), session.rig()
+    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits)
+    if not verdict.passed:
+        scene = diagnosis.scene(measured.used_for("score"), ears, fitted.filters, verify.share_of(fitted.filters))
+        at = np.array([d.at for d in rig.driver])
+        away = rig.ears.distance_m if rig.ears else 2.0
+        found = diagnosis.causes(scene, fitted.filters.drivers, at, away, _other_filters(run, fitted.filters, scene))
+        verdict = replace(verdict, causes=tuple(diagnosis.ranked(found)))
     with Session.resume(path, VERIFICATION) as heard:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
+        heard.annotate("limits", json.dumps(asdict(limits)))
     return verdict
+
+
+def _other_filters(run: Path, mine: FilterSet, scene: diagnosis.Scene) -> dict[str, diagnosis.Complex]:
+    """Filters of the newest other runs beside this one that fit the unit's drivers, on the scene's bins."""
+    found = {}
+    paths = sorted(run.resolve().parent.parent.glob(f"*/*/{store.NAME}"), key=lambda p: -p.stat().st_mtime)
+    for path in paths[: OTHERS + 1]:
+        if path.parent == run.resolve():
+            continue
+        try:
+            other = store.read(path)
+        except BadInput:
+            continue
+        if (other.fs, other.drivers) == (mine.fs, mine.drivers) and other.source != mine.source:
+            w = diagnosis.stimuli(np.asarray(other.response(scene.f), dtype=np.complex128), verify.share_of(other))
+            found[f"unit {other.unit_serial} ({path.parent.name})"] = w
+    return found
 
 
 def summary(verdict: Verification) -> dict[str, Any]:
@@ -186,6 +215,7 @@ def summary(verdict: Verification) -> dict[str, Any]:
         "verdict": "pass" if verdict.passed else "fail",
         "reasons": list(verdict.reasons),
         "metrics": [_plain(m) for m in verdict.metrics],
+        "causes": [asdict(c) for c in verdict.causes],
     }
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import metrics
+from calibrate import diagnosis, metrics
+from calibrate.diagnosis import Cause
 from calibrate.limits import Limits, Metric
 from calibrate.predict import Prediction, spectra
 from measure.impulse import ImpulseResponse
@@ -51,6 +52,8 @@ class Verification:
         Of the directions, rad.
     metrics
         All judged figures.
+    causes
+        What may be wrong, the most likely first; empty for a unit that passes.
     """
 
     f: Float
@@ -60,6 +63,7 @@ class Verification:
     heard_polar: Complex
     azimuths: Float
     metrics: tuple[Metric, ...]
+    causes: tuple[Cause, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -98,12 +102,22 @@ def expected(predicted: Complex, filters: FilterSet) -> Complex:
     A hard-panned side stays on its program; what both sides share goes to the centre by the upmix's amount.
     """
     left, right, centre = (predicted[..., i, :] for i in range(3))
-    share = filters.upmix.amount if filters.upmix.method != "off" else 0.0
+    share = share_of(filters)
     return np.stack([left, right, share * centre + (1.0 - share) * (left + right)], axis=-2)
 
 
+def share_of(filters: FilterSet) -> float:
+    """Part of what both sides have in common that the upmix gives to the centre."""
+    return filters.upmix.amount if filters.upmix.method != "off" else 0.0
+
+
 def judge(
-    ears: ImpulseResponse, polar: ImpulseResponse, prediction: Prediction, filters: FilterSet, limits: Limits
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    measured: ImpulseResponse,
+    prediction: Prediction,
+    filters: FilterSet,
+    limits: Limits,
 ) -> Verification:
     """Compare what was heard with what was expected.
 
@@ -113,6 +127,8 @@ def judge(
         Heard at the scoring positions, one "driver" a stimulus.
     polar
         The phantom centre heard around the device.
+    measured
+        The session's ears, that the prediction was made from.
     prediction
         Made when the unit was calibrated.
     filters
@@ -127,6 +143,7 @@ def judge(
     judged = (
         *_cancellation(predicted, heard, prediction, f, limits),
         *_agreement(predicted, heard, f, limits),
+        _difference(ears, measured, filters, limits),
         *_centre(around, heard_polar, prediction.azimuths, f, limits),
         _noise(ears, polar, limits),
     )
@@ -180,6 +197,19 @@ def _cancellation(
             limits.agreement,
             "at most",
         ),
+    )
+
+
+def _difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, limits: Limits) -> Metric:
+    scene = diagnosis.scene(measured.used_for("score"), ears, filters, share_of(filters))
+    low, high = diagnosis.BAND
+    return Metric(
+        "difference from the prediction",
+        f"Power of heard minus predicted, phase included, re the predicted; {low:g} Hz to {high / 1000:g} kHz.",
+        None,
+        diagnosis.disagreement_db(scene),
+        limits.difference,
+        "at most",
     )
 
 

@@ -25,13 +25,30 @@ DOORS = {
     "soundfile": ("processor/files.py", "measure/export.py"),
     "numba": ("processor/kernel.py",),
     "llvmlite": ("processor/kernel.py",),
-    "matplotlib": ("/plots.py", "calibrate/report.py", "rigs/lab/show.py", "measure/show.py", "calibrate/fleet/page.py"),
+    "matplotlib": (
+        "/plots.py",
+        "calibrate/report.py",
+        "rigs/lab/show.py",
+        "measure/show.py",
+        "calibrate/fleet/page.py",
+    ),
     "sqlite3": ("calibrate/fleet/ledger.py",),
     "distributed": ("calibrate/fleet/run.py",),
     "typer": ("/cli.py", "/progress.py", "sweetspot.py"),
     "rich": ("/cli.py", "/progress.py", "sweetspot.py"),
 }
-WORLDLY = ("run.py", "stream.py", "cli.py", "progress.py", "files.py", "portaudio.py", "soundcard.py", "folder.py")
+WORLDLY = (
+    "run.py",
+    "stream.py",
+    "player.py",
+    "console.py",
+    "cli.py",
+    "progress.py",
+    "files.py",
+    "portaudio.py",
+    "soundcard.py",
+    "folder.py",
+)
 """Modules that may open files, print and look at the clock, besides the doors to libraries."""
 
 

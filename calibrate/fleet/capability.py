@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
+from calibrate.limits import JUDGES
 from rigs.units import Float
 
 OUTLYING = 3.5
@@ -267,4 +268,15 @@ def limits(found: Iterable[Statistics], sigmas: float, guard: float) -> list[Der
         away = max(sigmas * spread, RESOLUTION_DB)
         edge = s.mean - away if s.sense == "at least" else s.mean + away
         out.append(Derived(s.metric, s.sense, edge, guard * s.gauge.sigma if s.gauge else 0.0))
+    return out
+
+
+def by_limit(derived: Iterable[Derived]) -> dict[str, float]:
+    """Values for a limits.toml: the widest, where one limit judges several figures."""
+    out: dict[str, float] = {}
+    for d in derived:
+        for name, part in JUDGES.items():
+            if part in d.metric:
+                wider = min if d.sense == "at least" else max
+                out[name] = wider(out.get(name, d.limit), d.limit)
     return out

@@ -15,6 +15,7 @@ from calibrate import design as designs
 from calibrate.fleet import capability, jobs, run
 from calibrate.fleet.capability import Statistics
 from calibrate.fleet.ledger import NAME, Ledger
+from calibrate.limits import read as read_limits
 from measure.cli import JsonOpt
 from rigs.errors import BadInput
 from rigs.progress import result, say, tracked
@@ -40,6 +41,7 @@ def fit(
     folders: FoldersArg,
     design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Verify too; on the virtual lab only.")] = False,
+    limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.", min=1)] = None,
     scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before with the same input.")] = False,
@@ -48,8 +50,9 @@ def fit(
     """Fit every run below DIR that is not in the fleet's table yet, or has changed since."""
     _, text = designs.read(design)
     steps = ("fit", "verify") if verify else ("fit",)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    wanted = [jobs.job(r, steps, text, digest) for r in jobs.runs(folders)]
+    limits_ = read_limits(limits_file)
+    digest = hashlib.sha256((text + repr(limits_)).encode()).hexdigest()
+    wanted = [jobs.job(r, steps, text, limits_, digest) for r in jobs.runs(folders)]
     count: Counter[str] = Counter()
     with Ledger.writing(folders[0]) as ledger:
         due = list(jobs.due(wanted, ledger.known(), retry=retry))
@@ -113,7 +116,12 @@ def limits(
     count = len({r["run"] for r in good})
     data = {"runs": count, "limits": [asdict(d) | {"limit": d.limit} for d in derived]}
     lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} dB  (guard band {d.guard:.2f})" for d in derived]
-    result(data, "\n".join([f"From {count} good runs, {sigmas:g} standard deviations:", *lines]), as_json=as_json)
+    said = f"From {count} good runs, {sigmas:g} standard deviations"
+    if out is not None:
+        run.write_limits(out, capability.by_limit(derived), f"{said}, guard band {guard:g}; sweetspot fleet limits")
+        data["out"] = str(out)
+        lines.append(str(out))
+    result(data, "\n".join([f"{said}:", *lines]), as_json=as_json)
 
 
 def _table(found: list[Statistics]) -> str:

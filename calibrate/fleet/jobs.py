@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from calibrate.fleet.ledger import Figure
+from calibrate.limits import Limits
 from measure.session import VERIFICATION, Session
 from processor import store
 from rigs.errors import BadInput
@@ -33,6 +34,8 @@ class Job:
         ``("fit",)`` or ``("fit", "verify")``.
     design_text
         The design file, verbatim; empty for the defaults.
+    limits
+        Of the verdict.
     identity
         What its result depends on, see :data:`MADE_BY`.
     """
@@ -40,6 +43,7 @@ class Job:
     run: str
     steps: tuple[str, ...]
     design_text: str
+    limits: Limits
     identity: Mapping[str, Any]
 
 
@@ -62,7 +66,7 @@ def runs(folders: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def job(run: Path, steps: tuple[str, ...], design_text: str, design_sha256: str) -> Job:
+def job(run: Path, steps: tuple[str, ...], design_text: str, limits: Limits, design_sha256: str) -> Job:
     """What one run needs, with what its result depends on."""
     stat = (run / "session.h5").stat()
     identity = {
@@ -72,7 +76,7 @@ def job(run: Path, steps: tuple[str, ...], design_text: str, design_sha256: str)
         "version": version("sweetspot"),
         "steps": "+".join(steps),
     }
-    return Job(str(run), steps, design_text, identity)
+    return Job(str(run), steps, design_text, limits, identity)
 
 
 def due(jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]], *, retry: bool) -> Iterator[Job]:

@@ -6,7 +6,7 @@ import os
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
@@ -24,6 +24,7 @@ from calibrate.fleet import jobs
 from calibrate.fleet.jobs import Job
 from calibrate.fleet.ledger import Figure, Outcome
 from calibrate.limits import Limits
+from calibrate.limits import text as limits_text
 from measure.session import Session
 from rigs.describe import Description
 from rigs.errors import BadInput, HardwareTrouble, SweetspotError
@@ -51,7 +52,7 @@ def work(job: Job) -> Outcome:
         known["session_sha256"] = steps.sha256(run / "session.h5")
         fitted = _fit(run, job, known["session_sha256"])
         if "verify" in job.steps:
-            _verify(run, fitted)
+            _verify(run, fitted, job.limits)
         figures = (*_predicted(fitted), *jobs.verified(run))
     except SweetspotError as trouble:
         status, reason = "failed", str(trouble)
@@ -69,13 +70,13 @@ def _fit(run: Path, job: Job, session_sha256: str) -> Fitted:
     return steps.calibrate(run, designs.parse(job.design_text, "the fleet's design"), job.design_text)
 
 
-def _verify(run: Path, fitted: Fitted) -> None:
+def _verify(run: Path, fitted: Fitted, limits: Limits) -> None:
     with Session.read(run / "session.h5") as session:
         description = session.rig()
     check_virtual(description)
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
         steps.hear(run, rig, fitted, datetime.now(UTC), ask=_nobody, track=lambda title, total: nullcontext(_ignore))
-    steps.judge(run, fitted, Limits())
+    steps.judge(run, fitted, limits)
 
 
 def check_virtual(rig: Description) -> None:
@@ -193,3 +194,17 @@ def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterato
                 outcome = Outcome(job.run, "failed", "its worker died again and again", known)
             future.release()
             yield outcome
+
+
+def write_limits(path: Path, values: Mapping[str, float], heading: str) -> None:
+    """Write a limits.toml.
+
+    Raises
+    ------
+    BadInput
+        It cannot be written.
+    """
+    try:
+        path.write_text(limits_text(values, heading), encoding="utf-8")
+    except OSError as fault:
+        raise BadInput(f"{path}: cannot be written: {fault.strerror}; name another with --out") from fault

@@ -26,6 +26,7 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 
 from calibrate.fleet import jobs, run  # noqa: E402
 from calibrate.fleet.ledger import Outcome  # noqa: E402
+from calibrate.limits import Limits  # noqa: E402
 from measure import folder, plan  # noqa: E402
 from measure.run import measure  # noqa: E402
 from measure.session import Session  # noqa: E402
@@ -76,7 +77,7 @@ def made(place: Path, count: int, from_: list[Path]) -> list[jobs.Job]:
         here.mkdir(parents=True)
         for name in ("session.h5", "rig.toml"):
             os.link(from_[i % len(from_)] / name, here / name)
-    return [jobs.job(r, ("fit",), "", "") for r in jobs.runs([place])]
+    return [jobs.job(r, ("fit",), "", Limits(), "") for r in jobs.runs([place])]
 
 
 def timed(todo: list[jobs.Job], workers: int, kill: bool) -> tuple[float, Counter[str], int]:

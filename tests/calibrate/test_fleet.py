@@ -17,6 +17,7 @@ import pytest
 
 from calibrate.fleet import capability, jobs
 from calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
+from calibrate.limits import Limits
 from rigs.errors import BadInput
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -111,11 +112,11 @@ def test_what_is_due(tmp_path: Path) -> None:
     run.mkdir(parents=True)
     (run / "session.h5").write_bytes(b"x")
     (run / "filterset.h5").write_bytes(b"x")
-    job = jobs.job(run, ("fit",), "", "hash")
+    job = jobs.job(run, ("fit",), "", Limits(), "hash")
     done = {job.run: {**job.identity, "status": "done"}}
     assert list(jobs.due([job], {}, retry=False)) == [job]
     assert not list(jobs.due([job], done, retry=False))
-    assert list(jobs.due([jobs.job(run, ("fit",), "", "other")], done, retry=False))
+    assert list(jobs.due([jobs.job(run, ("fit",), "", Limits(), "other")], done, retry=False))
     failed = {job.run: {**job.identity, "status": "failed"}}
     assert not list(jobs.due([job], failed, retry=False))
     assert list(jobs.due([job], failed, retry=True)) == [job]
@@ -144,7 +145,7 @@ def work(job):
 
 def main():
     names = json.loads(sys.argv[3])
-    todo = [Job(str(place / n), ("fit",), "", {}) for n in names]
+    todo = [Job(str(place / n), ("fit",), "", None, {}) for n in names]
     if sys.argv[1] == "processes":
         found = list(run.on_processes(todo, 2, work))
     else:
