@@ -53,8 +53,8 @@ def plan(ax: Axes, o: Overview) -> None:
         ax.plot(*np.stack([origin, heads[0]]).T, color=SOFT, linewidth=0.8, linestyle=(0, (4, 3)), zorder=2)
         middle = 0.5 * (origin + heads[0])
         words = f"{np.hypot(*o.heads[0, :2]):.2f} m"
-        ax.annotate(words, _xy(middle), color=SOFT, ha="center", va="bottom", fontsize=8.5, xytext=(0, 4),
-                    textcoords="offset points")  # fmt: skip
+        ax.annotate(words, _xy(middle), color=SOFT, ha="center", va="center", fontsize=8.5,
+                    bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.5})  # fmt: skip
         ax.plot(*heads.T, linestyle="", marker=".", markersize=3.0, color=INK, alpha=0.55, zorder=6)
         _head(ax, heads[0], facing + np.pi + float(o.heads[0, 2]), o.ears)
     if o.boom is not None:
@@ -64,6 +64,10 @@ def plan(ax: Axes, o: Overview) -> None:
     _device(ax, o, 0.38 if o.room is not None else 0.3)
     if o.room is not None and o.around:
         _enlarged(ax, o)
+    if o.room is None:
+        wide = max(0.55, float(np.abs(o.places[:, 1]).max()) + 0.15)
+        ax.set_xlim(-0.5, max(float(o.heads[:, 0].max(initial=0.5)), o.boom or 0.0) + 0.45)
+        ax.set_ylim(-wide, wide)
     ax.set_xlabel("x, m")
     ax.set_ylabel("y, m")
     ax.grid(True, color=GRID, linewidth=0.6)
@@ -97,8 +101,10 @@ def _named(ax: Axes, o: Overview) -> None:
     places = [o.heads[0, :2]] if len(o.heads) else []
     places += [np.array([o.boom, 0.0])] if o.boom is not None else []
     if places:
-        ax.annotate("\n".join(words), _xy(in_room(o, places[0])), color=SOFT, fontsize=8.5, ha="center", va="top",
-                    xytext=(0, -34), textcoords="offset points", zorder=8)  # fmt: skip
+        at, origin = in_room(o, places[0]), in_room(o, np.zeros(2))
+        above = at[1] - origin[1] > 0.3 * np.hypot(*(at - origin))  # the device lies below: keep out of its way
+        ax.annotate("\n".join(words), _xy(at), color=SOFT, fontsize=8.5, ha="center", va="bottom" if above else "top",
+                    xytext=(0, 40 if above else -36 if o.room else -62), textcoords="offset points", zorder=8)  # fmt: skip
 
 
 def _device(ax: Axes, o: Overview, arrow: float) -> None:
@@ -125,9 +131,13 @@ def _enlarged(ax: Axes, o: Overview) -> None:
     """The device once more in a corner that nothing stands in, several times as large."""
     assert o.room is not None, "free field shows the device large enough"
     wide = o.reach
-    left = 0.66 if o.room.device[0] < 0.5 * o.room.size[0] else 0.06
-    low = 0.60 if o.room.device[1] < 0.6 * o.room.size[1] else 0.08
-    inset = ax.inset_axes((left, low, 0.25, 0.25))
+    x, y = float(o.room.size[0]), float(o.room.size[1])
+    side = 0.3 * min(x, y)
+    corners = [np.array([left, low]) for left in (0.12, x - side - 0.12) for low in (0.4, y - side - 0.35)]
+    taken = np.vstack([in_room(o, np.zeros((1, 2))), in_room(o, o.heads[:1, :2])])
+    free = [np.linalg.norm(taken - (corner + 0.5 * side), axis=1).min() for corner in corners]
+    corner = corners[int(np.argmax(free))]
+    inset = ax.inset_axes((float(corner[0]), float(corner[1]), side, side), transform=ax.transData)
     inset.set_aspect("equal")
     _device(inset, o, 0.45 * wide)
     x, y = _xy(in_room(o, np.zeros(2)))
