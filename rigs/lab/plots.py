@@ -103,8 +103,9 @@ def _named(ax: Axes, o: Overview) -> None:
     if places:
         at, origin = in_room(o, places[0]), in_room(o, np.zeros(2))
         above = at[1] - origin[1] > 0.3 * np.hypot(*(at - origin))  # the device lies below: keep out of its way
-        ax.annotate("\n".join(words), _xy(at), color=SOFT, fontsize=8.5, ha="center", va="bottom" if above else "top",
-                    xytext=(0, 40 if above else -36 if o.room else -62), textcoords="offset points", zorder=8)  # fmt: skip
+        off, side = (40, "bottom") if above else (-36 if o.room else -62, "top")
+        ax.annotate("\n".join(words), _xy(at), color=SOFT, fontsize=8.5, ha="center", va=side, xytext=(0, off),
+                    textcoords="offset points", zorder=8)  # fmt: skip
 
 
 def _device(ax: Axes, o: Overview, arrow: float) -> None:
