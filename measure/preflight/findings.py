@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from measure.preflight.comb import Matrix
-from measure.preflight.expect import Expected
 from measure.preflight.finding import Finding, Outcome
-from measure.preflight.heard import OCTAVES, Heard, Loop
-from measure.preflight.patch import Verdict
+from measure.preflight.levels import of_levels, of_noise
+from measure.preflight.patch import Patch, Verdict
 from measure.preflight.steady import RESIDUAL_DB
+from measure.preflight.told import Told
 from rigs.describe import EARS, Description
-from rigs.errors import BadInput
-from rigs.units import P_REF, Float, db, from_db, power_db, speed_of_sound
+from rigs.units import Float, db, power_db, speed_of_sound
 
 UNCLEAR = 0.35
 """Below this cosine the phase of an arrival is not called a sign."""
@@ -24,66 +20,12 @@ UNCLEAR = 0.35
 OPEN_INPUT_DB = 2.0
 """A microphone's input with no more noise than that over the loopback's has probably nothing plugged in."""
 
-WEAK_DB = 10.0
-CHANGED_DB = (3.0, 6.0)
-"""Noted, and called wrong: by how much a level may differ from the reference's."""
-
 DRIFT_PPM = 0.5
 GAIN_DB = -40.0
 RIPPLE_DB = 3.0
 TOP_DB = -20.0
-HEADROOM_DB = 3.0
-SNR_DB = (10.0, 25.0)
-"""Of the coming sweep: below the first captures would be refused, below the second they are poor."""
-
 PLACE_M = 0.15
 """Distances that differ more than this from the rig's are noted."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Told:
-    """All that a check knows.
-
-    Parameters
-    ----------
-    rig
-        With only the microphones that are looked at.
-    heard, loops, matrices
-        One a pose: as it stands, and turned if the stage turns.
-    expected
-        Of the poses as asked.
-    patch
-        ``None`` where there was too little to tell.
-    sweep_peak, sweep_rate, window_s
-        Of the session to come: peak (linear), ``L`` in s, length of the kept response in s.
-    from_reference
-        Whether the expectation was heard earlier, not worked out.
-    """
-
-    rig: Description
-    heard: list[Heard]
-    loops: list[Loop]
-    matrices: list[Matrix]
-    expected: Expected
-    patch: Verdict | None
-    sweep_peak: float
-    sweep_rate: float
-    window_s: float
-    from_reference: bool = False
-
-    @property
-    def inputs(self) -> list[int]:
-        """Rows of the microphones, from 0."""
-        return [m.channel - 1 for m in self.rig.mic]
-
-    @property
-    def there(self) -> NDArray[np.bool_]:
-        """``(mic, driver)``: whether a driver's output is heard at a microphone's input."""
-        return self.heard[0].there[self.inputs]
-
-    def pascals(self, mic: int) -> float:
-        """Pa of full scale at a microphone's input."""
-        return self.rig.interface.full_scale_v / (self.rig.mic[mic].sensitivity_mv_per_pa / 1000.0)
 
 
 def of_loopback(told: Told) -> Iterator[Finding]:
@@ -232,14 +174,14 @@ def _untold(told: Told, verdict: Verdict) -> Iterator[Finding]:
             yield Finding("patch", f"{names[a]}, {names[b]}", "untold", said)
 
 
-def _patch_said(rig: Description, patch: object) -> str:
+def _patch_said(rig: Description, patch: Patch) -> str:
     """Another explanation in a few words."""
-    drivers = [(o, d) for o, d in enumerate(patch.driver_at) if o != d]  # type: ignore[attr-defined]
-    mics = [(o, m) for o, m in enumerate(patch.mic_at) if o != m]  # type: ignore[attr-defined]
+    drivers = [(o, d) for o, d in enumerate(patch.driver_at) if o != d]
+    mics = [(o, m) for o, m in enumerate(patch.mic_at) if o != m]
     words = [f"{rig.driver[d].name!r} on {rig.driver[o].name!r}'s output" for o, d in drivers]
     words += [f"{rig.mic[m].name!r} on {rig.mic[o].name!r}'s input" for o, m in mics]
-    if patch.turned != 1:  # type: ignore[attr-defined]
-        words.append("a stage that turns the other way" if patch.turned < 0 else "a stage that stands still")  # type: ignore[attr-defined]
+    if patch.turned != 1:
+        words.append("a stage that turns the other way" if patch.turned < 0 else "a stage that stands still")
     return " and ".join(words) or "the rig's own patch"
 
 
@@ -306,121 +248,7 @@ def _fewest(signs: Float) -> tuple[Float, Float, bool]:
     return best[1], best[2], tie
 
 
-def of_levels(told: Told) -> Iterator[Finding]:
-    """What the sweeps to come will reach at the microphones: headroom, level, signal to noise."""
-    matrix = told.matrices[0]
-    for i, mic in enumerate(told.rig.mic):
-        row = told.inputs[i]
-        if not told.there[i].any():
-            continue
-        peaks = [float(np.max(np.abs(r[row]))) for r in matrix.responses[: len(told.rig.driver)]]
-        loudest = int(np.argmax(peaks))
-        headroom = -float(db(told.sweep_peak * peaks[loudest]))
-        spl = float(db(told.sweep_peak * peaks[loudest] / np.sqrt(2.0) * told.pascals(i) / P_REF))
-        values = {"headroom_db": headroom, "loudest_db_spl": spl, "by": told.rig.driver_names[loudest]}
-        said = f"the sweep will reach {spl:.0f} dB SPL and leave {headroom:.0f} dB of headroom"
-        outcome: Outcome = "pass"
-        if headroom < 0:
-            outcome, said = "fail", f"the sweep would clip it by {-headroom:.0f} dB: lower sweep.level_dbfs or its gain"
-        elif headroom < HEADROOM_DB:
-            outcome, said = "warn", f"{said}: at least {HEADROOM_DB:g} dB is wise"
-        elif spl > told.rig.limits.loudest_db_spl:
-            outcome, said = "warn", f"{said}: above limits.loudest_db_spl = {told.rig.limits.loudest_db_spl:g}"
-        yield Finding("level", mic.name, outcome, said, values)
-    yield from _of_snr(told)
-    yield from _of_drivers(told)
-
-
-def _of_snr(told: Told) -> Iterator[Finding]:
-    """Signal to noise of the sweep: ``A^2 L |H|^2 / (4 f (N0 / 2) T)``, the worst octave of each driver's band."""
-    matrix = told.matrices[0]
-    for i, mic in enumerate(told.rig.mic):
-        if not told.there[i].any():
-            continue
-        worst, where = np.inf, ""
-        for o, driver in enumerate(told.rig.driver):
-            f = matrix.comb.frequencies(o)
-            density = np.interp(f, matrix.noise_f, matrix.noise[told.inputs[i]])
-            power = np.abs(matrix.responses[o][told.inputs[i]]) ** 2
-            snr = told.sweep_peak**2 * told.sweep_rate * power / (2.0 * f * np.maximum(density, 1e-30) * told.window_s)
-            for centre in OCTAVES:
-                inside = (f >= centre / np.sqrt(2)) & (f < centre * np.sqrt(2)) & (f >= 2 * driver.band_hz[0])
-                level = float(power_db(np.mean(snr[inside]))) if np.count_nonzero(inside) > 2 else np.inf
-                if told.there[i, o] and level < worst:
-                    worst, where = level, f"{driver.name}, {centre:g} Hz"
-        if not np.isfinite(worst):
-            continue
-        outcome: Outcome = "fail" if worst < SNR_DB[0] else "warn" if worst < SNR_DB[1] else "pass"
-        more = (
-            ""
-            if outcome == "pass"
-            else f": raise sweep.seconds, sweep.repeats or the level by {SNR_DB[1] - worst:.0f} dB"
-        )
-        said = f"the sweep will stand at least {worst:.0f} dB over the noise ({where}){more}"
-        yield Finding("snr", mic.name, outcome, said, {"worst_db": worst, "at": where})
-
-
-def _of_drivers(told: Told) -> Iterator[Finding]:
-    """Drivers that are much weaker than the others, or than they were."""
-    heard, wanted = told.heard[0], told.expected
-    mics = [int(i) for i in np.flatnonzero(told.there.any(axis=1))]
-    rows = [told.inputs[i] for i in mics]
-    if not rows:
-        return
-    order = told.patch.best.driver_at if told.patch else tuple(range(len(told.rig.driver)))
-    known = (heard.snr_db[rows] > 3.0) & (wanted.level_db[mics][:, list(order)] > -200.0)
-    low = np.array(OCTAVES) <= 1000.0 if not told.from_reference else np.ones(len(OCTAVES), dtype=bool)
-    rest = np.where(known & low, heard.level_db[rows] - wanted.level_db[mics][:, list(order)], np.nan)
-    level = np.array([np.nanmean(rest[:, o]) if np.isfinite(rest[:, o]).any() else np.nan for o in range(len(order))])
-    usual = 0.0 if told.from_reference else float(np.nanmedian(level)) if np.isfinite(level).any() else 0.0
-    for place, which in enumerate(order):
-        off, name = float(level[place] - usual), told.rig.driver[which].name
-        if told.from_reference and abs(off) > CHANGED_DB[0]:
-            outcome: Outcome = "fail" if abs(off) > CHANGED_DB[1] else "warn"
-            said = f"{off:+.1f} dB against the reference (limits {CHANGED_DB[0]:g} and {CHANGED_DB[1]:g} dB)"
-            yield Finding("level", name, outcome, said, {"change_db": off})
-        elif not told.from_reference and off < -WEAK_DB:
-            said = f"{-off:.0f} dB weaker than the other drivers: check its gain, or its wiring"
-            yield Finding("level", name, "warn", said, {"below_others_db": -off})
-
-
-def of_noise(told: Told) -> Iterator[Finding]:
-    """Noise floor of each microphone, in octaves; hum if its lines stand out."""
-    m = told.matrices[0]
-    for i, mic in enumerate(told.rig.mic):
-        density = m.noise[told.inputs[i]] * told.pascals(i) ** 2
-        step = m.noise_f[1] - m.noise_f[0]
-        bands = {}
-        for centre in OCTAVES:
-            inside = (m.noise_f >= centre / np.sqrt(2)) & (m.noise_f < centre * np.sqrt(2))
-            bands[f"{centre:g}"] = float(power_db(np.sum(density[inside]) * step / P_REF**2)) if inside.any() else None
-        total = float(power_db(np.sum(density[m.noise_f >= 20.0]) * step / P_REF**2))
-        listed = " ".join(f"{level:.0f}" for level in bands.values() if level is not None)
-        said = f"{total:.0f} dB SPL; octaves from {OCTAVES[0]:g} Hz: {listed}"
-        hum = power_db(density[1:16].max() * step / P_REF**2)
-        outcome: Outcome = "pass"
-        if hum > total - 1.0 and hum > 40.0:
-            outcome, said = "warn", f"{said}: most of it below 300 Hz, is there hum?"
-        yield Finding("noise", mic.name, outcome, said, {"total_db_spl": total, "octaves_db_spl": bands})
-
-
 def all_of(told: Told) -> list[Finding]:
     """Every finding, in the order in which a set-up is put right."""
     found = [*of_loopback(told), *of_microphones(told), *of_amplifier(told), *of_patch(told), *of_places(told)]
     return [*found, *of_polarity(told), *of_levels(told), *of_noise(told)]
-
-
-def allowed_peak(rig: Description, level_dbfs: float | None, quieter_db: float) -> float:
-    """Peak of each comb (linear): as asked, else so far below the session's sweep.
-
-    Raises
-    ------
-    BadInput
-        It is above the rig's ceiling, or no level at all.
-    """
-    asked = rig.sweep.level_dbfs - quieter_db if level_dbfs is None else level_dbfs
-    if not -120.0 <= asked <= rig.limits.ceiling_dbfs:
-        raise BadInput(
-            f"--level-dbfs: {asked:g} dBFS is not between -120 and limits.ceiling_dbfs = {rig.limits.ceiling_dbfs:g}"
-        )
-    return float(from_db(asked))

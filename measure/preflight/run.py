@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from measure import plan
-from measure.preflight import comb, expect, findings, heard, patch
+from measure.preflight import comb, expect, findings, heard, levels, patch
 from measure.preflight.calibration import deviates
 from measure.preflight.calibrator import changed_db
 from measure.preflight.finding import Finding, Outcome
-from measure.preflight.findings import Told
 from measure.preflight.heard import Heard, Loop
 from measure.preflight.reference import Reference, expected
 from measure.preflight.steady import RESIDUAL_DB, closure_db, disturbed
+from measure.preflight.told import Told
 from rigs.describe import EARS, Description
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.layout import Pose
@@ -116,7 +116,7 @@ def check(
     """
     whole = rig.description
     bands = [d.band_hz for d in whole.driver] + [(LOOP_BAND[0], LOOP_BAND[1] * whole.fs)]
-    peak = findings.allowed_peak(whole, level_dbfs, QUIETER_DB)
+    peak = levels.allowed_peak(whole, level_dbfs, QUIETER_DB)
     signal = comb.combs(bands, whole.fs, peak)
     y = np.zeros((rig.interface.outputs, signal.y.shape[1]), dtype=np.float32)
     y[[d.channel - 1 for d in whole.driver] + [whole.interface.loopback.out - 1]] = signal.y
@@ -225,7 +225,7 @@ def _told(
     name: plan.SetName = "ears" if rig.ears is not None and ears is not None else "polar"
     wanted = plan.make(rig, name) if (rig.ears if name == "ears" else rig.polar) is not None else None
     rate = wanted.sweep.rate if wanted else rig.sweep.seconds / np.log(rig.sweep.band_hz[1] / rig.sweep.band_hz[0])
-    loudest = float(np.max(np.abs(wanted.played))) if wanted else findings.allowed_peak(rig, None, 0.0)
+    loudest = float(np.max(np.abs(wanted.played))) if wanted else levels.allowed_peak(rig, None, 0.0)
     window = (rig.sweep.before_ms + rig.sweep.after_ms) / 1000.0
     return Told(
         rig, heards, loops, matrices, expectations[1], verdict, loudest, float(rate), window, reference is not None
