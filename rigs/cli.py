@@ -31,7 +31,7 @@ FaultsOpt = Annotated[
         "--fault",
         metavar="FAULT",
         help='In the virtual lab: something goes wrong, such as "slam at=3 s=1.2 db=-10" (capture 3, 1.2 s into it); '
-        "may be given again. A wrong one lists those there are.",
+        "may be given again. --fault list tells which there are.",
     ),
 ]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rigs.describe import Description
 from rigs.errors import BadInput
 from rigs.lab.bursts import burst
-from rigs.lab.faults import STAGE, Fault, misfits, parse
+from rigs.lab.faults import STAGE, WHEN, Fault, listing, misfits, parse
 from rigs.units import from_db, pressure
 
 FAR = 1 << 60
@@ -47,10 +47,12 @@ def with_faults(rig: Description, texts: list[str] | None, *, card: bool = False
     Raises
     ------
     BadInput
-        A text is no fault, names what the rig has not, or nothing in this program would act on it.
+        A text is ``list``, then told with all kinds there are; or it is no fault, names what the rig has not, or nothing in this program would act on it.
     """
     if not texts:
         return rig
+    if "list" in texts:
+        raise BadInput(f"--fault: these there are, each with its own keys besides {', '.join(WHEN)}:\n{listing()}")
     if not card and rig.interface.driver != "lab":
         raise BadInput(
             f"--fault: rig {rig.name!r} plays through a device (interface.driver = {rig.interface.driver!r}), and "
