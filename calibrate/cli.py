@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from calibrate import compare, explain, metrics, run
+from calibrate import compare, explain, metrics, records, run
 from calibrate import design as designs
 from calibrate.fit import Fitted
 from calibrate.limits import Limits
+from calibrate.limits import read as read_limits
 from calibrate.verify import Verification
 from measure import folder
 from measure.cli import DelayOpt, JsonOpt, RunsOpt, UnitOpt, YesOpt, capture_set, operator
@@ -63,14 +64,34 @@ def calibrate(
 
 def verify(
     run_folder: RunArg,
+    limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
+    kept: Annotated[Path | None, typer.Option("--records", help="Folder of records: JSON Lines, CSV, JUnit.")] = None,
+    serial: Annotated[
+        str | None, typer.Option("--serial", help="As scanned; - asks for it.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option("--serial-pattern", help="Regular expression it must fit.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Verify a unit that has a passing record already.")] = False,
+    plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Play sweeps through the processor, hear them at positions that the design never saw, and give a verdict."""
-    verdict = _verified(run_folder, yes, delay, fault)
-    result(run.summary(verdict), _verdict_lines(verdict), as_json=as_json)
+    limits = read_limits(limits_file)
+    with Session.read(folder.session_file(run_folder)) as session:
+        unit, rig = session.serial, session.rig().name
+    if serial is not None:
+        records.check_serial(typer.prompt("Serial number") if serial == "-" else serial, pattern, unit, run_folder)
+    if kept and not again:
+        records.check_new(kept, unit)
+    verdict = _verified(run_folder, yes, delay, limits, fault)
+    data = run.summary(verdict)
+    if kept:
+        about = {"verified_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "unit": unit, "rig": rig}
+        written = records.keep(kept, records.record(verdict, about | {"run": str(run_folder)}))
+        data["records"] = [str(p) for p in written]
+    result(data, records.operator(verdict, unit) if plain else _verdict_lines(verdict), as_json=as_json)
     raise typer.Exit(0 if verdict.passed else FAILED)
 
 
@@ -100,7 +121,7 @@ def demo(
             capture_set(lab, name, here, operator(True, 0.0))
     fitted = _fitted(here, designs.Design(), "")
     say(_prediction_lines(here, fitted))
-    verdict = _verified(here, True, 0.0)
+    verdict = _verified(here, True, 0.0, Limits())
     page = _reported(here)
     data = run.summary(verdict) | {"run": str(here), "report": str(page)}
     result(data, f"{_verdict_lines(verdict)}\nReport: {page}", as_json=as_json)
@@ -119,13 +140,13 @@ def _fitted(here: Path, wanted: designs.Design, text: str) -> Fitted:
     return fitted
 
 
-def _verified(here: Path, yes: bool, delay: float, faults: list[str] | None = None) -> Verification:
+def _verified(here: Path, yes: bool, delay: float, limits: Limits, faults: list[str] | None = None) -> Verification:
     fitted = run.fitted_of(here)
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
         run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked)
-    return run.judge(here, fitted, Limits())
+    return run.judge(here, fitted, limits)
 
 
 def _reported(here: Path, music: Path | None = None) -> Path:

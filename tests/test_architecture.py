@@ -48,6 +48,7 @@ WORLDLY = (
     "portaudio.py",
     "soundcard.py",
     "folder.py",
+    "records.py",
 )
 """Modules that may open files, print and look at the clock, besides the doors to libraries."""
 
