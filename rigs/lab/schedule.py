@@ -47,7 +47,8 @@ def with_faults(rig: Description, texts: list[str] | None, *, card: bool = False
     Raises
     ------
     BadInput
-        A text is ``list``, then told with all kinds there are; or it is no fault, names what the rig has not, or nothing in this program would act on it.
+        A text is ``list``: then all kinds are told. Or it is no fault, names what the rig has not, or nothing in this
+        program would act on it.
     """
     if not texts:
         return rig

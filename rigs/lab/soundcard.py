@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
-import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rigs.describe import Description
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab import calibrator, et250
+from rigs.errors import HardwareTrouble
+from rigs.lab import calibrator
 from rigs.lab.chain import Inputs, Outputs
 from rigs.lab.convolution import BlockConvolver
 from rigs.lab.driver import drawn
@@ -26,11 +24,11 @@ from rigs.lab.electrical import Line, latency_of
 from rigs.lab.host import crash
 from rigs.lab.interface import slipped, warmer
 from rigs.lab.latency import publish
+from rigs.lab.reach import stage
 from rigs.lab.schedule import Schedule, Span
-from rigs.lab.turntable import GrblSimulator
 from rigs.lab.world import World
 from rigs.layout import Pose
-from rigs.turntable.grbl import axis_letters, pose_at
+from rigs.turntable.grbl import axis_letters
 
 GAP_S = 0.15
 """Silence on every output after which what plays next is another capture, s."""
@@ -362,71 +360,6 @@ def _client(name: str, fs: int) -> Any:
         client.close()
         raise HardwareTrouble(f"the JACK server runs at {rate} Hz, the rig at fs = {fs} Hz: start it with -r {fs}")
     return client
-
-
-@contextmanager
-def turntable(card: SoundCard) -> Iterator[GrblSimulator]:
-    """The lab's turntable: moves the sound card's world; its axes are those of the rig."""
-    letters = axis_letters(card.world.description.stage)
-
-    def moved(axes: Mapping[str, float]) -> None:
-        card.move(pose_at(axes, letters, Pose()))
-
-    with GrblSimulator(moved, befalling=card.befalling) as table:
-        yield table
-
-
-@contextmanager
-def stage(card: SoundCard) -> Iterator[str]:
-    """The lab's stage while it lasts, in the language that the rig speaks; yields where it is reached."""
-    table = card.world.description.stage
-    if table.driver == "et250":
-        with et250.served(table, card.move, card.befalling) as reached:
-            yield reached
-        return
-    port = card.world.description.path(table.port) if table.port else None
-    with turntable(card) as simulator, linked(port, simulator.lasting) as reached:
-        yield reached
-
-
-@contextmanager
-def linked(path: Path | None, target: str) -> Iterator[str]:
-    """A link at ``path`` to the pseudo-terminal ``target`` while it lasts; yields where the turntable is reached.
-
-    Raises
-    ------
-    BadInput
-        Something else is at ``path``, or its folder cannot be written.
-    """
-    if path is None:
-        yield target
-        return
-    _free(path)
-    try:
-        path.symlink_to(target)
-    except OSError as fault:
-        raise BadInput(f"stage.port {path}: the turntable's link cannot be made there: {fault.strerror}") from fault
-    try:
-        yield str(path)
-    finally:
-        if path.is_symlink() and str(path.readlink()) == target:
-            path.unlink()
-
-
-def _free(path: Path) -> None:
-    """Remove a link that leads nowhere; refuse anything else."""
-    if path.is_symlink() and not path.exists():
-        path.unlink()
-    if path.is_symlink():
-        raise BadInput(
-            f"stage.port {path} leads to {path.readlink()}: the turntable of a lab that is running. End that lab, "
-            f"or give this rig another port"
-        )
-    if path.exists():
-        kind = "a device" if stat.S_ISCHR(path.stat().st_mode) else "a file"
-        raise BadInput(
-            f"stage.port {path} is {kind}; the virtual turntable needs a free path, for example /tmp/turntable"
-        )
 
 
 @contextmanager

@@ -86,7 +86,8 @@ def processor_time(place: Path, seconds: float) -> bool:
     print(
         f"without a server: room of {rings:.2f} s (Eyring), {card._taps} taps, {len(took)} blocks of "
         f"{card.period_ms:.2f} ms: processor time {np.mean(took):.2f} ms a block on average, "
-        f"{np.quantile(took, 0.99):.2f} ms at 99 %, {100 * share:.0f} % of one core (limit {100 * MOST_OF_A_CORE:.0f} %)"
+        f"{np.quantile(took, 0.99):.2f} ms at 99 %, {100 * share:.0f} % of one core "
+        f"(limit {100 * MOST_OF_A_CORE:.0f} %)"
     )
     return share < MOST_OF_A_CORE
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from measure.session import Session
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab import faults, soundcard
+from rigs.lab import faults, reach, soundcard
 from rigs.lab.et250 import Et250Machine
 from rigs.lab.interface import LabInterface, LabStage
 from rigs.lab.schedule import with_faults
@@ -146,6 +146,17 @@ def test_the_two_forms_hear_the_same(world: World, y: NDArray[np.float32], monke
     card = through(as_card(faulty(world, texts), monkeypatch), y)
     process = open_lab(faulty(world, texts))
     assert np.abs(card - process.capture(y).x).max() < 1e-5
+
+
+def test_a_card_gives_the_same_bytes_again(
+    world: World, y: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = {"mic_noise_db_spl": 30.0, "clock_ppm": 40.0, "latency_spread_samples": 30}
+    texts = ["speech at=1 for=0.1", "repeat at=1 s=0.1"]
+    first, again = (through(as_card(faulty(world, texts, **changed), monkeypatch), y) for _ in range(2))
+    other = through(as_card(faulty(world, texts, **changed, seed=6), monkeypatch), y)
+    assert first.tobytes() == again.tobytes()
+    assert first.tobytes() != other.tobytes()
 
 
 @pytest.mark.parametrize(("kind", "low", "high"), [("slam", 60.0, 300.0), ("speech", 400.0, 3000.0)])
@@ -299,7 +310,7 @@ def test_the_cards_turntable_slips_stalls_and_answers_late(
     crooked_text: str, tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = as_card(faulty(world, ["slip t=0 deg=5", "late t=0 by=0.4", "stall at=3"]), monkeypatch)
-    with soundcard.turntable(card) as simulator:
+    with reach.turntable(card) as simulator:
         table = f'driver = "grbl"\nport = "{simulator.port}"\ntimeout_s = 1.0\n[limits]'
         stage = GrblStage.open(
             parse(crooked_text.replace('driver = "lab"\n[limits]', table), tmp_path), sleep=time.sleep

@@ -19,7 +19,8 @@ from scipy.signal import oaconvolve
 from rigs.describe import Description, parse
 from rigs.errors import BadInput
 from rigs.lab.convolution import BlockConvolver
-from rigs.lab.soundcard import Counts, NoiseLoop, linked
+from rigs.lab.reach import linked
+from rigs.lab.soundcard import Counts, NoiseLoop
 from rigs.lab.world import World
 from rigs.layout import Pose
 from rigs.load import open_rig
