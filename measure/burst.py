@@ -173,7 +173,7 @@ def _worst(power: Float, where: Lags, seconds: float) -> tuple[float, float, flo
 
 def _allowed(mean: Float, where: Lags, cells: Float, smeared: Float) -> Float:
     """The most power ``(band, lag)`` that response, harmonics and noise may have."""
-    reach = np.ceil((where.ringing + 0.5 * smeared) / where.step).astype(int)
+    reach = np.minimum(np.ceil((where.ringing + 0.5 * smeared) / where.step).astype(int), where.steps // 2 - 1)
     direct = np.array([max(row[: r + 1].max(), row[-r:].max()) for row, r in zip(mean, reach, strict=True)])
     noise = (_noise(mean, where, cells, reach) + FLOOR * direct + FLOOR**1.2 * direct.max())[:, None]
     excess = np.maximum(mean - noise, 0.0)
@@ -229,6 +229,9 @@ def _decay(excess: Float, where: Lags, reach: NDArray[np.intp], early: Float, di
     width = last - first + 1
     for row, r in enumerate(int(n) for n in reach):
         gap = first + width + r
+        if gap >= where.steps:  # a capture too short to have an earlier decay: the direct sound covers it
+            out[row] = direct[row]
+            continue
         earlier = ndimage.uniform_filter1d(excess[row], width, origin=-(width // 2), mode="wrap")
         out[row, gap:] = np.minimum.accumulate(earlier[r : where.steps - first - width])
         out[row, : gap + 1] = np.maximum(out[row, gap], early[row, : gap + 1])

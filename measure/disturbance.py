@@ -57,7 +57,7 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     where they stand 15 dB above their neighbours.
     """
     begin = round((latency + decay + sweep.rate * np.log(max(400.0, 2 * sweep.band[0]) / sweep.swept[0])) * sweep.fs)
-    rest = x[begin:]
+    rest = x[begin : begin + max(len(x) - begin, 0) // 1024 * 1024]
     if len(rest) < 0.25 * sweep.fs:
         return None
     n = np.arange(len(rest)) * 2.0 * np.pi / len(rest)

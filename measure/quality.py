@@ -95,11 +95,11 @@ def _worst_residual(
 ) -> tuple[float, float]:
     """Root mean square of the loudest 5 ms of what ``kernel`` does not explain within the band, and when (s)."""
     model = fft.irfft(fft.rfft(np.asarray(played, dtype=float), inv.size) * fft.rfft(kernel), inv.size)
-    rest = fft.rfft(np.asarray(recorded, dtype=float) - model[: len(recorded)])
-    f = fft.rfftfreq(len(recorded), 1.0 / inv.fs)
+    rest = fft.rfft(np.asarray(recorded, dtype=float) - model[: len(recorded)], inv.size)
+    f = inv.f
     rest[(f < inv.band[0]) | (f > inv.band[1])] = 0.0
     size = int(STRETCH_S * inv.fs)
-    stretches = fft.irfft(rest, len(recorded))[: len(recorded) // size * size].reshape(-1, size)
+    stretches = fft.irfft(rest, inv.size)[: len(recorded) // size * size].reshape(-1, size)
     loudness = np.sqrt(np.mean(stretches**2, axis=1))
     worst = int(np.argmax(loudness))
     return float(loudness[worst]), worst * STRETCH_S

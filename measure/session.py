@@ -276,10 +276,14 @@ class Session:
         )
 
     def underived(self, plan: Plan) -> list[Capture]:
-        """Captures that landed without their response, as a kill between the two writes leaves them."""
+        """Captures that landed without their response, or without a share in it, as a kill leaves them.
+
+        Only the last one that landed can be a repeat which the mean of its place does not hold yet.
+        """
         empty = ~np.isfinite(self._file[plan.name]["ir"][:, 0, :, 0])
         landed = self.landed(plan.name)
-        return [c for c in plan.captures if c.key in landed and empty[c.position, c.source]]
+        there = [c for c in plan.captures if c.key in landed]
+        return [c for c in there if empty[c.position, c.source] or (c is there[-1] and c.repeat)]
 
     def derive(self, plan: Plan, capture: Capture, heard: Heard) -> None:
         """Write what a place and driver came to."""

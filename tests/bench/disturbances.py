@@ -182,10 +182,11 @@ def mic_gap(rng: Rng, here: World, x: Array) -> Array:
     return np.stack([gap(rng, here, x)[0], x[1]])
 
 
-def shift(rng: Rng, here: World, x: Array) -> Array:
-    """1 to 64 samples lost or put in twice, in all channels, during the sweep, without a flag."""
+def shift(rng: Rng, here: World, x: Array, first: float, last: float) -> Array:
+    """1 to 64 samples lost or put in twice, in all channels, without a flag, while the sweep is in a band (Hz)."""
     n = int(rng.integers(1, 65))
-    at = LATE + int(rng.integers(round(0.1 * here.sweep.fs), len(here.sweep.x) - round(0.1 * here.sweep.fs)))
+    ends = here.sweep.rate * np.log(np.array([first, last]) / here.sweep.swept[0]) * here.sweep.fs
+    at = LATE + int(rng.integers(round(ends[0]), round(ends[1])))
     if rng.uniform() < 0.5:
         return np.concatenate([x[:, :at], x[:, at + n :], x[:, -n:]], axis=1)
     return np.concatenate([x[:, : at + n], x[:, at:]], axis=1)[:, : x.shape[1]]
@@ -214,9 +215,12 @@ for _octaves, _name in ((20.0, "white burst"), (2.0, "burst of 2 octaves"), (1 /
 for _level in (-40.0, -30.0):
     KINDS[f"hum, {_level:.0f} dB"] = lambda r, h, x, v=_level: hum(r, h, x, v)
 KINDS |= {"clipping of 3 samples": clip, "full scale, 3 samples": full_scale}
-KINDS |= {"gap of 8 to 512": gap, "gap in the microphone": mic_gap, "shift by 1 to 64": shift}
-BEYOND = "burst of 1/3 octave"
-"""Shown, and not asked for: one whose few cells fall on the direct sound cannot be told from it in one capture."""
+KINDS |= {"gap of 8 to 512": gap, "gap in the microphone": mic_gap}
+KINDS["shift by 1 to 64"] = lambda r, h, x: shift(r, h, x, h.sweep.band[0], h.sweep.band[1])
+KINDS["shift ahead of the judged band"] = lambda r, h, x: shift(r, h, x, 1.2 * h.sweep.swept[0], h.sweep.band[0])
+BEYOND = ("burst of 1/3 octave", "shift ahead of the judged band")
+"""Shown, and not asked for: a burst whose few cells fall on the direct sound cannot be told from it in one capture; a
+shift ahead of the judged band delays the response and the loopback alike, which is taken out."""
 
 
 def trial(job: tuple[str, int, float, tuple[str, ...]]) -> dict[str, str]:
@@ -257,12 +261,14 @@ def main() -> int:
     trials, quiet = asked.trials // 2, max((asked.clean - asked.trials) // 2, 0)
     for snr in (40.0, 60.0):
         shares = found(asked.part, snr, tuple(KINDS), range(trials), asked.workers)
+        for kind, share in shares.items():
+            print(f"  {snr:.0f} dB, {kind}: {100 * share:.2f} %", flush=True)
         if quiet:
             more = found(asked.part, snr, ("clean",), range(trials, trials + quiet), asked.workers)["clean"]
             shares["clean"] = (shares["clean"] * trials + more * quiet) / (trials + quiet)
+            print(f"  {snr:.0f} dB, clean, {trials + quiet} captures: {100 * shares['clean']:.2f} %", flush=True)
         for kind, share in shares.items():
             table.setdefault(kind, []).append(share)
-            print(f"  {snr:.0f} dB, {kind}: {100 * share:.2f} %", flush=True)
     return said(table, f"{asked.part}: {2 * trials} trials of each kind, {2 * (trials + quiet)} clean captures")
 
 
