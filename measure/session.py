@@ -154,11 +154,12 @@ class Session:
         return rig
 
     def landed(self, name: SetName) -> frozenset[str]:
-        """Keys of the captures that were accepted and stored whole."""
+        """Keys of the captures that were accepted and stored whole, without the one that closes the set."""
         group = self._file.get(f"raw/{name}")
         if group is None:
             return frozenset()
-        return frozenset(k for k, d in group.items() if k != "played" and bool(d.attrs.get("accepted", False)))
+        kept = (k for k, d in group.items() if k != "played" and bool(d.attrs.get("accepted", False)))
+        return frozenset(k for k in kept if not k.endswith(f"_r{CLOSING}"))
 
     def store(self, plan: Plan, shot: Shot) -> None:
         """Keep one capture, accepted or not: its samples are flushed before it counts as landed.
