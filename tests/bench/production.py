@@ -1,0 +1,220 @@
+"""A production line of virtual units: good ones and each fault, verdicts and diagnoses as a confusion table.
+
+    python tests/bench/production.py [--units 200]
+
+Every unit has tolerances of its own (0.5 dB, 3 %), is measured with noise in true responses of the lab, fitted, and
+verified with fresh noise and a head that was put back within a millimetre and half a degree. Then each fault is put in
+by itself. Exit code 1 when a bad unit passes, more than one of 200 good ones fails, or a cause is named wrongly in
+more than 5 %. ``--smallest`` also looks for the smallest fault that is still found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from multiprocessing import get_context
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+
+import numpy as np
+
+from calibrate import diagnosis, verify
+from calibrate.design import Design
+from calibrate.fit import Fitted, fit
+from calibrate.limits import Limits
+from measure import plan
+from measure.impulse import POSITION, ImpulseResponse
+from measure.smooth import band_means
+from rigs.describe import Description, read
+from rigs.lab.world import World
+from rigs.layout import Pose
+from rigs.load import find
+from rigs.units import from_db, power_db
+
+SNR_DB, TAPS, STEP_DEG = 50.0, 2048, 15.0
+FAULTS = {
+    "good": ("",),
+    "driver 2 dB low": ("driver level",),
+    "polarity inverted": ("polarity",),
+    "one sample late": ("driver delay",),
+    "two drivers swapped": ("drivers swapped",),
+    "filters of another unit": ("other filter set",),
+    "left-right swap": ("left-right swap",),
+    "dead driver": ("dead driver",),
+    "bypassed processor": ("bypassed",),
+    "head 8 cm off": ("head moved",),
+}
+
+
+def rig_of() -> Description:
+    """The ready-made desk with a coarser polar set: what is judged there is one figure."""
+    rig = read(find("desk"))
+    assert rig.polar is not None
+    return rig.model_copy(update={"polar": rig.polar.model_copy(update={"step_deg": STEP_DEG})})
+
+
+class Unit:
+    """One unit: its world, its measured sets, its filters."""
+
+    def __init__(self, number: int, rig: Description) -> None:
+        self.rig, self.world = rig, World(rig, f"P-{number:04d}")
+        self.rng = np.random.default_rng([7, number])
+        self.ears = self.measured("ears", self.true_ears(0.0, 0.0))
+        self.polar = self.measured("polar", self.true_polar())
+        self.fitted = fit(self.ears, self.polar, rig, Design(), serial=self.world.serial, source="0" * 64)
+
+    def true_ears(self, off: float, turned: float, shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+        """True paths ``(position, ear, driver, f)`` with the head within ``off`` m and ``turned`` rad of its places."""
+        assert self.rig.ears is not None
+        out = []
+        for place in self.rig.ears.positions:
+            dx, dy, dyaw = self.rng.uniform(-1.0, 1.0, 3) * (off, off, turned)
+            pose = Pose(x=place.pose.x + dx + shift[0], y=place.pose.y + dy + shift[1], yaw=place.pose.yaw + dyaw)
+            out.append(self.world.at_ears(pose))
+        return np.array(out)
+
+    def true_polar(self) -> np.ndarray:
+        assert self.rig.polar is not None
+        return np.array([[self.world.at_microphone(-float(a))] for a in self.rig.polar.angles])
+
+    def measured(self, name: str, h: np.ndarray) -> ImpulseResponse:
+        """A set as a session would hold it."""
+        assert self.rig.ears is not None
+        rows = [row for _, row in plan.places(self.rig, "ears" if name == "ears" else "polar")]
+        mics = ("ear_left", "ear_right") if name == "ears" else ("polar",)
+        return self.noisy(h, np.array(rows, dtype=POSITION), mics, self.rig.driver_names)
+
+    def noisy(self, h: np.ndarray, rows: np.ndarray, mics: tuple[str, ...], names: tuple[str, ...]) -> ImpulseResponse:
+        x = np.fft.irfft(h, self.world.taps, axis=-1)[..., :TAPS]
+        noise = np.sqrt(np.mean(x**2)) * float(from_db(-SNR_DB)) * np.sqrt(TAPS / 400.0)
+        x = x + noise * self.rng.standard_normal(x.shape)
+        snr = np.full(x.shape[:3], SNR_DB)
+        return ImpulseResponse(x, self.rig.fs, rows, mics, names, 0, "Pa/FS", snr, (60.0, 20000.0))
+
+    def heard(self, h: np.ndarray, w: np.ndarray, polar: np.ndarray) -> tuple[ImpulseResponse, ImpulseResponse]:
+        """What verification records through filters ``w (stimulus, driver, f)``."""
+        score = self.ears.positions["use"] == b"score"
+        ears = np.einsum("pedf,sdf->pesf", h[score], w)
+        around = np.einsum("pedf,df->pef", polar, w[2])[:, :, None]
+        return (
+            self.noisy(ears, self.ears.positions[score], ("ear_left", "ear_right"), ("left", "right", "both")),
+            self.noisy(around, self.polar.positions, ("polar",), ("both",)),
+        )
+
+
+def filters_on(unit: Unit, fitted: Fitted) -> np.ndarray:
+    share = verify.share_of(fitted.filters)
+    return diagnosis.stimuli(np.asarray(fitted.filters.response(unit.world.f), dtype=complex), share)
+
+
+def broken(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Paths at the ears, filters and polar paths of a unit with a fault; ``size`` scales those that have one."""
+    w, f, rng = filters_on(unit, unit.fitted), unit.world.f, unit.rng
+    driver, second = rng.choice(w.shape[1], 2, replace=False)
+    shift = (0.0, 0.0)
+    match fault:
+        case "driver 2 dB low":
+            w[:, driver] *= float(from_db(-2.0 * size))
+        case "polarity inverted":
+            w[:, driver] *= -1.0
+        case "one sample late":
+            w[:, driver] *= np.exp(-2j * np.pi * f * size / unit.rig.fs)
+        case "two drivers swapped":
+            w[:, [driver, second]] = w[:, [second, driver]]
+        case "filters of another unit":
+            w = filters_on(unit, other.fitted)
+        case "left-right swap":
+            w = w[[1, 0, 2]]
+        case "dead driver":
+            w[:, driver] = 0.0
+        case "bypassed processor":
+            level = np.sqrt(np.mean(np.abs(w) ** 2))
+            w = np.zeros_like(w)
+            w[0, 0], w[1, 1] = level, level
+            w[2, 0], w[2, 1] = level, level
+        case "head 8 cm off":
+            angle = rng.uniform(0.0, 2.0 * np.pi)
+            shift = (0.08 * size * float(np.cos(angle)), 0.08 * size * float(np.sin(angle)))
+    return unit.true_ears(0.001, np.radians(0.5), shift), w, unit.true_polar()
+
+
+def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[bool, str, float]:
+    """Whether it passes, the cause that is named, and the share of cells that agree within their uncertainty."""
+    h, w, polar = broken(unit, other, fault, size)
+    ears, around = unit.heard(h, w, polar)
+    judged = verify.judge(ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, Limits())
+    if judged.passed:
+        return True, "", agreement(judged)
+    scene = diagnosis.scene(
+        unit.ears.used_for("score"), ears, unit.fitted.filters, verify.share_of(unit.fitted.filters)
+    )
+    others = {"another": diagnosis.stimuli(
+        np.asarray(other.fitted.filters.response(scene.f), dtype=complex), verify.share_of(other.fitted.filters)
+    )}  # fmt: skip
+    at = np.array([d.at for d in unit.rig.driver])
+    assert unit.rig.ears is not None
+    found = diagnosis.causes(scene, unit.fitted.filters.drivers, at, unit.rig.ears.distance_m, others)
+    return False, found[0].name, agreement(judged)
+
+
+def agreement(judged: verify.Verification) -> float:
+    """Share of third-octave near-ear cells in which predicted and heard differ by less than 0.5 dB."""
+    near = ((0, 0), (1, 1), (0, 2), (1, 2))
+    want, got = (power_db(band_means(np.abs(x) ** 2, judged.f)) for x in (judged.predicted, judged.heard))
+    return float(np.mean([np.abs(got[:, e, s] - want[:, e, s]) < 0.5 for e, s in near]))
+
+
+def one(number: int) -> list[tuple[str, bool, str, float]]:
+    """A unit through every fault."""
+    rig = rig_of()
+    unit, other = Unit(number, rig), Unit(number + 10000, rig)
+    return [(fault, *verdict_of(unit, other, fault)) for fault in FAULTS]
+
+
+def smallest(number: int) -> dict[str, float]:
+    """Sizes at which faults of one unit are still found, from large to small."""
+    rig = rig_of()
+    unit, other = Unit(number, rig), Unit(number + 10000, rig)
+    out = {}
+    for fault, unit_of in (("driver 2 dB low", 2.0), ("one sample late", 1.0), ("head 8 cm off", 8.0)):
+        found = [s for s in (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08) if not verdict_of(unit, other, fault, s)[0]]
+        out[fault] = min(found, default=np.inf) * unit_of
+    return out
+
+
+def main() -> int:
+    """Print the tables; 1 when a figure is missed."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--units", type=int, default=20)
+    arguments.add_argument("--smallest", action="store_true")
+    args = arguments.parse_args()
+    named: dict[str, Counter[str]] = {fault: Counter() for fault in FAULTS}
+    agree = []
+    with get_context("spawn").Pool(2) as pool:
+        for rows in pool.imap_unordered(one, range(args.units)):
+            for fault, passed, cause, share in rows:
+                named[fault]["pass" if passed else cause] += 1
+                agree += [share] if fault == "good" else []
+        sizes = pool.map(smallest, range(min(args.units, 20))) if args.smallest else []
+    columns = sorted({c for counter in named.values() for c in counter}, key=lambda c: (c != "pass", c))
+    print(f"{'':26}" + " ".join(f"{c[:12]:>12}" for c in columns))
+    for fault, counter in named.items():
+        print(f"{fault:26}" + " ".join(f"{counter[c] or '.':>12}" for c in columns))
+    print(f"near-ear cells within 0.5 dB of the prediction, good units: {100 * float(np.mean(agree)):.1f} %")
+    for fault in sizes[0] if sizes else ():
+        found = [s[fault] for s in sizes]
+        print(f"smallest found, {fault}: median {np.median(found):.2f}, in all units {max(found):.2f}")
+    right = {f: sum(named[f][c] for c in causes) / args.units for f, causes in FAULTS.items() if f != "good"}
+    lost = args.units - named["good"]["pass"]
+    passed = {f: named[f]["pass"] for f in right if named[f]["pass"]}
+    print(f"good units failed: {lost}; bad units passed: {passed or 0}; named rightly: "
+          + ", ".join(f"{f} {100 * r:.0f} %" for f, r in right.items()))  # fmt: skip
+    return 1 if passed or lost > max(1, args.units // 200) or min(right.values()) < 0.95 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
