@@ -29,9 +29,9 @@ class CrosstalkDesign(_Table):
     power (the same yardstick for units with different numbers of drivers).
     """
 
-    target_db: Curve = ((150.0, 0.0), (400.0, 15.0), (9000.0, 15.0), (16000.0, 0.0))
+    target_db: Curve = ((150.0, 0.0), (400.0, 15.0), (800.0, 15.0), (1600.0, 18.0), (12000.0, 18.0), (18000.0, 0.0))
     effort_db: float = Field(default=12.0, ge=0, le=40)
-    effort_re: Literal["loudest", "mean"] = "loudest"
+    effort_re: Literal["loudest", "mean"] = "mean"
     tolerance_db: float = Field(default=0.25, ge=0, le=6)
 
     @field_validator("target_db")
