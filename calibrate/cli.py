@@ -66,9 +66,7 @@ def verify(
     run_folder: RunArg,
     limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
     kept: Annotated[Path | None, typer.Option("--records", help="Folder of records: JSON Lines, CSV, JUnit.")] = None,
-    serial: Annotated[
-        str | None, typer.Option("--serial", help="As scanned; - asks for it.")
-    ] = None,
+    serial: Annotated[str | None, typer.Option("--serial", help="As scanned; - asks for it.")] = None,
     pattern: Annotated[str | None, typer.Option("--serial-pattern", help="Regular expression it must fit.")] = None,
     again: Annotated[bool, typer.Option("--again", help="Verify a unit that has a passing record already.")] = False,
     plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,

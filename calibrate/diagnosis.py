@@ -47,6 +47,9 @@ STARTS = ((0.03, 0.0, 0.0), (0.06, 0.0, 0.0), (0.09, 0.0, 0.0), (0.0, 0.03, 0.0)
           (0.0, 0.0, 0.1), (0.0, 0.0, 0.25))  # fmt: skip
 """Where the fit of a moved head may begin, and their opposites: m, m, rad."""
 
+LOWEST_GAIN = 0.1
+"""Smallest common gain that is called a wrong level."""
+
 SIMPLER = 0.03
 """By how much more a cause with more numbers must explain than one with fewer."""
 
@@ -231,6 +234,8 @@ def _gain(s: Scene, target: Complex, part: Complex) -> float:
 def _level(s: Scene, p: Complex) -> Found:
     q = s.aligned(p)
     g = _gain(s, s.heard, q)
+    if not LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
+        return  # beyond that near-silence would explain whatever is loud in the prediction
     yield "level", f"everything is {_db(g)}", s.power(s.heard - g * q), 1
 
 

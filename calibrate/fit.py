@@ -108,9 +108,7 @@ def nearest_ahead(ears: ImpulseResponse) -> int:
     return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
 
 
-def _beam(
-    polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description
-) -> Complex:
+def _beam(polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description) -> Complex:
     """Weights ``(frequency, driver)`` of the centre."""
     plant = gated(polar, design.filter.gate_ms / 1000.0)
     h = plant.h[:, 0]

@@ -1,0 +1,209 @@
+"""Causes put into a scene are found again, with their numbers; limits and records are what they say."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from calibrate import diagnosis, limits, records
+from calibrate.diagnosis import Cause, Scene
+from calibrate.limits import Limits, Metric
+from calibrate.verify import Verification
+from rigs.errors import BadInput
+from rigs.lab.sphere import field
+from rigs.units import from_db
+
+FS = 47872
+F = np.arange(210.0, 5000.0, 35.0)
+AT = np.array([[0.07, 0.05, 0.0], [0.01, 0.08, 0.0], [0.02, -0.08, 0.0]])
+NAMES = ("woofer", "left", "right")
+HEAD_M = 1.6
+PLACES = [(0.0, 0.01, 0.02), (0.03, -0.02, -0.09), (-0.02, 0.04, 0.12)]
+
+
+def paths(shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray:
+    """Points on a rigid sphere to two points where the ears are, ``(position, ear, driver, f)``; delays kept."""
+    k = 2.0 * np.pi * F / 343.0
+    around = np.arctan2(AT[:, 1], AT[:, 0])
+    out = np.empty((len(PLACES), 2, 3, len(F)), dtype=complex)
+    for i, (x, y, yaw) in enumerate(PLACES):
+        turn = yaw + shift[2]
+        for ear, side in enumerate((-1.0, 1.0)):
+            way = diagnosis.EAR_M * side
+            px = HEAD_M + x + shift[0] - way * np.sin(turn)
+            py = y + shift[1] + way * np.cos(turn)
+            r = float(np.hypot(px, py))
+            out[i, ear] = field(np.cos(np.arctan2(py, px) - around), k, 0.0875, r)
+    return out
+
+
+def weights(seed: int = 3) -> np.ndarray:
+    """Smooth random filters ``(stimulus, driver, f)``."""
+    rng = np.random.default_rng(seed)
+    taps = rng.standard_normal((3, 3, 24)) * np.exp(-np.arange(24) / 6.0)
+    return taps @ np.exp(-2j * np.pi * np.outer(np.arange(24), F) / FS)
+
+
+def scene(h: np.ndarray | None = None, w: np.ndarray | None = None, *, late: float = 0.0, timed: bool = True) -> Scene:
+    """What is heard through ``h`` and ``w``, with noise 50 dB below, against the scene's own paths and filters."""
+    rng = np.random.default_rng(1)
+    heard = np.einsum("pedf,sdf->pesf", paths() if h is None else h, weights() if w is None else w)
+    heard = heard * np.exp(-2j * np.pi * F * late)
+    size = 0.003 * np.sqrt(np.mean(np.abs(heard) ** 2) / 2.0)
+    heard = heard + size * (rng.standard_normal(heard.shape) + 1j * rng.standard_normal(heard.shape))
+    near = np.mean(np.abs(np.einsum("pedf,sdf->pesf", paths(), weights())) ** 2, axis=(0, 1, 2))
+    return Scene(paths(), weights(), heard, F, 1.0 / near / F, FS, timed)
+
+
+def found(s: Scene, **more: np.ndarray) -> Cause:
+    return diagnosis.ranked(diagnosis.causes(s, NAMES, AT, HEAD_M, more))[0]
+
+
+def changed(driver: int, factor: np.ndarray | complex) -> np.ndarray:
+    w = weights()
+    w[:, driver] *= factor
+    return w
+
+
+def late(samples: float) -> np.ndarray:
+    return np.exp(-2j * np.pi * F * samples / FS)
+
+
+def plain() -> np.ndarray:
+    w = np.zeros((3, 3, len(F)), dtype=complex)
+    w[0, 1] = w[1, 2] = w[2, 1] = w[2, 2] = 0.3
+    return w
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "said"),
+    [
+        (lambda: scene(w=changed(1, float(from_db(-1.5)))), "driver level", "'left' is 1.5 dB low"),
+        (lambda: scene(w=changed(0, float(from_db(2.0)))), "driver level", "'woofer' is 2.0 dB high"),
+        (lambda: scene(w=changed(2, -1.0)), "polarity", "'right' has its polarity inverted"),
+        (lambda: scene(w=changed(2, 0.0)), "dead driver", "'right' is silent"),
+        (lambda: scene(w=changed(0, late(3.25))), "driver delay", "'woofer' is 3.25 samples late"),
+        (lambda: scene(w=changed(1, late(-1.0))), "driver delay", "'left' is 1.00 samples early"),
+        (lambda: scene(w=weights()[:, [2, 1, 0]]), "drivers swapped", "'woofer' and 'right' are swapped"),
+        (lambda: scene(w=weights()[[1, 0, 2]]), "left-right swap", "left and right"),
+        (lambda: scene(h=paths()[:, ::-1]), "ears swapped", "two ears"),
+        (lambda: scene(w=0.7 * weights()), "level", "everything is 3.1 dB low"),
+        (lambda: scene(w=plain(), late=0.0031), "bypassed", "not active"),
+        (lambda: scene(h=paths((0.05, 0.0, 0.0))), "head moved", "+5.0 cm farther"),
+        (lambda: scene(h=paths((0.0, -0.06, 0.0))), "head moved", "farther and -6."),
+    ],
+)
+def test_the_cause_that_was_put_in_is_named(make: Callable[[], Scene], name: str, said: str) -> None:
+    cause = found(make())
+    assert cause.name == name, cause
+    assert said in cause.said
+    assert cause.explained > 0.9
+
+
+def test_filters_of_another_unit_are_recognised() -> None:
+    cause = found(scene(w=weights(8)), **{"unit X": weights(9), "unit Y": weights(8)})
+    assert cause.name == "other filter set"
+    assert "unit Y" in cause.said
+
+
+def test_a_sound_unit_differs_by_its_noise_alone_and_latency_is_a_difference_only_where_it_is_known() -> None:
+    assert diagnosis.disagreement_db(scene()) < -45.0
+    assert diagnosis.disagreement_db(scene(late=0.002)) > -10.0
+    assert diagnosis.disagreement_db(scene(late=0.002, timed=False)) < -40.0
+    moved = scene(w=changed(1, float(from_db(-2.0))), late=0.0023, timed=False)
+    assert found(moved).name == "driver level"
+
+
+def test_what_no_cause_explains_is_not_explained() -> None:
+    """Other filters that nobody has: whatever comes first explains little."""
+    assert found(scene(w=weights(12))).explained < 0.8
+
+
+def verdict(passed: bool = True) -> Verification:
+    empty = np.zeros((1, 2, 3, 4))
+    heard = 20.0 if passed else 5.0
+    metrics = (
+        Metric("cancellation, mean", "x", 21.0, heard, 12.0, "at least"),
+        Metric("balance", "x", None, 0.2, 1.0, "at most"),
+    )
+    causes = () if passed else (Cause("head moved", "the head is +8.0 cm farther", 0.97, 3),)
+    z = empty.astype(complex)
+    return Verification(np.arange(4.0), z, z, z[0, 0], z[0, 0], np.zeros(3), metrics, causes)
+
+
+ABOUT = {"verified_utc": "2026-03-04T12:00:00Z", "unit": "A<1>", "rig": "desk", "run": "runs/A/1"}
+
+
+def test_records_grow_by_a_line_and_are_read_by_their_readers(tmp_path: Path) -> None:
+    for passed in (False, True):
+        files = records.keep(tmp_path / "new", records.record(verdict(passed), ABOUT))
+    lines = [json.loads(line) for line in files[0].read_text().splitlines()]
+    assert [r["verdict"] for r in lines] == ["fail", "pass"]
+    assert lines[0]["causes"][0]["name"] == "head moved"
+    with files[1].open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    assert [r["verdict"] for r in rows] == ["fail", "pass"]
+    assert float(rows[0]["cancellation, mean"]) == 5.0
+    assert rows[0]["cause"] == "the head is +8.0 cm farther"
+    suite = ElementTree.fromstring(files[2].read_text())
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("A<1>", "2", "0")
+    assert ElementTree.fromstring(records.junit(lines[0])).find("testcase/failure") is not None
+    with pytest.raises(BadInput, match=r"passed on 2026-03-04.*--again"):
+        records.check_new(tmp_path / "new", "A<1>")
+    records.check_new(tmp_path / "new", "B")
+    files[0].write_text(files[0].read_text() + '{"unit": "B", "verd')  # a power cut while writing
+    records.check_new(tmp_path / "new", "B")
+
+
+def test_a_table_with_other_columns_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / records.CSV).write_text("something,else\n1,2\n")
+    with pytest.raises(BadInput, match="other columns"):
+        records.keep(tmp_path, records.record(verdict(), ABOUT))
+    assert (tmp_path / records.CSV).read_text() == "something,else\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "pattern", "said"),
+    [
+        ("B7", None, "was scanned"),
+        ("A 1", r"[A-Z]\d+", "does not fit"),
+        ("A1", "(", "no regular expression"),
+        (" ", None, "fit"),
+    ],
+)
+def test_serial_numbers_that_do_not_fit_are_refused(text: str, pattern: str | None, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        records.check_serial(text, pattern, "A1", Path("runs/A1/x"))
+    records.check_serial(" A1\n", r"[A-Z]\d+", "A1", Path("runs/A1/x"))
+
+
+def test_the_operator_sees_one_verdict_and_one_action() -> None:
+    assert "put the next one on" in records.operator(verdict(), "A1")
+    failed = records.operator(verdict(passed=False), "A1")
+    assert "dummy head back on its mark" in failed
+    assert failed.count("Next:") == 1
+
+
+def test_limits_are_read_checked_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text(limits.text({"cancellation_mean": 14.256, "difference": -25.0}, "from 12 good runs"))
+    assert limits.read(path) == replace(Limits(), cancellation_mean=14.26, difference=-25.0)
+    assert limits.read(None) == Limits()
+    for text, said in (
+        ("cancelation_mean = 3", "did you mean 'cancellation_mean'"),
+        ("snr = true", "no level in dB"),
+        ("snr = 1e9", "no level in dB"),
+        ("snr = ", "not valid TOML"),
+    ):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=said):
+            limits.read(path)
+    with pytest.raises(BadInput, match="cannot be read"):
+        limits.read(tmp_path / "gone.toml")
