@@ -60,7 +60,7 @@ class Inverse:
 
     def recorded(self, x: NDArray[np.floating]) -> Spectra:
         """Spectra ``(channel, frequency)`` of recordings ``x (channel, samples)``, in the precision of ``x``."""
-        return np.stack([fft.rfft(row, self.size) for row in x])
+        return np.asarray(fft.rfft(x, self.size, axis=-1))
 
     def transfer(self, y: Spectra) -> Spectra:
         """Transfer functions ``(channel, frequency)`` of :meth:`recorded` spectra ``y``, as wide as noise allows.
@@ -199,10 +199,16 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
 
 def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDArray[np.floating]:
     """Circular responses ``(..., size)`` with time zero at tap ``before``, not windowed; see :func:`responses`."""
-    turn = np.exp(2j * np.pi * inv.f * (delay - before / inv.fs)).astype(transfer.dtype)
-    rows = transfer.reshape(-1, transfer.shape[-1])
-    h = np.stack([fft.irfft(row * turn, inv.size) for row in rows])
-    return np.asarray(h.reshape(*transfer.shape[:-1], inv.size))
+    step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
+    turn = _powers(step, transfer.shape[-1]).astype(transfer.dtype)
+    return np.asarray(fft.irfft(transfer * turn, inv.size, axis=-1))
+
+
+def _powers(step: float, count: int) -> Complex:
+    """``exp(1j * step * n)`` for ``n`` up to ``count``, as products of two short rows: one exponential in hundreds."""
+    width = int(np.sqrt(count)) + 1
+    fine, coarse = np.arange(width), width * np.arange(-(-count // width))
+    return np.asarray(np.outer(np.exp(1j * step * coarse), np.exp(1j * step * fine)).reshape(-1)[:count])
 
 
 def edges(before: int, after: int) -> Float:

@@ -14,6 +14,9 @@ from rigs.units import Float
 LOWEST_HZ = 5.0
 GUARD_BELOW, GUARD_ABOVE = 2.0, 1.1
 """The sweep starts at the judged band's lower edge divided by the first, ends at its upper edge times the second."""
+RISE, RISE_CYCLES = 0.25, 2.0
+"""The sweep rises within this share of the lower guard, but for cycles enough to keep it clean below its first
+frequency: what it excites in the rest of the guard keeps the kept response from ringing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +75,8 @@ def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
     rate = cycles / f1
     t = np.arange(int(np.floor(rate * np.log(f2 / f1) * fs))) / fs
     x = np.sin(2.0 * np.pi * cycles * np.exp(t / rate))
-    rising = np.clip(t / (rate * np.log(band[0] / f1)), 0.0, 1.0)
+    guard = rate * np.log(band[0] / f1)
+    rising = np.clip(t / min(max(RISE * guard, RISE_CYCLES / f1), guard), 0.0, 1.0)
     falling = np.clip((rate * np.log(f2 / f1) - t) / (rate * np.log(f2 / band[1])), 0.0, 1.0)
     fades = np.sin(0.5 * np.pi * rising) ** 2 * np.sin(0.5 * np.pi * falling) ** 2
     return Sweep(x * fades, fs=fs, band=band, swept=(f1, f2), rate=rate)
