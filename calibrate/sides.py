@@ -146,7 +146,9 @@ def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, to
 
     The condition ``g^T w = d`` holds for the measured ``g`` of one position; its errors, grown by the effort, would
     colour the near ear. Errors of several positions average out. What they add in power, ``sum error |h|^2 |w|^2``, is
-    taken off first.
+    taken off first. On a head whose ears are directive the positions also differ in truth, and their mean is no better
+    known than their scatter allows: it is followed by the share ``2 v / (2 v + s^2 / positions)``, with ``v`` the
+    expected squared error of the nominal near ear and ``s^2`` the variance between positions.
 
     Parameters
     ----------
@@ -161,7 +163,10 @@ def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, to
     error = plant.noise[:, ear] + error_of(tolerance_db)
     extra = np.einsum("pd,pdf,fd->pf", error, np.abs(h) ** 2, np.abs(w) ** 2)
     wanted = np.maximum(np.abs(h[:, driver]) * gain, 1e-30) ** 2
-    found = smoothed(np.mean((heard - extra) / wanted, axis=0), plant.f)
+    found = smoothed((heard - extra) / wanted, plant.f)
+    doubt = 2.0 * smoothed(np.mean(extra / wanted, axis=0), plant.f)
+    share = doubt / np.maximum(doubt + found.var(axis=0) / len(h), 1e-30)
+    found = 1.0 + share * (found.mean(axis=0) - 1.0)
     return np.asarray(np.sqrt(np.clip(found, 0.25, 4.0)))
 
 
