@@ -24,7 +24,7 @@ STEERED_DB = 15.0
 LARGEST_LIFT = float(from_db(3.0))
 """By how much a beam is raised so that its axis, and not the mean over its lobe, has the wanted level."""
 
-REAR_SHARE = 0.2
+REAR_SHARE = 0.23
 """Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
 
 REAR_CONCENTRATION = 1.5
