@@ -12,8 +12,6 @@ built from ratios of neighbouring orders, which neither overflow nor cancel.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -119,10 +117,18 @@ def field_at(cos_gamma: Float, k: Float, a: float, r: float) -> Complex:
     """Response at angles of each frequency's own: ``cos_gamma (..., frequency)``, the same shape, in 1/m."""
     top = order(float(k[-1]) * a, a / r)
     weights = coefficients(k, a, r, top)
-    previous: Any = np.ones_like(cos_gamma)
-    current: Any = cos_gamma
-    total = weights[0] + weights[1] * cos_gamma
+    x = np.ascontiguousarray(cos_gamma)
+    previous, current, term = np.ones_like(x), x.copy(), np.empty_like(x)
+    total = weights[0] + weights[1] * x
+    parts = [(np.ascontiguousarray(w), t.copy()) for w, t in ((weights.real, total.real), (weights.imag, total.imag))]
     for n in range(1, top):
-        previous, current = current, ((2 * n + 1) * cos_gamma * current - n * previous) / (n + 1)
-        total += weights[n + 1] * current
+        np.multiply(x, current, out=term)
+        term *= (2 * n + 1) / (n + 1)
+        previous *= -n / (n + 1)
+        previous += term
+        previous, current = current, previous
+        for weight, part in parts:
+            np.multiply(weight[n + 1], current, out=term)
+            part += term
+    total.real, total.imag = parts[0][1], parts[1][1]
     return np.asarray(total)
