@@ -96,7 +96,7 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
         Wanted response where it points ``(frequency,)``; the phase across the lobe is left to the drivers.
     """
     x = np.moveaxis(h, 2, 0)
-    lobe, off = _weights(azimuths, design)
+    lobe, off = directions(azimuths, design)
     inside = lobe > 0
     regions = Regions(
         x[:, :, inside],
@@ -115,7 +115,7 @@ def steer_harmonic(drivers: Encoded, f: Float, cost: Float, design: BeamDesign, 
     the measured directions leave unknown counts as heard there.
     """
     fine = np.radians(np.arange(-180.0, 180.0, FINE_DEG))
-    lobe, _ = _weights(fine, design)
+    lobe, _ = directions(fine, design)
     inside = lobe > 0
     regions = Regions(
         drivers.at(fine[inside]),
@@ -262,7 +262,7 @@ def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: 
     return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
 
 
-def _weights(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
+def directions(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
     """Weights of the directions ``(direction,)`` for the lobe and for what shall be quiet; each sums to one.
 
     With a ``shape`` of the nulls a direction weighs the more the quieter it shall be (power over wanted power).

@@ -92,7 +92,7 @@ def test_no_beam_passes_the_generalised_eigenvalue() -> None:
     around = ring(5.0)
     h = drivers(FIVE, around)
     x = np.moveaxis(h, 2, 0)
-    lobe, off = beamform._weights(around, WIDE)
+    lobe, off = beamform.directions(around, WIDE)
     regions = beamform.Regions(
         x[:, :, lobe > 0], lobe[lobe > 0], x[:, :, 36], np.einsum("fmi,fni,i->fmn", x.conj(), x, off)
     )
