@@ -15,8 +15,10 @@ DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev
 demo: $(VENV)/.ready
 	$(BIN)/sweetspot demo
 
+# What keeps time with an audio server runs by itself, the rest on every core.
 test: debian $(VENV)/.ready-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not server"
+	$(BIN)/python -m pytest -m server
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
