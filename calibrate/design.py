@@ -26,8 +26,12 @@ class CrosstalkDesign(_Table):
     """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f.
 
     ``effort_db`` counts from what ``effort_re`` says would play alone: the loudest driver at that ear, or one of mean
-    power (the same yardstick for units with different numbers of drivers).
+    power (the same yardstick for units with different numbers of drivers). ``form`` is what is held: the near-ear
+    response of the nominal head ("distortionless"), or only the ratio of power between the zones that the near and the
+    far ear sweep over all positions ("ratio"), for units without a nominal place.
     """
+
+    form: Literal["distortionless", "ratio"] = "distortionless"
 
     target_db: Curve = ((150.0, 0.0), (400.0, 15.0), (800.0, 15.0), (1600.0, 18.0), (12000.0, 18.0), (18000.0, 0.0))
     effort_db: float = Field(default=12.0, ge=0, le=40)

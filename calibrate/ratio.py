@@ -51,6 +51,8 @@ class Found:
         ``v (frequency,)``; 0 where the least effort meets the target.
     value
         The eigenvalue ``(frequency,)``.
+    aim
+        The ratio that was aimed at ``(frequency,)``: the target, or what of it can be reached.
     limit
         As :class:`calibrate.crosstalk.Cancellation` has it: ``"shadow"``, ``"target"``, ``"effort"``, or ``"spread"``
         where the target was lowered to what can be reached.
@@ -59,6 +61,7 @@ class Found:
     w: Complex
     multiplier: Float
     value: Float
+    aim: Float
     limit: NDArray[np.str_]
 
 
@@ -109,7 +112,14 @@ def steer(
         there.ratio < aim * (1.0 - 1e-3), "effort", np.where(aim < target * (1 - 1e-9), "spread", "target")
     )
     limit = np.where((v == 0.0) & (at_rest.ratio >= aim), "shadow", limit)
-    return Found(np.einsum("fji,fj->fi", back.conj(), there.x), v, there.value, limit)
+    return Found(np.einsum("fji,fj->fi", back.conj(), there.x), v, there.value, aim, limit)
+
+
+def shaped(bright: Complex, dark: Complex, cost: Complex | Float, aim: Float, v: Float) -> tuple[Complex, Float]:
+    """Weights ``(frequency, driver)`` and eigenvalues for multipliers chosen beforehand, for example smoothed ones."""
+    back = _whitening(cost if cost.ndim == 3 else cost[:, :, None] * np.eye(cost.shape[1]))
+    there = _Bins(back @ bright @ _adjoint(back), back @ dark @ _adjoint(back), aim, aim).look(v)
+    return np.einsum("fji,fj->fi", back.conj(), there.x), there.value
 
 
 def anchored(w: Complex, first: Complex, bright: Complex, wanted: Complex) -> Complex:

@@ -53,14 +53,15 @@ def hessian(asked: Problem, cost: Float, mu: Float, w: Complex, f: Float) -> Com
     cost
         ``(frequency, driver)``.
     mu
-        The multipliers that were used ``(frequency,)``.
+        The multipliers that were used ``(frequency,)``, in units of one over the mean of ``R / Q``'s diagonal.
     w
         The side's weights ``(frequency, driver)``.
     f
         Frequencies, Hz.
     """
     diagonal = np.arange(w.shape[1])
-    A = mu[:, None, None] * asked.covariance
+    scale = np.mean(asked.covariance[:, diagonal, diagonal].real / cost, axis=1)
+    A = (mu / np.maximum(scale, 1e-300))[:, None, None] * asked.covariance
     A[:, diagonal, diagonal] += cost
     spent = np.einsum("fm,fmn,fn->f", w.conj(), A, w).real
     A /= np.maximum(spent, 1e-30)[:, None, None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import crosstalk
+from calibrate import crosstalk, ratio
 from calibrate.design import CrosstalkDesign, target_power
 from calibrate.plant import Plant
 from measure.smooth import smoothed
@@ -61,7 +61,7 @@ class Sides:
     w
         Weights ``(side, frequency, driver)``.
     mu
-        Multiplier of each bin, smoothed, ``(side, frequency)``.
+        Multiplier of each bin, smoothed, ``(side, frequency)``, in units of one over the mean of ``R / Q``'s diagonal.
     limit
         What decided each bin ``(side, frequency)``, see :class:`calibrate.crosstalk.Cancellation`.
     reference
@@ -132,13 +132,34 @@ def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sid
     weights: list[Complex] = []
     multipliers, limits = [], []
     for ear, p in enumerate(asked):
-        found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
-        mu = np.exp(smoothed(np.log(found.mu), plant.f))
-        w = crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu)
+        if wish.form == "ratio":
+            w, mu, limit = _between_zones(p, ratio.covariance(plant.h[:, ear]), cost, plant.f)
+        else:
+            w, mu, limit = _distortionless(p, cost, plant.f)
         weights.append(w / levelled(w, plant, ear, reference[ear], p, wish.tolerance_db)[:, None])
         multipliers.append(mu)
-        limits.append(found.limit)
+        limits.append(limit)
     return Sides(asked, np.stack(weights), np.stack(multipliers), np.array(limits), reference)
+
+
+def _distortionless(p: Problem, cost: Float, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+    """Weights, multipliers and limits that keep the nominal near ear; multipliers are smoothed, weights never are."""
+    found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
+    mu = np.exp(smoothed(np.log(found.mu), f))
+    return crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu), mu, found.limit
+
+
+def _between_zones(p: Problem, bright: Complex, cost: Float, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+    """The same from the near ear's zone to the far ear's, with no place that is kept.
+
+    Stationary weights satisfy ``(Q + v T / l R) w = (1 + v) / l I w``: ``v T / l`` is what ``mu`` is to a design that
+    keeps one place.
+    """
+    found = ratio.steer(bright, p.covariance, cost, p.target, p.effort)
+    v = np.exp(smoothed(np.log(np.maximum(found.multiplier, ratio.RANGE[0])), f))
+    w, value = ratio.shaped(bright, p.covariance, cost, found.aim, v)
+    power = np.mean(np.einsum("fmm->fm", p.covariance).real / cost, axis=1)
+    return ratio.anchored(w, p.near, bright, p.wanted), v * found.aim / value * power, found.limit
 
 
 def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, tolerance_db: float) -> Float:
