@@ -6,9 +6,10 @@ With wanted weights ``w_f (driver)`` and taps ``q (driver, tap)`` whose response
 
 ``Q + mu R`` is the Hessian of the per-bin design, so that errors go where they cost neither leakage nor effort; ``n_f``
 is its value at ``w_f``, which makes the measure relative; ``kappa`` weighs ripple at the near ear, and ``b_f = 1/f``
-gives every octave the same say. The normal equations are block-Toeplitz: conjugate gradients need two transforms a
-driver and step (M. R. Hestenes and E. Stiefel, J. Res. NBS 49, 409, 1952; R. H. Chan and M. K. Ng, SIAM Review 38, 427,
-1996).
+gives every octave the same say. Where the wanted response has a notch, ``|d|`` is its third octave's level: nobody
+hears ripple at the bottom of a notch. The normal equations are block-Toeplitz: conjugate gradients need two transforms
+a driver and step (M. R. Hestenes and E. Stiefel, J. Res. NBS 49, 409, 1952; R. H. Chan and M. K. Ng, SIAM Review 38,
+427, 1996).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from calibrate.design import FilterDesign
 from calibrate.fir import causal
 from calibrate.sides import Problem, Sides
+from measure.smooth import smoothed
 from rigs.units import Float
 
 Complex = NDArray[np.complex128]
@@ -65,7 +67,8 @@ def hessian(asked: Problem, cost: Float, mu: Float, w: Complex, f: Float) -> Com
     A[:, diagonal, diagonal] += cost
     spent = np.einsum("fm,fmn,fn->f", w.conj(), A, w).real
     A /= np.maximum(spent, 1e-30)[:, None, None]
-    g = asked.near / np.maximum(np.abs(asked.wanted), 1e-30)[:, None]
+    level = np.sqrt(np.maximum(np.abs(asked.wanted) ** 2, smoothed(np.abs(asked.wanted) ** 2, f)))
+    g = asked.near / np.maximum(level, 1e-30)[:, None]
     A += RIPPLE * g.conj()[:, :, None] * g[:, None, :]
     return np.asarray(A / np.maximum(f, LOWEST_HZ)[:, None, None])
 

