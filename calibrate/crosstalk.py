@@ -23,6 +23,9 @@ from rigs.units import Float
 Complex = NDArray[np.complex128]
 
 HALVINGS = 50
+OVER_DB = 0.3
+"""By how much smoothed multipliers may pass the target, dB; the filters' truncation adds to it."""
+
 MU_RANGE = (1e-9, 1e9)
 
 
@@ -81,6 +84,8 @@ class Cancellation:
         Driver weights ``(frequency, driver)``.
     mu
         The multiplier of each bin.
+    most
+        The multiplier at which the target is passed by :data:`OVER_DB`: none that is used may be above.
     limit
         Which condition decided each bin: ``"shadow"`` (the natural shadow reaches the target), ``"target"``,
         ``"effort"`` (the target was not reached), or ``"spread"`` (no weights at all keep the far ear that quiet at
@@ -89,6 +94,7 @@ class Cancellation:
 
     w: Complex
     mu: Float
+    most: Float
     limit: NDArray[np.str_]
 
 
@@ -100,12 +106,14 @@ def far_covariance(h: Complex, error: Float) -> Complex:
     h
         Far-ear responses ``(position, driver, frequency)``.
     error
-        Expected squared relative error of each path ``(position, driver)``: what the measurement's noise and the
-        unit's tolerance leave uncertain is power that no design can count on cancelling.
+        Expected squared relative error of each path ``(position, driver)`` or ``(position, driver, frequency)``: what
+        the measurement's noise and the unit's tolerance leave uncertain is power that no design can count on
+        cancelling.
     """
     positions = h.shape[0]
     R = np.einsum("pmf,pnf->fmn", h.conj(), h) / positions
-    loading = np.mean(error[:, :, None] * np.abs(h) ** 2, axis=0).T
+    each = error if error.ndim == 3 else error[:, :, None]
+    loading = np.mean(each * np.abs(h) ** 2, axis=0).T
     diagonal = np.arange(h.shape[1])
     R[:, diagonal, diagonal] += loading
     return np.asarray(R)
@@ -132,11 +140,12 @@ def steer(g: Complex, R: Complex, cost: Float, d: Complex, target: Float, effort
     path = Path.of(g, R, cost)
     ones = np.ones(len(d))
     for_target = _least_mu(path, lambda leak, _: leak <= 1.0 / target, ones)
+    most = _least_mu(path, lambda leak, _: leak <= 10.0 ** (-0.1 * OVER_DB) / target, ones)
     for_effort = _least_mu(path, lambda _, spent: spent >= effort, ones)
     mu = np.minimum(for_target, for_effort)
     limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
     limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
-    return Cancellation(path.weights(np.where(mu <= MU_RANGE[0], 0.0, mu), d), mu, limit)
+    return Cancellation(path.weights(np.where(mu <= MU_RANGE[0], 0.0, mu), d), mu, most, limit)
 
 
 def shaped(g: Complex, R: Complex, cost: Float, d: Complex, mu: Float) -> Complex:

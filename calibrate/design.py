@@ -86,11 +86,19 @@ class StereoDesign(_Table):
 
 
 class FilterDesign(_Table):
-    """Length and delay of the filters, and how the measurements are gated."""
+    """Length and delay of the filters, and how the measurements are gated and the ears matched.
+
+    The gate is ``gate_ms`` long, but ends before the first reflection (``gate_to = "reflection"``) unless it is
+    ``"fixed"``; at high frequencies it is ``gate_cycles`` periods long. ``match_ears`` is told in
+    :mod:`calibrate.matching`.
+    """
 
     taps: int = Field(default=512, ge=64, le=4096)
     delay: int = Field(default=160, ge=8)
     gate_ms: float = Field(default=6.0, ge=1, le=50)
+    gate_cycles: float = Field(default=10.0, ge=3, le=100)
+    gate_to: Literal["reflection", "fixed"] = "reflection"
+    match_ears: Literal["auto", "on", "off"] = "auto"
     band_hz: tuple[float, float] = (100.0, 18000.0)
 
 

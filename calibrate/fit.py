@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import align, beamform, fitness, harmonics, predict, shortfir, sides, virtualize
+from calibrate import align, beamform, fitness, gate, harmonics, loading, predict, shortfir, sides, virtualize
 from calibrate.design import Design, FilterDesign, target_power
 from calibrate.effort import driver_cost
 from calibrate.fir import causal, held_outside
+from calibrate.loading import Doubt
+from calibrate.matching import Matched, corrected, matched
 from calibrate.plant import Plant, gated
-from calibrate.predict import Prediction
+from calibrate.predict import Prediction, Whole
+from calibrate.spectrum import frequencies
 from measure.impulse import ImpulseResponse
 from processor.filterset import FilterSet
 from rigs.describe import Description
@@ -40,6 +43,10 @@ class Fitted:
         Reference driver of the left and the right program, counted from 0.
     far_ear
         The virtual stereo's far ear.
+    ears
+        What was done to make the ears agree.
+    loading
+        Error loading by third octaves.
     """
 
     filters: FilterSet
@@ -47,6 +54,8 @@ class Fitted:
     limits: NDArray[np.str_]
     reference: tuple[int, int]
     far_ear: virtualize.FarEar
+    ears: Matched | None = None
+    loading: tuple[loading.Band, ...] = ()
 
 
 def fit(
@@ -57,6 +66,7 @@ def fit(
     *,
     serial: str,
     source: str,
+    doubts: tuple[Doubt | None, Doubt | None] = (None, None),
 ) -> Fitted:
     """Fit all filters of one unit.
 
@@ -68,6 +78,8 @@ def fit(
         What was measured with, and what is wanted.
     serial, source
         Serial number and the session's SHA-256, kept in the filterset.
+    doubts
+        What the sets know of their own errors; without it they are told from the signal to noise.
 
     Raises
     ------
@@ -75,14 +87,17 @@ def fit(
         What no design can be made from, see :func:`calibrate.fitness.check`; a driver silent at a position.
     """
     fitness.check(ears, rig)
-    plant = gated(ears.used_for("design"), design.filter.gate_ms / 1000.0)
+    same = matched(ears, rig, design.filter.match_ears)
+    ears = corrected(ears, same.gains)
+    gates = gate.chosen(ears, design.filter), gate.chosen(polar, design.filter)
+    plant = _plant(ears, gates[0], doubts[0])
     f, cost = plant.f, driver_cost(rig.driver, plant.f)
     c = speed_of_sound(rig.environment.temperature_c)
     nominal = nearest_ahead(ears.used_for("design"))
     both = sides.steer(plant, nominal, cost, design.crosstalk)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
-    beam = _beam(polar, cost, design, both.reference, rig)
+    beam = _beam(gated(polar, gates[1], doubts[1]), polar, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
     delays = _delays(plant, nominal, W, ears.fs)
@@ -99,7 +114,16 @@ def fit(
         source=source,
         unit_serial=serial,
     )
-    return Fitted(filters, _prediction(ears, polar, filters, design, v), both.limit, both.reference, far)
+    prediction = _prediction(ears, polar, filters, design, v, gates, same)
+    drift = doubts[0].drift if doubts[0] else 0.0
+    loads = loading.bands(plant.h, f, plant.noise, drift, design.crosstalk.tolerance_db)
+    return Fitted(filters, prediction, both.limit, both.reference, far, same, loads)
+
+
+def _plant(ears: ImpulseResponse, how: gate.Gate, doubt: Doubt | None) -> Plant:
+    """The gated design positions."""
+    rows = ears.positions["use"] == b"design"
+    return gated(ears.used_for("design"), how, doubt.at(rows) if doubt else None)
 
 
 def nearest_ahead(ears: ImpulseResponse) -> int:
@@ -108,9 +132,10 @@ def nearest_ahead(ears: ImpulseResponse) -> int:
     return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
 
 
-def _beam(polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description) -> Complex:
+def _beam(
+    plant: Plant, polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description
+) -> Complex:
     """Weights ``(frequency, driver)`` of the centre."""
-    plant = gated(polar, design.filter.gate_ms / 1000.0)
     h = plant.h[:, 0]
     azimuths = np.radians(polar.positions["azimuth_deg"])
     ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
@@ -154,16 +179,47 @@ def _staged(taps: Float, ceiling: float) -> tuple[Float, float]:
 
 
 def _prediction(
-    ears: ImpulseResponse, polar: ImpulseResponse, filters: FilterSet, design: Design, far: Complex
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    filters: FilterSet,
+    design: Design,
+    far: Complex,
+    gates: tuple[gate.Gate, gate.Gate],
+    same: Matched,
 ) -> Prediction:
-    """Responses of the programs at every measured place."""
-    _, f = predict.spectra(ears.at(np.array([0])))
+    """Responses of the programs at every measured place: the direct sound, and with the room."""
+    score = ears.used_for("score")
+    f = frequencies(ears.fs)
     return Prediction(
         f,
-        score=predict.programs(ears.used_for("score"), filters),
-        design=predict.programs(ears.used_for("design"), filters),
-        polar=predict.programs(polar, filters)[:, 0, 2],
+        score=predict.programs(score, filters, gates[0]),
+        design=predict.programs(ears.used_for("design"), filters, gates[0]),
+        polar=predict.programs(polar, filters, gates[1])[:, 0, 2],
         azimuths=np.radians(polar.positions["azimuth_deg"]),
         far_ear=far,
         target_db=power_db(target_power(design.crosstalk.target_db, f)),
+        whole=_whole(score, polar, filters, gates, same),
+    )
+
+
+def _whole(
+    score: ImpulseResponse,
+    polar: ImpulseResponse,
+    filters: FilterSet,
+    gates: tuple[gate.Gate, gate.Gate],
+    same: Matched,
+) -> Whole:
+    """The room's share of a prediction."""
+    end, polar_end = (
+        predict.until(predict.last_arrivals(x), g, filters) for x, g in zip((score, polar), gates, strict=True)
+    )
+    return Whole(
+        *gates,
+        score=predict.programs(score, filters),
+        polar=predict.programs(polar, filters)[:, 0, 2],
+        early=predict.windowed(score, filters, end),
+        polar_early=predict.windowed(polar, filters, polar_end)[:, 0, 2],
+        end=end,
+        polar_end=polar_end,
+        ear_gains=same.gains,
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from calibrate import compare, sides
+from calibrate import compare, gate, sides
 from calibrate.compare import Row, Scene
 from calibrate.design import Design
 from calibrate.effort import driver_cost
 from calibrate.fit import nearest_ahead
 from calibrate.plant import gated
-from calibrate.predict import spectra
 from measure.impulse import ImpulseResponse
 from rigs.describe import Description
 from rigs.errors import BadInput
@@ -60,10 +59,11 @@ def cross_validated(ears: ImpulseResponse, rig: Description, design: Design) -> 
 
 
 def split(fitted: ImpulseResponse, kept: ImpulseResponse, rig: Description, design: Design) -> tuple[Row, ...]:
-    """Fit on some positions, score on others."""
-    plant = gated(fitted, design.filter.gate_ms / 1000.0)
+    """Fit on some positions, score the direct sound on others."""
+    how = gate.chosen(fitted, design.filter)
+    plant = gated(fitted, how)
     nominal, cost = nearest_ahead(fitted), driver_cost(rig.driver, plant.f)
     both = sides.steer(plant, nominal, cost, design.crosstalk)
-    truth = spectra(fitted.at(np.array([nominal])))[0]
-    scene = Scene(plant, nominal, truth, spectra(kept)[0], fitted.fs)
+    truth = gate.spectra(fitted.at(np.array([nominal])), how)
+    scene = Scene(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
     return compare.rows(scene, both, cost, design.filter)

@@ -13,18 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import diagnosis, explain, heldout, verify
+from calibrate import diagnosis, explain, heldout, loading, verify
 from calibrate.compare import Row
 from calibrate.design import Design
 from calibrate.explain import Band
 from calibrate.fit import Fitted, fit, nearest_ahead
+from calibrate.gate import Gate
 from calibrate.limits import Limits, Metric
-from calibrate.predict import Prediction
+from calibrate.loading import Doubt
+from calibrate.matching import Matched
+from calibrate.predict import Prediction, Whole
 from calibrate.verify import Verification
 from calibrate.virtualize import FarEar
 from measure import run as hardware
 from measure.folder import session_file
 from measure.impulse import ImpulseResponse
+from measure.plan import SetName
 from measure.session import VERIFICATION, Session
 from processor import store
 from processor.filterset import FilterSet
@@ -63,7 +67,8 @@ def calibrate(run: Path, design: Design, design_text: str) -> Fitted:
                 f"run: sweetspot measure polar RIG --unit {serial} --run {run}"
             )
         ears, polar = session.responses("ears"), session.responses("polar")
-    fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
+        doubts = doubt_of(session, "ears"), doubt_of(session, "polar")
+    fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
     kept = _kept(fitted) | {"at_ears": _nominal(ears)}
     store.write(run / "filterset.h5", fitted.filters, kept, design_text)
     return fitted
@@ -87,6 +92,12 @@ def explained(run: Path, fitted: Fitted) -> tuple[Band, ...]:
         return explain.bands(fitted, session.rig())
 
 
+def doubt_of(session: Session, name: SetName) -> Doubt:
+    """What a set of a session knows of its own errors."""
+    closed = session.closure(name)
+    return Doubt(session.of_bins(name, "stderr"), 10.0 ** (closed.error_db / 10.0) if closed else 0.0)
+
+
 def _kept(fitted: Fitted) -> dict[str, Any]:
     """The part of a fit that verification and report read again."""
     p = fitted.prediction
@@ -101,7 +112,25 @@ def _kept(fitted: Fitted) -> dict[str, Any]:
         "limits": [",".join(side) for side in fitted.limits],
         "reference": np.array(fitted.reference),
         "virtual": asdict(fitted.far_ear),
+        "loading": json.dumps(loading.plain(fitted.loading)),
+        "ears": asdict(fitted.ears) if fitted.ears else {},
+        "whole": _whole(p.whole) if p.whole else {},
     }
+
+
+def _whole(whole: Whole) -> dict[str, Any]:
+    """The room's share of a prediction, to be kept."""
+    spectra = {name: getattr(whole, name).astype(np.complex64) for name in ("score", "polar", "early", "polar_early")}
+    numbers = {name: np.asarray(getattr(whole, name)) for name in ("end", "polar_end", "ear_gains")}
+    return spectra | numbers | {"gate": whole.gate.plain(), "polar_gate": whole.polar_gate.plain()}
+
+
+def _whole_of(kept: dict[str, Any]) -> Whole | None:
+    """The same, read again; ``None`` in a file of an earlier version."""
+    if not kept:
+        return None
+    gates = {name: Gate.of(kept[name]) for name in ("gate", "polar_gate")}
+    return Whole(**{**kept, **gates})
 
 
 def fitted_of(run: Path) -> Fitted:
@@ -124,10 +153,13 @@ def fitted_of(run: Path) -> Fitted:
         azimuths=kept["azimuths"],
         far_ear=kept["far_ear"],
         target_db=kept["target_db"],
+        whole=_whole_of(kept.get("whole", {})),
     )
     limits = np.array([side.split(",") for side in kept["limits"]])
     reference = (int(kept["reference"][0]), int(kept["reference"][1]))
-    return Fitted(filters, prediction, limits, reference, FarEar(**kept["virtual"]))
+    ears = Matched(**kept["ears"]) if kept.get("ears") else None
+    loads = tuple(loading.Band(**b) for b in json.loads(kept.get("loading", "[]")))
+    return Fitted(filters, prediction, limits, reference, FarEar(**kept["virtual"]), ears, loads)
 
 
 def engine_of(filters: FilterSet) -> verify.Processor:

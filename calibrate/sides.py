@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from calibrate import crosstalk, ratio
 from calibrate.design import CrosstalkDesign, target_power
+from calibrate.loading import NEPER_DB as NEPER_DB
+from calibrate.loading import error_of as error_of
 from calibrate.plant import Plant
 from measure.smooth import smoothed
 from rigs.units import Float, from_db, power_db
@@ -17,9 +19,6 @@ Complex = NDArray[np.complex128]
 
 REFERENCE_BAND = (300.0, 5000.0)
 """Where the loudest driver at an ear is looked for, Hz."""
-
-NEPER_DB = 8.686
-"""dB in one neper: 20 / ln 10."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,14 +88,6 @@ def loudest(near: Complex, f: Float) -> tuple[int, int]:
     return int(left), int(right)
 
 
-def error_of(tolerance_db: float) -> float:
-    """Squared relative error of a path whose gain and phase are each off by this much, dB (one sigma).
-
-    ``2 (sigma / 8.686)^2``: as much in phase (radians) as in level (nepers).
-    """
-    return 2.0 * (tolerance_db / NEPER_DB) ** 2
-
-
 def problems(plant: Plant, nominal: int, wish: CrosstalkDesign) -> tuple[tuple[Problem, Problem], tuple[int, int]]:
     """What is asked of left and right, and their reference drivers."""
     f, near = plant.f, plant.h[nominal]
@@ -145,7 +136,7 @@ def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sid
 def _distortionless(p: Problem, cost: Float, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
     """Weights, multipliers and limits that keep the nominal near ear; multipliers are smoothed, weights never are."""
     found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
-    mu = np.exp(smoothed(np.log(found.mu), f))
+    mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
     return crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu), mu, found.limit
 
 
@@ -182,7 +173,7 @@ def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, to
     gain = np.abs(asked.wanted) / np.maximum(np.abs(asked.near[:, driver]), 1e-30)
     heard = np.abs(np.einsum("pdf,fd->pf", h, w)) ** 2
     error = plant.noise[:, ear] + error_of(tolerance_db)
-    extra = np.einsum("pd,pdf,fd->pf", error, np.abs(h) ** 2, np.abs(w) ** 2)
+    extra = np.einsum("pdf,pdf,fd->pf", error, np.abs(h) ** 2, np.abs(w) ** 2)
     wanted = np.maximum(np.abs(h[:, driver]) * gain, 1e-30) ** 2
     found = smoothed((heard - extra) / wanted, plant.f)
     doubt = 2.0 * smoothed(np.mean(extra / wanted, axis=0), plant.f)
