@@ -62,40 +62,40 @@ class Board:
         self.controls: NDArray[np.float64] = np.frombuffer(shared.controls, dtype=np.float64)
         self.meters: NDArray[np.float64] = np.frombuffer(shared.meters, dtype=np.float64)
         self.loads: NDArray[np.int64] = np.frombuffer(shared.loads, dtype=np.int64)
-        self._counters: NDArray[np.int64] = np.frombuffer(shared.counters, dtype=np.int64)
+        self.counters: NDArray[np.int64] = np.frombuffer(shared.counters, dtype=np.int64)
         ring: NDArray[np.float32] = np.frombuffer(shared.ring, dtype=np.float32)
-        self._ring = ring.reshape(2, -1)
+        self.ring = ring.reshape(2, -1)
         self._said = shared.said
 
     @property
     def free(self) -> int:
         """Samples that can be written."""
-        return self._ring.shape[1] - self.filled
+        return self.ring.shape[1] - self.filled
 
     @property
     def filled(self) -> int:
         """Samples that can be read."""
-        written, read = self._counters.tolist()
+        written, read = self.counters.tolist()
         filled: int = written - read
         return filled
 
     def write(self, x: Real) -> None:
         """Append ``(2, n)``, ``n`` at most :attr:`free`."""
-        size, at, n = self._ring.shape[1], int(self._counters[0]) % self._ring.shape[1], x.shape[1]
+        size, at, n = self.ring.shape[1], int(self.counters[0]) % self.ring.shape[1], x.shape[1]
         first = min(n, size - at)
-        self._ring[:, at : at + first] = x[:, :first]
-        self._ring[:, : n - first] = x[:, first:]
-        self._counters[0] += n
+        self.ring[:, at : at + first] = x[:, :first]
+        self.ring[:, : n - first] = x[:, first:]
+        self.counters[0] += n
 
     def read(self, out: Real) -> int:
         """Fill ``out (2, n)``, zeros where the ring is empty; returns how many samples were there."""
-        size, at = self._ring.shape[1], int(self._counters[1]) % self._ring.shape[1]
+        size, at = self.ring.shape[1], int(self.counters[1]) % self.ring.shape[1]
         n: int = min(out.shape[1], self.filled)
         first = min(n, size - at)
-        out[:, :first] = self._ring[:, at : at + first]
-        out[:, first:n] = self._ring[:, : n - first]
+        out[:, :first] = self.ring[:, at : at + first]
+        out[:, first:n] = self.ring[:, : n - first]
         out[:, n:] = 0.0
-        self._counters[1] += n
+        self.counters[1] += n
         return n
 
     def timed(self, load: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -38,9 +39,14 @@ class Level:
         self._line = _aligned((self.tiles, 2 * self.order, 2 * self.kernel.lanes))
         self._scratch, self._tables = _aligned((2 * block,)), _copied(self.kernel.tables)
         self._h = _filters(self.kernel, taps, self.parts)
-        self._values = self._table()
-        self._told, self._address = memoryview(self._values.data), int(self._values.ctypes.data)
+        self.told = self._table()
+        self._told, self._address = memoryview(self.told.data), int(self.told.ctypes.data)
         self.slot = 0
+
+    @property
+    def function(self) -> int:
+        """Address of the kernel's function, which takes the address of :attr:`told`."""
+        return address_of(self.kernel.run)
 
     def reset(self) -> None:
         """Forget everything heard."""
@@ -65,7 +71,7 @@ class Level:
         tiles: range | None = None,
     ) -> None:
         """Let the kernel do part of one block: some transforms, some partitions, some tiles of the spectra."""
-        told, usual = self._told, self._values.copy()
+        told, usual = self._told, self.told.copy()
         told[_AT["inputs"]] = self.inputs if inputs else 0
         told[_AT["outputs"]] = self.outputs if outputs else 0
         told[_AT["first"]], told[_AT["last"]] = first, last or self.order
@@ -73,7 +79,7 @@ class Level:
         if tiles is not None:
             told[_AT["tile"]], told[_AT["tiles"]] = tiles.start, len(tiles)
         self.run()
-        self._values[:] = usual
+        self.told[:] = usual
 
     @property
     def next_slot(self) -> int:
@@ -131,15 +137,15 @@ class CompiledMatrix:
         self.ratio = ratio or ratio_for(self.inputs, self.outputs, self.taps, block)
         near = 2 * self.ratio * block
         split = self.ratio > 1 and self.taps > near
-        self._head = Level(h[:, :, :near] if split else h, block, self.ratio if split else CHUNK, lanes)
-        self._far = Far(h[:, :, near:], block, self.ratio, lanes) if split else None
+        self.head = Level(h[:, :, :near] if split else h, block, self.ratio if split else CHUNK, lanes)
+        self.far = Far(h[:, :, near:], block, self.ratio, lanes) if split else None
         self.reset()
 
     def reset(self) -> None:
         """Forget everything heard."""
-        self._head.reset()
-        if self._far:
-            self._far.reset()
+        self.head.reset()
+        if self.far:
+            self.far.reset()
         self._tail: Real | None = None
         self._filled = 0
 
@@ -165,8 +171,8 @@ class CompiledMatrix:
         whole = int(x.shape[1]) // self.block
         if self._filled or not whole:
             return self._partial(x, y)
-        count = min(whole, self._far.left if self._far else CHUNK)
-        head, n = self._head, count * self.block
+        count = min(whole, self.far.left if self.far else CHUNK)
+        head, n = self.head, count * self.block
         head.x[:, self.block : self.block + n] = x[:, :n]
         head.run(count)
         y[:, :n] = head.out[:, :n]
@@ -175,7 +181,7 @@ class CompiledMatrix:
 
     def _partial(self, x: Real, y: Real) -> int:
         """Samples within the current block, from the frame as filled so far."""
-        head, at = self._head, self._filled
+        head, at = self.head, self._filled
         n = min(self.block - at, int(x.shape[1]))
         if self._tail is None:
             head.x[:, self.block : 2 * self.block] = 0.0
@@ -189,39 +195,39 @@ class CompiledMatrix:
         if self._filled == self.block:
             self._advance(y[:, :n], at, 1)
             self._filled, self._tail = 0, None
-        elif self._far:
-            y[:, :n] += self._far.answer(at, n)
+        elif self.far:
+            y[:, :n] += self.far.answer(at, n)
         return n
 
     def _advance(self, y: Real, at: int, count: int) -> None:
         """The current blocks are whole: add what the far partitions answer, and give them to these."""
-        if self._far:
-            y += self._far.answer(at, y.shape[1])
-            self._far.take(self._head.x[:, self.block : (1 + count) * self.block], count)
-        self._head.advance(count)
+        if self.far:
+            y += self.far.answer(at, y.shape[1])
+            self.far.take(self.head.x[:, self.block : (1 + count) * self.block], count)
+        self.head.advance(count)
 
 
 class Far:
     """Partitions of ``ratio`` blocks for taps that begin two of them later."""
 
     def __init__(self, taps: Real, block: int, ratio: int, lanes: int | None = None) -> None:
-        self._level = Level(taps, block * ratio, lanes=lanes)
+        self.level = Level(taps, block * ratio, lanes=lanes)
         self._block, self._ratio, self._turn = block, ratio, 0
-        self._gathered = np.zeros((taps.shape[0], block * ratio), dtype=np.float32)
-        self._answer = np.zeros((taps.shape[1], block * ratio), dtype=np.float32)
+        self.gathered = np.zeros((taps.shape[0], block * ratio), dtype=np.float32)
+        self.answers = np.zeros((taps.shape[1], block * ratio), dtype=np.float32)
         self._turn = 0
 
     def reset(self) -> None:
         """Forget everything heard."""
-        self._level.reset()
-        self._gathered[:] = 0.0
-        self._answer[:] = 0.0
+        self.level.reset()
+        self.gathered[:] = 0.0
+        self.answers[:] = 0.0
         self._turn = 0
 
     def answer(self, at: int, n: int) -> Real:
         """Samples ``at`` to ``at + n`` of the current block."""
         start = self._turn * self._block + at
-        return self._answer[:, start : start + n]
+        return self.answers[:, start : start + n]
 
     @property
     def left(self) -> int:
@@ -230,31 +236,36 @@ class Far:
 
     def take(self, x: Real, count: int) -> None:
         """Some blocks of input; does their share of the work on the inputs gathered before."""
-        turn, level, after = self._turn, self._level, self._turn + count
-        self._gathered[:, turn * self._block : after * self._block] = x
+        turn, level, after = self._turn, self.level, self._turn + count
+        self.gathered[:, turn * self._block : after * self._block] = x
         share = range(level.tiles * turn // self._ratio, level.tiles * after // self._ratio)
         level.run_part(inputs=turn == 0, outputs=after == self._ratio, tiles=share)
         self._turn = after % self._ratio
         if self._turn == 0:
-            self._answer[:] = level.out
+            self.answers[:] = level.out
             level.advance()
-            level.x[:, level.block :] = self._gathered
+            level.x[:, level.block :] = self.gathered
 
 
 class CompiledCentre:
     """Frames of mid and side to frames of the centre, as :class:`processor.upmix.Centre` does it in numpy."""
 
-    def __init__(self, shape: Real) -> None:
-        self._shape = np.asarray(shape, dtype=np.float32)
-        self._plan, self._run, self._library = centre_kernel(shape.size // 2)
-        self._averages = _aligned((self._plan.rows, 4, self._plan.lanes))
+    def __init__(self, shape: Real, method: str = "projection") -> None:
+        self.shape = np.ascontiguousarray(shape, dtype=np.float32)
+        self._plan, self._run, self._library = centre_kernel(shape.size // 2, method)
+        self.averages = _aligned((self._plan.rows, 4, self._plan.lanes))
         self._spectra, self._scratch = _aligned((2, shape.size)), _aligned((shape.size,))
         self._tables = _copied(self._plan.tables())
         self._room(4)
 
+    @property
+    def function(self) -> int:
+        """Address of the kernel's function, which takes the address of :attr:`told`."""
+        return address_of(self._run)
+
     def reset(self) -> None:
         """Forget the averages."""
-        self._averages[:] = 0.0
+        self.averages[:] = 0.0
 
     def process(self, frames: Real, decays: Real) -> Real:
         """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``.
@@ -262,22 +273,27 @@ class CompiledCentre:
         What is returned is overwritten by the next call.
         """
         count = len(frames)
-        if count > len(self._out):
+        if count > len(self.out):
             self._room(count)
-        np.multiply(frames, self._shape, out=self._frames[:count])
-        self._decays[:count] = decays
-        self._told[-1] = count
+        np.multiply(frames, self.shape, out=self.frames[:count])
+        self.decays[:count] = decays
+        self.told[-1] = count
         self._run(self._address)
-        return self._out[:count]
+        return self.out[:count]
 
     def _room(self, count: int) -> None:
         """Memory for that many frames."""
-        window = self._shape.size
-        self._frames, self._out = _aligned((count, 2, window)), _aligned((count, window))
-        self._decays = _aligned((count,))
-        held = (self._frames, self._out, self._averages, self._spectra, self._scratch, self._tables, self._decays)
-        self._told = np.array([*(array.ctypes.data for array in held), 0], dtype=np.int64)
-        self._address = int(self._told.ctypes.data)
+        window = self.shape.size
+        self.frames, self.out = _aligned((count, 2, window)), _aligned((count, window))
+        self.decays = _aligned((count,))
+        held = (self.frames, self.out, self.averages, self._spectra, self._scratch, self._tables, self.decays)
+        self.told = np.array([*(array.ctypes.data for array in held), 1], dtype=np.int64)
+        self._address = int(self.told.ctypes.data)
+
+
+def address_of(function: Any) -> int:
+    """Of a function that ctypes calls."""
+    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
 
 
 def ratio_for(inputs: int, outputs: int, taps: int, block: int) -> int:

@@ -54,7 +54,7 @@ class Engine:
     ) -> None:
         self.filterset, self.block = filterset, block
         self.settings = settings or filterset.upmix
-        self._rows = _rows(filterset)
+        self._rows = program_rows(filterset)
         self._dtype = np.dtype(dtype)
         self._upmix = upmix.chosen(self.settings, filterset.fs, dtype)
         self._frame = frame
@@ -191,7 +191,7 @@ def with_method(settings: UpmixSettings, method: str | None, amount: float | Non
     )
 
 
-def _rows(filterset: FilterSet) -> list[int]:
+def program_rows(filterset: FilterSet) -> list[int]:
     """Which program of the upmix feeds each input of the matrix."""
     unknown = [p for p in filterset.programs if p not in PROGRAMS]
     if unknown:

@@ -21,7 +21,7 @@ class UpmixSettings:
     ----------
     method
         ``"projection"`` (short-time Fourier domain, the centre uncorrelated with left minus right), ``"similarity"``,
-        ``"pca"``, ``"low-latency"`` (the projection on frames under 3 ms, whatever the window) or ``"off"``.
+        ``"pca"``, ``"low-latency"`` (a delay under 3 ms, whatever the window) or ``"off"``.
     amount
         0 leaves the centre empty, 1 moves all of it to the centre program.
     window, hop

@@ -46,10 +46,10 @@ class Guard:
             raise ValueError(f"ceiling is {ceiling}: it must lie above 0 and not above full scale (1)")
         self.drivers, self.ceiling = drivers, ceiling
         self.latency = max(1, round(LOOK_AHEAD_S * fs))
-        self._release = float(np.log(1.0 / (RELEASE_S * fs) + 1.0))
-        self._dc_share = 1.0 / (DC_TIME_S * fs)
+        self.release = float(np.log(1.0 / (RELEASE_S * fs) + 1.0))
+        self.dc_share = 1.0 / (DC_TIME_S * fs)
         window = np.hanning(self.latency + 3)[1:-1]
-        self._average = window / window.sum()
+        self.average = window / window.sum()
         self.reset()
 
     def reset(self) -> None:
@@ -83,7 +83,7 @@ class Guard:
         gain = (1.0 - reduction).astype(y.dtype)
         self.least_gain = min(self.least_gain, float(gain.min(initial=1.0)))
         self.limited += int(np.count_nonzero(reduction > FORGOTTEN))
-        limit = _not_above(self.ceiling, y.dtype)
+        limit = not_above(self.ceiling, y.dtype)
         return np.asarray(np.clip(out * gain, -limit, limit))
 
     def _judge(self, y: Real) -> None:
@@ -96,7 +96,7 @@ class Guard:
                     self.stop("a driver signal was not finite (NaN or infinity)")
                     return
                 mean = y.mean(axis=1, dtype=np.float64)
-            self._mean -= math.expm1(-n * self._dc_share) * (mean - self._mean)
+            self._mean -= math.expm1(-n * self.dc_share) * (mean - self._mean)
         if max(self._mean.max(), -self._mean.min()) > DC_SHARE * self.ceiling:
             worst = int(np.argmax(np.abs(self._mean)))
             self.stop(
@@ -120,20 +120,20 @@ class Guard:
         held = np.max(np.lib.stride_tricks.sliding_window_view(needs, look + 1), axis=1) if n else needs[:0]
         reductions = np.concatenate([self._reductions, self._released(held)])
         self._reductions = reductions[n:]
-        return np.asarray(np.convolve(reductions, self._average, mode="valid"))
+        return np.asarray(np.convolve(reductions, self.average, mode="valid"))
 
     def _released(self, held: NDArray[np.float64]) -> NDArray[np.float64]:
         """``d[k] = max(held[k], d[k-1] exp(-release))``: a running maximum in the logarithm, without a loop."""
         if not held.size:
             return held
-        ramp = self._release * np.arange(1, held.size + 1)
+        ramp = self.release * np.arange(1, held.size + 1)
         start = np.log(max(float(self._reductions[-1]), 1e-300))
         level = np.log(np.maximum(held, 1e-300)) + ramp
         falling = np.exp(np.maximum(np.maximum.accumulate(level), start) - ramp)
         return np.where(np.maximum(falling, held) > FORGOTTEN, np.maximum(falling, held), 0.0)
 
 
-def _not_above(limit: float, dtype: Any) -> Any:
+def not_above(limit: float, dtype: Any) -> Any:
     """``limit`` in ``dtype``, rounded towards zero."""
     rounded = np.dtype(dtype).type(limit)
     return np.nextafter(rounded, np.dtype(dtype).type(0.0)) if float(rounded) > limit else rounded

@@ -121,7 +121,7 @@ def compiled(block: int, outputs: int, lanes: int | None = None) -> Kernel:
 
 
 @cache
-def centre_kernel(block: int) -> tuple[Plan, Any, Any]:
+def centre_kernel(block: int, rule: str = "projection") -> tuple[Plan, Any, Any]:
     """The centre of an upmix with frames of ``2 block`` samples: its plan, its function, and what keeps it alive.
 
     The function takes the address of the 64-bit values of :data:`CENTRE_POINTERS` and the number of frames: windowed
@@ -132,7 +132,7 @@ def centre_kernel(block: int) -> tuple[Plan, Any, Any]:
         raise ValueError(f"block is {block}: the compiled kernel needs a power of two from 16 to 4096")
     plan = Plan(block, lanes_of_host(block))
     module = ir.Module(name=f"centre{block}")
-    _centre(module, plan, _forward(module, plan), _inverse(module, plan, whole=True))
+    _centre(module, plan, _forward(module, plan), _inverse(module, plan, whole=True), WEIGHTS[rule])
     library, address = _machine_code(str(module), plan.lanes)
     return plan, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), library
 
@@ -492,7 +492,7 @@ def _all_products(
         h, y = following
 
 
-def _centre(module: Any, plan: Plan, forward: Any, inverse: Any) -> Any:
+def _centre(module: Any, plan: Plan, forward: Any, inverse: Any, weights: Any) -> Any:
     """``(values)``: ``count`` frames of mid and side to frames of the centre; see :mod:`processor.upmix`."""
     w = Writer(module, "run", [I64.as_pointer()], plan.lanes)
     b, pair, frame, size = w.b, 2 * plan.lanes, 2 * plan.block, plan.lanes
@@ -508,8 +508,8 @@ def _centre(module: Any, plan: Plan, forward: Any, inverse: Any) -> Any:
             place = b.mul(tile, I64(pair))
             mid, side = (w.load_pair(s, place) for s in spectra)
             averages = b.mul(tile, I64(4 * size))
-            rho = _projected(w, mid, side, decay, w.at(p["averages"], averages))
-            away = w.times(side, rho)
+            gain, turn = weights(w, *_averaged(w, mid, side, decay, w.at(p["averages"], averages)))
+            mid, away = (w.mul(gain, mid[0]), w.mul(gain, mid[1])), w.times(side, turn)
             w.store_pair((w.sub(mid[0], away[0]), w.sub(mid[1], away[1])), spectra[0], place)
         out = w.at(p["out"], b.mul(k, I64(frame)))
         b.call(inverse, [spectra[0], out, p["scratch"], p["tables"]])
@@ -517,8 +517,8 @@ def _centre(module: Any, plan: Plan, forward: Any, inverse: Any) -> Any:
     return w.function
 
 
-def _projected(w: Writer, mid: Pair, side: Pair, decay: Any, averages: Any) -> Pair:
-    """``rho = <M S*>/<S S*>`` of one tile, after its averages have taken the frame in.
+def _averaged(w: Writer, mid: Pair, side: Pair, decay: Any, averages: Any) -> list[Any]:
+    """``<M S*>`` (real, imaginary), ``<S S*>``, ``<M M*>`` of one tile, after they have taken the frame in.
 
     Products and sums stay apart here, so that equal numbers give a ratio of exactly 1 and nothing imaginary.
     """
@@ -533,13 +533,55 @@ def _projected(w: Writer, mid: Pair, side: Pair, decay: Any, averages: Any) -> P
     for i, value in enumerate(new):
         held.append(b.fadd(b.fmul(w.load(averages, i * w.lanes), decay), value))
         w.store(held[-1], averages, i * w.lanes)
-    real, imag, ss, mm = held
+    return held
+
+
+def _projected(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, Pair]:
+    """``C = M - rho S`` with ``rho = <M S*>/<S S*>``: gain of mid, and what is taken from side."""
+    b = w.b
     floor, zero, one = w.constant(1e-30), w.constant(0.0), w.constant(1.0)
     span = b.fmul(mm, w.constant(STEREO - MONO))
     trust = b.fdiv(b.fsub(ss, b.fmul(mm, w.constant(MONO))), _larger(w, span, floor))
     trust = _larger(w, _smaller(w, trust, one), zero)
     below = b.select(b.fcmp_ordered(">", ss, zero), ss, one)
-    return b.fmul(b.fdiv(real, below), trust), b.fmul(b.fdiv(imag, below), trust)
+    return one, (b.fmul(b.fdiv(real, below), trust), b.fmul(b.fdiv(imag, below), trust))
+
+
+def _alike(w: Writer, ss: Any, mm: Any) -> Any:
+    """``psi = (<M M*> - <S S*>)/(<M M*> + <S S*>)``, not below 0."""
+    share = w.b.fdiv(w.b.fsub(mm, ss), _larger(w, w.b.fadd(mm, ss), w.constant(1e-30)))
+    return _larger(w, share, w.constant(0.0))
+
+
+def _gated(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, Pair]:
+    """``C = psi (M - rho S)``."""
+    psi, (_, rho) = _alike(w, ss, mm), _projected(w, real, imag, ss, mm)
+    return psi, (w.b.fmul(psi, rho[0]), w.b.fmul(psi, rho[1]))
+
+
+def _similar(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, Pair]:
+    """``C = psi^4 M``."""
+    psi = _alike(w, ss, mm)
+    square = w.b.fmul(psi, psi)
+    return w.b.fmul(square, square), (w.constant(0.0), w.constant(0.0))
+
+
+def _principal(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, Pair]:
+    """``C = g cos(phi) (cos(phi) M + sin(phi) S)``, see :func:`processor.upmix.principal`."""
+    b, half, floor = w.b, w.constant(0.5), w.constant(1e-30)
+    twice, apart = b.fadd(real, real), b.fsub(mm, ss)
+    root = _declared(w.function.module, f"llvm.sqrt.v{w.lanes}f32", ir.FunctionType(w.vector, [w.vector]))
+    spread = b.call(root, [b.fadd(b.fmul(apart, apart), b.fmul(twice, twice))])
+    below = _larger(w, spread, floor)
+    cosine, sine = b.fdiv(apart, below), b.fdiv(twice, below)
+    share = _larger(w, cosine, w.constant(0.0))
+    gain = b.fdiv(b.fmul(b.fmul(share, share), spread), _larger(w, b.fadd(mm, ss), floor))
+    gain = b.fmul(gain, half)
+    return b.fadd(gain, b.fmul(gain, cosine)), (b.fneg(b.fmul(gain, sine)), w.constant(0.0))
+
+
+WEIGHTS = {"projection": _projected, "low-latency": _gated, "similarity": _similar, "pca": _principal}
+"""Rules of the centre, as in :data:`processor.upmix.RULES`."""
 
 
 def _larger(w: Writer, p: Any, q: Any) -> Any:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,9 @@ from processor.filterset import FilterSet
 from rigs.errors import SweetspotError
 from rigs.live import LiveStream, Wanted, Watch
 
+if TYPE_CHECKING:
+    from processor.fused import Fused
+
 Real = NDArray[Any]
 
 FADE_S = 0.03
@@ -47,6 +52,9 @@ SETTLE_S = 0.5
 
 PRIORITY = 15
 """Of the real-time class: above everything ordinary, below an audio server that asks for more."""
+
+GLANCE_S = 0.02
+"""How often a stream of compiled code is asked for what it cannot do itself."""
 
 WARM_BLOCKS = 64
 """Blocks done before the stream opens: the first ones meet cold caches."""
@@ -72,7 +80,10 @@ class Program:
 
 
 class Player:
-    """The stream's callback: a block of stereo through the engine to the drivers' channels."""
+    """The stream's callback in Python: a block of stereo through the engine to the drivers' channels.
+
+    Used where the block path cannot be compiled (:func:`compiled_player`), and what that one is tested against.
+    """
 
     def __init__(self, program: Program, board: Board, clock: Callable[[], float]) -> None:
         self._board, self._clock = board, clock
@@ -84,7 +95,8 @@ class Player:
         self._out = np.array([c - 1 for c in first.channels])
         self._x = np.zeros((2, block), dtype=np.float32)
         self._duration = 1.0 / program.wanted.fs
-        self._tail = self._engine.latency + first.length
+        self.latency = self._engine.latency
+        self._tail = self.latency + first.length
         self._settled = SETTLE_S * program.wanted.fs / block
         for _ in range(WARM_BLOCKS):
             self._engine.process(self._x)
@@ -149,6 +161,28 @@ def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
     return replace(filters, taps=taps)
 
 
+def compiled_player(program: Program, board: Board) -> Fused | None:
+    """The same in compiled code, warmed up; None where numba is not installed or the block does not suit it."""
+    if find_spec("numba") is None or find_spec("llvmlite") is None:
+        return None
+    from processor.fused import Fused, fusible
+
+    first, wanted = program.forms[0], program.wanted
+    if not fusible(first, wanted.block):
+        return None
+    heard = (wanted.inputs, *program.channels) if program.channels else None
+    times = {"fade_s": FADE_S, "settle_s": SETTLE_S}
+    made = Fused(program.forms, wanted.block, wanted.outputs, heard, board, **times)
+    made.warm(WARM_BLOCKS)
+    return made
+
+
+def _hold() -> None:
+    """Keep the memory that is there now from being moved out, where that is allowed."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mlockall(1)  # MCL_CURRENT
+
+
 def _hurry() -> None:
     """Ask for real-time priority, or else a high one; the stream's thread inherits it. Many users may have neither."""
     try:
@@ -169,17 +203,24 @@ def play(program: Program, shared: Shared) -> None:
     _hurry()
     board, parent = Board(shared), os.getppid()
     try:
-        player = Player(program, board, time.perf_counter)
+        quick = compiled_player(program, board)
+        player = None if quick else Player(program, board, time.perf_counter)
         with LiveStream(program.wanted) as stream:
             gc.collect()
             gc.freeze()
             gc.disable()
-            stream.start(player.step)
+            _hold()
+            if quick:
+                stream.start_compiled(quick.address, quick.user)
+            elif player:
+                stream.start(player.step)
             board.meters[LATENCY] = stream.latency_s
             board.meters[STARTED] = 1.0
             watch = Watch()
             while not (board.controls[QUIT] or board.meters[FINISHED] or board.said[0]):
-                time.sleep(0.05)
+                time.sleep(GLANCE_S)
+                if quick:
+                    quick.obey()
                 if not stream.active or watch.stalled(int(board.meters[0])):
                     stream.lost()
                     board.say(3, f"{stream.output.name!r} stopped: is it still connected, and its server running?")

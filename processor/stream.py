@@ -21,8 +21,8 @@ from rigs.errors import BadInput, HardwareTrouble
 RING_S = 2.0
 """How much of a file is decoded ahead."""
 
-START_S = 30.0
-"""How long the other process may take to import, warm up and open the device."""
+START_S = 90.0
+"""How long the other process may take to import, compile (once on a machine), warm up and open the device."""
 
 GLANCE_S = 0.05
 """How often the meters are looked at, and the ring is filled."""

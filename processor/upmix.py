@@ -53,9 +53,9 @@ def chosen(settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> U
         case "off":
             return Through(dtype)
         case "low-latency":
-            return Framed(_short(settings, fs), fs, dtype)
+            return Framed(*_short(settings, fs), dtype)
         case _:
-            return Framed(settings, fs, dtype)
+            return Framed(settings, fs, None, dtype)
 
 
 METHODS = ("projection", "similarity", "pca", "low-latency", "off")
@@ -64,11 +64,29 @@ METHODS = ("projection", "similarity", "pca", "low-latency", "off")
 SHORTEST_S = 2.95e-3
 """Longest delay of the low-latency form."""
 
+LOOK_BACK, QUICKER = 8, 0.5
+"""Its frames reach back so many times as far as its delay, and its averages take that share of the time."""
 
-def _short(settings: UpmixSettings, fs: int) -> UpmixSettings:
-    """The projection with frames of at most 3 ms, a power of two, and steps of a quarter."""
-    window = 1 << int(np.log2(SHORTEST_S * fs))
-    return replace(settings, method="projection", window=window, hop=window // 4)
+
+def _short(settings: UpmixSettings, fs: int) -> tuple[UpmixSettings, int, int]:
+    """A delay of at most 3 ms, a power of two, in steps of a quarter of it."""
+    span = 1 << int(np.log2(SHORTEST_S * fs))
+    short = replace(settings, window=LOOK_BACK * span, hop=span // 4, tau_s=QUICKER * settings.tau_s)
+    return short, fs, span
+
+
+def windows(window: int, span: int) -> tuple[Real, Real]:
+    """Analysis and synthesis windows ``(window,)`` and ``(span,)``, whose product is a Hann window of ``span`` samples.
+
+    With ``span`` as long as the frame both are its root. A shorter one looks back over the whole frame but gives only
+    its newest samples: the analysis window rises slowly and falls fast (after Mauler and Martin, 2007).
+    """
+    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(span) / span)
+    rise = window - span // 2
+    analysis = np.sqrt(0.5 - 0.5 * np.cos(np.pi * np.arange(window) / rise))
+    analysis[rise:] = np.sqrt(hann[span // 2 :])
+    below = analysis[window - span :]
+    return analysis, np.divide(hann, below, out=np.zeros(span), where=below > 0.0)
 
 
 def _check(s: UpmixSettings) -> None:
@@ -121,6 +139,16 @@ def similarity(ms: Real, ss: Real, mm: Real) -> Weights:
     return psi**4, np.zeros_like(mm)
 
 
+def gated(ms: Real, ss: Real, mm: Real) -> Weights:
+    """``C = psi (M - rho S)``: the projection, weaker where left and right are less alike.
+
+    For frames with short ends, whose bins hold more of their neighbours: what leaks into the centre goes down by 8 dB.
+    """
+    a, b = projection(ms, ss, mm)
+    psi = np.maximum(mm - ss, 0.0) / np.maximum(mm + ss, 1e-200)
+    return a * psi, b * psi
+
+
 def principal(ms: Real, ss: Real, mm: Real) -> Weights:
     """The principal component of left and right, as far as it points to the centre and dominates.
 
@@ -134,7 +162,12 @@ def principal(ms: Real, ss: Real, mm: Real) -> Weights:
     return gain * 0.5 * (1.0 + cosine), gain * 0.5 * sine
 
 
-RULES = {"projection": projection, "similarity": similarity, "pca": principal}
+def fusible(up: Upmix) -> bool:
+    """Whether the compiled block path has this upmix."""
+    return isinstance(up, Through) or (isinstance(up, Framed) and not isinstance(up.centre, Centre))
+
+
+RULES = {"projection": projection, "low-latency": gated, "similarity": similarity, "pca": principal}
 
 
 class Centre:
@@ -182,10 +215,10 @@ class Centre:
 
 def _centre(shape: Real, method: str) -> Any:
     """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
-    if method == "projection" and compilable(shape.size // 2, shape.dtype):
+    if compilable(shape.size // 2, shape.dtype):
         from processor.compiled import CompiledCentre
 
-        return CompiledCentre(shape)
+        return CompiledCentre(shape, method)
     return Centre(shape, RULES[method])
 
 
@@ -205,19 +238,22 @@ class Framed:
         Window, hop, time constant, amount.
     fs
         Sampling rate, Hz.
+    span
+        Newest samples of a frame that are given: the delay; by default all. See :func:`windows`.
     dtype
         ``float32`` or ``float64``.
     """
 
-    def __init__(self, settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> None:
-        self.window, self.hop = settings.window, settings.hop
+    def __init__(
+        self, settings: UpmixSettings, fs: int, span: int | None = None, dtype: DTypeLike = np.float64
+    ) -> None:
+        self.window, self.hop, self.span = settings.window, settings.hop, span or settings.window
         self._dtype = np.dtype(dtype)
-        hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.window) / self.window)
-        shape = np.sqrt(hann)
-        self._shape = shape * 2.0 * (self.hop / self.window) / self.window
+        analysis, synthesis = windows(self.window, self.span)
+        self.full_synthesis = (synthesis * 2.0 * (self.hop / self.span) / self.window).astype(self._dtype)
         self.amount = settings.amount
-        self._decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
-        self._centre = _centre(shape.astype(self._dtype), settings.method)
+        self.decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
+        self.centre = _centre(analysis.astype(self._dtype), settings.method)
         self.reset()
 
     @property
@@ -228,23 +264,23 @@ class Framed:
     @amount.setter
     def amount(self, value: float) -> None:
         self._amount = value
-        self._synthesis = (self._shape * value).astype(self._dtype)
+        self._synthesis = (self.full_synthesis * value).astype(self._dtype)
 
     @property
     def latency(self) -> int:
-        """Constant delay, samples: one window."""
-        return self.window
+        """Constant delay, samples: the span of the synthesis."""
+        return self.span
 
     def reset(self) -> None:
         """Forget everything heard."""
         self._heard = np.zeros((2, self.window), dtype=self._dtype)
-        self._open = np.zeros(self.window, dtype=self._dtype)
+        self._open = np.zeros(self.span, dtype=self._dtype)
         self._ready = np.zeros((3, self.hop), dtype=self._dtype)
-        self._centre.reset()
+        self.centre.reset()
         self._waiting = 0
 
     def process(self, x: Real) -> Real:
-        """``(2, n)`` in, ``(3, n)`` out: left, right, centre, one window late."""
+        """``(2, n)`` in, ``(3, n)`` out: left, right, centre, :attr:`latency` late."""
         n = x.shape[1]
         heard = np.concatenate([self._heard, x.astype(self._dtype)], axis=1)
         count = (self._waiting + n) // self.hop
@@ -260,11 +296,12 @@ class Framed:
         end = heard.shape[1] - self._waiting
         start = end - count * self.hop - (self.window - self.hop)
         centre = self._overlapped(self._centres(heard[:, start:end], count), count)
-        dry = heard[:, start : start + count * self.hop]
+        first = start + self.window - self.span
+        dry = heard[:, first : first + count * self.hop]
         return np.stack([dry[0] - centre, dry[1] - centre, centre])
 
     def _centres(self, x: Real, count: int) -> Real:
-        """Windowed centre ``(count, window)`` of each frame of ``x (2, samples)``."""
+        """Windowed centre ``(count, span)`` of each frame of ``x (2, samples)``."""
         ms = np.empty_like(x)
         np.add(x[0], x[1], out=ms[0])
         np.subtract(x[0], x[1], out=ms[1])
@@ -272,13 +309,14 @@ class Framed:
         shape, strides = (count, 2, self.window), (self.hop * sample, part, sample)
         frames = np.lib.stride_tricks.as_strided(ms, shape, strides, writeable=False)
         sounding = frames.any(axis=(1, 2))
-        return np.asarray(self._centre.process(frames, np.where(sounding, self._decay, 0.0)) * self._synthesis)
+        centres = self.centre.process(frames, np.where(sounding, self.decay, 0.0))
+        return np.asarray(centres[:, self.window - self.span :] * self._synthesis)
 
     def _overlapped(self, frames: Real, count: int) -> Real:
         """Overlap-add; returns the ``count * hop`` samples that no later frame touches."""
-        total = np.zeros((count - 1) * self.hop + self.window, dtype=self._dtype)
-        total[: self.window] = self._open
+        total = np.zeros((count - 1) * self.hop + self.span, dtype=self._dtype)
+        total[: self.span] = self._open
         for i, frame in enumerate(frames):
-            total[i * self.hop : i * self.hop + self.window] += frame
+            total[i * self.hop : i * self.hop + self.span] += frame
         self._open = np.concatenate([total[count * self.hop :], np.zeros(self.hop, dtype=self._dtype)])
         return total[: count * self.hop]

@@ -107,9 +107,12 @@ class LiveStream:
         HardwareTrouble
             It does not open.
         """
+        self._begin(lambda: self._open(callback))
+
+    def _begin(self, work: Callable[[], None]) -> None:
         who = repr(self.output.name)
         try:
-            portaudio._library.call(lambda: self._open(callback), who)
+            portaudio._library.call(work, who)
         except self._sd.PortAudioError as fault:
             if "sample rate" in str(fault).lower():
                 raise BadInput(
@@ -119,8 +122,41 @@ class LiveStream:
             portaudio._library.give_up()
             raise HardwareTrouble(f"{who} does not open: {fault}") from fault
 
-    def _open(self, callback: Callback) -> None:
-        shared = {
+    def start_compiled(self, address: int, user: int) -> None:
+        """Open the stream and begin, with a ``PaStreamCallback`` in machine code: none of it runs in the interpreter.
+
+        Parameters
+        ----------
+        address
+            Of the function.
+        user
+            Address that it is handed with every block.
+
+        Raises
+        ------
+        BadInput, HardwareTrouble
+            As :meth:`start`.
+        """
+        foreign = self._sd._ffi
+        function = foreign.cast("PaStreamCallback *", address)
+        self._begin(lambda: self._open_compiled(function, foreign.cast("void *", user)))
+
+    def _open_compiled(self, function: Any, user: Any) -> None:
+        kind = "output" if self.input is None else "duplex"
+        self._stream = self._sd._StreamBase(kind, **self._devices(), **self._terms(), callback=function, userdata=user)
+        self._stream.start()
+
+    def _devices(self) -> dict[str, Any]:
+        """Device and channels: of the output, or a pair."""
+        if self.input is None:
+            return {"device": self.output.index, "channels": self.wanted.outputs}
+        return {
+            "device": (self.input.index, self.output.index),
+            "channels": (self.wanted.inputs, self.wanted.outputs),
+        }
+
+    def _terms(self) -> dict[str, Any]:
+        return {
             "samplerate": self.wanted.fs,
             "blocksize": self.wanted.block,
             "dtype": "float32",
@@ -128,19 +164,19 @@ class LiveStream:
             "clip_off": True,
             "dither_off": True,
         }
+
+    def _open(self, callback: Callback) -> None:
         if self.input is None:
             self._stream = self._sd.OutputStream(
-                device=self.output.index,
-                channels=self.wanted.outputs,
                 callback=lambda play, frames, _time, status: callback(None, play, frames, bool(status)),
-                **shared,
+                **self._devices(),
+                **self._terms(),
             )
         else:
             self._stream = self._sd.Stream(
-                device=(self.input.index, self.output.index),
-                channels=(self.wanted.inputs, self.wanted.outputs),
                 callback=lambda heard, play, frames, _time, status: callback(heard, play, frames, bool(status)),
-                **shared,
+                **self._devices(),
+                **self._terms(),
             )
         self._stream.start()
 

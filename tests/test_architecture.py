@@ -23,8 +23,8 @@ DOORS = {
     "h5py": ("measure/session.py", "processor/store.py"),
     "sofar": ("measure/sofa.py", "rigs/lab/head.py"),
     "soundfile": ("processor/files.py", "measure/export.py"),
-    "numba": ("processor/kernel.py",),
-    "llvmlite": ("processor/kernel.py",),
+    "numba": ("processor/native.py",),
+    "llvmlite": ("processor/kernel.py", "processor/native.py"),
     "matplotlib": (
         "/plots.py",
         "calibrate/report.py",

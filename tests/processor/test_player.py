@@ -14,7 +14,8 @@ from processor import board, console
 from processor.board import Board, Shared
 from processor.engine import Engine, matching
 from processor.filterset import FilterSet, UpmixSettings
-from processor.player import Player, Program, bypass
+from processor.fused import Fused
+from processor.player import Player, Program, bypass, compiled_player
 from rigs.errors import BadInput
 from rigs.live import Wanted, Watch
 
@@ -38,16 +39,45 @@ def filters(seed: int, method: str = "off") -> FilterSet:
     )
 
 
-def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Player, Board]:
+class Fed:
+    """The compiled player, whose orders are given it before each block."""
+
+    def __init__(self, made: Fused) -> None:
+        self.made, self.latency = made, made.latency
+
+    def step(self, *block: Any) -> None:
+        self.made.obey()
+        self.made.step(*block)
+        self.made.obey()
+
+
+Playing = Player | Fed
+COMPILED = [False]
+
+
+@pytest.fixture(params=["python", "compiled"], autouse=True)
+def both_forms(request: pytest.FixtureRequest) -> None:
+    """Every test here is for the player in Python and for the compiled one."""
+    COMPILED[0] = request.param == "compiled"
+    if COMPILED[0]:
+        pytest.importorskip("numba", reason="numba is absent: only the player in Python runs here")
+
+
+def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Playing, Board]:
     shared = Shared.make(get_context("spawn"), 1.0, FS, 3)
     at = Board(shared)
     at.controls[board.AMOUNT] = first.upmix.amount
     wanted = Wanted("x", None, None, 6, 4 if channels else 0, FS, BLOCK)
     forms = (first, second or first, bypass(first, (2, 0)))
-    return Player(Program(forms, wanted, channels), at, time.perf_counter), at
+    program = Program(forms, wanted, channels)
+    if COMPILED[0]:
+        made = compiled_player(program, at)
+        assert made is not None
+        return Fed(made), at
+    return Player(program, at, time.perf_counter), at
 
 
-def run(it: Player, at: Board, x: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
+def run(it: Playing, at: Board, x: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
     """All six channels for ``x (2, samples)`` through the ring, or for ``heard (samples, inputs)``."""
     out = []
     for i in range(0, x.shape[1], BLOCK):
@@ -130,7 +160,7 @@ def test_end_of_the_file_plays_the_tail_and_then_tells() -> None:
         played = np.zeros((BLOCK, 6), dtype=np.float32)
         it.step(None, played, BLOCK, False)
         blocks += 1
-    assert blocks * BLOCK >= f.length + it._engine.latency > (blocks - 1) * BLOCK
+    assert blocks * BLOCK >= f.length + it.latency > (blocks - 1) * BLOCK
     assert at.meters[board.STARVED] == 0
 
 
