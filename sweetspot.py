@@ -17,8 +17,13 @@ WrongUse: type[Any] = typer.BadParameter.__mro__[1]
 """The base of every complaint about arguments; typer exports only its children."""
 
 
-def build() -> typer.Typer:
-    """The whole command line."""
+ROOMS = ("rigs", "measure", "processor", "calibrate", "calibrate.fleet")
+ALONE = {"process": ("processor",), "play": ("processor",), "export": ("processor",)}
+"""Commands that need no other room than their own: they start a second sooner without the others."""
+
+
+def build(*rooms: str) -> typer.Typer:
+    """The command line of some rooms, by default of all."""
     app = typer.Typer(
         name="sweetspot",
         help="Measure and calibrate loudspeakers with several drivers, per unit.",
@@ -26,7 +31,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for room in ("rigs", "measure", "processor", "calibrate", "calibrate.fleet"):
+    for room in rooms or ROOMS:
         import_module(f"{room}.cli").mount(app)
     return app
 
@@ -34,7 +39,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line and leave with its exit code."""
     try:
-        code = build()(standalone_mode=False) or 0
+        code = build(*ALONE.get(" ".join(sys.argv[1:2]), ()))(standalone_mode=False) or 0
     except SweetspotError as trouble:
         say(f"sweetspot: {trouble}")
         sys.exit(trouble.exit_code)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -20,14 +20,14 @@ from processor.engine import Engine, matching, with_method
 from processor.export.check import LIMIT_DB, Compared, check
 from processor.export.engines import ENGINES, bundle
 from processor.filterset import FilterSet, UpmixSettings
-from processor.player import Program, bypass
 from processor.render import Rendered, measured, render_file
-from processor.stream import GLANCE_S, Live, Meters, playing
 from processor.upmix import METHODS
 from rigs.errors import BadInput
-from rigs.live import Wanted
 from rigs.progress import result, say, stderr, tracked
 from rigs.units import db
+
+if TYPE_CHECKING:
+    from processor.stream import Live, Meters
 
 Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc]
 Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[misc]
@@ -202,6 +202,10 @@ def play(
     as_json: JsonOpt = False,
 ) -> None:
     """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B."""
+    from processor.player import Program, bypass  # live audio is what the other commands do not wait for
+    from processor.stream import playing
+    from rigs.live import Wanted
+
     filters = store.read(filterset)
     filters = replace(filters, upmix=with_method(filters.upmix, upmix and upmix.value, amount))
     second = matching(filters, store.read(other)) if other else filters
@@ -243,7 +247,7 @@ def _shown(live: Live, title: str, seconds: float | None) -> Meters:
         while True:
             live.feed()
             live.check()
-            key = keys(GLANCE_S)
+            key = keys(live.glance_s)
             meters = live.meters()
             if shown.console.is_terminal:
                 shown.update(Text(screen(live, meters, title)), refresh=True)

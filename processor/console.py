@@ -10,11 +10,14 @@ import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from processor import board
-from processor.stream import Live, Meters
 from rigs.errors import BadInput
 from rigs.units import db
+
+if TYPE_CHECKING:
+    from processor.stream import Live, Meters
 
 KEYS = "b bypass  m mute  a A/B  + - upmix amount  q quit"
 STEP = 0.1

@@ -20,12 +20,15 @@ Denormal numbers count as zero inside (x86), so that silence after music costs n
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
@@ -111,11 +114,15 @@ def compiled(block: int, outputs: int, lanes: int | None = None) -> Kernel:
         raise ValueError(f"block is {block}: the compiled kernel needs a power of two from 16 to 4096")
     lanes = lanes or lanes_of_host(block)
     groups = grouped(outputs, lanes)
-    plan = Plan(block, lanes)
-    module = ir.Module(name=f"matrix{block}x{lanes}")
-    forward, inverse = _forward(module, plan), _inverse(module, plan)
-    _run(module, plan, forward, inverse, {g: _products(module, plan, g) for g in sorted(set(groups), reverse=True)})
-    library, address = _machine_code(str(module), lanes)
+    plan, sizes = Plan(block, lanes), sorted(set(groups), reverse=True)
+
+    def written() -> str:
+        module = ir.Module(name=f"matrix{block}x{lanes}")
+        forward, inverse = _forward(module, plan), _inverse(module, plan)
+        _run(module, plan, forward, inverse, {g: _products(module, plan, g) for g in sizes})
+        return str(module)
+
+    library, address = _machine_code(f"matrix {block} {sizes}", written, lanes)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
     return Kernel(block, lanes, plan.order(), plan.tables(), groups, run, library)
 
@@ -131,9 +138,13 @@ def centre_kernel(block: int, rule: str = "projection") -> tuple[Plan, Any, Any]
     if block not in (16 << i for i in range(9)):
         raise ValueError(f"block is {block}: the compiled kernel needs a power of two from 16 to 4096")
     plan = Plan(block, lanes_of_host(block))
-    module = ir.Module(name=f"centre{block}")
-    _centre(module, plan, _forward(module, plan), _inverse(module, plan, whole=True), WEIGHTS[rule])
-    library, address = _machine_code(str(module), plan.lanes)
+
+    def written() -> str:
+        module = ir.Module(name=f"centre{block}")
+        _centre(module, plan, _forward(module, plan), _inverse(module, plan, whole=True), WEIGHTS[rule])
+        return str(module)
+
+    library, address = _machine_code(f"centre {block} {rule}", written, plan.lanes)
     return plan, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), library
 
 
@@ -592,18 +603,64 @@ def _smaller(w: Writer, p: Any, q: Any) -> Any:
     return w.b.select(w.b.fcmp_ordered("<", p, q), p, q)
 
 
-def _machine_code(text: str, lanes: int) -> tuple[Any, int]:
-    """Compile for this machine; whole 512-bit vectors where 16 lanes are asked for."""
+def _machine_code(name: str, written: Callable[[], str], lanes: int) -> tuple[Any, int]:
+    """Code for this machine: as kept on disk, or else written and compiled now; what keeps it alive, and its address.
+
+    Whole 512-bit vectors are used where 16 lanes are asked for.
+    """
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
+    keeper = Kept(f"{name} {lanes} {cpu} {features} {llvm.llvm_version_info}")
+    code = keeper.read() or keeper.write(_compiled(written(), lanes, machine))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine, int(engine.get_function_address("run"))
+
+
+def _compiled(text: str, lanes: int, machine: Any) -> bytes:
+    """Object code of a module."""
     width = max(32 * lanes, 128)
     text = re.sub(r"^(define [^{]*?)\n\{", r"\1 #0\n{", text, flags=re.M)
     text += f'\nattributes #0 = {{ nounwind "min-legal-vector-width"="{width}" "prefer-vector-width"="{width}" }}\n'
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
     module = llvm.parse_assembly(text)
     module.verify()
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine, int(engine.get_function_address("run"))
+    return bytes(machine.emit_object(module))
+
+
+class Kept:
+    """Object code on disk, beside this file or else in the user's cache, so that only the first start compiles.
+
+    It is taken only with its own checksum, and only for the same machine, the same LLVM and the same text of this file.
+    """
+
+    def __init__(self, what: str) -> None:
+        here = Path(__file__)
+        key = hashlib.sha256(here.read_bytes() + what.encode()).hexdigest()[:40]
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+        self._paths = [folder / f"kernel-{key}.o" for folder in (here.parent / "__pycache__", cache / "sweetspot")]
+
+    def read(self) -> bytes | None:
+        """The code, if it was kept and is whole."""
+        for path in self._paths:
+            with suppress(OSError):
+                data = path.read_bytes()
+                if hashlib.sha256(data[32:]).digest() == data[:32]:
+                    return data[32:]
+        return None
+
+    def write(self, code: bytes) -> bytes:
+        """Keep the code in the first place that can be written, or nowhere; returns it."""
+        for path in self._paths:
+            fresh = path.with_name(f"{path.name}.{os.getpid()}")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                fresh.write_bytes(hashlib.sha256(code).digest() + code)
+                fresh.replace(path)
+                break
+            except OSError:
+                with suppress(OSError):
+                    fresh.unlink(missing_ok=True)
+        return code

@@ -195,8 +195,8 @@ def render_file(
             out = stack.enter_context(files.sink(path, filterset.fs, len(filterset.drivers), subtype, expected))
         for y in aligned(engine, resampled(_told(source.pieces(), step), source.fs, filterset.fs)):
             out.write(y)
-            peak = np.maximum(peak, np.max(np.abs(y), axis=1, initial=0.0))
-            power += np.sum(np.square(y, dtype=np.float64), axis=1)
+            peak = np.maximum(peak, np.maximum(y.max(axis=1, initial=0.0), -y.min(axis=1, initial=0.0)))
+            power += [np.dot(row, row) for row in y]
             count += y.shape[1]
     return Rendered(
         fs=filterset.fs,

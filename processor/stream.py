@@ -71,6 +71,11 @@ class Live:
         if self.feeder is not None:
             self.feeder.fill()
 
+    @property
+    def glance_s(self) -> float:
+        """How often :meth:`feed` and :meth:`meters` want to be called, s."""
+        return GLANCE_S
+
     def set(self, which: int, value: float) -> None:
         """Set one of the controls of :mod:`processor.board`."""
         self.board.controls[which] = value

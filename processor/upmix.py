@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy import fft
 
 from processor.convolver import compilable
 from processor.filterset import UpmixSettings
@@ -194,9 +193,9 @@ class Centre:
         np.multiply(frames[..., : self._half], self._shape[: self._half], out=folded.real)
         np.multiply(frames[..., self._half :], self._shape[self._half :], out=folded.imag)
         folded *= self._fold
-        mid, side = np.moveaxis(np.asarray(fft.ifft(folded, norm="forward")), 1, 0)
+        mid, side = np.moveaxis(np.asarray(np.fft.ifft(folded, norm="forward")), 1, 0)
         a, b = (weight.astype(mid.dtype) for weight in self._rule(*self._averaged(mid, side, decays)))
-        centre = np.asarray(fft.fft(a * mid + b * side)) * self._fold.conj()
+        centre = np.asarray(np.fft.fft(a * mid + b * side)) * self._fold.conj()
         return np.concatenate([centre.real, centre.imag], axis=-1)
 
     def _averaged(self, mid: Real, side: Real, decays: Real) -> tuple[Real, Real, Real]:

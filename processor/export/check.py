@@ -18,7 +18,6 @@ from processor import files
 from processor.export import brutefir, ffmpeg, firmware, jconvolver
 from processor.export.bundle import Bundle, stereo, wave
 from processor.filterset import FilterSet
-from processor.partition import Matrix
 from rigs.errors import BadInput
 from rigs.units import power_db
 
@@ -78,6 +77,8 @@ def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = No
         if engine == "firmware":
             return Compared(_firmware_db(Path(folder)))
         y = RUNNERS[engine](Path(folder), heard, filterset)
+    from processor.partition import Matrix  # brings scipy's transforms, which a start does not wait for
+
     return Compared(difference_db(y, Matrix(stereo(filterset), 8192).process(heard.astype(np.float64))))
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from processor.export.bundle import Bundle, description, notes
 from processor.filterset import FilterSet
-from processor.partition import Matrix
 
 Real = NDArray[Any]
 
@@ -80,6 +79,8 @@ def _reference(filterset: FilterSet) -> str:
     x = rng.uniform(-0.25, 0.25, (len(filterset.programs), samples))
     x[np.arange(len(x)), np.arange(len(x))] = 0.9
     x = np.rint(x * 2**20) / 2**20
+    from processor.partition import Matrix  # brings scipy's transforms, which a start does not wait for
+
     y = Matrix(filterset.taps, 1024).process(x)
     return "\n".join(
         [

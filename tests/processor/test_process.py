@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+import sweetspot as sweetspot_program
 from processor import files, store
 from processor.filterset import FilterSet
 from processor.render import measured, render, render_file
@@ -245,6 +246,15 @@ def test_the_processors_own_transfer_functions(tmp_path: Path, run_folder: Path,
     both = filters.taps[0] + filters.taps[1]
     assert np.max(np.abs(store.read(out).taps[2] - both)) < 1e-6 * np.max(np.abs(both))
     assert sweetspot("process", run_folder).returncode == 2
+
+
+def test_commands_that_start_without_the_other_rooms_are_those_of_this_one() -> None:
+    def commands(*rooms: str) -> dict[str, Any]:
+        return {c.name or "": c.callback for c in sweetspot_program.build(*rooms).registered_commands}
+
+    own, everything = commands("processor"), commands()
+    assert set(own) == set(sweetspot_program.ALONE) == {"process", "play", "export"}
+    assert all(everything[name] is callback for name, callback in own.items())
 
 
 def test_transfer_functions_of_filters_that_would_pass_the_ceiling(filters: FilterSet) -> None:
