@@ -183,7 +183,7 @@ def pictures(
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Draw a session: responses, impulse and decay, polar maps, directivity, CTA-2034 curves."""
+    """Draw a session: responses, impulse and decay, distortion, polar maps, directivity, CTA-2034 curves."""
     from measure import show  # matplotlib is slow to import
 
     sideways = folder.session_file(vertical) if vertical else None
@@ -196,7 +196,12 @@ def pictures(
             show.save(draw, target / f"{name}.{kind}")
             step(name)
     files = [str(target / f"{name}.{kind}") for name in drawn]
-    result({"run": str(run), "pictures": files}, "\n".join(files), as_json=as_json)
+    data: dict[str, object] = {"run": str(run), "pictures": files}
+    lines = list(files)
+    if "distortion" in drawn:
+        data["distortion"], told = show.distortion_table(shown)
+        lines.append(told)
+    result(data, "\n".join(lines), as_json=as_json)
 
 
 def export_(

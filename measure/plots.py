@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from measure.directivity import Cta2034
+from measure.harmonics import ORDERS, Distortion
 from rigs.units import Float
 
 INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
@@ -133,6 +134,22 @@ def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
     ax.grid(False)
     ax.set_ylim(1000.0 * t[-1], 0.0)
     ax.set_ylabel("time after the arrival, ms")
+
+
+def distortion(ax: Axes, made: Distortion, mic: int) -> None:
+    """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed."""
+    for i, n in enumerate(ORDERS):
+        colour, width = DRIVERS[i], 1.5 if n < 4 else 1.0
+        ax.plot(made.f, made.harmonics[mic, i], color=colour, linewidth=width, label=f"harmonic {n}")
+    ax.plot(made.f, made.thd[mic], color=INK, linewidth=1.6, label="total", zorder=1)
+    floor = np.where(made.thd_floor[mic] > 0.0, made.thd_floor[mic], np.nan)
+    ax.plot(made.f, floor, color=SOFT, linewidth=0.9, linestyle=(0, (3, 2)), label="noise floor")
+    frequencies(ax, float(made.f[0]), float(made.f[-1]))
+    ax.set_yscale("log")
+    ax.set_ylim(1e-5, 1.0)
+    ax.set_yticks([1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0], ["0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %"])
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylabel("of the fundamental")
 
 
 def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], said: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import burst, change, microphone, quality, uncertainty
+from measure import burst, change, harmonics, microphone, quality, uncertainty
 from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
+from measure.harmonics import Distortion
 from measure.impulse import Heard, snr_db
 from measure.plan import Capture, Plan
 from measure.session import Session
@@ -59,15 +60,36 @@ class Listener:
         rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
         return replace(recording, x=recording.x[rows])
 
+    def transfer(self, x: NDArray[np.float32], source: int) -> NDArray[np.complexfloating]:
+        """Transfer functions ``(mic, frequency)`` of :meth:`channels`' samples, Pa/FS, latency included."""
+        exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
+        scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
+        return np.asarray(self.inverse.transfer(self.inverse.recorded(x[:-1])) / scale)
+
+    def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
+        """What one source makes that it was not given, of the mean of the raw captures of one place.
+
+        None when none of them landed.
+        """
+        keys = sorted(session.landed(self.plan.name) & {c.key for c in self.plan.captures})
+        place = Capture(position, Pose(), source, 0).place
+        turned = []
+        for key in (k for k in keys if k.startswith(place)):
+            x = quality.padded(session.raw(self.plan.name, key)[0], len(self.plan.played))
+            delay, _ = loopback_delay(self.inverse, self.inverse.spectrum(x[-1]))
+            turned.append(self.transfer(x, source) * np.exp(2j * np.pi * self.inverse.f * delay).astype(np.complex64))
+        if not turned:
+            return None
+        mean = np.asarray(np.mean(turned, axis=0))
+        return harmonics.of_transfer(self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after)
+
     def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
         """What was heard, the latency in s, and why not to keep it."""
-        exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
         x = quality.padded(recording.x, len(self.plan.played))
-        scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
         names = (*(m.name for m in self.plan.mics), "loopback")
         loop = self.inverse.spectrum(x[-1])
         delay, gain = loopback_delay(self.inverse, loop)
-        transfer = self.inverse.transfer(self.inverse.recorded(x[:-1])) / scale
+        transfer = self.transfer(x, source)
         before, after = self.plan.before, self.plan.after
         whole = circular(self.inverse, transfer, delay, before)
         h = np.asarray(whole[..., : before + after] * edges(before, after))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -13,8 +14,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from measure import decay, directivity, plots
+from measure import decay, directivity, plan, plots
+from measure.harmonics import Distortion
 from measure.impulse import ImpulseResponse
+from measure.plan import SetName
+from measure.run import Listener
 from measure.session import Session
 from measure.smooth import smoothed
 from rigs.errors import BadInput
@@ -43,6 +47,9 @@ class Shown:
         Which row of the ears is drawn.
     smoothing
         Width of the power average of responses, octaves; 0 for none.
+    distortion
+        That of every driver at this position, or straight ahead on the turntable where there is no head; made from the
+        raw captures, once.
     """
 
     unit: str
@@ -52,6 +59,7 @@ class Shown:
     vertical: ImpulseResponse | None
     position: int
     smoothing: float
+    distortion: Callable[[], list[Distortion]]
 
 
 def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
@@ -83,8 +91,27 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
     if vertical is not None:
         with Session.read(vertical) as file:
             second = file.responses("polar")
-    ears = sets.get("ears")
-    return Shown(unit, ears, sets.get("polar"), stderr, second, _row(ears, position, session), smoothing)
+    ears, row = sets.get("ears"), _row(sets.get("ears"), position, session)
+    ahead = row if ears is not None else int(np.argmin(np.abs(sets["polar"].positions["azimuth_deg"])))
+    made = cache(lambda: distortions(session, "ears" if ears is not None else "polar", ahead))
+    return Shown(unit, ears, sets.get("polar"), stderr, second, row, smoothing, made)
+
+
+def distortions(session: Path, name: SetName, position: int) -> list[Distortion]:
+    """What every driver makes at one place that it was not given, from the raw captures.
+
+    Raises
+    ------
+    BadInput
+        The raw captures of the place are not there.
+    """
+    with Session.read(session) as file:
+        rig = file.rig()
+        listener = Listener.of(rig, plan.make(rig, name))
+        made = [listener.distortion(file, position, source) for source in range(len(rig.driver))]
+    if any(d is None for d in made):
+        raise BadInput(f"{session}: holds no raw capture of position {position + 1} by which to tell distortion")
+    return [d for d in made if d is not None]
 
 
 def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
@@ -107,6 +134,7 @@ def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
         found["responses"] = lambda: _responses(shown, ears)
         found["impulse"] = lambda: _impulses(shown, ears)
         found["decay"] = lambda: _decays(shown, ears)
+    found["distortion"] = lambda: _distortion(shown)
     if shown.polar is not None:
         polar = shown.polar
         found["polar"] = lambda: _polar(shown, polar)
@@ -259,6 +287,42 @@ def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     below.set_ylim(0.0, 370.0)
     below.set_yticks([0, 90, 180, 270, 360])
     return figure
+
+
+def _distortion(shown: Shown) -> Figure:
+    measured = shown.ears or shown.polar
+    assert measured is not None
+    made = shown.distortion()
+    where = _place(measured, shown.position) if shown.ears is not None else "straight ahead"
+    title = f"{shown.unit}: distortion at the {_named(measured.mics[0])}, {where}"
+    figure = _figure(title, *_sized(len(made), 4.4, 3.4))
+    axes = _grid(figure, len(made))
+    for name, one, ax in zip(measured.drivers, made, axes, strict=True):
+        plots.distortion(ax, one, 0)
+        ax.set_title(_named(name), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6, frameon=False)
+    return figure
+
+
+def distortion_table(shown: Shown) -> tuple[list[dict[str, object]], str]:
+    """Total harmonic distortion of every driver in octaves, as data and as lines."""
+    measured = shown.ears or shown.polar
+    assert measured is not None
+    data: list[dict[str, object]] = []
+    lines: list[str] = []
+    for name, one in zip(measured.drivers, shown.distortion(), strict=True):
+        octaves = one.in_octaves(0)
+        data += [{"driver": name, **{k: v if np.isfinite(v) else None for k, v in o.items()}} for o in octaves]
+        if not lines:
+            lines.append(f"{'THD, %, in octaves of':<22}" + "".join(f"{o['hz']:>9g}" for o in octaves) + " Hz")
+        lines.append(f"{_named(name):<22}" + "".join(f"{_percent(o['thd'], o['floor']):>9}" for o in octaves))
+    return data, "\n".join(lines)
+
+
+def _percent(value: float, floor: float) -> str:
+    """Two digits; what noise allows to say where nothing was found over it."""
+    return f"< {floor:.1g}" if np.isnan(value) else f"{value:.2g}"
 
 
 def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Figure:
