@@ -5,6 +5,7 @@ process of its own on one core, and its wall time counts from the start of the p
 kept on disk; the first line tells what the very first start takes. Exit code 1 when ours is not 4 times as fast as
 scipy and 2 times as fast as BruteFIR.
 """
+
 from __future__ import annotations
 
 import argparse
