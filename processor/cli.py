@@ -220,7 +220,7 @@ def play(
     )
     with ExitStack() as stack:
         file = stack.enter_context(files.Source(source, mono=mono)) if source else None
-        live = stack.enter_context(playing(program, file, loop=loop))
+        live = stack.enter_context(playing(program, file, loop=loop, waiting=say))
         ended = _shown(live, str(source or heard), seconds)
     data = {
         "seconds": ended.seconds,

@@ -24,6 +24,9 @@ RING_S = 2.0
 START_S = 90.0
 """How long the other process may take to import, compile (once on a machine), warm up and open the device."""
 
+PATIENT_S = 2.5
+"""After so long it is told why nothing is heard yet."""
+
 GLANCE_S = 0.05
 """How often the meters are looked at, and the ring is filled."""
 
@@ -127,8 +130,11 @@ def playing(
     *,
     loop: bool = False,
     now: Callable[[], float] = time.monotonic,
+    waiting: Callable[[str], None] = lambda note: None,
 ) -> Iterator[Live]:
     """Start to play, and end softly; a file is decoded ahead by :meth:`Live.feed`, which wants to be called often.
+
+    ``waiting`` is told once when the start takes longer than usual.
 
     Raises
     ------
@@ -145,10 +151,13 @@ def playing(
     live.set(board.AMOUNT, program.forms[0].upmix.amount)
     process.start()
     try:
-        until = now() + START_S
+        began, said = now(), False
         while not live.board.meters[board.STARTED]:
             live.check()
-            if now() > until:
+            if now() > began + PATIENT_S and not said:
+                waiting("Preparing the filters; the first start on a machine compiles for some ten seconds ...")
+                said = True
+            if now() > began + START_S:
                 raise HardwareTrouble(f"the process that plays did not start within {START_S:g} s")
             time.sleep(GLANCE_S)
         live.latency_s = float(live.board.meters[board.LATENCY])

@@ -147,8 +147,8 @@ def told(name: str, at: Board) -> tuple[float, int, int]:
     load, xruns = at.percentile(0.999), int(at.meters[board.XRUNS])
     late = int(at.loads[int(1.0 / board.STEP) :].sum())
     print(
-        f"  {name:<10} {int(at.meters[board.BLOCKS])} blocks: median {100 * at.percentile(0.5):.2f} %, 99.9th percentile "
-        f"{100 * load:.2f} %, worst {100 * at.meters[board.WORST]:.1f} % of a block; {late} longer than a block; "
+        f"  {name:<10} {int(at.meters[board.BLOCKS])} blocks: median {100 * at.percentile(0.5):.2f} %, "
+        f"99.9th percentile {100 * load:.2f} %, worst {100 * at.meters[board.WORST]:.1f} % of a block; {late} longer than a block; "
         f"{xruns} xruns told, {int(at.meters[board.STARVED])} samples late",
         flush=True,
     )
@@ -157,9 +157,7 @@ def told(name: str, at: Board) -> tuple[float, int, int]:
 
 def measured(args: argparse.Namespace, folder: Path) -> int:
     """Ours, then the floor."""
-    print(
-        f"{args.seconds:g} s at block {args.block}, {args.drivers} outputs, {args.taps} taps, upmix {args.upmix}, busy:"
-    )
+    print(f"{args.seconds:g} s at block {args.block}, {args.drivers} x {args.taps} taps, upmix {args.upmix}, busy:")
     ours = played(args, folder)
     load, xruns, late = told("ours", ours)
     _, floor_xruns, _ = told("the floor", floor(args, ours.percentile(0.5) * args.block / FS))
@@ -178,7 +176,7 @@ def main() -> int:
     args = arguments.parse_args()
     os.environ |= {"JACK_DEFAULT_SERVER": NAME, "JACK_NO_AUDIO_RESERVATION": "1"}
     dummy = ["-d", "dummy", "-r", str(FS), "-p", str(args.block), "-C", "2", "-P", str(args.drivers)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(["jackd", "-n", NAME, *("-R", "-P", "40"), "-S", "-p", "256", *dummy], **quiet)
     try:
         subprocess.run(["jack_wait", "-w", "-t", "15"], check=True, **quiet)
