@@ -148,8 +148,8 @@ def told(name: str, at: Board) -> tuple[float, int, int]:
     late = int(at.loads[int(1.0 / board.STEP) :].sum())
     print(
         f"  {name:<10} {int(at.meters[board.BLOCKS])} blocks: median {100 * at.percentile(0.5):.2f} %, "
-        f"99.9th percentile {100 * load:.2f} %, worst {100 * at.meters[board.WORST]:.1f} % of a block; {late} longer than a block; "
-        f"{xruns} xruns told, {int(at.meters[board.STARVED])} samples late",
+        f"99.9th percentile {100 * load:.2f} %, worst {100 * at.meters[board.WORST]:.1f} % of a block; "
+        f"{late} longer than a block; {xruns} xruns told, {int(at.meters[board.STARVED])} samples late",
         flush=True,
     )
     return load, xruns, late
