@@ -27,6 +27,7 @@ from rigs.progress import result, say, tracked
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
 FAILED = 1
+WORDS = {"pass": "ok  ", "grey": "grey", "fail": "FAIL"}
 COMPARED = "On the scoring positions: mean / 10th percentile / nominal head, E effort; dB"
 LEFT_OUT = "With positions left out in turn: mean / 10th percentile / nominal head, E effort; dB"
 
@@ -143,8 +144,13 @@ def _verified(here: Path, yes: bool, delay: float, limits: Limits, faults: list[
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
-        run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked)
-    return run.judge(here, fitted, limits)
+        for left in reversed(range(1 + int(limits.repeats))):
+            run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked)
+            verdict = run.judge(here, fitted, limits)
+            if verdict.verdict != "grey" or not left:
+                break
+            say("Too near to a limit to tell: heard again. " + "; ".join(verdict.reasons))
+    return verdict
 
 
 def _reported(here: Path, music: Path | None = None) -> Path:
@@ -180,11 +186,15 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
 
 def _verdict_lines(verdict: Verification) -> str:
     rows = [
-        f"  {'ok  ' if m.passed else 'FAIL'}  {m.name:<42} {m.heard:7.2f} dB  ({m.sense} {m.limit:g})"
+        f"  {WORDS[m.verdict]}  {m.name:<42} {m.heard:7.2f}"
+        + (f" +-{m.guard:5.2f} dB" if m.uncertainty is not None else "         dB")
+        + f"  ({m.sense} {m.limit:g})"
         + (f"  predicted {m.predicted:.2f}" if m.predicted is not None else "")
         for m in verdict.metrics
     ]
-    head = "PASS" if verdict.passed else "FAIL: " + "; ".join(verdict.reasons)
+    if verdict.agreement:
+        rows.append(f"  {verdict.agreement.said}")
+    head = "PASS" if verdict.passed else f"{verdict.verdict.upper()}: " + "; ".join(verdict.reasons)
     likely = [
         f"{'Most likely' if i == 0 else 'or':>11}: {c.said} (explains {c.percent:.0f} % of the difference)"
         for i, c in enumerate(verdict.causes)

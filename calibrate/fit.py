@@ -7,7 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import align, beamform, fitness, gate, harmonics, loading, predict, shortfir, sides, virtualize
+from calibrate import (
+    align,
+    beamform,
+    confidence,
+    fitness,
+    gate,
+    harmonics,
+    loading,
+    predict,
+    shortfir,
+    sides,
+    virtualize,
+)
 from calibrate.design import Design, FilterDesign, target_power
 from calibrate.effort import driver_cost
 from calibrate.fir import causal, held_outside
@@ -47,6 +59,8 @@ class Fitted:
         What was done to make the ears agree.
     loading
         Error loading by third octaves.
+    expected_db
+        Cancellation of the filters as they are, errors counted: what the target is compared with, ``(2, frequency)``.
     """
 
     filters: FilterSet
@@ -56,6 +70,7 @@ class Fitted:
     far_ear: virtualize.FarEar
     ears: Matched | None = None
     loading: tuple[loading.Band, ...] = ()
+    expected_db: Float | None = None
 
 
 def fit(
@@ -114,10 +129,25 @@ def fit(
         source=source,
         unit_serial=serial,
     )
-    prediction = _prediction(ears, polar, filters, design, v, gates, same)
+    prediction = _prediction(ears, polar, filters, design, v, gates, same, doubts[1])
     drift = doubts[0].drift if doubts[0] else 0.0
     loads = loading.bands(plant.h, f, plant.noise, drift, design.crosstalk.tolerance_db)
-    return Fitted(filters, prediction, both.limit, both.reference, far, same, loads)
+    expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, bare(filters, f, v), strict=True)])
+    return Fitted(filters, prediction, both.limit, both.reference, far, same, loads, expected)
+
+
+def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
+    """Responses ``(side, driver, frequency)`` of the cancellation alone, without the virtual stereo's far ear.
+
+    Parameters
+    ----------
+    far
+        The far ear over the near one ``(frequency,)``: the filters are ``w_L + v w_R`` and ``w_R + v w_L``.
+    """
+    left, right = filters.response(f)[:2]
+    whole = 1.0 - far**2
+    whole = np.where(np.abs(whole) < 1e-6, np.inf, whole)
+    return np.asarray(np.stack([left - far * right, right - far * left]) / whole)
 
 
 def _plant(ears: ImpulseResponse, how: gate.Gate, doubt: Doubt | None) -> Plant:
@@ -186,6 +216,7 @@ def _prediction(
     far: Complex,
     gates: tuple[gate.Gate, gate.Gate],
     same: Matched,
+    doubt: Doubt | None,
 ) -> Prediction:
     """Responses of the programs at every measured place: the direct sound, and with the room."""
     score = ears.used_for("score")
@@ -198,7 +229,7 @@ def _prediction(
         azimuths=np.radians(polar.positions["azimuth_deg"]),
         far_ear=far,
         target_db=power_db(target_power(design.crosstalk.target_db, f)),
-        whole=_whole(score, polar, filters, gates, same),
+        whole=_whole(score, polar, filters, gates, same, doubt),
     )
 
 
@@ -208,8 +239,13 @@ def _whole(
     filters: FilterSet,
     gates: tuple[gate.Gate, gate.Gate],
     same: Matched,
+    doubt: Doubt | None,
 ) -> Whole:
-    """The room's share of a prediction."""
+    """The room's share of a prediction, and what is uncertain of its polar part."""
+    h = gate.spectra(polar, gates[1])
+    noise = doubt.gated(polar, gates[1]) if doubt else np.zeros(h.shape)
+    w = np.asarray(filters.response(frequencies(polar.fs))[2:], dtype=np.complex128)
+    noise, power = confidence.through(w, h, noise, 1.0)
     end, polar_end = (
         predict.until(predict.last_arrivals(x), g, filters) for x, g in zip((score, polar), gates, strict=True)
     )
@@ -221,5 +257,7 @@ def _whole(
         polar_early=predict.windowed(polar, filters, polar_end)[:, 0, 2],
         end=end,
         polar_end=polar_end,
+        polar_noise=noise[:, 0, 0],
+        polar_power=power[:, 0, 0],
         ear_gains=same.gains,
     )

@@ -200,7 +200,7 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
     """Gated spectra ``(position, mic, driver, frequency)`` on the grid, Pa/FS.
 
     At each position a driver has one window for all microphones, from 2 ms ahead of its first arrival to the gate after
-    its last one.
+    its last one; where no reflection is near, all drivers share one.
 
     Raises
     ------
@@ -235,6 +235,9 @@ def energy(ir: ImpulseResponse, gate: Gate) -> Float:
 def _kept(ir: ImpulseResponse, gate: Gate) -> tuple[Float, Float, Float, Float]:
     """The stretch of a set that any window touches, its times (s), and first and last arrivals, s."""
     first, last = arrivals(ir)
+    if gate.reflection_s is None:
+        first = np.broadcast_to(first.min(axis=1, keepdims=True), first.shape)
+        last = np.broadcast_to(last.max(axis=1, keepdims=True), last.shape)
     start = max(int(np.floor((first.min() - LEAD_S) * ir.fs)) + ir.zero, 0)
     stop = min(int(np.ceil((last.max() + gate.seconds) * ir.fs)) + ir.zero + 1, ir.h.shape[-1])
     t = (np.arange(start, stop) - ir.zero) / ir.fs

@@ -13,10 +13,15 @@ from rigs.errors import BadInput
 
 SNR_DB = 20.0
 
+POLICY = {"coverage": (0.0, 5.0), "repeats": (0, 5), "repeatability": (0.0, 3.0)}
+"""Keys that are no limits, and their ranges."""
+
+Verdict = Literal["pass", "grey", "fail"]
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of the verdict; all in dB.
+    """Limits of the verdict, in dB, and the policy near them.
 
     Parameters
     ----------
@@ -36,6 +41,15 @@ class Limits:
         Largest difference in level between the left program at the left ear and the right one at the right ear.
     snr
         Least signal to noise of any response heard.
+    coverage
+        How many standard uncertainties a figure must be away from its limit before it is judged; nearer, it is grey:
+        never passed, never failed, but heard again.
+    repeats
+        How often a verification with grey figures and no failed one is heard again before it stays grey.
+    repeatability
+        By how much a path from driver to ear may differ when the unit, the head and the air are met again: one standard
+        deviation in gain, and as much in phase. It adds to what the sets themselves tell by how well they close; a
+        gauge study of one's own rig tells whether more is needed.
     """
 
     cancellation_mean: float = 12.0
@@ -46,6 +60,9 @@ class Limits:
     contrast: float = 12.0
     balance: float = 1.0
     snr: float = SNR_DB
+    coverage: float = 2.0
+    repeats: float = 1
+    repeatability: float = 0.0
 
 
 def read(path: Path | None) -> Limits:
@@ -71,11 +88,21 @@ def read(path: Path | None) -> Limits:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else "known here: " + ", ".join(known)
             faults.append(f"  {key}: unknown key; {hint}")
+        elif key in POLICY and not _allowed(key, value):
+            low, high = POLICY[key]
+            whole = "a whole number" if key == "repeats" else "a number"
+            faults.append(f"  {key}: {value!r} is not {whole} from {low:g} to {high:g}")
         elif isinstance(value, bool) or not isinstance(value, int | float) or not -200.0 <= value <= 200.0:
             faults.append(f"  {key}: {value!r} is no level in dB (-200 to 200)")
     if faults:
         raise BadInput(f"{path}:\n" + "\n".join(faults))
     return Limits(**{key: float(value) for key, value in table.items()})
+
+
+def _allowed(key: str, value: object) -> bool:
+    low, high = POLICY[key]
+    kinds = (int,) if key == "repeats" else (int, float)
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
 
 def text(values: Mapping[str, float], heading: str) -> str:
@@ -110,6 +137,10 @@ class Metric:
         dB.
     sense
         Whether ``heard`` must be at least or at most ``limit``.
+    uncertainty, predicted_uncertainty
+        Standard uncertainty of ``heard`` and of ``predicted``, dB; ``None`` where it is not known.
+    coverage
+        How many of them make the grey zone on either side of the limit.
     """
 
     name: str
@@ -118,6 +149,9 @@ class Metric:
     heard: float
     limit: float
     sense: Literal["at least", "at most"]
+    uncertainty: float | None = None
+    predicted_uncertainty: float | None = None
+    coverage: float = 2.0
 
     @property
     def margin(self) -> float:
@@ -125,11 +159,25 @@ class Metric:
         return self.heard - self.limit if self.sense == "at least" else self.limit - self.heard
 
     @property
+    def guard(self) -> float:
+        """Half of the width of the grey zone, dB."""
+        return self.coverage * self.uncertainty if self.uncertainty is not None else 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """``grey`` where the margin is smaller than what is uncertain of it; what is not a number fails."""
+        if not self.margin >= -self.guard:
+            return "fail"
+        return "pass" if self.margin >= self.guard else "grey"
+
+    @property
     def passed(self) -> bool:
-        """Whether the limit is kept; a figure that is not a number never passes."""
-        return self.margin >= 0.0
+        """Whether the limit is surely kept: in the grey zone nothing passes, and neither does what is not a number."""
+        return self.verdict == "pass"
 
     @property
     def said(self) -> str:
         """One line with the value and the limit."""
-        return f"{self.name}: {self.heard:.1f} dB, {self.sense} {self.limit:g} dB is needed"
+        sure = f" +- {self.guard:.1f}" if self.uncertainty is not None else ""
+        line = f"{self.name}: {self.heard:.1f}{sure} dB, {self.sense} {self.limit:g} dB is needed"
+        return line + (": too near to tell, hear it again" if self.verdict == "grey" else "")

@@ -34,6 +34,9 @@ class Whole:
         Parts of them until ``end``, see :func:`windowed`.
     end, polar_end
         Until when what is heard is looked at, at each scoring position and in each direction, s.
+    polar_noise, polar_power
+        Variance of ``polar`` from the measurement's noise, and ``sum |w_d h_d|^2``, both behind the gate
+        ``(direction, frequency)``.
     ear_gains
         By what left and right ear were multiplied so that they agree ``(2,)``.
     """
@@ -46,6 +49,8 @@ class Whole:
     polar_early: Complex
     end: Float
     polar_end: Float
+    polar_noise: Float
+    polar_power: Float
     ear_gains: Float
 
     def __post_init__(self) -> None:

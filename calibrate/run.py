@@ -19,6 +19,7 @@ from calibrate.design import Design
 from calibrate.explain import Band
 from calibrate.fit import Fitted, fit, nearest_ahead
 from calibrate.gate import Gate
+from calibrate.heard import Doubts
 from calibrate.limits import Limits, Metric
 from calibrate.loading import Doubt
 from calibrate.matching import Matched
@@ -122,6 +123,7 @@ def _whole(whole: Whole) -> dict[str, Any]:
     """The room's share of a prediction, to be kept."""
     spectra = {name: getattr(whole, name).astype(np.complex64) for name in ("score", "polar", "early", "polar_early")}
     numbers = {name: np.asarray(getattr(whole, name)) for name in ("end", "polar_end", "ear_gains")}
+    numbers |= {name: getattr(whole, name).astype(np.float32) for name in ("polar_noise", "polar_power")}
     return spectra | numbers | {"gate": whole.gate.plain(), "polar_gate": whole.polar_gate.plain()}
 
 
@@ -206,13 +208,15 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
     path = run / "verify.h5"
     with Session.read(path, VERIFICATION) as heard:
         ears, polar = heard.responses("ears"), heard.responses("polar")
+        errors = doubt_of(heard, "ears"), doubt_of(heard, "polar")
         deployed = str(heard.attributes["filterset_sha256"])
     if deployed != sha256(run / store.NAME):
         raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
         measured, rig = session.responses("ears"), session.rig()
-    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits)
-    if not verdict.passed:
+        doubts = Doubts(doubt_of(session, "ears"), *errors)
+    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits, doubts)
+    if verdict.verdict == "fail":
         scene = diagnosis.scene(measured.used_for("score"), ears, fitted.filters, verify.share_of(fitted.filters))
         at = np.array([d.at for d in rig.driver])
         away = rig.ears.distance_m if rig.ears else 2.0
@@ -244,12 +248,13 @@ def _other_filters(run: Path, mine: FilterSet, scene: diagnosis.Scene) -> dict[s
 def summary(verdict: Verification) -> dict[str, Any]:
     """The verdict as plain data."""
     return {
-        "verdict": "pass" if verdict.passed else "fail",
+        "verdict": verdict.verdict,
         "reasons": list(verdict.reasons),
+        "agreement": asdict(verdict.agreement) if verdict.agreement else None,
         "metrics": [_plain(m) for m in verdict.metrics],
         "causes": [asdict(c) for c in verdict.causes],
     }
 
 
 def _plain(metric: Metric) -> dict[str, Any]:
-    return asdict(metric) | {"margin": metric.margin, "passed": metric.passed}
+    return asdict(metric) | {"margin": metric.margin, "verdict": metric.verdict, "passed": metric.passed}
