@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibrate import metrics
 from calibrate.fit import Fitted
 from measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from rigs.describe import Description
-from rigs.units import Float
+from rigs.units import Float, from_db, power_db
 
 SHORT_DB = 0.5
 """A design falls short of its target where it misses it by more than this, dB."""
@@ -42,8 +43,9 @@ class Band:
         What decided most of its bins: "shadow", "target", "effort", "spread", or "band" (drivers' bands).
     share
         Of the bins that it decided.
-    target_db, design_db, score_db
-        Wanted cancellation; predicted mean at design and at scoring positions, dB.
+    target_db, expected_db, design_db, score_db
+        Wanted cancellation; what the target was compared with, errors counted (no design passes its target in that by
+        more than half a decibel of its own doing); predicted mean at design and at scoring positions, dB.
     reason
         Why it is as it is; where the target is not reached, what to do.
     """
@@ -53,6 +55,7 @@ class Band:
     limit: str
     share: float
     target_db: float
+    expected_db: float
     design_db: float
     score_db: float
     reason: str
@@ -74,8 +77,22 @@ def bands(fitted: Fitted, rig: Description) -> tuple[Band, ...]:
             limit, count = names.most_common(1)[0]
             limit = limit if playing[b] > 1 else "band"
             levels = (float(wanted[b]), float(design[i, b]), float(score[i, b]))
-            out.append(Band(side, float(f), limit, count / names.total(), *levels, reason=_reason(limit, *levels)))
+            rows = (p.f >= low[b]) & (p.f < high[b])
+            counted = levels[0] + _excess_db(fitted, i, rows & (fitted.limits[i] == limit), rows)
+            reason = _reason(limit, counted, *levels)
+            out.append(Band(side, float(f), limit, count / names.total(), levels[0], counted, *levels[1:], reason))
     return tuple(out)
+
+
+def _excess_db(fitted: Fitted, side: int, decided: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float:
+    """By how much the filters pass their target, errors counted, dB: over the bins that decided a band, else over all.
+
+    Not a number for filters that were read from a file, which does not keep it.
+    """
+    if fitted.expected_db is None:
+        return float("nan")
+    over = (fitted.expected_db[side] - fitted.prediction.target_db)[decided if decided.any() else rows]
+    return -float(power_db(np.mean(from_db(-over) ** 2)))
 
 
 def _playing(rig: Description, f: Float) -> Float:
@@ -84,26 +101,33 @@ def _playing(rig: Description, f: Float) -> Float:
     return np.asarray(np.sum((edges[:, :1] <= f) & (f <= edges[:, 1:]), axis=0))
 
 
-def _reason(limit: str, target: float, design: float, score: float) -> str:
+def _reason(limit: str, counted: float, target: float, design: float, score: float) -> str:
     said = WHY[limit]
+    if limit == "target" and counted > target + SHORT_DB:
+        return f"passes its target by {counted - target:.1f} dB: filters this short cannot follow it; raise filter.taps"
     if limit in ("target", "shadow") and score < target - SHORT_DB <= design:
         return f"{said}; heads in other places miss it by {target - score:.1f} dB"
     if design < target - SHORT_DB:
         return f"{target - design:.1f} dB short: {said}"
+    if limit == "target" and counted < target - SHORT_DB:
+        return f"{said}; {target - counted:.1f} dB below it, since its corner is rounded for short filters"
+    if counted < target - SHORT_DB:
+        return f"{target - counted:.1f} dB short with errors counted: {said}"
     return said
 
 
 def table(found: tuple[Band, ...]) -> str:
     """The bands as text."""
-    head = f"{'':>6} {'Hz':>6}  {'limit':<7}{'share':>6} {'target':>7} {'design':>7} {'score':>6}"
+    head = f"{'':>6} {'Hz':>6}  {'limit':<7}{'share':>6} {'target':>7} {'counted':>8} {'design':>7} {'score':>6}"
     rows = [
-        f"{b.side:>6} {b.f:6g}  {b.limit:<7}{b.share:6.0%} {b.target_db:7.1f} {b.design_db:7.1f} {b.score_db:6.1f}  "
-        f"{b.reason}"
+        f"{b.side:>6} {b.f:6g}  {b.limit:<7}{b.share:6.0%} {b.target_db:7.1f} {b.expected_db:8.1f} "
+        f"{b.design_db:7.1f} {b.score_db:6.1f}  {b.reason}"
         for b in found
     ]
-    return "\n".join(["Cancellation in third octaves, dB; what decided each", head, *rows])
+    title = "Cancellation in third octaves, dB; what decided each. Counted: with the errors that the design allows for"
+    return "\n".join([title, head, *rows])
 
 
 def plain(found: tuple[Band, ...]) -> list[dict[str, Any]]:
     """The bands as plain data."""
-    return [asdict(b) for b in found]
+    return [asdict(b) | {"expected_db": None if np.isnan(b.expected_db) else b.expected_db} for b in found]

@@ -20,6 +20,9 @@ Complex = NDArray[np.complex128]
 REFERENCE_BAND = (300.0, 5000.0)
 """Where the loudest driver at an ear is looked for, Hz."""
 
+CORNER_HZ = 260.0
+"""Over which a corner of the target is rounded: about what filters of 512 taps, fitted by least squares, can follow."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
@@ -39,6 +42,9 @@ class Problem:
         Largest cost over ``|wanted|^2`` ``(frequency,)``.
     alone
         Near-ear magnitude ``(frequency,)`` of what effort counts from.
+    bright
+        Covariance ``(frequency, driver, driver)`` of what the target counts as near ear: the nominal head's, or that of
+        all positions for a design from zone to zone.
     """
 
     near: Complex
@@ -47,6 +53,16 @@ class Problem:
     target: Float
     effort: Float
     alone: Float
+    bright: Complex
+
+    def expected_db(self, w: Complex) -> Float:
+        """Cancellation ``(frequency,)`` of weights ``(frequency, driver)`` as the target counts it, dB.
+
+        Power at the near ear over the power expected at the far ear, errors included: a design may look better than
+        that at the positions it was made from, but not by its own doing.
+        """
+        near, far = (np.einsum("fm,fmn,fn->f", w.conj(), R, w).real for R in (self.bright, self.covariance))
+        return power_db(np.maximum(near, 1e-300) / np.maximum(far, 1e-300))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +109,7 @@ def problems(plant: Plant, nominal: int, wish: CrosstalkDesign) -> tuple[tuple[P
     f, near = plant.f, plant.h[nominal]
     reference = loudest(near, f)
     wanted = _balanced(near[0, reference[0]], near[1, reference[1]], f)
-    target = target_power(wish.target_db, f)
+    target = rounded(target_power(wish.target_db, f), f)
     asked = []
     for ear in (0, 1):
         error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
@@ -101,8 +117,21 @@ def problems(plant: Plant, nominal: int, wish: CrosstalkDesign) -> tuple[tuple[P
         alone = power.mean(axis=0) if wish.effort_re == "mean" else power[reference[ear]]
         effort = float(from_db(wish.effort_db)) ** 2 / np.maximum(alone, 1e-30)
         R = crosstalk.far_covariance(plant.h[:, 1 - ear], error)
-        asked.append(Problem(near[ear].T, R, wanted[ear], target, effort, np.sqrt(alone)))
+        bright = ratio.covariance(plant.h[:, ear] if wish.form == "ratio" else near[ear][None])
+        asked.append(Problem(near[ear].T, R, wanted[ear], target, effort, np.sqrt(alone), bright))
     return (asked[0], asked[1]), reference
+
+
+def rounded(target: Float, f: Float) -> Float:
+    """A target ``(frequency,)`` with its upper corners rounded, so that short filters can follow it without passing it.
+
+    It is never above the given one, and below it only near corners: the mean in dB over :data:`CORNER_HZ`.
+    """
+    level = power_db(target)
+    total = np.concatenate([[0.0], np.cumsum(level)])
+    low, high = (np.searchsorted(f, f + side * 0.5 * CORNER_HZ, side="left") for side in (-1.0, 1.0))
+    mean = (total[high] - total[low]) / np.maximum(high - low, 1)
+    return np.asarray(np.where(high > low, np.minimum(target, from_db(mean) ** 2), target))
 
 
 def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sides:
@@ -124,7 +153,7 @@ def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sid
     multipliers, limits = [], []
     for ear, p in enumerate(asked):
         if wish.form == "ratio":
-            w, mu, limit = _between_zones(p, ratio.covariance(plant.h[:, ear]), cost, plant.f)
+            w, mu, limit = _between_zones(p, cost, plant.f)
         else:
             w, mu, limit = _distortionless(p, cost, plant.f)
         weights.append(w / levelled(w, plant, ear, reference[ear], p, wish.tolerance_db)[:, None])
@@ -140,17 +169,21 @@ def _distortionless(p: Problem, cost: Float, f: Float) -> tuple[Complex, Float, 
     return crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu), mu, found.limit
 
 
-def _between_zones(p: Problem, bright: Complex, cost: Float, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+def _between_zones(p: Problem, cost: Float, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
     """The same from the near ear's zone to the far ear's, with no place that is kept.
 
     Stationary weights satisfy ``(Q + v T / l R) w = (1 + v) / l I w``: ``v T / l`` is what ``mu`` is to a design that
     keeps one place.
     """
-    found = ratio.steer(bright, p.covariance, cost, p.target, p.effort)
-    v = np.exp(smoothed(np.log(np.maximum(found.multiplier, ratio.RANGE[0])), f))
-    w, value = ratio.shaped(bright, p.covariance, cost, found.aim, v)
+    found = ratio.steer(p.bright, p.covariance, cost, p.target, p.effort)
+    exact = np.maximum(found.multiplier, ratio.RANGE[0])
+    v = np.exp(smoothed(np.log(exact), f))
+    w, _ = ratio.shaped(p.bright, p.covariance, cost, found.aim, v)
+    over = p.expected_db(w) > power_db(p.target) + crosstalk.OVER_DB
+    v = np.where(over, np.minimum(v, exact), v)
+    w, value = ratio.shaped(p.bright, p.covariance, cost, found.aim, v)
     power = np.mean(np.einsum("fmm->fm", p.covariance).real / cost, axis=1)
-    return ratio.anchored(w, p.near, bright, p.wanted), v * found.aim / value * power, found.limit
+    return ratio.anchored(w, p.near, p.bright, p.wanted), v * found.aim / value * power, found.limit
 
 
 def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, tolerance_db: float) -> Float:

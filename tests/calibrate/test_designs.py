@@ -9,8 +9,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from calibrate import classical, metrics, shortfir
-from rigs.units import db
+from calibrate import classical, metrics, shortfir, sides
+from calibrate.design import CrosstalkDesign, FilterDesign, target_power
+from calibrate.fir import held_outside
+from calibrate.plant import Plant
+from measure.smooth import THIRD_OCTAVES, band_edges
+from rigs.lab.sphere import field
+from rigs.units import db, power_db
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +51,41 @@ def test_twice_the_error_is_borne_better_than_by_the_exact_inverse(bench: Module
     inverse = next(r for r in others if r.name == "exact inverse")
     assert ours.mean[1] >= 15.0
     assert ours.mean[1] - inverse.mean[1] > 2.5
+
+
+@pytest.mark.parametrize("form", ["distortionless", "ratio"])
+@pytest.mark.parametrize("azimuths", [(-93.0, 88.0), (-92.0, -31.0, 27.0, 90.0), (-120.0, -65.0, -5.0, 44.0, 101.0)])
+def test_no_target_is_passed_by_the_design_itself(bench: ModuleType, azimuths: tuple[float, ...], form: str) -> None:
+    """Truncated filters, two measurements: with errors counted, no active third octave is 0.5 dB over its target."""
+    f, filters, active = np.fft.rfftfreq(4096, 1 / 48000), FilterDesign(), 0
+    cost, n = np.ones((len(f), len(azimuths))), 2 * (len(f) - 1)
+    later = np.exp(2j * np.pi * np.arange(len(f)) * filters.delay / n)[:, None]
+    low, high = band_edges(THIRD_OCTAVES)
+    points = ((150.0, 0.0), (400.0, 14.0), (18000.0, 14.0))
+    wish, target = CrosstalkDesign(tolerance_db=0.1, target_db=points, form=form), power_db(target_power(points, f))
+    for seed in (0, 1):
+        plant = Plant(bench.mistaken(_heads(azimuths, f), f, 0.15, np.random.default_rng(seed)), f, 166.0, NOISELESS)
+        both = sides.steer(plant, 0, cost, wish)
+        for i, p in enumerate(both.problems):
+            taps = shortfir.side(both, i, held_outside(both.w[i], f, *filters.band_hz), f, cost, filters)
+            over = p.expected_db(np.fft.rfft(taps, n, axis=-1).T * later) - target
+            for a, b in zip(low, high, strict=True):
+                bins = (f >= a) & (f < b) & (both.limit[i] == "target")
+                if bins.sum() > 0.5 * ((f >= a) & (f < b)).sum():
+                    assert -power_db(np.mean(10 ** (-over[bins] / 10))) < 0.5
+                    active += 1
+    assert active >= 12
+
+
+NOISELESS = np.zeros((1, 1, 1, 1))
+
+
+def _heads(azimuths: tuple[float, ...], f: np.ndarray) -> np.ndarray:
+    """Two ears at five places 1.5 m from drivers on a rigid sphere, ``(position, ear, driver, frequency)``."""
+    places = np.array([0.0, 0.02, -0.025, 0.01, -0.015])
+    ears = np.arctan2(places[:, None] + np.array([-0.13, 0.12]), 1.5)
+    k = 2.0 * np.pi * np.maximum(f, 20.0) / 343.0
+    return field(np.cos(ears[:, :, None] - np.radians(azimuths)), k, 0.0875, 1.5)
 
 
 def test_no_scoring_head_is_a_design_head(bench: ModuleType) -> None:

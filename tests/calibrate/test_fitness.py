@@ -89,10 +89,19 @@ def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None
     target = np.full(len(f), 20.0)
     prediction = Prediction(f, pair, pair, np.zeros((0, len(f))), np.zeros(0), far, target)
     limits = np.where(f < 1000.0, "effort", "target").reshape(1, -1).repeat(2, axis=0)
-    fitted = Fitted(None, prediction, limits, (0, 1), None)
+    counted = np.where(f < 3000.0, 17.0, 20.9) * np.ones((2, 1))
+    fitted = Fitted(None, prediction, limits, (0, 1), None, expected_db=counted)
     bands = {(b.side, b.f): b for b in explain.bands(fitted, rig)}
     low = bands["left", 500.0]
     assert (low.limit, low.share) == ("effort", 1.0)
     assert low.design_db == pytest.approx(14.0)
     assert low.reason.startswith("6.0 dB short: the effort limit was met first")
-    assert bands["right", 4000.0].reason == explain.WHY["target"]
+    assert bands["right", 2000.0].expected_db == pytest.approx(17.0)
+    assert (
+        bands["right", 2000.0].reason
+        == explain.WHY["target"] + "; 3.0 dB below it, since its corner is rounded for short filters"
+    )
+    assert bands["right", 4000.0].reason.startswith("passes its target by 0.9 dB: filters this short")
+    unkept = explain.bands(Fitted(None, prediction, limits, (0, 1), None), rig)
+    assert explain.plain(unkept)[0]["expected_db"] is None
+    assert {b.side + str(b.f): b for b in unkept}["right4000.0"].reason == explain.WHY["target"]
