@@ -71,15 +71,33 @@ class Level:
         tiles: range | None = None,
     ) -> None:
         """Let the kernel do part of one block: some transforms, some partitions, some tiles of the spectra."""
-        told, usual = self._told, self.told.copy()
+        self.follow(self.orders(inputs=inputs, outputs=outputs, first=first, last=last, add=add, tiles=tiles))
+
+    def orders(
+        self,
+        *,
+        inputs: bool,
+        outputs: bool,
+        first: int = 0,
+        last: int = 0,
+        add: bool = False,
+        tiles: range | None = None,
+    ) -> tuple[memoryview, int, NDArray[np.int64]]:
+        """What the kernel is told for part of one block, to be used again and again by :meth:`follow`."""
+        told = self.told.copy()
+        told[_COUNT] = 1
         told[_AT["inputs"]] = self.inputs if inputs else 0
         told[_AT["outputs"]] = self.outputs if outputs else 0
         told[_AT["first"]], told[_AT["last"]] = first, last or self.order
         told[_AT["add"]] = add
         if tiles is not None:
             told[_AT["tile"]], told[_AT["tiles"]] = tiles.start, len(tiles)
-        self.run()
-        self.told[:] = usual
+        return memoryview(told.data), int(told.ctypes.data), told
+
+    def follow(self, orders: tuple[memoryview, int, NDArray[np.int64]]) -> None:
+        """Let the kernel do what :meth:`orders` wrote, for the current block."""
+        orders[0][_SLOT] = self.next_slot
+        self.kernel.run(orders[1])
 
     @property
     def next_slot(self) -> int:
@@ -139,6 +157,8 @@ class CompiledMatrix:
         split = self.ratio > 1 and self.taps > near
         self.head = Level(h[:, :, :near] if split else h, block, self.ratio if split else CHUNK, lanes)
         self.far = Far(h[:, :, near:], block, self.ratio, lanes) if split else None
+        self._old, self._new = self.head.x[:, :block], self.head.x[:, block : 2 * block]
+        self._answered = self.head.out[:, :block]
         self.reset()
 
     def reset(self) -> None:
@@ -159,11 +179,25 @@ class CompiledMatrix:
         """
         if x.ndim != 2 or x.shape[0] != self.inputs:
             raise ValueError(f"the piece has shape {x.shape}: ({self.inputs}, n) is needed")
+        if x.shape[1] == self.block and not self._filled:
+            return self._one(x)
         y = np.empty((self.outputs, x.shape[1]), dtype=np.float32)
         done = 0
         while done < x.shape[1]:
             n = self._step(x[:, done:], y[:, done:])
             done += n
+        return y
+
+    def _one(self, x: Real) -> Real:
+        """One whole block, with as little in Python as can be."""
+        head = self.head
+        self._new[:] = x
+        head.run()
+        y = self._answered.copy()
+        if self.far:
+            self.far.one(self._new, y)
+        self._old[:] = self._new
+        head.slot = head.next_slot
         return y
 
     def _step(self, x: Real, y: Real) -> int:
@@ -212,9 +246,15 @@ class Far:
 
     def __init__(self, taps: Real, block: int, ratio: int, lanes: int | None = None) -> None:
         self.level = Level(taps, block * ratio, lanes=lanes)
-        self._block, self._ratio, self._turn = block, ratio, 0
+        self._block, self._ratio = block, ratio
+        shares = [range(self.level.tiles * t // ratio, self.level.tiles * (t + 1) // ratio) for t in range(ratio)]
+        self._orders = [
+            self.level.orders(inputs=t == 0, outputs=t == ratio - 1, tiles=share) for t, share in enumerate(shares)
+        ]
         self.gathered = np.zeros((taps.shape[0], block * ratio), dtype=np.float32)
         self.answers = np.zeros((taps.shape[1], block * ratio), dtype=np.float32)
+        cuts = [slice(t * block, (t + 1) * block) for t in range(ratio)]
+        self._answer_of, self._gathered_of = ([a[:, c] for c in cuts] for a in (self.answers, self.gathered))
         self._turn = 0
 
     def reset(self) -> None:
@@ -240,6 +280,18 @@ class Far:
         self.gathered[:, turn * self._block : after * self._block] = x
         share = range(level.tiles * turn // self._ratio, level.tiles * after // self._ratio)
         level.run_part(inputs=turn == 0, outputs=after == self._ratio, tiles=share)
+        self._next(after)
+
+    def one(self, x: Real, y: Real) -> None:
+        """:meth:`answer` and :meth:`take` of one whole block."""
+        turn = self._turn
+        y += self._answer_of[turn]
+        self._gathered_of[turn][:] = x
+        self.level.follow(self._orders[turn])
+        self._next(turn + 1)
+
+    def _next(self, after: int) -> None:
+        level = self.level
         self._turn = after % self._ratio
         if self._turn == 0:
             self.answers[:] = level.out
