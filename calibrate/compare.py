@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from calibrate import classical, metrics, shortfir, sides
 from calibrate.design import FilterDesign
+from calibrate.effort import Cost
 from calibrate.fir import causal, held_outside
 from calibrate.plant import Plant
 from measure.smooth import THIRD_OCTAVES, band_means
@@ -93,7 +94,7 @@ class Scene:
     fs: int
 
 
-def rows(scene: Scene, both: sides.Sides, cost: Float, filters: FilterDesign) -> tuple[Row, ...]:
+def rows(scene: Scene, both: sides.Sides, cost: Cost, filters: FilterDesign) -> tuple[Row, ...]:
     """Figures of our design, of every classical one, and of one driver a side."""
     held = [held_outside(w, scene.plant.f, *filters.band_hz) for w in both.w]
     taps = np.stack([shortfir.side(both, i, held[i], scene.plant.f, cost, filters) for i in (0, 1)])

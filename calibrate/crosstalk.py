@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.effort import Cost, whitening
 from rigs.units import Float
 
 Complex = NDArray[np.complex128]
@@ -51,13 +52,14 @@ class Path:
     scale: Float
 
     @classmethod
-    def of(cls, g: Complex, R: Complex, cost: Float) -> Path:
-        """Decompose: ``g (frequency, driver)``, ``R (frequency, driver, driver)``, ``cost (frequency, driver)``."""
-        root = 1.0 / np.sqrt(cost)
-        values, U = np.linalg.eigh(R * root[:, :, None] * root[:, None, :])
+    def of(cls, g: Complex, R: Complex, cost: Cost) -> Path:
+        """Decompose: ``g (frequency, driver)``, ``R (frequency, driver, driver)``, and a cost."""
+        back = whitening(cost)
+        values, U = np.linalg.eigh(back @ R @ np.conj(np.swapaxes(back, 1, 2)))
         scale = np.maximum(values.mean(axis=1), 1e-300)
-        b = np.einsum("fij,fi->fj", U.conj(), root * g.conj())
-        return cls(root[:, :, None] * U, np.maximum(values, 0.0) / scale[:, None], b, scale)
+        basis = np.conj(np.swapaxes(back, 1, 2)) @ U
+        b = np.einsum("fji,fj->fi", basis.conj(), g.conj())
+        return cls(basis, np.maximum(values, 0.0) / scale[:, None], b, scale)
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
@@ -119,7 +121,7 @@ def far_covariance(h: Complex, error: Float) -> Complex:
     return np.asarray(R)
 
 
-def steer(g: Complex, R: Complex, cost: Float, d: Complex, target: Float, effort: Float) -> Cancellation:
+def steer(g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort: Float) -> Cancellation:
     """Weights of one program for all bins at once.
 
     Parameters
@@ -129,7 +131,7 @@ def steer(g: Complex, R: Complex, cost: Float, d: Complex, target: Float, effort
     R
         Far-ear covariance ``(frequency, driver, driver)``.
     cost
-        Driver cost ``(frequency, driver)``.
+        Driver cost ``(frequency, driver)``, or a matrix ``(frequency, driver, driver)``.
     d
         Wanted near-ear response ``(frequency,)``.
     target
@@ -148,7 +150,7 @@ def steer(g: Complex, R: Complex, cost: Float, d: Complex, target: Float, effort
     return Cancellation(path.weights(np.where(mu <= MU_RANGE[0], 0.0, mu), d), mu, most, limit)
 
 
-def shaped(g: Complex, R: Complex, cost: Float, d: Complex, mu: Float) -> Complex:
+def shaped(g: Complex, R: Complex, cost: Cost, d: Complex, mu: Float) -> Complex:
     """Weights ``(frequency, driver)`` for multipliers chosen beforehand, for example smoothed ones."""
     return Path.of(g, R, cost).weights(mu, d)
 

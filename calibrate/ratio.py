@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.effort import Cost, whitening
 from rigs.units import Float
 
 Complex = NDArray[np.complex128]
@@ -77,9 +78,7 @@ def largest(bright: Complex, dark: Complex) -> tuple[Float, Complex]:
     return values[:, -1], np.einsum("fji,fj->fi", back.conj(), vectors[:, :, -1])
 
 
-def steer(
-    bright: Complex, dark: Complex, cost: Complex | Float, target: Float, effort: Float, *, exact: bool = False
-) -> Found:
+def steer(bright: Complex, dark: Complex, cost: Cost, target: Float, effort: Float, *, exact: bool = False) -> Found:
     """Weights of all bins.
 
     Parameters
@@ -95,7 +94,7 @@ def steer(
     exact
         Hold the ratio at the target also where the least effort exceeds it (constant directivity).
     """
-    back = _whitening(cost if cost.ndim == 3 else cost[:, :, None] * np.eye(cost.shape[1]))
+    back = whitening(cost)
     on, off = (back @ x @ _adjoint(back) for x in (bright, dark))
     reach, _ = largest(on, off)
     aim = np.minimum(target, SHARE * reach)
@@ -115,9 +114,9 @@ def steer(
     return Found(np.einsum("fji,fj->fi", back.conj(), there.x), v, there.value, aim, limit)
 
 
-def shaped(bright: Complex, dark: Complex, cost: Complex | Float, aim: Float, v: Float) -> tuple[Complex, Float]:
+def shaped(bright: Complex, dark: Complex, cost: Cost, aim: Float, v: Float) -> tuple[Complex, Float]:
     """Weights ``(frequency, driver)`` and eigenvalues for multipliers chosen beforehand, for example smoothed ones."""
-    back = _whitening(cost if cost.ndim == 3 else cost[:, :, None] * np.eye(cost.shape[1]))
+    back = whitening(cost)
     there = _Bins(back @ bright @ _adjoint(back), back @ dark @ _adjoint(back), aim, aim).look(v)
     return np.einsum("fji,fj->fi", back.conj(), there.x), there.value
 

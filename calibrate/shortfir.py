@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.design import FilterDesign
+from calibrate.effort import Cost, matrix, mean_over
 from calibrate.fir import causal
 from calibrate.sides import Problem, Sides
 from measure.smooth import smoothed
@@ -36,7 +37,7 @@ ENOUGH = 1e-6
 """The residual over that of the start at which the iteration ends."""
 
 
-def side(both: Sides, which: int, W: Complex, f: Float, cost: Float, wish: FilterDesign) -> Float:
+def side(both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign) -> Float:
     """Filters ``(driver, tap)`` of one side's wanted weights ``W (frequency, driver)``, already harmless outside.
 
     ``W`` may carry the virtual stereo and a delay: an error in it costs what it would cost in the bare design.
@@ -45,7 +46,7 @@ def side(both: Sides, which: int, W: Complex, f: Float, cost: Float, wish: Filte
     return fitted(W, confined(A, f, *wish.band_hz), wish.taps, wish.delay)
 
 
-def hessian(asked: Problem, cost: Float, mu: Float, w: Complex, f: Float) -> Complex:
+def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Complex:
     """The weighting matrices ``b_f A_f (frequency, driver, driver)``.
 
     Parameters
@@ -53,18 +54,16 @@ def hessian(asked: Problem, cost: Float, mu: Float, w: Complex, f: Float) -> Com
     asked
         What was asked of the side.
     cost
-        ``(frequency, driver)``.
+        ``(frequency, driver)``, or a matrix ``(frequency, driver, driver)``.
     mu
-        The multipliers that were used ``(frequency,)``, in units of one over the mean of ``R / Q``'s diagonal.
+        The multipliers that were used ``(frequency,)``, in units of one over the mean eigenvalue of ``Q^-1 R``.
     w
         The side's weights ``(frequency, driver)``.
     f
         Frequencies, Hz.
     """
-    diagonal = np.arange(w.shape[1])
-    scale = np.mean(asked.covariance[:, diagonal, diagonal].real / cost, axis=1)
-    A = (mu / np.maximum(scale, 1e-300))[:, None, None] * asked.covariance
-    A[:, diagonal, diagonal] += cost
+    scale = np.maximum(mean_over(asked.covariance, cost), 1e-300)
+    A = (mu / scale)[:, None, None] * asked.covariance + matrix(cost)
     spent = np.einsum("fm,fmn,fn->f", w.conj(), A, w).real
     A /= np.maximum(spent, 1e-30)[:, None, None]
     level = np.sqrt(np.maximum(np.abs(asked.wanted) ** 2, smoothed(np.abs(asked.wanted) ** 2, f)))

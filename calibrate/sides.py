@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from calibrate import crosstalk, ratio
 from calibrate.design import CrosstalkDesign, target_power
+from calibrate.effort import Cost, mean_over
 from calibrate.loading import NEPER_DB as NEPER_DB
 from calibrate.loading import error_of as error_of
 from calibrate.plant import Plant
@@ -76,7 +77,7 @@ class Sides:
     w
         Weights ``(side, frequency, driver)``.
     mu
-        Multiplier of each bin, smoothed, ``(side, frequency)``, in units of one over the mean of ``R / Q``'s diagonal.
+        Multiplier of each bin, smoothed, ``(side, frequency)``, in units of one over the mean eigenvalue of ``Q^-1 R``.
     limit
         What decided each bin ``(side, frequency)``, see :class:`calibrate.crosstalk.Cancellation`.
     reference
@@ -134,7 +135,7 @@ def rounded(target: Float, f: Float) -> Float:
     return np.asarray(np.where(high > low, np.minimum(target, from_db(mean) ** 2), target))
 
 
-def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sides:
+def steer(plant: Plant, nominal: int, cost: Cost, wish: CrosstalkDesign) -> Sides:
     """Design both sides: distortionless, held to the target, limited in effort.
 
     Parameters
@@ -144,7 +145,7 @@ def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sid
     nominal
         The position whose near-ear response is kept.
     cost
-        ``(frequency, driver)``.
+        ``(frequency, driver)``, or a matrix ``(frequency, driver, driver)``.
     wish
         Target, effort limit, tolerance.
     """
@@ -162,14 +163,14 @@ def steer(plant: Plant, nominal: int, cost: Float, wish: CrosstalkDesign) -> Sid
     return Sides(asked, np.stack(weights), np.stack(multipliers), np.array(limits), reference)
 
 
-def _distortionless(p: Problem, cost: Float, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
     """Weights, multipliers and limits that keep the nominal near ear; multipliers are smoothed, weights never are."""
     found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
     mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
     return crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu), mu, found.limit
 
 
-def _between_zones(p: Problem, cost: Float, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+def _between_zones(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
     """The same from the near ear's zone to the far ear's, with no place that is kept.
 
     Stationary weights satisfy ``(Q + v T / l R) w = (1 + v) / l I w``: ``v T / l`` is what ``mu`` is to a design that
@@ -182,8 +183,8 @@ def _between_zones(p: Problem, cost: Float, f: Float) -> tuple[Complex, Float, N
     over = p.expected_db(w) > power_db(p.target) + crosstalk.OVER_DB
     v = np.where(over, np.minimum(v, exact), v)
     w, value = ratio.shaped(p.bright, p.covariance, cost, found.aim, v)
-    power = np.mean(np.einsum("fmm->fm", p.covariance).real / cost, axis=1)
-    return ratio.anchored(w, p.near, p.bright, p.wanted), v * found.aim / value * power, found.limit
+    mu = v * found.aim / value * mean_over(p.covariance, cost)
+    return ratio.anchored(w, p.near, p.bright, p.wanted), mu, found.limit
 
 
 def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, tolerance_db: float) -> Float:

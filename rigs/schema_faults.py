@@ -113,6 +113,11 @@ def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield from _missing_files(table, mics, folder)
     yield from _needs(table, interface, stage, [m.get("name") for m in mics])
     yield from _bands(table, drivers)
+    yield from (
+        f"driver[{i + 1}].excursion_mm: needs area_cm2, the radiating area, to tell how far the driver moves"
+        for i, d in enumerate(drivers)
+        if "excursion_mm" in d and "area_cm2" not in d
+    )
     yield from lab_faults(table)
     yield from _scheduled(table, [d.get("name") for d in drivers], [m.get("name") for m in mics])
 
@@ -158,6 +163,14 @@ def _needs(
         yield "stage.reversed: GRBL turns its axes round itself: set its $3 instead"
     if stage.get("driver") == "lab" and interface.get("driver") != "lab":
         yield "stage.driver: 'lab' turns the virtual lab in process; it needs interface.driver = 'lab'"
+    if _sub(table, "lab", "device"):
+        if not isinstance(interface.get("program"), dict):
+            yield "lab.device: is fed by program outputs; add to [interface]: program = { left = 11, right = 12 }"
+        if interface.get("driver") != "lab":
+            yield (
+                "lab.device: is there in process alone (interface.driver = 'lab'); as a sound card, the lab's program "
+                "outputs are ports of the audio server, for an engine that runs there"
+            )
     pressed = _sub(table, "lab", "calibrator").get("mic")
     if pressed is not None and pressed not in mic_names:
         yield f"lab.calibrator.mic: no [[mic]] is named {pressed!r}; there are: {', '.join(map(str, mic_names))}"

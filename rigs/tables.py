@@ -123,12 +123,19 @@ class Environment(Table):
 
 
 class Driver(Table):
-    """A driver of the device: ``at`` in metres (x ahead, y left, z up), the band that it can play in hertz."""
+    """A driver of the device: ``at`` in metres (x ahead, y left, z up), the band that it can play in hertz.
+
+    ``power_w`` is what it bears, ``excursion_mm`` (peak, with its ``area_cm2``) how far it moves: designs spare the
+    driver that is nearer to its limits.
+    """
 
     name: str = Field(min_length=1)
     channel: Channel
     at: tuple[float, float, float]
     band_hz: Band = (20.0, 20000.0)
+    power_w: Positive | None = None
+    excursion_mm: Positive | None = None
+    area_cm2: Positive | None = None
 
 
 class Mic(Table):
