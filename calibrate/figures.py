@@ -13,6 +13,7 @@ from calibrate import confidence, diagnosis, heard, metrics
 from calibrate.confidence import Cells, Known
 from calibrate.heard import Compared
 from calibrate.limits import Limits, Metric
+from calibrate.loading import Doubt
 from calibrate.predict import Prediction
 from measure.impulse import ImpulseResponse
 from measure.smooth import THIRD_OCTAVES, band_means
@@ -65,6 +66,11 @@ def band(nominal: tuple[float, float], lowest: float) -> tuple[NDArray[np.bool_]
         inside = (1.01 * nominal[1] >= THIRD_OCTAVES) & (0.8 * nominal[1] <= THIRD_OCTAVES)
     said = " to ".join(_hz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
     return inside, said
+
+
+def over(lowest: float) -> str:
+    """Range in words over which cancellation is judged."""
+    return band(metrics.SCORED, lowest)[1]
 
 
 def _hz(f: float) -> str:
@@ -122,6 +128,36 @@ def _apart(make: _Maker, want: Cells, got: Cells, lowest: float, limits: Limits)
         f"Largest difference in a third octave, {_hz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; here at {worst:g} Hz.",
         largest, gap, limits.agreement, "at most",
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Confident:
+    """A predicted figure with its standard uncertainty and its 5th and 95th percentile, dB."""
+
+    value: float
+    uncertainty: float
+    low: float
+    high: float
+
+
+def predicted(
+    prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: Doubt
+) -> dict[str, Confident]:
+    """Mean and 10th percentile of the predicted cancellation, as they will be judged, with their uncertainty."""
+    known = confidence.bare(heard.forecast(prediction, filters, measured, doubt), prediction.far_ear)
+    seconds = prediction.whole.gate.seconds if prediction.whole else 1.0
+    cells = confidence.cancellation(known, prediction.f, seconds)
+    inside, _ = band(metrics.SCORED, prediction.lowest)
+    each: dict[str, Figure] = {
+        "mean": lambda db: float(np.mean(db[..., inside])),
+        "p10": lambda db: float(np.percentile(db[..., inside], 10)),
+    }
+    out = {}
+    for name, figure in each.items():
+        value, u = figure(cells.db), confidence.spread(figure, cells)
+        low, high = (float(x) for x in confidence.interval(np.asarray(value), np.asarray(u)))
+        out[name] = Confident(value, u, low, high)
+    return out
 
 
 def levels(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:

@@ -160,6 +160,23 @@ def _errors(
     )
 
 
+def forecast(prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: Doubt) -> Known:
+    """Predicted direct sound of the stimuli at the scoring positions, with its variances.
+
+    Parameters
+    ----------
+    measured, doubt
+        The session's ears.
+    """
+    sound, whole = expected(prediction.score, filters), prediction.whole
+    if whole is None:
+        return Known(sound, np.zeros(sound.shape), np.zeros(sound.shape))
+    measured = corrected(measured, whole.ear_gains)
+    score, there = measured.used_for("score"), doubt.at(measured.positions["use"] == b"score")
+    h, w = gates.spectra(score, whole.gate), weights(filters, measured.fs)
+    return Known(sound, *confidence.through(w, h, there.gated(score, whole.gate), there.drift))
+
+
 def _share(ir: ImpulseResponse, end: Float) -> Float:
     """How much of a kept response's noise lies ahead of ``end (position,)``, to be broadcast over the other axes."""
     part = (ir.zero / ir.fs + end + 0.5 * gates.FADE_S) * ir.fs / ir.h.shape[-1]

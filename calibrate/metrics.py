@@ -1,4 +1,4 @@
-"""The figures that a unit is judged by, each defined once.
+"""The figures of the field, each defined once, with its source.
 
 Responses of programs at ears are ``(position, ear, program, frequency)``: ears left, right; programs left, right,
 centre. The near ear of the left program is the left one.
@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from measure.smooth import THIRD_OCTAVES, band_means
 from rigs.layout import wrapped
-from rigs.units import Float, db, power_db
+from rigs.units import Float, db, from_db, power_db
 
 Complex = NDArray[np.complex128]
 
@@ -85,6 +86,115 @@ def ringing_db(taps: Float, fs: int, lead_s: float = 0.005) -> float:
     level = np.abs(taps.reshape(-1, taps.shape[-1]))
     ahead = np.arange(level.shape[1])[None, :] < (np.argmax(level, axis=1) - lead_s * fs)[:, None]
     return float(db(np.max(np.where(ahead, level, 0.0).max(axis=1) / np.maximum(level.max(axis=1), 1e-30))))
+
+
+def pre_ringing_db(taps: Float, fs: int, lead_s: float = 0.001) -> float:
+    """Energy more than ``lead_s`` ahead of the peak over all of it, dB, of the worst filter ``(..., tap)``.
+
+    Audible pre-echo counts by its energy; ``lead_s`` leaves out what backward masking hides anyway (O. Kirkeby and
+    P. A. Nelson, J. Audio Eng. Soc. 47, 583, 1999, on inverse filters that ring ahead). Filters 40 dB weaker than the
+    strongest of their program do not count.
+    """
+    power = taps.reshape(-1, *taps.shape[-2:]) ** 2 if taps.ndim > 1 else taps[None, None] ** 2
+    total = power.sum(axis=-1)
+    peak = np.argmax(power, axis=-1)
+    ahead = np.arange(power.shape[-1]) < (peak - lead_s * fs)[..., None]
+    share = np.where(ahead, power, 0.0).sum(axis=-1) / np.maximum(total, 1e-30)
+    loud = total > 1e-4 * total.max(axis=-1, keepdims=True)
+    return float(power_db(max(float(np.where(loud, share, 0.0).max()), 1e-30)))
+
+
+def white_noise_gain_db(w: Complex, near: Complex) -> Float:
+    """White-noise gain ``(frequency,)``, dB: what the near ear gets over what uncorrelated errors of the drivers give.
+
+    ``|g^T w|^2 / (mean |g|^2 sum |w|^2)``, at most ``10 log10`` of the number of drivers (H. Cox, R. M. Zeskind and
+    M. M. Owen, IEEE Trans. Acoust. Speech Signal Process. 35, 1365, 1987).
+
+    Parameters
+    ----------
+    w, near
+        Weights and near-ear responses ``(frequency, driver)``.
+    """
+    heard = np.abs(np.einsum("fd,fd->f", near, w)) ** 2
+    alone = np.mean(np.abs(near) ** 2, axis=1) * np.sum(np.abs(w) ** 2, axis=1)
+    return power_db(heard / np.maximum(alone, 1e-30))
+
+
+def condition_db(plant: Complex) -> Float:
+    """Condition number ``(frequency,)`` of ``plant (frequency, ear, driver)``, dB: its singular values' ratio.
+
+    What relative errors of the plant may grow by in an exact inverse (D. B. Ward and G. W. Elko, IEEE Signal Process.
+    Lett. 6, 106, 1999; T. Takeuchi and P. A. Nelson, J. Acoust. Soc. Am. 112, 2786, 2002).
+    """
+    s = np.linalg.svd(plant, compute_uv=False)
+    return db(s[:, 0] / np.maximum(s[:, -1], 1e-30))
+
+
+def directivity_index_db(radiated: Complex, azimuths: Float) -> Float:
+    """On-axis power over the mean around a ring ``(frequency,)``, dB, of ``radiated (direction, frequency)``.
+
+    The horizontal ring alone: a source that narrows vertically too has a higher index than this (L. L. Beranek,
+    Acoustics, 1954, ch. 4; the ring's form as in the prediction of CTA-2034-A's curves). Directions weigh by the arc
+    that they stand for.
+    """
+    order = np.argsort(wrapped(azimuths))
+    turn = wrapped(azimuths)[order]
+    gaps = np.diff(np.append(turn, turn[0] + 2.0 * np.pi))
+    arc = 0.5 * (gaps + np.roll(gaps, 1)) / (2.0 * np.pi)
+    power = np.abs(radiated[order]) ** 2
+    on = power[int(np.argmin(np.abs(turn)))]
+    return power_db(on / np.maximum(arc @ power, 1e-30))
+
+
+def direct_to_reverberant_db(direct: Complex, whole: Complex, inside: NDArray[np.bool_]) -> float:
+    """Energy of the direct sound over that of all else within some bins, dB; responses ``(..., frequency)``.
+
+    Effort is paid in this ratio: what cancels in two directions goes to all others (ISO 3382-1 tells the same of rooms
+    by time windows).
+    """
+    rest = np.sum(np.abs((whole - direct)[..., inside]) ** 2)
+    return float(power_db(np.sum(np.abs(direct[..., inside]) ** 2) / max(float(rest), 1e-30)))
+
+
+def room_limit_db(direct_db: float, reverberant_db: float) -> float:
+    """Cancellation that a diffuse room leaves of ``direct_db``, at a direct-to-reverberant ratio at the near ear, dB.
+
+    With ``X`` and ``D`` as powers, ``(1 + 1/D) / (1/X + 1/D)``: both ears get the same reverberant power (D. B. Ward,
+    J. Acoust. Soc. Am. 110, 1195, 2001).
+    """
+    X, D = (float(from_db(v)) ** 2 for v in (direct_db, reverberant_db))
+    return float(power_db((1.0 + 1.0 / D) / (1.0 / X + 1.0 / D)))
+
+
+def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
+    """How far to the side the head may go before cancellation falls under ``least_db``, m.
+
+    The far ear's response moves away from zero in proportion to a small displacement, so that its power is ``a + b x^2
+    + c y^2 + d yaw^2``; the coefficients, none of them negative, are fitted to all measured positions. The absolute
+    criterion is M. R. Bai and C.-C. Lee's (J. Acoust. Soc. Am. 120, 1976, 2006).
+
+    Parameters
+    ----------
+    leak
+        Far-ear over near-ear power ``(position,)``, mean over sides and bands.
+    moved
+        ``(position, 3)``: x, y (m) and yaw (rad) from the nominal place.
+
+    Returns
+    -------
+    0 when not even the nominal place reaches it; at most twice the largest displacement that was measured, beyond which
+    nothing is known.
+    """
+    if len(leak) < 4:
+        return float("nan")
+    columns = np.column_stack([np.ones(len(leak)), moved**2])
+    scale = np.maximum(columns.max(axis=0), 1e-12)
+    found = nnls(columns / scale, leak)[0] / scale
+    left = float(from_db(-least_db)) ** 2 - found[0]
+    reach = 2.0 * float(np.abs(moved[:, 1]).max())
+    if left <= 0.0:
+        return 0.0
+    return min(float(np.sqrt(left / max(found[2], 1e-12))), reach)
 
 
 def one_driver(h: Complex, drivers: tuple[int, int]) -> Complex:
