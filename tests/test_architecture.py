@@ -19,7 +19,7 @@ DOORS = {
     "sounddevice": ("rigs/portaudio.py",),
     "serial": ("rigs/turntable/",),
     "socket": ("rigs/turntable/", "rigs/lab/et250.py"),
-    "jack": ("rigs/lab/soundcard.py",),
+    "jack": ("rigs/lab/soundcard.py", "rigs/patchbay.py"),
     "h5py": ("measure/session.py", "processor/store.py"),
     "sofar": ("measure/sofa.py", "rigs/lab/head.py"),
     "soundfile": ("processor/files.py", "measure/export.py"),

@@ -14,6 +14,7 @@ from scipy import fft
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.lab import calibrator
 from rigs.lab.chain import Inputs, Outputs
+from rigs.lab.device import Device
 from rigs.lab.driver import drawn
 from rigs.lab.electrical import Line, latency_of
 from rigs.lab.faults import Fault
@@ -44,6 +45,7 @@ class LabInterface:
         self._schedule = Schedule(world.description)
         self._outputs = Outputs(world.description, self._schedule)
         self._inputs = Inputs(world.description, self._schedule)
+        self._device = Device(world.description)
         self._disk = Disk()
         self._capture = self._at = self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
@@ -119,7 +121,7 @@ class LabInterface:
         if reads:
             noise = np.concatenate([noise, self.world.noise(drawn(*key, "more"), late)], axis=1)
         heard = np.zeros_like(noise)
-        sound = self._heard(self._outputs.whole(y, span), self._schedule.kelvin(span))
+        sound = self._heard(self._outputs.whole(self._device.whole(y), span), self._schedule.kelvin(span))
         heard[:, late:] = sound[:, : max(noise.shape[1] - late, 0)]
         earlier = replace(span, at=span.at - late, session=span.session - late, samples=noise.shape[1])
         x = self._inputs.process(heard, noise, earlier)

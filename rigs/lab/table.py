@@ -114,6 +114,19 @@ class CrosstalkTable(Table):
     inputs_db: float | None = Field(default=None, le=0)
 
 
+class DeviceTable(Table):
+    """A device with its own processor, fed by the rig's program outputs.
+
+    ``filters`` is a folder with a raw float file for each side and driver. What it plays comes ``latency_samples``
+    later (whole or not) and is cut off at ``clips_dbfs``.
+    """
+
+    filters: str
+    latency_samples: float = Field(default=0.0, ge=0, le=192000)
+    gain_db: float = Field(default=0.0, ge=-80, le=40)
+    clips_dbfs: float = Field(default=0.0, ge=-80, le=0)
+
+
 def _a_fault(text: str) -> str:
     parse(text)
     return text
@@ -153,3 +166,4 @@ class Lab(Table):
     crosstalk: CrosstalkTable = CrosstalkTable()
     faults: FaultsTable = FaultsTable()
     calibrator: CalibratorTable | None = None
+    device: DeviceTable | None = None

@@ -1,0 +1,163 @@
+"""Starts an exported engine on the audio server and ends it again: it and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from processor import files
+from processor.export import brutefir, jconvolver
+from processor.export.bundle import Bundle
+from processor.filterset import FilterSet
+from rigs.errors import BadInput, HardwareTrouble
+
+END_S = 5.0
+"""How long an engine may take to end when asked, s."""
+
+SHOWN = 400
+"""How much of an engine's last words is shown, characters."""
+
+OWN = "sweetspot-jconvolver"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How an engine runs on the audio server.
+
+    Parameters
+    ----------
+    program
+        What is started, and the name of the package that brings it.
+    client
+        Name under which its ports are.
+    bundle
+        Makes its files for a number of samples per block.
+    words
+        The command, in the folder of its files.
+    """
+
+    program: str
+    client: str
+    bundle: Callable[[FilterSet, int], Bundle]
+    words: tuple[str, ...]
+
+
+LIVE = {
+    "brutefir": Live("brutefir", "brutefir", brutefir.bundle, ("brutefir", "-nodefault", brutefir.LIVE)),
+    "jconvolver": Live("jconvolver", OWN, jconvolver.bundle, ("jconvolver", "-N", OWN, jconvolver.CONF)),
+}
+"""The engines that can be started on a JACK server."""
+
+BY_HAND = {
+    "camilladsp": "CamillaDSP needs the names of its devices in its own configuration: start it yourself between the "
+    "rig's program outputs and its drivers, and take the device way"
+}
+
+
+class Running:
+    """An engine that was started here.
+
+    Parameters
+    ----------
+    name
+        Of the engine.
+    process
+        Leader of a process group of its own.
+    log
+        What it says.
+    """
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.name, self._process, self._log = name, process, log
+
+    @property
+    def client(self) -> str:
+        """Name under which its ports are on the audio server."""
+        return LIVE[self.name].client
+
+    @property
+    def said(self) -> str:
+        """Its last words."""
+        return self._log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:]
+
+    def alive(self) -> None:
+        """Raise unless it runs.
+
+        Raises
+        ------
+        HardwareTrouble
+            It has ended; its last words are in the message.
+        """
+        code = self._process.poll()
+        if code is not None:
+            raise HardwareTrouble(f"{self.name} ended by itself (exit code {code}). It said: {self.said or 'nothing'}")
+
+    def end(self) -> None:
+        """End it and the processes that it has split into; may be called twice."""
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self._process.pid, how)
+            except ProcessLookupError:
+                break
+            try:
+                self._process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                continue
+        self._process.wait()
+
+
+def check_live(engine: str) -> Live:
+    """How an engine runs on the audio server.
+
+    Raises
+    ------
+    BadInput
+        It is not one of those that are started here, or it is not installed.
+    """
+    if engine not in LIVE:
+        more = BY_HAND.get(engine, f"choose one of: {', '.join(LIVE)}")
+        raise BadInput(f"{engine} can't be started here: {more}")
+    live = LIVE[engine]
+    if shutil.which(live.program) is None:
+        raise BadInput(f"{live.program} is not installed: apt-get install {live.program}")
+    return live
+
+
+@contextmanager
+def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]:
+    """An engine with the exported files of a filter set, on the audio server that this program's environment names.
+
+    Parameters
+    ----------
+    filterset
+        What it plays.
+    engine
+        One of :data:`LIVE`.
+    period
+        Samples per block of the server.
+
+    Raises
+    ------
+    BadInput
+        It is not known or not installed.
+    """
+    live = check_live(engine)
+    with tempfile.TemporaryDirectory(prefix="sweetspot-") as folder:
+        files.write_all(Path(folder), live.bundle(filterset, period).everything())
+        log = Path(folder) / "said.txt"
+        with log.open("wb") as said:
+            process = subprocess.Popen(
+                live.words, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            )
+        started = Running(engine, process, log)
+        try:
+            yield started
+        finally:
+            started.end()

@@ -1,0 +1,141 @@
+"""The cables of a JACK server: what plays into which port, and a processor put between the rig's ports."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rigs.errors import BadInput, HardwareTrouble
+
+PATIENCE_S = 15.0
+"""How long a program may take until its ports are there, s."""
+
+POLL_S = 0.02
+
+
+class Patchbay:
+    """Connects ports of a running JACK server.
+
+    Parameters
+    ----------
+    client
+        Of the ``jack`` library, not activated: it has no ports and hears nothing.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    @property
+    def period(self) -> int:
+        """Samples per block of the server."""
+        return int(self._client.blocksize)
+
+    @property
+    def fs(self) -> int:
+        """Sampling rate of the server, Hz."""
+        return int(self._client.samplerate)
+
+    def playback(self, card: str) -> list[str]:
+        """Names of the ports that a device called ``card`` plays, in the order of its channels."""
+        found = self._client.get_ports(is_audio=True, is_input=True, is_physical=True)
+        return [p.name for p in found if p.name.rsplit(":", 1)[0] == card]
+
+    def ports_of(self, program: str) -> tuple[list[str], list[str]]:
+        """Names of what a program hears and of what it plays, in its own order."""
+        mine = [p for p in self._client.get_ports(is_audio=True) if p.name.rsplit(":", 1)[0] == program]
+        return [p.name for p in mine if p.is_input], [p.name for p in mine if p.is_output]
+
+    def await_ports(
+        self, program: str, inputs: int, outputs: int, alive: Callable[[], None]
+    ) -> tuple[list[str], list[str]]:
+        """Wait until a program has its ports; ``alive`` raises when it has ended.
+
+        Raises
+        ------
+        HardwareTrouble
+            It has not, in time.
+        """
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            alive()
+            heard, played = self.ports_of(program)
+            if (len(heard), len(played)) == (inputs, outputs):
+                return heard, played
+            time.sleep(POLL_S)
+        raise HardwareTrouble(
+            f"{program} has {len(heard)} inputs and {len(played)} outputs on the audio server after {PATIENCE_S:g} s; "
+            f"{inputs} and {outputs} are expected"
+        )
+
+    def sources(self, port: str) -> list[str]:
+        """What plays into a port."""
+        return [p.name for p in self._client.get_all_connections(self._client.get_port_by_name(port))]
+
+    def connect(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Connect every pair of a source and a sink that is not connected yet."""
+        for source, sink in pairs:
+            if source not in self.sources(sink):
+                self._cable(self._client.connect, source, sink)
+
+    def disconnect(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Take the connections away that are there."""
+        for source, sink in pairs:
+            if source in self.sources(sink):
+                self._cable(self._client.disconnect, source, sink)
+
+    def _cable(self, act: Callable[[str, str], None], source: str, sink: str) -> None:
+        import jack
+
+        try:
+            act(source, sink)
+        except jack.JackError as fault:
+            raise HardwareTrouble(f"the JACK server does not connect {source} and {sink}: {fault}") from fault
+
+
+@contextmanager
+def opened() -> Iterator[Patchbay]:
+    """The patchbay of the server that runs, while it lasts.
+
+    Raises
+    ------
+    HardwareTrouble
+        No JACK library, or no server.
+    """
+    try:
+        import jack
+    except OSError as fault:
+        raise HardwareTrouble(f"JACK's library is missing ({fault}). Install it: apt-get install jackd2") from fault
+    jack.set_error_function(lambda _message: None)
+    jack.set_info_function(lambda _message: None)
+    try:
+        client = jack.Client("sweetspot-patchbay", no_start_server=True)
+    except jack.JackOpenError as fault:
+        server = os.environ.get("JACK_DEFAULT_SERVER", "default")
+        raise HardwareTrouble(f"no JACK server named {server!r} answers; start it before the engine") from fault
+    try:
+        yield Patchbay(client)
+    finally:
+        client.close()
+
+
+def playing_into(bay: Patchbay, ports: Sequence[str]) -> list[str]:
+    """The one source that plays into each port.
+
+    Raises
+    ------
+    BadInput
+        Another number of sources: something else is patched there.
+    """
+    found = []
+    for port in ports:
+        sources = bay.sources(port)
+        if len(sources) != 1:
+            raise BadInput(
+                f"{len(sources)} programs play into {port} ({', '.join(sources) or 'none'}): only sweetspot may play "
+                "into the rig's program outputs. Take the others away"
+            )
+        found += sources
+    return found
