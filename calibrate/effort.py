@@ -8,14 +8,19 @@ direct-to-reverberant ratio is what is paid with, and weights that radiate littl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrate import harmonics
-from rigs.describe import Driver
-from rigs.units import Float
+from calibrate.design import CrosstalkDesign
+from calibrate.plant import Plant
+from measure.impulse import ImpulseResponse
+from rigs.describe import Description, Driver
+from rigs.errors import BadInput
+from rigs.units import Float, speed_of_sound
 
 Complex = NDArray[np.complex128]
 Cost = NDArray[Any]
@@ -57,6 +62,53 @@ def driver_cost(drivers: Sequence[Driver], f: Float, level: Float | None = None)
     if level is not None:
         cost = cost + excursion(drivers, f, level) ** 2
     return np.asarray(cost)
+
+
+def costs(rig: Description, plant: Plant, wish: CrosstalkDesign, around: Around | None) -> tuple[Float, Cost]:
+    """The drivers' own cost, and what the sides' designs spend: that, or the radiated power.
+
+    Parameters
+    ----------
+    rig
+        Its drivers, with their limits.
+    plant
+        Responses at the ears, which tell how loud each driver is.
+    wish
+        ``cost`` says which.
+    around
+        The polar set; not looked at unless radiated power is asked for.
+
+    Raises
+    ------
+    BadInput
+        Radiated power is asked for and there is no polar set.
+    """
+    away = rig.ears.distance_m if rig.ears else 2.0
+    level = away * np.sqrt(np.mean(np.abs(plant.h) ** 2, axis=(0, 1))).T
+    own = driver_cost(rig.driver, plant.f, level)
+    if wish.cost == "drivers":
+        return own, own
+    if around is None:
+        raise BadInput(
+            'crosstalk.cost = "radiated" needs the polar set, which tells what the drivers send into the room; measure '
+            'it (sweetspot measure polar), or write cost = "drivers"'
+        )
+    k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
+    radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
+    return own, radiated(around.h, around.azimuths, k, radius, own)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Around:
+    """Free-field responses of the drivers ``(driver, direction, frequency)`` and the directions, rad."""
+
+    h: Complex
+    azimuths: Float
+
+    @classmethod
+    def of(cls, plant: Plant, polar: ImpulseResponse) -> Around:
+        """From the gated first microphone of a polar set."""
+        return cls(np.moveaxis(plant.h[:, 0], 0, 1), np.radians(polar.positions["azimuth_deg"]))
 
 
 def excursion(drivers: Sequence[Driver], f: Float, level: Float) -> Float:

@@ -21,7 +21,7 @@ from calibrate import (
     virtualize,
 )
 from calibrate.design import Design, FilterDesign, target_power
-from calibrate.effort import driver_cost
+from calibrate.effort import Around, Cost, costs
 from calibrate.fir import causal, held_outside
 from calibrate.loading import Doubt
 from calibrate.matching import Matched, corrected, matched
@@ -106,18 +106,19 @@ def fit(
     ears = corrected(ears, same.gains)
     gates = gate.chosen(ears, design.filter), gate.chosen(polar, design.filter)
     plant = _plant(ears, gates[0], doubts[0])
-    f, cost = plant.f, driver_cost(rig.driver, plant.f)
+    ring = gated(polar, gates[1], doubts[1])
+    f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar))
     c = speed_of_sound(rig.environment.temperature_c)
     nominal = nearest_ahead(ears.used_for("design"))
-    both = sides.steer(plant, nominal, cost, design.crosstalk)
+    both = sides.steer(plant, nominal, spent, design.crosstalk)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
-    beam = _beam(gated(polar, gates[1], doubts[1]), polar, cost, design, both.reference, rig)
+    beam = _beam(ring, polar, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
     delays = _delays(plant, nominal, W, ears.fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
-    taps, headroom_db = _staged(_short(W, both, f, cost, design.filter), rig.limits.ceiling)
+    taps, headroom_db = _staged(_short(W, both, f, spent, design.filter), rig.limits.ceiling)
     filters = FilterSet(
         taps,
         fs=ears.fs,
@@ -194,7 +195,7 @@ def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]
     return align.later_by(np.array([sides, sides, centre]), fs)
 
 
-def _short(W: Complex, both: sides.Sides, f: Float, cost: Float, wish: FilterDesign) -> Float:
+def _short(W: Complex, both: sides.Sides, f: Float, cost: Cost, wish: FilterDesign) -> Float:
     """Filters ``(program, driver, tap)``: least squares for the sides, a window for the centre."""
     taps = [shortfir.side(both, i, W[i], f, cost, wish) for i in (0, 1)]
     return np.stack([*taps, causal(W[2].T, wish.taps, wish.delay)])

@@ -7,7 +7,7 @@ import numpy as np
 from calibrate import compare, gate, sides
 from calibrate.compare import Row, Scene
 from calibrate.design import Design
-from calibrate.effort import driver_cost
+from calibrate.effort import Around, costs
 from calibrate.fit import nearest_ahead
 from calibrate.plant import gated
 from measure.impulse import ImpulseResponse
@@ -18,7 +18,9 @@ FOLDS = 6
 """Into how many parts the positions are split; fewer positions are left out one by one."""
 
 
-def comparison(ears: ImpulseResponse, rig: Description, design: Design) -> tuple[Row, ...]:
+def comparison(
+    ears: ImpulseResponse, rig: Description, design: Design, polar: ImpulseResponse | None = None
+) -> tuple[Row, ...]:
     """Our design and the classical ones, fitted on the design positions and scored on the others.
 
     Raises
@@ -32,10 +34,12 @@ def comparison(ears: ImpulseResponse, rig: Description, design: Design) -> tuple
             f"{len(fitted.positions)} design and {len(kept.positions)} scoring positions: designs are compared on "
             'positions that they never saw; give some entries of ears.positions use = "score"'
         )
-    return split(fitted, kept, rig, design)
+    return split(fitted, kept, rig, design, polar)
 
 
-def cross_validated(ears: ImpulseResponse, rig: Description, design: Design) -> tuple[Row, ...]:
+def cross_validated(
+    ears: ImpulseResponse, rig: Description, design: Design, polar: ImpulseResponse | None = None
+) -> tuple[Row, ...]:
     """The same with positions left out in turn, whatever they are used for: the mean over the parts.
 
     The nominal position stays in every design, since its near-ear response is what is kept.
@@ -54,15 +58,23 @@ def cross_validated(ears: ImpulseResponse, rig: Description, design: Design) -> 
     for k in range(min(FOLDS, len(others))):
         out = others[k :: min(FOLDS, len(others))]
         rest = np.array([i for i in range(count) if i not in out])
-        found.append(split(ears.at(rest), ears.at(out), rig, design))
+        found.append(split(ears.at(rest), ears.at(out), rig, design, polar))
     return tuple(compare.averaged(same) for same in zip(*found, strict=True))
 
 
-def split(fitted: ImpulseResponse, kept: ImpulseResponse, rig: Description, design: Design) -> tuple[Row, ...]:
-    """Fit on some positions, score the direct sound on others."""
+def split(
+    fitted: ImpulseResponse,
+    kept: ImpulseResponse,
+    rig: Description,
+    design: Design,
+    polar: ImpulseResponse | None = None,
+) -> tuple[Row, ...]:
+    """Fit on some positions, score the direct sound on others; ``polar`` is looked at where its power is the cost."""
     how = gate.chosen(fitted, design.filter)
     plant = gated(fitted, how)
-    nominal, cost = nearest_ahead(fitted), driver_cost(rig.driver, plant.f)
+    nominal = nearest_ahead(fitted)
+    around = Around.of(gated(polar, gate.chosen(polar, design.filter)), polar) if polar else None
+    _, cost = costs(rig, plant, design.crosstalk, around)
     both = sides.steer(plant, nominal, cost, design.crosstalk)
     truth = gate.spectra(fitted.at(np.array([nominal])), how)
     scene = Scene(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
