@@ -31,8 +31,42 @@ STIMULI = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
 BELOW_CEILING = 0.95
 """How near to the ceiling the loudest driver is driven."""
 
+LEAST_LATENCY = 0.01
+"""A latency below it is told as none, samples."""
+
 Processor = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A deployed processor: stereo ``(2, samples)`` in, drivers ``(driver, samples)`` out, full scale = 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """What a verification was made through.
+
+    Parameters
+    ----------
+    name
+        Of the processor.
+    form
+        ``"upmix"``, or ``"stereo"`` where left and right alone are played and what both share stays a phantom centre.
+    latency_samples
+        Found and taken out; 0 for our own engine, whose latency is known.
+    fs
+        Sampling rate, Hz.
+    """
+
+    name: str
+    form: str
+    latency_samples: float
+    fs: int
+
+    @property
+    def said(self) -> str:
+        """One line for a reader."""
+        form = "" if self.form == "upmix" else ", left and right without upmix"
+        if abs(self.latency_samples) < LEAST_LATENCY:
+            return f"verified through {self.name}{form}, without latency"
+        late = f"{self.latency_samples:.2f} samples ({1000.0 * self.latency_samples / self.fs:.2f} ms)"
+        return f"verified through {self.name}{form}; its latency of {late} was found and taken out"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +91,8 @@ class Verification:
         Predicted and heard with their uncertainty, and with the room.
     agreement
         Whether they agree within it; ``None`` where it is not known.
+    through
+        The processor; ``None`` in a file of an earlier version, which knew our own engine alone.
     """
 
     f: Float
@@ -69,6 +105,7 @@ class Verification:
     causes: tuple[Cause, ...] = ()
     compared: Compared | None = None
     agreement: figures.Agreement | None = None
+    through: Through | None = None
 
     @property
     def passed(self) -> bool:
@@ -87,20 +124,32 @@ class Verification:
         return tuple(m.said for m in self.metrics if not m.passed)
 
 
-def plan(rig: Description, name: SetName, filters: FilterSet, process: Processor) -> Plan:
+def plan(
+    rig: Description, name: SetName, filters: FilterSet, process: Processor, feed: tuple[int, int] | None = None
+) -> Plan:
     """What verification captures: stereo sweeps through ``process`` at the scoring positions, or around the device.
 
     Each stimulus is as loud as full scale and the ceiling allow; around the device only the phantom centre plays.
+
+    Parameters
+    ----------
+    process
+        Our own engine, or what a deployed processor should do.
+    feed
+        Output channels that feed a deployed processor left and right, counted from 1; ``None`` plays what ``process``
+        makes on the drivers' outputs.
     """
     sweep, played = excitation(rig, tail=filters.length)
     shape = played.astype(np.float64) / float(np.max(np.abs(played)))
     names = tuple(STIMULI) if name == "ears" else ("both",)
     signals, levels = [], []
     for stimulus in names:
-        drivers = process(np.array(STIMULI[stimulus])[:, None] * shape)
-        level = min(1.0, BELOW_CEILING * filters.ceiling / float(np.max(np.abs(drivers))))
-        drivers = process(level * np.array(STIMULI[stimulus])[:, None] * shape)
-        signals.append(outputs_for(rig, list(filters.channels), drivers.astype(np.float32), played))
+        sides = np.array(STIMULI[stimulus])[:, None] * shape
+        level = min(1.0, BELOW_CEILING * filters.ceiling / float(np.max(np.abs(process(sides)))))
+        if feed is not None:
+            level = min(level, BELOW_CEILING * rig.limits.ceiling)
+        plays = level * sides if feed is not None else process(level * sides)
+        signals.append(outputs_for(rig, list(feed or filters.channels), plays.astype(np.float32), played))
         levels.append(level / float(np.max(np.abs(played))))
     sources = Sources("program", names, tuple(signals), tuple(levels))
     at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
