@@ -42,8 +42,8 @@ MEANINGS = {
     "direct to reverberant, filtered": "The same through the filters.",
     "direct to reverberant, change": "What cancelling costs of it: effort goes into the room.",
     "cancellation with the room": "Near-ear over far-ear energy of whole responses.",
-    "left by a diffuse room": "What a diffuse room leaves of the direct sound's cancellation at that direct-to-reverberant ratio "
-    "(Ward, 2001).",
+    "left by a diffuse room": "What a diffuse room leaves of the direct sound's cancellation at that ratio of direct "
+    "to reverberant sound (Ward, 2001).",
 }
 """What each figure is."""
 

@@ -1,0 +1,196 @@
+"""Uncertainty by closed form against draws of the errors themselves; grey zones; figures of the field by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibrate import confidence, figures, limits, metrics
+from calibrate.confidence import Cells, Known
+from calibrate.limits import Limits, Metric
+from measure.smooth import THIRD_OCTAVES, band_means
+from rigs.errors import BadInput
+
+FS, N = 47872, 2048
+F = np.fft.rfftfreq(N, 1.0 / FS)
+RNG = np.random.default_rng(8)
+DRIVERS, PLACES = 3, 4
+
+
+def world() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Paths ``(position, ear, driver, f)``, filters ``(program, driver, f)`` and the paths' noise: nothing alike."""
+    rng = np.random.default_rng(21)
+    late = rng.uniform(0.0, 0.001, (PLACES, 2, DRIVERS))
+    h = rng.uniform(0.5, 1.5, (PLACES, 2, DRIVERS))[..., None] * np.exp(-2j * np.pi * F * late[..., None])
+    w = rng.uniform(0.2, 1.0, (2, DRIVERS))[..., None] * np.exp(-2j * np.pi * F * rng.uniform(0, 5e-4, (2, DRIVERS, 1)))
+    noise = rng.uniform(0.5, 2.0, (PLACES, 2, DRIVERS))[..., None] * 4e-4 * (1.0 + F / 5000.0)
+    return h, w, noise
+
+
+def drawn(noise: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
+    """Errors of spectra behind a rectangular window of ``seconds``: neighbouring bins alike, as gated noise is."""
+    taps = round(seconds * FS)
+    x = np.fft.rfft(rng.standard_normal((*noise.shape[:-1], taps)), N, axis=-1)
+    return np.asarray(x * np.sqrt(noise / taps))
+
+
+def test_levels_and_cancellation_scatter_as_is_said() -> None:
+    """300 draws of gated noise: up to a fifth less than is said, never much more; 90 % of draws in the interval."""
+    h, w, noise = world()
+    seconds = 0.006
+    own, shared = confidence.through(w, h, noise, 0.0)
+    assert not shared.any()
+    known = Known(np.einsum("cdf,pedf->pecf", w, h), own, shared)
+    said = confidence.levels(known, F, seconds), confidence.cancellation(known, F, seconds)
+    rng = np.random.default_rng(5)
+    found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for _ in range(300):
+        x = np.einsum("cdf,pedf->pecf", w, h + drawn(noise, seconds, rng))
+        found[0].append(10 * np.log10(band_means(np.abs(x) ** 2, F)))
+        found[1].append(metrics.cancellation_db(x, F))
+    for cells, draws in zip(said, found, strict=True):
+        scatter = np.std(draws, axis=0)
+        assert 0.8 < np.median(scatter / cells.u) < 1.05
+        assert np.percentile(scatter / cells.u, 95) < 1.3
+        low, high = confidence.interval(cells.db, cells.u)
+        inside = np.mean((np.array(draws) > low) & (np.array(draws) < high))
+        assert 0.84 < inside < 0.97
+
+
+def test_a_strong_error_keeps_the_second_term() -> None:
+    """Where noise is as strong as the response, ``s^4`` is no small part of ``2 |p|^2 s^2 + s^4``."""
+    p, s2 = 0.8 + 0.3j, 0.9
+    rng = np.random.default_rng(2)
+    e = np.sqrt(s2 / 2) * (rng.standard_normal(200000) + 1j * rng.standard_normal(200000))
+    assert np.var(np.abs(p + e) ** 2) == pytest.approx(2 * abs(p) ** 2 * s2 + s2**2, rel=0.02)
+    one = Known(np.full((1, len(F)), p), np.zeros((1, len(F))), np.full((1, len(F)), s2))
+    wanted = 10 / np.log(10) * np.sqrt(2 * abs(p) ** 2 * s2 + s2**2) / abs(p) ** 2
+    assert confidence.levels(one, F, 0.01).shared == pytest.approx(np.full((1, 17), wanted))
+
+
+def test_errors_that_a_band_shares_do_not_average_out() -> None:
+    """A gain and a phase per path, drawn once for all frequencies."""
+    h, w, noise = world()
+    relative = 2.0 * (0.2 / 8.686) ** 2
+    own, shared = confidence.through(w, h, 0 * noise, relative)
+    cells = confidence.levels(Known(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
+    rng = np.random.default_rng(6)
+    draws = []
+    for _ in range(400):
+        e = np.sqrt(relative / 2) * (rng.standard_normal(h.shape[:3]) + 1j * rng.standard_normal(h.shape[:3]))
+        x = np.einsum("cdf,pedf->pecf", w, h * (1.0 + e[..., None]))
+        draws.append(10 * np.log10(band_means(np.abs(x) ** 2, F)))
+    ratio = np.std(draws, axis=0) / cells.u
+    assert np.median(ratio[..., :6]) == pytest.approx(1.0, abs=0.15)
+    assert ratio.max() < 1.3
+
+
+def test_bare_cancellation_of_two_heard_programs() -> None:
+    """The virtual far ear is taken out of responses and of their variances: against draws."""
+    rng = np.random.default_rng(9)
+    far = 0.5 * np.exp(-2j * np.pi * F * 2.6e-4)
+    x = rng.standard_normal((2, 2, 3, 1)) + 1j * rng.standard_normal((2, 2, 3, 1)) + np.zeros(len(F))
+    v = rng.uniform(0.001, 0.003, (2, 2, 3, 1)) + np.zeros(len(F))
+    said = confidence.bare(Known(x, v, 2 * v), far)
+    e = [np.sqrt(v / 2) * (rng.standard_normal(v.shape) + 1j * rng.standard_normal(v.shape)) for _ in range(300)]
+    found = np.var([metrics.unvirtualized(x + d, far) for d in e], axis=0)
+    assert np.median(found / said.noise) == pytest.approx(1.0, abs=0.05)
+    assert np.allclose(said.shared, 2 * said.noise)
+
+
+def test_contrast_scatters_as_is_said() -> None:
+    rng = np.random.default_rng(14)
+    azimuths = np.radians([0.0, 90.0, -91.0, 150.0])
+    x = np.array([1.0, 0.2j, 0.1, 0.5])[:, None] * np.exp(-2j * np.pi * F * 0.0004)
+    noise = np.array([1e-3, 2e-3, 1e-3, 1e-3])[:, None] * np.ones(len(F))
+    said = confidence.contrast(Known(x, noise, 0 * noise), azimuths, F, np.radians([90.0, -90.0]), 0.05, 0.004)
+    draws = [
+        metrics.contrast_db(x + drawn(noise, 0.004, rng), azimuths, F, np.radians([90.0, -90.0]), 0.05)
+        for _ in range(400)
+    ]
+    assert said.db == pytest.approx(metrics.contrast_db(x, azimuths, F, np.radians([90.0, -90.0]), 0.05))
+    assert np.median(np.std(draws, axis=0) / said.u) == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_mean_of_cells_is_surer_than_a_cell() -> None:
+    """Own errors of 4 x 2 x 17 cells average out, shared ones only over what is not a position."""
+    cells = Cells(np.zeros((4, 2, 17)), np.full((4, 2, 17), 0.6), np.full((4, 2, 17), 0.3))
+    u = confidence.spread(lambda db: float(db.mean()), cells)
+    assert u == pytest.approx(np.hypot(0.6 / np.sqrt(136), 0.3 / np.sqrt(34)), rel=0.12)
+    assert u == confidence.spread(lambda db: float(db.mean()), cells)
+    near = Cells(cells.db + 1.2, cells.own, cells.shared)
+    assert confidence.within(cells, near, 2.0).all()
+    assert not confidence.within(cells, near, 1.2).any()
+
+
+@pytest.mark.parametrize(
+    ("heard", "u", "sense", "verdict"),
+    [
+        (13.0, 0.4, "at least", "pass"),
+        (12.5, 0.4, "at least", "grey"),
+        (11.5, 0.4, "at least", "grey"),
+        (11.0, 0.4, "at least", "fail"),
+        (11.0, 0.4, "at most", "pass"),
+        (12.1, 0.4, "at most", "grey"),
+        (12.0, None, "at least", "pass"),
+        (11.99, None, "at least", "fail"),
+        (40.0, np.inf, "at least", "grey"),
+        (np.nan, 0.1, "at least", "fail"),
+        (13.0, np.nan, "at least", "fail"),
+    ],
+)
+def test_near_its_limit_a_figure_is_grey(heard: float, u: float | None, sense: str, verdict: str) -> None:
+    """Coverage 2: within 0.8 dB of 12 dB nothing passes, and neither does noise."""
+    found = Metric("x", "y", None, heard, 12.0, sense, u)
+    assert found.verdict == verdict
+    assert found.passed == (verdict == "pass")
+    assert ("hear it again" in found.said) == (verdict == "grey")
+
+
+def test_the_policy_is_read_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "limits.toml"
+    path.write_text("coverage = 3\nrepeats = 2\nrepeatability = 0.05\nsnr = 25\n")
+    assert limits.read(path) == replace(Limits(), coverage=3.0, repeats=2, repeatability=0.05, snr=25.0)
+    for text, said in (("coverage = 9", "0 to 5"), ("repeats = 1.5", "whole number"), ("repeatability = -1", "0 to 3")):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=said):
+            limits.read(path)
+
+
+def test_only_bands_above_the_gate_are_judged() -> None:
+    inside, said = figures.band(metrics.SCORED, 1231.0)
+    assert THIRD_OCTAVES[inside][0] == 1600.0
+    assert said == "1.6 kHz to 6.3 kHz"
+    assert figures.over(0.0) == "800 Hz to 6.3 kHz"
+
+
+def test_figures_of_the_field_by_hand() -> None:
+    near = np.array([[1.0, 2.0j, -1.0]])
+    matched = near.conj()
+    assert metrics.white_noise_gain_db(matched, near) == pytest.approx(10 * np.log10(3.0))
+    assert metrics.white_noise_gain_db(np.array([[1.0, 0.0, 0.0]]), near) == pytest.approx(-10 * np.log10(2.0))
+    assert metrics.condition_db(np.array([[[3.0, 0.0, 0.0], [0.0, 0.0, 0.3j]]])) == pytest.approx(20.0)
+    turn = np.radians(np.r_[-170:10:10, 10:180:20])  # not evenly spaced
+    assert metrics.directivity_index_db(np.ones((len(turn), 1)), turn) == pytest.approx(0.0, abs=1e-9)
+    fine = np.radians(np.arange(-178, 182, 2.0))
+    cardioid = 0.5 * (1 + np.cos(fine))[:, None]
+    assert metrics.directivity_index_db(cardioid, fine) == pytest.approx(10 * np.log10(8 / 3), abs=0.01)
+    assert metrics.room_limit_db(60.0, -10.0) == pytest.approx(0.4, abs=0.02)
+    assert metrics.room_limit_db(20.0, 60.0) == pytest.approx(20.0, abs=0.01)
+    taps = np.zeros((1, 2, 400))
+    taps[0, 0, 200], taps[0, 0, 100], taps[0, 1, 10], taps[0, 1, 300] = 1.0, 0.1, 1e-6, 1e-5
+    assert metrics.pre_ringing_db(taps, 48000) == pytest.approx(-20.04, abs=0.01)  # the weak filter does not count
+    direct, whole = np.ones((1, 4), dtype=complex), np.full((1, 4), 1.5 + 0j)
+    assert metrics.direct_to_reverberant_db(direct, whole, np.ones(4, dtype=bool)) == pytest.approx(6.02, abs=0.01)
+
+
+def test_the_sweet_spot_is_where_cancellation_falls_under_12_db() -> None:
+    rng = np.random.default_rng(3)
+    moved = np.column_stack([rng.uniform(-0.05, 0.05, 12), rng.uniform(-0.05, 0.05, 12), rng.uniform(-0.2, 0.2, 12)])
+    leak = 0.004 + 2.0 * moved[:, 0] ** 2 + 40.0 * moved[:, 1] ** 2 + 0.1 * moved[:, 2] ** 2
+    assert metrics.sweet_spot_m(leak, moved) == pytest.approx(np.sqrt((10**-1.2 - 0.004) / 40.0), rel=1e-3)
+    assert metrics.sweet_spot_m(leak + 0.1, moved) == 0.0
+    assert metrics.sweet_spot_m(0 * leak + 0.01, moved) == pytest.approx(2 * np.abs(moved[:, 1]).max())

@@ -1,0 +1,182 @@
+"""The gate: where the room begins, what it keeps of the direct sound, how much noise passes, what is heard behind it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from calibrate import gate, loading, plant, predict
+from calibrate.design import FilterDesign
+from calibrate.gate import Gate
+from calibrate.loading import Doubt
+from calibrate.matching import corrected
+from calibrate.spectrum import frequencies
+from measure.impulse import POSITION, ImpulseResponse
+from processor.filterset import FilterSet
+
+FS, ZERO, TAPS = 47872, 300, 2400
+ARRIVALS = np.array([[41, 55, 60], [47, 44, 66], [38, 70, 52], [58, 49, 45], [44, 61, 57]])
+
+
+def pulse(at: float, gain: float) -> np.ndarray:
+    """A band-limited pulse with a short decay of its own, ``at`` samples after time zero."""
+    t = np.arange(TAPS) - ZERO - at
+    shape = np.sinc(t) * np.exp(-((t / 60.0) ** 2)) - 0.5 * np.sinc(t - 9) * np.exp(-(((t - 9) / 60.0) ** 2))
+    return np.asarray(gain * shape)
+
+
+def measured(reflection: tuple[float, float] | None = None, noise: np.ndarray | None = None) -> ImpulseResponse:
+    """Five places, two ears, three drivers; ``reflection`` is how much later (ms) and how loud (dB)."""
+    h = np.zeros((5, 2, 3, TAPS))
+    for (p, m, d), row in np.ndenumerate(np.zeros((5, 2, 3))):
+        del row
+        at, gain = ARRIVALS[p, d] + (3.3, -2.4)[m], (1.0 + 0.1 * d) * (0.8, 1.1)[m]
+        h[p, m, d] = pulse(at, gain)
+        if reflection is not None:
+            late = (reflection[0] + 0.1 * d) * 1e-3 * FS
+            h[p, m, d] += pulse(at + late, gain * 10 ** (reflection[1] / 20))
+    rows = np.zeros(5, dtype=POSITION)
+    rows["use"] = [b"design", b"score", b"design", b"score", b"design"]
+    names = ("ear_left", "ear_right"), ("a", "b", "c")
+    return ImpulseResponse(
+        h if noise is None else h + noise, FS, rows, *names, ZERO, "Pa/FS", np.full((5, 2, 3), 60.0), (50.0, 20000.0)
+    )
+
+
+@pytest.mark.parametrize(("late_ms", "level_db"), [(1.3, -6.0), (3.1, -8.0), (4.6, -14.0)])
+def test_the_first_reflection_is_found(late_ms: float, level_db: float) -> None:
+    """The gate ends before it, but no more than 0.5 ms before."""
+    found = gate.chosen(measured((late_ms, level_db)), FilterDesign())
+    assert found.reflection_s is not None
+    assert late_ms - 0.5 < 1000.0 * found.seconds < late_ms
+    assert found.lowest == pytest.approx(1.0 / found.seconds)
+    assert "first reflection" in found.said
+    assert Gate.of(found.plain()) == found
+
+
+@pytest.mark.parametrize("reflection", [None, (3.1, -30.0), (7.5, -6.0)])
+def test_what_is_weak_or_late_is_no_reflection(reflection: tuple[float, float] | None) -> None:
+    found = gate.chosen(measured(reflection), FilterDesign(gate_ms=5.0))
+    assert found == Gate(0.005, 10.0)
+    assert gate.chosen(measured((3.0, -6.0)), FilterDesign(gate_to="fixed")).seconds == 0.006
+    assert Gate.of(found.plain()) == found
+
+
+def test_the_room_is_left_out_and_nothing_between_drivers_changes() -> None:
+    """With and without a reflection behind the gate: the same spectra; their ratios are those of the direct sound."""
+    whole = measured((3.1, -6.0))
+    how = gate.chosen(whole, FilterDesign())
+    f = frequencies(FS)
+    kept, alone = gate.spectra(whole, how), gate.spectra(measured(), how)
+    assert np.abs(kept - alone).max() < 1e-3 * np.abs(alone).max()
+    inside = (f > how.lowest) & (f < 18000.0)
+    for p, (one, other) in ((0, (0, 1)), (2, (2, 1))):
+        lag = (ARRIVALS[p, other] - ARRIVALS[p, one]) / FS
+        wanted = (1.0 + 0.1 * other) / (1.0 + 0.1 * one) * np.exp(-2j * np.pi * f * lag)
+        ratio = kept[p, 0, other] / kept[p, 0, one]
+        assert np.abs(ratio - wanted)[inside].max() < 0.02
+    assert np.abs(predict.spectra(whole)[0] - alone).max() > 0.2 * np.abs(alone).max()
+
+
+def test_windows_are_periods_long() -> None:
+    """At 5 kHz ten periods are 2 ms: the spectrum is the naive sum under a window of that length."""
+    ir, how, f = measured((1.7, -3.0)), Gate(0.008, 10.0), frequencies(FS)
+    n = int(np.argmin(np.abs(f - 5000.0)))
+    T, share = gate.shares(how, f)
+    assert np.allclose(share.sum(axis=0), 1.0)
+    assert float(T @ share[:, n]) == pytest.approx(0.002, rel=0.06)
+    t = (np.arange(TAPS) - ZERO) / FS
+    p = int(np.argmax(gate.arrivals(ir)[1].max(axis=1)))
+    first, last = gate.arrivals(ir)[0][p].min(), gate.arrivals(ir)[1][p].max()
+    total = 0.0
+    for seconds, part in zip(T, share[:, n], strict=True):
+        w = np.where(t < last + seconds / 2, 1.0, np.cos(np.pi * (t - last - seconds / 2) / seconds) ** 2)
+        w = np.where(t > last + seconds, 0.0, w) * np.sin(np.pi / 2 * np.clip((t - first + 0.002) / 0.001, 0, 1)) ** 2
+        total += part * np.sum(ir.h[p, 1, 2] * w * np.exp(-2j * np.pi * f[n] * t))
+    assert gate.spectra(ir, how)[p, 1, 2, n] == pytest.approx(total, rel=2e-3)
+
+
+def test_as_much_noise_passes_as_is_said() -> None:
+    """White noise of known standard error: the scatter of gated spectra over many draws."""
+    ir, how = measured(), Gate(0.004, 8.0)
+    sigma = 0.01
+    doubt = Doubt(np.full((5, 2, 3, TAPS // 2 + 1), sigma * np.sqrt(TAPS)), 0.0)
+    said = doubt.gated(ir, how)
+    rng = np.random.default_rng(11)
+    clean = gate.spectra(ir, how)
+    draws = [gate.spectra(measured(noise=sigma * rng.standard_normal(ir.h.shape)), how) - clean for _ in range(12)]
+    found = np.mean(np.abs(draws) ** 2, axis=(0, 1, 2, 3))
+    wanted = said.mean(axis=(0, 1, 2))
+    for low, high in ((300.0, 1500.0), (1500.0, 5000.0), (5000.0, 18000.0)):
+        inside = (frequencies(FS) > low) & (frequencies(FS) < high)
+        assert found[inside].mean() == pytest.approx(wanted[inside].mean(), rel=0.1)
+    assert wanted[-1] < 0.6 * wanted[1]
+
+
+def filters() -> FilterSet:
+    rng = np.random.default_rng(4)
+    taps = rng.standard_normal((3, 3, 200)) * np.exp(-(((np.arange(200) - 60) / 25.0) ** 2)) * 0.02
+    return FilterSet(
+        taps, FS, ("a", "b", "c"), ceiling=0.5, delay_samples=60, headroom_db=0.0, channels=(3, 1, 4),
+        source="0" * 64, unit_serial="G-1",
+    )  # fmt: skip
+
+
+def through(ir: ImpulseResponse, q: FilterSet, gains: np.ndarray) -> ImpulseResponse:
+    """What is heard: each driver with a gain of its own, by the naive sum over taps."""
+    score = ir.used_for("score")
+    h = np.zeros((2, 2, 3, TAPS))
+    for c in range(3):
+        for d in range(3):
+            for k, tap in enumerate(q.taps[c, d]):
+                h[:, :, c, k:] += gains[d] * tap * score.h[:, :, d, : TAPS - k]
+    return ImpulseResponse(h, FS, score.positions, ir.mics, ("left", "right", "both"), ZERO, "Pa/FS",
+                           np.full((2, 2, 3), 60.0), ir.band)  # fmt: skip
+
+
+def test_direct_sound_is_heard_through_filters() -> None:
+    """A unit that does as predicted has exactly the direct sound; 1 dB more from all drivers is 1 dB more of it."""
+    ir, q = measured((2.6, -5.0)), filters()
+    how, score = gate.chosen(ir, FilterDesign()), measured((2.6, -5.0)).used_for("score")
+    end = predict.until(predict.last_arrivals(score), how, q)
+    sound, early = predict.programs(score, q, how), predict.windowed(score, q, end)
+    as_said = predict.direct(through(ir, q, np.ones(3)), sound, early, end)
+    assert np.abs(as_said - sound).max() < 1e-6 * np.abs(sound).max()
+    louder = predict.direct(through(ir, q, np.full(3, 10 ** (1 / 20))), sound, early, end)
+    f = frequencies(FS)
+    inside = (f > 1000.0) & (f < 10000.0)
+    level = 10 * np.log10((np.abs(louder[..., inside]) ** 2).sum() / (np.abs(sound[..., inside]) ** 2).sum())
+    assert level == pytest.approx(1.0, abs=0.15)
+
+
+def test_loading_tells_its_sources() -> None:
+    """Noise 20 dB under each path, drift 30, 0.1 dB of tolerance 35.8: noise asks for most."""
+    ir, how = measured(), Gate(0.004, np.inf)
+    h = gate.spectra(ir, how)
+    share = gate.energy(ir, how).mean() / TAPS
+    power = np.sqrt((np.abs(h) ** 2).mean(axis=(0, 1, 2)))
+    nearest = np.clip(
+        np.round(np.arange(TAPS // 2 + 1) * FS / TAPS / frequencies(FS)[1]).astype(int), 0, len(power) - 1
+    )
+    doubt = Doubt(np.broadcast_to(0.1 * power[nearest] / np.sqrt(share), (5, 2, 3, TAPS // 2 + 1)), 1e-3)
+    made = plant.gated(ir, how, doubt)
+    found = loading.bands(made.h, made.f, made.noise, 1e-3, 0.1)
+    assert {b.largest for b in found} == {"noise"}
+    middle = found[8]
+    assert middle.noise_db == pytest.approx(-20.0, abs=0.5)
+    assert middle.drift_db == pytest.approx(-30.0)
+    assert middle.tolerance_db == pytest.approx(-35.8, abs=0.1)
+    assert middle.total_db == pytest.approx(-19.5, abs=0.5)
+    assert "noise asks for most in 17 of 17" in loading.said(found)
+    assert len(loading.table(found).splitlines()) == 19
+    with pytest.raises(ValueError, match="standard errors"):
+        Doubt(np.zeros((2, 3)), 0.0)
+
+
+def test_ears_are_multiplied_by_name() -> None:
+    ir = measured()
+    swapped = ImpulseResponse(ir.h, FS, ir.positions, ("ear_right", "ear_left"), ir.drivers, ZERO, "Pa/FS",
+                              ir.snr_db, ir.band)  # fmt: skip
+    gains = np.array([2.0, 0.5])
+    assert np.allclose(corrected(ir, gains).h[:, 0], 2.0 * ir.h[:, 0])
+    assert np.allclose(corrected(swapped, gains).h[:, 0], 0.5 * ir.h[:, 0])
