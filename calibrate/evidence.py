@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import metrics, verify
+from calibrate import heldout, metrics, verify
 from calibrate.diagnosis import Cause
 from calibrate.fit import Fitted
 from calibrate.limits import Limits
@@ -96,7 +96,7 @@ def gather(run: Path) -> Evidence:
     fitted = fitted_of(run)
     with Session.read(session_file(run)) as session:
         rig, attributes = session.rig(), session.attributes
-        ears, polar = session.responses("ears"), session.responses("polar")
+        ears, polar = heldout.scoring(session.responses("ears")), session.responses("polar")
         rejected = _rejected(session, "")
     verdict, unheard, verification, more = _heard(run, fitted, ears)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")

@@ -35,7 +35,10 @@ def check(ears: ImpulseResponse, rig: Description) -> None:
         raise BadInput(f"the unit has one driver ({ears.drivers[0]!r}): cancelling crosstalk needs at least two")
     for use in ("design", "score"):
         if not len(ears.used_for(use).positions):
-            raise BadInput(f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}")
+            also = "; or calibrate with --cross-validate, which leaves one out of the design" if use == "score" else ""
+            raise BadInput(
+                f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}{also}"
+            )
     if ears.mics != EARS:
         raise BadInput(f"the session's microphones are {', '.join(ears.mics)}; {' and '.join(EARS)} are needed")
     _finite(ears)

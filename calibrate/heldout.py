@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from calibrate import compare, gate, sides
@@ -60,6 +62,35 @@ def cross_validated(
         rest = np.array([i for i in range(count) if i not in out])
         found.append(split(ears.at(rest), ears.at(out), rig, design, polar))
     return tuple(compare.averaged(same) for same in zip(*found, strict=True))
+
+
+def scoring(ears: ImpulseResponse) -> ImpulseResponse:
+    """A set with something to score: unchanged where a position is used for it, else with one taken from the design.
+
+    The one that the others stand for best, so that the design loses least: nearest to the mean place of all, in
+    centimetres and degrees, the nominal one left alone. One alone cannot be spared.
+    """
+    p = ears.positions
+    if (p["use"] == b"score").any() or len(p) < 3:
+        return ears
+    spread = np.stack([100.0 * p["x"], 100.0 * p["y"], p["yaw_deg"]], axis=1)
+    away = np.linalg.norm(spread - spread.mean(axis=0), axis=1)
+    away[nearest_ahead(ears)] = np.inf
+    positions = p.copy()
+    positions["use"][int(np.argmin(away))] = b"score"
+    return replace(ears, positions=positions)
+
+
+def spared(ears: ImpulseResponse) -> str:
+    """Which position :func:`scoring` takes from the design, in words; nothing where it takes none."""
+    taken = np.flatnonzero(scoring(ears).positions["use"] != ears.positions["use"])
+    if not len(taken):
+        return ""
+    p = ears.positions[taken[0]]
+    return (
+        f"No position is used for scoring: position {taken[0] + 1} (x {p['x']:+.3f} m, y {p['y']:+.3f} m, yaw "
+        f"{p['yaw_deg']:+g} degrees) was left out of the design and is scored"
+    )
 
 
 def split(

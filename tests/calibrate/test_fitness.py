@@ -79,6 +79,23 @@ def test_positions_are_left_out_in_turn(ears: ImpulseResponse, rig: Description)
         heldout.cross_validated(ears.at(np.array([0, 1])), rig, design)
 
 
+def test_a_position_is_spared_for_scoring_where_the_rig_has_none(ears: ImpulseResponse, rig: Description) -> None:
+    """Five design positions: the one nearest to their mean but the nominal is taken, by hand the fourth."""
+    positions = ears.positions.copy()
+    positions["use"] = b"design"
+    bare = dataclasses.replace(ears, positions=positions)
+    x = np.stack([100 * positions["x"], 100 * positions["y"], positions["yaw_deg"]], axis=1)
+    away = [float(np.sqrt(np.sum((row - x.mean(axis=0)) ** 2))) for row in x]
+    assert np.argsort(away)[:2].tolist() == [0, 3]  # the first is the nominal one
+    found = heldout.scoring(bare)
+    assert found.positions["use"].tolist() == [b"design"] * 3 + [b"score", b"design"]
+    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was left out" in heldout.spared(bare)
+    fitness.check(found, rig)
+    assert heldout.scoring(ears) is ears
+    assert heldout.spared(ears) == ""
+    assert heldout.scoring(bare.at(np.array([0, 1]))).positions["use"].tolist() == [b"design"] * 2
+
+
 def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None:
     """20 dB wanted and 14 dB got: 6 dB short, for the reason that decided most bins of the band."""
     f = np.linspace(0.0, 24000.0, 2401)
