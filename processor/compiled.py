@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import os
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,8 @@ CHUNK = 16
 """Blocks that one call into the kernel can do."""
 RATIOS = (2, 4, 8, 16, 32)
 LARGEST = 4096
-CACHE_BYTES = 1.4e6
+CACHE_SHARE, USUAL_CACHE = 0.8, 1 << 21
+"""How much of the second-level cache filters may fill, and its size where the system does not tell it."""
 NEAR, FAR = 90e9, 22e9
 """Bytes per second at which filters are read from the second-level cache, and from beyond it."""
 TRANSFORMS = 2.5e-10
@@ -348,13 +351,23 @@ def address_of(function: Any) -> int:
     return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
 
 
+@cache
+def cache_bytes() -> int:
+    """Size of a core's second-level cache."""
+    try:
+        told = os.sysconf("SC_LEVEL2_CACHE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        told = 0
+    return told if told > 0 else USUAL_CACHE
+
+
 def ratio_for(inputs: int, outputs: int, taps: int, block: int) -> int:
     """Block ratio of the second level that reads and transforms least per block; 1 for one level."""
     pairs = 8.0 * inputs * outputs
 
     def seconds(ratio: int) -> float:
         near = min(2 * ratio * block, taps) if ratio > 1 else taps
-        rate = NEAR if pairs * taps < CACHE_BYTES else FAR
+        rate = NEAR if pairs * taps < CACHE_SHARE * cache_bytes() else FAR
         reading = pairs * (near + (taps - near) / ratio) / rate
         large = (inputs + outputs) * block * np.log2(2 * ratio * block) * TRANSFORMS
         return float(reading + (large + 2e-6 if near < taps else 0.0))

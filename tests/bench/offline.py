@@ -17,16 +17,21 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from processor import store
+from processor.board import AMOUNT, Board, Shared
 from processor.engine import Engine, with_method
 from processor.export import brutefir, jconvolver
 from processor.export.bundle import wave
 from processor.files import write_all
 from processor.filterset import FilterSet
+from processor.player import Program, compiled_player
+from rigs.live import Wanted
 
 FS, SECONDS, REPEATS = 48000, 60, 5
 WANTED = {"scipy oaconvolve float32, 3 inputs": 4.0, "BruteFIR, blocks of 4096, 2 inputs": 2.0}
@@ -134,6 +139,25 @@ def block_times(block: int, method: str, busy: bool) -> tuple[float, float]:
     return float(np.median(share)), float(np.quantile(share, 0.999))
 
 
+def fused_times(block: int, method: str) -> tuple[float, float]:
+    """The same for the compiled block path that plays live, called from Python: ring, engine, meters."""
+    shared = Shared.make(get_context("spawn"), 1.0, FS, 8)
+    at, h = Board(shared), filters()
+    at.controls[AMOUNT] = 1.0
+    form = replace(h, upmix=with_method(h.upmix, method, None))
+    program = Program((form, form, form), Wanted(None, None, None, 8, 0, FS, block), None)
+    path, play = compiled_player(program, at), np.zeros((block, 8), dtype=np.float32)
+    assert path is not None
+    x, times = np.random.default_rng(2).uniform(-0.3, 0.3, (2, block)).astype(np.float32), []
+    for _ in range(10000):
+        at.write(x)
+        begin = time.perf_counter()
+        path.step(None, play, block, False)
+        times.append(time.perf_counter() - begin)
+    share = np.array(times[500:]) * FS / block
+    return float(np.median(share)), float(np.quantile(share, 0.999))
+
+
 def main() -> int:
     """Print both tables."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -151,7 +175,10 @@ def main() -> int:
             for busy in (False, True):
                 median, worst = block_times(block, method, busy)
                 other = "with a busy Python thread" if busy else "alone"
-                print(f"  {block:>5} {method:<11} {other:<26} median {median:6.1%}   99.9 % {worst:7.1%}")
+                print(f"  {block:>5} {method:<11} {other:<30} median {median:6.1%}   99.9 % {worst:7.1%}")
+            median, worst = fused_times(block, method)
+            what = "compiled whole, as it plays"
+            print(f"  {block:>5} {method:<11} {what:<30} median {median:6.1%}   99.9 % {worst:7.1%}")
     return 0 if reached else 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from processor.partition import Matrix
 pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy matrix runs here")
 
 from processor.compiled import CompiledMatrix, ratio_for
-from processor.kernel import Plan, compiled, lanes_of_host
+from processor.kernel import Kept, Plan, compiled, lanes_of_host
 
 Real = NDArray[Any]
 
@@ -103,6 +104,33 @@ def test_agrees_with_the_numpy_matrix_and_is_chosen_where_it_fits() -> None:
     assert error_db(fast.process(x), plain.process(x)) < -120
     assert isinstance(convolver(h, 100), Matrix)
     assert isinstance(convolver(h, 64, dtype=np.float64), Matrix)
+
+
+@pytest.mark.parametrize("ratio", [1, 2, 4])
+def test_whole_blocks_one_by_one_among_ragged_ones(ratio: int) -> None:
+    rng = np.random.default_rng(12)
+    h = rng.standard_normal((2, 5, 700))
+    matrix, plain = CompiledMatrix(h, 32, ratio=ratio), Matrix(h, 32, dtype=np.float64)
+    x = rng.standard_normal((2, 32 * 60))
+    sizes = [32] * 9 + [5, 27] + [32] * 4 + [64] + [32] * 5 + [96, 31, 1] + [32] * 30
+    assert error_db(ragged(matrix, x, sizes), plain.process(x)) < -120
+
+
+def test_code_that_was_kept_is_taken_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kept = Kept("a kernel that nobody asks for")
+    kept._paths = kept._paths[1:]
+    assert kept.read() is None
+    assert kept.write(b"code") == b"code"
+    assert kept.read() == b"code"
+    path = next((tmp_path / "sweetspot").iterdir())
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert kept.read() is None
+    path.unlink()
+    (tmp_path / "sweetspot").rmdir()
+    (tmp_path / "sweetspot").touch()  # a file where the folder should be: nothing is kept, and nothing fails
+    assert kept.write(b"code") == b"code"
+    assert kept.read() is None
 
 
 def test_silence_after_music_costs_no_more_than_music() -> None:

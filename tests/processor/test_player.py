@@ -111,6 +111,23 @@ def test_what_comes_out_is_the_engine_on_the_units_channels(x: np.ndarray) -> No
     assert at.meters[board.PEAKS :] == pytest.approx(np.abs(y[[4, 0, 1]]).max(axis=1), rel=1e-6)
 
 
+@pytest.mark.parametrize("method", ["projection", "low-latency", "similarity", "pca", "off"])
+def test_every_upmix_with_long_filters_and_a_limiter_at_work(method: str) -> None:
+    """Filters long enough for a second level of partitions, and bursts far above the ceiling."""
+    rng = np.random.default_rng(6)
+    taps = 0.02 * rng.standard_normal((3, 3, 9000)) * np.exp(-np.arange(9000) / 2000.0)
+    f = replace(filters(1, method), taps=taps)
+    x = (0.02 * rng.standard_normal((2, 400 * BLOCK))).astype(np.float32)
+    x[:, 15000:15400] *= 40.0
+    it, at = player(f)
+    y, wanted = run(it, at, x), alone(f, x)
+    assert np.abs(wanted).max() == pytest.approx(0.5, rel=1e-3)
+    assert np.abs(y).max() <= 0.5
+    settled = slice(3000, None)
+    assert y[[4, 0, 1]][:, settled] == pytest.approx(wanted[:, settled], abs=2e-5)
+    assert at.meters[board.GAIN] < 0.7
+
+
 def test_start_and_mute_are_soft(x: np.ndarray) -> None:
     it, at = player(filters(1))
     begun = run(it, at, x)

@@ -140,12 +140,13 @@ def test_a_source_that_reaches_right_later_leaves_nothing_common_with_left_minus
     assert turned < 0.03 * np.linalg.norm(centre) * np.linalg.norm(left - right)
 
 
+@pytest.mark.parametrize("method", ["projection", "similarity", "pca", "low-latency"])
 @pytest.mark.parametrize(("window", "hop"), [(1024, 256), (512, 128), (256, 128)])
-def test_compiled_and_numpy_forms_agree(window: int, hop: int) -> None:
+def test_compiled_and_numpy_forms_agree(window: int, hop: int, method: str) -> None:
     pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy form runs here")
     x = scene(n=20000)
-    fast = run(x, dtype=np.float32, window=window, hop=hop, cuts=(500, 7, 4096))
-    plain = run(x, window=window, hop=hop)
+    fast = run(x, dtype=np.float32, method=method, window=window, hop=hop, cuts=(500, 7, 4096))
+    plain = run(x, method=method, window=window, hop=hop)
     assert np.sqrt(np.mean((fast - plain) ** 2)) < 3e-6 * np.sqrt(np.mean(plain**2))
 
 
