@@ -11,12 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import heldout, metrics, verify
+from calibrate import confidence, heard, heldout, metrics, verify
+from calibrate import gate as gates
+from calibrate.confidence import Cells
 from calibrate.diagnosis import Cause
 from calibrate.fit import Fitted
+from calibrate.heard import Doubts
 from calibrate.limits import Limits
+from calibrate.loading import Doubt
+from calibrate.matching import corrected
 from calibrate.predict import spectra
-from calibrate.run import fitted_of, sha256
+from calibrate.run import doubt_of, fitted_of, sha256
 from calibrate.verify import Verification
 from measure.folder import session_file
 from measure.impulse import ImpulseResponse
@@ -60,6 +65,8 @@ class Evidence:
         SHA-256 by file name.
     design_text
         The design file; empty when the defaults were used.
+    doubt
+        What the measured ears know of their own errors.
     """
 
     fitted: Fitted
@@ -73,16 +80,21 @@ class Evidence:
     rejected: tuple[Rejected, ...]
     hashes: dict[str, str]
     design_text: str
+    doubt: Doubt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Spread:
-    """A level over frequency with its spread over places: each ``(frequency,)``; Hz and dB."""
+    """A level over frequency with its spread over places: each ``(frequency,)``; Hz and dB.
+
+    ``u`` is the standard uncertainty of the mean, ``None`` where it is not known.
+    """
 
     f: Float
     mean: Float
     low: Float
     high: Float
+    u: Float | None = None
 
 
 def gather(run: Path) -> Evidence:
@@ -97,8 +109,8 @@ def gather(run: Path) -> Evidence:
     with Session.read(session_file(run)) as session:
         rig, attributes = session.rig(), session.attributes
         ears, polar = heldout.scoring(session.responses("ears")), session.responses("polar")
-        rejected = _rejected(session, "")
-    verdict, unheard, verification, more = _heard(run, fitted, ears)
+        rejected, doubt = _rejected(session, ""), doubt_of(session, "ears")
+    verdict, unheard, verification, more = _heard(run, fitted, ears, doubt)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
     hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
     text = store.read_design(run)
@@ -114,6 +126,7 @@ def gather(run: Path) -> Evidence:
         rejected=rejected + more,
         hashes=hashes,
         design_text=text,
+        doubt=doubt,
     )
 
 
@@ -122,7 +135,7 @@ def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
 
 
 def _heard(
-    run: Path, fitted: Fitted, measured: ImpulseResponse
+    run: Path, fitted: Fitted, measured: ImpulseResponse, doubt: Doubt
 ) -> tuple[Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
     """The verdict on what ``verify.h5`` holds, if it holds all of it and belongs to these filters."""
     path = run / "verify.h5"
@@ -133,9 +146,10 @@ def _heard(
         if attributes["filterset_sha256"] != sha256(run / store.NAME):
             return None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
         ears, polar = session.responses("ears"), session.responses("polar")
+        doubts = Doubts(doubt, doubt_of(session, "ears"), doubt_of(session, "polar"))
         limits = Limits(**json.loads(session.annotation("limits") or "{}"))
         causes = json.loads(session.annotation("verdict") or "{}").get("causes", [])
-    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits)
+    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits, doubts)
     verdict = replace(verdict, causes=tuple(Cause(**c) for c in causes))
     return verdict, "", attributes, rejected
 
@@ -145,24 +159,40 @@ def programs(e: Evidence) -> Complex:
     return verify.expected(e.fitted.prediction.score, e.fitted.filters)
 
 
-def spread(levels: Float, f: Float) -> Spread:
+def spread(levels: Float, f: Float, u: Float | None = None) -> Spread:
     """Mean and 10th to 90th percentile of levels ``(..., frequency)`` over all but the last axis."""
     cells = levels.reshape(-1, levels.shape[-1])
     low, high = np.percentile(cells, (10.0, 90.0), axis=0)
-    return Spread(f, cells.mean(axis=0), low, high)
+    return Spread(f, cells.mean(axis=0), low, high, u)
+
+
+def surely(cells: Cells, sure: bool) -> Spread:
+    """The same of cells that know their uncertainty; that of the mean has own errors averaged, shared ones not."""
+    db, own, shared = (x.reshape(-1, x.shape[-1]) for x in (cells.db, cells.own, cells.shared))
+    u = np.hypot(np.sqrt(np.sum(own**2, axis=0)) / len(own), shared.mean(axis=0))
+    return spread(db, THIRD_OCTAVES, u if sure else None)
+
+
+def scored_paths(e: Evidence) -> Complex:
+    """Direct sound of the drivers at the scoring positions ``(position, ear, driver, frequency)``, Pa/FS."""
+    whole, score = e.fitted.prediction.whole, e.ears.used_for("score")
+    if whole is None:
+        return spectra(score)[0]
+    return gates.spectra(corrected(score, whole.ear_gains), whole.gate)
 
 
 def cancellations(e: Evidence) -> dict[str, Spread]:
     """Cancellation in third octaves at the scoring positions, dB: one driver alone, predicted, heard."""
-    h, f = spectra(e.ears.used_for("score"))
-    far = e.fitted.prediction.far_ear
-    found = {
-        "before": metrics.cancellation_db(metrics.one_driver(h, e.fitted.reference), f),
-        "predicted": verify.cancellation(programs(e), far, f),
-    }
-    if e.verdict is not None:
-        found["heard"] = verify.cancellation(e.verdict.heard, far, f)
-    return {name: spread(cells, THIRD_OCTAVES) for name, cells in found.items()}
+    p = e.fitted.prediction
+    bare = metrics.cancellation_db(metrics.one_driver(scored_paths(e), e.fitted.reference), p.f)
+    found = {"before": spread(bare, THIRD_OCTAVES)}
+    if e.verdict is not None and e.verdict.compared is not None:
+        c = e.verdict.compared
+        cells = dict(zip(("predicted", "heard"), heard.cancellations(c, p.far_ear), strict=True))
+        return found | {name: surely(x, c.sure) for name, x in cells.items()}
+    known = confidence.bare(heard.forecast(p, e.fitted.filters, e.ears, e.doubt), p.far_ear)
+    seconds = p.whole.gate.seconds if p.whole else 1.0
+    return found | {"predicted": surely(confidence.cancellation(known, p.f, seconds), True)}
 
 
 def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, Spread]:
@@ -223,6 +253,8 @@ def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
     """Polar levels of one reference driver, and of the centre as predicted and heard; see :func:`around`."""
     p = e.fitted.prediction
     h, f = spectra(e.polar)
+    if p.whole is not None:
+        h = gates.spectra(e.polar, p.whole.polar_gate)
     found = {
         "before": around(h[:, 0, e.fitted.reference[0]], np.radians(e.polar.positions["azimuth_deg"]), f),
         "predicted": around(p.polar, p.azimuths, p.f),

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
+from calibrate.confidence import interval
 from calibrate.evidence import Spread
 from measure.impulse import ImpulseResponse
 from measure.plots import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, frequencies, key
@@ -23,7 +24,7 @@ DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "
 
 
 def spreads(ax: Axes, found: Mapping[str, Spread]) -> None:
-    """Means as lines, 10th to 90th percentile shaded; heard is solid, predicted dashed on top of it."""
+    """Means as lines with 90 % of confidence as bars, 10th to 90th percentile of places shaded; predicted is dashed."""
     for name in ("before", "heard", "predicted"):
         if name not in found:
             continue
@@ -34,16 +35,23 @@ def spreads(ax: Axes, found: Mapping[str, Spread]) -> None:
         if name != "predicted" or "heard" not in found:
             ax.fill_between(s.f, s.low, s.high, color=colour, alpha=0.17, linewidth=0)
         ax.plot(s.f, s.mean, color=colour, label=name, **style)  # type: ignore[arg-type]
+        if s.u is not None:
+            low, high = interval(s.mean, s.u)
+            ax.vlines(s.f, low, high, color=colour, linewidth=1.0, zorder=5)
+            ax.plot(s.f, low, "_", s.f, high, "_", color=colour, markersize=7, zorder=5)
 
 
-def cancellation(ax: Axes, found: Mapping[str, Spread], f: Float, target_db: Float) -> None:
-    """Cancellation over frequency against the target curve ``(frequency,)``, dB."""
+def cancellation(ax: Axes, found: Mapping[str, Spread], f: Float, target_db: Float, lowest: float = 0.0) -> None:
+    """Cancellation over frequency against the target curve ``(frequency,)``, dB; ``lowest`` is where the gate ends."""
     spreads(ax, found)
     inside = (f >= 150.0) & (f <= 10000.0)
     ax.plot(f[inside], target_db[inside], color=TARGET, linewidth=1.6, linestyle=(0, (1, 1.4)), label="target")
     ax.axhline(0.0, color=SOFT, linewidth=0.8)
-    ax.axvspan(800.0 * 0.891, 6300.0 * 1.122, color=GRID, alpha=0.3, linewidth=0, zorder=0)
-    ax.annotate("judged band", (800.0 * 0.92, 0.02), xycoords=("data", "axes fraction"), color=SOFT, va="bottom")
+    begin = max(800.0 * 0.891, lowest)
+    ax.axvspan(begin, 6300.0 * 1.122, color=GRID, alpha=0.3, linewidth=0, zorder=0)
+    if lowest > 180.0:
+        ax.axvline(lowest, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
+    ax.annotate("judged band", (1.03 * begin, 0.02), xycoords=("data", "axes fraction"), color=SOFT, va="bottom")
     frequencies(ax, 180.0, 9000.0)
     ax.set_ylabel("near over far ear, dB")
     key(ax)

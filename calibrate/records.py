@@ -33,7 +33,7 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
     """
     return {
         **about,
-        "verdict": "pass" if verdict.passed else "fail",
+        "verdict": verdict.verdict,
         "reasons": list(verdict.reasons),
         "causes": [{"name": c.name, "said": c.said, "explained": round(c.explained, 4)} for c in verdict.causes],
         "metrics": {
@@ -165,10 +165,12 @@ def check_new(folder: Path, unit: str) -> None:
 
 def operator(verdict: Verification, unit: str) -> str:
     """One big verdict and one next action, for who stands at the line."""
-    word = "PASS" if verdict.passed else "FAIL"
+    word = {"pass": "PASS", "grey": "AGAIN", "fail": "FAIL"}[verdict.verdict]
     lines = [f"{BIG[word]}", f"unit {unit}"]
     if verdict.passed:
         lines.append("Next: take the unit off, put the next one on.")
+    elif verdict.verdict == "grey":
+        lines += [verdict.reasons[0], "Next: leave the unit on and verify it again."]
     elif verdict.causes and verdict.causes[0].explained > 0.5:
         lines += [f"Likely: {verdict.causes[0].said}.", f"Next: {ACTIONS.get(verdict.causes[0].name, ACTIONS[''])}"]
     else:
@@ -196,6 +198,13 @@ BIG = {
         "#####   #####   ####    #### ",
         "#       #   #       #       #",
         "#       #   #  #####   ##### ",
+    ]),
+    "AGAIN": "\n".join([
+        " ###    ####   ###   ###  #   #",
+        "#   #  #      #   #   #   ##  #",
+        "#####  #  ##  #####   #   # # #",
+        "#   #  #   #  #   #   #   #  ##",
+        "#   #   ####  #   #  ###  #   #",
     ]),
     "FAIL": "\n".join([
         "######   ###   ###  #    ",

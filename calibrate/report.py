@@ -20,6 +20,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from calibrate import evidence, metrics, plots, sounds, svg, tables
+from calibrate import figures as judged
 from calibrate.evidence import FINE, Evidence, Spread
 from measure import plots as measured
 from measure.smooth import THIRD_OCTAVES
@@ -111,7 +112,11 @@ def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
         virtual=evidence.interaural(e),
         figures=tables.figures(e),
         versions=tables.versions(e),
-        passed=None if e.verdict is None else e.verdict.passed,
+        verdict=None if e.verdict is None else e.verdict.verdict,
+        conditions=tables.conditions(e),
+        field=tables.field_rows(e),
+        octaves=[f"{a:g} to {b:g} Hz" for a, b in metrics.OCTAVES],
+        loading=e.fitted.loading,
         margin=lambda value: f"{value:+.1f}",
     )
 
@@ -165,19 +170,21 @@ def _cancellation(e: Evidence) -> Picture:
 
     def draw(figure: Figure) -> None:
         main, strip = figure.subplots(2, 1, sharex=True, height_ratios=[10, 1], gridspec_kw={"hspace": 0.06})
-        plots.cancellation(main, found, p.f, p.target_db)
+        plots.cancellation(main, found, p.f, p.target_db, p.lowest)
         main.set_xlabel("")
         main.tick_params(axis="x", length=0)
         plots.decided(strip, edges, rows)
         strip.set_xlabel("frequency, Hz")
 
-    said = ", ".join(f"{n} {_scored(s):.1f} dB" for n, s in found.items())
+    inside, over = judged.band(metrics.SCORED, p.lowest)
+    said = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
     return _picture(
         "cancellation",
         "Cancellation over frequency, before and after",
-        f"Cancellation in third octaves at the scoring positions; mean from 800 Hz to 6.3 kHz: {said}.",
+        f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {said}.",
         "How much quieter the far ear is than the near one: higher is better. Lines are means over the scoring "
-        "positions and both sides, shading holds the 10th to the 90th percentile. The strips say what decided each "
+        "positions and both sides, shading holds the 10th to the 90th percentile of them, and bars hold each mean "
+        "with 90 % confidence. The strips say what decided each "
         "band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort limit; "
         f"purple dotted, no weights do better at all positions. Before: {before} alone.",
         draw,
@@ -185,11 +192,6 @@ def _cancellation(e: Evidence) -> Picture:
         wide=True,
         values=_values(found, (p.f, p.target_db)),
     )
-
-
-def _scored(s: Spread) -> float:
-    """Mean of a third-octave spread between the scored centres, dB."""
-    return metrics.scored(s.mean[None, None, :]).mean
 
 
 def _ear_levels(e: Evidence) -> list[Picture]:

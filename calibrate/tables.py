@@ -6,11 +6,12 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from calibrate import evidence, metrics
+import numpy as np
+
+from calibrate import evidence, field, loading, metrics
+from calibrate import figures as judged
 from calibrate.evidence import Evidence
 from calibrate.limits import Limits
-from calibrate.verify import CONTRAST_BAND, NULLS
-from measure.smooth import THIRD_OCTAVES
 
 
 def rows(e: Evidence) -> list[dict[str, Any]]:
@@ -18,7 +19,8 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
     if e.verdict is not None:
         return [
             {"name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
-             "limit": m.limit, "sense": m.sense, "margin": m.margin, "passed": m.passed}
+             "limit": m.limit, "sense": m.sense, "margin": m.margin, "verdict": m.verdict,
+             "guard": m.guard if m.uncertainty is not None else None}
             for m in e.verdict.metrics
         ]  # fmt: skip
     f, limits = figures(e), Limits()
@@ -30,7 +32,7 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
     )
     return [
         {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
-         "margin": None, "passed": None}
+         "margin": None, "verdict": None, "guard": None}
         for n, p, x in planned
     ]  # fmt: skip
 
@@ -38,10 +40,11 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
 def figures(e: Evidence) -> dict[str, Any]:
     """The key figures: predicted and heard."""
     p = e.fitted.prediction
-    spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f))
-    contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, NULLS, 0.0)
-    inside = (0.99 * CONTRAST_BAND[0] <= THIRD_OCTAVES) & (1.01 * CONTRAST_BAND[1] >= THIRD_OCTAVES)
-    predicted = {"mean": spread.mean, "p10": spread.p10, "contrast": float(contrast[inside].min())}
+    cells = metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f)
+    cells = cells[..., judged.band(metrics.SCORED, p.lowest)[0]]
+    contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, judged.NULLS, 0.0)
+    least = float(contrast[judged.band(judged.CONTRAST_BAND, p.polar_lowest)[0]].min())
+    predicted = {"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10)), "contrast": least}
     heard: dict[str, float] = {}
     if e.verdict is not None:
         by = {m.name: m.heard for m in e.verdict.metrics}
@@ -55,3 +58,29 @@ def versions(e: Evidence) -> dict[str, str]:
     libraries = {n: version(n) for n in ("numpy", "scipy", "h5py", "matplotlib")}
     return {"sweetspot": version("sweetspot"), "measured with sweetspot": measured, **libraries,
             "Python": platform.python_version()}  # fmt: skip
+
+
+def conditions(e: Evidence) -> list[str]:
+    """How the prediction was made: gates, ears, loading, and whether what was heard agrees within the uncertainty."""
+    f = e.fitted
+    found = []
+    if f.prediction.whole is not None:
+        found += [f"Ears: {f.prediction.whole.gate.said}.", f"Polar set: {f.prediction.whole.polar_gate.said}."]
+        found.append(f"Cancellation is judged from {judged.over(f.prediction.lowest)}; the room comes after the gate.")
+    if f.ears is not None:
+        found.append(f"{f.ears.said[0].upper()}{f.ears.said[1:]}.")
+    if f.loading:
+        found.append(f"{loading.said(f.loading)}.")
+    if e.verdict is not None and e.verdict.agreement is not None:
+        said = e.verdict.agreement.said
+        found.append(f"{said[0].upper()}{said[1:]}.")
+    return found
+
+
+def field_rows(e: Evidence) -> list[dict[str, Any]]:
+    """Figures of the field as text."""
+    return [
+        {"name": r.name, "unit": r.unit, "meaning": r.meaning, "bands": [field.said(v) for v in r.bands],
+         "value": field.said(r.value)}
+        for r in field.rows(e.fitted, e.ears, e.polar)
+    ]  # fmt: skip

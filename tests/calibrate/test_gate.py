@@ -1,4 +1,4 @@
-"""The gate: where the room begins, what it keeps of the direct sound, how much noise passes, what is heard behind it."""
+"""The gate: where the room begins, what is kept of the direct sound, how much noise passes, what is heard behind."""
 
 from __future__ import annotations
 
