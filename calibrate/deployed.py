@@ -295,8 +295,10 @@ class Patched(_Around):
             self.inner.capture(np.zeros((self.outputs, round(WAKE_S * self.fs)), dtype=np.float32))
             self.patch()
         self.engine.alive()
-        heard = self.inner.capture(y)
-        self.engine.alive()
+        try:
+            heard = self.inner.capture(y)
+        finally:
+            self.engine.alive()  # an engine that dies stops the server for a while: it is the cause to be told
         return heard
 
     def patch(self) -> None:

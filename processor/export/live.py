@@ -100,8 +100,11 @@ class Running:
             raise HardwareTrouble(f"{self.name} ended by itself (exit code {code}). It said: {self.said or 'nothing'}")
 
     def end(self) -> None:
-        """End it and the processes that it has split into; may be called twice."""
-        for how in (signal.SIGTERM, signal.SIGKILL):
+        """End it and the processes that it has split into; may be called twice.
+
+        Ctrl-C's signal comes first: it makes an engine take leave of the audio server, which otherwise waits for it.
+        """
+        for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self._process.pid, how)
             except ProcessLookupError:
