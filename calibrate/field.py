@@ -219,12 +219,7 @@ def _ratios(direct: Complex, whole: Complex, s: _Scene) -> tuple[float, ...]:
 
 
 def _energies(pair: Complex, s: _Scene) -> tuple[float, ...]:
-    """Near-ear over far-ear energy of all positions and sides in each band, dB."""
-    near, far = metrics.near_and_far(pair)
-    return tuple(
-        float(power_db(np.sum(np.abs(near[..., i]) ** 2) / np.sum(np.abs(far[..., i]) ** 2)))
-        for i in (s.inside(b) for b in OCTAVES)
-    )
+    return tuple(metrics.energy_db(pair, s.inside(b)) for b in OCTAVES)
 
 
 def _spot(s: _Scene, ears: ImpulseResponse) -> Row:

@@ -248,6 +248,54 @@ def agreement(c: Compared, prediction: Prediction, coverage: float) -> Agreement
 
 
 @dataclass(frozen=True, slots=True)
+class WithRoom:
+    """Cancellation of whole responses in one band, dB: told, not judged.
+
+    Parameters
+    ----------
+    low, high
+        Of the band, Hz.
+    predicted, heard
+        Near-ear over far-ear energy of all scoring positions and both sides.
+    diffuse
+        What a diffuse room would leave of the direct sound's cancellation, see :func:`metrics.room_limit_db`.
+    """
+
+    low: float
+    high: float
+    predicted: float
+    heard: float
+    diffuse: float
+
+    @property
+    def said(self) -> str:
+        """One line for a reader."""
+        return (
+            f"{self.low:g} to {self.high:g} Hz {self.heard:.1f} dB "
+            f"(predicted {self.predicted:.1f}, a diffuse room leaves {self.diffuse:.1f})"
+        )
+
+
+def with_room(c: Compared, prediction: Prediction) -> tuple[WithRoom, ...]:
+    """Cancellation with the room in octaves that the gate resolves; empty where no reflection was found."""
+    whole = prediction.whole
+    if whole is None or whole.gate.reflection_s is None or c.whole is None or c.heard_whole is None:
+        return ()
+    far = prediction.far_ear
+    direct, predicted, got = (metrics.unvirtualized(x, far) for x in (c.heard.x, c.whole, c.heard_whole))
+    near, near_whole = metrics.near_and_far(direct)[0], metrics.near_and_far(got)[0]
+    found = []
+    for low, high in metrics.OCTAVES:
+        inside = np.asarray((c.f >= low) & (c.f < high))
+        if np.sqrt(low * high) < prediction.lowest:
+            continue
+        ratio = metrics.direct_to_reverberant_db(near, near_whole, inside)
+        limit = metrics.room_limit_db(metrics.energy_db(direct, inside), ratio)
+        found.append(WithRoom(low, high, metrics.energy_db(predicted, inside), metrics.energy_db(got, inside), limit))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class _Maker:
     """Makes metrics of figures of cells."""
 

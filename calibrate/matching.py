@@ -68,7 +68,8 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
             raise
         return Matched(0.0, 0.0, f"ears not matched: {why}")
     error = 0.0 if np.isnan(found.overall_error_db) else found.overall_error_db
-    line = f"left ear {found.overall_db:+.2f} +- {error:.2f} dB against the right one ({found.pairs} mirrored paths)"
+    louder = f"{found.overall_db:+.2f} ± {error:.2f} dB".replace("-0.00", "+0.00")
+    line = f"left ear {louder} against the right one ({found.pairs} mirrored paths)"
     if abs(found.overall_db) > LARGEST_DB:
         raise BadInput(
             f"the {line}: more than {LARGEST_DB:g} dB apart; check sensitivity_mv_per_pa of {' and '.join(EARS)} "

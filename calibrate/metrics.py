@@ -146,6 +146,13 @@ def directivity_index_db(radiated: Complex, azimuths: Float) -> Float:
     return power_db(on / np.maximum(arc @ power, 1e-30))
 
 
+def energy_db(pair: Complex, inside: NDArray[np.bool_]) -> float:
+    """Near-ear over far-ear energy within some bins, all positions and sides together, dB; what a room adds counts."""
+    near, far = near_and_far(pair)
+    total = np.sum(np.abs(near[..., inside]) ** 2) / max(float(np.sum(np.abs(far[..., inside]) ** 2)), 1e-30)
+    return float(power_db(total))
+
+
 def direct_to_reverberant_db(direct: Complex, whole: Complex, inside: NDArray[np.bool_]) -> float:
     """Energy of the direct sound over that of all else within some bins, dB; responses ``(..., frequency)``.
 

@@ -66,7 +66,7 @@ def conditions(e: Evidence) -> list[str]:
     found = []
     if f.prediction.whole is not None:
         found += [f"Ears: {f.prediction.whole.gate.said}.", f"Polar set: {f.prediction.whole.polar_gate.said}."]
-        found.append(f"Cancellation is judged from {judged.over(f.prediction.lowest)}; the room comes after the gate.")
+        found.append(f"Cancellation of the direct sound is judged over {judged.over(f.prediction.lowest)}.")
     if f.ears is not None:
         found.append(f"{f.ears.said[0].upper()}{f.ears.said[1:]}.")
     if f.loading:
@@ -74,6 +74,8 @@ def conditions(e: Evidence) -> list[str]:
     if e.verdict is not None and e.verdict.agreement is not None:
         said = e.verdict.agreement.said
         found.append(f"{said[0].upper()}{said[1:]}.")
+    if e.verdict is not None and e.verdict.room:
+        found.append("With the room, not judged: " + "; ".join(r.said for r in e.verdict.room) + ".")
     return found
 
 

@@ -91,6 +91,8 @@ class Verification:
         Predicted and heard with their uncertainty, and with the room.
     agreement
         Whether they agree within it; ``None`` where it is not known.
+    room
+        Cancellation of whole responses, told beside what is judged; empty where no reflection was found.
     through
         The processor; ``None`` in a file of an earlier version, which knew our own engine alone.
     """
@@ -105,6 +107,7 @@ class Verification:
     causes: tuple[Cause, ...] = ()
     compared: Compared | None = None
     agreement: figures.Agreement | None = None
+    room: tuple[figures.WithRoom, ...] = ()
     through: Through | None = None
 
     @property
@@ -202,6 +205,7 @@ def judge(
         judged,
         compared=c,
         agreement=figures.agreement(c, prediction, limits.coverage),
+        room=figures.with_room(c, prediction),
     )
 
 
