@@ -84,6 +84,17 @@ class FilterSet:
             raise ValueError(f"taps has shape {self.taps.shape}: {wanted[0]} programs x {wanted[1]} drivers are named")
         if len(self.channels) != len(self.drivers):
             raise ValueError(f"{len(self.channels)} channels for {len(self.drivers)} drivers")
+        for wrong, said in (
+            (self.taps.size == 0, f"taps has shape {self.taps.shape}: at least one of each is needed"),
+            (len(set(self.programs)) < len(self.programs), f"the programs {self.programs} are not all different"),
+            (len(set(self.channels)) < len(self.channels), f"the channels {self.channels} are not all different"),
+            (min(self.channels, default=1) < 1, f"the channels {self.channels} hold one below 1, where they begin"),
+            (not self.fs > 0, f"fs is {self.fs} Hz; a rate above 0 is needed"),
+            (not 0.0 < self.ceiling <= 1.0, f"ceiling is {self.ceiling}; above 0 and at most full scale (1) is needed"),
+            (self.delay_samples < 0, f"delay_samples is {self.delay_samples}; 0 or more is needed"),
+        ):
+            if wrong:
+                raise ValueError(said)
 
     @property
     def length(self) -> int:

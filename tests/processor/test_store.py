@@ -95,10 +95,23 @@ def edited(path: Path, what: str) -> None:
                 file["taps"][1, 2, 3] = np.nan
             case "drivers":
                 file["taps"].attrs["drivers"] = ["only"]
-            case "rank":
+            case "rank" | "no taps":
                 attrs = dict(file["taps"].attrs)
                 del file["taps"]
-                file.create_dataset("taps", data=np.ones((5, 70))).attrs.update(attrs)
+                shape = (5, 70) if what == "rank" else (3, 5, 0)
+                file.create_dataset("taps", data=np.ones(shape)).attrs.update(attrs)
+            case "ceiling":
+                file.attrs["ceiling"] = 1.5
+            case "channels":
+                file.attrs["channels"] = [1, 2, 3, 3, 5]
+            case "channel 0":
+                file.attrs["channels"] = [1, 2, 3, 0, 5]
+            case "rate":
+                file["taps"].attrs["fs"] = 0
+            case "programs":
+                file["taps"].attrs["programs"] = ["left", "right", "left"]
+            case "delay":
+                file["taps"].attrs["delay_samples"] = -1
 
 
 @pytest.mark.parametrize(
@@ -112,6 +125,13 @@ def edited(path: Path, what: str) -> None:
         ("nan", r"taps holds nan at index \(1, 2, 3\)"),
         ("drivers", "5 channels|3 programs x 1 drivers"),
         ("rank", r"shape \(5, 70\)"),
+        ("no taps", r"shape \(3, 5, 0\): at least one of each"),
+        ("ceiling", "ceiling is 1.5"),
+        ("channels", "not all different"),
+        ("channel 0", "below 1"),
+        ("rate", "fs is 0 Hz"),
+        ("programs", "programs .* not all different"),
+        ("delay", "delay_samples is -1"),
     ],
 )
 def test_a_damaged_file_is_refused_with_its_reason(tmp_path: Path, what: str, message: str) -> None:
