@@ -30,7 +30,7 @@ class CrosstalkDesign(_Table):
     response of the nominal head ("distortionless"), or only the ratio of power between the zones that the near and the
     far ear sweep over all positions ("ratio"), for units without a nominal place. ``cost`` is what effort counts: what
     the drivers are driven with ("drivers"), or the power that they radiate in all directions ("radiated", from the
-    polar set), which a room gives back as reverberation; 6 dB of it are a good limit there.
+    polar set), which a room gives back as reverberation; 8 dB of it are a good limit there.
     """
 
     form: Literal["distortionless", "ratio"] = "distortionless"
