@@ -349,14 +349,13 @@ def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse)
     late, _ = loopback_delay(inv, inv.spectrum(heard[rig_is.interface.loopback.in_ - 1]))
     got = inv.spectrum(heard[[m.channel - 1 for m in plan.mics]]) * np.exp(2j * np.pi * inv.f * late)
     want = _both(measured.used_for("score"), deployed.filters, plan.captures[0].position, inv.size)
-    weight = ((inv.f >= diagnosis.BAND[0]) & (inv.f <= diagnosis.BAND[1])) / np.maximum(inv.f, 1.0)
-    power = np.mean(np.abs(want) ** 2, axis=0)
-    cross = np.sum(got * want.conj(), axis=0) * weight / (power + 1e-3 * np.max(power))
+    inside = (inv.f >= diagnosis.BAND[0]) & (inv.f <= diagnosis.BAND[1])
+    cross = np.sum(got * want.conj(), axis=0) * inside
     fit = np.abs(fft.ifft(cross, inv.size))
     earliest = -deployed.filters.delay_samples
-    inside = np.roll(fit, -earliest)[: spare - earliest]
-    best = int(np.argmax(inside))
-    if not inside[best] > CLEAR * float(np.sqrt(np.mean(fit**2))):
+    told = np.roll(fit, -earliest)[: spare - earliest]
+    best = int(np.argmax(told))
+    if not told[best] > CLEAR * float(np.sqrt(np.mean(fit**2))):
         raise HardwareTrouble(
             f"{deployed.name}: the program is not heard through it: no latency up to {LONGEST_S:g} s fits. Is it "
             f"switched on and active, are the rig's outputs {deployed.inputs} its inputs, and do its drivers play?"

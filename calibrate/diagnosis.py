@@ -136,10 +136,9 @@ class Scene:
         """Delay in s at which ``sum Re(cross exp(2j pi f t))`` is largest, within half of what the bins tell apart."""
         n, step = 1 << 13, float(self.f[1] - self.f[0])
         grid = np.zeros(n, dtype=np.complex128)
-        grid[np.round(self.f / step).astype(int)] = cross
-        fit = np.fft.ifft(grid).real
-        row = int(np.argmax(fit))
-        at = (row - n if row > n // 2 else row) / (n * step)
+        grid[np.round((self.f - self.f[0]) / step).astype(int)] = cross
+        late = np.fft.fftfreq(n, step)
+        at = float(late[int(np.argmax((np.fft.ifft(grid) * np.exp(2j * np.pi * self.f[0] * late)).real))])
         for _ in range(4):  # Newton's steps to the top
             turned = cross * np.exp(2j * np.pi * self.f * at)
             slope = -np.sum(2.0 * np.pi * self.f * turned.imag)
