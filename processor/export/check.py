@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from processor import files
-from processor.export import brutefir, ffmpeg, firmware, jconvolver
+from processor.export import brutefir, camilladsp, ffmpeg, firmware, jconvolver
 from processor.export.bundle import Bundle, stereo, wave
 from processor.filterset import FilterSet
 from rigs.errors import BadInput
@@ -26,8 +26,10 @@ Real = NDArray[Any]
 LIMIT_DB = -120.0
 PATIENCE_S = 120.0
 NEEDS = {"jconvolver": "fconvolver", "brutefir": "brutefir", "ffmpeg": "ffmpeg", "firmware": "cc"}
+NEEDS |= {"camilladsp": "camilladsp"}
 """The program that runs each engine on files; the others can't be run here."""
 PACKAGES = {"fconvolver": "jconvolver", "cc": "gcc"}
+UNPACKAGED = {"camilladsp": "Debian has no package of it; its releases are at github.com/HEnquist/camilladsp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = No
     if program is None:
         return Compared(None, f"{engine} can't be run here")
     if shutil.which(program) is None:
-        return Compared(None, f"{program} is not installed: apt-get install {PACKAGES.get(program, program)}")
+        where = UNPACKAGED.get(program, f"apt-get install {PACKAGES.get(program, program)}")
+        return Compared(None, f"{program} is not installed: {where}")
     heard = (_signal(filterset) if x is None else x).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         files.write_all(Path(folder), bundle.everything())
@@ -125,10 +128,18 @@ def _ffmpeg(folder: Path, x: Real, filterset: FilterSet) -> Real:
     return files.read_all(folder / "out.wav")
 
 
+def _camilladsp(folder: Path, x: Real, filterset: FilterSet) -> Real:
+    files.write_all(folder, {"in.wav": wave(x, filterset.fs)})
+    _run(folder, "camilladsp", "--check", camilladsp.CONF)
+    _run(folder, "camilladsp", camilladsp.CONF)
+    return files.read_all(folder / "out.wav")
+
+
 RUNNERS: dict[str, Callable[[Path, Real, FilterSet], Real]] = {
     "jconvolver": _fconvolver,
     "brutefir": _brutefir,
     "ffmpeg": _ffmpeg,
+    "camilladsp": _camilladsp,
 }
 
 

@@ -45,8 +45,8 @@ def crooked(drivers: int = 5, taps: int = 300, fs: int = 48000, gain: float = 1.
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    package = check.PACKAGES.get(program, program)
-    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is absent: apt-get install {package}")
+    where = check.UNPACKAGED.get(program, f"apt-get install {check.PACKAGES.get(program, program)}")
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is absent: {where}")
 
 
 RUNNABLE = [pytest.param(e, marks=needs(p)) for e, p in check.NEEDS.items()]

@@ -128,6 +128,26 @@ def test_every_upmix_with_long_filters_and_a_limiter_at_work(method: str) -> Non
     assert at.meters[board.GAIN] < 0.7
 
 
+def test_silence_after_music_costs_no_more_than_music(x: np.ndarray) -> None:
+    """The whole path, with a tail that dies away through denormal numbers, and with music that is nothing else."""
+    f = replace(filters(1, "projection"), taps=0.02 * RNG.standard_normal((3, 3, 4000)) * np.exp(-np.arange(4000) / 90))
+    it, at = player(f)
+
+    def cost(piece: np.ndarray) -> float:
+        costs = []
+        for i in range(0, piece.shape[1], BLOCK):
+            at.write(piece[:, i : i + BLOCK])
+            played = np.zeros((BLOCK, 6), dtype=np.float32)
+            began = time.perf_counter()
+            it.step(None, played, BLOCK, False)
+            costs.append(time.perf_counter() - began)
+        return float(np.median(costs))
+
+    loud = cost(x)
+    for quiet in (np.zeros_like(x), x * np.float32(1e-39), x * np.float32(1e-30)):
+        assert cost(quiet) < 2 * loud + 30e-6
+
+
 def test_start_and_mute_are_soft(x: np.ndarray) -> None:
     it, at = player(filters(1))
     begun = run(it, at, x)
