@@ -127,9 +127,9 @@ def radiated(h: Complex, azimuths: Float, k: Float, radius: float, cost: Float) 
 
     The drivers are encoded on spherical harmonics from the ring they were measured on (:mod:`calibrate.harmonics`), and
     the power over the whole sphere follows in closed form. What the ring leaves open is not counted: it would be power
-    that no weights avoid, and hide what they can. On points on a rigid sphere of 17.5 cm the matrix is within 4 % of the
-    sphere's up to 400 Hz (the ring as it is: 17 %) and within 40 % up to 2.4 kHz, no better than the ring there. Where
-    the unit is too large for the harmonics' order, drivers count as incoherent.
+    that no weights avoid, and hide what they can. On points on a rigid sphere of 17.5 cm the matrix is within 4 % of
+    the sphere's up to 400 Hz (the ring as it is: 17 %), and within 40 % up to 2.4 kHz, no better than the ring there.
+    Where the unit is too large for the harmonics' order, drivers count as incoherent.
 
     Parameters
     ----------

@@ -1,11 +1,13 @@
 """Processor time of one unit's design on one core, beside its cancellation as a loop over bins with a convex solver.
 
 Run it as ``OMP_NUM_THREADS=1 python tests/bench/design_time.py``: 2 to 8 drivers, 5 and 19 heads, 72 angles, 2049
-bins, 512 taps; the convex solver (cvxpy with CLARABEL) does both sides of 12 bins, scaled up to all of them.
+bins, 512 taps; the convex solver (cvxpy with CLARABEL) does both sides of 12 bins, scaled up to all of them. Exit code
+1 where eight drivers take longer than 1.5 s, or the loop less than 20 times the time of the same design.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -18,6 +20,7 @@ from calibrate.plant import Plant
 from rigs.lab.sphere import field
 
 BINS = 2049
+LONGEST_S, LEAST_RATIO = 1.5, 20.0
 
 
 def unit(drivers: int, heads: int) -> tuple[Plant, np.ndarray, np.ndarray]:
@@ -61,8 +64,9 @@ def convex(plant: Plant, cost: np.ndarray, bins: np.ndarray) -> float:
     return (time.process_time() - start) / len(bins)
 
 
-def main() -> None:
-    """Print the table."""
+def main() -> int:
+    """Print the table; the exit code."""
+    short = []
     print(f"{BINS} bins, 72 angles, 512 taps; seconds")
     print(f"{'drivers':>8}{'heads':>6}{'sides':>8}{'beam':>8}{'FIRs':>8}{'all':>8}{'convex solver':>15}{'ratio':>8}")
     for drivers, heads in ((2, 5), (4, 5), (4, 19), (8, 19)):
@@ -79,7 +83,14 @@ def main() -> None:
             f"{drivers:8d}{heads:6d}{t_sides:8.3f}{t_beam:8.3f}{t_fir:8.3f}{t_sides + t_beam + t_fir:8.3f}"
             f"{slow:15.1f}{slow / t_sides:8.0f}"
         )
+        whole = t_sides + t_beam + t_fir
+        short += [f"{drivers} drivers take {whole:.2f} s, {LONGEST_S} allowed"] if whole > LONGEST_S else []
+        short += [f"the loop takes {slow / t_sides:.0f} times as long"] if slow / t_sides < LEAST_RATIO else []
+    zones = CrosstalkDesign(form="ratio")
+    print(f"8 drivers from zone to zone: {timed(lambda: sides.steer(plant, 0, cost, zones), 1):.3f} s instead")
+    print("\n".join(short) or "Every figure asked for is reached.")
+    return 1 if short else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
