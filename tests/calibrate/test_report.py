@@ -136,7 +136,7 @@ def test_every_reference_inside_the_page_has_one_target(verified: Path, page: Pa
 def test_headings_are_in_order(page: Page) -> None:
     assert page.headings[0] == 1
     assert page.headings.count(1) == 1
-    assert page.headings.count(2) == 9
+    assert page.headings.count(2) == 10
     assert all(b - a <= 1 for a, b in zip(page.headings, page.headings[1:], strict=False))
 
 
