@@ -68,9 +68,9 @@ LOOK_BACK, QUICKER = 8, 0.5
 
 
 def _short(settings: UpmixSettings, fs: int) -> tuple[UpmixSettings, int, int]:
-    """A delay of at most 3 ms, a power of two, in steps of a quarter of it."""
+    """A delay of at most 3 ms, a power of two, in steps of half of it."""
     span = 1 << int(np.log2(SHORTEST_S * fs))
-    short = replace(settings, window=LOOK_BACK * span, hop=span // 4, tau_s=QUICKER * settings.tau_s)
+    short = replace(settings, window=LOOK_BACK * span, hop=span // 2, tau_s=QUICKER * settings.tau_s)
     return short, fs, span
 
 
