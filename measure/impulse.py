@@ -91,12 +91,15 @@ class Heard:
         Standard error ``(mic, bin)`` of the response's ``rfft``, Pa/FS.
     coherence
         ``(mic, bin)`` between repeats; 1 for a single one.
+    clock_ppm
+        By how much the inputs' clock ran faster than the outputs', taken out of the response; 0 for one clock.
     """
 
     h: Float
     snr_db: Float
     stderr: Float
     coherence: Float
+    clock_ppm: float = 0.0
 
 
 def snr_db(h: Float, stderr: Float, fs: int, band: tuple[float, float]) -> Float:

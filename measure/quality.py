@@ -80,21 +80,20 @@ def loopback(
     return None
 
 
-def _completed(inv: Inverse, loop: Complex, delay: float, gain: float) -> NDArray[np.float64]:
-    """The loopback's impulse response ``(size,)`` within 1 ms of its peak, as if its band had no ends."""
-    whole = np.where((inv.f >= inv.band[0]) & (inv.f <= inv.band[1]), loop, gain * np.exp(-2j * np.pi * inv.f * delay))
-    h = fft.irfft(whole, inv.size)
+def _completed(inv: Inverse, loop: Complex, delay: float, gain: float) -> Complex:
+    """Spectrum of the loopback's impulse response within 1 ms of its arrival, as if its band had no ends."""
+    late = np.exp(-2j * np.pi * inv.f * delay)
+    h = fft.irfft(np.where((inv.f >= inv.band[0]) & (inv.f <= inv.band[1]), loop * late.conj(), gain), inv.size)
     reach = int(KERNEL_S * inv.fs)
-    far = np.abs((np.arange(inv.size) - round(delay * inv.fs) + inv.size // 2) % inv.size - inv.size // 2) > reach
-    h[far] = 0.0
-    return np.asarray(h)
+    h[reach + 1 : -reach] = 0.0
+    return np.asarray(fft.rfft(h) * late)
 
 
 def _worst_residual(
-    inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], kernel: NDArray[np.float64]
+    inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], kernel: Complex
 ) -> tuple[float, float]:
     """Root mean square of the loudest 5 ms of what ``kernel`` does not explain within the band, and when (s)."""
-    model = fft.irfft(fft.rfft(np.asarray(played, dtype=float), inv.size) * fft.rfft(kernel), inv.size)
+    model = fft.irfft(fft.rfft(np.asarray(played, dtype=float), inv.size) * kernel, inv.size)
     rest = fft.rfft(np.asarray(recorded, dtype=float) - model[: len(recorded)], inv.size)
     f = inv.f
     rest[(f < inv.band[0]) | (f > inv.band[1])] = 0.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import burst, change, harmonics, microphone, quality, uncertainty
+from measure import burst, change, clocks, harmonics, microphone, quality, uncertainty
 from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from measure.harmonics import Distortion
 from measure.impulse import Heard, snr_db
@@ -26,6 +26,42 @@ ATTEMPTS = 4
 """How often a capture is tried before the session holds."""
 
 
+STRETCHED_KEPT = 3
+"""Inverses of stimuli stretched for two clocks that are kept at hand."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """What the loopback of a capture says: latency and clocks, and the inverse that fits them.
+
+    Parameters
+    ----------
+    inverse, played
+        Of the stimulus as the inputs' clock would write it.
+    loop
+        Transfer function of the loopback.
+    drift
+        Between the clocks, as estimated.
+    delay, gain
+        Of the loopback, s and linear.
+    left_ppm
+        What the stretched stimulus leaves of the drift.
+    """
+
+    inverse: Inverse
+    played: NDArray[np.float32]
+    loop: NDArray[np.complex128]
+    drift: clocks.Drift
+    delay: float
+    gain: float
+    left_ppm: float = 0.0
+
+    @property
+    def ppm(self) -> float:
+        """By how much the inputs run faster, as far as it is corrected; 0 for one clock."""
+        return self.drift.ppm if self.drift.is_there and not self.drift.refused() else 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Listener:
     """Turns recordings of a plan into judged responses; reads the microphones' correction files once."""
@@ -35,6 +71,7 @@ class Listener:
     inverse: Inverse
     corrections: NDArray[np.inexact[Any]]
     lags: burst.Lags
+    stretched: dict[float, tuple[Inverse, NDArray[np.float32]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rig: Description, plan: Plan) -> Listener:
@@ -60,11 +97,30 @@ class Listener:
         rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
         return replace(recording, x=recording.x[rows])
 
-    def transfer(self, x: NDArray[np.float32], source: int) -> NDArray[np.complexfloating]:
+    def timed(self, recorded: NDArray[np.float32]) -> Timed:
+        """What a recorded loopback ``(samples,)`` says of latency and clocks, and the inverse to use with it."""
+        loop = self.inverse.spectrum(recorded)
+        drift = clocks.of_loopback(self.inverse, self.plan.sweep, loop)
+        if not drift.is_there or abs(drift.ppm) > clocks.HIGHEST_PPM:
+            return Timed(self.inverse, self.plan.played, loop, drift, *loopback_delay(self.inverse, loop))
+        step = clocks.stepped(drift.ppm)
+        if step not in self.stretched:
+            played = clocks.stretched(self.plan.played, step).astype(np.float32)
+            self.stretched[step] = (inverse(self.plan.sweep, played, len(played)), played)
+            for old in list(self.stretched)[:-STRETCHED_KEPT]:
+                del self.stretched[old]
+        inv, played = self.stretched[step]
+        loop = inv.spectrum(recorded)
+        left = clocks.of_loopback(inv, self.plan.sweep, loop)
+        loop = clocks.unbent(loop, inv, self.plan.sweep, left.ppm)
+        return Timed(inv, played, loop, replace(drift, ppm=step + left.ppm), *loopback_delay(inv, loop), left.ppm)
+
+    def transfer(self, x: NDArray[np.float32], source: int, timed: Timed) -> NDArray[np.complexfloating]:
         """Transfer functions ``(mic, frequency)`` of :meth:`channels`' samples, Pa/FS, latency included."""
         exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
         scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
-        return np.asarray(self.inverse.transfer(self.inverse.recorded(x[:-1])) / scale)
+        out = timed.inverse.transfer(timed.inverse.recorded(x[:-1])) / scale
+        return clocks.unbent(out, timed.inverse, self.plan.sweep, timed.left_ppm) if timed.ppm else np.asarray(out)
 
     def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
         """What one source makes that it was not given, of the mean of the raw captures of one place.
@@ -76,8 +132,9 @@ class Listener:
         turned = []
         for key in (k for k in keys if k.startswith(place)):
             x = quality.padded(session.raw(self.plan.name, key)[0], len(self.plan.played))
-            delay, _ = loopback_delay(self.inverse, self.inverse.spectrum(x[-1]))
-            turned.append(self.transfer(x, source) * np.exp(2j * np.pi * self.inverse.f * delay).astype(np.complex64))
+            timed = self.timed(x[-1])
+            back = np.exp(2j * np.pi * self.inverse.f * timed.delay).astype(np.complex64)
+            turned.append(self.transfer(x, source, timed) * back)
         if not turned:
             return None
         mean = np.asarray(np.mean(turned, axis=0))
@@ -87,22 +144,26 @@ class Listener:
         """What was heard, the latency in s, and why not to keep it."""
         x = quality.padded(recording.x, len(self.plan.played))
         names = (*(m.name for m in self.plan.mics), "loopback")
-        loop = self.inverse.spectrum(x[-1])
-        delay, gain = loopback_delay(self.inverse, loop)
-        transfer = self.transfer(x, source)
+        timed = self.timed(x[-1])
+        inv, delay = timed.inverse, timed.delay
+        transfer = self.transfer(x, source, timed)
         before, after = self.plan.before, self.plan.after
-        whole = circular(self.inverse, transfer, delay, before)
-        h = np.asarray(whole[..., : before + after] * edges(before, after))
-        stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, self.inverse.fs)
-        snr = snr_db(h, stderr, self.inverse.fs, self.inverse.band)
+        whole = circular(inv, transfer, delay, before)
+        kept = (
+            clocks.at_one_rate(whole, before, before + after, timed.ppm) if timed.ppm else whole[..., : before + after]
+        )
+        h = np.asarray(kept * edges(before, after))
+        stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, inv.fs)
+        snr = snr_db(h, stderr, inv.fs, inv.band)
         reason = (
             quality.short(recording.x, len(self.plan.played))
             or quality.clipped(x, names)
-            or quality.loopback(self.inverse, x[-1], self.plan.played, loop, delay, gain)
+            or timed.drift.refused()
+            or quality.loopback(inv, x[-1], timed.played, timed.loop, delay, timed.gain)
             or quality.silent(snr, names[:-1])
             or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, self.lags, delay)
         )
-        return Heard(h, snr, stderr, np.ones_like(stderr)), delay, reason or ""
+        return Heard(h, snr, stderr, np.ones_like(stderr), timed.ppm), delay, reason or ""
 
 
 def measure(
@@ -218,11 +279,12 @@ def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture
     for _ in range(ATTEMPTS):
         recording = listener.channels(rig.interface.capture(sources.signals[capture.source]))
         heard, delay, reason = listener.heard(recording, capture.source)
+        reason = reason or clocks.Drift(heard.clock_ppm, 0.0, 0.0).refused(session.clocks(listener.plan.name)) or ""
         other = None if reason or accept_change else _changed(session, listener, capture, heard)
         if other:
             reason = f"{other}; if that is as it should be, resume with --accept-change"
         air = rig.description.environment.temperature_c
-        shot = Shot(capture, recording, delay, reason, air, tuple(float(v) for v in heard.snr_db))
+        shot = Shot(capture, recording, delay, reason, air, tuple(float(v) for v in heard.snr_db), heard.clock_ppm)
         session.store(listener.plan, shot)
         if shot.accepted:
             return heard
@@ -249,4 +311,4 @@ def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> H
     mean = np.asarray(np.mean([one.h for one in heard], axis=0))
     stderr, coherence = uncertainty.of_mean([one.h for one in heard], [one.stderr for one in heard])
     snr = snr_db(mean, stderr, listener.inverse.fs, listener.inverse.band)
-    return Heard(mean, snr, stderr, coherence)
+    return Heard(mean, snr, stderr, coherence, float(np.mean([one.clock_ppm for one in heard])))

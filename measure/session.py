@@ -181,7 +181,7 @@ class Session:
             data = raw.create_dataset(name, data=shot.recording.x)
             data.attrs.update(asdict(capture.pose))
             data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
-            data.attrs.update(reason=shot.reason, run=made + 1, snr_db=shot.snr_db)
+            data.attrs.update(reason=shot.reason, run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
             if shot.temperature_c is not None:
                 data.attrs["temperature_c"] = shot.temperature_c
             self._file.flush()
@@ -199,6 +199,11 @@ class Session:
         if group is None:
             return []
         return [(k, str(d.attrs["reason"])) for k, d in group.items() if d.attrs.get("reason")]
+
+    def clocks(self, name: SetName) -> list[float]:
+        """By how much the inputs' clock ran faster than the outputs' in each accepted capture of a set, ppm."""
+        group = self._file.get(f"raw/{name}", {})
+        return [float(d.attrs.get("clock_ppm", 0.0)) for d in group.values() if d.attrs.get("accepted", False)]
 
     def tries(self, name: SetName) -> list[Try]:
         """Every capture that was made of a set, but for the one that closes it."""

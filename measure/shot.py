@@ -26,6 +26,8 @@ class Shot:
         Of the air when it was made.
     snr_db
         One a microphone.
+    clock_ppm
+        By how much the inputs' clock ran faster than the outputs'; 0 for one clock.
     """
 
     capture: Capture
@@ -34,6 +36,7 @@ class Shot:
     reason: str = ""
     temperature_c: float | None = None
     snr_db: tuple[float, ...] = ()
+    clock_ppm: float = 0.0
 
     @property
     def accepted(self) -> bool:

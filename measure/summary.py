@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from measure.plan import Plan
 from measure.session import Session
 
@@ -54,6 +56,8 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
         accounts = session.accounts(name)
         spoilt = [a for a in accounts if a.excluded]
         closure = session.closure(name)
+        drift = session.clocks(name)
+        ppm = float(np.median(drift)) if any(drift) else None
         sets[name] = {
             "shape": r.h.shape,
             "snr_db_min": float(r.snr_db.min()),
@@ -61,6 +65,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             "captures_made": sum(a.made for a in accounts),
             "excluded": [a.table() for a in spoilt],
             "closure": None if closure is None else closure.table(),
+            "clock_ppm": ppm,
         }
         lines.append(
             f"{name}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
@@ -68,5 +73,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             f"{sets[name]['captures_made']} captures"
         )
         lines += [f"  {a.said()}" for a in spoilt]
+        if ppm is not None:
+            lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
         lines += [] if closure is None else [f"  {closure.said()}"]
     return {"unit": session.serial, "sets": sets}, "\n".join(lines)

@@ -96,9 +96,9 @@ def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., 
     wanted = plan.make(rig, "polar")
     listener, lab = Listener.of(rig, wanted), lab_rig(rig, "T-9")
     x = listener.channels(lab.interface.capture(wanted.sources.signals[1])).x
-    delay, _ = loopback_delay(listener.inverse, listener.inverse.spectrum(x[-1]))
-    transfer = listener.transfer(x, 1)
-    found = harmonics.of_transfer(listener.inverse, wanted.sweep, transfer, delay, wanted.before, wanted.after)
+    timed = listener.timed(x[-1])
+    transfer = listener.transfer(x, 1, timed)
+    found = harmonics.of_transfer(listener.inverse, wanted.sweep, transfer, timed.delay, wanted.before, wanted.after)
     size = 1 << 15
     for hz in (600.0, 2500.0):
         k = round(hz * size / rig.fs)
