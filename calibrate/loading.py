@@ -8,7 +8,8 @@ noise
     Standard error of each bin, kept with the session: noise of the captures or spread between repeats, whichever is
     larger, as much of it as the gate lets through.
 drift
-    How well the set closes on itself: the reference position at the end against the same at the beginning.
+    How well the set closes on itself: the reference position at the end against the same at the beginning, beyond what
+    noise explains.
 tolerance
     What the unit may change by after it was measured (``crosstalk.tolerance_db`` of the design): gain and phase, each
     with this standard deviation, ``2 (sigma / 8.686)^2`` of the path's power.
@@ -116,6 +117,22 @@ def error_of(tolerance_db: float) -> float:
     ``2 (sigma / 8.686)^2``: as much in phase (radians) as in level (nepers).
     """
     return 2.0 * (tolerance_db / NEPER_DB) ** 2
+
+
+def drift_of(closure_db: float, snr_db: float) -> float:
+    """Squared relative error by drift alone, from how a set closes on itself.
+
+    Two captures with noise of their own differ even if nothing drifts, by twice the noise over the signal; only what
+    they differ by beyond that is drift.
+
+    Parameters
+    ----------
+    closure_db
+        Energy of the difference between the reference position's responses at the end and the beginning, re the first.
+    snr_db
+        Signal to noise of the first.
+    """
+    return max(10.0 ** (closure_db / 10.0) - 2.0 * 10.0 ** (-snr_db / 10.0), 0.0)
 
 
 def bands(h: Complex, f: Float, noise: Float, drift: float, tolerance_db: float) -> tuple[Band, ...]:

@@ -173,6 +173,13 @@ def test_loading_tells_its_sources() -> None:
         Doubt(np.zeros((2, 3)), 0.0)
 
 
+@pytest.mark.parametrize(
+    ("closure_db", "snr_db", "drift"), [(-40.0, 80.0, 1e-4), (-59.7, 62.7, 0.0), (-75.0, 60.0, 0.0)]
+)
+def test_noise_is_no_drift(closure_db: float, snr_db: float, drift: float) -> None:
+    assert loading.drift_of(closure_db, snr_db) == pytest.approx(drift, abs=3e-8)
+
+
 def test_ears_are_multiplied_by_name() -> None:
     ir = measured()
     swapped = ImpulseResponse(ir.h, FS, ir.positions, ("ear_right", "ear_left"), ir.drivers, ZERO, "Pa/FS",
