@@ -132,7 +132,7 @@ def drift_of(closure_db: float, snr_db: float) -> float:
     snr_db
         Signal to noise of the first.
     """
-    return max(10.0 ** (closure_db / 10.0) - 2.0 * 10.0 ** (-snr_db / 10.0), 0.0)
+    return float(max(10.0 ** (closure_db / 10.0) - 2.0 * 10.0 ** (-snr_db / 10.0), 0.0))
 
 
 def bands(h: Complex, f: Float, noise: Float, drift: float, tolerance_db: float) -> tuple[Band, ...]:
