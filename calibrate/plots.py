@@ -8,8 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
+from calibrate.compare import Row
 from calibrate.confidence import interval
 from calibrate.evidence import Spread
+from calibrate.metrics import OCTAVES
 from measure.impulse import ImpulseResponse
 from measure.plots import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, frequencies, key
 from rigs.describe import Description
@@ -89,6 +91,30 @@ def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
     )
     ax.grid(True, color=GRID, linewidth=0.7)
     ax.spines["polar"].set_color(GRID)
+
+
+def designs(above: Axes, beneath: Axes, rows: Sequence[Row]) -> None:
+    """Designs side by side in each band: mean cancellation with its 10th percentile hanging from it; effort beneath."""
+    apart = 0.8 / len(rows)
+    middle = np.arange(len(OCTAVES))
+    for i, row in enumerate(rows):
+        at = middle + (i - 0.5 * (len(rows) - 1)) * apart
+        colour = DRIVERS[i % len(DRIVERS)]
+        size = 9 if i == 0 else 6
+        above.vlines(at, row.p10, row.mean, color=colour, linewidth=3.2 if i == 0 else 2.0)
+        above.plot(at, row.mean, "o", color=colour, markersize=size, label=row.name)
+        above.plot(at, row.p10, "_", color=colour, markersize=size)
+        beneath.bar(at, row.effort, width=0.8 * apart, color=colour)
+    for ax in (above, beneath):
+        ax.set_xticks(middle, [f"{a:g} to {b:g} Hz" for a, b in OCTAVES])
+        ax.set_xlim(-0.6, len(OCTAVES) - 0.4)
+        ax.tick_params(axis="x", length=0)
+        ax.grid(True, axis="y", color=GRID, linewidth=0.7)
+        ax.set_axisbelow(True)
+        ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    above.set_ylabel("near over far ear, dB")
+    beneath.set_ylabel("effort, dB re one driver")
+    key(above)
 
 
 def device(ax: Axes, rig: Description, mics_m: float | None) -> None:

@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -21,6 +22,7 @@ from matplotlib.figure import Figure
 
 from calibrate import evidence, metrics, plots, sounds, svg, tables
 from calibrate import figures as judged
+from calibrate.compare import Row
 from calibrate.evidence import FINE, Evidence, Spread
 from measure import plots as measured
 from measure.smooth import THIRD_OCTAVES
@@ -86,6 +88,26 @@ def write(run: Path, music: Path | None = None) -> Path:
     finally:
         if fresh.exists():
             fresh.unlink()
+    return path
+
+
+def comparison(rows: tuple[Row, ...], path: Path) -> Path:
+    """Draw designs beside one another into a PNG file.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be written.
+    """
+    with matplotlib.rc_context(measured.STYLE):
+        figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=measured.PAPER)
+        FigureCanvasAgg(figure)
+        above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
+        plots.designs(above, beneath, rows)
+        try:
+            figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+        except OSError as fault:
+            raise BadInput(f"{path}: the picture cannot be written: {fault}") from fault
     return path
 
 

@@ -1,0 +1,44 @@
+"""The picture of designs beside one another shows the figures of the table, and is a file like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from calibrate import compare, plots, report
+from calibrate.compare import Row
+from rigs.errors import BadInput
+
+
+def rows() -> tuple[Row, ...]:
+    levels = np.array([19.5, 17.0, 18.25, 16.0, 12.5])
+    return tuple(
+        Row(name, levels - i, levels - 4.0 - 2 * i, levels + 3.0, levels / 2.0 - i, 0.3, 0.6, -300.0)
+        for i, name in enumerate(("sweetspot", "exact inverse", "contrast"))
+    )
+
+
+def test_the_picture_holds_the_figures_of_the_table() -> None:
+    figure = Figure()
+    above, beneath = figure.subplots(2, 1)
+    plots.designs(above, beneath, rows())
+    means = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "o"]
+    tenths = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "_"]
+    for row, mean, tenth in zip(rows(), means, tenths, strict=True):
+        assert mean == pytest.approx(row.mean)
+        assert tenth == pytest.approx(row.p10)
+    heights = [bar.get_height() for bar in beneath.patches]
+    assert heights == pytest.approx(np.concatenate([r.effort for r in rows()]))
+    assert [t.get_text() for t in above.get_legend().get_texts()] == ["sweetspot", "exact inverse", "contrast"]
+    assert " 18.5/ 13.5/ 22.5" in compare.table(rows(), "title")
+
+
+def test_the_picture_is_a_png_file_the_same_each_time(tmp_path: Path) -> None:
+    first, second = (report.comparison(rows(), tmp_path / name) for name in ("a.png", "b.png"))
+    assert first.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert first.read_bytes() == second.read_bytes()
+    with pytest.raises(BadInput, match="the picture cannot be written"):
+        report.comparison(rows(), tmp_path / "nowhere" / "c.png")
