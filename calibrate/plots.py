@@ -93,28 +93,40 @@ def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
     ax.spines["polar"].set_color(GRID)
 
 
-def designs(above: Axes, beneath: Axes, rows: Sequence[Row]) -> None:
-    """Designs side by side in each band: mean cancellation with its 10th percentile hanging from it; effort beneath."""
-    apart = 0.8 / len(rows)
-    middle = np.arange(len(OCTAVES))
-    for i, row in enumerate(rows):
-        at = middle + (i - 0.5 * (len(rows) - 1)) * apart
-        colour = DRIVERS[i % len(DRIVERS)]
-        size = 9 if i == 0 else 6
-        above.vlines(at, row.p10, row.mean, color=colour, linewidth=3.2 if i == 0 else 2.0)
-        above.plot(at, row.mean, "o", color=colour, markersize=size, label=row.name)
-        above.plot(at, row.p10, "_", color=colour, markersize=size)
-        beneath.bar(at, row.effort, width=0.8 * apart, color=colour)
-    for ax in (above, beneath):
-        ax.set_xticks(middle, [f"{a:g} to {b:g} Hz" for a, b in OCTAVES])
-        ax.set_xlim(-0.6, len(OCTAVES) - 0.4)
-        ax.tick_params(axis="x", length=0)
-        ax.grid(True, axis="y", color=GRID, linewidth=0.7)
-        ax.set_axisbelow(True)
-        ax.axhline(0.0, color=SOFT, linewidth=0.8)
-    above.set_ylabel("near over far ear, dB")
-    beneath.set_ylabel("effort, dB re one driver")
-    key(above)
+def designs(ax: Axes, rows: Sequence[Row]) -> None:
+    """Designs side by side in each band: mean cancellation with its 10th percentile hanging from it."""
+    for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
+        colour, size = DRIVERS[i % len(DRIVERS)], 9 if i == 0 else 6
+        ax.vlines(at, row.p10, row.mean, color=colour, linewidth=3.2 if i == 0 else 2.0)
+        ax.plot(at, row.mean, "o", color=colour, markersize=size, label=row.name)
+        ax.plot(at, row.p10, "_", color=colour, markersize=size)
+    _banded(ax)
+    ax.set_ylabel("near over far ear, dB")
+    key(ax)
+
+
+def efforts(ax: Axes, rows: Sequence[Row]) -> None:
+    """Effort of designs side by side in each band, in the order and colours of :func:`designs`."""
+    for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
+        ax.bar(at, row.effort, width=0.64 / len(rows), color=DRIVERS[i % len(DRIVERS)])
+    _banded(ax)
+    ax.set_ylabel("effort, dB re one driver")
+
+
+def _beside(count: int) -> Float:
+    """Places ``(design, band)`` of so many designs."""
+    shift = (np.arange(count) - 0.5 * (count - 1)) * 0.8 / count
+    return np.asarray(np.arange(len(OCTAVES))[None, :] + shift[:, None])
+
+
+def _banded(ax: Axes) -> None:
+    """An axis of the octaves that designs are compared in."""
+    ax.set_xticks(np.arange(len(OCTAVES)), [f"{a:g} to {b:g} Hz" for a, b in OCTAVES])
+    ax.set_xlim(-0.6, len(OCTAVES) - 0.4)
+    ax.tick_params(axis="x", length=0)
+    ax.grid(True, axis="y", color=GRID, linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
 
 
 def device(ax: Axes, rig: Description, mics_m: float | None) -> None:

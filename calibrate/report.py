@@ -103,7 +103,8 @@ def comparison(rows: tuple[Row, ...], path: Path) -> Path:
         figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=measured.PAPER)
         FigureCanvasAgg(figure)
         above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
-        plots.designs(above, beneath, rows)
+        plots.designs(above, rows)
+        plots.efforts(beneath, rows)
         try:
             figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
         except OSError as fault:

@@ -24,7 +24,8 @@ def rows() -> tuple[Row, ...]:
 def test_the_picture_holds_the_figures_of_the_table() -> None:
     figure = Figure()
     above, beneath = figure.subplots(2, 1)
-    plots.designs(above, beneath, rows())
+    plots.designs(above, rows())
+    plots.efforts(beneath, rows())
     means = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "o"]
     tenths = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "_"]
     for row, mean, tenth in zip(rows(), means, tenths, strict=True):
