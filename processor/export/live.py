@@ -41,17 +41,23 @@ class Live:
         Makes its files for a number of samples per block.
     words
         The command, in the folder of its files.
+    leave
+        The signal that ends it; where there is a choice, the one at which it takes leave of the audio server, which
+        otherwise waits for it. BruteFIR never does: a server that freewheels then stands still for 10 s.
     """
 
     program: str
     client: str
     bundle: Callable[[FilterSet, int], Bundle]
     words: tuple[str, ...]
+    leave: signal.Signals
 
 
 LIVE = {
-    "brutefir": Live("brutefir", "brutefir", brutefir.bundle, ("brutefir", "-nodefault", brutefir.LIVE)),
-    "jconvolver": Live("jconvolver", OWN, jconvolver.bundle, ("jconvolver", "-N", OWN, jconvolver.CONF)),
+    "brutefir": Live(
+        "brutefir", "brutefir", brutefir.bundle, ("brutefir", "-nodefault", brutefir.LIVE), signal.SIGTERM
+    ),
+    "jconvolver": Live("jconvolver", OWN, jconvolver.bundle, ("jconvolver", "-N", OWN, jconvolver.CONF), signal.SIGINT),
 }
 """The engines that can be started on a JACK server."""
 
@@ -100,11 +106,8 @@ class Running:
             raise HardwareTrouble(f"{self.name} ended by itself (exit code {code}). It said: {self.said or 'nothing'}")
 
     def end(self) -> None:
-        """End it and the processes that it has split into; may be called twice.
-
-        Ctrl-C's signal comes first: it makes an engine take leave of the audio server, which otherwise waits for it.
-        """
-        for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        """End it and the processes that it has split into; may be called twice."""
+        for how in (LIVE[self.name].leave, signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self._process.pid, how)
             except ProcessLookupError:
