@@ -94,24 +94,34 @@ def peak() -> float:
 
 
 def work(inputs: int, outputs: int, taps: int, block: int, ratio: int = 1) -> tuple[float, float, float]:
-    """Bytes of filters read per block, operations on them, and operations of the transforms."""
+    """Bytes of filters read per block, near and far, and operations of the transforms.
+
+    A byte that is read comes with one operation (8 of them for a complex product and sum), far less than the machine
+    does in that time: reading and transforms are what counts.
+    """
 
     def transforms(size: float) -> float:
         return (inputs + outputs) * (5 * size * np.log2(size) + 6 * size)
 
     near = min(2 * ratio * block, taps) if ratio > 1 else taps
-    held = 8.0 * inputs * outputs * (near + (taps - near) / ratio)
-    return held, held, transforms(block) + (transforms(block * ratio) / ratio if near < taps else 0.0)
+    pairs = 8.0 * inputs * outputs
+    return (
+        pairs * near,
+        pairs * (taps - near) / ratio,
+        transforms(block) + (transforms(block * ratio) / ratio if near < taps else 0.0),
+    )
 
 
 def limit_us(inputs: int, outputs: int, taps: int, block: int, ratio: int = 1) -> float:
     """Microseconds that a block costs at best: filters as fast as they can be read, transforms at half the peak.
 
-    Half, since additions and multiplications of a transform seldom pair. Filters that are used only once in ``ratio``
-    blocks lie in a farther cache, all of them together.
+    Half, since additions and multiplications of a transform seldom pair. Near partitions, read in every block, lie in
+    the cache that holds them; far ones in the cache that holds all. Sets a little larger than a cache stay in it in
+    part, and can be read faster than this.
     """
-    read, _, turned = work(inputs, outputs, taps, block, ratio)
-    return 1e6 * (read / bandwidth(8 * inputs * outputs * taps) + turned / (0.5 * peak()))
+    near, far, turned = work(inputs, outputs, taps, block, ratio)
+    reading = near / bandwidth(int(near)) + far / bandwidth(8 * inputs * outputs * taps)
+    return float(1e6 * (reading + turned / (0.5 * peak())))
 
 
 def main() -> None:
