@@ -150,6 +150,9 @@ def independent(f: Float, seconds: float, centres: Float = THIRD_OCTAVES) -> Flo
 def spread(figure: Callable[[Float], Float | float], cells: Cells) -> float:
     """Standard uncertainty of a figure of many cells, by draws that are the same each time.
 
+    By how much the figure scatters, and by how much errors push it to one side: the worst of many cells gets worse by
+    noise alone.
+
     Parameters
     ----------
     figure
@@ -157,15 +160,27 @@ def spread(figure: Callable[[Float], Float | float], cells: Cells) -> float:
     cells
         Their own errors are independent; the shared ones are the same at all positions (the first axis).
     """
+    found = _draws(figure, cells)
+    return float(np.hypot(np.std(found), np.mean(found) - float(figure(cells.db))))
+
+
+def by_noise_alone(figure: Callable[[Float], Float | float], gap: Cells, coverage: float) -> float:
+    """What a figure of differences may come to where nothing but errors differs: mean plus ``coverage`` deviations."""
+    found = _draws(figure, Cells(np.zeros_like(gap.db), gap.own, gap.shared))
+    return float(np.mean(found) + coverage * np.std(found))
+
+
+def _draws(figure: Callable[[Float], Float | float], cells: Cells) -> Float:
+    """The figure of cells with errors drawn anew, ``(draw,)``."""
     rng = np.random.default_rng(SEED)
-    one = (1, *cells.db.shape[1:]) if cells.db.ndim > 1 else cells.db.shape
-    found = [
-        float(
-            figure(cells.db + cells.own * rng.standard_normal(cells.db.shape) + cells.shared * rng.standard_normal(one))
-        )
-        for _ in range(DRAWS)
-    ]
-    return float(np.std(found))
+    shape = cells.db.shape
+    one = (1, *shape[1:]) if cells.db.ndim > 1 else shape
+    return np.array(
+        [
+            float(figure(cells.db + cells.own * rng.standard_normal(shape) + cells.shared * rng.standard_normal(one)))
+            for _ in range(DRAWS)
+        ]
+    )
 
 
 def within(one: Cells, other: Cells, coverage: float) -> NDArray[np.bool_]:

@@ -310,8 +310,10 @@ class _Maker:
         return self._made(name, explanation, figure(want.db), figure(got.db), limit, sense, doubt)
 
     def one(self, name: str, explanation: str, figure: Figure, gap: Cells, limit: float, sense: Sense) -> Metric:
-        """A figure of the difference between heard and predicted."""
-        return self._made(name, explanation, None, figure(gap.db), limit, sense, (confidence.spread(figure, gap), None))
+        """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
+        sure = max(self.limits.coverage, 1e-3)
+        doubt = max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)
+        return self._made(name, explanation, None, figure(gap.db), limit, sense, (doubt, None))
 
     def _made(
         self,

@@ -1,0 +1,193 @@
+"""From measured sets with a room to a verdict: direct sound judged, the room told, errors that hold; ears matched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibrate import field, figures, heard, matching, metrics, verify
+from calibrate.confidence import within
+from calibrate.design import Design, FilterDesign
+from calibrate.fit import Fitted, fit
+from calibrate.heard import Doubts
+from calibrate.limits import Limits
+from calibrate.loading import Doubt
+from measure.impulse import POSITION, ImpulseResponse
+from rigs.describe import Description, parse
+from rigs.errors import BadInput
+from rigs.lab.world import World
+
+ZERO, TAPS = 120, 2600
+LATE_S, LEVEL = 0.0031, 0.6
+NOISE = 5e-5
+BAND = (60.0, 19000.0)
+DESIGN = Design(filter=FilterDesign(taps=256, delay=90))
+LOOSE = Limits(cancellation_mean=5.0, cancellation_p10=0.0, target_shortfall=-30.0, contrast=-20.0, balance=6.0)
+
+
+@pytest.fixture(scope="module")
+def rig(crooked_text: str) -> Description:
+    return parse(crooked_text, folder=Path())
+
+
+def roomy(h: np.ndarray, fs: int) -> np.ndarray:
+    """Responses ``(..., tap)`` with a reflection and a tail after it, each path its own, by hand."""
+    rng = np.random.default_rng(17)
+    out = np.concatenate([np.zeros((*h.shape[:-1], ZERO)), h, np.zeros((*h.shape[:-1], TAPS))], axis=-1)[..., :TAPS]
+    late = round(LATE_S * fs) + rng.integers(0, 8, h.shape[:-1])
+    for i in np.ndindex(h.shape[:-1]):
+        out[i][ZERO + late[i] :] += LEVEL * out[i][ZERO : TAPS - late[i]]
+        tail = rng.standard_normal(TAPS) * np.exp(-np.arange(TAPS) / (0.02 * fs)) * np.abs(h[i]).max() * 0.1
+        start = ZERO + 2 * late[i] + int(np.argmax(np.abs(h[i])))
+        out[i][start:] += tail[: TAPS - start]
+    return out
+
+
+class Unit:
+    """The crooked unit in a room, measured with noise, fitted."""
+
+    def __init__(self, rig: Description) -> None:
+        world, places = World(rig, "T-1"), rig.ears.positions
+        self.rig, self.rng = rig, np.random.default_rng(3)
+        true = np.fft.irfft(np.stack([world.at_ears(p.pose) for p in places]), world.taps, axis=-1)
+        azimuths = np.arange(-180.0, 180.0, 30.0)
+        around = np.fft.irfft(np.array([[world.at_microphone(-np.radians(a))] for a in azimuths]), world.taps, axis=-1)
+        self.level = float(np.abs(true).max())
+        self.ears_true, self.polar_true = roomy(true, rig.fs), roomy(around, rig.fs)
+        rows = [(0.0, rig.ears.distance_m + p.x, p.y, 0.0, p.yaw_deg, p.use.encode()) for p in places]
+        self.at = np.array(rows, dtype=POSITION)
+        self.around = np.array([(a, 2.0, 0.0, 0.0, 0.0, b"design") for a in azimuths], dtype=POSITION)
+        names = tuple(d.name for d in rig.driver)
+        self.ears = self.noisy(self.ears_true, self.at, names)
+        self.polar = self.noisy(self.polar_true, self.around, names)
+        self.doubts = self.doubt(self.ears), self.doubt(self.polar)
+        self.fitted: Fitted = fit(self.ears, self.polar, rig, DESIGN, serial="T-1", source="0" * 64, doubts=self.doubts)
+
+    def noisy(self, h: np.ndarray, rows: np.ndarray, names: tuple[str, ...]) -> ImpulseResponse:
+        x = h + NOISE * self.level * self.rng.standard_normal(h.shape)
+        mics = ("ear_left", "ear_right") if h.shape[1] == 2 else ("polar",)
+        return ImpulseResponse(x, self.rig.fs, rows, mics, names, ZERO, "Pa/FS", np.full(h.shape[:3], 50.0), BAND)
+
+    def doubt(self, ir: ImpulseResponse) -> Doubt:
+        n = ir.h.shape[-1]
+        return Doubt(np.full((*ir.h.shape[:3], n // 2 + 1), NOISE * self.level * np.sqrt(n)), 0.0)
+
+    def verdict(self, gains: np.ndarray | float = 1.0) -> verify.Verification:
+        """Heard with fresh noise, each driver with a gain."""
+        filters, n = self.fitted.filters, 4096
+        w = filters.response(np.fft.rfftfreq(n, 1.0 / self.rig.fs))
+        w = np.moveaxis(heard.expected(np.moveaxis(w, 0, 1), filters), 1, 0) * (np.ones(3) * gains)[None, :, None]
+        score = self.at["use"] == b"score"
+        sets = []
+        for h, rows, chosen in ((self.ears_true[score], self.at[score], w), (self.polar_true, self.around, w[2:])):
+            x = np.fft.irfft(np.einsum("pmdf,sdf->pmsf", np.fft.rfft(h, n), chosen), n)[..., :TAPS]
+            sets.append(self.noisy(x, rows, ("left", "right", "both")[-len(chosen) :]))
+        doubts = Doubts(self.doubts[0], *(self.doubt(s) for s in sets))
+        return verify.judge(*sets, self.ears, self.fitted.prediction, filters, LOOSE, doubts)
+
+
+@pytest.fixture(scope="module")
+def unit(rig: Description) -> Unit:
+    return Unit(rig)
+
+
+def test_filters_are_fitted_to_the_direct_sound(unit: Unit) -> None:
+    """The gate ends before the reflection; the same unit without a room has the same direct sound."""
+    p = unit.fitted.prediction
+    assert p.whole is not None
+    assert p.whole.gate.reflection_s == pytest.approx(LATE_S, abs=0.0005)
+    score = unit.at["use"] == b"score"
+    alone = unit.ears_true[score].copy()
+    first = np.argmax(np.abs(alone), axis=-1)
+    alone *= np.arange(TAPS) < first[..., None] + round(0.9 * LATE_S * unit.rig.fs)
+    n = 2 * (len(p.f) - 1)
+    h = np.fft.rfft(alone, n) * np.exp(2j * np.pi * np.fft.rfftfreq(n) * ZERO)
+    want = metrics.cancellation_db(
+        metrics.unvirtualized(np.einsum("pedf,cdf->pecf", h, unit.fitted.filters.response(p.f)), p.far_ear), p.f
+    )
+    got = metrics.cancellation_db(metrics.unvirtualized(p.score, p.far_ear), p.f)
+    inside = figures.band(metrics.SCORED, p.lowest)[0]
+    assert got[..., inside].mean() == pytest.approx(want[..., inside].mean(), abs=0.7)
+    assert got[..., inside].mean() > 8.0
+
+
+def test_predicted_and_heard_agree_as_often_as_is_said(unit: Unit) -> None:
+    """With nothing but noise between them, 95 % of cells within two standard uncertainties; nothing fails."""
+    found = unit.verdict()
+    assert found.agreement is not None
+    assert found.agreement.share > 0.9
+    c = found.compared
+    assert c is not None
+    want, got = figures.near_levels(c)
+    assert 0.5 < within(want, got, 1.0)[..., 5:].mean() < 0.9
+    assert found.verdict != "fail", found.reasons
+    assert all(m.uncertainty is not None for m in found.metrics if "cancellation" in m.name)
+
+
+def test_a_driver_that_changed_does_not_agree(unit: Unit) -> None:
+    found = unit.verdict(np.array([1.0, 0.8, 1.0]))
+    assert found.agreement is not None
+    assert found.agreement.share < 0.6
+    assert "near-ear level" in " ".join(found.reasons)
+
+
+def test_near_a_limit_it_is_grey(unit: Unit) -> None:
+    """The limit a tenth of an uncertainty away from what is heard: neither passed nor failed."""
+    found, mean = unit.verdict(), unit.verdict().metrics[0]
+    assert mean.uncertainty is not None
+    grey = replace(mean, limit=mean.heard - 0.1 * mean.uncertainty)
+    assert replace(found, metrics=(grey, replace(mean, limit=0.0))).verdict == "grey"
+    failed = replace(mean, limit=mean.heard + 9.0 * mean.uncertainty)
+    assert replace(found, metrics=(grey, failed)).verdict == "fail"
+
+
+def test_the_room_is_told_beside_it(unit: Unit) -> None:
+    """Whole responses cancel less than the direct sound; predicted and heard alike; a table names what the room did."""
+    found = unit.verdict()
+    assert [r.low for r in found.room][-1] == 6400.0
+    for r in found.room:
+        assert r.heard == pytest.approx(r.predicted, abs=0.2)
+        assert r.heard < found.metrics[0].heard - 3.0
+    rows = {r.name: r for r in field.rows(unit.fitted, unit.ears, unit.polar)}
+    assert set(field.MEANINGS) - {"cancellation"} <= set(rows)
+    change = [
+        b - a
+        for a, b in zip(*(rows[f"direct to reverberant, {n}"].bands for n in ("one driver", "filtered")), strict=True)
+        if a is not None and b is not None
+    ]
+    assert [v for v in rows["direct to reverberant, change"].bands if v is not None] == pytest.approx(change)
+    assert field.table(tuple(rows.values())).count("\n") == len(rows) + 1
+
+
+def mirrored(louder_db: float, noise_db: float = 0.0) -> ImpulseResponse:
+    """Three places in mirror order and a pair of drivers; the left microphone is louder than its file says."""
+    h, rng = np.zeros((3, 2, 2, 900)), np.random.default_rng(5)
+    reach = rng.uniform(0.5, 1.0, (3, 2, 2))
+    for p, e, d in np.ndindex(3, 2, 2):
+        gain = 0.5 * (reach[p, e, d] + reach[(0, 2, 1)[p], 1 - e, 1 - d])
+        gain *= 10 ** (((1 - e) * louder_db + noise_db * rng.standard_normal()) / 20)
+        h[p, e, d, 100:160] = gain * np.sin(np.arange(60) * 0.4) * np.exp(-np.arange(60) / 9.0)
+    rows = np.array([(0.0, 2.0, y, 0.0, t, b"design") for y, t in ((0.0, 0.0), (0.04, 8.0), (-0.04, -8.0))], POSITION)
+    return ImpulseResponse(h, 47872, rows, ("ear_left", "ear_right"), ("left", "right"), 50, "Pa/FS",
+                           np.full((3, 2, 2), 60.0), (60.0, 19000.0))  # fmt: skip
+
+
+def test_ears_that_differ_are_matched(crooked_text: str) -> None:
+    """0.7 dB too loud is found and halved between the ears; within its error, or switched off, nothing is done."""
+    text = crooked_text.replace("at = [0.03, -0.07, 0.0]", "at = [0.01, -0.08, 0.0]")
+    rig = parse(text.replace("band_hz = [120, 20000]", "band_hz = [100, 18000]"), folder=Path())
+    found = matching.matched(mirrored(0.7, 0.02), rig, "auto")
+    assert found.left_db == pytest.approx(-0.35, abs=0.02)
+    assert found.right_db == -found.left_db
+    corrected = matching.corrected(mirrored(0.7), found.gains)
+    ratio = np.sum(corrected.h[0, 0] ** 2) / np.sum(mirrored(0.0).h[0, 0] ** 2)
+    assert 10 * np.log10(ratio) == pytest.approx(0.35, abs=0.03)
+    assert matching.matched(mirrored(0.02, 0.3), rig, "auto").left_db == 0.0
+    assert "switched off" in matching.matched(mirrored(0.7), rig, "off").said
+    with pytest.raises(BadInput, match="more than 3 dB apart"):
+        matching.matched(mirrored(4.0), rig, "auto")
+    lone = parse(crooked_text, folder=Path())
+    assert "not matched" in matching.matched(mirrored(0.7).at(np.array([0])), lone, "auto").said
