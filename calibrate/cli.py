@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from calibrate import compare, explain, metrics, records, run
+from calibrate import compare, deployed, explain, metrics, records, run
 from calibrate import design as designs
 from calibrate.fit import Fitted
 from calibrate.limits import Limits
@@ -69,6 +69,10 @@ def verify(
     kept: Annotated[Path | None, typer.Option("--records", help="Folder of records: JSON Lines, CSV, JUnit.")] = None,
     serial: Annotated[str | None, typer.Option("--serial", help="As scanned; - asks for it.")] = None,
     pattern: Annotated[str | None, typer.Option("--serial-pattern", help="Regular expression it must fit.")] = None,
+    through: Annotated[
+        str, typer.Option("--through", metavar="NAME", help=f"What is deployed: {', '.join(deployed.THROUGH)}.")
+    ] = deployed.OWN,
+    upmixes: Annotated[bool, typer.Option("--upmix", help="The device upmixes, as our own engine does.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Verify a unit that has a passing record already.")] = False,
     plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
     yes: YesOpt = False,
@@ -84,7 +88,7 @@ def verify(
         records.check_serial(typer.prompt("Serial number") if serial == "-" else serial, pattern, unit, run_folder)
     if kept and not again:
         records.check_new(kept, unit)
-    verdict = _verified(run_folder, yes, delay, limits, fault)
+    verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes))
     data = run.summary(verdict)
     if kept:
         about = {"verified_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "unit": unit, "rig": rig}
@@ -139,13 +143,22 @@ def _fitted(here: Path, wanted: designs.Design, text: str) -> Fitted:
     return fitted
 
 
-def _verified(here: Path, yes: bool, delay: float, limits: Limits, faults: list[str] | None = None) -> Verification:
+def _verified(
+    here: Path,
+    yes: bool,
+    delay: float,
+    limits: Limits,
+    faults: list[str] | None = None,
+    through: tuple[str, bool] = (deployed.OWN, False),
+) -> Verification:
     fitted = run.fitted_of(here)
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
+    name, upmixes = through
+    processor = deployed.choose(name, fitted.filters, description, upmixes=upmixes)
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
         for left in reversed(range(1 + int(limits.repeats))):
-            run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked)
+            run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked, processor=processor)
             verdict = run.judge(here, fitted, limits)
             if verdict.verdict != "grey" or not left:
                 break
@@ -192,6 +205,8 @@ def _verdict_lines(verdict: Verification) -> str:
         + (f"  predicted {m.predicted:.2f}" if m.predicted is not None else "")
         for m in verdict.metrics
     ]
+    if verdict.through:
+        rows.append(f"  {verdict.through.said}")
     if verdict.agreement:
         rows.append(f"  {verdict.agreement.said}")
     head = "PASS" if verdict.passed else f"{verdict.verdict.upper()}: " + "; ".join(verdict.reasons)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import diagnosis, explain, heldout, loading, verify
+from calibrate import deployed, diagnosis, explain, heldout, loading, verify
 from calibrate.compare import Row
+from calibrate.deployed import Deployed
 from calibrate.design import Design
 from calibrate.explain import Band
 from calibrate.fit import Fitted, fit, nearest_ahead
@@ -24,12 +25,12 @@ from calibrate.limits import Limits, Metric
 from calibrate.loading import Doubt
 from calibrate.matching import Matched
 from calibrate.predict import Prediction, Whole
-from calibrate.verify import Verification
+from calibrate.verify import Through, Verification
 from calibrate.virtualize import FarEar
 from measure import run as hardware
 from measure.folder import session_file
 from measure.impulse import ImpulseResponse
-from measure.plan import SetName
+from measure.plan import SETS, SetName
 from measure.session import VERIFICATION, Session
 from processor import store
 from processor.filterset import FilterSet
@@ -173,34 +174,69 @@ def engine_of(filters: FilterSet) -> verify.Processor:
     return process
 
 
-def hear(run: Path, rig: Rig, fitted: Fitted, now: datetime, *, ask: Operator, track: Tracker) -> Path:
+def hear(
+    run: Path,
+    rig: Rig,
+    fitted: Fitted,
+    now: datetime,
+    *,
+    ask: Operator,
+    track: Tracker,
+    processor: Deployed | None = None,
+) -> Path:
     """Play the verification's sweeps through processor and rig into ``verify.h5``; an earlier one is kept aside.
+
+    Parameters
+    ----------
+    processor
+        What is deployed; by default our own engine.
 
     Raises
     ------
+    BadInput
+        The rig cannot play through this processor.
     HardwareTrouble
-        The interface, the stage or the disk failed; the earlier verification is untouched beside it.
+        The interface, the stage, the disk or the processor failed; an earlier verification is kept beside it.
     """
-    description, filters = rig.description, fitted.filters
+    if rig.description.ears and all(p.use != "score" for p in rig.description.ears.positions):
+        raise BadInput(
+            f"rig {rig.description.name!r} has no position for scoring, and a verification listens where no filter was "
+            'fitted: give some entries of ears.positions use = "score" and measure those'
+        )
+    through = processor or Deployed(deployed.OWN, fitted.filters, None)
+    filters, path = through.filters, run / "verify.h5"
+    process = engine_of(filters)
+    with Session.read(session_file(run)) as session:
+        measured = session.responses("ears")
+    plans = {n: verify.plan(rig.description, n, filters, process, through.inputs) for n in SETS}
+    with deployed.ready(rig, through, plans["ears"], measured, ask) as ready, _heard(run, rig, filters, now) as heard:
+        told = {"name": through.name, "form": _form(filters), "latency_samples": deployed.latency_of(ready.interface)}
+        heard.annotate("through", json.dumps(told))
+        for name, title in (("ears", "Verifying at ears"), ("polar", "Verifying around")):
+            plan = plans["ears" if name == "ears" else "polar"]
+            with track(title, len(plan.captures)) as step:
+                hardware.measure(ready, heard, plan, ask=ask, step=step)
+    return path
+
+
+def _heard(run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
+    """A new ``verify.h5``; an earlier one is kept aside under the time when it was written."""
     path = run / "verify.h5"
     if path.exists():
         path.rename(run / f"verify-{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y%m%dT%H%M%SZ}.h5")
-    process = engine_of(filters)
-    created = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    with Session.create(
+    return Session.create(
         path,
-        description,
+        rig.description,
         filters.unit_serial,
-        created,
+        f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         schema=VERIFICATION,
         filterset_sha256=sha256(run / store.NAME),
         session_sha256=filters.source,
-    ) as heard:
-        for name, title in (("ears", "Verifying at ears"), ("polar", "Verifying around")):
-            plan = verify.plan(description, "ears" if name == "ears" else "polar", filters, process)
-            with track(title, len(plan.captures)) as step:
-                hardware.measure(rig, heard, plan, ask=ask, step=step)
-    return path
+    )
+
+
+def _form(filters: FilterSet) -> str:
+    return "upmix" if verify.share_of(filters) > 0.0 else "stereo"
 
 
 def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
@@ -209,18 +245,29 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
     with Session.read(path, VERIFICATION) as heard:
         ears, polar = heard.responses("ears"), heard.responses("polar")
         errors = doubt_of(heard, "ears"), doubt_of(heard, "polar")
-        deployed = str(heard.attributes["filterset_sha256"])
-    if deployed != sha256(run / store.NAME):
+        of_filters = str(heard.attributes["filterset_sha256"])
+        told = json.loads(heard.annotation("through") or "{}")
+    if of_filters != sha256(run / store.NAME):
         raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
-        measured, rig = session.responses("ears"), session.rig()
-        doubts = Doubts(doubt_of(session, "ears"), *errors)
-    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits, doubts)
+        measured, rig, around = session.responses("ears"), session.rig(), session.responses("polar")
+        doubts, polar_doubt = Doubts(doubt_of(session, "ears"), *errors), doubt_of(session, "polar")
+    timed = told.get("name", deployed.OWN) == deployed.OWN
+    filters = deployed.stereo_form(fitted.filters) if told.get("form") == "stereo" else fitted.filters
+    rest = 0.0 if timed else deployed.rest_of(ears, measured, filters, verify.share_of(filters))
+    if rest:
+        ears, polar = deployed.earlier(ears, rest), deployed.earlier(polar, rest)
+    prediction = deployed.predicted(fitted.prediction, filters, around, polar_doubt)
+    verdict = verify.judge(ears, polar, measured, prediction, filters, limits, doubts)
+    if told:
+        late = told["latency_samples"] + rest * rig.fs
+        through = Through(told["name"], told["form"], late, rig.fs)
+        verdict = deployed.judged(replace(verdict, through=through), filters, limits)
     if verdict.verdict == "fail":
-        scene = diagnosis.scene(measured.used_for("score"), ears, fitted.filters, verify.share_of(fitted.filters))
+        scene = diagnosis.scene(measured.used_for("score"), ears, filters, verify.share_of(filters), timed=timed)
         at = np.array([d.at for d in rig.driver])
         away = rig.ears.distance_m if rig.ears else 2.0
-        found = diagnosis.causes(scene, fitted.filters.drivers, at, away, _other_filters(run, fitted.filters, scene))
+        found = diagnosis.causes(scene, filters.drivers, at, away, _other_filters(run, filters, scene))
         verdict = replace(verdict, causes=tuple(diagnosis.ranked(found)))
     with Session.resume(path, VERIFICATION) as heard:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
@@ -240,7 +287,7 @@ def _other_filters(run: Path, mine: FilterSet, scene: diagnosis.Scene) -> dict[s
         except BadInput:
             continue
         if (other.fs, other.drivers) == (mine.fs, mine.drivers) and other.source != mine.source:
-            w = diagnosis.stimuli(np.asarray(other.response(scene.f), dtype=np.complex128), verify.share_of(other))
+            w = diagnosis.stimuli(np.asarray(other.response(scene.f), dtype=np.complex128), verify.share_of(mine))
             found[f"unit {other.unit_serial} ({path.parent.name})"] = w
     return found
 
@@ -249,6 +296,7 @@ def summary(verdict: Verification) -> dict[str, Any]:
     """The verdict as plain data."""
     return {
         "verdict": verdict.verdict,
+        "through": asdict(verdict.through) if verdict.through else None,
         "reasons": list(verdict.reasons),
         "agreement": asdict(verdict.agreement) if verdict.agreement else None,
         "metrics": [_plain(m) for m in verdict.metrics],
