@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processor import native, upmix
+from processor import native, nativestate, upmix
 from processor.board import BYPASS, WHICH, Board
 from processor.compiled import CompiledMatrix, Level
 from processor.convolver import compilable
@@ -58,14 +58,14 @@ class Fused:
     ) -> None:
         first = forms[0]
         self._board, self._forms, self._held = board, forms, list[Any]()
-        self._state = np.zeros(1, dtype=native.STATE)
-        self._matrices = np.zeros(3, dtype=native.MATRIX)
+        self._state = np.zeros(1, dtype=nativestate.STATE)
+        self._matrices = np.zeros(3, dtype=nativestate.MATRIX)
         self._filters = [CompiledMatrix(f.taps, block) for f in forms]
         for place, matrix, form in zip(self._matrices, self._filters, forms, strict=True):
             self._tell_matrix(place, matrix, form)
         rows, outs = program_rows(first), [c - 1 for c in first.channels]
         inputs, left, right = heard or (0, 1, 2)
-        self._tell(clock=native.clock(), time=np.zeros(2, dtype=np.int64), block=block, drivers=len(first.drivers))
+        self._tell(clock=nativestate.clock(), time=np.zeros(2, dtype=np.int64), block=block, drivers=len(first.drivers))
         self._tell(inputs=len(rows), rows=np.array(rows), outs=np.array(outs), channels=channels)
         self._tell(heard_channels=inputs, left=left - 1, right=right - 1, period=1.0 / first.fs)
         self._tell(settled=settle_s * first.fs / block, matrices=self._matrices, next=-1)
@@ -136,9 +136,9 @@ class Fused:
     def _reason(self) -> str:
         state, ceiling = self._state[0], self._forms[0].ceiling
         driver = int(state["stopped_driver"]) + 1
-        if state["stopped"] == native.INPUT_BAD:
+        if state["stopped"] == nativestate.INPUT_BAD:
             return "the input was not finite (NaN or infinity)"
-        if state["stopped"] == native.OUTPUT_BAD:
+        if state["stopped"] == nativestate.OUTPUT_BAD:
             return "a driver signal was not finite (NaN or infinity)"
         return f"driver {driver} was sent a constant offset of {state['stopped_mean']:+.3f} (ceiling {ceiling:.3f})"
 
@@ -188,7 +188,7 @@ class Fused:
 
 def fusible(first: FilterSet, block: int) -> bool:
     """Whether the compiled path does this: numba is installed, the block suits the kernel, a clock is to be had."""
-    if find_spec("numba") is None or not compilable(block, np.dtype(np.float32)) or not native.clock():
+    if find_spec("numba") is None or not compilable(block, np.dtype(np.float32)) or not nativestate.clock():
         return False
     return upmix.fusible(upmix.chosen(first.upmix, first.fs, np.float32))
 

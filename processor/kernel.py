@@ -20,11 +20,8 @@ Denormal numbers count as zero inside (x86), so that silence after music costs n
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -36,9 +33,12 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
+from processor.machinecode import machine_code
+
 Pair = tuple[Any, Any]
 """Real and imaginary vector."""
 
+HERE = Path(__file__)
 F32, I64, I32, VOID = ir.FloatType(), ir.IntType(64), ir.IntType(32), ir.VoidType()
 FLOATS = F32.as_pointer()
 FUSE = ("contract",)
@@ -122,7 +122,7 @@ def compiled(block: int, outputs: int, lanes: int | None = None) -> Kernel:
         _run(module, plan, forward, inverse, {g: _products(module, plan, g) for g in sizes})
         return str(module)
 
-    library, address = _machine_code(f"matrix {block} {sizes}", written, lanes)
+    library, address = machine_code(f"matrix {block} {sizes}", written, lanes, HERE)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
     return Kernel(block, lanes, plan.order(), plan.tables(), groups, run, library)
 
@@ -144,7 +144,7 @@ def centre_kernel(block: int, rule: str = "projection") -> tuple[Plan, Any, Any]
         _centre(module, plan, _forward(module, plan), _inverse(module, plan, whole=True), WEIGHTS[rule])
         return str(module)
 
-    library, address = _machine_code(f"centre {block} {rule}", written, plan.lanes)
+    library, address = machine_code(f"centre {block} {rule}", written, plan.lanes, HERE)
     return plan, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), library
 
 
@@ -601,66 +601,3 @@ def _larger(w: Writer, p: Any, q: Any) -> Any:
 
 def _smaller(w: Writer, p: Any, q: Any) -> Any:
     return w.b.select(w.b.fcmp_ordered("<", p, q), p, q)
-
-
-def _machine_code(name: str, written: Callable[[], str], lanes: int) -> tuple[Any, int]:
-    """Code for this machine: as kept on disk, or else written and compiled now; what keeps it alive, and its address.
-
-    Whole 512-bit vectors are used where 16 lanes are asked for.
-    """
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
-    keeper = Kept(f"{name} {lanes} {cpu} {features} {llvm.llvm_version_info}")
-    code = keeper.read() or keeper.write(_compiled(written(), lanes, machine))
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-    engine.finalize_object()
-    return engine, int(engine.get_function_address("run"))
-
-
-def _compiled(text: str, lanes: int, machine: Any) -> bytes:
-    """Object code of a module."""
-    width = max(32 * lanes, 128)
-    text = re.sub(r"^(define [^{]*?)\n\{", r"\1 #0\n{", text, flags=re.M)
-    text += f'\nattributes #0 = {{ nounwind "min-legal-vector-width"="{width}" "prefer-vector-width"="{width}" }}\n'
-    module = llvm.parse_assembly(text)
-    module.verify()
-    return bytes(machine.emit_object(module))
-
-
-class Kept:
-    """Object code on disk, beside this file or else in the user's cache, so that only the first start compiles.
-
-    It is taken only with its own checksum, and only for the same machine, the same LLVM and the same text of this file.
-    """
-
-    def __init__(self, what: str) -> None:
-        here = Path(__file__)
-        key = hashlib.sha256(here.read_bytes() + what.encode()).hexdigest()[:40]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-        self._paths = [folder / f"kernel-{key}.o" for folder in (here.parent / "__pycache__", cache / "sweetspot")]
-
-    def read(self) -> bytes | None:
-        """The code, if it was kept and is whole."""
-        for path in self._paths:
-            with suppress(OSError):
-                data = path.read_bytes()
-                if hashlib.sha256(data[32:]).digest() == data[:32]:
-                    return data[32:]
-        return None
-
-    def write(self, code: bytes) -> bytes:
-        """Keep the code in the first place that can be written, or nowhere; returns it."""
-        for path in self._paths:
-            fresh = path.with_name(f"{path.name}.{os.getpid()}")
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                fresh.write_bytes(hashlib.sha256(code).digest() + code)
-                fresh.replace(path)
-                break
-            except OSError:
-                with suppress(OSError):
-                    fresh.unlink(missing_ok=True)
-        return code

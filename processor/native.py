@@ -8,14 +8,9 @@ allocated. Compiled code is kept on disk, so that only the first start waits for
 
 from __future__ import annotations
 
-import ctypes
-import platform
 from typing import Any
 
-import numba as _numba
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba.extending import intrinsic as _intrinsic
 
 from processor.board import (
     AMOUNT,
@@ -33,114 +28,37 @@ from processor.board import (
     XRUNS,
 )
 from processor.guard import DC_SHARE, FORGOTTEN
-from processor.kernel import NUMBERS, POINTERS
-
-numba: Any = _numba
-"""Without its own types, which tell what Python sees and not what the compiler makes of it."""
-carray: Any = numba.carray
-intrinsic: Any = _intrinsic
-types: Any = numba.types
-
-_AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
-COUNT, SLOT, INPUTS, OUTPUTS = _AT["count"], _AT["slot"], _AT["inputs"], _AT["outputs"]
-TILE, TILES, TOLD = _AT["tile"], _AT["tiles"], len(_AT)
-
-MATRIX = np.dtype(
-    [
-        (level + name, np.int64)
-        for level in ("", "far_")
-        for name in ("run", "told", "x", "x_skip", "out", "out_skip", "order", "slot")
-    ]
-    + [(name, np.int64) for name in ("ratio", "turn", "far_tiles", "gathered", "answer", "warm")]
-    + [("ceiling", np.float64), ("limit", np.float64)]
+from processor.nativestate import (
+    CLOCK_MONOTONIC,
+    COUNT,
+    INPUT_BAD,
+    INPUTS,
+    OFFSET,
+    OUTPUT_BAD,
+    OUTPUTS,
+    SLOT,
+    STATE,
+    TILE,
+    TILES,
+    TOLD,
+    ask,
+    call,
+    carray,
+    f32,
+    f64,
+    flush,
+    i64,
+    matrix,
+    numba,
+    types,
 )
-"""One set of filters: what the kernel is told of its levels, where their memory lies, and the drivers' ceiling."""
 
-STATE = np.dtype(
-    [(name, np.int64) for name in ("clock", "time", "block", "drivers", "inputs", "channels", "heard_channels")]
-    + [(name, np.int64) for name in ("left", "right", "rows", "outs", "x", "programs", "y", "other")]
-    + [(name, np.int64) for name in ("controls", "meters", "loads", "counters", "ring", "ring_size", "tail")]
-    + [(name, np.int64) for name in ("matrices", "playing", "next", "wanted", "passed", "fade")]
-    + [(name, np.int64) for name in ("window", "span", "hop", "at", "phase", "waiting", "heard", "open", "shape")]
-    + [(name, np.int64) for name in ("synthesis", "frames", "centre", "centre_run", "centre_told", "decays")]
-    + [(name, np.int64) for name in ("look", "held", "needs", "reductions", "mean", "average", "working")]
-    + [(name, np.int64) for name in ("stopped", "stopped_driver", "muted", "gain_length", "gain_done")]
-    + [(name, np.float64) for name in ("period", "settled", "decay", "release", "dc_share", "stopped_mean")]
-    + [(name, np.float64) for name in ("gain_from", "gain_to", "soft", "least_gain")]
-)
-"""Everything that one block leaves to the next; addresses where a name stands for an array."""
-
-INPUT_BAD, OUTPUT_BAD, OFFSET = 1, 2, 3
-"""Reasons of a stop."""
-
-CLOCK_MONOTONIC = 6 if platform.system() == "Darwin" else 1
-
-
-def _pointer_to(kind: Any) -> Any:
-    def at(context: Any, address: Any) -> Any:
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-        return types.CPointer(kind)(types.int64), code
-
-    return intrinsic(at)
-
-
-_f32, _f64, _i64 = _pointer_to(types.float32), _pointer_to(types.float64), _pointer_to(types.int64)
-_matrix = _pointer_to(numba.from_dtype(MATRIX))
-
-
-def _calling(context: Any, function: Any, told: Any) -> Any:
-    """Call the kernel at an address with the address of what it is told."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()
-        builder.call(builder.inttoptr(arguments[0], kind), [arguments[1]])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), code
-
-
-def _asking(context: Any, clock: Any, which: Any, time: Any) -> Any:
-    """Call ``clock_gettime`` at an address."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.IntType(32), [ir.IntType(32), ir.IntType(64)]).as_pointer()
-        which = builder.trunc(arguments[1], ir.IntType(32))
-        builder.call(builder.inttoptr(arguments[0], kind), [which, arguments[2]])
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), code
-
-
-def _flushing(context: Any, mode: Any) -> Any:
-    """On x86: take denormal numbers as zero from now on; or, given the mode that this returned, as before."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686"):
-            return arguments[0]
-        word, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-        kind = ir.FunctionType(ir.VoidType(), [byte])
-        save, put = (builder.module.declare_intrinsic(f"llvm.x86.sse.{n}mxcsr", (), kind) for n in ("st", "ld"))
-        found, new = builder.alloca(word), builder.alloca(word)
-        builder.call(save, [builder.bitcast(found, byte)])
-        before = builder.load(found)
-        asked = builder.trunc(arguments[0], word)
-        first = builder.icmp_signed("<", arguments[0], ir.Constant(ir.IntType(64), 0))
-        builder.store(builder.select(first, builder.or_(before, word(0x8040)), asked), new)
-        builder.call(put, [builder.bitcast(new, byte)])
-        return builder.zext(before, ir.IntType(64))
-
-    return types.int64(types.int64), code
-
-
-_call, _ask, _flush = intrinsic(_calling), intrinsic(_asking), intrinsic(_flushing)
 _jit = numba.njit(cache=True, error_model="numpy")
 
 
 def _seconds(s: Any) -> Any:
-    _ask(s.clock, CLOCK_MONOTONIC, s.time)
-    time = carray(_i64(s.time), 2)
+    ask(s.clock, CLOCK_MONOTONIC, s.time)
+    time = carray(i64(s.time), 2)
     return time[0] + 1e-9 * time[1]
 
 
@@ -152,8 +70,8 @@ def _silence(y: Any) -> None:
 
 def _from_ring(s: Any, x: Any) -> None:
     """Fill ``x (2, block)`` from the ring; zeros, counted, where it is empty."""
-    counters, size, n = carray(_i64(s.counters), 2), s.ring_size, x.shape[1]
-    ring, meters = carray(_f32(s.ring), (2, size)), carray(_f64(s.meters), PEAKS)
+    counters, size, n = carray(i64(s.counters), 2), s.ring_size, x.shape[1]
+    ring, meters = carray(f32(s.ring), (2, size)), carray(f64(s.meters), PEAKS)
     got = min(n, counters[0] - counters[1])
     at = counters[1] % size
     for i in range(got):
@@ -163,7 +81,7 @@ def _from_ring(s: Any, x: Any) -> None:
         x[0, i] = x[1, i] = np.float32(0.0)
     counters[1] += got
     if got < n:
-        if carray(_f64(s.controls), 16)[ENDED] != 0.0:
+        if carray(f64(s.controls), 16)[ENDED] != 0.0:
             s.tail -= n - got
             if s.tail <= 0:
                 meters[FINISHED] = 1.0
@@ -174,8 +92,8 @@ def _from_ring(s: Any, x: Any) -> None:
 def _frame(s: Any, amount: Any) -> None:
     """The centre of the last ``window`` samples, added to what is to be played."""
     window, span = s.window, s.span
-    heard, frames = carray(_f32(s.heard), (2, window)), carray(_f32(s.frames), (2, window))
-    shape, synthesis = carray(_f32(s.shape), window), carray(_f32(s.synthesis), span)
+    heard, frames = carray(f32(s.heard), (2, window)), carray(f32(s.frames), (2, window))
+    shape, synthesis = carray(f32(s.shape), window), carray(f32(s.synthesis), span)
     first = window - s.at
     sounding = False
     for half in range(2):
@@ -185,9 +103,9 @@ def _frame(s: Any, amount: Any) -> None:
             side = heard[0, i + shift] - heard[1, i + shift]
             frames[0, i], frames[1, i] = mid * shape[i], side * shape[i]
             sounding |= (mid != 0.0) | (side != 0.0)
-    carray(_f32(s.decays), 1)[0] = np.float32(s.decay if sounding else 0.0)
-    _call(s.centre_run, s.centre_told)
-    made, open_ = carray(_f32(s.centre), window), carray(_f32(s.open), span)
+    carray(f32(s.decays), 1)[0] = np.float32(s.decay if sounding else 0.0)
+    call(s.centre_run, s.centre_told)
+    made, open_ = carray(f32(s.centre), window), carray(f32(s.open), span)
     gain, skip, first = np.float32(amount), window - span, span - s.phase
     for i in range(first):
         open_[s.phase + i] += gain * synthesis[i] * made[skip + i]
@@ -201,8 +119,8 @@ def _upmix(s: Any, x: Any, programs: Any) -> None:
         for i in range(x.shape[1]):
             programs[0, i], programs[1, i], programs[2, i] = x[0, i], x[1, i], np.float32(0.0)
         return
-    amount = carray(_f64(s.controls), 16)[AMOUNT]
-    heard, open_ = carray(_f32(s.heard), (2, s.window)), carray(_f32(s.open), s.span)
+    amount = carray(f64(s.controls), 16)[AMOUNT]
+    heard, open_ = carray(f32(s.heard), (2, s.window)), carray(f32(s.open), s.span)
     done, n = 0, x.shape[1]
     while done < n:
         here = min(n - done, s.hop - s.waiting, s.window - s.at, s.span - s.phase)
@@ -226,14 +144,14 @@ def _upmix(s: Any, x: Any, programs: Any) -> None:
 def _filter(m: Any, x: Any, rows: Any, y: Any) -> None:
     """``y (drivers, block)`` of the programs; see :class:`processor.compiled.CompiledMatrix`."""
     inputs, outputs, block = rows.size, y.shape[0], y.shape[1]
-    head, told = carray(_f32(m.x), (inputs, m.x_skip)), carray(_i64(m.told), TOLD)
+    head, told = carray(f32(m.x), (inputs, m.x_skip)), carray(i64(m.told), TOLD)
     for i in range(inputs):
         for n in range(block):
             head[i, block + n] = x[rows[i], n]
     m.slot = (m.slot - inputs) % m.order
     told[COUNT], told[SLOT] = 1, m.slot
-    _call(m.run, m.told)
-    out = carray(_f32(m.out), (outputs, m.out_skip))
+    call(m.run, m.told)
+    out = carray(f32(m.out), (outputs, m.out_skip))
     for o in range(outputs):
         for n in range(block):
             y[o, n] = out[o, n]
@@ -248,23 +166,23 @@ def _far(m: Any, head: Any, y: Any) -> None:
     """Add what the far partitions answer, and do this block's share of their work."""
     inputs, outputs, block = head.shape[0], y.shape[0], y.shape[1]
     large, turn = m.ratio * block, m.turn
-    gathered, answer = carray(_f32(m.gathered), (inputs, large)), carray(_f32(m.answer), (outputs, large))
+    gathered, answer = carray(f32(m.gathered), (inputs, large)), carray(f32(m.answer), (outputs, large))
     for o in range(outputs):
         for i in range(block):
             y[o, i] += answer[o, turn * block + i]
     for i in range(inputs):
         for n in range(block):
             gathered[i, turn * block + n] = head[i, block + n]
-    told, last = carray(_i64(m.far_told), TOLD), turn + 1 == m.ratio
+    told, last = carray(i64(m.far_told), TOLD), turn + 1 == m.ratio
     told[COUNT], told[SLOT] = 1, (m.far_slot - inputs) % m.far_order
     told[INPUTS], told[OUTPUTS] = inputs if turn == 0 else 0, outputs if last else 0
     told[TILE] = m.far_tiles * turn // m.ratio
     told[TILES] = m.far_tiles * (turn + 1) // m.ratio - told[TILE]
-    _call(m.far_run, m.far_told)
+    call(m.far_run, m.far_told)
     m.turn = 0 if last else turn + 1
     if last:
         m.far_slot = (m.far_slot - inputs) % m.far_order
-        out, x = carray(_f32(m.far_out), (outputs, m.far_out_skip)), carray(_f32(m.far_x), (inputs, m.far_x_skip))
+        out, x = carray(f32(m.far_out), (outputs, m.far_out_skip)), carray(f32(m.far_x), (inputs, m.far_x_skip))
         for o in range(outputs):
             for n in range(large):
                 answer[o, n] = out[o, n]
@@ -275,14 +193,14 @@ def _far(m: Any, head: Any, y: Any) -> None:
 
 def _crossfaded(s: Any, x: Any, y: Any) -> Any:
     """``y (drivers, block)``, while filters are changed from the old ones to the new; the ceiling and its float32."""
-    matrices, rows = carray(_matrix(s.matrices), 3), carray(_i64(s.rows), s.inputs)
+    matrices, rows = carray(matrix(s.matrices), 3), carray(i64(s.rows), s.inputs)
     if s.next < 0 and s.wanted != s.playing:
         s.next, s.passed = s.wanted, 0
     now = matrices[s.playing]
     _filter(now, x, rows, y)
     if s.next < 0:
         return now.ceiling, now.limit
-    new, other = matrices[s.next], carray(_f32(s.other), y.shape)
+    new, other = matrices[s.next], carray(f32(s.other), y.shape)
     _filter(new, x, rows, other)
     for i in range(y.shape[1]):
         share = min(max((s.passed + i + 1 - new.warm) / s.fade, 0.0), 1.0)
@@ -297,7 +215,7 @@ def _crossfaded(s: Any, x: Any, y: Any) -> Any:
 
 def _faded(s: Any, y: Any) -> None:
     """Mute, start and stop softly, in place; see :class:`processor.crossfade.Fader`."""
-    controls = carray(_f64(s.controls), 16)
+    controls = carray(f64(s.controls), 16)
     muted = 1 if controls[MUTE] != 0.0 or controls[QUIT] != 0.0 else 0
     if muted != s.muted:
         share = min(s.gain_done / s.gain_length, 1.0)
@@ -315,7 +233,7 @@ def _faded(s: Any, y: Any) -> None:
 
 def _judged(s: Any, y: Any, ceiling: Any) -> float:
     """Stop on a driver signal that is not finite or has an offset; else its largest magnitude."""
-    mean, peak, n = carray(_f64(s.mean), y.shape[0]), 0.0, y.shape[1]
+    mean, peak, n = carray(f64(s.mean), y.shape[0]), 0.0, y.shape[1]
     for o in range(y.shape[0]):
         total = 0.0
         for i in range(n):
@@ -333,7 +251,7 @@ def _judged(s: Any, y: Any, ceiling: Any) -> float:
 def _reduced(s: Any, y: Any, ceiling: Any) -> bool:
     """Reductions ``needs`` and ``reductions`` of the samples that leave now, behind those of the look-ahead."""
     look, n = s.look, y.shape[1]
-    needs, reductions = carray(_f64(s.needs), look + n), carray(_f64(s.reductions), look + n)
+    needs, reductions = carray(f64(s.needs), look + n), carray(f64(s.reductions), look + n)
     falling, busy = np.exp(-s.release), False
     for i in range(n):
         peak = 0.0
@@ -358,7 +276,7 @@ def _guarded(s: Any, y: Any, ceiling: Any, limit: Any) -> None:
     if s.stopped:
         _silence(y)
         return
-    held = carray(_f32(s.held), (drivers, look + n))
+    held = carray(f32(s.held), (drivers, look + n))
     working = s.working != 0 or peak > ceiling
     if working:
         s.working = 1 if _reduced(s, y, ceiling) else 0
@@ -371,8 +289,8 @@ def _guarded(s: Any, y: Any, ceiling: Any, limit: Any) -> None:
             held[o, i] = held[o, n + i]
     if not working:
         return
-    needs, reductions = carray(_f64(s.needs), look + n), carray(_f64(s.reductions), look + n)
-    average, most = carray(_f64(s.average), look + 1), np.float32(limit)
+    needs, reductions = carray(f64(s.needs), look + n), carray(f64(s.reductions), look + n)
+    average, most = carray(f64(s.average), look + 1), np.float32(limit)
     for i in range(n):
         reduction = 0.0
         for k in range(look + 1):
@@ -387,7 +305,7 @@ def _guarded(s: Any, y: Any, ceiling: Any, limit: Any) -> None:
 
 def _made(s: Any, heard: Any, y: Any) -> None:
     """The drivers' signals ``y`` of the next block."""
-    x, programs = carray(_f32(s.x), (2, s.block)), carray(_f32(s.programs), (3, s.block))
+    x, programs = carray(f32(s.x), (2, s.block)), carray(f32(s.programs), (3, s.block))
     if s.heard_channels > 0:
         for i in range(s.block):
             x[0, i], x[1, i] = heard[i * s.heard_channels + s.left], heard[i * s.heard_channels + s.right]
@@ -410,15 +328,15 @@ def _made(s: Any, heard: Any, y: Any) -> None:
 def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: Any) -> Any:
     """One block, as PortAudio asks for it; always goes on."""
     s = carray(user, 1)[0]
-    began, mode = _seconds(s), _flush(-1)
-    meters, outs = carray(_f64(s.meters), PEAKS + s.drivers), carray(_i64(s.outs), s.drivers)
+    began, mode = _seconds(s), flush(-1)
+    meters, outs = carray(f64(s.meters), PEAKS + s.drivers), carray(i64(s.outs), s.drivers)
     if flags != 0 and meters[BLOCKS] > s.settled:
         meters[XRUNS] += 1.0
     played = carray(play, frames * s.channels)
     for i in range(played.size):
         played[i] = np.float32(0.0)
     if frames == s.block:
-        y = carray(_f32(s.y), (s.drivers, s.block))
+        y = carray(f32(s.y), (s.drivers, s.block))
         _made(s, heard, y)
         for o in range(s.drivers):
             peak, out = meters[PEAKS + o], outs[o]
@@ -427,9 +345,9 @@ def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: A
                 peak = max(peak, abs(y[o, i]))
             meters[PEAKS + o] = peak
     meters[GAIN] = s.least_gain
-    _flush(mode)
+    flush(mode)
     load = (_seconds(s) - began) / (frames * s.period)
-    carray(_i64(s.loads), CLASSES)[min(int(load / STEP), CLASSES - 1)] += 1
+    carray(i64(s.loads), CLASSES)[min(int(load / STEP), CLASSES - 1)] += 1
     meters[WORST] = max(meters[WORST], load)
     meters[BLOCKS] += 1.0
     return np.int32(0)
@@ -465,9 +383,3 @@ _SIGNATURE = types.int32(
 def callback() -> Any:
     """The compiled callback: its ``address``, and ``ctypes`` to call it from Python; kept alive by who holds it."""
     return numba.cfunc(_SIGNATURE, nopython=True, cache=True, error_model="numpy")(_callback)
-
-
-def clock() -> int:
-    """Address of ``clock_gettime``; 0 where the C library has none."""
-    function = getattr(ctypes.CDLL(None), "clock_gettime", None) if platform.system() != "Windows" else None
-    return ctypes.cast(function, ctypes.c_void_p).value or 0 if function is not None else 0

@@ -23,8 +23,8 @@ DOORS = {
     "h5py": ("measure/session.py", "processor/store.py"),
     "sofar": ("measure/sofa.py", "rigs/lab/head.py"),
     "soundfile": ("processor/files.py", "measure/export.py"),
-    "numba": ("processor/native.py",),
-    "llvmlite": ("processor/kernel.py", "processor/native.py"),
+    "numba": ("processor/native.py", "processor/nativestate.py"),
+    "llvmlite": ("processor/kernel.py", "processor/machinecode.py", "processor/nativestate.py"),
     "matplotlib": (
         "/plots.py",
         "calibrate/report.py",

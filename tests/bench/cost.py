@@ -1,7 +1,7 @@
 """Cost as work grows: CPU time of the filters against outputs, taps and block, beside zita-convolver and the limit.
 
-Run it as ``python tests/bench/cost.py [--out tests/bench/cost.png] [--repeats 3]``; needs what :mod:`convolvers` needs. Prints what
-it draws. Shares are of a block's duration on one core at 48 kHz.
+Run it as ``python tests/bench/cost.py [--out tests/bench/cost.png] [--repeats 3]``; needs what :mod:`convolvers` needs.
+Prints what it draws. Shares are of a block's duration on one core at 48 kHz.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from processor import board, files, native, player  # noqa: E402 (the path is set above)
+from processor import board, files, native, nativestate, player  # noqa: E402 (the path is set above)
 from processor.board import Board, Shared  # noqa: E402
 from processor.filterset import FilterSet, UpmixSettings  # noqa: E402
 from processor.player import Program  # noqa: E402
@@ -92,16 +92,16 @@ def played(args: argparse.Namespace, folder: Path) -> Board:
 
 def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: Any) -> Any:
     """A callback that waits ``soft`` seconds and measures how long that took."""
-    s = native.carray(user, 1)[0]
+    s = nativestate.carray(user, 1)[0]
     began = native._seconds(s)
-    meters = native.carray(native._f64(s.meters), board.PEAKS)
+    meters = nativestate.carray(nativestate.f64(s.meters), board.PEAKS)
     if flags != 0 and meters[board.BLOCKS] > s.settled:
         meters[board.XRUNS] += 1.0
     now = began
     while now - began < s.soft:
         now = native._seconds(s)
     load = (now - began) / (frames * s.period)
-    native.carray(native._i64(s.loads), board.CLASSES)[min(int(load / board.STEP), board.CLASSES - 1)] += 1
+    nativestate.carray(nativestate.i64(s.loads), board.CLASSES)[min(int(load / board.STEP), board.CLASSES - 1)] += 1
     meters[board.WORST] = max(meters[board.WORST], load)
     meters[board.BLOCKS] += 1.0
     return np.int32(0)
@@ -109,13 +109,13 @@ def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: An
 
 def floor_process(shared: Shared, want: Wanted, waits: float) -> None:
     """The process that plays nothing, otherwise like ours."""
-    at, state, clock = Board(shared), np.zeros(1, dtype=native.STATE), np.zeros(2, dtype=np.int64)
+    at, state, clock = Board(shared), np.zeros(1, dtype=nativestate.STATE), np.zeros(2, dtype=np.int64)
     addresses = {"meters": at.meters, "loads": at.loads, "time": clock}
     for name, array in addresses.items():
         state[name] = array.ctypes.data
-    state["clock"], state["period"], state["soft"] = native.clock(), 1.0 / want.fs, waits
+    state["clock"], state["period"], state["soft"] = nativestate.clock(), 1.0 / want.fs, waits
     state["settled"] = player.SETTLE_S * want.fs / want.block
-    callback = native.numba.cfunc(native._SIGNATURE, nopython=True)(_waiting)
+    callback = nativestate.numba.cfunc(native._SIGNATURE, nopython=True)(_waiting)
     player._hurry()
     with LiveStream(want) as stream:
         player._hold()

@@ -10,6 +10,7 @@ import ctypes
 import os
 import time
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from llvmlite import ir
 from processor import kernel
 from processor.compiled import _copied
 from processor.kernel import FLOATS, I64, Writer
+from processor.machinecode import machine_code
 
 LANES = kernel.lanes_of_host(4096)
 SUMS = 16
@@ -40,7 +42,7 @@ def _code(name: str, step: Any) -> Any:
         w.b.ret_void()
         return str(module)
 
-    library, address = kernel._machine_code(f"bench {name} {SUMS}", written, LANES)
+    library, address = machine_code(f"bench {name} {SUMS}", written, LANES, Path(__file__))
     return library, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
 
 

@@ -1,0 +1,89 @@
+"""Machine code from LLVM's text: compiled for this machine, and kept on disk so that only the first start compiles."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm  # type: ignore[import-untyped]
+
+
+def machine_code(name: str, written: Callable[[], str], lanes: int, source: Path) -> tuple[Any, int]:
+    """Code for this machine: as kept on disk, or else written and compiled now.
+
+    Parameters
+    ----------
+    name
+        What is wanted, with everything that it depends on besides the machine.
+    written
+        Gives the module's text, whose function is called ``run``.
+    lanes
+        Floats per vector; whole 512-bit vectors are used for 16.
+    source
+        The file that writes it: another text of it is another code.
+
+    Returns
+    -------
+    What keeps the code alive, and its address.
+    """
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
+    keeper = Kept(f"{name} {lanes} {cpu} {features} {llvm.llvm_version_info}", source)
+    code = keeper.read() or keeper.write(_compiled(written(), lanes, machine))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine, int(engine.get_function_address("run"))
+
+
+def _compiled(text: str, lanes: int, machine: Any) -> bytes:
+    """Object code of a module."""
+    width = max(32 * lanes, 128)
+    text = re.sub(r"^(define [^{]*?)\n\{", r"\1 #0\n{", text, flags=re.M)
+    text += f'\nattributes #0 = {{ nounwind "min-legal-vector-width"="{width}" "prefer-vector-width"="{width}" }}\n'
+    module = llvm.parse_assembly(text)
+    module.verify()
+    return bytes(machine.emit_object(module))
+
+
+class Kept:
+    """Object code on disk, beside what writes it or else in the user's cache.
+
+    It is taken only with its own checksum, and only for the same machine, LLVM and text of the files that write it.
+    """
+
+    def __init__(self, what: str, source: Path) -> None:
+        text = source.read_bytes() + Path(__file__).read_bytes()
+        key = hashlib.sha256(text + what.encode()).hexdigest()[:40]
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+        self._paths = [folder / f"kernel-{key}.o" for folder in (source.parent / "__pycache__", cache / "sweetspot")]
+
+    def read(self) -> bytes | None:
+        """The code, if it was kept and is whole."""
+        for path in self._paths:
+            with suppress(OSError):
+                data = path.read_bytes()
+                if hashlib.sha256(data[32:]).digest() == data[:32]:
+                    return data[32:]
+        return None
+
+    def write(self, code: bytes) -> bytes:
+        """Keep the code in the first place that can be written, or nowhere; returns it."""
+        for path in self._paths:
+            fresh = path.with_name(f"{path.name}.{os.getpid()}")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                fresh.write_bytes(hashlib.sha256(code).digest() + code)
+                fresh.replace(path)
+                break
+            except OSError:
+                with suppress(OSError):
+                    fresh.unlink(missing_ok=True)
+        return code
