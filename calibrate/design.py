@@ -27,13 +27,14 @@ class CrosstalkDesign(_Table):
 
     ``effort_db`` counts from what ``effort_re`` says would play alone: the loudest driver at that ear, or one of mean
     power (the same yardstick for units with different numbers of drivers). ``form`` is what is held: the near-ear
-    response of the nominal head ("distortionless"), or only the ratio of power between the zones that the near and the
-    far ear sweep over all positions ("ratio"), for units without a nominal place. ``cost`` is what effort counts: what
-    the drivers are driven with ("drivers"), or the power that they radiate in all directions ("radiated", from the
-    polar set), which a room gives back as reverberation; 8 dB of it are a good limit there.
+    response of the nominal head with least effort ("distortionless"), or with the reference driver left alone as far as
+    the target allows ("anchored", for short filters and ratios), or only the ratio of power between the zones that the
+    near and the far ear sweep over all positions ("ratio"), for units without a nominal place. ``cost`` is what effort
+    counts: what the drivers are driven with ("drivers"), or the power that they radiate in all directions ("radiated",
+    from the polar set), which a room gives back as reverberation; 8 dB of it are a good limit there.
     """
 
-    form: Literal["distortionless", "ratio"] = "distortionless"
+    form: Literal["distortionless", "anchored", "ratio"] = "distortionless"
     cost: Literal["drivers", "radiated"] = "drivers"
     target_db: Curve = ((150.0, 0.0), (400.0, 15.0), (800.0, 15.0), (1600.0, 18.0), (12000.0, 18.0), (18000.0, 0.0))
     effort_db: float = Field(default=12.0, ge=0, le=40)

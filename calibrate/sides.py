@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import crosstalk, ratio
+from calibrate import crosstalk, ratio, relative
 from calibrate.design import CrosstalkDesign, target_power
 from calibrate.effort import Cost, mean_over
 from calibrate.loading import NEPER_DB as NEPER_DB
@@ -155,6 +155,8 @@ def steer(plant: Plant, nominal: int, cost: Cost, wish: CrosstalkDesign) -> Side
     for ear, p in enumerate(asked):
         if wish.form == "ratio":
             w, mu, limit = _between_zones(p, cost, plant.f)
+        elif wish.form == "anchored":
+            w, mu, limit = _anchored(p, cost, plant.f, reference[ear])
         else:
             w, mu, limit = _distortionless(p, cost, plant.f)
         weights.append(w / levelled(w, plant, ear, reference[ear], p, wish.tolerance_db)[:, None])
@@ -168,6 +170,13 @@ def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, N
     found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
     mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
     return crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu), mu, found.limit
+
+
+def _anchored(p: Problem, cost: Cost, f: Float, reference: int) -> tuple[Complex, Float, NDArray[np.str_]]:
+    """The same, with the reference driver left alone as far as the target allows."""
+    found, line = relative.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort, reference)
+    mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
+    return line.weights(mu), mu, found.limit
 
 
 def _between_zones(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:

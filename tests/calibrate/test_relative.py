@@ -1,0 +1,101 @@
+"""The anchored design against a convex solver and its formula; ratios by hand; how short they are."""
+
+from __future__ import annotations
+
+import cvxpy
+import numpy as np
+import pytest
+
+from calibrate import crosstalk, ratio, relative, sides
+from calibrate.design import CrosstalkDesign
+from calibrate.plant import Plant
+from rigs.lab.sphere import field
+from rigs.units import power_db
+
+
+def noise(seed: int, *shape: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+
+
+@pytest.mark.parametrize("matrix", [False, True])
+def test_anchored_weights_are_the_nearest_to_the_reference_driver_that_meet_the_target(matrix: bool) -> None:
+    bins, drivers, reference = 5, 4, 2
+    g, far = noise(1, bins, drivers), noise(2, 3, drivers, bins)
+    R = ratio.covariance(far + 0.7 * g.T) + 0.05 * np.eye(drivers)
+    own = 1.0 + np.arange(drivers) * np.ones((bins, 1))
+    X = noise(3, bins, drivers, drivers)
+    cost = X @ X.conj().swapaxes(1, 2) + np.eye(drivers) if matrix else own
+    Q = cost if matrix else own[:, :, None] * np.eye(drivers)
+    d = 0.8 * g[:, reference] * np.exp(0.3j)
+    target = np.full(bins, 10**0.9)
+    found, line = relative.steer(g, R, cost, d, target, np.full(bins, 1e9), reference)
+    assert np.einsum("fm,fm->f", g, found.w) == pytest.approx(d)
+    w0 = np.zeros((bins, drivers), complex)
+    w0[:, reference] = d / g[:, reference]
+    assert line.weights(np.zeros(bins)) == pytest.approx(w0)
+    held = 0
+    for f in range(bins):
+        if found.limit[f] == "shadow":
+            continue
+        held += 1
+        w, root = cvxpy.Variable(drivers, complex=True), np.linalg.cholesky(R[f]).conj().T
+        problem = cvxpy.Problem(
+            cvxpy.Minimize(cvxpy.sum_squares(np.linalg.cholesky(Q[f]).conj().T @ (w - w0[f]))),
+            [g[f] @ w == d[f], cvxpy.norm(root @ w) <= abs(d[f]) / np.sqrt(target[f])],
+        )
+        problem.solve()
+        away = found.w[f] - w0[f]
+        assert (away.conj() @ Q[f] @ away).real == pytest.approx(problem.value, rel=1e-3)
+    assert held >= 3
+
+
+def test_two_drivers_null_one_place_by_the_ratio_of_its_paths() -> None:
+    """W_1 / W_0 = -h_0 / h_1 at the far ear, whatever the near ear is; the reference plays a pure delay."""
+    g, far = noise(4, 6, 2), noise(5, 1, 2, 6)
+    R = ratio.covariance(far) + 1e-9 * np.eye(2)
+    found, _ = relative.steer(g, R, np.ones((6, 2)), g[:, 0], np.full(6, 1e6), np.full(6, 1e12), 0)
+    assert relative.ratios(found.w, 0)[:, 1] == pytest.approx(-far[0, 0] / far[0, 1], rel=2e-2)
+    assert relative.ratios(found.w, 0)[:, 0] == pytest.approx(np.ones(6))
+
+
+def plant() -> Plant:
+    f = np.fft.rfftfreq(4096, 1 / 48000)
+    places, azimuths = np.array([0.0, 0.03, -0.035, 0.02]), np.radians([-94.0, 87.0])
+    ears = np.arctan2(places[:, None] + np.array([-0.13, 0.125]), 2.0)
+    k = 2 * np.pi * np.maximum(f, 20.0) / 343.0
+    return Plant(field(np.cos(ears[:, :, None] - azimuths), k, 0.0875, 2.0), f, 166.0, np.zeros((4, 2, 2)))
+
+
+def test_anchored_ratios_stay_short_and_cost_nothing_where_it_cancels() -> None:
+    """Six decibels of effort: what 64 taps cut off, and what they still cancel, beside the least-effort design."""
+    p, cost = plant(), np.ones((2049, 2))
+    lost, level = [], []
+    for form in ("distortionless", "anchored"):
+        both = sides.steer(p, 0, cost, CrosstalkDesign(form=form, effort_db=6.0))
+        assert set(both.limit[0]) <= {"shadow", "target", "effort", "spread"}
+        whole = relative.ratios(both.w[0], both.reference[0])
+        h = np.fft.irfft(whole[:, 1 - both.reference[0]])
+        lost.append(np.sum(h[48:-16] ** 2) / np.sum(h**2))
+        taps = relative.short(both.w[0], both.reference[0], 64, 24)
+        assert taps[both.reference[0], 24] == 1.0
+        assert np.count_nonzero(taps[both.reference[0]]) == 1
+        W = np.fft.rfft(taps, 4096, axis=-1).T
+        near, far = (np.abs(np.einsum("fd,df->f", W, p.h[0, e])) ** 2 for e in (0, 1))
+        inside = (p.f > 1000) & (p.f < 4000)
+        level.append(float(power_db(1.0 / np.mean(far[inside] / near[inside]))))
+    assert lost[1] < 0.5 * lost[0]
+    assert level[1] > level[0] + 0.5
+
+
+def test_an_anchored_design_never_spends_more_than_allowed() -> None:
+    p = plant()
+    both = sides.steer(p, 0, np.ones((2049, 2)), CrosstalkDesign(form="anchored", effort_db=3.0))
+    asked = both.problems[0]
+    found, _ = relative.steer(asked.near, asked.covariance, np.ones((2049, 2)), asked.wanted, asked.target,
+                              asked.effort, both.reference[0])  # fmt: skip
+    spent = np.sum(np.abs(found.w) ** 2, axis=1) / np.abs(asked.wanted) ** 2
+    limited = found.limit == "effort"
+    assert limited.sum() > 20
+    assert spent[limited] == pytest.approx(asked.effort[limited], rel=1e-4)
+    assert crosstalk.MU_RANGE[0] < found.mu[limited].min()
