@@ -10,7 +10,7 @@ from measure import disturbance
 from measure.burst import Lags, burst
 from measure.deconvolve import Complex, Inverse
 from measure.sweep import Sweep
-from rigs.units import db
+from rigs.units import db, power_db
 
 CLIPPED = 0.9999
 QUIET_LOOP_DB = -60.0
@@ -19,6 +19,9 @@ SILENT_SNR_DB = 10.0
 KERNEL_S = 0.001
 STRETCH_S = 0.005
 DECAY_S = 0.15
+
+REPEATS_DB = -40.0
+"""How far below a capture the difference to the next one must be for both to be alike."""
 
 
 def short(x: NDArray[np.float32], samples: int) -> str | None:
@@ -122,10 +125,12 @@ def disturbed(
     sweep: Sweep,
     where: Lags,
     delay: float,
+    last_start: float = 0.0,
 ) -> str | None:
     """Lost samples, hum, a burst, or a stage that clips ahead of the converter, in any microphone.
 
-    ``x (mic, samples)`` as recorded, ``transfer (mic, frequency)`` deconvolved.
+    ``x (mic, samples)`` as recorded, ``transfer (mic, frequency)`` deconvolved; ``last_start`` is when the last of
+    overlapped sweeps starts, s.
     """
     for row, spectrum, name in zip(x, transfer, names, strict=True):
         at = disturbance.stuck(row)
@@ -134,7 +139,7 @@ def disturbed(
         held = disturbance.held(row)
         if held is not None:
             return f"{name} lost samples: it stood still for {held[1]} samples at {held[0] / sweep.fs:.2f} s"
-        mains = disturbance.hum(row, sweep, delay, DECAY_S)
+        mains = disturbance.hum(row, sweep, delay + last_start, DECAY_S)
         if mains:
             return (
                 f"{name} hums: {mains[0]:.0f} Hz and multiples at {mains[1]:.0f} dB re the capture (limit "
@@ -145,6 +150,14 @@ def disturbed(
             when, f, level = found
             return f"burst at {when:.1f} s, {_hertz(f)} in {name}, {level:.0f} dB above what may be there"
     return None
+
+
+def repeats(before: NDArray[np.float32], x: NDArray[np.float32]) -> bool:
+    """Whether two captures ``(channel, samples)`` of the same signal are alike, so that nothing in them is noise."""
+    if before.shape != x.shape:
+        return False
+    apart, power = (np.sum(np.square(y, dtype=np.float64), axis=1) for y in (x - before, x))
+    return bool(np.all(power_db(apart / np.maximum(power, 1e-300)) < REPEATS_DB))
 
 
 def _hertz(f: float) -> str:
