@@ -62,6 +62,16 @@ def test_what_is_weak_or_late_is_no_reflection(reflection: tuple[float, float] |
     assert Gate.of(found.plain()) == found
 
 
+def test_a_slow_decay_is_no_reflection() -> None:
+    """A driver that rings at 2 kHz: -20 dB only after 3.5 ms, but it never rises again."""
+    t = np.arange(TAPS) - ZERO - 50
+    ring = np.where(t >= 0, np.exp(-t / (0.0015 * FS)) * np.cos(2 * np.pi * 2000.0 / FS * t), 0.0)
+    ir = measured()
+    h = np.broadcast_to(ring, ir.h.shape) + 0.0
+    slow = ImpulseResponse(h, FS, ir.positions, ir.mics, ir.drivers, ZERO, "Pa/FS", ir.snr_db, ir.band)
+    assert gate.first_reflection(slow, 0.006) is None
+
+
 def test_the_room_is_left_out_and_nothing_between_drivers_changes() -> None:
     """With and without a reflection behind the gate: the same spectra; their ratios are those of the direct sound."""
     whole = measured((3.1, -6.0))
@@ -162,6 +172,7 @@ def test_loading_tells_its_sources() -> None:
     made = plant.gated(ir, how, doubt)
     found = loading.bands(made.h, made.f, made.noise, 1e-3, 0.1)
     assert {b.largest for b in found} == {"noise"}
+    assert made.noise - plant.gated(ir, how, Doubt(doubt.stderr, 0.0)).noise == pytest.approx(1e-3)
     middle = found[8]
     assert middle.noise_db == pytest.approx(-20.0, abs=0.5)
     assert middle.drift_db == pytest.approx(-30.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate import field, figures, heard, matching, metrics, verify
+from calibrate import confidence, field, figures, heard, matching, metrics, predict, verify
 from calibrate.confidence import within
 from calibrate.design import Design, FilterDesign
 from calibrate.fit import Fitted, fit
@@ -16,6 +16,7 @@ from calibrate.heard import Doubts
 from calibrate.limits import Limits
 from calibrate.loading import Doubt
 from measure.impulse import POSITION, ImpulseResponse
+from measure.smooth import band_means
 from rigs.describe import Description, parse
 from rigs.errors import BadInput
 from rigs.lab.world import World
@@ -125,6 +126,20 @@ def test_predicted_and_heard_agree_as_often_as_is_said(unit: Unit) -> None:
     assert 0.5 < within(want, got, 1.0)[..., 5:].mean() < 0.9
     assert found.verdict != "fail", found.reasons
     assert all(m.uncertainty is not None for m in found.metrics if "cancellation" in m.name)
+
+
+def test_predictions_scatter_as_is_said(unit: Unit) -> None:
+    """The session measured again and again, through the same filters: third-octave levels at the near ears."""
+    p, filters = unit.fitted.prediction, unit.fitted.filters
+    assert p.whole is not None
+    said = confidence.levels(heard.forecast(p, filters, unit.ears, unit.doubts[0]), p.f, p.whole.gate.seconds)
+    names, draws = unit.ears.drivers, []
+    for _ in range(40):
+        again = unit.noisy(unit.ears_true, unit.at, names).used_for("score")
+        x = heard.expected(predict.programs(again, filters, p.whole.gate), filters)
+        draws.append(10 * np.log10(band_means(np.abs(x) ** 2, p.f)))
+    ratio = np.std(draws, axis=0) / said.u
+    assert 0.7 < np.median(ratio[..., 4:]) < 1.1
 
 
 def test_a_driver_that_changed_does_not_agree(unit: Unit) -> None:
