@@ -101,8 +101,8 @@ def main() -> int:
     chosen = options.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     print(
-        f"this core does {peak() / 1e9:.0f} GFLOP/s and reads {bandwidth(1 << 20) / 1e9:.0f} GB/s from its second cache, "
-        f"{bandwidth(1 << 24) / 1e9:.0f} GB/s from the third\n"
+        f"this core does {peak() / 1e9:.0f} GFLOP/s and reads {bandwidth(1 << 20) / 1e9:.0f} GB/s from its second "
+        f"cache, {bandwidth(1 << 24) / 1e9:.0f} GB/s from the third\n"
         "us of CPU per block; kernel: in a compiled loop, call: one Python call per block; k/z and c/z: to zita;\n"
         "limit: filters as fast as they can be read and transforms at half the peak; share: limit/kernel"
     )
