@@ -30,6 +30,9 @@ REAR_SHARE = 0.23
 REAR_CONCENTRATION = 1.5
 """Of the density behind the device: half of its power lies within 60 degrees of the rear."""
 
+RIPPLE = 10.0
+"""How much more a relative error on axis weighs than one elsewhere, in short filters."""
+
 FINE_DEG = 5.0
 """Step in which the lobe of encoded drivers is looked at."""
 
@@ -44,10 +47,14 @@ class Beam:
         Driver weights ``(frequency, driver)``.
     contrast
         Power at the main lobe over that at the nulls, ``(frequency,)``, as designed.
+    weighing
+        What an error of the weights costs, ``(frequency, driver, driver)``: its power within the lobe and in what shall
+        be quiet, each over what the beam has there, a tenth of its effort, and ripple on axis; for short filters.
     """
 
     w: Complex
     contrast: Float
+    weighing: Complex
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +181,9 @@ def solve(regions: Regions, f: Float, cost: Float, design: BeamDesign, reference
     lift = wanted / np.einsum("fm,fm->f", r.ahead, w)
     w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
     w = _handed_over(w, r.ahead, wanted, f, design)
-    return Beam(w, _contrast(w, R_on, r.off))
+    a = r.ahead / np.maximum(np.abs(wanted), 1e-300)[:, None]
+    weighing = _over(R_on, w) + _over(r.off, w) + 0.1 * _over(Q, w) + RIPPLE * a.conj()[:, :, None] * a[:, None, :]
+    return Beam(w, _contrast(w, R_on, r.off), weighing)
 
 
 def bound(regions: Regions) -> Float:
@@ -287,6 +296,12 @@ def _matched_phase(x: Complex, lobe: Float) -> Complex:
     middle = np.einsum("fmi,i->fm", x, lobe)
     heard = np.einsum("fmi,fm->fi", x, middle.conj())
     return np.asarray(heard / np.maximum(np.abs(heard), 1e-300))
+
+
+def _over(R: Complex | Float, w: Complex) -> Complex:
+    """A form over its value at ``w``: what an error costs, relative."""
+    value = np.einsum("fm,fmn,fn->f", w.conj(), R, w).real
+    return np.asarray(R / np.maximum(value, 1e-300)[:, None, None])
 
 
 def _contrast(w: Complex, R_on: Complex, R_off: Complex) -> Float:

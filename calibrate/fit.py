@@ -22,7 +22,7 @@ from calibrate import (
 )
 from calibrate.design import Design, FilterDesign, target_power
 from calibrate.effort import Around, Cost, costs
-from calibrate.fir import causal, held_outside
+from calibrate.fir import held_outside
 from calibrate.loading import Doubt
 from calibrate.matching import Matched, corrected, matched
 from calibrate.plant import Plant, gated
@@ -114,11 +114,11 @@ def fit(
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
     beam = _beam(ring, polar, cost, design, both.reference, rig)
-    W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam])
+    W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
     delays = _delays(plant, nominal, W, ears.fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
-    taps, headroom_db = _staged(_short(W, both, f, spent, design.filter), rig.limits.ceiling)
+    taps, headroom_db = _staged(_short(W, both, beam, f, spent, design.filter), rig.limits.ceiling)
     filters = FilterSet(
         taps,
         fs=ears.fs,
@@ -165,8 +165,8 @@ def nearest_ahead(ears: ImpulseResponse) -> int:
 
 def _beam(
     plant: Plant, polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description
-) -> Complex:
-    """Weights ``(frequency, driver)`` of the centre."""
+) -> beamform.Beam:
+    """The centre."""
     h = plant.h[:, 0]
     azimuths = np.radians(polar.positions["azimuth_deg"])
     ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
@@ -175,13 +175,13 @@ def _beam(
     wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
     drivers = np.moveaxis(h, 0, 1)
     if design.beam.form == "ring":
-        return beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted).w
+        return beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted)
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
     radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
     noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)
     flat = np.zeros(len(azimuths))
     encoded = harmonics.encode(drivers, azimuths, flat, k, max(radius, 0.02), noise)
-    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted).w
+    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted)
 
 
 def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]:
@@ -195,10 +195,10 @@ def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]
     return align.later_by(np.array([sides, sides, centre]), fs)
 
 
-def _short(W: Complex, both: sides.Sides, f: Float, cost: Cost, wish: FilterDesign) -> Float:
-    """Filters ``(program, driver, tap)``: least squares for the sides, a window for the centre."""
+def _short(W: Complex, both: sides.Sides, beam: beamform.Beam, f: Float, cost: Cost, wish: FilterDesign) -> Float:
+    """Filters ``(program, driver, tap)`` by least squares, each program's errors weighed by what they cost it."""
     taps = [shortfir.side(both, i, W[i], f, cost, wish) for i in (0, 1)]
-    return np.stack([*taps, causal(W[2].T, wish.taps, wish.delay)])
+    return np.stack([*taps, shortfir.beam(W[2], beam.weighing, f, wish)])
 
 
 def _staged(taps: Float, ceiling: float) -> tuple[Float, float]:

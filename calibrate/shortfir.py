@@ -46,6 +46,18 @@ def side(both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: Filter
     return fitted(W, confined(A, f, *wish.band_hz), wish.taps, wish.delay)
 
 
+def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign) -> Float:
+    """Filters ``(driver, tap)`` of a beam's wanted weights ``W (frequency, driver)``, already harmless outside.
+
+    Parameters
+    ----------
+    weighing
+        What an error costs, see :class:`calibrate.beamform.Beam`; every octave has the same say.
+    """
+    A = weighing / np.maximum(f, LOWEST_HZ)[:, None, None]
+    return fitted(W, confined(A, f, *wish.band_hz), wish.taps, wish.delay)
+
+
 def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Complex:
     """The weighting matrices ``b_f A_f (frequency, driver, driver)``.
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibrate import beamform, harmonics
-from calibrate.design import BeamDesign, parse
+from calibrate import beamform, fir, harmonics, shortfir
+from calibrate.design import BeamDesign, FilterDesign, parse
 from rigs.errors import BadInput
 from rigs.lab.sphere import field
 from rigs.layout import wrapped
@@ -207,3 +207,20 @@ def test_design_of_a_beam_is_checked() -> None:
         parse("[beam]\nshape_db = [[90, -10], [60, -20]]", "x")
     with pytest.raises(BadInput, match=r"beam\.form"):
         parse('[beam]\nform = "spherical"', "x")
+
+
+def test_short_filters_of_a_beam_lose_less_by_least_squares_than_by_a_window() -> None:
+    """128 taps, four drivers: nulls at +-90 degrees, 1 to 1.6 kHz, stay 2 dB deeper than a window leaves them."""
+    f = np.fft.rfftfreq(4096, 1 / 48000)
+    around, drivers = np.radians(np.arange(-180.0, 180.0, 5.0)), np.radians([-92.0, -31.0, 29.0, 90.0])
+    h = field(np.cos(around[None] - drivers[:, None]), 2 * np.pi * np.maximum(f, 20.0) / 343.0, 0.0875, 2.0)
+    wish = FilterDesign(taps=128, delay=48)
+    beam = beamform.steer(h, around, f, np.ones((len(f), 4)), BeamDesign(), h[2, 36])
+    W = fir.held_outside(beam.w, f, *wish.band_hz)
+    assert np.linalg.eigvalsh(beam.weighing).min() > 0.0
+    found = []
+    for taps in (shortfir.beam(W, beam.weighing, f, wish), fir.causal(W.T, wish.taps, wish.delay)):
+        power = np.abs(np.einsum("dif,df->if", h, np.fft.rfft(taps, 4096, axis=-1))) ** 2
+        inside = (f > 1000) & (f < 1600)
+        found.append(float(power_db(power[36, inside].mean() / power[[18, 54]][:, inside].mean())))
+    assert found[0] > found[1] + 2.0
