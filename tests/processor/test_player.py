@@ -230,6 +230,14 @@ def test_the_guards_stop_is_told_with_its_reason() -> None:
     assert "not finite" in reason
 
 
+@pytest.mark.parametrize("missing", ["numba", "llvmlite", "a block of a power of two"])
+def test_without_a_compiler_the_player_in_python_is_taken(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    f, block = filters(1), 100 if missing.startswith("a block") else BLOCK
+    monkeypatch.setattr("processor.player.find_spec", lambda name: None if name == missing else object())
+    program = Program((f, f, f), Wanted("x", None, None, 6, 0, FS, block), None)
+    assert compiled_player(program, Board(Shared.make(get_context("spawn"), 1.0, FS, 3))) is None
+
+
 def test_ring_keeps_its_order_over_many_rounds() -> None:
     at = Board(Shared.make(get_context("spawn"), 0.01, FS, 1))
     sent, got, written = [], [], 0
