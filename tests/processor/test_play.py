@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,15 @@ def card(
     rig.write_text(crooked_card_text(place / "tty").replace("fs = 47872", f"fs = {FS}"))
     with jack_server(FS, 512) as server, jack_lab(server, rig):
         yield server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled() -> None:
+    """The live path is compiled here, once and kept: the programs that are started below need not wait for it."""
+    if find_spec("numba"):
+        from processor import native
+
+        native.callback()
 
 
 @pytest.fixture
