@@ -13,18 +13,21 @@ count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from calibrate import gate
 from calibrate.predict import spectra
+from calibrate.spectrum import grid, transform
 from measure.impulse import ImpulseResponse
 from processor.filterset import FilterSet
-from rigs.units import Float, db, power_db
+from rigs.units import Float, db, from_db, power_db
 
 Complex = NDArray[np.complex128]
 
@@ -46,6 +49,9 @@ LATEST_SAMPLES = 64.0
 STARTS = ((0.03, 0.0, 0.0), (0.06, 0.0, 0.0), (0.09, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.06, 0.0), (0.0, 0.1, 0.0),
           (0.0, 0.0, 0.1), (0.0, 0.0, 0.25))  # fmt: skip
 """Where the fit of a moved head may begin, and their opposites: m, m, rad."""
+
+CLIPPED_AT = tuple(float(from_db(-v)) for v in (0.7, 1.4, 2.8, 4.2, 5.6, 7.0, 9.0, 12.0, 15.0, 18.0))
+"""Where clipping is looked for, re the largest sample of any driver."""
 
 LOWEST_GAIN = 0.1
 """Smallest common gain that is called a wrong level."""
@@ -103,6 +109,13 @@ class Scene:
         Hz.
     timed
         Whether the processor's latency is known: then a common delay is a difference too.
+    at
+        The filters ``(stimulus, driver, f)`` at any frequencies, where they are known beyond the scene's bins.
+    early
+        Heard minus predicted until the direct sound has passed, as ``heard``; ``None`` where no gate tells when.
+    clipped
+        The filters as they act on the sweeps that were played when every driver is cut off at a share of its largest
+        sample; ``None`` where the sweeps are not known.
     """
 
     h: Complex
@@ -112,6 +125,9 @@ class Scene:
     weight: Float
     fs: int
     timed: bool = True
+    at: Callable[[Float], Complex] | None = None
+    early: Complex | None = None
+    clipped: Callable[[float], Complex] | None = None
 
     def predicted(self, h: Complex | None = None, w: Complex | None = None) -> Complex:
         """What these paths and filters give, ``(position, ear, stimulus, f)``."""
@@ -148,7 +164,14 @@ class Scene:
 
 
 def scene(
-    ears: ImpulseResponse, heard: ImpulseResponse, filters: FilterSet, share: float, *, timed: bool = True
+    ears: ImpulseResponse,
+    heard: ImpulseResponse,
+    filters: FilterSet,
+    share: float,
+    *,
+    timed: bool = True,
+    end: Float | None = None,
+    clipped: Callable[[float, Float], Complex] | None = None,
 ) -> Scene:
     """Put measured paths, filters and what was heard together.
 
@@ -162,18 +185,48 @@ def scene(
         What should have been deployed.
     share
         Part of what both sides have in common that goes to the centre, see :func:`calibrate.verify.expected`.
+    end
+        Until when the direct sound is heard at each position, s.
+    clipped
+        Filters of the stimuli at frequencies, when drivers are cut off at a share of their largest sample.
     """
     paths, f = spectra(ears)
     got, _ = spectra(heard)
     inside = np.flatnonzero((f >= BAND[0]) & (f <= BAND[1]))[::THIN]
     h, f = paths[..., inside], f[inside]
-    w = stimuli(np.asarray(filters.response(f), dtype=np.complex128), share)
+
+    def at(frequencies: Float) -> Complex:
+        return stimuli(np.asarray(filters.response(frequencies), dtype=np.complex128), share)
+
+    w = at(f)
     near = np.mean([np.abs(np.einsum("pdf,df->pf", h[:, e], w[e])) ** 2 for e in (0, 1)], axis=(0, 1))
-    return Scene(h, w, np.asarray(got[..., inside]), f, 1.0 / np.maximum(near, 1e-30) / f, ears.fs, timed)
+    early = None if end is None else _early(ears, heard, stimuli(filters.taps, share), end)[..., inside]
+    return Scene(
+        h,
+        w,
+        np.asarray(got[..., inside]),
+        f,
+        1.0 / np.maximum(near, 1e-30) / f,
+        ears.fs,
+        timed,
+        at,
+        early,
+        None if clipped is None else lambda level: clipped(level, f),
+    )
 
 
-def stimuli(programs: Complex, share: float) -> Complex:
-    """Filters of left, right, centre ``(3, driver, f)`` as those of the stimuli left, right, both."""
+def _early(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float, end: Float) -> Complex:
+    """Spectra of heard minus predicted until ``end (position,)`` s: time is not folded on the way."""
+    n = 1 << (ears.h.shape[-1] + taps.shape[-1] - 1).bit_length()
+    both = np.einsum("pedf,sdf->pesf", np.fft.rfft(ears.h, n, axis=-1), np.fft.rfft(taps, n, axis=-1))
+    wanted = np.fft.irfft(both, n, axis=-1)
+    taken = min(n, heard.h.shape[-1])
+    apart = heard.h[..., :taken] - wanted[..., :taken]
+    return transform(gate.until(apart, heard.zero, heard.fs, end), grid(heard.fs), heard.zero)
+
+
+def stimuli(programs: NDArray[np.inexact[Any]], share: float) -> NDArray[Any]:
+    """Filters of left, right, centre ``(3, driver, f or tap)`` as those of the stimuli left, right, both."""
     left, right, centre = programs
     return np.stack([left, right, share * centre + (1.0 - share) * (left + right)])
 
@@ -210,11 +263,13 @@ def causes(
     base = s.left_over(p)
     found = [
         *_level(s, p),
-        *_drivers(s, p, drivers),
+        *(_drivers(s, p, drivers) if s.timed else _drivers_late(s, p, drivers)),
         *_swapped(s, drivers),
         *_sides(s),
         *_bypassed(s),
         *_rates(s),
+        *_room(s),
+        *_clipping(s),
         *_others(s, others or {}),
         *_moved(s, at, distance_m),
     ]
@@ -260,6 +315,98 @@ def _drivers(s: Scene, p: Complex, names: Sequence[str]) -> Found:
             yield "driver delay", f"driver {name!r} is {abs(late):.2f} samples {side}", left, 1
 
 
+def _drivers_late(s: Scene, p: Complex, names: Sequence[str]) -> Found:
+    """The same where the latency is not known: it and the driver's own delay or gain are fitted together."""
+    base = s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
+    for d, name in enumerate(names):
+        own = np.asarray(np.einsum("pef,sf->pesf", s.h[:, :, d], s.w[:, d]))
+        pair = _Pair(s, p - own, own, base)
+        t = pair.common()
+        g = pair.gain(t)
+        if abs(g) < 0.1:
+            yield "dead driver", f"driver {name!r} is silent", pair.least(0.0), 0
+        elif g < 0:
+            yield "polarity", f"driver {name!r} has its polarity inverted", pair.least(-1.0), 0
+            yield "driver level", f"driver {name!r} is inverted and {_db(-g)}", pair.left(t, t, g), 2
+        else:
+            yield "driver level", f"driver {name!r} is {_db(g)}", pair.left(t, t, g), 1
+        late, left = pair.delay()
+        if abs(late) > 0.02:
+            side = "late" if late > 0 else "early"
+            yield "driver delay", f"driver {name!r} is {abs(late):.2f} samples {side}", left, 1
+
+
+class _Pair:
+    """One driver's part of the prediction and the others', each with a delay of its own.
+
+    ``|heard - o(t) - g d(u)|^2``, the others ``o`` late by ``t`` and the driver ``d`` by ``u``, is made of three
+    correlations, each a function of one delay: heard with ``o``, heard with ``d``, and ``o`` with ``d`` at ``u - t``.
+
+    Parameters
+    ----------
+    s
+        The scene.
+    others, own
+        ``(position, ear, stimulus, f)``.
+    base
+        Delay around which both are looked for, s.
+    """
+
+    def __init__(self, s: Scene, others: Complex, own: Complex, base: float) -> None:
+        def cross(a: Complex, b: Complex) -> Complex:
+            return np.asarray(np.sum(s.weight * a * b.conj(), axis=(0, 1, 2)))
+
+        self._omega, self._fs = 2j * np.pi * s.f, s.fs
+        self._ho, self._hd, self._od = cross(s.heard, others), cross(s.heard, own), cross(others, own)
+        self._power, self._own = s.power(s.heard) + s.power(others), max(s.power(own), 1e-300)
+        self._grid = base + np.arange(-LATEST_SAMPLES, LATEST_SAMPLES + 0.25, 0.5) / s.fs
+
+    def _at(self, cross: Complex, late: Float | float) -> Float:
+        return np.asarray((np.exp(np.multiply.outer(late, self._omega)) @ cross).real)
+
+    def left(self, t: float, u: float, g: float) -> float:
+        """What is left of the heard."""
+        mixed = self._at(self._hd, u) - self._at(self._od, u - t)
+        return float(self._power + g * g * self._own - 2.0 * self._at(self._ho, t) - 2.0 * g * mixed)
+
+    def gain(self, t: float) -> float:
+        """Of the driver, where it is as late as the others."""
+        return float((self._at(self._hd, t) - self._at(self._od, 0.0)) / self._own)
+
+    def common(self) -> float:
+        """Delay of both at which they fit best, whatever the driver's gain, s."""
+
+        def fit(t: Float) -> Float:
+            gain = (self._at(self._hd, t) - self._at(self._od, 0.0)) / self._own
+            return 2.0 * self._at(self._ho, t) + gain**2 * self._own
+
+        return self._top(fit)
+
+    def least(self, g: float) -> float:
+        """What is left with a gain that is known, at the delay of both that fits best."""
+        t = self._top(lambda late: self._at(self._ho, late) + g * self._at(self._hd, late))
+        return self.left(t, t, g)
+
+    def _top(self, fit: Callable[[Float], Float]) -> float:
+        best, step = float(self._grid[int(np.argmax(fit(self._grid)))]), 0.5 / self._fs
+        for _ in range(3):
+            near = np.asarray(best + step * np.linspace(-1.0, 1.0, 21))
+            best, step = float(near[int(np.argmax(fit(near)))]), 0.1 * step
+        return best
+
+    def delay(self) -> tuple[float, float]:
+        """By how many samples the driver is later than the others, and what is left then."""
+        t = u = self._grid
+        for step in (0.5, 0.05, 0.005):
+            mixed = self._at(self._od, np.subtract.outer(u, t))
+            fit = self._at(self._hd, u)[:, None] + self._at(self._ho, t)[None, :] - mixed
+            i, k = np.unravel_index(int(np.argmax(fit)), fit.shape)
+            best = float(u[i]), float(t[k])
+            near = step / self._fs * np.linspace(-1.0, 1.0, 21)
+            u, t = best[0] + near, best[1] + near
+        return (best[0] - best[1]) * self._fs, self.left(best[1], best[0], 1.0)
+
+
 def _together(s: Scene, p: Complex, part: Complex) -> tuple[Complex, Complex]:
     """Prediction and one driver's part of it, aligned by what the other drivers say."""
     turn = s.aligned(p) / np.where(p == 0, 1.0, p)
@@ -298,30 +445,65 @@ def _sides(s: Scene) -> Found:
 
 def _bypassed(s: Scene) -> Found:
     """Every driver gets each side with one gain, whatever the frequency: no filters at all."""
-    count = s.h.shape[2]
     cross = np.einsum("f,pesf,pedf->df", s.weight, s.heard, s.h.conj())
     lags = [s.lag(c) for c in cross]
     tops = [float(np.sum(c * np.exp(2j * np.pi * s.f * t)).real) for c, t in zip(cross, lags, strict=True)]
-    h = s.h * np.exp(-2j * np.pi * s.f * lags[int(np.argmax(tops))])
-    a = (np.moveaxis(h, 2, -1) * np.sqrt(s.weight)[:, None]).reshape(-1, count)
-    left = 0.0
-    for i in range(s.w.shape[0]):
-        b = (s.heard[:, :, i] * np.sqrt(s.weight)).reshape(-1)
-        stacked, wanted = np.vstack([a.real, a.imag]), np.concatenate([b.real, b.imag])
-        gains = np.linalg.lstsq(stacked, wanted, rcond=None)[0]
-        left += float(np.sum((wanted - stacked @ gains) ** 2))
+    best = lags[int(np.argmax(tops))]
+    for step in (0.5, 0.05):  # samples
+        best = min((float(best + k * step / s.fs) for k in range(-12, 13)), key=lambda t: _unfiltered(s, t))
+    left = _unfiltered(s, best)
     yield "bypassed", "the filters are not active: every driver plays its input unfiltered", left, 2
 
 
+def _unfiltered(s: Scene, late: float) -> float:
+    """What drivers that play left and right with one gain each for all frequencies leave over, ``late`` s later."""
+    h = s.h * np.exp(-2j * np.pi * s.f * late)
+    a = (np.moveaxis(h, 2, -1) * np.sqrt(s.weight)[:, None]).reshape(-1, s.h.shape[2])
+    one, none = np.vstack([a.real, a.imag]), np.zeros((2 * len(a), a.shape[1]))
+    b = (np.moveaxis(s.heard, 2, 0) * np.sqrt(s.weight)).reshape(s.w.shape[0], -1)
+    wanted = np.concatenate([b.real, b.imag], axis=1).ravel()
+    stacked = np.block([[one, none], [none, one], [one, one]])
+    gains = np.linalg.lstsq(stacked, wanted, rcond=None)[0]
+    return float(np.sum((wanted - stacked @ gains) ** 2))
+
+
 def _rates(s: Scene) -> Found:
+    """The filters' taps at another rate than they were made for."""
     for ratio in RATES:
         inside = s.f * ratio < s.f[-1]
-        at = np.interp(s.f[inside] * ratio, s.f, np.arange(len(s.f)))
-        low = np.minimum(at.astype(int), len(s.f) - 2)
         w = np.zeros_like(s.w)
-        w[..., inside] = s.w[..., low] + (at - low) * (s.w[..., low + 1] - s.w[..., low])
+        if s.at is not None:
+            w = s.at(s.f * ratio)
+        else:
+            at = np.interp(s.f[inside] * ratio, s.f, np.arange(len(s.f)))
+            low = np.minimum(at.astype(int), len(s.f) - 2)
+            w[..., inside] = s.w[..., low] + (at - low) * (s.w[..., low + 1] - s.w[..., low])
         said = f"the filters run at {1.0 / ratio:.3f} times their sampling rate"
-        yield "sampling rate", said, s.left_over(s.predicted(w=w)), 0
+        p = s.predicted(w=w)
+        g = _gain(s, s.heard, s.aligned(p))  # resampling may scale them
+        yield "sampling rate", said, min(s.left_over(p), s.left_over(g * p) if g > LOWEST_GAIN else np.inf), 1
+
+
+def _room(s: Scene) -> Found:
+    """Everything after the direct sound."""
+    if s.early is None:
+        return
+    said = "what differs comes after the direct sound: the room, or what stands in it, is not as it was measured"
+    yield "room changed", said, s.power(s.early), 0
+
+
+def _clipping(s: Scene) -> Found:
+    """Every driver cut off at one level."""
+    if s.clipped is None:
+        return
+    tried = {c: s.left_over(s.predicted(w=s.clipped(c))) for c in CLIPPED_AT}
+    best = min(tried, key=lambda c: tried[c])
+    for c in best * from_db(np.array([-0.7, -0.35, 0.35, 0.7])):
+        if c < 1.0:
+            tried[float(c)] = s.left_over(s.predicted(w=s.clipped(float(c))))
+    best = min(tried, key=lambda c: tried[c])
+    said = f"the drivers are clipped {-float(db(best)):.1f} dB below the peak of the loudest sweep"
+    yield "clipping", said, tried[best], 1
 
 
 def _others(s: Scene, others: Mapping[str, Complex]) -> Found:

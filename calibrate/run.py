@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import deployed, diagnosis, explain, heldout, loading, verify
+from calibrate import clipping, deployed, diagnosis, explain, heldout, loading, verify
 from calibrate.compare import Row
 from calibrate.deployed import Deployed
 from calibrate.design import Design
@@ -35,6 +35,7 @@ from measure.session import VERIFICATION, Session
 from processor import store
 from processor.filterset import FilterSet
 from processor.render import render
+from rigs.describe import Description
 from rigs.errors import BadInput
 from rigs.protocol import Operator, Rig
 from rigs.units import Float
@@ -264,7 +265,16 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
         through = Through(told["name"], told["form"], late, rig.fs)
         verdict = deployed.judged(replace(verdict, through=through), filters, limits)
     if verdict.verdict == "fail":
-        scene = diagnosis.scene(measured.used_for("score"), ears, filters, verify.share_of(filters), timed=timed)
+        whole = prediction.whole
+        scene = diagnosis.scene(
+            measured.used_for("score"),
+            ears,
+            filters,
+            verify.share_of(filters),
+            timed=timed,
+            end=whole.end if whole else None,
+            clipped=_clipped(rig, fitted.filters, told),
+        )
         at = np.array([d.at for d in rig.driver])
         away = rig.ears.distance_m if rig.ears else 2.0
         found = diagnosis.causes(scene, filters.drivers, at, away, _other_filters(run, filters, scene))
@@ -273,6 +283,18 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
         heard.annotate("limits", json.dumps(asdict(limits)))
     return verdict
+
+
+def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
+    """What clipping does to the sweeps of a verification, see :func:`calibrate.clipping.filters_of`."""
+    form = deployed.stereo_form(filters) if told.get("form") == "stereo" else filters
+    program = rig.interface.program if told.get("name", deployed.OWN) != deployed.OWN else None
+    plan = verify.plan(rig, "ears", form, engine_of(form), (program.left, program.right) if program else None)
+    played = np.stack([s[[c - 1 for c in form.channels]] for s in plan.sources.signals])
+    if program:
+        fed = np.stack([s[[program.left - 1, program.right - 1]] for s in plan.sources.signals])
+        played = np.stack([engine_of(form)(np.asarray(x, dtype=np.float64)) for x in fed])
+    return clipping.filters_of(plan, np.asarray(played, dtype=np.float64), plan.sources.levels, form.length)
 
 
 def _other_filters(run: Path, mine: FilterSet, scene: diagnosis.Scene) -> dict[str, diagnosis.Complex]:
