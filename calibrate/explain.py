@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import metrics
+from calibrate import heard, metrics
 from calibrate.fit import Fitted
 from measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from rigs.describe import Description
@@ -68,7 +68,7 @@ def bands(fitted: Fitted, rig: Description) -> tuple[Band, ...]:
         metrics.cancellation_db(metrics.unvirtualized(x, p.far_ear), p.f).mean(axis=0) for x in (p.design, p.score)
     )
     wanted = band_means(p.target_db, p.f)
-    playing = _playing(rig, THIRD_OCTAVES)
+    playing, resolved = _playing(rig, THIRD_OCTAVES), heard.valid(p.lowest)
     low, high = band_edges(THIRD_OCTAVES)
     out = []
     for i, side in enumerate(("left", "right")):
@@ -80,6 +80,8 @@ def bands(fitted: Fitted, rig: Description) -> tuple[Band, ...]:
             rows = (p.f >= low[b]) & (p.f < high[b])
             counted = levels[0] + _excess_db(fitted, i, rows & (fitted.limits[i] == limit), rows)
             reason = _reason(limit, counted, *levels)
+            if not resolved[b]:
+                reason = f"not judged, the gate resolves {p.lowest:.0f} Hz and above; {reason}"
             out.append(Band(side, float(f), limit, count / names.total(), levels[0], counted, *levels[1:], reason))
     return tuple(out)
 

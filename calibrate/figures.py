@@ -64,8 +64,8 @@ def band(nominal: tuple[float, float], lowest: float) -> tuple[NDArray[np.bool_]
     inside = (0.99 * nominal[0] <= THIRD_OCTAVES) & (1.01 * nominal[1] >= THIRD_OCTAVES) & heard.valid(lowest)
     if not inside.any():
         inside = (1.01 * nominal[1] >= THIRD_OCTAVES) & (0.8 * nominal[1] <= THIRD_OCTAVES)
-    said = " to ".join(_hz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
-    return inside, said
+    first, last = (_hz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
+    return inside, f"{first} to {last}" if first != last else f"{first} alone"
 
 
 def over(lowest: float) -> str:

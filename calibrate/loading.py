@@ -110,6 +110,11 @@ class Band:
     total_db: float
     largest: str
 
+    @property
+    def levels(self) -> tuple[float, float, float, float]:
+        """Noise, drift, tolerance and total."""
+        return self.noise_db, self.drift_db, self.tolerance_db, self.total_db
+
 
 def error_of(tolerance_db: float) -> float:
     """Squared relative error of a path whose gain and phase are each off by this much, dB (one sigma).
@@ -168,9 +173,10 @@ def said(found: tuple[Band, ...]) -> str:
     """Which loading was used, and why, in two sentences."""
     counts = {name: sum(b.largest == name for b in found) for name in SOURCES}
     most = max(counts, key=lambda n: counts[n])
-    low, high = min(b.total_db for b in found), max(b.total_db for b in found)
+    low, high = (f"{figure(b.total_db for b in found):.1f}" for figure in (min, max))
+    reach = low if low == high else f"{low} to {high}"
     return (
-        f"Error loading {low:.1f} to {high:.1f} dB re each path's power; {most} asks for most in {counts[most]} of "
+        f"Error loading {reach} dB re each path's power; {most} asks for most in {counts[most]} of "
         f"{len(found)} third octaves"
     )
 
@@ -178,11 +184,13 @@ def said(found: tuple[Band, ...]) -> str:
 def table(found: tuple[Band, ...]) -> str:
     """The bands as text."""
     head = f"{'Hz':>6} {'noise':>7} {'drift':>7} {'toler.':>7} {'total':>7}  largest"
-    rows = [
-        f"{b.f:6g} {b.noise_db:7.1f} {b.drift_db:7.1f} {b.tolerance_db:7.1f} {b.total_db:7.1f}  {b.largest}"
-        for b in found
-    ]
+    rows = [f"{b.f:6g} " + " ".join(f"{level(v):>7}" for v in b.levels) + f"  {b.largest}" for b in found]
     return "\n".join(["Error loading in third octaves, dB re each path's power", head, *rows])
+
+
+def level(value_db: float) -> str:
+    """A level for a reader; below -150 dB it is none at all."""
+    return "none" if value_db < -150.0 else f"{value_db:.1f}"
 
 
 def plain(found: tuple[Band, ...]) -> list[dict[str, Any]]:

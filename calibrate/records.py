@@ -37,7 +37,15 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "causes": [{"name": c.name, "said": c.said, "explained": round(c.explained, 4)} for c in verdict.causes],
         "metrics": {
-            m.name: {"heard": m.heard, "predicted": m.predicted, "limit": m.limit, "sense": m.sense, "passed": m.passed}
+            m.name: {
+                "heard": m.heard,
+                "uncertainty": m.uncertainty,
+                "predicted": m.predicted,
+                "limit": m.limit,
+                "sense": m.sense,
+                "verdict": m.verdict,
+                "passed": m.passed,
+            }
             for m in verdict.metrics
         },
     }

@@ -20,7 +20,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from calibrate import evidence, metrics, plots, sounds, svg, tables
+from calibrate import evidence, loading, metrics, plots, sounds, svg, tables
 from calibrate import figures as judged
 from calibrate.compare import Row
 from calibrate.evidence import FINE, Evidence, Spread
@@ -140,6 +140,7 @@ def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
         field=tables.field_rows(e),
         octaves=[f"{a:g} to {b:g} Hz" for a, b in metrics.OCTAVES],
         loading=e.fitted.loading,
+        level=loading.level,
         margin=lambda value: f"{value:+.1f}",
     )
 
