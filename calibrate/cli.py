@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from calibrate import compare, deployed, explain, metrics, records, run
+from calibrate import compare, deployed, explain, field, figures, loading, records, run
 from calibrate import design as designs
 from calibrate.fit import Fitted
 from calibrate.limits import Limits
@@ -50,16 +50,23 @@ def calibrate(
 ) -> None:
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
     wanted, text = designs.read(design)
-    fitted = _fitted(run_folder, wanted, text)
+    fitted = _fitted(run_folder, wanted, text, left_out=left_out)
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
+    found = run.described(run_folder, fitted)
+    data["field"] = field.plain(found)
+    lines.append(field.table(found))
     if beside:
-        _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED)
+        _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
     if left_out:
-        _add(data, lines, "cross_validate", run.compared(run_folder, wanted, left_out=True), LEFT_OUT)
+        if spared := run.spared(run_folder):
+            data["spared"] = spared
+            lines.insert(0, spared)
+        _add(data, lines, "cross_validate", run.compared(run_folder, wanted, left_out=True), LEFT_OUT, run_folder)
     if reasons:
         bands = run.explained(run_folder, fitted)
         data["explain"] = explain.plain(bands)
-        lines.append(explain.table(bands))
+        lines += [explain.table(bands), loading.table(fitted.loading)]
+        data["loading"] = loading.plain(fitted.loading)
     result(data, "\n\n".join(lines), as_json=as_json)
 
 
@@ -131,14 +138,20 @@ def demo(
     raise typer.Exit(0 if verdict.passed else FAILED)
 
 
-def _add(data: dict[str, object], lines: list[str], name: str, found: tuple[compare.Row, ...], title: str) -> None:
+def _add(
+    data: dict[str, object], lines: list[str], name: str, found: tuple[compare.Row, ...], title: str, here: Path
+) -> None:
+    from calibrate.report import comparison  # matplotlib is slow to import
+
+    picture = comparison(found, here / f"{name}.png")
     data[name] = [r.plain() for r in found]
-    lines.append(compare.table(found, title))
+    data[f"{name}_picture"] = str(picture)
+    lines.append(f"{compare.table(found, title)}\n{picture}")
 
 
-def _fitted(here: Path, wanted: designs.Design, text: str) -> Fitted:
+def _fitted(here: Path, wanted: designs.Design, text: str, *, left_out: bool = False) -> Fitted:
     with tracked("Calibrating", 1) as step:
-        fitted = run.calibrate(here, wanted, text)
+        fitted = run.calibrate(here, wanted, text, left_out=left_out)
         step("left, right, centre")
     return fitted
 
@@ -176,25 +189,38 @@ def _reported(here: Path, music: Path | None = None) -> Path:
 
 
 def _prediction(here: Path, fitted: Fitted) -> dict[str, object]:
-    p = fitted.prediction
-    spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(p.score, p.far_ear), p.f))
+    sure, whole = run.sureness(here, fitted), fitted.prediction.whole
     return {
         "filterset": str(here / "filterset.h5"),
-        "cancellation_mean_db": spread.mean,
-        "cancellation_p10_db": spread.p10,
+        "cancellation_mean_db": sure["mean"].value,
+        "cancellation_p10_db": sure["p10"].value,
+        "uncertainty_db": {name: s.uncertainty for name, s in sure.items()},
+        "interval_db": {name: [s.low, s.high] for name, s in sure.items()},
         "headroom_db": fitted.filters.headroom_db,
         "delay_samples": fitted.filters.delay_samples,
         "taps": fitted.filters.length,
+        "gate": {"ears": whole.gate.plain(), "polar": whole.polar_gate.plain()} if whole else None,
+        "ears": fitted.ears.said if fitted.ears else None,
     }
 
 
 def _prediction_lines(here: Path, fitted: Fitted) -> str:
-    p = _prediction(here, fitted)
-    return (
-        f"Predicted at positions that the design never saw, 800 Hz to 6.3 kHz: cancellation "
-        f"{p['cancellation_mean_db']:.1f} dB on average, {p['cancellation_p10_db']:.1f} dB at the 10th percentile\n"
-        f"{p['filterset']}: {p['taps']} taps, delay {p['delay_samples']} samples, headroom {p['headroom_db']:.1f} dB"
+    sure, filters, whole = run.sureness(here, fitted), fitted.filters, fitted.prediction.whole
+    mean, tenth = sure["mean"], sure["p10"]
+    lines = [
+        f"Predicted at positions that the design never saw, {figures.over(fitted.prediction.lowest)}: cancellation of "
+        f"the direct sound {mean.value:.2f} dB on average, {tenth.value:.2f} dB at the 10th percentile "
+        f"(90 % sure: {mean.low:.2f} to {mean.high:.2f} and {tenth.low:.2f} to {tenth.high:.2f})"
+    ]
+    if whole:
+        lines += [f"Ears: {whole.gate.said}", f"Polar: {whole.polar_gate.said}"]
+    lines += [part[0].upper() + part[1:] for part in ([fitted.ears.said] if fitted.ears else [])]
+    lines += [loading.said(fitted.loading)] if fitted.loading else []
+    lines.append(
+        f"{here / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
+        f"headroom {filters.headroom_db:.1f} dB"
     )
+    return "\n".join(lines)
 
 
 def _verdict_lines(verdict: Verification) -> str:
@@ -209,6 +235,8 @@ def _verdict_lines(verdict: Verification) -> str:
         rows.append(f"  {verdict.through.said}")
     if verdict.agreement:
         rows.append(f"  {verdict.agreement.said}")
+    if verdict.room:
+        rows.append("  With the room, not judged: " + "; ".join(r.said for r in verdict.room))
     head = "PASS" if verdict.passed else f"{verdict.verdict.upper()}: " + "; ".join(verdict.reasons)
     likely = [
         f"{'Most likely' if i == 0 else 'or':>11}: {c.said} (explains {c.percent:.0f} % of the difference)"

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import clipping, deployed, diagnosis, explain, heldout, loading, verify
+from calibrate import clipping, deployed, diagnosis, explain, field, figures, heldout, loading, verify
 from calibrate.compare import Row
 from calibrate.deployed import Deployed
 from calibrate.design import Design
 from calibrate.explain import Band
+from calibrate.figures import Confident
 from calibrate.fit import Fitted, fit, nearest_ahead
 from calibrate.gate import Gate
 from calibrate.heard import Doubts
@@ -53,8 +54,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def calibrate(run: Path, design: Design, design_text: str) -> Fitted:
+def calibrate(run: Path, design: Design, design_text: str, *, left_out: bool = False) -> Fitted:
     """Fit the filters of a run and write its ``filterset.h5``.
+
+    Parameters
+    ----------
+    left_out
+        Where no position is used for scoring, leave one out of the design (:func:`calibrate.heldout.scoring`).
 
     Raises
     ------
@@ -71,6 +77,7 @@ def calibrate(run: Path, design: Design, design_text: str) -> Fitted:
             )
         ears, polar = session.responses("ears"), session.responses("polar")
         doubts = doubt_of(session, "ears"), doubt_of(session, "polar")
+    ears = heldout.scoring(ears) if left_out else ears
     fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
     kept = _kept(fitted) | {"at_ears": _nominal(ears)}
     store.write(run / "filterset.h5", fitted.filters, kept, design_text)
@@ -86,7 +93,14 @@ def compared(run: Path, design: Design, *, left_out: bool) -> tuple[Row, ...]:
     """Our design beside the classical ones, on the scoring positions or with positions ``left_out`` in turn."""
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
-    return (heldout.cross_validated if left_out else heldout.comparison)(ears, rig, design)
+        polar = session.responses("polar") if "polar" in session.sets else None
+    return (heldout.cross_validated if left_out else heldout.comparison)(ears, rig, design, polar)
+
+
+def spared(run: Path) -> str:
+    """What is said of a position that was left out for scoring; nothing where the rig has scoring positions."""
+    with Session.read(session_file(run)) as session:
+        return heldout.spared(session.responses("ears"))
 
 
 def explained(run: Path, fitted: Fitted) -> tuple[Band, ...]:
@@ -97,8 +111,24 @@ def explained(run: Path, fitted: Fitted) -> tuple[Band, ...]:
 
 def doubt_of(session: Session, name: SetName) -> Doubt:
     """What a set of a session knows of its own errors."""
-    closed = session.closure(name)
-    return Doubt(session.of_bins(name, "stderr"), 10.0 ** (closed.error_db / 10.0) if closed else 0.0)
+    stderr, closed = session.of_bins(name, "stderr"), session.closure(name)
+    if closed is None:
+        return Doubt(stderr, 0.0)
+    found = session.responses(name)
+    return Doubt(stderr, loading.drift_of(closed.error_db, float(found.snr_db[0, found.mics.index(closed.mic), 0])))
+
+
+def described(run: Path, fitted: Fitted) -> tuple[field.Row, ...]:
+    """Every figure of the field that a run's prediction gives."""
+    with Session.read(session_file(run)) as session:
+        return field.rows(fitted, heldout.scoring(session.responses("ears")), session.responses("polar"))
+
+
+def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
+    """Predicted mean and 10th percentile of the cancellation with their standard uncertainty."""
+    with Session.read(session_file(run)) as session:
+        measured, doubt = heldout.scoring(session.responses("ears")), doubt_of(session, "ears")
+    return figures.predicted(fitted.prediction, fitted.filters, measured, doubt)
 
 
 def _kept(fitted: Fitted) -> dict[str, Any]:
@@ -321,6 +351,7 @@ def summary(verdict: Verification) -> dict[str, Any]:
         "through": asdict(verdict.through) if verdict.through else None,
         "reasons": list(verdict.reasons),
         "agreement": asdict(verdict.agreement) if verdict.agreement else None,
+        "with_room": [asdict(r) for r in verdict.room],
         "metrics": [_plain(m) for m in verdict.metrics],
         "causes": [asdict(c) for c in verdict.causes],
     }
