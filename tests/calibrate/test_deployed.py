@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -10,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from scipy.signal import resample_poly
 
 from calibrate import deployed, run
 from calibrate.deployed import Deployed
@@ -21,9 +25,10 @@ from calibrate.verify import Verification
 from measure import folder, plan
 from measure.run import measure
 from measure.session import Session
-from processor.export import brutefir
+from processor.export import brutefir, live
 from processor.filterset import FilterSet
 from rigs.describe import Description, parse
+from rigs.errors import BadInput, HardwareTrouble
 from rigs.load import open_rig
 from rigs.protocol import Rig
 
@@ -134,3 +139,130 @@ def test_an_export_that_an_engine_plays_on_the_audio_server_is_verified_and_a_wr
 def swapped(filters: FilterSet) -> FilterSet:
     """The filters of the first and the last driver at each other's."""
     return replace(filters, taps=filters.taps[:, [2, 1, 0]])
+
+
+def altered(**change: Callable[[np.ndarray], np.ndarray]) -> Callable[[FilterSet], FilterSet]:
+    """Filters whose taps ``(program, driver, tap)`` were changed."""
+    return lambda filters: replace(filters, taps=change["taps"](np.array(filters.taps)))
+
+
+def plain(taps: np.ndarray) -> np.ndarray:
+    """No filters: each side on a driver of its own."""
+    out = np.zeros_like(taps)
+    out[0, 1, 0] = out[1, 2, 0] = 0.1
+    return out
+
+
+def late(taps: np.ndarray) -> np.ndarray:
+    taps[:, 0] = np.roll(taps[:, 0], 1, axis=-1)
+    return taps
+
+
+def inverted(taps: np.ndarray) -> np.ndarray:
+    taps[:, 2] *= -1.0
+    return taps
+
+
+def slower(taps: np.ndarray) -> np.ndarray:
+    """As they are at 44.1 kHz when they were made for 48 kHz."""
+    return np.asarray(resample_poly(taps, 160, 147, axis=-1) * 147 / 160)
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "cause", "said"),
+    [
+        (plain, "", "bypassed", "not active"),
+        (slower, "", "sampling rate", "0.919 times"),
+        (late, "", "driver delay", "'woofer' is 1.00 samples late"),
+        (inverted, "", "polarity", "'right' has its polarity inverted"),
+        (np.asarray, "clips_dbfs = -27.0", "clipping", "the drivers are clipped"),
+        (np.asarray, "gain_db = -3.0", "level", "everything is 3.0 dB low"),
+    ],
+)
+def test_a_wrong_device_fails_and_its_cause_is_named_though_its_latency_is_unknown(
+    here: Path, crooked_text: str, change: Callable[[np.ndarray], np.ndarray], more: str, cause: str, said: str
+) -> None:
+    found = through_device(here, crooked_text, altered(taps=change), more)
+    assert found.verdict == "fail"
+    assert found.causes[0].name == cause, found.causes
+    assert said in found.causes[0].said
+    assert found.causes[0].explained > 0.97
+
+
+def test_a_room_that_changed_is_told_from_a_unit_that_did(here: Path, crooked_text: str) -> None:
+    """Measured without walls, verified between them: the direct sound is as it was."""
+    fitted = run.fitted_of(here)
+    room = "[lab.room]\nsize_m = [6.1, 5.3, 2.9]\ndevice_m = [2.2, 2.6, 1.3]\nimage_order = 2\nabsorption = 0.3\n"
+    rig = parse(crooked_text.replace(*PROGRAM).replace(*SPARSE) + room, folder=here.parent)
+    with open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
+        found = heard(here, opened, fitted, deployed.choose("engine", fitted.filters, rig))
+    assert found.verdict == "fail"
+    assert found.causes[0].name == "room changed", found.causes
+    assert found.causes[0].explained > 0.9
+
+
+def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: Path, crooked_text: str) -> None:
+    with pytest.raises(HardwareTrouble, match="the program is not heard through it") as silent:
+        through_device(here, crooked_text, altered(taps=np.zeros_like))
+    assert silent.value.exit_code == 3
+    assert not (here / "verify.h5").exists()
+    for made in (here.parent / "device").glob("left_2_*"):
+        made.unlink()
+    rig = described(crooked_text, here.parent, "latency_samples = 0.0")
+    with open_rig(rig, serial="T-9") as opened, pytest.raises(BadInput, match="0 files left_2_"):
+        heard(here, opened, run.fitted_of(here), deployed.choose("device", run.fitted_of(here).filters, rig))
+
+
+def test_what_cannot_be_verified_through_is_told_before_a_device_opens(
+    here: Path, crooked_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filters, rig = run.fitted_of(here).filters, described(crooked_text, here.parent)
+    with pytest.raises(BadInput, match="choose one of: engine, brutefir, jconvolver, camilladsp, device"):
+        deployed.choose("brutefire", filters, rig)
+    with pytest.raises(BadInput, match=r"program = \{ left = 11"):
+        deployed.choose("device", filters, parse(crooked_text, folder=here.parent))
+    with pytest.raises(BadInput, match="jconvolver has no upmix"):
+        deployed.choose("jconvolver", filters, rig, upmixes=True)
+    with pytest.raises(BadInput, match="start it yourself"):
+        deployed.choose("camilladsp", filters, rig)
+    with open_rig(rig, serial="T-9") as opened, pytest.raises(BadInput, match="its interface is no audio device"):
+        heard(here, opened, run.fitted_of(here), Deployed("jconvolver", filters, (8, 7)))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BadInput, match="brutefir is not installed: apt-get install brutefir"):
+        deployed.choose("brutefir", filters, rig)
+
+
+def test_a_device_that_upmixes_is_judged_by_its_centre_program(here: Path, crooked_text: str) -> None:
+    """Without an upmix the phantom centre is what was predicted of left and right together."""
+    filters, rig = run.fitted_of(here).filters, described(crooked_text, here.parent)
+    assert deployed.choose("device", filters, rig, upmixes=True).filters.upmix == filters.upmix
+    assert deployed.choose("device", filters, rig).filters.upmix.method == "off"
+
+
+def test_an_engine_that_ended_by_itself_is_hardware_trouble_with_its_last_words(tmp_path: Path) -> None:
+    log = tmp_path / "said.txt"
+    with log.open("wb") as said:
+        process = subprocess.Popen(["sh", "-c", "echo out of luck; exit 7"], stdout=said, start_new_session=True)
+    engine = live.Running("jconvolver", process, log)
+    process.wait(10)
+    with pytest.raises(HardwareTrouble, match=r"exit code 7\). It said: out of luck"):
+        engine.alive()
+    engine.end()
+
+
+def test_an_engine_is_ended_with_all_that_it_has_split_into(tmp_path: Path) -> None:
+    """A child that ignores Ctrl-C's signal goes too, and nothing else does."""
+    other = subprocess.Popen(["sleep", "30"])
+    script = "trap '' INT; sleep 31 & echo $!; wait"
+    process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True, text=True)
+    assert process.stdout is not None
+    child = int(process.stdout.readline())
+    started = time.monotonic()
+    live.Running("brutefir", process, tmp_path / "none").end()  # type: ignore[arg-type]
+    assert time.monotonic() - started < 4.0
+    assert other.poll() is None
+    stat = Path(f"/proc/{child}/stat")
+    assert not stat.exists() or stat.read_text().split(")")[1].split()[0] == "Z"
+    other.kill()
+    other.wait()
+    process.stdout.close()
