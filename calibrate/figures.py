@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -313,7 +313,8 @@ class _Maker:
         """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
         sure = max(self.limits.coverage, 1e-3)
         doubt = max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)
-        return self._made(name, explanation, None, figure(gap.db), limit, sense, (doubt, None))
+        made = self._made(name, explanation, None, figure(gap.db), limit, sense, (doubt, None))
+        return replace(made, coarsest=self.limits.coarsest)
 
     def _made(
         self,

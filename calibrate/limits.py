@@ -13,7 +13,7 @@ from rigs.errors import BadInput
 
 SNR_DB = 20.0
 
-POLICY = {"coverage": (0.0, 5.0), "repeats": (0, 5), "repeatability": (0.0, 3.0)}
+POLICY = {"coarsest": (0.0, 20.0), "coverage": (0.0, 5.0), "repeats": (0, 5), "repeatability": (0.0, 3.0)}
 """Keys that are no limits, and their ranges."""
 
 Verdict = Literal["pass", "grey", "fail"]
@@ -41,6 +41,9 @@ class Limits:
         Largest difference in level between the left program at the left ear and the right one at the right ear.
     snr
         Least signal to noise of any response heard.
+    coarsest
+        Largest uncertainty, ``coverage`` times the standard one, with which a figure of heard against predicted passes:
+        what is measured more coarsely than that agrees with anything.
     coverage
         How many standard uncertainties a figure must be away from its limit before it is judged; nearer, it is grey:
         never passed, never failed, but heard again.
@@ -60,6 +63,7 @@ class Limits:
     contrast: float = 12.0
     balance: float = 1.0
     snr: float = SNR_DB
+    coarsest: float = 3.0
     coverage: float = 2.0
     repeats: float = 1
     repeatability: float = 0.0
@@ -141,6 +145,8 @@ class Metric:
         Standard uncertainty of ``heard`` and of ``predicted``, dB; ``None`` where it is not known.
     coverage
         How many of them make the grey zone on either side of the limit.
+    coarsest
+        For a figure of how far heard is from predicted, at most which uncertainty lets it pass; ``None`` for others.
     """
 
     name: str
@@ -152,6 +158,7 @@ class Metric:
     uncertainty: float | None = None
     predicted_uncertainty: float | None = None
     coverage: float = 2.0
+    coarsest: float | None = None
 
     @property
     def margin(self) -> float:
@@ -165,7 +172,13 @@ class Metric:
 
     @property
     def verdict(self) -> Verdict:
-        """``grey`` where the margin is smaller than what is uncertain of it; what is not a number fails."""
+        """``grey`` where the margin is smaller than what is uncertain of it; what is not a number fails.
+
+        A figure of heard against predicted passes within its limit as long as it is not too coarse; beyond it, it is
+        grey where errors alone may explain it, and fails where they do not (as by the E_n score of ISO 13528).
+        """
+        if self.coarsest is not None and self.margin >= 0.0:
+            return "pass" if self.guard <= self.coarsest else "grey"
         if not self.margin >= -self.guard:
             return "fail"
         return "pass" if self.margin >= self.guard else "grey"
@@ -180,4 +193,5 @@ class Metric:
         """One line with the value and the limit."""
         sure = f" +- {self.guard:.1f}" if self.uncertainty is not None else ""
         line = f"{self.name}: {self.heard:.1f}{sure} dB, {self.sense} {self.limit:g} dB is needed"
-        return line + (": too near to tell, hear it again" if self.verdict == "grey" else "")
+        why = "too near" if abs(self.margin) < self.guard and self.coarsest is None else "too uncertain"
+        return line + (f": {why} to tell, hear it again" if self.verdict == "grey" else "")

@@ -150,6 +150,18 @@ def test_near_its_limit_a_figure_is_grey(heard: float, u: float | None, sense: s
     assert ("hear it again" in found.said) == (verdict == "grey")
 
 
+@pytest.mark.parametrize(
+    ("heard", "u", "verdict"),
+    [(0.3, 1.2, "pass"), (0.3, 1.6, "grey"), (1.4, 0.5, "grey"), (1.4, 0.1, "fail"), (0.3, None, "pass"),
+     (np.nan, 0.1, "fail"), (0.3, np.inf, "grey"), (0.3, np.nan, "grey")],
+)  # fmt: skip
+def test_agreement_passes_unless_it_is_measured_too_coarsely(heard: float, u: float | None, verdict: str) -> None:
+    """Limit 1 dB, coarsest 3 dB: on a rig that repeats to 2.4 dB units can pass, on one that agrees with anything not."""
+    found = Metric("x", "y", None, heard, 1.0, "at most", u, coarsest=3.0)
+    assert found.verdict == verdict
+    assert ("hear it again" in found.said) == (verdict == "grey")
+
+
 def test_the_policy_is_read_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "limits.toml"
     path.write_text("coverage = 3\nrepeats = 2\nrepeatability = 0.05\nsnr = 25\n")
