@@ -156,7 +156,7 @@ def test_near_its_limit_a_figure_is_grey(heard: float, u: float | None, sense: s
      (np.nan, 0.1, "fail"), (0.3, np.inf, "grey"), (0.3, np.nan, "grey")],
 )  # fmt: skip
 def test_agreement_passes_unless_it_is_measured_too_coarsely(heard: float, u: float | None, verdict: str) -> None:
-    """Limit 1 dB, coarsest 3 dB: on a rig that repeats to 2.4 dB units can pass, on one that agrees with anything not."""
+    """Limit 1 dB, coarsest 3 dB: a rig that repeats to 2.4 dB can pass units, one that agrees with anything can not."""
     found = Metric("x", "y", None, heard, 1.0, "at most", u, coarsest=3.0)
     assert found.verdict == verdict
     assert ("hear it again" in found.said) == (verdict == "grey")
