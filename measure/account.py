@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -44,7 +44,7 @@ class Account:
         }
 
 
-def accounts(tries: Iterable[Try], sources: Sequence[str]) -> list[Account]:
+def accounts(tries: Iterable[Try], sources: Sequence[str] | Mapping[int, str]) -> list[Account]:
     """One account for each position and source, in that order."""
     places: dict[tuple[int, int], list[Try]] = {}
     for one in sorted(tries, key=lambda t: (t.position, t.source, t.run)):

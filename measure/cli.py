@@ -12,9 +12,9 @@ from typing import Annotated, Literal
 import typer
 
 from measure import folder, plan, summary
-from measure.plan import SetName
+from measure.plan import OverlapMode, SetName
 from measure.preflight import cli as preflight
-from measure.run import measure
+from measure.run import measure, planned
 from measure.session import Session
 from rigs.cli import FaultsOpt
 from rigs.describe import Description, read
@@ -36,6 +36,10 @@ MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of 
 DryOpt = Annotated[bool, typer.Option("--dry-run", help="Only say what would be captured: time, size and order.")]
 AcceptOpt = Annotated[
     bool, typer.Option("--accept-change", help="Keep captures whose level or polarity is not the last position's.")
+]
+OverlapOpt = Annotated[
+    OverlapMode | None,
+    typer.Option("--overlap", help="All drivers of a position in one capture: off, auto (where that works), on."),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -61,15 +65,16 @@ def ears(
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
+    overlap: OverlapOpt = None,
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver to both ears at the head positions of the rig."""
     described = with_faults(read(find(rig)), fault)
     if dry_run:
-        _plan_only([summary.of_plan(plan.make(described, "ears"))], as_json)
+        _plan_only([summary.of_plan(plan.make(described, "ears"), overlap=overlap)], as_json)
         return
-    _begin("ears", described, unit, runs, run, operator(yes, delay), as_json)
+    _begin("ears", described, unit, runs, run, operator(yes, delay), as_json, overlap)
 
 
 def polar(
@@ -80,15 +85,16 @@ def polar(
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
+    overlap: OverlapOpt = None,
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
     described = with_faults(read(find(rig)), fault)
     if dry_run:
-        _plan_only([summary.of_plan(plan.make(described, "polar"))], as_json)
+        _plan_only([summary.of_plan(plan.make(described, "polar"), overlap=overlap)], as_json)
         return
-    _begin("polar", described, unit, runs, run, operator(yes, delay), as_json)
+    _begin("polar", described, unit, runs, run, operator(yes, delay), as_json, overlap)
 
 
 def resume(
@@ -97,6 +103,7 @@ def resume(
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
     accept_change: AcceptOpt = False,
+    overlap: OverlapOpt = None,
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -104,12 +111,12 @@ def resume(
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
         if dry_run:
-            plans = [plan.make(description, name) for name in sets]
+            plans = [planned(session, plan.make(description, name)) for name in sets]
             _plan_only([summary.of_plan(one, session.left(one)) for one in plans], as_json)
             return
     with open_rig(with_faults(description, fault), serial=serial) as rig:
         for name in sets:
-            capture_set(rig, name, run, operator(yes, delay), accept_change)
+            capture_set(rig, name, run, operator(yes, delay), accept_change, overlap)
     _report(run, as_json)
 
 
@@ -117,16 +124,23 @@ def _plan_only(plans: list[tuple[dict[str, object], str]], as_json: bool) -> Non
     result({"plans": [data for data, _ in plans]}, "\n".join(lines for _, lines in plans), as_json=as_json)
 
 
-def capture_set(rig: Rig, name: SetName, run: Path, ask: Callable[[str], None], accept_change: bool = False) -> None:
+def capture_set(
+    rig: Rig,
+    name: SetName,
+    run: Path,
+    ask: Callable[[str], None],
+    accept_change: bool = False,
+    overlap: OverlapMode | None = None,
+) -> None:
     """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
     wanted = plan.make(rig.description, name)
     with Session.resume(folder.session_file(run)) as session:
-        left = session.left(wanted)
+        left = session.left(planned(session, wanted))
         if not left:
             say(f"{name}: all {len(wanted.captures)} captures are there already")
             return
         with tracked(f"Measuring {name}", left) as step:
-            measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change)
+            measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change, overlapped=overlap)
 
 
 def _begin(
@@ -137,6 +151,7 @@ def _begin(
     run: Path | None,
     ask: Callable[[str], None],
     as_json: bool,
+    overlap: OverlapMode | None,
 ) -> None:
     plan.make(description, name)
     if run is not None:
@@ -145,7 +160,7 @@ def _begin(
         chosen = run or folder.latest_without(runs, unit, description, name)
         chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
         say(f"Run {chosen}")
-        capture_set(rig, name, chosen, ask)
+        capture_set(rig, name, chosen, ask, overlap=overlap)
     _report(chosen, as_json)
 
 

@@ -58,6 +58,11 @@ class Inverse:
         """Transfer functions ``(..., frequency)`` from the stimulus to recordings ``x (..., samples)``."""
         return np.asarray(fft.rfft(np.asarray(x, dtype=np.float64), self.size, axis=-1) * self.w)
 
+    def within(self, transfer: Spectra) -> Spectra:
+        """Transfer functions ``(..., frequency)`` faded to nothing over the guard bands."""
+        guard = np.real(self.w / np.where(self.exact == 0.0, 1.0, self.exact))
+        return np.asarray(transfer * guard.astype(np.float32))
+
     def recorded(self, x: NDArray[np.floating]) -> Spectra:
         """Spectra ``(channel, frequency)`` of recordings ``x (channel, samples)``, in the precision of ``x``."""
         return np.asarray(fft.rfft(x, self.size, axis=-1))

@@ -19,8 +19,11 @@ from rigs.units import from_db
 
 SetName = Literal["ears", "polar"]
 SETS: tuple[SetName, ...] = ("ears", "polar")
+OverlapMode = Literal["off", "auto", "on"]
 CLOSING = 99
 """Repeat of the capture that closes a set; a rig has at most 64."""
+ALL = 97
+"""Source of a capture in which every driver plays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,31 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """What plays when every driver does, one after the other's start.
+
+    Parameters
+    ----------
+    starts
+        Samples at which each driver's sweep starts.
+    signal
+        What the outputs play, ``(outputs, samples)``.
+    played
+        What the loopback plays, ``(samples,)``: a sweep of its own, as long as all of them.
+    sweep
+        That sweep.
+    level
+        Of each driver's sweep over that of a sequential capture, linear.
+    """
+
+    starts: tuple[int, ...]
+    signal: NDArray[np.float32]
+    played: NDArray[np.float32]
+    sweep: Sweep
+    level: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """One set of a session.
 
@@ -87,6 +115,8 @@ class Plan:
         ``(samples,)`` as sent to the loopback, silence at the end included.
     before, after
         Samples kept of each response ahead of time zero and from it on.
+    together
+        What plays in captures of :data:`ALL` drivers, if there are any.
     """
 
     name: SetName
@@ -98,6 +128,22 @@ class Plan:
     played: NDArray[np.float32]
     before: int
     after: int
+    together: Together | None = None
+
+    def played_in(self, capture: Capture) -> NDArray[np.float32]:
+        """What the loopback plays in a capture."""
+        return self.together.played if self.together is not None and capture.source == ALL else self.played
+
+    def signal_of(self, capture: Capture) -> NDArray[np.float32]:
+        """What the outputs play in a capture."""
+        if capture.source != ALL:
+            return self.sources.signals[capture.source]
+        assert self.together is not None
+        return self.together.signal
+
+    def named(self, capture: Capture) -> str:
+        """Name of a capture's source."""
+        return "all drivers" if capture.source == ALL else self.sources.names[capture.source]
 
     @property
     def closing(self) -> Capture | None:
@@ -114,17 +160,18 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Length of all its captures, s."""
-        return len(self.captures) * len(self.played) / self.sweep.fs
+        return sum(len(self.played_in(c)) for c in self.captures) / self.sweep.fs
 
     @property
     def bytes(self) -> int:
         """Size of its raw captures, with the loopback."""
-        return len(self.captures) * self.capture_bytes
+        return sum((len(self.mics) + 1) * len(self.played_in(c)) * 4 for c in self.captures)
 
     @property
     def capture_bytes(self) -> int:
-        """Size of one raw capture."""
-        return (len(self.mics) + 1) * len(self.played) * 4
+        """Size of the largest raw capture."""
+        longest = len(self.played) if self.together is None else len(self.together.played)
+        return (len(self.mics) + 1) * longest * 4
 
 
 def make(rig: Description, name: SetName) -> Plan:

@@ -19,7 +19,8 @@ import numpy as np
 from measure.account import Account, Try, accounts
 from measure.change import Closure
 from measure.impulse import POSITION, Heard, ImpulseResponse
-from measure.plan import CLOSING, SETS, Capture, Plan, SetName
+from measure.overlap import Overlap
+from measure.plan import ALL, CLOSING, SETS, Capture, OverlapMode, Plan, SetName
 from measure.shot import Shot
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
@@ -221,7 +222,28 @@ class Session:
             return []
         group = self._file[name]
         sources = [n.decode() for n in group["drivers" if "drivers" in group else "programs"][:]]
-        return accounts(self.tries(name), sources)
+        return accounts(self.tries(name), {**dict(enumerate(sources)), ALL: "all drivers"})
+
+    def keep_overlap(self, name: SetName, how: Overlap) -> None:
+        """Keep how the drivers of a set overlap, with its raw captures."""
+        with _trouble(self.path):
+            self._file[f"raw/{name}"].attrs["overlap"] = json.dumps(asdict(how))
+            self._file.flush()
+
+    def overlap(self, name: SetName) -> Overlap | None:
+        """How the drivers of a set overlap, once it was settled."""
+        text = self._file[f"raw/{name}"].attrs.get("overlap") if name in self.sets else None
+        return None if text is None else Overlap(**json.loads(text))
+
+    def asked_to_overlap(self, name: SetName, mode: OverlapMode | None) -> OverlapMode:
+        """What the user asks of a set that was begun: ``mode``, which is kept, or what was kept before."""
+        attrs = self._file[f"raw/{name}"].attrs
+        if mode is not None:
+            with _trouble(self.path):
+                attrs["overlap_mode"] = mode
+                self._file.flush()
+        kept: OverlapMode = attrs.get("overlap_mode", "off")
+        return kept
 
     def close_set(self, name: SetName, closure: Closure) -> None:
         """Keep how well a set closes on itself, beside its responses."""
@@ -289,7 +311,7 @@ class Session:
         empty = ~np.isfinite(self._file[plan.name]["ir"][:, 0, :, 0])
         landed = self.landed(plan.name)
         there = [c for c in plan.captures if c.key in landed]
-        return [c for c in there if empty[c.position, c.source] or (c is there[-1] and c.repeat)]
+        return [c for c in there if np.any(empty[c.position, _rows(c)]) or (c is there[-1] and c.repeat)]
 
     def derive(self, plan: Plan, capture: Capture, heard: Heard) -> None:
         """Write what a place and driver came to."""
@@ -352,6 +374,11 @@ class Session:
         except OSError as fault:
             if fault.errno in FULL:
                 raise HardwareTrouble(_full(self.path, fault)) from fault
+
+
+def _rows(capture: Capture) -> slice:
+    """Which sources a capture is of."""
+    return slice(None) if capture.source == ALL else slice(capture.source, capture.source + 1)
 
 
 def _full(path: Path, fault: OSError) -> str:

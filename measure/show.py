@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from measure import decay, directivity, plan, plots
 from measure.harmonics import Distortion
 from measure.impulse import ImpulseResponse
+from measure.listener import Listener
 from measure.plan import SetName
-from measure.run import Listener
 from measure.session import Session
 from measure.smooth import smoothed
 from rigs.errors import BadInput

@@ -6,15 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from measure.plan import Plan
+from measure.overlap import cannot
+from measure.plan import OverlapMode, Plan
 from measure.session import Session
 
 SHOWN = 12
 """Positions that a dry run names on the screen; all are in its JSON."""
 
 
-def of_plan(plan: Plan, left: int | None = None) -> tuple[dict[str, Any], str]:
-    """Captures, time, size and order of a plan of which ``left`` captures are still to be made (all if not given)."""
+def of_plan(plan: Plan, left: int | None = None, overlap: OverlapMode | None = None) -> tuple[dict[str, Any], str]:
+    """Captures, time, size and order of a plan of which ``left`` captures are still to be made (all if not given).
+
+    With ``overlap`` asked for, also what it would take at best: its timing is only known once the first position is.
+    """
     whole = len(plan.captures) + (plan.closing is not None)
     count = whole if left is None else left
     seconds = len(plan.played) / plan.sweep.fs
@@ -40,7 +44,20 @@ def of_plan(plan: Plan, left: int | None = None) -> tuple[dict[str, Any], str]:
         f"{plan.name}: {count} captures of {seconds:.1f} s, {_minutes(count * seconds)} of sound besides moves, "
         f"{count * plan.capture_bytes / 1e6:.1f} MB"
     )
-    return data, "\n".join([head, *first, *more, *again])
+    return data, "\n".join([head, *_at_best(plan, data, overlap), *first, *more, *again])
+
+
+def _at_best(plan: Plan, data: dict[str, Any], overlap: OverlapMode | None) -> list[str]:
+    if overlap in (None, "off"):
+        return []
+    why = cannot(plan)
+    if why:
+        return [f"  --overlap {overlap}: not here: {why}"]
+    drivers, repeats = len(plan.sources.names), data["repeats"]
+    one = data["capture_s"] + (drivers - 1) * (plan.before + plan.after) / plan.sweep.fs
+    least = (drivers * repeats + 1) * data["capture_s"] + (1 + (len(plan.positions) - 1) * repeats) * one
+    data["overlapped_audio_s"] = least
+    return [f"  --overlap {overlap}: at least {_minutes(least)}; settled once the first position is measured"]
 
 
 def _minutes(seconds: float) -> str:
@@ -57,6 +74,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
         spoilt = [a for a in accounts if a.excluded]
         closure = session.closure(name)
         drift = session.clocks(name)
+        how = session.overlap(name)
         ppm = float(np.median(drift)) if any(drift) else None
         sets[name] = {
             "shape": r.h.shape,
@@ -66,6 +84,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             "excluded": [a.table() for a in spoilt],
             "closure": None if closure is None else closure.table(),
             "clock_ppm": ppm,
+            "overlap": None if how is None else how.table(),
         }
         lines.append(
             f"{name}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
@@ -73,6 +92,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             f"{sets[name]['captures_made']} captures"
         )
         lines += [f"  {a.said()}" for a in spoilt]
+        lines += [] if how is None else [f"  {how.said()}"]
         if ppm is not None:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
         lines += [] if closure is None else [f"  {closure.said()}"]

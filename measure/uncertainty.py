@@ -18,7 +18,7 @@ HIGHEST_HARMONIC = 6
 """Where a weak harmonic may still lie; lags before it hold noise alone."""
 
 
-def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs: int) -> Float:
+def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs: int, others: int = 0) -> Float:
     """Standard error ``(mic, bin)`` of the spectrum of a kept response, from the noise of its own capture.
 
     Deconvolved noise is alike at every lag. Lags after the response and before the harmonics are cut into stretches as
@@ -34,13 +34,15 @@ def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs
         ``L`` of the sweep, s: harmonic ``k`` lies ``L ln k`` ahead of the response.
     fs
         Sampling rate, Hz.
+    others
+        Samples by which other sources' responses and harmonics begin before this one's.
 
     Returns
     -------
     Of ``rfft`` of the kept response, in its unit.
     """
     taps = before + after
-    last = max(whole.shape[-1] - round(rate * np.log(HIGHEST_HARMONIC) * fs), 2 * taps)
+    last = max(whole.shape[-1] - others - round(rate * np.log(HIGHEST_HARMONIC) * fs), 2 * taps)
     count = min(STRETCHES, max(1, (min(last, whole.shape[-1]) - taps) // taps))
     starts = np.linspace(taps, min(last, whole.shape[-1]) - taps, count).astype(int)
     window = edges(before, after)

@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from measure import plan
-from measure.run import Listener
+from measure.listener import Listener
 from rigs.describe import Description, read
 from rigs.lab.table import Lab
 from rigs.load import find, open_rig

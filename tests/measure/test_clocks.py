@@ -12,7 +12,7 @@ from scipy import signal
 
 from measure import clocks, plan
 from measure.clocks import Drift
-from measure.run import Listener
+from measure.listener import Listener
 from rigs.describe import Description, parse
 from rigs.protocol import Rig
 

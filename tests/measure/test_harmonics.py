@@ -15,7 +15,7 @@ from scipy import fft, signal
 from measure import harmonics, plan
 from measure.deconvolve import inverse, loopback_delay
 from measure.harmonics import ORDERS, Distortion
-from measure.run import Listener
+from measure.listener import Listener
 from measure.sweep import Sweep, stimulus, synchronised
 from rigs.describe import parse
 from rigs.protocol import Rig

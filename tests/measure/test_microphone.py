@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from measure import microphone, plan
-from measure.run import Listener
+from measure.listener import Listener
 from rigs.describe import parse
 from rigs.errors import BadInput
 from rigs.lab.interface import LabInterface

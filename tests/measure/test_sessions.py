@@ -19,7 +19,8 @@ import pytest
 
 from measure import folder, plan, summary
 from measure.account import Try, accounts
-from measure.run import Listener, measure
+from measure.listener import Listener
+from measure.run import measure
 from measure.session import Session
 from rigs.describe import Description, parse
 from rigs.errors import Held
@@ -168,7 +169,8 @@ import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from measure import plan
-from measure.run import Listener, measure
+from measure.listener import Listener
+from measure.run import measure
 from measure.session import Session
 from rigs.lab.interface import LabInterface, LabStage
 from rigs.lab.world import World

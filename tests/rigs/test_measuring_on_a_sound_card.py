@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from measure import plan
-from measure.run import Listener
+from measure.listener import Listener
 from measure.session import Session
 from rigs.lab.world import World
 from rigs.protocol import Recording

@@ -1,0 +1,241 @@
+"""From a recording to judged responses: latency and clocks from the loopback, levels from the microphones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure import burst, clocks, harmonics, microphone, quality, uncertainty
+from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
+from measure.harmonics import Distortion
+from measure.impulse import Heard, snr_db
+from measure.plan import Capture, Plan, Together
+from measure.session import Session
+from rigs.describe import Description
+from rigs.errors import BadInput
+from rigs.layout import Pose
+from rigs.protocol import Recording
+from rigs.units import Float
+
+STRETCHED_KEPT = 3
+"""Inverses of stimuli stretched for two clocks that are kept at hand."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Timed:
+    """What the loopback of a capture says: latency and clocks, and the inverse that fits them.
+
+    Parameters
+    ----------
+    inverse, played
+        Of the stimulus as the inputs' clock would write it.
+    loop
+        Transfer function of the loopback.
+    drift
+        Between the clocks, as estimated.
+    delay, gain
+        Of the loopback, s and linear.
+    left_ppm
+        What the stretched stimulus leaves of the drift.
+    """
+
+    inverse: Inverse
+    played: NDArray[np.float32]
+    loop: NDArray[np.complex128]
+    drift: clocks.Drift
+    delay: float
+    gain: float
+    left_ppm: float = 0.0
+
+    @property
+    def ppm(self) -> float:
+        """By how much the inputs run faster, as far as it is corrected; 0 for one clock."""
+        return self.drift.ppm if self.drift.is_there and not self.drift.refused() else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listener:
+    """Turns recordings of a plan into judged responses; reads the microphones' correction files once."""
+
+    rig: Description
+    plan: Plan
+    inverse: Inverse
+    corrections: NDArray[np.inexact[Any]]
+    lags: burst.Lags
+    chorus: Chorus | None = None
+    stretched: dict[float, tuple[Inverse, NDArray[np.float32]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rig: Description, plan: Plan) -> Listener:
+        """A listener for one plan; reads correction files."""
+        inv = inverse(plan.sweep, plan.played, len(plan.played))
+        chorus = None if plan.together is None else Chorus.of(rig, plan, plan.together)
+        return cls(rig, plan, inv, _corrections(rig, plan, inv.f), burst.lags(plan.sweep, inv.size), chorus)
+
+    def channels(self, recording: Recording) -> Recording:
+        """Only the plan's microphones and, last, the loopback."""
+        rows = [m.channel - 1 for m in self.plan.mics] + [self.rig.interface.loopback.in_ - 1]
+        return replace(recording, x=recording.x[rows])
+
+    def timed(self, recorded: NDArray[np.float32]) -> Timed:
+        """What a recorded loopback ``(samples,)`` says of latency and clocks, and the inverse to use with it."""
+        loop = self.inverse.spectrum(recorded)
+        drift = clocks.of_loopback(self.inverse, self.plan.sweep, loop)
+        if not drift.is_there or abs(drift.ppm) > clocks.HIGHEST_PPM:
+            return Timed(self.inverse, self.plan.played, loop, drift, *loopback_delay(self.inverse, loop))
+        step = clocks.stepped(drift.ppm)
+        if step not in self.stretched:
+            played = clocks.stretched(self.plan.played, step).astype(np.float32)
+            self.stretched[step] = (inverse(self.plan.sweep, played, len(played)), played)
+            for old in list(self.stretched)[:-STRETCHED_KEPT]:
+                del self.stretched[old]
+        inv, played = self.stretched[step]
+        loop = inv.spectrum(recorded)
+        left = clocks.of_loopback(inv, self.plan.sweep, loop)
+        loop = clocks.unbent(loop, inv, self.plan.sweep, left.ppm)
+        return Timed(inv, played, loop, replace(drift, ppm=step + left.ppm), *loopback_delay(inv, loop), left.ppm)
+
+    def transfer(self, x: NDArray[np.float32], source: int, timed: Timed) -> NDArray[np.complexfloating]:
+        """Transfer functions ``(mic, frequency)`` of :meth:`channels`' samples, Pa/FS, latency included."""
+        exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
+        scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
+        out = timed.inverse.transfer(timed.inverse.recorded(x[:-1])) / scale
+        return clocks.unbent(out, timed.inverse, self.plan.sweep, timed.left_ppm) if timed.ppm else np.asarray(out)
+
+    def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
+        """What one source makes that it was not given, of the mean of the raw captures of one place.
+
+        None when none of them landed.
+        """
+        keys = sorted(session.landed(self.plan.name) & {c.key for c in self.plan.captures})
+        place = Capture(position, Pose(), source, 0).place
+        turned = []
+        for key in (k for k in keys if k.startswith(place)):
+            x = quality.padded(session.raw(self.plan.name, key)[0], len(self.plan.played))
+            timed = self.timed(x[-1])
+            back = np.exp(2j * np.pi * self.inverse.f * timed.delay).astype(np.complex64)
+            turned.append(self.transfer(x, source, timed) * back)
+        if not turned:
+            return None
+        mean = np.asarray(np.mean(turned, axis=0))
+        return harmonics.of_transfer(self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after)
+
+    def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
+        """What was heard, the latency in s, and why not to keep it."""
+        x = quality.padded(recording.x, len(self.plan.played))
+        names = (*(m.name for m in self.plan.mics), "loopback")
+        timed = self.timed(x[-1])
+        inv, delay = timed.inverse, timed.delay
+        transfer = self.transfer(x, source, timed)
+        before, after = self.plan.before, self.plan.after
+        whole = circular(inv, transfer, delay, before)
+        kept = (
+            clocks.at_one_rate(whole, before, before + after, timed.ppm) if timed.ppm else whole[..., : before + after]
+        )
+        h = np.asarray(kept * edges(before, after))
+        stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, inv.fs)
+        snr = snr_db(h, stderr, inv.fs, inv.band)
+        reason = (
+            quality.short(recording.x, len(self.plan.played))
+            or quality.clipped(x, names)
+            or timed.drift.refused()
+            or quality.loopback(inv, x[-1], timed.played, timed.loop, delay, timed.gain)
+            or quality.silent(snr, names[:-1])
+            or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, self.lags, delay)
+        )
+        return Heard(h, snr, stderr, np.ones_like(stderr), timed.ppm), delay, reason or ""
+
+    def heard_together(self, recording: Recording) -> tuple[list[Heard], float, str]:
+        """What every driver came to in one capture of all, the latency in s, and why not to keep it."""
+        chorus, together = self.chorus, self.plan.together
+        assert chorus is not None
+        assert together is not None
+        x = quality.padded(recording.x, len(together.played))
+        names = (*(m.name for m in self.plan.mics), "loopback")
+        loop = chorus.loop.spectrum(x[-1])
+        drift = clocks.of_loopback(chorus.loop, together.sweep, loop)
+        delay, gain = loopback_delay(chorus.loop, loop)
+        inv, before, after = chorus.inverse, self.plan.before, self.plan.after
+        exact = np.complex64 if np.iscomplexobj(chorus.corrections) else np.float32
+        transfer = inv.transfer(inv.recorded(x[:-1])) / (chorus.corrections * together.level).astype(exact)
+        whole = circular(inv, transfer, delay, before)
+        last = together.starts[-1]
+        stderr = uncertainty.of_one(
+            np.roll(whole, -last, axis=-1), before, after, self.plan.sweep.rate, inv.fs, others=last
+        )
+        window = edges(before, after)
+        every = [np.asarray(whole[..., start : start + before + after] * window) for start in together.starts]
+        snrs = [snr_db(h, stderr, inv.fs, inv.band) for h in every]
+        silent = (
+            f"{driver}: {told}"
+            for driver, snr in zip(self.plan.sources.names, snrs, strict=True)
+            if (told := quality.silent(snr, names[:-1]))
+        )
+        reason = (
+            quality.short(recording.x, len(together.played))
+            or quality.clipped(x, names)
+            or ("two clocks: overlapped sweeps need one; measure with --overlap off" if drift.is_there else None)
+            or quality.loopback(chorus.loop, x[-1], together.played, loop, delay, gain)
+            or next(silent, None)
+            or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, chorus.lags, delay, last / inv.fs)
+        )
+        unity = np.ones_like(stderr)
+        return [Heard(h, s, stderr, unity) for h, s in zip(every, snrs, strict=True)], delay, reason or ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chorus:
+    """What captures of all drivers at once are read with.
+
+    Parameters
+    ----------
+    inverse
+        Of a driver's sweep, at the length of such a capture.
+    loop
+        Of what the loopback plays.
+    corrections
+        As those of :class:`Listener`.
+    lags
+        Where each driver's response begins.
+    """
+
+    inverse: Inverse
+    loop: Inverse
+    corrections: NDArray[np.inexact[Any]]
+    lags: burst.Lags
+
+    @classmethod
+    def of(cls, rig: Description, plan: Plan, together: Together) -> Chorus:
+        """For one plan; reads correction files."""
+        samples = len(together.played)
+        alone = np.zeros(samples, dtype=np.float32)
+        alone[: len(plan.played)] = plan.played[:samples]
+        inv = inverse(plan.sweep, alone, samples)
+        arrivals = tuple(s / plan.sweep.fs for s in together.starts[1:])
+        return cls(
+            inv,
+            inverse(together.sweep, together.played, samples),
+            _corrections(rig, plan, inv.f),
+            burst.lags(plan.sweep, inv.size, arrivals),
+        )
+
+
+def _corrections(rig: Description, plan: Plan, f: Float) -> NDArray[np.inexact[Any]]:
+    """What a pascal at each microphone is in the recording, ``(mic, frequency)``; reads correction files."""
+    rows = []
+    for mic in plan.mics:
+        row = np.full(len(f), mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v)
+        if mic.calibration is not None:
+            path = rig.path(mic.calibration)
+            try:
+                text = path.read_text(encoding="utf-8", errors="replace")
+            except OSError as fault:
+                raise BadInput(f"{path}: correction file of {mic.name} cannot be read: {fault}") from fault
+            correction = microphone.read(text, str(path))
+            phased = correction.phase is not None
+            row = row * (microphone.response if phased else microphone.level)(correction, f)
+        rows.append(row)
+    return np.array(rows)

@@ -1,0 +1,228 @@
+"""Overlapped sweeps: every driver of a position in one capture, each a little later than the one before.
+
+An exponential sweep parts in lag what belongs to it: the linear response at its own start, harmonic ``n`` at ``L ln n``
+before (P. Majdak, P. Balazs and B. Laback, J. Audio Eng. Soc. 55, 623, 2007; P. Dietrich, B. Masiero and M.
+Vorlaender, J. Audio Eng. Soc. 61, 113, 2013). Sweeps that start one constant wait apart can be told from each other if
+no driver's decay or harmonic falls into another's kept window. Which waits do that is not modelled here but read off
+the drivers' own sequential captures, whose energy over lag holds decays and harmonics as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from measure.plan import ALL, Capture, Plan, Together, outputs_for
+from measure.sweep import Sweep, stimulus, synchronised
+from rigs.describe import Description
+from rigs.units import P_REF, Float, db, from_db
+
+WANTED_DB = -76.0
+"""What all other drivers may leave in a kept window, re the response in it."""
+OF_NOISE = 0.3
+"""What they may leave, over the noise within that window, if that is more."""
+AGREED_DB = -60.0
+"""Within this, and within the noise, overlapped captures must agree with sequential ones."""
+STEP_S = 0.001
+LEAST_GAIN = 1.3
+"""Captures so many times shorter are worth overlapping."""
+HEADROOM = 0.8
+"""Peak that the sum of all drivers may reach at an input, re full scale."""
+CHECKING = 98
+"""Repeat of the overlapped capture that is compared with the sequential ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How the drivers of a set overlap, or why they do not.
+
+    Parameters
+    ----------
+    wait
+        Samples between the starts of two drivers' sweeps.
+    level
+        Of each driver's sweep over that of a sequential capture, linear.
+    predicted_db
+        What the others leave in a driver's window by the sequential captures, noise not counted; worst path.
+    agreed_db
+        Complex difference between overlapped and sequential responses, worst path; NaN before it was measured.
+    gain
+        How many times shorter one capture is than one of every driver.
+    why
+        Why the set is captured sequentially all the same; empty when it is not.
+    """
+
+    wait: int = 0
+    level: float = 1.0
+    predicted_db: float = 0.0
+    agreed_db: float = float("nan")
+    gain: float = 1.0
+    why: str = ""
+
+    @property
+    def used(self) -> bool:
+        """Whether drivers play together."""
+        return not self.why
+
+    def said(self) -> str:
+        """One line for the screen."""
+        if not self.used:
+            return f"drivers play one after another: {self.why}"
+        lower = f", each {-float(db(self.level)):.1f} dB lower" if self.level < 1.0 else ""
+        return (
+            f"all drivers play in one capture, {self.gain:.1f} times shorter{lower}; it agrees with sequential ones to "
+            f"{self.agreed_db:.0f} dB"
+        )
+
+    def table(self) -> dict[str, Any]:
+        """For JSON."""
+        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()}
+
+
+def cannot(plan: Plan) -> str | None:
+    """Why a plan's captures cannot overlap at all."""
+    if plan.sources.axis != "driver":
+        return "programs are played one at a time"
+    if len(plan.sources.names) < 2:
+        return "there is one driver"
+    if len(plan.positions) < 2:
+        return "there is one position, and it is measured sequentially for reference"
+    return None
+
+
+def solved(plan: Plan, wholes: list[NDArray[np.floating]]) -> Overlap:
+    """The shortest wait by which no driver disturbs another.
+
+    Parameters
+    ----------
+    plan
+        Sequential.
+    wholes
+        Circular responses ``(mic, size)`` of every driver at the first position, time zero at ``plan.before``, without
+        what lies outside the swept band.
+    """
+    taps = plan.before + plan.after
+    energy = [np.cumsum(_over_lag(w, plan.before), axis=-1) for w in wholes]
+    half = energy[0].shape[-1] // 2
+    noise = np.median([_noise(w, plan) for w in wholes], axis=0)
+    step = max(round(STEP_S * plan.sweep.fs), 1)
+    waits = np.arange(taps, max(len(plan.sweep.x) // 2, taps + step), step)
+    count = len(wholes)
+    own = np.stack([_within(e, half, np.array([0]), plan)[:, 0] - taps * noise for e in energy])
+    others = np.zeros((count, *noise.shape, len(waits)))
+    for i in range(count):
+        for j in range(count):
+            if i != j:
+                others[i] += np.maximum(_within(energy[j], half, (i - j) * waits, plan) - taps * noise[:, None], 0.0)
+    limit = np.maximum(10.0 ** (WANTED_DB / 10.0) * own, OF_NOISE * taps * noise)
+    good = np.flatnonzero(np.all(others <= limit[..., None], axis=(0, 1)))
+    if not len(good):
+        return Overlap(why="no wait keeps decays and harmonics of the drivers apart")
+    best = int(good[0])
+    left = float(np.max(others[..., best] / np.maximum(own, 1e-300)))
+    wait = int(waits[best])
+    gain = count * len(plan.played) / (len(plan.played) + (count - 1) * wait)
+    found = Overlap(wait, 1.0, 10.0 * float(np.log10(max(left, 1e-20))), gain=float(gain))
+    if gain < LEAST_GAIN:
+        return replace(found, why=f"one capture of all would be only {gain:.2f} times shorter than one of each")
+    return found
+
+
+def _over_lag(whole: NDArray[np.floating], before: int) -> Float:
+    """Energy ``(mic, size)`` over lags from minus half the size on."""
+    rolled = np.roll(np.asarray(whole, dtype=float), whole.shape[-1] // 2 - before, axis=-1)
+    return np.asarray(rolled**2)
+
+
+def _noise(whole: NDArray[np.floating], plan: Plan) -> Float:
+    """Energy of noise in one sample ``(mic,)``: median of stretches with neither response nor harmonics."""
+    taps = plan.before + plan.after
+    last = whole.shape[-1] - round(plan.sweep.rate * np.log(10.0) * plan.sweep.fs)
+    starts = np.linspace(taps, max(last - taps, taps), 8).astype(int)
+    means = [np.mean(np.asarray(whole[:, s : s + taps], dtype=float) ** 2, axis=-1) for s in starts]
+    return np.asarray(np.median(means, axis=0))
+
+
+def _within(energy: Float, half: int, lags: NDArray[np.int64], plan: Plan) -> Float:
+    """Energy ``(mic, lag)`` that falls into a kept window whose time zero lies at each of ``lags``."""
+    last = energy.shape[-1] - 1
+    first, end = (np.clip(half + lags + edge - 1, 0, last) for edge in (-plan.before, plan.after))
+    return np.asarray(energy[:, end] - energy[:, first])
+
+
+def level_for(raws: list[NDArray[np.float32]], wait: int, pascals: Float, rig: Description) -> float:
+    """Level of each driver's sweep so that all of them together stay below full scale and the rig's loudest level.
+
+    Parameters
+    ----------
+    raws
+        Every driver's sequential capture ``(mic, samples)``, full scale = 1: what all of them make is their sum.
+    wait
+        Samples between the starts of two drivers.
+    pascals
+        ``(mic,)``: Pa of full scale.
+    rig
+        Holds ``limits.loudest_db_spl``; where a single driver is louder, all together may be that loud.
+    """
+    whole = np.zeros((len(pascals), raws[0].shape[1] + (len(raws) - 1) * wait))
+    for i, x in enumerate(raws):
+        whole[:, i * wait : i * wait + x.shape[1]] += x
+    at_inputs = HEADROOM / np.maximum(np.max(np.abs(whole), axis=1), 1e-9)
+    alone = np.max([_fast(x, rig.fs) for x in raws], axis=0)
+    limit = np.maximum(P_REF * from_db(rig.limits.loudest_db_spl) / pascals, alone)
+    return float(min(1.0, at_inputs.min(), (limit / np.maximum(_fast(whole, rig.fs), 1e-12)).min()))
+
+
+def _fast(x: NDArray[np.floating], fs: int) -> Float:
+    """Largest root mean square over 125 ms, ``(mic,)``."""
+    size = fs // 8
+    pieces = x[:, : x.shape[1] // size * size].reshape(len(x), -1, size)
+    return np.asarray(np.sqrt(np.mean(np.asarray(pieces, dtype=float) ** 2, axis=-1)).max(axis=-1))
+
+
+def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
+    """The plan with every driver at once, but for the first position, which stays sequential for reference."""
+    count, first = len(plan.sources.names), plan.order[0]
+    starts = tuple(i * how.wait for i in range(count))
+    sweep = _slow(plan.sweep, starts[-1])
+    tail = len(plan.played) - len(plan.sweep.x)
+    level = float(np.max(np.abs(plan.played)))
+    played = stimulus(sweep, level, max(len(plan.sweep.x) + starts[-1] - len(sweep.x), 0) + tail)
+    signals = np.zeros((count, len(played)), dtype=np.float32)
+    for row, start in zip(signals, starts, strict=True):
+        row[start : start + len(plan.played)] = how.level * plan.played[: len(played) - start]
+    outputs = outputs_for(rig, [d.channel for d in rig.driver], signals, played)
+    captures = []
+    for c in plan.captures:
+        if c.position == first:
+            captures.append(c)
+        elif c.source == 0:
+            captures.append(replace(c, source=ALL))
+    return replace(plan, captures=tuple(captures), together=Together(starts, outputs, played, sweep, how.level))
+
+
+def _slow(sweep: Sweep, more: int) -> Sweep:
+    """A sweep over the same band for the loopback, as long as all drivers' together."""
+    return synchronised(sweep.band, (len(sweep.x) + more) / sweep.fs, sweep.fs)
+
+
+def checking(plan: Plan) -> Capture:
+    """The overlapped capture at the first position."""
+    return replace(plan.captures[0], source=ALL, repeat=CHECKING)
+
+
+def agreement(one: Float, other: Float, error: Float, fs: int, band: tuple[float, float]) -> tuple[float, bool]:
+    """Complex difference of two sets of responses ``(driver, mic, tap)`` over the judged band, dB, and if that will do.
+
+    ``error (driver, mic, bin)`` is the standard error of their difference.
+    """
+    f = np.fft.rfftfreq(one.shape[-1], 1.0 / fs)
+    inside = (f >= band[0]) & (f <= band[1])
+    power = np.sum(np.abs(np.fft.rfft(one)[..., inside]) ** 2, axis=-1)
+    off = np.sum(np.abs(np.fft.rfft(other - one)[..., inside]) ** 2, axis=-1)
+    noise = np.sum(error[..., inside] ** 2, axis=-1)
+    worst = 10.0 * float(np.log10(np.max(off / power) + 1e-20))
+    return worst, bool(np.all(off <= 10.0 ** (AGREED_DB / 10.0) * power + 2.0 * noise))
