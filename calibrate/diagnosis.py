@@ -397,12 +397,15 @@ class _Pair:
     def delay(self) -> tuple[float, float]:
         """By how many samples the driver is later than the others, and what is left then."""
         t = u = self._grid
-        for step in (0.5, 0.05, 0.005):
-            mixed = self._at(self._od, np.subtract.outer(u, t))
+        for step in (0.5, 0.05, 0.005):  # samples
+            apart = np.subtract.outer(np.arange(len(u)), np.arange(len(t)))  # equal steps: few differences
+            mixed = self._at(self._od, u[0] - t[0] + step / self._fs * np.arange(1 - len(t), len(u)))[
+                apart + len(t) - 1
+            ]
             fit = self._at(self._hd, u)[:, None] + self._at(self._ho, t)[None, :] - mixed
             i, k = np.unravel_index(int(np.argmax(fit)), fit.shape)
             best = float(u[i]), float(t[k])
-            near = step / self._fs * np.linspace(-1.0, 1.0, 21)
+            near = 0.1 * step / self._fs * np.arange(-10.0, 11.0)
             u, t = best[0] + near, best[1] + near
         return (best[0] - best[1]) * self._fs, self.left(best[1], best[0], 1.0)
 

@@ -158,11 +158,6 @@ def late(taps: np.ndarray) -> np.ndarray:
     return taps
 
 
-def inverted(taps: np.ndarray) -> np.ndarray:
-    taps[:, 2] *= -1.0
-    return taps
-
-
 def slower(taps: np.ndarray) -> np.ndarray:
     """As they are at 44.1 kHz when they were made for 48 kHz."""
     return np.asarray(resample_poly(taps, 160, 147, axis=-1) * 147 / 160)
@@ -174,9 +169,7 @@ def slower(taps: np.ndarray) -> np.ndarray:
         (plain, "", "bypassed", "not active"),
         (slower, "", "sampling rate", "0.919 times"),
         (late, "", "driver delay", "'woofer' is 1.00 samples late"),
-        (inverted, "", "polarity", "'right' has its polarity inverted"),
         (np.asarray, "clips_dbfs = -27.0", "clipping", "the drivers are clipped"),
-        (np.asarray, "gain_db = -3.0", "level", "everything is 3.0 dB low"),
     ],
 )
 def test_a_wrong_device_fails_and_its_cause_is_named_though_its_latency_is_unknown(
@@ -257,12 +250,18 @@ def test_an_engine_is_ended_with_all_that_it_has_split_into(tmp_path: Path) -> N
     process = subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True, text=True)
     assert process.stdout is not None
     child = int(process.stdout.readline())
-    started = time.monotonic()
     live.Running("brutefir", process, tmp_path / "none").end()  # type: ignore[arg-type]
-    assert time.monotonic() - started < 4.0
+    until = time.monotonic() + 10.0
+    while running(child) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not running(child)
     assert other.poll() is None
-    stat = Path(f"/proc/{child}/stat")
-    assert not stat.exists() or stat.read_text().split(")")[1].split()[0] == "Z"
     other.kill()
     other.wait()
     process.stdout.close()
+
+
+def running(pid: int) -> bool:
+    """Whether a process runs: one that has ended may wait for its parent as a zombie."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] not in "ZX"

@@ -107,6 +107,32 @@ def test_the_cause_that_was_put_in_is_named(make: Callable[[], Scene], name: str
     assert cause.explained > 0.9
 
 
+@pytest.mark.parametrize(
+    ("w", "name", "said"),
+    [
+        (changed(2, -1.0), "polarity", "'right' has its polarity inverted"),
+        (changed(0, late(1.0)), "driver delay", "'woofer' is 1.00 samples late"),
+        (changed(1, late(-2.4)), "driver delay", "'left' is 2.40 samples early"),
+        (changed(0, 0.0), "dead driver", "'woofer' is silent"),
+        (changed(1, float(from_db(-1.5))), "driver level", "'left' is 1.5 dB low"),
+        (weights()[:, [2, 1, 0]], "drivers swapped", "'woofer' and 'right' are swapped"),
+    ],
+)
+def test_a_driver_is_named_where_the_latency_is_unknown_too(w: np.ndarray, name: str, said: str) -> None:
+    """What one driver does moves the common delay that fits best: both are fitted together."""
+    cause = found(scene(w=w, late=0.00317, timed=False))
+    assert cause.name == name, cause
+    assert said in cause.said
+    assert cause.explained > 0.98
+
+
+def test_the_common_delay_is_found_wherever_the_first_bin_lies() -> None:
+    for first in (0.0, 17.5, 5.0):
+        s = replace(scene(), f=F + first)
+        cross = np.exp(-2j * np.pi * s.f * 0.00731) * (1.0 + s.f / 900.0)
+        assert abs(s.lag(cross) - 0.00731) < 1e-7
+
+
 def test_filters_of_another_unit_are_recognised() -> None:
     cause = found(scene(w=weights(8)), **{"unit X": weights(9), "unit Y": weights(8)})
     assert cause.name == "other filter set"
