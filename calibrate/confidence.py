@@ -70,7 +70,10 @@ class Cells:
     own
         Uncertainty that each cell has by itself.
     shared
-        Uncertainty that a cell has in common with the same cell at all other positions (the first axis).
+        Uncertainty that a cell has in common with the other bands of its row. From position to position the phase
+        between what is left at the far ear and a path's error differs, so that one driver's error, even the same
+        everywhere, pushes some places up and others down: drawn on measured units, means over positions scatter as if
+        positions were independent.
     """
 
     db: Float
@@ -158,7 +161,7 @@ def spread(figure: Callable[[Float], Float | float], cells: Cells) -> float:
     figure
         From cells ``(..., band)`` to one number.
     cells
-        Their own errors are independent; the shared ones are the same at all positions (the first axis).
+        Their own errors are independent; the shared ones are the same in all bands (the last axis).
     """
     found = _draws(figure, cells)
     return float(np.hypot(np.std(found), np.mean(found) - float(figure(cells.db))))
@@ -174,7 +177,7 @@ def _draws(figure: Callable[[Float], Float | float], cells: Cells) -> Float:
     """The figure of cells with errors drawn anew, ``(draw,)``."""
     rng = np.random.default_rng(SEED)
     shape = cells.db.shape
-    one = (1, *shape[1:]) if cells.db.ndim > 1 else shape
+    one = (*shape[:-1], 1)
     return np.array(
         [
             float(figure(cells.db + cells.own * rng.standard_normal(shape) + cells.shared * rng.standard_normal(one)))

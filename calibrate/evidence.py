@@ -167,10 +167,10 @@ def spread(levels: Float, f: Float, u: Float | None = None) -> Spread:
 
 
 def surely(cells: Cells, sure: bool) -> Spread:
-    """The same of cells that know their uncertainty; that of the mean has own errors averaged, shared ones not."""
-    db, own, shared = (x.reshape(-1, x.shape[-1]) for x in (cells.db, cells.own, cells.shared))
-    u = np.hypot(np.sqrt(np.sum(own**2, axis=0)) / len(own), shared.mean(axis=0))
-    return spread(db, THIRD_OCTAVES, u if sure else None)
+    """The same of cells that know their uncertainty; in each band positions and sides err by themselves."""
+    each = cells.u.reshape(-1, cells.u.shape[-1])
+    u = np.sqrt(np.sum(each**2, axis=0)) / len(each)
+    return spread(cells.db, THIRD_OCTAVES, u if sure else None)
 
 
 def scored_paths(e: Evidence) -> Complex:
