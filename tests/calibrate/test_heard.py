@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate import confidence, field, figures, heard, matching, metrics, predict, verify
+from calibrate import confidence, field, figures, heard, matching, metrics, predict, records, verify
 from calibrate.confidence import within
 from calibrate.design import Design, FilterDesign
 from calibrate.fit import Fitted, fit
@@ -154,7 +154,12 @@ def test_near_a_limit_it_is_grey(unit: Unit) -> None:
     found, mean = unit.verdict(), unit.verdict().metrics[0]
     assert mean.uncertainty is not None
     grey = replace(mean, limit=mean.heard - 0.1 * mean.uncertainty)
-    assert replace(found, metrics=(grey, replace(mean, limit=0.0))).verdict == "grey"
+    unsure = replace(found, metrics=(grey, replace(mean, limit=0.0)))
+    assert unsure.verdict == "grey"
+    assert "verify it again" in records.operator(unsure, "T-1")
+    kept = records.record(unsure, {"unit": "T-1"})
+    assert kept["verdict"] == "grey"
+    assert kept["metrics"][mean.name]["uncertainty"] == mean.uncertainty
     failed = replace(mean, limit=mean.heard + 9.0 * mean.uncertainty)
     assert replace(found, metrics=(grey, failed)).verdict == "fail"
 
