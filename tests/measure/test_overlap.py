@@ -1,0 +1,171 @@
+"""Overlapped sweeps in the crooked lab: the responses of one after another, judged, resumed, refused with a reason."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from measure import folder, overlap, plan
+from measure.overlap import Overlap
+from measure.run import measure
+from measure.session import Session
+from rigs.describe import Description, parse
+from rigs.errors import Held
+from rigs.lab.schedule import with_faults
+from rigs.protocol import Recording, Rig
+from tests.conftest import NOON
+
+LabRig = Callable[..., Rig]
+DISTORTION = "\n[lab.distortion]\nh2_percent = 1.0\nh3_percent = 0.3\nat_dbfs = -6.0\n"
+QUIET = "\nconverter_noise_dbfs = -200.0\nmic_noise_db_spl = -100.0\n"
+
+
+@pytest.fixture
+def long(crooked_text: str, tmp_path: Path) -> Description:
+    """The crooked rig with longer sweeps, drivers that distort, no noise."""
+    return parse(crooked_text.replace("seconds = 0.6", "seconds = 2.5") + QUIET + DISTORTION, folder=tmp_path)
+
+
+def session_of(rig: Description, place: Path, serial: str = "T-9") -> Path:
+    return folder.new(place / "runs", serial, rig, NOON)
+
+
+def run(rig: Description, at: Path, lab: Rig, mode: plan.OverlapMode | None) -> list[str]:
+    said: list[str] = []
+    with Session.resume(at / "session.h5") as session:
+        measure(lab, session, plan.make(rig, "ears"), ask=lambda move: None, step=said.append, overlapped=mode)
+    return said
+
+
+def test_responses_are_those_of_sequential_sweeps(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
+    kept = {}
+    for mode in ("off", "on"):
+        here = session_of(long, tmp_path / mode)
+        said = run(long, here, lab_rig(long, "T-9"), mode)
+        with Session.read(here / "session.h5") as session:
+            kept[mode] = session.responses("ears").h
+            how, count = session.overlap("ears"), len(session.landed("ears"))
+            accounts = session.accounts("ears")
+    assert how is not None
+    assert how.used
+    assert how.agreed_db < -70.0
+    assert how.gain > 2.0
+    assert count == 3 + 1 + 4  # three drivers first, one to compare, then one at each other position
+    assert len(said) == count + 1  # what was settled; the closing capture instead of the one that was compared
+    assert {a.source for a in accounts} == {"woofer", "left", "right", "all drivers"}
+    f = np.fft.rfftfreq(kept["on"].shape[-1], 1.0 / long.fs)
+    inside = (f > 60) & (f < 19000)
+    true, off = (np.fft.rfft(x)[..., inside] for x in (kept["off"], kept["on"] - kept["off"]))
+    assert (np.linalg.norm(off, axis=-1) < 10.0 ** (-70.0 / 20.0) * np.linalg.norm(true, axis=-1)).all()
+
+
+def test_a_session_goes_on_as_it_began(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
+    here, lab = session_of(long, tmp_path), lab_rig(long, "T-9")
+    calls = 0
+
+    def capture(y: np.ndarray) -> Recording:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return lab_capture(y)
+
+    lab_capture, lab.interface.capture = lab.interface.capture, capture  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run(long, here, lab, "on")
+    lab.interface.capture = lab_capture  # type: ignore[method-assign]
+    with Session.read(here / "session.h5") as session:
+        before = session.landed("ears")
+    assert len(before) == 5
+    run(long, here, lab, None)
+    with Session.read(here / "session.h5") as session:
+        assert len(session.landed("ears")) == 8 > len(before)
+        assert session.landed("ears") > before
+        assert np.isfinite(session.responses("ears").h).all()
+
+
+def test_a_burst_spoils_all_drivers_and_is_repeated(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
+    slammed = with_faults(long, ["slam at=6 s=1.9 db=-25"])
+    here = session_of(long, tmp_path)
+    run(slammed, here, lab_rig(slammed, "T-9"), "on")
+    with Session.read(here / "session.h5") as session:
+        spoilt = [a for a in session.accounts("ears") if a.excluded]
+        assert [a.source for a in spoilt] == ["all drivers"]
+        assert "burst" in spoilt[0].excluded[0][1]
+        assert session.overlap("ears") is not None
+
+
+def test_what_saves_nothing_stays_sequential(crooked: Description, lab_rig: LabRig, tmp_path: Path) -> None:
+    assert overlap.cannot(plan.make(crooked, "ears")) is None
+    one = crooked.model_copy(update={"driver": crooked.driver[:1]})
+    assert "one driver" in str(overlap.cannot(plan.make(one, "ears")))
+    here = session_of(one, tmp_path)
+    run(one, here, lab_rig(one, "T-9"), "auto")
+    with Session.read(here / "session.h5") as session:
+        how = session.overlap("ears")
+        assert how is not None
+        assert not how.used
+        assert len(session.landed("ears")) == 5
+    with pytest.raises(Held, match=r"one driver.*--overlap off"):
+        run(one, session_of(one, tmp_path / "on"), lab_rig(one, "T-9"), "on")
+
+
+def test_another_driver_s_tail_is_kept_out(long: Description) -> None:
+    """A decay of 0.2 s and a harmonic 30 dB down ask for waits that clear both."""
+    wanted = plan.make(long, "ears")
+    size, fs = len(wanted.played), long.fs
+    whole = np.zeros((2, size), dtype=np.float32)
+    t = np.arange(size - wanted.before) / fs
+    whole[:, wanted.before :] = (10.0 ** (-60.0 * t / 0.2 / 20.0)) * np.random.default_rng(2).standard_normal(len(t))
+    assert overlap.solved(wanted, [whole] * 3).wait > 0.2 * fs
+    quick = np.zeros((2, size), dtype=np.float32)
+    quick[:, wanted.before] = 1.0
+    least = overlap.solved(wanted, [quick] * 3).wait
+    assert least == wanted.before + wanted.after
+    second = wanted.before - round(wanted.sweep.rate * np.log(2.0) * fs)
+    quick[:, second] = 0.03
+    moved = overlap.solved(wanted, [quick] * 3).wait
+    for m in (1, 2):
+        lag = m * moved + second - wanted.before
+        assert not -wanted.before <= lag < wanted.after
+    assert moved >= least
+
+
+def test_all_together_stay_below_full_scale(long: Description) -> None:
+    loud = [np.full((2, 9000), 0.5, dtype=np.float32)] * 3
+    assert overlap.level_for(loud, 100, np.full(2, 1e-6), long) == pytest.approx(overlap.HEADROOM / 1.5)
+    assert overlap.level_for(loud, 100, np.full(2, 100.0), long) == pytest.approx(1.0 / 3.0, rel=0.02)
+    assert overlap.level_for([x / 100 for x in loud], 100, np.full(2, 1e-6), long) == 1.0
+
+
+def test_agreement_is_judged_with_the_noise(long: Description) -> None:
+    rng = np.random.default_rng(6)
+    h = rng.standard_normal((3, 2, 2000))
+    off = h + 1e-4 * rng.standard_normal(h.shape)
+    none, much = np.zeros((3, 2, 1001)), np.full((3, 2, 1001), 1e-2 * np.sqrt(2000.0))
+    assert overlap.agreement(h, off, none, long.fs, (60.0, 19000.0))[1]
+    off = h + 1e-2 * rng.standard_normal(h.shape)
+    error, will_do = overlap.agreement(h, off, none, long.fs, (60.0, 19000.0))
+    assert error == pytest.approx(-40.0, abs=0.5)
+    assert not will_do
+    assert overlap.agreement(h, off, much, long.fs, (60.0, 19000.0))[1]
+    assert "differ" in replace(Overlap(), why="they differ").said()
+
+
+def test_the_command_says_what_it_did(
+    crooked_text: str, sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    rig = tmp_path / "long.toml"
+    rig.write_text(crooked_text.replace("seconds = 0.6", "seconds = 2.5"))
+    done = sweetspot("measure", "ears", rig, "--unit", "O1", "--overlap", "auto", "--dry-run", "--json")
+    assert json.loads(done.stdout)["plans"][0]["overlapped_audio_s"] < json.loads(done.stdout)["plans"][0]["audio_s"]
+    done = sweetspot("measure", "ears", rig, "--unit", "O1", "--overlap", "auto", "--runs", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    assert "all drivers play in one capture" in done.stdout
+    assert sweetspot("measure", "resume", next(tmp_path.glob("runs/O1/*"))).returncode == 0
