@@ -107,12 +107,13 @@ def _reason(limit: str, counted: float, target: float, design: float, score: flo
     said = WHY[limit]
     if limit == "target" and counted > target + SHORT_DB:
         return f"passes its target by {counted - target:.1f} dB: filters this short cannot follow it; raise filter.taps"
+    if limit == "target" and counted < target - SHORT_DB:
+        why = "filters this short round its corners and resolve little at low frequencies; raise filter.taps"
+        return f"{target - counted:.1f} dB short of an active target: {why}"
     if limit in ("target", "shadow") and score < target - SHORT_DB <= design:
         return f"{said}; heads in other places miss it by {target - score:.1f} dB"
     if design < target - SHORT_DB:
         return f"{target - design:.1f} dB short: {said}"
-    if limit == "target" and counted < target - SHORT_DB:
-        return f"{said}; {target - counted:.1f} dB below it, since its corner is rounded for short filters"
     if counted < target - SHORT_DB:
         return f"{target - counted:.1f} dB short with errors counted: {said}"
     return said
