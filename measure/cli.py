@@ -139,6 +139,8 @@ def capture_set(
         if not left:
             say(f"{name}: all {len(wanted.captures)} captures are there already")
             return
+        if overlap not in (None, "off") and session.overlap(name) is None:
+            left = min(left, summary.overlapped_captures(wanted) or left)
         with tracked(f"Measuring {name}", left) as step:
             measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change, overlapped=overlap)
 

@@ -48,8 +48,8 @@ class Shown:
     smoothing
         Width of the power average of responses, octaves; 0 for none.
     distortion
-        That of every driver at this position, or straight ahead on the turntable where there is no head; made from the
-        raw captures, once.
+        Row of a position and the distortion of every driver there, made from raw captures once: this position, or
+        straight ahead on the turntable where there is no head, or the first one if drivers played together here.
     """
 
     unit: str
@@ -59,7 +59,7 @@ class Shown:
     vertical: ImpulseResponse | None
     position: int
     smoothing: float
-    distortion: Callable[[], list[Distortion]]
+    distortion: Callable[[], tuple[int, list[Distortion]]]
 
 
 def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
@@ -97,8 +97,8 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
     return Shown(unit, ears, sets.get("polar"), stderr, second, row, smoothing, made)
 
 
-def distortions(session: Path, name: SetName, position: int) -> list[Distortion]:
-    """What every driver makes at one place that it was not given, from the raw captures.
+def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[Distortion]]:
+    """What every driver makes at one place that it was not given, from the raw captures; and which place.
 
     Raises
     ------
@@ -107,11 +107,14 @@ def distortions(session: Path, name: SetName, position: int) -> list[Distortion]
     """
     with Session.read(session) as file:
         rig = file.rig()
-        listener = Listener.of(rig, plan.make(rig, name))
-        made = [listener.distortion(file, position, source) for source in range(len(rig.driver))]
-    if any(d is None for d in made):
-        raise BadInput(f"{session}: holds no raw capture of position {position + 1} by which to tell distortion")
-    return [d for d in made if d is not None]
+        wanted = plan.make(rig, name)
+        listener = Listener.of(rig, wanted)
+        for row in (position, wanted.order[0]):
+            made = [listener.distortion(file, row, source) for source in range(len(rig.driver))]
+            found = [d for d in made if d is not None]
+            if len(found) == len(made):
+                return row, found
+    raise BadInput(f"{session}: holds no raw captures of single drivers by which to tell distortion")
 
 
 def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
@@ -292,8 +295,9 @@ def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
 def _distortion(shown: Shown) -> Figure:
     measured = shown.ears or shown.polar
     assert measured is not None
-    made = shown.distortion()
-    where = _place(measured, shown.position) if shown.ears is not None else "straight ahead"
+    row, made = shown.distortion()
+    azimuth = float(measured.positions["azimuth_deg"][row])
+    where = _place(measured, row) if shown.ears is not None else f"at {azimuth:.0f}°"
     title = f"{shown.unit}: distortion at the {_named(measured.mics[0])}, {where}"
     figure = _figure(title, *_sized(len(made), 4.4, 3.4))
     axes = _grid(figure, len(made))
@@ -311,7 +315,7 @@ def distortion_table(shown: Shown) -> tuple[list[dict[str, object]], str]:
     assert measured is not None
     data: list[dict[str, object]] = []
     lines: list[str] = []
-    for name, one in zip(measured.drivers, shown.distortion(), strict=True):
+    for name, one in zip(measured.drivers, shown.distortion()[1], strict=True):
         octaves = one.in_octaves(0)
         data += [{"driver": name, **{k: v if np.isfinite(v) else None for k, v in o.items()}} for o in octaves]
         if not lines:

@@ -53,11 +53,20 @@ def _at_best(plan: Plan, data: dict[str, Any], overlap: OverlapMode | None) -> l
     why = cannot(plan)
     if why:
         return [f"  --overlap {overlap}: not here: {why}"]
-    drivers, repeats = len(plan.sources.names), data["repeats"]
+    drivers, repeats = len(plan.sources.names), int(data["repeats"])
     one = data["capture_s"] + (drivers - 1) * (plan.before + plan.after) / plan.sweep.fs
     least = (drivers * repeats + 1) * data["capture_s"] + (1 + (len(plan.positions) - 1) * repeats) * one
     data["overlapped_audio_s"] = least
     return [f"  --overlap {overlap}: at least {_minutes(least)}; settled once the first position is measured"]
+
+
+def overlapped_captures(plan: Plan) -> int | None:
+    """How many captures a set takes if all drivers of a position but the first play in one; None if they cannot."""
+    if cannot(plan):
+        return None
+    first = sum(c.position == plan.order[0] for c in plan.captures)
+    others = sum(c.position != plan.order[0] and c.source == 0 for c in plan.captures)
+    return first + others + 1 + int(plan.closing is not None)
 
 
 def _minutes(seconds: float) -> str:
