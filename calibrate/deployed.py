@@ -9,9 +9,10 @@ through our own engine. What is left of it, a fraction of a sample, is found ove
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,12 @@ from scipy import fft
 
 from calibrate import confidence, diagnosis, predict, verify
 from calibrate.gate import spectra as gated_spectra
+from calibrate.heard import Doubts
 from calibrate.limits import Limits, Metric
 from calibrate.loading import Doubt
 from calibrate.predict import Prediction
 from calibrate.spectrum import frequencies
-from calibrate.verify import Verification
+from calibrate.verify import Through, Verification
 from measure.deconvolve import inverse, loopback_delay
 from measure.impulse import ImpulseResponse
 from measure.plan import Plan
@@ -146,6 +148,69 @@ def predicted(prediction: Prediction, deployed: FilterSet, polar: ImpulseRespons
     return replace(prediction, polar=sound, whole=whole)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Understood:
+    """What was heard through a processor, its latency taken out, with what it is to be compared with.
+
+    Parameters
+    ----------
+    ears, polar
+        Heard, the last fraction of a sample taken out too.
+    prediction, filters
+        In the form that was deployed.
+    through
+        ``None`` in a file of an earlier version, which knew our own engine alone.
+    """
+
+    ears: ImpulseResponse
+    polar: ImpulseResponse
+    prediction: Prediction
+    filters: FilterSet
+    through: Through | None
+
+    @property
+    def timed(self) -> bool:
+        """Whether the latency was known beforehand."""
+        return self.through is None or self.through.name == OWN
+
+    def verdict(self, measured: ImpulseResponse, limits: Limits, doubts: Doubts) -> Verification:
+        """What was heard against what was expected, from the session's ears; the processor is told."""
+        found = verify.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits, doubts)
+        return judged(replace(found, through=self.through), self.filters, limits) if self.through else found
+
+
+def understood(
+    told: Mapping[str, Any],
+    heard: tuple[ImpulseResponse, ImpulseResponse],
+    measured: tuple[ImpulseResponse, ImpulseResponse],
+    deployed: tuple[Prediction, FilterSet],
+    doubt: Doubt | None,
+) -> Understood:
+    """Read what a verification kept of its processor.
+
+    Parameters
+    ----------
+    told
+        ``name``, ``form`` and ``latency_samples``; empty in a file of an earlier version.
+    heard, measured
+        Ears and polar set of the verification and of the session.
+    deployed
+        Prediction and filters of the calibration.
+    doubt
+        What the session's polar set knows of its errors.
+    """
+    prediction, filters = deployed
+    if not told:
+        return Understood(*heard, prediction, filters, None)
+    through = Through(told["name"], told["form"], float(told["latency_samples"]), filters.fs)
+    filters = stereo_form(filters) if through.form == "stereo" else filters
+    if through.name != OWN:
+        rest = rest_of(heard[0], measured[0], filters, verify.share_of(filters))
+        heard = earlier(heard[0], rest), earlier(heard[1], rest)
+        through = replace(through, latency_samples=through.latency_samples + rest * filters.fs)
+    return Understood(*heard, predicted(prediction, filters, measured[1], doubt), filters, through)
+
+
 def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verification:
     """A verdict in which the centre's beam is asked of those alone that have a centre program.
 
@@ -159,9 +224,9 @@ def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verifica
 def _phantom(metric: Metric, limits: Limits) -> Metric:
     if not metric.name.startswith("centre beam") or metric.predicted is None:
         return metric
-    said = f"{metric.explanation} Left and right together: this processor has no centre program."
+    said = f"{metric.explanation} Left and right together as predicted: this processor has no centre program."
     wanted = min(metric.limit, metric.predicted - limits.agreement)
-    return replace(metric, name=f"phantom {metric.name}", explanation=said, limit=wanted)
+    return replace(metric, explanation=said, limit=wanted)
 
 
 @contextmanager

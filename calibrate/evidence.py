@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import confidence, heard, heldout, metrics, verify
+from calibrate import confidence, deployed, heard, heldout, metrics, verify
 from calibrate import gate as gates
 from calibrate.confidence import Cells
 from calibrate.diagnosis import Cause
@@ -110,7 +110,8 @@ def gather(run: Path) -> Evidence:
         rig, attributes = session.rig(), session.attributes
         ears, polar = heldout.scoring(session.responses("ears")), session.responses("polar")
         rejected, doubt = _rejected(session, ""), doubt_of(session, "ears")
-    verdict, unheard, verification, more = _heard(run, fitted, ears, doubt)
+        doubts = doubt, doubt_of(session, "polar")
+    fitted, verdict, unheard, verification, more = _heard(run, fitted, (ears, polar), doubts)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
     hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
     text = store.read_design(run)
@@ -135,23 +136,27 @@ def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
 
 
 def _heard(
-    run: Path, fitted: Fitted, measured: ImpulseResponse, doubt: Doubt
-) -> tuple[Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
-    """The verdict on what ``verify.h5`` holds, if it holds all of it and belongs to these filters."""
+    run: Path, fitted: Fitted, measured: tuple[ImpulseResponse, ImpulseResponse], doubt: tuple[Doubt, Doubt]
+) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
+    """The verdict on what ``verify.h5`` holds, if it holds all of it and belongs to these filters.
+
+    Filters and prediction come back in the form that it was heard through.
+    """
     path = run / "verify.h5"
     if not path.is_file():
-        return None, "Nothing was heard through these filters yet.", {}, ()
+        return fitted, None, "Nothing was heard through these filters yet.", {}, ()
     with Session.read(path, VERIFICATION) as session:
         attributes, rejected = session.attributes, _rejected(session, "verify ")
         if attributes["filterset_sha256"] != sha256(run / store.NAME):
-            return None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
+            return fitted, None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
         ears, polar = session.responses("ears"), session.responses("polar")
-        doubts = Doubts(doubt, doubt_of(session, "ears"), doubt_of(session, "polar"))
+        doubts = Doubts(doubt[0], doubt_of(session, "ears"), doubt_of(session, "polar"))
         limits = Limits(**json.loads(session.annotation("limits") or "{}"))
         causes = json.loads(session.annotation("verdict") or "{}").get("causes", [])
-    verdict = verify.judge(ears, polar, measured, fitted.prediction, fitted.filters, limits, doubts)
-    verdict = replace(verdict, causes=tuple(Cause(**c) for c in causes))
-    return verdict, "", attributes, rejected
+        told = json.loads(session.annotation("through") or "{}")
+    found = deployed.understood(told, (ears, polar), measured, (fitted.prediction, fitted.filters), doubt[1])
+    verdict = replace(found.verdict(measured[0], limits, doubts), causes=tuple(Cause(**c) for c in causes))
+    return replace(fitted, prediction=found.prediction, filters=found.filters), verdict, "", attributes, rejected
 
 
 def programs(e: Evidence) -> Complex:

@@ -34,6 +34,8 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
     return {
         **about,
         "verdict": verdict.verdict,
+        "through": verdict.through.name if verdict.through else None,
+        "latency_samples": verdict.through.latency_samples if verdict.through else None,
         "reasons": list(verdict.reasons),
         "causes": [{"name": c.name, "said": c.said, "explained": round(c.explained, 4)} for c in verdict.causes],
         "metrics": {
@@ -196,6 +198,8 @@ ACTIONS = {
     "drivers swapped": "check the order of the amplifier's cables and verify again.",
     "sampling rate": "set the processor to the filters' sampling rate and verify again.",
     "level": "check the volume of the amplifier and verify again.",
+    "clipping": "turn the processor or its amplifier down and verify again.",
+    "room changed": "take away what stands near the rig that did not stand there before, and verify again.",
 }
 """What to do about a cause; the empty name stands for all others."""
 

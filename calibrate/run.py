@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calibrate import clipping, deployed, diagnosis, explain, field, figures, heldout, loading, verify
 from calibrate.compare import Row
-from calibrate.deployed import Deployed
+from calibrate.deployed import Deployed, Understood
 from calibrate.design import Design
 from calibrate.explain import Band
 from calibrate.figures import Confident
@@ -26,7 +26,7 @@ from calibrate.limits import Limits, Metric
 from calibrate.loading import Doubt
 from calibrate.matching import Matched
 from calibrate.predict import Prediction, Whole
-from calibrate.verify import Through, Verification
+from calibrate.verify import Verification
 from calibrate.virtualize import FarEar
 from measure import run as hardware
 from measure.folder import session_file
@@ -283,48 +283,46 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
     with Session.read(session_file(run)) as session:
         measured, rig, around = session.responses("ears"), session.rig(), session.responses("polar")
         doubts, polar_doubt = Doubts(doubt_of(session, "ears"), *errors), doubt_of(session, "polar")
-    timed = told.get("name", deployed.OWN) == deployed.OWN
-    filters = deployed.stereo_form(fitted.filters) if told.get("form") == "stereo" else fitted.filters
-    rest = 0.0 if timed else deployed.rest_of(ears, measured, filters, verify.share_of(filters))
-    if rest:
-        ears, polar = deployed.earlier(ears, rest), deployed.earlier(polar, rest)
-    prediction = deployed.predicted(fitted.prediction, filters, around, polar_doubt)
-    verdict = verify.judge(ears, polar, measured, prediction, filters, limits, doubts)
-    if told:
-        late = told["latency_samples"] + rest * rig.fs
-        through = Through(told["name"], told["form"], late, rig.fs)
-        verdict = deployed.judged(replace(verdict, through=through), filters, limits)
+    sets, made = (measured, around), (fitted.prediction, fitted.filters)
+    found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
+    verdict = found.verdict(measured, limits, doubts)
     if verdict.verdict == "fail":
-        whole = prediction.whole
-        scene = diagnosis.scene(
-            measured.used_for("score"),
-            ears,
-            filters,
-            verify.share_of(filters),
-            timed=timed,
-            end=whole.end if whole else None,
-            clipped=_clipped(rig, fitted.filters, told),
-        )
-        at = np.array([d.at for d in rig.driver])
-        away = rig.ears.distance_m if rig.ears else 2.0
-        found = diagnosis.causes(scene, filters.drivers, at, away, _other_filters(run, filters, scene))
-        verdict = replace(verdict, causes=tuple(diagnosis.ranked(found)))
+        verdict = replace(verdict, causes=_causes(run, found, measured, rig, told))
     with Session.resume(path, VERIFICATION) as heard:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
         heard.annotate("limits", json.dumps(asdict(limits)))
     return verdict
 
 
+def _causes(
+    run: Path, found: Understood, measured: ImpulseResponse, rig: Description, told: dict[str, Any]
+) -> tuple[diagnosis.Cause, ...]:
+    """What may be wrong, the most likely first."""
+    filters, whole = found.filters, found.prediction.whole
+    scene = diagnosis.scene(
+        measured.used_for("score"),
+        found.ears,
+        filters,
+        verify.share_of(filters),
+        timed=found.timed,
+        end=whole.end if whole else None,
+        clipped=_clipped(rig, filters, told),
+    )
+    at = np.array([d.at for d in rig.driver])
+    away = rig.ears.distance_m if rig.ears else 2.0
+    causes = diagnosis.causes(scene, filters.drivers, at, away, _other_filters(run, filters, scene))
+    return tuple(diagnosis.ranked(causes))
+
+
 def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
     """What clipping does to the sweeps of a verification, see :func:`calibrate.clipping.filters_of`."""
-    form = deployed.stereo_form(filters) if told.get("form") == "stereo" else filters
     program = rig.interface.program if told.get("name", deployed.OWN) != deployed.OWN else None
-    plan = verify.plan(rig, "ears", form, engine_of(form), (program.left, program.right) if program else None)
-    played = np.stack([s[[c - 1 for c in form.channels]] for s in plan.sources.signals])
+    plan = verify.plan(rig, "ears", filters, engine_of(filters), (program.left, program.right) if program else None)
+    played = np.stack([s[[c - 1 for c in filters.channels]] for s in plan.sources.signals])
     if program:
         fed = np.stack([s[[program.left - 1, program.right - 1]] for s in plan.sources.signals])
-        played = np.stack([engine_of(form)(np.asarray(x, dtype=np.float64)) for x in fed])
-    return clipping.filters_of(plan, np.asarray(played, dtype=np.float64), plan.sources.levels, form.length)
+        played = np.stack([engine_of(filters)(np.asarray(x, dtype=np.float64)) for x in fed])
+    return clipping.filters_of(plan, np.asarray(played, dtype=np.float64), plan.sources.levels, filters.length)
 
 
 def _other_filters(run: Path, mine: FilterSet, scene: diagnosis.Scene) -> dict[str, diagnosis.Complex]:
