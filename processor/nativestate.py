@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import platform
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numba as _numba
@@ -23,6 +25,12 @@ _AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
 COUNT, SLOT, INPUTS, OUTPUTS = _AT["count"], _AT["slot"], _AT["inputs"], _AT["outputs"]
 TILE, TILES, TOLD = _AT["tile"], _AT["tiles"], len(_AT)
 
+FILES = ("board.py", "guard.py", "kernel.py", "nativestate.py")
+"""Where the compiled code takes constants from, besides its own file."""
+
+VERSION = "v" + sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in FILES)).hexdigest()[:12]
+"""A field of this name makes code that was kept from other constants unknown to numba, which looks at one file only."""
+
 MATRIX = np.dtype(
     [
         (level + name, np.int64)
@@ -30,7 +38,7 @@ MATRIX = np.dtype(
         for name in ("run", "told", "x", "x_skip", "out", "out_skip", "order", "slot")
     ]
     + [(name, np.int64) for name in ("ratio", "turn", "far_tiles", "gathered", "answer", "warm")]
-    + [("ceiling", np.float64), ("limit", np.float64)]
+    + [("ceiling", np.float64), ("limit", np.float64), (VERSION, np.int64)]
 )
 """One set of filters: what the kernel is told of its levels, where their memory lies, and the drivers' ceiling."""
 
@@ -45,6 +53,7 @@ STATE = np.dtype(
     + [(name, np.int64) for name in ("stopped", "stopped_driver", "muted", "gain_length", "gain_done")]
     + [(name, np.float64) for name in ("period", "settled", "decay", "release", "dc_share", "stopped_mean")]
     + [(name, np.float64) for name in ("gain_from", "gain_to", "soft", "least_gain")]
+    + [(VERSION, np.int64)]
 )
 """Everything that one block leaves to the next; addresses where a name stands for an array."""
 
