@@ -24,11 +24,12 @@ from calibrate.limits import Limits
 from calibrate.verify import Verification
 from measure import folder, plan
 from measure.run import measure
-from measure.session import Session
+from measure.session import VERIFICATION, Session
 from processor.export import brutefir, live
 from processor.filterset import FilterSet
 from rigs.describe import Description, parse
-from rigs.errors import BadInput, HardwareTrouble
+from rigs.errors import BadInput, HardwareTrouble, Held
+from rigs.lab.schedule import with_faults
 from rigs.load import open_rig
 from rigs.protocol import Rig
 
@@ -153,11 +154,6 @@ def plain(taps: np.ndarray) -> np.ndarray:
     return out
 
 
-def late(taps: np.ndarray) -> np.ndarray:
-    taps[:, 0] = np.roll(taps[:, 0], 1, axis=-1)
-    return taps
-
-
 def slower(taps: np.ndarray) -> np.ndarray:
     """As they are at 44.1 kHz when they were made for 48 kHz."""
     return np.asarray(resample_poly(taps, 160, 147, axis=-1) * 147 / 160)
@@ -168,7 +164,6 @@ def slower(taps: np.ndarray) -> np.ndarray:
     [
         (plain, "", "bypassed", "not active"),
         (slower, "", "sampling rate", "0.919 times"),
-        (late, "", "driver delay", "'woofer' is 1.00 samples late"),
         (np.asarray, "clips_dbfs = -27.0", "clipping", "the drivers are clipped"),
     ],
 )
@@ -192,6 +187,20 @@ def test_a_room_that_changed_is_told_from_a_unit_that_did(here: Path, crooked_te
     assert found.verdict == "fail"
     assert found.causes[0].name == "room changed", found.causes
     assert found.causes[0].explained > 0.9
+
+
+def test_noise_is_never_judged_but_heard_again(here: Path, crooked_text: str) -> None:
+    """One capture with a slam is repeated; when it slams in every one, no verdict is given."""
+    fitted = run.fitted_of(here)
+    exported(fitted.filters, here.parent / "device")
+    rig = described(crooked_text, here.parent, "latency_samples = 100.0")
+    through = deployed.choose("device", fitted.filters, rig)
+    with open_rig(with_faults(rig, ["slam at=3 s=0.2 db=-30"]), serial="T-9") as opened:
+        assert heard(here, opened, fitted, through).verdict == "pass"
+    with Session.read(here / "verify.h5", VERIFICATION) as session:
+        assert [reason[:5] for _, reason in session.rejected("ears")] == ["burst"]
+    with open_rig(with_faults(rig, ["slam at=3- s=0.2 db=-30"]), serial="T-9") as opened, pytest.raises(Held):
+        heard(here, opened, fitted, through)
 
 
 def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: Path, crooked_text: str) -> None:
