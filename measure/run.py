@@ -288,10 +288,9 @@ def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture
 def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> list[Heard]:
     """Means of all repeats that landed at this place, from their raw samples, one a source."""
     repeats = range(listener.rig.sweep.repeats)
-    landed = session.landed(listener.plan.name)
     found = []
     for key in (replace(capture, repeat=r).key for r in repeats):
-        if key in landed:
+        if session.has_landed(listener.plan.name, key):
             x, attrs = session.raw(listener.plan.name, key)
             recording = Recording(x, listener.inverse.fs, int(attrs["xruns"]), "")
             found.append(_judged(listener, recording, capture)[0])

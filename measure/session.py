@@ -47,6 +47,7 @@ class Session:
     def __init__(self, path: Path, file: Any) -> None:
         self.path = path
         self._file = file
+        self._clocks: dict[SetName, list[float]] = {}
 
     @classmethod
     def create(
@@ -162,6 +163,10 @@ class Session:
         kept = (k for k, d in group.items() if k != "played" and bool(d.attrs.get("accepted", False)))
         return frozenset(k for k in kept if not k.endswith(f"_r{CLOSING}"))
 
+    def has_landed(self, name: SetName, key: str) -> bool:
+        """Whether the capture of a key was accepted and stored whole."""
+        return bool(key in self._file[f"raw/{name}"] and self._file[f"raw/{name}/{key}"].attrs.get("accepted", False))
+
     def store(self, plan: Plan, shot: Shot) -> None:
         """Keep one capture, accepted or not: its samples are flushed before it counts as landed.
 
@@ -188,6 +193,8 @@ class Session:
             self._file.flush()
             data.attrs["accepted"] = shot.accepted
             self._file.flush()
+        if shot.accepted and plan.name in self._clocks:
+            self._clocks[plan.name].append(shot.clock_ppm)
 
     def raw(self, name: SetName, key: str) -> tuple[Any, Mapping[str, Any]]:
         """Samples ``(channel, samples)`` and attributes of one stored capture."""
@@ -203,8 +210,10 @@ class Session:
 
     def clocks(self, name: SetName) -> list[float]:
         """By how much the inputs' clock ran faster than the outputs' in each accepted capture of a set, ppm."""
-        group = self._file.get(f"raw/{name}", {})
-        return [float(d.attrs.get("clock_ppm", 0.0)) for d in group.values() if d.attrs.get("accepted", False)]
+        if name not in self._clocks:
+            kept = (d.attrs for d in self._file.get(f"raw/{name}", {}).values())
+            self._clocks[name] = [float(a.get("clock_ppm", 0.0)) for a in kept if a.get("accepted", False)]
+        return list(self._clocks[name])
 
     def tries(self, name: SetName) -> list[Try]:
         """Every capture that was made of a set, but for the one that closes it."""
