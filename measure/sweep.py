@@ -19,6 +19,10 @@ RISE, RISE_CYCLES = 0.25, 2.0
 frequency: what it excites in the rest of the guard keeps the kept response from ringing."""
 
 
+SHORTEST_CYCLES = 2
+"""Of its first frequency, over ``ln(f2 / f1)``: the least that a sweep lasts."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sweep:
     """A sweep and what it is good for.
@@ -64,13 +68,12 @@ def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
     BadInput
         The band leaves no guard below half of ``fs``, or the sweep is too short for its lowest frequency.
     """
-    f1 = max(band[0] / GUARD_BELOW, LOWEST_HZ)
-    f2 = min(band[1] * GUARD_ABOVE, 0.495 * fs)
+    f1, f2 = swept(band, fs)
     if not f1 < band[0] < band[1] < f2:
         raise BadInput(f"sweep.band_hz: {list(band)} needs {f1:g} Hz < lower < upper < {f2:g} Hz at fs = {fs} Hz")
     cycles = round(f1 * seconds / np.log(f2 / f1))
-    if cycles < 2:
-        need = 2 * np.log(f2 / f1) / f1
+    if cycles < SHORTEST_CYCLES:
+        need = SHORTEST_CYCLES * np.log(f2 / f1) / f1
         raise BadInput(f"sweep.seconds: {seconds:g} s is too short for {f1:g} Hz; at least {need:.2f} s are needed")
     rate = cycles / f1
     t = np.arange(int(np.floor(rate * np.log(f2 / f1) * fs))) / fs
@@ -80,6 +83,11 @@ def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
     falling = np.clip((rate * np.log(f2 / f1) - t) / (rate * np.log(f2 / band[1])), 0.0, 1.0)
     fades = np.sin(0.5 * np.pi * rising) ** 2 * np.sin(0.5 * np.pi * falling) ** 2
     return Sweep(x * fades, fs=fs, band=band, swept=(f1, f2), rate=rate)
+
+
+def swept(band: tuple[float, float], fs: int) -> tuple[float, float]:
+    """First and last frequency of a sweep, Hz, for a band that will be judged."""
+    return max(band[0] / GUARD_BELOW, LOWEST_HZ), min(band[1] * GUARD_ABOVE, 0.495 * fs)
 
 
 def stimulus(sweep: Sweep, level: float, tail: int) -> NDArray[np.float32]:

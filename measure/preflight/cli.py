@@ -1,4 +1,4 @@
-"""``sweetspot rig check | calibrate | microphone``: a set-up and its microphones, before a session is measured."""
+"""``sweetspot rig check | sweep | calibrate | microphone | match``: what is done before a session is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from measure import level as levels
 from measure import microphone
 from measure.folder import session_file
 from measure.plan import SetName
-from measure.preflight import calibration, files, run
+from measure.preflight import calibration, choice, files, run
 from measure.preflight.finding import table, verdict
 from measure.preflight.reference import of_check
 from measure.preflight.reference import read as read_reference
@@ -34,6 +34,7 @@ def mount(app: typer.Typer) -> None:
     group = next(g.typer_instance for g in app.registered_groups if g.name == "rig")
     assert group is not None
     group.command("check")(check)
+    group.command("sweep")(sweep)
     group.command("calibrate")(calibrate)
     group.command("microphone")(correction_file)
     group.command("match")(match)
@@ -76,6 +77,45 @@ def check(
         raise typer.Exit(1)
 
 
+def sweep(
+    rig: RigArg,
+    snr: Annotated[
+        float, typer.Option("--snr", help="Wanted in the worst octave of the worst driver, dB.", min=10, max=110)
+    ] = 60.0,
+    write: Annotated[bool, typer.Option("--write", help="Write it into the rig file.")] = False,
+    unit: UnitOpt = "LAB-0001",
+    fault: FaultsOpt = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Choose the sweep: its band from the drivers, its level from what limits it, its length from the noise.
+
+    Listens once, as `rig check` does, with the stage where it is. Leaves with 1 if that signal to noise is not to be
+    had.
+    """
+    path = find(rig)
+    description = with_faults(read(path), fault)
+    _refuse_ready_made(path, write)
+    with open_rig(description, serial=unit) as opened, tracked("Listening", 1) as step:
+        _, told = run.check(opened, description, runs=Path("."), move=False, step=step)
+    chosen = choice.choose(told, snr)
+    if write:
+        files.write_sweep(path, description, chosen.table)
+    now, then = (run.session_s(one) for one in (description, choice.applied(description, chosen)))
+    own = path if path.parent != READY_MADE else f"a copy of {path.name}"
+    where = f"written into {path}" if write else f"write it into {own}, or give --write"
+    data = {"rig": description.name, "sweep": chosen.table, "limit": chosen.limit, "wanted_db": snr}
+    data |= {"expected_db": chosen.expected_db, "at": chosen.at, "session_s": then, "written": write}
+    lines = f"{chosen.toml}\n\n{chosen.said()}\ntime: {then / 60:.1f} min of captures, {now / 60:.1f} min as it was"
+    result(data, f"{lines}\n{where}", as_json=as_json)
+    if not chosen.reached:
+        raise typer.Exit(1)
+
+
+def _refuse_ready_made(path: Path, write: bool) -> None:
+    if write and path.parent == READY_MADE:
+        raise BadInput(f"--write: {path.name} came with sweetspot; copy it, and give the path of your copy")
+
+
 def _set(name: str | None) -> SetName | None:
     if name is None or name in ("ears", "polar"):
         return name  # type: ignore[return-value]
@@ -109,8 +149,7 @@ def calibrate(
     """
     path = find(rig)
     description = read(path)
-    if write and path.parent == READY_MADE:
-        raise BadInput(f"--write: {path.name} came with sweetspot; copy it, and calibrate your copy")
+    _refuse_ready_made(path, write)
     chosen = calibration.chosen(description, mic)
     kept = history or (
         files.history_beside(path) if path.parent != READY_MADE else Path(f"{path.stem}.calibrations.jsonl")

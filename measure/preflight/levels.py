@@ -9,7 +9,7 @@ import numpy as np
 from measure.preflight.finding import Finding, Outcome
 from measure.preflight.heard import OCTAVES
 from measure.preflight.told import Told
-from rigs.describe import Description
+from rigs.describe import Description, Mic
 from rigs.errors import BadInput
 from rigs.units import P_REF, db, from_db, power_db
 
@@ -47,32 +47,35 @@ def of_levels(told: Told) -> Iterator[Finding]:
     yield from _of_drivers(told)
 
 
-def _of_snr(told: Told) -> Iterator[Finding]:
-    """Signal to noise of the sweep: ``A^2 L |H|^2 / (4 f (N0 / 2) T)``, the worst octave of each driver's band."""
+def snr(told: Told) -> Iterator[tuple[Mic, float, str]]:
+    """Signal to noise of the sweep to come at each microphone that hears: dB in its worst octave, and which that is.
+
+    ``A^2 L |H|^2 / (4 f (N0 / 2) T)``, averaged over each octave of each driver's band.
+    """
     matrix = told.matrices[0]
     for i, mic in enumerate(told.rig.mic):
-        if not told.there[i].any():
-            continue
         worst, where = np.inf, ""
         for o, driver in enumerate(told.rig.driver):
             f = matrix.comb.frequencies(o)
             density = np.interp(f, matrix.noise_f, matrix.noise[told.inputs[i]])
             power = np.abs(matrix.responses[o][told.inputs[i]]) ** 2
-            snr = told.sweep_peak**2 * told.sweep_rate * power / (2.0 * f * np.maximum(density, 1e-30) * told.window_s)
+            each = told.sweep_peak**2 * told.sweep_rate * power / (2.0 * f * np.maximum(density, 1e-30) * told.window_s)
             for centre in OCTAVES:
                 inside = (f >= centre / np.sqrt(2)) & (f < centre * np.sqrt(2)) & (f >= 2 * driver.band_hz[0])
-                level = float(power_db(np.mean(snr[inside]))) if np.count_nonzero(inside) > 2 else np.inf
+                level = float(power_db(np.mean(each[inside]))) if np.count_nonzero(inside) > 2 else np.inf
                 if told.there[i, o] and level < worst:
                     worst, where = level, f"{driver.name}, {centre:g} Hz"
-        if not np.isfinite(worst):
-            continue
+        if np.isfinite(worst):
+            yield mic, worst, where
+
+
+def _of_snr(told: Told) -> Iterator[Finding]:
+    """Signal to noise of the sweep to come."""
+    for mic, worst, where in snr(told):
         outcome: Outcome = "fail" if worst < SNR_DB[0] else "warn" if worst < SNR_DB[1] else "pass"
-        more = (
-            ""
-            if outcome == "pass"
-            else f": raise sweep.seconds, sweep.repeats or the level by {SNR_DB[1] - worst:.0f} dB"
-        )
-        said = f"the sweep will stand at least {worst:.0f} dB over the noise ({where}){more}"
+        said = f"the sweep will stand at least {worst:.0f} dB over the noise ({where})"
+        if outcome != "pass":
+            said += f": {SNR_DB[1] - worst:.0f} dB more are wise; sweetspot rig sweep chooses length and level"
         yield Finding("snr", mic.name, outcome, said, {"worst_db": worst, "at": where})
 
 

@@ -290,17 +290,28 @@ def _corrections(rig: Description) -> list[Finding]:
     return found
 
 
+def session_s(rig: Description) -> float:
+    """How long all captures of a session last, s."""
+    return sum(one.seconds for one in _plans(rig))
+
+
+def _plans(rig: Description) -> list[plan.Plan]:
+    """The plans of the sets that a rig has."""
+    there = {"ears": rig.ears is not None and rig.ear_mics, "polar": rig.polar is not None and rig.polar_mics}
+    return [plan.make(rig, name) for name in plan.SETS if there[name]]
+
+
 def _disk(rig: Description, runs: Path) -> list[Finding]:
     """Whether what the plans will write fits on the disk."""
-    there = {"ears": rig.ears is not None and rig.ear_mics, "polar": rig.polar is not None and rig.polar_mics}
-    sets = [name for name in plan.SETS if there[name]]
-    needed = sum(plan.make(rig, name).bytes for name in sets)
+    plans = _plans(rig)
+    needed = sum(one.bytes for one in plans)
     place = runs.resolve()
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
     values = {"needed_bytes": int(needed), "free_bytes": int(free)}
-    said = f"{needed / 1e6:.0f} MB for {' and '.join(sets) or 'nothing'}, {free / 1e6:.0f} MB free at {place}"
+    sets = " and ".join(one.name for one in plans) or "nothing"
+    said = f"{needed / 1e6:.0f} MB for {sets}, {free / 1e6:.0f} MB free at {place}"
     if free < ROOM * needed:
         return [Finding("disk", str(runs), "fail", f"{said}: {ROOM:g} times as much is needed; make room", values)]
     return [Finding("disk", str(runs), "pass", said, values)]
