@@ -237,7 +237,7 @@ def test_a_rig_file_that_cannot_be_edited_stays(crooked_text: str, tmp_path: Pat
     path.write_text(crooked_text)
     rig = parse(crooked_text, folder=tmp_path)
     path.write_text(crooked_text + "# changed\n")
-    with pytest.raises(BadInput, match="changed while the calibration ran"):
+    with pytest.raises(BadInput, match="has been changed meanwhile"):
         files.write_sensitivity(path, rig, "boom", 21.0)
     inline = "mic = [ { name = 'ear_left', channel = 1 } ]\n"
     with pytest.raises(BadInput, match=r"no \[\[mic\]\] table of its own for 'ear_left'"):
