@@ -1,11 +1,13 @@
 """A production line of virtual units: good ones and each fault, verdicts and diagnoses as a confusion table.
 
-    python tests/bench/production.py [--units 200]
+    python tests/bench/production.py [--units 200] [--smallest]
 
-Every unit has tolerances of its own (0.5 dB, 3 %), is measured with noise in true responses of the lab, fitted, and
-verified with fresh noise and a head that was put back within a millimetre and half a degree. Then each fault is put in
-by itself, each verified with noise of its own. Exit code 1 when a bad unit passes, more than one of 200 good ones
-fails, or a cause is named wrongly in more than 5 %. ``--smallest`` also looks for the smallest fault still found.
+Every unit has tolerances of its own (0.5 dB, 3 % in corners, 3 degrees at 1 kHz), is measured with noise in true
+responses of the lab, fitted, and verified with fresh noise and a head that was put back within a millimetre and half a
+degree; as in the product, a grey unit is heard once more. Then each fault is put in by itself, each verified with noise
+of its own. Exit code 1 when a bad unit passes, more than one of 200 good ones fails, a cause is named wrongly in more
+than 5 %, or predicted and heard agree within their stated uncertainty in fewer than 95 % of third-octave cells.
+``--smallest`` also looks for the smallest fault still found.
 """
 
 from __future__ import annotations
@@ -23,20 +25,25 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 
 import numpy as np
 
-from calibrate import diagnosis, verify
+from calibrate import diagnosis, figures, verify
 from calibrate.design import Design
 from calibrate.fit import Fitted, fit
+from calibrate.heard import Doubts
 from calibrate.limits import Limits
+from calibrate.loading import Doubt
 from measure import plan
 from measure.impulse import POSITION, ImpulseResponse
-from measure.smooth import band_means
 from rigs.describe import Description, read
 from rigs.lab.world import World
 from rigs.layout import Pose
 from rigs.load import find
-from rigs.units import from_db, power_db
+from rigs.units import from_db
 
 SNR_DB, TAPS, STEP_DEG = 50.0, 2048, 15.0
+LIMITS = Limits(repeatability=0.04)
+"""The product's own, and how well the rig meets a head again, dB: found with units 900 to 903, which are not scored, as
+the least with which 95 % of cells agree."""
+
 FAULTS = {
     "good": ("",),
     "driver 2 dB low": ("driver level",),
@@ -55,7 +62,8 @@ def rig_of() -> Description:
     """The ready-made desk with a coarser polar set: what is judged there is one figure."""
     rig = read(find("desk"))
     assert rig.polar is not None
-    return rig.model_copy(update={"polar": rig.polar.model_copy(update={"step_deg": STEP_DEG})})
+    tolerant = rig.lab.model_copy(update={"tolerance_deg": 3.0})
+    return rig.model_copy(update={"polar": rig.polar.model_copy(update={"step_deg": STEP_DEG}), "lab": tolerant})
 
 
 class Unit:
@@ -64,10 +72,13 @@ class Unit:
     def __init__(self, number: int, rig: Description) -> None:
         self.rig, self.world = rig, World(rig, f"P-{number:04d}")
         self.rng = np.random.default_rng([7, number])
-        self.ears = self.measured("ears", self.true_ears(0.0, 0.0))
+        self.ears, self.doubt = self.measured("ears", self.true_ears(0.0, 0.0))
         self.around = self.true_polar()
-        self.polar = self.measured("polar", self.around)
-        self.fitted = fit(self.ears, self.polar, rig, Design(), serial=self.world.serial, source="0" * 64)
+        self.polar, polar_doubt = self.measured("polar", self.around)
+        doubts = self.doubt, polar_doubt
+        self.fitted = fit(
+            self.ears, self.polar, rig, Design(), serial=self.world.serial, source="0" * 64, doubts=doubts
+        )
         self.again = self.true_ears(0.001, np.radians(0.5), use=("score",))
 
     def true_ears(
@@ -88,29 +99,33 @@ class Unit:
         assert self.rig.polar is not None
         return np.array([[self.world.at_microphone(-float(a))] for a in self.rig.polar.angles])
 
-    def measured(self, name: str, h: np.ndarray) -> ImpulseResponse:
-        """A set as a session would hold it."""
+    def measured(self, name: str, h: np.ndarray) -> tuple[ImpulseResponse, Doubt]:
+        """A set as a session would hold it, with what it knows of its errors."""
         assert self.rig.ears is not None
         rows = [row for _, row in plan.places(self.rig, "ears" if name == "ears" else "polar")]
         mics = ("ear_left", "ear_right") if name == "ears" else ("polar",)
         return self.noisy(h, np.array(rows, dtype=POSITION), mics, self.rig.driver_names)
 
-    def noisy(self, h: np.ndarray, rows: np.ndarray, mics: tuple[str, ...], names: tuple[str, ...]) -> ImpulseResponse:
+    def noisy(
+        self, h: np.ndarray, rows: np.ndarray, mics: tuple[str, ...], names: tuple[str, ...]
+    ) -> tuple[ImpulseResponse, Doubt]:
         x = np.fft.irfft(h, self.world.taps, axis=-1)[..., :TAPS]
         noise = np.sqrt(np.mean(x**2)) * float(from_db(-SNR_DB)) * np.sqrt(TAPS / 400.0)
         x = x + noise * self.rng.standard_normal(x.shape)
         snr = np.full(x.shape[:3], SNR_DB)
-        return ImpulseResponse(x, self.rig.fs, rows, mics, names, 0, "Pa/FS", snr, (60.0, 20000.0))
+        stderr = np.full((*x.shape[:3], TAPS // 2 + 1), noise * np.sqrt(TAPS))
+        return ImpulseResponse(x, self.rig.fs, rows, mics, names, 0, "Pa/FS", snr, (60.0, 20000.0)), Doubt(stderr, 0.0)
 
-    def heard(self, h: np.ndarray, w: np.ndarray, polar: np.ndarray) -> tuple[ImpulseResponse, ImpulseResponse]:
+    def heard(self, h: np.ndarray, w: np.ndarray, polar: np.ndarray) -> tuple[ImpulseResponse, ImpulseResponse, Doubts]:
         """What verification records through filters ``w (stimulus, driver, f)``."""
         score = self.ears.positions["use"] == b"score"
         ears = np.einsum("pedf,sdf->pesf", h, w, optimize=True)
         around = np.einsum("pedf,df->pef", polar, w[2])[:, :, None]
-        return (
-            self.noisy(ears, self.ears.positions[score], ("ear_left", "ear_right"), ("left", "right", "both")),
-            self.noisy(around, self.polar.positions, ("polar",), ("both",)),
+        at_ears, doubt = self.noisy(
+            ears, self.ears.positions[score], ("ear_left", "ear_right"), ("left", "right", "both")
         )
+        turned, polar_doubt = self.noisy(around, self.polar.positions, ("polar",), ("both",))
+        return at_ears, turned, Doubts(self.doubt, doubt, polar_doubt)
 
 
 def filters_on(unit: Unit, fitted: Fitted) -> np.ndarray:
@@ -151,30 +166,26 @@ def broken(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[np.n
     return unit.true_ears(0.001, np.radians(0.5), shift, use=("score",)), w, unit.around
 
 
-def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[bool, str, float]:
-    """Whether it passes, the cause that is named, and the share of cells that agree within their uncertainty."""
+def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[str, figures.Agreement]:
+    """Pass, grey, or the cause that is named; and whether predicted and heard agree within their uncertainty."""
     h, w, polar = broken(unit, other, fault, size)
-    ears, around = unit.heard(h, w, polar)
-    judged = verify.judge(ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, Limits())
-    if judged.passed:
-        return True, "", agreement(judged)
-    scene = diagnosis.scene(
-        unit.ears.used_for("score"), ears, unit.fitted.filters, verify.share_of(unit.fitted.filters)
-    )
+    for _ in range(1 + int(LIMITS.repeats)):
+        ears, around, doubts = unit.heard(h, w, polar)
+        judged = verify.judge(ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, LIMITS, doubts)
+        if judged.verdict != "grey":
+            break
+    assert judged.agreement is not None
+    if judged.verdict != "fail":
+        return judged.verdict, judged.agreement
+    made, share = unit.fitted.filters, verify.share_of(unit.fitted.filters)
+    whole = unit.fitted.prediction.whole
+    scene = diagnosis.scene(unit.ears.used_for("score"), ears, made, share, end=whole.end if whole else None)
     others = {"another": diagnosis.stimuli(
         np.asarray(other.fitted.filters.response(scene.f), dtype=complex), verify.share_of(other.fitted.filters)
     )}  # fmt: skip
     at = np.array([d.at for d in unit.rig.driver])
     assert unit.rig.ears is not None
-    found = diagnosis.causes(scene, unit.fitted.filters.drivers, at, unit.rig.ears.distance_m, others)
-    return False, found[0].name, agreement(judged)
-
-
-def agreement(judged: verify.Verification) -> float:
-    """Share of third-octave near-ear cells in which predicted and heard differ by less than 0.5 dB."""
-    near = ((0, 0), (1, 1), (0, 2), (1, 2))
-    want, got = (power_db(band_means(np.abs(x) ** 2, judged.f)) for x in (judged.predicted, judged.heard))
-    return float(np.mean([np.abs(got[:, e, s] - want[:, e, s]) < 0.5 for e, s in near]))
+    return diagnosis.causes(scene, made.drivers, at, unit.rig.ears.distance_m, others)[0].name, judged.agreement
 
 
 @lru_cache(maxsize=2)
@@ -183,7 +194,7 @@ def made(number: int) -> Unit:
     return Unit(number, rig_of())
 
 
-def one(number: int) -> list[tuple[str, bool, str, float]]:
+def one(number: int) -> list[tuple[str, str, figures.Agreement]]:
     """A unit through every fault."""
     unit, other = made(number), made(number + 1)
     return [(fault, *verdict_of(unit, other, fault)) for fault in FAULTS]
@@ -194,7 +205,8 @@ def smallest(number: int) -> dict[str, float]:
     unit, other = made(number), made(number + 1)
     out = {}
     for fault, unit_of in (("driver 2 dB low", 2.0), ("one sample late", 1.0), ("head 8 cm off", 8.0)):
-        found = [s for s in (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08) if not verdict_of(unit, other, fault, s)[0]]
+        sizes = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.12, 0.08)
+        found = [s for s in sizes if verdict_of(unit, other, fault, s)[0] != "pass"]
         out[fault] = min(found, default=np.inf) * unit_of
     return out
 
@@ -206,27 +218,31 @@ def main() -> int:
     arguments.add_argument("--smallest", action="store_true")
     args = arguments.parse_args()
     named: dict[str, Counter[str]] = {fault: Counter() for fault in FAULTS}
-    agree = []
+    cells: list[figures.Agreement] = []
     with get_context("spawn").Pool(2) as pool:
         for rows in pool.imap_unordered(one, range(args.units), chunksize=10):
-            for fault, passed, cause, share in rows:
-                named[fault]["pass" if passed else cause] += 1
-                agree += [share] if fault == "good" else []
+            for fault, outcome, agreement in rows:
+                named[fault][outcome] += 1
+                cells += [agreement] if fault == "good" else []
         sizes = pool.map(smallest, range(min(args.units, 20))) if args.smallest else []
-    columns = sorted({c for counter in named.values() for c in counter}, key=lambda c: (c != "pass", c))
+    outcomes = ("pass", "grey")
+    columns = [*outcomes, *sorted({c for counter in named.values() for c in counter} - set(outcomes))]
     print(f"{'':26}" + " ".join(f"{c[:12]:>12}" for c in columns))
     for fault, counter in named.items():
         print(f"{fault:26}" + " ".join(f"{counter[c] or '.':>12}" for c in columns))
-    print(f"near-ear cells within 0.5 dB of the prediction, good units: {100 * float(np.mean(agree)):.1f} %")
+    agree = sum(a.share * a.cells for a in cells) / sum(a.cells for a in cells)
+    print(f"good units, cells that agree within {LIMITS.coverage:g} standard uncertainties: {agree:.1%}")
     for fault in sizes[0] if sizes else ():
         found = [s[fault] for s in sizes]
-        print(f"smallest found, {fault}: median {np.median(found):.2f}, in all units {max(found):.2f}")
+        print(f"smallest not passed, {fault}: median {np.median(found):.2f}, in all units {max(found):.2f}")
     right = {f: sum(named[f][c] for c in causes) / args.units for f, causes in FAULTS.items() if f != "good"}
-    lost = args.units - named["good"]["pass"]
+    grey = named["good"]["grey"]
+    lost = args.units - named["good"]["pass"] - grey
     passed = {f: named[f]["pass"] for f in right if named[f]["pass"]}
-    print(f"good units failed: {lost}; bad units passed: {passed or 0}; named rightly: "
+    print(f"good units failed: {lost}, left grey: {grey}; bad units passed: {passed or 0}; named rightly: "
           + ", ".join(f"{f} {100 * r:.0f} %" for f, r in right.items()))  # fmt: skip
-    return 1 if passed or lost > max(1, args.units // 200) or min(right.values()) < 0.95 else 0
+    short = lost > max(1, args.units // 200) or min(right.values()) < 0.95 or agree < 0.95
+    return 1 if passed or short else 0
 
 
 if __name__ == "__main__":
