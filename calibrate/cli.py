@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from calibrate import compare, deployed, explain, field, figures, loading, records, run
+from calibrate import compare, deployed, explain, field, figures, golden, loading, records, run
 from calibrate import design as designs
 from calibrate.fit import Fitted
 from calibrate.limits import Limits
@@ -20,6 +20,7 @@ from measure.plan import SETS
 from measure.session import Session
 from rigs.cli import FaultsOpt
 from rigs.describe import read
+from rigs.errors import BadInput
 from rigs.lab.schedule import with_faults
 from rigs.load import find, open_rig
 from rigs.progress import result, say, tracked
@@ -81,6 +82,8 @@ def verify(
     ] = deployed.OWN,
     upmixes: Annotated[bool, typer.Option("--upmix", help="The device upmixes, as our own engine does.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Verify a unit that has a passing record already.")] = False,
+    is_golden: Annotated[bool, typer.Option("--golden", help="This is the golden unit: it must be as it was.")] = False,
+    shift: Annotated[float, typer.Option("--shift", help="Hours for which the golden unit holds.")] = 8.0,
     plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
@@ -93,16 +96,31 @@ def verify(
         unit, rig = session.serial, session.rig().name
     if serial is not None:
         records.check_serial(typer.prompt("Serial number") if serial == "-" else serial, pattern, unit, run_folder)
-    if kept and not again:
+    if is_golden and not kept:
+        raise BadInput("--golden needs --records DIR: the folder in which the golden unit is kept")
+    known = golden.read(kept) if kept else None
+    if is_golden:
+        golden.check_same(known, unit, rig, through)
+    elif kept:
+        golden.check_shift(kept, known, shift, datetime.now(UTC), unit)
+    if kept and not (again or is_golden):
         records.check_new(kept, unit)
     verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes))
-    data = run.summary(verdict)
+    data, passed = run.summary(verdict), verdict.passed
+    lines = records.operator(verdict, unit) if plain else _verdict_lines(verdict)
+    if kept and is_golden:
+        new, drifts = golden.heard(known, verdict, unit, rig, datetime.now(UTC))
+        if new:
+            golden.write(kept, new)
+        passed = new is not None and not new.drifted
+        data["golden"] = {"kept": new is not None, "drifted": list(new.drifted) if new else []}
+        lines = f"{lines}\n{golden.said(known, new, drifts, kept)}"
     if kept:
         about = {"verified_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "unit": unit, "rig": rig}
         written = records.keep(kept, records.record(verdict, about | {"run": str(run_folder)}))
         data["records"] = [str(p) for p in written]
-    result(data, records.operator(verdict, unit) if plain else _verdict_lines(verdict), as_json=as_json)
-    raise typer.Exit(0 if verdict.passed else FAILED)
+    result(data, lines, as_json=as_json)
+    raise typer.Exit(0 if passed else FAILED)
 
 
 def report(
