@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from calibrate import confidence, diagnosis, predict, verify
+from calibrate import chain, confidence, diagnosis, predict, verify
 from calibrate.gate import spectra as gated_spectra
 from calibrate.heard import Doubts
 from calibrate.limits import Limits, Metric
@@ -160,6 +160,8 @@ class Understood:
         In the form that was deployed.
     through
         ``None`` in a file of an earlier version, which knew our own engine alone.
+    distortion
+        Of the stimuli, see :func:`calibrate.chain.told`; none in a file of an earlier version.
     """
 
     ears: ImpulseResponse
@@ -167,6 +169,7 @@ class Understood:
     prediction: Prediction
     filters: FilterSet
     through: Through | None
+    distortion: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def timed(self) -> bool:
@@ -176,6 +179,9 @@ class Understood:
     def verdict(self, measured: ImpulseResponse, limits: Limits, doubts: Doubts) -> Verification:
         """What was heard against what was expected, from the session's ears; the processor is told."""
         found = verify.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits, doubts)
+        more = [chain.latency(self.filters, self.through, limits)]
+        more += [chain.distortion(self.distortion, limits)] if self.distortion else []
+        found = replace(found, metrics=(*found.metrics, *more))
         return judged(replace(found, through=self.through), self.filters, limits) if self.through else found
 
 
@@ -191,7 +197,7 @@ def understood(
     Parameters
     ----------
     told
-        ``name``, ``form`` and ``latency_samples``; empty in a file of an earlier version.
+        ``name``, ``form``, ``latency_samples`` and ``distortion``; empty in a file of an earlier version.
     heard, measured
         Ears and polar set of the verification and of the session.
     deployed
@@ -208,7 +214,13 @@ def understood(
         rest = rest_of(heard[0], measured[0], filters, verify.share_of(filters))
         heard = earlier(heard[0], rest), earlier(heard[1], rest)
         through = replace(through, latency_samples=through.latency_samples + rest * filters.fs)
-    return Understood(*heard, predicted(prediction, filters, measured[1], doubt), filters, through)
+    return Understood(
+        *heard,
+        predicted(prediction, filters, measured[1], doubt),
+        filters,
+        through,
+        tuple(told.get("distortion", ())),
+    )
 
 
 def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verification:
@@ -222,7 +234,7 @@ def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verifica
 
 
 def _phantom(metric: Metric, limits: Limits) -> Metric:
-    if not metric.name.startswith("centre beam") or metric.predicted is None:
+    if not metric.name.startswith("centre beam, on axis") or metric.predicted is None:
         return metric
     said = f"{metric.explanation} Left and right together as predicted: this processor has no centre program."
     wanted = min(metric.limit, metric.predicted - limits.agreement)

@@ -64,7 +64,7 @@ def band(nominal: tuple[float, float], lowest: float) -> tuple[NDArray[np.bool_]
     inside = (0.99 * nominal[0] <= THIRD_OCTAVES) & (1.01 * nominal[1] >= THIRD_OCTAVES) & heard.valid(lowest)
     if not inside.any():
         inside = (1.01 * nominal[1] >= THIRD_OCTAVES) & (0.8 * nominal[1] <= THIRD_OCTAVES)
-    first, last = (_hz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
+    first, last = (hertz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
     return inside, f"{first} to {last}" if first != last else f"{first} alone"
 
 
@@ -73,7 +73,8 @@ def over(lowest: float) -> str:
     return band(metrics.SCORED, lowest)[1]
 
 
-def _hz(f: float) -> str:
+def hertz(f: float) -> str:
+    """A frequency in words."""
     return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"
 
 
@@ -93,7 +94,7 @@ def cancellation(c: Compared, prediction: Prediction, limits: Limits) -> tuple[M
     def over_target(db: Float) -> float:
         return float((db.mean(axis=(0, 1)) - target)[inside].min())
 
-    make = _Maker(c, limits)
+    make = Maker(c, limits)
     return (
         make.both(
             "cancellation, mean",
@@ -115,7 +116,7 @@ def cancellation(c: Compared, prediction: Prediction, limits: Limits) -> tuple[M
     )  # fmt: skip
 
 
-def _apart(make: _Maker, want: Cells, got: Cells, lowest: float, limits: Limits) -> Metric:
+def _apart(make: Maker, want: Cells, got: Cells, lowest: float, limits: Limits) -> Metric:
     inside = heard.valid(lowest)
     gap = Cells(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
 
@@ -125,7 +126,8 @@ def _apart(make: _Maker, want: Cells, got: Cells, lowest: float, limits: Limits)
     worst = THIRD_OCTAVES[inside][int(np.argmax(np.abs(gap.db.mean(axis=(0, 1)))[inside]))]
     return make.one(
         "cancellation, heard against predicted",
-        f"Largest difference in a third octave, {_hz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; here at {worst:g} Hz.",
+        f"Largest difference in a third octave, {hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; "
+        f"here at {worst:g} Hz.",
         largest, gap, limits.agreement, "at most",
     )  # fmt: skip
 
@@ -173,7 +175,7 @@ def levels(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric,
     def balance(db: Float) -> float:
         return abs(float(np.mean((db[:, 0] - db[:, 1])[..., inside])))
 
-    make, low = _Maker(c, limits), _hz(float(THIRD_OCTAVES[inside][0]))
+    make, low = Maker(c, limits), hertz(float(THIRD_OCTAVES[inside][0]))
     return (
         make.one(
             "near-ear level, heard against predicted",
@@ -210,7 +212,7 @@ def centre(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
     def least(db: Float) -> float:
         return float(db[inside].min())
 
-    return _Maker(c, limits).both(
+    return Maker(c, limits).both(
         "centre beam, on axis over +-90 degrees",
         f"Least contrast of any third octave, {over}.",
         least, want, got, limits.contrast, "at least",
@@ -296,7 +298,7 @@ def with_room(c: Compared, prediction: Prediction) -> tuple[WithRoom, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Maker:
+class Maker:
     """Makes metrics of figures of cells."""
 
     c: Compared
@@ -309,12 +311,14 @@ class _Maker:
         doubt = confidence.spread(figure, got), confidence.spread(figure, want)
         return self._made(name, explanation, figure(want.db), figure(got.db), limit, sense, doubt)
 
-    def one(self, name: str, explanation: str, figure: Figure, gap: Cells, limit: float, sense: Sense) -> Metric:
+    def one(
+        self, name: str, explanation: str, figure: Figure, gap: Cells, limit: float, sense: Sense, unit: str = "dB"
+    ) -> Metric:
         """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
         sure = max(self.limits.coverage, 1e-3)
         doubt = max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)
         made = self._made(name, explanation, None, figure(gap.db), limit, sense, (doubt, None))
-        return replace(made, coarsest=self.limits.coarsest)
+        return replace(made, unit=unit, coarsest=self.limits.coarsest if unit == "dB" else 3.0 * limit)
 
     def _made(
         self,

@@ -13,6 +13,9 @@ from rigs.errors import BadInput
 
 SNR_DB = 20.0
 
+OTHERS = {"interaural_delay": (0.0, 1000.0, "µs"), "latency": (0.0, 10000.0, "ms"), "polarity": (-1.0, 1.0, "")}
+"""Limits that are no levels: their ranges and units."""
+
 POLICY = {"coarsest": (0.0, 20.0), "coverage": (0.0, 5.0), "repeats": (0, 5), "repeatability": (0.0, 3.0)}
 """Keys that are no limits, and their ranges."""
 
@@ -21,7 +24,7 @@ Verdict = Literal["pass", "grey", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of the verdict, in dB, and the policy near them.
+    """Limits of the verdict, in dB unless said otherwise, and the policy near them.
 
     Parameters
     ----------
@@ -41,6 +44,19 @@ class Limits:
         Largest difference in level between the left program at the left ear and the right one at the right ear.
     snr
         Least signal to noise of any response heard.
+    interaural_level, interaural_delay
+        Largest difference between predicted and heard in level (dB, any third octave) and delay (microseconds) between
+        the ears, for either virtual loudspeaker.
+    colouration
+        Largest rms deviation of the phantom centre's third octaves, dB.
+    beam_shape
+        Largest difference between predicted and heard in the centre's beam outside its nulls, dB.
+    polarity
+        Least cosine between heard and predicted; 1 is as it should be, -1 turned over.
+    latency
+        Largest from stereo input to loudspeaker, ms.
+    distortion
+        Largest total harmonic distortion in any octave, dB re the fundamental.
     coarsest
         Largest uncertainty, ``coverage`` times the standard one, with which a figure of heard against predicted passes:
         what is measured more coarsely than that agrees with anything.
@@ -63,6 +79,13 @@ class Limits:
     contrast: float = 12.0
     balance: float = 1.0
     snr: float = SNR_DB
+    interaural_level: float = 1.5
+    interaural_delay: float = 40.0
+    colouration: float = 3.0
+    beam_shape: float = 2.0
+    polarity: float = 0.5
+    latency: float = 100.0
+    distortion: float = -30.0
     coarsest: float = 3.0
     coverage: float = 2.0
     repeats: float = 1
@@ -96,11 +119,18 @@ def read(path: Path | None) -> Limits:
             low, high = POLICY[key]
             whole = "a whole number" if key == "repeats" else "a number"
             faults.append(f"  {key}: {value!r} is not {whole} from {low:g} to {high:g}")
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not -200.0 <= value <= 200.0:
+        elif key not in POLICY and key in OTHERS and not _within(value, *OTHERS[key][:2]):
+            low, high, unit = OTHERS[key]
+            faults.append(f"  {key}: {value!r} is not {low:g} to {high:g} {unit}".rstrip())
+        elif key not in OTHERS and not _within(value, -200.0, 200.0):
             faults.append(f"  {key}: {value!r} is no level in dB (-200 to 200)")
     if faults:
         raise BadInput(f"{path}:\n" + "\n".join(faults))
     return Limits(**{key: float(value) for key, value in table.items()})
+
+
+def _within(value: object, low: float, high: float) -> bool:
+    return not isinstance(value, bool) and isinstance(value, int | float) and low <= value <= high
 
 
 def _allowed(key: str, value: object) -> bool:
@@ -120,9 +150,16 @@ JUDGES = {
     "target_shortfall": "cancellation over its target curve",
     "agreement": "heard against predicted",
     "difference": "difference from the prediction",
-    "contrast": "centre beam",
+    "contrast": "centre beam, on axis",
     "balance": "balance",
     "snr": "signal to noise",
+    "interaural_level": "interaural level",
+    "interaural_delay": "interaural delay",
+    "colouration": "phantom centre, colouration",
+    "beam_shape": "centre beam, shape",
+    "polarity": "polarity",
+    "latency": "latency",
+    "distortion": "distortion",
 }
 """What the names of the figures that each limit judges hold."""
 
@@ -136,7 +173,7 @@ class Metric:
     name, explanation
         What it is, in a few words and in a sentence.
     predicted, heard
-        dB; a metric without a prediction has ``None``.
+        A metric without a prediction has ``None``.
     limit
         dB.
     sense
@@ -147,6 +184,8 @@ class Metric:
         How many of them make the grey zone on either side of the limit.
     coarsest
         For a figure of how far heard is from predicted, at most which uncertainty lets it pass; ``None`` for others.
+    unit
+        Of all of these; dB but for some.
     """
 
     name: str
@@ -159,6 +198,7 @@ class Metric:
     predicted_uncertainty: float | None = None
     coverage: float = 2.0
     coarsest: float | None = None
+    unit: str = "dB"
 
     @property
     def margin(self) -> float:
@@ -192,6 +232,7 @@ class Metric:
     def said(self) -> str:
         """One line with the value and the limit."""
         sure = f" +- {self.guard:.1f}" if self.uncertainty is not None else ""
-        line = f"{self.name}: {self.heard:.1f}{sure} dB, {self.sense} {self.limit:g} dB is needed"
+        line = f"{self.name}: {self.heard:.1f}{sure} {self.unit}".rstrip()
+        line += f", {self.sense} {self.limit:g} {self.unit}".rstrip() + " is needed"
         why = "too near" if abs(self.margin) < self.guard and self.coarsest is None else "too uncertain"
         return line + (f": {why} to tell, hear it again" if self.verdict == "grey" else "")

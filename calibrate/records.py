@@ -45,6 +45,7 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
                 "predicted": m.predicted,
                 "limit": m.limit,
                 "sense": m.sense,
+                "unit": m.unit,
                 "verdict": m.verdict,
                 "passed": m.passed,
             }
@@ -112,7 +113,8 @@ def junit(found: Mapping[str, Any]) -> str:
     failed = sum(not m["passed"] for m in found["metrics"].values())
     cases = []
     for name, m in found["metrics"].items():
-        heard = f"{m['heard']:.2f} dB, {m['sense']} {m['limit']:g} dB"
+        unit = m["unit"]
+        heard = f"{m['heard']:.2f} {unit}".rstrip() + f", {m['sense']} {m['limit']:g} {unit}".rstrip()
         inner = "" if m["passed"] else f"<failure message={quoteattr(heard)}/>"
         cases.append(f"  <testcase classname={quoteattr('sweetspot')} name={quoteattr(name)}>{inner}</testcase>")
     suite = (

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import clipping, deployed, diagnosis, explain, field, figures, heldout, loading, verify
+from calibrate import chain, clipping, deployed, diagnosis, explain, field, figures, heldout, loading, verify
 from calibrate.compare import Row
 from calibrate.deployed import Deployed, Understood
 from calibrate.design import Design
@@ -31,7 +31,8 @@ from calibrate.virtualize import FarEar
 from measure import run as hardware
 from measure.folder import session_file
 from measure.impulse import ImpulseResponse
-from measure.plan import SETS, SetName
+from measure.listener import Listener
+from measure.plan import SETS, Plan, SetName
 from measure.session import VERIFICATION, Session
 from processor import store
 from processor.filterset import FilterSet
@@ -247,7 +248,15 @@ def hear(
             plan = plans["ears" if name == "ears" else "polar"]
             with track(title, len(plan.captures)) as step:
                 hardware.measure(ready, heard, plan, ask=ask, step=step)
+        heard.annotate("through", json.dumps(told | {"distortion": _distortion(heard, rig.description, plans["ears"])}))
     return path
+
+
+def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
+    """What each stimulus makes that it was not given, at the first place."""
+    listener = Listener.of(rig, plan)
+    found = {name: listener.distortion(heard, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
+    return chain.told({name: one for name, one in found.items() if one is not None})
 
 
 def _heard(run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:

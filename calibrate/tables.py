@@ -20,7 +20,7 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
         return [
             {"name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
              "limit": m.limit, "sense": m.sense, "margin": m.margin, "verdict": m.verdict,
-             "guard": m.guard if m.uncertainty is not None else None}
+             "guard": m.guard if m.uncertainty is not None else None, "unit": m.unit}
             for m in e.verdict.metrics
         ]  # fmt: skip
     f, limits = figures(e), Limits()
@@ -32,7 +32,7 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
     )
     return [
         {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
-         "margin": None, "verdict": None, "guard": None}
+         "margin": None, "verdict": None, "guard": None, "unit": "dB"}
         for n, p, x in planned
     ]  # fmt: skip
 
@@ -48,7 +48,7 @@ def figures(e: Evidence) -> dict[str, Any]:
     heard: dict[str, float] = {}
     if e.verdict is not None:
         by = {m.name: m.heard for m in e.verdict.metrics}
-        starts = {"mean": "cancellation, mean", "p10": "cancellation, 10th", "contrast": "centre beam"}
+        starts = {"mean": "cancellation, mean", "p10": "cancellation, 10th", "contrast": "centre beam, on axis"}
         heard = {k: next(v for n, v in by.items() if n.startswith(s)) for k, s in starts.items()}
     return {k: {"predicted": v, "heard": heard.get(k)} for k, v in predicted.items()}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import figures, metrics
+from calibrate import figures, image, metrics
 from calibrate.diagnosis import Cause
 from calibrate.figures import CONTRAST_BAND as CONTRAST_BAND
 from calibrate.figures import NULLS as NULLS
@@ -191,8 +191,12 @@ def judge(
     judged = (
         *figures.cancellation(c, prediction, limits),
         *figures.levels(c, prediction, limits),
+        *image.of_sides(c, prediction, limits),
+        image.of_phantom(c, prediction, limits),
         figures.difference(ears, measured, filters, limits),
         figures.centre(c, prediction, limits),
+        image.of_beam(c, prediction, limits),
+        image.polarity(c, limits),
         figures.noise(ears, polar, limits),
     )
     return Verification(

@@ -1,0 +1,155 @@
+"""Figures of image and chain, each against a change of known size, and the uncertainty of the delay against draws."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calibrate import chain, image
+from calibrate.confidence import Known
+from calibrate.heard import Compared
+from calibrate.limits import Limits, Metric
+from calibrate.predict import Prediction
+from calibrate.spectrum import frequencies
+from calibrate.verify import Through
+from processor.filterset import FilterSet
+
+FS = 47872
+F = frequencies(FS)
+AZIMUTHS = np.radians([-90.0, -40.0, 0.0, 35.0, 90.0, 180.0])
+PLACES = 3
+LIMITS = Limits()
+
+
+def known(x: np.ndarray, noise: float = 0.0) -> Known:
+    return Known(x, np.full(x.shape, noise), np.zeros(x.shape))
+
+
+def predicted() -> np.ndarray:
+    """Ears in a crooked room: near 0 dB and later with the position, far about -5 dB and 250 us later."""
+    late = np.array([0.0, 1e-4, 3e-4])[:, None] + 0.006
+    wave = np.exp(-2j * np.pi * F * late)
+    near, far = wave * (1.0 + 0.2 * np.sin(F / 700.0)), 0.55 * wave * np.exp(-2j * np.pi * F * 250e-6)
+    x = np.empty((PLACES, 2, 3, len(F)), dtype=complex)
+    x[:, 0, 0], x[:, 1, 1], x[:, 1, 0], x[:, 0, 1] = near, 0.9 * near, far, 1.1 * far
+    x[:, :, 2] = 0.7 * near[:, None]
+    return x
+
+
+def around() -> np.ndarray:
+    return np.array([0.02, 0.7, 1.0, 0.8, 0.03, 0.1])[:, None] * np.ones(len(F), dtype=complex)
+
+
+def compared(heard: np.ndarray, polar: np.ndarray | None = None, noise: float = 0.0) -> Compared:
+    want, ring = predicted(), around()
+    return Compared(
+        F, known(want, noise), known(heard, noise), known(ring), known(ring if polar is None else polar),
+        None, None, 0.006, 0.02, True,
+    )  # fmt: skip
+
+
+def prediction() -> Prediction:
+    x = predicted()
+    return Prediction(F, x, x, around(), AZIMUTHS, np.full(len(F), 0.5 + 0j), np.full(len(F), 15.0))
+
+
+def sides(c: Compared) -> dict[str, Metric]:
+    return {m.name.split()[-1]: m for m in image.of_sides(c, prediction(), LIMITS)}
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_far_ear_that_is_late_and_quiet_is_told_by_how_much(side: int) -> None:
+    x = predicted()
+    x[:, 1 - side, side] *= 10 ** (-1.2 / 20) * np.exp(-2j * np.pi * F * 23e-6)
+    found = sides(compared(x))
+    assert found["level"].heard == pytest.approx(1.2, abs=0.01)
+    assert ("left", "right")[side] in found["level"].explanation
+    assert found["delay"].heard == pytest.approx(23.0, abs=0.1)
+    assert found["delay"].unit == "µs"
+    assert sides(compared(predicted()))["delay"].heard == pytest.approx(0.0, abs=1e-6)
+
+
+def test_both_ears_late_together_are_no_change_of_place() -> None:
+    x = predicted() * np.exp(-2j * np.pi * F * 40e-6)
+    assert sides(compared(x))["delay"].heard == pytest.approx(0.0, abs=1e-6)
+    assert image.polarity(compared(-predicted()), LIMITS).heard == pytest.approx(-1.0)
+    one = predicted()
+    one[:, 1, 1] *= -1
+    assert image.polarity(compared(one), LIMITS).verdict == "fail"
+
+
+def test_the_delay_is_as_uncertain_as_drawn_noise_makes_it() -> None:
+    rng, noise = np.random.default_rng(4), 2e-3
+    size = round(FS * 0.02)
+    found = []
+    for _ in range(60):
+        white = rng.standard_normal((2, PLACES, 2, 3, size)) * np.sqrt(noise / size)
+        grid = np.exp(-2j * np.pi * np.outer(np.arange(size), F[F < 1600.0]) / FS)
+        errors = white @ grid
+        c = compared(predicted(), noise=noise)
+        inside = slice(0, int(np.count_nonzero(F < 1600.0)))
+        want, got = predicted(), predicted()
+        want[..., inside] += errors[0]
+        got[..., inside] += errors[1]
+        c = replace(c, predicted=known(want, noise), heard=known(got, noise), seconds=0.02)
+        found.append(sides(c)["delay"])
+    drawn = np.sqrt(np.mean([m.heard**2 for m in found]))
+    stated = np.mean([m.uncertainty for m in found if m.uncertainty is not None])
+    assert drawn < 2.0 * stated
+    assert stated < 2.5 * drawn
+
+
+def test_a_tilted_phantom_centre_is_coloured() -> None:
+    x = predicted()
+    plain = image.of_phantom(compared(x), prediction(), LIMITS)
+    x[:, :, 2] *= 10 ** (np.log2(np.maximum(F, 50.0) / 1000.0) / 20)
+    tilted = image.of_phantom(compared(x), prediction(), LIMITS)
+    assert plain.heard == pytest.approx(0.0, abs=0.01)
+    assert tilted.predicted == pytest.approx(plain.heard)
+    thirds = np.arange(17) / 3.0
+    assert tilted.heard == pytest.approx(np.std(thirds), abs=0.05), "1 dB an octave over 17 third octaves"
+
+
+def test_a_beam_that_leans_is_told_outside_its_nulls_only() -> None:
+    ring = around()
+    ring[3] *= 10 ** (2.5 / 20)
+    ring[0] *= 4.0
+    found = image.of_beam(compared(predicted(), ring), prediction(), LIMITS)
+    assert found.heard == pytest.approx(2.5, abs=0.01)
+    assert "at 35 degrees" in found.explanation
+    assert found.verdict == "fail"
+    louder = image.of_beam(compared(predicted(), 2.0 * around()), prediction(), LIMITS)
+    assert louder.heard == pytest.approx(0.0, abs=1e-9)
+
+
+def filters() -> FilterSet:
+    taps = np.zeros((3, 2, 64))
+    taps[:, :, 20] = 0.1
+    return FilterSet(taps, 47800, ("a", "b"), 0.5, 239, 20.0, (1, 2), "0" * 64, "T-1")
+
+
+def test_latency_is_the_filters_and_the_processors() -> None:
+    own = chain.latency(filters(), None, LIMITS)
+    assert own.heard == pytest.approx(5.0)
+    slow = chain.latency(filters(), Through("device", "stereo", 0.12 * 47800, 47800), LIMITS)
+    assert slow.heard == pytest.approx(125.0)
+    assert slow.predicted == pytest.approx(5.0)
+    assert slow.said == "latency: 125.0 ms, at most 100 ms is needed"
+
+
+def row(thd: float | None, floor: float) -> dict[str, object]:
+    return {"stimulus": "left", "ear": 0, "hz": 500.0, "thd_percent": thd, "floor_percent": floor}
+
+
+def test_distortion_fails_what_is_heard_and_leaves_grey_what_noise_hides() -> None:
+    assert chain.distortion([row(1.0, 0.01), row(None, 0.1)], LIMITS).heard == pytest.approx(-40.0)
+    assert chain.distortion([row(1.0, 0.01), row(None, 0.1)], LIMITS).verdict == "pass"
+    assert chain.distortion([row(10.0, 0.01), row(None, 20.0)], LIMITS).verdict == "fail"
+    hidden = chain.distortion([row(1.0, 0.01), row(None, 10.0)], LIMITS)
+    assert hidden.verdict == "grey"
+    assert hidden.heard == pytest.approx(-20.0)
+    quiet = chain.distortion([row(None, 0.1)], LIMITS)
+    assert quiet.verdict == "pass"
+    assert "nothing stands over the noise" in quiet.explanation
