@@ -256,8 +256,5 @@ def _verdict_lines(verdict: Verification) -> str:
     if verdict.room:
         rows.append("  With the room, not judged: " + "; ".join(r.said for r in verdict.room))
     head = "PASS" if verdict.passed else f"{verdict.verdict.upper()}: " + "; ".join(verdict.reasons)
-    likely = [
-        f"{'Most likely' if i == 0 else 'or':>11}: {c.said} (explains {c.percent:.0f} % of the difference)"
-        for i, c in enumerate(verdict.causes)
-    ]
+    likely = [f"{'Most likely' if i == 0 else 'or':>11}: {c.said} ({c.evidence})" for i, c in enumerate(verdict.causes)]
     return "\n".join([*rows, head, *likely])

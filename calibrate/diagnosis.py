@@ -88,6 +88,17 @@ class Cause:
         """What it explains in per cent, from 0."""
         return 100.0 * max(self.explained, 0.0)
 
+    @property
+    def evidence(self) -> str:
+        """What speaks for it, in a few words."""
+        return (
+            "heard as it was predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
+        )
+
+
+DESIGN = "design"
+"""Nothing is wrong with the unit: its filters cannot do what the limits ask for."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
@@ -543,8 +554,10 @@ def _moved(s: Scene, at: Float, distance_m: float) -> Found:
     coarse = min(starts, key=lambda x: float(np.sum(rest(np.array(x)) ** 2)))
     best = least_squares(rest, coarse, x_scale=[0.01, 0.01, 0.05], max_nfev=25)
     x, y, yaw = best.x
-    said = f"the head is {100 * x:+.1f} cm farther and {100 * y:+.1f} cm to the left, turned by "
-    said += f"{np.degrees(yaw):+.1f} degrees"
+    away = f"{abs(100 * x):.1f} cm {'farther' if x > 0 else 'nearer'}"
+    aside = f"{abs(100 * y):.1f} cm to the {'left' if y > 0 else 'right'}"
+    said = f"the head is {away} and {aside}, turned by {abs(np.degrees(yaw)):.1f} degrees to the "
+    said += "left" if yaw > 0 else "right"
     left = 2.0 * float(best.cost) / max(start, 1e-300) * s.left_over(s.predicted())
     yield "head moved", said, left, 3
 
@@ -555,8 +568,13 @@ def _db(g: float) -> str:
 
 
 def ranked(found: Sequence[Cause], count: int = 3) -> list[Cause]:
-    """The most likely causes, one of a name."""
+    """The most likely causes, one of a name; after the first only those that explain something."""
     seen: dict[str, Cause] = {}
     for cause in found:
-        seen.setdefault(cause.name, cause)
+        if not seen or cause.explained >= LEAST:
+            seen.setdefault(cause.name, cause)
     return list(seen.values())[:count]
+
+
+LEAST = 0.05
+"""Share of the difference that a second cause must explain to be told."""

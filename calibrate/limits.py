@@ -200,6 +200,10 @@ class Metric:
     coarsest: float | None = None
     unit: str = "dB"
 
+    def keeps(self, value: float) -> bool:
+        """Whether a value is on the right side of the limit."""
+        return value >= self.limit if self.sense == "at least" else value <= self.limit
+
     @property
     def margin(self) -> float:
         """How far on the right side of the limit, dB; negative when it fails."""

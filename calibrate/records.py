@@ -201,6 +201,7 @@ ACTIONS = {
     "sampling rate": "set the processor to the filters' sampling rate and verify again.",
     "level": "check the volume of the amplifier and verify again.",
     "clipping": "turn the processor or its amplifier down and verify again.",
+    "design": "tell the engineer: the limits ask for more than this design gives.",
     "room changed": "take away what stands near the rig that did not stand there before, and verify again.",
 }
 """What to do about a cause; the empty name stands for all others."""

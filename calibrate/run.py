@@ -296,11 +296,24 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
     found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
     verdict = found.verdict(measured, limits, doubts)
     if verdict.verdict == "fail":
-        verdict = replace(verdict, causes=_causes(run, found, measured, rig, told))
+        causes = _by_design(verdict.by_design) or _causes(run, found, measured, rig, told)
+        verdict = replace(verdict, causes=causes)
     with Session.resume(path, VERIFICATION) as heard:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
         heard.annotate("limits", json.dumps(asdict(limits)))
     return verdict
+
+
+def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
+    """The design itself as the cause of what fails, where it was predicted to."""
+    if not failed:
+        return ()
+    each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:g} asked" for m in failed)
+    said = (
+        f"the unit does what its filters were designed to, and they miss the limits ({each}). See what limits the "
+        "design with: sweetspot calibrate RUN --explain. For devices of this kind, set limits of their own with --limits"
+    )
+    return (diagnosis.Cause(diagnosis.DESIGN, said, 1.0, 0),)
 
 
 def _causes(

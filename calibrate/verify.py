@@ -122,6 +122,13 @@ class Verification:
         return "fail" if "fail" in each else "grey" if "grey" in each else "pass"
 
     @property
+    def by_design(self) -> tuple[Metric, ...]:
+        """Figures that fail as they were predicted to, if nothing else fails: the unit is not to blame for them."""
+        failed = tuple(m for m in self.metrics if m.verdict == "fail")
+        expected = all(m.predicted is not None and not m.keeps(m.predicted) for m in failed)
+        return failed if expected else ()
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """One line for each figure that does not pass."""
         return tuple(m.said for m in self.metrics if not m.passed)

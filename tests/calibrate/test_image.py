@@ -13,7 +13,7 @@ from calibrate.heard import Compared
 from calibrate.limits import Limits, Metric
 from calibrate.predict import Prediction
 from calibrate.spectrum import frequencies
-from calibrate.verify import Through
+from calibrate.verify import Through, Verification
 from processor.filterset import FilterSet
 
 FS = 47872
@@ -153,3 +153,17 @@ def test_distortion_fails_what_is_heard_and_leaves_grey_what_noise_hides() -> No
     quiet = chain.distortion([row(None, 0.1)], LIMITS)
     assert quiet.verdict == "pass"
     assert "nothing stands over the noise" in quiet.explanation
+
+
+def test_what_was_predicted_to_fail_is_laid_to_the_design() -> None:
+    h = np.zeros((1, 2, 3, 4), dtype=complex)
+    beam = Metric("centre beam, on axis", "", 5.0, 5.1, 12.0, "at least", 0.1)
+    apart = Metric("near-ear level, heard against predicted", "", None, 0.2, 1.0, "at most", 0.1, coarsest=3.0)
+
+    def found(*judged: Metric) -> Verification:
+        return Verification(np.arange(4.0), h, h, h[0, 0], h[0, 0], np.zeros(3), judged)
+
+    assert found(beam, apart).by_design == (beam,)
+    assert not found(beam, replace(apart, heard=4.0)).by_design, "the unit differs from what was predicted, too"
+    assert not found(replace(beam, predicted=15.0), apart).by_design
+    assert not found(apart).by_design
