@@ -311,7 +311,7 @@ def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
     each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:g} asked" for m in failed)
     said = (
         f"the unit does what its filters were designed to, and they miss the limits ({each}). See what limits the "
-        "design with: sweetspot calibrate RUN --explain. For devices of this kind, set limits of their own with --limits"
+        "design with: sweetspot calibrate RUN --explain. For devices of this kind, give limits of their own: --limits"
     )
     return (diagnosis.Cause(diagnosis.DESIGN, said, 1.0, 0),)
 

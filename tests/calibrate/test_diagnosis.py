@@ -96,8 +96,8 @@ def plain() -> np.ndarray:
         (lambda: scene(h=paths()[:, ::-1]), "ears swapped", "two ears"),
         (lambda: scene(w=0.7 * weights()), "level", "everything is 3.1 dB low"),
         (lambda: scene(w=plain(), late=0.0031), "bypassed", "not active"),
-        (lambda: scene(h=paths((0.05, 0.0, 0.0))), "head moved", "+5.0 cm farther"),
-        (lambda: scene(h=paths((0.0, -0.06, 0.0))), "head moved", "6.0 cm to the right"),
+        (lambda: scene(h=paths((0.05, 0.0, 0.0))), "head moved", "5.0 cm farther"),
+        (lambda: scene(h=paths((0.0, -0.06, 0.0))), "head moved", "6.7 cm to the right"),
     ],
 )
 def test_the_cause_that_was_put_in_is_named(make: Callable[[], Scene], name: str, said: str) -> None:
