@@ -361,13 +361,16 @@ def cache_bytes() -> int:
     return told if told > 0 else USUAL_CACHE
 
 
-def ratio_for(inputs: int, outputs: int, taps: int, block: int) -> int:
-    """Block ratio of the second level that reads and transforms least per block; 1 for one level."""
+def ratio_for(inputs: int, outputs: int, taps: int, block: int, *, alone: bool = True) -> int:
+    """Block ratio of the second level that reads and transforms least per block; 1 for one level.
+
+    ``alone`` where block follows block; else others use the core's cache in between, and it has to be filled anew.
+    """
     pairs = 8.0 * inputs * outputs
 
     def seconds(ratio: int) -> float:
         near = min(2 * ratio * block, taps) if ratio > 1 else taps
-        rate = NEAR if pairs * taps < CACHE_SHARE * cache_bytes() else FAR
+        rate = NEAR if alone and pairs * taps < CACHE_SHARE * cache_bytes() else FAR
         reading = pairs * (near + (taps - near) / ratio) / rate
         large = (inputs + outputs) * block * np.log2(2 * ratio * block) * TRANSFORMS
         return float(reading + (large + 2e-6 if near < taps else 0.0))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from processor import native, nativestate, upmix
 from processor.board import BYPASS, WHICH, Board
-from processor.compiled import CompiledMatrix, Level
+from processor.compiled import CompiledMatrix, Level, ratio_for
 from processor.convolver import compilable
 from processor.engine import program_rows
 from processor.filterset import FilterSet
@@ -60,7 +60,7 @@ class Fused:
         self._board, self._forms, self._held = board, forms, list[Any]()
         self._state = np.zeros(1, dtype=nativestate.STATE)
         self._matrices = np.zeros(3, dtype=nativestate.MATRIX)
-        self._filters = [CompiledMatrix(f.taps, block) for f in forms]
+        self._filters = [_filters(form, block) for form in forms]
         for place, matrix, form in zip(self._matrices, self._filters, forms, strict=True):
             self._tell_matrix(place, matrix, form)
         rows, outs = program_rows(first), [c - 1 for c in first.channels]
@@ -191,6 +191,12 @@ def fusible(first: FilterSet, block: int) -> bool:
     if find_spec("numba") is None or not compilable(block, np.dtype(np.float32)) or not nativestate.clock():
         return False
     return upmix.fusible(upmix.chosen(first.upmix, first.fs, np.float32))
+
+
+def _filters(form: FilterSet, block: int) -> CompiledMatrix:
+    """The filters for a core that is shared: between two blocks of live sound others use its cache."""
+    inputs, outputs, taps = (int(n) for n in form.taps.shape)
+    return CompiledMatrix(form.taps, block, ratio=ratio_for(inputs, outputs, taps, block, alone=False))
 
 
 def _tell_level(place: Any, prefix: str, level: Level) -> None:

@@ -171,6 +171,13 @@ def test_a_second_level_is_used_where_filters_outgrow_the_cache() -> None:
     assert ratio_for(3, 8, 1024, 256) == 1
 
 
+def test_a_core_that_is_shared_reads_less_per_block() -> None:
+    """What fits the cache when block follows block has to be read from further away between blocks of live sound."""
+    assert ratio_for(3, 8, 4096, 128) == 1
+    assert ratio_for(3, 8, 4096, 128, alone=False) > 1
+    assert ratio_for(3, 8, 256, 128, alone=False) == 1
+
+
 def test_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="power of two from 16 to 4096"):
         CompiledMatrix(np.ones((2, 3, 4)), 100)
