@@ -182,7 +182,7 @@ class Understood:
         more = [chain.latency(self.filters, self.through, limits)]
         more += [chain.distortion(self.distortion, limits)] if self.distortion else []
         found = replace(found, metrics=(*found.metrics, *more))
-        return judged(replace(found, through=self.through), self.filters, limits) if self.through else found
+        return judged(replace(found, through=self.through), self.filters, limits)
 
 
 def understood(
@@ -223,20 +223,25 @@ def understood(
     )
 
 
+FOR_A_BEAM = 3
+"""Drivers that it takes to have nulls on both sides and a lobe ahead."""
+
+
 def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verification:
-    """A verdict in which the centre's beam is asked of those alone that have a centre program.
+    """A verdict in which the centre's beam is asked of those alone that can have one.
 
-    Without one, the phantom centre must have the contrast that was predicted of it, within the limit of agreement.
+    Where there is no centre program, or only a pair of drivers, both sides together must have the contrast that was
+    predicted of them, within the limit of agreement.
     """
-    if verify.share_of(deployed) > 0.0:
-        return found
-    return replace(found, metrics=tuple(_phantom(m, limits) for m in found.metrics))
+    why = "this processor has no centre program" if verify.share_of(deployed) <= 0.0 else ""
+    why = why or ("a pair of drivers has no beam" if len(deployed.drivers) < FOR_A_BEAM else "")
+    return replace(found, metrics=tuple(_phantom(m, limits, why) for m in found.metrics)) if why else found
 
 
-def _phantom(metric: Metric, limits: Limits) -> Metric:
+def _phantom(metric: Metric, limits: Limits, why: str) -> Metric:
     if not metric.name.startswith("centre beam, on axis") or metric.predicted is None:
         return metric
-    said = f"{metric.explanation} Left and right together as predicted: this processor has no centre program."
+    said = f"{metric.explanation} Left and right together as predicted: {why}."
     wanted = min(metric.limit, metric.predicted - limits.agreement)
     return replace(metric, explanation=said, limit=wanted)
 
