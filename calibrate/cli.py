@@ -245,7 +245,7 @@ def _verdict_lines(verdict: Verification) -> str:
     rows = [
         f"  {WORDS[m.verdict]}  {m.name:<42} {m.heard:7.2f}"
         + (f" +-{m.guard:5.2f} {m.unit:2}" if m.uncertainty is not None else f"         {m.unit:2}")
-        + f"  ({m.sense} {m.limit:g})"
+        + f"  ({m.sense} {m.limit:.3g})"
         + (f"  predicted {m.predicted:.2f}" if m.predicted is not None else "")
         for m in verdict.metrics
     ]

@@ -81,7 +81,7 @@ class Limits:
     snr: float = SNR_DB
     interaural_level: float = 1.5
     interaural_delay: float = 40.0
-    colouration: float = 3.0
+    colouration: float = 6.0
     beam_shape: float = 2.0
     polarity: float = 0.5
     latency: float = 100.0
@@ -237,6 +237,6 @@ class Metric:
         """One line with the value and the limit."""
         sure = f" +- {self.guard:.1f}" if self.uncertainty is not None else ""
         line = f"{self.name}: {self.heard:.1f}{sure} {self.unit}".rstrip()
-        line += f", {self.sense} {self.limit:g} {self.unit}".rstrip() + " is needed"
+        line += f", {self.sense} {self.limit:.4g} {self.unit}".rstrip() + " is needed"
         why = "too near" if abs(self.margin) < self.guard and self.coarsest is None else "too uncertain"
         return line + (f": {why} to tell, hear it again" if self.verdict == "grey" else "")

@@ -308,7 +308,7 @@ def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
     """The design itself as the cause of what fails, where it was predicted to."""
     if not failed:
         return ()
-    each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:g} asked" for m in failed)
+    each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:.3g} asked" for m in failed)
     said = (
         f"the unit does what its filters were designed to, and they miss the limits ({each}). See what limits the "
         "design with: sweetspot calibrate RUN --explain. For devices of this kind, give limits of their own: --limits"
