@@ -15,7 +15,8 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from processor import files, listening, store
-from processor.console import keyboard, pair_of, press, screen
+from processor.console import keyboard, load, pair_of, press, screen
+from processor.convolver import compilable
 from processor.engine import Engine, matching, with_method
 from processor.export.check import LIMIT_DB, Compared, check
 from processor.export.engines import ENGINES, bundle
@@ -108,11 +109,18 @@ def _process(
     as_json: bool,
 ) -> None:
     with files.Source(source, mono=mono) as heard:
-        if heard.fs != filters.fs:
-            say(f"{source}: {heard.fs} Hz, resampled to the filters' {filters.fs} Hz")
+        _told_of(heard, filters.fs)
         with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
             done = render_file(filters, heard, out, settings=settings, subtype=subtype, split=split, step=step)
     result(_data(filters, out, done), _lines(filters, out, done), as_json=as_json)
+
+
+def _told_of(heard: files.Source, fs: int) -> None:
+    """Say what a listener may not expect of the file."""
+    if heard.fs != fs:
+        say(f"{heard.path}: {heard.fs} Hz, resampled to the filters' {fs} Hz")
+    if heard.cut:
+        say(f"{heard.path}: breaks off: its header names {heard.cut}. What is there is used")
 
 
 def export(
@@ -170,17 +178,22 @@ def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:
 
 
 def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
-    levels = zip(filters.drivers, db(done.peak), db(done.rms), strict=True)
-    rows = [f"  {name:<16} peak {peak:7.2f} dBFS   rms {rms:7.2f} dBFS" for name, peak, rms in levels]
+    levels = zip(filters.drivers, done.peak, done.rms, strict=True)
+    rows = [f"  {name:<16} {_levels(peak, rms)}" for name, peak, rms in levels]
+    room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "nothing but silence below"
     worked = f"limiter: up to {done.limiter_db:.2f} dB on {done.limited} samples" if done.limited else "limiter: idle"
     return "\n".join(
         [
             f"{out}: {len(filters.drivers)} drivers, {done.samples} samples at {done.fs} Hz",
             *rows,
-            f"  headroom {done.headroom_db:.2f} dB below the ceiling of {float(db(done.ceiling)):.2f} dBFS; {worked}",
+            f"  {room} the ceiling of {float(db(done.ceiling)):.2f} dBFS; {worked}",
             f"  delay taken out: {done.latency} samples of the engine; the filters' {filters.delay_samples} stay",
         ]
     )
+
+
+def _levels(peak: float, rms: float) -> str:
+    return f"peak {float(db(peak)):7.2f} dBFS   rms {float(db(rms)):7.2f} dBFS" if peak else "silent"
 
 
 def play(
@@ -220,6 +233,10 @@ def play(
     )
     with ExitStack() as stack:
         file = stack.enter_context(files.Source(source, mono=mono)) if source else None
+        if file:
+            _told_of(file, filters.fs)
+        if not compilable(block, np.dtype(np.float32)):
+            say(f"--block {block}: runs in Python, at a far higher load; a power of two is compiled")
         live = stack.enter_context(playing(program, file, loop=loop, waiting=say))
         ended = _shown(live, str(source or heard), seconds)
     data = {
@@ -228,16 +245,13 @@ def play(
         "load_p999": ended.load,
         "load_worst": ended.worst,
         "xruns": ended.xruns,
+        "late_blocks": ended.late,
         "starved_samples": ended.starved,
         "device_latency_s": live.latency_s,
         "engine_latency_samples": Engine(filters, block, dtype=np.float32).latency,
         "filter_delay_samples": filters.delay_samples,
     }
-    said = (
-        f"{ended.seconds:.1f} s played; load {100 * ended.load:.1f} % at the 99.9th percentile, "
-        f"{100 * ended.worst:.1f} % at most; {ended.xruns} xruns"
-    )
-    result(data, said, as_json=as_json)
+    result(data, f"{ended.seconds:.1f} s played; {load(ended)}", as_json=as_json)
 
 
 def _shown(live: Live, title: str, seconds: float | None) -> Meters:

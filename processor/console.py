@@ -19,7 +19,6 @@ from rigs.units import db
 if TYPE_CHECKING:
     from processor.stream import Live, Meters
 
-KEYS = "b bypass  m mute  a A/B  + - upmix amount  q quit"
 STEP = 0.1
 WIDTH, FLOOR_DB = 24, -60.0
 
@@ -82,17 +81,37 @@ def bar(peak: float, ceiling: float) -> str:
     return "#" * filled + "." * (WIDTH - filled) + shown
 
 
+def state(live: Live) -> str:
+    """What is heard, each in brackets: the filters, A or B, or the bypass; mute; the upmix."""
+    which = "bypass" if live.get(board.BYPASS) else "AB"[int(live.get(board.WHICH))]
+    muted = "[MUTED] " if live.get(board.MUTE) else ""
+    method = live.program.forms[0].upmix.method
+    amount = "" if method == "off" else f" {live.get(board.AMOUNT):.1f}"
+    return f"[{which}] {muted}upmix {method}{amount}"
+
+
+def keys_for(live: Live) -> str:
+    """The keys that do something."""
+    forms = live.program.forms
+    keys = ["b bypass", "m mute"]
+    keys += ["a A/B"] if forms[1] is not forms[0] else []
+    keys += ["+ - upmix amount"] if forms[0].upmix.method != "off" else []
+    return "  ".join([*keys, "q quit"])
+
+
+def load(meters: Meters) -> str:
+    """How long the blocks took, and what went wrong with them."""
+    faults = [f"xruns: {meters.xruns}, of them ours: {meters.late}" if meters.xruns or meters.late else "no xruns"]
+    faults += [f"{meters.starved} samples came too late from the file"] if meters.starved else []
+    return f"load {100 * meters.load:.1f} %, at most {100 * meters.worst:.1f} %; {', '.join(faults)}"
+
+
 def screen(live: Live, meters: Meters, title: str) -> str:
     """All that is shown at one moment."""
     first = live.program.forms[0]
-    state = (
-        "MUTED" if live.get(board.MUTE) else "bypass" if live.get(board.BYPASS) else "AB"[int(live.get(board.WHICH))]
-    )
-    lines = [f"{title}  {meters.seconds:7.1f} s  [{state}]  upmix {first.upmix.method} {live.get(board.AMOUNT):.1f}"]
-    lines += [f"  {n:<16} {bar(p, first.ceiling)}" for n, p in zip(first.drivers, meters.peaks, strict=True)]
-    limited = f", limiter {float(-db(meters.least_gain)):.1f} dB" if meters.least_gain < 1.0 else ""
-    lines.append(
-        f"  load {100 * meters.load:.1f} % (99.9th percentile), {100 * meters.worst:.1f} % at most; "
-        f"{meters.xruns} xruns{limited}" + (f", {meters.starved} samples late" if meters.starved else "")
-    )
-    return "\n".join([*lines, f"  {KEYS}"])
+    wide = max(len(n) for n in ("ceiling", *first.drivers))
+    lines = [f"{title}  {meters.seconds:.1f} s  {state(live)}"]
+    lines += [f"  {n:<{wide}} {bar(p, first.ceiling)} dBFS" for n, p in zip(first.drivers, meters.peaks, strict=True)]
+    limited = f"; limiter {float(-db(meters.least_gain)):.1f} dB" if meters.least_gain < 1.0 else ""
+    lines.append(f"  {'ceiling':<{wide}} {' ' * WIDTH}{float(db(first.ceiling)):6.1f} dBFS{limited}")
+    return "\n".join([*lines, f"  {load(meters)}", f"  {keys_for(live)}"])

@@ -23,6 +23,8 @@ PIECE = 1 << 16
 """Samples read at a time."""
 LARGEST_WAV = (1 << 32) - 4096
 """Bytes that a plain WAV can hold; larger ones are written as RF64."""
+STREAMED = 0x7FFFF000
+"""Bytes from which the size in a header stands for an unknown one."""
 BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 SUBTYPES = tuple(BYTES)
 
@@ -38,6 +40,8 @@ class Source:
         Samples per channel, as the header says.
     channels
         Channels in the file.
+    cut
+        What the header says and the file holds, where it breaks off early; else empty.
     """
 
     def __init__(self, path: Path, *, mono: bool = False) -> None:
@@ -45,6 +49,7 @@ class Source:
         self._file = _open(path)
         self.fs, self.samples = int(self._file.samplerate), int(self._file.frames)
         self.channels = int(self._file.channels)
+        self.cut = _cut(str(self._file.extra_info))
         if complaint := self._complaint():
             self._file.close()
             raise BadInput(complaint)
@@ -181,6 +186,14 @@ def _open(path: Path) -> Any:
             raise BadInput(f"{path}: is empty (0 bytes); a file with sound is needed") from fault
         known = ", ".join(sorted(k.lower() for k in sf.available_formats()))
         raise BadInput(f"{path}: cannot be read as sound ({fault}). Known formats: {known}") from fault
+
+
+def _cut(info: str) -> str:
+    """``1536000 bytes, 4912 are there`` from libsndfile's notes; a stream's size, unknown when it began, is no cut."""
+    found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
+    if not found or int(found[1]) >= STREAMED or int(found[1]) <= int(found[2]):
+        return ""
+    return f"{found[1]} bytes, {found[2]} are there"
 
 
 def _format(path: Path, subtype: str, channels: int, size: int) -> str:

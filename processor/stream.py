@@ -44,7 +44,9 @@ class Meters:
     load, worst
         99.9th percentile and largest time of a block, as shares of its duration.
     xruns
-        Told by the device.
+        Told by the device, whoever caused them.
+    late
+        Blocks that took longer than they last: the xruns that are ours.
     starved
         Samples that the file did not deliver in time.
     least_gain
@@ -56,6 +58,7 @@ class Meters:
     load: float
     worst: float
     xruns: int
+    late: int
     starved: int
     least_gain: float
 
@@ -101,11 +104,12 @@ class Live:
         return Meters(
             seconds=float(m[board.BLOCKS]) * wanted.block / wanted.fs,
             peaks=peaks,
-            load=self.board.percentile(0.999),
+            load=min(self.board.percentile(0.999), float(m[board.WORST])),
             worst=float(m[board.WORST]),
             xruns=int(m[board.XRUNS]),
+            late=int(self.board.loads[int(1.0 / board.STEP) :].sum()),
             starved=int(m[board.STARVED]),
-            least_gain=float(m[board.GAIN]),
+            least_gain=float(m[board.GAIN]) if m[board.BLOCKS] else 1.0,
         )
 
     def check(self) -> None:

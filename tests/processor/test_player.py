@@ -16,6 +16,7 @@ from processor.engine import Engine, matching
 from processor.filterset import FilterSet, UpmixSettings
 from processor.fused import Fused
 from processor.player import Player, Program, bypass, compiled_player
+from processor.stream import Live
 from rigs.errors import BadInput
 from rigs.live import Wanted, Watch
 
@@ -285,6 +286,44 @@ def test_filter_sets_that_cannot_take_over_are_refused() -> None:
 def test_channels_that_are_no_pair_are_refused(text: str) -> None:
     with pytest.raises(BadInput, match="no pair of channels"):
         console.pair_of(text)
+
+
+class Shown(Live):
+    """A program that plays, without its process."""
+
+    def __init__(self, first: FilterSet, second: FilterSet) -> None:
+        self.program = Program((first, second, bypass(first, (2, 0))), Wanted("x", None, None, 6, 0, FS, BLOCK), None)
+        self.board = Board(Shared.make(get_context("spawn"), 1.0, FS, 3))
+
+
+def test_the_screen_shows_what_is_heard_and_only_keys_that_do_something() -> None:
+    one, other = filters(1, "projection"), filters(2, "projection")
+    live = Shown(one, other)
+    live.set(board.AMOUNT, 1.0)
+    for key in "ab-m":
+        assert console.press(live, key)
+    assert console.state(live) == "[bypass] [MUTED] upmix projection 0.9"
+    console.press(live, "b")
+    assert console.state(live) == "[B] [MUTED] upmix projection 0.9"
+    assert not console.press(live, "q")
+    assert "a A/B  + - upmix amount" in console.keys_for(live)
+    plain = filters(1)
+    assert console.keys_for(Shown(plain, plain)) == "b bypass  m mute  q quit"
+    assert console.state(Shown(plain, plain)) == "[A] upmix off"
+
+
+def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:
+    live = Shown(filters(1), filters(2))
+    live.board.meters[board.PEAKS :] = 0.25
+    for load in (0.011, 0.013, 1.4):
+        live.board.timed(load)
+    live.board.meters[board.XRUNS], live.board.meters[board.GAIN] = 3, 1.0
+    lines = console.screen(live, live.meters(), "in.wav").split("\n")
+    assert "load 140.0 %, at most 140.0 %; xruns: 3, of them ours: 1" in lines[-2]
+    assert lines[1].startswith("  a       ###")
+    assert lines[1].endswith(" -12.0 dBFS")
+    assert lines[4].endswith(" -6.0 dBFS")
+    assert not live.meters().peaks.any()
 
 
 def test_meters_are_drawn_between_floor_and_ceiling() -> None:

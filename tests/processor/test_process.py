@@ -121,6 +121,10 @@ def bad_file(path: Path, what: str) -> None:
         case "nan":
             x[1, 12345] = np.nan
             wav(path, x)
+        case "infinite":
+            x = stereo(100_000)
+            x[0, 70_000] = -np.inf
+            wav(path, x)
         case "many":
             wav(path, np.zeros((24, 10)))
         case "no samples":
@@ -143,6 +147,7 @@ def bad_file(path: Path, what: str) -> None:
         ("text", "cannot be read as sound"),
         ("folder", "is a folder"),
         ("missing", "no such file"),
+        ("infinite", "channel 1 holds -inf at sample 70000"),
     ],
 )
 def test_a_bad_input_gets_one_message_and_leaves_the_output_alone(
@@ -207,6 +212,35 @@ def test_a_disk_that_fills_up_keeps_the_old_output(tmp_path: Path, filters: Filt
         assert [p.name for p in small.iterdir()] == ["out.wav"]
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def test_silence_and_a_file_that_breaks_off_are_named(tmp_path: Path, run_folder: Path) -> None:
+    whole = wav(tmp_path / "whole.wav", np.zeros((2, 9000))).read_bytes()
+    (tmp_path / "in.wav").write_bytes(whole[:8000])
+    told = sweetspot("process", run_folder, tmp_path / "in.wav", tmp_path / "out.wav")
+    assert told.returncode == 0, told.stderr
+    assert "breaks off: its header names 72000 bytes, 79" in told.stderr
+    assert told.stdout.count("silent\n") == 5
+    assert "300.00 dBFS" not in told.stdout
+
+
+def test_a_stream_without_an_end_in_its_header_does_not_break_off(tmp_path: Path) -> None:
+    whole = bytearray(wav(tmp_path / "in.wav", stereo(100)).read_bytes())
+    at = whole.index(b"data") + 4
+    whole[at : at + 4] = b"\xff\xff\xff\xff"
+    (tmp_path / "in.wav").write_bytes(whole)
+    with files.Source(tmp_path / "in.wav") as source:
+        assert source.cut == ""
+        assert source.samples == 100
+
+
+def test_full_scale_square_waves_stay_below_the_ceiling(tmp_path: Path, filters: FilterSet) -> None:
+    square = np.where(np.arange(40000) // 240 % 2, 1.0, -1.0)
+    loud = replace(filters, taps=4.0 * filters.taps / np.abs(filters.taps).sum(axis=(0, 2)).max())
+    with files.Source(wav(tmp_path / "in.wav", np.stack([square, -square]))) as source:
+        done = render_file(loud, source, tmp_path / "out.wav", subtype="FLOAT")
+    assert done.limited > 0
+    assert np.abs(sf.read(tmp_path / "out.wav")[0]).max() <= filters.ceiling
 
 
 @pytest.mark.parametrize("fs", [8000, 384000])
