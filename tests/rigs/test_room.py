@@ -191,18 +191,28 @@ def test_a_head_hears_the_floor_from_below() -> None:
         assert float(db(np.linalg.norm(heard[ear, band] - exact) / np.linalg.norm(exact))) < -45.0
 
 
-@pytest.mark.parametrize(("size", "alpha"), [([5.3, 3.7, 2.45], 0.3), ([6.1, 5.2, 3.4], 0.2), ([4.1, 3.3, 2.6], 0.45)])
-def test_reverberation_time_is_eyrings(size: list[float], alpha: float) -> None:
-    """Within 10 %: octave at 1 kHz, -5 to -25 dB of the decay that six places hear together."""
+OCTAVES = (250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "alpha", "octaves"),
+    [([5.3, 3.7, 2.45], 0.3, OCTAVES), ([6.1, 5.2, 3.4], 0.2, OCTAVES), ([4.1, 3.3, 2.6], 0.45, OCTAVES[2:])],
+)
+def test_reverberation_time_is_eyrings(size: list[float], alpha: float, octaves: tuple[float, ...]) -> None:
+    """Within 10 % in octaves: -5 to -25 dB of the decay that six places hear together.
+
+    Above Schroeder's frequency (130 to 150 Hz here), for below it single modes decay. In the dead room all of that
+    range lies within the images, and grazing paths decay slower than a diffuse field: 15 % at 500 Hz.
+    """
     absorption = np.full((6, 3), alpha)
     rt = float(eyring(np.array(size), absorption, C)[0])
     room = made(absorption, 9, 1.25 * rt, 7, np.array(size))
     rng = np.random.default_rng(2)
     places = [rng.uniform(0.7, np.array(size) - 0.7) for _ in range(12)]
-    heard = [
-        room.impulse_responses(Point(), a, Point(), b)[0, 0] for a, b in zip(places[::2], places[1::2], strict=True)
-    ]
-    assert decay_time(np.stack(heard), FS, 1000.0) == pytest.approx(rt, rel=0.1)
+    heard = np.stack(
+        [room.impulse_responses(Point(), a, Point(), b)[0, 0] for a, b in zip(places[::2], places[1::2], strict=True)]
+    )
+    assert [decay_time(heard, FS, o) for o in octaves] == pytest.approx([rt] * len(octaves), rel=0.1)
 
 
 def test_each_band_decays_at_its_own_rate() -> None:
