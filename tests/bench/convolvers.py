@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from machine import bandwidth, limit_us, peak
+from machine import bandwidth, limit_us, peak, work
 
 from processor.compiled import CompiledMatrix
 from processor.partition import Matrix
@@ -89,7 +89,9 @@ def measured(case: Case, binary: Path, repeats: int, lanes: int | None) -> dict[
         for name in ("kernel", "call")
     }
     limit = limit_us(*case, fast.ratio)
-    return medians | ratios | {"level": float(fast.ratio), "limit": limit}
+    near, far, turned = work(*case, fast.ratio)
+    counts = {"kB": 1e-3 * (near + far), "kflop": 1e-3 * (near + far + turned)}
+    return medians | ratios | counts | {"level": float(fast.ratio), "limit": limit}
 
 
 def main() -> int:
@@ -104,10 +106,13 @@ def main() -> int:
         f"this core does {peak() / 1e9:.0f} GFLOP/s and reads {bandwidth(1 << 20) / 1e9:.0f} GB/s from its second "
         f"cache, {bandwidth(1 << 24) / 1e9:.0f} GB/s from the third\n"
         "us of CPU per block; kernel: in a compiled loop, call: one Python call per block; k/z and c/z: to zita;\n"
-        "limit: filters as fast as they can be read and transforms at half the peak; share: limit/kernel"
+        "limit: filters as fast as they can be read and transforms at half the peak; share: limit/kernel;\n"
+        "kB, kflop: filters read and operations done per block, products (one per byte) and transforms"
     )
     heads = ("zita", "kernel", "call", "numpy", "limit")
-    print(f"{'in x out x taps @ block':>26} {' '.join(f'{h:>8}' for h in heads)}   k/z   c/z  share  second level")
+    print(
+        f"{'in x out x taps @ block':>26} {' '.join(f'{h:>8}' for h in heads)}   k/z   c/z  share      kB   kflop  second level"
+    )
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         binary = zita(Path(folder))
@@ -118,7 +123,7 @@ def main() -> int:
             level = f"x{m['level']:.0f}" if m["level"] > 1 else "none"
             cells = " ".join(f"{m[k]:8.1f}" for k in heads)
             share = 100 * m["limit"] / m["kernel"]
-            ours = f"{m['kernelratio']:5.2f} {m['callratio']:5.2f} {share:4.0f} %"
+            ours = f"{m['kernelratio']:5.2f} {m['callratio']:5.2f} {share:4.0f} % {m['kB']:7.0f} {m['kflop']:7.0f}"
             print(f"{name:>26} {cells} {ours}  {level}", flush=True)
     print(f"kernel/zita: median {statistics.median(ratios):.2f}, worst {max(ratios):.2f}")
     wanted = (0.6, 1.0) if chosen.grid else (0.5, 0.5)
