@@ -110,9 +110,8 @@ def main() -> int:
         "kB, kflop: filters read and operations done per block, products (one per byte) and transforms"
     )
     heads = ("zita", "kernel", "call", "numpy", "limit")
-    print(
-        f"{'in x out x taps @ block':>26} {' '.join(f'{h:>8}' for h in heads)}   k/z   c/z  share      kB   kflop  second level"
-    )
+    print(f"{'in x out x taps @ block':>26} {' '.join(f'{h:>8}' for h in heads)}   k/z   c/z  share", end="")
+    print("      kB   kflop  second level")
     ratios = []
     with tempfile.TemporaryDirectory() as folder:
         binary = zita(Path(folder))
