@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from functools import cache
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from processor.kernel import NUMBERS, POINTERS, Kernel, centre_kernel, compiled
+from processor.kernel import NUMBERS, POINTERS, Kernel, compiled
+from processor.machinecode import address_of, aligned, copied
 from rigs.arrays import frozen
 
 Real = NDArray[Any]
@@ -36,11 +36,11 @@ class Level:
         self.parts = max(-(-length // block), 1)
         self.order = self.parts * self.inputs
         self.tiles = block // self.kernel.lanes
-        self.x = _aligned((self.inputs, (1 + chunk) * block))
-        self.out = _aligned((self.outputs, chunk * block))
-        self.y = _aligned((self.outputs, 2 * block))
-        self._line = _aligned((self.tiles, 2 * self.order, 2 * self.kernel.lanes))
-        self._scratch, self._tables = _aligned((2 * block,)), _copied(self.kernel.tables)
+        self.x = aligned((self.inputs, (1 + chunk) * block))
+        self.out = aligned((self.outputs, chunk * block))
+        self.y = aligned((self.outputs, 2 * block))
+        self._line = aligned((self.tiles, 2 * self.order, 2 * self.kernel.lanes))
+        self._scratch, self._tables = aligned((2 * block,)), copied(self.kernel.tables)
         self._h = _filters(self.kernel, taps, self.parts)
         self.told = self._table()
         self._told, self._address = memoryview(self.told.data), int(self.told.ctypes.data)
@@ -302,55 +302,6 @@ class Far:
             level.x[:, level.block :] = self.gathered
 
 
-class CompiledCentre:
-    """Frames of mid and side to frames of the centre, as :class:`processor.upmix.Centre` does it in numpy."""
-
-    def __init__(self, shape: Real, method: str = "projection") -> None:
-        self.shape = np.ascontiguousarray(shape, dtype=np.float32)
-        self._plan, self._run, self._library = centre_kernel(shape.size // 2, method)
-        self.averages = _aligned((self._plan.rows, 4, self._plan.lanes))
-        self._spectra, self._scratch = _aligned((2, shape.size)), _aligned((shape.size,))
-        self._tables = _copied(self._plan.tables())
-        self._room(4)
-
-    @property
-    def function(self) -> int:
-        """Address of the kernel's function, which takes the address of :attr:`told`."""
-        return address_of(self._run)
-
-    def reset(self) -> None:
-        """Forget the averages."""
-        self.averages[:] = 0.0
-
-    def process(self, frames: Real, decays: Real) -> Real:
-        """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``.
-
-        What is returned is overwritten by the next call.
-        """
-        count = len(frames)
-        if count > len(self.out):
-            self._room(count)
-        np.multiply(frames, self.shape, out=self.frames[:count])
-        self.decays[:count] = decays
-        self.told[-1] = count
-        self._run(self._address)
-        return self.out[:count]
-
-    def _room(self, count: int) -> None:
-        """Memory for that many frames."""
-        window = self.shape.size
-        self.frames, self.out = _aligned((count, 2, window)), _aligned((count, window))
-        self.decays = _aligned((count,))
-        held = (self.frames, self.out, self.averages, self._spectra, self._scratch, self._tables, self.decays)
-        self.told = np.array([*(array.ctypes.data for array in held), 1], dtype=np.int64)
-        self._address = int(self.told.ctypes.data)
-
-
-def address_of(function: Any) -> int:
-    """Of a function that ctypes calls."""
-    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
-
-
 @cache
 def cache_bytes() -> int:
     """Size of a core's second-level cache."""
@@ -393,18 +344,4 @@ def _filters(kernel: Kernel, taps: Real, parts: int) -> NDArray[np.float32]:
     for size in kernel.groups:
         pieces.append(ordered[first : first + size].transpose(1, 2, 0, 3).reshape(-1))
         first += size
-    return _copied(np.concatenate(pieces))
-
-
-def _aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Zeros on a cache line's boundary."""
-    size = int(np.prod(shape))
-    room = np.zeros(size + 16, dtype=np.float32)
-    skip = (-room.ctypes.data // 4) % 16
-    return room[skip : skip + size].reshape(shape)
-
-
-def _copied(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    room = _aligned(values.shape)
-    room[:] = values
-    return room
+    return copied(np.concatenate(pieces))

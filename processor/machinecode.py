@@ -1,7 +1,11 @@
-"""Machine code from LLVM's text: compiled for this machine, and kept on disk so that only the first start compiles."""
+"""Machine code from LLVM's text: compiled for this machine, and kept on disk so that only the first start compiles.
+
+With it comes the memory that such code works on.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import re
@@ -11,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
 
 
-def machine_code(name: str, written: Callable[[], str], lanes: int, source: Path) -> tuple[Any, int]:
+def machine_code(name: str, written: Callable[[], str], lanes: int, sources: tuple[Path, ...]) -> tuple[Any, int]:
     """Code for this machine: as kept on disk, or else written and compiled now.
 
     Parameters
@@ -24,8 +30,8 @@ def machine_code(name: str, written: Callable[[], str], lanes: int, source: Path
         Gives the module's text, whose function is called ``run``.
     lanes
         Floats per vector; whole 512-bit vectors are used for 16.
-    source
-        The file that writes it: another text of it is another code.
+    sources
+        The files that write it: another text of one of them is other code.
 
     Returns
     -------
@@ -35,7 +41,7 @@ def machine_code(name: str, written: Callable[[], str], lanes: int, source: Path
     llvm.initialize_native_asmprinter()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
-    keeper = Kept(f"{name} {lanes} {cpu} {features} {llvm.llvm_version_info}", source)
+    keeper = Kept(f"{name} {lanes} {cpu} {features} {llvm.llvm_version_info}", sources)
     code = keeper.read() or keeper.write(_compiled(written(), lanes, machine))
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -59,11 +65,13 @@ class Kept:
     It is taken only with its own checksum, and only for the same machine, LLVM and text of the files that write it.
     """
 
-    def __init__(self, what: str, source: Path) -> None:
-        text = source.read_bytes() + Path(__file__).read_bytes()
+    def __init__(self, what: str, sources: tuple[Path, ...]) -> None:
+        text = b"".join(path.read_bytes() for path in (*sources, Path(__file__)))
         key = hashlib.sha256(text + what.encode()).hexdigest()[:40]
         cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-        self._paths = [folder / f"kernel-{key}.o" for folder in (source.parent / "__pycache__", cache / "sweetspot")]
+        self._paths = [
+            folder / f"kernel-{key}.o" for folder in (sources[0].parent / "__pycache__", cache / "sweetspot")
+        ]
 
     def read(self) -> bytes | None:
         """The code, if it was kept and is whole."""
@@ -87,3 +95,23 @@ class Kept:
                 with suppress(OSError):
                     fresh.unlink(missing_ok=True)
         return code
+
+
+def address_of(function: Any) -> int:
+    """Of a function that ctypes calls."""
+    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Zeros on a cache line's boundary."""
+    size = int(np.prod(shape))
+    room = np.zeros(size + 16, dtype=np.float32)
+    skip = (-room.ctypes.data // 4) % 16
+    return room[skip : skip + size].reshape(shape)
+
+
+def copied(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The same on a cache line's boundary."""
+    room = aligned(values.shape)
+    room[:] = values
+    return room

@@ -174,7 +174,8 @@ class Centre:
 
     Constant factors are left to the caller. The transform takes the frame's odd frequencies, ``(2m + 1)/2`` cycles
     per frame: folded into ``u[n] = (x[n] + j x[n+B]) exp(j pi n / 2B)``, they are ``B = window/2`` plain complex bins,
-    without any at zero or Nyquist that would need care. The compiled kernel does the same (:mod:`processor.kernel`).
+    without any at zero or Nyquist that would need care. The compiled kernel (:mod:`processor.centrekernel`) does
+    the same.
     """
 
     def __init__(self, shape: Real, rule: Callable[[Real, Real, Real], Weights] = projection) -> None:
@@ -215,7 +216,7 @@ class Centre:
 def _centre(shape: Real, method: str) -> Any:
     """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
     if compilable(shape.size // 2, shape.dtype):
-        from processor.compiled import CompiledCentre
+        from processor.centrekernel import CompiledCentre
 
         return CompiledCentre(shape, method)
     return Centre(shape, RULES[method])

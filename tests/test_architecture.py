@@ -24,7 +24,13 @@ DOORS = {
     "sofar": ("measure/sofa.py", "rigs/lab/head.py"),
     "soundfile": ("processor/files.py", "measure/export.py"),
     "numba": ("processor/native.py", "processor/nativestate.py"),
-    "llvmlite": ("processor/kernel.py", "processor/machinecode.py", "processor/nativestate.py"),
+    "llvmlite": (
+        "processor/kernel.py",
+        "processor/centrekernel.py",
+        "processor/vectorcode.py",
+        "processor/machinecode.py",
+        "processor/nativestate.py",
+    ),
     "matplotlib": (
         "/plots.py",
         "calibrate/report.py",

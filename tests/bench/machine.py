@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from processor import kernel
-from processor.compiled import _copied
-from processor.kernel import FLOATS, I64, Writer
-from processor.machinecode import machine_code
+from processor import vectorcode
+from processor.machinecode import copied, machine_code
+from processor.vectorcode import FLOATS, I64, Writer
 
-LANES = kernel.lanes_of_host(4096)
+LANES = vectorcode.lanes_of_host(4096)
 SUMS = 16
 """Vectors that are summed side by side: enough to hide how long an addition takes."""
 
@@ -42,7 +41,7 @@ def _code(name: str, step: Any) -> Any:
         w.b.ret_void()
         return str(module)
 
-    library, address = machine_code(f"bench {name} {SUMS}", written, LANES, Path(__file__))
+    library, address = machine_code(f"bench {name} {SUMS}", written, LANES, (Path(__file__), vectorcode.HERE))
     return library, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
 
 
@@ -80,7 +79,7 @@ def bandwidth(size: int) -> float:
     library, run = _code("read", _read)
     rounds = max(int(2e8 // (vectors * LANES * 4)), 1)
     found = (
-        4.0 * LANES * vectors * rounds / _seconds(run, _copied(np.ones(vectors * LANES, np.float32)), rounds, vectors)
+        4.0 * LANES * vectors * rounds / _seconds(run, copied(np.ones(vectors * LANES, np.float32)), rounds, vectors)
     )
     del library
     return found
@@ -90,7 +89,7 @@ def bandwidth(size: int) -> float:
 def peak() -> float:
     """Operations per second: a multiplication and an addition at once count as two."""
     library, run = _code("multiply", _multiply)
-    found = 2.0 * LANES * SUMS * 20 * 100_000 / _seconds(run, _copied(np.ones(LANES * SUMS, np.float32)), 20, 100_000)
+    found = 2.0 * LANES * SUMS * 20 * 100_000 / _seconds(run, copied(np.ones(LANES * SUMS, np.float32)), 20, 100_000)
     del library
     return found
 

@@ -20,8 +20,10 @@ from processor.partition import Matrix
 pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy matrix runs here")
 
 from processor.compiled import CompiledMatrix, ratio_for
-from processor.kernel import HERE, Plan, compiled, lanes_of_host
+from processor.kernel import SOURCES, compiled
 from processor.machinecode import Kept
+from processor.transform import Plan
+from processor.vectorcode import lanes_of_host
 
 Real = NDArray[Any]
 
@@ -119,7 +121,7 @@ def test_whole_blocks_one_by_one_among_ragged_ones(ratio: int) -> None:
 
 def test_code_that_was_kept_is_taken_only_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    kept = Kept("a kernel that nobody asks for", HERE)
+    kept = Kept("a kernel that nobody asks for", SOURCES)
     kept._paths = kept._paths[1:]
     assert kept.read() is None
     assert kept.write(b"code") == b"code"
