@@ -23,8 +23,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import linalg
 
-from rigs.lab.deposit import deposited
+from rigs.lab.deposit import deposited, filtered
 from rigs.lab.encoding import FAR_M, Single
 from rigs.lab.images import Images, eyring_rate, images, reflection, remaining
 from rigs.units import Float
@@ -47,8 +48,17 @@ PER_SECOND = 6000.0
 FLAT = 1e-6
 """Largest difference over frequency of a logarithm of reflection that counts as none, Np."""
 
-CHUNK = 768
+CHUNK = 256
 """Paths that are worked on at a time: their spectra stay in the processor's cache."""
+
+MANY = 4000
+"""Paths from which on their spectra are made of a few, where neither end has spectra of its own."""
+
+SOME, ALIKE = 80, 3e-4
+"""How many paths' spectra are looked at for it, and how well the few stand for them, as singular values."""
+
+BLOCK = 32
+"""Bins in a block, see :meth:`Room._delayed`."""
 
 
 class Emitter(Protocol):
@@ -101,7 +111,8 @@ class Paths:
     gain
         Amplitude, 1/m.
     losses
-        ``(path, term)`` what the terms of a logarithm of the walls' reflection are multiplied with.
+        ``(path, term)`` what the terms of a logarithm of the walls' reflection are multiplied with; for an image how
+        often its path meets each wall.
     departs, comes
         ``(path, 3)`` unit vectors: in which direction it leaves, and where it comes from.
     r
@@ -167,6 +178,7 @@ class Room:
         self.f: Float = np.asarray(np.fft.rfftfreq(self.span, 1.0 / fs), dtype=np.float64)
         self.k = 2.0 * np.pi * np.maximum(self.f, 1.0) / c
         self.log = reflection(self.f, bands, absorption)
+        self._walls = _powers(self.log, order)
         self.mixing = order * float(size.min()) if rng is not None else np.inf
         self._draw(bands, absorption, rng)
 
@@ -248,38 +260,43 @@ class Room:
     def _added(self, paths: Paths, log: NDArray[np.complex128], emitter: Emitter, receiver: Receiver) -> Float:
         """Add paths up to responses ``(ear, driver, tap)``; those without a spectrum of their own as mere pulses."""
         ends = [*emitter.toward(paths.departs[:1], paths.r[:1]), *receiver.toward(paths.comes[:1], paths.r[:1])]
-        if np.ptp(log.real, axis=1).max() > FLAT or any(end is not None and end.ndim > 1 for end in ends):
+        flat = np.ptp(log.real, axis=1).max() <= FLAT
+        if any(end is not None and end.ndim > 1 for end in ends) or not (flat or len(paths.late) > MANY):
             return self._gathered(paths, log, emitter, receiver)
-        gain = paths.gain * np.exp(paths.losses @ log.real[:, 0])
-        sent, heard = emitter.toward(paths.departs, paths.r), receiver.toward(paths.comes, paths.r)
-        return np.stack(
-            [
-                [deposited(paths.late * self.fs, gain * _gain(left) * _gain(ear), self.taps) for left in sent]
-                for ear in heard
-            ]
-        )
+        at = paths.late * self.fs
+        inside = slice(int(np.searchsorted(at, self.taps - 1)))
+        at = at[inside]
+        spectra = None if flat else _separated(paths.losses[inside], log)
+        gain = paths.gain[inside] * (np.exp(paths.losses[inside] @ log.real[:, 0]) if spectra is None else 1.0)
+        sent = emitter.toward(paths.departs[inside], paths.r[inside])
+        heard = receiver.toward(paths.comes[inside], paths.r[inside])
+
+        def added(weight: Float) -> Float:
+            if spectra is None:
+                return deposited(at, weight, self.taps)
+            parts, shares = spectra
+            taps = np.roll(np.fft.irfft(parts * taper(self.f, self.fs), self.span, axis=-1), self.lead, axis=-1)
+            return filtered(at, weight * shares, taps, self.lead, self.taps)
+
+        return np.stack([[added(gain * _gain(left) * _gain(ear)) for left in sent] for ear in heard])
 
     def _gathered(self, paths: Paths, log: NDArray[np.complex128], emitter: Emitter, receiver: Receiver) -> Float:
         """Add paths up by frames, and the frames to responses ``(ear, driver, tap)``."""
         at = paths.late * self.fs
         frame = (at / self.hop).astype(int)
-        inside = (at - frame * self.hop + self.lead).astype(np.float32)
+        inside = (at - frame * self.hop + self.lead) / self.span
         frames = int(frame[-1]) + 1 if len(frame) else 0
         spectra: NDArray[np.complex64] | None = None
-        turn = (-2.0 * np.pi / self.fs * self.f).astype(np.float32)
-        loss, phase = log.real.astype(np.float32), log.imag.astype(np.float32)
         apart = paths.mirrored is not None
         for low in range(0, len(at), CHUNK):
             part = slice(low, low + CHUNK)
-            losses = paths.losses[part].astype(np.float32)
-            level, angle = losses @ loss, losses @ phase
-            angle += inside[part, None] * turn
-            carried = np.exp(level, out=level)
-            carried *= paths.gain[part, None].astype(np.float32)
-            both = np.empty((*carried.shape, 2), dtype=np.float32)
-            np.multiply(carried, np.cos(angle), out=both[..., 0])
-            np.multiply(carried, np.sin(angle), out=both[..., 1])
-            wave = both.view(np.complex64)[..., 0]
+            wave = self._delayed(inside[part])
+            gain = paths.gain[part]
+            if paths.mirrored is None:
+                wave *= np.exp(paths.losses[part].astype(np.float32) @ log.real.astype(np.float32))
+            else:
+                for axis, rows in enumerate(_row(paths.losses[part])):
+                    wave *= self._walls[axis][rows]
             heard = receiver.toward(paths.comes[part], paths.r[part])
             rows, starts = np.unique(frame[part], return_index=True)
             sent: Sequence[Single | None] = ()
@@ -289,14 +306,29 @@ class Room:
                     sent = emitter.toward(paths.towards(part, offset), paths.r[part])
                 if spectra is None:
                     spectra = np.zeros((len(heard), len(sent), frames, len(self.f)), dtype=np.complex64)
-                arrives = wave if ear is None else wave * _columns(ear)
+                alike = gain if ear is None or ear.ndim > 1 else gain * ear.real
+                arrives = wave if ear is None or ear.ndim == 1 else wave * ear
                 for d, response in enumerate(sent):
-                    added = arrives if response is None else arrives * _columns(response)
-                    spectra[e, d, rows] += np.add.reduceat(added, starts, axis=0)
+                    if response is None or response.ndim == 1:
+                        weight = alike if response is None else alike * response.real
+                        spectra[e, d, rows] += _weighed(arrives, weight.astype(np.float32), starts)
+                    else:
+                        added = arrives * response
+                        spectra[e, d, rows] += _weighed(added, alike.astype(np.float32), starts)
         if spectra is None:
             ears, drivers = (len(x.toward(np.zeros((1, 3)), np.ones(1))) for x in (receiver, emitter))
             return np.zeros((ears, drivers, self.taps))
         return self._overlapped(spectra * taper(self.f, self.fs))
+
+    def _delayed(self, late: Float) -> NDArray[np.complex64]:
+        """Spectra ``(path, bin)`` of pulses that come ``late`` spans after the frame's beginning.
+
+        Powers of one turn: those of a whole block of bins times those within one, so that few have to be worked out.
+        """
+        bins = len(self.f)
+        fine = np.exp(-2j * np.pi * late[:, None] * np.arange(BLOCK)).astype(np.complex64)
+        coarse = np.exp(-2j * np.pi * late[:, None] * (BLOCK * np.arange(-(-bins // BLOCK)))).astype(np.complex64)
+        return np.asarray((coarse[:, :, None] * fine[:, None, :]).reshape(len(late), -1)[:, :bins])
 
     def _overlapped(self, spectra: NDArray[np.complex64]) -> Float:
         """Frames' spectra ``(ear, driver, frame, bin)`` to taps, each frame added where it begins."""
@@ -313,9 +345,57 @@ def _gain(response: Single | None) -> Float | float:
     return 1.0 if response is None else np.asarray(response.real, dtype=np.float64)
 
 
-def _columns(response: Single) -> Single:
-    """A response ``(path, bin)``, or one alike at all frequencies ``(path,)``, beside spectra ``(path, bin)``."""
-    return response if response.ndim > 1 else response[:, None]
+def _separated(losses: Float, log: NDArray[np.complex128]) -> tuple[NDArray[np.complex128], Float]:
+    """Spectra of paths as sums of a few: ``(part, frequency)`` and each path's shares in them ``(part, path)``.
+
+    Walls differ smoothly over frequency, so that few spectra span those of all paths: singular vectors of some paths'
+    that tell them apart by more than :data:`ALIKE`, each path's made equal in level first. The shares follow from as
+    many single values of each path's spectrum, where pivoted QR finds the parts most different (the empirical
+    interpolation of S. Chaturantabut and D. C. Sorensen, SIAM J. Sci. Comput. 32, 2737, 2010).
+    """
+    some = losses[np.unique(np.linspace(0, len(losses) - 1, SOME).astype(int))]
+    spectra = np.exp(some @ log)
+    spectra /= np.abs(spectra).max(axis=1, keepdims=True)
+    both = np.concatenate([spectra.real, spectra.imag], axis=1)
+    power, mixed = np.linalg.eigh(both @ both.T)
+    kept = power > ALIKE**2 * power[-1]
+    parts = (mixed[:, kept] / np.sqrt(power[kept])).T @ both
+    picked = np.sort(linalg.qr(parts, mode="r", pivoting=True)[1][: len(parts)])
+    half = log.shape[1]
+    at = log[:, picked % half]
+    hits = losses.astype(np.float32)
+    angle = hits @ at.imag.astype(np.float32) - np.where(picked < half, 0.0, 0.5 * np.pi).astype(np.float32)
+    values = np.exp(hits @ at.real.astype(np.float32)) * np.cos(angle)
+    shares = np.linalg.solve(parts[:, picked].T, values.T)
+    return parts[:, :half] + 1j * parts[:, half:], shares
+
+
+def _weighed(spectra: NDArray[np.complex64], weight: NDArray[np.float32], starts: NDArray[np.intp]) -> Single:
+    """Weighed sums ``(group, bin)`` of spectra ``(path, bin)``; a group begins at each of ``starts``."""
+    real = np.ascontiguousarray(spectra).view(np.float32)
+    ends = [*starts[1:].tolist(), len(weight)]
+    sums = np.stack([weight[a:b] @ real[a:b] for a, b in zip(starts.tolist(), ends, strict=True)])
+    found: Single = sums.view(np.complex64)
+    return found
+
+
+def _powers(log: NDArray[np.complex128], order: int) -> list[NDArray[np.complex64]]:
+    """What the two walls of each axis leave after as many hits as :func:`_row` counts, ``(row, frequency)``."""
+    tables = []
+    for near, far in zip(np.exp(log[0::2]), np.exp(log[1::2]), strict=True):
+        even = np.ones_like(near)
+        rows = []
+        for n in range(order + 1):
+            rows += [even, even] if n % 2 == 0 else [even * far, even * near]
+            even = even * near * far if n % 2 else even
+        tables.append(np.array(rows, dtype=np.complex64))
+    return tables
+
+
+def _row(hits: Float) -> list[NDArray[np.intp]]:
+    """Rows of the tables of :func:`_powers` for each axis: hits of its walls differ by one at most."""
+    low, high = hits[:, 0::2], hits[:, 1::2]
+    return list((2 * (low + high) + (low > high)).astype(np.intp).T)
 
 
 def _directions(rng: np.random.Generator, count: int) -> Float:
