@@ -18,9 +18,10 @@ Real = NDArray[Any]
 MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED = range(6)
 """Controls, written by who shows: 0 or 1 but for the upmix's amount; WHICH is 1 for B, ENDED with the last sound."""
 
-BLOCKS, XRUNS, STARVED, WORST, GAIN, FINISHED, STARTED, LATENCY = range(8)
+BLOCKS, XRUNS, STARVED, WORST, GAIN, FINISHED, STARTED, LATENCY, HELD = range(9)
 """Meters, written by who plays: blocks done, xruns told by the device, samples that were missing from the ring, worst
-load, least gain of the limiter, 1 when all was played, 1 when the stream runs, s of the device."""
+load, least gain of the limiter, 1 when all was played, 1 when the stream runs, s of the device, blocks that were too
+long only because the machine gave its processor to others meanwhile."""
 
 PEAKS = 16
 """Where the drivers' peaks begin; the reader sets them back to 0."""

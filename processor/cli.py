@@ -246,6 +246,7 @@ def play(
         "load_worst": ended.worst,
         "xruns": ended.xruns,
         "late_blocks": ended.late,
+        "held_up_blocks": ended.held,
         "starved_samples": ended.starved,
         "device_latency_s": live.latency_s,
         "engine_latency_samples": Engine(filters, block, dtype=np.float32).latency,

@@ -102,6 +102,7 @@ def keys_for(live: Live) -> str:
 def load(meters: Meters) -> str:
     """How long the blocks took, and what went wrong with them."""
     faults = [f"xruns: {meters.xruns}, of them ours: {meters.late}" if meters.xruns or meters.late else "no xruns"]
+    faults += [f"held up by other programs: {meters.held}"] if meters.held else []
     faults += [f"{meters.starved} samples came too late from the file"] if meters.starved else []
     return f"load {100 * meters.load:.1f} %, at most {100 * meters.worst:.1f} %; {', '.join(faults)}"
 

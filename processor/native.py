@@ -19,6 +19,7 @@ from processor.board import (
     ENDED,
     FINISHED,
     GAIN,
+    HELD,
     MUTE,
     PEAKS,
     QUIT,
@@ -30,6 +31,7 @@ from processor.board import (
 from processor.guard import DC_SHARE, FORGOTTEN
 from processor.nativestate import (
     CLOCK_MONOTONIC,
+    CLOCK_THREAD,
     COUNT,
     INPUT_BAD,
     INPUTS,
@@ -56,8 +58,8 @@ from processor.nativestate import (
 _jit = numba.njit(cache=True, error_model="numpy")
 
 
-def _seconds(s: Any) -> Any:
-    ask(s.clock, CLOCK_MONOTONIC, s.time)
+def _seconds(s: Any, which: Any) -> Any:
+    ask(s.clock, which, s.time)
     time = carray(i64(s.time), 2)
     return time[0] + 1e-9 * time[1]
 
@@ -328,7 +330,7 @@ def _made(s: Any, heard: Any, y: Any) -> None:
 def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: Any) -> Any:
     """One block, as PortAudio asks for it; always goes on."""
     s = carray(user, 1)[0]
-    began, mode = _seconds(s), flush(-1)
+    began, ran, mode = _seconds(s, CLOCK_MONOTONIC), _seconds(s, CLOCK_THREAD), flush(-1)
     meters, outs = carray(f64(s.meters), PEAKS + s.drivers), carray(i64(s.outs), s.drivers)
     if flags != 0 and meters[BLOCKS] > s.settled:
         meters[XRUNS] += 1.0
@@ -346,7 +348,9 @@ def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: A
             meters[PEAKS + o] = peak
     meters[GAIN] = s.least_gain
     flush(mode)
-    load = (_seconds(s) - began) / (frames * s.period)
+    load = (_seconds(s, CLOCK_MONOTONIC) - began) / (frames * s.period)
+    if load > 1.0 and _seconds(s, CLOCK_THREAD) - ran <= frames * s.period:
+        meters[HELD] += 1.0
     carray(i64(s.loads), CLASSES)[min(int(load / STEP), CLASSES - 1)] += 1
     meters[WORST] = max(meters[WORST], load)
     meters[BLOCKS] += 1.0

@@ -60,7 +60,8 @@ STATE = np.dtype(
 INPUT_BAD, OUTPUT_BAD, OFFSET = 1, 2, 3
 """Reasons of a stop."""
 
-CLOCK_MONOTONIC = 6 if platform.system() == "Darwin" else 1
+CLOCK_MONOTONIC, CLOCK_THREAD = (6, 16) if platform.system() == "Darwin" else (1, 3)
+"""Time that passes, and time for which the machine lets this thread run."""
 
 
 def _pointer_to(kind: Any) -> Any:

@@ -214,6 +214,7 @@ def play(program: Program, shared: Shared) -> None:
                 stream.start_compiled(quick.address, quick.user)
             elif player:
                 stream.start(player.step)
+            _hold()  # what the stream has brought with it, too
             board.meters[LATENCY] = stream.latency_s
             board.meters[STARTED] = 1.0
             watch = Watch()

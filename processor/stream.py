@@ -46,7 +46,9 @@ class Meters:
     xruns
         Told by the device, whoever caused them.
     late
-        Blocks that took longer than they last: the xruns that are ours.
+        Blocks that took longer than they last, but for those that the machine held up: the xruns that are ours.
+    held
+        Blocks that were held up: their work was short, but the processor was with others.
     starved
         Samples that the file did not deliver in time.
     least_gain
@@ -59,6 +61,7 @@ class Meters:
     worst: float
     xruns: int
     late: int
+    held: int
     starved: int
     least_gain: float
 
@@ -107,7 +110,8 @@ class Live:
             load=min(self.board.percentile(0.999), float(m[board.WORST])),
             worst=float(m[board.WORST]),
             xruns=int(m[board.XRUNS]),
-            late=int(self.board.loads[int(1.0 / board.STEP) :].sum()),
+            late=int(self.board.loads[int(1.0 / board.STEP) :].sum() - m[board.HELD]),
+            held=int(m[board.HELD]),
             starved=int(m[board.STARVED]),
             least_gain=float(m[board.GAIN]) if m[board.BLOCKS] else 1.0,
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from dataclasses import replace
 from multiprocessing import get_context
@@ -324,6 +326,42 @@ def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:
     assert lines[1].endswith(" -12.0 dBFS")
     assert lines[4].endswith(" -6.0 dBFS")
     assert not live.meters().peaks.any()
+
+
+def late_and_held(at: Board) -> tuple[int, int]:
+    return int(at.loads[int(1.0 / board.STEP) :].sum()), int(at.meters[board.HELD])
+
+
+def test_a_block_that_is_long_by_itself_is_ours() -> None:
+    it, at = player(replace(filters(1), fs=100_000_000))
+    run(it, at, np.zeros((2, 20 * BLOCK), dtype=np.float32))
+    late, held = late_and_held(at)
+    assert held == 0
+    assert late == 20 or not COMPILED[0]  # the player in Python goes by the device's rate
+
+
+def test_a_block_during_which_the_machine_does_something_else_is_not_ours() -> None:
+    if not COMPILED[0]:
+        pytest.skip("in Python it is our own other threads that hold a block up")
+    it, at = player(filters(1, "projection"))
+    play = np.zeros((BLOCK, 6), dtype=np.float32)
+    child = os.fork()
+    if child == 0:
+        try:
+            while not at.controls[board.QUIT]:
+                it.made.step(None, play, BLOCK, False)
+        finally:
+            os._exit(0)
+    for _ in range(40):
+        time.sleep(0.01)
+        os.kill(child, signal.SIGSTOP)
+        time.sleep(0.01)
+        os.kill(child, signal.SIGCONT)
+    at.controls[board.QUIT] = 1.0
+    os.waitpid(child, 0)
+    late, held = late_and_held(at)
+    assert late >= held > 0
+    assert late - held <= 1
 
 
 def test_meters_are_drawn_between_floor_and_ceiling() -> None:
