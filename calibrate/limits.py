@@ -86,7 +86,7 @@ class Limits:
     polarity: float = 0.5
     latency: float = 100.0
     distortion: float = -30.0
-    coarsest: float = 3.0
+    coarsest: float = 4.0
     coverage: float = 2.0
     repeats: float = 1
     repeatability: float = 0.0
