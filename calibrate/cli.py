@@ -27,7 +27,9 @@ from rigs.progress import result, say, tracked
 
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
-FAILED = 1
+FAILED, SAID = 1, 2
+"""Exit code of a verdict that is no pass; most reasons that are told beneath a table that shows them."""
+
 WORDS = {"pass": "ok  ", "grey": "grey", "fail": "FAIL"}
 COMPARED = "On the scoring positions: mean / 10th percentile / nominal head, E effort; dB"
 LEFT_OUT = "With positions left out in turn: mean / 10th percentile / nominal head, E effort; dB"
@@ -255,6 +257,14 @@ def _verdict_lines(verdict: Verification) -> str:
         rows.append(f"  {verdict.agreement.said}")
     if verdict.room:
         rows.append("  With the room, not judged: " + "; ".join(r.said for r in verdict.room))
-    head = "PASS" if verdict.passed else f"{verdict.verdict.upper()}: " + "; ".join(verdict.reasons)
+    head = "PASS" if verdict.passed else f"{verdict.verdict.upper()}: {_why(verdict)}"
     likely = [f"{'Most likely' if i == 0 else 'or':>11}: {c.said} ({c.evidence})" for i, c in enumerate(verdict.causes)]
     return "\n".join([*rows, head, *likely])
+
+
+def _why(verdict: Verification) -> str:
+    """The reasons; where they are many, only which figures it is."""
+    if len(verdict.reasons) <= SAID:
+        return "; ".join(verdict.reasons)
+    names = "; ".join(m.name for m in verdict.metrics if not m.passed)
+    return f"{len(verdict.reasons)} of {len(verdict.metrics)} figures, see above: {names}"
