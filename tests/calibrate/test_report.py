@@ -151,11 +151,10 @@ def test_page_holds_the_verdict_and_its_figures(verified: Path, page: Page) -> N
     verdict = steps.judge(verified, steps.fitted_of(verified), Limits())
     assert ("✓ PASS" if verdict.passed else "✗ FAIL") in page.said
     for metric in verdict.metrics:
-        assert metric.name in page.said
+        assert metric.name.replace("+-", "±") in page.said
         assert f"{metric.heard:.1f}" in page.said
     for reason in verdict.reasons[:3]:
         assert reason.replace("+-", "±") in page.said
-    assert all(m.name.replace("+-", "±") in page.said for m in verdict.metrics)
     assert SERIAL in page.said
     assert steps.sha256(verified / "filterset.h5") in page.said
     assert (verified / "rig.toml").read_text(encoding="utf-8").split()[-1] in page.said
