@@ -56,6 +56,9 @@ PRIORITY = 15
 GLANCE_S = 0.02
 """How often a stream of compiled code is asked for what it cannot do itself."""
 
+LOOK_AROUND = 25
+"""Glances from one look for devices that have left to the next."""
+
 WARM_BLOCKS = 64
 """Blocks done before the stream opens: the first ones meet cold caches."""
 
@@ -217,7 +220,7 @@ def play(program: Program, shared: Shared) -> None:
             _hold()  # what the stream has brought with it, too
             board.meters[LATENCY] = stream.latency_s
             board.meters[STARTED] = 1.0
-            watch = Watch()
+            watch, glances = Watch(), 0
             while not (board.controls[QUIT] or board.meters[FINISHED] or board.said[0]):
                 time.sleep(GLANCE_S)
                 if quick:
@@ -225,6 +228,9 @@ def play(program: Program, shared: Shared) -> None:
                 if not stream.active or watch.stalled(int(board.meters[0])):
                     stream.lost()
                     board.say(3, f"{stream.output.name!r} stopped: is it still connected, and its server running?")
+                glances += 1
+                if glances % LOOK_AROUND == 0 and (who := stream.gone):
+                    board.say(3, f"{who!r} has left the audio server: start it again, then play again")
                 if os.getppid() != parent:
                     return
             if not board.said[0]:

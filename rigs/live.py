@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from rigs import portaudio
+from rigs import patchbay, portaudio
 from rigs.errors import BadInput, HardwareTrouble
+from rigs.patchbay import Patchbay
 from rigs.portaudio import Device
 
 Callback = Callable[[Any, Any, int, bool], None]
@@ -62,6 +64,8 @@ class LiveStream:
         self.wanted = wanted
         self._sd = portaudio._library.acquire()
         self._stream: Any = None
+        self._bay: Patchbay | None = None
+        self._held = ExitStack()
         try:
             found = portaudio._library.call(lambda: portaudio._listed(self._sd), "PortAudio")
             self.output = self._chosen(found, wanted.device, "--device", wanted.outputs, 0)
@@ -121,6 +125,15 @@ class LiveStream:
                 ) from fault
             portaudio._library.give_up()
             raise HardwareTrouble(f"{who} does not open: {fault}") from fault
+        if "JACK" in self.output.hostapi:
+            with suppress(HardwareTrouble):
+                self._bay = self._held.enter_context(patchbay.opened())
+
+    @property
+    def gone(self) -> str:
+        """Name of a device or program that has left a JACK server, whose streams run on without it; or nothing."""
+        wanted = [d.name for d in (self.output, self.input) if d is not None]
+        return next((n for n in wanted if self._bay and not any(self._bay.ports_of(n))), "")
 
     def start_compiled(self, address: int, user: int) -> None:
         """Open the stream and begin, with a ``PaStreamCallback`` in machine code: none of it runs in the interpreter.
@@ -182,7 +195,9 @@ class LiveStream:
 
     def close(self) -> None:
         """End the stream and let go of the device; may be called twice."""
-        stream, self._stream = self._stream, None
+        stream, self._stream, self._bay = self._stream, None, None
+        if not portaudio._library.broken:
+            self._held.close()
         if self._sd is None:
             return
         if stream is not None and not portaudio._library.broken:

@@ -21,6 +21,7 @@ import soundfile
 
 from processor import store
 from processor.filterset import FilterSet, UpmixSettings
+from rigs import patchbay
 
 FS = 48000
 pytestmark = pytest.mark.server
@@ -155,6 +156,26 @@ def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
+
+
+def test_a_device_that_leaves_the_server_is_hardware_trouble(
+    card: Any, music: Path, jack_lab: Callable[..., Any], crooked_card_text: Any, in_server: Callable[..., None]
+) -> None:
+    """The stream itself goes on without it, and tells nothing."""
+    rig = music / "rig.toml"
+    text = crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}")
+    rig.write_text(text.replace('"crooked-card"', '"leaving-card"'))
+    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command += [str(music / "in.wav"), "--loop", "--device", "leaving-card", "--block", "512"]
+    in_server(card)
+    with jack_lab(card, rig), patchbay.opened() as bay:
+        process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        while not any(map(bay.sources, bay.playback("leaving-card"))):
+            assert process.poll() is None
+            time.sleep(0.05)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 3, said
+    assert "'leaving-card' has left the audio server" in said
 
 
 def test_a_server_that_dies_is_hardware_trouble(
