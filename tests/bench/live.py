@@ -96,6 +96,7 @@ def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: An
     """A callback that waits ``soft`` seconds and measures how long that took."""
     s = nativestate.carray(user, 1)[0]
     began = native._seconds(s, nativestate.CLOCK_MONOTONIC)
+    ran = native._seconds(s, nativestate.CLOCK_THREAD)
     meters = nativestate.carray(nativestate.f64(s.meters), board.PEAKS)
     if flags != 0 and meters[board.BLOCKS] > s.settled:
         meters[board.XRUNS] += 1.0
@@ -103,6 +104,8 @@ def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: An
     while now - began < s.soft:
         now = native._seconds(s, nativestate.CLOCK_MONOTONIC)
     load = (now - began) / (frames * s.period)
+    if load > 1.0 and native._seconds(s, nativestate.CLOCK_THREAD) - ran <= frames * s.period:
+        meters[board.HELD] += 1.0
     nativestate.carray(nativestate.i64(s.loads), board.CLASSES)[min(int(load / board.STEP), board.CLASSES - 1)] += 1
     meters[board.WORST] = max(meters[board.WORST], load)
     meters[board.BLOCKS] += 1.0
