@@ -173,3 +173,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
         store.write(tmp_path / "gone" / "filterset.h5", example())
+
+
+@pytest.mark.parametrize("f", [np.fft.rfftfreq(4096, 1 / 47872)[:900], np.fft.rfftfreq(71, 1 / 47872),
+                               np.fft.rfftfreq(50, 1 / 47872), np.linspace(0.0, 900.0, 31), np.array([0.0, 90.0, 100.0]),
+                               np.array([440.0])])  # fmt: skip
+def test_responses_on_any_frequencies_are_those_of_the_sum(f: np.ndarray) -> None:
+    """Grids of a fast transform, one too short for the taps, and frequencies that are none."""
+    filters = example()
+    exact = sum(filters.taps[..., [n]] * np.exp(-2j * np.pi * n * f / 47872) for n in range(70))
+    assert np.abs(filters.response(f) - exact).max() < 1e-10
