@@ -175,9 +175,20 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         store.write(tmp_path / "gone" / "filterset.h5", example())
 
 
-@pytest.mark.parametrize("f", [np.fft.rfftfreq(4096, 1 / 47872)[:900], np.fft.rfftfreq(71, 1 / 47872),
-                               np.fft.rfftfreq(50, 1 / 47872), np.linspace(0.0, 900.0, 31), np.array([0.0, 90.0, 100.0]),
-                               np.array([440.0])])  # fmt: skip
+GRID = np.fft.rfftfreq(4096, 1 / 47872)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        GRID[:900],
+        np.fft.rfftfreq(71, 1 / 47872),
+        np.fft.rfftfreq(50, 1 / 47872),
+        np.linspace(0.0, 900.0, 31),
+        np.array([0.0, 90.0, 100.0]),
+        np.array([440.0]),
+    ],
+)
 def test_responses_on_any_frequencies_are_those_of_the_sum(f: np.ndarray) -> None:
     """Grids of a fast transform, one too short for the taps, and frequencies that are none."""
     filters = example()
