@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import confidence, diagnosis, heard, metrics
+from calibrate import confidence, heard, metrics, scene
 from calibrate.confidence import Cells, Known
 from calibrate.heard import Compared
 from calibrate.limits import Limits, Metric
@@ -221,13 +221,13 @@ def centre(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
 
 def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, limits: Limits) -> Metric:
     """What no figure of its own judges: everything that is not as predicted, the room too."""
-    scene = diagnosis.scene(measured.used_for("score"), ears, filters, heard.share_of(filters))
-    low, high = diagnosis.BAND
+    apart = scene.of(measured.used_for("score"), ears, filters, heard.share_of(filters))
+    low, high = scene.BAND
     return Metric(
         "difference from the prediction",
         f"Power of heard minus predicted, phase included, re the predicted; {low:g} Hz to {high / 1000:g} kHz.",
         None,
-        diagnosis.disagreement_db(scene),
+        scene.disagreement_db(apart),
         limits.difference,
         "at most",
     )

@@ -13,7 +13,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import chain, clipping, deployed, diagnosis, explain, field, figures, heldout, loading, verify
+from calibrate import (
+    attach,
+    chain,
+    clipping,
+    deployed,
+    diagnosis,
+    explain,
+    field,
+    figures,
+    heldout,
+    loading,
+    scene,
+    verify,
+)
 from calibrate.compare import Row
 from calibrate.deployed import Deployed, Understood
 from calibrate.design import Design
@@ -241,8 +254,8 @@ def hear(
     with Session.read(session_file(run)) as session:
         measured = session.responses("ears")
     plans = {n: verify.plan(rig.description, n, filters, process, through.inputs) for n in SETS}
-    with deployed.ready(rig, through, plans["ears"], measured, ask) as ready, _heard(run, rig, filters, now) as heard:
-        told = {"name": through.name, "form": _form(filters), "latency_samples": deployed.latency_of(ready.interface)}
+    with attach.ready(rig, through, plans["ears"], measured, ask) as ready, _heard(run, rig, filters, now) as heard:
+        told = {"name": through.name, "form": _form(filters), "latency_samples": attach.latency_of(ready.interface)}
         heard.annotate("through", json.dumps(told))
         for name, title in (("ears", "Verifying at ears"), ("polar", "Verifying around")):
             plan = plans["ears" if name == "ears" else "polar"]
@@ -321,7 +334,7 @@ def _causes(
 ) -> tuple[diagnosis.Cause, ...]:
     """What may be wrong, the most likely first."""
     filters, whole = found.filters, found.prediction.whole
-    scene = diagnosis.scene(
+    apart = scene.of(
         measured.used_for("score"),
         found.ears,
         filters,
@@ -332,7 +345,7 @@ def _causes(
     )
     at = np.array([d.at for d in rig.driver])
     away = rig.ears.distance_m if rig.ears else 2.0
-    causes = diagnosis.causes(scene, filters.drivers, at, away, _other_filters(run, filters, scene))
+    causes = diagnosis.causes(apart, filters.drivers, at, away, _other_filters(run, filters, apart.f))
     return tuple(diagnosis.ranked(causes))
 
 
@@ -347,8 +360,8 @@ def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Call
     return clipping.filters_of(plan, np.asarray(played, dtype=np.float64), plan.sources.levels, filters.length)
 
 
-def _other_filters(run: Path, mine: FilterSet, scene: diagnosis.Scene) -> dict[str, diagnosis.Complex]:
-    """Filters of the newest other runs beside this one that fit the unit's drivers, on the scene's bins."""
+def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, scene.Complex]:
+    """Filters of the newest other runs beside this one that fit the unit's drivers, at these frequencies."""
     found = {}
     paths = sorted(run.resolve().parent.parent.glob(f"*/*/{store.NAME}"), key=lambda p: -p.stat().st_mtime)
     for path in paths[: OTHERS + 1]:
@@ -359,7 +372,7 @@ def _other_filters(run: Path, mine: FilterSet, scene: diagnosis.Scene) -> dict[s
         except BadInput:
             continue
         if (other.fs, other.drivers) == (mine.fs, mine.drivers) and other.source != mine.source:
-            w = diagnosis.stimuli(np.asarray(other.response(scene.f), dtype=np.complex128), verify.share_of(mine))
+            w = scene.stimuli(np.asarray(other.response(f), dtype=np.complex128), verify.share_of(mine))
             found[f"unit {other.unit_serial} ({path.parent.name})"] = w
     return found
 

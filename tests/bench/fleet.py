@@ -3,7 +3,8 @@
     python tests/bench/fleet.py [--units 1000]
 
 Sessions are small (4 drivers, 5 head positions, 24 directions) and copies of a few measured ones: what is timed is
-fitting, not the lab. Exit code 1 when a unit is missing or twice, or two workers give less than 1.7 times one.
+fitting, not the lab. In the large fleet one of two workers is killed half-way. Exit code 1 when a unit is missing or
+twice, or the large fleet's throughput is less than 1.7 times that of one worker.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import os
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
@@ -35,6 +37,8 @@ from rigs.load import open_rig  # noqa: E402
 
 SEEDS = 4
 RATIO = 1.7
+ALONE = 200
+"""Units that one worker does by itself, before and after the large fleet: the machine is not as fast at all times."""
 DRIVERS = (("a", 0.076, 0.044), ("b", 0.076, -0.044), ("c", 0.0, 0.0875), ("d", 0.0, -0.0875))
 RIG = """
 schema = 1
@@ -121,24 +125,25 @@ def killing(outcomes: Iterator[Outcome], after: int, cluster: object) -> Iterato
 def main() -> int:
     """Print the table; 1 when something is missed."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--units", type=int, default=200, help="of the largest fleet")
+    arguments.add_argument("--units", type=int, default=1000, help="of the largest fleet")
     units = arguments.parse_args().units
     short = False
     with tempfile.TemporaryDirectory(prefix="fleet-") as name:
         place = Path(name)
         from_ = seeds(place / "seeds")
         print(f"{'units':>6} {'workers':>8} {'seconds':>9} {'s / unit':>9} {'done':>6} {'twice':>6}")
-        rates: dict[int, float] = {}
-        sizes = sorted({10, 100, units})
-        for count, workers, kill in [(n, 2, False) for n in sizes] + [(min(units, 200), 1, False), (units, 2, True)]:
+        rates: dict[int, list[float]] = {}
+        few = min(units, ALONE)
+        alone = (few, 1, False)
+        for count, workers, kill in [(10, 2, False), (100, 2, False), alone, (units, 2, True), alone]:
             seconds, landed, done = timed(made(place / "units", count, from_), workers, kill)
             twice = sum(n > 1 for n in landed.values())
             print(f"{count:>6} {workers:>8} {seconds:>9.1f} {seconds / count:>9.3f} {done:>6} {twice:>6}")
             short |= done != count or len(landed) != count or twice > 0
-            if not kill:
-                rates[workers] = count / seconds if workers == 1 or count == units else rates.get(workers, 0.0)
-        ratio = rates[2] / rates[1]
-        print(f"two workers over one: {ratio:.2f} times (at least {RATIO})")
+            if kill or workers == 1:
+                rates.setdefault(workers, []).append(count / seconds)
+        ratio = rates[2][0] / statistics.mean(rates[1])
+        print(f"two workers, one of them killed, over one before and after: {ratio:.2f} times (at least {RATIO})")
     return 1 if short or ratio < RATIO else 0
 
 

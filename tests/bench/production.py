@@ -26,7 +26,7 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 
 import numpy as np
 
-from calibrate import diagnosis, figures, verify
+from calibrate import diagnosis, figures, scene, verify
 from calibrate.design import Design
 from calibrate.fit import Fitted, fit
 from calibrate.heard import Doubts
@@ -131,7 +131,7 @@ class Unit:
 
 def filters_on(unit: Unit, fitted: Fitted) -> np.ndarray:
     share = verify.share_of(fitted.filters)
-    return diagnosis.stimuli(np.asarray(fitted.filters.response(unit.world.f), dtype=complex), share)
+    return scene.stimuli(np.asarray(fitted.filters.response(unit.world.f), dtype=complex), share)
 
 
 def broken(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -180,13 +180,13 @@ def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[
         return judged.verdict, judged.agreement
     made, share = unit.fitted.filters, verify.share_of(unit.fitted.filters)
     whole = unit.fitted.prediction.whole
-    scene = diagnosis.scene(unit.ears.used_for("score"), ears, made, share, end=whole.end if whole else None)
-    others = {"another": diagnosis.stimuli(
-        np.asarray(other.fitted.filters.response(scene.f), dtype=complex), verify.share_of(other.fitted.filters)
+    apart = scene.of(unit.ears.used_for("score"), ears, made, share, end=whole.end if whole else None)
+    others = {"another": scene.stimuli(
+        np.asarray(other.fitted.filters.response(apart.f), dtype=complex), verify.share_of(other.fitted.filters)
     )}  # fmt: skip
     at = np.array([d.at for d in unit.rig.driver])
     assert unit.rig.ears is not None
-    return diagnosis.causes(scene, made.drivers, at, unit.rig.ears.distance_m, others)[0].name, judged.agreement
+    return diagnosis.causes(apart, made.drivers, at, unit.rig.ears.distance_m, others)[0].name, judged.agreement
 
 
 @lru_cache(maxsize=2)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from calibrate import diagnosis, limits, records
-from calibrate.diagnosis import Cause, Scene
+from calibrate.diagnosis import Cause
 from calibrate.limits import Limits, Metric
+from calibrate.scene import Scene, disagreement_db
 from calibrate.verify import Verification
 from rigs.errors import BadInput
 from rigs.lab.sphere import field
@@ -140,9 +141,9 @@ def test_filters_of_another_unit_are_recognised() -> None:
 
 
 def test_a_sound_unit_differs_by_its_noise_alone_and_latency_is_a_difference_only_where_it_is_known() -> None:
-    assert diagnosis.disagreement_db(scene()) < -45.0
-    assert diagnosis.disagreement_db(scene(late=0.002)) > -10.0
-    assert diagnosis.disagreement_db(scene(late=0.002, timed=False)) < -40.0
+    assert disagreement_db(scene()) < -45.0
+    assert disagreement_db(scene(late=0.002)) > -10.0
+    assert disagreement_db(scene(late=0.002, timed=False)) < -40.0
     moved = scene(w=changed(1, float(from_db(-2.0))), late=0.0023, timed=False)
     assert found(moved).name == "driver level"
 
