@@ -2,11 +2,12 @@
 #   make demo   the whole loop on the virtual lab, in process
 #   make test   every test, the ones on a real audio server included
 # and for those who want to see figures beside peers, on an idle machine:
-#   make bench  minutes; builds a small driver for zita-convolver
+#   make bench  many minutes, on one core where nothing else is said; builds a small driver for zita-convolver
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
+ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev
 
 .PHONY: demo test lint bench debian clean
@@ -27,7 +28,7 @@ lint: $(VENV)/.ready-dev
 
 bench: DEBIAN += g++ libzita-convolver-dev
 bench: debian $(VENV)/.ready-bench
-	@short=""; for b in tests/bench/*.py; do echo; echo "== $$b"; $(BIN)/python $$b || short="$$short $$b"; done; \
+	@short=""; for b in tests/bench/*.py; do echo; echo "== $$b"; $(ONE) $(BIN)/python $$b || short="$$short $$b"; done; \
 	[ -z "$$short" ] || { echo; echo "Not every figure was reached:$$short"; exit 1; }
 
 $(VENV)/.ready-bench: $(VENV)/.ready-dev

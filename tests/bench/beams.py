@@ -10,7 +10,6 @@ nulls and rear, where that is above what is asked for: front and neighbours inte
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,6 @@ import numpy as np
 from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from calibrate import beamform, harmonics
 from calibrate.design import BeamDesign
