@@ -18,6 +18,9 @@ Spectra = NDArray[np.complexfloating]
 NOISE_SHARE = 0.1
 """How much of the noise limits the bins outside the judged band: less rings less there, and lets more noise through."""
 
+TOGETHER = 4
+"""Transforms at a time: vectors hold as many, and most of each is thrown away, so that more would only fill memory."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inverse:
@@ -70,26 +73,47 @@ class Inverse:
     def transfer(self, y: Spectra) -> Spectra:
         """Transfer functions ``(channel, frequency)`` of :meth:`recorded` spectra ``y``, as wide as noise allows.
 
+        They take the place of ``y``, which is overwritten: a capture's spectra are too large to be kept twice.
+
         ``H = Y conj(X) / (|X|^2 + eps)``. Within the judged band ``eps`` is 120 dB below its median energy, which is
         exact. Outside it is the channel's noise over the squared response at the band's edge (Wiener's quotient), read
         off the bins beyond the swept band: a clean recording keeps what little the fades excite there, and so rings
         less within the kept response; a noisy one is cut where its noise takes over.
         """
-        out = y * self.exact.astype(y.dtype)
-        for side in self.sides:
-            for row, to in zip(y, out, strict=True):
-                to[side.bins] = row[side.bins] * side.weight(row)
-        return out
+        below, above = self.sides
+        inside = slice(below.bins.stop, above.bins.start)
+        exact = self.exact[inside].astype(y.dtype)
+        for row in y:
+            weights = [side.weight(row).astype(y.dtype) for side in self.sides]
+            row[inside] *= exact
+            for side, weight in zip(self.sides, weights, strict=True):
+                row[side.bins] *= weight
+        return y
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """The bins on one side of the judged band, and where to read off what the noise allows there."""
+    """The bins on one side of the judged band, and where to read off what the noise allows there.
+
+    Parameters
+    ----------
+    bins, edge, beyond
+        Which they are; those next to them within the band; and those that the sweep does not reach.
+    conj, energy
+        Of the stimulus on the bins: ``conj(X)`` and ``|X|^2`` (with a floor).
+    ramp
+        How much the noise counts on each of the bins.
+    least
+        The floor.
+    edge_energy, beyond_energy
+        Mean ``|X|^2`` there.
+    """
 
     bins: slice
     edge: slice
     beyond: slice
-    x: Complex
+    conj: Complex
+    energy: Float
     ramp: Float
     least: float
     edge_energy: float
@@ -97,11 +121,15 @@ class Side:
 
     def weight(self, y: Spectra) -> Complex:
         """What to multiply the bins of one recorded spectrum ``y (frequency,)`` with."""
-        heard = float(np.mean(np.abs(y[self.edge]) ** 2)) / self.edge_energy
-        rest = float(np.mean(np.abs(y[self.beyond]) ** 2)) - heard * self.beyond_energy
+        heard = float(np.mean(_energy(y[self.edge]))) / self.edge_energy
+        rest = float(np.mean(_energy(y[self.beyond]))) - heard * self.beyond_energy
         noise = NOISE_SHARE * max(rest, 0.0) / max(heard, 1e-300)
         eps = min(max(noise, 1e4 * self.least), 10.0 * self.edge_energy)
-        return np.asarray(np.conj(self.x) / (np.abs(self.x) ** 2 + self.least + eps * self.ramp))
+        return np.asarray(self.conj / (self.energy + eps * self.ramp))
+
+
+def _energy(x: Spectra) -> Float:
+    return np.asarray(x.real**2 + x.imag**2, dtype=np.float64)
 
 
 def _sides(f: Float, x: Complex, sweep: Sweep, least: float) -> tuple[Side, Side]:
@@ -113,13 +141,14 @@ def _sides(f: Float, x: Complex, sweep: Sweep, least: float) -> tuple[Side, Side
     beyond = slice(0, max(int(np.searchsorted(f, 0.4 * first)), 2)), slice(int(np.searchsorted(f, far)), len(f))
     below = np.log(low / np.maximum(f[:a], 1e-3)) / (0.5 * np.log(low / first))
     above = np.log(f[b:] / high) / (0.5 * np.log(last / high))
-    energy = np.abs(x) ** 2
+    energy = _energy(x)
     one, other = (
         Side(
             bins,
             edge,
             out,
-            x[bins],
+            np.conj(x[bins]),
+            energy[bins] + least,
             np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0))),
             least,
             float(np.mean(energy[edge])),
@@ -150,7 +179,7 @@ def inverse(sweep: Sweep, played: NDArray[np.float32], samples: int) -> Inverse:
     x = np.asarray(fft.rfft(np.asarray(played, dtype=np.float64), size))
     f = fft.rfftfreq(size, 1.0 / sweep.fs)
     inside = (f >= sweep.band[0]) & (f <= sweep.band[1])
-    energy = np.abs(x) ** 2
+    energy = _energy(x)
     least = 1e-12 * float(np.median(energy[inside]))
     exact = np.asarray(np.conj(x) / (energy + least), dtype=np.complex128)
     sides = _sides(np.asarray(f), x, sweep, least)
@@ -199,14 +228,19 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
     before, after
         Samples kept ahead of time zero and from it on; the outer tenth of each side fades.
     """
-    return np.asarray(circular(inv, transfer, delay, before)[..., : before + after] * edges(before, after))
+    rows, window = transfer.reshape(-1, transfer.shape[-1]), edges(before, after)
+    out = np.empty((len(rows), len(window)))
+    for i in range(0, len(rows), TOGETHER):
+        out[i : i + TOGETHER] = circular(inv, rows[i : i + TOGETHER], delay, before)[:, : len(window)]
+    out *= window
+    return out.reshape(*transfer.shape[:-1], len(window))
 
 
 def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDArray[np.floating]:
     """Circular responses ``(..., size)`` with time zero at tap ``before``, not windowed; see :func:`responses`."""
     step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
     turn = _powers(step, transfer.shape[-1]).astype(transfer.dtype)
-    return np.asarray(fft.irfft(transfer * turn, inv.size, axis=-1))
+    return np.asarray(fft.irfft(transfer * turn, inv.size, axis=-1, overwrite_x=True))
 
 
 def _powers(step: float, count: int) -> Complex:
