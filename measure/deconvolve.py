@@ -125,7 +125,7 @@ class Side:
         rest = float(np.mean(_energy(y[self.beyond]))) - heard * self.beyond_energy
         noise = NOISE_SHARE * max(rest, 0.0) / max(heard, 1e-300)
         eps = min(max(noise, 1e4 * self.least), 10.0 * self.edge_energy)
-        return np.asarray(self.conj / (self.energy + eps * self.ramp))
+        return np.asarray(self.conj * (1.0 / (self.energy + eps * self.ramp)))
 
 
 def _energy(x: Spectra) -> Float:
@@ -229,18 +229,25 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
         Samples kept ahead of time zero and from it on; the outer tenth of each side fades.
     """
     rows, window = transfer.reshape(-1, transfer.shape[-1]), edges(before, after)
+    turn, turned = _turn(inv, transfer, delay, before), np.empty_like(rows[:TOGETHER])
     out = np.empty((len(rows), len(window)))
     for i in range(0, len(rows), TOGETHER):
-        out[i : i + TOGETHER] = circular(inv, rows[i : i + TOGETHER], delay, before)[:, : len(window)]
+        some = np.multiply(rows[i : i + TOGETHER], turn, out=turned[: len(rows) - i])
+        out[i : i + TOGETHER] = fft.irfft(some, inv.size, axis=-1, overwrite_x=True)[:, : len(window)]
     out *= window
     return out.reshape(*transfer.shape[:-1], len(window))
 
 
 def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDArray[np.floating]:
     """Circular responses ``(..., size)`` with time zero at tap ``before``, not windowed; see :func:`responses`."""
+    turned = transfer * _turn(inv, transfer, delay, before)
+    return np.asarray(fft.irfft(turned, inv.size, axis=-1, overwrite_x=True))
+
+
+def _turn(inv: Inverse, transfer: Spectra, delay: float, before: int) -> Spectra:
+    """What takes a delay out of transfer functions, and puts time zero at tap ``before``, in their precision."""
     step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
-    turn = _powers(step, transfer.shape[-1]).astype(transfer.dtype)
-    return np.asarray(fft.irfft(transfer * turn, inv.size, axis=-1, overwrite_x=True))
+    return _powers(step, transfer.shape[-1]).astype(transfer.dtype)
 
 
 def _powers(step: float, count: int) -> Complex:
