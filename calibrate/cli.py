@@ -21,7 +21,7 @@ from measure.session import Session
 from rigs.cli import FaultsOpt
 from rigs.describe import read
 from rigs.errors import BadInput
-from rigs.lab.schedule import with_faults
+from rigs.lab.added_faults import with_faults
 from rigs.load import find, open_rig
 from rigs.progress import result, say, tracked
 

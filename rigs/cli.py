@@ -13,8 +13,8 @@ import typer
 from rigs import portaudio
 from rigs.describe import read
 from rigs.lab import soundcard
+from rigs.lab.added_faults import with_faults
 from rigs.lab.overview import data, overview, said
-from rigs.lab.schedule import with_faults
 from rigs.lab.world import World
 from rigs.load import find
 from rigs.progress import result, say

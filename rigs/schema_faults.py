@@ -195,7 +195,9 @@ def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) ->
     schedule = _sub(lab, "faults").get("schedule", [])
     for n, text in enumerate(schedule if isinstance(schedule, list) else []):
         try:
-            found = list(faults.misfits(faults.parse(text), drivers, mics, latency)) if isinstance(text, str) else []
+            found = (
+                list(faults.misfits(faults.parse_fault(text), drivers, mics, latency)) if isinstance(text, str) else []
+            )
         except ValueError:  # told by the schema
             continue
         yield from (f"lab.faults.schedule[{n + 1}]: {said}" for said in found)

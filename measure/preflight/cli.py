@@ -19,7 +19,7 @@ from measure.session import Session
 from rigs.cli import FaultsOpt
 from rigs.describe import EARS, StageTable, read
 from rigs.errors import BadInput
-from rigs.lab.schedule import with_faults
+from rigs.lab.added_faults import with_faults
 from rigs.load import READY_MADE, find, open_rig, utc_now
 from rigs.progress import result, tracked
 

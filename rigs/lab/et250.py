@@ -14,9 +14,9 @@ from operator import xor
 
 import numpy as np
 
-from rigs.describe import StageTable
 from rigs.errors import BadInput
 from rigs.layout import Pose
+from rigs.tables import StageTable
 from rigs.turntable.et250 import BACKWARD, DONE, FORWARD, MOVES, READ, REFUSED, STANDS, STOP, ZERO
 
 STEP_DEG = 0.5

@@ -101,7 +101,7 @@ class Fault:
         return KINDS[self.kind].event
 
 
-def parse(text: str) -> Fault:
+def parse_fault(text: str) -> Fault:
     """Read one fault.
 
     Raises

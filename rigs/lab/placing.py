@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rigs.lab.images import WALLS, eyring
+from rigs.lab.walls import WALLS, eyring
 from rigs.layout import turned
 from rigs.units import Float
 

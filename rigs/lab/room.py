@@ -27,7 +27,8 @@ from scipy import linalg
 
 from rigs.lab.deposit import deposited, filtered
 from rigs.lab.encoding import FAR_M, Single
-from rigs.lab.images import Images, eyring_rate, images, reflection, remaining
+from rigs.lab.images import Images, images, reflection, remaining
+from rigs.lab.walls import eyring_rate
 from rigs.units import Float
 
 SPAN_S = 0.0107

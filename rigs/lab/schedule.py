@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rigs.describe import Description
-from rigs.errors import BadInput
 from rigs.lab.bursts import burst
-from rigs.lab.faults import STAGE, WHEN, Fault, listing, misfits, parse
+from rigs.lab.faults import STAGE, Fault, parse_fault
 from rigs.units import from_db, pressure
 
 FAR = 1 << 60
@@ -39,39 +38,6 @@ class Span:
     at: int
     session: int
     samples: int
-
-
-def with_faults(rig: Description, texts: list[str] | None, *, card: bool = False) -> Description:
-    """A rig with more faults than its file schedules; ``card`` is true for the lab that runs as a sound card.
-
-    Raises
-    ------
-    BadInput
-        A text is ``list``: then all kinds are told. Or it is no fault, names what the rig has not, or nothing in this
-        program would act on it.
-    """
-    if not texts:
-        return rig
-    if "list" in texts:
-        raise BadInput(f"--fault: these there are, each with its own keys besides {', '.join(WHEN)}:\n{listing()}")
-    if not card and rig.interface.driver != "lab":
-        raise BadInput(
-            f"--fault: rig {rig.name!r} plays through a device (interface.driver = {rig.interface.driver!r}), and "
-            "faults happen in the virtual lab: give --fault to the sweetspot rig lab that is this device"
-        )
-    wrong: list[str] = []
-    for text in texts:
-        try:
-            fault = parse(text)
-            wrong += misfits(fault, rig.driver_names, [m.name for m in rig.mic], rig.lab.latency_samples)
-            if card and fault.kind == "disk-full":
-                wrong.append(f"fault {text!r}: a sound card writes no files; give it to a rig in process")
-        except ValueError as fault_in_words:
-            wrong.append(str(fault_in_words))
-    if wrong:
-        raise BadInput("\n".join(f"--fault: {w}" for w in wrong))
-    both = rig.lab.faults.model_copy(update={"schedule": (*rig.lab.faults.schedule, *texts)})
-    return rig.model_copy(update={"lab": rig.lab.model_copy(update={"faults": both})})
 
 
 def window(fault: Fault, span: Span, fs: int) -> tuple[int, int] | None:
@@ -115,7 +81,7 @@ class Schedule:
 
     def __init__(self, rig: Description) -> None:
         self.rig, self.fs = rig, rig.fs
-        self.faults = tuple(parse(text) for text in rig.lab.faults.schedule)
+        self.faults = tuple(parse_fault(text) for text in rig.lab.faults.schedule)
         self._drivers = {d.name: d.channel - 1 for d in rig.driver}
         self._mics = {m.name: m.channel - 1 for m in rig.mic}
         self._floor = {m.name: _converter_share(rig, m) for m in rig.mic}

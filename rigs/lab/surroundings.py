@@ -12,9 +12,9 @@ from rigs.lab.body import Body, Source
 from rigs.lab.driver import drawn
 from rigs.lab.encoding import Encoding, Single
 from rigs.lab.head import EncodedHead, Head
-from rigs.lab.images import WALLS, eyring, eyring_rate
 from rigs.lab.room import Point, Room
 from rigs.lab.table import Absorption, RoomTable
+from rigs.lab.walls import WALLS, eyring, eyring_rate
 from rigs.layout import Pose, turned
 from rigs.units import Float
 
@@ -125,7 +125,7 @@ class Surroundings:
 
 
 def absorption(table: RoomTable) -> Float:
-    """Absorption ``(6, band)`` of the walls in the order of :data:`rigs.lab.images.WALLS`."""
+    """Absorption ``(6, band)`` of the walls in the order of :data:`rigs.lab.walls.WALLS`."""
     bands = len(table.bands_hz)
 
     def row(value: Absorption) -> Float:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from rigs.lab.faults import parse
+from rigs.lab.faults import parse_fault
 from rigs.table import Positive, Table
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -128,7 +128,7 @@ class DeviceTable(Table):
 
 
 def _a_fault(text: str) -> str:
-    parse(text)
+    parse_fault(text)
     return text
 
 

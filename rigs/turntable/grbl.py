@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rigs.describe import Description, StageTable
+from rigs.describe import Description
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.layout import Pose
+from rigs.tables import StageTable
 from rigs.turntable.line import REPLY_S, Line, SerialLine
 
 LETTERS = "XYZABC"

@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from rigs.describe import StageTable
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.layout import Pose, wrapped
+from rigs.tables import StageTable
 
 LONGEST_DEG = 170.0
 """A controller that counts modulo 360 degrees is sent at most so far at once: its way round is then beyond doubt."""

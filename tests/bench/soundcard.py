@@ -24,7 +24,7 @@ import server as servers  # noqa: E402
 
 from rigs.describe import parse  # noqa: E402
 from rigs.lab import soundcard  # noqa: E402
-from rigs.lab.images import eyring  # noqa: E402
+from rigs.lab.walls import eyring  # noqa: E402
 from rigs.lab.world import World  # noqa: E402
 from rigs.units import speed_of_sound  # noqa: E402
 

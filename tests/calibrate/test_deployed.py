@@ -29,7 +29,7 @@ from processor.export import brutefir, live
 from processor.filterset import FilterSet
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble, Held
-from rigs.lab.schedule import with_faults
+from rigs.lab.added_faults import with_faults
 from rigs.load import open_rig
 from rigs.protocol import Rig
 

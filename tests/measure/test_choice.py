@@ -17,7 +17,7 @@ from measure.run import measure
 from measure.session import Session
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab.schedule import with_faults
+from rigs.lab.added_faults import with_faults
 from rigs.load import find, open_rig
 
 WANTED_DB = 58.0

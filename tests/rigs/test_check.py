@@ -23,8 +23,8 @@ from measure.preflight import comb, expect, heard, reference, run
 from measure.preflight.finding import Finding, table, verdict
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
+from rigs.lab.added_faults import with_faults
 from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.schedule import with_faults
 from rigs.lab.world import World
 from rigs.layout import Pose
 from rigs.load import find, open_rig

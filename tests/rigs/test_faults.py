@@ -21,9 +21,9 @@ from measure.session import Session
 from rigs.describe import Description, parse
 from rigs.errors import BadInput, HardwareTrouble
 from rigs.lab import faults, reach, soundcard
+from rigs.lab.added_faults import with_faults
 from rigs.lab.et250 import Et250Machine
 from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.schedule import with_faults
 from rigs.lab.soundcard import SoundCard
 from rigs.lab.world import World
 from rigs.layout import Pose

@@ -14,10 +14,11 @@ from rigs.errors import BadInput
 from rigs.lab.deposit import deposited
 from rigs.lab.encoding import Encoding, Single
 from rigs.lab.head import SphereHead
-from rigs.lab.images import eyring, images, reflection
+from rigs.lab.images import images, reflection
 from rigs.lab.overview import decay_time
 from rigs.lab.room import Point, Room
 from rigs.lab.surroundings import Drivers, Ears
+from rigs.lab.walls import eyring
 from rigs.lab.world import World
 from rigs.layout import Pose, turned
 from rigs.protocol import Rig
