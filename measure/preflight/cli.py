@@ -17,11 +17,12 @@ from measure.preflight.reference import of_check
 from measure.preflight.reference import read as read_reference
 from measure.session import Session
 from rigs.cli import FaultsOpt
-from rigs.describe import EARS, StageTable, read
+from rigs.describe import EARS, read
 from rigs.errors import BadInput
 from rigs.lab.added_faults import with_faults
 from rigs.load import READY_MADE, find, open_rig, utc_now
 from rigs.progress import result, tracked
+from rigs.tables import StageTable
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
