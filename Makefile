@@ -10,7 +10,7 @@ BIN     = $(VENV)/bin
 ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev
 
-.PHONY: demo test lint bench debian clean
+.PHONY: demo test lint bench debian links clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -51,11 +51,19 @@ $(VENV)/bin/python:
 
 $(VENV)/.ready: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@$(MAKE) --no-print-directory links
 	touch $@
 
 $(VENV)/.ready-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@$(MAKE) --no-print-directory links
 	touch $@ $(VENV)/.ready
+
+# The rooms under their one name, for type checkers and editors, which do not run the installed package's mapping.
+links:
+	@rm -rf $(VENV)/src && mkdir -p $(VENV)/src/sweetspot
+	@for room in rigs measure processor calibrate; do ln -s ../../../$$room $(VENV)/src/sweetspot/$$room; done
+	@for file in sweetspot/*; do case $$file in *.py|*.typed) ln -s ../../../$$file $(VENV)/src/$$file;; esac; done
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

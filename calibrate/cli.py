@@ -8,22 +8,24 @@ from typing import Annotated
 
 import typer
 
-from calibrate import compare, deployed, explain, field, figures, golden, loading, records, run
-from calibrate import design as designs
-from calibrate.fit import Fitted
-from calibrate.limits import Limits
-from calibrate.limits import read as read_limits
-from calibrate.verify import Verification
-from measure import folder
-from measure.cli import DelayOpt, JsonOpt, RunsOpt, UnitOpt, YesOpt, capture_set, operator
-from measure.plan import SETS
-from measure.session import Session
-from rigs.cli import FaultsOpt
-from rigs.describe import read
-from rigs.errors import BadInput
-from rigs.lab.added_faults import with_faults
-from rigs.load import find, open_rig
-from rigs.progress import result, say, tracked
+from sweetspot.calibrate import design as designs
+from sweetspot.calibrate import run
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.line import golden, records
+from sweetspot.calibrate.plant import errors
+from sweetspot.calibrate.study import compare, explain, overview
+from sweetspot.calibrate.verify import Limits, Verification, figures
+from sweetspot.calibrate.verify import processor as deployed
+from sweetspot.calibrate.verify import read as read_limits
+from sweetspot.measure import folder
+from sweetspot.measure.cli import DelayOpt, JsonOpt, RunsOpt, UnitOpt, YesOpt, capture_set, operator
+from sweetspot.measure.plan import SETS
+from sweetspot.measure.session import Session
+from sweetspot.rigs.cli import FaultsOpt
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.progress import result, say, tracked
+from sweetspot.rigs.rig_file import read, with_faults
 
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
@@ -56,8 +58,8 @@ def calibrate(
     fitted = _fitted(run_folder, wanted, text, left_out=left_out)
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
     found = run.described(run_folder, fitted)
-    data["field"] = field.plain(found)
-    lines.append(field.table(found))
+    data["field"] = overview.plain(found)
+    lines.append(overview.table(found))
     if beside:
         _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
     if left_out:
@@ -68,8 +70,8 @@ def calibrate(
     if reasons:
         bands = run.explained(run_folder, fitted)
         data["explain"] = explain.plain(bands)
-        lines += [explain.table(bands), loading.table(fitted.loading)]
-        data["loading"] = loading.plain(fitted.loading)
+        lines += [explain.table(bands), errors.table(fitted.loading)]
+        data["loading"] = errors.plain(fitted.loading)
     result(data, "\n\n".join(lines), as_json=as_json)
 
 
@@ -161,7 +163,7 @@ def demo(
 def _add(
     data: dict[str, object], lines: list[str], name: str, found: tuple[compare.Row, ...], title: str, here: Path
 ) -> None:
-    from calibrate.report import comparison  # matplotlib is slow to import
+    from sweetspot.calibrate.report import comparison  # matplotlib is slow to import
 
     picture = comparison(found, here / f"{name}.png")
     data[name] = [r.plain() for r in found]
@@ -200,7 +202,7 @@ def _verified(
 
 
 def _reported(here: Path, music: Path | None = None) -> Path:
-    from calibrate.report import write  # matplotlib is slow to import
+    from sweetspot.calibrate.report import write  # matplotlib is slow to import
 
     with tracked("Reporting", 1) as step:
         page = write(here, music)
@@ -235,7 +237,7 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
     if whole:
         lines += [f"Ears: {whole.gate.said}", f"Polar: {whole.polar_gate.said}"]
     lines += [part[0].upper() + part[1:] for part in ([fitted.ears.said] if fitted.ears else [])]
-    lines += [loading.said(fitted.loading)] if fitted.loading else []
+    lines += [errors.said(fitted.loading)] if fitted.loading else []
     lines.append(
         f"{here / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
         f"headroom {filters.headroom_db:.1f} dB"

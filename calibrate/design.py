@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rigs.describe import faults_said
-from rigs.errors import BadInput
-from rigs.units import Float, from_db
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import faults_said
+from sweetspot.rigs.units import Float, from_db
 
 Shape = tuple[tuple[Annotated[float, Field(ge=0, le=180)], float], ...]
 Curve = tuple[tuple[Annotated[float, Field(gt=0)], float], ...]
@@ -93,7 +93,7 @@ class FilterDesign(_Table):
 
     The gate is ``gate_ms`` long, but ends before the first reflection (``gate_to = "reflection"``) unless it is
     ``"fixed"``; at high frequencies it is ``gate_cycles`` periods long. ``match_ears`` is told in
-    :mod:`calibrate.matching`.
+    :mod:`sweetspot.calibrate.plant.matched_ears`.
     """
 
     taps: int = Field(default=512, ge=64, le=4096)

@@ -13,47 +13,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate import (
-    attach,
-    chain,
-    clipping,
-    deployed,
-    diagnosis,
-    explain,
-    field,
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.diagnose import causes as diagnosis
+from sweetspot.calibrate.diagnose import clipping, residual
+from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
+from sweetspot.calibrate.plant import Doubt, Gate, Matched
+from sweetspot.calibrate.plant import errors as loading
+from sweetspot.calibrate.predict import Prediction, Whole
+from sweetspot.calibrate.study import Band, Row, explain, held_out, overview
+from sweetspot.calibrate.verify import (
+    Confident,
+    Deployed,
+    Doubts,
+    Limits,
+    Metric,
+    Understood,
+    Verification,
+    chain_figures,
     figures,
-    heldout,
-    loading,
-    scene,
-    verify,
+    insert,
+    verification,
 )
-from calibrate.compare import Row
-from calibrate.deployed import Deployed, Understood
-from calibrate.design import Design
-from calibrate.explain import Band
-from calibrate.figures import Confident
-from calibrate.fit import Fitted, fit, nearest_ahead
-from calibrate.gate import Gate
-from calibrate.heard import Doubts
-from calibrate.limits import Limits, Metric
-from calibrate.loading import Doubt
-from calibrate.matching import Matched
-from calibrate.predict import Prediction, Whole
-from calibrate.verify import Verification
-from calibrate.virtualize import FarEar
-from measure import run as hardware
-from measure.folder import session_file
-from measure.impulse import ImpulseResponse
-from measure.listener import Listener
-from measure.plan import SETS, Plan, SetName
-from measure.session import VERIFICATION, Session
-from processor import store
-from processor.filterset import FilterSet
-from processor.render import render
-from rigs.describe import Description
-from rigs.errors import BadInput
-from rigs.protocol import Operator, Rig
-from rigs.units import Float
+from sweetspot.calibrate.verify import processor as deployed
+from sweetspot.measure import run as hardware
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.listener import Listener
+from sweetspot.measure.plan import SETS, Plan, SetName
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.render import render
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.protocol import Operator, Rig
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float
 
 OTHERS = 40
 """How many other runs are looked at when a unit may have the filters of another."""
@@ -74,7 +68,7 @@ def calibrate(run: Path, design: Design, design_text: str, *, left_out: bool = F
     Parameters
     ----------
     left_out
-        Where no position is used for scoring, leave one out of the design (:func:`calibrate.heldout.scoring`).
+        Where no position is used for scoring, leave one out of the design (:func:`held_out.scoring`).
 
     Raises
     ------
@@ -91,7 +85,7 @@ def calibrate(run: Path, design: Design, design_text: str, *, left_out: bool = F
             )
         ears, polar = session.responses("ears"), session.responses("polar")
         doubts = doubt_of(session, "ears"), doubt_of(session, "polar")
-    ears = heldout.scoring(ears) if left_out else ears
+    ears = held_out.scoring(ears) if left_out else ears
     fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
     kept = _kept(fitted) | {"at_ears": _nominal(ears)}
     store.write(run / "filterset.h5", fitted.filters, kept, design_text)
@@ -108,13 +102,13 @@ def compared(run: Path, design: Design, *, left_out: bool) -> tuple[Row, ...]:
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
         polar = session.responses("polar") if "polar" in session.sets else None
-    return (heldout.cross_validated if left_out else heldout.comparison)(ears, rig, design, polar)
+    return (held_out.cross_validated if left_out else held_out.comparison)(ears, rig, design, polar)
 
 
 def spared(run: Path) -> str:
     """What is said of a position that was left out for scoring; nothing where the rig has scoring positions."""
     with Session.read(session_file(run)) as session:
-        return heldout.spared(session.responses("ears"))
+        return held_out.spared(session.responses("ears"))
 
 
 def explained(run: Path, fitted: Fitted) -> tuple[Band, ...]:
@@ -132,16 +126,16 @@ def doubt_of(session: Session, name: SetName) -> Doubt:
     return Doubt(stderr, loading.drift_of(closed.error_db, float(found.snr_db[0, found.mics.index(closed.mic), 0])))
 
 
-def described(run: Path, fitted: Fitted) -> tuple[field.Row, ...]:
+def described(run: Path, fitted: Fitted) -> tuple[overview.Row, ...]:
     """Every figure of the field that a run's prediction gives."""
     with Session.read(session_file(run)) as session:
-        return field.rows(fitted, heldout.scoring(session.responses("ears")), session.responses("polar"))
+        return overview.rows(fitted, held_out.scoring(session.responses("ears")), session.responses("polar"))
 
 
 def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
     """Predicted mean and 10th percentile of the cancellation with their standard uncertainty."""
     with Session.read(session_file(run)) as session:
-        measured, doubt = heldout.scoring(session.responses("ears")), doubt_of(session, "ears")
+        measured, doubt = held_out.scoring(session.responses("ears")), doubt_of(session, "ears")
     return figures.predicted(fitted.prediction, fitted.filters, measured, doubt)
 
 
@@ -210,7 +204,7 @@ def fitted_of(run: Path) -> Fitted:
     return Fitted(filters, prediction, limits, reference, FarEar(**kept["virtual"]), ears, loads)
 
 
-def engine_of(filters: FilterSet) -> verify.Processor:
+def engine_of(filters: FilterSet) -> verification.Processor:
     """The deployed processor in process: sweetspot's own engine."""
 
     def process(x: Float) -> Float:
@@ -253,9 +247,9 @@ def hear(
     process = engine_of(filters)
     with Session.read(session_file(run)) as session:
         measured = session.responses("ears")
-    plans = {n: verify.plan(rig.description, n, filters, process, through.inputs) for n in SETS}
-    with attach.ready(rig, through, plans["ears"], measured, ask) as ready, _heard(run, rig, filters, now) as heard:
-        told = {"name": through.name, "form": _form(filters), "latency_samples": attach.latency_of(ready.interface)}
+    plans = {n: verification.plan(rig.description, n, filters, process, through.inputs) for n in SETS}
+    with insert.ready(rig, through, plans["ears"], measured, ask) as ready, _heard(run, rig, filters, now) as heard:
+        told = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
         heard.annotate("through", json.dumps(told))
         for name, title in (("ears", "Verifying at ears"), ("polar", "Verifying around")):
             plan = plans["ears" if name == "ears" else "polar"]
@@ -269,7 +263,7 @@ def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, 
     """What each stimulus makes that it was not given, at the first place."""
     listener = Listener.of(rig, plan)
     found = {name: listener.distortion(heard, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
-    return chain.told({name: one for name, one in found.items() if one is not None})
+    return chain_figures.told({name: one for name, one in found.items() if one is not None})
 
 
 def _heard(run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
@@ -289,7 +283,7 @@ def _heard(run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
 
 
 def _form(filters: FilterSet) -> str:
-    return "upmix" if verify.share_of(filters) > 0.0 else "stereo"
+    return "upmix" if verification.share_of(filters) > 0.0 else "stereo"
 
 
 def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
@@ -334,11 +328,11 @@ def _causes(
 ) -> tuple[diagnosis.Cause, ...]:
     """What may be wrong, the most likely first."""
     filters, whole = found.filters, found.prediction.whole
-    apart = scene.of(
+    apart = residual.of(
         measured.used_for("score"),
         found.ears,
         filters,
-        verify.share_of(filters),
+        verification.share_of(filters),
         timed=found.timed,
         end=whole.end if whole else None,
         clipped=_clipped(rig, filters, told),
@@ -350,9 +344,11 @@ def _causes(
 
 
 def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
-    """What clipping does to the sweeps of a verification, see :func:`calibrate.clipping.filters_of`."""
+    """What clipping does to the sweeps of a verification, see :func:`clipping.filters_of`."""
     program = rig.interface.program if told.get("name", deployed.OWN) != deployed.OWN else None
-    plan = verify.plan(rig, "ears", filters, engine_of(filters), (program.left, program.right) if program else None)
+    plan = verification.plan(
+        rig, "ears", filters, engine_of(filters), (program.left, program.right) if program else None
+    )
     played = np.stack([s[[c - 1 for c in filters.channels]] for s in plan.sources.signals])
     if program:
         fed = np.stack([s[[program.left - 1, program.right - 1]] for s in plan.sources.signals])
@@ -360,7 +356,7 @@ def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Call
     return clipping.filters_of(plan, np.asarray(played, dtype=np.float64), plan.sources.levels, filters.length)
 
 
-def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, scene.Complex]:
+def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, residual.Complex]:
     """Filters of the newest other runs beside this one that fit the unit's drivers, at these frequencies."""
     found = {}
     paths = sorted(run.resolve().parent.parent.glob(f"*/*/{store.NAME}"), key=lambda p: -p.stat().st_mtime)
@@ -372,7 +368,7 @@ def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, scene.Comp
         except BadInput:
             continue
         if (other.fs, other.drivers) == (mine.fs, mine.drivers) and other.source != mine.source:
-            w = scene.stimuli(np.asarray(other.response(f), dtype=np.complex128), verify.share_of(mine))
+            w = residual.stimuli(np.asarray(other.response(f), dtype=np.complex128), verification.share_of(mine))
             found[f"unit {other.unit_serial} ({path.parent.name})"] = w
     return found
 

@@ -11,18 +11,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from measure import folder, plan, summary
-from measure.plan import OverlapMode, SetName
-from measure.preflight import cli as preflight
-from measure.run import measure, planned
-from measure.session import Session
-from rigs.cli import FaultsOpt
-from rigs.describe import Description, read
-from rigs.errors import HardwareTrouble
-from rigs.lab.added_faults import with_faults
-from rigs.load import find, open_rig
-from rigs.progress import result, say, tracked
-from rigs.protocol import Rig
+from sweetspot.measure import folder, plan, summary
+from sweetspot.measure.plan import OverlapMode, SetName
+from sweetspot.measure.preflight import cli as preflight
+from sweetspot.measure.run import measure, planned
+from sweetspot.measure.session import Session
+from sweetspot.rigs.cli import FaultsOpt
+from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.progress import result, say, tracked
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file import Description, read, with_faults
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
@@ -201,22 +200,22 @@ def pictures(
     as_json: JsonOpt = False,
 ) -> None:
     """Draw a session: responses, impulse and decay, distortion, polar maps, directivity, CTA-2034 curves."""
-    from measure import show  # matplotlib is slow to import
+    from sweetspot.measure.share import figures  # matplotlib is slow to import
 
     sideways = folder.session_file(vertical) if vertical else None
     octaves = 1.0 / smoothing if smoothing else 0.0
-    shown = show.gather(folder.session_file(run), vertical=sideways, position=position, smoothing=octaves)
-    drawn = show.chosen(show.pictures(shown), only)
+    shown = figures.gather(folder.session_file(run), vertical=sideways, position=position, smoothing=octaves)
+    drawn = figures.chosen(figures.pictures(shown), only)
     target = out or run / "show"
     with tracked("Drawing", len(drawn)) as step:
         for name, draw in drawn.items():
-            show.save(draw, target / f"{name}.{kind}")
+            figures.save(draw, target / f"{name}.{kind}")
             step(name)
     files = [str(target / f"{name}.{kind}") for name in drawn]
     data: dict[str, object] = {"run": str(run), "pictures": files}
     lines = list(files)
     if "distortion" in drawn:
-        data["distortion"], told = show.distortion_table(shown)
+        data["distortion"], told = figures.distortion_table(shown)
         lines.append(told)
     result(data, "\n".join(lines), as_json=as_json)
 
@@ -228,7 +227,7 @@ def export_(
     as_json: JsonOpt = False,
 ) -> None:
     """Write every response as a file of its own, for other programs."""
-    from measure import export
+    from sweetspot.measure.share import export
 
     with Session.read(folder.session_file(run)) as session:
         sets = {name: session.responses(name) for name in session.sets}
@@ -243,7 +242,7 @@ def sofa_(
     as_json: JsonOpt = False,
 ) -> None:
     """Write AES69 files: ears.sofa (SingleRoomMIMOSRIR), polar.sofa (GeneralFIR-E), directivity.sofa (directivity)."""
-    from measure import sofa
+    from sweetspot.measure.share import sofa
 
     with Session.read(folder.session_file(run)) as session:
         files = sofa.files(session.rig(), {n: session.responses(n) for n in session.sets}, session.attributes)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from measure.sweep import Sweep
-from rigs.units import Float
+from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.units import Float
 
 Complex = NDArray[np.complex128]
 Spectra = NDArray[np.complexfloating]

@@ -6,10 +6,10 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from measure.plan import SetName
-from measure.session import Session
-from rigs.describe import Description
-from rigs.errors import BadInput
+from sweetspot.measure.plan import SetName
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description
 
 SERIAL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
 

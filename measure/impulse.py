@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.arrays import frozen
-from rigs.units import Float, power_db
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float, power_db
 
 POSITION = np.dtype(
     [("azimuth_deg", "f8"), ("x", "f8"), ("y", "f8"), ("z", "f8"), ("yaw_deg", "f8"), ("use", "S8")],

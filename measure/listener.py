@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import burst, clocks, harmonics, microphone, quality, uncertainty
-from measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
-from measure.harmonics import Distortion
-from measure.impulse import Heard, snr_db
-from measure.plan import Capture, Plan, Together
-from measure.session import Session
-from rigs.describe import Description
-from rigs.errors import BadInput
-from rigs.layout import Pose
-from rigs.protocol import Recording
-from rigs.units import Float
+from sweetspot.measure import distortion as harmonics
+from sweetspot.measure import microphone
+from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
+from sweetspot.measure.distortion import Distortion
+from sweetspot.measure.impulse import Heard, snr_db
+from sweetspot.measure.judge import burst, clocks, quality, uncertainty
+from sweetspot.measure.plan import Capture, Plan, Together
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Recording
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float
 
 STRETCHED_KEPT = 3
 """Inverses of stimuli stretched for two clocks that are kept at hand."""

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.arrays import frozen
-from rigs.errors import BadInput
-from rigs.units import Float, db, from_db
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float, db, from_db
 
 MARK = re.compile(r"""^\s*(["'*#;!%]|//|REM\b)""", re.IGNORECASE)
 """What begins a comment, anywhere in a file."""

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from measure.plan import ALL, Capture, Plan, Together, outputs_for
-from measure.sweep import Sweep, stimulus, synchronised
-from rigs.describe import Description
-from rigs.units import P_REF, Float, db, from_db
+from sweetspot.measure.plan import ALL, Capture, Plan, Together, outputs_for
+from sweetspot.measure.sweep import Sweep, stimulus, synchronised
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import P_REF, Float, db, from_db
 
 WANTED_DB = -76.0
 """What all other drivers may leave in a kept window, re the response in it."""

@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from measure.impulse import POSITION
-from measure.sweep import Sweep, stimulus, synchronised
-from rigs.describe import Description, Mic
-from rigs.errors import BadInput
-from rigs.layout import Pose
-from rigs.protocol import check_ceiling
-from rigs.units import from_db
+from sweetspot.measure.impulse import POSITION
+from sweetspot.measure.sweep import Sweep, stimulus, synchronised
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import check_ceiling
+from sweetspot.rigs.rig_file import Description, Mic
+from sweetspot.rigs.units import from_db
 
 SetName = Literal["ears", "polar"]
 SETS: tuple[SetName, ...] = ("ears", "polar")
@@ -104,7 +104,7 @@ class Plan:
     captures
         In the order in which they will be made.
     positions
-        Table of dtype :data:`measure.impulse.POSITION`.
+        Table of dtype :data:`sweetspot.measure.impulse.POSITION`.
     mics
         The microphones that are recorded, besides the loopback.
     sweep

@@ -7,18 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from measure import change, clocks, overlap, quality, uncertainty
-from measure.deconvolve import circular
-from measure.impulse import Heard, snr_db
-from measure.listener import Listener
-from measure.overlap import Overlap
-from measure.plan import ALL, Capture, OverlapMode, Plan
-from measure.session import Session
-from measure.shot import Shot
-from rigs.errors import Held
-from rigs.layout import Pose
-from rigs.protocol import Operator, Recording, Rig
-from rigs.units import Float, db
+from sweetspot.measure import overlap
+from sweetspot.measure.deconvolve import circular
+from sweetspot.measure.impulse import Heard, snr_db
+from sweetspot.measure.judge import clocks, drift, quality, uncertainty
+from sweetspot.measure.listener import Listener
+from sweetspot.measure.overlap import Overlap
+from sweetspot.measure.plan import ALL, Capture, OverlapMode, Plan
+from sweetspot.measure.session import Session
+from sweetspot.measure.shot import Shot
+from sweetspot.rigs.errors import Held
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Operator, Recording, Rig
+from sweetspot.rigs.units import Float, db
 
 ATTEMPTS = 4
 """How often a capture is tried before the session holds."""
@@ -222,7 +223,7 @@ def _close(hand: Hand, listener: Listener) -> None:
     hand.place(plan.closing.pose)
     again = _until_good(hand.rig, session, listener, plan.closing, accept_change=True)[0]
     mics = tuple(m.name for m in plan.mics)
-    found = change.closure(first, again.h, plan.sweep.fs, plan.sweep.band, mics)
+    found = drift.closure(first, again.h, plan.sweep.fs, plan.sweep.band, mics)
     session.close_set(plan.name, found)
     hand.step(f"{plan.name} closed: {found.error_db:.0f} dB")
 
@@ -237,12 +238,12 @@ def _changed(session: Session, listener: Listener, capture: Capture, source: int
         there, here = poses[position], capture.pose
         turned = abs(there.turn - here.turn) + abs(there.yaw - here.yaw)
         before = session.response(plan, position, source)
-        if turned > change.NEAR_RAD or np.hypot(there.x - here.x, there.y - here.y) > change.NEAR_M or before is None:
+        if turned > drift.NEAR_RAD or np.hypot(there.x - here.x, there.y - here.y) > drift.NEAR_M or before is None:
             continue
         lowest = max(plan.sweep.band[0], listener.rig.driver[source].band_hz[0])
         r = [float(np.hypot(plan.positions[p]["x"], plan.positions[p]["y"])) for p in (position, capture.position)]
         names = tuple(m.name for m in plan.mics)
-        return change.changed(heard.h, before, plan.sweep.fs, lowest, float(db(r[0] / r[1])), names)
+        return drift.changed(heard.h, before, plan.sweep.fs, lowest, float(db(r[0] / r[1])), names)
     return None
 
 

@@ -16,15 +16,14 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from measure.account import Account, Try, accounts
-from measure.change import Closure
-from measure.impulse import POSITION, Heard, ImpulseResponse
-from measure.overlap import Overlap
-from measure.plan import ALL, CLOSING, SETS, Capture, OverlapMode, Plan, SetName
-from measure.shot import Shot
-from rigs.describe import Description, parse
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.units import Float
+from sweetspot.measure.impulse import POSITION, Heard, ImpulseResponse
+from sweetspot.measure.judge import Account, Closure, Try, accounts
+from sweetspot.measure.overlap import Overlap
+from sweetspot.measure.plan import ALL, CLOSING, SETS, Capture, OverlapMode, Plan, SetName
+from sweetspot.measure.shot import Shot
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.rig_file import Description, parse
+from sweetspot.rigs.units import Float
 
 SCHEMA = "sweetspot-session"
 VERIFICATION = "sweetspot-verification"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from measure.plan import Capture
-from rigs.protocol import Recording
+from sweetspot.measure.plan import Capture
+from sweetspot.rigs.protocol import Recording
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rigs.units import Float
+from sweetspot.rigs.units import Float
 
 THIRD_OCTAVES = np.array(
     [200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000, 6300, 8000.0]

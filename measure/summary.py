@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from measure.overlap import cannot
-from measure.plan import OverlapMode, Plan
-from measure.session import Session
+from sweetspot.measure.overlap import cannot
+from sweetspot.measure.plan import OverlapMode, Plan
+from sweetspot.measure.session import Session
 
 SHOWN = 12
 """Positions that a dry run names on the screen; all are in its JSON."""

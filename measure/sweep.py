@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.arrays import frozen
-from rigs.errors import BadInput
-from rigs.units import Float
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float
 
 LOWEST_HZ = 5.0
 GUARD_BELOW, GUARD_ABOVE = 2.0, 1.1

@@ -14,21 +14,20 @@ import typer
 from rich.live import Live as RichLive
 from rich.text import Text
 
-from processor import files, listening, store
-from processor.console import keyboard, load, pair_of, press, screen
-from processor.convolver import compilable
-from processor.engine import Engine, matching, with_method
-from processor.export.check import LIMIT_DB, Compared, check
-from processor.export.engines import ENGINES, bundle
-from processor.filterset import FilterSet, UpmixSettings
-from processor.render import Rendered, measured, render_file
-from processor.upmix import METHODS
-from rigs.errors import BadInput
-from rigs.progress import result, say, stderr, tracked
-from rigs.units import db
+from sweetspot.processor import files, listening, store
+from sweetspot.processor.convolver import compilable
+from sweetspot.processor.engine import Engine, matching, with_method
+from sweetspot.processor.export import ENGINES, LIMIT_DB, Compared, bundle, check
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.live import keyboard, load, pair_of, press, screen
+from sweetspot.processor.render import Rendered, measured, render_file
+from sweetspot.processor.upmix import METHODS
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.progress import result, say, stderr, tracked
+from sweetspot.rigs.units import db
 
 if TYPE_CHECKING:
-    from processor.stream import Live, Meters
+    from sweetspot.processor.live import Live, Meters
 
 Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc]
 Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[misc]
@@ -215,9 +214,12 @@ def play(
     as_json: JsonOpt = False,
 ) -> None:
     """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B."""
-    from processor.player import Program, bypass  # live audio is what the other commands do not wait for
-    from processor.stream import playing
-    from rigs.live import Wanted
+    from sweetspot.processor.live import (  # live audio is what the other commands do not wait for
+        Program,
+        bypass,
+        playing,
+    )
+    from sweetspot.rigs.live_stream import Wanted
 
     filters = store.read(filterset)
     filters = replace(filters, upmix=with_method(filters.upmix, upmix and upmix.value, amount))

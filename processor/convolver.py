@@ -37,10 +37,10 @@ def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTyp
     Each is imported when it is needed: the one brings llvmlite, the other scipy's transforms.
     """
     if frame is None and compilable(block, np.dtype(dtype)):
-        from processor.compiled import CompiledMatrix
+        from sweetspot.processor.compiled import CompiledMatrix
 
         return CompiledMatrix(taps, block)
-    from processor.partition import Matrix
+    from sweetspot.processor.partition import Matrix
 
     return Matrix(taps, block, frame=frame, dtype=dtype)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.convolver import Convolver
+from sweetspot.processor.convolver import Convolver
 
 Real = NDArray[Any]
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from processor import upmix
-from processor.convolver import Convolver, compilable, convolver
-from processor.crossfade import Crossfaded, Fader
-from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
-from processor.guard import Guard
-from rigs.errors import BadInput
+from sweetspot.processor import upmix
+from sweetspot.processor.convolver import Convolver, compilable, convolver
+from sweetspot.processor.crossfade import Crossfaded, Fader
+from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
+from sweetspot.processor.guard import Guard
+from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
 
@@ -31,7 +31,7 @@ class Engine:
     block
         Samples per partition; best when pieces of this size are processed.
     frame
-        Samples per transform where one partition shall hold all taps; see :class:`processor.partition.Matrix`.
+        Samples per transform where one partition shall hold all taps; see :class:`partition.Matrix`.
     settings
         Upmix settings in place of the filter set's own.
     dtype

@@ -15,7 +15,7 @@ import soundfile as sf
 import soxr
 from numpy.typing import NDArray
 
-from rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rigs.arrays import frozen
-from rigs.units import Float
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float
 
 PROGRAMS = ("left", "right", "centre")
 """The programs that the upmix makes, in the order of a filterset's first axis."""

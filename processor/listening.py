@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processor import files, store
-from processor.convolver import convolver
-from processor.engine import Engine
-from processor.filterset import FilterSet, UpmixSettings
-from processor.render import aligned, resampled
-from rigs.arrays import frozen
-from rigs.errors import BadInput
-from rigs.units import Float, db, from_db
+from sweetspot.processor import files, store
+from sweetspot.processor.convolver import convolver
+from sweetspot.processor.engine import Engine
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.render import aligned, resampled
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float, db, from_db
 
 Real = NDArray[Any]
 
@@ -111,7 +111,7 @@ def render_at_ears(
     """Write what the ears hear with the filters to ``out``, and without them beside it, at one common gain.
 
     The signal is gone through twice: once for the level, once to write. ``step`` is called four times for each
-    :data:`processor.files.PIECE` of it.
+    :data:`sweetspot.processor.files.PIECE` of it.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def render_at_ears(
     Raises
     ------
     BadInput
-        See :mod:`processor.files`; the signal is silent.
+        See :mod:`sweetspot.processor.files`; the signal is silent.
     """
     forms = {out: replace(filters, upmix=settings or filters.upmix), before_beside(out): unprocessed(filters, head)}
     peak, samples = 0.0, 0

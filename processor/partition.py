@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy import fft
 
-from rigs.arrays import frozen
+from sweetspot.rigs.arrays import frozen
 
 Real = NDArray[Any]
 

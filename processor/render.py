@@ -12,12 +12,12 @@ import numpy as np
 import soxr
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from processor import files
-from processor.engine import Engine
-from processor.filterset import PROGRAMS, FilterSet, UpmixSettings
-from rigs.arrays import frozen
-from rigs.errors import BadInput
-from rigs.units import db
+from sweetspot.processor import files
+from sweetspot.processor.engine import Engine
+from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import db
 
 Real = NDArray[Any]
 
@@ -176,13 +176,13 @@ def render_file(
     """Render a file to another, in pieces; needs no more memory for a longer file.
 
     The output has one channel per driver, in the order of ``filterset.drivers``, or with ``split`` one file per driver
-    (:func:`processor.files.parts`), and lasts as long as the input and the filters' tail. ``step`` is called once for
-    each :data:`processor.files.PIECE` of the input.
+    (:func:`files.parts`), and lasts as long as the input and the filters' tail. ``step`` is called once for
+    each :data:`sweetspot.processor.files.PIECE` of the input.
 
     Raises
     ------
     BadInput
-        See :mod:`processor.files` and :func:`aligned`.
+        See :mod:`sweetspot.processor.files` and :func:`aligned`.
     """
     engine = Engine.offline(filterset, settings=settings, dtype=np.float32)
     expected = -(-source.samples * filterset.fs // source.fs) + filterset.length - 1

@@ -15,8 +15,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from processor.filterset import FilterSet, UpmixSettings
-from rigs.errors import BadInput
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.rigs.errors import BadInput
 
 SCHEMA = "sweetspot-filterset"
 SCHEMA_VERSION = 1

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from processor.convolver import compilable
-from processor.filterset import UpmixSettings
-from rigs.errors import BadInput
+from sweetspot.processor.convolver import compilable
+from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
 
@@ -174,7 +174,7 @@ class Centre:
 
     Constant factors are left to the caller. The transform takes the frame's odd frequencies, ``(2m + 1)/2`` cycles
     per frame: folded into ``u[n] = (x[n] + j x[n+B]) exp(j pi n / 2B)``, they are ``B = window/2`` plain complex bins,
-    without any at zero or Nyquist that would need care. The compiled kernel (:mod:`processor.centrekernel`) does
+    without any at zero or Nyquist that would need care. The compiled kernel (:mod:`compiled.centre_kernel`) does
     the same.
     """
 
@@ -216,7 +216,7 @@ class Centre:
 def _centre(shape: Real, method: str) -> Any:
     """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
     if compilable(shape.size // 2, shape.dtype):
-        from processor.centrekernel import CompiledCentre
+        from sweetspot.processor.compiled import CompiledCentre
 
         return CompiledCentre(shape, method)
     return Centre(shape, RULES[method])

@@ -10,14 +10,12 @@ from typing import Annotated
 
 import typer
 
-from rigs import portaudio
-from rigs.describe import read
-from rigs.lab import soundcard
-from rigs.lab.added_faults import with_faults
-from rigs.lab.overview import data, overview, said
-from rigs.lab.world import World
-from rigs.load import find
-from rigs.progress import result, say
+from sweetspot.rigs import portaudio
+from sweetspot.rigs.lab import World, soundcard
+from sweetspot.rigs.lab.pictures import data, overview, said
+from sweetspot.rigs.load import find
+from sweetspot.rigs.progress import result, say
+from sweetspot.rigs.rig_file import read, with_faults
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit in the lab.")]
@@ -80,7 +78,7 @@ def lab(
 
 def _show(rig: str, unit: str, out: Path | None, *, as_json: bool) -> None:
     """Tell what a lab is, and draw it."""
-    from rigs.lab import show  # matplotlib is slow to import
+    from sweetspot.rigs.lab.pictures import show  # matplotlib is slow to import
 
     description = read(find(rig))
     picture = show.checked(out or Path(f"lab-{description.name}.png"))

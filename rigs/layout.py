@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rigs.units import Float
+from sweetspot.rigs.units import Float
 
 AXES = ("turn", "x", "y", "yaw")
 """What a stage may be able to move, in the order of :class:`Pose`."""

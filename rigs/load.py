@@ -8,12 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rigs.describe import Description
-from rigs.errors import BadInput
-from rigs.lab.faults import Fault
-from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.world import World
-from rigs.protocol import Interface, Rig, Stage
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab import LabInterface, LabStage, World
+from sweetspot.rigs.protocol import Interface, Rig, Stage
+from sweetspot.rigs.rig_file import Description, Fault
 
 READY_MADE = Path(__file__).parent
 """Where the rigs that come with sweetspot are."""
@@ -71,26 +69,26 @@ def open_rig(
             interface = lab = LabInterface(world, now)
             befalling = lab.before_move
         case "portaudio":
-            from rigs.portaudio import PortAudioInterface
+            from sweetspot.rigs.portaudio import PortAudioInterface
 
             interface = PortAudioInterface.open(description, now=now)
     match description.stage.driver:
         case "lab":
             stage = LabStage(world or World(description, serial), befalling, sleep)
         case "grbl":
-            from rigs.turntable.grbl import GrblStage
+            from sweetspot.rigs.turntable import GrblStage
 
             stage = GrblStage.open(description, sleep=sleep)
         case "et250":
-            from rigs.turntable import et250
+            from sweetspot.rigs.turntable import et250
 
             stage = et250.opened(description, sleep=sleep)
         case "scpi":
-            from rigs.turntable import scpi
+            from sweetspot.rigs.turntable import scpi
 
             stage = scpi.opened(description, sleep=sleep)
         case "manual" | "fixed":
-            from rigs.turntable.manual import ManualStage
+            from sweetspot.rigs.turntable import ManualStage
 
             stage = ManualStage()
     return Rig(description, interface, stage)

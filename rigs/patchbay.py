@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
 PATIENCE_S = 15.0
 """How long a program may take until its ports are there, s."""

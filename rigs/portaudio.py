@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.deadline import Overdue, Worker
-from rigs.describe import Description
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.protocol import Recording, check_ceiling
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.protocol import Recording, check_ceiling
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.timeout import Overdue, Worker
 
 T = TypeVar("T")
 
@@ -300,7 +300,7 @@ class PortAudioInterface:
         return self._rig.inputs
 
     def capture(self, y: NDArray[np.float32]) -> Recording:
-        """Play ``y (outputs, samples)`` and record as many samples; see :class:`rigs.protocol.Interface`.
+        """Play ``y (outputs, samples)`` and record as many samples; see :class:`sweetspot.rigs.protocol.Interface`.
 
         The loopback's channel is wired to an input, not to the unit: the ceiling does not hold for it.
         """

@@ -1,6 +1,6 @@
 """What every interface and stage answers to, and how trouble is named.
 
-The classes of trouble live in :mod:`rigs.errors` (so that the rig file can be read without this module):
+The classes of trouble live in :mod:`sweetspot.rigs.errors` (so that the rig file can be read without this module):
 
 ::
 
@@ -20,11 +20,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.arrays import frozen
-from rigs.describe import Description
-from rigs.errors import BadInput, HardwareTrouble, Held, SweetspotError, TooLoud
-from rigs.layout import Pose
-from rigs.units import db
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, SweetspotError, TooLoud
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import db
 
 __all__ = [
     "BadInput",
@@ -109,7 +109,7 @@ class Stage(Protocol):
 
     @property
     def axes(self) -> frozenset[str]:
-        """Which fields of :class:`rigs.layout.Pose` this stage moves by itself."""
+        """Which fields of :class:`sweetspot.rigs.layout.Pose` this stage moves by itself."""
         ...
 
     def move(self, pose: Pose) -> Pose:

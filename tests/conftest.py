@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from measure import folder, plan
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.world import World
-from rigs.protocol import Rig
+from sweetspot.measure import folder, plan
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.lab.interface import LabInterface, LabStage
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -146,7 +146,7 @@ def sweetspot(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     """Runs the command line as a user would, in an empty folder."""
 
     def run(*args: str | Path, timeout: float = 240, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", *map(str, args)]
+        command = [sys.executable, "-m", "sweetspot", *map(str, args)]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout)
 

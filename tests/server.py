@@ -127,7 +127,7 @@ def _served(name: str, fs: int, period: int) -> Iterator[Server]:
 @contextmanager
 def lab(on: Server, rig: Path, *options: str) -> Iterator[Card]:
     """The lab on a server while it lasts."""
-    program = "import sweetspot; sweetspot.main()"
+    program = "from sweetspot.command_line import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", program, "rig", "lab", str(rig), "--json", *options],
         env=on.env,

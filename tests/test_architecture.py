@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,31 +22,28 @@ ROOMS = {
 DOORS = {
     "sounddevice": ("rigs/portaudio.py",),
     "serial": ("rigs/turntable/",),
-    "socket": ("rigs/turntable/", "rigs/lab/et250.py"),
+    "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py"),
     "jack": ("rigs/lab/soundcard.py", "rigs/patchbay.py"),
     "h5py": ("measure/session.py", "processor/store.py"),
-    "sofar": ("measure/sofa.py", "rigs/lab/head.py"),
-    "soundfile": ("processor/files.py", "measure/export.py"),
-    "numba": ("processor/native.py", "processor/nativestate.py"),
-    "llvmlite": (
-        "processor/kernel.py",
-        "processor/centrekernel.py",
-        "processor/vectorcode.py",
-        "processor/machinecode.py",
-        "processor/nativestate.py",
-    ),
+    "sofar": ("measure/share/sofa.py", "rigs/acoustics/head.py"),
+    "soundfile": ("processor/files.py", "measure/share/export.py"),
+    "numba": ("processor/live/callback.py", "processor/live/state.py"),
+    "llvmlite": ("processor/compiled/", "processor/live/state.py"),
     "matplotlib": (
         "/plots.py",
-        "calibrate/report.py",
-        "rigs/lab/show.py",
-        "measure/show.py",
+        "calibrate/report/page.py",
+        "rigs/lab/pictures/show.py",
+        "measure/share/figures.py",
         "calibrate/fleet/page.py",
     ),
     "sqlite3": ("calibrate/fleet/ledger.py",),
     "distributed": ("calibrate/fleet/run.py",),
-    "typer": ("/cli.py", "/progress.py", "sweetspot.py"),
-    "rich": ("/cli.py", "/progress.py", "sweetspot.py"),
+    "typer": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
+    "rich": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
 }
+LAB_USERS = ("rigs/lab/", "rigs/load.py", "rigs/cli.py")
+"""The lab is a simulation: besides itself, only the choice of parts and the command that runs it may import it."""
+LARGEST_FOLDER = 18
 WORLDLY = (
     "run.py",
     "stream.py",
@@ -60,24 +61,49 @@ WORLDLY = (
 
 
 def modules() -> list[Path]:
-    return [*sorted(p for room in ROOMS for p in (ROOT / room).rglob("*.py")), ROOT / "sweetspot.py"]
+    return sorted(p for room in (*ROOMS, "sweetspot") for p in (ROOT / room).rglob("*.py"))
 
 
 def name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def imported(module: ast.Module) -> Iterator[str]:
+def imports(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """Module and name of every import; the name is empty where a whole module is imported."""
     for node in ast.walk(module):
         if isinstance(node, ast.Import):
-            yield from (a.name.split(".")[0] for a in node.names)
+            yield from ((a.name, "") for a in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, "imports are absolute"
-            yield node.module.split(".")[0]
+            yield from ((node.module, a.name) for a in node.names)
+
+
+def imported(module: ast.Module) -> Iterator[str]:
+    """Rooms by their own names, other packages by their first."""
+    for path, name in imports(module):
+        parts = [*path.split("."), name]
+        yield parts[1] if parts[0] == "sweetspot" and len(parts) > 1 else parts[0]
+
+
+def dotted(path: Path) -> str:
+    """The module's name in the namespace."""
+    inside = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+    return inside if inside.split(".")[0] == "sweetspot" else f"sweetspot.{inside}"
+
+
+@cache
+def faces() -> dict[str, set[str]]:
+    """Public names of every sub-package: what its ``__init__`` imports."""
+    found = {}
+    for path in modules():
+        if path.name == "__init__.py" and len(path.relative_to(ROOT).parts) > 2:
+            found[dotted(path)] = {name for _, name in imports(tree(path)) if name != "lazy"} - {"TYPE_CHECKING"}
+    return found
 
 
 def called(module: ast.Module) -> Iterator[tuple[str, int]]:
@@ -91,6 +117,54 @@ def test_rooms_see_only_what_lies_beneath(path: Path) -> None:
     room = path.relative_to(ROOT).parts[0]
     seen = {i for i in imported(tree(path)) if i in ROOMS}
     assert seen <= ROOMS.get(room, set(ROOMS)), f"{name(path)} imports {seen}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_nobody_reaches_behind_a_face(path: Path) -> None:
+    public, here = faces(), dotted(path)
+    for source, what in imports(tree(path)):
+        owners = sorted((p for p in public if f"{source}.{what}".startswith(f"{p}.")), key=len)
+        behind = owners[-1] if owners else None
+        if behind is None or f"{here}.".startswith(f"{behind}."):
+            continue
+        assert source == behind, f"{name(path)}: {source} is private to {behind}; import from there"
+        assert what in public[behind] | {"cli"}, f"{name(path)}: {what} is not in the face of {behind}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=name)
+def test_only_the_lab_and_the_choice_of_parts_import_the_lab(path: Path) -> None:
+    if not name(path).startswith(LAB_USERS):
+        assert not [i for i in imports(tree(path)) if f"{i[0]}.{i[1]}".startswith("sweetspot.rigs.lab.")], name(path)
+
+
+@pytest.mark.parametrize("face", faces())
+def test_faces_name_only_what_is_there(face: str) -> None:
+    package = import_module(face)
+    for what in faces()[face]:
+        assert getattr(package, what) is not None
+
+
+def test_no_folder_is_crowded() -> None:
+    count = Counter(p.parent for p in modules())
+    assert {f.as_posix(): n for f, n in count.items() if n > LARGEST_FOLDER} == {}
+
+
+def test_packages_do_not_depend_in_circles() -> None:
+    """Modules of a room stand for themselves, those of a sub-package for it."""
+    inside = set(faces())
+    known = {dotted(p) for p in modules()}
+
+    def place(module: str) -> str:
+        return next((f for f in sorted(inside, key=len, reverse=True) if f"{module}.".startswith(f"{f}.")), module)
+
+    seen: dict[str, set[str]] = defaultdict(set)
+    for path in modules():
+        for source, what in imports(tree(path)):
+            target = f"{source}.{what}" if f"{source}.{what}" in known else source
+            if target in known and path.name != "__init__.py":
+                seen[place(dotted(path))].add(place(target))
+    order = TopologicalSorter({a: b - {a} for a, b in seen.items()})
+    assert list(order.static_order())
 
 
 @pytest.mark.parametrize("path", modules(), ids=name)
@@ -151,4 +225,4 @@ def test_decibels_have_one_home() -> None:
 
 
 def test_the_walk_sees_every_room() -> None:
-    assert {name(p).split("/")[0] for p in modules()} == {*ROOMS, "sweetspot.py"}
+    assert {name(p).split("/")[0] for p in modules()} == {*ROOMS, "sweetspot"}

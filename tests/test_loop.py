@@ -14,19 +14,20 @@ import numpy as np
 import pytest
 import soundfile
 
-from calibrate import metrics, verify
-from calibrate import run as steps
-from calibrate.limits import Limits
-from calibrate.predict import spectra
-from measure.session import Session
-from measure.smooth import THIRD_OCTAVES
-from rigs.describe import read
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.predict.prediction import spectra
+from sweetspot.calibrate.verify import verification
+from sweetspot.calibrate.verify.limits import Limits
+from sweetspot.measure.session import Session
+from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs.rig_file.description import read
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def command(*args: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-c", "import sweetspot; sweetspot.main()", *map(str, args)]
+    words = [sys.executable, "-m", "sweetspot", *map(str, args)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600)
 
@@ -58,7 +59,7 @@ def test_cancellation_at_positions_never_seen(unit: tuple[Path, dict[str, Any]])
     fitted = steps.fitted_of(run)
     verdict = steps.judge(run, fitted, Limits())
     far = fitted.prediction.far_ear
-    heard = metrics.scored(verify.cancellation(verdict.heard, far, verdict.f))
+    heard = metrics.scored(verification.cancellation(verdict.heard, far, verdict.f))
     assert heard.mean >= 15.0
     assert heard.p10 >= 9.0
     with Session.read(run / "session.h5") as session:
@@ -75,7 +76,7 @@ def test_predicted_and_heard_agree_within_a_decibel(unit: tuple[Path, dict[str, 
     fitted = steps.fitted_of(run)
     verdict = steps.judge(run, fitted, Limits())
     far = fitted.prediction.far_ear
-    predicted, heard = (verify.cancellation(x, far, verdict.f) for x in (verdict.predicted, verdict.heard))
+    predicted, heard = (verification.cancellation(x, far, verdict.f) for x in (verdict.predicted, verdict.heard))
     assert (THIRD_OCTAVES[0], THIRD_OCTAVES[-1]) == (200, 8000)
     assert np.abs(predicted - heard).max() < 1.0
 
@@ -85,7 +86,7 @@ def test_centre_beam(unit: tuple[Path, dict[str, Any]]) -> None:
     run, _ = unit
     verdict = steps.judge(run, steps.fitted_of(run), Limits())
     inside = (THIRD_OCTAVES >= 400) & (THIRD_OCTAVES <= 1600)
-    contrast = metrics.contrast_db(verdict.heard_polar, verdict.azimuths, verdict.f, verify.NULLS, 0.0)
+    contrast = metrics.contrast_db(verdict.heard_polar, verdict.azimuths, verdict.f, verification.NULLS, 0.0)
     assert contrast[inside].min() >= 15.0
 
 

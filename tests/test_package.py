@@ -32,11 +32,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_the_rooms_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {n.split("/")[0] for n in names if ".dist-info" not in n}
-    assert tops == {"rigs", "measure", "processor", "calibrate", "sweetspot.py"}
-    packed = {n for n in names if n.endswith(".py")}
+    assert tops == {"sweetspot"}
+    packed = {n.removeprefix("sweetspot/") for n in names if n.endswith(".py")}
     tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert packed == {n for n in tracked.splitlines() if n.split("/")[0] in tops}
-    assert {"rigs/desk.toml", "rigs/desk-jack.toml", "calibrate/report.html.j2"} <= set(names)
+    inside = {n.removeprefix("sweetspot/") for n in tracked.splitlines() if n.split("/")[0] not in {"tests", "runs"}}
+    assert packed == inside
+    data = ("py.typed", "rigs/desk.toml", "calibrate/report/page.html.j2", "calibrate/report/page.css")
+    assert {f"sweetspot/{n}" for n in data} <= set(names)
 
 
 def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
@@ -45,7 +47,10 @@ def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", target, wheel], check=True
     )
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONPATH": str(target)}
-    code = "import sys, sweetspot; assert 'site' in sweetspot.__file__; sys.argv[1:] = ['--help']; sweetspot.main()"
+    code = (
+        "import sys, sweetspot.command_line as roof; assert 'site' in roof.__file__\n"
+        "sys.argv[1:] = ['--help']; roof.main()"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for word in ("rig", "measure", "calibrate", "process", "verify", "report", "demo"):
@@ -55,8 +60,9 @@ def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
 def test_nothing_needs_portaudio_or_an_audio_server_to_start() -> None:
     code = (
         "import sys; sys.modules['sounddevice'] = None; sys.modules['jack'] = None; sys.modules['sofar'] = None\n"
-        "import sweetspot; sweetspot.build()\n"
-        "import calibrate.run, measure.run, processor.render, rigs.load, rigs.lab.interface\n"
+        "import sweetspot.command_line; sweetspot.command_line.build()\n"
+        "import sweetspot.calibrate.run, sweetspot.measure.run, sweetspot.processor.render, sweetspot.rigs.load\n"
+        "import sweetspot.rigs.lab.interface\n"
         "assert 'matplotlib' not in sys.modules, 'slow to import'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -16,9 +16,7 @@ def test_shell_blocks_run_in_order(tmp_path: Path) -> None:
     assert blocks
     command = tmp_path / "bin" / "sweetspot"
     command.parent.mkdir()
-    command.write_text(
-        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\nimport sweetspot\nsweetspot.main()\n"
-    )
+    command.write_text(f"#!{sys.executable}\nfrom sweetspot.command_line import main\nmain()\n")
     command.chmod(0o755)
     environment = os.environ | {"PATH": f"{command.parent}:{os.environ['PATH']}"}
     script = "set -e\n" + "\n".join(blocks)

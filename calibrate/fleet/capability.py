@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from calibrate.limits import JUDGES
-from rigs.units import Float
+from sweetspot.calibrate.verify import JUDGES
+from sweetspot.rigs.units import Float
 
 OUTLYING = 3.5
 """Modified z-score from which a unit is called an outlier (Iglewicz and Hoaglin 1993)."""
@@ -116,7 +116,7 @@ def of_figures(rows: Sequence[Mapping[str, Any]], worst: int = 5) -> list[Statis
     Parameters
     ----------
     rows
-        As :meth:`calibrate.fleet.ledger.Ledger.figures` gives them.
+        As :meth:`sweetspot.calibrate.fleet.ledger.Ledger.figures` gives them.
     worst
         How many units are named as the worst.
     """

@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from calibrate import design as designs
-from calibrate.fleet import capability, jobs, run
-from calibrate.fleet.capability import Statistics
-from calibrate.fleet.ledger import NAME, Ledger
-from calibrate.limits import read as read_limits
-from measure.cli import JsonOpt
-from rigs.errors import BadInput
-from rigs.progress import result, say, tracked
+from sweetspot.calibrate import design as designs
+from sweetspot.calibrate.fleet import capability, jobs, run
+from sweetspot.calibrate.fleet.capability import Statistics
+from sweetspot.calibrate.fleet.ledger import NAME, Ledger
+from sweetspot.calibrate.verify import read as read_limits
+from sweetspot.measure.cli import JsonOpt
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.progress import result, say, tracked
 
 FoldersArg = Annotated[
     list[Path], typer.Argument(metavar="DIR ...", help="Folders that hold runs; the table is kept in the first.")
@@ -86,8 +86,8 @@ def stats(
         known, rows = ledger.known(), ledger.figures()
     if not rows:
         raise BadInput(f"{folder}: the table holds no unit that was fitted; see: sweetspot fleet fit {folder} --retry")
-    from calibrate.fleet.page import NAME as PAGE
-    from calibrate.fleet.page import write  # matplotlib is slow to import
+    from sweetspot.calibrate.fleet.page import NAME as PAGE
+    from sweetspot.calibrate.fleet.page import write  # matplotlib is slow to import
 
     with tracked("Drawing", 1) as step:
         written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, known, rows)

@@ -9,11 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from calibrate.fleet.ledger import Figure
-from calibrate.limits import Limits
-from measure.session import VERIFICATION, Session
-from processor import store
-from rigs.errors import BadInput
+from sweetspot.calibrate.fleet.ledger import Figure
+from sweetspot.calibrate.verify import Limits
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
+from sweetspot.rigs.errors import BadInput
 
 DEPTH = ("", "*/", "*/*/")
 """How deep below a given folder runs are looked for: the run itself, those of a unit, those of a folder of units."""

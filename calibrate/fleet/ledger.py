@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput
 
 NAME = "fleet.sqlite"
 """What the file is called in the folder that was given first."""

@@ -12,18 +12,21 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from calibrate import svg
-from calibrate.fleet import capability, plots
-from calibrate.fleet.capability import Statistics
-from measure.plots import STYLE
-from rigs.errors import BadInput
+from sweetspot.calibrate.fleet import capability, plots
+from sweetspot.calibrate.fleet.capability import Statistics
+from sweetspot.calibrate.report import svg
+from sweetspot.measure.share import STYLE
+from sweetspot.rigs.errors import BadInput
 
 NAME = "fleet.html"
+
+LOOK = ("sweetspot.calibrate.fleet", "sweetspot.calibrate.report")
+"""Where the page and its style sheet are; the style is the report's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,11 @@ def write(path: Path, known: Mapping[str, Mapping[str, Any]], rows: Sequence[Map
         pictures = [_picture(s, rows) for s in found]
     failed = {r["run"]: r for r in rows if r["passed"] is not None and not r["passed"]}
     page = Environment(
-        loader=PackageLoader("calibrate", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("fleet.html.j2")
+        loader=ChoiceLoader([PackageLoader(p, ".") for p in LOOK]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    ).get_template("page.html.j2")
     text = page.render(
         statistics=found,
         pictures=pictures,

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from measure.plots import DRIVERS, GRID, PAPER, SOFT
-from rigs.units import Float
+from sweetspot.measure.share import DRIVERS, GRID, PAPER, SOFT
+from sweetspot.rigs.units import Float
 
 Mask = NDArray[np.bool_]
 

@@ -16,19 +16,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from calibrate import design as designs
-from calibrate import metrics
-from calibrate import run as steps
-from calibrate.fit import Fitted
-from calibrate.fleet import jobs
-from calibrate.fleet.jobs import Job
-from calibrate.fleet.ledger import Figure, Outcome
-from calibrate.limits import Limits
-from calibrate.limits import text as limits_text
-from measure.session import Session
-from rigs.describe import Description
-from rigs.errors import BadInput, HardwareTrouble, SweetspotError
-from rigs.load import open_rig
+from sweetspot.calibrate import design as designs
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.fleet import jobs
+from sweetspot.calibrate.fleet.jobs import Job
+from sweetspot.calibrate.fleet.ledger import Figure, Outcome
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.verify import Limits
+from sweetspot.calibrate.verify import text as limits_text
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.rig_file import Description
 
 Work = Callable[[Job], Outcome]
 

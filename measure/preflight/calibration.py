@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from measure import microphone
-from measure.preflight import calibrator
-from measure.preflight.calibrator import CHANGE_DB, SECONDS, SKIP_S, Reading
-from measure.preflight.files import KEY, last
-from rigs.describe import Description, Mic
-from rigs.errors import BadInput
-from rigs.protocol import Interface
-from rigs.units import Float, db
+from sweetspot.measure import microphone
+from sweetspot.measure.preflight import calibrator
+from sweetspot.measure.preflight.calibrator import CHANGE_DB, SECONDS, SKIP_S, Reading
+from sweetspot.measure.preflight.files import KEY, last
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.protocol import Interface
+from sweetspot.rigs.rig_file import Description, Mic
+from sweetspot.rigs.units import Float, db
 
 RIG_DB = 3.0
 """A first calibration that differs more than this from what the rig file says is noted."""

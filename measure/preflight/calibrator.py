@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, optimize
 
-from rigs.units import Float, db, power_db, pressure
+from sweetspot.rigs.units import Float, db, power_db, pressure
 
 SKIP_S = 0.5
 """At the beginning, for a calibrator that somebody has just let go of."""

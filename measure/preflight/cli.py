@@ -7,22 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from measure import level as levels
-from measure import microphone
-from measure.folder import session_file
-from measure.plan import SetName
-from measure.preflight import calibration, choice, files, run
-from measure.preflight.finding import table, verdict
-from measure.preflight.reference import of_check
-from measure.preflight.reference import read as read_reference
-from measure.session import Session
-from rigs.cli import FaultsOpt
-from rigs.describe import EARS, read
-from rigs.errors import BadInput
-from rigs.lab.added_faults import with_faults
-from rigs.load import READY_MADE, find, open_rig, utc_now
-from rigs.progress import result, tracked
-from rigs.tables import StageTable
+from sweetspot.measure import ear_matching as levels
+from sweetspot.measure import microphone
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.plan import SetName
+from sweetspot.measure.preflight import calibration, files, run, sweep_choice
+from sweetspot.measure.preflight.finding import table, verdict
+from sweetspot.measure.preflight.reference import of_check
+from sweetspot.measure.preflight.reference import read as read_reference
+from sweetspot.measure.session import Session
+from sweetspot.rigs.cli import FaultsOpt
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.load import READY_MADE, find, open_rig, utc_now
+from sweetspot.rigs.progress import result, tracked
+from sweetspot.rigs.rig_file import EARS, StageTable, read, with_faults
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
@@ -98,10 +96,10 @@ def sweep(
     _refuse_ready_made(path, write)
     with open_rig(description, serial=unit) as opened, tracked("Listening", 1) as step:
         _, told = run.check(opened, description, runs=Path("."), move=False, step=step)
-    chosen = choice.choose(told, snr)
+    chosen = sweep_choice.choose(told, snr)
     if write:
         files.write_sweep(path, description, chosen.table)
-    now, then = (run.session_s(one) for one in (description, choice.applied(description, chosen)))
+    now, then = (run.session_s(one) for one in (description, sweep_choice.applied(description, chosen)))
     own = path if path.parent != READY_MADE else f"a copy of {path.name}"
     where = f"written into {path}" if write else f"write it into {own}, or give --write"
     data = {"rig": description.name, "sweep": chosen.table, "limit": chosen.limit, "wanted_db": snr}

@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description, parse
 
 KEY = "sensitivity_mv_per_pa"
 

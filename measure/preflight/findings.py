@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from measure.preflight.finding import Finding, Outcome
-from measure.preflight.levels import of_levels, of_noise
-from measure.preflight.patch import Patch, Verdict
-from measure.preflight.steady import RESIDUAL_DB
-from measure.preflight.told import Told
-from rigs.describe import EARS, Description
-from rigs.units import Float, db, power_db, speed_of_sound
+from sweetspot.measure.preflight.finding import Finding, Outcome
+from sweetspot.measure.preflight.levels import of_levels, of_noise
+from sweetspot.measure.preflight.observation import Told
+from sweetspot.measure.preflight.stability import RESIDUAL_DB
+from sweetspot.measure.preflight.wiring import Patch, Verdict
+from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.units import Float, db, power_db, speed_of_sound
 
 UNCLEAR = 0.35
 """Below this cosine the phase of an arrival is not called a sign."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from measure.preflight.finding import Finding, Outcome
-from measure.preflight.heard import OCTAVES
-from measure.preflight.told import Told
-from rigs.describe import Description, Mic
-from rigs.errors import BadInput
-from rigs.units import P_REF, db, from_db, power_db
+from sweetspot.measure.preflight.finding import Finding, Outcome
+from sweetspot.measure.preflight.observation import Told
+from sweetspot.measure.preflight.path_responses import OCTAVES
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description, Mic
+from sweetspot.rigs.units import P_REF, db, from_db, power_db
 
 WEAK_DB = 10.0
 CHANGED_DB = (3.0, 6.0)

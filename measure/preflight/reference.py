@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from measure.folder import session_file
-from measure.impulse import ImpulseResponse
-from measure.preflight import comb, heard
-from measure.preflight.calibration import deviates
-from measure.preflight.expect import Expected, from_geometry
-from measure.preflight.heard import OCTAVES, Heard
-from measure.session import Session
-from rigs.arrays import frozen
-from rigs.describe import EARS, Description
-from rigs.errors import BadInput
-from rigs.layout import Pose
-from rigs.units import Float, power_db
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.preflight import multitone, path_responses
+from sweetspot.measure.preflight.calibration import deviates
+from sweetspot.measure.preflight.expectation import Expected, from_geometry
+from sweetspot.measure.preflight.path_responses import OCTAVES, Heard
+from sweetspot.measure.session import Session
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.units import Float, power_db
 
 ARRIVAL_SIGMA, APART_SIGMA, LEVEL_SIGMA_DB = 15e-6, 5e-6, 1.0
 """How well drivers keep apart from each other when a head is put back within some centimetres and a degree."""
@@ -89,7 +89,9 @@ def of_check(rig: Description, one: Heard) -> Reference:
     apart = np.zeros(0)
     if set(EARS) <= set(names):
         left, right = (rows[names.index(e)] for e in EARS)
-        apart = np.array([heard.apart(g[left], g[right], f) for g, f in zip(one.gated, one.frequencies, strict=True)])
+        apart = np.array(
+            [path_responses.apart(g[left], g[right], f) for g, f in zip(one.gated, one.frequencies, strict=True)]
+        )
     level = np.where(one.snr_db[rows] > 3.0, one.level_db[rows], -300.0)
     return Reference(tuple(names), rig.driver_names, one.arrival[rows], apart, level, one.sign[rows])
 
@@ -140,7 +142,7 @@ def _of_run(run: Path, rig: Description) -> Reference:
     mics = tuple(m.name for m in rig.mic if m.name in by_mic)
     drivers = tuple(d for d in rig.driver_names if all(d in one.drivers for one in sets))
     rows = {d.name: d.band_hz for d in rig.driver}
-    signal = comb.combs([*(rows[d] for d in drivers), (20.0, 0.45 * rig.fs)], rig.fs, 0.1)
+    signal = multitone.combs([*(rows[d] for d in drivers), (20.0, 0.45 * rig.fs)], rig.fs, 0.1)
     shape = (len(mics), len(drivers))
     arrival, sign = np.zeros(shape), np.zeros(shape)
     level, apart = np.full((*shape, len(OCTAVES)), -300.0), np.zeros(len(drivers) if set(EARS) <= set(mics) else 0)
@@ -149,15 +151,15 @@ def _of_run(run: Path, rig: Description) -> Reference:
         g = np.stack([_at(*by_mic[m], driver, signal, o, was) for m in mics])
         gated = np.zeros_like(g)
         for i in range(len(mics)):
-            arrival[i, o] = heard.first_arrival(g[i], f, signal.window_s)
-            gated[i] = heard.gate(g[i], f, float(arrival[i, o]), signal.window_s)
-            sign[i, o] = heard.sign(gated[i], f, float(arrival[i, o]))
+            arrival[i, o] = path_responses.first_arrival(g[i], f, signal.window_s)
+            gated[i] = path_responses.gate(g[i], f, float(arrival[i, o]), signal.window_s)
+            sign[i, o] = path_responses.sign(gated[i], f, float(arrival[i, o]))
         for k, centre in enumerate(OCTAVES):
             inside = (f >= centre / np.sqrt(2.0)) & (f < centre * np.sqrt(2.0))
             if inside.any():
                 level[:, o, k] = power_db(np.mean(np.abs(g[:, inside]) ** 2, axis=1))
         if len(apart):
-            apart[o] = heard.apart(gated[mics.index(EARS[0])], gated[mics.index(EARS[1])], f)
+            apart[o] = path_responses.apart(gated[mics.index(EARS[0])], gated[mics.index(EARS[1])], f)
     return Reference(mics, drivers, arrival, apart, level, sign)
 
 
@@ -176,8 +178,8 @@ def _ahead(found: ImpulseResponse, run: Path) -> ImpulseResponse:
 
 
 def _at(
-    found: ImpulseResponse, mic: int, driver: str, signal: comb.Comb, output: int, rig: Description
-) -> comb.Complex:
+    found: ImpulseResponse, mic: int, driver: str, signal: multitone.Comb, output: int, rig: Description
+) -> multitone.Complex:
     """A response at an output's tones, full scale over full scale: its taps wrapped to one period of the combs."""
     h = found.h[0, mic, found.drivers.index(driver)]
     wrapped = np.zeros(signal.period)

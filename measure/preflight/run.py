@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import plan
-from measure.preflight import comb, expect, findings, heard, levels, patch
-from measure.preflight.calibration import deviates
-from measure.preflight.calibrator import changed_db
-from measure.preflight.finding import Finding, Outcome
-from measure.preflight.heard import Heard, Loop
-from measure.preflight.reference import Reference, expected
-from measure.preflight.steady import RESIDUAL_DB, closure_db, disturbed
-from measure.preflight.told import Told
-from rigs.describe import EARS, Description
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.layout import Pose
-from rigs.protocol import Rig, check_ceiling
-from rigs.units import db
+from sweetspot.measure import plan
+from sweetspot.measure.preflight import expectation, findings, levels, multitone, path_responses, wiring
+from sweetspot.measure.preflight.calibration import deviates
+from sweetspot.measure.preflight.calibrator import changed_db
+from sweetspot.measure.preflight.finding import Finding, Outcome
+from sweetspot.measure.preflight.observation import Told
+from sweetspot.measure.preflight.path_responses import Heard, Loop
+from sweetspot.measure.preflight.reference import Reference, expected
+from sweetspot.measure.preflight.stability import RESIDUAL_DB, closure_db, disturbed
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Rig, check_ceiling
+from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.units import db
 
 QUIETER_DB = 12.0
 """Each comb's peak under the session's sweep: they all play at once."""
@@ -117,7 +117,7 @@ def check(
     whole = rig.description
     bands = [d.band_hz for d in whole.driver] + [(LOOP_BAND[0], LOOP_BAND[1] * whole.fs)]
     peak = levels.allowed_peak(whole, level_dbfs, QUIETER_DB)
-    signal = comb.combs(bands, whole.fs, peak)
+    signal = multitone.combs(bands, whole.fs, peak)
     y = np.zeros((rig.interface.outputs, signal.y.shape[1]), dtype=np.float32)
     y[[d.channel - 1 for d in whole.driver] + [whole.interface.loopback.out - 1]] = signal.y
     check_ceiling(y, whole.limits.ceiling, "pre-flight check")
@@ -147,7 +147,7 @@ def check(
     return [*findings.all_of(told), *about_stage, *others], told
 
 
-Take = tuple[comb.Matrix, Loop, Heard]
+Take = tuple[multitone.Matrix, Loop, Heard]
 """What one capture of the combs came to."""
 
 
@@ -158,7 +158,7 @@ class _Listening:
         self,
         rig: Rig,
         watched: Description,
-        signal: comb.Comb,
+        signal: multitone.Comb,
         y: NDArray[np.float32],
         step: Callable[[str], None],
     ) -> None:
@@ -197,11 +197,13 @@ def _moved(rig: Rig, pose: Pose) -> Finding | None:
     return None
 
 
-def _listened(signal: comb.Comb, recording: NDArray[np.float32], rig: Description) -> Take:
-    m = comb.matrix(signal, recording)
+def _listened(signal: multitone.Comb, recording: NDArray[np.float32], rig: Description) -> Take:
+    m = multitone.matrix(signal, recording)
     drivers = len(rig.driver)
-    loop = heard.loop(m, drivers, np.asarray(signal.y[-1], dtype=float), recording, rig.interface.loopback.in_ - 1)
-    return m, loop, heard.heard(m, drivers, loop.latency)
+    loop = path_responses.loop(
+        m, drivers, np.asarray(signal.y[-1], dtype=float), recording, rig.interface.loopback.in_ - 1
+    )
+    return m, loop, path_responses.heard(m, drivers, loop.latency)
 
 
 def _told(
@@ -216,12 +218,12 @@ def _told(
     ears = (names.index(EARS[0]), names.index(EARS[1])) if set(EARS) <= set(names) else None
     signs = (1, -1, 0) if len(poses) > 1 else (1,)
     expectations = {
-        s: expected(rig, _as_if(poses, s), reference) if reference else expect.from_geometry(rig, _as_if(poses, s))
+        s: expected(rig, _as_if(poses, s), reference) if reference else expectation.from_geometry(rig, _as_if(poses, s))
         for s in signs
     }
     spoilt = any(one.residual_db > RESIDUAL_DB for one in loops) or any(m.clipped[inputs].any() for m in matrices)
     enough = all(one.input is not None for one in loops) and heards[0].there[inputs].any() and not spoilt
-    verdict = patch.find(heards, inputs, ears, expectations) if enough else None
+    verdict = wiring.find(heards, inputs, ears, expectations) if enough else None
     name: plan.SetName = "ears" if rig.ears is not None and ears is not None else "polar"
     wanted = plan.make(rig, name) if (rig.ears if name == "ears" else rig.polar) is not None else None
     rate = wanted.sweep.rate if wanted else rig.sweep.seconds / np.log(rig.sweep.band_hz[1] / rig.sweep.band_hz[0])

@@ -1,1 +1,15 @@
 """The fitted filters in the formats of the engines that people deploy on."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.processor.export import live as live
+    from sweetspot.processor.export.engine_check import LIMIT_DB as LIMIT_DB
+    from sweetspot.processor.export.engine_check import Compared as Compared
+    from sweetspot.processor.export.engine_check import check as check
+    from sweetspot.processor.export.engines import ENGINES as ENGINES
+    from sweetspot.processor.export.engines import bundle as bundle
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

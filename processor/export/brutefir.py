@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from processor.export.bundle import SIDES, Bundle, notes, pairs
-from processor.filterset import FilterSet
+from sweetspot.processor.export.bundles import SIDES, Bundle, notes, pairs
+from sweetspot.processor.filterset import FilterSet
 
 Pairs = list[tuple[int, int, str, Any]]
 

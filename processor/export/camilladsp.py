@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from processor.export.bundle import Bundle, notes, pairs, wave
-from processor.filterset import FilterSet
+from sweetspot.processor.export.bundles import Bundle, notes, pairs, wave
+from sweetspot.processor.filterset import FilterSet
 
 CONF = "matrix.yml"
 

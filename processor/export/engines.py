@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from processor.export import brutefir, camilladsp, equalizerapo, ffmpeg, firmware, jconvolver, wav
-from processor.export.bundle import Bundle
-from processor.filterset import FilterSet
-from rigs.errors import BadInput
+from sweetspot.processor.export import brutefir, camilladsp, equalizerapo, ffmpeg, firmware, jconvolver, wav
+from sweetspot.processor.export.bundles import Bundle
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
 
 ENGINES: dict[str, Callable[[FilterSet], Bundle]] = {
     "camilladsp": camilladsp.bundle,

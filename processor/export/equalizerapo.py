@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from processor.export.bundle import Bundle, notes, pairs, wave
-from processor.filterset import FilterSet
-from rigs.errors import BadInput
+from sweetspot.processor.export.bundles import Bundle, notes, pairs, wave
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
 
 CONF = "config.txt"
 QUAD = ("L", "R", "RL", "RR")

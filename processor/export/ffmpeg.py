@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.export.bundle import Bundle, notes, pair_name, stereo, wave
-from processor.filterset import FilterSet
+from sweetspot.processor.export.bundles import Bundle, notes, pair_name, stereo, wave
+from sweetspot.processor.filterset import FilterSet
 
 SCRIPT = "render.sh"
 

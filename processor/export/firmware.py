@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processor.export.bundle import Bundle, description, notes
-from processor.filterset import FilterSet
+from sweetspot.processor.export.bundles import Bundle, description, notes
+from sweetspot.processor.filterset import FilterSet
 
 Real = NDArray[Any]
 
@@ -79,7 +79,7 @@ def _reference(filterset: FilterSet) -> str:
     x = rng.uniform(-0.25, 0.25, (len(filterset.programs), samples))
     x[np.arange(len(x)), np.arange(len(x))] = 0.9
     x = np.rint(x * 2**20) / 2**20
-    from processor.partition import Matrix  # brings scipy's transforms, which a start does not wait for
+    from sweetspot.processor.partition import Matrix  # brings scipy's transforms, which a start does not wait for
 
     y = Matrix(filterset.taps, 1024).process(x)
     return "\n".join(

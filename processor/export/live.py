@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from processor import files
-from processor.export import brutefir, jconvolver
-from processor.export.bundle import Bundle
-from processor.filterset import FilterSet
-from rigs.errors import BadInput, HardwareTrouble
+from sweetspot.processor import files
+from sweetspot.processor.export import brutefir, jconvolver
+from sweetspot.processor.export.bundles import Bundle
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
 END_S = 5.0
 """How long an engine may take to end when asked, s."""

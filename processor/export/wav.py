@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from processor.export.bundle import Bundle, description, notes, pair_name, wave
-from processor.filterset import FilterSet
+from sweetspot.processor.export.bundles import Bundle, description, notes, pair_name, wave
+from sweetspot.processor.filterset import FilterSet
 
 
 def bundle(filterset: FilterSet) -> Bundle:

@@ -11,18 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab import calibrator
-from rigs.lab.chain import Inputs, Outputs
-from rigs.lab.device import Device
-from rigs.lab.driver import drawn
-from rigs.lab.electrical import Line, latency_of
-from rigs.lab.faults import Fault
-from rigs.lab.host import Disk, crash
-from rigs.lab.schedule import Schedule, Span
-from rigs.lab.world import World
-from rigs.layout import AXES, Pose
-from rigs.protocol import Recording, check_ceiling
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.lab.electronics import Device, Inputs, Line, Outputs, calibrator, latency_of
+from sweetspot.rigs.lab.sound import drawn
+from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, crash
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import AXES, Pose
+from sweetspot.rigs.protocol import Recording, check_ceiling
+from sweetspot.rigs.rig_file import Fault
 
 
 class LabInterface:
@@ -69,7 +65,7 @@ class LabInterface:
         return self.world.description.inputs
 
     def capture(self, y: NDArray[np.float32]) -> Recording:
-        """Play ``y (outputs, samples)`` in the world; see :class:`rigs.protocol.Interface`."""
+        """Play ``y (outputs, samples)`` in the world; see :class:`sweetspot.rigs.protocol.Interface`."""
         rig = self.world.description
         if y.ndim != 2 or y.shape[0] != self.outputs:
             raise BadInput(f"the signal has shape {y.shape}; this lab has {self.outputs} outputs")
@@ -195,7 +191,7 @@ class LabStage:
         return frozenset(AXES)
 
     def move(self, pose: Pose) -> Pose:
-        """Move to ``pose``; see :class:`rigs.protocol.Stage`."""
+        """Move to ``pose``; see :class:`sweetspot.rigs.protocol.Stage`."""
         stage = self.world.description.stage
         turned = float(np.degrees(pose.turn if stage.turns == "device" else pose.yaw))
         low, high = stage.limits_deg

@@ -14,21 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.describe import Description
-from rigs.errors import HardwareTrouble
-from rigs.lab import calibrator
-from rigs.lab.chain import Inputs, Outputs
-from rigs.lab.convolution import BlockConvolver
-from rigs.lab.driver import drawn
-from rigs.lab.electrical import Line, latency_of
-from rigs.lab.host import crash
-from rigs.lab.interface import slipped, warmer
-from rigs.lab.latency import publish
-from rigs.lab.reach import stage
-from rigs.lab.schedule import Schedule, Span
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.turntable.grbl import axis_letters
+from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.lab.electronics import Inputs, Line, Outputs, calibrator, latency_of, publish
+from sweetspot.rigs.lab.interface import slipped, warmer
+from sweetspot.rigs.lab.sound import BlockConvolver, drawn
+from sweetspot.rigs.lab.stage_server import stage
+from sweetspot.rigs.lab.trouble import Schedule, Span, crash
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.turntable import axis_letters
 
 GAP_S = 0.15
 """Silence on every output after which what plays next is another capture, s."""

@@ -1,7 +1,7 @@
 """The one world that the virtual interface, the virtual stage and the sound card share.
 
 A device on a turntable, a dummy head some way ahead of it, measurement microphones on the same circle, cables. The
-sound travels in free field, or in a room (:mod:`rigs.lab.surroundings`); head and body do not scatter each other's
+sound travels in free field, or in a room (:mod:`sound.surroundings`); head and body do not scatter each other's
 sound back, and the head is away while the measurement microphones listen.
 
 Each driver's field on the circle through the head is split into circular harmonics ``exp(j m azimuth)``. Harmonic
@@ -18,16 +18,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rigs.describe import EARS, Description
-from rigs.lab.body import BaffledBody, Body, SphereBody, outward
-from rigs.lab.cores import one_core
-from rigs.lab.driver import DriverModel
-from rigs.lab.head import CorrectedHead, Head, SphereHead, load_head
-from rigs.lab.room import taper
-from rigs.lab.sphere import Complex, order
-from rigs.lab.surroundings import Surroundings
-from rigs.layout import Pose, turned
-from rigs.units import Float, from_db, pressure, speed_of_sound
+from sweetspot.rigs.acoustics import Complex, CorrectedHead, Head, SphereHead, load_head, order
+from sweetspot.rigs.lab.sound import BaffledBody, Body, DriverModel, SphereBody, Surroundings, outward, taper
+from sweetspot.rigs.lab.threads import one_core
+from sweetspot.rigs.layout import Pose, turned
+from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.units import Float, from_db, pressure, speed_of_sound
 
 DECAY_S = 0.06
 """How long after its arrival a response is kept: the drivers' low ends have died away by then."""

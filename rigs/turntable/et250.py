@@ -17,9 +17,9 @@ from functools import reduce
 from operator import xor
 from typing import Protocol
 
-from rigs.describe import Description
-from rigs.errors import HardwareTrouble
-from rigs.turntable.turning import TurningStage
+from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.turntable.turning import TurningStage
 
 FORWARD, BACKWARD, STOP, READ, ZERO = 1, 2, 3, 4, 5
 DONE, REFUSED = 0x33, 0x66
@@ -116,7 +116,7 @@ class UdpDatagrams:
 
 
 class Et250Axis:
-    """The axis; see :class:`rigs.turntable.turning.Axis`. Forward is towards larger angles.
+    """The axis; see :class:`sweetspot.rigs.turntable.turning.Axis`. Forward is towards larger angles.
 
     Parameters
     ----------

@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from rigs.describe import Description
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.layout import Pose
-from rigs.tables import StageTable
-from rigs.turntable.line import REPLY_S, Line, SerialLine
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file import Description, StageTable
+from sweetspot.rigs.turntable.line import REPLY_S, Line, SerialLine
 
 LETTERS = "XYZABC"
 """Axis letters in the order of a position report."""
@@ -175,7 +174,7 @@ class GrblStage:
         return frozenset(self._letters)
 
     def move(self, pose: Pose) -> Pose:
-        """Move to ``pose`` and wait until it stands; see :class:`rigs.protocol.Stage`."""
+        """Move to ``pose`` and wait until it stands; see :class:`sweetspot.rigs.protocol.Stage`."""
         self._check_limits(pose)
         if not self._in_step:
             self._reset()

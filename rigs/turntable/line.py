@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from rigs.errors import HardwareTrouble
+from sweetspot.rigs.errors import HardwareTrouble
 
 REPLY_S = 5.0
 """Longest wait for a reply that needs no motion."""

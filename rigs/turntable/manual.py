@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rigs.layout import Pose
+from sweetspot.rigs.layout import Pose
 
 
 class ManualStage:
@@ -14,7 +14,7 @@ class ManualStage:
         return frozenset()
 
     def move(self, pose: Pose) -> Pose:
-        """Nothing to move; see :class:`rigs.protocol.Stage`."""
+        """Nothing to move; see :class:`sweetspot.rigs.protocol.Stage`."""
         return pose
 
     def stop(self) -> None:

@@ -10,11 +10,10 @@ import re
 import time
 from collections.abc import Callable
 
-from rigs.describe import Description
-from rigs.errors import HardwareTrouble
-from rigs.tables import CommandTable, StageTable
-from rigs.turntable.line import REPLY_S, Line, SerialLine
-from rigs.turntable.turning import TurningStage
+from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.rig_file import CommandTable, Description, StageTable
+from sweetspot.rigs.turntable.line import REPLY_S, Line, SerialLine
+from sweetspot.rigs.turntable.turning import TurningStage
 
 ENDS = {"lf": b"\n", "cr": b"\r", "crlf": b"\r\n", "nul": b"\x00"}
 """What may end a line, by its name in the rig file."""
@@ -39,7 +38,7 @@ def decode_angle(reply: str, pattern: str | None) -> float | None:
 
 
 class ScpiAxis:
-    """The axis; see :class:`rigs.turntable.turning.Axis`.
+    """The axis; see :class:`sweetspot.rigs.turntable.turning.Axis`.
 
     Parameters
     ----------

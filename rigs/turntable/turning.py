@@ -13,9 +13,9 @@ from typing import Protocol
 
 import numpy as np
 
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.layout import Pose, wrapped
-from rigs.tables import StageTable
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.layout import Pose, wrapped
+from sweetspot.rigs.rig_file import StageTable
 
 LONGEST_DEG = 170.0
 """A controller that counts modulo 360 degrees is sent at most so far at once: its way round is then beyond doubt."""
@@ -56,7 +56,7 @@ class Axis(Protocol):
 
 
 class TurningStage:
-    """A stage of one turning axis; see :class:`rigs.protocol.Stage`.
+    """A stage of one turning axis; see :class:`sweetspot.rigs.protocol.Stage`.
 
     A controller that counts modulo 360 degrees does not know how its cable is wound. It is taken to be unwound, within
     half a turn of its zero, when the stage is opened; from then on every turn is counted, and none goes the short way
@@ -101,7 +101,7 @@ class TurningStage:
         return self._sign * self._wound
 
     def move(self, pose: Pose) -> Pose:
-        """Turn to ``pose`` and wait until it stands; see :class:`rigs.protocol.Stage`."""
+        """Turn to ``pose`` and wait until it stands; see :class:`sweetspot.rigs.protocol.Stage`."""
         asked = float(np.degrees(getattr(pose, self._field)))
         self._check(asked)
         target = self._sign * asked

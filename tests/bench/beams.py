@@ -19,11 +19,11 @@ from scipy.optimize import minimize
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from calibrate import beamform, harmonics
-from calibrate.design import BeamDesign
-from rigs.lab.sphere import field
-from rigs.layout import wrapped
-from rigs.units import from_db, power_db
+from sweetspot.calibrate.design import BeamDesign
+from sweetspot.calibrate.filters import beamform, harmonics
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.units import from_db, power_db
 
 RADIUS, FAR = 0.0875, 2.0
 UNITS = {

@@ -16,13 +16,14 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import qmc
 
-from calibrate import compare, sides
-from calibrate.design import CrosstalkDesign, FilterDesign
-from calibrate.effort import driver_cost
-from calibrate.plant import Plant
-from rigs.describe import Description, parse
-from rigs.lab.world import World
-from rigs.layout import Pose
+from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
+from sweetspot.calibrate.filters import pair
+from sweetspot.calibrate.filters.effort import driver_cost
+from sweetspot.calibrate.plant.responses import Plant
+from sweetspot.calibrate.study import compare
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file.description import Description, parse
 
 WANTED = {"mean": (17, 17, 17, 16, 14), "p10": (13, 11, 11, 10, 8), "nominal": (20, 22, 25, 25, 15)}
 """Figures asked for at 0.25 dB of error, dB in the bands of ``metrics.OCTAVES``."""
@@ -98,7 +99,7 @@ def mistaken(h: np.ndarray, f: np.ndarray, error_db: float, rng: np.random.Gener
     at = np.clip(np.log2(np.maximum(f, 1.0) / 23.4), 0.0, 9.999) * 3.0
     low, share = at.astype(int), at - at.astype(int)
     norm = np.hypot(1.0 - share, share)
-    level, phase = (drawn[..., low] * (1.0 - share) + drawn[..., low + 1] * share) / norm * error_db / sides.NEPER_DB
+    level, phase = (drawn[..., low] * (1.0 - share) + drawn[..., low + 1] * share) / norm * error_db / pair.NEPER_DB
     return h * np.exp(level + 1j * phase)
 
 
@@ -124,7 +125,7 @@ def run(drivers: int, error_db: float, seeds: range, head: str = "sphere") -> tu
     found = []
     for seed in seeds:
         here = scene(h, scored, world, error_db, seed)
-        both = sides.steer(here.plant, 0, cost, wish)
+        both = pair.steer(here.plant, 0, cost, wish)
         found.append(compare.rows(here, both, cost, FilterDesign()))
     return tuple(compare.averaged(same) for same in zip(*found, strict=True))
 

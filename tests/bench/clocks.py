@@ -14,11 +14,11 @@ import time
 
 import numpy as np
 
-from measure import plan
-from measure.listener import Listener
-from rigs.describe import Description, read
-from rigs.lab.table import Lab
-from rigs.load import find, open_rig
+from sweetspot.measure import plan
+from sweetspot.measure.listener import Listener
+from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.rig_file.description import Description, read
+from sweetspot.rigs.rig_file.lab_tables import Lab
 
 SECONDS, WANTED_DB = 5.0, -60.0
 

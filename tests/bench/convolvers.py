@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from machine import bandwidth, limit_us, peak, work
 
-from processor.compiled import CompiledMatrix
-from processor.partition import Matrix
+from sweetspot.processor.compiled.matrix import CompiledMatrix
+from sweetspot.processor.partition import Matrix
 
 HERE = Path(__file__).parent
 ANCHORS = [(2, 8, 4096, 256), (3, 8, 4096, 256), (3, 8, 4096, 64), (3, 8, 4096, 128), (3, 8, 4096, 1024)]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import fft, signal
 
-from measure.deconvolve import Inverse, edges, inverse, responses
-from measure.sweep import stimulus, synchronised
+from sweetspot.measure.deconvolve import Inverse, edges, inverse, responses
+from sweetspot.measure.sweep import stimulus, synchronised
 
 FS = 48000
 BAND = (40.0, 18000.0)

@@ -14,10 +14,10 @@ from collections.abc import Callable
 import cvxpy
 import numpy as np
 
-from calibrate import beamform, shortfir, sides
-from calibrate.design import BeamDesign, CrosstalkDesign, FilterDesign
-from calibrate.plant import Plant
-from rigs.lab.sphere import field
+from sweetspot.calibrate.design import BeamDesign, CrosstalkDesign, FilterDesign
+from sweetspot.calibrate.filters import beamform, leastsquares, pair
+from sweetspot.calibrate.plant.responses import Plant
+from sweetspot.rigs.acoustics.sphere import field
 
 BINS = 2049
 LONGEST_S, LEAST_RATIO = 1.5, 20.0
@@ -49,7 +49,7 @@ def timed(work: Callable[[], object], repeats: int = 3) -> float:
 
 def convex(plant: Plant, cost: np.ndarray, bins: np.ndarray) -> float:
     """Time a bin of the convex solver, both sides, s: least effort under target and distortionless response."""
-    asked, _ = sides.problems(plant, 0, CrosstalkDesign())
+    asked, _ = pair.problems(plant, 0, CrosstalkDesign())
     start = time.process_time()
     for p in asked:
         for i in bins:
@@ -72,12 +72,14 @@ def main() -> int:
     for drivers, heads in ((2, 5), (4, 5), (4, 19), (8, 19)):
         plant, polar, around = unit(drivers, heads)
         cost, wish = np.ones((BINS, drivers)), FilterDesign()
-        both = sides.steer(plant, 0, cost, CrosstalkDesign())
-        t_sides = timed(lambda p=plant, c=cost: sides.steer(p, 0, c, CrosstalkDesign()))
+        both = pair.steer(plant, 0, cost, CrosstalkDesign())
+        t_sides = timed(lambda p=plant, c=cost: pair.steer(p, 0, c, CrosstalkDesign()))
         t_beam = timed(
             lambda p=plant, h=polar, a=around, c=cost: beamform.steer(h, a, p.f, c, BeamDesign(), h[0, 36]), 1
         )
-        t_fir = timed(lambda b=both, p=plant, c=cost, x=wish: [shortfir.side(b, i, b.w[i], p.f, c, x) for i in (0, 1)])
+        t_fir = timed(
+            lambda b=both, p=plant, c=cost, x=wish: [leastsquares.side(b, i, b.w[i], p.f, c, x) for i in (0, 1)]
+        )
         slow = convex(plant, cost, np.linspace(60, 700, 12).astype(int)) * BINS
         print(
             f"{drivers:8d}{heads:6d}{t_sides:8.3f}{t_beam:8.3f}{t_fir:8.3f}{t_sides + t_beam + t_fir:8.3f}"
@@ -87,7 +89,7 @@ def main() -> int:
         short += [f"{drivers} drivers take {whole:.2f} s, {LONGEST_S} allowed"] if whole > LONGEST_S else []
         short += [f"the loop takes {slow / t_sides:.0f} times as long"] if slow / t_sides < LEAST_RATIO else []
     zones = CrosstalkDesign(form="ratio")
-    print(f"8 drivers from zone to zone: {timed(lambda: sides.steer(plant, 0, cost, zones), 1):.3f} s instead")
+    print(f"8 drivers from zone to zone: {timed(lambda: pair.steer(plant, 0, cost, zones), 1):.3f} s instead")
     print("\n".join(short) or "Every figure asked for is reached.")
     return 1 if short else 0
 

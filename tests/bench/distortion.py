@@ -17,9 +17,9 @@ import warnings
 import numpy as np
 from scipy import fft
 
-from measure import harmonics
-from measure.deconvolve import inverse
-from measure.sweep import stimulus, synchronised
+from sweetspot.measure import distortion
+from sweetspot.measure.deconvolve import inverse
+from sweetspot.measure.sweep import stimulus, synchronised
 
 FS, SECONDS = 48000, 5.0
 BEFORE, AFTER = round(0.021 * FS), round(0.170 * FS)
@@ -53,9 +53,9 @@ def ours(snr_db: float | None, clear_db: float | None = None) -> tuple[Array, di
     played = stimulus(sweep, 1.0, FS + len(sweep.x) % 2)
     inv = inverse(sweep, played, len(played))
     heard = noisy(through(played), len(sweep.x), snr_db)
-    kept, harmonics.CLEAR_DB = harmonics.CLEAR_DB, harmonics.CLEAR_DB if clear_db is None else clear_db
-    made = harmonics.of_transfer(inv, sweep, inv.transfer(inv.recorded(heard[None])), 0.0, BEFORE, AFTER)
-    harmonics.CLEAR_DB = kept
+    kept, distortion.CLEAR_DB = distortion.CLEAR_DB, distortion.CLEAR_DB if clear_db is None else clear_db
+    made = distortion.of_transfer(inv, sweep, inv.transfer(inv.recorded(heard[None])), 0.0, BEFORE, AFTER)
+    distortion.CLEAR_DB = kept
     return made.f, {n: made.harmonics[0, n - 2] for n in KNOWN}, made.thd[0]
 
 

@@ -18,10 +18,10 @@ from functools import cache
 import numpy as np
 from scipy import fft
 
-from measure import burst as bursts
-from measure import quality
-from measure.deconvolve import Inverse, inverse, loopback_delay
-from measure.sweep import Sweep, stimulus, synchronised
+from sweetspot.measure.deconvolve import Inverse, inverse, loopback_delay
+from sweetspot.measure.judge import burst as bursts
+from sweetspot.measure.judge import quality
+from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 
 Array = np.ndarray
 Rng = np.random.Generator

@@ -26,14 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
-from calibrate.fleet import jobs, run  # noqa: E402
-from calibrate.fleet.ledger import Outcome  # noqa: E402
-from calibrate.limits import Limits  # noqa: E402
-from measure import folder, plan  # noqa: E402
-from measure.run import measure  # noqa: E402
-from measure.session import Session  # noqa: E402
-from rigs.describe import parse  # noqa: E402
-from rigs.load import open_rig  # noqa: E402
+from sweetspot.calibrate.fleet import jobs, run  # noqa: E402
+from sweetspot.calibrate.fleet.ledger import Outcome  # noqa: E402
+from sweetspot.calibrate.verify.limits import Limits  # noqa: E402
+from sweetspot.measure import folder, plan  # noqa: E402
+from sweetspot.measure.run import measure  # noqa: E402
+from sweetspot.measure.session import Session  # noqa: E402
+from sweetspot.rigs.load import open_rig  # noqa: E402
+from sweetspot.rigs.rig_file.description import parse  # noqa: E402
 
 SEEDS = 4
 RATIO = 1.7
@@ -109,7 +109,7 @@ def warm(address: str) -> None:
 
 def imported() -> None:
     """What a worker needs, imported."""
-    import calibrate.fleet.run  # noqa: F401
+    import sweetspot.calibrate.fleet.run  # noqa: F401
 
 
 def killing(outcomes: Iterator[Outcome], after: int, cluster: object) -> Iterator[Outcome]:

@@ -30,12 +30,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from processor import board, files, native, nativestate, player  # noqa: E402 (the path is set above)
-from processor.board import Board, Shared  # noqa: E402
-from processor.filterset import FilterSet, UpmixSettings  # noqa: E402
-from processor.player import Program  # noqa: E402
-from processor.stream import playing  # noqa: E402
-from rigs.live import LiveStream, Wanted  # noqa: E402
+from sweetspot.processor import files  # noqa: E402 (the path is set above)
+from sweetspot.processor.filterset import FilterSet, UpmixSettings  # noqa: E402
+from sweetspot.processor.live import callback as native  # noqa: E402
+from sweetspot.processor.live import memory, player  # noqa: E402
+from sweetspot.processor.live import state as nativestate  # noqa: E402
+from sweetspot.processor.live.memory import Board, Shared  # noqa: E402
+from sweetspot.processor.live.player import Program  # noqa: E402
+from sweetspot.processor.live.stream import playing  # noqa: E402
+from sweetspot.rigs.live_stream import LiveStream, Wanted  # noqa: E402
 
 FS, NAME, LIMIT = 48000, "sweetspot-bench-live", 0.05
 LONGEST_FLOOR_S = 60.0
@@ -97,18 +100,18 @@ def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: An
     s = nativestate.carray(user, 1)[0]
     began = native._seconds(s, nativestate.CLOCK_MONOTONIC)
     ran = native._seconds(s, nativestate.CLOCK_THREAD)
-    meters = nativestate.carray(nativestate.f64(s.meters), board.PEAKS)
-    if flags != 0 and meters[board.BLOCKS] > s.settled:
-        meters[board.XRUNS] += 1.0
+    meters = nativestate.carray(nativestate.f64(s.meters), memory.PEAKS)
+    if flags != 0 and meters[memory.BLOCKS] > s.settled:
+        meters[memory.XRUNS] += 1.0
     now = began
     while now - began < s.soft:
         now = native._seconds(s, nativestate.CLOCK_MONOTONIC)
     load = (now - began) / (frames * s.period)
     if load > 1.0 and native._seconds(s, nativestate.CLOCK_THREAD) - ran <= frames * s.period:
-        meters[board.HELD] += 1.0
-    nativestate.carray(nativestate.i64(s.loads), board.CLASSES)[min(int(load / board.STEP), board.CLASSES - 1)] += 1
-    meters[board.WORST] = max(meters[board.WORST], load)
-    meters[board.BLOCKS] += 1.0
+        meters[memory.HELD] += 1.0
+    nativestate.carray(nativestate.i64(s.loads), memory.CLASSES)[min(int(load / memory.STEP), memory.CLASSES - 1)] += 1
+    meters[memory.WORST] = max(meters[memory.WORST], load)
+    meters[memory.BLOCKS] += 1.0
     return np.int32(0)
 
 
@@ -125,8 +128,8 @@ def floor_process(shared: Shared, want: Wanted, waits: float) -> None:
     with LiveStream(want) as stream:
         player._hold()
         stream.start_compiled(callback.address, state.ctypes.data)
-        at.meters[board.STARTED] = 1.0
-        while not at.controls[board.QUIT]:
+        at.meters[memory.STARTED] = 1.0
+        while not at.controls[memory.QUIT]:
             time.sleep(0.02)
 
 
@@ -136,30 +139,30 @@ def floor(args: argparse.Namespace, waits: float) -> Board:
     shared = Shared.make(context, 0.1, FS, args.drivers)
     at, process = Board(shared), context.Process(target=floor_process, args=(shared, wanted(args), waits), daemon=True)
     process.start()
-    while not at.meters[board.STARTED]:
+    while not at.meters[memory.STARTED]:
         if not process.is_alive():
             raise RuntimeError("the process of the floor died")
         time.sleep(0.05)
     with busy():
         time.sleep(min(args.seconds, LONGEST_FLOOR_S))
-    at.controls[board.QUIT] = 1.0
+    at.controls[memory.QUIT] = 1.0
     process.join(5.0)
     return at
 
 
 def rate(at: Board, of: Board) -> float:
     """Xruns of ``at`` in as many blocks as ``of`` has had."""
-    return float(at.meters[board.XRUNS] * of.meters[board.BLOCKS] / max(at.meters[board.BLOCKS], 1.0))
+    return float(at.meters[memory.XRUNS] * of.meters[memory.BLOCKS] / max(at.meters[memory.BLOCKS], 1.0))
 
 
 def told(name: str, at: Board) -> tuple[float, int]:
     """Print a line of figures: 99.9th percentile of the load, blocks of ours that were late."""
-    load, xruns, held = at.percentile(0.999), int(at.meters[board.XRUNS]), int(at.meters[board.HELD])
-    late = int(at.loads[int(1.0 / board.STEP) :].sum()) - held
+    load, xruns, held = at.percentile(0.999), int(at.meters[memory.XRUNS]), int(at.meters[memory.HELD])
+    late = int(at.loads[int(1.0 / memory.STEP) :].sum()) - held
     print(
-        f"  {name:<10} {int(at.meters[board.BLOCKS])} blocks: median {100 * at.percentile(0.5):.2f} %, "
-        f"99.9th percentile {100 * load:.2f} %, worst {100 * at.meters[board.WORST]:.1f} % of a block; "
-        f"{late} late, {held} held up by others; {xruns} xruns told, {int(at.meters[board.STARVED])} samples late",
+        f"  {name:<10} {int(at.meters[memory.BLOCKS])} blocks: median {100 * at.percentile(0.5):.2f} %, "
+        f"99.9th percentile {100 * load:.2f} %, worst {100 * at.meters[memory.WORST]:.1f} % of a block; "
+        f"{late} late, {held} held up by others; {xruns} xruns told, {int(at.meters[memory.STARVED])} samples late",
         flush=True,
     )
     return load, late
@@ -172,8 +175,8 @@ def measured(args: argparse.Namespace, folder: Path) -> int:
     load, late = told("ours", ours)
     machine = floor(args, ours.percentile(0.5) * args.block / FS)
     told("the floor", machine)
-    xruns, usual = float(ours.meters[board.XRUNS]), rate(machine, ours)
-    spread = 3.0 * np.sqrt(usual * (1.0 + ours.meters[board.BLOCKS] / machine.meters[board.BLOCKS]) + 1.0)
+    xruns, usual = float(ours.meters[memory.XRUNS]), rate(machine, ours)
+    spread = 3.0 * np.sqrt(usual * (1.0 + ours.meters[memory.BLOCKS] / machine.meters[memory.BLOCKS]) + 1.0)
     print(f"99.9th percentile at most {100 * LIMIT:g} %: {'reached' if load <= LIMIT else 'MISSED'}")
     print(f"xruns caused by us: {late}; told {xruns:.0f}, and {usual:.0f} with a callback that only waits")
     return 1 if load > LIMIT or late or xruns > usual + spread else 0

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
-from processor import vectorcode
-from processor.machinecode import copied, machine_code
-from processor.vectorcode import FLOATS, I64, Writer
+from sweetspot.processor.compiled import vectors as vectorcode
+from sweetspot.processor.compiled.machine_code import copied, machine_code
+from sweetspot.processor.compiled.vectors import FLOATS, I64, Writer
 
 LANES = vectorcode.lanes_of_host(4096)
 SUMS = 16

@@ -25,29 +25,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from processor import store
-from processor.board import AMOUNT, Board, Shared
-from processor.engine import Engine, with_method
-from processor.export import brutefir, jconvolver
-from processor.export.bundle import wave
-from processor.files import write_all
-from processor.filterset import FilterSet
-from processor.fused import Fused
-from processor.player import Program, compiled_player
-from rigs.live import Wanted
+from sweetspot.processor import store
+from sweetspot.processor.engine import Engine, with_method
+from sweetspot.processor.export import brutefir, jconvolver
+from sweetspot.processor.export.bundles import wave
+from sweetspot.processor.files import write_all
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.live.block import Fused
+from sweetspot.processor.live.memory import AMOUNT, Board, Shared
+from sweetspot.processor.live.player import Program, compiled_player
+from sweetspot.rigs.live_stream import Wanted
 
 FS, SECONDS, REPEATS = 48000, 60, 5
 SILENCE = 1.5
 """No more than music, but for what else the machine does; denormal numbers would cost a hundred times as much."""
 WANTED = {"scipy oaconvolve float32, 3 inputs": 4.0, "BruteFIR, blocks of 4096, 2 inputs": 2.0}
 PROCESS = """
-import sys, sweetspot
+import sys
+from sweetspot.command_line import main
 sys.argv = ["sweetspot", "process", "filterset.h5", "in.wav", "out.wav", "--subtype", "FLOAT", "--upmix", "METHOD"]
-sweetspot.main()
+main()
 """
 OURS = """
 import numpy as np
-from processor.convolver import convolver
+from sweetspot.processor.convolver import convolver
 x, h = np.load("x.npy", mmap_mode="r"), np.load("h.npy")
 matrix = convolver(h, 1024)
 with open("ours.raw", "wb") as out:
@@ -88,7 +89,8 @@ def seconds(folder: Path, words: list[str]) -> float:
 def first_start(folder: Path) -> float:
     """Wall time of ours where nothing was compiled before: the kept code is out of sight."""
     nowhere = (
-        "from processor.machinecode import Kept\nKept.read, Kept.write = lambda self: None, lambda self, code: code\n"
+        "from sweetspot.processor.compiled.machine_code import Kept\n"
+        "Kept.read, Kept.write = lambda self: None, lambda self, code: code\n"
     )
     return seconds(folder, [sys.executable, "-c", nowhere + OURS])
 

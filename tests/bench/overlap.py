@@ -25,11 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from server import lab as lab_on
 from server import server
 
-from measure import folder, plan
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.load import find, open_rig
+from sweetspot.measure import folder, plan
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.rig_file.description import Description, parse
 
 GAIN, ERROR_DB = 5.5, -70.0
 QUIET = "converter_noise_dbfs = -200.0\nmic_noise_db_spl = -100.0\n"
@@ -87,7 +87,7 @@ def through_a_server(place: Path) -> Path:
     stage = f'driver = "grbl"\nport = "{place / "turntable"}"\naxes = {{ turn = "X", x = "Y", y = "Z", yaw = "A" }}\n'
     text = text.replace('driver = "lab"\n', CARD, 1).replace('driver = "lab"\n', stage, 1)
     rig.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "measure", "ears", str(rig)]
+    command = [sys.executable, "-m", "sweetspot", "measure", "ears", str(rig)]
     with server(48000) as on, lab_on(on, rig, "--unit", "OVERLAP"), on.freewheel():
         done = subprocess.run([*command, "--unit", "OVERLAP", "--overlap", "on", "--runs", str(place / "runs")],
                               cwd=place, env=on.env, capture_output=True, text=True, check=False)  # fmt: skip

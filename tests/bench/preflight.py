@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from measure.preflight import run
-from measure.preflight.finding import Finding
-from rigs.describe import EARS, Description, read
-from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.world import World
-from rigs.load import READY_MADE
-from rigs.protocol import Recording, Rig
+from sweetspot.measure.preflight import run
+from sweetspot.measure.preflight.finding import Finding
+from sweetspot.rigs.lab.interface import LabInterface, LabStage
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.load import READY_MADE
+from sweetspot.rigs.protocol import Recording, Rig
+from sweetspot.rigs.rig_file.description import EARS, Description, read
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 FOUND, FALSE = 0.99, 0.01

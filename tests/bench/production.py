@@ -26,19 +26,21 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 
 import numpy as np
 
-from calibrate import diagnosis, figures, scene, verify
-from calibrate.design import Design
-from calibrate.fit import Fitted, fit
-from calibrate.heard import Doubts
-from calibrate.limits import Limits
-from calibrate.loading import Doubt
-from measure import plan
-from measure.impulse import POSITION, ImpulseResponse
-from rigs.describe import Description, read
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.load import find
-from rigs.units import from_db
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.diagnose import causes as diagnosis
+from sweetspot.calibrate.diagnose import residual
+from sweetspot.calibrate.filters.unit_filters import Fitted, fit
+from sweetspot.calibrate.plant.errors import Doubt
+from sweetspot.calibrate.verify import figures, verification
+from sweetspot.calibrate.verify.comparison import Doubts
+from sweetspot.calibrate.verify.limits import Limits
+from sweetspot.measure import plan
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import find
+from sweetspot.rigs.rig_file.description import Description, read
+from sweetspot.rigs.units import from_db
 
 SNR_DB, TAPS, STEP_DEG = 50.0, 2048, 15.0
 LIMITS = Limits(repeatability=0.04)
@@ -130,8 +132,8 @@ class Unit:
 
 
 def filters_on(unit: Unit, fitted: Fitted) -> np.ndarray:
-    share = verify.share_of(fitted.filters)
-    return scene.stimuli(np.asarray(fitted.filters.response(unit.world.f), dtype=complex), share)
+    share = verification.share_of(fitted.filters)
+    return residual.stimuli(np.asarray(fitted.filters.response(unit.world.f), dtype=complex), share)
 
 
 def broken(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -172,17 +174,19 @@ def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[
     h, w, polar = broken(unit, other, fault, size)
     for _ in range(1 + int(LIMITS.repeats)):
         ears, around, doubts = unit.heard(h, w, polar)
-        judged = verify.judge(ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, LIMITS, doubts)
+        judged = verification.judge(
+            ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, LIMITS, doubts
+        )
         if judged.verdict != "grey":
             break
     assert judged.agreement is not None
     if judged.verdict != "fail":
         return judged.verdict, judged.agreement
-    made, share = unit.fitted.filters, verify.share_of(unit.fitted.filters)
+    made, share = unit.fitted.filters, verification.share_of(unit.fitted.filters)
     whole = unit.fitted.prediction.whole
-    apart = scene.of(unit.ears.used_for("score"), ears, made, share, end=whole.end if whole else None)
-    others = {"another": scene.stimuli(
-        np.asarray(other.fitted.filters.response(apart.f), dtype=complex), verify.share_of(other.fitted.filters)
+    apart = residual.of(unit.ears.used_for("score"), ears, made, share, end=whole.end if whole else None)
+    others = {"another": residual.stimuli(
+        np.asarray(other.fitted.filters.response(apart.f), dtype=complex), verification.share_of(other.fitted.filters)
     )}  # fmt: skip
     at = np.array([d.at for d in unit.rig.driver])
     assert unit.rig.ears is not None

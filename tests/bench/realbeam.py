@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from calibrate import beamform
-from calibrate.design import BeamDesign
-from rigs.units import power_db
+from sweetspot.calibrate.design import BeamDesign
+from sweetspot.calibrate.filters import beamform
+from sweetspot.rigs.units import power_db
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 TIE_DB = 0.3

@@ -29,15 +29,19 @@ import numpy as np
 import soundfile
 from cancellation import mistaken
 
-from calibrate import compare, fitness, gate, metrics, sides
-from calibrate.design import CrosstalkDesign, FilterDesign
-from calibrate.effort import driver_cost
-from calibrate.fit import nearest_ahead
-from calibrate.plant import Plant, gated
-from calibrate.predict import spectra
-from measure.impulse import POSITION, ImpulseResponse
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
+from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
+from sweetspot.calibrate.filters import fitness
+from sweetspot.calibrate.filters import pair as sides
+from sweetspot.calibrate.filters.effort import driver_cost
+from sweetspot.calibrate.filters.unit_filters import nearest_ahead
+from sweetspot.calibrate.plant import gate
+from sweetspot.calibrate.plant.responses import Plant, gated
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.predict.prediction import spectra
+from sweetspot.calibrate.study import compare
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.description import Description, parse
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SNR_DB = 60.0

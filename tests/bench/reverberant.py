@@ -17,18 +17,19 @@ import sys
 
 import numpy as np
 
-from calibrate import effort, metrics, shortfir, sides
-from calibrate.design import CrosstalkDesign, FilterDesign
-from calibrate.fir import held_outside
-from calibrate.fit import nearest_ahead
-from calibrate.gate import Gate
-from calibrate.plant import Plant, gated
-from measure.impulse import POSITION, ImpulseResponse
-from rigs.describe import Description, read
-from rigs.lab.room import taper
-from rigs.lab.world import World
-from rigs.load import find
-from rigs.units import power_db
+from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
+from sweetspot.calibrate.filters import effort, leastsquares, pair
+from sweetspot.calibrate.filters.fir import held_outside
+from sweetspot.calibrate.filters.unit_filters import nearest_ahead
+from sweetspot.calibrate.plant.gate import Gate
+from sweetspot.calibrate.plant.responses import Plant, gated
+from sweetspot.calibrate.predict import metrics
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.rigs.lab.sound.room import taper
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.load import find
+from sweetspot.rigs.rig_file.description import Description, read
+from sweetspot.rigs.units import power_db
 
 BANDS = ((200.0, 400.0), *metrics.OCTAVES)
 SAVED_DB, LOST_DB, GAINED_DB = 2.0, 0.5, 5.0
@@ -78,9 +79,9 @@ def designs(ears: ImpulseResponse, polar: ImpulseResponse, rig: Description) -> 
     found = {}
     for name, wish in wishes.items():
         _, cost = effort.costs(rig, plant, wish, around)
-        both = sides.steer(plant, nominal, cost, wish)
+        both = pair.steer(plant, nominal, cost, wish)
         held = [held_outside(w, plant.f, *TAPS.band_hz) for w in both.w]
-        found[name] = np.stack([shortfir.side(both, i, held[i], plant.f, cost, TAPS) for i in (0, 1)])
+        found[name] = np.stack([leastsquares.side(both, i, held[i], plant.f, cost, TAPS) for i in (0, 1)])
     alone = np.zeros_like(found[BY_DRIVERS])
     for side, driver in enumerate(both.reference):
         alone[side, driver, TAPS.delay] = 1.0

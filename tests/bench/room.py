@@ -19,15 +19,15 @@ with warnings.catch_warnings():
     import pyroomacoustics as pra
     from pyroomacoustics.directivities import CardioidFamily, DirectionVector
 
-from rigs.describe import read
-from rigs.lab.encoding import Encoding, Single
-from rigs.lab.head import SphereHead
-from rigs.lab.room import Point, Room
-from rigs.lab.surroundings import Drivers, Ears
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.load import find
-from rigs.units import Float
+from sweetspot.rigs.acoustics.encoding import Encoding, Single
+from sweetspot.rigs.acoustics.head import SphereHead
+from sweetspot.rigs.lab.sound.room import Point, Room
+from sweetspot.rigs.lab.sound.surroundings import Drivers, Ears
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import find
+from sweetspot.rigs.rig_file.description import read
+from sweetspot.rigs.units import Float
 
 FS, C = 48000, 343.0
 SIZE = np.array([5.2, 4.1, 2.5])

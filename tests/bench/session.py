@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from measure import folder, plan
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.load import find, open_rig
-from rigs.protocol import Interface, Recording
+from sweetspot.measure import folder, plan
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.protocol import Interface, Recording
+from sweetspot.rigs.rig_file.description import Description, parse
 
 SHARE = 0.05
 ANGLES = 72

@@ -22,11 +22,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import numpy as np  # noqa: E402
 import server as servers  # noqa: E402
 
-from rigs.describe import parse  # noqa: E402
-from rigs.lab import soundcard  # noqa: E402
-from rigs.lab.walls import eyring  # noqa: E402
-from rigs.lab.world import World  # noqa: E402
-from rigs.units import speed_of_sound  # noqa: E402
+from sweetspot.rigs.acoustics.walls import eyring  # noqa: E402
+from sweetspot.rigs.lab import soundcard  # noqa: E402
+from sweetspot.rigs.lab.world import World  # noqa: E402
+from sweetspot.rigs.rig_file.description import parse  # noqa: E402
+from sweetspot.rigs.units import speed_of_sound  # noqa: E402
 
 FS, BLOCK = 48000, 256
 SIZE, ABSORPTION = (5.2, 4.1, 2.5), 0.275

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from processor.filterset import UpmixSettings
-from processor.upmix import METHODS, chosen
+from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.processor.upmix import METHODS, chosen
 
 FS, BLOCK = 48000, 128
 PROMISED = {"projection", "low-latency"}

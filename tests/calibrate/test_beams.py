@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibrate import beamform, fir, harmonics, shortfir
-from calibrate.design import BeamDesign, FilterDesign, parse
-from rigs.errors import BadInput
-from rigs.lab.sphere import field
-from rigs.layout import wrapped
-from rigs.units import db, power_db
+from sweetspot.calibrate.design import BeamDesign, FilterDesign, parse
+from sweetspot.calibrate.filters import beamform, fir, harmonics, leastsquares
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.units import db, power_db
 
 RADIUS, FAR = 0.0875, 2.0
 F = np.geomspace(300.0, 3000.0, 24)
@@ -219,7 +219,7 @@ def test_short_filters_of_a_beam_lose_less_by_least_squares_than_by_a_window() -
     W = fir.held_outside(beam.w, f, *wish.band_hz)
     assert np.linalg.eigvalsh(beam.weighing).min() > 0.0
     found = []
-    for taps in (shortfir.beam(W, beam.weighing, f, wish), fir.causal(W.T, wish.taps, wish.delay)):
+    for taps in (leastsquares.beam(W, beam.weighing, f, wish), fir.causal(W.T, wish.taps, wish.delay)):
         power = np.abs(np.einsum("dif,df->if", h, np.fft.rfft(taps, 4096, axis=-1))) ** 2
         inside = (f > 1000) & (f < 1600)
         found.append(float(power_db(power[36, inside].mean() / power[[18, 54]][:, inside].mean())))

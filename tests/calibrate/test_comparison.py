@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from calibrate import compare, plots, report
-from calibrate.compare import Row
-from rigs.errors import BadInput
+from sweetspot.calibrate.report import page, plots
+from sweetspot.calibrate.study import compare
+from sweetspot.calibrate.study.compare import Row
+from sweetspot.rigs.errors import BadInput
 
 
 def rows() -> tuple[Row, ...]:
@@ -38,8 +39,8 @@ def test_the_picture_holds_the_figures_of_the_table() -> None:
 
 
 def test_the_picture_is_a_png_file_the_same_each_time(tmp_path: Path) -> None:
-    first, second = (report.comparison(rows(), tmp_path / name) for name in ("a.png", "b.png"))
+    first, second = (page.comparison(rows(), tmp_path / name) for name in ("a.png", "b.png"))
     assert first.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert first.read_bytes() == second.read_bytes()
     with pytest.raises(BadInput, match="the picture cannot be written"):
-        report.comparison(rows(), tmp_path / "nowhere" / "c.png")
+        page.comparison(rows(), tmp_path / "nowhere" / "c.png")

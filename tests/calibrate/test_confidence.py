@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate import confidence, figures, limits, metrics
-from calibrate.confidence import Cells, Known
-from calibrate.limits import Limits, Metric
-from measure.smooth import THIRD_OCTAVES, band_means
-from rigs.errors import BadInput
+from sweetspot.calibrate.predict import metrics, uncertainty
+from sweetspot.calibrate.predict.uncertainty import Cells, Known
+from sweetspot.calibrate.verify import figures, limits
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.rigs.errors import BadInput
 
 FS, N = 47872, 2048
 F = np.fft.rfftfreq(N, 1.0 / FS)
@@ -41,10 +42,10 @@ def test_levels_and_cancellation_scatter_as_is_said() -> None:
     """300 draws of gated noise: up to a fifth less than is said, never much more; 90 % of draws in the interval."""
     h, w, noise = world()
     seconds = 0.006
-    own, shared = confidence.through(w, h, noise, 0.0)
+    own, shared = uncertainty.through(w, h, noise, 0.0)
     assert not shared.any()
     known = Known(np.einsum("cdf,pedf->pecf", w, h), own, shared)
-    said = confidence.levels(known, F, seconds), confidence.cancellation(known, F, seconds)
+    said = uncertainty.levels(known, F, seconds), uncertainty.cancellation(known, F, seconds)
     rng = np.random.default_rng(5)
     found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for _ in range(300):
@@ -55,7 +56,7 @@ def test_levels_and_cancellation_scatter_as_is_said() -> None:
         scatter = np.std(draws, axis=0)
         assert 0.8 < np.median(scatter / cells.u) < 1.05
         assert np.percentile(scatter / cells.u, 95) < 1.3
-        low, high = confidence.interval(cells.db, cells.u)
+        low, high = uncertainty.interval(cells.db, cells.u)
         inside = np.mean((np.array(draws) > low) & (np.array(draws) < high))
         assert 0.84 < inside < 0.97
 
@@ -68,15 +69,15 @@ def test_a_strong_error_keeps_the_second_term() -> None:
     assert np.var(np.abs(p + e) ** 2) == pytest.approx(2 * abs(p) ** 2 * s2 + s2**2, rel=0.02)
     one = Known(np.full((1, len(F)), p), np.zeros((1, len(F))), np.full((1, len(F)), s2))
     wanted = 10 / np.log(10) * np.sqrt(2 * abs(p) ** 2 * s2 + s2**2) / abs(p) ** 2
-    assert confidence.levels(one, F, 0.01).shared == pytest.approx(np.full((1, 17), wanted))
+    assert uncertainty.levels(one, F, 0.01).shared == pytest.approx(np.full((1, 17), wanted))
 
 
 def test_errors_that_a_band_shares_do_not_average_out() -> None:
     """A gain and a phase per path, drawn once for all frequencies."""
     h, w, noise = world()
     relative = 2.0 * (0.2 / 8.686) ** 2
-    own, shared = confidence.through(w, h, 0 * noise, relative)
-    cells = confidence.levels(Known(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
+    own, shared = uncertainty.through(w, h, 0 * noise, relative)
+    cells = uncertainty.levels(Known(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
     rng = np.random.default_rng(6)
     draws = []
     for _ in range(400):
@@ -92,9 +93,9 @@ def test_one_drivers_error_is_not_understated() -> None:
     """The same gain and phase error at every place and frequency: the mean scatters no more than is said."""
     h, w, noise = world()
     relative = 2.0 * (0.05 / 8.686) ** 2
-    own, shared = confidence.through(w, h, 0 * noise, relative)
-    cells = confidence.cancellation(Known(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
-    said = confidence.spread(lambda db: float(db.mean()), cells)
+    own, shared = uncertainty.through(w, h, 0 * noise, relative)
+    cells = uncertainty.cancellation(Known(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
+    said = uncertainty.spread(lambda db: float(db.mean()), cells)
     rng = np.random.default_rng(16)
     found = []
     for _ in range(200):
@@ -109,7 +110,7 @@ def test_bare_cancellation_of_two_heard_programs() -> None:
     far = 0.5 * np.exp(-2j * np.pi * F * 2.6e-4)
     x = rng.standard_normal((2, 2, 3, 1)) + 1j * rng.standard_normal((2, 2, 3, 1)) + np.zeros(len(F))
     v = rng.uniform(0.001, 0.003, (2, 2, 3, 1)) + np.zeros(len(F))
-    said = confidence.bare(Known(x, v, 2 * v), far)
+    said = uncertainty.bare(Known(x, v, 2 * v), far)
     e = [np.sqrt(v / 2) * (rng.standard_normal(v.shape) + 1j * rng.standard_normal(v.shape)) for _ in range(300)]
     found = np.var([metrics.unvirtualized(x + d, far) for d in e], axis=0)
     assert np.median(found / said.noise) == pytest.approx(1.0, abs=0.05)
@@ -121,7 +122,7 @@ def test_contrast_scatters_as_is_said() -> None:
     azimuths = np.radians([0.0, 90.0, -91.0, 150.0])
     x = np.array([1.0, 0.2j, 0.1, 0.5])[:, None] * np.exp(-2j * np.pi * F * 0.0004)
     noise = np.array([1e-3, 2e-3, 1e-3, 1e-3])[:, None] * np.ones(len(F))
-    said = confidence.contrast(Known(x, noise, 0 * noise), azimuths, F, np.radians([90.0, -90.0]), 0.05, 0.004)
+    said = uncertainty.contrast(Known(x, noise, 0 * noise), azimuths, F, np.radians([90.0, -90.0]), 0.05, 0.004)
     draws = [
         metrics.contrast_db(x + drawn(noise, 0.004, rng), azimuths, F, np.radians([90.0, -90.0]), 0.05)
         for _ in range(400)
@@ -133,12 +134,12 @@ def test_contrast_scatters_as_is_said() -> None:
 def test_a_mean_of_cells_is_surer_than_a_cell() -> None:
     """Own errors of 4 x 2 x 17 cells average out, shared ones only over positions and sides."""
     cells = Cells(np.zeros((4, 2, 17)), np.full((4, 2, 17), 0.6), np.full((4, 2, 17), 0.3))
-    u = confidence.spread(lambda db: float(db.mean()), cells)
+    u = uncertainty.spread(lambda db: float(db.mean()), cells)
     assert u == pytest.approx(np.hypot(0.6 / np.sqrt(136), 0.3 / np.sqrt(8)), rel=0.12)
-    assert u == confidence.spread(lambda db: float(db.mean()), cells)
+    assert u == uncertainty.spread(lambda db: float(db.mean()), cells)
     near = Cells(cells.db + 1.2, cells.own, cells.shared)
-    assert confidence.within(cells, near, 2.0).all()
-    assert not confidence.within(cells, near, 1.2).any()
+    assert uncertainty.within(cells, near, 2.0).all()
+    assert not uncertainty.within(cells, near, 1.2).any()
 
 
 @pytest.mark.parametrize(

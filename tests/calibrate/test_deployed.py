@@ -16,22 +16,23 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from calibrate import deployed, run
-from calibrate.deployed import Deployed
-from calibrate.design import Design
-from calibrate.fit import Fitted
-from calibrate.limits import Limits
-from calibrate.verify import Verification
-from measure import folder, plan
-from measure.run import measure
-from measure.session import VERIFICATION, Session
-from processor.export import brutefir, live
-from processor.filterset import FilterSet
-from rigs.describe import Description, parse
-from rigs.errors import BadInput, HardwareTrouble, Held
-from rigs.lab.added_faults import with_faults
-from rigs.load import open_rig
-from rigs.protocol import Rig
+from sweetspot.calibrate import run
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters.unit_filters import Fitted
+from sweetspot.calibrate.verify import processor as deployed
+from sweetspot.calibrate.verify.limits import Limits
+from sweetspot.calibrate.verify.processor import Deployed
+from sweetspot.calibrate.verify.verification import Verification
+from sweetspot.measure import folder, plan
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor.export import brutefir, live
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.added_faults import with_faults
+from sweetspot.rigs.rig_file.description import Description, parse
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 PROGRAM = ("loopback = { out = 6, in = 2 }", "loopback = { out = 6, in = 2 }\nprogram = { left = 8, right = 7 }")

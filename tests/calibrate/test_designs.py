@@ -9,13 +9,15 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from calibrate import classical, metrics, shortfir, sides
-from calibrate.design import CrosstalkDesign, FilterDesign, target_power
-from calibrate.fir import held_outside
-from calibrate.plant import Plant
-from measure.smooth import THIRD_OCTAVES, band_edges
-from rigs.lab.sphere import field
-from rigs.units import db, power_db
+from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign, target_power
+from sweetspot.calibrate.filters import leastsquares, pair
+from sweetspot.calibrate.filters.fir import held_outside
+from sweetspot.calibrate.plant.responses import Plant
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.study import classical
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.units import db, power_db
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +67,9 @@ def test_no_target_is_passed_by_the_design_itself(bench: ModuleType, azimuths: t
     wish, target = CrosstalkDesign(tolerance_db=0.1, target_db=points, form=form), power_db(target_power(points, f))
     for seed in (0, 1):
         plant = Plant(bench.mistaken(_heads(azimuths, f), f, 0.15, np.random.default_rng(seed)), f, 166.0, NOISELESS)
-        both = sides.steer(plant, 0, cost, wish)
+        both = pair.steer(plant, 0, cost, wish)
         for i, p in enumerate(both.problems):
-            taps = shortfir.side(both, i, held_outside(both.w[i], f, *filters.band_hz), f, cost, filters)
+            taps = leastsquares.side(both, i, held_outside(both.w[i], f, *filters.band_hz), f, cost, filters)
             over = p.expected_db(np.fft.rfft(taps, n, axis=-1).T * later) - target
             for a, b in zip(low, high, strict=True):
                 bins = (f >= a) & (f < b) & (both.limit[i] == "target")
@@ -150,7 +152,7 @@ def test_short_filters_solve_the_dense_normal_equations() -> None:
         wanted.append(root @ W[f] * np.exp(-2j * np.pi * f * delay / n))
     M, b = np.concatenate(rows), np.concatenate(wanted)
     q = np.linalg.lstsq(np.concatenate([M.real, M.imag]), np.concatenate([b.real, b.imag]), rcond=None)[0]
-    assert shortfir.fitted(W, A, taps, delay) == pytest.approx(q.reshape(drivers, taps), abs=1e-5)
+    assert leastsquares.fitted(W, A, taps, delay) == pytest.approx(q.reshape(drivers, taps), abs=1e-5)
 
 
 def test_effort_and_ringing_by_hand() -> None:

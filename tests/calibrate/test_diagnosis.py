@@ -12,14 +12,16 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from calibrate import diagnosis, limits, records
-from calibrate.diagnosis import Cause
-from calibrate.limits import Limits, Metric
-from calibrate.scene import Scene, disagreement_db
-from calibrate.verify import Verification
-from rigs.errors import BadInput
-from rigs.lab.sphere import field
-from rigs.units import from_db
+from sweetspot.calibrate.diagnose import causes as diagnosis
+from sweetspot.calibrate.diagnose.causes import Cause
+from sweetspot.calibrate.diagnose.residual import Scene, disagreement_db
+from sweetspot.calibrate.line import records
+from sweetspot.calibrate.verify import limits
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.verification import Verification
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import from_db
 
 FS = 47872
 F = np.arange(210.0, 5000.0, 35.0)

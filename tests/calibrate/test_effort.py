@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate import crosstalk, effort, ratio
-from calibrate.design import CrosstalkDesign
-from calibrate.plant import Plant
-from rigs.describe import Description, Driver, parse
-from rigs.errors import BadInput
-from rigs.lab.sphere import field
-from rigs.units import power_db
+from sweetspot.calibrate.design import CrosstalkDesign
+from sweetspot.calibrate.filters import crosstalk, effort, ratio
+from sweetspot.calibrate.plant.responses import Plant
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.description import Description, Driver, parse
+from sweetspot.rigs.units import power_db
 
 F = np.array([50.0, 100.0, 1000.0, 4000.0])
 AZIMUTHS = np.radians([-93.0, -32.0, 28.0, 90.0])

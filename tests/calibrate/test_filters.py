@@ -6,14 +6,16 @@ import cvxpy
 import numpy as np
 import pytest
 
-from calibrate import align, beamform, crosstalk, fir, metrics, sides, virtualize
-from calibrate.design import BeamDesign, Design, StereoDesign, read, target_power
-from calibrate.effort import driver_cost
-from measure import smooth
-from rigs.describe import Description
-from rigs.errors import BadInput
-from rigs.lab.sphere import field
-from rigs.units import db
+from sweetspot.calibrate.design import BeamDesign, Design, StereoDesign, read, target_power
+from sweetspot.calibrate.filters import align, beamform, crosstalk, fir, virtualize
+from sweetspot.calibrate.filters import pair as sides
+from sweetspot.calibrate.filters.effort import driver_cost
+from sweetspot.calibrate.predict import metrics
+from sweetspot.measure import smooth
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.description import Description
+from sweetspot.rigs.units import db
 
 
 def random_bins(bins: int, drivers: int, heads: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate import explain, fitness, heldout
-from calibrate.design import Design, FilterDesign
-from calibrate.fit import Fitted
-from calibrate.predict import Prediction
-from measure.impulse import POSITION, ImpulseResponse
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.world import World
+from sweetspot.calibrate.design import Design, FilterDesign
+from sweetspot.calibrate.filters import fitness
+from sweetspot.calibrate.filters.unit_filters import Fitted
+from sweetspot.calibrate.predict.prediction import Prediction
+from sweetspot.calibrate.study import explain, held_out
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.rig_file.description import Description, parse
 
 Build = Callable[..., ImpulseResponse]
 
@@ -70,13 +71,13 @@ def test_positions_are_left_out_in_turn(ears: ImpulseResponse, rig: Description)
     """Five positions, the nominal one always kept: four designs, each scored where it was not fitted."""
     design = Design(filter=FilterDesign(taps=256, delay=90))
     parts = [np.setdiff1d(np.arange(5), [0, k]) for k in (1, 2, 3, 4)]
-    by_hand = [heldout.split(ears.at(np.r_[0, p]), ears.at(np.array([k])), rig, design)[0].mean
+    by_hand = [held_out.split(ears.at(np.r_[0, p]), ears.at(np.array([k])), rig, design)[0].mean
                for k, p in zip((1, 2, 3, 4), parts, strict=True)]  # fmt: skip
-    found = heldout.cross_validated(ears, rig, design)
+    found = held_out.cross_validated(ears, rig, design)
     assert found[0].mean == pytest.approx(np.mean(by_hand, axis=0), abs=0.02)
     assert found[0].mean[1] > found[-1].mean[1] + 5.0
     with pytest.raises(BadInput, match="2 positions were measured"):
-        heldout.cross_validated(ears.at(np.array([0, 1])), rig, design)
+        held_out.cross_validated(ears.at(np.array([0, 1])), rig, design)
 
 
 def test_a_position_is_spared_for_scoring_where_the_rig_has_none(ears: ImpulseResponse, rig: Description) -> None:
@@ -87,13 +88,13 @@ def test_a_position_is_spared_for_scoring_where_the_rig_has_none(ears: ImpulseRe
     x = np.stack([100 * positions["x"], 100 * positions["y"], positions["yaw_deg"]], axis=1)
     away = [float(np.sqrt(np.sum((row - x.mean(axis=0)) ** 2))) for row in x]
     assert np.argsort(away)[:2].tolist() == [0, 3]  # the first is the nominal one
-    found = heldout.scoring(bare)
+    found = held_out.scoring(bare)
     assert found.positions["use"].tolist() == [b"design"] * 3 + [b"score", b"design"]
-    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was left out" in heldout.spared(bare)
+    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was left out" in held_out.spared(bare)
     fitness.check(found, rig)
-    assert heldout.scoring(ears) is ears
-    assert heldout.spared(ears) == ""
-    assert heldout.scoring(bare.at(np.array([0, 1]))).positions["use"].tolist() == [b"design"] * 2
+    assert held_out.scoring(ears) is ears
+    assert held_out.spared(ears) == ""
+    assert held_out.scoring(bare.at(np.array([0, 1]))).positions["use"].tolist() == [b"design"] * 2
 
 
 def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calibrate.fleet import capability, jobs
-from calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
-from calibrate.limits import Limits
-from rigs.errors import BadInput
+from sweetspot.calibrate.fleet import capability, jobs
+from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
+from sweetspot.calibrate.verify.limits import Limits
+from sweetspot.rigs.errors import BadInput
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 Typed = Callable[..., subprocess.CompletedProcess[str]]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calibrate import gate, loading, plant, predict
-from calibrate.design import FilterDesign
-from calibrate.gate import Gate
-from calibrate.loading import Doubt
-from calibrate.matching import corrected
-from calibrate.spectrum import frequencies
-from measure.impulse import POSITION, ImpulseResponse
-from processor.filterset import FilterSet
+from sweetspot.calibrate.design import FilterDesign
+from sweetspot.calibrate.plant import errors, gate, responses
+from sweetspot.calibrate.plant.errors import Doubt
+from sweetspot.calibrate.plant.gate import Gate
+from sweetspot.calibrate.plant.matched_ears import corrected
+from sweetspot.calibrate.plant.spectrum import frequencies
+from sweetspot.calibrate.predict import prediction
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.processor.filterset import FilterSet
 
 FS, ZERO, TAPS = 47872, 300, 2400
 ARRIVALS = np.array([[41, 55, 60], [47, 44, 66], [38, 70, 52], [58, 49, 45], [44, 61, 57]])
@@ -85,7 +86,7 @@ def test_the_room_is_left_out_and_nothing_between_drivers_changes() -> None:
         wanted = (1.0 + 0.1 * other) / (1.0 + 0.1 * one) * np.exp(-2j * np.pi * f * lag)
         ratio = kept[p, 0, other] / kept[p, 0, one]
         assert np.abs(ratio - wanted)[inside].max() < 0.02
-    assert np.abs(predict.spectra(whole)[0] - alone).max() > 0.2 * np.abs(alone).max()
+    assert np.abs(prediction.spectra(whole)[0] - alone).max() > 0.2 * np.abs(alone).max()
 
 
 def test_windows_are_periods_long() -> None:
@@ -148,11 +149,11 @@ def test_direct_sound_is_heard_through_filters() -> None:
     """A unit that does as predicted has exactly the direct sound; 1 dB more from all drivers is 1 dB more of it."""
     ir, q = measured((2.6, -5.0)), filters()
     how, score = gate.chosen(ir, FilterDesign()), measured((2.6, -5.0)).used_for("score")
-    end = predict.until(predict.last_arrivals(score), how, q)
-    sound, early = predict.programs(score, q, how), predict.windowed(score, q, end)
-    as_said = predict.direct(through(ir, q, np.ones(3)), sound, early, end)
+    end = prediction.until(prediction.last_arrivals(score), how, q)
+    sound, early = prediction.programs(score, q, how), prediction.windowed(score, q, end)
+    as_said = prediction.direct(through(ir, q, np.ones(3)), sound, early, end)
     assert np.abs(as_said - sound).max() < 1e-6 * np.abs(sound).max()
-    louder = predict.direct(through(ir, q, np.full(3, 10 ** (1 / 20))), sound, early, end)
+    louder = prediction.direct(through(ir, q, np.full(3, 10 ** (1 / 20))), sound, early, end)
     f = frequencies(FS)
     inside = (f > 1000.0) & (f < 10000.0)
     level = 10 * np.log10((np.abs(louder[..., inside]) ** 2).sum() / (np.abs(sound[..., inside]) ** 2).sum())
@@ -169,17 +170,17 @@ def test_loading_tells_its_sources() -> None:
         np.round(np.arange(TAPS // 2 + 1) * FS / TAPS / frequencies(FS)[1]).astype(int), 0, len(power) - 1
     )
     doubt = Doubt(np.broadcast_to(0.1 * power[nearest] / np.sqrt(share), (5, 2, 3, TAPS // 2 + 1)), 1e-3)
-    made = plant.gated(ir, how, doubt)
-    found = loading.bands(made.h, made.f, made.noise, 1e-3, 0.1)
+    made = responses.gated(ir, how, doubt)
+    found = errors.bands(made.h, made.f, made.noise, 1e-3, 0.1)
     assert {b.largest for b in found} == {"noise"}
-    assert made.noise - plant.gated(ir, how, Doubt(doubt.stderr, 0.0)).noise == pytest.approx(1e-3)
+    assert made.noise - responses.gated(ir, how, Doubt(doubt.stderr, 0.0)).noise == pytest.approx(1e-3)
     middle = found[8]
     assert middle.noise_db == pytest.approx(-20.0, abs=0.5)
     assert middle.drift_db == pytest.approx(-30.0)
     assert middle.tolerance_db == pytest.approx(-35.8, abs=0.1)
     assert middle.total_db == pytest.approx(-19.5, abs=0.5)
-    assert "noise asks for most in 17 of 17" in loading.said(found)
-    assert len(loading.table(found).splitlines()) == 19
+    assert "noise asks for most in 17 of 17" in errors.said(found)
+    assert len(errors.table(found).splitlines()) == 19
     with pytest.raises(ValueError, match="standard errors"):
         Doubt(np.zeros((2, 3)), 0.0)
 
@@ -188,7 +189,7 @@ def test_loading_tells_its_sources() -> None:
     ("closure_db", "snr_db", "drift"), [(-40.0, 80.0, 1e-4), (-59.7, 62.7, 0.0), (-75.0, 60.0, 0.0)]
 )
 def test_noise_is_no_drift(closure_db: float, snr_db: float, drift: float) -> None:
-    assert loading.drift_of(closure_db, snr_db) == pytest.approx(drift, abs=3e-8)
+    assert errors.drift_of(closure_db, snr_db) == pytest.approx(drift, abs=3e-8)
 
 
 def test_ears_are_multiplied_by_name() -> None:

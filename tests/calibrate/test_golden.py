@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate import golden
-from calibrate.limits import Metric
-from calibrate.verify import Verification
-from rigs.errors import BadInput
+from sweetspot.calibrate.line import golden
+from sweetspot.calibrate.verify.limits import Metric
+from sweetspot.calibrate.verify.verification import Verification
+from sweetspot.rigs.errors import BadInput
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 

@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate import confidence, field, figures, heard, matching, metrics, predict, records, verify
-from calibrate.confidence import within
-from calibrate.design import Design, FilterDesign
-from calibrate.fit import Fitted, fit
-from calibrate.heard import Doubts
-from calibrate.limits import Limits
-from calibrate.loading import Doubt
-from measure.impulse import POSITION, ImpulseResponse
-from measure.smooth import band_means
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.world import World
+from sweetspot.calibrate.design import Design, FilterDesign
+from sweetspot.calibrate.filters.unit_filters import Fitted, fit
+from sweetspot.calibrate.line import records
+from sweetspot.calibrate.plant import matched_ears
+from sweetspot.calibrate.plant.errors import Doubt
+from sweetspot.calibrate.predict import metrics, prediction, uncertainty
+from sweetspot.calibrate.predict.uncertainty import within
+from sweetspot.calibrate.study import overview
+from sweetspot.calibrate.verify import comparison, figures, verification
+from sweetspot.calibrate.verify.comparison import Doubts
+from sweetspot.calibrate.verify.limits import Limits
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.measure.smooth import band_means
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.rig_file.description import Description, parse
 
 ZERO, TAPS = 120, 2600
 LATE_S, LEVEL = 0.0031, 0.6
@@ -76,18 +80,18 @@ class Unit:
         n = ir.h.shape[-1]
         return Doubt(np.full((*ir.h.shape[:3], n // 2 + 1), NOISE * self.level * np.sqrt(n)), 0.0)
 
-    def verdict(self, gains: np.ndarray | float = 1.0) -> verify.Verification:
+    def verdict(self, gains: np.ndarray | float = 1.0) -> verification.Verification:
         """Heard with fresh noise, each driver with a gain."""
         filters, n = self.fitted.filters, 4096
         w = filters.response(np.fft.rfftfreq(n, 1.0 / self.rig.fs))
-        w = np.moveaxis(heard.expected(np.moveaxis(w, 0, 1), filters), 1, 0) * (np.ones(3) * gains)[None, :, None]
+        w = np.moveaxis(comparison.expected(np.moveaxis(w, 0, 1), filters), 1, 0) * (np.ones(3) * gains)[None, :, None]
         score = self.at["use"] == b"score"
         sets = []
         for h, rows, chosen in ((self.ears_true[score], self.at[score], w), (self.polar_true, self.around, w[2:])):
             x = np.fft.irfft(np.einsum("pmdf,sdf->pmsf", np.fft.rfft(h, n), chosen), n)[..., :TAPS]
             sets.append(self.noisy(x, rows, ("left", "right", "both")[-len(chosen) :]))
         doubts = Doubts(self.doubts[0], *(self.doubt(s) for s in sets))
-        return verify.judge(*sets, self.ears, self.fitted.prediction, filters, LOOSE, doubts)
+        return verification.judge(*sets, self.ears, self.fitted.prediction, filters, LOOSE, doubts)
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +136,11 @@ def test_predictions_scatter_as_is_said(unit: Unit) -> None:
     """The session measured again and again, through the same filters: third-octave levels at the near ears."""
     p, filters = unit.fitted.prediction, unit.fitted.filters
     assert p.whole is not None
-    said = confidence.levels(heard.forecast(p, filters, unit.ears, unit.doubts[0]), p.f, p.whole.gate.seconds)
+    said = uncertainty.levels(comparison.forecast(p, filters, unit.ears, unit.doubts[0]), p.f, p.whole.gate.seconds)
     names, draws = unit.ears.drivers, []
     for _ in range(40):
         again = unit.noisy(unit.ears_true, unit.at, names).used_for("score")
-        x = heard.expected(predict.programs(again, filters, p.whole.gate), filters)
+        x = comparison.expected(prediction.programs(again, filters, p.whole.gate), filters)
         draws.append(10 * np.log10(band_means(np.abs(x) ** 2, p.f)))
     ratio = np.std(draws, axis=0) / said.u
     assert 0.7 < np.median(ratio[..., 4:]) < 1.1
@@ -171,15 +175,15 @@ def test_the_room_is_told_beside_it(unit: Unit) -> None:
     for r in found.room:
         assert r.heard == pytest.approx(r.predicted, abs=0.2)
         assert r.heard < found.metrics[0].heard - 3.0
-    rows = {r.name: r for r in field.rows(unit.fitted, unit.ears, unit.polar)}
-    assert set(field.MEANINGS) - {"cancellation"} <= set(rows)
+    rows = {r.name: r for r in overview.rows(unit.fitted, unit.ears, unit.polar)}
+    assert set(overview.MEANINGS) - {"cancellation"} <= set(rows)
     change = [
         b - a
         for a, b in zip(*(rows[f"direct to reverberant, {n}"].bands for n in ("one driver", "filtered")), strict=True)
         if a is not None and b is not None
     ]
     assert [v for v in rows["direct to reverberant, change"].bands if v is not None] == pytest.approx(change)
-    assert field.table(tuple(rows.values())).count("\n") == len(rows) + 1
+    assert overview.table(tuple(rows.values())).count("\n") == len(rows) + 1
 
 
 def mirrored(louder_db: float, noise_db: float = 0.0) -> ImpulseResponse:
@@ -199,15 +203,15 @@ def test_ears_that_differ_are_matched(crooked_text: str) -> None:
     """0.7 dB too loud is found and halved between the ears; within its error, or switched off, nothing is done."""
     text = crooked_text.replace("at = [0.03, -0.07, 0.0]", "at = [0.01, -0.08, 0.0]")
     rig = parse(text.replace("band_hz = [120, 20000]", "band_hz = [100, 18000]"), folder=Path())
-    found = matching.matched(mirrored(0.7, 0.02), rig, "auto")
+    found = matched_ears.matched(mirrored(0.7, 0.02), rig, "auto")
     assert found.left_db == pytest.approx(-0.35, abs=0.02)
     assert found.right_db == -found.left_db
-    corrected = matching.corrected(mirrored(0.7), found.gains)
+    corrected = matched_ears.corrected(mirrored(0.7), found.gains)
     ratio = np.sum(corrected.h[0, 0] ** 2) / np.sum(mirrored(0.0).h[0, 0] ** 2)
     assert 10 * np.log10(ratio) == pytest.approx(0.35, abs=0.03)
-    assert matching.matched(mirrored(0.02, 0.3), rig, "auto").left_db == 0.0
-    assert "switched off" in matching.matched(mirrored(0.7), rig, "off").said
+    assert matched_ears.matched(mirrored(0.02, 0.3), rig, "auto").left_db == 0.0
+    assert "switched off" in matched_ears.matched(mirrored(0.7), rig, "off").said
     with pytest.raises(BadInput, match="more than 3 dB apart"):
-        matching.matched(mirrored(4.0), rig, "auto")
+        matched_ears.matched(mirrored(4.0), rig, "auto")
     lone = parse(crooked_text, folder=Path())
-    assert "not matched" in matching.matched(mirrored(0.7).at(np.array([0])), lone, "auto").said
+    assert "not matched" in matched_ears.matched(mirrored(0.7).at(np.array([0])), lone, "auto").said

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calibrate import chain, image
-from calibrate.confidence import Known
-from calibrate.heard import Compared
-from calibrate.limits import Limits, Metric
-from calibrate.predict import Prediction
-from calibrate.spectrum import frequencies
-from calibrate.verify import Through, Verification
-from processor.filterset import FilterSet
+from sweetspot.calibrate.plant.spectrum import frequencies
+from sweetspot.calibrate.predict.prediction import Prediction
+from sweetspot.calibrate.predict.uncertainty import Known
+from sweetspot.calibrate.verify import chain_figures, image
+from sweetspot.calibrate.verify.comparison import Compared
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.verification import Through, Verification
+from sweetspot.processor.filterset import FilterSet
 
 FS = 47872
 F = frequencies(FS)
@@ -131,9 +131,9 @@ def filters() -> FilterSet:
 
 
 def test_latency_is_the_filters_and_the_processors() -> None:
-    own = chain.latency(filters(), None, LIMITS)
+    own = chain_figures.latency(filters(), None, LIMITS)
     assert own.heard == pytest.approx(5.0)
-    slow = chain.latency(filters(), Through("device", "stereo", 0.12 * 47800, 47800), LIMITS)
+    slow = chain_figures.latency(filters(), Through("device", "stereo", 0.12 * 47800, 47800), LIMITS)
     assert slow.heard == pytest.approx(125.0)
     assert slow.predicted == pytest.approx(5.0)
     assert slow.said == "latency: 125.0 ms, at most 100 ms is needed"
@@ -144,13 +144,13 @@ def row(thd: float | None, floor: float) -> dict[str, object]:
 
 
 def test_distortion_fails_what_is_heard_and_leaves_grey_what_noise_hides() -> None:
-    assert chain.distortion([row(1.0, 0.01), row(None, 0.1)], LIMITS).heard == pytest.approx(-40.0)
-    assert chain.distortion([row(1.0, 0.01), row(None, 0.1)], LIMITS).verdict == "pass"
-    assert chain.distortion([row(10.0, 0.01), row(None, 20.0)], LIMITS).verdict == "fail"
-    hidden = chain.distortion([row(1.0, 0.01), row(None, 10.0)], LIMITS)
+    assert chain_figures.distortion([row(1.0, 0.01), row(None, 0.1)], LIMITS).heard == pytest.approx(-40.0)
+    assert chain_figures.distortion([row(1.0, 0.01), row(None, 0.1)], LIMITS).verdict == "pass"
+    assert chain_figures.distortion([row(10.0, 0.01), row(None, 20.0)], LIMITS).verdict == "fail"
+    hidden = chain_figures.distortion([row(1.0, 0.01), row(None, 10.0)], LIMITS)
     assert hidden.verdict == "grey"
     assert hidden.heard == pytest.approx(-20.0)
-    quiet = chain.distortion([row(None, 0.1)], LIMITS)
+    quiet = chain_figures.distortion([row(None, 0.1)], LIMITS)
     assert quiet.verdict == "pass"
     assert "nothing stands over the noise" in quiet.explanation
 

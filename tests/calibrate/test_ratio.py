@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from calibrate import crosstalk, ratio, shortfir, sides
-from calibrate.design import CrosstalkDesign
-from calibrate.plant import Plant
-from rigs.lab.sphere import field
-from rigs.units import from_db, power_db
+from sweetspot.calibrate.design import CrosstalkDesign
+from sweetspot.calibrate.filters import crosstalk, leastsquares, pair, ratio
+from sweetspot.calibrate.plant.responses import Plant
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.units import from_db, power_db
 
 
 def noise(seed: int, *shape: int) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_sides_between_zones_hold_the_ratio_over_all_positions_at_less_effort() 
     plant, cost = Plant(h, f, 166.0, np.zeros((5, 2, 4))), np.ones((len(f), 4))
     wish = {"target_db": ((150.0, 0.0), (400.0, 12.0), (18000.0, 12.0)), "effort_db": 20.0}
     kept, zoned = (
-        sides.steer(plant, 0, cost, CrosstalkDesign(form=form, **wish)) for form in ("distortionless", "ratio")
+        pair.steer(plant, 0, cost, CrosstalkDesign(form=form, **wish)) for form in ("distortionless", "ratio")
     )
     inside = (f > 600) & (f < 6000)
     for ear in (0, 1):
@@ -168,6 +168,6 @@ def test_short_filters_weigh_leakage_alike_in_any_unit() -> None:
     h = noise(5, 3, 2, 4, len(f))
     weightings = []
     for unit in (1.0, 1e-3):
-        both = sides.steer(Plant(unit * h, f, 166.0, np.zeros((3, 2, 4))), 0, np.ones((len(f), 4)), CrosstalkDesign())
-        weightings.append(shortfir.hessian(both.problems[0], np.ones((len(f), 4)), both.mu[0], both.w[0], f))
+        both = pair.steer(Plant(unit * h, f, 166.0, np.zeros((3, 2, 4))), 0, np.ones((len(f), 4)), CrosstalkDesign())
+        weightings.append(leastsquares.hessian(both.problems[0], np.ones((len(f), 4)), both.mu[0], both.w[0], f))
     assert weightings[1] == pytest.approx(weightings[0], rel=1e-6)

@@ -6,11 +6,11 @@ import cvxpy
 import numpy as np
 import pytest
 
-from calibrate import crosstalk, ratio, relative, sides
-from calibrate.design import CrosstalkDesign
-from calibrate.plant import Plant
-from rigs.lab.sphere import field
-from rigs.units import power_db
+from sweetspot.calibrate.design import CrosstalkDesign
+from sweetspot.calibrate.filters import anchored, crosstalk, pair, ratio
+from sweetspot.calibrate.plant.responses import Plant
+from sweetspot.rigs.acoustics.sphere import field
+from sweetspot.rigs.units import power_db
 
 
 def noise(seed: int, *shape: int) -> np.ndarray:
@@ -29,7 +29,7 @@ def test_anchored_weights_are_the_nearest_to_the_reference_driver_that_meet_the_
     Q = cost if matrix else own[:, :, None] * np.eye(drivers)
     d = 0.8 * g[:, reference] * np.exp(0.3j)
     target = np.full(bins, 10**0.9)
-    found, line = relative.steer(g, R, cost, d, target, np.full(bins, 1e9), reference)
+    found, line = anchored.steer(g, R, cost, d, target, np.full(bins, 1e9), reference)
     assert np.einsum("fm,fm->f", g, found.w) == pytest.approx(d)
     w0 = np.zeros((bins, drivers), complex)
     w0[:, reference] = d / g[:, reference]
@@ -54,9 +54,9 @@ def test_two_drivers_null_one_place_by_the_ratio_of_its_paths() -> None:
     """W_1 / W_0 = -h_0 / h_1 at the far ear, whatever the near ear is; the reference plays a pure delay."""
     g, far = noise(4, 6, 2), noise(5, 1, 2, 6)
     R = ratio.covariance(far) + 1e-9 * np.eye(2)
-    found, _ = relative.steer(g, R, np.ones((6, 2)), g[:, 0], np.full(6, 1e6), np.full(6, 1e12), 0)
-    assert relative.ratios(found.w, 0)[:, 1] == pytest.approx(-far[0, 0] / far[0, 1], rel=2e-2)
-    assert relative.ratios(found.w, 0)[:, 0] == pytest.approx(np.ones(6))
+    found, _ = anchored.steer(g, R, np.ones((6, 2)), g[:, 0], np.full(6, 1e6), np.full(6, 1e12), 0)
+    assert anchored.ratios(found.w, 0)[:, 1] == pytest.approx(-far[0, 0] / far[0, 1], rel=2e-2)
+    assert anchored.ratios(found.w, 0)[:, 0] == pytest.approx(np.ones(6))
 
 
 def plant() -> Plant:
@@ -72,12 +72,12 @@ def test_anchored_ratios_stay_short_and_cost_nothing_where_it_cancels() -> None:
     p, cost = plant(), np.ones((2049, 2))
     lost, level = [], []
     for form in ("distortionless", "anchored"):
-        both = sides.steer(p, 0, cost, CrosstalkDesign(form=form, effort_db=6.0))
+        both = pair.steer(p, 0, cost, CrosstalkDesign(form=form, effort_db=6.0))
         assert set(both.limit[0]) <= {"shadow", "target", "effort", "spread"}
-        whole = relative.ratios(both.w[0], both.reference[0])
+        whole = anchored.ratios(both.w[0], both.reference[0])
         h = np.fft.irfft(whole[:, 1 - both.reference[0]])
         lost.append(np.sum(h[48:-16] ** 2) / np.sum(h**2))
-        taps = relative.short(both.w[0], both.reference[0], 64, 24)
+        taps = anchored.short(both.w[0], both.reference[0], 64, 24)
         assert taps[both.reference[0], 24] == 1.0
         assert np.count_nonzero(taps[both.reference[0]]) == 1
         W = np.fft.rfft(taps, 4096, axis=-1).T
@@ -90,9 +90,9 @@ def test_anchored_ratios_stay_short_and_cost_nothing_where_it_cancels() -> None:
 
 def test_an_anchored_design_never_spends_more_than_allowed() -> None:
     p = plant()
-    both = sides.steer(p, 0, np.ones((2049, 2)), CrosstalkDesign(form="anchored", effort_db=3.0))
+    both = pair.steer(p, 0, np.ones((2049, 2)), CrosstalkDesign(form="anchored", effort_db=3.0))
     asked = both.problems[0]
-    found, _ = relative.steer(asked.near, asked.covariance, np.ones((2049, 2)), asked.wanted, asked.target,
+    found, _ = anchored.steer(asked.near, asked.covariance, np.ones((2049, 2)), asked.wanted, asked.target,
                               asked.effort, both.reference[0])  # fmt: skip
     spent = np.sum(np.abs(found.w) ** 2, axis=1) / np.abs(asked.wanted) ** 2
     limited = found.limit == "effort"

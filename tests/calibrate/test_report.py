@@ -20,17 +20,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from calibrate import evidence, plots, report, sounds, svg
-from calibrate import run as steps
-from calibrate.design import Design
-from calibrate.limits import Limits
-from measure import plan
-from measure import run as hardware
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.protocol import Rig
-from rigs.units import db
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.report import evidence, plots, sounds, svg
+from sweetspot.calibrate.report import page as report
+from sweetspot.calibrate.verify.limits import Limits
+from sweetspot.measure import plan
+from sweetspot.measure import run as hardware
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.units import db
 
 NOW = datetime(2026, 3, 4, 12, 30, 0, tzinfo=UTC)
 SERIAL = "<T&1>"

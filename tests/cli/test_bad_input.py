@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from measure import folder, plan
-from measure.session import Session
-from processor import store
-from processor.filterset import FilterSet
-from rigs.describe import parse
+from sweetspot.measure import folder, plan
+from sweetspot.measure.session import Session
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.rig_file.description import parse
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -247,7 +247,7 @@ def started(*args: str | Path) -> subprocess.Popen[str]:
     slowed = (
         "import time, rigs.lab.interface as i; c = i.LabInterface.capture; "
         "i.LabInterface.capture = lambda self, y: (time.sleep(0.25), c(self, y))[1]; "
-        "import sweetspot; sweetspot.main()"
+        "from sweetspot.command_line import main; main()"
     )
     words = [sys.executable, "-c", slowed, *map(str, args)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rigs.describe import Description, parse
-from rigs.errors import BadInput, TooLoud
-from rigs.layout import Pose
-from rigs.load import open_rig
-from rigs.protocol import Rig
+from sweetspot.rigs.errors import BadInput, TooLoud
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
 
 Starts = Callable[..., AbstractContextManager[Any]]
 
@@ -63,7 +63,7 @@ def loudness(x: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 class TestInterface:
-    """The contract of :class:`rigs.protocol.Interface`."""
+    """The contract of :class:`sweetspot.rigs.protocol.Interface`."""
 
     def test_it_has_the_channels_and_the_rate_of_the_rig(self, rig: Rig) -> None:
         assert (rig.interface.fs, rig.interface.outputs, rig.interface.inputs) == (47872, 6, 4)

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.et250 import Et250Simulator
-from rigs.lab.interface import LabStage
-from rigs.lab.turntable import GrblSimulator
-from rigs.lab.world import World
-from rigs.layout import AXES, Pose
-from rigs.protocol import Stage
-from rigs.turntable import et250
-from rigs.turntable.grbl import GrblStage, axis_letters, pose_at
-from rigs.turntable.manual import ManualStage
-from rigs.turntable.scpi import ScpiAxis
-from rigs.turntable.turning import TurningStage
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.interface import LabStage
+from sweetspot.rigs.lab.stage.et250_machine import Et250Simulator
+from sweetspot.rigs.lab.stage.grbl_machine import GrblSimulator
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import AXES, Pose
+from sweetspot.rigs.protocol import Stage
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.turntable import et250
+from sweetspot.rigs.turntable.grbl import GrblStage, axis_letters, pose_at
+from sweetspot.rigs.turntable.manual import ManualStage
+from sweetspot.rigs.turntable.scpi import ScpiAxis
+from sweetspot.rigs.turntable.turning import TurningStage
 
 LIMITS = "limits_deg = [-120, 100]\n"
 
@@ -122,7 +122,7 @@ ASKED = Pose(turn=np.radians(-85.0), x=0.03, y=-0.021, yaw=np.radians(7.5))
 
 
 class TestStage:
-    """The contract of :class:`rigs.protocol.Stage`."""
+    """The contract of :class:`sweetspot.rigs.protocol.Stage`."""
 
     def test_its_axes_are_fields_of_a_pose(self, made: Made) -> None:
         assert made.stage.axes <= set(AXES)

@@ -11,12 +11,13 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from measure import folder, plan, uncertainty
-from measure.deconvolve import circular, edges, inverse
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import parse
-from rigs.protocol import Rig
+from sweetspot.measure import folder, plan
+from sweetspot.measure.deconvolve import circular, edges, inverse
+from sweetspot.measure.judge import uncertainty
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import parse
 
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "deconvolution.py"
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from measure import folder, plan
-from measure.preflight import choice, files, run
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab.added_faults import with_faults
-from rigs.load import find, open_rig
+from sweetspot.measure import folder, plan
+from sweetspot.measure.preflight import files, run, sweep_choice
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.rig_file.added_faults import with_faults
+from sweetspot.rigs.rig_file.description import Description, parse
 
 WANTED_DB = 58.0
 
@@ -28,10 +28,10 @@ def noisy(text: str) -> str:
     return text.replace("seed = 5", "seed = 5\nmic_noise_db_spl = 38.0")
 
 
-def chosen_for(rig: Description, wanted_db: float) -> choice.Choice:
+def chosen_for(rig: Description, wanted_db: float) -> sweep_choice.Choice:
     with open_rig(rig, serial="LAB-0001") as opened:
         _, told = run.check(opened, run.only(rig, "ears"), runs=Path("."), move=False)
-    return choice.choose(told, wanted_db)
+    return sweep_choice.choose(told, wanted_db)
 
 
 def test_a_session_with_it_has_the_signal_to_noise_that_was_asked_for(crooked_text: str, tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_twice_the_signal_costs_twice_the_time_and_what_is_too_long_is_repeated(
     length = [one.seconds * one.repeats for one in some]
     assert length[1] / length[0] == pytest.approx(2.0, abs=0.1)
     assert some[2].repeats > 1
-    assert max(one.seconds for one in some) <= choice.SECONDS[1]
+    assert max(one.seconds for one in some) <= sweep_choice.SECONDS[1]
     assert not some[3].reached
-    assert some[3].repeats == choice.MOST_REPEATS
+    assert some[3].repeats == sweep_choice.MOST_REPEATS
     assert "not to be had" in some[3].said()
     assert some[0].band_hz == (min(d.band_hz[0] for d in rig.driver), max(d.band_hz[1] for d in rig.driver))
 
@@ -81,7 +81,7 @@ def test_the_level_stays_under_every_limit(crooked_text: str, tmp_path: Path) ->
     assert quiet.level_dbfs < free.level_dbfs
     assert "loudest_db_spl = 70" in quiet.limit
     heard = []
-    with open_rig(choice.applied(rig, quiet), serial="LAB-0001") as opened:
+    with open_rig(sweep_choice.applied(rig, quiet), serial="LAB-0001") as opened:
         wanted = plan.make(opened.description, "ears")
         for signal in wanted.sources.signals:
             x = opened.interface.capture(signal).x

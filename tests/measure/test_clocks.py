@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from measure import clocks, plan
-from measure.clocks import Drift
-from measure.listener import Listener
-from rigs.describe import Description, parse
-from rigs.protocol import Rig
+from sweetspot.measure import plan
+from sweetspot.measure.judge import clocks
+from sweetspot.measure.judge.clocks import Drift
+from sweetspot.measure.listener import Listener
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
 
 QUIET = "\nconverter_noise_dbfs = -200.0\nmic_noise_db_spl = -100.0\nlatency_samples = 700\n"
 LabRig = Callable[..., Rig]

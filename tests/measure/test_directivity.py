@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from measure import decay, directivity
-from measure.directivity import Orbit
-from measure.impulse import POSITION, ImpulseResponse
-from rigs.errors import BadInput
-from rigs.units import P_REF, Float, db
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.measure.share import decay, directivity
+from sweetspot.measure.share.directivity import Orbit
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import P_REF, Float, db
 
 F = np.array([500.0, 2000.0])
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from measure import burst, disturbance
+from sweetspot.measure.judge import burst, disturbance
 
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "disturbances.py"
 

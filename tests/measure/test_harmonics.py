@@ -12,13 +12,13 @@ import pytest
 from matplotlib.image import imread
 from scipy import fft, signal
 
-from measure import harmonics, plan
-from measure.deconvolve import inverse, loopback_delay
-from measure.harmonics import ORDERS, Distortion
-from measure.listener import Listener
-from measure.sweep import Sweep, stimulus, synchronised
-from rigs.describe import parse
-from rigs.protocol import Rig
+from sweetspot.measure import distortion, plan
+from sweetspot.measure.deconvolve import inverse, loopback_delay
+from sweetspot.measure.distortion import ORDERS, Distortion
+from sweetspot.measure.listener import Listener
+from sweetspot.measure.sweep import Sweep, stimulus, synchronised
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import parse
 
 FS = 47872
 BEFORE, AFTER = round(0.02 * FS), round(0.1 * FS)
@@ -39,7 +39,7 @@ def found_in(sweep: Sweep, heard: Array, played: Array) -> Distortion:
     inv = inverse(sweep, played, len(played))
     transfer = inv.transfer(inv.recorded(np.atleast_2d(heard)))
     delay, _ = loopback_delay(inv, inv.spectrum(played))
-    return harmonics.of_transfer(inv, sweep, transfer, delay, BEFORE, AFTER)
+    return distortion.of_transfer(inv, sweep, transfer, delay, BEFORE, AFTER)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., 
     x = listener.channels(lab.interface.capture(wanted.sources.signals[1])).x
     timed = listener.timed(x[-1])
     transfer = listener.transfer(x, 1, timed)
-    found = harmonics.of_transfer(listener.inverse, wanted.sweep, transfer, timed.delay, wanted.before, wanted.after)
+    found = distortion.of_transfer(listener.inverse, wanted.sweep, transfer, timed.delay, wanted.before, wanted.after)
     size = 1 << 15
     for hz in (600.0, 2500.0):
         k = round(hz * size / rig.fs)

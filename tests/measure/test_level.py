@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import sweetspot
-from measure import folder, level, plan
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.world import World
-from rigs.protocol import Rig
+from sweetspot import command_line
+from sweetspot.measure import ear_matching, folder, plan
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.interface import LabInterface, LabStage
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 
@@ -69,7 +69,7 @@ def test_microphones_that_differ_are_found(mirrored: str, tmp_path: Path) -> Non
     """The left one is 1 dB, the right one -0.5 dB from what the file says: 1.5 dB, though drivers differ by as much."""
     rough = mirrored.replace("seed = 5", "seed = 5\ntolerance_db = 1.5")
     run = session(rough, tmp_path / "a", {"ear_left": 14.0 * 10 ** (1 / 20), "ear_right": 11.0 * 10 ** (-0.5 / 20)})
-    found = level.match(*responses(run))
+    found = ear_matching.match(*responses(run))
     assert found.overall_db == pytest.approx(1.5, abs=0.02)
     assert found.left_louder_db == pytest.approx(np.full(len(found.f), 1.5), abs=0.1)
     assert found.pairs == 3, "two places, both ways, and one in the middle, by one pair of drivers"
@@ -85,18 +85,18 @@ def test_matched_ears_hear_alike_when_measured_again(
     ears = {"ear_left": 14.0 * 10 ** (1 / 20), "ear_right": 11.0 * 10 ** (-0.5 / 20)}
     run = session(mirrored, tmp_path / "a", ears)
     rig = tmp_path / "a" / "rig.toml"
-    assert not sweetspot.build()(["rig", "match", str(run), "--write", str(rig)], standalone_mode=False)
+    assert not command_line.build()(["rig", "match", str(run), "--write", str(rig)], standalone_mode=False)
     said = capsys.readouterr().out
     assert "+1.50" in said
     assert "3 pairs of mirrored paths" in said
     again = session(rig.read_text(), tmp_path / "b", ears)
-    assert level.match(*responses(again)).overall_db == pytest.approx(0.0, abs=0.02)
+    assert ear_matching.match(*responses(again)).overall_db == pytest.approx(0.0, abs=0.02)
 
 
 def test_without_symmetry_it_is_refused(crooked: Description, mirrored: str, tmp_path: Path) -> None:
     run = session(mirrored, tmp_path / "a", {})
     found, rig = responses(run)
     with pytest.raises(BadInput, match="no head positions mirror each other"):
-        level.match(found.at(np.array([1, 2])), rig)
+        ear_matching.match(found.at(np.array([1, 2])), rig)
     with pytest.raises(BadInput, match="no drivers are in mirror pairs"):
-        level.match(found, crooked)
+        ear_matching.match(found, crooked)

@@ -14,18 +14,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from measure import folder, microphone, plan, quality
-from measure.deconvolve import inverse, loopback_delay
-from measure.impulse import snr_db
-from measure.run import measure
-from measure.session import Session
-from measure.sweep import stimulus, synchronised
-from rigs.describe import Description, parse
-from rigs.errors import BadInput, HardwareTrouble, Held
-from rigs.lab.interface import LabInterface
-from rigs.lab.world import World
-from rigs.protocol import Recording, Rig
-from rigs.units import db
+from sweetspot.measure import folder, microphone, plan
+from sweetspot.measure.deconvolve import inverse, loopback_delay
+from sweetspot.measure.impulse import snr_db
+from sweetspot.measure.judge import quality
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.measure.sweep import stimulus, synchronised
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
+from sweetspot.rigs.lab.interface import LabInterface
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.protocol import Recording, Rig
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.units import db
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 MakeRig = Callable[..., Rig]
@@ -312,15 +313,13 @@ def test_a_session_killed_at_any_moment_can_be_finished(crooked: Description, la
     whole = run_of(tmp_path / "whole", crooked, lab_rig, "ears")
     run = folder.new(tmp_path / "runs", "T-1", crooked, NOON)
     root = Path(__file__).resolve().parents[2]
-    code = (
-        f"import sys; sys.argv = ['sweetspot', 'measure', 'resume', {str(run)!r}]; import sweetspot; sweetspot.main()"
-    )
+    words = ["-m", "sweetspot", "measure", "resume", str(run)]
     rng = np.random.default_rng(7)
     kills, landed = 0, 0
     session_file = run / "session.h5"
     for _ in range(60):
         process = subprocess.Popen(
-            [sys.executable, "-c", code], cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, *words], cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         before = session_file.stat().st_size
         while session_file.stat().st_size == before and process.poll() is None:

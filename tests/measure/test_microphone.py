@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from measure import microphone, plan
-from measure.listener import Listener
-from rigs.describe import parse
-from rigs.errors import BadInput
-from rigs.lab.interface import LabInterface
-from rigs.lab.world import World
+from sweetspot.measure import microphone, plan
+from sweetspot.measure.listener import Listener
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.interface import LabInterface
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.rig_file.description import parse
 
 UMIK2 = '"Sens Factor =-12.07dB, AGain =18dB, SERNO: 8108494"\r\n10.054\t-4.1234\r\n1000.0\t0.5\r\n20016.816\t-2.5\r\n'
 DAYTON = "*1000Hz\t-38.5\n\t\n20.00\t-1.2\n22.29\t0.0\n1000.00\t0.0\n20000.00\t2.3\n"

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from measure import folder, overlap, plan
-from measure.overlap import Overlap
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.errors import Held
-from rigs.lab.added_faults import with_faults
-from rigs.protocol import Recording, Rig
+from sweetspot.measure import folder, overlap, plan
+from sweetspot.measure.overlap import Overlap
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import Held
+from sweetspot.rigs.protocol import Recording, Rig
+from sweetspot.rigs.rig_file.added_faults import with_faults
+from sweetspot.rigs.rig_file.description import Description, parse
 from tests.conftest import NOON
 
 LabRig = Callable[..., Rig]

@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from measure import folder, plan, summary
-from measure.account import Try, accounts
-from measure.listener import Listener
-from measure.run import measure
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.errors import Held
-from rigs.layout import Pose
-from rigs.protocol import Recording, Rig
+from sweetspot.measure import folder, plan, summary
+from sweetspot.measure.judge.attempts import Try, accounts
+from sweetspot.measure.listener import Listener
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import Held
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Recording, Rig
+from sweetspot.rigs.rig_file.description import Description, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)

@@ -15,9 +15,9 @@ import sofar
 import soundfile
 from matplotlib.image import imread
 
-from measure.impulse import ImpulseResponse
-from measure.session import Session
-from rigs.units import P_REF, db
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.session import Session
+from sweetspot.rigs.units import P_REF, db
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
-from processor.convolver import convolver
-from processor.partition import Matrix
+from sweetspot.processor.convolver import convolver
+from sweetspot.processor.partition import Matrix
 
 pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy matrix runs here")
 
-from processor.compiled import CompiledMatrix, ratio_for
-from processor.kernel import SOURCES, compiled
-from processor.machinecode import Kept
-from processor.transform import Plan
-from processor.vectorcode import lanes_of_host
+from sweetspot.processor.compiled.fft import Plan
+from sweetspot.processor.compiled.machine_code import Kept
+from sweetspot.processor.compiled.matrix import CompiledMatrix, ratio_for
+from sweetspot.processor.compiled.matrix_kernel import SOURCES, compiled
+from sweetspot.processor.compiled.vectors import lanes_of_host
 
 Real = NDArray[Any]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from processor.crossfade import Fader
-from processor.engine import Engine
-from processor.filterset import FilterSet, UpmixSettings
-from processor.render import render
-from rigs.errors import BadInput
+from sweetspot.processor.crossfade import Fader
+from sweetspot.processor.engine import Engine
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.render import render
+from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
 FS = 47872

@@ -10,10 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
-from processor.engine import Engine, with_method
-from processor.filterset import FilterSet, UpmixSettings
-from processor.render import render
-from rigs.errors import BadInput
+from sweetspot.processor.engine import Engine, with_method
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.render import render
+from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
 FS = 47872
@@ -163,7 +163,7 @@ def test_the_engine_without_a_compiler_plays_the_same(method: str, monkeypatch: 
     filters = crooked(upmix=UpmixSettings(method=method))
     x = np.random.default_rng(8).standard_normal((2, 9000)).astype(np.float32) * np.float32(0.1)
     fast = Engine(filters, 64, dtype=np.float32).process(x)
-    monkeypatch.setattr("processor.convolver.find_spec", lambda name: None)
+    monkeypatch.setattr("sweetspot.processor.convolver.find_spec", lambda name: None)
     plain = Engine(filters, 64, dtype=np.float32)
     assert "Compiled" not in repr(vars(plain)) + repr(vars(plain._matrix))
     y = plain.process(x)

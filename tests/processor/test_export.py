@@ -16,13 +16,13 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from processor import files, store
-from processor.export import camilladsp, check, equalizerapo, jconvolver
-from processor.export.bundle import stereo, wave
-from processor.export.engines import ENGINES, bundle
-from processor.export.firmware import shift
-from processor.filterset import FilterSet
-from rigs.errors import BadInput
+from sweetspot.processor import files, store
+from sweetspot.processor.export import camilladsp, engine_check, equalizerapo, jconvolver
+from sweetspot.processor.export.bundles import stereo, wave
+from sweetspot.processor.export.engines import ENGINES, bundle
+from sweetspot.processor.export.firmware import shift
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -45,11 +45,11 @@ def crooked(drivers: int = 5, taps: int = 300, fs: int = 48000, gain: float = 1.
 
 
 def needs(program: str) -> pytest.MarkDecorator:
-    where = check.UNPACKAGED.get(program, f"apt-get install {check.PACKAGES.get(program, program)}")
+    where = engine_check.UNPACKAGED.get(program, f"apt-get install {engine_check.PACKAGES.get(program, program)}")
     return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is absent: {where}")
 
 
-RUNNABLE = [pytest.param(e, marks=needs(p)) for e, p in check.NEEDS.items()]
+RUNNABLE = [pytest.param(e, marks=needs(p)) for e, p in engine_check.NEEDS.items()]
 
 
 @pytest.mark.parametrize("engine", RUNNABLE)
@@ -58,7 +58,7 @@ RUNNABLE = [pytest.param(e, marks=needs(p)) for e, p in check.NEEDS.items()]
 )
 def test_an_impulse_and_noise_come_out_as_ours(engine: str, drivers: int, taps: int, fs: int) -> None:
     filters = crooked(drivers, taps, fs)
-    found = check.check(filters, engine, bundle(filters, engine))
+    found = engine_check.check(filters, engine, bundle(filters, engine))
     assert found.error_db is not None
     assert found.error_db < -120
 
@@ -68,7 +68,7 @@ def test_an_impulse_and_noise_come_out_as_ours(engine: str, drivers: int, taps: 
 def test_music_comes_out_as_ours(engine: str) -> None:
     music, fs = sf.read(DATA / "audio" / "slow_motion_dream_excerpt.flac", frames=400000, always_2d=True)
     filters = crooked(5, 1024, fs)
-    found = check.check(filters, engine, bundle(filters, engine), music.T)
+    found = engine_check.check(filters, engine, bundle(filters, engine), music.T)
     assert found.error_db is not None
     assert found.error_db < -120
 
@@ -82,7 +82,7 @@ def test_a_wrong_tap_is_found(engine: str) -> None:
     if engine == "firmware":
         right = bundle(filters, engine)
         made = replace(made, files=made.files | {k: v for k, v in right.files.items() if "reference" in k})
-    found = check.check(filters, engine, made)
+    found = engine_check.check(filters, engine, made)
     assert found.error_db is not None
     assert -100 < found.error_db < -40
     assert found.passed is False
@@ -93,7 +93,7 @@ def test_firmware_scales_filters_whose_sum_passes_full_scale() -> None:
     loud = crooked(gain=5.0)
     assert shift(loud) == 3
     assert shift(crooked(gain=0.9)) == 0
-    assert check.check(loud, "firmware", bundle(loud, "firmware")).passed
+    assert engine_check.check(loud, "firmware", bundle(loud, "firmware")).passed
 
 
 def test_a_float_wav_is_read_back_the_same_and_carries_no_time() -> None:
@@ -212,7 +212,7 @@ def test_an_engine_that_refuses_is_quoted() -> None:
     made = bundle(crooked(), "jconvolver")
     broken = replace(made, files=made.files | {jconvolver.CONF: b"/convolver/new nonsense\n"})
     with pytest.raises(BadInput, match="fconvolver refused"):
-        check.check(crooked(), "jconvolver", broken)
+        engine_check.check(crooked(), "jconvolver", broken)
 
 
 @pytest.mark.parametrize("engine", list(ENGINES))
@@ -224,7 +224,7 @@ def test_same_filters_same_bytes_and_the_notes_say_what_is_missing(engine: str) 
 
 
 def sweetspot(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-c", "import sweetspot; sweetspot.main()", *map(str, words)]
+    line = [sys.executable, "-m", "sweetspot", *map(str, words)]
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from processor.guard import Guard
+from sweetspot.processor.guard import Guard
 
 Real = NDArray[Any]
 FS = 47872

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from processor import files, listening, store
-from processor.filterset import FilterSet, UpmixSettings
-from processor.listening import DummyHead
-from rigs.errors import BadInput
-from rigs.units import db
+from sweetspot.processor import files, listening, store
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.listening import DummyHead
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import db
 
 FS = 47872
 RNG = np.random.default_rng(31)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from processor.partition import Matrix
+from sweetspot.processor.partition import Matrix
 
 Real = NDArray[Any]
 

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from processor import store
-from processor.filterset import FilterSet, UpmixSettings
-from rigs import patchbay
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.rigs import patchbay
 
 FS = 48000
 pytestmark = pytest.mark.server
@@ -62,9 +62,9 @@ def card(
 def compiled() -> None:
     """The live path is compiled here, once and kept: the programs that are started below need not wait for it."""
     if find_spec("numba"):
-        from processor import native
+        from sweetspot.processor.live import callback
 
-        native.callback()
+        callback.callback()
 
 
 @pytest.fixture
@@ -76,7 +76,14 @@ def music(tmp_path: Path) -> Path:
 
 
 def play(card: Any, music: Path, *more: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5"), *more]
+    command = [
+        sys.executable,
+        "-c",
+        "from sweetspot.command_line import main; main()",
+        "play",
+        str(music / "filterset.h5"),
+        *more,
+    ]
     return subprocess.run(command, env=card.env, capture_output=True, text=True, timeout=90, **how)
 
 
@@ -99,7 +106,13 @@ def test_another_program_on_the_server_is_listened_to(card: Any, music: Path) ->
 
 
 def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command = [
+        sys.executable,
+        "-c",
+        "from sweetspot.command_line import main; main()",
+        "play",
+        str(music / "filterset.h5"),
+    ]
     command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
     master, slave = pty.openpty()
     process = subprocess.Popen(command, env=card.env | {"TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave)
@@ -148,7 +161,13 @@ def test_what_cannot_be_played_is_told(card: Any, music: Path, more: tuple[str, 
 
 
 def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path) -> None:
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command = [
+        sys.executable,
+        "-c",
+        "from sweetspot.command_line import main; main()",
+        "play",
+        str(music / "filterset.h5"),
+    ]
     command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
     process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(5.0)
@@ -165,7 +184,13 @@ def test_a_device_that_leaves_the_server_is_hardware_trouble(
     rig = music / "rig.toml"
     text = crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}")
     rig.write_text(text.replace('"crooked-card"', '"leaving-card"'))
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command = [
+        sys.executable,
+        "-c",
+        "from sweetspot.command_line import main; main()",
+        "play",
+        str(music / "filterset.h5"),
+    ]
     command += [str(music / "in.wav"), "--loop", "--device", "leaving-card", "--block", "512"]
     in_server(card)
     with jack_lab(card, rig), patchbay.opened() as bay:
@@ -183,7 +208,13 @@ def test_a_server_that_dies_is_hardware_trouble(
 ) -> None:
     rig = music / "rig.toml"
     rig.write_text(crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}"))
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "play", str(music / "filterset.h5")]
+    command = [
+        sys.executable,
+        "-c",
+        "from sweetspot.command_line import main; main()",
+        "play",
+        str(music / "filterset.h5"),
+    ]
     command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
     with jack_server(FS, 512) as server, jack_lab(server, rig):
         process = subprocess.Popen(command, env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

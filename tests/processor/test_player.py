@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from processor import board, console
-from processor.board import Board, Shared
-from processor.engine import Engine, matching
-from processor.filterset import FilterSet, UpmixSettings
-from processor.fused import Fused
-from processor.player import Player, Program, bypass, compiled_player
-from processor.stream import Live
-from rigs.errors import BadInput
-from rigs.live import Wanted, Watch
+from sweetspot.processor.engine import Engine, matching
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.live import console, memory
+from sweetspot.processor.live.block import Fused
+from sweetspot.processor.live.memory import Board, Shared
+from sweetspot.processor.live.player import Player, Program, bypass, compiled_player
+from sweetspot.processor.live.stream import Live
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.live_stream import Wanted, Watch
 
 FS, BLOCK = 47872, 64
 RNG = np.random.default_rng(9)
@@ -69,7 +69,7 @@ def both_forms(request: pytest.FixtureRequest) -> None:
 def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Playing, Board]:
     shared = Shared.make(get_context("spawn"), 1.0, FS, 3)
     at = Board(shared)
-    at.controls[board.AMOUNT] = first.upmix.amount
+    at.controls[memory.AMOUNT] = first.upmix.amount
     wanted = Wanted("x", None, None, 6, 4 if channels else 0, FS, BLOCK)
     forms = (first, second or first, bypass(first, (2, 0)))
     program = Program(forms, wanted, channels)
@@ -110,8 +110,8 @@ def test_what_comes_out_is_the_engine_on_the_units_channels(x: np.ndarray) -> No
     assert y[4, settled] == pytest.approx(wanted[0, settled], abs=1e-6)
     assert y[[0, 1]][:, settled] == pytest.approx(wanted[[1, 2]][:, settled], abs=1e-6)
     assert np.all(y[[2, 3, 5]] == 0.0)
-    assert at.meters[board.BLOCKS] == 150
-    assert at.meters[board.PEAKS :] == pytest.approx(np.abs(y[[4, 0, 1]]).max(axis=1), rel=1e-6)
+    assert at.meters[memory.BLOCKS] == 150
+    assert at.meters[memory.PEAKS :] == pytest.approx(np.abs(y[[4, 0, 1]]).max(axis=1), rel=1e-6)
 
 
 @pytest.mark.parametrize("method", ["projection", "low-latency", "similarity", "pca", "off"])
@@ -128,7 +128,7 @@ def test_every_upmix_with_long_filters_and_a_limiter_at_work(method: str) -> Non
     assert np.abs(y).max() <= 0.5
     settled = slice(3000, None)
     assert y[[4, 0, 1]][:, settled] == pytest.approx(wanted[:, settled], abs=2e-5)
-    assert at.meters[board.GAIN] < 0.7
+    assert at.meters[memory.GAIN] < 0.7
 
 
 def test_silence_after_music_costs_no_more_than_music(x: np.ndarray) -> None:
@@ -155,7 +155,7 @@ def test_start_and_mute_are_soft(x: np.ndarray) -> None:
     it, at = player(filters(1))
     begun = run(it, at, x)
     assert np.abs(begun[:, :60]).max() < 0.01 * np.abs(begun[:, 4000:]).max()
-    at.controls[board.MUTE] = 1.0
+    at.controls[memory.MUTE] = 1.0
     muted = run(it, at, x)
     assert np.abs(muted[:, 200:]).max() > 0.0
     assert np.all(muted[:, 3000:] == 0.0)
@@ -167,7 +167,11 @@ def test_a_and_b_and_bypass_change_without_a_click(x: np.ndarray) -> None:
     it, at = player(a, b)
     tone = np.tile(0.1 * np.sin(2 * np.pi * 500.0 * np.arange(x.shape[1]) / FS), (2, 1)).astype(np.float32)
     run(it, at, tone)
-    for control, value, form in ((board.WHICH, 1.0, b), (board.BYPASS, 1.0, bypass(a, (2, 0))), (board.BYPASS, 0.0, b)):
+    for control, value, form in (
+        (memory.WHICH, 1.0, b),
+        (memory.BYPASS, 1.0, bypass(a, (2, 0))),
+        (memory.BYPASS, 0.0, b),
+    ):
         at.controls[control] = value
         y = run(it, at, tone)[[4, 0, 1]]
         whole = alone(form, np.concatenate([tone, tone], axis=1))[:, tone.shape[1] :]
@@ -184,7 +188,7 @@ def test_amount_of_the_upmix_follows_its_control() -> None:
     it, at = player(replace(f, taps=taps))
     mono = np.tile(0.1 * RNG.standard_normal(200 * BLOCK), (2, 1)).astype(np.float32)
     full = run(it, at, mono)[0, 6000:]
-    at.controls[board.AMOUNT] = 0.25
+    at.controls[memory.AMOUNT] = 0.25
     quarter = run(it, at, mono)[0, 6000:]
     assert np.sqrt(np.mean(quarter**2)) == pytest.approx(0.25 * np.sqrt(np.mean(full**2)), rel=0.03)
 
@@ -194,14 +198,14 @@ def test_end_of_the_file_plays_the_tail_and_then_tells() -> None:
     it, at = player(f)
     x = (0.1 * RNG.standard_normal((2, 40 * BLOCK))).astype(np.float32)
     run(it, at, x)
-    at.controls[board.ENDED] = 1.0
+    at.controls[memory.ENDED] = 1.0
     blocks = 0
-    while not at.meters[board.FINISHED]:
+    while not at.meters[memory.FINISHED]:
         played = np.zeros((BLOCK, 6), dtype=np.float32)
         it.step(None, played, BLOCK, False)
         blocks += 1
     assert blocks * BLOCK >= f.length + it.latency > (blocks - 1) * BLOCK
-    assert at.meters[board.STARVED] == 0
+    assert at.meters[memory.STARVED] == 0
 
 
 def test_an_empty_ring_is_silence_and_is_counted(x: np.ndarray) -> None:
@@ -211,8 +215,8 @@ def test_an_empty_ring_is_silence_and_is_counted(x: np.ndarray) -> None:
     run(it, at, x)
     played = np.zeros((BLOCK, 6), dtype=np.float32)
     it.step(None, played, BLOCK, True)
-    assert at.meters[board.STARVED] == BLOCK
-    assert at.meters[board.XRUNS] == 1
+    assert at.meters[memory.STARVED] == BLOCK
+    assert at.meters[memory.XRUNS] == 1
 
 
 def test_inputs_are_taken_from_the_channels_that_were_named(x: np.ndarray) -> None:
@@ -236,7 +240,7 @@ def test_the_guards_stop_is_told_with_its_reason() -> None:
 @pytest.mark.parametrize("missing", ["numba", "llvmlite", "a block of a power of two"])
 def test_without_a_compiler_the_player_in_python_is_taken(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     f, block = filters(1), 100 if missing.startswith("a block") else BLOCK
-    monkeypatch.setattr("processor.player.find_spec", lambda name: None if name == missing else object())
+    monkeypatch.setattr("sweetspot.processor.live.player.find_spec", lambda name: None if name == missing else object())
     program = Program((f, f, f), Wanted("x", None, None, 6, 0, FS, block), None)
     assert compiled_player(program, Board(Shared.make(get_context("spawn"), 1.0, FS, 3))) is None
 
@@ -264,8 +268,8 @@ def test_load_is_a_percentile_of_what_was_timed() -> None:
     assert at.percentile(0.999) == 0.0
     for load in np.linspace(0.0, 0.5, 1001):
         at.timed(float(load))
-    assert at.percentile(0.999) == pytest.approx(0.4995, abs=2 * board.STEP)
-    assert at.meters[board.WORST] == 0.5
+    assert at.percentile(0.999) == pytest.approx(0.4995, abs=2 * memory.STEP)
+    assert at.meters[memory.WORST] == 0.5
 
 
 def test_a_watch_tells_when_nothing_moves() -> None:
@@ -301,7 +305,7 @@ class Shown(Live):
 def test_the_screen_shows_what_is_heard_and_only_keys_that_do_something() -> None:
     one, other = filters(1, "projection"), filters(2, "projection")
     live = Shown(one, other)
-    live.set(board.AMOUNT, 1.0)
+    live.set(memory.AMOUNT, 1.0)
     for key in "ab-m":
         assert console.press(live, key)
     assert console.state(live) == "[bypass] [MUTED] upmix projection 0.9"
@@ -316,10 +320,10 @@ def test_the_screen_shows_what_is_heard_and_only_keys_that_do_something() -> Non
 
 def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:
     live = Shown(filters(1), filters(2))
-    live.board.meters[board.PEAKS :] = 0.25
+    live.board.meters[memory.PEAKS :] = 0.25
     for load in (0.011, 0.013, 1.4):
         live.board.timed(load)
-    live.board.meters[board.XRUNS], live.board.meters[board.GAIN] = 3, 1.0
+    live.board.meters[memory.XRUNS], live.board.meters[memory.GAIN] = 3, 1.0
     lines = console.screen(live, live.meters(), "in.wav").split("\n")
     assert "load 140.0 %, at most 140.0 %; xruns: 3, of them ours: 1" in lines[-2]
     assert lines[1].startswith("  a       ###")
@@ -329,7 +333,7 @@ def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:
 
 
 def late_and_held(at: Board) -> tuple[int, int]:
-    return int(at.loads[int(1.0 / board.STEP) :].sum()), int(at.meters[board.HELD])
+    return int(at.loads[int(1.0 / memory.STEP) :].sum()), int(at.meters[memory.HELD])
 
 
 def test_a_block_that_is_long_by_itself_is_ours() -> None:
@@ -348,7 +352,7 @@ def test_a_block_during_which_the_machine_does_something_else_is_not_ours() -> N
     child = os.fork()
     if child == 0:
         try:
-            while not at.controls[board.QUIT]:
+            while not at.controls[memory.QUIT]:
                 it.made.step(None, play, BLOCK, False)
         finally:
             os._exit(0)
@@ -357,7 +361,7 @@ def test_a_block_during_which_the_machine_does_something_else_is_not_ours() -> N
         os.kill(child, signal.SIGSTOP)
         time.sleep(0.01)
         os.kill(child, signal.SIGCONT)
-    at.controls[board.QUIT] = 1.0
+    at.controls[memory.QUIT] = 1.0
     os.waitpid(child, 0)
     late, held = late_and_held(at)
     assert late >= held > 0

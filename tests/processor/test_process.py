@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-import sweetspot as sweetspot_program
-from processor import files, store
-from processor.filterset import FilterSet
-from processor.render import measured, render, render_file
-from rigs.errors import BadInput
+from sweetspot import command_line as sweetspot_program
+from sweetspot.processor import files, store
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.render import measured, render, render_file
+from sweetspot.rigs.errors import BadInput
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 FS = 48000
@@ -57,7 +57,7 @@ def wav(path: Path, x: Any, fs: int = FS, subtype: str = "FLOAT") -> Path:
 
 
 def sweetspot(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-c", "import sweetspot; sweetspot.main()", *map(str, words)]
+    line = [sys.executable, "-m", "sweetspot", *map(str, words)]
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
 
 

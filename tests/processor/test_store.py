@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from processor import store
-from processor.filterset import FilterSet, UpmixSettings
-from rigs.errors import BadInput
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.rigs.errors import BadInput
 
 
 def example() -> FilterSet:

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import fft
 
-from processor.filterset import UpmixSettings
-from processor.upmix import RULES, chosen
-from rigs.errors import BadInput
+from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.processor.upmix import RULES, chosen
+from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
 FS = 47872

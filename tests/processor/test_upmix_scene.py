@@ -10,8 +10,8 @@ import pytest
 import soundfile as sf
 from numpy.typing import NDArray
 
-from processor.filterset import UpmixSettings
-from processor.upmix import METHODS, chosen
+from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.processor.upmix import METHODS, chosen
 
 Real = NDArray[Any]
 FS = 48000

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.special import eval_legendre, spherical_jn, spherical_yn
 
-from rigs.describe import parse
-from rigs.lab.body import BaffledBody, SphereBody
-from rigs.lab.encoding import Encoding
-from rigs.lab.sphere import cap_weights, coefficients, field, legendre, order
-from rigs.lab.world import World
-from rigs.layout import Pose, turned
-from rigs.units import db, power_db
+from sweetspot.rigs.acoustics.encoding import Encoding
+from sweetspot.rigs.acoustics.sphere import cap_weights, coefficients, field, legendre, order
+from sweetspot.rigs.lab.sound.body import BaffledBody, SphereBody
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose, turned
+from sweetspot.rigs.rig_file.description import parse
+from sweetspot.rigs.units import db, power_db
 
 R = 0.1
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import sweetspot
-from measure.preflight import calibration, calibrator, files
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.interface import LabInterface
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.load import find
+from sweetspot import command_line
+from sweetspot.measure.preflight import calibration, calibrator, files
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.interface import LabInterface
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import find
+from sweetspot.rigs.rig_file.description import Description, parse
 
 FS = 47872
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -255,7 +255,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     def run(*args: str | Path) -> tuple[int, str]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("COLUMNS", "300")
-        code = sweetspot.build()([str(a) for a in args], standalone_mode=False) or 0
+        code = command_line.build()([str(a) for a in args], standalone_mode=False) or 0
         return code, capsys.readouterr().out
 
     return run

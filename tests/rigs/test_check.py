@@ -19,18 +19,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from measure.preflight import comb, expect, heard, reference, run
-from measure.preflight.finding import Finding, table, verdict
-from rigs.describe import Description, parse
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab.added_faults import with_faults
-from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.load import find, open_rig
-from rigs.protocol import Recording, Rig
-from rigs.units import db, from_db
-from sweetspot import build
+from sweetspot.command_line import build
+from sweetspot.measure.preflight import expectation, multitone, reference, run
+from sweetspot.measure.preflight import path_responses as heard
+from sweetspot.measure.preflight.finding import Finding, table, verdict
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.lab.interface import LabInterface, LabStage
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.protocol import Recording, Rig
+from sweetspot.rigs.rig_file.added_faults import with_faults
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.units import db, from_db
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 
@@ -162,7 +163,7 @@ def test_a_good_rig_passes_whole(checked: Check) -> None:
 
 def test_it_takes_less_than_ten_seconds_of_audio(crooked: Description) -> None:
     many = [(100.0, 18000.0)] * 8 + [(20.0, 0.45 * crooked.fs)]
-    one = comb.combs(many, crooked.fs, 0.1)
+    one = multitone.combs(many, crooked.fs, 0.1)
     assert one.y.shape[1] / crooked.fs < 2.4
     assert (run.captures(crooked, True, frozenset({"turn"})) + run.REPEATS) * one.y.shape[1] / crooked.fs < 10.0
 
@@ -267,7 +268,7 @@ def test_a_sweep_that_would_clip(checked: Check, crooked_text: str, tmp_path: Pa
 
 
 def test_headroom_and_level_are_those_of_the_sweep(checked: Check, crooked: Description, lab_rig: Any) -> None:
-    from measure import plan
+    from sweetspot.measure import plan
 
     said = {f.subject: f.values for f in checked(move=False) if f.check == "level"}
     with lab_rig(crooked, "T-2") as rig:
@@ -405,55 +406,55 @@ def test_what_cannot_be_told_is_said(checked: Check, crooked_text: str, tmp_path
 
 def test_arrivals_are_those_of_a_rigid_sphere(crooked: Description, lab_rig: Any) -> None:
     """The check's arrivals at the microphone, against the way around the body divided by the speed of sound."""
-    signal = comb.combs([*(d.band_hz for d in crooked.driver), (20.0, 0.45 * crooked.fs)], crooked.fs, 0.1)
+    signal = multitone.combs([*(d.band_hz for d in crooked.driver), (20.0, 0.45 * crooked.fs)], crooked.fs, 0.1)
     y = np.zeros((6, signal.y.shape[1]), dtype=np.float32)
     y[[4, 0, 2, 5]] = signal.y
     with lab_rig(crooked) as rig:
         x = rig.interface.capture(y).x
-    m = comb.matrix(signal, x)
+    m = multitone.matrix(signal, x)
     loop = heard.loop(m, 3, signal.y[-1].astype(float), x, 1)
     assert loop.latency * crooked.fs == pytest.approx(crooked.lab.latency_samples, abs=1e-4)
     got = heard.heard(m, 3, loop.latency).arrival[2]
-    wanted = expect.from_geometry(crooked, [Pose()]).arrival[0, 1]
+    wanted = expectation.from_geometry(crooked, [Pose()]).arrival[0, 1]
     assert np.abs(got - wanted).max() < 0.15e-3
     assert np.abs((got - got.mean()) - (wanted - wanted.mean())).max() < 0.05e-3
 
 
 def test_the_way_around_a_sphere() -> None:
     """Straight where it is seen; from behind, two tangents and half the girth less what they span."""
-    assert expect.around([0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(1.9)
+    assert expectation.around([0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(1.9)
     behind = np.sqrt(4.0 - 0.01) + 0.1 * (np.pi - np.arccos(0.05))
-    assert expect.around([-0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(behind)
-    assert expect.around([0.0, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(2.0)
+    assert expectation.around([-0.1, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(behind)
+    assert expectation.around([0.0, 0.0, 0.0], [2.0, 0.0, 0.0]) == pytest.approx(2.0)
 
 
 def test_ears_are_at_the_sides_of_a_head_that_faces_the_device(crooked: Description) -> None:
     """The left hand of whoever looks back along x points to negative y; turned by 90 degrees, along x."""
-    places = expect.places(crooked, Pose(x=0.1, y=0.02))
+    places = expectation.places(crooked, Pose(x=0.1, y=0.02))
     by_name = dict(zip([m.name for m in crooked.mic], places, strict=True))
     assert by_name["ear_left"] == pytest.approx([1.5, 0.02 - 0.0875, 0.0])
     assert by_name["ear_right"] == pytest.approx([1.5, 0.02 + 0.0875, 0.0])
     assert by_name["boom"] == pytest.approx([1.7, 0.0, 0.0])
-    turned = expect.places(crooked, Pose(yaw=np.pi / 2))[2]
+    turned = expectation.places(crooked, Pose(yaw=np.pi / 2))[2]
     assert turned == pytest.approx([1.4 + 0.0875, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("ppm", [-200.0, -1.0, 0.0, 1.0, 60.0])
 def test_clocks_that_drift_are_told_in_ppm(crooked: Description, ppm: float) -> None:
     """A recorder that runs ``ppm`` fast takes its samples closer together: sample n is of the time n / (1 + ppm)."""
-    signal = comb.combs([(100.0, 10000.0), (20.0, 0.45 * crooked.fs)], crooked.fs, 0.2)
+    signal = multitone.combs([(100.0, 10000.0), (20.0, 0.45 * crooked.fs)], crooked.fs, 0.2)
     played = np.concatenate([np.zeros(300), signal.y[1].astype(float)])
     fine = np.fft.irfft(np.fft.rfft(played), 16 * len(played)) * 16
     at = np.arange(signal.y.shape[1]) / (1 + ppm * 1e-6)
     x = np.interp(16 * at, np.arange(len(fine)), fine)[None].astype(np.float32)
-    m = comb.matrix(signal, x)
+    m = multitone.matrix(signal, x)
     loop = heard.loop(m, 1, signal.y[1].astype(float), x, 0)
     assert loop.drift_ppm == pytest.approx(ppm, abs=0.05 + 0.002 * abs(ppm))
     assert loop.latency * crooked.fs == pytest.approx(300, abs=abs(ppm) * 0.1 + 0.01)
 
 
 def test_combs_do_not_meet(crooked: Description) -> None:
-    signal = comb.combs([(80.0, 15000.0), (100.0, 20000.0), (20.0, 21000.0)], crooked.fs, 0.25)
+    signal = multitone.combs([(80.0, 15000.0), (100.0, 20000.0), (20.0, 21000.0)], crooked.fs, 0.25)
     bins = [set(t.tolist()) for t in signal.tones]
     assert not any(a & b for i, a in enumerate(bins) for b in bins[:i])
     assert np.abs(signal.y).max(axis=1) == pytest.approx(0.25, rel=1e-5)
@@ -495,7 +496,15 @@ def test_on_a_sound_card(
     rig.write_text(text)
     exchanged = text.replace("channel = 1\nat", "channel = 9\nat").replace("channel = 3\nat", "channel = 1\nat")
     other.write_text(exchanged.replace("channel = 9\nat", "channel = 3\nat"))
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "rig", "check", str(other), "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        "from sweetspot.command_line import main; main()",
+        "rig",
+        "check",
+        str(other),
+        "--json",
+    ]
     with jack_server(47872) as server, jack_lab(server, rig, "--unit", "C-1") as card, server.freewheel():
         done = subprocess.run(command, cwd=tmp_path, env=server.env, capture_output=True, text=True, timeout=120)
     assert card.ready["port"] == f"127.0.0.1, UDP port {port}"
@@ -530,9 +539,9 @@ def test_an_earlier_check_is_a_reference(
 
 
 def test_a_session_is_a_reference(checked: Check, crooked_text: str, tmp_path: Path, lab_rig: Any) -> None:
-    from measure import folder, plan
-    from measure.run import measure
-    from measure.session import Session
+    from sweetspot.measure import folder, plan
+    from sweetspot.measure.run import measure
+    from sweetspot.measure.session import Session
 
     before, _, rest = crooked_text.partition("positions = [")
     one = 'positions = [{ x = 0.0, y = 0.0, yaw_deg = 0, use = "design" }]'

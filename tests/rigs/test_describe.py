@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.describe import Description, parse, read
-from rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.description import Description, parse, read
 
 
 def faults(text: str, folder: Path) -> list[str]:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rigs.describe import Description, parse
-from rigs.lab.driver import DriverModel
-from rigs.lab.motor import Distortion, Thermal
-from rigs.lab.table import DistortionTable, ThermalTable
-from rigs.layout import Pose
-from rigs.protocol import Rig
-from rigs.units import db
+from sweetspot.rigs.lab.sound.driver import DriverModel
+from sweetspot.rigs.lab.sound.motor import Distortion, Thermal
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.rig_file.lab_tables import DistortionTable, ThermalTable
+from sweetspot.rigs.units import db
 
 FS = 47872
 QUIET = "mic_noise_db_spl = -200\nconverter_noise_dbfs = -250\n"

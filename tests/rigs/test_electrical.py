@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.electrical import HALF, SLIP, SPILL, Line, interpolated
-from rigs.protocol import Rig
-from rigs.units import db
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.electronics.electrical import HALF, SLIP, SPILL, Line, interpolated
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.units import db
 
 FS = 47872
 QUIET = "mic_noise_db_spl = -200\nconverter_noise_dbfs = -250\n"

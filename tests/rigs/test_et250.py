@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.describe import StageTable, parse
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab.et250 import Et250Machine, Et250Simulator
-from rigs.layout import Pose
-from rigs.load import open_rig
-from rigs.turntable import et250
-from rigs.turntable.et250 import Et250Axis, Place, UdpDatagrams, decode, encode
-from rigs.turntable.turning import TurningStage
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.lab.stage.et250_machine import Et250Machine, Et250Simulator
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.rig_file.description import StageTable, parse
+from sweetspot.rigs.turntable import et250
+from sweetspot.rigs.turntable.et250 import Et250Axis, Place, UdpDatagrams, decode, encode
+from sweetspot.rigs.turntable.turning import TurningStage
 
 OK, NO = b"\x33\x00", b"\x66\x00"
 ASK = b"\x04\x00\x00\x04"

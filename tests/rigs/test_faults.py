@@ -17,20 +17,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from measure.session import Session
-from rigs.describe import Description, parse
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab import faults, reach, soundcard
-from rigs.lab.added_faults import with_faults
-from rigs.lab.et250 import Et250Machine
-from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.soundcard import SoundCard
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.load import open_rig
-from rigs.protocol import Rig
-from rigs.turntable.grbl import GrblStage
-from rigs.units import db
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.lab import soundcard, stage_server
+from sweetspot.rigs.lab.interface import LabInterface, LabStage
+from sweetspot.rigs.lab.soundcard import SoundCard
+from sweetspot.rigs.lab.stage.et250_machine import Et250Machine
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file import lab_faults
+from sweetspot.rigs.rig_file.added_faults import with_faults
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.turntable.grbl import GrblStage
+from sweetspot.rigs.units import db
 
 QUIET = "mic_noise_db_spl = -200\nconverter_noise_dbfs = -250\nlatency_samples = 311\n"
 BLOCK, LONG, GAP = 256, 47 * 256, 47 * 256
@@ -310,7 +311,7 @@ def test_the_cards_turntable_slips_stalls_and_answers_late(
     crooked_text: str, tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = as_card(faulty(world, ["slip t=0 deg=5", "late t=0 by=0.4", "stall at=3"]), monkeypatch)
-    with reach.turntable(card) as simulator:
+    with stage_server.turntable(card) as simulator:
         table = f'driver = "grbl"\nport = "{simulator.port}"\ntimeout_s = 1.0\n[limits]'
         stage = GrblStage.open(
             parse(crooked_text.replace('driver = "lab"\n[limits]', table), tmp_path), sleep=time.sleep
@@ -422,7 +423,7 @@ def test_faults_of_a_real_device_are_refused(crooked_text: str, crooked_card_tex
 
 
 def test_every_kind_is_listed() -> None:
-    assert all(name in faults.listing() for name in faults.KINDS)
+    assert all(name in lab_faults.listing() for name in lab_faults.KINDS)
 
 
 @pytest.mark.server

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.describe import Description, StageTable, parse
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.lab.turntable import GrblMachine, GrblSimulator
-from rigs.layout import Pose
-from rigs.turntable.grbl import (
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.lab.stage.grbl_machine import GrblMachine, GrblSimulator
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file.description import Description, StageTable, parse
+from sweetspot.rigs.turntable.grbl import (
     GrblStage,
     SerialLine,
     axis_letters,

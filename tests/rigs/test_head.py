@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.lab.head import CorrectedHead, MeasuredHead, SphereHead, load_head
-from rigs.units import Float, db
+from sweetspot.rigs.acoustics.head import CorrectedHead, MeasuredHead, SphereHead, load_head
+from sweetspot.rigs.units import Float, db
 
 A, C = 0.0875, 343.0
 

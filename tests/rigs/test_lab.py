@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from scipy.special import eval_legendre, lpmv, sph_harm_y, spherical_jn, spherical_yn
 
-from rigs.describe import Description, parse
-from rigs.lab.head import SphereHead
-from rigs.lab.interface import LabInterface
-from rigs.lab.sphere import field, order
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.protocol import Rig
-from rigs.units import db
+from sweetspot.rigs.acoustics.head import SphereHead
+from sweetspot.rigs.acoustics.sphere import field, order
+from sweetspot.rigs.lab.interface import LabInterface
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.units import db
 
 
 def hankel(n: int, x: float, derivative: bool = False) -> complex:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from measure import plan
-from measure.listener import Listener
-from measure.session import Session
-from rigs.lab.world import World
-from rigs.protocol import Recording
-from rigs.units import db
+from sweetspot.measure import plan
+from sweetspot.measure.listener import Listener
+from sweetspot.measure.session import Session
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.protocol import Recording
+from sweetspot.rigs.units import db
 
 pytestmark = pytest.mark.server
 
@@ -32,7 +32,16 @@ def test_thirty_captures_in_a_row_equal_the_truth(
     rig = tmp_path / "card.toml"
     text = crooked_card_text(tmp_path / "turntable").replace("seconds = 0.6", "seconds = 0.6\nrepeats = 2")
     rig.write_text(text)
-    command = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "measure", "ears", rig, "--unit", "C-1"]
+    command = [
+        sys.executable,
+        "-c",
+        "from sweetspot.command_line import main; main()",
+        "measure",
+        "ears",
+        rig,
+        "--unit",
+        "C-1",
+    ]
     with jack_server(47872) as server, jack_lab(server, rig, "--unit", "C-1"), server.freewheel():
         done = subprocess.run(command, cwd=tmp_path, env=server.env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

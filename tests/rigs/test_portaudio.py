@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rigs.describe import parse
-from rigs.errors import BadInput, HardwareTrouble, TooLoud
-from rigs.portaudio import Device, PortAudioInterface, choose, devices
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
+from sweetspot.rigs.portaudio import Device, PortAudioInterface, choose, devices
+from sweetspot.rigs.rig_file.description import parse
 
 Starts = Callable[..., AbstractContextManager[Any]]
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,12 +86,13 @@ def test_without_portaudio_everything_else_works(tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text('raise OSError("PortAudio library not found")')
     program = f"""
         import sys; sys.path.insert(0, {str(tmp_path)!r})
-        import sweetspot, rigs.portaudio, rigs.load, rigs.describe
+        from sweetspot import command_line
+        from sweetspot.rigs import load, portaudio, rig_file
         from pathlib import Path
-        app = sweetspot.build()
-        rigs.load.open_rig(rigs.describe.read(rigs.load.find("desk")), serial="A").close()
+        app = command_line.build()
+        load.open_rig(rig_file.read(load.find("desk")), serial="A").close()
         sys.argv = ["sweetspot", "rig", "devices"]
-        sweetspot.main()
+        command_line.main()
     """
     done = run(program)
     assert done.returncode == 3, done.stderr
@@ -100,7 +101,7 @@ def test_without_portaudio_everything_else_works(tmp_path: Path) -> None:
 
 def test_no_server_and_no_noise_from_its_library() -> None:
     done = run(
-        'import sys; sys.argv += ["rig", "devices", "--json"]; import sweetspot; sweetspot.main()',
+        'import sys; sys.argv += ["rig", "devices", "--json"]; from sweetspot.command_line import main; main()',
         os.environ | {"JACK_DEFAULT_SERVER": "nobody-started-this"},
     )
     assert done.returncode == 0
@@ -188,7 +189,7 @@ def test_the_last_door_checks_the_level(running: Any, in_server: Callable[[Any],
 def measure_ears(folder: Path) -> str:
     rig, runs = str(folder / "rig.toml"), str(folder / "runs")
     arguments = ["measure", "ears", rig, "--unit", "A", "--runs", runs]
-    return f"import sys; sys.argv += {arguments!r}; import sweetspot; sweetspot.main()"
+    return f"import sys; sys.argv += {arguments!r}; from sweetspot.command_line import main; main()"
 
 
 def measuring(folder: Path, env: dict[str, str]) -> subprocess.Popen[str]:

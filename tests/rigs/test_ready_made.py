@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.describe import parse, read
-from rigs.errors import BadInput
-from rigs.lab.overview import OCTAVES, decay_time, overview
-from rigs.lab.show import checked
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.load import find
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.pictures.lab_overview import OCTAVES, decay_time, overview
+from sweetspot.rigs.lab.pictures.show import checked
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import find
+from sweetspot.rigs.rig_file.description import parse, read
 
 TEACHING = {
     "round": 4,

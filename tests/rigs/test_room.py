@@ -9,20 +9,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.deposit import deposited
-from rigs.lab.encoding import Encoding, Single
-from rigs.lab.head import SphereHead
-from rigs.lab.images import images, reflection
-from rigs.lab.overview import decay_time
-from rigs.lab.room import Point, Room
-from rigs.lab.surroundings import Drivers, Ears
-from rigs.lab.walls import eyring
-from rigs.lab.world import World
-from rigs.layout import Pose, turned
-from rigs.protocol import Rig
-from rigs.units import Float, db, power_db
+from sweetspot.rigs.acoustics.encoding import Encoding, Single
+from sweetspot.rigs.acoustics.head import SphereHead
+from sweetspot.rigs.acoustics.walls import eyring
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.pictures.lab_overview import decay_time
+from sweetspot.rigs.lab.sound.fractional_delay import deposited
+from sweetspot.rigs.lab.sound.images import images, reflection
+from sweetspot.rigs.lab.sound.room import Point, Room
+from sweetspot.rigs.lab.sound.surroundings import Drivers, Ears
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose, turned
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.units import Float, db, power_db
 
 FS, C = 47872, 341.0
 SIZE = np.array([5.3, 3.7, 2.45])
@@ -123,7 +123,7 @@ def free_room(floor: float) -> Room:
 @pytest.mark.parametrize("cap", [0.0, 0.35])
 def test_a_reflection_is_the_mirrored_device_in_free_field(cap: float) -> None:
     """Direct sound and floor, for three slanted drivers: exact series of the device and of its mirror image."""
-    from rigs.lab.body import Source
+    from sweetspot.rigs.lab.sound.body import Source
 
     room = free_room(0.36)
     axes = np.array([[0.8, 0.6, 0.0], [-0.6, 0.64, 0.48], [0.0, -0.6, -0.8]])
@@ -181,7 +181,7 @@ def test_a_head_hears_the_floor_from_below() -> None:
     f = np.fft.rfftfreq(4096, 1 / FS)
     band = (f > 100.0) & (f < 0.4 * FS)
     k = 2 * np.pi * f[band] / C
-    from rigs.lab.sphere import field
+    from sweetspot.rigs.acoustics.sphere import field
 
     for ear, angle in enumerate((105.0, -105.0)):
         axis = turned([np.cos(np.radians(angle)), np.sin(np.radians(angle)), 0.0], facing)
@@ -377,7 +377,7 @@ def test_many_paths_whose_spectra_are_made_of_a_few_add_up_alike(monkeypatch: py
 
     spectra = []
     for many in (10**9, 100):
-        monkeypatch.setattr("rigs.lab.room.MANY", many)
+        monkeypatch.setattr("sweetspot.rigs.lab.sound.room.MANY", many)
         spectra.append(np.fft.rfft(room.impulse_responses(Beam(), SOURCE, Point(), PLACE)[0]))
     f = np.fft.rfftfreq(2 * spectra[0].shape[1] - 2, 1.0 / FS)
     inside = (f > 60.0) & (f < 0.4 * FS)

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rigs.describe import StageTable, parse
-from rigs.errors import BadInput, HardwareTrouble
-from rigs.layout import Pose
-from rigs.load import open_rig
-from rigs.turntable.scpi import ScpiAxis, decode_angle, encode
-from rigs.turntable.turning import TurningStage
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.rig_file.description import StageTable, parse
+from sweetspot.rigs.turntable.scpi import ScpiAxis, decode_angle, encode
+from sweetspot.rigs.turntable.turning import TurningStage
 
 COMMANDS = {
     "move": "ROT:ABS {angle:.2f}",

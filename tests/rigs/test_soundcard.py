@@ -16,15 +16,15 @@ import pytest
 from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
-from rigs.describe import Description, parse
-from rigs.errors import BadInput
-from rigs.lab.convolution import BlockConvolver
-from rigs.lab.reach import linked
-from rigs.lab.soundcard import Counts, NoiseLoop
-from rigs.lab.world import World
-from rigs.layout import Pose
-from rigs.load import open_rig
-from rigs.units import db
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.sound.convolution import BlockConvolver
+from sweetspot.rigs.lab.soundcard import Counts, NoiseLoop
+from sweetspot.rigs.lab.stage_server import linked
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.units import db
 
 SILENT = "mic_noise_db_spl = -300\nconverter_noise_dbfs = -300\nlatency_samples = 311\n"
 Starts = Callable[..., AbstractContextManager[Any]]
@@ -287,7 +287,7 @@ def test_ctrl_c_ends_the_lab(
 
 def start_lab(environment: dict[str, str], rig: Path) -> subprocess.CompletedProcess[str]:
     """A lab that is expected not to start."""
-    program = [sys.executable, "-c", "import sweetspot; sweetspot.main()", "rig", "lab", str(rig)]
+    program = [sys.executable, "-m", "sweetspot", "rig", "lab", str(rig)]
     root = Path(__file__).resolve().parents[2]
     environment = environment | {"PYTHONPATH": str(root), "COLUMNS": "200"}
     return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=60)

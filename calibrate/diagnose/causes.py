@@ -1,0 +1,260 @@
+"""Why a unit sounds different from what was predicted: simple causes, each fitted to what was heard.
+
+Every cause changes the measured paths ``H`` or the filters ``W`` of a :class:`residual.Scene` in its own way,
+with few numbers that are fitted; what it explains is the share of the weighted squared difference between heard and
+predicted that it takes away::
+
+    explained = 1 - |heard - p(cause)|^2 / |heard - p|^2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from sweetspot.calibrate.diagnose import driver_faults
+from sweetspot.calibrate.diagnose.driver_faults import Found
+from sweetspot.calibrate.diagnose.residual import Complex, Scene
+from sweetspot.rigs.units import Float, db, from_db
+
+MOVED_BAND = (200.0, 2500.0)
+"""Where a moved head is fitted: above, a few centimetres turn the phase more than once."""
+
+RATES = (44100.0 / 48000.0, 48000.0 / 44100.0, 0.5, 2.0)
+"""Ratios of sampling rates that are mistaken for each other."""
+
+STARTS = ((0.03, 0.0, 0.0), (0.06, 0.0, 0.0), (0.09, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.06, 0.0), (0.0, 0.1, 0.0),
+          (0.0, 0.0, 0.1), (0.0, 0.0, 0.25))  # fmt: skip
+"""Where the fit of a moved head may begin, and their opposites: m, m, rad."""
+
+CLIPPED_AT = tuple(float(from_db(-v)) for v in (0.7, 1.4, 2.8, 4.2, 5.6, 7.0, 9.0, 12.0, 15.0, 18.0))
+"""Where clipping is looked for, re the largest sample of any driver."""
+
+LOWEST_GAIN = 0.1
+"""Smallest common gain that is called a wrong level."""
+
+SIMPLER = 0.03
+"""By how much more a cause with more numbers must explain than one with fewer."""
+
+EAR_M = 0.0875
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause with what it explains.
+
+    Parameters
+    ----------
+    name
+        Short and stable, for records: ``"driver level"``, ``"polarity"`` and so on.
+    said
+        In a sentence, with the numbers that were fitted.
+    explained
+        Share of the difference, at most 1.
+    numbers
+        How many numbers were fitted.
+    """
+
+    name: str
+    said: str
+    explained: float
+    numbers: int
+
+    @property
+    def percent(self) -> float:
+        """What it explains in per cent, from 0."""
+        return 100.0 * max(self.explained, 0.0)
+
+    @property
+    def evidence(self) -> str:
+        """What speaks for it, in a few words."""
+        return (
+            "heard as it was predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
+        )
+
+
+DESIGN = "design"
+"""Nothing is wrong with the unit: its filters cannot do what the limits ask for."""
+
+
+def causes(
+    s: Scene,
+    drivers: Sequence[str],
+    at: Float,
+    distance_m: float,
+    others: Mapping[str, Complex] | None = None,
+) -> list[Cause]:
+    """Every cause with what it explains, the most likely first.
+
+    Parameters
+    ----------
+    s
+        From :func:`sweetspot.calibrate.diagnose.residual.of`.
+    drivers
+        Names.
+    at
+        Their places ``(driver, 3)`` m.
+    distance_m
+        From the device to the head.
+    others
+        Filters of other filter sets by a name to call them: ``(stimulus, driver, f)`` on the scene's bins.
+    """
+    p = s.predicted()
+    base = s.left_over(p)
+    found = [
+        *_level(s, p),
+        *(driver_faults.timed if s.timed else driver_faults.untimed)(s, p, drivers),
+        *_swapped(s, drivers),
+        *_sides(s),
+        *_bypassed(s),
+        *_rates(s),
+        *_room(s),
+        *_clipping(s),
+        *_others(s, others or {}),
+        *_moved(s, at, distance_m),
+    ]
+    judged = [Cause(n, said, 1.0 - left / max(base, 1e-300), k) for n, said, left, k in found]
+    return sorted(judged, key=lambda c: -(c.explained - SIMPLER * c.numbers))
+
+
+def _level(s: Scene, p: Complex) -> Found:
+    q = s.aligned(p)
+    g = s.gain(s.heard, q)
+    if not LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
+        return  # beyond that near-silence would explain whatever is loud in the prediction
+    yield "level", f"everything is {driver_faults.level(g)}", s.power(s.heard - g * q), 1
+
+
+def _swapped(s: Scene, names: Sequence[str]) -> Found:
+    for a, b in combinations(range(len(names)), 2):
+        w = s.w.copy()
+        w[:, [a, b]] = w[:, [b, a]]
+        said = f"drivers {names[a]!r} and {names[b]!r} are swapped"
+        yield "drivers swapped", said, s.left_over(s.predicted(w=w)), 0
+
+
+def _sides(s: Scene) -> Found:
+    yield "left-right swap", "left and right are swapped", s.left_over(s.predicted(w=s.w[[1, 0, 2]])), 0
+    yield "ears swapped", "the two ears are swapped", s.left_over(s.predicted(h=s.h[:, ::-1])), 0
+
+
+def _bypassed(s: Scene) -> Found:
+    """Every driver gets each side with one gain, whatever the frequency: no filters at all."""
+    cross = np.einsum("f,pesf,pedf->df", s.weight, s.heard, s.h.conj())
+    lags = [s.lag(c) for c in cross]
+    tops = [float(np.sum(c * np.exp(2j * np.pi * s.f * t)).real) for c, t in zip(cross, lags, strict=True)]
+    best = lags[int(np.argmax(tops))]
+    for step in (0.5, 0.05):  # samples
+        best = min((float(best + k * step / s.fs) for k in range(-12, 13)), key=lambda t: _unfiltered(s, t))
+    left = _unfiltered(s, best)
+    yield "bypassed", "the filters are not active: every driver plays its input unfiltered", left, 2
+
+
+def _unfiltered(s: Scene, late: float) -> float:
+    """What drivers that play left and right with one gain each for all frequencies leave over, ``late`` s later."""
+    h = s.h * np.exp(-2j * np.pi * s.f * late)
+    a = (np.moveaxis(h, 2, -1) * np.sqrt(s.weight)[:, None]).reshape(-1, s.h.shape[2])
+    one, none = np.vstack([a.real, a.imag]), np.zeros((2 * len(a), a.shape[1]))
+    b = (np.moveaxis(s.heard, 2, 0) * np.sqrt(s.weight)).reshape(s.w.shape[0], -1)
+    wanted = np.concatenate([b.real, b.imag], axis=1).ravel()
+    stacked = np.block([[one, none], [none, one], [one, one]])
+    gains = np.linalg.lstsq(stacked, wanted, rcond=None)[0]
+    return float(np.sum((wanted - stacked @ gains) ** 2))
+
+
+def _rates(s: Scene) -> Found:
+    """The filters' taps at another rate than they were made for."""
+    for ratio in RATES:
+        inside = s.f * ratio < s.f[-1]
+        w = np.zeros_like(s.w)
+        if s.at is not None:
+            w = s.at(s.f * ratio)
+        else:
+            at = np.interp(s.f[inside] * ratio, s.f, np.arange(len(s.f)))
+            low = np.minimum(at.astype(int), len(s.f) - 2)
+            w[..., inside] = s.w[..., low] + (at - low) * (s.w[..., low + 1] - s.w[..., low])
+        said = f"the filters run at {1.0 / ratio:.3f} times their sampling rate"
+        p = s.predicted(w=w)
+        g = s.gain(s.heard, s.aligned(p))  # resampling may scale them
+        yield "sampling rate", said, min(s.left_over(p), s.left_over(g * p) if g > LOWEST_GAIN else np.inf), 1
+
+
+def _room(s: Scene) -> Found:
+    """Everything after the direct sound."""
+    if s.early is None:
+        return
+    said = "what differs comes after the direct sound: the room, or what stands in it, is not as it was measured"
+    yield "room changed", said, s.power(s.early), 0
+
+
+def _clipping(s: Scene) -> Found:
+    """Every driver cut off at one level."""
+    if s.clipped is None:
+        return
+    tried = {c: s.left_over(s.predicted(w=s.clipped(c))) for c in CLIPPED_AT}
+    best = min(tried, key=lambda c: tried[c])
+    for c in best * from_db(np.array([-0.7, -0.35, 0.35, 0.7])):
+        if c < 1.0:
+            tried[float(c)] = s.left_over(s.predicted(w=s.clipped(float(c))))
+    best = min(tried, key=lambda c: tried[c])
+    said = f"the drivers are clipped {-float(db(best)):.1f} dB below the peak of the loudest sweep"
+    yield "clipping", said, tried[best], 1
+
+
+def _others(s: Scene, others: Mapping[str, Complex]) -> Found:
+    for name, w in others.items():
+        yield "other filter set", f"the filters are those of {name}", s.left_over(s.predicted(w=w)), 0
+
+
+def _moved(s: Scene, at: Float, distance_m: float) -> Found:
+    """The head somewhere else: every path later or earlier by its way, to first order of the geometry."""
+    ears = np.array([[0.0, -EAR_M], [0.0, EAR_M]])  # the listener faces the device: the left ear is at negative y
+    low = s.f <= MOVED_BAND[1]
+    f, scale = s.f[low], np.sqrt(s.weight[low])
+    heard = s.heard[..., low] * scale
+    if not s.timed:
+        p = s.predicted()
+        back = s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
+        heard = heard * np.exp(2j * np.pi * f * back)
+
+    def paths(x: Float) -> Complex:
+        turn = np.array([[np.cos(x[2]), -np.sin(x[2])], [np.sin(x[2]), np.cos(x[2])]])
+        before = ears + np.array([distance_m, 0.0])
+        after = ears @ turn.T + np.array([distance_m + x[0], x[1]])
+        way = [np.linalg.norm(e[:, None] - at[None, :, :2], axis=-1) for e in (before, after)]
+        late = (way[1] - way[0]) / 343.0
+        turn_back = np.exp(-2j * np.pi * late[None, :, :, None] * f) * (way[0] / way[1])[None, :, :, None]
+        return np.asarray(s.h[..., low] * turn_back)
+
+    def rest(x: Float) -> Float:
+        r = heard - np.einsum("pedf,sdf->pesf", paths(x), s.w[..., low]) * scale
+        return np.concatenate([r.real.ravel(), r.imag.ravel()])
+
+    start = float(np.sum(rest(np.zeros(3)) ** 2))
+    starts = [(0.0, 0.0, 0.0)] + [tuple(sign * v for v in row) for row in STARTS for sign in (1, -1)]
+    coarse = min(starts, key=lambda x: float(np.sum(rest(np.array(x)) ** 2)))
+    best = least_squares(rest, coarse, x_scale=[0.01, 0.01, 0.05], max_nfev=25)
+    x, y, yaw = best.x
+    away = f"{abs(100 * x):.1f} cm {'farther' if x > 0 else 'nearer'}"
+    aside = f"{abs(100 * y):.1f} cm to the {'left' if y > 0 else 'right'}"
+    said = f"the head is {away} and {aside}, turned by {abs(np.degrees(yaw)):.1f} degrees to the "
+    said += "left" if yaw > 0 else "right"
+    left = 2.0 * float(best.cost) / max(start, 1e-300) * s.left_over(s.predicted())
+    yield "head moved", said, left, 3
+
+
+def ranked(found: Sequence[Cause], count: int = 3) -> list[Cause]:
+    """The most likely causes, one of a name; after the first only those that explain something."""
+    seen: dict[str, Cause] = {}
+    for cause in found:
+        if not seen or cause.explained >= LEAST:
+            seen.setdefault(cause.name, cause)
+    return list(seen.values())[:count]
+
+
+LEAST = 0.05
+"""Share of the difference that a second cause must explain to be told."""

@@ -1,0 +1,162 @@
+"""What may be wrong with one driver: its level, its polarity and its delay, each fitted to what was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from sweetspot.calibrate.diagnose.residual import Complex, Scene
+from sweetspot.rigs.units import Float, db
+
+LATEST_SAMPLES = 64.0
+"""Largest delay of one driver that is looked for."""
+
+Found = Iterator[tuple[str, str, float, int]]
+"""Name, what is said, what is left of the difference, and how many numbers were fitted."""
+
+
+def timed(s: Scene, p: Complex, names: Sequence[str]) -> Found:
+    """One driver's level, polarity and delay."""
+    for d, name in enumerate(names):
+        part = np.einsum("pef,sf->pesf", s.h[:, :, d], s.w[:, d])
+        q, own = _together(s, p, part)
+        rest = s.heard - (q - own)
+        g = s.gain(rest, own)
+        left = s.power(rest - g * own)
+        if abs(g) < 0.1:
+            yield "dead driver", f"driver {name!r} is silent", s.power(rest), 0
+        elif g < 0:
+            inverted = s.power(rest + own)
+            yield "polarity", f"driver {name!r} has its polarity inverted", inverted, 0
+            yield "driver level", f"driver {name!r} is inverted and {level(-g)}", left, 2
+        else:
+            yield "driver level", f"driver {name!r} is {level(g)}", left, 1
+        late, left = _delay(s, rest, own)
+        if abs(late) > 0.02:
+            side = "late" if late > 0 else "early"
+            yield "driver delay", f"driver {name!r} is {abs(late):.2f} samples {side}", left, 1
+
+
+def untimed(s: Scene, p: Complex, names: Sequence[str]) -> Found:
+    """The same where the latency is not known: it and the driver's own delay or gain are fitted together."""
+    base = s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
+    for d, name in enumerate(names):
+        own = np.asarray(np.einsum("pef,sf->pesf", s.h[:, :, d], s.w[:, d]))
+        pair = _Pair(s, p - own, own, base)
+        t = pair.common()
+        g = pair.gain(t)
+        if abs(g) < 0.1:
+            yield "dead driver", f"driver {name!r} is silent", pair.least(0.0), 0
+        elif g < 0:
+            yield "polarity", f"driver {name!r} has its polarity inverted", pair.least(-1.0), 0
+            yield "driver level", f"driver {name!r} is inverted and {level(-g)}", pair.left(t, t, g), 2
+        else:
+            yield "driver level", f"driver {name!r} is {level(g)}", pair.left(t, t, g), 1
+        late, left = pair.delay()
+        if abs(late) > 0.02:
+            side = "late" if late > 0 else "early"
+            yield "driver delay", f"driver {name!r} is {abs(late):.2f} samples {side}", left, 1
+
+
+class _Pair:
+    """One driver's part of the prediction and the others', each with a delay of its own.
+
+    ``|heard - o(t) - g d(u)|^2``, the others ``o`` late by ``t`` and the driver ``d`` by ``u``, is made of three
+    correlations, each a function of one delay: heard with ``o``, heard with ``d``, and ``o`` with ``d`` at ``u - t``.
+
+    Parameters
+    ----------
+    s
+        The scene.
+    others, own
+        ``(position, ear, stimulus, f)``.
+    base
+        Delay around which both are looked for, s.
+    """
+
+    def __init__(self, s: Scene, others: Complex, own: Complex, base: float) -> None:
+        def cross(a: Complex, b: Complex) -> Complex:
+            return np.asarray(np.sum(s.weight * a * b.conj(), axis=(0, 1, 2)))
+
+        self._omega, self._fs = 2j * np.pi * s.f, s.fs
+        self._ho, self._hd, self._od = cross(s.heard, others), cross(s.heard, own), cross(others, own)
+        self._power, self._own = s.power(s.heard) + s.power(others), max(s.power(own), 1e-300)
+        self._grid = base + np.arange(-LATEST_SAMPLES, LATEST_SAMPLES + 0.25, 0.5) / s.fs
+
+    def _at(self, cross: Complex, late: Float | float) -> Float:
+        return np.asarray((np.exp(np.multiply.outer(late, self._omega)) @ cross).real)
+
+    def left(self, t: float, u: float, g: float) -> float:
+        """What is left of the heard."""
+        mixed = self._at(self._hd, u) - self._at(self._od, u - t)
+        return float(self._power + g * g * self._own - 2.0 * self._at(self._ho, t) - 2.0 * g * mixed)
+
+    def gain(self, t: float) -> float:
+        """Of the driver, where it is as late as the others."""
+        return float((self._at(self._hd, t) - self._at(self._od, 0.0)) / self._own)
+
+    def common(self) -> float:
+        """Delay of both at which they fit best, whatever the driver's gain, s."""
+
+        def fit(t: Float) -> Float:
+            gain = (self._at(self._hd, t) - self._at(self._od, 0.0)) / self._own
+            return 2.0 * self._at(self._ho, t) + gain**2 * self._own
+
+        return self._top(fit)
+
+    def least(self, g: float) -> float:
+        """What is left with a gain that is known, at the delay of both that fits best."""
+        t = self._top(lambda late: self._at(self._ho, late) + g * self._at(self._hd, late))
+        return self.left(t, t, g)
+
+    def _top(self, fit: Callable[[Float], Float]) -> float:
+        best, step = float(self._grid[int(np.argmax(fit(self._grid)))]), 0.5 / self._fs
+        for _ in range(3):
+            near = np.asarray(best + step * np.linspace(-1.0, 1.0, 21))
+            best, step = float(near[int(np.argmax(fit(near)))]), 0.1 * step
+        return best
+
+    def delay(self) -> tuple[float, float]:
+        """By how many samples the driver is later than the others, and what is left then."""
+        t = u = self._grid
+        for step in (0.5, 0.05, 0.005):  # samples
+            apart = np.subtract.outer(np.arange(len(u)), np.arange(len(t)))  # equal steps: few differences
+            mixed = self._at(self._od, u[0] - t[0] + step / self._fs * np.arange(1 - len(t), len(u)))[
+                apart + len(t) - 1
+            ]
+            fit = self._at(self._hd, u)[:, None] + self._at(self._ho, t)[None, :] - mixed
+            i, k = np.unravel_index(int(np.argmax(fit)), fit.shape)
+            best = float(u[i]), float(t[k])
+            near = 0.1 * step / self._fs * np.arange(-10.0, 11.0)
+            u, t = best[0] + near, best[1] + near
+        return (best[0] - best[1]) * self._fs, self.left(best[1], best[0], 1.0)
+
+
+def _together(s: Scene, p: Complex, part: Complex) -> tuple[Complex, Complex]:
+    """Prediction and one driver's part of it, aligned by what the other drivers say."""
+    turn = s.aligned(p) / np.where(p == 0, 1.0, p)
+    common = np.mean(turn, axis=(0, 1, 2), where=np.abs(p) > 0)
+    return p * common, part * common
+
+
+def _delay(s: Scene, rest: Complex, own: Complex) -> tuple[float, float]:
+    """Samples by which ``own`` fits ``rest`` best, and what is left then."""
+    cross = np.sum(s.weight * rest * own.conj(), axis=(0, 1, 2))
+    both = s.power(rest) + s.power(own)
+
+    def left(samples: Float) -> Float:
+        turned = cross[None] * np.exp(2j * np.pi * s.f[None] * samples[:, None] / s.fs)
+        return np.asarray(both - 2.0 * np.sum(turned.real, axis=1))
+
+    grid = np.arange(-LATEST_SAMPLES, LATEST_SAMPLES, 0.25)
+    middle = grid[int(np.argmin(left(grid)))]
+    fine = middle + np.arange(-0.3, 0.3, 0.01)
+    values = left(fine)
+    return float(fine[int(np.argmin(values))]), float(values.min())
+
+
+def level(g: float) -> str:
+    """A gain in words."""
+    value = float(db(g))
+    return f"{abs(value):.1f} dB {'high' if value > 0 else 'low'}"

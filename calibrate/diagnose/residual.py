@@ -1,0 +1,181 @@
+"""What was heard beside what paths and filters should give, on the bins where causes of a difference are looked for.
+
+What the ears should hear is ``p = sum_d H_d W_d``, with the measured paths ``H`` and the filters ``W``. Where the
+processor's latency is not known, a common delay is fitted too, so that latency alone is no difference. Bins weigh by
+the inverse power at the near ear, so that no band counts more for being loud; those beyond :data:`BAND` do not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.plant import gate, grid, transform
+from sweetspot.calibrate.predict import spectra
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+BAND = (200.0, 5000.0)
+"""Where heard and predicted are compared, Hz."""
+
+THIN = 4
+"""Every so many bins are looked at: causes are smooth, and responses that last a few ms need no more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What a cause is fitted to; ``f`` are the bins in :data:`BAND`.
+
+    Parameters
+    ----------
+    h
+        Paths ``(position, ear, driver, f)``.
+    w
+        Filters ``(stimulus, driver, f)``: left, right, both.
+    heard
+        ``(position, ear, stimulus, f)``.
+    f
+        Hz.
+    weight
+        ``(f,)``.
+    fs
+        Hz.
+    timed
+        Whether the processor's latency is known: then a common delay is a difference too.
+    at
+        The filters ``(stimulus, driver, f)`` at any frequencies, where they are known beyond the scene's bins.
+    early
+        Heard minus predicted until the direct sound has passed, as ``heard``; ``None`` where no gate tells when.
+    clipped
+        The filters as they act on the sweeps that were played when every driver is cut off at a share of its largest
+        sample; ``None`` where the sweeps are not known.
+    """
+
+    h: Complex
+    w: Complex
+    heard: Complex
+    f: Float
+    weight: Float
+    fs: int
+    timed: bool = True
+    at: Callable[[Float], Complex] | None = None
+    early: Complex | None = None
+    clipped: Callable[[float], Complex] | None = None
+
+    def predicted(self, h: Complex | None = None, w: Complex | None = None) -> Complex:
+        """What these paths and filters give, ``(position, ear, stimulus, f)``."""
+        return np.asarray(np.einsum("pedf,sdf->pesf", self.h if h is None else h, self.w if w is None else w))
+
+    def power(self, x: Complex) -> float:
+        """Weighted power."""
+        return float(np.sum(self.weight * np.abs(x) ** 2))
+
+    def gain(self, target: Complex, part: Complex) -> float:
+        """Real factor of ``part`` that fits ``target`` best."""
+        return float(np.sum(self.weight * (part.conj() * target).real) / max(self.power(part), 1e-300))
+
+    def left_over(self, p: Complex) -> float:
+        """Weighted power of what ``p`` leaves of the heard, after the common delay that fits best."""
+        return self.power(self.heard - self.aligned(p))
+
+    def aligned(self, p: Complex) -> Complex:
+        """``p`` with the common delay (within a few ms) at which it fits the heard best."""
+        if self.timed:
+            return p
+        cross = np.sum(self.weight * self.heard * p.conj(), axis=(0, 1, 2))
+        return np.asarray(p * np.exp(-2j * np.pi * self.f * self.lag(cross)))
+
+    def lag(self, cross: Complex) -> float:
+        """Delay in s at which ``sum Re(cross exp(2j pi f t))`` is largest, within half of what the bins tell apart."""
+        n, step = 1 << 13, float(self.f[1] - self.f[0])
+        grid = np.zeros(n, dtype=np.complex128)
+        grid[np.round((self.f - self.f[0]) / step).astype(int)] = cross
+        late = np.fft.fftfreq(n, step)
+        at = float(late[int(np.argmax((np.fft.ifft(grid) * np.exp(2j * np.pi * self.f[0] * late)).real))])
+        for _ in range(4):  # Newton's steps to the top
+            turned = cross * np.exp(2j * np.pi * self.f * at)
+            slope = -np.sum(2.0 * np.pi * self.f * turned.imag)
+            curve = -np.sum((2.0 * np.pi * self.f) ** 2 * turned.real)
+            at += float(np.clip(-slope / curve, -2e-5, 2e-5)) if curve < 0 else 0.0
+        return at
+
+
+def of(
+    ears: ImpulseResponse,
+    heard: ImpulseResponse,
+    filters: FilterSet,
+    share: float,
+    *,
+    timed: bool = True,
+    end: Float | None = None,
+    clipped: Callable[[float, Float], Complex] | None = None,
+) -> Scene:
+    """Put measured paths, filters and what was heard together.
+
+    Parameters
+    ----------
+    ears
+        The session's scoring positions.
+    heard
+        The verification's, with the stimuli in the place of drivers.
+    filters
+        What should have been deployed.
+    share
+        Part of what both sides have in common that goes to the centre, see :func:`verification.expected`.
+    end
+        Until when the direct sound is heard at each position, s.
+    clipped
+        Filters of the stimuli at frequencies, when drivers are cut off at a share of their largest sample.
+    """
+    paths, f = spectra(ears)
+    got, _ = spectra(heard)
+    inside = np.flatnonzero((f >= BAND[0]) & (f <= BAND[1]))[::THIN]
+    h, f = paths[..., inside], f[inside]
+
+    def at(frequencies: Float) -> Complex:
+        return stimuli(np.asarray(filters.response(frequencies), dtype=np.complex128), share)
+
+    w = at(f)
+    near = np.mean([np.abs(np.einsum("pdf,df->pf", h[:, e], w[e])) ** 2 for e in (0, 1)], axis=(0, 1))
+    early = None if end is None else _early(ears, heard, stimuli(filters.taps, share), end)[..., inside]
+    return Scene(
+        h,
+        w,
+        np.asarray(got[..., inside]),
+        f,
+        1.0 / np.maximum(near, 1e-30) / f,
+        ears.fs,
+        timed,
+        at,
+        early,
+        None if clipped is None else lambda level: clipped(level, f),
+    )
+
+
+def _early(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float, end: Float) -> Complex:
+    """Spectra of heard minus predicted until ``end (position,)`` s: time is not folded on the way."""
+    n = 1 << (ears.h.shape[-1] + taps.shape[-1] - 1).bit_length()
+    both = np.einsum("pedf,sdf->pesf", np.fft.rfft(ears.h, n, axis=-1), np.fft.rfft(taps, n, axis=-1))
+    wanted = np.fft.irfft(both, n, axis=-1)
+    taken = min(n, heard.h.shape[-1])
+    apart = heard.h[..., :taken] - wanted[..., :taken]
+    return transform(gate.until(apart, heard.zero, heard.fs, end), grid(heard.fs), heard.zero)
+
+
+def stimuli(programs: NDArray[np.inexact[Any]], share: float) -> NDArray[Any]:
+    """Filters of left, right, centre ``(3, driver, f or tap)`` as those of the stimuli left, right, both."""
+    left, right, centre = programs
+    return np.stack([left, right, share * centre + (1.0 - share) * (left + right)])
+
+
+def disagreement_db(s: Scene) -> float:
+    """Weighted power of heard minus predicted over that of the predicted, dB; a common delay does not count."""
+    p = s.predicted()
+    return float(power_db(s.left_over(p) / max(s.power(p), 1e-300)))

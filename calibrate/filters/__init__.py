@@ -1,0 +1,22 @@
+"""Filter design: crosstalk cancellation, beam, virtual loudspeakers, alignment, and short FIRs for one unit."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.filters import leastsquares as leastsquares
+    from sweetspot.calibrate.filters import pair as pair
+    from sweetspot.calibrate.filters.effort import Around as Around
+    from sweetspot.calibrate.filters.effort import Cost as Cost
+    from sweetspot.calibrate.filters.effort import costs as costs
+    from sweetspot.calibrate.filters.fir import causal as causal
+    from sweetspot.calibrate.filters.fir import held_outside as held_outside
+    from sweetspot.calibrate.filters.pair import Problem as Problem
+    from sweetspot.calibrate.filters.unit_filters import Fitted as Fitted
+    from sweetspot.calibrate.filters.unit_filters import bare as bare
+    from sweetspot.calibrate.filters.unit_filters import fit as fit
+    from sweetspot.calibrate.filters.unit_filters import nearest_ahead as nearest_ahead
+    from sweetspot.calibrate.filters.virtualize import FarEar as FarEar
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

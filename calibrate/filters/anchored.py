@@ -1,0 +1,137 @@
+"""The relative form: every driver's filter over that of a reference driver, anchored so that the ratio stays short.
+
+Filters that reproduce the reference driver's own near-ear response are relative already: bulk delay and the driver's
+roll-off drop out of them. Written as ratios ``W_m / W_ref`` the reference driver plays a pure delay, and a two-driver
+null is one short, causal filter, the ratio of the two paths to the far ear. The least-effort design is a bad start for
+that: where its effort limit lets go, the weights turn from against each other to alongside, a ratio passes through
+zero, and its filter rings. The anchored design leaves the reference driver alone as far as the target allows::
+
+    minimise (w - w0)^H Q (w - w0) + mu w^H R w   subject to   g^T w = d,   w0 = the reference driver alone
+    A = Q + mu R,   u = A^-1 Q w0,   w = u + A^-1 g* (d - g^T u) / (g^T A^-1 g*)
+
+With ``d`` the reference driver's own response ``mu = 0`` gives ``w0``, and the ratios fade to nothing where nothing is
+cancelled. Far-ear power falls with ``mu`` all the same, so that target and effort are met by the same bisection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.filters import crosstalk
+from sweetspot.calibrate.filters.crosstalk import MU_RANGE, Cancellation, Path, Reached
+from sweetspot.calibrate.filters.effort import Cost, matrix
+from sweetspot.calibrate.filters.fir import causal
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+LEAST = 0.1
+"""A ratio is taken over no less than this part of the weights' root mean square: beneath, the reference is silent."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchored:
+    """The anchored solutions of all bins along ``mu``.
+
+    Parameters
+    ----------
+    path
+        The decomposition of the cost and the far ear.
+    start
+        The anchor in that basis ``(frequency, driver)``: ``basis^-1 w0``.
+    d
+        Wanted near-ear response ``(frequency,)``.
+    """
+
+    path: Path
+    start: Complex
+    d: Complex
+
+    @classmethod
+    def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex, reference: int) -> Anchored:
+        """Decompose; the anchor is ``reference`` alone, as loud as ``d`` asks at the near ear ``g``."""
+        path = Path.of(g, R, cost)
+        w0 = np.zeros_like(g)
+        w0[:, reference] = d / np.where(np.abs(g[:, reference]) > 0.0, g[:, reference], np.inf)
+        return cls(path, np.einsum("fji,fjk,fk->fi", path.basis.conj(), matrix(cost), w0), d)
+
+    def coordinates(self, mu: Float) -> Complex:
+        """Weights in the basis ``(frequency, driver)``."""
+        D = 1.0 + mu[:, None] * self.path.values
+        u, b = self.start / D, self.path.b
+        missing = self.d - np.einsum("fi,fi->f", b.conj(), u)
+        return np.asarray(u + b / D * (missing / np.sum(np.abs(b) ** 2 / D, axis=1))[:, None])
+
+    def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
+        """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
+        power, level = np.abs(self.coordinates(mu)) ** 2, np.maximum(np.abs(self.d) ** 2, 1e-300)
+        leak = self.path.scale * np.sum(self.path.values * power, axis=1)
+        return leak / level, np.sum(power, axis=1) / level
+
+    def weights(self, mu: Float) -> Complex:
+        """Driver weights ``(frequency, driver)``."""
+        return np.asarray(np.einsum("fij,fj->fi", self.path.basis, self.coordinates(mu)))
+
+
+def steer(
+    g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort: Float, reference: int
+) -> tuple[Cancellation, Anchored]:
+    """Anchored weights of one program for all bins at once, and the path that they lie on.
+
+    Parameters
+    ----------
+    g, R, cost, d, target, effort
+        As :func:`sweetspot.calibrate.filters.crosstalk.steer` has them.
+    reference
+        The driver that is left alone as far as possible, counted from 0.
+    """
+    line = Anchored.of(g, R, cost, d, reference)
+    over = 10.0 ** (-0.1 * crosstalk.OVER_DB)
+    for_target = _least(line, lambda leak, _: leak <= 1.0 / target)
+    most = _least(line, lambda leak, _: leak <= over / target)
+    for_effort = _least(line, lambda _, spent: spent >= effort)
+    mu = np.minimum(for_target, for_effort)
+    limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
+    limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
+    return Cancellation(line.weights(np.where(mu <= MU_RANGE[0], 0.0, mu)), mu, most, limit), line
+
+
+def ratios(w: Complex, reference: int) -> Complex:
+    """Every driver over the reference one ``(frequency, driver)``; 1 for the reference itself.
+
+    Parameters
+    ----------
+    w
+        Weights ``(frequency, driver)``.
+    """
+    floor = LEAST * np.sqrt(np.mean(np.abs(w) ** 2, axis=1))
+    level = np.maximum(np.abs(w[:, reference]), floor)
+    out = w * (np.conj(w[:, reference]) / np.maximum(np.abs(w[:, reference]) * level, 1e-300))[:, None]
+    out[:, reference] = 1.0
+    return np.asarray(out)
+
+
+def short(w: Complex, reference: int, taps: int, delay: int) -> Float:
+    """Ratios as causal filters ``(driver, tap)``; the reference driver's is a pure delay.
+
+    The near ear then has the response that ``w`` asks for over the reference driver's own filter: one filter common to
+    all drivers gives it back, as far as the gain at hand allows.
+    """
+    out = causal(ratios(w, reference).T, taps, delay)
+    out[reference] = np.arange(taps) == delay
+    return out
+
+
+def _least(line: Anchored, reached: Reached) -> Float:
+    """Least ``mu`` of each bin at which ``reached(leak, effort)`` holds."""
+    ones = np.ones(len(line.d))
+    low, high = (np.log(m) * ones for m in MU_RANGE)
+    at_start = reached(*line.leak_and_effort(np.exp(low)))
+    for _ in range(crosstalk.HALVINGS):
+        middle = 0.5 * (low + high)
+        met = reached(*line.leak_and_effort(np.exp(middle)))
+        low, high = np.where(met, low, middle), np.where(met, middle, high)
+    return np.asarray(np.where(at_start, MU_RANGE[0], np.exp(high)))

@@ -1,0 +1,311 @@
+"""The centre's beam: flat over the listening window, held to a target of on-axis over off-axis power."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.design import BeamDesign, target_power
+from sweetspot.calibrate.filters.harmonics import Encoded, towards
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.units import Float, from_db, power_db
+
+Complex = NDArray[np.complex128]
+
+HALVINGS = 26
+ROUNDS = 3
+RANGE = (1e-7, 1e7)
+STEERED_DB = 15.0
+"""Where the target is at least this high the beam is used unmixed."""
+
+LARGEST_LIFT = float(from_db(3.0))
+"""By how much a beam is raised so that its axis, and not the mean over its lobe, has the wanted level."""
+
+REAR_SHARE = 0.23
+"""Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
+
+REAR_CONCENTRATION = 1.5
+"""Of the density behind the device: half of its power lies within 60 degrees of the rear."""
+
+RIPPLE = 10.0
+"""How much more a relative error on axis weighs than one elsewhere, in short filters."""
+
+FINE_DEG = 5.0
+"""Step in which the lobe of encoded drivers is looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beam:
+    """A designed beam.
+
+    Parameters
+    ----------
+    w
+        Driver weights ``(frequency, driver)``.
+    contrast
+        Power at the main lobe over that at the nulls, ``(frequency,)``, as designed.
+    weighing
+        What an error of the weights costs, ``(frequency, driver, driver)``: its power within the lobe and in what shall
+        be quiet, each over what the beam has there, a tenth of its effort, and ripple on axis; for short filters.
+    """
+
+    w: Complex
+    contrast: Float
+    weighing: Complex
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Regions:
+    """What a beam is designed from: the lobe direction by direction, everything else as power.
+
+    Parameters
+    ----------
+    lobe
+        Responses in the directions of the main lobe ``(frequency, driver, direction)``.
+    weight
+        Of those directions ``(direction,)``; they sum to one.
+    ahead
+        Responses where the beam points ``(frequency, driver)``.
+    off
+        Power that what shall be quiet hears ``(frequency, driver, driver)``.
+    """
+
+    lobe: Complex
+    weight: Float
+    ahead: Complex
+    off: Complex
+
+    def scaled(self, level: Float) -> Regions:
+        """The same with every response divided by ``level (frequency,)``."""
+        rows = level[:, None, None]
+        return Regions(self.lobe / rows, self.weight, self.ahead / rows[:, 0], self.off / rows**2)
+
+
+def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+    """Design a beam from the responses on a ring as they were measured.
+
+    Parameters
+    ----------
+    h
+        Free-field responses ``(driver, direction, frequency)``.
+    azimuths
+        Of the directions, rad.
+    f
+        Frequencies, Hz.
+    cost
+        Driver cost ``(frequency, driver)``.
+    design
+        Where it points, nulls, lobe, target and effort.
+    reference
+        Wanted response where it points ``(frequency,)``; the phase across the lobe is left to the drivers.
+    """
+    x = np.moveaxis(h, 2, 0)
+    lobe, off = directions(azimuths, design)
+    inside = lobe > 0
+    regions = Regions(
+        x[:, :, inside],
+        lobe[inside],
+        x[:, :, nearest(azimuths, design.angle_deg)],
+        np.einsum("fmi,fni,i->fmn", x.conj(), x, off),
+    )
+    return solve(regions, f, cost, design, reference)
+
+
+def steer_harmonic(drivers: Encoded, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+    """Design a beam from drivers encoded on spherical harmonics, see :mod:`sweetspot.calibrate.filters.harmonics`.
+
+    The lobe is looked at each :data:`FINE_DEG` degrees, however sparse the measured ring was. What shall be quiet is a
+    density around each null and a wide one behind the device, integrated over the whole sphere in closed form; what
+    the measured directions leave unknown counts as heard there.
+    """
+    fine = np.radians(np.arange(-180.0, 180.0, FINE_DEG))
+    lobe, _ = directions(fine, design)
+    inside = lobe > 0
+    regions = Regions(
+        drivers.at(fine[inside]),
+        lobe[inside],
+        drivers.at(np.radians([design.angle_deg]))[:, :, 0],
+        drivers.covariance(quiet(design, 2 * drivers.order)),
+    )
+    return solve(regions, f, cost, design, reference)
+
+
+def quiet(design: BeamDesign, order: int) -> Complex:
+    """Density of what shall be quiet, as coefficients on the harmonics: the nulls, and the rear with its share."""
+    width = max(np.radians(design.null_width_deg), np.radians(5.0))
+    nulls = [towards(float(np.radians(n)), 1.5 / width**2, order) for n in design.nulls_deg]
+    rear = towards(float(np.radians(design.angle_deg + 180.0)), REAR_CONCENTRATION, order)
+    return np.asarray(sum(nulls) / len(nulls) + REAR_SHARE * rear)
+
+
+def several(h: Complex, azimuths: Float, f: Float, cost: Float, designs: Sequence[BeamDesign]) -> list[Beam]:
+    """Beams in several directions from one polar set, each as loud where it points as its loudest driver alone."""
+    out = []
+    for design in designs:
+        ahead = h[:, nearest(azimuths, design.angle_deg)]
+        loud = np.take_along_axis(ahead, np.argmax(np.abs(ahead), axis=0)[None], axis=0)[0]
+        out.append(steer(h, azimuths, f, cost, design, loud))
+    return out
+
+
+def solve(regions: Regions, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+    """The beam of given regions.
+
+    Magnitude least squares over the main lobe with off-axis power and effort as penalties; the two multipliers of
+    every bin are bisected in turn until the contrast meets the target and the effort its limit.
+    """
+    level = np.sqrt(np.maximum(np.mean(np.abs(regions.lobe) ** 2, axis=(1, 2)), 1e-300))
+    r, wanted = regions.scaled(level), reference / level
+    x, lobe = r.lobe, r.weight
+    R_on = np.einsum("fmi,fni,i->fmn", x.conj(), x, lobe)
+    Q = cost[:, :, None] * np.eye(x.shape[1])
+    target = target_power(design.target_db, f)
+    loudest = np.max(np.abs(r.ahead) ** 2, axis=1)
+    effort = float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / np.maximum(loudest, 1e-300)
+    nu = np.full(len(f), RANGE[0])
+    phase = _matched_phase(x, lobe)
+    w = np.zeros(x.shape[:2], dtype=np.complex128)
+    for _ in range(ROUNDS):
+        rhs = np.einsum("fmi,i,fi->fm", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
+        mu = _Path.of(R_on + nu[:, None, None] * Q, r.off, R_on, rhs).least(target)
+        path = _Path.of(R_on + mu[:, None, None] * r.off + RANGE[0] * Q, Q, R_on, rhs)
+        nu = path.least(np.abs(wanted) ** 2 / effort)
+        w = path.weights(nu)
+        power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
+        w = w * np.sqrt(np.abs(wanted) ** 2 / np.maximum(power, 1e-300))[:, None]
+        heard = np.einsum("fmi,fm->fi", x, w)
+        phase = heard / np.maximum(np.abs(heard), 1e-300)
+    lift = wanted / np.einsum("fm,fm->f", r.ahead, w)
+    w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
+    w = _handed_over(w, r.ahead, wanted, f, design)
+    a = r.ahead / np.maximum(np.abs(wanted), 1e-300)[:, None]
+    weighing = _over(R_on, w) + _over(r.off, w) + 0.1 * _over(Q, w) + RIPPLE * a.conj()[:, :, None] * a[:, None, :]
+    return Beam(w, _contrast(w, R_on, r.off), weighing)
+
+
+def bound(regions: Regions) -> Float:
+    """Highest contrast ``(frequency,)`` that any weights reach between the lobe's power and the quiet one's.
+
+    The largest generalised eigenvalue of the two, with no regard to effort, flatness or errors.
+    """
+    R_on = np.einsum("fmi,fni,i->fmn", regions.lobe.conj(), regions.lobe, regions.weight)
+    tiny = 1e-12 * np.trace(regions.off, axis1=1, axis2=2).real[:, None, None] * np.eye(R_on.shape[1])
+    back = np.linalg.inv(np.linalg.cholesky(regions.off + tiny))
+    return np.asarray(np.linalg.eigvalsh(back @ R_on @ np.conj(np.swapaxes(back, 1, 2)))[:, -1])
+
+
+def nearest(azimuths: Float, angle_deg: float) -> int:
+    """The measured direction nearest to an angle."""
+    return int(np.argmin(np.abs(wrapped(azimuths - np.radians(angle_deg)))))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Path:
+    """The solutions ``w(m) = (B + m S)^-1 r`` of all bins, after one decomposition each.
+
+    Parameters
+    ----------
+    basis
+        ``(frequency, driver, driver)``: makes ``B`` the identity and ``S`` diagonal.
+    values
+        That diagonal ``(frequency, driver)``.
+    on
+        The lobe's covariance in the basis.
+    y
+        ``r`` in the basis ``(frequency, driver)``.
+    """
+
+    basis: Complex
+    values: Float
+    on: Complex
+    y: Complex
+
+    @classmethod
+    def of(cls, B: Complex, S: Complex | Float, R_on: Complex, r: Complex) -> _Path:
+        """Decompose ``B`` (positive) and ``S`` (not negative) together."""
+        back = np.linalg.inv(np.linalg.cholesky(B))
+        values, U = np.linalg.eigh(back @ S @ np.conj(np.swapaxes(back, 1, 2)))
+        basis = np.conj(np.swapaxes(back, 1, 2)) @ U
+        rows = np.conj(np.swapaxes(basis, 1, 2))
+        return cls(basis, np.maximum(values, 0.0), rows @ R_on @ basis, np.einsum("fij,fj->fi", rows, r))
+
+    def ratio(self, m: Float) -> Float:
+        """Power within the lobe over ``w^H S w``, ``(frequency,)``."""
+        x = self.y / (1.0 + m[:, None] * self.values)
+        on = np.sum(x.conj() * (self.on @ x[:, :, None])[:, :, 0], axis=1).real
+        return np.asarray(on / np.maximum(np.sum(self.values * np.abs(x) ** 2, axis=1), 1e-300))
+
+    def weights(self, m: Float) -> Complex:
+        """``w (frequency, driver)``."""
+        return np.asarray((self.basis @ (self.y / (1.0 + m[:, None] * self.values))[:, :, None])[:, :, 0])
+
+    def least(self, wanted: Float) -> Float:
+        """Least multiplier of each bin at which the ratio reaches ``wanted``; nearly nothing where it does at once."""
+        low, high = np.full(len(wanted), np.log(RANGE[0])), np.full(len(wanted), np.log(RANGE[1]))
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            met = self.ratio(np.exp(middle)) >= wanted
+            low, high = np.where(met, low, middle), np.where(met, middle, high)
+        return np.asarray(np.exp(high))
+
+
+def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: BeamDesign) -> Complex:
+    """Weights that leave the beam where its target falls away: to all drivers below, to the front driver above.
+
+    All three give the same response on axis, so mixing them leaves no dip there. The mix follows the target from
+    :data:`STEERED_DB` to 0 dB; below the frequency of its largest value the beam hands over to all drivers in phase,
+    above to the one driver that is loudest on axis over the band in question.
+    """
+    level = power_db(target_power(design.target_db, f))
+    share = np.clip(level / STEERED_DB, 0.0, 1.0)
+    share = (0.5 - 0.5 * np.cos(np.pi * share))[:, None]
+    top = float(np.median(f[level >= level.max() - 0.1]))
+    together = wanted[:, None] * ahead.conj() / np.sum(np.abs(ahead) ** 2, axis=1)[:, None]
+    above = (f > top) & (f < 0.8 * f[-1])
+    front = int(np.argmax(np.mean(np.abs(ahead[above]) ** 2, axis=0)))
+    alone = np.zeros_like(w)
+    alone[:, front] = wanted / ahead[:, front]
+    return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
+
+
+def directions(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
+    """Weights of the directions ``(direction,)`` for the lobe and for what shall be quiet; each sums to one.
+
+    With a ``shape`` of the nulls a direction weighs the more the quieter it shall be (power over wanted power).
+    """
+    around = np.degrees(np.abs(wrapped(azimuths - np.radians(design.angle_deg))))
+    lobe = np.where(around <= design.lobe_deg + 1e-6, np.cos(0.5 * np.pi * around / (design.lobe_deg * 1.5)), 0.0)
+    if design.shape_db is not None:
+        table = np.array(design.shape_db)
+        inside = (around >= table[0, 0] - 1e-6) & (around <= table[-1, 0] + 1e-6)
+        wanted = from_db(np.interp(around, table[:, 0], table[:, 1])) ** 2
+        off = np.where(inside & (around > design.lobe_deg), 1.0 / wanted, 0.0)
+        return lobe / lobe.sum(), off / off.sum()
+    away = np.degrees(np.min([np.abs(wrapped(azimuths - np.radians(n))) for n in design.nulls_deg], axis=0))
+    nulls = (away <= design.null_width_deg + 1e-6).astype(float)
+    beyond = ((around > design.lobe_deg + 25.0) & (nulls == 0)).astype(float)
+    off = nulls / max(nulls.sum(), 1.0) + REAR_SHARE * beyond / max(beyond.sum(), 1.0)
+    return lobe / lobe.sum(), off / off.sum()
+
+
+def _matched_phase(x: Complex, lobe: Float) -> Complex:
+    """Phase across the directions ``(frequency, direction)`` of the drivers summed in phase on axis."""
+    middle = np.einsum("fmi,i->fm", x, lobe)
+    heard = np.einsum("fmi,fm->fi", x, middle.conj())
+    return np.asarray(heard / np.maximum(np.abs(heard), 1e-300))
+
+
+def _over(R: Complex | Float, w: Complex) -> Complex:
+    """A form over its value at ``w``: what an error costs, relative."""
+    value = np.einsum("fm,fmn,fn->f", w.conj(), R, w).real
+    return np.asarray(R / np.maximum(value, 1e-300)[:, None, None])
+
+
+def _contrast(w: Complex, R_on: Complex, R_off: Complex) -> Float:
+    """Weighted power within the lobe over that off axis ``(frequency,)``."""
+    on = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
+    off = np.einsum("fm,fmn,fn->f", w.conj(), R_off, w).real
+    return np.asarray(on / np.maximum(off, 1e-300))

@@ -1,0 +1,112 @@
+"""Whether a session can carry a design at all: what can't work is named before anything is fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.units import Float, db
+
+DEAD_DB = 40.0
+"""A driver this far beneath the loudest one at every position and ear counts as dead, dB."""
+
+NOISY_DB = 6.0
+"""A driver whose best response stands less than this above the noise counts as dead, dB."""
+
+SIDEWAYS_M = 0.02
+"""A driver must be this far off the middle to tell the ears apart, m."""
+
+AWAKE_S = 0.0005
+"""How far around its peak a response is looked at, s."""
+
+
+def check(ears: ImpulseResponse, rig: Description) -> None:
+    """Refuse what no design can be made from.
+
+    Raises
+    ------
+    BadInput
+        One driver; no position to design from or to score on; ears missing, swapped or the same; a driver that is dead;
+        positions that are all the same; a value that is not a number.
+    """
+    if len(ears.drivers) < 2:
+        raise BadInput(f"the unit has one driver ({ears.drivers[0]!r}): cancelling crosstalk needs at least two")
+    for use in ("design", "score"):
+        if not len(ears.used_for(use).positions):
+            also = "; or calibrate with --cross-validate, which leaves one out of the design" if use == "score" else ""
+            raise BadInput(
+                f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}{also}"
+            )
+    if ears.mics != EARS:
+        raise BadInput(f"the session's microphones are {', '.join(ears.mics)}; {' and '.join(EARS)} are needed")
+    _finite(ears)
+    _alive(ears)
+    _apart(ears)
+    _sorted(ears, rig)
+
+
+def _finite(ears: ImpulseResponse) -> None:
+    if not np.isfinite(ears.h).all():
+        position, mic, driver = (int(i) for i in np.argwhere(~np.isfinite(ears.h))[0][:3])
+        raise BadInput(
+            f"the response of driver {ears.drivers[driver]!r} at {ears.mics[mic]!r}, position {position + 1}, holds a "
+            "value that is not a number: measure that position again"
+        )
+
+
+def _alive(ears: ImpulseResponse) -> None:
+    peak = np.max(np.abs(ears.h), axis=-1)
+    level = db(peak.max(axis=(0, 1)) / max(float(peak.max()), 1e-30))
+    snr = ears.snr_db.max(axis=(0, 1))
+    for driver, name in enumerate(ears.drivers):
+        if level[driver] < -DEAD_DB or snr[driver] < NOISY_DB:
+            raise BadInput(
+                f"driver {name!r} is dead: its loudest response is {level[driver]:.0f} dB re the loudest driver (at "
+                f"least {-DEAD_DB:g} is needed), its best signal to noise {snr[driver]:.0f} dB (at least "
+                f"{NOISY_DB:g}); check its wiring and channel, then measure again"
+            )
+
+
+def _apart(ears: ImpulseResponse) -> None:
+    """Positions that are said to differ must have been heard to differ, and so must the two ears."""
+    nominal = ears.h[0]
+    if np.array_equal(nominal[0], nominal[1]):
+        raise BadInput("both ears heard exactly the same: two inputs carry one microphone; check the ears' wiring")
+    if len(ears.h) > 1 and all(np.array_equal(nominal, h) for h in ears.h[1:]):
+        raise BadInput(
+            f"all {len(ears.h)} positions heard exactly the same: the head was not moved, or one recording was "
+            "replayed; measure the positions again"
+        )
+
+
+def _sorted(ears: ImpulseResponse, rig: Description) -> None:
+    """Drivers at the side reach the ear on that side first; a listener who faces the unit has +y on the right."""
+    y: Float = np.array([d.at[1] for d in rig.driver])
+    lead = np.array([_lead_s(ears.h[:, :, d], ears.fs) for d in range(len(ears.drivers))])
+    aside = np.abs(y) >= SIDEWAYS_M
+    if aside.sum() < 2 or not (np.sign(y[aside]).min() < 0 < np.sign(y[aside]).max()):
+        return
+    if float(np.sum(y[aside] * lead[aside])) < 0.0 and (y[aside] * lead[aside] < 0.0).all():
+        said = ", ".join(
+            f"{ears.drivers[d]!r} (y = {100 * y[d]:+.0f} cm) reaches the {'left' if lead[d] < 0 else 'right'} ear "
+            f"{1e6 * abs(lead[d]):.0f} us sooner"
+            for d in np.flatnonzero(aside)
+        )
+        raise BadInput(
+            f"the ears are swapped: {said}. A listener facing the unit hears a driver at +y on the right: swap the "
+            "channels of ear_left and ear_right, or the drivers' places, in the rig file and measure again"
+        )
+
+
+def _lead_s(h: Float, fs: int) -> float:
+    """How much sooner the right ear hears ``h (position, ear, tap)``, s, mean over positions: by cross-correlation."""
+    n = 2 * h.shape[-1]
+    X = np.fft.rfft(h, n, axis=-1)
+    f = np.fft.rfftfreq(n, 1.0 / fs)
+    band = ((f > 300.0) & (f < 4000.0)).astype(float)
+    both = np.fft.irfft(np.sum(X[:, 0] * X[:, 1].conj() * band, axis=0), 8 * n)
+    reach = int(2 * AWAKE_S * 8 * fs)
+    near = np.concatenate([both[-reach:], both[: reach + 1]])
+    return float((np.argmax(near) - reach) / (8 * fs))

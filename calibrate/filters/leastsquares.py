@@ -1,0 +1,134 @@
+"""Short filters by least squares weighted with what an error costs, instead of by a window.
+
+With wanted weights ``w_f (driver)`` and taps ``q (driver, tap)`` whose response is ``F_f q``, minimise ::
+
+    sum_f b_f (w_f - F_f q)^H A_f (w_f - F_f q),   A_f = (Q + mu_f R_f) / n_f + kappa g_f* g_f^T / |d_f|^2
+
+``Q + mu R`` is the Hessian of the per-bin design, so that errors go where they cost neither leakage nor effort; ``n_f``
+is its value at ``w_f``, which makes the measure relative; ``kappa`` weighs ripple at the near ear, and ``b_f = 1/f``
+gives every octave the same say. Where the wanted response has a notch, ``|d|`` is its third octave's level: nobody
+hears ripple at the bottom of a notch. The normal equations are block-Toeplitz: conjugate gradients need two transforms
+a driver and step (M. R. Hestenes and E. Stiefel, J. Res. NBS 49, 409, 1952; R. H. Chan and M. K. Ng, SIAM Review 38,
+427, 1996).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.design import FilterDesign
+from sweetspot.calibrate.filters.effort import Cost, matrix, mean_over
+from sweetspot.calibrate.filters.fir import causal
+from sweetspot.calibrate.filters.pair import Problem, Sides
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+STEPS = 80
+RIPPLE = 10.0
+"""``kappa``: how much more a relative error at the near ear weighs than the same part of the design's own cost."""
+
+LOWEST_HZ = 60.0
+"""Beneath it all bins weigh the same."""
+
+ENOUGH = 1e-6
+"""The residual over that of the start at which the iteration ends."""
+
+
+def side(both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign) -> Float:
+    """Filters ``(driver, tap)`` of one side's wanted weights ``W (frequency, driver)``, already harmless outside.
+
+    ``W`` may carry the virtual stereo and a delay: an error in it costs what it would cost in the bare design.
+    """
+    A = hessian(both.problems[which], cost, both.mu[which], both.w[which], f)
+    return fitted(W, confined(A, f, *wish.band_hz), wish.taps, wish.delay)
+
+
+def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign) -> Float:
+    """Filters ``(driver, tap)`` of a beam's wanted weights ``W (frequency, driver)``, already harmless outside.
+
+    Parameters
+    ----------
+    weighing
+        What an error costs, see :class:`sweetspot.calibrate.filters.beamform.Beam`; every octave has the same say.
+    """
+    A = weighing / np.maximum(f, LOWEST_HZ)[:, None, None]
+    return fitted(W, confined(A, f, *wish.band_hz), wish.taps, wish.delay)
+
+
+def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Complex:
+    """The weighting matrices ``b_f A_f (frequency, driver, driver)``.
+
+    Parameters
+    ----------
+    asked
+        What was asked of the side.
+    cost
+        ``(frequency, driver)``, or a matrix ``(frequency, driver, driver)``.
+    mu
+        The multipliers that were used ``(frequency,)``, in units of one over the mean eigenvalue of ``Q^-1 R``.
+    w
+        The side's weights ``(frequency, driver)``.
+    f
+        Frequencies, Hz.
+    """
+    scale = np.maximum(mean_over(asked.covariance, cost), 1e-300)
+    A = (mu / scale)[:, None, None] * asked.covariance + matrix(cost)
+    spent = np.einsum("fm,fmn,fn->f", w.conj(), A, w).real
+    A /= np.maximum(spent, 1e-30)[:, None, None]
+    level = np.sqrt(np.maximum(np.abs(asked.wanted) ** 2, smoothed(np.abs(asked.wanted) ** 2, f)))
+    g = asked.near / np.maximum(level, 1e-30)[:, None]
+    A += RIPPLE * g.conj()[:, :, None] * g[:, None, :]
+    return np.asarray(A / np.maximum(f, LOWEST_HZ)[:, None, None])
+
+
+def confined(A: Complex, f: Float, low: float, high: float) -> Complex:
+    """Weighting matrices that fade outside ``low..high`` Hz, where nothing is known but that filters be harmless."""
+    inside = (f >= low) & (f <= high)
+    first, last = np.flatnonzero(inside)[[0, -1]]
+    out = A.copy()
+    drivers = A.shape[1]
+    for part, edge in ((np.arange(first), first), (np.arange(last + 1, len(f)), last)):
+        level = np.trace(A[edge]).real / drivers
+        out[part] = 0.3 * level * np.eye(drivers)
+    return out
+
+
+def fitted(W: Complex, A: Complex, taps: int, delay: int) -> Float:
+    """FIR filters ``(driver, tap)`` of weights.
+
+    Parameters
+    ----------
+    W
+        Wanted weights ``(frequency, driver)`` on the grid of a real transform at least four times as long as ``taps``.
+    A
+        Weighting matrices ``(frequency, driver, driver)``, Hermitian and positive.
+    taps, delay
+        Length and modelling delay, samples.
+    """
+    n = 2 * (len(W) - 1)
+    later = W.T * np.exp(-2j * np.pi * np.arange(len(W)) * delay / n)
+    At = np.ascontiguousarray(np.moveaxis(A, 0, 2))
+    scale = 1.0 / np.sqrt(np.mean(np.einsum("mmf->mf", At).real, axis=1))[:, None]
+
+    def weighed(spectrum: Complex) -> Float:
+        return np.asarray(scale * np.fft.irfft(np.einsum("mnf,nf->mf", At, spectrum), n, axis=-1)[:, :taps])
+
+    def applied(q: Float) -> Float:
+        return weighed(np.fft.rfft(scale * q, n, axis=-1))
+
+    q = causal(W.T, taps, delay) / scale
+    r = weighed(later) - applied(q)
+    p, power = r, float(np.sum(r * r))
+    enough = ENOUGH**2 * max(power, 1e-300)
+    for _ in range(STEPS):
+        if power <= enough:
+            break
+        Ap = applied(p)
+        step = power / float(np.sum(p * Ap))
+        q, r = q + step * p, r - step * Ap
+        before, power = power, float(np.sum(r * r))
+        p = r + (power / before) * p
+    return np.asarray(scale * q)

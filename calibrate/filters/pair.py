@@ -1,0 +1,232 @@
+"""Left and right of one unit: reference drivers, wanted near-ear responses, cancelling weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.design import CrosstalkDesign, target_power
+from sweetspot.calibrate.filters import anchored, crosstalk, ratio
+from sweetspot.calibrate.filters.effort import Cost, mean_over
+from sweetspot.calibrate.plant import NEPER_DB as NEPER_DB
+from sweetspot.calibrate.plant import Plant
+from sweetspot.calibrate.plant import error_of as error_of
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.units import Float, from_db, power_db
+
+Complex = NDArray[np.complex128]
+
+REFERENCE_BAND = (300.0, 5000.0)
+"""Where the loudest driver at an ear is looked for, Hz."""
+
+CORNER_HZ = 260.0
+"""Over which a corner of the target is rounded: about what filters of 512 taps, fitted by least squares, can follow."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """What is asked of one side, for all bins.
+
+    Parameters
+    ----------
+    near
+        Near-ear responses at the nominal head ``(frequency, driver)``.
+    covariance
+        Error-loaded far-ear covariance ``(frequency, driver, driver)``.
+    wanted
+        Near-ear response to be reached ``(frequency,)``.
+    target
+        Power ratio of near to far ear ``(frequency,)``.
+    effort
+        Largest cost over ``|wanted|^2`` ``(frequency,)``.
+    alone
+        Near-ear magnitude ``(frequency,)`` of what effort counts from.
+    bright
+        Covariance ``(frequency, driver, driver)`` of what the target counts as near ear: the nominal head's, or that of
+        all positions for a design from zone to zone.
+    """
+
+    near: Complex
+    covariance: Complex
+    wanted: Complex
+    target: Float
+    effort: Float
+    alone: Float
+    bright: Complex
+
+    def expected_db(self, w: Complex) -> Float:
+        """Cancellation ``(frequency,)`` of weights ``(frequency, driver)`` as the target counts it, dB.
+
+        Power at the near ear over the power expected at the far ear, errors included: a design may look better than
+        that at the positions it was made from, but not by its own doing.
+        """
+        near, far = (np.einsum("fm,fmn,fn->f", w.conj(), R, w).real for R in (self.bright, self.covariance))
+        return power_db(np.maximum(near, 1e-300) / np.maximum(far, 1e-300))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sides:
+    """Both sides' designs, left first.
+
+    Parameters
+    ----------
+    problems
+        What was asked.
+    w
+        Weights ``(side, frequency, driver)``.
+    mu
+        Multiplier of each bin, smoothed, ``(side, frequency)``, in units of one over the mean eigenvalue of ``Q^-1 R``.
+    limit
+        What decided each bin ``(side, frequency)``, see :class:`sweetspot.calibrate.filters.crosstalk.Cancellation`.
+    reference
+        Reference driver of each side, counted from 0.
+    """
+
+    problems: tuple[Problem, Problem]
+    w: Complex
+    mu: Float
+    limit: NDArray[np.str_]
+    reference: tuple[int, int]
+
+
+def loudest(near: Complex, f: Float) -> tuple[int, int]:
+    """The reference driver of each side, from responses ``(ear, driver, frequency)``: two different drivers.
+
+    Of all pairs, the one that is loudest together, one driver at its own ear each. One driver for both sides would
+    leave nothing to compare the sides by.
+    """
+    band = (f >= REFERENCE_BAND[0]) & (f <= REFERENCE_BAND[1])
+    level = power_db(np.mean(np.abs(near[:, :, band]) ** 2, axis=-1))
+    together = level[0][:, None] + level[1][None, :]
+    np.fill_diagonal(together, -np.inf)
+    left, right = np.unravel_index(int(np.argmax(together)), together.shape)
+    return int(left), int(right)
+
+
+def problems(plant: Plant, nominal: int, wish: CrosstalkDesign) -> tuple[tuple[Problem, Problem], tuple[int, int]]:
+    """What is asked of left and right, and their reference drivers."""
+    f, near = plant.f, plant.h[nominal]
+    reference = loudest(near, f)
+    wanted = _balanced(near[0, reference[0]], near[1, reference[1]], f)
+    target = rounded(target_power(wish.target_db, f), f)
+    asked = []
+    for ear in (0, 1):
+        error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
+        power = np.abs(near[ear]) ** 2
+        alone = power.mean(axis=0) if wish.effort_re == "mean" else power[reference[ear]]
+        effort = float(from_db(wish.effort_db)) ** 2 / np.maximum(alone, 1e-30)
+        R = crosstalk.far_covariance(plant.h[:, 1 - ear], error)
+        bright = ratio.covariance(plant.h[:, ear] if wish.form == "ratio" else near[ear][None])
+        asked.append(Problem(near[ear].T, R, wanted[ear], target, effort, np.sqrt(alone), bright))
+    return (asked[0], asked[1]), reference
+
+
+def rounded(target: Float, f: Float) -> Float:
+    """A target ``(frequency,)`` with its upper corners rounded, so that short filters can follow it without passing it.
+
+    It is never above the given one, and below it only near corners: the mean in dB over :data:`CORNER_HZ`.
+    """
+    level = power_db(target)
+    total = np.concatenate([[0.0], np.cumsum(level)])
+    low, high = (np.searchsorted(f, f + side * 0.5 * CORNER_HZ, side="left") for side in (-1.0, 1.0))
+    mean = (total[high] - total[low]) / np.maximum(high - low, 1)
+    return np.asarray(np.where(high > low, np.minimum(target, from_db(mean) ** 2), target))
+
+
+def steer(plant: Plant, nominal: int, cost: Cost, wish: CrosstalkDesign) -> Sides:
+    """Design both sides: distortionless, held to the target, limited in effort.
+
+    Parameters
+    ----------
+    plant
+        Responses at the design positions.
+    nominal
+        The position whose near-ear response is kept.
+    cost
+        ``(frequency, driver)``, or a matrix ``(frequency, driver, driver)``.
+    wish
+        Target, effort limit, tolerance.
+    """
+    asked, reference = problems(plant, nominal, wish)
+    weights: list[Complex] = []
+    multipliers, limits = [], []
+    for ear, p in enumerate(asked):
+        if wish.form == "ratio":
+            w, mu, limit = _between_zones(p, cost, plant.f)
+        elif wish.form == "anchored":
+            w, mu, limit = _anchored(p, cost, plant.f, reference[ear])
+        else:
+            w, mu, limit = _distortionless(p, cost, plant.f)
+        weights.append(w / levelled(w, plant, ear, reference[ear], p, wish.tolerance_db)[:, None])
+        multipliers.append(mu)
+        limits.append(limit)
+    return Sides(asked, np.stack(weights), np.stack(multipliers), np.array(limits), reference)
+
+
+def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+    """Weights, multipliers and limits that keep the nominal near ear; multipliers are smoothed, weights never are."""
+    found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
+    mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
+    return crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu), mu, found.limit
+
+
+def _anchored(p: Problem, cost: Cost, f: Float, reference: int) -> tuple[Complex, Float, NDArray[np.str_]]:
+    """The same, with the reference driver left alone as far as the target allows."""
+    found, line = anchored.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort, reference)
+    mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
+    return line.weights(mu), mu, found.limit
+
+
+def _between_zones(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+    """The same from the near ear's zone to the far ear's, with no place that is kept.
+
+    Stationary weights satisfy ``(Q + v T / l R) w = (1 + v) / l I w``: ``v T / l`` is what ``mu`` is to a design that
+    keeps one place.
+    """
+    found = ratio.steer(p.bright, p.covariance, cost, p.target, p.effort)
+    exact = np.maximum(found.multiplier, ratio.RANGE[0])
+    v = np.exp(smoothed(np.log(exact), f))
+    w, _ = ratio.shaped(p.bright, p.covariance, cost, found.aim, v)
+    over = p.expected_db(w) > power_db(p.target) + crosstalk.OVER_DB
+    v = np.where(over, np.minimum(v, exact), v)
+    w, value = ratio.shaped(p.bright, p.covariance, cost, found.aim, v)
+    mu = v * found.aim / value * mean_over(p.covariance, cost)
+    return ratio.anchored(w, p.near, p.bright, p.wanted), mu, found.limit
+
+
+def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, tolerance_db: float) -> Float:
+    """Near-ear level ``(frequency,)`` over the wanted one, third octaves, as all design positions together tell it.
+
+    The condition ``g^T w = d`` holds for the measured ``g`` of one position; its errors, grown by the effort, would
+    colour the near ear. Errors of several positions average out. What they add in power, ``sum error |h|^2 |w|^2``, is
+    taken off first. On a head whose ears are directive the positions also differ in truth, and their mean is no better
+    known than their scatter allows: it is followed by the share ``2 v / (2 v + s^2 / positions)``, with ``v`` the
+    expected squared error of the nominal near ear and ``s^2`` the variance between positions.
+
+    Parameters
+    ----------
+    w
+        Weights ``(frequency, driver)``.
+    ear, driver
+        The near ear, and the reference driver whose level is kept there.
+    """
+    h = plant.h[:, ear]
+    gain = np.abs(asked.wanted) / np.maximum(np.abs(asked.near[:, driver]), 1e-30)
+    heard = np.abs(np.einsum("pdf,fd->pf", h, w)) ** 2
+    error = plant.noise[:, ear] + error_of(tolerance_db)
+    extra = np.einsum("pdf,pdf,fd->pf", error, np.abs(h) ** 2, np.abs(w) ** 2)
+    wanted = np.maximum(np.abs(h[:, driver]) * gain, 1e-30) ** 2
+    found = smoothed((heard - extra) / wanted, plant.f)
+    doubt = 2.0 * smoothed(np.mean(extra / wanted, axis=0), plant.f)
+    share = doubt / np.maximum(doubt + found.var(axis=0) / len(h), 1e-30)
+    found = 1.0 + share * (found.mean(axis=0) - 1.0)
+    return np.asarray(np.sqrt(np.clip(found, 0.25, 4.0)))
+
+
+def _balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]:
+    """The reference drivers' responses with their smoothed levels made equal, so that the image stays centred."""
+    ratio = np.sqrt(smoothed(np.abs(right) ** 2, f) / np.maximum(smoothed(np.abs(left) ** 2, f), 1e-30))
+    ratio = np.clip(ratio, 0.5, 2.0)
+    return left * np.sqrt(ratio), right / np.sqrt(ratio)

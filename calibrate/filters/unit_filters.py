@@ -1,0 +1,252 @@
+"""One unit's filters from its session: cancellation, beam, virtualisation, alignment, gain staging, prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.design import Design, FilterDesign, target_power
+from sweetspot.calibrate.filters import align, beamform, fitness, harmonics, leastsquares, virtualize
+from sweetspot.calibrate.filters import pair as sides
+from sweetspot.calibrate.filters.effort import Around, Cost, costs
+from sweetspot.calibrate.filters.fir import held_outside
+from sweetspot.calibrate.plant import Doubt, Matched, Plant, corrected, frequencies, gate, gated, matched
+from sweetspot.calibrate.plant import errors as loading
+from sweetspot.calibrate.predict import Prediction, Whole, uncertainty
+from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float, db, from_db, power_db, speed_of_sound
+
+Complex = NDArray[np.complex128]
+
+LEAST_NOISE = 1e-3
+"""Power of what the model of the harmonics itself leaves over, re the response."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What a calibration gives.
+
+    Parameters
+    ----------
+    filters
+        To be deployed.
+    prediction
+        What verification will compare with.
+    limits
+        What decided each bin of the left and right design: ``(2, frequency)`` of "shadow", "target", "effort".
+    reference
+        Reference driver of the left and the right program, counted from 0.
+    far_ear
+        The virtual stereo's far ear.
+    ears
+        What was done to make the ears agree.
+    loading
+        Error loading by third octaves.
+    expected_db
+        Cancellation of the filters as they are, errors counted: what the target is compared with, ``(2, frequency)``.
+    """
+
+    filters: FilterSet
+    prediction: Prediction
+    limits: NDArray[np.str_]
+    reference: tuple[int, int]
+    far_ear: virtualize.FarEar
+    ears: Matched | None = None
+    loading: tuple[loading.Band, ...] = ()
+    expected_db: Float | None = None
+
+
+def fit(
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    rig: Description,
+    design: Design,
+    *,
+    serial: str,
+    source: str,
+    doubts: tuple[Doubt | None, Doubt | None] = (None, None),
+) -> Fitted:
+    """Fit all filters of one unit.
+
+    Parameters
+    ----------
+    ears, polar
+        Measured sets; positions used for ``design`` are fitted, those for ``score`` only predicted.
+    rig, design
+        What was measured with, and what is wanted.
+    serial, source
+        Serial number and the session's SHA-256, kept in the filterset.
+    doubts
+        What the sets know of their own errors; without it they are told from the signal to noise.
+
+    Raises
+    ------
+    BadInput
+        What no design can be made from, see :func:`fitness.check`; a driver silent at a position.
+    """
+    fitness.check(ears, rig)
+    same = matched(ears, rig, design.filter.match_ears)
+    ears = corrected(ears, same.gains)
+    gates = gate.chosen(ears, design.filter), gate.chosen(polar, design.filter)
+    plant = _plant(ears, gates[0], doubts[0])
+    ring = gated(polar, gates[1], doubts[1])
+    f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar))
+    c = speed_of_sound(rig.environment.temperature_c)
+    nominal = nearest_ahead(ears.used_for("design"))
+    both = sides.steer(plant, nominal, spent, design.crosstalk)
+    far = virtualize.reference(design.stereo, c)
+    v = far.response(f)
+    beam = _beam(ring, polar, cost, design, both.reference, rig)
+    W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
+    W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
+    delays = _delays(plant, nominal, W, ears.fs)
+    W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
+    taps, headroom_db = _staged(_short(W, both, beam, f, spent, design.filter), rig.limits.ceiling)
+    filters = FilterSet(
+        taps,
+        fs=ears.fs,
+        drivers=ears.drivers,
+        ceiling=rig.limits.ceiling,
+        delay_samples=design.filter.delay + int(delays.max()),
+        headroom_db=headroom_db,
+        channels=tuple(d.channel for d in rig.driver),
+        source=source,
+        unit_serial=serial,
+    )
+    prediction = _prediction(ears, polar, filters, design, v, gates, same, doubts[1])
+    drift = doubts[0].drift if doubts[0] else 0.0
+    loads = loading.bands(plant.h, f, plant.noise, drift, design.crosstalk.tolerance_db)
+    expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, bare(filters, f, v), strict=True)])
+    return Fitted(filters, prediction, both.limit, both.reference, far, same, loads, expected)
+
+
+def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
+    """Responses ``(side, driver, frequency)`` of the cancellation alone, without the virtual stereo's far ear.
+
+    Parameters
+    ----------
+    far
+        The far ear over the near one ``(frequency,)``: the filters are ``w_L + v w_R`` and ``w_R + v w_L``.
+    """
+    left, right = filters.response(f)[:2]
+    whole = 1.0 - far**2
+    whole = np.where(np.abs(whole) < 1e-6, np.inf, whole)
+    return np.asarray(np.stack([left - far * right, right - far * left]) / whole)
+
+
+def _plant(ears: ImpulseResponse, how: gate.Gate, doubt: Doubt | None) -> Plant:
+    """The gated design positions."""
+    rows = ears.positions["use"] == b"design"
+    return gated(ears.used_for("design"), how, doubt.at(rows) if doubt else None)
+
+
+def nearest_ahead(ears: ImpulseResponse) -> int:
+    """The position that is nearest to straight ahead and unturned."""
+    p = ears.positions
+    return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
+
+
+def _beam(
+    plant: Plant, polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description
+) -> beamform.Beam:
+    """The centre."""
+    h = plant.h[:, 0]
+    azimuths = np.radians(polar.positions["azimuth_deg"])
+    ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
+    level = float(from_db(design.beam.level_db)) * 0.5 * np.abs(ahead[list(reference)]).sum(axis=0)
+    pair = ahead[list(reference)].sum(axis=0)
+    wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
+    drivers = np.moveaxis(h, 0, 1)
+    if design.beam.form == "ring":
+        return beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted)
+    k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
+    radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
+    noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)
+    flat = np.zeros(len(azimuths))
+    encoded = harmonics.encode(drivers, azimuths, flat, k, max(radius, 0.02), noise)
+    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted)
+
+
+def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]:
+    """Samples by which each program is delayed so that centre and sides reach the listener together.
+
+    Left and right share one delay: what is between them is part of the stereo image.
+    """
+    heard = np.einsum("edf,cfd->cef", plant.h[nominal], W)
+    sides = 0.5 * (align.arrival(heard[0, 0], plant.f) + align.arrival(heard[1, 1], plant.f))
+    centre = 0.5 * (align.arrival(heard[2, 0], plant.f) + align.arrival(heard[2, 1], plant.f))
+    return align.later_by(np.array([sides, sides, centre]), fs)
+
+
+def _short(W: Complex, both: sides.Sides, beam: beamform.Beam, f: Float, cost: Cost, wish: FilterDesign) -> Float:
+    """Filters ``(program, driver, tap)`` by least squares, each program's errors weighed by what they cost it."""
+    taps = [leastsquares.side(both, i, W[i], f, cost, wish) for i in (0, 1)]
+    return np.stack([*taps, leastsquares.beam(W[2], beam.weighing, f, wish)])
+
+
+def _staged(taps: Float, ceiling: float) -> tuple[Float, float]:
+    """Scale so that full-scale stereo sines of any frequency and phase stay within the ceiling at every driver."""
+    magnitude = np.abs(np.fft.rfft(taps, 8192, axis=-1))
+    loudest = max(float((magnitude[0] + magnitude[1]).max()), float(magnitude[2].max()))
+    gain = ceiling / loudest
+    return taps * gain, -float(db(gain))
+
+
+def _prediction(
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    filters: FilterSet,
+    design: Design,
+    far: Complex,
+    gates: tuple[gate.Gate, gate.Gate],
+    same: Matched,
+    doubt: Doubt | None,
+) -> Prediction:
+    """Responses of the programs at every measured place: the direct sound, and with the room."""
+    score = ears.used_for("score")
+    f = frequencies(ears.fs)
+    return Prediction(
+        f,
+        score=predict.programs(score, filters, gates[0]),
+        design=predict.programs(ears.used_for("design"), filters, gates[0]),
+        polar=predict.programs(polar, filters, gates[1])[:, 0, 2],
+        azimuths=np.radians(polar.positions["azimuth_deg"]),
+        far_ear=far,
+        target_db=power_db(target_power(design.crosstalk.target_db, f)),
+        whole=_whole(score, polar, filters, gates, same, doubt),
+    )
+
+
+def _whole(
+    score: ImpulseResponse,
+    polar: ImpulseResponse,
+    filters: FilterSet,
+    gates: tuple[gate.Gate, gate.Gate],
+    same: Matched,
+    doubt: Doubt | None,
+) -> Whole:
+    """The room's share of a prediction, and what is uncertain of its polar part."""
+    h = gate.spectra(polar, gates[1])
+    noise = doubt.gated(polar, gates[1]) if doubt else np.zeros(h.shape)
+    w = np.asarray(filters.response(frequencies(polar.fs))[2:], dtype=np.complex128)
+    noise, power = uncertainty.through(w, h, noise, 1.0)
+    end, polar_end = (
+        predict.until(predict.last_arrivals(x), g, filters) for x, g in zip((score, polar), gates, strict=True)
+    )
+    return Whole(
+        *gates,
+        score=predict.programs(score, filters),
+        polar=predict.programs(polar, filters)[:, 0, 2],
+        early=predict.windowed(score, filters, end),
+        polar_early=predict.windowed(polar, filters, polar_end)[:, 0, 2],
+        end=end,
+        polar_end=polar_end,
+        polar_noise=noise[:, 0, 0],
+        polar_power=power[:, 0, 0],
+        ear_gains=same.gains,
+    )

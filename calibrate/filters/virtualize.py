@@ -1,0 +1,76 @@
+"""Stereo virtualisation: near ear all-pass, far ear a delayed low shelf, fitted to a head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from sweetspot.calibrate.design import StereoDesign
+from sweetspot.rigs.acoustics import SphereHead
+from sweetspot.rigs.units import Float, db
+
+
+@dataclass(frozen=True, slots=True)
+class FarEar:
+    """The far ear relative to the near one: ``(1 + A j f/fc) / (1 + j f/fc) * exp(-2 pi j f delay)``.
+
+    Parameters
+    ----------
+    corner_hz
+        ``fc``.
+    shelf
+        ``A``: gain far above the corner, linear; 1 at 0 Hz.
+    delay_s
+        Delay besides the shelf's own, s.
+    error_db
+        Root-mean-square misfit of the level over the fitted band, dB.
+    """
+
+    corner_hz: float
+    shelf: float
+    delay_s: float
+    error_db: float
+
+    def response(self, f: Float) -> NDArray[np.complex128]:
+        """Complex response at ``f`` Hz."""
+        x = 1j * f / self.corner_hz
+        return np.asarray((1.0 + self.shelf * x) / (1.0 + x) * np.exp(-2j * np.pi * f * self.delay_s))
+
+
+def sphere_ratio(design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:
+    """Far ear over near ear ``(frequency,)`` of a rigid-sphere head for a source at the reference's angle."""
+    head = SphereHead(design.head_diameter_m, float(np.radians(design.ears_deg)))
+    direction = np.full((1, len(f)), np.radians(design.angle_deg))
+    left, right = head.response(direction, 2.0 * np.pi * f / c, design.distance_m, c)[:, 0]
+    return np.asarray(right / left)
+
+
+def fit(ratio: NDArray[np.complex128], f: Float) -> FarEar:
+    """Fit the three parameters to a ratio far/near: level in dB, and phase below 1.5 kHz.
+
+    Parameters
+    ----------
+    ratio
+        ``(frequency,)`` at ``f`` Hz, evenly spaced over log frequency within about 200 Hz to 8 kHz.
+    """
+    low = f < 1500.0
+    level, phase = db(ratio), np.unwrap(np.angle(ratio))
+
+    def misfit(p: Float) -> Float:
+        model = FarEar(np.exp(p[0]), np.exp(p[1]), p[2] * 1e-6, 0.0).response(f)
+        turned = np.angle(model[low] * np.exp(-1j * phase[low]))
+        return np.concatenate([db(model) - level, 8.0 * turned])
+
+    found = least_squares(misfit, [np.log(700.0), np.log(0.4), 250.0])
+    corner, shelf, delay = np.exp(found.x[0]), np.exp(found.x[1]), found.x[2] * 1e-6
+    error = float(np.sqrt(np.mean(misfit(found.x)[: len(f)] ** 2)))
+    return FarEar(float(corner), float(shelf), float(delay), error)
+
+
+def reference(design: StereoDesign, c: float) -> FarEar:
+    """The far ear of a stereo reference for a rigid-sphere head, fitted from 200 Hz to 8 kHz."""
+    f: Float = np.geomspace(200.0, 8000.0, 120)
+    return fit(sphere_ratio(design, f, c), f)

@@ -1,0 +1,231 @@
+"""Production records of a verification: a line of JSON, a row of CSV, a JUnit page, and what the operator sees."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from sweetspot.calibrate.verify import Verification
+from sweetspot.rigs.errors import BadInput
+
+JSONL, CSV, JUNIT = "verify.jsonl", "verify.csv", "verify.xml"
+"""Names in the folder of records; the first two grow by a line a verification, the third is the run's own."""
+
+COLUMNS = ("verified_utc", "unit", "rig", "run", "verdict", "reasons", "cause")
+
+
+def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
+    """One verification as plain data.
+
+    Parameters
+    ----------
+    verdict
+        What was found.
+    about
+        ``verified_utc``, ``unit``, ``rig`` and ``run``.
+    """
+    return {
+        **about,
+        "verdict": verdict.verdict,
+        "through": verdict.through.name if verdict.through else None,
+        "latency_samples": verdict.through.latency_samples if verdict.through else None,
+        "reasons": list(verdict.reasons),
+        "causes": [{"name": c.name, "said": c.said, "explained": round(c.explained, 4)} for c in verdict.causes],
+        "metrics": {
+            m.name: {
+                "heard": m.heard,
+                "uncertainty": m.uncertainty,
+                "predicted": m.predicted,
+                "limit": m.limit,
+                "sense": m.sense,
+                "unit": m.unit,
+                "verdict": m.verdict,
+                "passed": m.passed,
+            }
+            for m in verdict.metrics
+        },
+    }
+
+
+def keep(folder: Path, found: Mapping[str, Any]) -> list[Path]:
+    """Append a record to the folder's JSON Lines and CSV, and write its JUnit page.
+
+    A line reaches the disk whole before the next file is touched; an interrupted program leaves at most a line too few.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written, or its CSV has other columns.
+    """
+    figures = list(found["metrics"])
+    head = [*COLUMNS, *figures]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _append(folder / JSONL, json.dumps(found) + "\n")
+        table = folder / CSV
+        if table.is_file() and table.stat().st_size:
+            with table.open(encoding="utf-8", newline="") as file:
+                there = next(csv.reader(file))
+            if there != head:
+                raise BadInput(f"{table}: has other columns than this version writes; move it away and verify again")
+            _append(table, _row([_cell(found, c) for c in COLUMNS] + [found["metrics"][m]["heard"] for m in figures]))
+        else:
+            _append(
+                table,
+                _row(head) + _row([_cell(found, c) for c in COLUMNS] + [found["metrics"][m]["heard"] for m in figures]),
+            )
+        page = folder / f"{found['unit']}-{JUNIT}"
+        page.write_text(junit(found), encoding="utf-8")
+    except OSError as fault:
+        raise BadInput(f"{folder}: the records cannot be written: {fault.strerror}; name another --records") from fault
+    return [folder / JSONL, table, page]
+
+
+def _append(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _row(cells: list[Any]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerow(cells)
+    return out.getvalue()
+
+
+def _cell(found: Mapping[str, Any], column: str) -> str:
+    if column == "cause":
+        return str(found["causes"][0]["said"]) if found["causes"] else ""
+    value = found[column]
+    return "; ".join(value) if isinstance(value, list) else str(value)
+
+
+def junit(found: Mapping[str, Any]) -> str:
+    """A JUnit page: one test case a figure, as build servers and production databases read it."""
+    failed = sum(not m["passed"] for m in found["metrics"].values())
+    cases = []
+    for name, m in found["metrics"].items():
+        unit = m["unit"]
+        heard = f"{m['heard']:.2f} {unit}".rstrip() + f", {m['sense']} {m['limit']:g} {unit}".rstrip()
+        inner = "" if m["passed"] else f"<failure message={quoteattr(heard)}/>"
+        cases.append(f"  <testcase classname={quoteattr('sweetspot')} name={quoteattr(name)}>{inner}</testcase>")
+    suite = (
+        f"<testsuite name={quoteattr(str(found['unit']))} tests={quoteattr(str(len(cases)))} "
+        f"failures={quoteattr(str(failed))} timestamp={quoteattr(str(found['verified_utc']))}>"
+    )
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', suite, *cases, "</testsuite>", ""])
+
+
+def earlier(folder: Path, unit: str) -> list[dict[str, Any]]:
+    """Records of a unit that are there already, oldest first; a broken last line is passed over."""
+    path = folder / JSONL
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if row.get("unit") == unit:
+            found.append(row)
+    return found
+
+
+def check_serial(text: str, pattern: str | None, unit: str, run: Path) -> None:
+    """Refuse a serial number, typed or scanned, that does not fit the pattern or is not the run's.
+
+    Raises
+    ------
+    BadInput
+        Shows both.
+    """
+    serial = text.strip()
+    try:
+        fits = re.fullmatch(pattern, serial) if pattern else serial
+    except re.error as fault:
+        raise BadInput(f"--serial-pattern: {pattern!r} is no regular expression: {fault}") from fault
+    if not fits:
+        raise BadInput(f"serial number {serial!r} does not fit the pattern {pattern!r}: scan it again")
+    if serial != unit:
+        raise BadInput(f"serial number {serial!r} was scanned, but {run} is a run of unit {unit!r}")
+
+
+def check_new(folder: Path, unit: str) -> None:
+    """Refuse a unit that has a passing record.
+
+    Raises
+    ------
+    BadInput
+        Says when it passed.
+    """
+    passed = [r for r in earlier(folder, unit) if r.get("verdict") == "pass"]
+    if passed:
+        raise BadInput(
+            f"unit {unit!r} passed on {passed[-1].get('verified_utc')} already, says {folder / JSONL}; "
+            "give --again to verify it once more"
+        )
+
+
+def operator(verdict: Verification, unit: str) -> str:
+    """One big verdict and one next action, for who stands at the line."""
+    word = {"pass": "PASS", "grey": "AGAIN", "fail": "FAIL"}[verdict.verdict]
+    lines = [f"{BIG[word]}", f"unit {unit}"]
+    if verdict.passed:
+        lines.append("Next: take the unit off, put the next one on.")
+    elif verdict.verdict == "grey":
+        lines += [verdict.reasons[0], "Next: leave the unit on and verify it again."]
+    elif verdict.causes and verdict.causes[0].explained > 0.5:
+        lines += [f"Likely: {verdict.causes[0].said}.", f"Next: {ACTIONS.get(verdict.causes[0].name, ACTIONS[''])}"]
+    else:
+        lines += [verdict.reasons[0], f"Next: {ACTIONS['']}"]
+    return "\n".join(lines)
+
+
+ACTIONS = {
+    "": "put the unit aside for repair, with its report.",
+    "head moved": "put the dummy head back on its mark and verify again.",
+    "bypassed": "switch the processor on and verify again.",
+    "other filter set": "load this unit's filters and verify again.",
+    "left-right swap": "swap the two program cables and verify again.",
+    "ears swapped": "swap the two ear cables and verify again.",
+    "drivers swapped": "check the order of the amplifier's cables and verify again.",
+    "sampling rate": "set the processor to the filters' sampling rate and verify again.",
+    "level": "check the volume of the amplifier and verify again.",
+    "clipping": "turn the processor or its amplifier down and verify again.",
+    "design": "tell the engineer: the limits ask for more than this design gives.",
+    "room changed": "take away what stands near the rig that did not stand there before, and verify again.",
+}
+"""What to do about a cause; the empty name stands for all others."""
+
+BIG = {
+    "PASS": "\n".join([
+        "#####    ###    #####   #####",
+        "#    #  #   #  #       #     ",
+        "#####   #####   ####    #### ",
+        "#       #   #       #       #",
+        "#       #   #  #####   ##### ",
+    ]),
+    "AGAIN": "\n".join([
+        " ###    ####   ###   ###  #   #",
+        "#   #  #      #   #   #   ##  #",
+        "#####  #  ##  #####   #   # # #",
+        "#   #  #   #  #   #   #   #  ##",
+        "#   #   ####  #   #  ###  #   #",
+    ]),
+    "FAIL": "\n".join([
+        "######   ###   ###  #    ",
+        "#       #   #   #   #    ",
+        "####    #####   #   #    ",
+        "#       #   #   #   #    ",
+        "#       #   #  ###  #####",
+    ]),
+}  # fmt: skip

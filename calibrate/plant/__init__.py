@@ -1,0 +1,24 @@
+"""The plant: measured responses, gated and matched, as spectra with the error of each path."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.plant import errors as errors
+    from sweetspot.calibrate.plant import gate as gate
+    from sweetspot.calibrate.plant.errors import NEPER_DB as NEPER_DB
+    from sweetspot.calibrate.plant.errors import Doubt as Doubt
+    from sweetspot.calibrate.plant.errors import error_of as error_of
+    from sweetspot.calibrate.plant.gate import Gate as Gate
+    from sweetspot.calibrate.plant.gate import spectra as spectra
+    from sweetspot.calibrate.plant.matched_ears import Matched as Matched
+    from sweetspot.calibrate.plant.matched_ears import corrected as corrected
+    from sweetspot.calibrate.plant.matched_ears import matched as matched
+    from sweetspot.calibrate.plant.responses import Plant as Plant
+    from sweetspot.calibrate.plant.responses import gated as gated
+    from sweetspot.calibrate.plant.spectrum import frequencies as frequencies
+    from sweetspot.calibrate.plant.spectrum import grid as grid
+    from sweetspot.calibrate.plant.spectrum import transform as transform
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,251 @@
+"""The gate: how long a response is looked at over frequency, where the room begins, and what lies below its reach.
+
+A window of ``T(f) = min(cycles / f, gate)`` after the direct sound keeps what the device and the head do and leaves the
+room out (measurement practice: the right edge comes before the first reflection, the lowest frequency that is resolved
+is ``1 / gate``). Windows are real and depend on time and frequency alone, never on the driver or the ear: averaging
+over neighbouring frequencies, which is what a shorter window does, goes on about each driver's own arrival, so that it
+smooths without blurring the phase between drivers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.design import FilterDesign
+from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float, from_db
+
+Complex = NDArray[np.complex128]
+
+LEAD_S = 0.002
+"""How much of a response ahead of its arrival is kept."""
+
+LEAST_S = 0.0008
+"""No gate is shorter: what comes sooner is taken for the device's or the head's own."""
+
+LOOKED_HZ = (700.0, 9000.0)
+"""Where reflections are looked for: below, the direct sound rings; above, noise is near."""
+
+SMOOTHED_S = 0.0002
+"""Over which the energy of a response is smoothed for that."""
+
+HEARD_DB = -20.0
+"""A reflection is at least this loud re the direct sound."""
+
+RISE_DB = 8.0
+"""By how much the energy must rise again after the direct sound has fallen."""
+
+DIRECT_DB = -10.0
+"""Paths whose peak is weaker than this re the loudest one of their microphone are not looked at: shadowed drivers."""
+
+ENOUGH = 0.5
+"""Share of paths in which a reflection is seen before it counts as one."""
+
+SHARE = 10.0
+"""Percentile of the times found that becomes the gate."""
+
+FADE_S = 0.001
+"""Over which what was heard through filters fades to nothing, s."""
+
+STEP = 2.0
+"""Ratio of the lengths of neighbouring windows, between which the spectra are interpolated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """How a set is gated.
+
+    Parameters
+    ----------
+    seconds
+        Length after a driver's arrival; the window falls over its last half.
+    cycles
+        At high frequencies the window is this many periods long.
+    reflection_s
+        First reflection after the direct sound; ``None`` when none was found, or looked for, within the gate.
+    """
+
+    seconds: float
+    cycles: float
+    reflection_s: float | None = None
+
+    @property
+    def lowest(self) -> float:
+        """Lowest frequency that the gate resolves, Hz: ``1 / seconds``."""
+        return 1.0 / self.seconds
+
+    def plain(self) -> dict[str, float]:
+        """For a file."""
+        return {"seconds": self.seconds, "cycles": self.cycles, "reflection_s": self.reflection_s or 0.0}
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Gate:
+        """From a file."""
+        return cls(float(kept["seconds"]), float(kept["cycles"]), float(kept["reflection_s"]) or None)
+
+    @property
+    def said(self) -> str:
+        """One line for a reader."""
+        if self.reflection_s is None:
+            why = "no reflection was found before it"
+        else:
+            why = f"the first reflection comes {1000 * self.reflection_s:.2f} ms after the direct sound"
+        return (
+            f"gate {1000 * self.seconds:.2f} ms ({why}), {self.cycles:g} periods at most; "
+            f"valid from {self.lowest:.0f} Hz"
+        )
+
+
+def chosen(ir: ImpulseResponse, wish: FilterDesign) -> Gate:
+    """The gate of a set: as long as the design asks for, but ending before the first reflection unless it is fixed."""
+    seconds, cycles = wish.gate_ms / 1000.0, wish.gate_cycles
+    found = first_reflection(ir, seconds) if wish.gate_to == "reflection" else None
+    if found is None:
+        return Gate(seconds, cycles)
+    return Gate(float(np.clip(found, LEAST_S, seconds)), cycles, found)
+
+
+def first_reflection(ir: ImpulseResponse, within_s: float) -> float | None:
+    """When the room begins, s after the direct sound; ``None`` when nothing comes back within ``within_s``.
+
+    In each path that is not shadowed, the energy from 700 Hz to 9 kHz, smoothed over 0.2 ms, falls after the direct
+    sound; a reflection is where it has risen again by 8 dB to no less than -20 dB re the direct sound. Most paths must
+    show one; a late percentile would let some through, so that an early one is taken.
+    """
+    level, step = _energy(ir)
+    peak = np.argmax(level, axis=-1)
+    loudness = np.take_along_axis(level, peak[..., None], axis=-1)[..., 0]
+    clear = loudness >= float(from_db(DIRECT_DB)) ** 2 * loudness.max(axis=(0, 2), keepdims=True)
+    rows, starts = level[clear], peak[clear]
+    reach = round(within_s / step)
+    times = [_rise(row[p : p + reach + 1] / row[p], step) for row, p in zip(rows, starts, strict=True)]
+    seen = [t for t in times if t is not None]
+    if len(seen) < ENOUGH * len(times):
+        return None
+    return float(np.percentile(seen, SHARE))
+
+
+def _energy(ir: ImpulseResponse) -> tuple[Float, float]:
+    """Smoothed energy ``(position, mic, driver, sample)`` of the band that is looked at, and its step, s."""
+    n = ir.h.shape[-1]
+    f = np.fft.rfftfreq(n, 1.0 / ir.fs)
+    low, high = LOOKED_HZ
+    band = 1.0 / ((1.0 + (low / np.maximum(f, 1.0)) ** 4) * (1.0 + (f / high) ** 4))
+    power = np.fft.irfft(np.fft.rfft(ir.h, axis=-1) * band, n, axis=-1) ** 2
+    total = np.cumsum(power, axis=-1)
+    width = max(round(SMOOTHED_S * ir.fs), 1)
+    return np.asarray(total[..., width:] - total[..., :-width]), 1.0 / ir.fs
+
+
+def _rise(level: Float, step: float) -> float | None:
+    """When a level re its start, after falling, begins to rise to a reflection, s."""
+    floor = np.minimum.accumulate(level)
+    risen = (level >= float(from_db(HEARD_DB)) ** 2) & (level >= float(from_db(RISE_DB)) ** 2 * floor)
+    risen[: round(LEAST_S / step)] = False
+    if not risen.any():
+        return None
+    return step * float(np.argmax(risen))
+
+
+def arrivals(ir: ImpulseResponse) -> tuple[Float, Float]:
+    """First and last arrival over microphones ``(position, driver)``, s: where a response passes a tenth of its peak.
+
+    Raises
+    ------
+    BadInput
+        A driver is silent at a position, by name.
+    """
+    level = np.abs(ir.h)
+    peak = level.max(axis=-1, keepdims=True)
+    if not (peak > 0).all():
+        position, mic, driver = (int(i) for i in np.argwhere(peak[..., 0] <= 0)[0])
+        raise BadInput(
+            f"driver {ir.drivers[driver]!r} is silent at {ir.mics[mic]!r}, position {position + 1}: measure it again"
+        )
+    onset = (np.argmax(level >= 0.1 * peak, axis=-1) - ir.zero) / ir.fs
+    return onset.min(axis=1), onset.max(axis=1)
+
+
+def lengths(gate: Gate, highest_hz: float) -> Float:
+    """Lengths of the windows that are used, s, longest first."""
+    shortest = min(gate.seconds, max(gate.cycles / highest_hz, LEAST_S))
+    count = int(np.ceil(np.log(gate.seconds / shortest) / np.log(STEP) - 1e-9)) + 1
+    return np.asarray(gate.seconds * STEP ** -np.arange(count, dtype=float))
+
+
+def shares(gate: Gate, f: Float) -> tuple[Float, Float]:
+    """Lengths ``(window,)`` and the share of each at every frequency ``(window, frequency)``; they sum to 1."""
+    T = lengths(gate, float(f[-1]))
+    wanted = np.clip(gate.cycles / np.maximum(f, 1e-9), T[-1], T[0])
+    place = np.log(T[0] / wanted) / np.log(STEP)
+    part = np.clip(1.0 - np.abs(place[None, :] - np.arange(len(T))[:, None]), 0.0, 1.0)
+    return T, part / part.sum(axis=0)
+
+
+def window(t: Float, first: Float, last: Float, seconds: float) -> Float:
+    """Window ``(..., tap)``: rises within 2 ms ahead of ``first``, falls as half a Hann to ``last + seconds``."""
+    rise = np.clip((t - (first[..., None] - LEAD_S)) / (0.5 * LEAD_S), 0.0, 1.0)
+    fall = np.clip((last[..., None] + seconds - t) / (0.5 * seconds), 0.0, 1.0)
+    return np.asarray(np.sin(0.5 * np.pi * rise) ** 2 * np.sin(0.5 * np.pi * fall) ** 2)
+
+
+def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
+    """Gated spectra ``(position, mic, driver, frequency)`` on the grid, Pa/FS.
+
+    At each position a driver has one window for all microphones, from 2 ms ahead of its first arrival to the gate after
+    its last one; where no reflection is near, all drivers share one.
+
+    Raises
+    ------
+    BadInput
+        A driver is silent at a position, by name.
+    """
+    h, t, first, last = _kept(ir, gate)
+    n, f = grid(ir.fs), frequencies(ir.fs)
+    zero = -round(float(t[0]) * ir.fs)
+    T, share = shares(gate, f)
+    out = np.zeros((*h.shape[:3], len(f)), dtype=np.complex128)
+    for seconds, part in zip(T, share, strict=True):
+        used = np.flatnonzero(part)
+        if len(used):
+            gated = transform(h * window(t, first, last, float(seconds))[:, None], n, zero)
+            out[..., used] += part[used] * gated[..., used]
+    return out
+
+
+def energy(ir: ImpulseResponse, gate: Gate) -> Float:
+    """How much noise that is alike at all times passes: ``sum_t w^2``, ``(position, driver, frequency)``.
+
+    Noise of power ``S`` in each bin of the transform of ``N`` samples has ``S / N`` times this after the gate.
+    """
+    _, t, first, last = _kept(ir, gate)
+    T, share = shares(gate, frequencies(ir.fs))
+    windows = np.stack([window(t, first, last, float(s)) for s in T])
+    gram = np.einsum("kpdt,lpdt->pdkl", windows, windows)
+    return np.asarray(np.einsum("kf,pdkl,lf->pdf", share, gram, share, optimize=True))
+
+
+def _kept(ir: ImpulseResponse, gate: Gate) -> tuple[Float, Float, Float, Float]:
+    """The stretch of a set that any window touches, its times (s), and first and last arrivals, s."""
+    first, last = arrivals(ir)
+    if gate.reflection_s is None:
+        first = np.broadcast_to(first.min(axis=1, keepdims=True), first.shape)
+        last = np.broadcast_to(last.max(axis=1, keepdims=True), last.shape)
+    start = max(int(np.floor((first.min() - LEAD_S) * ir.fs)) + ir.zero, 0)
+    stop = min(int(np.ceil((last.max() + gate.seconds) * ir.fs)) + ir.zero + 1, ir.h.shape[-1])
+    t = (np.arange(start, stop) - ir.zero) / ir.fs
+    return ir.h[..., start:stop], np.asarray(t), first, last
+
+
+def until(h: Float, zero: int, fs: int, end: Float) -> Float:
+    """Responses ``(position, ..., tap)`` that are whole until ``end (position,)`` s and gone 1 ms later."""
+    t = (np.arange(h.shape[-1]) - zero) / fs
+    fall = np.clip((end[:, None] + FADE_S - t) / FADE_S, 0.0, 1.0)
+    return np.asarray(h * (np.sin(0.5 * np.pi * fall) ** 2).reshape(len(h), *[1] * (h.ndim - 2), h.shape[-1]))

@@ -1,0 +1,90 @@
+"""The two ears matched in the plant: microphones that differ would make the far ear look quieter or louder than it is.
+
+At low frequencies the ears differ by little, so that half a decibel between their microphones undoes the cancellation
+there. Where the head's places and the device's drivers mirror each other, the difference of the microphones is known
+from the session itself (:mod:`measure.ear_matching`); half of it is taken from each ear. ``filter.match_ears`` of
+the design says whether: ``auto`` does it where the difference is more than three times its own standard error,
+``on`` always, ``off`` never.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from sweetspot.measure import ear_matching
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.units import Float
+
+Wish = Literal["auto", "on", "off"]
+
+SURE = 3.0
+"""How many standard errors a difference must exceed before it is believed."""
+
+LARGEST_DB = 3.0
+"""More than this is no tolerance of a microphone but a mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What was done about the ears.
+
+    Parameters
+    ----------
+    left_db, right_db
+        Added to the responses at each ear.
+    said
+        What was done, and why.
+    """
+
+    left_db: float
+    right_db: float
+    said: str
+
+    @property
+    def gains(self) -> Float:
+        """Of left and right ear ``(2,)``."""
+        return np.asarray(10.0 ** (np.array([self.left_db, self.right_db]) / 20.0))
+
+
+def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
+    """By how much to correct each ear.
+
+    Raises
+    ------
+    BadInput
+        The ears differ by more than 3 dB; ``on`` was asked for and nothing mirrors.
+    """
+    if wish == "off":
+        return Matched(0.0, 0.0, "ears not matched: switched off (filter.match_ears)")
+    try:
+        found = ear_matching.match(ears, rig)
+    except BadInput as why:
+        if wish == "on":
+            raise
+        return Matched(0.0, 0.0, f"ears not matched: {why}")
+    error = 0.0 if np.isnan(found.overall_error_db) else found.overall_error_db
+    louder = f"{found.overall_db:+.2f} ± {error:.2f} dB".replace("-0.00", "+0.00")
+    line = f"left ear {louder} against the right one ({found.pairs} mirrored paths)"
+    if abs(found.overall_db) > LARGEST_DB:
+        raise BadInput(
+            f"the {line}: more than {LARGEST_DB:g} dB apart; check sensitivity_mv_per_pa of {' and '.join(EARS)} "
+            '(sweetspot rig calibrate), or set filter.match_ears = "off" in the design'
+        )
+    if wish == "auto" and not abs(found.overall_db) > SURE * error > 0.0:
+        return Matched(0.0, 0.0, f"ears not matched: {line} is within {SURE:g} standard errors")
+    half = 0.5 * found.overall_db
+    return Matched(-half, half, f"ears matched: {line}; half taken from each")
+
+
+def corrected(ears: ImpulseResponse, gains: Float) -> ImpulseResponse:
+    """Responses with the ears multiplied by ``gains (2,)``, left and right."""
+    each = np.ones(len(ears.mics))
+    for ear, gain in zip(EARS, gains, strict=True):
+        if ear in ears.mics:
+            each[ears.mics.index(ear)] = gain
+    return replace(ears, h=ears.h * each[None, :, None, None])

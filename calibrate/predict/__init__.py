@@ -1,0 +1,19 @@
+"""Prediction: what filters will give at each ear, the metrics of it, and their uncertainty."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.predict import metrics as metrics
+    from sweetspot.calibrate.predict import prediction as prediction
+    from sweetspot.calibrate.predict import uncertainty as uncertainty
+    from sweetspot.calibrate.predict.metrics import OCTAVES as OCTAVES
+    from sweetspot.calibrate.predict.prediction import Prediction as Prediction
+    from sweetspot.calibrate.predict.prediction import Whole as Whole
+    from sweetspot.calibrate.predict.prediction import spectra as spectra
+    from sweetspot.calibrate.predict.uncertainty import Cells as Cells
+    from sweetspot.calibrate.predict.uncertainty import Known as Known
+    from sweetspot.calibrate.predict.uncertainty import interval as interval
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,165 @@
+"""What we expect to hear: measured responses times filters, at places the fit saw and at places it never saw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.plant import Gate, frequencies, grid, transform
+from sweetspot.calibrate.plant import gate as gates
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Whole:
+    """The same programs with the room: from whole responses; and how the direct sound was told from it.
+
+    Parameters
+    ----------
+    gate, polar_gate
+        Of the ears and of the polar set.
+    score
+        ``(position, ear, program, frequency)`` at the scoring positions.
+    polar
+        ``(direction, frequency)`` of the centre program.
+    early, polar_early
+        Parts of them until ``end``, see :func:`windowed`.
+    end, polar_end
+        Until when what is heard is looked at, at each scoring position and in each direction, s.
+    polar_noise, polar_power
+        Variance of ``polar`` from the measurement's noise, and ``sum |w_d h_d|^2``, both behind the gate
+        ``(direction, frequency)``.
+    ear_gains
+        By what left and right ear were multiplied so that they agree ``(2,)``.
+    """
+
+    gate: Gate
+    polar_gate: Gate
+    score: Complex
+    polar: Complex
+    early: Complex
+    polar_early: Complex
+    end: Float
+    polar_end: Float
+    polar_noise: Float
+    polar_power: Float
+    ear_gains: Float
+
+    def __post_init__(self) -> None:
+        for name, ndim in (("score", 4), ("polar", 2), ("early", 4), ("polar_early", 2)):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=ndim, dtype=np.complex128))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Expected direct sound of the programs, Pa for a full-scale program: what the gate lets through.
+
+    Parameters
+    ----------
+    f
+        Frequencies, Hz.
+    score, design
+        At the scoring and at the design positions: ``(position, ear, program, frequency)``.
+    polar
+        ``(direction, frequency)`` of the centre program; no rows without a polar set.
+    azimuths
+        Of the directions, rad.
+    far_ear
+        Virtual far ear over near ear ``(frequency,)``.
+    target_db
+        Wanted cancellation ``(frequency,)``, dB.
+    whole
+        The same with the room; ``None`` when nothing was gated.
+    """
+
+    f: Float
+    score: Complex
+    design: Complex
+    polar: Complex
+    azimuths: Float
+    far_ear: Complex
+    target_db: Float
+    whole: Whole | None = None
+
+    def __post_init__(self) -> None:
+        for name, ndim in (("score", 4), ("design", 4), ("polar", 2), ("far_ear", 1)):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=ndim, dtype=np.complex128))
+
+    @property
+    def lowest(self) -> float:
+        """Lowest frequency that the ears' gate resolves, Hz; nothing below it is judged."""
+        return self.whole.gate.lowest if self.whole else 0.0
+
+    @property
+    def polar_lowest(self) -> float:
+        """The same of the polar set."""
+        return self.whole.polar_gate.lowest if self.whole else 0.0
+
+
+def spectra(ir: ImpulseResponse) -> tuple[Complex, Float]:
+    """Whole measured responses ``(position, mic, driver, frequency)``, not gated, and their frequencies, Hz."""
+    return transform(ir.h, grid(ir.fs), ir.zero), frequencies(ir.fs)
+
+
+def programs(ir: ImpulseResponse, filters: FilterSet, gate: Gate | None = None) -> Complex:
+    """Expected response of every program ``(position, mic, program, frequency)`` from a measured set.
+
+    Parameters
+    ----------
+    gate
+        Of the measured responses; the filters follow it whole. ``None`` takes whole responses.
+    """
+    h = spectra(ir)[0] if gate is None else gates.spectra(ir, gate)
+    return np.asarray(np.einsum("pmdf,cdf->pmcf", h, filters.response(frequencies(ir.fs))))
+
+
+def last_arrivals(ir: ImpulseResponse) -> Float:
+    """Last arrival of any driver at each position ``(position,)``, s after the sound left the interface."""
+    return np.asarray(gates.arrivals(ir)[1].max(axis=1))
+
+
+def until(last: Float, gate: Gate, filters: FilterSet) -> Float:
+    """Until when what is heard through filters is looked at ``(position,)``, s: the gate after the last arrival."""
+    return np.asarray(last + gate.seconds + filters.delay_samples / filters.fs)
+
+
+def windowed(ir: ImpulseResponse, filters: FilterSet, end: Float) -> Complex:
+    """Expected response of every program from whole responses, but only until ``end (position,)``, s.
+
+    ``(position, mic, program, frequency)``. Time is not folded on the way: the room's tail stays out of it.
+    """
+    taps = min(ir.zero + int(np.ceil((float(end.max()) + gates.FADE_S) * ir.fs)) + 1, ir.h.shape[-1])
+    n = 1 << (taps + filters.length - 1).bit_length()
+    H, W = np.fft.rfft(ir.h[..., :taps], n, axis=-1), np.fft.rfft(filters.taps, n, axis=-1)
+    played = np.fft.irfft(np.einsum("pmdf,cdf->pmcf", H, W), n, axis=-1)[..., :taps]
+    return transform(gates.until(played, ir.zero, ir.fs, end), grid(ir.fs), ir.zero)
+
+
+def direct(heard: ImpulseResponse, sound: Complex, early: Complex, end: Float) -> Complex:
+    """The direct sound heard through filters ``(position, mic, stimulus, frequency)``.
+
+    Filters spread every arrival over their own length, so that a short window would cut the direct sound and keep some
+    of the room. What is windowed is therefore only the difference between heard and predicted whole responses, which is
+    added to the predicted direct sound: ``sound + window (heard - whole)``. A unit that does as predicted has exactly
+    the direct sound that was predicted; of any other, what changed is gated.
+
+    Parameters
+    ----------
+    heard
+        One "driver" a stimulus.
+    sound
+        Predicted behind the gate ``(position, mic, stimulus, frequency)``.
+    early
+        Predicted with the room until ``end``, see :func:`windowed`.
+    end
+        ``(position,)``, s, see :func:`until`.
+    """
+    kept = gates.until(heard.h, heard.zero, heard.fs, end)
+    return np.asarray(sound + transform(kept, grid(heard.fs), heard.zero) - early)

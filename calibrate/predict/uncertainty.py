@@ -1,0 +1,227 @@
+"""How sure a predicted or heard figure is: errors of the measured paths carried through filters, powers and ratios.
+
+A response is ``p = sum_d w_d h_d``. Each path has an error of its own: noise, complex Gaussian with variance ``s_d^2``
+in each bin, and a part ``r h_d`` that all bins of a band share (drift, a head put back elsewhere, a driver that aged).
+With independent drivers the variance of ``p`` is ``s^2 = sum_d |w_d|^2 s_d^2`` and ``r^2 sum_d |w_d h_d|^2``.
+
+For ``|p + e|^2`` with circular complex Gaussian ``e`` the variance is, in closed form, ``2 |p|^2 s^2 + s^4`` (the
+second moment of a noncentral chi-square with two degrees of freedom). The mean over a band of ``B`` Hz behind a window
+of ``T`` seconds holds ``B T`` independent values of noise, but one of what all bins share. Ratios add relative
+variances. Figures of many cells (a mean, a percentile, the worst) are drawn: their spread has no closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+DRAWS = 400
+SEED = 20260301
+"""Same input, same figures."""
+
+NEPER = 10.0 / float(np.log(10.0))
+"""dB in one unit of relative power."""
+
+NINETY = 1.6449
+"""Standard deviations from the middle to the 5th and to the 95th percentile."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """Responses with what is uncertain of them, all ``(..., frequency)``.
+
+    Parameters
+    ----------
+    x
+        Responses.
+    noise
+        Variance of the part that differs between bins.
+    shared
+        Variance of the part that a whole band shares.
+    """
+
+    x: Complex
+    noise: Float
+    shared: Float
+
+    def picked(self, pick: Callable[[Any], Any]) -> Known:
+        """Some of them, in another order."""
+        return Known(pick(self.x), pick(self.noise), pick(self.shared))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Levels with their standard uncertainty, dB, all ``(..., band)``.
+
+    Parameters
+    ----------
+    db
+        Levels.
+    own
+        Uncertainty that each cell has by itself.
+    shared
+        Uncertainty that a cell has in common with the other bands of its row. From position to position the phase
+        between what is left at the far ear and a path's error differs, so that one driver's error, even the same
+        everywhere, pushes some places up and others down: drawn on measured units, means over positions scatter as if
+        positions were independent.
+    """
+
+    db: Float
+    own: Float
+    shared: Float
+
+    @property
+    def u(self) -> Float:
+        """Standard uncertainty of each cell, dB."""
+        return np.asarray(np.hypot(self.own, self.shared))
+
+
+def through(w: Complex, h: Complex, noise: Float, relative: float) -> tuple[Float, Float]:
+    """Variances ``(position, ear, program, frequency)`` behind filters.
+
+    Parameters
+    ----------
+    w
+        Filters ``(program, driver, frequency)``.
+    h, noise
+        Paths and the variance of their noise ``(position, ear, driver, frequency)``.
+    relative
+        Squared relative error that all bins of a path share.
+    """
+    power = np.abs(w) ** 2
+    own = np.einsum("cdf,pedf->pecf", power, noise, optimize=True)
+    shared = relative * np.einsum("cdf,pedf->pecf", power, np.abs(h) ** 2, optimize=True)
+    return np.asarray(own), np.asarray(shared)
+
+
+def bare(known: Known, far: Complex) -> Known:
+    """Cancellation alone, ``(position, ear, 2, frequency)``; see :func:`metrics.unvirtualized`.
+
+    For responses whose left and right program were heard by themselves, so that their errors are independent.
+    """
+    from sweetspot.calibrate.predict.metrics import unvirtualized
+
+    scale = np.maximum(np.abs(1.0 - far**2) ** 2, 1e-12)
+
+    def mixed(v: Float) -> Float:
+        left, right, v2 = v[:, :, 0], v[:, :, 1], np.abs(far) ** 2
+        return np.asarray(np.stack([left + v2 * right, right + v2 * left], axis=2) / scale)
+
+    return Known(unvirtualized(known.x, far), mixed(known.noise), mixed(known.shared))
+
+
+def levels(known: Known, f: Float, seconds: float, centres: Float = THIRD_OCTAVES) -> Cells:
+    """Third-octave levels ``(..., band)`` of responses behind a window of ``seconds``."""
+    power = np.abs(known.x) ** 2
+    mean = np.maximum(band_means(power, f, centres), 1e-300)
+    own, shared = (band_means(2.0 * power * v + v**2, f, centres) for v in (known.noise, known.shared))
+    count = independent(f, seconds, centres)
+    return Cells(power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean)
+
+
+def cancellation(pair: Known, f: Float, seconds: float) -> Cells:
+    """Cancellation ``(position, side, third octave)``; see :func:`metrics.cancellation_db`."""
+    near, far = (_ears(pair, which) for which in ("near", "far"))
+    return _ratio(near, [far], f, seconds)
+
+
+def contrast(around: Known, azimuths: Float, f: Float, nulls: Float, width: float, seconds: float) -> Cells:
+    """On-axis over off-axis ``(third octave,)``; see :func:`sweetspot.calibrate.predict.metrics.contrast_db`."""
+    on = int(np.argmin(np.abs(wrapped(azimuths))))
+    away = np.min([np.abs(wrapped(azimuths - n)) for n in nulls], axis=0) <= width + 1e-6
+    rows = [Known(around.x[i], around.noise[i], around.shared[i]) for i in (on, *np.flatnonzero(away))]
+    return _ratio(rows[0], rows[1:], f, seconds)
+
+
+def independent(f: Float, seconds: float, centres: Float = THIRD_OCTAVES) -> Float:
+    """How many independent values of noise each third octave holds, at least 1 ``(band,)``."""
+    low, high = band_edges(centres)
+    bins = np.array([np.count_nonzero((f >= a) & (f < b)) for a, b in zip(low, high, strict=True)])
+    return np.asarray(np.maximum(np.minimum(bins, (high - low) * seconds), 1.0))
+
+
+def spread(figure: Callable[[Float], Float | float], cells: Cells) -> float:
+    """Standard uncertainty of a figure of many cells, by draws that are the same each time.
+
+    By how much the figure scatters, and by how much errors push it to one side: the worst of many cells gets worse by
+    noise alone.
+
+    Parameters
+    ----------
+    figure
+        From cells ``(..., band)`` to one number.
+    cells
+        Their own errors are independent; the shared ones are the same in all bands (the last axis).
+    """
+    found = _draws(figure, cells)
+    return float(np.hypot(np.std(found), np.mean(found) - float(figure(cells.db))))
+
+
+def by_noise_alone(figure: Callable[[Float], Float | float], gap: Cells, coverage: float) -> float:
+    """What a figure of differences may come to where nothing but errors differs: mean plus ``coverage`` deviations."""
+    found = _draws(figure, Cells(np.zeros_like(gap.db), gap.own, gap.shared))
+    return float(np.mean(found) + coverage * np.std(found))
+
+
+def _draws(figure: Callable[[Float], Float | float], cells: Cells) -> Float:
+    """The figure of cells with errors drawn anew, ``(draw,)``."""
+    rng = np.random.default_rng(SEED)
+    shape = cells.db.shape
+    one = (*shape[:-1], 1)
+    return np.array(
+        [
+            float(figure(cells.db + cells.own * rng.standard_normal(shape) + cells.shared * rng.standard_normal(one)))
+            for _ in range(DRAWS)
+        ]
+    )
+
+
+def within(one: Cells, other: Cells, coverage: float) -> NDArray[np.bool_]:
+    """Which cells agree: differ by no more than ``coverage`` times the uncertainty of both."""
+    return np.asarray(np.abs(one.db - other.db) <= coverage * np.hypot(one.u, other.u))
+
+
+def interval(db: Float, u: Float) -> tuple[Float, Float]:
+    """5th and 95th percentile of a level, dB, whose power is log-normal with the relative spread ``u``, dB."""
+    s = np.sqrt(np.log1p((u / NEPER) ** 2)) * NEPER
+    middle = db - 0.5 * s**2 / NEPER
+    return np.asarray(middle - NINETY * s), np.asarray(middle + NINETY * s)
+
+
+def _ratio(on: Known, away: Sequence[Known], f: Float, seconds: float) -> Cells:
+    """Power of one over the mean power of others, each bin by itself before the mean over a band."""
+    below = np.maximum(np.abs(on.x) ** 2, 1e-30)
+    above = np.mean([np.abs(k.x) ** 2 for k in away], axis=0)
+    leak = above / below
+
+    def variance(name: str) -> Float:
+        v = getattr(on, name)
+        top = np.sum([_spread_of(k, name) for k in away], axis=0) / len(away) ** 2
+        return np.asarray(top / below**2 + leak**2 * (2.0 * v / below + (v / below) ** 2))
+
+    mean = np.maximum(band_means(leak, f), 1e-300)
+    own, shared = (band_means(variance(name), f) for name in ("noise", "shared"))
+    count = independent(f, seconds)
+    return Cells(-power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean)
+
+
+def _spread_of(known: Known, name: str) -> Float:
+    """Variance of the power of each bin."""
+    v = getattr(known, name)
+    return np.asarray(2.0 * np.abs(known.x) ** 2 * v + v**2)
+
+
+def _ears(pair: Known, which: str) -> Known:
+    """Near or far ear of both sides ``(position, side, frequency)``."""
+    rows = ((0, 0), (1, 1)) if which == "near" else ((1, 0), (0, 1))
+    return pair.picked(lambda v: np.stack([v[:, ear, side] for ear, side in rows], axis=1))

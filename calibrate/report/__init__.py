@@ -1,0 +1,12 @@
+"""The report: one self-contained page on a run, with its pictures and tables."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.report import svg as svg
+    from sweetspot.calibrate.report.page import comparison as comparison
+    from sweetspot.calibrate.report.page import write as write
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,305 @@
+"""What a report shows of one run: read once, and brought to the scales that pictures and tables need."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.diagnose import Cause
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.plant import Doubt, corrected
+from sweetspot.calibrate.plant import gate as gates
+from sweetspot.calibrate.predict import Cells, metrics, spectra, uncertainty
+from sweetspot.calibrate.run import doubt_of, fitted_of, sha256
+from sweetspot.calibrate.study import held_out
+from sweetspot.calibrate.verify import Doubts, Limits, Verification, comparison, processor
+from sweetspot.calibrate.verify import verification as verify
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, smoothed
+from sweetspot.processor import store
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import P_REF, Float, db, power_db
+
+Complex = NDArray[np.complex128]
+
+FINE = np.geomspace(60.0, 20000.0, 280)
+"""Frequencies at which smoothed curves are drawn, Hz."""
+
+Rejected = tuple[str, str, str]
+"""A capture that was not accepted: the set, its key, the reason."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """A run, read for its report.
+
+    Parameters
+    ----------
+    fitted
+        What the calibration gave.
+    rig
+        The rig as it was measured.
+    ears, polar
+        The measured sets.
+    verdict
+        What was heard, or ``None``.
+    unheard
+        Why there is no verdict; empty when there is one.
+    session, verification
+        Root attributes of ``session.h5`` and ``verify.h5`` (empty when not verified).
+    rejected
+        Captures that were repeated or excluded.
+    hashes
+        SHA-256 by file name.
+    design_text
+        The design file; empty when the defaults were used.
+    doubt
+        What the measured ears know of their own errors.
+    """
+
+    fitted: Fitted
+    rig: Description
+    ears: ImpulseResponse
+    polar: ImpulseResponse
+    verdict: Verification | None
+    unheard: str
+    session: dict[str, Any]
+    verification: dict[str, Any]
+    rejected: tuple[Rejected, ...]
+    hashes: dict[str, str]
+    design_text: str
+    doubt: Doubt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """A level over frequency with its spread over places: each ``(frequency,)``; Hz and dB.
+
+    ``u`` is the standard uncertainty of the mean, ``None`` where it is not known.
+    """
+
+    f: Float
+    mean: Float
+    low: Float
+    high: Float
+    u: Float | None = None
+
+
+def gather(run: Path) -> Evidence:
+    """Read a run folder.
+
+    Raises
+    ------
+    BadInput
+        The session or the filterset is missing or not whole.
+    """
+    fitted = fitted_of(run)
+    with Session.read(session_file(run)) as session:
+        rig, attributes = session.rig(), session.attributes
+        ears, polar = held_out.scoring(session.responses("ears")), session.responses("polar")
+        rejected, doubt = _rejected(session, ""), doubt_of(session, "ears")
+        doubts = doubt, doubt_of(session, "polar")
+    fitted, verdict, unheard, verification, more = _heard(run, fitted, (ears, polar), doubts)
+    names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
+    hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
+    text = store.read_design(run)
+    return Evidence(
+        fitted,
+        rig,
+        ears,
+        polar,
+        verdict,
+        unheard,
+        session=attributes,
+        verification=verification,
+        rejected=rejected + more,
+        hashes=hashes,
+        design_text=text,
+        doubt=doubt,
+    )
+
+
+def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
+    return tuple((which + name, key, reason) for name in session.sets for key, reason in session.rejected(name))
+
+
+def _heard(
+    run: Path, fitted: Fitted, measured: tuple[ImpulseResponse, ImpulseResponse], doubt: tuple[Doubt, Doubt]
+) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
+    """The verdict on what ``verify.h5`` holds, if it holds all of it and belongs to these filters.
+
+    Filters and prediction come back in the form that it was heard through.
+    """
+    path = run / "verify.h5"
+    if not path.is_file():
+        return fitted, None, "Nothing was heard through these filters yet.", {}, ()
+    with Session.read(path, VERIFICATION) as session:
+        attributes, rejected = session.attributes, _rejected(session, "verify ")
+        if attributes["filterset_sha256"] != sha256(run / store.NAME):
+            return fitted, None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
+        ears, polar = session.responses("ears"), session.responses("polar")
+        doubts = Doubts(doubt[0], doubt_of(session, "ears"), doubt_of(session, "polar"))
+        limits = Limits(**json.loads(session.annotation("limits") or "{}"))
+        causes = json.loads(session.annotation("verdict") or "{}").get("causes", [])
+        told = json.loads(session.annotation("through") or "{}")
+    found = processor.understood(told, (ears, polar), measured, (fitted.prediction, fitted.filters), doubt[1])
+    verdict = replace(found.verdict(measured[0], limits, doubts), causes=tuple(Cause(**c) for c in causes))
+    return replace(fitted, prediction=found.prediction, filters=found.filters), verdict, "", attributes, rejected
+
+
+def programs(e: Evidence) -> Complex:
+    """Expected responses to the stimuli at the scoring positions, ``(position, ear, stimulus, frequency)``, Pa."""
+    return verify.expected(e.fitted.prediction.score, e.fitted.filters)
+
+
+def spread(levels: Float, f: Float, u: Float | None = None) -> Spread:
+    """Mean and 10th to 90th percentile of levels ``(..., frequency)`` over all but the last axis."""
+    cells = levels.reshape(-1, levels.shape[-1])
+    low, high = np.percentile(cells, (10.0, 90.0), axis=0)
+    return Spread(f, cells.mean(axis=0), low, high, u)
+
+
+def surely(cells: Cells, sure: bool) -> Spread:
+    """The same of cells that know their uncertainty; in each band positions and sides err by themselves."""
+    each = cells.u.reshape(-1, cells.u.shape[-1])
+    u = np.sqrt(np.sum(each**2, axis=0)) / len(each)
+    return spread(cells.db, THIRD_OCTAVES, u if sure else None)
+
+
+def scored_paths(e: Evidence) -> Complex:
+    """Direct sound of the drivers at the scoring positions ``(position, ear, driver, frequency)``, Pa/FS."""
+    whole, score = e.fitted.prediction.whole, e.ears.used_for("score")
+    if whole is None:
+        return spectra(score)[0]
+    return gates.spectra(corrected(score, whole.ear_gains), whole.gate)
+
+
+def cancellations(e: Evidence) -> dict[str, Spread]:
+    """Cancellation in third octaves at the scoring positions, dB: one driver alone, predicted, heard."""
+    p = e.fitted.prediction
+    bare = metrics.cancellation_db(metrics.one_driver(scored_paths(e), e.fitted.reference), p.f)
+    found = {"before": spread(bare, THIRD_OCTAVES)}
+    if e.verdict is not None and e.verdict.compared is not None:
+        c = e.verdict.compared
+        cells = dict(zip(("predicted", "heard"), comparison.cancellations(c, p.far_ear), strict=True))
+        return found | {name: surely(x, c.sure) for name, x in cells.items()}
+    known = uncertainty.bare(comparison.forecast(p, e.fitted.filters, e.ears, e.doubt), p.far_ear)
+    seconds = p.whole.gate.seconds if p.whole else 1.0
+    return found | {"predicted": surely(uncertainty.cancellation(known, p.f, seconds), True)}
+
+
+def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, Spread]:
+    """Third-octave level at an ear over its own mean, dB, at the scoring positions: predicted and heard."""
+    found = {"predicted": programs(e)[:, ear, stimulus]}
+    if e.verdict is not None:
+        found["heard"] = e.verdict.heard[:, ear, stimulus]
+    f, flat = e.fitted.prediction.f, np.ones(1, dtype=np.complex128)
+    return {name: spread(metrics.colouration_db(x, flat, f), THIRD_OCTAVES) for name, x in found.items()}
+
+
+def nominal(ir: ImpulseResponse) -> int:
+    """The position nearest to the median place and turned least."""
+    p = ir.positions
+    off = np.hypot(p["x"] - np.median(p["x"]), p["y"] - np.median(p["y"]))
+    return int(np.argmin(off + 0.01 * np.abs(p["yaw_deg"])))
+
+
+def on_fine_grid(power: Float, f: Float, octaves: float) -> Float:
+    """Power ``(..., frequency)`` smoothed and read off at :data:`FINE`."""
+    at = np.clip(np.searchsorted(f, FINE), 1, len(f) - 1)
+    share = (FINE - f[at - 1]) / (f[at] - f[at - 1])
+    s = smoothed(power, f, octaves)
+    return np.asarray(s[..., at - 1] * (1.0 - share) + s[..., at] * share)
+
+
+def ear_levels(e: Evidence) -> Float:
+    """Level ``(ear, driver, FINE)`` at the nominal design position, dB re 20 uPa for full scale, 1/24 octave."""
+    design = e.ears.used_for("design")
+    h, f = spectra(design.at(np.array([nominal(design)])))
+    return power_db(on_fine_grid(np.abs(h[0]) ** 2, f, 1.0 / 24.0) / P_REF**2)
+
+
+def ear_responses(e: Evidence, seconds: float = 0.004) -> tuple[Float, Float]:
+    """The first ``seconds`` of the nominal design position's responses: time (s), ``(ear, driver, tap)`` in Pa/FS."""
+    design = e.ears.used_for("design")
+    h = design.h[nominal(design)]
+    first = int(np.argmax(np.abs(h).max(axis=(0, 1)) > 0.05 * np.abs(h).max()))
+    start = max(first - round(0.0005 * e.ears.fs), 0)
+    taps = slice(start, start + round(seconds * e.ears.fs))
+    kept = h[..., taps]
+    return (start - e.ears.zero + np.arange(kept.shape[-1])) / e.ears.fs, kept
+
+
+def around(radiated: Complex, azimuths: Float, f: Float) -> tuple[Float, Float]:
+    """Azimuth (deg, the circle closed) and level over on-axis ``(direction, FINE)`` of ``(direction, frequency)``."""
+    order = np.argsort(wrapped(azimuths - 1e-9))
+    power = on_fine_grid(np.abs(radiated[order]) ** 2, f, 1.0 / 12.0)
+    degrees = np.degrees(wrapped(azimuths[order] - 1e-9)) + np.degrees(1e-9)
+    ahead = power[int(np.argmin(np.abs(degrees)))]
+    level = power_db(power / np.maximum(ahead, 1e-30))
+    if degrees[-1] - 360.0 < degrees[0] - 1e-6:
+        degrees, level = np.append(degrees[-1] - 360.0, degrees), np.vstack([level[-1:], level])
+    return degrees, level
+
+
+def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
+    """Polar levels of one reference driver, and of the centre as predicted and heard; see :func:`around`."""
+    p = e.fitted.prediction
+    h, f = spectra(e.polar)
+    if p.whole is not None:
+        h = gates.spectra(e.polar, p.whole.polar_gate)
+    found = {
+        "before": around(h[:, 0, e.fitted.reference[0]], np.radians(e.polar.positions["azimuth_deg"]), f),
+        "predicted": around(p.polar, p.azimuths, p.f),
+    }
+    if e.verdict is not None:
+        found["heard"] = around(e.verdict.heard_polar, e.verdict.azimuths, e.verdict.f)
+    return found
+
+
+def filter_levels(e: Evidence) -> Float:
+    """Magnitude of the filters ``(program, driver, FINE)``, dB."""
+    return db(e.fitted.filters.response(FINE))
+
+
+def deciding(e: Evidence) -> tuple[Float, list[list[str]]]:
+    """Edges of sixth octaves from 100 Hz to 20 kHz, Hz, and what decided most bins of each, for left and right."""
+    edges = 1000.0 * 2.0 ** (np.arange(-20, 27) / 6.0)
+    f = e.fitted.prediction.f
+    rows = []
+    for side in e.fitted.limits:
+        parts = [side[(f >= a) & (f < b)] for a, b in pairwise(edges)]
+        rows.append([_commonest(part) for part in parts])
+    return edges, rows
+
+
+def _commonest(names: NDArray[np.str_]) -> str:
+    kinds, counts = np.unique(names, return_counts=True)
+    return str(kinds[int(np.argmax(counts))]) if len(kinds) else ""
+
+
+def interaural(e: Evidence) -> list[dict[str, Any]]:
+    """Delay (us) and level difference (dB) of the two virtual speakers: wanted, predicted, heard."""
+    p = e.fitted.prediction
+    wanted_us = 1e6 * float(metrics.interaural_delay_s(np.ones_like(p.far_ear), p.far_ear, p.f))
+    wanted_db = float(np.mean(-power_db(band_means(np.abs(p.far_ear) ** 2, p.f))))
+    found = {"predicted": programs(e)} | ({"heard": e.verdict.heard} if e.verdict else {})
+    rows = []
+    for side, name in enumerate(("left", "right")):
+        row: dict[str, Any] = {"side": name, "wanted_us": wanted_us, "wanted_db": wanted_db}
+        for kind, x in found.items():
+            near, far = (part[:, side] for part in metrics.near_and_far(x[:, :, :2]))
+            delay = 1e6 * metrics.interaural_delay_s(near, far, p.f)
+            level = metrics.cancellation_db(x[:, :, :2], p.f)[:, side]
+            row[kind] = {"us": delay.mean(), "low": delay.min(), "high": delay.max(), "db": level.mean()}
+        rows.append(row)
+    return rows

@@ -1,0 +1,463 @@
+"""One self-contained page on a run: the verdict first, then the pictures, then how to reproduce it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from sweetspot.calibrate.plant import errors
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.report import evidence, plots, sounds, svg, tables
+from sweetspot.calibrate.report.evidence import FINE, Evidence, Spread
+from sweetspot.calibrate.study import Row
+from sweetspot.calibrate.verify import figures as judged
+from sweetspot.measure.share import plots as measured
+from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float
+
+NAME = "report.html"
+CUTS_HZ = (500.0, 1000.0, 2000.0, 4000.0)
+SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
+         ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure ready for the page.
+
+    Parameters
+    ----------
+    title, alt, help
+        Its caption, what a screen reader says, and a sentence on how to read it.
+    svg
+        The drawing.
+    wide
+        Whether it takes the page's whole width.
+    hover
+        JSON of the values shown under the pointer; empty for none.
+    """
+
+    title: str
+    alt: str
+    help: str
+    svg: Markup
+    wide: bool = False
+    hover: str = ""
+
+
+def write(run: Path, music: Path | None = None) -> Path:
+    """Build ``report.html`` of a run; the old page stays until the new one is whole.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    music
+        A stereo file whose beginning can be listened to in the page, before and after.
+
+    Raises
+    ------
+    BadInput
+        The session or the filterset is missing, or the page cannot be written.
+    """
+    page = render(evidence.gather(run), run.name, sounds.clips(run, music))
+    path = run / NAME
+    fresh = path.with_name(f".{NAME}.part")
+    try:
+        with open(fresh, "wb") as out:
+            out.write(page.encode())
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(fresh, path)
+    except OSError as fault:
+        raise BadInput(f"{path}: the report cannot be written: {fault.strerror}") from fault
+    finally:
+        if fresh.exists():
+            fresh.unlink()
+    return path
+
+
+def comparison(rows: tuple[Row, ...], path: Path) -> Path:
+    """Draw designs beside one another into a PNG file.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be written.
+    """
+    with matplotlib.rc_context(measured.STYLE):
+        figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=measured.PAPER)
+        FigureCanvasAgg(figure)
+        above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
+        plots.designs(above, rows)
+        plots.efforts(beneath, rows)
+        try:
+            figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+        except OSError as fault:
+            raise BadInput(f"{path}: the picture cannot be written: {fault}") from fault
+    return path
+
+
+def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
+    """The page as text; ``name`` is the run folder's, ``clips`` are what can be listened to."""
+    page = Environment(
+        loader=PackageLoader("sweetspot.calibrate.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    ).get_template("page.html.j2")
+    with matplotlib.rc_context(measured.STYLE):
+        pictures = {
+            "cancellation": [_cancellation(e)],
+            "ears": [*_ear_levels(e), *_ear_responses(e)],
+            "beam": [*_polar_maps(e), *_polar_cuts(e)],
+            "colour": _colours(e),
+            "filters": _filters(e),
+            "layout": [_device(e), _heads(e), *_noise(e)],
+        }
+    return page.render(
+        e=e,
+        run=name,
+        clips=clips,
+        pictures=pictures,
+        rows=tables.rows(e),
+        virtual=evidence.interaural(e),
+        figures=tables.figures(e),
+        versions=tables.versions(e),
+        verdict=None if e.verdict is None else e.verdict.verdict,
+        conditions=tables.conditions(e),
+        field=tables.field_rows(e),
+        octaves=[f"{a:g} to {b:g} Hz" for a, b in metrics.OCTAVES],
+        loading=e.fitted.loading,
+        level=errors.level,
+        margin=lambda value: f"{value:+.1f}",
+    )
+
+
+def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
+    """A figure as an SVG file's text; the figure too. Margins are fixed: a solver for them takes most of the time."""
+    figure = Figure(figsize=size)
+    FigureCanvasSVG(figure)
+    width, height = size
+    figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
+    draw(figure)
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=nothing)
+    return out.getvalue(), figure
+
+
+def _picture(
+    name: str,
+    title: str,
+    alt: str,
+    reading: str,
+    draw: Callable[[Figure], None],
+    *,
+    size: tuple[float, float] = (5.9, 3.7),
+    wide: bool = False,
+    values: dict[str, Any] | None = None,
+) -> Picture:
+    """Draw one figure; ``values`` (keys ``x``, ``unit``, ``series``) are shown under the pointer in its first axes."""
+    drawing, figure = _drawn(name, size, draw)
+    hover = ""
+    if values is not None:
+        box = figure.axes[0].get_position()
+        low, high = figure.axes[0].get_xlim()
+        hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
+    return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover)
+
+
+def _values(found: dict[str, Spread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
+    series = {name: [round(float(v), 2) for v in s.mean] for name, s in found.items()}
+    if target is not None:
+        series["target"] = [round(float(v), 2) for v in np.interp(THIRD_OCTAVES, *target)]
+    return {"x": THIRD_OCTAVES.tolist(), "unit": "dB", "series": series}
+
+
+def _cancellation(e: Evidence) -> Picture:
+    found, p = evidence.cancellations(e), e.fitted.prediction
+    edges, rows = evidence.deciding(e)
+    before = " for left, ".join(e.ears.drivers[i].replace("_", " ") for i in e.fitted.reference) + " for right"
+
+    def draw(figure: Figure) -> None:
+        main, strip = figure.subplots(2, 1, sharex=True, height_ratios=[10, 1], gridspec_kw={"hspace": 0.06})
+        plots.cancellation(main, found, p.f, p.target_db, p.lowest)
+        main.set_xlabel("")
+        main.tick_params(axis="x", length=0)
+        plots.decided(strip, edges, rows)
+        strip.set_xlabel("frequency, Hz")
+
+    inside, over = judged.band(metrics.SCORED, p.lowest)
+    said = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
+    return _picture(
+        "cancellation",
+        "Cancellation over frequency, before and after",
+        f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {said}.",
+        "How much quieter the far ear is than the near one: higher is better. Lines are means over the scoring "
+        "positions and both sides, shading holds the 10th to the 90th percentile of them, and bars hold each mean "
+        "with 90 % confidence. The strips say what decided each "
+        "band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort limit; "
+        f"purple dotted, no weights do better at all positions. Before: {before} alone.",
+        draw,
+        size=(9.4, 4.9),
+        wide=True,
+        values=_values(found, (p.f, p.target_db)),
+    )
+
+
+def _ear_levels(e: Evidence) -> list[Picture]:
+    level, names = evidence.ear_levels(e), e.ears.drivers
+    low, high = _reach(level[..., FINE >= 100.0], 30.0)
+
+    def draw(ear: int) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
+            measured.levels(ax, FINE, level[ear], names, low, high)
+            ax.set_ylabel("level, dB re 20 µPa/FS")
+
+        return drawing
+
+    return [
+        _picture(
+            f"level{ear}",
+            f"Drivers at the {side} ear: level",
+            f"Level over frequency of {len(names)} drivers at the {side} ear, nominal position.",
+            "Each driver by itself at the nominal design position, 1/24 octave.",
+            draw(ear),
+            values={"x": FINE.round(1).tolist(), "unit": "dB", "series": _by_name(names, level[ear])},
+        )
+        for ear, side in enumerate(("left", "right"))
+    ]
+
+
+def _reach(level: Float, least: float) -> tuple[float, float]:
+    """Ends of an axis in whole steps of 5 dB that shows at least ``least`` dB beneath the highest level, at most 50."""
+    high = 5.0 * float(np.ceil((level.max() + 1.0) / 5.0))
+    low = 5.0 * float(np.floor((level.min() - 1.0) / 5.0))
+    return max(min(low, high - least), high - 50.0), high
+
+
+def _by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:
+    return {n: level[i].round(1).tolist() for i, n in enumerate(names)}
+
+
+def _ear_responses(e: Evidence) -> list[Picture]:
+    t, h = evidence.ear_responses(e)
+    return [
+        _picture(
+            f"impulse{ear}",
+            f"Drivers at the {side} ear: impulse responses",
+            f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace a driver.",
+            "Traces share one scale; time counts from when the sound leaves the interface.",
+            _traced(t, h[ear], e.ears.drivers),
+            size=(5.9, 3.3),
+        )
+        for ear, side in enumerate(("left", "right"))
+    ]
+
+
+def _traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Figure], None]:
+    """Draws impulse responses ``(driver, tap)``."""
+    return lambda figure: measured.traces(figure.subplots(), t, x, names)
+
+
+def _polar_maps(e: Evidence) -> list[Picture]:
+    found = evidence.beams(e)
+    after = "heard" if "heard" in found else "predicted"
+    driver = e.ears.drivers[e.fitted.reference[0]].replace("_", " ")
+    titles = {"before": f"Before: {driver} alone", after: f"After: the centre's beam, {after}"}
+
+    def draw(name: str) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
+            measured.polar_map(ax, FINE, *found[name])
+            scale = ScalarMappable(Normalize(*measured.PICTURED_DB), "viridis")
+            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30, pad=0.03)
+            if bar.solids is not None:
+                bar.solids.set_rasterized(True)
+            bar.outline.set_visible(False)
+
+        return drawing
+
+    return [
+        _picture(
+            f"map-{name}",
+            title,
+            f"Map of level over frequency and azimuth, normalised to on-axis. {title}.",
+            "Yellow is loud, dark is quiet; contours each 6 dB. Both maps share one scale; 1/12 octave.",
+            draw(name),
+            size=(5.9, 4.2),
+        )
+        for name, title in titles.items()
+    ]
+
+
+def _polar_cuts(e: Evidence) -> list[Picture]:
+    found = evidence.beams(e)
+
+    def draw(figure: Figure) -> None:
+        figure.subplots_adjust(left=0.04, right=0.96, bottom=0.2, top=0.8, wspace=0.35)
+        axes = figure.subplots(1, len(CUTS_HZ), subplot_kw={"projection": "polar"})
+        for ax, hz in zip(axes, CUTS_HZ, strict=True):
+            at = int(np.argmin(np.abs(np.log(FINE / hz))))
+            plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
+            ax.set_title(f"{hz:g} Hz")
+        names, labels = axes[0].get_legend_handles_labels()
+        figure.legend(names, labels, loc="lower center", ncols=3, frameon=False)
+
+    return [
+        _picture(
+            "cuts",
+            "Polar cuts",
+            "Polar plots of level over azimuth at " + ", ".join(f"{f:g} Hz" for f in CUTS_HZ) + ".",
+            "Seen from above with the listener at the top; rings are 12 dB apart and 0 dB is the level on axis.",
+            draw,
+            size=(9.4, 3.0),
+            wide=True,
+        )
+    ]
+
+
+def _colours(e: Evidence) -> list[Picture]:
+    pictures = []
+    for number, (title, ear, stimulus) in enumerate(SIDES):
+        found = evidence.colouration(e, ear, stimulus)
+
+        def draw(figure: Figure, found: dict[str, Spread] = found) -> None:
+            ax = figure.subplots()
+            plots.spreads(ax, found)
+            measured.frequencies(ax, 180.0, 9000.0)
+            ax.set_ylim(-18.0, 18.0)
+            ax.set_ylabel("level over its mean, dB")
+            measured.key(ax)
+
+        pictures.append(
+            _picture(
+                f"colour{number}",
+                title,
+                f"Third-octave level relative to its own mean. {title}, at the scoring positions.",
+                "A flat line is no colouration by speaker, head and filters together.",
+                draw,
+                size=(5.9, 3.2),
+                values=_values(found),
+            )
+        )
+    return pictures
+
+
+def _filters(e: Evidence) -> list[Picture]:
+    filters, level = e.fitted.filters, evidence.filter_levels(e)
+    t = np.arange(filters.length) / filters.fs
+    low, high = _reach(level, 50.0)
+    pictures = []
+    for i, program in enumerate(filters.programs):
+
+        def magnitude(figure: Figure, i: int = i) -> None:
+            ax = figure.subplots()
+            measured.levels(ax, FINE, level[i], filters.drivers, low, high)
+            ax.set_ylabel("gain, dB")
+
+        pictures.append(
+            _picture(
+                f"gain{i}",
+                f"{program.capitalize()} program: gain",
+                f"Gain over frequency of the {program} program's filters, one line a driver.",
+                "All programs share one scale; the headroom is already taken off.",
+                magnitude,
+                values={"x": FINE.round(1).tolist(), "unit": "dB", "series": _by_name(filters.drivers, level[i])},
+            )
+        )
+        pictures.append(
+            _picture(
+                f"taps{i}",
+                f"{program.capitalize()} program: impulse responses",
+                f"Impulse responses of the {program} program's filters, one trace a driver.",
+                f"{filters.length} taps at {filters.fs} Hz; traces share one scale.",
+                _traced(t, filters.taps[i], filters.drivers),
+            )
+        )
+    return pictures
+
+
+def _device(e: Evidence) -> Picture:
+    away = e.rig.ears.distance_m if e.rig.ears else None
+    return _picture(
+        "device",
+        "The device from above",
+        f"Plan view of the device with {len(e.rig.driver)} drivers.",
+        "Drivers where the rig file places them; the listener is at the top.",
+        lambda figure: plots.device(figure.subplots(), e.rig, away),
+        size=(5.2, 4.6),
+    )
+
+
+def _heads(e: Evidence) -> Picture:
+    return _picture(
+        "heads",
+        "Where the head stood",
+        "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
+        "Filters were fitted at the filled circles and judged at the squares; the line is where the nose points.",
+        lambda figure: plots.heads(figure.subplots(), e.ears),
+        size=(5.2, 4.6),
+    )
+
+
+def _noise(e: Evidence) -> list[Picture]:
+    n = len(e.ears.drivers)
+
+    def ears(figure: Figure) -> None:
+        ax = figure.subplots()
+        snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
+        plots.snr_map(ax, snr, [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)], numbered=True)
+        ax.set_yticks(np.arange(len(snr)) + 0.5, [str(i + 1) for i in range(len(snr))])
+        ax.set_xlabel("ear and driver")
+        ax.set_ylabel("head position")
+
+    def around(figure: Figure) -> None:
+        ax = figure.subplots()
+        azimuths = e.polar.positions["azimuth_deg"]
+        plots.snr_map(ax, e.polar.snr_db[:, 0], [str(d + 1) for d in range(n)], numbered=False)
+        rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
+        ax.set_yticks(rows + 0.5, [f"{azimuths[r]:g}°" for r in rows])
+        ax.set_xlabel("driver")
+        ax.set_ylabel("azimuth")
+        figure.colorbar(ax.collections[0], ax=ax, label="dB", aspect=30).outline.set_visible(False)
+
+    names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
+    low, around_low = e.ears.snr_db.min(), e.polar.snr_db.min()
+    return [
+        _picture(
+            "snr-ears",
+            "Signal to noise at the ears, dB",
+            f"Table of signal to noise at every head position; least {low:.0f} dB.",
+            f"One row a head position, one cell a path; brighter is cleaner. L, R: the ear. Drivers: {names}.",
+            ears,
+            size=(5.6, 5.4),
+        ),
+        _picture(
+            "snr-polar",
+            "Signal to noise around the device, dB",
+            f"Map of signal to noise in every direction; least {around_low:.0f} dB.",
+            f"One row a direction, one column a driver. Drivers: {names}.",
+            around,
+            size=(5.6, 5.4),
+        ),
+    ]

@@ -1,0 +1,91 @@
+"""The tables and key figures of a report."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from sweetspot.calibrate.plant import errors
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.report import evidence
+from sweetspot.calibrate.report.evidence import Evidence
+from sweetspot.calibrate.study import overview
+from sweetspot.calibrate.verify import Limits
+from sweetspot.calibrate.verify import figures as judged
+
+
+def rows(e: Evidence) -> list[dict[str, Any]]:
+    """Lines of the verdict table; without a verdict, what is predicted against what will be judged."""
+    if e.verdict is not None:
+        return [
+            {"name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
+             "limit": m.limit, "sense": m.sense, "margin": m.margin, "verdict": m.verdict,
+             "guard": m.guard if m.uncertainty is not None else None, "unit": m.unit}
+            for m in e.verdict.metrics
+        ]  # fmt: skip
+    f, limits = figures(e), Limits()
+    said = "Predicted only; judged once it is heard."
+    planned = (
+        ("cancellation, mean", f["mean"]["predicted"], limits.cancellation_mean),
+        ("cancellation, 10th percentile", f["p10"]["predicted"], limits.cancellation_p10),
+        ("centre beam, on axis over +-90 degrees", f["contrast"]["predicted"], limits.contrast),
+    )
+    return [
+        {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
+         "margin": None, "verdict": None, "guard": None, "unit": "dB"}
+        for n, p, x in planned
+    ]  # fmt: skip
+
+
+def figures(e: Evidence) -> dict[str, Any]:
+    """The key figures: predicted and heard."""
+    p = e.fitted.prediction
+    cells = metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f)
+    cells = cells[..., judged.band(metrics.SCORED, p.lowest)[0]]
+    contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, judged.NULLS, 0.0)
+    least = float(contrast[judged.band(judged.CONTRAST_BAND, p.polar_lowest)[0]].min())
+    predicted = {"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10)), "contrast": least}
+    heard: dict[str, float] = {}
+    if e.verdict is not None:
+        by = {m.name: m.heard for m in e.verdict.metrics}
+        starts = {"mean": "cancellation, mean", "p10": "cancellation, 10th", "contrast": "centre beam, on axis"}
+        heard = {k: next(v for n, v in by.items() if n.startswith(s)) for k, s in starts.items()}
+    return {k: {"predicted": v, "heard": heard.get(k)} for k, v in predicted.items()}
+
+
+def versions(e: Evidence) -> dict[str, str]:
+    measured = str(e.session["sweetspot_version"])
+    libraries = {n: version(n) for n in ("numpy", "scipy", "h5py", "matplotlib")}
+    return {"sweetspot": version("sweetspot"), "measured with sweetspot": measured, **libraries,
+            "Python": platform.python_version()}  # fmt: skip
+
+
+def conditions(e: Evidence) -> list[str]:
+    """How the prediction was made: gates, ears, loading, and whether what was heard agrees within the uncertainty."""
+    f = e.fitted
+    found = []
+    if f.prediction.whole is not None:
+        found += [f"Ears: {f.prediction.whole.gate.said}.", f"Polar set: {f.prediction.whole.polar_gate.said}."]
+        found.append(f"Cancellation of the direct sound is judged over {judged.over(f.prediction.lowest)}.")
+    if f.ears is not None:
+        found.append(f"{f.ears.said[0].upper()}{f.ears.said[1:]}.")
+    if f.loading:
+        found.append(f"{errors.said(f.loading)}.")
+    if e.verdict is not None and e.verdict.agreement is not None:
+        said = e.verdict.agreement.said
+        found.append(f"{said[0].upper()}{said[1:]}.")
+    if e.verdict is not None and e.verdict.room:
+        found.append("With the room, not judged: " + "; ".join(r.said for r in e.verdict.room) + ".")
+    return found
+
+
+def field_rows(e: Evidence) -> list[dict[str, Any]]:
+    """Figures of the field as text."""
+    return [
+        {"name": r.name, "unit": r.unit, "meaning": r.meaning, "bands": [overview.said(v) for v in r.bands],
+         "value": overview.said(r.value)}
+        for r in overview.rows(e.fitted, e.ears, e.polar)
+    ]  # fmt: skip

@@ -1,0 +1,15 @@
+"""Studies of one unit: classical designs beside ours, held-out positions, explanations, performance metrics."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.study import compare as compare
+    from sweetspot.calibrate.study import explain as explain
+    from sweetspot.calibrate.study import held_out as held_out
+    from sweetspot.calibrate.study import overview as overview
+    from sweetspot.calibrate.study.compare import Row as Row
+    from sweetspot.calibrate.study.explain import Band as Band
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

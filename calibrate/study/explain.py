@@ -1,0 +1,137 @@
+"""Which limit was active in which band, how far the target was reached, and why not further."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.verify import comparison
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float, from_db, power_db
+
+SHORT_DB = 0.5
+"""A design falls short of its target where it misses it by more than this, dB."""
+
+WHY = {
+    "shadow": "the head's own shadow suffices",
+    "target": "the target is active: more would only fit these positions",
+    "effort": "the effort limit was met first: raise crosstalk.effort_db, lower the target there, or put drivers wider",
+    "spread": "no weights keep the far ear quieter at all positions within the errors: measure closer positions or "
+    "repeat with less noise",
+    "band": "too few drivers play there (band_hz of the rig): cancelling takes two",
+}
+"""What each limit means, and what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One side and third octave.
+
+    Parameters
+    ----------
+    side
+        ``"left"`` or ``"right"``.
+    f
+        Nominal centre, Hz.
+    limit
+        What decided most of its bins: "shadow", "target", "effort", "spread", or "band" (drivers' bands).
+    share
+        Of the bins that it decided.
+    target_db, expected_db, design_db, score_db
+        Wanted cancellation; what the target was compared with, errors counted (no design passes its target in that by
+        more than half a decibel of its own doing); predicted mean at design and at scoring positions, dB.
+    reason
+        Why it is as it is; where the target is not reached, what to do.
+    """
+
+    side: str
+    f: float
+    limit: str
+    share: float
+    target_db: float
+    expected_db: float
+    design_db: float
+    score_db: float
+    reason: str
+
+
+def bands(fitted: Fitted, rig: Description) -> tuple[Band, ...]:
+    """Every third octave of both sides."""
+    p = fitted.prediction
+    design, score = (
+        metrics.cancellation_db(metrics.unvirtualized(x, p.far_ear), p.f).mean(axis=0) for x in (p.design, p.score)
+    )
+    wanted = band_means(p.target_db, p.f)
+    playing, resolved = _playing(rig, THIRD_OCTAVES), comparison.valid(p.lowest)
+    low, high = band_edges(THIRD_OCTAVES)
+    out = []
+    for i, side in enumerate(("left", "right")):
+        for b, f in enumerate(THIRD_OCTAVES):
+            names = Counter(fitted.limits[i][(p.f >= low[b]) & (p.f < high[b])].tolist())
+            limit, count = names.most_common(1)[0]
+            limit = limit if playing[b] > 1 else "band"
+            levels = (float(wanted[b]), float(design[i, b]), float(score[i, b]))
+            rows = (p.f >= low[b]) & (p.f < high[b])
+            counted = levels[0] + _excess_db(fitted, i, rows & (fitted.limits[i] == limit), rows)
+            reason = _reason(limit, counted, *levels)
+            if not resolved[b]:
+                reason = f"not judged, the gate resolves {p.lowest:.0f} Hz and above; {reason}"
+            out.append(Band(side, float(f), limit, count / names.total(), levels[0], counted, *levels[1:], reason))
+    return tuple(out)
+
+
+def _excess_db(fitted: Fitted, side: int, decided: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float:
+    """By how much the filters pass their target, errors counted, dB: over the bins that decided a band, else over all.
+
+    Not a number for filters that were read from a file, which does not keep it.
+    """
+    if fitted.expected_db is None:
+        return float("nan")
+    over = (fitted.expected_db[side] - fitted.prediction.target_db)[decided if decided.any() else rows]
+    return -float(power_db(np.mean(from_db(-over) ** 2)))
+
+
+def _playing(rig: Description, f: Float) -> Float:
+    """How many drivers have each frequency within their band."""
+    edges = np.array([d.band_hz for d in rig.driver])
+    return np.asarray(np.sum((edges[:, :1] <= f) & (f <= edges[:, 1:]), axis=0))
+
+
+def _reason(limit: str, counted: float, target: float, design: float, score: float) -> str:
+    said = WHY[limit]
+    if limit == "target" and counted > target + SHORT_DB:
+        return f"passes its target by {counted - target:.1f} dB: filters this short cannot follow it; raise filter.taps"
+    if limit == "target" and counted < target - SHORT_DB:
+        why = "filters this short round its corners and resolve little at low frequencies; raise filter.taps"
+        return f"{target - counted:.1f} dB short of an active target: {why}"
+    if limit in ("target", "shadow") and score < target - SHORT_DB <= design:
+        return f"{said}; heads in other places miss it by {target - score:.1f} dB"
+    if design < target - SHORT_DB:
+        return f"{target - design:.1f} dB short: {said}"
+    if counted < target - SHORT_DB:
+        return f"{target - counted:.1f} dB short with errors counted: {said}"
+    return said
+
+
+def table(found: tuple[Band, ...]) -> str:
+    """The bands as text."""
+    head = f"{'':>6} {'Hz':>6}  {'limit':<7}{'share':>6} {'target':>7} {'counted':>8} {'design':>7} {'score':>6}"
+    rows = [
+        f"{b.side:>6} {b.f:6g}  {b.limit:<7}{b.share:6.0%} {b.target_db:7.1f} {b.expected_db:8.1f} "
+        f"{b.design_db:7.1f} {b.score_db:6.1f}  {b.reason}"
+        for b in found
+    ]
+    title = "Cancellation in third octaves, dB; what decided each. Counted: with the errors that the design allows for"
+    return "\n".join([title, head, *rows])
+
+
+def plain(found: tuple[Band, ...]) -> list[dict[str, Any]]:
+    """The bands as plain data."""
+    return [asdict(b) | {"expected_db": None if np.isnan(b.expected_db) else b.expected_db} for b in found]

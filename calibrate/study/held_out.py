@@ -1,0 +1,111 @@
+"""Held-out figures of a measured unit: designs compared on its scoring positions, and positions left out in turn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import Around, costs, nearest_ahead, pair
+from sweetspot.calibrate.plant import gate, gated
+from sweetspot.calibrate.study import compare
+from sweetspot.calibrate.study.compare import Row, Scene
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description
+
+FOLDS = 6
+"""Into how many parts the positions are split; fewer positions are left out one by one."""
+
+
+def comparison(
+    ears: ImpulseResponse, rig: Description, design: Design, polar: ImpulseResponse | None = None
+) -> tuple[Row, ...]:
+    """Our design and the classical ones, fitted on the design positions and scored on the others.
+
+    Raises
+    ------
+    BadInput
+        No position is used for scoring, or none for design.
+    """
+    fitted, kept = ears.used_for("design"), ears.used_for("score")
+    if not len(fitted.positions) or not len(kept.positions):
+        raise BadInput(
+            f"{len(fitted.positions)} design and {len(kept.positions)} scoring positions: designs are compared on "
+            'positions that they never saw; give some entries of ears.positions use = "score"'
+        )
+    return split(fitted, kept, rig, design, polar)
+
+
+def cross_validated(
+    ears: ImpulseResponse, rig: Description, design: Design, polar: ImpulseResponse | None = None
+) -> tuple[Row, ...]:
+    """The same with positions left out in turn, whatever they are used for: the mean over the parts.
+
+    The nominal position stays in every design, since its near-ear response is what is kept.
+
+    Raises
+    ------
+    BadInput
+        Fewer than three positions.
+    """
+    count = len(ears.positions)
+    if count < 3:
+        raise BadInput(f"{count} positions were measured: leaving some out in turn needs at least 3")
+    nominal = nearest_ahead(ears)
+    others = np.array([i for i in range(count) if i != nominal])
+    found = []
+    for k in range(min(FOLDS, len(others))):
+        out = others[k :: min(FOLDS, len(others))]
+        rest = np.array([i for i in range(count) if i not in out])
+        found.append(split(ears.at(rest), ears.at(out), rig, design, polar))
+    return tuple(compare.averaged(same) for same in zip(*found, strict=True))
+
+
+def scoring(ears: ImpulseResponse) -> ImpulseResponse:
+    """A set with something to score: unchanged where a position is used for it, else with one taken from the design.
+
+    The one that the others stand for best, so that the design loses least: nearest to the mean place of all, in
+    centimetres and degrees, the nominal one left alone. One alone cannot be spared.
+    """
+    p = ears.positions
+    if (p["use"] == b"score").any() or len(p) < 3:
+        return ears
+    spread = np.stack([100.0 * p["x"], 100.0 * p["y"], p["yaw_deg"]], axis=1)
+    away = np.linalg.norm(spread - spread.mean(axis=0), axis=1)
+    away[nearest_ahead(ears)] = np.inf
+    positions = p.copy()
+    positions["use"][int(np.argmin(away))] = b"score"
+    return replace(ears, positions=positions)
+
+
+def spared(ears: ImpulseResponse) -> str:
+    """Which position :func:`scoring` takes from the design, in words; nothing where it takes none."""
+    taken = np.flatnonzero(scoring(ears).positions["use"] != ears.positions["use"])
+    if not len(taken):
+        return ""
+    p = ears.positions[taken[0]]
+    return (
+        f"No position is used for scoring: position {taken[0] + 1} (x {p['x']:+.3f} m, y {p['y']:+.3f} m, yaw "
+        f"{p['yaw_deg']:+g} degrees) was left out of the design and is scored"
+    )
+
+
+def split(
+    fitted: ImpulseResponse,
+    kept: ImpulseResponse,
+    rig: Description,
+    design: Design,
+    polar: ImpulseResponse | None = None,
+) -> tuple[Row, ...]:
+    """Fit on some positions, score the direct sound on others; ``polar`` is looked at where its power is the cost."""
+    how = gate.chosen(fitted, design.filter)
+    plant = gated(fitted, how)
+    nominal = nearest_ahead(fitted)
+    around = Around.of(gated(polar, gate.chosen(polar, design.filter)), polar) if polar else None
+    _, cost = costs(rig, plant, design.crosstalk, around)
+    both = pair.steer(plant, nominal, cost, design.crosstalk)
+    truth = gate.spectra(fitted.at(np.array([nominal])), how)
+    scene = Scene(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
+    return compare.rows(scene, both, cost, design.filter)

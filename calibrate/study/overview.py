@@ -1,0 +1,269 @@
+"""The figures of the field for one unit: every metric that the literature compares such systems by, in one table."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.filters import Fitted, bare, nearest_ahead
+from sweetspot.calibrate.plant import corrected
+from sweetspot.calibrate.plant import gate as gates
+from sweetspot.calibrate.predict import OCTAVES, metrics, spectra
+from sweetspot.calibrate.verify import NULLS, expected
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+NOTHING_DB = -150.0
+"""Below it a level is nothing."""
+
+MEANINGS = {
+    "cancellation": "Near-ear over far-ear power of the direct sound, mean over scoring positions in dB.",
+    "array effort": "Sum of squared weights re one mean driver at the same near-ear level.",
+    "white-noise gain": "Near-ear power over what uncorrelated errors of the drivers give (Cox and others, 1987); from "
+    "a driver of mean power it is the effort turned round.",
+    "condition number": "Largest over smallest singular value of the nominal head's paths (Ward and Elko, 1999).",
+    "colouration, side image": "Deviation of third-octave levels at the near ear from those of one driver alone, rms "
+    "over 200 Hz to 8 kHz and positions (after Choueiri, 2008).",
+    "colouration, phantom centre": "The same at both ears when both sides play, from a pair of drivers, one a side.",
+    "centre contrast": "On-axis over the mean power at +-90 degrees (Choi and Kim, 2002).",
+    "directivity index": "On-axis power over the mean around the horizontal ring.",
+    "pre-ringing energy": "Energy more than 1 ms ahead of a filter's peak over all of it; the worst filter.",
+    "pre-ringing peak": "Largest tap more than 5 ms ahead of a filter's peak, over that peak; the worst filter.",
+    "direct to reverberant, one driver": "Direct energy over all else at the near ear, unfiltered.",
+    "direct to reverberant, filtered": "The same through the filters.",
+    "direct to reverberant, change": "What cancelling costs of it: effort goes into the room.",
+    "cancellation with the room": "Near-ear over far-ear energy of whole responses.",
+    "left by a diffuse room": "What a diffuse room leaves of the direct sound's cancellation at that ratio of direct "
+    "to reverberant sound (Ward, 2001).",
+}
+"""What each figure is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure.
+
+    Parameters
+    ----------
+    name, unit
+        What it is.
+    bands
+        In :data:`metrics.OCTAVES`, ``None`` where the gate does not reach; empty for a figure without bands.
+    value
+        The figure without bands; ``None`` for one with them.
+    meaning
+        Its definition in a sentence, with its source where the field has one.
+    """
+
+    name: str
+    unit: str
+    bands: tuple[float | None, ...]
+    value: float | None
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """What all figures are made from."""
+
+    fitted: Fitted
+    f: Float
+    w: Complex  # cancellation alone (side, frequency, driver)
+    near: Complex  # gated paths at the nominal head (ear, frequency, driver)
+    direct: Complex  # gated paths at the scoring positions (position, ear, driver, frequency)
+    whole: Complex  # the same with the room
+    polar: Complex  # the centre's direct sound (direction, frequency)
+
+    def inside(self, band: tuple[float, float]) -> NDArray[np.bool_]:
+        return np.asarray((self.f >= band[0]) & (self.f < band[1]))
+
+    def banded(self, figure: Float) -> tuple[float, ...]:
+        """Mean of a figure ``(frequency,)`` in dB over each band."""
+        return tuple(float(figure[self.inside(b)].mean()) for b in OCTAVES)
+
+    def reached(self, values: tuple[float, ...]) -> tuple[float | None, ...]:
+        """Values of bands of which the gate resolves at least the upper half."""
+        lowest = self.fitted.prediction.lowest
+        return tuple(v if np.sqrt(a * b) >= lowest else None for v, (a, b) in zip(values, OCTAVES, strict=True))
+
+
+def rows(fitted: Fitted, ears: ImpulseResponse, polar: ImpulseResponse) -> tuple[Row, ...]:
+    """All figures of a fitted unit.
+
+    Parameters
+    ----------
+    ears, polar
+        The measured sets that it was fitted from.
+    """
+    p = fitted.prediction
+    if p.whole is None:
+        return ()
+    ears = corrected(ears, p.whole.ear_gains)
+    design, score = ears.used_for("design"), ears.used_for("score")
+    nominal = design.at(np.array([nearest_ahead(design)]))
+    s = _Scene(
+        fitted,
+        p.f,
+        np.moveaxis(bare(fitted.filters, p.f, p.far_ear), 1, 2),
+        np.moveaxis(gates.spectra(nominal, p.whole.gate)[0], 1, 2),
+        gates.spectra(score, p.whole.gate),
+        spectra(score)[0],
+        p.polar,
+    )
+    return (*_cancelled(s), *_cost(s), *_tonal(s), *_beam(s), *_in_time(s), *_in_the_room(s), _spot(s, ears))
+
+
+def _cancelled(s: _Scene) -> list[Row]:
+    pair = metrics.unvirtualized(s.fitted.prediction.score, s.fitted.prediction.far_ear)
+    left, right = metrics.banded_db(pair, s.f).mean(axis=0)
+    said = MEANINGS["cancellation"]
+    names = {"cancellation, left program": left, "cancellation, right program": right}
+    return [Row(name, "dB", s.reached(tuple(x.tolist())), None, said) for name, x in names.items()]
+
+
+def _cost(s: _Scene) -> list[Row]:
+    sides = range(2)
+    alone = [np.sqrt(np.mean(np.abs(s.near[i]) ** 2, axis=1)) for i in sides]
+    effort = np.mean([metrics.effort_db(s.w[i], s.near[i], alone[i]) for i in sides], axis=0)
+    gain = np.mean([metrics.white_noise_gain_db(s.w[i], s.near[i]) for i in sides], axis=0)
+    condition = metrics.condition_db(np.moveaxis(s.near, 0, 1))
+    each = {"array effort": effort, "white-noise gain": gain, "condition number": condition}
+    return [_banded(s, name, s.banded(x)) for name, x in each.items()]
+
+
+def _tonal(s: _Scene) -> list[Row]:
+    heard = expected(s.fitted.prediction.score, s.fitted.filters)
+    left, right = s.fitted.reference
+    sides = np.stack([heard[:, 0, 0], heard[:, 1, 1]], axis=1)
+    alone = np.stack([s.direct[:, 0, left], s.direct[:, 1, right]], axis=1)
+    pair = s.direct[:, :, left] + s.direct[:, :, right]
+
+    def deviation(x: Complex, wanted: Complex) -> float:
+        return float(np.sqrt(np.mean(metrics.colouration_db(x, wanted, s.f) ** 2)))
+
+    return [
+        _single("colouration, side image", "dB", deviation(sides, alone)),
+        _single("colouration, phantom centre", "dB", deviation(heard[:, :, 2], pair)),
+    ]
+
+
+def _beam(s: _Scene) -> list[Row]:
+    p = s.fitted.prediction
+    if not len(p.azimuths):
+        return []
+    on = np.abs(p.polar[int(np.argmin(np.abs(p.azimuths)))]) ** 2
+    away = [int(np.argmin(np.abs(wrapped(p.azimuths - n)))) for n in NULLS]
+    leak = np.mean(np.abs(p.polar[away]) ** 2, axis=0) / np.maximum(on, 1e-30)
+    contrast = tuple(float(-power_db(np.mean(leak[s.inside(b)]))) for b in OCTAVES)
+    index = metrics.directivity_index_db(p.polar, p.azimuths)
+    return [_banded(s, "centre contrast", contrast), _banded(s, "directivity index", s.banded(index))]
+
+
+def _in_time(s: _Scene) -> list[Row]:
+    filters = s.fitted.filters
+    return [
+        _single("pre-ringing energy", "dB", metrics.pre_ringing_db(filters.taps, filters.fs)),
+        _single("pre-ringing peak", "dB", metrics.ringing_db(filters.taps, filters.fs)),
+    ]
+
+
+def _in_the_room(s: _Scene) -> list[Row]:
+    whole = s.fitted.prediction.whole
+    if whole is None or whole.gate.reflection_s is None:
+        return []
+    found = _Room.of(s)
+    return [
+        _banded(s, "direct to reverberant, one driver", found.before),
+        _banded(s, "direct to reverberant, filtered", found.after),
+        _banded(s, "direct to reverberant, change", found.change),
+        _banded(s, "cancellation with the room", found.heard),
+        _banded(s, "left by a diffuse room", found.limit),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """Figures with the room, by bands, dB."""
+
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    change: tuple[float, ...]
+    heard: tuple[float, ...]
+    limit: tuple[float, ...]
+
+    @classmethod
+    def of(cls, s: _Scene) -> _Room:
+        direct, whole = (np.einsum("pedf,sfd->pesf", h, s.w) for h in (s.direct, s.whole))
+        near, near_whole = (metrics.near_and_far(x)[0] for x in (direct, whole))
+        alone, alone_whole = (
+            metrics.near_and_far(metrics.one_driver(h, s.fitted.reference))[0] for h in (s.direct, s.whole)
+        )
+        before, after = _ratios(alone, alone_whole, s), _ratios(near, near_whole, s)
+        cancelled, heard = (_energies(x, s) for x in (direct, whole))
+        limit = tuple(metrics.room_limit_db(x, d) for x, d in zip(cancelled, after, strict=True))
+        change = tuple(a - b for a, b in zip(after, before, strict=True))
+        return cls(before, after, change, heard, limit)
+
+
+def _ratios(direct: Complex, whole: Complex, s: _Scene) -> tuple[float, ...]:
+    return tuple(metrics.direct_to_reverberant_db(direct, whole, s.inside(b)) for b in OCTAVES)
+
+
+def _energies(pair: Complex, s: _Scene) -> tuple[float, ...]:
+    return tuple(metrics.energy_db(pair, s.inside(b)) for b in OCTAVES)
+
+
+def _spot(s: _Scene, ears: ImpulseResponse) -> Row:
+    p = s.fitted.prediction
+    inside = s.inside((max(metrics.SCORED[0], p.lowest), metrics.SCORED[1]))
+    leak, moved = [], []
+    for use, heard in (("design", p.design), ("score", p.score)):
+        near, far = metrics.near_and_far(metrics.unvirtualized(heard, p.far_ear))
+        leak.append(np.mean((np.abs(far) ** 2 / np.maximum(np.abs(near) ** 2, 1e-30))[..., inside], axis=(1, 2)))
+        t = ears.used_for(use).positions
+        moved.append(np.column_stack([t["x"], t["y"], np.radians(t["yaw_deg"])]))
+    places = np.concatenate(moved)
+    places = places - places[nearest_ahead(ears.used_for("design"))]
+    reach = 100.0 * metrics.sweet_spot_m(np.concatenate(leak), places)
+    said = (
+        "How far to the side the head may go before mean cancellation falls under 12 dB (Bai and Lee, 2006), fitted to "
+        f"all positions; at most {200.0 * np.abs(places[:, 1]).max():.0f} cm can be told."
+    )
+    return Row("sweet spot, to either side", "cm", (), reach, said)
+
+
+def _banded(s: _Scene, name: str, values: tuple[float, ...]) -> Row:
+    return Row(name, "dB", s.reached(values), None, MEANINGS[name])
+
+
+def _single(name: str, unit: str, value: float) -> Row:
+    return Row(name, unit, (), value, MEANINGS[name])
+
+
+def table(found: tuple[Row, ...]) -> str:
+    """The rows as text."""
+    if not found:
+        return ""
+    head = f"{'':<34}" + "".join(f"{f'{a:g}-{b:g}':>13}" for a, b in OCTAVES)
+    lines = [f"Figures of the field, predicted at positions that the design never saw; Hz\n{head}"]
+    for r in found:
+        lines.append(f"{r.name + ', ' + r.unit:<34}" + "".join(f"{said(v):>13}" for v in r.bands or (r.value,)))
+    return "\n".join(lines)
+
+
+def said(value: float | None) -> str:
+    """A value for a reader: a dash where the gate does not reach, ``none`` where nothing at all is there."""
+    if value is None:
+        return "-"
+    return "none" if value < NOTHING_DB else f"{value:.1f}"
+
+
+def plain(found: tuple[Row, ...]) -> list[dict[str, Any]]:
+    """The rows as plain data."""
+    return [asdict(r) for r in found]

@@ -1,0 +1,28 @@
+"""Verification: sweeps through the processor in use, compared with prediction, limits and verdict."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.verify import chain_figures as chain_figures
+    from sweetspot.calibrate.verify import comparison as comparison
+    from sweetspot.calibrate.verify import figures as figures
+    from sweetspot.calibrate.verify import insert as insert
+    from sweetspot.calibrate.verify import processor as processor
+    from sweetspot.calibrate.verify import verification as verification
+    from sweetspot.calibrate.verify.comparison import Doubts as Doubts
+    from sweetspot.calibrate.verify.comparison import expected as expected
+    from sweetspot.calibrate.verify.figures import NULLS as NULLS
+    from sweetspot.calibrate.verify.figures import Confident as Confident
+    from sweetspot.calibrate.verify.limits import JUDGES as JUDGES
+    from sweetspot.calibrate.verify.limits import Limits as Limits
+    from sweetspot.calibrate.verify.limits import Metric as Metric
+    from sweetspot.calibrate.verify.limits import read as read
+    from sweetspot.calibrate.verify.limits import text as text
+    from sweetspot.calibrate.verify.processor import OWN as OWN
+    from sweetspot.calibrate.verify.processor import Deployed as Deployed
+    from sweetspot.calibrate.verify.processor import Understood as Understood
+    from sweetspot.calibrate.verify.verification import Verification as Verification
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

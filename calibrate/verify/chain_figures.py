@@ -1,0 +1,69 @@
+"""Judged figures of the chain from stereo input to ear: how late it is, and what it adds that it was not given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.verification import STIMULI, Through
+from sweetspot.measure.distortion import Distortion
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import db
+
+OCTAVES_HZ = (250.0, 4000.0)
+"""Centres of the octaves in which distortion is judged: harmonics of higher ones leave the band."""
+
+NEAR = {"left": (0,), "right": (1,), "both": (0, 1)}
+"""Ears at which each stimulus is to be heard."""
+
+
+def latency(filters: FilterSet, through: Through | None, limits: Limits) -> Metric:
+    """Stereo input to loudspeaker, the filters' common delay included."""
+    own = 1000.0 * filters.delay_samples / filters.fs
+    late = own + (1000.0 * through.latency_samples / through.fs if through else 0.0)
+    return Metric(
+        "latency",
+        "From stereo input to loudspeaker: the filters' common delay, and what the processor adds. Sound that is more "
+        "than 125 ms late is noticed beside a picture (ITU-R BT.1359).",
+        own, late, limits.latency, "at most", unit="ms",
+    )  # fmt: skip
+
+
+def told(found: Mapping[str, Distortion]) -> list[dict[str, Any]]:
+    """What is kept of the distortion of each stimulus: octaves at its near ears, percent, with what noise allows."""
+    rows = []
+    for stimulus, one in found.items():
+        for ear in NEAR[stimulus]:
+            for octave in one.in_octaves(ear):
+                if OCTAVES_HZ[0] <= octave["hz"] <= OCTAVES_HZ[1]:
+                    thd = octave["thd"] if np.isfinite(octave["thd"]) else None
+                    rows.append({"stimulus": stimulus, "ear": ear, "hz": octave["hz"], "thd_percent": thd,
+                                 "floor_percent": octave["floor"]})  # fmt: skip
+    return rows
+
+
+def distortion(rows: Sequence[Mapping[str, Any]], limits: Limits) -> Metric:
+    """Total harmonic distortion: the worst octave; where noise hides it all, what it may be at most.
+
+    Noise that hides more than the limit leaves the figure grey.
+    """
+    there = [r for r in rows if r["thd_percent"] is not None]
+    worst = max(there, key=lambda r: float(r["thd_percent"]), default=None)
+    found = _level(worst["thd_percent"]) if worst else -np.inf
+    hidden = max((_level(r["floor_percent"]) for r in rows if r["thd_percent"] is None), default=-np.inf)
+    grey = found <= limits.distortion < hidden
+    heard = hidden if grey or worst is None else found
+    where = f"here {worst['stimulus']}, octave of {worst['hz']:g} Hz" if worst else "here nothing stands over the noise"
+    return Metric(
+        "distortion",
+        "Total of harmonics 2 to 5 over the fundamental at the near ears, the worst octave from "
+        f"{OCTAVES_HZ[0]:g} Hz to {OCTAVES_HZ[1] / 1000:g} kHz of {', '.join(STIMULI)} at the sweep's level; {where}.",
+        None, heard, limits.distortion, "at most", uncertainty=hidden - limits.distortion if grey else None,
+    )  # fmt: skip
+
+
+def _level(percent: float) -> float:
+    return float(db(max(float(percent), 1e-9) / 100.0))

@@ -1,0 +1,215 @@
+"""What was predicted and what was heard, both as direct sound, each with what its measurements leave uncertain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.plant import Doubt, corrected, error_of, frequencies
+from sweetspot.calibrate.plant import gate as gates
+from sweetspot.calibrate.predict import Cells, Known, Prediction, Whole, spectra, uncertainty
+from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Doubts:
+    """What the sets know of their own errors: the session's ears, the ears and the polar set of the verification."""
+
+    measured: Doubt
+    ears: Doubt
+    polar: Doubt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """Predicted and heard, Pa for a full-scale stimulus.
+
+    Parameters
+    ----------
+    f
+        Frequencies, Hz.
+    predicted, heard
+        Direct sound ``(position, ear, stimulus, frequency)``.
+    predicted_polar, heard_polar
+        Direct sound of the phantom centre ``(direction, frequency)``.
+    whole, heard_whole
+        The same as the first two with the room; ``None`` when nothing was gated.
+    seconds, heard_seconds
+        Lengths of the windows behind which the errors were seen, s.
+    sure
+        Whether the uncertainty is known; without it all variances are 0.
+    """
+
+    f: Float
+    predicted: Known
+    heard: Known
+    predicted_polar: Known
+    heard_polar: Known
+    whole: Complex | None
+    heard_whole: Complex | None
+    seconds: float
+    heard_seconds: float
+    sure: bool
+
+
+def compare(
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    measured: ImpulseResponse,
+    prediction: Prediction,
+    filters: FilterSet,
+    doubts: Doubts | None,
+    repeatability_db: float,
+) -> Compared:
+    """Bring what was predicted and what was heard to the same terms.
+
+    Parameters
+    ----------
+    ears, polar
+        Heard: one "driver" a stimulus.
+    measured
+        The session's ears.
+    doubts
+        Of the three sets; ``None`` leaves all variances 0.
+    repeatability_db
+        By how much a path may differ when the unit, the head or the air is met again, one standard deviation.
+    """
+    f, whole = frequencies(ears.fs), prediction.whole
+    sound = expected(prediction.score, filters)
+    if whole is None:
+        return _plain(f, sound, prediction, spectra(ears)[0], spectra(polar)[0][:, 0, 0])
+    ears, measured = (corrected(x, whole.ear_gains) for x in (ears, measured))
+    heard = predict.direct(ears, sound, expected(whole.early, filters), whole.end)
+    early = whole.polar_early[:, None, None]
+    around = predict.direct(polar, prediction.polar[:, None, None], early, whole.polar_end)[:, 0, 0]
+    found = _none(sound.shape, around.shape)
+    if doubts is not None:
+        found = _errors(ears, polar, measured, whole, filters, doubts, error_of(repeatability_db))
+    return Compared(
+        f,
+        Known(sound, found.own, found.shared),
+        Known(heard, found.heard, found.heard_shared),
+        Known(prediction.polar, found.polar_own, np.zeros(around.shape)),
+        Known(around, found.polar, found.polar_shared),
+        expected(whole.score, filters),
+        spectra(ears)[0],
+        whole.gate.seconds,
+        float(whole.end.mean()) + ears.zero / ears.fs,
+        doubts is not None,
+    )
+
+
+def _plain(f: Float, sound: Complex, prediction: Prediction, heard: Complex, around: Complex) -> Compared:
+    """Without gates and without uncertainty, as files of earlier versions have it."""
+
+    def certain(x: Complex) -> Known:
+        return Known(x, np.zeros(x.shape), np.zeros(x.shape))
+
+    around_known = certain(prediction.polar), certain(around)
+    return Compared(f, certain(sound), certain(heard), *around_known, None, None, 1.0, 1.0, False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Errors:
+    """Variances of predicted and heard responses; the shapes are those of the responses."""
+
+    own: Float
+    shared: Float
+    heard: Float
+    heard_shared: Float
+    polar_own: Float
+    polar: Float
+    polar_shared: Float
+
+
+def _none(ears: tuple[int, ...], polar: tuple[int, ...]) -> _Errors:
+    return _Errors(*(np.zeros(ears) for _ in range(4)), *(np.zeros(polar) for _ in range(3)))
+
+
+def _errors(
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    measured: ImpulseResponse,
+    whole: Whole,
+    filters: FilterSet,
+    doubts: Doubts,
+    added: float,
+) -> _Errors:
+    """Errors of the session go through the filters; those of the verification are there as they are."""
+    rows = measured.positions["use"] == b"score"
+    score, doubt = measured.used_for("score"), doubts.measured.at(rows)
+    h, w = gates.spectra(score, whole.gate), weights(filters, ears.fs)
+    repeats = doubts.measured.drift + doubts.ears.drift + added
+    own, shared = uncertainty.through(w, h, doubt.gated(score, whole.gate), doubt.drift)
+    early, again = uncertainty.through(w, h, doubt.within(score, _share(score, whole.end)), repeats)
+    heard = doubts.ears.within(ears, _share(ears, whole.end)) + np.maximum(early - own, 0.0)
+    around = doubts.polar.within(polar, _share(polar, whole.polar_end))[:, 0, 0]
+    return _Errors(
+        own, shared, heard, again, whole.polar_noise, around, (doubts.polar.drift + added) * whole.polar_power
+    )
+
+
+def forecast(prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: Doubt) -> Known:
+    """Predicted direct sound of the stimuli at the scoring positions, with its variances.
+
+    Parameters
+    ----------
+    measured, doubt
+        The session's ears.
+    """
+    sound, whole = expected(prediction.score, filters), prediction.whole
+    if whole is None:
+        return Known(sound, np.zeros(sound.shape), np.zeros(sound.shape))
+    measured = corrected(measured, whole.ear_gains)
+    score, there = measured.used_for("score"), doubt.at(measured.positions["use"] == b"score")
+    h, w = gates.spectra(score, whole.gate), weights(filters, measured.fs)
+    return Known(sound, *uncertainty.through(w, h, there.gated(score, whole.gate), there.drift))
+
+
+def _share(ir: ImpulseResponse, end: Float) -> Float:
+    """How much of a kept response's noise lies ahead of ``end (position,)``, to be broadcast over the other axes."""
+    part = (ir.zero / ir.fs + end + 0.5 * gates.FADE_S) * ir.fs / ir.h.shape[-1]
+    return np.asarray(np.clip(part, 0.0, 1.0)[:, None, None, None])
+
+
+def weights(filters: FilterSet, fs: int) -> Complex:
+    """Filters of the stimuli ``(stimulus, driver, frequency)``."""
+    w = np.moveaxis(np.asarray(filters.response(frequencies(fs)), dtype=np.complex128), 0, 1)
+    return np.moveaxis(expected(w, filters), 1, 0)
+
+
+def expected(predicted: Complex, filters: FilterSet) -> Complex:
+    """Responses to the stimuli from responses of the programs, along axis -2: left, right, centre to left, right, both.
+
+    A hard-panned side stays on its program; what both sides share goes to the centre by the upmix's amount.
+    """
+    left, right, centre = (predicted[..., i, :] for i in range(3))
+    share = share_of(filters)
+    return np.stack([left, right, share * centre + (1.0 - share) * (left + right)], axis=-2)
+
+
+def share_of(filters: FilterSet) -> float:
+    """Part of what both sides have in common that the upmix gives to the centre."""
+    return filters.upmix.amount if filters.upmix.method != "off" else 0.0
+
+
+def cancellations(c: Compared, far_ear: Complex) -> tuple[Cells, Cells]:
+    """Bare cancellation predicted and heard, each ``(position, side, third octave)``."""
+    predicted, heard = (uncertainty.bare(k, far_ear) for k in (c.predicted, c.heard))
+    return (
+        uncertainty.cancellation(predicted, c.f, c.seconds),
+        uncertainty.cancellation(heard, c.f, c.heard_seconds),
+    )
+
+
+def valid(lowest: float) -> NDArray[np.bool_]:
+    """Third octaves that lie wholly above the lowest frequency that a gate resolves ``(band,)``."""
+    return np.asarray(band_edges(THIRD_OCTAVES)[0] >= 0.999 * lowest)

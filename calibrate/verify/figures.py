@@ -1,0 +1,335 @@
+"""Every judged figure of a verification: predicted, heard, how sure, and against which limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.diagnose import residual
+from sweetspot.calibrate.plant import Doubt
+from sweetspot.calibrate.predict import Cells, Known, Prediction, metrics
+from sweetspot.calibrate.predict import uncertainty as confidence
+from sweetspot.calibrate.verify import comparison as heard
+from sweetspot.calibrate.verify.comparison import Compared
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import Float
+
+Figure = Callable[[Float], float]
+"""From cells ``(..., third octave)`` to one number."""
+
+Sense = Literal["at least", "at most"]
+
+NULLS = np.radians([-90.0, 90.0])
+CONTRAST_BAND = (400.0, 1600.0)
+
+NEAR = ((0, 0), (1, 1), (0, 2), (1, 2))
+"""Ears and stimuli whose level is compared: each side at its own ear, the phantom centre at both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Whether heard and predicted agree within what is stated of both.
+
+    Parameters
+    ----------
+    cells
+        Third-octave cells that were compared: levels at the near ears and cancellation, every position.
+    share
+        Of them that differ by no more than ``coverage`` standard uncertainties of the difference.
+    coverage
+        2 for 95 % of cells, if the uncertainties are right.
+    """
+
+    cells: int
+    share: float
+    coverage: float
+
+    @property
+    def said(self) -> str:
+        """One line for a reader."""
+        return (
+            f"predicted and heard agree within {self.coverage:g} standard uncertainties of both in "
+            f"{100 * self.share:.1f} % of {self.cells} third-octave cells"
+        )
+
+
+def band(nominal: tuple[float, float], lowest: float) -> tuple[NDArray[np.bool_], str]:
+    """Third octaves between two nominal centres that the gate resolves ``(band,)``, and their range in words."""
+    inside = (0.99 * nominal[0] <= THIRD_OCTAVES) & (1.01 * nominal[1] >= THIRD_OCTAVES) & heard.valid(lowest)
+    if not inside.any():
+        inside = (1.01 * nominal[1] >= THIRD_OCTAVES) & (0.8 * nominal[1] <= THIRD_OCTAVES)
+    first, last = (hertz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
+    return inside, f"{first} to {last}" if first != last else f"{first} alone"
+
+
+def over(lowest: float) -> str:
+    """Range in words over which cancellation is judged."""
+    return band(metrics.SCORED, lowest)[1]
+
+
+def hertz(f: float) -> str:
+    """A frequency in words."""
+    return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"
+
+
+def cancellation(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
+    """Mean, 10th percentile, least over the target, and how far from the prediction."""
+    want, got = heard.cancellations(c, prediction.far_ear)
+    inside, over = band(metrics.SCORED, prediction.lowest)
+    target = band_means(prediction.target_db, c.f)
+    below = (got.db.mean(axis=(0, 1)) - target)[inside]
+
+    def mean(db: Float) -> float:
+        return float(np.mean(db[..., inside]))
+
+    def tenth(db: Float) -> float:
+        return float(np.percentile(db[..., inside], 10))
+
+    def over_target(db: Float) -> float:
+        return float((db.mean(axis=(0, 1)) - target)[inside].min())
+
+    make = Maker(c, limits)
+    return (
+        make.both(
+            "cancellation, mean",
+            f"Near-ear over far-ear power of the direct sound at scoring positions, {over}, mean over third octaves.",
+            mean, want, got, limits.cancellation_mean, "at least",
+        ),
+        make.both(
+            "cancellation, 10th percentile",
+            "The same figure that nine of ten third-octave cells pass.",
+            tenth, want, got, limits.cancellation_p10, "at least",
+        ),
+        make.both(
+            "cancellation over its target curve",
+            f"Least of any third octave, {over}, mean over positions and sides; "
+            f"here at {THIRD_OCTAVES[inside][int(np.argmin(below))]:g} Hz.",
+            over_target, want, got, limits.target_shortfall, "at least",
+        ),
+        _apart(make, want, got, prediction.lowest, limits),
+    )  # fmt: skip
+
+
+def _apart(make: Maker, want: Cells, got: Cells, lowest: float, limits: Limits) -> Metric:
+    inside = heard.valid(lowest)
+    gap = Cells(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
+
+    def largest(db: Float) -> float:
+        return float(np.abs(db.mean(axis=(0, 1)))[inside].max())
+
+    worst = THIRD_OCTAVES[inside][int(np.argmax(np.abs(gap.db.mean(axis=(0, 1)))[inside]))]
+    return make.one(
+        "cancellation, heard against predicted",
+        f"Largest difference in a third octave, {hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; "
+        f"here at {worst:g} Hz.",
+        largest, gap, limits.agreement, "at most",
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Confident:
+    """A predicted figure with its standard uncertainty and its 5th and 95th percentile, dB."""
+
+    value: float
+    uncertainty: float
+    low: float
+    high: float
+
+
+def predicted(
+    prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: Doubt
+) -> dict[str, Confident]:
+    """Mean and 10th percentile of the predicted cancellation, as they will be judged, with their uncertainty."""
+    known = confidence.bare(heard.forecast(prediction, filters, measured, doubt), prediction.far_ear)
+    seconds = prediction.whole.gate.seconds if prediction.whole else 1.0
+    cells = confidence.cancellation(known, prediction.f, seconds)
+    inside, _ = band(metrics.SCORED, prediction.lowest)
+    each: dict[str, Figure] = {
+        "mean": lambda db: float(np.mean(db[..., inside])),
+        "p10": lambda db: float(np.percentile(db[..., inside], 10)),
+    }
+    out = {}
+    for name, figure in each.items():
+        value, u = figure(cells.db), confidence.spread(figure, cells)
+        low, high = (float(x) for x in confidence.interval(np.asarray(value), np.asarray(u)))
+        out[name] = Confident(value, u, low, high)
+    return out
+
+
+def levels(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
+    """Near-ear levels and balance."""
+    want, got = near_levels(c)
+    inside = heard.valid(prediction.lowest)
+    gap = Cells(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
+    worst = np.unravel_index(int(np.argmax(np.abs(gap.db) * inside)), gap.db.shape)
+
+    def largest(db: Float) -> float:
+        return float(np.abs(db)[..., inside].max())
+
+    def balance(db: Float) -> float:
+        return abs(float(np.mean((db[:, 0] - db[:, 1])[..., inside])))
+
+    make, low = Maker(c, limits), hertz(float(THIRD_OCTAVES[inside][0]))
+    return (
+        make.one(
+            "near-ear level, heard against predicted",
+            "Largest difference in a third octave at any scoring position, sides and phantom centre; "
+            f"here at {THIRD_OCTAVES[worst[-1]]:g} Hz, position {int(worst[0]) + 1}.",
+            largest, gap, limits.agreement, "at most",
+        ),
+        make.both(
+            "balance",
+            f"Left program at the left ear against right program at the right ear, {low} to 8 kHz.",
+            balance, want, got, limits.balance, "at most",
+        ),
+    )  # fmt: skip
+
+
+def near_levels(c: Compared) -> tuple[Cells, Cells]:
+    """Levels at :data:`NEAR`, predicted and heard, each ``(position, pair, third octave)``."""
+    return (
+        confidence.levels(_near(c.predicted), c.f, c.seconds),
+        confidence.levels(_near(c.heard), c.f, c.heard_seconds),
+    )
+
+
+def _near(known: Known) -> Known:
+    return known.picked(lambda v: np.stack([v[:, e, s] for e, s in NEAR], axis=1))
+
+
+def centre(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+    """The centre's beam."""
+    around = ((c.predicted_polar, c.seconds), (c.heard_polar, c.heard_seconds))
+    want, got = (confidence.contrast(k, prediction.azimuths, c.f, NULLS, 0.0, s) for k, s in around)
+    inside, over = band(CONTRAST_BAND, prediction.polar_lowest)
+
+    def least(db: Float) -> float:
+        return float(db[inside].min())
+
+    return Maker(c, limits).both(
+        "centre beam, on axis over +-90 degrees",
+        f"Least contrast of any third octave, {over}.",
+        least, want, got, limits.contrast, "at least",
+    )  # fmt: skip
+
+
+def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, limits: Limits) -> Metric:
+    """What no figure of its own judges: everything that is not as predicted, the room too."""
+    apart = residual.of(measured.used_for("score"), ears, filters, heard.share_of(filters))
+    low, high = residual.BAND
+    return Metric(
+        "difference from the prediction",
+        f"Power of heard minus predicted, phase included, re the predicted; {low:g} Hz to {high / 1000:g} kHz.",
+        None,
+        residual.disagreement_db(apart),
+        limits.difference,
+        "at most",
+    )
+
+
+def noise(ears: ImpulseResponse, polar: ImpulseResponse, limits: Limits) -> Metric:
+    """The weakest response that was heard."""
+    worst = min(float(ears.snr_db.min()), float(polar.snr_db.min()))
+    return Metric("signal to noise", "Least of any response that was heard.", None, worst, limits.snr, "at least")
+
+
+def agreement(c: Compared, prediction: Prediction, coverage: float) -> Agreement | None:
+    """Share of third-octave cells in which heard and predicted agree; ``None`` where the uncertainty is not known."""
+    if not c.sure:
+        return None
+    inside = heard.valid(prediction.lowest)
+    pairs = heard.cancellations(c, prediction.far_ear), near_levels(c)
+    agree = np.concatenate([confidence.within(a, b, coverage)[..., inside].ravel() for a, b in pairs])
+    return Agreement(len(agree), float(np.mean(agree)), coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class WithRoom:
+    """Cancellation of whole responses in one band, dB: told, not judged.
+
+    Parameters
+    ----------
+    low, high
+        Of the band, Hz.
+    predicted, heard
+        Near-ear over far-ear energy of all scoring positions and both sides.
+    diffuse
+        What a diffuse room would leave of the direct sound's cancellation, see :func:`metrics.room_limit_db`.
+    """
+
+    low: float
+    high: float
+    predicted: float
+    heard: float
+    diffuse: float
+
+    @property
+    def said(self) -> str:
+        """One line for a reader."""
+        return (
+            f"{self.low:g} to {self.high:g} Hz {self.heard:.1f} dB "
+            f"(predicted {self.predicted:.1f}, a diffuse room leaves {self.diffuse:.1f})"
+        )
+
+
+def with_room(c: Compared, prediction: Prediction) -> tuple[WithRoom, ...]:
+    """Cancellation with the room in octaves that the gate resolves; empty where no reflection was found."""
+    whole = prediction.whole
+    if whole is None or whole.gate.reflection_s is None or c.whole is None or c.heard_whole is None:
+        return ()
+    far = prediction.far_ear
+    direct, predicted, got = (metrics.unvirtualized(x, far) for x in (c.heard.x, c.whole, c.heard_whole))
+    near, near_whole = metrics.near_and_far(direct)[0], metrics.near_and_far(got)[0]
+    found = []
+    for low, high in metrics.OCTAVES:
+        inside = np.asarray((c.f >= low) & (c.f < high))
+        if np.sqrt(low * high) < prediction.lowest:
+            continue
+        ratio = metrics.direct_to_reverberant_db(near, near_whole, inside)
+        limit = metrics.room_limit_db(metrics.energy_db(direct, inside), ratio)
+        found.append(WithRoom(low, high, metrics.energy_db(predicted, inside), metrics.energy_db(got, inside), limit))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Makes metrics of figures of cells."""
+
+    c: Compared
+    limits: Limits
+
+    def both(
+        self, name: str, explanation: str, figure: Figure, want: Cells, got: Cells, limit: float, sense: Sense
+    ) -> Metric:
+        """A figure that was predicted too."""
+        doubt = confidence.spread(figure, got), confidence.spread(figure, want)
+        return self._made(name, explanation, figure(want.db), figure(got.db), limit, sense, doubt)
+
+    def one(
+        self, name: str, explanation: str, figure: Figure, gap: Cells, limit: float, sense: Sense, unit: str = "dB"
+    ) -> Metric:
+        """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
+        sure = max(self.limits.coverage, 1e-3)
+        doubt = max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)
+        made = self._made(name, explanation, None, figure(gap.db), limit, sense, (doubt, None))
+        return replace(made, unit=unit, coarsest=self.limits.coarsest if unit == "dB" else 3.0 * limit)
+
+    def _made(
+        self,
+        name: str,
+        explanation: str,
+        predicted: float | None,
+        got: float,
+        limit: float,
+        sense: Sense,
+        doubt: tuple[float, float | None],
+    ) -> Metric:
+        heard_u, predicted_u = doubt if self.c.sure else (None, None)
+        return Metric(name, explanation, predicted, got, limit, sense, heard_u, predicted_u, self.limits.coverage)

@@ -1,0 +1,165 @@
+"""Judged figures of the image: place of the virtual loudspeakers, colour of the phantom centre, shape of the beam."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweetspot.calibrate.predict import Cells, Known, Prediction, uncertainty
+from sweetspot.calibrate.verify.comparison import Compared, valid
+from sweetspot.calibrate.verify.figures import CONTRAST_BAND, Maker, band, hertz
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.units import Float
+
+DELAY_BAND = (200.0, 1500.0)
+"""Where ears follow the phase of the wave itself, Hz."""
+
+SHAPE_DB = -15.0
+"""Directions in which less than that is radiated, re the axis, belong to nulls: their depth is another figure's."""
+
+SIDES, BOTH = ("left", "right"), 2
+"""Stimuli."""
+
+
+def of_sides(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
+    """Interaural level and delay of both virtual loudspeakers, heard against predicted."""
+    return _level(c, prediction, limits), _delay(c, limits)
+
+
+def _level(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+    inside = valid(prediction.lowest)
+    want, got = (
+        _minus(uncertainty.levels(_ear(k, "near"), c.f, s), uncertainty.levels(_ear(k, "far"), c.f, s))
+        for k, s in ((c.predicted, c.seconds), (c.heard, c.heard_seconds))
+    )
+    gap = _minus(got, want)
+    apart = np.abs(gap.db.mean(axis=0))[:, inside]
+    side, at = np.unravel_index(int(np.argmax(apart)), apart.shape)
+
+    def largest(db: Float) -> float:
+        return float(np.abs(db.mean(axis=0))[:, inside].max())
+
+    return Maker(c, limits).one(
+        "virtual loudspeakers, interaural level",
+        "Near ear over far ear, heard against predicted: largest difference in a third octave, mean over positions, "
+        f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; here {SIDES[int(side)]}, "
+        f"{THIRD_OCTAVES[inside][int(at)]:g} Hz.",
+        largest, gap, limits.interaural_level, "at most",
+    )  # fmt: skip
+
+
+def _delay(c: Compared, limits: Limits) -> Metric:
+    """The delay that is left between the ears, by a line through the phase of heard over predicted.
+
+    Weighted with the power of both ears; ``tau = -sum(w f phi) / (2 pi sum(w f^2))``. A line through zero, for a delay
+    has no phase at 0 Hz, and a wrong sign is another figure's.
+    """
+    inside = (c.f >= DELAY_BAND[0]) & (c.f <= DELAY_BAND[1])
+    f = c.f[inside]
+    near, far = ((_ear(c.predicted, w), _ear(c.heard, w)) for w in ("near", "far"))
+    x = [k.x[..., inside] for k in (*near, *far)]
+    turned = x[3] * np.conj(x[2]) * np.conj(x[1] * np.conj(x[0]))
+    weight = np.abs(x[0] * x[2]) ** 2
+    scale = 2.0 * np.pi * np.sum(weight * f**2, axis=-1)
+    late = -1e6 * np.sum(weight * f * np.angle(turned), axis=-1) / scale
+    own, shared = (
+        sum(
+            getattr(k, part)[..., inside] / np.maximum(2.0 * np.abs(k.x[..., inside]) ** 2, 1e-30)
+            for k in (*near, *far)
+        )
+        for part in ("noise", "shared")
+    )
+    alike = max(len(f) / ((DELAY_BAND[1] - DELAY_BAND[0]) * min(c.seconds, c.heard_seconds)), 1.0)
+    u_own = 1e6 * np.sqrt(alike * np.sum((weight * f) ** 2 * own, axis=-1)) / scale
+    u_shared = 1e6 * np.sum(weight * f * np.sqrt(shared), axis=-1) / scale
+    gap = Cells(late[..., None], u_own[..., None], u_shared[..., None])
+
+    def largest(us: Float) -> float:
+        return float(np.abs(us.mean(axis=0)).max())
+
+    return Maker(c, limits).one(
+        "virtual loudspeakers, interaural delay",
+        f"Far ear after near ear, heard against predicted, {DELAY_BAND[0]:g} Hz to {DELAY_BAND[1] / 1000:g} kHz, mean "
+        "over positions, the worse side.",
+        largest, gap, limits.interaural_delay, "at most", unit="µs",
+    )  # fmt: skip
+
+
+def of_phantom(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+    """Colouration of the phantom centre: what both sides together lack in third octaves, beside each of them alone."""
+    inside = valid(prediction.lowest)
+    want, got = (
+        _minus(uncertainty.levels(_both(k), c.f, s), uncertainty.levels(_alone(k), c.f, s))
+        for k, s in ((c.predicted, c.seconds), (c.heard, c.heard_seconds))
+    )
+
+    def deviation(db: Float) -> float:
+        shape = db.mean(axis=(0, 1))[inside]
+        return float(np.sqrt(np.mean((shape - shape.mean()) ** 2)))
+
+    return Maker(c, limits).both(
+        "phantom centre, colouration",
+        "Both sides together over each near ear's own side, deviation of third octaves from their mean, rms, "
+        f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz, mean over positions and ears.",
+        deviation, want, got, limits.colouration, "at most",
+    )  # fmt: skip
+
+
+def of_beam(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+    """Shape of the centre's beam outside its nulls."""
+    inside, over = band(CONTRAST_BAND, prediction.polar_lowest)
+    on = int(np.argmin(np.abs(wrapped(prediction.azimuths))))
+    want, got = (
+        uncertainty.levels(k, c.f, s) for k, s in ((c.predicted_polar, c.seconds), (c.heard_polar, c.heard_seconds))
+    )
+    want, got = (_minus(x, Cells(*(v[on] for v in (x.db, x.own, x.shared)))) for x in (want, got))
+    lobe = (want.db > SHAPE_DB) & inside
+    gap = _minus(got, want)
+    row, _ = np.unravel_index(int(np.argmax(np.where(lobe, np.abs(gap.db), -1.0))), gap.db.shape)
+
+    def largest(db: Float) -> float:
+        return float(np.abs(db)[lobe].max())
+
+    return Maker(c, limits).one(
+        "centre beam, shape",
+        "Level over that on axis, heard against predicted: largest difference in any direction and third octave, "
+        f"{over}, where more than {SHAPE_DB:g} dB are radiated; here at "
+        f"{np.degrees(prediction.azimuths[row]):.0f} degrees.",
+        largest, gap, limits.beam_shape, "at most",
+    )  # fmt: skip
+
+
+def polarity(c: Compared, limits: Limits) -> Metric:
+    """Whether any program is turned over: cosine between heard and predicted at the near ears."""
+    found = []
+    for stimulus, ears in enumerate(((0,), (1,), (0, 1))):
+        want, got = (k.x[:, list(ears), stimulus] for k in (c.predicted, c.heard))
+        both = np.sqrt(np.sum(np.abs(want) ** 2) * np.sum(np.abs(got) ** 2))
+        found.append(float(np.sum(got * np.conj(want)).real / max(float(both), 1e-30)))
+    return Metric(
+        "polarity",
+        "Cosine between heard and predicted at the near ears, the least of left, right and both: 1 as it should be, -1 "
+        "turned over.",
+        1.0, min(found), limits.polarity, "at least", unit="",
+    )  # fmt: skip
+
+
+def _minus(one: Cells, other: Cells) -> Cells:
+    return Cells(one.db - other.db, np.hypot(one.own, other.own), np.hypot(one.shared, other.shared))
+
+
+def _ear(known: Known, which: str) -> Known:
+    """Near or far ear of left and right ``(position, side, frequency)``."""
+    rows = ((0, 0), (1, 1)) if which == "near" else ((1, 0), (0, 1))
+    return known.picked(lambda v: np.stack([v[:, ear, side] for ear, side in rows], axis=1))
+
+
+def _both(known: Known) -> Known:
+    """Both ears when both sides play ``(position, ear, frequency)``."""
+    return known.picked(lambda v: v[:, :, BOTH])
+
+
+def _alone(known: Known) -> Known:
+    """Each ear when its own side plays ``(position, ear, frequency)``."""
+    return _ear(known, "near")

@@ -1,0 +1,247 @@
+"""A deployed processor put between the rig's program outputs and its drivers, its latency taken out.
+
+Our own engine runs ahead of the rig: what it makes of a sweep plays on the drivers' outputs. Every other processor gets
+stereo through the rig's program outputs and plays on the drivers by itself, later by a latency that nobody knows. It is
+found by playing the phantom centre once and looking for the lag at which what is heard is most like what is predicted,
+and taken out by playing the timing reference as much later: everything that is heard then is as early as it would be
+through our own engine. What is left of it, a fraction of a sample, is found over all positions when they are judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.calibrate.diagnose import residual
+from sweetspot.calibrate.verify import verification
+from sweetspot.calibrate.verify.processor import DEVICE, Deployed
+from sweetspot.measure.deconvolve import inverse, loopback_delay
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.plan import Plan
+from sweetspot.measure.run import place
+from sweetspot.processor.export import live
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs import patchbay
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.protocol import Interface, Operator, Recording, Rig
+
+LONGEST_S = 1.0
+"""Longest latency that is looked for, s."""
+
+CLEAR = 8.0
+"""How far the best lag must stand out of the others (peak over root mean square) to be one: noise alone reaches 5."""
+
+WAKE_S = 0.1
+"""Silence that opens the stream before its ports are patched, s."""
+
+
+@contextmanager
+def ready(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, ask: Operator) -> Iterator[Rig]:
+    """The rig with the processor between program outputs and drivers, its latency taken out, while it lasts.
+
+    Parameters
+    ----------
+    rig
+        Open devices.
+    deployed
+        The processor; an engine is started and ended here, a device runs already.
+    plan
+        Of the ears: its first place is where the latency is looked for.
+    measured
+        The session's ears.
+    ask
+        Asks a person for the moves that the stage cannot make.
+
+    Raises
+    ------
+    BadInput
+        The rig is not on the audio server that the engine needs.
+    HardwareTrouble
+        The engine does not start, or nothing of the program is heard.
+    """
+    if deployed.inputs is None:
+        yield rig
+    elif deployed.name == DEVICE:
+        place(rig, plan.captures[0].pose, None, ask)
+        yield replace(rig, interface=_timed(rig, deployed, plan, measured))
+    else:
+        with _patched(rig, deployed) as interface:
+            patched = replace(rig, interface=interface)
+            place(patched, plan.captures[0].pose, None, ask)
+            yield replace(rig, interface=_timed(patched, deployed, plan, measured))
+
+
+def latency_of(interface: Interface) -> int:
+    """Whole samples of latency that an interface of :func:`ready` takes out."""
+    return interface.samples if isinstance(interface, Late) else 0
+
+
+def _timed(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse) -> Late:
+    return Late(rig.interface, rig.description.interface.loopback.out - 1, latency(rig, deployed, plan, measured))
+
+
+class _Around:
+    """An interface around another one."""
+
+    def __init__(self, inner: Interface) -> None:
+        self.inner = inner
+
+    @property
+    def fs(self) -> int:
+        """Sampling rate, Hz."""
+        return self.inner.fs
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels."""
+        return self.inner.outputs
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels."""
+        return self.inner.inputs
+
+    def close(self) -> None:
+        """Let go of the device."""
+        self.inner.close()
+
+
+class Late(_Around):
+    """An interface whose timing reference plays later by a processor's latency, which so is taken out.
+
+    Parameters
+    ----------
+    inner
+        What plays and records.
+    loopback
+        Index of the timing reference's output.
+    samples
+        The latency.
+    """
+
+    def __init__(self, inner: Interface, loopback: int, samples: int) -> None:
+        super().__init__(inner)
+        self.loopback, self.samples = loopback, samples
+
+    def capture(self, y: NDArray[np.float32]) -> Recording:
+        """Play and record as many samples, from the latency on; see :class:`sweetspot.rigs.protocol.Interface`."""
+        longer = np.pad(y, ((0, 0), (0, self.samples)))
+        longer[self.loopback] = np.roll(longer[self.loopback], self.samples)
+        heard = self.inner.capture(longer)
+        return replace(heard, x=heard.x[:, self.samples :])
+
+
+class Patched(_Around):
+    """An interface with an engine on the audio server between its program outputs and its drivers.
+
+    Parameters
+    ----------
+    inner
+        On the audio server; its stream opens with its first capture, and is patched then.
+    bay
+        Of the same server.
+    engine
+        Runs.
+    feeds
+        The engine's inputs with the device's program ports that it takes its sound from.
+    drives
+        The engine's outputs with the device's driver ports.
+    """
+
+    def __init__(
+        self,
+        inner: Interface,
+        bay: patchbay.Patchbay,
+        engine: live.Running,
+        feeds: Sequence[tuple[str, str]],
+        drives: Sequence[tuple[str, str]],
+    ) -> None:
+        super().__init__(inner)
+        self.bay, self.engine, self.feeds, self.drives = bay, engine, feeds, drives
+        self._patched = False
+
+    def capture(self, y: NDArray[np.float32]) -> Recording:
+        """Play and record through the engine; see :class:`sweetspot.rigs.protocol.Interface`."""
+        if not self._patched:
+            self.inner.capture(np.zeros((self.outputs, round(WAKE_S * self.fs)), dtype=np.float32))
+            self.patch()
+        self.engine.alive()
+        try:
+            heard = self.inner.capture(y)
+        finally:
+            self.engine.alive()  # an engine that dies stops the server for a while: it is the cause to be told
+        return heard
+
+    def patch(self) -> None:
+        """The program to the engine, the engine to the drivers, and the drivers to nobody else."""
+        sources = patchbay.playing_into(self.bay, [port for _, port in self.feeds])
+        self.bay.disconnect([(s, port) for _, port in self.drives for s in self.bay.sources(port)])
+        self.bay.connect([(source, into) for source, (into, _) in zip(sources, self.feeds, strict=True)])
+        self.bay.connect(self.drives)
+        self._patched = True
+
+
+@contextmanager
+def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
+    """Start an engine and put it between the rig's ports."""
+    device = getattr(rig.interface, "device", None)
+    if device is None or "jack" not in device.hostapi.lower():
+        where = f"{device.name!r} on {device.hostapi!r}" if device else "no audio device"
+        raise BadInput(
+            f"{deployed.name} plays on a JACK server, and so must the rig: its interface is {where}. "
+            'Set interface.driver = "portaudio" and interface.hostapi = "JACK Audio Connection Kit"'
+        )
+    with patchbay.opened() as bay:
+        ports = bay.playback(device.name)
+        if len(ports) < rig.description.outputs:
+            raise HardwareTrouble(f"{device.name!r} has {len(ports)} ports on the audio server")
+        name = live.LIVE[deployed.name].client
+        if any(bay.ports_of(name)):
+            raise BadInput(f"a client named {name!r} is on the JACK server already: end it first")
+        with live.running(deployed.filters, deployed.name, bay.period) as engine:
+            into, out = bay.await_ports(name, 2, len(deployed.filters.drivers), engine.alive)
+            feeds = [(i, ports[c - 1]) for i, c in zip(into, deployed.inputs or (), strict=True)]
+            drives = [(o, ports[c - 1]) for o, c in zip(out, deployed.filters.channels, strict=True)]
+            yield Patched(rig.interface, bay, engine, feeds, drives)
+
+
+def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse) -> int:
+    """Latency of a processor in whole samples, from one capture of the phantom centre where everything stands.
+
+    Raises
+    ------
+    HardwareTrouble
+        No lag stands out: nothing of the program is heard.
+    """
+    rig_is, source = rig.description, plan.sources.names.index("both")
+    spare = round(LONGEST_S * rig_is.fs)
+    heard = rig.interface.capture(np.pad(plan.sources.signals[source], ((0, 0), (0, spare)))).x
+    inv = inverse(plan.sweep, np.pad(plan.played, (0, spare)), heard.shape[1])
+    late, _ = loopback_delay(inv, inv.spectrum(heard[rig_is.interface.loopback.in_ - 1]))
+    got = inv.spectrum(heard[[m.channel - 1 for m in plan.mics]]) * np.exp(2j * np.pi * inv.f * late)
+    want = _both(measured.used_for("score"), deployed.filters, plan.captures[0].position, inv.size)
+    inside = (inv.f >= residual.BAND[0]) & (inv.f <= residual.BAND[1])
+    cross = np.sum(got * want.conj(), axis=0) * inside
+    fit = np.abs(fft.ifft(cross, inv.size))
+    earliest = -deployed.filters.delay_samples
+    told = np.roll(fit, -earliest)[: spare - earliest]
+    best = int(np.argmax(told))
+    if not told[best] > CLEAR * float(np.sqrt(np.mean(fit**2))):
+        raise HardwareTrouble(
+            f"{deployed.name}: the program is not heard through it: no latency up to {LONGEST_S:g} s fits. Is it "
+            f"switched on and active, are the rig's outputs {deployed.inputs} its inputs, and do its drivers play?"
+        )
+    return max(best + earliest, 0)
+
+
+def _both(score: ImpulseResponse, filters: FilterSet, position: int, size: int) -> residual.Complex:
+    """Expected spectra ``(ear, frequency)`` of the phantom centre at a scoring position."""
+    w = residual.stimuli(fft.rfft(filters.taps, size, axis=-1), verification.share_of(filters))[2]
+    h = fft.rfft(score.h[position], size, axis=-1)
+    zero = np.exp(2j * np.pi * fft.rfftfreq(size) * score.zero)
+    return np.asarray(np.einsum("edf,df->ef", h, w) * zero)

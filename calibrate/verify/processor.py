@@ -1,0 +1,242 @@
+"""One interface to every deployed processor: our engine, an engine on the audio server, or the device itself.
+
+What is told here needs no hardware: which processor it is, in which form it runs the filters, what is to be expected of
+it, and what was heard through it with the last of its latency taken out. :mod:`verify.insert` puts it on the rig.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import fft
+
+from sweetspot.calibrate.diagnose import residual
+from sweetspot.calibrate.plant import Doubt, frequencies
+from sweetspot.calibrate.plant import spectra as gated_spectra
+from sweetspot.calibrate.predict import Prediction, uncertainty
+from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.calibrate.verify import chain_figures, verification
+from sweetspot.calibrate.verify.comparison import Doubts
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.verification import Through, Verification
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.export import live
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description
+
+OWN = "engine"
+DEVICE = "device"
+THROUGH = (OWN, *live.LIVE, *live.BY_HAND, DEVICE)
+"""What a verification can be made through."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deployed:
+    """A deployed processor as verification sees it.
+
+    Parameters
+    ----------
+    name
+        One of :data:`THROUGH`.
+    filters
+        In the form that it runs, see :func:`stereo_form`.
+    inputs
+        Output channels that feed it left and right, counted from 1; ``None`` for our own engine, which is no hardware.
+    """
+
+    name: str
+    filters: FilterSet
+    inputs: tuple[int, int] | None
+
+    @property
+    def timed(self) -> bool:
+        """Whether its latency is known beforehand."""
+        return self.inputs is None
+
+
+def choose(name: str, filters: FilterSet, rig: Description, *, upmixes: bool = False) -> Deployed:
+    """The processor of a name; everything that can be told before a device opens is told here.
+
+    Parameters
+    ----------
+    upmixes
+        Whether a device takes what both sides share to the centre program, as our own engine does.
+
+    Raises
+    ------
+    BadInput
+        An unknown name, an engine that is not installed, or a rig without program outputs.
+    """
+    if name not in THROUGH:
+        raise BadInput(f"through {name!r}: no such processor; choose one of: {', '.join(THROUGH)}")
+    if name == OWN:
+        return Deployed(name, filters, None)
+    if upmixes and name != DEVICE:
+        raise BadInput(f"{name} has no upmix: it plays left and right alone. --upmix is for --through device")
+    if name != DEVICE:
+        live.check_live(name)
+    program = rig.interface.program
+    if program is None:
+        raise BadInput(
+            f"rig {rig.name!r} has no program outputs, and {name} is fed through them: add to its [interface] "
+            "program = { left = 11, right = 12 }"
+        )
+    return Deployed(name, filters if upmixes else stereo_form(filters), (program.left, program.right))
+
+
+def stereo_form(filters: FilterSet) -> FilterSet:
+    """What a processor without an upmix runs: left and right; what both share stays a phantom centre."""
+    return replace(filters, upmix=replace(filters.upmix, method="off"))
+
+
+def predicted(prediction: Prediction, deployed: FilterSet, polar: ImpulseResponse, doubt: Doubt | None) -> Prediction:
+    """A calibration's prediction for the form that was deployed: around the device, what ``both`` sounds like.
+
+    Parameters
+    ----------
+    prediction
+        Of the filters with their centre program.
+    deployed
+        In the form that is deployed.
+    polar
+        The session's polar set.
+    doubt
+        What the polar set knows of its errors.
+    """
+    if verification.share_of(deployed) > 0.0:
+        return prediction
+    whole = prediction.whole
+
+    def both(programs: predict.Complex) -> predict.Complex:
+        return np.asarray(programs[:, 0, 0] + programs[:, 0, 1])
+
+    sound = both(predict.programs(polar, deployed, whole.polar_gate if whole else None))
+    if whole is not None:
+        h = gated_spectra(polar, whole.polar_gate)
+        w = np.asarray(deployed.response(frequencies(polar.fs)), dtype=np.complex128)
+        variance = doubt.gated(polar, whole.polar_gate) if doubt else np.zeros(h.shape)
+        noise, power = uncertainty.through((w[0] + w[1])[None], h, variance, 1.0)
+        whole = replace(
+            whole,
+            polar=both(predict.programs(polar, deployed)),
+            polar_early=both(predict.windowed(polar, deployed, whole.polar_end)),
+            polar_noise=noise[:, 0, 0],
+            polar_power=power[:, 0, 0],
+        )
+    return replace(prediction, polar=sound, whole=whole)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Understood:
+    """What was heard through a processor, its latency taken out, with what it is to be compared with.
+
+    Parameters
+    ----------
+    ears, polar
+        Heard, the last fraction of a sample taken out too.
+    prediction, filters
+        In the form that was deployed.
+    through
+        ``None`` in a file of an earlier version, which knew our own engine alone.
+    distortion
+        Of the stimuli, see :func:`sweetspot.calibrate.verify.chain_figures.told`; none in a file of an earlier version.
+    """
+
+    ears: ImpulseResponse
+    polar: ImpulseResponse
+    prediction: Prediction
+    filters: FilterSet
+    through: Through | None
+    distortion: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        """Whether the latency was known beforehand."""
+        return self.through is None or self.through.name == OWN
+
+    def verdict(self, measured: ImpulseResponse, limits: Limits, doubts: Doubts) -> Verification:
+        """What was heard against what was expected, from the session's ears; the processor is told."""
+        found = verification.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits, doubts)
+        more = [chain_figures.latency(self.filters, self.through, limits)]
+        more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
+        found = replace(found, metrics=(*found.metrics, *more))
+        return judged(replace(found, through=self.through), self.filters, limits)
+
+
+def understood(
+    told: Mapping[str, Any],
+    heard: tuple[ImpulseResponse, ImpulseResponse],
+    measured: tuple[ImpulseResponse, ImpulseResponse],
+    deployed: tuple[Prediction, FilterSet],
+    doubt: Doubt | None,
+) -> Understood:
+    """Read what a verification kept of its processor.
+
+    Parameters
+    ----------
+    told
+        ``name``, ``form``, ``latency_samples`` and ``distortion``; empty in a file of an earlier version.
+    heard, measured
+        Ears and polar set of the verification and of the session.
+    deployed
+        Prediction and filters of the calibration.
+    doubt
+        What the session's polar set knows of its errors.
+    """
+    prediction, filters = deployed
+    if not told:
+        return Understood(*heard, prediction, filters, None)
+    through = Through(told["name"], told["form"], float(told["latency_samples"]), filters.fs)
+    filters = stereo_form(filters) if through.form == "stereo" else filters
+    if through.name != OWN:
+        rest = rest_of(heard[0], measured[0], filters, verification.share_of(filters))
+        heard = earlier(heard[0], rest), earlier(heard[1], rest)
+        through = replace(through, latency_samples=through.latency_samples + rest * filters.fs)
+    return Understood(
+        *heard,
+        predicted(prediction, filters, measured[1], doubt),
+        filters,
+        through,
+        tuple(told.get("distortion", ())),
+    )
+
+
+FOR_A_BEAM = 3
+"""Drivers that it takes to have nulls on both sides and a lobe ahead."""
+
+
+def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verification:
+    """A verdict in which the centre's beam is asked of those alone that can have one.
+
+    Where there is no centre program, or only a pair of drivers, both sides together must have the contrast that was
+    predicted of them, within the limit of agreement.
+    """
+    why = "this processor has no centre program" if verification.share_of(deployed) <= 0.0 else ""
+    why = why or ("a pair of drivers has no beam" if len(deployed.drivers) < FOR_A_BEAM else "")
+    return replace(found, metrics=tuple(_phantom(m, limits, why) for m in found.metrics)) if why else found
+
+
+def _phantom(metric: Metric, limits: Limits, why: str) -> Metric:
+    if not metric.name.startswith("centre beam, on axis") or metric.predicted is None:
+        return metric
+    said = f"{metric.explanation} Left and right together as predicted: {why}."
+    wanted = min(metric.limit, metric.predicted - limits.agreement)
+    return replace(metric, explanation=said, limit=wanted)
+
+
+def rest_of(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, share: float) -> float:
+    """By how much what was heard is later than predicted, over all positions and stimuli, s."""
+    s = residual.of(measured.used_for("score"), ears, filters, share, timed=False)
+    return s.lag(np.sum(s.weight * s.heard * s.predicted().conj(), axis=(0, 1, 2)))
+
+
+def earlier(ir: ImpulseResponse, seconds: float) -> ImpulseResponse:
+    """Responses of which a common delay was taken out, by whatever part of a sample."""
+    n = int(fft.next_fast_len(2 * ir.h.shape[-1], real=True))
+    turn = np.exp(2j * np.pi * fft.rfftfreq(n, 1.0 / ir.fs) * seconds)
+    turned = fft.irfft(fft.rfft(ir.h, n, axis=-1) * turn, n, axis=-1)
+    return replace(ir, h=np.asarray(turned[..., : ir.h.shape[-1]]))

@@ -1,0 +1,225 @@
+"""Sweeps through the deployed processor, heard where the design never was, compared with prediction and target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.diagnose import Cause
+from sweetspot.calibrate.predict import Prediction, metrics
+from sweetspot.calibrate.verify import figures, image
+from sweetspot.calibrate.verify.comparison import Compared, Doubts, compare
+from sweetspot.calibrate.verify.comparison import expected as expected
+from sweetspot.calibrate.verify.comparison import share_of as share_of
+from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
+from sweetspot.calibrate.verify.figures import NULLS as NULLS
+from sweetspot.calibrate.verify.limits import Limits, Metric, Verdict
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+STIMULI = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
+"""Stereo stimuli: what each side plays. ``both`` is the phantom centre."""
+
+BELOW_CEILING = 0.95
+"""How near to the ceiling the loudest driver is driven."""
+
+LEAST_LATENCY = 0.01
+"""A latency below it is told as none, samples."""
+
+Processor = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A deployed processor: stereo ``(2, samples)`` in, drivers ``(driver, samples)`` out, full scale = 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """What a verification was made through.
+
+    Parameters
+    ----------
+    name
+        Of the processor.
+    form
+        ``"upmix"``, or ``"stereo"`` where left and right alone are played and what both share stays a phantom centre.
+    latency_samples
+        Found and taken out; 0 for our own engine, whose latency is known.
+    fs
+        Sampling rate, Hz.
+    """
+
+    name: str
+    form: str
+    latency_samples: float
+    fs: int
+
+    @property
+    def said(self) -> str:
+        """One line for a reader."""
+        form = "" if self.form == "upmix" else ", left and right without upmix"
+        if abs(self.latency_samples) < LEAST_LATENCY:
+            return f"verified through {self.name}{form}, without latency"
+        late = f"{self.latency_samples:.2f} samples ({1000.0 * self.latency_samples / self.fs:.2f} ms)"
+        return f"verified through {self.name}{form}; its latency of {late} was found and taken out"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verification:
+    """What was expected, what was heard, and the verdict.
+
+    Parameters
+    ----------
+    f
+        Frequencies, Hz.
+    predicted, heard
+        At the scoring positions: ``(position, ear, stimulus, frequency)``, Pa for a full-scale stimulus.
+    predicted_polar, heard_polar
+        Phantom centre around the device: ``(direction, frequency)``.
+    azimuths
+        Of the directions, rad.
+    metrics
+        All judged figures.
+    causes
+        What may be wrong, the most likely first; empty for a unit that passes.
+    compared
+        Predicted and heard with their uncertainty, and with the room.
+    agreement
+        Whether they agree within it; ``None`` where it is not known.
+    room
+        Cancellation of whole responses, told beside what is judged; empty where no reflection was found.
+    through
+        The processor; ``None`` in a file of an earlier version, which knew our own engine alone.
+    """
+
+    f: Float
+    predicted: Complex
+    heard: Complex
+    predicted_polar: Complex
+    heard_polar: Complex
+    azimuths: Float
+    metrics: tuple[Metric, ...]
+    causes: tuple[Cause, ...] = ()
+    compared: Compared | None = None
+    agreement: figures.Agreement | None = None
+    room: tuple[figures.WithRoom, ...] = ()
+    through: Through | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every figure surely keeps its limit."""
+        return all(m.passed for m in self.metrics)
+
+    @property
+    def verdict(self) -> Verdict:
+        """``fail`` with any figure that fails; else ``grey`` with any that is too near to its limit to tell."""
+        each = [m.verdict for m in self.metrics]
+        return "fail" if "fail" in each else "grey" if "grey" in each else "pass"
+
+    @property
+    def by_design(self) -> tuple[Metric, ...]:
+        """Figures that fail as they were predicted to, if nothing else fails: the unit is not to blame for them."""
+        failed = tuple(m for m in self.metrics if m.verdict == "fail")
+        expected = all(m.predicted is not None and not m.keeps(m.predicted) for m in failed)
+        return failed if expected else ()
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """One line for each figure that does not pass."""
+        return tuple(m.said for m in self.metrics if not m.passed)
+
+
+def plan(
+    rig: Description, name: SetName, filters: FilterSet, process: Processor, feed: tuple[int, int] | None = None
+) -> Plan:
+    """What verification captures: stereo sweeps through ``process`` at the scoring positions, or around the device.
+
+    Each stimulus is as loud as full scale and the ceiling allow; around the device only the phantom centre plays.
+
+    Parameters
+    ----------
+    process
+        Our own engine, or what a deployed processor should do.
+    feed
+        Output channels that feed a deployed processor left and right, counted from 1; ``None`` plays what ``process``
+        makes on the drivers' outputs.
+    """
+    sweep, played = excitation(rig, tail=filters.length)
+    shape = played.astype(np.float64) / float(np.max(np.abs(played)))
+    names = tuple(STIMULI) if name == "ears" else ("both",)
+    signals, levels = [], []
+    for stimulus in names:
+        sides = np.array(STIMULI[stimulus])[:, None] * shape
+        level = min(1.0, BELOW_CEILING * filters.ceiling / float(np.max(np.abs(process(sides)))))
+        if feed is not None:
+            level = min(level, BELOW_CEILING * rig.limits.ceiling)
+        plays = level * sides if feed is not None else process(level * sides)
+        signals.append(outputs_for(rig, list(feed or filters.channels), plays.astype(np.float32), played))
+        levels.append(level / float(np.max(np.abs(played))))
+    sources = Sources("program", names, tuple(signals), tuple(levels))
+    at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
+    return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
+
+
+def judge(
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    measured: ImpulseResponse,
+    prediction: Prediction,
+    filters: FilterSet,
+    limits: Limits,
+    doubts: Doubts | None = None,
+) -> Verification:
+    """Compare what was heard with what was expected.
+
+    Parameters
+    ----------
+    ears
+        Heard at the scoring positions, one "driver" a stimulus.
+    polar
+        The phantom centre heard around the device.
+    measured
+        The session's ears, that the prediction was made from.
+    prediction
+        Made when the unit was calibrated.
+    filters
+        What was deployed.
+    limits
+        Of the verdict.
+    doubts
+        What the sets know of their own errors; without it no figure has an uncertainty, and none is grey.
+    """
+    c = compare(ears, polar, measured, prediction, filters, doubts, limits.repeatability)
+    judged = (
+        *figures.cancellation(c, prediction, limits),
+        *figures.levels(c, prediction, limits),
+        *image.of_sides(c, prediction, limits),
+        image.of_phantom(c, prediction, limits),
+        figures.difference(ears, measured, filters, limits),
+        figures.centre(c, prediction, limits),
+        image.of_beam(c, prediction, limits),
+        image.polarity(c, limits),
+        figures.noise(ears, polar, limits),
+    )
+    return Verification(
+        c.f,
+        c.predicted.x,
+        c.heard.x,
+        c.predicted_polar.x,
+        c.heard_polar.x,
+        prediction.azimuths,
+        judged,
+        compared=c,
+        agreement=figures.agreement(c, prediction, limits.coverage),
+        room=figures.with_room(c, prediction),
+    )
+
+
+def cancellation(responses: Complex, far_ear: Complex, f: Float) -> Float:
+    """Bare cancellation of left and right, ``(position, side, third octave)``, dB."""
+    return metrics.cancellation_db(metrics.unvirtualized(responses, far_ear), f)

@@ -1,0 +1,175 @@
+"""The two ears matched to each other: what is left of their difference once everything that mirrors has been mirrored.
+
+A head that is moved from one place to its mirror image, and a device whose drivers are in mirror pairs, give the left
+ear exactly what the other pair gave the right one. Over each pair of drivers the sum
+
+``L(p, d) - R(p', d') + L(p, d') - R(p', d)``    (dB, primes for mirror images)
+
+is twice the difference of the two microphones: places, directions and the drivers' own tolerances all cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.units import Float, power_db
+
+NEAR_M, NEAR_DEG = 0.005, 0.5
+"""How near to its mirror image a place must be."""
+
+GATE_S = 0.004
+FADE_S = 0.001
+FROM_HZ, TO_HZ = 200.0, 4000.0
+"""Where the overall difference is read: below, rooms are not symmetric; above, heads and hands are not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """By how much the left ear's microphone is too loud against the right one's.
+
+    Parameters
+    ----------
+    f
+        Third-octave centres, Hz, ``(band,)``.
+    left_louder_db
+        ``(band,)`` mean over all pairs of paths.
+    error_db
+        ``(band,)`` standard error of that mean; NaN with a single pair.
+    overall_db
+        Median of the bands from 200 Hz to 4 kHz.
+    overall_error_db
+        Standard error of the overall difference, from the differences between pairs.
+    pairs
+        How many pairs of paths were compared.
+    """
+
+    f: Float
+    left_louder_db: Float
+    error_db: Float
+    overall_db: float
+    overall_error_db: float
+    pairs: int
+
+    def __post_init__(self) -> None:
+        for name in ("f", "left_louder_db"):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=1))
+
+    def sensitivities(self, left_mv: float, right_mv: float) -> tuple[float, float]:
+        """Sensitivities (mV/Pa) under which the ears agree, each changed by half, so that their mean level stays."""
+        half = 10.0 ** (self.overall_db / 40.0)
+        return left_mv * half, right_mv / half
+
+
+def match(found: ImpulseResponse, rig: Description) -> Match:
+    """Compare the ears of a session.
+
+    Raises
+    ------
+    BadInput
+        The session has no ears, no two places that mirror each other, or drivers without mirror images.
+    """
+    if not set(EARS) <= set(found.mics):
+        raise BadInput(
+            f"the set has no {' and '.join(EARS)}; measure one with: sweetspot measure ears RIG --unit SERIAL"
+        )
+    drivers = _mirrored_drivers(found, rig)
+    places = list(_mirrored_places(found))
+    if not drivers or not places:
+        what = "drivers are in mirror pairs (y and -y)" if places else "head positions mirror each other (y, yaw)"
+        raise BadInput(
+            f"no {what}: the ears cannot be matched by symmetry; calibrate each of them: sweetspot rig calibrate"
+        )
+    left, right = (found.mics.index(e) for e in EARS)
+    centres = _centres(found)
+    level = np.stack([_levels(found, ear, centres) for ear in (left, right)])
+    rows = np.array(
+        [
+            (level[0, p, d] - level[1, q, e] + level[0, p, e] - level[1, q, d]) / 2.0
+            for p, q in places
+            for d, e in drivers
+        ]
+    )
+    mean = rows.mean(axis=0)
+    many = len(rows) > 1
+    error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows)) if many else np.full(len(centres), np.nan)
+    inside = (centres >= FROM_HZ) & (centres <= TO_HZ)
+    each = np.median(rows[:, inside], axis=1)
+    overall_error = float(each.std(ddof=1) / np.sqrt(len(each))) if many else float("nan")
+    return Match(centres, mean, error, float(np.median(mean[inside])), overall_error, len(rows))
+
+
+def _mirrored_drivers(found: ImpulseResponse, rig: Description) -> list[tuple[int, int]]:
+    """Drivers with their mirror images, each pair once; a driver in the middle is its own."""
+    at = {d.name: np.array(d.at) for d in rig.driver}
+    pairs = []
+    for d, name in enumerate(found.drivers):
+        for e, other in enumerate(found.drivers[d:], start=d):
+            if name in at and other in at and np.linalg.norm(at[name] * (1, -1, 1) - at[other]) < NEAR_M:
+                pairs.append((d, e))
+    return pairs
+
+
+def _mirrored_places(found: ImpulseResponse) -> Iterator[tuple[int, int]]:
+    """Places with their mirror images, both ways round; a place in the middle is its own."""
+    p = found.positions
+    for i in range(len(p)):
+        for j in range(len(p)):
+            away = np.hypot(p["x"][i] - p["x"][j], p["y"][i] + p["y"][j])
+            if away < NEAR_M and abs(p["yaw_deg"][i] + p["yaw_deg"][j]) < NEAR_DEG:
+                yield i, j
+
+
+def _centres(found: ImpulseResponse) -> Float:
+    """Third-octave centres within the judged band."""
+    k = np.arange(-20, 20)
+    f = 1000.0 * 2.0 ** (k / 3.0)
+    low = max(found.band[0], 2.0 / GATE_S / 4.0)
+    return np.asarray(f[(f >= low) & (f <= found.band[1] / 1.2)])
+
+
+def _levels(found: ImpulseResponse, ear: int, centres: Float) -> Float:
+    """Levels of the direct sound ``(position, driver, band)``, dB."""
+    h = found.h[:, ear]
+    peak = np.argmax(np.abs(h), axis=-1)
+    n = np.arange(h.shape[-1])
+    after = (n - peak[..., None]) / found.fs
+    kept = np.clip((GATE_S - after) / FADE_S, 0.0, 1.0)
+    spectrum = np.abs(np.fft.rfft(h * np.sin(0.5 * np.pi * kept) ** 2, 4 * h.shape[-1], axis=-1)) ** 2
+    f = np.fft.rfftfreq(4 * h.shape[-1], 1.0 / found.fs)
+    third = 2.0 ** (1.0 / 6.0)
+    bands = [np.mean(spectrum[..., (f >= c / third) & (f < c * third)], axis=-1) for c in centres]
+    return power_db(np.stack(bands, axis=-1))
+
+
+def facts(found: Match, sensitivities: tuple[float, float]) -> dict[str, Any]:
+    """A match, for a program."""
+    return {
+        "left_louder_db": found.overall_db,
+        "standard_error_db": None if np.isnan(found.overall_error_db) else found.overall_error_db,
+        "pairs": found.pairs,
+        "bands_hz": found.f.tolist(),
+        "bands_db": found.left_louder_db.tolist(),
+        "sensitivity_mv_per_pa": dict(zip(EARS, sensitivities, strict=True)),
+    }
+
+
+def told(found: Match, sensitivities: tuple[float, float]) -> str:
+    """The same for a reader."""
+    sure = "" if np.isnan(found.overall_error_db) else f" +- {found.overall_error_db:.2f}"
+    worst = int(np.argmax(np.abs(found.left_louder_db - found.overall_db)))
+    return "\n".join(
+        [
+            f"the left ear's microphone is {found.overall_db:+.2f}{sure} dB against the right one's "
+            f"({found.pairs} pairs of mirrored paths, {FROM_HZ:g} Hz to {TO_HZ:g} Hz)",
+            f"farthest from that: {found.left_louder_db[worst]:+.2f} dB at {found.f[worst]:.0f} Hz",
+            *(f"    {ear}: sensitivity_mv_per_pa = {mv:.4g}" for ear, mv in zip(EARS, sensitivities, strict=True)),
+        ]
+    )

@@ -1,0 +1,18 @@
+"""Judging of captures: bursts, hum, lost samples, clocks, drift, uncertainty, and the account of attempts."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.measure.judge import burst as burst
+    from sweetspot.measure.judge import clocks as clocks
+    from sweetspot.measure.judge import drift as drift
+    from sweetspot.measure.judge import quality as quality
+    from sweetspot.measure.judge import uncertainty as uncertainty
+    from sweetspot.measure.judge.attempts import Account as Account
+    from sweetspot.measure.judge.attempts import Try as Try
+    from sweetspot.measure.judge.attempts import accounts as accounts
+    from sweetspot.measure.judge.drift import Closure as Closure
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,146 @@
+"""Two clocks: how much faster the inputs run than the outputs, from the loopback, and responses as one clock has them.
+
+Inputs that run faster by ``d`` write ``y[m] = p(m / (1 + d))``: an exponential sweep is heard ``d L ln(f / f1)`` late
+at the frequency ``f``, more and more as it goes on, and the loopback's phase bends by ``2 pi f`` times that. From a fit
+of this phase come the latency and ``d``; a stimulus stretched like the recording then gives responses that one clock
+has written, a little too slowly, and these are read at the right places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.measure.deconvolve import Complex, Inverse
+from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.units import Float
+
+SAME_PPM = 0.2
+"""Less than this between two clocks is taken for one."""
+HIGHEST_PPM = 1000.0
+"""More is no drift of quartz clocks but another sampling rate."""
+SPREAD_PPM = 5.0
+"""By how much the drift may differ within a set."""
+UNEXPLAINED = 0.15
+"""What a drift may leave of the bend of the phase; else it is none: samples were lost, or a filter bends it."""
+STEP_PPM = 0.02
+"""Stimuli are stretched in steps of this, so that few are made; the rest is taken out of the phase."""
+LOWEST_HZ = 300.0
+"""The converters' own phase bends below."""
+BINS = 8192
+"""As many are fitted, of those there are: the phase bends slowly."""
+HALF, BETA = 64, 10.0
+"""Half the length (samples) and shape of the windowed sinc between samples."""
+PIECE = 1 << 14
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How the inputs' clock stands to the outputs'.
+
+    Parameters
+    ----------
+    ppm
+        By how much the inputs run faster, parts per million.
+    error_ppm
+        Standard error of that.
+    unexplained
+        Share of the bend of the loopback's phase (root mean square) that it leaves.
+    """
+
+    ppm: float
+    error_ppm: float
+    unexplained: float
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there are two clocks, told for sure."""
+        return abs(self.ppm) > max(SAME_PPM, 5.0 * self.error_ppm) and self.unexplained < UNEXPLAINED
+
+    def refused(self, others: Sequence[float] = ()) -> str | None:
+        """Why it cannot be corrected; ``others`` are the drifts of the set's earlier captures, ppm."""
+        if self.is_there and abs(self.ppm) > HIGHEST_PPM:
+            return (
+                f"the inputs' clock runs {self.ppm:+.0f} ppm off the outputs' (limit {HIGHEST_PPM:g}): that is another "
+                "sampling rate; set both devices to the same one"
+            )
+        before = float(np.median(others)) if others else self.ppm
+        if abs(self.ppm - before) > SPREAD_PPM:
+            return (
+                f"the inputs' clock runs {self.ppm:+.1f} ppm off the outputs', {before:+.1f} ppm before (limit "
+                f"{SPREAD_PPM:g} apart): it wanders; use one device for both, or a common word clock"
+            )
+        return None
+
+
+def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex) -> Drift:
+    """The drift that a loopback's transfer function ``(frequency,)`` shows.
+
+    The phase left by the peak's delay is fitted with ``-2 pi f (a + d L ln(f / f1))``, weighted with the power.
+    """
+    if not np.any(loop):
+        return Drift(0.0, 0.0, 1.0)
+    f = inv.f
+    inside = (f >= max(inv.band[0], min(LOWEST_HZ, inv.band[1] / 8.0))) & (f <= inv.band[1])
+    coarse = int(np.argmax(np.abs(fft.irfft(loop, inv.size)))) / inv.fs
+    some = slice(None, None, max(1, int(np.count_nonzero(inside)) // BINS))
+    f, part = f[inside][some], loop[inside][some]
+    phase = np.unwrap(np.angle(part * np.exp(2j * np.pi * f * coarse)))
+    weight = np.abs(part) / np.max(np.abs(part))
+    law = np.stack([np.ones_like(f), -2.0 * np.pi * f, -2.0 * np.pi * f * sweep.rate * np.log(f / sweep.swept[0])], 1)
+    scale = np.max(np.abs(law), axis=0)
+    scaled = law / scale * weight[:, None]
+    fitted, *_ = np.linalg.lstsq(scaled, phase * weight, rcond=None)
+    straight, *_ = np.linalg.lstsq(scaled[:, :2], phase * weight, rcond=None)
+    left, bend = (float(np.sum((phase * weight - part) ** 2)) for part in (scaled @ fitted, scaled[:, :2] @ straight))
+    error = np.sqrt(left / max(len(f) - 3, 1) * np.linalg.inv(scaled.T @ scaled)[2, 2]) / scale[2]
+    share = float(np.sqrt(left / max(bend, 1e-300)))
+    return Drift(1e6 * float(fitted[2] / scale[2]), 1e6 * float(error), share)
+
+
+def stretched(x: NDArray[np.floating], ppm: float) -> Float:
+    """What inputs that run faster by ``ppm`` write of ``x (samples,)``: its values at ``m / (1 + d)``."""
+    return _read(np.asarray(x, dtype=float), np.arange(len(x)) / (1.0 + 1e-6 * ppm))
+
+
+def stepped(ppm: float) -> float:
+    """The nearest of the drifts by which stimuli are stretched."""
+    return STEP_PPM * round(ppm / STEP_PPM)
+
+
+def unbent(transfer: NDArray[np.complexfloating], inv: Inverse, sweep: Sweep, ppm: float) -> Complex:
+    """Transfer functions ``(..., frequency)`` without the phase of a drift that is left, a fraction of a ppm."""
+    f = np.maximum(inv.f, 1e-3)
+    late = 1e-6 * ppm * sweep.rate * np.log(np.clip(f, *sweep.swept) / sweep.swept[0])
+    return np.asarray(transfer * np.exp(2j * np.pi * f * late).astype(transfer.dtype))
+
+
+def at_one_rate(whole: NDArray[np.floating], before: int, samples: int, ppm: float) -> NDArray[np.floating]:
+    """The first ``samples`` of circular responses ``(..., size)`` with time zero at ``before``, as the outputs count.
+
+    What the inputs wrote at ``n (1 + d)`` after time zero belongs at ``n``.
+    """
+    at = (np.arange(samples) - before) * (1.0 + 1e-6 * ppm) + before
+    rows = whole.reshape(-1, whole.shape[-1])
+    around = np.concatenate([rows[:, -HALF - 1 :], rows[:, : samples + 2 * HALF]], axis=1)
+    out = np.stack([_read(np.asarray(row, dtype=np.float64), np.asarray(at + HALF + 1)) for row in around])
+    return out.reshape(*whole.shape[:-1], samples).astype(whole.dtype)
+
+
+def _read(x: Float, at: Float) -> Float:
+    """Values of ``x`` between its samples, by a windowed sinc; silence before and after."""
+    padded = np.concatenate([np.zeros(HALF), x, np.zeros(HALF + 1)])
+    taps = np.arange(1 - HALF, HALF + 1)
+    out = np.empty(len(at))
+    for start in range(0, len(at), PIECE):
+        here = at[start : start + PIECE]
+        whole = np.floor(here).astype(int)
+        t = (here - whole)[:, None] - taps
+        kernel = np.sinc(t) * np.i0(BETA * np.sqrt(np.maximum(1.0 - (t / HALF) ** 2, 0.0))) / np.i0(BETA)
+        rows = np.clip(whole[:, None] + taps + HALF, 0, len(padded) - 1)
+        out[start : start + PIECE] = np.einsum("nt,nt->n", kernel, padded[rows])
+    return out

@@ -1,0 +1,85 @@
+"""Hum, clipping ahead of the converter and lost samples in one channel of a capture, as it was recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.units import Float, from_db, power_db
+
+CLIPPED_COUNT = 3
+HELD_RUN = 8
+HUM_PROMINENCE_DB = 15.0
+HUM_LEVEL_DB = -50.0
+_BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
+
+
+def stuck(x: NDArray[np.float32]) -> int | None:
+    """Where a stage ahead of the converter clipped one channel: three or more samples exactly as large as the largest.
+
+    A converter of few bits makes equals by chance; then they are as frequent among the next 60 values, and no reason.
+    """
+    size = np.abs(x)
+    count = min(len(size), 400)
+    largest = np.sort(np.partition(size, len(size) - count)[len(size) - count :])[::-1]
+    if not len(largest) or largest[0] == 0.0:
+        return None
+    equal = int(np.count_nonzero(largest == largest[0]))
+    below = largest[equal : equal + 60]
+    if equal < CLIPPED_COUNT or np.count_nonzero(np.diff(below) == 0.0) >= CLIPPED_COUNT - 1:
+        return None
+    return int(np.argmax(size == largest[0]))
+
+
+def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
+    """Where at least eight samples in a row are exactly equal, as a gap leaves them, and how many.
+
+    Silence ahead of the first sound and after the last is no gap; a channel that is silent throughout has none.
+    """
+    sounding = np.flatnonzero(np.abs(x) > 1e-3 * np.max(np.abs(x), initial=0.0))
+    if len(sounding) < 2:
+        return None
+    first, last = int(sounding[0]), int(sounding[-1])
+    change = np.flatnonzero(np.diff(x[first : last + 1]) != 0.0)
+    runs = np.diff(change)
+    if not len(runs) or runs.max() < HELD_RUN:
+        return None
+    longest = int(np.argmax(runs))
+    return first + int(change[longest]) + 1, int(runs[longest])
+
+
+def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> tuple[float, float] | None:
+    """Mains hum in one channel: its fundamental (50 or 60 Hz) and level in dB re the capture's, if it matters.
+
+    Read off the stretch after the sweep has left the lowest octaves: power in the lines at multiples of the mains,
+    where they stand 15 dB above their neighbours.
+    """
+    begin = round((latency + decay + sweep.rate * np.log(max(400.0, 2 * sweep.band[0]) / sweep.swept[0])) * sweep.fs)
+    rest = x[begin : begin + max(len(x) - begin, 0) // 1024 * 1024]
+    if len(rest) < 0.25 * sweep.fs:
+        return None
+    n = np.arange(len(rest)) * 2.0 * np.pi / len(rest)
+    window = np.asarray(sum(a * np.cos(k * n) for k, a in enumerate(_BLACKMAN_HARRIS)))
+    power = np.abs(fft.rfft(rest * window)) ** 2 / (np.sum(window**2) * len(rest) / 2)
+    spacing = sweep.fs / len(rest)
+    total = float(np.mean(np.asarray(x, dtype=float) ** 2))
+    found = []
+    for mains in (50.0, 60.0):
+        lines = [_line(power, k * mains / spacing) for k in range(1, 6)]
+        found.append((sum(lines), mains))
+    level, mains = max(found)
+    relative = float(power_db(level / max(total, 1e-300)))
+    return (mains, relative) if relative > HUM_LEVEL_DB and level > 0 else None
+
+
+def _line(power: Float, at: float) -> float:
+    """Power of a line at bin ``at`` (0 if it does not stand out of its neighbours)."""
+    near = power[max(round(at) - 4, 0) : round(at) + 5]
+    around = np.concatenate(
+        [power[max(round(at) - 14, 0) : max(round(at) - 5, 0)], power[round(at) + 6 : round(at) + 15]]
+    )
+    if not len(around) or near.max() < float(from_db(HUM_PROMINENCE_DB)) ** 2 * np.median(around):
+        return 0.0
+    return float(near.sum())

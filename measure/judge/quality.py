@@ -1,0 +1,164 @@
+"""Judges a capture before it is kept: every reason for which it may not be."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.measure.deconvolve import Complex, Inverse
+from sweetspot.measure.judge import disturbance
+from sweetspot.measure.judge.burst import Lags, burst
+from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.units import db, power_db
+
+CLIPPED = 0.9999
+QUIET_LOOP_DB = -60.0
+RESIDUAL_DB = -50.0
+SILENT_SNR_DB = 10.0
+KERNEL_S = 0.001
+STRETCH_S = 0.005
+DECAY_S = 0.15
+
+REPEATS_DB = -40.0
+"""How far below a capture the difference to the next one must be for both to be alike."""
+
+
+def short(x: NDArray[np.float32], samples: int) -> str | None:
+    """A recording ``(channel, samples)`` that is shorter or longer than what was played."""
+    if x.shape[-1] == samples:
+        return None
+    return f"the recording holds {x.shape[-1]} samples of {samples}"
+
+
+def padded(x: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
+    """The recording brought to ``samples``, with silence at its end if need be."""
+    if x.shape[-1] == samples:
+        return x
+    return np.pad(x[:, :samples], ((0, 0), (0, max(samples - x.shape[-1], 0))))
+
+
+def clipped(x: NDArray[np.float32], names: tuple[str, ...]) -> str | None:
+    """Full-scale samples in any channel of ``x (channel, samples)``."""
+    for row, name in zip(x, names, strict=True):
+        over = int(np.count_nonzero(np.abs(row) >= CLIPPED))
+        if over:
+            return f"{name} clipped: {over} samples at full scale; lower sweep.level_dbfs or the preamplifier's gain"
+    return None
+
+
+def loopback(
+    inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], loop: Complex, delay: float, gain: float
+) -> str | None:
+    """Samples lost, repeated or disturbed in the loopback.
+
+    The loopback must be the stimulus through one short filter: its own response within 1 ms of its peak, completed
+    outside the judged band by its delay and gain. What that does not explain is the residual, judged over stretches of
+    5 ms against the level of the loopback. A filter that short cannot follow the jump of phase that a lost or repeated
+    sample makes in a sweep: one sample leaves -10 dB in the middle of the band and -38 dB at 100 Hz.
+
+    Parameters
+    ----------
+    inv
+        Inverse of the stimulus.
+    recorded, played
+        ``(samples,)``, full scale = 1.
+    loop
+        Transfer function of the loopback.
+    delay, gain
+        Of the loopback, s and linear.
+    """
+    level = float(np.sqrt(np.mean(np.asarray(recorded, dtype=float) ** 2)))
+    if db(level) < QUIET_LOOP_DB:
+        return (
+            f"the loopback is silent ({float(db(level)):.0f} dBFS, at least {QUIET_LOOP_DB:.0f} is needed): "
+            "check the cable of interface.loopback"
+        )
+    worst, at = _worst_residual(inv, recorded, played, _completed(inv, loop, delay, gain))
+    if db(worst / level) > RESIDUAL_DB:
+        return (
+            f"samples lost or disturbed near {at:.2f} s: the loopback differs from what was played by "
+            f"{float(db(worst / level)):.0f} dB (limit {RESIDUAL_DB:.0f})"
+        )
+    return None
+
+
+def _completed(inv: Inverse, loop: Complex, delay: float, gain: float) -> Complex:
+    """Spectrum of the loopback's impulse response within 1 ms of its arrival, as if its band had no ends."""
+    late = np.exp(-2j * np.pi * inv.f * delay)
+    h = fft.irfft(np.where((inv.f >= inv.band[0]) & (inv.f <= inv.band[1]), loop * late.conj(), gain), inv.size)
+    reach = int(KERNEL_S * inv.fs)
+    h[reach + 1 : -reach] = 0.0
+    return np.asarray(fft.rfft(h) * late)
+
+
+def _worst_residual(
+    inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], kernel: Complex
+) -> tuple[float, float]:
+    """Root mean square of the loudest 5 ms of what ``kernel`` does not explain within the band, and when (s)."""
+    model = fft.irfft(fft.rfft(np.asarray(played, dtype=float), inv.size) * kernel, inv.size)
+    rest = fft.rfft(np.asarray(recorded, dtype=float) - model[: len(recorded)], inv.size)
+    f = inv.f
+    rest[(f < inv.band[0]) | (f > inv.band[1])] = 0.0
+    size = int(STRETCH_S * inv.fs)
+    stretches = fft.irfft(rest, inv.size)[: len(recorded) // size * size].reshape(-1, size)
+    loudness = np.sqrt(np.mean(stretches**2, axis=1))
+    worst = int(np.argmax(loudness))
+    return float(loudness[worst]), worst * STRETCH_S
+
+
+def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> str | None:
+    """A microphone that heard nothing: ``snr (mic,)`` in dB."""
+    for value, name in zip(snr, names, strict=True):
+        if value < SILENT_SNR_DB:
+            return (
+                f"{name} heard nothing: {float(value):.0f} dB above its noise (at least {SILENT_SNR_DB:.0f} are "
+                "needed); check the microphone, the amplifier and the patch"
+            )
+    return None
+
+
+def disturbed(
+    x: NDArray[np.float32],
+    transfer: NDArray[np.complexfloating],
+    names: tuple[str, ...],
+    sweep: Sweep,
+    where: Lags,
+    delay: float,
+    last_start: float = 0.0,
+) -> str | None:
+    """Lost samples, hum, a burst, or a stage that clips ahead of the converter, in any microphone.
+
+    ``x (mic, samples)`` as recorded, ``transfer (mic, frequency)`` deconvolved; ``last_start`` is when the last of
+    overlapped sweeps starts, s.
+    """
+    for row, spectrum, name in zip(x, transfer, names, strict=True):
+        at = disturbance.stuck(row)
+        if at is not None:
+            return f"{name} clipped ahead of the converter: equal samples at {at / sweep.fs:.2f} s; turn it down"
+        held = disturbance.held(row)
+        if held is not None:
+            return f"{name} lost samples: it stood still for {held[1]} samples at {held[0] / sweep.fs:.2f} s"
+        mains = disturbance.hum(row, sweep, delay + last_start, DECAY_S)
+        if mains:
+            return (
+                f"{name} hums: {mains[0]:.0f} Hz and multiples at {mains[1]:.0f} dB re the capture (limit "
+                f"{disturbance.HUM_LEVEL_DB:.0f}); check its ground and its cable"
+            )
+        found = burst(spectrum, where, delay)
+        if found:
+            when, f, level = found
+            return f"burst at {when:.1f} s, {_hertz(f)} in {name}, {level:.0f} dB above what may be there"
+    return None
+
+
+def repeats(before: NDArray[np.float32], x: NDArray[np.float32]) -> bool:
+    """Whether two captures ``(channel, samples)`` of the same signal are alike, so that nothing in them is noise."""
+    if before.shape != x.shape:
+        return False
+    apart, power = (np.sum(np.square(y, dtype=np.float64), axis=1) for y in (x - before, x))
+    return bool(np.all(power_db(apart / np.maximum(power, 1e-300)) < REPEATS_DB))
+
+
+def _hertz(f: float) -> str:
+    return f"{f / 1000:.1f} kHz" if f >= 1000 else f"{f:.0f} Hz"

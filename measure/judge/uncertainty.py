@@ -1,0 +1,75 @@
+"""How sure a response is: standard error of every bin, and coherence between repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.ndimage import uniform_filter1d
+
+from sweetspot.measure.deconvolve import edges
+from sweetspot.rigs.units import Float
+
+STRETCHES = 8
+SMOOTH_BINS = 9
+HIGHEST_HARMONIC = 6
+"""Where a weak harmonic may still lie; lags before it hold noise alone."""
+
+
+def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs: int, others: int = 0) -> Float:
+    """Standard error ``(mic, bin)`` of the spectrum of a kept response, from the noise of its own capture.
+
+    Deconvolved noise is alike at every lag. Lags after the response and before the harmonics are cut into stretches as
+    long as what is kept, windowed alike; the mean square of their spectra, smoothed over nine bins, is the variance.
+
+    Parameters
+    ----------
+    whole
+        ``(mic, size)``: circular responses with time zero at ``before``, not windowed.
+    before, after
+        What is kept, samples.
+    rate
+        ``L`` of the sweep, s: harmonic ``k`` lies ``L ln k`` ahead of the response.
+    fs
+        Sampling rate, Hz.
+    others
+        Samples by which other sources' responses and harmonics begin before this one's.
+
+    Returns
+    -------
+    Of ``rfft`` of the kept response, in its unit.
+    """
+    taps = before + after
+    last = max(whole.shape[-1] - others - round(rate * np.log(HIGHEST_HARMONIC) * fs), 2 * taps)
+    count = min(STRETCHES, max(1, (min(last, whole.shape[-1]) - taps) // taps))
+    starts = np.linspace(taps, min(last, whole.shape[-1]) - taps, count).astype(int)
+    window = edges(before, after)
+    power = np.mean([np.abs(fft.rfft(whole[:, s : s + taps] * window)) ** 2 for s in np.maximum(starts, 0)], axis=0)
+    return np.sqrt(uniform_filter1d(np.asarray(power, dtype=float), SMOOTH_BINS, axis=-1, mode="nearest"))
+
+
+def of_mean(h: Sequence[Float], single: Sequence[Float]) -> tuple[Float, Float]:
+    """Standard error ``(mic, bin)`` of the mean of repeats, and their coherence ``(mic, bin)``.
+
+    Every repeat plays the same samples, so that the cross-spectrum estimate ``sum(Y X*) / sum(X X*)`` is the mean of
+    the transfer functions, and its coherence ``|mean H|^2 / mean |H|^2`` (Bendat and Piersol, Random Data, ch. 6). The
+    error is the larger one of the noise within the captures and the spread between them, each smoothed over nine bins:
+    what drifts is seen by the second alone.
+
+    Parameters
+    ----------
+    h
+        Kept responses ``(mic, tap)``, one a repeat.
+    single
+        Standard errors ``(mic, bin)`` of each of them.
+    """
+    spectra = fft.rfft(np.asarray(h, dtype=float), axis=-1)
+    mean, power = np.mean(spectra, axis=0), np.mean(np.abs(spectra) ** 2, axis=0)
+    coherence = np.abs(mean) ** 2 / np.maximum(power, 1e-300)
+    noise = np.mean(np.asarray(single, dtype=float) ** 2, axis=0) / len(h)
+    if len(h) > 1:
+        spread = np.sum(np.abs(spectra - mean) ** 2, axis=0) / (len(h) - 1) / len(h)
+        noise = np.maximum(noise, uniform_filter1d(spread, SMOOTH_BINS, axis=-1, mode="nearest"))
+    return np.sqrt(noise), np.asarray(coherence)

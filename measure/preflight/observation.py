@@ -1,0 +1,60 @@
+"""All that a check knows: what was heard at each pose, what was expected, and the session to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.measure.preflight.expectation import Expected
+from sweetspot.measure.preflight.multitone import Matrix
+from sweetspot.measure.preflight.path_responses import Heard, Loop
+from sweetspot.measure.preflight.wiring import Verdict
+from sweetspot.rigs.rig_file import Description
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """All that a check knows.
+
+    Parameters
+    ----------
+    rig
+        With only the microphones that are looked at.
+    heard, loops, matrices
+        One a pose: as it stands, and turned if the stage turns.
+    expected
+        Of the poses as asked.
+    patch
+        ``None`` where there was too little to tell.
+    sweep_peak, sweep_rate, window_s
+        Of the session to come: peak (linear), ``L`` in s, length of the kept response in s.
+    from_reference
+        Whether the expectation was heard earlier, not worked out.
+    """
+
+    rig: Description
+    heard: list[Heard]
+    loops: list[Loop]
+    matrices: list[Matrix]
+    expected: Expected
+    patch: Verdict | None
+    sweep_peak: float
+    sweep_rate: float
+    window_s: float
+    from_reference: bool = False
+
+    @property
+    def inputs(self) -> list[int]:
+        """Rows of the microphones, from 0."""
+        return [m.channel - 1 for m in self.rig.mic]
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """``(mic, driver)``: whether a driver's output is heard at a microphone's input."""
+        return self.heard[0].there[self.inputs]
+
+    def pascals(self, mic: int) -> float:
+        """Pa of full scale at a microphone's input."""
+        return self.rig.interface.full_scale_v / (self.rig.mic[mic].sensitivity_mv_per_pa / 1000.0)

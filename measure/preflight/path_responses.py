@@ -1,0 +1,234 @@
+"""What a matrix says of each output at each input: whether it is heard, when it arrives, with which sign, how loud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.measure.preflight.multitone import Complex, Matrix, heard_over_noise
+from sweetspot.rigs.units import Float, db, power_db
+
+OCTAVES: tuple[float, ...] = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
+HEARD_DB = 10.0
+"""An output is heard where the tones of some octave stand so far above the noise."""
+
+TIMING_HZ = (400.0, 8000.0)
+SIGN_HZ = (200.0, 2000.0)
+"""Bands in which arrivals are timed and signs are read, as far as the driver plays there."""
+
+FIRST_DB = 10.0
+"""The first peak of the envelope that is at most so far below its largest is the arrival."""
+
+GATE_S = 0.002
+COARSE_HZ = 2000.0
+FINE = 16
+"""Steps of the envelope in one sample at the timing band's width."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """The loopback cable, as heard.
+
+    Parameters
+    ----------
+    input
+        Where it is heard, from 0; ``None`` if nowhere.
+    latency
+        s; 0 if it is not heard.
+    gain
+        Linear, negative when it is turned over.
+    ripple_db
+        Largest deviation of its magnitude from the median, 20 Hz to 0.42 fs.
+    top_db
+        Magnitude at 0.42 to 0.45 fs over the median: low when a resampler stands in between.
+    drift_ppm
+        By how much the recording's clock differs from the player's.
+    residual_db
+        What changed between the two periods, over what was heard.
+    """
+
+    input: int | None
+    latency: float = 0.0
+    gain: float = 0.0
+    ripple_db: float = 0.0
+    top_db: float = 0.0
+    drift_ppm: float = 0.0
+    residual_db: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heard:
+    """Outputs at inputs, both in the order of the matrix; the loopback is taken out.
+
+    Parameters
+    ----------
+    snr_db
+        ``(input, output, octave)`` of :data:`OCTAVES`, tones over noise; -300 where the output has no tones.
+    level_db
+        ``(input, output, octave)`` mean magnitude of the responses, dB re full scale over full scale.
+    arrival
+        ``(input, output)`` s after the loopback; NaN where the output is not heard.
+    sign
+        ``(input, output)`` -1 to 1: cosine of the phase of the arrival; NaN where it is not heard.
+    gated
+        For each output ``(input, tone)``: its response within 2 ms of the arrival.
+    frequencies
+        For each output ``(tone,)`` Hz.
+    """
+
+    snr_db: Float
+    level_db: Float
+    arrival: Float
+    sign: Float
+    gated: tuple[Complex, ...]
+    frequencies: tuple[Float, ...]
+
+    @property
+    def there(self) -> NDArray[np.bool_]:
+        """``(input, output)``: whether it is heard."""
+        return np.asarray(self.snr_db.max(axis=-1) > HEARD_DB)
+
+
+def loop(m: Matrix, output: int, played: Float, x: NDArray[np.float32], wanted: int) -> Loop:
+    """The loopback, found by its own comb: at the input where it is heard, wherever that is.
+
+    Parameters
+    ----------
+    output
+        Its place in the matrix.
+    played, x
+        ``(samples,)`` what it played, ``(input, samples)`` what was recorded.
+    wanted
+        Input where it should be; it wins if it is heard there at all.
+    """
+    snr = power_db(heard_over_noise(m, output, 20.0, 0.45 * m.comb.fs, silence_alone=True))
+    level = db(np.abs(m.responses[output]).mean(axis=1))
+    at = wanted if snr[wanted] > HEARD_DB and level[wanted] > level.max() - 30.0 else int(np.argmax(level))
+    if snr[at] < 2 * HEARD_DB:
+        return Loop(None)
+    f, response = m.comb.frequencies(output), m.responses[output][at]
+    latency = _delay(played, np.asarray(x[at], dtype=float), f, response, m.comb.fs)
+    straight = response * np.exp(2j * np.pi * f * latency)
+    middle = float(np.median(np.abs(straight)))
+    flat = db(np.abs(straight) / middle)
+    change = m.changes[output][at] / 2.0
+    drift = _drift(np.unwrap(np.angle((response + change) / (response - change))), f, m.comb.period / m.comb.fs)
+    return Loop(
+        at,
+        latency,
+        float(np.sign(np.sum(straight.real)) * middle),
+        float(np.max(np.abs(flat[f < 0.42 * m.comb.fs]))),
+        float(np.mean(flat[(f >= 0.42 * m.comb.fs)])),
+        float(1e6 * drift),
+        float(db(np.linalg.norm(m.changes[output][at]) / np.linalg.norm(response))),
+    )
+
+
+def _drift(turned: Float, f: Float, period_s: float) -> float:
+    """By how much the recorder's clock is fast, from how far tones turn from one period to the next, over 1.
+
+    Tones below 2 kHz tell roughly; all tell precisely, as long as the highest stay within their bins.
+    """
+    low = f < COARSE_HZ
+    rough = -float(np.sum(turned[low] * f[low]) / np.sum(f[low] ** 2) / (2.0 * np.pi * period_s))
+    if abs(rough) * f[-1] * period_s > 0.25:
+        return rough
+    return -float(np.sum(turned * f) / np.sum(f**2) / (2.0 * np.pi * period_s))
+
+
+def _delay(played: Float, heard: Float, f: Float, response: Complex, fs: int) -> float:
+    """Delay in s: whole samples by correlation of the whole signals, the rest from the phases of the tones."""
+    size = fft.next_fast_len(2 * len(played), real=True)
+    cross = fft.irfft(fft.rfft(heard, size) * np.conj(fft.rfft(played, size)), size)[: len(played)]
+    whole = int(np.argmax(np.abs(cross))) / fs
+    left = response * np.exp(2j * np.pi * f * whole) * np.sign(np.sum((response * np.exp(2j * np.pi * f * whole)).real))
+    return whole - float(np.sum(np.angle(left) * f * np.abs(left)) / np.sum(f**2 * np.abs(left)) / (2 * np.pi))
+
+
+def heard(m: Matrix, outputs: int, latency: float) -> Heard:
+    """What the inputs hear of the first ``outputs`` combs, with ``latency`` (s) taken out."""
+    inputs = len(m.noise)
+    snr = np.full((inputs, outputs, len(OCTAVES)), -300.0)
+    level = np.full((inputs, outputs, len(OCTAVES)), -300.0)
+    arrival, signs = np.full((inputs, outputs), np.nan), np.full((inputs, outputs), np.nan)
+    gated, frequencies = [], []
+    for o in range(outputs):
+        f = m.comb.frequencies(o)
+        for k, centre in enumerate(OCTAVES):
+            low, high = centre / np.sqrt(2.0), centre * np.sqrt(2.0)
+            inside = (f >= low) & (f < high)
+            if inside.any():
+                snr[:, o, k] = power_db(heard_over_noise(m, o, low, high))
+                level[:, o, k] = power_db(np.mean(np.abs(m.responses[o][:, inside]) ** 2, axis=1))
+        g = m.responses[o] * np.exp(2j * np.pi * f * latency)
+        kept = np.zeros_like(g)
+        for i in np.flatnonzero(snr[:, o].max(axis=-1) > HEARD_DB):
+            arrival[i, o] = first_arrival(g[i], f, m.comb.window_s)
+            kept[i] = gate(g[i], f, float(arrival[i, o]), m.comb.window_s)
+            signs[i, o] = sign(kept[i], f, float(arrival[i, o]))
+        gated.append(kept)
+        frequencies.append(f)
+    return Heard(snr, level, arrival, signs, tuple(gated), tuple(frequencies))
+
+
+def within(f: Float, band: tuple[float, float]) -> Float:
+    """A Hann window ``(tone,)`` over a band, or over all tones if they leave less than two octaves of it."""
+    low, high = max(band[0], f[0]), min(band[1], f[-1])
+    if high < 4 * low:
+        low, high = f[0], f[-1]
+    place = np.clip((f - low) / max(high - low, 1e-9), 0.0, 1.0)
+    return np.asarray(np.sin(np.pi * place) ** 2)
+
+
+def first_arrival(g: Complex, f: Float, window_s: float) -> float:
+    """First peak (s) of the envelope of a response ``(tone,)`` at evenly spaced ``f``.
+
+    The envelope is that of the band in which arrivals are timed; its first peak within 10 dB of the largest counts, so
+    that a reflection stronger than a shadowed direct sound does not.
+    """
+    weighted = g * within(f, TIMING_HZ)
+    size = fft.next_fast_len(FINE * len(f))
+    envelope = np.abs(fft.ifft(weighted, size))
+    step = window_s / size
+    peaks = (envelope >= np.roll(envelope, 1)) & (envelope > np.roll(envelope, -1))
+    strong = np.flatnonzero(peaks & (envelope > envelope.max() * 10.0 ** (-FIRST_DB / 20.0)))
+    late = np.where(
+        strong * step > 0.97 * window_s, strong - size, strong
+    )  # what comes at zero may seem to come before
+    n = int(late[np.argmin(late)])
+    before, at, after = (envelope[(n + d) % size] for d in (-1, 0, 1))
+    bend = before - 2 * at + after
+    return (n + (0.5 * (before - after) / bend if bend else 0.0)) * step
+
+
+def gate(g: Complex, f: Float, at: float, window_s: float) -> Complex:
+    """The response ``(tone,)`` with only what lies within 2 ms of ``at`` (s) left."""
+    centred = g * np.exp(2j * np.pi * f * at)
+    h = fft.ifft(centred)
+    n = np.arange(len(h))
+    t = np.minimum(n, len(h) - n) * window_s / len(h)
+    taper = np.where(t < GATE_S, np.cos(0.5 * np.pi * t / GATE_S) ** 2, 0.0)
+    return np.asarray(fft.fft(h * taper) * np.exp(-2j * np.pi * f * at))
+
+
+def sign(g: Complex, f: Float, at: float) -> float:
+    """Cosine of the mean phase of an arrival: 1 when pressure rises with the signal, -1 when it falls."""
+    weight = within(f, SIGN_HZ)
+    mean = np.sum(g * np.exp(2j * np.pi * f * at) * weight)
+    return float(np.real(mean) / max(abs(mean), 1e-300))
+
+
+def apart(one: Complex, other: Complex, f: Float, reach_s: float = 0.0015) -> float:
+    """By how much (s) ``one`` comes after ``other``, both ``(tone,)``: where their correlation is largest."""
+    cross = one * np.conj(other) * within(f, TIMING_HZ)
+    size = fft.next_fast_len(4 * FINE * len(f))
+    step = 1.0 / (size * float(f[1] - f[0]))
+    n = np.arange(-round(reach_s / step), round(reach_s / step) + 1)
+    correlation = np.abs(np.real(fft.ifft(cross, size)[n] * np.exp(2j * np.pi * f[0] * n * step)))
+    best = int(np.clip(np.argmax(correlation), 1, len(n) - 2))
+    before, at, after = correlation[best - 1 : best + 2]
+    bend = before - 2 * at + after
+    return float(n[best] + (0.5 * (before - after) / bend if bend else 0.0)) * step

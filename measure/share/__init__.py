@@ -1,0 +1,21 @@
+"""Sharing of measurements: SOFA, FRD and WAV files, directivity, decay and pictures."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.measure.share import export as export
+    from sweetspot.measure.share import figures as figures
+    from sweetspot.measure.share import plots as plots
+    from sweetspot.measure.share import sofa as sofa
+    from sweetspot.measure.share.plots import DRIVERS as DRIVERS
+    from sweetspot.measure.share.plots import GRID as GRID
+    from sweetspot.measure.share.plots import PAPER as PAPER
+    from sweetspot.measure.share.plots import PICTURED_DB as PICTURED_DB
+    from sweetspot.measure.share.plots import SOFT as SOFT
+    from sweetspot.measure.share.plots import STYLE as STYLE
+    from sweetspot.measure.share.plots import frequencies as frequencies
+    from sweetspot.measure.share.plots import key as key
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,60 @@
+"""How responses die away: the energy decay curve, and the decay of the spectrum after the arrival."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweetspot.rigs.units import TINY, Float, power_db
+
+RISE_S = 0.0005
+"""Half-cosine with which each slice of the decay of the spectrum opens, s."""
+
+
+def arrival(h: Float, zero: int) -> int:
+    """Tap at which ``h (..., tap)`` first passes a tenth of its peak behind ``zero``; the earliest of all paths."""
+    late = np.abs(h[..., zero:])
+    first = np.argmax(late >= 0.1 * late.max(axis=-1, keepdims=True), axis=-1)
+    return zero + int(first.min())
+
+
+def energy_decay_db(h: Float) -> Float:
+    """Energy that is still to come, ``(..., tap)`` in dB re the whole (Schroeder 1965: backward integration)."""
+    left = np.cumsum((h**2)[..., ::-1], axis=-1)[..., ::-1]
+    return power_db(np.maximum(left / np.maximum(left[..., :1], TINY**2), 1e-12))
+
+
+def spectral_decay(h: Float, fs: int, start: int, seconds: float, f: Float, slices: int = 96) -> tuple[Float, Float]:
+    """Cumulative spectral decay of one response, ``(slice, frequency)`` in dB re its highest level, and times in s.
+
+    Each slice is the spectrum of what is left of the response ahead of which a half-cosine of :data:`RISE_S` opens
+    (Fincham and Berman 1977).
+
+    Parameters
+    ----------
+    h
+        ``(tap,)``.
+    fs
+        Hz.
+    start
+        Tap of the arrival.
+    seconds
+        How far the slices go.
+    f
+        Frequencies that are wanted, Hz.
+    slices
+        How many.
+    """
+    rise = max(int(RISE_S * fs), 2)
+    times = np.linspace(0.0, seconds, slices)
+    padded = np.concatenate([np.zeros(rise), h[max(start - rise, 0) :]])
+    n = 1 << (len(padded) - 1).bit_length()
+    opening = 0.5 - 0.5 * np.cos(np.pi * np.arange(rise) / rise)
+    bins = np.fft.rfftfreq(n, 1.0 / fs)
+    out = np.empty((slices, len(f)))
+    for row, time in enumerate(times):
+        at = min(round(time * fs), len(padded) - rise)
+        left = padded.copy()
+        left[:at] = 0.0
+        left[at : at + rise] *= opening
+        out[row] = np.interp(f, bins, np.abs(np.fft.rfft(left, n)))
+    return power_db(out**2 / np.maximum(out.max() ** 2, TINY**2)), times

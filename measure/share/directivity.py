@@ -1,0 +1,212 @@
+"""Directivity from polar sets: level around the device, directivity index, beam width, CTA-2034 curves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import P_REF, Float, power_db
+
+ORBIT_DEG = 10.0
+"""Step of the two orbits of CTA-2034-A."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Orbit:
+    """Mean-square pressure on a circle around the device.
+
+    Parameters
+    ----------
+    degrees
+        ``(direction,)``, rising, in [-180, 180): counter-clockwise from straight ahead.
+    f
+        ``(frequency,)``, Hz.
+    power
+        ``(direction, driver, frequency)``, Pa^2 (rms) of a full-scale sine.
+    drivers
+        Names.
+    """
+
+    degrees: Float
+    f: Float
+    power: Float
+    drivers: tuple[str, ...]
+
+    @property
+    def level_db(self) -> Float:
+        """``(direction, driver, frequency)``, dB re 20 uPa."""
+        return power_db(self.power / P_REF**2)
+
+    def re_axis_db(self) -> Float:
+        """Level re straight ahead, ``(direction, driver, frequency)`` dB."""
+        ahead = self.power[int(np.argmin(np.abs(self.degrees)))]
+        return power_db(self.power / np.maximum(ahead, 1e-30))
+
+
+def orbit(set_: ImpulseResponse, mic: int, per_octave: int = 48, smoothing: float = 1.0 / 12.0) -> Orbit:
+    """The orbit of a polar set at one microphone, at ``per_octave`` frequencies an octave over the judged band.
+
+    Parameters
+    ----------
+    set_
+        Polar set.
+    mic
+        Which microphone.
+    per_octave
+        Frequencies an octave.
+    smoothing
+        Width of the power average around each frequency, octaves; 0 leaves the response as it is.
+    """
+    order = np.argsort(set_.positions["azimuth_deg"])
+    h = set_.h[order, mic, :, set_.zero :]
+    bins = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / set_.fs), dtype=float)
+    power = np.abs(np.fft.rfft(h, axis=-1)) ** 2 / 2.0
+    if smoothing > 0:
+        power = smoothed(power, bins, smoothing)
+    low, high = set_.band
+    f = low * 2.0 ** (np.arange(0.0, np.log2(high / low) * per_octave + 1e-9) / per_octave)
+    at = np.interp(f, bins, np.arange(len(bins)))
+    below = np.minimum(at.astype(int), len(bins) - 2)
+    part = at - below
+    fine = power[..., below] * (1.0 - part) + power[..., below + 1] * part
+    return Orbit(np.asarray(set_.positions["azimuth_deg"][order], dtype=float), f, fine, set_.drivers)
+
+
+def index_db(around: Orbit) -> Float:
+    """Directivity index ``(driver, frequency)`` in dB of a device whose radiation is taken as symmetric about its axis.
+
+    The ring stands for the sphere: each direction weighs as much as the band of the sphere at its angle from the
+    axis, ``cos(a - s/2) - cos(a + s/2)`` for the angle ``a`` and the step ``s`` (Beranek, Acoustics, 4.16).
+    """
+    a = np.abs(np.radians(around.degrees))
+    step = 2.0 * np.pi / len(a)
+    weight = np.cos(np.maximum(a - step / 2.0, 0.0)) - np.cos(np.minimum(a + step / 2.0, np.pi))
+    weight = np.where((a < 1e-9) | (a > np.pi - 1e-9), 2.0, 1.0) * weight  # the two sides share the others' bands
+    mean = np.einsum("a,adf->df", weight / weight.sum(), around.power)
+    ahead = around.power[int(np.argmin(a))]
+    return power_db(ahead / np.maximum(mean, 1e-30))
+
+
+def beam_width_deg(around: Orbit, drop_db: float = 6.0) -> Float:
+    """Full angle ``(driver, frequency)`` around straight ahead within which the level stays above ``-drop_db``.
+
+    360 where it never falls so far; linear between neighbouring directions.
+    """
+    level = around.re_axis_db()
+    middle = int(np.argmin(np.abs(around.degrees)))
+    step = 360.0 / len(around.degrees)
+    width = np.zeros(level.shape[1:])
+    for side in (1, -1):
+        rows = [(middle + side * i) % len(level) for i in range(len(level) // 2 + 1)]
+        width += _first_fall(level[rows], -drop_db, step)
+    return width
+
+
+def _first_fall(level: Float, limit: float, step: float) -> Float:
+    """Angle ``(driver, frequency)`` at which ``level (angle, driver, frequency)`` first falls below ``limit``."""
+    below = level < limit
+    first = np.argmax(below, axis=0)
+    before = np.maximum(first - 1, 0)
+    high = np.take_along_axis(level, before[None], axis=0)[0]
+    low = np.take_along_axis(level, first[None], axis=0)[0]
+    part = np.clip((high - limit) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+    return np.where(below.any(axis=0), (before + part) * step, 180.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cta2034:
+    """The curves of CTA-2034-A of one driver, dB re 20 uPa of a full-scale sine, each ``(frequency,)``.
+
+    Parameters
+    ----------
+    f
+        Hz.
+    on_axis, listening_window, early_reflections, sound_power, in_room
+        Levels, dB; ``in_room`` is the estimated in-room response.
+    """
+
+    f: Float
+    on_axis: Float
+    listening_window: Float
+    early_reflections: Float
+    sound_power: Float
+    in_room: Float
+
+    @property
+    def sound_power_di(self) -> Float:
+        """Listening window over sound power, dB."""
+        return self.listening_window - self.sound_power
+
+    @property
+    def early_reflections_di(self) -> Float:
+        """Listening window over early reflections, dB."""
+        return self.listening_window - self.early_reflections
+
+
+def cta2034(horizontal: Orbit, vertical: Orbit, driver: int) -> Cta2034:
+    """The curves from two orbits of 10-degree steps (CTA-2034-A, section 5.2; weights re-derived in :func:`weights`).
+
+    Parameters
+    ----------
+    horizontal, vertical
+        Orbits at the same frequencies; positive angles of the vertical one are above the device.
+    driver
+        Which driver.
+
+    Raises
+    ------
+    BadInput
+        An orbit lacks one of the 36 directions.
+    """
+    h, v = (_ring(o, driver, n) for o, n in ((horizontal, "horizontal"), (vertical, "vertical")))
+
+    def mean(parts: list[Float]) -> Float:
+        return np.asarray(np.mean(parts, axis=0))
+
+    window = mean([v[a] for a in (-10, 0, 10)] + [h[a] for a in (-30, -20, -10, 10, 20, 30)])
+    walls = {
+        "floor": [v[a] for a in (-40, -30, -20)],
+        "ceiling": [v[a] for a in (40, 50, 60)],
+        "front": [h[a] for a in range(-30, 31, 10)],
+        "side": [h[a] for a in (*range(-80, -30, 10), *range(40, 90, 10))],
+        "rear": [h[a] for a in (*range(-180, -80, 10), *range(90, 180, 10))],
+    }
+    early = mean([mean(parts) for parts in walls.values()])
+    weight = weights()
+    total = sum(weight[abs(a)] * (h[a] + v[a]) for a in range(-180, 180, 10))
+    power = np.asarray(total) / sum(2.0 * weight[abs(a)] for a in range(-180, 180, 10))
+    room = 0.12 * window + 0.44 * early + 0.44 * power
+    on_axis, window, early, power, room = (power_db(p / P_REF**2) for p in (h[0], window, early, power, room))
+    return Cta2034(horizontal.f, on_axis, window, early, power, room)
+
+
+def weights() -> dict[int, float]:
+    """Part of the sphere that each angle from the axis stands for, in 10-degree steps (CTA-2034-A, appendix C).
+
+    The square of the sphere that great circles at ``+-a`` degrees across both orbits cut out has the solid angle
+    ``S(a) = 4 asin(sin^2 a)``; an angle's share is the frame between the squares around it, the same for each of the
+    four directions at that angle. At 90 degrees the frames of the two halves meet; the rear mirrors the front.
+    """
+    edges = np.radians(np.arange(5.0, 90.0, 10.0))
+    square = np.append(4.0 * np.arcsin(np.sin(edges) ** 2), 2.0 * np.pi)
+    share = np.diff(square, prepend=0.0) / (16.0 * np.pi)
+    share[-1] *= 2.0
+    return {a: float(share[min(a, 180 - a) // 10]) for a in range(0, 181, 10)}
+
+
+def _ring(around: Orbit, driver: int, name: str) -> dict[int, Float]:
+    """Power ``(frequency,)`` by angle in whole degrees, -180 to 170."""
+    found: dict[int, Float] = {}
+    for wanted in range(-180, 180, 10):
+        gap = np.abs((around.degrees - wanted + 180.0) % 360.0 - 180.0)
+        if gap.min() > 0.5:
+            raise BadInput(
+                f"CTA-2034 needs a direction each {ORBIT_DEG:g} degrees: none at {wanted} degrees in the {name} orbit. "
+                "Measure with polar.step_deg = 10, 5 or 2.5"
+            )
+        found[wanted] = around.power[int(np.argmin(gap)), driver]
+    return found

@@ -1,0 +1,157 @@
+"""FRD and WAV files of a session, one a response, for loudspeaker design programs and editors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.plan import SetName
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.progress import Step
+from sweetspot.rigs.units import P_REF, Float, db
+
+POINTS_PER_OCTAVE = 48
+"""Lines of an FRD file; finer than what design programs keep."""
+
+Index = tuple[int, int, int]
+"""Position, microphone and driver of one response."""
+
+
+def indices(set_: ImpulseResponse) -> Iterator[Index]:
+    """Every response of a set."""
+    yield from np.ndindex(*set_.h.shape[:3])
+
+
+def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
+    """A file's name without its ending: a polar response ends in ``hor`` and its angle in degrees."""
+    position, mic, driver = index
+    who = f"{set_.mics[mic]}_{set_.drivers[driver]}"
+    if kind == "polar":
+        angle = float(set_.positions["azimuth_deg"][position])
+        return _plain(f"polar_{who}_hor_{angle:g}")
+    return _plain(f"{kind}_p{position:03d}_{who}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Frequencies of an FRD file, and what takes a response to them.
+
+    Parameters
+    ----------
+    f
+        ``(f,)``, Hz.
+    kernel
+        ``exp(-2j pi f t)``, ``(tap from time zero on, f)``.
+    """
+
+    f: Float
+    kernel: NDArray[np.complex128]
+
+    @classmethod
+    def of(cls, set_: ImpulseResponse) -> Grid:
+        """:data:`POINTS_PER_OCTAVE` over the judged band of a set."""
+        low, high = set_.band
+        f = low * 2.0 ** (np.arange(0.0, np.log2(high / low) * POINTS_PER_OCTAVE + 1e-9) / POINTS_PER_OCTAVE)
+        seconds = np.arange(set_.h.shape[-1] - set_.zero) / set_.fs
+        return cls(f, np.exp(-2j * np.pi * np.outer(seconds, f)))
+
+
+def frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str) -> str:
+    """The text of an FRD file: hertz, dB re 20 uPa (rms) of a full-scale sine, degrees.
+
+    The phase holds the time of flight: zero is where the sound left the interface.
+
+    Parameters
+    ----------
+    set_
+        Of the session.
+    index
+        Which response.
+    grid
+        At which frequencies; made once for a set.
+    about
+        One line on where it comes from.
+    """
+    spectrum = set_.h[index][set_.zero :] @ grid.kernel
+    level, phase = db(spectrum / np.sqrt(2.0) / P_REF), np.degrees(np.angle(spectrum))
+    head = f"* {about}\n* Hz, dB re 20 uPa (rms) of a full-scale sine, degrees with the time of flight\n"
+    return head + "".join(f"{a:.3f}\t{b:.3f}\t{c:.3f}\n" for a, b, c in zip(grid.f, level, phase, strict=True))
+
+
+def write(
+    sets: Mapping[SetName, ImpulseResponse],
+    to: Literal["frd", "wav"],
+    about: str,
+    out: Path,
+    tracked: Callable[[str, int], AbstractContextManager[Step]],
+) -> list[Path]:
+    """Write every response of the sets into the folder ``out``; ``tracked`` shows how far it is.
+
+    Raises
+    ------
+    BadInput
+        Nothing was measured, or the folder cannot be made or written.
+    """
+    if not sets:
+        raise BadInput("nothing was measured yet; run: sweetspot measure ears ...")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise BadInput(f"{out}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
+    written = []
+    with tracked(f"Writing {to}", sum(len(list(indices(s))) for s in sets.values())) as step:
+        for kind, set_ in sets.items():
+            grid = Grid.of(set_) if to == "frd" else None
+            for index in indices(set_):
+                path = out / f"{name(set_, kind, index)}.{to}"
+                written.append(
+                    write_frd(set_, index, grid, about, path) if grid else write_wav(set_, index, about, path)
+                )
+                step(path.name)
+    return written
+
+
+def write_frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str, path: Path) -> Path:
+    """Write one FRD file.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written.
+    """
+    try:
+        path.write_text(frd(set_, index, grid, about), encoding="ascii", errors="replace")
+    except OSError as fault:
+        raise BadInput(f"{path}: cannot be written: {fault.strerror}; choose another folder with --out") from fault
+    return path
+
+
+def write_wav(set_: ImpulseResponse, index: Index, about: str, path: Path) -> Path:
+    """Write one response as a 32-bit float WAV file, from time zero on, in pascal for a full-scale sample.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written.
+    """
+    try:
+        with soundfile.SoundFile(str(path), "w", set_.fs, channels=1, subtype="FLOAT") as file:
+            file.comment = about
+            file.write(set_.h[index][set_.zero :].astype(np.float32))
+    except (OSError, soundfile.LibsndfileError) as fault:
+        raise BadInput(f"{path}: cannot be written: {fault}; choose another folder with --out") from fault
+    return path
+
+
+def _plain(text: str) -> str:
+    """Safe as a file's name on every system."""
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "_", text)

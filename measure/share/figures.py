@@ -1,0 +1,353 @@
+"""Pictures of a session as files: which there are, what goes into each, and where they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from sweetspot.measure import plan
+from sweetspot.measure.distortion import Distortion
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.listener import Listener
+from sweetspot.measure.plan import SetName
+from sweetspot.measure.session import Session
+from sweetspot.measure.share import decay, directivity, plots
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import P_REF, Float, db, power_db
+
+COLUMNS = 4
+DECAY_S = 0.005
+"""How much of the decay of a spectrum is drawn, s."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """What the pictures of one session are drawn from.
+
+    Parameters
+    ----------
+    unit
+        Serial number.
+    ears, polar
+        The sets that were measured to their end.
+    stderr
+        Standard error of each bin, ``(position, mic, driver, bin)``, by set.
+    vertical
+        The polar set of the same device lying on its side, for CTA-2034.
+    position
+        Which row of the ears is drawn.
+    smoothing
+        Width of the power average of responses, octaves; 0 for none.
+    distortion
+        Row of a position and the distortion of every driver there, made from raw captures once: this position, or
+        straight ahead on the turntable where there is no head, or the first one if drivers played together here.
+    """
+
+    unit: str
+    ears: ImpulseResponse | None
+    polar: ImpulseResponse | None
+    stderr: Mapping[str, Float]
+    vertical: ImpulseResponse | None
+    position: int
+    smoothing: float
+    distortion: Callable[[], tuple[int, list[Distortion]]]
+
+
+def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
+    """Read what there is to draw.
+
+    Parameters
+    ----------
+    session
+        Path of ``session.h5``.
+    vertical
+        That of the same unit measured on its side, or None.
+    position
+        Row of the ears from 1, or None for the place nearest to the nominal one.
+    smoothing
+        Octaves.
+
+    Raises
+    ------
+    BadInput
+        Nothing was measured to its end, or there is no such position.
+    """
+    with Session.read(session) as file:
+        sets = {name: file.responses(name) for name in file.sets}
+        stderr: dict[str, Float] = {name: file.of_bins(name, "stderr") for name in file.sets}
+        unit = file.serial
+    if not sets:
+        raise BadInput(f"{session}: nothing was measured yet; run: sweetspot measure ears ...")
+    second = None
+    if vertical is not None:
+        with Session.read(vertical) as file:
+            second = file.responses("polar")
+    ears, row = sets.get("ears"), _row(sets.get("ears"), position, session)
+    ahead = row if ears is not None else int(np.argmin(np.abs(sets["polar"].positions["azimuth_deg"])))
+    made = cache(lambda: distortions(session, "ears" if ears is not None else "polar", ahead))
+    return Shown(unit, ears, sets.get("polar"), stderr, second, row, smoothing, made)
+
+
+def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[Distortion]]:
+    """What every driver makes at one place that it was not given, from the raw captures; and which place.
+
+    Raises
+    ------
+    BadInput
+        The raw captures of the place are not there.
+    """
+    with Session.read(session) as file:
+        rig = file.rig()
+        wanted = plan.make(rig, name)
+        listener = Listener.of(rig, wanted)
+        for row in (position, wanted.order[0]):
+            made = [listener.distortion(file, row, source) for source in range(len(rig.driver))]
+            found = [d for d in made if d is not None]
+            if len(found) == len(made):
+                return row, found
+    raise BadInput(f"{session}: holds no raw captures of single drivers by which to tell distortion")
+
+
+def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
+    if ears is None:
+        return 0
+    if position is None:
+        p = ears.positions
+        away = np.hypot(p["x"] - np.median(p["x"]), p["y"]) + np.radians(np.abs(p["yaw_deg"]))
+        return int(np.argmin(away))
+    if not 1 <= position <= len(ears.positions):
+        raise BadInput(f"--position: {position} is not there; {where} holds positions 1 to {len(ears.positions)}")
+    return position - 1
+
+
+def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
+    """What can be drawn, by name, in the order in which a reader wants to see it."""
+    found: dict[str, Callable[[], Figure]] = {}
+    if shown.ears is not None:
+        ears = shown.ears
+        found["responses"] = lambda: _responses(shown, ears)
+        found["impulse"] = lambda: _impulses(shown, ears)
+        found["decay"] = lambda: _decays(shown, ears)
+    found["distortion"] = lambda: _distortion(shown)
+    if shown.polar is not None:
+        polar = shown.polar
+        found["polar"] = lambda: _polar(shown, polar)
+        found["directivity"] = lambda: _directivity(shown, polar)
+        if shown.vertical is not None:
+            vertical = shown.vertical
+            found["cta2034"] = lambda: _cta2034(shown, polar, vertical)
+    return found
+
+
+def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str, Callable[[], Figure]]:
+    """The pictures that ``only`` (names with commas) asks for; all if it is None.
+
+    Raises
+    ------
+    BadInput
+        A name fits none; lists those there are.
+    """
+    if only is None:
+        return found
+    names = [n.strip() for n in only.split(",") if n.strip()]
+    unknown = [n for n in names if n not in found]
+    if unknown or not names:
+        more = "" if "cta2034" in found else " (cta2034 needs --vertical and a polar set)"
+        raise BadInput(f"--only: no picture {', '.join(unknown) or only!r}; there are: {', '.join(found)}{more}")
+    return {n: found[n] for n in names}
+
+
+def save(draw: Callable[[], Figure], path: Path) -> None:
+    """Draw one picture and write it; its kind is the path's ending.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context({**plots.STYLE, "figure.facecolor": plots.PAPER}):
+            draw().savefig(path, dpi=130)
+    except OSError as fault:
+        raise BadInput(f"{path}: cannot be written: {fault.strerror}; choose another folder with --out") from fault
+
+
+def _figure(title: str, width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12.5, color=plots.INK)
+    return figure
+
+
+def _place(ears: ImpulseResponse, row: int) -> str:
+    p = ears.positions[row]
+    return f"head {p['x']:.2f} m ahead, {100 * p['y']:+.0f} cm to the left, turned {p['yaw_deg']:+.0f}°"
+
+
+def _spl(magnitude: Float) -> Float:
+    """Level in dB re 20 uPa of a full-scale sine with this response in Pa/FS."""
+    return db(magnitude / np.sqrt(2.0) / P_REF)
+
+
+def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
+    h, error = ears.h[shown.position], shown.stderr["ears"][shown.position]
+    f = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / ears.fs), dtype=float)
+    power = np.abs(np.fft.rfft(h, axis=-1)) ** 2
+    if shown.smoothing > 0:
+        power = smoothed(power, f, shown.smoothing)
+    level = power_db(power / 2.0 / P_REF**2)
+    figure = _figure(f"{shown.unit}: responses, {_place(ears, shown.position)}", 9.0, 3.4 * len(ears.mics))
+    top = 10.0 * np.ceil((float(level.max()) + 2.0) / 10.0)
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
+        plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
+        plots.floors(ax, f, _spl(np.asarray(error[mic], dtype=float)))
+        plots.frequencies(ax, *ears.band)
+        ax.set_ylabel(f"{_named(ears.mics[mic])}, dB SPL at full scale")
+        plots.key(ax)
+    return figure
+
+
+def _impulses(shown: Shown, ears: ImpulseResponse) -> Figure:
+    start = decay.arrival(ears.h[shown.position], ears.zero)
+    window = slice(max(start - ears.fs // 2000, 0), min(start + ears.fs // 200, ears.h.shape[-1]))
+    t = (np.arange(ears.h.shape[-1])[window] - ears.zero) / ears.fs
+    figure = _figure(f"{shown.unit}: impulse responses, {_place(ears, shown.position)}", 9.0, 3.6 * len(ears.mics))
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
+        plots.traces(ax, t, ears.h[shown.position, mic][:, window], ears.drivers)
+        ax.set_title(_named(ears.mics[mic]), loc="left")
+        ax.set_xlabel("time after the sound left the interface, ms")
+    return figure
+
+
+def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
+    mic = 0
+    h = ears.h[shown.position, mic]
+    start = decay.arrival(h, ears.zero)
+    late = h[:, start:]
+    f = np.geomspace(max(ears.band[0], 200.0), ears.band[1], 200)
+    columns = min(len(ears.drivers), COLUMNS)
+    rows = 1 + -(-len(ears.drivers) // columns)
+    title = f"{shown.unit}: decay at the {_named(ears.mics[mic])}, {_place(ears, shown.position)}"
+    figure = _figure(title, 3.2 * max(columns, 3), 3.0 * rows)
+    grid = figure.add_gridspec(rows, columns)
+    t = np.arange(late.shape[-1]) / ears.fs
+    plots.energy_decays(figure.add_subplot(grid[0, :]), t, decay.energy_decay_db(late), ears.drivers)
+    for i, name in enumerate(ears.drivers):
+        ax = figure.add_subplot(grid[1 + i // columns, i % columns])
+        level, times = decay.spectral_decay(h[i], ears.fs, start, DECAY_S, f)
+        plots.spectral_decay(ax, times, f, level)
+        ax.set_title(_named(name), loc="left")
+    return figure
+
+
+def _grid(figure: Figure, count: int) -> list[Axes]:
+    columns = min(count, COLUMNS) if count > 2 else count
+    rows = -(-count // columns)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    return list(axes[:count])
+
+
+def _sized(count: int, width: float, height: float) -> tuple[float, float]:
+    columns = min(count, COLUMNS) if count > 2 else count
+    return width * max(columns, 2), height * -(-count // columns) + 0.5
+
+
+def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
+    around = directivity.orbit(polar, 0)
+    level = around.re_axis_db()
+    figure = _figure(
+        f"{shown.unit}: around the device, dB re straight ahead, 1/12 octave", *_sized(len(polar.drivers), 3.6, 3.2)
+    )
+    closed = np.append(around.degrees, around.degrees[0] + 360.0)
+    axes = _grid(figure, len(polar.drivers))
+    for i, ax in enumerate(axes):
+        plots.polar_map(ax, around.f, closed, np.concatenate([level[:, i], level[:1, i]]))
+        ax.set_title(_named(polar.drivers[i]), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
+    figure.colorbar(scale, ax=axes, label="dB re straight ahead", pad=0.01, aspect=30)
+    return figure
+
+
+def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
+    around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
+    figure = _figure(f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", 9.0, 6.6)
+    above, below = figure.subplots(2, 1, sharex=True)
+    plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
+    width = directivity.beam_width_deg(around)
+    plots.over_frequency(below, around.f, width, polar.drivers, "width at \N{MINUS SIGN}6 dB, degrees")
+    below.set_ylim(0.0, 370.0)
+    below.set_yticks([0, 90, 180, 270, 360])
+    return figure
+
+
+def _distortion(shown: Shown) -> Figure:
+    measured = shown.ears or shown.polar
+    assert measured is not None
+    row, made = shown.distortion()
+    azimuth = float(measured.positions["azimuth_deg"][row])
+    where = _place(measured, row) if shown.ears is not None else f"at {azimuth:.0f}°"
+    title = f"{shown.unit}: distortion at the {_named(measured.mics[0])}, {where}"
+    figure = _figure(title, *_sized(len(made), 4.4, 3.4))
+    axes = _grid(figure, len(made))
+    for name, one, ax in zip(measured.drivers, made, axes, strict=True):
+        plots.distortion(ax, one, 0)
+        ax.set_title(_named(name), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6, frameon=False)
+    return figure
+
+
+def distortion_table(shown: Shown) -> tuple[list[dict[str, object]], str]:
+    """Total harmonic distortion of every driver in octaves, as data and as lines."""
+    measured = shown.ears or shown.polar
+    assert measured is not None
+    data: list[dict[str, object]] = []
+    lines: list[str] = []
+    for name, one in zip(measured.drivers, shown.distortion()[1], strict=True):
+        octaves = one.in_octaves(0)
+        data += [{"driver": name, **{k: v if np.isfinite(v) else None for k, v in o.items()}} for o in octaves]
+        if not lines:
+            lines.append(f"{'THD, %, in octaves of':<22}" + "".join(f"{o['hz']:>9g}" for o in octaves) + " Hz")
+        lines.append(f"{_named(name):<22}" + "".join(f"{_percent(o['thd'], o['floor']):>9}" for o in octaves))
+    return data, "\n".join(lines)
+
+
+def _percent(value: float, floor: float) -> str:
+    """Two digits; what noise allows to say where nothing was found over it."""
+    return f"< {floor:.1g}" if np.isnan(value) else f"{value:.2g}"
+
+
+def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Figure:
+    if vertical.drivers != polar.drivers or vertical.band != polar.band:
+        raise BadInput(
+            f"--vertical: drivers {', '.join(vertical.drivers)} over {vertical.band} Hz were measured there, "
+            f"{', '.join(polar.drivers)} over {polar.band} Hz here; both orbits need the same"
+        )
+    flat, upright = directivity.orbit(polar, 0), directivity.orbit(vertical, 0)
+    count = len(polar.drivers)
+    figure = _figure(f"{shown.unit}: CTA-2034, 1/12 octave", 5.6 * min(count, 2), 4.0 * -(-count // 2) + 0.8)
+    axes = figure.subplots(-(-count // 2), min(count, 2), squeeze=False).ravel()
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    for i, ax in enumerate(axes[:count]):
+        plots.spinorama(ax, directivity.cta2034(flat, upright, i))
+        ax.set_title(_named(polar.drivers[i]), loc="left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, frameon=False)
+    return figure
+
+
+def _named(name: str) -> str:
+    return {"ear_left": "left ear", "ear_right": "right ear"}.get(name, name.replace("_", " "))

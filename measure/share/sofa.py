@@ -1,0 +1,223 @@
+"""AES69 (SOFA) files of a session, for other tools: the one door of this room to ``sofar``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.plan import SetName
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.units import Float
+
+EAR_M = 0.0875
+"""Distance of the ears from the middle of the head that the files state, m: half of the usual 17.5 cm."""
+
+KELVIN = 273.15
+
+
+def files(
+    rig: Description, sets: Mapping[SetName, ImpulseResponse], attributes: Mapping[str, Any]
+) -> dict[str, Callable[[], Any]]:
+    """The files that a session comes to, by name, each with what builds it.
+
+    Parameters
+    ----------
+    rig
+        Where the drivers stand.
+    sets
+        The sets that were measured to their end.
+    attributes
+        Root attributes of the session.
+
+    Raises
+    ------
+    BadInput
+        Nothing was measured.
+    """
+    if not sets:
+        raise BadInput("nothing was measured yet; run: sweetspot measure ears ...")
+    at = np.array([d.at for d in rig.driver])
+    serial = str(attributes["unit_serial"])
+
+    def said(title: str) -> dict[str, str]:
+        return about(serial, rig.name, str(attributes["created_utc"]), str(attributes["sweetspot_version"]), title)
+
+    found: dict[str, Callable[[], Any]] = {}
+    if "ears" in sets:
+        temperature = float(attributes["temperature_c"])
+        found["ears.sofa"] = lambda: ears(sets["ears"], at, said("Drivers to dummy head"), temperature)
+    if "polar" in sets:
+        found["polar.sofa"] = lambda: polar(sets["polar"], at, said("Polar responses of the drivers"))
+        for i, mic in enumerate(sets["polar"].mics):
+            name = "directivity.sofa" if len(sets["polar"].mics) == 1 else f"directivity_{mic}.sofa"
+            title = said(f"Directivity of the drivers at microphone {mic}")
+            found[name] = partial(directivity, sets["polar"], i, at, serial, title)
+    return found
+
+
+def ears(set_: ImpulseResponse, drivers_at: Float, about: dict[str, str], temperature_c: float) -> Any:
+    """Drivers to ears as ``SingleRoomMIMOSRIR``: one measurement a head position, one emitter a driver.
+
+    The device stands in the origin and looks along x; the listener faces it.
+
+    Parameters
+    ----------
+    set_
+        The ears of a session; time zero is where its sound left the interface, what came before is left out.
+    drivers_at
+        Places of the drivers, ``(driver, 3)`` m from the middle of the device.
+    about
+        Global attributes of the file (``GLOBAL_Title`` and so on).
+    temperature_c
+        Of the room, degrees Celsius.
+
+    Returns
+    -------
+    sofar.Sofa
+        Verified against AES69-2022.
+    """
+    sofa = _new("SingleRoomMIMOSRIR", about)
+    yaw = np.radians(set_.positions["yaw_deg"])
+    up = [[0.0, 0.0, 1.0]]
+    sofa.GLOBAL_RoomType = "shoebox"
+    sofa.RoomTemperature = temperature_c + KELVIN
+    sofa.SourcePosition, sofa.SourceView, sofa.SourceUp = np.zeros((len(yaw), 3)), [[1.0, 0.0, 0.0]], up
+    sofa.ListenerPosition = _places(set_)
+    sofa.ListenerView = np.stack([-np.cos(yaw), -np.sin(yaw), np.zeros_like(yaw)], axis=1)
+    sofa.ListenerUp = np.repeat(up, len(yaw), axis=0)
+    sofa.ReceiverPosition_Type = sofa.EmitterPosition_Type = "cartesian"
+    sofa.ReceiverPosition_Units = sofa.EmitterPosition_Units = "metre"
+    sofa.ReceiverPosition = np.array([[0.0, EAR_M, 0.0], [0.0, -EAR_M, 0.0]])
+    sofa.EmitterPosition = drivers_at
+    sofa.ReceiverDescriptions = [[m] for m in set_.mics]
+    sofa.EmitterDescriptions = [[d] for d in set_.drivers]
+    for part, count in (("Receiver", len(set_.mics)), ("Emitter", len(set_.drivers))):
+        setattr(sofa, f"{part}View", np.tile([[[1.0], [0.0], [0.0]]], (count, 1, 1)))
+        setattr(sofa, f"{part}Up", np.tile([[[0.0], [0.0], [1.0]]], (count, 1, 1)))
+    sofa.MeasurementDate = np.zeros(len(yaw))
+    return _filled(sofa, set_)
+
+
+def polar(set_: ImpulseResponse, drivers_at: Float, about: dict[str, str]) -> Any:
+    """Drivers to the microphones around the device as ``GeneralFIR-E``: one measurement a direction.
+
+    The microphone moves around a device that stands still in the origin, which is what a turntable comes to.
+    """
+    sofa = _new("GeneralFIR-E", about)
+    sofa.SourcePosition_Type, sofa.SourcePosition_Units = "cartesian", "metre"
+    sofa.SourcePosition = np.zeros((1, 3))
+    sofa.ListenerPosition = _places(set_)
+    sofa.ReceiverPosition = np.zeros((len(set_.mics), 3))
+    sofa.EmitterPosition = drivers_at
+    return _filled(sofa, set_)
+
+
+def directivity(set_: ImpulseResponse, mic: int, drivers_at: Float, unit: str, about: dict[str, str]) -> Any:
+    """Directivity of every driver at one microphone as ``FreeFieldDirectivityTF``, over the judged band.
+
+    Parameters
+    ----------
+    set_
+        The polar set.
+    mic
+        Which of its microphones.
+    drivers_at
+        ``(driver, 3)``, m.
+    unit
+        Serial number of the unit.
+    about
+        Global attributes.
+    """
+    sofa = _new("FreeFieldDirectivityTF", about)
+    sofa.GLOBAL_SourceType = "loudspeaker"
+    sofa.GLOBAL_SourceManufacturer = ""
+    sofa.GLOBAL_EmitterDescription = f"drivers of unit {unit}, one a measurement"
+    h = set_.h[:, mic, :, set_.zero :]
+    f = np.fft.rfftfreq(h.shape[-1], 1.0 / set_.fs)
+    inside = (f >= set_.band[0]) & (f <= set_.band[1])
+    spectrum = np.fft.rfft(h, axis=-1)[..., inside].transpose(1, 0, 2)
+    x, y, z = _places(set_).T
+    around = np.mod(np.degrees(np.arctan2(y, x)), 360.0)
+    r = np.sqrt(x**2 + y**2 + z**2)
+    sofa.ReceiverPosition = np.stack([around, np.degrees(np.arcsin(z / r)), r], axis=1)
+    sofa.SourcePosition_Reference = "the middle of the device"
+    sofa.SourceView_Reference = "where the device faces: azimuth 0"
+    sofa.SourceUp_Reference = "upwards"
+    sofa.EmitterPosition = drivers_at
+    sofa.EmitterDescriptions = [[d] for d in set_.drivers]
+    sofa.Description = [[d] for d in set_.drivers]
+    sofa.SourceTuningFrequency = np.zeros(len(set_.drivers))
+    sofa.MIDINote = np.zeros(len(set_.drivers))
+    sofa.N = f[inside]
+    sofa.Data_Real, sofa.Data_Imag = spectrum.real, spectrum.imag
+    return _verified(sofa)
+
+
+def about(serial: str, rig: str, created_utc: str, version: str, title: str) -> dict[str, str]:
+    """Global attributes that say where a file comes from."""
+    when = created_utc.replace("T", " ").removesuffix("Z")
+    return {
+        "GLOBAL_Title": f"{title}, unit {serial}",
+        "GLOBAL_DateCreated": when,
+        "GLOBAL_ApplicationName": "sweetspot",
+        "GLOBAL_ApplicationVersion": version,
+        "GLOBAL_Comment": f"Pascal for a full-scale sample; measured with rig {rig!r}. Time zero is where the sound "
+        "left the interface.",
+        "GLOBAL_History": "exponential sweeps, deconvolved against a loopback in every capture",
+        "GLOBAL_License": "Not stated: the measurements belong to whoever made them",
+    }
+
+
+def write(sofa: Any, path: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written.
+    """
+    import sofar  # slow to import, and only this file format needs it
+
+    part = path.with_name(f"{path.stem}.part.sofa")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sofar.write_sofa(str(part), sofa)
+        part.replace(path)
+    except OSError as fault:
+        part.unlink(missing_ok=True)
+        raise BadInput(f"{path}: cannot be written: {fault}; choose another folder with --out") from fault
+
+
+def _new(convention: str, about: dict[str, str]) -> Any:
+    import sofar
+
+    sofa = sofar.Sofa(convention)
+    for name, value in about.items():
+        setattr(sofa, name, value)
+    return sofa
+
+
+def _places(set_: ImpulseResponse) -> Float:
+    """``(position, 3)`` m."""
+    return np.stack([set_.positions[axis] for axis in "xyz"], axis=1)
+
+
+def _filled(sofa: Any, set_: ImpulseResponse) -> Any:
+    """The responses from time zero on, ``(position, mic, tap, driver)``."""
+    sofa.Data_IR = np.asarray(set_.h[..., set_.zero :].transpose(0, 1, 3, 2), dtype=float)
+    sofa.Data_SamplingRate = float(set_.fs)
+    sofa.Data_Delay = np.zeros((len(set_.positions), len(set_.mics), len(set_.drivers)))
+    return _verified(sofa)
+
+
+def _verified(sofa: Any) -> Any:
+    sofa.verify(issue_handling="raise")
+    return sofa

@@ -1,0 +1,15 @@
+"""The compiled filter matrix and centre extraction: vector code for this machine, made at first use."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.processor.compiled.centre_kernel import CompiledCentre as CompiledCentre
+    from sweetspot.processor.compiled.matrix import CompiledMatrix as CompiledMatrix
+    from sweetspot.processor.compiled.matrix import Level as Level
+    from sweetspot.processor.compiled.matrix import ratio_for as ratio_for
+    from sweetspot.processor.compiled.matrix_kernel import NUMBERS as NUMBERS
+    from sweetspot.processor.compiled.matrix_kernel import POINTERS as POINTERS
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

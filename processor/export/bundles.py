@@ -1,0 +1,109 @@
+"""What an export is: files by name with notes, and the linear stereo form that engines without an upmix run."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import db
+
+Real = NDArray[Any]
+
+SIDES = ("left", "right")
+NO_UPMIX = (
+    "This engine has no upmix: it runs the linear stereo form, left and right through their own filters; "
+    "what is common to both stays a phantom centre. The centre program is not used."
+)
+NO_GUARD = "This engine has no guard: levels above the ceiling of {ceiling:.1f} dBFS are not held back."
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An export.
+
+    Parameters
+    ----------
+    files
+        Contents by name; written side by side into one folder.
+    notes
+        What its user must know.
+    use
+        The command that runs it, in that folder.
+    """
+
+    files: dict[str, bytes]
+    notes: tuple[str, ...]
+    use: str
+
+    def everything(self) -> dict[str, bytes]:
+        """The files, and the notes as one more."""
+        text = "\n\n".join([*self.notes, f"Use: {self.use}"]) + "\n"
+        return self.files | {"README.txt": text.encode()}
+
+
+def stereo(filterset: FilterSet) -> Real:
+    """Filters of the linear stereo form, ``(2, driver, tap)``: left and right."""
+    return np.asarray(filterset.taps[[filterset.programs.index(side) for side in SIDES]])
+
+
+def notes(filterset: FilterSet) -> tuple[str, ...]:
+    """What holds for every engine that runs the linear stereo form."""
+    order = ", ".join(f"{i + 1} {name}" for i, name in enumerate(filterset.drivers))
+    return (
+        f"sweetspot filters of unit {filterset.unit_serial} at {filterset.fs} Hz, {filterset.length} taps; "
+        f"the sampling rate of the engine must be {filterset.fs} Hz. Outputs: {order}.",
+        NO_UPMIX,
+        NO_GUARD.format(ceiling=float(db(filterset.ceiling))),
+    )
+
+
+def pair_name(filterset: FilterSet, program: int, driver: int, suffix: str) -> str:
+    """A file name for one filter: plain letters, and its numbers from 1."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", filterset.drivers[driver])
+    return f"{filterset.programs[program]}_{driver + 1}_{plain}.{suffix}"
+
+
+def pairs(filterset: FilterSet, suffix: str) -> list[tuple[int, int, str, Real]]:
+    """Side, driver, file name and filter of the linear stereo form, side after side."""
+    rows = [filterset.programs.index(side) for side in SIDES]
+    return [
+        (i, o, pair_name(filterset, row, o, suffix), filterset.taps[row, o])
+        for i, row in enumerate(rows)
+        for o in range(len(filterset.drivers))
+    ]
+
+
+def wave(x: Real, fs: int) -> bytes:
+    """A float32 WAV of ``x (channels, samples)``: the same bytes each time, without a time stamp."""
+    channels, samples = x.shape
+    data = np.ascontiguousarray(x.T, dtype="<f4").tobytes()
+    form = struct.pack("<HHIIHHH", 3, channels, fs, fs * channels * 4, channels * 4, 32, 0)
+    chunks = [(b"fmt ", form), (b"fact", struct.pack("<I", samples)), (b"data", data)]
+    body = b"WAVE" + b"".join(name + struct.pack("<I", len(c)) + c for name, c in chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def description(filterset: FilterSet) -> bytes:
+    """Everything about a filter set but its taps, as JSON."""
+    u = filterset.upmix
+    told = {
+        "unit": filterset.unit_serial,
+        "fs": filterset.fs,
+        "programs": filterset.programs,
+        "drivers": filterset.drivers,
+        "channels": filterset.channels,
+        "taps": filterset.length,
+        "delay_samples": filterset.delay_samples,
+        "ceiling": filterset.ceiling,
+        "headroom_db": filterset.headroom_db,
+        "session_sha256": filterset.source,
+        "upmix": {"method": u.method, "amount": u.amount, "window": u.window, "hop": u.hop, "tau_s": u.tau_s},
+    }
+    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,161 @@
+"""Runs an exported engine, where it is installed, and compares what it plays with our own filter matrix."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.processor import files
+from sweetspot.processor.export import brutefir, camilladsp, ffmpeg, firmware, jconvolver
+from sweetspot.processor.export.bundles import Bundle, stereo, wave
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import power_db
+
+Real = NDArray[Any]
+
+LIMIT_DB = -120.0
+PATIENCE_S = 120.0
+NEEDS = {"jconvolver": "fconvolver", "brutefir": "brutefir", "ffmpeg": "ffmpeg", "firmware": "cc"}
+NEEDS |= {"camilladsp": "camilladsp"}
+"""The program that runs each engine on files; the others can't be run here."""
+PACKAGES = {"fconvolver": "jconvolver", "cc": "gcc"}
+UNPACKAGED = {"camilladsp": "Debian has no package of it; its releases are at github.com/HEnquist/camilladsp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What a check found.
+
+    Parameters
+    ----------
+    error_db
+        Energy of the difference over the energy of ours, dB; None where nothing was run.
+    reason
+        Why nothing was run.
+    """
+
+    error_db: float | None
+    reason: str = ""
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the engine plays the same to :data:`LIMIT_DB`; None where nothing was run."""
+        return None if self.error_db is None else self.error_db < LIMIT_DB
+
+
+def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = None) -> Compared:
+    """Run the bundle's files, unmodified, in a folder of its own.
+
+    Parameters
+    ----------
+    filterset, engine, bundle
+        What was exported.
+    x
+        ``(2, samples)``; by default an impulse on each side and noise after it.
+
+    Raises
+    ------
+    BadInput
+        The engine refuses the files; its own words are in the message.
+    """
+    program = NEEDS.get(engine)
+    if program is None:
+        return Compared(None, f"{engine} can't be run here")
+    if shutil.which(program) is None:
+        where = UNPACKAGED.get(program, f"apt-get install {PACKAGES.get(program, program)}")
+        return Compared(None, f"{program} is not installed: {where}")
+    heard = (_signal(filterset) if x is None else x).astype(np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        files.write_all(Path(folder), bundle.everything())
+        if engine == "firmware":
+            return Compared(_firmware_db(Path(folder)))
+        y = RUNNERS[engine](Path(folder), heard, filterset)
+    from sweetspot.processor.partition import Matrix  # brings scipy's transforms, which a start does not wait for
+
+    return Compared(difference_db(y, Matrix(stereo(filterset), 8192).process(heard.astype(np.float64))))
+
+
+def difference_db(y: Real, wanted: Real) -> float:
+    """Energy of the difference over that of ``wanted``, dB, on the samples that both have.
+
+    Raises
+    ------
+    BadInput
+        Another number of channels, or hardly any samples.
+    """
+    n = min(y.shape[1], wanted.shape[1])
+    if y.shape[0] != wanted.shape[0] or n < wanted.shape[1] // 2:
+        raise BadInput(f"the engine answered {y.shape} samples, {wanted.shape} (driver, sample) are expected")
+    error = np.sum((y[:, :n] - wanted[:, :n]) ** 2)
+    return float(power_db(error / np.sum(wanted[:, :n] ** 2)))
+
+
+def _signal(filterset: FilterSet) -> Real:
+    """An impulse left, one right, then noise that tells the sides apart."""
+    n, rng = 2 * filterset.length, np.random.default_rng(0)
+    x = np.zeros((2, 2 * n + 16384))
+    x[0, 10], x[1, n] = 0.5, 0.5
+    x[:, 2 * n :] = rng.uniform(-0.25, 0.25, (2, 16384)) * np.array([[1.0], [0.7]])
+    return x
+
+
+def _fconvolver(folder: Path, x: Real, filterset: FilterSet) -> Real:
+    files.write_all(folder, {"in.wav": wave(x, filterset.fs)})
+    _run(folder, "fconvolver", jconvolver.CONF, "in.wav", "out.wav")
+    return files.read_all(folder / "out.wav")
+
+
+def _brutefir(folder: Path, x: Real, filterset: FilterSet) -> Real:
+    files.write_all(folder, {"in.raw": np.ascontiguousarray(x.T, dtype="<f4").tobytes()})
+    _run(folder, "brutefir", "-nodefault", brutefir.FILES)
+    y = np.fromfile(folder / "out.raw", dtype="<f4").reshape(-1, len(filterset.drivers))
+    return y.T.astype(np.float64)
+
+
+def _ffmpeg(folder: Path, x: Real, filterset: FilterSet) -> Real:
+    files.write_all(folder, {"in.wav": wave(x, filterset.fs)})
+    _run(folder, "sh", ffmpeg.SCRIPT, "in.wav", "out.wav")
+    return files.read_all(folder / "out.wav")
+
+
+def _camilladsp(folder: Path, x: Real, filterset: FilterSet) -> Real:
+    files.write_all(folder, {"in.wav": wave(x, filterset.fs)})
+    _run(folder, "camilladsp", "--check", camilladsp.CONF)
+    _run(folder, "camilladsp", camilladsp.CONF)
+    return files.read_all(folder / "out.wav")
+
+
+RUNNERS: dict[str, Callable[[Path, Real, FilterSet], Real]] = {
+    "jconvolver": _fconvolver,
+    "brutefir": _brutefir,
+    "ffmpeg": _ffmpeg,
+    "camilladsp": _camilladsp,
+}
+
+
+def _firmware_db(folder: Path) -> float:
+    """Largest of the errors that the compiled program tells."""
+    _run(folder, "cc", "-O2", "-o", "check", firmware.PROGRAM, "-lm")
+    told = _run(folder, "./check", ok=(0, 1))
+    return max(float(v) for v in re.findall(r"(-?[\d.]+) dB", told))
+
+
+def _run(folder: Path, *words: str, ok: tuple[int, ...] = (0,)) -> str:
+    try:
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired as fault:
+        raise BadInput(f"{words[0]} had not finished after {PATIENCE_S:.0f} s") from fault
+    if done.returncode not in ok:
+        said = (done.stderr or done.stdout).strip()[-400:]
+        raise BadInput(f"{words[0]} refused the exported files (exit code {done.returncode}): {said}")
+    return done.stdout

@@ -1,0 +1,19 @@
+"""Live playing: the process that plays, its compiled callback, and the one that shows and steers it."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.processor.live.console import keyboard as keyboard
+    from sweetspot.processor.live.console import load as load
+    from sweetspot.processor.live.console import pair_of as pair_of
+    from sweetspot.processor.live.console import press as press
+    from sweetspot.processor.live.console import screen as screen
+    from sweetspot.processor.live.player import Program as Program
+    from sweetspot.processor.live.player import bypass as bypass
+    from sweetspot.processor.live.stream import Live as Live
+    from sweetspot.processor.live.stream import Meters as Meters
+    from sweetspot.processor.live.stream import playing as playing
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,118 @@
+"""Keys and meters of live playing on a terminal: what each key does, and what is shown."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sweetspot.processor.live import memory
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import db
+
+if TYPE_CHECKING:
+    from sweetspot.processor.live.stream import Live, Meters
+
+STEP = 0.1
+WIDTH, FLOOR_DB = 24, -60.0
+
+
+def pair_of(text: str) -> tuple[int, int]:
+    """Two channel numbers from 1, as in ``1,2``.
+
+    Raises
+    ------
+    BadInput
+        Not two different channels from 1.
+    """
+    try:
+        left, right = (int(part) for part in text.split(","))
+    except ValueError:
+        left = right = 0
+    if left < 1 or right < 1 or left == right:
+        raise BadInput(f"--channels: {text!r} is no pair of channels; write for example 1,2")
+    return left, right
+
+
+@contextmanager
+def keyboard() -> Iterator[Callable[[float], str]]:
+    """Yields what waits so many seconds for a key and returns it, or nothing; without a terminal it only waits."""
+    if not sys.stdin.isatty():
+        yield _no_key
+        return
+    fd = sys.stdin.fileno()
+    before = termios.tcgetattr(fd)
+    tty.setcbreak(fd)
+    try:
+        yield lambda wait: os.read(fd, 1).decode(errors="replace") if select.select([fd], [], [], wait)[0] else ""
+    finally:
+        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _no_key(wait: float) -> str:
+    time.sleep(wait)
+    return ""
+
+
+def press(live: Live, key: str) -> bool:
+    """Do what a key is for; False when it asks to end."""
+    if key in ("q", "\x03", "\x1b"):
+        return False
+    toggles = {"b": memory.BYPASS, "m": memory.MUTE, "a": memory.WHICH}
+    if key in toggles:
+        live.set(toggles[key], 1.0 - live.get(toggles[key]))
+    if key in ("+", "=", "-"):
+        amount = live.get(memory.AMOUNT) + (-STEP if key == "-" else STEP)
+        live.set(memory.AMOUNT, round(min(max(amount, 0.0), 1.0), 3))
+    return True
+
+
+def bar(peak: float, ceiling: float) -> str:
+    """A meter of one driver: dBFS as a bar, the ceiling as its right end."""
+    level, top = float(db(peak)), float(db(ceiling))
+    filled = round(WIDTH * min(max((level - FLOOR_DB) / (top - FLOOR_DB), 0.0), 1.0))
+    shown = f"{level:6.1f}" if peak > 0 else "  -inf"
+    return "#" * filled + "." * (WIDTH - filled) + shown
+
+
+def state(live: Live) -> str:
+    """What is heard, each in brackets: the filters, A or B, or the bypass; mute; the upmix."""
+    which = "bypass" if live.get(memory.BYPASS) else "AB"[int(live.get(memory.WHICH))]
+    muted = "[MUTED] " if live.get(memory.MUTE) else ""
+    method = live.program.forms[0].upmix.method
+    amount = "" if method == "off" else f" {live.get(memory.AMOUNT):.1f}"
+    return f"[{which}] {muted}upmix {method}{amount}"
+
+
+def keys_for(live: Live) -> str:
+    """The keys that do something."""
+    forms = live.program.forms
+    keys = ["b bypass", "m mute"]
+    keys += ["a A/B"] if forms[1] is not forms[0] else []
+    keys += ["+ - upmix amount"] if forms[0].upmix.method != "off" else []
+    return "  ".join([*keys, "q quit"])
+
+
+def load(meters: Meters) -> str:
+    """How long the blocks took, and what went wrong with them."""
+    faults = [f"xruns: {meters.xruns}, of them ours: {meters.late}" if meters.xruns or meters.late else "no xruns"]
+    faults += [f"held up by other programs: {meters.held}"] if meters.held else []
+    faults += [f"{meters.starved} samples came too late from the file"] if meters.starved else []
+    return f"load {100 * meters.load:.1f} %, at most {100 * meters.worst:.1f} %; {', '.join(faults)}"
+
+
+def screen(live: Live, meters: Meters, title: str) -> str:
+    """All that is shown at one moment."""
+    first = live.program.forms[0]
+    wide = max(len(n) for n in ("ceiling", *first.drivers))
+    lines = [f"{title}  {meters.seconds:.1f} s  {state(live)}"]
+    lines += [f"  {n:<{wide}} {bar(p, first.ceiling)} dBFS" for n, p in zip(first.drivers, meters.peaks, strict=True)]
+    limited = f"; limiter {float(-db(meters.least_gain)):.1f} dB" if meters.least_gain < 1.0 else ""
+    lines.append(f"  {'ceiling':<{wide}} {' ' * WIDTH}{float(db(first.ceiling)):6.1f} dBFS{limited}")
+    return "\n".join([*lines, f"  {load(meters)}", f"  {keys_for(live)}"])

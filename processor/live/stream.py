@@ -1,0 +1,212 @@
+"""Live playing as the process that shows sees it: starts the one that plays, feeds it, and reads its meters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.processor import files
+from sweetspot.processor.live import memory
+from sweetspot.processor.live.memory import Board, Shared
+from sweetspot.processor.live.player import Program, play
+from sweetspot.processor.render import resampled
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+
+RING_S = 2.0
+"""How much of a file is decoded ahead."""
+
+START_S = 90.0
+"""How long the other process may take to import, compile (once on a machine), warm up and open the device."""
+
+PATIENT_S = 2.5
+"""After so long it is told why nothing is heard yet."""
+
+GLANCE_S = 0.05
+"""How often the meters are looked at, and the ring is filled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Meters:
+    """What the process that plays tells.
+
+    Parameters
+    ----------
+    seconds
+        Played so far.
+    peaks
+        Largest sample of each driver since the last look, linear.
+    load, worst
+        99.9th percentile and largest time of a block, as shares of its duration.
+    xruns
+        Told by the device, whoever caused them.
+    late
+        Blocks that took longer than they last, but for those that the machine held up: the xruns that are ours.
+    held
+        Blocks that were held up: their work was short, but the processor was with others.
+    starved
+        Samples that the file did not deliver in time.
+    least_gain
+        Of the limiter, linear.
+    """
+
+    seconds: float
+    peaks: NDArray[np.float64]
+    load: float
+    worst: float
+    xruns: int
+    late: int
+    held: int
+    starved: int
+    least_gain: float
+
+
+class Live:
+    """A program that plays in a process of its own; made by :func:`playing`."""
+
+    def __init__(self, program: Program, shared: Shared, process: Any) -> None:
+        self.program, self._process = program, process
+        self.board = Board(shared)
+        self.latency_s = 0.0
+        self.feeder: Feeder | None = None
+
+    def feed(self) -> None:
+        """Decode as much of the file as there is room for."""
+        if self.feeder is not None:
+            self.feeder.fill()
+
+    @property
+    def glance_s(self) -> float:
+        """How often :meth:`feed` and :meth:`meters` want to be called, s."""
+        return GLANCE_S
+
+    def set(self, which: int, value: float) -> None:
+        """Set one of the controls of :mod:`sweetspot.processor.live.memory`."""
+        self.board.controls[which] = value
+
+    def get(self, which: int) -> float:
+        """One of the controls."""
+        return float(self.board.controls[which])
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything was played."""
+        return bool(self.board.meters[memory.FINISHED])
+
+    def meters(self) -> Meters:
+        """What there is to show now; the peaks begin anew."""
+        m = self.board.meters
+        peaks = m[memory.PEAKS :].copy()
+        m[memory.PEAKS :] = 0.0
+        wanted = self.program.wanted
+        return Meters(
+            seconds=float(m[memory.BLOCKS]) * wanted.block / wanted.fs,
+            peaks=peaks,
+            load=min(self.board.percentile(0.999), float(m[memory.WORST])),
+            worst=float(m[memory.WORST]),
+            xruns=int(m[memory.XRUNS]),
+            late=int(self.board.loads[int(1.0 / memory.STEP) :].sum() - m[memory.HELD]),
+            held=int(m[memory.HELD]),
+            starved=int(m[memory.STARVED]),
+            least_gain=float(m[memory.GAIN]) if m[memory.BLOCKS] else 1.0,
+        )
+
+    def check(self) -> None:
+        """Raise what the process that plays ran into.
+
+        Raises
+        ------
+        BadInput, HardwareTrouble
+            As it says; or it died without a word.
+        """
+        code, reason = self.board.said
+        if code:
+            raise (HardwareTrouble if code == HardwareTrouble.exit_code else BadInput)(reason)
+        if not self._process.is_alive() and not self.finished and not self.get(memory.QUIT):
+            raise HardwareTrouble(f"the process that plays ended without a word (exit code {self._process.exitcode})")
+
+
+@contextmanager
+def playing(
+    program: Program,
+    source: files.Source | None = None,
+    *,
+    loop: bool = False,
+    now: Callable[[], float] = time.monotonic,
+    waiting: Callable[[str], None] = lambda note: None,
+) -> Iterator[Live]:
+    """Start to play, and end softly; a file is decoded ahead by :meth:`Live.feed`, which wants to be called often.
+
+    ``waiting`` is told once when the start takes longer than usual.
+
+    Raises
+    ------
+    BadInput, HardwareTrouble
+        The device cannot be opened.
+    """
+    context = get_context("spawn")
+    shared = Shared.make(context, RING_S, program.wanted.fs, len(program.forms[0].drivers))
+    process = context.Process(target=play, args=(program, shared), daemon=True)
+    live = Live(program, shared, process)
+    if source is not None:
+        live.feeder = Feeder(source, program.wanted.fs, live, loop=loop)
+        live.feed()
+    live.set(memory.AMOUNT, program.forms[0].upmix.amount)
+    process.start()
+    try:
+        began, said = now(), False
+        while not live.board.meters[memory.STARTED]:
+            live.check()
+            if now() > began + PATIENT_S and not said:
+                waiting("Preparing the filters; the first start on a machine compiles for some ten seconds ...")
+                said = True
+            if now() > began + START_S:
+                raise HardwareTrouble(f"the process that plays did not start within {START_S:g} s")
+            time.sleep(GLANCE_S)
+        live.latency_s = float(live.board.meters[memory.LATENCY])
+        yield live
+    finally:
+        live.set(memory.QUIT, 1.0)
+        process.join(5.0)
+        if process.is_alive():
+            process.kill()
+
+
+class Feeder:
+    """Decodes a file ahead of the process that plays, at the filters' rate."""
+
+    def __init__(self, source: files.Source, fs: int, into: Live, *, loop: bool = False) -> None:
+        self._source, self._fs, self._live, self._loop = source, fs, into, loop
+        self._pieces = self._endless()
+        self._rest: NDArray[np.float32] = np.zeros((2, 0), dtype=np.float32)
+        self._done = False
+
+    def _endless(self) -> Iterator[Any]:
+        while True:
+            yield from resampled(self._source.pieces(), self._source.fs, self._fs)
+            if not self._loop:
+                return
+            self._source.rewind()
+
+    def fill(self) -> None:
+        """Write as much as there is room for; tells when the file has ended."""
+        ring = self._live.board
+        while not self._done:
+            if self._rest.shape[1] == 0:
+                piece = next(self._pieces, None)
+                if piece is None:
+                    self._done = True
+                    self._live.set(memory.ENDED, 1.0)
+                    return
+                self._rest = np.ascontiguousarray(piece, dtype=np.float32)
+            n = min(ring.free, self._rest.shape[1])
+            if n == 0 and self._rest.shape[1]:
+                return
+            ring.write(self._rest[:, :n])
+            self._rest = self._rest[:, n:]

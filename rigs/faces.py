@@ -1,0 +1,49 @@
+"""Faces of sub-packages: the names that others may use, imported only when they are asked for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+
+def lazy(package: str) -> Callable[[str], Any]:
+    """The ``__getattr__`` (PEP 562) of a face: imports what its ``if TYPE_CHECKING:`` block lists, name by name.
+
+    A face lists its names once, as imports that type checkers and readers understand; nothing is imported when the
+    program starts, so that a command loads only what it uses.
+
+    Parameters
+    ----------
+    package
+        ``__name__`` of the face.
+
+    Raises
+    ------
+    AttributeError
+        On access of a name that the face does not list.
+    """
+    listed = names(package)
+
+    def found(name: str) -> Any:
+        if name not in listed:
+            raise AttributeError(f"{package} has no public name {name!r}")
+        module = listed[name]
+        if module == package:
+            return import_module(f"{package}.{name}")
+        return getattr(import_module(module), name)
+
+    return found
+
+
+def names(package: str) -> dict[str, str]:
+    """Public names of a face and the module that each is imported from."""
+    spec = find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)
+    return {a.asname or a.name: str(n.module) for n in imports for a in n.names if str(n.module).startswith(package)}

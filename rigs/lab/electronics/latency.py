@@ -1,0 +1,56 @@
+"""The latency that a JACK client's ports publish: two calls of JACK's library that its Python package leaves out."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sweetspot.rigs.errors import HardwareTrouble
+
+CAPTURE, PLAYBACK = 0, 1
+"""``jack_latency_callback_mode_t``."""
+
+
+class _Range(ctypes.Structure):
+    """``jack_latency_range_t``."""
+
+    _fields_ = (("min", ctypes.c_uint32), ("max", ctypes.c_uint32))
+
+
+_Callback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)
+
+
+def publish(client: int, playback: Sequence[int], capture: Sequence[int], samples: Callable[[], int]) -> Any:
+    """Make a client's ports tell their latency to whoever asks.
+
+    Parameters
+    ----------
+    client
+        Address of the ``jack_client_t``, not active yet.
+    playback, capture
+        Addresses of the ports: what is sent to the playback ports sounds ``samples()`` later, what comes from the
+        capture ports was heard ``samples()`` ago.
+    samples
+        Asked whenever the server works latencies out.
+
+    Returns
+    -------
+    An object to keep for as long as the client lives.
+    """
+    name = ctypes.util.find_library("jack")
+    if name is None:
+        raise HardwareTrouble("JACK's library is missing. Install it: apt-get install jackd2")
+    library = ctypes.CDLL(name)
+    library.jack_port_set_latency_range.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Range))
+    library.jack_set_latency_callback.argtypes = (ctypes.c_void_p, _Callback, ctypes.c_void_p)
+
+    def tell(mode: int, _argument: object) -> None:
+        late = _Range(samples(), samples())
+        for port in playback if mode == PLAYBACK else capture:
+            library.jack_port_set_latency_range(port, mode, ctypes.byref(late))
+
+    kept = _Callback(tell)
+    library.jack_set_latency_callback(client, kept, None)
+    return kept

@@ -1,0 +1,146 @@
+"""The device's body: drivers as points or caps on one rigid sphere, or each as a piston in a baffle of its own.
+
+Both are made of one thing, a source on a rigid sphere: on :class:`SphereBody` all drivers share one sphere around the
+device's middle and are shadowed by it; on :class:`BaffledBody` each driver sits at its place in a round baffle of its
+own, a rigid sphere as wide as the baffle, and the neighbours' baffles cast no shadow on it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.rigs.acoustics import Complex, field, order
+from sweetspot.rigs.layout import azimuth
+from sweetspot.rigs.units import Float
+
+
+class Source:
+    """Drivers that share one rigid sphere.
+
+    Parameters
+    ----------
+    radius
+        Of the sphere, m.
+    centre
+        Of the sphere, ``(3,)`` m, from the device's middle.
+    axes
+        ``(driver, 3)``, unit vectors from the sphere's centre through the drivers.
+    cap
+        Half-angle of a driver seen from the sphere's centre, rad; 0 is a point.
+    drivers
+        Which of the body's drivers these are.
+    """
+
+    def __init__(self, radius: float, centre: Float, axes: Float, cap: float, drivers: NDArray[np.intp]) -> None:
+        self.radius, self.centre, self.axes, self.cap, self.drivers = radius, centre, axes, cap, drivers
+        self.azimuths = azimuth(axes)
+        self.elevations = np.arctan2(axes[:, 2], np.hypot(axes[:, 0], axes[:, 1]))
+
+    def response(self, directions: Float, k: Float, r: float) -> NDArray[np.complex128]:
+        """Response ``(driver, direction, frequency)`` in the sphere's horizontal plane at distance ``r`` m, in 1/m.
+
+        ``directions`` are azimuths seen from the device, rad.
+        """
+        cos_gamma = np.cos(self.elevations)[:, None] * np.cos(directions[None, :] - self.azimuths[:, None])
+        return field(cos_gamma, k, self.radius, r, self.cap)
+
+    def at(self, point: Float, k: Float) -> Complex:
+        """Response ``(driver, frequency)`` at a point ``(3,)`` m of the device's coordinates, in 1/m."""
+        away = point - self.centre
+        r = float(np.linalg.norm(away))
+        return field(self.axes @ (away / r), k, self.radius, r, self.cap)
+
+    def spectrum(self, k: Float, r: float) -> tuple[NDArray[np.intp], Complex]:
+        """Circular harmonics of the field on the horizontal circle of radius ``r``.
+
+        Returns
+        -------
+        m
+            Orders, ``(order,)``.
+        b
+            Coefficients ``(driver, order, frequency)``, in 1/m: the field is ``sum_m b_m exp(j m azimuth)``.
+        """
+        top = order(float(k[-1]) * self.radius)
+        count = 2 * top + 2
+        directions = 2.0 * np.pi * np.arange(count) / count
+        spectrum = np.fft.fft(self.response(directions, k, r), axis=1) / count
+        m = np.fft.fftfreq(count, 1.0 / count).astype(np.intp)
+        return m, spectrum
+
+
+class Body:
+    """A device: sources and how many drivers they have together."""
+
+    def __init__(self, sources: tuple[Source, ...]) -> None:
+        self.sources = sources
+        self.drivers = sum(len(s.drivers) for s in sources)
+
+    @property
+    def reach(self) -> float:
+        """Radius around the device's middle that holds all of it, m."""
+        return max(float(np.linalg.norm(s.centre)) + s.radius for s in self.sources)
+
+    def at(self, point: Float, k: Float) -> Complex:
+        """Response ``(driver, frequency)`` of all drivers at a point ``(3,)`` m of the device's coordinates, in 1/m."""
+        out = np.empty((self.drivers, len(k)), dtype=np.complex128)
+        for source in self.sources:
+            out[source.drivers] = source.at(point, k)
+        return out
+
+
+class SphereBody(Body):
+    """Drivers on one rigid sphere around the origin.
+
+    Parameters
+    ----------
+    diameter
+        Of the sphere, m.
+    places
+        ``(driver, 3)`` m; each driver sits where the ray from the centre through its place meets the sphere.
+    driver_diameter
+        Of the caps that vibrate, m; 0 makes points of them.
+    """
+
+    def __init__(self, diameter: float, places: Float, driver_diameter: float = 0.0) -> None:
+        axes = outward(places)
+        cap = float(np.arcsin(min(driver_diameter / diameter, 1.0)))
+        self.one = Source(diameter / 2.0, np.zeros(3), axes, cap, np.arange(len(places)))
+        super().__init__((self.one,))
+        self.radius, self.azimuths, self.elevations = self.one.radius, self.one.azimuths, self.one.elevations
+
+    def response(self, directions: Float, k: Float, r: float) -> NDArray[np.complex128]:
+        """See :meth:`Source.response`."""
+        return self.one.response(directions, k, r)
+
+
+def outward(places: Float) -> Float:
+    """Unit vectors ``(driver, 3)`` from the middle through the drivers; straight ahead for one in the middle."""
+    r = np.linalg.norm(places, axis=1, keepdims=True)
+    return np.asarray(np.where(r > 0.0, places / np.where(r > 0.0, r, 1.0), [1.0, 0.0, 0.0]))
+
+
+class BaffledBody(Body):
+    """Pistons on a line or a ring: each in a round baffle of its own.
+
+    Parameters
+    ----------
+    places
+        ``(driver, 3)`` m: the middle of each piston's face.
+    facing
+        ``(driver, 3)``, unit vectors in which the pistons face.
+    baffle
+        Diameter of the baffles, m: above ``c / (pi baffle)`` a driver radiates into half of the space, below into all.
+    driver_diameter
+        Of the pistons, m; 0 makes points of them.
+    """
+
+    def __init__(self, places: Float, facing: Float, baffle: float, driver_diameter: float = 0.0) -> None:
+        radius = baffle / 2.0
+        cap = float(np.arcsin(min(driver_diameter / baffle, 1.0)))
+        super().__init__(
+            tuple(
+                Source(radius, place - radius * axis, axis[None, :], cap, np.array([d]))
+                for d, (place, axis) in enumerate(zip(places, facing, strict=True))
+            )
+        )

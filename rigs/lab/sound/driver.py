@@ -1,0 +1,106 @@
+"""A driver's own linear response: its box, its cone's resonance, its upper end, all with the serial's tolerance."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.rigs.rig_file import Driver, Lab
+from sweetspot.rigs.units import Float, from_db, pressure
+
+B4_Q = 0.383
+"""Q of a driver for the Butterworth alignment of a vented box."""
+
+PHASE_HZ = 1000.0
+"""Where the phase tolerance is stated, Hz."""
+
+
+def drawn(*key: object) -> np.random.Generator:
+    """A random generator that depends on ``key`` alone: the same key draws the same numbers everywhere."""
+    digest = hashlib.sha256("/".join(map(repr, key)).encode()).digest()
+    return np.random.default_rng(list(digest))
+
+
+@dataclass(frozen=True, slots=True)
+class DriverModel:
+    """One driver of one unit.
+
+    Parameters
+    ----------
+    gain
+        Peak pressure at 1 m in free field of a full-scale sine in the middle of the band, Pa.
+    low_hz, high_hz
+        Corner frequencies, Hz.
+    low_q, high_q
+        Quality factors at the corners.
+    vent
+        Compliance ratio and leakage Q of a vented box, whose driver has ``low_q``; ``None`` for a sealed box.
+    breakup
+        Frequency (Hz), height (dB) and Q of the cone's resonance; ``None`` without one.
+    late
+        Delay of its acoustic centre, s.
+    """
+
+    gain: float
+    low_hz: float
+    high_hz: float
+    low_q: float
+    high_q: float
+    vent: tuple[float, float] | None = None
+    breakup: tuple[float, float, float] | None = None
+    late: float = 0.0
+
+    @classmethod
+    def of_unit(cls, driver: Driver, lab: Lab, serial: str) -> DriverModel:
+        """The driver that this serial number has: level, corners, phase spread by the lab's tolerances (one sigma)."""
+        rng = drawn(lab.seed, serial, driver.name)
+        level_db, low, high, low_q, high_q = rng.standard_normal(5)
+        spread = lab.tolerance_percent / 100.0
+        vented, q = lab.low_end.box == "vented", lab.low_end.q
+        more = drawn(lab.seed, serial, driver.name, "more").standard_normal(3)
+        peak = lab.breakup
+        breakup = None
+        if peak is not None:
+            height_db = peak.height_db + lab.tolerance_db * float(more[1])
+            breakup = (peak.frequency_hz * float(np.exp(spread * more[0])), height_db, peak.q)
+        return cls(
+            gain=pressure(lab.sensitivity_db_spl) * 2.0**0.5 * float(from_db(level_db * lab.tolerance_db)),
+            low_hz=driver.band_hz[0] * float(np.exp(spread * low)),
+            high_hz=driver.band_hz[1] * float(np.exp(spread * high)),
+            low_q=(q or (B4_Q if vented else 0.707)) * float(np.exp(spread * low_q)),
+            high_q=0.707 * float(np.exp(spread * high_q)),
+            vent=(lab.low_end.alpha, lab.low_end.leakage_q) if vented else None,
+            breakup=breakup,
+            late=lab.tolerance_deg / 360.0 / PHASE_HZ * float(more[2]),
+        )
+
+    def response(self, f: Float) -> NDArray[np.complex128]:
+        """Complex response at frequencies ``f`` Hz, Pa per full scale at 1 m in free field."""
+        s_high = 1j * f / self.high_hz
+        low_pass = 1.0 / (1.0 + s_high / self.high_q + s_high**2)
+        return np.asarray(self.gain * self._low_end(np.asarray(1j * f / self.low_hz)) * low_pass * self._cone(f))
+
+    def _low_end(self, s: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """The box at complex frequencies re its corner: second order sealed, fourth order vented.
+
+        Small, "Vented-box loudspeaker systems", J. Audio Eng. Soc. 21 (1973), eq. 20 with the box tuned to the
+        driver's resonance; a driver of Q 0.383 with a compliance ratio of 1.414 is the Butterworth alignment.
+        """
+        if self.vent is None:
+            return np.asarray(s**2 / (1.0 + s / self.low_q + s**2))
+        alpha, leak = self.vent
+        outer = (leak + self.low_q) / (leak * self.low_q)
+        inner = 2.0 + alpha + 1.0 / (leak * self.low_q)
+        return np.asarray(s**4 / (1.0 + outer * s + inner * s**2 + outer * s**3 + s**4))
+
+    def _cone(self, f: Float) -> NDArray[np.complex128]:
+        """The breakup resonance (a minimum-phase peak) and the delay of the acoustic centre."""
+        shift = np.exp(-2j * np.pi * f * self.late)
+        if self.breakup is None:
+            return np.asarray(shift)
+        at, height_db, q = self.breakup
+        s = 1j * f / at
+        return np.asarray(shift * (1.0 + from_db(height_db) * s / q + s**2) / (1.0 + s / q + s**2))

@@ -1,0 +1,13 @@
+"""Trouble in the virtual lab: faults on a schedule, noises, and a computer that fails."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.lab.trouble.host_faults import Disk as Disk
+    from sweetspot.rigs.lab.trouble.host_faults import crash as crash
+    from sweetspot.rigs.lab.trouble.schedule import Schedule as Schedule
+    from sweetspot.rigs.lab.trouble.schedule import Span as Span
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

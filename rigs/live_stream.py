@@ -1,0 +1,238 @@
+"""A live stream through PortAudio: a callback that is asked for each block, from a device or a program, to a device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sweetspot.rigs import patchbay, portaudio
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.patchbay import Patchbay
+from sweetspot.rigs.portaudio import Device
+
+Callback = Callable[[Any, Any, int, bool], None]
+"""``(heard (frames, inputs) or None, play (frames, outputs), frames, flagged)``: fills ``play``; must not wait."""
+
+STALL_S = 3.0
+"""A stream whose callback was not asked for so long has died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be opened.
+
+    Parameters
+    ----------
+    device
+        A unique part of the output device's name; None for the default.
+    source
+        A part of the name of the input device, or on JACK of the program, that is listened to; None for no input.
+    hostapi
+        Part of the host API's name, or None.
+    outputs, inputs
+        Channels.
+    fs
+        Sampling rate, Hz.
+    block
+        Samples a block.
+    """
+
+    device: str | None
+    source: str | None
+    hostapi: str | None
+    outputs: int
+    inputs: int
+    fs: int
+    block: int
+
+
+class LiveStream:
+    """A stream that runs from :meth:`start` to :meth:`close`; a context manager.
+
+    Raises
+    ------
+    BadInput
+        No device or several fit, or it has too few channels, or another rate.
+    HardwareTrouble
+        PortAudio is missing or does not answer.
+    """
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self._sd = portaudio._library.acquire()
+        self._stream: Any = None
+        self._bay: Patchbay | None = None
+        self._held = ExitStack()
+        try:
+            found = portaudio._library.call(lambda: portaudio._listed(self._sd), "PortAudio")
+            self.output = self._chosen(found, wanted.device, "--device", wanted.outputs, 0)
+            self.input = self._chosen(found, wanted.source, "--from", 0, wanted.inputs) if wanted.inputs else None
+        except BaseException:
+            portaudio._library.release()
+            raise
+
+    def _chosen(self, found: list[Device], name: str | None, option: str, outputs: int, inputs: int) -> Device:
+        if name is None:
+            name = self._default(found, outputs > 0, option)
+        try:
+            return portaudio.choose(found, name, self.wanted.hostapi, outputs, inputs)
+        except BadInput as fault:
+            told = str(fault).replace("interface.device", option).replace("interface.hostapi", "--hostapi")
+            raise BadInput(told.replace("the rig uses", "needed is")) from fault
+
+    def _default(self, found: list[Device], output: bool, option: str) -> str:
+        index = self._sd.default.device[1 if output else 0]
+        if not 0 <= index < len(found):
+            listed = "".join(f"\n  {d.said()}" for d in found) or " No audio device was found."
+            raise BadInput(f"{option}: there is no default audio device; name one.{listed}")
+        return str(found[index].name)
+
+    @property
+    def active(self) -> bool:
+        """Whether the stream runs."""
+        return self._stream is not None and bool(self._stream.active)
+
+    @property
+    def latency_s(self) -> float:
+        """Output latency as the device states it, s."""
+        latency = self._stream.latency
+        return float(latency[1] if isinstance(latency, tuple) else latency)
+
+    def start(self, callback: Callback) -> None:
+        """Open the stream and begin; see :data:`Callback`.
+
+        Raises
+        ------
+        BadInput
+            The device does not run at the wanted rate.
+        HardwareTrouble
+            It does not open.
+        """
+        self._begin(lambda: self._open(callback))
+
+    def _begin(self, work: Callable[[], None]) -> None:
+        who = repr(self.output.name)
+        try:
+            portaudio._library.call(work, who)
+        except self._sd.PortAudioError as fault:
+            if "sample rate" in str(fault).lower():
+                raise BadInput(
+                    f"{who} refuses {self.wanted.fs} Hz, the rate of the filters (it runs at {self.output.fs:g} Hz): "
+                    "set its rate, or calibrate at that one"
+                ) from fault
+            portaudio._library.give_up()
+            raise HardwareTrouble(f"{who} does not open: {fault}") from fault
+        if "JACK" in self.output.hostapi:
+            with suppress(HardwareTrouble):
+                self._bay = self._held.enter_context(patchbay.opened())
+
+    @property
+    def gone(self) -> str:
+        """Name of a device or program that has left a JACK server, whose streams run on without it; or nothing."""
+        wanted = [d.name for d in (self.output, self.input) if d is not None]
+        return next((n for n in wanted if self._bay and not any(self._bay.ports_of(n))), "")
+
+    def start_compiled(self, address: int, user: int) -> None:
+        """Open the stream and begin, with a ``PaStreamCallback`` in machine code: none of it runs in the interpreter.
+
+        Parameters
+        ----------
+        address
+            Of the function.
+        user
+            Address that it is handed with every block.
+
+        Raises
+        ------
+        BadInput, HardwareTrouble
+            As :meth:`start`.
+        """
+        foreign = self._sd._ffi
+        function = foreign.cast("PaStreamCallback *", address)
+        self._begin(lambda: self._open_compiled(function, foreign.cast("void *", user)))
+
+    def _open_compiled(self, function: Any, user: Any) -> None:
+        kind = "output" if self.input is None else "duplex"
+        self._stream = self._sd._StreamBase(kind, **self._devices(), **self._terms(), callback=function, userdata=user)
+        self._stream.start()
+
+    def _devices(self) -> dict[str, Any]:
+        """Device and channels: of the output, or a pair."""
+        if self.input is None:
+            return {"device": self.output.index, "channels": self.wanted.outputs}
+        return {
+            "device": (self.input.index, self.output.index),
+            "channels": (self.wanted.inputs, self.wanted.outputs),
+        }
+
+    def _terms(self) -> dict[str, Any]:
+        return {
+            "samplerate": self.wanted.fs,
+            "blocksize": self.wanted.block,
+            "dtype": "float32",
+            "latency": "low",
+            "clip_off": True,
+            "dither_off": True,
+        }
+
+    def _open(self, callback: Callback) -> None:
+        if self.input is None:
+            self._stream = self._sd.OutputStream(
+                callback=lambda play, frames, _time, status: callback(None, play, frames, bool(status)),
+                **self._devices(),
+                **self._terms(),
+            )
+        else:
+            self._stream = self._sd.Stream(
+                callback=lambda heard, play, frames, _time, status: callback(heard, play, frames, bool(status)),
+                **self._devices(),
+                **self._terms(),
+            )
+        self._stream.start()
+
+    def close(self) -> None:
+        """End the stream and let go of the device; may be called twice."""
+        stream, self._stream, self._bay = self._stream, None, None
+        if not portaudio._library.broken:
+            self._held.close()
+        if self._sd is None:
+            return
+        if stream is not None and not portaudio._library.broken:
+            try:
+                portaudio._library.call(lambda: _ended(stream), repr(self.output.name), portaudio.END_S)
+            except HardwareTrouble:
+                return
+        self._sd = None
+        portaudio._library.release()
+
+    def lost(self) -> None:
+        """The device died: leave the library alone from now on."""
+        portaudio._library.give_up()
+
+    def __enter__(self) -> LiveStream:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def _ended(stream: Any) -> None:
+    stream.abort(ignore_errors=True)
+    stream.close(ignore_errors=True)
+
+
+class Watch:
+    """Tells whether a count of blocks still moves."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._count, self._since = -1, now()
+
+    def stalled(self, count: int) -> bool:
+        """Whether ``count`` has stood still for :data:`STALL_S`."""
+        if count != self._count:
+            self._count, self._since = count, self._now()
+        return self._now() - self._since > STALL_S

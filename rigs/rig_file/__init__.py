@@ -1,0 +1,28 @@
+"""The rig file: its tables, the check of the whole file, and every fault in words."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.rig_file.added_faults import with_faults as with_faults
+    from sweetspot.rigs.rig_file.description import EARS as EARS
+    from sweetspot.rigs.rig_file.description import Description as Description
+    from sweetspot.rigs.rig_file.description import Driver as Driver
+    from sweetspot.rigs.rig_file.description import Lab as Lab
+    from sweetspot.rigs.rig_file.description import Mic as Mic
+    from sweetspot.rigs.rig_file.description import faults_said as faults_said
+    from sweetspot.rigs.rig_file.description import parse as parse
+    from sweetspot.rigs.rig_file.description import read as read
+    from sweetspot.rigs.rig_file.lab_faults import JUMP_MAX as JUMP_MAX
+    from sweetspot.rigs.rig_file.lab_faults import STAGE as STAGE
+    from sweetspot.rigs.rig_file.lab_faults import Fault as Fault
+    from sweetspot.rigs.rig_file.lab_faults import parse_fault as parse_fault
+    from sweetspot.rigs.rig_file.lab_tables import Absorption as Absorption
+    from sweetspot.rigs.rig_file.lab_tables import DistortionTable as DistortionTable
+    from sweetspot.rigs.rig_file.lab_tables import RoomTable as RoomTable
+    from sweetspot.rigs.rig_file.lab_tables import ThermalTable as ThermalTable
+    from sweetspot.rigs.rig_file.tables import CommandTable as CommandTable
+    from sweetspot.rigs.rig_file.tables import StageTable as StageTable
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

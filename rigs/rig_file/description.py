@@ -1,0 +1,171 @@
+"""rig.toml -> Description: the whole file is checked, every fault is listed at once, and nothing is opened."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.faults import cross_faults, faults_said
+from sweetspot.rigs.rig_file.lab_tables import Lab
+from sweetspot.rigs.rig_file.table import Table
+from sweetspot.rigs.rig_file.tables import (
+    EARS,
+    Driver,
+    Ears,
+    Environment,
+    HeadPosition,
+    InterfaceTable,
+    Limits,
+    Loopback,
+    Mic,
+    Polar,
+    Program,
+    StageTable,
+    SweepTable,
+)
+
+__all__ = [
+    "EARS",
+    "Description",
+    "Driver",
+    "Ears",
+    "Environment",
+    "HeadPosition",
+    "InterfaceTable",
+    "Lab",
+    "Limits",
+    "Loopback",
+    "Mic",
+    "Polar",
+    "Program",
+    "StageTable",
+    "SweepTable",
+    "faults_said",
+    "parse",
+    "read",
+]
+
+
+class _RigTable(Table):
+    """The whole file."""
+
+    schema_: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    fs: int = Field(ge=8000, le=768000, strict=True)
+    interface: InterfaceTable
+    stage: StageTable = StageTable()
+    limits: Limits = Limits()
+    environment: Environment = Environment()
+    driver: tuple[Driver, ...] = Field(min_length=1)
+    mic: tuple[Mic, ...] = Field(min_length=1)
+    ears: Ears | None = None
+    polar: Polar | None = None
+    sweep: SweepTable = SweepTable()
+    lab: Lab = Lab()
+
+
+class Description(_RigTable):
+    """A checked rig file.
+
+    Parameters
+    ----------
+    text
+        The file, verbatim; it is copied into every run.
+    folder
+        Where its relative paths start.
+    """
+
+    text: str
+    folder: Path
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file's text."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    @property
+    def driver_names(self) -> tuple[str, ...]:
+        """Names of the drivers in the order of the file."""
+        return tuple(d.name for d in self.driver)
+
+    @property
+    def ear_mics(self) -> tuple[Mic, ...]:
+        """The dummy head's microphones, left first."""
+        return tuple(m for name in EARS for m in self.mic if m.name == name)
+
+    @property
+    def polar_mics(self) -> tuple[Mic, ...]:
+        """The measurement microphones: all that are no ears."""
+        return tuple(m for m in self.mic if m.name not in EARS)
+
+    @property
+    def outputs(self) -> int:
+        """How many output channels the rig uses, counted from 1."""
+        program = [self.interface.program.left, self.interface.program.right] if self.interface.program else []
+        return max([d.channel for d in self.driver] + [self.interface.loopback.out, *program])
+
+    @property
+    def inputs(self) -> int:
+        """How many input channels the rig uses, counted from 1."""
+        return max([m.channel for m in self.mic] + [self.interface.loopback.in_])
+
+    def path(self, name: str) -> Path:
+        """A path of the file made absolute."""
+        return (self.folder / name).expanduser()
+
+
+def read(path: Path) -> Description:
+    """Read and check a rig file.
+
+    Raises
+    ------
+    BadInput
+        The file is missing, is not TOML, or holds faults: one line each.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such rig file. {_neighbours(path)}") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise BadInput(f"{path}: the rig file cannot be read: {fault}") from fault
+    return parse(text, folder=path.resolve().parent, where=str(path))
+
+
+def parse(text: str, folder: Path, where: str = "rig.toml") -> Description:
+    """Check the text of a rig file; ``folder`` is where its relative paths start.
+
+    Raises
+    ------
+    BadInput
+        Every fault of the text, one line each, with the key's path and the nearest known key.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as fault:
+        raise BadInput(f"{where}: not valid TOML: {fault}") from fault
+    faults: list[str] = []
+    try:
+        _RigTable.model_validate(table)
+    except ValidationError as invalid:
+        faults += faults_said(invalid, _RigTable)
+    faults += list(cross_faults(table, folder))
+    if faults:
+        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+        raise BadInput(f"{where}: {count}\n" + "\n".join(f"  {f}" for f in faults))
+    return Description.model_validate({**table, "text": text, "folder": folder})
+
+
+def _neighbours(path: Path) -> str:
+    """The rig files beside a missing one, nearest name first."""
+    folder = path.parent
+    names = sorted(p.name for p in folder.glob("*.toml")) if folder.is_dir() else []
+    if not names:
+        return f"There is no .toml file in {folder}"
+    near = difflib.get_close_matches(path.name, names, n=len(names), cutoff=0.0)
+    return "Found there: " + ", ".join(near[:5])

@@ -1,0 +1,220 @@
+"""Faults of a rig file said in words: what the schema found, and what only shows between keys."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sweetspot.rigs.rig_file import lab_faults as faults
+from sweetspot.rigs.rig_file.lab_places import lab_faults
+from sweetspot.rigs.rig_file.tables import EARS
+
+CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
+"""What the lab's two clocks and its distortion need of the latency, samples."""
+
+
+def _key(location: Sequence[int | str]) -> str:
+    """``("driver", 1, "at")`` -> ``driver[2].at`` (counted from 1, as a reader counts tables)."""
+    out = ""
+    for part in location:
+        out += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if out else str(part)
+    return out
+
+
+def faults_said(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
+    """One line for each fault that a schema found, with the key's path and the nearest known key."""
+    return [_said(e, root) for e in invalid.errors()]
+
+
+def _table_at(location: Sequence[int | str], root: type[BaseModel]) -> type[BaseModel] | None:
+    """The model of the table in which a key stands."""
+    model: Any = root
+    for part in location:
+        if isinstance(part, int):
+            continue
+        found = [f for name, f in model.model_fields.items() if part in (name, f.alias)]
+        if not found:
+            return None
+        model = _model_in(found[0].annotation)
+        if model is None:
+            return None
+    return model  # type: ignore[no-any-return]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The table type inside an annotation such as ``tuple[Driver, ...]`` or ``Ears | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for a in getattr(annotation, "__args__", ()) if (m := _model_in(a)) is not None), None)
+
+
+def _said(error: ErrorDetails, root: type[BaseModel]) -> str:
+    """One line for one fault that the schema found."""
+    location = error["loc"]
+    key, value = _key(location), error.get("input")
+    if error["type"] == "extra_forbidden":
+        model = _table_at(location[:-1], root)
+        known = [f.alias or name for name, f in model.model_fields.items()] if model else []
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "known here: " + ", ".join(known)
+        return f"{key}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"{key}: missing; {_WANTED.get(str(location[-1]), 'it is required')}"
+    shown = repr(value) if not isinstance(value, dict | list) or len(repr(value)) < 60 else type(value).__name__
+    said = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {shown} is not valid: {said[0].lower()}{said[1:]}"
+
+
+_WANTED = {
+    "at": "where the driver stands, [x, y, z] in metres from the middle of the device",
+    "channel": "the channel as printed on the box, from 1",
+    "loopback": "the timing reference, for example { out = 9, in = 4 }",
+    "fs": "the sampling rate in Hz, for example 48000",
+    "schema": "write schema = 1",
+}
+
+
+def _tables(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The tables of an array of tables, as far as they are tables."""
+    found = table.get(key, [])
+    return [t for t in found if isinstance(t, dict)] if isinstance(found, list) else []
+
+
+def _sub(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
+    """A nested table, empty when absent or of another kind."""
+    for key in keys:
+        inner = table.get(key)
+        if not isinstance(inner, dict):
+            return {}
+        table = inner
+    return table
+
+
+def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
+    """Faults between keys, looked for in the raw table so that they are told beside the schema's."""
+    drivers, mics = _tables(table, "driver"), _tables(table, "mic")
+    interface, stage = _sub(table, "interface"), _sub(table, "stage")
+    loop, program = _sub(interface, "loopback"), _sub(interface, "program")
+    outs = [(f"driver[{i + 1}].channel", d.get("channel")) for i, d in enumerate(drivers)]
+    outs += [("interface.loopback.out", loop.get("out"))]
+    outs += [(f"interface.program.{side}", program.get(side)) for side in ("left", "right")]
+    ins = [(f"mic[{i + 1}].channel", m.get("channel")) for i, m in enumerate(mics)]
+    ins += [("interface.loopback.in", loop.get("in"))]
+    yield from _taken_twice(outs, "output channel")
+    yield from _taken_twice(ins, "input channel")
+    yield from _taken_twice([(f"driver[{i + 1}].name", d.get("name")) for i, d in enumerate(drivers)], "name")
+    yield from _taken_twice([(f"mic[{i + 1}].name", m.get("name")) for i, m in enumerate(mics)], "name")
+    yield from _missing_files(table, mics, folder)
+    yield from _needs(table, interface, stage, [m.get("name") for m in mics])
+    yield from _bands(table, drivers)
+    yield from (
+        f"driver[{i + 1}].excursion_mm: needs area_cm2, the radiating area, to tell how far the driver moves"
+        for i, d in enumerate(drivers)
+        if "excursion_mm" in d and "area_cm2" not in d
+    )
+    yield from lab_faults(table)
+    yield from _scheduled(table, [d.get("name") for d in drivers], [m.get("name") for m in mics])
+
+
+def _taken_twice(uses: list[tuple[str, Any]], what: str) -> Iterator[str]:
+    """A value used by two keys, told at the second."""
+    counts = Counter(v for _, v in uses if isinstance(v, int | str))
+    seen: dict[Any, str] = {}
+    for key, value in uses:
+        if not isinstance(value, int | str) or counts[value] < 2:
+            continue
+        if value in seen:
+            yield f"{key}: {what} {value!r} is already used by {seen[value]}"
+        else:
+            seen[value] = key
+
+
+def _missing_files(table: Mapping[str, Any], mics: list[Mapping[str, Any]], folder: Path) -> Iterator[str]:
+    named = [(f"mic[{i + 1}].calibration", m.get("calibration")) for i, m in enumerate(mics)]
+    head = _sub(table, "lab").get("head", "sphere")
+    named += [("lab.head", head)] if head != "sphere" else []
+    for key, name in named:
+        if isinstance(name, str) and not (folder / name).expanduser().is_file():
+            yield f"{key}: no file {name!r} in {folder}"
+
+
+def _needs(
+    table: Mapping[str, Any], interface: Mapping[str, Any], stage: Mapping[str, Any], mic_names: list[Any]
+) -> Iterator[str]:
+    """Keys that other keys call for."""
+    if interface.get("driver") == "portaudio" and not interface.get("device"):
+        yield "interface.device: missing; driver 'portaudio' needs a unique part of the device's name"
+    if stage.get("driver") == "grbl" and not stage.get("port"):
+        yield "stage.port: missing; driver 'grbl' needs the serial port, for example '/dev/ttyUSB0'"
+    if stage.get("driver") == "et250" and not stage.get("host"):
+        yield "stage.host: missing; driver 'et250' needs the address of the turntable, for example '192.168.1.34'"
+    if stage.get("driver") == "scpi":
+        if not stage.get("port"):
+            yield "stage.port: missing; driver 'scpi' needs a serial port, or 'socket://host:5025'"
+        if not isinstance(stage.get("commands"), dict):
+            yield "stage.commands: missing; driver 'scpi' needs at least move = \"... {angle} ...\" and position"
+    if stage.get("driver") == "grbl" and stage.get("reversed"):
+        yield "stage.reversed: GRBL turns its axes round itself: set its $3 instead"
+    if stage.get("driver") == "lab" and interface.get("driver") != "lab":
+        yield "stage.driver: 'lab' turns the virtual lab in process; it needs interface.driver = 'lab'"
+    if _sub(table, "lab", "device"):
+        if not isinstance(interface.get("program"), dict):
+            yield "lab.device: is fed by program outputs; add to [interface]: program = { left = 11, right = 12 }"
+        if interface.get("driver") != "lab":
+            yield (
+                "lab.device: is there in process alone (interface.driver = 'lab'); as a sound card, the lab's program "
+                "outputs are ports of the audio server, for an engine that runs there"
+            )
+    pressed = _sub(table, "lab", "calibrator").get("mic")
+    if pressed is not None and pressed not in mic_names:
+        yield f"lab.calibrator.mic: no [[mic]] is named {pressed!r}; there are: {', '.join(map(str, mic_names))}"
+    limits = stage.get("limits_deg")
+    if isinstance(limits, list) and len(limits) == 2 and not limits[0] < limits[1]:
+        yield f"stage.limits_deg: {limits} leaves no room to turn: the first must be below the second"
+    if "ears" in table:
+        for name in EARS:
+            if name not in mic_names:
+                yield f"ears: needs a [[mic]] named {name!r}; there are: {', '.join(map(str, mic_names)) or 'none'}"
+    if "polar" in table and all(name in EARS for name in mic_names):
+        yield "polar: needs a [[mic]] that is no ear of the dummy head"
+    level, ceiling = _sub(table, "sweep").get("level_dbfs"), _sub(table, "limits").get("ceiling_dbfs", -6.0)
+    if isinstance(level, int | float) and isinstance(ceiling, int | float) and level > ceiling:
+        yield f"sweep.level_dbfs: {level} is above limits.ceiling_dbfs = {ceiling}"
+
+
+def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) -> Iterator[str]:
+    """Scheduled faults of what the rig has not, and clocks that have no latency to drift in."""
+    lab = _sub(table, "lab")
+    latency = lab.get("latency_samples", 437)
+    schedule = _sub(lab, "faults").get("schedule", [])
+    for n, text in enumerate(schedule if isinstance(schedule, list) else []):
+        try:
+            found = (
+                list(faults.misfits(faults.parse_fault(text), drivers, mics, latency)) if isinstance(text, str) else []
+            )
+        except ValueError:  # told by the schema
+            continue
+        yield from (f"lab.faults.schedule[{n + 1}]: {said}" for said in found)
+    needed = CLOCK_SAMPLES * bool(lab.get("clock_ppm")) + MOTOR_SAMPLES * ("distortion" in lab)
+    if isinstance(latency, int) and latency < needed:
+        yield f"lab.latency_samples: {latency} is too few for lab.clock_ppm and lab.distortion: at least {needed}"
+
+
+def _bands(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Bands that are upside down or pass half of the sampling rate."""
+    fs = table.get("fs")
+    named = [(f"driver[{i + 1}].band_hz", d.get("band_hz")) for i, d in enumerate(drivers)]
+    named += [("sweep.band_hz", _sub(table, "sweep").get("band_hz"))]
+    for key, band in named:
+        if not (isinstance(band, list) and len(band) == 2 and all(isinstance(f, int | float) for f in band)):
+            continue
+        if not band[0] < band[1]:
+            yield f"{key}: {band} is upside down: the lower edge comes first"
+        if isinstance(fs, int) and band[1] >= fs / 2:
+            yield f"{key}: the upper edge {band[1]} Hz is not below half of fs ({fs / 2:g} Hz)"

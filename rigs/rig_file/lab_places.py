@@ -1,0 +1,138 @@
+"""Faults of the ``[lab]`` tables that only show between keys: what stands outside the room, what does not fit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from sweetspot.rigs.acoustics import WALLS, eyring
+from sweetspot.rigs.layout import turned
+from sweetspot.rigs.units import Float
+
+MARGIN_M = 0.1
+"""How near a head or microphone may come to a wall, m: about a head's radius."""
+
+LONGEST_S = 4.0
+"""Longest reverberation time that the lab computes, s."""
+
+SPEED = 343.0
+"""Speed of sound for the check of the decay, m/s."""
+
+BANDS = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
+
+
+def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each fault, looked for in the raw file; what the schema refuses is passed over here."""
+    lab = _table(table, "lab")
+    yield from _body(table, lab)
+    room = _table(lab, "room")
+    if not room:
+        return
+    yield from _walls(room)
+    size, device = _numbers(room.get("size_m"), 3), _numbers(room.get("device_m"), 3)
+    if size is None or device is None:
+        return
+    yield from _inside(size, "lab.room.device_m", device, _reach(table, lab), "the device")
+    facing = room.get("facing_deg", 0.0)
+    if isinstance(facing, int | float):
+        told: dict[str, list[str]] = {}
+        for key, place, what in _places(table):
+            at = device + turned([*place, 0.0], math.radians(facing))
+            told.setdefault(what, []).extend(_inside(size, key, at, MARGIN_M, what))
+        for first, *more in filter(None, told.values()):
+            yield f"{first}; so are {len(more)} more of its places" if more else first
+
+
+def _table(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    inner = of.get(key)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _numbers(value: Any, count: int | None = None) -> Float | None:
+    """A list of numbers as an array; none, if it is anything else."""
+    if not isinstance(value, list) or not all(isinstance(v, int | float) for v in value):
+        return None
+    return np.array(value, dtype=float) if count in (None, len(value)) else None
+
+
+def _body(table: Mapping[str, Any], lab: Mapping[str, Any]) -> Iterator[str]:
+    """Drivers wider than what they sit in."""
+    body = _table(lab, "body")
+    wide = body.get("driver_diameter_m", 0.0)
+    key, default = (
+        ("lab.body_diameter_m", 0.175) if body.get("shape", "sphere") == "sphere" else ("lab.body.baffle_m", 0.09)
+    )
+    holds = (lab if key == "lab.body_diameter_m" else body).get(key.rsplit(".", 1)[1], default)
+    if isinstance(wide, int | float) and isinstance(holds, int | float) and wide > 0.95 * holds:
+        yield f"lab.body.driver_diameter_m: {wide} m does not fit {key} = {holds} m: at most 0.95 of it can vibrate"
+
+
+def _reach(table: Mapping[str, Any], lab: Mapping[str, Any]) -> float:
+    """Radius that holds the whole device, m."""
+    body = _table(lab, "body")
+    if body.get("shape", "sphere") == "sphere":
+        diameter = lab.get("body_diameter_m", 0.175)
+        return diameter / 2.0 if isinstance(diameter, int | float) else 0.0
+    found = table.get("driver", [])
+    places = [_numbers(d.get("at"), 3) for d in found if isinstance(d, dict)] if isinstance(found, list) else []
+    return max((float(np.linalg.norm(p)) for p in places if p is not None), default=0.0)
+
+
+def _places(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float], str]]:
+    """Everything that listens: its key, its place on the rig's floor in m, and what it is."""
+    ears, polar = _table(table, "ears"), _table(table, "polar")
+    ahead = ears.get("distance_m", 2.0)
+    positions = ears.get("positions", [])
+    for n, position in enumerate(positions if isinstance(positions, list) else []):
+        if isinstance(position, dict):
+            x, y = position.get("x", 0.0), position.get("y", 0.0)
+            if all(isinstance(v, int | float) for v in (ahead, x, y)):
+                yield f"ears.positions[{n + 1}]", (ahead + x, y), "the head"
+    distance = polar.get("distance_m", 2.0)
+    if polar and isinstance(distance, int | float):
+        yield "polar.distance_m", (distance, 0.0), "the measurement microphone"
+
+
+def _inside(size: Float, key: str, place: Float, margin: float, what: str) -> Iterator[str]:
+    for axis, at, length in zip("xyz", place, size, strict=True):
+        if not margin <= at <= length - margin:
+            yield (
+                f"{key}: {what} would be at {axis} = {at:.2f} m of the room, outside {margin:.2f} to "
+                f"{length - margin:.2f} m (lab.room.size_m, device_m, facing_deg)"
+            )
+            return
+
+
+def _walls(room: Mapping[str, Any]) -> Iterator[str]:
+    """Absorption that does not fit the bands, bands out of order, and a decay that never ends."""
+    bands = room.get("bands_hz", list(BANDS))
+    listed = _numbers(bands)
+    if listed is None or not len(listed):
+        return
+    if not (np.diff(listed) > 0).all():
+        yield f"lab.room.bands_hz: {bands} must rise"
+    rows, whole = [], True
+    walls = _table(room, "walls")
+    for wall in WALLS:
+        key = f"lab.room.walls.{wall}" if wall in walls else "lab.room.absorption"
+        value = walls.get(wall, room.get("absorption", 0.25))
+        row = _numbers(value if isinstance(value, list) else [value])
+        if row is None or (row < 0).any() or (row > 1).any():
+            whole = False
+        elif len(row) not in (1, len(listed)):
+            if wall in walls or wall == WALLS[0]:
+                yield f"{key}: {len(row)} values for {len(listed)} bands (lab.room.bands_hz)"
+            whole = False
+        else:
+            rows.append(np.broadcast_to(row, listed.shape))
+    size = _numbers(room.get("size_m"), 3)
+    if whole and size is not None and (size > 0).all():
+        slowest = float(eyring(size, np.stack(rows), SPEED).max())
+        if slowest > LONGEST_S:
+            yield (
+                f"lab.room.absorption: the room would ring for {slowest:.3g} s; the lab computes {LONGEST_S:g} s at "
+                "most. Raise the absorption or shrink the room"
+            )

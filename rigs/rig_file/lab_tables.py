@@ -1,0 +1,169 @@
+"""The ``[lab]`` table of the rig file: what the virtual lab is made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from sweetspot.rigs.rig_file.lab_faults import parse_fault
+from sweetspot.rigs.rig_file.table import Positive, Table
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Absorption = Annotated[tuple[Share, ...], BeforeValidator(lambda v: (v,) if isinstance(v, int | float) else v)]
+"""One number for all bands, or one for each."""
+Place = tuple[Positive, Positive, Positive]
+
+
+class BodyTable(Table):
+    """The device's body: one rigid sphere, or pistons on a line or ring, each in a round baffle of its own."""
+
+    shape: Literal["sphere", "line", "ring"] = "sphere"
+    driver_diameter_m: float = Field(default=0.0, ge=0)
+    baffle_m: Positive = 0.09
+
+
+class WallsTable(Table):
+    """Absorption of single walls of the room, where it differs from the others'."""
+
+    back: Absorption | None = None
+    front: Absorption | None = None
+    right: Absorption | None = None
+    left: Absorption | None = None
+    floor: Absorption | None = None
+    ceiling: Absorption | None = None
+
+
+class RoomTable(Table):
+    """A shoebox around the lab: its size, where in it the device stands and faces, and what its walls absorb.
+
+    ``back`` and ``front`` are the walls at x = 0 and x = size, ``right`` and ``left`` those at y = 0 and y = size.
+    ``absorption`` is one number, or one for each of ``bands_hz``.
+    """
+
+    size_m: Place
+    device_m: Place
+    facing_deg: float = Field(default=0.0, ge=-360, le=360)
+    bands_hz: tuple[Positive, ...] = Field(default=(125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0), min_length=1)
+    absorption: Absorption = (0.25,)
+    walls: WallsTable = WallsTable()
+    image_order: int = Field(default=9, ge=1, le=40, strict=True)
+    decay_db: float = Field(default=75.0, ge=20, le=120)
+
+
+class CalibratorTable(Table):
+    """A calibrator pressed on one microphone of the lab: it hears its tone, its own noise, and nothing else."""
+
+    mic: str
+    level_db_spl: float = Field(default=94.0, ge=60, le=140)
+    frequency_hz: Positive = 1000.0
+    distortion_percent: float = Field(default=0.5, ge=0, le=50)
+    leak_db_per_s: float = Field(default=0.0, ge=0, le=20)
+
+
+class LowEndTable(Table):
+    """The drivers' low end: a sealed box, or a vented one (Small 1973) tuned to the lower edge of each driver's band.
+
+    ``q`` is that of the sealed box, or that of the driver in the vented one, whose compliance is ``alpha`` times the
+    box's.
+    """
+
+    box: Literal["sealed", "vented"] = "sealed"
+    q: float | None = Field(default=None, ge=0.1, le=5)
+    alpha: Positive = 2.0**0.5
+    leakage_q: float = Field(default=1e9, ge=1)
+
+
+class BreakupTable(Table):
+    """A resonance of the cone; its frequency and height spread with the serial number."""
+
+    frequency_hz: Positive
+    height_db: float = Field(default=6.0, ge=-20, le=30)
+    q: float = Field(default=6.0, ge=0.5, le=100)
+
+
+class DistortionTable(Table):
+    """Harmonics of a sine of peak ``at_dbfs``, ahead of the driver's linear response; bass alone below ``knee_hz``."""
+
+    h2_percent: float = Field(default=0.0, ge=0, le=30)
+    h3_percent: float = Field(default=0.0, ge=0, le=30)
+    at_dbfs: float = Field(default=-12.0, ge=-60, le=0)
+    knee_hz: Positive | None = None
+
+
+class ThermalTable(Table):
+    """The level that a driver has lost once a sine of peak ``at_dbfs`` has played for ever; how fast it gets there."""
+
+    drop_db: float = Field(ge=0, le=12)
+    at_dbfs: float = Field(default=-12.0, ge=-60, le=0)
+    seconds: Positive = 60.0
+
+
+class HumTable(Table):
+    """The mains in every microphone's cable: level of the whole, and its harmonics from the 2nd, dB under the first."""
+
+    level_dbfs: float = Field(le=0)
+    frequency_hz: Positive = 50.0
+    harmonics_db: tuple[float, ...] = Field(default=(-10.0, -6.0, -20.0, -14.0), max_length=20)
+
+
+class CrosstalkTable(Table):
+    """How much each channel leaks into its neighbours, dB."""
+
+    outputs_db: float | None = Field(default=None, le=0)
+    inputs_db: float | None = Field(default=None, le=0)
+
+
+class DeviceTable(Table):
+    """A device with its own processor, fed by the rig's program outputs.
+
+    ``filters`` is a folder with a raw float file for each side and driver. What it plays comes ``latency_samples``
+    later (whole or not) and is cut off at ``clips_dbfs``.
+    """
+
+    filters: str
+    latency_samples: float = Field(default=0.0, ge=0, le=192000)
+    gain_db: float = Field(default=0.0, ge=-80, le=40)
+    clips_dbfs: float = Field(default=0.0, ge=-80, le=0)
+
+
+def _a_fault(text: str) -> str:
+    parse_fault(text)
+    return text
+
+
+class FaultsTable(Table):
+    """What goes wrong and when, in the words of :mod:`sweetspot.rigs.rig_file.lab_faults`."""
+
+    schedule: tuple[Annotated[str, AfterValidator(_a_fault)], ...] = ()
+
+
+class Lab(Table):
+    """The virtual lab: a body, a head (``"sphere"`` or a SOFA file), a room or none, noise, latency, tolerances."""
+
+    seed: int = Field(default=1, ge=0, strict=True)
+    body_diameter_m: Positive = 0.175
+    body: BodyTable = BodyTable()
+    room: RoomTable | None = None
+    head: str = "sphere"
+    head_diameter_m: Positive = 0.175
+    ears_deg: float = Field(default=100.0, gt=0, lt=180)
+    range_correction: bool = Field(default=False, strict=True)
+    sensitivity_db_spl: float = 94.0
+    tolerance_db: float = Field(default=0.5, ge=0, le=10)
+    tolerance_percent: float = Field(default=3.0, ge=0, le=30)
+    mic_noise_db_spl: float = 15.0
+    converter_noise_dbfs: float = Field(default=-110.0, le=-20)
+    latency_samples: int = Field(default=437, ge=0, le=48000, strict=True)
+    latency_spread_samples: int = Field(default=0, ge=0, le=48000, strict=True)
+    clock_ppm: float = Field(default=0.0, ge=-1000, le=1000)
+    tolerance_deg: float = Field(default=0.0, ge=0, le=90)
+    low_end: LowEndTable = LowEndTable()
+    breakup: BreakupTable | None = None
+    distortion: DistortionTable | None = None
+    thermal: ThermalTable | None = None
+    hum: HumTable | None = None
+    crosstalk: CrosstalkTable = CrosstalkTable()
+    faults: FaultsTable = FaultsTable()
+    calibrator: CalibratorTable | None = None
+    device: DeviceTable | None = None

@@ -1,0 +1,191 @@
+"""The tables of the rig file that speak of the real world: interface, stage, limits, drivers, microphones, places."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file.table import Band, Channel, Positive, Table
+from sweetspot.rigs.units import Float, from_db
+
+EARS = ("ear_left", "ear_right")
+"""Names of the dummy head's microphones."""
+
+
+class Loopback(Table):
+    """The timing reference: an output wired straight to an input (channels as printed on the box)."""
+
+    out: Channel
+    in_: Channel = Field(alias="in")
+
+
+class Program(Table):
+    """Outputs that feed the stereo inputs of a device with its own processor."""
+
+    left: Channel
+    right: Channel
+
+
+class InterfaceTable(Table):
+    """The audio interface; ``full_scale_v`` is the peak voltage of a full-scale sample at the inputs."""
+
+    driver: Literal["portaudio", "lab"]
+    device: str | None = None
+    hostapi: str | None = None
+    blocksize: int = Field(default=256, ge=16, le=65536)
+    loopback: Loopback
+    program: Program | None = None
+    full_scale_v: Positive = 1.0
+
+
+class CommandTable(Table):
+    """What a ``scpi`` stage says to its controller, and what it hears; ``{angle}`` stands for degrees."""
+
+    move: str
+    position: str
+    position_reply: str | None = None
+    moved: str | None = None
+    moving: str | None = None
+    standing: str = "0"
+    stop: str | None = None
+    identify: str | None = None
+    expect: str | None = None
+    init: tuple[str, ...] = ()
+    error: str | None = "ERR"
+    end: Literal["lf", "cr", "crlf", "nul"] = "lf"
+    modulo: bool = False
+    resolution_deg: float = Field(default=0.0, ge=0)
+
+    @field_validator("move")
+    @classmethod
+    def _takes_an_angle(cls, template: str) -> str:
+        try:
+            told = {template.format(angle=a) for a in (10.0, -123.4)}
+        except (ValueError, KeyError, IndexError) as fault:
+            raise ValueError(f"is no template with {{angle}}: {type(fault).__name__} {fault}") from fault
+        if len(told) < 2:
+            raise ValueError("holds no {angle}: it would always go to the same place")
+        return template
+
+    @field_validator("position_reply")
+    @classmethod
+    def _is_a_pattern(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as fault:
+            raise ValueError(f"is no regular expression: {fault}") from fault
+        return pattern
+
+
+class StageTable(Table):
+    """What turns and moves; ``axes`` maps fields of a pose (turn, x, y, yaw) to the controller's axis letters.
+
+    ``reversed`` is for a controller that counts clockwise. ``host`` and the UDP ports belong to ``et250``, ``baud`` and
+    ``commands`` to ``scpi``.
+    """
+
+    driver: Literal["grbl", "et250", "scpi", "manual", "fixed", "lab"] = "fixed"
+    turns: Literal["device", "head"] = "device"
+    port: str | None = None
+    limits_deg: tuple[float, float] = (-360.0, 360.0)
+    axes: dict[Literal["turn", "x", "y", "yaw"], Literal["X", "Y", "Z", "A", "B", "C"]] | None = None
+    tolerance_deg: Positive = 0.2
+    settle_s: float = Field(default=0.0, ge=0)
+    timeout_s: Positive = 60.0
+    reversed: bool = False
+    host: str | None = None
+    udp_port: int = Field(default=6668, ge=1, le=65535, strict=True)
+    local_port: int | None = Field(default=None, ge=0, le=65535, strict=True)
+    baud: int = Field(default=115200, ge=50, strict=True)
+    commands: CommandTable | None = None
+
+
+class Limits(Table):
+    """What the unit can take."""
+
+    ceiling_dbfs: float = Field(default=-6.0, le=0.0)
+    loudest_db_spl: Positive = 95.0
+
+    @property
+    def ceiling(self) -> float:
+        """Largest sample that may be played, linear, full scale = 1."""
+        return float(from_db(self.ceiling_dbfs))
+
+
+class Environment(Table):
+    """Where the rig stands."""
+
+    temperature_c: float = Field(default=20.0, ge=-20, le=50)
+
+
+class Driver(Table):
+    """A driver of the device: ``at`` in metres (x ahead, y left, z up), the band that it can play in hertz.
+
+    ``power_w`` is what it bears, ``excursion_mm`` (peak, with its ``area_cm2``) how far it moves: designs spare the
+    driver that is nearer to its limits.
+    """
+
+    name: str = Field(min_length=1)
+    channel: Channel
+    at: tuple[float, float, float]
+    band_hz: Band = (20.0, 20000.0)
+    power_w: Positive | None = None
+    excursion_mm: Positive | None = None
+    area_cm2: Positive | None = None
+
+
+class Mic(Table):
+    """A microphone; ``ear_left`` and ``ear_right`` belong to the dummy head."""
+
+    name: str = Field(min_length=1)
+    channel: Channel
+    sensitivity_mv_per_pa: Positive = 12.5
+    calibration: str | None = None
+
+
+class HeadPosition(Table):
+    """A place of the dummy head: metres from its nominal place, degrees of yaw, and what it is used for."""
+
+    x: float = 0.0
+    y: float = 0.0
+    yaw_deg: float = 0.0
+    use: Literal["design", "score"] = "design"
+
+    @property
+    def pose(self) -> Pose:
+        """The same in SI, the device facing the listener."""
+        return Pose(x=self.x, y=self.y, yaw=float(np.radians(self.yaw_deg)))
+
+
+class Ears(Table):
+    """The head's nominal distance from the middle of the device, and its places."""
+
+    distance_m: Positive = 2.0
+    positions: tuple[HeadPosition, ...] = Field(min_length=1)
+
+
+class Polar(Table):
+    """The polar set: a microphone at azimuth 0 while the device turns."""
+
+    distance_m: Positive = 2.0
+    step_deg: float = Field(default=5.0, gt=0, le=90)
+
+    @property
+    def angles(self) -> Float:
+        """Directions seen from the device, rad, counter-clockwise, from -180 degrees in equal steps over the circle."""
+        return np.asarray(np.radians(np.arange(-180.0, 180.0 - 1e-9, self.step_deg)))
+
+
+class SweepTable(Table):
+    """The stimulus: judged band, length, level and repeats; how much of each response is kept."""
+
+    band_hz: Band = (60.0, 20000.0)
+    seconds: float = Field(default=2.0, gt=0.05, le=120)
+    level_dbfs: float = Field(default=-12.0, le=0.0)
+    repeats: int = Field(default=1, ge=1, le=64, strict=True)
+    before_ms: float = Field(default=20.0, ge=1, le=1000)
+    after_ms: float = Field(default=150.0, ge=5, le=10000)

@@ -1,0 +1,5 @@
+"""``python -m sweetspot``: the same as the command ``sweetspot``."""
+
+from sweetspot.command_line import main
+
+main()
