@@ -200,13 +200,14 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
         ports = bay.playback(device.name)
         if len(ports) < rig.description.outputs:
             raise HardwareTrouble(f"{device.name!r} has {len(ports)} ports on the audio server")
-        name = live.LIVE[deployed.name].client
+        how, filters = live.LIVE[deployed.name], deployed.filters
+        name = how.client
         if any(bay.ports_of(name)):
             raise BadInput(f"a client named {name!r} is on the JACK server already: end it first")
         with live.running(deployed.filters, deployed.name, bay.period) as engine:
-            into, out = bay.await_ports(name, 2, len(deployed.filters.drivers), engine.alive)
+            into, out = bay.await_ports(name, 2, how.count(filters), engine.alive)
             feeds = [(i, ports[c - 1]) for i, c in zip(into, deployed.inputs or (), strict=True)]
-            drives = [(o, ports[c - 1]) for o, c in zip(out, deployed.filters.channels, strict=True)]
+            drives = [(out[o], ports[c - 1]) for o, c in zip(how.ports(filters), filters.channels, strict=True)]
             yield Patched(rig.interface, bay, engine, feeds, drives)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from sweetspot.processor.export.bundles import SIDES, Bundle, notes, pairs
+from sweetspot.processor.export.bundles import SIDES, Bundle, notes, outputs, pairs
 from sweetspot.processor.filterset import FilterSet
 
 Pairs = list[tuple[int, int, str, Any]]
@@ -19,17 +17,26 @@ def bundle(filterset: FilterSet, block: int = 256) -> Bundle:
     parts = -(-filterset.length // block)
     found = pairs(filterset, "f32")
     files = {name: h.astype("<f4").tobytes() for _, _, name, h in found}
-    for name, inside, outside in (
-        (FILES, 'device: "file" { path: "in.raw"; }', 'device: "file" { path: "out.raw"; }'),
-        (LIVE, 'device: "jack" { }', 'device: "jack" { }'),
+    drivers = range(len(filterset.drivers))
+    for name, inside, outside, channels in (
+        (FILES, 'device: "file" { path: "in.raw"; }', 'device: "file" { path: "out.raw"; }', _on_rig(filterset)),
+        (LIVE, 'device: "jack" { }', 'device: "jack" { }', f"{len(drivers)}/{','.join(map(str, drivers))}"),
     ):
-        files[name] = _configuration(filterset, block, parts, found, inside, outside).encode()
+        files[name] = _configuration(filterset, block, parts, found, inside, outside, channels).encode()
     use = f"brutefir -nodefault {LIVE}   (files: brutefir -nodefault {FILES}, in.raw to out.raw, float32, interleaved)"
-    return Bundle(files, notes(filterset), use)
+    ports = ", ".join(f"output-{o} to channel {c}" for o, c in enumerate(filterset.channels))
+    return Bundle(files, (*notes(filterset), f"On JACK, connect brutefir:{ports}."), use)
 
 
-def _configuration(filterset: FilterSet, block: int, parts: int, found: Pairs, inside: str, outside: str) -> str:
-    drivers = [f"driver{o + 1}" for o in range(len(filterset.drivers))]
+def _on_rig(filterset: FilterSet) -> str:
+    """Channels of a file: as many as the rig's highest, each driver on its own, those between silent."""
+    return f"{outputs(filterset)}/{','.join(str(c - 1) for c in filterset.channels)}"
+
+
+def _configuration(
+    filterset: FilterSet, block: int, parts: int, found: Pairs, inside: str, outside: str, channels: str
+) -> str:
+    drivers = [f"channel{c}" for c in filterset.channels]
     zeros = ",".join("0" for _ in drivers)
     lines = [
         "float_bits: 32;",
@@ -53,7 +60,7 @@ def _configuration(filterset: FilterSet, block: int, parts: int, found: Pairs, i
         f'input {_quoted(SIDES)} {{ {inside}; sample: "FLOAT_LE"; channels: 2/0,1; delay: 0,0; maxdelay: -1; '
         "mute: false,false; };",
         f'output {_quoted(drivers)} {{ {outside}; sample: "FLOAT_LE"; '
-        f"channels: {len(drivers)}/{','.join(map(str, np.arange(len(drivers))))}; delay: {zeros}; maxdelay: -1; "
+        f"channels: {channels}; delay: {zeros}; maxdelay: -1; "
         f"mute: {','.join('false' for _ in drivers)}; dither: false; merge: false; }};",
         *(
             f'filter "{SIDES[i]}_{o + 1}" {{ from_inputs: "{SIDES[i]}"/0.0; to_outputs: "{drivers[o]}"/0.0; '

@@ -55,19 +55,24 @@ def stereo(filterset: FilterSet) -> Real:
 
 def notes(filterset: FilterSet) -> tuple[str, ...]:
     """What holds for every engine that runs the linear stereo form."""
-    order = ", ".join(f"{i + 1} {name}" for i, name in enumerate(filterset.drivers))
+    order = ", ".join(f"{c} {name}" for c, name in zip(filterset.channels, filterset.drivers, strict=True))
     return (
         f"sweetspot filters of unit {filterset.unit_serial} at {filterset.fs} Hz, {filterset.length} taps; "
-        f"the sampling rate of the engine must be {filterset.fs} Hz. Outputs: {order}.",
+        f"the sampling rate of the engine must be {filterset.fs} Hz. Output channels, as on the rig: {order}.",
         NO_UPMIX,
         NO_GUARD.format(ceiling=float(db(filterset.ceiling))),
     )
 
 
+def outputs(filterset: FilterSet) -> int:
+    """Output channels that a device must have: up to the highest that a driver is on; those between stay silent."""
+    return max(filterset.channels)
+
+
 def pair_name(filterset: FilterSet, program: int, driver: int, suffix: str) -> str:
-    """A file name for one filter: plain letters, and its numbers from 1."""
+    """A file name for one filter: plain letters, and the output channel of its driver, from 1."""
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", filterset.drivers[driver])
-    return f"{filterset.programs[program]}_{driver + 1}_{plain}.{suffix}"
+    return f"{filterset.programs[program]}_{filterset.channels[driver]}_{plain}.{suffix}"
 
 
 def pairs(filterset: FilterSet, suffix: str) -> list[tuple[int, int, str, Real]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sweetspot.processor.export.bundles import Bundle, notes, pairs, wave
+from sweetspot.processor.export.bundles import Bundle, notes, outputs, pairs, wave
 from sweetspot.processor.filterset import FilterSet
 
 CONF = "matrix.yml"
@@ -27,7 +27,8 @@ def _configuration(filterset: FilterSet, chunk: int) -> dict[str, Any]:
     drivers, found = len(filterset.drivers), pairs(filterset, "wav")
     expand = [{"dest": k, "sources": [_source(i)]} for k, (i, _, _, _) in enumerate(found)]
     collapse = [
-        {"dest": o, "sources": [_source(k) for k, pair in enumerate(found) if pair[1] == o]} for o in range(drivers)
+        {"dest": filterset.channels[o] - 1, "sources": [_source(k) for k, pair in enumerate(found) if pair[1] == o]}
+        for o in range(drivers)
     ]
     steps = [{"type": "Filter", "channels": [k], "names": [_name(pair[2])]} for k, pair in enumerate(found)]
     return {
@@ -37,7 +38,7 @@ def _configuration(filterset: FilterSet, chunk: int) -> dict[str, Any]:
             "capture": {"type": "WavFile", "filename": "in.wav", "extra_samples": filterset.length},
             "playback": {
                 "type": "File",
-                "channels": drivers,
+                "channels": outputs(filterset),
                 "filename": "out.wav",
                 "format": "F32_LE",
                 "wav_header": True,
@@ -49,7 +50,7 @@ def _configuration(filterset: FilterSet, chunk: int) -> dict[str, Any]:
         },
         "mixers": {
             "expand": {"channels": {"in": 2, "out": 2 * drivers}, "mapping": expand},
-            "collapse": {"channels": {"in": 2 * drivers, "out": drivers}, "mapping": collapse},
+            "collapse": {"channels": {"in": 2 * drivers, "out": outputs(filterset)}, "mapping": collapse},
         },
         "pipeline": [{"type": "Mixer", "name": "expand"}, *steps, {"type": "Mixer", "name": "collapse"}],
     }

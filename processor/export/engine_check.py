@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import files
 from sweetspot.processor.export import brutefir, camilladsp, ffmpeg, firmware, jconvolver
-from sweetspot.processor.export.bundles import Bundle, stereo, wave
+from sweetspot.processor.export.bundles import Bundle, outputs, stereo, wave
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import power_db
@@ -109,30 +109,47 @@ def _signal(filterset: FilterSet) -> Real:
     return x
 
 
+def _of_drivers(y: Real, filterset: FilterSet) -> Real:
+    """The rows of the drivers, from those of all output channels; the others must be silent.
+
+    Raises
+    ------
+    BadInput
+        Another number of channels, or sound on one that no driver is on.
+    """
+    if len(y) != outputs(filterset):
+        raise BadInput(f"the engine has {len(y)} output channels, {outputs(filterset)} are expected")
+    rows = [c - 1 for c in filterset.channels]
+    rest = np.delete(y, rows, axis=0)
+    if rest.any():
+        raise BadInput("the engine plays on an output channel that no driver is on")
+    return y[rows]
+
+
 def _fconvolver(folder: Path, x: Real, filterset: FilterSet) -> Real:
     files.write_all(folder, {"in.wav": wave(x, filterset.fs)})
     _run(folder, "fconvolver", jconvolver.CONF, "in.wav", "out.wav")
-    return files.read_all(folder / "out.wav")
+    return _of_drivers(files.read_all(folder / "out.wav"), filterset)
 
 
 def _brutefir(folder: Path, x: Real, filterset: FilterSet) -> Real:
     files.write_all(folder, {"in.raw": np.ascontiguousarray(x.T, dtype="<f4").tobytes()})
     _run(folder, "brutefir", "-nodefault", brutefir.FILES)
-    y = np.fromfile(folder / "out.raw", dtype="<f4").reshape(-1, len(filterset.drivers))
-    return y.T.astype(np.float64)
+    y = np.fromfile(folder / "out.raw", dtype="<f4").reshape(-1, outputs(filterset))
+    return _of_drivers(y.T.astype(np.float64), filterset)
 
 
 def _ffmpeg(folder: Path, x: Real, filterset: FilterSet) -> Real:
     files.write_all(folder, {"in.wav": wave(x, filterset.fs)})
     _run(folder, "sh", ffmpeg.SCRIPT, "in.wav", "out.wav")
-    return files.read_all(folder / "out.wav")
+    return _of_drivers(files.read_all(folder / "out.wav"), filterset)
 
 
 def _camilladsp(folder: Path, x: Real, filterset: FilterSet) -> Real:
     files.write_all(folder, {"in.wav": wave(x, filterset.fs)})
     _run(folder, "camilladsp", "--check", camilladsp.CONF)
     _run(folder, "camilladsp", camilladsp.CONF)
-    return files.read_all(folder / "out.wav")
+    return _of_drivers(files.read_all(folder / "out.wav"), filterset)
 
 
 RUNNERS: dict[str, Callable[[Path, Real, FilterSet], Real]] = {

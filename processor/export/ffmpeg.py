@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.processor.export.bundles import Bundle, notes, pair_name, stereo, wave
+from sweetspot.processor.export.bundles import Bundle, notes, outputs, pair_name, stereo, wave
 from sweetspot.processor.filterset import FilterSet
 
 SCRIPT = "render.sh"
@@ -33,14 +33,17 @@ def _not_short(h: NDArray[Any]) -> NDArray[Any]:
 
 
 def _script(filterset: FilterSet, names: list[str]) -> str:
-    count = len(names)
+    count = outputs(filterset)
+    driver = {channel - 1: o for o, channel in enumerate(filterset.channels)}
     split = f"[0:a]aresample={filterset.fs},aformat=sample_fmts=fltp:channel_layouts=stereo,"
-    split += f"apad=pad_len={filterset.length - 1},asplit={count}" + "".join(f"[a{o}]" for o in range(count))
+    split += f"apad=pad_len={filterset.length - 1},asplit={count}" + "".join(f"[a{c}]" for c in range(count))
     rows = [
-        f"[a{o}][{o + 1}:a]afir=$gain:irfmt=input:maxir=60:minp=1024:maxp=8192,pan=mono|c0=c0+c1[m{o}]"
-        for o in range(count)
+        f"[a{c}][{driver[c] + 1}:a]afir=$gain:irfmt=input:maxir=60:minp=1024:maxp=8192,pan=mono|c0=c0+c1[m{c}]"
+        if c in driver
+        else f"[a{c}]pan=mono|c0=0*c0[m{c}]"
+        for c in range(count)
     ]
-    merge = "".join(f"[m{o}]" for o in range(count)) + (f"amerge=inputs={count}" if count > 1 else "anull") + "[out]"
+    merge = "".join(f"[m{c}]" for c in range(count)) + (f"amerge=inputs={count}" if count > 1 else "anull") + "[out]"
     inputs = " ".join(f'-i "$here/{n}"' for n in names)
     return "\n".join(
         [

@@ -62,6 +62,7 @@ def _header(filterset: FilterSet) -> str:
             f"#define SWEETSPOT_DRIVERS {drivers}",
             f"#define SWEETSPOT_TAPS {taps}",
             f"#define SWEETSPOT_DELAY {filterset.delay_samples} /* samples, inside the filters */",
+            f"static const int sweetspot_channels[SWEETSPOT_DRIVERS] = {{{', '.join(map(str, filterset.channels))}}};",
             f"#define SWEETSPOT_CEILING {filterset.ceiling!r}f",
             f"#define SWEETSPOT_SHIFT {shift(filterset)} /* left shift of Q31 outputs */",
             f"static const float sweetspot_f32{size} = {_braced(reverse, _float)};",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweetspot.processor.export.bundles import Bundle, notes, pairs, wave
+from sweetspot.processor.export.bundles import Bundle, notes, outputs, pairs, wave
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
@@ -19,23 +19,23 @@ def bundle(filterset: FilterSet, block: int = 256) -> Bundle:
     Raises
     ------
     BadInput
-        More drivers than it can have.
+        A driver on a channel beyond those that it can have.
     """
-    drivers = len(filterset.drivers)
-    if drivers > LARGEST:
-        raise BadInput(f"jconvolver has at most {LARGEST} outputs, {drivers} are needed")
+    count = outputs(filterset)
+    if count > LARGEST:
+        raise BadInput(f"jconvolver has at most {LARGEST} outputs; the highest channel of the rig is {count}")
     lines = [
         f"# sweetspot, unit {filterset.unit_serial}, {filterset.fs} Hz",
         "#               in  out  partition  maxsize  density",
-        f"/convolver/new  2   {drivers}   {block}   {max(filterset.length, block)}   1.0",
+        f"/convolver/new  2   {count}   {block}   {max(filterset.length, block)}   1.0",
         "/cd .",
         *(f"/input/name {i + 1} {side}" for i, side in enumerate(("left", "right"))),
-        *(f"/output/name {o + 1} driver_{o + 1}" for o in range(drivers)),
+        *(f"/output/name {c} channel_{c}" for c in range(1, count + 1)),
         "#            in  out  gain  delay  offset  length  channel  file",
     ]
     files = {}
     for i, o, name, h in pairs(filterset, "wav"):
         files[name] = wave(h[None], filterset.fs)
-        lines.append(f"/impulse/read {i + 1} {o + 1} 1.0 0 0 0 1 {name}")
+        lines.append(f"/impulse/read {i + 1} {filterset.channels[o]} 1.0 0 0 0 1 {name}")
     files[CONF] = ("\n".join(lines) + "\n").encode()
     return Bundle(files, notes(filterset), f"jconvolver {CONF}   (files: fconvolver {CONF} IN.wav OUT.wav)")

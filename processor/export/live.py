@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sweetspot.processor import files
 from sweetspot.processor.export import brutefir, jconvolver
-from sweetspot.processor.export.bundles import Bundle
+from sweetspot.processor.export.bundles import Bundle, outputs
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
@@ -44,6 +44,8 @@ class Live:
     leave
         The signal that ends it; where there is a choice, the one at which it takes leave of the audio server, which
         otherwise waits for it. BruteFIR never does: a server that freewheels then stands still for 10 s.
+    by_channel
+        Whether it has a port for each output channel of the rig, else one for each driver.
     """
 
     program: str
@@ -51,13 +53,24 @@ class Live:
     bundle: Callable[[FilterSet, int], Bundle]
     words: tuple[str, ...]
     leave: signal.Signals
+    by_channel: bool = False
+
+    def ports(self, filterset: FilterSet) -> tuple[int, ...]:
+        """Index of the output port of each driver."""
+        return tuple(c - 1 for c in filterset.channels) if self.by_channel else tuple(range(len(filterset.channels)))
+
+    def count(self, filterset: FilterSet) -> int:
+        """Number of output ports."""
+        return outputs(filterset) if self.by_channel else len(filterset.channels)
 
 
 LIVE = {
     "brutefir": Live(
         "brutefir", "brutefir", brutefir.bundle, ("brutefir", "-nodefault", brutefir.LIVE), signal.SIGTERM
     ),
-    "jconvolver": Live("jconvolver", OWN, jconvolver.bundle, ("jconvolver", "-N", OWN, jconvolver.CONF), signal.SIGINT),
+    "jconvolver": Live(
+        "jconvolver", OWN, jconvolver.bundle, ("jconvolver", "-N", OWN, jconvolver.CONF), signal.SIGINT, True
+    ),
 }
 """The engines that can be started on a JACK server."""
 

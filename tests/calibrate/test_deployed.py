@@ -209,10 +209,10 @@ def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: 
         through_device(here, crooked_text, altered(taps=np.zeros_like))
     assert silent.value.exit_code == 3
     assert not (here / "verify.h5").exists()
-    for made in (here.parent / "device").glob("left_2_*"):
+    for made in (here.parent / "device").glob("left_3_*"):
         made.unlink()
     rig = described(crooked_text, here.parent, "latency_samples = 0.0")
-    with open_rig(rig, serial="T-9") as opened, pytest.raises(BadInput, match="0 files left_2_"):
+    with open_rig(rig, serial="T-9") as opened, pytest.raises(BadInput, match="0 files left_3_"):
         heard(here, opened, run.fitted_of(here), deployed.choose("device", run.fitted_of(here).filters, rig))
 
 

@@ -52,7 +52,7 @@ class Device:
         """Filters ``(side, driver, tap)``, gain included."""
         if self._taps is None and self._table is not None:
             folder = self._rig.path(self._table.filters)
-            read = [[_filter(folder, side, n + 1) for n in range(len(self._drivers))] for side in SIDES]
+            read = [[_filter(folder, side, c + 1) for c in self._drivers] for side in SIDES]
             longest = max(len(h) for side in read for h in side)
             padded = [[np.pad(h, (0, longest - len(h))) for h in side] for side in read]
             self._taps = float(from_db(self._table.gain_db)) * np.array(padded)
@@ -60,18 +60,18 @@ class Device:
         return self._taps
 
 
-def _filter(folder: Path, side: str, driver: int) -> NDArray[np.float64]:
-    """One filter of the folder.
+def _filter(folder: Path, side: str, channel: int) -> NDArray[np.float64]:
+    """One filter of the folder, by the output channel of its driver.
 
     Raises
     ------
     BadInput
         There is none, or several, or it is empty or holds what is no number.
     """
-    found = sorted(folder.glob(f"{side}_{driver}_*.f32"))
+    found = sorted(folder.glob(f"{side}_{channel}_*.f32"))
     if len(found) != 1:
         raise BadInput(
-            f"lab.device.filters: {len(found)} files {side}_{driver}_*.f32 in {folder}, one is needed; "
+            f"lab.device.filters: {len(found)} files {side}_{channel}_*.f32 in {folder}, one is needed; "
             f"write them with: sweetspot export FILTERSET --to brutefir --out {folder}"
         )
     h = np.fromfile(found[0], dtype="<f4").astype(np.float64)
