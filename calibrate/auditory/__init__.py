@@ -1,0 +1,45 @@
+"""The ear model: where sounds seem to come from, how near, how coloured and how loud, for four ways to play stereo."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.auditory import assessment as assessment
+    from sweetspot.calibrate.auditory import run as run
+    from sweetspot.calibrate.auditory.arms import ARMS as ARMS
+    from sweetspot.calibrate.auditory.arms import PANS as PANS
+    from sweetspot.calibrate.auditory.arms import Arm as Arm
+    from sweetspot.calibrate.auditory.arms import best_pair as best_pair
+    from sweetspot.calibrate.auditory.arms import calibrated as calibrated
+    from sweetspot.calibrate.auditory.arms import heard as heard
+    from sweetspot.calibrate.auditory.arms import matrix_taps as matrix_taps
+    from sweetspot.calibrate.auditory.arms import measured_pair as measured_pair
+    from sweetspot.calibrate.auditory.arms import mirror_pairs as mirror_pairs
+    from sweetspot.calibrate.auditory.arms import of_taps as of_taps
+    from sweetspot.calibrate.auditory.arms import on_unit as on_unit
+    from sweetspot.calibrate.auditory.arms import plain_taps as plain_taps
+    from sweetspot.calibrate.auditory.arms import upmix_shares as upmix_shares
+    from sweetspot.calibrate.auditory.assessment import Assessment as Assessment
+    from sweetspot.calibrate.auditory.assessment import heads_of as heads_of
+    from sweetspot.calibrate.auditory.assessment import templates_of as templates_of
+    from sweetspot.calibrate.auditory.bands import Bands as Bands
+    from sweetspot.calibrate.auditory.bands import erb_bands as erb_bands
+    from sweetspot.calibrate.auditory.cues import Cues as Cues
+    from sweetspot.calibrate.auditory.cues import interaural_cues as interaural_cues
+    from sweetspot.calibrate.auditory.figures import EarModel as EarModel
+    from sweetspot.calibrate.auditory.figures import ImageFigures as ImageFigures
+    from sweetspot.calibrate.auditory.figures import figures_of as figures_of
+    from sweetspot.calibrate.auditory.figures import grid_of as grid_of
+    from sweetspot.calibrate.auditory.levels import Loudness as Loudness
+    from sweetspot.calibrate.auditory.levels import levels_of as levels_of
+    from sweetspot.calibrate.auditory.localise import Image as Image
+    from sweetspot.calibrate.auditory.loudness import loudness_db as loudness_db
+    from sweetspot.calibrate.auditory.programme import programme_of as programme_of
+    from sweetspot.calibrate.auditory.reference import Pair as Pair
+    from sweetspot.calibrate.auditory.reference import modelled as modelled
+    from sweetspot.calibrate.auditory.templates import Templates as Templates
+    from sweetspot.calibrate.auditory.templates import cues_of as cues_of
+    from sweetspot.calibrate.auditory.templates import of_head as of_head
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

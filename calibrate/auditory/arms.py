@@ -1,0 +1,229 @@
+"""Four ways to play stereo to the same ears: plain, matrix mixing, the calibrated unit, a real pair as reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import signal
+
+from sweetspot.calibrate.plant import gate
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.upmix import chosen
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float, from_db
+
+ARMS = ("plain", "matrix", "calibrated", "reference")
+"""Plain stereo and matrix mixing on the same unit, the calibrated unit, and a pair of loudspeakers."""
+
+PANS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+"""Hard left, half left, centre, half right, hard right."""
+
+MIRROR_M = 0.02
+"""Two drivers are a mirror pair when neither place differs from the other's mirror image by more, m."""
+
+SIDE_BOOST_DB = 6.0
+"""By how much matrix mixing raises the side signal."""
+
+LISTENED_HZ = (200.0, 5000.0)
+"""Where the loudest pair is looked for."""
+
+SETTLED_S, TAKEN_S = 0.7, 0.5
+"""How long an upmix is given to settle on a panned source, and how long its shares are then averaged over, s."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """One way to play, as it arrives at the ears.
+
+    Parameters
+    ----------
+    name
+        One of :data:`ARMS`.
+    h
+        Responses ``(position, ear, program, tap)`` of the programs left, right, centre, Pa for a full-scale program.
+    fs
+        Sampling rate, Hz.
+    zero
+        Tap of time zero.
+    arrival
+        When the direct sound arrives at each position ``(position,)``, s.
+    shares
+        What each pan of a single source sends to each program ``(pan, program)``.
+    """
+
+    name: str
+    h: Float
+    fs: int
+    zero: int
+    arrival: Float
+    shares: Float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "h", frozen("responses of an arm", self.h, ndim=4))
+        object.__setattr__(self, "arrival", frozen("arrivals", self.arrival, ndim=1))
+        object.__setattr__(self, "shares", frozen("shares", self.shares, ndim=2))
+
+    @property
+    def panned(self) -> Float:
+        """Responses ``(position, ear, pan, tap)`` to a single source at each of :data:`PANS`."""
+        return np.asarray(np.einsum("pect,nc->pent", self.h, self.shares, optimize=True))
+
+
+def pan_gains(pans: tuple[float, ...] = PANS) -> Float:
+    """Constant-power gains ``(pan, 2)`` of left and right: ``cos`` and ``sin`` of ``(pan + 1) pi / 4``."""
+    angle = (np.array(pans) + 1.0) * np.pi / 4.0
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+def stereo_shares(pans: tuple[float, ...] = PANS) -> Float:
+    """Shares ``(pan, program)`` of plain stereo: nothing goes to a centre program."""
+    return np.concatenate([pan_gains(pans), np.zeros((len(pans), 1))], axis=1)
+
+
+def upmix_shares(filters: FilterSet, pans: tuple[float, ...] = PANS) -> Float:
+    """Shares ``(pan, program)`` that the upmix of a filter set gives a single source, once it has settled.
+
+    The upmix itself is asked, with noise: each program's share is its projection on the source.
+    """
+    rng = np.random.default_rng(1770)
+    settled, taken = (round(s * filters.fs) for s in (SETTLED_S, TAKEN_S))
+    source = rng.standard_normal(settled + taken)
+    rows = []
+    for gains in pan_gains(pans):
+        upmix = chosen(filters.upmix, filters.fs)
+        made = upmix.process(gains[:, None] * source)
+        late = np.concatenate([np.zeros(upmix.latency), source])[: len(source)]
+        rows.append(made[:, settled:] @ late[settled:] / np.sum(late[settled:] ** 2))
+    return np.stack(rows)
+
+
+def of_taps(name: str, ears: ImpulseResponse, taps: Float, delay: float, shares: Float) -> Arm:
+    """An arm from measured responses and filters.
+
+    Parameters
+    ----------
+    ears
+        Driver-to-ear responses; ears are left first.
+    taps
+        Filters ``(program, driver, tap)``.
+    delay
+        Of the filters, samples: the direct sound comes that much later.
+    """
+    h = ears.h[:, :2]
+    played = np.stack(
+        [
+            sum(
+                signal.fftconvolve(h[:, :, d], taps[c, d][None, None], axes=-1)
+                for d in np.flatnonzero(np.any(taps[c] != 0.0, axis=-1))
+            )
+            + np.zeros((*h.shape[:2], h.shape[-1] + taps.shape[-1] - 1))
+            for c in range(len(taps))
+        ],
+        axis=2,
+    )
+    arrival = gate.arrivals(ears)[0].min(axis=1) + delay / ears.fs
+    return Arm(name, played[..., : h.shape[-1]], ears.fs, ears.zero, arrival, shares)
+
+
+def calibrated(ears: ImpulseResponse, filters: FilterSet) -> Arm:
+    """The unit with its filters, predicted from its measured responses."""
+    return of_taps("calibrated", ears, filters.taps, filters.delay_samples, upmix_shares(filters))
+
+
+def heard(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, share: float) -> Arm:
+    """The unit with its filters, as a verification heard it.
+
+    Parameters
+    ----------
+    ears
+        Responses to the stimuli left, right and both, in the place of drivers.
+    measured
+        The session's responses at the same positions; they say when the direct sound comes.
+    share
+        Part of what both sides have in common that goes to the centre program: ``both = share C + (1 - share)(L + R)``.
+    """
+    left, right, both = (ears.h[:, :2, i] for i in range(3))
+    centre = (both - (1.0 - share) * (left + right)) / share if share > 0.0 else np.zeros_like(both)
+    h = np.stack([left, right, centre], axis=2)
+    arrival = gate.arrivals(measured)[0].min(axis=1) + filters.delay_samples / filters.fs
+    shares = upmix_shares(filters) if share > 0.0 else stereo_shares()
+    return Arm("calibrated", h, ears.fs, ears.zero, arrival, shares)
+
+
+def mirror_pairs(at: Float) -> list[tuple[int, int]]:
+    """Pairs of drivers that mirror each other, the one on the listener's left (-y) first."""
+    y = np.array([1.0, -1.0, 1.0])
+    return [
+        (i, j)
+        for i in range(len(at))
+        for j in range(len(at))
+        if at[i, 1] < -MIRROR_M / 2 and np.all(np.abs(at[i] * y - at[j]) <= MIRROR_M)
+    ]
+
+
+def best_pair(ears: ImpulseResponse, at: Float) -> tuple[int, int]:
+    """The mirror pair that is loudest at its own ears, left of the listener first; without one, the loudest drivers."""
+    level = _levels(ears)
+    pairs = mirror_pairs(at) or [(i, j) for i in range(len(at)) for j in range(len(at)) if i != j]
+    return max(pairs, key=lambda p: level[0, p[0]] + level[1, p[1]])
+
+
+def _levels(ears: ImpulseResponse) -> Float:
+    """Levels ``(ear, driver)``, dB, mean over positions."""
+    H = np.abs(np.fft.rfft(ears.h[:, :2], axis=-1)) ** 2
+    f = np.fft.rfftfreq(ears.h.shape[-1], 1.0 / ears.fs)
+    inside = (f >= LISTENED_HZ[0]) & (f <= LISTENED_HZ[1])
+    return np.asarray(10.0 * np.log10(np.maximum(H[..., inside].mean(axis=(0, -1)), 1e-300)))
+
+
+def plain_taps(pair: tuple[int, int], drivers: int, ceiling: float, delay: int) -> Float:
+    """Plain stereo: left and right to one driver each, full scale at the ceiling; ``(3, driver, delay + 1)``."""
+    taps = np.zeros((3, drivers, delay + 1))
+    for program, driver in enumerate(pair):
+        taps[program, driver, delay] = ceiling
+    return taps
+
+
+def matrix_taps(at: Float, pair: tuple[int, int], ceiling: float, delay: int) -> Float:
+    """Matrix mixing: mid in phase to the front pair, the raised side in opposite phase to the widest pair.
+
+    With ``M = (L + R) / 2`` and ``S = (L - R) / 2`` the front pair plays ``M``, the widest mirror pair ``+-g S``; a
+    unit with one pair plays their sum on it. Scaled so that full-scale stereo stays within the ceiling.
+    """
+    pairs = mirror_pairs(at) or [pair]
+    front = max(pairs, key=lambda p: (round(float(at[p[0], 0]), 3), -abs(float(at[p[0], 1]))))
+    wide = max(pairs, key=lambda p: abs(float(at[p[0], 1])))
+    taps = np.zeros((3, len(at), delay + 1))
+    taps[:2, list(front), delay] += 0.5
+    side = 0.5 * float(from_db(SIDE_BOOST_DB))
+    for program, sign in enumerate((1.0, -1.0)):
+        taps[program, wide[0], delay] += sign * side
+        taps[program, wide[1], delay] -= sign * side
+    return taps * ceiling / float(np.abs(taps[..., delay]).sum(axis=0).max())
+
+
+def on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet) -> tuple[Arm, Arm]:
+    """Plain stereo and matrix mixing on the unit itself, predicted from its measured responses.
+
+    Parameters
+    ----------
+    at
+        Places of the drivers ``(driver, 3)``, m.
+    filters
+        Their ceiling and delay are used, so that the arms can be compared.
+    """
+    pair, delay = best_pair(ears, at), filters.delay_samples
+    plain = plain_taps(pair, len(at), filters.ceiling, delay)
+    matrix = matrix_taps(at, pair, filters.ceiling, delay)
+    return (
+        of_taps("plain", ears, plain, delay, stereo_shares()),
+        of_taps("matrix", ears, matrix, delay, stereo_shares()),
+    )
+
+
+def measured_pair(ears: ImpulseResponse, ceiling: float) -> Arm:
+    """The reference: a real pair, left and right in the place of drivers."""
+    h = np.concatenate([ears.h[:, :2, :2], np.zeros((*ears.h[:, :2, :1].shape[:2], 1, ears.h.shape[-1]))], axis=2)
+    return Arm("reference", ceiling * h, ears.fs, ears.zero, gate.arrivals(ears)[0].min(axis=1), stereo_shares())

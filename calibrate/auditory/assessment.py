@@ -1,0 +1,142 @@
+"""What a listener gets from a unit: the figures of all arms side by side, predicted from a session or heard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from sweetspot.calibrate.auditory import arms as ways
+from sweetspot.calibrate.auditory.arms import Arm
+from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures, figures_of, grid_of
+from sweetspot.calibrate.auditory.levels import Loudness, levels_of
+from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, modelled
+from sweetspot.calibrate.auditory.templates import Templates, of_head
+from sweetspot.calibrate.places import Heads
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.acoustics import CorrectedHead, SphereHead, load_head
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float, speed_of_sound
+
+Source = Literal["rig", "model"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assessment:
+    """Figures of the four arms at the same ears.
+
+    Parameters
+    ----------
+    arms
+        Figures by the arm's name.
+    reference_from
+        Whether the pair was measured (``"rig"``) or computed from head and room (``"model"``).
+    loudness
+        Levels of all arms and of the unit.
+    head
+        Which head's templates were used.
+    """
+
+    arms: dict[str, ImageFigures]
+    reference_from: Source
+    loudness: Loudness
+    head: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """``image`` and ``loudness`` for JSON."""
+        image = {"arms": {name: a.to_dict() for name, a in self.arms.items()}, "reference_from": self.reference_from}
+        return {"image": image | {"head": self.head}, "loudness": self.loudness.to_dict()}
+
+    @property
+    def text(self) -> str:
+        """A table for people."""
+        pair = "measured on the rig" if self.reference_from == "rig" else f"computed, head: {self.head}"
+        title = f"Image (hard left / half / centre / half / hard right; DRR left / centre / right); pair {pair}"
+        return "\n".join([title, *(f"  {a.text}" for a in self.arms.values()), f"  {self.loudness.text}"])
+
+
+def templates_of(rig: Description) -> Templates:
+    """Templates of the head that a rig measures with, for sources at the distance of its listener."""
+    c, lab = speed_of_sound(rig.environment.temperature_c), rig.lab
+    sphere = SphereHead(lab.head_diameter_m, float(np.radians(lab.ears_deg)))
+    distance = rig.ears.distance_m if rig.ears else 2.0
+    f = grid_of(rig.fs)
+    if lab.head == "sphere":
+        return of_head(sphere, f, distance, c, f"rigid sphere of {1000 * lab.head_diameter_m:g} mm")
+    measured = load_head(rig.path(lab.head))
+    head = CorrectedHead(measured, sphere, measured.measured) if lab.range_correction else measured
+    return of_head(head, f, distance, c, rig.path(lab.head).name)
+
+
+def heads_of(ears: ImpulseResponse) -> Heads:
+    """Where the head stood at each position of a set."""
+    p = ears.positions
+    return Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
+
+
+def predicted(
+    rig: Description, ears: ImpulseResponse, filters: FilterSet, pair: ImpulseResponse | None, model: EarModel
+) -> Assessment:
+    """Figures of all arms from a session's driver-to-ear responses and the filters.
+
+    Parameters
+    ----------
+    ears
+        At the positions that are looked at, usually those for scoring.
+    pair
+        Responses of a real pair of loudspeakers at the same positions, left and right in the place of drivers.
+    """
+    return _assessed(rig, ears, filters, pair, model, ways.calibrated(ears, filters))
+
+
+def heard(
+    rig: Description,
+    ears: ImpulseResponse,
+    filters: FilterSet,
+    pair: ImpulseResponse | None,
+    model: EarModel,
+    verified: ImpulseResponse,
+    share: float,
+) -> Assessment:
+    """The same, with the calibrated unit as a verification heard it.
+
+    Parameters
+    ----------
+    verified
+        Responses to the stimuli left, right and both at the same positions.
+    share
+        Part of what both sides have in common that the centre program plays.
+    """
+    return _assessed(rig, ears, filters, pair, model, ways.heard(verified, ears, filters, share))
+
+
+def _assessed(
+    rig: Description,
+    ears: ImpulseResponse,
+    filters: FilterSet,
+    pair: ImpulseResponse | None,
+    model: EarModel,
+    unit: Arm,
+) -> Assessment:
+    at = np.array([d.at for d in rig.driver])
+    plain, matrix = ways.on_unit(ears, at, filters)
+    heads, distance = heads_of(ears), rig.ears.distance_m if rig.ears else 2.0
+    if pair is not None:
+        reference = ways.measured_pair(pair, filters.ceiling)
+    else:
+        c = speed_of_sound(rig.environment.temperature_c)
+        where = Pair(float(np.radians(ANGLE_DEG)), distance, distance)
+        reference = modelled(where, model.templates, heads.places, heads.yaw, c, plain)
+    each = (plain, matrix, unit, reference)
+    loudness = levels_of(each, filters, nominal(heads))
+    found = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in each}
+    found = {name: replace(f, loudness_db=loudness.re_plain_db[name]) for name, f in found.items()}
+    return Assessment(found, "model" if pair is None else "rig", loudness, model.templates.name)
+
+
+def nominal(heads: Heads) -> int:
+    """The position nearest to straight ahead and unturned."""
+    aside: Float = np.abs(heads.places[:, 1]) * 10.0 + np.abs(heads.yaw)
+    return int(np.argmin(aside + np.abs(heads.places[:, 0] - np.median(heads.places[:, 0])) * 10.0))

@@ -1,0 +1,90 @@
+"""Interaural cues in ERB bands: delay, level difference and coherence of two ears' spectra."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.auditory.bands import Bands
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+LAG_S = 1e-3
+"""Largest interaural delay that is looked at, s."""
+
+STEPS = 16
+"""Lags per period of a band's highest frequency; the maximum between them is found by a parabola."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cues:
+    """Cues of any number of binaural responses.
+
+    Parameters
+    ----------
+    itd_s
+        Interaural time difference ``(..., band)``, s; positive where the left ear leads: a source on the left.
+    ild_db
+        Interaural level difference ``(..., band)``, left over right, dB.
+    iacc
+        Largest normalised cross-correlation within 1 ms ``(..., band)``.
+    level_db
+        Power of both ears together ``(..., band)``, dB.
+    """
+
+    itd_s: Float
+    ild_db: Float
+    iacc: Float
+    level_db: Float
+
+    def __post_init__(self) -> None:
+        for name in ("itd_s", "ild_db", "iacc", "level_db"):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=np.ndim(getattr(self, name))))
+
+
+def interaural_cues(ears: Complex, bands: Bands, top: float = np.inf) -> Cues:
+    """Cues of binaural spectra.
+
+    In each band ``c(tau) = Re sum_f G(f) L(f) R*(f) exp(-2 pi i f tau)``; the delay is the lag of its maximum, the
+    coherence ``max c / sqrt(P_L P_R)``, the level difference ``10 lg(P_L / P_R)``.
+
+    Parameters
+    ----------
+    ears
+        ``(..., 2, frequency)``, left ear first, on the grid of ``bands``.
+    top
+        Delays and coherence of bands centred above it are not computed (0), Hz: they cost most and count least.
+    """
+    left, right = ears[..., 0, :], ears[..., 1, :]
+    cross = left * right.conj()
+    powers = [(np.abs(x) ** 2) @ bands.power.T for x in (left, right)]
+    itd, peak = np.zeros(powers[0].shape), np.zeros(powers[0].shape)
+    for b in np.flatnonzero(bands.centre <= top):
+        used = bands.used(int(b))
+        itd[..., b], peak[..., b] = _maximum(cross[..., used] * bands.power[b, used], bands.f[used])
+    left_power, right_power = (np.maximum(p, 1e-300) for p in powers)
+    return Cues(
+        itd,
+        power_db(left_power / right_power),
+        np.clip(peak / np.sqrt(left_power * right_power), -1.0, 1.0),
+        power_db(left_power + right_power),
+    )
+
+
+def _maximum(cross: Complex, f: Float) -> tuple[Float, Float]:
+    """Lag (s) and value ``(...,)`` of the largest cross-correlation of weighted cross spectra ``(..., frequency)``."""
+    count = int(np.ceil(LAG_S * STEPS * f[-1]))
+    lags = np.arange(-count - 1, count + 2) / (STEPS * f[-1])
+    turn = 2.0 * np.pi * np.outer(f, lags)
+    c = cross.real @ np.cos(turn) + cross.imag @ np.sin(turn)
+    at = 1 + np.argmax(c[..., 1:-1], axis=-1)
+    below, here, above = (np.take_along_axis(c, (at + d)[..., None], axis=-1)[..., 0] for d in (-1, 0, 1))
+    bend = below - 2.0 * here + above
+    shift = np.where(bend < 0.0, 0.5 * (below - above) / np.where(bend < 0.0, bend, -1.0), 0.0)
+    shift = np.clip(shift, -0.5, 0.5)
+    lag = lags[at] + shift / (STEPS * f[-1])
+    return np.clip(lag, -LAG_S, LAG_S), here - 0.25 * (below - above) * shift

@@ -1,0 +1,114 @@
+"""Loudness of the arms at the same driver ceiling, on programme material, and the largest level at the listener."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import signal
+
+from sweetspot.calibrate.auditory.arms import Arm
+from sweetspot.calibrate.auditory.loudness import largest_spl_db, loudness_db
+from sweetspot.calibrate.auditory.programme import PROGRAMMES, programme_of
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.render import render
+from sweetspot.processor.upmix import chosen
+from sweetspot.rigs.units import Float, db
+
+KEPT_S = 0.3
+"""How much of a room's response is heard along with the programme: what comes later adds under 0.1 dB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loudness:
+    """Levels at the nominal listener.
+
+    Parameters
+    ----------
+    re_plain_db
+        Loudness (BS.1770) of every arm and programme over plain stereo at the same driver ceiling, dB.
+    max_spl_db
+        Largest sound pressure level of the calibrated unit (time weighting F, mean of both ears) with a full-scale
+        programme, dB re 20 uPa, the guard's gain reduction included.
+    insertion_db
+        Loudness that the filters cost on music against plain stereo, dB.
+    headroom_db
+        From the loudest sample of that music at any driver to the ceiling, dB.
+    """
+
+    re_plain_db: dict[str, dict[str, float]]
+    max_spl_db: float
+    insertion_db: float
+    headroom_db: float
+
+    def to_dict(self) -> dict[str, float]:
+        """The figures of the unit for JSON."""
+        return {
+            "max_spl_db": round(self.max_spl_db, 2),
+            "insertion_db": round(self.insertion_db, 2),
+            "headroom_db": round(self.headroom_db, 2),
+        }
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        own = self.re_plain_db["calibrated"]
+        return (
+            f"loudness re plain stereo at the same driver ceiling: music {own['music']:+.1f} dB, speech "
+            f"{own['speech']:+.1f} dB; at most {self.max_spl_db:.1f} dB SPL at the listener; music stays "
+            f"{self.headroom_db:.1f} dB under the ceiling"
+        )
+
+
+def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudness:
+    """Loudness of every arm at one position.
+
+    Parameters
+    ----------
+    arms
+        Among them ``"plain"`` and ``"calibrated"``.
+    filters
+        Of the calibrated unit; programmes go through its upmix and its guard.
+    position
+        Index of the position that stands for the listener.
+    """
+    loud: dict[str, dict[str, float]] = {arm.name: {} for arm in arms}
+    spl, headroom = [], {}
+    for name in PROGRAMMES:
+        x = programme_of(name, filters.fs)
+        upmixed, guard_db, headroom[name] = _through(filters, x)
+        plain = np.concatenate([x, np.zeros_like(x[:1])])
+        for arm in arms:
+            own = arm.name == "calibrated"
+            heard = at_ears(arm, upmixed if own else plain, position)
+            loud[arm.name][name] = loudness_db(heard, arm.fs) + (guard_db if own else 0.0)
+            if own:
+                spl.append(largest_spl_db(heard, arm.fs) + guard_db)
+    base = loud["plain"]
+    over = {arm: {k: v - base[k] for k, v in each.items()} for arm, each in loud.items()}
+    return Loudness(over, max(spl), -over["calibrated"]["music"], headroom["music"])
+
+
+def at_ears(arm: Arm, programs: Float, position: int) -> Float:
+    """Signals at the ears ``(2, samples)``, Pa, of programs ``(3, samples)`` at one position."""
+    stop = min(arm.zero + round((float(arm.arrival[position]) + KEPT_S) * arm.fs), arm.h.shape[-1])
+    h = arm.h[position, ..., arm.zero : stop]
+    n = programs.shape[-1] + h.shape[-1] - 1
+    size = 1 << (n - 1).bit_length()
+    H, X = np.fft.rfft(h, size, axis=-1), np.fft.rfft(programs, size, axis=-1)
+    return np.asarray(np.fft.irfft(np.einsum("ecf,cf->ef", H, X), size, axis=-1)[:, :n])
+
+
+def _through(filters: FilterSet, x: Float) -> tuple[Float, float, float]:
+    """What the upmix makes of a programme ``(3, samples)``, what the guard takes (dB), and what is left to the ceiling.
+
+    The guard acts on all drivers alike, so its part is told from the power at the drivers with and without it.
+    """
+    upmix = chosen(filters.upmix, filters.fs)
+    made = upmix.process(np.concatenate([x, np.zeros((2, upmix.latency))], axis=1))[:, upmix.latency :]
+    played = render(filters, x, filters.fs)
+    linear = sum(signal.fftconvolve(filters.taps[c], made[c][None], axes=-1) for c in range(len(made)))
+    linear = np.asarray(linear)[:, : played.shape[1]]
+    taken = float(db(np.sqrt(np.mean(played**2) / max(float(np.mean(linear**2)), 1e-30))))
+    left = float(db(filters.ceiling) - db(np.max(np.abs(played))))
+    return made, min(taken, 0.0), left

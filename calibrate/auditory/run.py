@@ -1,0 +1,70 @@
+"""Assessments from the files of a run: its session, its filters, and what a verification heard."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from sweetspot.calibrate.auditory import assessment
+from sweetspot.calibrate.auditory.assessment import Assessment
+from sweetspot.calibrate.auditory.figures import EarModel
+from sweetspot.calibrate.plant import Matched, corrected
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.session import Session
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.rig_file import Description, parse
+
+
+@lru_cache(maxsize=2)
+def _model(text: str, folder: Path) -> EarModel:
+    return EarModel.of(assessment.templates_of(parse(text, folder)))
+
+
+def model_of(rig: Description) -> EarModel:
+    """The ear model of the head that a rig measures with; kept, for it takes a second to make."""
+    return _model(rig.text, rig.folder)
+
+
+def scored(ears: ImpulseResponse) -> ImpulseResponse:
+    """The positions that figures are told at: those for scoring, or all where there are none."""
+    rows = ears.used_for("score")
+    return rows if len(rows.positions) else ears
+
+
+def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessment:
+    """Figures of all arms as a run's session predicts them, at the scoring positions.
+
+    Parameters
+    ----------
+    matched
+        What was done to make the ears agree.
+
+    Raises
+    ------
+    BadInput
+        The session is missing or unfinished.
+    """
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+    ears = corrected(ears, matched.gains) if matched else ears
+    return assessment.predicted(rig, scored(ears), filters, None, model_of(rig))
+
+
+def heard(
+    run: Path, filters: FilterSet, matched: Matched | None, verified: ImpulseResponse, share: float
+) -> Assessment:
+    """The same with the calibrated unit as a verification heard it.
+
+    Parameters
+    ----------
+    verified
+        Responses to the stimuli left, right and both at the scoring positions.
+    share
+        Part of what both sides have in common that the centre program plays.
+    """
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears").used_for("score")
+    if matched:
+        ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
+    return assessment.heard(rig, ears, filters, None, model_of(rig), verified, share)

@@ -1,0 +1,139 @@
+"""Templates of a head: its responses to single far sources all around, and their cues in front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.auditory.bands import erb_bands
+from sweetspot.calibrate.auditory.cues import Cues, interaural_cues
+from sweetspot.rigs.acoustics import Head
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+STEP_DEG = 1.0
+FRONT = float(np.radians(90.0))
+"""Images are looked for within this angle of the front: a head without pinna cues can't tell front from back."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Templates:
+    """Responses of one head.
+
+    Parameters
+    ----------
+    azimuths
+        Directions of the source, rad, counter-clockwise from the head's front, rising.
+    response
+        Ears re the free field at the head's middle ``(azimuth, ear, frequency)``, left ear first. A common factor of
+        both ears may be left in: it is the source's own, and no cue depends on it.
+    f
+        Frequencies, Hz.
+    name
+        Which head, for people.
+    """
+
+    azimuths: Float
+    response: Complex
+    f: Float
+    name: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "azimuths", frozen("azimuths", self.azimuths, ndim=1))
+        object.__setattr__(self, "f", frozen("f", self.f, ndim=1))
+        object.__setattr__(self, "response", frozen("response", self.response, ndim=3, dtype=np.complex128))
+        if self.response.shape != (len(self.azimuths), 2, len(self.f)):
+            raise ValueError(
+                f"templates have shape {self.response.shape}; ({len(self.azimuths)} azimuths, 2 ears, "
+                f"{len(self.f)} frequencies) are named"
+            )
+        if np.any(np.diff(self.azimuths) <= 0.0):
+            raise ValueError("the azimuths of templates must rise")
+
+    @property
+    def front(self) -> NDArray[np.intp]:
+        """Rows of the azimuths within 90 degrees of the front."""
+        return np.flatnonzero(np.abs(self.azimuths) <= FRONT + 1e-6)
+
+    @property
+    def covers(self) -> float:
+        """Largest angle to which both sides are there, rad."""
+        return float(min(-self.azimuths[0], self.azimuths[-1]))
+
+    def at(self, azimuths: Float) -> Complex:
+        """Responses ``(2, *azimuths.shape)`` to directions (rad) of each frequency's own: linear between templates.
+
+        Parameters
+        ----------
+        azimuths
+            ``(..., frequency)``; beyond the outermost templates of a head that was not turned all around, these hold.
+        """
+        turn = self._turn(azimuths)
+        right = np.clip(np.searchsorted(self.azimuths, turn), 1, len(self.azimuths) - 1)
+        span = self.azimuths[right] - self.azimuths[right - 1]
+        part = np.clip((turn - self.azimuths[right - 1]) / span, 0.0, 1.0)
+        bins = np.broadcast_to(np.arange(len(self.f)), turn.shape)
+        return np.stack(
+            [
+                (1.0 - part) * self.response[right - 1, ear, bins] + part * self.response[right, ear, bins]
+                for ear in (0, 1)
+            ]
+        )
+
+    def _turn(self, azimuths: Float) -> Float:
+        """Azimuths brought into the range that the templates cover."""
+        middle = 0.5 * (self.azimuths[0] + self.azimuths[-1])
+        return np.asarray(middle + np.mod(azimuths - middle + np.pi, 2.0 * np.pi) - np.pi)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TemplateCues:
+    """Cues of the templates in front, one row an azimuth.
+
+    Parameters
+    ----------
+    azimuths
+        rad, ``(azimuth,)``.
+    cues
+        ``(azimuth, band)``.
+    """
+
+    azimuths: Float
+    cues: Cues
+
+
+def of_head(head: Head, f: Float, distance: float, c: float, name: str) -> Templates:
+    """Templates in 1 degree steps all around, from a head's responses.
+
+    Parameters
+    ----------
+    head
+        A sphere or a measured head.
+    f
+        Frequencies, Hz; that of 0 Hz is taken at 1 Hz.
+    distance
+        Of the source, m.
+    c
+        Speed of sound, m/s.
+    """
+    azimuths = np.radians(np.arange(-180.0, 180.0 + 0.5 * STEP_DEG, STEP_DEG))
+    k = 2.0 * np.pi * np.maximum(f, 1.0) / c
+    around = np.broadcast_to(azimuths[:, None], (len(azimuths), len(f)))
+    return Templates(azimuths, np.moveaxis(head.response(around, k, distance, c), 0, 1), f, name)
+
+
+def cues_of(templates: Templates, step_deg: float = STEP_DEG) -> TemplateCues:
+    """Cues of templates within 90 degrees of the front, between the measured azimuths in even steps."""
+    front = templates.azimuths[templates.front]
+    count = max(round(float(np.degrees(front[-1] - front[0])) / step_deg), 1)
+    azimuths = np.linspace(front[0], front[-1], count + 1)
+    measured = interaural_cues(templates.response[templates.front], erb_bands(templates.f))
+    fine = [
+        np.stack([np.interp(azimuths, front, column) for column in getattr(measured, name).T], axis=1)
+        for name in ("itd_s", "ild_db", "iacc", "level_db")
+    ]
+    return TemplateCues(azimuths, Cues(*fine))

@@ -1,0 +1,140 @@
+"""Responses at the ears carried from measured positions to other places, without measuring there.
+
+``H(there) = C M(there)``: the model ``M`` is the device's field from its polar set at the place of the head, times the
+head's response from the direction of arrival; the correction ``C`` of each ear and driver is what the measured
+positions say the model lacks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.places.field import DeviceField
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+STEEPEST = 0.95
+"""Largest sine of the angle beside the line of sight from which a harmonic is taken to arrive."""
+
+FLOOR = 1e-3
+"""Power, re the mean over drivers, below which the model says nothing and the correction fades."""
+
+WEAK = 1e-4
+"""Harmonics whose power is below this share of a driver's are left out at each place."""
+
+
+class HeadResponse(Protocol):
+    """A head as it answers to single sources."""
+
+    def at(self, azimuths: Float) -> Complex:
+        """Ears re the free field ``(2, *azimuths.shape)`` for directions ``(..., frequency)`` of arrival, rad."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heads:
+    """Where heads stand.
+
+    Parameters
+    ----------
+    places
+        ``(place, 2)``, m re the middle of the device.
+    yaw
+        ``(place,)``, rad; a head of yaw 0 faces -x.
+    """
+
+    places: Float
+    yaw: Float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "places", frozen("places", self.places, ndim=2))
+        object.__setattr__(self, "yaw", frozen("yaw", self.yaw, ndim=1))
+
+    @property
+    def facing(self) -> Float:
+        """Azimuth of the device from each head's front ``(place,)``, rad."""
+        return np.asarray(np.arctan2(self.places[:, 1], self.places[:, 0]) - self.yaw)
+
+    @classmethod
+    def towards_device(cls, places: Float) -> Heads:
+        """Heads that all face the device."""
+        return cls(places, np.arctan2(places[:, 1], places[:, 0]))
+
+
+def model(field: DeviceField, head: HeadResponse, heads: Heads) -> Complex:
+    """Modelled responses at the ears ``(place, ear, driver, frequency)``, Pa/FS.
+
+    Harmonic ``m`` of a driver reaches a head at distance ``r`` as a wave with the tangential wavenumber ``m / r``, so
+    from the direction ``asin(m / (k r))`` beside the driver's centre; the head answers with its response from there.
+    """
+    out = np.empty((len(heads.places), 2, len(field.b), len(field.f)), dtype=np.complex128)
+    answered: dict[tuple[float, float], tuple[Complex, NDArray[np.intp]]] = {}
+    for driver in range(len(field.b)):
+        p, bearing, r = field.modes(driver, heads.places)
+        strong = _strong(field.b[driver])
+        key = (float(field.centres[driver, 0]), float(field.centres[driver, 1]))
+        if key not in answered or not np.isin(strong, answered[key][1]).all():
+            kept = np.union1d(strong, answered[key][1]) if key in answered else strong
+            sine = np.clip(field.m[kept][None, :, None] / (field.k * r[:, None, None]), -STEEPEST, STEEPEST)
+            answered[key] = (head.at((bearing - heads.yaw)[:, None, None] - np.arcsin(sine)), kept)
+        ears, kept = answered[key]
+        out[:, :, driver] = np.einsum("pmf,epmf->pef", p[:, kept], ears)
+    return out
+
+
+def _strong(b: Complex) -> NDArray[np.intp]:
+    """Harmonics of a driver that carry more than a negligible share of its power at any frequency."""
+    power = np.abs(b) ** 2
+    share = power / np.maximum(power.sum(axis=0), 1e-30)
+    return np.flatnonzero(np.any(share > WEAK, axis=1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Carried:
+    """A model with its correction.
+
+    Parameters
+    ----------
+    field, head
+        The model.
+    correction
+        ``(ear, driver, frequency)``, complex.
+    """
+
+    field: DeviceField
+    head: HeadResponse
+    correction: Complex
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "correction", frozen("correction", self.correction, ndim=3, dtype=np.complex128))
+
+    def at(self, heads: Heads) -> Complex:
+        """Responses at the ears ``(place, ear, driver, frequency)``, Pa/FS."""
+        return model(self.field, self.head, heads) * self.correction
+
+
+def anchored(field: DeviceField, head: HeadResponse, heads: Heads, measured: Complex) -> Carried:
+    """The correction that measured positions give, by least squares over them.
+
+    Parameters
+    ----------
+    heads
+        Of the measured positions.
+    measured
+        Gated responses ``(position, ear, driver, frequency)`` there, Pa/FS.
+    """
+    return Carried(field, head, correction(measured, model(field, head, heads)))
+
+
+def correction(measured: Complex, modelled: Complex) -> Complex:
+    """``C = sum H M* / sum |M|^2`` over positions, ``(ear, driver, frequency)``; 1 where the model is near silent."""
+    power = np.sum(np.abs(modelled) ** 2, axis=0)
+    floor = FLOOR * power.mean(axis=1, keepdims=True) + 1e-30
+    cross = np.sum(measured * modelled.conj(), axis=0)
+    return np.asarray((cross + floor) / (power + floor))
