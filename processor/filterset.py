@@ -20,8 +20,10 @@ class UpmixSettings:
     Parameters
     ----------
     method
-        ``"projection"`` (short-time Fourier domain, the centre uncorrelated with left minus right), ``"similarity"``,
-        ``"pca"``, ``"low-latency"`` (a delay under 3 ms, whatever the window) or ``"off"``.
+        ``"soft-projection"`` (short-time Fourier domain; what leans up to about 2 dB to a side stays in the centre),
+        ``"low-latency"`` (the same rule with a delay under 3 ms, whatever the window), ``"projection"`` (the centre is
+        uncorrelated with left minus right, and loses what is not exactly in the middle), ``"similarity"``, ``"pca"``
+        or ``"off"``.
     amount
         0 leaves the centre empty, 1 moves all of it to the centre program.
     window, hop
@@ -30,7 +32,7 @@ class UpmixSettings:
         Time constant of the recursive averages, s.
     """
 
-    method: str = "projection"
+    method: str = "soft-projection"
     amount: float = 1.0
     window: int = 1024
     hop: int = 256

@@ -1,4 +1,4 @@
-"""Stereo to left, right and centre: the centre is what stays of mid after its projection on side is taken away."""
+"""Stereo to left, right and centre: the centre is what stays of mid when what is at a side is taken away."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ Real = NDArray[Any]
 
 MONO, STEREO = 1e-8, 1e-6
 """Ratio of side to mid power under which a bin counts as mono, and above which its projection is taken whole."""
+
+NEAR_MIDDLE = 2.5
+"""How far ``|rho|`` passes 1 where the soft projection takes half; see :func:`soft_projection`."""
+
+LEAST_SIDE = 1e-12
+"""Side power over mid power under which it is taken as that, so that ``rho`` stays finite."""
 
 
 class Upmix(Protocol):
@@ -57,7 +63,7 @@ def chosen(settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> U
             return Framed(settings, fs, None, dtype)
 
 
-METHODS = ("projection", "similarity", "pca", "low-latency", "off")
+METHODS = ("soft-projection", "low-latency", "projection", "similarity", "pca", "off")
 
 
 SHORTEST_S = 2.95e-3
@@ -138,14 +144,28 @@ def similarity(ms: Real, ss: Real, mm: Real) -> Weights:
     return psi**4, np.zeros_like(mm)
 
 
-def gated(ms: Real, ss: Real, mm: Real) -> Weights:
-    """``C = psi (M - rho S)``: the projection, weaker where left and right are less alike.
+def soft_projection(ms: Real, ss: Real, mm: Real) -> Weights:
+    """``C = psi (M - k rho S)``: a projection that lets go of sources near the middle, with the similarity as a gain.
 
-    For frames with short ends, whose bins hold more of their neighbours: what leaks into the centre goes down by 8 dB.
+    For each bin, with the recursive averages ``<.>`` of the frames up to this one::
+
+        D   = max(<S S*>, 1e-12 <M M*>, 1e-30)
+        rho = <M S*> / D
+        u   = max(|rho| - 1, 0) / NEAR_MIDDLE
+        k   = 1 / (1 + u^4)
+        psi = max(<M M*> - <S S*>, 0) / max(<M M*> + <S S*>, 1e-30)
+
+    A source at one side and one in the middle give ``|rho| <= 1`` at any levels, and the projection takes the former
+    away. A source near the middle by itself gives ``|rho|`` well above 1 (12 at 1.5 dB between left and right, 1.9 at
+    10 dB): there ``k`` falls, and the source stays whole, where the plain projection would take all of it away.
+    ``psi`` is 1 in the middle and 0 at a side, and what share of a bin is no ambience.
     """
-    a, b = projection(ms, ss, mm)
-    psi = np.maximum(mm - ss, 0.0) / np.maximum(mm + ss, 1e-200)
-    return a * psi, b * psi
+    below = np.maximum(np.maximum(ss, LEAST_SIDE * mm), 1e-30)
+    real, imag = ms.real / below, ms.imag / below
+    u = np.maximum(np.sqrt(real * real + imag * imag) - 1.0, 0.0) / NEAR_MIDDLE
+    psi = np.maximum(mm - ss, 0.0) / np.maximum(mm + ss, 1e-30)
+    gain = psi / (1.0 + (u * u) * (u * u))
+    return psi, -(gain * real + 1j * (gain * imag))
 
 
 def principal(ms: Real, ss: Real, mm: Real) -> Weights:
@@ -166,7 +186,13 @@ def fusible(up: Upmix) -> bool:
     return isinstance(up, Through) or (isinstance(up, Framed) and not isinstance(up.centre, Centre))
 
 
-RULES = {"projection": projection, "low-latency": gated, "similarity": similarity, "pca": principal}
+RULES = {
+    "soft-projection": soft_projection,
+    "low-latency": soft_projection,
+    "projection": projection,
+    "similarity": similarity,
+    "pca": principal,
+}
 
 
 class Centre:
@@ -178,7 +204,7 @@ class Centre:
     the same.
     """
 
-    def __init__(self, shape: Real, rule: Callable[[Real, Real, Real], Weights] = projection) -> None:
+    def __init__(self, shape: Real, rule: Callable[[Real, Real, Real], Weights] = soft_projection) -> None:
         self._shape, self._half, self._rule = shape, shape.size // 2, rule
         fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
         self._fold = fold.astype(np.complex64 if shape.dtype == np.float32 else np.complex128)
@@ -223,10 +249,10 @@ def _centre(shape: Real, method: str) -> Any:
 
 
 class Framed:
-    """The centre in the short-time Fourier domain: by projection, by similarity, or by principal component.
+    """The centre in the short-time Fourier domain, by one of :data:`RULES`.
 
     With ``M = (L + R)/2`` and ``S = (L - R)/2`` in each bin, and recursive averages ``<.>`` over frames, the centre is
-    ``C = a M + b S`` by one of :data:`RULES`. ``L' = L - C`` and ``R' = R - C`` are made in time from the delayed
+    ``C = a M + b S``. ``L' = L - C`` and ``R' = R - C`` are made in time from the delayed
     input, so that ``L' + C`` and ``R' + C`` rebuild it exactly. Mono has ``S = 0`` and goes wholly to the centre;
     hard-panned has ``M = +-S`` and ``C = 0``, both from the first sample on. For the projection, side more than 80 dB
     under mid (:data:`MONO`) counts as none, so that dither does not pull the onset of a voice to the sides. A frame of

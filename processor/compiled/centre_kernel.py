@@ -25,12 +25,14 @@ SOURCES = (Path(__file__), fft.HERE, vectors.HERE)
 CENTRE_POINTERS = ("frames", "out", "averages", "spectra", "scratch", "tables", "decays")
 MONO, STEREO = 1e-8, 1e-6
 """Ratio of side to mid power under which a bin counts as mono, and above which its projection is taken whole."""
+NEAR_MIDDLE, LEAST_SIDE = 2.5, 1e-12
+"""Of the soft projection, as in :mod:`processor.upmix`."""
 
 
 class CompiledCentre:
     """Frames of mid and side to frames of the centre, as :class:`sweetspot.processor.upmix.Centre` does it in numpy."""
 
-    def __init__(self, shape: Real, method: str = "projection") -> None:
+    def __init__(self, shape: Real, method: str = "soft-projection") -> None:
         self.shape = np.ascontiguousarray(shape, dtype=np.float32)
         self._plan, self._run, self._library = centre_kernel(shape.size // 2, method)
         self.averages = aligned((self._plan.rows, 4, self._plan.lanes))
@@ -72,7 +74,7 @@ class CompiledCentre:
 
 
 @cache
-def centre_kernel(block: int, rule: str = "projection") -> tuple[Plan, Any, Any]:
+def centre_kernel(block: int, rule: str = "soft-projection") -> tuple[Plan, Any, Any]:
     """The centre of an upmix with frames of ``2 block`` samples: its plan, its function, and what keeps it alive.
 
     The function takes the address of the 64-bit values of :data:`CENTRE_POINTERS` and the number of frames: windowed
@@ -153,10 +155,16 @@ def _alike(w: Writer, ss: Any, mm: Any) -> Any:
     return _larger(w, share, w.constant(0.0))
 
 
-def _gated(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, Pair]:
-    """``C = psi (M - rho S)``."""
-    psi, (_, rho) = _alike(w, ss, mm), _projected(w, real, imag, ss, mm)
-    return psi, (w.b.fmul(psi, rho[0]), w.b.fmul(psi, rho[1]))
+def _soft(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, Pair]:
+    """``C = psi (M - k rho S)``, see :func:`processor.upmix.soft_projection`."""
+    b, one = w.b, w.constant(1.0)
+    below = _larger(w, _larger(w, ss, b.fmul(mm, w.constant(LEAST_SIDE))), w.constant(1e-30))
+    rho = b.fdiv(real, below), b.fdiv(imag, below)
+    size = _root(w, b.fadd(b.fmul(rho[0], rho[0]), b.fmul(rho[1], rho[1])))
+    u = b.fdiv(_larger(w, b.fsub(size, one), w.constant(0.0)), w.constant(NEAR_MIDDLE))
+    square, psi = b.fmul(u, u), _alike(w, ss, mm)
+    gain = b.fdiv(psi, b.fadd(one, b.fmul(square, square)))
+    return psi, (b.fmul(gain, rho[0]), b.fmul(gain, rho[1]))
 
 
 def _similar(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, Pair]:
@@ -170,8 +178,7 @@ def _principal(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, 
     """``C = g cos(phi) (cos(phi) M + sin(phi) S)``, see :func:`sweetspot.processor.upmix.principal`."""
     b, half, floor = w.b, w.constant(0.5), w.constant(1e-30)
     twice, apart = b.fadd(real, real), b.fsub(mm, ss)
-    root = declared(w.function.module, f"llvm.sqrt.v{w.lanes}f32", ir.FunctionType(w.vector, [w.vector]))
-    spread = b.call(root, [b.fadd(b.fmul(apart, apart), b.fmul(twice, twice))])
+    spread = _root(w, b.fadd(b.fmul(apart, apart), b.fmul(twice, twice)))
     below = _larger(w, spread, floor)
     cosine, sine = b.fdiv(apart, below), b.fdiv(twice, below)
     share = _larger(w, cosine, w.constant(0.0))
@@ -180,8 +187,19 @@ def _principal(w: Writer, real: Any, imag: Any, ss: Any, mm: Any) -> tuple[Any, 
     return b.fadd(gain, b.fmul(gain, cosine)), (b.fneg(b.fmul(gain, sine)), w.constant(0.0))
 
 
-WEIGHTS = {"projection": _projected, "low-latency": _gated, "similarity": _similar, "pca": _principal}
+WEIGHTS = {
+    "soft-projection": _soft,
+    "low-latency": _soft,
+    "projection": _projected,
+    "similarity": _similar,
+    "pca": _principal,
+}
 """Rules of the centre, as in :data:`sweetspot.processor.upmix.RULES`."""
+
+
+def _root(w: Writer, x: Any) -> Any:
+    root = declared(w.function.module, f"llvm.sqrt.v{w.lanes}f32", ir.FunctionType(w.vector, [w.vector]))
+    return w.b.call(root, [x])
 
 
 def _larger(w: Writer, p: Any, q: Any) -> Any:

@@ -22,7 +22,7 @@ from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.upmix import METHODS, chosen
 
 FS, BLOCK = 48000, 128
-PROMISED = {"projection", "low-latency"}
+PROMISED = {"soft-projection", "projection", "low-latency"}
 
 
 def scene() -> Any:
@@ -53,7 +53,7 @@ def main() -> int:
     parts = its.parts()
     x, music = sum(parts.values()), its.DATA / "audio" / "slow_motion_dream_excerpt.flac"
     played = soundfile.read(music, always_2d=True)[0].T if music.is_file() else x
-    print(f"{'method':<12} delay ms   SDR dB  leak dB  middle  correlation  sum dB  CPU at block {BLOCK}")
+    print(f"{'method':<15} delay ms   SDR dB  leak dB  middle  correlation  sum dB  CPU at block {BLOCK}")
     reached = True
     for method in (m for m in METHODS if m != "off"):
         gains, sdr = its.shares(its.programs(x, method)[2], parts)
@@ -64,7 +64,7 @@ def main() -> int:
         rebuilt = 10 * np.log10(max(np.sum(error**2), 1e-40) / np.sum(played**2))
         delay = 1e3 * chosen(UpmixSettings(method=method), FS).latency / FS
         print(
-            f"{method:<12} {delay:8.2f} {sdr:8.1f} {leak:8.1f} {gains['middle']:7.2f} {found:12.4f} {rebuilt:7.0f} "
+            f"{method:<15} {delay:8.2f} {sdr:8.1f} {leak:8.1f} {gains['middle']:7.2f} {found:12.4f} {rebuilt:7.0f} "
             f"{100 * cost(method):6.2f} %"
         )
         reached &= rebuilt < -120 and (method != "projection" or found <= 0.01)

@@ -114,7 +114,7 @@ def test_what_comes_out_is_the_engine_on_the_units_channels(x: np.ndarray) -> No
     assert at.meters[memory.PEAKS :] == pytest.approx(np.abs(y[[4, 0, 1]]).max(axis=1), rel=1e-6)
 
 
-@pytest.mark.parametrize("method", ["projection", "low-latency", "similarity", "pca", "off"])
+@pytest.mark.parametrize("method", ["soft-projection", "projection", "low-latency", "similarity", "pca", "off"])
 def test_every_upmix_with_long_filters_and_a_limiter_at_work(method: str) -> None:
     """Filters long enough for a second level of partitions, and bursts far above the ceiling."""
     rng = np.random.default_rng(6)

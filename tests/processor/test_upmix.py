@@ -120,7 +120,7 @@ def test_off_passes_stereo_through_without_delay() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (UpmixSettings(method="magic"), "projection, similarity, pca, low-latency, off"),
+        (UpmixSettings(method="magic"), "soft-projection, low-latency, projection, similarity, pca, off"),
         (UpmixSettings(amount=1.5), "from 0"),
         (UpmixSettings(window=1000, hop=256), "hops long"),
         (UpmixSettings(tau_s=0.0), "above 0 s"),
@@ -140,7 +140,7 @@ def test_a_source_that_reaches_right_later_leaves_nothing_common_with_left_minus
     assert turned < 0.03 * np.linalg.norm(centre) * np.linalg.norm(left - right)
 
 
-@pytest.mark.parametrize("method", ["projection", "similarity", "pca", "low-latency"])
+@pytest.mark.parametrize("method", ["soft-projection", "projection", "similarity", "pca", "low-latency"])
 @pytest.mark.parametrize(("window", "hop"), [(1024, 256), (512, 128), (256, 128)])
 def test_compiled_and_numpy_forms_agree(window: int, hop: int, method: str) -> None:
     pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy form runs here")
@@ -148,6 +148,14 @@ def test_compiled_and_numpy_forms_agree(window: int, hop: int, method: str) -> N
     fast = run(x, dtype=np.float32, method=method, window=window, hop=hop, cuts=(500, 7, 4096))
     plain = run(x, method=method, window=window, hop=hop)
     assert np.sqrt(np.mean((fast - plain) ** 2)) < 3e-6 * np.sqrt(np.mean(plain**2))
+
+
+@pytest.mark.parametrize("method", ["soft-projection", "low-latency"])
+def test_the_soft_projection_is_its_formula(method: str) -> None:
+    """A bin worked out by hand: ``rho = 3``, ``u = 0.8``, ``k = 1/1.4096``, ``psi = 0.8``."""
+    a, b = RULES[method](np.array([[3.0j]]), np.array([[1.0]]), np.array([[9.0]]))
+    assert a[0, 0] == pytest.approx(0.8, rel=1e-12)
+    assert b[0, 0] == pytest.approx(-0.8 * 3.0j / 1.4096, rel=1e-12)
 
 
 @pytest.mark.parametrize("angle", [-40.0, -15.0, 0.0, 10.0, 30.0, 45.0])
