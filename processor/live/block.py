@@ -14,7 +14,7 @@ from sweetspot.processor.compiled import CompiledMatrix, Level, ratio_for
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.guard import Guard, not_above
+from sweetspot.processor.guard import DC_SHARE, Guard, not_above
 from sweetspot.processor.live import callback
 from sweetspot.processor.live import state as nativestate
 from sweetspot.processor.live.memory import BYPASS, WHICH, Board
@@ -142,7 +142,8 @@ class Fused:
             return "the input was not finite (NaN or infinity)"
         if state["stopped"] == nativestate.OUTPUT_BAD:
             return "a driver signal was not finite (NaN or infinity)"
-        return f"driver {driver} was sent a constant offset of {state['stopped_mean']:+.3f} (ceiling {ceiling:.3f})"
+        limit = f"(limit {DC_SHARE * ceiling:.3f} of full scale)"
+        return f"driver {driver} was sent a constant offset of {state['stopped_mean']:+.3f} {limit}"
 
     def _tell(self, **values: Any) -> None:
         """Put numbers, or the addresses of arrays, which are kept, into the state."""

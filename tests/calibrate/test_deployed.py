@@ -26,6 +26,7 @@ from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
 from sweetspot.processor.export import brutefir, live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
@@ -175,6 +176,41 @@ def test_a_wrong_device_fails_and_its_cause_is_named_though_its_latency_is_unkno
     assert found.verdict == "fail"
     assert found.causes[0].name == cause, found.causes
     assert said in found.causes[0].said
+    assert found.causes[0].explained > 0.97
+
+
+def test_limits_that_the_design_itself_misses_are_its_own_cause(here: Path, crooked_text: str) -> None:
+    """The device runs its filters; no filters of this unit cancel 90 dB."""
+    assert through_device(here, crooked_text).verdict == "pass"
+    found = run.judge(here, run.fitted_of(here), replace(LIMITS, cancellation_mean=90.0))
+    assert found.verdict == "fail"
+    assert [(c.name, c.explained) for c in found.causes] == [("design", 1.0)]
+    assert "90 asked" in found.causes[0].said
+
+
+def test_a_design_that_misses_its_limits_does_not_excuse_a_unit_that_is_wrong(here: Path, crooked_text: str) -> None:
+    through_device(here, crooked_text, swapped)
+    found = run.judge(here, run.fitted_of(here), replace(LIMITS, cancellation_mean=90.0))
+    assert found.verdict == "fail"
+    assert found.causes[0].name == "drivers swapped", found.causes
+
+
+def test_the_filters_of_another_unit_are_recognised_by_its_run(here: Path, crooked_text: str) -> None:
+    """Beside this unit's run there are those of others: one with the filters that play, and ones that cannot be it."""
+    mine = store.read(here / store.NAME)
+    taps = np.random.default_rng(8).standard_normal(mine.taps.shape) * np.exp(-np.arange(mine.length) / 20.0)
+    other = replace(mine, taps=0.02 * taps, source="b" * 64, unit_serial="T-23")
+    for serial, kept in (("T-23", other), ("T-31", replace(mine, fs=48000, source="c" * 64)), ("T-47", None)):
+        place = here.parent.parent / serial / "20260304T130000Z-crooked"
+        place.mkdir(parents=True)
+        if kept is None:
+            (place / store.NAME).write_bytes(b"no filter set")
+        else:
+            store.write(place / store.NAME, kept)
+    found = through_device(here, crooked_text, lambda filters: replace(filters, taps=other.taps))
+    assert found.verdict == "fail"
+    assert found.causes[0].name == "other filter set", found.causes
+    assert "unit T-23 (20260304T130000Z-crooked)" in found.causes[0].said
     assert found.causes[0].explained > 0.97
 
 

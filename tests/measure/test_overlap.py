@@ -101,6 +101,20 @@ def test_a_burst_spoils_all_drivers_and_is_repeated(long: Description, lab_rig: 
         assert session.overlap("ears") is not None
 
 
+@pytest.mark.parametrize("samples", [1, 40])
+def test_samples_lost_in_an_overlapped_capture_are_noticed_by_its_loopback(
+    long: Description, lab_rig: LabRig, tmp_path: Path, samples: int
+) -> None:
+    dropped = with_faults(long, [f"drop at=6 s=1.9 samples={samples} flag=no"])
+    here = session_of(dropped, tmp_path)
+    run(dropped, here, lab_rig(dropped, "T-9"), "on")
+    with Session.read(here / "session.h5") as session:
+        spoilt = [a for a in session.accounts("ears") if a.excluded]
+        assert [a.source for a in spoilt] == ["all drivers"]
+        assert len(spoilt[0].excluded) == 1
+        assert "samples lost or disturbed near" in spoilt[0].excluded[0][1]
+
+
 def test_what_saves_nothing_stays_sequential(crooked: Description, lab_rig: LabRig, tmp_path: Path) -> None:
     assert overlap.cannot(plan.make(crooked, "ears")) is None
     one = crooked.model_copy(update={"driver": crooked.driver[:1]})

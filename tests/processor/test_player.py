@@ -228,13 +228,60 @@ def test_inputs_are_taken_from_the_channels_that_were_named(x: np.ndarray) -> No
     assert y[4, 3000:] == pytest.approx(alone(f, x)[0, 3000:], abs=1e-6)
 
 
-def test_the_guards_stop_is_told_with_its_reason() -> None:
+def amplifier(gain: float) -> FilterSet:
+    """Driver ``b`` gets the left side times ``gain``, the others next to nothing of the right."""
+    taps = np.zeros((3, 3, 200))
+    taps[0, 1, 40], taps[1, 0, 40], taps[1, 2, 40] = gain, 1e-3, 1e-3
+    return replace(filters(1), taps=taps)
+
+
+def test_an_input_that_is_not_finite_stops_the_output() -> None:
     it, at = player(filters(1))
-    bad = np.full((2, BLOCK), np.nan, dtype=np.float32)
-    run(it, at, np.tile(bad, 2))
+    x = np.full((2, 40 * BLOCK), 0.1, dtype=np.float32)
+    x[1, 20 * BLOCK + 5] = np.nan
+    y = run(it, at, x)
+    assert np.isfinite(y).all()
+    assert not y[:, 20 * BLOCK :].any()
+    assert at.said == (2, "the guard stopped the output: the input was not finite (NaN or infinity)")
+    assert not run(it, at, np.full((2, 40 * BLOCK), 0.1, dtype=np.float32)).any()
+
+
+def test_a_driver_signal_that_is_not_finite_stops_the_output() -> None:
+    """An input that is finite, and a filter that takes it beyond what a float holds."""
+    it, at = player(amplifier(1e3))
+    x = np.full((2, 40 * BLOCK), 1e-5, dtype=np.float32)
+    x[0, 20 * BLOCK + 5] = 3e38
+    y = run(it, at, x)
+    assert y[:, : 20 * BLOCK].any()
+    assert np.isfinite(y).all()
+    assert not y[:, 20 * BLOCK :].any()
+    assert at.said == (2, "the guard stopped the output: a driver signal was not finite (NaN or infinity)")
+    assert not run(it, at, np.full((2, 40 * BLOCK), 0.1, dtype=np.float32)).any()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_constant_offset_stops_the_output(sign: float) -> None:
+    """0.4 of full scale is under the ceiling (0.5), but more than half of it for as long as it takes to warm a coil."""
+    it, at = player(amplifier(4.0))
+    y = run(it, at, np.full((2, FS // BLOCK * BLOCK), sign * 0.1, dtype=np.float32))
+    first = int(np.flatnonzero(np.abs(y[0]) > 0.39)[0])
+    stopped = int(np.flatnonzero(y[0])[-1])
+    mean = 0.5 * FS * np.log(0.4 / (0.4 - 0.25))  # 0.4 (1 - exp(-t / 0.5 s)) reaches 0.25
+    assert stopped - first == pytest.approx(mean, rel=0.05)
+    assert not y[:, stopped + 1 :].any()
     code, reason = at.said
     assert code == 2
-    assert "not finite" in reason
+    assert reason.startswith(f"the guard stopped the output: driver 2 was sent a constant offset of {sign * 0.25:+.2f}")
+    assert "(limit 0.250 of full scale)" in reason
+
+
+def test_loud_bass_and_an_offset_under_the_limit_do_not_stop_the_output() -> None:
+    it, at = player(amplifier(4.0))
+    t = np.arange(FS // BLOCK * BLOCK) / FS
+    bass = (0.12 * np.sin(2 * np.pi * 12.0 * t)).astype(np.float32)
+    assert np.abs(run(it, at, np.stack([bass, bass]))).max() > 0.45
+    assert np.abs(run(it, at, np.full((2, t.size), 0.055, dtype=np.float32))[0, -10:]).max() > 0.21
+    assert at.said == (0, "")
 
 
 @pytest.mark.parametrize("missing", ["numba", "llvmlite", "a block of a power of two"])
