@@ -14,7 +14,7 @@ from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
 from sweetspot.calibrate.plant import errors
 from sweetspot.calibrate.study import compare, explain, overview
-from sweetspot.calibrate.verify import Limits, Verification, figures
+from sweetspot.calibrate.verify import Limits, Verification, figures, verdict_text
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify import read as read_limits
 from sweetspot.measure import folder
@@ -29,10 +29,9 @@ from sweetspot.rigs.rig_file import read, with_faults
 
 RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
-FAILED, SAID = 1, 2
-"""Exit code of a verdict that is no pass; most reasons that are told beneath a table that shows them."""
+FAILED = 1
+"""Exit code of a verdict that is no pass."""
 
-WORDS = {"pass": "ok  ", "grey": "grey", "fail": "FAIL"}
 COMPARED = "On the scoring positions: mean / 10th percentile / nominal head, E effort; dB"
 LEFT_OUT = "With positions left out in turn: mean / 10th percentile / nominal head, E effort; dB"
 
@@ -79,14 +78,14 @@ def verify(
     run_folder: RunArg,
     limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
     kept: Annotated[Path | None, typer.Option("--records", help="Folder of records: JSON Lines, CSV, JUnit.")] = None,
-    serial: Annotated[str | None, typer.Option("--serial", help="As scanned; - asks for it.")] = None,
+    serial: Annotated[str | None, typer.Option("--serial", help="Serial number; '-' prompts for it.")] = None,
     pattern: Annotated[str | None, typer.Option("--serial-pattern", help="Regular expression it must fit.")] = None,
     through: Annotated[
         str, typer.Option("--through", metavar="NAME", help=f"What is deployed: {', '.join(deployed.THROUGH)}.")
     ] = deployed.OWN,
     upmixes: Annotated[bool, typer.Option("--upmix", help="The device upmixes, as our own engine does.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Verify a unit that has a passing record already.")] = False,
-    is_golden: Annotated[bool, typer.Option("--golden", help="This is the golden unit: it must be as it was.")] = False,
+    is_golden: Annotated[bool, typer.Option("--golden", help="Reference-unit check against stored results.")] = False,
     shift: Annotated[float, typer.Option("--shift", help="Hours for which the golden unit holds.")] = 8.0,
     plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
     yes: YesOpt = False,
@@ -94,7 +93,7 @@ def verify(
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Play sweeps through the processor, hear them at positions that the design never saw, and give a verdict."""
+    """Play sweeps through the processor, verify at held-out positions, and give a verdict."""
     limits = read_limits(limits_file)
     with Session.read(folder.session_file(run_folder)) as session:
         unit, rig = session.serial, session.rig().name
@@ -111,7 +110,7 @@ def verify(
         records.check_new(kept, unit)
     verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes))
     data, passed = run.summary(verdict), verdict.passed
-    lines = records.operator(verdict, unit) if plain else _verdict_lines(verdict)
+    lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
     if kept and is_golden:
         new, drifts = golden.heard(known, verdict, unit, rig, datetime.now(UTC))
         if new:
@@ -156,7 +155,7 @@ def demo(
     verdict = _verified(here, True, 0.0, Limits())
     page = _reported(here)
     data = run.summary(verdict) | {"run": str(here), "report": str(page)}
-    result(data, f"{_verdict_lines(verdict)}\nReport: {page}", as_json=as_json)
+    result(data, f"{verdict_text.lines(verdict)}\nReport: {page}", as_json=as_json)
     raise typer.Exit(0 if verdict.passed else FAILED)
 
 
@@ -197,7 +196,7 @@ def _verified(
             verdict = run.judge(here, fitted, limits)
             if verdict.verdict != "grey" or not left:
                 break
-            say("Too near to a limit to tell: heard again. " + "; ".join(verdict.reasons))
+            say("Inconclusive, measuring again: " + "; ".join(verdict.reasons))
     return verdict
 
 
@@ -230,9 +229,9 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
     sure, filters, whole = run.sureness(here, fitted), fitted.filters, fitted.prediction.whole
     mean, tenth = sure["mean"], sure["p10"]
     lines = [
-        f"Predicted at positions that the design never saw, {figures.over(fitted.prediction.lowest)}: cancellation of "
-        f"the direct sound {mean.value:.2f} dB on average, {tenth.value:.2f} dB at the 10th percentile "
-        f"(90 % sure: {mean.low:.2f} to {mean.high:.2f} and {tenth.low:.2f} to {tenth.high:.2f})"
+        f"Predicted at held-out positions, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "
+        f"{mean.value:.2f} dB mean (90 % CI {mean.low:.2f} to {mean.high:.2f}), {tenth.value:.2f} dB 10th percentile "
+        f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: measurement noise only"
     ]
     if whole:
         lines += [f"Ears: {whole.gate.said}", f"Polar: {whole.polar_gate.said}"]
@@ -243,30 +242,3 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
         f"headroom {filters.headroom_db:.1f} dB"
     )
     return "\n".join(lines)
-
-
-def _verdict_lines(verdict: Verification) -> str:
-    rows = [
-        f"  {WORDS[m.verdict]}  {m.name:<42} {m.heard:7.2f}"
-        + (f" +-{m.guard:5.2f} {m.unit:2}" if m.uncertainty is not None else f"         {m.unit:2}")
-        + f"  ({m.sense} {m.limit:.3g})"
-        + (f"  predicted {m.predicted:.2f}" if m.predicted is not None else "")
-        for m in verdict.metrics
-    ]
-    if verdict.through:
-        rows.append(f"  {verdict.through.said}")
-    if verdict.agreement:
-        rows.append(f"  {verdict.agreement.said}")
-    if verdict.room:
-        rows.append("  With the room, not judged: " + "; ".join(r.said for r in verdict.room))
-    head = "PASS" if verdict.passed else f"{verdict.verdict.upper()}: {_why(verdict)}"
-    likely = [f"{'Most likely' if i == 0 else 'or':>11}: {c.said} ({c.evidence})" for i, c in enumerate(verdict.causes)]
-    return "\n".join([*rows, head, *likely])
-
-
-def _why(verdict: Verification) -> str:
-    """The reasons; where they are many, only which figures it is."""
-    if len(verdict.reasons) <= SAID:
-        return "; ".join(verdict.reasons)
-    names = "; ".join(m.name for m in verdict.metrics if not m.passed)
-    return f"{len(verdict.reasons)} of {len(verdict.metrics)} figures, see above: {names}"

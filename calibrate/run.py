@@ -33,6 +33,7 @@ from sweetspot.calibrate.verify import (
     figures,
     insert,
     verification,
+    whole_response,
 )
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import run as hardware
@@ -303,8 +304,10 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
     found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
     verdict = found.verdict(measured, limits, doubts)
     if verdict.verdict == "fail":
-        causes = _by_design(verdict.by_design) or _causes(run, found, measured, rig, told)
-        verdict = replace(verdict, causes=causes)
+        causes, ruled_out = _by_design(verdict.by_design), ()
+        if not causes:
+            causes, ruled_out = _causes(run, found, measured, rig, told)
+        verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as heard:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
         heard.annotate("limits", json.dumps(asdict(limits)))
@@ -317,16 +320,16 @@ def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
         return ()
     each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:.3g} asked" for m in failed)
     said = (
-        f"the unit does what its filters were designed to, and they miss the limits ({each}). See what limits the "
-        "design with: sweetspot calibrate RUN --explain. For devices of this kind, give limits of their own: --limits"
+        f"unit matches its prediction; the design misses the limit ({each}). What limits the design: "
+        "sweetspot calibrate RUN --explain. Limits for devices of this kind: --limits"
     )
     return (diagnosis.Cause(diagnosis.DESIGN, said, 1.0, 0),)
 
 
 def _causes(
     run: Path, found: Understood, measured: ImpulseResponse, rig: Description, told: dict[str, Any]
-) -> tuple[diagnosis.Cause, ...]:
-    """What may be wrong, the most likely first."""
+) -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
+    """What may be wrong, the most likely first, and what was ruled out."""
     filters, whole = found.filters, found.prediction.whole
     apart = residual.of(
         measured.used_for("score"),
@@ -339,8 +342,8 @@ def _causes(
     )
     at = np.array([d.at for d in rig.driver])
     away = rig.ears.distance_m if rig.ears else 2.0
-    causes = diagnosis.causes(apart, filters.drivers, at, away, _other_filters(run, filters, apart.f))
-    return tuple(diagnosis.ranked(causes))
+    found_causes = diagnosis.causes(apart, filters.drivers, at, away, _other_filters(run, filters, apart.f))
+    return tuple(diagnosis.ranked(found_causes)), diagnosis.ruled_out(found_causes)
 
 
 def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
@@ -377,12 +380,16 @@ def summary(verdict: Verification) -> dict[str, Any]:
     """The verdict as plain data."""
     return {
         "verdict": verdict.verdict,
+        "warnings": list(verdict.warnings),
+        "basis": verdict.basis,
+        "cancellation": whole_response.to_dict(verdict.cancellation) if verdict.cancellation else None,
         "through": asdict(verdict.through) if verdict.through else None,
         "reasons": list(verdict.reasons),
         "agreement": asdict(verdict.agreement) if verdict.agreement else None,
         "with_room": [asdict(r) for r in verdict.room],
         "metrics": [_plain(m) for m in verdict.metrics],
         "causes": [asdict(c) for c in verdict.causes],
+        "ruled_out": list(verdict.ruled_out),
     }
 
 

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.diagnose import causes as causes
     from sweetspot.calibrate.diagnose import clipping as clipping
     from sweetspot.calibrate.diagnose import residual as residual
+    from sweetspot.calibrate.diagnose.causes import UNCLEAR as UNCLEAR
     from sweetspot.calibrate.diagnose.causes import Cause as Cause
 else:
     from sweetspot.rigs.faces import lazy

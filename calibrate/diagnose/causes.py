@@ -72,9 +72,9 @@ class Cause:
     @property
     def evidence(self) -> str:
         """What speaks for it, in a few words."""
-        return (
-            "heard as it was predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
-        )
+        if self.name == UNCLEAR:
+            return f"nothing explains more than {self.percent:.0f} % of the difference"
+        return "as predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
 
 
 DESIGN = "design"
@@ -108,8 +108,10 @@ def causes(
     found = [
         *_level(s, p),
         *(driver_faults.timed if s.timed else driver_faults.untimed)(s, p, drivers),
+        *driver_faults.banded(s, p, drivers),
         *_swapped(s, drivers),
         *_sides(s),
+        *_ear_gain(s, p),
         *_bypassed(s),
         *_rates(s),
         *_room(s),
@@ -140,6 +142,19 @@ def _swapped(s: Scene, names: Sequence[str]) -> Found:
 def _sides(s: Scene) -> Found:
     yield "left-right swap", "left and right are swapped", s.left_over(s.predicted(w=s.w[[1, 0, 2]])), 0
     yield "ears swapped", "the two ears are swapped", s.left_over(s.predicted(h=s.h[:, ::-1])), 0
+
+
+def _ear_gain(s: Scene, p: Complex) -> Found:
+    """One ear's microphone, or its preamplifier, at another gain."""
+    q = s.aligned(p)
+    for ear, name in enumerate(("left", "right")):
+        g = s.gain(s.heard[:, ear], q[:, ear])
+        if not LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
+            continue
+        scaled = q.copy()
+        scaled[:, ear] *= g
+        said = f"the {name} ear is {driver_faults.level(g)}: its microphone's gain or calibration"
+        yield "ear gain", said, s.power(s.heard - scaled), 1
 
 
 def _bypassed(s: Scene) -> Found:
@@ -248,13 +263,40 @@ def _moved(s: Scene, at: Float, distance_m: float) -> Found:
 
 
 def ranked(found: Sequence[Cause], count: int = 3) -> list[Cause]:
-    """The most likely causes, one of a name; after the first only those that explain something."""
+    """The most likely causes, one of a name; after the first only those that explain something.
+
+    Where none explains :data:`CLEAR` of the difference, what comes first says that it is unclear.
+    """
     seen: dict[str, Cause] = {}
     for cause in found:
         if not seen or cause.explained >= LEAST:
             seen.setdefault(cause.name, cause)
-    return list(seen.values())[:count]
+    best = list(seen.values())[:count]
+    if not best or best[0].explained >= CLEAR:
+        return best
+    text = (
+        f"unclear: no single cause explains half of the difference; the best is {best[0].name}, with "
+        f"{best[0].percent:.0f} %"
+    )
+    return [Cause(UNCLEAR, text, best[0].explained, 0), *best[: count - 1]]
 
+
+def ruled_out(found: Sequence[Cause]) -> tuple[str, ...]:
+    """Names of the causes that explain next to nothing, however they are fitted."""
+    best: dict[str, float] = {}
+    for cause in found:
+        best[cause.name] = max(best.get(cause.name, 0.0), cause.explained)
+    return tuple(sorted(name for name, share in best.items() if share < RULED_OUT))
+
+
+UNCLEAR = "unclear"
+"""Name of the cause that is told where none is likely."""
+
+CLEAR = 0.5
+"""Share of the difference that a cause must explain to be called likely."""
 
 LEAST = 0.05
 """Share of the difference that a second cause must explain to be told."""
+
+RULED_OUT = 0.1
+"""A cause that explains less than this share is ruled out."""

@@ -1,8 +1,9 @@
-"""What may be wrong with one driver: its level, its polarity and its delay, each fitted to what was heard."""
+"""What may be wrong with one driver: level, polarity, delay and response in a band, each fitted to what was heard."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from sweetspot.rigs.units import Float, db
 
 LATEST_SAMPLES = 64.0
 """Largest delay of one driver that is looked for."""
+
+KEPT, MOST_OF, LEAST_BANDS = 0.95, 0.7, 5
+"""Share of the explained difference that the band must hold; share of all sixth octaves from which it is no band; how
+many it takes to tell one from all."""
 
 Found = Iterator[tuple[str, str, float, int]]
 """Name, what is said, what is left of the difference, and how many numbers were fitted."""
@@ -160,3 +165,60 @@ def level(g: float) -> str:
     """A gain in words."""
     value = float(db(g))
     return f"{abs(value):.1f} dB {'high' if value > 0 else 'low'}"
+
+
+def banded(s: Scene, p: Complex, names: Sequence[str]) -> Found:
+    """One driver whose response changed in a band: one complex factor in each sixth octave of it.
+
+    The narrowest run of them is taken that keeps :data:`KEPT` of what all of them explain.
+    """
+    bands = _sixths(s.f)
+    if len(bands) < LEAST_BANDS:
+        return
+    for d, name in enumerate(names):
+        part = np.asarray(np.einsum("pef,sf->pesf", s.h[:, :, d], s.w[:, d]))
+        q, own = _together(s, p, part)
+        rest = s.heard - (q - own)
+        weighted = s.weight * own.conj()
+        cross = np.array([np.sum((weighted * rest)[..., b]) for b in bands])
+        power = np.array([float(np.sum(s.weight[b] * np.abs(own[..., b]) ** 2)) for b in bands])
+        before = np.array([float(np.sum(s.weight[b] * np.abs((rest - own)[..., b]) ** 2)) for b in bands])
+        alone = np.array([float(np.sum(s.weight[b] * np.abs(rest[..., b]) ** 2)) for b in bands])
+        factor = cross / np.maximum(power, 1e-300)
+        gained = before - (alone - np.abs(cross) ** 2 / np.maximum(power, 1e-300))
+        first, last = _narrowest(gained)
+        if last - first + 1 > MOST_OF * len(bands):
+            continue  # everywhere is no band: its level or its delay is the simpler cause
+        inside = slice(first, last + 1)
+        change = np.abs(np.log(np.maximum(np.abs(factor[inside]), 1e-3)))
+        worst, strong = first + int(np.argmax(change)), first + np.flatnonzero(change >= 0.5 * change.max())
+        low, high = float(s.f[bands[strong[0]]][0]), float(s.f[bands[strong[-1]]][-1])
+        text = f"driver {name!r} has changed from {low:.0f} to {high:.0f} Hz, by up to {_signed(abs(factor[worst]))}"
+        total = s.power(s.heard - q)
+        yield "driver response", text, total - float(gained[inside].sum()), 4
+
+
+def _sixths(f: Float) -> list[slice]:
+    """Sixth octaves of the bins; narrower ones than two bins are joined."""
+    edges, found = np.searchsorted(f, f[0] * 2.0 ** (np.arange(0, 80) / 6.0)), [0]
+    for edge in edges:
+        if edge - found[-1] >= 2:
+            found.append(int(edge))
+    found[-1] = len(f)
+    return [slice(a, b) for a, b in pairwise(found)]
+
+
+def _narrowest(gained: Float) -> tuple[int, int]:
+    """First and last of the shortest run that holds :data:`KEPT` of all that is gained; of equal ones the best."""
+    total, n = float(gained.sum()), len(gained)
+    sums = np.concatenate([[0.0], np.cumsum(gained)])
+    for length in range(1, n + 1):
+        runs = sums[length:] - sums[:-length]
+        if runs.max() >= KEPT * total:
+            first = int(np.argmax(runs))
+            return first, first + length - 1
+    return 0, n - 1
+
+
+def _signed(g: float) -> str:
+    return f"{float(db(max(g, 1e-3))):+.1f} dB"

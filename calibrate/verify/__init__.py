@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify import figures as figures
     from sweetspot.calibrate.verify import insert as insert
     from sweetspot.calibrate.verify import processor as processor
+    from sweetspot.calibrate.verify import verdict_text as verdict_text
     from sweetspot.calibrate.verify import verification as verification
+    from sweetspot.calibrate.verify import whole_response as whole_response
     from sweetspot.calibrate.verify.comparison import Doubts as Doubts
     from sweetspot.calibrate.verify.comparison import expected as expected
     from sweetspot.calibrate.verify.figures import NULLS as NULLS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from sweetspot.calibrate.predict import Cells, Known, Prediction, metrics
 from sweetspot.calibrate.predict import uncertainty as confidence
 from sweetspot.calibrate.verify import comparison as heard
 from sweetspot.calibrate.verify.comparison import Compared
-from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.limits import Limits, Metric, Sense
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
@@ -23,8 +22,6 @@ from sweetspot.rigs.units import Float
 
 Figure = Callable[[Float], float]
 """From cells ``(..., third octave)`` to one number."""
-
-Sense = Literal["at least", "at most"]
 
 NULLS = np.radians([-90.0, 90.0])
 CONTRAST_BAND = (400.0, 1600.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,12 @@ POLICY = {"coarsest": (0.0, 20.0), "coverage": (0.0, 5.0), "repeats": (0, 5), "r
 """Keys that are no limits, and their ranges."""
 
 Verdict = Literal["pass", "grey", "fail"]
+"""Of a unit."""
+
+MetricVerdict = Literal["pass", "warn", "grey", "fail"]
+"""Of one metric: ``warn`` is beyond a limit that warns and does not fail the unit."""
+
+Sense = Literal["at least", "at most"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class Limits:
         By how much a path from driver to ear may differ when the unit, the head and the air are met again: one standard
         deviation in gain, and as much in phase. It adds to what the sets themselves tell by how well they close; a
         gauge study of one's own rig tells whether more is needed.
+    given
+        Names of the limits that a file gave; the others may follow the design, see :mod:`sweetspot.calibrate.verify.default_limits`.
     """
 
     cancellation_mean: float = 12.0
@@ -90,6 +98,7 @@ class Limits:
     coverage: float = 2.0
     repeats: float = 1
     repeatability: float = 0.0
+    given: tuple[str, ...] = field(default=(), compare=False)
 
 
 def read(path: Path | None) -> Limits:
@@ -108,7 +117,7 @@ def read(path: Path | None) -> Limits:
         raise BadInput(f"{path}: the limits file cannot be read: {fault}") from fault
     except tomllib.TOMLDecodeError as fault:
         raise BadInput(f"{path}: not valid TOML: {fault}") from fault
-    known = [f.name for f in fields(Limits)]
+    known = [f.name for f in fields(Limits) if f.name != "given"]
     faults = []
     for key, value in table.items():
         if key not in known:
@@ -126,7 +135,7 @@ def read(path: Path | None) -> Limits:
             faults.append(f"  {key}: {value!r} is no level in dB (-200 to 200)")
     if faults:
         raise BadInput(f"{path}:\n" + "\n".join(faults))
-    return Limits(**{key: float(value) for key, value in table.items()})
+    return Limits(**{key: float(value) for key, value in table.items()}, given=tuple(table))
 
 
 def _within(value: object, low: float, high: float) -> bool:
@@ -186,6 +195,11 @@ class Metric:
         For a figure of how far heard is from predicted, at most which uncertainty lets it pass; ``None`` for others.
     unit
         Of all of these; dB but for some.
+    warns
+        Beyond its limit the metric warns and does not fail the unit.
+    spread, heads
+        Standard deviation over head positions, and how many; ``None`` where it is no mean over heads. It is no part
+        of the uncertainty, which covers measurement noise and repeatability only.
     """
 
     name: str
@@ -193,12 +207,15 @@ class Metric:
     predicted: float | None
     heard: float
     limit: float
-    sense: Literal["at least", "at most"]
+    sense: Sense
     uncertainty: float | None = None
     predicted_uncertainty: float | None = None
     coverage: float = 2.0
     coarsest: float | None = None
     unit: str = "dB"
+    warns: bool = False
+    spread: float | None = None
+    heads: int = 0
 
     def keeps(self, value: float) -> bool:
         """Whether a value is on the right side of the limit."""
@@ -215,12 +232,14 @@ class Metric:
         return self.coverage * self.uncertainty if self.uncertainty is not None else 0.0
 
     @property
-    def verdict(self) -> Verdict:
-        """``grey`` where the margin is smaller than what is uncertain of it; what is not a number fails.
+    def verdict(self) -> MetricVerdict:
+        """Of a metric that warns ``pass`` or ``warn``; else ``grey`` where the margin is smaller than what is uncertain of it; what is not a number fails.
 
         A figure of heard against predicted passes within its limit as long as it is not too coarse; beyond it, it is
         grey where errors alone may explain it, and fails where they do not (as by the E_n score of ISO 13528).
         """
+        if self.warns:
+            return "pass" if self.margin >= -self.guard else "warn"
         if self.coarsest is not None and self.margin >= 0.0:
             return "pass" if self.guard <= self.coarsest else "grey"
         if not self.margin >= -self.guard:
@@ -229,14 +248,23 @@ class Metric:
 
     @property
     def passed(self) -> bool:
-        """Whether the limit is surely kept: in the grey zone nothing passes, and neither does what is not a number."""
-        return self.verdict == "pass"
+        """Whether nothing speaks against it: inconclusive or not a number is no pass; a warning is."""
+        return self.verdict in ("pass", "warn")
 
     @property
     def said(self) -> str:
         """One line with the value and the limit."""
-        sure = f" +- {self.guard:.1f}" if self.uncertainty is not None else ""
+        sure = f" ± {self.guard:.1f}" if self.uncertainty is not None else ""
         line = f"{self.name}: {self.heard:.1f}{sure} {self.unit}".rstrip()
-        line += f", {self.sense} {self.limit:.4g} {self.unit}".rstrip() + " is needed"
-        why = "too near" if abs(self.margin) < self.guard and self.coarsest is None else "too uncertain"
-        return line + (f": {why} to tell, hear it again" if self.verdict == "grey" else "")
+        line += f", {self.sense} {self.limit:.4g} {self.unit}".rstrip() + (" is advised" if self.warns else " is needed")
+        why = "nearer to its limit than its uncertainty" if self._near else "uncertainty too large"
+        return line + (f": inconclusive ({why}); re-measure" if self.verdict == "grey" else "")
+
+    @property
+    def _near(self) -> bool:
+        return abs(self.margin) < self.guard and self.coarsest is None
+
+    @property
+    def over_heads(self) -> str:
+        """Spread over head positions, for people; empty where the metric is no mean over them."""
+        return f"± {self.spread:.1f} {self.unit} over {self.heads} head positions" if self.spread is not None else ""

@@ -18,7 +18,7 @@ from sweetspot.calibrate.plant import Doubt, frequencies
 from sweetspot.calibrate.plant import spectra as gated_spectra
 from sweetspot.calibrate.predict import Prediction, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
-from sweetspot.calibrate.verify import chain_figures, verification
+from sweetspot.calibrate.verify import chain_figures, default_limits, verification
 from sweetspot.calibrate.verify.comparison import Doubts
 from sweetspot.calibrate.verify.limits import Limits, Metric
 from sweetspot.calibrate.verify.verification import Through, Verification
@@ -164,7 +164,9 @@ class Understood:
         more = [chain_figures.latency(self.filters, self.through, limits)]
         more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
         found = replace(found, metrics=(*found.metrics, *more))
-        return judged(replace(found, through=self.through), self.filters, limits)
+        found = judged(replace(found, through=self.through), self.filters, limits)
+        metrics, names = default_limits.followed(found.metrics, limits)
+        return replace(found, metrics=metrics, followed=names, default_limits=not limits.given)
 
 
 def understood(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.predict import Prediction, metrics
-from sweetspot.calibrate.verify import figures, image
+from sweetspot.calibrate.verify import figures, image, whole_response
 from sweetspot.calibrate.verify.comparison import Compared, Doubts, compare
 from sweetspot.calibrate.verify.comparison import expected as expected
 from sweetspot.calibrate.verify.comparison import share_of as share_of
@@ -62,11 +62,12 @@ class Through:
     @property
     def said(self) -> str:
         """One line for a reader."""
+        name = "built-in engine" if self.name == "engine" else self.name
         form = "" if self.form == "upmix" else ", left and right without upmix"
         if abs(self.latency_samples) < LEAST_LATENCY:
-            return f"verified through {self.name}{form}, without latency"
+            return f"processor: {name}{form}; excess latency 0 ms"
         late = f"{self.latency_samples:.2f} samples ({1000.0 * self.latency_samples / self.fs:.2f} ms)"
-        return f"verified through {self.name}{form}; its latency of {late} was found and taken out"
+        return f"processor: {name}{form}; its latency of {late} was measured and removed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +88,8 @@ class Verification:
         All judged figures.
     causes
         What may be wrong, the most likely first; empty for a unit that passes.
+    ruled_out
+        Names of the causes that explain next to nothing of what differs.
     compared
         Predicted and heard with their uncertainty, and with the room.
     agreement
@@ -95,6 +98,12 @@ class Verification:
         Cancellation of whole responses, told beside what is judged; empty where no reflection was found.
     through
         The processor; ``None`` in a file of an earlier version, which knew our own engine alone.
+    cancellation
+        Direct sound beside whole response, from 300 Hz and from 800 Hz; reported, not judged.
+    followed
+        Metrics whose default limit gave way to the prediction, because no limits file gives one.
+    default_limits
+        Whether no limits file was given.
     """
 
     f: Float
@@ -109,6 +118,10 @@ class Verification:
     agreement: figures.Agreement | None = None
     room: tuple[figures.WithRoom, ...] = ()
     through: Through | None = None
+    cancellation: tuple[whole_response.Cancellation, ...] = ()
+    followed: tuple[str, ...] = ()
+    default_limits: bool = False
+    ruled_out: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -117,7 +130,7 @@ class Verification:
 
     @property
     def verdict(self) -> Verdict:
-        """``fail`` with any figure that fails; else ``grey`` with any that is too near to its limit to tell."""
+        """``fail`` with any metric that fails; else ``grey`` with any that is inconclusive; warnings don't count."""
         each = [m.verdict for m in self.metrics]
         return "fail" if "fail" in each else "grey" if "grey" in each else "pass"
 
@@ -130,8 +143,21 @@ class Verification:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """One line for each figure that does not pass."""
+        """One line for each metric that does not pass."""
         return tuple(m.said for m in self.metrics if not m.passed)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """One line for each metric beyond a limit that warns."""
+        return tuple(m.said for m in self.metrics if m.verdict == "warn")
+
+    @property
+    def basis(self) -> str:
+        """What the unit was judged on where it has no limits of its own; empty with a limits file."""
+        if not self.default_limits:
+            return ""
+        more = f"; default limits relaxed to the prediction: {'; '.join(self.followed)}" if self.followed else ""
+        return f"no limits file: judged on agreement with its prediction and on metrics that hold for any unit{more}"
 
 
 def plan(
@@ -217,6 +243,7 @@ def judge(
         compared=c,
         agreement=figures.agreement(c, prediction, limits.coverage),
         room=figures.with_room(c, prediction),
+        cancellation=whole_response.cancellations(c, prediction),
     )
 
 

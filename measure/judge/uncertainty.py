@@ -14,6 +14,13 @@ from sweetspot.rigs.units import Float
 
 STRETCHES = 8
 SMOOTH_BINS = 9
+WIDE_BINS = 65
+"""Over which the power of stretches is smoothed before they are compared."""
+
+FALLING, RESOLVED = 2.0, 0.05
+"""Ratio of the first to the last stretches' power from which a tail is seen; share of the last stretches' power below
+which noise beneath a tail can't be told."""
+
 HIGHEST_HARMONIC = 6
 """Where a weak harmonic may still lie; lags before it hold noise alone."""
 
@@ -23,6 +30,8 @@ def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs
 
     Deconvolved noise is alike at every lag. Lags after the response and before the harmonics are cut into stretches as
     long as what is kept, windowed alike; the mean square of their spectra, smoothed over nine bins, is the variance.
+    Where the power falls from stretch to stretch, a room rings on beyond what is kept: that repeats, and is no noise
+    (:func:`floor`).
 
     Parameters
     ----------
@@ -46,8 +55,35 @@ def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs
     count = min(STRETCHES, max(1, (min(last, whole.shape[-1]) - taps) // taps))
     starts = np.linspace(taps, min(last, whole.shape[-1]) - taps, count).astype(int)
     window = edges(before, after)
-    power = np.mean([np.abs(fft.rfft(whole[:, s : s + taps] * window)) ** 2 for s in np.maximum(starts, 0)], axis=0)
-    return np.sqrt(uniform_filter1d(np.asarray(power, dtype=float), SMOOTH_BINS, axis=-1, mode="nearest"))
+    power = np.array([np.abs(fft.rfft(whole[:, s : s + taps] * window)) ** 2 for s in np.maximum(starts, 0)])
+    return np.sqrt(floor(power))
+
+
+def floor(power: Float) -> Float:
+    """Variance ``(mic, bin)`` of what is alike in all stretches of power ``(stretch, mic, bin)``, evenly spaced.
+
+    A decaying tail adds ``A q^k`` to the noise ``N`` of stretch ``k``. Of three stretches as far from each other,
+    ``N = (P0 P2 - P1^2) / (P0 + P2 - 2 P1)``, exactly; with the scatter of measured powers no less than
+    :data:`RESOLVED` of the last one can be told from nothing.
+    """
+    mean = uniform_filter1d(np.asarray(power.mean(axis=0), dtype=float), SMOOTH_BINS, axis=-1, mode="nearest")
+    if len(power) < 3:
+        return mean
+    wide = uniform_filter1d(np.asarray(power, dtype=float), WIDE_BINS, axis=-1, mode="nearest")
+    first, middle, last = _thirds(wide)
+    bend = first + last - 2.0 * middle
+    found = (first * last - middle**2) / np.where(bend > 0.0, bend, np.inf)
+    return np.where(first > FALLING * last, np.clip(found, RESOLVED * last, last), mean)
+
+
+def _thirds(power: Float) -> tuple[Float, Float, Float]:
+    """Mean power of the first, middle and last stretches, evenly spaced and as many of each."""
+    count = len(power)
+    many = max(count // 3, 1)
+    many -= (count - many) % 2 if many > 1 else 0
+    power = power[(count - many) % 2 :]
+    middle = (len(power) - many) // 2
+    return tuple(np.asarray(power[i : i + many].mean(axis=0)) for i in (0, middle, len(power) - many))  # type: ignore[return-value]
 
 
 def of_mean(h: Sequence[Float], single: Sequence[Float]) -> tuple[Float, Float]:

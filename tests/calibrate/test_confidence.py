@@ -163,7 +163,7 @@ def test_near_its_limit_a_figure_is_grey(heard: float, u: float | None, sense: s
     found = Metric("x", "y", None, heard, 12.0, sense, u)
     assert found.verdict == verdict
     assert found.passed == (verdict == "pass")
-    assert ("hear it again" in found.said) == (verdict == "grey")
+    assert ("re-measure" in found.said) == (verdict == "grey")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_agreement_passes_unless_it_is_measured_too_coarsely(heard: float, u: fl
     """Limit 1 dB, coarsest 3 dB: a rig that repeats to 2.4 dB can pass units, one that agrees with anything can not."""
     found = Metric("x", "y", None, heard, 1.0, "at most", u, coarsest=3.0)
     assert found.verdict == verdict
-    assert ("hear it again" in found.said) == (verdict == "grey")
+    assert ("re-measure" in found.said) == (verdict == "grey")
 
 
 def test_the_policy_is_read_and_checked(tmp_path: Path) -> None:

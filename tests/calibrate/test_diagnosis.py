@@ -79,6 +79,18 @@ def late(samples: float) -> np.ndarray:
     return np.exp(-2j * np.pi * F * samples / FS)
 
 
+def louder(ear: int, db: float) -> np.ndarray:
+    h = paths().copy()
+    h[:, ear] *= float(from_db(db))
+    return h
+
+
+def bell(centre: float, db: float, q: float = 2.5) -> np.ndarray:
+    """A peaking equaliser: what a loose cone or a leak does to one driver, magnitude and phase."""
+    g, x = float(from_db(db / 2.0)), 1j * F / centre
+    return (x**2 + x * g / q + 1.0) / (x**2 + x / (g * q) + 1.0)
+
+
 def plain() -> np.ndarray:
     w = np.zeros((3, 3, len(F)), dtype=complex)
     w[0, 1] = w[1, 2] = w[2, 1] = w[2, 2] = 0.3
@@ -99,6 +111,10 @@ def plain() -> np.ndarray:
         (lambda: scene(h=paths()[:, ::-1]), "ears swapped", "two ears"),
         (lambda: scene(w=0.7 * weights()), "level", "everything is 3.1 dB low"),
         (lambda: scene(w=plain(), late=0.0031), "bypassed", "not active"),
+        (lambda: scene(h=louder(1, 1.5)), "ear gain", "the right ear is 1.5 dB high"),
+        (lambda: scene(h=louder(0, -2.0)), "ear gain", "the left ear is 2.0 dB low"),
+        (lambda: scene(w=changed(1, bell(1800.0, 6.0))), "driver response", "'left' has changed from"),
+        (lambda: scene(w=changed(0, bell(600.0, -5.0))), "driver response", "'woofer' has changed from"),
         (lambda: scene(h=paths((0.05, 0.0, 0.0))), "head moved", "5.0 cm farther"),
         (lambda: scene(h=paths((0.0, -0.06, 0.0))), "head moved", "6.7 cm to the right"),
     ],
@@ -150,9 +166,26 @@ def test_a_sound_unit_differs_by_its_noise_alone_and_latency_is_a_difference_onl
     assert found(moved).name == "driver level"
 
 
-def test_what_no_cause_explains_is_not_explained() -> None:
-    """Other filters that nobody has: whatever comes first explains little."""
-    assert found(scene(w=weights(12))).explained < 0.8
+def test_the_band_of_a_changed_driver_is_told() -> None:
+    text = found(scene(w=changed(1, bell(1800.0, 6.0)))).said
+    low, high = (float(v) for v in text.split("from ")[1].split(" Hz")[0].split(" to "))
+    assert 900.0 < low < 1800.0 < high < 3600.0
+
+
+def test_what_no_cause_explains_is_unclear_and_what_was_ruled_out_is_told() -> None:
+    """Every path changed in its own way: nothing explains half of the difference, so nothing is called likely."""
+    rng = np.random.default_rng(4)
+    each = 1.0 + 0.4 * (rng.standard_normal(paths().shape[:3]) + 1j * rng.standard_normal(paths().shape[:3]))
+    every = diagnosis.causes(scene(h=paths() * each[..., None]), NAMES, AT, HEAD_M)
+    first = diagnosis.ranked(every)[0]
+    assert first.name == diagnosis.UNCLEAR
+    assert first.explained < 0.5
+    assert "unclear" in first.said
+    ruled_out = diagnosis.ruled_out(every)
+    assert "head moved" in ruled_out or "left-right swap" in ruled_out
+    clear = diagnosis.causes(scene(w=changed(2, -1.0)), NAMES, AT, HEAD_M)
+    assert "ears swapped" in diagnosis.ruled_out(clear)
+    assert "polarity" not in diagnosis.ruled_out(clear)
 
 
 def verdict(passed: bool = True) -> Verification:

@@ -1,0 +1,52 @@
+"""Limits that follow the design where no limits file gives them: the defaults are those of one kind of unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+
+from sweetspot.calibrate.verify.limits import JUDGES, Limits, Metric
+
+ALLOWED = {
+    "cancellation_mean": 2.0,
+    "cancellation_p10": 3.0,
+    "target_shortfall": 2.0,
+    "contrast": 3.0,
+    "colouration": 1.5,
+    "balance": 0.5,
+}
+"""Limits of what one kind of unit can do and another can't, and by how much, dB, a unit may be worse than predicted."""
+
+
+def follows(limits: Limits, name: str) -> bool:
+    """Whether a limit follows the design: it depends on the kind of unit, and nobody gave it."""
+    default = next(f.default for f in fields(Limits) if f.name == name)
+    return name in ALLOWED and name not in limits.given and getattr(limits, name) == default
+
+
+def followed(metrics: Sequence[Metric], limits: Limits) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
+    """Metrics with their limits as the kind of unit allows, and the names of those whose limit had to give way.
+
+    A default limit stays where the prediction keeps it by more than :data:`ALLOWED`; else the unit must be no worse
+    than its own prediction by more than that.
+    """
+    found, names = [], []
+    for metric in metrics:
+        made = _relaxed(metric, limits)
+        if made is not metric:
+            names.append(metric.name)
+        found.append(made)
+    return tuple(found), tuple(names)
+
+
+def _relaxed(metric: Metric, limits: Limits) -> Metric:
+    name = next((n for n, part in JUDGES.items() if part in metric.name), "")
+    if metric.predicted is None or not name or not follows(limits, name):
+        return metric
+    worse = ALLOWED[name] if metric.sense == "at most" else -ALLOWED[name]
+    limit = metric.predicted + worse
+    wider = limit < metric.limit if metric.sense == "at least" else limit > metric.limit
+    if not wider:
+        return metric
+    text = f"{metric.explanation} No limit given: at most {abs(worse):g} {metric.unit} worse than predicted."
+    return replace(metric, limit=limit, explanation=text)

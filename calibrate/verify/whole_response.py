@@ -1,0 +1,125 @@
+"""Cancellation of the direct sound beside that of the whole response at the ears, each with its spread over heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.predict import Prediction, metrics
+from sweetspot.calibrate.verify import comparison as heard
+from sweetspot.calibrate.verify.comparison import Compared
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+WIDE, SCORED = (300.0, 6300.0), metrics.SCORED
+"""Bands between nominal third-octave centres, Hz: where the width of the image is decided too, and the judged one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverHeads:
+    """A level over head positions, sides and third octaves, dB.
+
+    Parameters
+    ----------
+    mean, p10
+        Over all cells.
+    spread
+        Standard deviation over head positions of each position's own mean; 0 for a single position.
+    heads
+        How many head positions.
+    band_hz
+        Nominal centres of the first and the last third octave.
+    """
+
+    mean: float
+    p10: float
+    spread: float
+    heads: int
+    band_hz: tuple[float, float]
+
+    @property
+    def text(self) -> str:
+        """The mean with what it covers."""
+        if self.heads < 2:
+            return f"{self.mean:.1f} dB at one head position"
+        return f"{self.mean:.1f} ± {self.spread:.1f} dB over {self.heads} head positions"
+
+    @classmethod
+    def of(cls, db: Float, inside: NDArray[np.bool_]) -> OverHeads:
+        """From cells ``(position, side, third octave)`` and the third octaves that count."""
+        cells = db[..., inside]
+        each = cells.mean(axis=(1, 2))
+        return cls(
+            float(cells.mean()),
+            float(np.percentile(cells, 10)),
+            float(each.std(ddof=1)) if len(each) > 1 else 0.0,
+            len(each),
+            (float(THIRD_OCTAVES[inside][0]), float(THIRD_OCTAVES[inside][-1])),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """Near-ear over far-ear power in one band.
+
+    Parameters
+    ----------
+    direct
+        Of the direct sound, in the third octaves that the gate resolves; ``None`` where it resolves none.
+    room
+        Of the whole response at the ears, room included, in all of the band.
+    """
+
+    direct: OverHeads | None
+    room: OverHeads
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        low, high = (_hertz(f) for f in self.room.band_hz)
+        direct = self.direct.text if self.direct else "not resolved by the gate"
+        return f"{low} to {high}: direct sound {direct}; whole response in the room {self.room.text}"
+
+
+def cancellations(c: Compared, prediction: Prediction) -> tuple[Cancellation, ...]:
+    """Cancellation as heard in :data:`WIDE` and in :data:`SCORED`: direct sound and whole response."""
+    _, got = heard.cancellations(c, prediction.far_ear)
+    whole = c.heard.x if c.heard_whole is None else c.heard_whole
+    room = energy_cells(metrics.unvirtualized(whole, prediction.far_ear), c.f)
+    found = []
+    for band in (WIDE, SCORED):
+        inside = (0.99 * band[0] <= THIRD_OCTAVES) & (1.01 * band[1] >= THIRD_OCTAVES)
+        resolved = inside & heard.valid(prediction.lowest)
+        direct = OverHeads.of(got.db, resolved) if resolved.any() else None
+        found.append(Cancellation(direct, OverHeads.of(room, inside)))
+    return tuple(found)
+
+
+def energy_cells(pair: Complex, f: Float) -> Float:
+    """Near-ear over far-ear energy of each third octave ``(position, side, third octave)``, dB.
+
+    Energies, not the mean of ratios bin by bin: in a room single bins at the near ear may be next to nothing.
+    """
+    near, far = (band_means(np.abs(x) ** 2, f) for x in metrics.near_and_far(pair))
+    return power_db(np.maximum(near, 1e-30) / np.maximum(far, 1e-30))
+
+
+def to_dict(found: tuple[Cancellation, ...]) -> dict[str, object]:
+    """For JSON: the wide band at the top, the judged one beside it as ``scored``."""
+
+    def one(c: Cancellation) -> dict[str, object]:
+        def level(x: OverHeads | None) -> dict[str, object] | None:
+            return x and {"mean": x.mean, "p10": x.p10, "spread": x.spread, "heads": x.heads, "band_hz": [*x.band_hz]}
+
+        return {"direct_db": level(c.direct), "room_db": level(c.room)}
+
+    wide, scored = found
+    return one(wide) | {"scored": one(scored)}
+
+
+def _hertz(f: float) -> str:
+    return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"
