@@ -17,8 +17,12 @@ OUTLYING = 3.5
 """Modified z-score from which a unit is called an outlier (Iglewicz and Hoaglin 1993)."""
 
 
-RESOLUTION_DB = 0.25
-"""Least distance of a derived limit from the mean of good units: what nobody would reject a unit for."""
+FLOORS = {"dB": 0.25, "µs": 10.0, "ms": 1.0, "°": 1.0, "m²": 0.1, "cm": 1.0, "": 0.05}
+"""Least distance of a derived limit from the mean of good units, in each metric's own unit: what nobody would reject a
+unit for."""
+
+RESOLVED = {"dB": 0.02, "µs": 0.5, "ms": 0.01, "°": 0.1, "m²": 0.01, "cm": 0.1, "": 1e-4}
+"""Least spread that a measurement resolves, where its own uncertainty does not say more."""
 
 POOR_CPK = 1.33
 """Capability below which a process is watched (AIAG PPAP)."""
@@ -77,7 +81,8 @@ class Statistics:
     limit, sense
         Of the verdict, where there is one.
     cpk
-        ``|mean - limit| / 3 spread`` on the limit's side, negative when the mean fails; None without a limit.
+        ``|mean - limit| / 3 spread`` on the limit's side, negative when the mean fails; None without a limit, and where
+        the spread is below what the measurement resolves.
     failed
         Runs beyond their limit.
     trend, trend_p
@@ -89,6 +94,10 @@ class Statistics:
         Units nearest to or farthest beyond the limit, worst first.
     gauge
         From repeats; None if no unit was measured twice.
+    unit
+        Of the values.
+    resolution
+        Least spread that the measurement resolves.
     """
 
     step: str
@@ -108,6 +117,22 @@ class Statistics:
     outliers: tuple[str, ...]
     worst: tuple[str, ...]
     gauge: Gauge | None
+    unit: str = "dB"
+    resolution: float = 0.0
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the spread is more than the measurement's own."""
+        return self.spread > self.resolution
+
+    @property
+    def why_no_cpk(self) -> str:
+        """Why there is no capability; empty where there is one, or no limit."""
+        if self.cpk is not None or self.limit is None:
+            return ""
+        if self.count < 2:
+            return "one run"
+        return f"spread below the {self.resolution:.2g} {self.unit} that the measurement resolves".replace("  ", " ")
 
 
 def of_figures(rows: Sequence[Mapping[str, Any]], worst: int = 5) -> list[Statistics]:
@@ -131,6 +156,8 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
     last = rows[-1]
     limit, sense = last["limit_value"], last["sense"]
     spread = float(x.std(ddof=1)) if len(x) > 1 else 0.0
+    unit = "dB" if last.get("measured_in") is None else str(last["measured_in"])
+    resolution = _resolution(rows, unit)
     slope, p = _trend(x)
     margin = _margin(x, limit, sense)
     named = [str(r["unit"]) for r in rows]
@@ -146,14 +173,23 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
         p10=float(np.percentile(x, 10)),
         limit=limit,
         sense=sense,
-        cpk=None if margin is None or spread == 0 else float(margin.mean()) / (3.0 * spread),
+        cpk=None if margin is None or spread <= resolution else float(margin.mean()) / (3.0 * spread),
         failed=sum(1 for r in rows if r["passed"] is not None and not r["passed"]),
         trend=100.0 * slope,
         trend_p=p,
         outliers=tuple(named[i] for i in np.flatnonzero(np.abs(modified_z(x)) > OUTLYING)),
         worst=tuple(named[i] for i in nearest),
         gauge=gauge(rows),
+        unit=unit,
+        resolution=resolution,
     )
+
+
+def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:
+    """The larger one of what a metric in this unit resolves at best, and the median uncertainty of what was measured."""
+    known = [float(r["uncertainty"]) for r in rows if r.get("uncertainty") is not None]
+    own = float(np.median(known)) if known else 0.0
+    return max(own if np.isfinite(own) else 0.0, RESOLVED.get(unit, 0.0))
 
 
 def _margin(x: Float, limit: float | None, sense: str | None) -> Float | None:
@@ -234,12 +270,15 @@ class Derived:
         ``sigmas`` standard deviations of the units away from their mean.
     guard
         By how much the limit is tighter, for the gauge's own spread.
+    unit
+        Of both.
     """
 
     metric: str
     sense: Literal["at least", "at most"]
     edge: float
     guard: float
+    unit: str = "dB"
 
     @property
     def limit(self) -> float:
@@ -265,10 +304,18 @@ def limits(found: Iterable[Statistics], sigmas: float, guard: float) -> list[Der
         if s.sense is None:
             continue
         spread = s.gauge.units if s.gauge is not None else s.spread
-        away = max(sigmas * spread, RESOLUTION_DB)
+        away = max(sigmas * spread, FLOORS.get(s.unit, 0.0))
         edge = s.mean - away if s.sense == "at least" else s.mean + away
-        out.append(Derived(s.metric, s.sense, edge, guard * s.gauge.sigma if s.gauge else 0.0))
+        out.append(Derived(s.metric, s.sense, edge, guard * s.gauge.sigma if s.gauge else 0.0, s.unit))
     return out
+
+
+NO_GAUGE = "no gauge study was made: no unit was measured twice, so the rig's own spread is not known"
+
+
+def studied(found: Iterable[Statistics]) -> str:
+    """What to say of the gauge: nothing where some unit was measured more than once."""
+    return "" if any(s.gauge is not None for s in found) else NO_GAUGE
 
 
 def by_limit(derived: Iterable[Derived]) -> dict[str, float]:

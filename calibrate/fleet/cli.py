@@ -83,7 +83,7 @@ def stats(
 ) -> None:
     """Mean, spread, capability, trend, outliers and gauge R&R over the units of a fleet, and a page of them."""
     with Ledger.reading(folder) as ledger:
-        known, rows = ledger.known(), ledger.figures()
+        known, rows, copies = ledger.known(), ledger.figures(), ledger.copies()
     if not rows:
         raise BadInput(f"{folder}: the table holds no unit that was fitted; see: sweetspot fleet fit {folder} --retry")
     from sweetspot.calibrate.fleet.page import NAME as PAGE
@@ -93,9 +93,9 @@ def stats(
         written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, known, rows)
         step(written.name)
     found = capability.of_figures(rows)
-    result(
-        {"page": str(written), "figures": [asdict(s) for s in found]}, f"{_table(found)}\n{written}", as_json=as_json
-    )
+    notes = [n for n in (capability.studied(found), _copies(copies)) if n]
+    data = {"page": str(written), "figures": [asdict(s) for s in found], "notes": notes, "copies": copies}
+    result(data, "\n".join([_table(found), *notes, str(written)]), as_json=as_json)
 
 
 def limits(
@@ -115,7 +115,10 @@ def limits(
         raise BadInput(f"{folder}: no verified unit in the table; limits come from sweetspot fleet fit DIR --verify")
     count = len({r["run"] for r in good})
     data = {"runs": count, "limits": [asdict(d) | {"limit": d.limit} for d in derived]}
-    lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} dB  (guard band {d.guard:.2f})" for d in derived]
+    lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} {d.unit:<2}  (guard band {d.guard:.2f})" for d in derived]
+    if note := capability.studied(found):
+        lines.append(f"{note}; no guard band was added")
+        data["notes"] = [note]
     said = f"From {count} good runs, {sigmas:g} standard deviations"
     if out is not None:
         run.write_limits(out, capability.by_limit(derived), f"{said}, guard band {guard:g}; sweetspot fleet limits")
@@ -124,14 +127,23 @@ def limits(
     result(data, "\n".join([f"{said}:", *lines]), as_json=as_json)
 
 
+def _copies(copies: dict[str, list[str]]) -> str:
+    count = sum(map(len, copies.values()))
+    return f"{count} {'copy' if count == 1 else 'copies'} of runs counted once" if count else ""
+
+
 def _table(found: list[Statistics]) -> str:
-    head = f"{'figure':<44}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>7}{'failed':>8}"
+    head = (
+        f"{'metric':<44}{'unit':>5}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>7}{'failed':>8}"
+    )
     lines = []
     for s in found:
-        limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:g}"
+        limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:.4g}"
         cpk = "-" if s.cpk is None else f"{s.cpk:.2f}"
         name = s.metric if s.step == "verify" else f"{s.metric} (predicted)"
         lines.append(
-            f"{name:<44}{s.count:>6}{s.mean:>9.2f}{s.spread:>8.2f}{s.p10:>9.2f}{limit:>10}{cpk:>7}{s.failed:>8}"
+            f"{name:<44}{s.unit:>5}{s.count:>6}{s.mean:>9.2f}{s.spread:>8.2f}{s.p10:>9.2f}{limit:>10}{cpk:>7}"
+            f"{s.failed:>8}"
         )
-    return "\n".join([head, *lines])
+    why = sorted({s.why_no_cpk for s in found if s.why_no_cpk})
+    return "\n".join([head, *lines, *(f"no Cpk: {w}" for w in why)])

@@ -120,6 +120,16 @@ def verified(run: Path) -> tuple[Figure, ...]:
         text = heard.annotation("verdict")
     verdict = json.loads(text) if text else {"metrics": []}
     return tuple(
-        Figure("verify", m["name"], m["heard"], m["predicted"], m["limit"], m["sense"], m["passed"])
+        Figure(
+            "verify",
+            m["name"],
+            m["heard"],
+            m["predicted"],
+            m["limit"],
+            m["sense"],
+            m["passed"],
+            m.get("unit", "dB"),
+            m.get("uncertainty"),
+        )
         for m in verdict["metrics"]
     )

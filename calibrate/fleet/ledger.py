@@ -21,9 +21,12 @@ CREATE TABLE IF NOT EXISTS units (
     steps TEXT, status TEXT, reason TEXT, cpu_seconds REAL, attempts INTEGER, worker TEXT);
 CREATE TABLE IF NOT EXISTS metrics (
     run TEXT, unit TEXT, rig TEXT, created_utc TEXT, step TEXT, metric TEXT,
-    value REAL, predicted REAL, limit_value REAL, sense TEXT, passed INTEGER,
+    value REAL, predicted REAL, limit_value REAL, sense TEXT, passed INTEGER, measured_in TEXT, uncertainty REAL,
     PRIMARY KEY (run, step, metric));
 """
+
+ADDED = {"measured_in": "TEXT", "uncertainty": "REAL"}
+"""Columns of the table of metrics that files of earlier versions lack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,11 @@ class Figure:
         Its name.
     value
         As predicted by the fit, or as heard by the verification.
-    predicted, limit, sense, passed
-        Of a verified figure; None for one that is only predicted.
+    predicted, limit, sense, passed, uncertainty
+        Of a verified figure; None for one that is only predicted. The uncertainty is the standard one of what was
+        measured.
+    measured_in
+        Unit of value, limit and uncertainty; empty for a plain number.
     """
 
     step: str
@@ -49,6 +55,8 @@ class Figure:
     limit: float | None = None
     sense: str | None = None
     passed: bool | None = None
+    measured_in: str = "dB"
+    uncertainty: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,7 @@ class Ledger:
             connection = sqlite3.connect(folder / NAME)
             try:
                 connection.executescript(SCHEMA)
+                _complete(connection)
                 yield cls(folder / NAME, connection)
             finally:
                 connection.close()
@@ -128,12 +137,22 @@ class Ledger:
         return {row["run"]: dict(row) for row in self._db.execute("SELECT * FROM units")}
 
     def figures(self) -> list[dict[str, Any]]:
-        """Rows of the table of metrics of the runs that were done, oldest run first."""
+        """Rows of the table of metrics of the runs that were done, oldest run first, copies of a run once."""
+        rows = self._rows()
+        copies = {run for runs in copied(rows).values() for run in runs}
+        return [row for row in rows if row["run"] not in copies]
+
+    def copies(self) -> dict[str, list[str]]:
+        """Runs that are copies, by the run that counts."""
+        return copied(self._rows())
+
+    def _rows(self) -> list[dict[str, Any]]:
         query = (
-            "SELECT m.* FROM metrics m JOIN units u ON u.run = m.run WHERE u.status = 'done' "
-            "ORDER BY m.created_utc, m.run, m.step, m.metric"
+            "SELECT m.*, u.session_sha256 AS session FROM metrics m JOIN units u ON u.run = m.run "
+            "WHERE u.status = 'done' ORDER BY m.created_utc, m.run, m.step, m.metric"
         )
-        return [dict(row) for row in self._db.execute(query)]
+        empty = dict.fromkeys(ADDED)
+        return [empty | dict(row) for row in self._db.execute(query)]
 
     def keep(self, outcome: Outcome) -> None:
         """Write one outcome, whole or not at all; it replaces an earlier one of the run."""
@@ -149,9 +168,39 @@ class Ledger:
                     shared
                     | {"step": f.step, "metric": f.metric, "value": f.value, "predicted": f.predicted}
                     | {"limit_value": f.limit, "sense": f.sense, "passed": f.passed}
+                    | {"measured_in": f.measured_in, "uncertainty": f.uncertainty}
                     for f in outcome.figures
                 ],
             )
+
+
+def copied(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Runs that hold the same session and the same values as an earlier one, by that earlier run.
+
+    A unit that was measured or verified again has other values, and is no copy.
+    """
+    values: dict[str, set[tuple[Any, ...]]] = {}
+    sessions: dict[str, Any] = {}
+    for row in rows:
+        values.setdefault(row["run"], set()).add((row["step"], row["metric"], row["value"]))
+        sessions[row["run"]] = row.get("session")
+    first: dict[Any, str] = {}
+    found: dict[str, list[str]] = {}
+    for run, cells in values.items():
+        if sessions[run] is None:
+            continue
+        counted = first.setdefault((sessions[run], frozenset(cells)), run)
+        if counted != run:
+            found.setdefault(counted, []).append(run)
+    return found
+
+
+def _complete(db: sqlite3.Connection) -> None:
+    """Give the table of an earlier version the columns that it lacks."""
+    there = {row[1] for row in db.execute("PRAGMA table_info(metrics)")}
+    for name, kind in ADDED.items():
+        if name not in there:
+            db.execute(f"ALTER TABLE metrics ADD COLUMN {name} {kind}")
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:

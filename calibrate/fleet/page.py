@@ -77,6 +77,7 @@ def write(path: Path, known: Mapping[str, Mapping[str, Any]], rows: Sequence[Map
         cpu=sum(k["cpu_seconds"] or 0.0 for k in known.values()),
         version=version("sweetspot"),
         poor=capability.POOR_CPK,
+        no_gauge=capability.studied(found),
     )
     try:
         path.write_text(text, encoding="utf-8")
@@ -104,11 +105,13 @@ def _picture(s: Statistics, rows: Sequence[Mapping[str, Any]]) -> Picture:
     figure.subplots_adjust(left=0.08, right=0.99, bottom=0.18, top=0.88, wspace=0.04)
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[4, 1])
     plots.strip(left, x, failed, outlying, s.limit)
+    left.set_ylabel(s.unit)
     plots.spread(right, x, s.limit)
     out = io.StringIO()
     name = "m-" + re.sub(r"[^a-z0-9]+", "-", f"{s.step} {s.metric}".lower())
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator")))
-    said = f"{s.metric}: mean {s.mean:.2f} dB, standard deviation {s.spread:.2f} dB over {s.count} runs."
+    said = f"{s.metric}: mean {s.mean:.2f} {s.unit}, standard deviation {s.spread:.2f} {s.unit} over {s.count} runs."
+    said = said.replace(" ,", ",").replace("  ", " ")
     title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'heard'}"
     return Picture(title, Markup(svg.inline(out.getvalue(), name, said)), said)

@@ -31,7 +31,6 @@ def strip(ax: Axes, x: Float, failed: Mask, outlying: Mask, limit: float | None)
         ax.annotate("limit", (0.995, limit), xycoords=("axes fraction", "data"), color=BAD, ha="right", va="bottom")
     ax.set_xlim(0.3, len(x) + 0.7)
     ax.set_xlabel("run, oldest first")
-    ax.set_ylabel("dB")
     ax.grid(True, axis="y", color=GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     if not good.all():

@@ -173,6 +173,10 @@ def room_limit_db(direct_db: float, reverberant_db: float) -> float:
     return float(power_db((1.0 + 1.0 / D) / (1.0 / X + 1.0 / D)))
 
 
+LEAST_ASIDE_M = 0.005
+"""Displacements to the side that differ by less than this say nothing about the sweet spot."""
+
+
 def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
     """How far to the side the head may go before cancellation falls under ``least_db``, m.
 
@@ -190,9 +194,10 @@ def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
     Returns
     -------
     0 when not even the nominal place reaches it; at most twice the largest displacement that was measured, beyond which
-    nothing is known.
+    nothing is known. Not a number where fewer than four positions were measured or none lies to the side: heads that
+    were only turned say nothing about places.
     """
-    if len(leak) < 4:
+    if len(leak) < 4 or float(np.ptp(moved[:, 1])) < LEAST_ASIDE_M:
         return float("nan")
     columns = np.column_stack([np.ones(len(leak)), moved**2])
     scale = np.maximum(columns.max(axis=0), 1e-12)

@@ -233,8 +233,10 @@ def _spot(s: _Scene, ears: ImpulseResponse) -> Row:
     reach = 100.0 * metrics.sweet_spot_m(np.concatenate(leak), places)
     said = (
         "How far to the side the head may go before mean cancellation falls under 12 dB (Bai and Lee, 2006), fitted to "
-        f"all positions; at most {200.0 * np.abs(places[:, 1]).max():.0f} cm can be told."
+        f"all positions; resolved up to {200.0 * np.abs(places[:, 1]).max():.0f} cm."
     )
+    if np.isnan(reach):
+        said += " Unknown here: fewer than four positions, or none to the side of another."
     return Row("sweet spot, to either side", "cm", (), reach, said)
 
 
@@ -251,19 +253,21 @@ def table(found: tuple[Row, ...]) -> str:
     if not found:
         return ""
     head = f"{'':<34}" + "".join(f"{f'{a:g}-{b:g}':>13}" for a, b in OCTAVES)
-    lines = [f"Figures of the field, predicted at positions that the design never saw; Hz\n{head}"]
+    lines = [f"Performance metrics, predicted at held-out positions; Hz\n{head}"]
     for r in found:
         lines.append(f"{r.name + ', ' + r.unit:<34}" + "".join(f"{said(v):>13}" for v in r.bands or (r.value,)))
     return "\n".join(lines)
 
 
 def said(value: float | None) -> str:
-    """A value for a reader: a dash where the gate does not reach, ``none`` where nothing at all is there."""
+    """A value for people: a dash where the gate does not reach, ``unknown``, ``none`` where nothing at all is there."""
     if value is None:
         return "-"
+    if np.isnan(value):
+        return "unknown"
     return "none" if value < NOTHING_DB else f"{value:.1f}"
 
 
 def plain(found: tuple[Row, ...]) -> list[dict[str, Any]]:
     """The rows as plain data."""
-    return [asdict(r) for r in found]
+    return [asdict(r) | ({"value": None} if r.value is not None and np.isnan(r.value) else {}) for r in found]

@@ -214,7 +214,7 @@ def test_a_fleet_is_fitted_once_and_a_broken_unit_is_told(measured: Path, tmp_pa
 
     shown = sweetspot("fleet", "stats", fleet, "--json")
     figures = {f["metric"]: f for f in json.loads(shown.stdout)["figures"]}
-    assert figures["cancellation, mean"]["count"] == 3
+    assert figures["cancellation, mean"]["count"] == 1, "three copies of one run are one measurement"
     page = (fleet / "fleet.html").read_text()
     assert "NOT VERIFIED" in page
     assert "<svg" in page
@@ -239,3 +239,53 @@ def test_a_scheduler_that_does_not_answer_is_hardware_trouble(measured: Path, tm
     done = sweetspot("fleet", "fit", tmp_path / "fleet", "--scheduler", "tcp://127.0.0.1:9")
     assert done.returncode == 3, done.stderr
     assert "no Dask scheduler answers" in done.stderr
+
+
+def test_floors_are_in_each_metrics_own_unit() -> None:
+    """Delays of 3.35 ms that never change, and interaural delays of 2 ± 0.5 µs: a floor of 0.25 would fail good units."""
+    rng = np.random.default_rng(9)
+    for unit, values, least in (("ms", np.full(20, 3.35), 1.0), ("µs", rng.normal(2.0, 0.5, 20), 10.0)):
+        rows = [
+            row(float(v), f"u{i}", limit=100.0, passed=True) | {"sense": "at most", "measured_in": unit}
+            for i, v in enumerate(values)
+        ]
+        (found,) = capability.of_figures(rows)
+        assert found.unit == unit
+        (derived,) = capability.limits([found], sigmas=4.0, guard=2.0)
+        assert derived.unit == unit
+        assert derived.limit >= float(values.mean()) + least - 1e-9
+
+
+def test_no_capability_from_a_spread_that_is_not_resolved() -> None:
+    """Units that differ by 5 mdB where one is measured to 10 mdB: no Cpk, and why; a hundred times the spread has one."""
+    rng = np.random.default_rng(2)
+    for spread, there in ((0.005, False), (0.5, True)):
+        rows = [
+            row(float(20.0 + spread * v), f"u{i}", limit=12.0, passed=True) | {"uncertainty": 0.01}
+            for i, v in enumerate(rng.standard_normal(30))
+        ]
+        (found,) = capability.of_figures(rows)
+        assert (found.cpk is not None) == there
+        assert ("resolves" in found.why_no_cpk) != there
+        assert capability.studied([found]) == capability.NO_GAUGE
+
+
+def test_copies_of_a_run_count_once(tmp_path: Path) -> None:
+    """Two copies of one run, the same session verified again, and another unit: three count."""
+    with Ledger.writing(tmp_path) as ledger:
+        for run, session, value in (("a", "s", 1.0), ("b", "s", 1.0), ("c", "s", 1.1), ("d", "t", 1.0), ("e", "s", 1.0)):
+            about = {"unit": session, "created_utc": run, "session_sha256": session}
+            ledger.keep(Outcome(run, "done", "", about, (Figure("verify", "x", value),)))
+        assert [r["run"] for r in ledger.figures()] == ["a", "c", "d"]
+        assert ledger.copies() == {"a": ["b", "e"]}
+
+
+def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.execute(
+            "CREATE TABLE metrics (run TEXT, unit TEXT, rig TEXT, created_utc TEXT, step TEXT, metric TEXT, "
+            "value REAL, predicted REAL, limit_value REAL, sense TEXT, passed INTEGER, PRIMARY KEY (run, step, metric))"
+        )
+    with Ledger.writing(tmp_path) as ledger:
+        ledger.keep(Outcome("a", "done", "", {"unit": "A"}, (Figure("verify", "x", 1.0, measured_in="ms"),)))
+        assert ledger.figures()[0]["measured_in"] == "ms"
