@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import Design, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
@@ -290,6 +290,22 @@ def _form(filters: FilterSet) -> str:
 def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
     """The verdict on what ``verify.h5`` holds; kept in it as JSON."""
     path = run / "verify.h5"
+    found, verdict, measured, rig, told = verdict_of(run, fitted, limits)
+    if verdict.verdict == "fail":
+        by_design = _by_design(verdict.by_design)
+        causes, ruled_out = (by_design, ()) if by_design else _causes(run, found, measured, rig, told)
+        verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
+    with Session.resume(path, VERIFICATION) as heard:
+        heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
+        heard.annotate("limits", json.dumps(asdict(limits)))
+    return verdict
+
+
+def verdict_of(
+    run: Path, fitted: Fitted, limits: Limits
+) -> tuple[Understood, Verification, ImpulseResponse, Description, dict[str, Any]]:
+    """What ``verify.h5`` holds and the verdict on it, causes apart; then the session's ears, the rig, the processor."""
+    path = run / "verify.h5"
     with Session.read(path, VERIFICATION) as heard:
         ears, polar = heard.responses("ears"), heard.responses("polar")
         errors = doubt_of(heard, "ears"), doubt_of(heard, "polar")
@@ -302,16 +318,24 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
         doubts, polar_doubt = Doubts(doubt_of(session, "ears"), *errors), doubt_of(session, "polar")
     sets, made = (measured, around), (fitted.prediction, fitted.filters)
     found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
-    verdict = found.verdict(measured, limits, doubts)
-    if verdict.verdict == "fail":
-        causes, ruled_out = _by_design(verdict.by_design), ()
-        if not causes:
-            causes, ruled_out = _causes(run, found, measured, rig, told)
-        verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
-    with Session.resume(path, VERIFICATION) as heard:
-        heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
-        heard.annotate("limits", json.dumps(asdict(limits)))
-    return verdict
+    design = parse(store.read_design(run), str(run / store.NAME))
+    reach = reachable(measured, around, rig, design, (doubts.measured, polar_doubt))
+    return found, found.verdict(measured, limits, doubts, reach), measured, rig, told
+
+
+def reachable(
+    ears: ImpulseResponse, polar: ImpulseResponse, rig: Description, design: Design, doubts: tuple[Doubt, Doubt]
+) -> dict[str, float]:
+    """What the unit reaches with the default effort, by name of the limit; empty for a design that spends as much.
+
+    Limits that follow the prediction don't excuse a design that is held back by its own effort limit.
+    """
+    usual = Design().crosstalk
+    if design.crosstalk.cost != usual.cost or design.crosstalk.effort_db >= usual.effort_db:
+        return {}
+    freed = design.model_copy(update={"crosstalk": design.crosstalk.model_copy(update={"effort_db": usual.effort_db})})
+    fitted = fit(held_out.scoring(ears), polar, rig, freed, serial="", source="", doubts=doubts)
+    return figures.reached(fitted.prediction)
 
 
 def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:

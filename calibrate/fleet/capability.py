@@ -186,7 +186,7 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
 
 
 def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:
-    """The larger one of what a metric in this unit resolves at best, and the median uncertainty of what was measured."""
+    """The larger one of the best resolution in this unit and the median uncertainty of what was measured."""
     known = [float(r["uncertainty"]) for r in rows if r.get("uncertainty") is not None]
     own = float(np.median(known)) if known else 0.0
     return max(own if np.isfinite(own) else 0.0, RESOLVED.get(unit, 0.0))

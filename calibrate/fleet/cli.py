@@ -133,9 +133,7 @@ def _copies(copies: dict[str, list[str]]) -> str:
 
 
 def _table(found: list[Statistics]) -> str:
-    head = (
-        f"{'metric':<44}{'unit':>5}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>7}{'failed':>8}"
-    )
+    head = f"{'metric':<44}{'unit':>5}{'runs':>6}{'mean':>9}{'spread':>8}{'p10':>9}{'limit':>10}{'Cpk':>7}{'failed':>8}"
     lines = []
     for s in found:
         limit = "-" if s.limit is None else f"{'≥' if s.sense == 'at least' else '≤'} {s.limit:.4g}"

@@ -16,9 +16,9 @@ from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.plant import Doubt, corrected
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import Cells, metrics, spectra, uncertainty
-from sweetspot.calibrate.run import doubt_of, fitted_of, sha256
+from sweetspot.calibrate.run import doubt_of, fitted_of, sha256, verdict_of
 from sweetspot.calibrate.study import held_out
-from sweetspot.calibrate.verify import Doubts, Limits, Verification, comparison, processor
+from sweetspot.calibrate.verify import Verification, comparison, from_dict
 from sweetspot.calibrate.verify import verification as verify
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -107,8 +107,7 @@ def gather(run: Path) -> Evidence:
         rig, attributes = session.rig(), session.attributes
         ears, polar = held_out.scoring(session.responses("ears")), session.responses("polar")
         rejected, doubt = _rejected(session, ""), doubt_of(session, "ears")
-        doubts = doubt, doubt_of(session, "polar")
-    fitted, verdict, unheard, verification, more = _heard(run, fitted, (ears, polar), doubts)
+    fitted, verdict, unheard, verification, more = _heard(run, fitted)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
     hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
     text = store.read_design(run)
@@ -132,9 +131,7 @@ def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
     return tuple((which + name, key, reason) for name in session.sets for key, reason in session.rejected(name))
 
 
-def _heard(
-    run: Path, fitted: Fitted, measured: tuple[ImpulseResponse, ImpulseResponse], doubt: tuple[Doubt, Doubt]
-) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
+def _heard(run: Path, fitted: Fitted) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
     """The verdict on what ``verify.h5`` holds, if it holds all of it and belongs to these filters.
 
     Filters and prediction come back in the form that it was heard through.
@@ -146,13 +143,11 @@ def _heard(
         attributes, rejected = session.attributes, _rejected(session, "verify ")
         if attributes["filterset_sha256"] != sha256(run / store.NAME):
             return fitted, None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
-        ears, polar = session.responses("ears"), session.responses("polar")
-        doubts = Doubts(doubt[0], doubt_of(session, "ears"), doubt_of(session, "polar"))
-        limits = Limits(**json.loads(session.annotation("limits") or "{}"))
-        causes = json.loads(session.annotation("verdict") or "{}").get("causes", [])
-        told = json.loads(session.annotation("through") or "{}")
-    found = processor.understood(told, (ears, polar), measured, (fitted.prediction, fitted.filters), doubt[1])
-    verdict = replace(found.verdict(measured[0], limits, doubts), causes=tuple(Cause(**c) for c in causes))
+        limits = from_dict(json.loads(session.annotation("limits") or "{}"))
+        summary = json.loads(session.annotation("verdict") or "{}")
+    found, verdict, *_ = verdict_of(run, fitted, limits)
+    causes, ruled_out = summary.get("causes", []), summary.get("ruled_out", [])
+    verdict = replace(verdict, causes=tuple(Cause(**c) for c in causes), ruled_out=tuple(ruled_out))
     return replace(fitted, prediction=found.prediction, filters=found.filters), verdict, "", attributes, rejected
 
 

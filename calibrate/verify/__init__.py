@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify.limits import JUDGES as JUDGES
     from sweetspot.calibrate.verify.limits import Limits as Limits
     from sweetspot.calibrate.verify.limits import Metric as Metric
+    from sweetspot.calibrate.verify.limits import from_dict as from_dict
     from sweetspot.calibrate.verify.limits import read as read
     from sweetspot.calibrate.verify.limits import text as text
     from sweetspot.calibrate.verify.processor import OWN as OWN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
 from sweetspot.calibrate.verify.limits import JUDGES, Limits, Metric
@@ -18,33 +18,44 @@ ALLOWED = {
 """Limits of what one kind of unit can do and another can't, and by how much, dB, a unit may be worse than predicted."""
 
 
+NOTHING: Mapping[str, float] = {}
+
+
 def follows(limits: Limits, name: str) -> bool:
     """Whether a limit follows the design: it depends on the kind of unit, and nobody gave it."""
     default = next(f.default for f in fields(Limits) if f.name == name)
     return name in ALLOWED and name not in limits.given and getattr(limits, name) == default
 
 
-def followed(metrics: Sequence[Metric], limits: Limits) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
+def followed(
+    metrics: Sequence[Metric], limits: Limits, reachable: Mapping[str, float] = NOTHING
+) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
     """Metrics with their limits as the kind of unit allows, and the names of those whose limit had to give way.
 
     A default limit stays where the prediction keeps it by more than :data:`ALLOWED`; else the unit must be no worse
     than its own prediction by more than that.
+
+    Parameters
+    ----------
+    reachable
+        What the same unit reaches with the default effort, by name of the limit, where its design spends less: a
+        design is not excused by what it did not try.
     """
     found, names = [], []
     for metric in metrics:
-        made = _relaxed(metric, limits)
+        made = _relaxed(metric, limits, reachable)
         if made is not metric:
             names.append(metric.name)
         found.append(made)
     return tuple(found), tuple(names)
 
 
-def _relaxed(metric: Metric, limits: Limits) -> Metric:
+def _relaxed(metric: Metric, limits: Limits, reachable: Mapping[str, float]) -> Metric:
     name = next((n for n, part in JUDGES.items() if part in metric.name), "")
     if metric.predicted is None or not name or not follows(limits, name):
         return metric
     worse = ALLOWED[name] if metric.sense == "at most" else -ALLOWED[name]
-    limit = metric.predicted + worse
+    limit = reachable.get(name, metric.predicted) + worse
     wider = limit < metric.limit if metric.sense == "at least" else limit > metric.limit
     if not wider:
         return metric

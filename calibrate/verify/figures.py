@@ -160,6 +160,18 @@ def predicted(
     return out
 
 
+def reached(prediction: Prediction) -> dict[str, float]:
+    """Predicted cancellation as it is judged, by name of its limit, dB."""
+    db = metrics.cancellation_db(metrics.unvirtualized(prediction.score, prediction.far_ear), prediction.f)
+    inside, _ = band(metrics.SCORED, prediction.lowest)
+    target = band_means(prediction.target_db, prediction.f)
+    return {
+        "cancellation_mean": float(np.mean(db[..., inside])),
+        "cancellation_p10": float(np.percentile(db[..., inside], 10)),
+        "target_shortfall": float((db.mean(axis=(0, 1)) - target)[inside].min()),
+    }
+
+
 def levels(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Near-ear levels and balance."""
     want, got = near_levels(c)

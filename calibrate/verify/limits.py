@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sweetspot.rigs.errors import BadInput
 
@@ -76,7 +76,7 @@ class Limits:
         deviation in gain, and as much in phase. It adds to what the sets themselves tell by how well they close; a
         gauge study of one's own rig tells whether more is needed.
     given
-        Names of the limits that a file gave; the others may follow the design, see :mod:`sweetspot.calibrate.verify.default_limits`.
+        Names of the limits that a file gave; the others may follow the design, see ``verify/default_limits.py``.
     """
 
     cancellation_mean: float = 12.0
@@ -99,6 +99,12 @@ class Limits:
     repeats: float = 1
     repeatability: float = 0.0
     given: tuple[str, ...] = field(default=(), compare=False)
+
+
+def from_dict(stored: Mapping[str, Any]) -> Limits:
+    """Limits from what :func:`dataclasses.asdict` and JSON made of them; defaults for what an earlier version lacks."""
+    values = {k: float(v) for k, v in stored.items() if k != "given"}
+    return Limits(**values, given=tuple(stored.get("given", ())))
 
 
 def read(path: Path | None) -> Limits:
@@ -233,8 +239,9 @@ class Metric:
 
     @property
     def verdict(self) -> MetricVerdict:
-        """Of a metric that warns ``pass`` or ``warn``; else ``grey`` where the margin is smaller than what is uncertain of it; what is not a number fails.
+        """Of a metric that warns ``pass`` or ``warn``; else ``grey`` where the margin is smaller than its uncertainty.
 
+        What is not a number fails.
         A figure of heard against predicted passes within its limit as long as it is not too coarse; beyond it, it is
         grey where errors alone may explain it, and fails where they do not (as by the E_n score of ISO 13528).
         """
@@ -256,7 +263,8 @@ class Metric:
         """One line with the value and the limit."""
         sure = f" ± {self.guard:.1f}" if self.uncertainty is not None else ""
         line = f"{self.name}: {self.heard:.1f}{sure} {self.unit}".rstrip()
-        line += f", {self.sense} {self.limit:.4g} {self.unit}".rstrip() + (" is advised" if self.warns else " is needed")
+        line += f", {self.sense} {self.limit:.4g} {self.unit}".rstrip()
+        line += " is advised" if self.warns else " is needed"
         why = "nearer to its limit than its uncertainty" if self._near else "uncertainty too large"
         return line + (f": inconclusive ({why}); re-measure" if self.verdict == "grey" else "")
 

@@ -158,14 +158,26 @@ class Understood:
         """Whether the latency was known beforehand."""
         return self.through is None or self.through.name == OWN
 
-    def verdict(self, measured: ImpulseResponse, limits: Limits, doubts: Doubts) -> Verification:
-        """What was heard against what was expected, from the session's ears; the processor is told."""
+    def verdict(
+        self,
+        measured: ImpulseResponse,
+        limits: Limits,
+        doubts: Doubts,
+        reachable: Mapping[str, float] = default_limits.NOTHING,
+    ) -> Verification:
+        """Measured against expected, from the session's ears.
+
+        Parameters
+        ----------
+        reachable
+            See :func:`sweetspot.calibrate.verify.default_limits.followed`.
+        """
         found = verification.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits, doubts)
         more = [chain_figures.latency(self.filters, self.through, limits)]
         more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
         found = replace(found, metrics=(*found.metrics, *more))
         found = judged(replace(found, through=self.through), self.filters, limits)
-        metrics, names = default_limits.followed(found.metrics, limits)
+        metrics, names = default_limits.followed(found.metrics, limits, reachable)
         return replace(found, metrics=metrics, followed=names, default_limits=not limits.given)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,20 +68,25 @@ class Cancellation:
 
     Parameters
     ----------
+    band_hz
+        Its nominal ends.
     direct
         Of the direct sound, in the third octaves that the gate resolves; ``None`` where it resolves none.
     room
         Of the whole response at the ears, room included, in all of the band.
     """
 
+    band_hz: tuple[float, float]
     direct: OverHeads | None
     room: OverHeads
 
     @property
     def text(self) -> str:
         """One line for people."""
-        low, high = (_hertz(f) for f in self.room.band_hz)
+        low, high = (_hertz(f) for f in self.band_hz)
         direct = self.direct.text if self.direct else "not resolved by the gate"
+        if self.direct and self.direct.band_hz[0] > 1.1 * self.band_hz[0]:
+            direct = f"(gated, from {_hertz(self.direct.band_hz[0])}) {direct}"
         return f"{low} to {high}: direct sound {direct}; whole response in the room {self.room.text}"
 
 
@@ -95,7 +100,7 @@ def cancellations(c: Compared, prediction: Prediction) -> tuple[Cancellation, ..
         inside = (0.99 * band[0] <= THIRD_OCTAVES) & (1.01 * band[1] >= THIRD_OCTAVES)
         resolved = inside & heard.valid(prediction.lowest)
         direct = OverHeads.of(got.db, resolved) if resolved.any() else None
-        found.append(Cancellation(direct, OverHeads.of(room, inside)))
+        found.append(Cancellation(band, direct, OverHeads.of(room, inside)))
     return tuple(found)
 
 
@@ -113,9 +118,9 @@ def to_dict(found: tuple[Cancellation, ...]) -> dict[str, object]:
 
     def one(c: Cancellation) -> dict[str, object]:
         def level(x: OverHeads | None) -> dict[str, object] | None:
-            return x and {"mean": x.mean, "p10": x.p10, "spread": x.spread, "heads": x.heads, "band_hz": [*x.band_hz]}
+            return None if x is None else asdict(x)
 
-        return {"direct_db": level(c.direct), "room_db": level(c.room)}
+        return {"band_hz": [*c.band_hz], "direct_db": level(c.direct), "room_db": level(c.room)}
 
     wide, scored = found
     return one(wide) | {"scored": one(scored)}

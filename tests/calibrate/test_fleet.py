@@ -242,7 +242,7 @@ def test_a_scheduler_that_does_not_answer_is_hardware_trouble(measured: Path, tm
 
 
 def test_floors_are_in_each_metrics_own_unit() -> None:
-    """Delays of 3.35 ms that never change, and interaural delays of 2 ± 0.5 µs: a floor of 0.25 would fail good units."""
+    """Latencies of 3.35 ms that never change, delays of 2 ± 0.5 µs: a floor of 0.25 would fail good units."""
     rng = np.random.default_rng(9)
     for unit, values, least in (("ms", np.full(20, 3.35), 1.0), ("µs", rng.normal(2.0, 0.5, 20), 10.0)):
         rows = [
@@ -257,7 +257,7 @@ def test_floors_are_in_each_metrics_own_unit() -> None:
 
 
 def test_no_capability_from_a_spread_that_is_not_resolved() -> None:
-    """Units that differ by 5 mdB where one is measured to 10 mdB: no Cpk, and why; a hundred times the spread has one."""
+    """Units that differ by 5 mdB where 10 mdB is resolved: no Cpk, and why; a hundred times the spread has one."""
     rng = np.random.default_rng(2)
     for spread, there in ((0.005, False), (0.5, True)):
         rows = [
@@ -273,7 +273,13 @@ def test_no_capability_from_a_spread_that_is_not_resolved() -> None:
 def test_copies_of_a_run_count_once(tmp_path: Path) -> None:
     """Two copies of one run, the same session verified again, and another unit: three count."""
     with Ledger.writing(tmp_path) as ledger:
-        for run, session, value in (("a", "s", 1.0), ("b", "s", 1.0), ("c", "s", 1.1), ("d", "t", 1.0), ("e", "s", 1.0)):
+        for run, session, value in (
+            ("a", "s", 1.0),
+            ("b", "s", 1.0),
+            ("c", "s", 1.1),
+            ("d", "t", 1.0),
+            ("e", "s", 1.0),
+        ):
             about = {"unit": session, "created_utc": run, "session_sha256": session}
             ledger.keep(Outcome(run, "done", "", about, (Figure("verify", "x", value),)))
         assert [r["run"] for r in ledger.figures()] == ["a", "c", "d"]
