@@ -10,12 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sweetspot.rigs import portaudio
-from sweetspot.rigs.lab import World, soundcard
-from sweetspot.rigs.lab.pictures import data, overview, said
-from sweetspot.rigs.load import find
 from sweetspot.rigs.progress import result, say
-from sweetspot.rigs.rig_file import read, with_faults
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit in the lab.")]
@@ -45,6 +40,8 @@ def mount(app: typer.Typer) -> None:
 
 def devices(as_json: JsonOpt = False) -> None:
     """List the audio devices: any unique part of a name will do for interface.device."""
+    from sweetspot.rigs import portaudio  # the lab and what simulates it would only make this list slow
+
     found = portaudio.devices()
     lines = "\n".join(d.said() for d in found) or "no audio device was found"
     result({"devices": [asdict(d) for d in found]}, lines, as_json=as_json)
@@ -62,6 +59,10 @@ def lab(
 
     With --show it is not run but shown: a table, and a picture of room, device, head, drivers and decay.
     """
+    from sweetspot.rigs.lab import soundcard
+    from sweetspot.rigs.load import find
+    from sweetspot.rigs.rig_file import read, with_faults
+
     if show or out is not None:
         _show(rig, unit, out, as_json=as_json)
         return
@@ -78,7 +79,10 @@ def lab(
 
 def _show(rig: str, unit: str, out: Path | None, *, as_json: bool) -> None:
     """Tell what a lab is, and draw it."""
-    from sweetspot.rigs.lab.pictures import show  # matplotlib is slow to import
+    from sweetspot.rigs.lab import World
+    from sweetspot.rigs.lab.pictures import data, overview, said, show  # matplotlib is slow to import
+    from sweetspot.rigs.load import find
+    from sweetspot.rigs.rig_file import read
 
     description = read(find(rig))
     picture = show.checked(out or Path(f"lab-{description.name}.png"))

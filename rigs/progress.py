@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+SPELT = {
+    "\u00b1": "+-",
+    "\u2265": ">=",
+    "\u2264": "<=",
+    "\u00b5": "u",
+    "\u03bc": "u",
+    "\u00b0": " deg",
+    "\u00d7": "x",
+    "\u2192": "->",
+    "\u2013": "-",
+    "\u2026": "...",
+}
+"""How signs are spelt where the terminal or the file can't encode them."""
+
+COLOURS = {
+    r"(?m)^PASS\b.*|^ +ok\b": "green",
+    r"(?m)^FAIL\b.*|^ +FAIL\b": "bold red",
+    r"(?m)^GREY\b.*|^ +grey\b": "yellow",
+}
+"""Of verdicts on a terminal; NO_COLOR takes them away."""
 
 Step = Callable[[str], None]
 """Call it once for each piece of work that is done, with a few words on it."""
@@ -22,6 +45,8 @@ def stderr() -> Console:
 @contextmanager
 def tracked(title: str, total: int) -> Iterator[Step]:
     """Show a bar for ``total`` pieces of work on stderr; yields the function that advances it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
@@ -45,6 +70,33 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 
 def result(data: Mapping[str, Any], lines: str, *, as_json: bool) -> None:
-    """The result of a command on stdout: ``data`` as JSON, or ``lines`` for a reader."""
+    """The result of a command on stdout: ``data`` as JSON, or ``lines`` for a reader, verdicts in colour."""
     out = Console(highlight=False, soft_wrap=True)
-    out.print(json.dumps(data, indent=2, default=str) if as_json else lines, markup=False)
+    if as_json:
+        out.print(json.dumps(data, indent=2, default=str), markup=False)
+        return
+    text = Text(lines)
+    for pattern, colour in COLOURS.items():
+        text.highlight_regex(pattern, colour)
+    out.print(text)
+
+
+def failed(message: str, code: int, *, as_json: bool, quiet: bool = False) -> None:
+    """Tell of trouble: a line on stderr, and with ``--json`` an object ``error`` on stdout."""
+    say(f"sweetspot: {message}", quiet=quiet)
+    if as_json:
+        result({"error": {"message": message, "exit_code": code}}, "", as_json=True)
+
+
+def speakable() -> None:
+    """Let stdout and stderr spell what their encoding lacks instead of failing on it."""
+    codecs.register_error("spelt", _spelt)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="spelt")
+
+
+def _spelt(fault: UnicodeError) -> tuple[str, int]:
+    if not isinstance(fault, UnicodeEncodeError):
+        raise fault
+    return "".join(SPELT.get(c, "?") for c in fault.object[fault.start : fault.end]), fault.end

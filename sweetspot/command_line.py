@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from sweetspot.commands import COMMANDS, rooms_of
 from sweetspot.rigs.errors import SweetspotError
-from sweetspot.rigs.progress import say
+from sweetspot.rigs.progress import failed, say, speakable
 
 INTERRUPTED = 130
 
 WrongUse: type[Any] = typer.BadParameter.__mro__[1]
 """The base of every complaint about arguments; typer exports only its children."""
 
-
 ROOMS = ("rigs", "measure", "processor", "calibrate", "calibrate.fleet")
-ALONE = {"process": ("processor",), "play": ("processor",), "export": ("processor",)}
-"""Commands that need no other room than their own: they start a second sooner without the others."""
+
+
+class Lazy(TyperGroup):
+    """The top level: shows help and completes from a table, and loads a command's rooms when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, in the order of work."""
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command itself, and the words that are left for it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        mounted: Any = get_command(build(*rooms_of(args)))
+        return name, mounted.commands[name], rest
 
 
 def build(*rooms: str) -> typer.Typer:
@@ -36,15 +51,47 @@ def build(*rooms: str) -> typer.Typer:
     return app
 
 
+def roof() -> typer.Typer:
+    """The command line without any room: help, version and completion; commands are loaded when they are called."""
+    app = typer.Typer(
+        cls=Lazy,
+        name="sweetspot",
+        help="Measure and calibrate loudspeakers with several drivers, per unit.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_whole)
+    for name, command in COMMANDS.items():
+        app.command(name, help=command.help, rich_help_panel=command.group)(lambda: None)
+    return app
+
+
+def _told(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"sweetspot {version('sweetspot')}\n")
+        raise typer.Exit
+
+
+def _whole(
+    shown: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_told)
+    ] = False,
+) -> None:
+    del shown
+
+
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    speakable()
+    as_json = "--json" in sys.argv
     try:
-        code = build(*ALONE.get(" ".join(sys.argv[1:2]), ()))(standalone_mode=False) or 0
+        code = roof()(standalone_mode=False, prog_name="sweetspot") or 0
     except SweetspotError as trouble:
-        say(f"sweetspot: {trouble}")
+        failed(str(trouble), trouble.exit_code, as_json=as_json)
         sys.exit(trouble.exit_code)
     except WrongUse as wrong:
         wrong.show()
+        failed(wrong.format_message(), 2, as_json=as_json, quiet=True)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import time
 import traceback
 from collections import deque
@@ -44,7 +45,7 @@ def work(job: Job) -> Outcome:
     """
     began = time.process_time()
     run = Path(job.run)
-    known: dict[str, Any] = {"unit": run.parent.name, "worker": f"{os.uname().nodename}/{os.getpid()}", **job.identity}
+    known: dict[str, Any] = {"unit": run.parent.name, "worker": f"{platform.node()}/{os.getpid()}", **job.identity}
     status, reason = "done", ""
     figures: tuple[Figure, ...] = ()
     try:

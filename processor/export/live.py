@@ -120,9 +120,9 @@ class Running:
 
     def end(self) -> None:
         """End it and the processes that it has split into; may be called twice."""
-        for how in (LIVE[self.name].leave, signal.SIGTERM, signal.SIGKILL):
+        for how in (LIVE[self.name].leave, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
             try:
-                os.killpg(self._process.pid, how)
+                self._send(how)
             except ProcessLookupError:
                 break
             try:
@@ -130,6 +130,13 @@ class Running:
             except subprocess.TimeoutExpired:
                 continue
         self._process.wait()
+
+    def _send(self, how: int) -> None:
+        """To the whole group where the system has groups."""
+        if hasattr(os, "killpg"):
+            os.killpg(self._process.pid, how)
+        else:
+            self._process.terminate()
 
 
 def check_live(engine: str) -> Live:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import select
 import sys
-import termios
 import time
-import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from sweetspot.processor.live import memory
 from sweetspot.rigs.errors import BadInput
@@ -46,6 +45,12 @@ def keyboard() -> Iterator[Callable[[float], str]]:
     if not sys.stdin.isatty():
         yield _no_key
         return
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows has keys of its own
+        yield _windows_key()
+        return
     fd = sys.stdin.fileno()
     before = termios.tcgetattr(fd)
     tty.setcbreak(fd)
@@ -53,6 +58,24 @@ def keyboard() -> Iterator[Callable[[float], str]]:
         yield lambda wait: os.read(fd, 1).decode(errors="replace") if select.select([fd], [], [], wait)[0] else ""
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
+
+
+def _windows_key() -> Callable[[float], str]:
+    """Keys of a Windows console; only waits where there is none."""
+    try:
+        console: Any = import_module("msvcrt")
+    except ImportError:
+        return _no_key
+
+    def key(wait: float) -> str:
+        until = time.monotonic() + wait
+        while not console.kbhit():
+            if time.monotonic() >= until:
+                return ""
+            time.sleep(0.01)
+        return str(console.getwch())
+
+    return key
 
 
 def _no_key(wait: float) -> str:

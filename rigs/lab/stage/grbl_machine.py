@@ -12,7 +12,6 @@ import re
 import select
 import threading
 import time
-import tty
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -276,6 +275,8 @@ class GrblSimulator:
         befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        import tty  # of POSIX systems alone, as pseudo-terminals are
+
         self.machine = GrblMachine(on_move, speed, locked, befalling)
         self._clock = clock
         self._ours, self._theirs = os.openpty()

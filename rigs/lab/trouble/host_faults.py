@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import resource
 import signal
 import stat
+from importlib import import_module
+from typing import Any
+
+from sweetspot.rigs.errors import BadInput
 
 FDS = "/proc/self/fd"
 LEAST_BYTES = 1 << 20
@@ -26,6 +28,7 @@ class Disk:
     def fill(self) -> None:
         """From now on nothing can grow."""
         if self._before is None:
+            resource = _posix("resource")
             self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             resource.setrlimit(resource.RLIMIT_FSIZE, (_largest(), self._before[1]))
@@ -33,12 +36,28 @@ class Disk:
     def free(self) -> None:
         """There is room again."""
         if self._before is not None:
+            resource = _posix("resource")
             resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
             self._before = None
 
 
+def _posix(name: str) -> Any:
+    """A module that only POSIX systems have.
+
+    Raises
+    ------
+    BadInput
+        This system is none.
+    """
+    try:
+        return import_module(name)
+    except ImportError as fault:
+        raise BadInput(f"--fault: a disk that fills up needs the module {name!r}, which this system lacks") from fault
+
+
 def _largest() -> int:
     """Size of the largest ordinary file that is open for writing, bytes."""
+    fcntl = _posix("fcntl")
     sizes = [LEAST_BYTES]
     for name in os.listdir(FDS):
         try:
@@ -53,4 +72,4 @@ def _largest() -> int:
 
 def crash() -> None:
     """End this process at once, as a power cut or the kernel's memory killer would."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))

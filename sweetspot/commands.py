@@ -1,0 +1,80 @@
+"""Every command of the top level with its group and its line of help: enough to show help without loading a room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SETTING_UP, MEASURING, CALIBRATING, LISTENING, MANY = (
+    "Begin",
+    "Measure",
+    "Calibrate and verify",
+    "Process and deploy",
+    "Many units",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of the top level.
+
+    Parameters
+    ----------
+    rooms
+        Modules with the ``mount`` that adds it, in the order in which they are mounted.
+    group
+        Heading of the help that it stands under.
+    help
+        The first line of its own help.
+    """
+
+    rooms: tuple[str, ...]
+    group: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command(
+        ("calibrate",),
+        SETTING_UP,
+        "Carry one unit through the whole loop on the virtual lab: measure, calibrate, verify, report.",
+    ),
+    "rig": Command(
+        ("rigs", "measure"), SETTING_UP, "Devices, checks and calibrations, and the virtual lab as a sound card."
+    ),
+    "measure": Command(("rigs", "measure"), MEASURING, "Measure driver-to-ear and polar responses."),
+    "sofa": Command(
+        ("rigs", "measure"),
+        MEASURING,
+        "Write AES69 files: ears.sofa (SingleRoomMIMOSRIR), polar.sofa (GeneralFIR-E), directivity.sofa (directivity).",
+    ),
+    "calibrate": Command(
+        ("calibrate",), CALIBRATING, "Fit the filters of a unit from its session: session.h5 to filterset.h5."
+    ),
+    "verify": Command(
+        ("calibrate",),
+        CALIBRATING,
+        "Play sweeps through the processor, hear them at positions that the design never saw, and give a verdict.",
+    ),
+    "report": Command(("calibrate",), CALIBRATING, "Write one self-contained page on a run: report.html."),
+    "process": Command(
+        ("processor",), LISTENING, "Process a stereo file: upmix, filter matrix, guard; one channel per driver."
+    ),
+    "play": Command(
+        ("processor",),
+        LISTENING,
+        "Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B.",
+    ),
+    "export": Command(("processor",), LISTENING, "Write the filters as files that another engine loads as they are."),
+    "fleet": Command(("calibrate.fleet",), MANY, "Fit and verify many units; statistics and limits over them."),
+}
+"""In the order of work."""
+
+ALONE: dict[tuple[str, ...], tuple[str, ...]] = {("rig", "devices"): ("rigs",), ("rig", "lab"): ("rigs",)}
+"""Commands of two words that need fewer rooms than their group."""
+
+
+def rooms_of(words: list[str]) -> tuple[str, ...]:
+    """The rooms that a command line needs; none where its first word is not known here."""
+    if rooms := ALONE.get(tuple(words[:2])):
+        return rooms
+    return COMMANDS[words[0]].rooms if words and words[0] in COMMANDS else ()

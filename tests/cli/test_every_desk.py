@@ -1,0 +1,140 @@
+"""Ordinary commands on a system without POSIX modules, on a terminal that only knows ASCII, and at other rates."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sweetspot.command_line import build
+from sweetspot.commands import COMMANDS
+
+BLOCKER = """
+import os, sys
+GONE = {"fcntl", "resource", "tty", "termios", "pty", "pwd", "grp", "syslog"}
+class Gone:
+    def find_spec(self, name, path=None, target=None):
+        if name in GONE:
+            raise ImportError(f"{name}: not on this system")
+for name in GONE:
+    sys.modules.pop(name, None)
+sys.meta_path.insert(0, Gone())
+for name in ("killpg", "fork", "openpty", "posix_fallocate", "setsid"):
+    if hasattr(os, name):
+        delattr(os, name)
+known = os.uname
+def uname():
+    if sys._getframe(1).f_globals.get("__name__", "").startswith("sweetspot"):
+        raise AttributeError("uname: not on this system")
+    return known()
+os.uname = uname
+"""
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> dict[str, str]:
+    """An environment in which POSIX modules cannot be imported, in this process's children either, and ASCII alone."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(BLOCKER)
+    return os.environ | {
+        "PYTHONPATH": str(tmp_path / "site"),
+        "PYTHONIOENCODING": "ascii",
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+    }
+
+
+def run(environment: dict[str, str], cwd: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "sweetspot", *map(str, args)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def test_the_whole_loop_without_posix_modules_in_ascii_at_44_1_khz(
+    bare: dict[str, str], tmp_path: Path, crooked_text: str
+) -> None:
+    check = "import os\ntry:\n    import fcntl\nexcept ImportError: print('gone', hasattr(os, 'fork'))"
+    probe = subprocess.run([sys.executable, "-c", check], env=bare, capture_output=True, text=True)
+    assert probe.stdout == "gone False\n", probe.stderr
+    (tmp_path / "rig.toml").write_text(crooked_text.replace("fs = 47872", "fs = 44100"))
+    for words in (["--help"], ["--version"], ["rig", "--help"], ["play", "--help"], ["fleet", "--help"]):
+        done = run(bare, tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+    done = run(bare, tmp_path, "demo", "--rig", "rig.toml", "--unit", "D-1")
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout.isascii()
+    assert "Traceback" not in done.stderr
+    folder = next((tmp_path / "runs" / "D-1").iterdir())
+    music = np.random.default_rng(3).uniform(-0.2, 0.2, (30000, 2))
+    soundfile.write(tmp_path / "in.wav", music, 44100)
+    for words in (
+        ["process", folder, "in.wav", "out.wav"],
+        ["export", folder, "--to", "camilladsp", "--out", "engine"],
+        ["calibrate", folder, "--explain"],
+        ["fleet", "fit", "runs", "--workers", "1"],
+    ):
+        done = run(bare, tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.isascii()
+    assert soundfile.info(tmp_path / "out.wav").channels == 3
+
+
+def test_the_whole_loop_at_96_khz(tmp_path: Path, crooked_text: str) -> None:
+    text = crooked_text.replace("fs = 47872", "fs = 96000").replace("step_deg = 15.0", "step_deg = 45.0")
+    (tmp_path / "rig.toml").write_text(text)
+    done = run(dict(os.environ), tmp_path, "demo", "--rig", "rig.toml", "--unit", "D-96", "--json")
+    assert done.returncode in (0, 1), done.stderr
+    told = json.loads(done.stdout)
+    heard = {m["name"]: m for m in told["metrics"]}["cancellation, mean"]
+    assert abs(heard["heard"] - heard["predicted"]) < 1.0
+    soundfile.write(tmp_path / "in.wav", np.random.default_rng(4).uniform(-0.2, 0.2, (30000, 2)), 48000)
+    assert run(dict(os.environ), tmp_path, "process", told["run"], "in.wav", "out.wav").returncode == 0
+    assert soundfile.info(tmp_path / "out.wav").samplerate == 96000
+
+
+def test_the_table_of_commands_is_what_the_rooms_mount() -> None:
+    from typer.main import get_command
+
+    mounted = get_command(build()).commands  # type: ignore[attr-defined]
+    assert set(mounted) == set(COMMANDS)
+    for name, command in COMMANDS.items():
+        alone = get_command(build(*command.rooms)).commands[name]  # type: ignore[attr-defined]
+        assert " ".join((alone.help or "").split("\n\n")[0].split()) == command.help
+        inner = getattr(alone, "commands", {})
+        assert set(inner) == set(getattr(mounted[name], "commands", {})), name
+
+
+def test_help_stands_in_the_order_of_work_and_loads_no_room(tmp_path: Path) -> None:
+    code = (
+        "import sys; from sweetspot.command_line import main; sys.argv = ['sweetspot', '--help']\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert not {'numpy', 'scipy', 'h5py', 'sounddevice', 'matplotlib'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    order = [
+        done.stdout.index(w) for w in ("─ Begin", "─ Measure", "Calibrate and verify", "Process and deploy", "Many")
+    ]
+    assert order == sorted(order)
+
+
+def test_errors_are_json_too(tmp_path: Path) -> None:
+    for words, word in ((["report", "nowhere", "--json"], "nowhere"), (["reprot", "--json"], "report")):
+        done = run(dict(os.environ), tmp_path, *words)
+        assert done.returncode == 2
+        error = json.loads(done.stdout)["error"]
+        assert error["exit_code"] == 2
+        assert word in error["message"]
+
+
+def test_completion_knows_the_commands(tmp_path: Path) -> None:
+    words = {"_SWEETSPOT_COMPLETE": "complete_bash", "COMP_WORDS": "sweetspot cal", "COMP_CWORD": "1"}
+    done = run(os.environ | words, tmp_path)
+    assert done.stdout.split() == ["calibrate"]
+    inner = {"_SWEETSPOT_COMPLETE": "complete_bash", "COMP_WORDS": "sweetspot rig dev", "COMP_CWORD": "2"}
+    assert run(os.environ | inner, tmp_path).stdout.split() == ["devices"]
