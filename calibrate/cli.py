@@ -117,7 +117,7 @@ def verify(
             golden.write(kept, new)
         passed = new is not None and not new.drifted
         data["golden"] = {"kept": new is not None, "drifted": list(new.drifted) if new else []}
-        lines = f"{lines}\n{golden.said(known, new, drifts, kept)}"
+        lines = f"{lines}\n{golden.text(known, new, drifts, kept)}"
     if kept:
         about = {"verified_utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "unit": unit, "rig": rig}
         written = records.keep(kept, records.record(verdict, about | {"run": str(run_folder)}))
@@ -160,7 +160,7 @@ def demo(
 
 
 def _add(
-    data: dict[str, object], lines: list[str], name: str, found: tuple[compare.Row, ...], title: str, here: Path
+    data: dict[str, object], lines: list[str], name: str, found: tuple[compare.DesignRow, ...], title: str, here: Path
 ) -> None:
     from sweetspot.calibrate.report import comparison  # matplotlib is slow to import
 
@@ -221,7 +221,7 @@ def _prediction(here: Path, fitted: Fitted) -> dict[str, object]:
         "delay_samples": fitted.filters.delay_samples,
         "taps": fitted.filters.length,
         "gate": {"ears": whole.gate.plain(), "polar": whole.polar_gate.plain()} if whole else None,
-        "ears": fitted.ears.said if fitted.ears else None,
+        "ears": fitted.ears.text if fitted.ears else None,
     }
 
 
@@ -234,9 +234,9 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
         f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: measurement noise only"
     ]
     if whole:
-        lines += [f"Ears: {whole.gate.said}", f"Polar: {whole.polar_gate.said}"]
-    lines += [part[0].upper() + part[1:] for part in ([fitted.ears.said] if fitted.ears else [])]
-    lines += [errors.said(fitted.loading)] if fitted.loading else []
+        lines += [f"Ears: {whole.gate.text}", f"Polar: {whole.polar_gate.text}"]
+    lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
+    lines += [errors.text(fitted.loading)] if fitted.loading else []
     lines.append(
         f"{here / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
         f"headroom {filters.headroom_db:.1f} dB"

@@ -17,17 +17,17 @@ from sweetspot.calibrate.design import Design, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
-from sweetspot.calibrate.plant import Doubt, Gate, Matched
+from sweetspot.calibrate.plant import Gate, Matched, MeasurementError
 from sweetspot.calibrate.plant import errors as loading
-from sweetspot.calibrate.predict import Prediction, Whole
-from sweetspot.calibrate.study import Band, Row, explain, held_out, overview
+from sweetspot.calibrate.predict import Prediction, RoomPrediction
+from sweetspot.calibrate.study import DesignRow, ExplainedBand, explain, held_out, overview
 from sweetspot.calibrate.verify import (
     Confident,
     Deployed,
-    Doubts,
     Limits,
     Metric,
-    Understood,
+    ReadVerification,
+    SetErrors,
     Verification,
     chain_figures,
     figures,
@@ -39,7 +39,7 @@ from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SETS, Plan, SetName
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
@@ -98,7 +98,7 @@ def _nominal(ears: ImpulseResponse) -> NDArray[np.float32]:
     return ears.h[nearest_ahead(ears), :, :, ears.zero :].astype(np.float32)
 
 
-def compared(run: Path, design: Design, *, left_out: bool) -> tuple[Row, ...]:
+def compared(run: Path, design: Design, *, left_out: bool) -> tuple[DesignRow, ...]:
     """Our design beside the classical ones, on the scoring positions or with positions ``left_out`` in turn."""
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
@@ -112,22 +112,24 @@ def spared(run: Path) -> str:
         return held_out.spared(session.responses("ears"))
 
 
-def explained(run: Path, fitted: Fitted) -> tuple[Band, ...]:
+def explained(run: Path, fitted: Fitted) -> tuple[ExplainedBand, ...]:
     """What decided each band of a run's design."""
     with Session.read(session_file(run)) as session:
         return explain.bands(fitted, session.rig())
 
 
-def doubt_of(session: Session, name: SetName) -> Doubt:
+def doubt_of(session: Session, name: SetName) -> MeasurementError:
     """What a set of a session knows of its own errors."""
-    stderr, closed = session.of_bins(name, "stderr"), session.closure(name)
+    stderr, closed = session.per_bin(name, "stderr"), session.closure(name)
     if closed is None:
-        return Doubt(stderr, 0.0)
+        return MeasurementError(stderr, 0.0)
     found = session.responses(name)
-    return Doubt(stderr, loading.drift_of(closed.error_db, float(found.snr_db[0, found.mics.index(closed.mic), 0])))
+    return MeasurementError(
+        stderr, loading.drift_of(closed.error_db, float(found.snr_db[0, found.mics.index(closed.mic), 0]))
+    )
 
 
-def described(run: Path, fitted: Fitted) -> tuple[overview.Row, ...]:
+def described(run: Path, fitted: Fitted) -> tuple[overview.MetricRow, ...]:
     """Every figure of the field that a run's prediction gives."""
     with Session.read(session_file(run)) as session:
         return overview.rows(fitted, held_out.scoring(session.responses("ears")), session.responses("polar"))
@@ -160,7 +162,7 @@ def _kept(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _whole(whole: Whole) -> dict[str, Any]:
+def _whole(whole: RoomPrediction) -> dict[str, Any]:
     """The room's share of a prediction, to be kept."""
     spectra = {name: getattr(whole, name).astype(np.complex64) for name in ("score", "polar", "early", "polar_early")}
     numbers = {name: np.asarray(getattr(whole, name)) for name in ("end", "polar_end", "ear_gains")}
@@ -168,12 +170,12 @@ def _whole(whole: Whole) -> dict[str, Any]:
     return spectra | numbers | {"gate": whole.gate.plain(), "polar_gate": whole.polar_gate.plain()}
 
 
-def _whole_of(kept: dict[str, Any]) -> Whole | None:
+def _whole_of(kept: dict[str, Any]) -> RoomPrediction | None:
     """The same, read again; ``None`` in a file of an earlier version."""
     if not kept:
         return None
     gates = {name: Gate.of(kept[name]) for name in ("gate", "polar_gate")}
-    return Whole(**{**kept, **gates})
+    return RoomPrediction(**{**kept, **gates})
 
 
 def fitted_of(run: Path) -> Fitted:
@@ -201,7 +203,7 @@ def fitted_of(run: Path) -> Fitted:
     limits = np.array([side.split(",") for side in kept["limits"]])
     reference = (int(kept["reference"][0]), int(kept["reference"][1]))
     ears = Matched(**kept["ears"]) if kept.get("ears") else None
-    loads = tuple(loading.Band(**b) for b in json.loads(kept.get("loading", "[]")))
+    loads = tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]")))
     return Fitted(filters, prediction, limits, reference, FarEar(**kept["virtual"]), ears, loads)
 
 
@@ -262,7 +264,7 @@ def hear(
 
 def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
     """What each stimulus makes that it was not given, at the first place."""
-    listener = Listener.of(rig, plan)
+    listener = CaptureAnalyser.of(rig, plan)
     found = {name: listener.distortion(heard, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
     return chain_figures.told({name: one for name, one in found.items() if one is not None})
 
@@ -303,7 +305,7 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
 
 def verdict_of(
     run: Path, fitted: Fitted, limits: Limits
-) -> tuple[Understood, Verification, ImpulseResponse, Description, dict[str, Any]]:
+) -> tuple[ReadVerification, Verification, ImpulseResponse, Description, dict[str, Any]]:
     """What ``verify.h5`` holds and the verdict on it, causes apart; then the session's ears, the rig, the processor."""
     path = run / "verify.h5"
     with Session.read(path, VERIFICATION) as heard:
@@ -315,7 +317,7 @@ def verdict_of(
         raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
         measured, rig, around = session.responses("ears"), session.rig(), session.responses("polar")
-        doubts, polar_doubt = Doubts(doubt_of(session, "ears"), *errors), doubt_of(session, "polar")
+        doubts, polar_doubt = SetErrors(doubt_of(session, "ears"), *errors), doubt_of(session, "polar")
     sets, made = (measured, around), (fitted.prediction, fitted.filters)
     found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
     design = parse(store.read_design(run), str(run / store.NAME))
@@ -324,7 +326,11 @@ def verdict_of(
 
 
 def reachable(
-    ears: ImpulseResponse, polar: ImpulseResponse, rig: Description, design: Design, doubts: tuple[Doubt, Doubt]
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    rig: Description,
+    design: Design,
+    doubts: tuple[MeasurementError, MeasurementError],
 ) -> dict[str, float]:
     """What the unit reaches with the default effort, by name of the limit; empty for a design that spends as much.
 
@@ -351,7 +357,7 @@ def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
 
 
 def _causes(
-    run: Path, found: Understood, measured: ImpulseResponse, rig: Description, told: dict[str, Any]
+    run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, told: dict[str, Any]
 ) -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
     """What may be wrong, the most likely first, and what was ruled out."""
     filters, whole = found.filters, found.prediction.whole

@@ -78,7 +78,7 @@ class ImpulseResponse:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class SourceResponse:
     """What one place and source came to.
 
     Parameters

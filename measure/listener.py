@@ -12,9 +12,9 @@ from sweetspot.measure import distortion as harmonics
 from sweetspot.measure import microphone
 from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from sweetspot.measure.distortion import Distortion
-from sweetspot.measure.impulse import Heard, snr_db
+from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import burst, clocks, quality, uncertainty
-from sweetspot.measure.plan import Capture, Plan, Together
+from sweetspot.measure.plan import Capture, OverlappedSignal, Plan
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
@@ -47,7 +47,7 @@ class Timed:
     inverse: Inverse
     played: NDArray[np.float32]
     loop: NDArray[np.complex128]
-    drift: clocks.Drift
+    drift: clocks.ClockDrift
     delay: float
     gain: float
     left_ppm: float = 0.0
@@ -59,22 +59,22 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Listener:
+class CaptureAnalyser:
     """Turns recordings of a plan into judged responses; reads the microphones' correction files once."""
 
     rig: Description
     plan: Plan
     inverse: Inverse
     corrections: NDArray[np.inexact[Any]]
-    lags: burst.Lags
-    chorus: Chorus | None = None
+    lags: burst.LagBands
+    chorus: OverlapAnalyser | None = None
     stretched: dict[float, tuple[Inverse, NDArray[np.float32]]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rig: Description, plan: Plan) -> Listener:
+    def of(cls, rig: Description, plan: Plan) -> CaptureAnalyser:
         """A listener for one plan; reads correction files."""
         inv = inverse(plan.sweep, plan.played, len(plan.played))
-        chorus = None if plan.together is None else Chorus.of(rig, plan, plan.together)
+        chorus = None if plan.together is None else OverlapAnalyser.of(rig, plan, plan.together)
         return cls(rig, plan, inv, _corrections(rig, plan, inv.f), burst.lags(plan.sweep, inv.size), chorus)
 
     def channels(self, recording: Recording) -> Recording:
@@ -125,7 +125,7 @@ class Listener:
         mean = np.asarray(np.mean(turned, axis=0))
         return harmonics.of_transfer(self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after)
 
-    def heard(self, recording: Recording, source: int) -> tuple[Heard, float, str]:
+    def heard(self, recording: Recording, source: int) -> tuple[SourceResponse, float, str]:
         """What was heard, the latency in s, and why not to keep it."""
         x = quality.padded(recording.x, len(self.plan.played))
         names = (*(m.name for m in self.plan.mics), "loopback")
@@ -148,9 +148,9 @@ class Listener:
             or quality.silent(snr, names[:-1])
             or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, self.lags, delay)
         )
-        return Heard(h, snr, stderr, np.ones_like(stderr), timed.ppm), delay, reason or ""
+        return SourceResponse(h, snr, stderr, np.ones_like(stderr), timed.ppm), delay, reason or ""
 
-    def heard_together(self, recording: Recording) -> tuple[list[Heard], float, str]:
+    def heard_together(self, recording: Recording) -> tuple[list[SourceResponse], float, str]:
         """What every driver came to in one capture of all, the latency in s, and why not to keep it."""
         chorus, together = self.chorus, self.plan.together
         assert chorus is not None
@@ -185,11 +185,11 @@ class Listener:
             or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, chorus.lags, delay, last / inv.fs)
         )
         unity = np.ones_like(stderr)
-        return [Heard(h, s, stderr, unity) for h, s in zip(every, snrs, strict=True)], delay, reason or ""
+        return [SourceResponse(h, s, stderr, unity) for h, s in zip(every, snrs, strict=True)], delay, reason or ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chorus:
+class OverlapAnalyser:
     """What captures of all drivers at once are read with.
 
     Parameters
@@ -199,7 +199,7 @@ class Chorus:
     loop
         Of what the loopback plays.
     corrections
-        As those of :class:`Listener`.
+        As those of :class:`CaptureAnalyser`.
     lags
         Where each driver's response begins.
     """
@@ -207,10 +207,10 @@ class Chorus:
     inverse: Inverse
     loop: Inverse
     corrections: NDArray[np.inexact[Any]]
-    lags: burst.Lags
+    lags: burst.LagBands
 
     @classmethod
-    def of(cls, rig: Description, plan: Plan, together: Together) -> Chorus:
+    def of(cls, rig: Description, plan: Plan, together: OverlappedSignal) -> OverlapAnalyser:
         """For one plan; reads correction files."""
         samples = len(together.played)
         alone = np.zeros(samples, dtype=np.float32)

@@ -70,7 +70,7 @@ class Sensitivity:
         dbfs = self.value + UMIK_DBFS if self.kind == "factor" else self.value
         return float(1000.0 * from_db(dbfs) / 2.0**0.5)
 
-    def said(self) -> str:
+    def text(self) -> str:
         """One clause for a reader."""
         if self.kind == "volt":
             return f"{self.value:g} dB re 1 V/Pa, so {self.mv_per_pa:.3g} mV/Pa"
@@ -365,6 +365,6 @@ def told(found: Correction) -> str:
     if found.sensitivity is None:
         lines.append("states no sensitivity: calibrate it with: sweetspot rig calibrate")
     else:
-        lines.append(f"sensitivity {found.sensitivity.said()}")
+        lines.append(f"sensitivity {found.sensitivity.text()}")
         lines.append(f"    sensitivity_mv_per_pa = {found.sensitivity.mv_per_pa:.4g}")
     return "\n".join(lines)

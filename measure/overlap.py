@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.plan import ALL, Capture, Plan, Together, outputs_for
+from sweetspot.measure.plan import ALL, Capture, OverlappedSignal, Plan, outputs_for
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import P_REF, Float, db, from_db
@@ -67,7 +67,7 @@ class Overlap:
         """Whether drivers play together."""
         return not self.why
 
-    def said(self) -> str:
+    def text(self) -> str:
         """One line for the screen."""
         if not self.used:
             return f"drivers play one after another: {self.why}"
@@ -201,7 +201,7 @@ def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
             captures.append(c)
         elif c.source == 0:
             captures.append(replace(c, source=ALL))
-    return replace(plan, captures=tuple(captures), together=Together(starts, outputs, played, sweep, how.level))
+    return replace(plan, captures=tuple(captures), together=OverlappedSignal(starts, outputs, played, sweep, how.level))
 
 
 def _slow(sweep: Sweep, more: int) -> Sweep:

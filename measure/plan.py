@@ -69,7 +69,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Together:
+class OverlappedSignal:
     """What plays when every driver does, one after the other's start.
 
     Parameters
@@ -128,7 +128,7 @@ class Plan:
     played: NDArray[np.float32]
     before: int
     after: int
-    together: Together | None = None
+    together: OverlappedSignal | None = None
 
     def played_in(self, capture: Capture) -> NDArray[np.float32]:
         """What the loopback plays in a capture."""

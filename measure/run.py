@@ -9,9 +9,9 @@ import numpy as np
 
 from sweetspot.measure import overlap
 from sweetspot.measure.deconvolve import circular
-from sweetspot.measure.impulse import Heard, snr_db
+from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import clocks, drift, quality, uncertainty
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import ALL, Capture, OverlapMode, Plan
 from sweetspot.measure.session import Session
@@ -67,13 +67,13 @@ def measure(
         The interface, the stage or the disk failed.
     """
     session.begin(plan)
-    hand = Hand(rig, session, ask, step, accept_change)
+    hand = CaptureLoop(rig, session, ask, step, accept_change)
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
         if mode != "off" or (how is not None and how.used):
             plan = _overlapped(hand, plan, mode)
-        listener = Listener.of(rig.description, plan)
+        listener = CaptureAnalyser.of(rig.description, plan)
         for capture in session.underived(plan):
             _derive(hand, listener, capture, _mean_of_landed(session, listener, capture))
         hand.take(listener, session.missing(plan))
@@ -84,7 +84,7 @@ def measure(
     return session.rejected(plan.name)
 
 
-class Hand:
+class CaptureLoop:
     """Makes captures one after the other, and remembers where everything stands."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Hand:
         """Bring everything to a pose."""
         self.stands = place(self.rig, pose, self.stands, self.ask)
 
-    def take(self, listener: Listener, captures: Iterable[Capture]) -> None:
+    def take(self, listener: CaptureAnalyser, captures: Iterable[Capture]) -> None:
         """Make captures until each is good, and keep what it came to."""
         plan = listener.plan
         for capture in captures:
@@ -118,7 +118,7 @@ def planned(session: Session, plan: Plan) -> Plan:
     return plan if how is None or not how.used else overlap.together(session.rig(), plan, how)
 
 
-def _derive(hand: Hand, listener: Listener, capture: Capture, heard: list[Heard]) -> None:
+def _derive(hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, heard: list[SourceResponse]) -> None:
     for source, one in zip(_sources(listener.plan, capture), heard, strict=True):
         hand.session.derive(listener.plan, replace(capture, source=source), one)
 
@@ -129,7 +129,7 @@ def _sources(plan: Plan, capture: Capture) -> range:
     return range(len(plan.sources.names)) if first == ALL else range(first, first + 1)
 
 
-def _overlapped(hand: Hand, plan: Plan, mode: OverlapMode) -> Plan:
+def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> Plan:
     """The plan with drivers overlapped, if that can be: settled once a set, by its first position."""
     session = hand.session
     how = session.overlap(plan.name)
@@ -147,13 +147,13 @@ def _overlapped(hand: Hand, plan: Plan, mode: OverlapMode) -> Plan:
     return plan
 
 
-def _settled(hand: Hand, plan: Plan) -> Overlap:
+def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
     """Measure the first position sequentially, solve for the timing, and compare one overlapped capture with it."""
     why = overlap.cannot(plan)
     if why:
         return Overlap(why=why)
     session, description = hand.session, hand.rig.description
-    listener = Listener.of(description, plan)
+    listener = CaptureAnalyser.of(description, plan)
     first = [c for c in plan.captures if c.position == plan.order[0]]
     for capture in session.underived(plan):
         _derive(hand, listener, capture, _mean_of_landed(session, listener, capture))
@@ -175,10 +175,10 @@ def _settled(hand: Hand, plan: Plan) -> Overlap:
     return _checked(hand, plan, replace(how, level=level))
 
 
-def _checked(hand: Hand, plan: Plan, how: Overlap) -> Overlap:
+def _checked(hand: CaptureLoop, plan: Plan, how: Overlap) -> Overlap:
     """One overlapped capture at the first position beside the sequential ones there."""
     session = hand.session
-    listener = Listener.of(hand.rig.description, overlap.together(hand.rig.description, plan, how))
+    listener = CaptureAnalyser.of(hand.rig.description, overlap.together(hand.rig.description, plan, how))
     capture = overlap.checking(plan)
     hand.place(capture.pose)
     heard = _until_good(hand.rig, session, listener, capture, hand.accept_change)
@@ -197,7 +197,7 @@ def _checked(hand: Hand, plan: Plan, how: Overlap) -> Overlap:
 
 def _errors_of(session: Session, plan: Plan, position: int) -> Float:
     """Standard errors ``(driver, mic, bin)`` at one position."""
-    return np.moveaxis(session.of_bins(plan.name, "stderr")[position], 1, 0)
+    return np.moveaxis(session.per_bin(plan.name, "stderr")[position], 1, 0)
 
 
 def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
@@ -208,11 +208,11 @@ def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
         rig.stage.move(pose)
     by_hand = [axis for axis in moves if axis not in by_stage]
     if by_hand and (stands is not None or pose != Pose()):
-        ask(f"Please place: {pose.said()}")
+        ask(f"Please place: {pose.text()}")
     return pose
 
 
-def _close(hand: Hand, listener: Listener) -> None:
+def _close(hand: CaptureLoop, listener: CaptureAnalyser) -> None:
     """Measure the first position's first source once more, and keep how well the set closes on itself."""
     plan, session = listener.plan, hand.session
     if plan.closing is None or session.closure(plan.name) is not None:
@@ -224,11 +224,13 @@ def _close(hand: Hand, listener: Listener) -> None:
     again = _until_good(hand.rig, session, listener, plan.closing, accept_change=True)[0]
     mics = tuple(m.name for m in plan.mics)
     found = drift.closure(first, again.h, plan.sweep.fs, plan.sweep.band, mics)
-    session.close_set(plan.name, found)
+    session.store_closure(plan.name, found)
     hand.step(f"{plan.name} closed: {found.error_db:.0f} dB")
 
 
-def _changed(session: Session, listener: Listener, capture: Capture, source: int, heard: Heard) -> str | None:
+def _changed(
+    session: Session, listener: CaptureAnalyser, capture: Capture, source: int, heard: SourceResponse
+) -> str | None:
     """Whether level or polarity of a source are other than at the last position nearby."""
     plan = listener.plan
     if plan.sources.axis != "driver":
@@ -247,7 +249,9 @@ def _changed(session: Session, listener: Listener, capture: Capture, source: int
     return None
 
 
-def _judged(listener: Listener, recording: Recording, capture: Capture) -> tuple[list[Heard], float, str]:
+def _judged(
+    listener: CaptureAnalyser, recording: Recording, capture: Capture
+) -> tuple[list[SourceResponse], float, str]:
     """What each source of a capture came to, the latency in s, and why not to keep it."""
     if capture.source == ALL:
         return listener.heard_together(recording)
@@ -255,7 +259,9 @@ def _judged(listener: Listener, recording: Recording, capture: Capture) -> tuple
     return [heard], delay, reason
 
 
-def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture, accept_change: bool) -> list[Heard]:
+def _until_good(
+    rig: Rig, session: Session, listener: CaptureAnalyser, capture: Capture, accept_change: bool
+) -> list[SourceResponse]:
     """Capture until it is good; what was not is stored with its reason."""
     plan = listener.plan
     last: Recording | None = None
@@ -263,7 +269,7 @@ def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture
         recording = listener.channels(rig.interface.capture(plan.signal_of(capture)))
         heard, delay, reason = _judged(listener, recording, capture)
         ppm = heard[0].clock_ppm
-        reason = reason or clocks.Drift(ppm, 0.0, 0.0).refused(session.clocks(plan.name)) or ""
+        reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name)) or ""
         burst = plan.sources.axis == "program" and reason.startswith("burst")
         if burst and last and quality.repeats(last.x, recording.x):
             reason = ""  # noise does not come twice alike: it is the processor's own distortion, to be judged
@@ -280,13 +286,13 @@ def _until_good(rig: Rig, session: Session, listener: Listener, capture: Capture
         if shot.accepted:
             return heard
     raise Held(
-        f"{plan.name}, {capture.pose.said()}, {plan.sources.axis} {plan.named(capture)!r}: {ATTEMPTS} captures were "
+        f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {ATTEMPTS} captures were "
         f"bad, the last because {reason}. What landed is kept; go on with: "
         f"sweetspot measure resume {session.path.parent}"
     )
 
 
-def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> list[Heard]:
+def _mean_of_landed(session: Session, listener: CaptureAnalyser, capture: Capture) -> list[SourceResponse]:
     """Means of all repeats that landed at this place, from their raw samples, one a source."""
     repeats = range(listener.rig.sweep.repeats)
     found = []
@@ -298,10 +304,10 @@ def _mean_of_landed(session: Session, listener: Listener, capture: Capture) -> l
     return [_mean(listener, list(repeated)) for repeated in zip(*found, strict=True)]
 
 
-def _mean(listener: Listener, heard: list[Heard]) -> Heard:
+def _mean(listener: CaptureAnalyser, heard: list[SourceResponse]) -> SourceResponse:
     if len(heard) == 1:
         return heard[0]
     mean = np.asarray(np.mean([one.h for one in heard], axis=0))
     stderr, coherence = uncertainty.of_mean([one.h for one in heard], [one.stderr for one in heard])
     snr = snr_db(mean, stderr, listener.inverse.fs, listener.inverse.band)
-    return Heard(mean, snr, stderr, coherence, float(np.mean([one.clock_ppm for one in heard])))
+    return SourceResponse(mean, snr, stderr, coherence, float(np.mean([one.clock_ppm for one in heard])))

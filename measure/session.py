@@ -16,8 +16,8 @@ from typing import Any, Literal
 import h5py
 import numpy as np
 
-from sweetspot.measure.impulse import POSITION, Heard, ImpulseResponse
-from sweetspot.measure.judge import Account, Closure, Try, accounts
+from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse
+from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import ALL, CLOSING, SETS, Capture, OverlapMode, Plan, SetName
 from sweetspot.measure.shot import Shot
@@ -214,17 +214,17 @@ class Session:
             self._clocks[name] = [float(a.get("clock_ppm", 0.0)) for a in kept if a.get("accepted", False)]
         return list(self._clocks[name])
 
-    def tries(self, name: SetName) -> list[Try]:
+    def tries(self, name: SetName) -> list[Attempt]:
         """Every capture that was made of a set, but for the one that closes it."""
         group = self._file.get(f"raw/{name}", {})
         kept = [(k.lstrip("x"), d.attrs) for k, d in group.items() if k != "played" and "accepted" in d.attrs]
         return [
-            Try(int(key[1:4]), int(key[6:8]), int(a.get("run", 1)), str(a["reason"]))
+            Attempt(int(key[1:4]), int(key[6:8]), int(a.get("run", 1)), str(a["reason"]))
             for key, a in kept
             if int(key[10:12]) != CLOSING
         ]
 
-    def accounts(self, name: SetName) -> list[Account]:
+    def accounts(self, name: SetName) -> list[AttemptSummary]:
         """What was used and what was excluded at every place of a set, and why."""
         if name not in self._file:
             return []
@@ -253,7 +253,7 @@ class Session:
         kept: OverlapMode = attrs.get("overlap_mode", "off")
         return kept
 
-    def close_set(self, name: SetName, closure: Closure) -> None:
+    def store_closure(self, name: SetName, closure: Closure) -> None:
         """Keep how well a set closes on itself, beside its responses."""
         with _trouble(self.path):
             self._file[name].attrs["closure"] = json.dumps(asdict(closure))
@@ -321,7 +321,7 @@ class Session:
         there = [c for c in plan.captures if c.key in landed]
         return [c for c in there if np.any(empty[c.position, _rows(c)]) or (c is there[-1] and c.repeat)]
 
-    def derive(self, plan: Plan, capture: Capture, heard: Heard) -> None:
+    def derive(self, plan: Plan, capture: Capture, heard: SourceResponse) -> None:
         """Write what a place and driver came to."""
         group = self._file[plan.name]
         with _trouble(self.path):
@@ -330,7 +330,7 @@ class Session:
             group["ir"][capture.position, :, capture.source] = heard.h
             self._file.flush()
 
-    def of_bins(self, name: SetName, what: Literal["stderr", "coherence"]) -> Float:
+    def per_bin(self, name: SetName, what: Literal["stderr", "coherence"]) -> Float:
         """Standard error (Pa/FS) or coherence, ``(position, mic, driver, bin)``, of the ``rfft`` of each response.
 
         Raises

@@ -34,10 +34,10 @@ def of_plan(plan: Plan, left: int | None = None, overlap: OverlapMode | None = N
         "drivers": list(plan.sources.names),
         "mics": [m.name for m in plan.mics],
         "repeats": 1 + max(c.repeat for c in plan.captures),
-        "order": [{"position": p + 1, "pose": poses[p].said()} for p in plan.order],
+        "order": [{"position": p + 1, "pose": poses[p].text()} for p in plan.order],
         "closing_position": None if plan.closing is None else plan.closing.position + 1,
     }
-    first = [f"  position {p + 1}: {poses[p].said()}" for p in plan.order[:SHOWN]]
+    first = [f"  position {p + 1}: {poses[p].text()}" for p in plan.order[:SHOWN]]
     more = [f"  and {len(plan.order) - SHOWN} more"] if len(plan.order) > SHOWN else []
     again = [] if plan.closing is None else [f"  position {plan.closing.position + 1} again, to close the set"]
     head = (
@@ -100,9 +100,9 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             f"SNR at least {float(r.snr_db.min()):.0f} dB, used {sets[name]['captures_used']} of "
             f"{sets[name]['captures_made']} captures"
         )
-        lines += [f"  {a.said()}" for a in spoilt]
-        lines += [] if how is None else [f"  {how.said()}"]
+        lines += [f"  {a.text()}" for a in spoilt]
+        lines += [] if how is None else [f"  {how.text()}"]
         if ppm is not None:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
-        lines += [] if closure is None else [f"  {closure.said()}"]
+        lines += [] if closure is None else [f"  {closure.text()}"]
     return {"unit": session.serial, "sets": sets}, "\n".join(lines)

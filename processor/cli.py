@@ -17,7 +17,7 @@ from rich.text import Text
 from sweetspot.processor import files, listening, store
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
-from sweetspot.processor.export import ENGINES, LIMIT_DB, Compared, bundle, check
+from sweetspot.processor.export import ENGINES, LIMIT_DB, EngineComparison, bundle, check
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.render import Rendered, measured, render_file
@@ -27,7 +27,7 @@ from sweetspot.rigs.progress import result, say, stderr, tracked
 from sweetspot.rigs.units import db
 
 if TYPE_CHECKING:
-    from sweetspot.processor.live import Live, Meters
+    from sweetspot.processor.live import LivePlayer, Meters
 
 Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc]
 Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[misc]
@@ -87,11 +87,11 @@ def process(
 
 def _at_ears(path: Path, filters: FilterSet, source: Path, out: Path, subtype: str, mono: bool, as_json: bool) -> None:
     head = listening.dummy_head(path)
-    with files.Source(source, mono=mono) as heard:
+    with files.SoundSource(source, mono=mono) as heard:
         pieces = 4 * -(-heard.samples // files.PIECE)
     with tracked("Listening", pieces) as step:
         done = listening.render_at_ears(
-            filters, head, lambda: files.Source(source, mono=mono), out, subtype=subtype, step=step
+            filters, head, lambda: files.SoundSource(source, mono=mono), out, subtype=subtype, step=step
         )
     data = {"before": str(done.before), "after": str(done.after), "fs": done.fs, "gain_db": done.gain_db}
     result(data, f"{done.after}: with the filters\n{done.before}: without, at the same gain", as_json=as_json)
@@ -107,14 +107,14 @@ def _process(
     split: bool,
     as_json: bool,
 ) -> None:
-    with files.Source(source, mono=mono) as heard:
+    with files.SoundSource(source, mono=mono) as heard:
         _told_of(heard, filters.fs)
         with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
             done = render_file(filters, heard, out, settings=settings, subtype=subtype, split=split, step=step)
     result(_data(filters, out, done), _lines(filters, out, done), as_json=as_json)
 
 
-def _told_of(heard: files.Source, fs: int) -> None:
+def _told_of(heard: files.SoundSource, fs: int) -> None:
     """Say what a listener may not expect of the file."""
     if heard.fs != fs:
         say(f"{heard.path}: {heard.fs} Hz, resampled to the filters' {fs} Hz")
@@ -149,7 +149,7 @@ def export(
         raise typer.Exit(1)
 
 
-def _verdict(compared: Compared | None) -> list[str]:
+def _verdict(compared: EngineComparison | None) -> list[str]:
     if compared is None:
         return []
     if compared.error_db is None:
@@ -215,7 +215,7 @@ def play(
 ) -> None:
     """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B."""
     from sweetspot.processor.live import (  # live audio is what the other commands do not wait for
-        Program,
+        PlayedProgram,
         bypass,
         playing,
     )
@@ -228,13 +228,13 @@ def play(
         raise BadInput("give either IN.wav, or --from and the name of an input device or of a program on the server")
     pair = listening.dummy_head(filterset).reference if "at_ears" in store.read_prediction(filterset) else (0, 1)
     ins = pair_of(channels) if heard else None
-    program = Program(
+    program = PlayedProgram(
         (filters, second, bypass(filters, pair)),
         Wanted(device, heard, hostapi, max(filters.channels), max(ins) if ins else 0, filters.fs, block),
         ins,
     )
     with ExitStack() as stack:
-        file = stack.enter_context(files.Source(source, mono=mono)) if source else None
+        file = stack.enter_context(files.SoundSource(source, mono=mono)) if source else None
         if file:
             _told_of(file, filters.fs)
         if not compilable(block, np.dtype(np.float32)):
@@ -257,7 +257,7 @@ def play(
     result(data, f"{ended.seconds:.1f} s played; {load(ended)}", as_json=as_json)
 
 
-def _shown(live: Live, title: str, seconds: float | None) -> Meters:
+def _shown(live: LivePlayer, title: str, seconds: float | None) -> Meters:
     """Feed, show and obey keys until the end; the last meters."""
     began = time.monotonic()
     with keyboard() as keys, RichLive(console=stderr(), auto_refresh=False, transient=True) as shown:

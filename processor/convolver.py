@@ -40,9 +40,9 @@ def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTyp
         from sweetspot.processor.compiled import CompiledMatrix
 
         return CompiledMatrix(taps, block)
-    from sweetspot.processor.partition import Matrix
+    from sweetspot.processor.partition import PartitionedMatrix
 
-    return Matrix(taps, block, frame=frame, dtype=dtype)
+    return PartitionedMatrix(taps, block, frame=frame, dtype=dtype)
 
 
 def compilable(block: int, dtype: Any) -> bool:

@@ -29,7 +29,7 @@ BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 SUBTYPES = tuple(BYTES)
 
 
-class Source:
+class SoundSource:
     """A stereo file that is read in pieces.
 
     Attributes
@@ -67,7 +67,7 @@ class Source:
             return f"{self.path}: has {self.channels} channels, {wanted}. Choose them with: sox IN OUT remix 1 2"
         return ""
 
-    def __enter__(self) -> Source:
+    def __enter__(self) -> SoundSource:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -48,7 +48,7 @@ class DummyHead:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class BinauralPair:
     """What was written.
 
     Parameters
@@ -101,13 +101,13 @@ def before_beside(out: Path) -> Path:
 def render_at_ears(
     filters: FilterSet,
     head: DummyHead,
-    source: Callable[[], files.Source],
+    source: Callable[[], files.SoundSource],
     out: Path,
     *,
     settings: UpmixSettings | None = None,
     subtype: str = "PCM_24",
     step: Callable[[str], None] = lambda note: None,
-) -> Heard:
+) -> BinauralPair:
     """Write what the ears hear with the filters to ``out``, and without them beside it, at one common gain.
 
     The signal is gone through twice: once for the level, once to write. ``step`` is called four times for each
@@ -147,7 +147,7 @@ def render_at_ears(
             sink = stack.enter_context(files.sink(path, filters.fs, 2, subtype, samples))
             for y in _heard(form, head, _told(heard.pieces(), step), heard.fs):
                 sink.write(gain * y)
-    return Heard(before_beside(out), out, filters.fs, samples, float(db(gain)))
+    return BinauralPair(before_beside(out), out, filters.fs, samples, float(db(gain)))
 
 
 def at_ears(filters: FilterSet, head: DummyHead, x: Real) -> Float:

@@ -13,7 +13,7 @@ from sweetspot.rigs.arrays import frozen
 Real = NDArray[Any]
 
 
-class Matrix:
+class PartitionedMatrix:
     """``y[o] = sum_i h[i, o] * x[i]`` on a stream, without delay, whatever the sizes of its pieces.
 
     Overlap-save with a frequency-domain delay line: the filters are cut into partitions of one block; the spectrum

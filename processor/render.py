@@ -165,7 +165,7 @@ def resampled(pieces: Iterable[Real], fs: int, wanted: int) -> Iterator[Real]:
 
 def render_file(
     filterset: FilterSet,
-    source: files.Source,
+    source: files.SoundSource,
     path: Path,
     *,
     settings: UpmixSettings | None = None,

@@ -56,11 +56,11 @@ def chosen(settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> U
     _check(settings)
     match settings.method:
         case "off":
-            return Through(dtype)
+            return PassThrough(dtype)
         case "low-latency":
-            return Framed(*_short(settings, fs), dtype)
+            return StftUpmix(*_short(settings, fs), dtype)
         case _:
-            return Framed(settings, fs, None, dtype)
+            return StftUpmix(settings, fs, None, dtype)
 
 
 METHODS = ("soft-projection", "low-latency", "projection", "similarity", "pca", "off")
@@ -105,7 +105,7 @@ def _check(s: UpmixSettings) -> None:
         raise BadInput(f"upmix tau_s is {s.tau_s:g}; a time above 0 s is needed (0.1 is usual)")
 
 
-class Through:
+class PassThrough:
     """Stereo as it is: the centre program stays silent, the phantom centre stays a phantom. No delay."""
 
     latency = 0
@@ -183,7 +183,7 @@ def principal(ms: Real, ss: Real, mm: Real) -> Weights:
 
 def fusible(up: Upmix) -> bool:
     """Whether the compiled block path has this upmix."""
-    return isinstance(up, Through) or (isinstance(up, Framed) and not isinstance(up.centre, Centre))
+    return isinstance(up, PassThrough) or (isinstance(up, StftUpmix) and not isinstance(up.centre, Centre))
 
 
 RULES = {
@@ -248,7 +248,7 @@ def _centre(shape: Real, method: str) -> Any:
     return Centre(shape, RULES[method])
 
 
-class Framed:
+class StftUpmix:
     """The centre in the short-time Fourier domain, by one of :data:`RULES`.
 
     With ``M = (L + R)/2`` and ``S = (L - R)/2`` in each bin, and recursive averages ``<.>`` over frames, the centre is

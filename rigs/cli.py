@@ -43,7 +43,7 @@ def devices(as_json: JsonOpt = False) -> None:
     from sweetspot.rigs import portaudio  # the lab and what simulates it would only make this list slow
 
     found = portaudio.devices()
-    lines = "\n".join(d.said() for d in found) or "no audio device was found"
+    lines = "\n".join(d.text() for d in found) or "no audio device was found"
     result({"devices": [asdict(d) for d in found]}, lines, as_json=as_json)
 
 
@@ -74,13 +74,13 @@ def lab(
             result(soundcard.facts(card, port), soundcard.ready_said(card, port), as_json=as_json)
             card.wait(ended.is_set, tell=say)
         finally:
-            say(f"Lab ended after {card.counts.said(card.period_ms)}")
+            say(f"Lab ended after {card.counts.text(card.period_ms)}")
 
 
 def _show(rig: str, unit: str, out: Path | None, *, as_json: bool) -> None:
     """Tell what a lab is, and draw it."""
     from sweetspot.rigs.lab import World
-    from sweetspot.rigs.lab.pictures import data, overview, said, show  # matplotlib is slow to import
+    from sweetspot.rigs.lab.pictures import data, overview, show  # matplotlib is slow to import
     from sweetspot.rigs.load import find
     from sweetspot.rigs.rig_file import read
 
@@ -88,4 +88,4 @@ def _show(rig: str, unit: str, out: Path | None, *, as_json: bool) -> None:
     picture = show.checked(out or Path(f"lab-{description.name}.png"))
     seen = overview(World(description, unit))
     show.save(seen, picture)
-    result({**data(seen), "picture": str(picture)}, f"{said(seen)}\n\nPicture: {picture}", as_json=as_json)
+    result({**data(seen), "picture": str(picture)}, f"{text(seen)}\n\nPicture: {picture}", as_json=as_json)

@@ -39,7 +39,7 @@ class Pose:
         """Names of the axes on which the two poses differ by more than ``tolerance`` (m or rad)."""
         return tuple(f.name for f in fields(self) if abs(getattr(self, f.name) - getattr(other, f.name)) > tolerance)
 
-    def said(self) -> str:
+    def text(self) -> str:
         """The pose in the units of the surface, for messages."""
         return (
             f"device turned {np.degrees(self.turn):g} deg, head at x {100 * self.x:g} cm, y {100 * self.y:g} cm, "

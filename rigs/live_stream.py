@@ -11,7 +11,7 @@ from typing import Any
 from sweetspot.rigs import patchbay, portaudio
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.patchbay import Patchbay
-from sweetspot.rigs.portaudio import Device
+from sweetspot.rigs.portaudio import AudioDevice
 
 Callback = Callable[[Any, Any, int, bool], None]
 """``(heard (frames, inputs) or None, play (frames, outputs), frames, flagged)``: fills ``play``; must not wait."""
@@ -74,7 +74,9 @@ class LiveStream:
             portaudio._library.release()
             raise
 
-    def _chosen(self, found: list[Device], name: str | None, option: str, outputs: int, inputs: int) -> Device:
+    def _chosen(
+        self, found: list[AudioDevice], name: str | None, option: str, outputs: int, inputs: int
+    ) -> AudioDevice:
         if name is None:
             name = self._default(found, outputs > 0, option)
         try:
@@ -83,10 +85,10 @@ class LiveStream:
             told = str(fault).replace("interface.device", option).replace("interface.hostapi", "--hostapi")
             raise BadInput(told.replace("the rig uses", "needed is")) from fault
 
-    def _default(self, found: list[Device], output: bool, option: str) -> str:
+    def _default(self, found: list[AudioDevice], output: bool, option: str) -> str:
         index = self._sd.default.device[1 if output else 0]
         if not 0 <= index < len(found):
-            listed = "".join(f"\n  {d.said()}" for d in found) or " No audio device was found."
+            listed = "".join(f"\n  {d.text()}" for d in found) or " No audio device was found."
             raise BadInput(f"{option}: there is no default audio device; name one.{listed}")
         return str(found[index].name)
 

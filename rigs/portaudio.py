@@ -44,7 +44,7 @@ END_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class AudioDevice:
     """An audio device as PortAudio lists it.
 
     Parameters
@@ -62,7 +62,7 @@ class Device:
     outputs: int
     fs: float
 
-    def said(self) -> str:
+    def text(self) -> str:
         """One line for a reader."""
         return f"{self.name!r} ({self.hostapi}): {self.outputs} out, {self.inputs} in, {self.fs:g} Hz"
 
@@ -148,7 +148,7 @@ def _ended() -> None:
 _library = _Library()
 
 
-def devices() -> list[Device]:
+def devices() -> list[AudioDevice]:
     """Every audio device there is now.
 
     Raises
@@ -163,10 +163,10 @@ def devices() -> list[Device]:
         _library.release()
 
 
-def _listed(sd: Any) -> list[Device]:
+def _listed(sd: Any) -> list[AudioDevice]:
     apis = [api["name"] for api in sd.query_hostapis()]
     return [
-        Device(
+        AudioDevice(
             n,
             d["name"],
             apis[d["hostapi"]],
@@ -178,7 +178,7 @@ def _listed(sd: Any) -> list[Device]:
     ]
 
 
-def choose(found: list[Device], name: str, hostapi: str | None, outputs: int, inputs: int) -> Device:
+def choose(found: list[AudioDevice], name: str, hostapi: str | None, outputs: int, inputs: int) -> AudioDevice:
     """The one device whose name holds ``name``.
 
     Upper and lower case are the same. A name that is matched whole wins over longer ones that hold it.
@@ -210,11 +210,11 @@ def choose(found: list[Device], name: str, hostapi: str | None, outputs: int, in
     return fitting[0]
 
 
-def _lines(found: list[Device]) -> str:
-    return "\n" + "\n".join(f"  {d.said()}" for d in found)
+def _lines(found: list[AudioDevice]) -> str:
+    return "\n" + "\n".join(f"  {d.text()}" for d in found)
 
 
-def _enough_channels(device: Device, outputs: int, inputs: int) -> None:
+def _enough_channels(device: AudioDevice, outputs: int, inputs: int) -> None:
     for what, needed, has in (("output", outputs, device.outputs), ("input", inputs, device.inputs)):
         if needed > has:
             raise BadInput(
@@ -223,7 +223,7 @@ def _enough_channels(device: Device, outputs: int, inputs: int) -> None:
             )
 
 
-def _check_rate(sd: Any, device: Device, rig: Description) -> None:
+def _check_rate(sd: Any, device: AudioDevice, rig: Description) -> None:
     """Ask whether a device runs at the rig's rate with its channels."""
     try:
         sd.check_input_settings(device.index, rig.inputs, "float32", samplerate=rig.fs)
@@ -251,7 +251,7 @@ class PortAudioInterface:
         The clock, for the time written into a recording.
     """
 
-    def __init__(self, device: Device, description: Description, now: Callable[[], datetime]) -> None:
+    def __init__(self, device: AudioDevice, description: Description, now: Callable[[], datetime]) -> None:
         self.device = device
         self._rig = description
         self._now = now

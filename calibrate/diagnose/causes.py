@@ -1,6 +1,6 @@
 """Why a unit sounds different from what was predicted: simple causes, each fitted to what was heard.
 
-Every cause changes the measured paths ``H`` or the filters ``W`` of a :class:`residual.Scene` in its own way,
+Every cause changes the measured paths ``H`` or the filters ``W`` of a :class:`residual.Residual` in its own way,
 with few numbers that are fitted; what it explains is the share of the weighted squared difference between heard and
 predicted that it takes away::
 
@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 
 from sweetspot.calibrate.diagnose import driver_faults
 from sweetspot.calibrate.diagnose.driver_faults import Found
-from sweetspot.calibrate.diagnose.residual import Complex, Scene
+from sweetspot.calibrate.diagnose.residual import Complex, Residual
 from sweetspot.rigs.units import Float, db, from_db
 
 MOVED_BAND = (200.0, 2500.0)
@@ -51,7 +51,7 @@ class Cause:
     ----------
     name
         Short and stable, for records: ``"driver level"``, ``"polarity"`` and so on.
-    said
+    text
         In a sentence, with the numbers that were fitted.
     explained
         Share of the difference, at most 1.
@@ -60,7 +60,7 @@ class Cause:
     """
 
     name: str
-    said: str
+    text: str
     explained: float
     numbers: int
 
@@ -82,7 +82,7 @@ DESIGN = "design"
 
 
 def causes(
-    s: Scene,
+    s: Residual,
     drivers: Sequence[str],
     at: Float,
     distance_m: float,
@@ -123,7 +123,7 @@ def causes(
     return sorted(judged, key=lambda c: -(c.explained - SIMPLER * c.numbers))
 
 
-def _level(s: Scene, p: Complex) -> Found:
+def _level(s: Residual, p: Complex) -> Found:
     q = s.aligned(p)
     g = s.gain(s.heard, q)
     if not LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
@@ -131,7 +131,7 @@ def _level(s: Scene, p: Complex) -> Found:
     yield "level", f"everything is {driver_faults.level(g)}", s.power(s.heard - g * q), 1
 
 
-def _swapped(s: Scene, names: Sequence[str]) -> Found:
+def _swapped(s: Residual, names: Sequence[str]) -> Found:
     for a, b in combinations(range(len(names)), 2):
         w = s.w.copy()
         w[:, [a, b]] = w[:, [b, a]]
@@ -139,12 +139,12 @@ def _swapped(s: Scene, names: Sequence[str]) -> Found:
         yield "drivers swapped", said, s.left_over(s.predicted(w=w)), 0
 
 
-def _sides(s: Scene) -> Found:
+def _sides(s: Residual) -> Found:
     yield "left-right swap", "left and right are swapped", s.left_over(s.predicted(w=s.w[[1, 0, 2]])), 0
     yield "ears swapped", "the two ears are swapped", s.left_over(s.predicted(h=s.h[:, ::-1])), 0
 
 
-def _ear_gain(s: Scene, p: Complex) -> Found:
+def _ear_gain(s: Residual, p: Complex) -> Found:
     """One ear's microphone, or its preamplifier, at another gain."""
     q = s.aligned(p)
     for ear, name in enumerate(("left", "right")):
@@ -157,7 +157,7 @@ def _ear_gain(s: Scene, p: Complex) -> Found:
         yield "ear gain", said, s.power(s.heard - scaled), 1
 
 
-def _bypassed(s: Scene) -> Found:
+def _bypassed(s: Residual) -> Found:
     """Every driver gets each side with one gain, whatever the frequency: no filters at all."""
     cross = np.einsum("f,pesf,pedf->df", s.weight, s.heard, s.h.conj())
     lags = [s.lag(c) for c in cross]
@@ -169,7 +169,7 @@ def _bypassed(s: Scene) -> Found:
     yield "bypassed", "the filters are not active: every driver plays its input unfiltered", left, 2
 
 
-def _unfiltered(s: Scene, late: float) -> float:
+def _unfiltered(s: Residual, late: float) -> float:
     """What drivers that play left and right with one gain each for all frequencies leave over, ``late`` s later."""
     h = s.h * np.exp(-2j * np.pi * s.f * late)
     a = (np.moveaxis(h, 2, -1) * np.sqrt(s.weight)[:, None]).reshape(-1, s.h.shape[2])
@@ -181,7 +181,7 @@ def _unfiltered(s: Scene, late: float) -> float:
     return float(np.sum((wanted - stacked @ gains) ** 2))
 
 
-def _rates(s: Scene) -> Found:
+def _rates(s: Residual) -> Found:
     """The filters' taps at another rate than they were made for."""
     for ratio in RATES:
         inside = s.f * ratio < s.f[-1]
@@ -198,7 +198,7 @@ def _rates(s: Scene) -> Found:
         yield "sampling rate", said, min(s.left_over(p), s.left_over(g * p) if g > LOWEST_GAIN else np.inf), 1
 
 
-def _room(s: Scene) -> Found:
+def _room(s: Residual) -> Found:
     """Everything after the direct sound."""
     if s.early is None:
         return
@@ -206,7 +206,7 @@ def _room(s: Scene) -> Found:
     yield "room changed", said, s.power(s.early), 0
 
 
-def _clipping(s: Scene) -> Found:
+def _clipping(s: Residual) -> Found:
     """Every driver cut off at one level."""
     if s.clipped is None:
         return
@@ -220,12 +220,12 @@ def _clipping(s: Scene) -> Found:
     yield "clipping", said, tried[best], 1
 
 
-def _others(s: Scene, others: Mapping[str, Complex]) -> Found:
+def _others(s: Residual, others: Mapping[str, Complex]) -> Found:
     for name, w in others.items():
         yield "other filter set", f"the filters are those of {name}", s.left_over(s.predicted(w=w)), 0
 
 
-def _moved(s: Scene, at: Float, distance_m: float) -> Found:
+def _moved(s: Residual, at: Float, distance_m: float) -> Found:
     """The head somewhere else: every path later or earlier by its way, to first order of the geometry."""
     ears = np.array([[0.0, -EAR_M], [0.0, EAR_M]])  # the listener faces the device: the left ear is at negative y
     low = s.f <= MOVED_BAND[1]

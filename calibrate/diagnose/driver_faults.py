@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sweetspot.calibrate.diagnose.residual import Complex, Scene
+from sweetspot.calibrate.diagnose.residual import Complex, Residual
 from sweetspot.rigs.units import Float, db
 
 LATEST_SAMPLES = 64.0
@@ -21,7 +21,7 @@ Found = Iterator[tuple[str, str, float, int]]
 """Name, what is said, what is left of the difference, and how many numbers were fitted."""
 
 
-def timed(s: Scene, p: Complex, names: Sequence[str]) -> Found:
+def timed(s: Residual, p: Complex, names: Sequence[str]) -> Found:
     """One driver's level, polarity and delay."""
     for d, name in enumerate(names):
         part = np.einsum("pef,sf->pesf", s.h[:, :, d], s.w[:, d])
@@ -43,7 +43,7 @@ def timed(s: Scene, p: Complex, names: Sequence[str]) -> Found:
             yield "driver delay", f"driver {name!r} is {abs(late):.2f} samples {side}", left, 1
 
 
-def untimed(s: Scene, p: Complex, names: Sequence[str]) -> Found:
+def untimed(s: Residual, p: Complex, names: Sequence[str]) -> Found:
     """The same where the latency is not known: it and the driver's own delay or gain are fitted together."""
     base = s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
     for d, name in enumerate(names):
@@ -80,7 +80,7 @@ class _Pair:
         Delay around which both are looked for, s.
     """
 
-    def __init__(self, s: Scene, others: Complex, own: Complex, base: float) -> None:
+    def __init__(self, s: Residual, others: Complex, own: Complex, base: float) -> None:
         def cross(a: Complex, b: Complex) -> Complex:
             return np.asarray(np.sum(s.weight * a * b.conj(), axis=(0, 1, 2)))
 
@@ -138,14 +138,14 @@ class _Pair:
         return (best[0] - best[1]) * self._fs, self.left(best[1], best[0], 1.0)
 
 
-def _together(s: Scene, p: Complex, part: Complex) -> tuple[Complex, Complex]:
+def _together(s: Residual, p: Complex, part: Complex) -> tuple[Complex, Complex]:
     """Prediction and one driver's part of it, aligned by what the other drivers say."""
     turn = s.aligned(p) / np.where(p == 0, 1.0, p)
     common = np.mean(turn, axis=(0, 1, 2), where=np.abs(p) > 0)
     return p * common, part * common
 
 
-def _delay(s: Scene, rest: Complex, own: Complex) -> tuple[float, float]:
+def _delay(s: Residual, rest: Complex, own: Complex) -> tuple[float, float]:
     """Samples by which ``own`` fits ``rest`` best, and what is left then."""
     cross = np.sum(s.weight * rest * own.conj(), axis=(0, 1, 2))
     both = s.power(rest) + s.power(own)
@@ -167,7 +167,7 @@ def level(g: float) -> str:
     return f"{abs(value):.1f} dB {'high' if value > 0 else 'low'}"
 
 
-def banded(s: Scene, p: Complex, names: Sequence[str]) -> Found:
+def banded(s: Residual, p: Complex, names: Sequence[str]) -> Found:
     """One driver whose response changed in a band: one complex factor in each sixth octave of it.
 
     The narrowest run of them is taken that keeps :data:`KEPT` of what all of them explain.

@@ -30,7 +30,7 @@ THIN = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class Residual:
     """What a cause is fitted to; ``f`` are the bins in :data:`BAND`.
 
     Parameters
@@ -116,7 +116,7 @@ def of(
     timed: bool = True,
     end: Float | None = None,
     clipped: Callable[[float, Float], Complex] | None = None,
-) -> Scene:
+) -> Residual:
     """Put measured paths, filters and what was heard together.
 
     Parameters
@@ -145,7 +145,7 @@ def of(
     w = at(f)
     near = np.mean([np.abs(np.einsum("pdf,df->pf", h[:, e], w[e])) ** 2 for e in (0, 1)], axis=(0, 1))
     early = None if end is None else _early(ears, heard, stimuli(filters.taps, share), end)[..., inside]
-    return Scene(
+    return Residual(
         h,
         w,
         np.asarray(got[..., inside]),
@@ -175,7 +175,7 @@ def stimuli(programs: NDArray[np.inexact[Any]], share: float) -> NDArray[Any]:
     return np.stack([left, right, share * centre + (1.0 - share) * (left + right)])
 
 
-def disagreement_db(s: Scene) -> float:
+def disagreement_db(s: Residual) -> float:
     """Weighted power of heard minus predicted over that of the predicted, dB; a common delay does not count."""
     p = s.predicted()
     return float(power_db(s.left_over(p) / max(s.power(p), 1e-300)))

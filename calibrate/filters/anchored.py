@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters import crosstalk
-from sweetspot.calibrate.filters.crosstalk import MU_RANGE, Cancellation, Path, Reached
+from sweetspot.calibrate.filters.crosstalk import MU_RANGE, Cancellation, MultiplierSweep, Reached
 from sweetspot.calibrate.filters.effort import Cost, matrix
 from sweetspot.calibrate.filters.fir import causal
 from sweetspot.rigs.units import Float
@@ -46,14 +46,14 @@ class Anchored:
         Wanted near-ear response ``(frequency,)``.
     """
 
-    path: Path
+    path: MultiplierSweep
     start: Complex
     d: Complex
 
     @classmethod
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex, reference: int) -> Anchored:
         """Decompose; the anchor is ``reference`` alone, as loud as ``d`` asks at the near ear ``g``."""
-        path = Path.of(g, R, cost)
+        path = MultiplierSweep.of(g, R, cost)
         w0 = np.zeros_like(g)
         w0[:, reference] = d / np.where(np.abs(g[:, reference]) > 0.0, g[:, reference], np.inf)
         return cls(path, np.einsum("fji,fjk,fk->fi", path.basis.conj(), matrix(cost), w0), d)

@@ -31,7 +31,7 @@ MU_RANGE = (1e-9, 1e9)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Path:
+class MultiplierSweep:
     """The solutions of all bins along ``mu``, after one eigendecomposition each.
 
     Parameters
@@ -52,7 +52,7 @@ class Path:
     scale: Float
 
     @classmethod
-    def of(cls, g: Complex, R: Complex, cost: Cost) -> Path:
+    def of(cls, g: Complex, R: Complex, cost: Cost) -> MultiplierSweep:
         """Decompose: ``g (frequency, driver)``, ``R (frequency, driver, driver)``, and a cost."""
         back = whitening(cost)
         values, U = np.linalg.eigh(back @ R @ np.conj(np.swapaxes(back, 1, 2)))
@@ -139,7 +139,7 @@ def steer(g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort:
     effort
         Largest ``w^H Q w`` over ``|d|^2`` ``(frequency,)``.
     """
-    path = Path.of(g, R, cost)
+    path = MultiplierSweep.of(g, R, cost)
     ones = np.ones(len(d))
     for_target = _least_mu(path, lambda leak, _: leak <= 1.0 / target, ones)
     most = _least_mu(path, lambda leak, _: leak <= 10.0 ** (-0.1 * OVER_DB) / target, ones)
@@ -152,14 +152,14 @@ def steer(g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort:
 
 def shaped(g: Complex, R: Complex, cost: Cost, d: Complex, mu: Float) -> Complex:
     """Weights ``(frequency, driver)`` for multipliers chosen beforehand, for example smoothed ones."""
-    return Path.of(g, R, cost).weights(mu, d)
+    return MultiplierSweep.of(g, R, cost).weights(mu, d)
 
 
 Reached = Callable[[Float, Float], NDArray[np.bool_]]
 """Says for each bin whether a leak and an effort have come as far as wanted."""
 
 
-def _least_mu(path: Path, reached: Reached, ones: Float) -> Float:
+def _least_mu(path: MultiplierSweep, reached: Reached, ones: Float) -> Float:
     """Least ``mu`` of each bin at which ``reached(leak, effort)`` holds, by bisection on its logarithm."""
     low, high = (np.log(m) * ones for m in MU_RANGE)
     at_start = reached(*path.leak_and_effort(np.exp(low)))

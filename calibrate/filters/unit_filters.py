@@ -12,9 +12,9 @@ from sweetspot.calibrate.filters import align, beamform, fitness, harmonics, lea
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
-from sweetspot.calibrate.plant import Doubt, Matched, Plant, corrected, frequencies, gate, gated, matched
+from sweetspot.calibrate.plant import Matched, MeasurementError, Plant, corrected, frequencies, gate, gated, matched
 from sweetspot.calibrate.plant import errors as loading
-from sweetspot.calibrate.predict import Prediction, Whole, uncertainty
+from sweetspot.calibrate.predict import Prediction, RoomPrediction, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
@@ -57,7 +57,7 @@ class Fitted:
     reference: tuple[int, int]
     far_ear: virtualize.FarEar
     ears: Matched | None = None
-    loading: tuple[loading.Band, ...] = ()
+    loading: tuple[loading.ErrorBand, ...] = ()
     expected_db: Float | None = None
 
 
@@ -69,7 +69,7 @@ def fit(
     *,
     serial: str,
     source: str,
-    doubts: tuple[Doubt | None, Doubt | None] = (None, None),
+    doubts: tuple[MeasurementError | None, MeasurementError | None] = (None, None),
 ) -> Fitted:
     """Fit all filters of one unit.
 
@@ -139,7 +139,7 @@ def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
     return np.asarray(np.stack([left - far * right, right - far * left]) / whole)
 
 
-def _plant(ears: ImpulseResponse, how: gate.Gate, doubt: Doubt | None) -> Plant:
+def _plant(ears: ImpulseResponse, how: gate.Gate, doubt: MeasurementError | None) -> Plant:
     """The gated design positions."""
     rows = ears.positions["use"] == b"design"
     return gated(ears.used_for("design"), how, doubt.at(rows) if doubt else None)
@@ -205,7 +205,7 @@ def _prediction(
     far: Complex,
     gates: tuple[gate.Gate, gate.Gate],
     same: Matched,
-    doubt: Doubt | None,
+    doubt: MeasurementError | None,
 ) -> Prediction:
     """Responses of the programs at every measured place: the direct sound, and with the room."""
     score = ears.used_for("score")
@@ -228,8 +228,8 @@ def _whole(
     filters: FilterSet,
     gates: tuple[gate.Gate, gate.Gate],
     same: Matched,
-    doubt: Doubt | None,
-) -> Whole:
+    doubt: MeasurementError | None,
+) -> RoomPrediction:
     """The room's share of a prediction, and what is uncertain of its polar part."""
     h = gate.spectra(polar, gates[1])
     noise = doubt.gated(polar, gates[1]) if doubt else np.zeros(h.shape)
@@ -238,7 +238,7 @@ def _whole(
     end, polar_end = (
         predict.until(predict.last_arrivals(x), g, filters) for x, g in zip((score, polar), gates, strict=True)
     )
-    return Whole(
+    return RoomPrediction(
         *gates,
         score=predict.programs(score, filters),
         polar=predict.programs(polar, filters)[:, 0, 2],

@@ -30,7 +30,7 @@ LOOK = ("sweetspot.calibrate.fleet", "sweetspot.calibrate.report")
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class FleetPicture:
     """A drawing with its caption, what a screen reader says, and one line on what it shows."""
 
     title: str
@@ -95,7 +95,7 @@ def _outliers(found: Sequence[Statistics]) -> dict[str, list[str]]:
     return dict(sorted(by_unit.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
-def _picture(s: Statistics, rows: Sequence[Mapping[str, Any]]) -> Picture:
+def _picture(s: Statistics, rows: Sequence[Mapping[str, Any]]) -> FleetPicture:
     mine = [r for r in rows if (r["step"], r["metric"]) == (s.step, s.metric)]
     x = np.array([r["value"] for r in mine], dtype=float)
     failed = np.array([r["passed"] is not None and not r["passed"] for r in mine])
@@ -114,4 +114,4 @@ def _picture(s: Statistics, rows: Sequence[Mapping[str, Any]]) -> Picture:
     said = f"{s.metric}: mean {s.mean:.2f} {s.unit}, standard deviation {s.spread:.2f} {s.unit} over {s.count} runs."
     said = said.replace(" ,", ",").replace("  ", " ")
     title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'heard'}"
-    return Picture(title, Markup(svg.inline(out.getvalue(), name, said)), said)
+    return FleetPicture(title, Markup(svg.inline(out.getvalue(), name, said)), said)

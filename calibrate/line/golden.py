@@ -51,7 +51,7 @@ class Golden:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class ReferenceDrift:
     """One figure of the golden unit that is not as it was, dB."""
 
     name: str
@@ -60,7 +60,7 @@ class Drift:
     limit: float
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """One line."""
         return f"{self.name}: {self.now:.2f} dB, {self.was:.2f} dB at first (limit {self.limit:.1f} dB apart)"
 
@@ -108,7 +108,7 @@ def check_same(known: Golden | None, unit: str, rig: str, through: str) -> None:
 
 def heard(
     known: Golden | None, verdict: Verification, unit: str, rig: str, now: datetime
-) -> tuple[Golden | None, tuple[Drift, ...]]:
+) -> tuple[Golden | None, tuple[ReferenceDrift, ...]]:
     """The golden unit after it was heard, to be kept (``None``: nothing), and what of it is not as it was."""
     at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     through = verdict.through.name if verdict.through else OWN
@@ -117,11 +117,11 @@ def heard(
         return (Golden(unit, rig, through, at, at, figures) if verdict.passed else None), ()
     found = tuple(d for d in (_drift(n, was, verdict) for n, was in known.figures.items()) if d)
     if found or not verdict.passed:
-        return replace(known, drifted=[d.said for d in found] or list(verdict.reasons)), found
+        return replace(known, drifted=[d.text for d in found] or list(verdict.reasons)), found
     return replace(known, checked_utc=at, drifted=()), ()
 
 
-def _drift(name: str, was: float, verdict: Verification) -> Drift | None:
+def _drift(name: str, was: float, verdict: Verification) -> ReferenceDrift | None:
     """What a figure differs by, if that is more than it may."""
     m = next((m for m in verdict.metrics if m.name == name), None)
     now, limit = (m.heard, max(DRIFT_DB, m.guard)) if m else (float("nan"), DRIFT_DB)
@@ -129,7 +129,7 @@ def _drift(name: str, was: float, verdict: Verification) -> Drift | None:
         edge = FAR_DB[name]
         if (was < edge and now < edge) if edge < 0.0 else (was > edge and now > edge):
             return None
-    return None if abs(now - was) <= limit else Drift(name, was, now, limit)
+    return None if abs(now - was) <= limit else ReferenceDrift(name, was, now, limit)
 
 
 def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime, unit: str) -> None:
@@ -156,14 +156,14 @@ def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime,
         )
 
 
-def said(known: Golden | None, new: Golden | None, drifts: Sequence[Drift], folder: Path) -> str:
+def text(known: Golden | None, new: Golden | None, drifts: Sequence[ReferenceDrift], folder: Path) -> str:
     """What hearing it came to, for a reader."""
     if new is None:
         return "This unit does not pass, and cannot be the golden one: nothing was kept"
     if known is None:
         return f"{new.unit} is the golden unit from now on: {len(new.figures)} figures kept in {folder / NAME}"
     if new.drifted:
-        rows = [d.said for d in drifts] or list(new.drifted)
+        rows = [d.text for d in drifts] or list(new.drifted)
         head = f"The golden unit is not as it was on {known.first_utc}. Suspect the rig before any unit:"
         return "\n  ".join([head, *rows, "See what is wrong with: sweetspot rig check RIG"])
     return f"The golden unit is as it was on {known.first_utc}: other units may be judged"

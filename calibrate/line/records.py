@@ -37,7 +37,7 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
         "through": verdict.through.name if verdict.through else None,
         "latency_samples": verdict.through.latency_samples if verdict.through else None,
         "reasons": list(verdict.reasons),
-        "causes": [{"name": c.name, "said": c.said, "explained": round(c.explained, 4)} for c in verdict.causes],
+        "causes": [{"name": c.name, "text": c.text, "explained": round(c.explained, 4)} for c in verdict.causes],
         "metrics": {
             m.name: {
                 "heard": m.heard,
@@ -103,7 +103,7 @@ def _row(cells: list[Any]) -> str:
 
 def _cell(found: Mapping[str, Any], column: str) -> str:
     if column == "cause":
-        return str(found["causes"][0]["said"]) if found["causes"] else ""
+        return str(found["causes"][0]["text"]) if found["causes"] else ""
     value = found[column]
     return "; ".join(value) if isinstance(value, list) else str(value)
 
@@ -184,7 +184,7 @@ def operator(verdict: Verification, unit: str) -> str:
     elif verdict.verdict == "grey":
         lines += [verdict.reasons[0], "Next: leave the unit on and verify it again."]
     elif verdict.causes and verdict.causes[0].explained > 0.5:
-        lines += [f"Likely: {verdict.causes[0].said}.", f"Next: {ACTIONS.get(verdict.causes[0].name, ACTIONS[''])}"]
+        lines += [f"Likely: {verdict.causes[0].text}.", f"Next: {ACTIONS.get(verdict.causes[0].name, ACTIONS[''])}"]
     else:
         lines += [verdict.reasons[0], f"Next: {ACTIONS['']}"]
     return "\n".join(lines)

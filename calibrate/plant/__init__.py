@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant import errors as errors
     from sweetspot.calibrate.plant import gate as gate
     from sweetspot.calibrate.plant.errors import NEPER_DB as NEPER_DB
-    from sweetspot.calibrate.plant.errors import Doubt as Doubt
+    from sweetspot.calibrate.plant.errors import MeasurementError as MeasurementError
     from sweetspot.calibrate.plant.errors import error_of as error_of
     from sweetspot.calibrate.plant.gate import Gate as Gate
     from sweetspot.calibrate.plant.gate import spectra as spectra

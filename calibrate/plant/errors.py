@@ -37,7 +37,7 @@ SOURCES = ("noise", "drift", "tolerance")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Doubt:
+class MeasurementError:
     """What a set knows of its own errors.
 
     Parameters
@@ -54,9 +54,9 @@ class Doubt:
     def __post_init__(self) -> None:
         object.__setattr__(self, "stderr", frozen("standard errors", self.stderr, ndim=4))
 
-    def at(self, rows: Any) -> Doubt:
+    def at(self, rows: Any) -> MeasurementError:
         """Of these positions only."""
-        return Doubt(self.stderr[rows], self.drift)
+        return MeasurementError(self.stderr[rows], self.drift)
 
     def whole(self, ir: ImpulseResponse) -> Float:
         """Variance ``(position, mic, driver, frequency)`` of the spectra of whole responses, on the grid, (Pa/FS)^2."""
@@ -88,7 +88,7 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class ErrorBand:
     """Loading of one third octave, mean over far ears, positions and drivers, dB re the path's own power.
 
     Parameters
@@ -140,7 +140,7 @@ def drift_of(closure_db: float, snr_db: float) -> float:
     return float(max(10.0 ** (closure_db / 10.0) - 2.0 * 10.0 ** (-snr_db / 10.0), 0.0))
 
 
-def bands(h: Complex, f: Float, noise: Float, drift: float, tolerance_db: float) -> tuple[Band, ...]:
+def bands(h: Complex, f: Float, noise: Float, drift: float, tolerance_db: float) -> tuple[ErrorBand, ...]:
     """The loading by third octaves.
 
     Parameters
@@ -165,11 +165,11 @@ def bands(h: Complex, f: Float, noise: Float, drift: float, tolerance_db: float)
         each = {name: float(parts[name][i]) for name in SOURCES}
         level = {f"{name}_db": float(power_db(max(value, 1e-20))) for name, value in each.items()}
         total = float(power_db(max(sum(each.values()), 1e-20)))
-        out.append(Band(float(centre), **level, total_db=total, largest=max(each, key=lambda n: each[n])))
+        out.append(ErrorBand(float(centre), **level, total_db=total, largest=max(each, key=lambda n: each[n])))
     return tuple(out)
 
 
-def said(found: tuple[Band, ...]) -> str:
+def text(found: tuple[ErrorBand, ...]) -> str:
     """Which loading was used, and why, in two sentences."""
     counts = {name: sum(b.largest == name for b in found) for name in SOURCES}
     most = max(counts, key=lambda n: counts[n])
@@ -181,7 +181,7 @@ def said(found: tuple[Band, ...]) -> str:
     )
 
 
-def table(found: tuple[Band, ...]) -> str:
+def table(found: tuple[ErrorBand, ...]) -> str:
     """The bands as text."""
     head = f"{'Hz':>6} {'noise':>7} {'drift':>7} {'toler.':>7} {'total':>7}  largest"
     rows = [f"{b.f:6g} " + " ".join(f"{level(v):>7}" for v in b.levels) + f"  {b.largest}" for b in found]
@@ -193,6 +193,6 @@ def level(value_db: float) -> str:
     return "none" if value_db < -150.0 else f"{value_db:.1f}"
 
 
-def plain(found: tuple[Band, ...]) -> list[dict[str, Any]]:
+def plain(found: tuple[ErrorBand, ...]) -> list[dict[str, Any]]:
     """The bands as plain data."""
     return [asdict(b) for b in found]

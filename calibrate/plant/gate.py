@@ -91,7 +91,7 @@ class Gate:
         return cls(float(kept["seconds"]), float(kept["cycles"]), float(kept["reflection_s"]) or None)
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """One line for a reader."""
         if self.reflection_s is None:
             why = "no reflection was found before it"

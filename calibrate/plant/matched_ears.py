@@ -37,13 +37,13 @@ class Matched:
     ----------
     left_db, right_db
         Added to the responses at each ear.
-    said
+    text
         What was done, and why.
     """
 
     left_db: float
     right_db: float
-    said: str
+    text: str
 
     @property
     def gains(self) -> Float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.plant.errors import Doubt
+from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import ImpulseResponse
@@ -50,7 +50,7 @@ class Plant:
         object.__setattr__(self, "noise", full)
 
 
-def gated(ir: ImpulseResponse, gate: Gate | float, doubt: Doubt | None = None) -> Plant:
+def gated(ir: ImpulseResponse, gate: Gate | float, doubt: MeasurementError | None = None) -> Plant:
     """Gate a set and transform it.
 
     Parameters

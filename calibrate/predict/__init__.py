@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.predict import uncertainty as uncertainty
     from sweetspot.calibrate.predict.metrics import OCTAVES as OCTAVES
     from sweetspot.calibrate.predict.prediction import Prediction as Prediction
-    from sweetspot.calibrate.predict.prediction import Whole as Whole
+    from sweetspot.calibrate.predict.prediction import RoomPrediction as RoomPrediction
     from sweetspot.calibrate.predict.prediction import spectra as spectra
-    from sweetspot.calibrate.predict.uncertainty import Cells as Cells
-    from sweetspot.calibrate.predict.uncertainty import Known as Known
+    from sweetspot.calibrate.predict.uncertainty import BandLevels as BandLevels
+    from sweetspot.calibrate.predict.uncertainty import UncertainResponse as UncertainResponse
     from sweetspot.calibrate.predict.uncertainty import interval as interval
 else:
     from sweetspot.rigs.faces import lazy

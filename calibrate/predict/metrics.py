@@ -215,18 +215,18 @@ def one_driver(h: Complex, drivers: tuple[int, int]) -> Complex:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class SideSpread:
     """Mean and 10th percentile of a figure over positions, sides and third octaves, dB."""
 
     mean: float
     p10: float
 
 
-def scored(cancellation: Float, low: float = SCORED[0], high: float = SCORED[1]) -> Spread:
+def scored(cancellation: Float, low: float = SCORED[0], high: float = SCORED[1]) -> SideSpread:
     """Sum up cancellation ``(position, side, third octave)`` between two nominal centres, Hz."""
     inside = (low * 0.99 <= THIRD_OCTAVES) & (high * 1.01 >= THIRD_OCTAVES)
     cells = cancellation[..., inside]
-    return Spread(float(np.mean(cells)), float(np.percentile(cells, 10)))
+    return SideSpread(float(np.mean(cells)), float(np.percentile(cells, 10)))
 
 
 def contrast_db(radiated: Complex, azimuths: Float, f: Float, nulls: Float, width: float) -> Float:

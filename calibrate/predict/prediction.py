@@ -18,7 +18,7 @@ Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Whole:
+class RoomPrediction:
     """The same programs with the room: from whole responses; and how the direct sound was told from it.
 
     Parameters
@@ -86,7 +86,7 @@ class Prediction:
     azimuths: Float
     far_ear: Complex
     target_db: Float
-    whole: Whole | None = None
+    whole: RoomPrediction | None = None
 
     def __post_init__(self) -> None:
         for name, ndim in (("score", 4), ("design", 4), ("polar", 2), ("far_ear", 1)):

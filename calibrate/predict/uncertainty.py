@@ -37,7 +37,7 @@ NINETY = 1.6449
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Known:
+class UncertainResponse:
     """Responses with what is uncertain of them, all ``(..., frequency)``.
 
     Parameters
@@ -54,13 +54,13 @@ class Known:
     noise: Float
     shared: Float
 
-    def picked(self, pick: Callable[[Any], Any]) -> Known:
+    def picked(self, pick: Callable[[Any], Any]) -> UncertainResponse:
         """Some of them, in another order."""
-        return Known(pick(self.x), pick(self.noise), pick(self.shared))
+        return UncertainResponse(pick(self.x), pick(self.noise), pick(self.shared))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cells:
+class BandLevels:
     """Levels with their standard uncertainty, dB, all ``(..., band)``.
 
     Parameters
@@ -104,7 +104,7 @@ def through(w: Complex, h: Complex, noise: Float, relative: float) -> tuple[Floa
     return np.asarray(own), np.asarray(shared)
 
 
-def bare(known: Known, far: Complex) -> Known:
+def bare(known: UncertainResponse, far: Complex) -> UncertainResponse:
     """Cancellation alone, ``(position, ear, 2, frequency)``; see :func:`metrics.unvirtualized`.
 
     For responses whose left and right program were heard by themselves, so that their errors are independent.
@@ -117,29 +117,31 @@ def bare(known: Known, far: Complex) -> Known:
         left, right, v2 = v[:, :, 0], v[:, :, 1], np.abs(far) ** 2
         return np.asarray(np.stack([left + v2 * right, right + v2 * left], axis=2) / scale)
 
-    return Known(unvirtualized(known.x, far), mixed(known.noise), mixed(known.shared))
+    return UncertainResponse(unvirtualized(known.x, far), mixed(known.noise), mixed(known.shared))
 
 
-def levels(known: Known, f: Float, seconds: float, centres: Float = THIRD_OCTAVES) -> Cells:
+def levels(known: UncertainResponse, f: Float, seconds: float, centres: Float = THIRD_OCTAVES) -> BandLevels:
     """Third-octave levels ``(..., band)`` of responses behind a window of ``seconds``."""
     power = np.abs(known.x) ** 2
     mean = np.maximum(band_means(power, f, centres), 1e-300)
     own, shared = (band_means(2.0 * power * v + v**2, f, centres) for v in (known.noise, known.shared))
     count = independent(f, seconds, centres)
-    return Cells(power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean)
+    return BandLevels(power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean)
 
 
-def cancellation(pair: Known, f: Float, seconds: float) -> Cells:
+def cancellation(pair: UncertainResponse, f: Float, seconds: float) -> BandLevels:
     """Cancellation ``(position, side, third octave)``; see :func:`metrics.cancellation_db`."""
     near, far = (_ears(pair, which) for which in ("near", "far"))
     return _ratio(near, [far], f, seconds)
 
 
-def contrast(around: Known, azimuths: Float, f: Float, nulls: Float, width: float, seconds: float) -> Cells:
+def contrast(
+    around: UncertainResponse, azimuths: Float, f: Float, nulls: Float, width: float, seconds: float
+) -> BandLevels:
     """On-axis over off-axis ``(third octave,)``; see :func:`sweetspot.calibrate.predict.metrics.contrast_db`."""
     on = int(np.argmin(np.abs(wrapped(azimuths))))
     away = np.min([np.abs(wrapped(azimuths - n)) for n in nulls], axis=0) <= width + 1e-6
-    rows = [Known(around.x[i], around.noise[i], around.shared[i]) for i in (on, *np.flatnonzero(away))]
+    rows = [UncertainResponse(around.x[i], around.noise[i], around.shared[i]) for i in (on, *np.flatnonzero(away))]
     return _ratio(rows[0], rows[1:], f, seconds)
 
 
@@ -150,7 +152,7 @@ def independent(f: Float, seconds: float, centres: Float = THIRD_OCTAVES) -> Flo
     return np.asarray(np.maximum(np.minimum(bins, (high - low) * seconds), 1.0))
 
 
-def spread(figure: Callable[[Float], Float | float], cells: Cells) -> float:
+def spread(figure: Callable[[Float], Float | float], cells: BandLevels) -> float:
     """Standard uncertainty of a figure of many cells, by draws that are the same each time.
 
     By how much the figure scatters, and by how much errors push it to one side: the worst of many cells gets worse by
@@ -167,13 +169,13 @@ def spread(figure: Callable[[Float], Float | float], cells: Cells) -> float:
     return float(np.hypot(np.std(found), np.mean(found) - float(figure(cells.db))))
 
 
-def by_noise_alone(figure: Callable[[Float], Float | float], gap: Cells, coverage: float) -> float:
+def by_noise_alone(figure: Callable[[Float], Float | float], gap: BandLevels, coverage: float) -> float:
     """What a figure of differences may come to where nothing but errors differs: mean plus ``coverage`` deviations."""
-    found = _draws(figure, Cells(np.zeros_like(gap.db), gap.own, gap.shared))
+    found = _draws(figure, BandLevels(np.zeros_like(gap.db), gap.own, gap.shared))
     return float(np.mean(found) + coverage * np.std(found))
 
 
-def _draws(figure: Callable[[Float], Float | float], cells: Cells) -> Float:
+def _draws(figure: Callable[[Float], Float | float], cells: BandLevels) -> Float:
     """The figure of cells with errors drawn anew, ``(draw,)``."""
     rng = np.random.default_rng(SEED)
     shape = cells.db.shape
@@ -186,7 +188,7 @@ def _draws(figure: Callable[[Float], Float | float], cells: Cells) -> Float:
     )
 
 
-def within(one: Cells, other: Cells, coverage: float) -> NDArray[np.bool_]:
+def within(one: BandLevels, other: BandLevels, coverage: float) -> NDArray[np.bool_]:
     """Which cells agree: differ by no more than ``coverage`` times the uncertainty of both."""
     return np.asarray(np.abs(one.db - other.db) <= coverage * np.hypot(one.u, other.u))
 
@@ -198,7 +200,7 @@ def interval(db: Float, u: Float) -> tuple[Float, Float]:
     return np.asarray(middle - NINETY * s), np.asarray(middle + NINETY * s)
 
 
-def _ratio(on: Known, away: Sequence[Known], f: Float, seconds: float) -> Cells:
+def _ratio(on: UncertainResponse, away: Sequence[UncertainResponse], f: Float, seconds: float) -> BandLevels:
     """Power of one over the mean power of others, each bin by itself before the mean over a band."""
     below = np.maximum(np.abs(on.x) ** 2, 1e-30)
     above = np.mean([np.abs(k.x) ** 2 for k in away], axis=0)
@@ -212,16 +214,16 @@ def _ratio(on: Known, away: Sequence[Known], f: Float, seconds: float) -> Cells:
     mean = np.maximum(band_means(leak, f), 1e-300)
     own, shared = (band_means(variance(name), f) for name in ("noise", "shared"))
     count = independent(f, seconds)
-    return Cells(-power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean)
+    return BandLevels(-power_db(mean), NEPER * np.sqrt(own / count) / mean, NEPER * np.sqrt(shared) / mean)
 
 
-def _spread_of(known: Known, name: str) -> Float:
+def _spread_of(known: UncertainResponse, name: str) -> Float:
     """Variance of the power of each bin."""
     v = getattr(known, name)
     return np.asarray(2.0 * np.abs(known.x) ** 2 * v + v**2)
 
 
-def _ears(pair: Known, which: str) -> Known:
+def _ears(pair: UncertainResponse, which: str) -> UncertainResponse:
     """Near or far ear of both sides ``(position, side, frequency)``."""
     rows = ((0, 0), (1, 1)) if which == "near" else ((1, 0), (0, 1))
     return pair.picked(lambda v: np.stack([v[:, ear, side] for ear, side in rows], axis=1))

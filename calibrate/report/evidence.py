@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import Doubt, corrected
+from sweetspot.calibrate.plant import MeasurementError, corrected
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.predict import Cells, metrics, spectra, uncertainty
+from sweetspot.calibrate.predict import BandLevels, metrics, spectra, uncertainty
 from sweetspot.calibrate.run import doubt_of, fitted_of, sha256, verdict_of
 from sweetspot.calibrate.study import held_out
 from sweetspot.calibrate.verify import Verification, comparison, from_dict
@@ -77,11 +77,11 @@ class Evidence:
     rejected: tuple[Rejected, ...]
     hashes: dict[str, str]
     design_text: str
-    doubt: Doubt
+    doubt: MeasurementError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spread:
+class CellSpread:
     """A level over frequency with its spread over places: each ``(frequency,)``; Hz and dB.
 
     ``u`` is the standard uncertainty of the mean, ``None`` where it is not known.
@@ -156,14 +156,14 @@ def programs(e: Evidence) -> Complex:
     return verify.expected(e.fitted.prediction.score, e.fitted.filters)
 
 
-def spread(levels: Float, f: Float, u: Float | None = None) -> Spread:
+def spread(levels: Float, f: Float, u: Float | None = None) -> CellSpread:
     """Mean and 10th to 90th percentile of levels ``(..., frequency)`` over all but the last axis."""
     cells = levels.reshape(-1, levels.shape[-1])
     low, high = np.percentile(cells, (10.0, 90.0), axis=0)
-    return Spread(f, cells.mean(axis=0), low, high, u)
+    return CellSpread(f, cells.mean(axis=0), low, high, u)
 
 
-def surely(cells: Cells, sure: bool) -> Spread:
+def surely(cells: BandLevels, sure: bool) -> CellSpread:
     """The same of cells that know their uncertainty; in each band positions and sides err by themselves."""
     each = cells.u.reshape(-1, cells.u.shape[-1])
     u = np.sqrt(np.sum(each**2, axis=0)) / len(each)
@@ -178,7 +178,7 @@ def scored_paths(e: Evidence) -> Complex:
     return gates.spectra(corrected(score, whole.ear_gains), whole.gate)
 
 
-def cancellations(e: Evidence) -> dict[str, Spread]:
+def cancellations(e: Evidence) -> dict[str, CellSpread]:
     """Cancellation in third octaves at the scoring positions, dB: one driver alone, predicted, heard."""
     p = e.fitted.prediction
     bare = metrics.cancellation_db(metrics.one_driver(scored_paths(e), e.fitted.reference), p.f)
@@ -192,7 +192,7 @@ def cancellations(e: Evidence) -> dict[str, Spread]:
     return found | {"predicted": surely(uncertainty.cancellation(known, p.f, seconds), True)}
 
 
-def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, Spread]:
+def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, CellSpread]:
     """Third-octave level at an ear over its own mean, dB, at the scoring positions: predicted and heard."""
     found = {"predicted": programs(e)[:, ear, stimulus]}
     if e.verdict is not None:

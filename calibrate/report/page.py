@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from sweetspot.calibrate.plant import errors
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import evidence, plots, sounds, svg, tables
-from sweetspot.calibrate.report.evidence import FINE, Evidence, Spread
-from sweetspot.calibrate.study import Row
+from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
+from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
@@ -93,7 +93,7 @@ def write(run: Path, music: Path | None = None) -> Path:
     return path
 
 
-def comparison(rows: tuple[Row, ...], path: Path) -> Path:
+def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     """Draw designs beside one another into a PNG file.
 
     Raises
@@ -185,7 +185,7 @@ def _picture(
     return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover)
 
 
-def _values(found: dict[str, Spread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
+def _values(found: dict[str, CellSpread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
     series = {name: [round(float(v), 2) for v in s.mean] for name, s in found.items()}
     if target is not None:
         series["target"] = [round(float(v), 2) for v in np.interp(THIRD_OCTAVES, *target)]
@@ -341,7 +341,7 @@ def _colours(e: Evidence) -> list[Picture]:
     for number, (title, ear, stimulus) in enumerate(SIDES):
         found = evidence.colouration(e, ear, stimulus)
 
-        def draw(figure: Figure, found: dict[str, Spread] = found) -> None:
+        def draw(figure: Figure, found: dict[str, CellSpread] = found) -> None:
             ax = figure.subplots()
             plots.spreads(ax, found)
             measured.frequencies(ax, 180.0, 9000.0)

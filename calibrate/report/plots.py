@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
 from sweetspot.calibrate.predict import OCTAVES, interval
-from sweetspot.calibrate.report.evidence import Spread
-from sweetspot.calibrate.study import Row
+from sweetspot.calibrate.report.evidence import CellSpread
+from sweetspot.calibrate.study import DesignRow
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, frequencies, key
 from sweetspot.rigs.rig_file import Description
@@ -24,7 +24,7 @@ DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "
 """Colour and hatching of what decided a band."""
 
 
-def spreads(ax: Axes, found: Mapping[str, Spread]) -> None:
+def spreads(ax: Axes, found: Mapping[str, CellSpread]) -> None:
     """Means as lines with 90 % of confidence as bars, 10th to 90th percentile of places shaded; predicted is dashed."""
     for name in ("before", "heard", "predicted"):
         if name not in found:
@@ -42,7 +42,7 @@ def spreads(ax: Axes, found: Mapping[str, Spread]) -> None:
             ax.plot(s.f, low, "_", s.f, high, "_", color=colour, markersize=7, zorder=5)
 
 
-def cancellation(ax: Axes, found: Mapping[str, Spread], f: Float, target_db: Float, lowest: float = 0.0) -> None:
+def cancellation(ax: Axes, found: Mapping[str, CellSpread], f: Float, target_db: Float, lowest: float = 0.0) -> None:
     """Cancellation over frequency against the target curve ``(frequency,)``, dB; ``lowest`` is where the gate ends."""
     spreads(ax, found)
     inside = (f >= 150.0) & (f <= 10000.0)
@@ -92,7 +92,7 @@ def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
     ax.spines["polar"].set_color(GRID)
 
 
-def designs(ax: Axes, rows: Sequence[Row]) -> None:
+def designs(ax: Axes, rows: Sequence[DesignRow]) -> None:
     """Designs side by side in each band: mean cancellation with its 10th percentile hanging from it."""
     for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
         colour, size = DRIVERS[i % len(DRIVERS)], 9 if i == 0 else 6
@@ -104,7 +104,7 @@ def designs(ax: Axes, rows: Sequence[Row]) -> None:
     key(ax)
 
 
-def efforts(ax: Axes, rows: Sequence[Row]) -> None:
+def efforts(ax: Axes, rows: Sequence[DesignRow]) -> None:
     """Effort of designs side by side in each band, in the order and colours of :func:`designs`."""
     for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
         ax.bar(at, row.effort, width=0.64 / len(rows), color=DRIVERS[i % len(DRIVERS)])

@@ -71,7 +71,7 @@ def walking(fs: int) -> Float:
 
 
 def _excerpt(path: Path, fs: int) -> Float:
-    with files.Source(path) as source:
+    with files.SoundSource(path) as source:
         pieces, wanted = [], int(LONGEST_S * source.fs)
         for piece in source.pieces():
             pieces.append(piece)

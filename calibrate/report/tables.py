@@ -68,24 +68,24 @@ def conditions(e: Evidence) -> list[str]:
     f = e.fitted
     found = []
     if f.prediction.whole is not None:
-        found += [f"Ears: {f.prediction.whole.gate.said}.", f"Polar set: {f.prediction.whole.polar_gate.said}."]
+        found += [f"Ears: {f.prediction.whole.gate.text}.", f"Polar set: {f.prediction.whole.polar_gate.text}."]
         found.append(f"Cancellation of the direct sound is judged over {judged.over(f.prediction.lowest)}.")
     if f.ears is not None:
-        found.append(f"{f.ears.said[0].upper()}{f.ears.said[1:]}.")
+        found.append(f"{f.ears.text[0].upper()}{f.ears.text[1:]}.")
     if f.loading:
-        found.append(f"{errors.said(f.loading)}.")
+        found.append(f"{errors.text(f.loading)}.")
     if e.verdict is not None and e.verdict.agreement is not None:
-        said = e.verdict.agreement.said
+        said = e.verdict.agreement.text
         found.append(f"{said[0].upper()}{said[1:]}.")
     if e.verdict is not None and e.verdict.room:
-        found.append("With the room, not judged: " + "; ".join(r.said for r in e.verdict.room) + ".")
+        found.append("With the room, not judged: " + "; ".join(r.text for r in e.verdict.room) + ".")
     return found
 
 
 def field_rows(e: Evidence) -> list[dict[str, Any]]:
     """Figures of the field as text."""
     return [
-        {"name": r.name, "unit": r.unit, "meaning": r.meaning, "bands": [overview.said(v) for v in r.bands],
-         "value": overview.said(r.value)}
+        {"name": r.name, "unit": r.unit, "meaning": r.meaning, "bands": [overview.text(v) for v in r.bands],
+         "value": overview.text(r.value)}
         for r in overview.rows(e.fitted, e.ears, e.polar)
     ]  # fmt: skip

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.study import explain as explain
     from sweetspot.calibrate.study import held_out as held_out
     from sweetspot.calibrate.study import overview as overview
-    from sweetspot.calibrate.study.compare import Row as Row
-    from sweetspot.calibrate.study.explain import Band as Band
+    from sweetspot.calibrate.study.compare import DesignRow as DesignRow
+    from sweetspot.calibrate.study.explain import ExplainedBand as ExplainedBand
 else:
     from sweetspot.rigs.faces import lazy
 

@@ -28,7 +28,7 @@ ALONE = "one driver"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class DesignRow:
     """One design's figures; bands are :data:`sweetspot.calibrate.predict.metrics.OCTAVES`.
 
     Parameters
@@ -71,7 +71,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class TestPlaces:
     """What all designs are made from and scored on.
 
     Parameters
@@ -95,7 +95,7 @@ class Scene:
     fs: int
 
 
-def rows(scene: Scene, both: sides.Sides, cost: Cost, filters: FilterDesign) -> tuple[Row, ...]:
+def rows(scene: TestPlaces, both: sides.Sides, cost: Cost, filters: FilterDesign) -> tuple[DesignRow, ...]:
     """Figures of our design, of every classical one, and of one driver a side."""
     held = [held_outside(w, scene.plant.f, *filters.band_hz) for w in both.w]
     taps = np.stack([leastsquares.side(both, i, held[i], scene.plant.f, cost, filters) for i in (0, 1)])
@@ -106,21 +106,21 @@ def rows(scene: Scene, both: sides.Sides, cost: Cost, filters: FilterDesign) -> 
     return scored(OURS, taps, scene, both), *(row(name, w, scene, both, filters) for name, w in found.items())
 
 
-def row(name: str, w: Complex, scene: Scene, both: sides.Sides, filters: FilterDesign) -> Row:
+def row(name: str, w: Complex, scene: TestPlaces, both: sides.Sides, filters: FilterDesign) -> DesignRow:
     """Truncate weights ``(side, frequency, driver)`` to filters and score those."""
     held = np.stack([held_outside(x, scene.plant.f, *filters.band_hz) for x in w])
     taps = causal(np.moveaxis(held, 1, 2), filters.taps, filters.delay)
     return scored(name, taps, scene, both)
 
 
-def scored(name: str, taps: Float, scene: Scene, both: sides.Sides) -> Row:
+def scored(name: str, taps: Float, scene: TestPlaces, both: sides.Sides) -> DesignRow:
     """Figures of filters ``(side, driver, tap)``."""
     f = scene.plant.f
     W = np.fft.rfft(taps, 2 * (len(f) - 1), axis=-1)
     heads = metrics.banded_db(heard(scene.scored, W), f)
     nominal = heard(scene.truth, W)
     cells = heads.reshape(-1, heads.shape[-1])
-    return Row(
+    return DesignRow(
         name,
         mean=cells.mean(axis=0),
         p10=np.percentile(cells, 10, axis=0),
@@ -137,13 +137,13 @@ def heard(h: Complex, W: Complex) -> Complex:
     return np.asarray(np.einsum("pedf,sdf->pesf", h, W))
 
 
-def averaged(same: Sequence[Row]) -> Row:
+def averaged(same: Sequence[DesignRow]) -> DesignRow:
     """The mean of one design's figures over several measurements or splits."""
 
     def mean(name: str) -> Any:
         return np.mean([getattr(r, name) for r in same], axis=0)
 
-    return Row(
+    return DesignRow(
         same[0].name,
         mean=mean("mean"),
         p10=mean("p10"),
@@ -155,7 +155,7 @@ def averaged(same: Sequence[Row]) -> Row:
     )
 
 
-def table(found: tuple[Row, ...], title: str) -> str:
+def table(found: tuple[DesignRow, ...], title: str) -> str:
     """The rows as text: mean / 10th percentile / nominal (effort) in each band."""
     bands = "".join(f"{a:>9g}-{b:<13g}" for a, b in metrics.OCTAVES)
     lines = [title, f"{'':<15}{bands}near ear   pre-ring"]

@@ -31,7 +31,7 @@ WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class ExplainedBand:
     """One side and third octave.
 
     Parameters
@@ -62,7 +62,7 @@ class Band:
     reason: str
 
 
-def bands(fitted: Fitted, rig: Description) -> tuple[Band, ...]:
+def bands(fitted: Fitted, rig: Description) -> tuple[ExplainedBand, ...]:
     """Every third octave of both sides."""
     p = fitted.prediction
     design, score = (
@@ -83,7 +83,9 @@ def bands(fitted: Fitted, rig: Description) -> tuple[Band, ...]:
             reason = _reason(limit, counted, *levels)
             if not resolved[b]:
                 reason = f"not judged, the gate resolves {p.lowest:.0f} Hz and above; {reason}"
-            out.append(Band(side, float(f), limit, count / names.total(), levels[0], counted, *levels[1:], reason))
+            out.append(
+                ExplainedBand(side, float(f), limit, count / names.total(), levels[0], counted, *levels[1:], reason)
+            )
     return tuple(out)
 
 
@@ -120,7 +122,7 @@ def _reason(limit: str, counted: float, target: float, design: float, score: flo
     return said
 
 
-def table(found: tuple[Band, ...]) -> str:
+def table(found: tuple[ExplainedBand, ...]) -> str:
     """The bands as text."""
     head = f"{'':>6} {'Hz':>6}  {'limit':<7}{'share':>6} {'target':>7} {'counted':>8} {'design':>7} {'score':>6}"
     rows = [
@@ -132,6 +134,6 @@ def table(found: tuple[Band, ...]) -> str:
     return "\n".join([title, head, *rows])
 
 
-def plain(found: tuple[Band, ...]) -> list[dict[str, Any]]:
+def plain(found: tuple[ExplainedBand, ...]) -> list[dict[str, Any]]:
     """The bands as plain data."""
     return [asdict(b) | {"expected_db": None if np.isnan(b.expected_db) else b.expected_db} for b in found]

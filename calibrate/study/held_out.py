@@ -10,7 +10,7 @@ from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import Around, costs, nearest_ahead, pair
 from sweetspot.calibrate.plant import gate, gated
 from sweetspot.calibrate.study import compare
-from sweetspot.calibrate.study.compare import Row, Scene
+from sweetspot.calibrate.study.compare import DesignRow, TestPlaces
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
@@ -21,7 +21,7 @@ FOLDS = 6
 
 def comparison(
     ears: ImpulseResponse, rig: Description, design: Design, polar: ImpulseResponse | None = None
-) -> tuple[Row, ...]:
+) -> tuple[DesignRow, ...]:
     """Our design and the classical ones, fitted on the design positions and scored on the others.
 
     Raises
@@ -40,7 +40,7 @@ def comparison(
 
 def cross_validated(
     ears: ImpulseResponse, rig: Description, design: Design, polar: ImpulseResponse | None = None
-) -> tuple[Row, ...]:
+) -> tuple[DesignRow, ...]:
     """The same with positions left out in turn, whatever they are used for: the mean over the parts.
 
     The nominal position stays in every design, since its near-ear response is what is kept.
@@ -98,7 +98,7 @@ def split(
     rig: Description,
     design: Design,
     polar: ImpulseResponse | None = None,
-) -> tuple[Row, ...]:
+) -> tuple[DesignRow, ...]:
     """Fit on some positions, score the direct sound on others; ``polar`` is looked at where its power is the cost."""
     how = gate.chosen(fitted, design.filter)
     plant = gated(fitted, how)
@@ -107,5 +107,5 @@ def split(
     _, cost = costs(rig, plant, design.crosstalk, around)
     both = pair.steer(plant, nominal, cost, design.crosstalk)
     truth = gate.spectra(fitted.at(np.array([nominal])), how)
-    scene = Scene(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
+    scene = TestPlaces(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
     return compare.rows(scene, both, cost, design.filter)

@@ -46,7 +46,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricRow:
     """One figure.
 
     Parameters
@@ -93,7 +93,7 @@ class _Scene:
         return tuple(v if np.sqrt(a * b) >= lowest else None for v, (a, b) in zip(values, OCTAVES, strict=True))
 
 
-def rows(fitted: Fitted, ears: ImpulseResponse, polar: ImpulseResponse) -> tuple[Row, ...]:
+def rows(fitted: Fitted, ears: ImpulseResponse, polar: ImpulseResponse) -> tuple[MetricRow, ...]:
     """All figures of a fitted unit.
 
     Parameters
@@ -119,15 +119,15 @@ def rows(fitted: Fitted, ears: ImpulseResponse, polar: ImpulseResponse) -> tuple
     return (*_cancelled(s), *_cost(s), *_tonal(s), *_beam(s), *_in_time(s), *_in_the_room(s), _spot(s, ears))
 
 
-def _cancelled(s: _Scene) -> list[Row]:
+def _cancelled(s: _Scene) -> list[MetricRow]:
     pair = metrics.unvirtualized(s.fitted.prediction.score, s.fitted.prediction.far_ear)
     left, right = metrics.banded_db(pair, s.f).mean(axis=0)
     said = MEANINGS["cancellation"]
     names = {"cancellation, left program": left, "cancellation, right program": right}
-    return [Row(name, "dB", s.reached(tuple(x.tolist())), None, said) for name, x in names.items()]
+    return [MetricRow(name, "dB", s.reached(tuple(x.tolist())), None, said) for name, x in names.items()]
 
 
-def _cost(s: _Scene) -> list[Row]:
+def _cost(s: _Scene) -> list[MetricRow]:
     sides = range(2)
     alone = [np.sqrt(np.mean(np.abs(s.near[i]) ** 2, axis=1)) for i in sides]
     effort = np.mean([metrics.effort_db(s.w[i], s.near[i], alone[i]) for i in sides], axis=0)
@@ -137,7 +137,7 @@ def _cost(s: _Scene) -> list[Row]:
     return [_banded(s, name, s.banded(x)) for name, x in each.items()]
 
 
-def _tonal(s: _Scene) -> list[Row]:
+def _tonal(s: _Scene) -> list[MetricRow]:
     heard = expected(s.fitted.prediction.score, s.fitted.filters)
     left, right = s.fitted.reference
     sides = np.stack([heard[:, 0, 0], heard[:, 1, 1]], axis=1)
@@ -153,7 +153,7 @@ def _tonal(s: _Scene) -> list[Row]:
     ]
 
 
-def _beam(s: _Scene) -> list[Row]:
+def _beam(s: _Scene) -> list[MetricRow]:
     p = s.fitted.prediction
     if not len(p.azimuths):
         return []
@@ -165,7 +165,7 @@ def _beam(s: _Scene) -> list[Row]:
     return [_banded(s, "centre contrast", contrast), _banded(s, "directivity index", s.banded(index))]
 
 
-def _in_time(s: _Scene) -> list[Row]:
+def _in_time(s: _Scene) -> list[MetricRow]:
     filters = s.fitted.filters
     return [
         _single("pre-ringing energy", "dB", metrics.pre_ringing_db(filters.taps, filters.fs)),
@@ -173,7 +173,7 @@ def _in_time(s: _Scene) -> list[Row]:
     ]
 
 
-def _in_the_room(s: _Scene) -> list[Row]:
+def _in_the_room(s: _Scene) -> list[MetricRow]:
     whole = s.fitted.prediction.whole
     if whole is None or whole.gate.reflection_s is None:
         return []
@@ -219,7 +219,7 @@ def _energies(pair: Complex, s: _Scene) -> tuple[float, ...]:
     return tuple(metrics.energy_db(pair, s.inside(b)) for b in OCTAVES)
 
 
-def _spot(s: _Scene, ears: ImpulseResponse) -> Row:
+def _spot(s: _Scene, ears: ImpulseResponse) -> MetricRow:
     p = s.fitted.prediction
     inside = s.inside((max(metrics.SCORED[0], p.lowest), metrics.SCORED[1]))
     leak, moved = [], []
@@ -237,29 +237,29 @@ def _spot(s: _Scene, ears: ImpulseResponse) -> Row:
     )
     if np.isnan(reach):
         said += " Unknown here: fewer than four positions, or none to the side of another."
-    return Row("sweet spot, to either side", "cm", (), reach, said)
+    return MetricRow("sweet spot, to either side", "cm", (), reach, said)
 
 
-def _banded(s: _Scene, name: str, values: tuple[float, ...]) -> Row:
-    return Row(name, "dB", s.reached(values), None, MEANINGS[name])
+def _banded(s: _Scene, name: str, values: tuple[float, ...]) -> MetricRow:
+    return MetricRow(name, "dB", s.reached(values), None, MEANINGS[name])
 
 
-def _single(name: str, unit: str, value: float) -> Row:
-    return Row(name, unit, (), value, MEANINGS[name])
+def _single(name: str, unit: str, value: float) -> MetricRow:
+    return MetricRow(name, unit, (), value, MEANINGS[name])
 
 
-def table(found: tuple[Row, ...]) -> str:
+def table(found: tuple[MetricRow, ...]) -> str:
     """The rows as text."""
     if not found:
         return ""
     head = f"{'':<34}" + "".join(f"{f'{a:g}-{b:g}':>13}" for a, b in OCTAVES)
     lines = [f"Performance metrics, predicted at held-out positions; Hz\n{head}"]
     for r in found:
-        lines.append(f"{r.name + ', ' + r.unit:<34}" + "".join(f"{said(v):>13}" for v in r.bands or (r.value,)))
+        lines.append(f"{r.name + ', ' + r.unit:<34}" + "".join(f"{text(v):>13}" for v in r.bands or (r.value,)))
     return "\n".join(lines)
 
 
-def said(value: float | None) -> str:
+def text(value: float | None) -> str:
     """A value for people: a dash where the gate does not reach, ``unknown``, ``none`` where nothing at all is there."""
     if value is None:
         return "-"
@@ -268,6 +268,6 @@ def said(value: float | None) -> str:
     return "none" if value < NOTHING_DB else f"{value:.1f}"
 
 
-def plain(found: tuple[Row, ...]) -> list[dict[str, Any]]:
+def plain(found: tuple[MetricRow, ...]) -> list[dict[str, Any]]:
     """The rows as plain data."""
     return [asdict(r) | ({"value": None} if r.value is not None and np.isnan(r.value) else {}) for r in found]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify import verdict_text as verdict_text
     from sweetspot.calibrate.verify import verification as verification
     from sweetspot.calibrate.verify import whole_response as whole_response
-    from sweetspot.calibrate.verify.comparison import Doubts as Doubts
+    from sweetspot.calibrate.verify.comparison import SetErrors as SetErrors
     from sweetspot.calibrate.verify.comparison import expected as expected
     from sweetspot.calibrate.verify.figures import NULLS as NULLS
     from sweetspot.calibrate.verify.figures import Confident as Confident
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify.limits import text as text
     from sweetspot.calibrate.verify.processor import OWN as OWN
     from sweetspot.calibrate.verify.processor import Deployed as Deployed
-    from sweetspot.calibrate.verify.processor import Understood as Understood
+    from sweetspot.calibrate.verify.processor import ReadVerification as ReadVerification
     from sweetspot.calibrate.verify.verification import Verification as Verification
 else:
     from sweetspot.rigs.faces import lazy

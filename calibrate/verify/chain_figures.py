@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.verify.limits import Limits, Metric
-from sweetspot.calibrate.verify.verification import STIMULI, Through
+from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed
 from sweetspot.measure.distortion import Distortion
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import db
@@ -20,7 +20,7 @@ NEAR = {"left": (0,), "right": (1,), "both": (0, 1)}
 """Ears at which each stimulus is to be heard."""
 
 
-def latency(filters: FilterSet, through: Through | None, limits: Limits) -> Metric:
+def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -> Metric:
     """Stereo input to loudspeaker, the filters' common delay included."""
     own = 1000.0 * filters.delay_samples / filters.fs
     late = own + (1000.0 * through.latency_samples / through.fs if through else 0.0)

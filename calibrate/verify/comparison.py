@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant import Doubt, corrected, error_of, frequencies
+from sweetspot.calibrate.plant import MeasurementError, corrected, error_of, frequencies
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.predict import Cells, Known, Prediction, Whole, spectra, uncertainty
+from sweetspot.calibrate.predict import BandLevels, Prediction, RoomPrediction, UncertainResponse, spectra, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
@@ -20,16 +20,16 @@ Complex = NDArray[np.complex128]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Doubts:
+class SetErrors:
     """What the sets know of their own errors: the session's ears, the ears and the polar set of the verification."""
 
-    measured: Doubt
-    ears: Doubt
-    polar: Doubt
+    measured: MeasurementError
+    ears: MeasurementError
+    polar: MeasurementError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Compared:
+class Comparison:
     """Predicted and heard, Pa for a full-scale stimulus.
 
     Parameters
@@ -49,10 +49,10 @@ class Compared:
     """
 
     f: Float
-    predicted: Known
-    heard: Known
-    predicted_polar: Known
-    heard_polar: Known
+    predicted: UncertainResponse
+    heard: UncertainResponse
+    predicted_polar: UncertainResponse
+    heard_polar: UncertainResponse
     whole: Complex | None
     heard_whole: Complex | None
     seconds: float
@@ -66,9 +66,9 @@ def compare(
     measured: ImpulseResponse,
     prediction: Prediction,
     filters: FilterSet,
-    doubts: Doubts | None,
+    doubts: SetErrors | None,
     repeatability_db: float,
-) -> Compared:
+) -> Comparison:
     """Bring what was predicted and what was heard to the same terms.
 
     Parameters
@@ -93,12 +93,12 @@ def compare(
     found = _none(sound.shape, around.shape)
     if doubts is not None:
         found = _errors(ears, polar, measured, whole, filters, doubts, error_of(repeatability_db))
-    return Compared(
+    return Comparison(
         f,
-        Known(sound, found.own, found.shared),
-        Known(heard, found.heard, found.heard_shared),
-        Known(prediction.polar, found.polar_own, np.zeros(around.shape)),
-        Known(around, found.polar, found.polar_shared),
+        UncertainResponse(sound, found.own, found.shared),
+        UncertainResponse(heard, found.heard, found.heard_shared),
+        UncertainResponse(prediction.polar, found.polar_own, np.zeros(around.shape)),
+        UncertainResponse(around, found.polar, found.polar_shared),
         expected(whole.score, filters),
         spectra(ears)[0],
         whole.gate.seconds,
@@ -107,14 +107,14 @@ def compare(
     )
 
 
-def _plain(f: Float, sound: Complex, prediction: Prediction, heard: Complex, around: Complex) -> Compared:
+def _plain(f: Float, sound: Complex, prediction: Prediction, heard: Complex, around: Complex) -> Comparison:
     """Without gates and without uncertainty, as files of earlier versions have it."""
 
-    def certain(x: Complex) -> Known:
-        return Known(x, np.zeros(x.shape), np.zeros(x.shape))
+    def certain(x: Complex) -> UncertainResponse:
+        return UncertainResponse(x, np.zeros(x.shape), np.zeros(x.shape))
 
     around_known = certain(prediction.polar), certain(around)
-    return Compared(f, certain(sound), certain(heard), *around_known, None, None, 1.0, 1.0, False)
+    return Comparison(f, certain(sound), certain(heard), *around_known, None, None, 1.0, 1.0, False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,9 +138,9 @@ def _errors(
     ears: ImpulseResponse,
     polar: ImpulseResponse,
     measured: ImpulseResponse,
-    whole: Whole,
+    whole: RoomPrediction,
     filters: FilterSet,
-    doubts: Doubts,
+    doubts: SetErrors,
     added: float,
 ) -> _Errors:
     """Errors of the session go through the filters; those of the verification are there as they are."""
@@ -157,7 +157,9 @@ def _errors(
     )
 
 
-def forecast(prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: Doubt) -> Known:
+def forecast(
+    prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: MeasurementError
+) -> UncertainResponse:
     """Predicted direct sound of the stimuli at the scoring positions, with its variances.
 
     Parameters
@@ -167,11 +169,11 @@ def forecast(prediction: Prediction, filters: FilterSet, measured: ImpulseRespon
     """
     sound, whole = expected(prediction.score, filters), prediction.whole
     if whole is None:
-        return Known(sound, np.zeros(sound.shape), np.zeros(sound.shape))
+        return UncertainResponse(sound, np.zeros(sound.shape), np.zeros(sound.shape))
     measured = corrected(measured, whole.ear_gains)
     score, there = measured.used_for("score"), doubt.at(measured.positions["use"] == b"score")
     h, w = gates.spectra(score, whole.gate), weights(filters, measured.fs)
-    return Known(sound, *uncertainty.through(w, h, there.gated(score, whole.gate), there.drift))
+    return UncertainResponse(sound, *uncertainty.through(w, h, there.gated(score, whole.gate), there.drift))
 
 
 def _share(ir: ImpulseResponse, end: Float) -> Float:
@@ -201,7 +203,7 @@ def share_of(filters: FilterSet) -> float:
     return filters.upmix.amount if filters.upmix.method != "off" else 0.0
 
 
-def cancellations(c: Compared, far_ear: Complex) -> tuple[Cells, Cells]:
+def cancellations(c: Comparison, far_ear: Complex) -> tuple[BandLevels, BandLevels]:
     """Bare cancellation predicted and heard, each ``(position, side, third octave)``."""
     predicted, heard = (uncertainty.bare(k, far_ear) for k in (c.predicted, c.heard))
     return (

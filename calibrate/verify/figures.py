@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.diagnose import residual
-from sweetspot.calibrate.plant import Doubt
-from sweetspot.calibrate.predict import Cells, Known, Prediction, metrics
+from sweetspot.calibrate.plant import MeasurementError
+from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainResponse, metrics
 from sweetspot.calibrate.predict import uncertainty as confidence
 from sweetspot.calibrate.verify import comparison as heard
-from sweetspot.calibrate.verify.comparison import Compared
+from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.calibrate.verify.limits import Limits, Metric, Sense
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
@@ -49,7 +49,7 @@ class Agreement:
     coverage: float
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """One line for a reader."""
         return (
             f"predicted and heard agree within {self.coverage:g} standard uncertainties of both in "
@@ -76,7 +76,7 @@ def hertz(f: float) -> str:
     return f"{f / 1000:g} kHz" if f >= 1000 else f"{f:g} Hz"
 
 
-def cancellation(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
+def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Mean, 10th percentile, least over the target, and how far from the prediction."""
     want, got = heard.cancellations(c, prediction.far_ear)
     inside, over = band(metrics.SCORED, prediction.lowest)
@@ -92,7 +92,7 @@ def cancellation(c: Compared, prediction: Prediction, limits: Limits) -> tuple[M
     def over_target(db: Float) -> float:
         return float((db.mean(axis=(0, 1)) - target)[inside].min())
 
-    make = Maker(c, limits)
+    make = MetricBuilder(c, limits)
     return (
         make.both(
             "cancellation, mean",
@@ -114,9 +114,9 @@ def cancellation(c: Compared, prediction: Prediction, limits: Limits) -> tuple[M
     )  # fmt: skip
 
 
-def _apart(make: Maker, want: Cells, got: Cells, lowest: float, limits: Limits) -> Metric:
+def _apart(make: MetricBuilder, want: BandLevels, got: BandLevels, lowest: float, limits: Limits) -> Metric:
     inside = heard.valid(lowest)
-    gap = Cells(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
+    gap = BandLevels(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
 
     def largest(db: Float) -> float:
         return float(np.abs(db.mean(axis=(0, 1)))[inside].max())
@@ -141,7 +141,7 @@ class Confident:
 
 
 def predicted(
-    prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: Doubt
+    prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: MeasurementError
 ) -> dict[str, Confident]:
     """Mean and 10th percentile of the predicted cancellation, as they will be judged, with their uncertainty."""
     known = confidence.bare(heard.forecast(prediction, filters, measured, doubt), prediction.far_ear)
@@ -172,11 +172,11 @@ def reached(prediction: Prediction) -> dict[str, float]:
     }
 
 
-def levels(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
+def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Near-ear levels and balance."""
     want, got = near_levels(c)
     inside = heard.valid(prediction.lowest)
-    gap = Cells(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
+    gap = BandLevels(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
     worst = np.unravel_index(int(np.argmax(np.abs(gap.db) * inside)), gap.db.shape)
 
     def largest(db: Float) -> float:
@@ -185,7 +185,7 @@ def levels(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric,
     def balance(db: Float) -> float:
         return abs(float(np.mean((db[:, 0] - db[:, 1])[..., inside])))
 
-    make, low = Maker(c, limits), hertz(float(THIRD_OCTAVES[inside][0]))
+    make, low = MetricBuilder(c, limits), hertz(float(THIRD_OCTAVES[inside][0]))
     return (
         make.one(
             "near-ear level, heard against predicted",
@@ -201,7 +201,7 @@ def levels(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric,
     )  # fmt: skip
 
 
-def near_levels(c: Compared) -> tuple[Cells, Cells]:
+def near_levels(c: Comparison) -> tuple[BandLevels, BandLevels]:
     """Levels at :data:`NEAR`, predicted and heard, each ``(position, pair, third octave)``."""
     return (
         confidence.levels(_near(c.predicted), c.f, c.seconds),
@@ -209,11 +209,11 @@ def near_levels(c: Compared) -> tuple[Cells, Cells]:
     )
 
 
-def _near(known: Known) -> Known:
+def _near(known: UncertainResponse) -> UncertainResponse:
     return known.picked(lambda v: np.stack([v[:, e, s] for e, s in NEAR], axis=1))
 
 
-def centre(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """The centre's beam."""
     around = ((c.predicted_polar, c.seconds), (c.heard_polar, c.heard_seconds))
     want, got = (confidence.contrast(k, prediction.azimuths, c.f, NULLS, 0.0, s) for k, s in around)
@@ -222,7 +222,7 @@ def centre(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
     def least(db: Float) -> float:
         return float(db[inside].min())
 
-    return Maker(c, limits).both(
+    return MetricBuilder(c, limits).both(
         "centre beam, on axis over +-90 degrees",
         f"Least contrast of any third octave, {over}.",
         least, want, got, limits.contrast, "at least",
@@ -249,7 +249,7 @@ def noise(ears: ImpulseResponse, polar: ImpulseResponse, limits: Limits) -> Metr
     return Metric("signal to noise", "Least of any response that was heard.", None, worst, limits.snr, "at least")
 
 
-def agreement(c: Compared, prediction: Prediction, coverage: float) -> Agreement | None:
+def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreement | None:
     """Share of third-octave cells in which heard and predicted agree; ``None`` where the uncertainty is not known."""
     if not c.sure:
         return None
@@ -280,7 +280,7 @@ class WithRoom:
     diffuse: float
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """One line for a reader."""
         return (
             f"{self.low:g} to {self.high:g} Hz {self.heard:.1f} dB "
@@ -288,7 +288,7 @@ class WithRoom:
         )
 
 
-def with_room(c: Compared, prediction: Prediction) -> tuple[WithRoom, ...]:
+def with_room(c: Comparison, prediction: Prediction) -> tuple[WithRoom, ...]:
     """Cancellation with the room in octaves that the gate resolves; empty where no reflection was found."""
     whole = prediction.whole
     if whole is None or whole.gate.reflection_s is None or c.whole is None or c.heard_whole is None:
@@ -308,21 +308,21 @@ def with_room(c: Compared, prediction: Prediction) -> tuple[WithRoom, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class MetricBuilder:
     """Makes metrics of figures of cells."""
 
-    c: Compared
+    c: Comparison
     limits: Limits
 
     def both(
-        self, name: str, explanation: str, figure: Figure, want: Cells, got: Cells, limit: float, sense: Sense
+        self, name: str, explanation: str, figure: Figure, want: BandLevels, got: BandLevels, limit: float, sense: Sense
     ) -> Metric:
         """A figure that was predicted too."""
         doubt = confidence.spread(figure, got), confidence.spread(figure, want)
         return self._made(name, explanation, figure(want.db), figure(got.db), limit, sense, doubt)
 
     def one(
-        self, name: str, explanation: str, figure: Figure, gap: Cells, limit: float, sense: Sense, unit: str = "dB"
+        self, name: str, explanation: str, figure: Figure, gap: BandLevels, limit: float, sense: Sense, unit: str = "dB"
     ) -> Metric:
         """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
         sure = max(self.limits.coverage, 1e-3)

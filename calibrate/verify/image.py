@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweetspot.calibrate.predict import Cells, Known, Prediction, uncertainty
-from sweetspot.calibrate.verify.comparison import Compared, valid
-from sweetspot.calibrate.verify.figures import CONTRAST_BAND, Maker, band, hertz
+from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainResponse, uncertainty
+from sweetspot.calibrate.verify.comparison import Comparison, valid
+from sweetspot.calibrate.verify.figures import CONTRAST_BAND, MetricBuilder, band, hertz
 from sweetspot.calibrate.verify.limits import Limits, Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.layout import wrapped
@@ -22,12 +22,12 @@ SIDES, BOTH = ("left", "right"), 2
 """Stimuli."""
 
 
-def of_sides(c: Compared, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
+def of_sides(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Interaural level and delay of both virtual loudspeakers, heard against predicted."""
     return _level(c, prediction, limits), _delay(c, limits)
 
 
-def _level(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     inside = valid(prediction.lowest)
     want, got = (
         _minus(uncertainty.levels(_ear(k, "near"), c.f, s), uncertainty.levels(_ear(k, "far"), c.f, s))
@@ -40,7 +40,7 @@ def _level(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
     def largest(db: Float) -> float:
         return float(np.abs(db.mean(axis=0))[:, inside].max())
 
-    return Maker(c, limits).one(
+    return MetricBuilder(c, limits).one(
         "virtual loudspeakers, interaural level",
         "Near ear over far ear, heard against predicted: largest difference in a third octave, mean over positions, "
         f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; here {SIDES[int(side)]}, "
@@ -49,7 +49,7 @@ def _level(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
     )  # fmt: skip
 
 
-def _delay(c: Compared, limits: Limits) -> Metric:
+def _delay(c: Comparison, limits: Limits) -> Metric:
     """The delay that is left between the ears, by a line through the phase of heard over predicted.
 
     Weighted with the power of both ears; ``tau = -sum(w f phi) / (2 pi sum(w f^2))``. A line through zero, for a delay
@@ -73,12 +73,12 @@ def _delay(c: Compared, limits: Limits) -> Metric:
     alike = max(len(f) / ((DELAY_BAND[1] - DELAY_BAND[0]) * min(c.seconds, c.heard_seconds)), 1.0)
     u_own = 1e6 * np.sqrt(alike * np.sum((weight * f) ** 2 * own, axis=-1)) / scale
     u_shared = 1e6 * np.sum(weight * f * np.sqrt(shared), axis=-1) / scale
-    gap = Cells(late[..., None], u_own[..., None], u_shared[..., None])
+    gap = BandLevels(late[..., None], u_own[..., None], u_shared[..., None])
 
     def largest(us: Float) -> float:
         return float(np.abs(us.mean(axis=0)).max())
 
-    return Maker(c, limits).one(
+    return MetricBuilder(c, limits).one(
         "virtual loudspeakers, interaural delay",
         f"Far ear after near ear, heard against predicted, {DELAY_BAND[0]:g} Hz to {DELAY_BAND[1] / 1000:g} kHz, mean "
         "over positions, the worse side.",
@@ -86,7 +86,7 @@ def _delay(c: Compared, limits: Limits) -> Metric:
     )  # fmt: skip
 
 
-def of_phantom(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """Colouration of the phantom centre: what both sides together lack in third octaves, beside each of them alone."""
     inside = valid(prediction.lowest)
     want, got = (
@@ -98,7 +98,7 @@ def of_phantom(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
         shape = db.mean(axis=(0, 1))[inside]
         return float(np.sqrt(np.mean((shape - shape.mean()) ** 2)))
 
-    return Maker(c, limits).both(
+    return MetricBuilder(c, limits).both(
         "phantom centre, colouration",
         "Both sides together over each near ear's own side, deviation of third octaves from their mean, rms, "
         f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz, mean over positions and ears.",
@@ -106,14 +106,14 @@ def of_phantom(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
     )  # fmt: skip
 
 
-def of_beam(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
+def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """Shape of the centre's beam outside its nulls."""
     inside, over = band(CONTRAST_BAND, prediction.polar_lowest)
     on = int(np.argmin(np.abs(wrapped(prediction.azimuths))))
     want, got = (
         uncertainty.levels(k, c.f, s) for k, s in ((c.predicted_polar, c.seconds), (c.heard_polar, c.heard_seconds))
     )
-    want, got = (_minus(x, Cells(*(v[on] for v in (x.db, x.own, x.shared)))) for x in (want, got))
+    want, got = (_minus(x, BandLevels(*(v[on] for v in (x.db, x.own, x.shared)))) for x in (want, got))
     lobe = (want.db > SHAPE_DB) & inside
     gap = _minus(got, want)
     row, _ = np.unravel_index(int(np.argmax(np.where(lobe, np.abs(gap.db), -1.0))), gap.db.shape)
@@ -121,7 +121,7 @@ def of_beam(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
     def largest(db: Float) -> float:
         return float(np.abs(db)[lobe].max())
 
-    return Maker(c, limits).one(
+    return MetricBuilder(c, limits).one(
         "centre beam, shape",
         "Level over that on axis, heard against predicted: largest difference in any direction and third octave, "
         f"{over}, where more than {SHAPE_DB:g} dB are radiated; here at "
@@ -130,7 +130,7 @@ def of_beam(c: Compared, prediction: Prediction, limits: Limits) -> Metric:
     )  # fmt: skip
 
 
-def polarity(c: Compared, limits: Limits) -> Metric:
+def polarity(c: Comparison, limits: Limits) -> Metric:
     """Whether any program is turned over: cosine between heard and predicted at the near ears."""
     found = []
     for stimulus, ears in enumerate(((0,), (1,), (0, 1))):
@@ -145,21 +145,21 @@ def polarity(c: Compared, limits: Limits) -> Metric:
     )  # fmt: skip
 
 
-def _minus(one: Cells, other: Cells) -> Cells:
-    return Cells(one.db - other.db, np.hypot(one.own, other.own), np.hypot(one.shared, other.shared))
+def _minus(one: BandLevels, other: BandLevels) -> BandLevels:
+    return BandLevels(one.db - other.db, np.hypot(one.own, other.own), np.hypot(one.shared, other.shared))
 
 
-def _ear(known: Known, which: str) -> Known:
+def _ear(known: UncertainResponse, which: str) -> UncertainResponse:
     """Near or far ear of left and right ``(position, side, frequency)``."""
     rows = ((0, 0), (1, 1)) if which == "near" else ((1, 0), (0, 1))
     return known.picked(lambda v: np.stack([v[:, ear, side] for ear, side in rows], axis=1))
 
 
-def _both(known: Known) -> Known:
+def _both(known: UncertainResponse) -> UncertainResponse:
     """Both ears when both sides play ``(position, ear, frequency)``."""
     return known.picked(lambda v: v[:, :, BOTH])
 
 
-def _alone(known: Known) -> Known:
+def _alone(known: UncertainResponse) -> UncertainResponse:
     """Each ear when its own side plays ``(position, ear, frequency)``."""
     return _ear(known, "near")

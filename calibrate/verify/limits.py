@@ -259,7 +259,7 @@ class Metric:
         return self.verdict in ("pass", "warn")
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """One line with the value and the limit."""
         sure = f" ± {self.guard:.1f}" if self.uncertainty is not None else ""
         line = f"{self.name}: {self.heard:.1f}{sure} {self.unit}".rstrip()

@@ -14,14 +14,14 @@ import numpy as np
 from scipy import fft
 
 from sweetspot.calibrate.diagnose import residual
-from sweetspot.calibrate.plant import Doubt, frequencies
+from sweetspot.calibrate.plant import MeasurementError, frequencies
 from sweetspot.calibrate.plant import spectra as gated_spectra
 from sweetspot.calibrate.predict import Prediction, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.calibrate.verify import chain_figures, default_limits, verification
-from sweetspot.calibrate.verify.comparison import Doubts
+from sweetspot.calibrate.verify.comparison import SetErrors
 from sweetspot.calibrate.verify.limits import Limits, Metric
-from sweetspot.calibrate.verify.verification import Through, Verification
+from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.export import live
 from sweetspot.processor.filterset import FilterSet
@@ -93,7 +93,9 @@ def stereo_form(filters: FilterSet) -> FilterSet:
     return replace(filters, upmix=replace(filters.upmix, method="off"))
 
 
-def predicted(prediction: Prediction, deployed: FilterSet, polar: ImpulseResponse, doubt: Doubt | None) -> Prediction:
+def predicted(
+    prediction: Prediction, deployed: FilterSet, polar: ImpulseResponse, doubt: MeasurementError | None
+) -> Prediction:
     """A calibration's prediction for the form that was deployed: around the device, what ``both`` sounds like.
 
     Parameters
@@ -131,7 +133,7 @@ def predicted(prediction: Prediction, deployed: FilterSet, polar: ImpulseRespons
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Understood:
+class ReadVerification:
     """What was heard through a processor, its latency taken out, with what it is to be compared with.
 
     Parameters
@@ -150,7 +152,7 @@ class Understood:
     polar: ImpulseResponse
     prediction: Prediction
     filters: FilterSet
-    through: Through | None
+    through: ProcessorUsed | None
     distortion: tuple[Mapping[str, Any], ...] = ()
 
     @property
@@ -162,7 +164,7 @@ class Understood:
         self,
         measured: ImpulseResponse,
         limits: Limits,
-        doubts: Doubts,
+        doubts: SetErrors,
         reachable: Mapping[str, float] = default_limits.NOTHING,
     ) -> Verification:
         """Measured against expected, from the session's ears.
@@ -186,8 +188,8 @@ def understood(
     heard: tuple[ImpulseResponse, ImpulseResponse],
     measured: tuple[ImpulseResponse, ImpulseResponse],
     deployed: tuple[Prediction, FilterSet],
-    doubt: Doubt | None,
-) -> Understood:
+    doubt: MeasurementError | None,
+) -> ReadVerification:
     """Read what a verification kept of its processor.
 
     Parameters
@@ -203,14 +205,14 @@ def understood(
     """
     prediction, filters = deployed
     if not told:
-        return Understood(*heard, prediction, filters, None)
-    through = Through(told["name"], told["form"], float(told["latency_samples"]), filters.fs)
+        return ReadVerification(*heard, prediction, filters, None)
+    through = ProcessorUsed(told["name"], told["form"], float(told["latency_samples"]), filters.fs)
     filters = stereo_form(filters) if through.form == "stereo" else filters
     if through.name != OWN:
         rest = rest_of(heard[0], measured[0], filters, verification.share_of(filters))
         heard = earlier(heard[0], rest), earlier(heard[1], rest)
         through = replace(through, latency_samples=through.latency_samples + rest * filters.fs)
-    return Understood(
+    return ReadVerification(
         *heard,
         predicted(prediction, filters, measured[1], doubt),
         filters,

@@ -19,10 +19,10 @@ def lines(verdict: Verification) -> str:
     if any(m.uncertainty is not None for m in verdict.metrics):
         rows.append("  ± beside a value: measurement noise and repeatability, not the spread over heads")
     rows += [f"  cancellation, {c.text}" for c in verdict.cancellation]
-    rows += [f"  {m.said}" for m in (verdict.through, verdict.agreement) if m]
+    rows += [f"  {m.text}" for m in (verdict.through, verdict.agreement) if m]
     rows += [f"  {verdict.basis}"] if verdict.basis else []
     if verdict.room:
-        rows.append("  in the room, not judged: " + "; ".join(r.said for r in verdict.room))
+        rows.append("  in the room, not judged: " + "; ".join(r.text for r in verdict.room))
     rows += [f"WARNING: {w}" for w in verdict.warnings]
     head = VERDICTS[verdict.verdict] + ("" if verdict.passed else f": {_why(verdict)}")
     causes = [_cause(i, c) for i, c in enumerate(verdict.causes)]
@@ -54,5 +54,5 @@ def _why(verdict: Verification) -> str:
 
 def _cause(rank: int, cause: Cause) -> str:
     if cause.name == UNCLEAR:
-        return f"{'Cause':>11}: {cause.said}"
-    return f"{'Most likely' if rank == 0 else 'or':>11}: {cause.said} ({cause.evidence})"
+        return f"{'Cause':>11}: {cause.text}"
+    return f"{'Most likely' if rank == 0 else 'or':>11}: {cause.text} ({cause.evidence})"

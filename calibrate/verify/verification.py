@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
-from sweetspot.calibrate.verify.comparison import Compared, Doubts, compare
+from sweetspot.calibrate.verify.comparison import Comparison, SetErrors, compare
 from sweetspot.calibrate.verify.comparison import expected as expected
 from sweetspot.calibrate.verify.comparison import share_of as share_of
 from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
@@ -39,7 +39,7 @@ Processor = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Through:
+class ProcessorUsed:
     """What a verification was made through.
 
     Parameters
@@ -60,7 +60,7 @@ class Through:
     fs: int
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """One line for a reader."""
         name = "built-in engine" if self.name == "engine" else self.name
         form = "" if self.form == "upmix" else ", left and right without upmix"
@@ -114,10 +114,10 @@ class Verification:
     azimuths: Float
     metrics: tuple[Metric, ...]
     causes: tuple[Cause, ...] = ()
-    compared: Compared | None = None
+    compared: Comparison | None = None
     agreement: figures.Agreement | None = None
     room: tuple[figures.WithRoom, ...] = ()
-    through: Through | None = None
+    through: ProcessorUsed | None = None
     cancellation: tuple[whole_response.Cancellation, ...] = ()
     followed: tuple[str, ...] = ()
     default_limits: bool = False
@@ -144,12 +144,12 @@ class Verification:
     @property
     def reasons(self) -> tuple[str, ...]:
         """One line for each metric that does not pass."""
-        return tuple(m.said for m in self.metrics if not m.passed)
+        return tuple(m.text for m in self.metrics if not m.passed)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """One line for each metric beyond a limit that warns."""
-        return tuple(m.said for m in self.metrics if m.verdict == "warn")
+        return tuple(m.text for m in self.metrics if m.verdict == "warn")
 
     @property
     def basis(self) -> str:
@@ -199,7 +199,7 @@ def judge(
     prediction: Prediction,
     filters: FilterSet,
     limits: Limits,
-    doubts: Doubts | None = None,
+    doubts: SetErrors | None = None,
 ) -> Verification:
     """Compare what was heard with what was expected.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import comparison as heard
-from sweetspot.calibrate.verify.comparison import Compared
+from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.units import Float, power_db
 
@@ -90,7 +90,7 @@ class Cancellation:
         return f"{low} to {high}: direct sound {direct}; whole response in the room {self.room.text}"
 
 
-def cancellations(c: Compared, prediction: Prediction) -> tuple[Cancellation, ...]:
+def cancellations(c: Comparison, prediction: Prediction) -> tuple[Cancellation, ...]:
     """Cancellation as heard in :data:`WIDE` and in :data:`SCORED`: direct sound and whole response."""
     _, got = heard.cancellations(c, prediction.far_ear)
     whole = c.heard.x if c.heard_whole is None else c.heard_whole

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge import drift as drift
     from sweetspot.measure.judge import quality as quality
     from sweetspot.measure.judge import uncertainty as uncertainty
-    from sweetspot.measure.judge.attempts import Account as Account
-    from sweetspot.measure.judge.attempts import Try as Try
+    from sweetspot.measure.judge.attempts import Attempt as Attempt
+    from sweetspot.measure.judge.attempts import AttemptSummary as AttemptSummary
     from sweetspot.measure.judge.attempts import accounts as accounts
     from sweetspot.measure.judge.drift import Closure as Closure
 else:

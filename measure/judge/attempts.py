@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """One capture that was made: where, which source, the how-manieth there (from 1), and why it was excluded."""
 
     position: int
@@ -17,7 +17,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AttemptSummary:
     """The tries of one source at one position (from 0); ``excluded`` holds runs (from 1) and reasons."""
 
     position: int
@@ -26,7 +26,7 @@ class Account:
     made: int
     excluded: tuple[tuple[int, str], ...]
 
-    def said(self) -> str:
+    def text(self) -> str:
         """Such as ``position 3, left: used 3 of 4: run 2 burst at 3.1 s, 2.4 kHz in ear_left``."""
         why = "; ".join(f"run {run} {reason}" for run, reason in self.excluded)
         line = f"position {self.position + 1}, {self.source}: used {self.used} of {self.made}"
@@ -44,13 +44,13 @@ class Account:
         }
 
 
-def accounts(tries: Iterable[Try], sources: Sequence[str] | Mapping[int, str]) -> list[Account]:
+def accounts(tries: Iterable[Attempt], sources: Sequence[str] | Mapping[int, str]) -> list[AttemptSummary]:
     """One account for each position and source, in that order."""
-    places: dict[tuple[int, int], list[Try]] = {}
+    places: dict[tuple[int, int], list[Attempt]] = {}
     for one in sorted(tries, key=lambda t: (t.position, t.source, t.run)):
         places.setdefault((one.position, one.source), []).append(one)
     return [
-        Account(
+        AttemptSummary(
             position,
             sources[source],
             sum(not one.reason for one in here),

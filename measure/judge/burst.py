@@ -50,7 +50,7 @@ CYCLES = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lags:
+class LagBands:
     """Bands and lags of the captures of one sweep.
 
     Parameters
@@ -98,7 +98,7 @@ class Lags:
         return np.asarray(np.maximum(DIRECT_S, CYCLES / self.width))
 
 
-def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = ()) -> Lags:
+def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = ()) -> LagBands:
     """The bands of a sixth of an octave within the judged band, each with the square of a Hann window."""
     low, high = sweep.band
     octaves = float(np.log2(high / low / HALF_WIDTH**2))
@@ -110,10 +110,10 @@ def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = ()) -> Lags:
         first, last = int(np.ceil(ends[0])), int(np.floor(ends[1]))
         place = (np.arange(first, last + 1) - ends[0]) / (ends[1] - ends[0])
         bins.append((first, (np.sin(np.pi * place) ** 4).astype(np.float32)))
-    return Lags(sweep, size, max(round(size / sweep.fs / STEP_S), 8), f, tuple(bins), arrivals)
+    return LagBands(sweep, size, max(round(size / sweep.fs / STEP_S), 8), f, tuple(bins), arrivals)
 
 
-def burst(transfer: NDArray[np.complexfloating], where: Lags, delay: float) -> tuple[float, float, float] | None:
+def burst(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) -> tuple[float, float, float] | None:
     """A burst in one microphone's capture: when (s), at which frequency (Hz), how far above what may be there (dB).
 
     Deconvolution puts the response at lag 0 and after, the harmonics at ``-L ln k``, and leaves noise at all other
@@ -145,7 +145,7 @@ def burst(transfer: NDArray[np.complexfloating], where: Lags, delay: float) -> t
     return worst[0] + delay, worst[1], float(power_db(worst[2]))
 
 
-def _powers(transfer: NDArray[np.complexfloating], where: Lags, delay: float) -> Float:
+def _powers(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) -> Float:
     """Power ``(band, lag)`` of the response, lag 0 first."""
     out = np.empty((len(where.f), where.steps))
     for row, (first, window) in enumerate(where.bins):
@@ -158,7 +158,7 @@ def _powers(transfer: NDArray[np.complexfloating], where: Lags, delay: float) ->
     return out
 
 
-def _worst(power: Float, where: Lags, seconds: float) -> tuple[float, float, float]:
+def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float, float]:
     """Time (s, without latency), frequency and ratio of the cell that stands out most."""
     width = np.maximum(np.round(np.maximum(seconds, 0.5 * where.ringing) / where.step).astype(int), 1) | 1
     mean = np.stack([ndimage.uniform_filter1d(row, int(w), mode="wrap") for row, w in zip(power, width, strict=True)])
@@ -171,7 +171,7 @@ def _worst(power: Float, where: Lags, seconds: float) -> tuple[float, float, flo
     return (lag * where.step + passed) % total, float(where.f[band]), float(ratio[band, lag])
 
 
-def _allowed(mean: Float, where: Lags, cells: Float, smeared: Float) -> Float:
+def _allowed(mean: Float, where: LagBands, cells: Float, smeared: Float) -> Float:
     """The most power ``(band, lag)`` that response, harmonics and noise may have."""
     reach = np.minimum(np.ceil((where.ringing + 0.5 * smeared) / where.step).astype(int), where.steps // 2 - 1)
     direct = np.array([max(row[: r + 1].max(), row[-r:].max()) for row, r in zip(mean, reach, strict=True)])
@@ -188,7 +188,7 @@ def _allowed(mean: Float, where: Lags, cells: Float, smeared: Float) -> Float:
     return np.asarray(NOISE_MARGIN * _quantiles(tuple(np.round(cells, 1)))[:, None] * expected)
 
 
-def _noise(mean: Float, where: Lags, cells: Float, reach: NDArray[np.intp]) -> Float:
+def _noise(mean: Float, where: LagBands, cells: Float, reach: NDArray[np.intp]) -> Float:
     """Noise power ``(band,)``: the median over lags that are neither the response's nor a harmonic's."""
     lag = np.arange(where.steps) * where.step
     total = where.steps * where.step
@@ -222,7 +222,7 @@ def _median_around(x: Float, around: int) -> Float:
     return np.asarray(ndimage.median_filter(x, size=(2 * around + 1, 1), mode="reflect"))
 
 
-def _decay(excess: Float, where: Lags, reach: NDArray[np.intp], early: Float, direct: Float) -> Float:
+def _decay(excess: Float, where: LagBands, reach: NDArray[np.intp], early: Float, direct: Float) -> Float:
     """What a band may have left of its response, ``(band, lag)``: no more than it had a while earlier."""
     first, last = (round(s / where.step) for s in EARLIER_S)
     out = np.zeros_like(excess)
@@ -239,7 +239,7 @@ def _decay(excess: Float, where: Lags, reach: NDArray[np.intp], early: Float, di
     return out
 
 
-def _arrival(above: Float, decay: Float, direct: Float, where: Lags, lag: float, reach: NDArray[np.intp]) -> Float:
+def _arrival(above: Float, decay: Float, direct: Float, where: LagBands, lag: float, reach: NDArray[np.intp]) -> Float:
     """What may be there of a further arrival at ``lag`` s: the response's decay from the arrival's own level."""
     at = round(lag / where.step)
     far = int(reach.max())

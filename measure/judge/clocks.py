@@ -39,7 +39,7 @@ PIECE = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class ClockDrift:
     """How the inputs' clock stands to the outputs'.
 
     Parameters
@@ -77,13 +77,13 @@ class Drift:
         return None
 
 
-def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex) -> Drift:
+def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex) -> ClockDrift:
     """The drift that a loopback's transfer function ``(frequency,)`` shows.
 
     The phase left by the peak's delay is fitted with ``-2 pi f (a + d L ln(f / f1))``, weighted with the power.
     """
     if not np.any(loop):
-        return Drift(0.0, 0.0, 1.0)
+        return ClockDrift(0.0, 0.0, 1.0)
     f = inv.f
     inside = (f >= max(inv.band[0], min(LOWEST_HZ, inv.band[1] / 8.0))) & (f <= inv.band[1])
     coarse = int(np.argmax(np.abs(fft.irfft(loop, inv.size)))) / inv.fs
@@ -99,7 +99,7 @@ def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex) -> Drift:
     left, bend = (float(np.sum((phase * weight - part) ** 2)) for part in (scaled @ fitted, scaled[:, :2] @ straight))
     error = np.sqrt(left / max(len(f) - 3, 1) * np.linalg.inv(scaled.T @ scaled)[2, 2]) / scale[2]
     share = float(np.sqrt(left / max(bend, 1e-300)))
-    return Drift(1e6 * float(fitted[2] / scale[2]), 1e6 * float(error), share)
+    return ClockDrift(1e6 * float(fitted[2] / scale[2]), 1e6 * float(error), share)
 
 
 def stretched(x: NDArray[np.floating], ppm: float) -> Float:

@@ -47,7 +47,7 @@ class Closure:
         """Whether something moved, or a level drifted, while the set was measured."""
         return abs(self.level_db) > MOVED_DB or abs(self.shift_samples) > MOVED_SAMPLES
 
-    def said(self) -> str:
+    def text(self) -> str:
         """One line for a person."""
         line = (
             f"closure {self.error_db:.0f} dB at the reference position (level {self.level_db:+.2f} dB, "

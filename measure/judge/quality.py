@@ -8,7 +8,7 @@ from scipy import fft
 
 from sweetspot.measure.deconvolve import Complex, Inverse
 from sweetspot.measure.judge import disturbance
-from sweetspot.measure.judge.burst import Lags, burst
+from sweetspot.measure.judge.burst import LagBands, burst
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import db, power_db
 
@@ -123,7 +123,7 @@ def disturbed(
     transfer: NDArray[np.complexfloating],
     names: tuple[str, ...],
     sweep: Sweep,
-    where: Lags,
+    where: LagBands,
     delay: float,
     last_start: float = 0.0,
 ) -> str | None:

@@ -80,7 +80,7 @@ class Calibration:
             "fs": rig.fs,
         }
 
-    def said(self) -> str:
+    def text(self) -> str:
         """The same for a reader."""
         r = self.reading
         heard = (
@@ -197,5 +197,5 @@ def _against_rig(mic: Mic, value: float, correction: microphone.Correction | Non
         notes.append(f"{off:+.1f} dB against {KEY} = {mic.sensitivity_mv_per_pa:g} of the rig file")
     if correction is not None and correction.sensitivity is not None:
         maker = calibrator.changed_db(value, correction.sensitivity.mv_per_pa)
-        notes.append(f"{maker:+.1f} dB against the maker's file ({correction.sensitivity.said()})")
+        notes.append(f"{maker:+.1f} dB against the maker's file ({correction.sensitivity.text()})")
     return notes

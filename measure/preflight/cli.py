@@ -69,8 +69,8 @@ def check(
                 opened, watched, runs=runs, move=not no_move, level_dbfs=level, reference=before, step=step
             )
     ready = all(f.outcome != "fail" for f in findings)
-    data: dict[str, Any] = {"rig": description.name, "ready": ready, "findings": [f.as_dict() for f in findings]}
-    data["heard"] = of_check(told.rig, told.heard[0]).as_dict()
+    data: dict[str, Any] = {"rig": description.name, "ready": ready, "findings": [f.to_dict() for f in findings]}
+    data["heard"] = of_check(told.rig, told.heard[0]).to_dict()
     result(data, f"{table(findings)}\n{verdict(findings)}", as_json=as_json)
     if not ready:
         raise typer.Exit(1)
@@ -104,7 +104,7 @@ def sweep(
     where = f"written into {path}" if write else f"write it into {own}, or give --write"
     data = {"rig": description.name, "sweep": chosen.table, "limit": chosen.limit, "wanted_db": snr}
     data |= {"expected_db": chosen.expected_db, "at": chosen.at, "session_s": then, "written": write}
-    lines = f"{chosen.toml}\n\n{chosen.said()}\ntime: {then / 60:.1f} min of captures, {now / 60:.1f} min as it was"
+    lines = f"{chosen.toml}\n\n{chosen.text()}\ntime: {then / 60:.1f} min of captures, {now / 60:.1f} min as it was"
     result(data, f"{lines}\n{where}", as_json=as_json)
     if not chosen.reached:
         raise typer.Exit(1)
@@ -174,7 +174,7 @@ def calibrate(
     where = f"written into {path}" if write else f"write it into the [[mic]] of {path}, or give --write"
     result(
         {**entry, "history": str(kept), "written": write and found.accepted},
-        f"{found.said()}\n{where if found.accepted else 'nothing follows from it'}; kept in {kept}",
+        f"{found.text()}\n{where if found.accepted else 'nothing follows from it'}; kept in {kept}",
         as_json=as_json,
     )
     if not found.accepted:

@@ -22,7 +22,7 @@ class Finding:
         Of what: a driver, a microphone, the loopback, the disk.
     outcome
         Whether it is fine.
-    said
+    text
         One sentence: what was found, the limit, what to do.
     values
         The figures behind it, with their units in their names.
@@ -31,16 +31,16 @@ class Finding:
     check: str
     subject: str
     outcome: Outcome
-    said: str
+    text: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For ``--json``."""
         return {
             "check": self.check,
             "subject": self.subject,
             "outcome": self.outcome,
-            "said": self.said,
+            "text": self.text,
             **({"values": dict(self.values)} if self.values else {}),
         }
 
@@ -52,7 +52,7 @@ def table(findings: Sequence[Finding]) -> str:
     """The findings as a table for the terminal."""
     widths = [max((len(getattr(f, k)) for f in findings), default=0) for k in ("check", "subject")]
     return "\n".join(
-        f"{MARKS[f.outcome]:<4}  {f.check:<{widths[0]}}  {f.subject:<{widths[1]}}  {f.said}" for f in findings
+        f"{MARKS[f.outcome]:<4}  {f.check:<{widths[0]}}  {f.subject:<{widths[1]}}  {f.text}" for f in findings
     )
 
 

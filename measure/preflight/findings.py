@@ -8,9 +8,9 @@ import numpy as np
 
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.levels import of_levels, of_noise
-from sweetspot.measure.preflight.observation import Told
+from sweetspot.measure.preflight.observation import Observation
 from sweetspot.measure.preflight.stability import RESIDUAL_DB
-from sweetspot.measure.preflight.wiring import Patch, Verdict
+from sweetspot.measure.preflight.wiring import Patch, WiringVerdict
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, db, power_db, speed_of_sound
 
@@ -28,7 +28,7 @@ PLACE_M = 0.15
 """Distances that differ more than this from the rig's are noted."""
 
 
-def of_loopback(told: Told) -> Iterator[Finding]:
+def of_loopback(told: Observation) -> Iterator[Finding]:
     """The cable that gives time zero, and what it says of the clocks."""
     cable, fs, loop = told.rig.interface.loopback, told.rig.fs, told.loops[0]
     name = f"out {cable.out}, in {cable.in_}"
@@ -60,7 +60,7 @@ def of_loopback(told: Told) -> Iterator[Finding]:
     yield from _of_clock(told)
 
 
-def _of_clock(told: Told) -> Iterator[Finding]:
+def _of_clock(told: Observation) -> Iterator[Finding]:
     worst = max(told.loops, key=lambda one: abs(one.drift_ppm))
     values = {"drift_ppm": worst.drift_ppm, "top_db": worst.top_db, "residual_db": worst.residual_db}
     fs = told.rig.fs
@@ -81,7 +81,7 @@ def _of_clock(told: Told) -> Iterator[Finding]:
         yield Finding("clock", f"{fs} Hz", "pass", said, values)
 
 
-def of_amplifier(told: Told) -> Iterator[Finding]:
+def of_amplifier(told: Observation) -> Iterator[Finding]:
     """Drivers that no microphone hears, or all of them."""
     there, names = told.there, told.rig.driver_names
     if not there.any():
@@ -104,7 +104,7 @@ def of_amplifier(told: Told) -> Iterator[Finding]:
         yield Finding("amplifier", "all", "pass", f"all {len(names)} drivers are heard")
 
 
-def of_microphones(told: Told) -> Iterator[Finding]:
+def of_microphones(told: Observation) -> Iterator[Finding]:
     """Microphones that hear nothing, or clip."""
     there = told.there
     for i, mic in enumerate(told.rig.mic):
@@ -126,7 +126,7 @@ def of_microphones(told: Told) -> Iterator[Finding]:
             yield Finding("microphone", mic.name, "pass", said, {"best_snr_db": best})
 
 
-def _open(told: Told, mic: int) -> bool:
+def _open(told: Observation, mic: int) -> bool:
     """Whether an input is as quiet as the loopback's."""
     m = told.matrices[0]
     band = (m.noise_f >= 500.0) & (m.noise_f <= 10000.0)
@@ -134,7 +134,7 @@ def _open(told: Told, mic: int) -> bool:
     return bool(power_db(m.noise[told.inputs[mic], band].mean()) < power_db(loopback) + OPEN_INPUT_DB)
 
 
-def of_patch(told: Told) -> Iterator[Finding]:
+def of_patch(told: Observation) -> Iterator[Finding]:
     """Drivers, microphones and turns that are not where they belong, and those that this check cannot tell apart."""
     verdict, rig = told.patch, told.rig
     if verdict is None:
@@ -162,7 +162,7 @@ def of_patch(told: Told) -> Iterator[Finding]:
         yield Finding("patch", "all", "pass", f"drivers and microphones are where they belong{beside}, told by {by}")
 
 
-def _untold(told: Told, verdict: Verdict) -> Iterator[Finding]:
+def _untold(told: Observation, verdict: WiringVerdict) -> Iterator[Finding]:
     rig = told.rig
     advice = "" if told.from_reference else "; a --reference of an earlier check, or a turning stage, may tell"
     for what, names, pairs in (
@@ -185,7 +185,7 @@ def _patch_said(rig: Description, patch: Patch) -> str:
     return " and ".join(words) or "the rig's own patch"
 
 
-def of_places(told: Told) -> Iterator[Finding]:
+def of_places(told: Observation) -> Iterator[Finding]:
     """Microphones that stand farther or nearer than the rig says."""
     if told.patch is None or told.loops[0].input is None:
         return
@@ -199,7 +199,7 @@ def of_places(told: Told) -> Iterator[Finding]:
             yield Finding("place", mic.name, "warn", said, {"farther_m": metres})
 
 
-def of_polarity(told: Told) -> Iterator[Finding]:
+def of_polarity(told: Observation) -> Iterator[Finding]:
     """Drivers and microphones that turn the sign over: the fewest that explain all signs."""
     order_out = told.patch.best.driver_at if told.patch else tuple(range(len(told.rig.driver)))
     order_in = told.patch.best.mic_at if told.patch else tuple(range(len(told.rig.mic)))
@@ -248,7 +248,7 @@ def _fewest(signs: Float) -> tuple[Float, Float, bool]:
     return best[1], best[2], tie
 
 
-def all_of(told: Told) -> list[Finding]:
+def all_of(told: Observation) -> list[Finding]:
     """Every finding, in the order in which a set-up is put right."""
     found = [*of_loopback(told), *of_microphones(told), *of_amplifier(told), *of_patch(told), *of_places(told)]
     return [*found, *of_polarity(told), *of_levels(told), *of_noise(told)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sweetspot.measure.preflight.finding import Finding, Outcome
-from sweetspot.measure.preflight.observation import Told
+from sweetspot.measure.preflight.observation import Observation
 from sweetspot.measure.preflight.path_responses import OCTAVES
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, Mic
@@ -22,7 +22,7 @@ SNR_DB = (10.0, 25.0)
 """Of the coming sweep: below the first captures would be refused, below the second they are poor."""
 
 
-def of_levels(told: Told) -> Iterator[Finding]:
+def of_levels(told: Observation) -> Iterator[Finding]:
     """What the sweeps to come will reach at the microphones: headroom, level, signal to noise."""
     matrix = told.matrices[0]
     for i, mic in enumerate(told.rig.mic):
@@ -47,7 +47,7 @@ def of_levels(told: Told) -> Iterator[Finding]:
     yield from _of_drivers(told)
 
 
-def snr(told: Told) -> Iterator[tuple[Mic, float, str]]:
+def snr(told: Observation) -> Iterator[tuple[Mic, float, str]]:
     """Signal to noise of the sweep to come at each microphone that hears: dB in its worst octave, and which that is.
 
     ``A^2 L |H|^2 / (4 f (N0 / 2) T)``, averaged over each octave of each driver's band.
@@ -69,7 +69,7 @@ def snr(told: Told) -> Iterator[tuple[Mic, float, str]]:
             yield mic, worst, where
 
 
-def _of_snr(told: Told) -> Iterator[Finding]:
+def _of_snr(told: Observation) -> Iterator[Finding]:
     """Signal to noise of the sweep to come."""
     for mic, worst, where in snr(told):
         outcome: Outcome = "fail" if worst < SNR_DB[0] else "warn" if worst < SNR_DB[1] else "pass"
@@ -79,7 +79,7 @@ def _of_snr(told: Told) -> Iterator[Finding]:
         yield Finding("snr", mic.name, outcome, said, {"worst_db": worst, "at": where})
 
 
-def _of_drivers(told: Told) -> Iterator[Finding]:
+def _of_drivers(told: Observation) -> Iterator[Finding]:
     """Drivers that are much weaker than the others, or than they were."""
     heard, wanted = told.heard[0], told.expected
     mics = [int(i) for i in np.flatnonzero(told.there.any(axis=1))]
@@ -103,7 +103,7 @@ def _of_drivers(told: Told) -> Iterator[Finding]:
             yield Finding("level", name, "warn", said, {"below_others_db": -off})
 
 
-def of_noise(told: Told) -> Iterator[Finding]:
+def of_noise(told: Observation) -> Iterator[Finding]:
     """Noise floor of each microphone, in octaves; hum if its lines stand out."""
     m = told.matrices[0]
     for i, mic in enumerate(told.rig.mic):

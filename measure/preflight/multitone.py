@@ -119,7 +119,7 @@ def _schroeder(amplitude: Float) -> Complex:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Matrix:
+class ResponseMatrix:
     """What every input heard of every output.
 
     Parameters
@@ -165,7 +165,7 @@ NOISE_SEGMENT_S = 0.05
 BURST_FROM_HZ = 100.0
 
 
-def matrix(comb: Comb, x: NDArray[np.float32]) -> Matrix:
+def matrix(comb: Comb, x: NDArray[np.float32]) -> ResponseMatrix:
     """The matrix in a recording ``(input, samples)`` of a comb."""
     first, second = (fft.rfft(np.asarray(x[:, part], dtype=float), axis=-1) for part in comb.counted)
     mean, change = (first + second) / 2.0, second - first
@@ -174,7 +174,7 @@ def matrix(comb: Comb, x: NDArray[np.float32]) -> Matrix:
     loudness = pieces[..., f >= BURST_FROM_HZ].sum(axis=-1)
     quiet = np.quantile(loudness, 0.25, axis=1)
     empty = np.arange(comb.spacing - 1, comb.period // 2, comb.spacing)
-    return Matrix(
+    return ResponseMatrix(
         comb,
         tuple(mean[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
         tuple(change[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
@@ -198,7 +198,7 @@ def _densities(x: Float, fs: int) -> tuple[Float, Float]:
     return np.asarray(power), np.asarray(fft.rfftfreq(size, 1.0 / fs))
 
 
-def heard_over_noise(m: Matrix, output: int, low: float, high: float, silence_alone: bool = False) -> Float:
+def heard_over_noise(m: ResponseMatrix, output: int, low: float, high: float, silence_alone: bool = False) -> Float:
     """Power of an output's tones at each input over that of what else is in such bins, ``(input,)``, within a band.
 
     What else: the noise of the silence, or what bins hold that no comb plays, whichever is more;

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.preflight.expectation import Expected
-from sweetspot.measure.preflight.multitone import Matrix
-from sweetspot.measure.preflight.path_responses import Heard, Loop
-from sweetspot.measure.preflight.wiring import Verdict
+from sweetspot.measure.preflight.multitone import ResponseMatrix
+from sweetspot.measure.preflight.path_responses import Loopback, PathResponses
+from sweetspot.measure.preflight.wiring import WiringVerdict
 from sweetspot.rigs.rig_file import Description
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Told:
+class Observation:
     """All that a check knows.
 
     Parameters
@@ -35,11 +35,11 @@ class Told:
     """
 
     rig: Description
-    heard: list[Heard]
-    loops: list[Loop]
-    matrices: list[Matrix]
+    heard: list[PathResponses]
+    loops: list[Loopback]
+    matrices: list[ResponseMatrix]
     expected: Expected
-    patch: Verdict | None
+    patch: WiringVerdict | None
     sweep_peak: float
     sweep_rate: float
     window_s: float

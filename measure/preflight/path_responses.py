@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.measure.preflight.multitone import Complex, Matrix, heard_over_noise
+from sweetspot.measure.preflight.multitone import Complex, ResponseMatrix, heard_over_noise
 from sweetspot.rigs.units import Float, db, power_db
 
 OCTAVES: tuple[float, ...] = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
@@ -29,7 +29,7 @@ FINE = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loop:
+class Loopback:
     """The loopback cable, as heard.
 
     Parameters
@@ -60,7 +60,7 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class PathResponses:
     """Outputs at inputs, both in the order of the matrix; the loopback is taken out.
 
     Parameters
@@ -92,7 +92,7 @@ class Heard:
         return np.asarray(self.snr_db.max(axis=-1) > HEARD_DB)
 
 
-def loop(m: Matrix, output: int, played: Float, x: NDArray[np.float32], wanted: int) -> Loop:
+def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], wanted: int) -> Loopback:
     """The loopback, found by its own comb: at the input where it is heard, wherever that is.
 
     Parameters
@@ -108,7 +108,7 @@ def loop(m: Matrix, output: int, played: Float, x: NDArray[np.float32], wanted: 
     level = db(np.abs(m.responses[output]).mean(axis=1))
     at = wanted if snr[wanted] > HEARD_DB and level[wanted] > level.max() - 30.0 else int(np.argmax(level))
     if snr[at] < 2 * HEARD_DB:
-        return Loop(None)
+        return Loopback(None)
     f, response = m.comb.frequencies(output), m.responses[output][at]
     latency = _delay(played, np.asarray(x[at], dtype=float), f, response, m.comb.fs)
     straight = response * np.exp(2j * np.pi * f * latency)
@@ -116,7 +116,7 @@ def loop(m: Matrix, output: int, played: Float, x: NDArray[np.float32], wanted: 
     flat = db(np.abs(straight) / middle)
     change = m.changes[output][at] / 2.0
     drift = _drift(np.unwrap(np.angle((response + change) / (response - change))), f, m.comb.period / m.comb.fs)
-    return Loop(
+    return Loopback(
         at,
         latency,
         float(np.sign(np.sum(straight.real)) * middle),
@@ -148,7 +148,7 @@ def _delay(played: Float, heard: Float, f: Float, response: Complex, fs: int) ->
     return whole - float(np.sum(np.angle(left) * f * np.abs(left)) / np.sum(f**2 * np.abs(left)) / (2 * np.pi))
 
 
-def heard(m: Matrix, outputs: int, latency: float) -> Heard:
+def heard(m: ResponseMatrix, outputs: int, latency: float) -> PathResponses:
     """What the inputs hear of the first ``outputs`` combs, with ``latency`` (s) taken out."""
     inputs = len(m.noise)
     snr = np.full((inputs, outputs, len(OCTAVES)), -300.0)
@@ -171,7 +171,7 @@ def heard(m: Matrix, outputs: int, latency: float) -> Heard:
             signs[i, o] = sign(kept[i], f, float(arrival[i, o]))
         gated.append(kept)
         frequencies.append(f)
-    return Heard(snr, level, arrival, signs, tuple(gated), tuple(frequencies))
+    return PathResponses(snr, level, arrival, signs, tuple(gated), tuple(frequencies))
 
 
 def within(f: Float, band: tuple[float, float]) -> Float:

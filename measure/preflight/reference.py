@@ -15,7 +15,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.preflight import multitone, path_responses
 from sweetspot.measure.preflight.calibration import deviates
 from sweetspot.measure.preflight.expectation import Expected, from_geometry
-from sweetspot.measure.preflight.path_responses import OCTAVES, Heard
+from sweetspot.measure.preflight.path_responses import OCTAVES, PathResponses
 from sweetspot.measure.session import Session
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
@@ -62,7 +62,7 @@ class Reference:
         if self.arrival.shape != shape or self.level_db.shape != (*shape, len(OCTAVES)):
             raise ValueError(f"a reference of {shape} microphones and drivers has arrivals {self.arrival.shape}")
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For ``--json``; :func:`read` takes it back."""
         return {
             "mics": list(self.mics),
@@ -82,7 +82,7 @@ def _listed(array: Float) -> Any:
     return known.tolist()
 
 
-def of_check(rig: Description, one: Heard) -> Reference:
+def of_check(rig: Description, one: PathResponses) -> Reference:
     """What a check heard straight ahead."""
     rows = [m.channel - 1 for m in rig.mic]
     names = [m.name for m in rig.mic]

@@ -15,8 +15,8 @@ from sweetspot.measure.preflight import expectation, findings, levels, multitone
 from sweetspot.measure.preflight.calibration import deviates
 from sweetspot.measure.preflight.calibrator import changed_db
 from sweetspot.measure.preflight.finding import Finding, Outcome
-from sweetspot.measure.preflight.observation import Told
-from sweetspot.measure.preflight.path_responses import Heard, Loop
+from sweetspot.measure.preflight.observation import Observation
+from sweetspot.measure.preflight.path_responses import Loopback, PathResponses
 from sweetspot.measure.preflight.reference import Reference, expected
 from sweetspot.measure.preflight.stability import RESIDUAL_DB, closure_db, disturbed
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
@@ -89,7 +89,7 @@ def check(
     level_dbfs: float | None = None,
     reference: Reference | None = None,
     step: Callable[[str], None] = lambda _: None,
-) -> tuple[list[Finding], Told]:
+) -> tuple[list[Finding], Observation]:
     """Check a rig.
 
     Parameters
@@ -147,7 +147,7 @@ def check(
     return [*findings.all_of(told), *about_stage, *others], told
 
 
-Take = tuple[multitone.Matrix, Loop, Heard]
+Take = tuple[multitone.ResponseMatrix, Loopback, PathResponses]
 """What one capture of the combs came to."""
 
 
@@ -211,7 +211,7 @@ def _told(
     poses: list[Pose],
     found: list[Take],
     reference: Reference | None,
-) -> Told:
+) -> Observation:
     matrices, loops, heards = (list(part) for part in zip(*found, strict=True))
     names = [m.name for m in rig.mic]
     inputs = [m.channel - 1 for m in rig.mic]
@@ -229,7 +229,7 @@ def _told(
     rate = wanted.sweep.rate if wanted else rig.sweep.seconds / np.log(rig.sweep.band_hz[1] / rig.sweep.band_hz[0])
     loudest = float(np.max(np.abs(wanted.played))) if wanted else levels.allowed_peak(rig, None, 0.0)
     window = (rig.sweep.before_ms + rig.sweep.after_ms) / 1000.0
-    return Told(
+    return Observation(
         rig, heards, loops, matrices, expectations[1], verdict, loudest, float(rate), window, reference is not None
     )
 
@@ -239,7 +239,9 @@ def _as_if(poses: list[Pose], turned: int) -> list[Pose]:
     return [replace(p, turn=turned * p.turn, yaw=turned * p.yaw) for p in poses]
 
 
-def _about_stage(rig: Rig, told: Told, poses: list[Pose], move: bool, failed: bool, back: Take | None) -> list[Finding]:
+def _about_stage(
+    rig: Rig, told: Observation, poses: list[Pose], move: bool, failed: bool, back: Take | None
+) -> list[Finding]:
     """Whether the stage answers, moves, and turns the way that the arrivals tell."""
     stage = rig.description.stage
     if failed:
@@ -287,7 +289,7 @@ def _corrections(rig: Description) -> list[Finding]:
             off = changed_db(mic.sensitivity_mv_per_pa, correction.sensitivity.mv_per_pa)
             if abs(off) > SENSITIVITY_DB:
                 outcome = "warn"
-                said += f"; the rig's sensitivity is {off:+.1f} dB against the file's ({correction.sensitivity.said()})"
+                said += f"; the rig's sensitivity is {off:+.1f} dB against the file's ({correction.sensitivity.text()})"
         found.append(Finding("correction", mic.name, outcome, said, values))
     return found
 

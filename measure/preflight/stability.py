@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweetspot.measure.preflight.multitone import Matrix
-from sweetspot.measure.preflight.path_responses import OCTAVES, Heard, Loop, within
+from sweetspot.measure.preflight.multitone import ResponseMatrix
+from sweetspot.measure.preflight.path_responses import OCTAVES, Loopback, PathResponses, within
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, power_db
 
@@ -22,7 +22,7 @@ BURST_DB = 10.0
 CLOSURE_HZ = (300.0, 4000.0)
 
 
-def disturbed(m: Matrix, loop: Loop, rig: Description) -> str | None:
+def disturbed(m: ResponseMatrix, loop: Loopback, rig: Description) -> str | None:
     """Why a capture should be made again, or ``None``; clipping is none of it, for it would clip again."""
     if loop.input is not None and loop.residual_db > RESIDUAL_DB:
         return (
@@ -40,7 +40,7 @@ def disturbed(m: Matrix, loop: Loop, rig: Description) -> str | None:
     return None
 
 
-def _change(m: Matrix, row: int, outputs: int) -> tuple[float, float]:
+def _change(m: ResponseMatrix, row: int, outputs: int) -> tuple[float, float]:
     """Largest change of an octave from one period to the next, dB, that noise does not explain, and where (Hz)."""
     worst = (-300.0, OCTAVES[0])
     f = [m.comb.frequencies(o) for o in range(outputs)]
@@ -62,7 +62,7 @@ def _change(m: Matrix, row: int, outputs: int) -> tuple[float, float]:
     return worst
 
 
-def closure_db(first: Heard, last: Heard, inputs: list[int]) -> Float:
+def closure_db(first: PathResponses, last: PathResponses, inputs: list[int]) -> Float:
     """Change ``(input, output)`` of each direct sound between two captures that should be the same, dB.
 
     NaN where it was not heard both times. A turn of a degree moves a driver 9 cm from the axis by 1.5 mm: -25 dB.

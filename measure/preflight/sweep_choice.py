@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweetspot.measure.preflight.levels import HEADROOM_DB, snr
-from sweetspot.measure.preflight.observation import Told
+from sweetspot.measure.preflight.observation import Observation
 from sweetspot.measure.sweep import SHORTEST_CYCLES, swept
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.rig_file import Description
@@ -69,14 +69,14 @@ class Choice:
         lines = (f"band_hz = [{low}, {high}]", f"seconds = {self.seconds:g}", f"level_dbfs = {self.level_dbfs:g}")
         return "\n".join(("[sweep]", *lines, f"repeats = {self.repeats}"))
 
-    def said(self) -> str:
+    def text(self) -> str:
         """Why it is so, in two lines."""
         worst = f"{self.expected_db:.0f} dB over the noise at least ({self.at}), {self.wanted_db:g} dB asked"
         short = "" if self.reached else ": not to be had here. Lower the noise, or raise what limits the level"
         return f"level: {self.limit}\nsignal: {worst}{short}"
 
 
-def choose(told: Told, wanted_db: float) -> Choice:
+def choose(told: Observation, wanted_db: float) -> Choice:
     """The shortest sweep at the highest allowed level that gives every driver the wanted signal to noise.
 
     Signal to noise is that of one bin of the kept response, ``A^2 L |H|^2 / (4 f (N0 / 2) T)`` with ``L`` of the sweep
@@ -131,7 +131,7 @@ def applied(rig: Description, chosen: Choice) -> Description:
     return rig.model_copy(update={"sweep": rig.sweep.model_copy(update=values)})
 
 
-def _level(told: Told) -> tuple[float, str]:
+def _level(told: Observation) -> tuple[float, str]:
     """The highest level, dBFS in steps of half a decibel, and what sets it."""
     limits = told.rig.limits
     bounds = [(limits.ceiling_dbfs - CEILING_DB, f"{CEILING_DB:g} dB under limits.ceiling_dbfs")]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from sweetspot.measure.preflight.expectation import Expected
-from sweetspot.measure.preflight.path_responses import Heard, apart
+from sweetspot.measure.preflight.path_responses import PathResponses, apart
 from sweetspot.rigs.units import Float
 
 SURE = 16.0
@@ -69,7 +69,7 @@ def _exchanges(order: tuple[int, ...]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WiringVerdict:
     """The patch that explains best what was heard.
 
     Parameters
@@ -113,7 +113,7 @@ class _Evidence:
     ears: tuple[int, int] | None
 
 
-def _evidence(heard: list[Heard], inputs: list[int], ears: tuple[int, int] | None) -> _Evidence:
+def _evidence(heard: list[PathResponses], inputs: list[int], ears: tuple[int, int] | None) -> _Evidence:
     outputs = range(heard[0].arrival.shape[1])
     differences = np.full((len(heard), len(outputs)), np.nan)
     if ears is not None:
@@ -127,11 +127,11 @@ def _evidence(heard: list[Heard], inputs: list[int], ears: tuple[int, int] | Non
 
 
 def find(
-    heard: list[Heard],
+    heard: list[PathResponses],
     inputs: list[int],
     ears: tuple[int, int] | None,
     expectations: dict[int, Expected],
-) -> Verdict:
+) -> WiringVerdict:
     """Find the patch.
 
     Parameters
@@ -170,7 +170,7 @@ def find(
 
 def _judged(
     costs: dict[Patch, float], straight: Patch, evidence: _Evidence, expectations: dict[int, Expected]
-) -> Verdict:
+) -> WiringVerdict:
     best = min(costs, key=lambda p: costs[p])
     best = best if costs[straight] - costs[best] > SURE else straight
     others = tuple(
@@ -189,7 +189,7 @@ def _judged(
             if near and len(mics) == 2 and not moved:
                 untold_mics.append((mics[0], mics[1]))
     late = _late(evidence, expectations[best.turned], best.mic_at)
-    return Verdict(best, others, tuple(untold_drivers), tuple(untold_mics), tuple(late.tolist()))
+    return WiringVerdict(best, others, tuple(untold_drivers), tuple(untold_mics), tuple(late.tolist()))
 
 
 def _mic_orders(count: int, alive: NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from sweetspot.measure import plan
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import Session
 from sweetspot.measure.share import decay, directivity, plots
@@ -84,7 +84,7 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
     """
     with Session.read(session) as file:
         sets = {name: file.responses(name) for name in file.sets}
-        stderr: dict[str, Float] = {name: file.of_bins(name, "stderr") for name in file.sets}
+        stderr: dict[str, Float] = {name: file.per_bin(name, "stderr") for name in file.sets}
         unit = file.serial
     if not sets:
         raise BadInput(f"{session}: nothing was measured yet; run: sweetspot measure ears ...")
@@ -109,7 +109,7 @@ def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[
     with Session.read(session) as file:
         rig = file.rig()
         wanted = plan.make(rig, name)
-        listener = Listener.of(rig, wanted)
+        listener = CaptureAnalyser.of(rig, wanted)
         for row in (position, wanted.order[0]):
             made = [listener.distortion(file, row, source) for source in range(len(rig.driver))]
             found = [d for d in made if d is not None]

@@ -16,7 +16,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from sweetspot.processor.compiled import fft, vectors
-from sweetspot.processor.compiled.fft import BLOCKS, Plan
+from sweetspot.processor.compiled.fft import BLOCKS, TransformPlan
 from sweetspot.processor.compiled.machine_code import address_of, aligned, copied, machine_code
 from sweetspot.processor.compiled.vectors import FLOATS, I64, Pair, Writer, declared, lanes_of_host
 
@@ -74,7 +74,7 @@ class CompiledCentre:
 
 
 @cache
-def centre_kernel(block: int, rule: str = "soft-projection") -> tuple[Plan, Any, Any]:
+def centre_kernel(block: int, rule: str = "soft-projection") -> tuple[TransformPlan, Any, Any]:
     """The centre of an upmix with frames of ``2 block`` samples: its plan, its function, and what keeps it alive.
 
     The function takes the address of the 64-bit values of :data:`CENTRE_POINTERS` and the number of frames: windowed
@@ -83,7 +83,7 @@ def centre_kernel(block: int, rule: str = "soft-projection") -> tuple[Plan, Any,
     """
     if block not in BLOCKS:
         raise ValueError(f"block is {block}: the compiled kernel needs a power of two from 16 to 4096")
-    plan = Plan(block, lanes_of_host(block))
+    plan = TransformPlan(block, lanes_of_host(block))
 
     def written() -> str:
         module = ir.Module(name=f"centre{block}")
@@ -94,7 +94,7 @@ def centre_kernel(block: int, rule: str = "soft-projection") -> tuple[Plan, Any,
     return plan, ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), library
 
 
-def _centre(module: Any, plan: Plan, forward: Any, inverse: Any, weights: Any) -> Any:
+def _centre(module: Any, plan: TransformPlan, forward: Any, inverse: Any, weights: Any) -> Any:
     """``(values)``: ``count`` frames of mid and side to frames of the centre; see :mod:`sweetspot.processor.upmix`."""
     w = Writer(module, "run", [I64.as_pointer()], plan.lanes)
     b, pair, frame, size = w.b, 2 * plan.lanes, 2 * plan.block, plan.lanes

@@ -8,7 +8,7 @@
 
 The transform splits ``n = W a + l``: lanes ``l`` lie side by side in a vector, so the transform over ``a`` needs no
 shuffles; then ``W x W`` squares are transposed in registers and the transform over ``l`` is done the same way. Bins
-stay in the order in which they fall out, since products do not care; :meth:`Plan.order` tells which is which.
+stay in the order in which they fall out, since products do not care; :meth:`TransformPlan.order` tells which is which.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FACTORS = {4: (4,), 8: (8,), 16: (16,), 32: (8, 4), 64: (8, 8), 128: (16, 8), 25
 """Radices of the transform over the ``B/W`` rows."""
 
 
-class Plan:
+class TransformPlan:
     """Order and constants of the transform of ``B = A W`` points: ``A`` rows of ``W`` lanes."""
 
     def __init__(self, block: int, lanes: int) -> None:
@@ -71,7 +71,7 @@ class Plan:
         return np.concatenate([paired[0], *between, paired[1]]).astype(np.float32)
 
 
-def forward(module: Any, plan: Plan) -> Any:
+def forward(module: Any, plan: TransformPlan) -> Any:
     """``(old, new, line, tile_stride, second, scratch, tables)``: the spectrum, written at two places of the line."""
     w = Writer(module, "forward", [FLOATS, FLOATS, FLOATS, I64, I64, FLOATS, FLOATS], plan.lanes)
     old, new, line, stride, second, scratch, tables = w.function.args
@@ -104,7 +104,7 @@ def forward(module: Any, plan: Plan) -> Any:
     return w.function
 
 
-def inverse(module: Any, plan: Plan, *, whole: bool = False) -> Any:
+def inverse(module: Any, plan: TransformPlan, *, whole: bool = False) -> Any:
     """``(spectrum, out, scratch, tables)``: the forward steps backwards, then the second half, or the whole frame."""
     w = Writer(module, "inverse_whole" if whole else "inverse", [FLOATS, FLOATS, FLOATS, FLOATS], plan.lanes)
     spectrum, out, scratch, tables = w.function.args
@@ -138,7 +138,7 @@ def inverse(module: Any, plan: Plan, *, whole: bool = False) -> Any:
     return w.function
 
 
-def _turned(w: Writer, plan: Plan, number: int, j: Any, v: list[Pair], sign: int) -> list[Pair]:
+def _turned(w: Writer, plan: TransformPlan, number: int, j: Any, v: list[Pair], sign: int) -> list[Pair]:
     """The factors between one pass over the rows and the next; none at the last."""
     if number == len(plan.factors) - 1:
         return v

@@ -24,7 +24,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from sweetspot.processor.compiled import fft, vectors
-from sweetspot.processor.compiled.fft import BLOCKS, Plan
+from sweetspot.processor.compiled.fft import BLOCKS, TransformPlan
 from sweetspot.processor.compiled.machine_code import machine_code
 from sweetspot.processor.compiled.vectors import FLOATS, I64, Writer, lanes_of_host
 
@@ -93,7 +93,7 @@ def compiled(block: int, outputs: int, lanes: int | None = None) -> Kernel:
         raise ValueError(f"block is {block}: the compiled kernel needs a power of two from 16 to 4096")
     lanes = lanes or lanes_of_host(block)
     groups = grouped(outputs, lanes)
-    plan, sizes = Plan(block, lanes), sorted(set(groups), reverse=True)
+    plan, sizes = TransformPlan(block, lanes), sorted(set(groups), reverse=True)
 
     def written() -> str:
         module = ir.Module(name=f"matrix{block}x{lanes}")
@@ -106,7 +106,7 @@ def compiled(block: int, outputs: int, lanes: int | None = None) -> Kernel:
     return Kernel(block, lanes, plan.order(), plan.tables(), groups, run, library)
 
 
-def _products(module: Any, plan: Plan, group: int) -> Any:
+def _products(module: Any, plan: TransformPlan, group: int) -> Any:
     """``(y, h, x, steps, h_stride, x_stride, tiles, add)``: ``Y = [Y +] sum H X`` for ``group`` outputs."""
     w = Writer(module, f"products{group}", [FLOATS, FLOATS, FLOATS, I64, I64, I64, I64, I64], plan.lanes)
     y, h, x, steps, h_stride, x_stride, tiles, add = w.function.args
@@ -129,7 +129,7 @@ def _products(module: Any, plan: Plan, group: int) -> Any:
     return w.function
 
 
-def _run(module: Any, plan: Plan, forward: Any, inverse: Any, products: dict[int, Any]) -> Any:
+def _run(module: Any, plan: TransformPlan, forward: Any, inverse: Any, products: dict[int, Any]) -> Any:
     """``(values)``: ``count`` blocks, each through forward, products and inverse, as the values say."""
     w = Writer(module, "run", [I64.as_pointer()], plan.lanes)
     names = (*POINTERS, *NUMBERS, *(f"groups{g}" for g in products))
@@ -157,7 +157,7 @@ def _run(module: Any, plan: Plan, forward: Any, inverse: Any, products: dict[int
 
 
 def _all_products(
-    w: Writer, plan: Plan, products: dict[int, Any], v: dict[str, Any], p: Any, line: Any, stride: Any
+    w: Writer, plan: TransformPlan, products: dict[int, Any], v: dict[str, Any], p: Any, line: Any, stride: Any
 ) -> None:
     """Group after group of outputs, largest groups first; filters and sums lie in that order."""
     pair, block, b = 2 * plan.lanes, plan.block, w.b

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.processor.export import live as live
     from sweetspot.processor.export.engine_check import LIMIT_DB as LIMIT_DB
-    from sweetspot.processor.export.engine_check import Compared as Compared
+    from sweetspot.processor.export.engine_check import EngineComparison as EngineComparison
     from sweetspot.processor.export.engine_check import check as check
     from sweetspot.processor.export.engines import ENGINES as ENGINES
     from sweetspot.processor.export.engines import bundle as bundle

@@ -33,7 +33,7 @@ UNPACKAGED = {"camilladsp": "Debian has no package of it; its releases are at gi
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class EngineComparison:
     """What a check found.
 
     Parameters
@@ -53,7 +53,7 @@ class Compared:
         return None if self.error_db is None else self.error_db < LIMIT_DB
 
 
-def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = None) -> Compared:
+def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = None) -> EngineComparison:
     """Run the bundle's files, unmodified, in a folder of its own.
 
     Parameters
@@ -70,19 +70,23 @@ def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = No
     """
     program = NEEDS.get(engine)
     if program is None:
-        return Compared(None, f"{engine} can't be run here")
+        return EngineComparison(None, f"{engine} can't be run here")
     if shutil.which(program) is None:
         where = UNPACKAGED.get(program, f"apt-get install {PACKAGES.get(program, program)}")
-        return Compared(None, f"{program} is not installed: {where}")
+        return EngineComparison(None, f"{program} is not installed: {where}")
     heard = (_signal(filterset) if x is None else x).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         files.write_all(Path(folder), bundle.everything())
         if engine == "firmware":
-            return Compared(_firmware_db(Path(folder)))
+            return EngineComparison(_firmware_db(Path(folder)))
         y = RUNNERS[engine](Path(folder), heard, filterset)
-    from sweetspot.processor.partition import Matrix  # brings scipy's transforms, which a start does not wait for
+    from sweetspot.processor.partition import (
+        PartitionedMatrix,  # brings scipy's transforms, which a start does not wait for
+    )
 
-    return Compared(difference_db(y, Matrix(stereo(filterset), 8192).process(heard.astype(np.float64))))
+    return EngineComparison(
+        difference_db(y, PartitionedMatrix(stereo(filterset), 8192).process(heard.astype(np.float64)))
+    )
 
 
 def difference_db(y: Real, wanted: Real) -> float:

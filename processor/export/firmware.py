@@ -80,9 +80,11 @@ def _reference(filterset: FilterSet) -> str:
     x = rng.uniform(-0.25, 0.25, (len(filterset.programs), samples))
     x[np.arange(len(x)), np.arange(len(x))] = 0.9
     x = np.rint(x * 2**20) / 2**20
-    from sweetspot.processor.partition import Matrix  # brings scipy's transforms, which a start does not wait for
+    from sweetspot.processor.partition import (
+        PartitionedMatrix,  # brings scipy's transforms, which a start does not wait for
+    )
 
-    y = Matrix(filterset.taps, 1024).process(x)
+    y = PartitionedMatrix(filterset.taps, 1024).process(x)
     return "\n".join(
         [
             "/* What the filters must answer. */",

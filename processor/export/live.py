@@ -28,7 +28,7 @@ OWN = "sweetspot-jconvolver"
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class LiveEngine:
     """How an engine runs on the audio server.
 
     Parameters
@@ -65,10 +65,10 @@ class Live:
 
 
 LIVE = {
-    "brutefir": Live(
+    "brutefir": LiveEngine(
         "brutefir", "brutefir", brutefir.bundle, ("brutefir", "-nodefault", brutefir.LIVE), signal.SIGTERM
     ),
-    "jconvolver": Live(
+    "jconvolver": LiveEngine(
         "jconvolver", OWN, jconvolver.bundle, ("jconvolver", "-N", OWN, jconvolver.CONF), signal.SIGINT, True
     ),
 }
@@ -102,7 +102,7 @@ class Running:
         return LIVE[self.name].client
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """Its last words."""
         return self._log.read_text(encoding="utf-8", errors="replace").strip()[-SHOWN:]
 
@@ -116,7 +116,7 @@ class Running:
         """
         code = self._process.poll()
         if code is not None:
-            raise HardwareTrouble(f"{self.name} ended by itself (exit code {code}). It said: {self.said or 'nothing'}")
+            raise HardwareTrouble(f"{self.name} ended by itself (exit code {code}). It said: {self.text or 'nothing'}")
 
     def end(self) -> None:
         """End it and the processes that it has split into; may be called twice."""
@@ -139,7 +139,7 @@ class Running:
             self._process.terminate()
 
 
-def check_live(engine: str) -> Live:
+def check_live(engine: str) -> LiveEngine:
     """How an engine runs on the audio server.
 
     Raises

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from sweetspot.processor.live.console import pair_of as pair_of
     from sweetspot.processor.live.console import press as press
     from sweetspot.processor.live.console import screen as screen
-    from sweetspot.processor.live.player import Program as Program
+    from sweetspot.processor.live.player import PlayedProgram as PlayedProgram
     from sweetspot.processor.live.player import bypass as bypass
-    from sweetspot.processor.live.stream import Live as Live
+    from sweetspot.processor.live.stream import LivePlayer as LivePlayer
     from sweetspot.processor.live.stream import Meters as Meters
     from sweetspot.processor.live.stream import playing as playing
 else:

@@ -17,13 +17,13 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.guard import DC_SHARE, Guard, not_above
 from sweetspot.processor.live import callback
 from sweetspot.processor.live import state as nativestate
-from sweetspot.processor.live.memory import BYPASS, WHICH, Board
+from sweetspot.processor.live.memory import BYPASS, WHICH, PlayerMemory
 
 CHANGE_S = 0.05
 """Of a crossfade between filters."""
 
 
-class Fused:
+class CompiledBlock:
     """Stereo from the ring or the device to the device's channels, as :class:`player.Player` does it.
 
     Parameters
@@ -53,7 +53,7 @@ class Fused:
         block: int,
         channels: int,
         heard: tuple[int, int, int] | None,
-        board: Board,
+        board: PlayerMemory,
         *,
         fade_s: float,
         settle_s: float,
@@ -167,9 +167,9 @@ class Fused:
     def _tell_upmix(self, first: FilterSet) -> int:
         """Returns the upmix's latency."""
         made = upmix.chosen(first.upmix, first.fs, np.float32)
-        if isinstance(made, upmix.Through):
+        if isinstance(made, upmix.PassThrough):
             return 0
-        assert isinstance(made, upmix.Framed)
+        assert isinstance(made, upmix.StftUpmix)
         centre = made.centre
         self._held.append(centre)
         heard, sums = np.zeros((2, made.window), dtype=np.float32), np.zeros(made.span, dtype=np.float32)

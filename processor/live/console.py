@@ -16,7 +16,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import db
 
 if TYPE_CHECKING:
-    from sweetspot.processor.live.stream import Live, Meters
+    from sweetspot.processor.live.stream import LivePlayer, Meters
 
 STEP = 0.1
 WIDTH, FLOOR_DB = 24, -60.0
@@ -83,7 +83,7 @@ def _no_key(wait: float) -> str:
     return ""
 
 
-def press(live: Live, key: str) -> bool:
+def press(live: LivePlayer, key: str) -> bool:
     """Do what a key is for; False when it asks to end."""
     if key in ("q", "\x03", "\x1b"):
         return False
@@ -104,7 +104,7 @@ def bar(peak: float, ceiling: float) -> str:
     return "#" * filled + "." * (WIDTH - filled) + shown
 
 
-def state(live: Live) -> str:
+def state(live: LivePlayer) -> str:
     """What is heard, each in brackets: the filters, A or B, or the bypass; mute; the upmix."""
     which = "bypass" if live.get(memory.BYPASS) else "AB"[int(live.get(memory.WHICH))]
     muted = "[MUTED] " if live.get(memory.MUTE) else ""
@@ -113,7 +113,7 @@ def state(live: Live) -> str:
     return f"[{which}] {muted}upmix {method}{amount}"
 
 
-def keys_for(live: Live) -> str:
+def keys_for(live: LivePlayer) -> str:
     """The keys that do something."""
     forms = live.program.forms
     keys = ["b bypass", "m mute"]
@@ -130,7 +130,7 @@ def load(meters: Meters) -> str:
     return f"load {100 * meters.load:.1f} %, at most {100 * meters.worst:.1f} %; {', '.join(faults)}"
 
 
-def screen(live: Live, meters: Meters, title: str) -> str:
+def screen(live: LivePlayer, meters: Meters, title: str) -> str:
     """All that is shown at one moment."""
     first = live.program.forms[0]
     wide = max(len(n) for n in ("ceiling", *first.drivers))

@@ -41,7 +41,7 @@ class Shared:
     loads: Any
     counters: Any
     ring: Any
-    said: Any
+    text: Any
 
     @classmethod
     def make(cls, context: SpawnContext, seconds: float, fs: int, drivers: int) -> Shared:
@@ -56,7 +56,7 @@ class Shared:
         )
 
 
-class Board:
+class PlayerMemory:
     """The shared memory as arrays."""
 
     def __init__(self, shared: Shared) -> None:
@@ -66,7 +66,7 @@ class Board:
         self.counters: NDArray[np.int64] = np.frombuffer(shared.counters, dtype=np.int64)
         ring: NDArray[np.float32] = np.frombuffer(shared.ring, dtype=np.float32)
         self.ring = ring.reshape(2, -1)
-        self._said = shared.said
+        self._text = shared.text
 
     @property
     def free(self) -> int:
@@ -114,11 +114,11 @@ class Board:
 
     def say(self, code: int, text: str) -> None:
         """Leave an exit code and a reason for who shows."""
-        self._said.raw = f"{code} {text}".encode()[:4095].ljust(4096, b"\0")
+        self._text.raw = f"{code} {text}".encode()[:4095].ljust(4096, b"\0")
 
     @property
-    def said(self) -> tuple[int, str]:
+    def text(self) -> tuple[int, str]:
         """What :meth:`say` left; ``(0, "")`` for nothing."""
-        text = self._said.raw.split(b"\0", 1)[0].decode(errors="replace")
+        text = self._text.raw.split(b"\0", 1)[0].decode(errors="replace")
         code, _, reason = text.partition(" ")
         return (int(code), reason) if code else (0, "")

@@ -33,14 +33,14 @@ from sweetspot.processor.live.memory import (
     STARVED,
     WHICH,
     XRUNS,
-    Board,
+    PlayerMemory,
     Shared,
 )
 from sweetspot.rigs.errors import SweetspotError
 from sweetspot.rigs.live_stream import LiveStream, Wanted, Watch
 
 if TYPE_CHECKING:
-    from sweetspot.processor.live.block import Fused
+    from sweetspot.processor.live.block import CompiledBlock
 
 Real = NDArray[Any]
 
@@ -64,7 +64,7 @@ WARM_BLOCKS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class PlayedProgram:
     """What is played.
 
     Parameters
@@ -88,7 +88,7 @@ class Player:
     Used where the block path cannot be compiled (:func:`compiled_player`), and what that one is tested against.
     """
 
-    def __init__(self, program: Program, board: Board, clock: Callable[[], float]) -> None:
+    def __init__(self, program: PlayedProgram, board: PlayerMemory, clock: Callable[[], float]) -> None:
         self._board, self._clock = board, clock
         self._forms, self._channels = program.forms, program.channels
         first, block = program.forms[0], program.wanted.block
@@ -164,18 +164,18 @@ def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
     return replace(filters, taps=taps)
 
 
-def compiled_player(program: Program, board: Board) -> Fused | None:
+def compiled_player(program: PlayedProgram, board: PlayerMemory) -> CompiledBlock | None:
     """The same in compiled code, warmed up; None where numba is not installed or the block does not suit it."""
     if find_spec("numba") is None or find_spec("llvmlite") is None:
         return None
-    from sweetspot.processor.live.block import Fused, fusible
+    from sweetspot.processor.live.block import CompiledBlock, fusible
 
     first, wanted = program.forms[0], program.wanted
     if not fusible(first, wanted.block):
         return None
     heard = (wanted.inputs, *program.channels) if program.channels else None
     times = {"fade_s": FADE_S, "settle_s": SETTLE_S}
-    made = Fused(program.forms, wanted.block, wanted.outputs, heard, board, **times)
+    made = CompiledBlock(program.forms, wanted.block, wanted.outputs, heard, board, **times)
     made.warm(WARM_BLOCKS)
     return made
 
@@ -195,7 +195,7 @@ def _hurry() -> None:
             os.nice(-11)
 
 
-def play(program: Program, shared: Shared) -> None:
+def play(program: PlayedProgram, shared: Shared) -> None:
     """The process: runs until it is told to quit, everything is played, or the device dies.
 
     What goes wrong is left on the board with its exit code.
@@ -204,7 +204,7 @@ def play(program: Program, shared: Shared) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that shows
     _hurry()
-    board, parent = Board(shared), os.getppid()
+    board, parent = PlayerMemory(shared), os.getppid()
     try:
         quick = compiled_player(program, board)
         player = None if quick else Player(program, board, time.perf_counter)
@@ -221,7 +221,7 @@ def play(program: Program, shared: Shared) -> None:
             board.meters[LATENCY] = stream.latency_s
             board.meters[STARTED] = 1.0
             watch, glances = Watch(), 0
-            while not (board.controls[QUIT] or board.meters[FINISHED] or board.said[0]):
+            while not (board.controls[QUIT] or board.meters[FINISHED] or board.text[0]):
                 time.sleep(GLANCE_S)
                 if quick:
                     quick.obey()
@@ -233,7 +233,7 @@ def play(program: Program, shared: Shared) -> None:
                     board.say(3, f"{who!r} has left the audio server: start it again, then play again")
                 if os.getppid() != parent:
                     return
-            if not board.said[0]:
+            if not board.text[0]:
                 time.sleep(0.1)
     except SweetspotError as trouble:
         board.say(trouble.exit_code, str(trouble))

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import files
 from sweetspot.processor.live import memory
-from sweetspot.processor.live.memory import Board, Shared
-from sweetspot.processor.live.player import Program, play
+from sweetspot.processor.live.memory import PlayerMemory, Shared
+from sweetspot.processor.live.player import PlayedProgram, play
 from sweetspot.processor.render import resampled
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
@@ -67,12 +67,12 @@ class Meters:
     least_gain: float
 
 
-class Live:
+class LivePlayer:
     """A program that plays in a process of its own; made by :func:`playing`."""
 
-    def __init__(self, program: Program, shared: Shared, process: Any) -> None:
+    def __init__(self, program: PlayedProgram, shared: Shared, process: Any) -> None:
         self.program, self._process = program, process
-        self.board = Board(shared)
+        self.board = PlayerMemory(shared)
         self.latency_s = 0.0
         self.feeder: Feeder | None = None
 
@@ -125,7 +125,7 @@ class Live:
         BadInput, HardwareTrouble
             As it says; or it died without a word.
         """
-        code, reason = self.board.said
+        code, reason = self.board.text
         if code:
             raise (HardwareTrouble if code == HardwareTrouble.exit_code else BadInput)(reason)
         if not self._process.is_alive() and not self.finished and not self.get(memory.QUIT):
@@ -134,14 +134,14 @@ class Live:
 
 @contextmanager
 def playing(
-    program: Program,
-    source: files.Source | None = None,
+    program: PlayedProgram,
+    source: files.SoundSource | None = None,
     *,
     loop: bool = False,
     now: Callable[[], float] = time.monotonic,
     waiting: Callable[[str], None] = lambda note: None,
-) -> Iterator[Live]:
-    """Start to play, and end softly; a file is decoded ahead by :meth:`Live.feed`, which wants to be called often.
+) -> Iterator[LivePlayer]:
+    """Start to play, and end softly; a file is decoded ahead by :meth:`LivePlayer.feed`.
 
     ``waiting`` is told once when the start takes longer than usual.
 
@@ -153,7 +153,7 @@ def playing(
     context = get_context("spawn")
     shared = Shared.make(context, RING_S, program.wanted.fs, len(program.forms[0].drivers))
     process = context.Process(target=play, args=(program, shared), daemon=True)
-    live = Live(program, shared, process)
+    live = LivePlayer(program, shared, process)
     if source is not None:
         live.feeder = Feeder(source, program.wanted.fs, live, loop=loop)
         live.feed()
@@ -181,7 +181,7 @@ def playing(
 class Feeder:
     """Decodes a file ahead of the process that plays, at the filters' rate."""
 
-    def __init__(self, source: files.Source, fs: int, into: Live, *, loop: bool = False) -> None:
+    def __init__(self, source: files.SoundSource, fs: int, into: LivePlayer, *, loop: bool = False) -> None:
         self._source, self._fs, self._live, self._loop = source, fs, into, loop
         self._pieces = self._endless()
         self._rest: NDArray[np.float32] = np.zeros((2, 0), dtype=np.float32)

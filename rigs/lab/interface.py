@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
-from sweetspot.rigs.lab.electronics import Device, Inputs, Line, Outputs, calibrator, latency_of
+from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, calibrator, latency_of
 from sweetspot.rigs.lab.sound import drawn
 from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, crash
 from sweetspot.rigs.lab.world import World
@@ -41,7 +41,7 @@ class LabInterface:
         self._schedule = Schedule(world.description)
         self._outputs = Outputs(world.description, self._schedule)
         self._inputs = Inputs(world.description, self._schedule)
-        self._device = Device(world.description)
+        self._device = DspDevice(world.description)
         self._disk = Disk()
         self._capture = self._at = self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
@@ -121,7 +121,7 @@ class LabInterface:
         heard[:, late:] = sound[:, : max(noise.shape[1] - late, 0)]
         earlier = replace(span, at=span.at - late, session=span.session - late, samples=noise.shape[1])
         x = self._inputs.process(heard, noise, earlier)
-        return Line(len(x), late, lab.clock_ppm, x[:, :late]).process(x[:, late:], jumps) if reads else x
+        return SignalLine(len(x), late, lab.clock_ppm, x[:, :late]).process(x[:, late:], jumps) if reads else x
 
     def _key(self, y: NDArray[np.float32]) -> tuple[object, ...]:
         """What tells this capture from every other: where, what, and how often before."""

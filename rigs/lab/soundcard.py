@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import HardwareTrouble
-from sweetspot.rigs.lab.electronics import Inputs, Line, Outputs, calibrator, latency_of, publish
+from sweetspot.rigs.lab.electronics import Inputs, Outputs, SignalLine, calibrator, latency_of, publish
 from sweetspot.rigs.lab.interface import slipped, warmer
 from sweetspot.rigs.lab.sound import BlockConvolver, drawn
 from sweetspot.rigs.lab.stage_server import stage
@@ -80,7 +80,7 @@ class Counts:
     xruns: int = 0
     slowest_ms: float = 0.0
 
-    def said(self, period_ms: float) -> str:
+    def text(self, period_ms: float) -> str:
         """The counts for a reader."""
         return (
             f"{self.blocks} blocks of {period_ms:.2f} ms, {self.late} late, slowest {self.slowest_ms:.2f} ms, "
@@ -239,11 +239,11 @@ class SoundCard:
         convolver = self._convolver
         convolver.exchange(convolver.spectra(self._paths))
 
-    def _new_line(self) -> Line:
+    def _new_line(self) -> SignalLine:
         """The way of the samples of one more stream."""
         lab = self.world.description.lab
         late = latency_of(lab, self.world.serial, "stream", self._streams)
-        return Line(self.world.description.inputs, late - self._outputs.lag, lab.clock_ppm)
+        return SignalLine(self.world.description.inputs, late - self._outputs.lag, lab.clock_ppm)
 
     def _process(self, frames: int) -> None:
         began = self.clock()

@@ -17,15 +17,15 @@ from sweetspot.rigs.rig_file.table import Table
 from sweetspot.rigs.rig_file.tables import (
     EARS,
     Driver,
-    Ears,
+    EarsTable,
     Environment,
     HeadPosition,
     InterfaceTable,
-    Limits,
+    LimitsTable,
     Loopback,
     Mic,
     Polar,
-    Program,
+    ProgramPorts,
     StageTable,
     SweepTable,
 )
@@ -34,16 +34,16 @@ __all__ = [
     "EARS",
     "Description",
     "Driver",
-    "Ears",
+    "EarsTable",
     "Environment",
     "HeadPosition",
     "InterfaceTable",
     "Lab",
-    "Limits",
+    "LimitsTable",
     "Loopback",
     "Mic",
     "Polar",
-    "Program",
+    "ProgramPorts",
     "StageTable",
     "SweepTable",
     "faults_said",
@@ -60,11 +60,11 @@ class _RigTable(Table):
     fs: int = Field(ge=8000, le=768000, strict=True)
     interface: InterfaceTable
     stage: StageTable = StageTable()
-    limits: Limits = Limits()
+    limits: LimitsTable = LimitsTable()
     environment: Environment = Environment()
     driver: tuple[Driver, ...] = Field(min_length=1)
     mic: tuple[Mic, ...] = Field(min_length=1)
-    ears: Ears | None = None
+    ears: EarsTable | None = None
     polar: Polar | None = None
     sweep: SweepTable = SweepTable()
     lab: Lab = Lab()

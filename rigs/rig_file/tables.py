@@ -23,7 +23,7 @@ class Loopback(Table):
     in_: Channel = Field(alias="in")
 
 
-class Program(Table):
+class ProgramPorts(Table):
     """Outputs that feed the stereo inputs of a device with its own processor."""
 
     left: Channel
@@ -38,7 +38,7 @@ class InterfaceTable(Table):
     hostapi: str | None = None
     blocksize: int = Field(default=256, ge=16, le=65536)
     loopback: Loopback
-    program: Program | None = None
+    program: ProgramPorts | None = None
     full_scale_v: Positive = 1.0
 
 
@@ -104,7 +104,7 @@ class StageTable(Table):
     commands: CommandTable | None = None
 
 
-class Limits(Table):
+class LimitsTable(Table):
     """What the unit can take."""
 
     ceiling_dbfs: float = Field(default=-6.0, le=0.0)
@@ -161,7 +161,7 @@ class HeadPosition(Table):
         return Pose(x=self.x, y=self.y, yaw=float(np.radians(self.yaw_deg)))
 
 
-class Ears(Table):
+class EarsTable(Table):
     """The head's nominal distance from the middle of the device, and its places."""
 
     distance_m: Positive = 2.0

@@ -87,7 +87,7 @@ def figures(w: np.ndarray, h: np.ndarray) -> list[tuple[float, float, float]]:
     return out
 
 
-def said(found: list[tuple[float, float, float]]) -> str:
+def text(found: list[tuple[float, float, float]]) -> str:
     return " | ".join(f"{a:5.1f} {b:5.1f} {c:4.1f}" for a, b, c in found)
 
 
@@ -141,8 +141,8 @@ def table() -> list[str]:
         heard = h * errors(h.shape[:2], 0.25)
         w = beamform.steer(heard, around, F, np.ones((len(F), count)), design, wanted_of(heard, 36)).w
         found, drifted = figures(w, truth), figures(w, truth * errors((count, 1), 0.5))
-        print(f"{count} drivers             {said(found)}")
-        print(f"  after 0.5 dB of drift {said(drifted)}")
+        print(f"{count} drivers             {text(found)}")
+        print(f"  after 0.5 dB of drift {text(drifted)}")
         print(f"  bound of any weights  {bounds(h, around, design)}")
         for i, least in enumerate(WANTED.get(count, ())):
             band = f"{count} drivers, {OCTAVES[i][0]:g}-{OCTAVES[i][1]:g} Hz"

@@ -103,11 +103,11 @@ def mistaken(h: np.ndarray, f: np.ndarray, error_db: float, rng: np.random.Gener
     return h * np.exp(level + 1j * phase)
 
 
-def scene(h: np.ndarray, scored: np.ndarray, world: World, error_db: float, seed: int) -> compare.Scene:
+def scene(h: np.ndarray, scored: np.ndarray, world: World, error_db: float, seed: int) -> compare.TestPlaces:
     """A measurement of ``h`` with errors, to be scored on the truth."""
     wrong = mistaken(h, world.f, error_db, np.random.default_rng(seed))
     plant = Plant(wrong, world.f, 100.0, np.zeros(h.shape[:3]))
-    return compare.Scene(plant, 0, h[:1], scored, world.description.fs)
+    return compare.TestPlaces(plant, 0, h[:1], scored, world.description.fs)
 
 
 @lru_cache
@@ -117,7 +117,7 @@ def unit(drivers: int, head: str = "sphere") -> tuple[World, np.ndarray, np.ndar
     return world, responses(world, design_heads()), responses(world, scoring_heads())
 
 
-def run(drivers: int, error_db: float, seeds: range, head: str = "sphere") -> tuple[compare.Row, ...]:
+def run(drivers: int, error_db: float, seeds: range, head: str = "sphere") -> tuple[compare.DesignRow, ...]:
     """Figures of all designs for one unit, the mean over measurements with different errors."""
     world, h, scored = unit(drivers, head)
     wish = CrosstalkDesign(tolerance_db=error_db)  # the shipped defaults but for the error, which is known here
@@ -130,7 +130,7 @@ def run(drivers: int, error_db: float, seeds: range, head: str = "sphere") -> tu
     return tuple(compare.averaged(same) for same in zip(*found, strict=True))
 
 
-def missed(ours: compare.Row) -> list[str]:
+def missed(ours: compare.DesignRow) -> list[str]:
     """Which of the figures asked for at 0.25 dB are not reached."""
     out = []
     for name, wanted in WANTED.items():

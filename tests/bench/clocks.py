@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from sweetspot.measure import plan
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.rig_file.description import Description, read
 from sweetspot.rigs.rig_file.lab_tables import Lab
@@ -37,7 +37,7 @@ def heard(ppm: float, quiet: bool) -> tuple[np.ndarray, float, str, float]:
     """A driver's responses at both ears, the drift found, the reason not to keep it, and what it took, s."""
     rig = rig_of(ppm, quiet)
     wanted = plan.make(rig, "ears")
-    listener = Listener.of(rig, wanted)
+    listener = CaptureAnalyser.of(rig, wanted)
     with open_rig(rig, serial="CLOCKS") as lab:
         recording = listener.channels(lab.interface.capture(wanted.sources.signals[1]))
     listener.heard(recording, 1)  # the stretched inverse is kept from here on

@@ -23,7 +23,7 @@ import numpy as np
 from machine import bandwidth, limit_us, peak, work
 
 from sweetspot.processor.compiled.matrix import CompiledMatrix
-from sweetspot.processor.partition import Matrix
+from sweetspot.processor.partition import PartitionedMatrix
 
 HERE = Path(__file__).parent
 ANCHORS = [(2, 8, 4096, 256), (3, 8, 4096, 256), (3, 8, 4096, 64), (3, 8, 4096, 128), (3, 8, 4096, 1024)]
@@ -75,7 +75,7 @@ def measured(case: Case, binary: Path, repeats: int, lanes: int | None) -> dict[
     rng = np.random.default_rng(0)
     h = rng.standard_normal((inputs, outputs, taps)) / taps
     x = rng.standard_normal((inputs, 64 * block)).astype(np.float32)
-    fast, plain = CompiledMatrix(h, block, lanes=lanes), Matrix(h, block, dtype=np.float32)
+    fast, plain = CompiledMatrix(h, block, lanes=lanes), PartitionedMatrix(h, block, dtype=np.float32)
     pieces = max(3, 400_000 // (64 * block))
     rows: dict[str, list[float]] = {}
     for _ in range(repeats):

@@ -41,7 +41,7 @@ class World:
     sweep: Sweep
     played: Array
     inverse: Inverse
-    lags: bursts.Lags
+    lags: bursts.LagBands
 
 
 @cache
@@ -269,10 +269,10 @@ def main() -> int:
             print(f"  {snr:.0f} dB, clean, {trials + quiet} captures: {100 * shares['clean']:.2f} %", flush=True)
         for kind, share in shares.items():
             table.setdefault(kind, []).append(share)
-    return said(table, f"{asked.part}: {2 * trials} trials of each kind, {2 * (trials + quiet)} clean captures")
+    return text(table, f"{asked.part}: {2 * trials} trials of each kind, {2 * (trials + quiet)} clean captures")
 
 
-def said(table: dict[str, list[float]], title: str) -> int:
+def text(table: dict[str, list[float]], title: str) -> int:
     """Print shares at both ratios; 1 if one is missed."""
     missed = 0
     print(f"{title}\n{'':28}  40 dB    60 dB")

@@ -35,8 +35,8 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings  # noqa: E402
 from sweetspot.processor.live import callback as native  # noqa: E402
 from sweetspot.processor.live import memory, player  # noqa: E402
 from sweetspot.processor.live import state as nativestate  # noqa: E402
-from sweetspot.processor.live.memory import Board, Shared  # noqa: E402
-from sweetspot.processor.live.player import Program  # noqa: E402
+from sweetspot.processor.live.memory import PlayerMemory, Shared  # noqa: E402
+from sweetspot.processor.live.player import PlayedProgram  # noqa: E402
 from sweetspot.processor.live.stream import playing  # noqa: E402
 from sweetspot.rigs.live_stream import LiveStream, Wanted  # noqa: E402
 
@@ -75,7 +75,7 @@ def wanted(args: argparse.Namespace) -> Wanted:
     return Wanted("system", None, None, args.drivers, 0, FS, args.block)
 
 
-def played(args: argparse.Namespace, folder: Path) -> Board:
+def played(args: argparse.Namespace, folder: Path) -> PlayerMemory:
     """Play noise through random filters for so long."""
     import soundfile
 
@@ -85,8 +85,8 @@ def played(args: argparse.Namespace, folder: Path) -> Board:
     channels = tuple(range(1, args.drivers + 1))
     filters = FilterSet(taps, FS, names, 0.5, 40, 20.0, channels, "0" * 64, "BENCH", UpmixSettings(method=args.upmix))
     soundfile.write(folder / "noise.wav", 0.1 * rng.standard_normal((20 * FS, 2)), FS)
-    program = Program((filters, filters, filters), wanted(args), None)
-    with files.Source(folder / "noise.wav") as source, playing(program, source, loop=True) as live, busy():
+    program = PlayedProgram((filters, filters, filters), wanted(args), None)
+    with files.SoundSource(folder / "noise.wav") as source, playing(program, source, loop=True) as live, busy():
         until = time.monotonic() + args.seconds
         while time.monotonic() < until:
             live.feed()
@@ -117,7 +117,7 @@ def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: An
 
 def floor_process(shared: Shared, want: Wanted, waits: float) -> None:
     """The process that plays nothing, otherwise like ours."""
-    at, state, clock = Board(shared), np.zeros(1, dtype=nativestate.STATE), np.zeros(2, dtype=np.int64)
+    at, state, clock = PlayerMemory(shared), np.zeros(1, dtype=nativestate.STATE), np.zeros(2, dtype=np.int64)
     addresses = {"meters": at.meters, "loads": at.loads, "time": clock}
     for name, array in addresses.items():
         state[name] = array.ctypes.data
@@ -133,11 +133,14 @@ def floor_process(shared: Shared, want: Wanted, waits: float) -> None:
             time.sleep(0.02)
 
 
-def floor(args: argparse.Namespace, waits: float) -> Board:
+def floor(args: argparse.Namespace, waits: float) -> PlayerMemory:
     """What a callback that only waits meets on this machine."""
     context = multiprocessing.get_context("spawn")
     shared = Shared.make(context, 0.1, FS, args.drivers)
-    at, process = Board(shared), context.Process(target=floor_process, args=(shared, wanted(args), waits), daemon=True)
+    at, process = (
+        PlayerMemory(shared),
+        context.Process(target=floor_process, args=(shared, wanted(args), waits), daemon=True),
+    )
     process.start()
     while not at.meters[memory.STARTED]:
         if not process.is_alive():
@@ -150,12 +153,12 @@ def floor(args: argparse.Namespace, waits: float) -> Board:
     return at
 
 
-def rate(at: Board, of: Board) -> float:
+def rate(at: PlayerMemory, of: PlayerMemory) -> float:
     """Xruns of ``at`` in as many blocks as ``of`` has had."""
     return float(at.meters[memory.XRUNS] * of.meters[memory.BLOCKS] / max(at.meters[memory.BLOCKS], 1.0))
 
 
-def told(name: str, at: Board) -> tuple[float, int]:
+def told(name: str, at: PlayerMemory) -> tuple[float, int]:
     """Print a line of figures: 99.9th percentile of the load, blocks of ours that were late."""
     load, xruns, held = at.percentile(0.999), int(at.meters[memory.XRUNS]), int(at.meters[memory.HELD])
     late = int(at.loads[int(1.0 / memory.STEP) :].sum()) - held

@@ -31,9 +31,9 @@ from sweetspot.processor.export import brutefir, jconvolver
 from sweetspot.processor.export.bundles import wave
 from sweetspot.processor.files import write_all
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.live.block import Fused
-from sweetspot.processor.live.memory import AMOUNT, Board, Shared
-from sweetspot.processor.live.player import Program, compiled_player
+from sweetspot.processor.live.block import CompiledBlock
+from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
+from sweetspot.processor.live.player import PlayedProgram, compiled_player
 from sweetspot.rigs.live_stream import Wanted
 
 FS, SECONDS, REPEATS = 48000, 60, 5
@@ -148,13 +148,13 @@ def block_times(block: int, method: str, busy: bool) -> tuple[float, float]:
     return float(np.median(share)), float(np.quantile(share, 0.999))
 
 
-def compiled_path(block: int, method: str) -> tuple[Fused, Board, NDArray[np.float32]]:
+def compiled_path(block: int, method: str) -> tuple[CompiledBlock, PlayerMemory, NDArray[np.float32]]:
     """What plays live, its board, and room for a block of its output."""
     shared = Shared.make(get_context("spawn"), 1.0, FS, 8)
-    at, h = Board(shared), filters()
+    at, h = PlayerMemory(shared), filters()
     at.controls[AMOUNT] = 1.0
     form = replace(h, upmix=with_method(h.upmix, method, None))
-    program = Program((form, form, form), Wanted(None, None, None, 8, 0, FS, block), None)
+    program = PlayedProgram((form, form, form), Wanted(None, None, None, 8, 0, FS, block), None)
     path = compiled_player(program, at)
     assert path is not None
     return path, at, np.zeros((block, 8), dtype=np.float32)

@@ -103,7 +103,7 @@ def judged(findings: list[Finding], wanted: set[tuple[str, str]]) -> str:
     pair = sorted(subject for _, subject in wanted)
     if not failed and any(sorted(u.split(", ")) == pair for u in untold):
         return "said"
-    also = " ".join(f.said.partition("or else")[2] for f in findings if f.outcome == "fail")
+    also = " ".join(f.text.partition("or else")[2] for f in findings if f.outcome == "fail")
     if also and all(f"'{subject}'" in also for subject in pair):
         return "said"
     return "misnamed" if failed else "missed"

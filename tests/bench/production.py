@@ -30,9 +30,9 @@ from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.filters.unit_filters import Fitted, fit
-from sweetspot.calibrate.plant.errors import Doubt
+from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.verify import figures, verification
-from sweetspot.calibrate.verify.comparison import Doubts
+from sweetspot.calibrate.verify.comparison import SetErrors
 from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure import plan
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
@@ -102,7 +102,7 @@ class Unit:
         assert self.rig.polar is not None
         return np.array([[self.world.at_microphone(-float(a))] for a in self.rig.polar.angles])
 
-    def measured(self, name: str, h: np.ndarray) -> tuple[ImpulseResponse, Doubt]:
+    def measured(self, name: str, h: np.ndarray) -> tuple[ImpulseResponse, MeasurementError]:
         """A set as a session would hold it, with what it knows of its errors."""
         assert self.rig.ears is not None
         rows = [row for _, row in plan.places(self.rig, "ears" if name == "ears" else "polar")]
@@ -111,15 +111,19 @@ class Unit:
 
     def noisy(
         self, h: np.ndarray, rows: np.ndarray, mics: tuple[str, ...], names: tuple[str, ...]
-    ) -> tuple[ImpulseResponse, Doubt]:
+    ) -> tuple[ImpulseResponse, MeasurementError]:
         x = np.fft.irfft(h, self.world.taps, axis=-1)[..., :TAPS]
         noise = np.sqrt(np.mean(x**2)) * float(from_db(-SNR_DB)) * np.sqrt(TAPS / 400.0)
         x = x + noise * self.rng.standard_normal(x.shape)
         snr = np.full(x.shape[:3], SNR_DB)
         stderr = np.full((*x.shape[:3], TAPS // 2 + 1), noise * np.sqrt(TAPS))
-        return ImpulseResponse(x, self.rig.fs, rows, mics, names, 0, "Pa/FS", snr, (60.0, 20000.0)), Doubt(stderr, 0.0)
+        return ImpulseResponse(x, self.rig.fs, rows, mics, names, 0, "Pa/FS", snr, (60.0, 20000.0)), MeasurementError(
+            stderr, 0.0
+        )
 
-    def heard(self, h: np.ndarray, w: np.ndarray, polar: np.ndarray) -> tuple[ImpulseResponse, ImpulseResponse, Doubts]:
+    def heard(
+        self, h: np.ndarray, w: np.ndarray, polar: np.ndarray
+    ) -> tuple[ImpulseResponse, ImpulseResponse, SetErrors]:
         """What verification records through filters ``w (stimulus, driver, f)``."""
         score = self.ears.positions["use"] == b"score"
         ears = np.einsum("pedf,sdf->pesf", h, w, optimize=True)
@@ -128,7 +132,7 @@ class Unit:
             ears, self.ears.positions[score], ("ear_left", "ear_right"), ("left", "right", "both")
         )
         turned, polar_doubt = self.noisy(around, self.polar.positions, ("polar",), ("both",))
-        return at_ears, turned, Doubts(self.doubt, doubt, polar_doubt)
+        return at_ears, turned, SetErrors(self.doubt, doubt, polar_doubt)
 
 
 def filters_on(unit: Unit, fitted: Fitted) -> np.ndarray:

@@ -169,7 +169,7 @@ class Case:
     """A third party's filters ``(side, driver, tap)`` for these loudspeakers."""
 
 
-def run(case: Case, seeds: int) -> tuple[compare.Row, ...]:
+def run(case: Case, seeds: int) -> tuple[compare.DesignRow, ...]:
     """Figures of all designs, the mean over measurements with different errors."""
     how = gate.chosen(case.fitted, FilterDesign())
     clean, nominal = gated(case.fitted, how), nearest_ahead(case.fitted)
@@ -179,7 +179,9 @@ def run(case: Case, seeds: int) -> tuple[compare.Row, ...]:
     found = []
     for seed in range(seeds):
         wrong = mistaken(clean.h, clean.f, ERROR_DB, np.random.default_rng(seed))
-        scene = compare.Scene(Plant(wrong, clean.f, clean.lowest, clean.noise), nominal, truth, scored, case.rig.fs)
+        scene = compare.TestPlaces(
+            Plant(wrong, clean.f, clean.lowest, clean.noise), nominal, truth, scored, case.rig.fs
+        )
         wishes = {
             SHIPPED: CrosstalkDesign(tolerance_db=ERROR_DB),
             OURS: CrosstalkDesign(tolerance_db=ERROR_DB, target_db=UNREACHED),
@@ -199,7 +201,7 @@ def counted(case: Case) -> np.ndarray:
     return np.array([high <= min(0.45 * case.rig.fs, case.top) for _, high in metrics.OCTAVES])
 
 
-def beaten(case: Case, rows: tuple[compare.Row, ...]) -> list[str]:
+def beaten(case: Case, rows: tuple[compare.DesignRow, ...]) -> list[str]:
     """The classical designs that beat ours over the bands that the set has all of."""
     bands = counted(case)
     ours = next(r for r in rows if r.name == OURS)
@@ -212,7 +214,7 @@ def beaten(case: Case, rows: tuple[compare.Row, ...]) -> list[str]:
     return out
 
 
-def leads(case: Case, rows: tuple[compare.Row, ...]) -> str:
+def leads(case: Case, rows: tuple[compare.DesignRow, ...]) -> str:
     """By how much ours leads the best of the others over its bands."""
     bands = counted(case)
     ours, rest = next(r for r in rows if r.name == OURS), [r for r in rows if r.name not in (OURS, SHIPPED, BY_RATIO)]

@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 from sweetspot.rigs.acoustics.encoding import Encoding, Single
 from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.lab.sound.room import Point, Room
-from sweetspot.rigs.lab.sound.surroundings import Drivers, Ears
+from sweetspot.rigs.lab.sound.surroundings import Drivers, LabEars
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.load import find
@@ -121,7 +121,7 @@ def growth(rounds: int) -> None:
     for order in (3, 6, 9, 12, 18):
         room = Room(SIZE, BANDS, np.tile(BANDED, (6, 1)), C, FS, order, 0.5, np.random.default_rng(1))
         body = Encoding(0.0875, room.k, 1.0, 0.3)
-        ears = Ears(SphereHead(0.175, 1.75).encoded(room.k, 1.0, C), 3.1)
+        ears = LabEars(SphereHead(0.175, 1.75).encoded(room.k, 1.0, C), 3.1)
         for name, receiver in (("1 microphone", Point()), ("2 ears", ears)):
             row = []
             for count in (1, 2, 4, 8):

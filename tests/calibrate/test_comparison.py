@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import page, plots
 from sweetspot.calibrate.study import compare
-from sweetspot.calibrate.study.compare import Row
+from sweetspot.calibrate.study.compare import DesignRow
 from sweetspot.rigs.errors import BadInput
 
 
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[DesignRow, ...]:
     levels = np.array([19.5, 17.0, 18.25, 16.0, 12.5])
     return tuple(
-        Row(name, levels - i, levels - 4.0 - 2 * i, levels + 3.0, levels / 2.0 - i, 0.3, 0.6, -300.0)
+        DesignRow(name, levels - i, levels - 4.0 - 2 * i, levels + 3.0, levels / 2.0 - i, 0.3, 0.6, -300.0)
         for i, name in enumerate(("sweetspot", "exact inverse", "contrast"))
     )
 

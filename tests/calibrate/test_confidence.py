@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.predict import metrics, uncertainty
-from sweetspot.calibrate.predict.uncertainty import Cells, Known
+from sweetspot.calibrate.predict.uncertainty import BandLevels, UncertainResponse
 from sweetspot.calibrate.verify import figures, limits
 from sweetspot.calibrate.verify.limits import Limits, Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
@@ -44,7 +44,7 @@ def test_levels_and_cancellation_scatter_as_is_said() -> None:
     seconds = 0.006
     own, shared = uncertainty.through(w, h, noise, 0.0)
     assert not shared.any()
-    known = Known(np.einsum("cdf,pedf->pecf", w, h), own, shared)
+    known = UncertainResponse(np.einsum("cdf,pedf->pecf", w, h), own, shared)
     said = uncertainty.levels(known, F, seconds), uncertainty.cancellation(known, F, seconds)
     rng = np.random.default_rng(5)
     found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
@@ -67,7 +67,7 @@ def test_a_strong_error_keeps_the_second_term() -> None:
     rng = np.random.default_rng(2)
     e = np.sqrt(s2 / 2) * (rng.standard_normal(200000) + 1j * rng.standard_normal(200000))
     assert np.var(np.abs(p + e) ** 2) == pytest.approx(2 * abs(p) ** 2 * s2 + s2**2, rel=0.02)
-    one = Known(np.full((1, len(F)), p), np.zeros((1, len(F))), np.full((1, len(F)), s2))
+    one = UncertainResponse(np.full((1, len(F)), p), np.zeros((1, len(F))), np.full((1, len(F)), s2))
     wanted = 10 / np.log(10) * np.sqrt(2 * abs(p) ** 2 * s2 + s2**2) / abs(p) ** 2
     assert uncertainty.levels(one, F, 0.01).shared == pytest.approx(np.full((1, 17), wanted))
 
@@ -77,7 +77,7 @@ def test_errors_that_a_band_shares_do_not_average_out() -> None:
     h, w, noise = world()
     relative = 2.0 * (0.2 / 8.686) ** 2
     own, shared = uncertainty.through(w, h, 0 * noise, relative)
-    cells = uncertainty.levels(Known(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
+    cells = uncertainty.levels(UncertainResponse(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
     rng = np.random.default_rng(6)
     draws = []
     for _ in range(400):
@@ -94,7 +94,7 @@ def test_one_drivers_error_is_not_understated() -> None:
     h, w, noise = world()
     relative = 2.0 * (0.05 / 8.686) ** 2
     own, shared = uncertainty.through(w, h, 0 * noise, relative)
-    cells = uncertainty.cancellation(Known(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
+    cells = uncertainty.cancellation(UncertainResponse(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
     said = uncertainty.spread(lambda db: float(db.mean()), cells)
     rng = np.random.default_rng(16)
     found = []
@@ -110,7 +110,7 @@ def test_bare_cancellation_of_two_heard_programs() -> None:
     far = 0.5 * np.exp(-2j * np.pi * F * 2.6e-4)
     x = rng.standard_normal((2, 2, 3, 1)) + 1j * rng.standard_normal((2, 2, 3, 1)) + np.zeros(len(F))
     v = rng.uniform(0.001, 0.003, (2, 2, 3, 1)) + np.zeros(len(F))
-    said = uncertainty.bare(Known(x, v, 2 * v), far)
+    said = uncertainty.bare(UncertainResponse(x, v, 2 * v), far)
     e = [np.sqrt(v / 2) * (rng.standard_normal(v.shape) + 1j * rng.standard_normal(v.shape)) for _ in range(300)]
     found = np.var([metrics.unvirtualized(x + d, far) for d in e], axis=0)
     assert np.median(found / said.noise) == pytest.approx(1.0, abs=0.05)
@@ -122,7 +122,9 @@ def test_contrast_scatters_as_is_said() -> None:
     azimuths = np.radians([0.0, 90.0, -91.0, 150.0])
     x = np.array([1.0, 0.2j, 0.1, 0.5])[:, None] * np.exp(-2j * np.pi * F * 0.0004)
     noise = np.array([1e-3, 2e-3, 1e-3, 1e-3])[:, None] * np.ones(len(F))
-    said = uncertainty.contrast(Known(x, noise, 0 * noise), azimuths, F, np.radians([90.0, -90.0]), 0.05, 0.004)
+    said = uncertainty.contrast(
+        UncertainResponse(x, noise, 0 * noise), azimuths, F, np.radians([90.0, -90.0]), 0.05, 0.004
+    )
     draws = [
         metrics.contrast_db(x + drawn(noise, 0.004, rng), azimuths, F, np.radians([90.0, -90.0]), 0.05)
         for _ in range(400)
@@ -133,11 +135,11 @@ def test_contrast_scatters_as_is_said() -> None:
 
 def test_a_mean_of_cells_is_surer_than_a_cell() -> None:
     """Own errors of 4 x 2 x 17 cells average out, shared ones only over positions and sides."""
-    cells = Cells(np.zeros((4, 2, 17)), np.full((4, 2, 17), 0.6), np.full((4, 2, 17), 0.3))
+    cells = BandLevels(np.zeros((4, 2, 17)), np.full((4, 2, 17), 0.6), np.full((4, 2, 17), 0.3))
     u = uncertainty.spread(lambda db: float(db.mean()), cells)
     assert u == pytest.approx(np.hypot(0.6 / np.sqrt(136), 0.3 / np.sqrt(8)), rel=0.12)
     assert u == uncertainty.spread(lambda db: float(db.mean()), cells)
-    near = Cells(cells.db + 1.2, cells.own, cells.shared)
+    near = BandLevels(cells.db + 1.2, cells.own, cells.shared)
     assert uncertainty.within(cells, near, 2.0).all()
     assert not uncertainty.within(cells, near, 1.2).any()
 
@@ -163,7 +165,7 @@ def test_near_its_limit_a_figure_is_grey(heard: float, u: float | None, sense: s
     found = Metric("x", "y", None, heard, 12.0, sense, u)
     assert found.verdict == verdict
     assert found.passed == (verdict == "pass")
-    assert ("re-measure" in found.said) == (verdict == "grey")
+    assert ("re-measure" in found.text) == (verdict == "grey")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_agreement_passes_unless_it_is_measured_too_coarsely(heard: float, u: fl
     """Limit 1 dB, coarsest 3 dB: a rig that repeats to 2.4 dB can pass units, one that agrees with anything can not."""
     found = Metric("x", "y", None, heard, 1.0, "at most", u, coarsest=3.0)
     assert found.verdict == verdict
-    assert ("re-measure" in found.said) == (verdict == "grey")
+    assert ("re-measure" in found.text) == (verdict == "grey")
 
 
 def test_the_policy_is_read_and_checked(tmp_path: Path) -> None:

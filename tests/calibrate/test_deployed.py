@@ -107,7 +107,7 @@ def test_a_device_passes_and_its_latency_is_found_to_a_hundredth_of_a_sample(her
     assert (found.through.name, found.through.form) == ("device", "stereo")
     assert abs(found.through.latency_samples - LATENCY) < 0.01
     assert next(m.heard for m in found.metrics if m.name.startswith("difference")) < -60.0
-    assert "3217.40 samples" in found.through.said
+    assert "3217.40 samples" in found.through.text
 
 
 @pytest.mark.server
@@ -136,7 +136,7 @@ def test_an_export_that_an_engine_plays_on_the_audio_server_is_verified_and_a_wr
     assert next(m.heard for m in good.metrics if m.name.startswith("difference")) < -60.0
     assert bad.verdict == "fail"
     assert bad.causes[0].name == "drivers swapped", bad.causes
-    assert "'woofer' and 'right'" in bad.causes[0].said
+    assert "'woofer' and 'right'" in bad.causes[0].text
 
 
 def swapped(filters: FilterSet) -> FilterSet:
@@ -175,7 +175,7 @@ def test_a_wrong_device_fails_and_its_cause_is_named_though_its_latency_is_unkno
     found = through_device(here, crooked_text, altered(taps=change), more)
     assert found.verdict == "fail"
     assert found.causes[0].name == cause, found.causes
-    assert said in found.causes[0].said
+    assert said in found.causes[0].text
     assert found.causes[0].explained > 0.97
 
 
@@ -185,7 +185,7 @@ def test_limits_that_the_design_itself_misses_are_its_own_cause(here: Path, croo
     found = run.judge(here, run.fitted_of(here), replace(LIMITS, cancellation_mean=90.0))
     assert found.verdict == "fail"
     assert [(c.name, c.explained) for c in found.causes] == [("design", 1.0)]
-    assert "90 asked" in found.causes[0].said
+    assert "90 asked" in found.causes[0].text
 
 
 def test_a_design_that_misses_its_limits_does_not_excuse_a_unit_that_is_wrong(here: Path, crooked_text: str) -> None:
@@ -210,7 +210,7 @@ def test_the_filters_of_another_unit_are_recognised_by_its_run(here: Path, crook
     found = through_device(here, crooked_text, lambda filters: replace(filters, taps=other.taps))
     assert found.verdict == "fail"
     assert found.causes[0].name == "other filter set", found.causes
-    assert "unit T-23 (20260304T130000Z-crooked)" in found.causes[0].said
+    assert "unit T-23 (20260304T130000Z-crooked)" in found.causes[0].text
     assert found.causes[0].explained > 0.97
 
 

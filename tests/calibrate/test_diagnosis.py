@@ -14,7 +14,7 @@ import pytest
 
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose.causes import Cause
-from sweetspot.calibrate.diagnose.residual import Scene, disagreement_db
+from sweetspot.calibrate.diagnose.residual import Residual, disagreement_db
 from sweetspot.calibrate.line import records
 from sweetspot.calibrate.verify import limits
 from sweetspot.calibrate.verify.limits import Limits, Metric
@@ -54,7 +54,9 @@ def weights(seed: int = 3) -> np.ndarray:
     return taps @ np.exp(-2j * np.pi * np.outer(np.arange(24), F) / FS)
 
 
-def scene(h: np.ndarray | None = None, w: np.ndarray | None = None, *, late: float = 0.0, timed: bool = True) -> Scene:
+def scene(
+    h: np.ndarray | None = None, w: np.ndarray | None = None, *, late: float = 0.0, timed: bool = True
+) -> Residual:
     """What is heard through ``h`` and ``w``, with noise 50 dB below, against the scene's own paths and filters."""
     rng = np.random.default_rng(1)
     heard = np.einsum("pedf,sdf->pesf", paths() if h is None else h, weights() if w is None else w)
@@ -62,10 +64,10 @@ def scene(h: np.ndarray | None = None, w: np.ndarray | None = None, *, late: flo
     size = 0.003 * np.sqrt(np.mean(np.abs(heard) ** 2) / 2.0)
     heard = heard + size * (rng.standard_normal(heard.shape) + 1j * rng.standard_normal(heard.shape))
     near = np.mean(np.abs(np.einsum("pedf,sdf->pesf", paths(), weights())) ** 2, axis=(0, 1, 2))
-    return Scene(paths(), weights(), heard, F, 1.0 / near / F, FS, timed)
+    return Residual(paths(), weights(), heard, F, 1.0 / near / F, FS, timed)
 
 
-def found(s: Scene, **more: np.ndarray) -> Cause:
+def found(s: Residual, **more: np.ndarray) -> Cause:
     return diagnosis.ranked(diagnosis.causes(s, NAMES, AT, HEAD_M, more))[0]
 
 
@@ -119,10 +121,10 @@ def plain() -> np.ndarray:
         (lambda: scene(h=paths((0.0, -0.06, 0.0))), "head moved", "6.7 cm to the right"),
     ],
 )
-def test_the_cause_that_was_put_in_is_named(make: Callable[[], Scene], name: str, said: str) -> None:
+def test_the_cause_that_was_put_in_is_named(make: Callable[[], Residual], name: str, said: str) -> None:
     cause = found(make())
     assert cause.name == name, cause
-    assert said in cause.said
+    assert said in cause.text
     assert cause.explained > 0.9
 
 
@@ -141,7 +143,7 @@ def test_a_driver_is_named_where_the_latency_is_unknown_too(w: np.ndarray, name:
     """What one driver does moves the common delay that fits best: both are fitted together."""
     cause = found(scene(w=w, late=0.00317, timed=False))
     assert cause.name == name, cause
-    assert said in cause.said
+    assert said in cause.text
     assert cause.explained > 0.98
 
 
@@ -155,7 +157,7 @@ def test_the_common_delay_is_found_wherever_the_first_bin_lies() -> None:
 def test_filters_of_another_unit_are_recognised() -> None:
     cause = found(scene(w=weights(8)), **{"unit X": weights(9), "unit Y": weights(8)})
     assert cause.name == "other filter set"
-    assert "unit Y" in cause.said
+    assert "unit Y" in cause.text
 
 
 def test_a_sound_unit_differs_by_its_noise_alone_and_latency_is_a_difference_only_where_it_is_known() -> None:
@@ -167,7 +169,7 @@ def test_a_sound_unit_differs_by_its_noise_alone_and_latency_is_a_difference_onl
 
 
 def test_the_band_of_a_changed_driver_is_told() -> None:
-    text = found(scene(w=changed(1, bell(1800.0, 6.0)))).said
+    text = found(scene(w=changed(1, bell(1800.0, 6.0)))).text
     low, high = (float(v) for v in text.split("from ")[1].split(" Hz")[0].split(" to "))
     assert 900.0 < low < 1800.0 < high < 3600.0
 
@@ -180,7 +182,7 @@ def test_what_no_cause_explains_is_unclear_and_what_was_ruled_out_is_told() -> N
     first = diagnosis.ranked(every)[0]
     assert first.name == diagnosis.UNCLEAR
     assert first.explained < 0.5
-    assert "unclear" in first.said
+    assert "unclear" in first.text
     ruled_out = diagnosis.ruled_out(every)
     assert "head moved" in ruled_out or "left-right swap" in ruled_out
     clear = diagnosis.causes(scene(w=changed(2, -1.0)), NAMES, AT, HEAD_M)

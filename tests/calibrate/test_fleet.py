@@ -127,9 +127,9 @@ def test_what_is_due(tmp_path: Path) -> None:
 WORKERS = """
 import json, os, sys, time
 from pathlib import Path
-from calibrate.fleet.jobs import Job
-from calibrate.fleet.ledger import Outcome
-from calibrate.fleet import run
+from sweetspot.calibrate.fleet.jobs import Job
+from sweetspot.calibrate.fleet.ledger import Outcome
+from sweetspot.calibrate.fleet import run
 
 place = Path(sys.argv[2])
 

@@ -7,7 +7,7 @@ import pytest
 
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant import errors, gate, responses
-from sweetspot.calibrate.plant.errors import Doubt
+from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.matched_ears import corrected
 from sweetspot.calibrate.plant.spectrum import frequencies
@@ -51,7 +51,7 @@ def test_the_first_reflection_is_found(late_ms: float, level_db: float) -> None:
     assert found.reflection_s is not None
     assert late_ms - 0.5 < 1000.0 * found.seconds < late_ms
     assert found.lowest == pytest.approx(1.0 / found.seconds)
-    assert "first reflection" in found.said
+    assert "first reflection" in found.text
     assert Gate.of(found.plain()) == found
 
 
@@ -111,7 +111,7 @@ def test_as_much_noise_passes_as_is_said() -> None:
     """White noise of known standard error: the scatter of gated spectra over many draws."""
     ir, how = measured(), Gate(0.004, 8.0)
     sigma = 0.01
-    doubt = Doubt(np.full((5, 2, 3, TAPS // 2 + 1), sigma * np.sqrt(TAPS)), 0.0)
+    doubt = MeasurementError(np.full((5, 2, 3, TAPS // 2 + 1), sigma * np.sqrt(TAPS)), 0.0)
     said = doubt.gated(ir, how)
     rng = np.random.default_rng(11)
     clean = gate.spectra(ir, how)
@@ -169,20 +169,20 @@ def test_loading_tells_its_sources() -> None:
     nearest = np.clip(
         np.round(np.arange(TAPS // 2 + 1) * FS / TAPS / frequencies(FS)[1]).astype(int), 0, len(power) - 1
     )
-    doubt = Doubt(np.broadcast_to(0.1 * power[nearest] / np.sqrt(share), (5, 2, 3, TAPS // 2 + 1)), 1e-3)
+    doubt = MeasurementError(np.broadcast_to(0.1 * power[nearest] / np.sqrt(share), (5, 2, 3, TAPS // 2 + 1)), 1e-3)
     made = responses.gated(ir, how, doubt)
     found = errors.bands(made.h, made.f, made.noise, 1e-3, 0.1)
     assert {b.largest for b in found} == {"noise"}
-    assert made.noise - responses.gated(ir, how, Doubt(doubt.stderr, 0.0)).noise == pytest.approx(1e-3)
+    assert made.noise - responses.gated(ir, how, MeasurementError(doubt.stderr, 0.0)).noise == pytest.approx(1e-3)
     middle = found[8]
     assert middle.noise_db == pytest.approx(-20.0, abs=0.5)
     assert middle.drift_db == pytest.approx(-30.0)
     assert middle.tolerance_db == pytest.approx(-35.8, abs=0.1)
     assert middle.total_db == pytest.approx(-19.5, abs=0.5)
-    assert "noise asks for most in 17 of 17" in errors.said(found)
+    assert "noise asks for most in 17 of 17" in errors.text(found)
     assert len(errors.table(found).splitlines()) == 19
     with pytest.raises(ValueError, match="standard errors"):
-        Doubt(np.zeros((2, 3)), 0.0)
+        MeasurementError(np.zeros((2, 3)), 0.0)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_rig_that_drifted_is_told_and_stops_other_units(tmp_path: Path) -> Non
     new, drifts = golden.heard(known, verdict(mean=18.4, difference=-30.0), "G-1", "desk", NOON)
     assert new is not None
     assert [d.name for d in drifts] == ["cancellation, mean", "difference from the prediction"]
-    assert "18.40 dB, 19.00 dB at first" in golden.said(known, new, drifts, tmp_path)
+    assert "18.40 dB, 19.00 dB at first" in golden.text(known, new, drifts, tmp_path)
     golden.write(tmp_path, new)
     with pytest.raises(BadInput, match=r"18\.40 dB, 19\.00 dB at first.*the rig has drifted"):
         golden.check_shift(tmp_path, golden.read(tmp_path), 8.0, NOON + timedelta(minutes=1), "S-7")

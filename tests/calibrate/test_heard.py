@@ -12,12 +12,12 @@ from sweetspot.calibrate.design import Design, FilterDesign
 from sweetspot.calibrate.filters.unit_filters import Fitted, fit
 from sweetspot.calibrate.line import records
 from sweetspot.calibrate.plant import matched_ears
-from sweetspot.calibrate.plant.errors import Doubt
+from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.predict import metrics, prediction, uncertainty
 from sweetspot.calibrate.predict.uncertainty import within
 from sweetspot.calibrate.study import overview
 from sweetspot.calibrate.verify import comparison, figures, verification
-from sweetspot.calibrate.verify.comparison import Doubts
+from sweetspot.calibrate.verify.comparison import SetErrors
 from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.smooth import band_means
@@ -76,9 +76,9 @@ class Unit:
         mics = ("ear_left", "ear_right") if h.shape[1] == 2 else ("polar",)
         return ImpulseResponse(x, self.rig.fs, rows, mics, names, ZERO, "Pa/FS", np.full(h.shape[:3], 50.0), BAND)
 
-    def doubt(self, ir: ImpulseResponse) -> Doubt:
+    def doubt(self, ir: ImpulseResponse) -> MeasurementError:
         n = ir.h.shape[-1]
-        return Doubt(np.full((*ir.h.shape[:3], n // 2 + 1), NOISE * self.level * np.sqrt(n)), 0.0)
+        return MeasurementError(np.full((*ir.h.shape[:3], n // 2 + 1), NOISE * self.level * np.sqrt(n)), 0.0)
 
     def verdict(self, gains: np.ndarray | float = 1.0) -> verification.Verification:
         """Heard with fresh noise, each driver with a gain."""
@@ -90,7 +90,7 @@ class Unit:
         for h, rows, chosen in ((self.ears_true[score], self.at[score], w), (self.polar_true, self.around, w[2:])):
             x = np.fft.irfft(np.einsum("pmdf,sdf->pmsf", np.fft.rfft(h, n), chosen), n)[..., :TAPS]
             sets.append(self.noisy(x, rows, ("left", "right", "both")[-len(chosen) :]))
-        doubts = Doubts(self.doubts[0], *(self.doubt(s) for s in sets))
+        doubts = SetErrors(self.doubts[0], *(self.doubt(s) for s in sets))
         return verification.judge(*sets, self.ears, self.fitted.prediction, filters, LOOSE, doubts)
 
 
@@ -210,8 +210,8 @@ def test_ears_that_differ_are_matched(crooked_text: str) -> None:
     ratio = np.sum(corrected.h[0, 0] ** 2) / np.sum(mirrored(0.0).h[0, 0] ** 2)
     assert 10 * np.log10(ratio) == pytest.approx(0.35, abs=0.03)
     assert matched_ears.matched(mirrored(0.02, 0.3), rig, "auto").left_db == 0.0
-    assert "switched off" in matched_ears.matched(mirrored(0.7), rig, "off").said
+    assert "switched off" in matched_ears.matched(mirrored(0.7), rig, "off").text
     with pytest.raises(BadInput, match="more than 3 dB apart"):
         matched_ears.matched(mirrored(4.0), rig, "auto")
     lone = parse(crooked_text, folder=Path())
-    assert "not matched" in matched_ears.matched(mirrored(0.7).at(np.array([0])), lone, "auto").said
+    assert "not matched" in matched_ears.matched(mirrored(0.7).at(np.array([0])), lone, "auto").text

@@ -9,11 +9,11 @@ import pytest
 
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.calibrate.predict.prediction import Prediction
-from sweetspot.calibrate.predict.uncertainty import Known
+from sweetspot.calibrate.predict.uncertainty import UncertainResponse
 from sweetspot.calibrate.verify import chain_figures, image
-from sweetspot.calibrate.verify.comparison import Compared
+from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.calibrate.verify.limits import Limits, Metric
-from sweetspot.calibrate.verify.verification import Through, Verification
+from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.processor.filterset import FilterSet
 
 FS = 47872
@@ -23,8 +23,8 @@ PLACES = 3
 LIMITS = Limits()
 
 
-def known(x: np.ndarray, noise: float = 0.0) -> Known:
-    return Known(x, np.full(x.shape, noise), np.zeros(x.shape))
+def known(x: np.ndarray, noise: float = 0.0) -> UncertainResponse:
+    return UncertainResponse(x, np.full(x.shape, noise), np.zeros(x.shape))
 
 
 def predicted() -> np.ndarray:
@@ -42,9 +42,9 @@ def around() -> np.ndarray:
     return np.array([0.02, 0.7, 1.0, 0.8, 0.03, 0.1])[:, None] * np.ones(len(F), dtype=complex)
 
 
-def compared(heard: np.ndarray, polar: np.ndarray | None = None, noise: float = 0.0) -> Compared:
+def compared(heard: np.ndarray, polar: np.ndarray | None = None, noise: float = 0.0) -> Comparison:
     want, ring = predicted(), around()
-    return Compared(
+    return Comparison(
         F, known(want, noise), known(heard, noise), known(ring), known(ring if polar is None else polar),
         None, None, 0.006, 0.02, True,
     )  # fmt: skip
@@ -55,7 +55,7 @@ def prediction() -> Prediction:
     return Prediction(F, x, x, around(), AZIMUTHS, np.full(len(F), 0.5 + 0j), np.full(len(F), 15.0))
 
 
-def sides(c: Compared) -> dict[str, Metric]:
+def sides(c: Comparison) -> dict[str, Metric]:
     return {m.name.split()[-1]: m for m in image.of_sides(c, prediction(), LIMITS)}
 
 
@@ -133,10 +133,10 @@ def filters() -> FilterSet:
 def test_latency_is_the_filters_and_the_processors() -> None:
     own = chain_figures.latency(filters(), None, LIMITS)
     assert own.heard == pytest.approx(5.0)
-    slow = chain_figures.latency(filters(), Through("device", "stereo", 0.12 * 47800, 47800), LIMITS)
+    slow = chain_figures.latency(filters(), ProcessorUsed("device", "stereo", 0.12 * 47800, 47800), LIMITS)
     assert slow.heard == pytest.approx(125.0)
     assert slow.predicted == pytest.approx(5.0)
-    assert slow.said == "latency: 125.0 ms, at most 100 ms is needed"
+    assert slow.text == "latency: 125.0 ms, at most 100 ms is needed"
 
 
 def row(thd: float | None, floor: float) -> dict[str, object]:

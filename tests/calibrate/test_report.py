@@ -69,7 +69,7 @@ class Page(HTMLParser):
         self.words.append(data)
 
     @property
-    def said(self) -> str:
+    def text(self) -> str:
         """All text with single spaces."""
         return " ".join(" ".join(self.words).split())
 
@@ -150,15 +150,15 @@ def test_every_drawing_says_what_it_shows(page: Page) -> None:
 
 def test_page_holds_the_verdict_and_its_figures(verified: Path, page: Page) -> None:
     verdict = steps.judge(verified, steps.fitted_of(verified), Limits())
-    assert ("✓ PASS" if verdict.passed else "✗ FAIL") in page.said
+    assert ("✓ PASS" if verdict.passed else "✗ FAIL") in page.text
     for metric in verdict.metrics:
-        assert metric.name.replace("+-", "±") in page.said
-        assert f"{metric.heard:.1f}" in page.said
+        assert metric.name.replace("+-", "±") in page.text
+        assert f"{metric.heard:.1f}" in page.text
     for reason in verdict.reasons[:3]:
-        assert reason.replace("+-", "±") in page.said
-    assert SERIAL in page.said
-    assert steps.sha256(verified / "filterset.h5") in page.said
-    assert (verified / "rig.toml").read_text(encoding="utf-8").split()[-1] in page.said
+        assert reason.replace("+-", "±") in page.text
+    assert SERIAL in page.text
+    assert steps.sha256(verified / "filterset.h5") in page.text
+    assert (verified / "rig.toml").read_text(encoding="utf-8").split()[-1] in page.text
 
 
 def test_same_run_same_page(verified: Path) -> None:
@@ -167,7 +167,7 @@ def test_same_run_same_page(verified: Path) -> None:
 
 
 def test_a_run_not_verified_yet_says_so_and_what_to_do(unheard: Path) -> None:
-    said = Page(report.write(unheard).read_text(encoding="utf-8")).said
+    said = Page(report.write(unheard).read_text(encoding="utf-8")).text
     assert "NOT VERIFIED" in said
     assert f"sweetspot verify {unheard.name}" in said
     assert "PASS" not in said
@@ -177,7 +177,7 @@ def test_a_run_not_verified_yet_says_so_and_what_to_do(unheard: Path) -> None:
 def test_what_was_heard_through_other_filters_is_not_shown(verified: Path, unheard: Path) -> None:
     shutil.copy(verified / "verify.h5", unheard / "verify.h5")
     steps.calibrate(unheard, Design.model_validate({"filter": {"taps": 256, "delay": 80}}), "")
-    said = Page(report.write(unheard).read_text(encoding="utf-8")).said
+    said = Page(report.write(unheard).read_text(encoding="utf-8")).text
     assert "NOT VERIFIED" in said
     assert "earlier filterset" in said
 

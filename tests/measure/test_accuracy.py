@@ -86,7 +86,7 @@ def test_a_session_keeps_standard_errors(crooked_text: str, lab_rig: Callable[..
     with Session.resume(run / "session.h5") as session:
         measure(lab_rig(twice), session, plan.make(twice, "ears"), ask=lambda move: None, step=lambda note: None)
         ir = session.responses("ears")
-        stderr, coherence = session.of_bins("ears", "stderr"), session.of_bins("ears", "coherence")
+        stderr, coherence = session.per_bin("ears", "stderr"), session.per_bin("ears", "coherence")
     assert stderr.shape == coherence.shape == (5, 2, 3, ir.h.shape[-1] // 2 + 1)
     f = np.fft.rfftfreq(ir.h.shape[-1], 1 / ir.fs)
     band = (f > 200) & (f < 15000)

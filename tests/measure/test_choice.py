@@ -45,7 +45,7 @@ def test_a_session_with_it_has_the_signal_to_noise_that_was_asked_for(crooked_te
     made = folder.new(tmp_path, "LAB-0001", rig, datetime(2026, 1, 1, tzinfo=UTC))
     with open_rig(rig, serial="LAB-0001") as opened, Session.resume(made / "session.h5") as session:
         measure(opened, session, plan.make(rig, "ears"), ask=lambda m: None, step=lambda s: None)
-        h, error = session.responses("ears"), session.of_bins("ears", "stderr")[0]
+        h, error = session.responses("ears"), session.per_bin("ears", "stderr")[0]
     f = np.fft.rfftfreq(h.h.shape[-1], 1.0 / rig.fs)
     power = np.abs(np.fft.rfft(h.h[0])) ** 2 / error**2
     worst = min(
@@ -69,7 +69,7 @@ def test_twice_the_signal_costs_twice_the_time_and_what_is_too_long_is_repeated(
     assert max(one.seconds for one in some) <= sweep_choice.SECONDS[1]
     assert not some[3].reached
     assert some[3].repeats == sweep_choice.MOST_REPEATS
-    assert "not to be had" in some[3].said()
+    assert "not to be had" in some[3].text()
     assert some[0].band_hz == (min(d.band_hz[0] for d in rig.driver), max(d.band_hz[1] for d in rig.driver))
 
 

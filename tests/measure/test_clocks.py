@@ -12,8 +12,8 @@ from scipy import signal
 
 from sweetspot.measure import plan
 from sweetspot.measure.judge import clocks
-from sweetspot.measure.judge.clocks import Drift
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.judge.clocks import ClockDrift
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
 
@@ -29,7 +29,7 @@ def heard(text: str, place: Path, lab_rig: LabRig, ppm: float) -> tuple[np.ndarr
     """Responses ``(mic, tap)`` of the second driver, the drift, and why not to keep them."""
     rig = rig_of(text, place, ppm)
     wanted = plan.make(rig, "ears")
-    listener, lab = Listener.of(rig, wanted), lab_rig(rig, "T-9")
+    listener, lab = CaptureAnalyser.of(rig, wanted), lab_rig(rig, "T-9")
     found, _, reason = listener.heard(listener.channels(lab.interface.capture(wanted.sources.signals[1])), 1)
     return found.h, found.clock_ppm, reason
 
@@ -50,7 +50,7 @@ def test_a_drift_is_found_and_taken_out(ppm: float, crooked_text: str, lab_rig: 
 def test_one_clock_is_left_alone(crooked_text: str, lab_rig: LabRig, tmp_path: Path) -> None:
     rig = parse(crooked_text, folder=tmp_path)  # with its noise
     wanted = plan.make(rig, "ears")
-    listener, lab = Listener.of(rig, wanted), lab_rig(rig, "T-9")
+    listener, lab = CaptureAnalyser.of(rig, wanted), lab_rig(rig, "T-9")
     for _ in range(4):
         x = listener.channels(lab.interface.capture(wanted.sources.signals[0])).x
         timed = listener.timed(x[-1])
@@ -62,7 +62,7 @@ def test_one_clock_is_left_alone(crooked_text: str, lab_rig: LabRig, tmp_path: P
 def test_lost_samples_are_no_drift(crooked_text: str, lab_rig: LabRig, tmp_path: Path) -> None:
     rig = rig_of(crooked_text, tmp_path, 0.0)
     wanted = plan.make(rig, "ears")
-    listener, lab = Listener.of(rig, wanted), lab_rig(rig, "T-9")
+    listener, lab = CaptureAnalyser.of(rig, wanted), lab_rig(rig, "T-9")
     recording = listener.channels(lab.interface.capture(wanted.sources.signals[1]))
     x = np.delete(recording.x, slice(40000, 40003), axis=1)
     assert listener.timed(np.concatenate([x[-1], np.zeros(3, dtype=np.float32)])).ppm == 0.0
@@ -71,18 +71,18 @@ def test_lost_samples_are_no_drift(crooked_text: str, lab_rig: LabRig, tmp_path:
 def test_a_converter_s_filter_is_no_drift(crooked_text: str, lab_rig: LabRig, tmp_path: Path) -> None:
     rig = rig_of(crooked_text, tmp_path, 0.0)
     wanted = plan.make(rig, "ears")
-    listener, lab = Listener.of(rig, wanted), lab_rig(rig, "T-9")
+    listener, lab = CaptureAnalyser.of(rig, wanted), lab_rig(rig, "T-9")
     x = listener.channels(lab.interface.capture(wanted.sources.signals[1])).x
     bent = signal.sosfilt(signal.ellip(7, 0.1, 90.0, 21000.0, fs=rig.fs, output="sos"), x[-1]).astype(np.float32)
     assert listener.timed(bent).ppm == 0.0
 
 
 def test_what_cannot_be_corrected_is_refused() -> None:
-    assert Drift(3.0, 0.01, 0.001).refused([3.1, 2.9]) is None
-    assert "another sampling rate" in str(Drift(1200.0, 0.01, 0.001).refused())
-    assert "it wanders" in str(Drift(12.0, 0.01, 0.001).refused([1.0, 1.1]))
-    assert not Drift(3.0, 0.9, 0.001).is_there
-    assert not Drift(3.0, 0.01, 0.4).is_there
+    assert ClockDrift(3.0, 0.01, 0.001).refused([3.1, 2.9]) is None
+    assert "another sampling rate" in str(ClockDrift(1200.0, 0.01, 0.001).refused())
+    assert "it wanders" in str(ClockDrift(12.0, 0.01, 0.001).refused([1.0, 1.1]))
+    assert not ClockDrift(3.0, 0.9, 0.001).is_there
+    assert not ClockDrift(3.0, 0.01, 0.4).is_there
 
 
 def test_a_session_says_what_it_corrected(

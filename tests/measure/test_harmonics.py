@@ -15,7 +15,7 @@ from scipy import fft, signal
 from sweetspot.measure import distortion, plan
 from sweetspot.measure.deconvolve import inverse, loopback_delay
 from sweetspot.measure.distortion import ORDERS, Distortion
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import parse
@@ -94,7 +94,7 @@ def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., 
     text = crooked_text.replace("seconds = 0.6", "seconds = 3.0").replace("after_ms = 60.0", "after_ms = 90.0")
     rig = parse(text + table, folder=tmp_path)
     wanted = plan.make(rig, "polar")
-    listener, lab = Listener.of(rig, wanted), lab_rig(rig, "T-9")
+    listener, lab = CaptureAnalyser.of(rig, wanted), lab_rig(rig, "T-9")
     x = listener.channels(lab.interface.capture(wanted.sources.signals[1])).x
     timed = listener.timed(x[-1])
     transfer = listener.transfer(x, 1, timed)

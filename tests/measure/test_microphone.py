@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import microphone, plan
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.lab.world import World
@@ -74,7 +74,7 @@ def test_sensitivities(text: str, kind: str, value: float, gain: float | None, m
     assert (found.kind, found.gain_db) == (kind, gain)
     assert found.value == pytest.approx(value, abs=0.01)
     assert found.mv_per_pa == pytest.approx(mv, rel=1e-3)
-    assert f"{found.mv_per_pa:.3g} mV/Pa" in found.said()
+    assert f"{found.mv_per_pa:.3g} mV/Pa" in found.text()
 
 
 def test_real_files(data: Path) -> None:
@@ -209,7 +209,7 @@ def test_a_measurement_is_divided_by_level_and_phase_of_the_file(crooked_text: s
             'name = "ear_left"\n', 'name = "ear_left"\n' + (f'calibration = "{name}"\n' if name else "")
         )
         rig = parse(text, folder=tmp_path)
-        listener = Listener.of(rig, plan.make(rig, "ears"))
+        listener = CaptureAnalyser.of(rig, plan.make(rig, "ears"))
         heard, _, reason = listener.heard(listener.channels(x), 1)
         assert not reason
         spectra.append(np.fft.rfft(heard.h, axis=-1))

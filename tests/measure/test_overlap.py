@@ -169,7 +169,7 @@ def test_agreement_is_judged_with_the_noise(long: Description) -> None:
     assert error == pytest.approx(-40.0, abs=0.5)
     assert not will_do
     assert overlap.agreement(h, off, much, long.fs, (60.0, 19000.0))[1]
-    assert "differ" in replace(Overlap(), why="they differ").said()
+    assert "differ" in replace(Overlap(), why="they differ").text()
 
 
 def test_the_command_says_what_it_did(

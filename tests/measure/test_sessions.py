@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import folder, plan, summary
-from sweetspot.measure.judge.attempts import Try, accounts
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.judge.attempts import Attempt, accounts
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import Held
@@ -94,10 +94,15 @@ def test_a_dry_run_tells_captures_time_and_size(crooked: Description) -> None:
 
 
 def test_accounts_name_the_run_and_the_reason() -> None:
-    tries = [Try(2, 1, 3, ""), Try(2, 1, 2, "burst at 3.1 s, 2.4 kHz in ear_left"), Try(2, 1, 1, ""), Try(0, 0, 1, "")]
+    tries = [
+        Attempt(2, 1, 3, ""),
+        Attempt(2, 1, 2, "burst at 3.1 s, 2.4 kHz in ear_left"),
+        Attempt(2, 1, 1, ""),
+        Attempt(0, 0, 1, ""),
+    ]
     first, second = accounts(tries, ("woofer", "left"))
-    assert first.said() == "position 1, woofer: used 1 of 1"
-    assert second.said() == "position 3, left: used 2 of 3: run 2 burst at 3.1 s, 2.4 kHz in ear_left"
+    assert first.text() == "position 1, woofer: used 1 of 1"
+    assert second.text() == "position 3, left: used 2 of 3: run 2 burst at 3.1 s, 2.4 kHz in ear_left"
     assert second.table()["excluded"] == [{"run": 2, "reason": "burst at 3.1 s, 2.4 kHz in ear_left"}]
 
 
@@ -168,13 +173,13 @@ CHILD = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from measure import plan
-from measure.listener import Listener
-from measure.run import measure
-from measure.session import Session
-from rigs.lab.interface import LabInterface, LabStage
-from rigs.lab.world import World
-from rigs.protocol import Rig
+from sweetspot.measure import plan
+from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.lab.interface import LabInterface, LabStage
+from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.protocol import Rig
 
 world = None
 for line in sys.stdin:
@@ -269,7 +274,7 @@ def test_sessions_killed_fifty_times_lose_nothing(crooked_text: str, lab_rig: Ma
 def means(session: Session, rig: Description) -> np.ndarray:
     """Mean responses ``(position, mic, driver, tap)`` of all repeats, from the raw samples that a session holds."""
     wanted = plan.make(rig, "ears")
-    listener = Listener.of(rig, wanted)
+    listener = CaptureAnalyser.of(rig, wanted)
     sums: dict[tuple[int, int], list[np.ndarray]] = {}
     for capture in wanted.captures:
         x, _ = session.raw("ears", capture.key)

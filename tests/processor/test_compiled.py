@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
 from sweetspot.processor.convolver import convolver
-from sweetspot.processor.partition import Matrix
+from sweetspot.processor.partition import PartitionedMatrix
 
 pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy matrix runs here")
 
-from sweetspot.processor.compiled.fft import Plan
+from sweetspot.processor.compiled.fft import TransformPlan
 from sweetspot.processor.compiled.machine_code import Kept
 from sweetspot.processor.compiled.matrix import CompiledMatrix, ratio_for
 from sweetspot.processor.compiled.matrix_kernel import SOURCES, compiled
@@ -89,7 +89,7 @@ def test_an_impulse_finds_each_tap_of_each_pair() -> None:
 
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 def test_bins_are_where_the_order_says(lanes: int) -> None:
-    plan = Plan(1024, lanes)
+    plan = TransformPlan(1024, lanes)
     assert sorted(plan.order()) == list(range(1024))
     kernel = compiled(256, 3, lanes)
     h = np.random.default_rng(0).standard_normal(256)
@@ -102,18 +102,18 @@ def test_bins_are_where_the_order_says(lanes: int) -> None:
 def test_agrees_with_the_numpy_matrix_and_is_chosen_where_it_fits() -> None:
     rng = np.random.default_rng(3)
     h, x = rng.standard_normal((3, 5, 700)), rng.standard_normal((3, 4000)).astype(np.float32)
-    fast, plain = convolver(h, 64), Matrix(h, 64, dtype=np.float32)
+    fast, plain = convolver(h, 64), PartitionedMatrix(h, 64, dtype=np.float32)
     assert isinstance(fast, CompiledMatrix)
     assert error_db(fast.process(x), plain.process(x)) < -120
-    assert isinstance(convolver(h, 100), Matrix)
-    assert isinstance(convolver(h, 64, dtype=np.float64), Matrix)
+    assert isinstance(convolver(h, 100), PartitionedMatrix)
+    assert isinstance(convolver(h, 64, dtype=np.float64), PartitionedMatrix)
 
 
 @pytest.mark.parametrize("ratio", [1, 2, 4])
 def test_whole_blocks_one_by_one_among_ragged_ones(ratio: int) -> None:
     rng = np.random.default_rng(12)
     h = rng.standard_normal((2, 5, 700))
-    matrix, plain = CompiledMatrix(h, 32, ratio=ratio), Matrix(h, 32, dtype=np.float64)
+    matrix, plain = CompiledMatrix(h, 32, ratio=ratio), PartitionedMatrix(h, 32, dtype=np.float64)
     x = rng.standard_normal((2, 32 * 60))
     sizes = [32] * 9 + [5, 27] + [32] * 4 + [64] + [32] * 5 + [96, 31, 1] + [32] * 30
     assert error_db(ragged(matrix, x, sizes), plain.process(x)) < -120

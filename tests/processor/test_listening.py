@@ -61,7 +61,7 @@ def test_files_share_one_gain_and_one_length(tmp_path: Path) -> None:
     source = tmp_path / "in.wav"
     soundfile.write(source, 0.2 * RNG.standard_normal((90000, 2)), 44100, subtype="FLOAT")
     f = filters("projection")
-    done = listening.render_at_ears(f, HEAD, lambda: files.Source(source), tmp_path / "out.wav", subtype="FLOAT")
+    done = listening.render_at_ears(f, HEAD, lambda: files.SoundSource(source), tmp_path / "out.wav", subtype="FLOAT")
     after, fs = soundfile.read(done.after, always_2d=True)
     before, _ = soundfile.read(done.before, always_2d=True)
     assert done.before.name == "out-before.wav"
@@ -77,7 +77,9 @@ def test_files_share_one_gain_and_one_length(tmp_path: Path) -> None:
 def test_what_cannot_be_heard_is_told(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros((4000, 2)), FS)
     with pytest.raises(BadInput, match="silent"):
-        listening.render_at_ears(filters(), HEAD, lambda: files.Source(tmp_path / "silent.wav"), tmp_path / "out.wav")
+        listening.render_at_ears(
+            filters(), HEAD, lambda: files.SoundSource(tmp_path / "silent.wav"), tmp_path / "out.wav"
+        )
     assert not (tmp_path / "out.wav").exists()
     store.write(tmp_path / "filterset.h5", filters())
     with pytest.raises(BadInput, match="sweetspot calibrate"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sweetspot.processor.partition import Matrix
+from sweetspot.processor.partition import PartitionedMatrix
 
 Real = NDArray[Any]
 
@@ -50,20 +50,22 @@ def test_equals_the_naive_sum_over_ragged_pieces(
     rng = np.random.default_rng(seed)
     h, x = rng.standard_normal((inputs, outputs, taps)), rng.standard_normal((inputs, 333))
     wanted = naive(h, x)
-    assert np.max(np.abs(ragged(Matrix(h, block), x, cuts) - wanted)) < 1e-11 * (1.0 + np.max(np.abs(wanted)))
+    assert np.max(np.abs(ragged(PartitionedMatrix(h, block), x, cuts) - wanted)) < 1e-11 * (
+        1.0 + np.max(np.abs(wanted))
+    )
 
 
 def test_one_large_frame_equals_the_naive_sum() -> None:
     rng = np.random.default_rng(1)
     h, x = rng.standard_normal((3, 5, 100)), rng.standard_normal((3, 2000))
-    matrix = Matrix(h, 512 - 99, frame=512)
+    matrix = PartitionedMatrix(h, 512 - 99, frame=512)
     assert np.max(np.abs(ragged(matrix, x, [700, 1, 0, 413, 20]) - naive(h, x))) < 1e-10
 
 
 def test_single_precision_stays_within_120_db() -> None:
     rng = np.random.default_rng(2)
     h, x = rng.standard_normal((3, 5, 700)), rng.standard_normal((3, 3000)).astype(np.float32)
-    y, wanted = ragged(Matrix(h, 64, dtype=np.float32), x, [64, 10, 200]), naive(h, x.astype(float))
+    y, wanted = ragged(PartitionedMatrix(h, 64, dtype=np.float32), x, [64, 10, 200]), naive(h, x.astype(float))
     assert y.dtype == np.float32
     assert np.sqrt(np.mean((y - wanted) ** 2) / np.mean(wanted**2)) < 1e-6
 
@@ -72,14 +74,14 @@ def test_an_impulse_on_one_input_gives_that_inputs_filters_at_once() -> None:
     h = np.arange(1.0, 3 * 5 * 7 + 1).reshape(3, 5, 7)
     x = np.zeros((3, 12))
     x[1, 2] = 1.0
-    y = Matrix(h, 4).process(x)
+    y = PartitionedMatrix(h, 4).process(x)
     assert np.allclose(y[:, 2:9], h[1], atol=1e-12)
     assert np.allclose(y[:, :2], 0.0, atol=1e-12)
 
 
 def test_reset_forgets_the_past() -> None:
     rng = np.random.default_rng(3)
-    matrix, x = Matrix(rng.standard_normal((2, 3, 50)), 16), rng.standard_normal((2, 100))
+    matrix, x = PartitionedMatrix(rng.standard_normal((2, 3, 50)), 16), rng.standard_normal((2, 100))
     first = ragged(matrix, x, [7])
     matrix.reset()
     assert np.array_equal(ragged(matrix, x, [7]), first)
@@ -87,10 +89,10 @@ def test_reset_forgets_the_past() -> None:
 
 def test_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="at least 1 sample"):
-        Matrix(np.ones((2, 3, 4)), 0)
+        PartitionedMatrix(np.ones((2, 3, 4)), 0)
     with pytest.raises(ValueError, match=r"shape \(3, 9\)"):
-        Matrix(np.ones((2, 3, 4)), 8).process(np.zeros((3, 9)))
+        PartitionedMatrix(np.ones((2, 3, 4)), 8).process(np.zeros((3, 9)))
     with pytest.raises(ValueError, match="finite"):
-        Matrix(np.full((2, 3, 4), np.nan), 8)
+        PartitionedMatrix(np.full((2, 3, 4), np.nan), 8)
     with pytest.raises(ValueError, match="frame is 10"):
-        Matrix(np.ones((2, 3, 40)), 8, frame=10)
+        PartitionedMatrix(np.ones((2, 3, 40)), 8, frame=10)

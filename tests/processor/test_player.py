@@ -15,10 +15,10 @@ import pytest
 from sweetspot.processor.engine import Engine, matching
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import console, memory
-from sweetspot.processor.live.block import Fused
-from sweetspot.processor.live.memory import Board, Shared
-from sweetspot.processor.live.player import Player, Program, bypass, compiled_player
-from sweetspot.processor.live.stream import Live
+from sweetspot.processor.live.block import CompiledBlock
+from sweetspot.processor.live.memory import PlayerMemory, Shared
+from sweetspot.processor.live.player import PlayedProgram, Player, bypass, compiled_player
+from sweetspot.processor.live.stream import LivePlayer
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted, Watch
 
@@ -45,7 +45,7 @@ def filters(seed: int, method: str = "off") -> FilterSet:
 class Fed:
     """The compiled player, whose orders are given it before each block."""
 
-    def __init__(self, made: Fused) -> None:
+    def __init__(self, made: CompiledBlock) -> None:
         self.made, self.latency = made, made.latency
 
     def step(self, *block: Any) -> None:
@@ -66,13 +66,13 @@ def both_forms(request: pytest.FixtureRequest) -> None:
         pytest.importorskip("numba", reason="numba is absent: only the player in Python runs here")
 
 
-def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Playing, Board]:
+def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Playing, PlayerMemory]:
     shared = Shared.make(get_context("spawn"), 1.0, FS, 3)
-    at = Board(shared)
+    at = PlayerMemory(shared)
     at.controls[memory.AMOUNT] = first.upmix.amount
     wanted = Wanted("x", None, None, 6, 4 if channels else 0, FS, BLOCK)
     forms = (first, second or first, bypass(first, (2, 0)))
-    program = Program(forms, wanted, channels)
+    program = PlayedProgram(forms, wanted, channels)
     if COMPILED[0]:
         made = compiled_player(program, at)
         assert made is not None
@@ -80,7 +80,7 @@ def player(first: FilterSet, second: FilterSet | None = None, channels: Any = No
     return Player(program, at, time.perf_counter), at
 
 
-def run(it: Playing, at: Board, x: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
+def run(it: Playing, at: PlayerMemory, x: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
     """All six channels for ``x (2, samples)`` through the ring, or for ``heard (samples, inputs)``."""
     out = []
     for i in range(0, x.shape[1], BLOCK):
@@ -242,7 +242,7 @@ def test_an_input_that_is_not_finite_stops_the_output() -> None:
     y = run(it, at, x)
     assert np.isfinite(y).all()
     assert not y[:, 20 * BLOCK :].any()
-    assert at.said == (2, "the guard stopped the output: the input was not finite (NaN or infinity)")
+    assert at.text == (2, "the guard stopped the output: the input was not finite (NaN or infinity)")
     assert not run(it, at, np.full((2, 40 * BLOCK), 0.1, dtype=np.float32)).any()
 
 
@@ -255,7 +255,7 @@ def test_a_driver_signal_that_is_not_finite_stops_the_output() -> None:
     assert y[:, : 20 * BLOCK].any()
     assert np.isfinite(y).all()
     assert not y[:, 20 * BLOCK :].any()
-    assert at.said == (2, "the guard stopped the output: a driver signal was not finite (NaN or infinity)")
+    assert at.text == (2, "the guard stopped the output: a driver signal was not finite (NaN or infinity)")
     assert not run(it, at, np.full((2, 40 * BLOCK), 0.1, dtype=np.float32)).any()
 
 
@@ -269,7 +269,7 @@ def test_a_constant_offset_stops_the_output(sign: float) -> None:
     mean = 0.5 * FS * np.log(0.4 / (0.4 - 0.25))  # 0.4 (1 - exp(-t / 0.5 s)) reaches 0.25
     assert stopped - first == pytest.approx(mean, rel=0.05)
     assert not y[:, stopped + 1 :].any()
-    code, reason = at.said
+    code, reason = at.text
     assert code == 2
     assert reason.startswith(f"the guard stopped the output: driver 2 was sent a constant offset of {sign * 0.25:+.2f}")
     assert "(limit 0.250 of full scale)" in reason
@@ -281,19 +281,19 @@ def test_loud_bass_and_an_offset_under_the_limit_do_not_stop_the_output() -> Non
     bass = (0.12 * np.sin(2 * np.pi * 12.0 * t)).astype(np.float32)
     assert np.abs(run(it, at, np.stack([bass, bass]))).max() > 0.45
     assert np.abs(run(it, at, np.full((2, t.size), 0.055, dtype=np.float32))[0, -10:]).max() > 0.21
-    assert at.said == (0, "")
+    assert at.text == (0, "")
 
 
 @pytest.mark.parametrize("missing", ["numba", "llvmlite", "a block of a power of two"])
 def test_without_a_compiler_the_player_in_python_is_taken(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     f, block = filters(1), 100 if missing.startswith("a block") else BLOCK
     monkeypatch.setattr("sweetspot.processor.live.player.find_spec", lambda name: None if name == missing else object())
-    program = Program((f, f, f), Wanted("x", None, None, 6, 0, FS, block), None)
-    assert compiled_player(program, Board(Shared.make(get_context("spawn"), 1.0, FS, 3))) is None
+    program = PlayedProgram((f, f, f), Wanted("x", None, None, 6, 0, FS, block), None)
+    assert compiled_player(program, PlayerMemory(Shared.make(get_context("spawn"), 1.0, FS, 3))) is None
 
 
 def test_ring_keeps_its_order_over_many_rounds() -> None:
-    at = Board(Shared.make(get_context("spawn"), 0.01, FS, 1))
+    at = PlayerMemory(Shared.make(get_context("spawn"), 0.01, FS, 1))
     sent, got, written = [], [], 0
     for n in RNG.integers(1, 300, 400):
         if n <= at.free:
@@ -311,7 +311,7 @@ def test_ring_keeps_its_order_over_many_rounds() -> None:
 
 
 def test_load_is_a_percentile_of_what_was_timed() -> None:
-    at = Board(Shared.make(get_context("spawn"), 0.01, FS, 1))
+    at = PlayerMemory(Shared.make(get_context("spawn"), 0.01, FS, 1))
     assert at.percentile(0.999) == 0.0
     for load in np.linspace(0.0, 0.5, 1001):
         at.timed(float(load))
@@ -341,12 +341,14 @@ def test_channels_that_are_no_pair_are_refused(text: str) -> None:
         console.pair_of(text)
 
 
-class Shown(Live):
+class Shown(LivePlayer):
     """A program that plays, without its process."""
 
     def __init__(self, first: FilterSet, second: FilterSet) -> None:
-        self.program = Program((first, second, bypass(first, (2, 0))), Wanted("x", None, None, 6, 0, FS, BLOCK), None)
-        self.board = Board(Shared.make(get_context("spawn"), 1.0, FS, 3))
+        self.program = PlayedProgram(
+            (first, second, bypass(first, (2, 0))), Wanted("x", None, None, 6, 0, FS, BLOCK), None
+        )
+        self.board = PlayerMemory(Shared.make(get_context("spawn"), 1.0, FS, 3))
 
 
 def test_the_screen_shows_what_is_heard_and_only_keys_that_do_something() -> None:
@@ -379,7 +381,7 @@ def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:
     assert not live.meters().peaks.any()
 
 
-def late_and_held(at: Board) -> tuple[int, int]:
+def late_and_held(at: PlayerMemory) -> tuple[int, int]:
     return int(at.loads[int(1.0 / memory.STEP) :].sum()), int(at.meters[memory.HELD])
 
 

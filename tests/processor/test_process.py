@@ -69,7 +69,7 @@ def stereo(n: int = 20000) -> Any:
 @music
 @pytest.mark.parametrize("name", ["slow_motion_dream_excerpt.flac", "slow_motion_dream_excerpt.mp3"])
 def test_real_music_gives_one_sound_channel_per_driver(tmp_path: Path, filters: FilterSet, name: str) -> None:
-    with files.Source(DATA / "audio" / name) as source:
+    with files.SoundSource(DATA / "audio" / name) as source:
         done = render_file(filters, source, tmp_path / "out.wav", subtype="FLOAT")
         seconds = source.samples / source.fs
     y, fs = sf.read(tmp_path / "out.wav", always_2d=True)
@@ -84,7 +84,7 @@ def test_real_music_gives_one_sound_channel_per_driver(tmp_path: Path, filters: 
 
 def test_the_file_equals_the_rendering_of_the_array(tmp_path: Path, filters: FilterSet) -> None:
     x = stereo(150001).astype(np.float32)
-    with files.Source(wav(tmp_path / "in.wav", x)) as source:
+    with files.SoundSource(wav(tmp_path / "in.wav", x)) as source:
         render_file(filters, source, tmp_path / "out.wav", subtype="FLOAT")
     y = sf.read(tmp_path / "out.wav")[0].T
     wanted = render(filters, x, FS, tail=True)
@@ -157,7 +157,7 @@ def test_a_bad_input_gets_one_message_and_leaves_the_output_alone(
     out = tmp_path / "out.wav"
     out.write_text("precious")
     bad_file(tmp_path / "in.wav", what)
-    with pytest.raises(BadInput, match=message), files.Source(tmp_path / "in.wav") as source:
+    with pytest.raises(BadInput, match=message), files.SoundSource(tmp_path / "in.wav") as source:
         render_file(filters, source, out)
     assert out.read_text() == "precious"
     assert not list(tmp_path.glob(".*"))
@@ -168,7 +168,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, filters: FilterSe
         raise KeyboardInterrupt
 
     out = tmp_path / "out.wav"
-    with files.Source(wav(tmp_path / "in.wav", stereo(200000))) as source, pytest.raises(KeyboardInterrupt):
+    with files.SoundSource(wav(tmp_path / "in.wav", stereo(200000))) as source, pytest.raises(KeyboardInterrupt):
         render_file(filters, source, out, step=interrupted)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.wav"]
 
@@ -184,7 +184,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, filters: FilterSe
 def test_an_output_that_cannot_be_written_is_refused(
     tmp_path: Path, filters: FilterSet, name: str, subtype: str, message: str
 ) -> None:
-    with files.Source(wav(tmp_path / "in.wav", stereo())) as source, pytest.raises(BadInput, match=message):
+    with files.SoundSource(wav(tmp_path / "in.wav", stereo())) as source, pytest.raises(BadInput, match=message):
         render_file(filters, source, tmp_path / name, subtype=subtype)
 
 
@@ -192,7 +192,7 @@ def test_a_disk_without_room_is_told_before_anything_is_written(
     tmp_path: Path, filters: FilterSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda where: shutil._ntuple_diskusage(10**6, 10**6 - 5, 5))
-    with files.Source(wav(tmp_path / "in.wav", stereo())) as source, pytest.raises(BadInput, match="free, 0"):
+    with files.SoundSource(wav(tmp_path / "in.wav", stereo())) as source, pytest.raises(BadInput, match="free, 0"):
         render_file(filters, source, tmp_path / "out.wav")
 
 
@@ -205,7 +205,7 @@ def test_a_disk_that_fills_up_keeps_the_old_output(tmp_path: Path, filters: Filt
         pytest.skip("no right to mount a small file system here")
     try:
         (small / "out.wav").write_text("precious")
-        with files.Source(wav(tmp_path / "in.wav", stereo(200000), 44100)) as heard:
+        with files.SoundSource(wav(tmp_path / "in.wav", stereo(200000), 44100)) as heard:
             heard.samples = 10  # as a header that tells too few
             with pytest.raises(BadInput, match="the disk is full"):
                 render_file(filters, heard, small / "out.wav")
@@ -230,7 +230,7 @@ def test_a_stream_without_an_end_in_its_header_does_not_break_off(tmp_path: Path
     at = whole.index(b"data") + 4
     whole[at : at + 4] = b"\xff\xff\xff\xff"
     (tmp_path / "in.wav").write_bytes(whole)
-    with files.Source(tmp_path / "in.wav") as source:
+    with files.SoundSource(tmp_path / "in.wav") as source:
         assert source.cut == ""
         assert source.samples == 100
 
@@ -238,7 +238,7 @@ def test_a_stream_without_an_end_in_its_header_does_not_break_off(tmp_path: Path
 def test_full_scale_square_waves_stay_below_the_ceiling(tmp_path: Path, filters: FilterSet) -> None:
     square = np.where(np.arange(40000) // 240 % 2, 1.0, -1.0)
     loud = replace(filters, taps=4.0 * filters.taps / np.abs(filters.taps).sum(axis=(0, 2)).max())
-    with files.Source(wav(tmp_path / "in.wav", np.stack([square, -square]))) as source:
+    with files.SoundSource(wav(tmp_path / "in.wav", np.stack([square, -square]))) as source:
         done = render_file(loud, source, tmp_path / "out.wav", subtype="FLOAT")
     assert done.limited > 0
     assert np.abs(sf.read(tmp_path / "out.wav")[0]).max() <= filters.ceiling
@@ -246,7 +246,7 @@ def test_full_scale_square_waves_stay_below_the_ceiling(tmp_path: Path, filters:
 
 @pytest.mark.parametrize("fs", [8000, 384000])
 def test_unusual_rates(tmp_path: Path, filters: FilterSet, fs: int) -> None:
-    with files.Source(wav(tmp_path / "in.wav", stereo(fs // 4), fs)) as source:
+    with files.SoundSource(wav(tmp_path / "in.wav", stereo(fs // 4), fs)) as source:
         done = render_file(filters, source, tmp_path / "out.wav")
     assert done.samples == FS // 4 + 299
     assert done.resampled_from == fs
@@ -254,7 +254,7 @@ def test_unusual_rates(tmp_path: Path, filters: FilterSet, fs: int) -> None:
 
 def test_sixteen_bit_is_dithered(tmp_path: Path, filters: FilterSet) -> None:
     quiet = replace(filters, taps=filters.taps * 1e-5)
-    with files.Source(wav(tmp_path / "in.wav", stereo())) as source:
+    with files.SoundSource(wav(tmp_path / "in.wav", stereo())) as source:
         render_file(quiet, source, tmp_path / "out.wav", subtype="PCM_16")
     y = sf.read(tmp_path / "out.wav")[0] * 32768
     assert set(np.unique(np.round(y))) <= {-1.0, 0.0, 1.0}

@@ -148,7 +148,7 @@ def checked(crooked: Description, tmp_path: Path) -> Check:
 
 
 def failed(findings: list[Finding]) -> dict[tuple[str, str], str]:
-    return {(f.check, f.subject): f.said for f in findings if f.outcome == "fail"}
+    return {(f.check, f.subject): f.text for f in findings if f.outcome == "fail"}
 
 
 def test_a_good_rig_passes_whole(checked: Check) -> None:
@@ -323,7 +323,7 @@ def test_a_noise_leads_to_another_capture_and_not_to_a_finding(
     assert not failed(findings)
     (noted,) = [f for f in findings if f.outcome != "pass"]
     assert (noted.check, noted.outcome) == ("capture", "warn")
-    assert f"ear_right {reason}" in noted.said
+    assert f"ear_right {reason}" in noted.text
 
 
 def test_a_noise_that_stays_is_no_pass(checked: Check, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -574,7 +574,7 @@ def test_correction_files_are_looked_at(checked: Check, crooked_text: str, tmp_p
     rig = parse(text, folder=tmp_path)
     (told,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
     assert (told.subject, told.outcome) == ("boom", "warn")
-    assert told.said.startswith("3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB against")
+    assert told.text.startswith("3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB against")
     (tmp_path / "mic.txt").write_text("30 2\n1000 x\n")
     with pytest.raises(BadInput, match=r"mic\.txt, line 2:"):
         checked(rig=rig, move=False)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sweetspot.rigs.lab.sound.driver import DriverModel
-from sweetspot.rigs.lab.sound.motor import Distortion, Thermal
+from sweetspot.rigs.lab.sound.motor import MotorDistortion, Thermal
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
@@ -108,7 +108,7 @@ def test_products_of_high_tones_do_not_fold_back(share: float) -> None:
     n = 16384
     cycles = round(share * n)
     v = (0.25 * np.sin(2 * np.pi * cycles * np.arange(3 * n) / n))[None].astype(np.float32)
-    y = Distortion(DistortionTable(h2_percent=3.0, h3_percent=3.0), 1, FS).process(v)[0, n : 2 * n]
+    y = MotorDistortion(DistortionTable(h2_percent=3.0, h3_percent=3.0), 1, FS).process(v)[0, n : 2 * n]
     spectrum = np.abs(np.fft.rfft(y.astype(float)))
     allowed = [0] + [k * cycles for k in (1, 2, 3) if k * cycles <= n // 2]
     spectrum_below = spectrum[: round(0.46 * n)]
@@ -127,7 +127,7 @@ def test_bass_alone_distorts_below_a_knee() -> None:
     found = []
     for f in (40.0, 4000.0):
         v = (0.25 * np.sin(2 * np.pi * f * t))[None].astype(np.float32)
-        y = Distortion(DistortionTable(h2_percent=2.0, knee_hz=400.0), 1, FS).process(v)[0]
+        y = MotorDistortion(DistortionTable(h2_percent=2.0, knee_hz=400.0), 1, FS).process(v)[0]
         spectrum = np.abs(np.fft.rfft(y[:n].astype(float) * np.hanning(n)))
         found.append(spectrum[int(2 * f)] / spectrum[int(f)])
     assert found[0] == pytest.approx(0.02, rel=0.03)
@@ -137,11 +137,11 @@ def test_bass_alone_distorts_below_a_knee() -> None:
 def test_distortion_in_blocks_is_that_of_the_whole() -> None:
     v = np.random.default_rng(4).uniform(-0.4, 0.4, (3, 2560)).astype(np.float32)
     table = DistortionTable(h2_percent=2.0, h3_percent=1.0, knee_hz=900.0)
-    whole = Distortion(table, 3, FS).process(v)
-    parts = Distortion(table, 3, FS)
+    whole = MotorDistortion(table, 3, FS).process(v)
+    parts = MotorDistortion(table, 3, FS)
     blocks = np.concatenate([parts.process(b) for b in np.split(v, 10, axis=1)], axis=1)
     assert np.abs(whole - blocks).max() < 1e-6
-    assert np.abs(Distortion(DistortionTable(), 3, FS).process(v)[:, 64:] - v[:, :-64]).max() == 0.0
+    assert np.abs(MotorDistortion(DistortionTable(), 3, FS).process(v)[:, 64:] - v[:, :-64]).max() == 0.0
 
 
 def test_a_coil_that_heats_loses_its_level_with_its_time_constant() -> None:

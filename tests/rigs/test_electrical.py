@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.lab.electronics.electrical import HALF, SLIP, SPILL, Line, interpolated
+from sweetspot.rigs.lab.electronics.electrical import HALF, SLIP, SPILL, SignalLine, interpolated
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.units import db
@@ -62,7 +62,7 @@ def test_the_buffer_between_two_clocks_is_emptied_at_a_stroke() -> None:
     """A fast recording falls behind until the buffer holds too much, then loses it; a slow one repeats a little."""
     ramp = np.arange(12000)[None].astype(np.float32)  # tells which sample is heard
     for ppm, stroke, before in ((900.0, SLIP, 4090.0), (-900.0, -SPILL, 70.0)):
-        line = Line(1, 100, ppm)
+        line = SignalLine(1, 100, ppm)
         line._at = int(before / 900e-6)
         heard = np.concatenate([line.process(b) for b in np.split(ramp, 30, axis=1)], axis=1)[0].astype(float)
         steps = np.diff(heard)[4400:]
@@ -74,8 +74,8 @@ def test_the_buffer_between_two_clocks_is_emptied_at_a_stroke() -> None:
 def test_a_line_in_blocks_is_that_of_the_whole() -> None:
     x = np.random.default_rng(6).standard_normal((2, 4096)).astype(np.float32)
     for ppm, jumps in ((0.0, []), (0.0, [(700, 60), (2000, -500)]), (80.0, [(1030, 33)])):
-        whole = Line(2, 311, ppm).process(x, jumps)
-        parts = Line(2, 311, ppm)
+        whole = SignalLine(2, 311, ppm).process(x, jumps)
+        parts = SignalLine(2, 311, ppm)
         blocks = [
             parts.process(x[:, a : a + 256], [(i - a, k) for i, k in jumps if a <= i < a + 256])
             for a in range(0, 4096, 256)
@@ -85,7 +85,7 @@ def test_a_line_in_blocks_is_that_of_the_whole() -> None:
 
 def test_a_line_is_late_loses_and_repeats() -> None:
     x = np.arange(1.0, 2001.0, dtype=np.float32)[None]
-    out = Line(1, 100).process(x, [(500, 60), (1200, -300)])[0]
+    out = SignalLine(1, 100).process(x, [(500, 60), (1200, -300)])[0]
     assert (out[:100] == 0).all()
     assert (out[100:500] == x[0, :400]).all()
     assert (out[500:1200] == x[0, 460:1160]).all()

@@ -333,7 +333,7 @@ def test_one_program_at_a_time(table: tuple[GrblSimulator, list[dict[str, float]
 def test_the_lasting_path_outlives_no_process(root: Path) -> None:
     """The terminal of a lab that was killed goes to whoever asks next; its lasting path goes to nobody."""
     program = (
-        "import sys\nfrom rigs.lab.turntable import GrblSimulator\n"
+        "import sys\nfrom sweetspot.rigs.lab.stage.grbl_machine import GrblSimulator\n"
         "with GrblSimulator(lambda _: None) as s:\n    print(s.port, s.lasting, flush=True)\n    sys.stdin.read()"
     )
     pipe = subprocess.PIPE

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import plan
-from sweetspot.measure.listener import Listener
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.session import Session
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.protocol import Recording
@@ -49,7 +49,7 @@ def test_thirty_captures_in_a_row_equal_the_truth(
     with Session.read(run / "session.h5") as session:
         description = session.rig()
         wanted = plan.make(description, "ears")
-        listener = Listener.of(description, wanted)
+        listener = CaptureAnalyser.of(description, wanted)
         assert len(wanted.captures) == len(session.landed("ears")) == 30
         kept = [(c, Recording(session.raw("ears", c.key)[0], description.fs, 0, "")) for c in wanted.captures]
     world = World(description, "C-1")

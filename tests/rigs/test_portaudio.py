@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
-from sweetspot.rigs.portaudio import Device, PortAudioInterface, choose, devices
+from sweetspot.rigs.portaudio import AudioDevice, PortAudioInterface, choose, devices
 from sweetspot.rigs.rig_file.description import parse
 
 Starts = Callable[..., AbstractContextManager[Any]]
 ROOT = Path(__file__).resolve().parents[2]
 
 FOUND = [
-    Device(0, "Fireface UCX: USB Audio (hw:1,0)", "ALSA", 18, 18, 44100.0),
-    Device(1, "HDA Intel PCH", "ALSA", 2, 2, 48000.0),
-    Device(2, "Fireface", "JACK Audio Connection Kit", 18, 18, 48000.0),
-    Device(3, "Fireface II", "JACK Audio Connection Kit", 4, 3, 48000.0),
+    AudioDevice(0, "Fireface UCX: USB Audio (hw:1,0)", "ALSA", 18, 18, 44100.0),
+    AudioDevice(1, "HDA Intel PCH", "ALSA", 2, 2, 48000.0),
+    AudioDevice(2, "Fireface", "JACK Audio Connection Kit", 18, 18, 48000.0),
+    AudioDevice(3, "Fireface II", "JACK Audio Connection Kit", 4, 3, 48000.0),
 ]
 
 
@@ -43,7 +43,7 @@ def test_an_unknown_device_lists_all() -> None:
     with pytest.raises(BadInput) as trouble:
         choose(FOUND, "Scarlett", None, 2, 2)
     assert "no audio device's name holds 'Scarlett'" in str(trouble.value)
-    assert all(d.said() in str(trouble.value) for d in FOUND)
+    assert all(d.text() in str(trouble.value) for d in FOUND)
 
 
 def test_an_unknown_hostapi_lists_all() -> None:
@@ -250,9 +250,9 @@ def test_a_server_that_is_gone_before_a_capture(
         import sys
         import numpy as np
         from pathlib import Path
-        from rigs.describe import read
-        from rigs.errors import HardwareTrouble
-        from rigs.portaudio import PortAudioInterface
+        from sweetspot.rigs.rig_file import read
+        from sweetspot.rigs.errors import HardwareTrouble
+        from sweetspot.rigs.portaudio import PortAudioInterface
         interface = PortAudioInterface.open(read(Path({str(tmp_path / "rig.toml")!r})))
         print("open", flush=True)
         sys.stdin.readline()

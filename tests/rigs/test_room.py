@@ -17,7 +17,7 @@ from sweetspot.rigs.lab.pictures.lab_overview import decay_time
 from sweetspot.rigs.lab.sound.fractional_delay import deposited
 from sweetspot.rigs.lab.sound.images import images, reflection
 from sweetspot.rigs.lab.sound.room import Point, Room
-from sweetspot.rigs.lab.sound.surroundings import Drivers, Ears
+from sweetspot.rigs.lab.sound.surroundings import Drivers, LabEars
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose, turned
 from sweetspot.rigs.protocol import Rig
@@ -123,7 +123,7 @@ def free_room(floor: float) -> Room:
 @pytest.mark.parametrize("cap", [0.0, 0.35])
 def test_a_reflection_is_the_mirrored_device_in_free_field(cap: float) -> None:
     """Direct sound and floor, for three slanted drivers: exact series of the device and of its mirror image."""
-    from sweetspot.rigs.lab.sound.body import Source
+    from sweetspot.rigs.lab.sound.body import DriverSource
 
     room = free_room(0.36)
     axes = np.array([[0.8, 0.6, 0.0], [-0.6, 0.64, 0.48], [0.0, -0.6, -0.8]])
@@ -133,8 +133,8 @@ def test_a_reflection_is_the_mirrored_device_in_free_field(cap: float) -> None:
     band = (f > 100.0) & (f < 0.4 * FS)
     k = 2 * np.pi * f[band] / C
     mirror = np.array([1.0, 1.0, -1.0])
-    device = Source(0.08, SOURCE, axes, cap, np.arange(3))
-    image = Source(0.08, SOURCE * mirror, axes * mirror, cap, np.arange(3))
+    device = DriverSource(0.08, SOURCE, axes, cap, np.arange(3))
+    image = DriverSource(0.08, SOURCE * mirror, axes * mirror, cap, np.arange(3))
     exact = device.at(PLACE, k) + 0.8 * image.at(PLACE, k)
     error = np.linalg.norm(heard[:, band] - exact, axis=1) / np.linalg.norm(exact, axis=1)
     assert float(db(error.max())) < -45.0
@@ -152,7 +152,7 @@ def test_each_ear_hears_what_left_towards_it(crooked: Description) -> None:
     device, ahead = np.array([1.1, 1.0, 1.2]), np.array([1.4, 0.0, 0.0])
     encoding = Encoding(world.body.sources[0].radius, room.k, 0.7)
     axes = world.body.sources[0].axes
-    ears = Ears(world.head.encoded(room.k, 0.7, C), np.pi)
+    ears = LabEars(world.head.encoded(room.k, 0.7, C), np.pi)
     heard = room.impulse_responses(Drivers(encoding, axes), device, ears, device + ahead, direct=False)
     mirror = np.array([1.0, -1.0, 1.0])
     away = device + ahead - device * mirror
@@ -176,7 +176,7 @@ def test_a_head_hears_the_floor_from_below() -> None:
     """Ears of a head that faces 200 degrees of the room, each over its own angle to the image: exact series."""
     room = free_room(0.19)
     head, facing = SphereHead(0.17, np.radians(105.0)), np.radians(200.0)
-    ears = Ears(head.encoded(room.k, 0.8, C), facing)
+    ears = LabEars(head.encoded(room.k, 0.8, C), facing)
     heard = np.fft.rfft(room.impulse_responses(Point(), SOURCE, ears, PLACE)[:, 0], 4096, axis=-1)
     f = np.fft.rfftfreq(4096, 1 / FS)
     band = (f > 100.0) & (f < 0.4 * FS)

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.rigs.lab.electronics import calibrator as calibrator
-    from sweetspot.rigs.lab.electronics.dsp_device import Device as Device
-    from sweetspot.rigs.lab.electronics.electrical import Line as Line
+    from sweetspot.rigs.lab.electronics.dsp_device import DspDevice as DspDevice
+    from sweetspot.rigs.lab.electronics.electrical import SignalLine as SignalLine
     from sweetspot.rigs.lab.electronics.electrical import latency_of as latency_of
     from sweetspot.rigs.lab.electronics.latency import publish as publish
     from sweetspot.rigs.lab.electronics.signal_chain import Inputs as Inputs

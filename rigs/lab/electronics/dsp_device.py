@@ -19,7 +19,7 @@ from sweetspot.rigs.units import from_db
 SIDES = ("left", "right")
 
 
-class Device:
+class DspDevice:
     """Adds what a device plays on its drivers to what the outputs play.
 
     Parameters

@@ -30,7 +30,7 @@ def latency_of(lab: Lab, *stream: object) -> int:
     return lab.latency_samples + int(drawn(lab.seed, "latency", *stream).integers(0, lab.latency_spread_samples + 1))
 
 
-class Line:
+class SignalLine:
     """The way of samples from the inputs to the program: late, on a clock of its own, with samples lost or repeated.
 
     The inputs' clock runs faster than the outputs' by ``ppm``: sample ``m`` of the recording is what was there

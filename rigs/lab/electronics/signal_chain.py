@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.lab.electronics.electrical import hum, leaked
-from sweetspot.rigs.lab.sound import Distortion, Thermal
+from sweetspot.rigs.lab.sound import MotorDistortion, Thermal
 from sweetspot.rigs.lab.trouble import Schedule, Span
 from sweetspot.rigs.rig_file import Description
 
@@ -33,8 +33,8 @@ class Outputs:
         self._leak = lab.crosstalk.outputs_db
         self._channels = [d.channel - 1 for d in rig.driver]
         self._thermal = Thermal(lab.thermal, count, rig.fs) if lab.thermal else None
-        self._distortion = Distortion(lab.distortion, count, rig.fs) if lab.distortion else None
-        self.lag = Distortion.LAG if self._distortion else 0
+        self._distortion = MotorDistortion(lab.distortion, count, rig.fs) if lab.distortion else None
+        self.lag = MotorDistortion.LAG if self._distortion else 0
         self._past = np.zeros((rig.outputs, self.lag), dtype=np.float32)
 
     def whole(self, y: NDArray[np.float32], span: Span) -> NDArray[np.float32]:

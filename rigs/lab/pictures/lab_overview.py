@@ -230,7 +230,7 @@ def data(o: Overview) -> dict[str, Any]:
     return {"rig": o.name, "unit": o.unit, "fs": o.fs, "taps": o.taps, "drivers": rows, "room": room}
 
 
-def said(o: Overview) -> str:
+def text(o: Overview) -> str:
     """The figures for a reader."""
     where = "in free field"
     if o.room:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab.sound.convolution import BlockConvolver as BlockConvolver
     from sweetspot.rigs.lab.sound.driver import DriverModel as DriverModel
     from sweetspot.rigs.lab.sound.driver import drawn as drawn
-    from sweetspot.rigs.lab.sound.motor import Distortion as Distortion
+    from sweetspot.rigs.lab.sound.motor import MotorDistortion as MotorDistortion
     from sweetspot.rigs.lab.sound.motor import Thermal as Thermal
     from sweetspot.rigs.lab.sound.room import taper as taper
     from sweetspot.rigs.lab.sound.surroundings import Surroundings as Surroundings

@@ -15,7 +15,7 @@ from sweetspot.rigs.layout import azimuth
 from sweetspot.rigs.units import Float
 
 
-class Source:
+class DriverSource:
     """Drivers that share one rigid sphere.
 
     Parameters
@@ -72,7 +72,7 @@ class Source:
 class Body:
     """A device: sources and how many drivers they have together."""
 
-    def __init__(self, sources: tuple[Source, ...]) -> None:
+    def __init__(self, sources: tuple[DriverSource, ...]) -> None:
         self.sources = sources
         self.drivers = sum(len(s.drivers) for s in sources)
 
@@ -105,12 +105,12 @@ class SphereBody(Body):
     def __init__(self, diameter: float, places: Float, driver_diameter: float = 0.0) -> None:
         axes = outward(places)
         cap = float(np.arcsin(min(driver_diameter / diameter, 1.0)))
-        self.one = Source(diameter / 2.0, np.zeros(3), axes, cap, np.arange(len(places)))
+        self.one = DriverSource(diameter / 2.0, np.zeros(3), axes, cap, np.arange(len(places)))
         super().__init__((self.one,))
         self.radius, self.azimuths, self.elevations = self.one.radius, self.one.azimuths, self.one.elevations
 
     def response(self, directions: Float, k: Float, r: float) -> NDArray[np.complex128]:
-        """See :meth:`Source.response`."""
+        """See :meth:`DriverSource.response`."""
         return self.one.response(directions, k, r)
 
 
@@ -140,7 +140,7 @@ class BaffledBody(Body):
         cap = float(np.arcsin(min(driver_diameter / baffle, 1.0)))
         super().__init__(
             tuple(
-                Source(radius, place - radius * axis, axis[None, :], cap, np.array([d]))
+                DriverSource(radius, place - radius * axis, axis[None, :], cap, np.array([d]))
                 for d, (place, axis) in enumerate(zip(places, facing, strict=True))
             )
         )

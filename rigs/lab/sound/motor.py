@@ -19,7 +19,7 @@ HALF = 32
 """Half the length of the filters between the two sampling rates, samples."""
 
 
-class Distortion:
+class MotorDistortion:
     """A polynomial at twice the sampling rate, so that its products do not fold back into the band.
 
     ``u + c2 u^2 + c3 u^3`` with the coefficients that give a sine of peak ``at_dbfs`` the stated harmonics:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft
 
 from sweetspot.rigs.acoustics import WALLS, EncodedHead, Encoding, Head, Single, eyring, eyring_rate
-from sweetspot.rigs.lab.sound.body import Body, Source
+from sweetspot.rigs.lab.sound.body import Body, DriverSource
 from sweetspot.rigs.lab.sound.driver import drawn
 from sweetspot.rigs.lab.sound.room import Point, Room
 from sweetspot.rigs.layout import Pose, turned
@@ -27,7 +27,7 @@ class Drivers:
         return [self.encoding.toward(np.clip(directions @ axis, -1.0, 1.0), r) for axis in self.axes]
 
 
-class Ears:
+class LabEars:
     """A head as the room meets it (an :class:`room.Receiver`); it faces ``facing`` rad of the room."""
 
     def __init__(self, head: EncodedHead, facing: float) -> None:
@@ -93,14 +93,14 @@ class Surroundings:
 
     def at_ears(self, pose: Pose, place: tuple[float, float], facing: float) -> Float:
         """All but the direct sound at the ears, ``(ear, driver, tap)``, for a head of the rig's coordinates."""
-        ears = Ears(self._head, self.facing + facing)
+        ears = LabEars(self._head, self.facing + facing)
         return self._heard(pose.turn, ears, self.place(*place), 2)
 
     def at_microphone(self, turn: float) -> Float:
         """All but the direct sound at the measurement microphone, ``(driver, tap)``."""
         return np.asarray(self._heard(turn, Point(), self.boom, 1)[0])
 
-    def _heard(self, turn: float, receiver: Ears | Point, place: Float, count: int) -> Float:
+    def _heard(self, turn: float, receiver: LabEars | Point, place: Float, count: int) -> Float:
         out = np.empty((count, self.body.drivers, self.room.taps))
         for source in self.body.sources:
             centre, drivers = self._emitter(source, turn)
@@ -109,7 +109,7 @@ class Surroundings:
             )
         return out
 
-    def _emitter(self, source: Source, turn: float) -> tuple[Float, Drivers]:
+    def _emitter(self, source: DriverSource, turn: float) -> tuple[Float, Drivers]:
         """A source's place in the room and its drivers, the device turned by ``turn`` rad."""
         angle = self.facing + turn
         return self.device + turned(source.centre, angle), Drivers(self._encoding, turned(source.axes, angle))
