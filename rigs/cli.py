@@ -80,7 +80,7 @@ def lab(
 def _show(rig: str, unit: str, out: Path | None, *, as_json: bool) -> None:
     """Tell what a lab is, and draw it."""
     from sweetspot.rigs.lab import World
-    from sweetspot.rigs.lab.pictures import data, overview, show  # matplotlib is slow to import
+    from sweetspot.rigs.lab.pictures import data, overview, show, text  # matplotlib is slow to import
     from sweetspot.rigs.load import find
     from sweetspot.rigs.rig_file import read
 
