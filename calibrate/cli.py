@@ -59,6 +59,9 @@ def calibrate(
     found = run.described(run_folder, fitted)
     data["field"] = overview.plain(found)
     lines.append(overview.table(found))
+    image = run.image(run_folder, fitted)
+    data |= image.to_dict()
+    lines.append(image.text)
     if beside:
         _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
     if left_out:

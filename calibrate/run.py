@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.auditory import Assessment
+from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
@@ -140,6 +142,11 @@ def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
     with Session.read(session_file(run)) as session:
         measured, doubt = held_out.scoring(session.responses("ears")), doubt_of(session, "ears")
     return figures.predicted(fitted.prediction, fitted.filters, measured, doubt)
+
+
+def image(run: Path, fitted: Fitted) -> Assessment:
+    """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
+    return auditory.predicted(run, fitted.filters, fitted.ears)
 
 
 def _kept(fitted: Fitted) -> dict[str, Any]:
@@ -322,7 +329,10 @@ def verdict_of(
     found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
     design = parse(store.read_design(run), str(run / store.NAME))
     reach = reachable(measured, around, rig, design, (doubts.measured, polar_doubt))
-    return found, found.verdict(measured, limits, doubts, reach), measured, rig, told
+    verdict = found.verdict(measured, limits, doubts, reach)
+    share = verification.share_of(found.filters)
+    verdict = replace(verdict, image=auditory.heard(run, found.filters, fitted.ears, found.ears, share))
+    return found, verdict, measured, rig, told
 
 
 def reachable(
@@ -420,6 +430,7 @@ def summary(verdict: Verification) -> dict[str, Any]:
         "metrics": [_plain(m) for m in verdict.metrics],
         "causes": [asdict(c) for c in verdict.causes],
         "ruled_out": list(verdict.ruled_out),
+        **(verdict.image.to_dict() if verdict.image else {}),
     }
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.calibrate.auditory import arms as arms
     from sweetspot.calibrate.auditory import assessment as assessment
     from sweetspot.calibrate.auditory import run as run
     from sweetspot.calibrate.auditory.arms import ARMS as ARMS

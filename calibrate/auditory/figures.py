@@ -175,7 +175,7 @@ class ImageFigures:
     @property
     def text(self) -> str:
         """One line for people."""
-        az, drr = self.azimuth_deg, self.drr_db.mean(axis=0)
+        az, drr = np.round(self.azimuth_deg) + 0.0, self.drr_db.mean(axis=0)
         level = self.loudness_db.get("music")
         louder = "" if level is None else f", loudness {level:+.1f} dB re plain"
         return (

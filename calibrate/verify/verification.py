@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.auditory import Assessment
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
@@ -104,6 +105,8 @@ class Verification:
         Metrics whose default limit gave way to the prediction, because no limits file gives one.
     default_limits
         Whether no limits file was given.
+    image
+        What a listener gets, beside plain stereo, matrix mixing and a pair; ``None`` where it was not looked at.
     """
 
     f: Float
@@ -122,6 +125,7 @@ class Verification:
     followed: tuple[str, ...] = ()
     default_limits: bool = False
     ruled_out: tuple[str, ...] = ()
+    image: Assessment | None = None
 
     @property
     def passed(self) -> bool:

@@ -1,0 +1,148 @@
+"""What a listener gets: four arms predicted and heard, told in JSON under the keys of the surface."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, figures_of, modelled
+from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.auditory.figures import direct_spectra
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.places import Heads
+from sweetspot.calibrate.verify import Limits
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.processor import store
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.rig_file import parse
+from sweetspot.rigs.units import power_db
+
+FS = 47872
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, measured: Path) -> Path:
+    """The crooked run, calibrated and verified; its copy of the rig file is the measured one."""
+    here = tmp_path_factory.mktemp("assessed") / "run"
+    shutil.copytree(measured, here)
+    fitted = steps.calibrate(here, Design(), "")
+    rig = parse((here / "rig.toml").read_text(), here)
+    from contextlib import nullcontext
+
+    with open_rig(rig, serial="T-9", now=lambda: datetime(2026, 3, 4, tzinfo=UTC)) as lab:
+        silent = lambda title, count: nullcontext(lambda note: None)  # noqa: E731
+        steps.hear(here, lab, fitted, datetime(2026, 3, 4, tzinfo=UTC), ask=lambda move: None, track=silent)
+    return here
+
+
+def test_predicted_and_heard_agree_and_are_told(run: Path) -> None:
+    fitted = steps.fitted_of(run)
+    want = steps.image(run, fitted)
+    got = steps.judge(run, fitted, Limits()).image
+    assert got is not None
+    assert set(want.arms) == set(got.arms) == set(ARMS)
+    for name in ARMS:
+        assert np.allclose(want.arms[name].azimuth_deg, got.arms[name].azimuth_deg, atol=1.0), name
+        assert np.allclose(want.arms[name].drr_db, got.arms[name].drr_db, atol=1.0) or name == "calibrated"
+    kept = json.loads(json.dumps(steps.summary(steps.judge(run, fitted, Limits()))))
+    assert kept["image"]["reference_from"] == "model"
+    for figures in kept["image"]["arms"].values():
+        assert len(figures["azimuth_deg"]) == 5
+        assert set(figures["drr_db"]) == set(figures["c50_db"]) == set(figures["iacc"]) == {"left", "right", "centre"}
+        assert set(figures["loudness_re_plain_db"]) == {"music", "speech"}
+        assert {"width_deg", "balance_deg", "focus_deg", "tone_rms_db"} <= set(figures)
+    assert set(kept["loudness"]) == {"max_spl_db", "insertion_db", "headroom_db"}
+    assert "nan" not in json.dumps(kept["image"]).lower()
+
+
+def test_left_is_left_and_the_unit_is_wider_than_plain_stereo(run: Path) -> None:
+    found = steps.image(run, steps.fitted_of(run)).arms
+    for name in ("reference", "calibrated"):
+        az = found[name].azimuth_deg
+        assert np.all(np.diff(az) < 0.0), f"{name}: hard left stands on the left (positive), hard right on the right"
+    assert found["calibrated"].width_deg > found["plain"].width_deg + 10.0
+    assert found["reference"].width_deg == pytest.approx(60.0, abs=3.0)
+
+
+def test_swapped_programs_are_heard_on_the_wrong_side(run: Path) -> None:
+    fitted = steps.fitted_of(run)
+    swapped = replace(fitted.filters, taps=fitted.filters.taps[[1, 0, 2]])
+    found = auditory.predicted(run, swapped, fitted.ears).arms["calibrated"]
+    assert found.azimuth_deg[0] < -5.0 < 5.0 < found.azimuth_deg[-1]
+
+
+def test_a_tilted_centre_shows_in_the_tone(run: Path) -> None:
+    fitted = steps.fitted_of(run)
+    taps = np.fft.rfft(fitted.filters.taps, axis=-1)
+    f = np.fft.rfftfreq(fitted.filters.length, 1.0 / FS)
+    taps[2] *= 10.0 ** (np.clip(4.0 * np.log2(np.maximum(f, 1.0) / 1000.0), -8.0, 8.0) / 20.0)
+    tilted = replace(fitted.filters, taps=np.fft.irfft(taps, fitted.filters.length, axis=-1))
+    before, after = (
+        auditory.predicted(run, x, fitted.ears).arms["calibrated"].tone_db[2] for x in (fitted.filters, tilted)
+    )
+    assert np.sqrt(np.mean((after - before) ** 2)) > 3.0
+
+
+def synthetic(late_db: float, model: EarModel) -> Arm:
+    """One driver at 30 degrees in a head's ears with a diffuse tail of known energy; a crooked zero."""
+    rng = np.random.default_rng(6)
+    n, zero = 9000, 37
+    h = np.zeros((1, 2, 3, n))
+    at = zero + round(0.004 * FS)
+    h[:, :, :, at] = 1.0
+    t = np.arange(n) - at
+    tail = np.where(t > 0.008 * FS, rng.standard_normal((1, 2, 3, n)) * np.exp(-t / (0.03 * FS)), 0.0)
+    f = np.fft.rfftfreq(n, 1.0 / FS)
+    weight = np.where((f >= 400.0) & (f <= 6400.0), 1.0 / np.maximum(f, 1.0), 0.0)
+    energy = (np.abs(np.fft.rfft(tail)) ** 2 @ weight) / (np.abs(np.fft.rfft(h)) ** 2 @ weight)
+    h += tail * np.sqrt(10.0 ** (late_db / 10.0) / energy)[..., None]
+    return Arm("plain", h, FS, zero, np.array([0.004]), arms.stereo_shares())
+
+
+@pytest.mark.parametrize("late_db", [-12.0, 3.0])
+def test_direct_over_reverberant_sound_of_a_known_tail(run: Path, late_db: float) -> None:
+    model = auditory.model_of(parse((run / "rig.toml").read_text(), run))
+    arm = synthetic(late_db, model)
+    found = figures_of(arm, model, np.zeros(1), 2.0, arm)
+    assert np.allclose(found.drr_db[:, :2], -late_db, atol=0.2)
+    assert found.critical_distance_m["left"] == pytest.approx(2.0 * 10.0 ** (-late_db / 20.0), rel=0.03)
+    assert np.all(found.c50_db > found.drr_db), "what comes before 50 ms is clear"
+
+
+def test_a_computed_pair_stands_where_it_is_put(run: Path) -> None:
+    """At another yaw and place the pair's direction is that of the geometry, and its tail is the room's."""
+    rig = parse((run / "rig.toml").read_text(), run)
+    model = auditory.model_of(rig)
+    heads = Heads(np.array([[1.5, 0.1]]), np.array([0.2]))
+    table = np.zeros(1, POSITION)
+    rng = np.random.default_rng(2)
+    h = np.zeros((1, 2, 2, 4000))
+    h[..., 300] = 1.0
+    h[..., 900:] = 0.01 * rng.standard_normal((1, 2, 2, 3100))
+    ears = ImpulseResponse(
+        h, FS, table, ("ear_left", "ear_right"), ("a", "b"), 40, "Pa/FS", np.full((1, 2, 2), 60.0), (100, 9000)
+    )
+    plain = arms.of_taps("plain", ears, arms.plain_taps((0, 1), 2, 0.5, 0), 0.0, arms.stereo_shares())
+    pair = Pair(np.radians(40.0), 1.8, 1.4)
+    made = modelled(pair, model.templates, heads.places, heads.yaw, 343.0, plain)
+    image = np.degrees(model.image(direct_spectra(made)).azimuth[0])
+    where = pair.places - heads.places[0]
+    wanted = np.degrees(np.arctan2(where[:, 1], where[:, 0]) - np.pi - 0.2)
+    wanted = (wanted + 180.0) % 360.0 - 180.0
+    assert np.allclose(image[[0, -1]], wanted, atol=2.5)
+    late = made.h[0, :, :2, 1200:]
+    assert np.allclose(power_db(np.mean(late**2)), power_db(np.mean(plain.h[0, :, :2, 1200:] ** 2)), atol=0.1)
+
+
+def test_what_the_session_lacks_is_told(run: Path, tmp_path: Path) -> None:
+    from sweetspot.rigs.errors import BadInput
+
+    with pytest.raises(BadInput, match=r"session\.h5"):
+        auditory.predicted(tmp_path, store.read(run), None)
