@@ -1,4 +1,8 @@
-"""The guard before the drivers: one look-ahead gain for all of them under the ceiling, and a stop for faults."""
+"""The guard before the drivers: a look-ahead gain per band for all of them under the ceiling, and a stop for faults.
+
+One rule, :func:`limit`, in plain loops over samples: compiled it runs in the live callback, and offline as soon as
+something passes the ceiling. Ports to other languages follow it line by line.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,156 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.processor.compiled import jitted
+
 Real = NDArray[Any]
 
-LOOK_AHEAD_S = 1.5e-3
-RELEASE_S = 0.08
+LOOK_AHEAD_S = 1e-3
+"""Of one band; the bands work one after the other, so that the guard's delay is this times their number."""
+
+HOLD_S = 0.1
+"""How long a reduction is held: longer than a period of bass or of a beat, whose ripple would be distortion."""
+
+RELEASE_S = 0.15
+"""Time constant of the release after it."""
+
+LOW_HZ = 200.0
+"""Corner of the low band, the first to be taken from: a one-pole low-pass."""
+
+MOST_LOW = 0.5
+"""Largest part of the low band that is taken (6 dB); what that does not cure is taken from the whole band."""
+
+PART_S = 1e-3
+"""Step in which the hold forgets."""
+
 DC_TIME_S = 0.5
 DC_SHARE = 0.5
 """Share of the ceiling that a driver's mean over about :data:`DC_TIME_S` may reach."""
 FORGOTTEN = 1e-7
 """Reduction that no longer counts (-140 dB): the guard is exactly transparent again."""
 
+POLES = 40.0
+"""Time constants of the low-pass after which what was before no longer counts (-347 dB)."""
+
+AT, QUIET, HELD, NOW, COUNT, SLOT, HEADER = range(7)
+"""Head of a band's memory: place in its rings, samples since the last reduction, largest need of the parts that are
+held, largest need of the part that is being filled, samples in it, its slot."""
+
+
+def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, release: Any, part: Any, seen: Any) -> None:
+    """Limit ``y (drivers, n)`` in place: low band first, then the whole; ``bands * look`` samples late; any ``n``.
+
+    For each band in turn, with its ``pole`` and ``most``, and each sample ``v[d]`` of the drivers (``L`` = look)::
+
+        p[d]   = v[d]                                         whole band (pole = 0)
+        p[d]   = z[d] = z[d] + pole (v[d] - z[d])             low band
+        need   = max over d of min((|v| - c)/|p|, most min(1, 2 |p|/|v|))   where |v| > c and v p > 0, else 0
+        held   = largest need of this sample, this part and the last K parts (of ``part`` samples each)
+        d[n]   = max(held, release d[n-1]), 0 under 1e-7
+        r      = sum over k = 0..L of average[k] d[n - L + k]
+        out[d] = v[d] (L samples ago) - r p[d] (L samples ago)
+
+    ``average`` sums to one, and every ``d`` of its window covers the need of the sample that leaves, so that ``r`` does
+    too. All drivers share ``r``: in each band and at each frequency what reaches the ears keeps its differences. The
+    last band holds the ceiling; rounding is clipped.
+
+    Parameters
+    ----------
+    memory
+        ``(band, width)`` of :func:`memory_for`.
+    average
+        ``(L + 1,)``, symmetric.
+    bands
+        ``(band, 2)``: pole and most.
+    ceilings
+        ``(driver,)``, already rounded towards zero in the precision of ``y``.
+    seen
+        ``(2,)``: least gain of any band, and samples on which the guard worked.
+    """
+    drivers, n, look = y.shape[0], y.shape[1], average.size - 1
+    span = look + 1
+    parts = memory.shape[1] - HEADER - drivers - span - 2 * drivers * span
+    low, line = HEADER, HEADER + drivers
+    ring = line + span
+    voice = ring + parts
+    share = voice + drivers * span
+    for i in range(n):
+        least = 1.0
+        for band in range(memory.shape[0]):
+            m, pole, most = memory[band], bands[band, 0], bands[band, 1]
+            at, need = int(m[AT]), 0.0
+            for o in range(drivers):
+                v = float(y[o, i])
+                p = v
+                if pole > 0.0:
+                    m[low + o] += pole * (v - m[low + o])
+                    p = m[low + o]
+                m[voice + o * span + at], m[share + o * span + at] = v, p
+                size = abs(v)
+                if size > ceilings[o] and v * p > 0.0:
+                    need = max(need, min((size - ceilings[o]) / abs(p), most * min(1.0, 2.0 * abs(p) / size)))
+            m[NOW] = max(m[NOW], need)
+            reduction = max(max(m[HELD], m[NOW]), release * m[line + int(m[AT] - 1.0 if at > 0 else look)])
+            if reduction <= FORGOTTEN:
+                reduction = 0.0
+            m[line + at] = reduction
+            m[QUIET] = 0.0 if reduction > 0.0 else m[QUIET] + 1.0
+            m[COUNT] += 1.0
+            if m[COUNT] >= part:
+                m[ring + int(m[SLOT])], m[COUNT], m[NOW] = m[NOW], 0.0, 0.0
+                m[SLOT] = (int(m[SLOT]) + 1) % parts
+                m[HELD] = 0.0
+                for k in range(parts):
+                    m[HELD] = max(m[HELD], m[ring + k])
+            oldest = at + 1 if at < look else 0
+            m[AT] = oldest
+            r = 0.0
+            if m[QUIET] <= look:
+                for k in range(span):
+                    r += average[k] * m[line + (oldest + k if oldest + k < span else oldest + k - span)]
+                least *= 1.0 - r
+            for o in range(drivers):
+                v = m[voice + o * span + oldest]
+                if r > 0.0:
+                    v -= r * m[share + o * span + oldest]
+                y[o, i] = v
+        if least < 1.0:
+            seen[0] = min(seen[0], least)
+            if least < 1.0 - FORGOTTEN:
+                seen[1] += 1.0
+            for o in range(drivers):
+                y[o, i] = min(max(y[o, i], -ceilings[o]), ceilings[o])
+
+
+def rule_at(fs: int) -> tuple[Real, Real, float, int, int]:
+    """What :func:`limit` needs at a rate: ``average``, ``bands``, ``release``, ``part`` and ``parts`` held."""
+    look, part = max(1, round(LOOK_AHEAD_S * fs)), max(1, round(PART_S * fs))
+    window = np.hanning(look + 3)[1:-1]
+    bands = np.array([[1.0 - math.exp(-2.0 * math.pi * LOW_HZ / fs), MOST_LOW], [0.0, 1.0]])
+    return window / window.sum(), bands, math.exp(-1.0 / (RELEASE_S * fs)), part, -(-round(HOLD_S * fs) // part)
+
+
+def memory_for(drivers: int, look: int, parts: int) -> NDArray[np.float64]:
+    """Memory ``(band, width)`` of :func:`limit` that has heard nothing.
+
+    A band's row: :data:`HEADER` numbers, the low-pass of each driver, the last ``look + 1`` reductions, ``parts``
+    needs, and the last ``look + 1`` samples of each driver and of its part in the band; all rings.
+    """
+    memory = np.zeros((2, HEADER + drivers + look + 1 + parts + 2 * drivers * (look + 1)))
+    memory[:, QUIET] = look + 1
+    return memory
+
+
+def _settled(memory: Real, look: int) -> bool:
+    """Whether nothing is held or released any more."""
+    return not (memory[:, HELD].any() or memory[:, NOW].any()) and bool((memory[:, QUIET] > look).all())
+
 
 class Guard:
     """Limits, and stops what would harm.
 
-    The gain that each sample needs is ``min(1, ceiling / max over drivers |y|)``. Its largest reduction over the
-    look-ahead window is held, released exponentially, and averaged over the same window; each average then covers
-    the sample that needs it, so that no sample passes the ceiling and the gain has no steps. All drivers share one
-    gain: what reaches the ears keeps its differences. Where nothing passes the ceiling the guard is a pure delay,
-    bit for bit.
+    What it does above the ceiling is :func:`limit`. Where nothing passes the ceiling the guard is a pure delay, bit for
+    bit, and only keeps what it heard last, from which the memory of the rule follows.
 
     A value that is not finite, or an offset above half the ceiling for about half a second, stops the output until
     :meth:`reset`.
@@ -45,23 +180,31 @@ class Guard:
         if not 0.0 < ceiling <= 1.0:
             raise ValueError(f"ceiling is {ceiling}: it must lie above 0 and not above full scale (1)")
         self.drivers, self.ceiling = drivers, ceiling
-        self.latency = max(1, round(LOOK_AHEAD_S * fs))
-        self.release = float(np.log(1.0 / (RELEASE_S * fs) + 1.0))
+        self.average, self.bands, self.release, self.part, self.parts = rule_at(fs)
+        self._look = self.average.size - 1
+        self.latency = len(self.bands) * self._look
         self.dc_share = 1.0 / (DC_TIME_S * fs)
-        window = np.hanning(self.latency + 3)[1:-1]
-        self.average = window / window.sum()
+        self._reach = self.latency + math.ceil(POLES * fs / (2.0 * math.pi * LOW_HZ))
         self.reset()
 
     def reset(self) -> None:
         """Forget everything heard, and a stop."""
-        self._held = np.zeros((self.drivers, self.latency))
-        self._needs = np.zeros(self.latency)
-        self._reductions = np.zeros(self.latency)
+        self._heard = np.zeros((self.drivers, self._reach))
+        self._memory: Real | None = None
+        self._passed = 0
         self._mean = np.zeros(self.drivers)
-        self._working = False
+        self._seen = np.array([1.0, 0.0])
         self.stopped = ""
-        self.least_gain = 1.0
-        self.limited = 0
+
+    @property
+    def least_gain(self) -> float:
+        """Least gain so far, linear; 1 when there was nothing to do."""
+        return float(self._seen[0])
+
+    @property
+    def limited(self) -> int:
+        """Samples on which it worked."""
+        return int(self._seen[1])
 
     def stop(self, reason: str) -> None:
         """Silence the output until :meth:`reset`; the first reason is kept."""
@@ -73,18 +216,26 @@ class Guard:
             self._judge(y)
         if self.stopped:
             return np.zeros_like(y)
-        n = y.shape[1]
-        held = np.concatenate([self._held.astype(y.dtype, copy=False), y], axis=1)
-        self._held = held[:, n:]
-        reduction = self._reduction(y)
-        out = held[:, :n]
-        if reduction is None:
-            return np.ascontiguousarray(out)
-        gain = (1.0 - reduction).astype(y.dtype)
-        self.least_gain = min(self.least_gain, float(gain.min(initial=1.0)))
-        self.limited += int(np.count_nonzero(reduction > FORGOTTEN))
-        limit = not_above(self.ceiling, y.dtype)
-        return np.asarray(np.clip(out * gain, -limit, limit))
+        n, quiet = y.shape[1], max(y.max(initial=0.0), -y.min(initial=0.0)) <= self.ceiling
+        heard = np.concatenate([self._heard.astype(y.dtype, copy=False), y], axis=1)
+        before, self._heard = self._heard, heard[:, n:]
+        self._passed += n
+        if quiet and self._memory is None:
+            return np.ascontiguousarray(heard[:, self._reach - self.latency : heard.shape[1] - self.latency])
+        if self._memory is None:
+            self._memory = memory_for(self.drivers, self._look, self.parts)
+            self._memory[:, COUNT] = (self._passed - n - self._reach) % self.part
+            self._limit(before.astype(np.float64))
+        out = y.copy(order="C")
+        self._limit(out)
+        if quiet and _settled(self._memory, self._look):
+            self._memory = None
+        return out
+
+    def _limit(self, y: Real) -> None:
+        """:func:`limit` in place."""
+        ceilings = np.full(self.drivers, float(not_above(self.ceiling, y.dtype)))
+        jitted(limit)(y, self._memory, self.average, self.bands, ceilings, self.release, self.part, self._seen)
 
     def _judge(self, y: Real) -> None:
         """Stop on a fault in this piece."""
@@ -103,34 +254,6 @@ class Guard:
                 f"driver {worst + 1} was sent a constant offset of {self._mean[worst]:+.3f} "
                 f"(limit {DC_SHARE * self.ceiling:.3f} of full scale)"
             )
-
-    def _reduction(self, y: Real) -> NDArray[np.float64] | None:
-        """One minus the gain, for the samples that leave now; None where it is zero throughout."""
-        if not self._working and max(y.max(initial=0.0), -y.min(initial=0.0)) <= self.ceiling:
-            return None  # nothing passes the ceiling, and nothing did within the look-ahead
-        n, look = y.shape[1], self.latency
-        peaks = np.max(np.abs(y), axis=0, initial=0.0).astype(np.float64)
-        excess = peaks > self.ceiling
-        needs = np.concatenate([self._needs, np.zeros(n)])
-        needs[look:][excess] = 1.0 - self.ceiling / peaks[excess]
-        self._needs = needs[n:]
-        self._working = bool(needs.any() or self._reductions.any())
-        if not self._working:
-            return None
-        held = np.max(np.lib.stride_tricks.sliding_window_view(needs, look + 1), axis=1) if n else needs[:0]
-        reductions = np.concatenate([self._reductions, self._released(held)])
-        self._reductions = reductions[n:]
-        return np.asarray(np.convolve(reductions, self.average, mode="valid"))
-
-    def _released(self, held: NDArray[np.float64]) -> NDArray[np.float64]:
-        """``d[k] = max(held[k], d[k-1] exp(-release))``: a running maximum in the logarithm, without a loop."""
-        if not held.size:
-            return held
-        ramp = self.release * np.arange(1, held.size + 1)
-        start = np.log(max(float(self._reductions[-1]), 1e-300))
-        level = np.log(np.maximum(held, 1e-300)) + ramp
-        falling = np.exp(np.maximum(np.maximum.accumulate(level), start) - ramp)
-        return np.where(np.maximum(falling, held) > FORGOTTEN, np.maximum(falling, held), 0.0)
 
 
 def not_above(limit: float, dtype: Any) -> Any:

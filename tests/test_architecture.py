@@ -27,7 +27,7 @@ DOORS = {
     "h5py": ("measure/session.py", "processor/store.py"),
     "sofar": ("measure/share/sofa.py", "rigs/acoustics/head.py"),
     "soundfile": ("processor/files.py", "measure/share/export.py"),
-    "numba": ("processor/live/callback.py", "processor/live/state.py"),
+    "numba": ("processor/compiled/loops.py", "processor/live/callback.py", "processor/live/state.py"),
     "llvmlite": ("processor/compiled/", "processor/live/state.py"),
     "matplotlib": (
         "/plots.py",

@@ -14,7 +14,7 @@ from sweetspot.processor.compiled import CompiledMatrix, Level, ratio_for
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.guard import DC_SHARE, Guard, not_above
+from sweetspot.processor.guard import DC_SHARE, Guard, memory_for, not_above
 from sweetspot.processor.live import callback
 from sweetspot.processor.live import state as nativestate
 from sweetspot.processor.live.memory import BYPASS, WHICH, PlayerMemory
@@ -76,7 +76,7 @@ class CompiledBlock:
         self._tell(muted=1, gain_length=1, gain_done=1, soft=round(fade_s * first.fs))
         sizes = {"x": 2, "programs": 3, "y": len(first.drivers), "other": len(first.drivers)}
         self._tell(**{name: np.zeros((rows, block), dtype=np.float32) for name, rows in sizes.items()})
-        latency = self._tell_upmix(first) + self._tell_guard(first, block)
+        latency = self._tell_upmix(first) + self._tell_guard(first)
         self.latency = latency
         self._tell(tail=latency + first.length)
         self._callback = callback.callback()
@@ -123,6 +123,7 @@ class CompiledBlock:
             held[:] = old
         state["tail"], state["gain_from"], state["gain_to"], state["muted"] = tail, 0.0, 0.0, 1
         state["gain_done"] = state["gain_length"] = 1
+        self._memory[:] = self._fresh
 
     @property
     def stopped(self) -> bool:
@@ -178,15 +179,16 @@ class CompiledBlock:
         self._tell(centre_run=centre.function, centre_told=centre.told, decays=centre.decays)
         return made.latency
 
-    def _tell_guard(self, first: FilterSet, block: int) -> int:
+    def _tell_guard(self, first: FilterSet) -> int:
         """Returns the guard's latency."""
         drivers = len(first.drivers)
         guard = Guard(drivers, first.ceiling, first.fs)
-        look = guard.latency
-        self._tell(look=look, average=guard.average, release=guard.release, dc_share=guard.dc_share, least_gain=1.0)
-        self._tell(held=np.zeros((drivers, look + block), dtype=np.float32), mean=np.zeros(drivers))
-        self._tell(needs=np.zeros(look + block), reductions=np.zeros(look + block))
-        return look
+        memory = memory_for(drivers, guard.average.size - 1, guard.parts)
+        self._fresh, self._memory = memory.copy(), memory
+        self._tell(look=guard.average.size - 1, width=memory.shape[1], part=guard.part, guard=memory)
+        self._tell(average=guard.average, bands=guard.bands, release=guard.release, dc_share=guard.dc_share)
+        self._tell(limits=np.zeros(drivers), seen=np.array([1.0, 0.0]), mean=np.zeros(drivers))
+        return guard.latency
 
 
 def fusible(first: FilterSet, block: int) -> bool:

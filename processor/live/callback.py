@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.processor.guard import DC_SHARE, FORGOTTEN
+from sweetspot.processor.guard import DC_SHARE, limit
 from sweetspot.processor.live.memory import (
     AMOUNT,
     BLOCKS,
@@ -56,6 +56,7 @@ from sweetspot.processor.live.state import (
 )
 
 _jit = numba.njit(cache=True, error_model="numpy")
+_limit: Any = _jit(limit)
 
 
 def _seconds(s: Any, which: Any) -> Any:
@@ -233,76 +234,33 @@ def _faded(s: Any, y: Any) -> None:
     s.gain_done = min(s.gain_done + y.shape[1], s.gain_length)
 
 
-def _judged(s: Any, y: Any, ceiling: Any) -> float:
-    """Stop on a driver signal that is not finite or has an offset; else its largest magnitude."""
-    mean, peak, n = carray(f64(s.mean), y.shape[0]), 0.0, y.shape[1]
+def _judged(s: Any, y: Any, ceiling: Any) -> Any:
+    """Stop on a driver signal that is not finite or has an offset."""
+    mean, n = carray(f64(s.mean), y.shape[0]), y.shape[1]
     for o in range(y.shape[0]):
         total = 0.0
         for i in range(n):
             total += y[o, i]
-            peak = max(peak, abs(y[o, i]))
         if not np.isfinite(total):
             s.stopped, s.stopped_driver = OUTPUT_BAD, o
-            return peak
+            return
         mean[o] -= np.expm1(-n * s.dc_share) * (total / n - mean[o])
         if abs(mean[o]) > DC_SHARE * ceiling:
             s.stopped, s.stopped_driver, s.stopped_mean = OFFSET, o, mean[o]
-    return peak
 
 
-def _reduced(s: Any, y: Any, ceiling: Any) -> bool:
-    """Reductions ``needs`` and ``reductions`` of the samples that leave now, behind those of the look-ahead."""
-    look, n = s.look, y.shape[1]
-    needs, reductions = carray(f64(s.needs), look + n), carray(f64(s.reductions), look + n)
-    falling, busy = np.exp(-s.release), False
-    for i in range(n):
-        peak = 0.0
-        for o in range(y.shape[0]):
-            peak = max(peak, abs(y[o, i]))
-        needs[look + i] = 1.0 - ceiling / peak if peak > ceiling else 0.0
-        held = 0.0
-        for k in range(i, i + look + 1):
-            held = max(held, needs[k])
-        reduction = max(held, reductions[look + i - 1] * falling)
-        reductions[look + i] = reduction if reduction > FORGOTTEN else 0.0
-        busy |= reductions[look + i] > 0.0
-    for i in range(n, n + look):
-        busy |= needs[i] > 0.0
-    return busy
-
-
-def _guarded(s: Any, y: Any, ceiling: Any, limit: Any) -> None:
-    """``y`` in place, ``look`` samples late and never above the ceiling; see :class:`guard.Guard`."""
-    drivers, n, look = y.shape[0], y.shape[1], s.look
-    peak = _judged(s, y, ceiling)
+def _guarded(s: Any, y: Any, ceiling: Any, most: Any) -> None:
+    """``y`` in place, later and never above the ceiling; see :func:`sweetspot.processor.guard.limit`."""
+    _judged(s, y, ceiling)
     if s.stopped:
         _silence(y)
         return
-    held = carray(f32(s.held), (drivers, look + n))
-    working = s.working != 0 or peak > ceiling
-    if working:
-        s.working = 1 if _reduced(s, y, ceiling) else 0
-    for o in range(drivers):
-        for i in range(n):
-            held[o, look + i] = y[o, i]
-        for i in range(n):
-            y[o, i] = held[o, i]
-        for i in range(look):
-            held[o, i] = held[o, n + i]
-    if not working:
-        return
-    needs, reductions = carray(f64(s.needs), look + n), carray(f64(s.reductions), look + n)
-    average, most = carray(f64(s.average), look + 1), np.float32(limit)
-    for i in range(n):
-        reduction = 0.0
-        for k in range(look + 1):
-            reduction += average[k] * reductions[i + k]
-        gain = np.float32(1.0 - reduction)
-        s.least_gain = min(s.least_gain, float(gain))
-        for o in range(drivers):
-            y[o, i] = min(max(y[o, i] * gain, -most), most)
-    for i in range(look):
-        needs[i], reductions[i] = needs[n + i], reductions[n + i]
+    limits = carray(f64(s.limits), y.shape[0])
+    for o in range(y.shape[0]):
+        limits[o] = most
+    memory, average = carray(f64(s.guard), (2, s.width)), carray(f64(s.average), s.look + 1)
+    bands, seen = carray(f64(s.bands), (2, 2)), carray(f64(s.seen), 2)
+    _limit(y, memory, average, bands, limits, s.release, s.part, seen)
 
 
 def _made(s: Any, heard: Any, y: Any) -> None:
@@ -346,7 +304,7 @@ def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: A
                 played[i * s.channels + out] = y[o, i]
                 peak = max(peak, abs(y[o, i]))
             meters[PEAKS + o] = peak
-    meters[GAIN] = s.least_gain
+    meters[GAIN] = carray(f64(s.seen), 2)[0]
     flush(mode)
     load = (_seconds(s, CLOCK_MONOTONIC) - began) / (frames * s.period)
     if load > 1.0 and _seconds(s, CLOCK_THREAD) - ran <= frames * s.period:
@@ -368,7 +326,6 @@ _PARTS = (
     _crossfaded,
     _faded,
     _judged,
-    _reduced,
     _guarded,
     _made,
 )
