@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description
-
-SERIAL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+from sweetspot.rigs.storage import write
 
 
 def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
@@ -22,13 +21,12 @@ def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
     BadInput
         A serial number that is no file name, or a folder that cannot be written.
     """
-    if not SERIAL.match(serial):
-        raise BadInput(f"--unit: {serial!r} is no serial number: letters, digits, '_', '-', '.', at most 64")
+    check_serial(serial, "--unit")
     now = now.astimezone(UTC)
     run = runs / serial / f"{now:%Y%m%dT%H%M%SZ}-{rig.name}"
     try:
         run.mkdir(parents=True)
-        (run / "rig.toml").write_text(rig.text, encoding="utf-8")
+        write(run / "rig.toml", rig.text)
     except FileExistsError as fault:
         raise BadInput(f"{run}: exists already; wait a second and try again") from fault
     except OSError as fault:

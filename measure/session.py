@@ -6,23 +6,24 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
 import numpy as np
 
+from sweetspot.measure import session_schema
 from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse
 from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import ALL, CLOSING, SETS, Capture, OverlapMode, Plan, SetName
 from sweetspot.measure.shot import Shot
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, parse
+from sweetspot.rigs.storage import Data, File, Group, Kind
 from sweetspot.rigs.units import Float
 
 SCHEMA = "sweetspot-session"
@@ -30,6 +31,10 @@ VERIFICATION = "sweetspot-verification"
 """The same layout for what was heard through a processor: programs in the place of drivers."""
 
 SCHEMA_VERSION = 1
+KINDS = {
+    SCHEMA: Kind(SCHEMA, SCHEMA_VERSION, session_schema.REMEDY, session_schema.check),
+    VERIFICATION: Kind(VERIFICATION, SCHEMA_VERSION, session_schema.VERIFY_AGAIN, session_schema.check),
+}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says when a file cannot grow: no disk, no quota, no limit left."""
 
@@ -43,9 +48,8 @@ class Session:
     Use :meth:`create`, :meth:`resume` or :meth:`read`.
     """
 
-    def __init__(self, path: Path, file: Any) -> None:
-        self.path = path
-        self._file = file
+    def __init__(self, file: File) -> None:
+        self.path, self._open, self._file = file.path, file, file.root
         self._clocks: dict[SetName, list[float]] = {}
 
     @classmethod
@@ -53,56 +57,65 @@ class Session:
         cls, path: Path, rig: Description, serial: str, created_utc: str, *, schema: str = SCHEMA, **more: str
     ) -> Session:
         """A new session with ``more`` root attributes; the file must not exist."""
-        with _trouble(path):
-            file = h5py.File(path, "x", track_order=False)
-            file.attrs.update(
-                schema=schema,
-                schema_version=SCHEMA_VERSION,
-                unit_serial=serial,
-                rig_sha256=rig.sha256,
-                rig_folder=str(rig.folder),
-                created_utc=created_utc,
-                sweetspot_version=version("sweetspot"),
-                temperature_c=rig.environment.temperature_c,
-                fs=rig.fs,
-                **more,
-            )
-            file.flush()
-        return cls(path, file)
+        file = File.create(path, KINDS[schema])
+        file.root.attrs.update(
+            unit_serial=check_serial(serial, "--unit"),
+            rig_sha256=rig.sha256,
+            rig_folder=str(rig.folder),
+            created_utc=created_utc,
+            sweetspot_version=version("sweetspot"),
+            temperature_c=rig.environment.temperature_c,
+            fs=rig.fs,
+            **more,
+        )
+        file.root.flush()
+        return cls(file)
 
     @classmethod
     def resume(cls, path: Path, schema: str = SCHEMA) -> Session:
         """An existing session, to be written on."""
-        with _trouble(path):
-            return cls(path, _checked(path, h5py.File(path, "r+"), schema))
+        return cls._checked(File.resume(path, KINDS[schema]))
 
     @classmethod
     def read(cls, path: Path, schema: str = SCHEMA) -> Session:
-        """An existing session, to be read only."""
-        with _trouble(path):
-            return cls(path, _checked(path, h5py.File(path, "r"), schema))
+        """An existing session, to be read only.
+
+        Raises
+        ------
+        BadInput
+            It is missing, damaged, changed since it was written, or holds what no session holds; names the data set.
+        """
+        return cls._checked(File.read(path, KINDS[schema]))
+
+    @classmethod
+    def _checked(cls, file: File) -> Session:
+        try:
+            session_schema.check_heads(file.root)
+        except BaseException:
+            file.close(quiet=True)
+            raise
+        return cls(file)
 
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        with _trouble(self.path):
-            self._file.close()
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self._open.close(quiet=kind is not None)
 
     @property
     def serial(self) -> str:
         """Serial number of the unit."""
-        return str(self._file.attrs["unit_serial"])
+        return check_serial(self._file.attrs.text("unit_serial"), f"{self.path}: unit_serial")
 
     @property
     def rig_sha256(self) -> str:
         """SHA-256 of the rig file that it was measured with."""
-        return str(self._file.attrs["rig_sha256"])
+        return self._file.attrs.text("rig_sha256")
 
     @property
     def attributes(self) -> dict[str, Any]:
         """Root attributes."""
-        return {k: v.item() if isinstance(v, np.generic) else v for k, v in self._file.attrs.items()}
+        return self._file.attrs.items()
 
     @property
     def sets(self) -> tuple[SetName, ...]:
@@ -121,26 +134,25 @@ class Session:
         self._needs_room(left * plan.capture_bytes + MARGIN_BYTES, f"the {left} captures of this set")
         if plan.name in self.sets:
             return
-        with _trouble(self.path):
-            raw = self._file.create_group(f"raw/{plan.name}")
-            raw.create_dataset("played", data=plan.played)
-            raw.attrs.update(fs=plan.sweep.fs, band_hz=plan.sweep.band, swept_hz=plan.sweep.swept)
-            raw.attrs.update(channels=[m.name for m in plan.mics] + ["loopback"])
-            group = self._file.create_group(plan.name)
-            shape = (len(plan.positions), len(plan.mics), len(plan.sources.names), plan.before + plan.after)
-            ir = group.create_dataset("ir", shape, dtype="f4", fillvalue=np.nan, chunks=(1, *shape[1:]))
-            ir.attrs.update(fs=plan.sweep.fs, unit="Pa/FS", zero=plan.before, band_hz=plan.sweep.band)
-            ir.attrs["axes"] = f"position mic {plan.sources.axis} tap"
-            group.create_dataset("positions", data=plan.positions)
-            group.create_dataset("mics", data=[m.name for m in plan.mics])
-            group.create_dataset(f"{plan.sources.axis}s", data=list(plan.sources.names))
-            group.create_dataset("snr_db", shape[:3], dtype="f4", fillvalue=np.nan)
-            bins = (*shape[:3], shape[3] // 2 + 1)
-            for of_bin in ("stderr", "coherence"):
-                data = group.create_dataset(of_bin, bins, dtype="f4", fillvalue=np.nan, chunks=(1, *bins[1:]))
-                data.attrs.update(fs=plan.sweep.fs, taps=shape[3], axes=f"position mic {plan.sources.axis} bin")
-            group["stderr"].attrs["unit"] = "Pa/FS"
-            self._file.flush()
+        raw = self._file.create_group(f"raw/{plan.name}")
+        raw.create_data("played", plan.played)
+        raw.attrs.update(fs=plan.sweep.fs, band_hz=plan.sweep.band, swept_hz=plan.sweep.swept)
+        raw.attrs.update(channels=[m.name for m in plan.mics] + ["loopback"])
+        group = self._file.create_group(plan.name)
+        shape = (len(plan.positions), len(plan.mics), len(plan.sources.names), plan.before + plan.after)
+        ir = group.create_empty("ir", shape, "f4", np.nan, chunks=(1, *shape[1:]))
+        ir.attrs.update(fs=plan.sweep.fs, unit="Pa/FS", zero=plan.before, band_hz=plan.sweep.band)
+        ir.attrs["axes"] = f"position mic {plan.sources.axis} tap"
+        group.create_data("positions", plan.positions)
+        group.create_data("mics", [m.name for m in plan.mics])
+        group.create_data(f"{plan.sources.axis}s", list(plan.sources.names))
+        group.create_empty("snr_db", shape[:3], "f4", np.nan)
+        bins = (*shape[:3], shape[3] // 2 + 1)
+        for of_bin in ("stderr", "coherence"):
+            data = group.create_empty(of_bin, bins, "f4", np.nan, chunks=(1, *bins[1:]))
+            data.attrs.update(fs=plan.sweep.fs, taps=shape[3], axes=f"position mic {plan.sources.axis} bin")
+        group.data("stderr").attrs["unit"] = "Pa/FS"
+        self._file.flush()
 
     def rig(self) -> Description:
         """The rig that it was measured with, from the copy beside it; relative paths start where the rig file was."""
@@ -149,22 +161,27 @@ class Session:
             text = beside.read_text(encoding="utf-8")
         except OSError as fault:
             raise BadInput(f"{beside}: the run's copy of the rig file cannot be read: {fault}") from fault
-        rig = parse(text, folder=Path(str(self._file.attrs["rig_folder"])), where=str(beside))
+        rig = parse(text, folder=Path(self._file.attrs.text("rig_folder")), where=str(beside))
         if rig.sha256 != self.rig_sha256:
             raise BadInput(f"{beside}: was changed after the measurement (SHA-256 differs from the session's)")
         return rig
 
     def landed(self, name: SetName) -> frozenset[str]:
         """Keys of the captures that were accepted and stored whole, without the one that closes the set."""
-        group = self._file.get(f"raw/{name}")
-        if group is None:
-            return frozenset()
-        kept = (k for k, d in group.items() if k != "played" and bool(d.attrs.get("accepted", False)))
+        kept = (k for k, d in self._captures(name) if bool(d.attrs.get("accepted", False)))
         return frozenset(k for k in kept if not k.endswith(f"_r{CLOSING}"))
+
+    def _captures(self, name: SetName) -> list[tuple[str, Data]]:
+        """Raw captures of a set, by name."""
+        if f"raw/{name}" not in self._file:
+            return []
+        group = self._file.group(f"raw/{name}")
+        return [(k, group.data(k)) for k in group if k != "played"]
 
     def has_landed(self, name: SetName, key: str) -> bool:
         """Whether the capture of a key was accepted and stored whole."""
-        return bool(key in self._file[f"raw/{name}"] and self._file[f"raw/{name}/{key}"].attrs.get("accepted", False))
+        raw = self._file.group(f"raw/{name}")
+        return bool(key in raw and raw.data(key).attrs.get("accepted", False))
 
     def store(self, plan: Plan, shot: Shot) -> None:
         """Keep one capture, accepted or not: its samples are flushed before it counts as landed.
@@ -177,47 +194,42 @@ class Session:
         self._needs_room(plan.capture_bytes + MARGIN_BYTES, "the next capture")
         self._try_to_grow(plan.capture_bytes + MARGIN_BYTES)
         capture = shot.capture
-        with _trouble(self.path):
-            raw = self._file[f"raw/{plan.name}"]
-            name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
-            made = sum(1 for key in raw if key.lstrip("x").startswith(capture.place) and key != name)
-            if name in raw:
-                del raw[name]
-            data = raw.create_dataset(name, data=shot.recording.x)
-            data.attrs.update(asdict(capture.pose))
-            data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
-            data.attrs.update(reason=shot.reason, run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
-            if shot.temperature_c is not None:
-                data.attrs["temperature_c"] = shot.temperature_c
-            self._file.flush()
-            data.attrs["accepted"] = shot.accepted
-            self._file.flush()
+        raw = self._file.group(f"raw/{plan.name}")
+        name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
+        made = sum(1 for key in raw if key.lstrip("x").startswith(capture.place) and key != name)
+        if name in raw:
+            del raw[name]
+        data = raw.create_data(name, shot.recording.x)
+        data.attrs.update(**asdict(capture.pose))
+        data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
+        data.attrs.update(reason=shot.reason, run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
+        if shot.temperature_c is not None:
+            data.attrs["temperature_c"] = shot.temperature_c
+        self._file.flush()
+        data.attrs["accepted"] = shot.accepted
+        self._file.flush()
         if shot.accepted and plan.name in self._clocks:
             self._clocks[plan.name].append(shot.clock_ppm)
 
     def raw(self, name: SetName, key: str) -> tuple[Any, Mapping[str, Any]]:
         """Samples ``(channel, samples)`` and attributes of one stored capture."""
-        data = self._file[f"raw/{name}/{key}"]
-        return data[:], dict(data.attrs)
+        data = self._file.data(f"raw/{name}/{key}")
+        return session_schema.recorded(data), data.attrs.items()
 
     def rejected(self, name: SetName) -> list[tuple[str, str]]:
         """Keys and reasons of the captures that were not accepted."""
-        group = self._file.get(f"raw/{name}")
-        if group is None:
-            return []
-        return [(k, str(d.attrs["reason"])) for k, d in group.items() if d.attrs.get("reason")]
+        return [(k, str(d.attrs["reason"])) for k, d in self._captures(name) if d.attrs.get("reason")]
 
     def clocks(self, name: SetName) -> list[float]:
         """By how much the inputs' clock ran faster than the outputs' in each accepted capture of a set, ppm."""
         if name not in self._clocks:
-            kept = (d.attrs for d in self._file.get(f"raw/{name}", {}).values())
+            kept = (d.attrs for _, d in self._captures(name))
             self._clocks[name] = [float(a.get("clock_ppm", 0.0)) for a in kept if a.get("accepted", False)]
         return list(self._clocks[name])
 
     def tries(self, name: SetName) -> list[Attempt]:
         """Every capture that was made of a set, but for the one that closes it."""
-        group = self._file.get(f"raw/{name}", {})
-        kept = [(k.lstrip("x"), d.attrs) for k, d in group.items() if k != "played" and "accepted" in d.attrs]
+        kept = [(k.lstrip("x"), d.attrs) for k, d in self._captures(name) if "accepted" in d.attrs]
         return [
             Attempt(int(key[1:4]), int(key[6:8]), int(a.get("run", 1)), str(a["reason"]))
             for key, a in kept
@@ -228,41 +240,37 @@ class Session:
         """What was used and what was excluded at every place of a set, and why."""
         if name not in self._file:
             return []
-        group = self._file[name]
-        sources = [n.decode() for n in group["drivers" if "drivers" in group else "programs"][:]]
+        sources = session_schema.sources(self._file.group(name))
         return accounts(self.tries(name), {**dict(enumerate(sources)), ALL: "all drivers"})
 
     def keep_overlap(self, name: SetName, how: Overlap) -> None:
         """Keep how the drivers of a set overlap, with its raw captures."""
-        with _trouble(self.path):
-            self._file[f"raw/{name}"].attrs["overlap"] = json.dumps(asdict(how))
-            self._file.flush()
+        self._file.group(f"raw/{name}").attrs["overlap"] = json.dumps(asdict(how))
+        self._file.flush()
 
     def overlap(self, name: SetName) -> Overlap | None:
         """How the drivers of a set overlap, once it was settled."""
-        text = self._file[f"raw/{name}"].attrs.get("overlap") if name in self.sets else None
-        return None if text is None else Overlap(**json.loads(text))
+        text = self._file.group(f"raw/{name}").attrs.get("overlap") if name in self.sets else None
+        return None if text is None else session_schema.record(Overlap, text, f"{self.path}: overlap of /raw/{name}")
 
     def asked_to_overlap(self, name: SetName, mode: OverlapMode | None) -> OverlapMode:
         """What the user asks of a set that was begun: ``mode``, which is kept, or what was kept before."""
-        attrs = self._file[f"raw/{name}"].attrs
+        attrs = self._file.group(f"raw/{name}").attrs
         if mode is not None:
-            with _trouble(self.path):
-                attrs["overlap_mode"] = mode
-                self._file.flush()
+            attrs["overlap_mode"] = mode
+            self._file.flush()
         kept: OverlapMode = attrs.get("overlap_mode", "off")
         return kept
 
     def store_closure(self, name: SetName, closure: Closure) -> None:
         """Keep how well a set closes on itself, beside its responses."""
-        with _trouble(self.path):
-            self._file[name].attrs["closure"] = json.dumps(asdict(closure))
-            self._file.flush()
+        self._file.group(name).attrs["closure"] = json.dumps(asdict(closure))
+        self._file.flush()
 
     def closure(self, name: SetName) -> Closure | None:
         """How well a set closes on itself, once it was measured."""
-        text = self._file[name].attrs.get("closure") if name in self._file else None
-        return None if text is None else Closure(**json.loads(text))
+        text = self._file.group(name).attrs.get("closure") if name in self._file else None
+        return None if text is None else session_schema.record(Closure, text, f"{self.path}: closure of /{name}")
 
     def left(self, plan: Plan) -> int:
         """How many captures are still to be made, with the one that closes the set."""
@@ -271,7 +279,7 @@ class Session:
 
     def response(self, plan: Plan, position: int, source: int) -> Float | None:
         """The response ``(mic, tap)`` of one place and source, if it is there."""
-        h = np.asarray(self._file[plan.name]["ir"][position, :, source], dtype=float)
+        h = np.asarray(self._file.data(f"{plan.name}/ir")[position, :, source], dtype=float)
         return h if np.isfinite(h).all() else None
 
     def missing(self, plan: Plan) -> list[Capture]:
@@ -287,48 +295,72 @@ class Session:
         BadInput
             The set was not measured, or not to its end.
         """
-        if name not in self._file:
-            raise BadInput(f"{self.path}: no {name} set was measured; run: sweetspot measure {name} ...")
-        group = self._file[name]
-        h = group["ir"][:]
+        group = self._begun(name)
+        head = session_schema.head(group)
+        h = self._finished(group.data("ir"))[:]
         if not np.isfinite(h).all():
             gone = int(np.count_nonzero(~np.isfinite(h[:, 0, :, 0])))
             raise BadInput(
                 f"{self.path}: {gone} of {h.shape[0] * h.shape[2]} responses of the {name} set are missing; "
                 f"finish it with: sweetspot measure resume {self.path.parent}"
             )
-        attrs = group["ir"].attrs
-        low, high = (float(f) for f in attrs["band_hz"])
+        session_schema.check_loudness(self.path, name, h)
         return ImpulseResponse(
             h,
-            fs=int(attrs["fs"]),
-            positions=np.asarray(group["positions"][:], dtype=POSITION),
-            mics=tuple(n.decode() for n in group["mics"][:]),
-            drivers=tuple(n.decode() for n in group["drivers" if "drivers" in group else "programs"][:]),
-            zero=int(attrs["zero"]),
-            unit=str(attrs["unit"]),
-            snr_db=group["snr_db"][:],
-            band=(low, high),
+            fs=head.fs,
+            positions=np.asarray(head.positions, dtype=POSITION),
+            mics=head.mics,
+            drivers=head.sources,
+            zero=head.zero,
+            unit=head.unit,
+            snr_db=self._finished(group.data("snr_db"))[:],
+            band=head.band,
         )
+
+    def _begun(self, name: SetName) -> Group:
+        """The group of a set.
+
+        Raises
+        ------
+        BadInput
+            It was not measured.
+        """
+        if name not in self._file:
+            raise BadInput(f"{self.path}: no {name} set was measured; run: sweetspot measure {name} ...")
+        return self._file.group(name)
+
+    def _finished(self, data: Data) -> Data:
+        """A derived data set as it is; one of a file whose writer was killed has no checksum yet.
+
+        Raises
+        ------
+        BadInput
+            The last program that wrote on it did not close it.
+        """
+        if self._open.seal.state == "open" and not self._open.writes and not data.is_stamped:
+            raise BadInput(
+                f"{self.path}: the program that wrote {data.name} was ended before it closed the file; "
+                f"finish it with: sweetspot measure resume {self.path.parent}"
+            )
+        return data
 
     def underived(self, plan: Plan) -> list[Capture]:
         """Captures that landed without their response, or without a share in it, as a kill leaves them.
 
         Only the last one that landed can be a repeat which the mean of its place does not hold yet.
         """
-        empty = ~np.isfinite(self._file[plan.name]["ir"][:, 0, :, 0])
+        empty = ~np.isfinite(self._file.data(f"{plan.name}/ir")[:, 0, :, 0])
         landed = self.landed(plan.name)
         there = [c for c in plan.captures if c.key in landed]
         return [c for c in there if np.any(empty[c.position, _rows(c)]) or (c is there[-1] and c.repeat)]
 
     def derive(self, plan: Plan, capture: Capture, heard: SourceResponse) -> None:
         """Write what a place and driver came to."""
-        group = self._file[plan.name]
-        with _trouble(self.path):
-            for name, value in (("stderr", heard.stderr), ("coherence", heard.coherence), ("snr_db", heard.snr_db)):
-                group[name][capture.position, :, capture.source] = value
-            group["ir"][capture.position, :, capture.source] = heard.h
-            self._file.flush()
+        group = self._file.group(plan.name)
+        for name, value in (("stderr", heard.stderr), ("coherence", heard.coherence), ("snr_db", heard.snr_db)):
+            group.data(name)[capture.position, :, capture.source] = value
+        group.data("ir")[capture.position, :, capture.source] = heard.h
+        self._file.flush()
 
     def per_bin(self, name: SetName, what: Literal["stderr", "coherence"]) -> Float:
         """Standard error (Pa/FS) or coherence, ``(position, mic, driver, bin)``, of the ``rfft`` of each response.
@@ -338,24 +370,23 @@ class Session:
         BadInput
             The set was not measured.
         """
-        if name not in self._file:
-            raise BadInput(f"{self.path}: no {name} set was measured; run: sweetspot measure {name} ...")
-        return np.asarray(self._file[name][what][:], dtype=float)
+        found = np.asarray(self._finished(self._begun(name).data(what))[:], dtype=float)
+        session_schema.check_bins(self.path, f"/{name}/{what}", found, self._file.data(f"{name}/ir").shape)
+        return found
 
     def annotate(self, name: str, text: str) -> None:
         """Keep a text, such as a verdict as JSON, with the file; it replaces an earlier one of that name."""
-        with _trouble(self.path):
-            if name in self._file:
-                del self._file[name]
-            self._file.create_dataset(name, data=text)
-            self._file.flush()
+        if name in self._file:
+            del self._file[name]
+        self._file.create_data(name, text)
+        self._file.flush()
 
     def annotation(self, name: str) -> str | None:
         """A text kept by :meth:`annotate`."""
-        return self._file[name][()].decode() if name in self._file else None
+        return "".join(self._file.data(name).texts()) if name in self._file else None
 
     def _rejected_name(self, name: SetName, capture: Capture) -> str:
-        taken = sum(1 for k in self._file[f"raw/{name}"] if k.startswith(f"x{capture.key}"))
+        taken = sum(1 for k in self._file.group(f"raw/{name}") if k.startswith(f"x{capture.key}"))
         return f"x{capture.key}_{taken + 1:02d}"
 
     def _needs_room(self, wanted: int, what: str) -> None:
@@ -374,7 +405,7 @@ class Session:
         """
         if not hasattr(os, "posix_fallocate"):
             return
-        handle = self._file.id.get_vfd_handle()
+        handle = self._open.handle
         size = os.fstat(handle).st_size
         try:
             os.posix_fallocate(handle, size, wanted)
@@ -396,35 +427,3 @@ def _full(path: Path, fault: OSError) -> str:
         f"{path}: the disk is full ({said[0].lower()}{said[1:]}). What landed is kept; make room, "
         f"then: sweetspot measure resume {path.parent}"
     )
-
-
-def _checked(path: Path, file: Any, wanted: str) -> Any:
-    """Refuse a file that is not of the wanted schema."""
-    schema = file.attrs.get("schema")
-    found = file.attrs.get("schema_version")
-    if schema != wanted or found != SCHEMA_VERSION:
-        file.close()
-        raise BadInput(
-            f"{path}: schema is {schema!r} version {found}; {wanted!r} version {SCHEMA_VERSION} is needed. "
-            "Is this a file of a run, written by this version?"
-        )
-    return file
-
-
-@contextmanager
-def _trouble(path: Path) -> Iterator[None]:
-    """Turn what the file system says into one message."""
-    try:
-        yield
-    except FileExistsError as fault:
-        raise BadInput(f"{path}: exists already; a session is never overwritten") from fault
-    except FileNotFoundError as fault:
-        raise BadInput(f"{path}: no such file; a run folder made by `sweetspot measure` is needed") from fault
-    except BlockingIOError as fault:
-        raise BadInput(f"{path}: another program has it open; wait until it has finished") from fault
-    except OSError as fault:
-        if fault.errno in FULL or "No space left" in str(fault):
-            raise HardwareTrouble(_full(path, fault)) from fault
-        if fault.errno in (errno.EACCES, errno.EROFS, errno.EPERM) or not os.access(path.parent, os.W_OK):
-            raise BadInput(f"{path}: cannot be written: {path.parent} is read-only for this user") from fault
-        raise BadInput(f"{path}: cannot be read as HDF5: {fault}") from fault

@@ -16,6 +16,8 @@ import soxr
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import alone, replacing, without_clock
+from sweetspot.rigs.storage import write as write_file
 
 Real = NDArray[Any]
 
@@ -135,19 +137,17 @@ def sink(path: Path, fs: int, channels: int, subtype: str, samples: int) -> Iter
     size = samples * channels * BYTES[subtype]
     form = _format(path, subtype, channels, size)
     _room(path, size)
-    fresh = path.with_name(f".{path.name}.part")
-    try:
-        with sf.SoundFile(fresh, "w", samplerate=fs, channels=channels, format=form, subtype=subtype) as file:
-            out = Sink(file, subtype)
-            yield out
-        _whole(fresh, out.written)
-        fresh.replace(path)
-    except (sf.LibsndfileError, OSError, AssertionError) as fault:
-        free = shutil.disk_usage(path.parent).free
-        why = f"the disk is full ({free / 1e6:.1f} MB free)" if free < 1 << 20 else f"cannot be written: {fault}"
-        raise BadInput(f"{path}: {why}; nothing was changed. Make room or name another place") from fault
-    finally:
-        fresh.unlink(missing_ok=True)
+    with alone(path), replacing(path) as fresh:
+        try:
+            with sf.SoundFile(fresh, "w", samplerate=fs, channels=channels, format=form, subtype=subtype) as file:
+                out = Sink(file, subtype)
+                yield out
+            _whole(fresh, out.written)
+            without_clock(fresh)
+        except (sf.LibsndfileError, AssertionError, OSError) as fault:
+            free = shutil.disk_usage(path.parent).free
+            why = f"the disk is full ({free / 1e6:.1f} MB free)" if free < 1 << 20 else f"cannot be written: {fault}"
+            raise BadInput(f"{path}: {why}; nothing was changed. Make room or name another place") from fault
 
 
 class Split:
@@ -253,12 +253,7 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in contents.items():
-            fresh = folder / f".{name}.part"
-            try:
-                fresh.write_bytes(data)
-                fresh.replace(folder / name)
-            finally:
-                fresh.unlink(missing_ok=True)
+            write_file(folder / name, data)
     except OSError as fault:
         raise BadInput(f"{folder}: cannot be written: {fault.strerror}. Name another folder or make room") from fault
 

@@ -12,6 +12,18 @@ from sweetspot.rigs.units import Float
 PROGRAMS = ("left", "right", "centre")
 """The programs that the upmix makes, in the order of a filterset's first axis."""
 
+FASTEST = 768_000
+"""Highest sampling rate of a filter set, Hz."""
+
+LONGEST = 1 << 20
+"""Longest modelling delay of a filter set, samples."""
+
+LARGEST_TAP = 1e4
+"""Largest tap, linear (80 dB); filters of a real unit stay far below."""
+
+DEEPEST_DB = 200.0
+"""Largest headroom in either direction, dB."""
+
 
 @dataclass(frozen=True, slots=True)
 class UpmixSettings:
@@ -91,7 +103,17 @@ class FilterSet:
             (len(set(self.programs)) < len(self.programs), f"the programs {self.programs} are not all different"),
             (len(set(self.channels)) < len(self.channels), f"the channels {self.channels} are not all different"),
             (min(self.channels, default=1) < 1, f"the channels {self.channels} hold one below 1, where they begin"),
-            (not self.fs > 0, f"fs is {self.fs} Hz; a rate above 0 is needed"),
+            (max(self.channels, default=1) > 1024, f"the channels {self.channels} hold one above 1024"),
+            (not 0 < self.fs <= FASTEST, f"fs is {self.fs} Hz; a rate above 0 and at most {FASTEST} Hz is needed"),
+            (
+                not abs(self.headroom_db) <= DEEPEST_DB,
+                f"headroom_db is {self.headroom_db}; at most {DEEPEST_DB:g} dB are needed",
+            ),
+            (
+                bool(np.abs(self.taps).max(initial=0.0) > LARGEST_TAP),
+                f"taps holds {float(np.abs(self.taps).max(initial=0.0)):g}; at most {LARGEST_TAP:g} is needed",
+            ),
+            (self.delay_samples > LONGEST, f"delay_samples is {self.delay_samples}; at most {LONGEST} is needed"),
             (not 0.0 < self.ceiling <= 1.0, f"ceiling is {self.ceiling}; above 0 and at most full scale (1) is needed"),
             (self.delay_samples < 0, f"delay_samples is {self.delay_samples}; 0 or more is needed"),
         ):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -12,11 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import check_name, check_serial
+from sweetspot.rigs.storage import Data, File, Group, Kind, built
+from sweetspot.rigs.storage import write as write_file
 
 SCHEMA = "sweetspot-filterset"
 SCHEMA_VERSION = 1
@@ -48,14 +47,15 @@ def write(path: Path, filterset: FilterSet, prediction: Tree | None = None, desi
     BadInput
         The folder is missing or read-only, or the disk is full; what existed at ``path`` is untouched.
     """
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", track_order=False) as file:
-        _root(file, filterset)
-        _taps(file, filterset)
-        file.create_group("upmix").attrs.update(asdict(filterset.upmix))
-        _tree(file.create_group("prediction"), prediction or {})
-        file.create_dataset("design", data=design_text, track_times=False)
-    _replace(path, buffer.getvalue())
+
+    def build(root: Group) -> None:
+        _root(root, filterset)
+        _taps(root, filterset)
+        root.create_group("upmix").attrs.update(**asdict(filterset.upmix))
+        _tree(root.create_group("prediction"), prediction or {})
+        root.create_data("design", design_text)
+
+    write_file(path, built(KIND, build))
 
 
 def read(path: Path) -> FilterSet:
@@ -64,22 +64,23 @@ def read(path: Path) -> FilterSet:
     Raises
     ------
     BadInput
-        No such file, no HDF5, another schema, a part missing, or taps that are not finite.
+        No such file, no HDF5, another schema, a part missing, changed since it was written, or with values that no
+        filter set has.
     """
-    with _opened(path) as (file, where):
-        return _filterset(file, where)
+    with _opened(path) as root:
+        return _filterset(root)
 
 
 def read_prediction(path: Path) -> dict[str, Any]:
     """What :func:`write` was given as ``prediction``: groups as dicts, datasets as arrays or lists of strings."""
-    with _opened(path) as (file, where):
-        return _untree(_member(file, "prediction", where))
+    with _opened(path) as root:
+        return _untree(root.group("prediction"))
 
 
 def read_design(path: Path) -> str:
     """The design file that was kept with the filters, verbatim; empty if there was none."""
-    with _opened(path) as (file, where):
-        return str(_member(file, "design", where).asstr()[()])
+    with _opened(path) as root:
+        return "".join(root.data("design").texts())
 
 
 def located(path: Path) -> Path:
@@ -100,10 +101,8 @@ def located(path: Path) -> Path:
     return path
 
 
-def _root(file: Any, filterset: FilterSet) -> None:
-    file.attrs.update(
-        schema=SCHEMA,
-        schema_version=SCHEMA_VERSION,
+def _root(root: Group, filterset: FilterSet) -> None:
+    root.attrs.update(
         sweetspot_version=version("sweetspot"),
         unit_serial=filterset.unit_serial,
         ceiling=float(filterset.ceiling),
@@ -112,9 +111,8 @@ def _root(file: Any, filterset: FilterSet) -> None:
     )
 
 
-def _taps(file: Any, filterset: FilterSet) -> None:
-    taps = file.create_dataset("taps", data=filterset.taps, track_times=False)
-    taps.attrs.update(
+def _taps(root: Group, filterset: FilterSet) -> None:
+    root.create_data("taps", filterset.taps).attrs.update(
         fs=int(filterset.fs),
         programs=list(filterset.programs),
         drivers=list(filterset.drivers),
@@ -124,117 +122,87 @@ def _taps(file: Any, filterset: FilterSet) -> None:
     )
 
 
-def _filterset(file: Any, where: Path) -> FilterSet:
-    taps = _member(file, "taps", where)
-    root, own = _attributes(file, where, "/"), _attributes(taps, where, "/taps")
-    if taps.ndim != 3:
-        raise BadInput(f"{where}: /taps has shape {taps.shape}; (program, driver, tap) is needed. Calibrate again")
+def _filterset(root: Group) -> FilterSet:
+    taps, own = root.data("taps"), root.attrs
+    if len(taps.shape) != 3:
+        raise BadInput(f"{root.path}: /taps has shape {taps.shape}; (program, driver, tap) is needed. Calibrate again")
+    whole = {name: _number(root.path, name, of.attrs[name]) for name, of in (("fs", taps), ("delay_samples", taps))}
+    channels = [_number(root.path, "channels", c) for c in np.atleast_1d(own["channels"]).tolist()]
     try:
         return FilterSet(
             taps=taps[:],
-            fs=int(own("fs")),
-            drivers=tuple(map(str, own("drivers"))),
-            ceiling=float(root("ceiling")),
-            delay_samples=int(own("delay_samples")),
-            headroom_db=float(root("headroom_db")),
-            channels=tuple(map(int, root("channels"))),
-            source=str(own("session_sha256")),
-            unit_serial=str(root("unit_serial")),
-            upmix=_settings(_member(file, "upmix", where), where),
-            programs=tuple(map(str, own("programs"))),
+            fs=whole["fs"],
+            drivers=tuple(check_name(n, f"{root.path}: drivers of /taps") for n in taps.attrs.texts("drivers")),
+            ceiling=_real(root.path, "ceiling", own["ceiling"]),
+            delay_samples=whole["delay_samples"],
+            headroom_db=_real(root.path, "headroom_db", own["headroom_db"]),
+            channels=tuple(channels),
+            source=taps.attrs.text("session_sha256", longest=128),
+            unit_serial=check_serial(own.text("unit_serial"), f"{root.path}: unit_serial"),
+            upmix=_settings(root.group("upmix")),
+            programs=taps.attrs.texts("programs"),
         )
     except (ValueError, TypeError) as fault:
-        raise BadInput(f"{where}: {fault}. The file is damaged or was edited: calibrate again") from fault
+        raise BadInput(f"{root.path}: {fault}. The file is damaged or was edited: calibrate again") from fault
 
 
-def _settings(group: Any, where: Path) -> UpmixSettings:
-    get = _attributes(group, where, "/upmix")
+def _real(path: Path, name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadInput(f"{path}: {name} is {value!r:.80}; a number is needed. Calibrate again")
+    return float(value)
+
+
+def _number(path: Path, name: str, value: Any) -> int:
+    real = _real(path, name, value)
+    if not np.isfinite(real) or real != int(real):
+        raise BadInput(f"{path}: {name} is {value!r:.80}; a whole number is needed. Calibrate again")
+    return int(value)
+
+
+def _settings(group: Group) -> UpmixSettings:
     kinds = {"method": str, "amount": float, "window": int, "hop": int, "tau_s": float}
-    return UpmixSettings(**{f.name: kinds[f.name](get(f.name)) for f in fields(UpmixSettings)})
+    return UpmixSettings(**{f.name: kinds[f.name](group.attrs[f.name]) for f in fields(UpmixSettings)})
 
 
-def _member(file: Any, name: str, where: Path) -> Any:
-    if name not in file:
-        held = ", ".join(sorted(file)) or "nothing"
-        raise BadInput(f"{where}: /{name} is missing (it holds {held}); the file is not whole: calibrate again")
-    return file[name]
-
-
-def _attributes(owner: Any, where: Path, what: str) -> Any:
-    def get(name: str) -> Any:
-        if name not in owner.attrs:
-            held = ", ".join(sorted(owner.attrs)) or "none"
-            raise BadInput(f"{where}: attribute {name} of {what} is missing (there: {held}); calibrate again")
-        return owner.attrs[name]
-
-    return get
-
-
-def _tree(group: Any, tree: Tree) -> None:
+def _tree(group: Group, tree: Tree) -> None:
     for name, value in tree.items():
         if isinstance(value, Mapping):
             _tree(group.create_group(name), value)
         elif isinstance(value, np.ndarray | list | tuple):
-            group.create_dataset(name, data=_storable(value), track_times=False)
+            group.create_data(name, value)
         else:
             group.attrs[name] = value
 
 
-def _storable(value: Any) -> Any:
-    array = np.asarray(value)
-    return array.astype(object) if array.dtype.kind == "U" else array
-
-
-def _untree(group: Any) -> dict[str, Any]:
-    tree: dict[str, Any] = {k: v.item() if isinstance(v, np.generic) else v for k, v in group.attrs.items()}
-    for name, member in group.items():
-        if isinstance(member, h5py.Group):
-            tree[name] = _untree(member)
-        elif h5py.check_string_dtype(member.dtype) is not None:
-            tree[name] = member.asstr()[()].tolist()
+def _untree(group: Group) -> dict[str, Any]:
+    tree = group.attrs.items()
+    for name in group:
+        member = group[name]
+        if isinstance(member, Data):
+            tree[name] = list(member.texts()) if member.is_text else _finite(member)
         else:
-            tree[name] = member[()]
+            tree[name] = _untree(member)
     return tree
 
 
+def _finite(data: Data) -> np.ndarray[Any, Any]:
+    """Values of a prediction, of which none is infinite."""
+    found = data[:]
+    if found.dtype.kind in "fc" and np.isinf(found).any():
+        raise BadInput(f"{data.path}: {data.name}: holds a value that is not finite; calibrate again")
+    return found
+
+
+def _check(root: Group) -> None:
+    _filterset(root)
+    _untree(root.group("prediction"))
+    root.data("design").texts()
+
+
+KIND = Kind(SCHEMA, SCHEMA_VERSION, f"name a {NAME} that `sweetspot calibrate` made, or calibrate again", _check)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, Path]]:
-    where = located(path)
-    try:
-        file = h5py.File(where, "r")
-    except OSError as fault:
-        why = "may not be read by this user" if not os.access(where, os.R_OK) else "is no HDF5 file, or is damaged"
-        raise BadInput(f"{where}: {why}; a {NAME} made by `sweetspot calibrate` is needed") from fault
-    with file:
-        found, number = file.attrs.get("schema"), file.attrs.get("schema_version")
-        if found != SCHEMA or number != SCHEMA_VERSION:
-            raise BadInput(
-                f"{where}: schema is {found!r} version {number}; {SCHEMA!r} version {SCHEMA_VERSION} is needed. "
-                f"Name the {NAME} that `sweetspot calibrate` made"
-            )
-        yield file, where
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put ``data`` in the place of ``path`` in one step, after it has reached the disk."""
-    fresh = path.with_name(f".{path.name}.part")
-    try:
-        with open(fresh, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(fresh, path)
-    except OSError as fault:
-        raise BadInput(_why(path, fault, len(data))) from fault
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
-def _why(path: Path, fault: OSError, size: int) -> str:
-    match fault.errno:
-        case errno.ENOSPC:
-            return f"{path}: the disk is full ({size / 1e6:.1f} MB needed); make room and run it again"
-        case errno.ENOENT:
-            return f"{path}: the folder {path.parent} does not exist; make it first"
-        case _:
-            return f"{path}: cannot be written: {fault.strerror}"
+def _opened(path: Path) -> Iterator[Group]:
+    with File.read(located(path), KIND) as file:
+        yield file.root

@@ -24,7 +24,7 @@ DOORS = {
     "serial": ("rigs/turntable/",),
     "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py"),
     "jack": ("rigs/lab/soundcard.py", "rigs/patchbay.py"),
-    "h5py": ("measure/session.py", "processor/store.py"),
+    "h5py": ("rigs/storage/",),
     "sofar": ("measure/share/sofa.py", "rigs/acoustics/head.py"),
     "soundfile": ("processor/files.py", "measure/share/export.py"),
     "numba": ("processor/compiled/loops.py", "processor/live/callback.py", "processor/live/state.py"),
@@ -56,6 +56,10 @@ WORLDLY = (
     "soundcard.py",
     "folder.py",
     "records.py",
+    "atomic.py",
+    "lock.py",
+    "seal.py",
+    "wav_clock.py",
 )
 """Modules that may open files, print and look at the clock, besides the doors to libraries."""
 

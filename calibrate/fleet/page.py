@@ -21,7 +21,7 @@ from sweetspot.calibrate.fleet import capability, plots
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.report import svg
 from sweetspot.measure.share import STYLE
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import write as write_file
 
 NAME = "fleet.html"
 
@@ -79,10 +79,7 @@ def write(path: Path, known: Mapping[str, Mapping[str, Any]], rows: Sequence[Map
         poor=capability.POOR_CPK,
         no_gauge=capability.studied(found),
     )
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as fault:
-        raise BadInput(f"{path}: the page cannot be written: {fault.strerror}; choose another with --page") from fault
+    write_file(path, text)
     return path
 
 

@@ -30,6 +30,7 @@ from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import write as write_file
 
 Work = Callable[[Job], Outcome]
 
@@ -205,7 +206,4 @@ def write_limits(path: Path, values: Mapping[str, float], heading: str) -> None:
     BadInput
         It cannot be written.
     """
-    try:
-        path.write_text(limits_text(values, heading), encoding="utf-8")
-    except OSError as fault:
-        raise BadInput(f"{path}: cannot be written: {fault.strerror}; name another with --out") from fault
+    write_file(path, limits_text(values, heading))

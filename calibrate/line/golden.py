@@ -7,7 +7,6 @@ golden one was found so within the shift.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from sweetspot.calibrate.verify import OWN, Verification
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import write as write_file
 
 NAME = "golden.json"
 DRIFT_DB = 0.5
@@ -85,9 +85,8 @@ def read(folder: Path) -> Golden | None:
 def write(folder: Path, golden: Golden) -> Path:
     """Keep the golden unit; a file that is there is replaced as a whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, fresh = folder / NAME, folder / f".{NAME}.new"
-    fresh.write_text(json.dumps(asdict(golden), indent=1) + "\n", encoding="utf-8")
-    os.replace(fresh, path)
+    path = folder / NAME
+    write_file(path, json.dumps(asdict(golden), indent=1) + "\n")
     return path
 
 

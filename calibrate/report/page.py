@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,8 @@ from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import replacing
+from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Float
 
 NAME = "report.html"
@@ -78,18 +78,7 @@ def write(run: Path, music: Path | None = None) -> Path:
     """
     page = render(evidence.gather(run), run.name, sounds.clips(run, music))
     path = run / NAME
-    fresh = path.with_name(f".{NAME}.part")
-    try:
-        with open(fresh, "wb") as out:
-            out.write(page.encode())
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(fresh, path)
-    except OSError as fault:
-        raise BadInput(f"{path}: the report cannot be written: {fault.strerror}") from fault
-    finally:
-        if fresh.exists():
-            fresh.unlink()
+    write_file(path, page)
     return path
 
 
@@ -107,10 +96,8 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
         above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
         plots.designs(above, rows)
         plots.efforts(beneath, rows)
-        try:
-            figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
-        except OSError as fault:
-            raise BadInput(f"{path}: the picture cannot be written: {fault}") from fault
+        with replacing(path) as part:
+            figure.savefig(part, format="png", dpi=110, metadata={"Software": None})
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from itertools import pairwise
@@ -12,6 +11,8 @@ from typing import Any
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, parse
+from sweetspot.rigs.storage import append as append_line
+from sweetspot.rigs.storage import write as write_file
 
 KEY = "sensitivity_mv_per_pa"
 
@@ -53,12 +54,9 @@ def last(found: list[dict[str, Any]], mic: str) -> dict[str, Any] | None:
 def append(history: Path, entry: dict[str, Any]) -> None:
     """Add one line, and have it on the disk before this returns."""
     try:
-        with history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as fault:
-        raise BadInput(f"{history}: the history cannot be written: {fault.strerror}; give --history FILE") from fault
+        append_line(history, json.dumps(entry))
+    except BadInput as fault:
+        raise BadInput(f"{fault}; another place can be given with --history FILE") from fault
 
 
 def with_sensitivity(text: str, mic: str, mv_per_pa: float) -> str:
@@ -161,12 +159,7 @@ def _unchanged(rig_file: Path, rig: Description) -> str:
 
 def _replace(rig_file: Path, text: str) -> None:
     """Replace a file as a whole."""
-    beside = rig_file.with_name(f".{rig_file.name}.new")
-    try:
-        beside.write_bytes(text.encode("utf-8"))
-        os.replace(beside, rig_file)
-    except OSError as fault:
-        raise BadInput(f"{rig_file}: cannot be written: {fault.strerror}; nothing was changed") from fault
+    write_file(rig_file, text)
 
 
 def _text(path: Path) -> str:

@@ -17,6 +17,8 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import Step
+from sweetspot.rigs.storage import replacing, without_clock
+from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import P_REF, Float, db
 
 POINTS_PER_OCTAVE = 48
@@ -128,10 +130,7 @@ def write_frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str, path:
     BadInput
         The folder cannot be written.
     """
-    try:
-        path.write_text(frd(set_, index, grid, about), encoding="ascii", errors="replace")
-    except OSError as fault:
-        raise BadInput(f"{path}: cannot be written: {fault.strerror}; choose another folder with --out") from fault
+    write_file(path, frd(set_, index, grid, about).encode("ascii", errors="replace"))
     return path
 
 
@@ -144,10 +143,12 @@ def write_wav(set_: ImpulseResponse, index: Index, about: str, path: Path) -> Pa
         The folder cannot be written.
     """
     try:
-        with soundfile.SoundFile(str(path), "w", set_.fs, channels=1, subtype="FLOAT") as file:
-            file.comment = about
-            file.write(set_.h[index][set_.zero :].astype(np.float32))
-    except (OSError, soundfile.LibsndfileError) as fault:
+        with replacing(path) as part:
+            with soundfile.SoundFile(str(part), "w", set_.fs, channels=1, subtype="FLOAT", format="WAV") as file:
+                file.comment = about
+                file.write(set_.h[index][set_.zero :].astype(np.float32))
+            without_clock(part)
+    except soundfile.LibsndfileError as fault:
         raise BadInput(f"{path}: cannot be written: {fault}; choose another folder with --out") from fault
     return path
 

@@ -23,6 +23,7 @@ from sweetspot.measure.session import Session
 from sweetspot.measure.share import decay, directivity, plots
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
@@ -167,6 +168,10 @@ def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str
     return {n: found[n] for n in names}
 
 
+NO_CLOCK: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""What is left out of pictures, so that the same session gives the same bytes."""
+
+
 def save(draw: Callable[[], Figure], path: Path) -> None:
     """Draw one picture and write it; its kind is the path's ending.
 
@@ -177,10 +182,11 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context({**plots.STYLE, "figure.facecolor": plots.PAPER}):
-            draw().savefig(path, dpi=130)
     except OSError as fault:
-        raise BadInput(f"{path}: cannot be written: {fault.strerror}; choose another folder with --out") from fault
+        raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
+    style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
+    with matplotlib.rc_context(style), replacing(path, path.suffix) as part:
+        draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(path.suffix.lower(), {}))
 
 
 def _figure(title: str, width: float, height: float) -> Figure:

@@ -13,6 +13,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import replacing
 
 if TYPE_CHECKING:
     from sweetspot.rigs.units import Float
@@ -167,6 +168,7 @@ def about(serial: str, rig: str, created_utc: str, version: str, title: str) -> 
     return {
         "GLOBAL_Title": f"{title}, unit {serial}",
         "GLOBAL_DateCreated": when,
+        "GLOBAL_DateModified": when,
         "GLOBAL_ApplicationName": "sweetspot",
         "GLOBAL_ApplicationVersion": version,
         "GLOBAL_Comment": f"Pascal for a full-scale sample; measured with rig {rig!r}. Time zero is where the sound "
@@ -186,14 +188,15 @@ def write(sofa: Any, path: Path) -> None:
     """
     import sofar  # slow to import, and only this file format needs it
 
-    part = path.with_name(f"{path.stem}.part.sofa")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sofar.write_sofa(str(part), sofa)
-        part.replace(path)
     except OSError as fault:
-        part.unlink(missing_ok=True)
-        raise BadInput(f"{path}: cannot be written: {fault}; choose another folder with --out") from fault
+        raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
+    with replacing(path, ".sofa") as part:
+        try:
+            sofar.write_sofa(str(part), sofa)
+        except RuntimeError as fault:  # the C library's name for a full disk, among others
+            raise BadInput(f"{path}: cannot be written: {fault}; make room, or name another --out") from fault
 
 
 def _new(convention: str, about: dict[str, str]) -> Any:

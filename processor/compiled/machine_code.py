@@ -18,6 +18,9 @@ import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import write as write_file
+
 
 def machine_code(name: str, written: Callable[[], str], lanes: int, sources: tuple[Path, ...]) -> tuple[Any, int]:
     """Code for this machine: as kept on disk, or else written and compiled now.
@@ -85,15 +88,10 @@ class Kept:
     def write(self, code: bytes) -> bytes:
         """Keep the code in the first place that can be written, or nowhere; returns it."""
         for path in self._paths:
-            fresh = path.with_name(f"{path.name}.{os.getpid()}")
-            try:
+            with suppress(OSError, BadInput):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                fresh.write_bytes(hashlib.sha256(code).digest() + code)
-                fresh.replace(path)
+                write_file(path, hashlib.sha256(code).digest() + code)
                 break
-            except OSError:
-                with suppress(OSError):
-                    fresh.unlink(missing_ok=True)
         return code
 
 

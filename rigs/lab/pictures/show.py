@@ -11,6 +11,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab.pictures import plots
 from sweetspot.rigs.lab.pictures.lab_overview import POLAR_HZ, Overview
+from sweetspot.rigs.storage import replacing
 
 KINDS = (".png", ".svg", ".pdf")
 """What a picture can be."""
@@ -35,10 +36,8 @@ def save(o: Overview, path: Path) -> None:
     """Draw the lab and save it."""
     with mpl.rc_context(plots.STYLE):
         figure = _drawn(o)
-        try:
-            figure.savefig(path, dpi=150)
-        except OSError as fault:
-            raise BadInput(f"{path}: the picture cannot be written: {fault.strerror}") from fault
+        with replacing(path, path.suffix) as part:
+            figure.savefig(part, dpi=150)
 
 
 def _drawn(o: Overview) -> Figure:

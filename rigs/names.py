@@ -1,0 +1,57 @@
+"""Serial numbers and names: one rule for what is typed, scanned, or read from a file."""
+
+from __future__ import annotations
+
+import re
+
+from sweetspot.rigs.errors import BadInput
+
+LONGEST = 64
+
+SERIAL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}")
+"""A serial number names a folder and a file, and stands in tables: ASCII, no path, no space, no newline."""
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What spreadsheets take for the beginning of a formula."""
+
+
+def check_serial(text: str, where: str) -> str:
+    """The serial number itself, if it is one.
+
+    Parameters
+    ----------
+    text
+        As typed, scanned or read.
+    where
+        Where it comes from, which begins the message.
+
+    Raises
+    ------
+    BadInput
+        Shows it and the rule.
+    """
+    if not SERIAL.fullmatch(text) or ".." in text:
+        shown = repr(text) if len(text) <= LONGEST else f"{text[:LONGEST]!r}... ({len(text)} characters)"
+        raise BadInput(
+            f"{where}: {shown} is no serial number: letters, digits, '_', '-', '.', at most {LONGEST}, "
+            "the first a letter or digit"
+        )
+    return text
+
+
+def check_name(text: str, where: str) -> str:
+    """A name of a driver, microphone or the like: printable text without line breaks.
+
+    Raises
+    ------
+    BadInput
+        Shows it and the rule.
+    """
+    if not text.strip() or len(text) > LONGEST or not text.isprintable():
+        raise BadInput(f"{where}: {text[:80]!r} is no name: 1 to {LONGEST} printable characters are needed")
+    return text
+
+
+def cell(text: str) -> str:
+    """A cell of a CSV table that no spreadsheet takes for a formula: what could be one gets an apostrophe in front."""
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -1,0 +1,24 @@
+"""Files that hold: atomic writes, one writer at a time, checksums, and HDF5 behind one guarded door."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.storage.atomic import append as append
+    from sweetspot.rigs.storage.atomic import cause as cause
+    from sweetspot.rigs.storage.atomic import discard as discard
+    from sweetspot.rigs.storage.atomic import replacing as replacing
+    from sweetspot.rigs.storage.atomic import write as write
+    from sweetspot.rigs.storage.hdf5 import File as File
+    from sweetspot.rigs.storage.hdf5 import Kind as Kind
+    from sweetspot.rigs.storage.hdf5 import built as built
+    from sweetspot.rigs.storage.hdf5 import foreign as foreign
+    from sweetspot.rigs.storage.lock import alone as alone
+    from sweetspot.rigs.storage.objects import Data as Data
+    from sweetspot.rigs.storage.objects import Group as Group
+    from sweetspot.rigs.storage.seal import file_sha256 as file_sha256
+    from sweetspot.rigs.storage.seal import stated as stated
+    from sweetspot.rigs.storage.wav_clock import without_clock as without_clock
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,192 @@
+"""Files that appear whole or not at all: written beside their place, brought to the disk, moved there in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import platform
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sweetspot.rigs.errors import BadInput
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a system answers when a file cannot grow: no disk, no quota, no limit left."""
+
+
+def cause(fault: OSError, path: Path) -> str:
+    """Why a file cannot be written, in words that lead to the remedy.
+
+    Parameters
+    ----------
+    fault
+        As the system raised it.
+    path
+        The file that was to be written.
+    """
+    words = (fault.strerror or str(fault) or type(fault).__name__).lower()
+    if fault.errno in FULL or "no space left" in words:
+        return f"the disk is full ({words}); make room and run it again"
+    if fault.errno == errno.EROFS:
+        return f"{path.parent} lies on a read-only disk; name another place"
+    if fault.errno in (errno.EACCES, errno.EPERM):
+        return f"cannot be written: {path.parent} is read-only for this user"
+    if fault.errno in (errno.ENOENT, errno.ENOTDIR):
+        return f"the folder {path.parent} does not exist; make it first"
+    if fault.errno == errno.ENAMETOOLONG:
+        return "its name is too long for this disk"
+    return f"cannot be written: {words}"
+
+
+@contextmanager
+def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
+    """A temporary name beside ``path`` to write to; when the block ends well it takes its place in one step.
+
+    Whatever goes wrong, the file that was there stays as it was, the temporary one is removed where the disk allows
+    it, and the removal raises nothing. What a killed program left behind is removed by the next one.
+
+    Parameters
+    ----------
+    path
+        Where the file belongs; a link is followed.
+    suffix
+        Ending of the temporary name, for writers that choose their format by it.
+
+    Raises
+    ------
+    BadInput
+        The true cause: a full or read-only disk, a missing folder, something there that is no file.
+    """
+    place = Path(os.path.realpath(path))
+    part = place.with_name(f".{place.name[:120]}.{_owner()}-{secrets.token_hex(4)}.part{suffix}")
+    try:
+        if place.exists() and not stat.S_ISREG(place.stat().st_mode):
+            raise BadInput(f"{path}: is a {'folder' if place.is_dir() else 'device'}; name a file to write")
+        _sweep(place)
+        yield part
+        _to_disk(part)
+        os.replace(part, place)
+        _to_disk(place.parent)
+    except OSError as fault:
+        raise BadInput(f"{path}: {cause(fault, path)}; what was there is unchanged") from fault
+    finally:
+        discard(part)
+
+
+def write(path: Path, content: bytes | str) -> None:
+    """Write a file in one step, see :func:`replacing`; text is UTF-8 with the newlines that it holds."""
+    with replacing(path) as part:
+        part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def append(path: Path, line: str) -> None:
+    """Append one line and bring it to the disk; a partial last line is set aside first.
+
+    A program that was killed, or a disk that was full, may have left a line without its end. It is moved to
+    ``NAME.partial`` beside the file, so that every line of the file is whole. When this line cannot be written whole,
+    the file is cut back to what it was.
+
+    Parameters
+    ----------
+    path
+        Text file, made if it is missing.
+    line
+        With or without its newline; newlines inside are the caller's.
+
+    Raises
+    ------
+    BadInput
+        The true cause.
+    """
+    data = (line if line.endswith("\n") else f"{line}\n").encode("utf-8")
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            end = _mended(path, handle)
+            _added(handle, data, end)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        raise BadInput(f"{path}: {cause(fault, path)}; the line was not added") from fault
+
+
+def _added(handle: int, data: bytes, end: int) -> None:
+    """Write at the end and bring it to the disk; cut back to ``end`` when that fails half-way."""
+    try:
+        done = 0
+        while done < len(data):
+            done += os.write(handle, data[done:])
+        os.fsync(handle)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, end)
+        raise
+
+
+def discard(path: Path) -> None:
+    """Remove a file if it is there and the disk allows it; raises nothing."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _mended(path: Path, handle: int) -> int:
+    """Length of a file after a partial last line was set aside."""
+    end = os.fstat(handle).st_size
+    whole = end
+    while whole:
+        start = max(0, whole - 4096)
+        found = os.pread(handle, whole - start, start).rfind(b"\n")
+        if found >= 0:
+            whole = start + found + 1
+            break
+        whole = start
+    if whole < end:
+        with open(path.with_name(f"{path.name}.partial"), "ab") as aside:
+            aside.write(os.pread(handle, end - whole, whole) + b"\n")
+            aside.flush()
+            os.fsync(aside.fileno())
+        os.ftruncate(handle, whole)
+    return whole
+
+
+def _to_disk(path: Path) -> None:
+    """Bring a file, or the entries of a folder, to the disk; folders of some systems do not know how."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        if not path.is_dir():
+            raise
+    finally:
+        os.close(handle)
+
+
+def _owner() -> str:
+    """This process, among those of all computers that share the disk."""
+    return f"{platform.node().split('.')[0][:32]}-{os.getpid()}"
+
+
+def _sweep(place: Path) -> None:
+    """Remove the temporary files that killed programs of this computer left beside ``place``."""
+    head = f".{place.name[:120]}.{_owner().rsplit('-', 1)[0]}-"
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(place.parent):
+            if entry.name.startswith(head) and ".part" in entry.name:
+                pid = entry.name[len(head) :].split("-")[0]
+                if pid.isdigit() and not alive(int(pid)):
+                    discard(Path(entry.path))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process of this computer lives."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,0 +1,255 @@
+"""The one door to HDF5 files: opened for reading only when whole and ours, written with checksums."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from sweetspot.rigs.errors import BadInput, SweetspotError
+from sweetspot.rigs.storage import seal
+from sweetspot.rigs.storage.objects import Group
+from sweetspot.rigs.storage.seal import Seal
+from sweetspot.rigs.storage.structure import check_structure
+from sweetspot.rigs.storage.translation import guarded, in_use
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    fcntl = None  # type: ignore[assignment]
+
+CHECKSUMS = "checksums"
+"""Root attribute of files that have a checksum in their user block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file of some kind looks like.
+
+    Parameters
+    ----------
+    schema, version
+        Root attributes ``schema`` and ``schema_version``.
+    remedy
+        What to do about a file that is damaged or missing: how one is made.
+    check
+        Reads everything in the file and raises ``BadInput`` at the first thing that is not as it must be.
+    """
+
+    schema: str
+    version: int
+    remedy: str
+    check: Callable[[Group], None]
+
+
+def built(kind: Kind, build: Callable[[Group], None]) -> bytes:
+    """A whole file of a kind in memory, with its checksums; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    build
+        Fills the root group.
+    """
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", track_order=False, userblock_size=seal.BLOCK) as file:
+        root = Group(file, Path("a new file"), True, kind.remedy)
+        root.attrs.update(schema=kind.schema, schema_version=kind.version, **{CHECKSUMS: 1})
+        build(root)
+    return seal.sealed(buffer.getvalue())
+
+
+@contextlib.contextmanager
+def foreign(path: Path, remedy: str) -> Iterator[Group]:
+    """Open an HDF5 file of another program (SOFA, say) for reading: same checks of its structure, no schema of ours.
+
+    Raises
+    ------
+    BadInput
+        It is missing, damaged, or refers to something outside it.
+    """
+    _check_there(path, remedy)
+    with guarded(path, "the file"):
+        _check_free(path)
+        file = h5py.File(path, "r")
+    try:
+        check_structure(file, path, path.stat().st_size)
+        yield Group(file, path, True, remedy)
+    finally:
+        _closed(file)
+
+
+class File:
+    """An open file; a context manager. Use :meth:`read`, :meth:`create` or :meth:`resume`.
+
+    Attributes
+    ----------
+    root
+        Its root group.
+    seal
+        What its checksum said when it was opened.
+    writes
+        Whether it is open for writing.
+    """
+
+    def __init__(self, path: Path, file: Any, found: Seal, kind: Kind, *, writes: bool, trusted: bool) -> None:
+        self.path, self.seal, self._file, self.writes = path, found, file, writes
+        self.root = Group(file, path, trusted, kind.remedy)
+
+    @classmethod
+    def read(cls, path: Path, kind: Kind) -> File:
+        """Open a file for reading: it must be of this kind, hold nothing that lies elsewhere, and be as it was written.
+
+        Raises
+        ------
+        BadInput
+            What is wrong, with file and data set.
+        """
+        found = _compared(path, kind)
+        with guarded(path, "the file"):
+            file = h5py.File(path, "r")
+        try:
+            opened = cls(path, file, found, kind, writes=False, trusted=found.state == "sealed")
+            check_structure(file, path, path.stat().st_size)
+            _check_schema(opened.root, path, kind)
+            if found.state == "changed" or (found.state == "none" and CHECKSUMS in opened.root.attrs):
+                raise _difference(Group(file, path, True, kind.remedy), path, kind)
+        except BaseException:
+            _closed(file)
+            raise
+        return opened
+
+    @classmethod
+    def create(cls, path: Path, kind: Kind) -> File:
+        """A new file, which must not exist; it has no checksum until it is closed."""
+        with guarded(path, "the file"):
+            file = h5py.File(path, "x", track_order=False, userblock_size=seal.BLOCK)
+        try:
+            with guarded(path, "the file"):
+                seal.mark_open(path)
+            opened = cls(path, file, Seal("open"), kind, writes=True, trusted=True)
+            opened.root.attrs.update(schema=kind.schema, schema_version=kind.version, **{CHECKSUMS: 1})
+            opened.root.flush()
+        except BaseException:
+            _closed(file)
+            raise
+        return opened
+
+    @classmethod
+    def resume(cls, path: Path, kind: Kind) -> File:
+        """A file to be written on; it must be readable as it is, see :meth:`read`."""
+        with cls.read(path, kind) as there:
+            found = there.seal
+        with guarded(path, "the file"):
+            file = h5py.File(path, "r+")
+        try:
+            trusted = found.state == "sealed"
+            if found.state != "none":
+                with guarded(path, "the file"):
+                    seal.mark_open(path)
+                found = Seal("open")
+            return cls(path, file, found, kind, writes=True, trusted=trusted)
+        except BaseException:
+            _closed(file)
+            raise
+
+    @property
+    def handle(self) -> int:
+        """The system's handle of the file."""
+        with guarded(self.path, "the file"):
+            return int(self._file.id.get_vfd_handle())
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        self.close(quiet=kind is not None)
+
+    def close(self, *, quiet: bool = False) -> None:
+        """Close it, a written one with its checksums.
+
+        Parameters
+        ----------
+        quiet
+            Raise nothing: an error is on its way already. The file then stays without checksum if that fails.
+        """
+        try:
+            if self.writes and self.seal.state == "open":
+                self.root.stamp_all()
+            with guarded(self.path, "the file"):
+                self._file.close()
+                if self.writes and self.seal.state == "open":
+                    seal.close(self.path)
+        except (SweetspotError, OSError):
+            _closed(self._file)
+            if not quiet:
+                raise
+
+
+def _compared(path: Path, kind: Kind) -> Seal:
+    """The file's checksum against its content, for a file that is there and that nobody writes."""
+    _check_there(path, kind.remedy)
+    with guarded(path, "the file"):
+        _check_free(path)
+        found = seal.compared(path)
+    if found.state == "damaged":
+        raise BadInput(
+            f"{path}: is no HDF5 file, or is damaged: its first {seal.BLOCK} bytes are not ours; {kind.remedy}"
+        )
+    return found
+
+
+def _check_there(path: Path, remedy: str) -> None:
+    if path.is_dir() or not path.exists():
+        raise BadInput(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; {remedy}")
+    if not path.is_file():
+        raise BadInput(f"{path}: is no regular file; {remedy}")
+    if not os.access(path, os.R_OK):
+        raise BadInput(f"{path}: may not be read by this user")
+    if path.stat().st_size <= seal.BLOCK:
+        raise BadInput(f"{path}: is no HDF5 file ({path.stat().st_size} bytes); {remedy}")
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a file that another program has open for writing, as the library would, in words."""
+    if fcntl is None:
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as fault:
+        raise in_use(path) from fault
+    except OSError:
+        pass  # a disk without locks: nobody can be asked
+    finally:
+        os.close(handle)
+
+
+def _check_schema(root: Group, path: Path, kind: Kind) -> None:
+    schema, version = root.attrs.get("schema"), root.attrs.get("schema_version")
+    if schema != kind.schema or version != kind.version:
+        raise BadInput(
+            f"{path}: schema is {schema!r:.80} version {version!r:.20}; {kind.schema!r} version {kind.version} is "
+            f"needed. {kind.remedy[0].upper()}{kind.remedy[1:]}"
+        )
+
+
+def _difference(root: Group, path: Path, kind: Kind) -> BadInput:
+    """What differs from what was written, as precisely as it can be told."""
+    try:
+        kind.check(root)
+        changed = [data.name for data in root.every() if not data.is_intact()]
+    except BadInput as fault:
+        return fault
+    place = f"{changed[0]}: its values are" if changed else "its attributes or structure are"
+    return BadInput(f"{path}: {place} not those that were written (SHA-256 differs); {kind.remedy}")
+
+
+def _closed(file: Any) -> None:
+    with contextlib.suppress(Exception):
+        file.close()

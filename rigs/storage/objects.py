@@ -1,0 +1,329 @@
+"""Groups, data sets and attributes of HDF5 files: whatever is read is checked, and what is wrong names its place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage.translation import guarded
+
+DIGEST = "sha256"
+"""Attribute of a data set: SHA-256 of its values, C order, little endian."""
+
+SMALL = 1 << 20
+"""Bytes up to which a data set is one chunk; also the largest attribute that is read."""
+
+
+class Attributes:
+    """Attributes of a group or data set; each is checked when it is read."""
+
+    def __init__(self, owner: Any, path: Path, name: str, remedy: str) -> None:
+        self._owner, self.path, self.name, self._remedy = owner, path, name, remedy
+
+    def __contains__(self, name: str) -> bool:
+        with guarded(self.path, self.name):
+            return name in self._owner.attrs
+
+    def __iter__(self) -> Iterator[str]:
+        with guarded(self.path, self.name):
+            return iter(sorted(self._owner.attrs))
+
+    def __getitem__(self, name: str) -> Any:
+        """The value as a Python scalar, text, list of texts or array.
+
+        Raises
+        ------
+        BadInput
+            It is missing, too large to be one, or no text where it should be.
+        """
+        if name not in self:
+            held = ", ".join(n for n in self if n != DIGEST) or "none"
+            raise BadInput(f"{self.path}: attribute {name} of {self.name} is missing (there: {held}); {self._remedy}")
+        with guarded(self.path, f"attribute {name} of {self.name}"):
+            kept = h5py.h5a.open(self._owner.id, name.encode())
+            if kept.get_storage_size() > SMALL:
+                raise ValueError(f"{kept.get_storage_size()} bytes are no attribute")
+            return _decoded(self._owner.attrs[name])
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value, or ``default`` where there is none."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def items(self) -> dict[str, Any]:
+        """All of them, without the digest."""
+        return {name: self[name] for name in self if name != DIGEST}
+
+    def number(self, name: str, low: float, high: float) -> float:
+        """A finite number within limits.
+
+        Raises
+        ------
+        BadInput
+            Shows the value and the limits.
+        """
+        value = self[name]
+        if isinstance(value, bool | str) or not isinstance(value, int | float) or not low <= value <= high:
+            self._refuse(name, value, f"a number from {low:g} to {high:g}")
+        return float(value)
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """A whole number within limits; see :meth:`number`."""
+        value = self.number(name, low, high)
+        if value != int(value):
+            self._refuse(name, value, "a whole number")
+        return int(value)
+
+    def text(self, name: str, longest: int = 4096) -> str:
+        """A text; see :meth:`number`."""
+        value = self[name]
+        if not isinstance(value, str) or len(value) > longest:
+            self._refuse(name, value, f"a text of at most {longest} characters")
+        return str(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Several texts; see :meth:`number`."""
+        value = self[name]
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            self._refuse(name, value, "a list of texts")
+        return tuple(value)
+
+    def update(self, **values: Any) -> None:
+        """Set some."""
+        with guarded(self.path, self.name):
+            self._owner.attrs.update(values)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.update(**{name: value})
+
+    def _refuse(self, name: str, value: Any, wanted: str) -> None:
+        shown = repr(value)[:80]
+        raise BadInput(f"{self.path}: {name} of {self.name} is {shown}; {wanted} is needed. {self._remedy}")
+
+
+class Data:
+    """A data set."""
+
+    def __init__(self, data: Any, path: Path, trusted: bool, remedy: str) -> None:
+        self._data, self.path, self._trusted, self._remedy = data, path, trusted, remedy
+        with guarded(path, "a data set"):
+            self.name = str(data.name)
+            self.shape: tuple[int, ...] = tuple(data.shape)
+            self.is_text = h5py.check_string_dtype(data.dtype) is not None or data.dtype.kind == "S"
+        self.attrs = Attributes(data, path, self.name, remedy)
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:
+        """Values; those of a file without checksum of its own are compared with the data set's."""
+        whole = (isinstance(index, tuple) and index == ()) or (isinstance(index, slice) and index == slice(None))
+        if not self._trusted and not whole and DIGEST in self.attrs:
+            return np.asarray(self[:][index])
+        with guarded(self.path, self.name):
+            found = np.asarray(self._data[...] if whole else self._data[index])
+        if whole and not self._trusted and not self.is_intact(found):
+            raise BadInput(f"{self.path}: {self.name}: its values are not those that were written. {self._remedy}")
+        return found
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        with guarded(self.path, self.name):
+            if DIGEST in self._data.attrs:
+                del self._data.attrs[DIGEST]
+            self._data[index] = value
+
+    def texts(self) -> tuple[str, ...]:
+        """All elements as texts; a scalar is one.
+
+        Raises
+        ------
+        BadInput
+            It holds something else, or bytes that are no UTF-8.
+        """
+        found = np.ravel(self[:])
+        with guarded(self.path, self.name):
+            return tuple(_text(v) for v in found)
+
+    def is_intact(self, values: NDArray[Any] | None = None) -> bool:
+        """Whether its values are those that were written; true where no digest is kept."""
+        kept = self.attrs.get(DIGEST)
+        return kept is None or kept == digest(self[:] if values is None else values)
+
+    @property
+    def is_stamped(self) -> bool:
+        """Whether its digest is kept: it was written by a program that closed the file."""
+        return self._trusted or DIGEST in self.attrs
+
+    def stamp(self, values: NDArray[Any] | None = None) -> None:
+        """Keep the digest of its values, unless it is there."""
+        if DIGEST not in self.attrs:
+            self.attrs[DIGEST] = digest(self[:] if values is None else values)
+
+
+class Group:
+    """A group, the root of a file included."""
+
+    def __init__(self, group: Any, path: Path, trusted: bool, remedy: str) -> None:
+        self._group, self.path, self._trusted, self._remedy = group, path, trusted, remedy
+        self.name = str(group.name)
+        self.attrs = Attributes(group, path, self.name, remedy)
+
+    def __contains__(self, name: str) -> bool:
+        with guarded(self.path, self.name):
+            return name in self._group
+
+    def __iter__(self) -> Iterator[str]:
+        with guarded(self.path, self.name):
+            return iter(list(self._group))
+
+    def __delitem__(self, name: str) -> None:
+        with guarded(self.path, f"{self.name}/{name}"):
+            del self._group[name]
+
+    def __getitem__(self, name: str) -> Group | Data:
+        """A member of either kind; see :meth:`group` and :meth:`data`."""
+        return self.group(name) if self.is_group(name) else self.data(name)
+
+    def group(self, name: str) -> Group:
+        """A group of it.
+
+        Raises
+        ------
+        BadInput
+            It is missing, or no group.
+        """
+        found = self._member(name)
+        if not isinstance(found, h5py.Group):
+            raise BadInput(f"{self.path}: {self._named(name)} is no group; {self._remedy}")
+        return Group(found, self.path, self._trusted, self._remedy)
+
+    def data(self, name: str) -> Data:
+        """A data set of it.
+
+        Raises
+        ------
+        BadInput
+            It is missing, or no data set.
+        """
+        found = self._member(name)
+        if not isinstance(found, h5py.Dataset):
+            raise BadInput(f"{self.path}: {self._named(name)} is no data set; {self._remedy}")
+        return Data(found, self.path, self._trusted, self._remedy)
+
+    def is_group(self, name: str) -> bool:
+        """Whether a member is a group."""
+        return isinstance(self._member(name), h5py.Group)
+
+    def _member(self, name: str) -> Any:
+        if name not in self:
+            held = ", ".join(sorted(self)) or "nothing"
+            raise BadInput(
+                f"{self.path}: {self._named(name)} is missing (it holds {held}); the file is not whole: {self._remedy}"
+            )
+        with guarded(self.path, self._named(name)):
+            return self._group[name]
+
+    def _named(self, name: str) -> str:
+        return f"{self.name.rstrip('/')}/{name}"
+
+    def create_group(self, name: str) -> Group:
+        """A new group."""
+        with guarded(self.path, self._named(name)):
+            return Group(self._group.create_group(name), self.path, self._trusted, self._remedy)
+
+    def create_data(self, name: str, values: Any, *, stamp: bool = True, **storage: Any) -> Data:
+        """A new data set in chunks with Fletcher-32 checksums, and the SHA-256 of its values.
+
+        Parameters
+        ----------
+        values
+            An array, or texts (one or several), kept as UTF-8 of one length; a scalar has shape ``(1,)``.
+        stamp
+            Whether the digest is kept now.
+        storage
+            ``compression``, ``shuffle`` and the like, as h5py takes them.
+        """
+        array = _storable(values)
+        with guarded(self.path, self._named(name)):
+            made = self._group.create_dataset(name, data=array, track_times=False, **_chunked(array, storage))
+        data = Data(made, self.path, self._trusted, self._remedy)
+        if stamp:
+            data.stamp(array)
+        return data
+
+    def create_empty(self, name: str, shape: tuple[int, ...], dtype: str, fill: float, **storage: Any) -> Data:
+        """A new data set to be filled later: every value is ``fill`` until then."""
+        with guarded(self.path, self._named(name)):
+            storage = {"chunks": shape, "fletcher32": True, **storage}
+            made = self._group.create_dataset(name, shape, dtype=dtype, fillvalue=fill, track_times=False, **storage)
+        return Data(made, self.path, self._trusted, self._remedy)
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        with guarded(self.path, self.name):
+            self._group.file.flush()
+
+    def stamp_all(self) -> None:
+        """Digests of all data sets that have none."""
+        for data in self.every():
+            data.stamp()
+
+    def every(self) -> Iterator[Data]:
+        """All data sets in it, also those of groups in it."""
+        for name in self:
+            if self.is_group(name):
+                yield from self.group(name).every()
+            else:
+                yield self.data(name)
+
+
+def digest(values: NDArray[Any]) -> str:
+    """SHA-256 of type and values, hexadecimal; the same for any storage of them."""
+    array = np.ascontiguousarray(values)
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    head = f"{array.dtype.str} {array.shape}"
+    body = "\0".join(map(str, map(_text, np.ravel(array)))).encode() if array.dtype.kind == "O" else array.tobytes()
+    return hashlib.sha256(head.encode() + body).hexdigest()
+
+
+def _decoded(value: Any) -> Any:
+    """An attribute's value in Python's own types."""
+    if isinstance(value, h5py.Empty):
+        raise ValueError("holds nothing")
+    if isinstance(value, str | bytes):
+        return _text(value)
+    array = np.asarray(value)
+    if array.dtype.kind in "OSU":
+        texts = [_text(v) for v in np.ravel(array)]
+        return texts if array.ndim else texts[0]
+    return array if array.ndim else array.item()
+
+
+def _text(value: Any) -> str:
+    """Text from what the library returns; what is no UTF-8 is an error, not a replacement."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, str):
+        value.encode("utf-8")
+        return str(value)
+    raise ValueError(f"is of type {type(value).__name__}, no text")
+
+
+def _storable(values: Any) -> NDArray[Any]:
+    array = np.atleast_1d(np.asarray(values))
+    if array.dtype.kind not in "OU":
+        return array
+    texts = [str(v).encode() for v in np.ravel(array)]
+    made = np.array(texts, dtype=h5py.string_dtype("utf-8", max([1, *map(len, texts)])))
+    return made.reshape(array.shape)
+
+
+def _chunked(array: NDArray[Any], storage: dict[str, Any]) -> dict[str, Any]:
+    if array.size == 0:
+        return {"chunks": tuple(max(n, 1) for n in array.shape), "maxshape": (None,) * array.ndim, "fletcher32": True}
+    return {"chunks": array.shape if array.nbytes <= SMALL else True, "fletcher32": True, **storage}

@@ -1,0 +1,208 @@
+"""Files that hold: what is damaged, edited, linked elsewhere or in use is refused with its name; writes are whole."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import check_serial
+from sweetspot.rigs.storage import File, Group, Kind, alone, append, built, replacing, write
+
+
+def check(root: Group) -> None:
+    for data in root.every():
+        data[:]
+
+
+KIND = Kind("example", 1, "make it again", check)
+
+
+def build(root: Group) -> None:
+    root.attrs.update(unit="T-1", names=["a", "bé"])
+    root.create_data("taps", np.random.default_rng(0).normal(size=(3, 5, 700)))
+    group = root.create_group("more")
+    group.create_data("text", "größer")
+    group.create_data("none", np.zeros((0, 3)))
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    return built(KIND, build)
+
+
+@pytest.fixture
+def path(tmp_path: Path, whole: bytes) -> Path:
+    write(tmp_path / "f.h5", whole)
+    return tmp_path / "f.h5"
+
+
+def read(path: Path) -> None:
+    with File.read(path, KIND) as file:
+        check(file.root)
+        file.root.attrs.items()
+
+
+def test_a_whole_file_is_read_and_every_data_set_has_a_checksum(path: Path, whole: bytes) -> None:
+    assert built(KIND, build) == whole
+    with File.read(path, KIND) as file:
+        assert file.root.group("more").data("text").texts() == ("größer",)
+        assert file.root.attrs["names"] == ["a", "bé"]
+    kept: list[bool] = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, found: kept.append(found.fletcher32) if isinstance(found, h5py.Dataset) else None)
+    assert kept == [True] * 3
+
+
+EDITS: dict[str, tuple[Callable[[h5py.File], object], str]] = {
+    "sign": (lambda f: f["taps"].__setitem__((0, 1, 2), -f["taps"][0, 1, 2]), "/taps: its values are not those"),
+    "attribute": (lambda f: f.attrs.__setitem__("unit", "T-2"), "SHA-256 differs"),
+    "soft link": (lambda f: f.__setitem__("s", h5py.SoftLink("/taps")), "/s: is a link to another place"),
+    "loop": (lambda f: f["more"].__setitem__("l", f["/"]), "/more/l: is linked more than once"),
+    "hard link": (lambda f: f.__setitem__("z", f["taps"]), "linked more than once"),
+    "external link": (lambda f: f.__setitem__("e", h5py.ExternalLink("x.h5", "/a")), "/e: is a link to another file"),
+    "external": (lambda f: f.create_dataset("r", 9, "u1", external=[("/etc/passwd", 0, 9)]), "/r: its values lie in"),
+    "virtual": (lambda f: f.create_virtual_dataset("v", h5py.VirtualLayout((3,), "f8")), "/v: is put together"),
+    "huge": (lambda f: f.create_dataset("h", 1 << 42, "u1", chunks=(1 << 20,)), "cannot hold it"),
+    "huge, whole": (lambda f: f.create_dataset("h", 1 << 42, "u1"), "cannot hold it"),
+    "filter": (lambda f: f.create_dataset("p", 99, "u1", compression="lzf"), "stored with filter 32000"),
+    "reference": (lambda f: f.create_dataset("o", data=f["taps"].ref, dtype=h5py.ref_dtype), "numbers and texts"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edited_file_is_refused_with_the_place(path: Path, name: str) -> None:
+    edit, message = EDITS[name]
+    with h5py.File(path, "r+") as file:
+        edit(file)
+    with pytest.raises(BadInput, match=message) as refused:
+        read(path)
+    assert str(path) in str(refused.value)
+
+
+@pytest.mark.parametrize("damage", [b"", b"text " * 300])
+def test_what_is_no_hdf5_file_is_refused(path: Path, damage: bytes) -> None:
+    path.write_bytes(damage)
+    with pytest.raises(BadInput, match="is no HDF5 file"):
+        read(path)
+
+
+def test_a_file_without_its_checksum_is_refused(path: Path, whole: bytes) -> None:
+    path.write_bytes(whole[512:])
+    with pytest.raises(BadInput, match="not those that were written"):
+        read(path)
+
+
+def test_a_file_that_is_open_for_writing_elsewhere_is_named_as_such(path: Path) -> None:
+    with h5py.File(path, "r+"), pytest.raises(BadInput, match="another program has it open for writing"):
+        read(path)
+
+
+def test_no_flipped_byte_is_accepted(path: Path, whole: bytes) -> None:
+    """Also where no checksum of the whole is there, as a kill leaves a session, nothing but a refusal comes of it."""
+    found: Counter[str] = Counter()
+    for seed in range(50):
+        rng = random.Random(seed)
+        data = bytearray(whole)
+        for _ in range(rng.choice([1, 1, 5, 200])):
+            data[rng.randrange(len(data))] ^= rng.randrange(1, 256)
+        for state in ("closed", "open"):
+            path.write_bytes(data if state == "closed" else b"sweetspot content open\n".ljust(512, b"\0") + data[512:])
+            try:
+                read(path)
+                found[f"{state} accepted"] += 1
+            except BadInput:
+                found[f"{state} refused"] += 1
+    assert found["closed refused"] == 50
+    assert found["open refused"] > 25
+
+
+def test_a_growing_file_has_its_checksum_when_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "g.h5"
+    with File.create(path, KIND) as file:
+        data = file.root.create_empty("x", (2, 3), "f4", np.nan)
+        data[0] = [1.0, 2.0, 3.0]
+    read(path)
+    with File.resume(path, KIND) as file:
+        file.root.data("x")[1] = [4.0, 5.0, 6.0]
+        assert path.read_bytes()[:23] == b"sweetspot content open\n"
+    with File.read(path, KIND) as file:
+        assert file.seal.state == "sealed"
+        assert file.root.data("x")[:].tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write(path, "old")
+
+    def fail() -> None:
+        with replacing(path) as part:
+            part.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+    with pytest.raises(BadInput, match="is a device"):
+        write(Path("/dev/null"), "x")
+    with pytest.raises(BadInput, match="does not exist"):
+        write(tmp_path / "no" / "a.txt", "x")
+
+
+def test_a_full_disk_is_called_one(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk."""
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from sweetspot.rigs.storage import append, write\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        "for do, name in ((write, 'a'), (append, 'b')):\n"
+        "    try: do(Path(name), 'x' * 5000)\n"
+        "    except Exception as fault: print(type(fault).__name__, fault)\n"
+    )
+    (tmp_path / "b").write_text("one\ntwo, cut")
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.count("BadInput") == done.stdout.count("the disk is full") == 2
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"b": "one\n", "b.partial": "two, cut\n"}
+
+
+def test_a_partial_line_is_set_aside_before_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"a": 1}\n{"a": 2')
+    append(path, '{"a": 3}')
+    assert path.read_text() == '{"a": 1}\n{"a": 3}\n'
+    assert (tmp_path / "r.jsonl.partial").read_text() == '{"a": 2\n'
+
+
+def test_a_lock_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from sweetspot.rigs.storage import alone\n"
+        "sys.argv = ['sweetspot', 'verify', 'RUN']\n"
+        "with alone(Path('.')): print('held', flush=True); sys.stdin.read()\n"
+    )
+    held = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert held.stdout is not None
+    assert held.stdout.readline() == "held\n"
+    with pytest.raises(BadInput, match=f"in use by process {held.pid} on .*sweetspot verify RUN"), alone(tmp_path):
+        pass
+    held.kill()
+    held.communicate()
+    with alone(tmp_path), alone(tmp_path):
+        assert (tmp_path / ".lock").exists()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["", "../x", "a/b", "A\n", "-x", "a" * 65, "ä", "a..b", "=1", "a b"])
+def test_what_is_no_serial_number(text: str) -> None:
+    with pytest.raises(BadInput, match="is no serial number"):
+        check_serial(text, "--unit")
