@@ -8,7 +8,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
-DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev
+DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev clang lilv-utils lv2-dev jalv sordi libjack-jackd2-dev \
+          pipewire pipewire-bin wireplumber dbus
 
 .PHONY: demo test lint bench debian links clean
 .DELETE_ON_ERROR:

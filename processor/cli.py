@@ -17,7 +17,7 @@ from rich.text import Text
 from sweetspot.processor import files, listening, store
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
-from sweetspot.processor.export import ENGINES, LIMIT_DB, EngineComparison, bundle, check
+from sweetspot.processor.export import ENGINES, FORMS, LIMIT_DB, LINEAR_SHARE, EngineComparison, Options, bundle, check
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.render import Rendered, measured, render_file
@@ -35,7 +35,10 @@ Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[mis
 FilterSetArg = Annotated[
     Path, typer.Argument(metavar="FILTERSET", help="A filterset.h5, or the run folder that holds it.")
 ]
+Form = StrEnum("Form", {f.upper(): f for f in FORMS})  # type: ignore[misc]
 EngineName = StrEnum("EngineName", {e.upper(): e for e in ENGINES})  # type: ignore[misc]
+NOT_RUN = 4
+"""Exit code of a check that was asked for and could not be run."""
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -126,14 +129,28 @@ def export(
     filterset: FilterSetArg,
     engine: Annotated[EngineName, typer.Option("--to", help="Which engine.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for its files; made where it is missing.")],
-    checked: Annotated[bool, typer.Option("--check", help="Run the engine and compare with ours.")] = False,
+    checked: Annotated[
+        bool, typer.Option("--check", help="Run the engine and compare with ours; exit code 4 if it was not run.")
+    ] = False,
+    form: Annotated[
+        Form, typer.Option("--form", help="Of an engine without an upmix: plain stereo, or with C = a (L + R).")
+    ] = Form("stereo"),
+    share: Annotated[float, typer.Option("--share", min=0.0, max=0.5, help="a of the linear form.")] = LINEAR_SHARE,
+    block: Annotated[int, typer.Option("--block", min=0, help="Samples per block; 0: the engine's usual one.")] = 0,
+    capture: Annotated[str, typer.Option("--capture", help="Live input device, by the engine's name for it.")] = "",
+    playback: Annotated[str, typer.Option("--playback", help="Live output device.")] = "",
+    backend: Annotated[str, typer.Option("--backend", help="Live sound system, where the engine has several.")] = "",
+    version: Annotated[int, typer.Option("--engine-version", help="Of its configuration format; 0: newest.")] = 0,
     as_json: JsonOpt = False,
 ) -> None:
     """Write the filters as files that another engine loads as they are."""
     filters = store.read(filterset)
-    made = bundle(filters, engine.value)
+    kept = store.read_prediction(filterset).get("reference", (0, 1))
+    plain = (int(kept[0]), int(kept[1]))
+    options = Options(form.value, share, plain, block, capture, playback, backend, version)
+    made = bundle(filters, engine.value, options)
     files.write_all(out, made.everything())
-    compared = check(filters, engine.value, made) if checked else None
+    compared = check(filters, engine.value, made, options=options) if checked else None
     data: dict[str, Any] = {
         "out": str(out),
         "engine": engine.value,
@@ -145,8 +162,8 @@ def export(
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
     lines = [f"{out}: {len(made.files)} files for {engine.value}", *made.notes, f"Use: {made.use}", *_verdict(compared)]
     result(data, "\n".join(lines), as_json=as_json)
-    if compared and compared.passed is False:
-        raise typer.Exit(1)
+    if compared and not compared.passed:
+        raise typer.Exit(NOT_RUN if compared.passed is None else 1)
 
 
 def _verdict(compared: EngineComparison | None) -> list[str]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from sweetspot.processor.export.bundles import SIDES, Bundle, notes, outputs, pairs
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
 Pairs = list[tuple[int, int, str, Any]]
 
+BLOCK = 256
 FILES, LIVE = "matrix-files.conf", "matrix-jack.conf"
 
 
-def bundle(filterset: FilterSet, block: int = 256) -> Bundle:
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """Two configurations with every field present, for ``brutefir -nodefault``."""
+    block = (options and options.block) or BLOCK
     parts = -(-filterset.length // block)
     found = pairs(filterset, "f32")
     files = {name: h.astype("<f4").tobytes() for _, _, name, h in found}

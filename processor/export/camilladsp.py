@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 from sweetspot.processor.export.bundles import Bundle, notes, outputs, pairs, wave
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
-CONF = "matrix.yml"
+CONF, CHUNK = "matrix.yml", 1024
 
 
-def bundle(filterset: FilterSet, chunk: int = 1024) -> Bundle:
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """Mixer to a channel per filter, one convolution each, mixer to a channel per driver."""
+    chunk = (options and options.block) or CHUNK
     found = pairs(filterset, "wav")
     files = {name: wave(h[None], filterset.fs) for _, _, name, h in found}
     files[CONF] = (json.dumps(_configuration(filterset, chunk), indent=2) + "\n").encode()

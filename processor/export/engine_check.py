@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 from sweetspot.processor import files
 from sweetspot.processor.export import brutefir, camilladsp, ffmpeg, firmware, jconvolver
 from sweetspot.processor.export.bundles import Bundle, outputs, stereo, wave
+from sweetspot.processor.export.library import c_library, lv2
+from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import power_db
@@ -26,9 +29,9 @@ Real = NDArray[Any]
 LIMIT_DB = -120.0
 PATIENCE_S = 120.0
 NEEDS = {"jconvolver": "fconvolver", "brutefir": "brutefir", "ffmpeg": "ffmpeg", "firmware": "cc"}
-NEEDS |= {"camilladsp": "camilladsp"}
+NEEDS |= {"camilladsp": "camilladsp", "c": "make", "lv2": "lv2apply"}
 """The program that runs each engine on files; the others can't be run here."""
-PACKAGES = {"fconvolver": "jconvolver", "cc": "gcc"}
+PACKAGES = {"fconvolver": "jconvolver", "cc": "gcc", "lv2apply": "lilv-utils lv2-dev gcc make", "make": "gcc make"}
 UNPACKAGED = {"camilladsp": "Debian has no package of it; its releases are at github.com/HEnquist/camilladsp"}
 
 
@@ -53,7 +56,9 @@ class EngineComparison:
         return None if self.error_db is None else self.error_db < LIMIT_DB
 
 
-def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = None) -> EngineComparison:
+def check(
+    filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = None, options: Options | None = None
+) -> EngineComparison:
     """Run the bundle's files, unmodified, in a folder of its own.
 
     Parameters
@@ -62,6 +67,8 @@ def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = No
         What was exported.
     x
         ``(2, samples)``; by default an impulse on each side and noise after it.
+    options
+        Of the export.
 
     Raises
     ------
@@ -74,6 +81,10 @@ def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = No
     if shutil.which(program) is None:
         where = UNPACKAGED.get(program, f"apt-get install {PACKAGES.get(program, program)}")
         return EngineComparison(None, f"{program} is not installed: {where}")
+    if options and options.form == "linear":
+        filterset = linear(filterset, options.share)
+    if engine in WHOLE:
+        return _whole(filterset, engine, bundle, x)
     heard = (_signal(filterset) if x is None else x).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         files.write_all(Path(folder), bundle.everything())
@@ -87,6 +98,45 @@ def check(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None = No
     return EngineComparison(
         difference_db(y, PartitionedMatrix(stereo(filterset), 8192).process(heard.astype(np.float64)))
     )
+
+
+def _whole(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None) -> EngineComparison:
+    """A processor with upmix and guard against our own engine, sample by sample, latency included."""
+    heard = (_loud_signal(filterset) if x is None else x).astype(np.float32)
+    from sweetspot.processor.engine import Engine  # brings what a start does not wait for
+
+    wanted = Engine(filterset, 1024).process(heard.astype(np.float64))
+    with tempfile.TemporaryDirectory() as folder:
+        inside = Path(folder) / "sweetspot.lv2"
+        files.write_all(inside, bundle.everything())
+        files.write_all(Path(folder), {"in.wav": wave(heard, filterset.fs)})
+        return EngineComparison(difference_db(WHOLE[engine](inside, filterset), wanted))
+
+
+def _c_library(folder: Path, filterset: FilterSet) -> Real:
+    _run(folder, "make", "--silent", "all")
+    _run(folder, "./example", c_library.BLOB, "../in.wav", "../out.f32")
+    return np.fromfile(folder.parent / "out.f32", dtype="<f4").reshape(-1, len(filterset.drivers)).T.astype(np.float64)
+
+
+def _lv2(folder: Path, filterset: FilterSet) -> Real:
+    _run(folder, "make", "--silent", "lv2")
+    path = os.environ | {"LV2_PATH": str(folder.parent)}
+    _run(folder, "lv2apply", "-i", "../in.wav", "-o", "../out.wav", lv2.address(filterset), env=path)
+    return files.read_all(folder.parent / "out.wav")
+
+
+WHOLE: dict[str, Callable[[Path, FilterSet], Real]] = {"c": _c_library, "lv2": _lv2}
+"""Engines with upmix and guard."""
+
+
+def _loud_signal(filterset: FilterSet) -> Real:
+    """What both share and what they don't, silence, one side alone, and at the end more than the ceiling allows."""
+    rng, n = np.random.default_rng(0), 4096
+    share, own = rng.uniform(-0.25, 0.25, n), rng.uniform(-0.1, 0.1, (2, n))
+    quiet = np.concatenate([share + own, np.zeros((2, n)), own * [[2.0], [0.0]], np.stack([share, share])], axis=1)
+    gain = 2.0 * filterset.ceiling / max(float(np.abs(filterset.taps).sum(axis=(0, 2)).max()), 1e-9)
+    return np.concatenate([quiet, 40.0 * gain * (share + own), quiet], axis=1)
 
 
 def difference_db(y: Real, wanted: Real) -> float:
@@ -171,9 +221,11 @@ def _firmware_db(folder: Path) -> float:
     return max(float(v) for v in re.findall(r"(-?[\d.]+) dB", told))
 
 
-def _run(folder: Path, *words: str, ok: tuple[int, ...] = (0,)) -> str:
+def _run(folder: Path, *words: str, ok: tuple[int, ...] = (0,), env: Mapping[str, str] | None = None) -> str:
     try:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        done = subprocess.run(
+            words, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=env
+        )
     except subprocess.TimeoutExpired as fault:
         raise BadInput(f"{words[0]} had not finished after {PATIENCE_S:.0f} s") from fault
     if done.returncode not in ok:

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 from sweetspot.processor.export import brutefir, camilladsp, equalizerapo, ffmpeg, firmware, jconvolver, wav
 from sweetspot.processor.export.bundles import Bundle
+from sweetspot.processor.export.library import c_library, lv2
+from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
-ENGINES: dict[str, Callable[[FilterSet], Bundle]] = {
+ENGINES: dict[str, Callable[[FilterSet, Options], Bundle]] = {
     "camilladsp": camilladsp.bundle,
     "brutefir": brutefir.bundle,
     "jconvolver": jconvolver.bundle,
@@ -17,10 +19,15 @@ ENGINES: dict[str, Callable[[FilterSet], Bundle]] = {
     "ffmpeg": ffmpeg.bundle,
     "firmware": firmware.bundle,
     "wav": wav.bundle,
+    "c": c_library.bundle,
+    "lv2": lv2.bundle,
 }
 
+WHOLE = ("c", "lv2", "firmware", "wav")
+"""Exports that hold all three programs."""
 
-def bundle(filterset: FilterSet, engine: str) -> Bundle:
+
+def bundle(filterset: FilterSet, engine: str, options: Options | None = None) -> Bundle:
     """The files of one engine.
 
     Raises
@@ -35,4 +42,9 @@ def bundle(filterset: FilterSet, engine: str) -> Bundle:
             f"the filter set of unit {filterset.unit_serial} has no program {missing[0]!r} "
             f"(it has {', '.join(filterset.programs)}); an export needs left and right"
         )
-    return ENGINES[engine](filterset)
+    options = options or Options()
+    if options.form == "linear":
+        if engine in WHOLE:
+            raise BadInput(f"{engine} holds all three programs; the linear form is for engines of left and right")
+        filterset = linear(filterset, options.share)
+    return ENGINES[engine](filterset, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sweetspot.processor.export.bundles import Bundle, notes, pairs, wave
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
@@ -12,7 +13,7 @@ SURROUND = ("L", "R", "C", "SUB", "RL", "RR", "SL", "SR")
 """Names of the channels of a device with up to four, and up to eight, in the order of its jacks."""
 
 
-def bundle(filterset: FilterSet) -> Bundle:
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """Two virtual channels per driver, a convolution on each, and their sum on the driver's channel.
 
     Raises

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor.export.bundles import Bundle, notes, outputs, pair_name, stereo, wave
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
 SCRIPT = "render.sh"
 
 
-def bundle(filterset: FilterSet) -> Bundle:
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """A script ``render.sh IN OUT.wav``; each driver has a WAV with its left and right filter.
 
     One ``afir`` per driver, since ``pan`` refuses layouts of more than 24 channels. Builds before the option

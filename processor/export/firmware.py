@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor.export.bundles import Bundle, description, notes
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
 Real = NDArray[Any]
@@ -17,7 +18,7 @@ SAMPLES = 256
 """Samples of the reference that follow the filters' length."""
 
 
-def bundle(filterset: FilterSet) -> Bundle:
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """All programs, the centre included, since firmware can have its own upmix.
 
     Coefficients lie in the order that CMSIS-DSP wants, last tap first. Q31 ones are scaled by a power of two, so

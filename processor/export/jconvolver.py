@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from sweetspot.processor.export.bundles import Bundle, notes, outputs, pairs, wave
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
 CONF = "matrix.conf"
+BLOCK = 256
 LARGEST = 64
 """Inputs or outputs that it can have."""
 
 
-def bundle(filterset: FilterSet, block: int = 256) -> Bundle:
-    """A configuration for ``block`` samples per period.
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
+    """A configuration for :data:`BLOCK` samples per period, or those chosen.
 
     The density is 1: by default jconvolver plans for a matrix that is mostly empty.
 
@@ -21,6 +23,7 @@ def bundle(filterset: FilterSet, block: int = 256) -> Bundle:
     BadInput
         A driver on a channel beyond those that it can have.
     """
+    block = (options and options.block) or BLOCK
     count = outputs(filterset)
     if count > LARGEST:
         raise BadInput(f"jconvolver has at most {LARGEST} outputs; the highest channel of the rig is {count}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from sweetspot.processor import files
 from sweetspot.processor.export import brutefir, jconvolver
 from sweetspot.processor.export.bundles import Bundle, outputs
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
@@ -50,7 +51,7 @@ class LiveEngine:
 
     program: str
     client: str
-    bundle: Callable[[FilterSet, int], Bundle]
+    bundle: Callable[[FilterSet, Options], Bundle]
     words: tuple[str, ...]
     leave: signal.Signals
     by_channel: bool = False
@@ -176,7 +177,7 @@ def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]
     """
     live = check_live(engine)
     with tempfile.TemporaryDirectory(prefix="sweetspot-") as folder:
-        files.write_all(Path(folder), live.bundle(filterset, period).everything())
+        files.write_all(Path(folder), live.bundle(filterset, Options(block=period)).everything())
         log = Path(folder) / "said.txt"
         with log.open("wb") as said:
             process = subprocess.Popen(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sweetspot.processor.export.bundles import Bundle, description, notes, pair_name, wave
+from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
 
-def bundle(filterset: FilterSet) -> Bundle:
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """Every filter as a float32 WAV; nothing is left out, the centre program included."""
     programs, drivers = len(filterset.programs), len(filterset.drivers)
     files = {

@@ -1,0 +1,99 @@
+/* What the files of the library share; not for its users. */
+#ifndef SWEETSPOT_INTERNAL_H
+#define SWEETSPOT_INTERNAL_H
+
+#include "sweetspot.h"
+
+#if defined(__AVX512F__)
+#define SS_LANES 16u
+#elif defined(__AVX__)
+#define SS_LANES 8u
+#else
+#define SS_LANES 4u
+#endif
+
+/* Hands out pieces of the caller's memory, each on 64 bytes; with base NULL it only counts. */
+typedef struct {
+    unsigned char *base;
+    size_t used;
+} ss_arena;
+
+float *ss_take(ss_arena *arena, size_t floats);
+
+/* Transform of `size` complex values (a power of two), planar, in an order of its own that ss_inverse starts from. */
+typedef struct {
+    uint32_t size, rows, columns;
+    float *turn;      /* exp(j pi n / 2 size) */
+    float *between;   /* [column][row], exp(j 2 pi row column / size), rows in the order that they come out */
+    float *by_rows;   /* exp(j 2 pi k / rows) */
+    float *by_columns;
+    float *scratch;
+} ss_fft;
+
+void ss_fft_layout(ss_fft *fft, ss_arena *arena, uint32_t size);
+void ss_fft_tables(ss_fft *fft);
+void ss_forward(const ss_fft *fft, const float *first, const float *second, float *re, float *im);
+void ss_inverse(const ss_fft *fft, float *re, float *im, float *first, float *second);
+
+/* Matrix of filters, partitioned uniformly; see matrix.c. */
+typedef struct {
+    ss_fft fft;
+    uint32_t block, inputs, outputs, taps, sets, parts, tiles;
+    uint32_t slot, filled;
+    int tail_of[2];          /* set whose older partitions are summed in tail[], or -1 */
+    float *spectra;          /* [set][tile][output group][part][input][4 outputs][re, im][lanes] */
+    float *line;             /* [tile][2 parts][input][re, im][lanes] */
+    float *frame;            /* [input][2 block] */
+    float *tail[2];          /* [output][re, im][block] */
+    float *sum;              /* [output of a group][re, im][block] */
+    float *work;             /* [2][block] */
+} ss_matrix;
+
+void ss_matrix_layout(ss_matrix *m, ss_arena *arena, const sweetspot_info *info, uint32_t block);
+void ss_matrix_load(ss_matrix *m, const unsigned char *taps);
+void ss_matrix_reset(ss_matrix *m);
+void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n);
+void ss_matrix_answer(ss_matrix *m, uint32_t set, int which, float *const *out, uint32_t n);
+void ss_matrix_advance(ss_matrix *m, uint32_t n);
+
+/* Stereo to left, right, centre; see upmix.c. */
+typedef struct {
+    ss_fft fft;
+    uint32_t method, window, hop, span, waiting, at;
+    float amount, decay;
+    float *shape, *synthesis;    /* analysis and synthesis windows */
+    float *heard;                /* [2][window], a ring of hops */
+    float *frame;                /* [2][window] */
+    float *spectra;              /* [mid re, mid im, side re, side im][window / 2] */
+    float *averages;             /* [4][window / 2] */
+    float *open;                 /* [span] */
+    float *ready;                /* [3][hop] */
+} ss_upmix;
+
+void ss_upmix_layout(ss_upmix *u, ss_arena *arena, const sweetspot_info *info);
+void ss_upmix_tables(ss_upmix *u);
+void ss_upmix_reset(ss_upmix *u);
+void ss_upmix_process(ss_upmix *u, const float *const *in, float *const *out, uint32_t n);
+
+/* Look-ahead limiter with stops for faults; see guard.c. */
+typedef struct {
+    uint32_t drivers, look, at;
+    float ceiling;
+    double release, dc_share, last;
+    int stopped, working;
+    float least_gain;
+    float *held;        /* [driver][look], ring */
+    float *needs;       /* [look + 1], ring */
+    float *falling;     /* [look + 1], ring */
+    float *average;     /* [look + 1] */
+    float *mean;        /* [driver] */
+} ss_guard;
+
+void ss_guard_layout(ss_guard *g, ss_arena *arena, const sweetspot_info *info);
+void ss_guard_tables(ss_guard *g, const sweetspot_info *info);
+void ss_guard_reset(ss_guard *g);
+void ss_guard_process(ss_guard *g, float *const *y, uint32_t n);
+
+int ss_finite(const float *x, uint32_t n);
+
+#endif

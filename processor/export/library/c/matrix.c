@@ -1,0 +1,210 @@
+/* Matrix of FIR filters, uniform partitions: one transform per input, one inverse per output, sums in frequency.
+ *
+ * A piece that ends within a block is answered at once from the frame as filled so far; what older partitions give is
+ * summed once a block and kept. All sets share the inputs' spectra, so that a set can take over at any sample.
+ */
+#include "internal.h"
+#include <string.h>
+
+#define GROUP 4u
+#define PAIR (2u * SS_LANES)
+
+static uint32_t groups(const ss_matrix *m)
+{
+    return (m->outputs + GROUP - 1u) / GROUP;
+}
+
+static size_t set_floats(const ss_matrix *m)
+{
+    return (size_t) m->tiles * m->outputs * m->parts * m->inputs * PAIR;
+}
+
+void ss_matrix_layout(ss_matrix *m, ss_arena *arena, const sweetspot_info *info, uint32_t block)
+{
+    m->block = block;
+    m->inputs = SWEETSPOT_PROGRAMS;
+    m->outputs = info->drivers;
+    m->taps = info->taps;
+    m->sets = info->sets;
+    m->parts = (info->taps + block - 1u) / block;
+    m->tiles = block / SS_LANES;
+    ss_fft_layout(&m->fft, arena, block);
+    m->spectra = ss_take(arena, m->sets * set_floats(m));
+    m->line = ss_take(arena, (size_t) m->tiles * 2u * m->parts * m->inputs * PAIR);
+    m->frame = ss_take(arena, 2u * (size_t) m->inputs * block);
+    m->tail[0] = ss_take(arena, 2u * (size_t) m->outputs * block);
+    m->tail[1] = ss_take(arena, 2u * (size_t) m->outputs * block);
+    m->sum = ss_take(arena, 2u * (size_t) m->outputs * block);
+    m->work = ss_take(arena, 4u * (size_t) block);
+}
+
+/* Where the filter of an output begins in a tile: groups of four outputs, the last one maybe smaller. */
+static float *filter_at(const ss_matrix *m, uint32_t set, uint32_t tile, uint32_t output, uint32_t part, uint32_t input)
+{
+    const uint32_t group = output / GROUP, rest = m->outputs - group * GROUP, width = rest < GROUP ? rest : GROUP;
+    const size_t order = (size_t) m->parts * m->inputs;
+    float *p = m->spectra + (size_t) set * set_floats(m);
+    p += ((size_t) tile * m->outputs + (size_t) group * GROUP) * order * PAIR;
+    return p + (((size_t) part * m->inputs + input) * width + output % GROUP) * PAIR;
+}
+
+static float tap_at(const unsigned char *p)
+{
+    const uint32_t bits =
+        (uint32_t) p[0] | ((uint32_t) p[1] << 8) | ((uint32_t) p[2] << 16) | ((uint32_t) p[3] << 24);
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Spectra of all filters; scaled by 1 / block, which the inverse leaves to be done. */
+void ss_matrix_load(ss_matrix *m, const unsigned char *taps)
+{
+    const uint32_t b = m->block;
+    float *first = m->frame, *second = m->frame + b, *re = m->work, *im = m->work + b;
+    memset(second, 0, b * sizeof *second);
+    for (uint32_t row = 0; row < m->sets * m->inputs * m->outputs; row++) {
+        const uint32_t set = row / (m->inputs * m->outputs), input = row / m->outputs % m->inputs;
+        for (uint32_t part = 0; part < m->parts; part++) {
+            for (uint32_t n = 0; n < b; n++) {
+                const uint32_t k = part * b + n;
+                first[n] = k < m->taps ? tap_at(taps + 4u * ((size_t) row * m->taps + k)) / (float) b : 0.0f;
+            }
+            ss_forward(&m->fft, first, second, re, im);
+            for (uint32_t tile = 0; tile < m->tiles; tile++) {
+                float *to = filter_at(m, set, tile, row % m->outputs, part, input);
+                memcpy(to, re + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
+                memcpy(to + SS_LANES, im + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
+            }
+        }
+    }
+    ss_matrix_reset(m);
+}
+
+void ss_matrix_reset(ss_matrix *m)
+{
+    memset(m->line, 0, (size_t) m->tiles * 2u * m->parts * m->inputs * PAIR * sizeof(float));
+    memset(m->frame, 0, 2u * (size_t) m->inputs * m->block * sizeof(float));
+    m->slot = 0u;
+    m->filled = 0u;
+    m->tail_of[0] = m->tail_of[1] = -1;
+}
+
+/* Take the next samples of every program into the frame; at most what the block still lacks. */
+void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n)
+{
+    const uint32_t b = m->block;
+    const size_t stride = 2u * (size_t) m->parts * m->inputs * PAIR;
+    float *re = m->work, *im = m->work + b;
+    for (uint32_t i = 0; i < m->inputs; i++) {
+        float *frame = m->frame + 2u * (size_t) i * b;
+        memcpy(frame + b + m->filled, in[i], n * sizeof *frame);
+        ss_forward(&m->fft, frame, frame + b, re, im);
+        for (uint32_t tile = 0; tile < m->tiles; tile++) {
+            float *to = m->line + tile * stride + ((size_t) m->slot * m->inputs + i) * PAIR;
+            float *again = to + (size_t) m->parts * m->inputs * PAIR;
+            memcpy(to, re + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
+            memcpy(to + SS_LANES, im + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
+            memcpy(again, to, PAIR * sizeof *to);
+        }
+    }
+}
+
+/* `width` outputs of one tile: sums of products over `count` spectra, added to what is in `sum` if `more`. */
+static inline void products(const float *restrict h, const float *restrict x, uint32_t count, float *restrict re,
+                            float *restrict im, uint32_t block, const uint32_t width, int more)
+{
+    float ar[GROUP][SS_LANES], ai[GROUP][SS_LANES];
+    for (uint32_t o = 0; o < width; o++) {
+        for (uint32_t k = 0; k < SS_LANES; k++) {
+            ar[o][k] = more ? re[2u * (size_t) o * block + k] : 0.0f;
+            ai[o][k] = more ? im[2u * (size_t) o * block + k] : 0.0f;
+        }
+    }
+    for (uint32_t c = 0; c < count; c++, x += PAIR, h += (size_t) width * PAIR) {
+        for (uint32_t o = 0; o < width; o++) {
+            const float *restrict g = h + (size_t) o * PAIR;
+            for (uint32_t k = 0; k < SS_LANES; k++) {
+                ar[o][k] += g[k] * x[k];
+                ai[o][k] += g[k] * x[SS_LANES + k];
+                ar[o][k] -= g[SS_LANES + k] * x[SS_LANES + k];
+                ai[o][k] += g[SS_LANES + k] * x[k];
+            }
+        }
+    }
+    for (uint32_t o = 0; o < width; o++) {
+        for (uint32_t k = 0; k < SS_LANES; k++) {
+            re[2u * (size_t) o * block + k] = ar[o][k];
+            im[2u * (size_t) o * block + k] = ai[o][k];
+        }
+    }
+}
+
+/* Partitions from `first` to `last` of a set into sum (output, re im, block), added to it if `more`. */
+static void summed(const ss_matrix *m, uint32_t set, uint32_t first, uint32_t last, float *sum, int more)
+{
+    const size_t stride = 2u * (size_t) m->parts * m->inputs * PAIR;
+    const uint32_t count = (last - first) * m->inputs, b = m->block;
+    for (uint32_t tile = 0; tile < m->tiles; tile++) {
+        const float *x = m->line + tile * stride + ((size_t) m->slot + first) * m->inputs * PAIR;
+        for (uint32_t g = 0; g < groups(m); g++) {
+            const uint32_t rest = m->outputs - g * GROUP;
+            const float *h = filter_at(m, set, tile, g * GROUP, first, 0u);
+            float *re = sum + 2u * (size_t) g * GROUP * b + (size_t) tile * SS_LANES, *im = re + b;
+            switch (rest) {
+            case 1u:
+                products(h, x, count, re, im, b, 1u, more);
+                break;
+            case 2u:
+                products(h, x, count, re, im, b, 2u, more);
+                break;
+            case 3u:
+                products(h, x, count, re, im, b, 3u, more);
+                break;
+            default:
+                products(h, x, count, re, im, b, GROUP, more);
+                break;
+            }
+        }
+    }
+}
+
+/* What a set answers to the samples that were fed last; `which` (0 or 1) keeps two sets' sums apart. */
+void ss_matrix_answer(ss_matrix *m, uint32_t set, int which, float *const *out, uint32_t n)
+{
+    const uint32_t b = m->block;
+    float *second = m->work + 2u * b;
+    if (m->filled == 0u && n == b) {
+        summed(m, set, 0u, m->parts, m->sum, 0);
+    } else {
+        if (m->tail_of[which] != (int) set) {
+            summed(m, set, 1u, m->parts, m->tail[which], 0);
+            m->tail_of[which] = (int) set;
+        }
+        memcpy(m->sum, m->tail[which], 2u * (size_t) m->outputs * b * sizeof(float));
+        summed(m, set, 0u, 1u, m->sum, 1);
+    }
+    for (uint32_t o = 0; o < m->outputs; o++) {
+        float *re = m->sum + 2u * (size_t) o * b;
+        ss_inverse(&m->fft, re, re + b, NULL, second);
+        memcpy(out[o], second + m->filled, n * sizeof *second);
+    }
+}
+
+/* The samples that were fed are done with: the block goes on, or ends. */
+void ss_matrix_advance(ss_matrix *m, uint32_t n)
+{
+    const uint32_t b = m->block;
+    m->filled += n;
+    if (m->filled < b) {
+        return;
+    }
+    for (uint32_t i = 0; i < m->inputs; i++) {
+        float *frame = m->frame + 2u * (size_t) i * b;
+        memcpy(frame, frame + b, b * sizeof *frame);
+        memset(frame + b, 0, b * sizeof *frame);
+    }
+    m->slot = m->slot == 0u ? m->parts - 1u : m->slot - 1u;
+    m->filled = 0u;
+    m->tail_of[0] = m->tail_of[1] = -1;
+}

@@ -1,0 +1,99 @@
+/* The sweetspot processor: stereo in, one signal per driver out, through upmix, filter matrix and guard.
+ *
+ * Plain C99, no dependency but libm (sin, cos, exp, sqrt, at the start only), no allocation, no global state. All that
+ * a processor needs to know of its unit is in one blob of bytes, which `sweetspot export --to c` writes and
+ * sweetspot_check verifies. The memory is the caller's: sweetspot_memory says how much, sweetspot_init lays it out.
+ * sweetspot_process takes any number of samples a call; calls of whole blocks cost least.
+ */
+#ifndef SWEETSPOT_H
+#define SWEETSPOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SWEETSPOT_FORMAT 1u       /* version of the blob that this library reads */
+#define SWEETSPOT_MAX_DRIVERS 64u
+#define SWEETSPOT_MAX_SETS 64u
+#define SWEETSPOT_PROGRAMS 3u     /* left, right, centre */
+#define SWEETSPOT_SERIAL 32u
+
+enum {
+    SWEETSPOT_OK = 0,
+    SWEETSPOT_TOO_SHORT = 1,      /* fewer bytes than the header says */
+    SWEETSPOT_NOT_A_BLOB = 2,     /* other first bytes */
+    SWEETSPOT_OTHER_FORMAT = 3,   /* written for another version of this library */
+    SWEETSPOT_DAMAGED = 4,        /* checksum differs */
+    SWEETSPOT_BAD_SIZE = 5,       /* a size or setting out of range, or sizes that contradict each other */
+    SWEETSPOT_OTHER_RATE = 6,     /* the device runs at another sampling rate */
+    SWEETSPOT_BAD_BLOCK = 7,      /* block is not a power of two from 16 to 4096 */
+    SWEETSPOT_NO_MEMORY = 8       /* the memory given is missing, too small or not aligned to 64 bytes */
+};
+
+enum { SWEETSPOT_OFF = 0, SWEETSPOT_PROJECTION = 1, SWEETSPOT_SIMILARITY = 2, SWEETSPOT_PCA = 3,
+       SWEETSPOT_LOW_LATENCY = 4, SWEETSPOT_LINEAR = 5, SWEETSPOT_SOFT_PROJECTION = 6 };
+
+enum { SWEETSPOT_RUNNING = 0, SWEETSPOT_NOT_FINITE_IN = 1, SWEETSPOT_NOT_FINITE_OUT = 2, SWEETSPOT_OFFSET = 3 };
+
+/* What a blob holds. */
+typedef struct {
+    uint32_t rate;                               /* Hz */
+    uint32_t drivers, taps, sets;
+    uint32_t delay;                              /* of the filters, samples */
+    uint32_t method, window, hop, span;          /* of the upmix; span is its delay */
+    float amount, decay;
+    float ceiling;                               /* linear, full scale = 1 */
+    float plain_gain;                            /* level of the bypass */
+    uint32_t plain[2];                           /* drivers of the bypass, from 0 */
+    uint32_t channels[SWEETSPOT_MAX_DRIVERS];    /* output channel of each driver, from 1 */
+    float places[SWEETSPOT_MAX_SETS][3];         /* x m, y m, yaw degrees that each set is for */
+    char serial[SWEETSPOT_SERIAL + 1u];
+    const unsigned char *taps_at;                /* float32, [set][program][driver][tap] */
+} sweetspot_info;
+
+typedef struct sweetspot sweetspot;
+
+/* Verify a blob and read what it holds. `rate` is the device's, 0 to take any. */
+int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_info *info);
+
+/* Words for a code of sweetspot_check and sweetspot_init. */
+const char *sweetspot_text(int code);
+
+/* Bytes of memory for a block size, 0 where the block is out of range. */
+size_t sweetspot_memory(const sweetspot_info *info, uint32_t block);
+
+/* Lay a processor out in `memory`; NULL and a code where that can't be. The blob is not needed afterwards. */
+sweetspot *sweetspot_init(void *memory, size_t bytes, const sweetspot_info *info, uint32_t block, int *code);
+
+/* Forget everything heard, and a stop. */
+void sweetspot_reset(sweetspot *s);
+
+/* The next n samples: in[0] left, in[1] right, out[driver]. An output may be the same buffer as an input. */
+void sweetspot_process(sweetspot *s, const float *const *in, float *const *out, uint32_t n);
+
+/* Constant delay of upmix and guard, samples; the filters' own (info.delay) comes on top. */
+uint32_t sweetspot_latency(const sweetspot *s);
+
+/* Why the output is silent: SWEETSPOT_RUNNING or what stopped it. */
+int sweetspot_stopped(const sweetspot *s);
+
+/* Smallest gain of the guard since the last call, linear. */
+float sweetspot_least_gain(sweetspot *s);
+
+/* Controls; they may be called between two calls of process. Changes are crossfaded over `seconds`. */
+void sweetspot_set_amount(sweetspot *s, float amount);
+void sweetspot_set_gain(sweetspot *s, float gain, float seconds);
+void sweetspot_set_bypass(sweetspot *s, int on, float seconds);
+void sweetspot_select(sweetspot *s, uint32_t set, float seconds);
+int sweetspot_changing(const sweetspot *s);
+
+/* The set whose place is nearest to a listener at x, y (m). */
+uint32_t sweetspot_nearest(const sweetspot_info *info, float x, float y);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,61 @@
+"""The whole processor as a C99 library: its sources, the unit's blob, and the blob as a header."""
+
+from __future__ import annotations
+
+from importlib.resources import files as resources
+
+from sweetspot.processor.engine import Engine
+from sweetspot.processor.export.bundles import Bundle, description, notes
+from sweetspot.processor.export.library.blob import unit_blob
+from sweetspot.processor.export.options import Options
+from sweetspot.processor.filterset import FilterSet
+
+LIBRARY = ("sweetspot.h", "internal.h", "blob.c", "fft.c", "matrix.c", "upmix.c", "guard.c", "processor.c", "Makefile")
+HOSTS = ("example.c", "jack.c")
+BLOB, HEADER = "unit.blob", "unit_blob.h"
+
+
+def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
+    """Sources, blob, example and JACK client; ``make`` builds them.
+
+    Raises
+    ------
+    BadInput
+        The filter set is larger than the library takes, or has an upmix that it does not have.
+    """
+    options = options or Options()
+    data = unit_blob(filterset, options.plain)
+    made = sources(*LIBRARY, *(f"hosts/{name}" for name in HOSTS))
+    made |= {BLOB: data, HEADER: header(data), "filterset.json": description(filterset)}
+    engine = Engine(filterset)
+    told = (
+        notes(filterset)[0],
+        "The whole processor: upmix, filter matrix, guard, gain, bypass and crossfade, as `sweetspot process` and "
+        f"`sweetspot play` have them. Latency {engine.latency} samples, and {filterset.delay_samples} of the filters.",
+        f"The unit's data are in {BLOB} ({len(data)} bytes): flash it and hand it to sweetspot_check, which verifies "
+        f"checksum, sizes and rate; {HEADER} holds the same bytes as a C array.",
+    )
+    return Bundle(made, told, f"make && ./example {BLOB} IN.wav OUT.f32   (JACK: make jack && ./sweetspot-jack {BLOB})")
+
+
+def sources(*names: str) -> dict[str, bytes]:
+    """Files of the library by their last name, as they lie in the package."""
+    root = resources("sweetspot.processor.export.library") / "c"
+    return {name.rpartition("/")[2]: root.joinpath(*name.split("/")).read_bytes() for name in names}
+
+
+def header(data: bytes) -> bytes:
+    """The blob as a C array."""
+    rows = (", ".join(map(str, data[i : i + 24])) for i in range(0, len(data), 24))
+    lines = [
+        "/* The unit's blob, for programs that have no file to read: sweetspot_check(sweetspot_unit, ...). */",
+        "#ifndef SWEETSPOT_UNIT_BLOB_H",
+        "#define SWEETSPOT_UNIT_BLOB_H",
+        f"#define SWEETSPOT_UNIT_BYTES {len(data)}u",
+        f"static const unsigned char sweetspot_unit[{len(data)}] = {{",
+        ",\n".join(rows),
+        "};",
+        "#endif",
+        "",
+    ]
+    return "\n".join(lines).encode()

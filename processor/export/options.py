@@ -1,0 +1,79 @@
+"""What can be chosen in an export, and the linear three-program form of engines without an upmix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
+
+FORMS = ("stereo", "linear")
+"""Forms of an engine without an upmix: left and right alone, or with a fixed share of their sum as the centre."""
+
+LINEAR_SHARE = 0.25
+"""Share ``a`` of ``C = a (L + R)`` where none is chosen: half of what both sides share goes to the centre."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Choices of an export; what an engine has no use for it leaves.
+
+    Parameters
+    ----------
+    form
+        One of :data:`FORMS`.
+    share
+        ``a`` of the linear form, 0 to 0.5.
+    plain
+        Drivers that play left and right in the bypass, from 0.
+    block
+        Samples per block; 0 for the engine's usual one.
+    capture, playback
+        Live devices by the engine's name for them; empty for files.
+    backend
+        Live sound system of the engine, where it has several.
+    version
+        Of the engine's configuration format; 0 for the newest that is known.
+    """
+
+    form: str = "stereo"
+    share: float = LINEAR_SHARE
+    plain: tuple[int, int] = (0, 1)
+    block: int = 0
+    capture: str = ""
+    playback: str = ""
+    backend: str = ""
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise BadInput(f"form {self.form!r} is not known; choose one of: {', '.join(FORMS)}")
+        if not 0.0 <= self.share <= 0.5:
+            raise BadInput(f"the share of the linear form is {self.share:g}; it goes from 0 (no centre) to 0.5 (all)")
+
+
+def linear(filterset: FilterSet, share: float) -> FilterSet:
+    """Left and right filters that play three programs without an upmix: ``C = a (L + R)``, ``L - C``, ``R - C``.
+
+    A stereo engine needs no mixer for it: with ``d = h_C - h_L - h_R`` the left filter becomes ``h_L + a d``, the right
+    one ``h_R + a d``. What both sides share then leaves by ``2 a h_C + (1 - 2 a) (h_L + h_R)``; what is on one side
+    alone leaves it by ``1 - a``, with ``-a`` in the other side's filter and ``a`` in the centre's.
+
+    Raises
+    ------
+    BadInput
+        The filter set has no centre program.
+    """
+    if "centre" not in filterset.programs:
+        raise BadInput(
+            f"the filter set of unit {filterset.unit_serial} has no centre program "
+            f"(it has {', '.join(filterset.programs)}): the linear form needs one; export the stereo form"
+        )
+    left, right, centre = (filterset.programs.index(p) for p in ("left", "right", "centre"))
+    taps = np.array(filterset.taps)
+    moved = share * (taps[centre] - taps[left] - taps[right])
+    taps[left] += moved
+    taps[right] += moved
+    return replace(filterset, taps=taps)
