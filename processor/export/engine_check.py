@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor import files
-from sweetspot.processor.export import brutefir, camilladsp, ffmpeg, firmware, jconvolver
+from sweetspot.processor.export import brutefir, c_library, camilladsp, ffmpeg, firmware, jconvolver, lv2
 from sweetspot.processor.export.bundles import Bundle, outputs, stereo, wave
-from sweetspot.processor.export.library import c_library, lv2
 from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sweetspot.processor.export import brutefir, camilladsp, equalizerapo, ffmpeg, firmware, jconvolver, wav
+from sweetspot.processor.export import (
+    brutefir,
+    c_library,
+    camilladsp,
+    equalizerapo,
+    ffmpeg,
+    firmware,
+    jconvolver,
+    lv2,
+    wav,
+)
 from sweetspot.processor.export.bundles import Bundle
-from sweetspot.processor.export.library import c_library, lv2
 from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput

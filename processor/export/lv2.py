@@ -6,8 +6,8 @@ import hashlib
 import re
 
 from sweetspot.processor.export.bundles import Bundle, description, notes
-from sweetspot.processor.export.library.blob import unit_blob
-from sweetspot.processor.export.library.c_library import BLOB, LIBRARY, sources
+from sweetspot.processor.export.c_library import BLOB, LIBRARY
+from sweetspot.processor.export.library import sources, unit_blob
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
@@ -42,7 +42,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     made |= {TURTLE: _turtle(filterset, uri).encode(), "filterset.json": description(filterset)}
     told = (
         notes(filterset)[0],
-        f"LV2 plug-in {uri}: the whole processor, with gain, centre amount, bypass and choice of the set as controls.",
+        f"LV2 plug-in {uri}: the whole processor with upmix and guard, and gain, centre amount, bypass and choice of the set as controls.",
         "Build it here (a C compiler and the package lv2-dev), then put the folder as sweetspot.lv2 where hosts look: "
         "~/.lv2, or any folder named in LV2_PATH.",
     )

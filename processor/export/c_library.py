@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.resources import files as resources
-
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.export.bundles import Bundle, description, notes
-from sweetspot.processor.export.library.blob import unit_blob
+from sweetspot.processor.export.library import sources, unit_blob
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
@@ -36,12 +34,6 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         f"checksum, sizes and rate; {HEADER} holds the same bytes as a C array.",
     )
     return Bundle(made, told, f"make && ./example {BLOB} IN.wav OUT.f32   (JACK: make jack && ./sweetspot-jack {BLOB})")
-
-
-def sources(*names: str) -> dict[str, bytes]:
-    """Files of the library by their last name, as they lie in the package."""
-    root = resources("sweetspot.processor.export.library") / "c"
-    return {name.rpartition("/")[2]: root.joinpath(*name.split("/")).read_bytes() for name in names}
 
 
 def header(data: bytes) -> bytes:
