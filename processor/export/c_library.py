@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.export.bundles import Bundle, description, notes
-from sweetspot.processor.export.library import sources, unit_blob
+from sweetspot.processor.export.library import source_files, unit_blob
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
@@ -23,7 +23,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """
     options = options or Options()
     data = unit_blob(filterset, options.plain)
-    made = sources(*LIBRARY, *(f"hosts/{name}" for name in HOSTS))
+    made = source_files(*LIBRARY, *(f"hosts/{name}" for name in HOSTS))
     made |= {BLOB: data, HEADER: header(data), "filterset.json": description(filterset)}
     engine = Engine(filterset)
     told = (

@@ -7,7 +7,7 @@ import re
 
 from sweetspot.processor.export.bundles import Bundle, description, notes
 from sweetspot.processor.export.c_library import BLOB, LIBRARY
-from sweetspot.processor.export.library import sources, unit_blob
+from sweetspot.processor.export.library import source_files, unit_blob
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
@@ -36,13 +36,14 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     options = options or Options()
     data = unit_blob(filterset, options.plain)
     uri, drivers = address(filterset), len(filterset.drivers)
-    made = sources(*LIBRARY, "hosts/lv2.c")
+    made = source_files(*LIBRARY, "hosts/lv2.c")
     unit = f'#define SWEETSPOT_URI "{uri}"\n#define SWEETSPOT_BLOB "{BLOB}"\n#define SWEETSPOT_DRIVERS {drivers}u\n'
     made |= {BLOB: data, UNIT: unit.encode(), MANIFEST: _manifest(uri).encode()}
     made |= {TURTLE: _turtle(filterset, uri).encode(), "filterset.json": description(filterset)}
     told = (
         notes(filterset)[0],
-        f"LV2 plug-in {uri}: the whole processor with upmix and guard, and gain, centre amount, bypass and choice of the set as controls.",
+        f"LV2 plug-in {uri}: the whole processor with upmix and guard; controls: gain, centre amount, bypass, "
+        "choice of the set.",
         "Build it here (a C compiler and the package lv2-dev), then put the folder as sweetspot.lv2 where hosts look: "
         "~/.lv2, or any folder named in LV2_PATH.",
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sweetspot.processor import files
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.export import c_library
-from sweetspot.processor.export.library import sources, unit_blob
+from sweetspot.processor.export.library import source_files, unit_blob
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import bypass
 from sweetspot.rigs.errors import BadInput
@@ -324,7 +324,7 @@ def test_the_sanitizers_find_nothing(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_example_is_short() -> None:
-    assert len(sources("hosts/example.c")["example.c"].splitlines()) <= 60
+    assert len(source_files("hosts/example.c")["example.c"].splitlines()) <= 60
 
 
 def test_the_header_holds_the_blob(folder: Path) -> None:
