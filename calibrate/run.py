@@ -209,7 +209,8 @@ def fitted_of(run: Path) -> Fitted:
     )
     limits = np.array([side.split(",") for side in kept["limits"]])
     reference = (int(kept["reference"][0]), int(kept["reference"][1]))
-    ears = Matched(**kept["ears"]) if kept.get("ears") else None
+    named = {"said": "text"}  # what earlier versions called it
+    ears = Matched(**{named.get(k, k): v for k, v in kept["ears"].items()}) if kept.get("ears") else None
     loads = tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]")))
     return Fitted(filters, prediction, limits, reference, FarEar(**kept["virtual"]), ears, loads)
 
