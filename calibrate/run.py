@@ -34,6 +34,7 @@ from sweetspot.calibrate.verify import (
     chain_figures,
     figures,
     insert,
+    listener_metrics,
     verification,
     whole_response,
 )
@@ -332,8 +333,10 @@ def verdict_of(
     reach = reachable(measured, around, rig, design, (doubts.measured, polar_doubt))
     verdict = found.verdict(measured, limits, doubts, reach)
     share = verification.share_of(found.filters)
-    verdict = replace(verdict, image=auditory.heard(run, found.filters, fitted.ears, found.ears, share))
-    return found, verdict, measured, rig, told
+    image = auditory.heard(run, found.filters, fitted.ears, found.ears, share)
+    unit = auditory.unit(run, found.filters, fitted.ears, found.ears, share, doubts.ears.stderr)
+    more = listener_metrics.of(image, unit, limits)
+    return found, replace(verdict, image=image, metrics=(*verdict.metrics, *more)), measured, rig, told
 
 
 def reachable(

@@ -8,12 +8,14 @@ from pathlib import Path
 from sweetspot.calibrate.auditory import assessment
 from sweetspot.calibrate.auditory.assessment import Assessment
 from sweetspot.calibrate.auditory.figures import EarModel
+from sweetspot.calibrate.auditory.unit import UnitImage, unit_image
 from sweetspot.calibrate.plant import Matched, corrected
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description, parse
+from sweetspot.rigs.units import Float
 
 
 @lru_cache(maxsize=2)
@@ -68,3 +70,25 @@ def heard(
     if matched:
         ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
     return assessment.heard(rig, ears, filters, None, model_of(rig), verified, share)
+
+
+def unit(
+    run: Path,
+    filters: FilterSet,
+    matched: Matched | None,
+    verified: ImpulseResponse,
+    share: float,
+    stderr: Float | None,
+) -> UnitImage:
+    """The calibrated unit's azimuths as predicted, and how uncertain noise leaves the measured ones.
+
+    Parameters
+    ----------
+    stderr
+        See :func:`sweetspot.calibrate.auditory.unit.unit_image`; the other parameters as for :func:`heard`.
+    """
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears").used_for("score")
+    if matched:
+        ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
+    return unit_image(ears, filters, model_of(rig), verified, share, stderr)

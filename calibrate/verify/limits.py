@@ -13,7 +13,14 @@ from sweetspot.rigs.errors import BadInput
 
 SNR_DB = 20.0
 
-OTHERS = {"interaural_delay": (0.0, 1000.0, "µs"), "latency": (0.0, 10000.0, "ms"), "polarity": (-1.0, 1.0, "")}
+OTHERS = {
+    "interaural_delay": (0.0, 1000.0, "µs"),
+    "latency": (0.0, 10000.0, "ms"),
+    "polarity": (-1.0, 1.0, ""),
+    "side_azimuth": (0.0, 180.0, "degrees"),
+    "centre_azimuth": (0.0, 180.0, "degrees"),
+    "asymmetry": (0.0, 360.0, "degrees"),
+}
 """Limits that are no levels: their ranges and units."""
 
 POLICY = {"coarsest": (0.0, 20.0), "coverage": (0.0, 5.0), "repeats": (0, 5), "repeatability": (0.0, 3.0)}
@@ -63,6 +70,14 @@ class Limits:
         Largest from stereo input to loudspeaker, ms.
     distortion
         Largest total harmonic distortion in any octave, dB re the fundamental.
+    side_azimuth, centre_azimuth
+        Largest distance of an image from that of the reference pair, degrees.
+    asymmetry
+        Largest azimuth of hard left plus that of hard right, against the reference pair, degrees.
+    drr_loss
+        Loss of direct over reverberant sound against plain stereo on the same unit from which there is a warning.
+    tone
+        Colouration across pan against the reference pair, rms over ERB bands, from which there is a warning.
     coarsest
         Largest uncertainty, ``coverage`` times the standard one, with which a figure of heard against predicted passes:
         what is measured more coarsely than that agrees with anything.
@@ -94,6 +109,11 @@ class Limits:
     polarity: float = 0.5
     latency: float = 100.0
     distortion: float = -30.0
+    side_azimuth: float = 7.0
+    centre_azimuth: float = 5.0
+    asymmetry: float = 7.0
+    drr_loss: float = 6.0
+    tone: float = 2.0
     coarsest: float = 4.0
     coverage: float = 2.0
     repeats: float = 1
@@ -175,6 +195,11 @@ JUDGES = {
     "polarity": "polarity",
     "latency": "latency",
     "distortion": "distortion",
+    "side_azimuth": "image, hard",
+    "centre_azimuth": "image, centre",
+    "asymmetry": "image, asymmetry",
+    "drr_loss": "direct to reverberant, loss",
+    "tone": "tone across pan",
 }
 """What the names of the figures that each limit judges hold."""
 
