@@ -252,6 +252,19 @@ class _Path:
         return np.asarray(np.exp(high))
 
 
+def in_phase(ahead: Complex, wanted: Complex) -> Complex:
+    """Weights ``(frequency, driver)`` of all drivers in phase on axis, each as loud as it is there.
+
+    Parameters
+    ----------
+    ahead
+        Paths on axis ``(frequency, driver)``.
+    wanted
+        Response on axis ``(frequency,)``.
+    """
+    return np.asarray(wanted[:, None] * ahead.conj() / np.sum(np.abs(ahead) ** 2, axis=1)[:, None])
+
+
 def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: BeamDesign) -> Complex:
     """Weights that leave the beam where its target falls away: to all drivers below, to the front driver above.
 
@@ -263,7 +276,7 @@ def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: 
     share = np.clip(level / STEERED_DB, 0.0, 1.0)
     share = (0.5 - 0.5 * np.cos(np.pi * share))[:, None]
     top = float(np.median(f[level >= level.max() - 0.1]))
-    together = wanted[:, None] * ahead.conj() / np.sum(np.abs(ahead) ** 2, axis=1)[:, None]
+    together = in_phase(ahead, wanted)
     above = (f > top) & (f < 0.8 * f[-1])
     front = int(np.argmax(np.mean(np.abs(ahead[above]) ** 2, axis=0)))
     alone = np.zeros_like(w)

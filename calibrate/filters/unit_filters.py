@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, db, from_db, power_db, speed_of_sound
 
 Complex = NDArray[np.complex128]
+
+IN_FRONT_DEG = 5.0
+"""A driver within this angle, seen from the listener, can play the centre by itself."""
 
 LEAST_NOISE = 1e-3
 """Power of what the model of the harmonics itself leaves over, re the response."""
@@ -163,13 +166,21 @@ def _beam(
     wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
     drivers = np.moveaxis(h, 0, 1)
     if design.beam.form == "ring":
-        return beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted)
+        beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted)
+        return replace(beam, w=beamform.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
     radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
     noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)
     flat = np.zeros(len(azimuths))
     encoded = harmonics.encode(drivers, azimuths, flat, k, max(radius, 0.02), noise)
     return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted)
+
+
+def _is_wide_pair(rig: Description) -> bool:
+    """Whether the unit is two drivers of which neither is in front of the listener and can be the centre alone."""
+    distance = rig.ears.distance_m if rig.ears else 2.0
+    aside = [abs(np.arctan2(d.at[1], distance - d.at[0])) for d in rig.driver]
+    return len(aside) == 2 and min(aside) > np.radians(IN_FRONT_DEG)
 
 
 def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]:
