@@ -79,6 +79,19 @@ def calibrate(run: Path, design: Design, design_text: str, *, left_out: bool = F
     BadInput
         The session is missing or unfinished, or no design can be made from it.
     """
+    made, ears = _fit(run, design, left_out=left_out)
+    kept = _kept(made) | {"at_ears": _nominal(ears)}
+    store.write(run / "filterset.h5", made.filters, kept, design_text)
+    return made
+
+
+def fitted(run: Path, design: Design) -> Fitted:
+    """Filters of a run with their prediction; nothing is written."""
+    return _fit(run, design)[0]
+
+
+def _fit(run: Path, design: Design, *, left_out: bool = False) -> tuple[Fitted, ImpulseResponse]:
+    """Filters of a run, and the responses at the ears as they were used."""
     source = session_file(run)
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
@@ -90,10 +103,8 @@ def calibrate(run: Path, design: Design, design_text: str, *, left_out: bool = F
         ears, polar = session.responses("ears"), session.responses("polar")
         doubts = doubt_of(session, "ears"), doubt_of(session, "polar")
     ears = held_out.scoring(ears) if left_out else ears
-    fitted = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
-    kept = _kept(fitted) | {"at_ears": _nominal(ears)}
-    store.write(run / "filterset.h5", fitted.filters, kept, design_text)
-    return fitted
+    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
+    return made, ears
 
 
 def _nominal(ears: ImpulseResponse) -> NDArray[np.float32]:

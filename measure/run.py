@@ -206,8 +206,7 @@ def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
     by_stage = rig.stage.axes
     if any(axis in by_stage for axis in moves):
         rig.stage.move(pose)
-    by_hand = [axis for axis in moves if axis not in by_stage]
-    if by_hand and (stands is not None or pose != Pose()):
+    if [axis for axis in pose.differing(stands or Pose()) if axis not in by_stage]:
         ask(f"Please place: {pose.text()}")
     return pose
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,12 +20,13 @@ from sweetspot.measure import folder, microphone, plan
 from sweetspot.measure.deconvolve import inverse, loopback_delay
 from sweetspot.measure.impulse import snr_db
 from sweetspot.measure.judge import quality
-from sweetspot.measure.run import measure
+from sweetspot.measure.run import measure, place
 from sweetspot.measure.session import Session
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.units import db
@@ -338,3 +341,24 @@ def test_a_session_killed_at_any_moment_can_be_finished(crooked: Description, la
     assert kills >= 3
     with Session.read(session_file) as one, Session.read(whole / "session.h5") as other:
         assert np.array_equal(one.responses("ears").h, other.responses("ears").h)
+
+
+@pytest.mark.parametrize(
+    ("axes", "pose", "asked"),
+    [
+        (("turn", "yaw"), Pose(yaw=-0.17), False),
+        (("turn", "yaw"), Pose(yaw=-0.17, y=0.03), True),
+        (("turn",), Pose(yaw=-0.17), True),
+        ((), Pose(), False),
+    ],
+)
+def test_the_operator_is_asked_only_for_what_the_stage_cannot_move(
+    axes: tuple[str, ...], pose: Pose, asked: bool
+) -> None:
+    moved: list[Pose] = []
+    questions: list[str] = []
+    stage = SimpleNamespace(axes=axes, move=moved.append)
+    rig = cast(Rig, SimpleNamespace(stage=stage))
+    assert place(rig, pose, None, questions.append) == pose
+    assert bool(questions) == asked
+    assert bool(moved) == bool(axes)

@@ -1,0 +1,294 @@
+"""The public Python interface, for notebooks and test scripts: the steps of the command line as functions.
+
+Every function names the type that it returns. Paths may be strings. Nothing is printed and nothing asks; errors are
+:class:`SweetspotError` with the text that the command line would show. The examples run in order, as a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from sweetspot.rigs.errors import SweetspotError
+
+if TYPE_CHECKING:
+    from sweetspot.calibrate.design import Design
+    from sweetspot.calibrate.filters import Fitted
+    from sweetspot.calibrate.verify import Verification
+    from sweetspot.measure.impulse import ImpulseResponse
+    from sweetspot.measure.session import Session
+    from sweetspot.processor.filterset import FilterSet
+    from sweetspot.rigs.protocol import Rig
+    from sweetspot.rigs.units import Float
+
+__all__ = [
+    "SweetspotError",
+    "calibrate_run",
+    "design",
+    "export",
+    "filters",
+    "fit",
+    "measure_unit",
+    "metrics",
+    "open_rig",
+    "open_session",
+    "process",
+    "report",
+    "responses",
+    "verify",
+]
+
+Place = str | PathLike[str]
+"""Of a file or folder."""
+
+
+@contextmanager
+def open_rig(rig: Place, unit: str) -> Iterator[Rig]:
+    """A rig, real or virtual, with its devices open for as long as the context lasts.
+
+    Parameters
+    ----------
+    rig
+        Path of a rig file, or the name of a ready-made rig: "desk", "round", "puck", "soundbar", ...
+    unit
+        Serial number of the unit that stands on it.
+
+    Examples
+    --------
+    >>> with sweetspot.open_rig("puck", unit="SN-1") as rig:
+    ...     rig.description.driver_names
+    ('left', 'right')
+    """
+    from sweetspot.rigs import load
+    from sweetspot.rigs.rig_file import read
+
+    with load.open_rig(read(load.find(str(rig))), serial=unit) as opened:
+        yield opened
+
+
+def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str, ...] = ("ears", "polar")) -> Path:
+    """Measure a unit on a rig whose stage needs nobody; returns the run folder, which holds ``session.h5``.
+
+    Parameters
+    ----------
+    runs
+        Folder in which the run folder is made.
+    sets
+        "ears" for driver-to-ear responses, "polar" for responses around the turntable.
+
+    Examples
+    --------
+    >>> run = sweetspot.measure_unit("puck", "SN-1", runs=folder)
+    >>> (run / "session.h5").is_file()
+    True
+    """
+    from sweetspot.measure import folder, plan
+    from sweetspot.measure.run import measure as capture
+    from sweetspot.measure.session import Session
+
+    with open_rig(rig, unit) as opened:
+        here = folder.new(Path(runs), unit, opened.description, datetime.now(UTC))
+        for name in plan.SETS:
+            if name in sets:
+                with Session.resume(folder.session_file(here)) as session:
+                    wanted = plan.make(opened.description, name)
+                    capture(opened, session, wanted, ask=_nobody, step=_silent)
+    return here
+
+
+def open_session(run: Place) -> Session:
+    """The ``session.h5`` of a run folder, open for reading; a context manager.
+
+    Examples
+    --------
+    >>> with sweetspot.open_session(run) as session:
+    ...     session.serial, session.sets
+    ('SN-1', ('ears', 'polar'))
+    """
+    from sweetspot.measure.folder import session_file
+    from sweetspot.measure.session import Session
+
+    return Session.read(session_file(Path(run)))
+
+
+def responses(run: Place, name: str = "ears") -> ImpulseResponse:
+    """Impulse responses of a run: ``h (position, mic, driver, tap)`` in Pa for a full-scale input, ``fs`` in Hz.
+
+    Parameters
+    ----------
+    name
+        "ears" or "polar".
+
+    Examples
+    --------
+    >>> ears = sweetspot.responses(run, "ears")
+    >>> ears.h.ndim, ears.unit
+    (4, 'Pa/FS')
+    """
+    if name not in ("ears", "polar"):
+        raise ValueError(f"name is {name!r}; a session holds 'ears' and 'polar'")
+    with open_session(run) as session:
+        return session.responses("ears" if name == "ears" else "polar")
+
+
+def design(path: Place | None = None) -> Design:
+    """What is wanted of the filters: a ``design.toml``, checked whole, or the default.
+
+    Examples
+    --------
+    >>> sweetspot.design().filter.taps
+    512
+    """
+    from sweetspot.calibrate.design import read
+
+    return read(None if path is None else Path(path))[0]
+
+
+def fit(run: Place, wanted: Design | None = None) -> Fitted:
+    """Filters of a unit from its session, with their prediction; nothing is written.
+
+    Examples
+    --------
+    >>> fitted = sweetspot.fit(run)
+    >>> fitted.filters.programs, fitted.filters.taps.shape
+    (('left', 'right', 'centre'), (3, 2, 512))
+    """
+    from sweetspot.calibrate import run as steps
+
+    return steps.fitted(Path(run), wanted or design())
+
+
+def calibrate_run(run: Place, path: Place | None = None) -> Fitted:
+    """:func:`fit` with a ``design.toml``, and ``filterset.h5`` written into the run folder.
+
+    Examples
+    --------
+    >>> float(sweetspot.calibrate_run(run).filters.fs)
+    48000.0
+    """
+    from sweetspot.calibrate import run as steps
+    from sweetspot.calibrate.design import read
+
+    return steps.calibrate(Path(run), *read(None if path is None else Path(path)))
+
+
+def filters(place: Place) -> FilterSet:
+    """The filter set of a run folder or of a ``filterset.h5``: ``taps (program, driver, tap)``.
+
+    Examples
+    --------
+    >>> sweetspot.filters(run).drivers
+    ('left', 'right')
+    """
+    from sweetspot.processor import store
+
+    path = Path(place)
+    return store.read(path / store.NAME if path.is_dir() else path)
+
+
+def process(filter_set: FilterSet, x: ArrayLike, fs: float) -> Float:
+    """Driver signals ``(driver, sample)`` at ``filter_set.fs`` of a stereo signal ``(2, sample)``, full scale = 1.
+
+    Upmix, filter matrix and guard run as they do live; their delay is taken out, the filters' own
+    (``filter_set.delay_samples``) stays.
+
+    Examples
+    --------
+    >>> y = sweetspot.process(sweetspot.filters(run), numpy.zeros((2, 4800)), 48000)
+    >>> y.shape
+    (2, 4800)
+    """
+    from sweetspot.processor.render import render
+
+    return render(filter_set, x, int(fs))
+
+
+def verify(run: Place, limits: Place | None = None) -> Verification:
+    """Play sweeps through the built-in engine on the run's rig, measure at held-out positions, and judge.
+
+    Parameters
+    ----------
+    limits
+        A ``limits.toml``; the default limits if not given.
+
+    Examples
+    --------
+    >>> verification = sweetspot.verify(run)
+    >>> verification.verdict
+    'pass'
+    """
+    from sweetspot.calibrate import run as steps
+    from sweetspot.calibrate.verify import read
+    from sweetspot.rigs import load
+
+    here = Path(run)
+    fitted = steps.fitted_of(here)
+    with open_session(here) as session:
+        rig, unit = session.rig(), session.serial
+    with load.open_rig(rig, serial=unit) as opened:
+        steps.hear(here, opened, fitted, datetime.now(UTC), ask=_nobody, track=_untracked)
+    return steps.judge(here, fitted, read(None if limits is None else Path(limits)))
+
+
+def metrics(verification: Verification) -> dict[str, dict[str, Any]]:
+    """Judged metrics by name: predicted, heard, limit, margin and verdict, in the units of the command line.
+
+    Examples
+    --------
+    >>> found = sweetspot.metrics(verification)
+    >>> all({"heard", "limit", "margin", "verdict"} <= set(row) for row in found.values())
+    True
+    """
+    from sweetspot.calibrate.run import summary
+
+    return {str(row["name"]): row for row in summary(verification)["metrics"]}
+
+
+def report(run: Place, music: Place | None = None) -> Path:
+    """Write ``report.html`` into a run folder; ``music`` is a stereo file that the page lets one hear before and after.
+
+    Examples
+    --------
+    >>> sweetspot.report(run).name
+    'report.html'
+    """
+    from sweetspot.calibrate.report import write
+
+    return write(Path(run), None if music is None else Path(music))
+
+
+def export(filter_set: FilterSet, engine: str, out: Place) -> tuple[Path, ...]:
+    """Write what another engine loads as it is: "camilladsp", "brutefir", "jconvolver", "wav", ...; returns the files.
+
+    Examples
+    --------
+    >>> [path.suffix for path in sweetspot.export(sweetspot.filters(run), "wav", folder / "wav")][:1]
+    ['.wav']
+    """
+    from sweetspot.processor.export import bundle
+    from sweetspot.processor.files import write_all
+
+    contents = bundle(filter_set, engine).everything()
+    write_all(Path(out), contents)
+    return tuple(Path(out) / name for name in contents)
+
+
+def _nobody(move: str) -> None:
+    from sweetspot.rigs.errors import HardwareTrouble
+
+    raise HardwareTrouble(f"{move}: a manual stage needs a terminal; use the command line")
+
+
+def _silent(note: str = "") -> None:
+    """Progress that nobody watches."""
+
+
+@contextmanager
+def _untracked(title: str, total: int) -> Iterator[Any]:
+    yield _silent
