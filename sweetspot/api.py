@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,9 +90,10 @@ def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str
     from sweetspot.measure import folder, plan
     from sweetspot.measure.run import measure as capture
     from sweetspot.measure.session import Session
+    from sweetspot.rigs import load
 
     with open_rig(rig, unit) as opened:
-        here = folder.new(Path(runs), unit, opened.description, datetime.now(UTC))
+        here = folder.new(Path(runs), unit, opened.description, load.utc_now())
         for name in plan.SETS:
             if name in sets:
                 with Session.resume(folder.session_file(here)) as session:
@@ -232,7 +232,7 @@ def verify(run: Place, limits: Place | None = None) -> Verification:
     with open_session(here) as session:
         rig, unit = session.rig(), session.serial
     with load.open_rig(rig, serial=unit) as opened:
-        steps.hear(here, opened, fitted, datetime.now(UTC), ask=_nobody, track=_untracked)
+        steps.hear(here, opened, fitted, load.utc_now(), ask=_nobody, track=_untracked)
     return steps.judge(here, fitted, read(None if limits is None else Path(limits)))
 
 
