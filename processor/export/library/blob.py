@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import upmix
 from sweetspot.processor.filterset import PROGRAMS, FilterSet
+from sweetspot.processor.guard import not_above
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import from_db
 
@@ -58,7 +59,7 @@ def unit_blob(
         "<5I4I4f2I",
         *(fs, len(filterset.drivers), filterset.length, len(sets), filterset.delay_samples),
         *(METHODS[u.method], window, hop, span),
-        *(u.amount, decay, filterset.ceiling, float(from_db(-filterset.headroom_db))),
+        *(u.amount, decay, float(not_above(filterset.ceiling, np.float32)), float(from_db(-filterset.headroom_db))),
         *(min(p, len(filterset.drivers) - 1) for p in plain),
     )
     body += filterset.unit_serial.encode("ascii", "replace")[:32].ljust(32, b"\0")

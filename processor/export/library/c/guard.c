@@ -1,36 +1,50 @@
-/* One look-ahead gain for all drivers under the ceiling, and a stop for faults; as in sweetspot/processor/guard.py.
+/* A look-ahead gain per band for all drivers under the ceiling, and a stop for faults: sweetspot/processor/guard.py.
  *
- * The gain that a sample needs is min(1, ceiling / max |y|). Its largest reduction over the look-ahead is held,
- * released exponentially and averaged over the same window, so that no sample passes the ceiling and the gain has no
- * steps. Where nothing passes the ceiling the guard is a pure delay, bit for bit.
+ * The low band is taken from first, then the whole. For each band and sample, the need of the loudest driver is held
+ * for a while, released exponentially, and averaged over the look-ahead, so that no sample passes the ceiling and the
+ * gain has no steps. All drivers share it: what reaches the ears keeps its differences. Where nothing passes the ceiling
+ * the guard is a pure delay, bit for bit.
  */
 #include "internal.h"
 #include <math.h>
 #include <string.h>
 
 static const double PI = 3.14159265358979323846;
-static const double LOOK_AHEAD = 1.5e-3, RELEASE = 0.08, OFFSET_TIME = 0.5;
-static const float OFFSET_SHARE = 0.5f;
+static const double LOOK_AHEAD = 1e-3, HOLD = 0.1, RELEASE = 0.15, LOW = 200.0, PART = 1e-3, OFFSET_TIME = 0.5;
+static const float MOST_LOW = 0.5f, OFFSET_SHARE = 0.5f;
 static const double FORGOTTEN = 1e-7;
+
+static uint32_t steps(double seconds, uint32_t rate)
+{
+    const double n = rint(seconds * rate);
+    return n > 1.0 ? (uint32_t) n : 1u;
+}
 
 void ss_guard_layout(ss_guard *g, ss_arena *arena, const sweetspot_info *info)
 {
-    const double look = floor(LOOK_AHEAD * info->rate + 0.5);
     g->drivers = info->drivers;
-    g->look = look > 1.0 ? (uint32_t) look : 1u;
+    g->look = steps(LOOK_AHEAD, info->rate);
+    g->part = steps(PART, info->rate);
+    g->parts = (steps(HOLD, info->rate) + g->part - 1u) / g->part;
     g->ceiling = info->ceiling;
-    g->held = ss_take(arena, (size_t) g->drivers * g->look);
-    g->needs = ss_take(arena, g->look + 1u);
-    g->falling = ss_take(arena, g->look + 1u);
     g->average = ss_take(arena, g->look + 1u);
     g->mean = ss_take(arena, g->drivers);
+    g->low = ss_take(arena, g->drivers);
+    for (uint32_t b = 0; b < SS_BANDS; b++) {
+        const size_t ring = (size_t) g->drivers * (g->look + 1u);
+        g->band[b].line = ss_take(arena, g->look + 1u);
+        g->band[b].needs = ss_take(arena, g->parts);
+        g->band[b].voice = ss_take(arena, ring);
+        g->band[b].share = b == 0u ? ss_take(arena, ring) : g->band[b].voice;
+    }
 }
 
 void ss_guard_tables(ss_guard *g, const sweetspot_info *info)
 {
     double sum = 0.0;
-    g->release = exp(-log(1.0 / (RELEASE * info->rate) + 1.0));
-    g->dc_share = 1.0 / (OFFSET_TIME * info->rate);
+    g->release = exp(-1.0 / (RELEASE * info->rate));
+    g->pole = (float) (1.0 - exp(-2.0 * PI * LOW / info->rate));
+    g->offset_step = (float) (1.0 / (OFFSET_TIME * info->rate));
     for (uint32_t n = 0; n <= g->look; n++) {
         sum += 0.5 - 0.5 * cos(2.0 * PI * (n + 1u) / (g->look + 2u));
     }
@@ -42,13 +56,20 @@ void ss_guard_tables(ss_guard *g, const sweetspot_info *info)
 
 void ss_guard_reset(ss_guard *g)
 {
-    memset(g->held, 0, (size_t) g->drivers * g->look * sizeof(float));
-    memset(g->needs, 0, (g->look + 1u) * sizeof(float));
-    memset(g->falling, 0, (g->look + 1u) * sizeof(float));
+    const size_t ring = (size_t) g->drivers * (g->look + 1u);
     memset(g->mean, 0, g->drivers * sizeof(float));
-    g->at = 0u;
-    g->last = 0.0;
-    g->working = 0;
+    memset(g->low, 0, g->drivers * sizeof(float));
+    for (uint32_t b = 0; b < SS_BANDS; b++) {
+        ss_band *band = &g->band[b];
+        memset(band->line, 0, (g->look + 1u) * sizeof(float));
+        memset(band->needs, 0, g->parts * sizeof(float));
+        memset(band->voice, 0, ring * sizeof(float));
+        memset(band->share, 0, ring * sizeof(float));
+        band->held = band->now = 0.0f;
+        band->last = 0.0;
+        band->quiet = g->look + 1u;
+    }
+    g->at = g->count = g->slot = 0u;
     g->stopped = SWEETSPOT_RUNNING;
     g->least_gain = 1.0f;
 }
@@ -62,102 +83,159 @@ int ss_finite(const float *x, uint32_t n)
     return worst == 0.0f;
 }
 
-/* Stop on a driver signal that is not finite, or whose mean over about half a second is an offset. */
-static void judge(ss_guard *g, float *const *y, uint32_t n)
+/* Whether nothing is held or released any more. */
+static int settled(const ss_guard *g)
 {
-    const float share = (float) g->dc_share;
+    int still = 1;
+    for (uint32_t b = 0; b < SS_BANDS; b++) {
+        still = still && !(g->band[b].held > 0.0f) && !(g->band[b].now > 0.0f) && g->band[b].quiet > g->look;
+    }
+    return still;
+}
+
+/* Largest part of band `b` that a driver needs taken from it: v is its sample, p what the band holds of it. */
+static float need_of(const ss_guard *g, uint32_t b, float v, float p)
+{
+    const float size = fabsf(v), part = fabsf(p);
+    float need, most;
+    if (!(size > g->ceiling) || !(v * p > 0.0f)) {
+        return 0.0f;
+    }
+    need = (size - g->ceiling) / part;
+    most = b == 0u ? MOST_LOW : 1.0f;
+    most *= 2.0f * part < size ? 2.0f * part / size : 1.0f;
+    return need < most ? need : most;
+}
+
+/* Hold, release and average; what is taken from the sample that leaves now. */
+static float reduction(ss_guard *g, ss_band *band, float need, uint32_t oldest)
+{
+    const uint32_t span = g->look + 1u;
+    float r = 0.0f, held;
+    band->now = need > band->now ? need : band->now;
+    held = band->held > band->now ? band->held : band->now;
+    band->last *= g->release;
+    band->last = (double) held > band->last ? (double) held : band->last;
+    band->last = band->last > FORGOTTEN ? band->last : 0.0;
+    band->line[g->at] = (float) band->last;
+    band->quiet = band->last > 0.0 ? 0u : (band->quiet <= g->look ? band->quiet + 1u : band->quiet);
+    if (g->count + 1u == g->part) {
+        band->needs[g->slot] = band->now;
+        band->now = 0.0f;
+        band->held = 0.0f;
+        for (uint32_t k = 0; k < g->parts; k++) {
+            band->held = band->needs[k] > band->held ? band->needs[k] : band->held;
+        }
+    }
+    for (uint32_t k = 0; band->quiet <= g->look && k < span; k++) {
+        r += g->average[k] * band->line[oldest + k < span ? oldest + k : oldest + k - span];
+    }
+    return r;
+}
+
+/* One sample of every driver through both bands, while the guard works. */
+static void limited(ss_guard *g, float *const *y, uint32_t k, uint32_t oldest)
+{
+    const size_t in = (size_t) g->at * g->drivers, from = (size_t) oldest * g->drivers;
+    float least = 1.0f;
+    for (uint32_t b = 0; b < SS_BANDS; b++) {
+        ss_band *band = &g->band[b];
+        float need = 0.0f, r;
+        for (uint32_t d = 0; d < g->drivers; d++) {
+            const float v = y[d][k];
+            float p = v, wanted;
+            if (b == 0u) {
+                g->low[d] += g->pole * (v - g->low[d]);
+                p = g->low[d];
+                band->share[in + d] = p;
+            }
+            band->voice[in + d] = v;
+            wanted = need_of(g, b, v, p);
+            need = wanted > need ? wanted : need;
+        }
+        r = reduction(g, band, need, oldest);
+        least *= 1.0f - r;
+        for (uint32_t d = 0; d < g->drivers; d++) {
+            y[d][k] = band->voice[from + d] - (r > 0.0f ? r * band->share[from + d] : 0.0f);
+        }
+    }
+    if (least < 1.0f) {
+        g->least_gain = least < g->least_gain ? least : g->least_gain;
+        for (uint32_t d = 0; d < g->drivers; d++) {
+            const float v = y[d][k];
+            y[d][k] = v > g->ceiling ? g->ceiling : (v < -g->ceiling ? -g->ceiling : v);
+        }
+    }
+}
+
+/* The same where nothing is to be done: a delay, and what the rule has to know of the past. */
+static void passed(ss_guard *g, float *const *y, uint32_t k, uint32_t oldest)
+{
+    const size_t in = (size_t) g->at * g->drivers, from = (size_t) oldest * g->drivers;
+    float *restrict first = g->band[0].voice, *restrict share = g->band[0].share, *restrict second = g->band[1].voice;
     for (uint32_t d = 0; d < g->drivers; d++) {
-        float mean = g->mean[d];
+        const float v = y[d][k];
+        g->low[d] += g->pole * (v - g->low[d]);
+        share[in + d] = g->low[d];
+        first[in + d] = v;
+        second[in + d] = first[from + d];
+        y[d][k] = second[from + d];
+    }
+    if (g->count + 1u == g->part) {
+        g->band[0].needs[g->slot] = 0.0f;
+        g->band[1].needs[g->slot] = 0.0f;
+    }
+    g->band[0].line[g->at] = 0.0f;
+    g->band[1].line[g->at] = 0.0f;
+}
+
+/* Stop on a driver signal that is not finite, or whose mean over about half a second is an offset; its largest size. */
+static float judged(ss_guard *g, float *const *y, uint32_t n)
+{
+    float loudest = 0.0f, offset = 0.0f;
+    for (uint32_t d = 0; d < g->drivers; d++) {
         if (!ss_finite(y[d], n)) {
             g->stopped = SWEETSPOT_NOT_FINITE_OUT;
-            return;
-        }
-        for (uint32_t k = 0; k < n; k++) {
-            mean += share * (y[d][k] - mean);
-        }
-        g->mean[d] = mean;
-        if (fabsf(mean) > OFFSET_SHARE * g->ceiling) {
-            g->stopped = SWEETSPOT_OFFSET;
-            return;
         }
     }
-}
-
-static float peak_of(const ss_guard *g, float *const *y, uint32_t k)
-{
-    float peak = 0.0f;
+    for (uint32_t k = 0; k < n && g->stopped == SWEETSPOT_RUNNING; k++) {
+        for (uint32_t d = 0; d < g->drivers; d++) {
+            const float size = fabsf(y[d][k]);
+            g->mean[d] += g->offset_step * (y[d][k] - g->mean[d]);
+            loudest = size > loudest ? size : loudest;
+        }
+    }
     for (uint32_t d = 0; d < g->drivers; d++) {
-        const float size = fabsf(y[d][k]);
-        peak = size > peak ? size : peak;
+        offset = fabsf(g->mean[d]) > offset ? fabsf(g->mean[d]) : offset;
     }
-    return peak;
-}
-
-/* One minus the gain for the sample that leaves now; `at` counts through the rings of look + 1. */
-static float reduction_after(ss_guard *g, float peak, uint32_t at)
-{
-    const uint32_t size = g->look + 1u;
-    float held = 0.0f, sum = 0.0f;
-    g->needs[at] = peak > g->ceiling ? 1.0f - g->ceiling / peak : 0.0f;
-    for (uint32_t k = 0; k < size; k++) {
-        held = g->needs[k] > held ? g->needs[k] : held;
+    if (g->stopped == SWEETSPOT_RUNNING && offset > OFFSET_SHARE * g->ceiling) {
+        g->stopped = SWEETSPOT_OFFSET;
     }
-    g->last *= g->release;
-    g->last = (double) held > g->last ? (double) held : g->last;
-    g->last = g->last > FORGOTTEN ? g->last : 0.0;
-    g->falling[at] = (float) g->last;
-    for (uint32_t k = 0; k < size; k++) {
-        sum += g->average[k] * g->falling[at + k + 1u < size ? at + k + 1u : at + k + 1u - size];
-    }
-    return sum;
-}
-
-static int at_rest(const ss_guard *g)
-{
-    for (uint32_t k = 0; k <= g->look; k++) {
-        if (g->needs[k] > 0.0f || g->falling[k] > 0.0f) {
-            return 0;
-        }
-    }
-    return 1;
+    return loudest;
 }
 
 void ss_guard_process(ss_guard *g, float *const *y, uint32_t n)
 {
-    float loudest = 0.0f;
-    if (g->stopped == SWEETSPOT_RUNNING) {
-        judge(g, y, n);
-    }
+    const float loudest = g->stopped == SWEETSPOT_RUNNING ? judged(g, y, n) : 0.0f;
+    const int working = loudest > g->ceiling || !settled(g);
     if (g->stopped != SWEETSPOT_RUNNING) {
         for (uint32_t d = 0; d < g->drivers; d++) {
             memset(y[d], 0, n * sizeof(float));
         }
         return;
     }
-    for (uint32_t d = 0; d < g->drivers; d++) {
-        for (uint32_t k = 0; k < n; k++) {
-            const float size = fabsf(y[d][k]);
-            loudest = size > loudest ? size : loudest;
-        }
-    }
-    g->working = g->working || loudest > g->ceiling;
     for (uint32_t k = 0; k < n; k++) {
-        /* the ring of held samples is `look` long, that of the gains one longer: it has a place of its own */
-        const uint32_t ring = g->at % g->look;
-        const float gain = g->working ? 1.0f - reduction_after(g, peak_of(g, y, k), g->at % (g->look + 1u)) : 1.0f;
-        for (uint32_t d = 0; d < g->drivers; d++) {
-            float *held = g->held + (size_t) d * g->look + ring, out = *held;
-            *held = y[d][k];
-            if (g->working) {
-                out *= gain;
-                out = out > g->ceiling ? g->ceiling : (out < -g->ceiling ? -g->ceiling : out);
-            }
-            y[d][k] = out;
+        const uint32_t oldest = g->at < g->look ? g->at + 1u : 0u;
+        if (working) {
+            limited(g, y, k, oldest);
+        } else {
+            passed(g, y, k, oldest);
         }
-        g->least_gain = gain < g->least_gain ? gain : g->least_gain;
-        g->at = g->at + 1u < g->look * (g->look + 1u) ? g->at + 1u : 0u;
-    }
-    if (g->working && at_rest(g)) {
-        g->working = 0;
+        g->at = oldest;
+        g->count++;
+        if (g->count == g->part) {
+            g->count = 0u;
+            g->slot = g->slot + 1u < g->parts ? g->slot + 1u : 0u;
+        }
     }
 }

@@ -75,18 +75,28 @@ void ss_upmix_tables(ss_upmix *u);
 void ss_upmix_reset(ss_upmix *u);
 void ss_upmix_process(ss_upmix *u, const float *const *in, float *const *out, uint32_t n);
 
+#define SS_BANDS 2u
+
+/* One band of the guard: the low one, then the whole. */
+typedef struct {
+    uint32_t quiet;     /* samples since the last reduction, up to look + 1 */
+    float held, now;    /* largest need of the parts that are held, of the part that is being filled */
+    double last;        /* reduction before averaging */
+    float *line;        /* [look + 1] reductions, ring */
+    float *needs;       /* [parts] largest needs, ring */
+    float *voice;       /* [look + 1][driver] samples, ring */
+    float *share;       /* [look + 1][driver] what the band holds of them, ring */
+} ss_band;
+
 /* Look-ahead limiter with stops for faults; see guard.c. */
 typedef struct {
-    uint32_t drivers, look, at;
-    float ceiling;
-    double release, dc_share, last;
-    int stopped, working;
-    float least_gain;
-    float *held;        /* [driver][look], ring */
-    float *needs;       /* [look + 1], ring */
-    float *falling;     /* [look + 1], ring */
+    uint32_t drivers, look, part, parts, at, count, slot;
+    float ceiling, pole, offset_step, least_gain;
+    double release;
+    int stopped;
     float *average;     /* [look + 1] */
-    float *mean;        /* [driver] */
+    float *mean, *low;  /* [driver] */
+    ss_band band[SS_BANDS];
 } ss_guard;
 
 void ss_guard_layout(ss_guard *g, ss_arena *arena, const sweetspot_info *info);

@@ -236,7 +236,7 @@ void sweetspot_process(sweetspot *s, const float *const *in, float *const *out, 
 
 uint32_t sweetspot_latency(const sweetspot *s)
 {
-    return s->upmix.span + s->guard.look;
+    return s->upmix.span + SS_BANDS * s->guard.look;
 }
 
 int sweetspot_stopped(const sweetspot *s)
