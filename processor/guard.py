@@ -19,20 +19,18 @@ Real = NDArray[Any]
 LOOK_AHEAD_S = 1e-3
 """Of one band; the bands work one after the other, so that the guard's delay is this times their number."""
 
-HOLD_S = 0.1
-"""How long a reduction is held: longer than a period of bass or of a beat, whose ripple would be distortion."""
+RELEASE_S = 0.03
+"""Time constant of the release after a single peak."""
 
-RELEASE_S = 0.15
-"""Time constant of the release after it."""
+WINDOW_S, WINDOWS, SLOW_S = 0.12, 4, 0.15
+"""What is needed anew in each of so many windows, longer than a period of bass or of a beat, is followed with this time
+constant and not released in between: a ripple there would be distortion. Peaks of music are not: they cost less."""
 
-LOW_HZ = 200.0
+LOW_HZ = 800.0
 """Corner of the low band, the first to be taken from: a one-pole low-pass."""
 
 MOST_LOW = 0.5
 """Largest part of the low band that is taken (6 dB); what that does not cure is taken from the whole band."""
-
-PART_S = 1e-3
-"""Step in which the hold forgets."""
 
 DC_TIME_S = 0.5
 DC_SHARE = 0.5
@@ -43,12 +41,13 @@ FORGOTTEN = 1e-7
 POLES = 40.0
 """Time constants of the low-pass after which what was before no longer counts (-347 dB)."""
 
-AT, QUIET, HELD, NOW, COUNT, SLOT, HEADER = range(7)
-"""Head of a band's memory: place in its rings, samples since the last reduction, largest need of the parts that are
-held, largest need of the part that is being filled, samples in it, its slot."""
+AT, QUIET, NOW, LAST, COUNT, LONG, PASSED, SLOT, STEADY, FAST, SLOW, HEADER = range(12)
+"""Head of a band's memory: place in its rings, samples since the last reduction; largest need of the part of ``look``
+samples that is being filled and of the one before it, samples in it; largest need of the window that is being filled,
+parts in it, its slot; least of the windows' largest needs; the two reductions."""
 
 
-def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, release: Any, part: Any, seen: Any) -> None:
+def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, speed: Any, seen: Any) -> None:
     """Limit ``y (drivers, n)`` in place: low band first, then the whole; ``bands * look`` samples late; any ``n``.
 
     For each band in turn, with its ``pole`` and ``most``, and each sample ``v[d]`` of the drivers (``L`` = look)::
@@ -56,8 +55,11 @@ def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, release:
         p[d]   = v[d]                                         whole band (pole = 0)
         p[d]   = z[d] = z[d] + pole (v[d] - z[d])             low band
         need   = max over d of min((|v| - c)/|p|, most min(1, 2 |p|/|v|))   where |v| > c and v p > 0, else 0
-        held   = largest need of this sample, this part and the last K parts (of ``part`` samples each)
-        d[n]   = max(held, release d[n-1]), 0 under 1e-7
+        peak   = largest need of this part (of L samples) up to now, and of the part before it
+        steady = least, over the last windows (of W whole parts), of the window's largest need
+        fast   = max(peak, release fast)
+        slow   = slow + rate (steady - slow)
+        d[n]   = max(fast, slow); fast and slow are 0 under 1e-7
         r      = sum over k = 0..L of average[k] d[n - L + k]
         out[d] = v[d] (L samples ago) - r p[d] (L samples ago)
 
@@ -75,15 +77,16 @@ def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, release:
         ``(band, 2)``: pole and most.
     ceilings
         ``(driver,)``, already rounded towards zero in the precision of ``y``.
+    speed
+        ``(3,)``: release, rate, and parts in a window.
     seen
         ``(2,)``: least gain of any band, and samples on which the guard worked.
     """
     drivers, n, look = y.shape[0], y.shape[1], average.size - 1
     span = look + 1
-    parts = memory.shape[1] - HEADER - drivers - span - 2 * drivers * span
     low, line = HEADER, HEADER + drivers
     ring = line + span
-    voice = ring + parts
+    voice = ring + WINDOWS
     share = voice + drivers * span
     for i in range(n):
         least = 1.0
@@ -101,18 +104,24 @@ def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, release:
                 if size > ceilings[o] and v * p > 0.0:
                     need = max(need, min((size - ceilings[o]) / abs(p), most * min(1.0, 2.0 * abs(p) / size)))
             m[NOW] = max(m[NOW], need)
-            reduction = max(max(m[HELD], m[NOW]), release * m[line + int(m[AT] - 1.0 if at > 0 else look)])
-            if reduction <= FORGOTTEN:
-                reduction = 0.0
-            m[line + at] = reduction
-            m[QUIET] = 0.0 if reduction > 0.0 else m[QUIET] + 1.0
+            m[FAST] = max(max(m[NOW], m[LAST]), speed[0] * m[FAST])
+            m[SLOW] += speed[1] * (m[STEADY] - m[SLOW])
+            if m[FAST] <= FORGOTTEN:
+                m[FAST] = 0.0
+            if m[SLOW] <= FORGOTTEN:
+                m[SLOW] = 0.0
+            m[line + at] = max(m[FAST], m[SLOW])
+            m[QUIET] = 0.0 if m[line + at] > 0.0 else m[QUIET] + 1.0
             m[COUNT] += 1.0
-            if m[COUNT] >= part:
-                m[ring + int(m[SLOT])], m[COUNT], m[NOW] = m[NOW], 0.0, 0.0
-                m[SLOT] = (int(m[SLOT]) + 1) % parts
-                m[HELD] = 0.0
-                for k in range(parts):
-                    m[HELD] = max(m[HELD], m[ring + k])
+            if m[COUNT] >= look:
+                m[LONG], m[LAST], m[COUNT], m[NOW] = max(m[LONG], m[NOW]), m[NOW], 0.0, 0.0
+                m[PASSED] += 1.0
+            if m[PASSED] >= speed[2]:
+                m[ring + int(m[SLOT])], m[LONG], m[PASSED] = m[LONG], 0.0, 0.0
+                m[SLOT] = (int(m[SLOT]) + 1) % WINDOWS
+                m[STEADY] = m[ring]
+                for k in range(1, WINDOWS):
+                    m[STEADY] = min(m[STEADY], m[ring + k])
             oldest = at + 1 if at < look else 0
             m[AT] = oldest
             r = 0.0
@@ -133,28 +142,29 @@ def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, release:
                 y[o, i] = min(max(y[o, i], -ceilings[o]), ceilings[o])
 
 
-def rule_at(fs: int) -> tuple[Real, Real, float, int, int]:
-    """What :func:`limit` needs at a rate: ``average``, ``bands``, ``release``, ``part`` and ``parts`` held."""
-    look, part = max(1, round(LOOK_AHEAD_S * fs)), max(1, round(PART_S * fs))
+def rule_at(fs: int) -> tuple[Real, Real, Real]:
+    """What :func:`limit` needs at a rate: ``average``, ``bands`` and ``speed``."""
+    look = max(1, round(LOOK_AHEAD_S * fs))
     window = np.hanning(look + 3)[1:-1]
     bands = np.array([[1.0 - math.exp(-2.0 * math.pi * LOW_HZ / fs), MOST_LOW], [0.0, 1.0]])
-    return window / window.sum(), bands, math.exp(-1.0 / (RELEASE_S * fs)), part, -(-round(HOLD_S * fs) // part)
+    release, rate = math.exp(-1.0 / (RELEASE_S * fs)), 1.0 - math.exp(-1.0 / (SLOW_S * fs))
+    return window / window.sum(), bands, np.array([release, rate, round(WINDOW_S * fs) // look])
 
 
-def memory_for(drivers: int, look: int, parts: int) -> NDArray[np.float64]:
+def memory_for(drivers: int, look: int) -> NDArray[np.float64]:
     """Memory ``(band, width)`` of :func:`limit` that has heard nothing.
 
-    A band's row: :data:`HEADER` numbers, the low-pass of each driver, the last ``look + 1`` reductions, ``parts``
-    needs, and the last ``look + 1`` samples of each driver and of its part in the band; all rings.
+    A band's row: :data:`HEADER` numbers, the low-pass of each driver, the last ``look + 1`` reductions, the windows'
+    largest needs, and the last ``look + 1`` samples of each driver and of its part in the band; all rings.
     """
-    memory = np.zeros((2, HEADER + drivers + look + 1 + parts + 2 * drivers * (look + 1)))
+    memory = np.zeros((2, HEADER + drivers + look + 1 + WINDOWS + 2 * drivers * (look + 1)))
     memory[:, QUIET] = look + 1
     return memory
 
 
 def _settled(memory: Real, look: int) -> bool:
     """Whether nothing is held or released any more."""
-    return not (memory[:, HELD].any() or memory[:, NOW].any()) and bool((memory[:, QUIET] > look).all())
+    return not memory[:, [NOW, LAST, LONG, STEADY]].any() and bool((memory[:, QUIET] > look).all())
 
 
 class Guard:
@@ -180,7 +190,7 @@ class Guard:
         if not 0.0 < ceiling <= 1.0:
             raise ValueError(f"ceiling is {ceiling}: it must lie above 0 and not above full scale (1)")
         self.drivers, self.ceiling = drivers, ceiling
-        self.average, self.bands, self.release, self.part, self.parts = rule_at(fs)
+        self.average, self.bands, self.speed = rule_at(fs)
         self._look = self.average.size - 1
         self.latency = len(self.bands) * self._look
         self.dc_share = 1.0 / (DC_TIME_S * fs)
@@ -223,8 +233,10 @@ class Guard:
         if quiet and self._memory is None:
             return np.ascontiguousarray(heard[:, self._reach - self.latency : heard.shape[1] - self.latency])
         if self._memory is None:
-            self._memory = memory_for(self.drivers, self._look, self.parts)
-            self._memory[:, COUNT] = (self._passed - n - self._reach) % self.part
+            self._memory = memory_for(self.drivers, self._look)
+            begun = self._passed - n - self._reach
+            self._memory[:, COUNT] = begun % self._look
+            self._memory[:, PASSED] = (begun // self._look) % self.speed[2]
             self._limit(before.astype(np.float64))
         out = y.copy(order="C")
         self._limit(out)
@@ -235,7 +247,7 @@ class Guard:
     def _limit(self, y: Real) -> None:
         """:func:`limit` in place."""
         ceilings = np.full(self.drivers, float(not_above(self.ceiling, y.dtype)))
-        jitted(limit)(y, self._memory, self.average, self.bands, ceilings, self.release, self.part, self._seen)
+        jitted(limit)(y, self._memory, self.average, self.bands, ceilings, self.speed, self._seen)
 
     def _judge(self, y: Real) -> None:
         """Stop on a fault in this piece."""

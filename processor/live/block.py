@@ -183,10 +183,10 @@ class CompiledBlock:
         """Returns the guard's latency."""
         drivers = len(first.drivers)
         guard = Guard(drivers, first.ceiling, first.fs)
-        memory = memory_for(drivers, guard.average.size - 1, guard.parts)
+        memory = memory_for(drivers, guard.average.size - 1)
         self._fresh, self._memory = memory.copy(), memory
-        self._tell(look=guard.average.size - 1, width=memory.shape[1], part=guard.part, guard=memory)
-        self._tell(average=guard.average, bands=guard.bands, release=guard.release, dc_share=guard.dc_share)
+        self._tell(look=guard.average.size - 1, width=memory.shape[1], speed=guard.speed, guard=memory)
+        self._tell(average=guard.average, bands=guard.bands, dc_share=guard.dc_share)
         self._tell(limits=np.zeros(drivers), seen=np.array([1.0, 0.0]), mean=np.zeros(drivers))
         return guard.latency
 

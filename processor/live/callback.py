@@ -259,8 +259,8 @@ def _guarded(s: Any, y: Any, ceiling: Any, most: Any) -> None:
     for o in range(y.shape[0]):
         limits[o] = most
     memory, average = carray(f64(s.guard), (2, s.width)), carray(f64(s.average), s.look + 1)
-    bands, seen = carray(f64(s.bands), (2, 2)), carray(f64(s.seen), 2)
-    _limit(y, memory, average, bands, limits, s.release, s.part, seen)
+    bands, speed, seen = carray(f64(s.bands), (2, 2)), carray(f64(s.speed), 3), carray(f64(s.seen), 2)
+    _limit(y, memory, average, bands, limits, speed, seen)
 
 
 def _made(s: Any, heard: Any, y: Any) -> None:

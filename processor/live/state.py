@@ -49,9 +49,9 @@ STATE = np.dtype(
     + [(name, np.int64) for name in ("matrices", "playing", "next", "wanted", "passed", "fade")]
     + [(name, np.int64) for name in ("window", "span", "hop", "at", "phase", "waiting", "heard", "open", "shape")]
     + [(name, np.int64) for name in ("synthesis", "frames", "centre", "centre_run", "centre_told", "decays")]
-    + [(name, np.int64) for name in ("look", "width", "guard", "bands", "limits", "seen", "mean", "average", "part")]
+    + [(name, np.int64) for name in ("look", "width", "guard", "bands", "limits", "seen", "mean", "average", "speed")]
     + [(name, np.int64) for name in ("stopped", "stopped_driver", "muted", "gain_length", "gain_done")]
-    + [(name, np.float64) for name in ("period", "settled", "decay", "release", "dc_share", "stopped_mean")]
+    + [(name, np.float64) for name in ("period", "settled", "decay", "dc_share", "stopped_mean")]
     + [(name, np.float64) for name in ("gain_from", "gain_to", "soft")]
     + [(VERSION, np.int64)]
 )
