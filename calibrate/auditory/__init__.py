@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.levels import levels_of as levels_of
     from sweetspot.calibrate.auditory.localise import Image as Image
     from sweetspot.calibrate.auditory.loudness import loudness_db as loudness_db
+    from sweetspot.calibrate.auditory.mapping import Extent as Extent
+    from sweetspot.calibrate.auditory.mapping import Measured as Measured
+    from sweetspot.calibrate.auditory.mapping import measured as measured
+    from sweetspot.calibrate.auditory.mapping import zone_map as zone_map
     from sweetspot.calibrate.auditory.programme import programme_of as programme_of
     from sweetspot.calibrate.auditory.reference import Pair as Pair
     from sweetspot.calibrate.auditory.reference import modelled as modelled
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.templates import of_head as of_head
     from sweetspot.calibrate.auditory.unit import UnitImage as UnitImage
     from sweetspot.calibrate.auditory.unit import unit_image as unit_image
+    from sweetspot.calibrate.auditory.zone import ZoneMap as ZoneMap
 else:
     from sweetspot.rigs.faces import lazy
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from sweetspot.calibrate.auditory import assessment
 from sweetspot.calibrate.auditory.assessment import Assessment
 from sweetspot.calibrate.auditory.figures import EarModel
+from sweetspot.calibrate.auditory.mapping import Extent, measured, zone_map
 from sweetspot.calibrate.auditory.unit import UnitImage, unit_image
+from sweetspot.calibrate.auditory.zone import ZoneMap
 from sweetspot.calibrate.plant import Matched, corrected
+from sweetspot.calibrate.predict import Prediction
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description, parse
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, speed_of_sound
 
 
 @lru_cache(maxsize=2)
@@ -92,3 +97,28 @@ def unit(
     if matched:
         ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
     return unit_image(ears, filters, model_of(rig), verified, share, stderr)
+
+
+def zone(
+    run: Path, filters: FilterSet, matched: Matched | None, prediction: Prediction, extent: Extent, found: Assessment
+) -> ZoneMap | None:
+    """The map of the listening zone that a run's session predicts; ``None`` without gates or a polar set.
+
+    Parameters
+    ----------
+    extent
+        Places of the map.
+    found
+        Figures of the arms at the scoring positions.
+    """
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+        polar = session.responses("polar") if "polar" in session.sets else None
+    if prediction.whole is None or polar is None or rig.ears is None or rig.polar is None:
+        return None
+    ears = corrected(ears, matched.gains) if matched else ears
+    c, at = speed_of_sound(rig.environment.temperature_c), np.array([d.at for d in rig.driver])
+    gates = prediction.whole.gate, prediction.whole.polar_gate
+    from_session = measured(ears, polar, gates, at, rig.polar.distance_m, c)
+    far, model = prediction.far_ear, model_of(rig)
+    return zone_map(from_session, model, filters, far, found.arms, at, extent, rig.ears.distance_m)

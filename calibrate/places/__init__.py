@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.places.carry import HeadResponse as HeadResponse
     from sweetspot.calibrate.places.carry import Heads as Heads
     from sweetspot.calibrate.places.carry import anchored as anchored
+    from sweetspot.calibrate.places.carry import correction as correction
     from sweetspot.calibrate.places.carry import model as model
     from sweetspot.calibrate.places.field import DeviceField as DeviceField
     from sweetspot.calibrate.places.field import fitted as fitted

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, power_db
 
 Complex = NDArray[np.complex128]
 
@@ -47,6 +47,9 @@ class DeviceField:
         ``R``, m.
     c
         Speed of sound, m/s.
+    left_out_db
+        How far each direction is from what the others say of it, power re the response ``(driver,)``, dB, mean over
+        directions and frequencies.
     """
 
     b: Complex
@@ -55,6 +58,7 @@ class DeviceField:
     centres: Float
     radius: float
     c: float
+    left_out_db: Float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "b", frozen("coefficients", self.b, ndim=3, dtype=np.complex128))
@@ -124,14 +128,15 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     k = 2.0 * np.pi * np.maximum(f, 1.0) / c
     m = np.arange(-((len(azimuths) - 1) // 2), (len(azimuths) - 1) // 2 + 1)
     whole = max(float(np.hypot(at[:, 0], at[:, 1]).max()), LEAST_RADIUS_M)
-    coefficients, centres = [], []
+    coefficients, centres, left_out = [], [], []
     for d in range(h.shape[1]):
         tried = [(np.zeros(2), whole), (at[d, :2], LEAST_RADIUS_M)]
         found = [_expanded(h[:, d], k, m, places, distance, centre, radius) for centre, radius in tried]
         best = int(np.argmin([left for _, left in found]))
         coefficients.append(found[best][0])
         centres.append(tried[best][0])
-    return DeviceField(np.stack(coefficients), m, f, np.stack(centres), distance, c)
+        left_out.append(float(power_db(found[best][1] / h[:, d].size)))
+    return DeviceField(np.stack(coefficients), m, f, np.stack(centres), distance, c, np.array(left_out))
 
 
 def _expanded(

@@ -1,0 +1,323 @@
+"""Making the map of the listening zone: responses carried to every place, all arms played there, images told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.auditory import arms as ways
+from sweetspot.calibrate.auditory.arms import Arm
+from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, EarModel, ImageFigures
+from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, direct_spectra
+from sweetspot.calibrate.auditory.templates import Templates
+from sweetspot.calibrate.auditory.zone import OwnError, ZoneMap
+from sweetspot.calibrate.places import Carried, DeviceField, Heads, anchored, correction, fitted, model
+from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, transform
+from sweetspot.calibrate.predict import metrics
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+EVERY = 4
+"""Every fourth bin of the designs' grid carries the map: 47 Hz apart, as a direct sound of 20 ms resolves."""
+
+LEANING_HZ = (300.0, 1600.0)
+"""Where early reflections move an image: the band of the delays."""
+
+LEAST_MARGIN_DB = {"sides": -3.0, "centre": -6.0}
+"""Margin over early reflections with which a place is trusted; a centre, alike at both ears, bears more of them."""
+
+FADES_M = 0.5
+"""Distance from the nearest measured position over which what these correct fades from the map's error."""
+
+LARGEST_DEG = 6.0
+"""Largest expected error of a place that is trusted, degrees."""
+
+POLAR_LEFT_DB = -10.0
+"""Directions of the polar set must be told by their neighbours at least this well, dB re the response."""
+
+WINDOWS = 8
+"""Lengths of time for which early energy is computed; between them it is interpolated."""
+
+LOOKED_AT = 8
+"""Most measured positions that are left out in turn."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What the map starts from, all on one grid of frequencies.
+
+    Parameters
+    ----------
+    ears
+        Responses of the drivers at the measured positions.
+    heads
+        Where these are.
+    early, direct
+        Their spectra ``(position, ear, driver, frequency)``: the first 5 ms, which the image is made from, and what the
+        gate lets through, which cancellation is told from.
+    field
+        The device's field from its polar set.
+    f
+        Frequencies, Hz.
+    c
+        Speed of sound, m/s.
+    """
+
+    ears: ImpulseResponse
+    heads: Heads
+    early: Complex
+    direct: Complex
+    field: DeviceField
+    f: Float
+    c: float
+
+
+def grid_bins(fs: int, top: float) -> NDArray[np.intp]:
+    """Bins of the designs' grid that the map is made on."""
+    f = frequencies(fs)
+    bins = np.arange(0, len(f), EVERY)
+    return bins[f[bins] <= min(top, 9500.0)]
+
+
+def measured(
+    ears: ImpulseResponse, polar: ImpulseResponse, gates: tuple[Gate, Gate], at: Float, distance: float, c: float
+) -> Measured:
+    """Prepare a session.
+
+    Parameters
+    ----------
+    ears, polar
+        Its sets.
+    gates
+        Of both.
+    at
+        Places of the drivers ``(driver, 3)``, m.
+    distance
+        Of the polar set's microphone, m.
+    """
+    bins = grid_bins(ears.fs, 0.45 * ears.fs)
+    f, p = frequencies(ears.fs)[bins], ears.positions
+    heads = Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
+    end = gate.arrivals(ears)[0].min(axis=1) + DIRECT_S
+    early = transform(gate.until(ears.h[:, :2], ears.zero, ears.fs, end), grid(ears.fs), ears.zero)[..., bins]
+    direct = gate.spectra(ears, gates[0])[:, :2][..., bins]
+    ring = gate.spectra(polar, gates[1])[:, 0][..., bins]
+    field = fitted(ring, f, np.radians(polar.positions["azimuth_deg"]), distance, at, c)
+    return Measured(ears, heads, early, direct, field, f, c)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Playing:
+    """How one arm plays on the unit: filters ``(program, driver, tap)`` and the shares of each source.
+
+    Parameters
+    ----------
+    shares
+        ``(source, program)`` for hard left, hard right and centre.
+    """
+
+    taps: Float
+    shares: Float
+
+    def heard(self, h: Complex, f: Float, fs: int) -> Complex:
+        """Spectra ``(place, source, ear, frequency)`` of responses ``(place, ear, driver, frequency)``."""
+        taps = np.arange(self.taps.shape[-1])
+        w = np.tensordot(self.shares, self.taps, axes=1) @ np.exp(-2j * np.pi * np.outer(taps, f) / fs)
+        return np.asarray(np.einsum("pedf,sdf->psef", h, w, optimize=True))
+
+
+ROWS = [0, len(ways.PANS) - 1, ways.PANS.index(0.0)]
+"""Pans of the sources left, right, centre."""
+
+
+def playing(ears: ImpulseResponse, at: Float, filters: FilterSet) -> dict[str, Playing]:
+    """The three arms on the unit."""
+    pair, delay = ways.best_pair(ears, at), filters.delay_samples
+    stereo = ways.stereo_shares()[ROWS]
+    return {
+        "plain": Playing(ways.plain_taps(pair, len(at), filters.ceiling, delay), stereo),
+        "matrix": Playing(ways.matrix_taps(at, pair, filters.ceiling, delay), stereo),
+        "calibrated": Playing(np.asarray(filters.taps), ways.upmix_shares(filters)[ROWS]),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Places of the map: from, to (m), and steps (m)."""
+
+    x: tuple[float, float] = (1.0, 4.0)
+    y: tuple[float, float] = (-1.0, 1.0)
+    step: tuple[float, float] = (0.25, 0.1)
+
+    @property
+    def axes(self) -> tuple[Float, Float]:
+        """Places along x and y, m."""
+        x, y = (
+            np.linspace(low, high, max(round((high - low) / step), 1) + 1)
+            for (low, high), step in zip((self.x, self.y), self.step, strict=True)
+        )
+        return x, y
+
+
+def zone_map(
+    m: Measured,
+    ear: EarModel,
+    filters: FilterSet,
+    far_ear: Complex,
+    figures: dict[str, ImageFigures],
+    at: Float,
+    extent: Extent,
+    nominal_m: float,
+) -> ZoneMap:
+    """The map of one unit.
+
+    Parameters
+    ----------
+    ear
+        Of the head that measured.
+    far_ear
+        Virtual far ear over near ear on the designs' grid, taken out of the cancellation.
+    figures
+        Of all arms at the measured positions: their direct over reverberant sound is carried with the direct level.
+    at
+        Places of the drivers, m.
+    nominal_m
+        Distance of the nominal listener, m.
+    """
+    head = _on_grid(ear.templates, m.f)
+    small = EarModel.of(head)
+    x, y = extent.axes
+    places = Heads.towards_device(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
+    ways_on_unit = playing(m.ears, at, filters)
+    modelled, here = model(m.field, head, places), model(m.field, head, m.heads)
+    early, direct = (modelled * correction(s, here) for s in (m.early, m.direct))
+    early_here = here * correction(m.early, here)
+    heard = {name: way.heard(early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
+    near = {name: way.heard(early_here, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
+    pair = Pair(float(np.radians(ANGLE_DEG)), nominal_m, nominal_m)
+    stereo = ways.stereo_shares()[ROWS][:, :2]
+    for sound, heads in ((heard, places), (near, m.heads)):
+        ears = direct_spectra(pair, head, heads.places, heads.yaw, m.c)
+        sound["reference"] = np.einsum("pesf,ns->pnef", ears, stereo, optimize=True)
+    azimuth = {name: np.degrees(small.image(s).azimuth) for name, s in heard.items()}
+    shape = (len(x), len(y))
+    calibrated = ways_on_unit["calibrated"]
+    own = _own_error(m, small, calibrated, far_ear, here)
+    uncertainty = _uncertainty(own, places, m.heads)
+    margin = _margin(m, calibrated, calibrated.heard(direct, m.f, m.ears.fs), places)
+    polar_holds = bool(np.median(m.field.left_out_db) <= POLAR_LEFT_DB)
+    sure = (uncertainty <= LARGEST_DEG) & polar_holds
+    return ZoneMap(
+        x,
+        y,
+        ANGLE_DEG,
+        {name: a.reshape(*shape, 3) for name, a in azimuth.items()},
+        {name: _drr(figures[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
+        _cancellation(calibrated, direct, m, far_ear).reshape(shape),
+        uncertainty.reshape(shape),
+        margin.reshape(*shape, 2),
+        trusted=(sure & (margin[:, 0] >= LEAST_MARGIN_DB["sides"])).reshape(shape),
+        trusted_centre=(sure & (margin[:, 1] >= LEAST_MARGIN_DB["centre"])).reshape(shape),
+        own=own,
+    )
+
+
+def _on_grid(templates: Templates, f: Float) -> Templates:
+    """Templates on the map's grid, which is a part of theirs."""
+    at = np.searchsorted(templates.f, f - 1e-6)
+    return Templates(templates.azimuths, templates.response[..., at], f, templates.name)
+
+
+def _cancellation(way: Playing, direct: Complex, m: Measured, far_ear: Complex) -> Float:
+    """Cancellation of the direct sound ``(place,)``: mean over sides and third octaves, dB."""
+    sides = Playing(way.taps, np.eye(3)[:2]).heard(direct, m.f, m.ears.fs)
+    bare = metrics.unvirtualized(np.swapaxes(sides, 1, 2), far_ear[grid_bins(m.ears.fs, 0.45 * m.ears.fs)])
+    near, far = metrics.near_and_far(bare)
+    leak = np.abs(far) ** 2 / np.maximum(np.abs(near) ** 2, 1e-30)
+    inside = (0.99 * metrics.SCORED[0] < THIRD_OCTAVES) & (1.01 * metrics.SCORED[1] > THIRD_OCTAVES)
+    return np.asarray(-power_db(band_means(leak, m.f, THIRD_OCTAVES[inside])).mean(axis=(1, 2)))
+
+
+def _own_error(m: Measured, ear: EarModel, way: Playing, far_ear: Complex, here: Complex) -> OwnError:
+    """Errors at measured positions, each carried from the others, and with the model alone."""
+    rows = np.flatnonzero(m.ears.positions["use"] == b"score")[:LOOKED_AT]
+    rows = rows if len(rows) else np.arange(min(len(here), LOOKED_AT))
+    true = ear.image(way.heard(m.early[rows], m.f, m.ears.fs)).azimuth
+    true_db = _cancellation(way, m.direct[rows], m, far_ear)
+    left, direct = (_left_out(h, here, rows) for h in (m.early, m.direct))
+    off = ear.image(way.heard(left, m.f, m.ears.fs)).azimuth - true
+    alone = ear.image(way.heard(here[rows], m.f, m.ears.fs)).azimuth - true
+    db = _cancellation(way, direct, m, far_ear) - true_db
+    left_deg, alone_deg = (float(np.degrees(np.sqrt(np.mean(e**2)))) for e in (off, alone))
+    return OwnError(left_deg, alone_deg, float(np.sqrt(np.mean(db**2))))
+
+
+def _left_out(h: Complex, here: Complex, rows: NDArray[np.intp]) -> Complex:
+    """Responses at each of some positions as carried from all others; with one position alone, the model's."""
+    out = here[rows].copy()
+    if len(here) > 1:
+        for i, row in enumerate(rows):
+            others = np.delete(np.arange(len(here)), row)
+            out[i] *= correction(h[others], here[others])
+    return out
+
+
+def _uncertainty(own: OwnError, places: Heads, measured_at: Heads) -> Float:
+    """Expected error of the map ``(place,)``, degrees.
+
+    At measured positions it is that of one left out; away from them what they corrected is ever less to be relied on,
+    so that the error of the model alone takes its place.
+    """
+    apart = np.linalg.norm(places.places[:, None] - measured_at.places[None], axis=-1).min(axis=1)
+    return np.asarray(np.hypot(own.left_out_deg, own.model_deg * (1.0 - np.exp(-apart / FADES_M))))
+
+
+def _margin(m: Measured, way: Playing, direct: Complex, places: Heads) -> Float:
+    """Direct sound over the early reflections that may join it ``(place, 2)``, dB: the weaker side, and the centre.
+
+    Away from the measured positions reflections come sooner or later re the direct sound, by no more than twice the way
+    in between. So whatever the measured positions hear until 5 ms and twice that way is counted as early there.
+    """
+    apart = np.linalg.norm(places.places[:, None] - m.heads.places[None], axis=-1).min(axis=1)
+    rows = np.arange(min(len(m.ears.positions), LOOKED_AT // 2))
+    some = m.ears.at(rows)
+    played = ways.of_taps("calibrated", some, way.taps, 0.0, np.zeros((len(ways.PANS), 3)))
+    weight = np.where((m.f >= LEANING_HZ[0]) & (m.f <= LEANING_HZ[1]), 1.0 / np.maximum(m.f, 1.0), 0.0)
+    known = way.heard(m.direct[rows], m.f, m.ears.fs)
+    ends = np.linspace(0.0, 2.0 * float(apart.max()) / m.c, WINDOWS)
+    early = np.stack([_early(played, way, some, known, end, m) @ weight for end in ends])  # (end, place, source, ear)
+    levels = power_db(np.maximum(early.mean(axis=(1, 3)), 1e-30))
+    own = power_db(((np.abs(direct) ** 2) @ weight).max(axis=2))
+    ratio = np.stack([own[:, s] - np.interp(2.0 * apart / m.c, ends, levels[:, s]) for s in range(3)], axis=1)
+    return np.stack([ratio[:, :2].min(axis=1), ratio[:, 2]], axis=1)
+
+
+def _early(played: Arm, way: Playing, some: ImpulseResponse, known: Complex, more_s: float, m: Measured) -> Float:
+    """Power ``(place, source, ear, frequency)`` of what follows the direct sound within 5 ms and ``more_s``.
+
+    The filters' own length counts as part of the way: their main tap comes after their delay.
+    """
+    delay = float(np.argmax(np.abs(way.taps).max(axis=(0, 1)))) / played.fs
+    end = played.arrival + delay + DIRECT_S + more_s
+    h = np.einsum("pect,sc->pest", gate.until(played.h, played.zero, played.fs, end), way.shares, optimize=True)
+    spectra = transform(h, grid(played.fs), played.zero)[..., grid_bins(some.fs, 0.45 * some.fs)]
+    return np.asarray(np.abs(np.swapaxes(spectra, 1, 2) - known) ** 2)
+
+
+def _drr(figures: ImageFigures, there: Complex, here: Complex, f: Float) -> Float:
+    """Direct over reverberant sound ``(place, source)``, dB: the measured one, moved with the direct sound's level."""
+    weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
+    power = [(np.abs(x) ** 2) @ weight for x in (there, here)]
+    near = [np.stack([p[:, 0, 0], p[:, 1, 1], p[:, 2].mean(axis=1)], axis=1) for p in power]
+    return np.asarray(figures.drr_db.mean(axis=0) + power_db(near[0] / near[1].mean(axis=0)))
+
+
+def carried(m: Measured, ear: EarModel) -> Carried:
+    """The session's responses made ready to be carried anywhere, direct sound alone."""
+    return anchored(m.field, _on_grid(ear.templates, m.f), m.heads, m.direct)
