@@ -62,6 +62,9 @@ def calibrate(
     image = run.image(run_folder, fitted)
     data |= image.to_dict()
     lines.append(image.text)
+    if zone := run.zone(run_folder):
+        data["zone"] = zone.to_dict()
+        lines.append(zone.text)
     if beside:
         _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
     if left_out:
@@ -175,7 +178,7 @@ def _add(
 
 def _fitted(here: Path, wanted: designs.Design, text: str, *, left_out: bool = False) -> Fitted:
     with tracked("Calibrating", 1) as step:
-        fitted = run.calibrate(here, wanted, text, left_out=left_out)
+        fitted = run.calibrate(here, wanted, text, left_out=left_out, with_zone=True)
         step("left, right, centre")
     return fitted
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import faults_said
@@ -16,6 +16,10 @@ from sweetspot.rigs.units import Float, from_db
 
 Shape = tuple[tuple[Annotated[float, Field(ge=0, le=180)], float], ...]
 Curve = tuple[tuple[Annotated[float, Field(gt=0)], float], ...]
+
+
+MOST_PLACES = 4000
+"""Of the map of the listening zone."""
 
 
 class _Table(BaseModel):
@@ -105,6 +109,28 @@ class FilterDesign(_Table):
     band_hz: tuple[float, float] = (100.0, 18000.0)
 
 
+class ZoneDesign(_Table):
+    """Places of the map of the listening zone, m from the middle of the device: ahead, to its left, and the steps."""
+
+    x_m: tuple[Annotated[float, Field(ge=0.3, le=20)], Annotated[float, Field(ge=0.3, le=20)]] = (1.0, 4.0)
+    y_m: tuple[Annotated[float, Field(ge=-10, le=10)], Annotated[float, Field(ge=-10, le=10)]] = (-1.0, 1.0)
+    step_m: tuple[Annotated[float, Field(ge=0.02, le=2)], Annotated[float, Field(ge=0.02, le=2)]] = (0.25, 0.1)
+
+    @field_validator("x_m", "y_m")
+    @classmethod
+    def _opening(cls, ends: tuple[float, float]) -> tuple[float, float]:
+        if not ends[0] < ends[1]:
+            raise ValueError(f"needs two places [from, to] with the first below the second, has {list(ends)}")
+        return ends
+
+    @model_validator(mode="after")
+    def _few_enough(self) -> ZoneDesign:
+        places = [(high - low) / step + 1 for (low, high), step in zip((self.x_m, self.y_m), self.step_m, strict=True)]
+        if places[0] * places[1] > MOST_PLACES:
+            raise ValueError(f"has {places[0] * places[1]:.0f} places; at most {MOST_PLACES}: make step_m larger")
+        return self
+
+
 class Design(_Table):
     """The whole file."""
 
@@ -112,6 +138,7 @@ class Design(_Table):
     beam: BeamDesign = BeamDesign()
     stereo: StereoDesign = StereoDesign()
     filter: FilterDesign = FilterDesign()
+    zone: ZoneDesign = ZoneDesign()
 
 
 def _checked_curve(points: Curve) -> Curve:

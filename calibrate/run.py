@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.auditory import Assessment
+from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
@@ -66,13 +66,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def calibrate(run: Path, design: Design, design_text: str, *, left_out: bool = False) -> Fitted:
+def calibrate(
+    run: Path, design: Design, design_text: str, *, left_out: bool = False, with_zone: bool = False
+) -> Fitted:
     """Fit the filters of a run and write its ``filterset.h5``.
 
     Parameters
     ----------
     left_out
         Where no position is used for scoring, leave one out of the design (:func:`held_out.scoring`).
+    with_zone
+        Map the listening zone too, and keep it with the filters.
 
     Raises
     ------
@@ -81,6 +85,9 @@ def calibrate(run: Path, design: Design, design_text: str, *, left_out: bool = F
     """
     made, ears = _fit(run, design, left_out=left_out)
     kept = _kept(made) | {"at_ears": _nominal(ears)}
+    if with_zone:
+        mapped = _mapped(run, made, design)
+        kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
     store.write(run / "filterset.h5", made.filters, kept, design_text)
     return made
 
@@ -105,6 +112,19 @@ def _fit(run: Path, design: Design, *, left_out: bool = False) -> tuple[Fitted, 
     ears = held_out.scoring(ears) if left_out else ears
     made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
     return made, ears
+
+
+def _mapped(run: Path, made: Fitted, design: Design) -> ZoneMap | None:
+    """The listening zone of a fit."""
+    wish = design.zone
+    extent = Extent(wish.x_m, wish.y_m, wish.step_m)
+    return auditory.zone(run, made.filters, made.ears, made.prediction, extent, image(run, made))
+
+
+def zone(run: Path) -> ZoneMap | None:
+    """The listening zone that was mapped when a run was calibrated; ``None`` where it was not."""
+    kept = store.read_prediction(run).get("zone")
+    return ZoneMap.of_dict(json.loads(kept[0])) if kept else None
 
 
 def _nominal(ears: ImpulseResponse) -> NDArray[np.float32]:
@@ -347,7 +367,7 @@ def verdict_of(
     image = auditory.heard(run, found.filters, fitted.ears, found.ears, share)
     unit = auditory.unit(run, found.filters, fitted.ears, found.ears, share, doubts.ears.stderr)
     more = listener_metrics.of(image, unit, limits)
-    return found, replace(verdict, image=image, metrics=(*verdict.metrics, *more)), measured, rig, told
+    return found, replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)), measured, rig, told
 
 
 def reachable(
@@ -446,6 +466,7 @@ def summary(verdict: Verification) -> dict[str, Any]:
         "causes": [asdict(c) for c in verdict.causes],
         "ruled_out": list(verdict.ruled_out),
         **(verdict.image.to_dict() if verdict.image else {}),
+        **({"zone": verdict.zone.to_dict()} if verdict.zone else {}),
     }
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
-from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, EarModel, ImageFigures
+from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, DRY_DB, EarModel, ImageFigures
 from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, direct_spectra
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.auditory.zone import OwnError, ZoneMap
@@ -315,7 +315,7 @@ def _drr(figures: ImageFigures, there: Complex, here: Complex, f: Float) -> Floa
     weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
     power = [(np.abs(x) ** 2) @ weight for x in (there, here)]
     near = [np.stack([p[:, 0, 0], p[:, 1, 1], p[:, 2].mean(axis=1)], axis=1) for p in power]
-    return np.asarray(figures.drr_db.mean(axis=0) + power_db(near[0] / near[1].mean(axis=0)))
+    return np.asarray(np.minimum(figures.drr_db.mean(axis=0) + power_db(near[0] / near[1].mean(axis=0)), DRY_DB))
 
 
 def carried(m: Measured, ear: EarModel) -> Carried:

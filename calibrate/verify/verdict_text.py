@@ -23,7 +23,7 @@ def lines(verdict: Verification) -> str:
     rows += [f"  {verdict.basis}"] if verdict.basis else []
     if verdict.room:
         rows.append("  in the room, not judged: " + "; ".join(r.text for r in verdict.room))
-    rows += [verdict.image.text] if verdict.image else []
+    rows += [part.text for part in (verdict.image, verdict.zone) if part]
     rows += [f"WARNING: {w}" for w in verdict.warnings]
     head = VERDICTS[verdict.verdict] + ("" if verdict.passed else f": {_why(verdict)}")
     causes = [_cause(i, c) for i, c in enumerate(verdict.causes)]

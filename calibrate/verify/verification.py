@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.auditory import Assessment
+from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
@@ -107,6 +107,8 @@ class Verification:
         Whether no limits file was given.
     image
         What a listener gets, beside plain stereo, matrix mixing and a pair; ``None`` where it was not looked at.
+    zone
+        The listening zone that the calibration predicted; ``None`` where it was not mapped.
     """
 
     f: Float
@@ -126,6 +128,7 @@ class Verification:
     default_limits: bool = False
     ruled_out: tuple[str, ...] = ()
     image: Assessment | None = None
+    zone: ZoneMap | None = None
 
     @property
     def passed(self) -> bool:
