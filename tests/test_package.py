@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,16 +14,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def tracked(*patterns: str) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in listed.splitlines() if (ROOT / name).is_file()]
+
+
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy so that nothing is left in the tree."""
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what is tracked, so that nothing is left in the tree."""
+    source = tmp_path_factory.mktemp("source")
+    for name in tracked():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((ROOT / name).read_bytes())
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     at = tmp_path_factory.mktemp("wheel")
-    source = at / "source"
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in tracked.splitlines():
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((ROOT / name).read_bytes())
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", at, source]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -34,11 +43,19 @@ def test_wheel_holds_the_rooms_and_nothing_else(wheel: Path) -> None:
     tops = {n.split("/")[0] for n in names if ".dist-info" not in n}
     assert tops == {"sweetspot"}
     packed = {n.removeprefix("sweetspot/") for n in names if n.endswith(".py")}
-    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    inside = {n.removeprefix("sweetspot/") for n in tracked.splitlines() if n.split("/")[0] not in {"tests", "runs"}}
+    inside = {n.removeprefix("sweetspot/") for n in tracked("*.py") if n.split("/")[0] not in {"tests", "runs"}}
     assert packed == inside
     data = ("py.typed", "rigs/desk.toml", "calibrate/report/page.html.j2", "calibrate/report/page.css")
     assert {f"sweetspot/{n}" for n in data} <= set(names)
+
+
+def test_source_distribution_holds_all_that_its_tests_need(source: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "build", "--sdist", "--outdir", tmp_path, source]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as packed:
+        names = {n.split("/", 1)[1] for n in packed.getnames() if "/" in n}
+    assert {n for n in tracked() if not n.startswith((".ci/", ".gitignore"))} <= names
 
 
 def test_installed_wheel_runs_by_itself(wheel: Path, tmp_path: Path) -> None:
