@@ -37,30 +37,6 @@ SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ea
          ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A figure ready for the page.
-
-    Parameters
-    ----------
-    title, alt, help
-        Its caption, what a screen reader says, and a sentence on how to read it.
-    svg
-        The drawing.
-    wide
-        Whether it takes the page's whole width.
-    hover
-        JSON of the values shown under the pointer; empty for none.
-    """
-
-    title: str
-    alt: str
-    help: str
-    svg: Markup
-    wide: bool = False
-    hover: str = ""
-
-
 def write(run: Path, music: Path | None = None) -> Path:
     """Build ``report.html`` of a run; the old page stays until the new one is whole.
 
@@ -137,41 +113,6 @@ def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
     )
 
 
-def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
-    """A figure as an SVG file's text; the figure too. Margins are fixed: a solver for them takes most of the time."""
-    figure = Figure(figsize=size)
-    FigureCanvasSVG(figure)
-    width, height = size
-    figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
-    draw(figure)
-    out = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=nothing)
-    return out.getvalue(), figure
-
-
-def _picture(
-    name: str,
-    title: str,
-    alt: str,
-    reading: str,
-    draw: Callable[[Figure], None],
-    *,
-    size: tuple[float, float] = (5.9, 3.7),
-    wide: bool = False,
-    values: dict[str, Any] | None = None,
-) -> Picture:
-    """Draw one figure; ``values`` (keys ``x``, ``unit``, ``series``) are shown under the pointer in its first axes."""
-    drawing, figure = _drawn(name, size, draw)
-    hover = ""
-    if values is not None:
-        box = figure.axes[0].get_position()
-        low, high = figure.axes[0].get_xlim()
-        hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
-    return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover)
-
-
 def _values(found: dict[str, CellSpread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
     series = {name: [round(float(v), 2) for v in s.mean] for name, s in found.items()}
     if target is not None:
@@ -194,7 +135,7 @@ def _cancellation(e: Evidence) -> Picture:
 
     inside, over = judged.band(metrics.SCORED, p.lowest)
     said = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
-    return _picture(
+    return picture(
         "cancellation",
         "Cancellation over frequency, before and after",
         f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {said}.",
@@ -223,7 +164,7 @@ def _ear_levels(e: Evidence) -> list[Picture]:
         return drawing
 
     return [
-        _picture(
+        picture(
             f"level{ear}",
             f"Drivers at the {side} ear: level",
             f"Level over frequency of {len(names)} drivers at the {side} ear, nominal position.",
@@ -249,7 +190,7 @@ def _by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:
 def _ear_responses(e: Evidence) -> list[Picture]:
     t, h = evidence.ear_responses(e)
     return [
-        _picture(
+        picture(
             f"impulse{ear}",
             f"Drivers at the {side} ear: impulse responses",
             f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace a driver.",
@@ -285,7 +226,7 @@ def _polar_maps(e: Evidence) -> list[Picture]:
         return drawing
 
     return [
-        _picture(
+        picture(
             f"map-{name}",
             title,
             f"Map of level over frequency and azimuth, normalised to on-axis. {title}.",
@@ -311,7 +252,7 @@ def _polar_cuts(e: Evidence) -> list[Picture]:
         figure.legend(names, labels, loc="lower center", ncols=3, frameon=False)
 
     return [
-        _picture(
+        picture(
             "cuts",
             "Polar cuts",
             "Polar plots of level over azimuth at " + ", ".join(f"{f:g} Hz" for f in CUTS_HZ) + ".",
@@ -337,7 +278,7 @@ def _colours(e: Evidence) -> list[Picture]:
             measured.key(ax)
 
         pictures.append(
-            _picture(
+            picture(
                 f"colour{number}",
                 title,
                 f"Third-octave level relative to its own mean. {title}, at the scoring positions.",
@@ -363,7 +304,7 @@ def _filters(e: Evidence) -> list[Picture]:
             ax.set_ylabel("gain, dB")
 
         pictures.append(
-            _picture(
+            picture(
                 f"gain{i}",
                 f"{program.capitalize()} program: gain",
                 f"Gain over frequency of the {program} program's filters, one line a driver.",
@@ -373,7 +314,7 @@ def _filters(e: Evidence) -> list[Picture]:
             )
         )
         pictures.append(
-            _picture(
+            picture(
                 f"taps{i}",
                 f"{program.capitalize()} program: impulse responses",
                 f"Impulse responses of the {program} program's filters, one trace a driver.",
@@ -386,7 +327,7 @@ def _filters(e: Evidence) -> list[Picture]:
 
 def _device(e: Evidence) -> Picture:
     away = e.rig.ears.distance_m if e.rig.ears else None
-    return _picture(
+    return picture(
         "device",
         "The device from above",
         f"Plan view of the device with {len(e.rig.driver)} drivers.",
@@ -397,7 +338,7 @@ def _device(e: Evidence) -> Picture:
 
 
 def _heads(e: Evidence) -> Picture:
-    return _picture(
+    return picture(
         "heads",
         "Where the head stood",
         "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
@@ -431,7 +372,7 @@ def _noise(e: Evidence) -> list[Picture]:
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
     low, around_low = e.ears.snr_db.min(), e.polar.snr_db.min()
     return [
-        _picture(
+        picture(
             "snr-ears",
             "Signal to noise at the ears, dB",
             f"Table of signal to noise at every head position; least {low:.0f} dB.",
@@ -439,7 +380,7 @@ def _noise(e: Evidence) -> list[Picture]:
             ears,
             size=(5.6, 5.4),
         ),
-        _picture(
+        picture(
             "snr-polar",
             "Signal to noise around the device, dB",
             f"Map of signal to noise in every direction; least {around_low:.0f} dB.",

@@ -1,0 +1,195 @@
+"""Pictures and the table of what a listener gets, beside plain stereo, matrix mixing and a pair of loudspeakers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from sweetspot.calibrate.auditory import Assessment, ZoneMap
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.report import evidence, image_plots
+from sweetspot.calibrate.report.evidence import Evidence
+from sweetspot.calibrate.report.pictures import Picture, picture
+from sweetspot.calibrate.verify import comparison, whole_response
+from sweetspot.rigs.units import Float
+
+SIDES_DEG, CENTRE_DEG = 7.0, 5.0
+"""Azimuth errors that are not noticed, of the sides and of the centre."""
+
+
+def pictures(e: Evidence) -> list[Picture]:
+    """Zone map, pan curve, cancellation direct and in the room, loudness; those that the run has."""
+    found = [_zone(e, e.zone)] if e.zone else []
+    if e.image:
+        found += [_pan_curve(e.image), _direct_and_room(e), _levels(e.image)]
+    return found
+
+
+def _zone(e: Evidence, zone: ZoneMap) -> Picture:
+    away = e.rig.ears.distance_m if e.rig.ears else 2.0
+    arms = [a for a in image_plots.NAMES if a in zone.azimuth_deg]
+
+    def draw(figure: Figure) -> None:
+        figure.subplots_adjust(left=0.07, right=0.9, bottom=0.1, top=0.92, wspace=0.08, hspace=0.28)
+        axes = np.atleast_2d(figure.subplots(2, len(arms), sharex=True, sharey=True))
+        for column, arm in enumerate(arms):
+            error = np.abs(zone.error_deg(arm))
+            for row, (each, trusted, limit) in enumerate(
+                (
+                    (error[..., :2].max(axis=-1), zone.trusted, SIDES_DEG),
+                    (error[..., 2], zone.trusted_centre, CENTRE_DEG),
+                )
+            ):
+                mesh = image_plots.zone(axes[row, column], zone.x, zone.y, each, trusted, limit, away)
+                area = zone.areas[arm]["sides" if row == 0 else "centre"]
+                what = "sides" if row == 0 else "centre"
+                axes[row, column].set_title(f"{image_plots.NAMES[arm]}\n{what}: {area:.1f} m²", fontsize=9)
+        for row in (0, 1):
+            axes[row, 0].set_ylabel("ahead of the device, m")
+        for ax in axes[1]:
+            ax.set_xlabel("to its left, m")
+        bar = figure.colorbar(mesh, ax=axes.ravel().tolist(), label="azimuth error, degrees", aspect=40, pad=0.02)
+        if bar.solids is not None:
+            bar.solids.set_rasterized(True)
+        bar.outline.set_visible(False)
+
+    said = "; ".join(
+        f"{image_plots.NAMES[arm]} sides {zone.areas[arm]['sides']:.1f} m², centre {zone.areas[arm]['centre']:.1f} m²"
+        for arm in arms
+    )
+    return picture(
+        "zone",
+        "Listening zone: how far images are from where they should be",
+        f"Maps of azimuth error over listener places, area within the limits: {said}.",
+        "From above, the device at the bottom, the cross at the measured head. Top row: the worse one of hard left and "
+        f"hard right; the line encloses errors of at most {SIDES_DEG:g}°. Bottom row: the centre, at most "
+        f"{CENTRE_DEG:g}°. Grey: the map is not to be trusted there. Carried from the measured positions by the polar "
+        f"set and the head; at positions left out of it, it is off by {zone.own.left_out_deg:.1f}°.",
+        draw,
+        size=(9.4, 6.4),
+        wide=True,
+    )
+
+
+def _pan_curve(image: Assessment) -> Picture:
+    each = {name: a.azimuth_deg for name, a in image.arms.items()}
+    width = "; ".join(f"{image_plots.NAMES[n]} {a.width_deg:.0f}°" for n, a in image.arms.items())
+    pair = "measured on the rig" if image.reference_from == "rig" else f"computed from the same head ({image.head})"
+    return picture(
+        "pan",
+        "Width and pan curve",
+        f"Azimuth of five pans. Width from hard left to hard right: {width}.",
+        "Where a source panned by constant power seems to come from, mean over head positions, by an ear model with the "
+        f"templates of the head that measured. The pair was {pair}.",
+        lambda figure: image_plots.pan_curve(figure.subplots(), each),
+    )
+
+
+def _direct_and_room(e: Evidence) -> Picture:
+    direct, room, plain = _cancellations(e)
+    p = e.fitted.prediction
+    resolved = comparison.valid(p.lowest)
+    inside = (whole_response.WIDE[0] * 0.99 <= evidence.THIRD_OCTAVES) & (
+        whole_response.WIDE[1] * 1.01 >= evidence.THIRD_OCTAVES
+    )
+    in_room = float(room[inside].mean())
+    return picture(
+        "room",
+        "Cancellation: direct sound and whole response",
+        f"Cancellation in third octaves of the direct sound and of the whole response; mean of the latter {in_room:.1f} "
+        "dB from 300 Hz to 6.3 kHz.",
+        "The direct sound decides where images stand (precedence); the whole response, room included, is what arrives "
+        "at the ears in total. Means over scoring positions and sides.",
+        lambda figure: image_plots.direct_and_room(figure.subplots(), direct, room, plain, resolved),
+        values={
+            "x": evidence.THIRD_OCTAVES.tolist(),
+            "unit": "dB",
+            "series": {"direct": direct.round(2).tolist(), "room": room.round(2).tolist()},
+        },
+    )
+
+
+def _cancellations(e: Evidence) -> tuple[Float, Float, Float]:
+    """Direct sound and whole response of the unit, whole response of plain stereo ``(third octave,)``, dB."""
+    p = e.fitted.prediction
+    direct = evidence.cancellations(e)
+    mine = direct.get("heard", direct["predicted"]).mean
+    c = e.verdict.compared if e.verdict else None
+    if c is not None and c.heard_whole is not None:
+        whole = c.heard_whole
+    else:
+        whole = p.whole.score if p.whole is not None else p.score
+    room = whole_response.energy_cells(metrics.unvirtualized(whole, p.far_ear), p.f)
+    alone = metrics.one_driver(evidence.spectra(e.ears.used_for("score"))[0], e.fitted.reference)
+    plain = whole_response.energy_cells(alone, p.f)
+    return mine, room.mean(axis=(0, 1)), plain.mean(axis=(0, 1))
+
+
+def _levels(image: Assessment) -> Picture:
+    own = image.loudness.re_plain_db["calibrated"]
+    said = ", ".join(f"{k} {v:+.1f} dB" for k, v in own.items())
+    return picture(
+        "loudness",
+        "Level: loudness at the same driver ceiling",
+        f"Loudness of the arms over plain stereo; calibrated: {said}.",
+        f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers. Largest level at the listener: "
+        f"{image.loudness.max_spl_db:.0f} dB SPL; music stays {image.loudness.headroom_db:.1f} dB under the ceiling.",
+        lambda figure: image_plots.levels(figure.subplots(), image.loudness.re_plain_db),
+    )
+
+
+def table(e: Evidence) -> list[dict[str, Any]]:
+    """One row an arm, as text."""
+    if e.image is None:
+        return []
+    areas = e.zone.areas if e.zone else {}
+    rows = []
+    for name, arm in e.image.arms.items():
+        drr = arm.drr_db.mean(axis=0)
+        music = arm.loudness_db.get("music")
+        area = areas.get(name)
+        rows.append(
+            {
+                "name": image_plots.NAMES[name],
+                "width": f"{arm.width_deg:.0f}",
+                "focus": f"{arm.focus_deg:.0f}",
+                "sides": f"{min(drr[0], drr[1]):.1f}",
+                "centre": f"{drr[2]:.1f}",
+                "tone": f"{arm.tone_rms_db:.1f}",
+                "loudness": "–" if music is None else f"{music:+.1f}",
+                "area": "–" if area is None else f"{area['sides']:.1f} / {area['centre']:.1f}",
+            }
+        )
+    return rows
+
+
+def header(e: Evidence) -> list[dict[str, str]]:
+    """Key figures: width, cancellation direct and in the room, depth, loudness; with what they cover."""
+    found = []
+    if e.image:
+        own, plain, pair = (e.image.arms[n] for n in ("calibrated", "plain", "reference"))
+        drr, before = own.drr_db.mean(axis=0), plain.drr_db.mean(axis=0)
+        found.append(_tile("Width", f"{own.width_deg:.0f}", "°", f"pair {pair.width_deg:.0f}°, plain "
+                           f"{plain.width_deg:.0f}°"))  # fmt: skip
+    if e.verdict and e.verdict.cancellation:
+        wide, scored = e.verdict.cancellation
+        direct = "–" if scored.direct is None else f"{scored.direct.mean:.1f}"
+        spread = "" if scored.direct is None else f"direct, ± {scored.direct.spread:.1f} over {scored.direct.heads} heads"
+        found.append(_tile("Cancellation, direct sound", direct, " dB", spread))
+        found.append(_tile("Cancellation, in the room", f"{wide.room.mean:.1f}", " dB", "whole response, 300 Hz to 6.3 kHz"))
+    else:
+        direct_db = evidence.cancellations(e)["predicted"].mean
+        found.append(_tile("Cancellation, direct sound", f"{direct_db.mean():.1f}", " dB", "predicted, 200 Hz to 8 kHz"))
+    if e.image:
+        found.append(_tile("Direct to reverberant, sides", f"{min(drr[0], drr[1]):.1f}", " dB",
+                           f"plain stereo {min(before[0], before[1]):.1f}"))  # fmt: skip
+        found.append(_tile("Direct to reverberant, centre", f"{drr[2]:.1f}", " dB", f"plain stereo {before[2]:.1f}"))
+        music = e.image.loudness.re_plain_db["calibrated"]["music"]
+        found.append(_tile("Loudness of music", f"{music:+.1f}", " dB", "re plain stereo, same driver ceiling"))
+    return found
+
+
+def _tile(name: str, value: str, unit: str, more: str) -> dict[str, str]:
+    return {"name": name, "value": value.replace("-", "\N{MINUS SIGN}"), "unit": unit, "more": more.replace(" -", " \N{MINUS SIGN}")}

@@ -1,0 +1,102 @@
+"""Plots of what a listener gets: listening zone, pan curve, cancellation of direct sound and whole response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.auditory import PANS
+from sweetspot.calibrate.report.plots import BEFORE, HEARD, PREDICTED, TARGET
+from sweetspot.measure.share.plots import DRIVERS, GRID, SOFT, frequencies, key
+from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs.units import Float
+
+ARMS = {"plain": BEFORE, "matrix": DRIVERS[3], "calibrated": HEARD, "reference": TARGET}
+"""Colour of each arm."""
+
+NAMES = {
+    "plain": "plain stereo",
+    "matrix": "matrix mixing",
+    "calibrated": "calibrated",
+    "reference": "±30° pair",
+}
+
+LARGEST_DEG = 30.0
+"""Azimuth errors from which on a map is as dark as it gets."""
+
+
+def zone(
+    ax: Axes, x: Float, y: Float, error_deg: Float, trusted: NDArray[np.bool_], within_deg: float, listener_m: float
+) -> QuadMesh:
+    """Azimuth error ``(x, y)`` over listener places from above, x upwards; where it is not trusted the map is grey.
+
+    The line encloses places with an error of at most ``within_deg``.
+    """
+    shown = np.ma.masked_where(~trusted, np.minimum(np.abs(error_deg), LARGEST_DEG))
+    ax.set_facecolor(GRID)
+    mesh = ax.pcolormesh(y, x, shown, cmap="viridis_r", vmin=0.0, vmax=LARGEST_DEG, shading="nearest", rasterized=True)
+    if min(shown.shape) > 1 and shown.count() and shown.min() < within_deg < shown.max():
+        ax.contour(y, x, shown.filled(LARGEST_DEG), levels=[within_deg], colors=[HEARD], linewidths=1.6)
+    ax.plot(0.0, listener_m, "+", color=HEARD, markersize=9, markeredgewidth=2.0)
+    ax.set_xlim(float(y.max()), float(y.min()))
+    ax.set_aspect("equal")
+    ax.tick_params(length=2)
+    return mesh
+
+
+def pan_curve(ax: Axes, azimuth_deg: Mapping[str, Float]) -> None:
+    """Azimuth of five pans, one line an arm; left is positive."""
+    for name, values in azimuth_deg.items():
+        wide = 2.8 if name == "calibrated" else 1.6
+        dash = (0, (4, 2.5)) if name == "reference" else "solid"
+        ax.plot(PANS, values, "o", color=ARMS[name], linestyle=dash, linewidth=wide, markersize=5, label=NAMES[name])
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    ax.set_xticks(PANS, ["hard left", "half", "centre", "half", "hard right"])
+    ax.set_ylabel("azimuth, degrees (left +)")
+    top = max(35.0, 1.1 * max(float(np.abs(v).max()) for v in azimuth_deg.values()))
+    ax.set_ylim(-top, top)
+    ax.grid(True, axis="y", color=GRID, linewidth=0.7)
+    ax.set_axisbelow(True)
+    key(ax)
+
+
+def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved: NDArray[np.bool_]) -> None:
+    """Cancellation in third octaves, dB: direct sound (where the gate resolves it), whole response, plain stereo."""
+    ax.plot(THIRD_OCTAVES[resolved], direct[resolved], color=PREDICTED, linewidth=2.6, label="direct sound")
+    ax.plot(THIRD_OCTAVES, room, color=HEARD, linewidth=2.6, label="whole response, in the room")
+    ax.plot(THIRD_OCTAVES, plain, color=BEFORE, linewidth=1.6, label="plain stereo, in the room")
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    frequencies(ax, 180.0, 9000.0)
+    ax.set_ylabel("near over far ear, dB")
+    key(ax)
+
+
+def levels(ax: Axes, loudness_db: Mapping[str, Mapping[str, float]]) -> None:
+    """Loudness over plain stereo of each programme, one bar an arm."""
+    programmes = list(next(iter(loudness_db.values())))
+    for i, (arm, each) in enumerate(loudness_db.items()):
+        at = np.arange(len(programmes)) + (i - 0.5 * (len(loudness_db) - 1)) * 0.2
+        ax.bar(at, [each[p] for p in programmes], width=0.18, color=ARMS[arm], label=NAMES[arm])
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    ax.set_xticks(np.arange(len(programmes)), programmes)
+    ax.tick_params(axis="x", length=0)
+    ax.set_ylabel("loudness re plain stereo, dB")
+    ax.grid(True, axis="y", color=GRID, linewidth=0.7)
+    ax.set_axisbelow(True)
+    key(ax)
+
+
+def differences(ax: Axes, f: Float, measured_db: Float, predicted_db: Float) -> None:
+    """Measured minus predicted, dB, on a scale of its own: the curves themselves would lie on each other."""
+    gap = measured_db - predicted_db
+    ax.plot(f, gap, color=HEARD, linewidth=1.6)
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    reach = max(float(np.abs(gap).max()) * 1.2, 0.05)
+    ax.set_ylim(-reach, reach)
+    ax.set_ylabel("measured −\npredicted, dB", fontsize=8)
+    ax.grid(True, axis="y", color=GRID, linewidth=0.6)
+    ax.set_axisbelow(True)

@@ -1,0 +1,75 @@
+"""A drawing made ready for the page: SVG in the page's own colours, with a caption, a text for screen readers, values."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from sweetspot.calibrate.report import svg
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure ready for the page.
+
+    Parameters
+    ----------
+    title, alt, help
+        Its caption, what a screen reader says, and a sentence on how to read it.
+    svg
+        The drawing.
+    wide
+        Whether it takes the page's whole width.
+    hover
+        JSON of the values shown under the pointer; empty for none.
+    """
+
+    title: str
+    alt: str
+    help: str
+    svg: Markup
+    wide: bool = False
+    hover: str = ""
+
+
+def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
+    """A figure as an SVG file's text; the figure too. Margins are fixed: a solver for them takes most of the time."""
+    figure = Figure(figsize=size)
+    FigureCanvasSVG(figure)
+    width, height = size
+    figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
+    draw(figure)
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=nothing)
+    return out.getvalue(), figure
+
+
+def picture(
+    name: str,
+    title: str,
+    alt: str,
+    reading: str,
+    draw: Callable[[Figure], None],
+    *,
+    size: tuple[float, float] = (5.9, 3.7),
+    wide: bool = False,
+    values: dict[str, Any] | None = None,
+) -> Picture:
+    """Draw one figure; ``values`` (keys ``x``, ``unit``, ``series``) are shown under the pointer in its first axes."""
+    drawing, figure = _drawn(name, size, draw)
+    hover = ""
+    if values is not None:
+        box = figure.axes[0].get_position()
+        low, high = figure.axes[0].get_xlim()
+        hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
+    return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover)
