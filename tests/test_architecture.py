@@ -32,6 +32,9 @@ DOORS = {
     "matplotlib": (
         "/plots.py",
         "calibrate/report/page.py",
+        "calibrate/report/pictures.py",
+        "calibrate/report/image_pictures.py",
+        "calibrate/report/image_plots.py",
         "rigs/lab/pictures/show.py",
         "measure/share/figures.py",
         "calibrate/fleet/page.py",

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.plant import MeasurementError, corrected
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import BandLevels, metrics, spectra, uncertainty
 from sweetspot.calibrate.run import doubt_of, fitted_of, sha256, verdict_of
+from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.study import held_out
 from sweetspot.calibrate.verify import Verification, comparison, from_dict
 from sweetspot.calibrate.verify import verification as verify
@@ -64,6 +66,10 @@ class Evidence:
         The design file; empty when the defaults were used.
     doubt
         What the measured ears know of their own errors.
+    image
+        What a listener gets, measured if there is a verdict, else predicted; ``None`` where it can't be told.
+    zone
+        The listening zone that the calibration mapped; ``None`` where it did not.
     """
 
     fitted: Fitted
@@ -78,6 +84,8 @@ class Evidence:
     hashes: dict[str, str]
     design_text: str
     doubt: MeasurementError
+    image: Assessment | None = None
+    zone: ZoneMap | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +132,15 @@ def gather(run: Path) -> Evidence:
         hashes=hashes,
         design_text=text,
         doubt=doubt,
+        image=verdict.image if verdict else image_of(run, fitted),
+        zone=_zone(run),
     )
+
+
+def _zone(run: Path) -> ZoneMap | None:
+    """The map that was kept with the filters."""
+    kept = store.read_prediction(run).get("zone")
+    return ZoneMap.of_dict(json.loads(kept[0])) if kept else None
 
 
 def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
@@ -254,11 +270,19 @@ def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
         h = gates.spectra(e.polar, p.whole.polar_gate)
     found = {
         "before": around(h[:, 0, e.fitted.reference[0]], np.radians(e.polar.positions["azimuth_deg"]), f),
+        "matrix": around(_mid(e, h[:, 0]), np.radians(e.polar.positions["azimuth_deg"]), f),
         "predicted": around(p.polar, p.azimuths, p.f),
     }
     if e.verdict is not None:
         found["heard"] = around(e.verdict.heard_polar, e.verdict.azimuths, e.verdict.f)
     return found
+
+
+def _mid(e: Evidence, h: Complex) -> Complex:
+    """What matrix mixing radiates for a centred source ``(direction, frequency)``; ``h (direction, driver, f)``."""
+    at = np.array([d.at for d in e.rig.driver])
+    taps = matrix_taps(at, best_pair(e.ears, at), 1.0, 0)
+    return np.asarray(np.einsum("pdf,d->pf", h, taps[0, :, 0] + taps[1, :, 0]))
 
 
 def filter_levels(e: Evidence) -> Float:

@@ -8,12 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.predict import metrics, spectra
 from sweetspot.calibrate.report import evidence, image_plots
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.verify import comparison, whole_response
+from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.units import Float
+
+NONE = "\N{EN DASH}"
+"""Where there is no value."""
 
 SIDES_DEG, CENTRE_DEG = 7.0, 5.0
 """Azimuth errors that are not noticed, of the sides and of the centre."""
@@ -81,8 +85,8 @@ def _pan_curve(image: Assessment) -> Picture:
         "pan",
         "Width and pan curve",
         f"Azimuth of five pans. Width from hard left to hard right: {width}.",
-        "Where a source panned by constant power seems to come from, mean over head positions, by an ear model with the "
-        f"templates of the head that measured. The pair was {pair}.",
+        "Where a source panned by constant power seems to come from, mean over head positions, by an ear model with "
+        f"the templates of the head that measured. The pair was {pair}.",
         lambda figure: image_plots.pan_curve(figure.subplots(), each),
     )
 
@@ -91,20 +95,18 @@ def _direct_and_room(e: Evidence) -> Picture:
     direct, room, plain = _cancellations(e)
     p = e.fitted.prediction
     resolved = comparison.valid(p.lowest)
-    inside = (whole_response.WIDE[0] * 0.99 <= evidence.THIRD_OCTAVES) & (
-        whole_response.WIDE[1] * 1.01 >= evidence.THIRD_OCTAVES
-    )
+    inside = (whole_response.WIDE[0] * 0.99 <= THIRD_OCTAVES) & (whole_response.WIDE[1] * 1.01 >= THIRD_OCTAVES)
     in_room = float(room[inside].mean())
     return picture(
         "room",
         "Cancellation: direct sound and whole response",
-        f"Cancellation in third octaves of the direct sound and of the whole response; mean of the latter {in_room:.1f} "
-        "dB from 300 Hz to 6.3 kHz.",
+        f"Cancellation in third octaves of the direct sound and of the whole response; mean of the latter "
+        f"{in_room:.1f} dB from 300 Hz to 6.3 kHz.",
         "The direct sound decides where images stand (precedence); the whole response, room included, is what arrives "
         "at the ears in total. Means over scoring positions and sides.",
         lambda figure: image_plots.direct_and_room(figure.subplots(), direct, room, plain, resolved),
         values={
-            "x": evidence.THIRD_OCTAVES.tolist(),
+            "x": THIRD_OCTAVES.tolist(),
             "unit": "dB",
             "series": {"direct": direct.round(2).tolist(), "room": room.round(2).tolist()},
         },
@@ -122,7 +124,7 @@ def _cancellations(e: Evidence) -> tuple[Float, Float, Float]:
     else:
         whole = p.whole.score if p.whole is not None else p.score
     room = whole_response.energy_cells(metrics.unvirtualized(whole, p.far_ear), p.f)
-    alone = metrics.one_driver(evidence.spectra(e.ears.used_for("score"))[0], e.fitted.reference)
+    alone = metrics.one_driver(spectra(e.ears.used_for("score"))[0], e.fitted.reference)
     plain = whole_response.energy_cells(alone, p.f)
     return mine, room.mean(axis=(0, 1)), plain.mean(axis=(0, 1))
 
@@ -158,8 +160,8 @@ def table(e: Evidence) -> list[dict[str, Any]]:
                 "sides": f"{min(drr[0], drr[1]):.1f}",
                 "centre": f"{drr[2]:.1f}",
                 "tone": f"{arm.tone_rms_db:.1f}",
-                "loudness": "–" if music is None else f"{music:+.1f}",
-                "area": "–" if area is None else f"{area['sides']:.1f} / {area['centre']:.1f}",
+                "loudness": NONE if music is None else f"{music:+.1f}",
+                "area": NONE if area is None else f"{area['sides']:.1f} / {area['centre']:.1f}",
             }
         )
     return rows
@@ -174,14 +176,16 @@ def header(e: Evidence) -> list[dict[str, str]]:
         found.append(_tile("Width", f"{own.width_deg:.0f}", "°", f"pair {pair.width_deg:.0f}°, plain "
                            f"{plain.width_deg:.0f}°"))  # fmt: skip
     if e.verdict and e.verdict.cancellation:
-        wide, scored = e.verdict.cancellation
-        direct = "–" if scored.direct is None else f"{scored.direct.mean:.1f}"
-        spread = "" if scored.direct is None else f"direct, ± {scored.direct.spread:.1f} over {scored.direct.heads} heads"
-        found.append(_tile("Cancellation, direct sound", direct, " dB", spread))
-        found.append(_tile("Cancellation, in the room", f"{wide.room.mean:.1f}", " dB", "whole response, 300 Hz to 6.3 kHz"))
+        wide, _ = e.verdict.cancellation
+        for name, level in (("direct sound", wide.direct), ("in the room", wide.room)):
+            value = NONE if level is None else f"{level.mean:.1f}"
+            more = "" if level is None else f"{_band(level.band_hz)}, ± {level.spread:.1f} over {level.heads} heads"
+            found.append(_tile(f"Cancellation, {name}", value, " dB", more))
     else:
         direct_db = evidence.cancellations(e)["predicted"].mean
-        found.append(_tile("Cancellation, direct sound", f"{direct_db.mean():.1f}", " dB", "predicted, 200 Hz to 8 kHz"))
+        found.append(
+            _tile("Cancellation, direct sound", f"{direct_db.mean():.1f}", " dB", "predicted, 200 Hz to 8 kHz")
+        )
     if e.image:
         found.append(_tile("Direct to reverberant, sides", f"{min(drr[0], drr[1]):.1f}", " dB",
                            f"plain stereo {min(before[0], before[1]):.1f}"))  # fmt: skip
@@ -191,5 +195,15 @@ def header(e: Evidence) -> list[dict[str, str]]:
     return found
 
 
+def _band(ends: tuple[float, float]) -> str:
+    low, high = (f"{f / 1000:g} kHz" if f >= 1000.0 else f"{f:g} Hz" for f in ends)
+    return f"{low} to {high}"
+
+
 def _tile(name: str, value: str, unit: str, more: str) -> dict[str, str]:
-    return {"name": name, "value": value.replace("-", "\N{MINUS SIGN}"), "unit": unit, "more": more.replace(" -", " \N{MINUS SIGN}")}
+    return {
+        "name": name,
+        "value": value.replace("-", "\N{MINUS SIGN}"),
+        "unit": unit,
+        "more": more.replace(" -", " \N{MINUS SIGN}"),
+    }

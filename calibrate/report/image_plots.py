@@ -66,9 +66,9 @@ def pan_curve(ax: Axes, azimuth_deg: Mapping[str, Float]) -> None:
 
 def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved: NDArray[np.bool_]) -> None:
     """Cancellation in third octaves, dB: direct sound (where the gate resolves it), whole response, plain stereo."""
-    ax.plot(THIRD_OCTAVES[resolved], direct[resolved], color=PREDICTED, linewidth=2.6, label="direct sound")
-    ax.plot(THIRD_OCTAVES, room, color=HEARD, linewidth=2.6, label="whole response, in the room")
-    ax.plot(THIRD_OCTAVES, plain, color=BEFORE, linewidth=1.6, label="plain stereo, in the room")
+    ax.plot(THIRD_OCTAVES[resolved], direct[resolved], color=PREDICTED, linewidth=2.6, label="direct")
+    ax.plot(THIRD_OCTAVES, room, color=HEARD, linewidth=2.6, label="in the room")
+    ax.plot(THIRD_OCTAVES, plain, color=BEFORE, linewidth=1.6, label="plain, in the room")
     ax.axhline(0.0, color=SOFT, linewidth=0.8)
     frequencies(ax, 180.0, 9000.0)
     ax.set_ylabel("near over far ear, dB")
@@ -97,6 +97,6 @@ def differences(ax: Axes, f: Float, measured_db: Float, predicted_db: Float) -> 
     ax.axhline(0.0, color=SOFT, linewidth=0.8)
     reach = max(float(np.abs(gap).max()) * 1.2, 0.05)
     ax.set_ylim(-reach, reach)
-    ax.set_ylabel("measured −\npredicted, dB", fontsize=8)
+    ax.set_ylabel("measured less\npredicted, dB", fontsize=8)
     ax.grid(True, axis="y", color=GRID, linewidth=0.6)
     ax.set_axisbelow(True)

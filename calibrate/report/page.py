@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import errors
 from sweetspot.calibrate.predict import metrics
-from sweetspot.calibrate.report import evidence, plots, sounds, svg, tables
+from sweetspot.calibrate.report import evidence, image_pictures, image_plots, plots, sounds, tables
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
+from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import plots as measured
@@ -87,6 +83,7 @@ def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
     ).get_template("page.html.j2")
     with matplotlib.rc_context(measured.STYLE):
         pictures = {
+            "image": image_pictures.pictures(e),
             "cancellation": [_cancellation(e)],
             "ears": [*_ear_levels(e), *_ear_responses(e)],
             "beam": [*_polar_maps(e), *_polar_cuts(e)],
@@ -99,9 +96,11 @@ def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
         run=name,
         clips=clips,
         pictures=pictures,
-        rows=tables.rows(e),
+        groups=tables.groups(e),
+        total=len(tables.rows(e)),
+        tiles=image_pictures.header(e),
+        arms=image_pictures.table(e),
         virtual=evidence.interaural(e),
-        figures=tables.figures(e),
         versions=tables.versions(e),
         verdict=None if e.verdict is None else e.verdict.verdict,
         conditions=tables.conditions(e),
@@ -126,10 +125,16 @@ def _cancellation(e: Evidence) -> Picture:
     before = " for left, ".join(e.ears.drivers[i].replace("_", " ") for i in e.fitted.reference) + " for right"
 
     def draw(figure: Figure) -> None:
-        main, strip = figure.subplots(2, 1, sharex=True, height_ratios=[10, 1], gridspec_kw={"hspace": 0.06})
+        rows_of = [10, 1] if "heard" not in found else [10, 2.4, 1]
+        main, *more, strip = figure.subplots(
+            len(rows_of), 1, sharex=True, height_ratios=rows_of, gridspec_kw={"hspace": 0.12}
+        )
         plots.cancellation(main, found, p.f, p.target_db, p.lowest)
-        main.set_xlabel("")
-        main.tick_params(axis="x", length=0)
+        for ax in (main, *more):
+            ax.set_xlabel("")
+            ax.tick_params(axis="x", length=0)
+        if more:
+            image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
         plots.decided(strip, edges, rows)
         strip.set_xlabel("frequency, Hz")
 
@@ -141,9 +146,10 @@ def _cancellation(e: Evidence) -> Picture:
         f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {said}.",
         "How much quieter the far ear is than the near one: higher is better. Lines are means over the scoring "
         "positions and both sides, shading holds the 10th to the 90th percentile of them, and bars hold each mean "
-        "with 90 % confidence. The strips say what decided each "
-        "band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort limit; "
-        f"purple dotted, no weights do better at all positions. Before: {before} alone.",
+        "with 90 % confidence (measurement noise only). Beneath, where there is a measurement: measured less predicted "
+        "on a scale of its own. The strips say what decided each band: grey, the head's shadow is enough; green, the "
+        "target was reached; orange hatched, the effort limit; purple dotted, no weights do better at all positions. "
+        f"Before: {before} alone.",
         draw,
         size=(9.4, 4.9),
         wide=True,
@@ -211,7 +217,11 @@ def _polar_maps(e: Evidence) -> list[Picture]:
     found = evidence.beams(e)
     after = "heard" if "heard" in found else "predicted"
     driver = e.ears.drivers[e.fitted.reference[0]].replace("_", " ")
-    titles = {"before": f"Before: {driver} alone", after: f"After: the centre's beam, {after}"}
+    titles = {
+        "before": f"Before: {driver} alone",
+        "matrix": "Matrix mixing: the mid signal, in phase",
+        after: f"After: the centre's beam, {'measured' if after == 'heard' else after}",
+    }
 
     def draw(name: str) -> Callable[[Figure], None]:
         def drawing(figure: Figure) -> None:
@@ -270,9 +280,19 @@ def _colours(e: Evidence) -> list[Picture]:
         found = evidence.colouration(e, ear, stimulus)
 
         def draw(figure: Figure, found: dict[str, CellSpread] = found) -> None:
-            ax = figure.subplots()
+            both = "heard" in found
+            ax, *more = figure.subplots(
+                1 + both,
+                1,
+                sharex=True,
+                height_ratios=[3.4, 1][: 1 + both],
+                gridspec_kw={"hspace": 0.14},
+                squeeze=False,
+            )[:, 0]
             plots.spreads(ax, found)
-            measured.frequencies(ax, 180.0, 9000.0)
+            if more:
+                image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
+            measured.frequencies(more[-1] if more else ax, 180.0, 9000.0)
             ax.set_ylim(-18.0, 18.0)
             ax.set_ylabel("level over its mean, dB")
             measured.key(ax)

@@ -20,6 +20,7 @@ BEFORE, PREDICTED, HEARD, TARGET = "#7d8590", "#0b6cb5", "#d1570a", "#0a8066"
 """Colours of what was there before, is predicted, was heard and is wanted; a page maps them to variables."""
 
 COLOURS = {"before": BEFORE, "predicted": PREDICTED, "heard": HEARD, "target": TARGET}
+LABELS = {"heard": "measured"}
 DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "....")}
 """Colour and hatching of what decided a band."""
 
@@ -35,7 +36,7 @@ def spreads(ax: Axes, found: Mapping[str, CellSpread]) -> None:
             style = {"linewidth": 2.6, "zorder": 3}
         if name != "predicted" or "heard" not in found:
             ax.fill_between(s.f, s.low, s.high, color=colour, alpha=0.17, linewidth=0)
-        ax.plot(s.f, s.mean, color=colour, label=name, **style)  # type: ignore[arg-type]
+        ax.plot(s.f, s.mean, color=colour, label=LABELS.get(name, name), **style)  # type: ignore[arg-type]
         if s.u is not None:
             low, high = interval(s.mean, s.u)
             ax.vlines(s.f, low, high, color=colour, linewidth=1.0, zorder=5)
@@ -81,7 +82,14 @@ def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
             dash = (0, (4, 2.5)) if name == "predicted" else "solid"
             width = 1.3 if name == "predicted" else 2.0
             at = np.radians(degrees)
-            ax.plot(at, np.maximum(level, low), color=COLOURS[name], linestyle=dash, linewidth=width, label=name)
+            ax.plot(
+                at,
+                np.maximum(level, low),
+                color=COLOURS[name],
+                linestyle=dash,
+                linewidth=width,
+                label=LABELS.get(name, name),
+            )
     ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
     ax.set_ylim(low, 6.5)
     ax.set_yticks([-24.0, -12.0, 0.0], ["", "\N{MINUS SIGN}12", "0 dB"], color=SOFT, fontsize=8)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sweetspot.calibrate.auditory import loudness_db
 from sweetspot.processor import files, listening, store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
@@ -21,12 +22,22 @@ SEED = 7
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One sound, before and after, as data URIs of MP3 files."""
+    """One sound, before and after, as data URIs of MP3 files, each as loud as a file can be.
+
+    Parameters
+    ----------
+    true
+        Gains with which both have the level that the ears hear, at most 1.
+    matched
+        Gains with which both are equally loud (BS.1770), at most 1.
+    """
 
     title: str
     help: str
     before: str
     after: str
+    true: tuple[float, float] = (1.0, 1.0)
+    matched: tuple[float, float] = (1.0, 1.0)
 
 
 def clips(run: Path, music: Path | None) -> tuple[Clip, ...]:
@@ -82,11 +93,21 @@ def _excerpt(path: Path, fs: int) -> Float:
 
 
 def _clip(title: str, said: str, filters: FilterSet, head: listening.DummyHead, x: Float) -> Clip:
-    """Both forms at one gain."""
+    """Both forms, with the gains that bring them to their true and to the same loudness."""
     before = listening.at_ears(listening.unprocessed(filters, head), head, x)
     after = listening.at_ears(filters, head, x)
-    gain = float(from_db(listening.PEAK_DBFS)) / max(float(np.abs(before).max()), float(np.abs(after).max()), 1e-12)
-    return Clip(title, said, *(_uri(gain * y, filters.fs) for y in (before, after)))
+    peaks = [max(float(np.abs(y).max()), 1e-12) for y in (before, after)]
+    top = float(from_db(listening.PEAK_DBFS))
+    full = [y * top / peak for y, peak in zip((before, after), peaks, strict=True)]
+    louder = loudness_db(full[0], filters.fs) - loudness_db(full[1], filters.fs)
+    return Clip(
+        title,
+        said,
+        _uri(full[0], filters.fs),
+        _uri(full[1], filters.fs),
+        true=(peaks[0] / max(peaks), peaks[1] / max(peaks)),
+        matched=(min(float(from_db(-louder)), 1.0), min(float(from_db(louder)), 1.0)),
+    )
 
 
 def _uri(y: Float, fs: int) -> str:

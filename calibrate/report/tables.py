@@ -23,7 +23,7 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
         return [
             {"name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
              "limit": m.limit, "sense": m.sense, "margin": m.margin, "verdict": m.verdict,
-             "guard": m.guard if m.uncertainty is not None else None, "unit": m.unit}
+             "guard": m.guard if m.uncertainty is not None else None, "unit": m.unit, "over_heads": m.over_heads}
             for m in e.verdict.metrics
         ]  # fmt: skip
     f, limits = figures(e), Limits()
@@ -35,9 +35,37 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
     )
     return [
         {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
-         "margin": None, "verdict": None, "guard": None, "unit": "dB"}
+         "margin": None, "verdict": None, "guard": None, "unit": "dB", "over_heads": ""}
         for n, p, x in planned
     ]  # fmt: skip
+
+
+GROUPS = (
+    ("Image, depth and tone", ("image,", "direct to reverberant", "tone across pan")),
+    ("Cancellation", ("cancellation, mean", "cancellation, 10th", "cancellation over")),
+    ("Centre", ("centre beam, on axis", "phantom centre")),
+    (
+        "Measured against predicted",
+        ("heard against predicted", "virtual loudspeakers", "difference", "shape", "polarity"),
+    ),
+    ("Chain", ("",)),
+)
+"""Groups of metrics, by what their names hold; the last one takes the rest."""
+
+
+def groups(e: Evidence) -> list[dict[str, Any]]:
+    """The rows of the verdict table by groups, each with how many pass and whether it is to be seen at once."""
+    left, found = rows(e), []
+    for title, parts in GROUPS:
+        mine = [r for r in left if any(part in r["name"] for part in parts)]
+        left = [r for r in left if r not in mine]
+        if not mine:
+            continue
+        states = [r["verdict"] for r in mine]
+        worst = next((s for s in ("fail", "grey", "warn", None) if s in states), "pass")
+        passed = sum(s == "pass" for s in states)
+        found.append({"title": title, "rows": mine, "passed": passed, "worst": worst, "open": worst != "pass"})
+    return found
 
 
 def figures(e: Evidence) -> dict[str, Any]:
