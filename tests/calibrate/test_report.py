@@ -34,8 +34,9 @@ from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.units import db
 
 NOW = datetime(2026, 3, 4, 12, 30, 0, tzinfo=UTC)
-SERIAL = "<T&1>"
-"""A serial number that would break a page which does not escape it."""
+SERIAL = "T.1_a-2"
+MARKUP = "# <T&1> </code>"
+"""A comment of the rig file that would break a page which does not escape it."""
 
 
 class Page(HTMLParser):
@@ -87,6 +88,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_ri
     """A small unit with three drivers and five head positions, carried to its verification."""
     here = tmp_path_factory.mktemp("report") / "crooked-run"
     here.mkdir()
+    crooked_text += MARKUP + "\n"
     (here / "rig.toml").write_text(crooked_text, encoding="utf-8")
     rig = lab_rig(parse(crooked_text, folder=here), SERIAL)
     measured(here, rig.description, rig)
@@ -137,7 +139,7 @@ def test_every_reference_inside_the_page_has_one_target(verified: Path, page: Pa
 def test_headings_are_in_order(page: Page) -> None:
     assert page.headings[0] == 1
     assert page.headings.count(1) == 1
-    assert page.headings.count(2) == 10
+    assert page.headings.count(2) == 11
     assert all(b - a <= 1 for a, b in zip(page.headings, page.headings[1:], strict=False))
 
 
@@ -231,7 +233,7 @@ def test_browser_opens_it_without_complaint(verified: Path, tmp_path: Path, widt
 
 
 PROBE = """addEventListener("load", () => {
-  const d = document, box = d.querySelector(".drawing"), svg = box.querySelector("svg");
+  const d = document, box = d.querySelector(".drawing[data-hover]"), svg = box.querySelector("svg");
   const r = svg.getBoundingClientRect();
   const fits = d.documentElement.scrollWidth <= innerWidth;
   box.dispatchEvent(new PointerEvent("pointermove", {clientX: r.left + r.width / 2, clientY: r.top + 20}));
