@@ -19,6 +19,7 @@ from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import BandLevels, metrics, spectra, uncertainty
 from sweetspot.calibrate.run import doubt_of, fitted_of, sha256, verdict_of
 from sweetspot.calibrate.run import image as image_of
+from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import held_out
 from sweetspot.calibrate.verify import Verification, comparison, from_dict
 from sweetspot.calibrate.verify import verification as verify
@@ -133,14 +134,8 @@ def gather(run: Path) -> Evidence:
         design_text=text,
         doubt=doubt,
         image=verdict.image if verdict else image_of(run, fitted),
-        zone=_zone(run),
+        zone=zone_of(run),
     )
-
-
-def _zone(run: Path) -> ZoneMap | None:
-    """The map that was kept with the filters."""
-    kept = store.read_prediction(run).get("zone")
-    return ZoneMap.of_dict(json.loads(kept[0])) if kept else None
 
 
 def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
