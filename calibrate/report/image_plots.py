@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import PANS
 from sweetspot.calibrate.report.plots import BEFORE, HEARD, PREDICTED, TARGET
-from sweetspot.measure.share.plots import DRIVERS, GRID, SOFT, frequencies, key
+from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.units import Float
 
-ARMS = {"plain": BEFORE, "matrix": DRIVERS[3], "calibrated": HEARD, "reference": TARGET}
+ARMS = {"plain": BEFORE, "matrix": measured.DRIVERS[3], "calibrated": HEARD, "reference": TARGET}
 """Colour of each arm."""
 
 NAMES = {
@@ -37,7 +37,7 @@ def zone(
     The line encloses places with an error of at most ``within_deg``.
     """
     shown = np.ma.masked_where(~trusted, np.minimum(np.abs(error_deg), LARGEST_DEG))
-    ax.set_facecolor(GRID)
+    ax.set_facecolor(measured.GRID)
     mesh = ax.pcolormesh(y, x, shown, cmap="viridis_r", vmin=0.0, vmax=LARGEST_DEG, shading="nearest", rasterized=True)
     if min(shown.shape) > 1 and shown.count() and shown.min() < within_deg < shown.max():
         ax.contour(y, x, shown.filled(LARGEST_DEG), levels=[within_deg], colors=[HEARD], linewidths=1.6)
@@ -54,14 +54,14 @@ def pan_curve(ax: Axes, azimuth_deg: Mapping[str, Float]) -> None:
         wide = 2.8 if name == "calibrated" else 1.6
         dash = (0, (4, 2.5)) if name == "reference" else "solid"
         ax.plot(PANS, values, "o", color=ARMS[name], linestyle=dash, linewidth=wide, markersize=5, label=NAMES[name])
-    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
     ax.set_xticks(PANS, ["hard left", "half", "centre", "half", "hard right"])
     ax.set_ylabel("azimuth, degrees (left +)")
     top = max(35.0, 1.1 * max(float(np.abs(v).max()) for v in azimuth_deg.values()))
     ax.set_ylim(-top, top)
-    ax.grid(True, axis="y", color=GRID, linewidth=0.7)
+    ax.grid(True, axis="y", color=measured.GRID, linewidth=0.7)
     ax.set_axisbelow(True)
-    key(ax)
+    measured.key(ax)
 
 
 def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved: NDArray[np.bool_]) -> None:
@@ -69,10 +69,10 @@ def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved
     ax.plot(THIRD_OCTAVES[resolved], direct[resolved], color=PREDICTED, linewidth=2.6, label="direct")
     ax.plot(THIRD_OCTAVES, room, color=HEARD, linewidth=2.6, label="in the room")
     ax.plot(THIRD_OCTAVES, plain, color=BEFORE, linewidth=1.6, label="plain, in the room")
-    ax.axhline(0.0, color=SOFT, linewidth=0.8)
-    frequencies(ax, 180.0, 9000.0)
+    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
+    measured.frequencies(ax, 180.0, 9000.0)
     ax.set_ylabel("near over far ear, dB")
-    key(ax)
+    measured.key(ax)
 
 
 def levels(ax: Axes, loudness_db: Mapping[str, Mapping[str, float]]) -> None:
@@ -81,22 +81,22 @@ def levels(ax: Axes, loudness_db: Mapping[str, Mapping[str, float]]) -> None:
     for i, (arm, each) in enumerate(loudness_db.items()):
         at = np.arange(len(programmes)) + (i - 0.5 * (len(loudness_db) - 1)) * 0.2
         ax.bar(at, [each[p] for p in programmes], width=0.18, color=ARMS[arm], label=NAMES[arm])
-    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
     ax.set_xticks(np.arange(len(programmes)), programmes)
     ax.tick_params(axis="x", length=0)
     ax.set_ylabel("loudness re plain stereo, dB")
-    ax.grid(True, axis="y", color=GRID, linewidth=0.7)
+    ax.grid(True, axis="y", color=measured.GRID, linewidth=0.7)
     ax.set_axisbelow(True)
-    key(ax)
+    measured.key(ax)
 
 
 def differences(ax: Axes, f: Float, measured_db: Float, predicted_db: Float) -> None:
     """Measured minus predicted, dB, on a scale of its own: the curves themselves would lie on each other."""
     gap = measured_db - predicted_db
     ax.plot(f, gap, color=HEARD, linewidth=1.6)
-    ax.axhline(0.0, color=SOFT, linewidth=0.8)
+    ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
     reach = max(float(np.abs(gap).max()) * 1.2, 0.05)
     ax.set_ylim(-reach, reach)
     ax.set_ylabel("measured less\npredicted, dB", fontsize=8)
-    ax.grid(True, axis="y", color=GRID, linewidth=0.6)
+    ax.grid(True, axis="y", color=measured.GRID, linewidth=0.6)
     ax.set_axisbelow(True)
