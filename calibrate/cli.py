@@ -18,7 +18,7 @@ from sweetspot.calibrate.verify import Limits, Verification, figures, verdict_te
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify import read as read_limits
 from sweetspot.measure import folder
-from sweetspot.measure.cli import DelayOpt, JsonOpt, RunsOpt, UnitOpt, YesOpt, capture_set, operator
+from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from sweetspot.measure.plan import SETS
 from sweetspot.measure.session import Session
 from sweetspot.rigs.cli import FaultsOpt
@@ -27,7 +27,7 @@ from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.rig_file import read, with_faults
 
-RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+RunArg = MeasuredRun
 
 FAILED = 1
 """Exit code of a verdict that is no pass."""

@@ -44,7 +44,7 @@ from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SETS, Plan, SetName
-from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.session import VERIFICATION, Session, figures_alone
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.render import render
@@ -313,7 +313,12 @@ def _heard(run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
     """A new ``verify.h5``; an earlier one is kept aside under the time when it was written."""
     path = run / "verify.h5"
     if path.exists():
-        path.rename(run / f"verify-{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y%m%dT%H%M%SZ}.h5")
+        aside = run / f"verify-{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y%m%dT%H%M%SZ}.h5"
+        try:
+            figures_alone(path, aside)
+            path.unlink()
+        except BadInput:  # cannot be read: kept as it is
+            path.rename(aside)
     return Session.create(
         path,
         rig.description,

@@ -12,26 +12,43 @@ from typing import Annotated, Literal
 import typer
 
 from sweetspot.measure import folder, plan, summary
+from sweetspot.measure.incoming import cli as incoming
 from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.run import measure, planned
-from sweetspot.measure.session import Session
+from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import FaultsOpt
-from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, read, with_faults
+from sweetspot.rigs.runs import command, located
+
+
+def _located(run: Path | None) -> Path | None:
+    return None if run is None else located(run)
+
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
 RunsOpt = Annotated[Path, typer.Option("--runs", help="Where run folders are kept.")]
-RunOpt = Annotated[Path | None, typer.Option("--run", help="Add to this run folder.")]
+RunOpt = Annotated[
+    Path | None,
+    typer.Option("--run", help="Add to this run folder, or to the latest run of this unit.", callback=_located),
+]
 YesOpt = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not wait for Enter after asking for a move; wait --delay seconds.")
 ]
 DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds given to the operator with --yes.", min=0.0)]
-MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+LONG_S = 1800.0
+"""A plan that plays longer is asked for."""
+
+RUN_HELP = "A run folder; or a unit's folder, or its serial number alone: its latest run."
+MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, callback=located)]
+RawOpt = Annotated[
+    RawKept, typer.Option("--raw", help="Raw captures that stay in a session once it is whole; compressed anyway.")
+]
 DryOpt = Annotated[bool, typer.Option("--dry-run", help="Only say what would be captured: time, size and order.")]
 AcceptOpt = Annotated[
     bool, typer.Option("--accept-change", help="Keep captures whose level or polarity is not the last position's.")
@@ -49,6 +66,7 @@ def mount(app: typer.Typer) -> None:
     commands.command("ears")(ears)
     commands.command("polar")(polar)
     commands.command("resume")(resume)
+    commands.command("import")(incoming.import_)
     commands.command("show")(pictures)
     commands.command("export")(export_)
     app.add_typer(commands, name="measure")
@@ -65,6 +83,7 @@ def ears(
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
     overlap: OverlapOpt = None,
+    raw: RawOpt = "all",
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -73,7 +92,7 @@ def ears(
     if dry_run:
         _plan_only([summary.of_plan(plan.make(described, "ears"), overlap=overlap)], as_json)
         return
-    _begin("ears", described, unit, runs, run, operator(yes, delay), as_json, overlap)
+    _begin("ears", described, unit, runs, run, operator(yes, delay), as_json, overlap, raw)
 
 
 def polar(
@@ -85,6 +104,7 @@ def polar(
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
     overlap: OverlapOpt = None,
+    raw: RawOpt = "all",
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
@@ -93,22 +113,25 @@ def polar(
     if dry_run:
         _plan_only([summary.of_plan(plan.make(described, "polar"), overlap=overlap)], as_json)
         return
-    _begin("polar", described, unit, runs, run, operator(yes, delay), as_json, overlap)
+    _begin("polar", described, unit, runs, run, operator(yes, delay), as_json, overlap, raw)
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of an interrupted run.")],
+    run: MeasuredRun,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
     accept_change: AcceptOpt = False,
     overlap: OverlapOpt = None,
+    raw: RawOpt = "all",
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Finish an interrupted session: measures only what is missing."""
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
+        if all(session.origin(name) for name in sets):
+            raise BadInput(f"{run}: its {' and '.join(sets)} were imported; there is nothing to measure")
         if dry_run:
             plans = [planned(session, plan.make(description, name)) for name in sets]
             _plan_only([summary.of_plan(one, session.left(one)) for one in plans], as_json)
@@ -116,6 +139,7 @@ def resume(
     with open_rig(with_faults(description, fault), serial=serial) as rig:
         for name in sets:
             capture_set(rig, name, run, operator(yes, delay), accept_change, overlap)
+    without_raw(folder.session_file(run), raw)
     _report(run, as_json)
 
 
@@ -134,14 +158,32 @@ def capture_set(
     """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
     wanted = plan.make(rig.description, name)
     with Session.resume(folder.session_file(run)) as session:
+        if origin := session.origin(name):
+            say(f"{name}: imported from {origin}; there is nothing to measure")
+            return
         left = session.left(planned(session, wanted))
         if not left:
             say(f"{name}: all {len(wanted.captures)} captures are there already")
             return
         if overlap not in (None, "off") and session.overlap(name) is None:
             left = min(left, summary.overlapped_captures(wanted) or left)
-        with tracked(f"Measuring {name}", left) as step:
-            measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change, overlapped=overlap)
+        try:
+            with tracked(f"Measuring {name}", left) as step:
+                measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change, overlapped=overlap)
+        except (KeyboardInterrupt, HardwareTrouble) as fault:
+            if "measure resume" not in str(fault):
+                say(f"What landed is kept. Go on with: {command('measure resume', run)}")
+            raise
+
+
+def _agreed(wanted: plan.Plan, overlap: OverlapMode | None) -> None:
+    """Ask before a plan that takes long, where somebody is there to answer."""
+    if wanted.seconds <= LONG_S:
+        return
+    _, lines = summary.of_plan(wanted, overlap=overlap)
+    say(lines.split("\n")[0])
+    if sys.stdin.isatty() and not typer.confirm(f"More than {LONG_S / 60:.0f} min of sound. Begin?", err=True):
+        raise typer.Abort
 
 
 def _begin(
@@ -153,8 +195,9 @@ def _begin(
     ask: Callable[[str], None],
     as_json: bool,
     overlap: OverlapMode | None,
+    raw: RawKept,
 ) -> None:
-    plan.make(description, name)
+    _agreed(plan.make(description, name), overlap)
     if run is not None:
         folder.check_same(run, unit, description)
     with open_rig(description, serial=unit) as rig:
@@ -162,6 +205,7 @@ def _begin(
         chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
         say(f"Run {chosen}")
         capture_set(rig, name, chosen, ask, overlap=overlap)
+    without_raw(folder.session_file(chosen), raw)
     _report(chosen, as_json)
 
 
@@ -195,7 +239,10 @@ def pictures(
     position: Annotated[int | None, typer.Option("--position", help="Head position from 1; else the nominal.")] = None,
     smoothing: Annotated[int, typer.Option("--smoothing", help="N for 1/N octave; 0 for none.", min=0, max=96)] = 24,
     vertical: Annotated[
-        Path | None, typer.Option("--vertical", help="Run of the unit on its side, its top to the left: for CTA-2034.")
+        Path | None,
+        typer.Option(
+            "--vertical", help="Run of the unit on its side, its top to the left: for CTA-2034.", callback=_located
+        ),
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -232,7 +279,8 @@ def export_(
     with Session.read(folder.session_file(run)) as session:
         sets = {name: session.responses(name) for name in session.sets}
         about = f"sweetspot, unit {session.serial}, run {run.resolve().name}, rig SHA-256 {session.rig_sha256[:12]}"
-    files = export.write(sets, to, about, out, tracked)
+        rig = session.rig()
+    files = export.write(sets, to, about, out, rig, tracked)
     result({"run": str(run), "files": [str(f) for f in files]}, f"{len(files)} files in {out}", as_json=as_json)
 
 
@@ -245,7 +293,8 @@ def sofa_(
     from sweetspot.measure.share import sofa
 
     with Session.read(folder.session_file(run)) as session:
-        files = sofa.files(session.rig(), {n: session.responses(n) for n in session.sets}, session.attributes)
+        known = session.attributes | {f"closure_{n}": session.closure_text(n) for n in session.sets}
+        files = sofa.files(session.rig(), {n: session.responses(n) for n in session.sets}, known)
     target = out or run
     with tracked("Writing SOFA", len(files)) as step:
         for name, build in files.items():

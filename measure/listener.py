@@ -110,8 +110,10 @@ class CaptureAnalyser:
     def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
         """What one source makes that it was not given, of the mean of the raw captures of one place.
 
-        None when none of them landed.
+        None when none of them landed, or none was kept.
         """
+        if not session.holds_raw(self.plan.name):
+            return None
         keys = sorted(session.landed(self.plan.name) & {c.key for c in self.plan.captures})
         place = Capture(position, Pose(), source, 0).place
         turned = []

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -23,7 +23,7 @@ from sweetspot.measure.shot import Shot
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, parse
-from sweetspot.rigs.storage import Data, File, Group, Kind
+from sweetspot.rigs.storage import Data, File, Group, Kind, replacing
 from sweetspot.rigs.units import Float
 
 SCHEMA = "sweetspot-session"
@@ -40,6 +40,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 MARGIN_BYTES = 4 << 20
 """Space that is left free on the disk, so that the file can always be closed whole."""
+
+
+PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
+"""How data sets are compressed: without loss, by filters that every HDF5 library has."""
+
+LONGEST_CHUNK = 1 << 16
+
+RawKept = Literal["all", "rejected", "none"]
+"""Which raw captures stay when a set is whole: all, those that were rejected, or none."""
 
 
 class Session:
@@ -135,24 +144,70 @@ class Session:
         if plan.name in self.sets:
             return
         raw = self._file.create_group(f"raw/{plan.name}")
-        raw.create_data("played", plan.played)
+        raw.create_data("played", plan.played, **PACKED)
         raw.attrs.update(fs=plan.sweep.fs, band_hz=plan.sweep.band, swept_hz=plan.sweep.swept)
         raw.attrs.update(channels=[m.name for m in plan.mics] + ["loopback"])
-        group = self._file.create_group(plan.name)
         shape = (len(plan.positions), len(plan.mics), len(plan.sources.names), plan.before + plan.after)
-        ir = group.create_empty("ir", shape, "f4", np.nan, chunks=(1, *shape[1:]))
-        ir.attrs.update(fs=plan.sweep.fs, unit="Pa/FS", zero=plan.before, band_hz=plan.sweep.band)
-        ir.attrs["axes"] = f"position mic {plan.sources.axis} tap"
+        group = self._tables(plan.name, shape, plan.sources.axis, plan.sweep.fs, "Pa/FS")
+        group.data("ir").attrs.update(zero=plan.before, band_hz=plan.sweep.band)
         group.create_data("positions", plan.positions)
         group.create_data("mics", [m.name for m in plan.mics])
         group.create_data(f"{plan.sources.axis}s", list(plan.sources.names))
+        self._file.flush()
+
+    def _tables(self, name: SetName, shape: tuple[int, ...], axis: str, fs: int, unit: str) -> Group:
+        """Room for the responses of a set and what is known of them, not a number yet."""
+        group = self._file.create_group(name)
+        one = (1, shape[1], 1, shape[3])  # as it is written, so that nothing is compressed twice
+        ir = group.create_empty("ir", shape, "f4", np.nan, chunks=one, **PACKED)
+        ir.attrs.update(fs=fs, unit=unit, axes=f"position mic {axis} tap")
         group.create_empty("snr_db", shape[:3], "f4", np.nan)
         bins = (*shape[:3], shape[3] // 2 + 1)
         for of_bin in ("stderr", "coherence"):
-            data = group.create_empty(of_bin, bins, "f4", np.nan, chunks=(1, *bins[1:]))
-            data.attrs.update(fs=plan.sweep.fs, taps=shape[3], axes=f"position mic {plan.sources.axis} bin")
-        group.data("stderr").attrs["unit"] = "Pa/FS"
+            data = group.create_empty(of_bin, bins, "f4", np.nan, chunks=(*one[:3], bins[3]), **PACKED)
+            data.attrs.update(fs=fs, taps=shape[3], axes=f"position mic {axis} bin")
+        group.data("stderr").attrs["unit"] = unit
+        return group
+
+    def put(self, name: SetName, ir: ImpulseResponse, stderr: Float, origin: str, closure: str = "") -> None:
+        """Keep a set that was measured elsewhere, whole: no captures, no repeats.
+
+        Parameters
+        ----------
+        stderr
+            Standard errors ``(position, mic, driver, bin)``.
+        origin
+            Where it comes from, in words.
+        closure
+            How the set closes on itself, as it was kept there; empty for not known.
+
+        Raises
+        ------
+        BadInput
+            The session holds such a set already.
+        """
+        if name in self.sets:
+            raise BadInput(f"{self.path}: holds {name} already; import into a new run")
+        self._file.create_group(f"raw/{name}").attrs.update(fs=ir.fs, band_hz=ir.band, imported=origin)
+        group = self._tables(name, ir.h.shape, "driver", ir.fs, ir.unit)
+        group.data("ir").attrs.update(zero=ir.zero, band_hz=ir.band)
+        values = {"ir": ir.h, "snr_db": ir.snr_db, "stderr": stderr, "coherence": np.ones_like(stderr)}
+        for what, value in values.items():
+            group.data(what)[:] = value
+        group.create_data("positions", ir.positions)
+        group.create_data("mics", list(ir.mics))
+        group.create_data("drivers", list(ir.drivers))
+        if closure:
+            group.attrs["closure"] = closure
         self._file.flush()
+
+    def origin(self, name: SetName) -> str:
+        """Where an imported set comes from; empty for one that was measured here."""
+        return str(self._file.group(f"raw/{name}").attrs.get("imported", "")) if name in self.sets else ""
+
+    def holds_raw(self, name: SetName) -> bool:
+        """Whether the raw captures of a set are there, at least one that was accepted."""
+        return any(d.shape[-1] and d.attrs.get("accepted", False) for _, d in self._captures(name))
 
     def rig(self) -> Description:
         """The rig that it was measured with, from the copy beside it; relative paths start where the rig file was."""
@@ -199,7 +254,8 @@ class Session:
         made = sum(1 for key in raw if key.lstrip("x").startswith(capture.place) and key != name)
         if name in raw:
             del raw[name]
-        data = raw.create_data(name, shot.recording.x)
+        x = shot.recording.x
+        data = raw.create_data(name, x, chunks=(1, min(x.shape[1], LONGEST_CHUNK)), **PACKED)
         data.attrs.update(**asdict(capture.pose))
         data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
         data.attrs.update(reason=shot.reason, run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
@@ -214,6 +270,8 @@ class Session:
     def raw(self, name: SetName, key: str) -> tuple[Any, Mapping[str, Any]]:
         """Samples ``(channel, samples)`` and attributes of one stored capture."""
         data = self._file.data(f"raw/{name}/{key}")
+        if not data.shape[-1]:
+            raise BadInput(f"{self.path}: the raw captures of the {name} set were not kept (--raw)")
         return session_schema.recorded(data), data.attrs.items()
 
     def rejected(self, name: SetName) -> list[tuple[str, str]]:
@@ -269,8 +327,12 @@ class Session:
 
     def closure(self, name: SetName) -> Closure | None:
         """How well a set closes on itself, once it was measured."""
-        text = self._file.group(name).attrs.get("closure") if name in self._file else None
-        return None if text is None else session_schema.record(Closure, text, f"{self.path}: closure of /{name}")
+        text = self.closure_text(name)
+        return session_schema.record(Closure, text, f"{self.path}: closure of /{name}") if text else None
+
+    def closure_text(self, name: SetName) -> str:
+        """The same as it is kept, JSON; empty where it was not measured."""
+        return str(self._file.group(name).attrs.get("closure", "")) if name in self._file else ""
 
     def left(self, plan: Plan) -> int:
         """How many captures are still to be made, with the one that closes the set."""
@@ -413,6 +475,55 @@ class Session:
         except OSError as fault:
             if fault.errno in FULL:
                 raise HardwareTrouble(_full(self.path, fault)) from fault
+
+
+def without_raw(path: Path, kept: RawKept) -> None:
+    """Write a session anew without the samples of captures that need not stay; what is known of them stays.
+
+    Parameters
+    ----------
+    kept
+        Which samples stay. The file is replaced when the new one is whole.
+    """
+    if kept == "all":
+        return
+    with replacing(path) as part, File.read(path, KINDS[SCHEMA]) as old, File.create(part, KINDS[SCHEMA]) as new:
+        _copied(old.root, new.root, lambda name, data: _goes(name, data, kept))
+
+
+def figures_alone(path: Path, to: Path) -> None:
+    """Write what a verification came to, its verdict and how it was made, without captures and responses."""
+    kind = KINDS[VERIFICATION]
+    with replacing(to) as part, File.read(path, kind) as old, File.create(part, kind) as new:
+        new.root.attrs.update(**old.root.attrs.items())
+        new.root.attrs["pruned"] = "captures and responses were left out when a newer verification was made"
+        for name in old.root:
+            if not old.root.is_group(name):
+                new.root.create_data(name, "".join(old.root.data(name).texts()))
+
+
+def _goes(name: str, data: Data, kept: RawKept) -> bool:
+    """Whether the samples of a data set go."""
+    captured = name.startswith("/raw/") and not name.endswith("/played")
+    return captured and not (kept == "rejected" and not data.attrs.get("accepted", False))
+
+
+def _copied(old: Group, new: Group, goes: Callable[[str, Data], bool]) -> None:
+    """Copy what a group holds; data sets that go keep their attributes and lose their samples."""
+    new.attrs.update(**old.attrs.items())
+    for name in old:
+        if old.is_group(name):
+            _copied(old.group(name), new.create_group(name), goes)
+            continue
+        data = old.data(name)
+        if data.is_text:
+            made = new.create_data(name, list(data.texts()))
+        else:
+            x = data[:]
+            chunks = (*(1 for _ in x.shape[:-1]), min(x.shape[-1], LONGEST_CHUNK)) if x.ndim > 1 else x.shape
+            x = x[..., :0] if goes(data.name, data) else x
+            made = new.create_data(name, x, chunks=chunks, **(PACKED if x.ndim > 1 else {}))
+        made.attrs.update(**data.attrs.items())
 
 
 def _rows(capture: Capture) -> slice:

@@ -32,6 +32,8 @@ LOUDEST_PA = 101_325.0
 """Largest sample of a response, Pa for a full-scale sample: no sound wave in air exceeds the air's own pressure."""
 
 SETS = ("ears", "polar")
+UNITS = ("Pa/FS", "relative")
+"""Pascal for a full-scale sample; or, for responses measured elsewhere, a level that is not known."""
 
 Record = TypeVar("Record")
 
@@ -107,8 +109,8 @@ def head(group: Group) -> Head:
     band = np.ravel(ir.attrs["band_hz"])
     if band.dtype.kind not in "fiu" or len(band) != 2 or not 0.0 < band[0] < band[1] <= fs / 2:
         raise BadInput(f"{ir.path}: band_hz of {ir.name} is {band!r:.80}; 0 < low < high <= {fs / 2:g} Hz is needed")
-    if (unit := ir.attrs.text("unit")) != "Pa/FS":
-        raise BadInput(f"{ir.path}: unit of {ir.name} is {unit!r:.40}; 'Pa/FS' is needed")
+    if (unit := ir.attrs.text("unit")) not in UNITS:
+        raise BadInput(f"{ir.path}: unit of {ir.name} is {unit!r:.40}; {' or '.join(map(repr, UNITS))} is needed")
     found = Head(
         fs, zero, unit, (float(band[0]), float(band[1])), _positions(group), _names(group, "mics"), sources(group)
     )

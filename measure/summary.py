@@ -83,7 +83,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
         spoilt = [a for a in accounts if a.excluded]
         closure = session.closure(name)
         drift = session.clocks(name)
-        how = session.overlap(name)
+        how, origin = session.overlap(name), session.origin(name)
         ppm = float(np.median(drift)) if any(drift) else None
         sets[name] = {
             "shape": r.h.shape,
@@ -94,11 +94,16 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             "closure": None if closure is None else closure.table(),
             "clock_ppm": ppm,
             "overlap": None if how is None else how.table(),
+            "imported": origin or None,
         }
         lines.append(
             f"{name}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
-            f"SNR at least {float(r.snr_db.min()):.0f} dB, used {sets[name]['captures_used']} of "
-            f"{sets[name]['captures_made']} captures"
+            f"SNR at least {float(r.snr_db.min()):.0f} dB, "
+            + (
+                f"imported from {origin}"
+                if origin
+                else f"used {sets[name]['captures_used']} of {sets[name]['captures_made']} captures"
+            )
         )
         lines += [f"  {a.text()}" for a in spoilt]
         lines += [] if how is None else [f"  {how.text()}"]

@@ -24,6 +24,7 @@ from sweetspot.processor.render import Rendered, measured, render_file
 from sweetspot.processor.upmix import METHODS
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, stderr, tracked
+from sweetspot.rigs.runs import located
 from sweetspot.rigs.units import db
 
 if TYPE_CHECKING:
@@ -33,7 +34,12 @@ Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc
 Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[misc]
 
 FilterSetArg = Annotated[
-    Path, typer.Argument(metavar="FILTERSET", help="A filterset.h5, or the run folder that holds it.")
+    Path,
+    typer.Argument(
+        metavar="FILTERSET",
+        help="A filterset.h5, or the run folder that holds it; or a unit's folder or serial number: its latest run.",
+        callback=located,
+    ),
 ]
 Form = StrEnum("Form", {f.upper(): f for f in FORMS})  # type: ignore[misc]
 EngineName = StrEnum("EngineName", {e.upper(): e for e in ENGINES})  # type: ignore[misc]

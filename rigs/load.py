@@ -72,6 +72,11 @@ def open_rig(
             from sweetspot.rigs.portaudio import PortAudioInterface
 
             interface = PortAudioInterface.open(description, now=now)
+        case "none":
+            raise BadInput(
+                f'rig {description.name!r} has interface.driver = "none": it was measured elsewhere, and there is '
+                "nothing to play on. Verify with: sweetspot verify RUN --stimuli DIR, then --recorded DIR"
+            )
     match description.stage.driver:
         case "lab":
             stage = LabStage(world or World(description, serial), befalling, sleep)

@@ -26,7 +26,7 @@ DOORS = {
     "jack": ("rigs/lab/soundcard.py", "rigs/patchbay.py"),
     "h5py": ("rigs/storage/",),
     "sofar": ("measure/share/sofa.py", "rigs/acoustics/head.py"),
-    "soundfile": ("processor/files.py", "measure/share/export.py"),
+    "soundfile": ("measure/incoming/files.py", "processor/files.py", "measure/share/export.py"),
     "numba": ("processor/compiled/loops.py", "processor/live/callback.py", "processor/live/state.py"),
     "llvmlite": ("processor/compiled/", "processor/live/state.py"),
     "matplotlib": (

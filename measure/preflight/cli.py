@@ -21,6 +21,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.load import READY_MADE, find, open_rig, utc_now
 from sweetspot.rigs.progress import result, tracked
 from sweetspot.rigs.rig_file import EARS, StageTable, read, with_faults
+from sweetspot.rigs.runs import located
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
@@ -191,7 +192,9 @@ def correction_file(
 
 
 def match(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run with an ears set at mirrored positions.")],
+    run_folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run with an ears set at mirrored positions.", callback=located)
+    ],
     write: Annotated[
         Path | None, typer.Option("--write", metavar="RIG", help="Write both sensitivities into this rig file.")
     ] = None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -17,6 +19,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import Step
+from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import replacing, without_clock
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import P_REF, Float, db
@@ -94,9 +97,17 @@ def write(
     to: Literal["frd", "wav"],
     about: str,
     out: Path,
+    rig: Description,
     tracked: Callable[[str, int], AbstractContextManager[Step]],
 ) -> list[Path]:
-    """Write every response of the sets into the folder ``out``; ``tracked`` shows how far it is.
+    """Write every response of the sets into the folder ``out``, and a manifest of them that can be imported again.
+
+    Parameters
+    ----------
+    rig
+        That the sets were measured with; its text is written beside them.
+    tracked
+        Shows how far it is.
 
     Raises
     ------
@@ -109,7 +120,9 @@ def write(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise BadInput(f"{out}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
-    written = []
+    written: list[Path] = []
+    rows: list[tuple[str, ...]] = [MANIFEST_COLUMNS]
+    at = {d.name: d.at for d in rig.driver}
     with tracked(f"Writing {to}", sum(len(list(indices(s))) for s in sets.values())) as step:
         for kind, set_ in sets.items():
             grid = Grid.of(set_) if to == "frd" else None
@@ -118,8 +131,34 @@ def write(
                 written.append(
                     write_frd(set_, index, grid, about, path) if grid else write_wav(set_, index, about, path)
                 )
+                rows.append(_row(set_, kind, index, path.name, at))
                 step(path.name)
+    write_file(out / "manifest.csv", _csv(rows))
+    write_file(out / "rig.toml", rig.text)
     return written
+
+
+MANIFEST_COLUMNS = (
+    *("file", "set", "position", "mic", "driver", "azimuth_deg", "x", "y", "z", "yaw_deg", "use"),
+    *("driver_x", "driver_y", "driver_z"),
+)
+"""Positions count from 1; metres and degrees."""
+
+
+def _row(
+    set_: ImpulseResponse, kind: str, index: Index, file: str, at: Mapping[str, tuple[float, float, float]]
+) -> tuple[str, ...]:
+    position, mic, driver = index
+    p, who = set_.positions[position], set_.drivers[driver]
+    places = (f"{float(p[k]):.9g}" for k in ("azimuth_deg", "x", "y", "z", "yaw_deg"))
+    stands = (f"{v:.9g}" for v in at[who]) if who in at else ("", "", "")
+    return (file, kind, str(position + 1), set_.mics[mic], who, *places, p["use"].decode(), *stands)
+
+
+def _csv(rows: list[tuple[str, ...]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def write_frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str, path: Path) -> Path:

@@ -51,7 +51,8 @@ class Shown:
         Width of the power average of responses, octaves; 0 for none.
     distortion
         Row of a position and the distortion of every driver there, made from raw captures once: this position, or
-        straight ahead on the turntable where there is no head, or the first one if drivers played together here.
+        straight ahead on the turntable where there is no head, or the first one if drivers played together here;
+        ``None`` where no raw captures were kept.
     """
 
     unit: str
@@ -61,7 +62,7 @@ class Shown:
     vertical: ImpulseResponse | None
     position: int
     smoothing: float
-    distortion: Callable[[], tuple[int, list[Distortion]]]
+    distortion: Callable[[], tuple[int, list[Distortion]]] | None
 
 
 def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
@@ -87,6 +88,7 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
         sets = {name: file.responses(name) for name in file.sets}
         stderr: dict[str, Float] = {name: file.per_bin(name, "stderr") for name in file.sets}
         unit = file.serial
+        raw = file.holds_raw("ears" if "ears" in sets else "polar")
     if not sets:
         raise BadInput(f"{session}: nothing was measured yet; run: sweetspot measure ears ...")
     second = None
@@ -96,7 +98,7 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
     ears, row = sets.get("ears"), _row(sets.get("ears"), position, session)
     ahead = row if ears is not None else int(np.argmin(np.abs(sets["polar"].positions["azimuth_deg"])))
     made = cache(lambda: distortions(session, "ears" if ears is not None else "polar", ahead))
-    return Shown(unit, ears, sets.get("polar"), stderr, second, row, smoothing, made)
+    return Shown(unit, ears, sets.get("polar"), stderr, second, row, smoothing, made if raw else None)
 
 
 def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[Distortion]]:
@@ -139,7 +141,8 @@ def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
         found["responses"] = lambda: _responses(shown, ears)
         found["impulse"] = lambda: _impulses(shown, ears)
         found["decay"] = lambda: _decays(shown, ears)
-    found["distortion"] = lambda: _distortion(shown)
+    if shown.distortion is not None:
+        found["distortion"] = lambda: _distortion(shown)
     if shown.polar is not None:
         polar = shown.polar
         found["polar"] = lambda: _polar(shown, polar)
@@ -302,6 +305,7 @@ def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
 def _distortion(shown: Shown) -> Figure:
     measured = shown.ears or shown.polar
     assert measured is not None
+    assert shown.distortion is not None
     row, made = shown.distortion()
     azimuth = float(measured.positions["azimuth_deg"][row])
     where = _place(measured, row) if shown.ears is not None else f"at {azimuth:.0f}°"
@@ -322,6 +326,7 @@ def distortion_table(shown: Shown) -> tuple[list[dict[str, object]], str]:
     assert measured is not None
     data: list[dict[str, object]] = []
     lines: list[str] = []
+    assert shown.distortion is not None
     for name, one in zip(measured.drivers, shown.distortion()[1], strict=True):
         octaves = one.in_octaves(0)
         data += [{"driver": name, **{k: v if np.isfinite(v) else None for k, v in o.items()}} for o in octaves]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ EAR_M = 0.0875
 """Distance of the ears from the middle of the head that the files state, m: half of the usual 17.5 cm."""
 
 KELVIN = 273.15
+LONGEST_TEXT = 60000
+"""An attribute of HDF5 holds no more than 64 kB."""
 
 
 def files(
@@ -54,9 +57,21 @@ def files(
     found: dict[str, Callable[[], Any]] = {}
     if "ears" in sets:
         temperature = float(attributes["temperature_c"])
-        found["ears.sofa"] = lambda: ears(sets["ears"], at, said("Drivers to dummy head"), temperature)
+        found["ears.sofa"] = lambda: _kept(
+            ears(sets["ears"], at, said("Drivers to dummy head"), temperature),
+            sets,
+            attributes,
+            "ears",
+            rig.text,
+        )
     if "polar" in sets:
-        found["polar.sofa"] = lambda: polar(sets["polar"], at, said("Polar responses of the drivers"))
+        found["polar.sofa"] = lambda: _kept(
+            polar(sets["polar"], at, said("Polar responses of the drivers")),
+            sets,
+            attributes,
+            "polar",
+            rig.text,
+        )
         for i, mic in enumerate(sets["polar"].mics):
             name = "directivity.sofa" if len(sets["polar"].mics) == 1 else f"directivity_{mic}.sofa"
             title = said(f"Directivity of the drivers at microphone {mic}")
@@ -205,6 +220,29 @@ def _new(convention: str, about: dict[str, str]) -> Any:
     sofa = sofar.Sofa(convention)
     for name, value in about.items():
         setattr(sofa, name, value)
+    return sofa
+
+
+def _kept(
+    sofa: Any,
+    sets: Mapping[SetName, ImpulseResponse],
+    attributes: Mapping[str, Any],
+    name: SetName,
+    rig_text: str,
+) -> Any:
+    """What no variable of the convention holds, and `sweetspot measure import` reads again."""
+    set_ = sets[name]
+    known = {
+        "Use": " ".join(u.decode() for u in set_.positions["use"]),
+        "Drivers": json.dumps(list(set_.drivers)),
+        "Mics": json.dumps(list(set_.mics)),
+        "Band": f"{set_.band[0]:g} {set_.band[1]:g}",
+        "Rig": rig_text,
+        "Closure": str(attributes.get(f"closure_{name}", "")),
+    }
+    for key, text in known.items():
+        if text and len(text) < LONGEST_TEXT:
+            sofa.add_attribute(f"GLOBAL_Sweetspot{key}", text)
     return sofa
 
 

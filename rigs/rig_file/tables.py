@@ -31,9 +31,12 @@ class ProgramPorts(Table):
 
 
 class InterfaceTable(Table):
-    """The audio interface; ``full_scale_v`` is the peak voltage of a full-scale sample at the inputs."""
+    """The audio interface; ``full_scale_v`` is the peak voltage of a full-scale sample at the inputs.
 
-    driver: Literal["portaudio", "lab"]
+    ``driver = "none"`` is a rig that was measured elsewhere: there is nothing to play on.
+    """
+
+    driver: Literal["portaudio", "lab", "none"]
     device: str | None = None
     hostapi: str | None = None
     blocksize: int = Field(default=256, ge=16, le=65536)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.hdf5 import built as built
     from sweetspot.rigs.storage.hdf5 import foreign as foreign
     from sweetspot.rigs.storage.lock import alone as alone
+    from sweetspot.rigs.storage.objects import Attributes as Attributes
     from sweetspot.rigs.storage.objects import Data as Data
     from sweetspot.rigs.storage.objects import Group as Group
     from sweetspot.rigs.storage.seal import file_sha256 as file_sha256

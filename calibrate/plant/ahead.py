@@ -1,0 +1,45 @@
+"""A session without a polar set: what stands in for one is the nominal head's place, a single direction ahead.
+
+From one direction a beam cannot be told from any other: the centre becomes all drivers in phase at the listener, and
+nothing that speaks of other directions (contrast, directivity) can be judged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sweetspot.calibrate.plant.errors import MeasurementError
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+
+FEWEST = 3
+"""Directions that it takes to speak of a beam."""
+
+TEXT = "no polar set: the centre plays all drivers in phase at the listener, and no beam is judged"
+
+
+def stand_in(ears: ImpulseResponse, row: int) -> ImpulseResponse:
+    """A polar set of one direction: the mean of both ears' responses at a position, straight ahead of the device.
+
+    Parameters
+    ----------
+    ears
+        Measured at the head, or heard there.
+    row
+        Which position.
+    """
+    p = ears.positions[row]
+    table = np.array([(0.0, p["x"], p["y"], p["z"], 0.0, "polar")], dtype=POSITION)
+    h = ears.h[row].mean(axis=0)[None, None]
+    snr = ears.snr_db[row].min(axis=0)[None, None]
+    return ImpulseResponse(h, ears.fs, table, ("head",), ears.drivers, ears.zero, ears.unit, snr, ears.band)
+
+
+def stand_in_error(error: MeasurementError, row: int) -> MeasurementError:
+    """What is known of the errors of :func:`stand_in`: both ears' noise, independent."""
+    stderr = np.sqrt(np.sum(error.stderr[row] ** 2, axis=0)) / error.stderr.shape[1]
+    return MeasurementError(stderr[None, None], error.drift)
+
+
+def has_directions(polar: ImpulseResponse) -> bool:
+    """Whether a polar set is one, not :func:`stand_in`."""
+    return len(polar.positions) >= FEWEST

@@ -1,0 +1,152 @@
+"""Imported sets made into a run like any other: a rig file, a session, what is unknown marked as unknown."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from sweetspot.measure import folder
+from sweetspot.measure.impulse import ImpulseResponse, snr_db
+from sweetspot.measure.incoming import rig_text
+from sweetspot.measure.incoming.imported_set import ImportedSet, estimated_errors, judged_band, timed
+from sweetspot.measure.judge import Closure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description, parse
+from sweetspot.rigs.units import Float, speed_of_sound
+
+TEMPERATURE_C = 20.0
+
+
+def imported(
+    sets: list[ImportedSet],
+    origin: str,
+    serial: str,
+    now: datetime,
+    *,
+    runs: Path,
+    run: Path | None = None,
+    rig: Description | None = None,
+) -> tuple[Path, tuple[str, ...]]:
+    """Write imported sets into a run.
+
+    Parameters
+    ----------
+    origin
+        Where they come from, in words.
+    serial
+        Of the unit.
+    runs
+        Where run folders are kept.
+    run
+        Add to this one; ``None`` makes a new one.
+    rig
+        The rig that they belong to; ``None`` takes the run's, or writes one from what is known.
+
+    Returns
+    -------
+    The run's folder, and a sentence for each thing that is unknown or was assumed.
+
+    Raises
+    ------
+    BadInput
+        The sets do not fit each other, the rig or the run.
+    """
+    _agree(sets)
+    where = Path(origin).name
+    if run is not None:
+        with Session.read(folder.session_file(run)) as session:
+            rig = rig or session.rig()
+    rig = rig or _came_along(sets)
+    if rig is None:
+        text = rig_text.of([_sorted(s) for s in sets], "imported", where, TEMPERATURE_C)
+        rig = parse(text, folder=Path.cwd(), where="the rig file of the import")
+    ready = [_ready(s, rig) for s in sets]
+    if run is not None:
+        folder.check_same(run, serial, rig)
+    chosen = run or folder.new(runs, serial, rig, now)
+    with Session.resume(folder.session_file(chosen)) as session:
+        for found, ir, stderr in ready:
+            session.put(found.kind, ir, stderr, where, found.closure if _is_closure(found.closure) else "")
+    estimated = tuple(
+        f"{found.kind}: no repeats; the noise was estimated from the ends of the responses"
+        for found, _, _ in ready
+        if found.errors is None
+    )
+    level = tuple(f"{s.kind}: the level is not known in pascal" for s, _, _ in ready if s.unit != "Pa/FS")
+    return chosen, (*(n for s, _, _ in ready for n in s.notes), *estimated, *level)
+
+
+CORRECTED = re.compile(r"^\s*calibration\s*=.*$", re.MULTILINE)
+"""Of a microphone: what was imported is corrected already, and its file stayed elsewhere."""
+
+
+def _came_along(sets: list[ImportedSet]) -> Description | None:
+    """The rig that the sets were measured with, if its text came with them and fits them."""
+    texts = {s.rig_text for s in sets if s.rig_text}
+    if len(texts) != 1:
+        return None
+    text = CORRECTED.sub("# calibration: taken out when it was measured", texts.pop())
+    try:
+        rig = parse(text, folder=Path.cwd(), where="the rig file that came along")
+    except BadInput:
+        return None
+    return rig if all(set(s.drivers) == set(rig.driver_names) and s.fs == rig.fs for s in sets) else None
+
+
+def _is_closure(text: str) -> bool:
+    try:
+        return bool(text) and isinstance(Closure(**json.loads(text)).error_db, float)
+    except (TypeError, ValueError):
+        return False
+
+
+def _agree(sets: list[ImportedSet]) -> None:
+    first = sets[0]
+    for other in sets[1:]:
+        if other.fs != first.fs:
+            raise BadInput(f"{first.kind} at {first.fs} Hz and {other.kind} at {other.fs} Hz: one rate is needed")
+        if set(other.drivers) != set(first.drivers):
+            raise BadInput(
+                f"{first.kind} has drivers {', '.join(first.drivers)}, {other.kind} {', '.join(other.drivers)}: they "
+                "must be named alike"
+            )
+
+
+def _ready(found: ImportedSet, rig: Description) -> tuple[ImportedSet, ImpulseResponse, Float]:
+    """A set in the order of its rig, timed, with its standard errors."""
+    found = _sorted(found)
+    if found.fs != rig.fs:
+        raise BadInput(f"{found.kind} at {found.fs} Hz, rig {rig.name!r} at {rig.fs} Hz: resample one of them")
+    if set(found.drivers) != set(rig.driver_names):
+        raise BadInput(
+            f"{found.kind} has drivers {', '.join(found.drivers)}; rig {rig.name!r} {', '.join(rig.driver_names)}"
+        )
+    order = [found.drivers.index(d) for d in rig.driver_names]
+    errors = None if found.errors is None else found.errors[:, :, order]
+    found = replace(found, h=found.h[:, :, order], drivers=rig.driver_names, errors=errors)
+    if found.kind == "ears" and rig.ears and len(rig.ears.positions) != len(found.positions):
+        raise BadInput(f"{len(found.positions)} head positions; rig {rig.name!r} has {len(rig.ears.positions)}")
+    found = timed(found, speed_of_sound(rig.environment.temperature_c))
+    band = judged_band(found)
+    stderr = estimated_errors(found.h, found.zero or 0) if found.errors is None else found.errors
+    snr = snr_db(found.h, stderr, found.fs, band)
+    ir = ImpulseResponse(
+        found.h, found.fs, found.positions, found.mics, found.drivers, found.zero or 0, found.unit, snr, band
+    )
+    return found, ir, stderr
+
+
+def _sorted(found: ImportedSet) -> ImportedSet:
+    """A polar set in the order of its angles from -180 degrees on, as a rig measures it."""
+    if found.kind != "polar":
+        return found
+    around = (found.positions["azimuth_deg"] + 180.0 + 1e-6) % 360.0
+    rows = np.argsort(around, kind="stable")
+    errors = None if found.errors is None else found.errors[rows]
+    return replace(found, h=found.h[rows], positions=found.positions[rows], errors=errors)

@@ -1,0 +1,99 @@
+"""``sweetspot measure import``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.progress import result, tracked
+from sweetspot.rigs.runs import located
+
+PathArg = Annotated[
+    Path, typer.Argument(metavar="PATH", help="A SOFA file, or a folder of SOFA, WAV, REW or FRD files, or recordings.")
+]
+
+
+def _run(value: Path | None) -> Path | None:
+    return None if value is None else located(value)
+
+
+def import_(
+    path: PathArg,
+    unit: Annotated[str, typer.Option("--unit", help="Serial number of the unit.")],
+    rig: Annotated[
+        str | None, typer.Option("--rig", help="Rig that it belongs to; else one is written from what is known.")
+    ] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="Where run folders are kept.")] = Path("runs"),
+    run: Annotated[
+        Path | None, typer.Option("--run", help="Add to this run, such as a polar set to ears.", callback=_run)
+    ] = None,
+    kind: Annotated[
+        Literal["ears", "polar"] | None, typer.Option("--as", help="Which set it is, where the files can't say.")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern",
+            help='Names of the files without ending, such as "{driver}_hor_{azimuth_deg}"; fields: set, position, mic, '
+            "driver, azimuth_deg, x, y, z, yaw_deg, use.",
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", help="CSV with the columns file, driver and any field; PATH/manifest.csv if there."),
+    ] = None,
+    stimulus: Annotated[
+        Path | None, typer.Option("--stimulus", help="The files are recordings of this sound, an exponential sweep.")
+    ] = None,
+    loopback: Annotated[
+        int | None, typer.Option("--loopback", help="Channel of the recordings with the sweep as played.", min=1)
+    ] = None,
+    after_ms: Annotated[
+        float, typer.Option("--after-ms", help="Kept of recorded sweeps after the start.", min=5, max=10000)
+    ] = 150.0,
+    distance: Annotated[
+        float, typer.Option("--distance", help="To head or microphone where the files don't say, m.", min=0.1)
+    ] = 2.0,
+    speakers: Annotated[
+        str | None,
+        typer.Option("--speakers", help="Directions around a head become speakers: azimuths such as 30,-30; left > 0."),
+    ] = None,
+    clockwise: Annotated[bool, typer.Option("--clockwise", help="The SOFA file counts azimuth clockwise.")] = False,
+    swap: Annotated[bool, typer.Option("--swap-ears", help="The first receiver of the file is the right ear.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Import measurements made elsewhere: SOFA, folders of WAV, REW or FRD responses, recorded sweeps; to a session."""
+    from sweetspot.measure import folder, summary
+    from sweetspot.measure.incoming import HeadWish, Wish, imported, sets
+    from sweetspot.measure.session import Session
+    from sweetspot.rigs.load import find
+    from sweetspot.rigs.rig_file import read
+
+    head = HeadWish(_azimuths(speakers), clockwise, swap)
+    wish = Wish(kind, pattern, manifest, stimulus, loopback, after_ms, distance, head)
+    described = read(find(rig)) if rig else None
+    with tracked("Importing", 2) as step:
+        found = sets(path, wish)
+        step(", ".join(s.kind for s in found))
+        made, notes = imported(found, str(path), unit, datetime.now(UTC), runs=runs, run=run, rig=described)
+        step(str(made))
+    with Session.read(folder.session_file(made)) as session:
+        data, lines = summary.of_session(session)
+    more = "".join(f"\n  unknown: {n}" for n in notes)
+    result({"run": str(made), **data, "unknown": list(notes)}, f"{lines}{more}\n{made}", as_json=as_json)
+
+
+def _azimuths(text: str | None) -> tuple[float, ...]:
+    if text is None:
+        return ()
+    try:
+        found = tuple(float(a) for a in text.split(","))
+    except ValueError as fault:
+        raise BadInput(f"--speakers: {text!r}: azimuths in degrees with commas, such as 30,-30") from fault
+    if len(found) < 2 or len(set(found)) != len(found) or not all(-180 <= a <= 180 for a in found):
+        raise BadInput(f"--speakers: {text!r}: two or more different azimuths from -180 to 180 degrees")
+    return found

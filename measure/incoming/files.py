@@ -1,0 +1,345 @@
+"""Opens what is imported: SOFA files, folders of responses and of recorded sweeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from sweetspot.measure.impulse import POSITION
+from sweetspot.measure.incoming import listing, sofa_file, sofa_sets, sweeps, text_file
+from sweetspot.measure.incoming.imported_set import MOST_BYTES, RELATIVE, ImportedSet
+from sweetspot.measure.incoming.listing import Entry
+from sweetspot.measure.incoming.sofa_sets import HeadWish
+from sweetspot.measure.plan import SetName
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import EARS
+from sweetspot.rigs.units import Float
+
+SOUND = ("wav", "flac", "aif", "aiff")
+TEXT = ("txt", "frd")
+TAPS_S = 0.2
+"""Length of the response that a transfer function becomes, s."""
+
+EAR_NAMES = {"left": EARS[0], "l": EARS[0], "right": EARS[1], "r": EARS[1], "ear_l": EARS[0], "ear_r": EARS[1]}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line says of what is imported.
+
+    Parameters
+    ----------
+    kind
+        The set, where the file can't say.
+    pattern, manifest
+        See :func:`listing.entries`.
+    stimulus
+        What was played, where the files are recordings of it.
+    loopback
+        Channel of the recordings that carries it, from 1.
+    after_ms
+        Kept of recorded sweeps.
+    distance_m
+        To the head or the microphone.
+    head
+        See :class:`HeadWish`.
+    """
+
+    kind: SetName | None = None
+    pattern: str | None = None
+    manifest: Path | None = None
+    stimulus: Path | None = None
+    loopback: int | None = None
+    after_ms: float = 150.0
+    distance_m: float = 2.0
+    head: HeadWish = field(default_factory=HeadWish)
+
+
+def sets(path: Path, wish: Wish) -> list[ImportedSet]:
+    """Every set that a file or a folder holds.
+
+    Raises
+    ------
+    BadInput
+        Nothing there that is understood, or it contradicts itself.
+    """
+    if not path.exists():
+        raise BadInput(f"{path}: no such file or folder")
+    if path.is_file():
+        return [_file(path, wish)]
+    found = sorted(p for p in path.glob("*.sofa") if not p.name.startswith("directivity"))
+    found = found or sorted(path.glob("*.sofa"))
+    if found and not (wish.pattern or wish.manifest or wish.stimulus):
+        read = [sofa_sets.of(sofa_file.read(p), wish.kind, wish.head) for p in found]
+        if len({s.kind for s in read}) != len(read):
+            raise BadInput(f"{path}: {len(read)} SOFA files of the same set; name one of them")
+        return read
+    return _folder(path, wish)
+
+
+def _file(path: Path, wish: Wish) -> ImportedSet:
+    if path.suffix.lower() == ".sofa":
+        return sofa_sets.of(sofa_file.read(path), wish.kind, wish.head)
+    if path.suffix.lower().lstrip(".") in TEXT:
+        return _angles(path, wish)
+    raise BadInput(f"{path}: a SOFA file, a text table of responses, or a folder of responses is needed")
+
+
+def _angles(path: Path, wish: Wish) -> ImportedSet:
+    """A table of responses of one driver over angles, such as HOLM Acoustics writes: a polar set."""
+    found = text_file.read(path, None, round(TAPS_S * 48000))
+    angles = [_angle(name) for name in found.names]
+    if len(angles) < 2 or any(a is None for a in angles):
+        raise BadInput(
+            f"{path}: one response, or columns whose names hold no angle ({', '.join(found.names[:6])}); "
+            "name the folder, with --pattern or --manifest"
+        )
+    degrees = np.array([float(a or 0.0) for a in angles])
+    notes = (f"{path.name}: one driver, level not known",)
+    return ImportedSet(
+        "polar",
+        found.h[:, None, None],
+        found.fs,
+        None,
+        _ring(degrees, wish.distance_m),
+        ("mic",),
+        ("driver_1",),
+        np.zeros((1, 3)),
+        wish.distance_m,
+        found.unit,
+        notes=notes,
+    )
+
+
+def _angle(name: str) -> float | None:
+    digits = name.strip().lstrip("Hh").replace("_", "")
+    try:
+        return float(digits)
+    except ValueError:
+        return None
+
+
+def _ring(degrees: Float, r: float) -> NDArray[np.void]:
+    around = (degrees + 180.0) % 360.0 - 180.0
+    a = np.radians(around)
+    return np.array(
+        [(d, r * np.cos(t), r * np.sin(t), 0.0, 0.0, "polar") for d, t in zip(around, a, strict=True)], dtype=POSITION
+    )
+
+
+def _folder(path: Path, wish: Wish) -> list[ImportedSet]:
+    listed = listing.entries(path, (*SOUND, *TEXT), wish.pattern, wish.manifest)
+    if wish.kind:
+        listed = [replace(e, kind=wish.kind) for e in listed]
+    if wish.stimulus:
+        stimulus = wish.stimulus.resolve()
+        listed = [e for e in listed if e.path.resolve() != stimulus]
+    kinds: list[SetName] = [k for k in ("ears", "polar") if any(e.kind == k for e in listed)]
+    found = [_set(kind, [e for e in listed if e.kind == kind], wish) for kind in kinds]
+    beside = path / "rig.toml"
+    if wish.manifest is None and (path / listing.MANIFEST).is_file() and beside.is_file():
+        return [replace(s, rig_text=beside.read_text(encoding="utf-8", errors="replace")) for s in found]
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """Responses of one entry: ``h (mic, tap)`` with the names of the microphones."""
+
+    entry: Entry
+    h: Float
+    fs: int
+    zero: int | None
+    mics: tuple[str, ...]
+    unit: str
+    errors: Float | None = None
+    band: tuple[float, float] | None = None
+
+
+def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
+    read = _recorded(listed, wish) if wish.stimulus else [_response(e) for e in listed]
+    if len(rates := {r.fs for r in read}) > 1:
+        raise BadInput(
+            f"{listed[0].path.parent}: sampling rates {', '.join(f'{r} Hz' for r in sorted(rates))}; one is "
+            "needed: resample the files"
+        )
+    zeros = {r.zero for r in read}
+    taps = max(r.h.shape[1] for r in read)
+    mics = _ordered(kind, read)
+    drivers = tuple(dict.fromkeys(r.entry.driver for r in read))
+    keys = [_where(kind, r.entry) for r in read]
+    order = sorted(dict.fromkeys(keys)) if kind == "polar" else list(dict.fromkeys(keys))
+    if len(order) * len(mics) * len(drivers) * taps * 8 > MOST_BYTES:
+        raise BadInput(f"{listed[0].path.parent}: responses of {taps} samples at {len(order)} positions do not fit")
+    h = np.full((len(order), len(mics), len(drivers), taps), np.nan)
+    errors = np.full((*h.shape[:3], taps // 2 + 1), np.nan)
+    for r, key in zip(read, keys, strict=True):
+        for row, mic in zip(r.h, r.mics, strict=True):
+            at = order.index(key), mics.index(mic), drivers.index(r.entry.driver)
+            if np.isfinite(h[at][0]):
+                raise BadInput(
+                    f"{r.entry.path.name}: the response of {drivers[at[2]]!r} at {mic!r}, position "
+                    f"{at[0] + 1}, is there already: two files stand for it"
+                )
+            h[at] = np.pad(row, (0, taps - len(row)))
+        if r.errors is not None:
+            for row, mic in zip(r.errors, r.mics, strict=True):
+                errors[order.index(key), mics.index(mic), drivers.index(r.entry.driver)] = row
+    _complete(h, order, mics, drivers, listed[0].path.parent)
+    table, away, notes = _places(
+        kind, [next(r.entry for r, k in zip(read, keys, strict=True) if k == o) for o in order], wish
+    )
+    unit = read[0].unit if len({r.unit for r in read}) == 1 else RELATIVE
+    zero = zeros.pop() if len(zeros) == 1 else None
+    known = errors if np.isfinite(errors).all() else None
+    stands = _stands(read, drivers)
+    return ImportedSet(
+        kind, h, read[0].fs, zero, table, mics, drivers, stands, away, unit, read[0].band, known, notes=notes
+    )
+
+
+def _stands(read: list[_Read], drivers: tuple[str, ...]) -> Float | None:
+    """Places of the drivers, where a manifest states them."""
+    known = {r.entry.driver: [r.entry.place.get(f"driver_{k}") for k in "xyz"] for r in read}
+    at = [[np.nan if v is None else v for v in known[d]] for d in drivers]
+    return np.array(at) if np.isfinite(at).all() else None
+
+
+def _where(kind: SetName, entry: Entry) -> tuple[float, ...]:
+    """What tells one position from another."""
+    if kind == "polar" and "azimuth_deg" in entry.place:
+        return (float((entry.place["azimuth_deg"] + 180.0) % 360.0 - 180.0),)
+    if entry.position is not None:
+        return (float(entry.position),)
+    return tuple(entry.place.get(k, 0.0) for k in ("x", "y", "yaw_deg", "azimuth_deg"))
+
+
+def _ordered(kind: SetName, read: list[_Read]) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(m for r in read for m in r.mics))
+    if kind == "polar":
+        return names
+    if set(names) != set(EARS):
+        raise BadInput(f"ears: microphones {', '.join(names)}; ear_left and ear_right are needed (or left and right)")
+    return EARS
+
+
+def _complete(
+    h: Float, order: list[tuple[float, ...]], mics: tuple[str, ...], drivers: tuple[str, ...], folder: Path
+) -> None:
+    gone = np.argwhere(~np.isfinite(h[..., 0]))
+    if len(gone):
+        p, m, d = (int(i) for i in gone[0])
+        raise BadInput(
+            f"{folder}: {len(gone)} of {len(order) * len(mics) * len(drivers)} responses are missing, the "
+            f"first: driver {drivers[d]!r} at {mics[m]!r}, position {p + 1}"
+        )
+
+
+def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.void], float, tuple[str, ...]]:
+    """The table of positions, the distance, and what had to be assumed of them."""
+    if kind == "polar":
+        if any("azimuth_deg" not in e.place for e in firsts):
+            raise BadInput(
+                f"{firsts[0].path.name}: a polar response without its angle: {{azimuth_deg}} in --pattern, or "
+                "in a manifest"
+            )
+        known = [np.hypot(e.place["x"], e.place["y"]) for e in firsts if {"x", "y"} <= set(e.place)]
+        away = float(np.median(known)) if len(known) == len(firsts) else wish.distance_m
+        return _ring(np.array([e.place["azimuth_deg"] for e in firsts]), away), away, ()
+    notes = []
+    if not any({"x", "y", "yaw_deg"} & set(e.place) for e in firsts) and len(firsts) > 1:
+        notes.append("where the head stood is not known: all positions are stated as the nominal one")
+    xs = [e.place["x"] for e in firsts if "x" in e.place]
+    away = float(np.median(xs)) if len(xs) == len(firsts) and min(xs, default=0.0) > 0.2 else wish.distance_m
+    moved = away if len(xs) == len(firsts) and min(xs, default=0.0) > 0.2 else 0.0
+    uses = [e.use for e in firsts]
+    if not all(uses):
+        uses = ["score" if i % 3 == 2 else "design" for i in range(len(firsts))]
+        notes.append(f"which positions are scored was not stated: {uses.count('score')} of {len(uses)} were chosen")
+    rows = []
+    for e, use in zip(firsts, uses, strict=True):
+        x = away + e.place.get("x", 0.0) - moved
+        y = e.place.get("y", 0.0)
+        rows.append((float(np.degrees(np.arctan2(y, x))), x, y, 0.0, e.place.get("yaw_deg", 0.0), use))
+    return np.array(rows, dtype=POSITION), away, tuple(notes)
+
+
+def _response(entry: Entry) -> _Read:
+    """The responses of one file, or of one of its channels."""
+    if entry.path.suffix.lower().lstrip(".") in TEXT:
+        found = text_file.read(entry.path, None, round(TAPS_S * 48000))
+        h, fs, zero, unit = found.h, found.fs, found.zero, found.unit
+    else:
+        h, fs, comment = _sound(entry.path)
+        zero, unit = 0, "Pa/FS" if comment.startswith("sweetspot, unit ") else RELATIVE
+    return _Read(entry, _channel(entry, h), fs, zero, _mics(entry, h), unit)
+
+
+def _channel(entry: Entry, h: Float) -> Float:
+    if entry.channel is None:
+        return h if not entry.mic else h[:1]
+    if entry.channel >= len(h):
+        raise BadInput(f"{entry.path.name}: has {len(h)} channels, not {entry.channel + 1}")
+    return h[entry.channel : entry.channel + 1]
+
+
+def _mics(entry: Entry, h: Float) -> tuple[str, ...]:
+    if entry.mic:
+        if entry.channel is None and len(h) > 1:
+            raise BadInput(f"{entry.path.name}: {len(h)} channels for one microphone; give channel in a manifest")
+        return (EAR_NAMES.get(entry.mic.lower(), entry.mic),)
+    if entry.kind == "ears":
+        if entry.channel is not None or len(h) != 2:
+            raise BadInput(
+                f"{entry.path.name}: {len(h)} channels; left and right ear are needed, or {{mic}} in --pattern"
+            )
+        return EARS
+    count = 1 if entry.channel is not None else len(h)
+    return tuple(f"mic_{i + 1}" if count > 1 else "mic" for i in range(count))
+
+
+def _recorded(listed: list[Entry], wish: Wish) -> list[_Read]:
+    """Recordings of one stimulus, deconvolved together."""
+    assert wish.stimulus is not None
+    played, fs, _ = _sound(wish.stimulus)
+    if len(played) > 1 and np.any(played[1:] != played[:1]):
+        raise BadInput(f"{wish.stimulus}: {len(played)} channels that differ; one channel is needed")
+    sounds: dict[Path, NDArray[np.float32]] = {}
+    for e in listed:
+        x, rate, _ = _sound(e.path)
+        if rate != fs:
+            raise BadInput(f"{e.path.name}: {rate} Hz, the stimulus {fs} Hz: one rate is needed")
+        sounds[e.path] = x.astype(np.float32)
+    loopback = None if wish.loopback is None else wish.loopback - 1
+    paths = list(sounds)
+    try:
+        after = round(wish.after_ms * fs / 1000.0)
+        done = sweeps.deconvolved(played[0], fs, list(sounds.values()), loopback, after)
+    except BadInput as fault:
+        named = ", ".join(p.name for p in paths[:3])
+        raise BadInput(f"{wish.stimulus.name}, recordings {named} ...: {fault}") from fault
+    read = []
+    for e in listed:
+        i = paths.index(e.path)
+        h, errors, entry = done.h[i], done.errors[i], e
+        if e.channel is not None and loopback is not None and e.channel > loopback:
+            entry = replace(e, channel=e.channel - 1)
+        mics = _mics(entry, h)
+        rows = slice(0, len(mics)) if entry.channel is None else slice(entry.channel, entry.channel + 1)
+        read.append(_Read(e, h[rows], fs, done.zero, mics, RELATIVE, errors[rows], done.band))
+    return read
+
+
+def _sound(path: Path) -> tuple[Float, int, str]:
+    """Samples ``(channel, samples)``, rate and comment of a file."""
+    try:
+        with soundfile.SoundFile(str(path)) as file:
+            if file.frames * file.channels * 8 > MOST_BYTES:
+                raise BadInput(f"{path}: {file.frames * file.channels * 8 / 1e9:.1f} GB in memory; cut it")
+            return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment)
+    except (OSError, RuntimeError, soundfile.LibsndfileError) as fault:
+        raise BadInput(f"{path}: cannot be read as sound: {fault}") from fault

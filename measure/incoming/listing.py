@@ -1,0 +1,198 @@
+"""Which file holds which response: a CSV manifest, or a pattern for the names of the files of a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweetspot.measure.plan import SETS, SetName
+from sweetspot.rigs.errors import BadInput
+
+MANIFEST = "manifest.csv"
+"""The manifest that is looked for in a folder."""
+
+NUMBERS = ("position", "azimuth_deg", "x", "y", "z", "yaw_deg", "channel", "driver_x", "driver_y", "driver_z")
+WORDS = ("file", "set", "mic", "driver", "use")
+FIELDS = (*WORDS, *NUMBERS)
+"""What a manifest's columns and a pattern's fields are called; places in m, angles in degrees, counts from 1."""
+
+DEFAULT_PATTERNS = (
+    "{set}_p{position}_{mic}_{driver}",
+    "polar_{mic}_{driver}_hor_{azimuth_deg}",
+    "{set}_p{position}_{driver}",
+    "polar_{driver}_hor_{azimuth_deg}",
+    "{driver}_hor_{azimuth_deg}",
+)
+"""Tried in this order where none is given; the first two are those of `sweetspot measure export`."""
+
+KINDS = {
+    "position": r"\d+",
+    "azimuth_deg": r"[-+]?\d+(?:\.\d+)?",
+    "x": r"[-+]?\d+(?:\.\d+)?",
+    "y": r"[-+]?\d+(?:\.\d+)?",
+    "z": r"[-+]?\d+(?:\.\d+)?",
+    "yaw_deg": r"[-+]?\d+(?:\.\d+)?",
+    "channel": r"\d+",
+    "set": r"ears|polar",
+    "use": r"design|score|polar",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One response, or the channels of one file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        Which set it belongs to.
+    mic, driver
+        Names; ``mic`` is empty where the channels of the file are the microphones.
+    position
+        From 0; ``None`` where places tell positions apart.
+    channel
+        Of the file, from 0; ``None`` for all.
+    place
+        What is stated of ``azimuth_deg``, ``x``, ``y``, ``z`` and ``yaw_deg``.
+    use
+        ``"design"``, ``"score"`` or empty.
+    """
+
+    path: Path
+    kind: SetName
+    mic: str
+    driver: str
+    position: int | None
+    channel: int | None
+    place: dict[str, float]
+    use: str
+
+
+def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifest: Path | None) -> list[Entry]:
+    """Every response of a folder.
+
+    Parameters
+    ----------
+    endings
+        Of the files that count, without a dot, in small letters.
+    pattern
+        Such as ``"{driver}_{azimuth_deg}deg"``, without the ending; ``None`` tries :data:`DEFAULT_PATTERNS`.
+    manifest
+        A CSV file; ``None`` looks for ``manifest.csv`` in the folder unless a pattern is given.
+
+    Raises
+    ------
+    BadInput
+        Nothing that fits, a file that is missing, a column that is not known, a value that is no number.
+    """
+    if manifest is None and pattern is None and (folder / MANIFEST).is_file():
+        manifest = folder / MANIFEST
+    if manifest is not None:
+        return _listed(manifest)
+    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower().lstrip(".") in endings)
+    if not files:
+        raise BadInput(
+            f"{folder}: no file ends in {', '.join(endings)}; a folder of responses or a SOFA file is needed"
+        )
+    for one in (pattern,) if pattern else DEFAULT_PATTERNS:
+        compiled = _compiled(one)
+        matched = [(p, compiled.fullmatch(p.stem)) for p in files]
+        if fitting := [(p, m) for p, m in matched if m]:
+            return [_entry(p, m.groupdict(), f"{p.name}") for p, m in fitting]
+    wanted = pattern or DEFAULT_PATTERNS[0]
+    raise BadInput(
+        f"{folder}: no name of its {len(files)} files (such as {files[0].name!r}) fits {wanted!r}; give --pattern with "
+        f"the fields {', '.join('{' + f + '}' for f in FIELDS if f != 'file')}, or a --manifest with these columns and "
+        "file"
+    )
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w*)\}", pattern)
+    text, seen = "", set()
+    for i, part in enumerate(parts):
+        if i % 2 == 0:
+            text += re.escape(part)
+        elif part not in FIELDS or part == "file":
+            raise BadInput(
+                f"--pattern: {{{part}}} is no field; there are {', '.join('{' + f + '}' for f in FIELDS[1:])}"
+            )
+        elif part in seen:
+            raise BadInput(f"--pattern: {{{part}}} stands twice")
+        else:
+            text += f"(?P<{part}>{KINDS.get(part, '.+?')})"
+            seen.add(part)
+    if "driver" not in seen:
+        raise BadInput(f"--pattern: {pattern!r} has no {{driver}}: which driver a file belongs to can't be told")
+    return re.compile(text, re.IGNORECASE)
+
+
+def _listed(manifest: Path) -> list[Entry]:
+    try:
+        text = manifest.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeError) as fault:
+        raise BadInput(f"{manifest}: the manifest cannot be read: {fault}") from fault
+    head = text.split("\n", 1)[0]
+    table = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
+    columns = [c.strip() for c in table.fieldnames or ()]
+    if strange := [c for c in columns if c and c not in FIELDS and not c.startswith(("noise_", "unit", "snr_"))]:
+        raise BadInput(f"{manifest}: column {strange[0]!r} is not known; there are {', '.join(FIELDS)}")
+    if missing := [c for c in ("file", "driver") if c not in columns]:
+        raise BadInput(f"{manifest}: no column {missing[0]!r} (there: {', '.join(columns)})")
+    found = []
+    for row in table:
+        line = f"{manifest.name}, line {table.line_num}"
+        values = {k.strip(): (v or "").strip() for k, v in row.items() if k and isinstance(v, str)}
+        path = manifest.parent / values.get("file", "")
+        if not path.is_file():
+            raise BadInput(f"{line}: {values.get('file', '')!r}: no such file in {manifest.parent}")
+        found.append(_entry(path, values, line))
+    if not found:
+        raise BadInput(f"{manifest}: lists no file")
+    return found
+
+
+def _entry(path: Path, values: dict[str, str], where: str) -> Entry:
+    numbers = {k: _number(values[k], f"{where}: {k}") for k in NUMBERS if values.get(k)}
+    kind = values.get("set", "").lower() or _kind(values)
+    if kind not in SETS:
+        raise BadInput(f"{where}: set {kind!r} is none of {', '.join(SETS)}")
+    if not values.get("driver"):
+        raise BadInput(f"{where}: names no driver")
+    if (use := values.get("use", "").lower()) not in ("", "design", "score", "polar"):
+        raise BadInput(f"{where}: use {use!r}: design or score")
+    position, channel = numbers.pop("position", None), numbers.pop("channel", None)
+    if channel is not None and channel < 1:
+        raise BadInput(f"{where}: channel {channel:g}: channels count from 1")
+    return Entry(
+        path,
+        "ears" if kind == "ears" else "polar",
+        values.get("mic", ""),
+        values["driver"],
+        None if position is None else int(position),
+        None if channel is None else int(channel) - 1,
+        numbers,
+        "" if use == "polar" else use,
+    )
+
+
+def _kind(values: dict[str, str]) -> str:
+    """Ears where a microphone is one or where the head turns; polar otherwise."""
+    mic = values.get("mic", "").lower()
+    ears = mic.startswith("ear") or mic in ("left", "right", "l", "r") or bool(values.get("yaw_deg"))
+    return "ears" if ears or (not mic and not values.get("azimuth_deg")) else "polar"
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError as fault:
+        raise BadInput(f"{where}: {text!r} is no number") from fault
+    if not -1e6 < value < 1e6:
+        raise BadInput(f"{where}: {text!r} is out of range")
+    return value

@@ -1,0 +1,114 @@
+"""A rig file for what was measured elsewhere: its drivers, places and band; nothing to play on."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+
+from sweetspot.measure.incoming.imported_set import ImportedSet, judged_band
+from sweetspot.rigs.units import Float
+
+GRID_DEG = (
+    1.0,
+    1.25,
+    2.0,
+    2.5,
+    3.0,
+    4.0,
+    5.0,
+    6.0,
+    7.5,
+    9.0,
+    10.0,
+    12.0,
+    15.0,
+    18.0,
+    20.0,
+    22.5,
+    30.0,
+    45.0,
+    60.0,
+    90.0,
+)
+"""Steps that a polar set over the whole circle may have, degrees."""
+
+
+def of(sets: list[ImportedSet], name: str, source: str, temperature_c: float) -> str:
+    """The text of a rig file that describes imported sets.
+
+    Parameters
+    ----------
+    name
+        Of the rig.
+    source
+        What was imported, for the comment.
+    """
+    first = sets[0]
+    low, high = (
+        f(edges) for f, edges in zip((max, min), zip(*(judged_band(s) for s in sets), strict=True), strict=True)
+    )
+    lines = [
+        f"# Written by `sweetspot measure import` from {source}: measured elsewhere, nothing to play on here.",
+        *(f"# {note}" for s in sets for note in s.notes),
+        "schema = 1",
+        f"name = {json.dumps(name)}",
+        f"fs = {first.fs}",
+        "[interface]",
+        'driver = "none"             # verify with: sweetspot verify RUN --stimuli DIR, then --recorded DIR',
+        f"loopback = {{ out = {len(first.drivers) + 1}, in = 9 }}",
+        "[environment]",
+        f"temperature_c = {temperature_c:g}",
+    ]
+    at = _places(first)
+    for i, driver in enumerate(first.drivers):
+        unknown = "" if first.at is not None else "              # not known: drivers are set side by side"
+        lines += [
+            "[[driver]]",
+            f"name = {json.dumps(driver)}",
+            f"channel = {i + 1}",
+            f"at = [{', '.join(f'{v:.6g}' for v in at[i])}]{unknown}",
+            f"band_hz = [{low:g}, {high:g}]",
+        ]
+    channel = 1
+    for found in sets:
+        for mic in found.mics:
+            lines += ["[[mic]]", f"name = {json.dumps(mic)}", f"channel = {channel}"]
+            channel += 1
+    for found in sets:
+        lines += _ears(found) if found.kind == "ears" else _polar(found)
+    lines += ["[sweep]", f"band_hz = [{low:g}, {high:g}]"]
+    return "\n".join(lines).replace("in = 9", f"in = {channel}") + "\n"
+
+
+def _places(found: ImportedSet) -> Float:
+    if found.at is not None:
+        return found.at
+    y = 0.05 * (0.5 * (len(found.drivers) - 1) - np.arange(len(found.drivers)))
+    return np.stack([np.zeros_like(y), y, np.zeros_like(y)], axis=1)
+
+
+def _ears(found: ImportedSet) -> list[str]:
+    rows = [
+        f"    {{ x = {p['x'] - found.distance_m:.6g}, y = {p['y']:.6g}, yaw_deg = {p['yaw_deg']:.6g}, "
+        f'use = "{p["use"].decode()}" }},'
+        for p in found.positions
+    ]
+    return ["[ears]", f"distance_m = {found.distance_m:.6g}", "positions = [", *rows, "]"]
+
+
+def _polar(found: ImportedSet) -> list[str]:
+    step = step_deg(found.positions["azimuth_deg"])
+    if step is None:
+        return [f"# The polar set has {len(found.positions)} directions that are no even grid over the circle."]
+    return ["[polar]", f"distance_m = {found.distance_m:.6g}", f"step_deg = {step:g}"]
+
+
+def step_deg(azimuths: Float) -> float | None:
+    """The step of directions that are spread evenly from -180 degrees on, or ``None``."""
+    for step in GRID_DEG:
+        grid = np.arange(-180.0, 180.0 - 1e-9, step)
+        if len(grid) == len(azimuths):
+            turned = np.sort((np.asarray(azimuths) + 180.0 + 1e-6) % 360.0 - 180.0)
+            return step if np.abs(turned - grid).max() < 1e-3 else None
+    return None

@@ -1,0 +1,44 @@
+"""Which run is meant: a run's folder, a unit's folder, or a serial number alone; its latest run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from sweetspot.rigs.errors import BadInput
+
+SESSION = "session.h5"
+RUNS = Path("runs")
+"""Where runs are kept unless it is said otherwise."""
+
+
+def runs_of(unit: Path) -> list[Path]:
+    """Run folders of a unit's folder, the oldest first: their names begin with the time of their start."""
+    return sorted(p.parent for p in unit.glob(f"*/{SESSION}"))
+
+
+def located(run: Path) -> Path:
+    """The run folder that is meant by a path or a serial number.
+
+    A path that is itself a run, or any other file or folder that is there, is taken as it stands.
+
+    Raises
+    ------
+    BadInput
+        A folder that holds units, not runs: names them.
+    """
+    if run.is_file() or (run / SESSION).is_file():
+        return run
+    unit = run if run.is_dir() else RUNS / run if len(run.parts) == 1 else run
+    if found := runs_of(unit):
+        return found[-1]
+    if units := sorted(p.parent.parent.name for p in unit.glob(f"*/*/{SESSION}")):
+        names = list(dict.fromkeys(units))
+        more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+        raise BadInput(f"{run}: holds the runs of {len(names)} units; name one of them: {', '.join(names[:8])}{more}")
+    return run
+
+
+def command(words: str, run: Path) -> str:
+    """A command line on a run, to be typed as it stands."""
+    return f"sweetspot {words} {shlex.quote(str(run))}"

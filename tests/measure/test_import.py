@@ -1,0 +1,206 @@
+"""Measurements made elsewhere: SOFA of several kinds, folders of WAV, text exports, recorded sweeps, into sessions."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import soundfile
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Design
+from sweetspot.measure.incoming import HeadWish, Wish, sets, text_file
+from sweetspot.measure.session import Session
+from sweetspot.measure.sweep import stimulus, synchronised
+from sweetspot.rigs.errors import BadInput
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def taps_of(run: Path) -> np.ndarray:
+    return steps.calibrate(run, Design(), "").filters.taps
+
+
+@pytest.fixture(scope="module")
+def original(measured: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """A copy of the measured run and the filters that come of it."""
+    run = tmp_path_factory.mktemp("original") / measured.name
+    shutil.copytree(measured, run)
+    return run, taps_of(run)
+
+
+@pytest.mark.parametrize("form", ["sofa", "wav"])
+def test_a_session_goes_out_and_comes_back_with_the_same_filters(
+    form: str, original: tuple[Path, np.ndarray], sweetspot: Command, tmp_path: Path
+) -> None:
+    run, taps = original
+    out = (
+        ["sofa", run, "--out", "files"]
+        if form == "sofa"
+        else ["measure", "export", run, "--to", "wav", "--out", "files"]
+    )
+    assert sweetspot(*out).returncode == 0
+    done = sweetspot("measure", "import", "files", "--unit", "T-9", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    with Session.read(run / "session.h5") as a, Session.read(tmp_path / told["run"] / "session.h5") as b:
+        for name in ("ears", "polar"):
+            one, two = a.responses(name), b.responses(name)
+            assert (one.mics, one.drivers, two.fs) == (two.mics, two.drivers, one.fs)
+            assert np.array_equal(one.positions["use"], two.positions["use"])
+            after = min(one.h.shape[-1] - one.zero, two.h.shape[-1] - two.zero)
+            x, y = (r.h[..., r.zero : r.zero + after] for r in (one, two))
+            assert np.max(np.abs(x - y)) < 1e-6 * np.max(np.abs(x))
+    again = taps_of(tmp_path / told["run"])
+    error = np.sum((again - taps) ** 2, axis=(1, 2)) / np.sum(taps**2, axis=(1, 2))
+    assert (10.0 * np.log10(error) < -80.0).all(), 10.0 * np.log10(error)
+
+
+def test_ears_that_contradict_their_azimuths_are_refused(data: Path) -> None:
+    large, normal = (data / "hrtf" / f"MIT_KEMAR_{p}_pinna.sofa" for p in ("large", "normal"))
+    pair = (25.0, -25.0)
+    with pytest.raises(BadInput, match="swap-ears"):
+        sets(large, Wish(head=HeadWish(pair)))
+    mended, sound = (sets(p, Wish(head=HeadWish(pair, swapped=s)))[0] for p, s in ((large, True), (normal, False)))
+    for found in (mended, sound):
+        energy = np.sum(found.h[0] ** 2, axis=-1)
+        assert energy[0, 0] > 2.0 * energy[1, 0]  # the left speaker is louder at the left ear
+        assert energy[1, 1] > 2.0 * energy[0, 1]
+        assert found.at is not None
+        assert found.at[0, 1] < 0 < found.at[1, 1]  # a listener who faces the unit has +y on the right
+
+
+def test_delays_of_a_sofa_file_count(tmp_path: Path, data: Path) -> None:
+    """The same responses with 7.25 samples in Data.Delay arrive that much later."""
+    source = data / "hrtf" / "MIT_KEMAR_normal_pinna.sofa"
+    late = tmp_path / "late.sofa"
+    shutil.copy(source, late)
+    with h5py.File(late, "r+") as file:
+        file["Data.Delay"][...] = [[7.25, 7.25]]
+    one, two = (sets(p, Wish(head=HeadWish((25.0, -25.0))))[0] for p in (source, late))
+    n = 2048
+    f = np.fft.rfftfreq(n)
+    turned = np.fft.rfft(one.h[0, 0, 0], n) * np.exp(-2j * np.pi * f * 7.25)
+    inside = (f > 0.02) & (f < 0.4)
+    assert np.allclose(np.fft.rfft(two.h[0, 0, 0], n)[inside], turned[inside], atol=2e-3 * np.abs(turned).max())
+
+
+def test_a_table_of_responses_over_angles(data: Path) -> None:
+    found = sets(data / "polar" / "NS15_02a.txt", Wish(distance_m=1.0))[0]
+    assert found.kind == "polar"
+    assert found.fs == 44100
+    assert found.positions["azimuth_deg"].tolist() == [0, 5, 10, 15, 20, 30, 40, 50, 60, 80, 100, 120, 150, -180]
+    assert found.h.shape == (14, 1, 1, 4901)
+    level = [float(np.abs(np.fft.rfft(found.h[i, 0, 0, :2048], 4096))[46]) for i in (0, 13)]
+    assert 20.0 * np.log10(level[0] / level[1]) == pytest.approx(22.0, abs=1.0)  # stated beside the data
+
+
+def test_a_transfer_function_as_text_comes_back_as_the_response(tmp_path: Path) -> None:
+    """Level and phase with a delay of 4.3 ms, on 96 lines an octave and on even steps of 12 Hz."""
+    fs, taps = 48000, 9600
+    h = np.zeros(taps)
+    h[206], h[230], h[251] = 1.0, -0.4, 0.2
+    exact = np.fft.rfft(h)
+    for name, f in (("log", 40.0 * 2.0 ** (np.arange(0, 860) / 96.0)), ("even", np.arange(36.0, 20000.0, 12.0))):
+        spectrum = np.exp(-2j * np.pi * np.outer(f, np.flatnonzero(h)) / fs) @ h[h != 0]
+        lines = [
+            f"{a:.4f} {20 * np.log10(abs(s)):.4f} {np.degrees(np.angle(s)):.4f}"
+            for a, s in zip(f, spectrum, strict=True)
+        ]
+        path = tmp_path / f"{name}.txt"
+        path.write_text("* Measurement data saved by REW\n* Freq(Hz) SPL(dB) Phase(degrees)\n" + "\n".join(lines))
+        found = np.fft.rfft(text_file.read(path, fs, taps).h[0])
+        grid = np.fft.rfftfreq(taps, 1 / fs)
+        inside = (grid > 60) & (grid < 18000)
+        assert np.max(np.abs(found[inside] - exact[inside])) < 0.02
+
+
+def test_an_impulse_response_of_rew_keeps_its_time_zero(tmp_path: Path) -> None:
+    text = "* Impulse Response data saved by REW V5.31\n0.2 // Peak value before normalisation\n10 // Peak index\n"
+    text += "32 // Response length\n2.0833333333333333E-5 // Sample interval (seconds)\n"
+    text += "-1.0416666E-4 // Start time (seconds)\n"
+    text += "* Data start\n" + "\n".join(f"{v:.6f}" for v in np.arange(32) / 100)
+    (tmp_path / "woofer.txt").write_text(text)
+    found = text_file.read(tmp_path / "woofer.txt", None, 100)
+    assert (found.fs, found.zero, found.h.shape) == (48000, 5, (1, 32))
+
+
+@pytest.mark.parametrize("loopback", [True, False])
+def test_recorded_sweeps(loopback: bool, tmp_path: Path) -> None:
+    """Known paths of two drivers to two ears, recorded late and with noise: the paths come back."""
+    fs = 44100
+    rng = np.random.default_rng(5)
+    sweep = synchronised((60.0, 18000.0), 1.5, fs)
+    played = stimulus(sweep, 0.5, round(0.3 * fs))
+    soundfile.write(tmp_path / "sweep.wav", played, fs, subtype="FLOAT")
+    paths = {}
+    (tmp_path / "rec").mkdir()
+    for position in range(2):
+        for d, driver in enumerate(("low", "high")):
+            h = np.zeros((2, 600))
+            for ear in range(2):
+                h[ear, 260 + 9 * position + 20 * d + 7 * ear] = 0.5 - 0.1 * ear
+                h[ear, 400 + 11 * d] = 0.1
+            paths[position, driver] = h
+            rows = [np.convolve(played, one)[: len(played)] for one in h]
+            late = 1234 + (400 * position if loopback else 0)
+            rows = (
+                [np.pad(r, (late, 500)) for r in (*rows, 0.9 * played)]
+                if loopback
+                else [np.pad(r, (late, 500)) for r in rows]
+            )
+            x = np.stack(rows, axis=1) + 1e-4 * rng.standard_normal((len(rows[0]), len(rows)))
+            soundfile.write(tmp_path / "rec" / f"ears_p{position}_{driver}.wav", x, fs, subtype="FLOAT")
+    wish = Wish(stimulus=tmp_path / "sweep.wav", loopback=3 if loopback else None, after_ms=60.0, distance_m=2.0)
+    found = sets(tmp_path / "rec", wish)[0]
+    assert found.drivers == ("low", "high") or set(found.drivers) == {"low", "high"}
+    assert (found.zero is not None) == loopback
+    assert found.errors is not None
+    for (position, driver), h in paths.items():
+        got = found.h[position, :, found.drivers.index(driver)]
+        n = 1 << 13
+        f = np.fft.rfftfreq(n, 1 / fs)
+        inside = (f > 100) & (f < 15000)
+        start = found.zero if loopback else int(np.argmax(np.abs(found.h[0, 0, found.drivers.index("low")]))) - 260
+        have = np.fft.rfft(got, n)[:, inside] * np.exp(2j * np.pi * f[inside] * start / fs)
+        want = np.fft.rfft(h, n)[:, inside] / (0.9 if loopback else 1.0)
+        error = np.sum(np.abs(have - want * (0.9 if loopback else 1.0)) ** 2) / np.sum(np.abs(want) ** 2)
+        assert 10 * np.log10(error) < -40.0
+
+
+def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such file or folder"):
+        sets(tmp_path / "gone", Wish())
+    (tmp_path / "a").mkdir()
+    with pytest.raises(BadInput, match="no file ends in"):
+        sets(tmp_path / "a", Wish())
+    soundfile.write(tmp_path / "a" / "ears_p0_left.wav", np.zeros((100, 3)) + 0.1, 48000)
+    with pytest.raises(BadInput, match="3 channels"):
+        sets(tmp_path / "a", Wish())
+    with pytest.raises(BadInput, match="no \\{driver\\}"):
+        sets(tmp_path / "a", Wish(pattern="{mic}"))
+    with (tmp_path / "m.csv").open("w") as file:
+        csv.writer(file).writerows([["file", "driver", "postion"], ["a/ears_p0_left.wav", "left", "1"]])
+    with pytest.raises(BadInput, match="'postion' is not known"):
+        sets(tmp_path / "a", Wish(manifest=tmp_path / "m.csv"))
+
+
+def test_a_damaged_sofa_file_is_one_message(data: Path, tmp_path: Path) -> None:
+    whole = (data / "hrtf" / "MIT_KEMAR_normal_pinna.sofa").read_bytes()
+    rng = np.random.default_rng(11)
+    for turn in range(20):
+        damaged = bytearray(whole[: rng.integers(1000, len(whole))] if turn % 3 == 0 else whole)
+        for at in rng.integers(0, min(len(damaged), 60000), 8):
+            damaged[at] ^= int(rng.integers(1, 256))
+        path = tmp_path / "damaged.sofa"
+        path.write_bytes(bytes(damaged))
+        with suppress(BadInput):
+            sets(path, Wish(head=HeadWish((25.0, -25.0))))

@@ -1,0 +1,89 @@
+"""Run folders that live: found by serial number, compressed, thinned, and named when something breaks off."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from sweetspot.measure.session import Session, without_raw
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.runs import located
+
+
+@pytest.fixture
+def kept(measured: Path, tmp_path: Path) -> Path:
+    """A copy of the measured run among the runs of its unit, with an older one beside it."""
+    run = tmp_path / "runs" / "T-9" / measured.name
+    shutil.copytree(measured, run)
+    older = run.with_name(f"19990101T000000Z-{measured.name.split('-')[1]}")
+    shutil.copytree(measured, older)
+    return run
+
+
+def test_a_serial_number_or_a_units_folder_is_its_latest_run(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(kept.parents[2])
+    assert located(Path("T-9")) == Path("runs") / "T-9" / kept.name
+    assert located(kept.parent) == kept
+    assert located(kept) == kept
+    assert located(Path("nowhere")) == Path("nowhere")
+    shutil.copytree(kept, kept.parents[1] / "T-10" / kept.name)
+    with pytest.raises(BadInput, match=r"2 units.*T-10, T-9"):
+        located(Path("runs"))
+
+
+def test_every_command_takes_it(kept: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    cwd = kept.parents[2]
+    done = sweetspot("calibrate", "T-9", "--json", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["filterset"] == f"runs/T-9/{kept.name}/filterset.h5"
+    done = sweetspot("export", "T-9", "--to", "wav", "--out", "wav", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    done = sweetspot("measure", "show", "runs/T-9", "--only", "distortion", cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    assert (kept / "show" / "distortion.png").is_file()
+
+
+def test_samples_are_the_same_and_smaller_on_disk(measured: Path) -> None:
+    with h5py.File(measured / "session.h5") as file:
+        sets = [d for g in file["raw"].values() for k, d in g.items() if k != "played"]
+        assert all((d.shuffle, d.compression) == (True, "gzip") for d in sets)
+        stored = sum(d.id.get_storage_size() for d in sets)
+        assert stored < 0.85 * sum(d.nbytes for d in sets)
+        assert file["ears/coherence"].id.get_storage_size() < 0.05 * file["ears/coherence"].nbytes
+
+
+def test_raw_captures_that_need_not_stay(kept: Path) -> None:
+    file = kept / "session.h5"
+    with Session.read(file) as session:
+        before, tries = session.responses("ears"), session.tries("ears")
+        key = min(session.landed("ears"))
+        wave = session.raw("ears", key)[0]
+        assert wave.size
+    without_raw(file, "all")
+    size = file.stat().st_size
+    without_raw(file, "none")
+    assert file.stat().st_size < 0.4 * size
+    with Session.resume(file) as session:
+        after = session.responses("ears")
+        assert np.array_equal(before.h, after.h)
+        assert session.tries("ears") == tries
+        assert key in session.landed("ears")
+        assert not session.holds_raw("ears")
+        with pytest.raises(BadInput, match="--raw"):
+            session.raw("ears", key)
+
+
+def test_an_interruption_names_the_command_that_goes_on(
+    tmp_path: Path, crooked_text: str, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "rig.toml").write_text(crooked_text)
+    done = sweetspot("measure", "polar", "rig.toml", "--unit", "T-3", "--fault", "stall at=3")
+    assert done.returncode == 3, done.stderr
+    assert "sweetspot measure resume runs/T-3/" in done.stderr
