@@ -101,11 +101,19 @@ class CaptureAnalyser:
         return Timed(inv, played, loop, replace(drift, ppm=step + left.ppm), *loopback_delay(inv, loop), left.ppm)
 
     def transfer(self, x: NDArray[np.float32], source: int, timed: Timed) -> NDArray[np.complexfloating]:
-        """Transfer functions ``(mic, frequency)`` of :meth:`channels`' samples, Pa/FS, latency included."""
+        """Transfer functions ``(mic, frequency)`` of :meth:`channels`' samples, Pa/FS, latency included.
+
+        A driver's protection filter is in them; :meth:`equalised` takes it out.
+        """
         exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
         scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
         out = timed.inverse.transfer(timed.inverse.recorded(x[:-1])) / scale
         return clocks.unbent(out, timed.inverse, self.plan.sweep, timed.left_ppm) if timed.ppm else np.asarray(out)
+
+    def equalised(self, transfer: NDArray[np.complexfloating], source: int, inv: Inverse) -> NDArray[np.complexfloating]:
+        """Transfer functions ``(mic, frequency)`` without the protection filter of the source's driver."""
+        gain = self.plan.sources.equaliser(source, inv.f)
+        return transfer if gain is None else np.asarray(transfer * gain.astype(np.float32))
 
     def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
         """What one source makes that it was not given, of the mean of the raw captures of one place.
@@ -121,7 +129,8 @@ class CaptureAnalyser:
             x = quality.padded(session.raw(self.plan.name, key)[0], len(self.plan.played))
             timed = self.timed(x[-1])
             back = np.exp(2j * np.pi * self.inverse.f * timed.delay).astype(np.complex64)
-            turned.append(self.transfer(x, source, timed) * back)
+            own = self.equalised(self.transfer(x, source, timed), source, timed.inverse)
+            turned.append(own * back)
         if not turned:
             return None
         mean = np.asarray(np.mean(turned, axis=0))
@@ -135,7 +144,7 @@ class CaptureAnalyser:
         inv, delay = timed.inverse, timed.delay
         transfer = self.transfer(x, source, timed)
         before, after = self.plan.before, self.plan.after
-        whole = circular(inv, transfer, delay, before)
+        whole = circular(inv, self.equalised(transfer, source, inv), delay, before)
         kept = (
             clocks.at_one_rate(whole, before, before + after, timed.ppm) if timed.ppm else whole[..., : before + after]
         )
@@ -165,14 +174,19 @@ class CaptureAnalyser:
         inv, before, after = chorus.inverse, self.plan.before, self.plan.after
         exact = np.complex64 if np.iscomplexobj(chorus.corrections) else np.float32
         transfer = inv.transfer(inv.recorded(x[:-1])) / (chorus.corrections * together.level).astype(exact)
-        whole = circular(inv, transfer, delay, before)
-        last = together.starts[-1]
-        stderr = uncertainty.of_one(
-            np.roll(whole, -last, axis=-1), before, after, self.plan.sweep.rate, inv.fs, others=last
-        )
-        window = edges(before, after)
-        every = [np.asarray(whole[..., start : start + before + after] * window) for start in together.starts]
-        snrs = [snr_db(h, stderr, inv.fs, inv.band) for h in every]
+        last, window = together.starts[-1], edges(before, after)
+        wholes = self._wholes(inv, transfer, delay)
+        errors = {
+            key: uncertainty.of_one(np.roll(w, -last, axis=-1), before, after, self.plan.sweep.rate, inv.fs, last)
+            for key, w in wholes.items()
+        }
+        keys = [self._alike(source) for source in range(len(together.starts))]
+        stderrs = [errors[key] for key in keys]
+        every = [
+            np.asarray(wholes[key][..., start : start + before + after] * window)
+            for key, start in zip(keys, together.starts, strict=True)
+        ]
+        snrs = [snr_db(h, e, inv.fs, inv.band) for h, e in zip(every, stderrs, strict=True)]
         silent = (
             f"{driver}: {told}"
             for driver, snr in zip(self.plan.sources.names, snrs, strict=True)
@@ -186,8 +200,26 @@ class CaptureAnalyser:
             or next(silent, None)
             or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, chorus.lags, delay, last / inv.fs)
         )
-        unity = np.ones_like(stderr)
-        return [SourceResponse(h, s, stderr, unity) for h, s in zip(every, snrs, strict=True)], delay, reason or ""
+        unity = np.ones_like(stderrs[0])
+        found = [SourceResponse(h, s, e, unity) for h, s, e in zip(every, snrs, stderrs, strict=True)]
+        return found, delay, reason or ""
+
+    def _alike(self, source: int) -> tuple[float | None, float]:
+        """What drivers have in common whose responses are read alike: their band's lower edge, and their level."""
+        shape = self.plan.sources.shapes[source]
+        return shape.low_hz, self.plan.sources.levels[source]
+
+    def _wholes(
+        self, inv: Inverse, transfer: NDArray[np.complexfloating], delay: float
+    ) -> dict[tuple[float | None, float], NDArray[np.floating]]:
+        """Circular responses ``(mic, size)`` to all drivers together, as each kind of driver is read."""
+        found: dict[tuple[float | None, float], NDArray[np.floating]] = {}
+        for source in range(len(self.plan.sources.shapes)):
+            key = self._alike(source)
+            if key not in found:
+                own = self.equalised(transfer, source, inv) / np.float32(key[1])
+                found[key] = circular(inv, own, delay, self.plan.before)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -192,8 +192,9 @@ def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
     level = float(np.max(np.abs(plan.played)))
     played = stimulus(sweep, level, max(len(plan.sweep.x) + starts[-1] - len(sweep.x), 0) + tail)
     signals = np.zeros((count, len(played)), dtype=np.float32)
-    for row, start in zip(signals, starts, strict=True):
-        row[start : start + len(plan.played)] = how.level * plan.played[: len(played) - start]
+    for row, start, driver, alone in zip(signals, starts, rig.driver, plan.sources.signals, strict=True):
+        own = alone[driver.channel - 1]
+        row[start : start + len(own)] = how.level * own[: len(played) - start]
     outputs = outputs_for(rig, [d.channel for d in rig.driver], signals, played)
     captures = []
     for c in plan.captures:

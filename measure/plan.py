@@ -13,9 +13,9 @@ from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.protocol import check_ceiling
-from sweetspot.rigs.rig_file import Description, Mic
-from sweetspot.rigs.units import from_db
+from sweetspot.rigs.protection import Protection, check_outputs, protections
+from sweetspot.rigs.rig_file import Description, Driver, Mic
+from sweetspot.rigs.units import Float, from_db
 
 SetName = Literal["ears", "polar"]
 SETS: tuple[SetName, ...] = ("ears", "polar")
@@ -24,6 +24,8 @@ CLOSING = 99
 """Repeat of the capture that closes a set; a rig has at most 64."""
 ALL = 97
 """Source of a capture in which every driver plays."""
+LEAST_OF_SWEEP = 0.5
+"""A driver whose filtered sweep peaks lower, over the sweep, has no part of it within its band."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,24 @@ class Sources:
         What the outputs play for each source: ``(outputs, samples)`` float32, the loopback included.
     levels
         Level of each source's stimulus over that of the loopback, linear: responses are divided by it.
+    shapes
+        The limits that each driver's stimulus was made for, its protection filter among them; none for programs.
     """
 
     axis: Literal["driver", "program"]
     names: tuple[str, ...]
     signals: tuple[NDArray[np.float32], ...]
     levels: tuple[float, ...]
+    shapes: tuple[Protection, ...] = ()
+
+    def equaliser(self, source: int, f: Float) -> Float | None:
+        """What a source's transfer function at ``f`` Hz is multiplied by, so that its protection filter is not in it.
+
+        ``None`` where there is none. What lies well below the driver's band was not played, and stays nothing.
+        """
+        if not self.shapes or self.shapes[source].low_hz is None:
+            return None
+        return self.shapes[source].equaliser(f)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,10 +199,35 @@ def make(rig: Description, name: SetName) -> Plan:
         The stimulus would pass its ceiling.
     """
     sweep, played = excitation(rig, tail=0)
-    channels = [d.channel for d in rig.driver]
-    signals = tuple(outputs_for(rig, [c], played[None, :], played) for c in channels)
-    sources = Sources("driver", rig.driver_names, signals, (1.0,) * len(channels))
+    shapes = protections(rig)
+    own = [_for_driver(rig, driver, shape, played) for driver, shape in zip(rig.driver, shapes, strict=True)]
+    signals = tuple(outputs_for(rig, [d.channel], x, played) for d, (x, _) in zip(rig.driver, own, strict=True))
+    sources = Sources("driver", rig.driver_names, signals, tuple(level for _, level in own), shapes)
     return plan_of(rig, name, sources, sweep, played, list(places(rig, name)), extra_after=0)
+
+
+def _for_driver(
+    rig: Description, driver: Driver, shape: Protection, played: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], float]:
+    """A driver's own stimulus ``(1, samples)`` of what the loopback plays, and its level over that, linear.
+
+    Its protection filter takes what lies below its band; its level is its own ``level_dbfs``, or what it can take.
+
+    Raises
+    ------
+    BadInput
+        Nothing of the sweep is left in its band.
+    """
+    shaped, whole = shape.shaped(played), float(np.max(np.abs(played)))
+    peak = float(np.max(np.abs(shaped), initial=0.0))
+    if peak < LEAST_OF_SWEEP * whole:
+        raise BadInput(
+            f"driver {driver.name!r}: band_hz = {list(driver.band_hz)} holds nothing of the sweep, whose band is "
+            f"{list(rig.sweep.band_hz)}: widen sweep.band_hz (sweetspot rig sweep chooses it)"
+        )
+    wanted = whole if driver.level_dbfs is None else float(from_db(driver.level_dbfs))
+    level = min(wanted, shape.sine) / peak
+    return np.asarray(level * shaped[None, :], dtype=np.float32), level
 
 
 def excitation(rig: Description, tail: int) -> tuple[Sweep, NDArray[np.float32]]:
@@ -218,7 +257,7 @@ def plan_of(
         A signal passes the rig's ceiling at an output that is not the loopback's.
     """
     for signal in sources.signals:
-        check_ceiling(np.delete(signal, rig.interface.loopback.out - 1, axis=0), rig.limits.ceiling, f"plan of {name}")
+        check_outputs(signal, rig, f"plan of {name}")
     captures = tuple(
         Capture(i, at[i][0], source, repeat)
         for i in nearest_first([pose for pose, _ in at])

@@ -12,6 +12,7 @@ from sweetspot.measure.deconvolve import circular
 from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import clocks, drift, quality, uncertainty
 from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.loudness import Loudness, Sound
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import ALL, Capture, OverlapMode, Plan
 from sweetspot.measure.session import Session
@@ -65,9 +66,11 @@ def measure(
         A capture stayed bad through every attempt, or drivers were to overlap (``"on"``) and cannot.
     HardwareTrouble
         The interface, the stage or the disk failed.
+    TooLoud
+        A stimulus would pass, or a capture passed, the rig's loudest level.
     """
     session.begin(plan)
-    hand = CaptureLoop(rig, session, ask, step, accept_change)
+    hand = CaptureLoop(rig, session, ask, step, accept_change, Loudness.of(rig, plan.mics))
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
@@ -88,9 +91,16 @@ class CaptureLoop:
     """Makes captures one after the other, and remembers where everything stands."""
 
     def __init__(
-        self, rig: Rig, session: Session, ask: Operator, step: Callable[[str], None], accept_change: bool
+        self,
+        rig: Rig,
+        session: Session,
+        ask: Operator,
+        step: Callable[[str], None],
+        accept_change: bool,
+        loudness: Loudness,
     ) -> None:
         self.rig, self.session, self.ask, self.step = rig, session, ask, step
+        self.loudness = loudness
         self.accept_change = accept_change
         self.stands: Pose | None = None
 
@@ -103,7 +113,7 @@ class CaptureLoop:
         plan = listener.plan
         for capture in captures:
             self.place(capture.pose)
-            heard = _until_good(self.rig, self.session, listener, capture, self.accept_change)
+            heard = _until_good(self, listener, capture, self.accept_change)
             if self.rig.description.sweep.repeats > 1:
                 heard = _mean_of_landed(self.session, listener, capture)
             _derive(self, listener, capture, heard)
@@ -181,7 +191,7 @@ def _checked(hand: CaptureLoop, plan: Plan, how: Overlap) -> Overlap:
     listener = CaptureAnalyser.of(hand.rig.description, overlap.together(hand.rig.description, plan, how))
     capture = overlap.checking(plan)
     hand.place(capture.pose)
-    heard = _until_good(hand.rig, session, listener, capture, hand.accept_change)
+    heard = _until_good(hand, listener, capture, hand.accept_change)
     other = np.stack([one.h for one in heard])
     known = [session.response(plan, capture.position, s) for s in range(len(heard))]
     one = np.stack([h for h in known if h is not None])
@@ -220,7 +230,7 @@ def _close(hand: CaptureLoop, listener: CaptureAnalyser) -> None:
     if first is None:
         return
     hand.place(plan.closing.pose)
-    again = _until_good(hand.rig, session, listener, plan.closing, accept_change=True)[0]
+    again = _until_good(hand, listener, plan.closing, accept_change=True)[0]
     mics = tuple(m.name for m in plan.mics)
     found = drift.closure(first, again.h, plan.sweep.fs, plan.sweep.band, mics)
     session.store_closure(plan.name, found)
@@ -259,13 +269,15 @@ def _judged(
 
 
 def _until_good(
-    rig: Rig, session: Session, listener: CaptureAnalyser, capture: Capture, accept_change: bool
+    hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, accept_change: bool
 ) -> list[SourceResponse]:
     """Capture until it is good; what was not is stored with its reason."""
-    plan = listener.plan
+    rig, session, plan = hand.rig, hand.session, listener.plan
     last: Recording | None = None
+    sound = Sound(capture.source, plan.named(capture), plan.signal_of(capture), capture.pose)
     for _ in range(ATTEMPTS):
-        recording = listener.channels(rig.interface.capture(plan.signal_of(capture)))
+        hand.loudness.permit(sound)
+        recording = listener.channels(rig.interface.capture(sound.signal))
         heard, delay, reason = _judged(listener, recording, capture)
         ppm = heard[0].clock_ppm
         reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name)) or ""
@@ -282,6 +294,7 @@ def _until_good(
         snr = np.min([one.snr_db for one in heard], axis=0)
         shot = Shot(capture, recording, delay, reason, air, tuple(float(v) for v in snr), ppm)
         session.store(plan, shot)
+        hand.loudness.judge(sound, recording.x[:-1])
         if shot.accepted:
             return heard
     raise Held(

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
-from sweetspot.rigs.protocol import Recording, check_ceiling
+from sweetspot.rigs.protection import check_outputs
+from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.timeout import Overdue, Worker
 
@@ -331,9 +332,7 @@ class PortAudioInterface:
             raise BadInput(
                 f"the signal has shape {y.shape}; the rig uses {self.outputs} outputs of {self.device.name!r}"
             )
-        loopback = self._rig.interface.loopback.out - 1
-        check_ceiling(np.delete(y, loopback, axis=0), self._rig.limits.ceiling, repr(self.device.name))
-        check_ceiling(y[loopback : loopback + 1], 1.0, f"{self.device.name!r}, loopback")
+        check_outputs(y, self._rig, repr(self.device.name))
 
     def _run(self) -> None:
         """Start the stream unless it is running."""

@@ -44,16 +44,19 @@ name = "woofer"
 channel = 5
 at = [0.05, 0.06, 0.01]
 band_hz = [80, 15000]
+unprotected = true
 [[driver]]
 name = "left"
 channel = 1
 at = [0.01, 0.08, 0.0]
 band_hz = [120, 20000]
+unprotected = true
 [[driver]]
 name = "right"
 channel = 3
 at = [0.03, -0.07, 0.0]
 band_hz = [100, 18000]
+unprotected = true
 [[mic]]
 name = "ear_right"
 channel = 1

@@ -30,6 +30,9 @@ STEPS = 80
 RIPPLE = 10.0
 """``kappa``: how much more a relative error at the near ear weighs than the same part of the design's own cost."""
 
+STOP, STOPPED = 3.0, 1e-3
+"""How much an error weighs below a driver's band, over the heaviest within it; the gain of its filter that says where."""
+
 LOWEST_HZ = 60.0
 """Beneath it all bins weigh the same."""
 
@@ -37,16 +40,18 @@ ENOUGH = 1e-6
 """The residual over that of the start at which the iteration ends."""
 
 
-def side(both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign) -> Float:
+def side(
+    both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign, slopes: Float | None = None
+) -> Float:
     """Filters ``(driver, tap)`` of one side's wanted weights ``W (frequency, driver)``, already harmless outside.
 
     ``W`` may carry the virtual stereo and a delay: an error in it costs what it would cost in the bare design.
     """
     A = hessian(both.problems[which], cost, both.mu[which], both.w[which], f)
-    return fitted(W, confined(A, f, *wish.band_hz), wish.taps, wish.delay)
+    return fitted(W, stopped(confined(A, f, *wish.band_hz), slopes), wish.taps, wish.delay)
 
 
-def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign) -> Float:
+def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign, slopes: Float | None = None) -> Float:
     """Filters ``(driver, tap)`` of a beam's wanted weights ``W (frequency, driver)``, already harmless outside.
 
     Parameters
@@ -55,7 +60,25 @@ def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign) -> Float:
         What an error costs, see :class:`sweetspot.calibrate.filters.beamform.Beam`; every octave has the same say.
     """
     A = weighing / np.maximum(f, LOWEST_HZ)[:, None, None]
-    return fitted(W, confined(A, f, *wish.band_hz), wish.taps, wish.delay)
+    return fitted(W, stopped(confined(A, f, *wish.band_hz), slopes), wish.taps, wish.delay)
+
+
+def stopped(A: Complex, slopes: Float | None) -> Complex:
+    """Weighting matrices that weigh :data:`STOP` times as much where a driver must not be driven.
+
+    Parameters
+    ----------
+    slopes
+        Gain ``(driver, frequency)`` of the drivers' protection filters; ``None`` for none.
+    """
+    if slopes is None or not np.any(slopes < STOPPED):
+        return A
+    out = A.copy()
+    level = np.trace(A, axis1=1, axis2=2).real / A.shape[1]
+    for driver, slope in enumerate(slopes):
+        where = slope < STOPPED
+        out[where, driver, driver] += STOP * np.max(level[~where], initial=0.0)
+    return out
 
 
 def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Complex:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design, FilterDesign, target_power
-from sweetspot.calibrate.filters import align, beamform, fitness, harmonics, leastsquares, virtualize
+from sweetspot.calibrate.filters import align, beamform, fitness, harmonics, leastsquares, protection, virtualize
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
@@ -19,7 +19,7 @@ from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, db, from_db, power_db, speed_of_sound
+from sweetspot.rigs.units import Float, from_db, power_db, speed_of_sound
 
 Complex = NDArray[np.complex128]
 
@@ -101,15 +101,18 @@ def fit(
     f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar))
     c = speed_of_sound(rig.environment.temperature_c)
     nominal = nearest_ahead(ears.used_for("design"))
-    both = sides.steer(plant, nominal, spent, design.crosstalk)
+    slopes = protection.slopes(rig, f, design.filter.taps)
+    led, led_ring = protection.protected(plant, slopes), protection.protected(ring, slopes)
+    cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
+    both = sides.steer(led, nominal, spent, design.crosstalk)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
-    beam = _beam(ring, polar, cost, design, both.reference, rig)
+    beam = _beam(led_ring, polar, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
-    W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W])
+    W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
     delays = _delays(plant, nominal, W, ears.fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
-    taps, headroom_db = _staged(_short(W, both, beam, f, spent, design.filter), rig.limits.ceiling)
+    taps, headroom_db = protection.staged(_short(W, both, beam, f, spent, design.filter, slopes), rig)
     filters = FilterSet(
         taps,
         fs=ears.fs,
@@ -124,7 +127,8 @@ def fit(
     prediction = _prediction(ears, polar, filters, design, v, gates, same, doubts[1])
     drift = doubts[0].drift if doubts[0] else 0.0
     loads = loading.bands(plant.h, f, plant.noise, drift, design.crosstalk.tolerance_db)
-    expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, bare(filters, f, v), strict=True)])
+    weights = protection.ahead(bare(filters, f, v), slopes)
+    expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, weights, strict=True)])
     return Fitted(filters, prediction, both.limit, both.reference, far, same, loads, expected)
 
 
@@ -194,18 +198,12 @@ def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]
     return align.later_by(np.array([sides, sides, centre]), fs)
 
 
-def _short(W: Complex, both: sides.Sides, beam: beamform.Beam, f: Float, cost: Cost, wish: FilterDesign) -> Float:
+def _short(
+    W: Complex, both: sides.Sides, beam: beamform.Beam, f: Float, cost: Cost, wish: FilterDesign, slopes: Float
+) -> Float:
     """Filters ``(program, driver, tap)`` by least squares, each program's errors weighed by what they cost it."""
-    taps = [leastsquares.side(both, i, W[i], f, cost, wish) for i in (0, 1)]
-    return np.stack([*taps, leastsquares.beam(W[2], beam.weighing, f, wish)])
-
-
-def _staged(taps: Float, ceiling: float) -> tuple[Float, float]:
-    """Scale so that full-scale stereo sines of any frequency and phase stay within the ceiling at every driver."""
-    magnitude = np.abs(np.fft.rfft(taps, 8192, axis=-1))
-    loudest = max(float((magnitude[0] + magnitude[1]).max()), float(magnitude[2].max()))
-    gain = ceiling / loudest
-    return taps * gain, -float(db(gain))
+    taps = [leastsquares.side(both, i, W[i], f, cost, wish, slopes) for i in (0, 1)]
+    return np.stack([*taps, leastsquares.beam(W[2], beam.weighing, f, wish, slopes)])
 
 
 def _prediction(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.units import Float, power_db
 
 Complex = NDArray[np.complex128]
@@ -74,8 +75,12 @@ class Comb:
         return slice(end - 2 * self.period, end - self.period), slice(end - self.period, end)
 
 
-def combs(bands: Sequence[tuple[float, float]], fs: int, peak: float) -> Comb:
-    """One comb for each band (Hz), each with the given peak (linear).
+def combs(
+    bands: Sequence[tuple[float, float]], fs: int, peak: float, shapes: Sequence[Protection] = ()
+) -> Comb:
+    """One comb for each band (Hz), each with the given peak (linear), or less by the limits of the drivers.
+
+    The first outputs are those of ``shapes``: their combs pass the protection filters, and begin half way up them.
 
     Output ``o`` of ``n`` plays the bins that leave ``o`` when divided by ``n + 1``; those that leave ``n`` stay empty.
     Phases are Schroeder's for the tones' powers (IEEE Trans. Inf. Theory 16, 85, 1970), which keeps the crest low.
@@ -88,16 +93,18 @@ def combs(bands: Sequence[tuple[float, float]], fs: int, peak: float) -> Comb:
     tones, spectra = [], []
     y = np.zeros((len(bands), silence + length), dtype=np.float32)
     for output, band in enumerate(bands):
-        bins = _bins(output, spacing, band, fs / period)
+        shape = shapes[output] if output < len(shapes) else None
+        bins = _bins(output, spacing, (shape.half_hz(band[0]), band[1]) if shape else band, fs / period)
         spectrum = np.zeros(period // 2 + 1, dtype=np.complex128)
         spectrum[bins] = _schroeder(np.minimum(1.0, np.sqrt(PINK_FROM_HZ / (bins * fs / period))))
         one = fft.irfft(spectrum, period)
-        scale = peak / float(np.max(np.abs(one)))
+        spectrum[bins] *= shape.slope(bins * (fs / period)) if shape else 1.0
+        scale = (min(peak, shape.sine) if shape else peak) / float(np.max(np.abs(fft.irfft(spectrum, period))))
         at = np.arange(length) - (length - fade - 2 * period)  # the periods that count begin at a whole period
         played = scale * one[at % period]
         played[:fade] *= ramp
         played[-fade:] *= ramp[::-1]
-        y[output, silence:] = played
+        y[output, silence:] = shape.shaped(played) if shape else played
         tones.append(bins)
         spectra.append(scale * spectrum[bins])
     return Comb(fs, period, spacing, tuple(tones), tuple(spectra), y, silence)

@@ -21,7 +21,8 @@ from sweetspot.measure.preflight.reference import Reference, expected
 from sweetspot.measure.preflight.stability import RESIDUAL_DB, closure_db, disturbed
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.protocol import Rig, check_ceiling
+from sweetspot.rigs.protection import check_outputs, protections
+from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import db
 
@@ -80,6 +81,16 @@ def captures(rig: Description, move: bool, axes: frozenset[str]) -> int:
     return {1: 1, 2: 3}[len(steps(rig, move, axes))]
 
 
+def stimulus(rig: Description, peak: float) -> tuple[multitone.Comb, NDArray[np.float32]]:
+    """The combs of a rig, each driver's within its limits, and what all outputs play ``(outputs, samples)``."""
+    bands = [d.band_hz for d in rig.driver] + [(LOOP_BAND[0], LOOP_BAND[1] * rig.fs)]
+    signal = multitone.combs(bands, rig.fs, peak, protections(rig))
+    y = np.zeros((rig.outputs, signal.y.shape[1]), dtype=np.float32)
+    y[[d.channel - 1 for d in rig.driver] + [rig.interface.loopback.out - 1]] = signal.y
+    check_outputs(y, rig, "pre-flight check")
+    return signal, y
+
+
 def check(
     rig: Rig,
     watched: Description,
@@ -115,12 +126,7 @@ def check(
         The interface failed. A stage that fails is a finding.
     """
     whole = rig.description
-    bands = [d.band_hz for d in whole.driver] + [(LOOP_BAND[0], LOOP_BAND[1] * whole.fs)]
-    peak = levels.allowed_peak(whole, level_dbfs, QUIETER_DB)
-    signal = multitone.combs(bands, whole.fs, peak)
-    y = np.zeros((rig.interface.outputs, signal.y.shape[1]), dtype=np.float32)
-    y[[d.channel - 1 for d in whole.driver] + [whole.interface.loopback.out - 1]] = signal.y
-    check_ceiling(y, whole.limits.ceiling, "pre-flight check")
+    signal, y = stimulus(whole, levels.allowed_peak(whole, level_dbfs, QUIETER_DB))
     session = _Listening(rig, watched, signal, y, step)
     about_stage: list[Finding] = []
     poses = steps(whole, move, rig.stage.axes)

@@ -17,7 +17,8 @@ from sweetspot.rigs.lab.sound import drawn
 from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, crash
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import AXES, Pose
-from sweetspot.rigs.protocol import Recording, check_ceiling
+from sweetspot.rigs.protection import check_outputs
+from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Fault
 
 
@@ -69,7 +70,7 @@ class LabInterface:
         rig = self.world.description
         if y.ndim != 2 or y.shape[0] != self.outputs:
             raise BadInput(f"the signal has shape {y.shape}; this lab has {self.outputs} outputs")
-        check_ceiling(np.delete(y, rig.interface.loopback.out - 1, axis=0), rig.limits.ceiling, "virtual lab")
+        check_outputs(y, rig, "virtual lab")
         started = self.now().astimezone(UTC).isoformat(timespec="milliseconds")
         span = self._span(y)
         jumps, xruns = self._schedule.jumps(span)

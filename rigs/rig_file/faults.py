@@ -118,8 +118,32 @@ def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
         for i, d in enumerate(drivers)
         if "excursion_mm" in d and "area_cm2" not in d
     )
+    yield from _driver_limits(drivers, interface)
     yield from lab_faults(table)
     yield from _scheduled(table, [d.get("name") for d in drivers], [m.get("name") for m in mics])
+
+
+def _driver_limits(drivers: list[Mapping[str, Any]], interface: Mapping[str, Any]) -> Iterator[str]:
+    """Drivers whose limits are not told, or cannot be held."""
+    for i, d in enumerate(drivers):
+        key = f"driver[{i + 1}]"
+        if "band_hz" not in d and d.get("unprotected") is not True:
+            yield (
+                f"{key}.band_hz: missing; what lies below a driver's band can destroy it: write for example "
+                "band_hz = [2500, 20000], or unprotected = true if it bears the whole sweep"
+            )
+        if "amplifier_gain_db" in d and "v_per_fs" in d:
+            yield f"{key}.amplifier_gain_db: v_per_fs says the same already; leave one of them"
+        elif "amplifier_gain_db" in d and "output_full_scale_v" not in interface:
+            yield (
+                f"{key}.amplifier_gain_db: needs interface.output_full_scale_v, the peak voltage of a full-scale "
+                "sample at the interface's outputs"
+            )
+        elif "max_v" in d and not {"v_per_fs", "amplifier_gain_db"} & set(d):
+            yield (
+                f"{key}.max_v: needs v_per_fs (peak volts at its terminals for a full-scale sample), or "
+                "amplifier_gain_db and interface.output_full_scale_v"
+            )
 
 
 def _taken_twice(uses: list[tuple[str, Any]], what: str) -> Iterator[str]:

@@ -31,9 +31,10 @@ class ProgramPorts(Table):
 
 
 class InterfaceTable(Table):
-    """The audio interface; ``full_scale_v`` is the peak voltage of a full-scale sample at the inputs.
+    """The audio interface.
 
-    ``driver = "none"`` is a rig that was measured elsewhere: there is nothing to play on.
+    ``full_scale_v`` is the peak voltage of a full-scale sample at the inputs, ``output_full_scale_v`` that at the
+    outputs. ``driver = "none"`` is a rig that was measured elsewhere: there is nothing to play on.
     """
 
     driver: Literal["portaudio", "lab", "none"]
@@ -43,6 +44,12 @@ class InterfaceTable(Table):
     loopback: Loopback
     program: ProgramPorts | None = None
     full_scale_v: Positive = 1.0
+    output_full_scale_v: Positive | None = None
+
+    @property
+    def inputs_are_calibrated(self) -> bool:
+        """Whether the rig file states the voltage of the inputs."""
+        return "full_scale_v" in self.model_fields_set
 
 
 class CommandTable(Table):
@@ -128,17 +135,34 @@ class Environment(Table):
 class Driver(Table):
     """A driver of the device: ``at`` in metres (x ahead, y left, z up), the band that it can play in hertz.
 
-    ``power_w`` is what it bears, ``excursion_mm`` (peak, with its ``area_cm2``) how far it moves: designs spare the
-    driver that is nearer to its limits.
+    Nothing below ``band_hz`` is sent to it; ``unprotected`` is for one that bears the whole sweep. ``power_w`` is what
+    it bears at ``impedance_ohm``, ``max_v`` the largest peak voltage; both are held where ``v_per_fs`` (peak volts at
+    its terminals for a full-scale sample) is known, or ``amplifier_gain_db`` and ``interface.output_full_scale_v``.
+    ``excursion_mm`` (peak, with its ``area_cm2``) is how far it moves: designs spare the driver that is nearer to its
+    limits. ``level_dbfs`` is the peak of its sweep where it differs from ``sweep.level_dbfs``.
     """
 
     name: str = Field(min_length=1)
     channel: Channel
     at: tuple[float, float, float]
     band_hz: Band = (20.0, 20000.0)
+    unprotected: bool = Field(default=False, strict=True)
+    level_dbfs: float | None = Field(default=None, le=0.0)
     power_w: Positive | None = None
+    impedance_ohm: Positive = 4.0
+    max_v: Positive | None = None
+    v_per_fs: Positive | None = None
+    amplifier_gain_db: float | None = Field(default=None, ge=-80, le=80)
     excursion_mm: Positive | None = None
     area_cm2: Positive | None = None
+
+    def volts(self, interface: InterfaceTable) -> float | None:
+        """Peak voltage at its terminals of a full-scale sample; ``None`` where the rig does not say."""
+        if self.v_per_fs is not None:
+            return self.v_per_fs
+        if self.amplifier_gain_db is None or interface.output_full_scale_v is None:
+            return None
+        return float(interface.output_full_scale_v * from_db(self.amplifier_gain_db))
 
 
 class Mic(Table):
@@ -148,6 +172,11 @@ class Mic(Table):
     channel: Channel
     sensitivity_mv_per_pa: Positive = 12.5
     calibration: str | None = None
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the rig file states its sensitivity."""
+        return "sensitivity_mv_per_pa" in self.model_fields_set
 
 
 class HeadPosition(Table):

@@ -1,0 +1,199 @@
+"""Nothing louder than ``limits.loudest_db_spl``: each stimulus is heard softly first, and every capture is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.rigs.errors import BadInput, TooLoud
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file import Description, Mic
+from sweetspot.rigs.units import P_REF, Float, db, from_db, power_db
+
+SOFT_DB = (-40.0, -30.0, -20.0, -10.0)
+"""Levels at which a stimulus is tried, re what is planned: the first one that stands out of the noise decides."""
+
+FAST_S = 0.125
+"""Levels are root mean squares over this time (F, IEC 61672-1)."""
+
+OVER_DB = 0.5
+"""A capture that is so much louder than the limit stops the session."""
+
+STANDS_OUT_DB = 6.0
+MARGIN_DB = 3.0
+"""A change of the place may raise a level: by this for each :data:`STEP_RAD` of turn or :data:`STEP_M` of way."""
+STEP_RAD, STEP_M = float(np.radians(10.0)), 0.1
+
+
+def uncalibrated(rig: Description, mics: tuple[Mic, ...]) -> list[str]:
+    """Keys that are missing for levels in pascals: sensitivities of microphones, and the inputs' voltage."""
+    missing = [f"sensitivity_mv_per_pa of {m.name!r}" for m in mics if not m.is_calibrated]
+    return missing + ([] if rig.interface.inputs_are_calibrated else ["interface.full_scale_v"])
+
+
+def limit(rig: Description, mics: tuple[Mic, ...]) -> float | None:
+    """The level that holds for captures with these microphones, dB SPL; ``None`` where levels are not known.
+
+    Raises
+    ------
+    BadInput
+        The rig file sets a limit, and microphones are not calibrated.
+    """
+    missing = uncalibrated(rig, mics)
+    if not missing:
+        return rig.limits.loudest_db_spl
+    if "loudest_db_spl" in rig.limits.model_fields_set:
+        raise BadInput(
+            f"limits.loudest_db_spl = {rig.limits.loudest_db_spl:g} cannot be held: missing {', '.join(missing)}. "
+            "Measure sensitivities with: sweetspot rig calibrate RIG --mic NAME --write; full_scale_v is the peak "
+            "voltage of a full-scale sample at the inputs. Or take the limit out of the rig file"
+        )
+    return None
+
+
+def pascals(rig: Description, mics: tuple[Mic, ...]) -> Float:
+    """Pressure of a full-scale sample at each microphone ``(mic,)``, Pa."""
+    return np.array([rig.interface.full_scale_v * 1000.0 / m.sensitivity_mv_per_pa for m in mics])
+
+
+def fast_levels(x: NDArray[np.floating], fs: int) -> Float:
+    """Mean squares ``(mic, time)`` of recordings ``(mic, samples)`` over :data:`FAST_S`, in eighths of it."""
+    size = max(round(FAST_S * fs), 1)
+    total = np.cumsum(np.asarray(x, dtype=np.float64) ** 2, axis=-1)
+    total = np.concatenate([np.zeros((len(total), 1)), total], axis=-1)
+    if x.shape[-1] <= size:
+        return np.asarray(total[:, -1:] / size)
+    starts = np.arange(0, x.shape[-1] - size + 1, max(size // 8, 1))
+    return np.asarray((total[:, starts + size] - total[:, starts]) / size)
+
+
+def loudest_db(x: NDArray[np.floating], pa: Float, fs: int) -> tuple[float, int]:
+    """Highest level (dB SPL) in recordings ``(mic, samples)``, and at which microphone."""
+    peaks = power_db(fast_levels(x, fs).max(axis=-1)) + db(pa / P_REF)
+    return float(np.max(peaks)), int(np.argmax(peaks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """What a capture plays.
+
+    Parameters
+    ----------
+    source, name
+        Its number in the plan, and its name.
+    signal
+        ``(outputs, samples)``, the loopback included.
+    pose
+        How everything stands.
+    """
+
+    source: int
+    name: str
+    signal: NDArray[np.float32]
+    pose: Pose
+
+
+@dataclass(slots=True)
+class Loudness:
+    """Lets stimuli through that stay within the limit.
+
+    Parameters
+    ----------
+    rig
+        Open devices.
+    mics
+        Which are listened to.
+    limit_db
+        dB SPL; ``None`` lets everything through.
+    """
+
+    rig: Rig
+    mics: tuple[Mic, ...]
+    limit_db: float | None
+    _known: dict[int, tuple[float, Pose]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rig: Rig, mics: tuple[Mic, ...]) -> Loudness:
+        """For captures of some microphones; see :func:`limit` for its error."""
+        return cls(rig, mics, limit(rig.description, mics))
+
+    def permit(self, sound: Sound) -> None:
+        """Try a stimulus softly, unless it is known to stay within the limit here.
+
+        Raises
+        ------
+        TooLoud
+            At its planned level it would pass the limit.
+        """
+        if self.limit_db is None:
+            return
+        if sound.source in self._known:
+            level, there = self._known[sound.source]
+            if level + _may_rise(sound.pose, there) <= self.limit_db:
+                return
+        self._known[sound.source] = (self._predicted(sound), sound.pose)
+
+    def judge(self, sound: Sound, x: NDArray[np.floating]) -> None:
+        """Look at a capture ``x (mic, samples)``; one over the limit is tried softly, and stops the session if so.
+
+        Raises
+        ------
+        TooLoud
+            The stimulus is too loud, not a noise from outside.
+        """
+        if self.limit_db is None:
+            return
+        level, _ = loudest_db(x, pascals(self.rig.description, self.mics), self.rig.description.fs)
+        self._known.pop(sound.source, None)
+        if level <= self.limit_db + OVER_DB:
+            self._known[sound.source] = (level, sound.pose)
+        else:
+            self.permit(sound)
+
+    def _predicted(self, sound: Sound) -> float:
+        """Level (dB SPL) of a stimulus at its planned level, by the softest trial that tells."""
+        assert self.limit_db is not None
+        again = False
+        soft = list(SOFT_DB)
+        while soft:
+            down = soft[0]
+            level, noise, mic = self._tried(sound.signal, down)
+            if level - down <= self.limit_db:
+                return level - down
+            if level > noise + STANDS_OUT_DB:
+                if again:
+                    raise TooLoud(
+                        f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} (limits.loudest_db_spl "
+                        f"= {self.limit_db:g}; tried {-down:g} dB softer). Lower sweep.level_dbfs, the driver's "
+                        f"level_dbfs or the amplifier by {level - down - self.limit_db:.1f} dB, or raise the limit"
+                    )
+                again = True  # a noise from outside does not come twice
+                continue
+            soft.pop(0)
+            if level + 10.0 > self.limit_db:
+                break
+        raise TooLoud(
+            f"{sound.name}: {level:.0f} dB SPL of noise at {self.mics[mic].name} hide how loud it will be, and the limit is "
+            f"{self.limit_db:g} dB SPL (limits.loudest_db_spl). Wait until it is quieter, or raise the limit"
+        )
+
+    def _tried(self, signal: NDArray[np.float32], down_db: float) -> tuple[float, float, int]:
+        """Level and noise (dB SPL) of a stimulus played softly, without the loopback; and where it is loudest."""
+        rig = self.rig.description
+        y = signal * np.float32(from_db(down_db))
+        y[rig.interface.loopback.out - 1] = 0.0
+        x = self.rig.interface.capture(y).x[[m.channel - 1 for m in self.mics]]
+        pa = pascals(rig, self.mics)
+        level, mic = loudest_db(x, pa, rig.fs)
+        quiet = np.quantile(fast_levels(x[mic : mic + 1], rig.fs), 0.1)
+        return level, float(power_db(quiet) + db(pa[mic] / P_REF)), mic
+
+
+def _may_rise(here: Pose, there: Pose) -> float:
+    """By how many dB a level may rise from one place to another."""
+    turned = abs(here.turn - there.turn) + abs(here.yaw - there.yaw)
+    moved = float(np.hypot(here.x - there.x, here.y - there.y))
+    return MARGIN_DB * (turned / STEP_RAD + moved / STEP_M)

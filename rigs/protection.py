@@ -1,0 +1,192 @@
+"""What each driver may be sent: its band, peak and power as the rig file allows, and the filter that keeps to its band.
+
+Every stimulus is made for its drivers by :meth:`Protection.shaped`, filters of a processor hold the same slope, and both
+doors to the world refuse what :meth:`Protection.refused` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.rigs.errors import TooLoud
+from sweetspot.rigs.rig_file import Description, Driver
+from sweetspot.rigs.units import Float, db, from_db, power_db
+
+LEAK_DB = -40.0
+"""Energy that a signal may have below a driver's band, re its total."""
+
+SLOPE = 0.36
+"""Width of the protection filter's slope over the lower edge of the band: full level from 1.33 times the edge on."""
+
+BELOW = 0.1
+"""Part of the slope that lies below the edge."""
+
+NARROWEST = 1.5
+"""Narrowest slope that a filter of so many taps can draw, in steps of the sampling rate over their number."""
+
+POWER_S = 1.0
+"""Power is averaged over so long: voice coils of tweeters warm up within seconds."""
+
+EQUALISED_DB = -20.0
+"""Where the filter attenuates more than this, a response is no longer divided by it."""
+
+PAD_S = 0.1
+"""Silence around a signal while it is filtered, s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """The limits of one driver's output.
+
+    Parameters
+    ----------
+    name
+        Of the driver.
+    output
+        Its output, counted from 0.
+    fs
+        Sampling rate, Hz.
+    low_hz
+        Lower edge of its band; ``None`` for one that is unprotected on purpose.
+    peak
+        Largest sample, full scale = 1: the rig's ceiling, or less by ``max_v``.
+    rms
+        Largest root mean square over :data:`POWER_S`, full scale = 1, by ``power_w``; infinite where that is unknown.
+    """
+
+    name: str
+    output: int
+    fs: int
+    low_hz: float | None
+    peak: float
+    rms: float = np.inf
+
+    @classmethod
+    def of(cls, rig: Description, driver: Driver) -> Protection:
+        """The limits of a driver of a rig."""
+        volts = driver.volts(rig.interface)
+        peak, rms = rig.limits.ceiling, float(np.inf)
+        if volts is not None and driver.max_v is not None:
+            peak = min(peak, driver.max_v / volts)
+        if volts is not None and driver.power_w is not None:
+            rms = float(np.sqrt(driver.power_w * driver.impedance_ohm)) / volts
+        low = None if driver.unprotected else driver.band_hz[0]
+        return cls(driver.name, driver.channel - 1, rig.fs, low, float(peak), rms)
+
+    @property
+    def sine(self) -> float:
+        """Largest peak of a sine that lasts, full scale = 1."""
+        return float(min(self.peak, self.rms * 2.0**0.5))
+
+    def slope(self, f: NDArray[np.floating], taps: int | None = None) -> Float:
+        """The protection filter's gain (zero phase) at ``f`` Hz: nothing below the band, 1 well within it.
+
+        ``sin^2`` over linear frequency, whose response dies away within about two over its width. A filter of few
+        ``taps`` gets a slope as wide as these can draw.
+        """
+        if self.low_hz is None:
+            return np.ones_like(np.asarray(f, dtype=float))
+        width = SLOPE * self.low_hz
+        if taps is not None:
+            width = max(width, NARROWEST * self.fs / taps)
+        start = self.low_hz - BELOW * SLOPE * self.low_hz
+        place = np.clip((np.abs(f) - start) / width, 0.0, 1.0)
+        return np.asarray(np.sin(0.5 * np.pi * place) ** 2)
+
+    def half_hz(self, low_hz: float) -> float:
+        """Where the protection filter lets half through, Hz; ``low_hz`` for a driver without one."""
+        return low_hz if self.low_hz is None else self.low_hz * (1.0 + (0.5 - BELOW) * SLOPE)
+
+    def equaliser(self, f: Float) -> Float:
+        """What responses to :meth:`shaped` signals are multiplied by: ``P / (P^2 + eps (1 - P^2)^2)``.
+
+        One over the slope where it attenuates little, nothing where it attenuates much.
+        """
+        power = self.slope(f) ** 2
+        return np.asarray(np.sqrt(power) / (power + float(from_db(EQUALISED_DB)) ** 2 * (1.0 - power) ** 2))
+
+    def shaped(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
+        """A signal ``(samples,)`` without what lies below the band; as long as before."""
+        if self.low_hz is None or not np.any(x):
+            return np.asarray(x, dtype=np.float32)
+        pad = round(PAD_S * self.fs)
+        size = int(fft.next_fast_len(len(x) + 2 * pad, real=True))
+        padded = np.zeros(size)
+        padded[pad : pad + len(x)] = x
+        spectrum = fft.rfft(padded)
+        spectrum *= self.slope(np.asarray(fft.rfftfreq(size, 1.0 / self.fs)))
+        return np.asarray(fft.irfft(spectrum, size)[pad : pad + len(x)], dtype=np.float32)
+
+    def leak_db(self, x: NDArray[np.floating]) -> float:
+        """Energy of a signal ``(samples,)`` below the band over its total, dB; -300 for silence."""
+        if self.low_hz is None or not np.any(x):
+            return -300.0
+        size = int(fft.next_fast_len(len(x), real=True))
+        energy = np.abs(fft.rfft(np.asarray(x, dtype=np.float64), size)) ** 2
+        below = energy[: int(np.ceil(self.low_hz * size / self.fs))]
+        return float(power_db(np.sum(below) / np.sum(energy)))
+
+    def loudest_rms(self, x: NDArray[np.floating]) -> float:
+        """Largest root mean square of a signal ``(samples,)`` over :data:`POWER_S`."""
+        size = round(POWER_S * self.fs)
+        total = np.concatenate([[0.0], np.cumsum(np.asarray(x, dtype=np.float64) ** 2)])
+        if len(x) <= size:
+            return float(np.sqrt(total[-1] / size))
+        return float(np.sqrt(np.max(total[size:] - total[:-size]) / size))
+
+    def refused(self, x: NDArray[np.floating]) -> str:
+        """Why a signal ``(samples,)`` must not be played, or nothing."""
+        peak = float(np.max(np.abs(x), initial=0.0))
+        if peak > self.peak * (1.0 + 1e-6):
+            return (
+                f"peak {float(db(peak)):.2f} dBFS is above its limit of {float(db(self.peak)):.2f} dBFS "
+                "(limits.ceiling_dbfs, max_v)"
+            )
+        rms = self.loudest_rms(x) if np.isfinite(self.rms) else 0.0
+        if rms > self.rms * 1.001:
+            return f"{float(db(rms / self.rms)):.1f} dB more power over {POWER_S:g} s than power_w allows"
+        leak = self.leak_db(x)
+        if leak > LEAK_DB:
+            return (
+                f"{leak:.1f} dB of its energy lies below band_hz = [{self.low_hz:g}, ...] (limit {LEAK_DB:g} dB). "
+                "Filter it, or write unprotected = true if the driver can take it"
+            )
+        return ""
+
+
+def protections(rig: Description) -> tuple[Protection, ...]:
+    """The limits of every driver, in the order of the rig."""
+    return tuple(Protection.of(rig, d) for d in rig.driver)
+
+
+def check_outputs(y: NDArray[np.floating], rig: Description, where: str) -> None:
+    """Refuse outputs ``(outputs, samples)`` that a driver must not be sent; the loopback only stays below full scale.
+
+    Raises
+    ------
+    TooLoud
+        Names where, the driver, the value found and the limit.
+    """
+    if not np.isfinite(y).all():
+        raise TooLoud(f"{where}: the signal holds a value that is not finite; nothing was played")
+    loopback = rig.interface.loopback.out - 1
+    drivers = {p.output: p for p in protections(rig)}
+    for output, row in enumerate(y):
+        if not row.any():
+            continue
+        if output in drivers:
+            one = drivers[output]
+            if reason := one.refused(row):
+                raise TooLoud(f"{where}, driver {one.name!r} (output {output + 1}): {reason}; nothing was played")
+            continue
+        limit = 1.0 if output == loopback else rig.limits.ceiling
+        peak = float(np.max(np.abs(row)))
+        if peak > limit * (1.0 + 1e-6):
+            raise TooLoud(
+                f"{where}, output {output + 1}: peak {float(db(peak)):.2f} dBFS is above the rig's ceiling of "
+                f"{float(db(limit)):.2f} dBFS; nothing was played"
+            )
