@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from sweetspot.measure import distortion as harmonics
 from sweetspot.measure import microphone
+from sweetspot.measure.correction import load
 from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import burst, clocks, quality, uncertainty
 from sweetspot.measure.plan import Capture, OverlappedSignal, Plan
 from sweetspot.measure.session import Session
-from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
@@ -110,7 +110,9 @@ class CaptureAnalyser:
         out = timed.inverse.transfer(timed.inverse.recorded(x[:-1])) / scale
         return clocks.unbent(out, timed.inverse, self.plan.sweep, timed.left_ppm) if timed.ppm else np.asarray(out)
 
-    def equalised(self, transfer: NDArray[np.complexfloating], source: int, inv: Inverse) -> NDArray[np.complexfloating]:
+    def equalised(
+        self, transfer: NDArray[np.complexfloating], source: int, inv: Inverse
+    ) -> NDArray[np.complexfloating]:
         """Transfer functions ``(mic, frequency)`` without the protection filter of the source's driver."""
         gain = self.plan.sources.equaliser(source, inv.f)
         return transfer if gain is None else np.asarray(transfer * gain.astype(np.float32))
@@ -265,12 +267,7 @@ def _corrections(rig: Description, plan: Plan, f: Float) -> NDArray[np.inexact[A
     for mic in plan.mics:
         row = np.full(len(f), mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v)
         if mic.calibration is not None:
-            path = rig.path(mic.calibration)
-            try:
-                text = path.read_text(encoding="utf-8", errors="replace")
-            except OSError as fault:
-                raise BadInput(f"{path}: correction file of {mic.name} cannot be read: {fault}") from fault
-            correction = microphone.read(text, str(path))
+            correction = load(rig.path(mic.calibration))
             phased = correction.phase is not None
             row = row * (microphone.response if phased else microphone.level)(correction, f)
         rows.append(row)

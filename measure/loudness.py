@@ -1,4 +1,4 @@
-"""Nothing louder than ``limits.loudest_db_spl``: each stimulus is heard softly first, and every capture is looked at."""
+"""Nothing louder than ``limits.loudest_db_spl``: stimuli are tried softly first, and every capture is looked at."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ OVER_DB = 0.5
 
 STANDS_OUT_DB = 6.0
 MARGIN_DB = 3.0
-"""A change of the place may raise a level: by this for each :data:`STEP_RAD` of turn or :data:`STEP_M` of way."""
+MOST_DB = 12.0
+"""A change of the place may raise a level by the first for each step of turn or way, and by the second at most."""
 STEP_RAD, STEP_M = float(np.radians(10.0)), 0.1
 
 
@@ -165,10 +166,11 @@ class Loudness:
                 return level - down
             if level > noise + STANDS_OUT_DB:
                 if again:
+                    over = level - down - self.limit_db
                     raise TooLoud(
-                        f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} (limits.loudest_db_spl "
-                        f"= {self.limit_db:g}; tried {-down:g} dB softer). Lower sweep.level_dbfs, the driver's "
-                        f"level_dbfs or the amplifier by {level - down - self.limit_db:.1f} dB, or raise the limit"
+                        f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} "
+                        f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB softer). Lower by {over:.1f} "
+                        "dB: sweep.level_dbfs, the driver's level_dbfs, or the amplifier; or raise the limit"
                     )
                 again = True  # a noise from outside does not come twice
                 continue
@@ -176,8 +178,8 @@ class Loudness:
             if level + 10.0 > self.limit_db:
                 break
         raise TooLoud(
-            f"{sound.name}: {level:.0f} dB SPL of noise at {self.mics[mic].name} hide how loud it will be, and the limit is "
-            f"{self.limit_db:g} dB SPL (limits.loudest_db_spl). Wait until it is quieter, or raise the limit"
+            f"{sound.name}: {level:.0f} dB SPL of noise at {self.mics[mic].name} hide how loud it will be, "
+            f"and the limit is {self.limit_db:g} dB SPL (limits.loudest_db_spl). Wait until it is quiet, or raise it"
         )
 
     def _tried(self, signal: NDArray[np.float32], down_db: float) -> tuple[float, float, int]:
@@ -196,4 +198,4 @@ def _may_rise(here: Pose, there: Pose) -> float:
     """By how many dB a level may rise from one place to another."""
     turned = abs(here.turn - there.turn) + abs(here.yaw - there.yaw)
     moved = float(np.hypot(here.x - there.x, here.y - there.y))
-    return MARGIN_DB * (turned / STEP_RAD + moved / STEP_M)
+    return min(MARGIN_DB * (turned / STEP_RAD + moved / STEP_M), MOST_DB)

@@ -31,6 +31,8 @@ LEAST_GAIN = 1.3
 """Captures so many times shorter are worth overlapping."""
 HEADROOM = 0.8
 """Peak that the sum of all drivers may reach at an input, re full scale."""
+ELSEWHERE_DB = 3.0
+"""How far below the rig's loudest level all drivers together stay at the first position: others may be louder."""
 CHECKING = 98
 """Repeat of the overlapped capture that is compared with the sequential ones."""
 
@@ -172,7 +174,7 @@ def level_for(raws: list[NDArray[np.float32]], wait: int, pascals: Float, rig: D
         whole[:, i * wait : i * wait + x.shape[1]] += x
     at_inputs = HEADROOM / np.maximum(np.max(np.abs(whole), axis=1), 1e-9)
     alone = np.max([_fast(x, rig.fs) for x in raws], axis=0)
-    limit = np.maximum(P_REF * from_db(rig.limits.loudest_db_spl) / pascals, alone)
+    limit = np.maximum(P_REF * from_db(rig.limits.loudest_db_spl - ELSEWHERE_DB) / pascals, alone)
     return float(min(1.0, at_inputs.min(), (limit / np.maximum(_fast(whole, rig.fs), 1e-12)).min()))
 
 

@@ -1,7 +1,7 @@
 """What each driver may be sent: its band, peak and power as the rig file allows, and the filter that keeps to its band.
 
-Every stimulus is made for its drivers by :meth:`Protection.shaped`, filters of a processor hold the same slope, and both
-doors to the world refuse what :meth:`Protection.refused` names.
+Every stimulus is made for its drivers by :meth:`Protection.shaped`, filters of a processor hold the same slope, and
+both doors to the world refuse what :meth:`Protection.refused` names.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ RIPPLE = 10.0
 """``kappa``: how much more a relative error at the near ear weighs than the same part of the design's own cost."""
 
 STOP, STOPPED = 3.0, 1e-3
-"""How much an error weighs below a driver's band, over the heaviest within it; the gain of its filter that says where."""
+"""How much an error weighs below a driver's band, over the heaviest within it; its filter's gain that says where."""
 
 LOWEST_HZ = 60.0
 """Beneath it all bins weigh the same."""

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweetspot.measure import microphone
+from sweetspot.measure.correction import load
 from sweetspot.measure.preflight import calibrator
 from sweetspot.measure.preflight.calibrator import CHANGE_DB, SECONDS, SKIP_S, Reading
 from sweetspot.measure.preflight.files import KEY, last
@@ -120,12 +121,7 @@ def deviates(rig: Description, mic: Mic, f: ArrayLike) -> tuple[Float, microphon
     """
     if mic.calibration is None:
         return np.ones_like(np.asarray(f, dtype=float)), None
-    path = rig.path(mic.calibration)
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as fault:
-        raise BadInput(f"{path}: correction file of {mic.name} cannot be read: {fault}") from fault
-    correction = microphone.read(text, str(path))
+    correction = load(rig.path(mic.calibration))
     return microphone.magnitude(correction.points, np.asarray(f, dtype=float)), correction
 
 

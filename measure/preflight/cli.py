@@ -9,6 +9,7 @@ import typer
 
 from sweetspot.measure import ear_matching as levels
 from sweetspot.measure import microphone
+from sweetspot.measure.correction import load
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.preflight import calibration, files, run, sweep_choice
@@ -187,7 +188,7 @@ def correction_file(
     as_json: JsonOpt = False,
 ) -> None:
     """Read a microphone's correction file as a measurement would, and say what is in it."""
-    found = microphone.read(files.text_of(file), str(file))
+    found = load(file)
     result(microphone.facts(found), microphone.told(found), as_json=as_json)
 
 

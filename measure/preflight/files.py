@@ -167,18 +167,3 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as fault:
         raise BadInput(f"{path}: cannot be read: {fault}") from fault
-
-
-def text_of(path: Path) -> str:
-    """Any text file; what is no UTF-8 is replaced, for comments of makers are often written otherwise.
-
-    Raises
-    ------
-    BadInput
-        It cannot be read.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as fault:
-        raise BadInput(f"{path}: cannot be read: {fault.strerror}") from fault
-    return raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", errors="replace")

@@ -75,9 +75,7 @@ class Comb:
         return slice(end - 2 * self.period, end - self.period), slice(end - self.period, end)
 
 
-def combs(
-    bands: Sequence[tuple[float, float]], fs: int, peak: float, shapes: Sequence[Protection] = ()
-) -> Comb:
+def combs(bands: Sequence[tuple[float, float]], fs: int, peak: float, shapes: Sequence[Protection] = ()) -> Comb:
     """One comb for each band (Hz), each with the given peak (linear), or less by the limits of the drivers.
 
     The first outputs are those of ``shapes``: their combs pass the protection filters, and begin half way up them.

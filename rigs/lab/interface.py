@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
-from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, calibrator, latency_of
+from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, Wear, calibrator, latency_of
 from sweetspot.rigs.lab.sound import drawn
-from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, crash
+from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, counts, crash
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import AXES, Pose
 from sweetspot.rigs.protection import check_outputs
@@ -44,6 +44,7 @@ class LabInterface:
         self._inputs = Inputs(world.description, self._schedule)
         self._device = DspDevice(world.description)
         self._disk = Disk()
+        self.wear = Wear(world.description)
         self._capture = self._at = self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
         self._worlds = {0.0: world}
@@ -90,8 +91,8 @@ class LabInterface:
         return self._schedule.on_move(self._capture, self._samples)
 
     def _span(self, y: NDArray[np.float32]) -> Span:
-        """The time of a capture; one that plays nothing belongs to the capture before it."""
-        playing = np.flatnonzero(np.any(y, axis=0))
+        """The time of a capture; one that plays nothing, or is but a soft trial, belongs to the capture before it."""
+        playing = np.flatnonzero(counts(y, self.world.description))
         if len(playing):
             self._capture += 1
             self._at = -int(playing[0])
@@ -118,7 +119,10 @@ class LabInterface:
         if reads:
             noise = np.concatenate([noise, self.world.noise(drawn(*key, "more"), late)], axis=1)
         heard = np.zeros_like(noise)
-        sound = self._heard(self._outputs.whole(self._device.whole(y), span), self._schedule.kelvin(span))
+        voltages = self._outputs.whole(self._device.whole(y), span)
+        if self.world.description.lab.burn:
+            voltages = self.wear.survived(voltages)
+        sound = self._heard(voltages, self._schedule.kelvin(span))
         heard[:, late:] = sound[:, : max(noise.shape[1] - late, 0)]
         earlier = replace(span, at=span.at - late, session=span.session - late, samples=noise.shape[1])
         x = self._inputs.process(heard, noise, earlier)

@@ -19,7 +19,7 @@ from sweetspot.rigs.lab.electronics import Inputs, Outputs, SignalLine, calibrat
 from sweetspot.rigs.lab.interface import slipped, warmer
 from sweetspot.rigs.lab.sound import BlockConvolver, drawn
 from sweetspot.rigs.lab.stage_server import stage
-from sweetspot.rigs.lab.trouble import Schedule, Span, crash
+from sweetspot.rigs.lab.trouble import Schedule, Span, counts, crash
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import Description
@@ -280,10 +280,10 @@ class SoundCard:
         self._connected = connected
 
     def _next_span(self, played: NDArray[np.float32]) -> Span:
-        """The time of a block: a capture begins with the first sample that plays after a silence."""
+        """The time of a block: a capture begins with the first sample that counts after a silence."""
         before, frames = self._span, played.shape[1]
         capture, at = before.capture, before.at + before.samples
-        playing = np.flatnonzero(np.any(played, axis=0))
+        playing = np.flatnonzero(counts(played, self.world.description))
         if len(playing) and self._rests + int(playing[0]) >= GAP_S * self.world.fs:
             capture, at = capture + 1, -int(playing[0])
         self._rests = frames - 1 - int(playing[-1]) if len(playing) else self._rests + frames

@@ -139,7 +139,10 @@ class FaultsTable(Table):
 
 
 class Lab(Table):
-    """The virtual lab: a body, a head (``"sphere"`` or a SOFA file), a room or none, noise, latency, tolerances."""
+    """The virtual lab: a body, a head (``"sphere"`` or a SOFA file), a room or none, noise, latency, tolerances.
+
+    With ``burn`` its drivers are watched, and one that gets too much power, or power below its band, falls silent.
+    """
 
     seed: int = Field(default=1, ge=0, strict=True)
     body_diameter_m: Positive = 0.175
@@ -165,5 +168,6 @@ class Lab(Table):
     hum: HumTable | None = None
     crosstalk: CrosstalkTable = CrosstalkTable()
     faults: FaultsTable = FaultsTable()
+    burn: bool = Field(default=False, strict=True)
     calibrator: CalibratorTable | None = None
     device: DeviceTable | None = None

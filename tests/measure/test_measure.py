@@ -148,6 +148,8 @@ class Faulty:
         self.fs, self.outputs, self.inputs = inner.fs, inner.outputs, inner.inputs
 
     def capture(self, y: np.ndarray) -> Recording:
+        if not y[5].any():
+            return self.inner.capture(y)
         self.count += 1
         r = self.inner.capture(y)
         return Recording(self.spoil(self.count, np.array(r.x)), r.fs, 0, r.started)

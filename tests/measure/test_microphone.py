@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import microphone, plan
+from sweetspot.measure.correction import load
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab.interface import LabInterface
@@ -219,3 +221,84 @@ def test_a_measurement_is_divided_by_level_and_phase_of_the_file(crooked_text: s
     assert np.median(np.abs(phased[0] / bare_[0] - 0.5 * np.exp(-0.5j * np.pi))) < 1e-3
     assert np.median(np.abs(plain[0] / bare_[0] - 0.5)) < 1e-3
     assert phased[1] == pytest.approx(bare_[1], rel=1e-4), "the right ear has no file"
+
+
+CURVE = {20.0: -1.5, 200.0: 0.0, 1000.0: 0.0, 20000.0: 4.5}
+"""What the files below say, each in its own words."""
+
+
+def lines_of(form: Callable[[float, float], str]) -> str:
+    return "".join(form(f, v) + "\n" for f, v in CURVE.items())
+
+
+SAME = {
+    "phase first": "Freq\tPhase\tSPL\n" + lines_of(lambda f, v: f"{f:g}\t{f / 100}\t{v}"),
+    "coherence between": "f;coherence;Level [dB]\n" + lines_of(lambda f, v: f"{f:g};0.99;{v}"),
+    "uncertainty": "Hz dB U95\n" + lines_of(lambda f, v: f"{f:g} {v} 0.4"),
+    "V/Pa": "Frequency (Hz), Sensitivity (V/Pa)\n" + lines_of(lambda f, v: f"{f:g}, {0.02 * 10 ** (v / 20):.6f}"),
+    "dB re 1 V/Pa": "Hz; dB re 1 V/Pa\n" + lines_of(lambda f, v: f"{f:g}; {v - 34:.3f}"),
+    "several angles": "Hz\t0°\t30°\t90°\n" + lines_of(lambda f, v: f"{f:g}\t{v}\t{v - 1}\t{v - 5}"),
+    "inverse": "* inverse response, to be added\nHz dB\n" + lines_of(lambda f, v: f"{f:g} {-v}"),
+    "quoted": '"Frequency";"Level (dB)"\n' + lines_of(lambda f, v: f'"{f:g}";"{v}"'.replace(".", ",")),
+    "columns listed": "% column-1: frequency (Hz)\n% column-2: gain (dB)\n" + lines_of(lambda f, v: f"{f:g}\t{v}"),
+    "sections": "[MIC];\nMICser;77;\n[TABLE];;\n" + lines_of(lambda f, v: f"{f:g};{v};9") + "[END];\nbye;\n",
+}
+
+
+@pytest.mark.parametrize("text", SAME.values(), ids=SAME)
+def test_columns_are_what_their_headlines_and_units_say(text: str) -> None:
+    found = microphone.read(text, "x")
+    assert found.points == pytest.approx(np.array(list(CURVE.items())), abs=2e-3)
+
+
+def test_radians_and_degrees_are_told_apart() -> None:
+    in_degrees = microphone.read("Hz dB Phase(deg)\n20 0 90\n2000 1 -45\n", "x").phase
+    in_radians = microphone.read("Hz dB Phase [rad]\n20 0 1.5708\n2000 1 -0.7854\n", "x").phase
+    assert in_degrees == pytest.approx([90.0, -45.0])
+    assert in_radians == pytest.approx([90.0, -45.0], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("head", "mv"),
+    [
+        ("% sensitivity = 14.5 mV/Pa\n% by calibrator:\nsensitivity = 6.76 mV/Pa\n", 6.76),
+        ("sensitivity = 0.0119 V/Pa\n% was: sensitivity = 12.5 mV/Pa\n", 11.9),
+        ("# Sensitivity @ 1 kHz: 12.5 mV/Pa\n", 12.5),
+        ("; Sens. at 1000 Hz: -40 dBV/Pa\n", 10.0),
+        ("* Sensitivity (250 Hz, 23 C): 50,1 mV per Pa\n", 50.1),
+        ("[CALIBRATION];\nCALspl;114;\nMICmV;73.3;\n[FRD];\n", 7.33),
+    ],
+)
+def test_the_sensitivity_that_holds_is_taken(head: str, mv: float) -> None:
+    found = microphone.read(head + "20 0\n2000 1\n", "x").sensitivity
+    assert found is not None
+    assert found.mv_per_pa == pytest.approx(mv, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("# Sensitivity: 12.5 mV/Pa\n# Sensitivity: 11.0 mV/Pa\n20 0\n2000 0\n", "line 1 states .* line 2"),
+        ("Hz mV/Pa\n20 12\n2000 12.5\n", ""),
+        ("# Sensitivity: 50 mV/Pa\nHz mV/Pa\n20 12\n2000 12.5\n", "levels say 12.4. mV/Pa .* states 50"),
+        ("Hz x\n20 12.5\n2000 12.5\n", "\\+12.5 dB at 1 kHz"),
+        ("Hz\t30 deg\t90 deg\n20\t0\t-1\n2000\t0\t-3\n", "none of them at 0 degrees"),
+        ("Hz;Correction (dB)\n20;1\n2000;0\n", "may be the microphone's response or what has to be added"),
+        ("20 0 1 2\n2000 0 1 2\n", "4 columns and no headline"),
+    ],
+)
+def test_what_may_mean_two_things_is_refused(text: str, reason: str) -> None:
+    if not reason:
+        assert microphone.read(text, "x").points[:, 1] == pytest.approx([-0.301, 0.053], abs=0.001)
+        return
+    with pytest.raises(BadInput, match=reason):
+        microphone.read(text, "x")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_every_command_reads_every_encoding_alike(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "mic.txt"
+    file.write_bytes("* 90° to the capsule, sensitivity 12.5 mV/Pa\r\n20\t1.5\r\n2000\t-1\r\n".encode(encoding))
+    found = load(file)
+    assert found.points.tolist() == [[20.0, 1.5], [2000.0, -1.0]]
+    assert found.sensitivity is not None

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab.electronics.latency import publish as publish
     from sweetspot.rigs.lab.electronics.signal_chain import Inputs as Inputs
     from sweetspot.rigs.lab.electronics.signal_chain import Outputs as Outputs
+    from sweetspot.rigs.lab.electronics.wear import Wear as Wear
 else:
     from sweetspot.rigs.faces import lazy
 

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab.trouble.host_faults import crash as crash
     from sweetspot.rigs.lab.trouble.schedule import Schedule as Schedule
     from sweetspot.rigs.lab.trouble.schedule import Span as Span
+    from sweetspot.rigs.lab.trouble.schedule import counts as counts
 else:
     from sweetspot.rigs.faces import lazy
 

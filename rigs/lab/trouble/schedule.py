@@ -39,6 +39,15 @@ class Span:
     samples: int
 
 
+SOFT = 0.02
+"""What plays softer than this part of full scale while the loopback rests is a trial, and no capture."""
+
+
+def counts(y: NDArray[np.float32], rig: Description) -> NDArray[np.bool_]:
+    """Samples ``(samples,)`` of what the outputs play ``(outputs, samples)`` that belong to a capture."""
+    return np.asarray((np.abs(y).max(axis=0, initial=0.0) > SOFT) | (y[rig.interface.loopback.out - 1] != 0.0))
+
+
 def window(fault: Fault, span: Span, fs: int) -> tuple[int, int] | None:
     """Indices into a block between which a state holds; ``None`` when it does not."""
     began, ended = _bounds(fault, span, fs)

@@ -1,0 +1,158 @@
+"""Which column of a correction file is what, by its headline and units."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sweetspot.rigs.errors import BadInput
+
+Role = Literal["frequency", "level", "absolute", "linear", "millivolt", "volt", "phase", "radians", "other"]
+"""What a column holds: Hz; dB; dB re 1 V/Pa; a ratio; mV/Pa; V/Pa; degrees; radians; nothing that is used."""
+
+_KINDS: tuple[tuple[Role, str], ...] = (
+    ("other", r"u\s*\d\d|\bunc|uncert|coher|std|sigma|toler|error|delay|\bgd\b|\bsnr\b|noise|count|\bthd\b|unsicher"),
+    ("radians", r"phas.*\brad|^rad(ians?)?$|winkel.*\brad"),
+    ("phase", r"phas|^deg(rees?)?$|^grad$"),
+    ("frequency", r"freq|\bk?hz\b|^f$"),
+    ("millivolt", r"\bmv\s*(/|per)\s*pa"),
+    ("absolute", r"db\s*\(?(re\.?:?\s*)?(1\s*)?v\s*/\s*pa|dbv\s*/?\s*(pa)?"),
+    ("volt", r"\bv\s*(/|per)\s*pa"),
+    ("linear", r"\blin(ear)?\b|ratio|\babs\b|gain\s*\(?\s*x\b"),
+    ("level", r"db|spl|level|mag|gain|ampl|resp|pegel|sens|betrag|\bfr\b"),
+)
+_ANGLE = re.compile(r"^(?:[A-Za-z_ ]*?[\s_(@]?)([-+]?\d{1,3})\s*(?:°|deg\b|degrees\b|º)", re.IGNORECASE)
+_PER_LINE = re.compile(r"^\W*col(?:umn)?[\s_-]*(\d+)\s*[:=]\s*(.+)$", re.IGNORECASE)
+_INVERSE = re.compile(r"\binver(?:se|ted)\b|\bcompensation\b|\bto be added\b|\badd (?:this|these)\b", re.IGNORECASE)
+_AMBIGUOUS = re.compile(r"\bcorrection\b|\bkorrektur\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a file.
+
+    Parameters
+    ----------
+    frequency, level
+        Their places, from 0.
+    kind
+        What the level column holds.
+    phase
+        Its place, or ``None``.
+    radians
+        Whether it is in radians.
+    inverse
+        Whether the levels are what has to be added to a measurement.
+    named
+        Whether a headline said so; otherwise it is the usual order.
+    note
+        What a reader should know of the choice.
+    """
+
+    frequency: int = 0
+    level: int = 1
+    kind: Role = "level"
+    phase: int | None = None
+    radians: bool = False
+    inverse: bool = False
+    named: bool = False
+    note: str = ""
+
+
+def columns(notes: Sequence[str], width: int, where: str) -> Columns:
+    """The columns of a file with ``width`` of them, by its headlines and comments ahead of the data, last one first.
+
+    Raises
+    ------
+    BadInput
+        A headline names no level, several angles but not 0 degrees, or a "correction" that may be either sign.
+    """
+    inverse = any(_INVERSE.search(n) for n in notes)
+    for note in reversed(notes):
+        names = _names(note, width)
+        if names is not None:
+            return _by_names(names, inverse, where)
+    listed = {int(m.group(1)) - 1: m.group(2) for n in notes if (m := _PER_LINE.match(n))}
+    if set(range(width)) <= set(listed):
+        return _by_names([listed[i] for i in range(width)], inverse, where)
+    if width > 3:
+        raise BadInput(
+            f"{where}: {width} columns and no headline that names them; write one above the data, such as: "
+            "Hz dB degrees"
+        )
+    return Columns(phase=2 if width == 3 else None, inverse=inverse)
+
+
+def _names(note: str, width: int) -> list[str] | None:
+    """A headline's fields if it names as many columns as there are, the first or another a frequency."""
+    line = note.strip().strip("*#;!%/\"' ")
+    for separator in (r"\t+", r"\s*;\s*", r"\s*,\s*", r"\s*\|\s*", r"\s{2,}", r"\s+"):
+        fields = [f.strip("\"' ") for f in re.split(separator, line)]
+        if separator == r"\s+":
+            fields = _joined(fields)
+        roles = [role(f) for f in fields]
+        known = len([r for r in roles if r])
+        enough = known >= 2 if separator != r"\s+" else known == width
+        if len(fields) == width and roles.count("frequency") == 1 and enough:
+            return fields
+    return None
+
+
+def _joined(fields: list[str]) -> list[str]:
+    """Words with the units in brackets that follow them."""
+    out: list[str] = []
+    for field in fields:
+        if out and re.match(r"[\[(]", field):
+            out[-1] += f" {field}"
+        else:
+            out.append(field)
+    return out
+
+
+def role(name: str) -> Role | None:
+    """What a column's name says that it holds; ``None`` if it says nothing."""
+    if _ANGLE.match(name) and not re.search(r"phas", name, re.IGNORECASE):
+        return "level"
+    return next((kind for kind, pattern in _KINDS if re.search(pattern, name, re.IGNORECASE)), None)
+
+
+def _by_names(names: list[str], inverse: bool, where: str) -> Columns:
+    """Columns by their names."""
+    roles = [role(n) for n in names]
+    levels = [i for i, r in enumerate(roles) if r in ("level", "absolute", "linear", "millivolt", "volt")]
+    listed = ", ".join(repr(n) for n in names)
+    if not levels and any(_AMBIGUOUS.search(n) for n in names):
+        levels = [next(i for i, n in enumerate(names) if _AMBIGUOUS.search(n))]
+    if not levels or "frequency" not in roles:
+        raise BadInput(f"{where}: no column of {listed} is a level; name it, such as: Hz dB degrees")
+    level, note = _on_axis(names, levels, where)
+    if _AMBIGUOUS.search(names[level]) and not inverse:
+        raise BadInput(
+            f"{where}: the column {names[level]!r} may be the microphone's response or what has to be added to a "
+            "measurement: name it 'response (dB)' or 'inverse (dB)'"
+        )
+    phases = [i for i, r in enumerate(roles) if r in ("phase", "radians")]
+    return Columns(
+        roles.index("frequency"),
+        level,
+        roles[level] or "level",
+        phases[0] if phases else None,
+        bool(phases) and roles[phases[0]] == "radians",
+        inverse or bool(_INVERSE.search(names[level])),
+        True,
+        note,
+    )
+
+
+def _on_axis(names: list[str], levels: list[int], where: str) -> tuple[int, str]:
+    """The level column on axis, where a file has several angles."""
+    angles = {i: int(m.group(1)) for i in levels if (m := _ANGLE.match(names[i]))}
+    if len(levels) == 1:
+        return levels[0], ""
+    straight = [i for i in levels if angles.get(i, 1) == 0]
+    if straight:
+        return straight[0], f"column {names[straight[0]]!r} of {len(levels)} levels is used"
+    listed = ", ".join(repr(names[i]) for i in levels)
+    raise BadInput(f"{where}: {listed} are {len(levels)} levels, none of them at 0 degrees; leave one")

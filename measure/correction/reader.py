@@ -1,0 +1,329 @@
+"""The text of a correction file, checked line by line: points, phase, sensitivity, maker."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.measure.correction import sensitivity as absolute
+from sweetspot.measure.correction.columns import Columns, columns
+from sweetspot.measure.correction.sensitivity import MARK, NUMBER, Sensitivity
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float, db
+
+WORDS = re.compile(r"^\s*[A-Za-z]")
+"""What begins a headline, ahead of the data."""
+
+SECTION = re.compile(r"^\s*\[\s*([A-Za-z][^\]]*)\]")
+"""A section's headline (iSEMcon)."""
+
+LOUDEST_DB = 60.0
+"""No measuring microphone deviates more: such a level is one of sound, or of another column."""
+
+JUMP_DB = 25.0
+"""Nor does it change more from one point to the next."""
+
+HIGHEST_HZ = 200e3
+WIDEST_TURN_DEG = 1e5
+MOST_POINTS = 200_000
+KILO, TO_HZ = 30.0, 2000.0
+"""A file that ends below the first is not in hertz; one that begins above the second is of no use."""
+
+RELATIVE_DB = 10.0
+"""A response is stated relative to 1 kHz: one that deviates more there is an absolute level, or another column."""
+
+VOLTS_DB = (-75.0, -20.0)
+"""Sensitivities of microphones, dB re 1 V/Pa."""
+
+AGREE_DB = 1.0
+"""By how much a curve in V/Pa may differ from the sensitivity that the file states."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Correction:
+    """A correction file.
+
+    Parameters
+    ----------
+    points
+        ``(points, 2)``: frequency in Hz, rising, and the microphone's level in dB, relative to 1 kHz.
+    phase
+        ``(points,)`` degrees, or ``None`` if the file has none.
+    sensitivity
+        What it says of the absolute level, if it does.
+    maker, serial
+        As far as the file tells.
+    notes
+        Its comments and headlines.
+    remarks
+        How it was understood, where that was not plain.
+    """
+
+    points: Float
+    phase: Float | None
+    sensitivity: Sensitivity | None
+    maker: str
+    serial: str
+    notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", frozen("correction", self.points, ndim=2))
+
+
+class _Row(NamedTuple):
+    """A line of data: its number in the file, its frequency, level and phase (if there is one)."""
+
+    line: int
+    values: tuple[float, ...]
+
+
+class _Line(NamedTuple):
+    """A line of data as it stands: its number, its text and its fields."""
+
+    number: int
+    text: str
+    fields: tuple[str, ...]
+
+
+def read(text: str, where: str) -> Correction:
+    """Read a correction file.
+
+    Lines that begin with a quote, ``*``, ``#``, ``;``, ``!``, ``%`` or ``//`` are comments anywhere, lines of words
+    only ahead of the data, and sections in brackets are understood. A headline ahead of the data says which column is
+    what, with its unit: dB, a ratio, mV/Pa, V/Pa or dB re 1 V/Pa; degrees or radians. Without one, columns are
+    frequency in Hz, level in dB, and optionally a phase in degrees. Separators are tabs, spaces, semicolons or commas;
+    decimal commas are understood wherever something else separates. A first line at 0 Hz is left out, and points that
+    are repeated with the same level are merged. A line ``sensitivity = 12.5 mV/Pa`` counts before one in a comment.
+
+    Parameters
+    ----------
+    text
+        The whole file.
+    where
+        Its name, for messages.
+
+    Raises
+    ------
+    BadInput
+        Names the line and what is wrong with it.
+    """
+    _refuse_other_kinds(text, where)
+    lines: list[_Line] = []
+    notes: list[str] = []
+    found: list[Sensitivity] = []
+    separator: str | None = None
+    ended = False
+    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
+        line = _unquoted(raw.strip())
+        if not line:
+            continue
+        if SECTION.match(line):
+            ended = bool(lines)
+            notes.append(line)
+            continue
+        said = absolute.of_line(line, number, where)
+        found += [said] if said else []
+        wordy = WORDS.match(line) and not lines and not re.match(r"(?i)nan|inf", line)
+        if said or ended or MARK.match(line) or wordy:
+            notes.append(line.strip("\"' "))
+            continue
+        separator = separator or _separator(line, number, where)
+        lines.append(_Line(number, line, _fields(line, separator)))
+    stated = absolute.chosen(found, where)
+    stated = absolute.at_level(stated, notes) if stated else None
+    if not lines and stated:
+        raise BadInput(
+            f"{where}: holds 0 points; a correction needs at least 2. Of its sensitivity write into the rig file: "
+            f"sensitivity_mv_per_pa = {stated.mv_per_pa:.4g}"
+        )
+    return _built(lines, notes, stated, where)
+
+
+def _built(lines: list[_Line], notes: list[str], stated: Sensitivity | None, where: str) -> Correction:
+    """The file, from its lines of data and what stands around them."""
+    order = columns(notes, len(lines[0].fields) if lines else 2, where)
+    marks: set[str] = set()
+    rows = [_row(line, order, len(lines[0].fields), marks, where) for line in lines]
+    points, phase = _checked(rows, where)
+    points, sensitivity, remarks = _relative(points, order, stated, where)
+    if order.inverse:
+        points = np.stack([points[:, 0], -points[:, 1]], axis=1)
+        phase = None if phase is None else -phase
+        remarks.append("states what has to be added to a measurement: turned over")
+    remarks += [order.note] if order.note else []
+    maker, serial = _made_by(notes, stated)
+    return Correction(points, phase, sensitivity, maker, serial, tuple(notes), tuple(remarks))
+
+
+def _relative(
+    points: Float, order: Columns, stated: Sensitivity | None, where: str
+) -> tuple[Float, Sensitivity | None, list[str]]:
+    """Levels relative to 1 kHz where they are absolute, and the sensitivity that follows."""
+    at_1k = float(np.interp(np.log(1000.0), np.log(points[:, 0]), points[:, 1]))
+    volts = {"absolute": at_1k, "volt": at_1k, "millivolt": at_1k - 60.0}.get(order.kind)
+    if volts is None and abs(at_1k) <= RELATIVE_DB:
+        return points, stated, []
+    remark = f"levels are absolute ({at_1k:+.2f} dB at 1 kHz): taken relative to 1 kHz"
+    if volts is None and order.kind == "level" and not order.inverse and VOLTS_DB[0] <= at_1k <= VOLTS_DB[1]:
+        volts, remark = at_1k, f"{remark}, and as dB re 1 V/Pa"
+    if volts is None:
+        raise BadInput(
+            f"{where}: {at_1k:+.1f} dB at 1 kHz (limit {RELATIVE_DB:g} dB): an absolute level, a ratio, or another "
+            "column than the response. Name the columns in a line above them (Hz dB degrees; or Hz mV/Pa)"
+        )
+    follows = Sensitivity("volt", volts, None, 0)
+    if stated is not None and abs(db(stated.mv_per_pa / follows.mv_per_pa)) > AGREE_DB:
+        raise BadInput(
+            f"{where}: its levels say {follows.mv_per_pa:.4g} mV/Pa at 1 kHz, but line {stated.line} states "
+            f"{stated.mv_per_pa:.4g} mV/Pa; leave the one that holds"
+        )
+    return np.stack([points[:, 0], points[:, 1] - at_1k], axis=1), stated or follows, [remark]
+
+
+def _refuse_other_kinds(text: str, where: str) -> None:
+    """Refuse what is no text table at all."""
+    if "\x00" in text:
+        line = text[: text.index("\x00")].count("\n") + 1
+        raise BadInput(f"{where}, line {line}: holds a zero byte: a binary file, or UTF-16; save it as plain text")
+    head = text.lstrip("\ufeff \t\r\n")[:200].lower()
+    for start, kind in (("<", "a web page or XML"), ("{", "JSON"), ("%pdf", "a PDF"), ("pk\x03", "an archive")):
+        if head.startswith(start):
+            raise BadInput(f"{where}, line 1: this is {kind}, no table of frequencies and levels; download it again")
+
+
+def _unquoted(line: str) -> str:
+    """A line whose fields are numbers in quotes, without the quotes and with semicolons between."""
+    if line[:1] not in ("'", '"'):
+        return line
+    fields = [f.strip() for f in re.findall(r"""["']([^"']*)["']""", line)]
+    rest = re.sub(r"""["'][^"']*["']""", "", line)
+    plain = len(fields) > 1 and not re.search(r"[^\s,;|]", rest) and all(NUMBER.match(f) for f in fields)
+    return ";".join(fields) if plain else line
+
+
+def _separator(line: str, number: int, where: str) -> str:
+    """What separates the columns, told by the first line of data."""
+    if ";" in line:
+        return r"\s*;\s*"
+    if re.search(r",\s|\s,", line):
+        return r"\s*,\s*"
+    if re.search(r"\s", line):
+        return r"\s+"
+    if "," not in line:
+        raise BadInput(f"{where}, line {number}: {line[:60]!r} holds one column; frequency and level are needed")
+    if "." not in line and line.count(",") in (3, 5):
+        raise BadInput(
+            f"{where}, line {number}: in {line[:60]!r} commas may separate or be decimal; save it with tabs between"
+        )
+    return r","
+
+
+def _fields(line: str, separator: str) -> tuple[str, ...]:
+    return tuple(f for f in re.split(separator, line.strip()) if f != "")
+
+
+def _row(line: _Line, order: Columns, width: int, marks: set[str], where: str) -> _Row:
+    """A line of data as frequency, level (dB) and phase (degrees); ``marks`` collects the decimal marks met so far."""
+    at, shown = f"{where}, line {line.number}", line.text[:60]
+    if len(line.fields) < 2:
+        raise BadInput(f"{at}: {shown!r} holds no frequency and level")
+    used = [order.frequency, order.level, *([] if order.phase is None else [order.phase])]
+    values = []
+    for field in (line.fields[place] for place in used if place < len(line.fields)):
+        if re.search(r"\d[.,]\d{3}[.,]\d", field):
+            raise BadInput(f"{at}: {field!r} has a mark between thousands; take it out")
+        if re.fullmatch(r"[-+]?(nan|inf(inity)?)", field, re.IGNORECASE):
+            raise BadInput(f"{at}: {field} is no value of a response")
+        if not NUMBER.match(field):
+            raise BadInput(f"{at}: {shown!r} holds no frequency and level: {field!r}")
+        marks |= {m for m in ".," if m in field}
+        values.append(float(field.replace(",", ".")))
+    if len(line.fields) != width:
+        raise BadInput(f"{at}: {len(line.fields)} columns, the lines before {width}")
+    if len(marks) == 2:
+        raise BadInput(f"{at}: {shown!r} writes decimals otherwise than the lines before")
+    if order.kind in ("linear", "millivolt", "volt"):
+        if values[1] <= 0.0:
+            raise BadInput(f"{at}: {values[1]:g} is no magnitude; a linear response is above 0")
+        values[1] = float(db(values[1]))
+    if order.phase is not None and order.radians:
+        values[2] = float(np.degrees(values[2]))
+    return _Row(line.number, tuple(values))
+
+
+def _checked(rows: list[_Row], where: str) -> tuple[Float, Float | None]:
+    """Points and phases, after every check between lines."""
+    if len(rows) > MOST_POINTS:
+        raise BadInput(f"{where}, line {rows[MOST_POINTS].line}: more than {MOST_POINTS} points; is it a response?")
+    if rows and rows[0].values[0] == 0.0:
+        rows = rows[1:]  # some makers begin at 0 Hz, which a logarithmic axis does not have
+    kept = list(_merged(rows, where))
+    if len(kept) < 2:
+        raise BadInput(f"{where}: holds {len(kept)} points; a correction needs at least 2")
+    if kept[-1].values[0] < KILO:
+        raise BadInput(
+            f"{where}, line {kept[-1].line}: ends at {kept[-1].values[0]:g} Hz; are its frequencies in kHz? "
+            "They must be in Hz"
+        )
+    if kept[0].values[0] > TO_HZ:
+        raise BadInput(f"{where}, line {kept[0].line}: begins at {kept[0].values[0]:g} Hz, above {TO_HZ:g} Hz")
+    table: NDArray[np.float64] = np.array([r.values for r in kept])
+    return table[:, :2], table[:, 2] if table.shape[1] > 2 else None
+
+
+def _merged(rows: list[_Row], where: str) -> Iterator[_Row]:
+    """Rows whose frequencies rise; each value within what a microphone can do."""
+    before: _Row | None = None
+    for row in rows:
+        f, level = row.values[:2]
+        at = f"{where}, line {row.line}"
+        if not 0 < f <= HIGHEST_HZ:
+            raise BadInput(f"{at}: {f:g} Hz is no frequency of a response (0 to {HIGHEST_HZ:g} Hz)")
+        if abs(level) > LOUDEST_DB:
+            raise BadInput(f"{at}: {level:g} dB is beyond any microphone (limit {LOUDEST_DB:g} dB): the wrong column?")
+        if len(row.values) > 2 and abs(row.values[2]) > WIDEST_TURN_DEG:
+            raise BadInput(f"{at}: a phase of {row.values[2]:g} degrees is none")
+        if before is not None:
+            if f == before.values[0] and level == before.values[1]:
+                continue
+            if f == before.values[0]:
+                raise BadInput(f"{at}: {f:g} Hz has {level:g} dB here, {before.values[1]:g} dB in line {before.line}")
+            if f < before.values[0]:
+                raise BadInput(f"{at}: {f:g} Hz does not rise after {before.values[0]:g} Hz")
+            if abs(level - before.values[1]) > JUMP_DB:
+                raise BadInput(
+                    f"{at}: jumps by {level - before.values[1]:+g} dB from one point to the next "
+                    f"(limit {JUMP_DB:g} dB): a slip of the decimal mark?"
+                )
+        before = row
+        yield row
+
+
+_SERIAL = re.compile(
+    r"(?:micser;|serno|serial(?:\s*(?:no|number))?|s/n|\(SN)\s*[.:=]*\s*([A-Za-z0-9][A-Za-z0-9-]*)", re.IGNORECASE
+)
+
+
+def _made_by(notes: list[str], stated: Sensitivity | None) -> tuple[str, str]:
+    """Maker and serial number, as far as headlines tell."""
+    everything = " ".join(notes)
+    match = _SERIAL.search(everything)
+    serial = match.group(1) if match else ""
+    named = re.search(r"\bMICman;\s*([^;]+)", everything)
+    if named:
+        return named.group(1).strip(), serial
+    for word, maker in (("rew", "REW"), ("omnimic", "OmniMic"), ("dayton", "Dayton"), ("umik", "miniDSP")):
+        if re.search(rf"\b{word}", everything, re.IGNORECASE):
+            return maker, serial
+    if stated and stated.kind == "factor":
+        model = {"7": " UMIK-1", "8": " UMIK-2"}.get(serial[:1], "")
+        return f"miniDSP{model}", serial
+    volt = stated and stated.kind == "volt" and not stated.active and re.search(r"\*?1000(\.0+)?\s*Hz", everything)
+    return ("Dayton or OmniMic" if volt else "", serial)

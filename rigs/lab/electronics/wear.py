@@ -1,0 +1,111 @@
+"""What the lab's drivers went through: energy below their bands, power and peaks; and which of them burnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.rigs.protection import LEAK_DB, Protection, protections
+from sweetspot.rigs.rig_file import Description
+
+BURNS = 2.0
+"""A voice coil burns at so many times the power (or, below its band, of a hundredth of the power) that it bears."""
+
+BELOW_SHARE = 0.01
+"""Part of ``power_w`` that a driver bears below its band: it moves far there, and is hardly cooled."""
+
+HARMLESS = 10.0 ** (-60.0 / 20.0)
+"""A signal whose peak stays below this part of full scale burns no driver whose power is not stated."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverWear:
+    """One driver.
+
+    Parameters
+    ----------
+    name
+        Of the driver.
+    worst_leak_db
+        Energy below its band over the total, of the capture where that was most, dB; -300 if it never played.
+    below, total
+        Sum of squared samples below its band and in all, full scale = 1.
+    loudest_rms
+        Largest root mean square over a second, full scale = 1.
+    peak
+        Largest sample.
+    burnt
+        Why it burnt; empty while it is well.
+    """
+
+    name: str
+    worst_leak_db: float = -300.0
+    below: float = 0.0
+    total: float = 0.0
+    loudest_rms: float = 0.0
+    peak: float = 0.0
+    burnt: str = ""
+
+
+class Wear:
+    """The ledger of all drivers of a lab; a driver that burnt is silent from the next capture on.
+
+    Parameters
+    ----------
+    rig
+        Its drivers' bands and powers.
+    """
+
+    def __init__(self, rig: Description) -> None:
+        self._limits = protections(rig)
+        self.drivers = tuple(DriverWear(p.name) for p in self._limits)
+
+    @property
+    def burnt(self) -> tuple[str, ...]:
+        """Names of the drivers that burnt."""
+        return tuple(d.name for d in self.drivers if d.burnt)
+
+    def survived(self, y: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Voltages ``(output, samples)`` of a capture that reach drivers which still work; keeps the ledger."""
+        out = y
+        for number, limits in enumerate(self._limits):
+            if self.drivers[number].burnt:
+                out = out.copy() if out is y else out
+                out[limits.output] = 0.0
+        self.drivers = tuple(
+            _after(wear, limits, y[limits.output]) for wear, limits in zip(self.drivers, self._limits, strict=True)
+        )
+        return out
+
+
+def _after(wear: DriverWear, limits: Protection, x: NDArray[np.float32]) -> DriverWear:
+    """The entry of a driver after one more capture ``(samples,)``."""
+    peak = float(np.max(np.abs(x), initial=0.0))
+    if peak == 0.0 or wear.burnt:
+        return wear
+    leak, rms, total = limits.leak_db(x), limits.loudest_rms(x), float(np.sum(np.square(x, dtype=np.float64)))
+    share = 10.0 ** (leak / 10.0)
+    return replace(
+        wear,
+        worst_leak_db=max(wear.worst_leak_db, leak),
+        below=wear.below + share * total,
+        total=wear.total + total,
+        loudest_rms=max(wear.loudest_rms, rms),
+        peak=max(wear.peak, peak),
+        burnt=_why(limits, rms, share, leak, peak),
+    )
+
+
+def _why(limits: Protection, rms: float, share: float, leak: float, peak: float) -> str:
+    """Why a driver burns, or nothing."""
+    if np.isfinite(limits.rms):
+        if rms > limits.rms * BURNS**0.5:
+            return f"{(rms / limits.rms) ** 2:.1f} times the power that it bears"
+        if rms * share**0.5 > limits.rms * (BURNS * BELOW_SHARE) ** 0.5:
+            return f"{100.0 * share * (rms / limits.rms) ** 2:.0f} % of its power below {limits.low_hz:g} Hz"
+        return ""
+    if leak > LEAK_DB and peak > HARMLESS:
+        return f"{leak:.1f} dB of the energy below {limits.low_hz:g} Hz"
+    return ""

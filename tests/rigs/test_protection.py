@@ -1,0 +1,247 @@
+"""Drivers with bands and powers of their own: what they are sent, what doors refuse, what the lab's ledger says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sweetspot.measure import folder, plan
+from sweetspot.measure.preflight import run as preflight
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput, TooLoud
+from sweetspot.rigs.lab.interface import LabInterface
+from sweetspot.rigs.portaudio import AudioDevice, PortAudioInterface
+from sweetspot.rigs.protection import protections
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file import Description, parse
+
+NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
+DRIVERS = {
+    "low_left": (4, 90, 6000, "power_w = 20.0\n"),
+    "tweeter_left": (1, 2500, 20000, "power_w = 2.0\n"),
+    "mid_left": (6, 250, 12000, ""),
+    "low_right": (2, 90, 6000, "power_w = 20.0\n"),
+    "tweeter_right": (7, 2500, 20000, "power_w = 2.0\nlevel_dbfs = -14.0\n"),
+    "mid_right": (3, 250, 12000, ""),
+}
+"""Name: channel, band, more."""
+
+
+def six(crooked_text: str, more: str = "burn = true\n", **values: str) -> str:
+    """The crooked rig with six drivers, two of them tweeters of 2 W."""
+    head, rest = crooked_text.split("[[driver]]", 1)
+    drivers = "".join(
+        f'[[driver]]\nname = "{name}"\nchannel = {channel}\nat = [0.05, {0.09 - 0.033 * n:.3f}, 0.0]\n'
+        f"band_hz = [{low}, {high}]\nv_per_fs = 20.0\nimpedance_ohm = 8.0\n{extra}"
+        for n, (name, (channel, low, high, extra)) in enumerate(DRIVERS.items())
+    )
+    text = head.replace("out = 6", "out = 9") + drivers + rest[rest.index("[[mic]]") :] + more
+    text = text.replace("step_deg = 15.0", "step_deg = 60.0")
+    for key, value in values.items():
+        assert key in text
+        text = "\n".join(value if line.startswith(f"{key} =") else line for line in text.splitlines())
+    return text
+
+
+class Door:
+    """Everything that passes the lab's door, kept."""
+
+    def __init__(self, inner: LabInterface) -> None:
+        self.inner, self.played = inner, []
+        self.fs, self.outputs, self.inputs = inner.fs, inner.outputs, inner.inputs
+
+    def capture(self, y: NDArray[np.float32]) -> object:
+        self.played.append(y.copy())
+        return self.inner.capture(y)
+
+    def close(self) -> None:
+        pass
+
+
+def share_below_db(x: NDArray[np.float32], fs: int, low: float) -> float:
+    """By a transform of its own: energy below an edge over the total, dB."""
+    power = np.abs(np.fft.rfft(x.astype(float), 2 * len(x))) ** 2
+    f = np.fft.rfftfreq(2 * len(x), 1.0 / fs)
+    return float(10.0 * np.log10(power[f < low].sum() / power.sum() + 1e-30))
+
+
+@pytest.fixture
+def rig(crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]) -> Rig:
+    opened = lab_rig(parse(six(crooked_text), folder=tmp_path), "T-6")
+    return Rig(opened.description, Door(opened.interface), opened.stage)  # type: ignore[arg-type]
+
+
+def test_no_stimulus_of_a_session_has_energy_below_a_drivers_band(rig: Rig, tmp_path: Path) -> None:
+    """Check, both sets and overlapped sweeps: -40 dB at the door and in the lab's ledger, and no driver burns."""
+    described, door = rig.description, rig.interface
+    preflight.check(rig, described, runs=tmp_path)
+    run = folder.new(tmp_path / "runs", "T-6", described, NOON)
+    for name in plan.SETS:
+        with Session.resume(run / "session.h5") as session:
+            wanted = plan.make(described, name)
+            measure(rig, session, wanted, ask=print, step=lambda _: None, overlapped="auto" if name == "ears" else None)
+    assert len(door.played) > 40  # type: ignore[attr-defined]
+    for y in door.played:  # type: ignore[attr-defined]
+        for driver in described.driver:
+            if np.any(x := y[driver.channel - 1]):
+                assert share_below_db(x, described.fs, driver.band_hz[0]) < -40.0
+                assert np.sqrt(np.mean(x[-len(x) :] ** 2)) * 20.0 < np.sqrt((driver.power_w or 1e9) * 8.0)
+    ledger = door.inner.wear  # type: ignore[attr-defined]
+    assert ledger.burnt == ()
+    assert max(d.worst_leak_db for d in ledger.drivers) < -40.0
+    assert min(d.total for d in ledger.drivers) > 1.0
+
+
+def test_levels_are_those_of_the_driver_and_of_its_power(crooked_text: str, tmp_path: Path) -> None:
+    """2 W at 8 ohm are 4 V rms: a sine of 5.66 V peak, 0.283 of 20 V; the other tweeter asks for -14 dBFS, 0.2."""
+    described = parse(six(crooked_text), folder=tmp_path)
+    signals = plan.make(described, "ears").sources.signals
+    peaks = [float(np.abs(s[d.channel - 1]).max()) for s, d in zip(signals, described.driver, strict=True)]
+    assert peaks == pytest.approx([0.5012, 0.2828, 0.5012, 0.5012, 0.1995, 0.5012], abs=2e-3)
+
+
+def test_a_response_is_that_of_the_driver_without_its_filter(
+    crooked_text: str, tmp_path: Path, lab_rig: object
+) -> None:
+    """Against the lab's own electrical and acoustic path, within the band."""
+    opened = lab_rig(parse(six(crooked_text), folder=tmp_path), "T-6")
+    described = opened.description
+    run = folder.new(tmp_path / "runs", "T-6", described, NOON)
+    with Session.resume(run / "session.h5") as session:
+        measure(opened, session, plan.make(described, "ears"), ask=print, step=lambda _: None)
+        ir = session.responses("ears")
+    world = opened.interface.world
+    n = 2 * (len(world.f) - 1)
+    found = np.fft.rfft(np.roll(np.pad(ir.h[0], ((0, 0), (0, 0), (0, n - ir.h.shape[-1]))), -ir.zero, axis=-1))
+    truth = world.at_ears(described.ears.positions[0].pose)[::1]
+    for d, driver in enumerate(described.driver):
+        band = (world.f > 1.25 * driver.band_hz[0]) & (world.f < min(driver.band_hz[1], 15000))
+        off = 20.0 * np.log10(np.abs(found[0, d, band] / truth[0, d, band]))
+        assert np.median(np.abs(off)) < 0.1, driver.name
+
+
+@pytest.mark.parametrize("door", ["lab", "portaudio"])
+@pytest.mark.parametrize("fault", ["below the band", "power", "ceiling", "not finite"])
+def test_both_doors_refuse_alike(
+    door: str, fault: str, crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    described = parse(six(crooked_text), folder=tmp_path)
+    interface = (
+        lab_rig(described).interface
+        if door == "lab"
+        else PortAudioInterface(AudioDevice(0, "box", "api", 8, 10, 48000.0), described, lambda: NOON)
+    )
+    y = np.zeros((described.outputs, 60000), dtype=np.float32)
+    t = np.arange(y.shape[1]) / described.fs
+    f, level = {"below the band": (1200.0, 0.01), "ceiling": (5000.0, 0.6)}.get(fault, (5000.0, 0.45))
+    y[0] = level * np.sin(2 * np.pi * f * t) * np.hanning(len(t)) ** (0.0 if fault == "power" else 1.0)
+    if fault == "power":
+        y[0, :200] *= np.linspace(0, 1, 200)
+        y[0, -200:] *= np.linspace(1, 0, 200)
+    if fault == "not finite":
+        y[0, 7] = np.nan
+    words = {"below the band": "lies below band_hz", "power": "more power", "ceiling": "ceiling"}.get(fault, "finite")
+    with pytest.raises(TooLoud, match=words):
+        interface.capture(y)
+
+
+def test_wires_swapped_after_the_door_burn_a_tweeter_in_the_lab(
+    crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    """The ledger is no ornament: a woofer's sweep on the tweeter's wires silences it."""
+    swap = '[lab.faults]\nschedule = ["swap drivers=low_left,tweeter_left"]\n'
+    described = parse(six(crooked_text, more="burn = true\n" + swap), folder=tmp_path)
+    rig = lab_rig(described, "T-6")
+    signals = plan.make(described, "ears").sources.signals
+    first, second = (rig.interface.capture(signals[0]).x for _ in range(2))
+    assert rig.interface.wear.burnt == ("tweeter_left",)  # type: ignore[attr-defined]
+    assert np.std(second[0]) < 0.05 * np.std(first[0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("band_hz = [2500, 20000]\n", "", r"driver\[2\].band_hz: missing; what lies below"),
+        ("v_per_fs = 20.0\n", "max_v = 4.0\n", r"driver\[1\].max_v: needs v_per_fs"),
+        ("v_per_fs = 20.0\n", "amplifier_gain_db = 26.0\n", r"driver\[1\].amplifier_gain_db: needs interface.output"),
+    ],
+)
+def test_a_driver_whose_limits_are_not_told_is_refused(
+    old: str, new: str, reason: str, crooked_text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=reason):
+        parse(six(crooked_text).replace(old, new), folder=tmp_path)
+
+
+def test_unprotected_is_said_on_purpose(crooked: Description) -> None:
+    assert all(p.low_hz is None for p in protections(crooked))
+    assert plan.make(crooked, "ears").sources.equaliser(0, np.array([50.0])) is None
+
+
+def loud_rig(crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig], limit: float) -> Rig:
+    text = six(crooked_text).replace("ceiling_dbfs = -5.0", f"ceiling_dbfs = -5.0\nloudest_db_spl = {limit}")
+    opened = lab_rig(parse(text, folder=tmp_path), "T-6")
+    return Rig(opened.description, Door(opened.interface), opened.stage)  # type: ignore[arg-type]
+
+
+def fast_db(x: NDArray[np.float32], rig: Description) -> float:
+    """Loudest 125 ms at any microphone, dB SPL, by hand."""
+    size = rig.fs // 8
+    levels = []
+    for mic in rig.mic:
+        pa = x[mic.channel - 1].astype(float) * rig.interface.full_scale_v * 1000.0 / mic.sensitivity_mv_per_pa
+        power = np.convolve(pa**2, np.ones(size) / size, mode="valid")
+        levels.append(10 * np.log10(power.max() / (20e-6) ** 2))
+    return max(levels)
+
+
+@pytest.mark.parametrize("limit", [62.0, 74.0, 95.0])
+def test_no_capture_passes_the_loudest_level(
+    limit: float, crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    rig = loud_rig(crooked_text, tmp_path, lab_rig, limit)
+    heard: list[float] = []
+    capture = rig.interface.capture
+    rig.interface.capture = lambda y: (r := capture(y), heard.append(fast_db(r.x, rig.description)))[0]  # type: ignore[method-assign]
+    run = folder.new(tmp_path / "runs", "T-6", rig.description, NOON)
+    with Session.resume(run / "session.h5") as session:
+        wanted = plan.make(rig.description, "polar")
+        if limit < 90.0:
+            with pytest.raises(TooLoud, match=rf"would reach .* dB SPL at boom \(limits.loudest_db_spl = {limit:g}"):
+                measure(rig, session, wanted, ask=print, step=lambda _: None)
+        else:
+            measure(rig, session, wanted, ask=print, step=lambda _: None)
+    assert heard
+    assert max(heard) < limit + 0.5
+
+
+def test_an_amplifier_turned_up_stops_the_session(
+    crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    """+30 dB from the ninth capture on: that capture is heard once, and never again."""
+    up = '[lab.faults]\nschedule = ["level driver=mid_left at=9- db=30"]\n'
+    text = six(crooked_text, more=up).replace("ceiling_dbfs = -5.0", "ceiling_dbfs = -5.0\nloudest_db_spl = 95.0")
+    described = parse(text, folder=tmp_path)
+    rig = lab_rig(described, "T-6")
+    run = folder.new(tmp_path / "runs", "T-6", described, NOON)
+    with Session.resume(run / "session.h5") as session, pytest.raises(TooLoud, match="mid_left would reach"):
+        measure(rig, session, plan.make(described, "ears"), ask=print, step=lambda _: None)
+
+
+def test_uncalibrated_microphones_and_a_limit_are_an_error_to_resolve(
+    crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    text = crooked_text.replace("sensitivity_mv_per_pa = 20.0\n", "").replace(
+        "ceiling_dbfs = -5.0", "ceiling_dbfs = -5.0\nloudest_db_spl = 90.0"
+    )
+    rig = lab_rig(parse(text, folder=tmp_path), "T-6")
+    run = folder.new(tmp_path / "runs", "T-6", rig.description, NOON)
+    refused = pytest.raises(BadInput, match=r"loudest_db_spl = 90 cannot be held: missing sensitivity.* of 'boom'")
+    with Session.resume(run / "session.h5") as session, refused:
+        measure(rig, session, plan.make(rig.description, "polar"), ask=print, step=lambda _: None)
