@@ -10,9 +10,8 @@ import numpy as np
 from sweetspot.measure import overlap
 from sweetspot.measure.deconvolve import circular
 from sweetspot.measure.impulse import SourceResponse, snr_db
-from sweetspot.measure.judge import clocks, drift, quality, uncertainty
+from sweetspot.measure.judge import Loudness, Sound, clocks, drift, quality, uncertainty
 from sweetspot.measure.listener import CaptureAnalyser
-from sweetspot.measure.loudness import Loudness, Sound
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import ALL, Capture, OverlapMode, Plan
 from sweetspot.measure.session import Session

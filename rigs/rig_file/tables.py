@@ -94,7 +94,8 @@ class CommandTable(Table):
 class StageTable(Table):
     """What turns and moves; ``axes`` maps fields of a pose (turn, x, y, yaw) to the controller's axis letters.
 
-    ``reversed`` is for a controller that counts clockwise. ``host`` and the UDP ports belong to ``et250``, ``baud`` and
+    ``reversed`` is for a controller that counts clockwise. ``home`` says when a ``grbl`` stage with limit switches is
+    homed: after an alarm, whenever it is opened, or never. ``host`` and the UDP ports belong to ``et250``, ``baud`` and
     ``commands`` to ``scpi``.
     """
 
@@ -107,6 +108,7 @@ class StageTable(Table):
     settle_s: float = Field(default=0.0, ge=0)
     timeout_s: Positive = 60.0
     reversed: bool = False
+    home: Literal["alarm", "start", "never"] = "alarm"
     host: str | None = None
     udp_port: int = Field(default=6668, ge=1, le=65535, strict=True)
     local_port: int | None = Field(default=None, ge=0, le=65535, strict=True)

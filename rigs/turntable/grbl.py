@@ -1,4 +1,4 @@
-"""A stage on a GRBL 1.1 controller: encoding and decoding of its lines, a thin serial transport, and the stage itself.
+"""A stage on a GRBL controller (0.9, 1.1): its lines encoded and decoded, a thin serial transport, the stage itself.
 
 On the wire: degrees for ``turn`` and ``yaw``, millimetres for ``x`` and ``y``, in absolute work coordinates. A turn
 goes through every angle between, never the short way round, so no cable winds up.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +29,13 @@ RESET, HOLD, STATUS = b"\x18", b"!", b"?"
 ROTATING = ("turn", "yaw")
 TOLERANCE_MM = 0.5
 """By how much a read-back of x or y may differ from what was asked."""
+
+INCH_MM = 25.4
+"""Reports of a controller whose ``$13`` is set count inches, degrees of turn included."""
+
+HOLD_S = 1.0
+HELD = ("Hold:0", "Hold", "Idle", "Alarm", "Check")
+"""How long a stop waits for the end of the motion, and the states in which there is none."""
 
 RESET_TRIES = 3
 RESET_WAIT_S = 2.5
@@ -55,13 +63,26 @@ class Report:
     machine: bool
     offset: tuple[float, ...] | None
 
+    def scaled(self, unit: float) -> Report:
+        """The report in mm (and degrees), from one in so many mm."""
+        offset = None if self.offset is None else tuple(unit * n for n in self.offset)
+        return replace(self, position=tuple(unit * n for n in self.position), offset=offset)
+
 
 def decode_report(line: str) -> Report | None:
-    """Read a status report; ``None`` for any other line."""
+    """Read a status report, of GRBL 1.1 or as 0.9 writes it: ``<Idle,MPos:90.000,0.000,0.000,WPos:...>``.
+
+    ``None`` for any other line.
+    """
     if not (line.startswith("<") and line.endswith(">")):
         return None
-    state, *fields = line[1:-1].split("|")
+    if "|" in line:
+        state, *fields = line[1:-1].split("|")
+    else:
+        state, *fields = re.split(r",(?=[A-Za-z])", line[1:-1])
     named = dict(field.split(":", 1) for field in fields if ":" in field)
+    if "MPos" in named and "WPos" in named:  # 0.9 tells both: where the work stands is what moves are given in
+        del named["MPos"]
     machine = "MPos" in named
     numbers = named.get("MPos") or named.get("WPos")
     if numbers is None:
@@ -143,6 +164,7 @@ class GrblStage:
         self._line, self._stage, self._sleep, self._clock = line, stage, sleep, clock
         self._letters = axis_letters(stage)
         self._offset: tuple[float, ...] = (0.0,) * len(LETTERS)
+        self._unit, self._homed = 1.0, False
         self._in_step = False
         self._reset()
 
@@ -154,12 +176,12 @@ class GrblStage:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> GrblStage:
-        """Open the port of a rig and reset its controller; nothing moves.
+        """Open the port of a rig and reset its controller; nothing moves, but for homing (``stage.home``).
 
         Raises
         ------
         HardwareTrouble
-            The port does not open, or no GRBL answers there.
+            The port does not open, no GRBL answers there, or it has lost its position and cannot be homed.
         """
         line = SerialLine(str(description.path(str(description.stage.port))))
         try:
@@ -189,9 +211,16 @@ class GrblStage:
         return pose_at(stands, self._letters, pose)
 
     def stop(self) -> None:
-        """Hold, then reset; the next move begins by greeting the controller again."""
+        """Hold, wait until it stands (a reset in motion loses the position), then reset.
+
+        The next move begins by greeting the controller again.
+        """
         self._in_step = False
         self._line.send(HOLD)
+        with suppress(HardwareTrouble):
+            until = self._clock() + HOLD_S
+            while self._report(until, greeting=True).state not in HELD:
+                self._sleep(0.02)
         self._line.send(RESET)
 
     def close(self) -> None:
@@ -214,7 +243,7 @@ class GrblStage:
                 )
 
     def _reset(self) -> None:
-        """Reset, wait for the greeting, unlock if need be."""
+        """Reset, wait for the greeting, read the settings; an alarm is homed or refused, never just unlocked."""
         for _ in range(RESET_TRIES):
             self._line.send(RESET)
             if self._greeted(self._clock() + RESET_WAIT_S):
@@ -224,9 +253,37 @@ class GrblStage:
                 f"stage.port {self._stage.port}: no GRBL controller answered a reset in "
                 f"{RESET_TRIES * RESET_WAIT_S:g} s. Is it the right port?"
             )
-        if self._report(self._clock() + REPLY_S, greeting=True).state.startswith("Alarm"):
-            self._command("$X", REPLY_S)
+        alarmed = self._report(self._clock() + REPLY_S, greeting=True).state.startswith("Alarm")
+        settings = self._settings()
+        self._unit = INCH_MM if settings.get("13", 0.0) else 1.0
+        if alarmed or (self._stage.home == "start" and not self._homed):
+            self._home(settings)
         self._in_step = True
+
+    def _settings(self) -> dict[str, float]:
+        """The controller's settings by their numbers."""
+        self._line.send(b"$$\n")
+        until, found = self._clock() + REPLY_S, dict[str, float]()
+        while (line := self._next(until)) is not None:
+            if line == "ok":
+                return found
+            if match := re.match(r"\$(\d+)\s*=\s*([-+\d.]+)", line):
+                found[match.group(1)] = float(match.group(2))
+            elif not line.startswith("["):
+                _refuse_trouble(line, "$$")
+        raise HardwareTrouble(f"stage: no settings ($$) in {REPLY_S:g} s; is the controller stuck?")
+
+    def _home(self, settings: Mapping[str, float]) -> None:
+        """Find the position anew, where the controller can and the rig allows it."""
+        if self._stage.home == "never" or not settings.get("22", 0.0):
+            why = 'stage.home = "never"' if self._stage.home == "never" else "it has no homing ($22=0)"
+            raise HardwareTrouble(
+                f"stage: the controller is in alarm, so that its position is lost: every angle could be wrong; {why}. "
+                "Bring the stage to 0 degrees by hand, switch the controller off and on or unlock it ($X) in a "
+                "terminal, and start again"
+            )
+        self._command("$H", self._stage.timeout_s)
+        self._homed = True
 
     def _greeted(self, until: float) -> bool:
         while (line := self._next(until)) is not None:
@@ -260,6 +317,7 @@ class GrblStage:
         while (line := self._next(until)) is not None:
             report = decode_report(line)
             if report is not None:
+                report = report.scaled(self._unit)
                 self._offset = report.offset or self._offset
                 return report
             if not greeting:

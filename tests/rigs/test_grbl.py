@@ -60,7 +60,8 @@ class Conversation:
         assert not self.answers, f"never read: {self.answers}"
 
 
-HELLO = ((b"\x18", BANNER), (b"?", [IDLE]))
+SETTINGS = ["$10=1", "$13=0", "$22=0", "$100=100.000", "ok"]
+HELLO = ((b"\x18", BANNER), (b"?", [IDLE]), (b"$$\n", SETTINGS))
 
 
 def stage(line: Conversation, **table: object) -> GrblStage:
@@ -98,11 +99,73 @@ def test_a_gantry_in_the_units_of_the_wire() -> None:
     assert not moved.differing(pose)
 
 
-def test_a_controller_in_alarm_is_unlocked() -> None:
-    alarm = IDLE.replace("Idle", "Alarm")
-    locked = [*BANNER, "[MSG:'$H'|'$X' to unlock]"]
-    line = Conversation((b"\x18", locked), (b"?", [alarm]), (b"$X\n", ["[MSG:Caution: Unlocked]", "ok"]))
+ALARM = IDLE.replace("Idle", "Alarm")
+LOCKED = [*BANNER, "[MSG:'$H'|'$X' to unlock]"]
+HOMING = ["$10=1", "$22=1", "ok"]
+
+
+def test_a_controller_in_alarm_is_homed_where_it_can_be() -> None:
+    line = Conversation((b"\x18", LOCKED), (b"?", [ALARM]), (b"$$\n", HOMING), (b"$H\n", ["ok"]))
     stage(line)
+    line.over()
+
+
+@pytest.mark.parametrize(
+    ("settings", "table", "reason"),
+    [(SETTINGS, {}, r"position is lost.*no homing"), (HOMING, {"home": "never"}, r'position is lost.*home = "never"')],
+)
+def test_a_lost_position_is_never_just_unlocked(settings: list[str], table: dict[str, str], reason: str) -> None:
+    line = Conversation((b"\x18", LOCKED), (b"?", [ALARM]), (b"$$\n", settings))
+    with pytest.raises(HardwareTrouble, match=reason):
+        stage(line, **table)
+    line.over()
+
+
+def test_a_failed_homing_is_trouble() -> None:
+    line = Conversation((b"\x18", LOCKED), (b"?", [ALARM]), (b"$$\n", HOMING), (b"$H\n", ["ALARM:9"]))
+    with pytest.raises(HardwareTrouble, match="homing failed"):
+        stage(line)
+
+
+def test_homed_at_every_start_if_the_rig_says_so() -> None:
+    line = Conversation((b"\x18", BANNER), (b"?", [IDLE]), (b"$$\n", HOMING), (b"$H\n", ["ok"]))
+    stage(line, home="start")
+    line.over()
+
+
+def test_reports_in_inches_are_read() -> None:
+    """90 degrees are 3.543 of what such a controller reports."""
+    line = Conversation(
+        *HELLO[:2],
+        (b"$$\n", ["$10=1", "$13=1 (report inches, bool)", "ok"]),
+        (b"G21 G90 G0 X90.000\n", ["ok"]),
+        (b"G4 P0.01\n", ["ok"]),
+        (b"?", ["<Idle|MPos:3.583,0.000,0.000|FS:0,0|WCO:0.039,0.000,0.000>"]),
+    )
+    assert np.degrees(stage(line, tolerance_deg=0.1).move(Pose(turn=np.radians(90.0))).turn) == pytest.approx(
+        90, abs=0.1
+    )
+    line.over()
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        "<Idle,MPos:95.000,0.000,0.000,WPos:90.000,0.000,0.000>",
+        "<Idle,MPos:90.000,0.000,0.000>",
+        "<Idle,WPos:90.000,0.000,0.000,Buf:0,RX:0>",
+    ],
+)
+def test_reports_of_grbl_0_9_are_read(report: str) -> None:
+    line = Conversation(
+        (b"\x18", ["Grbl 0.9j ['$' for help]"]),
+        (b"?", ["<Idle,MPos:0.000,0.000,0.000,WPos:0.000,0.000,0.000>"]),
+        (b"$$\n", ["$0=10 (step pulse, usec)", "$13=0 (report inches, bool)", "$22=0 (homing cycle, bool)", "ok"]),
+        (b"G21 G90 G0 X90.000\n", ["ok"]),
+        (b"G4 P0.01\n", ["ok"]),
+        (b"?", [report]),
+    )
+    assert np.degrees(stage(line).move(Pose(turn=np.radians(90.0))).turn) == pytest.approx(90.0)
     line.over()
 
 
@@ -154,6 +217,7 @@ def test_work_offset_is_taken_off_machine_coordinates() -> None:
     line = Conversation(
         (b"\x18", BANNER),
         (b"?", [offset]),
+        (b"$$\n", SETTINGS),
         (b"G21 G90 G0 X5.000\n", ["ok"]),
         (b"G4 P0.01\n", ["ok"]),
         (b"?", ["<Run|MPos:104.000,0.000,0.000|FS:0,0>"]),
@@ -174,10 +238,10 @@ def test_after_a_stop_the_controller_is_greeted_again() -> None:
     line = Conversation(
         *HELLO,
         (b"!", []),
+        (b"?", [IDLE.replace("Idle", "Hold:1")]),
+        (b"?", [IDLE.replace("Idle", "Hold:0")]),
         (b"\x18", []),
-        (b"\x18", ["ALARM:3", *BANNER]),
-        (b"?", [IDLE.replace("Idle", "Alarm")]),
-        (b"$X\n", ["ok"]),
+        *HELLO,
         (b"G21 G90 G0 X0.000\n", ["ok"]),
         (b"G4 P0.01\n", ["ok"]),
         (b"?", [IDLE]),
@@ -257,7 +321,9 @@ def test_the_machine_takes_its_time() -> None:
     assert machine.run(2.6) == ["ok"]
     machine.feed(b"!", 3.0)
     assert places[-1]["X"] == pytest.approx(16.0)
-    assert machine.feed(b"\x18", 3.0)[0] == "ALARM:3"
+    assert "ALARM:3" not in machine.feed(b"\x18", 3.0), "it stood when it was reset"
+    told(machine, "G0 X0", 4.0)
+    assert machine.feed(b"\x18", 4.1)[0] == "ALARM:3"
 
 
 # the stage and the simulator, over a real pty

@@ -13,8 +13,9 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sweetspot.rigs.turntable import LETTERS
 
@@ -76,6 +77,8 @@ class GrblMachine:
     befalling
         Asked as each move begins: whether the motors stall in it, for good, and for how many seconds the controller
         says nothing.
+    settings
+        Of ``$$`` that differ: ``$13`` reports inches, ``$22`` has limit switches and can be homed.
     """
 
     def __init__(
@@ -84,7 +87,10 @@ class GrblMachine:
         speed: float | None = None,
         locked: bool = False,
         befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        homing = {"$22": "1" if locked else "0"}
+        self.settings = {"$10": "1", "$13": "0", **homing, "$100": "100.000", "$110": "3600.000", **settings}
         self.on_move, self.speed, self._wakes_locked, self.befalling = on_move, speed, locked, befalling
         self._stalled = False
         self._silent_until = -math.inf
@@ -174,7 +180,7 @@ class GrblMachine:
             self._state = "Hold:0"
 
     def _reset(self, now: float) -> list[str]:
-        moving = self._leg is not None or self._state == "Hold:0"
+        moving = self._leg is not None
         if self._leg is not None:
             self._stand(self._leg.at(now))
         self._lines.clear()
@@ -186,7 +192,8 @@ class GrblMachine:
 
     def _report(self, now: float) -> str:
         places = self._leg.at(now) if self._leg else self.stands
-        listed = ",".join(f"{places[a]:.3f}" for a in LETTERS)
+        unit = 25.4 if self.settings["$13"] == "1" else 1.0
+        listed = ",".join(f"{places[a] / unit:.3f}" for a in LETTERS)
         zeros = ",".join("0.000" for _ in LETTERS)
         return f"<{self._state}|MPos:{listed}|FS:0,0|WCO:{zeros}>"
 
@@ -202,6 +209,8 @@ class GrblMachine:
         return self._code(line, now)
 
     def _system(self, line: str) -> list[str]:
+        if line == "$H" and self.settings["$22"] == "0":
+            return ["error:5"]
         if line == "$X" or line == "$H":
             self._state = "Idle"
             if line == "$H":
@@ -209,7 +218,7 @@ class GrblMachine:
             return (["[MSG:Caution: Unlocked]"] if line == "$X" else []) + ["ok"]
         answers = {
             "$": ["[HLP:$$ $# $G $I $N $x=val $Nx=line $J=line $SLP $C $X $H ~ ! ? ctrl-x]"],
-            "$$": ["$10=1", "$13=0", "$100=100.000", "$110=3600.000"],
+            "$$": [f"{key}={value}" for key, value in self.settings.items()],
             "$I": ["[VER:1.1h.20190825:sweetspot lab]", "[OPT:VL,15,128]"],
             "$G": [f"[GC:G0 G54 G17 G21 {'G91' if self._relative else 'G90'} G94 M5 M9 T0 F0 S0]"],
             "$#": ["[G54:0.000,0.000,0.000]"],
