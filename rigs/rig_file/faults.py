@@ -127,7 +127,7 @@ def _driver_limits(drivers: list[Mapping[str, Any]], interface: Mapping[str, Any
     """Drivers whose limits are not told, or cannot be held."""
     for i, d in enumerate(drivers):
         key = f"driver[{i + 1}]"
-        if "band_hz" not in d and d.get("unprotected") is not True:
+        if "band_hz" not in d and d.get("unprotected") is not True and interface.get("driver") != "none":
             yield (
                 f"{key}.band_hz: missing; what lies below a driver's band can destroy it: write for example "
                 "band_hz = [2500, 20000], or unprotected = true if it bears the whole sweep"
