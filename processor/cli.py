@@ -249,6 +249,9 @@ def play(
     second = matching(filters, store.read(other)) if other else filters
     if (source is None) == (heard is None):
         raise BadInput("give either IN.wav, or --from and the name of an input device or of a program on the server")
+    if not compilable(block, np.float32):
+        near = 1 << (block.bit_length() - 1)
+        raise BadInput(f"--block {block}: a power of two is needed, {near} or {2 * near}; the device's own may differ")
     pair = listening.dummy_head(filterset).reference if "at_ears" in store.read_prediction(filterset) else (0, 1)
     ins = pair_of(channels) if heard else None
     program = PlayedProgram(
@@ -260,8 +263,6 @@ def play(
         file = stack.enter_context(files.SoundSource(source, mono=mono)) if source else None
         if file:
             _told_of(file, filters.fs)
-        if not compilable(block, np.dtype(np.float32)):
-            say(f"--block {block}: runs in Python, at a far higher load; a power of two is compiled")
         live = stack.enter_context(playing(program, file, loop=loop, waiting=say))
         ended = _shown(live, str(source or heard), seconds)
     data = {

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 Real = NDArray[Any]
 
-COMPILED_BLOCKS = tuple(16 << i for i in range(9))
-"""Block sizes that the compiled kernel does."""
+SMALLEST, LARGEST = 16, 4096
+"""Block sizes that the compiled kernel does: powers of two in this range."""
 
 
 class Convolver(Protocol):
@@ -47,4 +47,5 @@ def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTyp
 
 def compilable(block: int, dtype: Any) -> bool:
     """Whether the compiled kernel does this block in this precision, and llvmlite is installed."""
-    return block in COMPILED_BLOCKS and dtype == np.float32 and find_spec("llvmlite") is not None
+    fits = SMALLEST <= block <= LARGEST and block & (block - 1) == 0
+    return fits and dtype == np.float32 and find_spec("llvmlite") is not None

@@ -1,4 +1,7 @@
-"""Changes without clicks: new filters that take over from the old ones, and a gain that moves softly."""
+"""Changes without clicks: new filters that take over from the old ones, and a gain that moves softly.
+
+One rule, :func:`ramp`, is behind both, for files and live sound alike.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,50 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.processor.compiled import jitted, record
 from sweetspot.processor.convolver import Convolver
 
 Real = NDArray[Any]
+
+RAMP = np.dtype([("start", np.float64), ("target", np.float64), ("length", np.int64), ("done", np.int64)])
+"""A value on its way from ``start`` to ``target`` in ``length`` samples, ``done`` of them past; below 0 it waits."""
+
+
+def ramp(memory: Any, values: Any) -> None:
+    """The next ``values (n,)`` along a raised cosine; at the end, exactly the target."""
+    for i in range(values.size):
+        memory.done = min(memory.done + 1, memory.length)
+        if memory.done == memory.length:
+            values[i] = memory.target
+        else:
+            share = 0.5 - 0.5 * np.cos(np.pi * max(memory.done, 0) / memory.length)
+            values[i] = memory.start + share * (memory.target - memory.start)
+
+
+def scale(y: Any, gains: Any) -> None:
+    """``y (channel, n)`` times ``gains (n,)``, in place."""
+    for channel in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            y[channel, i] *= gains[i]
+
+
+def mix(y: Any, new: Any, weights: Any) -> None:
+    """``y (channel, n)`` towards ``new``, in place; amplitudes add, since both are alike."""
+    for channel in range(y.shape[0]):
+        for i in range(y.shape[1]):
+            y[channel, i] += weights[i] * (new[channel, i] - y[channel, i])
 
 
 class Crossfaded:
     """A matrix of filters whose filters can be exchanged while it runs.
 
-    The new one first hears as much as its filters are long, unheard itself; then the two are crossfaded (they are
-    alike, so that amplitudes add: raised cosine). From then on the output is that of the new filters alone, exact.
+    The new one first hears as much as its filters are long, unheard itself; then the two are crossfaded. From then on
+    the output is that of the new filters alone, exact.
     """
 
     def __init__(self, convolver: Convolver) -> None:
         self._now = convolver
-        self._next: tuple[Convolver, int, int] | None = None
-        self._heard = 0
+        self._next: tuple[Convolver, Any] | None = None
 
     @property
     def latency(self) -> int:
@@ -36,7 +67,9 @@ class Crossfaded:
 
     def exchange(self, convolver: Convolver, warm: int, fade: int) -> None:
         """Begin to change to another matrix of the same shape: ``warm`` samples unheard, then ``fade`` samples."""
-        self._heard, self._next = 0, (convolver, warm, max(fade, 1))
+        change = record(RAMP)
+        change.target, change.length, change.done = 1.0, max(fade, 1), -warm
+        self._next = (convolver, change)
 
     def reset(self) -> None:
         """Forget everything heard; a change under way is finished at once."""
@@ -49,42 +82,34 @@ class Crossfaded:
         y = self._now.process(x)
         if self._next is None:
             return y
-        convolver, warm, fade = self._next
-        new, n = convolver.process(x), x.shape[1]
-        share = np.clip((np.arange(self._heard + 1, self._heard + n + 1) - warm) / fade, 0.0, 1.0)
-        self._heard += n
-        if self._heard >= warm + fade:
+        convolver, change = self._next
+        weights = np.empty(x.shape[1])
+        jitted(ramp)(change, weights)
+        jitted(mix)(y, convolver.process(x), weights)
+        if change.done >= change.length:
             self._now, self._next = convolver, None
-        weight = (0.5 - 0.5 * np.cos(np.pi * share)).astype(y.dtype)
-        return np.asarray(y + weight * (new - y))
+        return y
 
 
 class Fader:
-    """A gain that moves to where it is told along a raised cosine; at 1 and at rest it changes no bit."""
+    """A gain that moves to where it is asked to along a raised cosine; at 1 and at rest it changes no bit."""
 
     def __init__(self, gain: float = 1.0) -> None:
-        self._from = self._to = gain
-        self._length, self._done = 1, 1
-
-    @property
-    def gain(self) -> float:
-        """The gain now, linear."""
-        return float(self._at(np.array([self._done]))[0])
+        self.memory = record(RAMP)
+        self.memory.start = self.memory.target = self.gain = gain
+        self.memory.length = self.memory.done = 1
 
     def move(self, gain: float, samples: int) -> None:
         """Move to ``gain`` (linear) within so many samples."""
-        self._from, self._to = float(self.gain), gain
-        self._length, self._done = max(samples, 1), 0
+        self.memory.start, self.memory.target = self.gain, gain
+        self.memory.length, self.memory.done = max(samples, 1), 0
 
     def process(self, y: Real) -> Real:
-        """``(channels, n)`` in and out."""
-        n = y.shape[1]
-        if self._done >= self._length and self._to == 1.0:
-            return y
-        gains = self._at(np.arange(self._done + 1, self._done + n + 1))
-        self._done = min(self._done + n, self._length)
-        return np.asarray(y * gains.astype(y.dtype))
-
-    def _at(self, sample: NDArray[np.int64]) -> Any:
-        share = np.clip(sample / self._length, 0.0, 1.0)
-        return self._from + (self._to - self._from) * (0.5 - 0.5 * np.cos(np.pi * share))
+        """``(channels, n)`` in and out, in place."""
+        m = self.memory
+        if y.shape[1] and not (m.done >= m.length and m.target == 1.0):
+            gains = np.empty(y.shape[1])
+            jitted(ramp)(m, gains)
+            jitted(scale)(y, gains)
+            self.gain = float(gains[-1])
+        return y

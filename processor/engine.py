@@ -108,8 +108,7 @@ class Engine:
         """
         if x.ndim != 2 or x.shape[0] != 2:
             raise ValueError(f"the piece has shape {x.shape}: (2, n) is needed, left and right")
-        if not np.isfinite(x).all():
-            self.guard.stop("the input was not finite (NaN or infinity)")
+        self.guard.judge_input(x)
         if self.stopped:
             return np.zeros((len(self.filterset.drivers), x.shape[1]), dtype=self._dtype)
         if not self._matrix.changing:

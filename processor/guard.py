@@ -1,7 +1,7 @@
 """The guard before the drivers: a look-ahead gain per band for all of them under the ceiling, and a stop for faults.
 
-One rule, :func:`limit`, in plain loops over samples: compiled it runs in the live callback, and offline as soon as
-something passes the ceiling. Ports to other languages follow it line by line.
+Two rules in plain loops over samples, compiled for files and live sound alike: :func:`judge` stops, :func:`limit`
+limits. Ports to other languages follow them line by line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.processor.compiled import jitted
+from sweetspot.processor.compiled import jitted, record
 
 Real = NDArray[Any]
 
@@ -35,16 +35,113 @@ MOST_LOW = 0.5
 DC_TIME_S = 0.5
 DC_SHARE = 0.5
 """Share of the ceiling that a driver's mean over about :data:`DC_TIME_S` may reach."""
+
+STOP = np.dtype([("reason", np.int64), ("driver", np.int64), ("offset", np.float64), ("limit", np.float64)])
+"""Why the output was stopped: 0 or one of the reasons below; which driver's offset, how large, and its limit."""
+
+INPUT_BAD, OUTPUT_BAD, OFFSET = 1, 2, 3
+
+STRETCH = 1024
+"""Samples whose mean is judged at once, at most: in a long piece of a file a short offset counts as it does live."""
+
 FORGOTTEN = 1e-7
 """Reduction that no longer counts (-140 dB): the guard is exactly transparent again."""
-
-POLES = 40.0
-"""Time constants of the low-pass after which what was before no longer counts (-347 dB)."""
 
 AT, QUIET, NOW, LAST, COUNT, LONG, PASSED, SLOT, STEADY, FAST, SLOW, HEADER = range(12)
 """Head of a band's memory: place in its rings, samples since the last reduction; largest need of the part of ``look``
 samples that is being filled and of the one before it, samples in it; largest need of the window that is being filled,
 parts in it, its slot; least of the windows' largest needs; the two reductions."""
+
+
+def judge_input(x: Any, stop: Any) -> None:
+    """Stop on an input ``x (channel, n)`` that is not finite."""
+    for channel in range(x.shape[0]):
+        spoilt = 0.0
+        for i in range(x.shape[1]):
+            spoilt += 0.0 * x[channel, i]  # not a number from the first sample that is not finite
+        if spoilt != 0.0 and stop.reason == 0:
+            stop.reason = INPUT_BAD
+
+
+def judge(y: Any, means: Any, share: Any, ceilings: Any, stop: Any) -> None:
+    """Stop on drivers' signals ``y (driver, n)`` that are not finite, or whose running mean is a constant offset.
+
+    Parameters
+    ----------
+    means
+        ``(driver,)``, memory: ``mean += (1 - exp(-n share)) (mean of the stretch - mean)``.
+    share
+        What one sample counts for: one over :data:`DC_TIME_S` in samples.
+    ceilings
+        ``(driver,)``; an offset may reach :data:`DC_SHARE` of them.
+    stop
+        A record of :data:`STOP`; what stands in it stays.
+    """
+    for first in range(0, y.shape[1], STRETCH):
+        last = min(first + STRETCH, y.shape[1])
+        for o in range(y.shape[0]):
+            total = 0.0
+            for i in range(first, last):
+                total += y[o, i]
+            if stop.reason == 0 and not np.isfinite(total):
+                stop.reason, stop.driver = OUTPUT_BAD, o
+            means[o] += (1.0 - np.exp((first - last) * share)) * (total / (last - first) - means[o])
+            if stop.reason == 0 and abs(means[o]) > DC_SHARE * ceilings[o]:
+                stop.reason, stop.driver = OFFSET, o
+                stop.offset, stop.limit = means[o], DC_SHARE * ceilings[o]
+
+
+def idle(y: Any, memory: Any, ceilings: Any, look: int) -> Any:
+    """Whether :func:`limit` would only delay ``y``: no reduction is left, and nothing passes the ceilings."""
+    drivers, span = y.shape[0], look + 1
+    voice, loud = HEADER + drivers + span + WINDOWS, 0
+    for band in range(memory.shape[0]):
+        m = memory[band]
+        loud += 1 if m[QUIET] <= look or m[NOW] + m[LAST] + m[LONG] + m[STEADY] > 0.0 else 0
+    for o in range(drivers):
+        for i in range(y.shape[1]):
+            loud += 1 if abs(y[o, i]) > ceilings[o] else 0
+        for k in range(voice + o * span, voice + (o + 1) * span):  # what the low band let pass, on its way to the whole
+            loud += 1 if abs(memory[0, k]) > ceilings[o] else 0
+    return loud == 0
+
+
+def delay(y: Any, memory: Any, look: int, bands: Any, speed: Any) -> None:
+    """What :func:`limit` does to ``y`` and its memory when it is :func:`idle`, at a quarter of the cost."""
+    drivers, n, span = y.shape[0], y.shape[1], look + 1
+    low, ring = HEADER, HEADER + drivers + span
+    voice = ring + WINDOWS
+    share = voice + drivers * span
+    for band in range(memory.shape[0]):
+        m, pole = memory[band], bands[band, 0]
+        at, done = int(m[AT]), 0
+        for i in range(n if pole > 0.0 else 0):
+            for o in range(drivers):
+                m[low + o] += pole * (y[o, i] - m[low + o])
+                m[share + o * span + at] = m[low + o]
+            at = at + 1 if at < look else 0
+        at = int(m[AT])
+        while done < n:
+            here, ahead = (min(n - done, look - at), 1) if at < look else (1, -look)
+            for o in range(drivers):
+                place = o * span + at
+                for i in range(here if pole == 0.0 else 0):
+                    m[share + place + i] = y[o, done + i]
+                for i in range(here):
+                    v = y[o, done + i]
+                    y[o, done + i] = m[voice + place + i + ahead]
+                    m[voice + place + i] = v
+            done += here
+            at = at + here if at < look else 0
+        m[AT] = at
+        m[QUIET] += n
+        m[COUNT] += n
+        while m[COUNT] >= look:
+            m[COUNT] -= look
+            m[PASSED] += 1.0
+            if m[PASSED] >= speed[2]:
+                m[ring + int(m[SLOT])], m[PASSED] = 0.0, 0.0
+                m[SLOT] = (int(m[SLOT]) + 1) % WINDOWS
 
 
 def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, speed: Any, seen: Any) -> None:
@@ -162,17 +259,11 @@ def memory_for(drivers: int, look: int) -> NDArray[np.float64]:
     return memory
 
 
-def _settled(memory: Real, look: int) -> bool:
-    """Whether nothing is held or released any more."""
-    return not memory[:, [NOW, LAST, LONG, STEADY]].any() and bool((memory[:, QUIET] > look).all())
-
-
 class Guard:
     """Limits, and stops what would harm.
 
     What it does above the ceiling is :func:`limit`. Where nothing passes the ceiling the guard is a pure delay, bit for
-    bit, and only keeps what it heard last, from which the memory of the rule follows.
-
+    bit.
     A value that is not finite, or an offset above half the ceiling for about half a second, stops the output until
     :meth:`reset`.
 
@@ -194,17 +285,19 @@ class Guard:
         self._look = self.average.size - 1
         self.latency = len(self.bands) * self._look
         self.dc_share = 1.0 / (DC_TIME_S * fs)
-        self._reach = self.latency + math.ceil(POLES * fs / (2.0 * math.pi * LOW_HZ))
         self.reset()
 
     def reset(self) -> None:
         """Forget everything heard, and a stop."""
-        self._heard = np.zeros((self.drivers, self._reach))
-        self._memory: Real | None = None
-        self._passed = 0
-        self._mean = np.zeros(self.drivers)
+        self._memory = memory_for(self.drivers, self._look)
+        self._means = np.zeros(self.drivers)
         self._seen = np.array([1.0, 0.0])
-        self.stopped = ""
+        self._stop = record(STOP)
+
+    @property
+    def stopped(self) -> str:
+        """Why the output was stopped; empty while it runs."""
+        return reason(self._stop)
 
     @property
     def least_gain(self) -> float:
@@ -216,56 +309,35 @@ class Guard:
         """Samples on which it worked."""
         return int(self._seen[1])
 
-    def stop(self, reason: str) -> None:
-        """Silence the output until :meth:`reset`; the first reason is kept."""
-        self.stopped = self.stopped or reason
+    def judge_input(self, x: Real) -> None:
+        """Stop on an input ``(channel, n)`` that is not finite."""
+        jitted(judge_input)(np.ascontiguousarray(x), self._stop)
 
     def process(self, y: Real) -> Real:
         """``(drivers, n)`` in, ``(drivers, n)`` out, :attr:`latency` samples late; any ``n``."""
-        if not self.stopped:
-            self._judge(y)
-        if self.stopped:
+        out, ceilings = y.copy(order="C"), np.full(self.drivers, float(not_above(self.ceiling, y.dtype)))
+        jitted(judge)(out, self._means, self.dc_share, ceilings, self._stop)
+        if self._stop.reason:
             return np.zeros_like(y)
-        n, quiet = y.shape[1], max(y.max(initial=0.0), -y.min(initial=0.0)) <= self.ceiling
-        heard = np.concatenate([self._heard.astype(y.dtype, copy=False), y], axis=1)
-        before, self._heard = self._heard, heard[:, n:]
-        self._passed += n
-        if quiet and self._memory is None:
-            return np.ascontiguousarray(heard[:, self._reach - self.latency : heard.shape[1] - self.latency])
-        if self._memory is None:
-            self._memory = memory_for(self.drivers, self._look)
-            begun = self._passed - n - self._reach
-            self._memory[:, COUNT] = begun % self._look
-            self._memory[:, PASSED] = (begun // self._look) % self.speed[2]
-            self._limit(before.astype(np.float64))
-        out = y.copy(order="C")
-        self._limit(out)
-        if quiet and _settled(self._memory, self._look):
-            self._memory = None
+        for first in range(0, out.shape[1], STRETCH):
+            piece = np.ascontiguousarray(out[:, first : first + STRETCH])
+            if jitted(idle)(piece, self._memory, ceilings, self._look):
+                jitted(delay)(piece, self._memory, self._look, self.bands, self.speed)
+            else:
+                jitted(limit)(piece, self._memory, self.average, self.bands, ceilings, self.speed, self._seen)
+            out[:, first : first + STRETCH] = piece
         return out
 
-    def _limit(self, y: Real) -> None:
-        """:func:`limit` in place."""
-        ceilings = np.full(self.drivers, float(not_above(self.ceiling, y.dtype)))
-        jitted(limit)(y, self._memory, self.average, self.bands, ceilings, self.speed, self._seen)
 
-    def _judge(self, y: Real) -> None:
-        """Stop on a fault in this piece."""
-        n = y.shape[1]
-        if n:
-            mean = y.sum(axis=1) / n
-            if not np.isfinite(mean).all():  # one bad sample spoils its driver's mean; huge ones may as well
-                if not np.isfinite(y).all():
-                    self.stop("a driver signal was not finite (NaN or infinity)")
-                    return
-                mean = y.mean(axis=1, dtype=np.float64)
-            self._mean -= math.expm1(-n * self.dc_share) * (mean - self._mean)
-        if max(self._mean.max(), -self._mean.min()) > DC_SHARE * self.ceiling:
-            worst = int(np.argmax(np.abs(self._mean)))
-            self.stop(
-                f"driver {worst + 1} was sent a constant offset of {self._mean[worst]:+.3f} "
-                f"(limit {DC_SHARE * self.ceiling:.3f} of full scale)"
-            )
+def reason(stop: Any) -> str:
+    """Why the output was stopped, from a record of :data:`STOP`; empty while it runs."""
+    return (
+        "",
+        "the input was not finite (NaN or infinity)",
+        "a driver signal was not finite (NaN or infinity)",
+        f"driver {stop.driver + 1} was sent a constant offset of {stop.offset:+.3f} "
+        f"(limit {stop.limit:.3f} of full scale)",
+    )[int(stop.reason)]
 
 
 def not_above(limit: float, dtype: Any) -> Any:

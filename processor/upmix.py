@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from sweetspot.processor.compiled import jitted, record
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.rigs.errors import BadInput
@@ -195,8 +196,67 @@ RULES = {
 }
 
 
+FRAME = np.dtype([(name, np.int64) for name in ("window", "span", "hop", "at", "phase", "waiting")])
+"""Sizes of frame, synthesis and hop, samples; where the rings of input and sums stand; samples since the last frame."""
+
+
+def advance(memory: Any, x: Any, done: Any, programs: Any, heard: Any, sums: Any) -> Any:
+    """Samples from ``done`` on, until a frame is due or ``x`` ends; returns where it stopped.
+
+    Left and right are the input of ``span`` samples ago without the centre, so that both rebuild it exactly.
+
+    Parameters
+    ----------
+    memory
+        A record of :data:`FRAME`; a frame is due when ``waiting`` has become ``hop``.
+    x, programs
+        ``(2, n)`` in, ``(3, n)`` out: left, right, centre.
+    heard, sums
+        Memory too, rings: the last frame ``(2, window)``, and the sums of the centre's frames ``(span,)``.
+    """
+    while done < x.shape[1] and memory.waiting < memory.hop:
+        here = min(x.shape[1] - done, memory.hop - memory.waiting)
+        here = min(here, memory.window - memory.at, memory.span - memory.phase)
+        back = memory.at - memory.span if memory.at >= memory.span else memory.at - memory.span + memory.window
+        for i in range(here):
+            old = back + i if back + i < memory.window else back + i - memory.window
+            centre = sums[memory.phase + i]
+            programs[0, done + i], programs[1, done + i] = heard[0, old] - centre, heard[1, old] - centre
+            programs[2, done + i] = centre
+            sums[memory.phase + i] = 0.0
+            heard[0, memory.at + i], heard[1, memory.at + i] = x[0, done + i], x[1, done + i]
+        done += here
+        memory.at = (memory.at + here) % memory.window
+        memory.phase = (memory.phase + here) % memory.span
+        memory.waiting += here
+    return done
+
+
+def frame(memory: Any, heard: Any, shape: Any, frames: Any) -> Any:
+    """The last ``window`` samples as twice mid and side ``(2, window)``, windowed; whether any of them sounds."""
+    sounding, first = False, memory.window - memory.at
+    for half in range(2):
+        start, stop, shift = (0, first, memory.at) if half == 0 else (first, memory.window, -first)
+        for i in range(start, stop):
+            mid = heard[0, i + shift] + heard[1, i + shift]
+            side = heard[0, i + shift] - heard[1, i + shift]
+            frames[0, i], frames[1, i] = mid * shape[i], side * shape[i]
+            sounding |= (mid != 0.0) | (side != 0.0)
+    memory.waiting = 0
+    return sounding
+
+
+def overlap(memory: Any, centre: Any, synthesis: Any, amount: Any, sums: Any) -> None:
+    """Add the newest ``span`` samples of a frame of the centre, windowed, ``amount`` times, to what is to be played."""
+    skip, first = memory.window - memory.span, memory.span - memory.phase
+    for half in range(2):
+        start, stop, shift = (0, first, memory.phase) if half == 0 else (first, memory.span, -first)
+        for i in range(start, stop):
+            sums[i + shift] += amount * synthesis[i] * centre[skip + i]
+
+
 class Centre:
-    """Frames of twice mid and side to windowed frames of the centre times the window's length, in numpy.
+    """Windowed frames of twice mid and side to windowed frames of the centre times the window's length, in numpy.
 
     Constant factors are left to the caller. The transform takes the frame's odd frequencies, ``(2m + 1)/2`` cycles
     per frame: folded into ``u[n] = (x[n] + j x[n+B]) exp(j pi n / 2B)``, they are ``B = window/2`` plain complex bins,
@@ -204,48 +264,45 @@ class Centre:
     the same.
     """
 
-    def __init__(self, shape: Real, rule: Callable[[Real, Real, Real], Weights] = soft_projection) -> None:
-        self._shape, self._half, self._rule = shape, shape.size // 2, rule
+    def __init__(self, window: int, rule: Callable[[Real, Real, Real], Weights], dtype: Any) -> None:
+        self._half, self._rule = window // 2, rule
         fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
-        self._fold = fold.astype(np.complex64 if shape.dtype == np.float32 else np.complex128)
+        self._fold = fold.astype(np.complex64 if dtype == np.float32 else np.complex128)
+        self.frames, self.out = np.zeros((2, window), dtype=dtype), np.zeros(window, dtype=dtype)
         self.reset()
 
     def reset(self) -> None:
         """Forget the averages."""
         self._averages = np.zeros((4, self._half))
 
-    def process(self, frames: Real, decays: Real) -> Real:
-        """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``."""
-        folded = np.empty((len(frames), 2, self._half), dtype=self._fold.dtype)
-        np.multiply(frames[..., : self._half], self._shape[: self._half], out=folded.real)
-        np.multiply(frames[..., self._half :], self._shape[self._half :], out=folded.imag)
-        folded *= self._fold
-        mid, side = np.moveaxis(np.asarray(np.fft.ifft(folded, norm="forward")), 1, 0)
-        a, b = (weight.astype(mid.dtype) for weight in self._rule(*self._averaged(mid, side, decays)))
+    def run(self, decay: float) -> None:
+        """From ``frames (2, window)`` to ``out (window,)``; the averages are multiplied by ``decay`` before."""
+        half = self._half
+        folded = (self.frames[:, :half] + 1j * self.frames[:, half:]) * self._fold
+        mid, side = np.asarray(np.fft.ifft(folded, norm="forward"))
+        a, b = (weight.astype(mid.dtype) for weight in self._rule(*self._averaged(mid, side, decay)))
         centre = np.asarray(np.fft.fft(a * mid + b * side)) * self._fold.conj()
-        return np.concatenate([centre.real, centre.imag], axis=-1)
+        self.out[:half], self.out[half:] = centre.real, centre.imag
 
-    def _averaged(self, mid: Real, side: Real, decays: Real) -> tuple[Real, Real, Real]:
-        """``<M S*>``, ``<S S*>`` and ``<M M*>``, ``(count, bin)``, after each frame; they go on from frame to frame.
+    def _averaged(self, mid: Real, side: Real, decay: float) -> tuple[Real, Real, Real]:
+        """``<M S*>``, ``<S S*>`` and ``<M M*>``, each ``(bin,)``, with this frame.
 
         Products and sums stay apart, so that equal numbers give ratios of exactly 1 and nothing imaginary.
         """
         mr, mi, sr, si = (part.astype(np.float64) for s in (mid, side) for part in (s.real, s.imag))
-        z = np.stack([mr * sr + mi * si, mi * sr - mr * si, sr * sr + si * si, mr * mr + mi * mi], axis=1)
-        for frame, decay in zip(z, decays, strict=True):
-            frame += decay * self._averages
-            self._averages = frame
-        self._averages = self._averages.copy()
-        return z[:, 0] + 1j * z[:, 1], z[:, 2], z[:, 3]
+        z = np.stack([mr * sr + mi * si, mi * sr - mr * si, sr * sr + si * si, mr * mr + mi * mi])
+        z += decay * self._averages
+        self._averages = z
+        return z[0] + 1j * z[1], z[2], z[3]
 
 
-def _centre(shape: Real, method: str) -> Any:
+def _centre(window: int, method: str, dtype: Any) -> Any:
     """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
-    if compilable(shape.size // 2, shape.dtype):
+    if compilable(window // 2, dtype):
         from sweetspot.processor.compiled import CompiledCentre
 
-        return CompiledCentre(shape, method)
-    return Centre(shape, RULES[method])
+        return CompiledCentre(window, method)
+    return Centre(window, RULES[method], dtype)
 
 
 class StftUpmix:
@@ -273,24 +330,18 @@ class StftUpmix:
     def __init__(
         self, settings: UpmixSettings, fs: int, span: int | None = None, dtype: DTypeLike = np.float64
     ) -> None:
-        self.window, self.hop, self.span = settings.window, settings.hop, span or settings.window
         self._dtype = np.dtype(dtype)
+        self.memory = record(FRAME)
+        self.window, self.hop, self.span = settings.window, settings.hop, span or settings.window
+        self.memory.window, self.memory.hop, self.memory.span = self.window, self.hop, self.span
         analysis, synthesis = windows(self.window, self.span)
-        self.full_synthesis = (synthesis * 2.0 * (self.hop / self.span) / self.window).astype(self._dtype)
+        self.shape = analysis.astype(self._dtype)
+        self.synthesis = (synthesis * 2.0 * (self.hop / self.span) / self.window).astype(self._dtype)
+        self.heard, self.sums = np.zeros((2, self.window), dtype=self._dtype), np.zeros(self.span, dtype=self._dtype)
         self.amount = settings.amount
         self.decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
-        self.centre = _centre(analysis.astype(self._dtype), settings.method)
+        self.centre = _centre(settings.window, settings.method, self._dtype)
         self.reset()
-
-    @property
-    def amount(self) -> float:
-        """How much of the centre is moved to its program, 0 to 1."""
-        return self._amount
-
-    @amount.setter
-    def amount(self, value: float) -> None:
-        self._amount = value
-        self._synthesis = (self.full_synthesis * value).astype(self._dtype)
 
     @property
     def latency(self) -> int:
@@ -299,50 +350,19 @@ class StftUpmix:
 
     def reset(self) -> None:
         """Forget everything heard."""
-        self._heard = np.zeros((2, self.window), dtype=self._dtype)
-        self._open = np.zeros(self.span, dtype=self._dtype)
-        self._ready = np.zeros((3, self.hop), dtype=self._dtype)
+        self.heard[:] = 0.0
+        self.sums[:] = 0.0
+        self.memory.at = self.memory.phase = self.memory.waiting = 0
         self.centre.reset()
-        self._waiting = 0
 
     def process(self, x: Real) -> Real:
         """``(2, n)`` in, ``(3, n)`` out: left, right, centre, :attr:`latency` late."""
-        n = x.shape[1]
-        heard = np.concatenate([self._heard, x.astype(self._dtype)], axis=1)
-        count = (self._waiting + n) // self.hop
-        self._waiting += n - count * self.hop
-        if count:
-            self._ready = np.concatenate([self._ready, self._programs(heard, count)], axis=1)
-        self._heard = heard[:, -(self.window + self._waiting) :].copy()
-        y, self._ready = self._ready[:, :n], self._ready[:, n:].copy()
-        return np.asarray(y)
-
-    def _programs(self, heard: Real, count: int) -> Real:
-        """The next ``count`` hops of left, right and centre that are whole, from the samples not yet framed."""
-        end = heard.shape[1] - self._waiting
-        start = end - count * self.hop - (self.window - self.hop)
-        centre = self._overlapped(self._centres(heard[:, start:end], count), count)
-        first = start + self.window - self.span
-        dry = heard[:, first : first + count * self.hop]
-        return np.stack([dry[0] - centre, dry[1] - centre, centre])
-
-    def _centres(self, x: Real, count: int) -> Real:
-        """Windowed centre ``(count, span)`` of each frame of ``x (2, samples)``."""
-        ms = np.empty_like(x)
-        np.add(x[0], x[1], out=ms[0])
-        np.subtract(x[0], x[1], out=ms[1])
-        part, sample = ms.strides
-        shape, strides = (count, 2, self.window), (self.hop * sample, part, sample)
-        frames = np.lib.stride_tricks.as_strided(ms, shape, strides, writeable=False)
-        sounding = frames.any(axis=(1, 2))
-        centres = self.centre.process(frames, np.where(sounding, self.decay, 0.0))
-        return np.asarray(centres[:, self.window - self.span :] * self._synthesis)
-
-    def _overlapped(self, frames: Real, count: int) -> Real:
-        """Overlap-add; returns the ``count * hop`` samples that no later frame touches."""
-        total = np.zeros((count - 1) * self.hop + self.span, dtype=self._dtype)
-        total[: self.span] = self._open
-        for i, frame in enumerate(frames):
-            total[i * self.hop : i * self.hop + self.span] += frame
-        self._open = np.concatenate([total[count * self.hop :], np.zeros(self.hop, dtype=self._dtype)])
-        return total[: count * self.hop]
+        x = np.ascontiguousarray(x, dtype=self._dtype)
+        y, done = np.empty((3, x.shape[1]), dtype=self._dtype), 0
+        while done < x.shape[1]:
+            done = jitted(advance)(self.memory, x, done, y, self.heard, self.sums)
+            if self.memory.waiting == self.memory.hop:
+                sounding = jitted(frame)(self.memory, self.heard, self.shape, self.centre.frames)
+                self.centre.run(self.decay if sounding else 0.0)
+                jitted(overlap)(self.memory, self.centre.out, self.synthesis, self.amount, self.sums)
+        return y

@@ -13,9 +13,6 @@ from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.patchbay import Patchbay
 from sweetspot.rigs.portaudio import AudioDevice
 
-Callback = Callable[[Any, Any, int, bool], None]
-"""``(heard (frames, inputs) or None, play (frames, outputs), frames, flagged)``: fills ``play``; must not wait."""
-
 STALL_S = 3.0
 """A stream whose callback was not asked for so long has died."""
 
@@ -103,8 +100,15 @@ class LiveStream:
         latency = self._stream.latency
         return float(latency[1] if isinstance(latency, tuple) else latency)
 
-    def start(self, callback: Callback) -> None:
-        """Open the stream and begin; see :data:`Callback`.
+    def start(self, address: int, user: int) -> None:
+        """Open the stream and begin, with a ``PaStreamCallback`` in machine code: none of it runs in the interpreter.
+
+        Parameters
+        ----------
+        address
+            Of the function.
+        user
+            Address that it is handed with every block.
 
         Raises
         ------
@@ -113,7 +117,9 @@ class LiveStream:
         HardwareTrouble
             It does not open.
         """
-        self._begin(lambda: self._open(callback))
+        foreign = self._sd._ffi
+        function = foreign.cast("PaStreamCallback *", address)
+        self._begin(lambda: self._open(function, foreign.cast("void *", user)))
 
     def _begin(self, work: Callable[[], None]) -> None:
         who = repr(self.output.name)
@@ -137,26 +143,7 @@ class LiveStream:
         wanted = [d.name for d in (self.output, self.input) if d is not None]
         return next((n for n in wanted if self._bay and not any(self._bay.ports_of(n))), "")
 
-    def start_compiled(self, address: int, user: int) -> None:
-        """Open the stream and begin, with a ``PaStreamCallback`` in machine code: none of it runs in the interpreter.
-
-        Parameters
-        ----------
-        address
-            Of the function.
-        user
-            Address that it is handed with every block.
-
-        Raises
-        ------
-        BadInput, HardwareTrouble
-            As :meth:`start`.
-        """
-        foreign = self._sd._ffi
-        function = foreign.cast("PaStreamCallback *", address)
-        self._begin(lambda: self._open_compiled(function, foreign.cast("void *", user)))
-
-    def _open_compiled(self, function: Any, user: Any) -> None:
+    def _open(self, function: Any, user: Any) -> None:
         kind = "output" if self.input is None else "duplex"
         self._stream = self._sd._StreamBase(kind, **self._devices(), **self._terms(), callback=function, userdata=user)
         self._stream.start()
@@ -179,21 +166,6 @@ class LiveStream:
             "clip_off": True,
             "dither_off": True,
         }
-
-    def _open(self, callback: Callback) -> None:
-        if self.input is None:
-            self._stream = self._sd.OutputStream(
-                callback=lambda play, frames, _time, status: callback(None, play, frames, bool(status)),
-                **self._devices(),
-                **self._terms(),
-            )
-        else:
-            self._stream = self._sd.Stream(
-                callback=lambda heard, play, frames, _time, status: callback(heard, play, frames, bool(status)),
-                **self._devices(),
-                **self._terms(),
-            )
-        self._stream.start()
 
     def close(self) -> None:
         """End the stream and let go of the device; may be called twice."""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.processor.compiled.centre_kernel import CompiledCentre as CompiledCentre
     from sweetspot.processor.compiled.loops import jitted as jitted
+    from sweetspot.processor.compiled.loops import record as record
     from sweetspot.processor.compiled.matrix import CompiledMatrix as CompiledMatrix
     from sweetspot.processor.compiled.matrix import Level as Level
     from sweetspot.processor.compiled.matrix import ratio_for as ratio_for

@@ -32,13 +32,15 @@ NEAR_MIDDLE, LEAST_SIDE = 2.5, 1e-12
 class CompiledCentre:
     """Frames of mid and side to frames of the centre, as :class:`sweetspot.processor.upmix.Centre` does it in numpy."""
 
-    def __init__(self, shape: Real, method: str = "soft-projection") -> None:
-        self.shape = np.ascontiguousarray(shape, dtype=np.float32)
-        self._plan, self._run, self._library = centre_kernel(shape.size // 2, method)
+    def __init__(self, window: int, method: str = "soft-projection") -> None:
+        self._plan, self._run, self._library = centre_kernel(window // 2, method)
         self.averages = aligned((self._plan.rows, 4, self._plan.lanes))
-        self._spectra, self._scratch = aligned((2, shape.size)), aligned((shape.size,))
+        self._spectra, self._scratch = aligned((2, window)), aligned((window,))
         self._tables = copied(self._plan.tables())
-        self._room(4)
+        self.frames, self.out, self.decays = aligned((2, window)), aligned((window,)), aligned((1,))
+        held = (self.frames, self.out, self.averages, self._spectra, self._scratch, self._tables, self.decays)
+        self.told = np.array([*(array.ctypes.data for array in held), 1], dtype=np.int64)
+        self._address = int(self.told.ctypes.data)
 
     @property
     def function(self) -> int:
@@ -49,28 +51,10 @@ class CompiledCentre:
         """Forget the averages."""
         self.averages[:] = 0.0
 
-    def process(self, frames: Real, decays: Real) -> Real:
-        """``(count, 2, window)`` in, ``(count, window)`` out; the averages are multiplied by ``decays (count,)``.
-
-        What is returned is overwritten by the next call.
-        """
-        count = len(frames)
-        if count > len(self.out):
-            self._room(count)
-        np.multiply(frames, self.shape, out=self.frames[:count])
-        self.decays[:count] = decays
-        self.told[-1] = count
+    def run(self, decay: float) -> None:
+        """From windowed ``frames (2, window)`` to ``out (window,)``; the averages are multiplied by ``decay`` first."""
+        self.decays[0] = decay
         self._run(self._address)
-        return self.out[:count]
-
-    def _room(self, count: int) -> None:
-        """Memory for that many frames."""
-        window = self.shape.size
-        self.frames, self.out = aligned((count, 2, window)), aligned((count, window))
-        self.decays = aligned((count,))
-        held = (self.frames, self.out, self.averages, self._spectra, self._scratch, self._tables, self.decays)
-        self.told = np.array([*(array.ctypes.data for array in held), 1], dtype=np.int64)
-        self._address = int(self.told.ctypes.data)
 
 
 @cache

@@ -7,6 +7,8 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
+
 
 @cache
 def jitted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -17,3 +19,8 @@ def jitted(function: Callable[..., Any]) -> Callable[..., Any]:
 
     compiled: Callable[..., Any] = numba.njit(cache=True, error_model="numpy")(function)
     return compiled
+
+
+def record(kind: np.dtype[Any]) -> Any:
+    """A record of zeros, whose fields are attributes here and in compiled code: what a rule remembers."""
+    return np.zeros(1, dtype=kind).view(np.recarray)[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -11,20 +10,20 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import upmix
 from sweetspot.processor.compiled import CompiledMatrix, Level, ratio_for
-from sweetspot.processor.convolver import compilable
+from sweetspot.processor.convolver import LARGEST, SMALLEST, compilable
 from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.guard import DC_SHARE, Guard, memory_for, not_above
-from sweetspot.processor.live import callback
-from sweetspot.processor.live import state as nativestate
+from sweetspot.processor.guard import Guard, memory_for, not_above, reason
+from sweetspot.processor.live import callback, state
 from sweetspot.processor.live.memory import BYPASS, WHICH, PlayerMemory
+from sweetspot.rigs.errors import BadInput
 
 CHANGE_S = 0.05
 """Of a crossfade between filters."""
 
 
 class CompiledBlock:
-    """Stereo from the ring or the device to the device's channels, as :class:`player.Player` does it.
+    """Stereo from the ring or the device through upmix, filters and guard to the device's channels.
 
     Parameters
     ----------
@@ -44,7 +43,7 @@ class CompiledBlock:
     Raises
     ------
     BadInput
-        The filter set has programs that no upmix makes, or settings out of range.
+        A block that the kernels do not do, programs that no upmix makes, or settings out of range.
     """
 
     def __init__(
@@ -58,27 +57,31 @@ class CompiledBlock:
         fade_s: float,
         settle_s: float,
     ) -> None:
-        first = forms[0]
+        if not compilable(block, np.float32):
+            raise BadInput(f"block is {block}: live, a power of two from {SMALLEST} to {LARGEST} samples is needed")
+        first, rows = forms[0], program_rows(forms[0])
         self._board, self._forms, self._held = board, forms, list[Any]()
-        self._state = np.zeros(1, dtype=nativestate.STATE)
-        self._matrices = np.zeros(3, dtype=nativestate.MATRIX)
+        self._memory = np.zeros(1, dtype=state.STATE)
+        self._state = self._memory.view(np.recarray)[0]
+        self._matrices = np.zeros(3, dtype=state.MATRIX)
         self._filters = [_filters(form, block) for form in forms]
         for place, matrix, form in zip(self._matrices, self._filters, forms, strict=True):
-            self._tell_matrix(place, matrix, form)
-        rows, outs = program_rows(first), [c - 1 for c in first.channels]
-        inputs, left, right = heard or (0, 1, 2)
-        self._tell(clock=nativestate.clock(), time=np.zeros(2, dtype=np.int64), block=block, drivers=len(first.drivers))
-        self._tell(inputs=len(rows), rows=np.array(rows), outs=np.array(outs), channels=channels)
-        self._tell(heard_channels=inputs, left=left - 1, right=right - 1, period=1.0 / first.fs)
-        self._tell(settled=settle_s * first.fs / block, matrices=self._matrices, next=-1)
-        self._tell(controls=board.controls, meters=board.meters, loads=board.loads, counters=board.counters)
-        self._tell(ring=board.ring, ring_size=board.ring.shape[1], fade=round(CHANGE_S * first.fs))
-        self._tell(muted=1, gain_length=1, gain_done=1, soft=round(fade_s * first.fs))
-        sizes = {"x": 2, "programs": 3, "y": len(first.drivers), "other": len(first.drivers)}
-        self._tell(**{name: np.zeros((rows, block), dtype=np.float32) for name, rows in sizes.items()})
-        latency = self._tell_upmix(first) + self._tell_guard(first)
-        self.latency = latency
-        self._tell(tail=latency + first.length)
+            _put_matrix(place, matrix, form)
+        s, (inputs, left, right) = self._state, heard or (0, 1, 2)
+        sizes = {"block": block, "drivers": len(first.drivers), "inputs": len(rows), "channels": channels}
+        self._put(s.stream, **sizes, heard_channels=inputs, left=left - 1, right=right - 1)
+        self._put(s.stream, clock=state.clock(), time=np.zeros(2, dtype=np.int64), period=1.0 / first.fs)
+        self._put(s.stream, settled=settle_s * first.fs / block, gains=np.zeros(block))
+        self._put(s.stream, rows=np.array(rows), outs=np.array([c - 1 for c in first.channels]))
+        between = {"x": 2, "programs": 3, "y": len(first.drivers), "other": len(first.drivers)}
+        self._put(s.stream, **{name: np.zeros((rows, block), dtype=np.float32) for name, rows in between.items()})
+        self._put(s.shared, controls=board.controls, meters=board.meters, loads=board.loads, counters=board.counters)
+        self._put(s.shared, ring=board.ring, ring_size=board.ring.shape[1])
+        self._put(s.filters, matrices=self._matrices, next=-1, fade=round(CHANGE_S * first.fs))
+        self._put(s.mute, soft=max(round(fade_s * first.fs), 1))
+        self.latency = self._put_upmix(first) + self._put_guard(first)
+        self._put(s.shared, tail=self.latency + first.length)
+        self._hush()
         self._callback = callback.callback()
 
     @property
@@ -89,46 +92,52 @@ class CompiledBlock:
     @property
     def user(self) -> int:
         """Address that the callback is to be handed."""
-        return int(self._state.ctypes.data)
+        return int(self._memory.ctypes.data)
 
     def step(self, heard: Any, play: NDArray[np.float32], frames: int, flagged: bool) -> None:
-        """One block from Python; see :data:`sweetspot.rigs.live_stream.Callback`."""
+        """One block from Python: ``heard (frames, inputs)`` or None in, ``play (frames, channels)`` out."""
         floats = ctypes.POINTER(ctypes.c_float)
         ins = None if heard is None else np.ascontiguousarray(heard).ctypes.data_as(floats)
         self._callback.ctypes(ins, play.ctypes.data_as(floats), frames, None, int(flagged), self.user)
 
     def obey(self) -> None:
         """Change filters as the controls ask, and tell of a stop; to be called now and then, by any thread."""
-        state, controls = self._state[0], self._board.controls
+        filters, controls = self._state.filters, self._board.controls
         wanted = 2 if controls[BYPASS] else int(controls[WHICH])
-        if state["next"] < 0 and wanted not in (state["playing"], state["wanted"]):
+        if filters.next < 0 and wanted not in (filters.playing, filters.wanted):
             self._clear(wanted)
-            state["wanted"] = wanted
-        elif state["next"] < 0 and state["wanted"] != state["playing"] == wanted:
-            state["wanted"] = wanted
-        if state["stopped"]:
-            self._board.say(2, f"the guard stopped the output: {self._reason()}")
+            filters.wanted = wanted
+        elif filters.next < 0 and filters.wanted != filters.playing == wanted:
+            filters.wanted = wanted
+        if self.stopped:
+            self._board.say(2, f"the guard stopped the output: {reason(self._state.guard.stop)}")
 
     def warm(self, blocks: int) -> None:
         """Do some blocks of silence, so that the first ones heard do not meet cold caches; they are not counted."""
-        board, state = self._board, self._state[0]
-        told = (board.meters, board.loads, board.counters[1:])
-        kept = [held.copy() for held in told]
-        tail, play = state["tail"], np.zeros((int(state["block"]), int(state["channels"])), dtype=np.float32)
+        board, s = self._board, self._state
+        counted = (board.meters, board.loads, board.counters[1:])
+        kept = [held.copy() for held in counted]
+        tail, play = s.shared.tail, np.zeros((int(s.stream.block), int(s.stream.channels)), dtype=np.float32)
         board.counters[1] = board.counters[0]
-        heard = np.zeros((len(play), max(int(state["heard_channels"]), 1)), dtype=np.float32)
+        heard = np.zeros((len(play), max(int(s.stream.heard_channels), 1)), dtype=np.float32)
         for _ in range(blocks):
             self.step(heard, play, len(play), False)
-        for held, old in zip(told, kept, strict=True):
+        for held, old in zip(counted, kept, strict=True):
             held[:] = old
-        state["tail"], state["gain_from"], state["gain_to"], state["muted"] = tail, 0.0, 0.0, 1
-        state["gain_done"] = state["gain_length"] = 1
-        self._memory[:] = self._fresh
+        s.shared.tail = tail
+        self._guard[:] = self._fresh
+        self._hush()
+
+    def _hush(self) -> None:
+        """Begin silent, as if muted."""
+        ramp = self._state.mute.ramp
+        ramp.start = ramp.target = self._state.mute.gain = 0.0
+        ramp.length = ramp.done = self._state.mute.muted = 1
 
     @property
     def stopped(self) -> bool:
         """Whether the guard stopped the output."""
-        return bool(self._state["stopped"][0])
+        return bool(self._state.guard.stop.reason)
 
     def _clear(self, form: int) -> None:
         """Filters that are not played forget what they heard."""
@@ -136,66 +145,42 @@ class CompiledBlock:
         place = self._matrices[form]
         place["slot"] = place["far_slot"] = place["turn"] = 0
 
-    def _reason(self) -> str:
-        state, ceiling = self._state[0], self._forms[0].ceiling
-        driver = int(state["stopped_driver"]) + 1
-        if state["stopped"] == nativestate.INPUT_BAD:
-            return "the input was not finite (NaN or infinity)"
-        if state["stopped"] == nativestate.OUTPUT_BAD:
-            return "a driver signal was not finite (NaN or infinity)"
-        limit = f"(limit {DC_SHARE * ceiling:.3f} of full scale)"
-        return f"driver {driver} was sent a constant offset of {state['stopped_mean']:+.3f} {limit}"
-
-    def _tell(self, **values: Any) -> None:
-        """Put numbers, or the addresses of arrays, which are kept, into the state."""
+    def _put(self, stage: Any, **values: Any) -> None:
+        """Put numbers, or the addresses of arrays, which are kept, into a stage's state."""
         for name, value in values.items():
             if isinstance(value, np.ndarray):
                 assert value.flags.c_contiguous
                 self._held.append(value)
                 value = value.ctypes.data
-            self._state[name] = value
+            setattr(stage, name, value)
 
-    def _tell_matrix(self, place: Any, matrix: CompiledMatrix, form: FilterSet) -> None:
-        place["ceiling"], place["limit"] = form.ceiling, not_above(form.ceiling, np.float32)
-        place["warm"] = form.length
-        _tell_level(place, "", matrix.head)
-        if matrix.far:
-            far = matrix.far
-            _tell_level(place, "far_", far.level)
-            place["ratio"], place["far_tiles"] = matrix.ratio, far.level.tiles
-            place["gathered"], place["answer"] = far.gathered.ctypes.data, far.answers.ctypes.data
-
-    def _tell_upmix(self, first: FilterSet) -> int:
+    def _put_upmix(self, first: FilterSet) -> int:
         """Returns the upmix's latency."""
         made = upmix.chosen(first.upmix, first.fs, np.float32)
         if isinstance(made, upmix.PassThrough):
             return 0
         assert isinstance(made, upmix.StftUpmix)
-        centre = made.centre
+        centre, stage = made.centre, self._state.upmix
+        if isinstance(centre, upmix.Centre):
+            sizes = f"{2 * SMALLEST} to {2 * LARGEST}"
+            raise BadInput(f"upmix window {first.upmix.window}: live, a power of two from {sizes} is needed")
         self._held.append(centre)
-        heard, sums = np.zeros((2, made.window), dtype=np.float32), np.zeros(made.span, dtype=np.float32)
-        self._tell(window=made.window, span=made.span, hop=made.hop, decay=made.decay, heard=heard, open=sums)
-        self._tell(shape=centre.shape, synthesis=made.full_synthesis, frames=centre.frames, centre=centre.out)
-        self._tell(centre_run=centre.function, centre_told=centre.told, decays=centre.decays)
+        stage.frame = made.memory
+        self._put(stage, decay=made.decay, heard=made.heard, sums=made.sums, shape=made.shape, frames=centre.frames)
+        self._put(stage, synthesis=made.synthesis, made=centre.out, decays=centre.decays)
+        self._put(stage, run=centre.function, told=centre.told)
         return made.latency
 
-    def _tell_guard(self, first: FilterSet) -> int:
+    def _put_guard(self, first: FilterSet) -> int:
         """Returns the guard's latency."""
-        drivers = len(first.drivers)
+        drivers, stage = len(first.drivers), self._state.guard
         guard = Guard(drivers, first.ceiling, first.fs)
-        memory = memory_for(drivers, guard.average.size - 1)
-        self._fresh, self._memory = memory.copy(), memory
-        self._tell(look=guard.average.size - 1, width=memory.shape[1], speed=guard.speed, guard=memory)
-        self._tell(average=guard.average, bands=guard.bands, dc_share=guard.dc_share)
-        self._tell(limits=np.zeros(drivers), seen=np.array([1.0, 0.0]), mean=np.zeros(drivers))
+        self._guard = memory_for(drivers, guard.average.size - 1)
+        self._fresh = self._guard.copy()
+        self._put(stage, look=guard.average.size - 1, width=self._guard.shape[1], speed=guard.speed, memory=self._guard)
+        self._put(stage, average=guard.average, bands=guard.bands, share=guard.dc_share)
+        self._put(stage, ceilings=np.zeros(drivers), seen=np.array([1.0, 0.0]), means=np.zeros(drivers))
         return guard.latency
-
-
-def fusible(first: FilterSet, block: int) -> bool:
-    """Whether the compiled path does this: numba is installed, the block suits the kernel, a clock is to be had."""
-    if find_spec("numba") is None or not compilable(block, np.dtype(np.float32)) or not nativestate.clock():
-        return False
-    return upmix.fusible(upmix.chosen(first.upmix, first.fs, np.float32))
 
 
 def _filters(form: FilterSet, block: int) -> CompiledMatrix:
@@ -204,7 +189,17 @@ def _filters(form: FilterSet, block: int) -> CompiledMatrix:
     return CompiledMatrix(form.taps, block, ratio=ratio_for(inputs, outputs, taps, block, alone=False))
 
 
-def _tell_level(place: Any, prefix: str, level: Level) -> None:
+def _put_matrix(place: Any, matrix: CompiledMatrix, form: FilterSet) -> None:
+    place["ceiling"], place["warm"] = not_above(form.ceiling, np.float32), form.length
+    _put_level(place, "", matrix.head)
+    if matrix.far:
+        far = matrix.far
+        _put_level(place, "far_", far.level)
+        place["ratio"], place["far_tiles"] = matrix.ratio, far.level.tiles
+        place["gathered"], place["answer"] = far.gathered.ctypes.data, far.answers.ctypes.data
+
+
+def _put_level(place: Any, prefix: str, level: Level) -> None:
     values = {"run": level.function, "told": level.told.ctypes.data, "order": level.order, "slot": 0}
     values |= {"x": level.x.ctypes.data, "x_skip": level.x.shape[1]}
     values |= {"out": level.out.ctypes.data, "out_skip": level.out.shape[1]}

@@ -88,23 +88,6 @@ class PlayerMemory:
         self.ring[:, : n - first] = x[:, first:]
         self.counters[0] += n
 
-    def read(self, out: Real) -> int:
-        """Fill ``out (2, n)``, zeros where the ring is empty; returns how many samples were there."""
-        size, at = self.ring.shape[1], int(self.counters[1]) % self.ring.shape[1]
-        n: int = min(out.shape[1], self.filled)
-        first = min(n, size - at)
-        out[:, :first] = self.ring[:, at : at + first]
-        out[:, first:n] = self.ring[:, : n - first]
-        out[:, n:] = 0.0
-        self.counters[1] += n
-        return n
-
-    def timed(self, load: float) -> None:
-        """Count one block that took this share of its duration."""
-        self.loads[min(int(load / STEP), CLASSES - 1)] += 1
-        self.meters[WORST] = max(self.meters[WORST], load)
-        self.meters[BLOCKS] += 1
-
     def percentile(self, share: float) -> float:
         """Load that this share of the blocks stays below, as a share of a block's duration; 0 before the first."""
         total = int(self.loads.sum())

@@ -6,43 +6,16 @@ import ctypes
 import gc
 import os
 import signal
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sweetspot.processor.convolver import convolver
-from sweetspot.processor.engine import Engine
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.live.memory import (
-    AMOUNT,
-    BLOCKS,
-    BYPASS,
-    ENDED,
-    FINISHED,
-    GAIN,
-    LATENCY,
-    MUTE,
-    PEAKS,
-    QUIT,
-    STARTED,
-    STARVED,
-    WHICH,
-    XRUNS,
-    PlayerMemory,
-    Shared,
-)
+from sweetspot.processor.live.block import CompiledBlock
+from sweetspot.processor.live.memory import FINISHED, LATENCY, QUIT, STARTED, PlayerMemory, Shared
 from sweetspot.rigs.errors import SweetspotError
 from sweetspot.rigs.live_stream import LiveStream, Wanted, Watch
-
-if TYPE_CHECKING:
-    from sweetspot.processor.live.block import CompiledBlock
-
-Real = NDArray[Any]
 
 FADE_S = 0.03
 """Of mute, start and stop."""
@@ -82,78 +55,6 @@ class PlayedProgram:
     channels: tuple[int, int] | None
 
 
-class Player:
-    """The stream's callback in Python: a block of stereo through the engine to the drivers' channels.
-
-    Used where the block path cannot be compiled (:func:`compiled_player`), and what that one is tested against.
-    """
-
-    def __init__(self, program: PlayedProgram, board: PlayerMemory, clock: Callable[[], float]) -> None:
-        self._board, self._clock = board, clock
-        self._forms, self._channels = program.forms, program.channels
-        first, block = program.forms[0], program.wanted.block
-        self._engine = Engine(first, block, settings=first.upmix, dtype=np.float32)
-        self._matrices = [convolver(f.taps, block) for f in program.forms]
-        self._playing, self._muted, self._amount = 0, True, first.upmix.amount
-        self._out = np.array([c - 1 for c in first.channels])
-        self._x = np.zeros((2, block), dtype=np.float32)
-        self._duration = 1.0 / program.wanted.fs
-        self.latency = self._engine.latency
-        self._tail = self.latency + first.length
-        self._settled = SETTLE_S * program.wanted.fs / block
-        for _ in range(WARM_BLOCKS):
-            self._engine.process(self._x)
-        self._engine.reset()
-        self._engine.fade(0.0, 1e-4)
-
-    def step(self, heard: Any, play: Any, frames: int, flagged: bool) -> None:
-        """One block; see :data:`sweetspot.rigs.live_stream.Callback`."""
-        began = self._clock()
-        board, controls = self._board, self._board.controls
-        board.meters[XRUNS] += flagged and board.meters[BLOCKS] > self._settled
-        x = self._x if frames == self._x.shape[1] else np.zeros((2, frames), dtype=np.float32)
-        if self._channels is None:
-            self._from_ring(x)
-        else:
-            x[0], x[1] = heard[:, self._channels[0] - 1], heard[:, self._channels[1] - 1]
-        self._obey(controls)
-        y = self._engine.process(x)
-        play.fill(0.0)
-        play[:, self._out] = y.T
-        peaks = board.meters[PEAKS:]
-        np.maximum(peaks, np.abs(y).max(axis=1), out=peaks)
-        board.meters[GAIN] = self._engine.guard.least_gain
-        board.timed((self._clock() - began) / (frames * self._duration))
-
-    def _from_ring(self, x: Real) -> None:
-        got = self._board.read(x)
-        if got == x.shape[1]:
-            return
-        if self._board.controls[ENDED]:
-            self._tail -= x.shape[1] - got
-            if self._tail <= 0:
-                self._board.meters[FINISHED] = 1.0
-        else:
-            self._board.meters[STARVED] += x.shape[1] - got
-
-    def _obey(self, controls: NDArray[np.float64]) -> None:
-        """Follow the controls, each change softly."""
-        muted = bool(controls[MUTE]) or bool(controls[QUIT])
-        if muted != self._muted:
-            self._muted = muted
-            self._engine.fade(0.0 if muted else 1.0, FADE_S)
-        form = 2 if controls[BYPASS] else int(controls[WHICH])
-        if form != self._playing and not self._engine.changing:
-            self._playing = form
-            self._matrices[form].reset()
-            self._engine.change(self._forms[form], self._matrices[form])
-        if controls[AMOUNT] != self._amount:
-            self._amount = float(controls[AMOUNT])
-            self._engine.amount = self._amount
-        if self._engine.stopped:
-            self._board.say(2, f"the guard stopped the output: {self._engine.stopped}")
-
-
 def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
     """Plain stereo on two drivers (from 0), at the level and with the delay of the filters; the centre to both."""
     taps = np.zeros_like(filters.taps)
@@ -164,15 +65,15 @@ def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
     return replace(filters, taps=taps)
 
 
-def compiled_player(program: PlayedProgram, board: PlayerMemory) -> CompiledBlock | None:
-    """The same in compiled code, warmed up; None where numba is not installed or the block does not suit it."""
-    if find_spec("numba") is None or find_spec("llvmlite") is None:
-        return None
-    from sweetspot.processor.live.block import CompiledBlock, fusible
+def prepared(program: PlayedProgram, board: PlayerMemory) -> CompiledBlock:
+    """The callback with its memory, warmed up.
 
-    first, wanted = program.forms[0], program.wanted
-    if not fusible(first, wanted.block):
-        return None
+    Raises
+    ------
+    BadInput
+        A block that the kernels do not do, programs that no upmix makes, or settings out of range.
+    """
+    wanted = program.wanted
     heard = (wanted.inputs, *program.channels) if program.channels else None
     times = {"fade_s": FADE_S, "settle_s": SETTLE_S}
     made = CompiledBlock(program.forms, wanted.block, wanted.outputs, heard, board, **times)
@@ -206,25 +107,20 @@ def play(program: PlayedProgram, shared: Shared) -> None:
     _hurry()
     board, parent = PlayerMemory(shared), os.getppid()
     try:
-        quick = compiled_player(program, board)
-        player = None if quick else Player(program, board, time.perf_counter)
+        made = prepared(program, board)
         with LiveStream(program.wanted) as stream:
             gc.collect()
             gc.freeze()
             gc.disable()
             _hold()
-            if quick:
-                stream.start_compiled(quick.address, quick.user)
-            elif player:
-                stream.start(player.step)
+            stream.start(made.address, made.user)
             _hold()  # what the stream has brought with it, too
             board.meters[LATENCY] = stream.latency_s
             board.meters[STARTED] = 1.0
             watch, glances = Watch(), 0
             while not (board.controls[QUIT] or board.meters[FINISHED] or board.text[0]):
                 time.sleep(GLANCE_S)
-                if quick:
-                    quick.obey()
+                made.obey()
                 if not stream.active or watch.stalled(int(board.meters[0])):
                     stream.lost()
                     board.say(3, f"{stream.output.name!r} stopped: is it still connected, and its server running?")

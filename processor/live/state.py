@@ -14,6 +14,9 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic as _intrinsic
 
 from sweetspot.processor.compiled import NUMBERS, POINTERS
+from sweetspot.processor.crossfade import RAMP
+from sweetspot.processor.guard import STOP
+from sweetspot.processor.upmix import FRAME
 
 numba: Any = _numba
 """Without its own types, which tell what Python sees and not what the compiler makes of it."""
@@ -25,11 +28,21 @@ _AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
 COUNT, SLOT, INPUTS, OUTPUTS = _AT["count"], _AT["slot"], _AT["inputs"], _AT["outputs"]
 TILE, TILES, TOLD = _AT["tile"], _AT["tiles"], len(_AT)
 
-FILES = ("live/memory.py", "guard.py", "compiled/matrix_kernel.py", "live/state.py")
-"""Where the compiled code takes constants from, besides its own file."""
+FILES = ("live/memory.py", "live/state.py", "compiled/matrix_kernel.py", "guard.py", "crossfade.py", "upmix.py")
+"""Where the compiled code takes rules and constants from, besides its own file."""
 
 VERSION = "v" + sha256(b"".join((Path(__file__).parents[1] / name).read_bytes() for name in FILES)).hexdigest()[:12]
-"""A field of this name makes code that was kept from other constants unknown to numba, which looks at one file only."""
+"""A field of this name makes code that was kept from other rules unknown to numba, which looks at one file only."""
+
+
+def _fields(kind: Any, *names: str) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names]
+
+
+def _stage(numbers: tuple[str, ...] = (), **more: Any) -> np.dtype[Any]:
+    """A stage's fields: those named with their kinds, 64-bit ``numbers``, which may be addresses, last."""
+    return np.dtype([*more.items(), *_fields(np.int64, *numbers)])
+
 
 MATRIX = np.dtype(
     [
@@ -38,27 +51,57 @@ MATRIX = np.dtype(
         for name in ("run", "told", "x", "x_skip", "out", "out_skip", "order", "slot")
     ]
     + [(name, np.int64) for name in ("ratio", "turn", "far_tiles", "gathered", "answer", "warm")]
-    + [("ceiling", np.float64), ("limit", np.float64), (VERSION, np.int64)]
+    + [("ceiling", np.float64), (VERSION, np.int64)]
 )
-"""One set of filters: what the kernel is told of its levels, where their memory lies, and the drivers' ceiling."""
+"""One set of filters: the kernel's arguments for its levels, where their memory lies, and the ceiling, which in single
+precision is not above the filter set's."""
 
-STATE = np.dtype(
-    [(name, np.int64) for name in ("clock", "time", "block", "drivers", "inputs", "channels", "heard_channels")]
-    + [(name, np.int64) for name in ("left", "right", "rows", "outs", "x", "programs", "y", "other")]
-    + [(name, np.int64) for name in ("controls", "meters", "loads", "counters", "ring", "ring_size", "tail")]
-    + [(name, np.int64) for name in ("matrices", "playing", "next", "wanted", "passed", "fade")]
-    + [(name, np.int64) for name in ("window", "span", "hop", "at", "phase", "waiting", "heard", "open", "shape")]
-    + [(name, np.int64) for name in ("synthesis", "frames", "centre", "centre_run", "centre_told", "decays")]
-    + [(name, np.int64) for name in ("look", "width", "guard", "bands", "limits", "seen", "mean", "average", "speed")]
-    + [(name, np.int64) for name in ("stopped", "stopped_driver", "muted", "gain_length", "gain_done")]
-    + [(name, np.float64) for name in ("period", "settled", "decay", "dc_share", "stopped_mean")]
-    + [(name, np.float64) for name in ("gain_from", "gain_to", "soft")]
-    + [(VERSION, np.int64)]
+PIECES = ("x", "programs", "y", "other", "gains")
+"""Room for one block between the stages."""
+
+STREAM = _stage(
+    (
+        *PIECES,
+        "clock",
+        "time",
+        "block",
+        "drivers",
+        "inputs",
+        "channels",
+        "heard_channels",
+        "left",
+        "right",
+        "rows",
+        "outs",
+    ),
+    period=np.float64,
+    settled=np.float64,
 )
-"""Everything that one block leaves to the next; addresses where a name stands for an array."""
+"""The device's channels and block, which program feeds which input, and :data:`PIECES`."""
 
-INPUT_BAD, OUTPUT_BAD, OFFSET = 1, 2, 3
-"""Reasons of a stop."""
+SHARED = _stage(("controls", "meters", "loads", "counters", "ring", "ring_size", "tail"))
+"""What is shared with the process that shows (:mod:`memory`), and the samples left to play after the file's end."""
+
+UPMIX = _stage(
+    ("heard", "sums", "shape", "synthesis", "frames", "made", "run", "told", "decays"), frame=FRAME, decay=np.float64
+)
+"""Memory of the upmix, and the kernel that makes the centre of a frame; no window: stereo passes."""
+
+FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade"), change=RAMP)
+"""Sets of filters, which one plays, and the change to another."""
+
+MUTED = _stage(("muted", "soft"), ramp=RAMP, gain=np.float64)
+"""The gain of start, mute and stop."""
+
+GUARD = _stage(
+    ("look", "width", "speed", "memory", "bands", "ceilings", "seen", "means", "average"),
+    stop=STOP,
+    share=np.float64,
+)
+"""Memory of the guard's rules, and why it stopped."""
+
+STATE = _stage((VERSION,), stream=STREAM, shared=SHARED, upmix=UPMIX, filters=FILTERS, mute=MUTED, guard=GUARD)
+"""Everything that one block leaves to the next, stage by stage; addresses where a name stands for an array."""
 
 CLOCK_MONOTONIC, CLOCK_THREAD = (6, 16) if platform.system() == "Darwin" else (1, 3)
 """Time that passes, and time for which the machine lets this thread run."""

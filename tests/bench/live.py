@@ -96,38 +96,34 @@ def played(args: argparse.Namespace, folder: Path) -> PlayerMemory:
 
 
 def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: Any) -> Any:
-    """A callback that waits ``soft`` seconds and measures how long that took."""
+    """A callback that waits as many seconds as ``mute.gain`` says, and measures how long that took."""
     s = nativestate.carray(user, 1)[0]
-    began = native._seconds(s, nativestate.CLOCK_MONOTONIC)
-    ran = native._seconds(s, nativestate.CLOCK_THREAD)
-    meters = nativestate.carray(nativestate.f64(s.meters), memory.PEAKS)
-    if flags != 0 and meters[memory.BLOCKS] > s.settled:
+    stream = s.stream
+    began = native._seconds(stream, nativestate.CLOCK_MONOTONIC)
+    ran = native._seconds(stream, nativestate.CLOCK_THREAD)
+    meters = nativestate.carray(nativestate.f64(s.shared.meters), memory.PEAKS)
+    if flags != 0 and meters[memory.BLOCKS] > stream.settled:
         meters[memory.XRUNS] += 1.0
     now = began
-    while now - began < s.soft:
-        now = native._seconds(s, nativestate.CLOCK_MONOTONIC)
-    load = (now - began) / (frames * s.period)
-    if load > 1.0 and native._seconds(s, nativestate.CLOCK_THREAD) - ran <= frames * s.period:
-        meters[memory.HELD] += 1.0
-    nativestate.carray(nativestate.i64(s.loads), memory.CLASSES)[min(int(load / memory.STEP), memory.CLASSES - 1)] += 1
-    meters[memory.WORST] = max(meters[memory.WORST], load)
-    meters[memory.BLOCKS] += 1.0
+    while now - began < s.mute.gain:
+        now = native._seconds(stream, nativestate.CLOCK_MONOTONIC)
+    whole = frames * stream.period
+    native._timed(s.shared, (now - began) / whole, (native._seconds(stream, nativestate.CLOCK_THREAD) - ran) / whole)
     return np.int32(0)
 
 
 def floor_process(shared: Shared, want: Wanted, waits: float) -> None:
     """The process that plays nothing, otherwise like ours."""
     at, state, clock = PlayerMemory(shared), np.zeros(1, dtype=nativestate.STATE), np.zeros(2, dtype=np.int64)
-    addresses = {"meters": at.meters, "loads": at.loads, "time": clock}
-    for name, array in addresses.items():
-        state[name] = array.ctypes.data
-    state["clock"], state["period"], state["soft"] = nativestate.clock(), 1.0 / want.fs, waits
-    state["settled"] = player.SETTLE_S * want.fs / want.block
+    s = state.view(np.recarray)[0]
+    s.shared.meters, s.shared.loads, s.stream.time = at.meters.ctypes.data, at.loads.ctypes.data, clock.ctypes.data
+    s.stream.clock, s.stream.period, s.mute.gain = nativestate.clock(), 1.0 / want.fs, waits
+    s.stream.settled = player.SETTLE_S * want.fs / want.block
     callback = nativestate.numba.cfunc(native._SIGNATURE, nopython=True)(_waiting)
     player._hurry()
     with LiveStream(want) as stream:
         player._hold()
-        stream.start_compiled(callback.address, state.ctypes.data)
+        stream.start(callback.address, state.ctypes.data)
         at.meters[memory.STARTED] = 1.0
         while not at.controls[memory.QUIT]:
             time.sleep(0.02)

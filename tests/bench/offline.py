@@ -33,7 +33,7 @@ from sweetspot.processor.files import write_all
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
-from sweetspot.processor.live.player import PlayedProgram, compiled_player
+from sweetspot.processor.live.player import PlayedProgram, prepared
 from sweetspot.rigs.live_stream import Wanted
 
 FS, SECONDS, REPEATS = 48000, 60, 5
@@ -155,9 +155,7 @@ def compiled_path(block: int, method: str) -> tuple[CompiledBlock, PlayerMemory,
     at.controls[AMOUNT] = 1.0
     form = replace(h, upmix=with_method(h.upmix, method, None))
     program = PlayedProgram((form, form, form), Wanted(None, None, None, 8, 0, FS, block), None)
-    path = compiled_player(program, at)
-    assert path is not None
-    return path, at, np.zeros((block, 8), dtype=np.float32)
+    return prepared(program, at), at, np.zeros((block, 8), dtype=np.float32)
 
 
 def fused_times(block: int, method: str) -> tuple[float, float]:

@@ -77,17 +77,29 @@ def test_filters_of_another_unit_are_refused() -> None:
         engine.exchange(four)
 
 
+def raised_cosine(start: float, end: float, length: int, samples: int) -> Real:
+    """The gain after 1, 2, 3 ... samples."""
+    share = np.minimum(np.arange(1, samples + 1) / length, 1.0)
+    return np.asarray(start + (end - start) * np.sin(0.5 * np.pi * share) ** 2)
+
+
 def test_a_fader_moves_softly_and_is_transparent_at_rest() -> None:
     fader, ones = Fader(), np.ones((2, 100))
-    assert fader.process(ones) is ones
+    assert np.array_equal(fader.process(ones.copy()), ones)
     fader.move(0.0, 1000)
-    down = np.concatenate([fader.process(ones) for _ in range(12)], axis=1)
+    down = np.concatenate([fader.process(ones.copy()) for _ in range(12)], axis=1)
+    assert np.max(np.abs(down - raised_cosine(1.0, 0.0, 1000, 1200))) < 1e-12
     assert np.max(np.abs(np.diff(down))) < 0.002
     assert not down[:, 1000:].any()
     fader.move(1.0, 500)
-    up = np.concatenate([fader.process(ones) for _ in range(6)], axis=1)
-    assert up[0, 0] < 0.01
-    assert np.array_equal(fader.process(ones), ones)
+    up = np.concatenate([fader.process(ones.copy()) for _ in range(6)], axis=1)
+    assert np.max(np.abs(up - raised_cosine(0.0, 1.0, 500, 600))) < 1e-12
+    assert np.array_equal(fader.process(ones.copy()), ones)
+    fader.move(0.5, 100)
+    fader.process(ones[:, :40].copy())
+    half_way = fader.gain
+    fader.move(1.0, 10)
+    assert fader.process(ones[:, :1].copy())[0, 0] == pytest.approx(half_way, abs=0.02)
 
 
 def test_an_engine_starts_and_stops_softly() -> None:

@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from sweetspot.processor import guard as rules
+from sweetspot.processor.compiled import jitted
 from sweetspot.processor.guard import LOOK_AHEAD_S, MOST_LOW, RELEASE_S, Guard
 
 Real = NDArray[Any]
@@ -158,3 +160,33 @@ def test_a_constant_offset_stops_the_output_and_bass_does_not() -> None:
 def test_a_ceiling_above_full_scale_is_refused() -> None:
     with pytest.raises(ValueError, match="full scale"):
         Guard(2, 1.2, FS)
+
+
+def test_the_short_way_through_quiet_pieces_leaves_no_other_trace_than_the_long_one() -> None:
+    """Bursts far above the ceiling, seconds of quiet, and pieces of any length: the same bits, the same memory."""
+    rng = np.random.default_rng(12)
+    y = 0.1 * rng.standard_normal((3, 6 * FS))
+    for at in (5000, 5100, 200_000):
+        y[:, at : at + 300] *= 30.0
+    short, plain = Guard(3, 0.5, FS), Guard(3, 0.5, FS)
+    way = []
+    done = 0
+    while done < y.shape[1]:
+        piece = np.ascontiguousarray(y[:, done : done + int(rng.integers(1, 700))])
+        way.append(bool(jitted(rules.idle)(piece, short._memory, np.full(3, 0.5), short._look)))
+        out = short.process(piece)
+        rule = (plain.average, plain.bands, np.full(3, 0.5), plain.speed, plain._seen)
+        jitted(rules.limit)(piece, plain._memory, *rule)
+        assert np.array_equal(out, piece)
+        assert np.array_equal(short._memory, plain._memory)
+        done += piece.shape[1]
+    assert 0.2 < np.mean(way) < 0.95
+    assert short.limited == plain.limited > 0
+
+
+def test_what_the_low_band_let_pass_is_not_taken_for_quiet() -> None:
+    """A peak against the low band's own sign asks nothing of it; the whole band must still meet it."""
+    look, y = Guard(1, 0.5, FS)._look, np.full((1, 400), 0.4)
+    y[0, 300] = -0.9
+    out = run(Guard(1, 0.5, FS), np.concatenate([y, np.zeros((1, 3 * look))], axis=1), (301, 1, 5))
+    assert np.min(out) >= -0.5

@@ -17,7 +17,7 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import console, memory
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
-from sweetspot.processor.live.player import PlayedProgram, Player, bypass, compiled_player
+from sweetspot.processor.live.player import PlayedProgram, bypass, prepared
 from sweetspot.processor.live.stream import LivePlayer
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted, Watch
@@ -43,7 +43,7 @@ def filters(seed: int, method: str = "off") -> FilterSet:
 
 
 class Fed:
-    """The compiled player, whose orders are given it before each block."""
+    """The live path, whose controls are followed before each block."""
 
     def __init__(self, made: CompiledBlock) -> None:
         self.made, self.latency = made, made.latency
@@ -54,33 +54,17 @@ class Fed:
         self.made.obey()
 
 
-Playing = Player | Fed
-COMPILED = [False]
-
-
-@pytest.fixture(params=["python", "compiled"], autouse=True)
-def both_forms(request: pytest.FixtureRequest) -> None:
-    """Every test here is for the player in Python and for the compiled one."""
-    COMPILED[0] = request.param == "compiled"
-    if COMPILED[0]:
-        pytest.importorskip("numba", reason="numba is absent: only the player in Python runs here")
-
-
-def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Playing, PlayerMemory]:
+def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Fed, PlayerMemory]:
     shared = Shared.make(get_context("spawn"), 1.0, FS, 3)
     at = PlayerMemory(shared)
     at.controls[memory.AMOUNT] = first.upmix.amount
     wanted = Wanted("x", None, None, 6, 4 if channels else 0, FS, BLOCK)
     forms = (first, second or first, bypass(first, (2, 0)))
     program = PlayedProgram(forms, wanted, channels)
-    if COMPILED[0]:
-        made = compiled_player(program, at)
-        assert made is not None
-        return Fed(made), at
-    return Player(program, at, time.perf_counter), at
+    return Fed(prepared(program, at)), at
 
 
-def run(it: Playing, at: PlayerMemory, x: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
+def run(it: Fed, at: PlayerMemory, x: np.ndarray, heard: np.ndarray | None = None) -> np.ndarray:
     """All six channels for ``x (2, samples)`` through the ring, or for ``heard (samples, inputs)``."""
     out = []
     for i in range(0, x.shape[1], BLOCK):
@@ -284,12 +268,21 @@ def test_loud_bass_and_an_offset_under_the_limit_do_not_stop_the_output() -> Non
     assert at.text == (0, "")
 
 
-@pytest.mark.parametrize("missing", ["numba", "llvmlite", "a block of a power of two"])
-def test_without_a_compiler_the_player_in_python_is_taken(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    f, block = filters(1), 100 if missing.startswith("a block") else BLOCK
-    monkeypatch.setattr("sweetspot.processor.live.player.find_spec", lambda name: None if name == missing else object())
+@pytest.mark.parametrize(("block", "window"), [(100, 1024), (8, 1024), (8192, 1024), (BLOCK, 1000)])
+def test_sizes_that_the_kernels_do_not_do_are_refused(block: int, window: int) -> None:
+    f = replace(filters(1), upmix=UpmixSettings(window=window, hop=window // 4))
     program = PlayedProgram((f, f, f), Wanted("x", None, None, 6, 0, FS, block), None)
-    assert compiled_player(program, PlayerMemory(Shared.make(get_context("spawn"), 1.0, FS, 3))) is None
+    with pytest.raises(BadInput, match="power of two from"):
+        prepared(program, PlayerMemory(Shared.make(get_context("spawn"), 1.0, FS, 3)))
+
+
+def read(at: PlayerMemory, out: np.ndarray) -> int:
+    """The reader's side of the ring, one sample after the other."""
+    n = min(out.shape[1], at.filled)
+    for i in range(n):
+        out[:, i] = at.ring[:, (at.counters[1] + i) % at.ring.shape[1]]
+    at.counters[1] += n
+    return n
 
 
 def test_ring_keeps_its_order_over_many_rounds() -> None:
@@ -302,7 +295,7 @@ def test_ring_keeps_its_order_over_many_rounds() -> None:
             sent.append(block)
             written += int(n)
         out = np.zeros((2, int(RNG.integers(1, 200))), dtype=np.float32)
-        count = at.read(out)
+        count = read(at, out)
         got.append(out[:, :count])
         assert np.all(out[:, count:] == 0.0)
     heard = np.concatenate(got, axis=1)
@@ -314,9 +307,8 @@ def test_load_is_a_percentile_of_what_was_timed() -> None:
     at = PlayerMemory(Shared.make(get_context("spawn"), 0.01, FS, 1))
     assert at.percentile(0.999) == 0.0
     for load in np.linspace(0.0, 0.5, 1001):
-        at.timed(float(load))
+        at.loads[int(load / memory.STEP)] += 1
     assert at.percentile(0.999) == pytest.approx(0.4995, abs=2 * memory.STEP)
-    assert at.meters[memory.WORST] == 0.5
 
 
 def test_a_watch_tells_when_nothing_moves() -> None:
@@ -371,7 +363,8 @@ def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:
     live = Shown(filters(1), filters(2))
     live.board.meters[memory.PEAKS :] = 0.25
     for load in (0.011, 0.013, 1.4):
-        live.board.timed(load)
+        live.board.loads[int(load / memory.STEP)] += 1
+    live.board.meters[memory.WORST], live.board.meters[memory.BLOCKS] = 1.4, 3
     live.board.meters[memory.XRUNS], live.board.meters[memory.GAIN] = 3, 1.0
     lines = console.screen(live, live.meters(), "in.wav").split("\n")
     assert "load 140.0 %, at most 140.0 %; xruns: 3, of them ours: 1" in lines[-2]
@@ -386,16 +379,15 @@ def late_and_held(at: PlayerMemory) -> tuple[int, int]:
 
 
 def test_a_block_that_is_long_by_itself_is_ours() -> None:
-    it, at = player(replace(filters(1), fs=100_000_000))
+    it, at = player(filters(1))
+    it.made._state.stream.period = 1e-8
     run(it, at, np.zeros((2, 20 * BLOCK), dtype=np.float32))
     late, held = late_and_held(at)
     assert held == 0
-    assert late == 20 or not COMPILED[0]  # the player in Python goes by the device's rate
+    assert late == 20
 
 
 def test_a_block_during_which_the_machine_does_something_else_is_not_ours() -> None:
-    if not COMPILED[0]:
-        pytest.skip("in Python it is our own other threads that hold a block up")
     it, at = player(filters(1, "projection"))
     play = np.zeros((BLOCK, 6), dtype=np.float32)
     child = os.fork()
