@@ -113,26 +113,34 @@ def delay(y: Any, memory: Any, look: int, bands: Any, speed: Any) -> None:
     voice = ring + WINDOWS
     share = voice + drivers * span
     for band in range(memory.shape[0]):
-        m, pole = memory[band], bands[band, 0]
-        at, done = int(m[AT]), 0
-        for i in range(n if pole > 0.0 else 0):
-            for o in range(drivers):
-                m[low + o] += pole * (y[o, i] - m[low + o])
-                m[share + o * span + at] = m[low + o]
-            at = at + 1 if at < look else 0
-        at = int(m[AT])
+        m, pole, done, at = memory[band], bands[band, 0], 0, int(memory[band, AT])
         while done < n:
-            here, ahead = (min(n - done, look - at), 1) if at < look else (1, -look)
-            for o in range(drivers):
-                place = o * span + at
-                for i in range(here if pole == 0.0 else 0):
-                    m[share + place + i] = y[o, done + i]
+            here = min(n - done, span - at)
+            for o in range(0, drivers if pole > 0.0 else 0, 4):  # four at once: each waits for its own last sample
+                a, b, c, d = o, min(o + 1, drivers - 1), min(o + 2, drivers - 1), min(o + 3, drivers - 1)
+                za, zb, zc, zd = m[low + a], m[low + b], m[low + c], m[low + d]
                 for i in range(here):
+                    za += pole * (y[a, done + i] - za)
+                    zb += pole * (y[b, done + i] - zb)
+                    zc += pole * (y[c, done + i] - zc)
+                    zd += pole * (y[d, done + i] - zd)
+                    m[share + a * span + at + i], m[share + b * span + at + i] = za, zb
+                    m[share + c * span + at + i], m[share + d * span + at + i] = zc, zd
+                m[low + a], m[low + b], m[low + c], m[low + d] = za, zb, zc, zd
+            for o in range(drivers):
+                place, ahead = voice + o * span + at, here if at + here < span else here - 1
+                for i in range(here if pole == 0.0 else 0):
+                    m[share + o * span + at + i] = y[o, done + i]
+                for i in range(ahead):
                     v = y[o, done + i]
-                    y[o, done + i] = m[voice + place + i + ahead]
-                    m[voice + place + i] = v
+                    y[o, done + i] = m[place + i + 1]
+                    m[place + i] = v
+                if ahead < here:  # the oldest sample lies at the ring's beginning
+                    v = y[o, done + ahead]
+                    y[o, done + ahead] = m[voice + o * span]
+                    m[place + ahead] = v
             done += here
-            at = at + here if at < look else 0
+            at = at + here if at + here < span else 0
         m[AT] = at
         m[QUIET] += n
         m[COUNT] += n
