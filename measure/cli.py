@@ -224,7 +224,7 @@ def operator(yes: bool, delay: float) -> Callable[[str], None]:
             time.sleep(delay)
             return
         if not sys.stdin.isatty():
-            raise HardwareTrouble(f"{move}: nobody is there to do it. Run it in a terminal, or give --yes and --delay")
+            raise HardwareTrouble(f"{move}: a manual stage needs a terminal; run it in one, or give --yes and --delay")
         say(f"{move}, then press Enter")
         sys.stdin.readline()
 
@@ -234,8 +234,8 @@ def operator(yes: bool, delay: float) -> Callable[[str], None]:
 def pictures(
     run: MeasuredRun,
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures; RUN/show if not given.")] = None,
-    only: Annotated[str | None, typer.Option("--only", help="Names of pictures, with commas.")] = None,
-    kind: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Kind of the files.")] = "png",
+    only: Annotated[str | None, typer.Option("--only", help="Comma-separated plot names.")] = None,
+    kind: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Image format.")] = "png",
     position: Annotated[int | None, typer.Option("--position", help="Head position from 1; else the nominal.")] = None,
     smoothing: Annotated[int, typer.Option("--smoothing", help="N for 1/N octave; 0 for none.", min=0, max=96)] = 24,
     vertical: Annotated[

@@ -72,6 +72,6 @@ def session_file(run: Path) -> Path:
     file = run / "session.h5"
     if not run.is_dir() or not file.is_file():
         raise BadInput(
-            f"{run}: no run folder: session.h5 is not there. Make one with: sweetspot measure ears RIG --unit SERIAL"
+            f"{run}: not a run folder (no session.h5). Make one with: sweetspot measure ears RIG --unit SERIAL"
         )
     return file

@@ -288,7 +288,7 @@ def _until_good(
             each = zip(_sources(plan, capture), heard, strict=True)
             found = (_changed(session, listener, capture, source, one) for source, one in each)
             if other := next((f for f in found if f), None):
-                reason = f"{other}; if that is as it should be, resume with --accept-change"
+                reason = f"{other}; if this change is intended, resume with --accept-change"
         air = rig.description.environment.temperature_c
         snr = np.min([one.snr_db for one in heard], axis=0)
         shot = Shot(capture, recording, delay, reason, air, tuple(float(v) for v in snr), ppm)

@@ -60,7 +60,9 @@ def process(
     source: Annotated[Path | None, typer.Argument(metavar="IN.wav", help="Stereo; any format and rate.")] = None,
     out: Annotated[Path | None, typer.Argument(metavar="OUT.wav", help="One channel per driver.")] = None,
     upmix: Annotated[Method | None, typer.Option("--upmix", help="Centre extraction, or off.")] = None,
-    amount: Annotated[float | None, typer.Option("--amount", min=0.0, max=1.0, help="How much goes to it.")] = None,
+    amount: Annotated[
+        float | None, typer.Option("--amount", min=0.0, max=1.0, help="Centre extraction amount, 0 to 1.")
+    ] = None,
     subtype: Annotated[Subtype, typer.Option("--subtype", help="Sample format.")] = Subtype("PCM_24"),
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
     split: Annotated[bool, typer.Option("--split", help="One file per driver: OUT_1_name.wav ...")] = False,
@@ -225,15 +227,17 @@ def play(
     heard: Annotated[
         str | None, typer.Option("--from", help="Input device, or on JACK the program, that is listened to.")
     ] = None,
-    channels: Annotated[str, typer.Option("--channels", help="Its channels that are left and right.")] = "1,2",
+    channels: Annotated[str, typer.Option("--channels", help="Input channels for left and right.")] = "1,2",
     hostapi: Annotated[str | None, typer.Option("--hostapi", help="Part of the host API's name.")] = None,
     other: Annotated[Path | None, typer.Option("--b", help="A second filter set, to change to with the key a.")] = None,
     block: Annotated[int, typer.Option("--block", help="Samples a block.", min=16, max=4096)] = 256,
     upmix: Annotated[Method | None, typer.Option("--upmix", help="Centre extraction, or off.")] = None,
-    amount: Annotated[float | None, typer.Option("--amount", min=0.0, max=1.0, help="How much goes to it.")] = None,
+    amount: Annotated[
+        float | None, typer.Option("--amount", min=0.0, max=1.0, help="Centre extraction amount, 0 to 1.")
+    ] = None,
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin the file anew when it ends.")] = False,
-    seconds: Annotated[float | None, typer.Option("--seconds", help="End after so long.", min=0.1)] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Loop playback.")] = False,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after N seconds.", min=0.1)] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B."""

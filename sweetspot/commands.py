@@ -53,7 +53,7 @@ COMMANDS = {
     "verify": Command(
         ("calibrate",),
         CALIBRATING,
-        "Play sweeps through the processor, hear them at positions that the design never saw, and give a verdict.",
+        "Play sweeps through the processor, verify at held-out positions, and give a verdict.",
     ),
     "report": Command(("calibrate",), CALIBRATING, "Write one self-contained page on a run: report.html."),
     "process": Command(

@@ -107,7 +107,7 @@ def _predicted(fitted: Fitted) -> tuple[Figure, ...]:
 
 
 def _nobody(move: str) -> None:
-    raise HardwareTrouble(f"{move}: nobody is there to do it while a fleet is verified")
+    raise HardwareTrouble(f"{move}: a manual stage needs a terminal, and a fleet is verified without one")
 
 
 def _ignore(note: str = "") -> None:

@@ -154,9 +154,7 @@ def refused(reading: Reading, frequency_hz: float) -> list[str]:
             f"{FREQUENCY_PERCENT:g} %): another calibrator, or another --frequency?"
         )
     if reading.drift_db > DRIFT_DB:
-        said.append(
-            f"its level moves by {reading.drift_db:.2f} dB (limit {DRIFT_DB:g} dB): seat it tightly, hold still"
-        )
+        said.append(f"level drift {reading.drift_db:.2f} dB (limit {DRIFT_DB:g} dB): seat it tightly, hold still")
     if reading.distortion_percent > DISTORTION_PERCENT:
         said.append(f"{reading.distortion_percent:.1f} % distortion (limit {DISTORTION_PERCENT:g} %): does it clip?")
     if reading.snr_db < SNR_DB:

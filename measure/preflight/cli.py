@@ -81,7 +81,8 @@ def check(
 def sweep(
     rig: RigArg,
     snr: Annotated[
-        float, typer.Option("--snr", help="Wanted in the worst octave of the worst driver, dB.", min=10, max=110)
+        float,
+        typer.Option("--snr", help="Required minimum SNR, dB: worst octave of the worst driver.", min=10, max=110),
     ] = 60.0,
     write: Annotated[bool, typer.Option("--write", help="Write it into the rig file.")] = False,
     unit: UnitOpt = "LAB-0001",
@@ -134,9 +135,11 @@ def calibrate(
     ] = 1000.0,
     pressure: Annotated[
         float | None,
-        typer.Option("--pressure-hpa", help="Static pressure, for a pistonphone that does not know it.", min=500),
+        typer.Option(
+            "--pressure-hpa", help="Static pressure, hPa; for a pistonphone without barometric correction.", min=500
+        ),
     ] = None,
-    accept: Annotated[bool, typer.Option("--accept", help="Accept a jump against the history.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Accept a change from earlier calibrations.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write the sensitivity into the rig file.")] = False,
     history: Annotated[
         Path | None, typer.Option("--history", help="Where calibrations are kept; beside the rig file if not given.")
@@ -176,7 +179,7 @@ def calibrate(
     where = f"written into {path}" if write else f"write it into the [[mic]] of {path}, or give --write"
     result(
         {**entry, "history": str(kept), "written": write and found.accepted},
-        f"{found.text()}\n{where if found.accepted else 'nothing follows from it'}; kept in {kept}",
+        f"{found.text()}\n{where if found.accepted else 'calibration rejected'}; logged in {kept}",
         as_json=as_json,
     )
     if not found.accepted:

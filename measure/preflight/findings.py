@@ -48,7 +48,7 @@ def of_loopback(told: Observation) -> Iterator[Finding]:
     if level < GAIN_DB:
         outcome, said = "fail", f"{said}: at least {GAIN_DB:g} dB is needed; turn its input up"
     elif loop.gain < 0:
-        outcome, said = "warn", f"{said}, polarity turned over: the interface or the cable inverts"
+        outcome, said = "warn", f"{said}, polarity inverted: by the interface or the cable"
     elif loop.ripple_db > RIPPLE_DB and loop.residual_db < RESIDUAL_DB:
         outcome = "fail"
         said = f"{said}, but its response varies by {loop.ripple_db:.1f} dB (limit {RIPPLE_DB:g}): is it a plain cable?"
@@ -122,7 +122,7 @@ def of_microphones(told: Observation) -> Iterator[Finding]:
             said = f"hears no driver on input {mic.channel}, {why}: dead, unplugged, or without its supply"
             yield Finding("microphone", mic.name, "fail", said)
         elif there.any():
-            said = f"hears on input {mic.channel}, up to {best:.0f} dB over its noise"
+            said = f"input {mic.channel}, SNR up to {best:.0f} dB"
             yield Finding("microphone", mic.name, "pass", said, {"best_snr_db": best})
 
 
@@ -213,11 +213,13 @@ def of_polarity(told: Observation) -> Iterator[Finding]:
     for place, which in enumerate(order_in):
         if mics[place] < 0:
             name = told.rig.mic[which].name
-            yield Finding("polarity", name, "fail", "this microphone is turned over: every driver falls there", {})
+            yield Finding(
+                "polarity", name, "fail", "this microphone is inverted: every driver arrives with falling pressure", {}
+            )
     for place, which in enumerate(order_out):
         if drivers[place] < 0:
             driver = told.rig.driver[which]
-            said = f"turned over: pressure falls when output {told.rig.driver[place].channel} rises; swap its two wires"
+            said = f"inverted: pressure falls when output {told.rig.driver[place].channel} rises; swap its two wires"
             yield Finding("polarity", driver.name, "fail", said, {"cosine": float(np.nanmean(cosine[:, place]))})
     for place, which in enumerate(order_out):
         if np.isfinite(cosine[:, place]).any() and not clear[:, place].any():
@@ -225,7 +227,7 @@ def of_polarity(told: Observation) -> Iterator[Finding]:
     if (mics > 0).all() and (drivers > 0).all():
         yield Finding("polarity", "all", "pass", f"the same everywhere ({int(clear.sum())} paths)")
     elif doubtful:
-        said = "as many signs are turned over as are not: it may be the other drivers or microphones"
+        said = "as many polarities are inverted as are not: it may be the other drivers or microphones"
         yield Finding("polarity", "all", "warn", said)
 
 

@@ -271,9 +271,9 @@ def _about_stage(
         said += f"(limit {CLOSURE_DB:g} dB, about 0.7 degrees): does it slip, or has something moved?"
         return [Finding("stage", stage.driver, "fail", said, values)]
     said = {
-        1: f"went {degrees:g} degrees and back, and is heard to (closure {closed:.0f} dB)",
-        0: f"says that it went {degrees:g} degrees, but nothing is heard to have turned: is it coupled?",
-        -1: f"was sent {degrees:g} degrees and is heard to turn the other way: turn its direction round",
+        1: f"moved {degrees:g} degrees and back, confirmed acoustically (closure {closed:.0f} dB)",
+        0: f"reports {degrees:g} degrees, but no rotation was detected acoustically: is it coupled?",
+        -1: f"was sent {degrees:g} degrees and turned the other way: reverse its direction",
     }[turned]
     return [Finding("stage", stage.driver, "pass" if turned == 1 else "fail", said, values)]
 

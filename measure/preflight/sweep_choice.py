@@ -72,7 +72,7 @@ class Choice:
     def text(self) -> str:
         """Why it is so, in two lines."""
         worst = f"{self.expected_db:.0f} dB over the noise at least ({self.at}), {self.wanted_db:g} dB asked"
-        short = "" if self.reached else ": not to be had here. Lower the noise, or raise what limits the level"
+        short = "" if self.reached else ": the SNR cannot be reached. Lower the noise, or raise what limits the level"
         return f"level: {self.limit}\nsignal: {worst}{short}"
 
 

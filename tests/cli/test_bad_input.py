@@ -101,7 +101,7 @@ def test_serial_number_that_is_no_name(sweetspot: Run, rig: Path) -> None:
 def test_run_that_is_none(sweetspot: Run, tmp_path: Path) -> None:
     for command in ("calibrate", "verify", "report"):
         told(sweetspot(command, tmp_path / "nothing"), 2, "nothing")
-    told(sweetspot("measure", "resume", tmp_path / "nothing"), 2, "no run folder")
+    told(sweetspot("measure", "resume", tmp_path / "nothing"), 2, "not a run folder")
 
 
 def test_session_of_another_schema(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_nobody_to_move_the_head(sweetspot: Run, rig: Path) -> None:
     """A stage that moves nothing needs an operator; without a terminal that is hardware trouble, and resumable."""
     rig.write_text(rig.read_text().replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "manual"'))
     done = sweetspot("measure", "ears", rig, "--unit", "1")
-    told(done, 3, "nobody is there to do it", "--yes")
+    told(done, 3, "a manual stage needs a terminal", "--yes")
     run = next(rig.parent.glob("runs/1/*"))
     done = sweetspot("measure", "resume", run, "--yes", "--delay", "0")
     told(done, 0, "Please place: device turned 0 deg, head at x 3 cm, y -2 cm, yaw -5 deg (going on in 0 s)")

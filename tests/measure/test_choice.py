@@ -69,7 +69,7 @@ def test_twice_the_signal_costs_twice_the_time_and_what_is_too_long_is_repeated(
     assert max(one.seconds for one in some) <= sweep_choice.SECONDS[1]
     assert not some[3].reached
     assert some[3].repeats == sweep_choice.MOST_REPEATS
-    assert "not to be had" in some[3].text()
+    assert "the SNR cannot be reached" in some[3].text()
     assert some[0].band_hz == (min(d.band_hz[0] for d in rig.driver), max(d.band_hz[1] for d in rig.driver))
 
 
@@ -127,4 +127,4 @@ def test_as_a_command(sweetspot: Callable[..., subprocess.CompletedProcess[str]]
     ]
     short = sweetspot("rig", "sweep", str(own), "--snr", "110")
     assert short.returncode == 1
-    assert "not to be had here" in short.stdout
+    assert "the SNR cannot be reached" in short.stdout

@@ -67,7 +67,7 @@ def test_noise_and_hum_do_not_count_as_tone() -> None:
         (tone(rms=0.0), "no tone is heard"),
         (tone(f=1021.0), r"the tone is at 1021\.0 Hz, \+2\.1 % from 1000 Hz"),
         (tone(f=250.0), "another calibrator, or another --frequency"),
-        (tone(fall_db=0.2), r"its level moves by 0\.1\d dB \(limit 0\.1 dB\): seat it tightly"),
+        (tone(fall_db=0.2), r"level drift 0\.1\d dB \(limit 0\.1 dB\): seat it tightly"),
         (tone(second=0.04), r"4\.0 % distortion \(limit 3 %\)"),
         (tone(noise=0.003), r"only 2\d dB over the noise"),
         (np.clip(tone(rms=0.75), -1, 1), "it clips: .* samples at full scale"),
