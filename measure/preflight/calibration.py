@@ -86,7 +86,7 @@ class Calibration:
         r = self.reading
         heard = (
             f"{self.mic.name}, input {self.mic.channel}: {r.frequency_hz:.2f} Hz at {float(db(r.rms)):.2f} dBFS rms, "
-            f"level drift {r.drift_db:.3f} dB, {r.distortion_percent:.2f} % distortion, {r.snr_db:.0f} dB over the noise"
+            f"level drift {r.drift_db:.3f} dB, {r.distortion_percent:.2f} % distortion, {r.snr_db:.0f} dB SNR"
         )
         if not self.accepted:
             return "\n".join([heard, *(f"REFUSED: {reason}" for reason in self.reasons)])
