@@ -15,6 +15,12 @@ class BadInput(SweetspotError):
     exit_code = 2
 
 
+class OutputTrouble(SweetspotError):
+    """The result could not be written to stdout: neither a verdict nor wrong use."""
+
+    exit_code = 70
+
+
 class HardwareTrouble(SweetspotError):
     """A device failed, vanished or answered wrongly; what landed is kept."""
 

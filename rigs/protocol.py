@@ -8,6 +8,7 @@ The classes of trouble live in :mod:`sweetspot.rigs.errors` (so that the rig fil
     |- BadInput            (2)     wrong use or wrong input: a file, a value, a name
     |- HardwareTrouble     (3)     a device failed, vanished or answered wrongly; what landed is kept
     |  `- TooLoud          (3)     something was about to be played above the rig's ceiling
+    |- OutputTrouble      (70)     stdout did not take the result
     `- Held                (3)     captures stayed bad: the session waits and can be resumed
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -12,8 +13,10 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from sweetspot.commands import COMMANDS, rooms_of
-from sweetspot.rigs.errors import SweetspotError
+from sweetspot.rigs.errors import OutputTrouble, SweetspotError
 from sweetspot.rigs.progress import failed, say, speakable
+from sweetspot.streams import guard
+from sweetspot.trace import UNEXPECTED, kept
 
 INTERRUPTED = 130
 
@@ -81,20 +84,37 @@ def _whole(
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and leave with its exit code; nothing unexpected leaves as a verdict (0 or 1)."""
     speakable()
+    guard()
     as_json = "--json" in sys.argv
     try:
+        code = _left_with(as_json)
+        sys.stdout.flush()
+    except OutputTrouble as trouble:
+        say(f"sweetspot: {trouble}")
+        code = trouble.exit_code
+    except Exception as fault:
+        code = UNEXPECTED
+        failed(kept(fault, datetime.now(UTC)), code, as_json=as_json)
+    sys.exit(code)
+
+
+def _left_with(as_json: bool) -> int:
+    """Exit code of the command that was typed."""
+    try:
         code = roof()(standalone_mode=False, prog_name="sweetspot") or 0
+    except OutputTrouble:
+        raise
     except SweetspotError as trouble:
         failed(str(trouble), trouble.exit_code, as_json=as_json)
-        sys.exit(trouble.exit_code)
+        return trouble.exit_code
     except WrongUse as wrong:
         wrong.show()
         failed(wrong.format_message(), 2, as_json=as_json, quiet=True)
-        sys.exit(2)
+        return 2
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code by itself
         say("sweetspot: interrupted; what had landed is kept")
-    sys.exit(code)
+    return int(code)

@@ -1,0 +1,66 @@
+"""What is kept of an unexpected error: its traceback in a file, and one line for the person at the screen."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from sweetspot.rigs.errors import SweetspotError
+from sweetspot.rigs.storage import write
+
+UNEXPECTED = 70
+"""Exit code of an unexpected error (EX_SOFTWARE of sysexits.h)."""
+
+LONGEST = 200
+
+
+def kept(fault: BaseException, now: datetime) -> str:
+    """Keep the traceback in a file; the line that says so.
+
+    Parameters
+    ----------
+    fault
+        What was raised.
+    now
+        The time, for the name of the file.
+    """
+    name = f"trace-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
+    text = "".join(
+        [
+            f"sweetspot {version('sweetspot')}, Python {platform.python_version()}, {platform.platform()}\n",
+            f"{' '.join(sys.argv)}\n\n",
+            *traceback.format_exception(fault),
+        ]
+    )
+    words = " ".join(f"{type(fault).__name__}: {fault}".split())
+    short = words if len(words) <= LONGEST else f"{words[: LONGEST - 3]}..."
+    for folder in _folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder / name, text)
+        except (OSError, SweetspotError):
+            continue
+        return f"unexpected error: {short}. This is a fault of the program; its trace is in {folder / name}"
+    frames = traceback.extract_tb(fault.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
+    return (
+        f"unexpected error: {short} ({place}). This is a fault of the program; its trace could not be written anywhere"
+    )
+
+
+def _folders() -> Iterator[Path]:
+    """Where traces are kept: the user's folder for the state of programs (XDG), else that for temporary files."""
+    state = os.environ.get("XDG_STATE_HOME")
+    if state or os.environ.get("HOME"):
+        yield (Path(state) if state else Path(os.environ["HOME"]) / ".local" / "state") / "sweetspot"
+    try:
+        yield Path(tempfile.gettempdir())
+    except OSError:
+        return

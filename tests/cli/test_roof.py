@@ -1,0 +1,74 @@
+"""Nothing unexpected leaves as a verdict: one line, exit code 70, the trace in a file; stdout that takes nothing too."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BROKEN = (
+    "import sys; sys.argv = ['sweetspot', 'rig', 'check', 'desk', *sys.argv[1:]]\n"
+    "import sweetspot.rigs.cli as cli\n"
+    "def broken(*a, **k): raise ZeroDivisionError('a fault\\nof two lines')\n"
+    "import sweetspot.command_line as roof; roof.build = broken; roof.main()\n"
+)
+
+
+def typed(*words: str, stdout: object = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        stdout=stdout,  # type: ignore[call-overload]
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **env},
+        check=False,
+    )
+
+
+def test_an_unexpected_error_is_one_line_with_its_trace_in_a_file(tmp_path: Path) -> None:
+    done = typed("-c", BROKEN, XDG_STATE_HOME=str(tmp_path))
+    assert done.returncode == 70
+    assert len(done.stderr.splitlines()) == 1
+    found = re.search(r"ZeroDivisionError: a fault of two lines.*trace is in (\S+)$", done.stderr)
+    assert found, done.stderr
+    trace = Path(found[1]).read_text()
+    assert "Traceback" in trace
+    assert "sweetspot rig check desk" in trace
+
+
+def test_a_trace_that_no_folder_takes_costs_only_the_trace(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    nowhere = str(tmp_path / "file")
+    done = typed("-c", BROKEN, XDG_STATE_HOME=nowhere, TMPDIR=nowhere, HOME=nowhere)
+    assert done.returncode == 70
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("words", [("--version",), ("rig", "--help"), ("--help",)])
+def test_a_full_stdout_is_neither_pass_nor_fail(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = typed("-m", "sweetspot", *words, stdout=full)
+    assert (done.returncode, len(done.stderr.splitlines())) == (70, 1), done.stderr
+    assert "could not be written to stdout: no space left" in done.stderr
+
+
+def test_a_reader_that_left_is_neither_pass_nor_fail() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = typed("-m", "sweetspot", "--help", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, len(done.stderr.splitlines())) == (70, 1), done.stderr
+    assert "broken pipe" in done.stderr
+
+
+def test_closed_streams() -> None:
+    command = f"{sys.executable} -m sweetspot --version"
+    assert subprocess.run(f"{command} >&-", shell=True, stderr=subprocess.DEVNULL, check=False).returncode == 70
+    assert subprocess.run(f"{command} 2>&-", shell=True, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    assert (
+        subprocess.run(f"{command} 2>/dev/full <&-", shell=True, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    )
