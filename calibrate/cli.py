@@ -26,6 +26,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.rig_file import read, with_faults
+from sweetspot.rigs.storage import alone
 
 RunArg = MeasuredRun
 
@@ -196,7 +197,7 @@ def _verified(
         description = with_faults(session.rig(), faults)
     name, upmixes = through
     processor = deployed.choose(name, fitted.filters, description, upmixes=upmixes)
-    with open_rig(description, serial=fitted.filters.unit_serial) as rig:
+    with alone(here), open_rig(description, serial=fitted.filters.unit_serial) as rig:
         for left in reversed(range(1 + int(limits.repeats))):
             run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked, processor=processor)
             verdict = run.judge(here, fitted, limits)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -51,6 +50,7 @@ from sweetspot.processor.render import render
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Operator, Rig
 from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import alone, discard, file_sha256, keep_aside, move
 from sweetspot.rigs.units import Float
 
 OTHERS = 40
@@ -60,10 +60,13 @@ Tracker = Callable[[str, int], Any]
 """Opens a progress bar for a title and a number of pieces; a context manager that yields the step function."""
 
 
+VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.measuring"
+"""A verification in a run folder: with its verdict; measured to its end; while it is measured."""
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def calibrate(
@@ -100,6 +103,11 @@ def fitted(run: Path, design: Design) -> Fitted:
 def _fit(run: Path, design: Design, *, left_out: bool = False) -> tuple[Fitted, ImpulseResponse]:
     """Filters of a run, and the responses at the ears as they were used."""
     source = session_file(run)
+    with alone(run):
+        return _calibrated(run, source, design, design_text, left_out)
+
+
+def _calibrated(run: Path, source: Path, design: Design, design_text: str, left_out: bool) -> Fitted:
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
         if "polar" not in session.sets:
@@ -266,7 +274,10 @@ def hear(
     track: Tracker,
     processor: Deployed | None = None,
 ) -> Path:
-    """Play the verification's sweeps through processor and rig into ``verify.h5``; an earlier one is kept aside.
+    """Play the verification's sweeps through processor and rig into a file beside ``verify.h5``.
+
+    :func:`judge` puts it in the place of ``verify.h5`` once the verdict is in it; until then an earlier verification
+    stands. What an interrupted one left behind is thrown away: a verification is one visit, and starts over.
 
     Parameters
     ----------
@@ -278,7 +289,7 @@ def hear(
     BadInput
         The rig cannot play through this processor.
     HardwareTrouble
-        The interface, the stage, the disk or the processor failed; an earlier verification is kept beside it.
+        The interface, the stage, the disk or the processor failed; an earlier verification still stands.
     """
     if rig.description.ears and all(p.use != "score" for p in rig.description.ears.positions):
         raise BadInput(
@@ -286,12 +297,16 @@ def hear(
             'fitted: give some entries of ears.positions use = "score" and measure those'
         )
     through = processor or Deployed(deployed.OWN, fitted.filters, None)
-    filters, path = through.filters, run / "verify.h5"
+    filters, path = through.filters, run / MEASURING
     process = engine_of(filters)
     with Session.read(session_file(run)) as session:
         measured = session.responses("ears")
     plans = {n: verification.plan(rig.description, n, filters, process, through.inputs) for n in SETS}
-    with insert.ready(rig, through, plans["ears"], measured, ask) as ready, _heard(run, rig, filters, now) as heard:
+    with (
+        alone(run),
+        insert.ready(rig, through, plans["ears"], measured, ask) as ready,
+        _heard(path, rig, filters, now) as heard,
+    ):
         told = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
         heard.annotate("through", json.dumps(told))
         for name, title in (("ears", "Verifying at ears"), ("polar", "Verifying around")):
@@ -299,7 +314,8 @@ def hear(
             with track(title, len(plan.captures)) as step:
                 hardware.measure(ready, heard, plan, ask=ask, step=step)
         heard.annotate("through", json.dumps(told | {"distortion": _distortion(heard, rig.description, plans["ears"])}))
-    return path
+    move(path, run / MEASURED)
+    return run / MEASURED
 
 
 def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
@@ -309,23 +325,17 @@ def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, 
     return chain_figures.told({name: one for name, one in found.items() if one is not None})
 
 
-def _heard(run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
-    """A new ``verify.h5``; an earlier one is kept aside under the time when it was written."""
-    path = run / "verify.h5"
-    if path.exists():
-        aside = run / f"verify-{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y%m%dT%H%M%SZ}.h5"
-        try:
-            figures_alone(path, aside)
-            path.unlink()
-        except BadInput:  # cannot be read: kept as it is
-            path.rename(aside)
+def _heard(path: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
+    """A new file of a verification, without what an interrupted one left."""
+    for old in (path, path.with_name(MEASURED)):
+        discard(old)
     return Session.create(
         path,
         rig.description,
         filters.unit_serial,
         f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         schema=VERIFICATION,
-        filterset_sha256=sha256(run / store.NAME),
+        filterset_sha256=sha256(path.with_name(store.NAME)),
         session_sha256=filters.source,
     )
 
@@ -335,9 +345,33 @@ def _form(filters: FilterSet) -> str:
 
 
 def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
-    """The verdict on what ``verify.h5`` holds; kept in it as JSON."""
-    path = run / "verify.h5"
-    found, verdict, measured, rig, told = verdict_of(run, fitted, limits)
+    """The verdict on what was just measured, or else on ``verify.h5``; kept in the file as JSON.
+
+    A new verification takes the place of ``verify.h5`` in one step; the earlier one is kept aside under the time when
+    it was written.
+    """
+    with alone(run):
+        fresh = (run / MEASURED).is_file()
+        verdict = _judged(run, run / (MEASURED if fresh else VERIFIED), fitted, limits)
+        if fresh:
+            _replace(run)
+    return verdict
+
+
+def _replace(run: Path) -> None:
+    """Put a judged verification in the place of the earlier one, which keeps a name throughout."""
+    path = run / VERIFIED
+    if path.exists():
+        aside = run / f"verify-{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y%m%dT%H%M%SZ}.h5"
+        try:
+            figures_alone(path, aside)
+        except BadInput:  # cannot be read: kept as it is
+            keep_aside(path, aside)
+    move(run / MEASURED, path)
+
+
+def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verification:
+    found, verdict, measured, rig, told = verdict_of(run, fitted, limits, path)
     if verdict.verdict == "fail":
         by_design = _by_design(verdict.by_design)
         causes, ruled_out = (by_design, ()) if by_design else _causes(run, found, measured, rig, told)
@@ -349,10 +383,16 @@ def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
 
 
 def verdict_of(
-    run: Path, fitted: Fitted, limits: Limits
+    run: Path, fitted: Fitted, limits: Limits, path: Path | None = None
 ) -> tuple[ReadVerification, Verification, ImpulseResponse, Description, dict[str, Any]]:
-    """What ``verify.h5`` holds and the verdict on it, causes apart; then the session's ears, the rig, the processor."""
-    path = run / "verify.h5"
+    """What a verification holds and the verdict on it, causes apart; then the session's ears, the rig, the processor.
+
+    Parameters
+    ----------
+    path
+        The file; by default the run's ``verify.h5``.
+    """
+    path = path or run / VERIFIED
     with Session.read(path, VERIFICATION) as heard:
         ears, polar = heard.responses("ears"), heard.responses("polar")
         errors = doubt_of(heard, "ears"), doubt_of(heard, "polar")

@@ -24,6 +24,7 @@ from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, read, with_faults
 from sweetspot.rigs.runs import command, located
+from sweetspot.rigs.storage import alone
 
 
 def _located(run: Path | None) -> Path | None:
@@ -157,7 +158,8 @@ def capture_set(
 ) -> None:
     """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
     wanted = plan.make(rig.description, name)
-    with Session.resume(folder.session_file(run)) as session:
+    file = folder.session_file(run)
+    with alone(run), Session.resume(file) as session:
         if origin := session.origin(name):
             say(f"{name}: imported from {origin}; there is nothing to measure")
             return

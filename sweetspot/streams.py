@@ -1,4 +1,4 @@
-"""The standard streams of a command: what cannot be written to stdout is an error of its own, on stderr it is let go."""
+"""The standard streams of a command: a stdout that takes nothing is an error, a stderr is let go."""
 
 from __future__ import annotations
 
@@ -46,9 +46,8 @@ class Stream:
 
     def __getattr__(self, name: str) -> Any:
         if self._stream is None and name in ("isatty", "encoding", "errors", "fileno"):
-            return {"isatty": lambda: False, "encoding": "utf-8", "errors": "replace", "fileno": lambda: self._number}[
-                name
-            ]
+            closed = {"isatty": lambda: False, "encoding": "utf-8", "errors": "replace"}
+            return closed.get(name, lambda: self._number)
         return getattr(self._stream, name)
 
     def _failed(self, fault: Exception) -> None:
@@ -71,5 +70,5 @@ def guard() -> None:
         except OSError:
             with contextlib.suppress(OSError):
                 os.open(os.devnull, os.O_RDWR)
-    sys.stdout = Stream(sys.stdout, 1, strict=True)  # type: ignore[assignment]
-    sys.stderr = Stream(sys.stderr, 2, strict=False)  # type: ignore[assignment]
+    sys.stdout = Stream(sys.stdout, 1, strict=True)
+    sys.stderr = Stream(sys.stderr, 2, strict=False)

@@ -23,7 +23,7 @@ from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.storage import replacing
+from sweetspot.rigs.storage import alone, replacing
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Float
 
@@ -50,7 +50,8 @@ def write(run: Path, music: Path | None = None) -> Path:
     """
     page = render(evidence.gather(run), run.name, sounds.clips(run, music))
     path = run / NAME
-    write_file(path, page)
+    with alone(run):
+        write_file(path, page)
     return path
 
 

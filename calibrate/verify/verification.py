@@ -32,6 +32,9 @@ STIMULI = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
 BELOW_CEILING = 0.95
 """How near to the ceiling the loudest driver is driven."""
 
+UNTOUCHED = 0.98
+"""Share of the ceiling below which the guard surely did nothing."""
+
 LEAST_LATENCY = 0.01
 """A latency below it is told as none, samples."""
 
@@ -172,7 +175,8 @@ def plan(
 ) -> Plan:
     """What verification captures: stereo sweeps through ``process`` at the scoring positions, or around the device.
 
-    Each stimulus is as loud as full scale and the ceiling allow; around the device only the phantom centre plays.
+    Each stimulus is as loud as full scale and the rig's ceiling allow, without help from a guard, which a deployed
+    processor may lack; around the device only the phantom centre plays.
 
     Parameters
     ----------
@@ -185,10 +189,10 @@ def plan(
     sweep, played = excitation(rig, tail=filters.length)
     shape = played.astype(np.float64) / float(np.max(np.abs(played)))
     names = tuple(STIMULI) if name == "ears" else ("both",)
-    signals, levels = [], []
+    signals, levels, ceiling = [], [], min(filters.ceiling, rig.limits.ceiling)
     for stimulus in names:
         sides = np.array(STIMULI[stimulus])[:, None] * shape
-        level = min(1.0, BELOW_CEILING * filters.ceiling / float(np.max(np.abs(process(sides)))))
+        level = min(1.0, BELOW_CEILING * ceiling / _largest(process, sides, filters))
         if feed is not None:
             level = min(level, BELOW_CEILING * rig.limits.ceiling)
         plays = level * sides if feed is not None else process(level * sides)
@@ -197,6 +201,20 @@ def plan(
     sources = Sources("program", names, tuple(signals), tuple(levels))
     at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
     return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
+
+
+def _largest(process: Processor, sides: Float, filters: FilterSet) -> float:
+    """Largest sample that the filters make of a stimulus when no guard limits it.
+
+    Where the guard may have worked, the stimulus is made so quiet that it cannot (the sum of the taps' magnitudes
+    bounds what comes out), and the result is scaled back: everything but the guard is linear in level.
+    """
+    largest = float(np.max(np.abs(process(sides))))
+    if largest < UNTOUCHED * filters.ceiling:
+        return largest
+    bound = float(np.abs(filters.taps).sum(axis=(0, 2)).max()) * max(1.0, float(np.max(np.abs(sides))))
+    quiet = min(1.0, 0.25 * filters.ceiling / bound)
+    return float(np.max(np.abs(process(quiet * sides)))) / quiet
 
 
 def judge(

@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.atomic import append as append
     from sweetspot.rigs.storage.atomic import cause as cause
     from sweetspot.rigs.storage.atomic import discard as discard
+    from sweetspot.rigs.storage.atomic import keep_aside as keep_aside
+    from sweetspot.rigs.storage.atomic import move as move
     from sweetspot.rigs.storage.atomic import replacing as replacing
     from sweetspot.rigs.storage.atomic import write as write
     from sweetspot.rigs.storage.hdf5 import File as File

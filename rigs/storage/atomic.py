@@ -7,6 +7,7 @@ import errno
 import os
 import platform
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,6 +126,40 @@ def _added(handle: int, data: bytes, end: int) -> None:
         with contextlib.suppress(OSError):
             os.ftruncate(handle, end)
         raise
+
+
+def move(path: Path, place: Path) -> None:
+    """Give a whole file another name in the same folder, in one step.
+
+    Raises
+    ------
+    BadInput
+        The true cause.
+    """
+    try:
+        _to_disk(path)
+        os.replace(path, place)
+    except OSError as fault:
+        raise BadInput(f"{place}: {cause(fault, place)}; {path.name} holds what was to be there") from fault
+
+
+def keep_aside(path: Path, aside: Path) -> None:
+    """Give a file a second name that stays when the first is replaced; a copy where the disk has no hard links.
+
+    Raises
+    ------
+    BadInput
+        The true cause.
+    """
+    discard(aside)
+    try:
+        os.link(path, aside)
+    except OSError:
+        try:
+            shutil.copy2(path, aside)
+        except OSError as fault:
+            discard(aside)
+            raise BadInput(f"{aside}: {cause(fault, aside)}") from fault
 
 
 def discard(path: Path) -> None:
