@@ -116,7 +116,7 @@ def verify(
     if kept and not (again or is_golden):
         records.check_new(kept, unit)
     verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes))
-    data, passed = run.summary(verdict), verdict.passed
+    data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
     lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
     if kept and is_golden:
         new, drifts = golden.heard(known, verdict, unit, rig, datetime.now(UTC))
@@ -140,7 +140,7 @@ def report(
 ) -> None:
     """Write one self-contained page on a run: report.html."""
     page = _reported(run_folder, music)
-    result({"report": str(page)}, str(page), as_json=as_json)
+    result({"report": str(page), "changed_since": _changes(run_folder)}, str(page), as_json=as_json)
 
 
 def demo(
@@ -164,6 +164,14 @@ def demo(
     data = run.summary(verdict) | {"run": str(here), "report": str(page)}
     result(data, f"{verdict_text.lines(verdict)}\nReport: {page}", as_json=as_json)
     raise typer.Exit(0 if verdict.passed else FAILED)
+
+
+def _changes(here: Path) -> list[str]:
+    """What changed since the next step used it, which is said."""
+    found = list(run.changes(here))
+    for change in found:
+        say(f"Changed since: {change}")
+    return found
 
 
 def _add(

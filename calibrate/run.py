@@ -47,6 +47,7 @@ from sweetspot.measure.session import VERIFICATION, Session, figures_alone
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.render import render
+from sweetspot.processor.run_folder import changed_since
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Operator, Rig
 from sweetspot.rigs.rig_file import Description
@@ -133,6 +134,21 @@ def zone(run: Path) -> ZoneMap | None:
     """The listening zone that was mapped when a run was calibrated; ``None`` where it was not."""
     kept = store.read_prediction(run).get("zone")
     return ZoneMap.of_dict(json.loads(kept[0])) if kept else None
+
+
+def changes(run: Path) -> tuple[str, ...]:
+    """What changed since the next step used it, along rig, session, filter set and verification; one line each.
+
+    A rig file that changed is refused when the session is read.
+    """
+    path, filters = run / store.NAME, store.read(run)
+    found = list(changed_since(path, filters))
+    if (run / VERIFIED).is_file():
+        with Session.read(run / VERIFIED, VERIFICATION) as heard:
+            made_with = str(heard.attributes.get("filterset_sha256", ""))
+        if made_with != sha256(path):
+            found.append(f"{path} was changed after {VERIFIED} was measured through it (SHA-256 differs): verify again")
+    return tuple(found)
 
 
 def _nominal(ears: ImpulseResponse) -> NDArray[np.float32]:

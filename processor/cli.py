@@ -21,6 +21,7 @@ from sweetspot.processor.export import ENGINES, FORMS, LIMIT_DB, LINEAR_SHARE, E
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.render import Rendered, measured, render_file
+from sweetspot.processor.run_folder import within_rig
 from sweetspot.processor.upmix import METHODS
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, stderr, tracked
@@ -75,7 +76,7 @@ def process(
     as_json: JsonOpt = False,
 ) -> None:
     """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
-    filters = store.read(filterset)
+    filters, changes = _within_rig(filterset)
     settings = with_method(filters.upmix, upmix and upmix.value, amount)
     if measure is not None:
         store.write(measure, measured(filters, settings))
@@ -93,7 +94,15 @@ def process(
     if ears:
         _at_ears(filterset, replace(filters, upmix=settings), source, out, subtype.value, mono, as_json)
         return
-    _process(filters, settings, source, out, subtype.value, mono, split, as_json)
+    _process(filters, changes, settings, source, out, subtype.value, mono, split, as_json)
+
+
+def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
+    """A filter set under the rig's ceiling as it stands now, and what changed since it was made, which is said."""
+    filters, changes = within_rig(filterset, store.read(filterset))
+    for change in changes:
+        say(f"Changed since: {change}")
+    return filters, changes
 
 
 def _at_ears(path: Path, filters: FilterSet, source: Path, out: Path, subtype: str, mono: bool, as_json: bool) -> None:
@@ -110,6 +119,7 @@ def _at_ears(path: Path, filters: FilterSet, source: Path, out: Path, subtype: s
 
 def _process(
     filters: FilterSet,
+    changes: tuple[str, ...],
     settings: UpmixSettings,
     source: Path,
     out: Path,
@@ -122,7 +132,8 @@ def _process(
         _told_of(heard, filters.fs)
         with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
             done = render_file(filters, heard, out, settings=settings, subtype=subtype, split=split, step=step)
-    result(_data(filters, out, done), _lines(filters, out, done), as_json=as_json)
+    data = _data(filters, out, done) | {"changed_since": list(changes)}
+    result(data, _lines(filters, out, done), as_json=as_json)
 
 
 def _told_of(heard: files.SoundSource, fs: int) -> None:
@@ -152,7 +163,7 @@ def export(
     as_json: JsonOpt = False,
 ) -> None:
     """Write the filters as files that another engine loads as they are."""
-    filters = store.read(filterset)
+    filters, changes = _within_rig(filterset)
     kept = store.read_prediction(filterset).get("reference", (0, 1))
     plain = (int(kept[0]), int(kept[1]))
     options = Options(form.value, share, plain, block, capture, playback, backend, version)
@@ -165,7 +176,7 @@ def export(
         "files": sorted(made.everything()),
         "use": made.use,
     }
-    data |= {"notes": list(made.notes)}
+    data |= {"changed_since": list(changes), "notes": list(made.notes)}
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
     lines = [f"{out}: {len(made.files)} files for {engine.value}", *made.notes, f"Use: {made.use}", *_verdict(compared)]
@@ -248,9 +259,9 @@ def play(
     )
     from sweetspot.rigs.live_stream import Wanted
 
-    filters = store.read(filterset)
+    filters, _ = _within_rig(filterset)
     filters = replace(filters, upmix=with_method(filters.upmix, upmix and upmix.value, amount))
-    second = matching(filters, store.read(other)) if other else filters
+    second = matching(filters, _within_rig(other)[0]) if other else filters
     if (source is None) == (heard is None):
         raise BadInput("give either IN.wav, or --from and the name of an input device or of a program on the server")
     if not compilable(block, np.float32):

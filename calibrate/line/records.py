@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,10 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from sweetspot.calibrate.verify import Verification
+from sweetspot.rigs import names
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.names import cell
+from sweetspot.rigs.storage import alone, append, write
 
 JSONL, CSV, JUNIT = "verify.jsonl", "verify.csv", "verify.xml"
 """Names in the folder of records; the first two grow by a line a verification, the third is the run's own."""
@@ -57,42 +59,73 @@ def record(verdict: Verification, about: Mapping[str, str]) -> dict[str, Any]:
 def keep(folder: Path, found: Mapping[str, Any]) -> list[Path]:
     """Append a record to the folder's JSON Lines and CSV, and write its JUnit page.
 
-    A line reaches the disk whole before the next file is touched; an interrupted program leaves at most a line too few.
+    The JSON Lines are the record; CSV and JUnit follow them. A line that a killed program or a full disk left half
+    written is set aside before the next one, and rows that the CSV misses since then are added to it first.
 
     Raises
     ------
     BadInput
-        The folder cannot be written, or its CSV has other columns.
+        The folder cannot be written, or its CSV has other columns; says which files hold the record.
     """
     figures = list(found["metrics"])
     head = [*COLUMNS, *figures]
+    lines, table, page = folder / JSONL, folder / CSV, folder / f"{found['unit']}-{JUNIT}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _append(folder / JSONL, json.dumps(found) + "\n")
-        table = folder / CSV
-        if table.is_file() and table.stat().st_size:
-            with table.open(encoding="utf-8", newline="") as file:
-                there = next(csv.reader(file))
-            if there != head:
-                raise BadInput(f"{table}: has other columns than this version writes; move it away and verify again")
-            _append(table, _row([_cell(found, c) for c in COLUMNS] + [found["metrics"][m]["heard"] for m in figures]))
-        else:
-            _append(
-                table,
-                _row(head) + _row([_cell(found, c) for c in COLUMNS] + [found["metrics"][m]["heard"] for m in figures]),
-            )
-        page = folder / f"{found['unit']}-{JUNIT}"
-        page.write_text(junit(found), encoding="utf-8")
     except OSError as fault:
         raise BadInput(f"{folder}: the records cannot be written: {fault.strerror}; name another --records") from fault
-    return [folder / JSONL, table, page]
+    with alone(folder):
+        _check_head(table, head)
+        append(lines, json.dumps(found))
+        try:
+            _follow(table, lines, head, figures, found)
+            write(page, junit(found))
+        except BadInput as fault:
+            raise BadInput(
+                f"{fault}. The record is in {lines.name}; {table.name} and {page.name} do not agree with it: "
+                f"{table.name} is completed by the next verification, {page.name} by verifying again"
+            ) from fault
+    return [lines, table, page]
 
 
-def _append(path: Path, text: str) -> None:
-    with path.open("a", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+def _check_head(table: Path, head: list[str]) -> None:
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            there = next(csv.reader(file), head)
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise BadInput(f"{table}: cannot be read ({fault}); move it away and verify again") from fault
+    if there != head:
+        raise BadInput(f"{table}: has other columns than this version writes; move it away and verify again")
+
+
+def _follow(table: Path, lines: Path, head: list[str], figures: list[str], found: Mapping[str, Any]) -> None:
+    """Add a record's row to the CSV; where rows are missing, write the table anew from the JSON Lines."""
+    kept = lines.read_bytes().count(b"\n")
+    there = table.read_bytes().count(b"\n") if table.is_file() else 0
+    if there == kept and kept > 1:
+        append(table, _row(_cells(found, figures)))
+        return
+    records = [found] if kept == 1 else [r for r in _records(lines) if list(r.get("metrics", {})) == figures]
+    write(table, _row(head) + "".join(_row(_cells(r, figures)) for r in records))
+
+
+def _cells(found: Mapping[str, Any], figures: list[str]) -> list[Any]:
+    return [_cell(found, c) for c in COLUMNS] + [found["metrics"][m]["heard"] for m in figures]
+
+
+def _records(lines: Path) -> list[dict[str, Any]]:
+    """All records of the JSON Lines that can be read, oldest first."""
+    found = []
+    for line in lines.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            found.append(row)
+    return found
 
 
 def _row(cells: list[Any]) -> str:
@@ -103,9 +136,11 @@ def _row(cells: list[Any]) -> str:
 
 def _cell(found: Mapping[str, Any], column: str) -> str:
     if column == "cause":
-        return str(found["causes"][0]["text"]) if found["causes"] else ""
-    value = found[column]
-    return "; ".join(value) if isinstance(value, list) else str(value)
+        text = str(found["causes"][0]["text"]) if found["causes"] else ""
+    else:
+        value = found[column]
+        text = "; ".join(value) if isinstance(value, list) else str(value)
+    return cell(" ".join(text.split()))
 
 
 def junit(found: Mapping[str, Any]) -> str:
@@ -127,17 +162,7 @@ def junit(found: Mapping[str, Any]) -> str:
 def earlier(folder: Path, unit: str) -> list[dict[str, Any]]:
     """Records of a unit that are there already, oldest first; a broken last line is passed over."""
     path = folder / JSONL
-    if not path.is_file():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if row.get("unit") == unit:
-            found.append(row)
-    return found
+    return [r for r in _records(path) if r.get("unit") == unit] if path.is_file() else []
 
 
 def check_serial(text: str, pattern: str | None, unit: str, run: Path) -> None:
@@ -148,7 +173,7 @@ def check_serial(text: str, pattern: str | None, unit: str, run: Path) -> None:
     BadInput
         Shows both.
     """
-    serial = text.strip()
+    serial = names.check_serial(text.strip(), "--serial")
     try:
         fits = re.fullmatch(pattern, serial) if pattern else serial
     except re.error as fault:
