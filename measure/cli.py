@@ -13,13 +13,14 @@ import typer
 
 from sweetspot.measure import folder, plan, summary
 from sweetspot.measure.incoming import cli as incoming
+from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.run import measure, planned
 from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
-from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.load import check_files, find, open_rig
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, read, with_faults
@@ -91,7 +92,7 @@ def ears(
     """Measure every driver to both ears at the head positions of the rig."""
     described = with_faults(read(find(rig)), fault)
     if dry_run:
-        _plan_only([summary.of_plan(plan.make(described, "ears"), overlap=overlap)], as_json)
+        _dry_run(described, "ears", overlap, as_json)
         return
     _begin("ears", described, unit, runs, run, operator(yes, delay), as_json, overlap, raw)
 
@@ -112,7 +113,7 @@ def polar(
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
     described = with_faults(read(find(rig)), fault)
     if dry_run:
-        _plan_only([summary.of_plan(plan.make(described, "polar"), overlap=overlap)], as_json)
+        _dry_run(described, "polar", overlap, as_json)
         return
     _begin("polar", described, unit, runs, run, operator(yes, delay), as_json, overlap, raw)
 
@@ -142,6 +143,14 @@ def resume(
             capture_set(rig, name, run, operator(yes, delay), accept_change, overlap)
     without_raw(folder.session_file(run), raw)
     _report(run, as_json)
+
+
+def _dry_run(described: Description, name: SetName, overlap: OverlapMode | None, as_json: bool) -> None:
+    """What would be captured, after every file that the run would need was read."""
+    wanted = plan.make(described, name)
+    check_files(described)
+    CaptureAnalyser.of(described, wanted)
+    _plan_only([summary.of_plan(wanted, overlap=overlap)], as_json)
 
 
 def _plan_only(plans: list[tuple[dict[str, object], str]], as_json: bool) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.lab import LabInterface, LabStage, World
+from sweetspot.rigs.lab import LabInterface, LabStage, World, made_head
 from sweetspot.rigs.protocol import Interface, Rig, Stage
 from sweetspot.rigs.rig_file import Description, Fault
 
@@ -41,6 +41,18 @@ def find(name: str) -> Path:
     near = difflib.get_close_matches(name, ready, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise BadInput(f"{name}: no such rig file, and no ready-made rig; {hint}ready-made: {', '.join(ready)}")
+
+
+def check_files(description: Description) -> None:
+    """Read every file that the parts of a rig read when they are opened, and open nothing.
+
+    Raises
+    ------
+    BadInput
+        A file is missing or damaged.
+    """
+    if description.interface.driver == "lab":
+        made_head(description)
 
 
 def open_rig(

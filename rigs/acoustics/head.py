@@ -11,6 +11,7 @@ from scipy.interpolate import CubicSpline
 
 from sweetspot.rigs.acoustics.encoding import Encoding, Single
 from sweetspot.rigs.acoustics.harmonics import fitting, harmonics
+from sweetspot.rigs.acoustics.sofa_head import read_head
 from sweetspot.rigs.acoustics.sphere import Complex, field_at
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float, db, from_db
@@ -291,17 +292,8 @@ def load_head(path: Path) -> MeasuredHead:
     BadInput
         The file is no SOFA file with impulse responses to two receivers, or has too few horizontal directions.
     """
-    import sofar  # slow to import, and needed for measured heads only
-
-    try:
-        sofa = sofar.read_sofa(str(path), verify=False, verbose=False)
-        ir = np.asarray(sofa.Data_IR, dtype=float)
-        fs = float(np.ravel(sofa.Data_SamplingRate)[0])
-        places = np.asarray(sofa.SourcePosition, dtype=float)
-    except (OSError, ValueError, AttributeError, KeyError, RuntimeError, IndexError) as fault:
-        raise BadInput(f"{path}: not a SOFA file with impulse responses: {fault}") from fault
-    if ir.ndim != 3 or ir.shape[1] != 2 or not np.isfinite(ir).all():
-        raise BadInput(f"{path}: Data.IR has shape {ir.shape}; (directions, 2 ears, taps) of finite values is needed")
+    found = read_head(path)
+    ir, fs, places = found.ir, found.fs, found.places
     level = np.abs(places[:, 1]) < 0.5
     if level.sum() < 12:
         raise BadInput(f"{path}: only {int(level.sum())} directions in the horizontal plane; at least 12 are needed")

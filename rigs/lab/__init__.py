@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab.interface import LabInterface as LabInterface
     from sweetspot.rigs.lab.interface import LabStage as LabStage
     from sweetspot.rigs.lab.world import World as World
+    from sweetspot.rigs.lab.world import made_head as made_head
 else:
     from sweetspot.rigs.faces import lazy
 
