@@ -87,12 +87,14 @@ def calibrate(
     BadInput
         The session is missing or unfinished, or no design can be made from it.
     """
-    made, ears = _fit(run, design, left_out=left_out)
-    kept = _kept(made) | {"at_ears": _nominal(ears)}
-    if with_zone:
-        mapped = _mapped(run, made, design)
-        kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
-    store.write(run / "filterset.h5", made.filters, kept, design_text)
+    session_file(run)
+    with alone(run):
+        made, ears = _fit(run, design, left_out=left_out)
+        kept = _kept(made) | {"at_ears": _nominal(ears)}
+        if with_zone:
+            mapped = _mapped(run, made, design)
+            kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
+        store.write(run / "filterset.h5", made.filters, kept, design_text)
     return made
 
 
@@ -104,11 +106,6 @@ def fitted(run: Path, design: Design) -> Fitted:
 def _fit(run: Path, design: Design, *, left_out: bool = False) -> tuple[Fitted, ImpulseResponse]:
     """Filters of a run, and the responses at the ears as they were used."""
     source = session_file(run)
-    with alone(run):
-        return _calibrated(run, source, design, design_text, left_out)
-
-
-def _calibrated(run: Path, source: Path, design: Design, design_text: str, left_out: bool) -> Fitted:
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
         if "polar" not in session.sets:
