@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
+from scipy.ndimage import uniform_filter1d
 
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
 from sweetspot.measure.sweep import Sweep
@@ -25,6 +26,9 @@ CLEAR_DB = 40.0
 """Signal to noise from which a bin stands by itself; below it the power of a third octave does."""
 HEARD_DB = 3.0
 """Signal to noise below which nothing but noise was found."""
+FALLING, WIDE_BINS = 2.0, 65
+"""Ratio of the first to the last stretch from which a tail is seen; bins over which they are smoothed before."""
+
 STRETCHES = 12
 THIRD = 2.0 ** (1.0 / 6.0)
 """Half of a third octave, as a ratio."""
@@ -180,8 +184,18 @@ def _noise(whole: np.ndarray[tuple[int, ...], np.dtype[np.floating]], first: int
     last = whole.shape[-1] - round(sweep.rate * np.log(ORDERS[-1] + 2) * sweep.fs) - span
     starts = np.linspace(first, max(last, first), STRETCHES).astype(int)
     cut = edges(window.before, window.after)
-    powers = [np.abs(fft.rfft(whole[..., s : s + span] * cut, size, axis=-1)) ** 2 for s in starts]
-    return np.asarray(np.mean(powers, axis=0), dtype=float)
+    powers = np.array([np.abs(fft.rfft(whole[..., s : s + span] * cut, size, axis=-1)) ** 2 for s in starts])
+    return _at_the_end(np.asarray(powers, dtype=float))
+
+
+def _at_the_end(powers: Float) -> Float:
+    """Power ``(mic, bin)`` of stretches ``(stretch, mic, bin)``: their mean, or the last ones' where a room rings on.
+
+    Harmonics lie behind all of the stretches, where a decaying tail is weaker still.
+    """
+    smooth = uniform_filter1d(powers, WIDE_BINS, axis=-1, mode="nearest")
+    falls = smooth[0] > FALLING * smooth[-1]
+    return np.asarray(np.where(falls, smooth[-1], powers.mean(axis=0)))
 
 
 def _read(grid: Float, power: Float, noise: Float, at: Float, high: float) -> tuple[Float, Float, Float]:

@@ -25,6 +25,9 @@ Complex = NDArray[np.complex128]
 BAND = (200.0, 5000.0)
 """Where heard and predicted are compared, Hz."""
 
+FALLS = 0.9
+"""Share of a kept response from which its window falls (:func:`sweetspot.measure.deconvolve.edges`)."""
+
 THIN = 4
 """Every so many bins are looked at: causes are smooth, and responses that last a few ms need no more."""
 
@@ -135,7 +138,6 @@ def of(
         Filters of the stimuli at frequencies, when drivers are cut off at a share of their largest sample.
     """
     paths, f = spectra(ears)
-    got, _ = spectra(heard)
     inside = np.flatnonzero((f >= BAND[0]) & (f <= BAND[1]))[::THIN]
     h, f = paths[..., inside], f[inside]
 
@@ -144,11 +146,13 @@ def of(
 
     w = at(f)
     near = np.mean([np.abs(np.einsum("pdf,df->pf", h[:, e], w[e])) ** 2 for e in (0, 1)], axis=(0, 1))
-    early = None if end is None else _early(ears, heard, stimuli(filters.taps, share), end)[..., inside]
+    apart = _apart(ears, heard, stimuli(filters.taps, share))
+    whole = _until(apart, heard, np.full(len(h), _known_s(ears)))[..., inside]
+    early = None if end is None else _until(apart, heard, end)[..., inside]
     return Residual(
         h,
         w,
-        np.asarray(got[..., inside]),
+        np.einsum("pedf,sdf->pesf", h, w) + whole,
         f,
         1.0 / np.maximum(near, 1e-30) / f,
         ears.fs,
@@ -159,13 +163,26 @@ def of(
     )
 
 
-def _early(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float, end: Float) -> Complex:
-    """Spectra of heard minus predicted until ``end (position,)`` s: time is not folded on the way."""
+def _apart(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float) -> Float:
+    """Heard minus predicted ``(position, ear, stimulus, tap)``: time is not folded on the way."""
     n = 1 << (ears.h.shape[-1] + taps.shape[-1] - 1).bit_length()
     both = np.einsum("pedf,sdf->pesf", np.fft.rfft(ears.h, n, axis=-1), np.fft.rfft(taps, n, axis=-1))
     wanted = np.fft.irfft(both, n, axis=-1)
     taken = min(n, heard.h.shape[-1])
-    apart = heard.h[..., :taken] - wanted[..., :taken]
+    return np.asarray(heard.h[..., :taken] - wanted[..., :taken])
+
+
+def _known_s(ears: ImpulseResponse) -> float:
+    """Until when measured paths are whole, s: then the window of what was kept begins to fall.
+
+    Filters are causal, so that a prediction is exact until then. A room that rings on beyond it is heard, and can't be
+    predicted: it repeats, and is no difference.
+    """
+    return float((FALLS * ears.h.shape[-1] - ears.zero) / ears.fs - gate.FADE_S)
+
+
+def _until(apart: Float, heard: ImpulseResponse, end: Float) -> Complex:
+    """Spectra of a difference until ``end (position,)`` s."""
     return transform(gate.until(apart, heard.zero, heard.fs, end), grid(heard.fs), heard.zero)
 
 
