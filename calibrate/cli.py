@@ -254,6 +254,6 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
     lines += [errors.text(fitted.loading)] if fitted.loading else []
     lines.append(
         f"{here / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
-        f"headroom {filters.headroom_db:.1f} dB"
+        f"insertion loss {filters.headroom_db:.1f} dB"
     )
     return "\n".join(lines)

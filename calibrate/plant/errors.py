@@ -34,6 +34,7 @@ NEPER_DB = 8.686
 """dB in one neper: 20 / ln 10."""
 
 SOURCES = ("noise", "drift", "tolerance")
+TEXTS = {"noise": "measurement noise", "drift": "drift during the session", "tolerance": "unit tolerance"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +101,7 @@ class ErrorBand:
     total_db
         All of them.
     largest
-        The source that asks for most.
+        The largest source.
     """
 
     f: float
@@ -175,10 +176,8 @@ def text(found: tuple[ErrorBand, ...]) -> str:
     most = max(counts, key=lambda n: counts[n])
     low, high = (f"{figure(b.total_db for b in found):.1f}" for figure in (min, max))
     reach = low if low == high else f"{low} to {high}"
-    return (
-        f"Error loading {reach} dB re each path's power; {most} asks for most in {counts[most]} of "
-        f"{len(found)} third octaves"
-    )
+    where = "all bands" if counts[most] == len(found) else f"{counts[most]} of {len(found)} third octaves"
+    return f"Error loading {reach} dB re each path's power; regularisation set by {TEXTS[most]} in {where}"
 
 
 def table(found: tuple[ErrorBand, ...]) -> str:

@@ -33,7 +33,7 @@ def comparison(
     if not len(fitted.positions) or not len(kept.positions):
         raise BadInput(
             f"{len(fitted.positions)} design and {len(kept.positions)} scoring positions: designs are compared on "
-            'positions that they never saw; give some entries of ears.positions use = "score"'
+            'held-out positions; give some entries of ears.positions use = "score"'
         )
     return split(fitted, kept, rig, design, polar)
 

@@ -31,7 +31,7 @@ MEANINGS = {
     "colouration, side image": "Deviation of third-octave levels at the near ear from those of one driver alone, rms "
     "over 200 Hz to 8 kHz and positions (after Choueiri, 2008).",
     "colouration, phantom centre": "The same at both ears when both sides play, from a pair of drivers, one a side.",
-    "centre contrast": "On-axis over the mean power at +-90 degrees (Choi and Kim, 2002).",
+    "centre contrast": "On-axis over the mean power at ±90 degrees (Choi and Kim, 2002).",
     "directivity index": "On-axis power over the mean around the horizontal ring.",
     "pre-ringing energy": "Energy more than 1 ms ahead of a filter's peak over all of it; the worst filter.",
     "pre-ringing peak": "Largest tap more than 5 ms ahead of a filter's peak, over that peak; the worst filter.",

@@ -101,7 +101,7 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
         ),
         make.both(
             "cancellation, 10th percentile",
-            "The same figure that nine of ten third-octave cells pass.",
+            "10th percentile over head positions, sides and third octaves.",
             tenth, want, got, limits.cancellation_p10, "at least",
         ),
         make.both(
@@ -246,7 +246,7 @@ def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: Filter
 def noise(ears: ImpulseResponse, polar: ImpulseResponse, limits: Limits) -> Metric:
     """The weakest response that was heard."""
     worst = min(float(ears.snr_db.min()), float(polar.snr_db.min()))
-    return Metric("signal to noise", "Least of any response that was heard.", None, worst, limits.snr, "at least")
+    return Metric("signal to noise", "Worst-case SNR of all measured responses.", None, worst, limits.snr, "at least")
 
 
 def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreement | None:

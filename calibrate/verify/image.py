@@ -131,7 +131,7 @@ def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 
 
 def polarity(c: Comparison, limits: Limits) -> Metric:
-    """Whether any program is turned over: cosine between heard and predicted at the near ears."""
+    """Whether any program is inverted: cosine between heard and predicted at the near ears."""
     found = []
     for stimulus, ears in enumerate(((0,), (1,), (0, 1))):
         want, got = (k.x[:, list(ears), stimulus] for k in (c.predicted, c.heard))
@@ -139,8 +139,8 @@ def polarity(c: Comparison, limits: Limits) -> Metric:
         found.append(float(np.sum(got * np.conj(want)).real / max(float(both), 1e-30)))
     return Metric(
         "polarity",
-        "Cosine between heard and predicted at the near ears, the least of left, right and both: 1 as it should be, -1 "
-        "turned over.",
+        "Cosine between heard and predicted at the near ears, the least of left, right and both: +1 correct, -1 "
+        "inverted.",
         1.0, min(found), limits.polarity, "at least", unit="",
     )  # fmt: skip
 

@@ -65,7 +65,7 @@ class Limits:
     beam_shape
         Largest difference between predicted and heard in the centre's beam outside its nulls, dB.
     polarity
-        Least cosine between heard and predicted; 1 is as it should be, -1 turned over.
+        Least cosine between heard and predicted; +1 correct, -1 inverted.
     latency
         Largest from stereo input to loudspeaker, ms.
     distortion
@@ -83,9 +83,9 @@ class Limits:
         what is measured more coarsely than that agrees with anything.
     coverage
         How many standard uncertainties a figure must be away from its limit before it is judged; nearer, it is grey:
-        never passed, never failed, but heard again.
+        neither passed nor failed, but measured again.
     repeats
-        How often a verification with grey figures and no failed one is heard again before it stays grey.
+        How often an inconclusive verification is repeated before it stays so.
     repeatability
         By how much a path from driver to ear may differ when the unit, the head and the air are met again: one standard
         deviation in gain, and as much in phase. It adds to what the sets themselves tell by how well they close; a

@@ -39,7 +39,8 @@ def number(value: float, places: int = 2) -> str:
 
 def _metric(m: Metric) -> str:
     guard = f" ±{number(m.guard):>5}" if m.uncertainty is not None else "       "
-    text = f"  {STATES[m.verdict]}  {m.name:<42} {number(m.heard):>7}{guard} {m.unit:2}  ({m.sense} {m.limit:.3g})"
+    name = m.name.replace("+-", "±")
+    text = f"  {STATES[m.verdict]}  {name:<42} {number(m.heard):>7}{guard} {m.unit:2}  ({m.sense} {m.limit:.3g})"
     if m.predicted is not None:
         text += f"  predicted {number(m.predicted)}"
     return f"{text}  {m.over_heads}" if m.spread is not None else text

@@ -161,7 +161,7 @@ def test_direct_sound_is_heard_through_filters() -> None:
 
 
 def test_loading_tells_its_sources() -> None:
-    """Noise 20 dB under each path, drift 30, 0.1 dB of tolerance 35.8: noise asks for most."""
+    """Noise 20 dB under each path, drift 30, 0.1 dB of tolerance 35.8: noise sets the regularisation."""
     ir, how = measured(), Gate(0.004, np.inf)
     h = gate.spectra(ir, how)
     share = gate.energy(ir, how).mean() / TAPS
@@ -179,7 +179,7 @@ def test_loading_tells_its_sources() -> None:
     assert middle.drift_db == pytest.approx(-30.0)
     assert middle.tolerance_db == pytest.approx(-35.8, abs=0.1)
     assert middle.total_db == pytest.approx(-19.5, abs=0.5)
-    assert "noise asks for most in 17 of 17" in errors.text(found)
+    assert "regularisation set by measurement noise in all bands" in errors.text(found)
     assert len(errors.table(found).splitlines()) == 19
     with pytest.raises(ValueError, match="standard errors"):
         MeasurementError(np.zeros((2, 3)), 0.0)
