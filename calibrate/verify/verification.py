@@ -21,6 +21,7 @@ from sweetspot.calibrate.verify.limits import Limits, Metric, Verdict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
 
@@ -176,7 +177,8 @@ def plan(
     """What verification captures: stereo sweeps through ``process`` at the scoring positions, or around the device.
 
     Each stimulus is as loud as full scale and the rig's ceiling allow, without help from a guard, which a deployed
-    processor may lack; around the device only the phantom centre plays.
+    processor may lack; around the device only the phantom centre plays. What no driver's band holds is not fed: short
+    filters alone cannot take it from low drivers.
 
     Parameters
     ----------
@@ -187,7 +189,10 @@ def plan(
         makes on the drivers' outputs.
     """
     sweep, played = excitation(rig, tail=filters.length)
-    shape = played.astype(np.float64) / float(np.max(np.abs(played)))
+    protection = _widest(rig)
+    shaped = protection.shaped(played).astype(np.float64)
+    peak = float(np.max(np.abs(shaped)))
+    shape = shaped / peak
     names = tuple(STIMULI) if name == "ears" else ("both",)
     signals, levels, ceiling = [], [], min(filters.ceiling, rig.limits.ceiling)
     for stimulus in names:
@@ -197,10 +202,15 @@ def plan(
             level = min(level, BELOW_CEILING * rig.limits.ceiling)
         plays = level * sides if feed is not None else process(level * sides)
         signals.append(outputs_for(rig, list(feed or filters.channels), plays.astype(np.float32), played))
-        levels.append(level / float(np.max(np.abs(played))))
-    sources = Sources("program", names, tuple(signals), tuple(levels))
+        levels.append(level / peak)
+    sources = Sources("program", names, tuple(signals), tuple(levels), (protection,) * len(names))
     at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
     return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
+
+
+def _widest(rig: Description) -> Protection:
+    """The limits of the driver whose band reaches lowest; one that is unprotected on purpose takes everything."""
+    return min(protections(rig), key=lambda one: one.low_hz or 0.0)
 
 
 def _largest(process: Processor, sides: Float, filters: FilterSet) -> float:
