@@ -19,7 +19,7 @@ from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify import read as read_limits
 from sweetspot.measure import folder
 from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
-from sweetspot.measure.plan import SETS
+from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput
@@ -155,7 +155,7 @@ def demo(
     here = folder.new(runs, unit, description, datetime.now(UTC))
     say(f"Rig {description.name!r}, unit {unit}, run {here}")
     with open_rig(with_faults(description, fault), serial=unit) as lab:
-        for name in SETS:
+        for name in sets_of(description):
             capture_set(lab, name, here, operator(True, 0.0))
     fitted = _fitted(here, designs.Design(), "")
     say(_prediction_lines(here, fitted))

@@ -134,13 +134,15 @@ def resume(
         description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
         if all(session.origin(name) for name in sets):
             raise BadInput(f"{run}: its {' and '.join(sets)} were imported; there is nothing to measure")
+        sets = (*sets, "reference") if session.has_reference or description.reference is not None else sets
         if dry_run:
             plans = [planned(session, plan.make(description, name)) for name in sets]
             _plan_only([summary.of_plan(one, session.left(one)) for one in plans], as_json)
             return
     with open_rig(with_faults(description, fault), serial=serial) as rig:
         for name in sets:
-            capture_set(rig, name, run, operator(yes, delay), accept_change, overlap)
+            how = None if name == "reference" else overlap
+            capture_set(rig, name, run, operator(yes, delay), accept_change, how)
     without_raw(folder.session_file(run), raw)
     _report(run, as_json)
 
@@ -150,7 +152,10 @@ def _dry_run(described: Description, name: SetName, overlap: OverlapMode | None,
     wanted = plan.make(described, name)
     check_files(described)
     CaptureAnalyser.of(described, wanted)
-    _plan_only([summary.of_plan(wanted, overlap=overlap)], as_json)
+    plans = [summary.of_plan(wanted, overlap=overlap)]
+    if name == "ears" and described.reference is not None:
+        plans.append(summary.of_plan(plan.make(described, "reference")))
+    _plan_only(plans, as_json)
 
 
 def _plan_only(plans: list[tuple[dict[str, object], str]], as_json: bool) -> None:
@@ -216,6 +221,8 @@ def _begin(
         chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
         say(f"Run {chosen}")
         capture_set(rig, name, chosen, ask, overlap=overlap)
+        if name == "ears" and description.reference is not None:
+            capture_set(rig, "reference", chosen, ask)
     without_raw(folder.session_file(chosen), raw)
     _report(chosen, as_json)
 

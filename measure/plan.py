@@ -17,8 +17,10 @@ from sweetspot.rigs.protection import Protection, check_outputs, protections
 from sweetspot.rigs.rig_file import Description, Driver, Mic
 from sweetspot.rigs.units import Float, from_db
 
-SetName = Literal["ears", "polar"]
+SetName = Literal["ears", "polar", "reference"]
 SETS: tuple[SetName, ...] = ("ears", "polar")
+"""Sets that every session needs; the reference pair is measured where the rig has one."""
+
 OverlapMode = Literal["off", "auto", "on"]
 CLOSING = 99
 """Repeat of the capture that closes a set; a rig has at most 64."""
@@ -199,6 +201,8 @@ def make(rig: Description, name: SetName) -> Plan:
         The stimulus would pass its ceiling.
     """
     sweep, played = excitation(rig, tail=0)
+    if name == "reference":
+        return _reference(rig, sweep, played)
     shapes = protections(rig)
     own = [_for_driver(rig, driver, shape, played) for driver, shape in zip(rig.driver, shapes, strict=True)]
     signals = tuple(outputs_for(rig, [d.channel], x, played) for d, (x, _) in zip(rig.driver, own, strict=True))
@@ -228,6 +232,21 @@ def _for_driver(
     wanted = whole if driver.level_dbfs is None else float(from_db(driver.level_dbfs))
     level = min(wanted, shape.sine) / peak
     return np.asarray(level * shaped[None, :], dtype=np.float32), level
+
+
+def _reference(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> Plan:
+    """The reference pair, one loudspeaker at a time, at the scoring positions."""
+    if rig.reference is None:
+        raise BadInput(f"rig {rig.name!r} has no [reference]: name the outputs of a pair of loudspeakers there")
+    channels = [rig.reference.left, rig.reference.right]
+    signals = tuple(outputs_for(rig, [c], played[None, :], played) for c in channels)
+    sources = Sources("program", ("left", "right"), signals, (1.0, 1.0))
+    return plan_of(rig, "reference", sources, sweep, played, list(places(rig, "reference")), extra_after=0)
+
+
+def sets_of(rig: Description) -> tuple[SetName, ...]:
+    """The sets that a rig's session is made of, in the order in which they are measured."""
+    return ("ears", "reference", "polar") if rig.reference is not None else SETS
 
 
 def excitation(rig: Description, tail: int) -> tuple[Sweep, NDArray[np.float32]]:
@@ -264,7 +283,7 @@ def plan_of(
         for source in range(len(sources.names))
         for repeat in range(rig.sweep.repeats)
     )
-    mics = rig.ear_mics if name == "ears" else rig.polar_mics
+    mics = rig.polar_mics if name == "polar" else rig.ear_mics
     table = np.array([row for _, row in at], dtype=POSITION)
     before, after = _samples(rig, rig.sweep.before_ms), _samples(rig, rig.sweep.after_ms) + extra_after
     return Plan(name, captures, table, mics, sources, sweep, played, before, after)
@@ -304,10 +323,11 @@ def outputs_for(
 
 def places(rig: Description, name: SetName) -> Iterator[tuple[Pose, tuple[object, ...]]]:
     """Poses with their rows of the position table."""
-    if name == "ears":
+    if name != "polar":
         if rig.ears is None:
             raise BadInput(f"rig {rig.name!r} has no [ears]: add distance_m and positions to measure at a dummy head")
-        for place in rig.ears.positions:
+        scored = [p for p in rig.ears.positions if p.use == "score"] or list(rig.ears.positions)
+        for place in scored if name == "reference" else rig.ears.positions:
             ahead = rig.ears.distance_m + place.x
             bearing = float(np.degrees(np.arctan2(place.y, ahead)))
             yield place.pose, (bearing, ahead, place.y, 0.0, place.yaw_deg, place.use)

@@ -128,8 +128,13 @@ class Session:
 
     @property
     def sets(self) -> tuple[SetName, ...]:
-        """The sets that were begun."""
+        """The sets that were begun, the reference pair's apart."""
         return tuple(name for name in SETS if f"raw/{name}" in self._file)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether a reference pair was begun."""
+        return "raw/reference" in self._file
 
     def begin(self, plan: Plan) -> None:
         """Make room for a set, unless it was begun before: its plan's tables, and responses that are not a number yet.
@@ -141,7 +146,7 @@ class Session:
         """
         left = len(self.missing(plan))
         self._needs_room(left * plan.capture_bytes + MARGIN_BYTES, f"the {left} captures of this set")
-        if plan.name in self.sets:
+        if f"raw/{plan.name}" in self._file:
             return
         raw = self._file.create_group(f"raw/{plan.name}")
         raw.create_data("played", plan.played, **PACKED)

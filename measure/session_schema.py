@@ -81,13 +81,14 @@ def check_heads(root: Group) -> None:
     attrs.number("temperature_c", -60.0, 100.0)
     for name in ("rig_sha256", "rig_folder", "created_utc", "sweetspot_version"):
         attrs.text(name)
-    heads = {name: head(root.group(name)) for name in SETS if name in root}
+    heads = {name: head(root.group(name)) for name in (*SETS, "reference") if name in root}
     for name, one in heads.items():
         if f"raw/{name}" not in root:
             raise BadInput(f"{where}: /raw/{name} is missing beside /{name}; the file is not whole: {REMEDY}")
         if one.fs != fs:
             raise BadInput(f"{where}: /{name}/ir is at {one.fs} Hz, the session at {fs} Hz; both must be the same")
-    if len(heads) == 2 and "drivers" in root.group("ears") and heads["ears"].sources != heads["polar"].sources:
+    both = all(name in heads for name in SETS)
+    if both and "drivers" in root.group("ears") and heads["ears"].sources != heads["polar"].sources:
         raise BadInput(
             f"{where}: /ears/drivers are {', '.join(heads['ears'].sources)}, "
             f"/polar/drivers {', '.join(heads['polar'].sources)}; both must be the same"

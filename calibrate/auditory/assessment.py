@@ -70,6 +70,14 @@ def templates_of(rig: Description) -> Templates:
     return of_head(head, f, distance, c, rig.path(lab.head).name)
 
 
+def pair_of(rig: Description) -> Pair:
+    """Where the reference pair stands: as ``[reference]`` says, else at +-30 degrees and the device's distance."""
+    distance, named = rig.ears.distance_m if rig.ears else 2.0, rig.reference
+    if named is None:
+        return Pair(float(np.radians(ANGLE_DEG)), distance, distance)
+    return Pair(float(np.radians(named.angle_deg)), named.distance_m or distance, distance)
+
+
 def heads_of(ears: ImpulseResponse) -> Heads:
     """Where the head stood at each position of a set."""
     p = ears.positions
@@ -127,8 +135,7 @@ def _assessed(
         reference = ways.measured_pair(pair, filters.ceiling)
     else:
         c = speed_of_sound(rig.environment.temperature_c)
-        where = Pair(float(np.radians(ANGLE_DEG)), distance, distance)
-        reference = modelled(where, model.templates, heads.places, heads.yaw, c, plain)
+        reference = modelled(pair_of(rig), model.templates, heads.places, heads.yaw, c, plain)
     each = (plain, matrix, unit, reference)
     loudness = levels_of(each, filters, nominal(heads))
     found = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in each}

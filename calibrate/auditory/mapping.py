@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, DRY_DB, EarModel, ImageFigures
-from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, direct_spectra
+from sweetspot.calibrate.auditory.reference import Pair, direct_spectra
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.auditory.zone import OwnError, ZoneMap
 from sweetspot.calibrate.places import Carried, DeviceField, Heads, anchored, correction, fitted, model
@@ -173,7 +173,7 @@ def zone_map(
     figures: dict[str, ImageFigures],
     at: Float,
     extent: Extent,
-    nominal_m: float,
+    pair: Pair,
 ) -> ZoneMap:
     """The map of one unit.
 
@@ -187,8 +187,8 @@ def zone_map(
         Of all arms at the measured positions: their direct over reverberant sound is carried with the direct level.
     at
         Places of the drivers, m.
-    nominal_m
-        Distance of the nominal listener, m.
+    pair
+        Where the reference pair stands; a hard-panned source should stand at its angle.
     """
     head = _on_grid(ear.templates, m.f)
     small = EarModel.of(head)
@@ -200,7 +200,6 @@ def zone_map(
     early_here = here * correction(m.early, here)
     heard = {name: way.heard(early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
     near = {name: way.heard(early_here, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
-    pair = Pair(float(np.radians(ANGLE_DEG)), nominal_m, nominal_m)
     stereo = ways.stereo_shares()[ROWS][:, :2]
     for sound, heads in ((heard, places), (near, m.heads)):
         ears = direct_spectra(pair, head, heads.places, heads.yaw, m.c)
@@ -216,7 +215,7 @@ def zone_map(
     return ZoneMap(
         x,
         y,
-        ANGLE_DEG,
+        float(np.degrees(pair.angle)),
         {name: a.reshape(*shape, 3) for name, a in azimuth.items()},
         {name: _drr(figures[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
         _cancellation(calibrated, direct, m, far_ear).reshape(shape),

@@ -17,6 +17,7 @@ from sweetspot.calibrate.plant import Matched, corrected
 from sweetspot.calibrate.predict import Prediction
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.plan import make
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description, parse
@@ -39,6 +40,13 @@ def scored(ears: ImpulseResponse) -> ImpulseResponse:
     return rows if len(rows.positions) else ears
 
 
+def _pair(session: Session) -> ImpulseResponse | None:
+    """The reference pair at the scoring positions; ``None`` where it was not measured to its end."""
+    if not session.has_reference or session.left(make(session.rig(), "reference")):
+        return None
+    return session.responses("reference")
+
+
 def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessment:
     """Figures of all arms as a run's session predicts them, at the scoring positions.
 
@@ -53,9 +61,10 @@ def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessm
         The session is missing or unfinished.
     """
     with Session.read(session_file(run)) as session:
-        rig, ears = session.rig(), session.responses("ears")
-    ears = corrected(ears, matched.gains) if matched else ears
-    return assessment.predicted(rig, scored(ears), filters, None, model_of(rig))
+        rig, ears, pair = session.rig(), session.responses("ears"), _pair(session)
+    if matched:
+        ears, pair = corrected(ears, matched.gains), corrected(pair, matched.gains) if pair else None
+    return assessment.predicted(rig, scored(ears), filters, pair, model_of(rig))
 
 
 def heard(
@@ -71,10 +80,11 @@ def heard(
         Part of what both sides have in common that the centre program plays.
     """
     with Session.read(session_file(run)) as session:
-        rig, ears = session.rig(), session.responses("ears").used_for("score")
+        rig, ears, pair = session.rig(), session.responses("ears").used_for("score"), _pair(session)
     if matched:
         ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
-    return assessment.heard(rig, ears, filters, None, model_of(rig), verified, share)
+        pair = corrected(pair, matched.gains) if pair else None
+    return assessment.heard(rig, ears, filters, pair, model_of(rig), verified, share)
 
 
 def unit(
@@ -121,4 +131,4 @@ def zone(
     gates = prediction.whole.gate, prediction.whole.polar_gate
     from_session = measured(ears, polar, gates, at, rig.polar.distance_m, c)
     far, model = prediction.far_ear, model_of(rig)
-    return zone_map(from_session, model, filters, far, found.arms, at, extent, rig.ears.distance_m)
+    return zone_map(from_session, model, filters, far, found.arms, at, extent, assessment.pair_of(rig))

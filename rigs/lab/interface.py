@@ -48,7 +48,7 @@ class LabInterface:
         self._capture = self._at = self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
         self._worlds = {0.0: world}
-        self._heard_at: tuple[tuple[Pose, float], NDArray[np.float32]] | None = None
+        self._heard_at: tuple[tuple[Pose, float, bool], NDArray[np.float32]] | None = None
         self._spectra: tuple[int, NDArray[np.complex64]] | None = None
 
     @property
@@ -138,7 +138,7 @@ class LabInterface:
 
     def _heard(self, y: NDArray[np.float32], kelvin: float = 0.0) -> NDArray[np.float32]:
         """The exact convolution of what plays with every path, ``(inputs, samples)``."""
-        paths = self._paths(kelvin)
+        paths = self._paths(kelvin, self._pair_plays(y))
         size = fft.next_fast_len(y.shape[1] + paths.shape[2] - 1, real=True)
         if self._spectra is None or self._spectra[0] != size:
             spectra = np.zeros((*paths.shape[:2], size // 2 + 1), dtype=np.complex64)
@@ -150,12 +150,18 @@ class LabInterface:
         heard = np.einsum("iof,of->if", self._spectra[1][:, playing], played)
         return np.asarray(fft.irfft(heard, size, axis=-1)[:, : y.shape[1]], dtype=np.float32)
 
-    def _paths(self, kelvin: float) -> NDArray[np.float32]:
-        stands = (self.world.pose, kelvin)
+    def _pair_plays(self, y: NDArray[np.float32]) -> bool:
+        """Whether anything is sent to the reference pair."""
+        pair = self.world.description.reference
+        return pair is not None and bool(np.any(y[[pair.left - 1, pair.right - 1]]))
+
+    def _paths(self, kelvin: float, pair: bool) -> NDArray[np.float32]:
+        stands = (self.world.pose, kelvin, pair)
         if self._heard_at is None or self._heard_at[0] != stands:
             if kelvin not in self._worlds:
                 self._worlds[kelvin] = warmer(self.world, kelvin)
-            self._heard_at = (stands, self._worlds[kelvin].paths(self.world.pose))
+            world, pose = self._worlds[kelvin], self.world.pose
+            self._heard_at = (stands, world.paths(pose, pair=pair) if world.pair is not None else world.paths(pose))
             self._spectra = None
         return self._heard_at[1]
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import Complex, CorrectedHead, Head, SphereHead, load_head, order
+from sweetspot.rigs.lab.pair import ReferencePair
 from sweetspot.rigs.lab.sound import BaffledBody, Body, DriverModel, SphereBody, Surroundings, outward, taper
 from sweetspot.rigs.lab.threads import one_core
 from sweetspot.rigs.layout import Pose, turned
@@ -73,6 +74,7 @@ class World:
         )
         self._ears = lru_cache(maxsize=2)(self._ears_at)
         self._microphone = lru_cache(maxsize=2)(self._microphone_at)
+        self.pair = ReferencePair(description, World) if description.reference else None
 
     def at_ears(self, pose: Pose) -> Complex:
         """Acoustic responses ``(ear, driver, frequency)`` at :attr:`f`, Pa per full scale, left ear first."""
@@ -124,10 +126,11 @@ class World:
         h[..., : self.free_taps] += np.fft.irfft(direct * soft, self.free_taps, axis=-1)
         return np.asarray(np.fft.rfft(h, axis=-1))
 
-    def paths(self, pose: Pose) -> NDArray[np.float32]:
+    def paths(self, pose: Pose, *, pair: bool = True) -> NDArray[np.float32]:
         """Electrical impulse responses ``(input, output, tap)`` from every output to every input of the interface.
 
-        Full scale to full scale, the loopback cable included, the latency of the interface not included.
+        Full scale to full scale, the loopback cable included, the latency of the interface not included. Without
+        ``pair`` those of the reference pair, which take their time, stay empty.
         """
         rig = self.description
         out = np.zeros((rig.inputs, rig.outputs, self.taps), dtype=np.float32)
@@ -142,6 +145,12 @@ class World:
                 rig.lab.calibrator is None or rig.lab.calibrator.mic != mic.name
             ):  # a calibrator's cavity lets nothing in
                 out[mic.channel - 1, outputs] = np.fft.irfft(gain * heard, self.taps, axis=-1)
+        if pair and self.pair is not None and rig.reference is not None:
+            sides = [rig.reference.left - 1, rig.reference.right - 1]
+            both = self.pair.at_ears(pose, self.taps)
+            for mic in rig.ear_mics:
+                gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
+                out[mic.channel - 1, sides] = gain * both[EARS.index(mic.name)]
         return out
 
     def noise(self, rng: np.random.Generator, samples: int) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ from sweetspot.rigs.rig_file.tables import (
     Mic,
     Polar,
     ProgramPorts,
+    Reference,
     StageTable,
     SweepTable,
 )
@@ -66,6 +67,7 @@ class _RigTable(Table):
     mic: tuple[Mic, ...] = Field(min_length=1)
     ears: EarsTable | None = None
     polar: Polar | None = None
+    reference: Reference | None = None
     sweep: SweepTable = SweepTable()
     lab: Lab = Lab()
 
@@ -108,7 +110,8 @@ class Description(_RigTable):
     def outputs(self) -> int:
         """How many output channels the rig uses, counted from 1."""
         program = [self.interface.program.left, self.interface.program.right] if self.interface.program else []
-        return max([d.channel for d in self.driver] + [self.interface.loopback.out, *program])
+        pair = [self.reference.left, self.reference.right] if self.reference else []
+        return max([d.channel for d in self.driver] + [self.interface.loopback.out, *program, *pair])
 
     @property
     def inputs(self) -> int:

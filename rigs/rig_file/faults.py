@@ -104,6 +104,8 @@ def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
     outs = [(f"driver[{i + 1}].channel", d.get("channel")) for i, d in enumerate(drivers)]
     outs += [("interface.loopback.out", loop.get("out"))]
     outs += [(f"interface.program.{side}", program.get(side)) for side in ("left", "right")]
+    pair = _sub(table, "reference")
+    outs += [(f"reference.{side}", pair.get(side)) for side in ("left", "right")]
     ins = [(f"mic[{i + 1}].channel", m.get("channel")) for i, m in enumerate(mics)]
     ins += [("interface.loopback.in", loop.get("in"))]
     yield from _taken_twice(outs, "output channel")
@@ -205,6 +207,8 @@ def _needs(
         for name in EARS:
             if name not in mic_names:
                 yield f"ears: needs a [[mic]] named {name!r}; there are: {', '.join(map(str, mic_names)) or 'none'}"
+    if "reference" in table and "ears" not in table:
+        yield "reference: is measured at the ears; add [ears] with distance_m and positions"
     if "polar" in table and all(name in EARS for name in mic_names):
         yield "polar: needs a [[mic]] that is no ear of the dummy head"
     level, ceiling = _sub(table, "sweep").get("level_dbfs"), _sub(table, "limits").get("ceiling_dbfs", -6.0)

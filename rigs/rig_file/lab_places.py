@@ -91,6 +91,12 @@ def _places(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]
             x, y = position.get("x", 0.0), position.get("y", 0.0)
             if all(isinstance(v, int | float) for v in (ahead, x, y)):
                 yield f"ears.positions[{n + 1}]", (ahead + x, y), "the head"
+    pair = _table(table, "reference")
+    angle, r = pair.get("angle_deg", 30.0), pair.get("distance_m", ahead)
+    if pair and all(isinstance(v, int | float) for v in (ahead, angle, r)):
+        x, y = ahead - r * math.cos(math.radians(angle)), r * math.sin(math.radians(angle))
+        yield "reference.left", (x, -y), "the reference pair"
+        yield "reference.right", (x, y), "the reference pair"
     distance = polar.get("distance_m", 2.0)
     if polar and isinstance(distance, int | float):
         yield "polar.distance_m", (distance, 0.0), "the measurement microphone"

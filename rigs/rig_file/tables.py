@@ -214,6 +214,19 @@ class Polar(Table):
         return np.asarray(np.radians(np.arange(-180.0, 180.0 - 1e-9, self.step_deg)))
 
 
+class Reference(Table):
+    """A real pair of loudspeakers on two more outputs, ``angle_deg`` to either side of the listener's front.
+
+    They stand ``distance_m`` from the nominal head, by default as far as the device; ``left`` and ``right`` are output
+    channels as printed on the box, left as the listener sees it.
+    """
+
+    left: Channel
+    right: Channel
+    angle_deg: float = Field(default=30.0, gt=0, le=90)
+    distance_m: Positive | None = None
+
+
 class SweepTable(Table):
     """The stimulus: judged band, length, level and repeats; how much of each response is kept."""
 
