@@ -167,7 +167,7 @@ def read(path: Path | None) -> tuple[Design, str]:
     if path is None:
         return Design(), ""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
         raise BadInput(f"{path}: the design file cannot be read: {fault}") from fault
     return parse(text, str(path)), text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +35,8 @@ def mount(app: typer.Typer) -> None:
     said = "Devices, checks and calibrations, and the virtual lab as a sound card."
     commands = typer.Typer(no_args_is_help=True, help=said)
     commands.command("devices")(devices)
+    commands.command("new")(new)
+    commands.command("keys")(keys)
     commands.command("lab")(lab)
     app.add_typer(commands, name="rig")
 
@@ -45,6 +48,96 @@ def devices(as_json: JsonOpt = False) -> None:
     found = portaudio.devices()
     lines = "\n".join(d.text() for d in found) or "no audio device was found"
     result({"devices": [asdict(d) for d in found]}, lines, as_json=as_json)
+
+
+def keys(as_json: JsonOpt = False) -> None:
+    """Print every key of the rig file: what it is, its unit, default and range."""
+    from sweetspot.rigs.rig_file import keys_page, rig_keys
+
+    found = rig_keys()
+    result({"tables": [t.to_dict() for t in found]}, keys_page("Keys of the rig file", found), as_json=as_json)
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the rig; it is written to NAME.toml.")],
+    template: Annotated[
+        str, typer.Option("--template", help="Shape of the device: pair | round | soundbar | line.")
+    ] = "round",
+    drivers: Annotated[int | None, typer.Option("--drivers", help="Number of drivers of that shape.", min=1)] = None,
+    size: Annotated[float | None, typer.Option("--size", help="Width of the device, m.", min=0.01)] = None,
+    driver: Annotated[
+        list[str] | None,
+        typer.Option("--driver", help="In place of a shape: name,channel,x,y,z,low,high (m, Hz); may be given again."),
+    ] = None,
+    band: Annotated[str | None, typer.Option("--band", help="Band of the drivers, Hz, such as 110,20000.")] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="A unique part of the audio device's name; lab for the virtual lab.")
+    ] = None,
+    output: Annotated[str | None, typer.Option("--output", help="Output device, where it is another one.")] = None,
+    hostapi: Annotated[str | None, typer.Option("--hostapi", help="Part of the host API's name.")] = None,
+    fs: Annotated[int, typer.Option("--fs", help="Sampling rate, Hz.", min=8000)] = 48000,
+    loopback: Annotated[
+        str | None, typer.Option("--loopback", help="Output and input of the loopback cable, such as 9,4.")
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="fixed | manual | grbl | et250 | lab; manual if not given.")
+    ] = None,
+    port: Annotated[str | None, typer.Option("--port", help="Serial port of the stage, or its address.")] = None,
+    head: Annotated[
+        str | None, typer.Option("--head", help="Inputs of the dummy head's left and right ear; none without one.")
+    ] = "1,2",
+    mic: Annotated[int | None, typer.Option("--mic", help="Input of the measurement microphone; 0 without one.")] = 3,
+    distance: Annotated[float, typer.Option("--distance", help="From the device to the head, m.", min=0.1)] = 2.0,
+    sensitivity: Annotated[
+        float | None, typer.Option("--sensitivity", help="Of all microphones, mV/Pa, if known.")
+    ] = None,
+    full_scale: Annotated[
+        float | None, typer.Option("--full-scale-v", help="Peak voltage of a full-scale sample at the inputs, V.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The file; NAME.toml if not given.")] = None,
+    as_json: JsonOpt = False,
+) -> None:
+    """Write a commented rig file for a device, an interface, a stage and microphones, and check it.
+
+    Without --device the audio devices are listed, and one of them is asked for.
+    """
+    from sweetspot.rigs.rig_file import scaffold
+
+    path = out or Path(f"{name}.toml")
+    made = scaffold.planned(
+        name,
+        fs=fs,
+        drivers=scaffold.drivers_of(driver, template, drivers, size, band),
+        device=device or _asked_device(),
+        output=output,
+        hostapi=hostapi,
+        loopback=loopback,
+        stage=stage,
+        port=port,
+        head=head,
+        mic=mic,
+        distance_m=distance,
+        sensitivity=sensitivity,
+        full_scale_v=full_scale,
+    )
+    scaffold.save(scaffold.rig_text(made), path)
+    lines = [f"{path}: {len(made.drivers)} drivers; wire the outputs {', '.join(str(d.channel) for d in made.drivers)}"]
+    lines += [f"loopback: a cable from output {made.loopback[0]} to input {made.loopback[1]}"]
+    lines += [f"next: sweetspot rig check {path}"]
+    result({"rig": str(path), "drivers": [asdict(d) for d in made.drivers]}, "\n".join(lines), as_json=as_json)
+
+
+def _asked_device() -> str:
+    """The audio device that a person chooses from the list."""
+    from sweetspot.rigs import portaudio
+    from sweetspot.rigs.errors import BadInput
+
+    found = portaudio.devices()
+    listed = "\n".join(f"  {n + 1}. {d.text()}" for n, d in enumerate(found)) or "  none"
+    if not found or not sys.stdin.isatty():
+        raise BadInput(f"--device: give a part of a device's name, or lab for the virtual lab. There are:\n{listed}")
+    say(f"Audio devices:\n{listed}")
+    return found[int(typer.prompt("Number", type=int)) - 1].name
 
 
 def lab(

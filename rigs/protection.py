@@ -74,7 +74,8 @@ class Protection:
             peak = min(peak, driver.max_v / volts)
         if volts is not None and driver.power_w is not None:
             rms = float(np.sqrt(driver.power_w * driver.impedance_ohm)) / volts
-        low = None if driver.unprotected else driver.band_hz[0]
+        free = driver.unprotected or rig.interface.driver == "none"  # where nothing is played, no band is known
+        low = None if free else driver.band_hz[0]
         return cls(driver.name, driver.channel - 1, rig.fs, low, float(peak), rms)
 
     @property

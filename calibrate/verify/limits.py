@@ -138,7 +138,7 @@ def read(path: Path | None) -> Limits:
     if path is None:
         return Limits()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as fault:
         raise BadInput(f"{path}: the limits file cannot be read: {fault}") from fault
     except tomllib.TOMLDecodeError as fault:

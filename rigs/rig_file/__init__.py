@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.rigs.rig_file import scaffold as scaffold
     from sweetspot.rigs.rig_file.added_faults import with_faults as with_faults
     from sweetspot.rigs.rig_file.description import EARS as EARS
     from sweetspot.rigs.rig_file.description import Description as Description
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.description import faults_said as faults_said
     from sweetspot.rigs.rig_file.description import parse as parse
     from sweetspot.rigs.rig_file.description import read as read
+    from sweetspot.rigs.rig_file.description import rig_keys as rig_keys
+    from sweetspot.rigs.rig_file.keys import KeyTable as KeyTable
+    from sweetspot.rigs.rig_file.keys import key_tables as key_tables
+    from sweetspot.rigs.rig_file.keys import keys_page as keys_page
     from sweetspot.rigs.rig_file.lab_faults import JUMP_MAX as JUMP_MAX
     from sweetspot.rigs.rig_file.lab_faults import STAGE as STAGE
     from sweetspot.rigs.rig_file.lab_faults import Fault as Fault

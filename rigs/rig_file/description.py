@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.faults import cross_faults, faults_said
+from sweetspot.rigs.rig_file.keys import EXAMPLES, KeyTable, key_tables
 from sweetspot.rigs.rig_file.lab_tables import Lab
 from sweetspot.rigs.rig_file.table import Table
 from sweetspot.rigs.rig_file.tables import (
@@ -123,6 +124,11 @@ class Description(_RigTable):
         return (self.folder / name).expanduser()
 
 
+def rig_keys() -> list[KeyTable]:
+    """Every table and key of the rig file, from its schema."""
+    return key_tables(_RigTable, EXAMPLES)
+
+
 def read(path: Path) -> Description:
     """Read and check a rig file.
 
@@ -132,7 +138,7 @@ def read(path: Path) -> Description:
         The file is missing, is not TOML, or holds faults: one line each.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise BadInput(f"{path}: no such rig file. {_neighbours(path)}") from None
     except (OSError, UnicodeDecodeError) as fault:
@@ -148,6 +154,7 @@ def parse(text: str, folder: Path, where: str = "rig.toml") -> Description:
     BadInput
         Every fault of the text, one line each, with the key's path and the nearest known key.
     """
+    text = text.removeprefix("\ufeff")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:

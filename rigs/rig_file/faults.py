@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from sweetspot.rigs.rig_file import lab_faults as faults
 from sweetspot.rigs.rig_file.lab_places import lab_faults
+from sweetspot.rigs.rig_file.mistaken_units import units_mistaken
 from sweetspot.rigs.rig_file.tables import EARS
 
 CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
@@ -121,6 +122,7 @@ def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
         if "excursion_mm" in d and "area_cm2" not in d
     )
     yield from _driver_limits(drivers, interface)
+    yield from units_mistaken(table)
     yield from lab_faults(table)
     yield from _scheduled(table, [d.get("name") for d in drivers], [m.get("name") for m in mics])
 

@@ -42,7 +42,9 @@ def rig(port: Path, absorption: float = ABSORPTION) -> str:
         f'port = "{port}"\n'
     )
     places = [f"at = [0, {0.35 - 0.1 * n:.2f}, 0]" for n in range(8)]
-    drivers = "".join(f'[[driver]]\nname = "d{n}"\nchannel = {n + 1}\n{at}\n' for n, at in enumerate(places))
+    drivers = "".join(
+        f'[[driver]]\nname = "d{n}"\nchannel = {n + 1}\n{at}\nunprotected = true\n' for n, at in enumerate(places)
+    )
     ears = '[[mic]]\nname = "ear_left"\nchannel = 1\n[[mic]]\nname = "ear_right"\nchannel = 2\n'
     place = "[ears]\ndistance_m = 2.0\npositions = [ { x = 0.0, y = 0.0, yaw_deg = 0.0 } ]\n"
     lab = f'[lab.body]\nshape = "line"\n[lab.room]\nsize_m = {list(SIZE)}\ndevice_m = [1.0, 2.0, 1.0]\n'

@@ -1,0 +1,267 @@
+"""The reference of a file's keys, made from the schema that checks it: tables, keys, kinds, defaults, ranges, units."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+UNITS = {
+    "hz": "Hz",
+    "dbfs": "dBFS",
+    "spl": "dB SPL",
+    "db": "dB",
+    "m": "m",
+    "mm": "mm",
+    "cm2": "cm²",
+    "deg": "degrees",
+    "s": "s",
+    "ms": "ms",
+    "seconds": "s",
+    "w": "W",
+    "v": "V, peak",
+    "ohm": "ohm",
+    "c": "°C",
+    "percent": "%",
+    "ppm": "ppm",
+    "pa": "mV/Pa",
+    "samples": "samples",
+    "fs": "Hz",
+    "at": "m",
+    "distance": "m",
+}
+"""Units by the last part of a key's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    Parameters
+    ----------
+    name
+        As it is written.
+    kind
+        What its value is.
+    unit
+        Of numbers; empty for none.
+    default
+        As it would be written; empty where the key is required, ``-`` where leaving it out has a meaning of its own.
+    limits
+        The range, or the words that are allowed.
+    example
+        For a key without a default.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    default: str
+    limits: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTable:
+    """One table of the file: its headline, what it is, and its keys."""
+
+    headline: str
+    text: str
+    keys: tuple[Key, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def key_tables(root: type[BaseModel], examples: Mapping[str, str]) -> list[KeyTable]:
+    """Every table of a file, in the order of its schema.
+
+    Parameters
+    ----------
+    root
+        Model of the whole file.
+    examples
+        For keys without a default, by their full names (``driver.at``).
+    """
+    return list(_walked(root, "", False, examples))
+
+
+def _walked(model: type[BaseModel], path: str, many: bool, examples: Mapping[str, str]) -> Iterator[KeyTable]:
+    keys, inner = [], []
+    for name, field in model.model_fields.items():
+        shown = field.alias or name
+        full = f"{path}.{shown}".lstrip(".")
+        table, several = _table_in(field.annotation)
+        if table is not None and not _inline(table, several):
+            inner.append((table, full, several))
+            continue
+        keys.append(_key(shown, field, table, examples.get(full, "")))
+    if keys:
+        headline = f"[[{path}]]" if many else f"[{path}]" if path else "top of the file"
+        yield KeyTable(headline, _prose(model), tuple(keys))
+    for table, full, several in inner:
+        yield from _walked(table, full, several, examples)
+
+
+def _inline(table: type[BaseModel], several: bool) -> bool:
+    """Whether a table is usually written in one line, in braces."""
+    return len(table.model_fields) <= 4 and not several and all(f.is_required() for f in table.model_fields.values())
+
+
+def _table_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
+    """The model inside an annotation, and whether there are many of it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    for part in get_args(annotation):
+        found, _ = _table_in(part)
+        if found is not None:
+            return found, get_origin(annotation) is tuple
+    return None, False
+
+
+def _key(shown: str, field: FieldInfo, table: type[BaseModel] | None, example: str) -> Key:
+    default = "" if field.is_required() else _written(field.get_default(call_default_factory=True))
+    kind = _kind(field.annotation)
+    if table is not None:
+        inside = ", ".join(f"{f.alias or n} = {_kind(f.annotation)}" for n, f in table.model_fields.items())
+        kind = f"{{ {inside} }}"
+    return Key(shown, kind, _unit(shown, kind), default, _limits(field), example)
+
+
+def _unit(name: str, kind: str) -> str:
+    if "number" not in kind and "whole" not in kind:
+        return ""
+    parts = name.split("_")
+    return next((UNITS[p] for p in (parts[-1], parts[0]) if p in UNITS), "")
+
+
+def _kind(annotation: Any) -> str:
+    """A type in words."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _kind(args[0])
+    if origin is Literal:
+        return "one of " + ", ".join(json.dumps(a) for a in args)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_kind(a) for a in args if a is not type(None))
+    if origin is tuple:
+        if len(args) == 2 and args[1] is Ellipsis:
+            return f"list of {_kind(args[0])}"
+        return "[" + ", ".join(_kind(a) for a in args) + "]"
+    if origin is dict:
+        return f"table of {_kind(args[1])} by {_kind(args[0])}"
+    names = {float: "number", int: "whole number", str: "text", bool: "true or false"}
+    return names.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _limits(field: FieldInfo) -> str:
+    """Ranges that a schema states."""
+    found = []
+    marks = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "min_length": "at least (count)"}
+    for mark in _metadata(field):
+        for attribute, words in marks.items():
+            value = getattr(mark, attribute, None)
+            if value is not None and value is not PydanticUndefined:
+                found.append(f"{words} {value:g}")
+        pattern = getattr(mark, "pattern", None)
+        found += [f"matches {pattern}"] if pattern else []
+    return ", ".join(dict.fromkeys(found))
+
+
+def _metadata(field: FieldInfo) -> Iterator[Any]:
+    yield from field.metadata
+    yield from _inside(field.annotation)
+
+
+def _inside(annotation: Any) -> Iterator[Any]:
+    for part in get_args(annotation):
+        if get_origin(annotation) is Annotated and not isinstance(part, type) and not get_origin(part):
+            yield from getattr(part, "metadata", [part])
+        yield from _inside(part)
+
+
+def _written(value: Any) -> str:
+    """A default as TOML."""
+    if value is None:
+        return "-"
+    if isinstance(value, BaseModel):
+        return "see its table"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_written(v) for v in value) + "]"
+    if isinstance(value, float):
+        return f"{value:g}" if value != int(value) else f"{value:.1f}"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _prose(model: type[BaseModel]) -> str:
+    """A table's docstring, without markup of its own and without a list of parameters."""
+    text = inspect.cleandoc(model.__doc__ or "").split("\n\nParameters\n")[0]
+    text = re.sub(r":[a-z]+:`~?([^`]*)`", r"`\1`", text)
+    return re.sub(r"``", "`", text)
+
+
+def keys_page(title: str, found: list[KeyTable]) -> str:
+    """The reference as a page in Markdown."""
+    out = [f"# {title}", "", "Made from the schema that checks the file: do not edit this page by hand.", ""]
+    for table in found:
+        out += [f"## `{table.headline}`", "", table.text, ""]
+        out += ["| key | value | unit | default | limits |", "|---|---|---|---|---|"]
+        for key in table.keys:
+            default = f"`{key.default}`" if key.default not in ("", "-") else key.default
+            default = default or (f"required, such as `{key.example}`" if key.example else "required")
+            default = f"none, or such as `{key.example}`" if key.default == "-" and key.example else default
+            row = (f"`{key.name}`", key.kind, key.unit, default, key.limits)
+            out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+        out.append("")
+    return "\n".join(out)
+
+
+EXAMPLES = {
+    "schema": "1",
+    "name": '"desk"',
+    "fs": "48000",
+    "interface.driver": '"portaudio"',
+    "interface.device": '"Fireface"',
+    "interface.hostapi": '"JACK Audio Connection Kit"',
+    "interface.loopback": "{ out = 9, in = 4 }",
+    "interface.program": "{ left = 11, right = 12 }",
+    "interface.output_full_scale_v": "9.8",
+    "stage.port": '"/dev/ttyUSB0"',
+    "stage.host": '"192.168.1.34"',
+    "stage.axes": '{ turn = "A", x = "X" }',
+    "stage.commands.move": '"TURN {angle}"',
+    "stage.commands.position": '"POS?"',
+    "driver.name": '"tweeter_left"',
+    "driver.channel": "3",
+    "driver.at": "[0.0, 0.0875, 0.0]",
+    "driver.level_dbfs": "-14.0",
+    "driver.power_w": "10.0",
+    "driver.max_v": "8.0",
+    "driver.v_per_fs": "20.0",
+    "driver.amplifier_gain_db": "26.0",
+    "driver.excursion_mm": "3.0",
+    "driver.area_cm2": "50.0",
+    "mic.name": '"ear_left"',
+    "mic.channel": "1",
+    "mic.calibration": '"umik.txt"',
+    "ears.positions": '[{ x = 0.0, y = 0.03, yaw_deg = 8.0, use = "score" }]',
+    "lab.room.size_m": "[4.5, 6.0, 2.5]",
+    "lab.room.device_m": "[1.5, 3.0, 1.0]",
+    "lab.calibrator.mic": '"ear_left"',
+    "lab.breakup.frequency_hz": "9000.0",
+    "lab.thermal.drop_db": "1.5",
+    "lab.hum.level_dbfs": "-70.0",
+    "lab.device.filters": '"filters"',
+}
+"""For keys of the rig file that have no default."""

@@ -1,0 +1,381 @@
+"""A rig file for a new desk: shapes of devices, stages and microphones as commented text that passes the check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.description import parse
+from sweetspot.rigs.storage import write
+
+
+@dataclass(frozen=True, slots=True)
+class NewDriver:
+    """A driver of a new rig.
+
+    Parameters
+    ----------
+    name
+        As it will be called.
+    channel
+        Output, from 1.
+    at
+        Place, m.
+    band_hz
+        What it plays, Hz.
+    """
+
+    name: str
+    channel: int
+    at: tuple[float, float, float]
+    band_hz: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class NewRig:
+    """What a new rig file is written from.
+
+    Parameters
+    ----------
+    name
+        Of the rig.
+    fs
+        Sampling rate, Hz.
+    drivers
+        In the order of the file.
+    interface
+        Lines of ``[interface]`` that choose the device.
+    loopback
+        Output and input of the loopback cable.
+    stage
+        Lines of ``[stage]``.
+    head
+        Inputs of the dummy head's left and right ear; ``None`` without one.
+    polar
+        Input of the measurement microphone; ``None`` without one.
+    distance_m
+        From the device to head and microphone.
+    full_scale_v, sensitivity
+        Of the inputs and the microphones, where they are known.
+    """
+
+    name: str
+    fs: int
+    drivers: tuple[NewDriver, ...]
+    interface: tuple[str, ...]
+    loopback: tuple[int, int]
+    stage: tuple[str, ...]
+    head: tuple[int, int] | None
+    polar: int | None
+    distance_m: float = 2.0
+    full_scale_v: float | None = None
+    sensitivity: float | None = None
+
+
+def _pair(count: int, size_m: float) -> list[tuple[str, float, float]]:
+    return [("left", 0.0, size_m / 2.0), ("right", 0.0, -size_m / 2.0)]
+
+
+def _round(count: int, size_m: float) -> list[tuple[str, float, float]]:
+    """Drivers around a cylinder or sphere, the first pair 30 degrees from straight ahead as on a four-driver desk."""
+    if count % 2:
+        raise BadInput(f"--drivers {count}: a round device has an even number, half of them on each side")
+    half = count // 2
+    angles = [30.0 + (150.0 - 30.0) * n / max(half - 1, 1) if half > 2 else (30.0, 90.0)[n] for n in range(half)]
+    names = ["front", "side", "back"] if half <= 3 else [f"ring{n + 1}" for n in range(half)]
+    out = []
+    for name, angle in zip(names, angles, strict=False):
+        x, y = 0.5 * size_m * float(np.cos(np.radians(angle))), 0.5 * size_m * float(np.sin(np.radians(angle)))
+        out += [(f"{name}_left", x, y), (f"{name}_right", x, -y)]
+    return out
+
+
+def _bar(count: int, size_m: float) -> list[tuple[str, float, float]]:
+    places = np.linspace(size_m / 2.0, -size_m / 2.0, count)
+    return [(f"bar_{n + 1}", 0.0, float(y)) for n, y in enumerate(places)]
+
+
+SHAPES: dict[str, tuple[Callable[[int, float], list[tuple[str, float, float]]], int, float, tuple[float, float]]] = {
+    "pair": (_pair, 2, 0.14, (180.0, 18000.0)),
+    "round": (_round, 4, 0.175, (110.0, 20000.0)),
+    "soundbar": (_bar, 8, 0.84, (140.0, 20000.0)),
+    "line": (_bar, 4, 0.3, (140.0, 20000.0)),
+}
+"""Shapes by name: what places the drivers, their number, the width of the device (m), and their band (Hz)."""
+
+
+def shaped(
+    shape: str, count: int | None, size_m: float | None, band_hz: tuple[float, float] | None
+) -> tuple[NewDriver, ...]:
+    """Drivers of a common shape of device.
+
+    Raises
+    ------
+    BadInput
+        No such shape, or not so many drivers in it.
+    """
+    if shape not in SHAPES:
+        raise BadInput(f"--template {shape}: there are {', '.join(SHAPES)}")
+    place, usual, width, band = SHAPES[shape]
+    if shape == "pair" and count not in (None, 2):
+        raise BadInput(f"--drivers {count}: a pair has 2; take --template line")
+    places = place(count or usual, size_m or width)
+    return tuple(
+        NewDriver(name, n + 1, (round(x, 4), round(y, 4), 0.0), band_hz or band)
+        for n, (name, x, y) in enumerate(places)
+    )
+
+
+def written_out(text: str) -> NewDriver:
+    """A driver from ``name,channel,x,y,z,low,high``.
+
+    Raises
+    ------
+    BadInput
+        It is not of that form.
+    """
+    parts = [p.strip() for p in text.split(",")]
+    try:
+        name, channel, *numbers = parts
+        x, y, z, low, high = (float(n) for n in numbers)
+        return NewDriver(name, int(channel), (x, y, z), (low, high))
+    except ValueError as fault:
+        raise BadInput(
+            f"--driver {text!r}: give name,channel,x,y,z,low,high in m and Hz, such as "
+            "tweeter_left,3,0,0.09,0,2500,20000"
+        ) from fault
+
+
+def drivers_of(
+    written: list[str] | None, shape: str, count: int | None, size_m: float | None, band: str | None
+) -> tuple[NewDriver, ...]:
+    """The drivers as they are written out, else those of a shape; ``band`` is ``low,high`` in Hz.
+
+    Raises
+    ------
+    BadInput
+        They are not of their forms.
+    """
+    if written:
+        return tuple(written_out(text) for text in written)
+    low_high = None if band is None else pair_of(band, "--band")
+    return shaped(shape, count, size_m, None if low_high is None else (float(low_high[0]), float(low_high[1])))
+
+
+def planned(
+    name: str,
+    *,
+    fs: int,
+    drivers: tuple[NewDriver, ...],
+    device: str,
+    output: str | None,
+    hostapi: str | None,
+    loopback: str | None,
+    stage: str | None,
+    port: str | None,
+    head: str | None,
+    mic: int | None,
+    distance_m: float,
+    sensitivity: float | None,
+    full_scale_v: float | None,
+) -> NewRig:
+    """A new rig from the options of the command; see :class:`NewRig`.
+
+    ``device`` is a part of an audio device's name, or ``"lab"``; the virtual lab's inputs are calibrated.
+
+    Raises
+    ------
+    BadInput
+        An option is not of its form.
+    """
+    virtual = device.lower() == "lab"
+    if virtual:
+        interface: tuple[str, ...] = ('driver = "lab"                  # the virtual lab; "portaudio" for a device',)
+        full_scale_v, sensitivity = full_scale_v or 0.3, sensitivity or 12.5
+    else:
+        interface = ('driver = "portaudio"', f'device = "{device}"               # a unique part of its name')
+        interface += (f'output = "{output}"',) if output else ()
+        interface += (f'hostapi = "{hostapi}"',) if hostapi else ()
+    ears = pair_of(head, "--head") if head and head != "none" else None
+    outs = [d.channel for d in drivers]
+    ins = [*(ears or ()), *([mic] if mic else [])]
+    cable = pair_of(loopback, "--loopback") if loopback else (free_channels(1, outs)[0], free_channels(1, ins)[0])
+    lines = stage_lines(stage or ("lab" if virtual else "manual"), port)
+    return NewRig(name, fs, drivers, interface, cable, lines, ears, mic or None, distance_m, full_scale_v, sensitivity)
+
+
+STAGES = {
+    "fixed": ('driver = "fixed"                # nothing moves: one place, or moves asked of nobody',),
+    "manual": ('driver = "manual"               # every move is asked of you',),
+    "grbl": (
+        'driver = "grbl"                 # a GRBL controller; its $100 counts steps per degree',
+        'turns = "device"                # what stands on it: "device" or "head"',
+        'port = "{port}"',
+        "limits_deg = [-180, 180]        # no farther, for the cables' sake",
+    ),
+    "et250": (
+        'driver = "et250"                # Outline ET250-3D',
+        'turns = "device"',
+        'host = "{port}"                 # its address',
+        "limits_deg = [-180, 180]",
+    ),
+    "lab": ('driver = "lab"', 'turns = "device"', "limits_deg = [-180, 180]"),
+}
+"""Lines of ``[stage]`` by its driver."""
+
+PORTS = {"grbl": "/dev/ttyUSB0", "et250": "192.168.1.34"}
+
+
+def stage_lines(driver: str, port: str | None) -> tuple[str, ...]:
+    """Lines of ``[stage]``.
+
+    Raises
+    ------
+    BadInput
+        There is no template of that stage.
+    """
+    if driver not in STAGES:
+        raise BadInput(f"--stage {driver}: there are {', '.join(STAGES)}; scpi is described in: sweetspot rig keys")
+    return tuple(line.replace("{port}", port or PORTS.get(driver, "")) for line in STAGES[driver])
+
+
+def rig_text(new: NewRig) -> str:
+    """The file."""
+    low, high = min(d.band_hz[0] for d in new.drivers), max(d.band_hz[1] for d in new.drivers)
+    blocks = [
+        [
+            f"# Rig {new.name}: every key is explained by `sweetspot rig keys`; check it with `sweetspot rig check`.",
+            "schema = 1",
+            f'name = "{new.name}"',
+            f"fs = {new.fs}",
+        ],
+        ["[interface]", *new.interface, _loopback(new), _full_scale(new)],
+        ["[stage]", *new.stage],
+        [
+            "[limits]",
+            "ceiling_dbfs = -6.0             # no sample at a driver is larger",
+            *_loudest(new),
+        ],
+        ["[environment]", "temperature_c = 21.0"],
+        *[_driver(d) for d in new.drivers],
+        *_mics(new),
+        *_places(new),
+        [
+            "[sweep]                         # `sweetspot rig sweep --write` chooses level and length for your room",
+            f"band_hz = [{max(low / 2.0, 20.0):g}, {min(high, 0.44 * new.fs):g}]",
+            "seconds = 2.0",
+            "level_dbfs = -20.0              # soft to begin with",
+        ],
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+def _loopback(new: NewRig) -> str:
+    out, into = new.loopback
+    return f"loopback = {{ out = {out}, in = {into} }}   # a cable from this output to this input: the timing reference"
+
+
+def _full_scale(new: NewRig) -> str:
+    if new.full_scale_v is None:
+        return "# full_scale_v = 1.0            # peak voltage of a full-scale sample at the inputs: see rigs/README.md"
+    return f"full_scale_v = {new.full_scale_v:g}              # peak voltage of a full-scale sample at the inputs"
+
+
+def _loudest(new: NewRig) -> list[str]:
+    known = new.full_scale_v is not None and new.sensitivity is not None
+    mark = "" if known else "# "
+    line = f"{mark}loudest_db_spl = 90.0"
+    return [f"{line:<32}# at any microphone; needs calibrated microphones"]
+
+
+def _driver(d: NewDriver) -> list[str]:
+    return [
+        "[[driver]]",
+        f'name = "{d.name}"',
+        f"channel = {d.channel}                     # as printed on the box",
+        f"at = [{d.at[0]:g}, {d.at[1]:g}, {d.at[2]:g}]         # m from the middle of the device: ahead, left, up",
+        f"band_hz = [{d.band_hz[0]:g}, {d.band_hz[1]:g}]         # nothing below it is ever sent to this driver",
+        "# power_w = 10.0                # what it bears; held where v_per_fs (volts at full scale) is given",
+    ]
+
+
+def _mics(new: NewRig) -> list[list[str]]:
+    value = (
+        f"sensitivity_mv_per_pa = {new.sensitivity:g}"
+        if new.sensitivity is not None
+        else ("# sensitivity_mv_per_pa = 12.5  # measure it: sweetspot rig calibrate RIG --mic NAME --write")
+    )
+    found: list[tuple[str, int]] = []
+    if new.head is not None:
+        found += [("ear_left", new.head[0]), ("ear_right", new.head[1])]
+    if new.polar is not None:
+        found.append(("polar", new.polar))
+    return [
+        [
+            "[[mic]]",
+            f'name = "{name}"',
+            f"channel = {channel}",
+            value,
+            '# calibration = "mic.txt"       # its correction file',
+        ]
+        for name, channel in found
+    ]
+
+
+def _places(new: NewRig) -> list[list[str]]:
+    blocks = []
+    if new.head is not None:
+        blocks.append(
+            [
+                "[ears]                          # places of the dummy head: m from its nominal place, degrees of yaw",
+                f"distance_m = {new.distance_m:g}",
+                "positions = [",
+                '    { x =  0.00, y =  0.00, yaw_deg =  0, use = "design" },',
+                '    { x =  0.00, y =  0.04, yaw_deg =  0, use = "design" },',
+                '    { x =  0.00, y = -0.04, yaw_deg =  0, use = "design" },',
+                '    { x =  0.03, y =  0.02, yaw_deg =  5, use = "score" },',
+                '    { x = -0.03, y = -0.02, yaw_deg = -5, use = "score" },',
+                "]",
+            ]
+        )
+    if new.polar is not None:
+        blocks.append(["[polar]", f"distance_m = {new.distance_m:g}", "step_deg = 10.0"])
+    return blocks
+
+
+def pair_of(text: str, option: str) -> tuple[int, int]:
+    """Two channels from ``9,4``.
+
+    Raises
+    ------
+    BadInput
+        They are no two numbers.
+    """
+    try:
+        one, other = (int(part) for part in text.split(","))
+    except ValueError as fault:
+        raise BadInput(f"{option} {text!r}: give two channels, such as 9,4") from fault
+    return one, other
+
+
+def free_channels(count: int, taken: Sequence[int]) -> list[int]:
+    """The lowest channels that nothing uses."""
+    return [c for c in range(1, count + len(taken) + 1) if c not in taken][:count]
+
+
+def save(text: str, path: Path) -> None:
+    """Write a new rig file that passes its own check.
+
+    Raises
+    ------
+    BadInput
+        There is a file of that name already, or what was asked for makes no rig.
+    """
+    if path.exists():
+        raise BadInput(f"{path}: is there already; give another NAME, or --out FILE")
+    parse(text, path.resolve().parent, str(path))
+    write(path, text.encode())
