@@ -15,6 +15,7 @@ import soundfile as sf
 import soxr
 from numpy.typing import NDArray
 
+from sweetspot.processor.wave_header import mended
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, replacing, without_clock
 from sweetspot.rigs.storage import write as write_file
@@ -180,7 +181,7 @@ def _open(path: Path) -> Any:
     if not path.is_file():
         raise BadInput(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; a sound file is needed")
     try:
-        return sf.SoundFile(path)
+        return sf.SoundFile(mended(path) or path)
     except (sf.LibsndfileError, OSError) as fault:
         if path.stat().st_size == 0:
             raise BadInput(f"{path}: is empty (0 bytes); a file with sound is needed") from fault

@@ -1,0 +1,85 @@
+"""WAV files that a program wrote into a pipe: their header does not know how long they are, the file does."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+UNKNOWN = (0, 0xFFFFFFFF)
+"""Sizes that writers leave in a header when they cannot go back to it."""
+
+
+class MendedWave(io.RawIOBase):
+    """A WAV file as it would be with the sizes of its header filled in; nothing on the disk changes.
+
+    Parameters
+    ----------
+    file
+        Open for reading.
+    data_at
+        Where the samples begin.
+    size
+        Bytes of the file.
+    """
+
+    def __init__(self, file: BinaryIO, data_at: int, size: int) -> None:
+        self._file = file
+        header = bytearray(file.read(data_at))
+        header[4:8] = struct.pack("<I", min(size - 8, 0xFFFFFFFE))
+        header[data_at - 4 : data_at] = struct.pack("<I", min(size - data_at, 0xFFFFFFFE))
+        self._header = bytes(header)
+        file.seek(0)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of a file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As of a file."""
+        return self._file.tell()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """As of a file, the header mended."""
+        at = self._file.tell()
+        data = bytearray(self._file.read(len(buffer)))
+        if at < len(self._header):
+            part = self._header[at : at + len(data)]
+            data[: len(part)] = part
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        """Close the file as well."""
+        self._file.close()
+        super().close()
+
+
+def streamed_from(path: Path) -> int | None:
+    """Where the samples of a WAV file begin whose header states no length; ``None`` for any other file."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        riff = file.read(12)
+        if len(riff) < 12 or riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+            return None
+        while len(head := file.read(8)) == 8:
+            name, length = head[:4], struct.unpack("<I", head[4:])[0]
+            if name == b"data":
+                return file.tell() if length in UNKNOWN and size > file.tell() else None
+            file.seek(length + length % 2, io.SEEK_CUR)
+    return None
+
+
+def mended(path: Path) -> MendedWave | None:
+    """The file with a whole header, or ``None`` if it has one."""
+    begins = streamed_from(path)
+    return None if begins is None else MendedWave(path.open("rb"), begins, path.stat().st_size)
