@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -45,12 +46,27 @@ def mount(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 
+def _print_keys(wanted: bool) -> None:
+    """The reference of design.toml and limits.toml, in place of a calibration."""
+    if wanted:
+        from sweetspot.calibrate import keys
+
+        result({"tables": [t.to_dict() for t in keys.tables()]}, keys.page(), as_json="--json" in sys.argv)
+        raise typer.Exit
+
+
 def calibrate(
     run_folder: RunArg,
     design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
     beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too, and compare.")] = False,
     reasons: Annotated[bool, typer.Option("--explain", help="Say which limit was active in which band.")] = False,
     left_out: Annotated[bool, typer.Option("--cross-validate", help="Leave positions out in turn.")] = False,
+    keys: Annotated[
+        bool,
+        typer.Option(
+            "--keys", is_eager=True, callback=_print_keys, help="Print every key of design.toml, limits.toml."
+        ),
+    ] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify.limits import Limits as Limits
     from sweetspot.calibrate.verify.limits import Metric as Metric
     from sweetspot.calibrate.verify.limits import from_dict as from_dict
+    from sweetspot.calibrate.verify.limits import limit_range as limit_range
     from sweetspot.calibrate.verify.limits import read as read
     from sweetspot.calibrate.verify.limits import text as text
     from sweetspot.calibrate.verify.processor import OWN as OWN

@@ -164,6 +164,15 @@ def read(path: Path | None) -> Limits:
     return Limits(**{key: float(value) for key, value in table.items()}, given=tuple(table))
 
 
+def limit_range(name: str) -> tuple[float, float, str]:
+    """Least and largest value of a limit, and its unit."""
+    if name in OTHERS:
+        return OTHERS[name]
+    if name in POLICY:
+        return (*POLICY[name], "")
+    return -200.0, 200.0, "dB"
+
+
 def _within(value: object, low: float, high: float) -> bool:
     return not isinstance(value, bool) and isinstance(value, int | float) and low <= value <= high
 

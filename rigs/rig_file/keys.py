@@ -59,6 +59,8 @@ class Key:
         The range, or the words that are allowed.
     example
         For a key without a default.
+    text
+        What it is, where the table's own text does not say.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Key:
     default: str
     limits: str
     example: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +224,8 @@ def keys_page(title: str, found: list[KeyTable]) -> str:
             default = f"`{key.default}`" if key.default not in ("", "-") else key.default
             default = default or (f"required, such as `{key.example}`" if key.example else "required")
             default = f"none, or such as `{key.example}`" if key.default == "-" and key.example else default
-            row = (f"`{key.name}`", key.kind, key.unit, default, key.limits)
+            what = f"{key.text} ({key.kind})" if key.text else key.kind
+            row = (f"`{key.name}`", what, key.unit, default, key.limits)
             out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
         out.append("")
     return "\n".join(out)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 FARTHEST_DRIVER_M = 3.0
 """From the middle of a device to any of its drivers."""
 
-FARTHEST_HEAD_M = 3.0
+FARTHEST_HEAD_M = 2.0
 """From a head's nominal place to any other."""
 
 LONGEST_M = 30.0
@@ -73,7 +73,7 @@ def _tables(found: Any) -> list[Mapping[str, Any]]:
     return [t for t in found if isinstance(t, dict)] if isinstance(found, list) else []
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

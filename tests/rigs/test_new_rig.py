@@ -1,0 +1,124 @@
+"""From a box of parts to a checked rig file: `rig new`, the reference of its keys, values in other units, a BOM."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweetspot.calibrate import keys as calibrate_keys
+from sweetspot.measure import plan
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import keys_page, rig_keys, scaffold
+from sweetspot.rigs.rig_file.description import parse, read
+
+Runs = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def made(tmp_path: Path, **more: object) -> Path:
+    options: dict[str, object] = {
+        "fs": 48000,
+        "drivers": scaffold.drivers_of(None, "round", None, None, None),
+        "device": "lab",
+        "output": None,
+        "hostapi": None,
+        "loopback": None,
+        "stage": None,
+        "port": None,
+        "head": "1,2",
+        "mic": 3,
+        "distance_m": 2.0,
+        "sensitivity": None,
+        "full_scale_v": None,
+    }
+    path = tmp_path / "own.toml"
+    scaffold.save(scaffold.rig_text(scaffold.planned("own", **(options | more))), path)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize("shape", scaffold.SHAPES)
+def test_every_shape_makes_a_rig_that_can_be_measured(shape: str, tmp_path: Path) -> None:
+    rig = read(made(tmp_path, drivers=scaffold.drivers_of(None, shape, None, None, None)))
+    assert len({d.channel for d in rig.driver} | {rig.interface.loopback.out}) == len(rig.driver) + 1
+    assert sum(d.at[1] for d in rig.driver) == pytest.approx(0.0, abs=1e-3), "as much on one side as on the other"
+    for name in plan.SETS:
+        assert plan.make(rig, name).captures
+
+
+@pytest.mark.parametrize("stage", scaffold.STAGES)
+def test_every_stage_makes_a_rig_for_a_device(stage: str, tmp_path: Path) -> None:
+    if stage == "lab":
+        return
+    rig = read(made(tmp_path, device="Fireface", stage=stage, head=None, mic=7, loopback="11,5"))
+    assert (rig.interface.device, rig.stage.driver, rig.interface.loopback.out) == ("Fireface", stage, 11)
+    assert "loudest_db_spl" not in rig.limits.model_fields_set, "no limit that uncalibrated microphones cannot hold"
+
+
+def test_on_the_command_line(sweetspot: Runs, tmp_path: Path) -> None:
+    written = ["--driver", "woofer,5,0.05,0,0,60,3000", "--driver", "tweeter,2,0.05,0,0.08,2500,20000"]
+    done = sweetspot("rig", "new", "bench", "--device", "lab", *written, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rig"] == "bench.toml"
+    rig = read(tmp_path / "bench.toml")
+    assert [(d.name, d.channel, d.band_hz) for d in rig.driver] == [
+        ("woofer", 5, (60.0, 3000.0)),
+        ("tweeter", 2, (2500.0, 20000.0)),
+    ]
+    again = sweetspot("rig", "new", "bench", "--device", "lab")
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+def test_pages_of_keys_are_those_of_the_schema(root: Path) -> None:
+    """Made by `sweetspot rig keys > rigs/keys.md` and `sweetspot calibrate --keys > calibrate/keys.md`."""
+    page = (root / "rigs" / "keys.md").read_text(encoding="utf-8")
+    assert page.rstrip() == keys_page("Keys of the rig file", rig_keys()).rstrip()
+    assert (root / "calibrate" / "keys.md").read_text(encoding="utf-8").rstrip() == calibrate_keys.page().rstrip()
+
+
+def test_every_key_has_a_default_or_an_example() -> None:
+    for table in [*rig_keys(), *calibrate_keys.tables()]:
+        assert table.text, table.headline
+        for key in table.keys:
+            if not key.default:
+                assert key.example, f"{table.headline} {key.name}"
+                tomllib.loads(f"x = {key.example}")
+
+
+def test_a_byte_order_mark_is_no_fault(crooked_text: str, tmp_path: Path) -> None:
+    (tmp_path / "rig.toml").write_text(crooked_text, encoding="utf-8-sig")
+    rig = read(tmp_path / "rig.toml")
+    assert rig.name == "crooked"
+    assert parse(rig.text, tmp_path).sha256 == rig.sha256
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (
+            "at = [0.01, 0.08, 0.0]",
+            "at = [10.0, 80.0, 0.0]",
+            r"driver\[2\].at: .* if these are mm, write \[0.01, 0.08, 0\]",
+        ),
+        (
+            "at = [0.01, 0.08, 0.0]",
+            "at = [1.0, 8.0, 0.0]",
+            r"driver\[2\].at: .* if these are cm, write \[0.01, 0.08, 0\]",
+        ),
+        ("sensitivity_mv_per_pa = 20.0", "sensitivity_mv_per_pa = 0.02", r"mic\[2\].* is it in V/Pa\? Then write 20"),
+        ("full_scale_v = 0.1", "full_scale_v = 300", "interface.full_scale_v: 300 V is beyond .* in mV"),
+        ("distance_m = 1.4", "distance_m = 140", "ears.distance_m: 140 m is farther"),
+        ("x = 0.03, y = -0.02", "x = 30, y = -20", r"ears.positions\[2\]: .* write \[0.03, -0.02"),
+        ("band_hz = [120, 20000]", "band_hz = [0.12, 20]", r"driver\[2\].band_hz: .* are these kHz"),
+    ],
+)
+def test_values_in_other_units_are_asked_about(
+    old: str, new: str, reason: str, crooked_text: str, tmp_path: Path
+) -> None:
+    assert old in crooked_text
+    with pytest.raises(BadInput, match=reason):
+        parse(crooked_text.replace(old, new), folder=tmp_path)
