@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,23 @@ from sweetspot.rigs.storage import Group, foreign
 from sweetspot.rigs.units import Float
 
 REMEDY = "a SOFA file (AES69) with impulse responses to two receivers is needed"
+
+UNITS = {
+    "metre": 1.0,
+    "meter": 1.0,
+    "m": 1.0,
+    "centimetre": 0.01,
+    "cm": 0.01,
+    "millimetre": 0.001,
+    "mm": 0.001,
+    "degree": 1.0,
+    "degrees": 1.0,
+    "deg": 1.0,
+    "radian": 180.0 / np.pi,
+    "radians": 180.0 / np.pi,
+    "rad": 180.0 / np.pi,
+}
+"""In m, or degrees."""
 
 FS_HZ = (8000.0, 768_000.0)
 FARTHEST_M = 1000.0
@@ -88,15 +106,29 @@ def _delays(root: Group, directions: int) -> Float:
 
 
 def _places(root: Group, directions: int) -> Float:
-    """Spherical places of the sources, whatever the file's coordinates."""
+    """Spherical places of the sources in degrees and m, whatever the file's coordinates and units, as seen.
+
+    ``ListenerView`` turns them about the vertical; one that is not given looks along x.
+    """
     data, found = root.data("SourcePosition"), _numbers(root, "SourcePosition")
     if found.shape != (directions, 3):
         raise BadInput(f"{root.path}: SourcePosition has shape {found.shape}; ({directions}, 3) is needed")
-    if str(data.attrs.get("Type", "spherical")).lower() == "cartesian":
+    units = [u for u in re.split(r"[,\s]+", str(data.attrs.get("Units", "")).lower()) if u]
+    cartesian = str(data.attrs.get("Type", "spherical")).lower() == "cartesian"
+    usual = ["metre"] * 3 if cartesian else ["degree", "degree", "metre"]
+    units = (units * 3)[:3] if cartesian and units else units if len(units) == 3 else usual
+    if unknown := [u for u in units if u not in UNITS]:
+        raise BadInput(f"{root.path}: SourcePosition is in {unknown[0]!r}; known units: {', '.join(UNITS)}")
+    found = found * np.array([UNITS[u] for u in units])
+    if cartesian:
         x, y, z = found.T
         r = np.sqrt(x**2 + y**2 + z**2)
         up = np.arcsin(np.divide(z, r, out=np.zeros_like(r), where=r > 0.0))
         found = np.stack([np.degrees(np.arctan2(y, x)), np.degrees(up), r], axis=1)
+    if "ListenerView" in root and (view := _numbers(root, "ListenerView")).shape in ((1, 3), (directions, 3)):
+        spherical = str(root.data("ListenerView").attrs.get("Type", "cartesian")).lower() == "spherical"
+        turned = view[:, 0] if spherical else np.degrees(np.arctan2(view[:, 1], view[:, 0]))
+        found[:, 0] = np.mod(found[:, 0] - turned, 360.0) if turned.any() else found[:, 0]
     if not np.all((found[:, 2] > 0.0) & (found[:, 2] <= FARTHEST_M)) or np.abs(found[:, :2]).max() > 360.0:
         raise BadInput(
             f"{root.path}: SourcePosition holds an angle beyond 360 degrees, or a distance that is not above 0 and at "

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sofar
 
-from sweetspot.rigs.acoustics.head_file import load_head
+from sweetspot.rigs.acoustics.head import load_head
 from sweetspot.rigs.errors import BadInput
 
 FS, TAPS, AWAY = 47872, 128, 1.3
