@@ -75,7 +75,8 @@ def choose(name: str, filters: FilterSet, rig: Description, *, upmixes: bool = F
         raise BadInput(f"through {name!r}: no such processor; choose one of: {', '.join(THROUGH)}")
     if name == OWN:
         return Deployed(name, filters, None)
-    if upmixes and name != DEVICE:
+    whole = name in live.LIVE and live.LIVE[name].whole
+    if upmixes and name != DEVICE and not whole:
         raise BadInput(f"{name} has no upmix: it plays left and right alone. --upmix is for --through device")
     if name != DEVICE:
         live.check_live(name)
@@ -85,7 +86,7 @@ def choose(name: str, filters: FilterSet, rig: Description, *, upmixes: bool = F
             f"rig {rig.name!r} has no program outputs, and {name} is fed through them: add to its [interface] "
             "program = { left = 11, right = 12 }"
         )
-    return Deployed(name, filters if upmixes else stereo_form(filters), (program.left, program.right))
+    return Deployed(name, filters if upmixes or whole else stereo_form(filters), (program.left, program.right))
 
 
 def stereo_form(filters: FilterSet) -> FilterSet:

@@ -13,6 +13,7 @@ from sweetspot.processor.export import (
     firmware,
     jconvolver,
     lv2,
+    pipewire,
     wav,
 )
 from sweetspot.processor.export.bundles import Bundle
@@ -30,6 +31,7 @@ ENGINES: dict[str, Callable[[FilterSet, Options], Bundle]] = {
     "wav": wav.bundle,
     "c": c_library.bundle,
     "lv2": lv2.bundle,
+    "pipewire": pipewire.bundle,
 }
 
 WHOLE = ("c", "lv2", "firmware", "wav")

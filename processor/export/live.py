@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweetspot.processor import files
-from sweetspot.processor.export import brutefir, jconvolver
+from sweetspot.processor.export import brutefir, c_library, jconvolver, lv2
 from sweetspot.processor.export.bundles import Bundle, outputs
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
@@ -41,12 +41,20 @@ class LiveEngine:
     bundle
         Makes its files for a number of samples per block.
     words
-        The command, in the folder of its files.
+        The command, in the folder of its files; the last word may be left to :attr:`last`.
     leave
         The signal that ends it; where there is a choice, the one at which it takes leave of the audio server, which
         otherwise waits for it. BruteFIR never does: a server that freewheels then stands still for 10 s.
     by_channel
         Whether it has a port for each output channel of the rig, else one for each driver.
+    whole
+        Whether it has an upmix and a guard, as our own engine has.
+    build
+        What is to be run before, in the same folder.
+    last
+        Last word of the command where the filters decide it.
+    packages
+        What brings the program, where that is not a package of its name.
     """
 
     program: str
@@ -55,6 +63,10 @@ class LiveEngine:
     words: tuple[str, ...]
     leave: signal.Signals
     by_channel: bool = False
+    whole: bool = False
+    build: tuple[str, ...] = ()
+    last: Callable[[FilterSet], str] | None = None
+    packages: str = ""
 
     def ports(self, filterset: FilterSet) -> tuple[int, ...]:
         """Index of the output port of each driver."""
@@ -71,6 +83,27 @@ LIVE = {
     ),
     "jconvolver": LiveEngine(
         "jconvolver", OWN, jconvolver.bundle, ("jconvolver", "-N", OWN, jconvolver.CONF), signal.SIGINT, True
+    ),
+    "c": LiveEngine(
+        "make",
+        "sweetspot-c",
+        c_library.bundle,
+        ("./sweetspot-jack", c_library.BLOB, "sweetspot-c"),
+        signal.SIGTERM,
+        whole=True,
+        build=("make", "--silent", "jack"),
+        packages="make gcc libjack-jackd2-dev",
+    ),
+    "lv2": LiveEngine(
+        "jalv",
+        "sweetspot-lv2",
+        lv2.bundle,
+        ("jalv", "-x", "-n", "sweetspot-lv2"),
+        signal.SIGTERM,
+        whole=True,
+        build=("make", "--silent", "lv2"),
+        last=lv2.address,
+        packages="jalv make gcc lv2-dev",
     ),
 }
 """The engines that can be started on a JACK server."""
@@ -153,7 +186,7 @@ def check_live(engine: str) -> LiveEngine:
         raise BadInput(f"{engine} can't be started here: {more}")
     live = LIVE[engine]
     if shutil.which(live.program) is None:
-        raise BadInput(f"{live.program} is not installed: apt-get install {live.program}")
+        raise BadInput(f"{live.program} is not installed: apt-get install {live.packages or live.program}")
     return live
 
 
@@ -176,15 +209,40 @@ def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]
         It is not known or not installed.
     """
     live = check_live(engine)
-    with tempfile.TemporaryDirectory(prefix="sweetspot-") as folder:
-        files.write_all(Path(folder), live.bundle(filterset, Options(block=period)).everything())
-        log = Path(folder) / "said.txt"
+    with tempfile.TemporaryDirectory(prefix="sweetspot-") as made:
+        folder = Path(made) / "sweetspot.lv2"  # a plug-in's folder is called so; to the others it is all the same
+        files.write_all(folder, live.bundle(filterset, Options(block=period)).everything())
+        _build(live, folder)
+        log = folder / "said.txt"
+        words = (*live.words, live.last(filterset)) if live.last else live.words
         with log.open("wb") as said:
             process = subprocess.Popen(
-                live.words, cwd=folder, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+                words,
+                cwd=folder,
+                env=os.environ | {"LV2_PATH": made},
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
             )
         started = Running(engine, process, log)
         try:
             yield started
         finally:
             started.end()
+
+
+def _build(live: LiveEngine, folder: Path) -> None:
+    """Compile what has to be.
+
+    Raises
+    ------
+    BadInput
+        The compiler or a header is missing; its last words are in the message.
+    """
+    if not live.build:
+        return
+    done = subprocess.run(live.build, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip()[-SHOWN:]
+        raise BadInput(f"{' '.join(live.build)} failed (it needs: apt-get install {live.packages}): {said}")
