@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,8 @@ class LiveEngine:
         Last word of the command where the filters decide it.
     packages
         What brings the program, where that is not a package of its name.
+    asks
+        Whether it takes commands from its input and ends where that ends.
     """
 
     program: str
@@ -67,6 +69,7 @@ class LiveEngine:
     build: tuple[str, ...] = ()
     last: Callable[[FilterSet], str] | None = None
     packages: str = ""
+    asks: bool = False
 
     def ports(self, filterset: FilterSet) -> tuple[int, ...]:
         """Index of the output port of each driver."""
@@ -104,6 +107,7 @@ LIVE = {
         build=("make", "--silent", "lv2"),
         last=lv2.address,
         packages="jalv make gcc lv2-dev",
+        asks=True,
     ),
 }
 """The engines that can be started on a JACK server."""
@@ -154,6 +158,10 @@ class Running:
 
     def end(self) -> None:
         """End it and the processes that it has split into; may be called twice."""
+        if self._process.stdin and LIVE[self.name].asks:
+            with suppress(subprocess.TimeoutExpired, BrokenPipeError):
+                self._process.stdin.close()
+                self._process.wait(END_S)
         for how in (LIVE[self.name].leave, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
             try:
                 self._send(how)
@@ -164,6 +172,8 @@ class Running:
             except subprocess.TimeoutExpired:
                 continue
         self._process.wait()
+        if self._process.stdin:
+            self._process.stdin.close()
 
     def _send(self, how: int) -> None:
         """To the whole group where the system has groups."""
@@ -220,7 +230,7 @@ def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]
                 words,
                 cwd=folder,
                 env=os.environ | {"LV2_PATH": made},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=said,
                 start_new_session=True,

@@ -1,7 +1,7 @@
 /* A look-ahead gain per band for all drivers under the ceiling, and a stop for faults: sweetspot/processor/guard.py.
  *
- * The low band is taken from first, then the whole. For each band and sample, the need of the loudest driver is held
- * for a while, released exponentially, and averaged over the look-ahead, so that no sample passes the ceiling and the
+ * The low band is taken from first, then the whole. For each band and sample, the need of the loudest driver is
+ * held over the look-ahead, released fast after single peaks and slowly under what recurs, and averaged, so that no sample passes the ceiling and the
  * gain has no steps. All drivers share it: what reaches the ears keeps its differences. Where nothing passes the ceiling
  * the guard is a pure delay, bit for bit.
  */
@@ -10,7 +10,7 @@
 #include <string.h>
 
 static const double PI = 3.14159265358979323846;
-static const double LOOK_AHEAD = 1e-3, HOLD = 0.1, RELEASE = 0.15, LOW = 200.0, PART = 1e-3, OFFSET_TIME = 0.5;
+static const double LOOK_AHEAD = 1e-3, RELEASE = 0.03, WINDOW = 0.12, SLOW = 0.15, LOW = 800.0, OFFSET_TIME = 0.5;
 static const float MOST_LOW = 0.5f, OFFSET_SHARE = 0.5f;
 static const double FORGOTTEN = 1e-7;
 
@@ -24,8 +24,7 @@ void ss_guard_layout(ss_guard *g, ss_arena *arena, const sweetspot_info *info)
 {
     g->drivers = info->drivers;
     g->look = steps(LOOK_AHEAD, info->rate);
-    g->part = steps(PART, info->rate);
-    g->parts = (steps(HOLD, info->rate) + g->part - 1u) / g->part;
+    g->window = steps(WINDOW, info->rate) / g->look;
     g->ceiling = info->ceiling;
     g->average = ss_take(arena, g->look + 1u);
     g->mean = ss_take(arena, g->drivers);
@@ -33,7 +32,6 @@ void ss_guard_layout(ss_guard *g, ss_arena *arena, const sweetspot_info *info)
     for (uint32_t b = 0; b < SS_BANDS; b++) {
         const size_t ring = (size_t) g->drivers * (g->look + 1u);
         g->band[b].line = ss_take(arena, g->look + 1u);
-        g->band[b].needs = ss_take(arena, g->parts);
         g->band[b].voice = ss_take(arena, ring);
         g->band[b].share = b == 0u ? ss_take(arena, ring) : g->band[b].voice;
     }
@@ -43,6 +41,7 @@ void ss_guard_tables(ss_guard *g, const sweetspot_info *info)
 {
     double sum = 0.0;
     g->release = exp(-1.0 / (RELEASE * info->rate));
+    g->rate = 1.0 - exp(-1.0 / (SLOW * info->rate));
     g->pole = (float) (1.0 - exp(-2.0 * PI * LOW / info->rate));
     g->offset_step = (float) (1.0 / (OFFSET_TIME * info->rate));
     for (uint32_t n = 0; n <= g->look; n++) {
@@ -62,14 +61,14 @@ void ss_guard_reset(ss_guard *g)
     for (uint32_t b = 0; b < SS_BANDS; b++) {
         ss_band *band = &g->band[b];
         memset(band->line, 0, (g->look + 1u) * sizeof(float));
-        memset(band->needs, 0, g->parts * sizeof(float));
+        memset(band->needs, 0, sizeof band->needs);
         memset(band->voice, 0, ring * sizeof(float));
         memset(band->share, 0, ring * sizeof(float));
-        band->held = band->now = 0.0f;
-        band->last = 0.0;
+        band->now = band->last = band->longest = band->steady = 0.0f;
+        band->fast = band->slow = 0.0;
         band->quiet = g->look + 1u;
     }
-    g->at = g->count = g->slot = 0u;
+    g->at = g->count = g->passed = g->slot = 0u;
     g->stopped = SWEETSPOT_RUNNING;
     g->least_gain = 1.0f;
 }
@@ -88,7 +87,9 @@ static int settled(const ss_guard *g)
 {
     int still = 1;
     for (uint32_t b = 0; b < SS_BANDS; b++) {
-        still = still && !(g->band[b].held > 0.0f) && !(g->band[b].now > 0.0f) && g->band[b].quiet > g->look;
+        const ss_band *band = &g->band[b];
+        still = still && !(band->now > 0.0f || band->last > 0.0f || band->longest > 0.0f || band->steady > 0.0f)
+             && band->quiet > g->look;
     }
     return still;
 }
@@ -107,25 +108,40 @@ static float need_of(const ss_guard *g, uint32_t b, float v, float p)
     return need < most ? need : most;
 }
 
-/* Hold, release and average; what is taken from the sample that leaves now. */
+/* A part of `look` samples is full, and with it maybe a window. */
+static void part_ended(const ss_guard *g, ss_band *band)
+{
+    band->longest = band->now > band->longest ? band->now : band->longest;
+    band->last = band->now;
+    band->now = 0.0f;
+    if (g->passed + 1u >= g->window) {
+        band->needs[g->slot] = band->longest;
+        band->longest = 0.0f;
+        band->steady = band->needs[0];
+        for (uint32_t k = 1u; k < SS_WINDOWS; k++) {
+            band->steady = band->needs[k] < band->steady ? band->needs[k] : band->steady;
+        }
+    }
+}
+
+/* Fast after single peaks, slow under what recurs, averaged; what is taken from the sample that leaves now. */
 static float reduction(ss_guard *g, ss_band *band, float need, uint32_t oldest)
 {
     const uint32_t span = g->look + 1u;
-    float r = 0.0f, held;
+    double peak, taken;
+    float r = 0.0f;
     band->now = need > band->now ? need : band->now;
-    held = band->held > band->now ? band->held : band->now;
-    band->last *= g->release;
-    band->last = (double) held > band->last ? (double) held : band->last;
-    band->last = band->last > FORGOTTEN ? band->last : 0.0;
-    band->line[g->at] = (float) band->last;
-    band->quiet = band->last > 0.0 ? 0u : (band->quiet <= g->look ? band->quiet + 1u : band->quiet);
-    if (g->count + 1u == g->part) {
-        band->needs[g->slot] = band->now;
-        band->now = 0.0f;
-        band->held = 0.0f;
-        for (uint32_t k = 0; k < g->parts; k++) {
-            band->held = band->needs[k] > band->held ? band->needs[k] : band->held;
-        }
+    peak = band->last > band->now ? (double) band->last : (double) band->now;
+    band->fast *= g->release;
+    band->fast = peak > band->fast ? peak : band->fast;
+    band->slow += g->rate * ((double) band->steady - band->slow);
+    band->fast = band->fast > FORGOTTEN ? band->fast : 0.0;
+    band->slow = band->slow > FORGOTTEN ? band->slow : 0.0;
+    taken = band->fast > band->slow ? band->fast : band->slow;
+    band->line[g->at] = (float) taken;
+    band->quiet = taken > 0.0 ? 0u : (band->quiet <= g->look ? band->quiet + 1u : band->quiet);
+    if (g->count + 1u == g->look) {
+        part_ended(g, band);
     }
     for (uint32_t k = 0; band->quiet <= g->look && k < span; k++) {
         r += g->average[k] * band->line[oldest + k < span ? oldest + k : oldest + k - span];
@@ -181,9 +197,9 @@ static void passed(ss_guard *g, float *const *y, uint32_t k, uint32_t oldest)
         second[in + d] = first[from + d];
         y[d][k] = second[from + d];
     }
-    if (g->count + 1u == g->part) {
-        g->band[0].needs[g->slot] = 0.0f;
-        g->band[1].needs[g->slot] = 0.0f;
+    if (g->count + 1u == g->look) {
+        part_ended(g, &g->band[0]);
+        part_ended(g, &g->band[1]);
     }
     g->band[0].line[g->at] = 0.0f;
     g->band[1].line[g->at] = 0.0f;
@@ -233,9 +249,13 @@ void ss_guard_process(ss_guard *g, float *const *y, uint32_t n)
         }
         g->at = oldest;
         g->count++;
-        if (g->count == g->part) {
+        if (g->count == g->look) {
             g->count = 0u;
-            g->slot = g->slot + 1u < g->parts ? g->slot + 1u : 0u;
+            g->passed++;
+        }
+        if (g->passed >= g->window) {
+            g->passed = 0u;
+            g->slot = g->slot + 1u < SS_WINDOWS ? g->slot + 1u : 0u;
         }
     }
 }

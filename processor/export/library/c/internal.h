@@ -76,23 +76,25 @@ void ss_upmix_reset(ss_upmix *u);
 void ss_upmix_process(ss_upmix *u, const float *const *in, float *const *out, uint32_t n);
 
 #define SS_BANDS 2u
+#define SS_WINDOWS 4u
 
 /* One band of the guard: the low one, then the whole. */
 typedef struct {
     uint32_t quiet;     /* samples since the last reduction, up to look + 1 */
-    float held, now;    /* largest need of the parts that are held, of the part that is being filled */
-    double last;        /* reduction before averaging */
-    float *line;        /* [look + 1] reductions, ring */
-    float *needs;       /* [parts] largest needs, ring */
+    float now, last;    /* largest need of the part of `look` samples that is being filled, of the one before it */
+    float longest, steady; /* largest need of the window that is being filled, least of those of the last windows */
+    float needs[SS_WINDOWS]; /* largest needs of the last windows, ring */
+    double fast, slow;  /* the two reductions */
+    float *line;        /* [look + 1] larger of the two, ring */
     float *voice;       /* [look + 1][driver] samples, ring */
     float *share;       /* [look + 1][driver] what the band holds of them, ring */
 } ss_band;
 
 /* Look-ahead limiter with stops for faults; see guard.c. */
 typedef struct {
-    uint32_t drivers, look, part, parts, at, count, slot;
+    uint32_t drivers, look, window, at, count, passed, slot;  /* window: parts in it; count, passed: samples, parts */
     float ceiling, pole, offset_step, least_gain;
-    double release;
+    double release, rate;
     int stopped;
     float *average;     /* [look + 1] */
     float *mean, *low;  /* [driver] */
