@@ -8,7 +8,10 @@ from sweetspot.processor.export.library import source_files, unit_blob
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
-LIBRARY = ("sweetspot.h", "internal.h", "blob.c", "fft.c", "matrix.c", "upmix.c", "guard.c", "processor.c", "Makefile")
+LIBRARY = (
+    *("sweetspot.h", "fixed.h", "internal.h", "blob.c", "fft.c", "matrix.c", "upmix.c", "guard.c", "processor.c"),
+    *("fixed.c", "Makefile"),
+)
 HOSTS = ("example.c", "jack.c")
 BLOB, HEADER = "unit.blob", "unit_blob.h"
 

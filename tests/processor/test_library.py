@@ -172,6 +172,47 @@ def test_the_linear_upmix_is_the_linear_form(shared: ctypes.CDLL) -> None:
     assert error_db(one.process(x)[:, late:], np.array(wanted)[:, : 3000 - late]) < -120
 
 
+@pytest.mark.parametrize(("method", "drivers", "taps", "loud"), [("off", 5, 300, 1.0), ("low-latency", 2, 1000, 6.0)])
+def test_q31_is_the_linear_form_to_its_noise_floor(
+    shared: ctypes.CDLL, method: str, drivers: int, taps: int, loud: float
+) -> None:
+    """By its definition in numpy, under the ceiling; above it the output stops there."""
+    filters = crooked(drivers, taps, method=method, loud=loud)
+    data, info, code = unit_blob(filters), ctypes.create_string_buffer(4096), ctypes.c_int()
+    assert shared.sweetspot_check(data, ctypes.c_size_t(len(data)), 0, info) == 0
+    shared.sweetspot_fixed_memory.restype = ctypes.c_size_t
+    shared.sweetspot_fixed_init.restype = ctypes.c_void_p
+    size = shared.sweetspot_fixed_memory(info)
+    room = ctypes.create_string_buffer(size + 64)
+    at = ctypes.c_void_p((ctypes.addressof(room) + 63) & ~63)
+    made = shared.sweetspot_fixed_init(at, ctypes.c_size_t(size), info, 0, ctypes.byref(code))
+    assert code.value == 0
+    state = ctypes.c_void_p(made)
+    assert shared.sweetspot_fixed_shift(state) == (3 if loud > 1.0 else 1)
+
+    def played(x: Real) -> Real:
+        q = np.ascontiguousarray(np.clip(np.rint(x * 2.0**31), -(2**31), 2**31 - 1).astype(np.int32))
+        y = np.zeros((drivers, q.shape[1]), dtype=np.int32)
+        for start, n in ((0, 1), (1, 0), (1, 700), (701, q.shape[1] - 701)):
+            given = (ctypes.c_void_p * 2)(*(row.ctypes.data + 4 * start for row in q))
+            taken = (ctypes.c_void_p * drivers)(*(row.ctypes.data + 4 * start for row in y))
+            shared.sweetspot_fixed_process(state, given, taken, n)
+        return y / 2.0**31
+
+    x = music(6000, 0.4 / loud).astype(np.float64)
+    a = 0.0 if method == "off" else 0.45
+    c = a * (x[0] + x[1])
+    programs = np.stack([x[0] - c, x[1] - c, c])
+    pairs = [zip(programs, filters.taps[:, d].astype(np.float32), strict=True) for d in range(drivers)]
+    wanted = np.array([sum(np.convolve(p, h)[:6000] for p, h in pair) for pair in pairs])
+    assert np.abs(wanted).max() < filters.ceiling
+    assert error_db(played(x), wanted) < -125
+    if loud > 1.0:
+        worst = np.zeros((2, 1500))
+        worst[0, :taps] = np.sign(filters.taps[0, 0, ::-1])
+        assert np.abs(played(worst)).max() == pytest.approx(filters.ceiling, abs=1e-6)
+
+
 def test_the_guard_stops_what_our_guard_stops(shared: ctypes.CDLL) -> None:
     filters = crooked(method="off", loud=5.0)
     for bad in (np.nan, np.inf):
