@@ -25,7 +25,7 @@ DOORS = {
     "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py"),
     "jack": ("rigs/lab/soundcard.py", "rigs/patchbay.py"),
     "h5py": ("rigs/storage/",),
-    "sofar": ("measure/share/sofa.py",),
+    "sofar": ("measure/share/sofa.py", "processor/export/exchange.py"),
     "soundfile": ("measure/incoming/files.py", "processor/files.py", "measure/share/export.py"),
     "numba": ("processor/compiled/loops.py", "processor/live/callback.py", "processor/live/state.py"),
     "llvmlite": ("processor/compiled/", "processor/live/state.py"),

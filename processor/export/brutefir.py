@@ -23,12 +23,20 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     drivers = range(len(filterset.drivers))
     for name, inside, outside, channels in (
         (FILES, 'device: "file" { path: "in.raw"; }', 'device: "file" { path: "out.raw"; }', _on_rig(filterset)),
-        (LIVE, 'device: "jack" { }', 'device: "jack" { }', f"{len(drivers)}/{','.join(map(str, drivers))}"),
+        (LIVE, *_devices(filterset, options or Options()), f"{len(drivers)}/{','.join(map(str, drivers))}"),
     ):
         files[name] = _configuration(filterset, block, parts, found, inside, outside, channels).encode()
     use = f"brutefir -nodefault {LIVE}   (files: brutefir -nodefault {FILES}, in.raw to out.raw, float32, interleaved)"
     ports = ", ".join(f"output-{o} to channel {c}" for o, c in enumerate(filterset.channels))
     return Bundle(files, (*notes(filterset), f"On JACK, connect brutefir:{ports}."), use)
+
+
+def _devices(filterset: FilterSet, options: Options) -> tuple[str, str]:
+    """Input and output on JACK, connected to the ports of named clients where they are named."""
+    ins = ", ".join(f'"{options.capture}:capture_{i + 1}"' for i in range(2)) if options.capture else ""
+    outs = ", ".join(f'"{options.playback}:playback_{c}"' for c in filterset.channels) if options.playback else ""
+    inside, outside = (f'device: "jack" {{ {f"ports: {p};" if p else ""} }}' for p in (ins, outs))
+    return inside, outside
 
 
 def _on_rig(filterset: FilterSet) -> str:

@@ -1,4 +1,4 @@
-"""CamillaDSP 4: one YAML file, in the part of YAML that is JSON, and a WAV per filter."""
+"""CamillaDSP 2 to 4: one YAML file, in the part of YAML that is JSON, and a WAV per filter."""
 
 from __future__ import annotations
 
@@ -8,44 +8,77 @@ from typing import Any
 from sweetspot.processor.export.bundles import Bundle, notes, outputs, pairs, wave
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
 
 CONF, CHUNK = "matrix.yml", 1024
+VERSIONS = (2, 3, 4)
+BACKENDS = {"alsa": "Alsa", "jack": "Jack", "pulse": "Pulse", "coreaudio": "CoreAudio", "wasapi": "Wasapi"}
+NAMELESS = ("jack",)
+"""Sound systems whose devices have no sample format to choose."""
+WAV_HEADER = 44
+"""Bytes before the samples of a WAV file, which version 2 skips itself."""
 
 
 def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """Mixer to a channel per filter, one convolution each, mixer to a channel per driver."""
-    chunk = (options and options.block) or CHUNK
+    options = options or Options()
+    version, chunk = options.version or VERSIONS[-1], options.block or CHUNK
+    if version not in VERSIONS:
+        raise BadInput(f"CamillaDSP version {version} is not known; choose one of: {', '.join(map(str, VERSIONS))}")
     found = pairs(filterset, "wav")
     files = {name: wave(h[None], filterset.fs) for _, _, name, h in found}
-    files[CONF] = (json.dumps(_configuration(filterset, chunk), indent=2) + "\n").encode()
+    configuration = _configuration(filterset, version) | {"devices": _devices(filterset, options, version, chunk)}
+    files[CONF] = (json.dumps(configuration, indent=2) + "\n").encode()
+    live = options.capture or options.playback
     told = (
-        "The devices section reads in.wav and writes out.wav; name your own capture and playback there to play live.",
+        f"For CamillaDSP {version}. "
+        + (
+            f"It captures from {options.capture or 'in.wav'!r} and plays on {options.playback or 'out.wav'!r}."
+            if live
+            else "The devices section reads in.wav and writes out.wav; for live devices export with --capture, "
+            "--playback and --backend."
+        ),
         "CamillaDSP does not look at the rate in the filters' WAV headers: a wrong samplerate plays wrong filters.",
     )
     return Bundle(files, (*notes(filterset), *told), f"camilladsp {CONF}")
 
 
-def _configuration(filterset: FilterSet, chunk: int) -> dict[str, Any]:
+def _devices(filterset: FilterSet, options: Options, version: int, chunk: int) -> dict[str, Any]:
+    """The section ``devices``: files, or live devices where they are named."""
+    single = "F32_LE" if version >= 4 else "FLOAT32LE"
+    capture: dict[str, Any] = {"type": "WavFile", "filename": "in.wav", "extra_samples": filterset.length}
+    if version == 2:
+        capture |= {"type": "File", "channels": 2, "format": single, "skip_bytes": WAV_HEADER}
+    playback: dict[str, Any] = {"type": "File", "channels": outputs(filterset), "filename": "out.wav", "format": single}
+    if version > 2:
+        playback["wav_header"] = True
+    if options.capture:
+        capture = _device(options.capture, 2, options.backend, version)
+    if options.playback:
+        playback = _device(options.playback, outputs(filterset), options.backend, version)
+    return {"samplerate": filterset.fs, "chunksize": chunk, "capture": capture, "playback": playback}
+
+
+def _device(name: str, channels: int, backend: str, version: int) -> dict[str, Any]:
+    if (backend or "alsa") not in BACKENDS:
+        raise BadInput(f"CamillaDSP has no backend {backend!r}; choose one of: {', '.join(BACKENDS)}")
+    device = {"type": BACKENDS[backend or "alsa"], "channels": channels, "device": name}
+    if backend not in NAMELESS:
+        device["format"] = "S32_LE" if version >= 4 else "S32LE"
+    return device
+
+
+def _configuration(filterset: FilterSet, version: int) -> dict[str, Any]:
     drivers, found = len(filterset.drivers), pairs(filterset, "wav")
     expand = [{"dest": k, "sources": [_source(i)]} for k, (i, _, _, _) in enumerate(found)]
     collapse = [
         {"dest": filterset.channels[o] - 1, "sources": [_source(k) for k, pair in enumerate(found) if pair[1] == o]}
         for o in range(drivers)
     ]
-    steps = [{"type": "Filter", "channels": [k], "names": [_name(pair[2])]} for k, pair in enumerate(found)]
+    which: list[dict[str, Any]] = [{"channels": [k]} if version > 2 else {"channel": k} for k in range(len(found))]
+    steps = [{"type": "Filter", **which[k], "names": [_name(pair[2])]} for k, pair in enumerate(found)]
     return {
-        "devices": {
-            "samplerate": filterset.fs,
-            "chunksize": chunk,
-            "capture": {"type": "WavFile", "filename": "in.wav", "extra_samples": filterset.length},
-            "playback": {
-                "type": "File",
-                "channels": outputs(filterset),
-                "filename": "out.wav",
-                "format": "F32_LE",
-                "wav_header": True,
-            },
-        },
+        "devices": {},
         "filters": {
             _name(name): {"type": "Conv", "parameters": {"type": "Wav", "filename": name, "channel": 0}}
             for _, _, name, _ in found

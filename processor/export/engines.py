@@ -9,6 +9,7 @@ from sweetspot.processor.export import (
     c_library,
     camilladsp,
     equalizerapo,
+    exchange,
     ffmpeg,
     firmware,
     jconvolver,
@@ -32,9 +33,12 @@ ENGINES: dict[str, Callable[[FilterSet, Options], Bundle]] = {
     "c": c_library.bundle,
     "lv2": lv2.bundle,
     "pipewire": pipewire.bundle,
+    "rew": exchange.rew,
+    "mat": exchange.mat,
+    "sofa": exchange.sofa,
 }
 
-WHOLE = ("c", "lv2", "firmware", "wav")
+WHOLE = ("c", "lv2", "firmware", "wav", "rew", "mat", "sofa")
 """Exports that hold all three programs."""
 
 

@@ -37,8 +37,16 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         "#            in  out  gain  delay  offset  length  channel  file",
     ]
     files = {}
+    lines[-1:-1] = _connections(filterset, options or Options())
     for i, o, name, h in pairs(filterset, "wav"):
         files[name] = wave(h[None], filterset.fs)
         lines.append(f"/impulse/read {i + 1} {filterset.channels[o]} 1.0 0 0 0 1 {name}")
     files[CONF] = ("\n".join(lines) + "\n").encode()
     return Bundle(files, notes(filterset), f"jconvolver {CONF}   (files: fconvolver {CONF} IN.wav OUT.wav)")
+
+
+def _connections(filterset: FilterSet, options: Options) -> list[str]:
+    """Lines that connect it on the JACK server: each driver's output to the port of its channel."""
+    ins, outs = (1, 2) if options.capture else (), filterset.channels if options.playback else ()
+    lines = [f"/input/connect {i} {options.capture}:capture_{i}" for i in ins]
+    return lines + [f"/output/connect {c} {options.playback}:playback_{c}" for c in outs]

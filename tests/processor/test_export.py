@@ -21,7 +21,9 @@ from sweetspot.processor.export import camilladsp, engine_check, equalizerapo, j
 from sweetspot.processor.export.bundles import stereo, wave
 from sweetspot.processor.export.engines import ENGINES, bundle
 from sweetspot.processor.export.firmware import shift
+from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.partition import PartitionedMatrix
 from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
@@ -191,6 +193,77 @@ def test_camilladsp_gets_no_key_that_it_refuses() -> None:
             assert all(set(source) == KNOWN["source"] for source in line["sources"])
     for step in conf["pipeline"]:
         assert set(step) == KNOWN[step["type"]]
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_camilladsp_versions_and_live_devices(version: int) -> None:
+    options = Options(version=version, capture="hw:1", playback="hw:Device", backend="alsa", block=512)
+    conf = json.loads(bundle(crooked(), "camilladsp", options).files[camilladsp.CONF])
+    devices, step = conf["devices"], conf["pipeline"][1]
+    assert devices["capture"] | devices["playback"] | {"channels": 0} == {
+        **{"type": "Alsa", "device": "hw:Device", "channels": 0},
+        "format": {2: "S32LE", 3: "S32LE", 4: "S32_LE"}[version],
+    }
+    assert (devices["capture"]["channels"], devices["playback"]["channels"], devices["chunksize"]) == (2, 7, 512)
+    assert step == {"type": "Filter", "names": step["names"]} | ({"channel": 0} if version == 2 else {"channels": [0]})
+    with pytest.raises(BadInput, match="version 5 is not known; choose one of: 2, 3, 4"):
+        bundle(crooked(), "camilladsp", Options(version=5))
+    with pytest.raises(BadInput, match="no backend 'tape'"):
+        bundle(crooked(), "camilladsp", replace(options, backend="tape"))
+
+
+def test_jack_engines_connect_each_driver_to_the_port_of_its_channel() -> None:
+    options = Options(capture="system", playback="system")
+    text = bundle(crooked(), "brutefir", options).files["matrix-jack.conf"].decode()
+    assert '"system:capture_1", "system:capture_2"' in text
+    assert '"system:playback_4", "system:playback_1", "system:playback_5"' in text
+    lines = bundle(crooked(), "jconvolver", options).files[jconvolver.CONF].decode().splitlines()
+    assert "/output/connect 4 system:playback_4" in lines
+    assert "/output/connect 2 system:playback_2" not in lines
+
+
+def test_the_linear_form_is_three_programs_in_two_filters() -> None:
+    """C = a (L + R), L - C and R - C through their own filters, against left and right through the new ones."""
+    filters, a = crooked(), 0.3
+    x = np.random.default_rng(4).standard_normal((2, 500))
+    c = a * (x[0] + x[1])
+    wanted = PartitionedMatrix(filters.taps, 64).process(np.stack([x[0] - c, x[1] - c, c]))
+    found = PartitionedMatrix(stereo(linear(filters, a)), 64).process(x)
+    assert np.allclose(found, wanted, atol=1e-12)
+    assert np.allclose(linear(filters, 0.0).taps, filters.taps)
+    with pytest.raises(BadInput, match="holds all three programs"):
+        bundle(filters, "lv2", Options(form="linear"))
+    with pytest.raises(BadInput, match="no centre program"):
+        linear(replace(filters, programs=("left", "right", "other")), a)
+
+
+@needs("fconvolver")
+def test_an_engine_plays_the_linear_form() -> None:
+    options = Options(form="linear", share=0.5)
+    made = bundle(crooked(), "jconvolver", options)
+    assert engine_check.check(crooked(), "jconvolver", made, options=options).passed
+    assert engine_check.check(crooked(), "jconvolver", made).passed is False
+
+
+def test_matlab_sofa_and_rew_files_are_read_back(tmp_path: Path) -> None:
+    import sofar
+    from scipy.io import loadmat
+
+    filters = crooked()
+    for kind in ("mat", "sofa", "rew"):
+        files.write_all(tmp_path, bundle(filters, kind).files)
+    read = loadmat(tmp_path / "filters.mat")
+    assert np.array_equal(read["taps"], filters.taps)
+    assert read["channels"].ravel().tolist() == list(filters.channels)
+    made = sofar.read_sofa(str(tmp_path / "filters.sofa"), verbose=False)
+    assert np.allclose(made.Data_IR, filters.taps)
+    assert made.GLOBAL_SOFAConventions == "GeneralFIR"
+    text = (tmp_path / "centre_1___top.txt").read_text().splitlines()
+    values = [float(v) for v in text[text.index("* Data start") + 1 :]]
+    assert np.allclose(values, filters.taps[2, 1], rtol=1e-8)
+    rows = np.loadtxt(tmp_path / "centre_1___top.frd", comments="*")
+    wanted = filters.response(rows[:50, 0])[2, 1]
+    assert np.allclose(rows[:50, 1], 20 * np.log10(np.abs(wanted)), atol=1e-3)
 
 
 def test_equalizer_apo_by_its_own_rules() -> None:
