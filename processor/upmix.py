@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -20,7 +19,7 @@ MONO, STEREO = 1e-8, 1e-6
 """Ratio of side to mid power under which a bin counts as mono, and above which its projection is taken whole."""
 
 NEAR_MIDDLE = 2.5
-"""How far ``|rho|`` passes 1 where the soft projection takes half; see :func:`soft_projection`."""
+"""How far ``|rho|`` passes 1 where the soft projection takes half; see :func:`weigh`."""
 
 LEAST_SIDE = 1e-12
 """Side power over mid power under which it is taken as that, so that ``rho`` stays finite."""
@@ -125,75 +124,72 @@ class PassThrough:
         return y
 
 
-Weights = tuple[Real, Real]
-"""``a`` and ``b`` of ``C = a M + b S``, for each frame and bin."""
-
-
-def projection(ms: Real, ss: Real, mm: Real) -> Weights:
-    """``C = M - rho S``, ``rho = <M S*>/<S S*>``: nothing in the centre is correlated with left minus right."""
-    trust = np.clip((ss - MONO * mm) / np.maximum((STEREO - MONO) * mm, 1e-200), 0.0, 1.0)
-    below = np.where(ss > 0.0, ss, 1.0)
-    return np.ones_like(mm), -(ms.real / below + 1j * (ms.imag / below)) * trust
-
-
-def similarity(ms: Real, ss: Real, mm: Real) -> Weights:
-    """``C = psi^4 M`` with ``psi = 2 Re<L R*>/(<L L*> + <R R*>)``, not below 0 (after Avendano and Jot, 2004).
-
-    In mid and side, ``psi = (<M M*> - <S S*>)/(<M M*> + <S S*>)``. The fourth power keeps neighbours out.
-    """
-    psi = np.maximum(mm - ss, 0.0) / np.maximum(mm + ss, 1e-200)
-    return psi**4, np.zeros_like(mm)
-
-
-def soft_projection(ms: Real, ss: Real, mm: Real) -> Weights:
-    """``C = psi (M - k rho S)``: a projection that lets go of sources near the middle, with the similarity as a gain.
-
-    For each bin, with the recursive averages ``<.>`` of the frames up to this one::
-
-        D   = max(<S S*>, 1e-12 <M M*>, 1e-30)
-        rho = <M S*> / D
-        u   = max(|rho| - 1, 0) / NEAR_MIDDLE
-        k   = 1 / (1 + u^4)
-        psi = max(<M M*> - <S S*>, 0) / max(<M M*> + <S S*>, 1e-30)
-
-    A source at one side and one in the middle give ``|rho| <= 1`` at any levels, and the projection takes the former
-    away. A source near the middle by itself gives ``|rho|`` well above 1 (12 at 1.5 dB between left and right, 1.9 at
-    10 dB): there ``k`` falls, and the source stays whole, where the plain projection would take all of it away.
-    ``psi`` is 1 in the middle and 0 at a side, and what share of a bin is no ambience.
-    """
-    below = np.maximum(np.maximum(ss, LEAST_SIDE * mm), 1e-30)
-    real, imag = ms.real / below, ms.imag / below
-    u = np.maximum(np.sqrt(real * real + imag * imag) - 1.0, 0.0) / NEAR_MIDDLE
-    psi = np.maximum(mm - ss, 0.0) / np.maximum(mm + ss, 1e-30)
-    gain = psi / (1.0 + (u * u) * (u * u))
-    return psi, -(gain * real + 1j * (gain * imag))
-
-
-def principal(ms: Real, ss: Real, mm: Real) -> Weights:
-    """The principal component of left and right, as far as it points to the centre and dominates.
-
-    With the axis at angle ``phi`` from mid, ``C = g cos(phi) (cos(phi) M + sin(phi) S)`` and
-    ``g = cos(2 phi)^2 (l1 - l2)/(l1 + l2)``, ``l`` the eigenvalues. The sign of the axis cancels out.
-    """
-    spread = np.hypot(mm - ss, 2.0 * ms.real)
-    below = np.maximum(spread, 1e-200)
-    cosine, sine = (mm - ss) / below, 2.0 * ms.real / below
-    gain = np.maximum(cosine, 0.0) ** 2 * spread / np.maximum(mm + ss, 1e-200)
-    return gain * 0.5 * (1.0 + cosine), gain * 0.5 * sine
-
-
-def fusible(up: Upmix) -> bool:
-    """Whether the compiled block path has this upmix."""
-    return isinstance(up, PassThrough) or (isinstance(up, StftUpmix) and not isinstance(up.centre, Centre))
-
-
+SOFT, PROJECTION, SIMILARITY, PCA = range(4)
 RULES = {
-    "soft-projection": soft_projection,
-    "low-latency": soft_projection,
-    "projection": projection,
-    "similarity": similarity,
-    "pca": principal,
+    "soft-projection": SOFT,
+    "low-latency": SOFT,
+    "projection": PROJECTION,
+    "similarity": SIMILARITY,
+    "pca": PCA,
 }
+"""Which rule of :func:`weigh` a method takes."""
+
+
+def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
+    """The centre ``C = a M + b S`` of each bin, written over mid; recursive averages ``<.>`` go on from frame to frame.
+
+    With ``alike = max(<M M*> - <S S*>, 0)/(<M M*> + <S S*>)``, the rules are
+
+    - ``PROJECTION``: ``C = M - rho S``, ``rho = <M S*>/<S S*>``: nothing in the centre is correlated with left minus
+      right. Side more than 80 dB under mid (:data:`MONO`) counts as none.
+    - ``SIMILARITY``: ``C = alike^4 M`` (after Avendano and Jot, 2004): ``alike`` is ``2 Re<L R*>/(<L L*> + <R R*>)``.
+    - ``SOFT``: ``C = alike (M - k rho S)``, with ``rho = <M S*>/D``, ``D = max(<S S*>, 1e-12 <M M*>, 1e-30)``,
+      ``k = 1/(1 + u^4)``, ``u = max(|rho| - 1, 0)/NEAR_MIDDLE``. A source at one side and one in the middle give
+      ``|rho| <= 1`` at any levels, and the projection takes the former away. A source near the middle by itself gives
+      ``|rho|`` well above 1 (12 at 1.5 dB between left and right, 1.9 at 10 dB): there ``k`` falls, and the source
+      stays whole. ``alike`` is 1 in the middle, 0 at a side, and what share of a bin is no ambience.
+    - ``PCA``: the principal component of left and right, as far as it points to the centre and dominates: at angle
+      ``phi`` from mid ``C = g cos(phi) (cos(phi) M + sin(phi) S)``, ``g = cos(2 phi)^2 (l1 - l2)/(l1 + l2)``, ``l`` the
+      eigenvalues. The sign of the axis cancels out.
+
+    Parameters
+    ----------
+    mid, side
+        ``(tile, 2, lane)``: real and imaginary parts, in any order of bins.
+    averages
+        ``(tile, 4, lane)``: ``<M S*>`` real and imaginary, ``<S S*>``, ``<M M*>``. Products and sums stay apart, so
+        that equal numbers give ratios of exactly 1 and nothing imaginary.
+    decay
+        What the averages are multiplied by before the frame is added.
+    """
+    for tile in range(mid.shape[0]):
+        for lane in range(mid.shape[2]):
+            mr, mi = float(mid[tile, 0, lane]), float(mid[tile, 1, lane])
+            sr, si = float(side[tile, 0, lane]), float(side[tile, 1, lane])
+            real = decay * averages[tile, 0, lane] + (mr * sr + mi * si)
+            imag = decay * averages[tile, 1, lane] + (mi * sr - mr * si)
+            ss = decay * averages[tile, 2, lane] + (sr * sr + si * si)
+            mm = decay * averages[tile, 3, lane] + (mr * mr + mi * mi)
+            averages[tile, 0, lane], averages[tile, 1, lane] = real, imag
+            averages[tile, 2, lane], averages[tile, 3, lane] = ss, mm
+            alike = max(mm - ss, 0.0) / max(mm + ss, 1e-30)
+            if rule == SOFT:
+                below = max(max(ss, LEAST_SIDE * mm), 1e-30)
+                real, imag = real / below, imag / below
+                u = max(np.sqrt(real * real + imag * imag) - 1.0, 0.0) / NEAR_MIDDLE
+                a, k = alike, alike / (1.0 + (u * u) * (u * u))
+            elif rule == PROJECTION:
+                trust = min(max((ss - MONO * mm) / max((STEREO - MONO) * mm, 1e-30), 0.0), 1.0)
+                a, k = 1.0, trust / (ss if ss > 0.0 else 1.0)
+            elif rule == SIMILARITY:
+                a, k = (alike * alike) * (alike * alike), 0.0
+            else:
+                spread = max(np.sqrt((mm - ss) * (mm - ss) + 4.0 * real * real), 1e-30)
+                cosine = (mm - ss) / spread
+                gain = max(cosine, 0.0) * max(cosine, 0.0) * spread / max(mm + ss, 1e-30)
+                a, k, imag = 0.5 * gain * (1.0 + cosine), -gain / spread, 0.0
+            mid[tile, 0, lane] = a * mr - k * (real * sr - imag * si)
+            mid[tile, 1, lane] = a * mi - k * (real * si + imag * sr)
 
 
 FRAME = np.dtype([(name, np.int64) for name in ("window", "span", "hop", "at", "phase", "waiting")])
@@ -256,64 +252,49 @@ def overlap(memory: Any, centre: Any, synthesis: Any, amount: Any, sums: Any) ->
 
 
 class Centre:
-    """Windowed frames of twice mid and side to windowed frames of the centre times the window's length, in numpy.
+    """Windowed frames of twice mid and side to windowed frames of the centre times the window's length.
 
     Constant factors are left to the caller. The transform takes the frame's odd frequencies, ``(2m + 1)/2`` cycles
     per frame: folded into ``u[n] = (x[n] + j x[n+B]) exp(j pi n / 2B)``, they are ``B = window/2`` plain complex bins,
-    without any at zero or Nyquist that would need care. The compiled kernel (:mod:`compiled.centre_kernel`) does
-    the same.
+    without any at zero or Nyquist that would need care. Here numpy transforms, for any window and precision; in
+    :mod:`compiled.centre_kernel` vector code does. The rule between is the same.
     """
 
-    def __init__(self, window: int, rule: Callable[[Real, Real, Real], Weights], dtype: Any) -> None:
-        self._half, self._rule = window // 2, rule
-        fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
-        self._fold = fold.astype(np.complex64 if dtype == np.float32 else np.complex128)
+    def __init__(self, window: int, dtype: Any) -> None:
+        self._half = window // 2
+        self._fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
         self.frames, self.out = np.zeros((2, window), dtype=dtype), np.zeros(window, dtype=dtype)
-        self.reset()
+        self.spectra, self.averages = np.zeros((2, 1, 2, self._half)), np.zeros((1, 4, self._half))
 
-    def reset(self) -> None:
-        """Forget the averages."""
-        self._averages = np.zeros((4, self._half))
+    def forward(self) -> None:
+        """From ``frames (2, window)`` to ``spectra (2, tile, 2, lane)`` of mid and side."""
+        folded = (self.frames[:, : self._half] + 1j * self.frames[:, self._half :]) * self._fold
+        bins = np.fft.ifft(folded, norm="forward")
+        self.spectra[:, 0, 0], self.spectra[:, 0, 1] = bins.real, bins.imag
 
-    def run(self, decay: float) -> None:
-        """From ``frames (2, window)`` to ``out (window,)``; the averages are multiplied by ``decay`` before."""
-        half = self._half
-        folded = (self.frames[:, :half] + 1j * self.frames[:, half:]) * self._fold
-        mid, side = np.asarray(np.fft.ifft(folded, norm="forward"))
-        a, b = (weight.astype(mid.dtype) for weight in self._rule(*self._averaged(mid, side, decay)))
-        centre = np.asarray(np.fft.fft(a * mid + b * side)) * self._fold.conj()
-        self.out[:half], self.out[half:] = centre.real, centre.imag
-
-    def _averaged(self, mid: Real, side: Real, decay: float) -> tuple[Real, Real, Real]:
-        """``<M S*>``, ``<S S*>`` and ``<M M*>``, each ``(bin,)``, with this frame.
-
-        Products and sums stay apart, so that equal numbers give ratios of exactly 1 and nothing imaginary.
-        """
-        mr, mi, sr, si = (part.astype(np.float64) for s in (mid, side) for part in (s.real, s.imag))
-        z = np.stack([mr * sr + mi * si, mi * sr - mr * si, sr * sr + si * si, mr * mr + mi * mi])
-        z += decay * self._averages
-        self._averages = z
-        return z[0] + 1j * z[1], z[2], z[3]
+    def inverse(self) -> None:
+        """From the first of the spectra to ``out (window,)``."""
+        centre = np.fft.fft(self.spectra[0, 0, 0] + 1j * self.spectra[0, 0, 1]) * self._fold.conj()
+        self.out[: self._half], self.out[self._half :] = centre.real, centre.imag
 
 
-def _centre(window: int, method: str, dtype: Any) -> Any:
+def _centre(window: int, dtype: Any) -> Any:
     """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
     if compilable(window // 2, dtype):
         from sweetspot.processor.compiled import CompiledCentre
 
-        return CompiledCentre(window, method)
-    return Centre(window, RULES[method], dtype)
+        return CompiledCentre(window)
+    return Centre(window, dtype)
 
 
 class StftUpmix:
-    """The centre in the short-time Fourier domain, by one of :data:`RULES`.
+    """The centre in the short-time Fourier domain, by a rule of :func:`weigh`.
 
     With ``M = (L + R)/2`` and ``S = (L - R)/2`` in each bin, and recursive averages ``<.>`` over frames, the centre is
     ``C = a M + b S``. ``L' = L - C`` and ``R' = R - C`` are made in time from the delayed
     input, so that ``L' + C`` and ``R' + C`` rebuild it exactly. Mono has ``S = 0`` and goes wholly to the centre;
-    hard-panned has ``M = +-S`` and ``C = 0``, both from the first sample on. For the projection, side more than 80 dB
-    under mid (:data:`MONO`) counts as none, so that dither does not pull the onset of a voice to the sides. A frame of
-    digital silence clears the averages.
+    hard-panned has ``M = +-S`` and ``C = 0``, both from the first sample on. A frame of digital silence clears the
+    averages.
 
     Parameters
     ----------
@@ -340,7 +321,7 @@ class StftUpmix:
         self.heard, self.sums = np.zeros((2, self.window), dtype=self._dtype), np.zeros(self.span, dtype=self._dtype)
         self.amount = settings.amount
         self.decay = float(np.exp(-self.hop / (settings.tau_s * fs)))
-        self.centre = _centre(settings.window, settings.method, self._dtype)
+        self.rule, self.centre = RULES[settings.method], _centre(settings.window, self._dtype)
         self.reset()
 
     @property
@@ -353,7 +334,7 @@ class StftUpmix:
         self.heard[:] = 0.0
         self.sums[:] = 0.0
         self.memory.at = self.memory.phase = self.memory.waiting = 0
-        self.centre.reset()
+        self.centre.averages[:] = 0.0
 
     def process(self, x: Real) -> Real:
         """``(2, n)`` in, ``(3, n)`` out: left, right, centre, :attr:`latency` late."""
@@ -363,6 +344,13 @@ class StftUpmix:
             done = jitted(advance)(self.memory, x, done, y, self.heard, self.sums)
             if self.memory.waiting == self.memory.hop:
                 sounding = jitted(frame)(self.memory, self.heard, self.shape, self.centre.frames)
-                self.centre.run(self.decay if sounding else 0.0)
+                self._extract(self.decay if sounding else 0.0)
                 jitted(overlap)(self.memory, self.centre.out, self.synthesis, self.amount, self.sums)
         return y
+
+    def _extract(self, decay: float) -> None:
+        """The centre of the frame that lies in ``centre.frames``, left in ``centre.out``."""
+        c = self.centre
+        c.forward()
+        jitted(weigh)(self.rule, c.spectra[0], c.spectra[1], c.averages, decay)
+        c.inverse()

@@ -54,7 +54,7 @@ from sweetspot.processor.live.state import (
     numba,
     types,
 )
-from sweetspot.processor.upmix import advance, frame, overlap
+from sweetspot.processor.upmix import advance, frame, overlap, weigh
 
 
 def _jit(function: Callable[..., Any]) -> Any:
@@ -64,7 +64,7 @@ def _jit(function: Callable[..., Any]) -> Any:
 _judge_input, _judge, _limit = jitted(judge_input), jitted(judge), jitted(limit)
 _idle, _delay = jitted(idle), jitted(delay)
 _ramp, _scale, _mix = jitted(ramp), jitted(scale), jitted(mix)
-_advance, _frame, _overlap = jitted(advance), jitted(frame), jitted(overlap)
+_advance, _frame, _weigh, _overlap = jitted(advance), jitted(frame), jitted(weigh), jitted(overlap)
 
 
 @_jit
@@ -114,13 +114,15 @@ def _upmixed(u: Any, amount: Any, x: Any, programs: Any) -> None:
     heard, sums = carray(f32(u.heard), (2, memory.window)), carray(f32(u.sums), memory.span)
     shape, frames = carray(f32(u.shape), memory.window), carray(f32(u.frames), (2, memory.window))
     synthesis, made = carray(f32(u.synthesis), memory.span), carray(f32(u.made), memory.window)
+    spectra, averages = carray(f32(u.spectra), (2, u.rows, 2, u.lanes)), carray(f64(u.averages), (u.rows, 4, u.lanes))
     done = 0
     while done < x.shape[1]:
         done = _advance(memory, x, done, programs, heard, sums)
         if memory.waiting == memory.hop:
             sounding = _frame(memory, heard, shape, frames)
-            carray(f32(u.decays), 1)[0] = np.float32(u.decay if sounding else 0.0)
-            call(u.run, u.told)
+            call(u.run, u.forward)
+            _weigh(u.rule, spectra[0], spectra[1], averages, u.decay if sounding else 0.0)
+            call(u.run, u.inverse)
             _overlap(memory, made, synthesis, amount, sums)
 
 

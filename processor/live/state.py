@@ -82,10 +82,15 @@ STREAM = _stage(
 SHARED = _stage(("controls", "meters", "loads", "counters", "ring", "ring_size", "tail"))
 """What is shared with the process that shows (:mod:`memory`), and the samples left to play after the file's end."""
 
+KERNEL = ("spectra", "rows", "lanes", "run", "forward", "inverse")
+"""Of the upmix: the function of its transforms, its arguments for either, and the spectra between."""
+
 UPMIX = _stage(
-    ("heard", "sums", "shape", "synthesis", "frames", "made", "run", "told", "decays"), frame=FRAME, decay=np.float64
+    (*KERNEL, "heard", "sums", "shape", "synthesis", "frames", "made", "averages", "rule"),
+    frame=FRAME,
+    decay=np.float64,
 )
-"""Memory of the upmix, and the kernel that makes the centre of a frame; no window: stereo passes."""
+"""Memory of the upmix and its transforms; no window: stereo passes."""
 
 FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade"), change=RAMP)
 """Sets of filters, which one plays, and the change to another."""

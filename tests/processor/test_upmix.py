@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import fft
 
+from sweetspot.processor.compiled import jitted
 from sweetspot.processor.filterset import UpmixSettings
-from sweetspot.processor.upmix import RULES, chosen
+from sweetspot.processor.upmix import RULES, chosen, weigh
 from sweetspot.rigs.errors import BadInput
 
 Real = NDArray[Any]
@@ -150,20 +151,39 @@ def test_compiled_and_numpy_forms_agree(window: int, hop: int, method: str) -> N
     assert np.sqrt(np.mean((fast - plain) ** 2)) < 3e-6 * np.sqrt(np.mean(plain**2))
 
 
+def weighed(method: str, m: complex, s: complex, averages: Any = (0.0, 0.0, 0.0, 0.0), decay: float = 0.0) -> complex:
+    """The centre of one bin."""
+    mid, side = (np.array([[[v.real], [v.imag]]]) for v in (complex(m), complex(s)))
+    jitted(weigh)(RULES[method], mid, side, np.reshape(np.array(averages, dtype=float), (1, 4, 1)), decay)
+    return complex(mid[0, 0, 0], mid[0, 1, 0])
+
+
 @pytest.mark.parametrize("method", ["soft-projection", "low-latency"])
 def test_the_soft_projection_is_its_formula(method: str) -> None:
-    """A bin worked out by hand: ``rho = 3``, ``u = 0.8``, ``k = 1/1.4096``, ``psi = 0.8``."""
-    a, b = RULES[method](np.array([[3.0j]]), np.array([[1.0]]), np.array([[9.0]]))
-    assert a[0, 0] == pytest.approx(0.8, rel=1e-12)
-    assert b[0, 0] == pytest.approx(-0.8 * 3.0j / 1.4096, rel=1e-12)
+    """A bin worked out by hand: ``rho = 3j``, ``u = 0.8``, ``k = 1/1.4096``, ``alike = 0.8``."""
+    assert weighed(method, 3.0j, 1.0) == pytest.approx(0.8 * (3.0j - 3.0j / 1.4096), rel=1e-12)
+    half = weighed(method, 3.0j, 1.0, (0.0, 6.0, 2.0, 18.0), 0.5)  # the same averages, twice as large
+    assert half == pytest.approx(0.8 * (3.0j - 3.0j / 1.4096), rel=1e-12)
+    turned = weighed(method, 2.0, 0.5 - 1.0j)  # |rho| = 1.7889, alike = 0.5238
+    rho = 2.0 * (0.5 + 1.0j) / 1.25
+    k = 1.0 / (1.0 + ((abs(rho) - 1.0) / 2.5) ** 4)
+    assert turned == pytest.approx(2.75 / 5.25 * (2.0 - k * rho * (0.5 - 1.0j)), rel=1e-12)
+
+
+def test_projection_and_similarity_are_their_formulas() -> None:
+    """Averages that remember another frame, so that the projection leaves something."""
+    averages, m, s = (0.3, -0.2, 0.5, 2.0), 1.0 - 0.5j, 0.2 + 0.4j
+    cross, ss, mm = 0.5 * (0.3 - 0.2j) + m * s.conjugate(), 0.25 + abs(s) ** 2, 1.0 + abs(m) ** 2
+    assert weighed("projection", m, s, averages, 0.5) == pytest.approx(m - cross / ss * s, rel=1e-12)
+    assert weighed("similarity", m, s, averages, 0.5) == pytest.approx(((mm - ss) / (mm + ss)) ** 4 * m, rel=1e-12)
+    assert weighed("similarity", s, m) == 0.0
+    faint = 1e-4 * np.sqrt(0.5)  # side 83 dB under mid: no side at all
+    assert weighed("projection", 1.0, faint) == pytest.approx(1.0, abs=1e-15)
 
 
 @pytest.mark.parametrize("angle", [-40.0, -15.0, 0.0, 10.0, 30.0, 45.0])
 def test_the_principal_component_of_one_source_is_the_source(angle: float) -> None:
     """One source at an angle from the middle: the rule gives it with the window's gain times the cosine."""
-    phi = np.radians(angle)
-    a = np.array([[0.3 - 0.4j]])
-    m, s = np.cos(phi) * a, np.sin(phi) * a
-    first, second = RULES["pca"](m * np.conj(s), np.abs(s) ** 2, np.abs(m) ** 2)
+    phi, a = np.radians(angle), 0.3 - 0.4j
     wanted = np.cos(2 * phi) ** 2 * np.cos(phi) * a
-    assert np.allclose(first * m + second * s, wanted, atol=1e-12)
+    assert weighed("pca", np.cos(phi) * a, np.sin(phi) * a) == pytest.approx(wanted, abs=1e-12)

@@ -1,0 +1,126 @@
+"""Mutation tests of what protects hardware and what decides: each change of a line must make some test fail.
+
+    python tests/mutants.py [GROUP ...] [--children 2]
+
+Works on a copy under ``build/mutants``, with mutmut; compiled rules run there as they are written, in Python. Exit code
+1 when fewer than 95 % of a group's mutants are killed. A mutant that nothing can tell from the original (another
+message, an equal bound) counts against the figure until it is listed, with its reason, in :data:`EQUAL`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("rigs", "measure", "processor", "calibrate")
+WANTED = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Files to change, and the tests that must notice."""
+
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+GROUPS = {
+    "guard": Group(("processor/guard.py", "processor/crossfade.py"), ("processor/test_rules.py",)),
+    "captures": Group(
+        (
+            "measure/judge/quality.py",
+            "measure/judge/disturbance.py",
+            "measure/judge/burst.py",
+            "measure/judge/clocks.py",
+        ),
+        ("measure/test_disturbance.py", "measure/test_clocks.py", "measure/test_measure.py"),
+    ),
+    "closure": Group(("measure/judge/drift.py",), ("measure/test_measure.py",)),
+    "verdicts": Group(
+        ("calibrate/verify/limits.py", "calibrate/verify/verification.py"),
+        ("calibrate/test_comparison.py", "calibrate/test_confidence.py", "calibrate/test_diagnosis.py"),
+    ),
+    "diagnosis": Group(("calibrate/diagnose/",), ("calibrate/test_diagnosis.py",)),
+    "gate": Group(("calibrate/plant/gate.py",), ("calibrate/test_gate.py",)),
+    "directivity": Group(("measure/share/directivity.py",), ("measure/test_directivity.py",)),
+}
+
+EQUAL: dict[str, str] = {}
+"""Mutants that cannot be told from the original, and why."""
+
+SETTINGS = """
+[tool.mutmut]
+source_paths = ["src"]
+only_mutate = {only}
+also_copy = ["tests"]
+pytest_add_cli_args_test_selection = {tests}
+pytest_add_cli_args = ["-p", "no:cacheprovider", "-q"]
+use_git_change_detection = false
+[tool.pytest.ini_options]
+markers = ["server: needs an audio server"]
+"""
+
+
+def prepared(name: str, group: Group) -> Path:
+    """A fresh copy of the packages under their one name, with the tests beside them."""
+    here = ROOT / "build" / "mutants" / name
+    shutil.rmtree(here, ignore_errors=True)
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, here / "src" / "sweetspot" / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (ROOT / "sweetspot").iterdir():
+        if path.is_file():
+            shutil.copy(path, here / "src" / "sweetspot" / path.name)
+    shutil.copytree(ROOT / "tests", here / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    only = [f"src/sweetspot/{f}*" if f.endswith("/") else f"src/sweetspot/{f}" for f in group.files]
+    tests = [f"tests/{t}" for t in group.tests]
+    (here / "pyproject.toml").write_text(SETTINGS.format(only=json.dumps(only), tests=json.dumps(tests)))
+    return here
+
+
+def survivors(here: Path) -> tuple[int, list[str]]:
+    """How many mutants there were, and the names of those that no test noticed."""
+    command = [sys.executable, "-m", "mutmut", "results", "--all", "true"]
+    text = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout
+    each = [line.strip().rsplit(": ", 1) for line in text.splitlines() if "__mutmut_" in line]
+    return len(each), [name for name, end in each if end not in ("killed", "timeout", "segfault")]
+
+
+def run(name: str, children: int) -> bool:
+    """Change and test one group; prints its figure and what is left."""
+    here = prepared(name, GROUPS[name])
+    quiet = os.environ | {"NUMBA_DISABLE_JIT": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(children)]
+    done = subprocess.run(command, cwd=here, env=quiet, check=False)
+    if done.returncode:
+        sys.exit(f"{name}: mutmut ended with exit code {done.returncode}")
+    count, left = survivors(here)
+    unlisted = [one for one in left if one not in EQUAL]
+    share = 1.0 - len(unlisted) / max(count, 1)
+    print(f"{name}: {count} mutants, {len(left)} survive ({len(left) - len(unlisted)} listed): {100 * share:.1f} %")
+    for one in unlisted:
+        print(f"  {one}   (cd {here.relative_to(ROOT)}; python -m mutmut show {one})")
+    return count > 0 and share >= WANTED
+
+
+def main() -> None:
+    """Run the groups that were asked for, by default all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
+    parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="processes at a time")
+    args = parser.parse_args()
+    if unknown := sorted(set(args.groups) - set(GROUPS)):
+        parser.error(f"{', '.join(unknown)}: choose from {', '.join(GROUPS)}")
+    each = {name: run(name, args.children) for name in args.groups or GROUPS}
+    if not all(each.values()):
+        sys.exit(f"Under {100 * WANTED:.0f} %: {', '.join(n for n, passed in each.items() if not passed)}")
+
+
+if __name__ == "__main__":
+    main()

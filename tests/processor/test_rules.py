@@ -1,0 +1,238 @@
+"""The rules of the processor against numpy forms of their formulas, on a slow clock, so that a second is short.
+
+They run as they are written too (``NUMBA_DISABLE_JIT=1``): mutation tests change them line by line.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from sweetspot.processor import guard
+from sweetspot.processor.compiled import jitted, record
+from sweetspot.processor.crossfade import RAMP, mix, ramp, scale
+from sweetspot.processor.guard import Guard
+from sweetspot.processor.upmix import FRAME, advance, frame, overlap
+
+Real = NDArray[Any]
+FS = 2003
+
+
+def reductions_of(needs: Real, look: int, speed: Real) -> Real:
+    """What each need asks of the samples around it: ``d`` of :func:`guard.limit`, sample by sample."""
+    out, fast, slow, steady, windows, passed = np.zeros(needs.size), 0.0, 0.0, 0.0, [0.0] * guard.WINDOWS, 0
+    parts = [needs[i : i + look] for i in range(0, needs.size, look)]
+    for n in range(needs.size):
+        part = n // look
+        recent = max(parts[part][: n % look + 1].max(), parts[part - 1].max() if part else 0.0)
+        fast = max(recent, speed[0] * fast)
+        slow += speed[1] * (steady - slow)
+        fast, slow = (v if v > guard.FORGOTTEN else 0.0 for v in (fast, slow))
+        out[n] = max(fast, slow)
+        if n % look == look - 1:
+            passed += 1
+            if passed % int(speed[2]) == 0:
+                long = needs[n + 1 - look * int(speed[2]) : n + 1].max()
+                windows = [*windows[1:], long]
+                steady = min(windows)
+    return out
+
+
+def limited(y: Real, ceiling: float, fs: int) -> tuple[Real, Real]:
+    """The two bands, one after the other, on whole signals; and the gain of each sample."""
+    average, bands, speed = guard.rule_at(fs)
+    look, v, gain = average.size - 1, y.astype(float), np.ones(y.shape[1])
+    for pole, most in bands:
+        p = lfilter([pole], [1.0, pole - 1.0], v) if pole > 0.0 else v
+        size, part = np.abs(v), np.maximum(np.abs(p), 1e-300)
+        asked = np.minimum((size - ceiling) / part, most * np.minimum(1.0, 2.0 * part / np.maximum(size, 1e-300)))
+        needs = np.where((size > ceiling) & (v * p > 0.0), asked, 0.0).max(axis=0)
+        r = np.convolve(reductions_of(needs, look, speed), average[::-1])[: y.shape[1]]
+        late_v, late_p = (np.pad(x, ((0, 0), (look, 0)))[:, : y.shape[1]] for x in (v, p))
+        v, gain = late_v - r * late_p, np.pad(gain, (look, 0), constant_values=1.0)[: y.shape[1]] * (1.0 - r)
+    return np.clip(v, -ceiling, ceiling), gain
+
+
+def music(seed: int = 3, seconds: float = 1.4) -> Real:
+    """Three drivers: bass that passes the ceiling for a while, bursts, silence."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * FS)
+    t = np.arange(n) / FS
+    y = 0.15 * rng.standard_normal((3, n)) + 0.5 * np.sin(2 * np.pi * 41.0 * t) * (t < 0.9)
+    y[1] *= -0.7
+    y[2, 200:203], y[0, 900], y[1, 2000:2020] = 1.5, -2.2, 0.9
+    y[:, 2100:2700] = 0.0
+    return y
+
+
+def pieces(n: int, seed: int = 5) -> list[slice]:
+    cuts = np.cumsum(np.random.default_rng(seed).integers(1, 90, n))
+    ends = [int(c) for c in cuts if c < n] + [n]
+    return [slice(a, b) for a, b in zip([0, *ends], ends, strict=False)]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_limiter_is_its_formula(dtype: Any) -> None:
+    y = music().astype(dtype)
+    it = Guard(3, 0.43, FS)
+    out = np.concatenate([it.process(y[:, p]) for p in pieces(y.shape[1])], axis=1)
+    wanted, gain = limited(y, float(guard.not_above(0.43, dtype)), FS)
+    assert out.dtype == dtype
+    assert np.max(np.abs(out - wanted)) < (1e-12 if dtype == np.float64 else 1e-6)
+    assert np.max(np.abs(out)) <= 0.43
+    worked = gain < 1.0 - guard.FORGOTTEN
+    # a sample's gains of both bands apply at one moment of the rule, a look-ahead apart in the signal
+    assert it.least_gain == pytest.approx(gain.min(), abs=0.05)
+    assert it.limited == pytest.approx(np.count_nonzero(worked), rel=0.05)
+    assert not it.stopped
+
+
+def test_one_sample_over_the_ceiling_is_cured_by_hand() -> None:
+    """A sample of 0.8 on nothing, ceiling 0.4: the low band holds ``pole`` of it, and the whole is halved."""
+    y = np.zeros((2, 60))
+    y[1, 10] = 0.8
+    it = Guard(2, 0.4, FS)
+    out = it.process(y)
+    pole, look = it.bands[0, 0], it._look
+    low = min(0.4 / (pole * 0.8), 0.5 * min(1.0, 2.0 * pole))
+    after = 0.8 * (1.0 - low * pole)
+    assert out[1, 10 + 2 * look] == pytest.approx(0.8 * (1 - low * pole) * (0.4 / after), rel=1e-9)
+    assert not out[0].any()
+    assert it.latency == 2 * look
+    it.reset()
+    assert it.limited == 0
+    assert it.least_gain == 1.0
+
+
+def test_means_are_judged_as_time_goes_by() -> None:
+    """0.3 on the second driver, ceiling 0.5: ``0.3 (1 - exp(-t / 0.5 s))`` reaches 0.25 after 0.896 s."""
+    means, stop, c = np.zeros(3), record(guard.STOP), np.array([0.9, 0.5, 0.9])
+    y, share = np.zeros((3, 50)), 1.0 / (guard.DC_TIME_S * FS)
+    y[0], y[1], y[2] = 0.44, -0.3, 0.1
+    blocks = 0
+    while not stop.reason:
+        jitted(guard.judge)(y, means, share, c, stop)
+        blocks += 1
+        assert means[1] == pytest.approx(-0.3 * (1.0 - np.exp(-blocks * 50 * share)), rel=1e-9)
+    assert blocks == int(np.ceil(guard.DC_TIME_S * np.log(6.0) * FS / 50))
+    assert (int(stop.reason), int(stop.driver)) == (guard.OFFSET, 1)
+    assert stop.offset == means[1]
+    assert stop.limit == 0.25
+    assert guard.reason(stop).startswith("driver 2 was sent a constant offset of -0.25")
+    y[0] = np.nan
+    jitted(guard.judge)(y, means, share, c, stop)
+    assert (int(stop.reason), int(stop.driver)) == (guard.OFFSET, 1)  # the first reason stays
+
+
+def test_a_long_piece_is_judged_in_stretches() -> None:
+    """An offset for a second in a piece of a minute, which its mean over the piece would hide."""
+    y = np.zeros((2, 60 * 200))
+    y[1, 3000:6000] = 0.4
+    it = Guard(2, 0.5, FS)
+    assert not it.process(y).any()
+    assert "driver 2" in it.stopped
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 1029])
+def test_one_sample_that_is_not_finite_stops_at_once(bad: float, at: int) -> None:
+    y = np.zeros((3, 1030))
+    y[2, at] = bad
+    it = Guard(3, 0.5, FS)
+    assert not it.process(y).any()
+    assert (int(it._stop.reason), int(it._stop.driver)) == (guard.OUTPUT_BAD, 2)
+    it.reset()
+    assert it.stopped == ""
+    it.judge_input(y)
+    assert "input was not finite" in it.stopped
+    it.judge_input(np.zeros((2, 5)))
+    assert "input was not finite" in it.stopped
+    other = Guard(3, 0.5, FS)
+    other.judge_input(np.full((2, 9), 1e30))
+    assert other.stopped == ""
+
+
+def test_the_short_way_is_taken_when_nothing_is_left_and_leaves_the_same_memory() -> None:
+    y, ceilings = 0.05 * music(9, 3.0), np.full(3, 0.5)
+    y[:, 150:170] *= 40.0
+    short, plain, way = Guard(3, 0.5, FS), Guard(3, 0.5, FS), []
+    for p in pieces(y.shape[1], 8):
+        piece = np.ascontiguousarray(y[:, p])
+        way.append(bool(jitted(guard.idle)(piece, short._memory, ceilings, short._look)))
+        out = short.process(piece)
+        jitted(guard.limit)(piece, plain._memory, plain.average, plain.bands, ceilings, plain.speed, plain._seen)
+        assert np.array_equal(out, piece)
+        assert np.array_equal(short._memory, plain._memory)
+    assert way[0]
+    assert way[-1]
+    assert not all(way)
+
+
+def test_a_ramp_waits_moves_and_ends_exactly() -> None:
+    memory, values = record(RAMP), np.zeros(30)
+    memory.start, memory.target, memory.length, memory.done = 0.25, 0.75, 16, -5
+    jitted(ramp)(memory, values)
+    n = np.arange(-4, 26)
+    wanted = 0.25 + 0.5 * np.sin(0.5 * np.pi * np.clip(n, 0, 16) / 16) ** 2
+    assert np.max(np.abs(values - wanted)) < 1e-15
+    assert (values[20:] == 0.75).all()
+    assert values[19] != 0.75
+    assert memory.done == memory.length == 16
+
+
+def test_gains_and_weights_are_those_of_their_samples() -> None:
+    rng = np.random.default_rng(4)
+    y, new, gains = rng.standard_normal((3, 7)), rng.standard_normal((3, 7)), rng.random(7)
+    scaled, mixed = y.copy(), y.copy()
+    jitted(scale)(scaled, gains)
+    jitted(mix)(mixed, new, gains)
+    assert np.allclose(scaled, y * gains, rtol=1e-15)
+    assert np.allclose(mixed, y + gains * (new - y), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("window", "span", "hop"), [(24, 24, 6), (32, 8, 4), (12, 12, 3)])
+def test_frames_leave_and_their_centres_come_back_where_they_belong(window: int, span: int, hop: int) -> None:
+    """Each frame of mid and side is cut from the input; made centres are added with the synthesis window."""
+    rng = np.random.default_rng(window)
+    x, shape, synthesis = rng.standard_normal((2, 200)), rng.random(window), rng.random(span)
+    memory = record(FRAME)
+    memory.window, memory.span, memory.hop = window, span, hop
+    heard, sums, programs = np.zeros((2, window)), np.zeros(span), np.zeros((3, 200))
+    padded, centre = np.pad(x, ((0, 0), (window, 0))), np.zeros(200 + span)
+    count = 0
+    for p in pieces(200, 3):
+        done, piece, y = 0, x[:, p], programs[:, p]
+        while done < piece.shape[1]:
+            before, done = done, jitted(advance)(memory, piece, done, y, heard, sums)
+            assert done > before
+            if memory.waiting == hop:
+                frames, end = np.zeros((2, window)), (count + 1) * hop
+                assert jitted(frame)(memory, heard, shape, frames)
+                ours = padded[:, end : end + window]
+                assert np.allclose(frames, np.stack([ours[0] + ours[1], ours[0] - ours[1]]) * shape, atol=1e-14)
+                made = rng.standard_normal(window)
+                jitted(overlap)(memory, made, synthesis, 0.7, sums)
+                centre[end : end + span] += 0.7 * synthesis * made[window - span :]
+                count += 1
+    assert count == 200 // hop
+    assert np.allclose(programs[2], centre[:200], atol=1e-14)
+    late = np.pad(x, ((0, 0), (span, 0)))[:, :200]
+    assert np.allclose(programs[:2], late - centre[:200], atol=1e-14)
+
+
+def test_a_frame_sounds_when_any_of_it_does() -> None:
+    memory = record(FRAME)
+    memory.window, memory.span, memory.hop, memory.at = 12, 12, 3, 5
+    heard, frames = np.zeros((2, 12)), np.ones((2, 12))
+    assert not jitted(frame)(memory, heard, np.ones(12), frames)
+    assert not frames.any()
+    for at in (0, 4, 5, 11):
+        for sample in ((0.5, 0.5), (0.5, -0.5), (0.0, 0.2)):
+            heard[:] = 0.0
+            heard[:, at] = sample
+            assert jitted(frame)(memory, heard, np.ones(12), frames)
