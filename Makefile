@@ -11,7 +11,7 @@ ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev clang lilv-utils lv2-dev jalv sordi libjack-jackd2-dev \
           pipewire pipewire-bin wireplumber dbus
 
-.PHONY: demo test lint bench debian links clean
+.PHONY: demo test lint mutants bench debian links clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -26,6 +26,11 @@ lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Hours: every change of a line in what protects hardware and decides must make a test fail; or: make mutants GROUPS=guard
+mutants: $(VENV)/.ready-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,mutants]"
+	$(ONE) $(BIN)/python tests/mutants.py $(GROUPS)
 
 bench: DEBIAN += g++ libzita-convolver-dev
 bench: debian $(VENV)/.ready-bench
