@@ -156,12 +156,24 @@ walls = { front = 0.3, back = 0.4 }
 """Two bare walls: reflections 8.5 and 15 ms after the direct sound, behind every gate."""
 
 
-@pytest.mark.parametrize(("room", "most"), [(LATE, 14.0)], ids=["two late reflections"])
+HALL = """
+[lab.room]
+size_m = [14.0, 10.0, 6.0]
+device_m = [5.0, 5.3, 2.6]
+absorption = 0.2
+"""
+"""Rings on for longer than what is kept of a response."""
+
+
+@pytest.mark.parametrize(
+    ("room", "seconds", "most"), [(LATE, 0.6, 14.0), (HALL, 1.2, 4.0)], ids=["two late reflections", "hall"]
+)
 def test_rooms_behind_the_gate_are_told(
-    room: str, most: float, crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path
+    room: str, seconds: float, most: float, crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
     """The direct sound keeps its cancellation, the whole response does not; a tail makes nothing inconclusive."""
-    text = crooked_text.replace("step_deg = 15.0", "step_deg = 30.0") + room
+    text = crooked_text.replace("step_deg = 15.0", "step_deg = 30.0")
+    text = text.replace("seconds = 0.6", f"seconds = {seconds}") + room
     (tmp_path / "rig.toml").write_text(text, encoding="utf-8")
     rig = lab_rig(parse(text, folder=tmp_path), "T-1")
     _measured(tmp_path, rig.description, rig)
