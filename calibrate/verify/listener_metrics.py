@@ -101,8 +101,9 @@ def _depth(which: str, own: ImageFigures, plain: ImageFigures, limits: Limits) -
     i = SOURCES.index(worst)
     return Metric(
         f"direct to reverberant, loss of the {which}",
-        f"{worst.capitalize()}: {ratio[i]:.1f} dB where plain stereo on this unit has {before[i]:.1f} dB, 400 Hz to "
-        "6.4 kHz, direct sound up to 5 ms; differences above +10 dB are not counted (Larsen et al. 2008).",
+        f"{worst.capitalize()}: {ratio[i]:.1f} dB where plain stereo on this unit has {before[i]:.1f} dB, so that it "
+        "sounds farther away; 400 Hz to 6.4 kHz, direct sound up to 5 ms, ratios above +10 dB alike (Larsen et al. "
+        "2008).",
         None,
         loss[worst],
         limits.drr_loss,

@@ -160,7 +160,7 @@ class Verification:
     @property
     def warnings(self) -> tuple[str, ...]:
         """One line for each metric beyond a limit that warns."""
-        return tuple(m.text for m in self.metrics if m.verdict == "warn")
+        return tuple(f"{m.text} ({m.explanation.split(';')[0]})" for m in self.metrics if m.verdict == "warn")
 
     @property
     def basis(self) -> str:
