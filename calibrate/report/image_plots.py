@@ -37,7 +37,7 @@ def zone(
     The line encloses places with an error of at most ``within_deg``.
     """
     shown = np.ma.masked_where(~trusted, np.minimum(np.abs(error_deg), LARGEST_DEG))
-    ax.set_facecolor(measured.GRID)
+    ax.axvspan(float(y.min()), float(y.max()), facecolor=measured.GRID, linewidth=0, zorder=0)
     mesh = ax.pcolormesh(y, x, shown, cmap="viridis_r", vmin=0.0, vmax=LARGEST_DEG, shading="nearest", rasterized=True)
     if min(shown.shape) > 1 and shown.count() and shown.min() < within_deg < shown.max():
         ax.contour(y, x, shown.filled(LARGEST_DEG), levels=[within_deg], colors=[HEARD], linewidths=1.6)

@@ -49,8 +49,8 @@ def _azimuth(
     expected, error = abs(float(unit.predicted[:, pan].mean()) - target), abs(measured - target)
     return Metric(
         f"{name}, azimuth error",
-        f"Azimuth {measured:+.0f}° (left positive), mean over head positions, against {target:+.0f}° of the reference "
-        "pair; 5 to 7° are not noticed (Blauert).",
+        f"Azimuth {_signed(measured)}° (left positive), mean over head positions, against {_signed(target)}° of the "
+        "reference pair; 5 to 7° are not noticed (Blauert).",
         expected,
         error,
         limit,
@@ -82,6 +82,11 @@ def _asymmetry(own: ImageFigures, wanted: ImageFigures, unit: UnitImage, limits:
         spread=_spread(each),
         heads=len(each),
     )
+
+
+def _signed(degrees: float) -> str:
+    """Whole degrees with their sign, none at 0."""
+    return f"{round(degrees):+d}" if round(degrees) else "0"
 
 
 def _by_design(expected: float, error: float, limit: float, key: str, limits: Limits) -> bool:
