@@ -7,7 +7,7 @@ from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
-CONF = "matrix.conf"
+CONF, LIVE = "matrix.conf", "matrix-jack.conf"
 BLOCK = 256
 LARGEST = 64
 """Inputs or outputs that it can have."""
@@ -37,12 +37,15 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         "#            in  out  gain  delay  offset  length  channel  file",
     ]
     files = {}
-    lines[-1:-1] = _connections(filterset, options or Options())
     for i, o, name, h in pairs(filterset, "wav"):
         files[name] = wave(h[None], filterset.fs)
         lines.append(f"/impulse/read {i + 1} {filterset.channels[o]} 1.0 0 0 0 1 {name}")
     files[CONF] = ("\n".join(lines) + "\n").encode()
-    return Bundle(files, notes(filterset), f"jconvolver {CONF}   (files: fconvolver {CONF} IN.wav OUT.wav)")
+    live, connections = CONF, _connections(filterset, options or Options())
+    if connections:  # fconvolver, which plays files, does not know them
+        live = LIVE
+        files[LIVE] = ("\n".join([*lines, *connections]) + "\n").encode()
+    return Bundle(files, notes(filterset), f"jconvolver {live}   (files: fconvolver {CONF} IN.wav OUT.wav)")
 
 
 def _connections(filterset: FilterSet, options: Options) -> list[str]:

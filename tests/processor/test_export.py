@@ -217,7 +217,7 @@ def test_jack_engines_connect_each_driver_to_the_port_of_its_channel() -> None:
     text = bundle(crooked(), "brutefir", options).files["matrix-jack.conf"].decode()
     assert '"system:capture_1", "system:capture_2"' in text
     assert '"system:playback_4", "system:playback_1", "system:playback_5"' in text
-    lines = bundle(crooked(), "jconvolver", options).files[jconvolver.CONF].decode().splitlines()
+    lines = bundle(crooked(), "jconvolver", options).files[jconvolver.LIVE].decode().splitlines()
     assert "/output/connect 4 system:playback_4" in lines
     assert "/output/connect 2 system:playback_2" not in lines
 
