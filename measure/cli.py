@@ -67,6 +67,7 @@ def mount(app: typer.Typer) -> None:
     commands = typer.Typer(no_args_is_help=True, help="Measure driver-to-ear and polar responses.")
     commands.command("ears")(ears)
     commands.command("polar")(polar)
+    commands.command("templates")(templates)
     commands.command("resume")(resume)
     commands.command("import")(incoming.import_)
     commands.command("show")(pictures)
@@ -118,6 +119,25 @@ def polar(
     _begin("polar", described, unit, runs, run, operator(yes, delay), as_json, overlap, raw)
 
 
+def templates(
+    rig: RigArg,
+    unit: UnitOpt,
+    runs: RunsOpt = Path("runs"),
+    run: RunOpt = None,
+    yes: YesOpt = False,
+    delay: DelayOpt = 10.0,
+    fault: FaultsOpt = None,
+    dry_run: DryOpt = False,
+    as_json: JsonOpt = False,
+) -> None:
+    """Measure the dummy head's localisation templates: it turns from -90 to 90 degrees against the front driver."""
+    described = with_faults(read(find(rig)), fault)
+    if dry_run:
+        _dry_run(described, "templates", None, as_json)
+        return
+    _begin("templates", described, unit, runs, run, operator(yes, delay), as_json, None, "all")
+
+
 def resume(
     run: MeasuredRun,
     yes: YesOpt = False,
@@ -134,14 +154,16 @@ def resume(
         description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
         if all(session.origin(name) for name in sets):
             raise BadInput(f"{run}: its {' and '.join(sets)} were imported; there is nothing to measure")
-        sets = (*sets, "reference") if session.has_reference or description.reference is not None else sets
+        sets = ("templates",) if session.has_templates and not session.sets else sets
+        pair = "templates" not in sets and description.reference is not None
+        sets = (*sets, "reference") if session.has_reference or pair else sets
         if dry_run:
             plans = [planned(session, plan.make(description, name)) for name in sets]
             _plan_only([summary.of_plan(one, session.left(one)) for one in plans], as_json)
             return
     with open_rig(with_faults(description, fault), serial=serial) as rig:
         for name in sets:
-            how = None if name == "reference" else overlap
+            how = overlap if name in plan.SETS else None
             capture_set(rig, name, run, operator(yes, delay), accept_change, how)
     without_raw(folder.session_file(run), raw)
     _report(run, as_json)

@@ -39,7 +39,7 @@ def latest_without(runs: Path, serial: str, rig: Description, name: SetName) -> 
     """The unit's newest run if it was made with the same rig file and has no such set yet."""
     for session_file in sorted((runs / serial).glob(f"*-{rig.name}/session.h5"), reverse=True)[:1]:
         with Session.read(session_file) as session:
-            if session.rig_sha256 == rig.sha256 and name not in session.sets:
+            if session.rig_sha256 == rig.sha256 and name != "templates" and name not in session.sets:
                 return session_file.parent
     return None
 

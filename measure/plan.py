@@ -17,7 +17,7 @@ from sweetspot.rigs.protection import Protection, check_outputs, protections
 from sweetspot.rigs.rig_file import Description, Driver, Mic
 from sweetspot.rigs.units import Float, from_db
 
-SetName = Literal["ears", "polar", "reference"]
+SetName = Literal["ears", "polar", "reference", "templates"]
 SETS: tuple[SetName, ...] = ("ears", "polar")
 """Sets that every session needs; the reference pair is measured where the rig has one."""
 
@@ -204,6 +204,8 @@ def make(rig: Description, name: SetName) -> Plan:
     if name == "reference":
         return _reference(rig, sweep, played)
     shapes = protections(rig)
+    if name == "templates":
+        return _templates(rig, sweep, played)
     own = [_for_driver(rig, driver, shape, played) for driver, shape in zip(rig.driver, shapes, strict=True)]
     signals = tuple(outputs_for(rig, [d.channel], x, played) for d, (x, _) in zip(rig.driver, own, strict=True))
     sources = Sources("driver", rig.driver_names, signals, tuple(level for _, level in own), shapes)
@@ -232,6 +234,24 @@ def _for_driver(
     wanted = whole if driver.level_dbfs is None else float(from_db(driver.level_dbfs))
     level = min(wanted, shape.sine) / peak
     return np.asarray(level * shaped[None, :], dtype=np.float32), level
+
+
+TURNED_DEG, TURN_STEP_DEG = 90.0, 5.0
+"""How far the head is turned to either side for its templates, and in which steps."""
+
+
+def frontmost(rig: Description) -> int:
+    """The driver against which the head is turned for its templates: the one nearest to straight ahead."""
+    return min(range(len(rig.driver)), key=lambda d: (abs(rig.driver[d].at[1]), -rig.driver[d].at[0]))
+
+
+def _templates(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> Plan:
+    """The front driver at every yaw of the head."""
+    ahead = frontmost(rig)
+    driver = rig.driver[ahead]
+    x, level = _for_driver(rig, driver, protections(rig)[ahead], played)
+    sources = Sources("program", (driver.name,), (outputs_for(rig, [driver.channel], x, played),), (level,))
+    return plan_of(rig, "templates", sources, sweep, played, list(places(rig, "templates")), extra_after=0)
 
 
 def _reference(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> Plan:
@@ -326,6 +346,10 @@ def places(rig: Description, name: SetName) -> Iterator[tuple[Pose, tuple[object
     if name != "polar":
         if rig.ears is None:
             raise BadInput(f"rig {rig.name!r} has no [ears]: add distance_m and positions to measure at a dummy head")
+        if name == "templates":
+            for yaw in np.arange(-TURNED_DEG, TURNED_DEG + 0.5 * TURN_STEP_DEG, TURN_STEP_DEG):
+                yield Pose(yaw=float(np.radians(yaw))), (0.0, rig.ears.distance_m, 0.0, 0.0, float(yaw), "template")
+            return
         scored = [p for p in rig.ears.positions if p.use == "score"] or list(rig.ears.positions)
         for place in scored if name == "reference" else rig.ears.positions:
             ahead = rig.ears.distance_m + place.x

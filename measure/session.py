@@ -132,6 +132,11 @@ class Session:
         return tuple(name for name in SETS if f"raw/{name}" in self._file)
 
     @property
+    def has_templates(self) -> bool:
+        """Whether templates of the head were begun."""
+        return "raw/templates" in self._file
+
+    @property
     def has_reference(self) -> bool:
         """Whether a reference pair was begun."""
         return "raw/reference" in self._file

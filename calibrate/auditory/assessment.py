@@ -9,11 +9,12 @@ import numpy as np
 
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
-from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures, figures_of, grid_of
+from sweetspot.calibrate.auditory.figures import DIRECT_S, EarModel, ImageFigures, figures_of, grid_of
 from sweetspot.calibrate.auditory.levels import Loudness, levels_of
-from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, modelled
+from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, modelled, seen
 from sweetspot.calibrate.auditory.templates import Templates, of_head
 from sweetspot.calibrate.places import Heads
+from sweetspot.calibrate.plant import gate, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.acoustics import CorrectedHead, SphereHead, load_head
@@ -58,16 +59,40 @@ class Assessment:
 
 
 def templates_of(rig: Description) -> Templates:
-    """Templates of the head that a rig measures with, for sources at the distance of its listener."""
+    """Templates of the head that a rig measures with, for sources at the distance of its listener.
+
+    ``ears.head`` of the rig file names it; without that it is the lab's head.
+    """
     c, lab = speed_of_sound(rig.environment.temperature_c), rig.lab
     sphere = SphereHead(lab.head_diameter_m, float(np.radians(lab.ears_deg)))
     distance = rig.ears.distance_m if rig.ears else 2.0
-    f = grid_of(rig.fs)
-    if lab.head == "sphere":
+    f, named = grid_of(rig.fs), (rig.ears.head if rig.ears else None) or lab.head
+    if named == "sphere":
         return of_head(sphere, f, distance, c, f"rigid sphere of {1000 * lab.head_diameter_m:g} mm")
-    measured = load_head(rig.path(lab.head))
+    measured = load_head(rig.path(named))
     head = CorrectedHead(measured, sphere, measured.measured) if lab.range_correction else measured
-    return of_head(head, f, distance, c, rig.path(lab.head).name)
+    return of_head(head, f, distance, c, rig.path(named).name)
+
+
+def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Templates:
+    """Templates from a head that was turned against one loudspeaker: the first 5 ms of every response.
+
+    Parameters
+    ----------
+    turned
+        Responses of one source at each yaw of the head, which stands where the positions say.
+    source
+        Place of the loudspeaker ``(2,)``, m from the middle of the device.
+    """
+    p = turned.positions
+    heads = Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
+    azimuth = seen(source[None], heads.places, heads.yaw)[0][:, 0]
+    end = gate.arrivals(turned)[0].min(axis=1) + DIRECT_S
+    kept = gate.until(turned.h[:, :2, 0], turned.zero, turned.fs, end)
+    f = grid_of(turned.fs)
+    spectra = transform(kept, grid(turned.fs), turned.zero)[..., ::2][..., : len(f)]
+    order = np.argsort(azimuth)
+    return Templates(azimuth[order], spectra[order], f, name)
 
 
 def pair_of(rig: Description) -> Pair:

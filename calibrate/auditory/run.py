@@ -17,16 +17,26 @@ from sweetspot.calibrate.plant import Matched, corrected
 from sweetspot.calibrate.predict import Prediction
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.plan import make
+from sweetspot.measure.plan import frontmost, make
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, parse
 from sweetspot.rigs.units import Float, speed_of_sound
 
 
 @lru_cache(maxsize=2)
 def _model(text: str, folder: Path) -> EarModel:
-    return EarModel.of(assessment.templates_of(parse(text, folder)))
+    rig = parse(text, folder)
+    named = rig.ears.templates if rig.ears else None
+    if named is None:
+        return EarModel.of(assessment.templates_of(rig))
+    with Session.read(rig.path(named)) as session:
+        turned, measured_on = session.responses("templates"), session.rig()
+    if turned.fs != rig.fs:
+        raise BadInput(f"ears.templates: {named} was measured at {turned.fs} Hz, the rig runs at {rig.fs} Hz")
+    at = np.array(measured_on.driver[frontmost(measured_on)].at[:2])
+    return EarModel.of(assessment.measured_templates(turned, at, "measured templates"))
 
 
 def model_of(rig: Description) -> EarModel:

@@ -167,6 +167,9 @@ def _missing_files(table: Mapping[str, Any], mics: list[Mapping[str, Any]], fold
     named = [(f"mic[{i + 1}].calibration", m.get("calibration")) for i, m in enumerate(mics)]
     head = _sub(table, "lab").get("head", "sphere")
     named += [("lab.head", head)] if head != "sphere" else []
+    own = _sub(table, "ears").get("head", "sphere")
+    named += [("ears.head", own)] if own != "sphere" else []
+    named += [("ears.templates", _sub(table, "ears").get("templates"))]
     for key, name in named:
         if isinstance(name, str) and not (folder / name).expanduser().is_file():
             yield f"{key}: no file {name!r} in {folder}"

@@ -196,10 +196,16 @@ class HeadPosition(Table):
 
 
 class EarsTable(Table):
-    """The head's nominal distance from the middle of the device, and its places."""
+    """The head's nominal distance from the middle of the device, and its places; which head it is.
+
+    ``head`` is ``"sphere"`` (by the lab's diameter) or a SOFA file of the dummy head; ``templates`` is the
+    ``session.h5`` of ``sweetspot measure templates``, which counts more. Without both it is the lab's head.
+    """
 
     distance_m: Positive = 2.0
     positions: tuple[HeadPosition, ...] = Field(min_length=1)
+    head: str | None = None
+    templates: str | None = None
 
 
 class Polar(Table):
