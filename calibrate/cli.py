@@ -13,7 +13,7 @@ from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
-from sweetspot.calibrate.plant import errors
+from sweetspot.calibrate.plant import ahead, errors
 from sweetspot.calibrate.study import compare, explain, overview
 from sweetspot.calibrate.verify import Limits, Verification, figures, verdict_text
 from sweetspot.calibrate.verify import processor as deployed
@@ -265,7 +265,11 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
         f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: measurement noise only"
     ]
     if whole:
-        lines += [f"Ears: {whole.gate.text}", f"Polar: {whole.polar_gate.text}"]
+        beamed = len(fitted.prediction.azimuths) >= ahead.FEWEST
+        centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {ahead.TEXT}"
+        lines += [f"Ears: {whole.gate.text}", centre]
+    if not run.level_known(here):
+        lines.append("Level: not known in pascal (imported responses); what is stated in dB SPL does not hold")
     lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
     lines += [errors.text(fitted.loading)] if fitted.loading else []
     lines.append(

@@ -18,7 +18,7 @@ from sweetspot.calibrate.design import Design, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
-from sweetspot.calibrate.plant import Gate, Matched, MeasurementError
+from sweetspot.calibrate.plant import Gate, Matched, MeasurementError, ahead
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.predict import Prediction, RoomPrediction
 from sweetspot.calibrate.study import DesignRow, ExplainedBand, explain, held_out, overview
@@ -108,16 +108,26 @@ def _fit(run: Path, design: Design, *, left_out: bool = False) -> tuple[Fitted, 
     source = session_file(run)
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
-        if "polar" not in session.sets:
-            raise BadInput(
-                f"{source}: no polar set was measured, and the centre's beam needs one; "
-                f"run: sweetspot measure polar RIG --unit {serial} --run {run}"
-            )
-        ears, polar = session.responses("ears"), session.responses("polar")
-        doubts = doubt_of(session, "ears"), doubt_of(session, "polar")
+        ears = session.responses("ears")
+        polar, around = around_of(session, ears)
+        doubts = doubt_of(session, "ears"), around
     ears = held_out.scoring(ears) if left_out else ears
     made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
     return made, ears
+
+
+def around_of(session: Session, ears: ImpulseResponse) -> tuple[ImpulseResponse, MeasurementError]:
+    """The polar set of a session and its errors; where none was measured, what stands in for it ahead."""
+    if "polar" in session.sets:
+        return session.responses("polar"), doubt_of(session, "polar")
+    row = nearest_ahead(ears)
+    return ahead.stand_in(ears, row), ahead.stand_in_error(doubt_of(session, "ears"), row)
+
+
+def level_known(run: Path) -> bool:
+    """Whether a run's responses are in pascal; imported ones may only be relative."""
+    with Session.read(session_file(run)) as session:
+        return session.responses("ears").unit == "Pa/FS"
 
 
 def _mapped(run: Path, made: Fitted, design: Design) -> ZoneMap | None:
@@ -187,7 +197,8 @@ def doubt_of(session: Session, name: SetName) -> MeasurementError:
 def described(run: Path, fitted: Fitted) -> tuple[overview.MetricRow, ...]:
     """Every figure of the field that a run's prediction gives."""
     with Session.read(session_file(run)) as session:
-        return overview.rows(fitted, held_out.scoring(session.responses("ears")), session.responses("polar"))
+        ears = session.responses("ears")
+        return overview.rows(fitted, held_out.scoring(ears), around_of(session, ears)[0])
 
 
 def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
@@ -314,7 +325,8 @@ def hear(
     process = engine_of(filters)
     with Session.read(session_file(run)) as session:
         measured = session.responses("ears")
-    plans = {n: verification.plan(rig.description, n, filters, process, through.inputs) for n in SETS}
+        sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
+    plans = {n: verification.plan(rig.description, n, filters, process, through.inputs) for n in sets}
     with (
         alone(run),
         insert.ready(rig, through, plans["ears"], measured, ask) as ready,
@@ -322,9 +334,8 @@ def hear(
     ):
         told = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
         heard.annotate("through", json.dumps(told))
-        for name, title in (("ears", "Verifying at ears"), ("polar", "Verifying around")):
-            plan = plans["ears" if name == "ears" else "polar"]
-            with track(title, len(plan.captures)) as step:
+        for name, plan in plans.items():
+            with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
                 hardware.measure(ready, heard, plan, ask=ask, step=step)
         heard.annotate("through", json.dumps(told | {"distortion": _distortion(heard, rig.description, plans["ears"])}))
     move(path, run / MEASURED)
@@ -407,15 +418,17 @@ def verdict_of(
     """
     path = path or run / VERIFIED
     with Session.read(path, VERIFICATION) as heard:
-        ears, polar = heard.responses("ears"), heard.responses("polar")
-        errors = doubt_of(heard, "ears"), doubt_of(heard, "polar")
+        ears = heard.responses("ears")
+        polar, polar_error = around_of(heard, ears)
+        errors = doubt_of(heard, "ears"), polar_error
         of_filters = str(heard.attributes["filterset_sha256"])
         told = json.loads(heard.annotation("through") or "{}")
     if of_filters != sha256(run / store.NAME):
         raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
-        measured, rig, around = session.responses("ears"), session.rig(), session.responses("polar")
-        doubts, polar_doubt = SetErrors(doubt_of(session, "ears"), *errors), doubt_of(session, "polar")
+        measured, rig = session.responses("ears"), session.rig()
+        around, polar_doubt = around_of(session, measured)
+        doubts = SetErrors(doubt_of(session, "ears"), *errors)
     sets, made = (measured, around), (fitted.prediction, fitted.filters)
     found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
     design = parse(store.read_design(run), str(run / store.NAME))

@@ -37,6 +37,10 @@ FINE_DEG = 5.0
 """Step in which the lobe of encoded drivers is looked at."""
 
 
+EFFORT_SHARE = 0.1
+"""Of a beam's effort in what an error of its weights costs."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Beam:
     """A designed beam.
@@ -250,6 +254,23 @@ class _Path:
             met = self.ratio(np.exp(middle)) >= wanted
             low, high = np.where(met, low, middle), np.where(met, middle, high)
         return np.asarray(np.exp(high))
+
+
+def without_directions(ahead: Complex, wanted: Complex) -> Beam:
+    """A centre where only the direction ahead was measured: all drivers in phase there, see :func:`in_phase`.
+
+    Parameters
+    ----------
+    ahead
+        Responses ``(frequency, driver)``.
+    wanted
+        What shall be heard there ``(frequency,)``.
+    """
+    w = in_phase(ahead, wanted)
+    heard = np.maximum(np.abs(np.einsum("fd,fd->f", ahead, w)) ** 2, 1e-300)
+    effort = np.maximum(np.sum(np.abs(w) ** 2, axis=1), 1e-300)
+    on_axis = ahead.conj()[:, :, None] * ahead[:, None, :] / heard[:, None, None]
+    return Beam(w, np.ones(len(w)), on_axis + EFFORT_SHARE * np.eye(w.shape[1]) / effort[:, None, None])
 
 
 def in_phase(ahead: Complex, wanted: Complex) -> Complex:

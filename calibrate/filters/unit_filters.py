@@ -13,6 +13,7 @@ from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
 from sweetspot.calibrate.plant import Matched, MeasurementError, Plant, corrected, frequencies, gate, gated, matched
+from sweetspot.calibrate.plant import ahead as one_direction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.predict import Prediction, RoomPrediction, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
@@ -168,6 +169,8 @@ def _beam(
     level = float(from_db(design.beam.level_db)) * 0.5 * np.abs(ahead[list(reference)]).sum(axis=0)
     pair = ahead[list(reference)].sum(axis=0)
     wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
+    if not one_direction.has_directions(polar):
+        return beamform.without_directions(ahead.T, wanted)
     drivers = np.moveaxis(h, 0, 1)
     if design.beam.form == "ring":
         beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.calibrate.plant import ahead as ahead
     from sweetspot.calibrate.plant import errors as errors
     from sweetspot.calibrate.plant import gate as gate
     from sweetspot.calibrate.plant.errors import NEPER_DB as NEPER_DB

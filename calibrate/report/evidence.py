@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import MeasurementError, corrected
+from sweetspot.calibrate.plant import MeasurementError, ahead, corrected
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import BandLevels, metrics, spectra, uncertainty
-from sweetspot.calibrate.run import doubt_of, fitted_of, sha256, verdict_of
+from sweetspot.calibrate.run import around_of, doubt_of, fitted_of, sha256, verdict_of
 from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import held_out
@@ -114,7 +114,9 @@ def gather(run: Path) -> Evidence:
     fitted = fitted_of(run)
     with Session.read(session_file(run)) as session:
         rig, attributes = session.rig(), session.attributes
-        ears, polar = held_out.scoring(session.responses("ears")), session.responses("polar")
+        ears = session.responses("ears")
+        polar, _ = around_of(session, ears)
+        ears = held_out.scoring(ears)
         rejected, doubt = _rejected(session, ""), doubt_of(session, "ears")
     fitted, verdict, unheard, verification, more = _heard(run, fitted)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
@@ -260,6 +262,8 @@ def around(radiated: Complex, azimuths: Float, f: Float) -> tuple[Float, Float]:
 def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
     """Polar levels of one reference driver, and of the centre as predicted and heard; see :func:`around`."""
     p = e.fitted.prediction
+    if not ahead.has_directions(e.polar):
+        return {}
     h, f = spectra(e.polar)
     if p.whole is not None:
         h = gates.spectra(e.polar, p.whole.polar_gate)

@@ -14,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from sweetspot.calibrate.plant import errors
+from sweetspot.calibrate.plant import ahead, errors
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import evidence, image_pictures, image_plots, plots, sounds, tables
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
@@ -216,6 +216,8 @@ def _traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Figure], No
 
 def _polar_maps(e: Evidence) -> list[Picture]:
     found = evidence.beams(e)
+    if not found:
+        return []
     after = "heard" if "heard" in found else "predicted"
     driver = e.ears.drivers[e.fitted.reference[0]].replace("_", " ")
     titles = {
@@ -251,6 +253,8 @@ def _polar_maps(e: Evidence) -> list[Picture]:
 
 def _polar_cuts(e: Evidence) -> list[Picture]:
     found = evidence.beams(e)
+    if not found:
+        return []
 
     def draw(figure: Figure) -> None:
         figure.subplots_adjust(left=0.04, right=0.96, bottom=0.2, top=0.8, wspace=0.35)
@@ -392,7 +396,7 @@ def _noise(e: Evidence) -> list[Picture]:
 
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
     low, around_low = e.ears.snr_db.min(), e.polar.snr_db.min()
-    return [
+    found = [
         picture(
             "snr-ears",
             "Signal to noise at the ears, dB",
@@ -410,3 +414,4 @@ def _noise(e: Evidence) -> list[Picture]:
             size=(5.6, 5.4),
         ),
     ]
+    return found if ahead.has_directions(e.polar) else found[:1]

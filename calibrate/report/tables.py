@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.calibrate.plant import errors
+from sweetspot.calibrate.plant import ahead, errors
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import evidence
 from sweetspot.calibrate.report.evidence import Evidence
@@ -28,11 +28,13 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
         ]  # fmt: skip
     f, limits = figures(e), Limits()
     said = "Predicted only; judged once it is heard."
-    planned = (
+    planned = [
         ("cancellation, mean", f["mean"]["predicted"], limits.cancellation_mean),
         ("cancellation, 10th percentile", f["p10"]["predicted"], limits.cancellation_p10),
-        ("centre beam, on axis over +-90 degrees", f["contrast"]["predicted"], limits.contrast),
-    )
+    ]
+    if "contrast" in f:
+        beam = "centre beam, on axis over +-90 degrees"
+        planned.append((beam, f["contrast"]["predicted"], limits.contrast))
     return [
         {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
          "margin": None, "verdict": None, "guard": None, "unit": "dB", "over_heads": ""}
@@ -73,14 +75,21 @@ def figures(e: Evidence) -> dict[str, Any]:
     p = e.fitted.prediction
     cells = metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f)
     cells = cells[..., judged.band(metrics.SCORED, p.lowest)[0]]
+    if not ahead.has_directions(e.polar):
+        return _compared({"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10))}, e)
     contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, judged.NULLS, 0.0)
     least = float(contrast[judged.band(judged.CONTRAST_BAND, p.polar_lowest)[0]].min())
     predicted = {"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10)), "contrast": least}
+    return _compared(predicted, e)
+
+
+def _compared(predicted: dict[str, float], e: Evidence) -> dict[str, Any]:
+    """Predicted figures with what was heard of them."""
     heard: dict[str, float] = {}
     if e.verdict is not None:
         by = {m.name: m.heard for m in e.verdict.metrics}
         starts = {"mean": "cancellation, mean", "p10": "cancellation, 10th", "contrast": "centre beam, on axis"}
-        heard = {k: next(v for n, v in by.items() if n.startswith(s)) for k, s in starts.items()}
+        heard = {k: next(v for n, v in by.items() if n.startswith(s)) for k, s in starts.items() if k in predicted}
     return {k: {"predicted": v, "heard": heard.get(k)} for k, v in predicted.items()}
 
 
@@ -97,6 +106,8 @@ def conditions(e: Evidence) -> list[str]:
     found = []
     if f.prediction.whole is not None:
         found += [f"Ears: {f.prediction.whole.gate.text}.", f"Polar set: {f.prediction.whole.polar_gate.text}."]
+        if not ahead.has_directions(e.polar):
+            found[-1] = f"{ahead.TEXT[0].upper()}{ahead.TEXT[1:]}."
         found.append(f"Cancellation of the direct sound is judged over {judged.over(f.prediction.lowest)}.")
     if f.ears is not None:
         found.append(f"{f.ears.text[0].upper()}{f.ears.text[1:]}.")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters import Fitted, bare, nearest_ahead
-from sweetspot.calibrate.plant import corrected
+from sweetspot.calibrate.plant import ahead, corrected
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import OCTAVES, metrics, spectra
 from sweetspot.calibrate.verify import NULLS, expected
@@ -155,7 +155,7 @@ def _tonal(s: _Scene) -> list[MetricRow]:
 
 def _beam(s: _Scene) -> list[MetricRow]:
     p = s.fitted.prediction
-    if not len(p.azimuths):
+    if len(p.azimuths) < ahead.FEWEST:
         return []
     on = np.abs(p.polar[int(np.argmin(np.abs(p.azimuths)))]) ** 2
     away = [int(np.argmin(np.abs(wrapped(p.azimuths - n)))) for n in NULLS]

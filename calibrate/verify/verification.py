@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.diagnose import Cause
+from sweetspot.calibrate.plant import ahead
 from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
 from sweetspot.calibrate.verify.comparison import Comparison, SetErrors, compare
@@ -256,14 +257,14 @@ def judge(
         What the sets know of their own errors; without it no figure has an uncertainty, and none is grey.
     """
     c = compare(ears, polar, measured, prediction, filters, doubts, limits.repeatability)
+    beamed = len(prediction.azimuths) >= ahead.FEWEST
     judged = (
         *figures.cancellation(c, prediction, limits),
         *figures.levels(c, prediction, limits),
         *image.of_sides(c, prediction, limits),
         image.of_phantom(c, prediction, limits),
         figures.difference(ears, measured, filters, limits),
-        figures.centre(c, prediction, limits),
-        image.of_beam(c, prediction, limits),
+        *([figures.centre(c, prediction, limits), image.of_beam(c, prediction, limits)] if beamed else []),
         image.polarity(c, limits),
         figures.noise(ears, polar, limits),
     )
