@@ -23,7 +23,7 @@ from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitO
 from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
 from sweetspot.rigs.cli import FaultsOpt
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.rig_file import read, with_faults
@@ -111,6 +111,12 @@ def verify(
     is_golden: Annotated[bool, typer.Option("--golden", help="Reference-unit check against stored results.")] = False,
     shift: Annotated[float, typer.Option("--shift", help="Hours for which the golden unit holds.")] = 8.0,
     plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
+    stimuli: Annotated[
+        Path | None, typer.Option("--stimuli", help="Only write the sweeps here, to play and record them elsewhere.")
+    ] = None,
+    recordings: Annotated[
+        Path | None, typer.Option("--recorded", help="Folder of recordings of these sweeps; no rig is needed.")
+    ] = None,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
@@ -131,7 +137,20 @@ def verify(
         golden.check_shift(kept, known, shift, datetime.now(UTC), unit)
     if kept and not (again or is_golden):
         records.check_new(kept, unit)
-    verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes))
+    if (stimuli or recordings) and through != deployed.OWN:
+        raise BadInput(f"--stimuli and --recorded hold what our own engine plays; --through {through} needs the rig")
+    if stimuli:
+        files = run.write_stimuli(run_folder, run.fitted_of(run_folder), stimuli)
+        where = (
+            f"{stimuli}: {len(files) - 1} files to play and {files[-1].name}: what to record where, under which name"
+        )
+        then = f"then: sweetspot verify {run_folder} --recorded DIR"
+        result({"stimuli": [str(f) for f in files]}, f"{where}\n{then}", as_json=as_json)
+        return
+    if recordings:
+        verdict = _verified_from(run_folder, recordings, limits)
+    else:
+        verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes))
     data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
     lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
     if kept and is_golden:
@@ -229,6 +248,17 @@ def _verified(
                 break
             say("Inconclusive, measuring again: " + "; ".join(verdict.reasons))
     return verdict
+
+
+def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification:
+    """A verification by recordings of its sweeps."""
+    fitted = run.fitted_of(here)
+    with run.recorded_rig(here, fitted, recordings) as rig:
+        try:
+            run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(True, 0.0), track=tracked)
+        except HardwareTrouble as fault:
+            raise BadInput(f"{recordings}: {run.refused_recording(here) or fault}; record it again") from fault
+    return run.judge(here, fitted, limits)
 
 
 def _reported(here: Path, music: Path | None = None) -> Path:

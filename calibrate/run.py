@@ -34,6 +34,7 @@ from sweetspot.calibrate.verify import (
     figures,
     insert,
     listener_metrics,
+    recorded,
     verification,
     whole_response,
 )
@@ -340,6 +341,43 @@ def hear(
         heard.annotate("through", json.dumps(told | {"distortion": _distortion(heard, rig.description, plans["ears"])}))
     move(path, run / MEASURED)
     return run / MEASURED
+
+
+def plans_of(run: Path, rig: Description, filters: FilterSet) -> dict[SetName, Plan]:
+    """What a verification through our own engine plays, by set."""
+    with Session.read(session_file(run)) as session:
+        sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
+    return {n: verification.plan(rig, n, filters, engine_of(filters)) for n in sets}
+
+
+def write_stimuli(run: Path, fitted: Fitted, out: Path) -> list[Path]:
+    """Write a verification's sweeps for another recorder, and the list of what to record."""
+    with Session.read(session_file(run)) as session:
+        rig = recorded.single(session.rig())
+    return recorded.write(plans_of(run, rig, fitted.filters), out)
+
+
+def recorded_rig(run: Path, fitted: Fitted, recordings: Path) -> Rig:
+    """The run's rig with recordings in the place of its interface.
+
+    Raises
+    ------
+    BadInput
+        Some are missing.
+    """
+    with Session.read(session_file(run)) as session:
+        rig = recorded.single(session.rig())
+    stage = recorded.RecordedStage()
+    plans = plans_of(run, rig, fitted.filters)
+    made = recorded.RecordedInterface(rig, plans, recordings, stage, fitted.prediction, fitted.filters)
+    return Rig(rig, made, stage)
+
+
+def refused_recording(run: Path) -> str:
+    """Which recording a verification could not use, and why."""
+    with Session.read(run / MEASURING, VERIFICATION) as heard:
+        found = [r for name in heard.sets for r in heard.rejected(name)]
+    return f"{found[-1][0]}: {found[-1][1]}" if found else ""
 
 
 def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:

@@ -243,6 +243,24 @@ def read_all(path: Path) -> Real:
         return np.asarray(file.read(dtype="float64", always_2d=True).T)
 
 
+def read_float(path: Path) -> tuple[np.ndarray[Any, np.dtype[np.float32]], int]:
+    """Samples ``(channels, samples)`` of a sound file and its rate, Hz.
+
+    Raises
+    ------
+    BadInput
+        No such file, or no sound in it.
+    """
+    with _open(path) as file:
+        return np.asarray(file.read(dtype="float32", always_2d=True).T), int(file.samplerate)
+
+
+def write_float(path: Path, y: Real, fs: int) -> None:
+    """Write ``(channels, samples)`` as a 32-bit float WAV file, whole or not at all."""
+    with sink(path, fs, len(y), "FLOAT", y.shape[1]) as file:
+        file.write(y)
+
+
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Files of one folder, which is made where it is missing; each takes the place of an older one in one step.
 

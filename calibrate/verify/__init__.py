@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify import insert as insert
     from sweetspot.calibrate.verify import listener_metrics as listener_metrics
     from sweetspot.calibrate.verify import processor as processor
+    from sweetspot.calibrate.verify import recorded as recorded
     from sweetspot.calibrate.verify import verdict_text as verdict_text
     from sweetspot.calibrate.verify import verification as verification
     from sweetspot.calibrate.verify import whole_response as whole_response

@@ -64,23 +64,6 @@ def test_a_session_goes_out_and_comes_back_with_the_same_filters(
     assert (10.0 * np.log10(error) < -80.0).all(), 10.0 * np.log10(error)
 
 
-def test_real_room_responses_of_two_speakers(data: Path, sweetspot: Command, tmp_path: Path) -> None:
-    """A head in a real office turns between two loudspeakers; the file counts azimuth clockwise and does not say so."""
-    file = data / "brir" / "UniS_Room_A_BRIR_16k.sofa"
-    refused = sweetspot("measure", "import", file, "--unit", "ROOM", "--speakers", "30,-30")
-    assert refused.returncode == 2
-    assert "--clockwise" in refused.stderr
-    done = sweetspot("measure", "import", file, "--unit", "ROOM", "--speakers", "30,-30", "--clockwise")
-    assert done.returncode == 0, done.stderr
-    assert "unknown: ears: the level is not known in pascal" in done.stdout
-    done = sweetspot("calibrate", "ROOM", "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["cancellation_mean_db"] > 8.0
-    done = sweetspot("report", "ROOM")
-    assert done.returncode == 0, done.stderr
-
-
 def test_ears_that_contradict_their_azimuths_are_refused(data: Path) -> None:
     large, normal = (data / "hrtf" / f"MIT_KEMAR_{p}_pinna.sofa" for p in ("large", "normal"))
     pair = (25.0, -25.0)

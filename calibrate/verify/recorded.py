@@ -1,0 +1,287 @@
+"""Verification by another recorder: the sweeps as files to play, and its recordings in the place of an interface."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.calibrate.predict import Prediction
+from sweetspot.calibrate.verify.comparison import expected
+from sweetspot.measure.deconvolve import inverse
+from sweetspot.measure.plan import Capture, Plan, SetName
+from sweetspot.processor import files
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.layout import AXES, Pose
+from sweetspot.rigs.protocol import Recording
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import write as write_file
+
+LIST = "recordings.csv"
+LATENCY_S = 0.01
+"""Latency that recordings are cut to, s."""
+
+SOFTEST_PLANNED = 0.999
+"""A sweep below this of its planned level is a trial of the loudness."""
+
+CLEAR = 8.0
+"""How far the best lag of a recording must stand out of the others (peak over root mean square)."""
+
+ROWS = ("play", "record as", "set", "x_cm", "y_cm", "yaw_deg", "device_turned_deg", "channels")
+
+
+def single(rig: Description) -> Description:
+    """The rig with one recording a place: another recorder is not asked to repeat."""
+    return rig.model_copy(update={"sweep": rig.sweep.model_copy(update={"repeats": 1})})
+
+
+def name_of(plan: Plan, capture: Capture) -> str:
+    """What the recording of a capture is called, without its ending; positions count from 1."""
+    return f"{plan.name}_p{capture.position + 1:03d}_{plan.named(capture)}"
+
+
+def write(plans: Mapping[SetName, Plan], out: Path) -> list[Path]:
+    """Write the sweeps, one file a stimulus and set, and a list of what to record where.
+
+    Channel ``n`` of a file is output ``n`` of the rig, the loopback's included.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    rows: list[tuple[str, ...]] = [ROWS]
+    for name, plan in plans.items():
+        for source, signal in zip(plan.sources.names, plan.sources.signals, strict=True):
+            path = out / f"play_{name}_{source}.wav"
+            files.write_float(path, signal, plan.sweep.fs)
+            written.append(path)
+        channels = " ".join([*(m.name for m in plan.mics), "loopback"])
+        for c in plan.captures:
+            p = c.pose
+            where = (100 * p.x, 100 * p.y, np.degrees(p.yaw), np.degrees(p.turn))
+            rows.append((f"play_{name}_{plan.named(c)}.wav", f"{name_of(plan, c)}.wav", name,
+                         *(f"{v:g}" for v in where), channels))  # fmt: skip
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    write_file(out / LIST, text.getvalue())
+    return [*written, out / LIST]
+
+
+class RecordedStage:
+    """A stage that has been wherever it is sent: everything was placed when it was recorded."""
+
+    def __init__(self) -> None:
+        self.pose = Pose()
+
+    @property
+    def axes(self) -> frozenset[str]:
+        """All of them."""
+        return frozenset(AXES)
+
+    def move(self, pose: Pose) -> Pose:
+        """Remember where the recording that comes was made."""
+        self.pose = pose
+        return pose
+
+    def stop(self) -> None:
+        """Nothing moves."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class RecordedInterface:
+    """Recordings of a verification's sweeps in the place of an interface.
+
+    Parameters
+    ----------
+    rig
+        Whose sweeps were played.
+    plans
+        Of the verification.
+    folder
+        Of the recordings, named as :func:`write` lists them: the set's microphones in its order, then, if it was
+        recorded, the loopback. Without a loopback each recording is placed in time where it is most like the
+        prediction: its latency is not judged then.
+    stage
+        Tells where things stand.
+    prediction, filters
+        What is expected.
+    """
+
+    def __init__(
+        self,
+        rig: Description,
+        plans: Mapping[SetName, Plan],
+        folder: Path,
+        stage: RecordedStage,
+        prediction: Prediction,
+        filters: FilterSet,
+    ) -> None:
+        self.rig, self.plans, self.folder, self.stage = rig, plans, folder, stage
+        self.prediction, self.filters = prediction, filters
+        self._taken: set[str] = set()
+        gone = [f"{name_of(p, c)}.wav" for p in plans.values() for c in p.captures if not self._path(p, c).is_file()]
+        if gone:
+            more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""
+            raise BadInput(f"{folder}: recordings are missing: {', '.join(gone[:4])}{more}; they are listed in {LIST}, "
+                           "which sweetspot verify RUN --stimuli DIR writes")  # fmt: skip
+
+    def _path(self, plan: Plan, capture: Capture) -> Path:
+        return self.folder / f"{name_of(plan, capture)}.wav"
+
+    @property
+    def fs(self) -> int:
+        """Sampling rate, Hz."""
+        return self.rig.fs
+
+    @property
+    def outputs(self) -> int:
+        """Number of output channels."""
+        return self.rig.outputs
+
+    @property
+    def inputs(self) -> int:
+        """Number of input channels."""
+        return self.rig.inputs
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def capture(self, y: NDArray[np.float32]) -> Recording:
+        """The recording of what would be played now, cut to its length and in the rig's channels.
+
+        Raises
+        ------
+        HardwareTrouble
+            It was asked for before and found bad.
+        BadInput
+            It has other channels or another rate than it should.
+        """
+        plan, capture, gain = self._meant(y)
+        path = self._path(plan, capture)
+        soft = gain < SOFTEST_PLANNED
+        if not soft and path.name in self._taken:
+            raise HardwareTrouble(f"{path}: this recording can't be used")
+        if not soft:
+            self._taken.add(path.name)
+        x, fs = files.read_float(path)
+        if fs != self.fs:
+            raise BadInput(f"{path}: {fs} Hz; the sweeps are at {self.fs} Hz")
+        count = len(plan.mics)
+        if len(x) not in (count, count + 1):
+            names = ", ".join(m.name for m in plan.mics)
+            raise BadInput(f"{path}: {len(x)} channels; {count} ({names}) or {count + 1} (and the loopback) are needed")
+        if soft:  # a trial ahead of the sweep: what would have been recorded of it
+            return self._recording(plan, _cut(gain * x[:count], 0, y.shape[1]))
+        loop = y[self.rig.interface.loopback.out - 1]
+        rows = self._with_loopback(x, loop, path) if len(x) > count else self._placed(plan, capture, x, loop, path)
+        return self._recording(plan, rows)
+
+    def _recording(self, plan: Plan, rows: NDArray[np.float32]) -> Recording:
+        """Microphones, and the loopback where there is one more row, on the rig's channels."""
+        out = np.zeros((self.inputs, rows.shape[1]), dtype=np.float32)
+        for mic, row in zip(plan.mics, rows, strict=False):
+            out[mic.channel - 1] = row
+        if len(rows) > len(plan.mics):
+            out[self.rig.interface.loopback.in_ - 1] = rows[-1]
+        return Recording(out, self.fs, 0, "")
+
+    def _meant(self, y: NDArray[np.float32]) -> tuple[Plan, Capture, float]:
+        """Which capture plays this here, and at which level re its plan."""
+        loop = self.rig.interface.loopback.out - 1
+        wanted = np.delete(y, loop, axis=0)
+        for plan in self.plans.values():
+            for capture in plan.captures:
+                signal = np.delete(plan.signal_of(capture), loop, axis=0)
+                if capture.pose.differing(self.stage.pose) or signal.shape != wanted.shape:
+                    continue
+                gain = float(np.max(np.abs(wanted)) / np.max(np.abs(signal)))
+                if np.allclose(wanted, gain * signal, rtol=0.0, atol=1e-5 * float(np.max(np.abs(wanted)))):
+                    return plan, capture, gain
+        raise BadInput("what is to be played is none of the verification's sweeps: it can't be taken from recordings")
+
+    def _with_loopback(self, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+        lag, clear = _lag(x[-1:], loop[None])
+        if clear < CLEAR:
+            raise BadInput(f"{path}: its last channel holds no loopback of the sweep")
+        return _cut(x, lag - round(LATENCY_S * self.fs), len(loop))
+
+    def _placed(
+        self, plan: Plan, capture: Capture, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path
+    ) -> NDArray[np.float32]:
+        """Microphones cut to where they are most like the prediction, and the loopback that would go with it."""
+        h = self._predicted(plan, capture)
+        level = plan.sources.levels[capture.source]
+        want = np.stack([_convolved(loop * level, one) for one in h])
+        lag, clear = _lag(x, want)
+        if clear < CLEAR:
+            raise BadInput(f"{path}: nothing of the sweep is heard in it")
+        early = round(LATENCY_S * self.fs)
+        mics = _cut(x, int(np.floor(lag)) - early, len(loop))
+        inv = inverse(plan.sweep, loop, len(loop))
+        delay = _delay(
+            inv.spectrum(mics) / level, fft.rfft(h, inv.size, axis=-1), inv.f, plan.sweep.band, early / self.fs
+        )
+        turn = np.exp(-2j * np.pi * fft.rfftfreq(inv.size, 1.0 / self.fs) * delay)
+        late = fft.irfft(fft.rfft(loop, inv.size) * turn, inv.size)[: len(loop)]
+        return np.concatenate([mics, late[None]]).astype(np.float32)
+
+    def _predicted(self, plan: Plan, capture: Capture) -> NDArray[np.float64]:
+        """Expected responses ``(mic, tap)`` of a capture's stimulus, whole where they are known."""
+        p = self.prediction
+        if plan.name == "ears":
+            spectra = expected(p.whole.score if p.whole else p.score, self.filters)[capture.position, :, capture.source]
+        else:
+            spectra = (p.whole.polar if p.whole else p.polar)[capture.position][None]
+        return np.asarray(np.fft.irfft(spectra, axis=-1))
+
+
+def _convolved(x: NDArray[np.float32], h: NDArray[np.float64]) -> NDArray[np.float64]:
+    n = int(fft.next_fast_len(len(x) + len(h), real=True))
+    return np.asarray(fft.irfft(fft.rfft(x, n) * fft.rfft(h, n), n)[: len(x)])
+
+
+def _lag(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[int, float]:
+    """Lag of ``x (channel, samples)`` behind ``y``, and how clear it is; all channels together, spectra whitened."""
+    n = int(fft.next_fast_len(x.shape[1] + y.shape[1], real=True))
+    cross = np.sum(fft.rfft(x, n, axis=-1) * np.conj(fft.rfft(y, n, axis=-1)), axis=0)
+    size = np.abs(cross)
+    together = np.abs(fft.irfft(cross / (size + 1e-3 * np.max(size) + 1e-30), n))
+    at = int(np.argmax(together))
+    clear = float(together[at] / max(float(np.sqrt(np.mean(together**2))), 1e-30))
+    return at if at < n - y.shape[1] else at - n, clear
+
+
+def _cut(x: NDArray[np.float32], start: int, length: int) -> NDArray[np.float32]:
+    """``length`` samples from ``start`` on, silence where the recording holds none."""
+    out = np.zeros((len(x), length), dtype=np.float32)
+    first, last = max(start, 0), min(start + length, x.shape[1])
+    if last > first:
+        out[:, first - start : last - start] = x[:, first:last]
+    return out
+
+
+def _delay(
+    got: NDArray[np.complex128],
+    want: NDArray[np.complex128],
+    f: NDArray[np.float64],
+    band: tuple[float, float],
+    about: float,
+) -> float:
+    """Delay of ``got`` against ``want`` near ``about`` s, to a fraction of a sample, from the slope of the phase."""
+    inside = (f >= max(band[0], 200.0)) & (f <= min(band[1], 8000.0))
+    omega = 2.0 * np.pi * f[inside]
+    cross = np.sum(got * np.conj(want), axis=0)[inside] * np.exp(1j * omega * about)
+    found = about
+    for reach in (800.0, 3000.0, 8000.0):  # low frequencies first: no turn of the phase is missed
+        part = f[inside] <= reach
+        turned = cross * np.exp(1j * omega * (found - about))
+        weight = np.abs(turned[part])
+        slope = float(np.sum(weight * omega[part] * np.angle(turned[part])) / np.sum(weight * omega[part] ** 2))
+        found -= slope
+    return found

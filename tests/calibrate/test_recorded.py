@@ -1,0 +1,98 @@
+"""Verification by another recorder: sweeps as files, recordings with and without a loopback, started at any time."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Design
+from sweetspot.measure import folder, plan
+from sweetspot.measure.run import measure
+from sweetspot.measure.session import Session
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file import parse
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def elsewhere(
+    tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_rig: Callable[..., Rig]
+) -> tuple[Path, Path]:
+    """A calibrated run with ears alone, and what a recorder of its own made of its verification's sweeps."""
+    from datetime import UTC, datetime
+
+    place = tmp_path_factory.mktemp("elsewhere")
+    rig = parse(crooked_text, folder=place)
+    run = folder.new(place / "runs", "R-1", rig, datetime(2026, 3, 4, tzinfo=UTC))
+    with Session.resume(run / "session.h5") as session:
+        wanted = plan.make(rig, "ears")
+        measure(lab_rig(rig, "R-1"), session, wanted, ask=lambda move: None, step=lambda note: None)
+    fitted = steps.calibrate(run, Design(), "")
+    steps.write_stimuli(run, fitted, place / "sweeps")
+    lab = lab_rig(rig, "R-1")
+    (place / "with").mkdir()
+    (place / "without").mkdir()
+    rng = np.random.default_rng(2)
+    with (place / "sweeps" / "recordings.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    for row in rows:
+        lab.stage.move(
+            Pose(x=float(row["x_cm"]) / 100, y=float(row["y_cm"]) / 100, yaw=np.radians(float(row["yaw_deg"])))
+        )
+        sweeps, fs = soundfile.read(place / "sweeps" / row["play"], dtype="float32", always_2d=True)
+        assert fs == rig.fs
+        heard = lab.interface.capture(np.ascontiguousarray(sweeps.T)).x
+        mics = [heard[m.channel - 1] for m in rig.ear_mics]
+        loop = heard[rig.interface.loopback.in_ - 1]
+        before = int(rng.integers(2000, 9000))
+        for kind, channels in (("with", [*mics, loop]), ("without", mics)):
+            late = np.pad(np.stack(channels, axis=1), ((before, 700), (0, 0)))
+            soundfile.write(place / kind / row["record as"], late, fs, subtype="FLOAT")
+    return run, place
+
+
+@pytest.mark.parametrize("kind", ["with", "without"])
+def test_recordings_give_the_verdict(
+    kind: str, elsewhere: tuple[Path, Path], sweetspot: Command, tmp_path: Path
+) -> None:
+    run, place = elsewhere
+    here = tmp_path / "run"
+    shutil.copytree(run, here)
+    done = sweetspot("verify", here, "--recorded", place / kind, "--json")
+    assert done.returncode in (0, 1), done.stderr
+    metrics = {m["name"]: m for m in json.loads(done.stdout)["metrics"]}
+    for name in ("cancellation, mean", "cancellation, 10th percentile"):
+        assert abs(metrics[name]["heard"] - metrics[name]["predicted"]) < 0.5
+    assert metrics["difference from the prediction"]["heard"] < -20.0
+
+
+def test_missing_and_useless_recordings_are_named(
+    elsewhere: tuple[Path, Path], sweetspot: Command, tmp_path: Path
+) -> None:
+    run, place = elsewhere
+    copy = tmp_path / "without"
+    shutil.copytree(place / "without", copy)
+    gone = next(copy.glob("*_both.wav"))
+    gone.rename(tmp_path / "kept.wav")
+    done = sweetspot("verify", run, "--recorded", copy)
+    assert done.returncode == 2
+    assert gone.name in done.stderr
+    fs = soundfile.info(tmp_path / "kept.wav").samplerate
+    noise = np.random.default_rng(1).uniform(-0.1, 0.1, (60000, 2))
+    soundfile.write(gone, noise, fs, subtype="FLOAT")
+    done = sweetspot("verify", run, "--recorded", copy)
+    assert done.returncode == 2
+    assert gone.name in done.stderr or "record it again" in done.stderr
+    assert "Traceback" not in done.stderr

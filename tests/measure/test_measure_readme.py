@@ -1,0 +1,47 @@
+"""The commands of the room's README work as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_importing_as_the_readme_shows(data: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "measure" / "README.md").read_text(), re.S | re.M)
+    assert len(blocks) == 1
+    command = tmp_path / "bin" / "sweetspot"
+    command.parent.mkdir()
+    command.write_text(f"#!{sys.executable}\nfrom sweetspot.command_line import main\nmain()\n")
+    command.chmod(0o755)
+    environment = os.environ | {"PATH": f"{command.parent}:{os.environ['PATH']}", "DATA": str(data)}
+    script = "set -e\n" + blocks[0]
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "unknown: ears: the level is not known in pascal" in done.stdout
+    assert "no beam is judged" in done.stdout
+    assert "does not hold" in done.stdout  # dB SPL of responses that are only relative
+    found = re.search(r"cancellation of the direct sound ([\d.]+) dB", done.stdout)
+    assert found is not None
+    assert float(found[1]) > 8.0
+    assert next(tmp_path.glob("runs/OFFICE/*/report.html")).stat().st_size > 50_000
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    from typer.main import get_command
+
+    from sweetspot.command_line import build
+
+    root = get_command(build()).commands  # type: ignore[attr-defined]
+    text = (ROOT / "measure" / "README.md").read_text()
+    for line in re.findall(r"^sweetspot (.*)$", text, re.M):
+        words = line.split("#")[0].split()
+        command = root[words[0]]
+        if hasattr(command, "commands"):
+            command = command.commands[words[1]]
+        known = {o for p in command.params for o in p.opts}
+        assert {w for w in words if w.startswith("--")} <= known, line
