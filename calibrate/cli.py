@@ -71,6 +71,8 @@ def calibrate(
 ) -> None:
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
     wanted, text = designs.read(design)
+    for name in folder.changed_files(run_folder):
+        say(f"{name}: has changed since the run was measured; the run's own copy is used")
     fitted = _fitted(run_folder, wanted, text, left_out=left_out)
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
     found = run.described(run_folder, fitted)

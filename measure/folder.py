@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sweetspot.measure.plan import SetName
-from sweetspot.measure.session import Session
+from sweetspot.measure.session import FILES, Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_serial
-from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.rig_file import Description, copy_name
 from sweetspot.rigs.storage import write
 
 
@@ -27,12 +27,27 @@ def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
     try:
         run.mkdir(parents=True)
         write(run / "rig.toml", rig.text)
+        for name in rig.named_files:
+            (run / FILES).mkdir(exist_ok=True)
+            write(run / FILES / copy_name(name), rig.path(name).read_bytes())
     except FileExistsError as fault:
         raise BadInput(f"{run}: exists already; wait a second and try again") from fault
     except OSError as fault:
         raise BadInput(f"{run}: the run folder cannot be made: {fault.strerror}; choose another with --runs") from fault
     with Session.create(run / "session.h5", rig, serial, f"{now:%Y-%m-%dT%H:%M:%SZ}"):
         return run
+
+
+def changed_files(run: Path) -> tuple[str, ...]:
+    """Files that the rig names and that are no longer what they were when the run was made, as the rig calls them."""
+    with Session.read(session_file(run)) as session:
+        rig = session.rig()
+    found = []
+    for name in rig.named_files:
+        copy, now = run / FILES / copy_name(name), (rig.folder / name).expanduser()
+        if copy.is_file() and now.is_file() and copy.read_bytes() != now.read_bytes():
+            found.append(name)
+    return tuple(found)
 
 
 def latest_without(runs: Path, serial: str, rig: Description, name: SetName) -> Path | None:

@@ -51,6 +51,10 @@ RawKept = Literal["all", "rejected", "none"]
 """Which raw captures stay when a set is whole: all, those that were rejected, or none."""
 
 
+FILES = "files"
+"""Folder of a run with copies of the files that its rig file names: correction files and heads."""
+
+
 class Session:
     """An open session file; a context manager.
 
@@ -220,13 +224,14 @@ class Session:
         return any(d.shape[-1] and d.attrs.get("accepted", False) for _, d in self._captures(name))
 
     def rig(self) -> Description:
-        """The rig that it was measured with, from the copy beside it; relative paths start where the rig file was."""
+        """The rig that it was measured with, from the copies beside it; other paths start where its file was."""
         beside = self.path.with_name("rig.toml")
         try:
             text = beside.read_text(encoding="utf-8")
         except OSError as fault:
             raise BadInput(f"{beside}: the run's copy of the rig file cannot be read: {fault}") from fault
-        rig = parse(text, folder=Path(self._file.attrs.text("rig_folder")), where=str(beside))
+        where = Path(self._file.attrs.text("rig_folder"))
+        rig = parse(text, folder=where, where=str(beside), kept=self.path.with_name(FILES))
         if rig.sha256 != self.rig_sha256:
             raise BadInput(f"{beside}: was changed after the measurement (SHA-256 differs from the session's)")
         return rig

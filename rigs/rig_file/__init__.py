@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.description import Driver as Driver
     from sweetspot.rigs.rig_file.description import Lab as Lab
     from sweetspot.rigs.rig_file.description import Mic as Mic
+    from sweetspot.rigs.rig_file.description import copy_name as copy_name
     from sweetspot.rigs.rig_file.description import faults_said as faults_said
     from sweetspot.rigs.rig_file.description import parse as parse
     from sweetspot.rigs.rig_file.description import read as read

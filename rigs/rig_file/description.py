@@ -82,10 +82,13 @@ class Description(_RigTable):
         The file, verbatim; it is copied into every run.
     folder
         Where its relative paths start.
+    kept
+        Folder of copies of the files that it names, see :func:`copy_name`; they go before the files themselves.
     """
 
     text: str
     folder: Path
+    kept: Path | None = None
 
     @property
     def sha256(self) -> str:
@@ -121,7 +124,13 @@ class Description(_RigTable):
 
     def path(self, name: str) -> Path:
         """A path of the file made absolute."""
-        return (self.folder / name).expanduser()
+        return _found(name, self.folder, self.kept)
+
+    @property
+    def named_files(self) -> tuple[str, ...]:
+        """Correction files and heads, as the file calls them."""
+        names = [m.calibration for m in self.mic if m.calibration is not None]
+        return tuple(dict.fromkeys([*names, *([self.lab.head] if self.lab.head != "sphere" else [])]))
 
 
 def rig_keys() -> list[KeyTable]:
@@ -146,8 +155,13 @@ def read(path: Path) -> Description:
     return parse(text, folder=path.resolve().parent, where=str(path))
 
 
-def parse(text: str, folder: Path, where: str = "rig.toml") -> Description:
-    """Check the text of a rig file; ``folder`` is where its relative paths start.
+def copy_name(name: str) -> str:
+    """What the copy of a file is called that a rig file calls ``name``."""
+    return f"{hashlib.sha256(name.encode()).hexdigest()[:8]}-{Path(name).name}"
+
+
+def parse(text: str, folder: Path, where: str = "rig.toml", kept: Path | None = None) -> Description:
+    """Check the text of a rig file; ``folder`` is where its relative paths start, ``kept`` holds copies of its files.
 
     Raises
     ------
@@ -164,11 +178,16 @@ def parse(text: str, folder: Path, where: str = "rig.toml") -> Description:
         _RigTable.model_validate(table)
     except ValidationError as invalid:
         faults += faults_said(invalid, _RigTable)
-    faults += list(cross_faults(table, folder))
+    faults += list(cross_faults(table, folder, lambda name: _found(name, folder, kept)))
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise BadInput(f"{where}: {count}\n" + "\n".join(f"  {f}" for f in faults))
-    return Description.model_validate({**table, "text": text, "folder": folder})
+    return Description.model_validate({**table, "text": text, "folder": folder, "kept": kept})
+
+
+def _found(name: str, folder: Path, kept: Path | None) -> Path:
+    copy = kept / copy_name(name) if kept is not None else None
+    return copy if copy is not None and copy.is_file() else (folder / name).expanduser()
 
 
 def _neighbours(path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def _sub(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
     return table
 
 
-def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
+def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], Path]) -> Iterator[str]:
     """Faults between keys, looked for in the raw table so that they are told beside the schema's."""
     drivers, mics = _tables(table, "driver"), _tables(table, "mic")
     interface, stage = _sub(table, "interface"), _sub(table, "stage")
@@ -113,7 +113,7 @@ def cross_faults(table: Mapping[str, Any], folder: Path) -> Iterator[str]:
     yield from _taken_twice(ins, "input channel")
     yield from _taken_twice([(f"driver[{i + 1}].name", d.get("name")) for i, d in enumerate(drivers)], "name")
     yield from _taken_twice([(f"mic[{i + 1}].name", m.get("name")) for i, m in enumerate(mics)], "name")
-    yield from _missing_files(table, mics, folder)
+    yield from _missing_files(table, mics, folder, found)
     yield from _needs(table, interface, stage, [m.get("name") for m in mics])
     yield from _bands(table, drivers)
     yield from (
@@ -163,7 +163,9 @@ def _taken_twice(uses: list[tuple[str, Any]], what: str) -> Iterator[str]:
             seen[value] = key
 
 
-def _missing_files(table: Mapping[str, Any], mics: list[Mapping[str, Any]], folder: Path) -> Iterator[str]:
+def _missing_files(
+    table: Mapping[str, Any], mics: list[Mapping[str, Any]], folder: Path, found: Callable[[str], Path]
+) -> Iterator[str]:
     named = [(f"mic[{i + 1}].calibration", m.get("calibration")) for i, m in enumerate(mics)]
     head = _sub(table, "lab").get("head", "sphere")
     named += [("lab.head", head)] if head != "sphere" else []
@@ -171,7 +173,7 @@ def _missing_files(table: Mapping[str, Any], mics: list[Mapping[str, Any]], fold
     named += [("ears.head", own)] if own != "sphere" else []
     named += [("ears.templates", _sub(table, "ears").get("templates"))]
     for key, name in named:
-        if isinstance(name, str) and not (folder / name).expanduser().is_file():
+        if isinstance(name, str) and not found(name).is_file():
             yield f"{key}: no file {name!r} in {folder}"
 
 

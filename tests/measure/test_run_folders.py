@@ -80,6 +80,28 @@ def test_raw_captures_that_need_not_stay(kept: Path) -> None:
             session.raw("ears", key)
 
 
+def test_a_run_stands_alone_and_names_a_correction_file_that_changed(
+    tmp_path: Path, crooked_text: str, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    place = tmp_path / "rigs"
+    place.mkdir()
+    text = crooked_text.replace("sensitivity_mv_per_pa = 14.0", 'sensitivity_mv_per_pa = 14.0\ncalibration = "ear.txt"')
+    (place / "rig.toml").write_text(text)
+    (place / "ear.txt").write_text("20 0.0\n1000 0.0\n20000 -3.0\n")
+    done = sweetspot("measure", "ears", "rigs/rig.toml", "--unit", "T-4")
+    assert done.returncode == 0, done.stderr
+    (place / "ear.txt").write_text("20 0.0\n1000 0.0\n20000 -4.0\n")
+    done = sweetspot("calibrate", "T-4")
+    assert done.returncode == 0, done.stderr
+    assert "ear.txt: has changed since the run was measured" in done.stderr
+    place.rename(tmp_path / "elsewhere")
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    run = next((tmp_path / "moved" / "T-4").iterdir())
+    for words in (["measure", "show", run, "--only", "distortion"], ["sofa", run], ["calibrate", run], ["report", run]):
+        done = sweetspot(*words)
+        assert done.returncode == 0, (words, done.stderr)
+
+
 def test_an_interruption_names_the_command_that_goes_on(
     tmp_path: Path, crooked_text: str, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
