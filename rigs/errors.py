@@ -21,6 +21,12 @@ class OutputTrouble(SweetspotError):
     exit_code = 70
 
 
+class MissingDevice(BadInput):
+    """A device that is named is not there: it may be switched off, and the name may be right."""
+
+    exit_code = 3
+
+
 class HardwareTrouble(SweetspotError):
     """A device failed, vanished or answered wrongly; what landed is kept."""
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, MissingDevice
 from sweetspot.rigs.protection import check_outputs
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
@@ -201,7 +201,7 @@ def choose(found: list[AudioDevice], name: str, hostapi: str | None, outputs: in
             listed = f"\nNo device{on}. On other host APIs there are:" + _lines(found)
         else:
             listed = "\nNo audio device was found: is it switched on, or its server running?"
-        raise BadInput(f"interface.device: no audio device's name holds {name!r}{on}.{listed}")
+        raise MissingDevice(f"interface.device: no audio device's name holds {name!r}{on}.{listed}")
     if len(fitting) > 1:
         raise BadInput(
             f"interface.device: {name!r}{on} fits {len(fitting)} audio devices; give more of the name, or "

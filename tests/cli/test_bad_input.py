@@ -80,7 +80,7 @@ def test_a_rig_that_does_not_open_leaves_no_run(sweetspot: Run, rig: Path) -> No
     text = rig.read_text().replace('driver = "lab"', 'driver = "portaudio"\ndevice = "no such box"', 1)
     rig.write_text(text.replace('driver = "lab"', 'driver = "fixed"', 1))
     done = sweetspot("measure", "ears", rig, "--unit", "1")
-    told(done, 2, "interface.device: no audio device's name holds 'no such box'")
+    told(done, 3, "interface.device: no audio device's name holds 'no such box'")
     assert not (rig.parent / "runs").exists()
 
 

@@ -147,7 +147,7 @@ def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "code", "said"),
     [
-        (("in.wav", "--device", "nobody"), 2, "--device: no audio device's name holds 'nobody'"),
+        (("in.wav", "--device", "nobody"), 3, "--device: no audio device's name holds 'nobody'"),
         (("--device", "crooked-card"), 2, "give either IN.wav, or --from"),
         (("in.wav", "--device", "crooked-card", "--b", "other.h5"), 2, "number of drivers"),
         (("gone.wav", "--device", "crooked-card"), 2, "no such file"),
