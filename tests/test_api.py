@@ -10,6 +10,7 @@ import pytest
 
 import sweetspot
 from sweetspot import api
+from tests.reference import data_files
 
 ORDER = [
     "open_rig",
@@ -37,6 +38,9 @@ def test_examples_run_in_order(tmp_path: Path) -> None:
         for test in tests:
             test.globs = known
             assert runner.run(test, clear_globs=False).failed == 0, name
+    reference = data_files.PAGE.read_text(encoding="utf-8")
+    for line in data_files.page(next(tmp_path.glob("SN-1/*-puck"))).splitlines():
+        assert line in reference, f"sweetspot/data_files.md is behind: {line}"
 
 
 def test_every_public_name_is_documented_and_reached() -> None:

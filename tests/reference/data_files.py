@@ -1,0 +1,152 @@
+"""Writes the reference of the three HDF5 files from the files of a run: ``python tests/reference/data_files.py RUN``.
+
+What a file holds is read from the file; what it means stands below. A member without a meaning is an error, so that the
+reference cannot fall behind the program.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+PAGE = Path(__file__).resolve().parents[2] / "sweetspot" / "data_files.md"
+
+HEAD = """# session.h5, filterset.h5, verify.h5
+
+Written by `python tests/reference/data_files.py RUN` from the files of a run; a test holds it equal. HDF5, default file
+format, gzip with shuffle where compressed, Fletcher-32 on every data set, and `sha256` of its content as an attribute.
+SET is `ears` or `polar`; in `session.h5` sources are drivers, in `verify.h5` programs. Time is the last axis.
+"""
+
+SHAPES = {
+    "SET/ir": "position, mic, source, tap",
+    "SET/stderr": "position, mic, source, bin",
+    "SET/coherence": "position, mic, source, bin",
+    "SET/snr_db": "position, mic, source",
+    "SET/positions": "position",
+    "SET/mics": "mic",
+    "SET/drivers": "driver",
+    "SET/programs": "program",
+    "raw/SET/pPPP_sSS_rRR": "channel, sample",
+    "raw/SET/played": "sample",
+    "taps": "program, driver, tap",
+    "prediction/design": "position, ear, stimulus, frequency",
+    "prediction/score": "position, ear, stimulus, frequency",
+    "prediction/polar": "direction, frequency",
+    "prediction/at_ears": "ear, driver, tap",
+    "prediction/f": "frequency",
+    "prediction/azimuths": "direction",
+    "prediction/target_db": "frequency",
+    "prediction/far_ear": "frequency",
+    "prediction/limits": "side",
+    "prediction/reference": "side",
+    "prediction/whole/score": "position, ear, stimulus, frequency",
+    "prediction/whole/early": "position, ear, stimulus, frequency",
+    "prediction/whole/polar": "direction, frequency",
+    "prediction/whole/polar_early": "direction, frequency",
+    "prediction/whole/polar_noise": "direction, frequency",
+    "prediction/whole/polar_power": "direction, frequency",
+    "prediction/whole/end": "position",
+    "prediction/whole/polar_end": "direction",
+    "prediction/whole/ear_gains": "ear",
+}
+
+MEANING = {
+    "SET": "Responses derived from the raw captures; `closure` (JSON): how the set closes on itself.",
+    "SET/ir": "Impulse responses, Pa for a full-scale sample; `zero` is the tap of t = 0, `band_hz` the judged band.",
+    "SET/stderr": "Standard error of the response in every frequency bin, in the unit of the response.",
+    "SET/coherence": "Coherence between repeats in every frequency bin, 0 to 1.",
+    "SET/snr_db": "Signal-to-noise ratio of the response, dB.",
+    "SET/positions": "Table: azimuth_deg, x, y, z in m, yaw_deg of the head, and the use (design, score, polar).",
+    "SET/mics": "Names of the microphones, in the order of the axis.",
+    "SET/drivers": "Names of the drivers, in the order of the axis.",
+    "SET/programs": "Names of what was played: left, right, both.",
+    "raw": "Captures as they were recorded; everything else can be derived again.",
+    "raw/SET": "`channels` of every capture, the loopback last; `band_hz` and `swept_hz` of the sweep.",
+    "raw/SET/pPPP_sSS_rRR": "A capture: position PPP, source SS, repeat RR (99 closes the set; others were rejected). "
+    "`accepted` and `reason`, pose, latency `delay_s`, `clock_ppm`, `snr_db`, start and temperature.",
+    "raw/SET/played": "What the loopback played, full scale = 1.",
+    "limits": "Limits of the verdict, JSON.",
+    "through": "Which processor played, its form and latency, JSON.",
+    "verdict": "The verdict with every metric, as `verify --json` prints it.",
+    "taps": "Causal FIR filters, full scale = 1; programs left, right, centre. `delay_samples` is their own delay.",
+    "design": "Text of the design.toml.",
+    "upmix": "Settings of the upmix.",
+    "prediction": "What verification compares with.",
+    "prediction/f": "Frequencies, Hz.",
+    "prediction/azimuths": "Directions of the polar set, rad.",
+    "prediction/design": "Predicted at the positions of the design, Pa for a full-scale stimulus (complex).",
+    "prediction/score": "Predicted at the held-out positions.",
+    "prediction/polar": "Predicted phantom centre around the device.",
+    "prediction/target_db": "Target cancellation, dB.",
+    "prediction/far_ear": "Far ear over near ear of the virtual loudspeakers (complex).",
+    "prediction/limits": "What decided each bin of the design, words joined by spaces.",
+    "prediction/reference": "Reference drivers of the left and the right program, counted from 0.",
+    "prediction/at_ears": "Responses at the nominal head, to listen with.",
+    "prediction/ears": "What was done to make the ears' microphones agree, dB.",
+    "prediction/virtual": "Parameters of the virtual loudspeaker's far ear.",
+    "prediction/whole": "The same for whole responses, room included.",
+    "prediction/whole/score": "Predicted at the held-out positions, whole responses.",
+    "prediction/whole/early": "The same, up to the first reflection.",
+    "prediction/whole/polar": "Predicted phantom centre around the device, whole responses.",
+    "prediction/whole/polar_early": "The same, up to the first reflection.",
+    "prediction/whole/polar_noise": "Its noise, power.",
+    "prediction/whole/polar_power": "Power of the drivers' responses that it is made of.",
+    "prediction/whole/end": "End of the gate at each held-out position, s.",
+    "prediction/whole/polar_end": "End of the gate in each direction, s.",
+    "prediction/whole/ear_gains": "Gains that make the ears agree, linear.",
+    "prediction/whole/gate": "The gate at the ears: seconds, cycles, first reflection.",
+    "prediction/whole/polar_gate": "The gate around the device.",
+    "prediction/zone": "The listening zone, JSON.",
+    "prediction/pair": "The reference pair's responses at the ears.",
+}
+
+
+def place(path: str) -> str:
+    """A member's path with sets and captures made general."""
+    path = re.sub(r"(^|/)(ears|polar)(?=/|$)", r"\1SET", path) if not path.startswith("prediction") else path
+    return re.sub(r"p\d{3}_s\d{2}_r\d{2}.*", "pPPP_sSS_rRR", path)
+
+
+def rows(file: Path) -> dict[str, tuple[str, str, str, str]]:
+    """Shape, type, attributes and meaning of every member of a file, by its general path.
+
+    Raises
+    ------
+    KeyError
+        A member has no meaning yet.
+    """
+    found: dict[str, tuple[str, str, str, str]] = {}
+
+    def visit(name: str, member: Any) -> None:
+        where = place(name)
+        names = ", ".join(f"`{a}`" for a in sorted(set(member.attrs) - {"sha256", "axes"}))
+        is_data = isinstance(member, h5py.Dataset)
+        kind = "" if not is_data else "table" if member.dtype.names else "text" if member.dtype.kind in "SO" else ""
+        kind = kind or (str(member.dtype) if is_data else "group")
+        if where not in found or len(names) > len(found[where][2]):
+            found[where] = SHAPES.get(where, ""), kind, names, MEANING[where]
+
+    with h5py.File(file, "r") as opened:
+        root = ", ".join(f"`{a}`" for a in sorted(opened.attrs))
+        found["/"] = "", "group", root, "The file: schema, versions, hashes of what it was made from."
+        opened.visititems(visit)
+    return found
+
+
+def page(run: Path) -> str:
+    """The reference, from the files of a run."""
+    lines = [HEAD]
+    for name in ("session.h5", "filterset.h5", "verify.h5"):
+        lines += [f"## {name}\n", "| member | axes | type | attributes | meaning |", "|---|---|---|---|---|"]
+        lines += [f"| `{k}` | {' | '.join(v)} |" for k, v in sorted(rows(run / name).items())]
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(Path(sys.argv[1])), encoding="utf-8")
