@@ -73,7 +73,9 @@ def new(
     device: Annotated[
         str | None, typer.Option("--device", help="A unique part of the audio device's name; lab for the virtual lab.")
     ] = None,
-    output: Annotated[str | None, typer.Option("--output", help="Output device, where it is another one.")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", help="Output device, where --device is only the input.")
+    ] = None,
     hostapi: Annotated[str | None, typer.Option("--hostapi", help="Part of the host API's name.")] = None,
     fs: Annotated[int, typer.Option("--fs", help="Sampling rate, Hz.", min=8000)] = 48000,
     loopback: Annotated[

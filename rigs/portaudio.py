@@ -224,10 +224,35 @@ def _enough_channels(device: AudioDevice, outputs: int, inputs: int) -> None:
             )
 
 
-def _check_rate(sd: Any, device: AudioDevice, rig: Description) -> None:
-    """Ask whether a device runs at the rig's rate with its channels."""
+def chosen(found: list[AudioDevice], rig: Description) -> tuple[AudioDevice, AudioDevice]:
+    """The output and the input device of a rig: one and the same, or two of one host API.
+
+    Raises
+    ------
+    BadInput
+        See :func:`choose`; or the two belong to different host APIs, which share no stream.
+    """
+    table = rig.interface
+    if table.device is not None:
+        device = choose(found, table.device, table.hostapi, rig.outputs, rig.inputs)
+        return device, device
+    try:
+        output = choose([d for d in found if d.outputs], str(table.output), table.hostapi, rig.outputs, 0)
+    except BadInput as fault:
+        raise BadInput(str(fault).replace("interface.device", "interface.output")) from fault
+    try:
+        source = choose([d for d in found if d.inputs], str(table.input), output.hostapi, 0, rig.inputs)
+    except BadInput as fault:
+        raise BadInput(str(fault).replace("interface.device", "interface.input")) from fault
+    return output, source
+
+
+def _check_rate(sd: Any, devices: tuple[AudioDevice, AudioDevice], rig: Description) -> None:
+    """Ask whether the devices run at the rig's rate with its channels."""
+    device = devices[1]
     try:
         sd.check_input_settings(device.index, rig.inputs, "float32", samplerate=rig.fs)
+        device = devices[0]
         sd.check_output_settings(device.index, rig.outputs, "float32", samplerate=rig.fs)
     except sd.PortAudioError as fault:
         raise BadInput(
@@ -245,15 +270,23 @@ class PortAudioInterface:
     Parameters
     ----------
     device
-        The device, chosen.
+        The device that plays, chosen.
     description
         The rig: channels, rate, block size and ceiling.
     now
         The clock, for the time written into a recording.
+    source
+        The device that records, where it is another one.
     """
 
-    def __init__(self, device: AudioDevice, description: Description, now: Callable[[], datetime]) -> None:
-        self.device = device
+    def __init__(
+        self,
+        device: AudioDevice,
+        description: Description,
+        now: Callable[[], datetime],
+        source: AudioDevice | None = None,
+    ) -> None:
+        self.device, self.source = device, source or device
         self._rig = description
         self._now = now
         self._stream: Any = None
@@ -274,16 +307,15 @@ class PortAudioInterface:
         HardwareTrouble
             PortAudio is missing, or does not answer.
         """
-        table = description.interface
         sd = _library.acquire()
         try:
             found = _library.call(lambda: _listed(sd), "PortAudio")
-            device = choose(found, str(table.device), table.hostapi, description.outputs, description.inputs)
-            _library.call(lambda: _check_rate(sd, device, description), repr(device.name))
+            devices = chosen(found, description)
+            _library.call(lambda: _check_rate(sd, devices, description), repr(devices[0].name))
         except BaseException:
             _library.release()
             raise
-        return cls(device, description, now)
+        return cls(devices[0], description, now, devices[1])
 
     @property
     def fs(self) -> int:
@@ -348,7 +380,7 @@ class PortAudioInterface:
         stream = sd.Stream(
             samplerate=self.fs,
             blocksize=self._rig.interface.blocksize,
-            device=(self.device.index, self.device.index),
+            device=(self.source.index, self.device.index),
             channels=(self.inputs, self.outputs),
             dtype="float32",
             latency="high",

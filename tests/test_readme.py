@@ -32,3 +32,17 @@ def test_files_that_it_names_exist() -> None:
         assert (ROOT / link).exists(), link
     for name in re.findall(r"`((?:rigs|tests)/[\w./-]+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_commands_of_the_rigs_page_run_in_order(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "rigs" / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+    assert blocks
+    command = tmp_path / "bin" / "sweetspot"
+    command.parent.mkdir()
+    command.write_text(f"#!{sys.executable}\nfrom sweetspot.command_line import main\nmain()\n")
+    command.chmod(0o755)
+    environment = os.environ | {"PATH": f"{command.parent}:{os.environ['PATH']}"}
+    script = "set -e\n" + "\n".join(blocks)
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "captures of" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +15,12 @@ from sweetspot.measure.folder import session_file
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.preflight import calibration, files, run, sweep_choice
 from sweetspot.measure.preflight.finding import table, verdict
+from sweetspot.measure.preflight.identify import identify as identified
 from sweetspot.measure.preflight.reference import of_check
 from sweetspot.measure.preflight.reference import read as read_reference
 from sweetspot.measure.session import Session
 from sweetspot.rigs.cli import FaultsOpt
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import READY_MADE, find, open_rig, utc_now
 from sweetspot.rigs.progress import result, tracked
 from sweetspot.rigs.rig_file import EARS, StageTable, read, with_faults
@@ -48,6 +50,9 @@ def check(
     level: Annotated[
         float | None, typer.Option("--level-dbfs", help="Peak of each comb; 12 dB under the sweep if not given.")
     ] = None,
+    identify: Annotated[
+        bool, typer.Option("--identify", help="First play one driver after the other, softly, and ask which it was.")
+    ] = False,
     no_move: Annotated[bool, typer.Option("--no-move", help="Leave the stage where it is.")] = False,
     reference: Annotated[
         Path | None,
@@ -65,17 +70,26 @@ def check(
     watched = run.only(description, _set(only))
     before = read_reference(reference, watched) if reference else None
     with open_rig(description, serial=unit) as opened:
+        named = identified(opened, _asked) if identify else []
         wanted = run.captures(description, not no_move, opened.stage.axes)
         with tracked("Checking", wanted) as step:
             findings, told = run.check(
                 opened, watched, runs=runs, move=not no_move, level_dbfs=level, reference=before, step=step
             )
+    findings = [*named, *findings]
     ready = all(f.outcome != "fail" for f in findings)
     data: dict[str, Any] = {"rig": description.name, "ready": ready, "findings": [f.to_dict() for f in findings]}
     data["heard"] = of_check(told.rig, told.heard[0]).to_dict()
     result(data, f"{table(findings)}\n{verdict(findings)}", as_json=as_json)
     if not ready:
         raise typer.Exit(1)
+
+
+def _asked(question: str) -> bool:
+    """The answer of whoever sits at the terminal."""
+    if not sys.stdin.isatty():
+        raise HardwareTrouble(f"{question} --identify needs a terminal to answer in")
+    return typer.confirm(question, default=True, err=True)
 
 
 def sweep(

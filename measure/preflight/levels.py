@@ -41,7 +41,8 @@ def of_levels(told: Observation) -> Iterator[Finding]:
         elif headroom < HEADROOM_DB:
             outcome, said = "warn", f"{said}: at least {HEADROOM_DB:g} dB is wise"
         elif spl > told.rig.limits.loudest_db_spl:
-            outcome, said = "warn", f"{said}: above limits.loudest_db_spl = {told.rig.limits.loudest_db_spl:g}"
+            outcome = "fail"
+            said = f"{said}: above limits.loudest_db_spl = {told.rig.limits.loudest_db_spl:g}; lower sweep.level_dbfs"
         yield Finding("level", mic.name, outcome, said, values)
     yield from _of_snr(told)
     yield from _of_drivers(told)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure import plan
+from sweetspot.measure.judge import Loudness, Sound
 from sweetspot.measure.preflight import expectation, findings, levels, multitone, path_responses, wiring
 from sweetspot.measure.preflight.calibration import deviates
 from sweetspot.measure.preflight.calibrator import changed_db
@@ -124,9 +125,12 @@ def check(
     ------
     HardwareTrouble
         The interface failed. A stage that fails is a finding.
+    TooLoud
+        The combs would pass the rig's loudest level: they are tried softly first.
     """
     whole = rig.description
     signal, y = stimulus(whole, levels.allowed_peak(whole, level_dbfs, QUIETER_DB))
+    Loudness.of(rig, whole.mic).permit(Sound(0, "the check", y, Pose()))
     session = _Listening(rig, watched, signal, y, step)
     about_stage: list[Finding] = []
     poses = steps(whole, move, rig.stage.axes)

@@ -181,8 +181,13 @@ def _needs(
     table: Mapping[str, Any], interface: Mapping[str, Any], stage: Mapping[str, Any], mic_names: list[Any]
 ) -> Iterator[str]:
     """Keys that other keys call for."""
-    if interface.get("driver") == "portaudio" and not interface.get("device"):
-        yield "interface.device: missing; driver 'portaudio' needs a unique part of the device's name"
+    named = [key for key in ("device", "output", "input") if interface.get(key)]
+    if interface.get("driver") == "portaudio" and named not in (["device"], ["output", "input"]):
+        there = f"there is {' and '.join(named)}" if named else "missing"
+        yield (
+            f"interface.device: {there}; driver 'portaudio' needs a unique part of the device's name, or output and "
+            "input for two devices"
+        )
     if stage.get("driver") == "grbl" and not stage.get("port"):
         yield "stage.port: missing; driver 'grbl' needs the serial port, for example '/dev/ttyUSB0'"
     if stage.get("driver") == "et250" and not stage.get("host"):

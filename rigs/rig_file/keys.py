@@ -237,6 +237,8 @@ EXAMPLES = {
     "fs": "48000",
     "interface.driver": '"portaudio"',
     "interface.device": '"Fireface"',
+    "interface.output": '"Speakers (USB Audio)"',
+    "interface.input": '"Microphone (USB Audio)"',
     "interface.hostapi": '"JACK Audio Connection Kit"',
     "interface.loopback": "{ out = 9, in = 4 }",
     "interface.program": "{ left = 11, right = 12 }",

@@ -197,8 +197,11 @@ def planned(
         interface: tuple[str, ...] = ('driver = "lab"                  # the virtual lab; "portaudio" for a device',)
         full_scale_v, sensitivity = full_scale_v or 0.3, sensitivity or 12.5
     else:
-        interface = ('driver = "portaudio"', f'device = "{device}"               # a unique part of its name')
-        interface += (f'output = "{output}"',) if output else ()
+        interface = ('driver = "portaudio"',)
+        if output:
+            interface += (f'output = "{output}"', f'input = "{device}"')
+        else:
+            interface += (f'device = "{device}"             # a unique part of its name',)
         interface += (f'hostapi = "{hostapi}"',) if hostapi else ()
     ears = pair_of(head, "--head") if head and head != "none" else None
     outs = [d.channel for d in drivers]

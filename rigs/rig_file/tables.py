@@ -34,11 +34,14 @@ class InterfaceTable(Table):
     """The audio interface.
 
     ``full_scale_v`` is the peak voltage of a full-scale sample at the inputs, ``output_full_scale_v`` that at the
-    outputs. ``driver = "none"`` is a rig that was measured elsewhere: there is nothing to play on.
+    outputs. ``output`` and ``input`` name two devices where one host API lists them apart; the loopback then tells how
+    their clocks differ. ``driver = "none"`` is a rig that was measured elsewhere: there is nothing to play on.
     """
 
     driver: Literal["portaudio", "lab", "none"]
     device: str | None = None
+    output: str | None = None
+    input: str | None = None
     hostapi: str | None = None
     blocksize: int = Field(default=256, ge=16, le=65536)
     loopback: Loopback

@@ -23,7 +23,8 @@ from sweetspot.command_line import build
 from sweetspot.measure.preflight import expectation, multitone, reference, run
 from sweetspot.measure.preflight import path_responses as heard
 from sweetspot.measure.preflight.finding import Finding, table, verdict
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.measure.preflight.identify import identify
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose
@@ -603,3 +604,24 @@ def test_faults_of_the_lab_are_named(crooked: Description, faults: list[str], wa
         findings, _ = run.check(opened, opened.description, runs=Path())
     assert set(failed(findings)) == wanted, table(findings)
     assert any(f.check == "capture" for f in findings) == ("slam" in str(faults))
+
+
+def test_identify_plays_one_driver_after_the_other_softly(crooked: Description, lab_rig: Callable[..., Rig]) -> None:
+    rig = lab_rig(crooked)
+    played: list[np.ndarray] = []
+    capture = rig.interface.capture
+    rig.interface.capture = lambda y: (played.append(y), capture(y))[1]  # type: ignore[method-assign]
+    questions: list[str] = []
+    found = identify(rig, lambda question: (questions.append(question), "left" not in question)[1])
+    assert [f.outcome for f in found] == ["pass", "fail", "pass"]
+    assert [int(np.flatnonzero(np.abs(y).max(axis=1))[0]) + 1 for y in played] == [d.channel for d in crooked.driver]
+    assert max(np.abs(y).max() for y in played) < 0.06
+    assert "Output 5 played: was that 'woofer' (80 to 15000 Hz)?" in questions
+
+
+def test_a_check_that_would_be_too_loud_stays_soft(
+    crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    quiet = crooked_text.replace("ceiling_dbfs = -5.0", "ceiling_dbfs = -5.0\nloudest_db_spl = 55.0")
+    with pytest.raises(TooLoud, match="the check would reach"):
+        run.check(lab_rig(parse(quiet, folder=tmp_path)), parse(quiet, folder=tmp_path), runs=tmp_path)
