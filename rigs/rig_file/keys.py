@@ -261,6 +261,8 @@ EXAMPLES = {
     "mic.name": '"ear_left"',
     "mic.channel": "1",
     "mic.calibration": '"umik.txt"',
+    "reference.left": "7",
+    "reference.right": "8",
     "ears.positions": '[{ x = 0.0, y = 0.03, yaw_deg = 8.0, use = "score" }]',
     "lab.room.size_m": "[4.5, 6.0, 2.5]",
     "lab.room.device_m": "[1.5, 3.0, 1.0]",
