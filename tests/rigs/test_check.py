@@ -357,7 +357,7 @@ def test_a_stage_that_slips_does_not_come_back(
 
 
 def test_a_stage_that_turns_the_other_way_or_not_at_all(checked: Check) -> None:
-    assert "turn the other way" in failed(checked(gear=-1.0))["stage", "lab"]
+    assert "turned the other way" in failed(checked(gear=-1.0))["stage", "lab"]
     assert "no rotation was detected" in failed(checked(gear=0.0))["stage", "lab"]
 
 
