@@ -20,15 +20,18 @@ from sweetspot.measure.preflight.observation import Observation
 from sweetspot.measure.preflight.path_responses import Loopback, PathResponses
 from sweetspot.measure.preflight.reference import Reference, expected
 from sweetspot.measure.preflight.stability import RESIDUAL_DB, closure_db, disturbed
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import check_outputs, protections
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import EARS, Description
-from sweetspot.rigs.units import db
+from sweetspot.rigs.units import db, from_db
 
 QUIETER_DB = 12.0
 """Each comb's peak under the session's sweep: they all play at once."""
+
+SOFTER_DB = (-10.0, -20.0, -30.0)
+"""What combs that would be too loud are lowered by, in turn."""
 
 LOOP_BAND = (20.0, 0.45)
 """Of the loopback's comb: Hz, and part of the sampling rate."""
@@ -92,6 +95,31 @@ def stimulus(rig: Description, peak: float) -> tuple[multitone.Comb, NDArray[np.
     return signal, y
 
 
+def _quiet_enough(rig: Rig, peak: float, asked: bool) -> tuple[multitone.Comb, NDArray[np.float32]]:
+    """The combs, softer if need be: where the rig file states a loudest level they are tried softly first.
+
+    Raises
+    ------
+    TooLoud
+        A level that was asked for is too loud, or every level is.
+    """
+    described = rig.description
+    signal, y = stimulus(described, peak)
+    if "loudest_db_spl" not in described.limits.model_fields_set:
+        return signal, y
+    loudness, softer = Loudness.of(rig, described.mic), iter(() if asked else SOFTER_DB)
+    while True:
+        try:
+            loudness.permit(Sound(0, "the check", y, Pose()))
+        except TooLoud:
+            down = next(softer, None)
+            if down is None:
+                raise
+            signal, y = stimulus(described, peak * float(from_db(down)))
+            continue
+        return signal, y
+
+
 def check(
     rig: Rig,
     watched: Description,
@@ -129,9 +157,7 @@ def check(
         The combs would pass the loudest level that the rig file states: they are tried softly first.
     """
     whole = rig.description
-    signal, y = stimulus(whole, levels.allowed_peak(whole, level_dbfs, QUIETER_DB))
-    if "loudest_db_spl" in whole.limits.model_fields_set:
-        Loudness.of(rig, whole.mic).permit(Sound(0, "the check", y, Pose()))
+    signal, y = _quiet_enough(rig, levels.allowed_peak(whole, level_dbfs, QUIETER_DB), level_dbfs is not None)
     session = _Listening(rig, watched, signal, y, step)
     about_stage: list[Finding] = []
     poses = steps(whole, move, rig.stage.axes)
