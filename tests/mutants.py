@@ -32,7 +32,9 @@ class Group:
 
 
 GROUPS = {
-    "guard": Group(("processor/guard.py", "processor/crossfade.py"), ("processor/test_rules.py",)),
+    "guard": Group(
+        ("processor/guard.py", "processor/crossfade.py"), ("processor/test_rules.py", "processor/test_crossfade.py")
+    ),
     "captures": Group(
         (
             "measure/judge/quality.py",

@@ -236,3 +236,59 @@ def test_a_frame_sounds_when_any_of_it_does() -> None:
             heard[:] = 0.0
             heard[:, at] = sample
             assert jitted(frame)(memory, heard, np.ones(12), frames)
+
+
+def test_times_and_bands_of_the_rule_at_a_usual_rate() -> None:
+    average, bands, speed = guard.rule_at(48000)
+    n = np.arange(1, 50)
+    window = np.sin(np.pi * n / 50) ** 2
+    assert np.allclose(average, window / window.sum(), rtol=1e-12)
+    assert np.allclose(
+        bands, [[1.0 - np.exp(-2.0 * np.pi * guard.LOW_HZ / 48000), guard.MOST_LOW], [0.0, 1.0]], rtol=1e-12
+    )
+    assert np.allclose(
+        speed, [np.exp(-1 / (guard.RELEASE_S * 48000)), 1 - np.exp(-1 / (guard.SLOW_S * 48000)), 120], rtol=1e-12
+    )
+    assert guard.rule_at(100)[0].size == 2  # at least one sample of look-ahead
+    memory = guard.memory_for(3, 48)
+    assert memory.shape == (2, guard.HEADER + 3 + 49 + guard.WINDOWS + 2 * 3 * 49)
+    assert (memory[:, guard.QUIET] == 49).all()
+    assert np.count_nonzero(memory) == 2
+
+
+def test_idle_is_only_what_nothing_is_left_of() -> None:
+    it, ceilings, y = Guard(2, 0.5, FS), np.array([0.5, 0.25]), np.zeros((2, 9))
+    look, span = it._look, it._look + 1
+
+    def idle() -> bool:
+        return bool(jitted(guard.idle)(y, it._memory, ceilings, look))
+
+    assert idle()
+    for o, top in enumerate(ceilings):
+        for at in (0, 8):
+            for sign in (1.0, -1.0):
+                y[o, at] = sign * top
+                assert idle()
+                y[o, at] = sign * np.nextafter(top, 1.0)
+                assert not idle()
+                y[o, at] = 0.0
+    voice = guard.HEADER + 2 + span + guard.WINDOWS
+    for o, top in enumerate(ceilings):
+        for k in (0, look):
+            place = voice + o * span + k
+            it._memory[0, place] = -np.nextafter(top, 1.0)
+            assert not idle()
+            it._memory[0, place] = top
+            assert idle()
+            it._memory[0, place] = 0.0
+    it._memory[0, voice - 1] = it._memory[0, voice + 2 * span] = 9.0  # neighbours of the rings mean nothing
+    assert idle()
+    for band in range(2):
+        for name in (guard.NOW, guard.LAST, guard.LONG, guard.STEADY):
+            it._memory[band, name] = 1e-3
+            assert not idle()
+            it._memory[band, name] = 0.0
+        it._memory[band, guard.QUIET] = look
+        assert not idle()
+        it._memory[band, guard.QUIET] = look + 1
+        assert idle()
