@@ -41,15 +41,19 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         files[name] = wave(h[None], filterset.fs)
         lines.append(f"/impulse/read {i + 1} {filterset.channels[o]} 1.0 0 0 0 1 {name}")
     files[CONF] = ("\n".join(lines) + "\n").encode()
-    live, connections = CONF, _connections(filterset, options or Options())
-    if connections:  # fconvolver, which plays files, does not know them
+    live = CONF
+    if options and (options.capture or options.playback):
         live = LIVE
-        files[LIVE] = ("\n".join([*lines, *connections]) + "\n").encode()
+        files[LIVE] = ("\n".join(_connected(line, filterset, options) for line in lines) + "\n").encode()
     return Bundle(files, notes(filterset), f"jconvolver {live}   (files: fconvolver {CONF} IN.wav OUT.wav)")
 
 
-def _connections(filterset: FilterSet, options: Options) -> list[str]:
-    """Lines that connect it on the JACK server: each driver's output to the port of its channel."""
-    ins, outs = (1, 2) if options.capture else (), filterset.channels if options.playback else ()
-    lines = [f"/input/connect {i} {options.capture}:capture_{i}" for i in ins]
-    return lines + [f"/output/connect {c} {options.playback}:playback_{c}" for c in outs]
+def _connected(line: str, filterset: FilterSet, options: Options) -> str:
+    """A line that names a port, with the port on the JACK server that it is connected to: that of its channel."""
+    command, _, rest = line.partition(" ")
+    number = int(rest.split()[0]) if command in ("/input/name", "/output/name") else 0
+    if command == "/input/name" and options.capture:
+        return f"{line} {options.capture}:capture_{number}"
+    if command == "/output/name" and options.playback and number in filterset.channels:
+        return f"{line} {options.playback}:playback_{number}"
+    return line

@@ -218,8 +218,18 @@ def test_jack_engines_connect_each_driver_to_the_port_of_its_channel() -> None:
     assert '"system:capture_1", "system:capture_2"' in text
     assert '"system:playback_4", "system:playback_1", "system:playback_5"' in text
     lines = bundle(crooked(), "jconvolver", options).files[jconvolver.LIVE].decode().splitlines()
-    assert "/output/connect 4 system:playback_4" in lines
-    assert "/output/connect 2 system:playback_2" not in lines
+    assert "/output/name 4 channel_4 system:playback_4" in lines
+    assert "/output/name 2 channel_2" in lines
+
+
+@pytest.mark.skipif(
+    shutil.which("lv2_validate") is None, reason="lv2_validate is absent: apt-get install lv2-dev sordi"
+)
+def test_the_plug_ins_description_is_valid(tmp_path: Path) -> None:
+    files.write_all(tmp_path, bundle(crooked(), "lv2").everything())
+    names = [str(tmp_path / n) for n in ("manifest.ttl", "sweetspot.ttl")]
+    done = subprocess.run(["lv2_validate", *names], capture_output=True, text=True, timeout=60, check=False)
+    assert "Found 0 errors" in done.stdout + done.stderr, done.stderr[-800:]
 
 
 def test_the_linear_form_is_three_programs_in_two_filters() -> None:
