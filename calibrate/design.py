@@ -14,8 +14,9 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import faults_said
 from sweetspot.rigs.units import Float, from_db
 
-Shape = tuple[tuple[Annotated[float, Field(ge=0, le=180)], float], ...]
-Curve = tuple[tuple[Annotated[float, Field(gt=0)], float], ...]
+Level = Annotated[float, Field(ge=-200, le=200)]
+Shape = tuple[tuple[Annotated[float, Field(ge=0, le=180)], Level], ...]
+Curve = tuple[tuple[Annotated[float, Field(gt=0, le=1e6)], Level], ...]
 
 
 MOST_PLACES = 4000
@@ -87,7 +88,7 @@ class StereoDesign(_Table):
     """The stereo reference that is made virtual."""
 
     angle_deg: float = Field(default=30.0, gt=0, le=90)
-    distance_m: float = Field(default=2.0, gt=0.2)
+    distance_m: float = Field(default=2.0, gt=0.2, le=100)
     head_diameter_m: float = Field(default=0.175, gt=0.1, lt=0.3)
     ears_deg: float = Field(default=100.0, gt=60, lt=120)
 
@@ -101,12 +102,22 @@ class FilterDesign(_Table):
     """
 
     taps: int = Field(default=512, ge=64, le=4096)
-    delay: int = Field(default=160, ge=8)
+    delay: int = Field(default=160, ge=8, le=4096)
     gate_ms: float = Field(default=6.0, ge=1, le=50)
     gate_cycles: float = Field(default=10.0, ge=3, le=100)
     gate_to: Literal["reflection", "fixed"] = "reflection"
     match_ears: Literal["auto", "on", "off"] = "auto"
-    band_hz: tuple[float, float] = (100.0, 18000.0)
+    band_hz: tuple[Annotated[float, Field(ge=1, le=384_000)], Annotated[float, Field(ge=1, le=384_000)]] = (
+        100.0,
+        18000.0,
+    )
+
+    @field_validator("band_hz")
+    @classmethod
+    def _upwards(cls, band: tuple[float, float]) -> tuple[float, float]:
+        if not band[0] < band[1]:
+            raise ValueError("is upside down: the lower edge comes first")
+        return band
 
 
 class ZoneDesign(_Table):

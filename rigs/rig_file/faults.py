@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -18,6 +19,10 @@ from sweetspot.rigs.rig_file.tables import EARS
 
 CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
 """What the lab's two clocks and its distortion need of the latency, samples."""
+
+
+NEAREST_HEAD_M, NEAREST_MIC_M = 0.15, 0.02
+"""Least distance of the middle of a head, and of a microphone, from a driver, m."""
 
 
 def _key(location: Sequence[int | str]) -> str:
@@ -115,6 +120,7 @@ def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], 
     yield from _taken_twice([(f"mic[{i + 1}].name", m.get("name")) for i, m in enumerate(mics)], "name")
     yield from _missing_files(table, mics, folder, found)
     yield from _needs(table, interface, stage, [m.get("name") for m in mics])
+    yield from _too_near(table, drivers)
     yield from _bands(table, drivers)
     yield from (
         f"driver[{i + 1}].excursion_mm: needs area_cm2, the radiating area, to tell how far the driver moves"
@@ -213,7 +219,7 @@ def _needs(
     if pressed is not None and pressed not in mic_names:
         yield f"lab.calibrator.mic: no [[mic]] is named {pressed!r}; there are: {', '.join(map(str, mic_names))}"
     limits = stage.get("limits_deg")
-    if isinstance(limits, list) and len(limits) == 2 and not limits[0] < limits[1]:
+    if _numbers(limits, 2) and not limits[0] < limits[1]:
         yield f"stage.limits_deg: {limits} leaves no room to turn: the first must be below the second"
     if "ears" in table:
         for name in EARS:
@@ -226,6 +232,42 @@ def _needs(
     level, ceiling = _sub(table, "sweep").get("level_dbfs"), _sub(table, "limits").get("ceiling_dbfs", -6.0)
     if isinstance(level, int | float) and isinstance(ceiling, int | float) and level > ceiling:
         yield f"sweep.level_dbfs: {level} is above limits.ceiling_dbfs = {ceiling}"
+
+
+def _numbers(value: Any, count: int) -> TypeGuard[list[float]]:
+    """Whether a value is a list of so many numbers; anything else is told by the schema."""
+    return (
+        isinstance(value, list)
+        and len(value) == count
+        and all(isinstance(v, int | float) and not isinstance(v, bool) for v in value)
+    )
+
+
+def _too_near(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Heads and microphones that would stand in a driver."""
+    places = {f"driver[{i + 1}].at": d["at"] for i, d in enumerate(drivers) if _numbers(d.get("at"), 3)}
+    ears, polar = _sub(table, "ears"), _sub(table, "polar")
+    away, positions = ears.get("distance_m", 2.0), ears.get("positions", [])
+    if isinstance(away, int | float) and isinstance(positions, list):
+        for n, p in enumerate(p for p in positions if isinstance(p, Mapping)):
+            offset = [p.get("x", 0.0), p.get("y", 0.0)]
+            if not _numbers(offset, 2):
+                continue
+            for key, at in places.items():
+                gap = math.dist((away + offset[0], offset[1], 0.0), at)
+                if gap < NEAREST_HEAD_M:
+                    yield (
+                        f"ears.positions[{n + 1}]: the middle of the head is {gap:.3g} m from {key}; at least "
+                        f"{NEAREST_HEAD_M:g} m are needed"
+                    )
+    ring = polar.get("distance_m", 2.0)
+    if "polar" in table and isinstance(ring, int | float):
+        for key, at in places.items():
+            if ring < math.hypot(*at) + NEAREST_MIC_M:
+                yield (
+                    f"polar.distance_m: {ring:g} m is within {NEAREST_MIC_M:g} m of {key}, {math.hypot(*at):.3g} m "
+                    "from the middle: the microphone would meet the driver"
+                )
 
 
 def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) -> Iterator[str]:

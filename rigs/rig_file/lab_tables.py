@@ -12,15 +12,16 @@ from sweetspot.rigs.rig_file.table import Positive, Table
 Share = Annotated[float, Field(ge=0, le=1)]
 Absorption = Annotated[tuple[Share, ...], BeforeValidator(lambda v: (v,) if isinstance(v, int | float) else v)]
 """One number for all bands, or one for each."""
-Place = tuple[Positive, Positive, Positive]
+Side = Annotated[float, Field(gt=0, le=100)]
+Place = tuple[Side, Side, Side]
 
 
 class BodyTable(Table):
     """The device's body: one rigid sphere, or pistons on a line or ring, each in a round baffle of its own."""
 
     shape: Literal["sphere", "line", "ring"] = "sphere"
-    driver_diameter_m: float = Field(default=0.0, ge=0)
-    baffle_m: Positive = 0.09
+    driver_diameter_m: float = Field(default=0.0, ge=0, le=2)
+    baffle_m: float = Field(default=0.09, gt=0, le=5)
 
 
 class WallsTable(Table):
@@ -145,11 +146,11 @@ class Lab(Table):
     """
 
     seed: int = Field(default=1, ge=0, strict=True)
-    body_diameter_m: Positive = 0.175
+    body_diameter_m: float = Field(default=0.175, ge=0.01, le=5)
     body: BodyTable = BodyTable()
     room: RoomTable | None = None
     head: str = "sphere"
-    head_diameter_m: Positive = 0.175
+    head_diameter_m: float = Field(default=0.175, ge=0.05, le=0.5)
     ears_deg: float = Field(default=100.0, gt=0, lt=180)
     range_correction: bool = Field(default=False, strict=True)
     sensitivity_db_spl: float = 94.0

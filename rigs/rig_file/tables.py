@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.rig_file.table import Band, Channel, Positive, Table
+from sweetspot.rigs.rig_file.table import Band, Channel, Distance, Metres, Positive, Reach, Table
 from sweetspot.rigs.units import Float, from_db
 
 EARS = ("ear_left", "ear_right")
@@ -46,7 +46,7 @@ class InterfaceTable(Table):
     blocksize: int = Field(default=256, ge=16, le=65536)
     loopback: Loopback
     program: ProgramPorts | None = None
-    full_scale_v: Positive = 1.0
+    full_scale_v: float = Field(default=1.0, ge=1e-4, le=1e3)
     output_full_scale_v: Positive | None = None
 
     @property
@@ -122,8 +122,8 @@ class StageTable(Table):
 class LimitsTable(Table):
     """What the unit can take."""
 
-    ceiling_dbfs: float = Field(default=-6.0, le=0.0)
-    loudest_db_spl: Positive = 95.0
+    ceiling_dbfs: float = Field(default=-6.0, ge=-120, le=0.0)
+    loudest_db_spl: float = Field(default=95.0, gt=0, le=180)
 
     @property
     def ceiling(self) -> float:
@@ -149,10 +149,10 @@ class Driver(Table):
 
     name: str = Field(min_length=1)
     channel: Channel
-    at: tuple[float, float, float]
+    at: tuple[Reach, Reach, Reach]
     band_hz: Band = (20.0, 20000.0)
     unprotected: bool = Field(default=False, strict=True)
-    level_dbfs: float | None = Field(default=None, le=0.0)
+    level_dbfs: float | None = Field(default=None, ge=-120, le=0.0)
     power_w: Positive | None = None
     impedance_ohm: Positive = 4.0
     max_v: Positive | None = None
@@ -175,7 +175,7 @@ class Mic(Table):
 
     name: str = Field(min_length=1)
     channel: Channel
-    sensitivity_mv_per_pa: Positive = 12.5
+    sensitivity_mv_per_pa: float = Field(default=12.5, ge=1e-3, le=1e5)
     calibration: str | None = None
 
     @property
@@ -187,9 +187,9 @@ class Mic(Table):
 class HeadPosition(Table):
     """A place of the dummy head: metres from its nominal place, degrees of yaw, and what it is used for."""
 
-    x: float = 0.0
-    y: float = 0.0
-    yaw_deg: float = 0.0
+    x: Metres = 0.0
+    y: Metres = 0.0
+    yaw_deg: float = Field(default=0.0, ge=-360, le=360)
     use: Literal["design", "score"] = "design"
 
     @property
@@ -205,7 +205,7 @@ class EarsTable(Table):
     ``session.h5`` of ``sweetspot measure templates``, which counts more. Without both it is the lab's head.
     """
 
-    distance_m: Positive = 2.0
+    distance_m: Distance = 2.0
     positions: tuple[HeadPosition, ...] = Field(min_length=1)
     head: str | None = None
     templates: str | None = None
@@ -214,8 +214,8 @@ class EarsTable(Table):
 class Polar(Table):
     """The polar set: a microphone at azimuth 0 while the device turns."""
 
-    distance_m: Positive = 2.0
-    step_deg: float = Field(default=5.0, gt=0, le=90)
+    distance_m: Distance = 2.0
+    step_deg: float = Field(default=5.0, ge=0.1, le=90)
 
     @property
     def angles(self) -> Float:
@@ -241,7 +241,7 @@ class SweepTable(Table):
 
     band_hz: Band = (60.0, 20000.0)
     seconds: float = Field(default=2.0, gt=0.05, le=120)
-    level_dbfs: float = Field(default=-12.0, le=0.0)
+    level_dbfs: float = Field(default=-12.0, ge=-120, le=0.0)
     repeats: int = Field(default=1, ge=1, le=64, strict=True)
     before_ms: float = Field(default=20.0, ge=1, le=1000)
     after_ms: float = Field(default=150.0, ge=5, le=10000)

@@ -93,3 +93,21 @@ def test_ready_made_rigs_are_right(root: Path) -> None:
     assert found
     for path in found:
         assert read(path).name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('[stage]\ndriver = "lab"', '[stage]\ndriver = "lab"\nlimits_deg = ["a", 2]', "stage.limits_deg"),
+        ("distance_m = 1.4", "distance_m = 0.1", "the middle of the head is .* m from driver"),
+        ("distance_m = 1.7", "distance_m = 0.06", "the microphone would meet the driver"),
+        ("step_deg = 15.0", "step_deg = 1e-6", "polar.step_deg"),
+        ("at = [0.03, -0.07, 0.0]", "at = [0.03, -70.0, 0.0]", r"driver\[3\].at"),
+        ("sensitivity_mv_per_pa = 11.0", "sensitivity_mv_per_pa = 1e300", "sensitivity_mv_per_pa"),
+        ("ceiling_dbfs = -5.0", "ceiling_dbfs = -1e6", "limits.ceiling_dbfs"),
+    ],
+)
+def test_numbers_out_of_range_are_faults(crooked_text: str, tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in crooked_text
+    with pytest.raises(BadInput, match=message):
+        parse(crooked_text.replace(old, new, 1), folder=tmp_path)
