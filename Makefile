@@ -2,6 +2,7 @@
 #   make demo   the whole loop on the virtual lab, in process
 #   make test   every test, the ones on a real audio server included
 # and for those who want to see figures beside peers, on an idle machine:
+#   make faults kills, flipped bytes, full disks and unlikely files by the thousand, in some hours; --short of it is a test
 #   make bench  many minutes, on one core where nothing else is said; builds a small driver for zita-convolver
 
 PYTHON ?= python3
@@ -11,7 +12,7 @@ ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev clang lilv-utils lv2-dev jalv sordi libjack-jackd2-dev \
           pipewire pipewire-bin wireplumber dbus
 
-.PHONY: demo test lint mutants bench debian links clean
+.PHONY: demo test lint mutants faults bench debian links clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -31,6 +32,9 @@ lint: $(VENV)/.ready-dev
 mutants: $(VENV)/.ready-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,mutants]"
 	$(ONE) $(BIN)/python tests/mutants.py $(GROUPS)
+
+faults: $(VENV)/.ready-dev
+	$(ONE) $(BIN)/python tests/faults/suite.py
 
 bench: DEBIAN += g++ libzita-convolver-dev
 bench: debian $(VENV)/.ready-bench
