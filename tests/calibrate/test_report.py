@@ -94,6 +94,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_ri
     measured(here, rig.description, rig)
     fitted = steps.calibrate(here, Design(), "")
     steps.hear(here, rig, fitted, NOW, ask=nobody, track=quiet)
+    steps.judge(here, fitted, Limits())
     return here
 
 
