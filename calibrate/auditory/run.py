@@ -26,8 +26,8 @@ from sweetspot.rigs.units import Float, speed_of_sound
 
 
 @lru_cache(maxsize=2)
-def _model(text: str, folder: Path) -> EarModel:
-    rig = parse(text, folder)
+def _model(text: str, folder: Path, kept: Path | None) -> EarModel:
+    rig = parse(text, folder, kept=kept)
     named = rig.ears.templates if rig.ears else None
     if named is None:
         return EarModel.of(assessment.templates_of(rig))
@@ -41,7 +41,7 @@ def _model(text: str, folder: Path) -> EarModel:
 
 def model_of(rig: Description) -> EarModel:
     """The ear model of the head that a rig measures with; kept, for it takes a second to make."""
-    return _model(rig.text, rig.folder)
+    return _model(rig.text, rig.folder, rig.kept)
 
 
 def scored(ears: ImpulseResponse) -> ImpulseResponse:
