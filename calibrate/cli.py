@@ -14,7 +14,7 @@ from sweetspot.calibrate import run
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
 from sweetspot.calibrate.plant import ahead, errors
-from sweetspot.calibrate.study import compare, explain, overview
+from sweetspot.calibrate.study import compare, explain, overview, pareto
 from sweetspot.calibrate.verify import Limits, Verification, figures, verdict_text
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify import read as read_limits
@@ -58,6 +58,7 @@ def _print_keys(wanted: bool) -> None:
 def calibrate(
     run_folder: RunArg,
     design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
+    dial: Annotated[bool, typer.Option("--pareto", help="Show the front of width against depth.")] = False,
     beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too, and compare.")] = False,
     reasons: Annotated[bool, typer.Option("--explain", help="Say which limit was active in which band.")] = False,
     left_out: Annotated[bool, typer.Option("--cross-validate", help="Leave positions out in turn.")] = False,
@@ -84,6 +85,11 @@ def calibrate(
     if zone := run.zone(run_folder):
         data["zone"] = zone.to_dict()
         lines.append(zone.text)
+    if dial:
+        with tracked("Width against depth", len(pareto.POINTS)) as step:
+            found_front = run.front(run_folder, wanted, step)
+        data["pareto"] = pareto.to_dict(found_front)
+        lines.append(pareto.table(found_front))
     if beside:
         _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
     if left_out:

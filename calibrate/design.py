@@ -17,6 +17,7 @@ from sweetspot.rigs.units import Float, from_db
 Level = Annotated[float, Field(ge=-200, le=200)]
 Shape = tuple[tuple[Annotated[float, Field(ge=0, le=180)], Level], ...]
 Curve = tuple[tuple[Annotated[float, Field(gt=0, le=1e6)], Level], ...]
+Staging = Literal["programme", "sines"]
 
 
 MOST_PLACES = 4000
@@ -35,14 +36,15 @@ class CrosstalkDesign(_Table):
     response of the nominal head with least effort ("distortionless"), or with the reference driver left alone as far as
     the target allows ("anchored", for short filters and ratios), or only the ratio of power between the zones that the
     near and the far ear sweep over all positions ("ratio"), for units without a nominal place. ``cost`` is what effort
-    counts: what the drivers are driven with ("drivers"), or the power that they radiate in all directions ("radiated",
-    from the polar set), which a room gives back as reverberation; 8 dB of it are a good limit there.
+    counts: what the drivers are driven with ("drivers"), the power that they radiate in all directions ("radiated",
+    from the polar set; 8 dB of it are a good limit in a room), or with "auto" the late energy that the room was
+    measured to give back, limited by ``image.prefer``, and what the drivers are driven with where nothing comes back.
     """
 
     form: Literal["distortionless", "anchored", "ratio"] = "distortionless"
-    cost: Literal["drivers", "radiated"] = "drivers"
-    target_db: Curve = ((150.0, 0.0), (400.0, 15.0), (800.0, 15.0), (1600.0, 18.0), (12000.0, 18.0), (18000.0, 0.0))
-    effort_db: float = Field(default=12.0, ge=0, le=40)
+    cost: Literal["auto", "drivers", "radiated"] = "auto"
+    target_db: Curve = ((150.0, 0.0), (300.0, 18.0), (800.0, 18.0), (1600.0, 25.0), (12000.0, 25.0), (18000.0, 0.0))
+    effort_db: float = Field(default=18.0, ge=0, le=40)
     effort_re: Literal["loudest", "mean"] = "mean"
     tolerance_db: float = Field(default=0.25, ge=0, le=6)
 
@@ -55,10 +57,11 @@ class CrosstalkDesign(_Table):
 class BeamDesign(_Table):
     """The centre's beam: on-axis over off-axis power as points (Hz, dB), where it points, its nulls and its main lobe.
 
-    ``nulls_deg`` are directions seen from the device. In their place, ``shape_db`` gives the wanted level over the
-    angle from the beam's direction, as points (degrees, dB re on-axis) outside the lobe. ``form`` is what the design
-    starts from: the ring as it was measured, or drivers encoded on spherical harmonics, better when the ring is sparse
-    or noisy.
+    ``level_db`` is the centre's level: that of the phantom which it replaces, third octave by third octave, or so many
+    dB over the reference drivers' mean. ``nulls_deg`` are directions seen from the device. In their place, ``shape_db``
+    gives the wanted level over the angle from the beam's direction, as points (degrees, dB re on-axis) outside the
+    lobe. ``form`` is what the design starts from: the ring as it was measured, or drivers encoded on spherical
+    harmonics, better when the ring is sparse or noisy.
     """
 
     target_db: Curve = ((150.0, 0.0), (350.0, 20.0), (1800.0, 20.0), (2800.0, 0.0))
@@ -66,7 +69,7 @@ class BeamDesign(_Table):
     nulls_deg: tuple[float, ...] = (-90.0, 90.0)
     null_width_deg: float = Field(default=10.0, ge=0, le=60)
     lobe_deg: float = Field(default=45.0, gt=0, lt=90)
-    level_db: float = Field(default=3.0, ge=-20, le=20)
+    level_db: Literal["phantom"] | Annotated[float, Field(ge=-20, le=20)] = "phantom"
     angle_deg: float = Field(default=0.0, ge=-180, le=180)
     shape_db: Shape | None = None
     form: Literal["ring", "harmonics"] = "ring"
@@ -94,11 +97,12 @@ class StereoDesign(_Table):
 
 
 class FilterDesign(_Table):
-    """Length and delay of the filters, and how the measurements are gated and the ears matched.
+    """Length and delay of the filters, their gain, and how the measurements are gated and the ears matched.
 
     The gate is ``gate_ms`` long, but ends before the first reflection (``gate_to = "reflection"``) unless it is
     ``"fixed"``; at high frequencies it is ``gate_cycles`` periods long. ``match_ears`` is told in
-    :mod:`sweetspot.calibrate.plant.matched_ears`.
+    :mod:`calibrate.plant.matched_ears`. ``staging`` is what the filters' gain is made for: ``"programme"`` behind the
+    guard (:mod:`calibrate.filters.staging`), or ``"sines"`` of full scale without any.
     """
 
     taps: int = Field(default=512, ge=64, le=4096)
@@ -111,6 +115,7 @@ class FilterDesign(_Table):
         100.0,
         18000.0,
     )
+    staging: Staging = "programme"
 
     @field_validator("band_hz")
     @classmethod
@@ -142,9 +147,20 @@ class ZoneDesign(_Table):
         return self
 
 
+class ImageDesign(_Table):
+    """What a live room makes the sides choose between: width, which takes effort, and depth, which effort takes away.
+
+    ``prefer`` is a point on that front: "width", "balanced" or "depth", or a number from 0 (depth) to 1 (width);
+    ``sweetspot calibrate RUN --pareto`` shows the front of a unit in its room. In free field it changes nothing.
+    """
+
+    prefer: Literal["width", "balanced", "depth"] | Annotated[float, Field(ge=0, le=1)] = "balanced"
+
+
 class Design(_Table):
     """The whole file."""
 
+    image: ImageDesign = ImageDesign()
     crosstalk: CrosstalkDesign = CrosstalkDesign()
     beam: BeamDesign = BeamDesign()
     stereo: StereoDesign = StereoDesign()

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.design import Design, parse
+from sweetspot.calibrate.design import Design, ImageDesign, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
 from sweetspot.calibrate.plant import Gate, Matched, MeasurementError, ahead
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.predict import Prediction, RoomPrediction
-from sweetspot.calibrate.study import DesignRow, ExplainedBand, explain, held_out, overview
+from sweetspot.calibrate.study import DesignRow, ExplainedBand, FrontPoint, explain, held_out, overview, pareto
 from sweetspot.calibrate.verify import (
     Confident,
     Deployed,
@@ -212,6 +212,16 @@ def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
 def image(run: Path, fitted: Fitted) -> Assessment:
     """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
     return auditory.predicted(run, fitted.filters, fitted.ears)
+
+
+def front(run: Path, design: Design, step: Callable[[str], None] = lambda note: None) -> list[FrontPoint]:
+    """Width against depth of a run's unit in its room, at several points of ``image.prefer``; nothing is written."""
+    found = []
+    for prefer in pareto.POINTS:
+        wanted = design.model_copy(update={"image": ImageDesign(prefer=prefer)})
+        found.append(pareto.point(prefer, image(run, fitted(run, wanted))))
+        step("")
+    return found
 
 
 def _kept(fitted: Fitted) -> dict[str, Any]:

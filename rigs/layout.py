@@ -63,3 +63,30 @@ def azimuth(points: ArrayLike) -> Float:
 def wrapped(angle: ArrayLike) -> Float:
     """Angle in rad brought into (-pi, pi]."""
     return np.asarray(np.pi - np.mod(np.pi - np.asarray(angle, dtype=float), 2.0 * np.pi))
+
+
+MIRROR_M = 0.02
+"""Two drivers are a mirror pair when neither place differs from the other's mirror image by more, m."""
+
+
+def mirror_pairs(at: Float) -> list[tuple[int, int]]:
+    """Pairs of drivers at ``at (driver, 3)`` m that mirror each other, the one on the listener's left (-y) first."""
+    y = np.array([1.0, -1.0, 1.0])
+    return [
+        (i, j)
+        for i in range(len(at))
+        for j in range(len(at))
+        if at[i, 1] < -MIRROR_M / 2 and np.all(np.abs(at[i] * y - at[j]) <= MIRROR_M)
+    ]
+
+
+def side_pairs(at: Float) -> list[tuple[int, int]]:
+    """The mirror pairs; without one, the pair that comes nearest to one; without drivers on both sides, all pairs."""
+    if found := mirror_pairs(at):
+        return found
+    everyone = range(len(at))
+    y = np.array([1.0, -1.0, 1.0])
+    across = [(i, j) for i in everyone for j in everyone if at[i, 1] < at[j, 1] and at[i, 1] * at[j, 1] <= 0.0]
+    if across:
+        return [min(across, key=lambda p: float(np.linalg.norm(at[p[0]] * y - at[p[1]])))]
+    return [(i, j) for i in everyone for j in everyone if i != j]

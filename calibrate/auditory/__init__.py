@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.arms import heard as heard
     from sweetspot.calibrate.auditory.arms import matrix_taps as matrix_taps
     from sweetspot.calibrate.auditory.arms import measured_pair as measured_pair
-    from sweetspot.calibrate.auditory.arms import mirror_pairs as mirror_pairs
     from sweetspot.calibrate.auditory.arms import of_taps as of_taps
     from sweetspot.calibrate.auditory.arms import on_unit as on_unit
     from sweetspot.calibrate.auditory.arms import plain_taps as plain_taps

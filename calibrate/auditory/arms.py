@@ -12,6 +12,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.layout import mirror_pairs, side_pairs
 from sweetspot.rigs.units import Float, from_db
 
 ARMS = ("plain", "matrix", "calibrated", "reference")
@@ -19,9 +20,6 @@ ARMS = ("plain", "matrix", "calibrated", "reference")
 
 PANS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Hard left, half left, centre, half right, hard right."""
-
-MIRROR_M = 0.02
-"""Two drivers are a mirror pair when neither place differs from the other's mirror image by more, m."""
 
 SIDE_BOOST_DB = 6.0
 """By how much matrix mixing raises the side signal."""
@@ -152,22 +150,10 @@ def heard(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, 
     return Arm("calibrated", h, ears.fs, ears.zero, arrival, shares)
 
 
-def mirror_pairs(at: Float) -> list[tuple[int, int]]:
-    """Pairs of drivers that mirror each other, the one on the listener's left (-y) first."""
-    y = np.array([1.0, -1.0, 1.0])
-    return [
-        (i, j)
-        for i in range(len(at))
-        for j in range(len(at))
-        if at[i, 1] < -MIRROR_M / 2 and np.all(np.abs(at[i] * y - at[j]) <= MIRROR_M)
-    ]
-
-
 def best_pair(ears: ImpulseResponse, at: Float) -> tuple[int, int]:
-    """The mirror pair that is loudest at its own ears, left of the listener first; without one, the loudest drivers."""
+    """The mirror pair that is loudest at its own ears, left of the listener first; see :func:`side_pairs`."""
     level = _levels(ears)
-    pairs = mirror_pairs(at) or [(i, j) for i in range(len(at)) for j in range(len(at)) if i != j]
-    return max(pairs, key=lambda p: level[0, p[0]] + level[1, p[1]])
+    return max(side_pairs(at), key=lambda p: level[0, p[0]] + level[1, p[1]])
 
 
 def _levels(ears: ImpulseResponse) -> Float:

@@ -23,6 +23,9 @@ from sweetspot.rigs.units import Float, speed_of_sound
 
 Source = Literal["rig", "model"]
 
+DEEP_DB = 6.0
+"""Loss of direct-to-reverberant ratio at the sides that is put into words."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Assessment:
@@ -55,7 +58,20 @@ class Assessment:
         """A table for people."""
         pair = "measured on the rig" if self.reference_from == "rig" else f"computed, head: {self.head}"
         title = f"Image (hard left / half / centre / half / hard right; DRR left / centre / right); pair {pair}"
-        return "\n".join([title, *(f"  {a.text}" for a in self.arms.values()), f"  {self.loudness.text}"])
+        lines = [title, *(f"  {a.text}" for a in self.arms.values()), f"  {self.loudness.text}"]
+        return "\n".join([*lines, f"  {self.depth_lost}"] if self.depth_lost else lines)
+
+    @property
+    def depth_lost(self) -> str:
+        """What is to be said where the sides lose more than :data:`DEEP_DB` of direct-to-reverberant ratio."""
+        each = self.arms["calibrated"].drr_loss_db(self.arms["plain"])
+        lost = max(each["left"], each["right"])
+        if lost <= DEEP_DB:
+            return ""
+        return (
+            f"the sides reach the ears with {lost:.1f} dB less direct-to-reverberant ratio than plain stereo and sound "
+            'farther away: image.prefer = "depth" in the design gives width for it; --pareto shows the choice'
+        )
 
 
 def templates_of(rig: Description) -> Templates:

@@ -11,7 +11,7 @@ from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.loudness import largest_spl_db, loudness_db
 from sweetspot.calibrate.auditory.programme import PROGRAMMES, programme_of
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.render import render
+from sweetspot.processor.guard import limited
 from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.units import Float, db
 
@@ -76,14 +76,14 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudn
     spl, headroom = [], {}
     for name in PROGRAMMES:
         x = programme_of(name, filters.fs)
-        upmixed, guard_db, headroom[name] = _through(filters, x)
         plain = np.concatenate([x, np.zeros_like(x[:1])])
         for arm in arms:
-            own = arm.name == "calibrated"
-            heard = at_ears(arm, upmixed if own else plain, position)
-            loud[arm.name][name] = loudness_db(heard, arm.fs) + (guard_db if own else 0.0)
-            if own:
-                spl.append(largest_spl_db(heard, arm.fs) + guard_db)
+            if arm.name == "calibrated":
+                heard, headroom[name] = guarded(arm, filters, x, position)
+                spl.append(largest_spl_db(heard, arm.fs))
+            else:
+                heard = at_ears(arm, plain, position)
+            loud[arm.name][name] = loudness_db(heard, arm.fs)
     base = loud["plain"]
     over = {arm: {k: v - base[k] for k, v in each.items()} for arm, each in loud.items()}
     return Loudness(over, max(spl), -over["calibrated"]["music"], headroom["music"])
@@ -99,16 +99,23 @@ def at_ears(arm: Arm, programs: Float, position: int) -> Float:
     return np.asarray(np.fft.irfft(np.einsum("ecf,cf->ef", H, X), size, axis=-1)[:, :n])
 
 
-def _through(filters: FilterSet, x: Float) -> tuple[Float, float, float]:
-    """What the upmix makes of a programme ``(3, samples)``, what the guard takes (dB), and what is left to the ceiling.
+def guarded(arm: Arm, filters: FilterSet, x: Float, position: int) -> tuple[Float, float]:
+    """What the ears hear of a programme ``x (2, samples)`` through upmix, filters and guard, and what is left above it.
 
-    The guard acts on all drivers alike, so its part is told from the power at the drivers with and without it.
+    The guard takes the same from all drivers in each band, so what the ears hear follows the drivers' gains: it is
+    handed through the guard beside them, without a ceiling of its own.
+
+    Returns
+    -------
+    Ears' signals ``(2, samples)``, Pa, and the distance of the loudest driver sample to the ceiling, dB.
     """
     upmix = chosen(filters.upmix, filters.fs)
     made = upmix.process(np.concatenate([x, np.zeros((2, upmix.latency))], axis=1))[:, upmix.latency :]
-    played = render(filters, x, filters.fs)
-    linear = sum(signal.fftconvolve(filters.taps[c], made[c][None], axes=-1) for c in range(len(made)))
-    linear = np.asarray(linear)[:, : played.shape[1]]
-    taken = float(db(np.sqrt(np.mean(played**2) / max(float(np.mean(linear**2)), 1e-30))))
-    left = float(db(filters.ceiling) - db(np.max(np.abs(played))))
-    return made, min(taken, 0.0), left
+    drivers = sum(signal.fftconvolve(filters.taps[c], made[c][None], axes=-1) for c in range(len(made)))
+    flight = max(round(float(arm.arrival[position]) * arm.fs) - filters.delay_samples, 0)
+    heard = at_ears(arm, made, position)[:, flight:]
+    n = min(heard.shape[1], np.asarray(drivers).shape[1])
+    together = np.concatenate([np.asarray(drivers)[:, :n], heard[:, :n]])
+    ceilings = np.array([filters.ceiling] * len(filters.drivers) + [np.inf, np.inf])
+    held = limited(together, ceilings, filters.fs)
+    return held[-2:], float(db(filters.ceiling) - db(np.max(np.abs(held[:-2]))))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.calibrate.filters import leastsquares as leastsquares
     from sweetspot.calibrate.filters import pair as pair
+    from sweetspot.calibrate.filters import room as room
     from sweetspot.calibrate.filters.effort import Around as Around
     from sweetspot.calibrate.filters.effort import Cost as Cost
     from sweetspot.calibrate.filters.effort import costs as costs

@@ -21,6 +21,9 @@ RANGE = (1e-7, 1e7)
 STEERED_DB = 15.0
 """Where the target is at least this high the beam is used unmixed."""
 
+ALIKE_DB = 1.0
+"""Groups of front drivers that differ by no more are as loud as each other."""
+
 LARGEST_LIFT = float(from_db(3.0))
 """By how much a beam is raised so that its axis, and not the mean over its lobe, has the wanted level."""
 
@@ -60,6 +63,11 @@ class Beam:
     contrast: Float
     weighing: Complex
 
+    def raised(self, gain: Float) -> Beam:
+        """The same with a gain ``(frequency,)``."""
+        rows = gain[:, None]
+        return Beam(self.w * rows, self.contrast, self.weighing / rows[:, :, None] ** 2)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
@@ -88,7 +96,18 @@ class Regions:
         return Regions(self.lobe / rows, self.weight, self.ahead / rows[:, 0], self.off / rows**2)
 
 
-def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+Fronts = Sequence[tuple[int, ...]]
+
+
+def steer(
+    h: Complex,
+    azimuths: Float,
+    f: Float,
+    cost: Float,
+    design: BeamDesign,
+    reference: Complex,
+    front: Fronts | None = None,
+) -> Beam:
     """Design a beam from the responses on a ring as they were measured.
 
     Parameters
@@ -105,6 +124,8 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
         Where it points, nulls, lobe, target and effort.
     reference
         Wanted response where it points ``(frequency,)``; the phase across the lobe is left to the drivers.
+    front
+        Groups of drivers of which the loudest on axis plays above the steered band; by default any single driver.
     """
     x = np.moveaxis(h, 2, 0)
     lobe, off = directions(azimuths, design)
@@ -115,10 +136,17 @@ def steer(h: Complex, azimuths: Float, f: Float, cost: Float, design: BeamDesign
         x[:, :, nearest(azimuths, design.angle_deg)],
         np.einsum("fmi,fni,i->fmn", x.conj(), x, off),
     )
-    return solve(regions, f, cost, design, reference)
+    return solve(regions, f, cost, design, reference, front)
 
 
-def steer_harmonic(drivers: Encoded, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+def steer_harmonic(
+    drivers: Encoded,
+    f: Float,
+    cost: Float,
+    design: BeamDesign,
+    reference: Complex,
+    front: Fronts | None = None,
+) -> Beam:
     """Design a beam from drivers encoded on spherical harmonics, see :mod:`sweetspot.calibrate.filters.harmonics`.
 
     The lobe is looked at each :data:`FINE_DEG` degrees, however sparse the measured ring was. What shall be quiet is a
@@ -134,7 +162,7 @@ def steer_harmonic(drivers: Encoded, f: Float, cost: Float, design: BeamDesign, 
         drivers.at(np.radians([design.angle_deg]))[:, :, 0],
         drivers.covariance(quiet(design, 2 * drivers.order)),
     )
-    return solve(regions, f, cost, design, reference)
+    return solve(regions, f, cost, design, reference, front)
 
 
 def quiet(design: BeamDesign, order: int) -> Complex:
@@ -155,7 +183,14 @@ def several(h: Complex, azimuths: Float, f: Float, cost: Float, designs: Sequenc
     return out
 
 
-def solve(regions: Regions, f: Float, cost: Float, design: BeamDesign, reference: Complex) -> Beam:
+def solve(
+    regions: Regions,
+    f: Float,
+    cost: Float,
+    design: BeamDesign,
+    reference: Complex,
+    front: Fronts | None = None,
+) -> Beam:
     """The beam of given regions.
 
     Magnitude least squares over the main lobe with off-axis power and effort as penalties; the two multipliers of
@@ -184,7 +219,7 @@ def solve(regions: Regions, f: Float, cost: Float, design: BeamDesign, reference
         phase = heard / np.maximum(np.abs(heard), 1e-300)
     lift = wanted / np.einsum("fm,fm->f", r.ahead, w)
     w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
-    w = _handed_over(w, r.ahead, wanted, f, design)
+    w = _handed_over(w, r.ahead, wanted, f, design, front)
     a = r.ahead / np.maximum(np.abs(wanted), 1e-300)[:, None]
     weighing = _over(R_on, w) + _over(r.off, w) + 0.1 * _over(Q, w) + RIPPLE * a.conj()[:, :, None] * a[:, None, :]
     return Beam(w, _contrast(w, R_on, r.off), weighing)
@@ -286,12 +321,15 @@ def in_phase(ahead: Complex, wanted: Complex) -> Complex:
     return np.asarray(wanted[:, None] * ahead.conj() / np.sum(np.abs(ahead) ** 2, axis=1)[:, None])
 
 
-def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: BeamDesign) -> Complex:
+def _handed_over(
+    w: Complex, ahead: Complex, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None
+) -> Complex:
     """Weights that leave the beam where its target falls away: to all drivers below, to the front driver above.
 
     All three give the same response on axis, so mixing them leaves no dip there. The mix follows the target from
     :data:`STEERED_DB` to 0 dB; below the frequency of its largest value the beam hands over to all drivers in phase,
-    above to the one driver that is loudest on axis over the band in question.
+    above to the first group of drivers, in phase, that is within :data:`ALIKE_DB` of the loudest on axis there, or
+    without groups to the loudest driver.
     """
     level = power_db(target_power(design.target_db, f))
     share = np.clip(level / STEERED_DB, 0.0, 1.0)
@@ -299,9 +337,12 @@ def _handed_over(w: Complex, ahead: Complex, wanted: Complex, f: Float, design: 
     top = float(np.median(f[level >= level.max() - 0.1]))
     together = in_phase(ahead, wanted)
     above = (f > top) & (f < 0.8 * f[-1])
-    front = int(np.argmax(np.mean(np.abs(ahead[above]) ** 2, axis=0)))
+    groups: Fronts = front or [(i,) for i in range(w.shape[1])]
+    alike = ALIKE_DB if front else 0.0
+    loud = [float(power_db(np.mean(np.abs(ahead[above][:, list(group)]) ** 2))) for group in groups]
+    chosen = list(next(group for group, it in zip(groups, loud, strict=True) if it >= max(loud) - alike))
     alone = np.zeros_like(w)
-    alone[:, front] = wanted / ahead[:, front]
+    alone[:, chosen] = in_phase(ahead[:, chosen], wanted)
     return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
 
 

@@ -86,7 +86,7 @@ def costs(rig: Description, plant: Plant, wish: CrosstalkDesign, around: Around 
     away = rig.ears.distance_m if rig.ears else 2.0
     level = away * np.sqrt(np.mean(np.abs(plant.h) ** 2, axis=(0, 1))).T
     own = driver_cost(rig.driver, plant.f, level)
-    if wish.cost == "drivers":
+    if wish.cost != "radiated":
         return own, own
     if around is None:
         raise BadInput(

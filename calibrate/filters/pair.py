@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,24 +92,32 @@ class Sides:
     reference: tuple[int, int]
 
 
-def loudest(near: Complex, f: Float) -> tuple[int, int]:
+Pairs = Sequence[tuple[int, int]]
+
+
+def loudest(near: Complex, f: Float, pairs: Pairs | None = None) -> tuple[int, int]:
     """The reference driver of each side, from responses ``(ear, driver, frequency)``: two different drivers.
 
-    Of all pairs, the one that is loudest together, one driver at its own ear each. One driver for both sides would
-    leave nothing to compare the sides by.
+    Of the given pairs, left first, or else of all, the one that is loudest together, one driver at its own ear each.
+    The mirror pairs of the layout (:func:`rigs.layout.side_pairs`) keep both sides alike. One driver for both sides
+    would leave nothing to compare the sides by.
     """
     band = (f >= REFERENCE_BAND[0]) & (f <= REFERENCE_BAND[1])
     level = power_db(np.mean(np.abs(near[:, :, band]) ** 2, axis=-1))
     together = level[0][:, None] + level[1][None, :]
+    if pairs:
+        return max(pairs, key=lambda p: float(together[p]))
     np.fill_diagonal(together, -np.inf)
     left, right = np.unravel_index(int(np.argmax(together)), together.shape)
     return int(left), int(right)
 
 
-def problems(plant: Plant, nominal: int, wish: CrosstalkDesign) -> tuple[tuple[Problem, Problem], tuple[int, int]]:
+def problems(
+    plant: Plant, nominal: int, wish: CrosstalkDesign, pairs: Pairs | None = None, effort_db: Float | None = None
+) -> tuple[tuple[Problem, Problem], tuple[int, int]]:
     """What is asked of left and right, and their reference drivers."""
     f, near = plant.f, plant.h[nominal]
-    reference = loudest(near, f)
+    reference = loudest(near, f, pairs)
     wanted = _balanced(near[0, reference[0]], near[1, reference[1]], f)
     target = rounded(target_power(wish.target_db, f), f)
     asked = []
@@ -116,7 +125,8 @@ def problems(plant: Plant, nominal: int, wish: CrosstalkDesign) -> tuple[tuple[P
         error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
         power = np.abs(near[ear]) ** 2
         alone = power.mean(axis=0) if wish.effort_re == "mean" else power[reference[ear]]
-        effort = float(from_db(wish.effort_db)) ** 2 / np.maximum(alone, 1e-30)
+        allowed = from_db(wish.effort_db if effort_db is None else effort_db) ** 2
+        effort = allowed / np.maximum(alone, 1e-30)
         R = crosstalk.far_covariance(plant.h[:, 1 - ear], error)
         bright = ratio.covariance(plant.h[:, ear] if wish.form == "ratio" else near[ear][None])
         asked.append(Problem(near[ear].T, R, wanted[ear], target, effort, np.sqrt(alone), bright))
@@ -135,7 +145,14 @@ def rounded(target: Float, f: Float) -> Float:
     return np.asarray(np.where(high > low, np.minimum(target, from_db(mean) ** 2), target))
 
 
-def steer(plant: Plant, nominal: int, cost: Cost, wish: CrosstalkDesign) -> Sides:
+def steer(
+    plant: Plant,
+    nominal: int,
+    cost: Cost,
+    wish: CrosstalkDesign,
+    pairs: Pairs | None = None,
+    effort_db: Float | None = None,
+) -> Sides:
     """Design both sides: distortionless, held to the target, limited in effort.
 
     Parameters
@@ -148,8 +165,12 @@ def steer(plant: Plant, nominal: int, cost: Cost, wish: CrosstalkDesign) -> Side
         ``(frequency, driver)``, or a matrix ``(frequency, driver, driver)``.
     wish
         Target, effort limit, tolerance.
+    pairs
+        What the reference drivers are chosen from, see :func:`loudest`.
+    effort_db
+        Limit ``(frequency,)`` in the place of the design's one number.
     """
-    asked, reference = problems(plant, nominal, wish)
+    asked, reference = problems(plant, nominal, wish, pairs, effort_db)
     weights: list[Complex] = []
     multipliers, limits = [], []
     for ear, p in enumerate(asked):
@@ -226,7 +247,14 @@ def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, to
 
 
 def _balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]:
-    """The reference drivers' responses with their smoothed levels made equal, so that the image stays centred."""
+    """The reference drivers' responses made equal in smoothed level and phase, so that the image stays centred.
+
+    What the drivers and the head's place leave between the ears in phase would be added to the delay of one virtual
+    loudspeaker and taken from that of the other.
+    """
     ratio = np.sqrt(smoothed(np.abs(right) ** 2, f) / np.maximum(smoothed(np.abs(left) ** 2, f), 1e-30))
     ratio = np.clip(ratio, 0.5, 2.0)
-    return left * np.sqrt(ratio), right / np.sqrt(ratio)
+    crossed = right * left.conj()
+    turn = np.unwrap(np.angle(smoothed(crossed.real, f) + 1j * smoothed(crossed.imag, f)))
+    half = np.exp(0.5j * (turn - 2.0 * np.pi * np.round(np.median(turn) / (2.0 * np.pi))))
+    return left * np.sqrt(ratio) * half, right / (np.sqrt(ratio) * half)

@@ -8,7 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design, FilterDesign, target_power
-from sweetspot.calibrate.filters import align, beamform, fitness, harmonics, leastsquares, protection, virtualize
+from sweetspot.calibrate.filters import (
+    align,
+    beamform,
+    centre,
+    fitness,
+    harmonics,
+    leastsquares,
+    protection,
+    room,
+    staging,
+    virtualize,
+)
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
@@ -19,8 +30,9 @@ from sweetspot.calibrate.predict import Prediction, RoomPrediction, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.layout import mirror_pairs, side_pairs
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, from_db, power_db, speed_of_sound
+from sweetspot.rigs.units import Float, db, from_db, power_db, speed_of_sound
 
 Complex = NDArray[np.complex128]
 
@@ -105,15 +117,23 @@ def fit(
     slopes = protection.slopes(rig, f, design.filter.taps)
     led, led_ring = protection.protected(plant, slopes), protection.protected(ring, slopes)
     cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
-    both = sides.steer(led, nominal, spent, design.crosstalk)
+    at = np.array([d.at for d in rig.driver])
+    spent, allowed = room.spent(ears.used_for("design"), f, design, cost, spent, slopes)
+    both = sides.steer(led, nominal, spent, design.crosstalk, side_pairs(at), allowed)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
     beam = _beam(led_ring, polar, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
+    if design.beam.level_db == "phantom":
+        tone = centre.to_phantom(led, W[:2], W[2])
+        W[2], beam = W[2] * tone[:, None], beam.raised(tone)
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
     delays = _delays(plant, nominal, W, ears.fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
     taps, headroom_db = protection.staged(_short(W, both, beam, f, spent, design.filter, slopes), rig)
+    if design.filter.staging == "programme":
+        more = staging.beside_sines(taps, ears.fs, rig)
+        taps, headroom_db = taps * more, headroom_db - float(db(more))
     filters = FilterSet(
         taps,
         fs=ears.fs,
@@ -166,21 +186,23 @@ def _beam(
     h = plant.h[:, 0]
     azimuths = np.radians(polar.positions["azimuth_deg"])
     ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
-    level = float(from_db(design.beam.level_db)) * 0.5 * np.abs(ahead[list(reference)]).sum(axis=0)
+    level_db = 0.0 if design.beam.level_db == "phantom" else design.beam.level_db
+    front = fronts(np.array([d.at for d in rig.driver]))
+    level = float(from_db(level_db)) * 0.5 * np.abs(ahead[list(reference)]).sum(axis=0)
     pair = ahead[list(reference)].sum(axis=0)
     wanted = level * pair / np.maximum(np.abs(pair), 1e-30)
     if not one_direction.has_directions(polar):
         return beamform.without_directions(ahead.T, wanted)
     drivers = np.moveaxis(h, 0, 1)
     if design.beam.form == "ring":
-        beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted)
+        beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted, front)
         return replace(beam, w=beamform.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
     radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
     noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)
     flat = np.zeros(len(azimuths))
     encoded = harmonics.encode(drivers, azimuths, flat, k, max(radius, 0.02), noise)
-    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted)
+    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted, front)
 
 
 def _is_wide_pair(rig: Description) -> bool:
@@ -207,6 +229,13 @@ def _short(
     """Filters ``(program, driver, tap)`` by least squares, each program's errors weighed by what they cost it."""
     taps = [leastsquares.side(both, i, W[i], f, cost, wish, slopes) for i in (0, 1)]
     return np.stack([*taps, leastsquares.beam(W[2], beam.weighing, f, wish, slopes)])
+
+
+def fronts(at: Float) -> list[tuple[int, ...]]:
+    """What the centre may be handed over to: a driver in the middle, or a mirror pair; without either, any driver."""
+    middle: list[tuple[int, ...]] = [(i,) for i in range(len(at)) if abs(at[i, 1]) <= 0.01]
+    pairs = sorted(mirror_pairs(at), key=lambda p: abs(float(at[p[0], 1])))
+    return [*middle, *pairs] or [(i,) for i in range(len(at))]
 
 
 def _prediction(

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import Around, costs, nearest_ahead, pair
+from sweetspot.calibrate.filters import Around, costs, nearest_ahead, pair, room
 from sweetspot.calibrate.plant import gate, gated
 from sweetspot.calibrate.study import compare
 from sweetspot.calibrate.study.compare import DesignRow, TestPlaces
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import side_pairs
 from sweetspot.rigs.rig_file import Description
 
 FOLDS = 6
@@ -104,8 +105,10 @@ def split(
     plant = gated(fitted, how)
     nominal = nearest_ahead(fitted)
     around = Around.of(gated(polar, gate.chosen(polar, design.filter)), polar) if polar else None
-    _, cost = costs(rig, plant, design.crosstalk, around)
-    both = pair.steer(plant, nominal, cost, design.crosstalk)
+    own, cost = costs(rig, plant, design.crosstalk, around)
+    cost, allowed = room.spent(fitted, plant.f, design, own, cost)
+    pairs = side_pairs(np.array([d.at for d in rig.driver]))
+    both = pair.steer(plant, nominal, cost, design.crosstalk, pairs, allowed)
     truth = gate.spectra(fitted.at(np.array([nominal])), how)
     scene = TestPlaces(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
     return compare.rows(scene, both, cost, design.filter)

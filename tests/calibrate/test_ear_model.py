@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.auditory import EarModel, erb_bands, grid_of, interaural_cues, loudness_db, of_head
-from sweetspot.calibrate.auditory.arms import PANS, mirror_pairs, pan_gains
+from sweetspot.calibrate.auditory.arms import PANS, pan_gains
 from sweetspot.calibrate.auditory.figures import tone
 from sweetspot.rigs.acoustics import Head, SphereHead, load_head
+from sweetspot.rigs.layout import mirror_pairs
 from sweetspot.rigs.units import Float, from_db
 
 FS, C = 47872, 343.0

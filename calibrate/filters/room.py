@@ -1,0 +1,106 @@
+"""What the room gives back of each driver, from the measured late energy, and what of it the sides may spend."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters.effort import FLOOR, Cost
+from sweetspot.calibrate.plant import gate, grid, transform
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+LATE_S = 0.005
+"""What comes later after the first arrival is the room's; what comes sooner melts into the direct sound."""
+
+BAND = (400.0, 6400.0)
+"""Where direct and late energy are compared, Hz."""
+
+SPEND_DB = {"depth": 2.0, "balanced": 6.0, "width": 10.0}
+"""Late energy over that of a driver of mean late energy which the sides may have below :data:`TURN_HZ`."""
+
+LESS_ABOVE_DB = 6.0
+"""By so much less above: the delays that tell width from the sides are heard below it."""
+
+TURN_HZ = (1200.0, 2000.0)
+"""Between these the one goes over into the other, straight over log frequency."""
+
+LEAST_SLOPE = 1e-3
+"""Gain of a protection filter that designs see at least."""
+
+LIVE_DB = -15.0
+"""Late over direct energy from which on the room counts; below, nothing is taken from the design for its sake."""
+
+
+def late_power(ears: ImpulseResponse, f: Float) -> Complex | None:
+    """Late energy ``(frequency, driver, driver)`` at the ears, mean of positions and ears, third octaves.
+
+    ``w^H R w`` is the energy that weights ``w`` bring back from the room. It is measured, with the directivity of the
+    unit, the walls and the places of both in it. ``None`` where next to nothing comes back.
+
+    Parameters
+    ----------
+    ears
+        Design positions.
+    """
+    first = gate.arrivals(ears)[0].min(axis=1)
+    h = ears.h[:, :2]
+    late = h - gate.until(h, ears.zero, ears.fs, first + LATE_S)
+    n = grid(ears.fs)
+    H, whole = transform(late, n, ears.zero), transform(h - late, n, ears.zero)
+    inside = (f >= BAND[0]) & (f <= BAND[1])
+    energy = [float(np.sum(np.abs(x[..., inside]) ** 2)) for x in (H, whole)]
+    if float(power_db(np.array(energy[0] / max(energy[1], 1e-300)))) < LIVE_DB:
+        return None
+    R = np.einsum("pemf,penf->mnf", H.conj(), H, optimize=True) / (H.shape[0] * H.shape[1])
+    return np.moveaxis(smoothed(R.real, f) + 1j * smoothed(R.imag, f), 2, 0)
+
+
+def as_cost(late: Complex, own: Float) -> Complex:
+    """The late energy as a cost; a driver of mean late energy costs 1, and :data:`FLOOR` of its own cost is added."""
+    mean = np.trace(late, axis1=1, axis2=2).real / late.shape[1]
+    beside = FLOOR * np.minimum(own, 1.0) + np.maximum(own - 1.0, 0.0)
+    return np.asarray(late / np.maximum(mean, 1e-300)[:, None, None] + beside[:, :, None] * np.eye(own.shape[1]))
+
+
+def allowed_db(prefer: str | float, f: Float) -> Float:
+    """Effort limit ``(frequency,)`` in late energy, dB: the point on the front of width against depth.
+
+    Parameters
+    ----------
+    prefer
+        One of :data:`SPEND_DB`, or a number from 0 (depth) to 1 (width).
+    """
+    ends = SPEND_DB["depth"], SPEND_DB["width"]
+    low = SPEND_DB[prefer] if isinstance(prefer, str) else ends[0] + prefer * (ends[1] - ends[0])
+    share = np.log(np.maximum(f, 1.0) / TURN_HZ[0]) / np.log(TURN_HZ[1] / TURN_HZ[0])
+    return np.asarray(low - LESS_ABOVE_DB * np.clip(share, 0.0, 1.0))
+
+
+def spent(
+    ears: ImpulseResponse, f: Float, wish: Design, own: Float, otherwise: Cost, slopes: Float | None = None
+) -> tuple[Cost, Float | None]:
+    """What the sides' designs spend, and their limit: the room's late energy where the room is live.
+
+    A ``crosstalk.cost`` other than "auto" is kept, and so is a room without late energy; then ``otherwise`` and None.
+
+    Parameters
+    ----------
+    ears
+        Design positions.
+    own
+        The drivers' own cost.
+    slopes
+        Gain ``(driver, frequency)`` of the protection filters that the drivers stand behind.
+    """
+    late = late_power(ears, f) if wish.crosstalk.cost == "auto" else None
+    if late is None:
+        return otherwise, None
+    if slopes is not None:
+        gain = np.maximum(slopes.T, LEAST_SLOPE)
+        late = late * gain[:, :, None] * gain[:, None, :]
+    return as_cost(late, own), allowed_db(wish.image.prefer, f)

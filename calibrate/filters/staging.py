@@ -1,0 +1,58 @@
+"""Gain staging: as loud as programme allows with the guard's help, or as loud as full-scale sines allow without it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import fft
+
+from sweetspot.calibrate.auditory import programme_of
+from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.processor.upmix import chosen
+from sweetspot.rigs.protection import protections
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float
+
+EXCEEDANCE = {"music": 0.15, "speech": 1e-4}
+"""Share of the samples of full-scale programme at which the loudest driver may pass the ceiling before the guard."""
+
+BEGIN_S, SECONDS = 0.5, 2.0
+"""The part of the programmes that is played: the upmix has settled."""
+
+
+def programme_gain(taps: Float, fs: int, ceiling: float) -> float:
+    """Gain of filters ``(program, driver, tap)``, so that full-scale music and speech pass the ceiling only so often.
+
+    The guard takes the rest: its look-ahead gain holds the ceiling whatever is played.
+    """
+    peaks = []
+    for name, share in EXCEEDANCE.items():
+        x = _upmixed(name, fs)
+        size = fft.next_fast_len(x.shape[1] + taps.shape[-1], real=True)
+        X, H = fft.rfft(x, size), fft.rfft(taps.astype(np.float32), size)
+        y = fft.irfft(np.einsum("cf,cdf->df", X, H), size)[:, taps.shape[-1] : x.shape[1]]
+        loudest = np.max(np.abs(y), axis=0)
+        peaks.append(float(np.quantile(loudest, 1.0 - share)))
+    return ceiling / max(*peaks, 1e-30)
+
+
+def beside_sines(taps: Float, fs: int, rig: Description) -> float:
+    """Gain from filters made for full-scale sines (:func:`protection.staged`) to filters for programme, at least 1.
+
+    The guard holds the ceiling; a driver whose own voltage or power allows less than that stays within it for sines.
+    """
+    gain = max(programme_gain(taps, fs, rig.limits.ceiling), 1.0)
+    magnitude = np.abs(np.fft.rfft(taps, 8192, axis=-1))
+    loudest = np.maximum((magnitude[0] + magnitude[1]).max(axis=-1), magnitude[2].max(axis=-1))
+    sine = np.array([p.sine for p in protections(rig)])
+    tight = sine < 0.999 * rig.limits.ceiling
+    return float(min(gain, *(sine[tight] / np.maximum(loudest[tight], 1e-12)), np.inf))
+
+
+@lru_cache(maxsize=4)
+def _upmixed(name: str, fs: int) -> Float:
+    """Left, right and centre ``(3, samples)`` of a programme, single precision."""
+    x = programme_of(name, fs)[:, : round((BEGIN_S + SECONDS) * fs)]
+    made = chosen(UpmixSettings(), fs, np.float32).process(x.astype(np.float32))
+    return np.asarray(made[:, round(BEGIN_S * fs) :])

@@ -1,0 +1,62 @@
+"""The front of width against depth: the unit designed at several points of ``image.prefer``, heard by the ear model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sweetspot.calibrate.auditory import Assessment
+
+POINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Where the front is computed: 0 is depth, 0.5 balanced, 1 width."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """One design.
+
+    Parameters
+    ----------
+    prefer
+        Of the design's ``image``, 0 to 1.
+    width_deg, balance_deg, focus_deg
+        Of the image, see the ear model.
+    drr_re_plain_db
+        Direct-to-reverberant ratio of the sides over that of plain stereo, mean of both, dB.
+    music_re_plain_db
+        Loudness on music over plain stereo, dB.
+    """
+
+    prefer: float
+    width_deg: float
+    balance_deg: float
+    focus_deg: float
+    drr_re_plain_db: float
+    music_re_plain_db: float
+
+
+def point(prefer: float, found: Assessment) -> FrontPoint:
+    """The figures of one design."""
+    own = found.arms["calibrated"]
+    lost = own.drr_loss_db(found.arms["plain"])
+    music = found.loudness.re_plain_db["calibrated"]["music"]
+    drr = -0.5 * (lost["left"] + lost["right"])
+    return FrontPoint(prefer, own.width_deg, own.balance_deg, own.focus_deg, drr, music)
+
+
+def table(front: Iterable[FrontPoint]) -> str:
+    """The front as text."""
+    title = "Width against depth (image.prefer: 0 depth, 0.5 balanced, 1 width)"
+    head = f"{'prefer':>8} {'width':>8} {'balance':>8} {'focus':>7} {'DRR re plain':>13} {'music re plain':>15}"
+    rows = [
+        f"{p.prefer:8.2f} {p.width_deg:6.1f} ° {p.balance_deg:6.1f} ° {p.focus_deg:5.1f} ° {p.drr_re_plain_db:10.1f} dB"
+        f" {p.music_re_plain_db:12.1f} dB"
+        for p in front
+    ]
+    return "\n".join([title, head, *rows])
+
+
+def to_dict(front: Iterable[FrontPoint]) -> list[dict[str, Any]]:
+    """The front for JSON."""
+    return [{k: round(v, 2) for k, v in asdict(p).items()} for p in front]
