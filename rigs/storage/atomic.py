@@ -174,18 +174,24 @@ def _mended(path: Path, handle: int) -> int:
     whole = end
     while whole:
         start = max(0, whole - 4096)
-        found = os.pread(handle, whole - start, start).rfind(b"\n")
+        found = _read_at(handle, start, whole - start).rfind(b"\n")
         if found >= 0:
             whole = start + found + 1
             break
         whole = start
     if whole < end:
         with open(path.with_name(f"{path.name}.partial"), "ab") as aside:
-            aside.write(os.pread(handle, end - whole, whole) + b"\n")
+            aside.write(_read_at(handle, whole, end - whole) + b"\n")
             aside.flush()
             os.fsync(aside.fileno())
         os.ftruncate(handle, whole)
     return whole
+
+
+def _read_at(handle: int, place: int, count: int) -> bytes:
+    """Bytes of a file from a place on; ``os.pread`` is not everywhere."""
+    os.lseek(handle, place, os.SEEK_SET)
+    return os.read(handle, count)
 
 
 def _to_disk(path: Path) -> None:

@@ -237,9 +237,10 @@ def test_a_table_with_other_columns_is_not_written_into(tmp_path: Path) -> None:
     ("text", "pattern", "said"),
     [
         ("B7", None, "was scanned"),
-        ("A 1", r"[A-Z]\d+", "does not fit"),
+        ("AB1", r"[A-Z]\d+", "does not fit"),
+        ("A 1", None, "no serial number"),
         ("A1", "(", "no regular expression"),
-        (" ", None, "fit"),
+        (" ", None, "no serial number"),
     ],
 )
 def test_serial_numbers_that_do_not_fit_are_refused(text: str, pattern: str | None, said: str) -> None:

@@ -176,7 +176,7 @@ name = "one"
 fs = 48000
 interface = {{ driver = "lab", loopback = {{ out = 3, in = 4 }} }}
 stage = {{ driver = "lab" }}
-driver = [{{ name = "only", channel = 1, at = {at} }}]
+driver = [{{ name = "only", channel = 1, at = {at}, unprotected = true }}]
 mic = [{{ name = "ear_left", channel = 1 }}, {{ name = "ear_right", channel = 2 }}, {{ name = "boom", channel = 3 }}]
 ears = {{ distance_m = 1.3, positions = [{{ use = "design" }}, {{ use = "score" }}] }}
 polar = {{ distance_m = 1.3 }}
