@@ -10,7 +10,7 @@ import numpy as np
 from sweetspot.measure import overlap
 from sweetspot.measure.deconvolve import circular
 from sweetspot.measure.impulse import SourceResponse, snr_db
-from sweetspot.measure.judge import Loudness, Sound, clocks, drift, quality, uncertainty
+from sweetspot.measure.judge import LoudnessCheck, Sound, clocks, drift, quality, uncertainty
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import ALL, Capture, OverlapMode, Plan
@@ -69,7 +69,7 @@ def measure(
         A stimulus would pass, or a capture passed, the rig's loudest level.
     """
     session.begin(plan)
-    hand = CaptureLoop(rig, session, ask, step, accept_change, Loudness.of(rig, plan.mics))
+    hand = CaptureLoop(rig, session, ask, step, accept_change, LoudnessCheck.of(rig, plan.mics))
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
@@ -96,7 +96,7 @@ class CaptureLoop:
         ask: Operator,
         step: Callable[[str], None],
         accept_change: bool,
-        loudness: Loudness,
+        loudness: LoudnessCheck,
     ) -> None:
         self.rig, self.session, self.ask, self.step = rig, session, ask, step
         self.loudness = loudness

@@ -39,7 +39,7 @@ Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Head:
+class SetHead:
     """What a set says about its responses.
 
     Parameters
@@ -95,7 +95,7 @@ def check_heads(root: Group) -> None:
         )
 
 
-def head(group: Group) -> Head:
+def head(group: Group) -> SetHead:
     """Names, places and scales of a set, with the shapes of all its data sets checked.
 
     Raises
@@ -112,7 +112,7 @@ def head(group: Group) -> Head:
         raise BadInput(f"{ir.path}: band_hz of {ir.name} is {band!r:.80}; 0 < low < high <= {fs / 2:g} Hz is needed")
     if (unit := ir.attrs.text("unit")) not in UNITS:
         raise BadInput(f"{ir.path}: unit of {ir.name} is {unit!r:.40}; {' or '.join(map(repr, UNITS))} is needed")
-    found = Head(
+    found = SetHead(
         fs, zero, unit, (float(band[0]), float(band[1])), _positions(group), _names(group, "mics"), sources(group)
     )
     named = (len(found.positions), len(found.mics), len(found.sources))

@@ -128,7 +128,7 @@ class Verification:
     agreement: figures.Agreement | None = None
     room: tuple[figures.WithRoom, ...] = ()
     through: ProcessorUsed | None = None
-    cancellation: tuple[whole_response.Cancellation, ...] = ()
+    cancellation: tuple[whole_response.CancellationFigures, ...] = ()
     followed: tuple[str, ...] = ()
     default_limits: bool = False
     ruled_out: tuple[str, ...] = ()

@@ -63,7 +63,7 @@ class OverHeads:
 
 
 @dataclass(frozen=True, slots=True)
-class Cancellation:
+class CancellationFigures:
     """Near-ear over far-ear power in one band.
 
     Parameters
@@ -90,7 +90,7 @@ class Cancellation:
         return f"{low} to {high}: direct sound {direct}; whole response in the room {self.room.text}"
 
 
-def cancellations(c: Comparison, prediction: Prediction) -> tuple[Cancellation, ...]:
+def cancellations(c: Comparison, prediction: Prediction) -> tuple[CancellationFigures, ...]:
     """Cancellation as heard in :data:`WIDE` and in :data:`SCORED`: direct sound and whole response."""
     _, got = heard.cancellations(c, prediction.far_ear)
     whole = c.heard.x if c.heard_whole is None else c.heard_whole
@@ -100,7 +100,7 @@ def cancellations(c: Comparison, prediction: Prediction) -> tuple[Cancellation, 
         inside = (0.99 * band[0] <= THIRD_OCTAVES) & (1.01 * band[1] >= THIRD_OCTAVES)
         resolved = inside & heard.valid(prediction.lowest)
         direct = OverHeads.of(got.db, resolved) if resolved.any() else None
-        found.append(Cancellation(band, direct, OverHeads.of(room, inside)))
+        found.append(CancellationFigures(band, direct, OverHeads.of(room, inside)))
     return tuple(found)
 
 
@@ -113,10 +113,10 @@ def energy_cells(pair: Complex, f: Float) -> Float:
     return power_db(np.maximum(near, 1e-30) / np.maximum(far, 1e-30))
 
 
-def to_dict(found: tuple[Cancellation, ...]) -> dict[str, object]:
+def to_dict(found: tuple[CancellationFigures, ...]) -> dict[str, object]:
     """For JSON: the wide band at the top, the judged one beside it as ``scored``."""
 
-    def one(c: Cancellation) -> dict[str, object]:
+    def one(c: CancellationFigures) -> dict[str, object]:
         def level(x: OverHeads | None) -> dict[str, object] | None:
             return None if x is None else asdict(x)
 

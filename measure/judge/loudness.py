@@ -98,7 +98,7 @@ class Sound:
 
 
 @dataclass(slots=True)
-class Loudness:
+class LoudnessCheck:
     """Lets stimuli through that stay within the limit.
 
     Parameters
@@ -117,7 +117,7 @@ class Loudness:
     _known: dict[int, tuple[float, Pose]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rig: Rig, mics: tuple[Mic, ...]) -> Loudness:
+    def of(cls, rig: Rig, mics: tuple[Mic, ...]) -> LoudnessCheck:
         """For captures of some microphones; see :func:`limit` for its error."""
         return cls(rig, mics, limit(rig.description, mics))
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.preflight.expectation import Expected
 from sweetspot.measure.preflight.multitone import ResponseMatrix
-from sweetspot.measure.preflight.path_responses import Loopback, PathResponses
+from sweetspot.measure.preflight.path_responses import LoopbackResponse, PathResponses
 from sweetspot.measure.preflight.wiring import WiringVerdict
 from sweetspot.rigs.rig_file import Description
 
@@ -36,7 +36,7 @@ class Observation:
 
     rig: Description
     heard: list[PathResponses]
-    loops: list[Loopback]
+    loops: list[LoopbackResponse]
     matrices: list[ResponseMatrix]
     expected: Expected
     patch: WiringVerdict | None

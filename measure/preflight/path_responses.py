@@ -29,7 +29,7 @@ FINE = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Loopback:
+class LoopbackResponse:
     """The loopback cable, as heard.
 
     Parameters
@@ -92,7 +92,7 @@ class PathResponses:
         return np.asarray(self.snr_db.max(axis=-1) > HEARD_DB)
 
 
-def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], wanted: int) -> Loopback:
+def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], wanted: int) -> LoopbackResponse:
     """The loopback, found by its own comb: at the input where it is heard, wherever that is.
 
     Parameters
@@ -108,7 +108,7 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
     level = db(np.abs(m.responses[output]).mean(axis=1))
     at = wanted if snr[wanted] > HEARD_DB and level[wanted] > level.max() - 30.0 else int(np.argmax(level))
     if snr[at] < 2 * HEARD_DB:
-        return Loopback(None)
+        return LoopbackResponse(None)
     f, response = m.comb.frequencies(output), m.responses[output][at]
     latency = _delay(played, np.asarray(x[at], dtype=float), f, response, m.comb.fs)
     straight = response * np.exp(2j * np.pi * f * latency)
@@ -116,7 +116,7 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
     flat = db(np.abs(straight) / middle)
     change = m.changes[output][at] / 2.0
     drift = _drift(np.unwrap(np.angle((response + change) / (response - change))), f, m.comb.period / m.comb.fs)
-    return Loopback(
+    return LoopbackResponse(
         at,
         latency,
         float(np.sign(np.sum(straight.real)) * middle),

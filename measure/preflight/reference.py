@@ -31,7 +31,7 @@ NEAR_M, NEAR_DEG = 0.02, 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class ReferenceCheck:
     """What was heard of every driver straight ahead.
 
     Parameters
@@ -82,7 +82,7 @@ def _listed(array: Float) -> Any:
     return known.tolist()
 
 
-def of_check(rig: Description, one: PathResponses) -> Reference:
+def of_check(rig: Description, one: PathResponses) -> ReferenceCheck:
     """What a check heard straight ahead."""
     rows = [m.channel - 1 for m in rig.mic]
     names = [m.name for m in rig.mic]
@@ -93,10 +93,10 @@ def of_check(rig: Description, one: PathResponses) -> Reference:
             [path_responses.apart(g[left], g[right], f) for g, f in zip(one.gated, one.frequencies, strict=True)]
         )
     level = np.where(one.snr_db[rows] > 3.0, one.level_db[rows], -300.0)
-    return Reference(tuple(names), rig.driver_names, one.arrival[rows], apart, level, one.sign[rows])
+    return ReferenceCheck(tuple(names), rig.driver_names, one.arrival[rows], apart, level, one.sign[rows])
 
 
-def read(path: Path, rig: Description) -> Reference:
+def read(path: Path, rig: Description) -> ReferenceCheck:
     """A reference from the JSON of an earlier check, or from a run folder.
 
     Raises
@@ -117,12 +117,12 @@ def read(path: Path, rig: Description) -> Reference:
     return found
 
 
-def _of_json(path: Path) -> Reference:
+def _of_json(path: Path) -> ReferenceCheck:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))["heard"]
         arrays = {k: np.array(table[k], dtype=float) for k in ("arrival_s", "apart_s", "level_db", "sign")}
         names = [tuple(map(str, table[k])) for k in ("mics", "drivers")]
-        return Reference(names[0], names[1], *arrays.values())
+        return ReferenceCheck(names[0], names[1], *arrays.values())
     except OSError as fault:
         raise BadInput(f"--reference {path}: cannot be read: {fault.strerror}") from fault
     except (ValueError, KeyError, TypeError) as fault:
@@ -131,7 +131,7 @@ def _of_json(path: Path) -> Reference:
         ) from fault
 
 
-def _of_run(run: Path, rig: Description) -> Reference:
+def _of_run(run: Path, rig: Description) -> ReferenceCheck:
     """Straight ahead in a session: responses at the combs' frequencies, heard as a check hears them."""
     with Session.read(session_file(run)) as session:
         was = session.rig()
@@ -160,7 +160,7 @@ def _of_run(run: Path, rig: Description) -> Reference:
                 level[:, o, k] = power_db(np.mean(np.abs(g[:, inside]) ** 2, axis=1))
         if len(apart):
             apart[o] = path_responses.apart(gated[mics.index(EARS[0])], gated[mics.index(EARS[1])], f)
-    return Reference(mics, drivers, arrival, apart, level, sign)
+    return ReferenceCheck(mics, drivers, arrival, apart, level, sign)
 
 
 def _ahead(found: ImpulseResponse, run: Path) -> ImpulseResponse:
@@ -190,7 +190,7 @@ def _at(
     return np.asarray(np.fft.rfft(wrapped)[signal.tones[output]] * gain * own)
 
 
-def expected(rig: Description, poses: Sequence[Pose], found: Reference) -> Expected:
+def expected(rig: Description, poses: Sequence[Pose], found: ReferenceCheck) -> Expected:
     """The reference straight ahead; elsewhere, the reference and what the geometry says that the move changes."""
     geometry = from_geometry(rig, list(poses))
     rows = np.ix_([found.mics.index(m.name) for m in rig.mic], [found.drivers.index(n) for n in rig.driver_names])

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure import plan
-from sweetspot.measure.judge import Loudness, Sound
+from sweetspot.measure.judge import LoudnessCheck, Sound
 from sweetspot.measure.preflight import expectation, findings, levels, multitone, path_responses, wiring
 from sweetspot.measure.preflight.calibration import deviates
 from sweetspot.measure.preflight.calibrator import changed_db
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.observation import Observation
-from sweetspot.measure.preflight.path_responses import Loopback, PathResponses
-from sweetspot.measure.preflight.reference import Reference, expected
+from sweetspot.measure.preflight.path_responses import LoopbackResponse, PathResponses
+from sweetspot.measure.preflight.reference import ReferenceCheck, expected
 from sweetspot.measure.preflight.stability import RESIDUAL_DB, closure_db, disturbed
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
 from sweetspot.rigs.layout import Pose
@@ -107,7 +107,7 @@ def _quiet_enough(rig: Rig, peak: float, asked: bool) -> tuple[multitone.Comb, N
     signal, y = stimulus(described, peak)
     if "loudest_db_spl" not in described.limits.model_fields_set:
         return signal, y
-    loudness, softer = Loudness.of(rig, described.mic), iter(() if asked else SOFTER_DB)
+    loudness, softer = LoudnessCheck.of(rig, described.mic), iter(() if asked else SOFTER_DB)
     while True:
         try:
             loudness.permit(Sound(0, "the check", y, Pose()))
@@ -127,7 +127,7 @@ def check(
     runs: Path,
     move: bool = True,
     level_dbfs: float | None = None,
-    reference: Reference | None = None,
+    reference: ReferenceCheck | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Finding], Observation]:
     """Check a rig.
@@ -184,7 +184,7 @@ def check(
     return [*findings.all_of(told), *about_stage, *others], told
 
 
-Take = tuple[multitone.ResponseMatrix, Loopback, PathResponses]
+Take = tuple[multitone.ResponseMatrix, LoopbackResponse, PathResponses]
 """What one capture of the combs came to."""
 
 
@@ -247,7 +247,7 @@ def _told(
     rig: Description,
     poses: list[Pose],
     found: list[Take],
-    reference: Reference | None,
+    reference: ReferenceCheck | None,
 ) -> Observation:
     matrices, loops, heards = (list(part) for part in zip(*found, strict=True))
     names = [m.name for m in rig.mic]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.measure.preflight.multitone import ResponseMatrix
-from sweetspot.measure.preflight.path_responses import OCTAVES, Loopback, PathResponses, within
+from sweetspot.measure.preflight.path_responses import OCTAVES, LoopbackResponse, PathResponses, within
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, power_db
 
@@ -22,7 +22,7 @@ BURST_DB = 10.0
 CLOSURE_HZ = (300.0, 4000.0)
 
 
-def disturbed(m: ResponseMatrix, loop: Loopback, rig: Description) -> str | None:
+def disturbed(m: ResponseMatrix, loop: LoopbackResponse, rig: Description) -> str | None:
     """Why a capture should be made again, or ``None``; clipping is none of it, for it would clip again."""
     if loop.input is not None and loop.residual_db > RESIDUAL_DB:
         return (

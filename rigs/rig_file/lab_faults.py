@@ -22,7 +22,7 @@ JUMP_MAX = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FaultKind:
     """What a fault is: one line on it, whether it is an event or a state, its own keys with what they hold by default.
 
     A key whose default is ``None`` must be given. What a key is named says what it holds (:data:`_READERS`).
@@ -39,24 +39,24 @@ _SPEECH = {"db": -30.0, "band": (120.0, 6000.0), "for": 1.5}
 _JUMP = {"samples": 64, "flag": False}
 _ONE = {"driver": "", "mic": ""}
 _TWO: dict[str, Any] = {"drivers": (), "mics": ()}
-KINDS: dict[str, Kind] = {
-    "slam": Kind("a door slams: peak at the microphones in dBFS, band in Hz", True, _SLAM),
-    "speech": Kind("somebody speaks: peak at the microphones in dBFS, band in Hz", True, _SPEECH),
-    "drop": Kind("samples of the recording are lost; flag=yes counts an xrun", True, _JUMP),
-    "repeat": Kind("samples of the recording come twice; flag=yes counts an xrun", True, _JUMP),
-    "preamp": Kind("a preamplifier is set too high by gain dB, and clips", False, {"mic": None, "gain": 30.0}),
-    "dead": Kind("a driver is silent, or a microphone deaf", False, _ONE, tuple(_ONE)),
-    "unplug": Kind("the cable of an ear or microphone is out", False, {"mic": None}),
-    "invert": Kind("the polarity of a driver or microphone is reversed", False, _ONE, tuple(_ONE)),
-    "swap": Kind("two drivers or two microphones have changed places", False, _TWO, tuple(_TWO)),
-    "level": Kind("a driver's level is off by db", False, {"driver": None, "db": None}),
-    "amp-off": Kind("the amplifier is off: no driver plays", False, {}),
-    "temperature": Kind("the room is warmer by so many kelvin (below 0: colder)", False, {"by": None}),
-    "slip": Kind("the turntable slips by deg on its way to that capture, and does not know", True, {"deg": 3.0}),
-    "stall": Kind("the turntable stops on its way to that capture, and stays", True, {}),
-    "late": Kind("the turntable's answer on its way to that capture is late by seconds", True, {"by": 1.0}),
-    "disk-full": Kind("from that capture on no file of the program can grow", True, {}),
-    "crash": Kind("the program is killed in that capture", True, {}),
+KINDS: dict[str, FaultKind] = {
+    "slam": FaultKind("a door slams: peak at the microphones in dBFS, band in Hz", True, _SLAM),
+    "speech": FaultKind("somebody speaks: peak at the microphones in dBFS, band in Hz", True, _SPEECH),
+    "drop": FaultKind("samples of the recording are lost; flag=yes counts an xrun", True, _JUMP),
+    "repeat": FaultKind("samples of the recording come twice; flag=yes counts an xrun", True, _JUMP),
+    "preamp": FaultKind("a preamplifier is set too high by gain dB, and clips", False, {"mic": None, "gain": 30.0}),
+    "dead": FaultKind("a driver is silent, or a microphone deaf", False, _ONE, tuple(_ONE)),
+    "unplug": FaultKind("the cable of an ear or microphone is out", False, {"mic": None}),
+    "invert": FaultKind("the polarity of a driver or microphone is reversed", False, _ONE, tuple(_ONE)),
+    "swap": FaultKind("two drivers or two microphones have changed places", False, _TWO, tuple(_TWO)),
+    "level": FaultKind("a driver's level is off by db", False, {"driver": None, "db": None}),
+    "amp-off": FaultKind("the amplifier is off: no driver plays", False, {}),
+    "temperature": FaultKind("the room is warmer by so many kelvin (below 0: colder)", False, {"by": None}),
+    "slip": FaultKind("the turntable slips by deg on its way to that capture, and does not know", True, {"deg": 3.0}),
+    "stall": FaultKind("the turntable stops on its way to that capture, and stays", True, {}),
+    "late": FaultKind("the turntable's answer on its way to that capture is late by seconds", True, {"by": 1.0}),
+    "disk-full": FaultKind("from that capture on no file of the program can grow", True, {}),
+    "crash": FaultKind("the program is killed in that capture", True, {}),
 }
 """Every fault that there is."""
 
@@ -148,7 +148,7 @@ def listing() -> str:
     return "\n".join(f"{name:12s} {kind.what} ({', '.join(kind.keys) or 'no keys'})" for name, kind in KINDS.items())
 
 
-def _pairs(text: str, name: str, kind: Kind, pairs: Sequence[str]) -> dict[str, str]:
+def _pairs(text: str, name: str, kind: FaultKind, pairs: Sequence[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     known = list(dict.fromkeys((*kind.keys, *WHEN)))
     for pair in pairs:
@@ -163,7 +163,7 @@ def _pairs(text: str, name: str, kind: Kind, pairs: Sequence[str]) -> dict[str, 
     return given
 
 
-def _complete(text: str, name: str, kind: Kind, given: Mapping[str, str], values: Mapping[str, Any]) -> None:
+def _complete(text: str, name: str, kind: FaultKind, given: Mapping[str, str], values: Mapping[str, Any]) -> None:
     for key, value in values.items():
         if value is None:
             raise ValueError(f"fault {text!r}: {name} needs {key}=")
