@@ -219,7 +219,7 @@ def slower(taps: np.ndarray) -> np.ndarray:
     [
         (plain, "", "bypassed", "not active"),
         (slower, "", "sampling rate", "0.919 times"),
-        (np.asarray, "clips_dbfs = -27.0", "clipping", "the drivers are clipped"),
+        (np.asarray, "clips_dbfs = -23.0", "clipping", "the drivers are clipped"),
     ],
 )
 def test_a_wrong_device_fails_and_its_cause_is_named_though_its_latency_is_unknown(
