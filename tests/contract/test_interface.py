@@ -119,7 +119,7 @@ class TestInterface:
     def test_too_loud_is_refused(self, rig: Rig) -> None:
         y = played(rig.description)
         y[4, 3] = -0.6
-        with pytest.raises(TooLoud, match=r"-4\.44 dBFS is above the rig's ceiling of -5\.00 dBFS"):
+        with pytest.raises(TooLoud, match=r"-4\.44 dBFS is above its limit of -5\.00 dBFS"):
             rig.interface.capture(y)
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
