@@ -166,7 +166,7 @@ absorption = 0.2
 
 
 @pytest.mark.parametrize(
-    ("room", "seconds", "most"), [(LATE, 0.6, 14.0), (HALL, 1.2, 4.0)], ids=["two late reflections", "hall"]
+    ("room", "seconds", "most"), [(LATE, 0.6, 14.0), (HALL, 1.2, 6.0)], ids=["two late reflections", "hall"]
 )
 def test_rooms_behind_the_gate_are_told(
     room: str, seconds: float, most: float, crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path
