@@ -163,7 +163,7 @@ def of_transfer(
         one = [_read(grid, p, q, n * f, high) for p, q in zip(power, noise, strict=True)]
         beyond = np.where(n * f <= high, 1.0, np.nan)
         found.append(np.stack([np.sqrt(p) for p, _, _ in one]) * beyond / level)
-        floors.append(np.stack([np.sqrt(q) for _, q, _ in one]) * beyond / level)
+        floors.append(np.stack([np.sqrt(np.maximum(q, 0.0)) for _, q, _ in one]) * beyond / level)
         means.append(np.stack([s for _, _, s in one]))
     harmonics = np.stack(found, axis=1)
     some = np.any(np.isfinite(harmonics), axis=1)

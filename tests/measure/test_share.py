@@ -87,7 +87,7 @@ def test_frd_and_wav_hold_the_response(
     for to in ("frd", "wav"):
         done = sweetspot("measure", "export", path, "--to", to, "--out", tmp_path / to)
         assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
-    assert len(list((tmp_path / "wav").iterdir())) == 5 * 2 * 3 + 24 * 3
+    assert len(list((tmp_path / "wav").glob("*.wav"))) == 5 * 2 * 3 + 24 * 3
     h = sets["polar"].h[3, 0, 2, sets["polar"].zero :]
     stem = f"polar_boom_right_hor_{sets['polar'].positions['azimuth_deg'][3]:g}"
     x, fs = soundfile.read(tmp_path / "wav" / f"{stem}.wav")
