@@ -28,7 +28,7 @@ QUIET = "\nconverter_noise_dbfs = -200.0\nmic_noise_db_spl = -100.0\n"
 
 @pytest.fixture
 def long(crooked_text: str, tmp_path: Path) -> Description:
-    """The crooked rig with longer sweeps, drivers that distort, no noise; loud enough that overlapping lowers no level."""
+    """The crooked rig with longer sweeps, drivers that distort, no noise; overlapping lowers no level."""
     loud = crooked_text.replace("ceiling_dbfs = -5.0", "ceiling_dbfs = -5.0\nloudest_db_spl = 105.0")
     return parse(loud.replace("seconds = 0.6", "seconds = 2.5") + QUIET + DISTORTION, folder=tmp_path)
 
