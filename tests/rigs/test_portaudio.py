@@ -179,7 +179,7 @@ def test_the_last_door_checks_the_level(running: Any, in_server: Callable[[Any],
     interface = PortAudioInterface.open(parse(text, folder=place))
     loud = np.zeros((6, 1000), dtype=np.float32)
     loud[4, 7] = 0.6
-    with pytest.raises(TooLoud, match=r"driver 'woofer' .output 5.: peak -4\.44 dBFS is above its limit of -5\.00 dBFS"):
+    with pytest.raises(TooLoud, match=r"'woofer' .output 5.: peak -4\.44 dBFS is above its limit of -5\.00 dBFS"):
         interface.capture(loud)
     interface.close()
     with pytest.raises(HardwareTrouble, match="closed"):
