@@ -210,7 +210,7 @@ def demo(
 
 
 def _changes(here: Path) -> list[str]:
-    """What changed since the next step used it, which is said."""
+    """What changed since the next step used it; printed as a note."""
     found = list(run.changes(here))
     for change in found:
         say(f"Changed since: {change}")

@@ -98,7 +98,7 @@ def process(
 
 
 def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
-    """A filter set under the rig's ceiling as it stands now, and what changed since it was made, which is said."""
+    """A filter set under the rig's ceiling as it stands now, and what changed since it was made, as a note."""
     filters, changes = within_rig(filterset, store.read(filterset))
     for change in changes:
         say(f"Changed since: {change}")

@@ -63,7 +63,7 @@ class Assessment:
 
     @property
     def depth_lost(self) -> str:
-        """What is to be said where the sides lose more than :data:`DEEP_DB` of direct-to-reverberant ratio."""
+        """Warning where the sides lose more than :data:`DEEP_DB` of direct-to-reverberant ratio."""
         each = self.arms["calibrated"].drr_loss_db(self.arms["plain"])
         lost = max(each["left"], each["right"])
         if lost <= DEEP_DB:

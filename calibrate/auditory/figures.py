@@ -193,11 +193,11 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
     model
         Of the head that heard.
     facing
-        Azimuth of the device seen from the head's front at each position ``(position,)``, rad; images are told from it.
+        Azimuth of the device seen from the head's front at each position ``(position,)``, rad; the zero of images.
     distance_m
         From the device to the nominal head, m.
     reference
-        What colour is told against.
+        The arm that colouration is relative to.
     """
     image = model.image(direct_spectra(arm))
     direct, later, clear, late = _energies(arm)

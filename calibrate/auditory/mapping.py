@@ -1,4 +1,4 @@
-"""Making the map of the listening zone: responses carried to every place, all arms played there, images told."""
+"""Making the map of the listening zone: responses carried to every place, all arms played there, images estimated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LARGEST_DEG = 6.0
 """Largest expected error of a place that is trusted, degrees."""
 
 POLAR_LEFT_DB = -10.0
-"""Directions of the polar set must be told by their neighbours at least this well, dB re the response."""
+"""Directions of the polar set must be predicted by their neighbours at least this well, dB re the response."""
 
 WINDOWS = 8
 """Lengths of time for which early energy is computed; between them it is interpolated."""
@@ -60,7 +60,7 @@ class Measured:
         Where these are.
     early, direct
         Their spectra ``(position, ear, driver, frequency)``: the first 5 ms, which the image is made from, and what the
-        gate lets through, which cancellation is told from.
+        gate lets through, from which cancellation is computed.
     field
         The device's field from its polar set.
     f

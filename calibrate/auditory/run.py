@@ -45,7 +45,7 @@ def model_of(rig: Description) -> EarModel:
 
 
 def scored(ears: ImpulseResponse) -> ImpulseResponse:
-    """The positions that figures are told at: those for scoring, or all where there are none."""
+    """The positions that figures are computed at: those for scoring, or all where there are none."""
     rows = ears.used_for("score")
     return rows if len(rows.positions) else ears
 

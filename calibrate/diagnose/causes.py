@@ -153,8 +153,8 @@ def _ear_gain(s: Residual, p: Complex) -> Found:
             continue
         scaled = q.copy()
         scaled[:, ear] *= g
-        said = f"the {name} ear is {driver_faults.level(g)}: its microphone's gain or calibration"
-        yield "ear gain", said, s.power(s.heard - scaled), 1
+        text = f"the {name} ear is {driver_faults.level(g)}: its microphone's gain or calibration"
+        yield "ear gain", text, s.power(s.heard - scaled), 1
 
 
 def _bypassed(s: Residual) -> Found:
@@ -290,7 +290,7 @@ def ruled_out(found: Sequence[Cause]) -> tuple[str, ...]:
 
 
 UNCLEAR = "unclear"
-"""Name of the cause that is told where none is likely."""
+"""Name of the cause that is reported where none is likely."""
 
 CLEAR = 0.5
 """Share of the difference that a cause must explain to be called likely."""
