@@ -314,13 +314,13 @@ def export_(
     as_json: JsonOpt = False,
 ) -> None:
     """Write every response as a file of its own, for other programs."""
-    from sweetspot.measure.share import export
+    from sweetspot.measure.share import export, standard_errors
 
     with Session.read(folder.session_file(run)) as session:
         sets = {name: session.responses(name) for name in session.sets}
         about = f"sweetspot, unit {session.serial}, run {run.resolve().name}, rig SHA-256 {session.rig_sha256[:12]}"
-        rig = session.rig()
-    files = export.write(sets, to, about, out, rig, tracked)
+        rig, errors = session.rig(), standard_errors.of(session)
+    files = export.write(sets, to, about, out, rig, tracked, errors)
     result({"run": str(run), "files": [str(f) for f in files]}, f"{len(files)} files in {out}", as_json=as_json)
 
 
@@ -330,11 +330,12 @@ def sofa_(
     as_json: JsonOpt = False,
 ) -> None:
     """Write AES69 files: ears.sofa (SingleRoomMIMOSRIR), polar.sofa (GeneralFIR-E), directivity.sofa (directivity)."""
-    from sweetspot.measure.share import sofa
+    from sweetspot.measure.share import sofa, standard_errors
 
     with Session.read(folder.session_file(run)) as session:
         known = session.attributes | {f"closure_{n}": session.closure_text(n) for n in session.sets}
-        files = sofa.files(session.rig(), {n: session.responses(n) for n in session.sets}, known)
+        sets, errors = {n: session.responses(n) for n in session.sets}, standard_errors.of(session)
+        files = sofa.files(session.rig(), sets, known, errors)
     target = out or run
     with tracked("Writing SOFA", len(files)) as step:
         for name, build in files.items():

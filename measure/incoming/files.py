@@ -15,6 +15,7 @@ from sweetspot.measure.incoming.imported_set import MOST_BYTES, RELATIVE, Import
 from sweetspot.measure.incoming.listing import Entry
 from sweetspot.measure.incoming.sofa_sets import HeadWish
 from sweetspot.measure.plan import SetName
+from sweetspot.measure.share import standard_errors
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS
 from sweetspot.rigs.units import Float
@@ -142,8 +143,17 @@ def _folder(path: Path, wish: Wish) -> list[ImportedSet]:
     found = [_set(kind, [e for e in listed if e.kind == kind], wish) for kind in kinds]
     beside = path / "rig.toml"
     if wish.manifest is None and (path / listing.MANIFEST).is_file() and beside.is_file():
-        return [replace(s, rig_text=beside.read_text(encoding="utf-8", errors="replace")) for s in found]
+        known = standard_errors.read(path / standard_errors.FILE)
+        text = beside.read_text(encoding="utf-8", errors="replace")
+        return [_with_errors(replace(s, rig_text=text), known.get(s.kind)) for s in found]
     return found
+
+
+def _with_errors(found: ImportedSet, known: standard_errors.StandardErrors | None) -> ImportedSet:
+    """A set with the errors that were exported with it, if they are of its responses."""
+    if known is None or known.stderr.shape != (*found.h.shape[:3], (found.h.shape[3] + known.before) // 2 + 1):
+        return found
+    return replace(found, errors=known.stderr, before=known.before)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

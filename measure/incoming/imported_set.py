@@ -58,6 +58,9 @@ class ImportedSet:
         Judged band, Hz; ``None`` to take what the rate and the length allow.
     errors
         Standard errors ``(position, mic, driver, bin)`` of the ``rfft`` of the responses; ``None`` to estimate them.
+    before
+        Taps ahead of time zero in the session that was exported, so that errors belong to the same bins; ``None`` for
+        :data:`BEFORE_S`.
     closure
         What the file kept of how the set closes on itself, as JSON; empty for none.
     rig_text
@@ -78,6 +81,7 @@ class ImportedSet:
     unit: str = RELATIVE
     band: tuple[float, float] | None = None
     errors: Float | None = None
+    before: int | None = None
     closure: str = ""
     rig_text: str = ""
     notes: tuple[str, ...] = ()
@@ -103,12 +107,12 @@ def place_row(azimuth_deg: float, x: float, y: float, z: float, yaw_deg: float, 
 
 
 def timed(found: ImportedSet, c: float) -> ImportedSet:
-    """The set with its time zero at :data:`BEFORE_S`.
+    """The set with its time zero at ``before``, or at :data:`BEFORE_S`.
 
     Where the files don't say when the sound left, the earliest arrival of the set is put where sound at ``c`` m/s
     arrives over the stated distance: what arrives first decides, and the times between drivers stay as they are.
     """
-    before = round(BEFORE_S * found.fs)
+    before = round(BEFORE_S * found.fs) if found.before is None else found.before
     zero, notes = found.zero, found.notes
     if zero is None:
         zero = earliest(found.h) - round(found.distance_m / c * found.fs)
@@ -119,14 +123,13 @@ def timed(found: ImportedSet, c: float) -> ImportedSet:
         )
     shift = before - zero
     h = found.h[..., -shift:] if shift < 0 else np.pad(found.h, ((0, 0), (0, 0), (0, 0), (shift, 0)))
-    same = found.errors is not None and shift == 0
-    return replace(found, h=h, zero=before, errors=found.errors if same else _refitted(found, h), notes=notes)
+    return replace(found, h=h, zero=before, errors=_refitted(found, h), notes=notes)
 
 
 def _refitted(found: ImportedSet, h: Float) -> Float | None:
     """Standard errors at the bins of a response of another length, to which noise per bin goes."""
-    if found.errors is None:
-        return None
+    if found.errors is None or found.errors.shape[-1] == h.shape[-1] // 2 + 1:
+        return found.errors
     old, new = (np.fft.rfftfreq(x.shape[-1]) for x in (found.h, h))
     near = np.clip(np.searchsorted(old, new), 0, len(old) - 1)
     return np.asarray(found.errors[..., near] * np.sqrt(h.shape[-1] / found.h.shape[-1]))

@@ -12,6 +12,7 @@ from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.incoming.imported_set import ImportedSet
 from sweetspot.measure.incoming.sofa_file import SofaFile
 from sweetspot.measure.plan import SetName
+from sweetspot.measure.share import standard_errors
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS
 from sweetspot.rigs.units import Float
@@ -24,6 +25,12 @@ TURN_DEG = 15.0
 
 SAME_DEG = 0.6
 """How near a measured direction must be to the one that is wanted."""
+
+MOST_BEFORE = 1 << 20
+"""Most taps ahead of time zero that are believed."""
+
+MOST_FS = 768_000
+"""Highest sampling rate, Hz."""
 
 LEAD_DB = 1.0
 """By how much the ear on a source's side must be louder before a file is believed."""
@@ -84,6 +91,7 @@ def _several(file: SofaFile, ir: Float, kind: SetName | None) -> ImportedSet:
     ears = r == 2 and (file.convention == "SingleRoomMIMOSRIR" or _are_ears(file))
     kind = kind or ("ears" if ears else "polar")
     h = _delayed(np.moveaxis(ir, 3, 2), file.delays((m, r, e)))
+    errors, before = _errors(file, h)
     source, forward = file.cartesian("SourcePosition", m), file.view("SourceView", m)
     listener = file.cartesian("ListenerPosition", m)
     at = file.cartesian("EmitterPosition", e) if "EmitterPosition" in file.values else np.zeros((e, 3))
@@ -106,6 +114,8 @@ def _several(file: SofaFile, ir: Float, kind: SetName | None) -> ImportedSet:
             at,
             _away(seen),
             _unit(file),
+            errors=None if errors is None else errors[:, order],
+            before=before,
             closure=_kept(file, "Closure"),
             rig_text=_kept(file, "Rig"),
             band=_band(file),
@@ -113,7 +123,7 @@ def _several(file: SofaFile, ir: Float, kind: SetName | None) -> ImportedSet:
         )
     if m == 1 and r > 1:  # an array of receivers around a device that is measured once
         seen = seen[0] + file.cartesian("ReceiverPosition", r)
-        h, r = np.swapaxes(h, 0, 1), 1
+        h, r, errors = np.swapaxes(h, 0, 1), 1, None
     mics = _names(file, ("ReceiverDescriptions",), r, "mic")
     table, distance = _ring(seen, file)
     return ImportedSet(
@@ -127,10 +137,23 @@ def _several(file: SofaFile, ir: Float, kind: SetName | None) -> ImportedSet:
         at,
         distance,
         _unit(file),
+        errors=errors,
+        before=before if errors is not None else None,
         closure=_kept(file, "Closure"),
         rig_text=_kept(file, "Rig"),
         band=_band(file),
     )
+
+
+def _errors(file: SofaFile, h: Float) -> tuple[Float | None, int | None]:
+    """Standard errors of the responses ``h (M, R, E, N)`` as one of our files keeps them, and taps before time zero."""
+    kept, before = (file.values.get(name) for name in (standard_errors.ERRORS, standard_errors.BEFORE))
+    if kept is None or before is None or before.size != 1 or not 0 <= before.flat[0] <= MOST_BEFORE:
+        return None, None
+    taps = h.shape[-1] + int(before.flat[0])
+    if kept.shape != (*h.shape[:2], h.shape[2], taps // 2 + 1) or not (np.isfinite(kept).all() and (kept >= 0).all()):
+        return None, None
+    return kept, int(before.flat[0])
 
 
 def _directivity(file: SofaFile) -> ImportedSet:
@@ -169,8 +192,8 @@ def _from_spectrum(spectrum: np.ndarray, f: Float, file: SofaFile) -> tuple[Floa
             "response can't be made of them"
         )
     fs = next((r for r in (44100, 48000, 88200, 96000, 192000) if r >= 2.0 * f[-1]), round(2.0 * f[-1]))
-    stated = file.attributes.get(("", "SamplingRate"), "")
-    fs = int(stated) if stated.isdigit() else fs
+    stated = _kept(file, "SamplingRate") or file.attributes.get(("", "SamplingRate"), "")
+    fs = int(stated) if stated.isdigit() and 2.0 * f[-1] <= int(stated) <= MOST_FS else fs
     n = 2 * round(fs / step / 2)
     whole = np.zeros((*spectrum.shape[:2], n // 2 + 1), dtype=complex)
     at = np.round(f / step).astype(int)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
+from sweetspot.measure.share import standard_errors
+from sweetspot.measure.share.standard_errors import StandardErrors
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import Step
 from sweetspot.rigs.rig_file import Description
@@ -99,6 +101,7 @@ def write(
     out: Path,
     rig: Description,
     tracked: Callable[[str, int], AbstractContextManager[Step]],
+    errors: Mapping[SetName, StandardErrors],
 ) -> list[Path]:
     """Write every response of the sets into the folder ``out``, and a manifest of them that can be imported again.
 
@@ -108,6 +111,8 @@ def write(
         That the sets were measured with; its text is written beside them.
     tracked
         Shows how far it is.
+    errors
+        What is known of the sets' errors; written beside WAV files.
 
     Raises
     ------
@@ -135,6 +140,8 @@ def write(
                 step(path.name)
     write_file(out / "manifest.csv", _csv(rows))
     write_file(out / "rig.toml", rig.text)
+    if to == "wav":
+        standard_errors.write(out / standard_errors.FILE, errors)
     return written
 
 

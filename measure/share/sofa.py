@@ -12,6 +12,7 @@ import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
+from sweetspot.measure.share.standard_errors import BEFORE, ERRORS, StandardErrors
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import replacing
@@ -28,7 +29,10 @@ LONGEST_TEXT = 60000
 
 
 def files(
-    rig: Description, sets: Mapping[SetName, ImpulseResponse], attributes: Mapping[str, Any]
+    rig: Description,
+    sets: Mapping[SetName, ImpulseResponse],
+    attributes: Mapping[str, Any],
+    errors: Mapping[SetName, StandardErrors],
 ) -> dict[str, Callable[[], Any]]:
     """The files that a session comes to, by name, each with what builds it.
 
@@ -40,6 +44,8 @@ def files(
         The sets that were measured to their end.
     attributes
         Root attributes of the session.
+    errors
+        What the session knows of the sets' errors.
 
     Raises
     ------
@@ -63,6 +69,7 @@ def files(
             attributes,
             "ears",
             rig.text,
+            errors,
         )
     if "polar" in sets:
         found["polar.sofa"] = lambda: _kept(
@@ -71,6 +78,7 @@ def files(
             attributes,
             "polar",
             rig.text,
+            errors,
         )
         for i, mic in enumerate(sets["polar"].mics):
             name = "directivity.sofa" if len(sets["polar"].mics) == 1 else f"directivity_{mic}.sofa"
@@ -174,6 +182,7 @@ def directivity(set_: ImpulseResponse, mic: int, drivers_at: Float, unit: str, a
     sofa.MIDINote = np.zeros(len(set_.drivers))
     sofa.N = f[inside]
     sofa.Data_Real, sofa.Data_Imag = spectrum.real, spectrum.imag
+    sofa.add_attribute("GLOBAL_SweetspotSamplingRate", str(set_.fs))
     return _verified(sofa)
 
 
@@ -229,6 +238,7 @@ def _kept(
     attributes: Mapping[str, Any],
     name: SetName,
     rig_text: str,
+    errors: Mapping[SetName, StandardErrors],
 ) -> Any:
     """What no variable of the convention holds, and `sweetspot measure import` reads again."""
     set_ = sets[name]
@@ -243,6 +253,9 @@ def _kept(
     for key, text in known.items():
         if text and len(text) < LONGEST_TEXT:
             sofa.add_attribute(f"GLOBAL_Sweetspot{key}", text)
+    if known_errors := errors.get(name):
+        sofa.add_variable(ERRORS, np.asarray(known_errors.stderr, dtype=float), "double", "MREB")
+        sofa.add_variable(BEFORE, float(known_errors.before), "double", "I")
     return sofa
 
 
