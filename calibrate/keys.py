@@ -33,7 +33,13 @@ def _limits() -> KeyTable:
         low, high, unit = limit_range(one.name)
         keys.append(
             Key(
-                one.name, "number", unit, f"{one.default:g}", f"at least {low:g}, at most {high:g}", "", texts[one.name]
+                one.name,
+                "number",
+                unit=unit,
+                default=f"{one.default:g}",
+                limits=f"at least {low:g}, at most {high:g}",
+                example="",
+                text=texts[one.name],
             )
         )
     return KeyTable("limits.toml", "What a unit must reach to pass: given to verify with --limits.", tuple(keys))

@@ -287,7 +287,15 @@ def fitted_of(run: Path) -> Fitted:
     named = {"said": "text"}  # what earlier versions called it
     ears = Matched(**{named.get(k, k): v for k, v in kept["ears"].items()}) if kept.get("ears") else None
     loads = tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]")))
-    return Fitted(filters, prediction, limits, reference, FarEar(**kept["virtual"]), ears, loads)
+    return Fitted(
+        filters,
+        prediction,
+        limits=limits,
+        reference=reference,
+        far_ear=FarEar(**kept["virtual"]),
+        ears=ears,
+        loading=loads,
+    )
 
 
 def engine_of(filters: FilterSet) -> verification.Processor:

@@ -95,7 +95,9 @@ def ears(
     if dry_run:
         _dry_run(described, "ears", overlap, as_json)
         return
-    _begin("ears", described, unit, runs, run, operator(yes, delay), as_json, overlap, raw)
+    _begin(
+        "ears", described, unit, runs=runs, run=run, ask=operator(yes, delay), as_json=as_json, overlap=overlap, raw=raw
+    )
 
 
 def polar(
@@ -116,7 +118,17 @@ def polar(
     if dry_run:
         _dry_run(described, "polar", overlap, as_json)
         return
-    _begin("polar", described, unit, runs, run, operator(yes, delay), as_json, overlap, raw)
+    _begin(
+        "polar",
+        described,
+        unit,
+        runs=runs,
+        run=run,
+        ask=operator(yes, delay),
+        as_json=as_json,
+        overlap=overlap,
+        raw=raw,
+    )
 
 
 def templates(
@@ -135,7 +147,17 @@ def templates(
     if dry_run:
         _dry_run(described, "templates", None, as_json)
         return
-    _begin("templates", described, unit, runs, run, operator(yes, delay), as_json, None, "all")
+    _begin(
+        "templates",
+        described,
+        unit,
+        runs=runs,
+        run=run,
+        ask=operator(yes, delay),
+        as_json=as_json,
+        overlap=None,
+        raw="all",
+    )
 
 
 def resume(
@@ -320,7 +342,7 @@ def export_(
         sets = {name: session.responses(name) for name in session.sets}
         about = f"sweetspot, unit {session.serial}, run {run.resolve().name}, rig SHA-256 {session.rig_sha256[:12]}"
         rig, errors = session.rig(), standard_errors.of(session)
-    files = export.write(sets, to, about, out, rig, tracked, errors)
+    files = export.write(sets, to, about, out, rig=rig, tracked=tracked, errors=errors)
     result({"run": str(run), "files": [str(f) for f in files]}, f"{len(files)} files in {out}", as_json=as_json)
 
 

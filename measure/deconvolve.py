@@ -146,13 +146,13 @@ def _sides(f: Float, x: Complex, sweep: Sweep, least: float) -> tuple[Side, Side
         Side(
             bins,
             edge,
-            out,
-            np.conj(x[bins]),
-            energy[bins] + least,
-            np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0))),
-            least,
-            float(np.mean(energy[edge])),
-            float(np.mean(energy[out])),
+            beyond=out,
+            conj=np.conj(x[bins]),
+            energy=energy[bins] + least,
+            ramp=np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(ramp, 0.0, 1.0))),
+            least=least,
+            edge_energy=float(np.mean(energy[edge])),
+            beyond_energy=float(np.mean(energy[out])),
         )
         for bins, edge, out, ramp in zip((slice(0, a), slice(b, len(f))), edges, beyond, (below, above), strict=True)
     )
@@ -183,7 +183,15 @@ def inverse(sweep: Sweep, played: NDArray[np.float32], samples: int) -> Inverse:
     least = 1e-12 * float(np.median(energy[inside]))
     exact = np.asarray(np.conj(x) / (energy + least), dtype=np.complex128)
     sides = _sides(np.asarray(f), x, sweep, least)
-    return Inverse(np.asarray(_guarded(np.asarray(f), sweep) * exact), exact, sides, x, size, sweep.fs, sweep.band)
+    return Inverse(
+        np.asarray(_guarded(np.asarray(f), sweep) * exact),
+        exact,
+        sides=sides,
+        x=x,
+        size=size,
+        fs=sweep.fs,
+        band=sweep.band,
+    )
 
 
 def _guarded(f: Float, sweep: Sweep) -> Float:

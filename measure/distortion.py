@@ -126,7 +126,7 @@ def _within(f: Float, sweep: Sweep, n: int) -> Float:
 
 
 def of_transfer(
-    inv: Inverse, sweep: Sweep, transfer: Spectra, delay: float, before: int, after: int, points: int = 24
+    inv: Inverse, sweep: Sweep, transfer: Spectra, delay: float, before: int, after: int, *, points: int = 24
 ) -> Distortion:
     """Distortion of one source at every microphone.
 

@@ -67,13 +67,13 @@ class ImpulseResponse:
         return ImpulseResponse(
             self.h[rows],
             self.fs,
-            self.positions[rows],
-            self.mics,
-            self.drivers,
-            self.zero,
-            self.unit,
-            self.snr_db[rows],
-            self.band,
+            positions=self.positions[rows],
+            mics=self.mics,
+            drivers=self.drivers,
+            zero=self.zero,
+            unit=self.unit,
+            snr_db=self.snr_db[rows],
+            band=self.band,
         )
 
 

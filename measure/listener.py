@@ -200,7 +200,15 @@ class CaptureAnalyser:
             or ("two clocks: overlapped sweeps need one; measure with --overlap off" if drift.is_there else None)
             or quality.loopback(chorus.loop, x[-1], together.played, loop, delay, gain)
             or next(silent, None)
-            or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, chorus.lags, delay, last / inv.fs)
+            or quality.disturbed(
+                x[:-1],
+                transfer,
+                names[:-1],
+                sweep=self.plan.sweep,
+                where=chorus.lags,
+                delay=delay,
+                last_start=last / inv.fs,
+            )
         )
         unity = np.ones_like(stderrs[0])
         found = [SourceResponse(h, s, e, unity) for h, s, e in zip(every, snrs, stderrs, strict=True)]

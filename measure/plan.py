@@ -286,6 +286,7 @@ def plan_of(
     sweep: Sweep,
     played: NDArray[np.float32],
     at: list[tuple[Pose, tuple[object, ...]]],
+    *,
     extra_after: int,
 ) -> Plan:
     """A plan in which every source plays at every place of ``at`` (poses with rows of the position table).
@@ -306,7 +307,17 @@ def plan_of(
     mics = rig.polar_mics if name == "polar" else rig.ear_mics
     table = np.array([row for _, row in at], dtype=POSITION)
     before, after = _samples(rig, rig.sweep.before_ms), _samples(rig, rig.sweep.after_ms) + extra_after
-    return Plan(name, captures, table, mics, sources, sweep, played, before, after)
+    return Plan(
+        name,
+        captures,
+        positions=table,
+        mics=mics,
+        sources=sources,
+        sweep=sweep,
+        played=played,
+        before=before,
+        after=after,
+    )
 
 
 def nearest_first(poses: Sequence[Pose]) -> list[int]:

@@ -291,7 +291,15 @@ def _until_good(
                 reason = f"{other}; if this change is intended, resume with --accept-change"
         air = rig.description.environment.temperature_c
         snr = np.min([one.snr_db for one in heard], axis=0)
-        shot = Shot(capture, recording, delay, reason, air, tuple(float(v) for v in snr), ppm)
+        shot = Shot(
+            capture,
+            recording,
+            delay=delay,
+            reason=reason,
+            temperature_c=air,
+            snr_db=tuple(float(v) for v in snr),
+            clock_ppm=ppm,
+        )
         session.store(plan, shot)
         hand.loudness.judge(sound, recording.x[:-1])
         if shot.accepted:

@@ -113,7 +113,13 @@ def head(group: Group) -> SetHead:
     if (unit := ir.attrs.text("unit")) not in UNITS:
         raise BadInput(f"{ir.path}: unit of {ir.name} is {unit!r:.40}; {' or '.join(map(repr, UNITS))} is needed")
     found = SetHead(
-        fs, zero, unit, (float(band[0]), float(band[1])), _positions(group), _names(group, "mics"), sources(group)
+        fs,
+        zero,
+        unit=unit,
+        band=(float(band[0]), float(band[1])),
+        positions=_positions(group),
+        mics=_names(group, "mics"),
+        sources=sources(group),
     )
     named = (len(found.positions), len(found.mics), len(found.sources))
     if ir.shape[:3] != named:

@@ -92,9 +92,27 @@ def process(
             "IN.wav and OUT.wav are needed: sweetspot process FILTERSET IN.wav OUT.wav (or --measure OUT.h5)"
         )
     if ears:
-        _at_ears(filterset, replace(filters, upmix=settings), source, out, subtype.value, mono, as_json)
+        _at_ears(
+            filterset,
+            replace(filters, upmix=settings),
+            source,
+            out=out,
+            subtype=subtype.value,
+            mono=mono,
+            as_json=as_json,
+        )
         return
-    _process(filters, changes, settings, source, out, subtype.value, mono, split, as_json)
+    _process(
+        filters,
+        changes,
+        settings,
+        source=source,
+        out=out,
+        subtype=subtype.value,
+        mono=mono,
+        split=split,
+        as_json=as_json,
+    )
 
 
 def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
@@ -166,7 +184,16 @@ def export(
     filters, changes = _within_rig(filterset)
     kept = store.read_prediction(filterset).get("reference", (0, 1))
     plain = (int(kept[0]), int(kept[1]))
-    options = Options(form.value, share, plain, block, capture, playback, backend, version)
+    options = Options(
+        form.value,
+        share,
+        plain=plain,
+        block=block,
+        capture=capture,
+        playback=playback,
+        backend=backend,
+        version=version,
+    )
     made = bundle(filters, engine.value, options)
     files.write_all(out, made.everything())
     compared = check(filters, engine.value, made, options=options) if checked else None
@@ -271,7 +298,15 @@ def play(
     ins = pair_of(channels) if heard else None
     program = PlayedProgram(
         (filters, second, bypass(filters, pair)),
-        Wanted(device, heard, hostapi, max(filters.channels), max(ins) if ins else 0, filters.fs, block),
+        Wanted(
+            device,
+            heard,
+            hostapi=hostapi,
+            outputs=max(filters.channels),
+            inputs=max(ins) if ins else 0,
+            fs=filters.fs,
+            block=block,
+        ),
         ins,
     )
     with ExitStack() as stack:

@@ -152,7 +152,7 @@ def delay(y: Any, memory: Any, look: int, bands: Any, speed: Any) -> None:
                 m[SLOT] = (int(m[SLOT]) + 1) % WINDOWS
 
 
-def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, speed: Any, seen: Any) -> None:
+def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, speed: Any, seen: Any) -> None:  # noqa: PLR0917
     """Limit ``y (drivers, n)`` in place: low band first, then the whole; ``bands * look`` samples late; any ``n``.
 
     For each band in turn, with its ``pole`` and ``most``, and each sample ``v[d]`` of the drivers (``L`` = look)::

@@ -11,7 +11,7 @@ from typing import Any
 from sweetspot.rigs import patchbay, portaudio
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.patchbay import Patchbay
-from sweetspot.rigs.portaudio import AudioDevice
+from sweetspot.rigs.portaudio import AudioDevice, library
 
 STALL_S = 3.0
 """A stream whose callback was not asked for so long has died."""
@@ -59,16 +59,16 @@ class LiveStream:
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
-        self._sd = portaudio._library.acquire()
+        self._sd = library.acquire()
         self._stream: Any = None
         self._bay: Patchbay | None = None
         self._held = ExitStack()
         try:
-            found = portaudio._library.call(lambda: portaudio._listed(self._sd), "PortAudio")
+            found = library.devices()
             self.output = self._chosen(found, wanted.device, "--device", wanted.outputs, 0)
             self.input = self._chosen(found, wanted.source, "--from", 0, wanted.inputs) if wanted.inputs else None
         except BaseException:
-            portaudio._library.release()
+            library.release()
             raise
 
     def _chosen(
@@ -124,14 +124,14 @@ class LiveStream:
     def _begin(self, work: Callable[[], None]) -> None:
         who = repr(self.output.name)
         try:
-            portaudio._library.call(work, who)
+            library.call(work, who)
         except self._sd.PortAudioError as fault:
             if "sample rate" in str(fault).lower():
                 raise BadInput(
                     f"{who} refuses {self.wanted.fs} Hz, the rate of the filters (it runs at {self.output.fs:g} Hz): "
                     "set its rate, or calibrate at that one"
                 ) from fault
-            portaudio._library.give_up()
+            library.give_up()
             raise HardwareTrouble(f"{who} does not open: {fault}") from fault
         if "JACK" in self.output.hostapi:
             with suppress(HardwareTrouble):
@@ -170,21 +170,21 @@ class LiveStream:
     def close(self) -> None:
         """End the stream and let go of the device; may be called twice."""
         stream, self._stream, self._bay = self._stream, None, None
-        if not portaudio._library.broken:
+        if not library.broken:
             self._held.close()
         if self._sd is None:
             return
-        if stream is not None and not portaudio._library.broken:
+        if stream is not None and not library.broken:
             try:
-                portaudio._library.call(lambda: _ended(stream), repr(self.output.name), portaudio.END_S)
+                library.call(lambda: _ended(stream), repr(self.output.name), portaudio.END_S)
             except HardwareTrouble:
                 return
         self._sd = None
-        portaudio._library.release()
+        library.release()
 
     def lost(self) -> None:
         """The device died: leave the library alone from now on."""
-        portaudio._library.give_up()
+        library.give_up()
 
     def __enter__(self) -> LiveStream:
         return self

@@ -86,7 +86,7 @@ def _binding() -> Any:
     return sounddevice
 
 
-class _Library:
+class Library:
     """The library in this process: one for all interfaces, running while there are any.
 
     It looks for devices only when it starts. It must have ended before an audio server does: else its own tidying up,
@@ -120,6 +120,10 @@ class _Library:
         self.users += 1
         return sd
 
+    def devices(self) -> list[AudioDevice]:
+        """Every audio device that it has found, between :meth:`acquire` and :meth:`release`."""
+        return self.call(_listed, "PortAudio")
+
     def release(self) -> None:
         """The counterpart of :meth:`acquire`; the last one ends the library."""
         self.users -= 1
@@ -146,7 +150,8 @@ def _ended() -> None:
         sd._terminate()
 
 
-_library = _Library()
+library = Library()
+"""The one in this process; live streams use it too."""
 
 
 def devices() -> list[AudioDevice]:
@@ -157,14 +162,15 @@ def devices() -> list[AudioDevice]:
     HardwareTrouble
         PortAudio is not installed, or does not answer.
     """
-    sd = _library.acquire()
+    library.acquire()
     try:
-        return _library.call(lambda: _listed(sd), "PortAudio")
+        return library.devices()
     finally:
-        _library.release()
+        library.release()
 
 
-def _listed(sd: Any) -> list[AudioDevice]:
+def _listed() -> list[AudioDevice]:
+    sd = _binding()
     apis = [api["name"] for api in sd.query_hostapis()]
     return [
         AudioDevice(
@@ -307,13 +313,13 @@ class PortAudioInterface:
         HardwareTrouble
             PortAudio is missing, or does not answer.
         """
-        sd = _library.acquire()
+        sd = library.acquire()
         try:
-            found = _library.call(lambda: _listed(sd), "PortAudio")
+            found = library.devices()
             devices = chosen(found, description)
-            _library.call(lambda: _check_rate(sd, devices, description), repr(devices[0].name))
+            library.call(lambda: _check_rate(sd, devices, description), repr(devices[0].name))
         except BaseException:
-            _library.release()
+            library.release()
             raise
         return cls(devices[0], description, now, devices[1])
 
@@ -355,7 +361,7 @@ class PortAudioInterface:
         if not self._closed:
             self._closed = True
             self._end()
-            _library.release()
+            library.release()
 
     def _check(self, y: NDArray[np.float32]) -> None:
         if self._closed:
@@ -371,9 +377,9 @@ class PortAudioInterface:
         if self._stream is None:
             sd = _binding()
             try:
-                _library.call(lambda: self._open(sd), repr(self.device.name))
+                library.call(lambda: self._open(sd), repr(self.device.name))
             except sd.PortAudioError as fault:
-                _library.give_up()
+                library.give_up()
                 raise HardwareTrouble(f"{self.device.name!r} does not open: {fault}") from fault
 
     def _open(self, sd: Any) -> None:
@@ -410,7 +416,7 @@ class PortAudioInterface:
             if take.at + self._rested != at:
                 at, since = take.at + self._rested, time.monotonic()
             if time.monotonic() - since > STALL_S or not self._stream.active:
-                _library.give_up()
+                library.give_up()
                 raise HardwareTrouble(
                     f"{self.device.name!r} stopped at sample {take.at} of {len(take.played)}: "
                     "is it still connected, and its server running? Nothing is kept of this capture"
@@ -419,9 +425,9 @@ class PortAudioInterface:
     def _end(self) -> None:
         """Silence at once, then the end of the stream; one that does not end in time is left alone."""
         self._take = None
-        if self._stream is not None and not _library.broken:
+        if self._stream is not None and not library.broken:
             try:
-                _library.call(self._close, repr(self.device.name), END_S)
+                library.call(self._close, repr(self.device.name), END_S)
             except HardwareTrouble:  # told by give_up() to whoever comes next; the take itself is complete, or told of
                 return
 

@@ -144,6 +144,7 @@ def heard(
     rig: Description,
     ears: ImpulseResponse,
     filters: FilterSet,
+    *,
     pair: ImpulseResponse | None,
     model: EarModel,
     verified: ImpulseResponse,

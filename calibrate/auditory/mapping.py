@@ -109,7 +109,7 @@ def measured(
     direct = gate.spectra(ears, gates[0])[:, :2][..., bins]
     ring = gate.spectra(polar, gates[1])[:, 0][..., bins]
     field = fitted(ring, f, np.radians(polar.positions["azimuth_deg"]), distance, at, c)
-    return Measured(ears, heads, early, direct, field, f, c)
+    return Measured(ears, heads, early=early, direct=direct, field=field, f=f, c=c)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,6 +169,7 @@ def zone_map(
     m: Measured,
     ear: EarModel,
     filters: FilterSet,
+    *,
     far_ear: Complex,
     figures: dict[str, ImageFigures],
     at: Float,
@@ -215,12 +216,12 @@ def zone_map(
     return ZoneMap(
         x,
         y,
-        float(np.degrees(pair.angle)),
-        {name: a.reshape(*shape, 3) for name, a in azimuth.items()},
-        {name: _drr(figures[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
-        _cancellation(calibrated, direct, m, far_ear).reshape(shape),
-        uncertainty.reshape(shape),
-        margin.reshape(*shape, 2),
+        wanted_deg=float(np.degrees(pair.angle)),
+        azimuth_deg={name: a.reshape(*shape, 3) for name, a in azimuth.items()},
+        drr_db={name: _drr(figures[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
+        cancellation_db=_cancellation(calibrated, direct, m, far_ear).reshape(shape),
+        uncertainty_deg=uncertainty.reshape(shape),
+        margin_db=margin.reshape(*shape, 2),
         trusted=(sure & (margin[:, 0] >= LEAST_MARGIN_DB["sides"])).reshape(shape),
         trusted_centre=(sure & (margin[:, 1] >= LEAST_MARGIN_DB["centre"])).reshape(shape),
         own=own,

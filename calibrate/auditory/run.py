@@ -94,7 +94,7 @@ def heard(
     if matched:
         ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
         pair = corrected(pair, matched.gains) if pair else None
-    return assessment.heard(rig, ears, filters, pair, model_of(rig), verified, share)
+    return assessment.heard(rig, ears, filters, pair=pair, model=model_of(rig), verified=verified, share=share)
 
 
 def unit(
@@ -141,4 +141,13 @@ def zone(
     gates = prediction.whole.gate, prediction.whole.polar_gate
     from_session = measured(ears, polar, gates, at, rig.polar.distance_m, c)
     far, model = prediction.far_ear, model_of(rig)
-    return zone_map(from_session, model, filters, far, found.arms, at, extent, assessment.pair_of(rig))
+    return zone_map(
+        from_session,
+        model,
+        filters,
+        far_ear=far,
+        figures=found.arms,
+        at=at,
+        extent=extent,
+        pair=assessment.pair_of(rig),
+    )

@@ -152,14 +152,14 @@ def of(
     return Residual(
         h,
         w,
-        np.einsum("pedf,sdf->pesf", h, w) + whole,
-        f,
-        1.0 / np.maximum(near, 1e-30) / f,
-        ears.fs,
-        timed,
-        at,
-        early,
-        None if clipped is None else lambda level: clipped(level, f),
+        heard=np.einsum("pedf,sdf->pesf", h, w) + whole,
+        f=f,
+        weight=1.0 / np.maximum(near, 1e-30) / f,
+        fs=ears.fs,
+        timed=timed,
+        at=at,
+        early=early,
+        clipped=None if clipped is None else lambda level: clipped(level, f),
     )
 
 

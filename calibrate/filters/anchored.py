@@ -77,7 +77,7 @@ class Anchored:
 
 
 def steer(
-    g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort: Float, reference: int
+    g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort: Float, *, reference: int
 ) -> tuple[Cancellation, Anchored]:
     """Anchored weights of one program for all bins at once, and the path that they lie on.
 

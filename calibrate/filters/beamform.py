@@ -106,6 +106,7 @@ def steer(
     cost: Float,
     design: BeamDesign,
     reference: Complex,
+    *,
     front: Fronts | None = None,
 ) -> Beam:
     """Design a beam from the responses on a ring as they were measured.

@@ -88,6 +88,7 @@ def encode(
     k: Float,
     radius: float,
     noise: float = 0.01,
+    *,
     order: int = LARGEST_ORDER,
 ) -> Encoded:
     """Drivers on the harmonics from measured directions, on a ring or all over the sphere.

@@ -41,7 +41,7 @@ ENOUGH = 1e-6
 
 
 def side(
-    both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign, slopes: Float | None = None
+    both: Sides, which: int, W: Complex, f: Float, cost: Cost, wish: FilterDesign, *, slopes: Float | None = None
 ) -> Float:
     """Filters ``(driver, tap)`` of one side's wanted weights ``W (frequency, driver)``, already harmless outside.
 

@@ -129,7 +129,11 @@ def problems(
         effort = allowed / np.maximum(alone, 1e-30)
         R = crosstalk.far_covariance(plant.h[:, 1 - ear], error)
         bright = ratio.covariance(plant.h[:, ear] if wish.form == "ratio" else near[ear][None])
-        asked.append(Problem(near[ear].T, R, wanted[ear], target, effort, np.sqrt(alone), bright))
+        asked.append(
+            Problem(
+                near[ear].T, R, wanted=wanted[ear], target=target, effort=effort, alone=np.sqrt(alone), bright=bright
+            )
+        )
     return (asked[0], asked[1]), reference
 
 
@@ -195,7 +199,7 @@ def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, N
 
 def _anchored(p: Problem, cost: Cost, f: Float, reference: int) -> tuple[Complex, Float, NDArray[np.str_]]:
     """The same, with the reference driver left alone as far as the target allows."""
-    found, line = anchored.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort, reference)
+    found, line = anchored.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort, reference=reference)
     mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
     return line.weights(mu), mu, found.limit
 

@@ -130,7 +130,9 @@ def fit(
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
     delays = _delays(plant, nominal, W, ears.fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
-    taps, headroom_db = protection.staged(_short(W, both, beam, f, spent, design.filter, slopes), rig)
+    taps, headroom_db = protection.staged(
+        _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes), rig
+    )
     if design.filter.staging == "programme":
         more = staging.beside_sines(taps, ears.fs, rig)
         taps, headroom_db = taps * more, headroom_db - float(db(more))
@@ -145,12 +147,21 @@ def fit(
         source=source,
         unit_serial=serial,
     )
-    prediction = _prediction(ears, polar, filters, design, v, gates, same, doubts[1])
+    prediction = _prediction(ears, polar, filters, design=design, far=v, gates=gates, same=same, doubt=doubts[1])
     drift = doubts[0].drift if doubts[0] else 0.0
     loads = loading.bands(plant.h, f, plant.noise, drift, design.crosstalk.tolerance_db)
     weights = protection.ahead(bare(filters, f, v), slopes)
     expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, weights, strict=True)])
-    return Fitted(filters, prediction, both.limit, both.reference, far, same, loads, expected)
+    return Fitted(
+        filters,
+        prediction,
+        limits=both.limit,
+        reference=both.reference,
+        far_ear=far,
+        ears=same,
+        loading=loads,
+        expected_db=expected,
+    )
 
 
 def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
@@ -195,7 +206,7 @@ def _beam(
         return beamform.without_directions(ahead.T, wanted)
     drivers = np.moveaxis(h, 0, 1)
     if design.beam.form == "ring":
-        beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted, front)
+        beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted, front=front)
         return replace(beam, w=beamform.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
     radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
@@ -224,10 +235,10 @@ def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]
 
 
 def _short(
-    W: Complex, both: sides.Sides, beam: beamform.Beam, f: Float, cost: Cost, wish: FilterDesign, slopes: Float
+    W: Complex, both: sides.Sides, beam: beamform.Beam, *, f: Float, cost: Cost, wish: FilterDesign, slopes: Float
 ) -> Float:
     """Filters ``(program, driver, tap)`` by least squares, each program's errors weighed by what they cost it."""
-    taps = [leastsquares.side(both, i, W[i], f, cost, wish, slopes) for i in (0, 1)]
+    taps = [leastsquares.side(both, i, W[i], f, cost, wish, slopes=slopes) for i in (0, 1)]
     return np.stack([*taps, leastsquares.beam(W[2], beam.weighing, f, wish, slopes)])
 
 
@@ -242,6 +253,7 @@ def _prediction(
     ears: ImpulseResponse,
     polar: ImpulseResponse,
     filters: FilterSet,
+    *,
     design: Design,
     far: Complex,
     gates: tuple[gate.Gate, gate.Gate],

@@ -123,13 +123,13 @@ def verified(run: Path) -> tuple[Figure, ...]:
         Figure(
             "verify",
             m["name"],
-            m["heard"],
-            m["predicted"],
-            m["limit"],
-            m["sense"],
-            m["passed"],
-            m.get("unit", "dB"),
-            m.get("uncertainty"),
+            value=m["heard"],
+            predicted=m["predicted"],
+            limit=m["limit"],
+            sense=m["sense"],
+            passed=m["passed"],
+            measured_in=m.get("unit", "dB"),
+            uncertainty=m.get("uncertainty"),
         )
         for m in verdict["metrics"]
     )

@@ -131,16 +131,21 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     coefficients, centres, left_out = [], [], []
     for d in range(h.shape[1]):
         tried = [(np.zeros(2), whole), (at[d, :2], LEAST_RADIUS_M)]
-        found = [_expanded(h[:, d], k, m, places, distance, centre, radius) for centre, radius in tried]
+        found = [
+            _expanded(h[:, d], k, m, places=places, distance=distance, centre=centre, radius=radius)
+            for centre, radius in tried
+        ]
         best = int(np.argmin([left for _, left in found]))
         coefficients.append(found[best][0])
         centres.append(tried[best][0])
         left_out.append(float(power_db(found[best][1] / h[:, d].size)))
-    return DeviceField(np.stack(coefficients), m, f, np.stack(centres), distance, c, np.array(left_out))
+    return DeviceField(
+        np.stack(coefficients), m, f=f, centres=np.stack(centres), radius=distance, c=c, left_out_db=np.array(left_out)
+    )
 
 
 def _expanded(
-    h: Complex, k: Float, m: NDArray[np.intp], places: Float, distance: float, centre: Float, radius: float
+    h: Complex, k: Float, m: NDArray[np.intp], *, places: Float, distance: float, centre: Float, radius: float
 ) -> tuple[Complex, float]:
     """Coefficients ``(order, frequency)`` of one driver about a centre, and what a leave-one-out test leaves (power).
 

@@ -31,7 +31,17 @@ def stand_in(ears: ImpulseResponse, row: int) -> ImpulseResponse:
     table = np.array([(0.0, p["x"], p["y"], p["z"], 0.0, "polar")], dtype=POSITION)
     h = ears.h[row].mean(axis=0)[None, None]
     snr = ears.snr_db[row].min(axis=0)[None, None]
-    return ImpulseResponse(h, ears.fs, table, ("head",), ears.drivers, ears.zero, ears.unit, snr, ears.band)
+    return ImpulseResponse(
+        h,
+        ears.fs,
+        positions=table,
+        mics=("head",),
+        drivers=ears.drivers,
+        zero=ears.zero,
+        unit=ears.unit,
+        snr_db=snr,
+        band=ears.band,
+    )
 
 
 def stand_in_error(error: MeasurementError, row: int) -> MeasurementError:

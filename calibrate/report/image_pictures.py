@@ -46,7 +46,15 @@ def _zone(e: Evidence, zone: ZoneMap) -> Picture:
                     (error[..., 2], zone.trusted_centre, CENTRE_DEG),
                 )
             ):
-                mesh = image_plots.zone(axes[row, column], zone.x, zone.y, each, trusted, limit, away)
+                mesh = image_plots.zone(
+                    axes[row, column],
+                    zone.x,
+                    zone.y,
+                    error_deg=each,
+                    trusted=trusted,
+                    within_deg=limit,
+                    listener_m=away,
+                )
                 area = zone.areas[arm]["sides" if row == 0 else "centre"]
                 what = "sides" if row == 0 else "centre"
                 axes[row, column].set_title(f"{image_plots.NAMES[arm]}\n{what}: {area:.1f} m²", fontsize=9)

@@ -30,7 +30,7 @@ LARGEST_DEG = 30.0
 
 
 def zone(
-    ax: Axes, x: Float, y: Float, error_deg: Float, trusted: NDArray[np.bool_], within_deg: float, listener_m: float
+    ax: Axes, x: Float, y: Float, *, error_deg: Float, trusted: NDArray[np.bool_], within_deg: float, listener_m: float
 ) -> QuadMesh:
     """Azimuth error ``(x, y)`` over listener places from above, x upwards; where it is not trusted the map is grey.
 

@@ -84,7 +84,17 @@ def bands(fitted: Fitted, rig: Description) -> tuple[ExplainedBand, ...]:
             if not resolved[b]:
                 reason = f"not judged, the gate resolves {p.lowest:.0f} Hz and above; {reason}"
             out.append(
-                ExplainedBand(side, float(f), limit, count / names.total(), levels[0], counted, *levels[1:], reason)
+                ExplainedBand(
+                    side,
+                    float(f),
+                    limit,
+                    share=count / names.total(),
+                    target_db=levels[0],
+                    expected_db=counted,
+                    design_db=levels[1],
+                    score_db=levels[2],
+                    reason=reason,
+                )
             )
     return tuple(out)
 

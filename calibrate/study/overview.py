@@ -110,11 +110,11 @@ def rows(fitted: Fitted, ears: ImpulseResponse, polar: ImpulseResponse) -> tuple
     s = _Scene(
         fitted,
         p.f,
-        np.moveaxis(bare(fitted.filters, p.f, p.far_ear), 1, 2),
-        np.moveaxis(gates.spectra(nominal, p.whole.gate)[0], 1, 2),
-        gates.spectra(score, p.whole.gate),
-        spectra(score)[0],
-        p.polar,
+        w=np.moveaxis(bare(fitted.filters, p.f, p.far_ear), 1, 2),
+        near=np.moveaxis(gates.spectra(nominal, p.whole.gate)[0], 1, 2),
+        direct=gates.spectra(score, p.whole.gate),
+        whole=spectra(score)[0],
+        polar=p.polar,
     )
     return (*_cancelled(s), *_cost(s), *_tonal(s), *_beam(s), *_in_time(s), *_in_the_room(s), _spot(s, ears))
 

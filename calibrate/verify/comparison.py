@@ -64,6 +64,7 @@ def compare(
     ears: ImpulseResponse,
     polar: ImpulseResponse,
     measured: ImpulseResponse,
+    *,
     prediction: Prediction,
     filters: FilterSet,
     doubts: SetErrors | None,
@@ -92,18 +93,20 @@ def compare(
     around = predict.direct(polar, prediction.polar[:, None, None], early, whole.polar_end)[:, 0, 0]
     found = _none(sound.shape, around.shape)
     if doubts is not None:
-        found = _errors(ears, polar, measured, whole, filters, doubts, error_of(repeatability_db))
+        found = _errors(
+            ears, polar, measured, whole=whole, filters=filters, doubts=doubts, added=error_of(repeatability_db)
+        )
     return Comparison(
         f,
         UncertainResponse(sound, found.own, found.shared),
-        UncertainResponse(heard, found.heard, found.heard_shared),
-        UncertainResponse(prediction.polar, found.polar_own, np.zeros(around.shape)),
-        UncertainResponse(around, found.polar, found.polar_shared),
-        expected(whole.score, filters),
-        spectra(ears)[0],
-        whole.gate.seconds,
-        float(whole.end.mean()) + ears.zero / ears.fs,
-        doubts is not None,
+        heard=UncertainResponse(heard, found.heard, found.heard_shared),
+        predicted_polar=UncertainResponse(prediction.polar, found.polar_own, np.zeros(around.shape)),
+        heard_polar=UncertainResponse(around, found.polar, found.polar_shared),
+        whole=expected(whole.score, filters),
+        heard_whole=spectra(ears)[0],
+        seconds=whole.gate.seconds,
+        heard_seconds=float(whole.end.mean()) + ears.zero / ears.fs,
+        sure=doubts is not None,
     )
 
 
@@ -113,8 +116,18 @@ def _plain(f: Float, sound: Complex, prediction: Prediction, heard: Complex, aro
     def certain(x: Complex) -> UncertainResponse:
         return UncertainResponse(x, np.zeros(x.shape), np.zeros(x.shape))
 
-    around_known = certain(prediction.polar), certain(around)
-    return Comparison(f, certain(sound), certain(heard), *around_known, None, None, 1.0, 1.0, False)
+    return Comparison(
+        f,
+        predicted=certain(sound),
+        heard=certain(heard),
+        predicted_polar=certain(prediction.polar),
+        heard_polar=certain(around),
+        whole=None,
+        heard_whole=None,
+        seconds=1.0,
+        heard_seconds=1.0,
+        sure=False,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,6 +151,7 @@ def _errors(
     ears: ImpulseResponse,
     polar: ImpulseResponse,
     measured: ImpulseResponse,
+    *,
     whole: RoomPrediction,
     filters: FilterSet,
     doubts: SetErrors,
@@ -153,7 +167,13 @@ def _errors(
     heard = doubts.ears.within(ears, _share(ears, whole.end)) + np.maximum(early - own, 0.0)
     around = doubts.polar.within(polar, _share(polar, whole.polar_end))[:, 0, 0]
     return _Errors(
-        own, shared, heard, again, whole.polar_noise, around, (doubts.polar.drift + added) * whole.polar_power
+        own,
+        shared,
+        heard=heard,
+        heard_shared=again,
+        polar_own=whole.polar_noise,
+        polar=around,
+        polar_shared=(doubts.polar.drift + added) * whole.polar_power,
     )
 
 

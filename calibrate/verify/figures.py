@@ -97,18 +97,18 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
         make.both(
             "cancellation, mean",
             f"Near-ear over far-ear power of the direct sound at scoring positions, {over}, mean over third octaves.",
-            mean, want, got, limits.cancellation_mean, "at least",
+            mean, want=want, got=got, limit=limits.cancellation_mean, sense="at least",
         ),
         make.both(
             "cancellation, 10th percentile",
             "10th percentile over head positions, sides and third octaves.",
-            tenth, want, got, limits.cancellation_p10, "at least",
+            tenth, want=want, got=got, limit=limits.cancellation_p10, sense="at least",
         ),
         make.both(
             "cancellation over its target curve",
             f"Least of any third octave, {over}, mean over positions and sides; "
             f"here at {THIRD_OCTAVES[inside][int(np.argmin(below))]:g} Hz.",
-            over_target, want, got, limits.target_shortfall, "at least",
+            over_target, want=want, got=got, limit=limits.target_shortfall, sense="at least",
         ),
         _apart(make, want, got, prediction.lowest, limits),
     )  # fmt: skip
@@ -126,7 +126,7 @@ def _apart(make: MetricBuilder, want: BandLevels, got: BandLevels, lowest: float
         "cancellation, heard against predicted",
         f"Largest difference in a third octave, {hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; "
         f"here at {worst:g} Hz.",
-        largest, gap, limits.agreement, "at most",
+        largest, gap=gap, limit=limits.agreement, sense="at most",
     )  # fmt: skip
 
 
@@ -191,12 +191,12 @@ def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metri
             "near-ear level, heard against predicted",
             "Largest difference in a third octave at any scoring position, sides and phantom centre; "
             f"here at {THIRD_OCTAVES[worst[-1]]:g} Hz, position {int(worst[0]) + 1}.",
-            largest, gap, limits.agreement, "at most",
+            largest, gap=gap, limit=limits.agreement, sense="at most",
         ),
         make.both(
             "balance",
             f"Left program at the left ear against right program at the right ear, {low} to 8 kHz.",
-            balance, want, got, limits.balance, "at most",
+            balance, want=want, got=got, limit=limits.balance, sense="at most",
         ),
     )  # fmt: skip
 
@@ -225,7 +225,7 @@ def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     return MetricBuilder(c, limits).both(
         "centre beam, on axis over +-90 degrees",
         f"Least contrast of any third octave, {over}.",
-        least, want, got, limits.contrast, "at least",
+        least, want=want, got=got, limit=limits.contrast, sense="at least",
     )  # fmt: skip
 
 
@@ -315,19 +315,35 @@ class MetricBuilder:
     limits: Limits
 
     def both(
-        self, name: str, explanation: str, figure: Figure, want: BandLevels, got: BandLevels, limit: float, sense: Sense
+        self,
+        name: str,
+        explanation: str,
+        figure: Figure,
+        *,
+        want: BandLevels,
+        got: BandLevels,
+        limit: float,
+        sense: Sense,
     ) -> Metric:
         """A figure that was predicted too."""
         doubt = confidence.spread(figure, got), confidence.spread(figure, want)
-        return self._made(name, explanation, figure(want.db), figure(got.db), limit, sense, doubt)
+        return self._made(name, explanation, figure(want.db), got=figure(got.db), limit=limit, sense=sense, doubt=doubt)
 
     def one(
-        self, name: str, explanation: str, figure: Figure, gap: BandLevels, limit: float, sense: Sense, unit: str = "dB"
+        self,
+        name: str,
+        explanation: str,
+        figure: Figure,
+        *,
+        gap: BandLevels,
+        limit: float,
+        sense: Sense,
+        unit: str = "dB",
     ) -> Metric:
         """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
         sure = max(self.limits.coverage, 1e-3)
         doubt = max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)
-        made = self._made(name, explanation, None, figure(gap.db), limit, sense, (doubt, None))
+        made = self._made(name, explanation, None, got=figure(gap.db), limit=limit, sense=sense, doubt=(doubt, None))
         return replace(made, unit=unit, coarsest=self.limits.coarsest if unit == "dB" else 3.0 * limit)
 
     def _made(
@@ -335,10 +351,21 @@ class MetricBuilder:
         name: str,
         explanation: str,
         predicted: float | None,
+        *,
         got: float,
         limit: float,
         sense: Sense,
         doubt: tuple[float, float | None],
     ) -> Metric:
         heard_u, predicted_u = doubt if self.c.sure else (None, None)
-        return Metric(name, explanation, predicted, got, limit, sense, heard_u, predicted_u, self.limits.coverage)
+        return Metric(
+            name,
+            explanation,
+            predicted=predicted,
+            heard=got,
+            limit=limit,
+            sense=sense,
+            uncertainty=heard_u,
+            predicted_uncertainty=predicted_u,
+            coverage=self.limits.coverage,
+        )

@@ -45,7 +45,7 @@ def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
         "Near ear over far ear, heard against predicted: largest difference in a third octave, mean over positions, "
         f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; here {SIDES[int(side)]}, "
         f"{THIRD_OCTAVES[inside][int(at)]:g} Hz.",
-        largest, gap, limits.interaural_level, "at most",
+        largest, gap=gap, limit=limits.interaural_level, sense="at most",
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def _delay(c: Comparison, limits: Limits) -> Metric:
         "virtual loudspeakers, interaural delay",
         f"Far ear after near ear, heard against predicted, {DELAY_BAND[0]:g} Hz to {DELAY_BAND[1] / 1000:g} kHz, mean "
         "over positions, the worse side.",
-        largest, gap, limits.interaural_delay, "at most", unit="µs",
+        largest, gap=gap, limit=limits.interaural_delay, sense="at most", unit="µs",
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
         "phantom centre, colouration",
         "Both sides together over each near ear's own side, deviation of third octaves from their mean, rms, "
         f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz, mean over positions and ears.",
-        deviation, want, got, limits.colouration, "at most",
+        deviation, want=want, got=got, limit=limits.colouration, sense="at most",
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
         "Level over that on axis, heard against predicted: largest difference in any direction and third octave, "
         f"{over}, where more than {SHAPE_DB:g} dB are radiated; here at "
         f"{np.degrees(prediction.azimuths[row]):.0f} degrees.",
-        largest, gap, limits.beam_shape, "at most",
+        largest, gap=gap, limit=limits.beam_shape, sense="at most",
     )  # fmt: skip
 
 

@@ -29,9 +29,9 @@ def of(image: Assessment, unit: UnitImage, limits: Limits) -> tuple[Metric, ...]
     """
     own, wanted, plain = (image.arms[name] for name in ("calibrated", "reference", "plain"))
     return (
-        *(_azimuth(f"image, hard {side}", pan, own, wanted, unit, "side_azimuth", limits)
+        *(_azimuth(f"image, hard {side}", pan, own, wanted=wanted, unit=unit, key="side_azimuth", limits=limits)
           for side, pan in SIDES.items()),
-        _azimuth("image, centre", CENTRE, own, wanted, unit, "centre_azimuth", limits),
+        _azimuth("image, centre", CENTRE, own, wanted=wanted, unit=unit, key="centre_azimuth", limits=limits),
         _asymmetry(own, wanted, unit, limits),
         _depth("sides", own, plain, limits),
         _depth("centre", own, plain, limits),
@@ -40,7 +40,7 @@ def of(image: Assessment, unit: UnitImage, limits: Limits) -> tuple[Metric, ...]
 
 
 def _azimuth(
-    name: str, pan: int, own: ImageFigures, wanted: ImageFigures, unit: UnitImage, key: str, limits: Limits
+    name: str, pan: int, own: ImageFigures, *, wanted: ImageFigures, unit: UnitImage, key: str, limits: Limits
 ) -> Metric:
     """Distance of one image from that of the reference pair."""
     each = np.degrees(own.azimuth[:, pan])
@@ -51,11 +51,11 @@ def _azimuth(
         f"{name}, azimuth error",
         f"Azimuth {_signed(measured)}° (left positive), mean over head positions, against {_signed(target)}° of the "
         "reference pair; 5 to 7° are not noticed (Blauert).",
-        expected,
-        error,
-        limit,
-        "at most",
-        _known(unit.noise_deg[pan]),
+        predicted=expected,
+        heard=error,
+        limit=limit,
+        sense="at most",
+        uncertainty=_known(unit.noise_deg[pan]),
         coverage=limits.coverage,
         unit=DEGREES,
         warns=_by_design(expected, error, limit, key, limits),
@@ -71,11 +71,11 @@ def _asymmetry(own: ImageFigures, wanted: ImageFigures, unit: UnitImage, limits:
     return Metric(
         "image, asymmetry",
         "Azimuth of hard left plus that of hard right, against the reference pair; 0 for a symmetric image.",
-        expected,
-        error,
-        limits.asymmetry,
-        "at most",
-        _known(float(np.hypot(unit.noise_deg[LEFT], unit.noise_deg[RIGHT]))),
+        predicted=expected,
+        heard=error,
+        limit=limits.asymmetry,
+        sense="at most",
+        uncertainty=_known(float(np.hypot(unit.noise_deg[LEFT], unit.noise_deg[RIGHT]))),
         coverage=limits.coverage,
         unit=DEGREES,
         warns=_by_design(expected, error, limits.asymmetry, "asymmetry", limits),

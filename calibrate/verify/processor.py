@@ -175,7 +175,15 @@ class ReadVerification:
         reachable
             See :func:`sweetspot.calibrate.verify.default_limits.followed`.
         """
-        found = verification.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits, doubts)
+        found = verification.judge(
+            self.ears,
+            self.polar,
+            measured,
+            prediction=self.prediction,
+            filters=self.filters,
+            limits=limits,
+            doubts=doubts,
+        )
         more = [chain_figures.latency(self.filters, self.through, limits)]
         more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
         found = replace(found, metrics=(*found.metrics, *more))

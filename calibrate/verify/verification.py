@@ -235,6 +235,7 @@ def judge(
     prediction: Prediction,
     filters: FilterSet,
     limits: Limits,
+    *,
     doubts: SetErrors | None = None,
 ) -> Verification:
     """Compare what was heard with what was expected.
@@ -256,7 +257,15 @@ def judge(
     doubts
         What the sets know of their own errors; without it no figure has an uncertainty, and none is grey.
     """
-    c = compare(ears, polar, measured, prediction, filters, doubts, limits.repeatability)
+    c = compare(
+        ears,
+        polar,
+        measured,
+        prediction=prediction,
+        filters=filters,
+        doubts=doubts,
+        repeatability_db=limits.repeatability,
+    )
     beamed = len(prediction.azimuths) >= ahead.FEWEST
     judged = (
         *figures.cancellation(c, prediction, limits),
@@ -271,11 +280,11 @@ def judge(
     return Verification(
         c.f,
         c.predicted.x,
-        c.heard.x,
-        c.predicted_polar.x,
-        c.heard_polar.x,
-        prediction.azimuths,
-        judged,
+        heard=c.heard.x,
+        predicted_polar=c.predicted_polar.x,
+        heard_polar=c.heard_polar.x,
+        azimuths=prediction.azimuths,
+        metrics=judged,
         compared=c,
         agreement=figures.agreement(c, prediction, limits.coverage),
         room=figures.with_room(c, prediction),

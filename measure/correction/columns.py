@@ -137,12 +137,12 @@ def _by_names(names: list[str], inverse: bool, where: str) -> Columns:
     return Columns(
         roles.index("frequency"),
         level,
-        roles[level] or "level",
-        phases[0] if phases else None,
-        bool(phases) and roles[phases[0]] == "radians",
-        inverse or bool(_INVERSE.search(names[level])),
-        True,
-        note,
+        kind=roles[level] or "level",
+        phase=phases[0] if phases else None,
+        radians=bool(phases) and roles[phases[0]] == "radians",
+        inverse=inverse or bool(_INVERSE.search(names[level])),
+        named=True,
+        note=note,
     )
 
 

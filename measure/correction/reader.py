@@ -159,7 +159,9 @@ def _built(lines: list[_Line], notes: list[str], stated: Sensitivity | None, whe
         remarks.append("states what has to be added to a measurement: turned over")
     remarks += [order.note] if order.note else []
     maker, serial = _made_by(notes, stated)
-    return Correction(points, phase, sensitivity, maker, serial, tuple(notes), tuple(remarks))
+    return Correction(
+        points, phase, sensitivity=sensitivity, maker=maker, serial=serial, notes=tuple(notes), remarks=tuple(remarks)
+    )
 
 
 def _relative(

@@ -137,7 +137,15 @@ def _ready(found: ImportedSet, rig: Description) -> tuple[ImportedSet, ImpulseRe
     stderr = estimated_errors(found.h, found.zero or 0) if found.errors is None else found.errors
     snr = snr_db(found.h, stderr, found.fs, band)
     ir = ImpulseResponse(
-        found.h, found.fs, found.positions, found.mics, found.drivers, found.zero or 0, found.unit, snr, band
+        found.h,
+        found.fs,
+        positions=found.positions,
+        mics=found.mics,
+        drivers=found.drivers,
+        zero=found.zero or 0,
+        unit=found.unit,
+        snr_db=snr,
+        band=band,
     )
     return found, ir, stderr
 

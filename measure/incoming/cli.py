@@ -74,7 +74,16 @@ def import_(
     from sweetspot.rigs.rig_file import read
 
     head = HeadWish(_azimuths(speakers), clockwise, swap)
-    wish = Wish(kind, pattern, manifest, stimulus, loopback, after_ms, distance, head)
+    wish = Wish(
+        kind,
+        pattern,
+        manifest=manifest,
+        stimulus=stimulus,
+        loopback=loopback,
+        after_ms=after_ms,
+        distance_m=distance,
+        head=head,
+    )
     described = read(find(rig)) if rig else None
     with tracked("Importing", 2) as step:
         found = sets(path, wish)

@@ -104,14 +104,14 @@ def _angles(path: Path, wish: Wish) -> ImportedSet:
     return ImportedSet(
         "polar",
         found.h[:, None, None],
-        found.fs,
-        None,
-        _ring(degrees, wish.distance_m),
-        ("mic",),
-        ("driver_1",),
-        np.zeros((1, 3)),
-        wish.distance_m,
-        found.unit,
+        fs=found.fs,
+        zero=None,
+        positions=_ring(degrees, wish.distance_m),
+        mics=("mic",),
+        drivers=("driver_1",),
+        at=np.zeros((1, 3)),
+        distance_m=wish.distance_m,
+        unit=found.unit,
         notes=notes,
     )
 
@@ -208,7 +208,19 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
     known = errors if np.isfinite(errors).all() else None
     stands = _stands(read, drivers)
     return ImportedSet(
-        kind, h, read[0].fs, zero, table, mics, drivers, stands, away, unit, read[0].band, known, notes=notes
+        kind,
+        h,
+        fs=read[0].fs,
+        zero=zero,
+        positions=table,
+        mics=mics,
+        drivers=drivers,
+        at=stands,
+        distance_m=away,
+        unit=unit,
+        band=read[0].band,
+        errors=known,
+        notes=notes,
     )
 
 
@@ -340,7 +352,9 @@ def _recorded(listed: list[Entry], wish: Wish) -> list[_Read]:
             entry = replace(e, channel=e.channel - 1)
         mics = _mics(entry, h)
         rows = slice(0, len(mics)) if entry.channel is None else slice(entry.channel, entry.channel + 1)
-        read.append(_Read(e, h[rows], fs, done.zero, mics, RELATIVE, errors[rows], done.band))
+        read.append(
+            _Read(e, h[rows], fs=fs, zero=done.zero, mics=mics, unit=RELATIVE, errors=errors[rows], band=done.band)
+        )
     return read
 
 

@@ -172,12 +172,12 @@ def _entry(path: Path, values: dict[str, str], where: str) -> Entry:
     return Entry(
         path,
         "ears" if kind == "ears" else "polar",
-        values.get("mic", ""),
-        values["driver"],
-        None if position is None else int(position),
-        None if channel is None else int(channel) - 1,
-        numbers,
-        "" if use == "polar" else use,
+        mic=values.get("mic", ""),
+        driver=values["driver"],
+        position=None if position is None else int(position),
+        channel=None if channel is None else int(channel) - 1,
+        place=numbers,
+        use="" if use == "polar" else use,
     )
 
 

@@ -106,14 +106,14 @@ def _several(file: SofaFile, ir: Float, kind: SetName | None) -> ImportedSet:
         return ImportedSet(
             "ears",
             h[:, order],
-            file.fs,
-            0,
-            table,
-            EARS,
-            drivers,
-            at,
-            _away(seen),
-            _unit(file),
+            fs=file.fs,
+            zero=0,
+            positions=table,
+            mics=EARS,
+            drivers=drivers,
+            at=at,
+            distance_m=_away(seen),
+            unit=_unit(file),
             errors=None if errors is None else errors[:, order],
             before=before,
             closure=_kept(file, "Closure"),
@@ -129,14 +129,14 @@ def _several(file: SofaFile, ir: Float, kind: SetName | None) -> ImportedSet:
     return ImportedSet(
         "polar",
         h,
-        file.fs,
-        0,
-        table,
-        mics,
-        drivers,
-        at,
-        distance,
-        _unit(file),
+        fs=file.fs,
+        zero=0,
+        positions=table,
+        mics=mics,
+        drivers=drivers,
+        at=at,
+        distance_m=distance,
+        unit=_unit(file),
         errors=errors,
         before=before if errors is not None else None,
         closure=_kept(file, "Closure"),
@@ -171,14 +171,14 @@ def _directivity(file: SofaFile) -> ImportedSet:
     return ImportedSet(
         "polar",
         np.swapaxes(h, 0, 1)[:, None],
-        fs,
-        0,
-        table,
-        ("mic",),
-        drivers,
-        at,
-        distance,
-        _unit(file),
+        fs=fs,
+        zero=0,
+        positions=table,
+        mics=("mic",),
+        drivers=drivers,
+        at=at,
+        distance_m=distance,
+        unit=_unit(file),
         band=(float(max(f[f > 0].min(), 20.0)), float(f.max())),
     )
 
@@ -234,7 +234,19 @@ def _head(file: SofaFile, ir: Float, wish: HeadWish) -> ImportedSet:
         f"speaker_{'left' if a > 0 else 'right' if a < 0 else 'centre'}_{abs(a):g}deg" for a in wish.speakers_deg
     )
     note = f"the head turns by {', '.join(f'{t:g}' for t in chosen)} degrees: directions of one set stand for its turns"
-    return ImportedSet("ears", responses, file.fs, None, table, EARS, names, at, away, _unit(file), notes=(note,))
+    return ImportedSet(
+        "ears",
+        responses,
+        fs=file.fs,
+        zero=None,
+        positions=table,
+        mics=EARS,
+        drivers=names,
+        at=at,
+        distance_m=away,
+        unit=_unit(file),
+        notes=(note,),
+    )
 
 
 def _picked(turns: Sequence[float]) -> set[float]:

@@ -125,6 +125,7 @@ def disturbed(
     sweep: Sweep,
     where: LagBands,
     delay: float,
+    *,
     last_start: float = 0.0,
 ) -> str | None:
     """Lost samples, hum, a burst, or a stage that clips ahead of the converter, in any microphone.

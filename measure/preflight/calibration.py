@@ -172,7 +172,16 @@ def calibrate(
             )
         else:
             notes.append(jump)
-    return Calibration(mic, level_db_spl, frequency_hz, reading, value, tuple(reasons), tuple(notes), change)
+    return Calibration(
+        mic,
+        level_db_spl,
+        frequency_hz=frequency_hz,
+        reading=reading,
+        mv_per_pa=value,
+        reasons=tuple(reasons),
+        notes=tuple(notes),
+        change_db=change,
+    )
 
 
 def _elsewhere(rig: Description, mic: Mic, x: NDArray[np.float32], here: Reading) -> list[str]:

@@ -105,7 +105,7 @@ def combs(bands: Sequence[tuple[float, float]], fs: int, peak: float, shapes: Se
         y[output, silence:] = shape.shaped(played) if shape else played
         tones.append(bins)
         spectra.append(scale * spectrum[bins])
-    return Comb(fs, period, spacing, tuple(tones), tuple(spectra), y, silence)
+    return Comb(fs, period, spacing=spacing, tones=tuple(tones), spectra=tuple(spectra), y=y, silence=silence)
 
 
 def _bins(output: int, spacing: int, band: tuple[float, float], step: float) -> NDArray[np.intp]:
@@ -182,14 +182,14 @@ def matrix(comb: Comb, x: NDArray[np.float32]) -> ResponseMatrix:
     return ResponseMatrix(
         comb,
         tuple(mean[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
-        tuple(change[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
-        np.asarray(pieces.mean(axis=1)),
-        f,
-        np.asarray(2.0 * np.abs(mean[:, empty] / comb.period) ** 2),
-        np.asarray(empty * (comb.fs / comb.period)),
-        power_db(loudness.max(axis=1) / np.maximum(quiet, 1e-30)),
-        np.count_nonzero(np.abs(x) >= FULL, axis=1).astype(np.intp),
-        np.ptp(x, axis=1) == 0.0,
+        changes=tuple(change[:, b] / s for b, s in zip(comb.tones, comb.spectra, strict=True)),
+        noise=np.asarray(pieces.mean(axis=1)),
+        noise_f=f,
+        residue=np.asarray(2.0 * np.abs(mean[:, empty] / comb.period) ** 2),
+        residue_f=np.asarray(empty * (comb.fs / comb.period)),
+        burst_db=power_db(loudness.max(axis=1) / np.maximum(quiet, 1e-30)),
+        clipped=np.count_nonzero(np.abs(x) >= FULL, axis=1).astype(np.intp),
+        still=np.ptp(x, axis=1) == 0.0,
     )
 
 

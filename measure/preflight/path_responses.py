@@ -119,11 +119,11 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
     return LoopbackResponse(
         at,
         latency,
-        float(np.sign(np.sum(straight.real)) * middle),
-        float(np.max(np.abs(flat[f < 0.42 * m.comb.fs]))),
-        float(np.mean(flat[(f >= 0.42 * m.comb.fs)])),
-        float(1e6 * drift),
-        float(db(np.linalg.norm(m.changes[output][at]) / np.linalg.norm(response))),
+        gain=float(np.sign(np.sum(straight.real)) * middle),
+        ripple_db=float(np.max(np.abs(flat[f < 0.42 * m.comb.fs]))),
+        top_db=float(np.mean(flat[(f >= 0.42 * m.comb.fs)])),
+        drift_ppm=float(1e6 * drift),
+        residual_db=float(db(np.linalg.norm(m.changes[output][at]) / np.linalg.norm(response))),
     )
 
 

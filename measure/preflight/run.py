@@ -267,7 +267,16 @@ def _told(
     loudest = float(np.max(np.abs(wanted.played))) if wanted else levels.allowed_peak(rig, None, 0.0)
     window = (rig.sweep.before_ms + rig.sweep.after_ms) / 1000.0
     return Observation(
-        rig, heards, loops, matrices, expectations[1], verdict, loudest, float(rate), window, reference is not None
+        rig,
+        heards,
+        loops=loops,
+        matrices=matrices,
+        expected=expectations[1],
+        patch=verdict,
+        sweep_peak=loudest,
+        sweep_rate=float(rate),
+        window_s=window,
+        from_reference=reference is not None,
     )
 
 

@@ -115,7 +115,9 @@ def choose(told: Observation, wanted_db: float) -> Choice:
     repeats = int(np.clip(np.ceil(needed / SECONDS[1]), 1, MOST_REPEATS))
     seconds = float(np.ceil(10.0 * np.clip(needed / repeats, shortest, max(shortest, SECONDS[1]))) / 10.0)
     expected = now + float(power_db(seconds * repeats / octaves))
-    return Choice(band, seconds, level, repeats, limit, wanted_db, expected, at)
+    return Choice(
+        band, seconds, level_dbfs=level, repeats=repeats, limit=limit, wanted_db=wanted_db, expected_db=expected, at=at
+    )
 
 
 def band_of(rig: Description) -> tuple[float, float]:

@@ -99,6 +99,7 @@ def write(
     to: Literal["frd", "wav"],
     about: str,
     out: Path,
+    *,
     rig: Description,
     tracked: Callable[[str, int], AbstractContextManager[Step]],
     errors: Mapping[SetName, StandardErrors],

@@ -98,7 +98,16 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
     ears, row = sets.get("ears"), _row(sets.get("ears"), position, session)
     ahead = row if ears is not None else int(np.argmin(np.abs(sets["polar"].positions["azimuth_deg"])))
     made = cache(lambda: distortions(session, "ears" if ears is not None else "polar", ahead))
-    return Shown(unit, ears, sets.get("polar"), stderr, second, row, smoothing, made if raw else None)
+    return Shown(
+        unit,
+        ears,
+        polar=sets.get("polar"),
+        stderr=stderr,
+        vertical=second,
+        position=row,
+        smoothing=smoothing,
+        distortion=made if raw else None,
+    )
 
 
 def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[Distortion]]:

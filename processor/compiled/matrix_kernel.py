@@ -103,7 +103,7 @@ def compiled(block: int, outputs: int, lanes: int | None = None) -> Kernel:
 
     library, address = machine_code(f"matrix {block} {sizes}", written, lanes, SOURCES)
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
-    return Kernel(block, lanes, plan.order(), plan.tables(), groups, run, library)
+    return Kernel(block, lanes, order=plan.order(), tables=plan.tables(), groups=groups, run=run, library=library)
 
 
 def _products(module: Any, plan: TransformPlan, group: int) -> Any:
@@ -146,7 +146,7 @@ def _run(module: Any, plan: TransformPlan, forward: Any, inverse: Any, products:
             place = w.at(line, b.mul(i, I64(pair)))
             second = b.mul(order, I64(pair))
             b.call(forward, [old, w.at(old, block), place, stride, second, p["scratch"], p["tables"]])
-        _all_products(w, plan, products, values, p, line, stride)
+        _all_products(w, plan, products, v=values, p=p, line=line, stride=stride)
         with w.loop(values["outputs"]) as (o, _, _):
             out = w.at(p["out"], b.add(b.mul(o, values["out_skip"]), lagging))
             b.call(inverse, [w.at(p["y"], b.mul(o, I64(2 * block))), out, p["scratch"], p["tables"]])
@@ -157,7 +157,7 @@ def _run(module: Any, plan: TransformPlan, forward: Any, inverse: Any, products:
 
 
 def _all_products(
-    w: Writer, plan: TransformPlan, products: dict[int, Any], v: dict[str, Any], p: Any, line: Any, stride: Any
+    w: Writer, plan: TransformPlan, products: dict[int, Any], *, v: dict[str, Any], p: Any, line: Any, stride: Any
 ) -> None:
     """Group after group of outputs, largest groups first; filters and sums lie in that order."""
     pair, block, b = 2 * plan.lanes, plan.block, w.b

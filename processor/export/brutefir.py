@@ -25,7 +25,9 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         (FILES, 'device: "file" { path: "in.raw"; }', 'device: "file" { path: "out.raw"; }', _on_rig(filterset)),
         (LIVE, *_devices(filterset, options or Options()), f"{len(drivers)}/{','.join(map(str, drivers))}"),
     ):
-        files[name] = _configuration(filterset, block, parts, found, inside, outside, channels).encode()
+        files[name] = _configuration(
+            filterset, block, parts, found=found, inside=inside, outside=outside, channels=channels
+        ).encode()
     use = f"brutefir -nodefault {LIVE}   (files: brutefir -nodefault {FILES}, in.raw to out.raw, float32, interleaved)"
     ports = ", ".join(f"output-{o} to channel {c}" for o, c in enumerate(filterset.channels))
     return Bundle(files, (*notes(filterset), f"On JACK, connect brutefir:{ports}."), use)
@@ -45,7 +47,7 @@ def _on_rig(filterset: FilterSet) -> str:
 
 
 def _configuration(
-    filterset: FilterSet, block: int, parts: int, found: Pairs, inside: str, outside: str, channels: str
+    filterset: FilterSet, block: int, parts: int, *, found: Pairs, inside: str, outside: str, channels: str
 ) -> str:
     drivers = [f"channel{c}" for c in filterset.channels]
     zeros = ",".join("0" for _ in drivers)

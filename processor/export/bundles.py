@@ -89,7 +89,7 @@ def wave(x: Real, fs: int) -> bytes:
     """A float32 WAV of ``x (channels, samples)``: the same bytes each time, without a time stamp."""
     channels, samples = x.shape
     data = np.ascontiguousarray(x.T, dtype="<f4").tobytes()
-    form = struct.pack("<HHIIHHH", 3, channels, fs, fs * channels * 4, channels * 4, 32, 0)
+    form = struct.pack("<HHIIHHH", *(3, channels, fs, fs * channels * 4, channels * 4, 32, 0))
     chunks = [(b"fmt ", form), (b"fact", struct.pack("<I", samples)), (b"data", data)]
     body = b"WAVE" + b"".join(name + struct.pack("<I", len(c)) + c for name, c in chunks)
     return b"RIFF" + struct.pack("<I", len(body)) + body

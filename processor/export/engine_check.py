@@ -121,7 +121,8 @@ def _c_library(folder: Path, filterset: FilterSet) -> Real:
 def _lv2(folder: Path, filterset: FilterSet) -> Real:
     _run(folder, "make", "--silent", "lv2")
     path = os.environ | {"LV2_PATH": str(folder.parent)}
-    _run(folder, "lv2apply", "-i", "../in.wav", "-o", "../out.wav", lv2.address(filterset), env=path)
+    command = ["lv2apply", "-i", "../in.wav", "-o", "../out.wav", lv2.address(filterset)]
+    _run(folder, *command, env=path)
     return files.read_all(folder.parent / "out.wav")
 
 
@@ -215,7 +216,7 @@ RUNNERS: dict[str, Callable[[Path, Real, FilterSet], Real]] = {
 
 def _firmware_db(folder: Path) -> float:
     """Largest of the errors that the compiled program tells."""
-    _run(folder, "cc", "-O2", "-o", "check", firmware.PROGRAM, "-lm")
+    _run(folder, *["cc", "-O2", "-o", "check", firmware.PROGRAM, "-lm"])
     told = _run(folder, "./check", ok=(0, 1))
     return max(float(v) for v in re.findall(r"(-?[\d.]+) dB", told))
 

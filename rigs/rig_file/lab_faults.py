@@ -124,7 +124,7 @@ def parse_fault(text: str) -> Fault:
     if kind.event and not {"at", "t"} & set(when):
         raise ValueError(f"fault {text!r}: say when: at=CAPTURE (and s=SECONDS into it), or t=SECONDS of the session")
     lasts = values.get("for", when.get("for"))
-    return Fault(name, text, when.get("at"), when.get("s"), when.get("t"), lasts, values)
+    return Fault(name, text, captures=when.get("at"), s=when.get("s"), t=when.get("t"), lasts=lasts, values=values)
 
 
 def misfits(fault: Fault, drivers: Sequence[Any], mics: Sequence[Any], latency: Any) -> Iterator[str]:

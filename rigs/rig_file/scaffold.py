@@ -208,7 +208,19 @@ def planned(
     ins = [*(ears or ()), *([mic] if mic else [])]
     cable = pair_of(loopback, "--loopback") if loopback else (free_channels(1, outs)[0], free_channels(1, ins)[0])
     lines = stage_lines(stage or ("lab" if virtual else "manual"), port)
-    return NewRig(name, fs, drivers, interface, cable, lines, ears, mic or None, distance_m, full_scale_v, sensitivity)
+    return NewRig(
+        name,
+        fs,
+        drivers=drivers,
+        interface=interface,
+        loopback=cable,
+        stage=lines,
+        head=ears,
+        polar=mic or None,
+        distance_m=distance_m,
+        full_scale_v=full_scale_v,
+        sensitivity=sensitivity,
+    )
 
 
 STAGES = {

@@ -179,7 +179,7 @@ def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[
     for _ in range(1 + int(LIMITS.repeats)):
         ears, around, doubts = unit.heard(h, w, polar)
         judged = verification.judge(
-            ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, LIMITS, doubts
+            ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, LIMITS, doubts=doubts
         )
         if judged.verdict != "grey":
             break

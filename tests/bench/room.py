@@ -86,7 +86,7 @@ def ours(order: int, count: int, seconds: float, *, banded: bool, directed: bool
     absorption = np.tile(BANDED, (6, 1)) if banded else np.full((6, 7), 0.25)
 
     def work() -> object:
-        room = Room(SIZE, BANDS, absorption, C, FS, order, seconds)
+        room = Room(SIZE, BANDS, absorption, C, FS, order, seconds=seconds)
         end = Cardioid([1.0, 0.0, 0.0]) if directed else Point()
         return [
             room.impulse_responses(end, source, end, place) for source in SOURCES[:count] for place in PLACES[:count]
@@ -119,7 +119,7 @@ def growth(rounds: int) -> None:
     angles = np.linspace(0.0, 2.0 * np.pi, 8, endpoint=False)
     axes = np.stack([np.cos(angles), np.sin(angles), 0.0 * angles], axis=1)
     for order in (3, 6, 9, 12, 18):
-        room = Room(SIZE, BANDS, np.tile(BANDED, (6, 1)), C, FS, order, 0.5, np.random.default_rng(1))
+        room = Room(SIZE, BANDS, np.tile(BANDED, (6, 1)), C, FS, order, seconds=0.5, rng=np.random.default_rng(1))
         body = Encoding(0.0875, room.k, 1.0, 0.3)
         ears = LabEars(SphereHead(0.175, 1.75).encoded(room.k, 1.0, C), 3.1)
         for name, receiver in (("1 microphone", Point()), ("2 ears", ears)):

@@ -91,7 +91,7 @@ class Unit:
             x = np.fft.irfft(np.einsum("pmdf,sdf->pmsf", np.fft.rfft(h, n), chosen), n)[..., :TAPS]
             sets.append(self.noisy(x, rows, ("left", "right", "both")[-len(chosen) :]))
         doubts = SetErrors(self.doubts[0], *(self.doubt(s) for s in sets))
-        return verification.judge(*sets, self.ears, self.fitted.prediction, filters, LOOSE, doubts)
+        return verification.judge(*sets, self.ears, self.fitted.prediction, filters, LOOSE, doubts=doubts)
 
 
 @pytest.fixture(scope="module")

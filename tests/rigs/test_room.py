@@ -33,7 +33,7 @@ SOURCE, PLACE = np.array([1.13, 0.92, 1.21]), np.array([3.9, 2.33, 0.87])
 
 def made(absorption: Float, order: int, seconds: float, seed: int | None = None, size: Float = SIZE) -> Room:
     rng = None if seed is None else np.random.default_rng(seed)
-    return Room(size, BANDS, absorption, C, FS, order, seconds, rng)
+    return Room(size, BANDS, absorption, C, FS, order, seconds=seconds, rng=rng)
 
 
 def pyroomacoustics_response(order: int) -> Float:
@@ -221,7 +221,7 @@ def test_each_band_decays_at_its_own_rate() -> None:
     """Octaves on plateaus of the absorption, six places heard together; within 15 % of Eyring's."""
     bands = np.array([170.0, 370.0, 700.0, 1450.0, 2800.0, 5700.0])
     absorption = np.array([[0.15, 0.15, 0.25, 0.25, 0.4, 0.4]] * 6)
-    room = Room(SIZE, bands, absorption, C, FS, 9, 0.8, np.random.default_rng(5))
+    room = Room(SIZE, bands, absorption, C, FS, 9, seconds=0.8, rng=np.random.default_rng(5))
     rng = np.random.default_rng(8)
     places = [rng.uniform(0.6, SIZE - 0.6) for _ in range(12)]
     heard = [
@@ -369,7 +369,7 @@ def test_many_paths_whose_spectra_are_made_of_a_few_add_up_alike(monkeypatch: py
     """Six walls that all differ, a source that beams: frame by frame, and by the few spectra, within -45 dB."""
     rng = np.random.default_rng(4)
     bands = np.array([125.0, 500.0, 2000.0, 8000.0])
-    room = Room(SIZE, bands, rng.uniform(0.05, 0.5, (6, 4)), C, FS, 12, 0.2)
+    room = Room(SIZE, bands, rng.uniform(0.05, 0.5, (6, 4)), C, FS, 12, seconds=0.2)
 
     class Beam(Point):
         def toward(self, directions: np.ndarray, r: np.ndarray) -> list[np.ndarray | None]:

@@ -167,6 +167,7 @@ class Room:
         c: float,
         fs: float,
         order: int,
+        *,
         seconds: float,
         rng: np.random.Generator | None = None,
     ) -> None:
@@ -220,7 +221,15 @@ class Room:
         if np.isfinite(self.mixing):
             gain = gain * np.cos(0.5 * np.pi * self._fade(r / self.c))
         mirrored = found.mirrored[first:]
-        return Paths(r / self.c, gain, found.hits[first:].astype(float), away * mirrored, -away, r, mirrored)
+        return Paths(
+            r / self.c,
+            gain,
+            losses=found.hits[first:].astype(float),
+            departs=away * mirrored,
+            comes=-away,
+            r=r,
+            mirrored=mirrored,
+        )
 
     def _fade(self, t: Float) -> Float:
         """0 before the images end, 1 from the mixing path on."""

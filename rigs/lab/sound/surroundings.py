@@ -70,8 +70,8 @@ class Surroundings:
             c,
             description.fs,
             table.image_order,
-            self._seconds(description),
-            drawn(description.lab.seed, "room"),
+            seconds=self._seconds(description),
+            rng=drawn(description.lab.seed, "room"),
         )
         nearest = 0.5 * min(p.distance_m for p in (ears, polar) if p is not None) if ears or polar else 0.5
         source = body.sources[0]
