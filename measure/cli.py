@@ -14,6 +14,7 @@ import typer
 from sweetspot.measure import folder, plan, summary
 from sweetspot.measure.incoming import cli as incoming
 from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.monitor import FIXED, plan_at_once
 from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.run import measure, planned
@@ -179,8 +180,9 @@ def resume(
         sets = ("templates",) if session.has_templates and not session.sets else sets
         pair = "templates" not in sets and description.reference is not None
         sets = (*sets, "reference") if session.has_reference or pair else sets
+        sets = (*sets, *(n for n in plan.fixed_sets(description) if "templates" not in sets))
         if dry_run:
-            plans = [planned(session, plan.make(description, name)) for name in sets]
+            plans = [planned(session, plan.make(description, name)) for name in sets if name not in FIXED]
             _plan_only([summary.of_plan(one, session.left(one)) for one in plans], as_json)
             return
     with open_rig(with_faults(description, fault), serial=serial) as rig:
@@ -215,7 +217,7 @@ def capture_set(
     overlap: OverlapMode | None = None,
 ) -> None:
     """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
-    wanted = plan.make(rig.description, name)
+    wanted = plan_at_once(rig.description, name) if name in FIXED else plan.make(rig.description, name)
     file = folder.session_file(run)
     with alone(run), Session.resume(file) as session:
         if origin := session.origin(name):
@@ -267,6 +269,8 @@ def _begin(
         capture_set(rig, name, chosen, ask, overlap=overlap)
         if name == "ears" and description.reference is not None:
             capture_set(rig, "reference", chosen, ask)
+        for fixed in plan.fixed_sets(description) if name == "ears" else ():
+            capture_set(rig, fixed, chosen, ask)
     without_raw(folder.session_file(chosen), raw)
     _report(chosen, as_json)
 

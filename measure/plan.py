@@ -17,7 +17,7 @@ from sweetspot.rigs.protection import Protection, check_outputs, protections
 from sweetspot.rigs.rig_file import Description, Driver, Mic
 from sweetspot.rigs.units import Float, from_db
 
-SetName = Literal["ears", "polar", "reference", "templates"]
+SetName = Literal["ears", "polar", "reference", "templates", "monitor", "device"]
 SETS: tuple[SetName, ...] = ("ears", "polar")
 """Sets that every session needs; the reference pair is measured where the rig has one."""
 
@@ -206,13 +206,13 @@ def make(rig: Description, name: SetName) -> Plan:
     shapes = protections(rig)
     if name == "templates":
         return _templates(rig, sweep, played)
-    own = [_for_driver(rig, driver, shape, played) for driver, shape in zip(rig.driver, shapes, strict=True)]
+    own = [for_driver(rig, driver, shape, played) for driver, shape in zip(rig.driver, shapes, strict=True)]
     signals = tuple(outputs_for(rig, [d.channel], x, played) for d, (x, _) in zip(rig.driver, own, strict=True))
     sources = Sources("driver", rig.driver_names, signals, tuple(level for _, level in own), shapes)
     return plan_of(rig, name, sources, sweep, played, list(places(rig, name)), extra_after=0)
 
 
-def _for_driver(
+def for_driver(
     rig: Description, driver: Driver, shape: Protection, played: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], float]:
     """A driver's own stimulus ``(1, samples)`` of what the loopback plays, and its level over that, linear.
@@ -249,7 +249,7 @@ def _templates(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> P
     """The front driver at every yaw of the head."""
     ahead = frontmost(rig)
     driver = rig.driver[ahead]
-    x, level = _for_driver(rig, driver, protections(rig)[ahead], played)
+    x, level = for_driver(rig, driver, protections(rig)[ahead], played)
     sources = Sources("program", (driver.name,), (outputs_for(rig, [driver.channel], x, played),), (level,))
     return plan_of(rig, "templates", sources, sweep, played, list(places(rig, "templates")), extra_after=0)
 
@@ -266,7 +266,14 @@ def _reference(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> P
 
 def sets_of(rig: Description) -> tuple[SetName, ...]:
     """The sets that a rig's session is made of, in the order in which they are measured."""
-    return ("ears", "reference", "polar") if rig.reference is not None else SETS
+    pair: tuple[SetName, ...] = ("reference",) if rig.reference is not None else ()
+    return (*fixed_sets(rig), "ears", *pair, "polar")
+
+
+def fixed_sets(rig: Description) -> tuple[SetName, ...]:
+    """The sets of microphones that stay where they are, see :mod:`sweetspot.measure.monitor`."""
+    monitor: tuple[SetName, ...] = ("monitor",) if rig.monitor_mics else ()
+    return (*monitor, "device") if rig.device_mics else monitor
 
 
 def excitation(rig: Description, tail: int) -> tuple[Sweep, NDArray[np.float32]]:

@@ -145,6 +145,10 @@ class Session:
         """Whether a reference pair was begun."""
         return "raw/reference" in self._file
 
+    def has(self, name: SetName) -> bool:
+        """Whether a set of any kind was begun."""
+        return f"raw/{name}" in self._file
+
     def begin(self, plan: Plan) -> None:
         """Make room for a set, unless it was begun before: its plan's tables, and responses that are not a number yet.
 

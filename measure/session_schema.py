@@ -81,7 +81,9 @@ def check_heads(root: Group) -> None:
     attrs.number("temperature_c", -60.0, 100.0)
     for name in ("rig_sha256", "rig_folder", "created_utc", "sweetspot_version"):
         attrs.text(name)
-    heads = {name: head(root.group(name)) for name in (*SETS, "reference", "templates") if name in root}
+    heads = {
+        name: head(root.group(name)) for name in (*SETS, "reference", "templates", "monitor", "device") if name in root
+    }
     for name, one in heads.items():
         if f"raw/{name}" not in root:
             raise BadInput(f"{where}: /raw/{name} is missing beside /{name}; the file is not whole: {REMEDY}")

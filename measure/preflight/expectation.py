@@ -55,7 +55,8 @@ def places(rig: Description, pose: Pose) -> Float:
     left = np.array([ahead, pose.y, 0.0]) + side
     at = {EARS[0]: left, EARS[1]: left - 2 * side}
     polar = np.array([rig.polar.distance_m if rig.polar else 1.0, 0.0, 0.0])
-    return np.array([at.get(m.name, polar) for m in rig.mic])
+    fixed = {m.name: turned(m.at, pose.turn) if m.use == "device" else np.array(m.at) for m in rig.mic if m.at}
+    return np.array([(at | fixed).get(m.name, polar) for m in rig.mic])
 
 
 def around(source: ArrayLike, place: ArrayLike) -> float:

@@ -20,10 +20,19 @@ from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import Complex, CorrectedHead, Head, SphereHead, load_head, order
 from sweetspot.rigs.lab.pair import ReferencePair
-from sweetspot.rigs.lab.sound import BaffledBody, Body, DriverModel, SphereBody, Surroundings, outward, taper
+from sweetspot.rigs.lab.sound import (
+    BaffledBody,
+    Body,
+    DriverModel,
+    SphereBody,
+    Surroundings,
+    outward,
+    spread_of_unit,
+    taper,
+)
 from sweetspot.rigs.lab.threads import one_core
 from sweetspot.rigs.layout import Pose, turned
-from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.rig_file import EARS, Description, Mic
 from sweetspot.rigs.units import Float, from_db, pressure, speed_of_sound
 
 DECAY_S = 0.06
@@ -53,9 +62,10 @@ class World:
         self.serial = serial
         self.pose = Pose()
         self.fs = description.fs
-        self.body = made_body(description)
-        self.drivers = tuple(DriverModel.of_unit(d, lab, serial) for d in description.driver)
         self.c = speed_of_sound(description.environment.temperature_c)
+        self.body = made_body(description, serial)
+        warmth = description.environment.temperature_c
+        self.drivers = tuple(DriverModel.of_unit(d, lab, serial, warmth) for d in description.driver)
         self.head = made_head(description)
         distances = [p.distance_m for p in (description.ears, description.polar) if p is not None]
         farthest = max(distances, default=1.0) / self.c
@@ -74,6 +84,7 @@ class World:
         )
         self._ears = lru_cache(maxsize=2)(self._ears_at)
         self._microphone = lru_cache(maxsize=2)(self._microphone_at)
+        self._fixed = lru_cache(maxsize=8)(self._fixed_at)
         self.pair = ReferencePair(description, World) if description.reference else None
 
     def at_ears(self, pose: Pose) -> Complex:
@@ -100,9 +111,22 @@ class World:
 
     def direct_at_microphone(self, turn: float) -> Complex:
         """The direct sound ``(driver, frequency)`` at the measurement microphone, at :attr:`free_k`."""
-        polar = self.description.polar
-        place = np.array([polar.distance_m if polar else 1.0, 0.0, 0.0])
-        return self.body.at(turned(place, -turn), self.free_k)
+        return self.body.at(turned(self._circle, -turn), self.free_k)
+
+    @property
+    def _circle(self) -> Float:
+        """Where the polar microphone stands, ``(3,)`` m."""
+        return np.array([self.description.polar.distance_m if self.description.polar else 1.0, 0.0, 0.0])
+
+    def at_fixed(self, mic: Mic, turn: float) -> Complex:
+        """Acoustic responses ``(driver, frequency)`` at a microphone of the test box or of the device, Pa/FS."""
+        return np.asarray(self._fixed(mic.at or (1.0, 0.0, 0.0), mic.use == "device", turn) * self.electrical)
+
+    def _fixed_at(self, at: tuple[float, float, float], turns: bool, turn: float) -> Complex:
+        with one_core():
+            here = turned(np.array(at), turn) if turns else np.array(at)
+            room = self.room.at_place(turn, here) if self.room else None
+            return self._joined(self.body.at(turned(here, -turn), self.free_k), room)
 
     def _ears_at(self, pose: Pose) -> Complex:
         """Direct sound and room ``(ear, driver, frequency)`` at :attr:`f`."""
@@ -140,6 +164,7 @@ class World:
         outputs = [d.channel - 1 for d in rig.driver]
         for mic in rig.mic:
             heard = ears[EARS.index(mic.name)] if mic.name in EARS else free
+            heard = heard if mic.use is None else self.at_fixed(mic, pose.turn)
             gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
             if (
                 rig.lab.calibrator is None or rig.lab.calibrator.mic != mic.name
@@ -171,7 +196,7 @@ class World:
     def _ear_table_at(self, source: int, r: float, bearing: float, facing: float) -> Complex:
         """The head's answer ``(ear, m, frequency)`` to each circular harmonic of a source's field."""
         m, _ = self._spectrum(source, r)
-        radius = self.body.sources[source].radius
+        radius = self.body.sources[source].extent
         table = np.zeros((2, len(m), len(self.free_k)), dtype=np.complex128)
         edges = np.linspace(0, len(self.free_k), BLOCKS + 1).astype(int)
         for low, high in pairwise(edges):
@@ -193,16 +218,15 @@ def made_head(description: Description) -> Head:
     return CorrectedHead(measured, sphere, measured.measured) if lab.range_correction else measured
 
 
-def made_body(description: Description) -> Body:
-    """The body that a rig's ``[lab]`` table describes."""
+def made_body(description: Description, serial: str = "") -> Body:
+    """The body that a rig's ``[lab]`` table describes, with the spread that a serial number has."""
     lab, places = description.lab, np.array([d.at for d in description.driver])
     size = lab.body.driver_diameter_m
+    facing = np.tile([1.0, 0.0, 0.0], (len(places), 1)) if lab.body.shape == "line" else outward(places)
+    spread = spread_of_unit(description, serial, facing, speed_of_sound(description.environment.temperature_c)) or ()
     if lab.body.shape == "sphere":
-        return SphereBody(lab.body_diameter_m, places, size)
-    facing = np.tile([1.0, 0.0, 0.0], (len(places), 1))
-    if lab.body.shape == "ring":
-        facing = outward(places)
-    return BaffledBody(places, facing, lab.body.baffle_m, size)
+        return SphereBody(lab.body_diameter_m, places, size, spread)
+    return BaffledBody(places, facing, lab.body.baffle_m, size, spread)
 
 
 def _seen(place: tuple[float, float], centre: Float) -> tuple[float, float]:

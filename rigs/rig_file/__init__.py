@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.lab_tables import Absorption as Absorption
     from sweetspot.rigs.rig_file.lab_tables import DistortionTable as DistortionTable
     from sweetspot.rigs.rig_file.lab_tables import RoomTable as RoomTable
+    from sweetspot.rigs.rig_file.lab_tables import SpreadTable as SpreadTable
     from sweetspot.rigs.rig_file.lab_tables import ThermalTable as ThermalTable
     from sweetspot.rigs.rig_file.limits_table import limits_of as limits_of
     from sweetspot.rigs.rig_file.tables import CommandTable as CommandTable

@@ -107,8 +107,18 @@ class Description(_RigTable):
 
     @property
     def polar_mics(self) -> tuple[Mic, ...]:
-        """The measurement microphones: all that are no ears."""
-        return tuple(m for m in self.mic if m.name not in EARS)
+        """The measurement microphones on the polar circle: all that are no ears and have no use of their own."""
+        return tuple(m for m in self.mic if m.name not in EARS and m.use is None)
+
+    @property
+    def monitor_mics(self) -> tuple[Mic, ...]:
+        """Microphones that are fixed in the test box."""
+        return tuple(m for m in self.mic if m.use == "monitor")
+
+    @property
+    def device_mics(self) -> tuple[Mic, ...]:
+        """Microphones that are built into the device."""
+        return tuple(m for m in self.mic if m.use == "device")
 
     @property
     def outputs(self) -> int:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sweetspot.rigs.rig_file import lab_faults as faults
+from sweetspot.rigs.rig_file.fixed_mics import fixed_mics
 from sweetspot.rigs.rig_file.lab_places import lab_faults
 from sweetspot.rigs.rig_file.mistaken_units import units_mistaken
 from sweetspot.rigs.rig_file.tables import EARS
@@ -122,6 +123,7 @@ def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], 
     yield from _needs(table, interface, stage, [m.get("name") for m in mics])
     yield from _too_near(table, drivers)
     yield from _bands(table, drivers)
+    yield from fixed_mics(table, drivers, mics)
     yield from (
         f"driver[{i + 1}].excursion_mm: needs area_cm2, the radiating area, to tell how far the driver moves"
         for i, d in enumerate(drivers)

@@ -83,6 +83,36 @@ class BreakupTable(Table):
     q: float = Field(default=6.0, ge=0.5, le=100)
 
 
+class SpreadTable(Table):
+    """How units differ from each other beyond ``tolerance_*``: in direction, at the seal, with age and temperature.
+
+    One sigma each, drawn for every driver of every serial number. ``tilt_deg`` and ``mount_mm`` are assembly;
+    ``edge_db`` is what a grille or an edge ``edge_mm`` beside the driver radiates again; ``pattern`` the cone's dipole
+    mode at its breakup, whose frequency spreads by ``breakup_percent``; ``leak`` a seal that is not tight: a high-pass
+    filter of first order at so much of the lower edge of the band; ``resonance_percent`` the suspension. No published
+    statistics of these were found: the sizes are assumptions about a careful maker, to be replaced by a product's own.
+    After ``age_hours`` of play the resonance has fallen by ``age_percent`` (1 - exp(-age_hours / 100)) and the level
+    has changed by ``age_db`` of it, differently for each driver by a third (stiffness is lost exponentially: W.
+    Klippel, "Mechanical fatigue and load-induced aging of loudspeaker suspension"). The resonance changes by
+    ``kelvin_percent`` and the level by ``kelvin_db`` for each kelvin over 20 degrees (copper: 0.39 % of resistance,
+    0.03 dB, for each).
+    """
+
+    tilt_deg: float = Field(default=1.0, ge=0, le=20)
+    mount_mm: float = Field(default=0.5, ge=0, le=20)
+    edge_db: float | None = Field(default=-34.0, ge=-80, le=-6)
+    edge_mm: float = Field(default=8.0, gt=0, le=50)
+    pattern: float = Field(default=0.04, ge=0, le=0.5)
+    breakup_percent: float = Field(default=4.0, ge=0, le=30)
+    leak: float = Field(default=0.1, ge=0, le=2)
+    resonance_percent: float = Field(default=5.0, ge=0, le=30)
+    age_hours: float = Field(default=0.0, ge=0, le=1e6)
+    age_percent: float = Field(default=12.0, ge=0, le=50)
+    age_db: float = Field(default=-0.3, ge=-6, le=6)
+    kelvin_percent: float = Field(default=-0.5, ge=-5, le=5)
+    kelvin_db: float = Field(default=-0.03, ge=-0.5, le=0.5)
+
+
 class DistortionTable(Table):
     """Harmonics of a sine of peak ``at_dbfs``, ahead of the driver's linear response; bass alone below ``knee_hz``."""
 
@@ -164,6 +194,7 @@ class Lab(Table):
     tolerance_deg: float = Field(default=0.0, ge=0, le=90)
     low_end: LowEndTable = LowEndTable()
     breakup: BreakupTable | None = None
+    spread: SpreadTable | None = None
     distortion: DistortionTable | None = None
     thermal: ThermalTable | None = None
     hum: HumTable | None = None

@@ -171,12 +171,18 @@ class Driver(Table):
 
 
 class Mic(Table):
-    """A microphone; ``ear_left`` and ``ear_right`` belong to the dummy head."""
+    """A microphone; ``ear_left`` and ``ear_right`` belong to the dummy head, others stand on the polar circle.
+
+    With ``use = "monitor"`` it is fixed in the test box, with ``"device"`` it is built into the device and turns with
+    it; both have a place ``at``, in metres from the middle of the device (x ahead, y left, z up).
+    """
 
     name: str = Field(min_length=1)
     channel: Channel
     sensitivity_mv_per_pa: float = Field(default=12.5, ge=1e-3, le=1e5)
     calibration: str | None = None
+    use: Literal["monitor", "device"] | None = None
+    at: tuple[Metres, Metres, Metres] | None = None
 
     @property
     def is_calibrated(self) -> bool:

@@ -7,10 +7,14 @@ own, a rigid sphere as wide as the baffle, and the neighbours' baffles cast no s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import Complex, field, order
+from sweetspot.rigs.lab.sound.spread import DriverSpread
 from sweetspot.rigs.layout import azimuth
 from sweetspot.rigs.units import Float
 
@@ -30,10 +34,23 @@ class DriverSource:
         Half-angle of a driver seen from the sphere's centre, rad; 0 is a point.
     drivers
         Which of the body's drivers these are.
+    spread
+        By what their fields differ from the model's, one a driver; none for a unit without tolerances in direction.
     """
 
-    def __init__(self, radius: float, centre: Float, axes: Float, cap: float, drivers: NDArray[np.intp]) -> None:
+    def __init__(
+        self,
+        radius: float,
+        centre: Float,
+        axes: Float,
+        cap: float,
+        drivers: NDArray[np.intp],
+        *,
+        spread: Sequence[DriverSpread] = (),
+    ) -> None:
         self.radius, self.centre, self.axes, self.cap, self.drivers = radius, centre, axes, cap, drivers
+        self.spread = spread
+        self.extent = radius + max((s.reach for s in spread), default=0.0)
         self.azimuths = azimuth(axes)
         self.elevations = np.arctan2(axes[:, 2], np.hypot(axes[:, 0], axes[:, 1]))
 
@@ -43,13 +60,20 @@ class DriverSource:
         ``directions`` are azimuths seen from the device, rad.
         """
         cos_gamma = np.cos(self.elevations)[:, None] * np.cos(directions[None, :] - self.azimuths[:, None])
-        return field(cos_gamma, k, self.radius, r, self.cap)
+        out = field(cos_gamma, k, self.radius, r, self.cap)
+        u = np.stack([np.cos(directions), np.sin(directions), np.zeros_like(directions)], axis=-1)
+        for row, one in zip(out, self.spread, strict=False):
+            row *= one.factor(u, k)
+        return out
 
     def at(self, point: Float, k: Float) -> Complex:
         """Response ``(driver, frequency)`` at a point ``(3,)`` m of the device's coordinates, in 1/m."""
         away = point - self.centre
         r = float(np.linalg.norm(away))
-        return field(self.axes @ (away / r), k, self.radius, r, self.cap)
+        out = field(self.axes @ (away / r), k, self.radius, r, self.cap)
+        for row, one in zip(out, self.spread, strict=False):
+            row *= one.factor(away / r, k)
+        return out
 
     def spectrum(self, k: Float, r: float) -> tuple[NDArray[np.intp], Complex]:
         """Circular harmonics of the field on the horizontal circle of radius ``r``.
@@ -61,7 +85,7 @@ class DriverSource:
         b
             Coefficients ``(driver, order, frequency)``, in 1/m: the field is ``sum_m b_m exp(j m azimuth)``.
         """
-        top = order(float(k[-1]) * self.radius)
+        top = order(float(k[-1]) * self.extent)
         count = 2 * top + 2
         directions = 2.0 * np.pi * np.arange(count) / count
         spectrum = np.fft.fft(self.response(directions, k, r), axis=1) / count
@@ -100,12 +124,19 @@ class SphereBody(Body):
         ``(driver, 3)`` m; each driver sits where the ray from the centre through its place meets the sphere.
     driver_diameter
         Of the caps that vibrate, m; 0 makes points of them.
+    spread
+        One a driver: tilt and place across the axis turn the driver around the sphere, the rest is in its field.
     """
 
-    def __init__(self, diameter: float, places: Float, driver_diameter: float = 0.0) -> None:
+    def __init__(
+        self, diameter: float, places: Float, driver_diameter: float = 0.0, spread: Sequence[DriverSpread] = ()
+    ) -> None:
         axes = outward(places)
+        if spread:
+            aside = np.stack([s.tilt + (s.moved - s.shift) / (diameter / 2.0) for s in spread])
+            axes = outward(axes + aside)
         cap = float(np.arcsin(min(driver_diameter / diameter, 1.0)))
-        self.one = DriverSource(diameter / 2.0, np.zeros(3), axes, cap, np.arange(len(places)))
+        self.one = DriverSource(diameter / 2.0, np.zeros(3), axes, cap, np.arange(len(places)), spread=spread)
         super().__init__((self.one,))
         self.radius, self.azimuths, self.elevations = self.one.radius, self.one.azimuths, self.one.elevations
 
@@ -133,14 +164,27 @@ class BaffledBody(Body):
         Diameter of the baffles, m: above ``c / (pi baffle)`` a driver radiates into half of the space, below into all.
     driver_diameter
         Of the pistons, m; 0 makes points of them.
+    spread
+        One a driver: its place and tilt move and turn the baffle with it.
     """
 
-    def __init__(self, places: Float, facing: Float, baffle: float, driver_diameter: float = 0.0) -> None:
+    def __init__(
+        self,
+        places: Float,
+        facing: Float,
+        baffle: float,
+        driver_diameter: float = 0.0,
+        spread: Sequence[DriverSpread] = (),
+    ) -> None:
         radius = baffle / 2.0
+        if spread:
+            places = places + np.stack([s.moved for s in spread])
+            facing = outward(facing + np.stack([s.tilt for s in spread]))
+            spread = [replace(s, shift=np.zeros(3)) for s in spread]
         cap = float(np.arcsin(min(driver_diameter / baffle, 1.0)))
         super().__init__(
             tuple(
-                DriverSource(radius, place - radius * axis, axis[None, :], cap, np.array([d]))
+                DriverSource(radius, place - radius * axis, axis[None, :], cap, np.array([d]), spread=spread[d : d + 1])
                 for d, (place, axis) in enumerate(zip(places, facing, strict=True))
             )
         )

@@ -100,6 +100,10 @@ class Surroundings:
         """All but the direct sound at the measurement microphone, ``(driver, tap)``."""
         return np.asarray(self._heard(turn, Point(), self.boom, 1)[0])
 
+    def at_place(self, turn: float, at: Float) -> Float:
+        """The same at a microphone elsewhere, ``at (3,)`` m in the rig's coordinates."""
+        return np.asarray(self._heard(turn, Point(), self.device + turned(at, self.facing), 1)[0])
+
     def _heard(self, turn: float, receiver: LabEars | Point, place: Float, count: int) -> Float:
         out = np.empty((count, self.body.drivers, self.room.taps))
         for source in self.body.sources:

@@ -1,0 +1,56 @@
+"""Faults of microphones that are fixed in a test box or built into the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+NEAREST_M = 0.02
+"""Least distance of a monitor from a driver; microphones of the device may sit beside one."""
+
+NEAREST_BUILT_IN_M = 0.005
+
+
+def fixed_mics(
+    table: Mapping[str, Any], drivers: list[Mapping[str, Any]], mics: list[Mapping[str, Any]]
+) -> Iterator[str]:
+    """One line for each fault, looked for in the raw file."""
+    for i, mic in enumerate(mics):
+        key, use, at = f"mic[{i + 1}]", mic.get("use"), mic.get("at")
+        if use is not None and mic.get("name") in ("ear_left", "ear_right"):
+            yield f"{key}.use: {mic['name']!r} belongs to the dummy head, which moves; take use away or name it otherwise"
+        if use is not None and "at" not in mic:
+            yield f"{key}.at: missing; a microphone with a use has a place, [x, y, z] in metres from the device's middle"
+        if use is None and "at" in mic:
+            yield f'{key}.at: only a microphone with a use stands somewhere of its own: add use = "monitor" or "device"'
+        if not _place(at) or use is None:
+            continue
+        yield from _too_near(key, str(use), at, drivers)
+        yield from _inside(key, at, table)
+
+
+def _place(at: Any) -> bool:
+    return isinstance(at, list) and len(at) == 3 and all(isinstance(v, int | float) for v in at)
+
+
+def _too_near(key: str, use: str, at: list[float], drivers: list[Mapping[str, Any]]) -> Iterator[str]:
+    least = NEAREST_BUILT_IN_M if use == "device" else NEAREST_M
+    for d, driver in enumerate(drivers):
+        if _place(driver.get("at")) and (gap := math.dist(at, driver["at"])) < least:
+            yield f"{key}.at: {gap:.3g} m from driver[{d + 1}]; at least {least:g} m are needed"
+
+
+def _inside(key: str, at: list[float], table: Mapping[str, Any]) -> Iterator[str]:
+    """A microphone within the round body of the virtual lab."""
+    interface, lab = table.get("interface"), table.get("lab", {})
+    if not isinstance(interface, dict) or interface.get("driver") != "lab" or not isinstance(lab, dict):
+        return
+    body = lab.get("body", {})
+    if isinstance(body, dict) and body.get("shape", "sphere") == "sphere":
+        radius = lab.get("body_diameter_m", 0.175)
+        if isinstance(radius, int | float) and math.hypot(*at) < 0.5 * radius:
+            yield (
+                f"{key}.at: {math.hypot(*at):.3g} m from the middle lies within the body, whose radius is "
+                f"{0.5 * radius:g} m (lab.body_diameter_m)"
+            )
