@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 NEAREST_M = 0.02
 """Least distance of a monitor from a driver; microphones of the device may sit beside one."""
@@ -19,9 +19,9 @@ def fixed_mics(
     for i, mic in enumerate(mics):
         key, use, at = f"mic[{i + 1}]", mic.get("use"), mic.get("at")
         if use is not None and mic.get("name") in ("ear_left", "ear_right"):
-            yield f"{key}.use: {mic['name']!r} belongs to the dummy head, which moves; take use away or name it otherwise"
+            yield f"{key}.use: {mic['name']!r} belongs to the dummy head, which moves; name it otherwise"
         if use is not None and "at" not in mic:
-            yield f"{key}.at: missing; a microphone with a use has a place, [x, y, z] in metres from the device's middle"
+            yield f"{key}.at: missing; a microphone with a use has a place, [x, y, z] in m from the device's middle"
         if use is None and "at" in mic:
             yield f'{key}.at: only a microphone with a use stands somewhere of its own: add use = "monitor" or "device"'
         if not _place(at) or use is None:
@@ -30,7 +30,7 @@ def fixed_mics(
         yield from _inside(key, at, table)
 
 
-def _place(at: Any) -> bool:
+def _place(at: Any) -> TypeGuard[list[float]]:
     return isinstance(at, list) and len(at) == 3 and all(isinstance(v, int | float) for v in at)
 
 
