@@ -22,6 +22,7 @@ from sweetspot.measure import folder
 from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
@@ -74,6 +75,15 @@ def calibrate(
     wanted, text = designs.read(design)
     for name in folder.changed_files(run_folder):
         say(f"{name}: has changed since the run was measured; the run's own copy is used")
+    if run.without_ears(run_folder):
+        if dial or beside or reasons or left_out:
+            raise BadInput(f"{run_folder}: has no ears set; --pareto, --compare, --explain, --cross-validate need one")
+        with tracked("Calibrating", 1) as step:
+            made = run.calibrate_beam(run_folder, wanted, text)
+            step("centre")
+        lines = [made.text, _written(run_folder, made.filters)]
+        result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
+        return
     fitted = _fitted(run_folder, wanted, text, left_out=left_out)
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
     found = run.described(run_folder, fitted)
@@ -310,8 +320,11 @@ def _prediction_lines(here: Path, fitted: Fitted) -> str:
         lines.append("Level: not known in pascal (imported responses); what is stated in dB SPL does not hold")
     lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
     lines += [errors.text(fitted.loading)] if fitted.loading else []
-    lines.append(
+    return "\n".join([*lines, _written(here, filters)])
+
+
+def _written(here: Path, filters: FilterSet) -> str:
+    return (
         f"{here / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
         f"insertion loss {filters.headroom_db:.1f} dB"
     )
-    return "\n".join(lines)

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.around import BeamFit
+from sweetspot.calibrate.around import fit as fit_beam
 from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, ImageDesign, parse
@@ -96,6 +98,34 @@ def calibrate(
             mapped = _mapped(run, made, design)
             kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
         store.write(run / "filterset.h5", made.filters, kept, design_text)
+    return made
+
+
+def without_ears(run: Path) -> bool:
+    """Whether a run holds a polar set and no ears: its filters are a beam beside plain stereo."""
+    with Session.read(session_file(run)) as session:
+        return session.sets == ("polar",)
+
+
+def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
+    """Fit the filters of a run without an ears set, and write its ``filterset.h5``.
+
+    Raises
+    ------
+    BadInput
+        See :func:`sweetspot.calibrate.around.fit`.
+    """
+    source = session_file(run)
+    with alone(run):
+        with Session.read(source) as session:
+            rig, serial, polar, doubt = (
+                session.rig(),
+                session.serial,
+                session.responses("polar"),
+                doubt_of(session, "polar"),
+            )
+        made = fit_beam(polar, rig, design, serial=serial, source=sha256(source), doubt=doubt)
+        store.write(run / "filterset.h5", made.filters, made.kept(), design_text)
     return made
 
 
@@ -270,6 +300,11 @@ def fitted_of(run: Path) -> Fitted:
     """
     filters = store.read(run)
     kept = store.read_prediction(run)
+    if kept.get("without") == "ears":
+        raise BadInput(
+            f"{run}: was calibrated from a polar set alone: there are no ears to verify or report at. Measure them: "
+            f"sweetspot measure ears RIG --unit {filters.unit_serial} --run {run}, and calibrate again"
+        )
     if "score" not in kept:
         raise BadInput(f"{run / store.NAME}: holds no prediction; run: sweetspot calibrate {run}")
     prediction = Prediction(

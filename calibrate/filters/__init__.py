@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.calibrate.filters import align as align
     from sweetspot.calibrate.filters import leastsquares as leastsquares
     from sweetspot.calibrate.filters import pair as pair
+    from sweetspot.calibrate.filters import protection as protection
     from sweetspot.calibrate.filters import room as room
     from sweetspot.calibrate.filters.effort import Around as Around
     from sweetspot.calibrate.filters.effort import Cost as Cost
@@ -12,8 +14,10 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.fir import causal as causal
     from sweetspot.calibrate.filters.fir import held_outside as held_outside
     from sweetspot.calibrate.filters.pair import Problem as Problem
+    from sweetspot.calibrate.filters.staging import beside_sines as beside_sines
     from sweetspot.calibrate.filters.unit_filters import Fitted as Fitted
     from sweetspot.calibrate.filters.unit_filters import bare as bare
+    from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of
     from sweetspot.calibrate.filters.unit_filters import fit as fit
     from sweetspot.calibrate.filters.unit_filters import nearest_ahead as nearest_ahead
     from sweetspot.calibrate.filters.virtualize import FarEar as FarEar

@@ -122,7 +122,7 @@ def fit(
     both = sides.steer(led, nominal, spent, design.crosstalk, side_pairs(at), allowed)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
-    beam = _beam(led_ring, polar, cost, design, both.reference, rig)
+    beam = beam_of(led_ring, polar, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
     if design.beam.level_db == "phantom":
         tone = centre.to_phantom(led, W[:2], W[2])
@@ -190,10 +190,10 @@ def nearest_ahead(ears: ImpulseResponse) -> int:
     return int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
 
 
-def _beam(
+def beam_of(
     plant: Plant, polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description
 ) -> beamform.Beam:
-    """The centre."""
+    """The centre's beam from the gated polar set ``plant``; ``reference`` names the drivers whose level it keeps."""
     h = plant.h[:, 0]
     azimuths = np.radians(polar.positions["azimuth_deg"])
     ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify import whole_response as whole_response
     from sweetspot.calibrate.verify.comparison import SetErrors as SetErrors
     from sweetspot.calibrate.verify.comparison import expected as expected
+    from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
     from sweetspot.calibrate.verify.figures import NULLS as NULLS
     from sweetspot.calibrate.verify.figures import Confident as Confident
     from sweetspot.calibrate.verify.limits import JUDGES as JUDGES

@@ -1,0 +1,55 @@
+"""A session without ears: the centre's beam, plain stereo at the sides, and one message where ears are needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from sweetspot.measure.session import Session
+from sweetspot.processor import store
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_polar_set_alone_gives_the_beam(tmp_path: Path, crooked_text: str, sweetspot: Command) -> None:
+    (tmp_path / "rig.toml").write_text(crooked_text)
+    assert sweetspot("measure", "polar", "rig.toml", "--unit", "B-1").returncode == 0
+    done = sweetspot("calibrate", "B-1", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    run = next((tmp_path / "runs" / "B-1").iterdir())
+    filters = store.read(run)
+    with Session.read(run / "session.h5") as session:
+        polar = session.responses("polar")
+    low, high = 500.0, 1500.0
+    f = np.fft.rfftfreq(8192, 1 / polar.fs)
+    inside = (f > low) & (f < high)
+    direct = polar.h[:, 0, :, : polar.zero + round(0.009 * polar.fs)]
+    w = np.asarray(filters.response(f))[2]
+    heard = np.abs(np.einsum("pdf,df->pf", np.fft.rfft(direct, 8192), w))[:, inside] ** 2
+    azimuth = polar.positions["azimuth_deg"]
+    at = {a: heard[np.argmin(np.abs(azimuth - a))].mean() for a in (0, 90, -90)}
+    one = np.abs(np.fft.rfft(direct, 8192))[..., inside] ** 2
+    alone = one[np.argmin(np.abs(azimuth))].mean(axis=-1) / one[np.argmin(np.abs(azimuth - 90))].mean(axis=-1)
+    contrast = 10 * np.log10(2 * at[0] / (at[90] + at[-90]))
+    assert contrast > 6.0 + 10 * np.log10(alone.max()), "the beam beats the best driver by itself"
+    assert np.mean(told["beam"]["contrast_db"]) > 6.0
+    left, right = (filters.drivers.index(d) for d in told["pair"])
+    for program, driver in ((0, left), (1, right)):
+        others = [d for d in range(len(filters.drivers)) if d != driver]
+        assert np.max(np.abs(filters.taps[program, driver])) > 0.0
+        assert np.all(filters.taps[program, others] == 0.0)
+    together = np.einsum("df,cdf->cf", np.fft.rfft(direct[np.argmin(np.abs(azimuth))], 8192), filters.response(f))
+    level = 10 * np.log10(np.mean(np.abs(together[:, inside]) ** 2, axis=-1))
+    assert np.ptp(level) < 3.0, "one side as loud ahead as the centre"
+    soundfile.write(tmp_path / "in.wav", np.random.default_rng(3).standard_normal((4800, 2)) * 0.1, polar.fs)
+    assert sweetspot("process", run / "filterset.h5", "in.wav", "out.wav").returncode == 0
+    for command in (["verify", "B-1"], ["report", "B-1"], ["calibrate", "B-1", "--compare"]):
+        done = sweetspot(*command)
+        assert done.returncode == 2, done.stderr
+        assert "ears" in done.stderr
