@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from sweetspot.calibrate.verify import JUDGES
+from sweetspot.calibrate.verify import limit_of
 from sweetspot.rigs.units import Float
 
 OUTLYING = 3.5
@@ -322,8 +322,7 @@ def by_limit(derived: Iterable[Derived]) -> dict[str, float]:
     """Values for a limits.toml: the widest, where one limit judges several figures."""
     out: dict[str, float] = {}
     for d in derived:
-        for name, part in JUDGES.items():
-            if part in d.metric:
-                wider = min if d.sense == "at least" else max
-                out[name] = wider(out.get(name, d.limit), d.limit)
+        if name := limit_of(d.metric):
+            wider = min if d.sense == "at least" else max
+            out[name] = wider(out.get(name, d.limit), d.limit)
     return out

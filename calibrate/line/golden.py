@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sweetspot.calibrate.verify import OWN, Verification
+from sweetspot.calibrate.verify import KEYS, KINDS, OWN, Verification
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import write as write_file
 
@@ -20,9 +20,9 @@ NAME = "golden.json"
 DRIFT_DB = 0.5
 """By how much a figure of the golden unit may differ from the first time, dB, unless its uncertainty is larger."""
 
-FAR_DB = {"difference from the prediction": -35.0, "distortion": -45.0, "signal to noise": 40.0}
-"""Figures that are not compared where they are far on the good side, with the value from which they are: both are made
-of noise there."""
+FAR_DB = {"difference": -35.0, "distortion": -45.0, "snr": 40.0}
+"""Keys of metrics that are not compared where they are far on the good side, with the value from which they are: both are
+made of noise there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Golden:
     first_utc, checked_utc
         When it was heard first, and when it was last found as it had been; ISO 8601.
     figures
-        As heard first, dB.
+        As measured first, by key of the metric.
     drifted
         What was not as it had been when it was last heard, one line each.
     """
@@ -75,7 +75,8 @@ def read(folder: Path) -> Golden | None:
     """
     path = folder / NAME
     try:
-        return Golden(**json.loads(path.read_text(encoding="utf-8")))
+        kept = Golden(**json.loads(path.read_text(encoding="utf-8")))
+        return replace(kept, figures={KEYS.get(name, name): value for name, value in kept.figures.items()})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as fault:
@@ -112,23 +113,25 @@ def heard(
     at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     through = verdict.through.name if verdict.through else OWN
     if known is None:
-        figures = {m.name: m.heard for m in verdict.metrics}
+        figures = {m.key: m.heard for m in verdict.metrics}
         return (Golden(unit, rig, through, at, at, figures) if verdict.passed else None), ()
-    found = tuple(d for d in (_drift(n, was, verdict) for n, was in known.figures.items()) if d)
+    found = tuple(d for d in (_drift(key, was, verdict) for key, was in known.figures.items()) if d)
     if found or not verdict.passed:
         return replace(known, drifted=[d.text for d in found] or list(verdict.reasons)), found
     return replace(known, checked_utc=at, drifted=()), ()
 
 
-def _drift(name: str, was: float, verdict: Verification) -> ReferenceDrift | None:
+def _drift(key: str, was: float, verdict: Verification) -> ReferenceDrift | None:
     """What a figure differs by, if that is more than it may."""
-    m = next((m for m in verdict.metrics if m.name == name), None)
+    m = next((m for m in verdict.metrics if m.key == key), None)
     now, limit = (m.heard, max(DRIFT_DB, m.guard)) if m else (float("nan"), DRIFT_DB)
-    if name in FAR_DB:
-        edge = FAR_DB[name]
+    if key in FAR_DB:
+        edge = FAR_DB[key]
         if (was < edge and now < edge) if edge < 0.0 else (was > edge and now > edge):
             return None
-    return None if abs(now - was) <= limit else ReferenceDrift(name, was, now, limit)
+    return (
+        None if abs(now - was) <= limit else ReferenceDrift(KINDS[key].name if key in KINDS else key, was, now, limit)
+    )
 
 
 def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime, unit: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -13,7 +14,7 @@ from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import evidence
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.study import overview
-from sweetspot.calibrate.verify import Limits
+from sweetspot.calibrate.verify import KINDS, Limits
 from sweetspot.calibrate.verify import figures as judged
 
 
@@ -21,46 +22,56 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
     """Lines of the verdict table; without a verdict, what is predicted against what will be judged."""
     if e.verdict is not None:
         return [
-            {"name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
+            {"key": m.key, "name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
              "limit": m.limit, "sense": m.sense, "margin": m.margin, "verdict": m.verdict,
              "guard": m.guard if m.uncertainty is not None else None, "unit": m.unit, "over_heads": m.over_heads}
             for m in e.verdict.metrics
         ]  # fmt: skip
     f, limits = figures(e), Limits()
     said = "Predicted only; judged once it is heard."
-    planned = [
-        ("cancellation, mean", f["mean"]["predicted"], limits.cancellation_mean),
-        ("cancellation, 10th percentile", f["p10"]["predicted"], limits.cancellation_p10),
-    ]
+    planned = [("cancellation_mean", f["mean"]["predicted"]), ("cancellation_p10", f["p10"]["predicted"])]
     if "contrast" in f:
-        beam = "centre beam, on axis over +-90 degrees"
-        planned.append((beam, f["contrast"]["predicted"], limits.contrast))
+        planned.append(("contrast", f["contrast"]["predicted"]))
     return [
-        {"name": n, "explanation": said, "predicted": p, "heard": None, "limit": x, "sense": "at least",
-         "margin": None, "verdict": None, "guard": None, "unit": "dB", "over_heads": ""}
-        for n, p, x in planned
+        {"key": key, "name": KINDS[key].name, "explanation": said, "predicted": p, "heard": None,
+         "limit": getattr(limits, KINDS[key].limit), "sense": KINDS[key].sense,
+         "margin": None, "verdict": None, "guard": None, "unit": KINDS[key].unit, "over_heads": ""}
+        for key, p in planned
     ]  # fmt: skip
 
 
-GROUPS = (
-    ("Image, depth and tone", ("image,", "direct to reverberant", "tone across pan")),
-    ("Cancellation", ("cancellation, mean", "cancellation, 10th", "cancellation over")),
-    ("Centre", ("centre beam, on axis", "phantom centre")),
-    (
-        "Measured against predicted",
-        ("heard against predicted", "virtual loudspeakers", "difference", "shape", "polarity"),
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Image, depth and tone": (
+        "left_azimuth",
+        "right_azimuth",
+        "centre_azimuth",
+        "asymmetry",
+        "sides_drr_loss",
+        "centre_drr_loss",
+        "tone",
     ),
-    ("Chain", ("",)),
-)
-"""Groups of metrics, by what their names hold; the last one takes the rest."""
+    "Cancellation": ("cancellation_mean", "cancellation_p10", "target_shortfall"),
+    "Centre": ("contrast", "colouration"),
+    "Measured against predicted": (
+        "cancellation_agreement",
+        "near_level",
+        "interaural_level",
+        "interaural_delay",
+        "difference",
+        "beam_shape",
+        "polarity",
+    ),
+}
+"""Keys of metrics by group."""
+REST = "Chain"
 
 
 def groups(e: Evidence) -> list[dict[str, Any]]:
     """The rows of the verdict table by groups, each with how many pass and whether it is to be seen at once."""
-    left, found = rows(e), []
-    for title, parts in GROUPS:
-        mine = [r for r in left if any(part in r["name"] for part in parts)]
-        left = [r for r in left if r not in mine]
+    every, found = rows(e), []
+    of = {key: title for title, keys in GROUPS.items() for key in keys}
+    for title in (*GROUPS, REST):
+        mine = [r for r in every if of.get(r["key"], REST) == title]
         if not mine:
             continue
         states = [r["verdict"] for r in mine]
@@ -87,9 +98,9 @@ def _compared(predicted: dict[str, float], e: Evidence) -> dict[str, Any]:
     """Predicted figures with what was heard of them."""
     heard: dict[str, float] = {}
     if e.verdict is not None:
-        by = {m.name: m.heard for m in e.verdict.metrics}
-        starts = {"mean": "cancellation, mean", "p10": "cancellation, 10th", "contrast": "centre beam, on axis"}
-        heard = {k: next(v for n, v in by.items() if n.startswith(s)) for k, s in starts.items() if k in predicted}
+        by = {m.key: m.heard for m in e.verdict.metrics}
+        keys = {"mean": "cancellation_mean", "p10": "cancellation_p10", "contrast": "contrast"}
+        heard = {k: by[key] for k, key in keys.items() if k in predicted}
     return {k: {"predicted": v, "heard": heard.get(k)} for k, v in predicted.items()}
 
 

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
     from sweetspot.calibrate.verify.figures import NULLS as NULLS
     from sweetspot.calibrate.verify.figures import Confident as Confident
-    from sweetspot.calibrate.verify.limits import JUDGES as JUDGES
     from sweetspot.calibrate.verify.limits import Limits as Limits
     from sweetspot.calibrate.verify.limits import Metric as Metric
     from sweetspot.calibrate.verify.limits import from_dict as from_dict
     from sweetspot.calibrate.verify.limits import limit_range as limit_range
     from sweetspot.calibrate.verify.limits import read as read
     from sweetspot.calibrate.verify.limits import text as text
+    from sweetspot.calibrate.verify.metric_kinds import KEYS as KEYS
+    from sweetspot.calibrate.verify.metric_kinds import KINDS as KINDS
+    from sweetspot.calibrate.verify.metric_kinds import limit_of as limit_of
     from sweetspot.calibrate.verify.processor import OWN as OWN
     from sweetspot.calibrate.verify.processor import Deployed as Deployed
     from sweetspot.calibrate.verify.processor import ReadVerification as ReadVerification

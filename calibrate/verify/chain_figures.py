@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -
     """Stereo input to loudspeaker, the filters' common delay included."""
     own = 1000.0 * filters.delay_samples / filters.fs
     late = own + (1000.0 * through.latency_samples / through.fs if through else 0.0)
-    return Metric(
+    return Metric.of(
         "latency",
         "From stereo input to loudspeaker: the filters' common delay, and what the processor adds. Sound that is more "
         "than 125 ms late is noticed beside a picture (ITU-R BT.1359).",
-        own, late, limits.latency, "at most", unit="ms",
+        limits, predicted=own, heard=late,
     )  # fmt: skip
 
 
@@ -57,12 +58,16 @@ def distortion(rows: Sequence[Mapping[str, Any]], limits: Limits) -> Metric:
     grey = found <= limits.distortion < hidden
     heard = hidden if grey or worst is None else found
     where = f"here {worst['stimulus']}, octave of {worst['hz']:g} Hz" if worst else "here nothing stands over the noise"
-    return Metric(
+    made = Metric.of(
         "distortion",
         "Total of harmonics 2 to 5 over the fundamental at the near ears, the worst octave from "
         f"{OCTAVES_HZ[0]:g} Hz to {OCTAVES_HZ[1] / 1000:g} kHz of {', '.join(STIMULI)} at the sweep's level; {where}.",
-        None, heard, limits.distortion, "at most", uncertainty=hidden - limits.distortion if grey else None,
-    )  # fmt: skip
+        limits,
+        predicted=None,
+        heard=heard,
+        uncertainty=hidden - limits.distortion if grey else None,
+    )
+    return replace(made, coverage=2.0)  # whatever the policy near limits: what noise hides is not known
 
 
 def _level(percent: float) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 
-from sweetspot.calibrate.verify.limits import JUDGES, Limits, Metric
+from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.metric_kinds import KINDS
 
 ALLOWED = {
     "cancellation_mean": 2.0,
@@ -51,7 +52,7 @@ def followed(
 
 
 def _relaxed(metric: Metric, limits: Limits, reachable: Mapping[str, float]) -> Metric:
-    name = next((n for n, part in JUDGES.items() if part in metric.name), "")
+    name = KINDS[metric.key].limit if metric.key else ""
     if metric.predicted is None or not name or not follows(limits, name):
         return metric
     worse = ALLOWED[name] if metric.sense == "at most" else -ALLOWED[name]

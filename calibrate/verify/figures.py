@@ -14,7 +14,7 @@ from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainRespons
 from sweetspot.calibrate.predict import uncertainty as confidence
 from sweetspot.calibrate.verify import comparison as heard
 from sweetspot.calibrate.verify.comparison import Comparison
-from sweetspot.calibrate.verify.limits import Limits, Metric, Sense
+from sweetspot.calibrate.verify.limits import Limits, Metric
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
@@ -95,20 +95,20 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
     make = MetricBuilder(c, limits)
     return (
         make.both(
-            "cancellation, mean",
+            "cancellation_mean",
             f"Near-ear over far-ear power of the direct sound at scoring positions, {over}, mean over third octaves.",
-            mean, want=want, got=got, limit=limits.cancellation_mean, sense="at least",
+            mean, want, got,
         ),
         make.both(
-            "cancellation, 10th percentile",
+            "cancellation_p10",
             "10th percentile over head positions, sides and third octaves.",
-            tenth, want=want, got=got, limit=limits.cancellation_p10, sense="at least",
+            tenth, want, got,
         ),
         make.both(
-            "cancellation over its target curve",
+            "target_shortfall",
             f"Least of any third octave, {over}, mean over positions and sides; "
             f"here at {THIRD_OCTAVES[inside][int(np.argmin(below))]:g} Hz.",
-            over_target, want=want, got=got, limit=limits.target_shortfall, sense="at least",
+            over_target, want, got,
         ),
         _apart(make, want, got, prediction.lowest, limits),
     )  # fmt: skip
@@ -123,10 +123,10 @@ def _apart(make: MetricBuilder, want: BandLevels, got: BandLevels, lowest: float
 
     worst = THIRD_OCTAVES[inside][int(np.argmax(np.abs(gap.db.mean(axis=(0, 1)))[inside]))]
     return make.one(
-        "cancellation, heard against predicted",
+        "cancellation_agreement",
         f"Largest difference in a third octave, {hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; "
         f"here at {worst:g} Hz.",
-        largest, gap=gap, limit=limits.agreement, sense="at most",
+        largest, gap,
     )  # fmt: skip
 
 
@@ -188,15 +188,15 @@ def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metri
     make, low = MetricBuilder(c, limits), hertz(float(THIRD_OCTAVES[inside][0]))
     return (
         make.one(
-            "near-ear level, heard against predicted",
+            "near_level",
             "Largest difference in a third octave at any scoring position, sides and phantom centre; "
             f"here at {THIRD_OCTAVES[worst[-1]]:g} Hz, position {int(worst[0]) + 1}.",
-            largest, gap=gap, limit=limits.agreement, sense="at most",
+            largest, gap,
         ),
         make.both(
             "balance",
             f"Left program at the left ear against right program at the right ear, {low} to 8 kHz.",
-            balance, want=want, got=got, limit=limits.balance, sense="at most",
+            balance, want, got,
         ),
     )  # fmt: skip
 
@@ -223,9 +223,9 @@ def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
         return float(db[inside].min())
 
     return MetricBuilder(c, limits).both(
-        "centre beam, on axis over +-90 degrees",
+        "contrast",
         f"Least contrast of any third octave, {over}.",
-        least, want=want, got=got, limit=limits.contrast, sense="at least",
+        least, want, got,
     )  # fmt: skip
 
 
@@ -233,20 +233,19 @@ def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: Filter
     """What no figure of its own judges: everything that is not as predicted, the room too."""
     apart = residual.of(measured.used_for("score"), ears, filters, heard.share_of(filters))
     low, high = residual.BAND
-    return Metric(
-        "difference from the prediction",
+    return Metric.of(
+        "difference",
         f"Power of heard minus predicted, phase included, re the predicted; {low:g} Hz to {high / 1000:g} kHz.",
-        None,
-        residual.disagreement_db(apart),
-        limits.difference,
-        "at most",
+        limits,
+        predicted=None,
+        heard=residual.disagreement_db(apart),
     )
 
 
 def noise(ears: ImpulseResponse, polar: ImpulseResponse, limits: Limits) -> Metric:
     """The weakest response that was heard."""
     worst = min(float(ears.snr_db.min()), float(polar.snr_db.min()))
-    return Metric("signal to noise", "Worst-case SNR of all measured responses.", None, worst, limits.snr, "at least")
+    return Metric.of("snr", "Worst-case SNR of all measured responses.", limits, predicted=None, heard=worst)
 
 
 def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreement | None:
@@ -314,58 +313,21 @@ class MetricBuilder:
     c: Comparison
     limits: Limits
 
-    def both(
-        self,
-        name: str,
-        explanation: str,
-        figure: Figure,
-        *,
-        want: BandLevels,
-        got: BandLevels,
-        limit: float,
-        sense: Sense,
-    ) -> Metric:
+    def both(self, key: str, explanation: str, figure: Figure, want: BandLevels, got: BandLevels) -> Metric:
         """A figure that was predicted too."""
-        doubt = confidence.spread(figure, got), confidence.spread(figure, want)
-        return self._made(name, explanation, figure(want.db), got=figure(got.db), limit=limit, sense=sense, doubt=doubt)
+        made = Metric.of(key, explanation, self.limits, predicted=figure(want.db), heard=figure(got.db))
+        if not self.c.sure:
+            return made
+        own, predicted = (confidence.spread(figure, x) for x in (got, want))
+        return replace(made, uncertainty=own, predicted_uncertainty=predicted)
 
-    def one(
-        self,
-        name: str,
-        explanation: str,
-        figure: Figure,
-        *,
-        gap: BandLevels,
-        limit: float,
-        sense: Sense,
-        unit: str = "dB",
-    ) -> Metric:
+    def one(self, key: str, explanation: str, figure: Figure, gap: BandLevels) -> Metric:
         """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
+        made = Metric.of(key, explanation, self.limits, predicted=None, heard=figure(gap.db))
+        made = replace(made, coarsest=self.limits.coarsest if made.unit == "dB" else 3.0 * made.limit)
+        if not self.c.sure:
+            return made
         sure = max(self.limits.coverage, 1e-3)
-        doubt = max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)
-        made = self._made(name, explanation, None, got=figure(gap.db), limit=limit, sense=sense, doubt=(doubt, None))
-        return replace(made, unit=unit, coarsest=self.limits.coarsest if unit == "dB" else 3.0 * limit)
-
-    def _made(
-        self,
-        name: str,
-        explanation: str,
-        predicted: float | None,
-        *,
-        got: float,
-        limit: float,
-        sense: Sense,
-        doubt: tuple[float, float | None],
-    ) -> Metric:
-        heard_u, predicted_u = doubt if self.c.sure else (None, None)
-        return Metric(
-            name,
-            explanation,
-            predicted=predicted,
-            heard=got,
-            limit=limit,
-            sense=sense,
-            uncertainty=heard_u,
-            predicted_uncertainty=predicted_u,
-            coverage=self.limits.coverage,
+        return replace(
+            made, uncertainty=max(confidence.spread(figure, gap), confidence.by_noise_alone(figure, gap, sure) / sure)
         )

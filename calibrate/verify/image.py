@@ -41,11 +41,11 @@ def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
         return float(np.abs(db.mean(axis=0))[:, inside].max())
 
     return MetricBuilder(c, limits).one(
-        "virtual loudspeakers, interaural level",
+        "interaural_level",
         "Near ear over far ear, heard against predicted: largest difference in a third octave, mean over positions, "
         f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; here {SIDES[int(side)]}, "
         f"{THIRD_OCTAVES[inside][int(at)]:g} Hz.",
-        largest, gap=gap, limit=limits.interaural_level, sense="at most",
+        largest, gap,
     )  # fmt: skip
 
 
@@ -79,10 +79,10 @@ def _delay(c: Comparison, limits: Limits) -> Metric:
         return float(np.abs(us.mean(axis=0)).max())
 
     return MetricBuilder(c, limits).one(
-        "virtual loudspeakers, interaural delay",
+        "interaural_delay",
         f"Far ear after near ear, heard against predicted, {DELAY_BAND[0]:g} Hz to {DELAY_BAND[1] / 1000:g} kHz, mean "
         "over positions, the worse side.",
-        largest, gap=gap, limit=limits.interaural_delay, sense="at most", unit="µs",
+        largest, gap,
     )  # fmt: skip
 
 
@@ -99,10 +99,10 @@ def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
         return float(np.sqrt(np.mean((shape - shape.mean()) ** 2)))
 
     return MetricBuilder(c, limits).both(
-        "phantom centre, colouration",
+        "colouration",
         "Both sides together over each near ear's own side, deviation of third octaves from their mean, rms, "
         f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz, mean over positions and ears.",
-        deviation, want=want, got=got, limit=limits.colouration, sense="at most",
+        deviation, want, got,
     )  # fmt: skip
 
 
@@ -122,11 +122,11 @@ def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
         return float(np.abs(db)[lobe].max())
 
     return MetricBuilder(c, limits).one(
-        "centre beam, shape",
+        "beam_shape",
         "Level over that on axis, heard against predicted: largest difference in any direction and third octave, "
         f"{over}, where more than {SHAPE_DB:g} dB are radiated; here at "
         f"{np.degrees(prediction.azimuths[row]):.0f} degrees.",
-        largest, gap=gap, limit=limits.beam_shape, sense="at most",
+        largest, gap,
     )  # fmt: skip
 
 
@@ -137,11 +137,11 @@ def polarity(c: Comparison, limits: Limits) -> Metric:
         want, got = (k.x[:, list(ears), stimulus] for k in (c.predicted, c.heard))
         both = np.sqrt(np.sum(np.abs(want) ** 2) * np.sum(np.abs(got) ** 2))
         found.append(float(np.sum(got * np.conj(want)).real / max(float(both), 1e-30)))
-    return Metric(
+    return Metric.of(
         "polarity",
         "Cosine between heard and predicted at the near ears, the least of left, right and both: +1 correct, -1 "
         "inverted.",
-        1.0, min(found), limits.polarity, "at least", unit="",
+        limits, predicted=1.0, heard=min(found),
     )  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from sweetspot.calibrate.verify.metric_kinds import KINDS, Sense
 from sweetspot.rigs.errors import BadInput
 
 SNR_DB = 20.0
@@ -31,8 +32,6 @@ Verdict = Literal["pass", "grey", "fail"]
 
 MetricVerdict = Literal["pass", "warn", "grey", "fail"]
 """Of one metric: ``warn`` is beyond a limit that warns and does not fail the unit."""
-
-Sense = Literal["at least", "at most"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,31 +187,6 @@ def text(values: Mapping[str, float], heading: str) -> str:
     return f"# {heading}\n" + "".join(f"{name} = {value:.2f}\n" for name, value in values.items())
 
 
-JUDGES = {
-    "cancellation_mean": "cancellation, mean",
-    "cancellation_p10": "cancellation, 10th percentile",
-    "target_shortfall": "cancellation over its target curve",
-    "agreement": "heard against predicted",
-    "difference": "difference from the prediction",
-    "contrast": "centre beam, on axis",
-    "balance": "balance",
-    "snr": "signal to noise",
-    "interaural_level": "interaural level",
-    "interaural_delay": "interaural delay",
-    "colouration": "phantom centre, colouration",
-    "beam_shape": "centre beam, shape",
-    "polarity": "polarity",
-    "latency": "latency",
-    "distortion": "distortion",
-    "side_azimuth": "image, hard",
-    "centre_azimuth": "image, centre",
-    "asymmetry": "image, asymmetry",
-    "drr_loss": "direct to reverberant, loss",
-    "tone": "tone across pan",
-}
-"""What the names of the figures that each limit judges hold."""
-
-
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One judged figure.
@@ -237,6 +211,8 @@ class Metric:
         Of all of these; dB but for some.
     warns
         Beyond its limit the metric warns and does not fail the unit.
+    key
+        What the metric is to programs, see :mod:`sweetspot.calibrate.verify.metric_kinds`.
     spread, heads
         Standard deviation over head positions, and how many; ``None`` where it is no mean over heads. It is no part
         of the uncertainty, which covers measurement noise and repeatability only.
@@ -256,6 +232,24 @@ class Metric:
     warns: bool = False
     spread: float | None = None
     heads: int = 0
+    key: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        key: str,
+        explanation: str,
+        limits: Limits,
+        *,
+        predicted: float | None,
+        heard: float,
+        uncertainty: float | None = None,
+    ) -> Metric:
+        """A metric of :data:`KINDS`, with its own limit."""
+        kind = KINDS[key]
+        limit = float(getattr(limits, kind.limit))
+        made = cls(kind.name, explanation, predicted, heard, limit, kind.sense)
+        return replace(made, uncertainty=uncertainty, coverage=limits.coverage, unit=kind.unit, key=key)
 
     def keeps(self, value: float) -> bool:
         """Whether a value is on the right side of the limit."""

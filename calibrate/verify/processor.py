@@ -246,7 +246,7 @@ def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verifica
 
 
 def _phantom(metric: Metric, limits: Limits, why: str) -> Metric:
-    if not metric.name.startswith("centre beam, on axis") or metric.predicted is None:
+    if metric.key != "contrast" or metric.predicted is None:
         return metric
     said = f"{metric.explanation} Left and right together as predicted: {why}."
     wanted = min(metric.limit, metric.predicted - limits.agreement)

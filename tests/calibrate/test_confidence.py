@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from sweetspot.calibrate.predict import metrics, uncertainty
 from sweetspot.calibrate.predict.uncertainty import BandLevels, UncertainResponse
 from sweetspot.calibrate.verify import figures, limits
 from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.metric_kinds import KINDS, limit_of
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.errors import BadInput
 
@@ -224,3 +225,11 @@ def test_the_sweet_spot_is_where_cancellation_falls_under_12_db() -> None:
     assert metrics.sweet_spot_m(leak, moved) == pytest.approx(np.sqrt((10**-1.2 - 0.004) / 40.0), rel=1e-3)
     assert metrics.sweet_spot_m(leak + 0.1, moved) == 0.0
     assert metrics.sweet_spot_m(0 * leak + 0.01, moved) == pytest.approx(2 * np.abs(moved[:, 1]).max())
+
+
+def test_every_metric_has_one_name_and_every_limit_judges_a_metric() -> None:
+    assert len({kind.name for kind in KINDS.values()}) == len(KINDS)
+    policy = {"coarsest", "coverage", "repeats", "repeatability", "given"}
+    assert {kind.limit for kind in KINDS.values()} == {f.name for f in fields(Limits)} - policy
+    assert limit_of("image, hard right, azimuth error") == "side_azimuth"
+    assert limit_of("balance of payments") is None, "a name is looked up whole"

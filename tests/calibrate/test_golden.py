@@ -22,8 +22,8 @@ NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 def verdict(mean: float = 19.0, difference: float = -50.0, uncertainty: float = 0.05) -> Verification:
     h = np.zeros((1, 2, 3, 4), dtype=complex)
     judged = (
-        Metric("cancellation, mean", "", 19.0, mean, 12.0, "at least", uncertainty, uncertainty),
-        Metric("difference from the prediction", "", None, difference, -22.0, "at most"),
+        Metric("cancellation, mean", "", 19.0, mean, 12.0, "at least", uncertainty, key="cancellation_mean"),
+        Metric("difference from the prediction", "", None, difference, -22.0, "at most", key="difference"),
     )
     return Verification(np.arange(4.0), h, h, h[0, 0], h[0, 0], np.zeros(3), judged)
 
@@ -43,7 +43,7 @@ def test_only_a_unit_that_passes_becomes_the_golden_one(tmp_path: Path) -> None:
     assert golden.heard(None, verdict(mean=11.0), "G-1", "desk", NOON)[0] is None
     assert golden.heard(None, verdict(mean=12.05), "G-1", "desk", NOON)[0] is None, "a grey one neither"
     known = kept(tmp_path)
-    assert known.figures == {"cancellation, mean": 19.0, "difference from the prediction": -50.0}
+    assert known.figures == {"cancellation_mean": 19.0, "difference": -50.0}
     assert known.first_utc == known.checked_utc == "2026-03-04T12:00:00Z"
 
 
@@ -108,3 +108,8 @@ def test_as_a_command(
     other = sweetspot("verify", measured, "--records", tmp_path, "--golden")
     assert other.returncode == 2
     assert "this is T-9 on 'crooked'" in other.stderr
+
+
+def test_a_record_of_an_earlier_version_that_kept_names_is_read_by_key(tmp_path: Path) -> None:
+    known = kept(tmp_path, figures={"cancellation, mean": 19.0, "signal to noise": 41.0})
+    assert known.figures == {"cancellation_mean": 19.0, "snr": 41.0}

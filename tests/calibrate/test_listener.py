@@ -102,7 +102,7 @@ def test_a_warning_does_not_fail_the_unit_and_is_told() -> None:
 
 
 def test_default_limits_follow_the_unit_and_given_ones_do_not() -> None:
-    low = Metric("cancellation, mean", "x", 10.4, 10.3, 12.0, "at least")
+    low = Metric("cancellation, mean", "x", 10.4, 10.3, 12.0, "at least", key="cancellation_mean")
     ((relaxed,), names) = default_limits.followed((low,), Limits())
     assert (relaxed.limit, relaxed.verdict, names) == (pytest.approx(8.4), "pass", ("cancellation, mean",))
     assert default_limits.followed((low,), Limits(given=("cancellation_mean",)))[0] == (low,)
