@@ -20,7 +20,7 @@ from sweetspot.calibrate.design import Design, ImageDesign, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
-from sweetspot.calibrate.plant import Gate, Matched, MeasurementError, ahead
+from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, MeasurementError, ahead
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.predict import Prediction, RoomPrediction
 from sweetspot.calibrate.study import DesignRow, ExplainedBand, FrontPoint, explain, held_out, overview, pareto
@@ -30,7 +30,6 @@ from sweetspot.calibrate.verify import (
     Limits,
     Metric,
     ReadVerification,
-    SetErrors,
     Verification,
     chain_figures,
     figures,
@@ -118,13 +117,8 @@ def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
     source = session_file(run)
     with alone(run):
         with Session.read(source) as session:
-            rig, serial, polar, doubt = (
-                session.rig(),
-                session.serial,
-                session.responses("polar"),
-                doubt_of(session, "polar"),
-            )
-        made = fit_beam(polar, rig, design, serial=serial, source=sha256(source), doubt=doubt)
+            rig, serial, polar = session.rig(), session.serial, _measured_set(session, "polar")
+        made = fit_beam(polar, rig, design, serial=serial, source=sha256(source))
         store.write(run / "filterset.h5", made.filters, made.kept(), design_text)
     return made
 
@@ -139,20 +133,34 @@ def _fit(run: Path, design: Design, *, left_out: bool = False) -> tuple[Fitted, 
     source = session_file(run)
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
-        ears = session.responses("ears")
-        polar, around = around_of(session, ears)
-        doubts = doubt_of(session, "ears"), around
-    ears = held_out.scoring(ears) if left_out else ears
-    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), doubts=doubts)
-    return made, ears
+        ears, polar = measured_sets(session)
+    ears = _scoring(ears) if left_out else ears
+    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
+    return made, ears.ir
 
 
-def around_of(session: Session, ears: ImpulseResponse) -> tuple[ImpulseResponse, MeasurementError]:
-    """The polar set of a session and its errors; where none was measured, what stands in for it ahead."""
+def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
+    """Ears and polar set of a session; where no polar set was measured, what stands in for it ahead."""
+    ears = _measured_set(session, "ears")
     if "polar" in session.sets:
-        return session.responses("polar"), doubt_of(session, "polar")
-    row = nearest_ahead(ears)
-    return ahead.stand_in(ears, row), ahead.stand_in_error(doubt_of(session, "ears"), row)
+        return ears, _measured_set(session, "polar")
+    row = nearest_ahead(ears.ir)
+    errors = ahead.stand_in_error(ears.errors, row) if ears.errors else None
+    return ears, MeasuredSet(ahead.stand_in(ears.ir, row), errors)
+
+
+def _measured_set(session: Session, name: SetName) -> MeasuredSet:
+    """Responses of a set and what they know of their own errors."""
+    ir, stderr, closed = session.responses(name), session.per_bin(name, "stderr"), session.closure(name)
+    if closed is None:
+        return MeasuredSet(ir, MeasurementError(stderr, 0.0))
+    snr_db = float(ir.snr_db[0, ir.mics.index(closed.mic), 0])
+    return MeasuredSet(ir, MeasurementError(stderr, loading.drift_of(closed.error_db, snr_db)))
+
+
+def _scoring(ears: MeasuredSet) -> MeasuredSet:
+    """The set with a position left out for scoring, where the rig has none."""
+    return replace(ears, ir=held_out.scoring(ears.ir))
 
 
 def level_known(run: Path) -> bool:
@@ -214,29 +222,18 @@ def explained(run: Path, fitted: Fitted) -> tuple[ExplainedBand, ...]:
         return explain.bands(fitted, session.rig())
 
 
-def doubt_of(session: Session, name: SetName) -> MeasurementError:
-    """What a set of a session knows of its own errors."""
-    stderr, closed = session.per_bin(name, "stderr"), session.closure(name)
-    if closed is None:
-        return MeasurementError(stderr, 0.0)
-    found = session.responses(name)
-    return MeasurementError(
-        stderr, loading.drift_of(closed.error_db, float(found.snr_db[0, found.mics.index(closed.mic), 0]))
-    )
-
-
 def described(run: Path, fitted: Fitted) -> tuple[overview.MetricRow, ...]:
     """Every figure of the field that a run's prediction gives."""
     with Session.read(session_file(run)) as session:
-        ears = session.responses("ears")
-        return overview.rows(fitted, held_out.scoring(ears), around_of(session, ears)[0])
+        ears, polar = measured_sets(session)
+    return overview.rows(fitted, _scoring(ears).ir, polar.ir)
 
 
 def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
     """Predicted mean and 10th percentile of the cancellation with their standard uncertainty."""
     with Session.read(session_file(run)) as session:
-        measured, doubt = held_out.scoring(session.responses("ears")), doubt_of(session, "ears")
-    return figures.predicted(fitted.prediction, fitted.filters, measured, doubt)
+        measured = _scoring(measured_sets(session)[0])
+    return figures.predicted(fitted.prediction, fitted.filters, measured)
 
 
 def image(run: Path, fitted: Fitted) -> Assessment:
@@ -509,36 +506,30 @@ def verdict_of(
     """
     path = path or run / VERIFIED
     with Session.read(path, VERIFICATION) as heard:
-        ears = heard.responses("ears")
-        polar, polar_error = around_of(heard, ears)
-        errors = doubt_of(heard, "ears"), polar_error
+        sets = measured_sets(heard)
         of_filters = str(heard.attributes["filterset_sha256"])
         told = json.loads(heard.annotation("through") or "{}")
     if of_filters != sha256(run / store.NAME):
         raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
-        measured, rig = session.responses("ears"), session.rig()
-        around, polar_doubt = around_of(session, measured)
-        doubts = SetErrors(doubt_of(session, "ears"), *errors)
-    sets, made = (measured, around), (fitted.prediction, fitted.filters)
-    found = deployed.understood(told, (ears, polar), sets, made, polar_doubt)
+        measured, rig = measured_sets(session), session.rig()
+    found = deployed.understood(told, sets, measured, (fitted.prediction, fitted.filters))
     design = parse(store.read_design(run), str(run / store.NAME))
-    reach = reachable(measured, around, rig, design, (doubts.measured, polar_doubt))
-    verdict = found.verdict(measured, limits, doubts, reach)
+    verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
     share = verification.share_of(found.filters)
-    image = auditory.heard(run, found.filters, fitted.ears, found.ears, share)
-    unit = auditory.unit(run, found.filters, fitted.ears, found.ears, share, doubts.ears.stderr)
+    image = auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
+    unit = auditory.unit(run, found.filters, fitted.ears, found.ears, share)
     more = listener_metrics.of(image, unit, limits)
-    return found, replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)), measured, rig, told
+    return (
+        found,
+        replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)),
+        measured[0].ir,
+        rig,
+        told,
+    )
 
 
-def reachable(
-    ears: ImpulseResponse,
-    polar: ImpulseResponse,
-    rig: Description,
-    design: Design,
-    doubts: tuple[MeasurementError, MeasurementError],
-) -> dict[str, float]:
+def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design) -> dict[str, float]:
     """What the unit reaches with the default effort, by name of the limit; empty for a design that spends as much.
 
     Limits that follow the prediction don't excuse a design that is held back by its own effort limit.
@@ -547,7 +538,7 @@ def reachable(
     if design.crosstalk.cost != usual.cost or design.crosstalk.effort_db >= usual.effort_db:
         return {}
     freed = design.model_copy(update={"crosstalk": design.crosstalk.model_copy(update={"effort_db": usual.effort_db})})
-    fitted = fit(held_out.scoring(ears), polar, rig, freed, serial="", source="", doubts=doubts)
+    fitted = fit(_scoring(ears), polar, rig, freed, serial="", source="")
     return figures.reached(fitted.prediction)
 
 
@@ -570,7 +561,7 @@ def _causes(
     filters, whole = found.filters, found.prediction.whole
     apart = residual.of(
         measured.used_for("score"),
-        found.ears,
+        found.ears.ir,
         filters,
         verification.share_of(filters),
         timed=found.timed,

@@ -19,7 +19,7 @@ from sweetspot.calibrate.filters import (
     leastsquares,
     protection,
 )
-from sweetspot.calibrate.plant import Gate, MeasurementError, Plant, ahead, gate, gated
+from sweetspot.calibrate.plant import Gate, MeasuredSet, Plant, ahead
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.calibrate.verify import CONTRAST_BAND, NULLS
@@ -122,9 +122,7 @@ class BeamFit:
         }
 
 
-def fit(
-    polar: ImpulseResponse, rig: Description, design: Design, *, serial: str, source: str, doubt: MeasurementError
-) -> BeamFit:
+def fit(around: MeasuredSet, rig: Description, design: Design, *, serial: str, source: str) -> BeamFit:
     """Fit the centre's beam of one unit; left and right are plain stereo, brought to the listener with the centre.
 
     Raises
@@ -132,13 +130,14 @@ def fit(
     BadInput
         Too few directions for a beam, or a driver is silent in one.
     """
+    polar = around.ir
     if not ahead.has_directions(polar):
         raise BadInput(
             f"the polar set has {len(polar.positions)} directions and there is no ears set: a beam takes at least "
             f"{ahead.FEWEST}; measure the ears, or a whole ring"
         )
-    how = gate.chosen(polar, design.filter)
-    ring = gated(polar, how, doubt)
+    around = around.gated(design.filter)
+    ring = around.plant()
     f = ring.f
     own, _ = costs(rig, ring, design.crosstalk, Around.of(ring, polar))
     slopes = protection.slopes(rig, f, design.filter.taps)
@@ -169,8 +168,8 @@ def fit(
         source=source,
         unit_serial=serial,
     )
-    heard = predict.programs(polar, filters, how)[:, 0, 2]
-    return BeamFit(filters, f, heard, np.radians(polar.positions["azimuth_deg"]), pair, how)
+    heard = predict.programs(polar, filters, around.gate)[:, 0, 2]
+    return BeamFit(filters, f, heard, np.radians(polar.positions["azimuth_deg"]), pair, around.chosen_gate)
 
 
 def _loudest_pair(at: Float, ring: Plant) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from sweetspot.calibrate.auditory.figures import EarModel
 from sweetspot.calibrate.auditory.mapping import Extent, measured, zone_map
 from sweetspot.calibrate.auditory.unit import UnitImage, unit_image
 from sweetspot.calibrate.auditory.zone import ZoneMap
-from sweetspot.calibrate.plant import Matched, corrected
+from sweetspot.calibrate.plant import Matched, MeasuredSet, corrected
 from sweetspot.calibrate.predict import Prediction
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -22,7 +22,7 @@ from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, parse
-from sweetspot.rigs.units import Float, speed_of_sound
+from sweetspot.rigs.units import speed_of_sound
 
 
 @lru_cache(maxsize=2)
@@ -97,26 +97,19 @@ def heard(
     return assessment.heard(rig, ears, filters, pair=pair, model=model_of(rig), verified=verified, share=share)
 
 
-def unit(
-    run: Path,
-    filters: FilterSet,
-    matched: Matched | None,
-    verified: ImpulseResponse,
-    share: float,
-    stderr: Float | None,
-) -> UnitImage:
+def unit(run: Path, filters: FilterSet, matched: Matched | None, verified: MeasuredSet, share: float) -> UnitImage:
     """The calibrated unit's azimuths as predicted, and how uncertain noise leaves the measured ones.
 
     Parameters
     ----------
-    stderr
-        See :func:`sweetspot.calibrate.auditory.unit.unit_image`; the other parameters as for :func:`heard`.
+    verified
+        As measured, with its errors; the other parameters as for :func:`heard`.
     """
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears").used_for("score")
     if matched:
-        ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
-    return unit_image(ears, filters, model_of(rig), verified, share, stderr)
+        ears, verified = corrected(ears, matched.gains), verified.corrected(matched.gains)
+    return unit_image(ears, filters, model_of(rig), verified, share)
 
 
 def zone(

@@ -10,6 +10,7 @@ from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import PANS, Arm
 from sweetspot.calibrate.auditory.assessment import heads_of
 from sweetspot.calibrate.auditory.figures import EarModel, direct_spectra
+from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Float
@@ -38,9 +39,8 @@ def unit_image(
     ears: ImpulseResponse,
     filters: FilterSet,
     model: EarModel,
-    verified: ImpulseResponse,
+    verified: MeasuredSet,
     share: float,
-    stderr: Float | None,
 ) -> UnitImage:
     """Predicted azimuths, and the scatter of the measured ones under draws of the measurement's noise.
 
@@ -49,21 +49,20 @@ def unit_image(
     ears
         The session's responses at the scoring positions.
     verified
-        Responses to the stimuli left, right and both there.
+        Responses to the stimuli left, right and both there; without errors of theirs the uncertainty is not known.
     share
         Part of what both sides have in common that the centre program plays.
-    stderr
-        Standard error ``(position, mic, stimulus, bin)`` of the ``rfft`` of what was verified; ``None``: not known.
     """
     facing = heads_of(ears).facing
     predicted = _azimuths(ways.calibrated(ears, filters), model, facing)
-    if stderr is None:
+    if verified.errors is None:
         return UnitImage(predicted, np.full(len(PANS), np.nan))
-    rng, n = np.random.default_rng(SEED), verified.h.shape[-1]
+    heard, stderr = verified.ir, verified.errors.stderr
+    rng, n = np.random.default_rng(SEED), heard.h.shape[-1]
     draws = []
     for _ in range(DRAWS):
         noise = (rng.standard_normal(stderr.shape) + 1j * rng.standard_normal(stderr.shape)) / np.sqrt(2.0)
-        noisy = replace(verified, h=verified.h + np.fft.irfft(stderr * noise, n, axis=-1))
+        noisy = replace(heard, h=heard.h + np.fft.irfft(stderr * noise, n, axis=-1))
         draws.append(_azimuths(ways.heard(noisy, ears, filters, share), model, facing).mean(axis=0))
     return UnitImage(predicted, np.std(draws, axis=0, ddof=1))
 

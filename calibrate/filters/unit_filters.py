@@ -23,7 +23,7 @@ from sweetspot.calibrate.filters import (
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
-from sweetspot.calibrate.plant import Matched, MeasurementError, Plant, corrected, frequencies, gate, gated, matched
+from sweetspot.calibrate.plant import Matched, MeasuredSet, Plant, frequencies, matched
 from sweetspot.calibrate.plant import ahead as one_direction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.predict import Prediction, RoomPrediction, uncertainty
@@ -77,69 +77,58 @@ class Fitted:
     expected_db: Float | None = None
 
 
-def fit(
-    ears: ImpulseResponse,
-    polar: ImpulseResponse,
-    rig: Description,
-    design: Design,
-    *,
-    serial: str,
-    source: str,
-    doubts: tuple[MeasurementError | None, MeasurementError | None] = (None, None),
-) -> Fitted:
+def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design, *, serial: str, source: str) -> Fitted:
     """Fit all filters of one unit.
 
     Parameters
     ----------
     ears, polar
-        Measured sets; positions used for ``design`` are fitted, those for ``score`` only predicted.
+        Measured sets; positions used for ``design`` are fitted, those for ``score`` only predicted. Without errors of
+        their own, these are told from the signal to noise.
     rig, design
         What was measured with, and what is wanted.
     serial, source
         Serial number and the session's SHA-256, kept in the filterset.
-    doubts
-        What the sets know of their own errors; without it they are told from the signal to noise.
 
     Raises
     ------
     BadInput
         What no design can be made from, see :func:`fitness.check`; a driver silent at a position.
     """
-    fitness.check(ears, rig)
-    same = matched(ears, rig, design.filter.match_ears)
-    ears = corrected(ears, same.gains)
-    gates = gate.chosen(ears, design.filter), gate.chosen(polar, design.filter)
-    plant = _plant(ears, gates[0], doubts[0])
-    ring = gated(polar, gates[1], doubts[1])
-    f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar))
+    fitness.check(ears.ir, rig)
+    same = matched(ears.ir, rig, design.filter.match_ears)
+    ears, polar = ears.corrected(same.gains).gated(design.filter), polar.gated(design.filter)
+    fs, drivers, fitting = ears.ir.fs, ears.ir.drivers, ears.used_for("design")
+    plant, ring = fitting.plant(), polar.plant()
+    f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar.ir))
     c = speed_of_sound(rig.environment.temperature_c)
-    nominal = nearest_ahead(ears.used_for("design"))
+    nominal = nearest_ahead(fitting.ir)
     slopes = protection.slopes(rig, f, design.filter.taps)
     led, led_ring = protection.protected(plant, slopes), protection.protected(ring, slopes)
     cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
     at = np.array([d.at for d in rig.driver])
-    spent, allowed = room.spent(ears.used_for("design"), f, design, cost, spent, slopes)
+    spent, allowed = room.spent(fitting.ir, f, design, cost, spent, slopes)
     both = sides.steer(led, nominal, spent, design.crosstalk, side_pairs(at), allowed)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
-    beam = beam_of(led_ring, polar, cost, design, both.reference, rig)
+    beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
     if design.beam.level_db == "phantom":
         tone = centre.to_phantom(led, W[:2], W[2])
         W[2], beam = W[2] * tone[:, None], beam.raised(tone)
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
-    delays = _delays(plant, nominal, W, ears.fs)
-    W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / ears.fs)
+    delays = _delays(plant, nominal, W, fs)
+    W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / fs)
     taps, headroom_db = protection.staged(
         _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes), rig
     )
     if design.filter.staging == "programme":
-        more = staging.beside_sines(taps, ears.fs, rig)
+        more = staging.beside_sines(taps, fs, rig)
         taps, headroom_db = taps * more, headroom_db - float(db(more))
     filters = FilterSet(
         taps,
-        fs=ears.fs,
-        drivers=ears.drivers,
+        fs=fs,
+        drivers=drivers,
         ceiling=rig.limits.ceiling,
         delay_samples=design.filter.delay + int(delays.max()),
         headroom_db=headroom_db,
@@ -147,9 +136,8 @@ def fit(
         source=source,
         unit_serial=serial,
     )
-    prediction = _prediction(ears, polar, filters, design=design, far=v, gates=gates, same=same, doubt=doubts[1])
-    drift = doubts[0].drift if doubts[0] else 0.0
-    loads = loading.bands(plant.h, f, plant.noise, drift, design.crosstalk.tolerance_db)
+    prediction = _prediction(ears, polar, filters, design, v, same)
+    loads = loading.bands(plant.h, f, plant.noise, ears.drift, design.crosstalk.tolerance_db)
     weights = protection.ahead(bare(filters, f, v), slopes)
     expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, weights, strict=True)])
     return Fitted(
@@ -176,12 +164,6 @@ def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:
     whole = 1.0 - far**2
     whole = np.where(np.abs(whole) < 1e-6, np.inf, whole)
     return np.asarray(np.stack([left - far * right, right - far * left]) / whole)
-
-
-def _plant(ears: ImpulseResponse, how: gate.Gate, doubt: MeasurementError | None) -> Plant:
-    """The gated design positions."""
-    rows = ears.positions["use"] == b"design"
-    return gated(ears.used_for("design"), how, doubt.at(rows) if doubt else None)
 
 
 def nearest_ahead(ears: ImpulseResponse) -> int:
@@ -250,53 +232,35 @@ def fronts(at: Float) -> list[tuple[int, ...]]:
 
 
 def _prediction(
-    ears: ImpulseResponse,
-    polar: ImpulseResponse,
-    filters: FilterSet,
-    *,
-    design: Design,
-    far: Complex,
-    gates: tuple[gate.Gate, gate.Gate],
-    same: Matched,
-    doubt: MeasurementError | None,
+    ears: MeasuredSet, polar: MeasuredSet, filters: FilterSet, design: Design, far: Complex, same: Matched
 ) -> Prediction:
     """Responses of the programs at every measured place: the direct sound, and with the room."""
-    score = ears.used_for("score")
-    f = frequencies(ears.fs)
+    score, fitted = ears.used_for("score"), ears.used_for("design")
+    f = frequencies(ears.ir.fs)
     return Prediction(
         f,
-        score=predict.programs(score, filters, gates[0]),
-        design=predict.programs(ears.used_for("design"), filters, gates[0]),
-        polar=predict.programs(polar, filters, gates[1])[:, 0, 2],
-        azimuths=np.radians(polar.positions["azimuth_deg"]),
+        score=predict.programs(score.ir, filters, ears.gate),
+        design=predict.programs(fitted.ir, filters, ears.gate),
+        polar=predict.programs(polar.ir, filters, polar.gate)[:, 0, 2],
+        azimuths=np.radians(polar.ir.positions["azimuth_deg"]),
         far_ear=far,
         target_db=power_db(target_power(design.crosstalk.target_db, f)),
-        whole=_whole(score, polar, filters, gates, same, doubt),
+        whole=_whole(score, polar, filters, same),
     )
 
 
-def _whole(
-    score: ImpulseResponse,
-    polar: ImpulseResponse,
-    filters: FilterSet,
-    gates: tuple[gate.Gate, gate.Gate],
-    same: Matched,
-    doubt: MeasurementError | None,
-) -> RoomPrediction:
+def _whole(score: MeasuredSet, polar: MeasuredSet, filters: FilterSet, same: Matched) -> RoomPrediction:
     """The room's share of a prediction, and what is uncertain of its polar part."""
-    h = gate.spectra(polar, gates[1])
-    noise = doubt.gated(polar, gates[1]) if doubt else np.zeros(h.shape)
-    w = np.asarray(filters.response(frequencies(polar.fs))[2:], dtype=np.complex128)
-    noise, power = uncertainty.through(w, h, noise, 1.0)
-    end, polar_end = (
-        predict.until(predict.last_arrivals(x), g, filters) for x, g in zip((score, polar), gates, strict=True)
-    )
+    w = np.asarray(filters.response(frequencies(polar.ir.fs))[2:], dtype=np.complex128)
+    noise, power = uncertainty.through(w, polar.spectra(), polar.noise(), 1.0)
+    end, polar_end = (predict.until(predict.last_arrivals(one.ir), one.chosen_gate, filters) for one in (score, polar))
     return RoomPrediction(
-        *gates,
-        score=predict.programs(score, filters),
-        polar=predict.programs(polar, filters)[:, 0, 2],
-        early=predict.windowed(score, filters, end),
-        polar_early=predict.windowed(polar, filters, polar_end)[:, 0, 2],
+        score.chosen_gate,
+        polar.chosen_gate,
+        score=predict.programs(score.ir, filters),
+        polar=predict.programs(polar.ir, filters)[:, 0, 2],
+        early=predict.windowed(score.ir, filters, end),
+        polar_early=predict.windowed(polar.ir, filters, polar_end)[:, 0, 2],
         end=end,
         polar_end=polar_end,
         polar_noise=noise[:, 0, 0],

@@ -21,8 +21,8 @@ DRIFT_DB = 0.5
 """By how much a figure of the golden unit may differ from the first time, dB, unless its uncertainty is larger."""
 
 FAR_DB = {"difference": -35.0, "distortion": -45.0, "snr": 40.0}
-"""Keys of metrics that are not compared where they are far on the good side, with the value from which they are: both are
-made of noise there."""
+"""Keys of metrics that are not compared where they are far on the good side, with the value from which they are: both
+are made of noise there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.matched_ears import Matched as Matched
     from sweetspot.calibrate.plant.matched_ears import corrected as corrected
     from sweetspot.calibrate.plant.matched_ears import matched as matched
+    from sweetspot.calibrate.plant.measured_set import MeasuredSet as MeasuredSet
     from sweetspot.calibrate.plant.responses import Plant as Plant
     from sweetspot.calibrate.plant.responses import gated as gated
     from sweetspot.calibrate.plant.spectrum import frequencies as frequencies

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import MeasurementError, ahead, corrected
+from sweetspot.calibrate.plant import MeasuredSet, ahead, corrected
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import BandLevels, metrics, spectra, uncertainty
-from sweetspot.calibrate.run import around_of, doubt_of, fitted_of, sha256, verdict_of
+from sweetspot.calibrate.run import fitted_of, measured_sets, sha256, verdict_of
 from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import held_out
@@ -51,8 +51,10 @@ class Evidence:
         What the calibration gave.
     rig
         The rig as it was measured.
-    ears, polar
-        The measured sets.
+    measured
+        The set at the ears with what it knows of its own errors.
+    polar
+        Responses around the device.
     verdict
         What was heard, or ``None``.
     unheard
@@ -65,8 +67,6 @@ class Evidence:
         SHA-256 by file name.
     design_text
         The design file; empty when the defaults were used.
-    doubt
-        What the measured ears know of their own errors.
     image
         What a listener gets, measured if there is a verdict, else predicted; ``None`` where it can't be told.
     zone
@@ -75,7 +75,7 @@ class Evidence:
 
     fitted: Fitted
     rig: Description
-    ears: ImpulseResponse
+    measured: MeasuredSet
     polar: ImpulseResponse
     verdict: Verification | None
     unheard: str
@@ -84,9 +84,13 @@ class Evidence:
     rejected: tuple[Rejected, ...]
     hashes: dict[str, str]
     design_text: str
-    doubt: MeasurementError
     image: Assessment | None = None
     zone: ZoneMap | None = None
+
+    @property
+    def ears(self) -> ImpulseResponse:
+        """Responses at the ears."""
+        return self.measured.ir
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,10 +118,9 @@ def gather(run: Path) -> Evidence:
     fitted = fitted_of(run)
     with Session.read(session_file(run)) as session:
         rig, attributes = session.rig(), session.attributes
-        ears = session.responses("ears")
-        polar, _ = around_of(session, ears)
-        ears = held_out.scoring(ears)
-        rejected, doubt = _rejected(session, ""), doubt_of(session, "ears")
+        measured, polar = measured_sets(session)
+        measured = replace(measured, ir=held_out.scoring(measured.ir))
+        rejected = _rejected(session, "")
     fitted, verdict, unheard, verification, more = _heard(run, fitted)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
     hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
@@ -125,8 +128,8 @@ def gather(run: Path) -> Evidence:
     return Evidence(
         fitted,
         rig,
-        ears,
-        polar,
+        measured,
+        polar.ir,
         verdict,
         unheard,
         session=attributes,
@@ -134,7 +137,6 @@ def gather(run: Path) -> Evidence:
         rejected=rejected + more,
         hashes=hashes,
         design_text=text,
-        doubt=doubt,
         image=verdict.image if verdict else image_of(run, fitted),
         zone=zone_of(run),
     )
@@ -200,7 +202,7 @@ def cancellations(e: Evidence) -> dict[str, CellSpread]:
         c = e.verdict.compared
         cells = dict(zip(("predicted", "heard"), comparison.cancellations(c, p.far_ear), strict=True))
         return found | {name: surely(x, c.sure) for name, x in cells.items()}
-    known = uncertainty.bare(comparison.forecast(p, e.fitted.filters, e.ears, e.doubt), p.far_ear)
+    known = uncertainty.bare(comparison.forecast(p, e.fitted.filters, e.measured), p.far_ear)
     seconds = p.whole.gate.seconds if p.whole else 1.0
     return found | {"predicted": surely(uncertainty.cancellation(known, p.f, seconds), True)}
 

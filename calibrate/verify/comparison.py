@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant import MeasurementError, corrected, error_of, frequencies
+from sweetspot.calibrate.plant import MeasuredSet, error_of, frequencies
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import BandLevels, Prediction, RoomPrediction, UncertainResponse, spectra, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
@@ -17,15 +17,6 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Float
 
 Complex = NDArray[np.complex128]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SetErrors:
-    """What the sets know of their own errors: the session's ears, the ears and the polar set of the verification."""
-
-    measured: MeasurementError
-    ears: MeasurementError
-    polar: MeasurementError
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,13 +52,11 @@ class Comparison:
 
 
 def compare(
-    ears: ImpulseResponse,
-    polar: ImpulseResponse,
-    measured: ImpulseResponse,
-    *,
+    ears: MeasuredSet,
+    polar: MeasuredSet,
+    measured: MeasuredSet,
     prediction: Prediction,
     filters: FilterSet,
-    doubts: SetErrors | None,
     repeatability_db: float,
 ) -> Comparison:
     """Bring what was predicted and what was heard to the same terms.
@@ -77,25 +66,20 @@ def compare(
     ears, polar
         Heard: one "driver" a stimulus.
     measured
-        The session's ears.
-    doubts
-        Of the three sets; ``None`` leaves all variances 0.
+        The session's ears. Unless all three sets know their errors, all variances are 0.
     repeatability_db
         By how much a path may differ when the unit, the head or the air is met again, one standard deviation.
     """
-    f, whole = frequencies(ears.fs), prediction.whole
+    f, whole = frequencies(ears.ir.fs), prediction.whole
     sound = expected(prediction.score, filters)
     if whole is None:
-        return _plain(f, sound, prediction, spectra(ears)[0], spectra(polar)[0][:, 0, 0])
-    ears, measured = (corrected(x, whole.ear_gains) for x in (ears, measured))
-    heard = predict.direct(ears, sound, expected(whole.early, filters), whole.end)
+        return _plain(f, sound, prediction, spectra(ears.ir)[0], spectra(polar.ir)[0][:, 0, 0])
+    ears, measured = (x.corrected(whole.ear_gains) for x in (ears, measured))
+    heard = predict.direct(ears.ir, sound, expected(whole.early, filters), whole.end)
     early = whole.polar_early[:, None, None]
-    around = predict.direct(polar, prediction.polar[:, None, None], early, whole.polar_end)[:, 0, 0]
-    found = _none(sound.shape, around.shape)
-    if doubts is not None:
-        found = _errors(
-            ears, polar, measured, whole=whole, filters=filters, doubts=doubts, added=error_of(repeatability_db)
-        )
+    around = predict.direct(polar.ir, prediction.polar[:, None, None], early, whole.polar_end)[:, 0, 0]
+    known = _errors(ears, polar, measured, whole, filters, error_of(repeatability_db))
+    found = known or _none(sound.shape, around.shape)
     return Comparison(
         f,
         UncertainResponse(sound, found.own, found.shared),
@@ -103,10 +87,10 @@ def compare(
         predicted_polar=UncertainResponse(prediction.polar, found.polar_own, np.zeros(around.shape)),
         heard_polar=UncertainResponse(around, found.polar, found.polar_shared),
         whole=expected(whole.score, filters),
-        heard_whole=spectra(ears)[0],
+        heard_whole=spectra(ears.ir)[0],
         seconds=whole.gate.seconds,
-        heard_seconds=float(whole.end.mean()) + ears.zero / ears.fs,
-        sure=doubts is not None,
+        heard_seconds=float(whole.end.mean()) + ears.ir.zero / ears.ir.fs,
+        sure=known is not None,
     )
 
 
@@ -148,24 +132,23 @@ def _none(ears: tuple[int, ...], polar: tuple[int, ...]) -> _Errors:
 
 
 def _errors(
-    ears: ImpulseResponse,
-    polar: ImpulseResponse,
-    measured: ImpulseResponse,
-    *,
+    ears: MeasuredSet,
+    polar: MeasuredSet,
+    measured: MeasuredSet,
     whole: RoomPrediction,
     filters: FilterSet,
-    doubts: SetErrors,
     added: float,
-) -> _Errors:
+) -> _Errors | None:
     """Errors of the session go through the filters; those of the verification are there as they are."""
-    rows = measured.positions["use"] == b"score"
-    score, doubt = measured.used_for("score"), doubts.measured.at(rows)
-    h, w = gates.spectra(score, whole.gate), weights(filters, ears.fs)
-    repeats = doubts.measured.drift + doubts.ears.drift + added
-    own, shared = uncertainty.through(w, h, doubt.gated(score, whole.gate), doubt.drift)
-    early, again = uncertainty.through(w, h, doubt.within(score, _share(score, whole.end)), repeats)
-    heard = doubts.ears.within(ears, _share(ears, whole.end)) + np.maximum(early - own, 0.0)
-    around = doubts.polar.within(polar, _share(polar, whole.polar_end))[:, 0, 0]
+    if ears.errors is None or polar.errors is None or measured.errors is None:
+        return None
+    score, w = replace(measured, gate=whole.gate).used_for("score"), weights(filters, ears.ir.fs)
+    h, doubt = score.spectra(), measured.errors.at(measured.ir.positions["use"] == b"score")
+    repeats = measured.drift + ears.drift + added
+    own, shared = uncertainty.through(w, h, score.noise(), doubt.drift)
+    early, again = uncertainty.through(w, h, doubt.within(score.ir, _share(score.ir, whole.end)), repeats)
+    heard = ears.errors.within(ears.ir, _share(ears.ir, whole.end)) + np.maximum(early - own, 0.0)
+    around = polar.errors.within(polar.ir, _share(polar.ir, whole.polar_end))[:, 0, 0]
     return _Errors(
         own,
         shared,
@@ -173,27 +156,24 @@ def _errors(
         heard_shared=again,
         polar_own=whole.polar_noise,
         polar=around,
-        polar_shared=(doubts.polar.drift + added) * whole.polar_power,
+        polar_shared=(polar.drift + added) * whole.polar_power,
     )
 
 
-def forecast(
-    prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: MeasurementError
-) -> UncertainResponse:
+def forecast(prediction: Prediction, filters: FilterSet, measured: MeasuredSet) -> UncertainResponse:
     """Predicted direct sound of the stimuli at the scoring positions, with its variances.
 
     Parameters
     ----------
-    measured, doubt
+    measured
         The session's ears.
     """
     sound, whole = expected(prediction.score, filters), prediction.whole
     if whole is None:
         return UncertainResponse(sound, np.zeros(sound.shape), np.zeros(sound.shape))
-    measured = corrected(measured, whole.ear_gains)
-    score, there = measured.used_for("score"), doubt.at(measured.positions["use"] == b"score")
-    h, w = gates.spectra(score, whole.gate), weights(filters, measured.fs)
-    return UncertainResponse(sound, *uncertainty.through(w, h, there.gated(score, whole.gate), there.drift))
+    score = replace(measured.corrected(whole.ear_gains), gate=whole.gate).used_for("score")
+    w = weights(filters, score.ir.fs)
+    return UncertainResponse(sound, *uncertainty.through(w, score.spectra(), score.noise(), score.drift))
 
 
 def _share(ir: ImpulseResponse, end: Float) -> Float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.diagnose import residual
-from sweetspot.calibrate.plant import MeasurementError
+from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainResponse, metrics
 from sweetspot.calibrate.predict import uncertainty as confidence
 from sweetspot.calibrate.verify import comparison as heard
@@ -140,11 +140,9 @@ class Confident:
     high: float
 
 
-def predicted(
-    prediction: Prediction, filters: FilterSet, measured: ImpulseResponse, doubt: MeasurementError
-) -> dict[str, Confident]:
+def predicted(prediction: Prediction, filters: FilterSet, measured: MeasuredSet) -> dict[str, Confident]:
     """Mean and 10th percentile of the predicted cancellation, as they will be judged, with their uncertainty."""
-    known = confidence.bare(heard.forecast(prediction, filters, measured, doubt), prediction.far_ear)
+    known = confidence.bare(heard.forecast(prediction, filters, measured), prediction.far_ear)
     seconds = prediction.whole.gate.seconds if prediction.whole else 1.0
     cells = confidence.cancellation(known, prediction.f, seconds)
     inside, _ = band(metrics.SCORED, prediction.lowest)

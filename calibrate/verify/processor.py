@@ -14,12 +14,10 @@ import numpy as np
 from scipy import fft
 
 from sweetspot.calibrate.diagnose import residual
-from sweetspot.calibrate.plant import MeasurementError, frequencies
-from sweetspot.calibrate.plant import spectra as gated_spectra
+from sweetspot.calibrate.plant import MeasuredSet, frequencies
 from sweetspot.calibrate.predict import Prediction, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.calibrate.verify import chain_figures, default_limits, verification
-from sweetspot.calibrate.verify.comparison import SetErrors
 from sweetspot.calibrate.verify.limits import Limits, Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
@@ -94,9 +92,7 @@ def stereo_form(filters: FilterSet) -> FilterSet:
     return replace(filters, upmix=replace(filters.upmix, method="off"))
 
 
-def predicted(
-    prediction: Prediction, deployed: FilterSet, polar: ImpulseResponse, doubt: MeasurementError | None
-) -> Prediction:
+def predicted(prediction: Prediction, deployed: FilterSet, polar: MeasuredSet) -> Prediction:
     """A calibration's prediction for the form that was deployed: around the device, what ``both`` sounds like.
 
     Parameters
@@ -107,8 +103,6 @@ def predicted(
         In the form that is deployed.
     polar
         The session's polar set.
-    doubt
-        What the polar set knows of its errors.
     """
     if verification.share_of(deployed) > 0.0:
         return prediction
@@ -117,16 +111,15 @@ def predicted(
     def both(programs: predict.Complex) -> predict.Complex:
         return np.asarray(programs[:, 0, 0] + programs[:, 0, 1])
 
-    sound = both(predict.programs(polar, deployed, whole.polar_gate if whole else None))
+    sound = both(predict.programs(polar.ir, deployed, whole.polar_gate if whole else None))
     if whole is not None:
-        h = gated_spectra(polar, whole.polar_gate)
-        w = np.asarray(deployed.response(frequencies(polar.fs)), dtype=np.complex128)
-        variance = doubt.gated(polar, whole.polar_gate) if doubt else np.zeros(h.shape)
-        noise, power = uncertainty.through((w[0] + w[1])[None], h, variance, 1.0)
+        w = np.asarray(deployed.response(frequencies(polar.ir.fs)), dtype=np.complex128)
+        behind = replace(polar, gate=whole.polar_gate)
+        noise, power = uncertainty.through((w[0] + w[1])[None], behind.spectra(), behind.noise(), 1.0)
         whole = replace(
             whole,
-            polar=both(predict.programs(polar, deployed)),
-            polar_early=both(predict.windowed(polar, deployed, whole.polar_end)),
+            polar=both(predict.programs(polar.ir, deployed)),
+            polar_early=both(predict.windowed(polar.ir, deployed, whole.polar_end)),
             polar_noise=noise[:, 0, 0],
             polar_power=power[:, 0, 0],
         )
@@ -149,8 +142,8 @@ class ReadVerification:
         Of the stimuli, see :func:`sweetspot.calibrate.verify.chain_figures.told`; none in a file of an earlier version.
     """
 
-    ears: ImpulseResponse
-    polar: ImpulseResponse
+    ears: MeasuredSet
+    polar: MeasuredSet
     prediction: Prediction
     filters: FilterSet
     through: ProcessorUsed | None
@@ -163,9 +156,8 @@ class ReadVerification:
 
     def verdict(
         self,
-        measured: ImpulseResponse,
+        measured: MeasuredSet,
         limits: Limits,
-        doubts: SetErrors,
         reachable: Mapping[str, float] = default_limits.NOTHING,
     ) -> Verification:
         """Measured against expected, from the session's ears.
@@ -175,15 +167,7 @@ class ReadVerification:
         reachable
             See :func:`sweetspot.calibrate.verify.default_limits.followed`.
         """
-        found = verification.judge(
-            self.ears,
-            self.polar,
-            measured,
-            prediction=self.prediction,
-            filters=self.filters,
-            limits=limits,
-            doubts=doubts,
-        )
+        found = verification.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits)
         more = [chain_figures.latency(self.filters, self.through, limits)]
         more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
         found = replace(found, metrics=(*found.metrics, *more))
@@ -194,10 +178,9 @@ class ReadVerification:
 
 def understood(
     told: Mapping[str, Any],
-    heard: tuple[ImpulseResponse, ImpulseResponse],
-    measured: tuple[ImpulseResponse, ImpulseResponse],
+    heard: tuple[MeasuredSet, MeasuredSet],
+    measured: tuple[MeasuredSet, MeasuredSet],
     deployed: tuple[Prediction, FilterSet],
-    doubt: MeasurementError | None,
 ) -> ReadVerification:
     """Read what a verification kept of its processor.
 
@@ -209,8 +192,6 @@ def understood(
         Ears and polar set of the verification and of the session.
     deployed
         Prediction and filters of the calibration.
-    doubt
-        What the session's polar set knows of its errors.
     """
     prediction, filters = deployed
     if not told:
@@ -218,12 +199,13 @@ def understood(
     through = ProcessorUsed(told["name"], told["form"], float(told["latency_samples"]), filters.fs)
     filters = stereo_form(filters) if through.form == "stereo" else filters
     if through.name != OWN:
-        rest = rest_of(heard[0], measured[0], filters, verification.share_of(filters))
-        heard = earlier(heard[0], rest), earlier(heard[1], rest)
+        rest = rest_of(heard[0].ir, measured[0].ir, filters, verification.share_of(filters))
+        ears, polar = (replace(one, ir=earlier(one.ir, rest)) for one in heard)
+        heard = ears, polar
         through = replace(through, latency_samples=through.latency_samples + rest * filters.fs)
     return ReadVerification(
         *heard,
-        predicted(prediction, filters, measured[1], doubt),
+        predicted(prediction, filters, measured[1]),
         filters,
         through,
         tuple(told.get("distortion", ())),

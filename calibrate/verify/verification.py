@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.diagnose import Cause
-from sweetspot.calibrate.plant import ahead
+from sweetspot.calibrate.plant import MeasuredSet, ahead
 from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
-from sweetspot.calibrate.verify.comparison import Comparison, SetErrors, compare
+from sweetspot.calibrate.verify.comparison import Comparison, compare
 from sweetspot.calibrate.verify.comparison import expected as expected
 from sweetspot.calibrate.verify.comparison import share_of as share_of
 from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
 from sweetspot.calibrate.verify.figures import NULLS as NULLS
 from sweetspot.calibrate.verify.limits import Limits, Metric, Verdict
-from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.protection import Protection, protections
@@ -229,14 +228,12 @@ def _largest(process: Processor, sides: Float, filters: FilterSet) -> float:
 
 
 def judge(
-    ears: ImpulseResponse,
-    polar: ImpulseResponse,
-    measured: ImpulseResponse,
+    ears: MeasuredSet,
+    polar: MeasuredSet,
+    measured: MeasuredSet,
     prediction: Prediction,
     filters: FilterSet,
     limits: Limits,
-    *,
-    doubts: SetErrors | None = None,
 ) -> Verification:
     """Compare what was heard with what was expected.
 
@@ -247,35 +244,26 @@ def judge(
     polar
         The phantom centre heard around the device.
     measured
-        The session's ears, that the prediction was made from.
+        The session's ears, that the prediction was made from. Unless all three sets know their errors, no figure has an
+        uncertainty, and none is grey.
     prediction
         Made when the unit was calibrated.
     filters
         What was deployed.
     limits
         Of the verdict.
-    doubts
-        What the sets know of their own errors; without it no figure has an uncertainty, and none is grey.
     """
-    c = compare(
-        ears,
-        polar,
-        measured,
-        prediction=prediction,
-        filters=filters,
-        doubts=doubts,
-        repeatability_db=limits.repeatability,
-    )
+    c = compare(ears, polar, measured, prediction, filters, limits.repeatability)
     beamed = len(prediction.azimuths) >= ahead.FEWEST
     judged = (
         *figures.cancellation(c, prediction, limits),
         *figures.levels(c, prediction, limits),
         *image.of_sides(c, prediction, limits),
         image.of_phantom(c, prediction, limits),
-        figures.difference(ears, measured, filters, limits),
+        figures.difference(ears.ir, measured.ir, filters, limits),
         *([figures.centre(c, prediction, limits), image.of_beam(c, prediction, limits)] if beamed else []),
         image.polarity(c, limits),
-        figures.noise(ears, polar, limits),
+        figures.noise(ears.ir, polar.ir, limits),
     )
     return Verification(
         c.f,

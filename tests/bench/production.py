@@ -31,8 +31,8 @@ from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.filters.unit_filters import Fitted, fit
 from sweetspot.calibrate.plant.errors import MeasurementError
+from sweetspot.calibrate.plant.measured_set import MeasuredSet
 from sweetspot.calibrate.verify import figures, verification
-from sweetspot.calibrate.verify.comparison import SetErrors
 from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure import plan
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
@@ -75,13 +75,10 @@ class Unit:
     def __init__(self, number: int, rig: Description) -> None:
         self.rig, self.world = rig, World(rig, f"P-{number:04d}")
         self.rng = np.random.default_rng([7, number])
-        self.ears, self.doubt = self.measured("ears", self.true_ears(0.0, 0.0))
+        self.ears = self.measured("ears", self.true_ears(0.0, 0.0))
         self.around = self.true_polar()
-        self.polar, polar_doubt = self.measured("polar", self.around)
-        doubts = self.doubt, polar_doubt
-        self.fitted = fit(
-            self.ears, self.polar, rig, Design(), serial=self.world.serial, source="0" * 64, doubts=doubts
-        )
+        self.polar = self.measured("polar", self.around)
+        self.fitted = fit(self.ears, self.polar, rig, Design(), serial=self.world.serial, source="0" * 64)
         self.again = self.true_ears(0.001, np.radians(0.5), use=("score",))
 
     def true_ears(
@@ -102,37 +99,29 @@ class Unit:
         assert self.rig.polar is not None
         return np.array([[self.world.at_microphone(-float(a))] for a in self.rig.polar.angles])
 
-    def measured(self, name: str, h: np.ndarray) -> tuple[ImpulseResponse, MeasurementError]:
+    def measured(self, name: str, h: np.ndarray) -> MeasuredSet:
         """A set as a session would hold it, with what it knows of its errors."""
         assert self.rig.ears is not None
         rows = [row for _, row in plan.places(self.rig, "ears" if name == "ears" else "polar")]
         mics = ("ear_left", "ear_right") if name == "ears" else ("polar",)
         return self.noisy(h, np.array(rows, dtype=POSITION), mics, self.rig.driver_names)
 
-    def noisy(
-        self, h: np.ndarray, rows: np.ndarray, mics: tuple[str, ...], names: tuple[str, ...]
-    ) -> tuple[ImpulseResponse, MeasurementError]:
+    def noisy(self, h: np.ndarray, rows: np.ndarray, mics: tuple[str, ...], names: tuple[str, ...]) -> MeasuredSet:
         x = np.fft.irfft(h, self.world.taps, axis=-1)[..., :TAPS]
         noise = np.sqrt(np.mean(x**2)) * float(from_db(-SNR_DB)) * np.sqrt(TAPS / 400.0)
         x = x + noise * self.rng.standard_normal(x.shape)
         snr = np.full(x.shape[:3], SNR_DB)
         stderr = np.full((*x.shape[:3], TAPS // 2 + 1), noise * np.sqrt(TAPS))
-        return ImpulseResponse(x, self.rig.fs, rows, mics, names, 0, "Pa/FS", snr, (60.0, 20000.0)), MeasurementError(
-            stderr, 0.0
-        )
+        ir = ImpulseResponse(x, self.rig.fs, rows, mics, names, 0, "Pa/FS", snr, (60.0, 20000.0))
+        return MeasuredSet(ir, MeasurementError(stderr, 0.0))
 
-    def heard(
-        self, h: np.ndarray, w: np.ndarray, polar: np.ndarray
-    ) -> tuple[ImpulseResponse, ImpulseResponse, SetErrors]:
+    def heard(self, h: np.ndarray, w: np.ndarray, polar: np.ndarray) -> tuple[MeasuredSet, MeasuredSet]:
         """What verification records through filters ``w (stimulus, driver, f)``."""
-        score = self.ears.positions["use"] == b"score"
+        score = self.ears.ir.positions["use"] == b"score"
         ears = np.einsum("pedf,sdf->pesf", h, w, optimize=True)
         around = np.einsum("pedf,df->pef", polar, w[2])[:, :, None]
-        at_ears, doubt = self.noisy(
-            ears, self.ears.positions[score], ("ear_left", "ear_right"), ("left", "right", "both")
-        )
-        turned, polar_doubt = self.noisy(around, self.polar.positions, ("polar",), ("both",))
-        return at_ears, turned, SetErrors(self.doubt, doubt, polar_doubt)
+        at_ears = self.noisy(ears, self.ears.ir.positions[score], ("ear_left", "ear_right"), ("left", "right", "both"))
+        return at_ears, self.noisy(around, self.polar.ir.positions, ("polar",), ("both",))
 
 
 def filters_on(unit: Unit, fitted: Fitted) -> np.ndarray:
@@ -177,10 +166,8 @@ def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[
     """Pass, grey, or the cause that is named; and whether predicted and heard agree within their uncertainty."""
     h, w, polar = broken(unit, other, fault, size)
     for _ in range(1 + int(LIMITS.repeats)):
-        ears, around, doubts = unit.heard(h, w, polar)
-        judged = verification.judge(
-            ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, LIMITS, doubts=doubts
-        )
+        ears, around = unit.heard(h, w, polar)
+        judged = verification.judge(ears, around, unit.ears, unit.fitted.prediction, unit.fitted.filters, LIMITS)
         if judged.verdict != "grey":
             break
     assert judged.agreement is not None
@@ -188,7 +175,7 @@ def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[
         return judged.verdict, judged.agreement
     made, share = unit.fitted.filters, verification.share_of(unit.fitted.filters)
     whole = unit.fitted.prediction.whole
-    apart = residual.of(unit.ears.used_for("score"), ears, made, share, end=whole.end if whole else None)
+    apart = residual.of(unit.ears.ir.used_for("score"), ears.ir, made, share, end=whole.end if whole else None)
     others = {"another": residual.stimuli(
         np.asarray(other.fitted.filters.response(apart.f), dtype=complex), verification.share_of(other.fitted.filters)
     )}  # fmt: skip

@@ -13,11 +13,11 @@ from sweetspot.calibrate.filters.unit_filters import Fitted, fit
 from sweetspot.calibrate.line import records
 from sweetspot.calibrate.plant import matched_ears
 from sweetspot.calibrate.plant.errors import MeasurementError
+from sweetspot.calibrate.plant.measured_set import MeasuredSet
 from sweetspot.calibrate.predict import metrics, prediction, uncertainty
 from sweetspot.calibrate.predict.uncertainty import within
 from sweetspot.calibrate.study import overview
 from sweetspot.calibrate.verify import comparison, figures, verification
-from sweetspot.calibrate.verify.comparison import SetErrors
 from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.smooth import band_means
@@ -68,17 +68,18 @@ class Unit:
         names = tuple(d.name for d in rig.driver)
         self.ears = self.noisy(self.ears_true, self.at, names)
         self.polar = self.noisy(self.polar_true, self.around, names)
-        self.doubts = self.doubt(self.ears), self.doubt(self.polar)
-        self.fitted: Fitted = fit(self.ears, self.polar, rig, DESIGN, serial="T-1", source="0" * 64, doubts=self.doubts)
+        self.measured, around = self.known(self.ears), self.known(self.polar)
+        self.fitted: Fitted = fit(self.measured, around, rig, DESIGN, serial="T-1", source="0" * 64)
 
     def noisy(self, h: np.ndarray, rows: np.ndarray, names: tuple[str, ...]) -> ImpulseResponse:
         x = h + NOISE * self.level * self.rng.standard_normal(h.shape)
         mics = ("ear_left", "ear_right") if h.shape[1] == 2 else ("polar",)
         return ImpulseResponse(x, self.rig.fs, rows, mics, names, ZERO, "Pa/FS", np.full(h.shape[:3], 50.0), BAND)
 
-    def doubt(self, ir: ImpulseResponse) -> MeasurementError:
+    def known(self, ir: ImpulseResponse) -> MeasuredSet:
         n = ir.h.shape[-1]
-        return MeasurementError(np.full((*ir.h.shape[:3], n // 2 + 1), NOISE * self.level * np.sqrt(n)), 0.0)
+        stderr = np.full((*ir.h.shape[:3], n // 2 + 1), NOISE * self.level * np.sqrt(n))
+        return MeasuredSet(ir, MeasurementError(stderr, 0.0))
 
     def verdict(self, gains: np.ndarray | float = 1.0) -> verification.Verification:
         """Heard with fresh noise, each driver with a gain."""
@@ -90,8 +91,8 @@ class Unit:
         for h, rows, chosen in ((self.ears_true[score], self.at[score], w), (self.polar_true, self.around, w[2:])):
             x = np.fft.irfft(np.einsum("pmdf,sdf->pmsf", np.fft.rfft(h, n), chosen), n)[..., :TAPS]
             sets.append(self.noisy(x, rows, ("left", "right", "both")[-len(chosen) :]))
-        doubts = SetErrors(self.doubts[0], *(self.doubt(s) for s in sets))
-        return verification.judge(*sets, self.ears, self.fitted.prediction, filters, LOOSE, doubts=doubts)
+        ears, polar = (self.known(s) for s in sets)
+        return verification.judge(ears, polar, self.measured, self.fitted.prediction, filters, LOOSE)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +137,7 @@ def test_predictions_scatter_as_is_said(unit: Unit) -> None:
     """The session measured again and again, through the same filters: third-octave levels at the near ears."""
     p, filters = unit.fitted.prediction, unit.fitted.filters
     assert p.whole is not None
-    said = uncertainty.levels(comparison.forecast(p, filters, unit.ears, unit.doubts[0]), p.f, p.whole.gate.seconds)
+    said = uncertainty.levels(comparison.forecast(p, filters, unit.measured), p.f, p.whole.gate.seconds)
     names, draws = unit.ears.drivers, []
     for _ in range(40):
         again = unit.noisy(unit.ears_true, unit.at, names).used_for("score")

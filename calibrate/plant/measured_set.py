@@ -1,0 +1,86 @@
+"""A measured set: responses, what they know of their own errors, and the gate behind which they are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sweetspot.calibrate.design import FilterDesign
+from sweetspot.calibrate.plant import gate as gates
+from sweetspot.calibrate.plant.errors import MeasurementError
+from sweetspot.calibrate.plant.gate import Complex, Gate
+from sweetspot.calibrate.plant.matched_ears import corrected
+from sweetspot.calibrate.plant.responses import Plant, gated
+from sweetspot.calibrate.plant.spectrum import frequencies
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.units import Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredSet:
+    """Responses of one set with what belongs to them.
+
+    Parameters
+    ----------
+    ir
+        Responses ``(position, mic, driver, tap)``, Pa for a full-scale sample.
+    errors
+        What the set knows of its own errors; ``None`` where that was not kept.
+    gate
+        Behind which it is looked at; ``None`` until one is chosen.
+
+    Examples
+    --------
+    >>> ears = MeasuredSet(session.responses("ears"), errors)           # doctest: +SKIP
+    >>> plant = ears.gated(design.filter).used_for("design").plant()    # doctest: +SKIP
+    """
+
+    ir: ImpulseResponse
+    errors: MeasurementError | None = None
+    gate: Gate | None = None
+
+    @property
+    def drift(self) -> float:
+        """Squared relative error of every path from how the set closes; 0 where that is not known."""
+        return self.errors.drift if self.errors else 0.0
+
+    def gated(self, design: FilterDesign) -> MeasuredSet:
+        """The same with the gate that the design asks for and the responses allow."""
+        return replace(self, gate=gates.chosen(self.ir, design))
+
+    def used_for(self, use: str) -> MeasuredSet:
+        """The positions with this use, "design" or "score"."""
+        rows = self.ir.positions["use"] == use.encode()
+        return replace(self, ir=self.ir.used_for(use), errors=self.errors.at(rows) if self.errors else None)
+
+    def corrected(self, gains: Float) -> MeasuredSet:
+        """The same with each ear's responses multiplied by ``gains (2,)``, left and right."""
+        return replace(self, ir=corrected(self.ir, gains))
+
+    def plant(self) -> Plant:
+        """Gated spectra with the error of each path.
+
+        Raises
+        ------
+        BadInput
+            A driver is silent at a position, by name.
+        """
+        return gated(self.ir, self.chosen_gate, self.errors)
+
+    def spectra(self) -> Complex:
+        """Gated spectra ``(position, mic, driver, frequency)``, Pa/FS."""
+        return gates.spectra(self.ir, self.chosen_gate)
+
+    def noise(self) -> Float:
+        """Variance of :meth:`spectra`, (Pa/FS)^2; 0 where errors are not known."""
+        if self.errors is None:
+            return np.zeros((*self.ir.h.shape[:3], len(frequencies(self.ir.fs))))
+        return self.errors.gated(self.ir, self.chosen_gate)
+
+    @property
+    def chosen_gate(self) -> Gate:
+        """The gate, once it was chosen."""
+        if self.gate is None:
+            raise ValueError("no gate was chosen for this set: see MeasuredSet.gated")
+        return self.gate
