@@ -8,14 +8,49 @@ from dataclasses import fields
 
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.verify import Limits, limit_range
-from sweetspot.rigs.rig_file import Key, KeyTable, key_tables, keys_page
+from sweetspot.rigs.rig_file import Key, KeyTable, Wording, key_tables, keys_page
 
 EXAMPLES = {"beam.shape_db": "[[60.0, -10.0], [180.0, -15.0]]"}
+UNITS = {"filter.taps": "samples", "filter.delay": "samples", "filter.gate_cycles": "periods"}
+TEXTS = {
+    "image.prefer": "How much of a live room's depth is given up for width.",
+    "crosstalk.form": "What is held while the far ear is cancelled: see above.",
+    "crosstalk.cost": "What effort counts: see above.",
+    "crosstalk.target_db": "Wanted cancellation over frequency.",
+    "crosstalk.effort_db": "Most that the sides may spend in any band; 12 is gentle, 18 wide.",
+    "crosstalk.effort_re": "What `effort_db` counts from.",
+    "crosstalk.tolerance_db": "What the unit may change by after it was measured, one standard deviation; more makes "
+    "filters tamer.",
+    "beam.target_db": "Wanted power on axis over that at the nulls, over frequency.",
+    "beam.effort_db": "Most that the beam may spend in any band.",
+    "beam.nulls_deg": "Directions that it avoids.",
+    "beam.null_width_deg": "To either side of each null.",
+    "beam.lobe_deg": "Half of the width over which the beam is kept even.",
+    "beam.level_db": "Level of the centre: as loud as the phantom centre that it replaces, or a fixed one.",
+    "beam.angle_deg": "Where it points.",
+    "beam.shape_db": "In place of nulls: level over the angle from its direction.",
+    "beam.form": "What the design starts from: the ring as measured, or spherical harmonics.",
+    "stereo.angle_deg": "Of each virtual loudspeaker from the listener's front.",
+    "stereo.distance_m": "Of the virtual loudspeakers.",
+    "stereo.head_diameter_m": "Of the spherical head that hears them.",
+    "stereo.ears_deg": "From its front to either ear.",
+    "filter.taps": "Length of each filter.",
+    "filter.delay": "Where the filters' main peak lies: they act this much before it.",
+    "filter.gate_ms": "Length of the window over each measured response.",
+    "filter.gate_cycles": "At high frequencies the window holds so many periods.",
+    "filter.gate_to": "Whether the window ends before the first reflection.",
+    "filter.match_ears": "Whether a difference in gain between the ears is taken out.",
+    "filter.band_hz": "Where filters follow the design; beyond it they are harmless.",
+    "filter.staging": "What the gain is made for: programme behind the guard, or full-scale sines.",
+    "zone.x_m": "From, to: ahead of the device.",
+    "zone.y_m": "From, to: to the device's left.",
+    "zone.step_m": "Steps ahead and to the left.",
+}
 
 
 def tables() -> list[KeyTable]:
     """Every table of design.toml, and the keys of limits.toml."""
-    return [*key_tables(Design, EXAMPLES), _limits()]
+    return [*key_tables(Design, Wording(TEXTS, EXAMPLES, UNITS)), _limits()]
 
 
 def page() -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.description import rig_keys as rig_keys
     from sweetspot.rigs.rig_file.keys import Key as Key
     from sweetspot.rigs.rig_file.keys import KeyTable as KeyTable
+    from sweetspot.rigs.rig_file.keys import Wording as Wording
     from sweetspot.rigs.rig_file.keys import key_tables as key_tables
     from sweetspot.rigs.rig_file.keys import keys_page as keys_page
     from sweetspot.rigs.rig_file.lab_faults import JUMP_MAX as JUMP_MAX

@@ -12,7 +12,8 @@ from pydantic import Field, ValidationError
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.faults import cross_faults, faults_said
-from sweetspot.rigs.rig_file.keys import EXAMPLES, KeyTable, key_tables
+from sweetspot.rigs.rig_file.key_texts import EXAMPLES, TEXTS, UNITS
+from sweetspot.rigs.rig_file.keys import KeyTable, Wording, key_tables
 from sweetspot.rigs.rig_file.lab_tables import Lab
 from sweetspot.rigs.rig_file.table import Table
 from sweetspot.rigs.rig_file.tables import (
@@ -145,7 +146,7 @@ class Description(_RigTable):
 
 def rig_keys() -> list[KeyTable]:
     """Every table and key of the rig file, from its schema."""
-    return key_tables(_RigTable, EXAMPLES)
+    return key_tables(_RigTable, Wording(TEXTS, EXAMPLES, UNITS))
 
 
 def read(path: Path) -> Description:

@@ -7,7 +7,7 @@ import json
 import re
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -60,7 +60,7 @@ class Key:
     example
         For a key without a default.
     text
-        What it is, where the table's own text does not say.
+        What it is.
     """
 
     name: str
@@ -85,20 +85,31 @@ class KeyTable:
         return asdict(self)
 
 
-def key_tables(root: type[BaseModel], examples: Mapping[str, str]) -> list[KeyTable]:
-    """Every table of a file, in the order of its schema.
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a schema does not hold of its keys, by their full names (``driver.at``).
 
     Parameters
     ----------
-    root
-        Model of the whole file.
+    texts
+        What each key is.
     examples
-        For keys without a default, by their full names (``driver.at``).
+        For keys without a default.
+    units
+        Where a key's name does not tell its unit.
     """
-    return list(_walked(root, "", False, examples))
+
+    texts: Mapping[str, str]
+    examples: Mapping[str, str]
+    units: Mapping[str, str]
 
 
-def _walked(model: type[BaseModel], path: str, many: bool, examples: Mapping[str, str]) -> Iterator[KeyTable]:
+def key_tables(root: type[BaseModel], wording: Wording) -> list[KeyTable]:
+    """Every table of a file, in the order of its schema; ``root`` is the model of the whole file."""
+    return list(_walked(root, "", False, wording))
+
+
+def _walked(model: type[BaseModel], path: str, many: bool, wording: Wording) -> Iterator[KeyTable]:
     keys, inner = [], []
     for name, field in model.model_fields.items():
         shown = field.alias or name
@@ -107,12 +118,14 @@ def _walked(model: type[BaseModel], path: str, many: bool, examples: Mapping[str
         if table is not None and not _inline(table, several):
             inner.append((table, full, several))
             continue
-        keys.append(_key(shown, field, table, examples.get(full, "")))
+        key = _key(shown, field, table, wording.examples.get(full, ""))
+        text, unit = wording.texts.get(full, ""), wording.units.get(full, key.unit)
+        keys.append(replace(key, text=text, unit=unit))
     if keys:
         headline = f"[[{path}]]" if many else f"[{path}]" if path else "top of the file"
         yield KeyTable(headline, _prose(model), tuple(keys))
     for table, full, several in inner:
-        yield from _walked(table, full, several, examples)
+        yield from _walked(table, full, several, wording)
 
 
 def _inline(table: type[BaseModel], several: bool) -> bool:
@@ -219,57 +232,12 @@ def keys_page(title: str, found: list[KeyTable]) -> str:
     out = [f"# {title}", "", "Made from the schema that checks the file: do not edit this page by hand.", ""]
     for table in found:
         out += [f"## `{table.headline}`", "", table.text, ""]
-        out += ["| key | value | unit | default | limits |", "|---|---|---|---|---|"]
+        out += ["| key | what it is | value | unit | default | example | limits |", "|---|---|---|---|---|---|---|"]
         for key in table.keys:
-            default = f"`{key.default}`" if key.default not in ("", "-") else key.default
-            default = default or (f"required, such as `{key.example}`" if key.example else "required")
-            default = f"none, or such as `{key.example}`" if key.default == "-" and key.example else default
-            what = f"{key.text} ({key.kind})" if key.text else key.kind
-            row = (f"`{key.name}`", what, key.unit, default, key.limits)
+            default = "required" if not key.default else "none" if key.default == "-" else f"`{key.default}`"
+            example = f"`{key.example}`" if key.example else ""
+            row = (f"`{key.name}`", key.text, key.kind, key.unit, default, example, key.limits)
             out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
         out.append("")
     return "\n".join(out)
 
-
-EXAMPLES = {
-    "schema": "1",
-    "name": '"desk"',
-    "fs": "48000",
-    "interface.driver": '"portaudio"',
-    "interface.device": '"Fireface"',
-    "interface.output": '"Speakers (USB Audio)"',
-    "interface.input": '"Microphone (USB Audio)"',
-    "interface.hostapi": '"JACK Audio Connection Kit"',
-    "interface.loopback": "{ out = 9, in = 4 }",
-    "interface.program": "{ left = 11, right = 12 }",
-    "interface.output_full_scale_v": "9.8",
-    "stage.port": '"/dev/ttyUSB0"',
-    "stage.host": '"192.168.1.34"',
-    "stage.axes": '{ turn = "A", x = "X" }',
-    "stage.commands.move": '"TURN {angle}"',
-    "stage.commands.position": '"POS?"',
-    "driver.name": '"tweeter_left"',
-    "driver.channel": "3",
-    "driver.at": "[0.0, 0.0875, 0.0]",
-    "driver.level_dbfs": "-14.0",
-    "driver.power_w": "10.0",
-    "driver.max_v": "8.0",
-    "driver.v_per_fs": "20.0",
-    "driver.amplifier_gain_db": "26.0",
-    "driver.excursion_mm": "3.0",
-    "driver.area_cm2": "50.0",
-    "mic.name": '"ear_left"',
-    "mic.channel": "1",
-    "mic.calibration": '"umik.txt"',
-    "reference.left": "7",
-    "reference.right": "8",
-    "ears.positions": '[{ x = 0.0, y = 0.03, yaw_deg = 8.0, use = "score" }]',
-    "lab.room.size_m": "[4.5, 6.0, 2.5]",
-    "lab.room.device_m": "[1.5, 3.0, 1.0]",
-    "lab.calibrator.mic": '"ear_left"',
-    "lab.breakup.frequency_hz": "9000.0",
-    "lab.thermal.drop_db": "1.5",
-    "lab.hum.level_dbfs": "-70.0",
-    "lab.device.filters": '"filters"',
-}
-"""For keys of the rig file that have no default."""

@@ -13,7 +13,7 @@ import pytest
 from sweetspot.calibrate import keys as calibrate_keys
 from sweetspot.measure import plan
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file import keys_page, rig_keys, scaffold
+from sweetspot.rigs.rig_file import key_texts, keys_page, rig_keys, scaffold
 from sweetspot.rigs.rig_file.description import parse, read
 
 Runs = Callable[..., subprocess.CompletedProcess[str]]
@@ -80,13 +80,27 @@ def test_pages_of_keys_are_those_of_the_schema(root: Path) -> None:
     assert (root / "calibrate" / "keys.md").read_text(encoding="utf-8").rstrip() == calibrate_keys.page().rstrip()
 
 
-def test_every_key_has_a_default_or_an_example() -> None:
+def test_every_key_says_what_it_is_and_has_a_default_or_an_example() -> None:
     for table in [*rig_keys(), *calibrate_keys.tables()]:
         assert table.text, table.headline
         for key in table.keys:
-            if not key.default:
+            assert key.text.endswith("."), f"{table.headline} {key.name}: {key.text!r}"
+            if key.default in ("", "-"):
                 assert key.example, f"{table.headline} {key.name}"
                 tomllib.loads(f"x = {key.example}")
+            number = "number" in key.kind or "whole" in key.kind
+            if number and key.name.rsplit("_", 1)[-1] in ("hz", "m", "s", "ms", "deg", "db", "v", "w", "dbfs", "spl"):
+                assert key.unit, f"{table.headline} {key.name}"
+
+
+def test_no_text_speaks_of_a_key_that_is_not_there() -> None:
+    known = {
+        f"{t.headline.strip('[]')}.{k.name}".removeprefix("top of the file.")
+        for t in [*rig_keys(), *calibrate_keys.tables()]
+        for k in t.keys
+    }
+    spoken = {*key_texts.TEXTS, *key_texts.UNITS, *calibrate_keys.TEXTS, *calibrate_keys.UNITS}
+    assert spoken - known == set()
 
 
 def test_a_byte_order_mark_is_no_fault(crooked_text: str, tmp_path: Path) -> None:
