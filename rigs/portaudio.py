@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs import host_settings
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, MissingDevice
 from sweetspot.rigs.protection import check_outputs
 from sweetspot.rigs.protocol import Recording
@@ -257,9 +259,10 @@ def _check_rate(sd: Any, devices: tuple[AudioDevice, AudioDevice], rig: Descript
     """Ask whether the devices run at the rig's rate with its channels."""
     device = devices[1]
     try:
-        sd.check_input_settings(device.index, rig.inputs, "float32", samplerate=rig.fs)
+        more = host_settings.stream_settings(sd, rig.interface, device.hostapi)
+        sd.check_input_settings(device.index, rig.inputs, "float32", more, rig.fs)
         device = devices[0]
-        sd.check_output_settings(device.index, rig.outputs, "float32", samplerate=rig.fs)
+        sd.check_output_settings(device.index, rig.outputs, "float32", more, rig.fs)
     except sd.PortAudioError as fault:
         raise BadInput(
             f"{device.name!r} refuses fs = {rig.fs} Hz (it runs at {device.fs:g} Hz): set fs in the rig, "
@@ -313,6 +316,7 @@ class PortAudioInterface:
         HardwareTrouble
             PortAudio is missing, or does not answer.
         """
+        host_settings.prepare(description.interface, os.environ)
         sd = library.acquire()
         try:
             found = library.devices()
@@ -390,6 +394,7 @@ class PortAudioInterface:
             channels=(self.inputs, self.outputs),
             dtype="float32",
             latency="high",
+            extra_settings=host_settings.stream_settings(sd, self._rig.interface, self.device.hostapi),
             callback=self._step,
             clip_off=True,
             dither_off=True,

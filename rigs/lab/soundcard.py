@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs import host_settings
 from sweetspot.rigs.errors import HardwareTrouble
 from sweetspot.rigs.lab.electronics import Inputs, Outputs, SignalLine, calibrator, latency_of, publish
 from sweetspot.rigs.lab.interface import slipped, warmer
@@ -111,6 +112,7 @@ class SoundCard:
         self.block_ms = 0.0
         self.ended = threading.Event()
         self.death = ""
+        host_settings.prepare(rig.interface, os.environ)
         self._client = _client(client_name(rig), rig.fs)
         rng = np.random.default_rng(rig.lab.seed)
         self._noise = NoiseLoop(world.noise(rng, int(NOISE_S * rig.fs) + 65536), rng)

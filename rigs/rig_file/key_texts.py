@@ -6,7 +6,7 @@ TEXTS = {
     "schema": "Version of this format.",
     "name": "Name of the rig; it is part of the names of its run folders.",
     "fs": "Sampling rate of the session: the device must run at it, nothing is resampled.",
-    "interface.driver": "`portaudio` for a real device, `lab` for the virtual lab, `none` for a rig measured elsewhere.",
+    "interface.driver": "`portaudio` for a real device, `lab` for the virtual lab, `none` where all was imported.",
     "interface.device": "A unique part of the name of one device with inputs and outputs, as `sweetspot rig devices` "
     "lists it; on JACK the client's name.",
     "interface.output": "In place of `device`: the device that plays, where outputs and inputs are listed apart.",
@@ -20,8 +20,8 @@ TEXTS = {
     "interface.blocksize": "Frames a block of the stream; more where samples are lost.",
     "interface.loopback": "Output and input that a cable joins: the timing reference of every capture.",
     "interface.program": "Outputs that feed left and right of a processor of its own (`verify --through`).",
-    "interface.full_scale_v": "Peak voltage at the inputs of a full-scale sample, with the preamplifier's gain as it is "
-    "set; needed for levels in pascal.",
+    "interface.full_scale_v": "Peak voltage at the inputs of a full-scale sample, at the gain that is set; levels in "
+    "pascal need it.",
     "interface.output_full_scale_v": "Peak voltage at the outputs of a full-scale sample; with `amplifier_gain_db` it "
     "gives the voltage at each driver.",
     "stage.driver": "What turns: a controller, you (`manual`), nothing (`fixed`), or the lab's stage.",
@@ -73,16 +73,15 @@ TEXTS = {
     "mic.channel": "Input, as printed on the box.",
     "mic.sensitivity_mv_per_pa": "Of the microphone, before the preamplifier; `sweetspot rig calibrate` measures it.",
     "mic.calibration": "Its correction file, beside the rig file; taken out of every response.",
-    "mic.use": "What it is for; see the table above.",
+    "mic.use": "`monitor` for one of a test box, `device` for one that is built into the device; else it is an ear or "
+    "on the polar circle.",
     "mic.at": "Where it stands, from the middle of the device, for one that is fixed or built in.",
     "ears.distance_m": "From the middle of the device to the head's nominal place.",
     "ears.head": '`"sphere"`, or a SOFA file of the dummy head: what the ear model compares with.',
     "ears.templates": "`session.h5` of `sweetspot measure templates`: the head as measured here.",
     "ears.positions.x": "Ahead of the nominal place, away from the device.",
     "ears.positions.y": "To the device's left.",
-    "ears.positions.z": "Above the nominal place.",
     "ears.positions.yaw_deg": "Turn of the head, counter-clockwise from above; 0 faces the device.",
-    "ears.positions.turn_deg": "Turn of the device under the head, counter-clockwise from above.",
     "ears.positions.use": "`design`: filters are fitted here; `score`: only judged here.",
     "polar.distance_m": "From the middle of the device to the microphone.",
     "polar.step_deg": "Between two directions of the ring.",
@@ -211,6 +210,8 @@ EXAMPLES = {
     "mic.name": '"ear_left"',
     "mic.channel": "1",
     "mic.calibration": '"umik.txt"',
+    "mic.use": '"monitor"',
+    "mic.at": "[0.5, 0.0, 0.0]",
     "ears.head": '"kemar.sofa"',
     "ears.templates": '"runs/HEAD-1/20260304T120000Z-desk/session.h5"',
     "ears.positions": '[{ x = 0.0, y = 0.03, yaw_deg = 8.0, use = "score" }]',
@@ -243,7 +244,6 @@ UNITS = {
     "driver.v_per_fs": "V, peak",
     "ears.positions.x": "m",
     "ears.positions.y": "m",
-    "ears.positions.z": "m",
     "lab.spread.age_hours": "h",
     "lab.sensitivity_db_spl": "dB SPL",
 }

@@ -240,4 +240,3 @@ def keys_page(title: str, found: list[KeyTable]) -> str:
             out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
         out.append("")
     return "\n".join(out)
-

@@ -43,6 +43,9 @@ class InterfaceTable(Table):
     output: str | None = None
     input: str | None = None
     hostapi: str | None = None
+    exclusive: bool = Field(default=False, strict=True)
+    asio: bool = Field(default=False, strict=True)
+    jack_server: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+$")
     blocksize: int = Field(default=256, ge=16, le=65536)
     loopback: Loopback
     program: ProgramPorts | None = None

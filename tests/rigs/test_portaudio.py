@@ -165,6 +165,24 @@ def test_a_rig_that_does_not_fit_is_wrong_input(
 
 
 @pytest.mark.server
+def test_a_rig_names_its_server(running: Any, place: Path, text: str, tmp_path: Path) -> None:
+    """Without anything in the environment."""
+    named = text.replace('device = "crooked-card"', f'device = "crooked-card"\njack_server = "{running.name}"', 1)
+    (tmp_path / "rig.toml").write_text(named)
+    program = f"""
+        from pathlib import Path
+        from sweetspot.rigs.portaudio import PortAudioInterface
+        from sweetspot.rigs.rig_file.description import read
+        interface = PortAudioInterface.open(read(Path({str(tmp_path / "rig.toml")!r})))
+        print(interface.device.name)
+        interface.close()
+    """
+    environment = {k: v for k, v in running.env.items() if k != "JACK_DEFAULT_SERVER"}
+    done = run(program, environment)
+    assert done.stdout.strip() == "crooked-card", done.stderr
+
+
+@pytest.mark.server
 def test_an_ambiguous_device_on_the_command_line(running: Any, place: Path, text: str, tmp_path: Path) -> None:
     (tmp_path / "rig.toml").write_text(text.replace('"crooked-card"', '"crooked"'))
     done = run(measure_ears(tmp_path), running.env)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.host_settings import prepare, stream_settings
 from sweetspot.rigs.portaudio import AudioDevice, chosen
 from sweetspot.rigs.rig_file import Description, parse
 
@@ -46,3 +47,31 @@ def test_a_name_that_does_not_fit_is_told_with_its_key(
 def test_a_rig_names_one_device_or_two(devices: str, crooked_text: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"interface\.device: .*; driver 'portaudio' needs"):
         rig(crooked_text, tmp_path, devices)
+
+
+class Binding:
+    """Stands in for ``sounddevice`` on Windows."""
+
+    class WasapiSettings:
+        def __init__(self, exclusive: bool) -> None:
+            self.exclusive = exclusive
+
+
+def test_settings_of_one_host_api(crooked_text: str, tmp_path: Path) -> None:
+    both = 'output = "USB Box"\ninput = "USB Box"\n'
+    table = rig(crooked_text, tmp_path, both).interface
+    assert stream_settings(Binding, table, "Windows WASAPI") is None
+    table = rig(crooked_text, tmp_path, both + "exclusive = true").interface
+    assert stream_settings(Binding, table, "Windows WASAPI").exclusive is True
+    with pytest.raises(BadInput, match=r"interface.exclusive: is a mode of Windows WASAPI; .* 'MME'"):
+        stream_settings(Binding, table, "MME")
+
+
+def test_what_must_be_known_before_portaudio_starts(crooked_text: str, tmp_path: Path) -> None:
+    environment = {"JACK_DEFAULT_SERVER": "mine"}
+    prepare(rig(crooked_text, tmp_path, 'device = "x"').interface, environment)
+    assert environment == {"JACK_DEFAULT_SERVER": "mine"}
+    prepare(rig(crooked_text, tmp_path, 'device = "x"\nasio = true\njack_server = "desk"').interface, environment)
+    assert environment == {"JACK_DEFAULT_SERVER": "desk", "SD_ENABLE_ASIO": "1"}
+    with pytest.raises(BadInput, match=r"interface.jack_server"):
+        rig(crooked_text, tmp_path, 'device = "x"\njack_server = "two words"')

@@ -1,0 +1,43 @@
+"""Settings of single host APIs that a rig file names: ASIO, WASAPI's exclusive mode, the JACK server."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import InterfaceTable
+
+ASIO, JACK = "SD_ENABLE_ASIO", "JACK_DEFAULT_SERVER"
+"""Variables of the environment that PortAudio's binding and the JACK library read when they start."""
+
+WASAPI = "Windows WASAPI"
+
+
+def prepare(table: InterfaceTable, environment: MutableMapping[str, str]) -> None:
+    """Put what must be known before PortAudio starts into the environment of this process.
+
+    A variable that is set already stays where the rig says nothing of it.
+    """
+    if table.asio:
+        environment[ASIO] = "1"
+    if table.jack_server is not None:
+        environment[JACK] = table.jack_server
+
+
+def stream_settings(sd: Any, table: InterfaceTable, hostapi: str) -> Any:
+    """``extra_settings`` of a stream on a host API; ``None`` for none.
+
+    Raises
+    ------
+    BadInput
+        Exclusive mode is asked for on another host API than WASAPI.
+    """
+    if not table.exclusive:
+        return None
+    if hostapi != WASAPI:
+        raise BadInput(
+            f"interface.exclusive: is a mode of {WASAPI}; the device was found on {hostapi!r}: give "
+            'interface.hostapi = "WASAPI", or leave interface.exclusive out'
+        )
+    return sd.WasapiSettings(exclusive=True)
