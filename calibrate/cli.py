@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run
 from sweetspot.calibrate.filters import Fitted
@@ -48,7 +49,7 @@ def mount(app: typer.Typer) -> None:
 
 
 def _print_keys(wanted: bool) -> None:
-    """The reference of design.toml and limits.toml, in place of a calibration."""
+    """The reference of design.toml, bank.toml and limits.toml, in place of a calibration."""
     if wanted:
         from sweetspot.calibrate import keys
 
@@ -60,13 +61,19 @@ def calibrate(
     run_folder: RunArg,
     design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
     dial: Annotated[bool, typer.Option("--pareto", help="Show the front of width against depth.")] = False,
+    many: Annotated[
+        Path | None, typer.Option("--bank", help="Filters for many places of the listener too: a bank.toml.")
+    ] = None,
     beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too, and compare.")] = False,
     reasons: Annotated[bool, typer.Option("--explain", help="Say which limit was active in which band.")] = False,
     left_out: Annotated[bool, typer.Option("--cross-validate", help="Leave positions out in turn.")] = False,
     keys: Annotated[
         bool,
         typer.Option(
-            "--keys", is_eager=True, callback=_print_keys, help="Print every key of design.toml, limits.toml."
+            "--keys",
+            is_eager=True,
+            callback=_print_keys,
+            help="Print every key of design.toml, bank.toml, limits.toml.",
         ),
     ] = False,
     as_json: JsonOpt = False,
@@ -76,15 +83,16 @@ def calibrate(
     for name in folder.changed_files(run_folder):
         say(f"{name}: has changed since the run was measured; the run's own copy is used")
     if run.without_ears(run_folder):
-        if dial or beside or reasons or left_out:
-            raise BadInput(f"{run_folder}: has no ears set; --pareto, --compare, --explain, --cross-validate need one")
+        if dial or beside or reasons or left_out or many:
+            wanting = "--pareto, --compare, --explain, --cross-validate, --bank"
+            raise BadInput(f"{run_folder}: has no ears set; {wanting} need one")
         with tracked("Calibrating", 1) as step:
             made = run.calibrate_beam(run_folder, wanted, text)
             step("centre")
         lines = [made.text, _written(run_folder, made.filters)]
         result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
         return
-    fitted = _fitted(run_folder, wanted, text, left_out=left_out)
+    fitted = _fitted(run_folder, wanted, text, left_out=left_out, bank=banks.read(many) if many else None)
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
     found = run.described(run_folder, fitted)
     data["field"] = overview.plain(found)
@@ -95,6 +103,9 @@ def calibrate(
     if zone := run.zone(run_folder):
         data["zone"] = zone.to_dict()
         lines.append(zone.text)
+    if bank := run.bank_figures(run_folder):
+        data["bank"] = banks.to_dict(*bank)
+        lines.append(banks.text(*bank))
     if dial:
         with tracked("Width against depth", len(pareto.POINTS)) as step:
             found_front = run.front(run_folder, wanted, step)
@@ -238,9 +249,16 @@ def _add(
     lines.append(f"{compare.table(found, title)}\n{picture}")
 
 
-def _fitted(here: Path, wanted: designs.Design, text: str, *, left_out: bool = False) -> Fitted:
+def _fitted(
+    here: Path,
+    wanted: designs.Design,
+    text: str,
+    *,
+    left_out: bool = False,
+    bank: tuple[banks.BankDesign, str] | None = None,
+) -> Fitted:
     with tracked("Calibrating", 1) as step:
-        fitted = run.calibrate(here, wanted, text, left_out=left_out, with_zone=True)
+        fitted = run.calibrate(here, wanted, text, left_out=left_out, with_zone=True, bank=bank)
         step("left, right, centre")
     return fitted
 

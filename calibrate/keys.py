@@ -1,4 +1,4 @@
-"""The reference of design.toml and limits.toml, made from what checks them."""
+"""The reference of design.toml, bank.toml and limits.toml, made from what checks them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ import inspect
 import re
 from dataclasses import fields
 
+from sweetspot.calibrate.bank import BankDesign
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.verify import Limits, limit_range
 from sweetspot.rigs.rig_file import Key, KeyTable, Wording, key_tables, keys_page
 
+BANK_EXAMPLES = {"places": "[[2.0, 0.0], [2.0, 0.4], [1.5, -0.3, 10.0]]", "home": "[2.0, 0.0]"}
+BANK_UNITS = {"places": "m, m, degrees", "home": "m"}
+BANK_TEXTS = {
+    "x_m": "From, to: ahead of the device.",
+    "y_m": "From, to: to the device's left.",
+    "step_m": "Steps ahead and to the left.",
+    "yaw_deg": "How heads are turned at each place, re facing the device.",
+    "places": "Single places in the grid's stead.",
+    "home": "Place that is played while no listener is known; by default the session's nominal one.",
+    "spread_m": "How far from its place a head may be.",
+    "spread_deg": "How far it may be turned there.",
+    "beam_step_deg": "Bearings of places are rounded to this for the centre's beam.",
+}
 EXAMPLES = {"beam.shape_db": "[[60.0, -10.0], [180.0, -15.0]]"}
 UNITS = {"filter.taps": "samples", "filter.delay": "samples", "filter.gate_cycles": "periods"}
 TEXTS = {
@@ -49,13 +63,19 @@ TEXTS = {
 
 
 def tables() -> list[KeyTable]:
-    """Every table of design.toml, and the keys of limits.toml."""
-    return [*key_tables(Design, Wording(TEXTS, EXAMPLES, UNITS)), _limits()]
+    """Every table of design.toml, and the keys of bank.toml and limits.toml."""
+    return [*key_tables(Design, Wording(TEXTS, EXAMPLES, UNITS)), _bank(), _limits()]
 
 
 def page() -> str:
     """Both as one page."""
-    return keys_page("Keys of design.toml and limits.toml", tables())
+    return keys_page("Keys of design.toml, bank.toml and limits.toml", tables())
+
+
+def _bank() -> KeyTable:
+    """The keys of bank.toml, which stand at the top of it."""
+    top = key_tables(BankDesign, Wording(BANK_TEXTS, BANK_EXAMPLES, BANK_UNITS))[0]
+    return KeyTable("bank.toml", top.text, top.keys)
 
 
 def _limits() -> KeyTable:

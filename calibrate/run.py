@@ -16,6 +16,7 @@ from sweetspot.calibrate.around import BeamFit
 from sweetspot.calibrate.around import fit as fit_beam
 from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.bank import BankDesign, BankFigures, FittedBank, fit_bank
 from sweetspot.calibrate.design import Design, ImageDesign, parse
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
@@ -47,6 +48,7 @@ from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SETS, Plan, SetName
 from sweetspot.measure.session import VERIFICATION, Session, figures_alone
 from sweetspot.processor import store
+from sweetspot.processor.bank import FilterBank, StoredBank
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.render import render
 from sweetspot.processor.run_folder import changed_since
@@ -73,7 +75,13 @@ def sha256(path: Path) -> str:
 
 
 def calibrate(
-    run: Path, design: Design, design_text: str, *, left_out: bool = False, with_zone: bool = False
+    run: Path,
+    design: Design,
+    design_text: str,
+    *,
+    left_out: bool = False,
+    with_zone: bool = False,
+    bank: tuple[BankDesign, str] | None = None,
 ) -> Fitted:
     """Fit the filters of a run and write its ``filterset.h5``.
 
@@ -83,6 +91,8 @@ def calibrate(
         Where no position is used for scoring, leave one out of the design (:func:`held_out.scoring`).
     with_zone
         Map the listening zone too, and keep it with the filters.
+    bank
+        Fit filters for these places too, and keep them with the others; the design and its text.
 
     Raises
     ------
@@ -96,7 +106,12 @@ def calibrate(
         if with_zone:
             mapped = _mapped(run, made, design)
             kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
-        store.write(run / "filterset.h5", made.filters, kept, design_text)
+        many = (
+            StoredBank((found := _bank(run, made, design, bank[0])).bank, found.figures.tree(), bank[1])
+            if bank
+            else None
+        )
+        store.write(run / "filterset.h5", made.filters, kept, design_text, many)
     return made
 
 
@@ -121,6 +136,22 @@ def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
         made = fit_beam(polar, rig, design, serial=serial, source=sha256(source))
         store.write(run / "filterset.h5", made.filters, made.kept(), design_text)
     return made
+
+
+def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> FittedBank:
+    """A bank from a run's session, with the reference drivers, gates and virtual stereo of its own filters."""
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+        polar = around_of(session, ears)[0]
+    return fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
+
+
+def bank_figures(run: Path) -> tuple[FilterBank, BankFigures] | None:
+    """The bank of a calibrated run with its predicted figures; ``None`` where there is none."""
+    if not store.has_bank(run):
+        return None
+    kept = store.read_bank(run)
+    return kept.bank, BankFigures.of(kept.prediction)
 
 
 def fitted(run: Path, design: Design) -> Fitted:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.processor.bank import StoredBank, read_group, write_group
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_name, check_serial
@@ -26,7 +27,13 @@ Tree = Mapping[str, Any]
 """Nested: a mapping is a group, an array or list a dataset, a string or number an attribute."""
 
 
-def write(path: Path, filterset: FilterSet, prediction: Tree | None = None, design_text: str = "") -> None:
+def write(
+    path: Path,
+    filterset: FilterSet,
+    prediction: Tree | None = None,
+    design_text: str = "",
+    bank: StoredBank | None = None,
+) -> None:
     """Write a filter set, with what verification will compare with; the old file stays until the new one is whole.
 
     Same input, same bytes: nothing in the file depends on the clock.
@@ -41,6 +48,8 @@ def write(path: Path, filterset: FilterSet, prediction: Tree | None = None, desi
         Kept under ``/prediction``: mappings become groups, arrays and lists datasets, the rest attributes.
     design_text
         The design file that led to it, verbatim.
+    bank
+        Filters for other places of the listener, if there are any.
 
     Raises
     ------
@@ -54,6 +63,8 @@ def write(path: Path, filterset: FilterSet, prediction: Tree | None = None, desi
         root.create_group("upmix").attrs.update(**asdict(filterset.upmix))
         _tree(root.create_group("prediction"), prediction or {})
         root.create_data("design", design_text)
+        if bank is not None:
+            write_group(root.create_group("bank"), bank)
 
     write_file(path, built(KIND, build))
 
@@ -69,6 +80,28 @@ def read(path: Path) -> FilterSet:
     """
     with _opened(path) as root:
         return _filterset(root)
+
+
+def read_bank(path: Path) -> StoredBank:
+    """The bank of a file.
+
+    Raises
+    ------
+    BadInput
+        There is none, or as for :func:`read`.
+    """
+    with _opened(path) as root:
+        if "bank" not in root:
+            raise BadInput(
+                f"{root.path}: holds filters for one place, no bank; make one: sweetspot calibrate RUN --bank bank.toml"
+            )
+        return read_group(root.group("bank"), _filterset(root))
+
+
+def has_bank(path: Path) -> bool:
+    """Whether a file holds a bank."""
+    with _opened(path) as root:
+        return "bank" in root
 
 
 def read_prediction(path: Path) -> dict[str, Any]:
@@ -197,6 +230,8 @@ def _check(root: Group) -> None:
     _filterset(root)
     _untree(root.group("prediction"))
     root.data("design").texts()
+    if "bank" in root:
+        read_group(root.group("bank"), _filterset(root))
 
 
 KIND = Kind(SCHEMA, SCHEMA_VERSION, f"name a {NAME} that `sweetspot calibrate` made, or calibrate again", _check)

@@ -4,10 +4,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.calibrate.filters import align as align
+    from sweetspot.calibrate.filters import beamform as beamform
+    from sweetspot.calibrate.filters import centre as centre
+    from sweetspot.calibrate.filters import crosstalk as crosstalk
     from sweetspot.calibrate.filters import leastsquares as leastsquares
     from sweetspot.calibrate.filters import pair as pair
     from sweetspot.calibrate.filters import protection as protection
     from sweetspot.calibrate.filters import room as room
+    from sweetspot.calibrate.filters import staging as staging
     from sweetspot.calibrate.filters.effort import Around as Around
     from sweetspot.calibrate.filters.effort import Cost as Cost
     from sweetspot.calibrate.filters.effort import costs as costs
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.unit_filters import bare as bare
     from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of
     from sweetspot.calibrate.filters.unit_filters import fit as fit
+    from sweetspot.calibrate.filters.unit_filters import fronts as fronts
     from sweetspot.calibrate.filters.unit_filters import nearest_ahead as nearest_ahead
     from sweetspot.calibrate.filters.virtualize import FarEar as FarEar
 else:

@@ -141,9 +141,9 @@ def steer(g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort:
     """
     path = MultiplierSweep.of(g, R, cost)
     ones = np.ones(len(d))
-    for_target = _least_mu(path, lambda leak, _: leak <= 1.0 / target, ones)
-    most = _least_mu(path, lambda leak, _: leak <= 10.0 ** (-0.1 * OVER_DB) / target, ones)
-    for_effort = _least_mu(path, lambda _, spent: spent >= effort, ones)
+    for_target = least_mu(path, lambda leak, _: leak <= 1.0 / target, ones)
+    most = least_mu(path, lambda leak, _: leak <= 10.0 ** (-0.1 * OVER_DB) / target, ones)
+    for_effort = least_mu(path, lambda _, spent: spent >= effort, ones)
     mu = np.minimum(for_target, for_effort)
     limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
     limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
@@ -159,11 +159,11 @@ Reached = Callable[[Float, Float], NDArray[np.bool_]]
 """Says for each bin whether a leak and an effort have come as far as wanted."""
 
 
-def _least_mu(path: MultiplierSweep, reached: Reached, ones: Float) -> Float:
+def least_mu(path: MultiplierSweep, reached: Reached, ones: Float, halvings: int = HALVINGS) -> Float:
     """Least ``mu`` of each bin at which ``reached(leak, effort)`` holds, by bisection on its logarithm."""
     low, high = (np.log(m) * ones for m in MU_RANGE)
     at_start = reached(*path.leak_and_effort(np.exp(low)))
-    for _ in range(HALVINGS):
+    for _ in range(halvings):
         middle = 0.5 * (low + high)
         met = reached(*path.leak_and_effort(np.exp(middle)))
         low, high = np.where(met, low, middle), np.where(met, middle, high)

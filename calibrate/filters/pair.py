@@ -118,7 +118,7 @@ def problems(
     """What is asked of left and right, and their reference drivers."""
     f, near = plant.f, plant.h[nominal]
     reference = loudest(near, f, pairs)
-    wanted = _balanced(near[0, reference[0]], near[1, reference[1]], f)
+    wanted = balanced(near[0, reference[0]], near[1, reference[1]], f)
     target = rounded(target_power(wish.target_db, f), f)
     asked = []
     for ear in (0, 1):
@@ -250,7 +250,7 @@ def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, to
     return np.asarray(np.sqrt(np.clip(found, 0.25, 4.0)))
 
 
-def _balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]:
+def balanced(left: Complex, right: Complex, f: Float) -> tuple[Complex, Complex]:
     """The reference drivers' responses made equal in smoothed level and phase, so that the image stays centred.
 
     What the drivers and the head's place leave between the ears in phase would be added to the delay of one virtual

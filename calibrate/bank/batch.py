@@ -1,0 +1,170 @@
+"""The sides of many places at once: places are one more axis of bins, then of the short filters' transforms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, pair, protection
+from sweetspot.calibrate.plant import Plant
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+Single = NDArray[np.complex64]
+
+HALVINGS = 22
+"""Of the bisection for the multipliers: to 1e-5 of a neper."""
+
+STEPS = 48
+"""Of the conjugate gradients; single filters take 80 and end sooner or later by their residual."""
+
+ENOUGH = 1e-5
+"""The residual over that of the start at which they end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What all places share.
+
+    Parameters
+    ----------
+    f
+        Frequencies, Hz.
+    lowest
+        Lowest frequency that the gate resolves, Hz.
+    cost
+        What the sides spend, ``(frequency, driver)`` or ``(frequency, driver, driver)``.
+    effort_db
+        Its limit ``(frequency,)``; ``None``: the design's.
+    reference
+        Reference drivers of left and right.
+    slopes
+        Gain of the protection filters ``(driver, frequency)``.
+    design
+        What is wanted.
+    """
+
+    f: Float
+    lowest: float
+    cost: Cost
+    effort_db: Float | None
+    reference: tuple[int, int]
+    slopes: Float
+    design: Design
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steered:
+    """Sides of some places.
+
+    Parameters
+    ----------
+    w
+        Bare weights ``(place, side, frequency, driver)``.
+    weighing
+        What errors of the short filters cost ``(place, side, frequency, driver, driver)``.
+    """
+
+    w: Complex
+    weighing: Single
+
+
+def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
+    """Both sides of some places, all bins of all places in one decomposition each.
+
+    Parameters
+    ----------
+    cloud
+        Responses behind the protection filters ``(place, head, ear, driver, frequency)``; the first head is the
+        nominal one of the place.
+    error
+        Squared relative error of the paths ``(place, driver, frequency)``.
+    """
+    wish, count = asked.design.crosstalk, len(cloud)
+    noise = np.broadcast_to(error[:, None, None], cloud.shape)
+    plants = [Plant(h, asked.f, asked.lowest, e) for h, e in zip(cloud, noise, strict=True)]
+    problems = [pair.problems(p, 0, wish, [asked.reference], asked.effort_db)[0] for p in plants]
+    w = np.empty((count, 2, len(asked.f), cloud.shape[3]), dtype=np.complex128)
+    weighing = np.empty((*w.shape, cloud.shape[3]), dtype=np.complex64)
+    cost = np.concatenate([asked.cost] * count)
+    for ear in (0, 1):
+        each = [p[ear] for p in problems]
+        near, R, wanted, target, effort = (
+            np.concatenate([getattr(p, name) for p in each])
+            for name in ("near", "covariance", "wanted", "target", "effort")
+        )
+        found, mu = _steered(near, R, cost, wanted, target, effort, asked.f)
+        for i, (plant, one) in enumerate(zip(plants, each, strict=True)):
+            rows = slice(i * len(asked.f), (i + 1) * len(asked.f))
+            level = pair.levelled(found[rows], plant, ear, asked.reference[ear], one, wish.tolerance_db)
+            w[i, ear] = found[rows] / level[:, None]
+            A = leastsquares.hessian(one, asked.cost, mu[rows], w[i, ear], asked.f)
+            A = leastsquares.confined(A, asked.f, *asked.design.filter.band_hz)
+            weighing[i, ear] = leastsquares.stopped(A, asked.slopes)
+    return Steered(w, weighing)
+
+
+def _steered(
+    near: Complex, R: Complex, cost: Cost, wanted: Complex, target: Float, effort: Float, f: Float
+) -> tuple[Complex, Float]:
+    """Weights and smoothed multipliers of the bins of all places, see :mod:`calibrate.filters.crosstalk`."""
+    path, ones = crosstalk.MultiplierSweep.of(near, R, cost), np.ones(len(wanted))
+    over = 10.0 ** (-0.1 * crosstalk.OVER_DB)
+    for_target, most, for_effort = (
+        crosstalk.least_mu(path, reached, ones, HALVINGS)
+        for reached in (
+            lambda leak, _: leak <= 1.0 / target,
+            lambda leak, _: leak <= over / target,
+            lambda _, spent: spent >= effort,
+        )
+    )
+    mu = np.log(np.minimum(for_target, for_effort)).reshape(-1, len(f))
+    smooth = np.minimum(np.exp(smoothed(mu, f)).ravel(), most)
+    return path.weights(smooth, wanted), smooth
+
+
+def short(W: Complex, weighing: Single, taps: int, delay: int) -> NDArray[np.float32]:
+    """Short filters ``(set, driver, tap)`` of wanted weights ``(set, frequency, driver)``, single precision.
+
+    The method of :func:`sweetspot.calibrate.filters.leastsquares.fitted`, for all sets at once.
+    """
+    n = 2 * (W.shape[1] - 1)
+    A = np.ascontiguousarray(np.moveaxis(weighing, 1, 3))  # (set, m, n, f)
+    later = (np.swapaxes(W, 1, 2) * np.exp(-2j * np.pi * np.arange(W.shape[1]) * delay / n)).astype(np.complex64)
+    scale = 1.0 / np.sqrt(np.mean(np.einsum("smmf->smf", A).real, axis=2, keepdims=True))
+
+    def weighed(spectrum: Single) -> NDArray[np.float32]:
+        both = np.sum(A * spectrum[:, None], axis=2)
+        return np.asarray(scale * fft.irfft(both, n, axis=-1)[..., :taps])
+
+    def applied(q: NDArray[np.float32]) -> NDArray[np.float32]:
+        return weighed(fft.rfft(scale * q, n, axis=-1))
+
+    q = causal(np.swapaxes(W, 1, 2), taps, delay).astype(np.float32) / scale
+    r = weighed(later) - applied(q)
+    p, power = r.copy(), _power(r)
+    enough = ENOUGH**2 * np.maximum(power, 1e-30)
+    for _ in range(STEPS):
+        going = power > enough
+        if not going.any():
+            break
+        Ap = applied(p)
+        step = np.where(going, power / np.maximum(np.sum(p * Ap, axis=(1, 2)), 1e-30), 0.0)[:, None, None]
+        q, r = (q + step * p).astype(np.float32), (r - step * Ap).astype(np.float32)
+        before, power = power, np.where(going, _power(r), power)
+        p = (r + (power / np.maximum(before, 1e-30))[:, None, None] * p).astype(np.float32)
+    return np.asarray(scale * q, dtype=np.float32)
+
+
+def _power(r: NDArray[np.float32]) -> Float:
+    return np.sum(r.astype(np.float64) ** 2, axis=(1, 2))
+
+
+def protected(h: Complex, slopes: Float) -> Complex:
+    """Responses ``(..., driver, frequency)`` of drivers behind their protection filters."""
+    return np.asarray(h * np.maximum(slopes, protection.FLOOR))

@@ -1,0 +1,236 @@
+"""Driver-to-ear responses carried to the places of a bank and to heads around each of them.
+
+At every place the field of a driver is summed from its harmonics exactly; its gradient along the circle gives the
+direction from which it arrives, ``asin(Im(dp/dphi / p) / (k r))`` beside the driver's centre, and the head answers from
+there. Heads a few centimetres around the place hear the field continued by that gradient. What the model lacks is
+corrected by the ratio of the measured responses to the modelled ones, nearest measured positions first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.places import DeviceField, HeadResponse, Heads
+from sweetspot.calibrate.places import correction as corrected
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+STEEPEST = 0.9
+"""Largest sine of the angle beside the line of sight from which a field is taken to arrive."""
+
+QUIET = 1e-4
+"""Power, re a driver's mean over places, below which the direction of arrival fades to the line of sight."""
+
+WEAK = 1e-4
+"""Harmonics whose power is below this share at all frequencies are left out."""
+
+NEAR_M = 0.1
+"""Measured positions within this distance of a place count alike; beyond, with the inverse square of it."""
+
+GROWS_M = 1.0
+"""Distance from the nearest measured position over which the error grows from that beside it to the model's own."""
+
+LARGEST_ERROR = 0.25
+"""Squared relative error that is counted at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cloud:
+    """Heads around a place: towards the device's middle, across, and turned.
+
+    Parameters
+    ----------
+    away, left
+        ``(head,)``, m: farther from the device, and to the left as seen from it.
+    yaw
+        ``(head,)``, rad.
+    """
+
+    away: Float
+    left: Float
+    yaw: Float
+
+    @classmethod
+    def spread(cls, metres: float, radians: float) -> Cloud:
+        """The place itself first, then heads that stand and turn so far away, eleven in all."""
+        a = np.array([0, 0, 0, 1, -1, 0, 0, 0.75, -0.75, 0.75, -0.75]) * metres
+        b = np.array([0, 1, -1, 0, 0, 0, 0, 1, 1, -1, -1]) * metres
+        t = np.array([0, 0, 0, 0, 0, 1, -1, 1, -1, -1, 1]) * radians
+        return cls(a, b, t)
+
+    @classmethod
+    def drawn(cls, count: int, metres: float, radians: float, seed: int) -> Cloud:
+        """Heads that no filter was fitted to, evenly drawn."""
+        rng = np.random.default_rng(seed)
+        return cls(*(s * rng.uniform(-1.0, 1.0, count) for s in (metres, metres, radians)))
+
+    def around(self, places: Float) -> tuple[Float, Float]:
+        """Places ``(place, head, 2)``, m, and yaws ``(place, head)``, rad, around ``places (place, 3)``."""
+        bearing = np.arctan2(places[:, 1], places[:, 0])[:, None]
+        x = places[:, None, 0] + np.cos(bearing) * self.away - np.sin(bearing) * self.left
+        y = places[:, None, 1] + np.sin(bearing) * self.away + np.cos(bearing) * self.left
+        return np.stack([x, y], axis=-1), places[:, None, 2] + self.yaw
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arriving:
+    """Fields at places, driver by driver.
+
+    Parameters
+    ----------
+    p
+        Pressure ``(place, driver, frequency)``, Pa/FS.
+    gradient
+        ``dp/dphi / p`` along the circle around the driver's centre, same shape.
+    places
+        ``(place, 2)``, m.
+    """
+
+    p: Complex
+    gradient: Complex
+    places: Float
+
+
+def arriving(field: DeviceField, places: Float) -> Arriving:
+    """Fields of all drivers at places ``(place, 2)``."""
+    p, slope = (np.empty((len(places), len(field.b), len(field.f)), dtype=np.complex128) for _ in range(2))
+    for d in range(len(field.b)):
+        power = np.abs(field.b[d]) ** 2
+        strong = np.any(power > WEAK * np.maximum(power.sum(axis=0), 1e-30), axis=1)
+        one = replace(field, b=np.ascontiguousarray(field.b[d : d + 1, strong]), m=field.m[strong])
+        one = replace(one, centres=field.centres[d : d + 1])
+        for start in range(0, len(places), 16):
+            rows = slice(start, start + 16)
+            modes = one.modes(0, places[rows])[0]
+            p[rows, d] = modes.sum(axis=1)
+            slope[rows, d] = 1j * np.einsum("m,pmf->pf", one.m.astype(float), modes)
+    floor = QUIET * np.mean(np.abs(p) ** 2, axis=0) + 1e-300
+    return Arriving(p, slope * p.conj() / (np.abs(p) ** 2 + floor), places)
+
+
+def heard(field: DeviceField, head: HeadResponse, fields: Arriving, places: Float, yaw: Float) -> Complex:
+    """Modelled responses ``(place, head, ear, driver, frequency)`` of heads near places where the fields are known.
+
+    Parameters
+    ----------
+    places
+        Of the heads ``(place, head, 2)``, m.
+    yaw
+        ``(place, head)``, rad.
+    """
+    count, heads = yaw.shape
+    out = np.empty((count, heads, 2, len(field.b), len(field.f)), dtype=np.complex128)
+    for d in range(len(field.b)):
+        (r0, phi0), (r, phi) = (_polar(x, field.centres[d]) for x in (fields.places[:, None], places))
+        gradient = fields.gradient[:, None, d]
+        turn = np.mod(phi - phi0 + np.pi, 2.0 * np.pi) - np.pi
+        moved = (r0 / r)[..., None] * np.exp(-1j * field.k * (r - r0)[..., None] + gradient * turn[..., None])
+        sine = np.clip(gradient.imag / (field.k * r0[..., None]), -STEEPEST, STEEPEST)
+        answered = head.at((phi - yaw)[..., None] - np.arcsin(sine))
+        out[:, :, :, d] = np.moveaxis(answered, 0, 2) * (fields.p[:, None, d] * moved)[:, :, None]
+    return out
+
+
+def _polar(places: Float, centre: Float) -> tuple[Float, Float]:
+    apart = places - centre
+    return np.hypot(apart[..., 0], apart[..., 1]), np.arctan2(apart[..., 1], apart[..., 0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CarriedPlaces:
+    """Responses at the ears for places that were not measured.
+
+    Parameters
+    ----------
+    field, head
+        The model.
+    anchors
+        Where was measured.
+    measured
+        Gated responses there ``(position, ear, driver, frequency)``, Pa/FS.
+    modelled
+        The model's there.
+    left_out, model_error
+        Squared relative error ``(driver, frequency)`` of positions carried from the others, and of the model alone.
+    """
+
+    field: DeviceField
+    head: HeadResponse
+    anchors: Heads
+    measured: Complex
+    modelled: Complex
+    left_out: Float
+    model_error: Float
+
+    @classmethod
+    def of(cls, field: DeviceField, head: HeadResponse, anchors: Heads, measured: Complex) -> CarriedPlaces:
+        """From gated responses at measured positions."""
+        here = arriving(field, anchors.places)
+        modelled = heard(field, head, here, anchors.places[:, None], anchors.yaw[:, None])[:, 0]
+        others = _left_out(measured, modelled, anchors)
+        alone = _relative_error(measured, modelled, field.f)
+        return cls(field, head, anchors, measured, modelled, _relative_error(measured, others, field.f), alone)
+
+    def at(self, places: Float, cloud: Cloud) -> Complex:
+        """Responses ``(place, head, ear, driver, frequency)`` around ``places (place, 3)``, Pa/FS."""
+        at, yaw = cloud.around(places)
+        modelled = heard(self.field, self.head, arriving(self.field, places[:, :2]), at, yaw)
+        return modelled * self.correction(places)[:, None]
+
+    def correction(self, places: Float) -> Complex:
+        """``sum w H M* / sum w |M|^2`` over measured positions ``(place, ear, driver, frequency)``, nearest first."""
+        return np.stack([_corrected(self.measured, self.modelled, w) for w in _weights(places[:, :2], self.anchors)])
+
+    def distances(self, places: Float) -> Float:
+        """Of places from the nearest measured position ``(place,)``, m."""
+        apart = np.linalg.norm(places[:, None, :2] - self.anchors.places[None], axis=-1)
+        return np.asarray(apart.min(axis=1))
+
+    def error(self, places: Float) -> Float:
+        """Expected squared relative error ``(place, driver, frequency)``.
+
+        That of a measured position which was left out, grown to that of the model alone with the distance from the
+        nearest measured position.
+        """
+        share = (1.0 - np.exp(-self.distances(places) / GROWS_M))[:, None, None]
+        grown = self.left_out + share * np.maximum(self.model_error - self.left_out, 0.0)
+        return np.asarray(np.minimum(grown, LARGEST_ERROR))
+
+
+def _weights(places: Float, anchors: Heads) -> Float:
+    """Of measured positions at each place ``(place, position)``."""
+    apart = np.linalg.norm(places[:, None] - anchors.places[None], axis=-1)
+    return np.asarray(1.0 / (apart**2 + NEAR_M**2))
+
+
+def _corrected(measured: Complex, modelled: Complex, weight: Float) -> Complex:
+    root = np.sqrt(weight / weight.max())[:, None, None, None]
+    return corrected(measured * root, modelled * root)
+
+
+def _left_out(measured: Complex, modelled: Complex, anchors: Heads) -> Complex:
+    """Responses at each measured position carried from all others; the model's own where there is only one."""
+    if len(measured) < 2:
+        return modelled
+    out = np.empty_like(modelled)
+    for i in range(len(measured)):
+        others = np.delete(np.arange(len(measured)), i)
+        weight = _weights(anchors.places[i : i + 1], Heads(anchors.places[others], anchors.yaw[others]))[0]
+        out[i] = modelled[i] * _corrected(measured[others], modelled[others], weight)
+    return out
+
+
+def _relative_error(measured: Complex, carried: Complex, f: Float) -> Float:
+    """Squared relative error ``(driver, frequency)``, third octaves, mean over positions and ears.
+
+    A factor that all drivers share at an ear, which cancellation does not depend on, is taken out.
+    """
+    shared = np.sum(measured * carried.conj(), axis=2) / np.maximum(np.sum(np.abs(carried) ** 2, axis=2), 1e-30)
+    off = np.abs(measured - shared[:, :, None] * carried) ** 2
+    power = np.maximum(np.mean(np.abs(measured) ** 2, axis=(0, 1)), 1e-30)
+    return np.asarray(smoothed(np.mean(off, axis=(0, 1)), f) / np.maximum(smoothed(power, f), 1e-30))

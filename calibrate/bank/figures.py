@@ -1,0 +1,158 @@
+"""What is expected of a bank, place by place: cancellation and width for heads that no filter was fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.auditory import EarModel
+from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud
+from sweetspot.calibrate.predict import metrics
+from sweetspot.processor.bank import FilterBank
+from sweetspot.rigs.arrays import frozen
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+HEADS, SPREAD_M, SPREAD_DEG, SEED = 6, 0.05, 10.0, 20261128
+"""Heads around each place that figures are predicted for: within 5 cm and 10 degrees."""
+
+AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BankFigures:
+    """Predicted figures, one row a place.
+
+    Parameters
+    ----------
+    mean_db, p10_db
+        Cancellation of the direct sound from 800 Hz to 6.3 kHz over heads, sides and third octaves ``(place,)``, dB;
+        the errors of carrying are counted as power at the far ear.
+    static_mean_db, static_p10_db
+        The same of the filters for the default place.
+    width_deg, static_width_deg
+        Between the images of hard left and hard right ``(place,)``, degrees.
+    error_db
+        Expected squared relative error of the carried responses in that band ``(place,)``, dB.
+    distance_m
+        From the nearest measured position ``(place,)``.
+    """
+
+    mean_db: Float
+    p10_db: Float
+    static_mean_db: Float
+    static_p10_db: Float
+    width_deg: Float
+    static_width_deg: Float
+    error_db: Float
+    distance_m: Float
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=1))
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """For JSON."""
+        return {name: np.round(getattr(self, name), 3).tolist() for name in self.__slots__}
+
+    def tree(self) -> dict[str, Float]:
+        """For a file."""
+        return {name: getattr(self, name).astype(np.float32) for name in self.__slots__}
+
+    @classmethod
+    def of(cls, tree: dict[str, Any]) -> BankFigures:
+        """From a file."""
+        return cls(**{name: np.asarray(tree[name], dtype=np.float64) for name in cls.__slots__})
+
+
+def predicted(bank: FilterBank, carried: CarriedPlaces, far: Complex, ear: EarModel, fs: int) -> BankFigures:
+    """Figures of all places from the carried responses."""
+    f = carried.field.f
+    low = f <= ear.templates.f[-1] + 1e-6
+    cloud = Cloud.drawn(HEADS, SPREAD_M, float(np.radians(SPREAD_DEG)), SEED)
+    static = _response(bank.home.taps[None], f, fs)[0]
+    rows = []
+    for start in range(0, len(bank.places), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        h, error = carried.at(bank.places[some], cloud)[..., low], carried.error(bank.places[some])[..., low]
+        own = _response(bank.taps[some], f[low], fs)
+        for i in range(len(h)):
+            each = [_of_place(h[i], error[i], w, far[low], f[low], ear) for w in (own[i], static[..., low])]
+            rows.append(np.ravel(each))
+    found = np.array(rows)
+    band = (f >= metrics.SCORED[0]) & (f <= metrics.SCORED[1])
+    error = carried.error(bank.places)[..., band].mean(axis=(1, 2))
+    columns = {n: found[:, i] for i, n in enumerate(("mean_db", "p10_db", "width_deg"))}
+    columns |= {f"static_{n}": found[:, 3 + i] for i, n in enumerate(("mean_db", "p10_db", "width_deg"))}
+    return BankFigures(
+        **columns, error_db=10.0 * np.log10(np.maximum(error, 1e-12)), distance_m=carried.distances(bank.places)
+    )
+
+
+def cancelled(heard: Complex, extra: Float, far: Complex, f: Float) -> metrics.SideSpread:
+    """Cancellation of programs at heads ``(head, ear, program, frequency)``, with power beside them at far ears.
+
+    Parameters
+    ----------
+    extra
+        ``(side, frequency)``, of the bare sides.
+    """
+    bare = metrics.unvirtualized(heard, far)
+    near, leak = metrics.near_and_far(bare)
+    quiet = np.sqrt(np.abs(leak) ** 2 + extra) * np.exp(1j * np.angle(leak))
+    whole = np.empty_like(bare)
+    whole[:, 0, 0], whole[:, 1, 1], whole[:, 1, 0], whole[:, 0, 1] = near[:, 0], near[:, 1], quiet[:, 0], quiet[:, 1]
+    return metrics.scored(metrics.cancellation_db(whole, f))
+
+
+def _of_place(
+    h: Complex, error: Float, w: Complex, far: Complex, f: Float, ear: EarModel
+) -> tuple[float, float, float]:
+    """Mean and 10th percentile of the cancellation, dB, and width, degrees, of one place."""
+    heard = np.einsum("qedf,cdf->qecf", h, w)
+    divided = metrics.unvirtualized(np.swapaxes(w[None, :2], 1, 2), far)[0]  # bare weights (driver, side, frequency)
+    extra = np.einsum("df,qedf,dsf->qesf", error, np.abs(h) ** 2, np.abs(divided) ** 2)
+    spread = cancelled(heard, np.stack([extra[:, 1, 0], extra[:, 0, 1]], axis=1), far, f)
+    image = ear.image(np.moveaxis(heard[:, :, :2], 2, 1)).azimuth
+    return spread.mean, spread.p10, float(np.degrees(np.mean(image[:, 0] - image[:, 1])))
+
+
+def _response(taps: NDArray[np.floating[Any]], f: Float, fs: int) -> Complex:
+    """``(..., frequency)`` at the first of an even grid from 0."""
+    n = round(fs / f[1])
+    return np.asarray(np.fft.rfft(taps, n, axis=-1)[..., : len(f)], dtype=np.complex128)
+
+
+def to_dict(bank: FilterBank, figures: BankFigures) -> dict[str, Any]:
+    """A bank for JSON."""
+    places = {"x": bank.places[:, 0], "y": bank.places[:, 1], "yaw_deg": np.degrees(bank.places[:, 2])}
+    return {
+        "places": {name: np.round(v, 4).tolist() for name, v in places.items()},
+        "home": np.round(bank.places[bank.default, :2], 4).tolist(),
+        "headroom_db": bank.home.headroom_db,
+        "size_mb": round(bank.taps.nbytes / 1e6, 3),
+        "predicted": figures.to_dict(),
+    }
+
+
+def text(bank: FilterBank, figures: BankFigures) -> str:
+    """A few lines for people."""
+    p, n, least = bank.places, figures, int(np.argmin(figures.mean_db))
+    x, y = (f"{p[:, i].min():g} to {p[:, i].max():g} m" for i in (0, 1))
+    return "\n".join(
+        [
+            f"Bank: {len(p)} places, x {x}, y {y}, {bank.taps.nbytes / 1e6:.1f} MB; insertion loss "
+            f"{bank.home.headroom_db:.1f} dB",
+            f"  predicted within {100 * SPREAD_M:g} cm and {SPREAD_DEG:g} degrees of each place, direct sound, 800 Hz "
+            f"to 6.3 kHz: mean {n.mean_db.mean():.1f} dB, 10th percentile {n.p10_db.mean():.1f} dB (filters of the "
+            f"default place there: {n.static_mean_db.mean():.1f} / {n.static_p10_db.mean():.1f} dB)",
+            f"  least at x {p[least, 0]:g} m, y {p[least, 1]:+g} m: {n.mean_db[least]:.1f} / {n.p10_db[least]:.1f} dB",
+            f"  width {n.width_deg.min():.0f} to {n.width_deg.max():.0f} degrees (filters of the default place: "
+            f"{n.static_width_deg.min():.0f} to {n.static_width_deg.max():.0f}); error of carrying "
+            f"{n.error_db.max():.0f} dB at most, up to {n.distance_m.max():.2f} m from a measured position",
+        ]
+    )

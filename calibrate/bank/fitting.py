@@ -1,0 +1,350 @@
+"""From a session to a bank: responses carried, sides and centre of all places fitted, levels and delays made steady."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from sweetspot.calibrate.auditory import EarModel, Templates
+from sweetspot.calibrate.bank import figures
+from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sides
+from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud
+from sweetspot.calibrate.bank.design import BankDesign
+from sweetspot.calibrate.bank.figures import BankFigures
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import (
+    Around,
+    Fitted,
+    align,
+    beamform,
+    centre,
+    costs,
+    fronts,
+    held_outside,
+    leastsquares,
+    protection,
+    room,
+    staging,
+)
+from sweetspot.calibrate.places import DeviceField, Heads, fitted
+from sweetspot.calibrate.plant import Gate, Plant, ahead, corrected, frequencies, gate, gated
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import smoothed
+from sweetspot.processor.bank import FilterBank
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float, db, from_db, speed_of_sound
+
+Complex = NDArray[np.complex128]
+
+EVERY = 2
+"""Every second bin of the designs' grid: filters of up to half of its length."""
+
+FIELD_EVERY = 4
+"""Of these bins, how many apart the device's field is expanded; between, it is interpolated behind its delay."""
+
+CLEAR_M = 0.3
+"""A listener's head is at least this far from the outermost driver."""
+
+LEVEL_HZ = (300.0, 6000.0)
+"""Where levels are made steady."""
+
+LARGEST_LEVEL_DB = 9.0
+"""By how much the filters of a place are raised or lowered, so that its level is steady."""
+
+AT_ONCE = 12
+"""Places in one batch: their bins stay in the processor's cache."""
+
+GAP_DEG = 30.0
+"""Directions of the polar set that are farther apart leave places between them unknown."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedBank:
+    """A bank and what is expected of it.
+
+    Parameters
+    ----------
+    bank
+        To be stored and played.
+    figures
+        Predicted, place by place.
+    carried
+        What it was fitted to.
+    """
+
+    bank: FilterBank
+    figures: BankFigures
+    carried: CarriedPlaces
+
+
+def fit_bank(
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    rig: Description,
+    wishes: tuple[Design, BankDesign],
+    unit: Fitted,
+    ear: EarModel,
+) -> FittedBank:
+    """Fit a bank.
+
+    Parameters
+    ----------
+    ears, polar
+        The session's sets.
+    rig
+        What was measured with.
+    wishes
+        The unit's design, which holds at every place, and the bank's.
+    unit
+        The filters for the nominal place: their reference drivers, gates and virtual stereo hold for the bank.
+    ear
+        Model of the head that measured.
+
+    Raises
+    ------
+    BadInput
+        No polar set, filters too long, a form of design that only exists for one place, or a place that is nearer than
+        the body or in a direction that was not measured.
+    """
+    design, wish = wishes
+    places = wish.grid
+    nearest = _checked(places, polar, rig, design)
+    ears = corrected(ears, unit.ears.gains) if unit.ears else ears
+    gates = _gates(unit)
+    carried = carried_from(ears, polar, rig, gates, ear)
+    asked = _asked(ears, polar, rig, design, unit, carried.field.f)
+    level = _Level(carried, asked, _home(ears))
+    cloud = Cloud.spread(wish.spread_m, float(np.radians(wish.spread_deg)))
+    beams = _Beams(polar, gates[1], asked, wish.beam_step_deg, rig)
+    far = unit.prediction.far_ear[::EVERY]
+    taps = np.empty((len(places), 3, len(rig.driver), design.filter.taps), dtype=np.float32)
+    for start in range(0, len(places), AT_ONCE):
+        rows = places[start : start + AT_ONCE]
+        h = protected(carried.at(rows, cloud), asked.slopes)
+        done = sides(h, carried.error(rows), asked)
+        taps[start : start + AT_ONCE] = _filters(done, h, rows, far, beams, level, asked)
+    default = int(
+        np.argmin(np.hypot(*(places[:, :2] - _wanted_home(wish, level.home)).T) + 1e-3 * np.abs(places[:, 2]))
+    )
+    bank = _staged(taps, places, default, nearest, unit, rig, design)
+    return FittedBank(bank, figures.predicted(bank, carried, unit.prediction.far_ear[::EVERY], ear, ears.fs), carried)
+
+
+def carried_from(
+    ears: ImpulseResponse, polar: ImpulseResponse, rig: Description, gates: tuple[Gate, Gate], ear: EarModel
+) -> CarriedPlaces:
+    """A session made ready to be carried anywhere, on every second bin of the designs' grid."""
+    f, c, p = frequencies(ears.fs)[::EVERY], speed_of_sound(rig.environment.temperature_c), ears.positions
+    anchors = Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
+    measured = gate.spectra(ears, gates[0])[:, :2, :, ::EVERY]
+    return CarriedPlaces.of(_field(polar, gates[1], rig, f, c), extended(ear.templates, f), anchors, measured)
+
+
+def _field(polar: ImpulseResponse, how: Gate, rig: Description, f: Float, c: float) -> DeviceField:
+    """The device's field, expanded on fewer bins and interpolated behind its delay."""
+    assert rig.polar is not None
+    some = np.unique(np.append(np.arange(0, len(f), FIELD_EVERY), len(f) - 1))
+    ring = gate.spectra(polar, how)[:, 0][..., ::EVERY][..., some]
+    at, azimuths = np.array([d.at for d in rig.driver]), np.radians(polar.positions["azimuth_deg"])
+    coarse = fitted(ring, f[some], azimuths, rig.polar.distance_m, at, c)
+    late = rig.polar.distance_m / c
+    b = coarse.b * np.exp(2j * np.pi * f[some] * late)
+    fine = CubicSpline(f[some], b, axis=-1)(f) * np.exp(-2j * np.pi * f * late)
+    return DeviceField(fine, coarse.m, f, coarse.centres, coarse.radius, c, coarse.left_out_db)
+
+
+def extended(templates: Templates, f: Float) -> Templates:
+    """Templates on a grid that goes beyond theirs: there the last response stays, with its delay."""
+    last = templates.response[..., -1:]
+    step = templates.response[..., -40:-1] * templates.response[..., -41:-2].conj()
+    slope = np.angle(step.sum(axis=-1, keepdims=True)) / (templates.f[-1] - templates.f[-2])
+    above = f[f > templates.f[-1] + 1e-6]
+    more = last * np.exp(1j * slope * (above - templates.f[-1]))
+    at = np.searchsorted(templates.f, f[f <= templates.f[-1] + 1e-6] - 1e-6)
+    response = np.concatenate([templates.response[..., at], more], axis=-1)
+    return Templates(templates.azimuths, response, f, templates.name)
+
+
+def _checked(places: Float, polar: ImpulseResponse, rig: Description, design: Design) -> float:
+    """Refuse what no bank can be made for; returns how near a listener may come, m."""
+    if rig.polar is None or not ahead.has_directions(polar):
+        raise BadInput(
+            "a bank needs the polar set, which tells what the drivers send elsewhere: sweetspot measure polar"
+        )
+    if design.crosstalk.form != "distortionless":
+        raise BadInput(f"crosstalk.form = {design.crosstalk.form!r}: a bank is made with form = 'distortionless'")
+    longest = len(frequencies(rig.fs)[::EVERY]) // 2
+    if design.filter.taps > longest:
+        raise BadInput(f"filter.taps = {design.filter.taps}: filters of a bank have at most {longest} taps")
+    nearest = max(float(np.linalg.norm(d.at)) for d in rig.driver) + CLEAR_M
+    azimuths = np.radians(polar.positions["azimuth_deg"])
+    for x, y, _ in places:
+        if np.hypot(x, y) < nearest:
+            raise BadInput(
+                f"the place x {x:g} m, y {y:+g} m is {np.hypot(x, y):.2f} m from the middle of the device; the body "
+                f"and {CLEAR_M:g} m around it end at {nearest:.2f} m: leave it out"
+            )
+        away = float(np.degrees(np.abs(wrapped(azimuths - np.arctan2(y, x))).min()))
+        if away > 0.5 * GAP_DEG:
+            raise BadInput(
+                f"the place x {x:g} m, y {y:+g} m lies {away:.0f} degrees from the nearest direction of the polar set; "
+                f"at most {0.5 * GAP_DEG:g} can be bridged: measure more directions, or leave it out"
+            )
+    return nearest
+
+
+def _gates(unit: Fitted) -> tuple[Gate, Gate]:
+    whole = unit.prediction.whole
+    if whole is None:
+        raise BadInput("the unit's filters were predicted without gates, from which a bank cannot be made")
+    return whole.gate, whole.polar_gate
+
+
+def _home(ears: ImpulseResponse) -> Float:
+    """The nominal place ``(3,)`` of a session."""
+    p = ears.positions
+    row = int(np.argmin(np.abs(p["azimuth_deg"]) + np.abs(p["yaw_deg"]) + 50.0 * np.abs(p["x"] - np.median(p["x"]))))
+    return np.array([p["x"][row], p["y"][row], np.radians(p["yaw_deg"][row])])
+
+
+def _wanted_home(wish: BankDesign, nominal: Float) -> Float:
+    return np.array(wish.home) if wish.home is not None else nominal[:2]
+
+
+def _asked(
+    ears: ImpulseResponse, polar: ImpulseResponse, rig: Description, design: Design, unit: Fitted, f: Float
+) -> Asked:
+    """What all places share: cost and its limit from the session, as in the unit's own design."""
+    how, around = _gates(unit)
+    plant = _halved(gated(ears.used_for("design"), how))
+    ring = _halved(gated(polar, around))
+    slopes = protection.slopes(rig, f, design.filter.taps)
+    cost, spent = costs(rig, plant, design.crosstalk, Around.of(ring, polar))
+    cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
+    full = frequencies(ears.fs)
+    whole = protection.slopes(rig, full, design.filter.taps)
+    wide = [np.repeat(x, EVERY, axis=0)[: len(full)] for x in (cost, spent)]
+    spent, allowed = room.spent(ears.used_for("design"), full, design, wide[0], wide[1], whole)
+    return Asked(
+        f, how.lowest, spent[::EVERY], None if allowed is None else allowed[::EVERY], unit.reference, slopes, design
+    )
+
+
+def _halved(plant: Plant) -> Plant:
+    return Plant(plant.h[..., ::EVERY], plant.f[::EVERY], plant.lowest, plant.noise[..., ::EVERY])
+
+
+class _Level:
+    """The level that filters keep at every place: that of the nominal one, with the distance as of any source."""
+
+    def __init__(self, carried: CarriedPlaces, asked: Asked, home: Float) -> None:
+        self.home, self._asked = home, asked
+        still = Cloud(*(np.zeros(1) for _ in range(3)))
+        h = protected(carried.at(home[None], still), asked.slopes)[0, 0]
+        self._power = self._near(np.abs(h[[0, 1], list(asked.reference)]) ** 2)
+        self._r = float(np.hypot(*home[:2]))
+
+    def gain(self, near: Complex, place: Float) -> float:
+        """Of a place: ``near (ear, frequency)`` are the near-ear responses of its sides."""
+        wanted = self._power * (self._r / float(np.hypot(*place[:2]))) ** 2
+        most = float(from_db(LARGEST_LEVEL_DB))
+        return float(np.clip(np.sqrt(wanted / self._near(np.abs(near) ** 2)), 1.0 / most, most))
+
+    def _near(self, power: Float) -> float:
+        """Mean over ears and third octaves."""
+        f = self._asked.f
+        inside = (f >= LEVEL_HZ[0]) & (f <= LEVEL_HZ[1])
+        return float(np.exp(np.average(np.log(smoothed(power, f)[:, inside]), axis=1, weights=1.0 / f[inside]).mean()))
+
+
+class _Beams:
+    """The centre's beams in the directions of the places, shared by places whose bearings round to the same one."""
+
+    def __init__(self, polar: ImpulseResponse, how: Gate, asked: Asked, step_deg: float, rig: Description) -> None:
+        self._ring, self._step, self._asked = _halved(gated(polar, how)), step_deg, asked
+        self._azimuths = np.radians(polar.positions["azimuth_deg"])
+        self._cost = costs(rig, self._ring, asked.design.crosstalk.model_copy(update={"cost": "drivers"}), None)[0]
+        self._front = fronts(np.array([d.at for d in rig.driver]))
+        self._made: dict[float, beamform.Beam] = {}
+
+    def towards(self, place: Float) -> beamform.Beam:
+        """The beam of a place."""
+        bearing = self._step * round(float(np.degrees(np.arctan2(place[1], place[0]))) / self._step)
+        if bearing not in self._made:
+            self._made[bearing] = self._steered(bearing)
+        return self._made[bearing]
+
+    def _steered(self, bearing: float) -> beamform.Beam:
+        asked = self._asked
+        h = protected(self._ring.h[:, 0], asked.slopes)
+        wish = asked.design.beam
+        nulls = tuple(n + bearing for n in wish.nulls_deg)
+        design = wish.model_copy(update={"angle_deg": wish.angle_deg + bearing, "nulls_deg": nulls})
+        level_db = 0.0 if wish.level_db == "phantom" else wish.level_db
+        pair = h[beamform.nearest(self._azimuths, design.angle_deg)][list(asked.reference)]
+        wanted = float(from_db(level_db)) * 0.5 * np.abs(pair).sum(axis=0) * np.exp(1j * np.angle(pair.sum(axis=0)))
+        cost = protection.costed(self._cost, asked.slopes)
+        return beamform.steer(np.moveaxis(h, 0, 1), self._azimuths, asked.f, cost, design, wanted, self._front)
+
+
+def _filters(
+    done: Steered, h: Complex, rows: Float, far: Complex, beams: _Beams, level: _Level, asked: Asked
+) -> NDArray[np.float32]:
+    """Taps ``(place, program, driver, tap)`` of some places; sides and centre arrive together, left and right level."""
+    wish, f = asked.design.filter, asked.f
+    W, weighing = [], []
+    for i, place in enumerate(rows):
+        w = done.w[i]
+        near = np.stack([np.einsum("df,fd->f", h[i, 0, ear], w[ear]) for ear in (0, 1)])
+        beam = beams.towards(place)
+        programs = np.stack([w[0] + far[:, None] * w[1], w[1] + far[:, None] * w[0], beam.w])
+        if asked.design.beam.level_db == "phantom":
+            tone = centre.to_phantom(Plant(h[i], f, asked.lowest, np.zeros(h[i].shape[:3])), programs[:2], beam.w)
+            programs[2], beam = programs[2] * tone[:, None], beam.raised(tone)
+        programs = np.stack([held_outside(x, f, *wish.band_hz) for x in programs]) * asked.slopes.T
+        early = _centre_early(h[i, 0], programs, f)
+        programs[2] *= np.exp(-2j * np.pi * f * early)[:, None]
+        W.append(programs * level.gain(near, place))
+        A = leastsquares.confined(
+            beam.weighing / np.maximum(f, leastsquares.LOWEST_HZ)[:, None, None], f, *wish.band_hz
+        )
+        weighing.append([*done.weighing[i], leastsquares.stopped(A, asked.slopes).astype(np.complex64)])
+    shape = (len(rows) * 3, len(f), h.shape[3])
+    taps = short(np.reshape(W, shape), np.reshape(weighing, (*shape, h.shape[3])), wish.taps, wish.delay)
+    return taps.reshape(len(rows), 3, h.shape[3], wish.taps)
+
+
+def _centre_early(h: Complex, programs: Complex, f: Float) -> float:
+    """How much sooner the centre would reach the head than the sides, s; responses ``(ear, driver, frequency)``."""
+    at_ears = np.einsum("edf,cfd->cef", h, programs)
+    sides_at = 0.5 * (align.arrival(at_ears[0, 0], f) + align.arrival(at_ears[1, 1], f))
+    return sides_at - 0.5 * (align.arrival(at_ears[2, 0], f) + align.arrival(at_ears[2, 1], f))
+
+
+def _staged(
+    taps: NDArray[np.float32],
+    places: Float,
+    default: int,
+    nearest: float,
+    unit: Fitted,
+    rig: Description,
+    design: Design,
+) -> FilterBank:
+    """One gain for all places, so that none is louder than the unit bears."""
+    gains = np.array([float(from_db(-protection.staged(t.astype(np.float64), rig)[1])) for t in taps])
+    gain = float(gains.min())
+    loudest = taps[int(np.argmin(gains))].astype(np.float64) * gain
+    if design.filter.staging == "programme":
+        gain *= staging.beside_sines(loudest, rig.fs, rig)
+    home = replace(
+        unit.filters,
+        taps=taps[default].astype(np.float64) * gain,
+        delay_samples=design.filter.delay,
+        headroom_db=-float(db(gain)),
+    )
+    return FilterBank(home, places, taps * np.float32(gain), default, nearest)

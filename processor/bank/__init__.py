@@ -1,0 +1,16 @@
+"""Banks of filters that follow a listener: the filters of every place, where the listener is, which ones to play."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.processor.bank.filterbank import MOST_PLACES as MOST_PLACES
+    from sweetspot.processor.bank.filterbank import FilterBank as FilterBank
+    from sweetspot.processor.bank.filterbank import ListenerPose as ListenerPose
+    from sweetspot.processor.bank.filterbank import pose_of as pose_of
+    from sweetspot.processor.bank.stored import StoredBank as StoredBank
+    from sweetspot.processor.bank.stored import read_group as read_group
+    from sweetspot.processor.bank.stored import write_group as write_group
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)

@@ -1,0 +1,257 @@
+"""Banks: filters for places that were never measured, against what the lab itself gives there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.bank import BankDesign, BankFigures, CarriedPlaces, Cloud, fit_bank, read
+from sweetspot.calibrate.bank.fitting import carried_from
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.places import Heads, model
+from sweetspot.calibrate.plant import frequencies
+from sweetspot.calibrate.predict import metrics
+from sweetspot.measure.session import Session
+from sweetspot.processor import store
+from sweetspot.processor.bank import FilterBank, ListenerPose, pose_of
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab import World
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file import parse
+from sweetspot.rigs.units import Float, power_db
+
+PLACES = ((1.4, 0.01), (1.4, 0.4), (1.1, -0.25), (1.9, 0.2, 6.0), (1.5, -0.6))
+DESIGN = Design.model_validate({"filter": {"taps": 384, "delay": 140}})
+
+
+@pytest.fixture(scope="module")
+def banked(measured: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FilterBank, BankFigures]:
+    here = tmp_path_factory.mktemp("bank") / "run"
+    shutil.copytree(measured, here)
+    steps.calibrate(here, DESIGN, "", bank=(BankDesign(places=PLACES), "# places"))
+    found = steps.bank_figures(here)
+    assert found is not None
+    return here, *found
+
+
+@pytest.fixture(scope="module")
+def world(measured: Path) -> World:
+    return World(parse((measured / "rig.toml").read_text(), measured), "T-9")
+
+
+def true_responses(world: World, places: Float, yaw: Float) -> np.ndarray:
+    """Of the lab itself ``(place, ear, driver, frequency)`` on every second bin of the designs' grid."""
+    f = frequencies(world.fs)[::2]
+    h = np.stack(
+        [
+            np.fft.irfft(world.at_ears(Pose(x=x - 1.4, y=y, yaw=float(turn))), world.taps)
+            for (x, y), turn in zip(places, yaw, strict=True)
+        ]
+    )
+    return np.fft.rfft(h, round(world.fs / f[1]), axis=-1)
+
+
+def heard_db(h: np.ndarray, taps: Float, far: np.ndarray, f: Float) -> metrics.SideSpread:
+    heard = np.einsum("pedf,cdf->pecf", h, np.fft.rfft(taps, 2 * (len(f) - 1), axis=-1))
+    return metrics.scored(metrics.cancellation_db(metrics.unvirtualized(heard, far), f))
+
+
+def test_filters_hold_where_nothing_was_measured(banked: tuple[Path, FilterBank, BankFigures], world: World) -> None:
+    """Heads drawn anew around each place, heard in the lab; static filters beside them; and what was predicted."""
+    run, bank, figures = banked
+    far, f = steps.fitted_of(run).prediction.far_ear[::2], frequencies(bank.home.fs)[::2]
+    cloud = Cloud.drawn(3, 0.04, 0.12, seed=5)
+    for i, place in enumerate(bank.places):
+        at, yaw = (x[0] for x in cloud.around(place[None]))
+        h = true_responses(world, at, yaw)
+        own, static = (heard_db(h, np.asarray(t, dtype=float), far, f) for t in (bank.taps[i], bank.home.taps))
+        assert own.mean > 11.0
+        assert abs(own.mean - figures.mean_db[i]) < 2.5
+        if i:
+            assert own.mean > static.mean + 5.0, "static filters are no match away from their place"
+            assert abs(static.mean - figures.static_mean_db[i]) < 4.0
+            assert figures.distance_m[i] > 0.2
+
+
+def test_level_falls_with_the_distance_and_delays_are_steady(
+    banked: tuple[Path, FilterBank, BankFigures], world: World
+) -> None:
+    _, bank, _ = banked
+    f = frequencies(bank.home.fs)[::2]
+    inside = (f > 300.0) & (f < 6000.0)
+    h = true_responses(world, bank.places[:, :2], bank.places[:, 2])
+    w = np.fft.rfft(bank.taps, 2 * (len(f) - 1), axis=-1)
+    heard = np.einsum("pedf,pcdf->pecf", h, w)
+    sides = np.stack([heard[:, 0, 0], heard[:, 1, 1]], axis=1)[..., inside]
+    level = power_db(np.average(np.abs(sides) ** 2, axis=-1, weights=1.0 / f[inside])).mean(axis=1)
+    away = np.hypot(*bank.places[:, :2].T)
+    assert np.ptp(level + 20.0 * np.log10(away)) < 1.5
+    arrival = -np.angle(np.sum(heard[..., 1:] * heard[..., :-1].conj() * inside[1:], axis=-1)) / (2 * np.pi * f[1])
+    sides_at = 0.5 * (arrival[:, 0, 0] + arrival[:, 1, 1])
+    own_delay = sides_at - away / 343.0
+    assert np.ptp(own_delay) < 1.5e-4, "the filters' own delay is the same at all places"
+    assert np.abs(arrival[:, 0, 0] - arrival[:, 1, 1]).max() < 6e-5, "left and right reach a listener aside together"
+    centre_at = arrival[:, :, 2].mean(axis=1)
+    assert np.abs(centre_at - sides_at).max() < 1.5e-4
+
+
+def test_fast_carrying_is_the_model_of_the_zone(measured: Path) -> None:
+    """One direction of arrival a driver stands for the sum over all of its harmonics, which the zone's map uses."""
+    unit = steps.fitted(measured, DESIGN)
+    with Session.read(measured / "session.h5") as session:
+        rig, ears, polar = session.rig(), session.responses("ears"), session.responses("polar")
+    whole = unit.prediction.whole
+    assert whole is not None
+    carried = carried_from(ears, polar, rig, (whole.gate, whole.polar_gate), auditory.model_of(rig))
+    places = np.array([[1.4, 0.0, 0.0], [1.1, -0.5, -0.4], [2.2, 0.9, 0.5]])
+    still = Cloud(np.zeros(1), np.zeros(1), np.zeros(1))
+    found = carried.at(places, still)[:, 0] / carried.correction(places)
+    exact = model(carried.field, carried.head, Heads(places[:, :2], places[:, 2]))
+    band = (carried.field.f > 300.0) & (carried.field.f < 6300.0)
+    off = np.sum(np.abs(found - exact)[..., band] ** 2) / np.sum(np.abs(exact[..., band]) ** 2)
+    assert power_db(np.array(off)) < -20.0
+    moved = Cloud(np.array([0.0, 0.04]), np.array([0.0, -0.05]), np.array([0.0, 0.1]))
+    at, yaw = moved.around(places)
+    near = carried.at(places, moved)[:, 1] / carried.correction(places)
+    exact = model(carried.field, carried.head, Heads(at[:, 1], yaw[:, 1]))
+    off = np.sum(np.abs(near - exact)[..., band] ** 2) / np.sum(np.abs(exact[..., band]) ** 2)
+    assert power_db(np.array(off)) < -17.0
+
+
+def test_errors_grow_with_the_distance_and_corrections_come_from_near() -> None:
+    rng = np.random.default_rng(3)
+    modelled = np.exp(2j * np.pi * rng.random((3, 2, 4, 5)))
+    factor = np.array([1.0, 1.0, 1.6])[:, None, None, None]
+    anchors = Heads(np.array([[2.0, 0.0], [2.0, 0.04], [2.0, 1.0]]), np.zeros(3))
+    known = CarriedPlaces(  # type: ignore[arg-type]
+        None, None, anchors, modelled * factor, modelled, np.full((4, 5), 0.001), np.full((4, 5), 0.02)
+    )
+    places = np.array([[2.0, 0.02, 0.0], [2.0, 0.98, 0.0], [2.9, 0.0, 0.0]])
+    found = known.correction(places)
+    assert np.allclose(found[0], 1.0, atol=0.12)
+    assert np.allclose(found[1], 1.6, atol=0.12)
+    error = known.error(places)
+    assert error[0].max() < 0.0015
+    assert 0.001 < error[1].max() < error[2].min() < 0.02
+
+
+def test_a_bank_is_stored_whole_and_read_as_it_was(
+    banked: tuple[Path, FilterBank, BankFigures], tmp_path: Path
+) -> None:
+    run, bank, figures = banked
+    kept = store.read_bank(run)
+    assert np.array_equal(kept.bank.taps, bank.taps)
+    assert np.allclose(kept.bank.places[3], [1.9, 0.2, np.arctan2(0.2, 1.9) + np.radians(6.0)])
+    assert kept.design_text == "# places"
+    assert bank.home.source == store.read(run).source, "the hash of the session is that of the filters beside it"
+    assert figures.to_dict()["mean_db"] == pytest.approx(kept.prediction["mean_db"], abs=1e-3)
+    damaged = tmp_path / "filterset.h5"
+    shutil.copy(run / "filterset.h5", damaged)
+    with h5py.File(damaged, "r+") as file:
+        file["bank/taps"][0, 0, 0, 0] += 0.5
+    with pytest.raises(BadInput, match="not those that were written"):
+        store.read_bank(damaged)
+    plain = tmp_path / "plain.h5"
+    store.write(plain, store.read(run))
+    with pytest.raises(BadInput, match="no bank"):
+        store.read_bank(plain)
+
+
+def test_the_nearest_place_is_played_and_kept_while_it_is_near(banked: tuple[Path, FilterBank, BankFigures]) -> None:
+    _, bank, _ = banked
+    assert bank.nearest(ListenerPose(1.4, 0.35)) == 1
+    middle = ListenerPose(1.4, 0.21)
+    assert bank.nearest(middle) == 1
+    assert bank.nearest(middle, now=0) == 0, "no change for a centimetre"
+    assert bank.nearest(ListenerPose(1.4, 0.3), now=0) == 1
+
+
+@pytest.mark.parametrize(
+    ("pose", "why"),
+    [
+        (ListenerPose(float("nan"), 0.0), "not a number"),
+        (ListenerPose(0.3, 0.1), "nearer to the middle"),
+        (ListenerPose(1.4, 3.0), "outside the bank"),
+    ],
+)
+def test_poses_that_cannot_be_followed(
+    banked: tuple[Path, FilterBank, BankFigures], pose: ListenerPose, why: str
+) -> None:
+    _, bank, _ = banked
+    assert why in bank.fault(pose)
+    with pytest.raises(BadInput, match=why):
+        bank.checked(pose, "--listener")
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,b", "1,2,3,4", "inf,0"])
+def test_a_place_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="metres and degrees"):
+        pose_of(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"places": ((0.3, 0.1),)}, "leave it out"),
+        ({"places": ((-1.4, 0.0),)}, "nearest direction"),
+    ],
+)
+def test_places_without_a_field_are_refused(measured: Path, change: dict[str, object], said: str) -> None:
+    with Session.read(measured / "session.h5") as session:
+        rig, ears, polar = session.rig(), session.responses("ears"), session.responses("polar")
+    rows = np.flatnonzero(np.abs(polar.positions["azimuth_deg"]) < 100.0)
+    unit: Fitted = steps.fitted(measured, DESIGN)
+    with pytest.raises(BadInput, match=said):
+        fit_bank(ears, polar.at(rows), rig, (DESIGN, BankDesign.model_validate(change)), unit, auditory.model_of(rig))
+    long = Design.model_validate({"filter": {"taps": 1024}})
+    with pytest.raises(BadInput, match="at most"):
+        fit_bank(ears, polar, rig, (long, BankDesign(places=PLACES)), unit, auditory.model_of(rig))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x_m = [3, 1]\n", "not above the second"),
+        ("step_m = [0.02, 0.02]\n", "make step_m larger"),
+        ("x = [1, 2]\n", "x_m"),
+        ("places = [[1.0]]\n", "places"),
+        ("x_m = 3 3\n", "not valid TOML"),
+    ],
+)
+def test_a_bank_toml_with_faults_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "bank.toml"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=said):
+        read(path)
+
+
+def test_the_example_is_a_bank_and_the_defaults_are_the_documented_ones(root: Path) -> None:
+    wish, text = read(root / "calibrate" / "bank.toml")
+    assert len(wish.grid) == 15
+    assert set(tomllib.loads(text)) <= set(BankDesign.model_fields)
+    grid = BankDesign().grid
+    assert len(grid) == 9 * 21
+    assert np.allclose(grid[:, 2], np.arctan2(grid[:, 1], grid[:, 0])), "heads face the device"
+
+
+def test_the_command_line_makes_a_bank(measured: Path, tmp_path: Path, sweetspot: Callable[..., object]) -> None:
+    run, wish = tmp_path / "run", tmp_path / "bank.toml"
+    shutil.copytree(measured, run)
+    wish.write_text("places = [[1.4, 0.0], [1.3, 0.3]]\n")
+    done = sweetspot("calibrate", run, "--bank", wish, "--json")
+    bank = json.loads(done.stdout)["bank"]  # type: ignore[attr-defined]
+    assert bank["places"]["y"] == [0.0, 0.3]
+    assert len(bank["predicted"]["mean_db"]) == 2
+    missing = sweetspot("calibrate", run, "--bank", tmp_path / "none.toml")
+    assert missing.returncode == 2  # type: ignore[attr-defined]
+    assert "none.toml" in missing.stderr  # type: ignore[attr-defined]
