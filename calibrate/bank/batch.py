@@ -98,7 +98,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
             np.concatenate([getattr(p, name) for p in each])
             for name in ("near", "covariance", "wanted", "target", "effort")
         )
-        found, mu = _steered(near, R, cost, wanted, target, effort, asked.f)
+        found, mu = _steered(near, R, wanted, target, effort, cost=cost, f=asked.f)
         for i, (plant, one) in enumerate(zip(plants, each, strict=True)):
             rows = slice(i * len(asked.f), (i + 1) * len(asked.f))
             level = pair.levelled(found[rows], plant, ear, asked.reference[ear], one, wish.tolerance_db)
@@ -110,7 +110,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
 
 
 def _steered(
-    near: Complex, R: Complex, cost: Cost, wanted: Complex, target: Float, effort: Float, f: Float
+    near: Complex, R: Complex, wanted: Complex, target: Float, effort: Float, *, cost: Cost, f: Float
 ) -> tuple[Complex, Float]:
     """Weights and smoothed multipliers of the bins of all places, see :mod:`calibrate.filters.crosstalk`."""
     path, ones = crosstalk.MultiplierSweep.of(near, R, cost), np.ones(len(wanted))
@@ -162,7 +162,7 @@ def short(W: Complex, weighing: Single, taps: int, delay: int) -> NDArray[np.flo
 
 
 def _power(r: NDArray[np.float32]) -> Float:
-    return np.sum(r.astype(np.float64) ** 2, axis=(1, 2))
+    return np.asarray(np.sum(r.astype(np.float64) ** 2, axis=(1, 2)))
 
 
 def protected(h: Complex, slopes: Float) -> Complex:

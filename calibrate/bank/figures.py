@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +65,7 @@ class BankFigures:
         return {name: getattr(self, name).astype(np.float32) for name in self.__slots__}
 
     @classmethod
-    def of(cls, tree: dict[str, Any]) -> BankFigures:
+    def of(cls, tree: Mapping[str, Any]) -> BankFigures:
         """From a file."""
         return cls(**{name: np.asarray(tree[name], dtype=np.float64) for name in cls.__slots__})
 

@@ -19,10 +19,10 @@ from sweetspot.calibrate.filters import (
     Around,
     Fitted,
     align,
+    beam_of,
     beamform,
     centre,
     costs,
-    fronts,
     held_outside,
     leastsquares,
     protection,
@@ -127,11 +127,11 @@ def fit_bank(
         rows = places[start : start + AT_ONCE]
         h = protected(carried.at(rows, cloud), asked.slopes)
         done = sides(h, carried.error(rows), asked)
-        taps[start : start + AT_ONCE] = _filters(done, h, rows, far, beams, level, asked)
+        taps[start : start + AT_ONCE] = _filters(done, h, rows, far, beams=beams, level=level, asked=asked)
     default = int(
         np.argmin(np.hypot(*(places[:, :2] - _wanted_home(wish, level.home)).T) + 1e-3 * np.abs(places[:, 2]))
     )
-    bank = _staged(taps, places, default, nearest, unit, rig, design)
+    bank = _staged(taps, places, default, nearest, unit=unit, rig=rig, design=design)
     return FittedBank(bank, figures.predicted(bank, carried, unit.prediction.far_ear[::EVERY], ear, ears.fs), carried)
 
 
@@ -266,34 +266,26 @@ class _Beams:
     """The centre's beams in the directions of the places, shared by places whose bearings round to the same one."""
 
     def __init__(self, polar: ImpulseResponse, how: Gate, asked: Asked, step_deg: float, rig: Description) -> None:
-        self._ring, self._step, self._asked = _halved(gated(polar, how)), step_deg, asked
-        self._azimuths = np.radians(polar.positions["azimuth_deg"])
-        self._cost = costs(rig, self._ring, asked.design.crosstalk.model_copy(update={"cost": "drivers"}), None)[0]
-        self._front = fronts(np.array([d.at for d in rig.driver]))
+        ring = _halved(gated(polar, how))
+        own = costs(rig, ring, asked.design.crosstalk.model_copy(update={"cost": "drivers"}), None)[0]
+        self._ring, self._cost = protection.protected(ring, asked.slopes), protection.costed(own, asked.slopes)
+        self._polar, self._step, self._asked, self._rig = polar, step_deg, asked, rig
         self._made: dict[float, beamform.Beam] = {}
 
     def towards(self, place: Float) -> beamform.Beam:
         """The beam of a place."""
         bearing = self._step * round(float(np.degrees(np.arctan2(place[1], place[0]))) / self._step)
         if bearing not in self._made:
-            self._made[bearing] = self._steered(bearing)
+            wish = self._asked.design.beam
+            turned = {"angle_deg": wish.angle_deg + bearing, "nulls_deg": tuple(n + bearing for n in wish.nulls_deg)}
+            design = self._asked.design.model_copy(update={"beam": wish.model_copy(update=turned)})
+            found = beam_of(self._ring, self._polar, self._cost, design, self._asked.reference, self._rig)
+            self._made[bearing] = found
         return self._made[bearing]
-
-    def _steered(self, bearing: float) -> beamform.Beam:
-        asked = self._asked
-        h = protected(self._ring.h[:, 0], asked.slopes)
-        wish = asked.design.beam
-        nulls = tuple(n + bearing for n in wish.nulls_deg)
-        design = wish.model_copy(update={"angle_deg": wish.angle_deg + bearing, "nulls_deg": nulls})
-        level_db = 0.0 if wish.level_db == "phantom" else wish.level_db
-        pair = h[beamform.nearest(self._azimuths, design.angle_deg)][list(asked.reference)]
-        wanted = float(from_db(level_db)) * 0.5 * np.abs(pair).sum(axis=0) * np.exp(1j * np.angle(pair.sum(axis=0)))
-        cost = protection.costed(self._cost, asked.slopes)
-        return beamform.steer(np.moveaxis(h, 0, 1), self._azimuths, asked.f, cost, design, wanted, self._front)
 
 
 def _filters(
-    done: Steered, h: Complex, rows: Float, far: Complex, beams: _Beams, level: _Level, asked: Asked
+    done: Steered, h: Complex, rows: Float, far: Complex, *, beams: _Beams, level: _Level, asked: Asked
 ) -> NDArray[np.float32]:
     """Taps ``(place, program, driver, tap)`` of some places; sides and centre arrive together, left and right level."""
     wish, f = asked.design.filter, asked.f
@@ -331,6 +323,7 @@ def _staged(
     places: Float,
     default: int,
     nearest: float,
+    *,
     unit: Fitted,
     rig: Description,
     design: Design,

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.unit_filters import bare as bare
     from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of
     from sweetspot.calibrate.filters.unit_filters import fit as fit
-    from sweetspot.calibrate.filters.unit_filters import fronts as fronts
     from sweetspot.calibrate.filters.unit_filters import nearest_ahead as nearest_ahead
     from sweetspot.calibrate.filters.virtualize import FarEar as FarEar
 else:

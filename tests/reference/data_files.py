@@ -21,8 +21,8 @@ Written by `python tests/reference/data_files.py RUN` from the files of a run; a
 format, gzip with shuffle where compressed, Fletcher-32 on every data set, and `sha256` of its content as an attribute.
 SET is `ears` or `polar`; in `session.h5` sources are drivers, in `verify.h5` programs. Time is the last axis.
 `calibrate --bank` adds the group `bank` to `filterset.h5`: `taps` (place, program, driver, tap; float32), `places` (x
-and y, m from the middle of the device; yaw, rad), `prediction` (one row a place), `design` (text of the bank.toml), and the
-attributes `default` (row of the default place), `nearest_m`, `headroom_db`, `delay_samples`, `session_sha256`.
+and y, m from the middle of the device; yaw, rad), `prediction` (one row a place), `design` (text of the bank.toml), and
+the attributes `default` (row of the default place), `nearest_m`, `headroom_db`, `delay_samples`, `session_sha256`.
 """
 
 SHAPES = {
