@@ -142,7 +142,8 @@ def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> FittedBa
     """A bank from a run's session, with the reference drivers, gates and virtual stereo of its own filters."""
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
-        polar = around_of(session, ears)[0]
+        has_ring = "polar" in session.sets
+        polar = session.responses("polar") if has_ring else ahead.stand_in(ears, nearest_ahead(ears))
     return fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
 
 
