@@ -15,6 +15,7 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from sweetspot.processor import files, listening, store
+from sweetspot.processor.bank import FilterBank, Follower, WalkingEngine, osc, pose_of, read_path
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
 from sweetspot.processor.export import ENGINES, FORMS, LIMIT_DB, LINEAR_SHARE, EngineComparison, Options, bundle, check
@@ -29,7 +30,7 @@ from sweetspot.rigs.runs import located
 from sweetspot.rigs.units import db
 
 if TYPE_CHECKING:
-    from sweetspot.processor.live import LivePlayer, Meters
+    from sweetspot.processor.live import LivePlayer, Meters, PoseStream
 
 Method = StrEnum("Method", {m.upper(): m for m in METHODS})  # type: ignore[misc]
 Subtype = StrEnum("Subtype", {s: s for s in files.SUBTYPES})  # type: ignore[misc]
@@ -70,6 +71,10 @@ def process(
     ears: Annotated[
         bool, typer.Option("--at-ears", help="What the dummy head's ears hear, for headphones; OUT-before.wav too.")
     ] = False,
+    path: Annotated[
+        Path | None,
+        typer.Option("--path", help="Follow a listener through a bank: a file of poses."),
+    ] = None,
     measure: Annotated[
         Path | None, typer.Option("--measure", help="Write the processor's transfer functions here, as a filter set.")
     ] = None,
@@ -91,6 +96,8 @@ def process(
         raise BadInput(
             "IN.wav and OUT.wav are needed: sweetspot process FILTERSET IN.wav OUT.wav (or --measure OUT.h5)"
         )
+    if path and (ears or measure):
+        raise BadInput("--path goes with neither --at-ears nor --measure, which are of one place")
     if ears:
         _at_ears(
             filterset,
@@ -102,10 +109,12 @@ def process(
             as_json=as_json,
         )
         return
+    engine = _walking(filterset, path, settings) if path else None
     _process(
         filters,
         changes,
         settings,
+        engine=engine,
         source=source,
         out=out,
         subtype=subtype.value,
@@ -113,6 +122,17 @@ def process(
         split=split,
         as_json=as_json,
     )
+
+
+def _bank(filterset: Path) -> FilterBank:
+    """The bank of a file under the rig's ceiling as it stands now."""
+    bank = store.read_bank(filterset).bank
+    return replace(bank, home=within_rig(filterset, bank.home)[0])
+
+
+def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEngine:
+    bank = _bank(filterset)
+    return WalkingEngine(bank, read_path(path, bank), settings=settings)
 
 
 def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
@@ -145,13 +165,20 @@ def _process(
     mono: bool,
     split: bool,
     as_json: bool,
+    engine: WalkingEngine | None = None,
 ) -> None:
+    filters = engine.filterset if engine else filters
     with files.SoundSource(source, mono=mono) as heard:
         _told_of(heard, filters.fs)
         with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
-            done = render_file(filters, heard, out, settings=settings, subtype=subtype, split=split, step=step)
-    data = _data(filters, out, done) | {"changed_since": list(changes)}
-    result(data, _lines(filters, out, done), as_json=as_json)
+            done = render_file(
+                filters, heard, out, settings=settings, subtype=subtype, split=split, step=step, engine=engine
+            )
+    data, lines = _data(filters, out, done) | {"changed_since": list(changes)}, _lines(filters, out, done)
+    if engine:
+        data["changes_of_place"] = engine.changes
+        lines += f"\n  followed the listener: {engine.changes} changes of place"
+    result(data, lines, as_json=as_json)
 
 
 def _told_of(heard: files.SoundSource, fs: int) -> None:
@@ -273,21 +300,33 @@ def play(
     amount: Annotated[
         float | None, typer.Option("--amount", min=0.0, max=1.0, help="Centre extraction amount, 0 to 1.")
     ] = None,
+    listener: Annotated[
+        str | None, typer.Option("--listener", help="Follow a listener through a bank, from x,y[,yaw]: m, degrees.")
+    ] = None,
+    pose_port: Annotated[
+        int | None,
+        typer.Option("--pose-port", min=0, max=65535, help="UDP port on this machine for OSC: /listener x y yaw."),
+    ] = None,
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Loop playback.")] = False,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after N seconds.", min=0.1)] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B."""
+    """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B, walk."""
     from sweetspot.processor.live import (  # live audio is what the other commands do not wait for
         PlayedProgram,
+        PoseStream,
         bypass,
+        memory,
         playing,
     )
     from sweetspot.rigs.live_stream import Wanted
 
     filters, _ = _within_rig(filterset)
     filters = replace(filters, upmix=with_method(filters.upmix, upmix and upmix.value, amount))
+    follower = _follower(filterset, listener, filters.upmix) if listener or pose_port is not None else None
+    if follower:
+        filters = follower.bank.at(follower.place)
     second = matching(filters, _within_rig(other)[0]) if other else filters
     if (source is None) == (heard is None):
         raise BadInput("give either IN.wav, or --from and the name of an input device or of a program on the server")
@@ -308,14 +347,21 @@ def play(
             block=block,
         ),
         ins,
+        follower.bank if follower else None,
+        follower.place if follower else 0,
     )
+    poses = PoseStream(follower, pose_port) if follower and pose_port is not None else None
     with ExitStack() as stack:
         file = stack.enter_context(files.SoundSource(source, mono=mono)) if source else None
         if file:
             _told_of(file, filters.fs)
         live = stack.enter_context(playing(program, file, loop=loop, waiting=say))
-        ended = _shown(live, str(source or heard), seconds)
-    data = {
+        live.follower = follower
+        if poses:
+            stack.enter_context(poses.to(lambda place: live.set(memory.PLACE, place)))
+            say(f"Listening for poses at {poses.host}:{poses.port} (UDP, OSC: {osc.ADDRESS} x y yaw)")
+        ended = _shown(live, str(source or heard), seconds, poses)
+    data: dict[str, Any] = {
         "seconds": ended.seconds,
         "block": block,
         "load_p999": ended.load,
@@ -328,20 +374,33 @@ def play(
         "engine_latency_samples": Engine(filters, block, dtype=np.float32).latency,
         "filter_delay_samples": filters.delay_samples,
     }
-    result(data, f"{ended.seconds:.1f} s played; {load(ended)}", as_json=as_json)
+    lines = f"{ended.seconds:.1f} s played; {load(ended)}"
+    if poses:
+        data["poses"], lines = poses.to_dict(), f"{lines}\n{poses.text}"
+    result(data, lines, as_json=as_json)
 
 
-def _shown(live: LivePlayer, title: str, seconds: float | None) -> Meters:
+def _follower(filterset: Path, listener: str | None, settings: UpmixSettings) -> Follower:
+    """A bank with its listener, from the place that was named or the default one."""
+    bank = _bank(filterset)
+    bank = replace(bank, home=replace(bank.home, upmix=settings))
+    return Follower(bank, bank.checked(pose_of(listener), "--listener") if listener else None)
+
+
+def _shown(live: LivePlayer, title: str, seconds: float | None, poses: PoseStream | None = None) -> Meters:
     """Feed, show and obey keys until the end; the last meters."""
     began = time.monotonic()
     with keyboard() as keys, RichLive(console=stderr(), auto_refresh=False, transient=True) as shown:
         while True:
             live.feed()
             live.check()
+            if poses:
+                poses.check()
             key = keys(live.glance_s)
             meters = live.meters()
             if shown.console.is_terminal:
-                shown.update(Text(screen(live, meters, title)), refresh=True)
+                lines = screen(live, meters, title) + (f"\n  {poses.text}" if poses else "")
+                shown.update(Text(lines), refresh=True)
             late = seconds is not None and time.monotonic() - began > seconds
             if live.finished or late or (key and not press(live, key)):
                 return meters

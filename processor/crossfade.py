@@ -15,6 +15,9 @@ from sweetspot.processor.convolver import Convolver
 
 Real = NDArray[Any]
 
+WALK_S = 0.03
+"""Of the crossfade from the filters of one place to those of another."""
+
 RAMP = np.dtype([("start", np.float64), ("target", np.float64), ("length", np.int64), ("done", np.int64)])
 """A value on its way from ``start`` to ``target`` in ``length`` samples, ``done`` of them past; below 0 it waits."""
 
@@ -88,6 +91,38 @@ class Crossfaded:
         jitted(mix)(y, convolver.process(x), weights)
         if change.done >= change.length:
             self._now, self._next = convolver, None
+        return y
+
+
+class Walked(Crossfaded):
+    """The same for filters that follow a listener: the new ones hear what came before at once, and fade in at once.
+
+    Parameters
+    ----------
+    length
+        Taps of the filters: so much of the past is kept.
+    inputs
+        Of the matrix.
+    """
+
+    def __init__(self, convolver: Convolver, inputs: int, length: int) -> None:
+        super().__init__(convolver)
+        self._past: Real = np.zeros((inputs, length - 1), dtype=np.float32)
+
+    def walk(self, convolver: Convolver, fade: int) -> None:
+        """Begin to change to another matrix of the same shape, without a pause."""
+        convolver.process(self._past)
+        self.exchange(convolver, 0, fade)
+
+    def reset(self) -> None:
+        """Forget everything heard."""
+        super().reset()
+        self._past[:] = 0.0
+
+    def process(self, x: Real) -> Real:
+        """``(inputs, n)`` in, ``(outputs, n)`` out."""
+        y = super().process(x)
+        self._past = np.concatenate([self._past, x], axis=1)[:, x.shape[1] :]
         return y
 
 

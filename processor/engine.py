@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from sweetspot.processor import upmix
 from sweetspot.processor.convolver import Convolver, compilable, convolver
-from sweetspot.processor.crossfade import Crossfaded, Fader
+from sweetspot.processor.crossfade import WALK_S, Crossfaded, Fader, Walked
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from sweetspot.processor.guard import Guard
 from sweetspot.rigs.errors import BadInput
@@ -36,6 +36,8 @@ class Engine:
         Upmix settings in place of the filter set's own.
     dtype
         ``float32``, on the compiled kernel where the block allows it, or ``float64``.
+    walks
+        Whether :meth:`walk` may be called: what was heard is kept for the filters of other places.
 
     Raises
     ------
@@ -51,6 +53,7 @@ class Engine:
         frame: int | None = None,
         settings: UpmixSettings | None = None,
         dtype: DTypeLike = np.float64,
+        walks: bool = False,
     ) -> None:
         self.filterset, self.block = filterset, block
         self.settings = settings or filterset.upmix
@@ -58,7 +61,8 @@ class Engine:
         self._dtype = np.dtype(dtype)
         self._upmix = upmix.chosen(self.settings, filterset.fs, dtype)
         self._frame = frame
-        self._matrix = Crossfaded(convolver(filterset.taps, block, frame, self._dtype))
+        first = convolver(filterset.taps, block, frame, self._dtype)
+        self._matrix = Walked(first, len(self._rows), filterset.length) if walks else Crossfaded(first)
         self.fader = Fader()
         self.guard = Guard(len(filterset.drivers), filterset.ceiling, filterset.fs)
 
@@ -143,6 +147,24 @@ class Engine:
         self.guard.ceiling = min(self.guard.ceiling, filterset.ceiling)
         self._matrix.exchange(matrix, filterset.length, round(seconds * filterset.fs))
         self.filterset = filterset
+
+    def walk(self, filterset: FilterSet, matrix: Convolver) -> None:
+        """Change at once to the filters of another place, whose matrix has heard nothing yet: a short crossfade.
+
+        Raises
+        ------
+        ValueError
+            The engine was not made to walk.
+        """
+        if not isinstance(self._matrix, Walked):
+            raise ValueError("an engine that does not walk keeps nothing for other filters to hear: Engine(walks=True)")
+        self._matrix.walk(matrix, round(WALK_S * filterset.fs))
+        self.filterset = filterset
+
+    @property
+    def upmix_latency(self) -> int:
+        """Delay of the upmix alone, samples."""
+        return self._upmix.latency
 
     @property
     def amount(self) -> float:

@@ -172,19 +172,20 @@ def render_file(
     subtype: str = "PCM_24",
     split: bool = False,
     step: Callable[[str], None] = lambda note: None,
+    engine: Engine | None = None,
 ) -> Rendered:
     """Render a file to another, in pieces; needs no more memory for a longer file.
 
     The output has one channel per driver, in the order of ``filterset.drivers``, or with ``split`` one file per driver
     (:func:`files.parts`), and lasts as long as the input and the filters' tail. ``step`` is called once for
-    each :data:`sweetspot.processor.files.PIECE` of the input.
+    each :data:`sweetspot.processor.files.PIECE` of the input. ``engine`` takes the place of a new one for the filters.
 
     Raises
     ------
     BadInput
         See :mod:`sweetspot.processor.files` and :func:`aligned`.
     """
-    engine = Engine.offline(filterset, settings=settings, dtype=np.float32)
+    engine = engine or Engine.offline(filterset, settings=settings, dtype=np.float32)
     expected = -(-source.samples * filterset.fs // source.fs) + filterset.length - 1
     peak, power, count = np.zeros(len(filterset.drivers)), np.zeros(len(filterset.drivers)), 0
     with ExitStack() as stack:

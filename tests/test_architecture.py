@@ -22,7 +22,7 @@ ROOMS = {
 DOORS = {
     "sounddevice": ("rigs/portaudio.py",),
     "serial": ("rigs/turntable/",),
-    "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py"),
+    "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py", "processor/live/poses.py"),
     "jack": ("rigs/lab/soundcard.py", "rigs/patchbay.py"),
     "h5py": ("rigs/storage/",),
     "sofar": ("measure/share/sofa.py", "processor/export/exchange.py"),

@@ -46,6 +46,17 @@ class Level:
         self._told, self._address = memoryview(self.told.data), int(self.told.ctypes.data)
         self.slot = 0
 
+    def spectra(self, taps: Real) -> NDArray[np.float32]:
+        """Other filters ``(set, input, output, tap)`` as the kernel reads them, to take the place of this level's."""
+        out = aligned((len(taps), self._h.size))
+        for row, h in zip(out, taps, strict=True):
+            row[:] = _filters(self.kernel, h, self.parts)
+        return out
+
+    def room(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Spectra and output of another run beside this level's: new ``y`` and ``out`` of one block."""
+        return aligned(self.y.shape), aligned((self.outputs, self.block))
+
     @property
     def function(self) -> int:
         """Address of the kernel's function, which takes the address of :attr:`told`."""

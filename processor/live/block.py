@@ -9,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor import upmix
+from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.compiled import CompiledMatrix, Level, ratio_for
 from sweetspot.processor.convolver import LARGEST, SMALLEST, compilable
+from sweetspot.processor.crossfade import WALK_S
 from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.guard import Guard, memory_for, not_above, reason
 from sweetspot.processor.live import callback, state
-from sweetspot.processor.live.memory import BYPASS, WHICH, PlayerMemory
+from sweetspot.processor.live.memory import BYPASS, PLACE, WHICH, PlayerMemory
 from sweetspot.rigs.errors import BadInput
 
 CHANGE_S = 0.05
@@ -39,6 +41,8 @@ class CompiledBlock:
         Ring, controls, meters.
     fade_s, settle_s
         Duration of mute and start; time after which xruns count.
+    bank
+        Filters that the first set walks between, as the control PLACE says.
 
     Raises
     ------
@@ -56,6 +60,7 @@ class CompiledBlock:
         *,
         fade_s: float,
         settle_s: float,
+        bank: FilterBank | None = None,
     ) -> None:
         if not compilable(block, np.float32):
             raise BadInput(f"block is {block}: live, a power of two from {SMALLEST} to {LARGEST} samples is needed")
@@ -64,7 +69,7 @@ class CompiledBlock:
         self._memory = np.zeros(1, dtype=state.STATE)
         self._state = self._memory.view(np.recarray)[0]
         self._matrices = np.zeros(3, dtype=state.MATRIX)
-        self._filters = [_filters(form, block) for form in forms]
+        self._filters = [_filters(form, block, bank is not None and i == 0) for i, form in enumerate(forms)]
         for place, matrix, form in zip(self._matrices, self._filters, forms, strict=True):
             _put_matrix(place, matrix, form)
         s, (inputs, left, right) = self._state, heard or (0, 1, 2)
@@ -77,7 +82,9 @@ class CompiledBlock:
         self._put(s.stream, **{name: np.zeros((rows, block), dtype=np.float32) for name, rows in between.items()})
         self._put(s.shared, controls=board.controls, meters=board.meters, loads=board.loads, counters=board.counters)
         self._put(s.shared, ring=board.ring, ring_size=board.ring.shape[1])
-        self._put(s.filters, matrices=self._matrices, next=-1, fade=round(CHANGE_S * first.fs))
+        self._put(s.filters, matrices=self._matrices, next=-1, going=-1, fade=round(CHANGE_S * first.fs))
+        if bank is not None:
+            self._put_bank(bank, int(board.controls[PLACE]))
         self._put(s.mute, soft=max(round(fade_s * first.fs), 1))
         self.latency = self._put_upmix(first) + self._put_guard(first)
         self._put(s.shared, tail=self.latency + first.length)
@@ -154,6 +161,16 @@ class CompiledBlock:
                 value = value.ctypes.data
             setattr(stage, name, value)
 
+    def _put_bank(self, bank: FilterBank, place: int) -> None:
+        """Spectra of all places, and what the kernel is told for the one that fades in: only the filters differ."""
+        level, stage = self._filters[0].head, self._state.filters
+        spectra, twin, (y, out) = level.spectra(bank.taps), level.told.copy(), level.room()
+        twin[state.Y], twin[state.OUT], twin[state.OUT_SKIP] = y.ctypes.data, out.ctypes.data, level.block
+        self._held += [y]
+        self._put(stage, spectra=spectra, stride=spectra[0].nbytes, place=place, going=-1, twin=twin, twin_out=out)
+        self._put(stage, walk=round(WALK_S * bank.home.fs))
+        level.told[state.SPECTRA] = spectra.ctypes.data + place * spectra[0].nbytes
+
     def _put_upmix(self, first: FilterSet) -> int:
         """Returns the upmix's latency."""
         made = upmix.chosen(first.upmix, first.fs, np.float32)
@@ -184,8 +201,13 @@ class CompiledBlock:
         return guard.latency
 
 
-def _filters(form: FilterSet, block: int) -> CompiledMatrix:
-    """The filters for a core that is shared: between two blocks of live sound others use its cache."""
+def _filters(form: FilterSet, block: int, one_level: bool = False) -> CompiledMatrix:
+    """The filters for a core that is shared: between two blocks of live sound others use its cache.
+
+    Those of a bank have one level of partitions, whose spectra can be exchanged between two blocks.
+    """
+    if one_level:
+        return CompiledMatrix(form.taps, block, ratio=1)
     inputs, outputs, taps = (int(n) for n in form.taps.shape)
     return CompiledMatrix(form.taps, block, ratio=ratio_for(inputs, outputs, taps, block, alone=False))
 

@@ -26,6 +26,7 @@ from sweetspot.processor.live.memory import (
     HELD,
     MUTE,
     PEAKS,
+    PLACE,
     QUIT,
     STARVED,
     STEP,
@@ -39,6 +40,7 @@ from sweetspot.processor.live.state import (
     INPUTS,
     OUTPUTS,
     SLOT,
+    SPECTRA,
     STATE,
     TILE,
     TILES,
@@ -157,6 +159,35 @@ def _far(m: Any, head: Any, y: Any) -> None:
 
 
 @_jit
+def _walked(f: Any, m: Any, y: Any, gains: Any) -> None:
+    """Fade from the filters of one place to those of another, in place; both hear the same past."""
+    told, twin = carray(i64(m.told), TOLD), carray(i64(f.twin), TOLD)
+    twin[COUNT], twin[SLOT], twin[INPUTS] = 1, m.slot, 0
+    call(m.run, f.twin)
+    walking, out = f.walking, carray(f32(f.twin_out), y.shape)
+    _ramp(walking, gains)
+    _mix(y, out, gains)
+    if walking.done >= walking.length:
+        told[SPECTRA], f.place, f.going = twin[SPECTRA], f.going, -1
+
+
+@_jit
+def _followed(f: Any, m: Any, wanted: Any, plays: Any) -> None:
+    """Begin to walk to the wanted place; at once where the bank is not heard."""
+    if f.going >= 0 and plays:
+        return
+    address = f.spectra + wanted * f.stride
+    if not plays:
+        carray(i64(m.told), TOLD)[SPECTRA] = address
+        f.place, f.going = wanted, -1
+    elif wanted != f.place:
+        carray(i64(f.twin), TOLD)[SPECTRA] = address
+        walking = f.walking
+        walking.start, walking.target, walking.length, walking.done = 0.0, 1.0, f.walk, 0
+        f.going = wanted
+
+
+@_jit
 def _filter(m: Any, x: Any, rows: Any, y: Any) -> None:
     """``y (drivers, block)`` of the programs; see :class:`sweetspot.processor.compiled.matrix.CompiledMatrix`."""
     inputs, outputs, block = rows.size, y.shape[0], y.shape[1]
@@ -179,18 +210,24 @@ def _filter(m: Any, x: Any, rows: Any, y: Any) -> None:
 
 
 @_jit
-def _filtered(f: Any, stream: Any, x: Any, y: Any, gains: Any) -> Any:
+def _filtered(f: Any, stream: Any, place: Any, x: Any, y: Any, gains: Any) -> Any:
     """``y (drivers, block)``, from the old filters to the new ones during a change; returns the ceiling."""
     matrices, rows = carray(matrix(f.matrices), 3), carray(i64(stream.rows), stream.inputs)
     now, change = matrices[f.playing], f.change
+    if f.spectra != 0:
+        _followed(f, matrices[0], place, f.playing == 0 or f.next == 0)
     if f.next < 0 and f.wanted != f.playing:
         f.next = f.wanted
         change.start, change.target, change.length, change.done = 0.0, 1.0, f.fade, -matrices[f.next].warm
     _filter(now, x, rows, y)
+    if f.going >= 0 and f.playing == 0:
+        _walked(f, now, y, gains)
     if f.next < 0:
         return now.ceiling
     new, other = matrices[f.next], carray(f32(stream.other), y.shape)
     _filter(new, x, rows, other)
+    if f.going >= 0 and f.next == 0:
+        _walked(f, new, other, gains)
     _ramp(change, gains)
     _mix(y, other, gains)
     ceiling = min(now.ceiling, new.ceiling)
@@ -248,7 +285,7 @@ def _made(s: Any, heard: Any, y: Any) -> None:
         return
     gains = carray(f64(stream.gains), stream.block)
     _upmixed(s.upmix, controls[AMOUNT], x, programs)
-    ceiling = _filtered(s.filters, stream, programs, y, gains)
+    ceiling = _filtered(s.filters, stream, np.int64(controls[PLACE]), programs, y, gains)
     _faded(s.mute, controls, y, gains)
     _guarded(s.guard, y, ceiling)
 

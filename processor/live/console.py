@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sweetspot.processor.live.stream import LivePlayer, Meters
 
 STEP = 0.1
+WALK_M = 0.05
+STEPS = {"i": (WALK_M, 0.0), "k": (-WALK_M, 0.0), "j": (0.0, -WALK_M), "l": (0.0, WALK_M), "h": (0.0, 0.0)}
+"""Keys that move the listener: away from the device and towards it, to its right and left, to the default place."""
 WIDTH, FLOOR_DB = 24, -60.0
 
 
@@ -90,6 +93,8 @@ def press(live: LivePlayer, key: str) -> bool:
     toggles = {"b": memory.BYPASS, "m": memory.MUTE, "a": memory.WHICH}
     if key in toggles:
         live.set(toggles[key], 1.0 - live.get(toggles[key]))
+    if key in STEPS:
+        live.step(*STEPS[key])
     if key in ("+", "=", "-"):
         amount = live.get(memory.AMOUNT) + (-STEP if key == "-" else STEP)
         live.set(memory.AMOUNT, round(min(max(amount, 0.0), 1.0), 3))
@@ -110,7 +115,8 @@ def state(live: LivePlayer) -> str:
     muted = "[MUTED] " if live.get(memory.MUTE) else ""
     method = live.program.forms[0].upmix.method
     amount = "" if method == "off" else f" {live.get(memory.AMOUNT):.1f}"
-    return f"[{which}] {muted}upmix {method}{amount}"
+    where = f", listener at {live.follower.pose.text}" if live.follower else ""
+    return f"[{which}] {muted}upmix {method}{amount}{where}"
 
 
 def keys_for(live: LivePlayer) -> str:
@@ -118,6 +124,7 @@ def keys_for(live: LivePlayer) -> str:
     forms = live.program.forms
     keys = ["b bypass", "m mute"]
     keys += ["a A/B"] if forms[1] is not forms[0] else []
+    keys += ["i k j l walk", "h home"] if live.follower else []
     keys += ["+ - upmix amount"] if forms[0].upmix.method != "off" else []
     return "  ".join([*keys, "q quit"])
 

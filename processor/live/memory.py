@@ -18,6 +18,9 @@ Real = NDArray[Any]
 MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED = range(6)
 """Controls, written by who shows: 0 or 1 but for the upmix's amount; WHICH is 1 for B, ENDED with the last sound."""
 
+PLACE = 12
+"""Another control: row of the bank's place where the listener is."""
+
 BLOCKS, XRUNS, STARVED, WORST, GAIN, FINISHED, STARTED, LATENCY, HELD = range(9)
 """Meters, written by who plays: blocks done, xruns told by the device, samples that were missing from the ring, worst
 load, least gain of the limiter, 1 when all was played, 1 when the stream runs, s of the device, blocks that were too

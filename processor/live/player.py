@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import FINISHED, LATENCY, QUIT, STARTED, PlayerMemory, Shared
@@ -48,11 +49,17 @@ class PlayedProgram:
         The stream.
     channels
         Input channels that are left and right, from 1; None when the sound comes through the ring.
+    bank
+        Filters that A walks between as the listener does.
+    place
+        The bank's place at the start.
     """
 
     forms: tuple[FilterSet, FilterSet, FilterSet]
     wanted: Wanted
     channels: tuple[int, int] | None
+    bank: FilterBank | None = None
+    place: int = 0
 
 
 def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
@@ -75,8 +82,16 @@ def prepared(program: PlayedProgram, board: PlayerMemory) -> CompiledBlock:
     """
     wanted = program.wanted
     heard = (wanted.inputs, *program.channels) if program.channels else None
-    times = {"fade_s": FADE_S, "settle_s": SETTLE_S}
-    made = CompiledBlock(program.forms, wanted.block, wanted.outputs, heard, board, **times)
+    made = CompiledBlock(
+        program.forms,
+        wanted.block,
+        wanted.outputs,
+        heard,
+        board,
+        fade_s=FADE_S,
+        settle_s=SETTLE_S,
+        bank=program.bank,
+    )
     made.warm(WARM_BLOCKS)
     return made
 

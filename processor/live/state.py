@@ -26,6 +26,7 @@ types: Any = numba.types
 
 _AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
 COUNT, SLOT, INPUTS, OUTPUTS = _AT["count"], _AT["slot"], _AT["inputs"], _AT["outputs"]
+SPECTRA, Y, OUT, OUT_SKIP = _AT["h"], _AT["y"], _AT["out"], _AT["out_skip"]
 TILE, TILES, TOLD = _AT["tile"], _AT["tiles"], len(_AT)
 
 FILES = ("live/memory.py", "live/state.py", "compiled/matrix_kernel.py", "guard.py", "crossfade.py", "upmix.py")
@@ -92,8 +93,12 @@ UPMIX = _stage(
 )
 """Memory of the upmix and its transforms; no window: stereo passes."""
 
-FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade"), change=RAMP)
-"""Sets of filters, which one plays, and the change to another."""
+BANK = ("spectra", "stride", "place", "going", "twin", "twin_out", "walk")
+"""Of a bank: spectra of all places and from one to the next, the place that plays, the one that fades in or -1, what
+the kernel is told for that one and where its output lies, samples of the crossfade; no spectra: no bank."""
+
+FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade", *BANK), change=RAMP, walking=RAMP)
+"""Sets of filters, which one plays, and the change to another; the first set may be a bank."""
 
 MUTED = _stage(("muted", "soft"), ramp=RAMP, gain=np.float64)
 """The gain of start, mute and stop."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor import files
+from sweetspot.processor.bank import Follower
 from sweetspot.processor.live import memory
 from sweetspot.processor.live.memory import PlayerMemory, Shared
 from sweetspot.processor.live.player import PlayedProgram, play
@@ -70,6 +71,9 @@ class Meters:
 class LivePlayer:
     """A program that plays in a process of its own; made by :func:`playing`."""
 
+    follower: Follower | None = None
+    """Where the listener is, for a bank."""
+
     def __init__(self, program: PlayedProgram, shared: Shared, process: Any) -> None:
         self.program, self._process = program, process
         self.board = PlayerMemory(shared)
@@ -89,6 +93,12 @@ class LivePlayer:
     def set(self, which: int, value: float) -> None:
         """Set one of the controls of :mod:`sweetspot.processor.live.memory`."""
         self.board.controls[which] = value
+
+    def step(self, x: float, y: float) -> None:
+        """Let the listener step by so many metres, or with ``0, 0`` go to the default place."""
+        if self.follower is not None:
+            self.follower.walk(x, y) if x or y else self.follower.go_home()
+            self.set(memory.PLACE, self.follower.place)
 
     def get(self, which: int) -> float:
         """One of the controls."""
@@ -158,6 +168,7 @@ def playing(
         live.feeder = Feeder(source, program.wanted.fs, live, loop=loop)
         live.feed()
     live.set(memory.AMOUNT, program.forms[0].upmix.amount)
+    live.set(memory.PLACE, program.place)
     process.start()
     try:
         began, said = now(), False
