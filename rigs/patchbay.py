@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ PATIENCE_S = 15.0
 """How long a program may take until its ports are there, s."""
 
 POLL_S = 0.02
+
+_NUMBER = re.compile(r"(?:-\d+)?:")
 
 
 class Patchbay:
@@ -69,6 +72,41 @@ class Patchbay:
             f"{program} has {len(heard)} inputs and {len(played)} outputs on the audio server after {PATIENCE_S:g} s; "
             f"{inputs} and {outputs} are expected"
         )
+
+    def named(self, ports: Sequence[str]) -> list[str]:
+        """Names on the server of ports that are known as ``client:port``; "" for one that is not there.
+
+        A server may number a client whose name is taken already: ``client-34:port`` is it too.
+        """
+        found = [p.name for p in self._client.get_ports(is_audio=True)]
+        return [next((n for n in found if port in (n, _NUMBER.sub(":", n, count=1))), "") for port in ports]
+
+    def await_named(self, ports: Sequence[str], alive: Callable[[], None], hint: Callable[[], str]) -> list[str]:
+        """Wait until all of these ports are there; ``alive`` raises when their program has ended.
+
+        Parameters
+        ----------
+        ports
+            As ``client:port``.
+        alive
+            See :meth:`await_ports`.
+        hint
+            What to look at where they do not come.
+
+        Raises
+        ------
+        HardwareTrouble
+            They are not, in time.
+        """
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            alive()
+            found = self.named(ports)
+            if all(found):
+                return found
+            time.sleep(POLL_S)
+        missing = [port for port, name in zip(ports, self.named(ports), strict=True) if not name]
+        raise HardwareTrouble(f"{missing[0]!r} is not on the audio server after {PATIENCE_S:g} s: {hint()}")
 
     def sources(self, port: str) -> list[str]:
         """What plays into a port."""

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,7 +125,7 @@ def _served(name: str, fs: int, period: int) -> Iterator[Server]:
 
 
 @contextmanager
-def lab(on: Server, rig: Path, *options: str) -> Iterator[Card]:
+def lab(on: Server | PipeWire, rig: Path, *options: str) -> Iterator[Card]:
     """The lab on a server while it lasts."""
     program = "from sweetspot.command_line import main; main()"
     process = subprocess.Popen(
@@ -144,6 +144,43 @@ def lab(on: Server, rig: Path, *options: str) -> Iterator[Card]:
         process.communicate(timeout=20)
 
 
+@dataclass(frozen=True)
+class PipeWire:
+    """A private PipeWire with its session manager; ``env`` leads JACK programs to it."""
+
+    env: dict[str, str]
+
+
+PIPEWIRE = """
+context.properties = {{
+  default.clock.rate = {fs} default.clock.allowed-rates = [ {fs} ]
+  default.clock.quantum = {period} default.clock.min-quantum = {period} default.clock.max-quantum = {period}
+}}
+"""
+
+
+@contextmanager
+def pipewire(folder: Path, fs: int, period: int = 1024) -> Iterator[PipeWire]:
+    """A headless PipeWire of its own while it lasts; its files are in ``folder``."""
+    settings = folder / "home" / "pipewire" / "pipewire.conf.d" / "test.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(PIPEWIRE.format(fs=fs, period=period))
+    (folder / "run").mkdir(mode=0o700)
+    env = os.environ | {"XDG_RUNTIME_DIR": str(folder / "run"), "XDG_CONFIG_HOME": str(folder / "home")}
+    env |= {"XDG_STATE_HOME": str(folder / "state"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    libraries = next(Path("/usr/lib").glob("*/pipewire-0.3/jack"))
+    with ExitStack() as stack, (folder / "log.txt").open("wb") as log:
+        for words in (["pipewire"], ["dbus-run-session", "--", "wireplumber"]):
+            process = subprocess.Popen(words, env=env, stdout=log, stderr=log, preexec_fn=_dies_with_us)
+            stack.callback(process.wait, 20)
+            stack.callback(process.terminate)
+        until = time.monotonic() + 20.0
+        while subprocess.run(["pw-cli", "info", "0"], env=env, capture_output=True, check=False).returncode:
+            assert time.monotonic() < until, "PipeWire does not start"
+            time.sleep(0.1)
+        yield PipeWire(env | {"LD_LIBRARY_PATH": str(libraries)})
+
+
 def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
     """What the lab says once its ports are up."""
     assert process.stdout is not None
@@ -159,6 +196,12 @@ def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
 def jack_server() -> Callable[..., object]:
     """Makes private JACK servers."""
     return server
+
+
+@pytest.fixture(scope="session")
+def pipewire_server() -> Callable[..., object]:
+    """Makes private PipeWire servers."""
+    return pipewire
 
 
 @pytest.fixture(scope="session")

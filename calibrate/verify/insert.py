@@ -147,6 +147,8 @@ class Patched(_Around):
         Of the same server.
     engine
         Runs.
+    card
+        All ports that the device plays.
     feeds
         The engine's inputs with the device's program ports that it takes its sound from.
     drives
@@ -158,11 +160,13 @@ class Patched(_Around):
         inner: Interface,
         bay: patchbay.Patchbay,
         engine: live.Running,
+        card: Sequence[str],
         feeds: Sequence[tuple[str, str]],
         drives: Sequence[tuple[str, str]],
     ) -> None:
         super().__init__(inner)
-        self.bay, self.engine, self.feeds, self.drives = bay, engine, feeds, drives
+        self.bay, self.engine, self.card, self.feeds, self.drives = bay, engine, card, feeds, drives
+        self._direct: list[tuple[str, str]] = []
         self._patched = False
 
     def capture(self, y: NDArray[np.float32]) -> Recording:
@@ -178,12 +182,27 @@ class Patched(_Around):
         return heard
 
     def patch(self) -> None:
-        """The program to the engine, the engine to the drivers, and the drivers to nobody else."""
+        """The program to the engine, the engine to the drivers, and nothing else to either.
+
+        The way through the engine is laid before the direct one to the same device: where it is laid after it, PipeWire
+        0.3.65 waits for ever for its filter chain.
+        """
         sources = patchbay.playing_into(self.bay, [port for _, port in self.feeds])
-        self.bay.disconnect([(s, port) for _, port in self.drives for s in self.bay.sources(port)])
+        direct = self._direct = [(s, port) for port in self.card for s in self.bay.sources(port)]
+        heard = self.bay.ports_of(sources[0].rpartition(":")[0])[0]
+        back = [(s, port) for port in heard for s in self.bay.sources(port)]
+        self.bay.disconnect([*direct, *back, *((s, port) for port, _ in self.feeds for s in self.bay.sources(port))])
         self.bay.connect([(source, into) for source, (into, _) in zip(sources, self.feeds, strict=True)])
         self.bay.connect(self.drives)
+        driven = {port for _, port in self.drives}
+        self.bay.connect([*((source, port) for source, port in direct if port not in driven), *back])
         self._patched = True
+
+    def unpatch(self) -> None:
+        """The device plays by itself again, as before; what is gone with the stream is left."""
+        if self._patched:
+            self.bay.disconnect(self.drives)
+            self.bay.connect([(source, port) for source, port in self._direct if self.bay.named([source])[0]])
 
 
 @contextmanager
@@ -201,14 +220,25 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
         if len(ports) < rig.description.outputs:
             raise HardwareTrouble(f"{device.name!r} has {len(ports)} ports on the audio server")
         how, filters = live.LIVE[deployed.name], deployed.filters
-        name = how.client
-        if any(bay.ports_of(name)):
-            raise BadInput(f"a client named {name!r} is on the JACK server already: end it first")
+        into, out = how.expected(filters)
+        if any(bay.ports_of(how.client)) or any(bay.named(into)):
+            raise BadInput(f"a client named {how.client!r} is on the JACK server already: end it first")
         with live.running(deployed.filters, deployed.name, bay.period) as engine:
-            into, out = bay.await_ports(name, 2, how.count(filters), engine.alive)
-            feeds = [(i, ports[c - 1]) for i, c in zip(into, deployed.inputs or (), strict=True)]
-            drives = [(out[o], ports[c - 1]) for o, c in zip(how.ports(filters), filters.channels, strict=True)]
-            yield Patched(rig.interface, bay, engine, feeds, drives)
+            if into:
+                found = bay.await_named(
+                    (*into, *out), engine.alive, lambda: f"{how.hint}. It said: {engine.text or 'nothing'}"
+                )
+                heard, played = found[: len(into)], found[len(into) :]
+            else:
+                heard, all_played = bay.await_ports(how.client, 2, how.count(filters), engine.alive)
+                played = [all_played[o] for o in how.ports(filters)]
+            feeds = [(i, ports[c - 1]) for i, c in zip(heard, deployed.inputs or (), strict=True)]
+            drives = [(o, ports[c - 1]) for o, c in zip(played, filters.channels, strict=True)]
+            patched = Patched(rig.interface, bay, engine, ports, feeds, drives)
+            try:
+                yield patched
+            finally:
+                patched.unpatch()
 
 
 def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse) -> int:

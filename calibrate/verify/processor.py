@@ -28,7 +28,7 @@ from sweetspot.rigs.rig_file import Description
 
 OWN = "engine"
 DEVICE = "device"
-THROUGH = (OWN, *live.LIVE, *live.BY_HAND, DEVICE)
+THROUGH = (OWN, *live.LIVE, DEVICE)
 """What a verification can be made through."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from typing import Any
 
 from sweetspot.processor.export.bundles import Bundle, notes, outputs, pairs, wave
@@ -10,11 +12,12 @@ from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
-CONF, CHUNK = "matrix.yml", 1024
+CONF, CHUNK, PATIENCE_S = "matrix.yml", 1024, 20.0
 VERSIONS = (2, 3, 4)
 BACKENDS = {"alsa": "Alsa", "jack": "Jack", "pulse": "Pulse", "coreaudio": "CoreAudio", "wasapi": "Wasapi"}
 NAMELESS = ("jack",)
 """Sound systems whose devices have no sample format to choose."""
+SOURCE = "Debian has no package of it; its releases are at github.com/HEnquist/camilladsp"
 WAV_HEADER = 44
 """Bytes before the samples of a WAV file, which version 2 skips itself."""
 
@@ -41,6 +44,13 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         "CamillaDSP does not look at the rate in the filters' WAV headers: a wrong samplerate plays wrong filters.",
     )
     return Bundle(files, (*notes(filterset), *told), f"camilladsp {CONF}")
+
+
+def installed() -> int:
+    """Major version of the program that is installed; 0 where it does not tell."""
+    done = subprocess.run(["camilladsp", "--version"], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    found = re.search(r"(\d+)\.\d", done.stdout)
+    return int(found[1]) if found and int(found[1]) in VERSIONS else 0
 
 
 def _devices(filterset: FilterSet, options: Options, version: int, chunk: int) -> dict[str, Any]:

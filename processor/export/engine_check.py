@@ -31,7 +31,7 @@ NEEDS = {"jconvolver": "fconvolver", "brutefir": "brutefir", "ffmpeg": "ffmpeg",
 NEEDS |= {"camilladsp": "camilladsp", "c": "make", "lv2": "lv2apply"}
 """The program that runs each engine on files; the others can't be run here."""
 PACKAGES = {"fconvolver": "jconvolver", "cc": "gcc", "lv2apply": "lilv-utils lv2-dev gcc make", "make": "gcc make"}
-UNPACKAGED = {"camilladsp": "Debian has no package of it; its releases are at github.com/HEnquist/camilladsp"}
+UNPACKAGED = {"camilladsp": camilladsp.SOURCE}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweetspot.processor import files
-from sweetspot.processor.export import brutefir, c_library, jconvolver, lv2
+from sweetspot.processor.export import brutefir, c_library, camilladsp, jconvolver, lv2, pipewire
 from sweetspot.processor.export.bundles import Bundle, outputs
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
@@ -27,6 +27,9 @@ SHOWN = 400
 
 OWN = "sweetspot-jconvolver"
 
+HERE = "{here}"
+"""Stands for the folder of the files in an engine's command, where a program wants a full path."""
+
 
 @dataclass(frozen=True, slots=True)
 class LiveEngine:
@@ -37,7 +40,7 @@ class LiveEngine:
     program
         What is started, and the name of the package that brings it.
     client
-        Name under which its ports are.
+        Name under which its ports are, where it is one client with ports in the order of channels.
     bundle
         Makes its files for a number of samples per block.
     words
@@ -57,6 +60,12 @@ class LiveEngine:
         What brings the program, where that is not a package of its name.
     asks
         Whether it takes commands from its input and ends where that ends.
+    named
+        Names of its ports, ``client:port``: left, right, and of each driver; where :attr:`client` does not tell.
+    where
+        How its program comes on a machine, where that takes more than a package.
+    hint
+        What to look at where its ports do not appear.
     """
 
     program: str
@@ -70,6 +79,13 @@ class LiveEngine:
     last: Callable[[FilterSet], str] | None = None
     packages: str = ""
     asks: bool = False
+    named: Callable[[FilterSet], tuple[tuple[str, str], tuple[str, ...]]] | None = None
+    where: str = ""
+    hint: str = ""
+
+    def expected(self, filterset: FilterSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Full names of its ports for left and right and for each driver, where they are known; else none."""
+        return self.named(filterset) if self.named else ((), ())
 
     def ports(self, filterset: FilterSet) -> tuple[int, ...]:
         """Index of the output port of each driver."""
@@ -78,6 +94,19 @@ class LiveEngine:
     def count(self, filterset: FilterSet) -> int:
         """Number of output ports."""
         return outputs(filterset) if self.by_channel else len(filterset.channels)
+
+
+def _camilladsp(filterset: FilterSet, options: Options) -> Bundle:
+    """Its live form on JACK, in the format of the version that is installed."""
+    version = camilladsp.installed()
+    chosen = replace(options, capture="default", playback="default", backend="jack", version=version)
+    return camilladsp.bundle(filterset, chosen)
+
+
+def _cpal_ports(filterset: FilterSet) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """CamillaDSP is two clients on JACK, with the names of its sound library."""
+    left, right = (f"cpal_client_in:in_{i}" for i in range(2))
+    return (left, right), tuple(f"cpal_client_out:out_{c - 1}" for c in filterset.channels)
 
 
 LIVE = {
@@ -109,13 +138,31 @@ LIVE = {
         packages="jalv make gcc lv2-dev",
         asks=True,
     ),
+    "pipewire": LiveEngine(
+        "pipewire",
+        pipewire.SINK,
+        pipewire.bundle,
+        ("pipewire", "-c", f"{HERE}/{pipewire.PLUGIN}"),
+        signal.SIGTERM,
+        whole=True,
+        build=("make", "--silent", "lv2"),
+        packages="pipewire pipewire-jack wireplumber make gcc lv2-dev",
+        named=pipewire.ports,
+        hint="the rig must be on PipeWire too: pw-jack sweetspot verify ... --through pipewire, with a session manager "
+        "(wireplumber)",
+    ),
+    "camilladsp": LiveEngine(
+        "camilladsp",
+        "cpal_client",
+        _camilladsp,
+        ("camilladsp", camilladsp.CONF),
+        signal.SIGTERM,
+        named=_cpal_ports,
+        where=camilladsp.SOURCE,
+        hint="CamillaDSP must be built with its feature jack-backend",
+    ),
 }
 """The engines that can be started on a JACK server."""
-
-BY_HAND = {
-    "camilladsp": "CamillaDSP needs the names of its devices in its own configuration: start it yourself between the "
-    "rig's program outputs and its drivers, and take the device way"
-}
 
 
 class Running:
@@ -133,11 +180,6 @@ class Running:
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
         self.name, self._process, self._log = name, process, log
-
-    @property
-    def client(self) -> str:
-        """Name under which its ports are on the audio server."""
-        return LIVE[self.name].client
 
     @property
     def text(self) -> str:
@@ -192,11 +234,12 @@ def check_live(engine: str) -> LiveEngine:
         It is not one of those that are started here, or it is not installed.
     """
     if engine not in LIVE:
-        more = BY_HAND.get(engine, f"choose one of: {', '.join(LIVE)}")
-        raise BadInput(f"{engine} can't be started here: {more}")
+        raise BadInput(f"{engine} can't be started here: choose one of: {', '.join(LIVE)}")
     live = LIVE[engine]
     if shutil.which(live.program) is None:
-        raise BadInput(f"{live.program} is not installed: apt-get install {live.packages or live.program}")
+        raise BadInput(
+            f"{live.program} is not installed: {live.where or f'apt-get install {live.packages or live.program}'}"
+        )
     return live
 
 
@@ -224,7 +267,7 @@ def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]
         files.write_all(folder, live.bundle(filterset, Options(block=period)).everything())
         _build(live, folder)
         log = folder / "said.txt"
-        words = (*live.words, live.last(filterset)) if live.last else live.words
+        words = [w.replace(HERE, str(folder)) for w in live.words] + ([live.last(filterset)] if live.last else [])
         with log.open("wb") as said:
             process = subprocess.Popen(
                 words,

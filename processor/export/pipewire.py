@@ -34,6 +34,19 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     return Bundle(files, (notes(filterset)[0], *told), use)
 
 
+def ports(filterset: FilterSet) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """Names of its ports as JACK programs see them, ``client:port``: left, right, and of each driver."""
+    client = _title(filterset)
+    return (f"{client}:playback_FL", f"{client}:playback_FR"), tuple(
+        f"{client}:output_AUX{c - 1}" for c in filterset.channels
+    )
+
+
+def _title(filterset: FilterSet) -> str:
+    """What a desktop shows, and JACK programs as the client's name, which a colon would end."""
+    return f"sweetspot {filterset.unit_serial}".replace(":", "-").strip()
+
+
 def _convolvers(filterset: FilterSet, found: list[tuple[int, int, str, Any]]) -> dict[str, Any]:
     drivers = range(len(filterset.drivers))
     nodes: list[dict[str, Any]] = [{"type": "builtin", "name": side, "label": "copy"} for side in SIDES]
@@ -70,8 +83,8 @@ def _configuration(filterset: FilterSet, graph: dict[str, Any], options: Options
     if options.playback:
         playback["target.object"] = options.playback
     chain = {
-        "node.description": f"sweetspot {filterset.unit_serial}",
-        "media.name": f"sweetspot {filterset.unit_serial}",
+        "node.description": _title(filterset),
+        "media.name": _title(filterset),
         "filter.graph": graph,
         "capture.props": capture,
         "playback.props": playback,

@@ -16,5 +16,6 @@ if NAME not in sys.modules:
 
 jack_server = sys.modules[NAME].jack_server
 jack_lab = sys.modules[NAME].jack_lab
+pipewire_server = sys.modules[NAME].pipewire_server
 in_server = sys.modules[NAME].in_server
 crooked_card_text = sys.modules[NAME].crooked_card_text
