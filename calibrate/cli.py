@@ -200,10 +200,13 @@ def verify(
 def report(
     run_folder: RunArg,
     music: Annotated[Path | None, typer.Option("--listen", help="A stereo file to hear before and after.")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option("--pictures", help="Folder for the page's pictures as PNG files of their own.")
+    ] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Write one self-contained page on a run: report.html."""
-    page = _reported(run_folder, music)
+    page = _reported(run_folder, music, pictures)
     result({"report": str(page), "changed_since": _changes(run_folder)}, str(page), as_json=as_json)
 
 
@@ -257,10 +260,8 @@ def _fitted(
     left_out: bool = False,
     bank: tuple[banks.BankDesign, str] | None = None,
 ) -> Fitted:
-    with tracked("Calibrating", 1) as step:
-        fitted = run.calibrate(here, wanted, text, left_out=left_out, with_zone=True, bank=bank)
-        step("left, right, centre")
-    return fitted
+    with tracked("Calibrating", 4 if bank is None else 5) as step:
+        return run.calibrate(here, wanted, text, left_out=left_out, with_zone=True, bank=bank, step=step)
 
 
 def _verified(
@@ -297,13 +298,11 @@ def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification
     return run.judge(here, fitted, limits)
 
 
-def _reported(here: Path, music: Path | None = None) -> Path:
-    from sweetspot.calibrate.report import write  # matplotlib is slow to import
+def _reported(here: Path, music: Path | None = None, pictures: Path | None = None) -> Path:
+    from sweetspot.calibrate.report import STEPS, write  # matplotlib is slow to import
 
-    with tracked("Reporting", 1) as step:
-        page = write(here, music)
-        step(page.name)
-    return page
+    with tracked("Reporting", STEPS) as step:
+        return write(here, music, step=step, pictures=pictures)
 
 
 def _prediction(here: Path, fitted: Fitted) -> dict[str, object]:

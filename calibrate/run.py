@@ -82,6 +82,7 @@ def calibrate(
     left_out: bool = False,
     with_zone: bool = False,
     bank: tuple[BankDesign, str] | None = None,
+    step: Callable[[str], None] = lambda note: None,
 ) -> Fitted:
     """Fit the filters of a run and write its ``filterset.h5``.
 
@@ -93,6 +94,8 @@ def calibrate(
         Map the listening zone too, and keep it with the filters.
     bank
         Fit filters for these places too, and keep them with the others; the design and its text.
+    step
+        Called after each part of the work: responses, filters, listening zone, bank, file.
 
     Raises
     ------
@@ -101,17 +104,21 @@ def calibrate(
     """
     session_file(run)
     with alone(run):
-        made, ears = _fit(run, design, left_out=left_out)
+        made, ears = _fit(run, design, left_out=left_out, step=step)
         kept = _kept(made) | {"at_ears": _nominal(ears)}
         if with_zone:
             mapped = _mapped(run, made, design)
             kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
+            step("listening zone")
         many = (
             StoredBank((found := _bank(run, made, design, bank[0])).bank, found.figures.tree(), bank[1])
             if bank
             else None
         )
+        if bank:
+            step("bank")
         store.write(run / "filterset.h5", made.filters, kept, design_text, many)
+        step("filterset.h5")
     return made
 
 
@@ -160,14 +167,18 @@ def fitted(run: Path, design: Design) -> Fitted:
     return _fit(run, design)[0]
 
 
-def _fit(run: Path, design: Design, *, left_out: bool = False) -> tuple[Fitted, ImpulseResponse]:
+def _fit(
+    run: Path, design: Design, *, left_out: bool = False, step: Callable[[str], None] = lambda note: None
+) -> tuple[Fitted, ImpulseResponse]:
     """Filters of a run, and the responses at the ears as they were used."""
     source = session_file(run)
     with Session.read(source) as session:
         rig, serial = session.rig(), session.serial
         ears, polar = measured_sets(session)
     ears = _scoring(ears) if left_out else ears
+    step("responses")
     made = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
+    step("left, right, centre")
     return made, ears.ir
 
 

@@ -82,7 +82,7 @@ def new(
         str | None, typer.Option("--loopback", help="Output and input of the loopback cable, such as 9,4.")
     ] = None,
     stage: Annotated[
-        str | None, typer.Option("--stage", help="fixed | manual | grbl | et250 | lab; manual if not given.")
+        str | None, typer.Option("--stage", help="fixed | manual | grbl | et250 | scpi | lab; manual if not given.")
     ] = None,
     port: Annotated[str | None, typer.Option("--port", help="Serial port of the stage, or its address.")] = None,
     head: Annotated[

@@ -23,6 +23,7 @@ from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, replacing
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Float
@@ -33,7 +34,20 @@ SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ea
          ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
 
 
-def write(run: Path, music: Path | None = None) -> Path:
+STEPS = 9
+"""What :func:`write` tells of: reading, sounds, seven groups of pictures."""
+
+PIXELS_PER_INCH = 76
+"""Of pictures saved as files: small enough for a page on the web."""
+
+
+def write(
+    run: Path,
+    music: Path | None = None,
+    *,
+    step: Callable[[str], None] = lambda note: None,
+    pictures: Path | None = None,
+) -> Path:
     """Build ``report.html`` of a run; the old page stays until the new one is whole.
 
     Parameters
@@ -42,17 +56,52 @@ def write(run: Path, music: Path | None = None) -> Path:
         Its folder.
     music
         A stereo file whose beginning can be listened to in the page, before and after.
+    step
+        Called after each of :data:`STEPS`, with what it was.
+    pictures
+        Folder for the page's pictures as PNG files of their own; ``None`` for none.
 
     Raises
     ------
     BadInput
         The session or the filterset is missing, or the page cannot be written.
     """
-    page = render(evidence.gather(run), run.name, sounds.clips(run, music))
+    gathered = evidence.gather(run)
+    step("measurements and filters")
+    clips = sounds.clips(run, music)
+    step("sounds")
+    drawn = _pictures(gathered, step)
+    page = render(gathered, run.name, clips, drawn)
     path = run / NAME
     with alone(run):
         write_file(path, page)
+    if pictures is not None:
+        _save(drawn, pictures)
     return path
+
+
+def _save(drawn: dict[str, list[Picture]], folder: Path) -> None:
+    """Every picture as a PNG file.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise BadInput(f"{folder}: cannot be made: {fault.strerror}; name another folder with --pictures") from fault
+    with matplotlib.rc_context(measured.STYLE):
+        for one in (p for group in drawn.values() for p in group):
+            if one.figure is None:
+                continue
+            one.figure.set_facecolor(measured.PAPER)
+            with replacing(folder / f"{one.name}.png") as part:
+                one.figure.savefig(
+                    part, format="png", dpi=PIXELS_PER_INCH, bbox_inches="tight", pad_inches=0.06,
+                    facecolor=measured.PAPER, metadata={"Software": None},
+                )  # fmt: skip
 
 
 def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
@@ -74,7 +123,26 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     return path
 
 
-def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
+def _pictures(e: Evidence, step: Callable[[str], None]) -> dict[str, list[Picture]]:
+    """Every picture of the page, by group."""
+    groups: dict[str, Callable[[], list[Picture]]] = {
+        "image": lambda: list(image_pictures.pictures(e)),
+        "cancellation": lambda: [_cancellation(e)],
+        "ears": lambda: [*_ear_levels(e), *_ear_responses(e)],
+        "beam": lambda: [*_polar_maps(e), *_polar_cuts(e)],
+        "colour": lambda: list(_colours(e)),
+        "filters": lambda: list(_filters(e)),
+        "layout": lambda: [_device(e), _heads(e), *_noise(e)],
+    }
+    drawn: dict[str, list[Picture]] = {}
+    with matplotlib.rc_context(measured.STYLE):
+        for name, draw in groups.items():
+            drawn[name] = draw()
+            step(f"pictures: {name}")
+    return drawn
+
+
+def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...], pictures: dict[str, list[Picture]]) -> str:
     """The page as text; ``name`` is the run folder's, ``clips`` are what can be listened to."""
     page = Environment(
         loader=PackageLoader("sweetspot.calibrate.report", "."),
@@ -82,16 +150,6 @@ def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...] = ()) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
     ).get_template("page.html.j2")
-    with matplotlib.rc_context(measured.STYLE):
-        pictures = {
-            "image": image_pictures.pictures(e),
-            "cancellation": [_cancellation(e)],
-            "ears": [*_ear_levels(e), *_ear_responses(e)],
-            "beam": [*_polar_maps(e), *_polar_cuts(e)],
-            "colour": _colours(e),
-            "filters": _filters(e),
-            "layout": [_device(e), _heads(e), *_noise(e)],
-        }
     return page.render(
         e=e,
         run=name,

@@ -30,6 +30,10 @@ class Picture:
         Whether it takes the page's whole width.
     hover
         JSON of the values shown under the pointer; empty for none.
+    name
+        Its file's, without ending.
+    figure
+        The same, to be saved as a file of its own.
     """
 
     title: str
@@ -38,6 +42,8 @@ class Picture:
     svg: Markup
     wide: bool = False
     hover: str = ""
+    name: str = ""
+    figure: Figure | None = None
 
 
 def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
@@ -72,4 +78,4 @@ def picture(
         box = figure.axes[0].get_position()
         low, high = figure.axes[0].get_xlim()
         hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
-    return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover)
+    return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover, name, figure)

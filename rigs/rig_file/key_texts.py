@@ -26,7 +26,7 @@ TEXTS = {
     "gives the voltage at each driver.",
     "stage.driver": "What turns: a controller, you (`manual`), nothing (`fixed`), or the lab's stage.",
     "stage.turns": "What stands on it: the device (polar sets), or the dummy head (its yaw).",
-    "stage.port": "Serial port; the address of a network adapter for `scpi`.",
+    "stage.port": "Serial port; `socket://host:port` for a network adapter.",
     "stage.limits_deg": "The stage never turns beyond these angles: the cables' limits.",
     "stage.axes": "Which axis letter of the controller moves which part of a pose; without it, X turns.",
     "stage.tolerance_deg": "Largest difference between the angle asked for and the angle read back.",

@@ -238,11 +238,28 @@ STAGES = {
         'host = "{port}"                 # its address',
         "limits_deg = [-180, 180]",
     ),
+    "scpi": (
+        'driver = "scpi"                 # any controller that takes lines of text',
+        'turns = "device"',
+        'port = "{port}"                 # or of a network adapter: "socket://192.168.1.50:5025"',
+        "baud = 9600",
+        "limits_deg = [-180, 180]",
+        "",
+        "[stage.commands]                # from the controller's manual; {angle} stands for degrees",
+        'move = "TURN {angle}"',
+        'position = "POS?"',
+        '# moving = "BUSY?"              # asked until the answer is the text of "standing"',
+        '# standing = "0"',
+        '# stop = "STOP"',
+        '# identify = "*IDN?"            # asked once; the answer must hold the text of "expect"',
+        '# expect = "Turntable"',
+        'end = "lf"                      # what ends a line: lf, cr, crlf, nul',
+    ),
     "lab": ('driver = "lab"', 'turns = "device"', "limits_deg = [-180, 180]"),
 }
 """Lines of ``[stage]`` by its driver."""
 
-PORTS = {"grbl": "/dev/ttyUSB0", "et250": "192.168.1.34"}
+PORTS = {"grbl": "/dev/ttyUSB0", "scpi": "/dev/ttyUSB0", "et250": "192.168.1.34"}
 
 
 def stage_lines(driver: str, port: str | None) -> tuple[str, ...]:
@@ -254,7 +271,7 @@ def stage_lines(driver: str, port: str | None) -> tuple[str, ...]:
         There is no template of that stage.
     """
     if driver not in STAGES:
-        raise BadInput(f"--stage {driver}: there are {', '.join(STAGES)}; scpi is described in: sweetspot rig keys")
+        raise BadInput(f"--stage {driver}: there are {', '.join(STAGES)}")
     return tuple(line.replace("{port}", port or PORTS.get(driver, "")) for line in STAGES[driver])
 
 
