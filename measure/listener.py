@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,8 +16,9 @@ from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, loop
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import burst, clocks, quality, uncertainty
-from sweetspot.measure.plan import Capture, OverlappedSignal, Plan
+from sweetspot.measure.plan import OverlappedSignal, Plan
 from sweetspot.measure.session import Session
+from sweetspot.measure.shot import ALL, Capture, Reason
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
@@ -138,98 +140,159 @@ class CaptureAnalyser:
         mean = np.asarray(np.mean(turned, axis=0))
         return harmonics.of_transfer(self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after)
 
-    def heard(self, recording: Recording, source: int) -> tuple[SourceResponse, float, str]:
-        """What was heard, the latency in s, and why not to keep it."""
-        x = quality.padded(recording.x, len(self.plan.played))
-        names = (*(m.name for m in self.plan.mics), "loopback")
-        timed = self.timed(x[-1])
-        inv, delay = timed.inverse, timed.delay
-        transfer = self.transfer(x, source, timed)
-        before, after = self.plan.before, self.plan.after
-        whole = circular(inv, self.equalised(transfer, source, inv), delay, before)
-        kept = (
-            clocks.at_one_rate(whole, before, before + after, timed.ppm) if timed.ppm else whole[..., : before + after]
-        )
-        h = np.asarray(kept * edges(before, after))
-        stderr = uncertainty.of_one(whole, before, after, self.plan.sweep.rate, inv.fs)
-        snr = snr_db(h, stderr, inv.fs, inv.band)
+    def analysed(self, recording: Recording, source: int | None) -> AnalysedCapture:
+        """What each source of a capture came to: one ``source``, or :data:`ALL` of them overlapped."""
+        how = self._overlapped(recording) if source is ALL else self._sequential(recording, source)
+        x, names, timed, last = how.x, (*(m.name for m in self.plan.mics), "loopback"), how.timed, how.starts[-1]
+        inv, before, after = timed.inverse, self.plan.before, self.plan.after
+        wholes = self._wholes(how)
+        errors = {
+            key: uncertainty.of_one(
+                np.roll(w, -last, axis=-1) if last else w, before, after, self.plan.sweep.rate, inv.fs, last
+            )
+            for key, w in wholes.items()
+        }
+        found = []
+        for own, start in zip(how.sources, how.starts, strict=True):
+            kept = self._kept(wholes[self._alike(own)], start, how)
+            stderr = errors[self._alike(own)]
+            snr = snr_db(kept, stderr, inv.fs, inv.band)
+            found.append(SourceResponse(kept, snr, stderr, np.ones_like(stderr), how.ppm))
+        silent = (self._silent(own, one.snr_db, how) for own, one in zip(how.sources, found, strict=True))
         reason = (
-            quality.short(recording.x, len(self.plan.played))
+            quality.short(recording.x, x.shape[-1])
             or quality.clipped(x, names)
-            or timed.drift.refused()
-            or quality.loopback(inv, x[-1], timed.played, timed.loop, delay, timed.gain)
-            or quality.silent(snr, names[:-1])
-            or quality.disturbed(x[:-1], transfer, names[:-1], self.plan.sweep, self.lags, delay)
+            or how.clocks
+            or quality.loopback(how.loop, x[-1], timed.played, timed.loop, timed.delay, timed.gain)
+            or next((r for r in silent if r), None)
+            or quality.disturbed(
+                x[:-1], how.transfer, names[:-1], self.plan.sweep, how.lags, timed.delay, last_start=last / inv.fs
+            )
         )
-        return SourceResponse(h, snr, stderr, np.ones_like(stderr), timed.ppm), delay, reason or ""
+        return AnalysedCapture(tuple(found), timed.delay, reason)
 
-    def heard_together(self, recording: Recording) -> tuple[list[SourceResponse], float, str]:
-        """What every driver came to in one capture of all, the latency in s, and why not to keep it."""
+    def _sequential(self, recording: Recording, source: int) -> _Reading:
+        """How a capture of one source is read; two clocks are taken out."""
+        x = quality.padded(recording.x, len(self.plan.played))
+        timed = self.timed(x[-1])
+        return _Reading(
+            x,
+            (source,),
+            (0,),
+            timed=timed,
+            loop=timed.inverse,
+            transfer=self.transfer(x, source, timed),
+            lags=self.lags,
+            clocks=timed.drift.refused(),
+            ppm=timed.ppm,
+        )
+
+    def _overlapped(self, recording: Recording) -> _Reading:
+        """How a capture of all drivers is read, each a little later than the one before."""
         chorus, together = self.chorus, self.plan.together
         assert chorus is not None
         assert together is not None
         x = quality.padded(recording.x, len(together.played))
-        names = (*(m.name for m in self.plan.mics), "loopback")
         loop = chorus.loop.spectrum(x[-1])
         drift = clocks.of_loopback(chorus.loop, together.sweep, loop)
-        delay, gain = loopback_delay(chorus.loop, loop)
-        inv, before, after = chorus.inverse, self.plan.before, self.plan.after
+        inv = chorus.inverse
         exact = np.complex64 if np.iscomplexobj(chorus.corrections) else np.float32
-        transfer = inv.transfer(inv.recorded(x[:-1])) / (chorus.corrections * together.level).astype(exact)
-        last, window = together.starts[-1], edges(before, after)
-        wholes = self._wholes(inv, transfer, delay)
-        errors = {
-            key: uncertainty.of_one(np.roll(w, -last, axis=-1), before, after, self.plan.sweep.rate, inv.fs, last)
-            for key, w in wholes.items()
-        }
-        keys = [self._alike(source) for source in range(len(together.starts))]
-        stderrs = [errors[key] for key in keys]
-        every = [
-            np.asarray(wholes[key][..., start : start + before + after] * window)
-            for key, start in zip(keys, together.starts, strict=True)
-        ]
-        snrs = [snr_db(h, e, inv.fs, inv.band) for h, e in zip(every, stderrs, strict=True)]
-        silent = (
-            f"{driver}: {told}"
-            for driver, snr in zip(self.plan.sources.names, snrs, strict=True)
-            if (told := quality.silent(snr, names[:-1]))
+        two = "two clocks: overlapped sweeps need one; measure with --overlap off"
+        return _Reading(
+            x,
+            range(len(together.starts)),
+            together.starts,
+            timed=Timed(inv, together.played, loop, drift, *loopback_delay(chorus.loop, loop)),
+            loop=chorus.loop,
+            transfer=inv.transfer(inv.recorded(x[:-1])) / (chorus.corrections * together.level).astype(exact),
+            lags=chorus.lags,
+            clocks=Reason("clocks", two) if drift.is_there else None,
         )
-        reason = (
-            quality.short(recording.x, len(together.played))
-            or quality.clipped(x, names)
-            or ("two clocks: overlapped sweeps need one; measure with --overlap off" if drift.is_there else None)
-            or quality.loopback(chorus.loop, x[-1], together.played, loop, delay, gain)
-            or next(silent, None)
-            or quality.disturbed(
-                x[:-1],
-                transfer,
-                names[:-1],
-                sweep=self.plan.sweep,
-                where=chorus.lags,
-                delay=delay,
-                last_start=last / inv.fs,
-            )
-        )
-        unity = np.ones_like(stderrs[0])
-        found = [SourceResponse(h, s, e, unity) for h, s, e in zip(every, snrs, stderrs, strict=True)]
-        return found, delay, reason or ""
+
+    def _kept(self, whole: NDArray[np.floating], start: int, how: _Reading) -> Float:
+        """What is kept ``(mic, tap)`` of a circular response whose source began at ``start``."""
+        before, length = self.plan.before, self.plan.before + self.plan.after
+        part = clocks.at_one_rate(whole, before, length, how.ppm) if how.ppm else whole[..., start : start + length]
+        return np.asarray(part * edges(before, self.plan.after))
+
+    def _silent(self, source: int, snr: Float, how: _Reading) -> Reason | None:
+        """A microphone that got nothing of a source; where several play, whose."""
+        found = quality.silent(snr, tuple(m.name for m in self.plan.mics))
+        if found is None or len(how.sources) == 1:
+            return found
+        return Reason(found.kind, f"{self.plan.sources.names[source]}: {found.text}")
 
     def _alike(self, source: int) -> tuple[float | None, float]:
         """What drivers have in common whose responses are read alike: their band's lower edge, and their level."""
-        shape = self.plan.sources.shapes[source]
-        return shape.low_hz, self.plan.sources.levels[source]
+        shape = self.plan.sources.shapes[source] if self.plan.sources.shapes else None
+        return shape.low_hz if shape else None, self.plan.sources.levels[source]
 
-    def _wholes(
-        self, inv: Inverse, transfer: NDArray[np.complexfloating], delay: float
-    ) -> dict[tuple[float | None, float], NDArray[np.floating]]:
-        """Circular responses ``(mic, size)`` to all drivers together, as each kind of driver is read."""
+    def _wholes(self, how: _Reading) -> dict[tuple[float | None, float], NDArray[np.floating]]:
+        """Circular responses ``(mic, size)`` to all that plays, as each kind of source is read."""
         found: dict[tuple[float | None, float], NDArray[np.floating]] = {}
-        for source in range(len(self.plan.sources.shapes)):
+        inv = how.timed.inverse
+        for source in how.sources:
             key = self._alike(source)
             if key not in found:
-                own = self.equalised(transfer, source, inv) / np.float32(key[1])
-                found[key] = circular(inv, own, delay, self.plan.before)
+                own = self.equalised(how.transfer, source, inv)
+                own = own / np.float32(key[1]) if len(how.sources) > 1 else own
+                found[key] = circular(inv, own, how.timed.delay, self.plan.before)
         return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnalysedCapture:
+    """What a capture came to.
+
+    Parameters
+    ----------
+    responses
+        One a source, in the plan's order.
+    delay
+        Latency of the interface, s.
+    reason
+        Why not to keep it.
+    """
+
+    responses: tuple[SourceResponse, ...]
+    delay: float
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """How a capture is read.
+
+    Parameters
+    ----------
+    x
+        Microphones and loopback ``(channel, samples)``, as long as what was played.
+    sources, starts
+        What plays, and at which sample each begins.
+    timed
+        What the loopback says; its inverse is that of a source's sweep.
+    loop
+        Inverse of what the loopback plays.
+    transfer
+        Transfer functions ``(mic, frequency)``, latency included; of one source at its own level, of several at the
+        level of all.
+    lags
+        Where each source's response begins.
+    clocks
+        Why the clocks forbid it.
+    ppm
+        By how much the inputs run faster, to be taken out.
+    """
+
+    x: NDArray[np.float32]
+    sources: Sequence[int]
+    starts: Sequence[int]
+    timed: Timed
+    loop: Inverse
+    transfer: NDArray[np.complexfloating]
+    lags: burst.LagBands
+    clocks: Reason | None
+    ppm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

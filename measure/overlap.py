@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.plan import ALL, Capture, OverlappedSignal, Plan, outputs_for
+from sweetspot.measure.plan import OverlappedSignal, Plan, outputs_for
+from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import P_REF, Float, db, from_db
@@ -33,8 +34,6 @@ HEADROOM = 0.8
 """Peak that the sum of all drivers may reach at an input, re full scale."""
 ELSEWHERE_DB = 3.0
 """How far below the rig's loudest level all drivers together stay at the first position: others may be louder."""
-CHECKING = 98
-"""Repeat of the overlapped capture that is compared with the sequential ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +213,7 @@ def _slow(sweep: Sweep, more: int) -> Sweep:
 
 def checking(plan: Plan) -> Capture:
     """The overlapped capture at the first position."""
-    return replace(plan.captures[0], source=ALL, repeat=CHECKING)
+    return replace(plan.captures[0], source=ALL, repeat=0, purpose="check")
 
 
 def agreement(one: Float, other: Float, error: Float, fs: int, band: tuple[float, float]) -> tuple[float, bool]:

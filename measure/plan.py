@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import POSITION
+from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
@@ -22,32 +23,8 @@ SETS: tuple[SetName, ...] = ("ears", "polar")
 """Sets that every session needs; the reference pair is measured where the rig has one."""
 
 OverlapMode = Literal["off", "auto", "on"]
-CLOSING = 99
-"""Repeat of the capture that closes a set; a rig has at most 64."""
-ALL = 97
-"""Source of a capture in which every driver plays."""
 LEAST_OF_SWEEP = 0.5
 """A driver whose filtered sweep peaks lower, over the sweep, has no part of it within its band."""
-
-
-@dataclass(frozen=True, slots=True)
-class Capture:
-    """One capture of a plan: where everything stands, and which source plays (a driver, or a program)."""
-
-    position: int
-    pose: Pose
-    source: int
-    repeat: int
-
-    @property
-    def place(self) -> str:
-        """What the names of all captures of this position and source begin with."""
-        return f"p{self.position:03d}_s{self.source:02d}_"
-
-    @property
-    def key(self) -> str:
-        """Its name in a session file."""
-        return f"{self.place}r{self.repeat:02d}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,25 +125,25 @@ class Plan:
 
     def played_in(self, capture: Capture) -> NDArray[np.float32]:
         """What the loopback plays in a capture."""
-        return self.together.played if self.together is not None and capture.source == ALL else self.played
+        return self.together.played if self.together is not None and capture.source is ALL else self.played
 
     def signal_of(self, capture: Capture) -> NDArray[np.float32]:
         """What the outputs play in a capture."""
-        if capture.source != ALL:
+        if capture.source is not ALL:
             return self.sources.signals[capture.source]
         assert self.together is not None
         return self.together.signal
 
     def named(self, capture: Capture) -> str:
         """Name of a capture's source."""
-        return "all drivers" if capture.source == ALL else self.sources.names[capture.source]
+        return "all drivers" if capture.source is ALL else self.sources.names[capture.source]
 
     @property
     def closing(self) -> Capture | None:
         """The first capture once more, to be made after all others; none if nothing moves in between."""
         if self.sources.axis != "driver" or len(self.positions) < 2:
             return None
-        return replace(self.captures[0], repeat=CLOSING)
+        return replace(self.captures[0], repeat=0, purpose="close")
 
     @property
     def order(self) -> tuple[int, ...]:

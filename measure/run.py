@@ -13,9 +13,9 @@ from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import LoudnessCheck, Sound, clocks, drift, quality, uncertainty
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
-from sweetspot.measure.plan import ALL, Capture, OverlapMode, Plan
+from sweetspot.measure.plan import OverlapMode, Plan
 from sweetspot.measure.session import Session
-from sweetspot.measure.shot import Shot
+from sweetspot.measure.shot import ALL, Capture, Reason, Shot
 from sweetspot.rigs.errors import Held
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Operator, Recording, Rig
@@ -135,7 +135,7 @@ def _derive(hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, hear
 def _sources(plan: Plan, capture: Capture) -> range:
     """The sources that a capture is of."""
     first = capture.source
-    return range(len(plan.sources.names)) if first == ALL else range(first, first + 1)
+    return range(len(plan.sources.names)) if first is ALL else range(first, first + 1)
 
 
 def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> Plan:
@@ -174,7 +174,7 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
     wholes = []
     for capture, x in zip(alone, raws, strict=True):
         timed = listener.timed(x[-1])
-        inside = timed.inverse.within(listener.transfer(x, capture.source, timed))
+        inside = timed.inverse.within(listener.transfer(x, capture.single, timed))
         wholes.append(circular(timed.inverse, inside, timed.delay, plan.before))
     how = overlap.solved(plan, wholes)
     if not how.used:
@@ -225,7 +225,7 @@ def _close(hand: CaptureLoop, listener: CaptureAnalyser) -> None:
     plan, session = listener.plan, hand.session
     if plan.closing is None or session.closure(plan.name) is not None:
         return
-    first = session.response(plan, plan.closing.position, plan.closing.source)
+    first = session.response(plan, plan.closing.position, plan.closing.single)
     if first is None:
         return
     hand.place(plan.closing.pose)
@@ -238,7 +238,7 @@ def _close(hand: CaptureLoop, listener: CaptureAnalyser) -> None:
 
 def _changed(
     session: Session, listener: CaptureAnalyser, capture: Capture, source: int, heard: SourceResponse
-) -> str | None:
+) -> Reason | None:
     """Whether level or polarity of a source are other than at the last position nearby."""
     plan = listener.plan
     if plan.sources.axis != "driver":
@@ -257,16 +257,6 @@ def _changed(
     return None
 
 
-def _judged(
-    listener: CaptureAnalyser, recording: Recording, capture: Capture
-) -> tuple[list[SourceResponse], float, str]:
-    """What each source of a capture came to, the latency in s, and why not to keep it."""
-    if capture.source == ALL:
-        return listener.heard_together(recording)
-    heard, delay, reason = listener.heard(recording, capture.source)
-    return [heard], delay, reason
-
-
 def _until_good(
     hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, accept_change: bool
 ) -> list[SourceResponse]:
@@ -277,24 +267,24 @@ def _until_good(
     for _ in range(ATTEMPTS):
         hand.loudness.permit(sound)
         recording = listener.channels(rig.interface.capture(sound.signal))
-        heard, delay, reason = _judged(listener, recording, capture)
-        ppm = heard[0].clock_ppm
-        reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name)) or ""
-        burst = plan.sources.axis == "program" and reason.startswith("burst")
+        found = listener.analysed(recording, capture.source)
+        heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm
+        reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name))
+        burst = plan.sources.axis == "program" and reason is not None and reason.kind == "burst"
         if burst and last and quality.repeats(last.x, recording.x):
-            reason = ""  # noise does not come twice alike: it is the processor's own distortion, to be judged
+            reason = None  # noise does not come twice alike: it is the processor's own distortion, to be judged
         last = recording
         if not reason and not accept_change:
             each = zip(_sources(plan, capture), heard, strict=True)
-            found = (_changed(session, listener, capture, source, one) for source, one in each)
-            if other := next((f for f in found if f), None):
-                reason = f"{other}; if this change is intended, resume with --accept-change"
+            changes = (_changed(session, listener, capture, source, one) for source, one in each)
+            if other := next((c for c in changes if c), None):
+                reason = Reason(other.kind, f"{other}; if this change is intended, resume with --accept-change")
         air = rig.description.environment.temperature_c
         snr = np.min([one.snr_db for one in heard], axis=0)
         shot = Shot(
             capture,
             recording,
-            delay=delay,
+            delay=found.delay,
             reason=reason,
             temperature_c=air,
             snr_db=tuple(float(v) for v in snr),
@@ -319,7 +309,7 @@ def _mean_of_landed(session: Session, listener: CaptureAnalyser, capture: Captur
         if session.has_landed(listener.plan.name, key):
             x, attrs = session.raw(listener.plan.name, key)
             recording = Recording(x, listener.inverse.fs, int(attrs["xruns"]), "")
-            found.append(_judged(listener, recording, capture)[0])
+            found.append(listener.analysed(recording, capture.source).responses)
     return [_mean(listener, list(repeated)) for repeated in zip(*found, strict=True)]
 
 

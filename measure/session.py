@@ -18,8 +18,8 @@ from sweetspot.measure import session_schema
 from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse
 from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
 from sweetspot.measure.overlap import Overlap
-from sweetspot.measure.plan import ALL, CLOSING, SETS, Capture, OverlapMode, Plan, SetName
-from sweetspot.measure.shot import Shot
+from sweetspot.measure.plan import SETS, OverlapMode, Plan, SetName
+from sweetspot.measure.shot import ALL, Capture, CaptureKey, Shot
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, parse
@@ -243,7 +243,7 @@ class Session:
     def landed(self, name: SetName) -> frozenset[str]:
         """Keys of the captures that were accepted and stored whole, without the one that closes the set."""
         kept = (k for k, d in self._captures(name) if bool(d.attrs.get("accepted", False)))
-        return frozenset(k for k in kept if not k.endswith(f"_r{CLOSING}"))
+        return frozenset(k for k in kept if CaptureKey.parse(k).purpose != "close")
 
     def _captures(self, name: SetName) -> list[tuple[str, Data]]:
         """Raw captures of a set, by name."""
@@ -277,7 +277,7 @@ class Session:
         data = raw.create_data(name, x, chunks=(1, min(x.shape[1], LONGEST_CHUNK)), **PACKED)
         data.attrs.update(**asdict(capture.pose))
         data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
-        data.attrs.update(reason=shot.reason, run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
+        data.attrs.update(reason=str(shot.reason or ""), run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
         if shot.temperature_c is not None:
             data.attrs["temperature_c"] = shot.temperature_c
         self._file.flush()
@@ -306,11 +306,11 @@ class Session:
 
     def tries(self, name: SetName) -> list[Attempt]:
         """Every capture that was made of a set, but for the one that closes it."""
-        kept = [(k.lstrip("x"), d.attrs) for k, d in self._captures(name) if "accepted" in d.attrs]
+        kept = [(CaptureKey.parse(k), d.attrs) for k, d in self._captures(name) if "accepted" in d.attrs]
         return [
-            Attempt(int(key[1:4]), int(key[6:8]), int(a.get("run", 1)), str(a["reason"]))
+            Attempt(key.position, key.source, int(a.get("run", 1)), str(a["reason"]))
             for key, a in kept
-            if int(key[10:12]) != CLOSING
+            if key.purpose != "close"
         ]
 
     def accounts(self, name: SetName) -> list[AttemptSummary]:
@@ -468,7 +468,8 @@ class Session:
 
     def _rejected_name(self, name: SetName, capture: Capture) -> str:
         taken = sum(1 for k in self._file.group(f"raw/{name}") if k.startswith(f"x{capture.key}"))
-        return f"x{capture.key}_{taken + 1:02d}"
+        key = CaptureKey(capture.position, capture.source, capture.repeat, capture.purpose, rejected=taken + 1)
+        return key.name
 
     def _needs_room(self, wanted: int, what: str) -> None:
         free = shutil.disk_usage(self.path.parent).free
@@ -547,7 +548,7 @@ def _copied(old: Group, new: Group, goes: Callable[[str, Data], bool]) -> None:
 
 def _rows(capture: Capture) -> slice:
     """Which sources a capture is of."""
-    return slice(None) if capture.source == ALL else slice(capture.source, capture.source + 1)
+    return slice(None) if capture.source is ALL else slice(capture.source, capture.source + 1)
 
 
 def _full(path: Path, fault: OSError) -> str:

@@ -14,7 +14,8 @@ from scipy import fft
 from sweetspot.calibrate.predict import Prediction
 from sweetspot.calibrate.verify.comparison import expected
 from sweetspot.measure.deconvolve import inverse
-from sweetspot.measure.plan import Capture, Plan, SetName
+from sweetspot.measure.plan import Plan, SetName
+from sweetspot.measure.shot import Capture
 from sweetspot.processor import files
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
@@ -216,7 +217,7 @@ class RecordedInterface:
     ) -> NDArray[np.float32]:
         """Microphones cut to where they are most like the prediction, and the loopback that would go with it."""
         h = self._predicted(plan, capture)
-        level = plan.sources.levels[capture.source]
+        level = plan.sources.levels[capture.single]
         want = np.stack([_convolved(loop * level, one) for one in h])
         lag, clear = _lag(x, want)
         if clear < CLEAR:

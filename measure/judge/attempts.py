@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One capture that was made: where, which source, the how-manieth there (from 1), and why it was excluded."""
+    """One capture that was made: where, which source, which one there (from 1), and why it was excluded."""
 
     position: int
-    source: int
+    source: int | None
     run: int
     reason: str
 
@@ -44,10 +44,10 @@ class AttemptSummary:
         }
 
 
-def accounts(tries: Iterable[Attempt], sources: Sequence[str] | Mapping[int, str]) -> list[AttemptSummary]:
+def accounts(tries: Iterable[Attempt], sources: Mapping[int | None, str]) -> list[AttemptSummary]:
     """One account for each position and source, in that order."""
-    places: dict[tuple[int, int], list[Attempt]] = {}
-    for one in sorted(tries, key=lambda t: (t.position, t.source, t.run)):
+    places: dict[tuple[int, int | None], list[Attempt]] = {}
+    for one in sorted(tries, key=lambda t: (t.position, t.source is None, t.source or 0, t.run)):
         places.setdefault((one.position, one.source), []).append(one)
     return [
         AttemptSummary(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.measure.deconvolve import Complex, Inverse
+from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import Float
 
@@ -61,18 +62,20 @@ class ClockDrift:
         """Whether there are two clocks, told for sure."""
         return abs(self.ppm) > max(SAME_PPM, 5.0 * self.error_ppm) and self.unexplained < UNEXPLAINED
 
-    def refused(self, others: Sequence[float] = ()) -> str | None:
+    def refused(self, others: Sequence[float] = ()) -> Reason | None:
         """Why it cannot be corrected; ``others`` are the drifts of the set's earlier captures, ppm."""
         if self.is_there and abs(self.ppm) > HIGHEST_PPM:
-            return (
+            return Reason(
+                "clocks",
                 f"the inputs' clock runs {self.ppm:+.0f} ppm off the outputs' (limit {HIGHEST_PPM:g}): that is another "
-                "sampling rate; set both devices to the same one"
+                "sampling rate; set both devices to the same one",
             )
         before = float(np.median(others)) if others else self.ppm
         if abs(self.ppm - before) > SPREAD_PPM:
-            return (
+            return Reason(
+                "clocks",
                 f"the inputs' clock runs {self.ppm:+.1f} ppm off the outputs', {before:+.1f} ppm before (limit "
-                f"{SPREAD_PPM:g} apart): it wanders; use one device for both, or a common word clock"
+                f"{SPREAD_PPM:g} apart): it wanders; use one device for both, or a common word clock",
             )
         return None
 

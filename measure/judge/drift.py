@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from sweetspot.measure.shot import Reason
 from sweetspot.rigs.units import Float, power_db
 
 LEVEL_DB = 10.0
@@ -78,7 +79,7 @@ def closure(first: Float, again: Float, fs: int, band: tuple[float, float], mics
 
 def changed(
     now: Float, before: Float, fs: int, lowest: float, expected_db: float, names: tuple[str, ...]
-) -> str | None:
+) -> Reason | None:
     """Whether a level or a polarity is another than at a position nearby, in a driver's lowest two octaves.
 
     Parameters
@@ -104,11 +105,13 @@ def changed(
             continue
         step = float(power_db(energy[0] / energy[1])) - expected_db
         if abs(step) > LEVEL_DB:
-            return f"the level of {name} changed by {step:+.0f} dB since the last position (limit {LEVEL_DB:.0f} dB)"
+            moved = f"changed by {step:+.0f} dB since the last position (limit {LEVEL_DB:.0f} dB)"
+            return Reason("change", f"the level of {name} {moved}")
         reach = int(LAG_S * fs)
         # the transform of a real signal counts each bin but the first and last twice
         curve = np.fft.irfft(a * np.conj(b), size) * size / 2.0 / np.sqrt(energy[0] * energy[1])
         near = np.concatenate([curve[: reach + 1], curve[-reach:]])
         if near.min() < -OPPOSITE and -near.min() > 1.1 * near.max():
-            return f"the polarity of {name} is the opposite of that at the last position (correlation {near.min():.2f})"
+            moved = f"the opposite of that at the last position (correlation {near.min():.2f})"
+            return Reason("change", f"the polarity of {name} is {moved}")
     return None

@@ -84,14 +84,14 @@ class Sound:
     Parameters
     ----------
     source, name
-        Its number in the plan, and its name.
+        Its number in the plan (``None``: all drivers), and its name.
     signal
         ``(outputs, samples)``, the loopback included.
     pose
         How everything stands.
     """
 
-    source: int
+    source: int | None
     name: str
     signal: NDArray[np.float32]
     pose: Pose
@@ -114,7 +114,7 @@ class LoudnessCheck:
     rig: Rig
     mics: tuple[Mic, ...]
     limit_db: float | None
-    _known: dict[int, tuple[float, Pose]] = field(default_factory=dict)
+    _known: dict[int | None, tuple[float, Pose]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rig: Rig, mics: tuple[Mic, ...]) -> LoudnessCheck:

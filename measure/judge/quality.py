@@ -9,6 +9,7 @@ from scipy import fft
 from sweetspot.measure.deconvolve import Complex, Inverse
 from sweetspot.measure.judge import disturbance
 from sweetspot.measure.judge.burst import LagBands, burst
+from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import db, power_db
 
@@ -24,11 +25,11 @@ REPEATS_DB = -40.0
 """How far below a capture the difference to the next one must be for both to be alike."""
 
 
-def short(x: NDArray[np.float32], samples: int) -> str | None:
+def short(x: NDArray[np.float32], samples: int) -> Reason | None:
     """A recording ``(channel, samples)`` that is shorter or longer than what was played."""
     if x.shape[-1] == samples:
         return None
-    return f"the recording holds {x.shape[-1]} samples of {samples}"
+    return Reason("length", f"the recording holds {x.shape[-1]} samples of {samples}")
 
 
 def padded(x: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
@@ -38,18 +39,19 @@ def padded(x: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
     return np.pad(x[:, :samples], ((0, 0), (0, max(samples - x.shape[-1], 0))))
 
 
-def clipped(x: NDArray[np.float32], names: tuple[str, ...]) -> str | None:
+def clipped(x: NDArray[np.float32], names: tuple[str, ...]) -> Reason | None:
     """Full-scale samples in any channel of ``x (channel, samples)``."""
     for row, name in zip(x, names, strict=True):
         over = int(np.count_nonzero(np.abs(row) >= CLIPPED))
         if over:
-            return f"{name} clipped: {over} samples at full scale; lower sweep.level_dbfs or the preamplifier's gain"
+            todo = "lower sweep.level_dbfs or the preamplifier's gain"
+            return Reason("clipped", f"{name} clipped: {over} samples at full scale; {todo}")
     return None
 
 
 def loopback(
     inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], loop: Complex, delay: float, gain: float
-) -> str | None:
+) -> Reason | None:
     """Samples lost, repeated or disturbed in the loopback.
 
     The loopback must be the stimulus through one short filter: its own response within 1 ms of its peak, completed
@@ -70,15 +72,17 @@ def loopback(
     """
     level = float(np.sqrt(np.mean(np.asarray(recorded, dtype=float) ** 2)))
     if db(level) < QUIET_LOOP_DB:
-        return (
+        return Reason(
+            "loopback",
             f"the loopback is silent ({float(db(level)):.0f} dBFS, at least {QUIET_LOOP_DB:.0f} is needed): "
-            "check the cable of interface.loopback"
+            "check the cable of interface.loopback",
         )
     worst, at = _worst_residual(inv, recorded, played, _completed(inv, loop, delay, gain))
     if db(worst / level) > RESIDUAL_DB:
-        return (
+        return Reason(
+            "loopback",
             f"samples lost or disturbed near {at:.2f} s: the loopback differs from what was played by "
-            f"{float(db(worst / level)):.0f} dB (limit {RESIDUAL_DB:.0f})"
+            f"{float(db(worst / level)):.0f} dB (limit {RESIDUAL_DB:.0f})",
         )
     return None
 
@@ -107,13 +111,14 @@ def _worst_residual(
     return float(loudness[worst]), worst * STRETCH_S
 
 
-def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> str | None:
+def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
     """A microphone that heard nothing: ``snr (mic,)`` in dB."""
     for value, name in zip(snr, names, strict=True):
         if value < SILENT_SNR_DB:
-            return (
+            return Reason(
+                "silent",
                 f"{name} heard nothing: {float(value):.0f} dB above its noise (at least {SILENT_SNR_DB:.0f} are "
-                "needed); check the microphone, the amplifier and the patch"
+                "needed); check the microphone, the amplifier and the patch",
             )
     return None
 
@@ -127,7 +132,7 @@ def disturbed(
     delay: float,
     *,
     last_start: float = 0.0,
-) -> str | None:
+) -> Reason | None:
     """Lost samples, hum, a burst, or a stage that clips ahead of the converter, in any microphone.
 
     ``x (mic, samples)`` as recorded, ``transfer (mic, frequency)`` deconvolved; ``last_start`` is when the last of
@@ -136,20 +141,24 @@ def disturbed(
     for row, spectrum, name in zip(x, transfer, names, strict=True):
         at = disturbance.stuck(row)
         if at is not None:
-            return f"{name} clipped ahead of the converter: equal samples at {at / sweep.fs:.2f} s; turn it down"
+            where_at = f"equal samples at {at / sweep.fs:.2f} s; turn it down"
+            return Reason("stuck", f"{name} clipped ahead of the converter: {where_at}")
         held = disturbance.held(row)
         if held is not None:
-            return f"{name} lost samples: it stood still for {held[1]} samples at {held[0] / sweep.fs:.2f} s"
+            still = f"it stood still for {held[1]} samples at {held[0] / sweep.fs:.2f} s"
+            return Reason("lost", f"{name} lost samples: {still}")
         mains = disturbance.hum(row, sweep, delay + last_start, DECAY_S)
         if mains:
-            return (
+            return Reason(
+                "hum",
                 f"{name} hums: {mains[0]:.0f} Hz and multiples at {mains[1]:.0f} dB re the capture (limit "
-                f"{disturbance.HUM_LEVEL_DB:.0f}); check its ground and its cable"
+                f"{disturbance.HUM_LEVEL_DB:.0f}); check its ground and its cable",
             )
         found = burst(spectrum, where, delay)
         if found:
             when, f, level = found
-            return f"burst at {when:.1f} s, {_hertz(f)} in {name}, {level:.0f} dB above what may be there"
+            level_text = f"{level:.0f} dB above what may be there"
+            return Reason("burst", f"burst at {when:.1f} s, {_hertz(f)} in {name}, {level_text}")
     return None
 
 

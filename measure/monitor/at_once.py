@@ -13,7 +13,8 @@ import numpy as np
 
 from sweetspot.measure import plan as plans
 from sweetspot.measure.impulse import POSITION
-from sweetspot.measure.plan import ALL, Capture, OverlappedSignal, Plan, Sources
+from sweetspot.measure.plan import OverlappedSignal, Plan, Sources
+from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose

@@ -40,10 +40,11 @@ def heard(ppm: float, quiet: bool) -> tuple[np.ndarray, float, str, float]:
     listener = CaptureAnalyser.of(rig, wanted)
     with open_rig(rig, serial="CLOCKS") as lab:
         recording = listener.channels(lab.interface.capture(wanted.sources.signals[1]))
-    listener.heard(recording, 1)  # the stretched inverse is kept from here on
+    listener.analysed(recording, 1)  # the stretched inverse is kept from here on
     began = time.perf_counter()
-    h, _, reason = listener.heard(recording, 1)
-    return h.h, h.clock_ppm, reason, time.perf_counter() - began
+    found = listener.analysed(recording, 1)
+    took, (one,) = time.perf_counter() - began, found.responses
+    return one.h, one.clock_ppm, str(found.reason or ""), took
 
 
 def main() -> int:

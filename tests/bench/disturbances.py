@@ -197,14 +197,14 @@ def judged(here: World, x: Array) -> str:
     x = x.astype(np.float32)
     loop = here.inverse.spectrum(x[1])
     delay, gain = loopback_delay(here.inverse, loop)
-    return (
+    found = (
         quality.clipped(x, ("mic", "loopback"))
         or quality.loopback(here.inverse, x[1], here.played, loop, delay, gain)
         or quality.disturbed(
             x[:1], here.inverse.transfer(here.inverse.recorded(x[:1])), ("mic",), here.sweep, here.lags, delay
         )
-        or ""
     )
+    return str(found or "")
 
 
 Spoil = Callable[[Rng, World, Array], Array]

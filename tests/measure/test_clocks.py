@@ -30,8 +30,8 @@ def heard(text: str, place: Path, lab_rig: LabRig, ppm: float) -> tuple[np.ndarr
     rig = rig_of(text, place, ppm)
     wanted = plan.make(rig, "ears")
     listener, lab = CaptureAnalyser.of(rig, wanted), lab_rig(rig, "T-9")
-    found, _, reason = listener.heard(listener.channels(lab.interface.capture(wanted.sources.signals[1])), 1)
-    return found.h, found.clock_ppm, reason
+    found = listener.analysed(listener.channels(lab.interface.capture(wanted.sources.signals[1])), 1)
+    return found.responses[0].h, found.responses[0].clock_ppm, str(found.reason or "")
 
 
 @pytest.mark.parametrize("ppm", [1.0, -23.0, 140.0])

@@ -22,6 +22,7 @@ from sweetspot.measure.impulse import snr_db
 from sweetspot.measure.judge import quality
 from sweetspot.measure.run import measure, place
 from sweetspot.measure.session import Session
+from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
 from sweetspot.rigs.lab.interface import LabInterface
@@ -215,7 +216,7 @@ def test_a_lost_sample_is_seen_wherever_it_falls() -> None:
     rng = np.random.default_rng(1)
     clean = np.roll(played, 400) + 1e-5 * rng.standard_normal(len(played)).astype(np.float32)
 
-    def judged(x: np.ndarray) -> str | None:
+    def judged(x: np.ndarray) -> Reason | None:
         loop = inv.spectrum(x)
         return quality.loopback(inv, x.astype(np.float32), played, loop, *loopback_delay(inv, loop))
 

@@ -212,8 +212,9 @@ def test_a_measurement_is_divided_by_level_and_phase_of_the_file(crooked_text: s
         )
         rig = parse(text, folder=tmp_path)
         listener = CaptureAnalyser.of(rig, plan.make(rig, "ears"))
-        heard, _, reason = listener.heard(listener.channels(x), 1)
-        assert not reason
+        found = listener.analysed(listener.channels(x), 1)
+        assert found.reason is None
+        (heard,) = found.responses
         spectra.append(np.fft.rfft(heard.h, axis=-1))
     f = np.fft.rfftfreq(heard.h.shape[-1], 1 / bare.fs)
     band = (f > 300) & (f < 15000)

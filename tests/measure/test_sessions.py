@@ -22,6 +22,7 @@ from sweetspot.measure.judge.attempts import Attempt, accounts
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.measure.shot import ALL, CaptureKey
 from sweetspot.rigs.errors import Held
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording, Rig
@@ -102,10 +103,31 @@ def test_accounts_name_the_run_and_the_reason() -> None:
         Attempt(2, 1, 1, ""),
         Attempt(0, 0, 1, ""),
     ]
-    first, second = accounts(tries, ("woofer", "left"))
+    first, second = accounts(tries, {0: "woofer", 1: "left", ALL: "all drivers"})
     assert first.text() == "position 1, woofer: used 1 of 1"
     assert second.text() == "position 3, left: used 2 of 3: run 2 burst at 3.1 s, 2.4 kHz in ear_left"
     assert second.table()["excluded"] == [{"run": 2, "reason": "burst at 3.1 s, 2.4 kHz in ear_left"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("p003_s01_r00", CaptureKey(3, 1)),
+        ("p000_s97_r02", CaptureKey(0, ALL, 2)),
+        ("p000_s00_r99", CaptureKey(0, 0, purpose="close")),
+        ("p007_s97_r98", CaptureKey(7, ALL, purpose="check")),
+        ("xp1021_s12_r63_04", CaptureKey(1021, 12, 63, rejected=4)),
+    ],
+)
+def test_names_of_captures_are_read_as_they_are_written(name: str, key: CaptureKey) -> None:
+    assert key.name == name
+    assert CaptureKey.parse(name) == key
+
+
+@pytest.mark.parametrize("name", ["played", "p3_s01_r00", "p003_s01_r00x", "p003_s01", "xp003_s01_r00x01"])
+def test_what_is_no_name_of_a_capture_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not the name of a capture"):
+        CaptureKey.parse(name)
 
 
 def test_a_burst_is_excluded_shown_and_the_set_closes(crooked: Description, lab_rig: MakeRig, tmp_path: Path) -> None:
@@ -179,6 +201,7 @@ from sweetspot.measure import plan
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.measure.shot import ALL, CaptureKey
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.protocol import Rig
@@ -280,7 +303,7 @@ def means(session: Session, rig: Description) -> np.ndarray:
     sums: dict[tuple[int, int], list[np.ndarray]] = {}
     for capture in wanted.captures:
         x, _ = session.raw("ears", capture.key)
-        heard, _, reason = listener.heard(Recording(x, rig.fs, 0, ""), capture.source)
-        assert not reason
-        sums.setdefault((capture.position, capture.source), []).append(heard.h)
+        found = listener.analysed(Recording(x, rig.fs, 0, ""), capture.source)
+        assert found.reason is None
+        sums.setdefault((capture.position, capture.single), []).append(found.responses[0].h)
     return np.moveaxis([[np.mean(sums[p, s], axis=0) for s in range(3)] for p in range(5)], 1, 2)

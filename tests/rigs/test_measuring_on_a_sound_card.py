@@ -58,6 +58,6 @@ def test_thirty_captures_in_a_row_equal_the_truth(
     basis = np.exp(-2j * np.pi * np.outer(taps, world.f[band]) / description.fs)
     for capture, recording in kept:
         true = world.at_ears(capture.pose)[:, capture.source][:, band]
-        got = listener.heard(recording, capture.source)[0].h @ basis
+        got = listener.analysed(recording, capture.source).responses[0].h @ basis
         error = np.linalg.norm(got - true, axis=-1) / np.linalg.norm(true, axis=-1)
         assert db(error).max() < -55.0, capture.key
