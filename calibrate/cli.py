@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.rig_file import read, with_faults
+from sweetspot.rigs.runs import command
 from sweetspot.rigs.storage import alone
 
 RunArg = MeasuredRun
@@ -279,12 +281,23 @@ def _verified(
     processor = deployed.choose(name, fitted.filters, description, upmixes=upmixes)
     with alone(here), open_rig(description, serial=fitted.filters.unit_serial) as rig:
         for left in reversed(range(1 + int(limits.repeats))):
-            run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(yes, delay), track=tracked, processor=processor)
+            try:
+                now, ask = datetime.now(UTC), operator(yes, delay)
+                run.hear(here, rig, fitted, now, ask=ask, track=tracked, processor=processor)
+            except (KeyboardInterrupt, HardwareTrouble):
+                say(f"A verification is one visit and starts over; an earlier one stands. Once more: {_again(here)}")
+                raise
             verdict = run.judge(here, fitted, limits)
             if verdict.verdict != "grey" or not left:
                 break
             say("Inconclusive, measuring again: " + "; ".join(verdict.reasons))
     return verdict
+
+
+def _again(here: Path) -> str:
+    """The command line of a verification, to be typed as it stands."""
+    typed = sys.argv[1:]
+    return f"sweetspot {shlex.join(typed)}" if typed[:1] == ["verify"] else command("verify", here)
 
 
 def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification:

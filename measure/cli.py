@@ -15,6 +15,7 @@ from sweetspot.measure import folder, plan, summary
 from sweetspot.measure.incoming import cli as incoming
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.monitor import FIXED, plan_at_once
+from sweetspot.measure.overlap import usual
 from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.run import measure, planned
@@ -58,7 +59,11 @@ AcceptOpt = Annotated[
 ]
 OverlapOpt = Annotated[
     OverlapMode | None,
-    typer.Option("--overlap", help="All drivers of a position in one capture: off, auto (where that works), on."),
+    typer.Option(
+        "--overlap",
+        help="All drivers of a position in one capture: off, auto (where that works), on. If not given: auto for "
+        "more than 5 minutes of sound without repeats, else off.",
+    ),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -196,6 +201,7 @@ def resume(
 def _dry_run(described: Description, name: SetName, overlap: OverlapMode | None, as_json: bool) -> None:
     """What would be captured, after every file that the run would need was read."""
     wanted = plan.make(described, name)
+    overlap = overlap or usual(wanted)
     check_files(described)
     CaptureAnalyser.of(described, wanted)
     plans = [summary.of_plan(wanted, overlap=overlap)]
@@ -259,6 +265,7 @@ def _begin(
     overlap: OverlapMode | None,
     raw: RawKept,
 ) -> None:
+    overlap = overlap or usual(plan.make(description, name))
     _agreed(plan.make(description, name), overlap)
     if run is not None:
         folder.check_same(run, unit, description)

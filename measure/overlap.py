@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.plan import OverlappedSignal, Plan, outputs_for
+from sweetspot.measure.plan import OverlapMode, OverlappedSignal, Plan, outputs_for
 from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.rig_file import Description
@@ -28,6 +28,8 @@ OF_NOISE = 0.3
 AGREED_DB = -60.0
 """Within this, and within the noise, overlapped captures must agree with sequential ones."""
 STEP_S = 0.001
+LONG_S = 300.0
+"""Plans of so much sound are overlapped where nobody says otherwise, if their drivers can be."""
 LEAST_GAIN = 1.3
 """Captures so many times shorter are worth overlapping."""
 HEADROOM = 0.8
@@ -92,6 +94,15 @@ def cannot(plan: Plan) -> str | None:
     if len(plan.positions) < 2:
         return "there is one position, and it is measured sequentially for reference"
     return None
+
+
+def usual(plan: Plan) -> OverlapMode | None:
+    """What is done where nobody says: ``"auto"`` for a plan that takes long and whose drivers can overlap at all.
+
+    Short plans gain less than one capture more at the first position costs; repeats are compared one by one.
+    """
+    repeated = any(c.repeat for c in plan.captures)
+    return "auto" if plan.seconds >= LONG_S and not repeated and cannot(plan) is None else None
 
 
 def solved(plan: Plan, wholes: list[NDArray[np.floating]]) -> Overlap:

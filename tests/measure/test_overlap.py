@@ -184,3 +184,29 @@ def test_the_command_says_what_it_did(
     assert done.returncode == 0, done.stderr
     assert "all drivers play in one capture" in done.stdout
     assert sweetspot("measure", "resume", next(tmp_path.glob("runs/O1/*"))).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "usual"),
+    [
+        ("seconds = 2.5", "seconds = 2.5", None),
+        ("seconds = 2.5", "seconds = 25.0", "auto"),
+        ("seconds = 2.5", "seconds = 25.0\nrepeats = 2", None),
+    ],
+)
+def test_long_plans_overlap_where_nobody_says(
+    long: Description, tmp_path: Path, old: str, new: str, usual: str | None
+) -> None:
+    """Fifteen captures of 25 s are more than five minutes; repeats are compared one by one."""
+    rig = parse(long.text.replace(old, new), folder=tmp_path)
+    assert overlap.usual(plan.make(rig, "ears")) == usual
+
+
+def test_a_dry_run_says_that_drivers_will_overlap(
+    long: Description, sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "rig.toml").write_text(long.text.replace("seconds = 2.5", "seconds = 25.0"))
+    done = sweetspot("measure", "ears", "rig.toml", "--unit", "1", "--dry-run")
+    assert "--overlap auto: at least" in done.stdout
+    done = sweetspot("measure", "ears", "rig.toml", "--unit", "1", "--dry-run", "--overlap", "off")
+    assert "--overlap" not in done.stdout
