@@ -90,7 +90,9 @@ def frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str) -> str:
     """
     spectrum = set_.h[index][set_.zero :] @ grid.kernel
     level, phase = db(spectrum / np.sqrt(2.0) / P_REF), np.degrees(np.angle(spectrum))
-    head = f"* {about}\n* Hz, dB re 20 uPa (rms) of a full-scale sine, degrees with the time of flight\n"
+    known = set_.unit == "Pa/FS"
+    scale = "dB re 20 uPa (rms) of a full-scale sine" if known else "dB, relative: the level is not known in pascal"
+    head = f"* {about}\n* Hz, {scale}, degrees with the time of flight\n"
     return head + "".join(f"{a:.3f}\t{b:.3f}\t{c:.3f}\n" for a, b, c in zip(grid.f, level, phase, strict=True))
 
 
@@ -182,7 +184,9 @@ def write_frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str, path:
 
 
 def write_wav(set_: ImpulseResponse, index: Index, about: str, path: Path) -> Path:
-    """Write one response as a 32-bit float WAV file, from time zero on, in pascal for a full-scale sample.
+    """Write one response as a 32-bit float WAV file, from time zero on, in the unit of its set.
+
+    The comment of a file in pascal for a full-scale sample begins with ``about``; others say that they are relative.
 
     Raises
     ------
@@ -192,7 +196,7 @@ def write_wav(set_: ImpulseResponse, index: Index, about: str, path: Path) -> Pa
     try:
         with replacing(path) as part:
             with soundfile.SoundFile(str(part), "w", set_.fs, channels=1, subtype="FLOAT", format="WAV") as file:
-                file.comment = about
+                file.comment = about if set_.unit == "Pa/FS" else f"level relative; {about}"
                 file.write(set_.h[index][set_.zero :].astype(np.float32))
             without_clock(part)
     except soundfile.LibsndfileError as fault:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 EAR_M = 0.0875
 """Distance of the ears from the middle of the head that the files state, m: half of the usual 17.5 cm."""
 
+PASCAL, TIME_ZERO = "Pascal for a full-scale sample", "Time zero is where the sound left the interface."
 KELVIN = 273.15
 LONGEST_TEXT = 60000
 """An attribute of HDF5 holds no more than 64 kB."""
@@ -57,14 +58,18 @@ def files(
     at = np.array([d.at for d in rig.driver])
     serial = str(attributes["unit_serial"])
 
-    def said(title: str) -> dict[str, str]:
-        return about(serial, rig.name, str(attributes["created_utc"]), str(attributes["sweetspot_version"]), title)
+    def said(title: str, set_: ImpulseResponse) -> dict[str, str]:
+        made, version = str(attributes["created_utc"]), str(attributes["sweetspot_version"])
+        scale = PASCAL if set_.unit == "Pa/FS" else "Relative: the level is not known in pascal"
+        return about(serial, rig.name, made, version, title) | {
+            "GLOBAL_Comment": f"{scale}; measured with rig {rig.name!r}. {TIME_ZERO}"
+        }
 
     found: dict[str, Callable[[], Any]] = {}
     if "ears" in sets:
         temperature = float(attributes["temperature_c"])
         found["ears.sofa"] = lambda: _kept(
-            ears(sets["ears"], at, said("Drivers to dummy head"), temperature),
+            ears(sets["ears"], at, said("Drivers to dummy head", sets["ears"]), temperature),
             sets,
             attributes,
             "ears",
@@ -73,7 +78,7 @@ def files(
         )
     if "polar" in sets:
         found["polar.sofa"] = lambda: _kept(
-            polar(sets["polar"], at, said("Polar responses of the drivers")),
+            polar(sets["polar"], at, said("Polar responses of the drivers", sets["polar"])),
             sets,
             attributes,
             "polar",
@@ -82,7 +87,7 @@ def files(
         )
         for i, mic in enumerate(sets["polar"].mics):
             name = "directivity.sofa" if len(sets["polar"].mics) == 1 else f"directivity_{mic}.sofa"
-            title = said(f"Directivity of the drivers at microphone {mic}")
+            title = said(f"Directivity of the drivers at microphone {mic}", sets["polar"])
             found[name] = partial(directivity, sets["polar"], i, at, serial, title)
     return found
 
@@ -195,8 +200,7 @@ def about(serial: str, rig: str, created_utc: str, version: str, title: str) -> 
         "GLOBAL_DateModified": when,
         "GLOBAL_ApplicationName": "sweetspot",
         "GLOBAL_ApplicationVersion": version,
-        "GLOBAL_Comment": f"Pascal for a full-scale sample; measured with rig {rig!r}. Time zero is where the sound "
-        "left the interface.",
+        "GLOBAL_Comment": f"{PASCAL}; measured with rig {rig!r}. {TIME_ZERO}",
         "GLOBAL_History": "exponential sweeps, deconvolved against a loopback in every capture",
         "GLOBAL_License": "Not stated: the measurements belong to whoever made them",
     }
