@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,7 @@ def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
     return figures.predicted(fitted.prediction, fitted.filters, measured)
 
 
+@lru_cache(maxsize=1)
 def image(run: Path, fitted: Fitted) -> Assessment:
     """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
     return auditory.predicted(run, fitted.filters, fitted.ears)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
-from scipy.ndimage import uniform_filter1d
 
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
+from sweetspot.measure.smooth import running_mean
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import Float
 
@@ -193,7 +193,7 @@ def _at_the_end(powers: Float) -> Float:
 
     Harmonics lie behind all of the stretches, where a decaying tail is weaker still.
     """
-    smooth = uniform_filter1d(powers, WIDE_BINS, axis=-1, mode="nearest")
+    smooth = running_mean(powers, WIDE_BINS)
     falls = smooth[0] > FALLING * smooth[-1]
     return np.asarray(np.where(falls, smooth[-1], powers.mean(axis=0)))
 

@@ -54,6 +54,12 @@ RawKept = Literal["all", "rejected", "none"]
 FILES = "files"
 """Folder of a run with copies of the files that its rig file names: correction files and heads."""
 
+KEPT_SETS = 4
+"""How many sets of responses stay in memory after they were read, for the next step of a command that needs them."""
+
+_read: dict[tuple[Any, SetName], ImpulseResponse] = {}
+"""Sets of large sealed sessions that this process read last."""
+
 
 class Session:
     """An open session file; a context manager.
@@ -103,7 +109,9 @@ class Session:
     @classmethod
     def _checked(cls, file: File) -> Session:
         try:
-            session_schema.check_heads(file.root)
+            if not file.known:
+                session_schema.check_heads(file.root)
+            file.remember()
         except BaseException:
             file.close(quiet=True)
             raise
@@ -376,6 +384,9 @@ class Session:
         BadInput
             The set was not measured, or not to its end.
         """
+        key = (self._open.state, name)
+        if self._open.state and key in _read:
+            return _read[key]
         group = self._begun(name)
         head = session_schema.head(group)
         h = self._finished(group.data("ir"))[:]
@@ -386,7 +397,7 @@ class Session:
                 f"finish it with: sweetspot measure resume {self.path.parent}"
             )
         session_schema.check_loudness(self.path, name, h)
-        return ImpulseResponse(
+        found = ImpulseResponse(
             h,
             fs=head.fs,
             positions=np.asarray(head.positions, dtype=POSITION),
@@ -397,6 +408,11 @@ class Session:
             snr_db=self._finished(group.data("snr_db"))[:],
             band=head.band,
         )
+        if self._open.state:
+            while len(_read) >= KEPT_SETS:
+                del _read[next(iter(_read))]
+            _read[key] = found
+        return found
 
     def _begun(self, name: SetName) -> Group:
         """The group of a set.

@@ -21,6 +21,13 @@ def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0) -> Float:
     return np.asarray((total[..., high] - total[..., low]) / (high - low))
 
 
+def running_mean(x: Float, bins: int) -> Float:
+    """Mean of ``x (..., frequency)`` over so many bins around each; beyond the ends it goes on as it ends."""
+    from scipy.ndimage import uniform_filter1d  # slow to import
+
+    return np.asarray(uniform_filter1d(x, bins, axis=-1, mode="nearest"))
+
+
 def band_edges(centres: Float) -> tuple[Float, Float]:
     """Lower and upper edges of third-octave bands around exact base-ten centres, Hz."""
     exact = 1000.0 * 10.0 ** (np.round(10.0 * np.log10(centres / 1000.0)) / 10.0)

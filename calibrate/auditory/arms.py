@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import signal
+from scipy import fft
 
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.layout import mirror_pairs, side_pairs
@@ -85,16 +86,21 @@ def upmix_shares(filters: FilterSet, pans: tuple[float, ...] = PANS) -> Float:
 
     The upmix itself is asked, with noise: each program's share is its projection on the source.
     """
+    return _upmix_shares(filters.upmix, filters.fs, pans)
+
+
+@lru_cache(maxsize=4)
+def _upmix_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> Float:
     rng = np.random.default_rng(1770)
-    settled, taken = (round(s * filters.fs) for s in (SETTLED_S, TAKEN_S))
+    settled, taken = (round(s * fs) for s in (SETTLED_S, TAKEN_S))
     source = rng.standard_normal(settled + taken)
     rows = []
     for gains in pan_gains(pans):
-        upmix = chosen(filters.upmix, filters.fs)
+        upmix = chosen(settings, fs)
         made = upmix.process(gains[:, None] * source)
         late = np.concatenate([np.zeros(upmix.latency), source])[: len(source)]
         rows.append(made[:, settled:] @ late[settled:] / np.sum(late[settled:] ** 2))
-    return np.stack(rows)
+    return frozen("shares", np.stack(rows), ndim=2)
 
 
 def of_taps(name: str, ears: ImpulseResponse, taps: Float, delay: float, shares: Float) -> Arm:
@@ -110,17 +116,9 @@ def of_taps(name: str, ears: ImpulseResponse, taps: Float, delay: float, shares:
         Of the filters, samples: the direct sound comes that much later.
     """
     h = ears.h[:, :2]
-    played = np.stack(
-        [
-            sum(
-                signal.fftconvolve(h[:, :, d], taps[c, d][None, None], axes=-1)
-                for d in np.flatnonzero(np.any(taps[c] != 0.0, axis=-1))
-            )
-            + np.zeros((*h.shape[:2], h.shape[-1] + taps.shape[-1] - 1))
-            for c in range(len(taps))
-        ],
-        axis=2,
-    )
+    size = fft.next_fast_len(h.shape[-1] + taps.shape[-1] - 1, real=True)
+    H, W = (fft.rfft(np.asarray(x, dtype=np.float64), size, axis=-1) for x in (h, taps))
+    played = fft.irfft(np.einsum("pedf,cdf->pecf", H, W), size, axis=-1)
     arrival = gate.arrivals(ears)[0].min(axis=1) + delay / ears.fs
     return Arm(name, played[..., : h.shape[-1]], ears.fs, ears.zero, arrival, shares)
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import signal
+from scipy import fft
 
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.loudness import largest_spl_db, loudness_db
 from sweetspot.calibrate.auditory.programme import PROGRAMMES, programme_of
-from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
 from sweetspot.processor.upmix import chosen
+from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 
 KEPT_S = 0.3
@@ -79,7 +81,7 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudn
         plain = np.concatenate([x, np.zeros_like(x[:1])])
         for arm in arms:
             if arm.name == "calibrated":
-                heard, headroom[name] = guarded(arm, filters, x, position)
+                heard, headroom[name] = guarded(arm, filters, name, position)
                 spl.append(largest_spl_db(heard, arm.fs))
             else:
                 heard = at_ears(arm, plain, position)
@@ -94,13 +96,22 @@ def at_ears(arm: Arm, programs: Float, position: int) -> Float:
     stop = min(arm.zero + round((float(arm.arrival[position]) + KEPT_S) * arm.fs), arm.h.shape[-1])
     h = arm.h[position, ..., arm.zero : stop]
     n = programs.shape[-1] + h.shape[-1] - 1
-    size = 1 << (n - 1).bit_length()
-    H, X = np.fft.rfft(h, size, axis=-1), np.fft.rfft(programs, size, axis=-1)
-    return np.asarray(np.fft.irfft(np.einsum("ecf,cf->ef", H, X), size, axis=-1)[:, :n])
+    size = fft.next_fast_len(n, real=True)
+    H, X = fft.rfft(h, size, axis=-1), fft.rfft(programs, size, axis=-1)
+    return np.asarray(fft.irfft(np.einsum("ecf,cf->ef", H, X), size, axis=-1)[:, :n])
 
 
-def guarded(arm: Arm, filters: FilterSet, x: Float, position: int) -> tuple[Float, float]:
-    """What the ears hear of a programme ``x (2, samples)`` through upmix, filters and guard, and what is left above it.
+@lru_cache(maxsize=4)
+def upmixed(settings: UpmixSettings, fs: int, name: str) -> Float:
+    """Left, right and centre ``(3, samples)`` of a programme, the upmix's delay taken out."""
+    upmix = chosen(settings, fs)
+    x = programme_of(name, fs)
+    made = upmix.process(np.concatenate([x, np.zeros((2, upmix.latency))], axis=1))[:, upmix.latency :]
+    return frozen("programme", made, ndim=2)
+
+
+def guarded(arm: Arm, filters: FilterSet, name: str, position: int) -> tuple[Float, float]:
+    """What the ears hear of a programme through upmix, filters and guard, and what is left above it.
 
     The guard takes the same from all drivers in each band, so what the ears hear follows the drivers' gains: it is
     handed through the guard beside them, without a ceiling of its own.
@@ -109,13 +120,14 @@ def guarded(arm: Arm, filters: FilterSet, x: Float, position: int) -> tuple[Floa
     -------
     Ears' signals ``(2, samples)``, Pa, and the distance of the loudest driver sample to the ceiling, dB.
     """
-    upmix = chosen(filters.upmix, filters.fs)
-    made = upmix.process(np.concatenate([x, np.zeros((2, upmix.latency))], axis=1))[:, upmix.latency :]
-    drivers = sum(signal.fftconvolve(filters.taps[c], made[c][None], axes=-1) for c in range(len(made)))
+    made = upmixed(filters.upmix, filters.fs, name)
+    size = fft.next_fast_len(made.shape[1] + filters.length - 1, real=True)
+    W, X = fft.rfft(np.asarray(filters.taps, dtype=np.float64), size, axis=-1), fft.rfft(made, size, axis=-1)
+    drivers = fft.irfft(np.einsum("cdf,cf->df", W, X), size, axis=-1)[:, : made.shape[1] + filters.length - 1]
     flight = max(round(float(arm.arrival[position]) * arm.fs) - filters.delay_samples, 0)
     heard = at_ears(arm, made, position)[:, flight:]
-    n = min(heard.shape[1], np.asarray(drivers).shape[1])
-    together = np.concatenate([np.asarray(drivers)[:, :n], heard[:, :n]])
+    n = min(heard.shape[1], drivers.shape[1])
+    together = np.concatenate([drivers[:, :n], heard[:, :n]])
     ceilings = np.array([filters.ceiling] * len(filters.drivers) + [np.inf, np.inf])
     held = limited(together, ceilings, filters.fs)
     return held[-2:], float(db(filters.ceiling) - db(np.max(np.abs(held[:-2]))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
+from scipy import fft
 
 from sweetspot.rigs.units import P_REF, Float, power_db
 
@@ -14,6 +14,12 @@ ABSOLUTE_DB, RELATIVE_DB = 24.0, -10.0
 """Gates: 70 dB under a full-scale sine, here taken as 94 dB SPL, and 10 dB under the mean of what passes that one."""
 
 OFFSET_DB = -0.691
+
+RINGS_S = 0.5
+"""Time in which the high-pass of the K weighting (38 Hz, Q = 0.5) has decayed to nothing, s."""
+
+FAST_S = 0.125
+"""Time weighting F, s (IEC 61672-1)."""
 
 
 def k_weighting(fs: float) -> Float:
@@ -42,6 +48,15 @@ def _highpass(f0: float, q: float, fs: float) -> Float:
     return np.array([1.0, -2.0, 1.0, 1.0, 2.0 * (k * k - 1.0) / a0, (1.0 - k / q + k * k) / a0])
 
 
+def _weighted(x: Float, fs: float) -> Float:
+    """Signals after the K weighting: by their spectra, with :data:`RINGS_S` of room, in which it decays by 240 dB."""
+    n = x.shape[-1]
+    size = fft.next_fast_len(n + round(RINGS_S * fs), real=True)
+    delay = np.exp(-2j * np.pi * np.arange(size // 2 + 1)[:, None] / size * np.arange(3))
+    response = np.prod([delay @ s[:3] / (delay @ s[3:]) for s in k_weighting(fs)], axis=0)
+    return np.asarray(fft.irfft(fft.rfft(x, size, axis=-1) * response, size, axis=-1)[..., :n])
+
+
 def loudness_db(x: Float, fs: float) -> float:
     """Gated loudness of signals ``(channel, samples)`` in pascal, dB re 20 uPa; all channels weigh 1.
 
@@ -52,7 +67,7 @@ def loudness_db(x: Float, fs: float) -> float:
     ValueError
         The signal is shorter than one block.
     """
-    power = signal.sosfilt(k_weighting(fs), x, axis=-1) ** 2
+    power = _weighted(x, fs) ** 2
     size = round(BLOCK_S * fs)
     if x.shape[-1] < size:
         raise ValueError(f"{x.shape[-1]} samples are no block of {size}")
@@ -70,6 +85,13 @@ def loudness_db(x: Float, fs: float) -> float:
 
 def largest_spl_db(x: Float, fs: float) -> float:
     """Largest sound pressure level of signals ``(ear, samples)`` in pascal, time weighting F, mean of the ears, dB."""
-    decay = np.exp(-1.0 / (0.125 * fs))
-    power = signal.lfilter([1.0 - decay], [1.0, -decay], np.mean(x**2, axis=0))
-    return float(power_db(power.max() / P_REF**2))
+    power = np.mean(x**2, axis=0)
+    rate, piece = 1.0 / (FAST_S * fs), round(8.0 * FAST_S * fs)
+    grown = np.exp(rate * np.arange(1, min(piece, len(power)) + 1))
+    largest, level = 0.0, 0.0
+    for start in range(0, len(power), piece):  # y[n] = d y[n-1] + (1 - d) x[n] is a sum, once d^n is taken out
+        one = power[start : start + piece]
+        rise = grown[: len(one)]
+        average = (level + -np.expm1(-rate) * np.cumsum(one * rise)) / rise
+        level, largest = float(average[-1]), max(largest, float(average.max()))
+    return float(power_db(largest / P_REF**2))

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from sweetspot.calibrate.diagnose import driver_faults
 from sweetspot.calibrate.diagnose.driver_faults import Found
@@ -252,6 +251,8 @@ def _moved(s: Residual, at: Float, distance_m: float) -> Found:
     start = float(np.sum(rest(np.zeros(3)) ** 2))
     starts = [(0.0, 0.0, 0.0)] + [tuple(sign * v for v in row) for row in STARTS for sign in (1, -1)]
     coarse = min(starts, key=lambda x: float(np.sum(rest(np.array(x)) ** 2)))
+    from scipy.optimize import least_squares  # slow to import
+
     best = least_squares(rest, coarse, x_scale=[0.01, 0.01, 0.05], max_nfev=25)
     x, y, yaw = best.x
     away = f"{abs(100 * x):.1f} cm {'farther' if x > 0 else 'nearer'}"

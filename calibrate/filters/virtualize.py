@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from sweetspot.calibrate.design import StereoDesign
 from sweetspot.rigs.acoustics import SphereHead
@@ -63,6 +62,8 @@ def fit(ratio: NDArray[np.complex128], f: Float) -> FarEar:
         model = FarEar(np.exp(p[0]), np.exp(p[1]), p[2] * 1e-6, 0.0).response(f)
         turned = np.angle(model[low] * np.exp(-1j * phase[low]))
         return np.concatenate([db(model) - level, 8.0 * turned])
+
+    from scipy.optimize import least_squares  # slow to import
 
     found = least_squares(misfit, [np.log(700.0), np.log(0.4), 250.0])
     corner, shelf, delay = np.exp(found.x[0]), np.exp(found.x[1]), found.x[2] * 1e-6

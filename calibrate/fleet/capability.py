@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
 
 from sweetspot.calibrate.verify import limit_of
 from sweetspot.rigs.units import Float
@@ -202,6 +201,8 @@ def _trend(x: Float) -> tuple[float, float]:
     """Theil-Sen slope a run, and the two-sided probability of Kendall's tau."""
     if len(x) < 4 or np.ptp(x) == 0:
         return 0.0, 1.0
+    from scipy import stats  # slow to import
+
     order = np.arange(len(x))
     slope = stats.theilslopes(x, order)[0] if len(x) <= 2000 else np.polyfit(order, x, 1)[0]
     return float(slope), float(stats.kendalltau(order, x)[1])

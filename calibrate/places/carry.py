@@ -76,15 +76,15 @@ def model(field: DeviceField, head: HeadResponse, heads: Heads) -> Complex:
     out = np.empty((len(heads.places), 2, len(field.b), len(field.f)), dtype=np.complex128)
     answered: dict[tuple[float, float], tuple[Complex, NDArray[np.intp]]] = {}
     for driver in range(len(field.b)):
-        p, bearing, r = field.modes(driver, heads.places)
         strong = _strong(field.b[driver])
         key = (float(field.centres[driver, 0]), float(field.centres[driver, 1]))
         if key not in answered or not np.isin(strong, answered[key][1]).all():
             kept = np.union1d(strong, answered[key][1]) if key in answered else strong
+            reach, bearing, r = field.modes(driver, heads.places, kept)
             sine = np.clip(field.m[kept][None, :, None] / (field.k * r[:, None, None]), -STEEPEST, STEEPEST)
-            answered[key] = (head.at((bearing - heads.yaw)[:, None, None] - np.arcsin(sine)), kept)
+            answered[key] = (head.at((bearing - heads.yaw)[:, None, None] - np.arcsin(sine)) * reach, kept)
         ears, kept = answered[key]
-        out[:, :, driver] = np.einsum("pmf,epmf->pef", p[:, kept], ears)
+        out[:, :, driver] = np.einsum("mf,epmf->pef", field.b[driver, kept], ears)
     return out
 
 

@@ -68,13 +68,18 @@ class DeviceField:
         """Wavenumbers ``(frequency,)``, rad/m; that of 0 Hz is taken at 1 Hz."""
         return np.asarray(2.0 * np.pi * np.maximum(self.f, 1.0) / self.c)
 
-    def modes(self, driver: int, places: Float) -> tuple[Complex, Float, Float]:
-        """What each harmonic of a driver brings to places ``(place, 2)``, m.
+    def modes(self, driver: int, places: Float, orders: NDArray[np.intp]) -> tuple[Complex, Float, Float]:
+        """How harmonics about a driver's centre reach places ``(place, 2)``, m.
+
+        Parameters
+        ----------
+        orders
+            Rows of :attr:`m` that are asked for.
 
         Returns
         -------
-        p
-            ``(place, order, frequency)``, Pa/FS; their sum over orders is the pressure.
+        reach
+            ``(place, order, frequency)``: times ``b`` of the order, and summed over orders, it is the pressure.
         bearing
             Of each place from the driver's centre ``(place,)``, rad.
         r
@@ -82,28 +87,37 @@ class DeviceField:
         """
         apart = places - self.centres[driver]
         r, bearing = np.hypot(apart[:, 0], apart[:, 1]), np.arctan2(apart[:, 1], apart[:, 0])
-        top = int(np.abs(self.m).max())
-        radial = np.stack([radial_ratio(top, self.k, float(x), self.radius) for x in r])[:, np.abs(self.m)]
-        turn = np.exp(1j * self.m * bearing[:, None])
-        return np.asarray(radial * turn[..., None] * self.b[driver]), bearing, r
+        return harmonic_reach(self.m[orders], self.k, r, bearing, self.radius), bearing, r
 
     def pressure(self, places: Float) -> Complex:
         """Pressure of every driver ``(place, driver, frequency)`` at places ``(place, 2)``, Pa/FS."""
-        return np.stack([self.modes(d, places)[0].sum(axis=1) for d in range(len(self.b))], axis=1)
+        every = np.arange(len(self.m))
+        each = [np.einsum("pmf,mf->pf", self.modes(d, places, every)[0], self.b[d]) for d in range(len(self.b))]
+        return np.stack(each, axis=1)
 
 
-def radial_ratio(top: int, k: Float, r: float, radius: float) -> Complex:
-    """``h_n(k r) / h_n(k R)`` for ``n = 0 .. top``, ``(order, frequency)``, spherical Hankel, second kind.
+def harmonic_reach(m: NDArray[np.intp], k: Float, r: Float, bearing: Float, radius: float) -> Complex:
+    """``h_|m|(k r) / h_|m|(k R) exp(j m phi)`` at places ``(place,)``: ``(place, order, frequency)``."""
+    each, row = np.unique(r, return_inverse=True)
+    radial = radial_ratio(int(np.abs(m).max()), k, each, radius)
+    turn = np.exp(1j * m * bearing[:, None])
+    return np.asarray(radial[np.abs(m)[None], row[:, None]] * turn[..., None])
 
-    By ratios of neighbouring orders, which neither overflow nor cancel.
+
+def radial_ratio(top: int, k: Float, r: Float, radius: float) -> Complex:
+    """``h_n(k r) / h_n(k R)``, ``n = 0 .. top``, ``(order, place, frequency)``, spherical Hankel, second kind.
+
+    By ratios ``a`` of neighbouring orders, which neither overflow nor cancel: ``h_1 / h_0 = 1 / x + j``, and
+    ``h_(n+2) / h_(n+1) = (2 n + 3) / x - h_n / h_(n+1)``.
     """
-    near, far = k * r, k * radius
-    out = np.empty((top + 1, len(k)), dtype=np.complex128)
-    out[0] = (radius / r) * np.exp(-1j * (near - far))
-    a, b = 1.0 / near + 1j, 1.0 / far + 1j  # h_1 / h_0
+    near, far = k * r[:, None], k[None] * radius
+    out = np.empty((top + 1, *near.shape), dtype=np.complex128)
+    out[0] = (radius / r)[:, None] * np.exp(-1j * (near - far))
+    steps = [(1.0 / x, 1.0 / x, np.ones_like(x)) for x in (near, far)]  # 1/x, and real and imaginary parts of the ratio
     for n in range(top):
-        out[n + 1] = out[n] * a / b
-        a, b = (2 * n + 3) / near - 1.0 / a, (2 * n + 3) / far - 1.0 / b
+        (_, real, imag), (_, real_far, imag_far) = steps
+        np.multiply(out[n], (real + 1j * imag) / (real_far + 1j * imag_far), out=out[n + 1])
+        steps = [(x, (2 * n + 3) * x - a / (a * a + b * b), b / (a * a + b * b)) for x, a, b in steps]
     return out
 
 
@@ -149,14 +163,13 @@ def _expanded(
 ) -> tuple[Complex, float]:
     """Coefficients ``(order, frequency)`` of one driver about a centre, and what a leave-one-out test leaves (power).
 
-    Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely. The residual of
-    direction ``i`` when it is left out is ``e_i / (1 - S_ii)`` with the smoother's diagonal ``S_ii``.
+    Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely, with the prior power
+    ``P`` of the orders. With ``Q = (B P B^H + noise)^-1`` the coefficients are ``P B^H Q h`` and the errors of the fit
+    ``noise Q h``; direction ``i``, left out, is missed by ``(Q h)_i / Q_ii``.
     """
     apart = places - centre
     r, bearing = np.hypot(apart[:, 0], apart[:, 1]), np.arctan2(apart[:, 1], apart[:, 0])
-    top = int(np.abs(m).max())
-    radial = np.stack([radial_ratio(top, k, float(x), distance) for x in r])[:, np.abs(m)]
-    basis = np.moveaxis(radial * np.exp(1j * m * bearing[:, None])[..., None], -1, 0)  # (frequency, direction, order)
+    basis = np.moveaxis(harmonic_reach(m, k, r, bearing, distance), -1, 0)  # (frequency, direction, order)
     beyond = np.maximum(np.abs(m)[None, :] - (k[:, None] * radius + EXTRA), 0.0)
     prior = STEEP ** -np.minimum(beyond, 12.0)
     power = np.mean(np.abs(h) ** 2, axis=0)
@@ -165,9 +178,8 @@ def _expanded(
     weighted = prior[:, :, None] * np.conj(np.swapaxes(basis, 1, 2))
     seen = basis @ weighted
     seen[:, np.arange(len(h)), np.arange(len(h))] += noise[:, None]
-    gain = np.conj(np.swapaxes(np.linalg.solve(seen, np.conj(np.swapaxes(weighted, 1, 2))), 1, 2))
-    b = (gain @ h.T[..., None])[..., 0]
-    fit = (basis @ b[..., None])[..., 0].T
-    diagonal = np.einsum("fdo,fod->df", basis, gain).real
-    left = np.sum(np.abs((h - fit) / np.maximum(1.0 - diagonal, 1e-3)) ** 2 / np.maximum(power, 1e-30))
-    return b.T, float(left)
+    inverse = np.linalg.inv(seen)
+    answer = inverse @ h.T[..., None]
+    own = noise[:, None] * np.diagonal(inverse, axis1=1, axis2=2).real
+    missed = np.abs(noise[:, None] * answer[..., 0] / np.maximum(own, 1e-3)) ** 2
+    return (weighted @ answer)[..., 0].T, float(np.sum(missed / np.maximum(power, 1e-30)[:, None]))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.layout import wrapped
@@ -199,6 +198,8 @@ def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
     """
     if len(leak) < 4 or float(np.ptp(moved[:, 1])) < LEAST_ASIDE_M:
         return float("nan")
+    from scipy.optimize import nnls  # slow to import
+
     columns = np.column_stack([np.ones(len(leak)), moved**2])
     scale = np.maximum(columns.max(axis=0), 1e-12)
     found = nnls(columns / scale, leak)[0] / scale

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.plan import SetName
+from sweetspot.measure.smooth import running_mean
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float
 
@@ -170,6 +170,6 @@ def estimated_errors(h: Float, zero: int) -> Float:
     least = np.take_along_axis(power, quiet[None, ..., None], axis=0)[0] / float(np.sum(window**2))
     bins = n // 2 + 1
     near = np.clip(np.round(np.arange(bins) * size / n).astype(int), 0, least.shape[-1] - 1)
-    noise = uniform_filter1d(least, min(SMOOTH_BINS, least.shape[-1]), axis=-1, mode="nearest")[..., near] * n
+    noise = running_mean(least, min(SMOOTH_BINS, least.shape[-1]))[..., near] * n
     floor = FLOOR**2 * np.mean(np.abs(np.fft.rfft(h, axis=-1)) ** 2, axis=-1, keepdims=True)
     return np.asarray(np.sqrt(np.maximum(noise, floor)))

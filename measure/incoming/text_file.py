@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import P_REF, Float, from_db
@@ -132,6 +131,8 @@ def _transfer(path: Path, rows: Float, fs: int, taps: int, absolute: bool) -> Te
             f"{path}: {rows.shape[1]} columns; an impulse response, or frequency, level and phase are needed "
             "(export the phase too)"
         )
+    from scipy.interpolate import CubicSpline  # slow to import
+
     f, level, phase = rows[:, 0], rows[:, 1], np.radians(rows[:, 2])
     if (np.diff(f) <= 0).any() or f[0] < 0 or f[-1] > 400e3:
         raise BadInput(

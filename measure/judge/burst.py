@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, stats
+from scipy import fft, special
 
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import Float, from_db, power_db
@@ -160,6 +160,8 @@ def _powers(transfer: NDArray[np.complexfloating], where: LagBands, delay: float
 
 def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float, float]:
     """Time (s, without latency), frequency and ratio of the cell that stands out most."""
+    from scipy import ndimage  # slow to import
+
     width = np.maximum(np.round(np.maximum(seconds, 0.5 * where.ringing) / where.step).astype(int), 1) | 1
     mean = np.stack([ndimage.uniform_filter1d(row, int(w), mode="wrap") for row, w in zip(power, width, strict=True)])
     cells = np.maximum(SHARE * where.width * width * where.step, 1.0)
@@ -208,22 +210,26 @@ def _noise(mean: Float, where: LagBands, cells: Float, reach: NDArray[np.intp]) 
 @cache
 def _ppf(cells: tuple[float, ...]) -> Float:
     """The value ``(band,)`` below which 0.4 of the means of so many cells of unit noise lie."""
-    return np.asarray(stats.gamma.ppf(0.4, cells) / np.array(cells))
+    return np.asarray(special.gammaincinv(cells, 0.4) / np.array(cells))
 
 
 @cache
 def _quantiles(cells: tuple[float, ...]) -> Float:
     """Quantile ``(band,)`` of the mean of so many cells of unit noise."""
-    return np.asarray(stats.gamma.isf(FALSE_ALARM, cells) / np.array(cells))
+    return np.asarray(special.gammainccinv(cells, FALSE_ALARM) / np.array(cells))
 
 
 def _median_around(x: Float, around: int) -> Float:
     """Median over so many bands on each side, ``(band, lag)``."""
+    from scipy import ndimage  # slow to import
+
     return np.asarray(ndimage.median_filter(x, size=(2 * around + 1, 1), mode="reflect"))
 
 
 def _decay(excess: Float, where: LagBands, reach: NDArray[np.intp], early: Float, direct: Float) -> Float:
     """What a band may have left of its response, ``(band, lag)``: no more than it had a while earlier."""
+    from scipy import ndimage  # slow to import
+
     first, last = (round(s / where.step) for s in EARLIER_S)
     out = np.zeros_like(excess)
     width = last - first + 1

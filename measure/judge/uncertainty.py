@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.ndimage import uniform_filter1d
 
 from sweetspot.measure.deconvolve import edges
+from sweetspot.measure.smooth import running_mean
 from sweetspot.rigs.units import Float
 
 STRETCHES = 8
@@ -66,10 +66,10 @@ def floor(power: Float) -> Float:
     ``N = (P0 P2 - P1^2) / (P0 + P2 - 2 P1)``, exactly; with the scatter of measured powers no less than
     :data:`RESOLVED` of the last one can be told from nothing.
     """
-    mean = uniform_filter1d(np.asarray(power.mean(axis=0), dtype=float), SMOOTH_BINS, axis=-1, mode="nearest")
+    mean = running_mean(np.asarray(power.mean(axis=0), dtype=float), SMOOTH_BINS)
     if len(power) < 3:
         return mean
-    wide = uniform_filter1d(np.asarray(power, dtype=float), WIDE_BINS, axis=-1, mode="nearest")
+    wide = running_mean(np.asarray(power, dtype=float), WIDE_BINS)
     first, middle, last = _thirds(wide)
     bend = first + last - 2.0 * middle
     found = (first * last - middle**2) / np.where(bend > 0.0, bend, np.inf)
@@ -107,5 +107,5 @@ def of_mean(h: Sequence[Float], single: Sequence[Float]) -> tuple[Float, Float]:
     noise = np.mean(np.asarray(single, dtype=float) ** 2, axis=0) / len(h)
     if len(h) > 1:
         spread = np.sum(np.abs(spectra - mean) ** 2, axis=0) / (len(h) - 1) / len(h)
-        noise = np.maximum(noise, uniform_filter1d(spread, SMOOTH_BINS, axis=-1, mode="nearest"))
+        noise = np.maximum(noise, running_mean(spread, SMOOTH_BINS))
     return np.sqrt(noise), np.asarray(coherence)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, optimize
+from scipy import fft
 
 from sweetspot.rigs.units import Float, db, power_db, pressure
 
@@ -101,6 +101,8 @@ def _frequency(y: Float, fs: int, near_hz: float) -> float:
     power[(f < 20.0) | (f > 0.45 * fs)] = 0.0
     if not power.any():
         return near_hz
+    from scipy import optimize  # slow to import
+
     coarse, step = float(f[int(np.argmax(power))]), float(f[1])
     turned = windowed * np.exp(-2j * np.pi * coarse / fs * np.arange(len(y)))
     pieces = turned[: len(y) // COARSE * COARSE].reshape(-1, COARSE).sum(axis=1)  # a slow wave now: summed in pieces

@@ -8,7 +8,6 @@ from itertools import combinations, permutations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from sweetspot.measure.preflight.expectation import Expected
 from sweetspot.measure.preflight.path_responses import PathResponses, apart
@@ -206,6 +205,8 @@ def _mic_orders(count: int, alive: NDArray[np.bool_]) -> Iterator[tuple[int, ...
 
 def _driver_orders(table: Float) -> Iterator[list[int]]:
     """Orders worth a look: the rig's, the cheapest one, and each single swap."""
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
     size = len(table)
     yield list(range(size))
     if size:

@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from sweetspot.rigs.acoustics.encoding import Encoding, Single
 from sweetspot.rigs.acoustics.harmonics import fitting, harmonics
@@ -158,6 +157,8 @@ class MeasuredHead:
 
     def response(self, directions: Float, k: Float, r: float, c: float) -> Complex:
         """See :class:`Head`; ``r`` has no influence."""
+        from scipy.interpolate import CubicSpline  # slow to import
+
         del r
         f = k * c / (2.0 * np.pi)
         aligned = self._spectrum(np.clip(f, self.LOWEST_HZ, 0.49 * self.fs)) * self.gain

@@ -27,6 +27,9 @@ except ImportError:  # pragma: no cover - Windows
 CHECKSUMS = "checksums"
 """Root attribute of files that have a checksum in their user block."""
 
+_sound: set[seal.Identity] = set()
+"""Large sealed files whose structure and tables this process checked already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -95,11 +98,22 @@ class File:
         What its checksum said when it was opened.
     writes
         Whether it is open for writing.
+    state
+        What tells a large sealed file from what it may become; ``None`` for others.
+    known
+        Whether this process checked this state already (:meth:`remember`).
     """
 
     def __init__(self, path: Path, file: Any, found: Seal, kind: Kind, *, writes: bool, trusted: bool) -> None:
         self.path, self.seal, self._file, self.writes = path, found, file, writes
         self.root = Group(file, path, trusted, kind.remedy)
+        self.state: seal.Identity | None = None
+        self.known = False
+
+    def remember(self) -> None:
+        """This state of the file was checked: within this process it need not be again."""
+        if self.state:
+            _sound.add(self.state)
 
     @classmethod
     def read(cls, path: Path, kind: Kind) -> File:
@@ -115,7 +129,10 @@ class File:
             file = h5py.File(path, "r")
         try:
             opened = cls(path, file, found, kind, writes=False, trusted=found.state == "sealed")
-            check_structure(file, path, path.stat().st_size)
+            opened.state = seal.state_of(path) if found.state == "sealed" else None
+            opened.known = opened.state in _sound
+            if not opened.known:
+                check_structure(file, path, path.stat().st_size)
             _check_schema(opened.root, path, kind)
             if found.state == "changed" or (found.state == "none" and CHECKSUMS in opened.root.attrs):
                 raise _difference(Group(file, path, True, kind.remedy), path, kind)

@@ -40,8 +40,14 @@ class Seal:
 LARGE = 1 << 24
 """Bytes from which a comparison is remembered: a smaller file costs a few ms and could change within a tick."""
 
-_known: dict[tuple[str, int, int, int], Seal] = {}
-"""Large files that this process compared already, by place, inode, size and time of the last change."""
+Identity = tuple[str, int, int, int]
+"""Place, inode, size and time of the last change of a file."""
+
+_known: dict[Identity, Seal] = {}
+"""Large files that this process compared already."""
+
+_hashed: dict[tuple[Identity, int], str] = {}
+"""SHA-256 of large files from a byte on, as far as this process computed them."""
 
 
 def block(sha256: str = "") -> bytes:
@@ -77,12 +83,18 @@ def compared(path: Path) -> Seal:
     stored = stated(path)
     if stored.state != "sealed":
         return stored
-    is_ = path.stat()
-    key = (os.path.realpath(path), is_.st_ino, is_.st_size, is_.st_mtime_ns)
-    found = _known.get(key) or (stored if content_sha256(path) == stored.sha256 else Seal("changed", stored.sha256))
-    if is_.st_size >= LARGE:
+    key = state_of(path)
+    known = _known.get(key) if key else None
+    found = known or (stored if content_sha256(path) == stored.sha256 else Seal("changed", stored.sha256))
+    if key:
         _known[key] = found
     return found
+
+
+def state_of(path: Path) -> Identity | None:
+    """What a large file's place, inode, size and time of the last change are; ``None`` for one below :data:`LARGE`."""
+    is_ = path.stat()
+    return (os.path.realpath(path), is_.st_ino, is_.st_size, is_.st_mtime_ns) if is_.st_size >= LARGE else None
 
 
 def content_sha256(path: Path) -> str:
@@ -92,11 +104,16 @@ def content_sha256(path: Path) -> str:
 
 def file_sha256(path: Path, start: int = 0) -> str:
     """SHA-256 of a file from byte ``start`` on, hexadecimal."""
+    state = state_of(path)
+    if state and (state, start) in _hashed:
+        return _hashed[state, start]
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(start)
         while piece := file.read(1 << 20):
             digest.update(piece)
+    if state:
+        _hashed[state, start] = digest.hexdigest()
     return digest.hexdigest()
 
 

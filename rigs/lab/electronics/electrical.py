@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal.windows import kaiser
 
 from sweetspot.rigs.lab.sound import drawn
 from sweetspot.rigs.rig_file import JUMP_MAX, Description, Lab
@@ -118,7 +117,7 @@ def _kernel() -> Float:
     """Windowed sincs ``(phase, tap)`` for fractions from 0 to 1, both included."""
     fraction = np.arange(PHASES + 1)[:, None] / PHASES
     t = np.arange(2 * HALF)[None] - (HALF - 1) - fraction
-    fine = kaiser(2 * HALF * PHASES + 1, 11.0)
+    fine = np.kaiser(2 * HALF * PHASES + 1, 11.0)
     window = np.interp(t, np.linspace(-HALF, HALF, len(fine)), fine)
     rows = np.sinc(t) * window
     return np.asarray(rows / rows.sum(axis=1, keepdims=True))

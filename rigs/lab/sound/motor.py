@@ -7,10 +7,10 @@ order are products of one-pole filters.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
-from scipy.signal import lfilter
-from scipy.signal.windows import kaiser
+from numpy.typing import ArrayLike, NDArray
 
 from sweetspot.rigs.rig_file import DistortionTable, ThermalTable
 from sweetspot.rigs.units import from_db
@@ -61,7 +61,7 @@ class MotorDistortion:
         twice[:, 0::2], twice[:, 1::2] = even, odd
         if self._knee is not None:
             pole = float(self._knee)
-            twice, self._pole = lfilter([1.0 - pole], [1.0, -pole], twice, axis=-1, zi=self._pole)
+            twice, self._pole = _recursive([1.0 - pole], [1.0, -pole], twice, self._pole)
         products = (np.square(twice) * (self.second + self.third * twice)).astype(np.float32)
         filtered, self._down = _fir(self._between, products[:, 1::2], self._down)
         down = np.concatenate([self._last, filtered[:, :-1]], axis=1)
@@ -73,14 +73,22 @@ class MotorDistortion:
 def _between() -> NDArray[np.float32]:
     """Filter of ``2 HALF`` taps for the values half-way between samples, unit gain at 0 Hz."""
     t = np.arange(2 * HALF) - HALF + 0.5
-    taps = np.sinc(t) * kaiser(2 * HALF, 8.0)
+    taps = np.sinc(t) * np.kaiser(2 * HALF, 8.0)
     return np.asarray(taps / taps.sum(), dtype=np.float32)
+
+
+def _recursive(b: ArrayLike, a: ArrayLike, x: NDArray[Any], state: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A recursive filter along the last axis, and the state that it is left in."""
+    from scipy.signal import lfilter  # slow to import
+
+    y, after = lfilter(b, a, x, axis=-1, zi=state)
+    return np.asarray(y), np.asarray(after)
 
 
 def _fir(
     taps: NDArray[np.float32], x: NDArray[np.float32], state: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    y, after = lfilter(taps, np.ones(1, dtype=np.float32), x, axis=-1, zi=state)
+    y, after = _recursive(taps, np.ones(1, dtype=np.float32), x, state)
     return np.asarray(y, dtype=np.float32), np.asarray(after, dtype=np.float32)
 
 
@@ -109,5 +117,5 @@ class Thermal:
     def process(self, v: NDArray[np.float32]) -> NDArray[np.float32]:
         """The next samples ``(driver, samples)``."""
         power = np.square(v.astype(np.float64)) / self._reference
-        heat, self._state = lfilter([1.0 - self._pole], [1.0, -self._pole], power, axis=-1, zi=self._state)
+        heat, self._state = _recursive([1.0 - self._pole], [1.0, -self._pole], power, self._state)
         return np.asarray(v * 10.0 ** (-self.drop_db / 20.0 * heat), dtype=np.float32)
