@@ -163,7 +163,7 @@ def _expanded(
 ) -> tuple[Complex, float]:
     """Coefficients ``(order, frequency)`` of one driver about a centre, and what a leave-one-out test leaves (power).
 
-    Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely, with the prior power
+    Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely, with prior power
     ``P`` of the orders. With ``Q = (B P B^H + noise)^-1`` the coefficients are ``P B^H Q h`` and the errors of the fit
     ``noise Q h``; direction ``i``, left out, is missed by ``(Q h)_i / Q_ii``.
     """
