@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import soundfile as sf
-import soxr
 from numpy.typing import NDArray
 
 from sweetspot.processor.wave_header import mended
@@ -81,7 +80,11 @@ class SoundSource:
         self._file.seek(0)
 
     def pieces(self) -> Iterator[Real]:
-        """``(2, n)`` float64, full scale = 1, to the end of the file.
+        """``(2, n)`` float64, full scale = 1, to the end of the file; see :meth:`frames`."""
+        return (np.ascontiguousarray(x.T) for x in self.frames("float64"))
+
+    def frames(self, dtype: str = "float32") -> Iterator[Real]:
+        """``(n, 2)``, full scale = 1, to the end of the file.
 
         Raises
         ------
@@ -91,21 +94,21 @@ class SoundSource:
         done = 0
         while True:
             try:
-                x = self._file.read(PIECE, dtype="float64", always_2d=True).T
+                x = self._file.read(PIECE, dtype=dtype, always_2d=True)
             except sf.LibsndfileError as fault:
                 raise BadInput(f"{self.path}: cannot be read beyond sample {done}: {fault.error_string}") from fault
-            if not x.shape[1]:
+            if not len(x):
                 return
             self._check(x, done)
-            done += x.shape[1]
-            yield np.repeat(x, 2, axis=0) if self.channels == 1 else x
+            done += len(x)
+            yield np.repeat(x, 2, axis=1) if self.channels == 1 else x
 
     def _check(self, x: Real, done: int) -> None:
-        bad = np.argwhere(~np.isfinite(x.T))
+        bad = np.argwhere(~np.isfinite(x)) if not np.isfinite(np.sum(x)) else np.zeros((0, 2))
         if bad.size:
             sample, channel = int(bad[0][0]), int(bad[0][1])
             raise BadInput(
-                f"{self.path}: channel {channel + 1} holds {x[channel, sample]} at sample {done + sample} "
+                f"{self.path}: channel {channel + 1} holds {x[sample, channel]} at sample {done + sample} "
                 f"({(done + sample) / self.fs:.3f} s); every sample must be finite. Mend or re-export the file"
             )
 
@@ -290,4 +293,6 @@ def at_rate(x: Real, fs: int, wanted: int) -> Real:
     """A short signal ``(channels, samples)`` at another sampling rate."""
     if fs == wanted:
         return x
+    import soxr  # only where rates differ
+
     return np.asarray(soxr.resample(np.ascontiguousarray(x.T), fs, wanted, quality="VHQ").T)

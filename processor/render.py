@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import soxr
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from sweetspot.processor import files
-from sweetspot.processor.engine import Engine
+from sweetspot.processor.convolver import compilable
+from sweetspot.processor.engine import OFFLINE_BLOCK, Engine
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
+from sweetspot.processor.upmix import chosen, is_compiled
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import db
 
 Real = NDArray[Any]
+
+TOGETHER = 64
+"""Samples of all drivers that are compared at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -157,6 +162,8 @@ def resampled(pieces: Iterable[Real], fs: int, wanted: int) -> Iterator[Real]:
     if fs == wanted:
         yield from pieces
         return
+    import soxr  # only where rates differ
+
     stream = soxr.ResampleStream(fs, wanted, 2, dtype="float64", quality="VHQ")
     for x in pieces:
         yield stream.resample_chunk(np.ascontiguousarray(x.T)).T
@@ -185,8 +192,9 @@ def render_file(
     BadInput
         See :mod:`sweetspot.processor.files` and :func:`aligned`.
     """
-    engine = engine or Engine.offline(filterset, settings=settings, dtype=np.float32)
     expected = -(-source.samples * filterset.fs // source.fs) + filterset.length - 1
+    wanted = filterset if settings is None else replace(filterset, upmix=settings)
+    runner = _EngineRunner(engine) if engine else _runner(wanted)
     peak, power, count = np.zeros(len(filterset.drivers)), np.zeros(len(filterset.drivers)), 0
     with ExitStack() as stack:
         out: files.Split | files.Sink
@@ -194,22 +202,93 @@ def render_file(
             out = stack.enter_context(files.split(path, filterset.fs, filterset.drivers, subtype, expected))
         else:
             out = stack.enter_context(files.sink(path, filterset.fs, len(filterset.drivers), subtype, expected))
-        for y in aligned(engine, resampled(_told(source.pieces(), step), source.fs, filterset.fs)):
-            out.write(y)
-            peak = np.maximum(peak, np.maximum(y.max(axis=1, initial=0.0), -y.min(axis=1, initial=0.0)))
-            power += [np.dot(row, row) for row in y]
-            count += y.shape[1]
+        for y in runner.process(_frames(source, filterset.fs, step)):
+            refused(runner.stopped)
+            out.write(y.T)
+            peak = np.maximum(peak, _peaks(y))
+            power += np.diagonal(y.T @ y)
+            count += len(y)
+    least_gain, limited = runner.limiter
     return Rendered(
         fs=filterset.fs,
         samples=count,
         peak=peak,
         rms=np.sqrt(power / max(count, 1)),
         ceiling=filterset.ceiling,
-        least_gain=engine.guard.least_gain,
-        limited=engine.guard.limited,
-        latency=engine.latency,
+        least_gain=least_gain,
+        limited=limited,
+        latency=runner.latency,
         resampled_from=source.fs if source.fs != filterset.fs else 0,
     )
+
+
+def _peaks(y: Real) -> Real:
+    """Largest magnitudes of signals ``(n, driver)``: many rows at a time, which the machine compares faster."""
+    rows = len(y) // TOGETHER * TOGETHER
+    wide = y[:rows].reshape(-1, TOGETHER * y.shape[1])
+    found = np.maximum(wide.max(axis=0, initial=0.0), -wide.min(axis=0, initial=0.0)).reshape(TOGETHER, -1).max(axis=0)
+    return np.asarray(np.maximum(found, np.abs(y[rows:]).max(axis=0, initial=0.0)))
+
+
+class Runner(Protocol):
+    """What renders a file: interleaved samples in and out."""
+
+    @property
+    def latency(self) -> int:
+        """Delay that is taken out, samples."""
+        ...
+
+    @property
+    def stopped(self) -> str:
+        """Why the guard stopped the output; empty while it runs."""
+        ...
+
+    @property
+    def limiter(self) -> tuple[float, int]:
+        """Least gain of the limiter so far, and on how many samples it worked."""
+        ...
+
+    def process(self, pieces: Iterable[Real]) -> Iterator[Real]:
+        """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail."""
+        ...
+
+
+class _EngineRunner:
+    """An engine: of a bank, or where the compiled block path cannot do what is asked for."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine, self.latency = engine, engine.latency
+
+    @property
+    def stopped(self) -> str:
+        return self._engine.stopped
+
+    @property
+    def limiter(self) -> tuple[float, int]:
+        return self._engine.guard.least_gain, self._engine.guard.limited
+
+    def process(self, pieces: Iterable[Real]) -> Iterator[Real]:
+        return (y.T for y in aligned(self._engine, (x.T for x in pieces)))
+
+
+def _runner(filterset: FilterSet) -> Runner:
+    """The block path that plays live, where numba is installed and it has the upmix that is asked for."""
+    upmix = chosen(filterset.upmix, filterset.fs, np.float32)
+    if find_spec("numba") and compilable(OFFLINE_BLOCK, np.dtype(np.float32)) and is_compiled(upmix):
+        from sweetspot.processor.live import FileBlocks
+
+        return FileBlocks(filterset)
+    return _EngineRunner(Engine.offline(filterset, dtype=np.float32))
+
+
+def _frames(source: files.SoundSource, fs: int, step: Callable[[str], None]) -> Iterator[Real]:
+    """The input as ``(n, 2)`` at a sampling rate; ``step`` is called after each piece that was read."""
+    if source.fs == fs:
+        for x in source.frames():
+            yield x
+            step("")
+        return
+    yield from (y.T for y in resampled(_told(source.pieces(), step), source.fs, fs))
 
 
 def _told(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
@@ -219,6 +298,17 @@ def _told(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]
 
 
 def _running(engine: Engine, y: Real) -> Real:
-    if engine.stopped:
-        raise BadInput(f"the guard stopped the output: {engine.stopped}. Nothing above its limits is played or written")
+    refused(engine.stopped)
     return y
+
+
+def refused(stopped: str) -> None:
+    """Raise what the guard says, where it stopped the output.
+
+    Raises
+    ------
+    BadInput
+        It did.
+    """
+    if stopped:
+        raise BadInput(f"the guard stopped the output: {stopped}. Nothing above its limits is played or written")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.store import located
-from sweetspot.rigs.rig_file import limits_of
 from sweetspot.rigs.storage import file_sha256
 from sweetspot.rigs.units import db
 
@@ -37,6 +36,8 @@ def within_rig(path: Path, filters: FilterSet) -> tuple[FilterSet, tuple[str, ..
     beside = located(path)
     rig, changes = beside.with_name("rig.toml"), list(changed_since(beside, filters))
     if rig.is_file():
+        from sweetspot.rigs.rig_file import limits_of  # the rig's tables take longer to import than a file to find
+
         ceiling = limits_of(rig).ceiling
         if ceiling < filters.ceiling * (1.0 - 1e-9):
             changes.append(

@@ -287,6 +287,11 @@ def _centre(window: int, dtype: Any) -> Any:
     return Centre(window, dtype)
 
 
+def is_compiled(upmix: Upmix) -> bool:
+    """Whether an upmix is one that the compiled block path has: none, or one with compiled transforms."""
+    return isinstance(upmix, PassThrough) or (isinstance(upmix, StftUpmix) and not isinstance(upmix.centre, Centre))
+
+
 class StftUpmix:
     """The centre in the short-time Fourier domain, by a rule of :func:`weigh`.
 

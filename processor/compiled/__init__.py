@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.compiled.centre_kernel import CompiledCentre as CompiledCentre
     from sweetspot.processor.compiled.loops import jitted as jitted
     from sweetspot.processor.compiled.loops import record as record
+    from sweetspot.processor.compiled.machine_code import loops_code as loops_code
     from sweetspot.processor.compiled.matrix import CompiledMatrix as CompiledMatrix
     from sweetspot.processor.compiled.matrix import Level as Level
     from sweetspot.processor.compiled.matrix import ratio_for as ratio_for

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import write as write_file
 
+LIBRARY = frozenset(("cos", "sin", "exp", "log", "sqrt", "pow", "memset", "memcpy", "memmove"))
+"""Functions of the C library that compiled loops may call."""
+
 
 def machine_code(name: str, written: Callable[[], str], lanes: int, sources: tuple[Path, ...]) -> tuple[Any, int]:
     """Code for this machine: as kept on disk, or else written and compiled now.
@@ -40,12 +43,50 @@ def machine_code(name: str, written: Callable[[], str], lanes: int, sources: tup
     -------
     What keeps the code alive, and its address.
     """
+    return _loaded(f"{name} {lanes}", lambda machine: _compiled(written(), lanes, machine), sources)
+
+
+def loops_code(name: str, written: Callable[[], str], entry: str, sources: tuple[Path, ...]) -> tuple[Any, int]:
+    """The same for the text of a module that numba made and optimised, so that a later start needs no numba.
+
+    What such code calls of Python and numba only when an exception passes, which its loops cannot raise, becomes a
+    trap: the code then stands by itself.
+
+    Parameters
+    ----------
+    entry
+        How the name of the function begins.
+    """
+
+    def compiled(machine: Any) -> bytes:
+        text = re.sub(rf"@{re.escape(entry)}[^(\s]*\(", "@run(", _standing_alone(written()))
+        return bytes(machine.emit_object(llvm.parse_assembly(text)))
+
+    return _loaded(name, compiled, sources)
+
+
+def _standing_alone(text: str) -> str:
+    """A module's text with traps for functions that neither LLVM nor the C library has."""
+
+    def trap(found: re.Match[str]) -> str:
+        kind, name, values = found.groups()
+        if name.startswith("llvm.") or name in LIBRARY:
+            return found[0]
+        return f"define internal {kind} @{name}({values}) {{\n  call void @llvm.trap()\n  unreachable\n}}"
+
+    text = re.sub(r"^declare (\S+) @([\w.$]+)\(([^)\n]*)\).*$", trap, text, flags=re.M)
+    text = re.sub(r"^(@\S+) = external global (\S+)$", r"\1 = internal global \2 zeroinitializer", text, flags=re.M)
+    return text if "declare void @llvm.trap()" in text else f"{text}\ndeclare void @llvm.trap()\n"
+
+
+def _loaded(name: str, compiled: Callable[[Any], bytes], sources: tuple[Path, ...]) -> tuple[Any, int]:
+    """Object code with a function ``run``, as kept or compiled now, in memory; what keeps it alive, and its address."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
-    keeper = Kept(f"{name} {lanes} {cpu} {features} {llvm.llvm_version_info}", sources)
-    code = keeper.read() or keeper.write(_compiled(written(), lanes, machine))
+    keeper = Kept(f"{name} {cpu} {features} {llvm.llvm_version_info}", sources)
+    code = keeper.read() or keeper.write(compiled(machine))
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.live.console import pair_of as pair_of
     from sweetspot.processor.live.console import press as press
     from sweetspot.processor.live.console import screen as screen
+    from sweetspot.processor.live.offline import FileBlocks as FileBlocks
     from sweetspot.processor.live.player import PlayedProgram as PlayedProgram
     from sweetspot.processor.live.player import bypass as bypass
     from sweetspot.processor.live.poses import PoseStream as PoseStream

@@ -16,7 +16,8 @@ from sweetspot.processor.crossfade import WALK_S
 from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.guard import Guard, memory_for, not_above, reason
-from sweetspot.processor.live import callback, state
+from sweetspot.processor.live import layout
+from sweetspot.processor.live.kept import block_path
 from sweetspot.processor.live.memory import BYPASS, PLACE, WHICH, PlayerMemory
 from sweetspot.rigs.errors import BadInput
 
@@ -30,7 +31,7 @@ class CompiledBlock:
     Parameters
     ----------
     forms
-        Filter sets that can be changed between: A, B, and the bypass.
+        Filter sets that can be changed between: A, B, and the bypass; or one alone.
     block
         Samples a block; every call does exactly one.
     channels
@@ -43,6 +44,8 @@ class CompiledBlock:
         Duration of mute and start; time after which xruns count.
     bank
         Filters that the first set walks between, as the control PLACE says.
+    alone
+        For files: no other program uses the core between two blocks, and nothing is faded in.
 
     Raises
     ------
@@ -52,7 +55,7 @@ class CompiledBlock:
 
     def __init__(
         self,
-        forms: tuple[FilterSet, FilterSet, FilterSet],
+        forms: tuple[FilterSet, ...],
         block: int,
         channels: int,
         heard: tuple[int, int, int] | None,
@@ -61,21 +64,23 @@ class CompiledBlock:
         fade_s: float,
         settle_s: float,
         bank: FilterBank | None = None,
+        alone: bool = False,
     ) -> None:
         if not compilable(block, np.float32):
             raise BadInput(f"block is {block}: live, a power of two from {SMALLEST} to {LARGEST} samples is needed")
         first, rows = forms[0], program_rows(forms[0])
         self._board, self._forms, self._held = board, forms, list[Any]()
-        self._memory = np.zeros(1, dtype=state.STATE)
+        self._memory = np.zeros(1, dtype=layout.STATE)
         self._state = self._memory.view(np.recarray)[0]
-        self._matrices = np.zeros(3, dtype=state.MATRIX)
-        self._filters = [_filters(form, block, bank is not None and i == 0) for i, form in enumerate(forms)]
-        for place, matrix, form in zip(self._matrices, self._filters, forms, strict=True):
+        self._matrices = np.zeros(3, dtype=layout.MATRIX)
+        walks = [bank is not None and i == 0 for i in range(len(forms))]
+        self._filters = [_filters(f, block, walk, alone=alone) for f, walk in zip(forms, walks, strict=True)]
+        for place, matrix, form in zip(self._matrices, self._filters, forms, strict=False):
             _put_matrix(place, matrix, form)
         s, (inputs, left, right) = self._state, heard or (0, 1, 2)
         sizes = {"block": block, "drivers": len(first.drivers), "inputs": len(rows), "channels": channels}
         self._put(s.stream, **sizes, heard_channels=inputs, left=left - 1, right=right - 1)
-        self._put(s.stream, clock=state.clock(), time=np.zeros(2, dtype=np.int64), period=1.0 / first.fs)
+        self._put(s.stream, clock=layout.clock(), time=np.zeros(2, dtype=np.int64), period=1.0 / first.fs)
         self._put(s.stream, settled=settle_s * first.fs / block, gains=np.zeros(block))
         self._put(s.stream, rows=np.array(rows), outs=np.array([c - 1 for c in first.channels]))
         between = {"x": 2, "programs": 3, "y": len(first.drivers), "other": len(first.drivers)}
@@ -88,8 +93,8 @@ class CompiledBlock:
         self._put(s.mute, soft=max(round(fade_s * first.fs), 1))
         self.latency = self._put_upmix(first) + self._put_guard(first)
         self._put(s.shared, tail=self.latency + first.length)
-        self._hush()
-        self._callback = callback.callback()
+        self._hush(0.0 if not alone else 1.0)
+        self._callback = block_path()
 
     @property
     def address(self) -> int:
@@ -135,16 +140,26 @@ class CompiledBlock:
         self._guard[:] = self._fresh
         self._hush()
 
-    def _hush(self) -> None:
-        """Begin silent, as if muted."""
+    def _hush(self, gain: float = 0.0) -> None:
+        """Begin silent, as if muted; or at once."""
         ramp = self._state.mute.ramp
-        ramp.start = ramp.target = self._state.mute.gain = 0.0
-        ramp.length = ramp.done = self._state.mute.muted = 1
+        ramp.start = ramp.target = self._state.mute.gain = gain
+        ramp.length, ramp.done, self._state.mute.muted = 1, 1, 1 - int(gain)
 
     @property
     def stopped(self) -> bool:
         """Whether the guard stopped the output."""
         return bool(self._state.guard.stop.reason)
+
+    @property
+    def why(self) -> str:
+        """Why it did; empty while it runs."""
+        return reason(self._state.guard.stop)
+
+    @property
+    def limiter(self) -> tuple[float, int]:
+        """Least gain of the limiter so far, and on how many samples it worked."""
+        return float(self._seen[0]), int(self._seen[1])
 
     def _clear(self, form: int) -> None:
         """Filters that are not played forget what they heard."""
@@ -165,11 +180,11 @@ class CompiledBlock:
         """Spectra of all places, and what the kernel is told for the one that fades in: only the filters differ."""
         level, stage = self._filters[0].head, self._state.filters
         spectra, twin, (y, out) = level.spectra(bank.taps), level.told.copy(), level.room()
-        twin[state.Y], twin[state.OUT], twin[state.OUT_SKIP] = y.ctypes.data, out.ctypes.data, level.block
+        twin[layout.Y], twin[layout.OUT], twin[layout.OUT_SKIP] = y.ctypes.data, out.ctypes.data, level.block
         self._held += [y]
         self._put(stage, spectra=spectra, stride=spectra[0].nbytes, place=place, going=-1, twin=twin, twin_out=out)
         self._put(stage, walk=round(WALK_S * bank.home.fs))
-        level.told[state.SPECTRA] = spectra.ctypes.data + place * spectra[0].nbytes
+        level.told[layout.SPECTRA] = spectra.ctypes.data + place * spectra[0].nbytes
 
     def _put_upmix(self, first: FilterSet) -> int:
         """Returns the upmix's latency."""
@@ -197,19 +212,20 @@ class CompiledBlock:
         self._fresh = self._guard.copy()
         self._put(stage, look=guard.average.size - 1, width=self._guard.shape[1], speed=guard.speed, memory=self._guard)
         self._put(stage, average=guard.average, bands=guard.bands, share=guard.dc_share)
-        self._put(stage, ceilings=np.zeros(drivers), seen=np.array([1.0, 0.0]), means=np.zeros(drivers))
+        self._seen = np.array([1.0, 0.0])
+        self._put(stage, ceilings=np.zeros(drivers), seen=self._seen, means=np.zeros(drivers))
         return guard.latency
 
 
-def _filters(form: FilterSet, block: int, one_level: bool = False) -> CompiledMatrix:
-    """The filters for a core that is shared: between two blocks of live sound others use its cache.
+def _filters(form: FilterSet, block: int, one_level: bool, *, alone: bool) -> CompiledMatrix:
+    """The filters; between two blocks of live sound others use the core's cache.
 
     Those of a bank have one level of partitions, whose spectra can be exchanged between two blocks.
     """
     if one_level:
         return CompiledMatrix(form.taps, block, ratio=1)
     inputs, outputs, taps = (int(n) for n in form.taps.shape)
-    return CompiledMatrix(form.taps, block, ratio=ratio_for(inputs, outputs, taps, block, alone=False))
+    return CompiledMatrix(form.taps, block, ratio=ratio_for(inputs, outputs, taps, block, alone=alone))
 
 
 def _put_matrix(place: Any, matrix: CompiledMatrix, form: FilterSet) -> None:

@@ -16,6 +16,19 @@ import numpy as np
 from sweetspot.processor.compiled import jitted
 from sweetspot.processor.crossfade import mix, ramp, scale
 from sweetspot.processor.guard import delay, idle, judge, judge_input, limit
+from sweetspot.processor.live.layout import (
+    CLOCK_MONOTONIC,
+    CLOCK_THREAD,
+    COUNT,
+    INPUTS,
+    OUTPUTS,
+    SLOT,
+    SPECTRA,
+    STATE,
+    TILE,
+    TILES,
+    TOLD,
+)
 from sweetspot.processor.live.memory import (
     AMOUNT,
     BLOCKS,
@@ -34,17 +47,6 @@ from sweetspot.processor.live.memory import (
     XRUNS,
 )
 from sweetspot.processor.live.state import (
-    CLOCK_MONOTONIC,
-    CLOCK_THREAD,
-    COUNT,
-    INPUTS,
-    OUTPUTS,
-    SLOT,
-    SPECTRA,
-    STATE,
-    TILE,
-    TILES,
-    TOLD,
     ask,
     call,
     carray,

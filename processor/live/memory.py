@@ -6,12 +6,15 @@ and one reader, whose counters only grow.
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnContext
 
 Real = NDArray[Any]
 
@@ -56,6 +59,18 @@ class Shared:
             context.RawArray("q", 2),
             context.RawArray("f", 2 * int(seconds * fs)),
             context.RawArray("c", 4096),
+        )
+
+    @classmethod
+    def private(cls, drivers: int) -> Shared:
+        """Memory of one process that plays files to files: no ring."""
+        return cls(
+            (ctypes.c_double * 16)(),
+            (ctypes.c_double * (PEAKS + drivers))(),
+            (ctypes.c_int64 * CLASSES)(),
+            (ctypes.c_int64 * 2)(),
+            (ctypes.c_float * 2)(),
+            ctypes.create_string_buffer(4096),
         )
 
 

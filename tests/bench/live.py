@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT))
 from sweetspot.processor import files  # noqa: E402 (the path is set above)
 from sweetspot.processor.filterset import FilterSet, UpmixSettings  # noqa: E402
 from sweetspot.processor.live import callback as native  # noqa: E402
-from sweetspot.processor.live import memory, player  # noqa: E402
+from sweetspot.processor.live import layout, memory, player  # noqa: E402
 from sweetspot.processor.live import state as nativestate  # noqa: E402
 from sweetspot.processor.live.memory import PlayerMemory, Shared  # noqa: E402
 from sweetspot.processor.live.player import PlayedProgram  # noqa: E402
@@ -99,25 +99,25 @@ def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: An
     """A callback that waits as many seconds as ``mute.gain`` says, and measures how long that took."""
     s = nativestate.carray(user, 1)[0]
     stream = s.stream
-    began = native._seconds(stream, nativestate.CLOCK_MONOTONIC)
-    ran = native._seconds(stream, nativestate.CLOCK_THREAD)
+    began = native._seconds(stream, layout.CLOCK_MONOTONIC)
+    ran = native._seconds(stream, layout.CLOCK_THREAD)
     meters = nativestate.carray(nativestate.f64(s.shared.meters), memory.PEAKS)
     if flags != 0 and meters[memory.BLOCKS] > stream.settled:
         meters[memory.XRUNS] += 1.0
     now = began
     while now - began < s.mute.gain:
-        now = native._seconds(stream, nativestate.CLOCK_MONOTONIC)
+        now = native._seconds(stream, layout.CLOCK_MONOTONIC)
     whole = frames * stream.period
-    native._timed(s.shared, (now - began) / whole, (native._seconds(stream, nativestate.CLOCK_THREAD) - ran) / whole)
+    native._timed(s.shared, (now - began) / whole, (native._seconds(stream, layout.CLOCK_THREAD) - ran) / whole)
     return np.int32(0)
 
 
 def floor_process(shared: Shared, want: Wanted, waits: float) -> None:
     """The process that plays nothing, otherwise like ours."""
-    at, state, clock = PlayerMemory(shared), np.zeros(1, dtype=nativestate.STATE), np.zeros(2, dtype=np.int64)
+    at, state, clock = PlayerMemory(shared), np.zeros(1, dtype=layout.STATE), np.zeros(2, dtype=np.int64)
     s = state.view(np.recarray)[0]
     s.shared.meters, s.shared.loads, s.stream.time = at.meters.ctypes.data, at.loads.ctypes.data, clock.ctypes.data
-    s.stream.clock, s.stream.period, s.mute.gain = nativestate.clock(), 1.0 / want.fs, waits
+    s.stream.clock, s.stream.period, s.mute.gain = layout.clock(), 1.0 / want.fs, waits
     s.stream.settled = player.SETTLE_S * want.fs / want.block
     callback = nativestate.numba.cfunc(native._SIGNATURE, nopython=True)(_waiting)
     player._hurry()

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import store
 from sweetspot.processor.engine import Engine, with_method
-from sweetspot.processor.export import brutefir, jconvolver
+from sweetspot.processor.export import Options, brutefir, jconvolver
 from sweetspot.processor.export.bundles import wave
 from sweetspot.processor.files import write_all
 from sweetspot.processor.filterset import FilterSet
@@ -103,7 +103,7 @@ def offline(folder: Path) -> bool:
     np.save(folder / "h.npy", h.taps)
     write_all(folder, {"in.raw": np.ascontiguousarray(x[:2].T).tobytes(), "in.wav": wave(x[:2], FS)})
     store.write(folder / "filterset.h5", h)
-    write_all(folder, brutefir.bundle(h, 4096).files | jconvolver.bundle(h, 1024).files)
+    write_all(folder, brutefir.bundle(h, Options(block=4096)).files | jconvolver.bundle(h, Options(block=1024)).files)
     runs = {
         "ours, 3 inputs": [sys.executable, "-c", OURS],
         "scipy oaconvolve float32, 3 inputs": [sys.executable, "-c", SCIPY],

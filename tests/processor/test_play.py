@@ -62,9 +62,9 @@ def card(
 def compiled() -> None:
     """The live path is compiled here, once and kept: the programs that are started below need not wait for it."""
     if find_spec("numba"):
-        from sweetspot.processor.live import callback
+        from sweetspot.processor.live.kept import block_path
 
-        callback.callback()
+        block_path()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from sweetspot.rigs.rig_file import DistortionTable, ThermalTable
 from sweetspot.rigs.units import from_db
@@ -77,7 +77,7 @@ def _between() -> NDArray[np.float32]:
     return np.asarray(taps / taps.sum(), dtype=np.float32)
 
 
-def _recursive(b: ArrayLike, a: ArrayLike, x: NDArray[Any], state: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _recursive(b: Any, a: Any, x: NDArray[Any], state: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """A recursive filter along the last axis, and the state that it is left in."""
     from scipy.signal import lfilter  # slow to import
 

@@ -1,0 +1,122 @@
+"""What the compiled block path remembers from block to block: how its memory lies."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sweetspot.processor.compiled import NUMBERS, POINTERS
+from sweetspot.processor.crossfade import RAMP
+from sweetspot.processor.guard import STOP
+from sweetspot.processor.upmix import FRAME
+
+_AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
+COUNT, SLOT, INPUTS, OUTPUTS = _AT["count"], _AT["slot"], _AT["inputs"], _AT["outputs"]
+SPECTRA, Y, OUT, OUT_SKIP = _AT["h"], _AT["y"], _AT["out"], _AT["out_skip"]
+TILE, TILES, TOLD = _AT["tile"], _AT["tiles"], len(_AT)
+
+FILES = (
+    "live/memory.py",
+    "live/layout.py",
+    "live/state.py",
+    "compiled/matrix_kernel.py",
+    "guard.py",
+    "crossfade.py",
+    "upmix.py",
+)
+"""Where the compiled code takes rules and constants from, besides its own file."""
+
+VERSION = "v" + sha256(b"".join((Path(__file__).parents[1] / name).read_bytes() for name in FILES)).hexdigest()[:12]
+"""A field of this name makes code that was kept from other rules unknown to numba, which looks at one file only."""
+
+
+def _fields(kind: Any, *names: str) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names]
+
+
+def _stage(numbers: tuple[str, ...] = (), **more: Any) -> np.dtype[Any]:
+    """A stage's fields: those named with their kinds, 64-bit ``numbers``, which may be addresses, last."""
+    return np.dtype([*more.items(), *_fields(np.int64, *numbers)])
+
+
+MATRIX = np.dtype(
+    [
+        (level + name, np.int64)
+        for level in ("", "far_")
+        for name in ("run", "told", "x", "x_skip", "out", "out_skip", "order", "slot")
+    ]
+    + [(name, np.int64) for name in ("ratio", "turn", "far_tiles", "gathered", "answer", "warm")]
+    + [("ceiling", np.float64), (VERSION, np.int64)]
+)
+"""One set of filters: the kernel's arguments for its levels, where their memory lies, and the ceiling, which in single
+precision is not above the filter set's."""
+
+PIECES = ("x", "programs", "y", "other", "gains")
+"""Room for one block between the stages."""
+
+STREAM = _stage(
+    (
+        *PIECES,
+        "clock",
+        "time",
+        "block",
+        "drivers",
+        "inputs",
+        "channels",
+        "heard_channels",
+        "left",
+        "right",
+        "rows",
+        "outs",
+    ),
+    period=np.float64,
+    settled=np.float64,
+)
+"""The device's channels and block, which program feeds which input, and :data:`PIECES`."""
+
+SHARED = _stage(("controls", "meters", "loads", "counters", "ring", "ring_size", "tail"))
+"""What is shared with the process that shows (:mod:`memory`), and the samples left to play after the file's end."""
+
+KERNEL = ("spectra", "rows", "lanes", "run", "forward", "inverse")
+"""Of the upmix: the function of its transforms, its arguments for either, and the spectra between."""
+
+UPMIX = _stage(
+    (*KERNEL, "heard", "sums", "shape", "synthesis", "frames", "made", "averages", "rule"),
+    frame=FRAME,
+    decay=np.float64,
+)
+"""Memory of the upmix and its transforms; no window: stereo passes."""
+
+BANK = ("spectra", "stride", "place", "going", "twin", "twin_out", "walk")
+"""Of a bank: spectra of all places and from one to the next, the place that plays, the one that fades in or -1, what
+the kernel is told for that one and where its output lies, samples of the crossfade; no spectra: no bank."""
+
+FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade", *BANK), change=RAMP, walking=RAMP)
+"""Sets of filters, which one plays, and the change to another; the first set may be a bank."""
+
+MUTED = _stage(("muted", "soft"), ramp=RAMP, gain=np.float64)
+"""The gain of start, mute and stop."""
+
+GUARD = _stage(
+    ("look", "width", "speed", "memory", "bands", "ceilings", "seen", "means", "average"),
+    stop=STOP,
+    share=np.float64,
+)
+"""Memory of the guard's rules, and why it stopped."""
+
+STATE = _stage((VERSION,), stream=STREAM, shared=SHARED, upmix=UPMIX, filters=FILTERS, mute=MUTED, guard=GUARD)
+"""Everything that one block leaves to the next, stage by stage; addresses where a name stands for an array."""
+
+CLOCK_MONOTONIC, CLOCK_THREAD = (6, 16) if platform.system() == "Darwin" else (1, 3)
+"""Time that passes, and time for which the machine lets this thread run."""
+
+
+def clock() -> int:
+    """Address of ``clock_gettime``; 0 where the C library has none."""
+    function = getattr(ctypes.CDLL(None), "clock_gettime", None) if platform.system() != "Windows" else None
+    return ctypes.cast(function, ctypes.c_void_p).value or 0 if function is not None else 0
