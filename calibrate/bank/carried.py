@@ -106,7 +106,7 @@ def arriving(field: DeviceField, places: Float) -> Arriving:
         one = replace(one, centres=field.centres[d : d + 1])
         for start in range(0, len(places), 16):
             rows = slice(start, start + 16)
-            modes = one.modes(0, places[rows])[0]
+            modes = one.modes(0, places[rows], np.arange(len(one.m)))[0] * one.b[0]
             p[rows, d] = modes.sum(axis=1)
             slope[rows, d] = 1j * np.einsum("m,pmf->pf", one.m.astype(float), modes)
     floor = QUIET * np.mean(np.abs(p) ** 2, axis=0) + 1e-300
