@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.processor.compiled import jitted, record
+from sweetspot.processor.compiled import loop, record
 from sweetspot.processor.convolver import Convolver
 
 Real = NDArray[Any]
@@ -87,8 +87,8 @@ class Crossfaded:
             return y
         convolver, change = self._next
         weights = np.empty(x.shape[1])
-        jitted(ramp)(change, weights)
-        jitted(mix)(y, convolver.process(x), weights)
+        loop(ramp)(change, weights)
+        loop(mix)(y, convolver.process(x), weights)
         if change.done >= change.length:
             self._now, self._next = convolver, None
         return y
@@ -144,7 +144,7 @@ class Fader:
         m = self.memory
         if y.shape[1] and not (m.done >= m.length and m.target == 1.0):
             gains = np.empty(y.shape[1])
-            jitted(ramp)(m, gains)
-            jitted(scale)(y, gains)
+            loop(ramp)(m, gains)
+            loop(scale)(y, gains)
             self.gain = float(gains[-1])
         return y

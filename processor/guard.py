@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.processor.compiled import jitted, record
+from sweetspot.processor.compiled import loop, record
 
 Real = NDArray[Any]
 
@@ -319,20 +319,20 @@ class Guard:
 
     def judge_input(self, x: Real) -> None:
         """Stop on an input ``(channel, n)`` that is not finite."""
-        jitted(judge_input)(np.ascontiguousarray(x), self._stop)
+        loop(judge_input)(np.ascontiguousarray(x), self._stop)
 
     def process(self, y: Real) -> Real:
         """``(drivers, n)`` in, ``(drivers, n)`` out, :attr:`latency` samples late; any ``n``."""
         out, ceilings = y.copy(order="C"), np.full(self.drivers, float(not_above(self.ceiling, y.dtype)))
-        jitted(judge)(out, self._means, self.dc_share, ceilings, self._stop)
+        loop(judge)(out, self._means, self.dc_share, ceilings, self._stop)
         if self._stop.reason:
             return np.zeros_like(y)
         for first in range(0, out.shape[1], STRETCH):
             piece = np.ascontiguousarray(out[:, first : first + STRETCH])
-            if jitted(idle)(piece, self._memory, ceilings, self._look):
-                jitted(delay)(piece, self._memory, self._look, self.bands, self.speed)
+            if loop(idle)(piece, self._memory, ceilings, self._look):
+                loop(delay)(piece, self._memory, self._look, self.bands, self.speed)
             else:
-                jitted(limit)(piece, self._memory, self.average, self.bands, ceilings, self.speed, self._seen)
+                loop(limit)(piece, self._memory, self.average, self.bands, ceilings, self.speed, self._seen)
             out[:, first : first + STRETCH] = piece
         return out
 
@@ -357,7 +357,7 @@ def limited(y: Real, ceilings: Real, fs: int) -> Real:
     late = len(bands) * (average.size - 1)
     out = np.concatenate([y, np.zeros((len(y), late), dtype=y.dtype)], axis=1)
     seen, memory = np.array([1.0, 0.0]), memory_for(len(y), average.size - 1)
-    jitted(limit)(out, memory, average, bands, np.asarray(ceilings, dtype=np.float64), speed, seen)
+    loop(limit)(out, memory, average, bands, np.asarray(ceilings, dtype=np.float64), speed, seen)
     return out[:, late:]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from sweetspot.processor.compiled import jitted, record
+from sweetspot.processor.compiled import loop, record
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.rigs.errors import BadInput
@@ -346,16 +346,16 @@ class StftUpmix:
         x = np.ascontiguousarray(x, dtype=self._dtype)
         y, done = np.empty((3, x.shape[1]), dtype=self._dtype), 0
         while done < x.shape[1]:
-            done = jitted(advance)(self.memory, x, done, y, self.heard, self.sums)
+            done = int(loop(advance)(self.memory, x, done, y, self.heard, self.sums))
             if self.memory.waiting == self.memory.hop:
-                sounding = jitted(frame)(self.memory, self.heard, self.shape, self.centre.frames)
+                sounding = loop(frame)(self.memory, self.heard, self.shape, self.centre.frames)
                 self._extract(self.decay if sounding else 0.0)
-                jitted(overlap)(self.memory, self.centre.out, self.synthesis, self.amount, self.sums)
+                loop(overlap)(self.memory, self.centre.out, self.synthesis, self.amount, self.sums)
         return y
 
     def _extract(self, decay: float) -> None:
         """The centre of the frame that lies in ``centre.frames``, left in ``centre.out``."""
         c = self.centre
         c.forward()
-        jitted(weigh)(self.rule, c.spectra[0], c.spectra[1], c.averages, decay)
+        loop(weigh)(self.rule, c.spectra[0], c.spectra[1], c.averages, decay)
         c.inverse()

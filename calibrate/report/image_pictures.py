@@ -23,12 +23,14 @@ SIDES_DEG, CENTRE_DEG = 7.0, 5.0
 """Azimuth errors that are not noticed, of the sides and of the centre."""
 
 
+def zones(e: Evidence) -> list[Picture]:
+    """The map of the listening zone, where the run has one."""
+    return [_zone(e, e.zone)] if e.zone else []
+
+
 def pictures(e: Evidence) -> list[Picture]:
-    """Zone map, pan curve, cancellation direct and in the room, loudness; those that the run has."""
-    found = [_zone(e, e.zone)] if e.zone else []
-    if e.image:
-        found += [_pan_curve(e.image), _direct_and_room(e), _levels(e.image)]
-    return found
+    """Pan curve, cancellation direct and in the room, loudness, where the run has an image."""
+    return [_pan_curve(e.image), _direct_and_room(e), _levels(e.image)] if e.image else []
 
 
 def _zone(e: Evidence, zone: ZoneMap) -> Picture:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -23,6 +25,7 @@ from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.rigs import forked
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, replacing
 from sweetspot.rigs.storage import write as write_file
@@ -68,10 +71,12 @@ def write(
     """
     gathered = evidence.gather(run)
     step("measurements and filters")
+    drawing = _begun(gathered, with_figures=pictures is not None)
     clips = sounds.clips(run, music)
     step("sounds")
-    drawn = _pictures(gathered, step)
-    page = render(gathered, run.name, clips, drawn)
+    written = _text(gathered, run.name, clips)
+    drawn = drawing(step)
+    page = written(drawn)
     path = run / NAME
     with alone(run):
         write_file(path, page)
@@ -123,38 +128,53 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     return path
 
 
-def _pictures(e: Evidence, step: Callable[[str], None]) -> dict[str, list[Picture]]:
-    """Every picture of the page, by group."""
-    groups: dict[str, Callable[[], list[Picture]]] = {
-        "image": lambda: list(image_pictures.pictures(e)),
-        "cancellation": lambda: [_cancellation(e)],
-        "ears": lambda: [*_ear_levels(e), *_ear_responses(e)],
-        "beam": lambda: [*_polar_maps(e), *_polar_cuts(e)],
-        "colour": lambda: list(_colours(e)),
-        "filters": lambda: list(_filters(e)),
-        "layout": lambda: [_device(e), _heads(e), *_noise(e)],
+Drawing = Callable[[Callable[[str], None]], dict[str, list[Picture]]]
+"""Waits for the pictures of each group, and tells of each."""
+
+
+def _begun(e: Evidence, *, with_figures: bool) -> Drawing:
+    """Begin to draw every picture of the page on the other cores; their figures are kept only where they are needed."""
+    groups: dict[str, list[Callable[[Evidence], list[Picture]]]] = {
+        "image": [image_pictures.zones, image_pictures.pictures],
+        "cancellation": [lambda e: [_cancellation(e)]],
+        "ears": [_ear_levels, _ear_responses],
+        "beam": [_polar_maps, _polar_cuts],
+        "colour": [_colours],
+        "filters": [_filters],
+        "layout": [lambda e: [_device(e), _heads(e)], _noise],
     }
-    drawn: dict[str, list[Picture]] = {}
-    with matplotlib.rc_context(measured.STYLE):
-        for name, draw in groups.items():
-            drawn[name] = draw()
+
+    def drawn(part: Callable[[Evidence], list[Picture]]) -> list[Picture]:
+        with matplotlib.rc_context(measured.STYLE):
+            return [p if with_figures else replace(p, figure=None) for p in part(e)]
+
+    work = [partial(drawn, part) for parts in groups.values() for part in parts]
+    begun = (lambda: [piece() for piece in work]) if with_figures else forked.begun(work)
+
+    def waited(step: Callable[[str], None]) -> dict[str, list[Picture]]:
+        each, found = iter(begun()), dict[str, list[Picture]]()
+        for name, parts in groups.items():
+            found[name] = [one for _ in parts for one in next(each)]
             step(f"pictures: {name}")
-    return drawn
+        return found
+
+    return waited
 
 
-def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...], pictures: dict[str, list[Picture]]) -> str:
-    """The page as text; ``name`` is the run folder's, ``clips`` are what can be listened to."""
+def _text(e: Evidence, name: str, clips: tuple[sounds.Clip, ...]) -> Callable[[dict[str, list[Picture]]], str]:
+    """The page with everything but its pictures; ``name`` is the run folder's."""
     page = Environment(
         loader=PackageLoader("sweetspot.calibrate.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     ).get_template("page.html.j2")
-    return page.render(
+    return partial(
+        _rendered,
+        page,
         e=e,
         run=name,
         clips=clips,
-        pictures=pictures,
         groups=tables.groups(e),
         total=len(tables.rows(e)),
         tiles=image_pictures.header(e),
@@ -169,6 +189,10 @@ def render(e: Evidence, name: str, clips: tuple[sounds.Clip, ...], pictures: dic
         level=errors.level,
         margin=lambda value: f"{value:+.1f}",
     )
+
+
+def _rendered(page: Template, pictures: dict[str, list[Picture]], **values: Any) -> str:
+    return page.render(pictures=pictures, **values)
 
 
 def _values(found: dict[str, CellSpread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""Independent pieces of work on other cores: functions run in copies of this process, results come back in order."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sweetspot.rigs.errors import SweetspotError
+
+Made = TypeVar("Made")
+
+
+def begun(work: Sequence[Callable[[], Made]]) -> Callable[[], list[Made]]:
+    """Begin some functions on the other cores; what this returns waits for their results, in order.
+
+    Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
+    them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
+    are asked for. A function must not print, write or wait for a thread.
+
+    Raises
+    ------
+    SweetspotError
+        When the results are asked for: what one of the functions raised. Any other error of theirs comes as a
+        ``RuntimeError`` with its trace.
+    """
+    copies = min(_cores(), len(work))
+    if copies < 2 or not hasattr(os, "fork"):
+        return lambda: [piece() for piece in work]
+    pipes = [_copy(work[number::copies]) for number in range(copies)]
+
+    def results() -> list[Made]:
+        found: list[Any] = [None] * len(work)
+        for number, (process, pipe) in enumerate(pipes):
+            found[number::copies] = _answer(process, pipe)
+        return found
+
+    return results
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _copy(work: Sequence[Callable[[], Any]]) -> tuple[int, int]:
+    """A copy of this process that does some work: its number, and where its answer comes."""
+    there, here = os.pipe()
+    process = os.fork()
+    if process:
+        os.close(here)
+        return process, there
+    code = 1
+    try:
+        try:
+            answer: Any = [piece() for piece in work]
+        except SweetspotError as trouble:
+            answer = trouble
+        except Exception:
+            answer = RuntimeError(traceback.format_exc())
+        with os.fdopen(here, "wb") as pipe:
+            pickle.dump(answer, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+        code = 0
+    finally:
+        os._exit(code)  # nothing of this process may be ended or flushed twice
+
+
+def _answer(process: int, pipe: int) -> list[Any]:
+    with os.fdopen(pipe, "rb") as there:
+        data = there.read()
+    _, status = os.waitpid(process, 0)
+    if status or not data:
+        raise RuntimeError(f"a part of the work ended with status {status} and without a result")
+    answer = pickle.loads(data)
+    if isinstance(answer, Exception):
+        raise answer
+    return list(answer)
