@@ -13,7 +13,7 @@ from sweetspot.rigs.errors import SweetspotError
 Made = TypeVar("Made")
 
 
-def begun(work: Sequence[Callable[[], Made]]) -> Callable[[], list[Made]]:
+def begun(work: Sequence[Callable[[], Made]], *, here: bool = False) -> Callable[[], list[Made]]:
     """Begin some functions on the other cores; what this returns waits for their results, in order.
 
     Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
@@ -27,7 +27,7 @@ def begun(work: Sequence[Callable[[], Made]]) -> Callable[[], list[Made]]:
         ``RuntimeError`` with its trace.
     """
     copies = min(_cores(), len(work))
-    if copies < 2 or not hasattr(os, "fork"):
+    if here or copies < 2 or not hasattr(os, "fork"):
         return lambda: [piece() for piece in work]
     pipes = [_copy(work[number::copies]) for number in range(copies)]
 

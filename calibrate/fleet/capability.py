@@ -144,10 +144,15 @@ def of_figures(rows: Sequence[Mapping[str, Any]], worst: int = 5) -> list[Statis
     worst
         How many units are named as the worst.
     """
-    grouped: dict[Hashable, list[Mapping[str, Any]]] = defaultdict(list)
+    return [_statistics(group, worst) for group in grouped(rows).values()]
+
+
+def grouped(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Rows by step and metric, in the order in which these first appear."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        grouped[row["step"], row["metric"]].append(row)
-    return [_statistics(group, worst) for group in grouped.values()]
+        found[row["step"], row["metric"]].append(row)
+    return found
 
 
 def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
@@ -155,7 +160,7 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
     last = rows[-1]
     limit, sense = last["limit_value"], last["sense"]
     spread = float(x.std(ddof=1)) if len(x) > 1 else 0.0
-    unit = "dB" if last.get("measured_in") is None else str(last["measured_in"])
+    unit = "dB" if _optional(last, "measured_in") is None else str(last["measured_in"])
     resolution = _resolution(rows, unit)
     slope, p = _trend(x)
     margin = _margin(x, limit, sense)
@@ -184,9 +189,15 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
     )
 
 
+def _optional(row: Mapping[str, Any], name: str) -> Any:
+    return row[name] if name in row.keys() else None  # noqa: SIM118 - rows of SQLite are not asked by "in"
+
+
 def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:
     """The larger one of the best resolution in this unit and the median uncertainty of what was measured."""
-    known = [float(r["uncertainty"]) for r in rows if r.get("uncertainty") is not None]
+    if "uncertainty" not in rows[-1].keys():  # noqa: SIM118 - rows of SQLite are not asked by "in"
+        return RESOLVED.get(unit, 0.0)
+    known = [float(r["uncertainty"]) for r in rows if r["uncertainty"] is not None]
     own = float(np.median(known)) if known else 0.0
     return max(own if np.isfinite(own) else 0.0, RESOLVED.get(unit, 0.0))
 
@@ -220,6 +231,9 @@ def modified_z(x: Float) -> Float:
 
 def gauge(rows: Iterable[Mapping[str, Any]]) -> Gauge | None:
     """Repeatability, reproducibility and the spread of units, from the units that were measured more than once."""
+    rows = list(rows)
+    if len({str(row["unit"]) for row in rows}) == len(rows):
+        return None
     cells: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         cells[str(row["unit"])][str(row["rig"])].append(float(row["value"]))

@@ -83,16 +83,16 @@ def stats(
 ) -> None:
     """Mean, spread, capability, trend, outliers and gauge R&R over the units of a fleet, and a page of them."""
     with Ledger.reading(folder) as ledger:
-        known, rows, copies = ledger.known(), ledger.figures(), ledger.copies()
+        summary, rows, copies = ledger.summary(), ledger.figures(), ledger.copies()
     if not rows:
         raise BadInput(f"{folder}: the table holds no unit that was fitted; see: sweetspot fleet fit {folder} --retry")
     from sweetspot.calibrate.fleet.page import NAME as PAGE
     from sweetspot.calibrate.fleet.page import write  # matplotlib is slow to import
 
-    with tracked("Drawing", 1) as step:
-        written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, known, rows)
-        step(written.name)
     found = capability.of_figures(rows)
+    with tracked("Drawing", 1) as step:
+        written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, summary, rows, found)
+        step(written.name)
     notes = [n for n in (capability.studied(found), _copies(copies)) if n]
     data = {"page": str(written), "figures": [asdict(s) for s in found], "notes": notes, "copies": copies}
     result(data, "\n".join([_table(found), *notes, str(written)]), as_json=as_json)

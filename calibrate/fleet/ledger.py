@@ -84,6 +84,26 @@ class Outcome:
     figures: tuple[Figure, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class UnitSummary:
+    """The table of units in a few numbers.
+
+    Parameters
+    ----------
+    units, runs
+        How many.
+    cpu_seconds
+        Processor time of all.
+    broken
+        Rows of the runs that could not be fitted.
+    """
+
+    units: int
+    runs: int
+    cpu_seconds: float
+    broken: list[dict[str, Any]]
+
+
 class Ledger:
     """The open table; a context manager. Only the program that hands out the work writes it."""
 
@@ -136,23 +156,48 @@ class Ledger:
         """Rows of the table of units by run."""
         return {row["run"]: dict(row) for row in self._db.execute("SELECT * FROM units")}
 
-    def figures(self) -> list[dict[str, Any]]:
-        """Rows of the table of metrics of the runs that were done, oldest run first, copies of a run once."""
-        rows = self._rows()
-        copies = {run for runs in copied(rows).values() for run in runs}
-        return [row for row in rows if row["run"] not in copies]
+    def summary(self) -> UnitSummary:
+        """The table of units in a few numbers, and the rows of those that could not be fitted."""
+        units, runs, seconds = self._db.execute(
+            "SELECT COUNT(DISTINCT unit), COUNT(*), TOTAL(cpu_seconds) FROM units"
+        ).fetchone()
+        broken = [dict(row) for row in self._db.execute("SELECT * FROM units WHERE status <> 'done'")]
+        return UnitSummary(int(units), int(runs), float(seconds), broken)
+
+    def figures(self) -> list[Mapping[str, Any]]:
+        """Rows of the table of metrics of the runs that were done, oldest run first, copies of a run once.
+
+        A text that many rows hold is kept once, so that a row of a large fleet takes about 300 bytes.
+        """
+        copies = {run for runs in self.copies().values() for run in runs}
+        there = {row[1] for row in self._db.execute("PRAGMA table_info(metrics)")}
+        missing = "".join(f", NULL AS {name}" for name in ADDED if name not in there)
+        kept: dict[bytes, str] = {}
+
+        def text(value: bytes) -> str:
+            found = kept.get(value)
+            return kept.setdefault(value, value.decode()) if found is None else found
+
+        self._db.text_factory = text
+        try:
+            query = (
+                f"SELECT m.*{missing} FROM metrics m JOIN units u ON u.run = m.run "
+                "WHERE u.status = 'done' ORDER BY m.created_utc, m.run, m.step, m.metric"
+            )
+            rows = self._db.execute(query)
+            return [row for row in rows if row["run"] not in copies] if copies else list(rows)
+        finally:
+            self._db.text_factory = str
 
     def copies(self) -> dict[str, list[str]]:
-        """Runs that are copies, by the run that counts."""
-        return copied(self._rows())
-
-    def _rows(self) -> list[dict[str, Any]]:
+        """Runs that are copies, by the run that counts; only those whose session is there more than once may be."""
         query = (
-            "SELECT m.*, u.session_sha256 AS session FROM metrics m JOIN units u ON u.run = m.run "
-            "WHERE u.status = 'done' ORDER BY m.created_utc, m.run, m.step, m.metric"
+            "SELECT m.run, m.step, m.metric, m.value, u.session_sha256 AS session FROM metrics m "
+            "JOIN units u ON u.run = m.run WHERE u.status = 'done' AND u.session_sha256 IN (SELECT session_sha256 "
+            "FROM units WHERE status = 'done' GROUP BY session_sha256 HAVING COUNT(*) > 1) "
+            "ORDER BY m.created_utc, m.run, m.step, m.metric"
         )
-        empty = dict.fromkeys(ADDED)
-        return [empty | dict(row) for row in self._db.execute(query)]
+        return copied(self._db.execute(query))
 
     def keep(self, outcome: Outcome) -> None:
         """Write one outcome, whole or not at all; it replaces an earlier one of the run."""
@@ -183,7 +228,7 @@ def copied(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     sessions: dict[str, Any] = {}
     for row in rows:
         values.setdefault(row["run"], set()).add((row["step"], row["metric"], row["value"]))
-        sessions[row["run"]] = row.get("session")
+        sessions[row["run"]] = row["session"]
     first: dict[Any, str] = {}
     found: dict[str, list[str]] = {}
     for run, cells in values.items():

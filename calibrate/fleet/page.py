@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from sweetspot.calibrate.fleet import capability, plots
 from sweetspot.calibrate.fleet.capability import Statistics
+from sweetspot.calibrate.fleet.ledger import UnitSummary
 from sweetspot.calibrate.report import svg
 from sweetspot.measure.share import STYLE
 from sweetspot.rigs.storage import write as write_file
@@ -38,26 +39,28 @@ class FleetPicture:
     help: str
 
 
-def write(path: Path, known: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Path:
+def write(path: Path, units: UnitSummary, rows: Sequence[Mapping[str, Any]], found: Sequence[Statistics]) -> Path:
     """Build the page of a fleet.
 
     Parameters
     ----------
     path
         Where.
-    known
-        Rows of the table of units, by run.
+    units
+        Of the table of units.
     rows
         Rows of the table of metrics.
+    found
+        Their statistics.
 
     Raises
     ------
     BadInput
         It cannot be written.
     """
-    found = capability.of_figures(rows)
+    groups = capability.grouped(rows)
     with matplotlib.rc_context(STYLE):
-        pictures = [_picture(s, rows) for s in found]
+        pictures = [_picture(s, groups[s.step, s.metric]) for s in found]
     failed = {r["run"]: r for r in rows if r["passed"] is not None and not r["passed"]}
     page = Environment(
         loader=ChoiceLoader([PackageLoader(p, ".") for p in LOOK]),
@@ -68,13 +71,13 @@ def write(path: Path, known: Mapping[str, Mapping[str, Any]], rows: Sequence[Map
     text = page.render(
         statistics=found,
         pictures=pictures,
-        units=len({k["unit"] for k in known.values()}),
-        runs=len(known),
-        broken=[k for k in known.values() if k["status"] != "done"],
+        units=units.units,
+        runs=units.runs,
+        broken=units.broken,
         judged=len({r["run"] for r in rows if r["passed"] is not None}),
         failed=list(failed.values()),
         outliers=_outliers(found),
-        cpu=sum(k["cpu_seconds"] or 0.0 for k in known.values()),
+        cpu=units.cpu_seconds,
         version=version("sweetspot"),
         poor=capability.POOR_CPK,
         no_gauge=capability.studied(found),
@@ -92,8 +95,7 @@ def _outliers(found: Sequence[Statistics]) -> dict[str, list[str]]:
     return dict(sorted(by_unit.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
-def _picture(s: Statistics, rows: Sequence[Mapping[str, Any]]) -> FleetPicture:
-    mine = [r for r in rows if (r["step"], r["metric"]) == (s.step, s.metric)]
+def _picture(s: Statistics, mine: Sequence[Mapping[str, Any]]) -> FleetPicture:
     x = np.array([r["value"] for r in mine], dtype=float)
     failed = np.array([r["passed"] is not None and not r["passed"] for r in mine])
     outlying = np.abs(capability.modified_z(x)) > capability.OUTLYING

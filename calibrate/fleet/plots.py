@@ -13,19 +13,26 @@ Mask = NDArray[np.bool_]
 
 BAD = DRIVERS[1]
 
+MOST_MARKS = 3000
+"""Runs up to which each has a mark of its own that can be scaled."""
+
 
 def strip(ax: Axes, x: Float, failed: Mask, outlying: Mask, limit: float | None) -> None:
     """Values ``(run,)`` in the order of the runs; ``failed`` and ``outlying`` are masks, ``limit`` a line."""
     order = np.arange(1, len(x) + 1)
     good = ~(failed | outlying)
+    picture = len(x) > MOST_MARKS  # as pixels: a page with an element a mark could not be opened
     size = float(np.clip(900.0 / max(len(x), 1), 4.0, 26.0))
-    ax.scatter(order[good], x[good], s=size, color=DRIVERS[0], alpha=0.75, linewidth=0, label="unit")
+    ax.scatter(
+        order[good], x[good], s=size, color=DRIVERS[0], alpha=0.75, linewidth=0, label="unit", rasterized=picture
+    )
     for mask, name, marker, colour in (
         (outlying & ~failed, "outlier", "D", DRIVERS[3]),
         (failed.astype(bool), "failed", "X", BAD),
     ):
         if mask.any():
-            ax.scatter(order[mask], x[mask], s=2.0 * size + 14, color=colour, marker=marker, linewidth=0, label=name)
+            ax.scatter(order[mask], x[mask], s=2.0 * size + 14, color=colour, marker=marker, linewidth=0, label=name,
+                       rasterized=picture)  # fmt: skip
     if limit is not None:
         ax.axhline(limit, color=BAD, linewidth=1.3, linestyle=(0, (4, 2.5)))
         ax.annotate("limit", (0.995, limit), xycoords=("axes fraction", "data"), color=BAD, ha="right", va="bottom")

@@ -149,7 +149,7 @@ def _begun(e: Evidence, *, with_figures: bool) -> Drawing:
             return [p if with_figures else replace(p, figure=None) for p in part(e)]
 
     work = [partial(drawn, part) for parts in groups.values() for part in parts]
-    begun = (lambda: [piece() for piece in work]) if with_figures else forked.begun(work)
+    begun = forked.begun(work, here=with_figures)
 
     def waited(step: Callable[[str], None]) -> dict[str, list[Picture]]:
         each, found = iter(begun()), dict[str, list[Picture]]()
