@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from sweetspot.processor import files, store
 from sweetspot.processor.convolver import convolver
 from sweetspot.processor.engine import Engine
+from sweetspot.processor.files import resampled
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from sweetspot.processor.render import aligned, resampled
+from sweetspot.processor.render import aligned
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float, db, from_db

@@ -116,7 +116,7 @@ def render(
         raise BadInput(f"the signal to render has shape {signal.shape}; (2, samples) is needed, left and right")
     engine = Engine.offline(filterset, settings=settings, dtype=dtype)
     cut = (signal[:, i : i + files.PIECE] for i in range(0, signal.shape[1], files.PIECE))
-    pieces = list(aligned(engine, resampled(cut, fs, filterset.fs)))
+    pieces = list(aligned(engine, files.resampled(cut, fs, filterset.fs)))
     y = np.concatenate(pieces, axis=1) if pieces else np.zeros((len(filterset.drivers), 0))
     return y if tail else y[:, : max(y.shape[1] - filterset.length + 1, 0)]
 
@@ -155,19 +155,6 @@ def aligned(engine: Engine, pieces: Iterable[Real]) -> Iterator[Real]:
         skip = max(skip - y.shape[1], 0)
     if heard:
         yield _running(engine, engine.flush())[:, skip:]
-
-
-def resampled(pieces: Iterable[Real], fs: int, wanted: int) -> Iterator[Real]:
-    """Pieces at another sampling rate (soxr, very high quality, linear phase, delay taken out)."""
-    if fs == wanted:
-        yield from pieces
-        return
-    import soxr  # only where rates differ
-
-    stream = soxr.ResampleStream(fs, wanted, 2, dtype="float64", quality="VHQ")
-    for x in pieces:
-        yield stream.resample_chunk(np.ascontiguousarray(x.T)).T
-    yield stream.resample_chunk(np.zeros((0, 2)), last=True).T
 
 
 def render_file(
@@ -288,7 +275,7 @@ def _frames(source: files.SoundSource, fs: int, step: Callable[[str], None]) -> 
             yield x
             step("")
         return
-    yield from (y.T for y in resampled(_told(source.pieces(), step), source.fs, fs))
+    yield from (y.T for y in files.resampled(_told(source.pieces(), step), source.fs, fs))
 
 
 def _told(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:

@@ -23,9 +23,9 @@ from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
+from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs import forked
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, replacing
 from sweetspot.rigs.storage import write as write_file

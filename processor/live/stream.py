@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from sweetspot.processor import files
 from sweetspot.processor.bank import Follower
+from sweetspot.processor.files import resampled
 from sweetspot.processor.live import memory
 from sweetspot.processor.live.memory import PlayerMemory, Shared
 from sweetspot.processor.live.player import PlayedProgram, play
-from sweetspot.processor.render import resampled
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
 RING_S = 2.0
