@@ -12,7 +12,7 @@ import typer
 
 from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import design as designs
-from sweetspot.calibrate import run
+from sweetspot.calibrate import hear_bank, run
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
 from sweetspot.calibrate.plant import ahead, errors
@@ -29,6 +29,7 @@ from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say, tracked
+from sweetspot.rigs.protocol import Operator
 from sweetspot.rigs.rig_file import read, with_faults
 from sweetspot.rigs.runs import command
 from sweetspot.rigs.storage import alone
@@ -148,12 +149,20 @@ def verify(
     recordings: Annotated[
         Path | None, typer.Option("--recorded", help="Folder of recordings of these sweeps; no rig is needed.")
     ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--places", min=1, max=200, help="Hear the bank at N places far from all measured ones."),
+    ] = None,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Play sweeps through the processor, verify at held-out positions, and give a verdict."""
+    if count is not None:
+        if kept or is_golden or stimuli or recordings or through != deployed.OWN:
+            raise BadInput("--places hears the bank by itself: leave out --records, --golden, --stimuli, --through")
+        _verify_places(run_folder, count, operator(yes, delay), fault, as_json)
     limits = read_limits(limits_file)
     with Session.read(folder.session_file(run_folder)) as session:
         unit, rig = session.serial, session.rig().name
@@ -196,6 +205,22 @@ def verify(
         written = records.keep(kept, records.record(verdict, about | {"run": str(run_folder)}))
         data["records"] = [str(p) for p in written]
     result(data, lines, as_json=as_json)
+    raise typer.Exit(0 if passed else FAILED)
+
+
+def _verify_places(here: Path, count: int, ask: Operator, faults: list[str] | None, as_json: bool) -> None:
+    """Hear a bank, print what was heard and end with its verdict."""
+    from sweetspot.calibrate.report import bank_map  # matplotlib is slow to import
+
+    with Session.read(folder.session_file(here)) as session:
+        description, serial = with_faults(session.rig(), faults), session.serial
+    with open_rig(description, serial=serial) as rig:
+        found = hear_bank.hear_places(here, rig, count, datetime.now(UTC), ask=ask, track=tracked)
+    bank = run.bank_figures(here)
+    assert bank is not None
+    picture, passed = bank_map(*bank, found, here / "places.png"), all(p.holds for p in found)
+    data = {"places": [p.to_dict() for p in found], "picture": str(picture), "passed": passed}
+    result(data, f"{banks.text_of(found)}\n{picture}", as_json=as_json)
     raise typer.Exit(0 if passed else FAILED)
 
 

@@ -347,9 +347,8 @@ def places(rig: Description, name: SetName) -> Iterator[tuple[Pose, tuple[object
             return
         scored = [p for p in rig.ears.positions if p.use == "score"] or list(rig.ears.positions)
         for place in scored if name == "reference" else rig.ears.positions:
-            ahead = rig.ears.distance_m + place.x
-            bearing = float(np.degrees(np.arctan2(place.y, ahead)))
-            yield place.pose, (bearing, ahead, place.y, 0.0, place.yaw_deg, place.use)
+            x, y, yaw = place.seen_from_device(rig.ears.distance_m)
+            yield place.pose, (float(np.degrees(np.arctan2(y, x))), x, y, 0.0, yaw, place.use)
         return
     if rig.polar is None:
         raise BadInput(f"rig {rig.name!r} has no [polar]: add distance_m and step_deg to measure polar responses")

@@ -35,6 +35,7 @@ DOORS = {
         "calibrate/report/pictures.py",
         "calibrate/report/image_pictures.py",
         "calibrate/report/image_plots.py",
+        "calibrate/report/bank_plots.py",
         "rigs/lab/pictures/show.py",
         "measure/share/figures.py",
         "calibrate/fleet/page.py",

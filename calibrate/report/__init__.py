@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.calibrate.report import svg as svg
+    from sweetspot.calibrate.report.bank_plots import bank_map as bank_map
     from sweetspot.calibrate.report.page import STEPS as STEPS
     from sweetspot.calibrate.report.page import comparison as comparison
     from sweetspot.calibrate.report.page import write as write

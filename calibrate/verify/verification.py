@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -188,24 +188,49 @@ def plan(
         Output channels that feed a deployed processor left and right, counted from 1; ``None`` plays what ``process``
         makes on the drivers' outputs.
     """
+    names = tuple(STIMULI) if name == "ears" else ("both",)
     sweep, played = excitation(rig, tail=filters.length)
+    sources = sources_of(rig, filters, process, played, names, feed)
+    at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
+    return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
+
+
+def sources_of(
+    rig: Description,
+    filters: FilterSet,
+    process: Processor,
+    played: NDArray[np.float32],
+    names: Sequence[str],
+    feed: tuple[int, int] | None = None,
+    *,
+    share: float = 1.0,
+) -> Sources:
+    """Stimuli of :data:`STIMULI` through a processor, each as loud as may be; see :func:`plan`.
+
+    Parameters
+    ----------
+    played
+        What the loopback plays.
+    names
+        Which stimuli.
+    share
+        Of that level, linear.
+    """
     protection = _widest(rig)
     shaped = protection.shaped(played).astype(np.float64)
     peak = float(np.max(np.abs(shaped)))
     shape = shaped / peak
-    names = tuple(STIMULI) if name == "ears" else ("both",)
     signals, levels, ceiling = [], [], min(filters.ceiling, rig.limits.ceiling)
     for stimulus in names:
         sides = np.array(STIMULI[stimulus])[:, None] * shape
         level = min(1.0, BELOW_CEILING * ceiling / _largest(process, sides, filters))
         if feed is not None:
             level = min(level, BELOW_CEILING * rig.limits.ceiling)
+        level *= share
         plays = level * sides if feed is not None else process(level * sides)
         signals.append(outputs_for(rig, list(feed or filters.channels), plays.astype(np.float32), played))
         levels.append(level / peak)
-    sources = Sources("program", names, tuple(signals), tuple(levels), (protection,) * len(names))
-    at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
-    return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
+    return Sources("program", tuple(names), tuple(signals), tuple(levels), (protection,) * len(names))
 
 
 def _widest(rig: Description) -> Protection:

@@ -194,17 +194,32 @@ class Mic(Table):
 
 
 class HeadPosition(Table):
-    """A place of the dummy head: metres from its nominal place, degrees of yaw, and what it is used for."""
+    """A place of the dummy head: metres from its nominal place, degrees of yaw, and what it is used for.
+
+    With ``turn_deg`` the device is turned for it, counter-clockwise, so that the head stands where a listener beside
+    the axis sits. ``use = "anchor"`` only tells banks how the unit sounds there; it is not fitted for and not scored.
+    """
 
     x: Metres = 0.0
     y: Metres = 0.0
     yaw_deg: float = Field(default=0.0, ge=-360, le=360)
-    use: Literal["design", "score"] = "design"
+    turn_deg: float = Field(default=0.0, ge=-180, le=180)
+    use: Literal["design", "score", "anchor"] = "design"
 
     @property
     def pose(self) -> Pose:
-        """The same in SI, the device facing the listener."""
-        return Pose(x=self.x, y=self.y, yaw=float(np.radians(self.yaw_deg)))
+        """The same in SI; unless ``turn_deg`` says otherwise, the device faces the listener."""
+        turn, yaw = np.radians([self.turn_deg, self.yaw_deg])
+        return Pose(turn=float(turn), x=self.x, y=self.y, yaw=float(yaw))
+
+    def seen_from_device(self, distance_m: float) -> tuple[float, float, float]:
+        """Place of the head in the device's own coordinates, x and y in m and yaw in degrees."""
+        turn = np.radians(self.turn_deg)
+        x, y = distance_m + self.x, self.y
+        if self.turn_deg == 0.0:
+            return x, y, self.yaw_deg
+        c, s = np.cos(turn), np.sin(turn)
+        return float(c * x + s * y), float(c * y - s * x), self.yaw_deg - self.turn_deg
 
 
 class EarsTable(Table):

@@ -6,6 +6,9 @@ import json
 import shutil
 import tomllib
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import h5py
@@ -14,22 +17,27 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import BankDesign, BankFigures, CarriedPlaces, Cloud, fit_bank, read
+from sweetspot.calibrate.bank import BankDesign, BankFigures, CarriedPlaces, Cloud, chosen, fit_bank, read, text_of
 from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.hear_bank import hear_places
 from sweetspot.calibrate.places import Heads, model
 from sweetspot.calibrate.plant import frequencies
 from sweetspot.calibrate.predict import metrics
-from sweetspot.measure.session import Session
+from sweetspot.calibrate.report import bank_map
+from sweetspot.measure.plan import places
+from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank, ListenerPose, pose_of
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab import World
 from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import parse
 from sweetspot.rigs.units import Float, power_db
 
+NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 PLACES = ((1.4, 0.01), (1.4, 0.4), (1.1, -0.25), (1.9, 0.2, 6.0), (1.5, -0.6))
 DESIGN = Design.model_validate({"filter": {"taps": 384, "delay": 140}})
 
@@ -242,6 +250,55 @@ def test_the_example_is_a_bank_and_the_defaults_are_the_documented_ones(root: Pa
     grid = BankDesign().grid
     assert len(grid) == 9 * 21
     assert np.allclose(grid[:, 2], np.arctan2(grid[:, 1], grid[:, 0])), "heads face the device"
+
+
+def test_turning_the_device_is_a_seat_beside_the_axis(crooked_text: str, tmp_path: Path) -> None:
+    """In free field a turned device hears of the head what one that stands still hears of a head beside it."""
+    turned = '{ x = 0.1, y = -0.05, yaw_deg = 3, turn_deg = -25, use = "anchor" },\n    { x = 0.0, y = 0.01,'
+    rig = parse(crooked_text.replace("{ x = 0.0, y = 0.01,", turned), tmp_path)
+    assert rig.ears is not None
+    pose, row = next(p for p in places(rig, "ears") if p[1][-1] == "anchor")
+    assert np.degrees(pose.turn) == pytest.approx(-25.0)
+    world = World(rig, "T-9")
+    as_seen = Pose(x=float(row[1]) - 1.4, y=float(row[2]), yaw=float(np.radians(row[4])))  # type: ignore[arg-type]
+    a, b = world.at_ears(pose), world.at_ears(as_seen)
+    assert np.max(np.abs(a - b)) < 1e-6 * np.max(np.abs(a))
+    assert float(row[0]) == pytest.approx(float(np.degrees(np.arctan2(-0.05, 1.5))) + 25.0)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="turn_deg"):
+        parse(crooked_text.replace("{ x = 0.0, y = 0.01,", "{ x = 0.0, turn_deg = 300, y = 0.01,"), tmp_path)
+
+
+def test_places_to_hear_are_far_from_all_measured_ones(banked: tuple[Path, FilterBank, BankFigures]) -> None:
+    _, bank, figures = banked
+    rows = chosen(bank, figures, 3)
+    assert len(set(rows)) == 3
+    assert figures.distance_m[rows[0]] == figures.distance_m.max()
+    assert sorted(chosen(bank, figures, 99)) == list(range(5))
+
+
+def test_a_bank_is_heard_on_the_rig(
+    banked: tuple[Path, FilterBank, BankFigures], lab_rig: Callable[..., Rig], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(banked[0], run)
+    rig = lab_rig(parse((run / "rig.toml").read_text(), run), "T-9")
+    how = {"ask": lambda move: None, "track": lambda title, count: nullcontext(lambda note: None)}
+    found = hear_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
+    place = found[0]
+    assert place.holds
+    assert place.bank.mean_db > place.static.mean_db + 5.0
+    assert place.distance_m == banked[2].distance_m.max()
+    with Session.read(run / "places" / "place-01.h5", VERIFICATION) as heard:
+        assert heard.responses("ears").drivers == ("bank_left", "bank_right", "static_left", "static_right")
+        assert heard.attributes["filterset_sha256"] == steps.sha256(run / "filterset.h5")
+    picture = bank_map(*banked[1:], found, tmp_path / "places.png")
+    assert picture.stat().st_size > 10_000
+    silent = replace(place, bank=replace(place.bank, mean_db=place.predicted.mean_db - 3.5))
+    assert not silent.holds
+    assert "FAIL: 1 of 1" in text_of([silent])
+    store.write(run / "filterset.h5", store.read(run), store.read_prediction(run))
+    with pytest.raises(BadInput, match="holds no bank"):
+        hear_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
 
 
 def test_the_command_line_makes_a_bank(measured: Path, tmp_path: Path, sweetspot: Callable[..., object]) -> None:

@@ -1,0 +1,173 @@
+"""A bank heard at places far from all measured ones: which places, what is played there, and the figures of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.auditory import EarModel
+from sweetspot.calibrate.bank.carried import Cloud
+from sweetspot.calibrate.bank.figures import BankFigures
+from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, transform
+from sweetspot.calibrate.predict import metrics
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.bank import FilterBank
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.units import Float, power_db
+
+Complex = NDArray[np.complex128]
+
+NAMES = ("bank_left", "bank_right", "static_left", "static_right")
+"""What is played at each place: both sides through the filters of the place, and through those of the default place."""
+
+CLOUD = Cloud(np.array([0.0, 0.03, -0.04]), np.array([0.0, 0.04, -0.03]), np.radians([0.0, 7.0, -6.0]))
+"""Heads around each place."""
+
+SHORT_DB = 3.0
+"""Cancellation may be below the predicted one by so much, mean over heads, sides and bands."""
+
+WIDTH_DEG = 6.0
+"""Width may differ from the predicted one by so much."""
+
+EVERY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SideFigures:
+    """What one set of filters gives at a place.
+
+    Parameters
+    ----------
+    mean_db, p10_db
+        Cancellation from 800 Hz to 6.3 kHz, dB.
+    width_deg
+        Between the images of hard left and hard right, degrees.
+    drr_db
+        Direct over reverberant sound at the near ears, dB; nan without a room's tail.
+    """
+
+    mean_db: float
+    p10_db: float
+    width_deg: float
+    drr_db: float = float("nan")
+
+    def to_dict(self) -> dict[str, float | None]:
+        """For JSON."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: round(v, 2) if np.isfinite(v) else None for name, v in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class HeardPlace:
+    """A place with what was predicted and heard there.
+
+    Parameters
+    ----------
+    x, y
+        m.
+    distance_m
+        From the nearest measured position.
+    predicted, bank, static
+        Of the bank's filters as predicted, as heard, and of the default place's filters as heard.
+    """
+
+    x: float
+    y: float
+    distance_m: float
+    predicted: SideFigures
+    bank: SideFigures
+    static: SideFigures
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was heard is what was predicted."""
+        off = abs(self.bank.width_deg - self.predicted.width_deg)
+        return self.bank.mean_db >= self.predicted.mean_db - SHORT_DB and off <= WIDTH_DEG
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        each = {name: getattr(self, name).to_dict() for name in ("predicted", "bank", "static")}
+        return {"x": self.x, "y": self.y, "distance_m": round(self.distance_m, 3), **each, "passed": self.holds}
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        ends = [
+            f"{name} {v.mean_db:5.1f} / {v.p10_db:5.1f} dB {v.width_deg:3.0f} deg"
+            for name, v in (("heard", self.bank), ("predicted", self.predicted), ("static", self.static))
+        ]
+        drr = f"; DRR {self.bank.drr_db:.1f} dB, static {self.static.drr_db:.1f} dB"
+        where = f"  x {self.x:4.2f} m, y {self.y:+5.2f} m, {self.distance_m:4.2f} m from any measured: "
+        return where + ", ".join(ends) + drr + ("" if self.holds else "  FAIL")
+
+
+def chosen(bank: FilterBank, figures: BankFigures, count: int) -> list[int]:
+    """So many places, each the farthest from all measured positions and from those chosen before."""
+    away = figures.distance_m.copy()
+    rows: list[int] = []
+    for _ in range(min(count, len(bank.places))):
+        best = int(np.argmax(away))
+        rows.append(best)
+        apart = np.hypot(*(bank.places[:, :2] - bank.places[best, :2]).T)
+        away = np.minimum(away, apart)
+        away[rows] = -1.0
+    return rows
+
+
+def poses_around(place: Float, distance_m: float) -> list[tuple[Pose, tuple[object, ...]]]:
+    """Poses of the heads around a place, with their rows of the position table."""
+    at, yaw = (x[0] for x in CLOUD.around(place[None]))
+    return [
+        (
+            Pose(x=float(x - distance_m), y=float(y), yaw=float(turn)),
+            (float(np.degrees(np.arctan2(y, x))), float(x), float(y), 0.0, float(np.degrees(turn)), "score"),
+        )
+        for (x, y), turn in zip(at, yaw, strict=True)
+    ]
+
+
+def figures_of(heard: ImpulseResponse, how: Gate, far: Complex, ear: EarModel, delay_s: float) -> list[SideFigures]:
+    """Of the bank and of the static filters, from responses to :data:`NAMES` at the heads of one place.
+
+    Parameters
+    ----------
+    how
+        The session's gate: what is counted as direct sound ends so long after the last driver's arrival.
+    far
+        Virtual far ear over near ear on every second bin of the designs' grid.
+    delay_s
+        The filters' own delay.
+    """
+    f = frequencies(heard.fs)[::EVERY]
+    low = f <= ear.templates.f[-1] + 1e-6
+    p = heard.positions
+    end = np.hypot(p["x"], p["y"]) / 340.0 + delay_s + how.seconds
+    kept = gate.until(heard.h[:, :2], heard.zero, heard.fs, end)
+    direct, whole = (transform(h, grid(heard.fs), heard.zero)[..., ::EVERY][..., low] for h in (kept, heard.h[:, :2]))
+    f, far = f[low], far[low]
+    band = (f >= 400.0) & (f <= 6400.0)
+    found = []
+    for first in (0, 2):
+        sides = direct[:, :, first : first + 2]
+        spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(sides, far), f))
+        image = ear.image(np.moveaxis(sides, 2, 1)).azimuth
+        near, room = (np.stack([h[:, 0, first], h[:, 1, first + 1]]) for h in (direct, whole))
+        rest = np.sum(np.abs((room - near)[..., band]) ** 2 / f[band])
+        drr = float(power_db(np.sum(np.abs(near[..., band]) ** 2 / f[band]) / max(float(rest), 1e-30)))
+        width = float(np.degrees(np.mean(image[:, 0] - image[:, 1])))
+        found.append(SideFigures(spread.mean, spread.p10, width, drr))
+    return found
+
+
+def text_of(places: list[HeardPlace]) -> str:
+    """All places for people."""
+    bad = sum(not p.holds for p in places)
+    head = (
+        f"Bank heard at {len(places)} places, direct sound, 800 Hz to 6.3 kHz (mean / 10th percentile over "
+        f"{len(CLOUD.yaw)} heads each); limits: {SHORT_DB:g} dB below the predicted mean, width {WIDTH_DEG:g} degrees"
+    )
+    verdict = "PASS" if not bad else f"FAIL: {bad} of {len(places)} places are not what was predicted"
+    return "\n".join([head, *(p.text for p in places), verdict])

@@ -1,0 +1,121 @@
+"""Verification of a bank on the rig: sweeps through its filters at N places, one file for each, and figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.bank import HeardPlace, SideFigures, chosen, figures_of, heard
+from sweetspot.calibrate.plant import corrected
+from sweetspot.calibrate.verify import verification
+from sweetspot.measure import run as hardware
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.plan import Plan, Sources, excitation, plan_of
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
+from sweetspot.processor.bank import FilterBank
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.protocol import Operator, Rig
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import alone, discard
+from sweetspot.rigs.units import from_db
+
+FOLDER = "places"
+"""Of a run: one file for each place that was heard."""
+
+
+def hear_places(
+    run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: steps.Tracker
+) -> list[HeardPlace]:
+    """Play the bank's sweeps at places far from all measured ones, beside the filters of the default place.
+
+    Raises
+    ------
+    BadInput
+        The run has no bank, or the rig no head.
+    HardwareTrouble
+        The interface, the stage or the disk failed.
+    """
+    found = steps.bank_figures(run)
+    if found is None:
+        raise BadInput(f"{run / store.NAME}: holds no bank: sweetspot calibrate {run} --bank bank.toml")
+    bank, figures = found
+    if rig.description.ears is None:
+        raise BadInput(f"rig {rig.description.name!r} has no [ears]: a bank is heard by the dummy head")
+    fitted = steps.fitted_of(run)
+    if fitted.prediction.whole is None:
+        raise BadInput(f"{run / store.NAME}: holds no gate: calibrate again")
+    how, far = fitted.prediction.whole.gate, fitted.prediction.far_ear[:: heard.EVERY]
+    rows = chosen(bank, figures, count)
+    ear, places = auditory.model_of(_description(run)), []
+    (run / FOLDER).mkdir(exist_ok=True)
+    with alone(run):
+        for number, row in enumerate(rows, start=1):
+            plan = plan_at(rig.description, bank, row)
+            path = run / FOLDER / f"place-{number:02d}.h5"
+            discard(path)
+            with (
+                _begun(path, run, rig, bank.home, now) as session,
+                track(f"Place {number}", len(plan.captures)) as step,
+            ):
+                hardware.measure(rig, session, plan, ask=ask, step=step)
+                responses = session.responses("ears")
+            if fitted.ears:
+                responses = corrected(responses, fitted.ears.gains)
+            own, static = figures_of(responses, how, far, ear, bank.home.delay_samples / bank.home.fs)
+            predicted = SideFigures(*(float(getattr(figures, n)[row]) for n in ("mean_db", "p10_db", "width_deg")))
+            x, y = (float(v) for v in np.round(bank.places[row, :2], 4))
+            places.append(HeardPlace(x, y, float(figures.distance_m[row]), predicted, own, static))
+    return places
+
+
+def _description(run: Path) -> Description:
+    with Session.read(session_file(run)) as session:
+        return session.rig()
+
+
+def plan_at(rig: Description, bank: FilterBank, row: int) -> Plan:
+    """What is captured at one place: both sides through its filters, then through those of the default place.
+
+    As far below the ceiling as the session's sweeps, and softer where the head is nearer than the nominal one.
+    """
+    assert rig.ears is not None
+    sweep, played = excitation(rig, tail=bank.home.length)
+    place, limit = bank.places[row], rig.sweep.level_dbfs - rig.limits.ceiling_dbfs
+    share = float(from_db(min(limit, 0.0))) * min(1.0, float(np.hypot(place[0], place[1])) / rig.ears.distance_m)
+    each = [
+        verification.sources_of(rig, filters, steps.engine_of(filters), played, ("left", "right"), share=share)
+        for filters in (_stereo(bank.at(row)), _stereo(bank.home))
+    ]
+    sources = Sources(
+        "program",
+        heard.NAMES,
+        each[0].signals + each[1].signals,
+        each[0].levels + each[1].levels,
+        each[0].shapes + each[1].shapes,
+    )
+    at = heard.poses_around(place, rig.ears.distance_m)
+    return plan_of(rig, "ears", sources, sweep, played, at, extra_after=bank.home.length)
+
+
+def _stereo(filters: FilterSet) -> FilterSet:
+    """The same without the upmix: sides alone are heard."""
+    return replace(filters, upmix=replace(filters.upmix, method="off"))
+
+
+def _begun(path: Path, run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
+    return Session.create(
+        path,
+        rig.description,
+        filters.unit_serial,
+        f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        schema=VERIFICATION,
+        filterset_sha256=steps.sha256(run / store.NAME),
+        session_sha256=filters.source,
+    )
