@@ -20,6 +20,10 @@ Curve = tuple[tuple[Annotated[float, Field(gt=0, le=1e6)], Level], ...]
 Staging = Literal["programme", "sines"]
 
 
+MORE_EFFORT_DB, TIGHTER, HIGHER_DB, HIGHER_HZ = 15.0, 0.42, 15.0, 1600.0
+"""What ``image.prefer = "width"`` adds to the effort limit, dB, the part of ``tolerance_db`` that it counts with, and
+what it adds to the target from which frequency on."""
+
 MOST_PLACES = 4000
 """Of the map of the listening zone."""
 
@@ -39,19 +43,31 @@ class CrosstalkDesign(_Table):
     counts: what the drivers are driven with ("drivers"), the power that they radiate in all directions ("radiated",
     from the polar set; 8 dB of it are a good limit in a room), or with "auto" the late energy that the room was
     measured to give back, limited by ``image.prefer``, and what the drivers are driven with where nothing comes back.
+
+    ``effort_db`` is one number, or points (Hz, dB). By default it falls with frequency as the need does: ears are
+    farther apart in wavelengths, and what is spent beyond the need is taken from the loudness. ``tolerance_db`` is what
+    the unit may change by after it was measured; ``image.prefer = "width"`` cuts both short, see there.
     """
 
     form: Literal["distortionless", "anchored", "ratio"] = "distortionless"
     cost: Literal["auto", "drivers", "radiated"] = "auto"
     target_db: Curve = ((150.0, 0.0), (300.0, 18.0), (800.0, 18.0), (1600.0, 25.0), (12000.0, 25.0), (18000.0, 0.0))
-    effort_db: float = Field(default=18.0, ge=0, le=40)
+    effort_db: Annotated[float, Field(ge=0, le=40)] | Curve = (
+        (200.0, 14.0),
+        (280.0, 17.0),
+        (400.0, 15.0),
+        (630.0, 12.0),
+        (1000.0, 9.5),
+        (2000.0, 5.0),
+        (4000.0, 3.0),
+    )
     effort_re: Literal["loudest", "mean"] = "mean"
     tolerance_db: float = Field(default=0.25, ge=0, le=6)
 
-    @field_validator("target_db")
+    @field_validator("target_db", "effort_db")
     @classmethod
-    def _rising(cls, points: Curve) -> Curve:
-        return _checked_curve(points)
+    def _rising(cls, points: float | Curve) -> float | Curve:
+        return points if isinstance(points, float) else _checked_curve(points)
 
 
 class BeamDesign(_Table):
@@ -105,7 +121,7 @@ class FilterDesign(_Table):
     guard (:mod:`calibrate.filters.staging`), or ``"sines"`` of full scale without any.
     """
 
-    taps: int = Field(default=512, ge=64, le=4096)
+    taps: int = Field(default=1024, ge=64, le=4096)
     delay: int = Field(default=160, ge=8, le=4096)
     gate_ms: float = Field(default=6.0, ge=1, le=50)
     gate_cycles: float = Field(default=10.0, ge=3, le=100)
@@ -151,10 +167,23 @@ class ImageDesign(_Table):
     """What a live room makes the sides choose between: width, which takes effort, and depth, which effort takes away.
 
     ``prefer`` is a point on that front: "width", "balanced" or "depth", or a number from 0 (depth) to 1 (width);
-    ``sweetspot calibrate RUN --pareto`` shows the front of a unit in its room. In free field it changes nothing.
+    ``sweetspot calibrate RUN --pareto`` shows the front of a unit in its room. Beyond "balanced" it also gives up
+    loudness, and what the unit may change by, for cancellation (:func:`towards_width`); in free field that is all.
     """
 
     prefer: Literal["width", "balanced", "depth"] | Annotated[float, Field(ge=0, le=1)] = "balanced"
+
+    @property
+    def share(self) -> float:
+        """The preference as a number from 0 (depth) to 1 (width)."""
+        return (
+            {"depth": 0.0, "balanced": 0.5, "width": 1.0}[self.prefer] if isinstance(self.prefer, str) else self.prefer
+        )
+
+    @property
+    def beyond(self) -> float:
+        """From 0 at "balanced" and below to 1 at "width"."""
+        return max(2.0 * self.share - 1.0, 0.0)
 
 
 class Design(_Table):
@@ -176,11 +205,35 @@ def _checked_curve(points: Curve) -> Curve:
     return points
 
 
+def level_at(points: float | Curve, f: Float) -> Float:
+    """A number or a curve in dB at frequencies ``f`` Hz: straight lines over log frequency, held at the ends."""
+    if not isinstance(points, tuple):
+        return np.full(len(f), points)
+    table = np.array(points)
+    return np.asarray(np.interp(np.log(np.maximum(f, 1.0)), np.log(table[:, 0]), table[:, 1]))
+
+
+def towards_width(design: Design) -> CrosstalkDesign:
+    """What is asked of the sides with ``image.prefer`` counted: beyond "balanced" more effort, and less tolerance.
+
+    ``prefer = "width"`` may spend :data:`MORE_EFFORT_DB` more, takes the unit to stay as it was measured within
+    :data:`TIGHTER` times ``tolerance_db``, and aims :data:`HIGHER_DB` higher above :data:`HIGHER_HZ`.
+    """
+    wish, beyond = design.crosstalk, design.image.beyond
+    if beyond == 0.0:
+        return wish
+    more = MORE_EFFORT_DB * beyond
+    effort = wish.effort_db
+    effort = tuple((f, level + more) for f, level in effort) if isinstance(effort, tuple) else effort + more
+    higher = HIGHER_DB * beyond
+    target = tuple((f, level + (higher if f >= HIGHER_HZ and level > 0.0 else 0.0)) for f, level in wish.target_db)
+    tolerance = wish.tolerance_db * TIGHTER**beyond
+    return wish.model_copy(update={"effort_db": effort, "tolerance_db": tolerance, "target_db": target})
+
+
 def target_power(points: Curve, f: Float) -> Float:
     """Power ratio of a curve at frequencies ``f`` Hz: straight lines in dB over log frequency, held at the ends."""
-    table = np.array(points)
-    level = np.interp(np.log(np.maximum(f, 1.0)), np.log(table[:, 0]), table[:, 1])
-    return np.asarray(from_db(level) ** 2)
+    return np.asarray(from_db(level_at(points, f)) ** 2)
 
 
 def read(path: Path | None) -> tuple[Design, str]:

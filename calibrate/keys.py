@@ -27,11 +27,11 @@ BANK_TEXTS = {
 EXAMPLES = {"beam.shape_db": "[[60.0, -10.0], [180.0, -15.0]]"}
 UNITS = {"filter.taps": "samples", "filter.delay": "samples", "filter.gate_cycles": "periods"}
 TEXTS = {
-    "image.prefer": "How much of a live room's depth is given up for width.",
+    "image.prefer": "What is given up for width: a live room's depth, and beyond balanced loudness.",
     "crosstalk.form": "What is held while the far ear is cancelled: see above.",
     "crosstalk.cost": "What effort counts: see above.",
     "crosstalk.target_db": "Wanted cancellation over frequency.",
-    "crosstalk.effort_db": "Most that the sides may spend in any band; 12 is gentle, 18 wide.",
+    "crosstalk.effort_db": "Most that the sides may spend, a number or over frequency: less is louder, more is wider.",
     "crosstalk.effort_re": "What `effort_db` counts from.",
     "crosstalk.tolerance_db": "What the unit may change by after it was measured, one standard deviation; more makes "
     "filters tamer.",

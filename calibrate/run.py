@@ -18,7 +18,7 @@ from sweetspot.calibrate.around import fit as fit_beam
 from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import BankDesign, BankFigures, FittedBank, fit_bank
-from sweetspot.calibrate.design import Design, ImageDesign, parse
+from sweetspot.calibrate.design import Design, ImageDesign, level_at, parse, towards_width
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
@@ -48,6 +48,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SETS, Plan, SetName
 from sweetspot.measure.session import VERIFICATION, Session, figures_alone
+from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank, StoredBank
 from sweetspot.processor.filterset import FilterSet
@@ -580,7 +581,8 @@ def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: D
     Limits that follow the prediction don't excuse a design that is held back by its own effort limit.
     """
     usual = Design().crosstalk
-    if design.crosstalk.cost != usual.cost or design.crosstalk.effort_db >= usual.effort_db:
+    spent, enough = (level_at(d.effort_db, THIRD_OCTAVES) for d in (towards_width(design), usual))
+    if design.crosstalk.cost != usual.cost or np.all(spent >= enough):
         return {}
     freed = design.model_copy(update={"crosstalk": design.crosstalk.model_copy(update={"effort_db": usual.effort_db})})
     fitted = fit(_scoring(ears), polar, rig, freed, serial="", source="")

@@ -143,7 +143,7 @@ def design(path: Place | None = None) -> Design:
     Examples
     --------
     >>> sweetspot.design().filter.taps
-    512
+    1024
     """
     from sweetspot.calibrate.design import read
 
@@ -157,7 +157,7 @@ def fit(run: Place, wanted: Design | None = None) -> Fitted:
     --------
     >>> fitted = sweetspot.fit(run)
     >>> fitted.filters.programs, fitted.filters.taps.shape
-    (('left', 'right', 'centre'), (3, 2, 512))
+    (('left', 'right', 'centre'), (3, 2, 1024))
     """
     from sweetspot.calibrate import run as steps
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.design import CrosstalkDesign, target_power
+from sweetspot.calibrate.design import CrosstalkDesign, level_at, target_power
 from sweetspot.calibrate.filters import anchored, crosstalk, ratio
 from sweetspot.calibrate.filters.effort import Cost, mean_over
 from sweetspot.calibrate.plant import NEPER_DB as NEPER_DB
@@ -23,7 +23,11 @@ REFERENCE_BAND = (300.0, 5000.0)
 """Where the loudest driver at an ear is looked for, Hz."""
 
 CORNER_HZ = 260.0
-"""Over which a corner of the target is rounded: about what filters of 512 taps, fitted by least squares, can follow."""
+"""Over which a corner of the target is rounded: about what filters of 512 taps, fitted by least squares, follow."""
+
+
+REWEIGHTED = 3
+"""Rounds in which the heads are weighed anew for the worst of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +129,7 @@ def problems(
         error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
         power = np.abs(near[ear]) ** 2
         alone = power.mean(axis=0) if wish.effort_re == "mean" else power[reference[ear]]
-        allowed = from_db(wish.effort_db if effort_db is None else effort_db) ** 2
+        allowed = from_db(level_at(wish.effort_db, f) if effort_db is None else effort_db) ** 2
         effort = allowed / np.maximum(alone, 1e-30)
         R = crosstalk.far_covariance(plant.h[:, 1 - ear], error)
         bright = ratio.covariance(plant.h[:, ear] if wish.form == "ratio" else near[ear][None])
@@ -155,7 +159,9 @@ def steer(
     cost: Cost,
     wish: CrosstalkDesign,
     pairs: Pairs | None = None,
+    *,
     effort_db: Float | None = None,
+    worst_first: bool = False,
 ) -> Sides:
     """Design both sides: distortionless, held to the target, limited in effort.
 
@@ -173,8 +179,13 @@ def steer(
         What the reference drivers are chosen from, see :func:`loudest`.
     effort_db
         Limit ``(frequency,)`` in the place of the design's one number.
+    worst_first
+        Weigh the heads anew by what each hears at its far ear (:func:`for_the_worst`); distortionless designs only.
     """
     asked, reference = problems(plant, nominal, wish, pairs, effort_db)
+    if worst_first and wish.form == "distortionless":
+        first, second = (for_the_worst(p, plant, ear, cost, wish) for ear, p in enumerate(asked))
+        asked = first, second
     weights: list[Complex] = []
     multipliers, limits = [], []
     for ear, p in enumerate(asked):
@@ -188,6 +199,29 @@ def steer(
         multipliers.append(mu)
         limits.append(limit)
     return Sides(asked, np.stack(weights), np.stack(multipliers), np.array(limits), reference)
+
+
+def for_the_worst(p: Problem, plant: Plant, ear: int, cost: Cost, wish: CrosstalkDesign) -> Problem:
+    """A side's problem with the heads weighed by the power that each hears at its far ear, third octaves.
+
+    Minimising the mean of squares leaves a few heads with little cancellation. Weights in proportion to what is left
+    there, half of the way in each of :data:`REWEIGHTED` rounds, lead towards the least mean of squared powers, and
+    raise the lowest tenth by more than the mean loses.
+    """
+    h = plant.h[:, 1 - ear]
+    error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
+    each = error if error.ndim == 3 else error[:, :, None]
+    loading = each * np.abs(h) ** 2
+    share = np.full((len(h), len(plant.f)), 1.0 / len(h))
+    diagonal = np.arange(h.shape[1])
+    for _ in range(REWEIGHTED):
+        w, _, _ = _distortionless(p, cost, plant.f)
+        far = smoothed(np.abs(np.einsum("pdf,fd->pf", h, w)) ** 2, plant.f)
+        share = 0.5 * (share + far / np.maximum(far.sum(axis=0), 1e-300))
+        R = np.einsum("kf,kmf,knf->fmn", share, h.conj(), h, optimize=True)
+        R[:, diagonal, diagonal] += np.einsum("kf,kmf->fm", share, loading)
+        p = replace(p, covariance=R)
+    return p
 
 
 def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:

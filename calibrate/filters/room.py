@@ -20,8 +20,9 @@ LATE_S = 0.005
 BAND = (400.0, 6400.0)
 """Where direct and late energy are compared, Hz."""
 
-SPEND_DB = {"depth": 2.0, "balanced": 6.0, "width": 10.0}
-"""Late energy over that of a driver of mean late energy which the sides may have below :data:`TURN_HZ`."""
+SPEND_DB = (2.2, 6.0, 10.0)
+"""Late energy over that of a driver of mean late energy which the sides may have below :data:`TURN_HZ`: where depth is
+preferred, balanced, and where width is."""
 
 LESS_ABOVE_DB = 6.0
 """By so much less above: the delays that tell width from the sides are heard below it."""
@@ -67,16 +68,15 @@ def as_cost(late: Complex, own: Float) -> Complex:
     return np.asarray(late / np.maximum(mean, 1e-300)[:, None, None] + beside[:, :, None] * np.eye(own.shape[1]))
 
 
-def allowed_db(prefer: str | float, f: Float) -> Float:
+def allowed_db(prefer: float, f: Float) -> Float:
     """Effort limit ``(frequency,)`` in late energy, dB: the point on the front of width against depth.
 
     Parameters
     ----------
     prefer
-        One of :data:`SPEND_DB`, or a number from 0 (depth) to 1 (width).
+        From 0 (depth) to 1 (width).
     """
-    ends = SPEND_DB["depth"], SPEND_DB["width"]
-    low = SPEND_DB[prefer] if isinstance(prefer, str) else ends[0] + prefer * (ends[1] - ends[0])
+    low = np.interp(prefer, (0.0, 0.5, 1.0), SPEND_DB)
     share = np.log(np.maximum(f, 1.0) / TURN_HZ[0]) / np.log(TURN_HZ[1] / TURN_HZ[0])
     return np.asarray(low - LESS_ABOVE_DB * np.clip(share, 0.0, 1.0))
 
@@ -103,4 +103,4 @@ def spent(
     if slopes is not None:
         gain = np.maximum(slopes.T, LEAST_SLOPE)
         late = late * gain[:, :, None] * gain[:, None, :]
-    return as_cost(late, own), allowed_db(wish.image.prefer, f)
+    return as_cost(late, own), allowed_db(wish.image.share, f)

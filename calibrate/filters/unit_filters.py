@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.design import Design, FilterDesign, target_power
+from sweetspot.calibrate.design import Design, FilterDesign, target_power, towards_width
 from sweetspot.calibrate.filters import (
     align,
     beamform,
@@ -100,7 +100,8 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     ears, polar = ears.corrected(same.gains).gated(design.filter), polar.gated(design.filter)
     fs, drivers, fitting = ears.ir.fs, ears.ir.drivers, ears.used_for("design")
     plant, ring = fitting.plant(), polar.plant()
-    f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar.ir))
+    wish = towards_width(design)
+    f, (cost, spent) = plant.f, costs(rig, plant, wish, Around.of(ring, polar.ir))
     c = speed_of_sound(rig.environment.temperature_c)
     nominal = nearest_ahead(fitting.ir)
     slopes = protection.slopes(rig, f, design.filter.taps)
@@ -108,7 +109,9 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
     at = np.array([d.at for d in rig.driver])
     spent, allowed = room.spent(fitting.ir, f, design, cost, spent, slopes)
-    both = sides.steer(led, nominal, spent, design.crosstalk, side_pairs(at), allowed)
+    both = sides.steer(
+        led, nominal, spent, wish, side_pairs(at), effort_db=allowed, worst_first=design.image.beyond > 0.0
+    )
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
     beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig)
@@ -137,7 +140,7 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
         unit_serial=serial,
     )
     prediction = _prediction(ears, polar, filters, design, v, same)
-    loads = loading.bands(plant.h, f, plant.noise, ears.drift, design.crosstalk.tolerance_db)
+    loads = loading.bands(plant.h, f, plant.noise, ears.drift, wish.tolerance_db)
     weights = protection.ahead(bare(filters, f, v), slopes)
     expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, weights, strict=True)])
     return Fitted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,13 +31,33 @@ def _key(location: Sequence[int | str]) -> str:
     """``("driver", 1, "at")`` -> ``driver[2].at`` (counted from 1, as a reader counts tables)."""
     out = ""
     for part in location:
+        if isinstance(part, str) and _KIND.match(part):
+            continue
         out += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if out else str(part)
     return out
 
 
 def faults_said(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
-    """One line for each fault that a schema found, with the key's path and the nearest known key."""
-    return [_said(e, root) for e in invalid.errors()]
+    """One line for each fault that a schema found, with the key's path and the nearest known key.
+
+    A key that may be of several kinds gives one line: what each kind asks for, or for a list only what a list must be.
+    """
+    lines: dict[str, list[str]] = {}
+    for error in invalid.errors():
+        kind = next((part for part in error["loc"] if isinstance(part, str) and _KIND.match(part)), "")
+        if kind and isinstance(error.get("input"), list) and not kind.startswith("tuple["):
+            continue
+        line = _said(error, root)
+        fault, _, asked = line.partition(_ASKED)
+        known = lines.setdefault(fault if kind and asked else line, [])
+        known += [asked] if kind and asked and asked not in known else []
+    return [fault + (_ASKED + ", or ".join(asked) if asked else "") for fault, asked in lines.items()]
+
+
+_KIND = re.compile(r"(constrained-\w+|float|int|str|(literal|tuple|function-\w+)\[.*)$")
+"""How the schema's library names one of several kinds that a value may be of; it stands in a fault's place."""
+
+_ASKED = " is not valid: "
 
 
 def _table_at(location: Sequence[int | str], root: type[BaseModel]) -> type[BaseModel] | None:
@@ -75,7 +96,7 @@ def _said(error: ErrorDetails, root: type[BaseModel]) -> str:
         return f"{key}: missing; {_WANTED.get(str(location[-1]), 'it is required')}"
     shown = repr(value) if not isinstance(value, dict | list) or len(repr(value)) < 60 else type(value).__name__
     said = error["msg"].removeprefix("Value error, ")
-    return f"{key}: {shown} is not valid: {said[0].lower()}{said[1:]}"
+    return f"{key}: {shown}{_ASKED}{said[0].lower()}{said[1:]}"
 
 
 _WANTED = {
