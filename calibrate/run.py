@@ -109,8 +109,10 @@ def calibrate(
         made, ears = _fit(run, design, left_out=left_out, step=step)
         kept = _kept(made) | {"at_ears": _nominal(ears)}
         if with_zone:
-            mapped = _mapped(run, made, design)
+            heard = image(run, made)
+            mapped = _mapped(run, made, design, heard)
             kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
+            kept |= {"loudness": [json.dumps(heard.loudness.re_plain_db["calibrated"])]}
             step("listening zone")
         many = (
             StoredBank((found := _bank(run, made, design, bank[0])).bank, found.figures.tree(), bank[1])
@@ -214,11 +216,11 @@ def level_known(run: Path) -> bool:
         return session.responses("ears").unit == "Pa/FS"
 
 
-def _mapped(run: Path, made: Fitted, design: Design) -> ZoneMap | None:
+def _mapped(run: Path, made: Fitted, design: Design, found: Assessment) -> ZoneMap | None:
     """The listening zone of a fit."""
     wish = design.zone
     extent = Extent(wish.x_m, wish.y_m, wish.step_m)
-    return auditory.zone(run, made.filters, made.ears, made.prediction, extent, image(run, made))
+    return auditory.zone(run, made.filters, made.ears, made.prediction, extent, found)
 
 
 def zone(run: Path) -> ZoneMap | None:

@@ -18,8 +18,18 @@ from sweetspot.processor import files, listening, store
 from sweetspot.processor.bank import FilterBank, Follower, WalkingEngine, osc, pose_of, read_path
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
-from sweetspot.processor.export import ENGINES, FORMS, LIMIT_DB, LINEAR_SHARE, EngineComparison, Options, bundle, check
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.export import (
+    ENGINES,
+    FORMS,
+    LIMIT_DB,
+    LINEAR_SHARE,
+    EngineComparison,
+    Options,
+    bundle,
+    check,
+    without_guard,
+)
+from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, louder
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.render import Rendered, measured, render_file
 from sweetspot.processor.run_folder import within_rig
@@ -27,7 +37,7 @@ from sweetspot.processor.upmix import METHODS
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, stderr, tracked
 from sweetspot.rigs.runs import located
-from sweetspot.rigs.units import db
+from sweetspot.rigs.units import db, from_db
 
 if TYPE_CHECKING:
     from sweetspot.processor.live import LivePlayer, Meters, PoseStream
@@ -47,6 +57,10 @@ Form = StrEnum("Form", {f.upper(): f for f in FORMS})  # type: ignore[misc]
 EngineName = StrEnum("EngineName", {e.upper(): e for e in ENGINES})  # type: ignore[misc]
 NOT_RUN = 4
 """Exit code of a check that was asked for and could not be run."""
+GainOpt = Annotated[
+    float,
+    typer.Option("--gain", metavar="DB", min=GAIN_DB[0], max=GAIN_DB[1], help="Volume, dB, ahead of the guard."),
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -65,6 +79,7 @@ def process(
     amount: Annotated[
         float | None, typer.Option("--amount", min=0.0, max=1.0, help="Centre extraction amount, 0 to 1.")
     ] = None,
+    gain: GainOpt = 0.0,
     subtype: Annotated[Subtype, typer.Option("--subtype", help="Sample format.")] = Subtype("PCM_24"),
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
     split: Annotated[bool, typer.Option("--split", help="One file per driver: OUT_1_name.wav ...")] = False,
@@ -82,6 +97,7 @@ def process(
 ) -> None:
     """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
     filters, changes = _within_rig(filterset)
+    filters = louder(filters, gain)
     settings = with_method(filters.upmix, upmix and upmix.value, amount)
     if measure is not None:
         store.write(measure, measured(filters, settings))
@@ -110,9 +126,11 @@ def process(
         )
         return
     engine = _walking(filterset, path, settings) if path else None
+    if engine:
+        engine.fade(float(from_db(gain)), 0.0)
     _process(
         filters,
-        changes,
+        {"gain_db": gain, "loudness_re_plain_db": store.loudness_re_plain(filterset), "changed_since": list(changes)},
         settings,
         engine=engine,
         source=source,
@@ -157,7 +175,7 @@ def _at_ears(path: Path, filters: FilterSet, source: Path, out: Path, subtype: s
 
 def _process(
     filters: FilterSet,
-    changes: tuple[str, ...],
+    known: dict[str, Any],
     settings: UpmixSettings,
     source: Path,
     out: Path,
@@ -174,11 +192,20 @@ def _process(
             done = render_file(
                 filters, heard, out, settings=settings, subtype=subtype, split=split, step=step, engine=engine
             )
-    data, lines = _data(filters, out, done) | {"changed_since": list(changes)}, _lines(filters, out, done)
+    data, lines = _data(filters, out, done) | known, _lines(filters, out, done) + _volume(known)
     if engine:
         data["changes_of_place"] = engine.changes
         lines += f"\n  followed the listener: {engine.changes} changes of place"
     result(data, lines, as_json=as_json)
+
+
+def _volume(known: dict[str, Any]) -> str:
+    """The gain that was asked for, and what the filters cost in loudness, one line each."""
+    gain, lost = known["gain_db"], known["loudness_re_plain_db"]
+    lines = [f"gain {gain:+.1f} dB"] if gain else []
+    each = ", ".join(f"{name} {value:+.1f} dB" for name, value in lost.items())
+    lines += [f"loudness re plain stereo at the same ceiling, predicted without gain: {each}"] if lost else []
+    return "".join(f"\n  {line}" for line in lines)
 
 
 def _told_of(heard: files.SoundSource, fs: int) -> None:
@@ -221,7 +248,9 @@ def export(
         backend=backend,
         version=version,
     )
+    filters, lowered_db, cost = without_guard(filters, engine.value, options)
     made = bundle(filters, engine.value, options)
+    made = replace(made, notes=(*made.notes, cost)) if cost else made
     files.write_all(out, made.everything())
     compared = check(filters, engine.value, made, options=options) if checked else None
     data: dict[str, Any] = {
@@ -230,7 +259,7 @@ def export(
         "files": sorted(made.everything()),
         "use": made.use,
     }
-    data |= {"changed_since": list(changes), "notes": list(made.notes)}
+    data |= {"changed_since": list(changes), "notes": list(made.notes), "gain_lowered_db": lowered_db}
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
     lines = [f"{out}: {len(made.files)} files for {engine.value}", *made.notes, f"Use: {made.use}", *_verdict(compared)]
@@ -307,12 +336,13 @@ def play(
         int | None,
         typer.Option("--pose-port", min=0, max=65535, help="UDP port on this machine for OSC: /listener x y yaw."),
     ] = None,
+    gain: GainOpt = 0.0,
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
     loop: Annotated[bool, typer.Option("--loop", help="Loop playback.")] = False,
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after N seconds.", min=0.1)] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B, walk."""
+    """Play live through the filters: a file, an input, or another program; keys for volume, bypass, upmix, A/B, walk."""
     from sweetspot.processor.live import (  # live audio is what the other commands do not wait for
         PlayedProgram,
         PoseStream,
@@ -355,7 +385,7 @@ def play(
         file = stack.enter_context(files.SoundSource(source, mono=mono)) if source else None
         if file:
             _told_of(file, filters.fs)
-        live = stack.enter_context(playing(program, file, loop=loop, waiting=say))
+        live = stack.enter_context(playing(program, file, loop=loop, gain_db=gain, waiting=say))
         live.follower = follower
         if poses:
             stack.enter_context(poses.to(lambda place: live.set(memory.PLACE, place)))

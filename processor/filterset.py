@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float, from_db
 
 PROGRAMS = ("left", "right", "centre")
 """The programs that the upmix makes, in the order of a filterset's first axis."""
@@ -136,3 +137,26 @@ class FilterSet:
                 return np.asarray(np.fft.rfft(self.taps, n, axis=-1)[..., : len(f)])
         phase = np.exp(-2j * np.pi * np.outer(np.arange(self.length), f) / self.fs)
         return np.asarray(self.taps @ phase)
+
+
+GAIN_DB = (-60.0, 24.0)
+"""Range of a listener's gain, dB."""
+
+
+def louder(filterset: FilterSet, gain_db: float) -> FilterSet:
+    """The same filters with a gain; the ceiling stays, and the guard holds it.
+
+    Raises
+    ------
+    BadInput
+        The gain is outside :data:`GAIN_DB`, or the filters would pass :data:`LARGEST_TAP`.
+    """
+    low, high = GAIN_DB
+    if not low <= gain_db <= high:
+        raise BadInput(f"gain is {gain_db:g} dB; {low:g} to {high:g} dB are possible")
+    if gain_db == 0.0:
+        return filterset
+    try:
+        return replace(filterset, taps=filterset.taps * from_db(gain_db), headroom_db=filterset.headroom_db - gain_db)
+    except ValueError as fault:
+        raise BadInput(f"a gain of {gain_db:g} dB is too much for these filters: {fault}") from fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -108,6 +109,12 @@ def read_prediction(path: Path) -> dict[str, Any]:
     """What :func:`write` was given as ``prediction``: groups as dicts, datasets as arrays or lists of strings."""
     with _opened(path) as root:
         return _untree(root.group("prediction"))
+
+
+def loudness_re_plain(path: Path) -> dict[str, float]:
+    """Loudness over plain stereo of each programme, dB, as a calibration predicted it; empty where it did not."""
+    kept = read_prediction(path).get("loudness")
+    return {str(name): float(value) for name, value in json.loads(kept[0]).items()} if kept else {}
 
 
 def read_design(path: Path) -> str:

@@ -271,10 +271,10 @@ def export(filter_set: FilterSet, engine: str, out: Place) -> tuple[Path, ...]:
     >>> [path.suffix for path in sweetspot.export(sweetspot.filters(run), "wav", folder / "wav")][:1]
     ['.wav']
     """
-    from sweetspot.processor.export import bundle
+    from sweetspot.processor.export import bundle, without_guard
     from sweetspot.processor.files import write_all
 
-    contents = bundle(filter_set, engine).everything()
+    contents = bundle(without_guard(filter_set, engine)[0], engine).everything()
     write_all(Path(out), contents)
     return tuple(Path(out) / name for name in contents)
 

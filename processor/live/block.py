@@ -144,7 +144,7 @@ class CompiledBlock:
         """Begin silent, as if muted; or at once."""
         ramp = self._state.mute.ramp
         ramp.start = ramp.target = self._state.mute.gain = gain
-        ramp.length, ramp.done, self._state.mute.muted = 1, 1, 1 - int(gain)
+        ramp.length = ramp.done = 1
 
     @property
     def stopped(self) -> bool:

@@ -43,6 +43,7 @@ from sweetspot.processor.live.memory import (
     QUIT,
     STARVED,
     STEP,
+    VOLUME,
     WORST,
     XRUNS,
 )
@@ -240,10 +241,12 @@ def _filtered(f: Any, stream: Any, place: Any, x: Any, y: Any, gains: Any) -> An
 
 @_jit
 def _faded(m: Any, controls: Any, y: Any, gains: Any) -> None:
-    """Mute, start and stop softly, in place; see :class:`sweetspot.processor.crossfade.Fader`."""
-    muted, memory = 1 if controls[MUTE] != 0.0 or controls[QUIT] != 0.0 else 0, m.ramp
-    if muted != m.muted:
-        m.muted, memory.start, memory.target, memory.length, memory.done = muted, m.gain, 1.0 - muted, m.soft, 0
+    """Volume, mute, start and stop softly, in place; see :class:`sweetspot.processor.crossfade.Fader`."""
+    memory, wanted = m.ramp, 10.0 ** (0.05 * controls[VOLUME])
+    if controls[MUTE] != 0.0 or controls[QUIT] != 0.0:
+        wanted = 0.0
+    if wanted != memory.target:
+        memory.start, memory.target, memory.length, memory.done = m.gain, wanted, m.soft, 0
     if memory.done >= memory.length and memory.target == 1.0:
         return
     _ramp(memory, gains)

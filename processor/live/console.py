@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sweetspot.processor.filterset import GAIN_DB
 from sweetspot.processor.live import memory
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import db
@@ -18,7 +19,7 @@ from sweetspot.rigs.units import db
 if TYPE_CHECKING:
     from sweetspot.processor.live.stream import LivePlayer, Meters
 
-STEP = 0.1
+STEP, VOLUME_STEP_DB = 0.1, 1.0
 WALK_M = 0.05
 STEPS = {"i": (WALK_M, 0.0), "k": (-WALK_M, 0.0), "j": (0.0, -WALK_M), "l": (0.0, WALK_M), "h": (0.0, 0.0)}
 """Keys that move the listener: away from the device and towards it, to its right and left, to the default place."""
@@ -98,6 +99,10 @@ def press(live: LivePlayer, key: str) -> bool:
     if key in ("+", "=", "-"):
         amount = live.get(memory.AMOUNT) + (-STEP if key == "-" else STEP)
         live.set(memory.AMOUNT, round(min(max(amount, 0.0), 1.0), 3))
+    if key in ("9", "0"):
+        low, high = GAIN_DB
+        volume = live.get(memory.VOLUME) + (VOLUME_STEP_DB if key == "0" else -VOLUME_STEP_DB)
+        live.set(memory.VOLUME, min(max(volume, low), high))
     return True
 
 
@@ -110,19 +115,19 @@ def bar(peak: float, ceiling: float) -> str:
 
 
 def state(live: LivePlayer) -> str:
-    """What is heard, each in brackets: the filters, A or B, or the bypass; mute; the upmix."""
+    """What is heard, each in brackets: the filters, A or B, or the bypass; mute; volume; the upmix."""
     which = "bypass" if live.get(memory.BYPASS) else "AB"[int(live.get(memory.WHICH))]
     muted = "[MUTED] " if live.get(memory.MUTE) else ""
     method = live.program.forms[0].upmix.method
     amount = "" if method == "off" else f" {live.get(memory.AMOUNT):.1f}"
     where = f", listener at {live.follower.pose.text}" if live.follower else ""
-    return f"[{which}] {muted}upmix {method}{amount}{where}"
+    return f"[{which}] {muted}volume {live.get(memory.VOLUME):+.0f} dB  upmix {method}{amount}{where}"
 
 
 def keys_for(live: LivePlayer) -> str:
     """The keys that do something."""
     forms = live.program.forms
-    keys = ["b bypass", "m mute"]
+    keys = ["9 0 volume", "b bypass", "m mute"]
     keys += ["a A/B"] if forms[1] is not forms[0] else []
     keys += ["i k j l walk", "h home"] if live.follower else []
     keys += ["+ - upmix amount"] if forms[0].upmix.method != "off" else []

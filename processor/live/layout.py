@@ -99,8 +99,8 @@ the kernel is told for that one and where its output lies, samples of the crossf
 FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade", *BANK), change=RAMP, walking=RAMP)
 """Sets of filters, which one plays, and the change to another; the first set may be a bank."""
 
-MUTED = _stage(("muted", "soft"), ramp=RAMP, gain=np.float64)
-"""The gain of start, mute and stop."""
+MUTED = _stage(("soft",), ramp=RAMP, gain=np.float64)
+"""The gain of volume, start, mute and stop."""
 
 GUARD = _stage(
     ("look", "width", "speed", "memory", "bands", "ceilings", "seen", "means", "average"),

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 Real = NDArray[Any]
 
-MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED = range(6)
-"""Controls, written by who shows: 0 or 1 but for the upmix's amount; WHICH is 1 for B, ENDED with the last sound."""
+MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED, VOLUME = range(7)
+"""Controls, written by who shows: 0 or 1 but for the upmix's amount and the volume, dB; WHICH is 1 for B, ENDED
+with the last sound."""
 
 PLACE = 12
 """Another control: row of the bank's place where the listener is."""

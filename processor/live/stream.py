@@ -148,6 +148,7 @@ def playing(
     source: files.SoundSource | None = None,
     *,
     loop: bool = False,
+    gain_db: float = 0.0,
     now: Callable[[], float] = time.monotonic,
     waiting: Callable[[str], None] = lambda note: None,
 ) -> Iterator[LivePlayer]:
@@ -169,6 +170,7 @@ def playing(
         live.feed()
     live.set(memory.AMOUNT, program.forms[0].upmix.amount)
     live.set(memory.PLACE, program.place)
+    live.set(memory.VOLUME, gain_db)
     process.start()
     try:
         began, said = now(), False

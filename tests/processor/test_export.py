@@ -22,6 +22,7 @@ from sweetspot.processor.export.bundles import stereo, wave
 from sweetspot.processor.export.engines import ENGINES, bundle
 from sweetspot.processor.export.firmware import shift
 from sweetspot.processor.export.options import Options, linear
+from sweetspot.processor.export.unguarded import without_guard
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.partition import PartitionedMatrix
 from sweetspot.rigs.errors import BadInput
@@ -350,3 +351,21 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="cannot be written"):
         files.write_all(tmp_path / "file" / "deeper", {"a": b"b"})
+
+
+@pytest.mark.parametrize("form", ["stereo", "linear"])
+def test_engines_without_a_guard_get_a_gain_that_keeps_full_scale_sines_to_the_ceiling(form: str) -> None:
+    loud, options = crooked(3, 300, 47872, gain=9.0), Options(form=form)
+    lowered, by_db, note = without_guard(loud, "camilladsp", options)
+    assert by_db > 1.0
+    assert f"lowered by {by_db:.1f} dB" in note
+    assert lowered.taps == pytest.approx(loud.taps * 10 ** (-by_db / 20), rel=1e-12)
+    played, worst = linear(lowered, options.share) if form == "linear" else lowered, 0.0
+    t = np.arange(2400) / loud.fs
+    for f in np.linspace(0.0, loud.fs / 2, 700):  # sines of the worst phase, by the naive sum
+        for driver in range(3):
+            sides = [abs(np.sum(h * np.exp(-2j * np.pi * f * t[: h.size]))) for h in played.taps[:2, driver]]
+            worst = max(worst, sum(sides))
+    assert worst <= 1.001 * loud.ceiling
+    assert without_guard(loud, "lv2", options) == (loud, 0.0, "")
+    assert without_guard(lowered, "camilladsp", options)[1:] == (0.0, "")

@@ -177,6 +177,22 @@ def test_amount_of_the_upmix_follows_its_control() -> None:
     assert np.sqrt(np.mean(quarter**2)) == pytest.approx(0.25 * np.sqrt(np.mean(full**2)), rel=0.03)
 
 
+def test_volume_moves_softly_and_the_guard_follows_it(x: np.ndarray) -> None:
+    f = filters(1)
+    it, at = player(f)
+    before = run(it, at, x)[[4, 0, 1]]
+    at.controls[memory.VOLUME] = -12.0
+    after = run(it, at, x)[[4, 0, 1]]
+    same = alone(f, np.tile(x, 2))[:, x.shape[1] :]
+    assert after[:, 4000:] == pytest.approx(10 ** (-12 / 20) * same[:, 4000:], abs=1e-6)
+    assert np.abs(after[:, 100:200]).max() > 0.7 * np.abs(same[:, 100:200]).max()  # on its way, no jump
+    at.controls[memory.VOLUME] = 24.0
+    loud = run(it, at, np.tile(x, 3))
+    assert 0.49 < np.abs(loud).max() <= f.ceiling
+    assert at.meters[memory.GAIN] < 0.9
+    assert np.abs(before).max() < f.ceiling
+
+
 def test_end_of_the_file_plays_the_tail_and_then_tells() -> None:
     f = filters(1)
     it, at = player(f)
@@ -347,16 +363,16 @@ def test_the_screen_shows_what_is_heard_and_only_keys_that_do_something() -> Non
     one, other = filters(1, "projection"), filters(2, "projection")
     live = Shown(one, other)
     live.set(memory.AMOUNT, 1.0)
-    for key in "ab-m":
+    for key in "ab-m9990":
         assert console.press(live, key)
-    assert console.state(live) == "[bypass] [MUTED] upmix projection 0.9"
+    assert console.state(live) == "[bypass] [MUTED] volume -2 dB  upmix projection 0.9"
     console.press(live, "b")
-    assert console.state(live) == "[B] [MUTED] upmix projection 0.9"
+    assert console.state(live) == "[B] [MUTED] volume -2 dB  upmix projection 0.9"
     assert not console.press(live, "q")
     assert "a A/B  + - upmix amount" in console.keys_for(live)
     plain = filters(1)
-    assert console.keys_for(Shown(plain, plain)) == "b bypass  m mute  q quit"
-    assert console.state(Shown(plain, plain)) == "[A] upmix off"
+    assert console.keys_for(Shown(plain, plain)) == "9 0 volume  b bypass  m mute  q quit"
+    assert console.state(Shown(plain, plain)) == "[A] volume +0 dB  upmix off"
 
 
 def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:

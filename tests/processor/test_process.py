@@ -296,3 +296,27 @@ def test_commands_that_start_without_the_other_rooms_are_those_of_this_one() -> 
 def test_transfer_functions_of_filters_that_would_pass_the_ceiling(filters: FilterSet) -> None:
     found = measured(replace(filters, ceiling=0.01))
     assert np.max(np.abs(found.taps - filters.taps)) < 1e-5 * np.max(np.abs(filters.taps))
+
+
+def test_gain_raises_what_is_quiet_and_the_guard_holds_what_is_loud(tmp_path: Path, run_folder: Path) -> None:
+    quiet, loud = wav(tmp_path / "quiet.wav", 0.1 * stereo()), wav(tmp_path / "loud.wav", 3.0 * stereo())
+    for name, source, gain in (("a", quiet, 0.0), ("b", quiet, -7.5), ("c", loud, 20.0)):
+        done = sweetspot("process", run_folder, source, tmp_path / f"{name}.wav", "--gain", str(gain), "--json")
+        assert done.returncode == 0, done.stderr
+        told = json.loads(done.stdout)
+        assert told["gain_db"] == gain
+        assert (told["limiter_db"] > 0.0) == (name == "c")
+    a, b, c = (sf.read(tmp_path / f"{name}.wav")[0] for name in "abc")
+    assert b == pytest.approx(10 ** (-7.5 / 20) * a, abs=3e-7)
+    assert 0.45 < np.abs(c).max() <= 0.5
+    wrong = sweetspot("process", run_folder, quiet, tmp_path / "d.wav", "--gain", "25")
+    assert wrong.returncode == 2
+    assert "24" in wrong.stderr
+
+
+def test_process_tells_what_the_filters_cost_in_loudness(tmp_path: Path, run_folder: Path, filters: FilterSet) -> None:
+    store.write(run_folder / "filterset.h5", filters, {"loudness": [json.dumps({"music": -4.25, "speech": -1.0})]})
+    done = sweetspot("process", run_folder, wav(tmp_path / "in.wav", stereo()), tmp_path / "out.wav")
+    assert "loudness re plain stereo at the same ceiling, predicted without gain: music -4.2 dB, speech -1.0 dB" in (
+        done.stdout
+    )

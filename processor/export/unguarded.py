@@ -1,0 +1,53 @@
+"""The gain for engines without a guard: full-scale stereo stays within the ceiling by itself, and what that costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from sweetspot.processor.export.options import Options, linear
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.units import db
+
+UNGUARDED = ("camilladsp", "brutefir", "jconvolver", "equalizerapo", "ffmpeg", "firmware")
+"""Engines that play what the filters give, with nothing behind them."""
+
+POINTS = 8192
+"""Of the transform that looks for the loudest frequency, at least; four times the filters' length."""
+
+
+def sines_gain(filterset: FilterSet, options: Options | None = None) -> float:
+    """Gain, at most 1, at which full-scale sines on both sides, of any frequency and phase, keep to the ceiling.
+
+    The largest ``|H_left| + |H_right|`` of any driver in the form that the engine runs, and ``|H_centre|`` where there
+    is a centre program.
+    """
+    if options and options.form == "linear":
+        filterset = linear(filterset, options.share)
+    magnitude = np.abs(np.fft.rfft(filterset.taps, max(POINTS, 4 * filterset.length), axis=-1))
+    left, right = (magnitude[filterset.programs.index(side)] for side in ("left", "right"))
+    loudest = float((left + right).max())
+    if "centre" in filterset.programs:
+        loudest = max(loudest, float(magnitude[filterset.programs.index("centre")].max()))
+    return min(1.0, filterset.ceiling / max(loudest, 1e-12))
+
+
+def without_guard(filterset: FilterSet, engine: str, options: Options | None = None) -> tuple[FilterSet, float, str]:
+    """Filters for an engine, by how much they are lowered, dB, and what that costs in words; unchanged with a guard.
+
+    Filters are staged for programme: their peaks pass the ceiling, and the guard of ``sweetspot process`` and ``play``,
+    of the C library and of the plug-in holds them. An engine without one gets :func:`sines_gain`.
+    """
+    if engine not in UNGUARDED or not {"left", "right"} <= set(filterset.programs):
+        return filterset, 0.0, ""
+    gain = sines_gain(filterset, options)
+    if gain > 1.0 - 1e-9:
+        return filterset, 0.0, ""
+    cost = -float(db(gain))
+    note = (
+        f"{engine} has no guard: the filters' gain is lowered by {cost:.1f} dB, so that full-scale stereo keeps to the "
+        f"ceiling. It plays {cost:.1f} dB quieter than sweetspot process, less what the guard takes there on loud "
+        "programme; the c, lv2 and pipewire exports have the guard and keep the level."
+    )
+    return replace(filterset, taps=filterset.taps * gain, headroom_db=filterset.headroom_db + cost), cost, note
