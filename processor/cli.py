@@ -342,7 +342,7 @@ def play(
     seconds: Annotated[float | None, typer.Option("--seconds", help="Stop after N seconds.", min=0.1)] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Play live through the filters: a file, an input, or another program; keys for volume, bypass, upmix, A/B, walk."""
+    """Play live through the filters: a file, an input, or another program; keys for volume, bypass, A/B, walk."""
     from sweetspot.processor.live import (  # live audio is what the other commands do not wait for
         PlayedProgram,
         PoseStream,
