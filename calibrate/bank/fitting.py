@@ -41,6 +41,9 @@ from sweetspot.rigs.units import Float, db, from_db, speed_of_sound
 
 Complex = NDArray[np.complex128]
 
+LONGEST = 512
+"""Taps of a bank's filters at most."""
+
 EVERY = 2
 """Every second bin of the designs' grid: filters of up to half of its length."""
 
@@ -99,7 +102,8 @@ def fit_bank(
     rig
         What was measured with.
     wishes
-        The unit's design, which holds at every place, and the bank's.
+        The unit's design, which holds at every place but for longer filters than a bank has (:data:`LONGEST`), and the
+        bank's.
     unit
         The filters for the nominal place: their reference drivers, gates and virtual stereo hold for the bank.
     ear
@@ -111,7 +115,7 @@ def fit_bank(
         No polar set, filters too long, a form of design that only exists for one place, or a place that is nearer than
         the body or in a direction that was not measured.
     """
-    design, wish = wishes
+    design, wish = _shortened(wishes[0]), wishes[1]
     places = wish.grid
     nearest = _checked(places, polar, rig, design)
     ears = corrected(ears, unit.ears.gains) if unit.ears else ears
@@ -168,6 +172,12 @@ def extended(templates: Templates, f: Float) -> Templates:
     at = np.searchsorted(templates.f, f[f <= templates.f[-1] + 1e-6] - 1e-6)
     response = np.concatenate([templates.response[..., at], more], axis=-1)
     return Templates(templates.azimuths, response, f, templates.name)
+
+
+def _shortened(design: Design) -> Design:
+    """The design with filters that a bank can hold: what longer ones gain lies below 300 Hz."""
+    taps = min(design.filter.taps, max(LONGEST, design.filter.delay + 1))
+    return design.model_copy(update={"filter": design.filter.model_copy(update={"taps": taps})})
 
 
 def _checked(places: Float, polar: ImpulseResponse, rig: Description, design: Design) -> float:
