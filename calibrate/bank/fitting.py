@@ -175,7 +175,9 @@ def extended(templates: Templates, f: Float) -> Templates:
 
 
 def _shortened(design: Design) -> Design:
-    """The design with filters that a bank can hold: what longer ones gain lies below 300 Hz."""
+    """The design with filters that a bank can hold, where none was asked for: longer ones gain below 300 Hz alone."""
+    if "taps" in design.filter.model_fields_set:
+        return design
     taps = min(design.filter.taps, max(LONGEST, design.filter.delay + 1))
     return design.model_copy(update={"filter": design.filter.model_copy(update={"taps": taps})})
 
