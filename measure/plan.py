@@ -13,7 +13,7 @@ from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.layout import Pose, wrapped
 from sweetspot.rigs.protection import Protection, check_outputs, protections
 from sweetspot.rigs.rig_file import Description, Driver, Mic
 from sweetspot.rigs.units import Float, from_db
@@ -319,7 +319,7 @@ def nearest_first(poses: Sequence[Pose]) -> list[int]:
 
 
 def _apart(a: Pose, b: Pose) -> float:
-    return abs(a.turn - b.turn) + abs(a.yaw - b.yaw) + 10.0 * float(np.hypot(a.x - b.x, a.y - b.y))
+    return abs(a.turn - b.turn) + abs(a.yaw - b.yaw) + 10.0 * float(np.linalg.norm([a.x - b.x, a.y - b.y, a.z - b.z]))
 
 
 def _samples(rig: Description, milliseconds: float) -> int:
@@ -348,11 +348,12 @@ def places(rig: Description, name: SetName) -> Iterator[tuple[Pose, tuple[object
         scored = [p for p in rig.ears.positions if p.use == "score"] or list(rig.ears.positions)
         for place in scored if name == "reference" else rig.ears.positions:
             x, y, yaw = place.seen_from_device(rig.ears.distance_m)
-            yield place.pose, (float(np.degrees(np.arctan2(y, x))), x, y, 0.0, yaw, place.use)
+            yield place.pose, (float(np.degrees(np.arctan2(y, x))), x, y, place.z, yaw, place.use)
         return
     if rig.polar is None:
         raise BadInput(f"rig {rig.name!r} has no [polar]: add distance_m and step_deg to measure polar responses")
+    stands = float(np.radians(rig.polar.azimuth_deg))
     for angle in rig.polar.angles:
-        r = rig.polar.distance_m
-        row = (round(float(np.degrees(angle)), 9), r * np.cos(angle), r * np.sin(angle), 0.0, 0.0, "polar")
-        yield Pose(turn=-float(angle)), row
+        row = (round(float(np.degrees(angle)), 9), *rig.polar.towards(float(angle)), 0.0, "polar")
+        turn = -float(angle) if not stands else float(wrapped(stands - angle))
+        yield Pose(turn=turn), row

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from sweetspot.rigs.units import Float
 
-AXES = ("turn", "x", "y", "yaw")
+AXES = ("turn", "x", "y", "yaw", "z")
 """What a stage may be able to move, in the order of :class:`Pose`."""
 
 
@@ -28,12 +28,15 @@ class Pose:
         Where the head's centre is, m, from its nominal place straight ahead of the device.
     yaw
         By how much the head is turned, rad, counter-clockwise; at 0 it faces the device.
+    z
+        How far the head's centre is above its nominal place, m.
     """
 
     turn: float = 0.0
     x: float = 0.0
     y: float = 0.0
     yaw: float = 0.0
+    z: float = 0.0
 
     def differing(self, other: Pose, tolerance: float = 1e-6) -> tuple[str, ...]:
         """Names of the axes on which the two poses differ by more than ``tolerance`` (m or rad)."""
@@ -41,9 +44,10 @@ class Pose:
 
     def text(self) -> str:
         """The pose in the units of the surface, for messages."""
+        height = f"z {100 * self.z:g} cm, " if self.z else ""
         return (
             f"device turned {np.degrees(self.turn):g} deg, head at x {100 * self.x:g} cm, y {100 * self.y:g} cm, "
-            f"yaw {np.degrees(self.yaw):g} deg"
+            f"{height}yaw {np.degrees(self.yaw):g} deg"
         )
 
 

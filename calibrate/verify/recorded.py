@@ -34,7 +34,7 @@ SOFTEST_PLANNED = 0.999
 CLEAR = 8.0
 """How far the best lag of a recording must stand out of the others (peak over root mean square)."""
 
-ROWS = ("play", "record as", "set", "x_cm", "y_cm", "yaw_deg", "device_turned_deg", "channels")
+ROWS = ("play", "record as", "set", "x_cm", "y_cm", "z_cm", "yaw_deg", "device_turned_deg", "channels")
 
 
 def single(rig: Description) -> Description:
@@ -63,7 +63,7 @@ def write(plans: Mapping[SetName, Plan], out: Path) -> list[Path]:
         channels = " ".join([*(m.name for m in plan.mics), "loopback"])
         for c in plan.captures:
             p = c.pose
-            where = (100 * p.x, 100 * p.y, np.degrees(p.yaw), np.degrees(p.turn))
+            where = (100 * p.x, 100 * p.y, 100 * p.z, np.degrees(p.yaw), np.degrees(p.turn))
             rows.append((f"play_{name}_{plan.named(c)}.wav", f"{name_of(plan, c)}.wav", name,
                          *(f"{v:g}" for v in where), channels))  # fmt: skip
     text = io.StringIO()

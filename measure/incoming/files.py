@@ -237,7 +237,7 @@ def _where(kind: SetName, entry: Entry) -> tuple[float, ...]:
         return (float((entry.place["azimuth_deg"] + 180.0) % 360.0 - 180.0),)
     if entry.position is not None:
         return (float(entry.position),)
-    return tuple(entry.place.get(k, 0.0) for k in ("x", "y", "yaw_deg", "azimuth_deg"))
+    return tuple(entry.place.get(k, 0.0) for k in ("x", "y", "z", "yaw_deg", "azimuth_deg"))
 
 
 def _ordered(kind: SetName, read: list[_Read]) -> tuple[str, ...]:
@@ -286,7 +286,9 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
     for e, use in zip(firsts, uses, strict=True):
         x = away + e.place.get("x", 0.0) - moved
         y = e.place.get("y", 0.0)
-        rows.append((float(np.degrees(np.arctan2(y, x))), x, y, 0.0, e.place.get("yaw_deg", 0.0), use))
+        rows.append(
+            (float(np.degrees(np.arctan2(y, x))), x, y, e.place.get("z", 0.0), e.place.get("yaw_deg", 0.0), use)
+        )
     return np.array(rows, dtype=POSITION), away, tuple(notes)
 
 

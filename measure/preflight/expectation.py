@@ -52,9 +52,9 @@ def places(rig: Description, pose: Pose) -> Float:
     """
     ahead = (rig.ears.distance_m if rig.ears else 1.0) + pose.x
     side = turned([[0.0, EAR_SPREAD_M, 0.0]], np.pi + pose.yaw)[0]
-    left = np.array([ahead, pose.y, 0.0]) + side
+    left = np.array([ahead, pose.y, pose.z]) + side
     at = {EARS[0]: left, EARS[1]: left - 2 * side}
-    polar = np.array([rig.polar.distance_m if rig.polar else 1.0, 0.0, 0.0])
+    polar = np.array(rig.polar.microphone if rig.polar else (1.0, 0.0, 0.0))
     fixed = {m.name: turned(m.at, pose.turn) if m.use == "device" else np.array(m.at) for m in rig.mic if m.at}
     return np.array([(at | fixed).get(m.name, polar) for m in rig.mic])
 

@@ -69,7 +69,7 @@ def _seen_from(rig: Description, place: Float, pose: Pose) -> Pose:
     bearing, distance = _bearing(rig, place)
     device = rig.ears.distance_m if rig.ears else 2.0
     head = turned([device + pose.x - place[0], pose.y - place[1], 0.0], -bearing)
-    return Pose(x=float(head[0]) - distance, y=float(head[1]), yaw=pose.yaw - bearing)
+    return Pose(x=float(head[0]) - distance, y=float(head[1]), yaw=pose.yaw - bearing, z=pose.z)
 
 
 def _alone(rig: Description, place: Float) -> Description:

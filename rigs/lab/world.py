@@ -107,7 +107,17 @@ class World:
             table = self._ear_table(n, r, bearing, head[1])
             around = np.exp(1j * m * (bearing - pose.turn))
             out[:, source.drivers] = np.einsum("m,dmf,emf->edf", around, b, table, optimize=True)
-        return out
+        return out if pose.z == 0.0 else out * self._raised(pose)
+
+    def _raised(self, pose: Pose) -> Complex:
+        """What a head ``pose.z`` above the device's plane changes ``(driver, frequency)``: the field at its centre.
+
+        The ears' own answer stays that of the horizontal plane, which it is within some degrees of elevation.
+        """
+        (x, y), _ = self.head_place(pose)
+        level, above = (self.body.at(turned([x, y, z], -pose.turn), self.free_k) for z in (0.0, pose.z))
+        there = np.abs(level) > 1e-6 * np.max(np.abs(level), axis=1, keepdims=True)
+        return np.asarray(np.where(there, above / np.where(there, level, 1.0), 1.0))
 
     def direct_at_microphone(self, turn: float) -> Complex:
         """The direct sound ``(driver, frequency)`` at the measurement microphone, at :attr:`free_k`."""
@@ -116,7 +126,7 @@ class World:
     @property
     def _circle(self) -> Float:
         """Where the polar microphone stands, ``(3,)`` m."""
-        return np.array([self.description.polar.distance_m if self.description.polar else 1.0, 0.0, 0.0])
+        return np.array(self.description.polar.microphone if self.description.polar else (1.0, 0.0, 0.0))
 
     def at_fixed(self, mic: Mic, turn: float) -> Complex:
         """Acoustic responses ``(driver, frequency)`` at a microphone of the test box or of the device, Pa/FS."""

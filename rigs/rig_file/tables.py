@@ -98,7 +98,7 @@ class CommandTable(Table):
 
 
 class StageTable(Table):
-    """What turns and moves; ``axes`` maps fields of a pose (turn, x, y, yaw) to the controller's axis letters.
+    """What turns and moves; ``axes`` maps fields of a pose (turn, x, y, yaw, z) to the controller's axis letters.
 
     ``reversed`` is for a controller that counts clockwise. ``home`` says when a ``grbl`` stage with limit switches is
     homed: after an alarm, whenever it is opened, or never. ``host`` and the UDP ports belong to ``et250``, ``baud`` and
@@ -109,7 +109,7 @@ class StageTable(Table):
     turns: Literal["device", "head"] = "device"
     port: str | None = None
     limits_deg: tuple[float, float] = (-360.0, 360.0)
-    axes: dict[Literal["turn", "x", "y", "yaw"], Literal["X", "Y", "Z", "A", "B", "C"]] | None = None
+    axes: dict[Literal["turn", "x", "y", "yaw", "z"], Literal["X", "Y", "Z", "A", "B", "C"]] | None = None
     tolerance_deg: Positive = 0.2
     settle_s: float = Field(default=0.0, ge=0)
     timeout_s: Positive = 60.0
@@ -202,6 +202,7 @@ class HeadPosition(Table):
 
     x: Metres = 0.0
     y: Metres = 0.0
+    z: Metres = 0.0
     yaw_deg: float = Field(default=0.0, ge=-360, le=360)
     turn_deg: float = Field(default=0.0, ge=-180, le=180)
     use: Literal["design", "score", "anchor"] = "design"
@@ -210,7 +211,7 @@ class HeadPosition(Table):
     def pose(self) -> Pose:
         """The same in SI; unless ``turn_deg`` says otherwise, the device faces the listener."""
         turn, yaw = np.radians([self.turn_deg, self.yaw_deg])
-        return Pose(turn=float(turn), x=self.x, y=self.y, yaw=float(yaw))
+        return Pose(turn=float(turn), x=self.x, y=self.y, yaw=float(yaw), z=self.z)
 
     def seen_from_device(self, distance_m: float) -> tuple[float, float, float]:
         """Place of the head in the device's own coordinates, x and y in m and yaw in degrees."""
@@ -236,10 +237,22 @@ class EarsTable(Table):
 
 
 class Polar(Table):
-    """The polar set: a microphone at azimuth 0 while the device turns."""
+    """The polar set: a microphone that stands while the device turns, at azimuth 0 and elevation 0 by default."""
 
     distance_m: Distance = 2.0
+    azimuth_deg: float = Field(default=0.0, ge=-180, le=180)
+    elevation_deg: float = Field(default=0.0, ge=-80, le=80)
     step_deg: float = Field(default=5.0, ge=0.1, le=90)
+
+    @property
+    def microphone(self) -> tuple[float, float, float]:
+        """Where it stands, m from the middle of the device."""
+        return self.towards(float(np.radians(self.azimuth_deg)))
+
+    def towards(self, azimuth: float) -> tuple[float, float, float]:
+        """A place in that direction (rad) at the microphone's distance and elevation, m."""
+        e, r = np.radians(self.elevation_deg), self.distance_m
+        return float(r * np.cos(e) * np.cos(azimuth)), float(r * np.cos(e) * np.sin(azimuth)), float(r * np.sin(e))
 
     @property
     def angles(self) -> Float:

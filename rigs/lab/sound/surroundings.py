@@ -62,7 +62,7 @@ class Surroundings:
         self.c = c
         ears, polar = description.ears, description.polar
         self.nominal = self.place(ears.distance_m if ears else 1.0, 0.0)
-        self.boom = self.place(polar.distance_m if polar else 1.0, 0.0)
+        self.boom = self.place(*(polar.microphone if polar else (1.0, 0.0)))
         self.room = Room(
             self.size,
             self.bands,
@@ -78,9 +78,9 @@ class Surroundings:
         self._encoding = Encoding(source.radius, self.room.k, max(nearest, 2.0 * source.radius), source.cap)
         self._head = head.encoded(self.room.k, nearest, c)
 
-    def place(self, x: float, y: float) -> Float:
-        """Where a point of the rig is in the room, ``(3,)`` m; ``x`` ahead of the device, ``y`` to its left."""
-        return self.device + turned([x, y, 0.0], self.facing)
+    def place(self, x: float, y: float, z: float = 0.0) -> Float:
+        """Where a point of the rig is in the room, ``(3,)`` m: ahead of the device, to its left, up."""
+        return self.device + turned([x, y, z], self.facing)
 
     @property
     def reverberation(self) -> Float:
@@ -94,7 +94,7 @@ class Surroundings:
     def at_ears(self, pose: Pose, place: tuple[float, float], facing: float) -> Float:
         """All but the direct sound at the ears, ``(ear, driver, tap)``, for a head of the rig's coordinates."""
         ears = LabEars(self._head, self.facing + facing)
-        return self._heard(pose.turn, ears, self.place(*place), 2)
+        return self._heard(pose.turn, ears, self.place(*place, pose.z), 2)
 
     def at_microphone(self, turn: float) -> Float:
         """All but the direct sound at the measurement microphone, ``(driver, tap)``."""
