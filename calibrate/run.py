@@ -199,6 +199,8 @@ def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
 def _measured_set(session: Session, name: SetName) -> MeasuredSet:
     """Responses of a set and what they know of their own errors."""
     ir, stderr, closed = session.responses(name), session.per_bin(name, "stderr"), session.closure(name)
+    if (missed := session.estimate_error(name)) is not None:
+        return MeasuredSet(ir, MeasurementError(stderr, loading.on_grid(missed, ir.fs, ir.h.shape[-1])))
     if closed is None:
         return MeasuredSet(ir, MeasurementError(stderr, 0.0))
     snr_db = float(ir.snr_db[0, ir.mics.index(closed.mic), 0])

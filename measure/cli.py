@@ -181,7 +181,7 @@ def resume(
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
         if all(session.origin(name) for name in sets):
-            raise BadInput(f"{run}: its {' and '.join(sets)} were imported; there is nothing to measure")
+            raise BadInput(f"{run}: its {' and '.join(sets)} were imported or estimated; there is nothing to measure")
         sets = ("templates",) if session.has_templates and not session.sets else sets
         pair = "templates" not in sets and description.reference is not None
         sets = (*sets, "reference") if session.has_reference or pair else sets
@@ -227,7 +227,8 @@ def capture_set(
     file = folder.session_file(run)
     with alone(run), Session.resume(file) as session:
         if origin := session.origin(name):
-            say(f"{name}: imported from {origin}; there is nothing to measure")
+            how = "estimated" if session.is_estimated(name) else "imported"
+            say(f"{name}: {how} from {origin}; there is nothing to measure")
             return
         left = session.left(planned(session, wanted))
         if not left:

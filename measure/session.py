@@ -51,6 +51,9 @@ RawKept = Literal["all", "rejected", "none"]
 """Which raw captures stay when a set is whole: all, those that were rejected, or none."""
 
 
+RELATIVE = "relative_error"
+"""Data set of an estimated set: squared relative errors of the estimate."""
+
 FILES = "files"
 """Folder of a run with copies of the files that its rig file names: correction files and heads."""
 
@@ -195,8 +198,17 @@ class Session:
         group.data("stderr").attrs["unit"] = unit
         return group
 
-    def put(self, name: SetName, ir: ImpulseResponse, stderr: Float, origin: str, closure: str = "") -> None:
-        """Keep a set that was measured elsewhere, whole: no captures, no repeats.
+    def put(
+        self,
+        name: SetName,
+        ir: ImpulseResponse,
+        stderr: Float,
+        origin: str,
+        closure: str = "",
+        *,
+        relative: Float | None = None,
+    ) -> None:
+        """Keep a set that was measured elsewhere, or estimated, whole: no captures, no repeats.
 
         Parameters
         ----------
@@ -206,6 +218,8 @@ class Session:
             Where it comes from, in words.
         closure
             How the set closes on itself, as it was kept there; empty for not known.
+        relative
+            Of an estimated set: squared relative errors of the estimate ``(position, mic, driver, bin)``.
 
         Raises
         ------
@@ -214,7 +228,8 @@ class Session:
         """
         if name in self.sets:
             raise BadInput(f"{self.path}: holds {name} already; import into a new run")
-        self._file.create_group(f"raw/{name}").attrs.update(fs=ir.fs, band_hz=ir.band, imported=origin)
+        how = {"imported": origin} if relative is None else {"estimated": origin}
+        self._file.create_group(f"raw/{name}").attrs.update(fs=ir.fs, band_hz=ir.band, **how)
         group = self._tables(name, ir.h.shape, "driver", ir.fs, ir.unit)
         group.data("ir").attrs.update(zero=ir.zero, band_hz=ir.band)
         values = {"ir": ir.h, "snr_db": ir.snr_db, "stderr": stderr, "coherence": np.ones_like(stderr)}
@@ -225,11 +240,29 @@ class Session:
         group.create_data("drivers", list(ir.drivers))
         if closure:
             group.attrs["closure"] = closure
+        if relative is not None:
+            data = group.create_data(RELATIVE, relative.astype(np.float32), **PACKED)
+            data.attrs.update(fs=ir.fs, taps=ir.h.shape[-1], axes="position mic driver bin")
         self._file.flush()
 
     def origin(self, name: SetName) -> str:
-        """Where an imported set comes from; empty for one that was measured here."""
-        return str(self._file.group(f"raw/{name}").attrs.get("imported", "")) if name in self.sets else ""
+        """Where an imported or estimated set comes from; empty for one that was measured here."""
+        if name not in self.sets:
+            return ""
+        attrs = self._file.group(f"raw/{name}").attrs
+        return str(attrs.get("imported", "")) or str(attrs.get("estimated", ""))
+
+    def is_estimated(self, name: SetName) -> bool:
+        """Whether a set was estimated from a capture at fixed microphones and a model."""
+        return name in self.sets and "estimated" in self._file.group(f"raw/{name}").attrs
+
+    def estimate_error(self, name: SetName) -> Float | None:
+        """Squared relative errors of an estimated set ``(position, mic, driver, bin)``; ``None`` for a measured one."""
+        if not self.is_estimated(name):
+            return None
+        found = np.asarray(self._finished(self._begun(name).data(RELATIVE))[:], dtype=float)
+        session_schema.check_bins(self.path, f"/{name}/{RELATIVE}", found, self._file.data(f"{name}/ir").shape)
+        return found
 
     def holds_raw(self, name: SetName) -> bool:
         """Whether the raw captures of a set are there, at least one that was accepted."""

@@ -94,13 +94,14 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             "closure": None if closure is None else closure.table(),
             "clock_ppm": ppm,
             "overlap": None if how is None else how.table(),
-            "imported": origin or None,
+            "imported": None if session.is_estimated(name) else origin or None,
+            "estimated": origin if session.is_estimated(name) else None,
         }
         lines.append(
             f"{name}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
             f"SNR at least {float(r.snr_db.min()):.0f} dB, "
             + (
-                f"imported from {origin}"
+                f"{'estimated' if session.is_estimated(name) else 'imported'} from {origin}"
                 if origin
                 else f"used {sets[name]['captures_used']} of {sets[name]['captures_made']} captures"
             )

@@ -41,7 +41,7 @@ COMMANDS = {
     "rig": Command(
         ("rigs", "measure"), SETTING_UP, "Devices, checks and calibrations, and the virtual lab as a sound card."
     ),
-    "measure": Command(("rigs", "measure"), MEASURING, "Measure driver-to-ear and polar responses."),
+    "measure": Command(("rigs", "measure", "calibrate.quick"), MEASURING, "Measure driver-to-ear and polar responses."),
     "sofa": Command(
         ("rigs", "measure"),
         MEASURING,

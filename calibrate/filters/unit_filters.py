@@ -140,7 +140,7 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
         unit_serial=serial,
     )
     prediction = _prediction(ears, polar, filters, design, v, same)
-    loads = loading.bands(plant.h, f, plant.noise, ears.drift, wish.tolerance_db)
+    loads = loading.bands(plant.h, f, plant.noise, ears.used_for("design").drift, wish.tolerance_db)
     weights = protection.ahead(bare(filters, f, v), slopes)
     expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, weights, strict=True)])
     return Fitted(
@@ -255,7 +255,9 @@ def _prediction(
 def _whole(score: MeasuredSet, polar: MeasuredSet, filters: FilterSet, same: Matched) -> RoomPrediction:
     """The room's share of a prediction, and what is uncertain of its polar part."""
     w = np.asarray(filters.response(frequencies(polar.ir.fs))[2:], dtype=np.complex128)
-    noise, power = uncertainty.through(w, polar.spectra(), polar.noise(), 1.0)
+    h, shared = polar.spectra(), polar.drift
+    own = polar.noise() if isinstance(shared, float) else polar.noise() + shared * np.abs(h) ** 2
+    noise, power = uncertainty.through(w, h, own, 1.0)
     end, polar_end = (predict.until(predict.last_arrivals(one.ir), one.chosen_gate, filters) for one in (score, polar))
     return RoomPrediction(
         score.chosen_gate,

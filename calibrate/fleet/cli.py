@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from sweetspot.calibrate import design as designs
+from sweetspot.calibrate import quick
 from sweetspot.calibrate.fleet import capability, jobs, run
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import NAME, Ledger
@@ -19,6 +20,7 @@ from sweetspot.calibrate.verify import read as read_limits
 from sweetspot.measure.cli import JsonOpt
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, tracked
+from sweetspot.rigs.storage import file_sha256
 
 FoldersArg = Annotated[
     list[Path], typer.Argument(metavar="DIR ...", help="Folders that hold runs; the table is kept in the first.")
@@ -34,6 +36,7 @@ def mount(app: typer.Typer) -> None:
     commands.command("fit")(fit)
     commands.command("stats")(stats)
     commands.command("limits")(limits)
+    commands.command("learn")(learn)
     app.add_typer(commands, name="fleet")
 
 
@@ -125,6 +128,21 @@ def limits(
         data["out"] = str(out)
         lines.append(str(out))
     result(data, "\n".join([f"{said}:", *lines]), as_json=as_json)
+
+
+def learn(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that holds fully measured runs of one rig.")],
+    out: Annotated[Path, typer.Option("--out", help="The model's file.")],
+    as_json: JsonOpt = False,
+) -> None:
+    """Learn from fully measured units how units differ, for one capture a unit: mean, components, variances."""
+    runs = quick.run.runs_below(folder)
+    with tracked("Learning", len(runs)) as step:
+        model, rig = quick.run.learned(runs, step)
+    quick.write(out, model)
+    stated = quick.run.described(model)
+    data = {"model": str(out), "sha256": file_sha256(out), "rig": rig.name, **stated}
+    result(data, f"{model.text}\n{quick.run.description_text(model)}\n{out}", as_json=as_json)
 
 
 def _copies(copies: dict[str, list[str]]) -> str:

@@ -47,7 +47,10 @@ def stand_in(ears: ImpulseResponse, row: int) -> ImpulseResponse:
 def stand_in_error(error: MeasurementError, row: int) -> MeasurementError:
     """What is known of the errors of :func:`stand_in`: both ears' noise, independent."""
     stderr = np.sqrt(np.sum(error.stderr[row] ** 2, axis=0)) / error.stderr.shape[1]
-    return MeasurementError(stderr[None, None], error.drift)
+    drift = error.drift
+    return MeasurementError(
+        stderr[None, None], drift if isinstance(drift, float) else drift[row].mean(axis=0)[None, None]
+    )
 
 
 def has_directions(polar: ImpulseResponse) -> bool:

@@ -46,18 +46,20 @@ class MeasurementError:
     stderr
         Standard error ``(position, mic, driver, bin)`` of the ``rfft`` of each kept response, Pa/FS.
     drift
-        Squared relative error of every path from how the set closes; 0 for a set that was not closed.
+        Squared relative error that all bins of a band share: of every path, from how the set closes; or of each path
+        ``(position, mic, driver, frequency)`` on the grid, from how a set was estimated. 0 for a set that was not
+        closed.
     """
 
     stderr: Float
-    drift: float
+    drift: float | Float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stderr", frozen("standard errors", self.stderr, ndim=4))
 
     def at(self, rows: Any) -> MeasurementError:
         """Of these positions only."""
-        return MeasurementError(self.stderr[rows], self.drift)
+        return MeasurementError(self.stderr[rows], self.drift if isinstance(self.drift, float) else self.drift[rows])
 
     def whole(self, ir: ImpulseResponse) -> Float:
         """Variance ``(position, mic, driver, frequency)`` of the spectra of whole responses, on the grid, (Pa/FS)^2."""
@@ -141,7 +143,13 @@ def drift_of(closure_db: float, snr_db: float) -> float:
     return float(max(10.0 ** (closure_db / 10.0) - 2.0 * 10.0 ** (-snr_db / 10.0), 0.0))
 
 
-def bands(h: Complex, f: Float, noise: Float, drift: float, tolerance_db: float) -> tuple[ErrorBand, ...]:
+def on_grid(relative: Float, fs: int, taps: int) -> Float:
+    """Squared relative errors ``(..., bin)`` at the frequencies of the grid, nearest bin."""
+    nearest = np.clip(np.round(frequencies(fs) * taps / fs).astype(int), 0, relative.shape[-1] - 1)
+    return np.asarray(relative[..., nearest])
+
+
+def bands(h: Complex, f: Float, noise: Float, drift: float | Float, tolerance_db: float) -> tuple[ErrorBand, ...]:
     """The loading by third octaves.
 
     Parameters
@@ -151,14 +159,14 @@ def bands(h: Complex, f: Float, noise: Float, drift: float, tolerance_db: float)
     noise
         Their squared relative errors, noise and drift together.
     drift
-        The part of it that is drift.
+        The part of it that is drift, or that an estimate misses.
     """
     power = np.abs(h) ** 2
     mean = band_means(power.mean(axis=(0, 1, 2)), f)
     without = np.maximum(noise - drift, 0.0)
     parts = {
         "noise": band_means((without * power).mean(axis=(0, 1, 2)), f) / np.maximum(mean, 1e-30),
-        "drift": np.full(len(mean), drift),
+        "drift": band_means((drift * power).mean(axis=(0, 1, 2)), f) / np.maximum(mean, 1e-30),
         "tolerance": np.full(len(mean), error_of(tolerance_db)),
     }
     out = []

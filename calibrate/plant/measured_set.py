@@ -41,8 +41,8 @@ class MeasuredSet:
     gate: Gate | None = None
 
     @property
-    def drift(self) -> float:
-        """Squared relative error of every path from how the set closes; 0 where that is not known."""
+    def drift(self) -> float | Float:
+        """Squared relative error that a band's bins share, of every path or of each; 0 where that is not known."""
         return self.errors.drift if self.errors else 0.0
 
     def gated(self, design: FilterDesign) -> MeasuredSet:

@@ -86,7 +86,7 @@ class BandLevels:
         return np.asarray(np.hypot(self.own, self.shared))
 
 
-def through(w: Complex, h: Complex, noise: Float, relative: float) -> tuple[Float, Float]:
+def through(w: Complex, h: Complex, noise: Float, relative: float | Float) -> tuple[Float, Float]:
     """Variances ``(position, ear, program, frequency)`` behind filters.
 
     Parameters
@@ -96,11 +96,12 @@ def through(w: Complex, h: Complex, noise: Float, relative: float) -> tuple[Floa
     h, noise
         Paths and the variance of their noise ``(position, ear, driver, frequency)``.
     relative
-        Squared relative error that all bins of a path share.
+        Squared relative error that all bins of a path share, of all paths or of each ``(position, ear, driver,
+        frequency)``.
     """
     power = np.abs(w) ** 2
     own = np.einsum("cdf,pedf->pecf", power, noise, optimize=True)
-    shared = relative * np.einsum("cdf,pedf->pecf", power, np.abs(h) ** 2, optimize=True)
+    shared = np.einsum("cdf,pedf->pecf", power, relative * np.abs(h) ** 2, optimize=True)
     return np.asarray(own), np.asarray(shared)
 
 

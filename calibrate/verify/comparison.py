@@ -144,7 +144,7 @@ def _errors(
         return None
     score, w = replace(measured, gate=whole.gate).used_for("score"), weights(filters, ears.ir.fs)
     h, doubt = score.spectra(), measured.errors.at(measured.ir.positions["use"] == b"score")
-    repeats = measured.drift + ears.drift + added
+    repeats = doubt.drift + ears.drift + added
     own, shared = uncertainty.through(w, h, score.noise(), doubt.drift)
     early, again = uncertainty.through(w, h, doubt.within(score.ir, _share(score.ir, whole.end)), repeats)
     heard = ears.errors.within(ears.ir, _share(ears.ir, whole.end)) + np.maximum(early - own, 0.0)

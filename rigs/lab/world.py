@@ -26,6 +26,7 @@ from sweetspot.rigs.lab.sound import (
     DriverModel,
     SphereBody,
     Surroundings,
+    drawn,
     outward,
     spread_of_unit,
     taper,
@@ -134,9 +135,18 @@ class World:
 
     def _fixed_at(self, at: tuple[float, float, float], turns: bool, turn: float) -> Complex:
         with one_core():
-            here = turned(np.array(at), turn) if turns else np.array(at)
+            here = turned(np.array(at), turn) if turns else self._from_seat(np.array(at))
             room = self.room.at_place(turn, here) if self.room else None
             return self._joined(self.body.at(turned(here, -turn), self.free_k), room)
+
+    def _from_seat(self, at: Float) -> Float:
+        """A monitor's place ``(3,)`` m as it is seen from a device that does not stand exactly where it should."""
+        table = self.description.lab.spread
+        if table is None:
+            return at
+        x, y, z, angle = drawn(self.description.lab.seed, self.serial, "seat").standard_normal(4)
+        moved = 1e-3 * table.seat_mm * np.array([x, y, z])
+        return turned(at - moved, -float(np.radians(table.seat_deg * angle)))
 
     def _ears_at(self, pose: Pose) -> Complex:
         """Direct sound and room ``(ear, driver, frequency)`` at :attr:`f`."""

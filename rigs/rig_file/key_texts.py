@@ -151,6 +151,8 @@ TEXTS = {
     "lab.spread.age_db": "By how much the level changes with age in the end.",
     "lab.spread.kelvin_percent": "Change of the resonance for each kelvin over 20 degrees.",
     "lab.spread.kelvin_db": "Change of the level for each kelvin over 20 degrees.",
+    "lab.spread.seat_mm": "By how far a unit stands off its place in the test box.",
+    "lab.spread.seat_deg": "By how much it is turned there.",
     "lab.distortion.h2_percent": "Second harmonic of that sine.",
     "lab.distortion.h3_percent": "Third harmonic of that sine.",
     "lab.distortion.at_dbfs": "Peak of the sine that the percentages speak of.",

@@ -95,7 +95,8 @@ class SpreadTable(Table):
     has changed by ``age_db`` of it, differently for each driver by a third (stiffness is lost exponentially: W.
     Klippel, "Mechanical fatigue and load-induced aging of loudspeaker suspension"). The resonance changes by
     ``kelvin_percent`` and the level by ``kelvin_db`` for each kelvin over 20 degrees (copper: 0.39 % of resistance,
-    0.03 dB, for each).
+    0.03 dB, for each). ``seat_mm`` and ``seat_deg`` are how a unit stands in the test box: the monitors see it moved
+    and turned by that against where the ears do.
     """
 
     tilt_deg: float = Field(default=1.0, ge=0, le=20)
@@ -111,6 +112,8 @@ class SpreadTable(Table):
     age_db: float = Field(default=-0.3, ge=-6, le=6)
     kelvin_percent: float = Field(default=-0.5, ge=-5, le=5)
     kelvin_db: float = Field(default=-0.03, ge=-0.5, le=0.5)
+    seat_mm: float = Field(default=0.2, ge=0, le=20)
+    seat_deg: float = Field(default=0.1, ge=0, le=20)
 
 
 class DistortionTable(Table):

@@ -1,0 +1,216 @@
+"""Whether a unit lies within what a model's units span, and if not, which driver is at fault and how.
+
+A driver's distance is the squared Mahalanobis distance of what the monitors heard from the mean unit, over its degrees
+of freedom. Logs of it are near to normal over good units; its limit is where, by Student's distribution over the units
+that were left out in turn, a stated share of good units would lie beyond. What the model was not taught (a leak, a
+missing grille, a swapped cable) shows there before anything is fitted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from sweetspot.calibrate.quick.estimate import Posterior
+from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+FALSE_ALARM = 1.0 / 400.0
+"""Share of good units that may be sent back."""
+
+UNPROVED = 9.0
+"""Limit of the distance where a single unit was learned: three standard deviations at all frequencies."""
+
+BAND_HZ = (300.0, 8000.0)
+"""Where level, polarity and delay of a driver are read."""
+
+DEAD_DB, LEVEL_DB, DELAY_S, BAND_DB = -20.0, 1.0, 15e-6, 1.5
+OPPOSITE_RAD = 2.3
+GROSS_DB, GROSS_S = 4.0, 40e-6
+"""Beyond this a driver is at fault whatever the model's units say."""
+CLOSER = 0.3
+"""A driver fits another's place when its squared difference there is less than this part of that at its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with one driver, or with the test box.
+
+    Parameters
+    ----------
+    what
+        ``"driver"``, ``"microphone"`` or ``"box"``.
+    name
+        Of the driver or microphone; empty for the box.
+    cause
+        ``"dead"``, ``"polarity"``, ``"swapped"``, ``"level"``, ``"delay"``, ``"response"`` or ``"direction"``.
+    text
+        One line for a reader.
+    """
+
+    what: str
+    name: str
+    cause: str
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def limit(model: GoldenModel, false_alarm: float = FALSE_ALARM) -> float:
+    """The largest distance of a driver of a good unit."""
+    if model.count < 3:
+        return UNPROVED
+    share = false_alarm / len(model.drivers)
+    spread = model.distance_spread * float(np.sqrt(1.0 + 1.0 / model.count))
+    return float(np.exp(model.distance + float(student.ppf(1.0 - share, model.count - 1)) * spread))
+
+
+def findings(
+    model: GoldenModel, y: Complex, found: tuple[Posterior, ...], mean: Complex, most: float
+) -> tuple[Finding, ...]:
+    """What is wrong with a unit whose drivers lie beyond the limit; nothing where all lie within.
+
+    Parameters
+    ----------
+    y
+        Log ratios ``(driver, mic, frequency)`` at the monitors.
+    found
+        What was estimated of each driver.
+    mean
+        Log spectra ``(driver, mic, frequency)`` of the mean unit at the monitors.
+    most
+        Limit of the distance.
+    """
+    beyond = [d for d, one in enumerate(found) if one.distance > most or _gross(model, y[d])]
+    if not beyond:
+        return ()
+    return _box(model, y, beyond) or tuple(_driver(model, y, d, mean, found[d], most) for d in beyond)
+
+
+def _gross(model: GoldenModel, y: Complex) -> bool:
+    """Whether a driver is off by more than any model of few units may allow: level, polarity, delay, a band."""
+    g, inside = _together(y), _inside(model)
+    level, turn, slope = _summed(model, g)
+    band = float(np.percentile(np.abs(NEPER_DB * g.real[inside] - level), 98))
+    return abs(level) > GROSS_DB or turn > OPPOSITE_RAD or abs(slope) > GROSS_S or band > GROSS_DB
+
+
+def _together(y: Complex) -> Complex:
+    """Mean log ratio ``(frequency,)`` of the microphones ``(mic, frequency)``, whole turns between them taken out."""
+    middle = y.shape[1] // 2
+    turns = np.round((y[:, middle].imag - y[0, middle].imag) / (2.0 * np.pi))
+    return np.asarray((y - 2j * np.pi * turns[:, None]).mean(axis=0))
+
+
+def _summed(model: GoldenModel, g: Complex) -> tuple[float, float, float]:
+    """Level in dB, phase beyond what a delay explains in rad, and delay in s (late is negative) of a log ratio."""
+    inside = _inside(model)
+    f, phase = model.f[inside], g.imag[inside]
+    slope = float(np.polyfit(2.0 * np.pi * f, phase, 1)[0])
+    rest = np.angle(np.exp(1j * (phase - 2.0 * np.pi * f * slope)))
+    return float(np.median(NEPER_DB * g.real[inside])), float(np.median(np.abs(rest))), slope
+
+
+def _inside(model: GoldenModel) -> NDArray[np.bool_]:
+    return np.asarray((model.f >= BAND_HZ[0]) & (model.f <= BAND_HZ[1]))
+
+
+def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[Finding, ...]:
+    """One microphone, or all alike, off in the same way for every driver: not the unit."""
+    if len(beyond) < len(y) or len(y) < 2:
+        return ()
+    level = NEPER_DB * np.median(y.real[..., _inside(model)], axis=-1)
+    if np.median(level) < DEAD_DB:
+        return (Finding("box", "", "dead", "every driver is silent: check the amplifier and the unit's power"),)
+    spread = float(np.max(np.abs(level - np.median(level))))
+    if abs(np.median(level)) > LEVEL_DB and spread < 0.5 * abs(np.median(level)):
+        return (
+            Finding(
+                "box",
+                "",
+                "level",
+                f"all drivers are {np.median(level):+.1f} dB off at all microphones: check the amplifier's and the "
+                "preamplifier's gain",
+            ),
+        )
+    out = []
+    for m, name in enumerate(model.observed):
+        rest = np.delete(level, m, axis=1)
+        if not rest.size:
+            continue
+        own = level[:, m] - np.median(rest, axis=1)
+        if abs(np.median(level[:, m])) <= abs(np.median(rest)):
+            continue
+        if abs(np.median(own)) > LEVEL_DB and np.ptp(own) < abs(np.median(own)):
+            text = f"microphone {name!r} hears every driver {np.median(own):+.1f} dB off the others: check it first"
+            out.append(Finding("microphone", name, "level", text))
+    return tuple(out)
+
+
+def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, found: Posterior, most: float) -> Finding:
+    """What is wrong with one driver, in the order in which causes exclude each other."""
+    name, inside = model.drivers[d], _inside(model)
+    g = _together(y[d])
+    level = NEPER_DB * g.real
+    far = f"distance {found.distance:.1f}, limit {most:.1f}"
+    middle, turn, slope = _summed(model, g)
+    if middle < DEAD_DB:
+        return Finding("driver", name, "dead", f"driver {name!r} is silent ({middle:.0f} dB)")
+    if (other := _fits(y, d, mean, inside)) is not None:
+        text = f"driver {name!r} answers as {model.drivers[other]!r} should: their channels are swapped"
+        return Finding("driver", name, "swapped", text)
+    if turn > OPPOSITE_RAD and abs(slope) < DELAY_S:
+        return Finding("driver", name, "polarity", f"driver {name!r} has its polarity inverted")
+    if abs(slope) > DELAY_S:
+        side = "late" if slope < 0 else "early"
+        text = f"driver {name!r} is {1e6 * abs(slope):.0f} us {side}: its place, its channel's delay ({far})"
+        return Finding("driver", name, "delay", text)
+    uneven = float(np.percentile(np.abs(level[inside] - middle), 90))
+    if abs(middle) > LEVEL_DB and uneven < 0.7 * abs(middle):
+        return Finding("driver", name, "level", f"driver {name!r} is {middle:+.1f} dB off ({far})")
+    return _banded(name, y[d], model, far)
+
+
+def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> Finding:
+    """A driver whose response differs in a band, or differently in each direction."""
+    levels = NEPER_DB * y.real
+    mean = levels.mean(axis=0)
+    apart = np.abs(levels - mean).max(axis=0)
+    if len(levels) > 1 and apart.max() > max(1.5 * np.abs(mean).max(), BAND_DB):
+        f = float(model.f[int(np.argmax(apart))])
+        text = (
+            f"driver {name!r} differs from direction to direction, most at {f:.0f} Hz by {apart.max():.1f} dB: its "
+            f"mount, its grille ({far})"
+        )
+        return Finding("driver", name, "direction", text)
+    rest = np.abs(levels).max(axis=0)
+    strong = np.flatnonzero(rest >= 0.5 * rest.max())
+    low, high = float(model.f[strong[0]]), float(model.f[strong[-1]])
+    worst = float(levels.flat[int(np.argmax(np.abs(levels)))])
+    text = f"driver {name!r} differs from {low:.0f} to {high:.0f} Hz, by up to {worst:+.1f} dB ({far})"
+    return Finding("driver", name, "response", text)
+
+
+def _fits(y: Complex, d: int, mean: Complex, inside: NDArray[np.bool_]) -> int | None:
+    """The other driver in whose place this one's response belongs."""
+
+    def apart(other: int) -> float:
+        return float(np.mean((y[d] + mean[d] - mean[other]).real[:, inside] ** 2))
+
+    each = np.array([apart(o) for o in range(len(y))])
+    best = int(np.argmin(each))
+    return best if best != d and each[best] < CLOSER * each[d] else None
+
+
+def observed_log(spectra: Complex, f: Float, at: Float) -> Complex:
+    """Log levels ``(driver, mic, at)`` of spectra, without phase."""
+    nearest = np.argmin(np.abs(f[None, :] - at[:, None]), axis=1)
+    return np.asarray(np.log(np.maximum(np.abs(spectra[..., nearest]), 1e-12)) + 0j)

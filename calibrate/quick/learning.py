@@ -1,0 +1,242 @@
+"""A model from fully measured units: mean, components, and what they leave, with every unit left out in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.plant import frequencies
+from sweetspot.calibrate.quick import ratio, unit
+from sweetspot.calibrate.quick.estimate import LEAST, Leftover, Posterior, estimated
+from sweetspot.calibrate.quick.model import GoldenModel, ModelSet
+from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+MOST = 24
+"""Components that are kept at most."""
+
+COMMON_DB, LOCAL_DB, LOCAL_HZ, LOCAL_LEAST_DB, LOCAL_MOST_DB = 1.0, 1.0, 8000.0, 0.1, 4.0
+"""What a single unit is taken to leave (one sigma): alike in all directions; and in one direction at ``LOCAL_HZ``, less
+with the power 1.5 of frequency below. Assumptions, which measured units replace."""
+
+WEIGHT = 1.0
+"""How many units these assumptions count for."""
+
+LEAST_SCALE, MOST_SCALE = 0.25, 100.0
+"""Within these, stated variances follow what units left out in turn show."""
+
+NEPER_DB = 8.686
+
+
+def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
+    """The model of some units, all measured with one rig.
+
+    Raises
+    ------
+    BadInput
+        No unit, or sets that do not agree; names the unit.
+    """
+    if not units:
+        raise BadInput("no unit to learn from: measure one fully, with its monitor microphones")
+    names = tuple(n for n in SETS if all(n in u.sets for u in units))
+    for needed in ("ears", "monitor"):
+        lacking = [u.serial for u in units if needed not in u.sets]
+        if lacking:
+            raise BadInput(
+                f"unit {lacking[0]} has no {needed} set ({len(lacking)} of {len(units)} units lack it): finish its run "
+                'with sweetspot measure resume RUN, on a rig with [[mic]] use = "monitor"'
+            )
+    _same_shapes(units, names)
+    at = ratio.grid(rig.fs)
+    first = units[0]
+    gates = {n: unit.chosen(first.sets[n]) for n in names}
+    h = [np.concatenate([unit.spectra(u.sets[n], gates[n]) for n in names], axis=1) for u in units]
+    f = frequencies(rig.fs)
+    logs = np.stack([ratio.log_ratio(one, h[0], f, at) for one in h])
+    mean = logs.mean(axis=0)
+    noise = np.stack(
+        [
+            np.concatenate(
+                [unit.noise(u.sets[n], u.errors[n], gates[n], unit.spectra(u.sets[n], gates[n]), at) for n in names],
+                axis=1,
+            )
+            for u in units
+        ]
+    )
+    sets = _mean_unit(units, names, logs - mean, at, rig)
+    seen = sets["monitor"].paths
+    deviations = logs - mean
+    components = np.stack([principal(deviations[:, d]) for d in range(deviations.shape[1])], axis=1)
+    common, local = _left(deviations)
+    gauge = float(noise[:, :, seen].mean())
+    model = GoldenModel(
+        tuple(u.serial for u in units),
+        rig.sha256,
+        rig.environment.temperature_c,
+        at,
+        sets,
+        components,
+        common,
+        local,
+        {n: np.ones_like(at) for n in sets},
+        gauge,
+    )
+    return _proved(model, deviations, noise)
+
+
+def principal(x: Complex) -> Complex:
+    """Principal components ``(component, path, frequency)`` of deviations ``(unit, path, frequency)`` from their mean.
+
+    Scaled so that their coefficients have unit variance over units; coefficients are real.
+    """
+    n = len(x)
+    if n < 2:
+        return np.zeros((0, *x.shape[1:]), dtype=np.complex128)
+    flat = x.reshape(n, -1)
+    gram = (flat @ flat.conj().T).real
+    power, mixed = np.linalg.eigh(gram)
+    kept = np.argsort(power)[::-1][: min(n - 1, MOST)]
+    kept = kept[power[kept] > 1e-12 * max(float(power.max()), 1e-300)]
+    found = mixed[:, kept].T @ flat / np.sqrt(n - 1)
+    return np.asarray(found.reshape(len(kept), *x.shape[1:]))
+
+
+def _left_out(x: Complex, one: int) -> tuple[Complex, Complex]:
+    """Components of the other units, and the deviation ``(path, frequency)`` of the one from their mean."""
+    others = np.delete(x, one, axis=0)
+    mean = others.mean(axis=0)
+    return principal(others - mean), np.asarray(x[one] - mean)
+
+
+def _left(deviations: Complex) -> tuple[Float, Float]:
+    """What components leave of a unit that they were not made from: variances alike in all directions, and in one."""
+    n, drivers = deviations.shape[:2]
+    prior_common = np.full(deviations.shape[-1], (COMMON_DB / NEPER_DB) ** 2)
+    local_db = np.clip(LOCAL_DB * (_grid_like(deviations) / LOCAL_HZ) ** 1.5, LOCAL_LEAST_DB, LOCAL_MOST_DB)
+    prior_local = (local_db / NEPER_DB) ** 2
+    if n < 2:
+        return prior_common, prior_local
+    common, local = [], []
+    for one in range(n):
+        for d in range(drivers):
+            components, own = _left_out(deviations[:, d], one)
+            rest = own - _projected(own, components)
+            middle = rest.mean(axis=0)
+            common.append(0.5 * np.abs(middle) ** 2)
+            local.append(0.5 * np.mean(np.abs(rest - middle) ** 2, axis=0))
+    weight = WEIGHT / (WEIGHT + n - 1)
+    at = _grid_like(deviations)
+    means = (smoothed(np.mean(v, axis=0), at, 1.0 / 3.0) for v in (common, local))
+    first, second = means
+    return (
+        np.asarray(weight * prior_common + (1.0 - weight) * first + LEAST),
+        np.asarray(weight * prior_local + (1.0 - weight) * second + LEAST),
+    )
+
+
+def _grid_like(deviations: Complex) -> Float:
+    """The grid's frequencies by their count: its lowest is the same everywhere."""
+    low = np.ceil(ratio.PER_OCTAVE * np.log2(ratio.LOWEST_HZ / 1000.0))
+    return np.asarray(1000.0 * 2.0 ** ((low + np.arange(deviations.shape[-1])) / ratio.PER_OCTAVE))
+
+
+def _projected(own: Complex, components: Complex) -> Complex:
+    """The part of a deviation that lies in the span of components, which are orthogonal."""
+    if not len(components):
+        return np.zeros_like(own)
+    power = np.sum(np.abs(components) ** 2, axis=(1, 2))
+    a = np.sum((components.conj() * own).real, axis=(1, 2)) / np.maximum(power, 1e-300)
+    return np.asarray(np.tensordot(a, components, axes=1))
+
+
+def predicted(model: GoldenModel, y: Complex, noise: Float, rows: Sequence[int], components: Complex) -> Posterior:
+    """One driver's paths from what some monitors heard.
+
+    Parameters
+    ----------
+    y, noise
+        ``(mic, frequency)``.
+    rows
+        The monitors' paths in the model.
+    components
+        ``(component, path, frequency)``.
+    """
+    picked = np.asarray(rows)
+    order = np.concatenate([picked, np.setdiff1d(np.arange(len(model.directions)), picked)])
+    back = np.argsort(order)
+    directions = model.directions[order]
+    rest = Leftover(model.common, model.local)
+    found = estimated(y, noise, components[:, order], slice(0, len(picked)), directions, rest)
+    return replace(found, mean=found.mean[back], variance=found.variance[back])
+
+
+def _proved(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenModel:
+    """The model with stated variances and distances as units left out in turn show them."""
+    n, drivers = deviations.shape[:2]
+    if n < 2:
+        return model
+    seen = np.arange(len(model.directions))[model.sets["monitor"].paths]
+    missed, stated, distances = [], [], []
+    for one in range(n):
+        for d in range(drivers):
+            components, own = _left_out(deviations[:, d], one)
+            found = predicted(model, own[seen], noise[one, d, seen], list(seen), components)
+            missed.append(0.5 * np.abs(own - found.mean) ** 2)
+            stated.append(found.variance + noise[one, d])
+            distances.append(np.log(max(found.distance, 1e-12)))
+    means = [np.mean(x, axis=0) for x in (missed, stated)]
+    scale = {}
+    for name, known in model.sets.items():
+        over, under = (smoothed(m[known.paths].mean(axis=0), model.f) for m in means)
+        scale[name] = np.clip(over / under, LEAST_SCALE, MOST_SCALE)
+    return replace(
+        model,
+        scale=scale,
+        distance=float(np.mean(distances)),
+        distance_spread=float(np.std(distances, ddof=1)),
+        count=len(distances),
+    )
+
+
+def _mean_unit(
+    units: Sequence[MeasuredUnit], names: Sequence[str], deviations: Complex, at: Float, rig: Description
+) -> dict[str, ModelSet]:
+    """Responses of the mean unit: every unit's brought to the mean, then averaged, so that noise averages too."""
+    sets, first = {}, 0
+    for name in names:
+        ir = units[0].sets[name]
+        count = ir.h.shape[0] * ir.h.shape[1]
+        total = np.zeros(ir.h.shape)
+        for u, apart in zip(units, deviations, strict=True):
+            own = np.moveaxis(apart[:, first : first + count].reshape(-1, *ir.h.shape[:2], apart.shape[-1]), 0, 2)
+            total += ratio.applied(u.sets[name].h, -own, at, ir.fs)
+        stderr = np.sqrt(np.mean([u.errors[name].stderr ** 2 for u in units], axis=0) / len(units))
+        sets[name] = ModelSet(with_responses(ir, total / len(units)), stderr, unit.directions(name, ir, rig), first)
+        first += count
+    return sets
+
+
+def with_responses(ir: ImpulseResponse, h: Float) -> ImpulseResponse:
+    """The same set with other responses."""
+    return replace(ir, h=h)
+
+
+def _same_shapes(units: Sequence[MeasuredUnit], names: Sequence[str]) -> None:
+    first = units[0]
+    for u in units[1:]:
+        for n in names:
+            one, other = first.sets[n], u.sets[n]
+            if one.h.shape != other.h.shape or one.drivers != other.drivers or one.zero != other.zero:
+                raise BadInput(
+                    f"{n} of unit {u.serial} has shape {other.h.shape}, that of {first.serial} {one.h.shape}: units of "
+                    "one model are measured with one rig file"
+                )

@@ -1,0 +1,127 @@
+"""The golden model: the mean unit, how units differ from it over frequency and direction, and by how much.
+
+For each driver, the log ratio of a unit to the mean unit at path ``p`` and frequency ``f`` is
+
+``sum_k a_k phi_k(p, f) + c(f) + s(p, f)``
+
+with principal components ``phi`` (scaled, ``a`` of unit variance), and what they leave: ``c``, alike in all directions,
+and ``s``, alike only in neighbouring ones (correlation ``exp(-(angle / 30 deg)^2 / 2)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+NEPER_DB = 20.0 / float(np.log(10.0))
+"""dB in one neper."""
+
+WIDTH = float(np.radians(30.0))
+"""Angle over which what the components leave is alike."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelSet:
+    """One set of the mean unit.
+
+    Parameters
+    ----------
+    ir
+        Its responses.
+    stderr
+        Their standard errors, as a session keeps them.
+    directions
+        ``(path, 3)``.
+    first
+        The set's first path among all of the model.
+    """
+
+    ir: ImpulseResponse
+    stderr: Float
+    directions: Float
+    first: int
+
+    @property
+    def paths(self) -> slice:
+        """The set's paths."""
+        return slice(self.first, self.first + len(self.directions))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GoldenModel:
+    """What units of one kind are like.
+
+    Parameters
+    ----------
+    units
+        Serial numbers of the units that it was learned from.
+    rig_sha256
+        The rig file that they were measured with.
+    temperature_c
+        Of the air.
+    f
+        Frequencies, Hz.
+    sets
+        The mean unit.
+    components
+        ``(component, driver, path, frequency)``, complex log ratios; none from a single unit.
+    common, local
+        Variances ``(frequency,)`` of what the components leave, in all directions alike, and in one.
+    scale
+        By set ``(frequency,)``: by how much units left out in turn missed what was predicted of them, in squared
+        errors, over the variance that was stated; variances are stated with it.
+    gauge
+        Variance of the monitors' log ratios by noise alone, mean of all units.
+    distance, distance_spread, count
+        Mean and spread of the log distance of good units (:mod:`judge`), and of how many; 0 for none.
+    """
+
+    units: tuple[str, ...]
+    rig_sha256: str
+    temperature_c: float
+    f: Float
+    sets: Mapping[str, ModelSet]
+    components: Complex
+    common: Float
+    local: Float
+    scale: Mapping[str, Float]
+    gauge: float
+    distance: float = 0.0
+    distance_spread: float = 0.0
+    count: int = 0
+
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """Names of the drivers."""
+        return self.sets["ears"].ir.drivers
+
+    @property
+    def directions(self) -> Float:
+        """Of all paths, ``(path, 3)``."""
+        return np.concatenate([s.directions for s in self.sets.values()])
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Names of the monitor microphones."""
+        return self.sets["monitor"].ir.mics
+
+    @property
+    def text(self) -> str:
+        """One line for a reader."""
+        shown = ", ".join(self.units[:4]) + (f" and {len(self.units) - 4} more" if len(self.units) > 4 else "")
+        made = f"{len(self.components)} components" if len(self.components) else "ratio only"
+        return f"model of {len(self.units)} unit{'s' * (len(self.units) > 1)} ({shown}), {made}"
+
+
+def alike(one: Float, other: Float) -> Float:
+    """Correlation ``(one, other)`` of what directions have in common beyond the components."""
+    angle = np.arccos(np.clip(one @ other.T, -1.0, 1.0))
+    return np.asarray(np.exp(-0.5 * (angle / WIDTH) ** 2))

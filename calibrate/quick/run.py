@@ -1,0 +1,321 @@
+"""From a run with a monitor capture to a session whose responses are estimated; and units to learn from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.plant import MeasurementError, frequencies
+from sweetspot.calibrate.quick import judge, learning, model_file, ratio, unit
+from sweetspot.calibrate.quick.estimate import Posterior
+from sweetspot.calibrate.quick.judge import Finding
+from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel, ModelSet
+from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.plan import SetName
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import alone, file_sha256
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+NOTE = "estimate"
+"""Name of the annotation in ``session.h5`` that says from what a session was estimated, or why it was not."""
+
+WARMEST_K = 3.0
+"""Difference of temperature from the model's, beyond which a new model is asked for."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Estimate:
+    """What a unit's monitor capture came to.
+
+    Parameters
+    ----------
+    model
+        The model, and :attr:`model_sha256` its file's digest.
+    y
+        Log ratios ``(driver, mic, frequency)`` at the monitors.
+    drivers
+        Posterior of each driver.
+    limit
+        Largest distance of a good driver.
+    findings
+        What is wrong; empty for a unit within the span.
+    """
+
+    model: GoldenModel
+    model_sha256: str
+    y: Complex
+    drivers: tuple[Posterior, ...]
+    limit: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the unit lies within what the model's units span."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON and for the session file."""
+        f = (self.model.f >= 400.0) & (self.model.f <= 8000.0)
+        ears = self.model.sets["ears"].paths
+        scale = self.model.scale["ears"][f]
+        sigma = [NEPER_DB * float(np.sqrt(scale * one.variance[ears][:, f]).mean()) for one in self.drivers]
+        level = NEPER_DB * np.median(self.y.real[..., f], axis=(1, 2))
+        return {
+            "verdict": "estimated" if self.accepted else "refused",
+            "model_sha256": self.model_sha256,
+            "units": list(self.model.units),
+            "limit": self.limit,
+            "drivers": [
+                {"name": n, "distance": one.distance, "level_db": float(g), "uncertainty_db": s}
+                for n, one, g, s in zip(self.model.drivers, self.drivers, level, sigma, strict=True)
+            ],
+            "findings": [x.to_dict() for x in self.findings],
+        }
+
+    @property
+    def text(self) -> str:
+        """Lines for a reader."""
+        told = self.to_dict()["drivers"]
+        rows = [
+            f"  {d['name']:<16} {d['level_db']:+6.2f} dB re the mean unit, distance {d['distance']:5.2f} (limit "
+            f"{self.limit:.2f}), estimated to {d['uncertainty_db']:.2f} dB"
+            for d in told
+        ]
+        head = f"{self.model.text}, SHA-256 {self.model_sha256[:12]}"
+        return "\n".join([head, *rows, *(f"  {x.text}" for x in self.findings)])
+
+
+def measured_unit(run: Path) -> MeasuredUnit:
+    """What a run holds, to learn from.
+
+    Raises
+    ------
+    BadInput
+        No run, an unfinished one, or one that was itself estimated.
+    """
+    with Session.read(session_file(run)) as session:
+        names = [n for n in SETS if session.has(n)]  # type: ignore[arg-type]
+        if any(session.is_estimated(n) for n in session.sets):
+            raise BadInput(f"{run}: was estimated from a model; a model is learned from measured units alone")
+        sets = {n: session.responses(n) for n in names}  # type: ignore[arg-type]
+        return MeasuredUnit(session.serial, sets, {n: errors_of(session, n) for n in names})  # type: ignore[arg-type]
+
+
+def errors_of(session: Session, name: SetName) -> MeasurementError:
+    """What a measured set knows of its own noise."""
+    return MeasurementError(session.per_bin(name, "stderr"), 0.0)
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """The newest complete run of every unit below a folder, estimated ones left out.
+
+    Raises
+    ------
+    BadInput
+        There is none.
+    """
+    newest: dict[str, Path] = {}
+    for file in sorted(folder.glob("**/session.h5"), key=lambda p: p.parent.name):
+        with Session.read(file) as session:
+            if session.sets and not any(session.is_estimated(n) for n in session.sets):
+                newest[session.serial] = file.parent
+    if not newest:
+        raise BadInput(f"{folder}: holds no measured unit; measure some with: sweetspot measure ears RIG --unit SERIAL")
+    return [newest[s] for s in sorted(newest)]
+
+
+def learned(runs: Sequence[Path], step: Any = lambda note: None) -> tuple[GoldenModel, Description]:
+    """A model from runs, and the rig that they were measured with.
+
+    Raises
+    ------
+    BadInput
+        Runs of several rigs, or one that cannot be read; names it.
+    """
+    rig: Description | None = None
+    units = []
+    for run in runs:
+        with Session.read(session_file(run)) as session:
+            own = session.rig()
+        if rig is not None and own.sha256 != rig.sha256:
+            raise BadInput(f"{run}: was measured with another rig file than {runs[0]}: a model is of one rig")
+        rig = rig or own
+        units.append(measured_unit(run))
+        step(units[-1].serial)
+    if rig is None:
+        raise BadInput("no run to learn from")
+    return learning.learn(units, rig), rig
+
+
+def check_fits(model: GoldenModel, rig: Description) -> None:
+    """Refuse a model of another rig.
+
+    Raises
+    ------
+    BadInput
+        Names what differs.
+    """
+    known = model.sets["monitor"].ir
+    pairs = (
+        ("drivers", known.drivers, rig.driver_names),
+        ("monitor microphones", known.mics, tuple(m.name for m in rig.monitor_mics)),
+        ("rate", (str(known.fs),), (str(rig.fs),)),
+    )
+    for what, has, wanted in pairs:
+        if has != wanted:
+            raise BadInput(
+                f"the model's {what} are {', '.join(has) or 'none'}; those of rig {rig.name!r} "
+                f"{', '.join(wanted) or 'none'}: "
+                "learn a model on this rig: sweetspot fleet learn DIR --out model.h5"
+            )
+    apart = abs(rig.environment.temperature_c - model.temperature_c)
+    if apart > WARMEST_K:
+        raise BadInput(
+            f"environment.temperature_c: {rig.environment.temperature_c:g} is {apart:.1f} K from the model's "
+            f"{model.temperature_c:g}; at most {WARMEST_K:g} K: learn a model at this temperature"
+        )
+
+
+def observed(model: GoldenModel, ir: ImpulseResponse, error: MeasurementError, name: str) -> tuple[Complex, Float]:
+    """Log ratios ``(driver, mic, frequency)`` of a capture to the mean unit, and the variance by noise."""
+    known = model.sets[name]
+    if ir.h.shape != known.ir.h.shape:
+        raise BadInput(
+            f"the capture at the {name} microphones has shape {ir.h.shape}, the model's {known.ir.h.shape}: sweep and "
+            "rig must be those of the model's units"
+        )
+    how = unit.chosen(known.ir)
+    ir = _with_trace(ir)
+    h = unit.spectra(ir, how)
+    return ratio.log_ratio(h, unit.spectra(known.ir, how), frequencies(ir.fs), model.f), unit.noise(
+        ir, error, how, h, model.f
+    )
+
+
+def _with_trace(ir: ImpulseResponse) -> ImpulseResponse:
+    """The capture with next to nothing where a driver is quite silent: that is judged, and no error."""
+    silent = np.abs(ir.h).max(axis=-1, keepdims=True) <= 0.0
+    if not silent.any():
+        return ir
+    h = np.array(ir.h)
+    h[..., ir.zero : ir.zero + 1] += np.where(silent, 1e-12, 0.0)
+    return learning.with_responses(ir, h)
+
+
+def estimate(
+    model: GoldenModel, sha256: str, ir: ImpulseResponse, error: MeasurementError, mics: Iterable[str] | None = None
+) -> Estimate:
+    """What a capture at the monitors says of a unit.
+
+    Parameters
+    ----------
+    mics
+        Names of the monitors to use; by default all.
+    """
+    y, noise = observed(model, ir, error, "monitor")
+    seen = model.sets["monitor"].first + np.arange(len(model.observed))
+    wanted = [i for i, n in enumerate(model.observed) if mics is None or n in set(mics)]
+    found = tuple(
+        learning.predicted(model, y[d, wanted], noise[d, wanted], list(seen[wanted]), model.components[:, d])
+        for d in range(len(model.drivers))
+    )
+    most = judge.limit(model)
+    known = model.sets["monitor"].ir
+    mean = judge.observed_log(unit.spectra(known, unit.chosen(known)), frequencies(known.fs), model.f)
+    return Estimate(model, sha256, y, found, most, judge.findings(model, y, found, mean, most))
+
+
+def responses(found: Estimate, name: str) -> tuple[ImpulseResponse, Float, Float]:
+    """A set of the unit as estimated: responses, their standard errors, and squared relative errors of the estimate.
+
+    Both errors are ``(position, mic, driver, bin)``.
+    """
+    known: ModelSet = found.model.sets[name]
+    ir = known.ir
+    f: Float = np.asarray(np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs), dtype=np.float64)
+    shape = (len(found.drivers), *ir.h.shape[:2])
+    log_r = np.stack([p.mean[known.paths] for p in found.drivers]).reshape(*shape, -1)
+    variance = np.stack([found.model.scale[name] * p.variance[known.paths] for p in found.drivers]).reshape(*shape, -1)
+    own = ratio.applied(np.moveaxis(ir.h, 2, 0), log_r, found.model.f, ir.fs)
+    gain = np.exp(ratio.between(log_r.real, found.model.f, f))
+    stderr = known.stderr * np.moveaxis(gain, 0, 2)
+    relative = np.moveaxis(ratio.between(2.0 * variance, found.model.f, f), 0, 2)
+    return learning.with_responses(ir, np.moveaxis(own, 0, 2)), np.asarray(stderr), np.asarray(relative)
+
+
+def complete(run: Path, model: GoldenModel, sha256: str, name: str = "monitor") -> Estimate:
+    """Estimate a run's ears and polar set from its monitor capture and keep them, unless the unit is refused.
+
+    Raises
+    ------
+    BadInput
+        The run holds no finished monitor capture, or ears already.
+    """
+    with alone(run), Session.resume(session_file(run)) as session:
+        check_fits(model, session.rig())
+        found = estimate(model, sha256, session.responses("monitor"), errors_of(session, "monitor"))
+        session.annotate(NOTE, json.dumps(found.to_dict(), indent=1))
+        if found.accepted:
+            origin = f"the {name} capture by the {model.text}, SHA-256 {sha256[:12]}"
+            names: tuple[SetName, ...] = ("ears", "polar")
+            for one in names:
+                if one in model.sets:
+                    ir, stderr, relative = responses(found, one)
+                    session.put(one, ir, stderr, origin, relative=relative)
+    return found
+
+
+def read_model(path: Path) -> tuple[GoldenModel, str]:
+    """A model and the SHA-256 of its file."""
+    return model_file.read(path), file_sha256(path)
+
+
+BANDS_HZ = ((300.0, 800.0), (800.0, 6300.0), (6300.0, 16000.0))
+
+
+def described(model: GoldenModel) -> dict[str, Any]:
+    """What a model was made from and how well it does, for JSON."""
+    bands = []
+    for low, high in BANDS_HZ:
+        inside = (model.f >= low) & (model.f < high)
+        variances = (model.common, model.local)
+        common, local = (NEPER_DB * float(np.sqrt(np.mean(v[inside]))) for v in variances)
+        bands.append({"band_hz": [low, high], "left_common_db": common, "left_local_db": local})
+    return {
+        "units": list(model.units),
+        "components": len(model.components),
+        "monitors": list(model.observed),
+        "temperature_c": model.temperature_c,
+        "gauge_db": NEPER_DB * float(np.sqrt(model.gauge)),
+        "distance_limit": judge.limit(model),
+        "false_alarm": judge.FALSE_ALARM,
+        "bands": bands,
+    }
+
+
+def description_text(model: GoldenModel) -> str:
+    """The same for a reader."""
+    told = described(model)
+    lines = [
+        f"  {b['band_hz'][0]:g} to {b['band_hz'][1]:g} Hz: components leave {b['left_common_db']:.2f} dB alike in all "
+        f"directions, {b['left_local_db']:.2f} dB in one"
+        for b in told["bands"]
+    ]
+    proof = "units left out in turn" if model.count else "an assumption: learn two or more units"
+    limit = (
+        f"  a driver farther than {told['distance_limit']:.1f} from the mean unit is refused (false-alarm rate "
+        f"{100 * judge.FALSE_ALARM:g} % a unit, by {proof}); monitors repeat to {told['gauge_db']:.3f} dB"
+    )
+    return "\n".join([*lines, limit])

@@ -1,0 +1,207 @@
+"""One capture a unit: what a model of measured units estimates, what it states of that, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.plant import MeasurementError
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.quick import GoldenModel, learn, read, write
+from sweetspot.calibrate.quick import run as quick
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file.description import Description
+from tests.calibrate import quick_fleet
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with measured units to learn from, and one unseen unit, measured fully too."""
+    here = tmp_path_factory.mktemp("fleet")
+    rig = quick_fleet.rig(here)
+    (here / "rig.toml").write_text(quick_fleet.text())
+    for serial in quick_fleet.LEARNED:
+        quick_fleet.measured(here / "learned", rig, serial)
+    quick_fleet.measured(here / "full", rig, quick_fleet.UNSEEN)
+    return here
+
+
+@pytest.fixture(scope="module")
+def model(place: Path) -> GoldenModel:
+    """What was learned of them."""
+    return quick.learned(quick.runs_below(place / "learned"))[0]
+
+
+@pytest.fixture(scope="module")
+def rig(place: Path) -> Description:
+    """The rig."""
+    return quick_fleet.rig(place)
+
+
+def monitors(place: Path) -> tuple[ImpulseResponse, MeasurementError]:
+    """The unseen unit's capture."""
+    unit = quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir()))
+    return unit.sets["monitor"], unit.errors["monitor"]
+
+
+def with_driver(ir: ImpulseResponse, driver: int, change: Callable[[np.ndarray], np.ndarray]) -> ImpulseResponse:
+    """A capture in which one driver is another."""
+    h = np.array(ir.h)
+    h[:, :, driver] = change(h[:, :, driver])
+    return replace(ir, h=h)
+
+
+def error_db(one: ImpulseResponse, other: ImpulseResponse, low: float, high: float) -> float:
+    """Energy of the difference within a band, re the other's, dB."""
+    f = np.fft.rfftfreq(one.h.shape[-1], 1.0 / one.fs)
+    inside = (f >= low) & (f < high)
+    a, b = (np.fft.rfft(x.h)[..., inside] for x in (one, other))
+    return float(10.0 * np.log10(np.sum(np.abs(a - b) ** 2) / np.sum(np.abs(b) ** 2)))
+
+
+def test_an_unseen_units_ears_are_estimated_from_one_capture(place: Path, model: GoldenModel) -> None:
+    unit = quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir()))
+    found = quick.estimate(model, "0" * 64, unit.sets["monitor"], unit.errors["monitor"])
+    assert found.accepted
+    mine = quick.responses(found, "ears")[0]
+    golden = model.sets["ears"].ir
+    missed, before = (error_db(x, unit.sets["ears"], 500.0, 6300.0) for x in (mine, golden))
+    assert missed < -25.0
+    assert missed < before - 8.0
+
+
+def test_stated_errors_hold_what_was_missed(place: Path, model: GoldenModel) -> None:
+    unit = quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir()))
+    found = quick.estimate(model, "0" * 64, unit.sets["monitor"], unit.errors["monitor"])
+    mine, stderr, relative = quick.responses(found, "ears")
+    f = np.fft.rfftfreq(mine.h.shape[-1], 1.0 / mine.fs)
+    inside = (f > 500.0) & (f < 6300.0)
+    a, b = (np.fft.rfft(x.h)[..., inside] for x in (mine, unit.sets["ears"]))
+    noise = stderr[..., inside] ** 2 + unit.errors["ears"].stderr[..., inside] ** 2
+    stated = noise + relative[..., inside] * np.abs(b) ** 2
+    over = np.sum(np.abs(a - b) ** 2) / np.sum(stated)
+    assert 0.02 < over < 3.0
+
+
+def test_a_model_survives_its_file_and_says_what_it_was_made_from(model: GoldenModel, tmp_path: Path) -> None:
+    write(tmp_path / "m.h5", model)
+    again = read(tmp_path / "m.h5")
+    assert again.units == quick_fleet.LEARNED
+    assert again.components == pytest.approx(model.components, abs=1e-6)
+    assert again.text == model.text
+    first = (tmp_path / "m.h5").read_bytes()
+    write(tmp_path / "m.h5", model)
+    assert (tmp_path / "m.h5").read_bytes() == first
+    (tmp_path / "m.h5").write_bytes(first[:3000] + bytes([first[3000] ^ 1]) + first[3001:])
+    with pytest.raises(BadInput, match=r"m\.h5"):
+        read(tmp_path / "m.h5")
+
+
+def test_one_unit_is_enough_for_a_ratio(place: Path, rig: Description) -> None:
+    runs = quick.runs_below(place / "learned")[:1]
+    one = learn([quick.measured_unit(runs[0])], rig)
+    assert len(one.components) == 0
+    unit = quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir()))
+    found = quick.estimate(one, "0" * 64, unit.sets["monitor"], unit.errors["monitor"])
+    assert found.accepted
+    assert error_db(quick.responses(found, "ears")[0], unit.sets["ears"], 500.0, 6300.0) < -22.0
+
+
+FAULTS = {
+    "dead": lambda h: 0.0 * h,
+    "polarity": lambda h: -h,
+    "level": lambda h: 0.5 * h,
+    "delay": lambda h: np.roll(h, 3, axis=-1),
+}
+
+
+@pytest.mark.parametrize("cause", FAULTS)
+@pytest.mark.parametrize("driver", [0, 2])
+def test_a_faulty_driver_is_named(place: Path, model: GoldenModel, cause: str, driver: int) -> None:
+    ir, error = monitors(place)
+    found = quick.estimate(model, "0" * 64, with_driver(ir, driver, FAULTS[cause]), error)
+    assert [(x.what, x.name, x.cause) for x in found.findings] == [("driver", model.drivers[driver], cause)]
+
+
+def test_a_change_in_a_band_is_named_with_its_band(place: Path, model: GoldenModel) -> None:
+    ir, error = monitors(place)
+    f = np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs)
+    bump = 10.0 ** (6.0 / 20.0 * np.exp(-((np.log2(np.maximum(f, 1.0) / 2000.0) / 0.3) ** 2)))
+    spoilt = with_driver(ir, 1, lambda h: np.fft.irfft(np.fft.rfft(h) * bump, h.shape[-1]))
+    found = quick.estimate(model, "0" * 64, spoilt, error).findings
+    assert [(x.name, x.cause) for x in found] == [(model.drivers[1], "response")]
+    assert "Hz" in found[0].text
+
+
+def test_swapped_channels_are_named(place: Path, model: GoldenModel) -> None:
+    ir, error = monitors(place)
+    found = quick.estimate(model, "0" * 64, replace(ir, h=ir.h[:, :, [0, 2, 1]]), error)
+    assert {(x.name, x.cause) for x in found.findings} == {(n, "swapped") for n in model.drivers[1:]}
+
+
+def test_a_microphone_that_is_off_is_not_the_units_fault(place: Path, model: GoldenModel) -> None:
+    ir, error = monitors(place)
+    h = np.array(ir.h)
+    h[:, 1] *= 0.6
+    found = quick.estimate(model, "0" * 64, replace(ir, h=h), error).findings
+    assert [(x.what, x.name) for x in found] == [("microphone", "aside")]
+    found = quick.estimate(model, "0" * 64, replace(ir, h=0.5 * ir.h), error).findings
+    assert [(x.what, x.cause) for x in found] == [("box", "level")]
+
+
+def test_a_quick_session_is_calibrated_like_any_other(place: Path, model: GoldenModel, rig: Description) -> None:
+    run = quick_fleet.measured(place / "quick", rig, quick_fleet.UNSEEN, quick=True)
+    found = quick.complete(run, model, "ab" * 32)
+    assert found.accepted
+    with Session.read(run / "session.h5") as session:
+        assert session.is_estimated("ears")
+        assert session.holds_raw("monitor")
+        assert "G-1" in session.origin("ears")
+        assert json.loads(session.annotation("estimate") or "")["model_sha256"] == "ab" * 32
+    full = next((place / "full" / quick_fleet.UNSEEN).iterdir())
+    own, mine = (steps.calibrate(r, Design(), "") for r in (full, run))
+    with Session.read(full / "session.h5") as session:
+        heard = session.responses("ears").used_for("score")
+
+    def cancellation(filters: steps.Fitted) -> float:
+        from sweetspot.calibrate.predict import prediction
+
+        far = filters.prediction.far_ear
+        cells = metrics.cancellation_db(
+            metrics.unvirtualized(prediction.programs(heard, filters.filters), far), filters.prediction.f
+        )
+        return metrics.scored(cells).mean
+
+    assert cancellation(mine) > cancellation(own) - 0.5
+    with pytest.raises(BadInput, match="estimated"):
+        quick.measured_unit(run)
+
+
+def test_the_commands_learn_measure_and_refuse(
+    place: Path, tmp_path: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    made = sweetspot("fleet", "learn", place / "learned", "--out", "model.h5", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["units"] == list(quick_fleet.LEARNED)
+    capture = ("--unit", "U-8", "--model", "model.h5", "--fault", "swap drivers=left,right", "--json")
+    bad = sweetspot("measure", "quick", place / "rig.toml", *capture)
+    assert bad.returncode == 1, bad.stderr
+    found = json.loads(bad.stdout)
+    assert found["verdict"] == "refused"
+    assert {x["cause"] for x in found["findings"]} == {"swapped"}
+    refused = sweetspot("calibrate", found["run"])
+    assert refused.returncode == 2
+    assert "ears" in refused.stderr
+    other = sweetspot("measure", "quick", "desk", "--unit", "U-8", "--model", "model.h5")
+    assert other.returncode == 2
+    assert "model's drivers" in other.stderr
