@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ class Inverse:
         inside = slice(below.bins.stop, above.bins.start)
         exact = self.exact[inside].astype(y.dtype)
         for row in y:
-            weights = [side.weight(row).astype(y.dtype) for side in self.sides]
+            weights = [side.weight(row) for side in self.sides]
             row[inside] *= exact
             for side, weight in zip(self.sides, weights, strict=True):
                 row[side.bins] *= weight
@@ -119,13 +120,15 @@ class Side:
     edge_energy: float
     beyond_energy: float
 
-    def weight(self, y: Spectra) -> Complex:
-        """What to multiply the bins of one recorded spectrum ``y (frequency,)`` with."""
+    def weight(self, y: Spectra) -> Spectra:
+        """What to multiply the bins of one recorded spectrum ``y (frequency,)`` with, in its precision."""
         heard = float(np.mean(_energy(y[self.edge]))) / self.edge_energy
         rest = float(np.mean(_energy(y[self.beyond]))) - heard * self.beyond_energy
         noise = NOISE_SHARE * max(rest, 0.0) / max(heard, 1e-300)
         eps = min(max(noise, 1e4 * self.least), 10.0 * self.edge_energy)
-        return np.asarray(self.conj * (1.0 / (self.energy + eps * self.ramp)))
+        kind = y.real.dtype
+        divided = 1.0 / (self.energy.astype(kind) + kind.type(eps) * self.ramp.astype(kind))
+        return np.asarray(self.conj.astype(y.dtype) * divided)
 
 
 def _energy(x: Spectra) -> Float:
@@ -255,14 +258,15 @@ def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDAr
 def _turn(inv: Inverse, transfer: Spectra, delay: float, before: int) -> Spectra:
     """What takes a delay out of transfer functions, and puts time zero at tap ``before``, in their precision."""
     step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
-    return _powers(step, transfer.shape[-1]).astype(transfer.dtype)
+    return _powers(step, transfer.shape[-1], transfer.dtype)
 
 
-def _powers(step: float, count: int) -> Complex:
+def _powers(step: float, count: int, kind: np.dtype[Any]) -> Spectra:
     """``exp(1j * step * n)`` for ``n`` up to ``count``, as products of two short rows: one exponential in hundreds."""
     width = int(np.sqrt(count)) + 1
     fine, coarse = np.arange(width), width * np.arange(-(-count // width))
-    return np.asarray(np.outer(np.exp(1j * step * coarse), np.exp(1j * step * fine)).reshape(-1)[:count])
+    rows = (np.exp(1j * step * n).astype(kind) for n in (coarse, fine))
+    return np.asarray(np.outer(*rows).reshape(-1)[:count])
 
 
 def edges(before: int, after: int) -> Float:

@@ -121,6 +121,30 @@ def render(
     return y if tail else y[:, : max(y.shape[1] - filterset.length + 1, 0)]
 
 
+def upmixed(settings: UpmixSettings, fs: int, x: Real) -> Real:
+    """Left, right and centre ``(3, samples)`` that the upmix makes of ``x (2, samples)``, aligned with it; float32.
+
+    Through filters that let each program pass to a driver of its own, at a quarter of the level, so that the guard has
+    nothing to do: the block path does in one call what takes Python a call for each frame.
+    """
+    alone = FilterSet(
+        np.eye(3)[..., None],
+        fs=fs,
+        programs=PROGRAMS,
+        drivers=PROGRAMS,
+        ceiling=1.0,
+        delay_samples=0,
+        headroom_db=0.0,
+        channels=(1, 2, 3),
+        source="0" * 64,
+        unit_serial="upmix",
+        upmix=settings,
+    )
+    largest = 4.0 * max(float(np.max(np.abs(x), initial=0.0)), 1e-30)
+    made = np.concatenate(list(_runner(alone).process([np.ascontiguousarray(x.T / largest, dtype=np.float32)])))
+    return np.asarray(made.T * np.float32(largest))
+
+
 def measured(filterset: FilterSet, settings: UpmixSettings | None = None) -> FilterSet:
     """The processor's own transfer functions, as it runs on files: what a deployed one is compared with.
 

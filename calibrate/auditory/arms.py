@@ -10,6 +10,7 @@ from scipy import fft
 
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.arrays import frozen
@@ -94,12 +95,12 @@ def _upmix_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> 
     rng = np.random.default_rng(1770)
     settled, taken = (round(s * fs) for s in (SETTLED_S, TAKEN_S))
     source = rng.standard_normal(settled + taken)
+    latency = chosen(settings, fs).latency
+    late = slice(settled - latency, len(source) - latency)
     rows = []
     for gains in pan_gains(pans):
-        upmix = chosen(settings, fs)
-        made = upmix.process(gains[:, None] * source)
-        late = np.concatenate([np.zeros(upmix.latency), source])[: len(source)]
-        rows.append(made[:, settled:] @ late[settled:] / np.sum(late[settled:] ** 2))
+        made = render.upmixed(settings, fs, gains[:, None] * source)
+        rows.append(made[:, late] @ source[late] / np.sum(source[late] ** 2))
     return frozen("shares", np.stack(rows), ndim=2)
 
 

@@ -11,9 +11,9 @@ from scipy import fft
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.loudness import largest_spl_db, loudness_db
 from sweetspot.calibrate.auditory.programme import PROGRAMMES, programme_of
+from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
-from sweetspot.processor.upmix import chosen
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 
@@ -104,10 +104,7 @@ def at_ears(arm: Arm, programs: Float, position: int) -> Float:
 @lru_cache(maxsize=4)
 def upmixed(settings: UpmixSettings, fs: int, name: str) -> Float:
     """Left, right and centre ``(3, samples)`` of a programme, the upmix's delay taken out."""
-    upmix = chosen(settings, fs)
-    x = programme_of(name, fs)
-    made = upmix.process(np.concatenate([x, np.zeros((2, upmix.latency))], axis=1))[:, upmix.latency :]
-    return frozen("programme", made, ndim=2)
+    return frozen("programme", render.upmixed(settings, fs, programme_of(name, fs)), ndim=2)
 
 
 def guarded(arm: Arm, filters: FilterSet, name: str, position: int) -> tuple[Float, float]:

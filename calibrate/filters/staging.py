@@ -9,7 +9,7 @@ from scipy import fft
 
 from sweetspot.calibrate.auditory import programme_of
 from sweetspot.processor.filterset import UpmixSettings
-from sweetspot.processor.upmix import chosen
+from sweetspot.processor.render import upmixed
 from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
@@ -54,5 +54,5 @@ def beside_sines(taps: Float, fs: int, rig: Description) -> float:
 def _upmixed(name: str, fs: int) -> Float:
     """Left, right and centre ``(3, samples)`` of a programme, single precision."""
     x = programme_of(name, fs)[:, : round((BEGIN_S + SECONDS) * fs)]
-    made = chosen(UpmixSettings(), fs, np.float32).process(x.astype(np.float32))
+    made = upmixed(UpmixSettings(), fs, x)
     return np.asarray(made[:, round(BEGIN_S * fs) :])

@@ -39,32 +39,54 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
     forms: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 
     def run(*values: Any) -> Any:
-        kinds = tuple(map(_kind, values))
+        told = [_told(value) for value in values]
+        kinds = tuple([kind for kind, _ in told])
         if kinds not in forms:
             forms[kinds] = _form(function, kinds)
-        return forms[kinds][0](*(word for value in values for word in _words(value)))
+        return forms[kinds][0](*[word for _, words in told for word in words])
 
     return run
 
 
-def _kind(value: Any) -> Any:
-    """What decides the compiled form: types of arrays and records, whether a number is whole."""
+def _told(value: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What decides the compiled form, and the arguments that stand for a value.
+
+    They are type and rank, address and shape of an array in C order; whether a number is whole, and the number.
+    """
     if isinstance(value, np.ndarray):
         if not value.flags.c_contiguous:
             raise ValueError("compiled loops take arrays in C order")
-        return value.dtype, value.ndim
+        shape = value.shape
+        return (value.dtype, len(shape)), (_address(value), *shape)
     if isinstance(value, np.void):
-        return value.dtype, 0
-    return int if isinstance(value, int | np.integer | np.bool_) else float
+        return _of_record(value)
+    if isinstance(value, int | np.integer | np.bool_):
+        return int, (int(value),)
+    return float, (float(value),)
 
 
-def _words(value: Any) -> tuple[Any, ...]:
-    """The arguments that stand for a value: the address and shape of an array, a number itself."""
-    if isinstance(value, np.ndarray):
-        return value.ctypes.data, *value.shape
-    if isinstance(value, np.void):
-        return (value.__array_interface__["data"][0],)
-    return (int(value),) if isinstance(value, int | np.integer | np.bool_) else (float(value),)
+def _address(array: Any) -> int:
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError, BufferError):  # read-only, or empty
+        return int(array.__array_interface__["data"][0])
+
+
+_records: dict[int, tuple[Any, tuple[Any, tuple[Any, ...]]]] = {}
+"""What stands for records that were handed in lately, by their identity: numpy is slow to tell."""
+
+FEW = 256
+
+
+def _of_record(value: Any) -> tuple[Any, tuple[Any, ...]]:
+    held = _records.get(id(value))
+    if held is not None and held[0] is value:
+        return held[1]
+    if len(_records) >= FEW:
+        _records.clear()
+    told = (value.dtype, 0), (int(value.__array_interface__["data"][0]),)
+    _records[id(value)] = value, told
+    return told
 
 
 def _form(function: Callable[..., Any], kinds: tuple[Any, ...]) -> tuple[Any, Any]:
