@@ -12,7 +12,7 @@ ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev clang lilv-utils lv2-dev jalv sordi libjack-jackd2-dev \
           pipewire pipewire-bin pipewire-jack wireplumber dbus
 
-.PHONY: demo test lint mutants faults bench debian links clean
+.PHONY: demo test lint mutants faults bench bench-short profile debian links clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -40,6 +40,16 @@ bench: DEBIAN += g++ libzita-convolver-dev
 bench: debian $(VENV)/.ready-bench
 	@short=""; for b in tests/bench/*.py; do echo; echo "== $$b"; $(ONE) $(BIN)/python $$b || short="$$short $$b"; done; \
 	[ -z "$$short" ] || { echo; echo "Not every figure was reached:$$short"; exit 1; }
+
+# Under ten minutes: time of every command, files beside fconvolver and BruteFIR, deconvolution beside pyfar, sessions.
+SHORT = commands.py "offline.py --short" deconvolution.py session.py
+bench-short: debian $(VENV)/.ready-bench
+	@short=""; for b in $(SHORT); do echo; echo "== $$b"; $(ONE) $(BIN)/python tests/bench/$$b || short="$$short $$b"; done; \
+	[ -z "$$short" ] || { echo; echo "Not every figure was reached:$$short"; exit 1; }
+
+# Where the time of every command goes, by stage.
+profile: $(VENV)/.ready-dev
+	$(ONE) $(BIN)/python tests/bench/commands.py
 
 $(VENV)/.ready-bench: $(VENV)/.ready-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,bench]"

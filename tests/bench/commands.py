@@ -5,8 +5,7 @@
 ``--run`` names a finished run folder; without it one is made on the virtual lab first. ``--beside`` names the program
 of another version and a run folder that it made. Seconds are user and system time of the process and its children, so
 that what else the machine does counts little; medians of interleaved runs. Stages are shares of a profile of their own:
-imports, reading and writing of files, the virtual lab, pictures, and mathematics for the rest. Exit code 1 when a
-command takes more processor time than :data:`ALLOWED` on the machine of the table in the README here.
+imports, reading and writing of files, the virtual lab, pictures, and mathematics for the rest.
 """
 
 from __future__ import annotations
@@ -36,9 +35,6 @@ WORDS = {
     "report": ["report", "RUN"],
     "process": ["process", "RUN", "MUSIC", "OUT"],
 }
-ALLOWED = {"--help": 0.4, "rig devices": 0.5, "measure show": 4.0, "calibrate": 4.0, "report": 7.0, "process": 1.2}
-"""Processor seconds, about one and a half times what an idle core of 2024 takes."""
-
 STAGES = {
     "imports": ("importlib", "<module>", "marshal", "__build_class__", "_docscrape", "builtins.compile", "faces.py"),
     "files": ("h5py", "rigs/storage", "hashlib", "soundfile", "posix.", "seal.py"),
@@ -110,7 +106,7 @@ def main() -> int:
     options.add_argument("--repeats", type=int, default=5)
     options.add_argument("commands", nargs="*", default=list(WORDS))
     asked = options.parse_args()
-    ours, late = str(Path(sys.executable).with_name("sweetspot")), []
+    ours = str(Path(sys.executable).with_name("sweetspot"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = folder / "run"
@@ -130,10 +126,7 @@ def main() -> int:
             ratio = f"{statistics.median(t[0] / o for t, o in zip(times, other, strict=True)):.2f}" if other else ""
             parts = " | ".join(f"{cpu * share:.2f}" for share in shares(mine, folder).values())
             print(f"| `{command}` | {cpu:.2f} | {wall:.2f} | {parts} | {ratio} |", flush=True)
-            if cpu > ALLOWED.get(command, cpu):
-                late.append(f"{command}: {cpu:.2f} s, {ALLOWED[command]:.2f} s allowed")
-    print(*late, sep="\n")
-    return 1 if late else 0
+    return 0
 
 
 if __name__ == "__main__":
