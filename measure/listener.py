@@ -19,6 +19,7 @@ from sweetspot.measure.judge import burst, clocks, quality, uncertainty
 from sweetspot.measure.plan import OverlappedSignal, Plan
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason
+from sweetspot.measure.splice import SpliceNote
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
@@ -140,8 +141,11 @@ class CaptureAnalyser:
         mean = np.asarray(np.mean(turned, axis=0))
         return harmonics.of_transfer(self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after)
 
-    def analysed(self, recording: Recording, source: int | None) -> AnalysedCapture:
-        """What each source of a capture came to: one ``source``, or :data:`ALL` of them overlapped."""
+    def analysed(self, recording: Recording, source: int | None, note: SpliceNote | None = None) -> AnalysedCapture:
+        """What each source of a capture came to: one ``source``, or :data:`ALL` of them overlapped.
+
+        With the ``note`` of a splice, its standard errors are those of the parts that were used.
+        """
         how = self._overlapped(recording) if source is ALL else self._sequential(recording, source)
         x, names, timed, last = how.x, (*(m.name for m in self.plan.mics), "loopback"), how.timed, how.starts[-1]
         inv, before, after = timed.inverse, self.plan.before, self.plan.after
@@ -152,10 +156,11 @@ class CaptureAnalyser:
             )
             for key, w in wholes.items()
         }
-        found = []
+        found: list[SourceResponse] = []
         for own, start in zip(how.sources, how.starts, strict=True):
             kept = self._kept(wholes[self._alike(own)], start, how)
             stderr = errors[self._alike(own)]
+            stderr = stderr if note is None else note.over(len(found), stderr, inv.fs, inv.band)
             snr = snr_db(kept, stderr, inv.fs, inv.band)
             found.append(SourceResponse(kept, snr, stderr, np.ones_like(stderr), how.ppm))
         silent = (self._silent(own, one.snr_db, how) for own, one in zip(how.sources, found, strict=True))
@@ -166,10 +171,43 @@ class CaptureAnalyser:
             or quality.loopback(how.loop, x[-1], timed.played, timed.loop, timed.delay, timed.gain)
             or next((r for r in silent if r), None)
             or quality.disturbed(
-                x[:-1], how.transfer, names[:-1], self.plan.sweep, how.lags, timed.delay, last_start=last / inv.fs
+                x[:-1],
+                how.transfer,
+                names[:-1],
+                self.plan.sweep,
+                how.lags,
+                timed.delay,
+                last_start=last / inv.fs,
+                spliced=note is not None,
             )
         )
         return AnalysedCapture(tuple(found), timed.delay, reason)
+
+    def passed(self, source: int | None, f: Float, delay: float) -> tuple[Float, Float]:
+        """How a recording passes into the responses of one source, or of every driver where all play.
+
+        Returns
+        -------
+        Gains ``(source, mic, band)`` at ``f`` Hz from the recording's spectrum to the response's, Pa/FS; and when the
+        sweep arrives there, samples ``(source, band)``.
+        """
+        if source is not ALL:
+            inv, corrections, starts, level = self.inverse, self.corrections, {source: 0}, 1.0
+        else:
+            chorus, together = self.chorus, self.plan.together
+            assert chorus is not None
+            assert together is not None
+            inv, corrections, level = chorus.inverse, chorus.corrections, together.level
+            starts = dict(enumerate(together.starts))
+        gains, arrivals = [], []
+        for one, start in starts.items():
+            gain = np.abs(inv.exact / (corrections * level * self.plan.sources.levels[one]))
+            own = self.plan.sources.equaliser(one, inv.f)
+            gain = gain if own is None else gain * np.abs(own)
+            gains.append([np.interp(f, inv.f, row) for row in gain])
+            after = self.plan.sweep.rate * np.log(f / self.plan.sweep.swept[0])
+            arrivals.append((delay + after) * inv.fs + start)
+        return np.array(gains), np.array(arrivals)
 
     def _sequential(self, recording: Recording, source: int) -> _Reading:
         """How a capture of one source is read; two clocks are taken out."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,7 @@ from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import OverlapMode, Plan
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason, Shot
+from sweetspot.measure.splice import Disturbed, SplicedCapture, SpliceNote, of_disturbed
 from sweetspot.rigs.errors import Held
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Operator, Recording, Rig
@@ -262,7 +263,7 @@ def _until_good(
 ) -> list[SourceResponse]:
     """Capture until it is good; what was not is stored with its reason."""
     rig, session, plan = hand.rig, hand.session, listener.plan
-    last: Recording | None = None
+    bad: list[Disturbed] = []
     sound = Sound(capture.source, plan.named(capture), plan.signal_of(capture), capture.pose)
     for _ in range(ATTEMPTS):
         hand.loudness.permit(sound)
@@ -270,34 +271,75 @@ def _until_good(
         found = listener.analysed(recording, capture.source)
         heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm
         reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name))
-        burst = plan.sources.axis == "program" and reason is not None and reason.kind == "burst"
-        if burst and last and quality.repeats(last.x, recording.x):
+        burst = reason is not None and reason.kind == "burst" and ppm == 0.0
+        splice = _spliced(listener, capture, [*bad, Disturbed(0, recording, found.delay)]) if burst and bad else None
+        own = burst and plan.sources.axis == "program" and bad and not splice
+        if own and quality.repeats(bad[-1].recording.x, recording.x):
             reason = None  # noise does not come twice alike: it is the processor's own distortion, to be judged
-        last = recording
         if not reason and not accept_change:
-            each = zip(_sources(plan, capture), heard, strict=True)
-            changes = (_changed(session, listener, capture, source, one) for source, one in each)
-            if other := next((c for c in changes if c), None):
-                reason = Reason(other.kind, f"{other}; if this change is intended, resume with --accept-change")
-        air = rig.description.environment.temperature_c
-        snr = np.min([one.snr_db for one in heard], axis=0)
-        shot = Shot(
-            capture,
-            recording,
-            delay=found.delay,
-            reason=reason,
-            temperature_c=air,
-            snr_db=tuple(float(v) for v in snr),
-            clock_ppm=ppm,
-        )
-        session.store(plan, shot)
+            reason = _other(hand, listener, capture, heard)
+        shot = _shot(hand, capture, recording, heard, found.delay, reason)
+        run = session.store(plan, shot)
         hand.loudness.judge(sound, recording.x[:-1])
         if shot.accepted:
             return heard
+        bad += [Disturbed(run, recording, found.delay)] if burst else []
+        if splice and (accept_change or not _other(hand, listener, capture, splice.heard)):
+            whole = _shot(hand, capture, splice.recording, splice.heard, bad[0].delay, None)
+            session.store(plan, replace(whole, splice=splice.kept([one.run for one in bad])))
+            return list(splice.heard)
     raise Held(
         f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {ATTEMPTS} captures were "
         f"bad, the last because {reason}. What landed is kept; go on with: "
         f"sweetspot measure resume {session.path.parent}"
+    )
+
+
+def _other(
+    hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, heard: Sequence[SourceResponse]
+) -> Reason | None:
+    """Why what was heard is another than at the last position nearby, if it is."""
+    each = zip(_sources(listener.plan, capture), heard, strict=True)
+    changes = (_changed(hand.session, listener, capture, source, one) for source, one in each)
+    other = next((c for c in changes if c), None)
+    return Reason(other.kind, f"{other}; if this change is intended, resume with --accept-change") if other else None
+
+
+def _shot(
+    hand: CaptureLoop,
+    capture: Capture,
+    recording: Recording,
+    heard: Sequence[SourceResponse],
+    delay: float,
+    reason: Reason | None,
+) -> Shot:
+    snr = np.min([one.snr_db for one in heard], axis=0)
+    return Shot(
+        capture,
+        recording,
+        delay=delay,
+        reason=reason,
+        temperature_c=hand.rig.description.environment.temperature_c,
+        snr_db=tuple(float(v) for v in snr),
+        clock_ppm=heard[0].clock_ppm,
+    )
+
+
+def _spliced(listener: CaptureAnalyser, capture: Capture, bad: list[Disturbed]) -> SplicedCapture | None:
+    """A capture put together from the valid parts of disturbed ones, if these will do."""
+
+    def read(recording: Recording, note: SpliceNote) -> tuple[Sequence[SourceResponse], object]:
+        found = listener.analysed(recording, capture.source, note)
+        return found.responses, found.reason
+
+    plan = listener.plan
+    return of_disturbed(
+        bad,
+        plan.sweep,
+        plan.before,
+        plan.after,
+        passed=lambda f, delay: listener.passed(capture.source, f, delay),
+        read=read,
     )
 
 
@@ -309,7 +351,8 @@ def _mean_of_landed(session: Session, listener: CaptureAnalyser, capture: Captur
         if session.has_landed(listener.plan.name, key):
             x, attrs = session.raw(listener.plan.name, key)
             recording = Recording(x, listener.inverse.fs, int(attrs["xruns"]), "")
-            found.append(listener.analysed(recording, capture.source).responses)
+            note = session.splice(listener.plan.name, key)
+            found.append(listener.analysed(recording, capture.source, note).responses)
     return [_mean(listener, list(repeated)) for repeated in zip(*found, strict=True)]
 
 

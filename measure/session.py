@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.measure import session_schema
 from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse
@@ -20,6 +21,7 @@ from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import SETS, OverlapMode, Plan, SetName
 from sweetspot.measure.shot import ALL, Capture, CaptureKey, Shot
+from sweetspot.measure.splice import SpliceNote
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, parse
@@ -53,6 +55,12 @@ RawKept = Literal["all", "rejected", "none"]
 
 RELATIVE = "relative_error"
 """Data set of an estimated set: squared relative errors of the estimate."""
+
+SPLICED = "spliced"
+"""Attribute of a capture that was put together from others."""
+
+MOST_PARTS = 200
+"""Parts of a splice that are listed; the map of weights has all."""
 
 FILES = "files"
 """Folder of a run with copies of the files that its rig file names: correction files and heads."""
@@ -298,8 +306,12 @@ class Session:
         raw = self._file.group(f"raw/{name}")
         return bool(key in raw and raw.data(key).attrs.get("accepted", False))
 
-    def store(self, plan: Plan, shot: Shot) -> None:
+    def store(self, plan: Plan, shot: Shot) -> int:
         """Keep one capture, accepted or not: its samples are flushed before it counts as landed.
+
+        Returns
+        -------
+        Which capture of its place it is, from 1; a splice is none.
 
         Raises
         ------
@@ -311,7 +323,8 @@ class Session:
         capture = shot.capture
         raw = self._file.group(f"raw/{plan.name}")
         name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
-        made = sum(1 for key in raw if key.lstrip("x").startswith(capture.place) and key != name)
+        there = (raw.data(k).attrs for k in raw if k.lstrip("x").startswith(capture.place) and k != name)
+        made = sum(SPLICED not in attrs for attrs in there)
         if name in raw:
             del raw[name]
         x = shot.recording.x
@@ -321,11 +334,32 @@ class Session:
         data.attrs.update(reason=str(shot.reason or ""), run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
         if shot.temperature_c is not None:
             data.attrs["temperature_c"] = shot.temperature_c
+        if shot.splice:
+            data.attrs[SPLICED] = True
+            self._keep_splice(f"spliced/{plan.name}/{name}", *shot.splice)
         self._file.flush()
         data.attrs["accepted"] = shot.accepted
         self._file.flush()
         if shot.accepted and plan.name in self._clocks:
             self._clocks[plan.name].append(shot.clock_ppm)
+        return made + 1
+
+    def _keep_splice(self, where: str, note: SpliceNote, weights: NDArray[np.float32]) -> None:
+        """Keep which part of a splice came from where, and its standard error."""
+        if where in self._file:
+            del self._file[where]
+        group = self._file.create_group(where)
+        group.attrs["parts"] = json.dumps([asdict(part) for part in note.parts[:MOST_PARTS]])
+        group.create_data("runs", np.array(note.runs))
+        group.create_data("f_hz", note.f)
+        group.create_data("stderr", note.stderr.astype(np.float32))
+        data = group.create_data("weights", weights, **PACKED)
+        data.attrs.update(axes="capture mic column band", column_s=note.column_s)
+
+    def splice(self, name: SetName, key: str) -> SpliceNote | None:
+        """What a capture was spliced of; ``None`` for one that was made as it is."""
+        where = f"spliced/{name}/{key}"
+        return session_schema.splice(self._file.group(where)) if where in self._file else None
 
     def raw(self, name: SetName, key: str) -> tuple[Any, Mapping[str, Any]]:
         """Samples ``(channel, samples)`` and attributes of one stored capture."""
@@ -349,7 +383,7 @@ class Session:
         """Every capture that was made of a set, but for the one that closes it."""
         kept = [(CaptureKey.parse(k), d.attrs) for k, d in self._captures(name) if "accepted" in d.attrs]
         return [
-            Attempt(key.position, key.source, int(a.get("run", 1)), str(a["reason"]))
+            Attempt(key.position, key.source, int(a.get("run", 1)), str(a["reason"]), self.splice(name, key.name))
             for key, a in kept
             if key.purpose != "close"
         ]

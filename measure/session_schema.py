@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import POSITION
+from sweetspot.measure.splice import Part, SpliceNote
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_name, check_serial
 from sweetspot.rigs.storage import Data, Group
@@ -219,6 +220,29 @@ def record(kind: type[Record], text: Any, where: str) -> Record:
         raise BadInput(f"{where}: cannot be understood ({fault}); {REMEDY}") from fault
 
 
+def splice(group: Group) -> SpliceNote:
+    """What a capture was spliced of.
+
+    Raises
+    ------
+    BadInput
+        Something is missing, or has another shape or range.
+    """
+    runs, f, stderr = (group.data(name)[:] for name in ("runs", "f_hz", "stderr"))
+    weights = group.data("weights")
+    whole = runs.ndim == f.ndim == 1 and runs.dtype.kind == "i" and len(runs) > 1 and bool(np.all(runs > 0))
+    whole = whole and f.dtype.kind == "f" and bool(np.all(np.diff(f) > 0.0)) and len(f) > 1 and float(f[0]) > 0.0
+    whole = whole and stderr.ndim == 3 and stderr.shape[2] == len(f) and bool(np.all(np.isfinite(stderr)))
+    if not whole or np.any(stderr < 0.0) or len(weights.shape) != 4 or weights.shape[0] != len(runs):
+        raise BadInput(f"{group.path}: {group.name} is no account of a splice; {REMEDY}")
+    try:
+        parts = tuple(Part(**part) for part in json.loads(group.attrs.text("parts", 1 << 16)))
+    except (TypeError, ValueError) as fault:
+        raise BadInput(f"{group.path}: parts of {group.name} cannot be understood ({fault}); {REMEDY}") from fault
+    column = weights.attrs.number("column_s", 1e-4, 10.0)
+    return SpliceNote(tuple(int(r) for r in runs), parts, np.asarray(f), np.asarray(stderr, dtype=float), column)
+
+
 def check(root: Group) -> None:
     """Check a whole file, samples included; see :func:`check_heads`."""
     check_heads(root)
@@ -234,6 +258,8 @@ def check(root: Group) -> None:
             check_bins(root.path, f"/{name}/{what}", group.data(what)[:], h.shape)
         raw = root.group(f"raw/{name}")
         for key in raw:
+            if f"spliced/{name}/{key}" in root:
+                splice(root.group(f"spliced/{name}/{key}"))
             if key == "played":
                 raw.data(key)[:]
             else:

@@ -6,6 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.measure.splice import SpliceNote
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording
 
@@ -148,6 +152,9 @@ class Shot:
         One a microphone.
     clock_ppm
         By how much the inputs' clock ran faster than the outputs'; 0 for one clock.
+    splice
+        For one that was put together from others: what of which, and the map of their weights
+        ``(capture, mic, column, band)``.
     """
 
     capture: Capture
@@ -157,6 +164,7 @@ class Shot:
     temperature_c: float | None = None
     snr_db: tuple[float, ...] = ()
     clock_ppm: float = 0.0
+    splice: tuple[SpliceNote, NDArray[np.float32]] | None = None
 
     @property
     def accepted(self) -> bool:

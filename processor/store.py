@@ -152,7 +152,7 @@ def _root(root: Group, filterset: FilterSet) -> None:
 
 
 def _taps(root: Group, filterset: FilterSet) -> None:
-    root.create_data("taps", filterset.taps).attrs.update(
+    root.create_data("taps", filterset.taps, in_one_piece=True).attrs.update(
         fs=int(filterset.fs),
         programs=list(filterset.programs),
         drivers=list(filterset.drivers),

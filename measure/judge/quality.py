@@ -132,11 +132,12 @@ def disturbed(
     delay: float,
     *,
     last_start: float = 0.0,
+    spliced: bool = False,
 ) -> Reason | None:
     """Lost samples, hum, a burst, or a stage that clips ahead of the converter, in any microphone.
 
     ``x (mic, samples)`` as recorded, ``transfer (mic, frequency)`` deconvolved; ``last_start`` is when the last of
-    overlapped sweeps starts, s.
+    overlapped sweeps starts, s. Of a splice its own noise tells which bursts are left; none is looked for.
     """
     for row, spectrum, name in zip(x, transfer, names, strict=True):
         at = disturbance.stuck(row)
@@ -154,7 +155,7 @@ def disturbed(
                 f"{name} hums: {mains[0]:.0f} Hz and multiples at {mains[1]:.0f} dB re the capture (limit "
                 f"{disturbance.HUM_LEVEL_DB:.0f}); check its ground and its cable",
             )
-        found = burst(spectrum, where, delay)
+        found = None if spliced else burst(spectrum, where, delay)
         if found:
             when, f, level = found
             level_text = f"{level:.0f} dB above what may be there"

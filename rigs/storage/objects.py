@@ -236,7 +236,9 @@ class Group:
         with guarded(self.path, self._named(name)):
             return Group(self._group.create_group(name), self.path, self._trusted, self._remedy)
 
-    def create_data(self, name: str, values: Any, *, stamp: bool = True, **storage: Any) -> Data:
+    def create_data(
+        self, name: str, values: Any, *, stamp: bool = True, in_one_piece: bool = False, **storage: Any
+    ) -> Data:
         """A new data set in chunks with Fletcher-32 checksums, and the SHA-256 of its values.
 
         Parameters
@@ -245,12 +247,16 @@ class Group:
             An array, or texts (one or several), kept as UTF-8 of one length; a scalar has shape ``(1,)``.
         stamp
             Whether the digest is kept now.
+        in_one_piece
+            Keep the values one after the other at one place of the file, where other tools can address them: without
+            chunks, and guarded by the SHA-256 alone.
         storage
             ``compression``, ``shuffle`` and the like, as h5py takes them.
         """
         array = _storable(values)
+        layout = {} if in_one_piece and array.size else _chunked(array, storage)
         with guarded(self.path, self._named(name)):
-            made = self._group.create_dataset(name, data=array, track_times=False, **_chunked(array, storage))
+            made = self._group.create_dataset(name, data=array, track_times=False, **layout)
         data = Data(made, self.path, self._trusted, self._remedy)
         if stamp:
             data.stamp(array)

@@ -194,3 +194,19 @@ def test_responses_on_any_frequencies_are_those_of_the_sum(f: np.ndarray) -> Non
     filters = example()
     exact = sum(filters.taps[..., [n]] * np.exp(-2j * np.pi * n * f / 47872) for n in range(70))
     assert np.abs(filters.response(f) - exact).max() < 1e-10
+
+
+def test_a_tap_whose_sign_other_tools_turned_is_refused(tmp_path: Path) -> None:
+    """The taps lie in one piece, so that they can be addressed from outside; their SHA-256 tells."""
+    path = tmp_path / "filterset.h5"
+    store.write(path, example())
+    with h5py.File(path) as file:
+        taps = np.array(file["taps"])
+        start = file["taps"].id.get_offset()
+    data, largest = bytearray(path.read_bytes()), int(np.argmax(np.abs(taps)))
+    data[start + 8 * largest + 7] ^= 0x80
+    path.write_bytes(data)
+    with h5py.File(path) as file:
+        assert np.ravel(file["taps"])[largest] == -np.ravel(taps)[largest]
+    with pytest.raises(BadInput, match="SHA-256 differs"):
+        store.read(path)

@@ -18,8 +18,12 @@ PAGE = Path(__file__).resolve().parents[2] / "sweetspot" / "data_files.md"
 HEAD = """# session.h5, filterset.h5, verify.h5
 
 Written by `python tests/reference/data_files.py RUN` from the files of a run; a test holds it equal. HDF5, default file
-format, gzip with shuffle where compressed, Fletcher-32 on every data set, and `sha256` of its content as an attribute.
-SET is `ears` or `polar`; in `session.h5` sources are drivers, in `verify.h5` programs. Time is the last axis.
+format, gzip with shuffle where compressed, Fletcher-32 on every data set (but `taps`, which lie in one piece so that
+other tools can address them), and `sha256` of its content as an attribute. SET is `ears` or `polar`; in `session.h5`
+sources are drivers, in `verify.h5` programs. Time is the last axis. A capture that was spliced of disturbed ones has
+the attribute `spliced`, and a group `spliced/SET/pPPP_sSS_rRR`: `runs` (which captures of the place, from 1), `weights`
+(capture, mic, column, band: the share of each, columns `column_s` apart, bands at `f_hz`), `parts` (JSON: what was left
+out of which), and `stderr` (source, mic, band) of the responses' spectra.
 `calibrate --bank` adds the group `bank` to `filterset.h5`: `taps` (place, program, driver, tap; float32), `places` (x
 and y, m from the middle of the device; yaw, rad), `prediction` (one row a place), `design` (text of the bank.toml), and
 the attributes `default` (row of the default place), `nearest_m`, `headroom_db`, `delay_samples`, `session_sha256`.
@@ -59,6 +63,9 @@ SHAPES = {
 }
 
 MEANING = {
+    "spliced": "Which part of each spliced capture came from where.",
+    "spliced/SET": "The same, by set.",
+    "spliced/SET/pPPP_sSS_rRR": "One spliced capture.",
     "SET": "Responses derived from the raw captures; `closure` (JSON): how the set closes on itself.",
     "SET/ir": "Impulse responses, Pa for a full-scale sample; `zero` is the tap of t = 0, `band_hz` the judged band.",
     "SET/stderr": "Standard error of the response in every frequency bin, in the unit of the response.",

@@ -1,0 +1,109 @@
+"""A capture made of the valid parts of disturbed ones: spliced, read like any other, kept if it is quiet enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from sweetspot.measure.deconvolve import edges
+from sweetspot.measure.impulse import SourceResponse
+from sweetspot.measure.splice.note import SpliceNote
+from sweetspot.measure.splice.weighting import Splice, spliced
+from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.protocol import Recording
+from sweetspot.rigs.units import Float
+
+RESPONSE_DB, HARMONIC_DB = (-46.0, -36.0), (-65.0, -55.0)
+"""How far below a response its standard error may be at most, and that of its harmonics below its fundamental: where it
+is known whose noise a difference between captures is, and at worst."""
+
+LITTLE = 0.01, 1.0
+"""Share of a response's median power that errors count against at least, for the response and for its harmonics."""
+
+ORDERS = (1, 2, 3, 4, 5)
+"""The response, and the harmonics that are looked at."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Disturbed:
+    """A capture that was refused for a burst: the how-manieth at its place, what was recorded, its latency in s."""
+
+    run: int
+    recording: Recording
+    delay: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplicedCapture:
+    """A splice that will do: its samples, what its sources came to, and how it passes into their responses."""
+
+    splice: Splice
+    recording: Recording
+    heard: Sequence[SourceResponse]
+    read: tuple[Float, Float, int, Float]
+
+    def kept(self, runs: Sequence[int]) -> tuple[SpliceNote, NDArray[np.float32]]:
+        """What a session keeps beside the samples: from which runs, and the map of weights."""
+        return self.splice.note(runs, *self.read), self.splice.map()
+
+
+def of_disturbed(
+    bad: Sequence[Disturbed],
+    sweep: Sweep,
+    before: int,
+    after: int,
+    *,
+    passed: Callable[[Float, float], tuple[Float, Float]],
+    read: Callable[[Recording, SpliceNote], tuple[Sequence[SourceResponse], object]],
+) -> SplicedCapture | None:
+    """A splice of disturbed captures of one place and source; ``None`` if it takes another capture.
+
+    Parameters
+    ----------
+    bad
+        At least two, the loopback in their last channel.
+    sweep
+        That plays.
+    before, after
+        What is kept of a response, samples.
+    passed
+        How recordings pass into responses at frequencies, for a latency in s: gains ``(source, mic, band)`` and
+        arrivals of the sweep, samples ``(source, band)``.
+    read
+        What a splice's sources came to, and why not to keep it.
+    """
+    made = spliced([one.recording.x for one in bad], [one.delay for one in bad], sweep.fs)
+    if made is None:
+        return None
+    how = (*passed(made.f, bad[0].delay), before, edges(before, after))
+    recording = replace(bad[-1].recording, x=made.x)
+    heard, reason = read(recording, made.note(range(1, len(bad) + 1), *how))
+    if reason:
+        return None
+    for one, gain, arrival in zip(heard, *how[:2], strict=True):
+        for order in ORDERS:
+            level = _counts(one.h, made.f, gain, sweep, order)
+            at = arrival - sweep.rate * np.log(order) * sweep.fs
+            if made.needs_more(at, before, how[3], level, RESPONSE_DB if order == 1 else HARMONIC_DB):
+                return None
+    return SplicedCapture(made, recording, heard, how)
+
+
+def _counts(h: Float, f: Float, gain: Float, sweep: Sweep, order: int) -> Float:
+    """What errors of a recording's spectrum count against, ``(mic, band)``; infinite where nothing is judged.
+
+    The response ``(mic, tap)`` at ``f`` Hz, or for a harmonic at its fundamental, over the ``gain (mic, band)`` with
+    which recordings pass into it; but where a driver plays little, a share of its usual level.
+    """
+    power = uniform_filter1d(np.abs(np.fft.rfft(h, axis=-1)) ** 2, 5, axis=-1, mode="nearest")
+    at = np.fft.rfftfreq(h.shape[-1], 1.0 / sweep.fs)
+    judged = (f >= order * sweep.band[0]) & (f <= sweep.band[1])
+    usual = np.median(power[:, (at >= sweep.band[0]) & (at <= sweep.band[1])], axis=1)
+    least = LITTLE[0 if order == 1 else 1] * usual
+    level = np.array([np.sqrt(np.maximum(np.interp(f / order, at, p), m)) for p, m in zip(power, least, strict=True)])
+    played = judged & (gain > 0.0)
+    return np.where(played, level / np.where(played, gain, 1.0), np.inf)

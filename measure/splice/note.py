@@ -1,0 +1,75 @@
+"""What is kept of a splice beside its samples: which parts came from where, and the standard error that follows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sweetspot.rigs.units import Float
+
+WIDE_BINS = 5.0
+"""Below so many bins their noise is not told from that of the neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a capture that was left out: which run (from 1), from when to when (s), between which Hz."""
+
+    run: int
+    start_s: float
+    end_s: float
+    low_hz: float
+    high_hz: float
+
+    def text(self) -> str:
+        """Such as ``run 1 without 1.20 to 1.61 s, 110 Hz to 5300 Hz``."""
+        when = f"{self.start_s:.2f} to {self.end_s:.2f} s"
+        return f"run {self.run} without {when}, {self.low_hz:.0f} to {self.high_hz:.0f} Hz"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpliceNote:
+    """What is kept of a splice beside its samples.
+
+    Parameters
+    ----------
+    runs
+        Captures that it was made of, in their order at this place, from 1.
+    parts
+        What was left out of them.
+    f
+        Frequencies ``(band,)`` of :attr:`stderr`, Hz.
+    stderr
+        Standard error ``(source, mic, band)`` of the ``rfft`` of the kept responses, Pa/FS, from the noise of the parts
+        that were used.
+    column_s
+        Time between the columns of the map of weights, s.
+    """
+
+    runs: tuple[int, ...]
+    parts: tuple[Part, ...]
+    f: Float
+    stderr: Float
+    column_s: float
+
+    def text(self) -> str:
+        """Such as ``spliced of runs 1 and 2: run 1 without ...; run 2 without ...``."""
+        which = ", ".join(str(r) for r in self.runs[:-1]) + f" and {self.runs[-1]}"
+        return f"spliced of runs {which}: " + ("; ".join(p.text() for p in self.parts) or "weighted by their noise")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: runs and parts."""
+        return {"runs": list(self.runs), "parts": [asdict(p) for p in self.parts]}
+
+    def over(self, source: int, stderr: Float, fs: int, band: tuple[float, float]) -> Float:
+        """Standard errors ``(mic, bin)`` of a source's response: ours in the place of those of one capture.
+
+        Where a bin is so wide that bands share it, and outside the judged band, no less than that of one capture.
+        """
+        f = np.linspace(0.0, fs / 2.0, stderr.shape[-1])
+        at = np.log(np.maximum(f, 1e-3))
+        ours = np.array([np.interp(at, np.log(self.f), row) for row in self.stderr[source]])
+        known = (f >= max(band[0], WIDE_BINS * f[1])) & (f <= band[1])
+        return np.where(known, ours, np.maximum(ours, stderr))
