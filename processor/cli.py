@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,10 +22,13 @@ from sweetspot.processor.engine import Engine, matching, with_method
 from sweetspot.processor.export import (
     ENGINES,
     FORMS,
+    INDEX,
     LIMIT_DB,
     LINEAR_SHARE,
     EngineComparison,
     Options,
+    bank_bundles,
+    bank_index,
     bundle,
     check,
     without_guard,
@@ -223,6 +227,9 @@ def export(
     checked: Annotated[
         bool, typer.Option("--check", help="Run the engine and compare with ours; exit code 4 if it was not run.")
     ] = False,
+    whole: Annotated[
+        bool, typer.Option("--bank", help="Every place of the bank: one folder each, and index.json.")
+    ] = False,
     form: Annotated[
         Form, typer.Option("--form", help="Of an engine without an upmix: plain stereo, or with C = a (L + R).")
     ] = Form("stereo"),
@@ -248,6 +255,9 @@ def export(
         backend=backend,
         version=version,
     )
+    if whole:
+        _export_bank(filterset, engine.value, options, out, checked, as_json)
+        return
     filters, lowered_db, cost = without_guard(filters, engine.value, options)
     made = bundle(filters, engine.value, options)
     made = replace(made, notes=(*made.notes, cost)) if cost else made
@@ -263,6 +273,32 @@ def export(
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
     lines = [f"{out}: {len(made.files)} files for {engine.value}", *made.notes, f"Use: {made.use}", *_verdict(compared)]
+    result(data, "\n".join(lines), as_json=as_json)
+    if compared and not compared.passed:
+        raise typer.Exit(NOT_RUN if compared.passed is None else 1)
+
+
+def _export_bank(filterset: Path, engine: str, options: Options, out: Path, checked: bool, as_json: bool) -> None:
+    """Every place of a bank; ``checked`` runs the engine with the files of the default place."""
+    bank, names = _bank(filterset), dict[str, list[str]]()
+    lowered = max(without_guard(bank.at(i), engine, options)[1] for i in range(len(bank.places)))
+    bank = bank.louder(-lowered)
+    with tracked("Exporting", len(bank.places)) as step:
+        for name, made in bank_bundles(bank, engine, options):
+            files.write_all(out / name, made.everything())
+            names[name] = sorted(made.everything())
+            step(name)
+    listing = bank_index(bank, engine, names)
+    files.write_all(out, {INDEX: listing})
+    data: dict[str, Any] = {"out": str(out), "engine": engine, "index": str(out / INDEX), "places": len(bank.places)}
+    home = bank.at(bank.default)
+    compared = check(home, engine, bundle(home, engine, options), options=options) if checked else None
+    if compared:
+        data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
+    switch = json.loads(listing)["switch"]
+    data["lowered_db"] = lowered
+    lines = [f"{out}: {len(bank.places)} places for {engine}, {INDEX}", f"To change: {switch}", *_verdict(compared)]
+    lines += [f"{engine} has no guard: all places are lowered by {lowered:.1f} dB"] if lowered else []
     result(data, "\n".join(lines), as_json=as_json)
     if compared and not compared.passed:
         raise typer.Exit(NOT_RUN if compared.passed is None else 1)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sweetspot.processor.filterset import LARGEST_TAP, FilterSet
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, from_db
 
 YAW_M = 0.2
 """Metres that a radian of yaw counts as, where places differ in yaw too."""
@@ -105,6 +105,14 @@ class FilterBank:
     def at(self, place: int) -> FilterSet:
         """The filter set of one place."""
         return replace(self.home, taps=self.taps[place].astype(np.float64))
+
+    def louder(self, gain_db: float) -> FilterBank:
+        """The same bank with a gain at all places; the ceiling stays."""
+        if gain_db == 0.0:
+            return self
+        gain = float(from_db(gain_db))
+        home = replace(self.home, taps=self.home.taps * gain, headroom_db=self.home.headroom_db - gain_db)
+        return replace(self, home=home, taps=self.taps * np.float32(gain))
 
     def distances(self, pose: ListenerPose) -> Float:
         """Of all places from a pose, m; yaw counts as :data:`YAW_M` a radian ``(place,)``."""

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import gc
+import json
 import socket
 import struct
+import subprocess
 import time
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-from sweetspot.processor.bank import FilterBank, Follower, ListenerPath, ListenerPose, WalkingEngine, osc, read_path
+from sweetspot.processor import store
+from sweetspot.processor.bank import (
+    FilterBank,
+    Follower,
+    ListenerPath,
+    ListenerPose,
+    StoredBank,
+    WalkingEngine,
+    osc,
+    read_path,
+)
 from sweetspot.processor.bank.osc import MalformedPacketError
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
@@ -334,6 +347,31 @@ def test_a_path_that_is_none_is_refused(tmp_path: Path, bank: FilterBank, text: 
     file.write_text(text)
     with pytest.raises(BadInput, match=said):
         read_path(file, bank)
+
+
+def test_a_bank_is_exported_place_by_place_with_an_index(
+    tmp_path: Path, bank: FilterBank, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    file, out = tmp_path / "filterset.h5", tmp_path / "out"
+    store.write(file, bank.home, bank=StoredBank(bank, {"mean_db": np.zeros(5, dtype=np.float32)}))
+    done = sweetspot("export", file, "--to", "wav", "--bank", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    listing = json.loads((out / "index.json").read_text())
+    assert [(p["x"], p["y"]) for p in listing["places"]] == ROW
+    assert listing["default"] == 0
+    for i, place in enumerate(listing["places"]):
+        assert all((out / place["folder"] / name).is_file() for name in place["files"])
+        waves = [n for n in place["files"] if n.startswith("left_5_") and n.endswith(".wav")]
+        x, fs = soundfile.read(out / place["folder"] / waves[0])
+        assert fs == FS
+        assert x == pytest.approx(bank.taps[i, 0, 0], abs=1e-7)
+    camilla = sweetspot("export", file, "--to", "camilladsp", "--bank", "--out", tmp_path / "camilla")
+    assert "SetConfigFilePath" in camilla.stdout
+    plain = tmp_path / "plain.h5"
+    store.write(plain, bank.home)
+    refused = sweetspot("export", plain, "--to", "wav", "--bank", "--out", out)
+    assert refused.returncode == 2
+    assert "no bank" in refused.stderr
 
 
 def test_engines_that_do_not_walk_refuse_to(bank: FilterBank) -> None:

@@ -1,0 +1,71 @@
+"""A bank for engines that switch configurations: one folder of an engine's files a place, and an index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import numpy as np
+
+from sweetspot.processor.bank import FilterBank
+from sweetspot.processor.export.bundles import Bundle
+from sweetspot.processor.export.engines import bundle
+from sweetspot.processor.export.options import Options
+
+INDEX = "index.json"
+
+SWITCH = {
+    "camilladsp": "start it with `camilladsp -p 1234 FOLDER/CONFIG`; over the websocket on that port send "
+    '{"SetConfigFilePath": "FOLDER/CONFIG"} and then "Reload": its filters are exchanged, without a crossfade',
+    "jconvolver": "run one engine a place and connect the program to one of them, or start it anew with the next",
+    "brutefir": "stop it and start it with the configuration of the next place; its CLI (`cfc`) changes coefficients "
+    "within one configuration only",
+    "pipewire": "run one filter chain a place, and link the program to one of them",
+}
+"""How an engine changes to another place; engines without a line load the files of one place when they start."""
+
+OTHERWISE = "load the files of the place where the listener is; this engine does not change them while it runs"
+
+
+def folder_of(place: int) -> str:
+    """Name of a place's folder."""
+    return f"place-{place + 1:03d}"
+
+
+def bank_bundles(bank: FilterBank, engine: str, options: Options) -> Iterator[tuple[str, Bundle]]:
+    """Folder and files of every place."""
+    for place in range(len(bank.places)):
+        yield folder_of(place), bundle(bank.at(place), engine, options)
+
+
+def bank_index(bank: FilterBank, engine: str, made: dict[str, list[str]]) -> bytes:
+    """The index as JSON.
+
+    Parameters
+    ----------
+    made
+        Names of the files in each folder.
+    """
+    rows = [
+        {
+            "x": round(float(x), 4),
+            "y": round(float(y), 4),
+            "yaw_deg": round(float(np.degrees(yaw)), 3),
+            "folder": folder_of(i),
+            "files": made[folder_of(i)],
+        }
+        for i, (x, y, yaw) in enumerate(bank.places)
+    ]
+    whole = {
+        "schema": "sweetspot-bank-index",
+        "schema_version": 1,
+        "engine": engine,
+        "unit": bank.home.unit_serial,
+        "fs": bank.home.fs,
+        "session_sha256": bank.home.source,
+        "coordinates": "m from the middle of the device: x ahead, y to its left; yaw of the head, counter-clockwise",
+        "default": bank.default,
+        "switch": SWITCH.get(engine, OTHERWISE),
+        "places": rows,
+    }
+    return (json.dumps(whole, indent=1) + "\n").encode()
