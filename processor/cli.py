@@ -100,6 +100,8 @@ def process(
     as_json: JsonOpt = False,
 ) -> None:
     """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
+    if path and (ears or measure):
+        raise BadInput("--path goes with neither --at-ears nor --measure, which are of one place")
     filters, changes = _within_rig(filterset)
     filters = louder(filters, gain)
     settings = with_method(filters.upmix, upmix and upmix.value, amount)
@@ -116,8 +118,6 @@ def process(
         raise BadInput(
             "IN.wav and OUT.wav are needed: sweetspot process FILTERSET IN.wav OUT.wav (or --measure OUT.h5)"
         )
-    if path and (ears or measure):
-        raise BadInput("--path goes with neither --at-ears nor --measure, which are of one place")
     if ears:
         _at_ears(
             filterset,
@@ -296,7 +296,7 @@ def _export_bank(filterset: Path, engine: str, options: Options, out: Path, chec
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
     switch = json.loads(listing)["switch"]
-    data["lowered_db"] = lowered
+    data["gain_lowered_db"] = lowered
     lines = [f"{out}: {len(bank.places)} places for {engine}, {INDEX}", f"To change: {switch}", *_verdict(compared)]
     lines += [f"{engine} has no guard: all places are lowered by {lowered:.1f} dB"] if lowered else []
     result(data, "\n".join(lines), as_json=as_json)
