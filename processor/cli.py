@@ -16,19 +16,26 @@ from rich.live import Live as RichLive
 from rich.text import Text
 
 from sweetspot.processor import files, listening, store
-from sweetspot.processor.bank import FilterBank, Follower, WalkingEngine, osc, pose_of, read_path
+from sweetspot.processor.bank import (
+    INDEX,
+    FilterBank,
+    Follower,
+    WalkingEngine,
+    bank_bundles,
+    bank_index,
+    osc,
+    pose_of,
+    read_path,
+)
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
 from sweetspot.processor.export import (
     ENGINES,
     FORMS,
-    INDEX,
     LIMIT_DB,
     LINEAR_SHARE,
     EngineComparison,
     Options,
-    bank_bundles,
-    bank_index,
     bundle,
     check,
     without_guard,

@@ -6,9 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.export import c_library as c_library
     from sweetspot.processor.export import live as live
     from sweetspot.processor.export import pipewire as pipewire
-    from sweetspot.processor.export.banks import INDEX as INDEX
-    from sweetspot.processor.export.banks import bank_bundles as bank_bundles
-    from sweetspot.processor.export.banks import bank_index as bank_index
+    from sweetspot.processor.export.bundles import Bundle as Bundle
     from sweetspot.processor.export.engine_check import LIMIT_DB as LIMIT_DB
     from sweetspot.processor.export.engine_check import EngineComparison as EngineComparison
     from sweetspot.processor.export.engine_check import check as check

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sweetspot.processor.bank import FilterBank
-from sweetspot.processor.export.bundles import Bundle
-from sweetspot.processor.export.engines import bundle
-from sweetspot.processor.export.options import Options
+from sweetspot.processor.bank.filterbank import FilterBank
+from sweetspot.processor.export import Bundle, Options, bundle
 
 INDEX = "index.json"
 
