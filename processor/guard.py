@@ -7,7 +7,7 @@ limits. Ports to other languages follow them line by line.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,20 +48,42 @@ STRETCH = 1024
 FORGOTTEN = 1e-7
 """Reduction that no longer counts (-140 dB): the guard is exactly transparent again."""
 
-AT, QUIET, NOW, LAST, COUNT, LONG, PASSED, SLOT, STEADY, FAST, SLOW, HEADER = range(12)
-"""Head of a band's memory: place in its rings, samples since the last reduction; largest need of the part of ``look``
-samples that is being filled and of the one before it, samples in it; largest need of the window that is being filled,
-parts in it, its slot; least of the windows' largest needs; the two reductions."""
+PIECE = 128
+"""Samples that :func:`limit` takes at once, at most."""
+
+QUIET, NOW, LAST, COUNT, LONG, PASSED, SLOT, STEADY, FAST, SLOW, HEADER = range(11)
+"""Head of a band's memory: samples since the last reduction; largest need of the part of ``look`` samples that is being
+filled and of the one before it, samples in it; largest need of the window that is being filled, parts in it, its slot;
+least of the windows' largest needs; the two reductions."""
+
+
+class Rule(NamedTuple):
+    """What :func:`limit` needs at a rate.
+
+    Parameters
+    ----------
+    average
+        ``(L + 1,)``, symmetric.
+    bands
+        ``(band, 2)``: pole and most.
+    speed
+        ``(3,)``: release, rate, and parts in a window.
+    """
+
+    average: Any
+    bands: Any
+    speed: Any
 
 
 def judge_input(x: Any, stop: Any) -> None:
     """Stop on an input ``x (channel, n)`` that is not finite."""
+    bad = 0
     for channel in range(x.shape[0]):
-        spoilt = 0.0
-        for i in range(x.shape[1]):
-            spoilt += 0.0 * x[channel, i]  # not a number from the first sample that is not finite
-        if spoilt != 0.0 and stop.reason == 0:
-            stop.reason = INPUT_BAD
+        row = x[channel]
+        for i in range(row.size):
+            bad += 1 if row[i] - row[i] != 0.0 else 0
+    if bad > 0 and stop.reason == 0:
+        stop.reason = INPUT_BAD
 
 
 def judge(y: Any, means: Any, share: Any, ceilings: Any, stop: Any) -> None:
@@ -81,9 +103,14 @@ def judge(y: Any, means: Any, share: Any, ceilings: Any, stop: Any) -> None:
     for first in range(0, y.shape[1], STRETCH):
         last = min(first + STRETCH, y.shape[1])
         for o in range(y.shape[0]):
-            total = 0.0
-            for i in range(first, last):
-                total += y[o, i]
+            row, quarter = y[o][first:last], (last - first) // 4
+            one, two, three, four = row, row[quarter:], row[2 * quarter :], row[3 * quarter :]
+            a, b, c, d = 0.0, 0.0, 0.0, 0.0
+            for i in range(quarter):  # four sums, of which none waits for another
+                a, b, c, d = a + one[i], b + two[i], c + three[i], d + four[i]
+            for i in range(4 * quarter, row.size):
+                a += row[i]
+            total = (a + b) + (c + d)
             if stop.reason == 0 and not np.isfinite(total):
                 stop.reason, stop.driver = OUTPUT_BAD, o
             means[o] += (1.0 - np.exp((first - last) * share)) * (total / (last - first) - means[o])
@@ -92,68 +119,7 @@ def judge(y: Any, means: Any, share: Any, ceilings: Any, stop: Any) -> None:
                 stop.offset, stop.limit = means[o], DC_SHARE * ceilings[o]
 
 
-def idle(y: Any, memory: Any, ceilings: Any, look: int) -> Any:
-    """Whether :func:`limit` would only delay ``y``: no reduction is left, and nothing passes the ceilings."""
-    drivers, span = y.shape[0], look + 1
-    voice, loud = HEADER + drivers + span + WINDOWS, 0
-    for band in range(memory.shape[0]):
-        m = memory[band]
-        loud += 1 if m[QUIET] <= look or m[NOW] + m[LAST] + m[LONG] + m[STEADY] > 0.0 else 0
-    for o in range(drivers):
-        for i in range(y.shape[1]):
-            loud += 1 if abs(y[o, i]) > ceilings[o] else 0
-        for k in range(voice + o * span, voice + (o + 1) * span):  # what the low band let pass, on its way to the whole
-            loud += 1 if abs(memory[0, k]) > ceilings[o] else 0
-    return loud == 0
-
-
-def delay(y: Any, memory: Any, look: int, bands: Any, speed: Any) -> None:
-    """What :func:`limit` does to ``y`` and its memory when it is :func:`idle`, at a quarter of the cost."""
-    drivers, n, span = y.shape[0], y.shape[1], look + 1
-    low, ring = HEADER, HEADER + drivers + span
-    voice = ring + WINDOWS
-    share = voice + drivers * span
-    for band in range(memory.shape[0]):
-        m, pole, done, at = memory[band], bands[band, 0], 0, int(memory[band, AT])
-        while done < n:
-            here = min(n - done, span - at)
-            for o in range(0, drivers if pole > 0.0 else 0, 4):  # four at once: each waits for its own last sample
-                a, b, c, d = o, min(o + 1, drivers - 1), min(o + 2, drivers - 1), min(o + 3, drivers - 1)
-                za, zb, zc, zd = m[low + a], m[low + b], m[low + c], m[low + d]
-                for i in range(here):
-                    za += pole * (y[a, done + i] - za)
-                    zb += pole * (y[b, done + i] - zb)
-                    zc += pole * (y[c, done + i] - zc)
-                    zd += pole * (y[d, done + i] - zd)
-                    m[share + a * span + at + i], m[share + b * span + at + i] = za, zb
-                    m[share + c * span + at + i], m[share + d * span + at + i] = zc, zd
-                m[low + a], m[low + b], m[low + c], m[low + d] = za, zb, zc, zd
-            for o in range(drivers):
-                place, ahead = voice + o * span + at, here if at + here < span else here - 1
-                for i in range(here if pole == 0.0 else 0):
-                    m[share + o * span + at + i] = y[o, done + i]
-                for i in range(ahead):
-                    v = y[o, done + i]
-                    y[o, done + i] = m[place + i + 1]
-                    m[place + i] = v
-                if ahead < here:  # the oldest sample lies at the ring's beginning
-                    v = y[o, done + ahead]
-                    y[o, done + ahead] = m[voice + o * span]
-                    m[place + ahead] = v
-            done += here
-            at = at + here if at + here < span else 0
-        m[AT] = at
-        m[QUIET] += n
-        m[COUNT] += n
-        while m[COUNT] >= look:
-            m[COUNT] -= look
-            m[PASSED] += 1.0
-            if m[PASSED] >= speed[2]:
-                m[ring + int(m[SLOT])], m[PASSED] = 0.0, 0.0
-                m[SLOT] = (int(m[SLOT]) + 1) % WINDOWS
-
-
-def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, speed: Any, seen: Any) -> None:  # noqa: PLR0917
+def limit(y: Any, memory: Any, rule: Any, ceilings: Any, seen: Any) -> None:
     """Limit ``y (drivers, n)`` in place: low band first, then the whole; ``bands * look`` samples late; any ``n``.
 
     For each band in turn, with its ``pole`` and ``most``, and each sample ``v[d]`` of the drivers (``L`` = look)::
@@ -177,93 +143,177 @@ def limit(y: Any, memory: Any, average: Any, bands: Any, ceilings: Any, speed: A
     ----------
     memory
         ``(band, width)`` of :func:`memory_for`.
-    average
-        ``(L + 1,)``, symmetric.
-    bands
-        ``(band, 2)``: pole and most.
+    rule
+        See :class:`Rule`.
     ceilings
         ``(driver,)``, already rounded towards zero in the precision of ``y``.
-    speed
-        ``(3,)``: release, rate, and parts in a window.
     seen
         ``(2,)``: least gain of any band, and samples on which the guard worked.
     """
-    drivers, n, look = y.shape[0], y.shape[1], average.size - 1
-    span = look + 1
-    low, line = HEADER, HEADER + drivers
-    ring = line + span
-    voice = ring + WINDOWS
-    share = voice + drivers * span
+    for first in range(0, y.shape[1], PIECE):
+        last, worked = min(first + PIECE, y.shape[1]), 0
+        for band in range(memory.shape[0]):
+            worked += limit_band(y, (first, last), memory[band], rule, band, ceilings)
+        if worked > 0:
+            clip(y, (first, last), memory, ceilings, seen)
+
+
+def limit_band(y: Any, piece: tuple[int, int], m: Any, rule: Any, band: int, ceilings: Any) -> int:
+    """One band of :func:`limit`, of at most :data:`PIECE` samples; returns 1 if it may have changed any, else 0.
+
+    What is looked back at lies in front of the piece in the band's memory, so that every loop runs straight on.
+    """
+    first, last = piece
+    average, bands, speed = rule
+    drivers, n, look, pole = y.shape[0], last - first, average.size - 1, bands[band, 0]
+    reach = look + PIECE
+    line, taken = m[HEADER + drivers :], m[HEADER + drivers + reach :]
+    ring = m[HEADER + drivers + reach + PIECE :]
+    voices = ring[WINDOWS:]
+    shares = voices[drivers * reach :] if pole > 0.0 else voices
+    loud = 0
+    for o in range(drivers):
+        row, voice, c = y[o][first:last], voices[o * reach + look :], ceilings[o]
+        for i in range(n):
+            voice[i] = row[i]
+        for i in range(n):
+            loud += 1 if abs(row[i]) > c else 0
+    if pole > 0.0:
+        low_pass(y, piece, m[HEADER:], pole, shares[look:], reach)
+    works = 1 if loud > 0 or m[QUIET] <= look or m[NOW] + m[LAST] + m[LONG] + m[STEADY] > 0.0 else 0
     for i in range(n):
+        taken[i] = 0.0
+    if works > 0:
+        for o in range(drivers if loud > 0 else 0):
+            need(taken[:n], voices[o * reach + look :], shares[o * reach + look :], ceilings[o], bands[band, 1])
+        for i in range(n):
+            line[look + i] = reduction(m, taken[i], look, ring, speed)
+            taken[i] = 0.0
+        for k in range(look + 1):
+            part, a = line[k:], average[k]
+            for i in range(n):
+                taken[i] += a * part[i]
+    else:
+        pass_time(m, n, look, ring, speed)
+        for i in range(n):
+            line[look + i] = 0.0
+    for o in range(drivers):
+        row, voice, share = y[o][first:last], voices[o * reach :], shares[o * reach :]
+        for i in range(n if works > 0 else 0):
+            row[i] = voice[i] - taken[i] * share[i]
+        for i in range(0 if works > 0 else n):
+            row[i] = voice[i]
+    keep(line, n, look)
+    for o in range(drivers):
+        keep(voices[o * reach :], n, look)
+        if pole > 0.0:
+            keep(shares[o * reach :], n, look)
+    return works
+
+
+def keep(row: Any, n: int, look: int) -> None:
+    """The last ``look`` of ``look + n`` samples come to the front."""
+    late = row[n:]
+    for k in range(look):
+        row[k] = late[k]
+
+
+def low_pass(y: Any, piece: tuple[int, int], held: Any, pole: Any, out: Any, reach: int) -> None:
+    """The drivers' parts in the low band, ``reach`` from each other; four at once: each waits for its own last."""
+    (first, last), end = piece, y.shape[0] - 1
+    for o in range(0, y.shape[0], 4):
+        a, b, c, d = o, min(o + 1, end), min(o + 2, end), min(o + 3, end)
+        ya, yb, yc, yd = y[a][first:last], y[b][first:last], y[c][first:last], y[d][first:last]
+        pa, pb, pc, pd = out[a * reach :], out[b * reach :], out[c * reach :], out[d * reach :]
+        za, zb, zc, zd = held[a], held[b], held[c], held[d]
+        for i in range(last - first):
+            za += pole * (ya[i] - za)
+            zb += pole * (yb[i] - zb)
+            zc += pole * (yc[i] - zc)
+            zd += pole * (yd[i] - zd)
+            pa[i], pb[i], pc[i], pd[i] = za, zb, zc, zd
+        held[a], held[b], held[c], held[d] = za, zb, zc, zd
+
+
+def need(taken: Any, voice: Any, share: Any, c: Any, most: Any) -> None:
+    """What each sample of a driver with the ceiling ``c`` asks to be taken from the band, if it is more than others."""
+    for i in range(taken.size):
+        v, p = voice[i], share[i]
+        size, part = abs(v), abs(p)
+        asked = min((size - c) / max(part, 1e-300), most * min(1.0, 2.0 * part / max(size, 1e-300)))
+        asked = asked if size > c and v * p > 0.0 else 0.0
+        taken[i] = max(taken[i], asked)
+
+
+def reduction(m: Any, wanted: Any, look: int, ring: Any, speed: Any) -> Any:
+    """The larger of a band's two reductions after one more sample, which asks for ``wanted``."""
+    m[NOW] = max(m[NOW], wanted)
+    m[FAST] = max(max(m[NOW], m[LAST]), speed[0] * m[FAST])
+    m[SLOW] += speed[1] * (m[STEADY] - m[SLOW])
+    if m[FAST] <= FORGOTTEN:
+        m[FAST] = 0.0
+    if m[SLOW] <= FORGOTTEN:
+        m[SLOW] = 0.0
+    m[QUIET] = 0.0 if m[FAST] + m[SLOW] > 0.0 else m[QUIET] + 1.0
+    m[COUNT] += 1.0
+    if m[COUNT] >= look:
+        m[LONG], m[LAST], m[COUNT], m[NOW] = max(m[LONG], m[NOW]), m[NOW], 0.0, 0.0
+        m[PASSED] += 1.0
+    if m[PASSED] >= speed[2]:
+        ring[int(m[SLOT])], m[LONG], m[PASSED] = m[LONG], 0.0, 0.0
+        m[SLOT] = (int(m[SLOT]) + 1) % WINDOWS
+        m[STEADY] = ring[0]
+        for k in range(1, WINDOWS):
+            m[STEADY] = min(m[STEADY], ring[k])
+    return max(m[FAST], m[SLOW])
+
+
+def pass_time(m: Any, n: int, look: int, ring: Any, speed: Any) -> None:
+    """What :func:`reduction` does in ``n`` samples when nothing is asked and nothing is left."""
+    m[QUIET] += n
+    m[COUNT] += n
+    while m[COUNT] >= look:
+        m[COUNT] -= look
+        m[PASSED] += 1.0
+        if m[PASSED] >= speed[2]:
+            ring[int(m[SLOT])], m[PASSED] = 0.0, 0.0
+            m[SLOT] = (int(m[SLOT]) + 1) % WINDOWS
+
+
+def clip(y: Any, piece: tuple[int, int], memory: Any, ceilings: Any, seen: Any) -> None:
+    """Take rounding above the ceilings away, and count what the bands took of a piece."""
+    (first, last), drivers = piece, y.shape[0]
+    reach = (memory.shape[1] - HEADER - drivers - WINDOWS - PIECE) // (2 * drivers + 1)
+    for i in range(last - first):
         least = 1.0
         for band in range(memory.shape[0]):
-            m, pole, most = memory[band], bands[band, 0], bands[band, 1]
-            at, need = int(m[AT]), 0.0
-            for o in range(drivers):
-                v = float(y[o, i])
-                p = v
-                if pole > 0.0:
-                    m[low + o] += pole * (v - m[low + o])
-                    p = m[low + o]
-                m[voice + o * span + at], m[share + o * span + at] = v, p
-                size = abs(v)
-                if size > ceilings[o] and v * p > 0.0:
-                    need = max(need, min((size - ceilings[o]) / abs(p), most * min(1.0, 2.0 * abs(p) / size)))
-            m[NOW] = max(m[NOW], need)
-            m[FAST] = max(max(m[NOW], m[LAST]), speed[0] * m[FAST])
-            m[SLOW] += speed[1] * (m[STEADY] - m[SLOW])
-            if m[FAST] <= FORGOTTEN:
-                m[FAST] = 0.0
-            if m[SLOW] <= FORGOTTEN:
-                m[SLOW] = 0.0
-            m[line + at] = max(m[FAST], m[SLOW])
-            m[QUIET] = 0.0 if m[line + at] > 0.0 else m[QUIET] + 1.0
-            m[COUNT] += 1.0
-            if m[COUNT] >= look:
-                m[LONG], m[LAST], m[COUNT], m[NOW] = max(m[LONG], m[NOW]), m[NOW], 0.0, 0.0
-                m[PASSED] += 1.0
-            if m[PASSED] >= speed[2]:
-                m[ring + int(m[SLOT])], m[LONG], m[PASSED] = m[LONG], 0.0, 0.0
-                m[SLOT] = (int(m[SLOT]) + 1) % WINDOWS
-                m[STEADY] = m[ring]
-                for k in range(1, WINDOWS):
-                    m[STEADY] = min(m[STEADY], m[ring + k])
-            oldest = at + 1 if at < look else 0
-            m[AT] = oldest
-            r = 0.0
-            if m[QUIET] <= look:
-                for k in range(span):
-                    r += average[k] * m[line + (oldest + k if oldest + k < span else oldest + k - span)]
-                least *= 1.0 - r
-            for o in range(drivers):
-                v = m[voice + o * span + oldest]
-                if r > 0.0:
-                    v -= r * m[share + o * span + oldest]
-                y[o, i] = v
-        if least < 1.0:
-            seen[0] = min(seen[0], least)
-            if least < 1.0 - FORGOTTEN:
-                seen[1] += 1.0
-            for o in range(drivers):
-                y[o, i] = min(max(y[o, i], -ceilings[o]), ceilings[o])
+            least *= 1.0 - memory[band, HEADER + drivers + reach + i]
+        seen[0] = min(seen[0], least)
+        seen[1] += 1.0 if least < 1.0 - FORGOTTEN else 0.0
+    for o in range(drivers):
+        row, c = y[o][first:last], ceilings[o]
+        for i in range(row.size):
+            row[i] = min(max(row[i], -c), c)
 
 
-def rule_at(fs: int) -> tuple[Real, Real, Real]:
-    """What :func:`limit` needs at a rate: ``average``, ``bands`` and ``speed``."""
+def rule_at(fs: int) -> Rule:
+    """What :func:`limit` needs at a rate."""
     look = max(1, round(LOOK_AHEAD_S * fs))
     window = np.hanning(look + 3)[1:-1]
     bands = np.array([[1.0 - math.exp(-2.0 * math.pi * LOW_HZ / fs), MOST_LOW], [0.0, 1.0]])
     release, rate = math.exp(-1.0 / (RELEASE_S * fs)), 1.0 - math.exp(-1.0 / (SLOW_S * fs))
-    return window / window.sum(), bands, np.array([release, rate, round(WINDOW_S * fs) // look])
+    return Rule(window / window.sum(), bands, np.array([release, rate, round(WINDOW_S * fs) // look]))
 
 
 def memory_for(drivers: int, look: int) -> NDArray[np.float64]:
     """Memory ``(band, width)`` of :func:`limit` that has heard nothing.
 
-    A band's row: :data:`HEADER` numbers, the low-pass of each driver, the last ``look + 1`` reductions, the windows'
-    largest needs, and the last ``look + 1`` samples of each driver and of its part in the band; all rings.
+    A band's row: :data:`HEADER` numbers; the low-pass of each driver; the last ``look`` reductions and those of the
+    piece; what its samples need, then what is taken of them; the windows' largest needs (a ring); the last ``look``
+    samples and the piece of each driver, and of each driver's part in the band.
     """
-    memory = np.zeros((2, HEADER + drivers + look + 1 + WINDOWS + 2 * drivers * (look + 1)))
+    reach = look + PIECE
+    memory = np.zeros((2, HEADER + drivers + reach + PIECE + WINDOWS + 2 * drivers * reach))
     memory[:, QUIET] = look + 1
     return memory
 
@@ -290,9 +340,9 @@ class Guard:
         if not 0.0 < ceiling <= 1.0:
             raise ValueError(f"ceiling is {ceiling}: it must lie above 0 and not above full scale (1)")
         self.drivers, self.ceiling = drivers, ceiling
-        self.average, self.bands, self.speed = rule_at(fs)
-        self._look = self.average.size - 1
-        self.latency = len(self.bands) * self._look
+        self.rule = rule_at(fs)
+        self._look = self.rule.average.size - 1
+        self.latency = int(len(self.rule.bands) * self._look)
         self.dc_share = 1.0 / (DC_TIME_S * fs)
         self.reset()
 
@@ -328,13 +378,7 @@ class Guard:
         loop(judge)(out, self._means, self.dc_share, ceilings, self._stop)
         if self._stop.reason:
             return np.zeros_like(y)
-        for first in range(0, out.shape[1], STRETCH):
-            piece = np.ascontiguousarray(out[:, first : first + STRETCH])
-            if loop(idle)(piece, self._memory, ceilings, self._look):
-                loop(delay)(piece, self._memory, self._look, self.bands, self.speed)
-            else:
-                loop(limit)(piece, self._memory, self.average, self.bands, ceilings, self.speed, self._seen)
-            out[:, first : first + STRETCH] = piece
+        loop(limit)(out, self._memory, self.rule, ceilings, self._seen)
         return out
 
 
@@ -354,11 +398,12 @@ def limited(y: Real, ceilings: Real, fs: int) -> Real:
 
     Channels with an infinite ceiling only follow: what ears hear of drivers that are held, for example.
     """
-    average, bands, speed = rule_at(fs)
-    late = len(bands) * (average.size - 1)
+    rule = rule_at(fs)
+    look = rule.average.size - 1
+    late = len(rule.bands) * look
     out = np.concatenate([y, np.zeros((len(y), late), dtype=y.dtype)], axis=1)
-    seen, memory = np.array([1.0, 0.0]), memory_for(len(y), average.size - 1)
-    loop(limit)(out, memory, average, bands, np.asarray(ceilings, dtype=np.float64), speed, seen)
+    seen, memory = np.array([1.0, 0.0]), memory_for(len(y), look)
+    loop(limit)(out, memory, rule, np.asarray(ceilings, dtype=np.float64), seen)
     return out[:, late:]
 
 

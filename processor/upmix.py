@@ -163,33 +163,41 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
         What the averages are multiplied by before the frame is added.
     """
     for tile in range(mid.shape[0]):
-        for lane in range(mid.shape[2]):
-            mr, mi = float(mid[tile, 0, lane]), float(mid[tile, 1, lane])
-            sr, si = float(side[tile, 0, lane]), float(side[tile, 1, lane])
-            real = decay * averages[tile, 0, lane] + (mr * sr + mi * si)
-            imag = decay * averages[tile, 1, lane] + (mi * sr - mr * si)
-            ss = decay * averages[tile, 2, lane] + (sr * sr + si * si)
-            mm = decay * averages[tile, 3, lane] + (mr * mr + mi * mi)
-            averages[tile, 0, lane], averages[tile, 1, lane] = real, imag
-            averages[tile, 2, lane], averages[tile, 3, lane] = ss, mm
-            alike = max(mm - ss, 0.0) / max(mm + ss, 1e-30)
-            if rule == SOFT:
-                below = max(max(ss, LEAST_SIDE * mm), 1e-30)
-                real, imag = real / below, imag / below
-                u = max(np.sqrt(real * real + imag * imag) - 1.0, 0.0) / NEAR_MIDDLE
-                a, k = alike, alike / (1.0 + (u * u) * (u * u))
-            elif rule == PROJECTION:
-                trust = min(max((ss - MONO * mm) / max((STEREO - MONO) * mm, 1e-30), 0.0), 1.0)
-                a, k = 1.0, trust / (ss if ss > 0.0 else 1.0)
-            elif rule == SIMILARITY:
-                a, k = (alike * alike) * (alike * alike), 0.0
-            else:
-                spread = max(np.sqrt((mm - ss) * (mm - ss) + 4.0 * real * real), 1e-30)
-                cosine = (mm - ss) / spread
-                gain = max(cosine, 0.0) * max(cosine, 0.0) * spread / max(mm + ss, 1e-30)
-                a, k, imag = 0.5 * gain * (1.0 + cosine), -gain / spread, 0.0
-            mid[tile, 0, lane] = a * mr - k * (real * sr - imag * si)
-            mid[tile, 1, lane] = a * mi - k * (real * si + imag * sr)
+        real, imag, ss, mm = averages[tile, 0], averages[tile, 1], averages[tile, 2], averages[tile, 3]
+        mr, mi, sr, si = mid[tile, 0], mid[tile, 1], side[tile, 0], side[tile, 1]
+        for k in range(mr.size):
+            a, b, c, d = float(mr[k]), float(mi[k]), float(sr[k]), float(si[k])
+            real[k] = decay * real[k] + (a * c + b * d)
+            imag[k] = decay * imag[k] + (b * c - a * d)
+            ss[k] = decay * ss[k] + (c * c + d * d)
+            mm[k] = decay * mm[k] + (a * a + b * b)
+        if rule == SOFT:
+            for k in range(mr.size):
+                alike = max(mm[k] - ss[k], 0.0) / max(mm[k] + ss[k], 1e-30)
+                below = max(max(ss[k], LEAST_SIDE * mm[k]), 1e-30)
+                re, im = real[k] / below, imag[k] / below
+                u = max(np.sqrt(re * re + im * im) - 1.0, 0.0) / NEAR_MIDDLE
+                taken = alike / (1.0 + (u * u) * (u * u))
+                a, b, c, d = mr[k], mi[k], sr[k], si[k]
+                mr[k], mi[k] = alike * a - taken * (re * c - im * d), alike * b - taken * (re * d + im * c)
+        elif rule == PROJECTION:
+            for k in range(mr.size):
+                trust = min(max((ss[k] - MONO * mm[k]) / max((STEREO - MONO) * mm[k], 1e-30), 0.0), 1.0)
+                taken = trust / (ss[k] if ss[k] > 0.0 else 1.0)
+                a, b, c, d = mr[k], mi[k], sr[k], si[k]
+                mr[k], mi[k] = a - taken * (real[k] * c - imag[k] * d), b - taken * (real[k] * d + imag[k] * c)
+        elif rule == SIMILARITY:
+            for k in range(mr.size):
+                alike = max(mm[k] - ss[k], 0.0) / max(mm[k] + ss[k], 1e-30)
+                share = (alike * alike) * (alike * alike)
+                mr[k], mi[k] = share * mr[k], share * mi[k]
+        else:
+            for k in range(mr.size):
+                spread = max(np.sqrt((mm[k] - ss[k]) * (mm[k] - ss[k]) + 4.0 * real[k] * real[k]), 1e-30)
+                cosine = (mm[k] - ss[k]) / spread
+                gain = max(cosine, 0.0) * max(cosine, 0.0) * spread / max(mm[k] + ss[k], 1e-30)
+                own, other = 0.5 * gain * (1.0 + cosine), gain / spread * real[k]
+                mr[k], mi[k] = own * mr[k] + other * sr[k], own * mi[k] + other * si[k]
 
 
 FRAME = np.dtype([(name, np.int64) for name in ("window", "span", "hop", "at", "phase", "waiting")])

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dis import get_instructions
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 HERE = Path(__file__)
+TOGETHER = "together"
+"""Marks the kinds of a tuple."""
 
 
 @cache
-def jitted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The compiled form of a function of numbers and arrays, for code that numba compiles itself."""
+def jitted(function: Any) -> Any:
+    """The compiled form of a function of numbers and arrays, for code that numba compiles itself.
+
+    Functions of its own module that it calls are compiled with it.
+    """
     if find_spec("numba") is None:
         return function
-    import numba
+    numba: Any = import_module("numba")
 
+    known = function.__globals__
+    if not numba.config.DISABLE_JIT:
+        names = {i.argval for i in get_instructions(function) if i.opname == "LOAD_GLOBAL"}
+        calls = {n: jitted(known[n]) for n in names if isinstance(known.get(n), FunctionType)}
+        if calls:
+            function = FunctionType(function.__code__, {**known, **calls}, function.__name__)
     compiled: Callable[..., Any] = numba.njit(cache=True, error_model="numpy")(function)
     return compiled
 
@@ -31,8 +44,9 @@ def jitted(function: Callable[..., Any]) -> Callable[..., Any]:
 def loop(function: Callable[..., Any]) -> Callable[..., Any]:
     """The compiled form for callers in Python; it is kept on disk, and only the first use of all imports numba.
 
-    The function takes numbers, arrays in C order and records, and returns a number, as a float, or nothing. There is
-    one form for each combination of their types. With ``NUMBA_DISABLE_JIT=1`` it runs as it is written.
+    The function takes numbers, arrays in C order, records and tuples of these, and returns a number, as a float, or
+    nothing. There is one form for each combination of their types. With ``NUMBA_DISABLE_JIT=1`` it runs as it is
+    written.
     """
     if find_spec("numba") is None or os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         return function
@@ -60,6 +74,9 @@ def _told(value: Any) -> tuple[Any, tuple[Any, ...]]:
         return (value.dtype, len(shape)), (_address(value), *shape)
     if isinstance(value, np.void):
         return _of_record(value)
+    if isinstance(value, tuple):
+        kinds, words = zip(*map(_told, value), strict=True)
+        return (TOGETHER, *kinds), tuple(word for one in words for word in one)
     if isinstance(value, int | np.integer | np.bool_):
         return int, (int(value),)
     return float, (float(value),)
@@ -94,7 +111,7 @@ def _form(function: Callable[..., Any], kinds: tuple[Any, ...]) -> tuple[Any, An
     from sweetspot.processor.compiled.machine_code import loops_code
 
     words: list[Any] = []
-    for kind in kinds:
+    for kind in _flat(kinds):
         plain = ctypes.c_double if kind is float else ctypes.c_int64
         words += [plain] if kind in (int, float) else [ctypes.c_void_p] + [ctypes.c_int64] * kind[1]
     name = f"{function.__module__}.{function.__qualname__} {kinds}"
@@ -103,11 +120,29 @@ def _form(function: Callable[..., Any], kinds: tuple[Any, ...]) -> tuple[Any, An
     return ctypes.CFUNCTYPE(ctypes.c_double, *words)(address), held
 
 
+def _flat(kinds: tuple[Any, ...]) -> Iterator[Any]:
+    """Kinds with those of tuples in their place."""
+    for kind in kinds:
+        if isinstance(kind, tuple) and kind[0] == TOGETHER:
+            yield from _flat(kind[1:])
+        else:
+            yield kind
+
+
+def _grouped(kinds: tuple[Any, ...], names: Iterator[str]) -> str:
+    """Arguments of the inner loop, of which each takes its name or its tuple of names."""
+    each = (
+        f"({_grouped(kind[1:], names)},)" if isinstance(kind, tuple) and kind[0] == TOGETHER else next(names)
+        for kind in kinds
+    )
+    return ", ".join(each)
+
+
 def _text(function: Callable[..., Any], kinds: tuple[Any, ...]) -> str:
     """LLVM's text of a function that takes the words and calls the compiled loop."""
     numba: Any = import_module("numba")
     signature, names, given = [], [], []
-    for i, kind in enumerate(kinds):
+    for i, kind in enumerate(_flat(kinds)):
         if kind in (int, float):
             signature.append(numba.types.int64 if kind is int else numba.types.float64)
             names.append(f"a{i}")
@@ -119,7 +154,7 @@ def _text(function: Callable[..., Any], kinds: tuple[Any, ...]) -> str:
         names += [f"a{i}", *shape]
         given.append(f"carray(a{i}, ({', '.join(shape)},))" if rank else f"carray(a{i}, 1)[0]")
     known = {"inner": jitted(function), "carray": numba.carray}
-    lines = f"def entry({', '.join(names)}):\n    made = inner({', '.join(given)})\n    return {{}}\n"
+    lines = f"def entry({', '.join(names)}):\n    made = inner({_grouped(kinds, iter(given))})\n    return {{}}\n"
     for answer in ("made + 0.0", "0.0"):  # a number, or nothing
         scope = dict(known)
         exec(lines.format(answer), scope)

@@ -15,7 +15,7 @@ import numpy as np
 
 from sweetspot.processor.compiled import jitted
 from sweetspot.processor.crossfade import mix, ramp, scale
-from sweetspot.processor.guard import delay, idle, judge, judge_input, limit
+from sweetspot.processor.guard import judge, judge_input, limit
 from sweetspot.processor.live.layout import (
     CLOCK_MONOTONIC,
     CLOCK_THREAD,
@@ -67,7 +67,6 @@ def _jit(function: Callable[..., Any]) -> Any:
 
 
 _judge_input, _judge, _limit = jitted(judge_input), jitted(judge), jitted(limit)
-_idle, _delay = jitted(idle), jitted(delay)
 _ramp, _scale, _mix = jitted(ramp), jitted(scale), jitted(mix)
 _advance, _frame, _weigh, _overlap = jitted(advance), jitted(frame), jitted(weigh), jitted(overlap)
 
@@ -267,10 +266,7 @@ def _guarded(g: Any, y: Any, ceiling: Any) -> None:
         return
     memory, average = carray(f64(g.memory), (2, g.width)), carray(f64(g.average), g.look + 1)
     bands, speed = carray(f64(g.bands), (2, 2)), carray(f64(g.speed), 3)
-    if _idle(y, memory, ceilings, g.look):
-        _delay(y, memory, g.look, bands, speed)
-    else:
-        _limit(y, memory, average, bands, ceilings, speed, carray(f64(g.seen), 2))
+    _limit(y, memory, (average, bands, speed), ceilings, carray(f64(g.seen), 2))
 
 
 @_jit
