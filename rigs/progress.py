@@ -44,7 +44,10 @@ def stderr() -> Console:
 
 @contextmanager
 def tracked(title: str, total: int) -> Iterator[Step]:
-    """Show a bar for ``total`` pieces of work on stderr; yields the function that advances it."""
+    """Show a bar for ``total`` pieces of work on stderr; yields the function that advances it.
+
+    Work that turns out longer, such as a set whose drivers cannot overlap after all, moves the end.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -58,7 +61,8 @@ def tracked(title: str, total: int) -> Iterator[Step]:
         task = bars.add_task(f"{title:<18}", total=total, note="")
 
         def step(note: str = "") -> None:
-            bars.update(task, advance=1, note=note)
+            done = bars.tasks[0].completed + 1
+            bars.update(task, advance=1, total=max(total, done), note=note)
 
         yield step
 
