@@ -1,0 +1,88 @@
+"""Compiled loops that are kept without numba, files through the live block path, and work on other cores."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from sweetspot.measure.share import forked
+from sweetspot.processor import render
+from sweetspot.processor.compiled import loop, record
+from sweetspot.processor.crossfade import RAMP, mix, ramp
+from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.processor.upmix import chosen
+from sweetspot.rigs.errors import BadInput
+
+pytestmark = pytest.mark.skipif(find_spec("numba") is None, reason="needs numba")
+
+
+def test_a_kept_loop_does_what_is_written() -> None:
+    """Records, arrays of both precisions and numbers come through; what it writes is what Python writes."""
+    rng = np.random.default_rng(4)
+    y, other = rng.standard_normal((3, 17)).astype(np.float32), rng.standard_normal((3, 17)).astype(np.float32)
+    both = []
+    for run in (loop(ramp), ramp):
+        memory, gains = record(RAMP), np.zeros(17)
+        memory.start, memory.target, memory.length, memory.done = 0.25, 1.0, 40, 3
+        run(memory, gains)
+        both.append((gains, memory.done))
+    np.testing.assert_allclose(both[0][0], both[1][0], rtol=1e-12)
+    assert both[0][1] == both[1][1] == 20
+    mixed, plain = y.copy(), y.copy()
+    loop(mix)(mixed, other, both[0][0])
+    mix(plain, other, both[1][0])
+    np.testing.assert_allclose(mixed, plain, atol=1e-6)
+
+
+def test_arrays_in_another_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="C order"):
+        loop(mix)(np.zeros((4, 3), dtype=np.float32).T, np.zeros((3, 4), dtype=np.float32), np.zeros(4))
+
+
+@pytest.mark.parametrize("method", ["soft-projection", "low-latency", "off"])
+def test_programs_of_a_signal_are_those_of_the_upmix(method: str) -> None:
+    """The block path against the upmix itself, in double precision: -120 dB."""
+    fs, settings = 47872, replace(UpmixSettings(), method=method)
+    x = np.random.default_rng(7).standard_normal((2, 12_345))
+    x[1] = 0.4 * x[0] + 0.6 * x[1]
+    upmix = chosen(settings, fs)
+    wanted = upmix.process(np.concatenate([x, np.zeros((2, upmix.latency))], axis=1))[:, upmix.latency :]
+    found = render.upmixed(settings, fs, x)
+    assert found.shape == wanted.shape
+    assert np.linalg.norm(found - wanted) <= 1e-6 * np.linalg.norm(wanted)
+
+
+def test_a_second_start_does_not_import_numba() -> None:
+    text = (
+        "import sys, numpy as np\n"
+        "from sweetspot.processor import render\nfrom sweetspot.processor.filterset import UpmixSettings\n"
+        "render.upmixed(UpmixSettings(), 48000, np.ones((2, 5000)))\nprint('numba' in sys.modules)\n"
+    )
+    for _ in range(2):
+        told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "False"
+
+
+def test_work_on_other_cores_comes_back_in_order() -> None:
+    here = os.getpid()
+    assert forked.begun([lambda i=i: i * i for i in range(7)])() == [0, 1, 4, 9, 16, 25, 36]
+    assert forked.begun([os.getpid, os.getpid], here=True)() == [here, here]
+
+
+def test_what_goes_wrong_on_another_core_is_told_here() -> None:
+    def refused() -> None:
+        raise BadInput("rig.toml: 3 is wrong")
+
+    def broken() -> None:
+        raise ZeroDivisionError("by nothing")
+
+    with pytest.raises(BadInput, match=r"rig\.toml: 3 is wrong"):
+        forked.begun([refused, refused])()
+    with pytest.raises((RuntimeError, ZeroDivisionError), match="by nothing"):
+        forked.begun([broken, broken])()
