@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -328,7 +329,7 @@ def pictures(
     shown = figures.gather(folder.session_file(run), vertical=sideways, position=position, smoothing=octaves)
     drawn = figures.chosen(figures.pictures(shown), only)
     target = out or run / "show"
-    with tracked("Drawing", len(drawn)) as step:
+    with alone(run) if out is None else nullcontext(), tracked("Drawing", len(drawn)) as step:
         for name, draw in drawn.items():
             figures.save(draw, target / f"{name}.{kind}")
             step(name)
@@ -371,7 +372,7 @@ def sofa_(
         sets, errors = {n: session.responses(n) for n in session.sets}, standard_errors.of(session)
         files = sofa.files(session.rig(), sets, known, errors)
     target = out or run
-    with tracked("Writing SOFA", len(files)) as step:
+    with alone(run) if out is None else nullcontext(), tracked("Writing SOFA", len(files)) as step:
         for name, build in files.items():
             sofa.write(build(), target / name)
             step(name)

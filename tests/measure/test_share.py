@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from matplotlib.image import imread
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
+from sweetspot.rigs.storage import alone
 from sweetspot.rigs.units import P_REF, db
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -121,3 +124,18 @@ def test_pictures_are_drawn_and_wrong_names_are_told(
     far = sweetspot("measure", "show", path, "--position", "9")
     assert far.returncode == 2  # type: ignore[attr-defined]
     assert "1 to 5" in far.stderr  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", [("sofa",), ("measure", "show", "--only", "decay")], ids=["sofa", "show"])
+def test_what_writes_into_a_run_waits_its_turn(
+    measured: Path, sweetspot: Callable[..., object], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """Another process at work on the run is named; beside it nothing is written."""
+    run = tmp_path / "run"
+    shutil.copytree(measured, run)
+    before = sorted(run.iterdir())
+    with alone(run):
+        done = sweetspot(*command, run)
+    assert done.returncode == 2, done.stderr  # type: ignore[attr-defined]
+    assert f"in use by process {os.getpid()}" in done.stderr  # type: ignore[attr-defined]
+    assert sorted(run.iterdir()) == before
