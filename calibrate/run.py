@@ -434,6 +434,7 @@ def hear(
         _heard(path, rig, filters, now) as heard,
     ):
         told = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
+        told["guard_db"] = insert.guard_of(ready.interface)
         heard.annotate("through", json.dumps(told))
         for name, plan in plans.items():
             with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
@@ -536,7 +537,11 @@ def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verificati
     found, verdict, measured, rig, told = verdict_of(run, fitted, limits, path)
     if verdict.verdict == "fail":
         by_design = _by_design(verdict.by_design)
-        causes, ruled_out = (by_design, ()) if by_design else _causes(run, found, measured, rig, told)
+        unguarded = chain_figures.guard_causes(verdict.metrics)
+        alone_off = bool(unguarded) and all(m.key == "guard" for m in verdict.metrics if m.verdict == "fail")
+        known = by_design or alone_off
+        causes, ruled_out = (by_design, ()) if known else _causes(run, found, measured, rig, told)
+        causes = (*unguarded, *causes)
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as heard:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))

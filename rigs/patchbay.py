@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
 PATIENCE_S = 15.0
@@ -133,6 +136,55 @@ class Patchbay:
             raise HardwareTrouble(f"the JACK server does not connect {source} and {sink}: {fault}") from fault
 
 
+class Recorder:
+    """A client that keeps what is played into its ports; nothing of it comes out.
+
+    Parameters
+    ----------
+    client
+        Of the ``jack`` library, not yet activated.
+    inputs
+        Number of its ports.
+    """
+
+    def __init__(self, client: Any, inputs: int) -> None:
+        self._client, self._blocks = client, list[NDArray[np.float32]]()
+        self._ports = [client.inports.register(f"in_{i + 1}") for i in range(inputs)]
+        client.set_process_callback(self._step)
+
+    def _step(self, _frames: int) -> None:
+        self._blocks.append(np.stack([np.array(p.get_array()) for p in self._ports]))
+
+    @property
+    def ports(self) -> list[str]:
+        """Names of its ports."""
+        return [p.name for p in self._ports]
+
+    @property
+    def peak(self) -> float:
+        """Largest sample of all that was played into it, full scale = 1; NaN if one was no number."""
+        return max((float(np.max(np.abs(b))) for b in list(self._blocks)), default=0.0)
+
+
+@contextmanager
+def recording(inputs: int) -> Iterator[Recorder]:
+    """A recorder on the server that runs, while it lasts.
+
+    Raises
+    ------
+    HardwareTrouble
+        No JACK library, or no server.
+    """
+    client = _client("sweetspot-recorder")
+    recorder = Recorder(client, inputs)
+    client.activate()
+    try:
+        yield recorder
+    finally:
+        client.deactivate()
+        client.close()
+
+
 @contextmanager
 def opened() -> Iterator[Patchbay]:
     """The patchbay of the server that runs, while it lasts.
@@ -142,6 +194,15 @@ def opened() -> Iterator[Patchbay]:
     HardwareTrouble
         No JACK library, or no server.
     """
+    client = _client("sweetspot-patchbay")
+    try:
+        yield Patchbay(client)
+    finally:
+        client.close()
+
+
+def _client(name: str) -> Any:
+    """A client of the server that runs, not activated."""
     try:
         import jack
     except OSError as fault:
@@ -149,14 +210,10 @@ def opened() -> Iterator[Patchbay]:
     jack.set_error_function(lambda _message: None)
     jack.set_info_function(lambda _message: None)
     try:
-        client = jack.Client("sweetspot-patchbay", no_start_server=True)
+        return jack.Client(name, no_start_server=True)
     except jack.JackOpenError as fault:
         server = os.environ.get("JACK_DEFAULT_SERVER", "default")
         raise HardwareTrouble(f"no JACK server named {server!r} answers; start it before the engine") from fault
-    try:
-        yield Patchbay(client)
-    finally:
-        client.close()
 
 
 def playing_into(bay: Patchbay, ports: Sequence[str]) -> list[str]:

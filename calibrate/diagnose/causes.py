@@ -39,6 +39,9 @@ LOWEST_GAIN = 0.1
 SIMPLER = 0.03
 """By how much more a cause with more numbers must explain than one with fewer."""
 
+LEAST_SHARE = 0.05
+"""Smallest share of the linear form that is told from none."""
+
 EAR_M = 0.0875
 
 
@@ -111,6 +114,7 @@ def causes(
         *_swapped(s, drivers),
         *_sides(s),
         *_ear_gain(s, p),
+        *_centre(s),
         *_bypassed(s),
         *_rates(s),
         *_room(s),
@@ -154,6 +158,32 @@ def _ear_gain(s: Residual, p: Complex) -> Found:
         scaled[:, ear] *= g
         text = f"the {name} ear is {driver_faults.level(g)}: its microphone's gain or calibration"
         yield "ear gain", text, s.power(s.heard - scaled), 1
+
+
+def _centre(s: Residual) -> Found:
+    """The centre program at another level or missing, or a form without an upmix, with or without a fixed centre."""
+    if s.share <= 0.0:
+        return
+    sides = s.w[0] + s.w[1]
+    centre = (s.w[2] - (1.0 - s.share) * sides) / s.share
+    rest, part = np.zeros_like(s.w), np.zeros_like(s.w)
+    rest[:2], rest[2], part[2] = s.w[:2], (1.0 - s.share) * sides, s.share * centre
+    yield "centre missing", "the centre program is missing: what both sides share is not played", _left(s, rest), 0
+    g = s.gain(s.heard - s.aligned(s.predicted(w=rest)), s.aligned(s.predicted(w=part)))
+    if LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
+        said = f"the centre program is {driver_faults.level(g)}"
+        yield "centre level", said, _left(s, rest + g * part), 1
+    plain, moved = np.stack([s.w[0], s.w[1], sides]), np.stack([centre - sides, centre - sides, 2.0 * (centre - sides)])
+    said = "the upmix is off: both sides play through their own filters, the centre program plays nothing"
+    yield "upmix off", said, _left(s, plain), 0
+    a = s.gain(s.heard - s.aligned(s.predicted(w=plain)), s.aligned(s.predicted(w=moved)))
+    if LEAST_SHARE < a < 1.0 - LEAST_SHARE:
+        said = f"the upmix is the linear one, C = {a:.2f} (L + R), in place of the adaptive one"
+        yield "upmix linear", said, _left(s, plain + a * moved), 1
+
+
+def _left(s: Residual, w: Complex) -> float:
+    return s.left_over(s.predicted(w=w))
 
 
 def _bypassed(s: Residual) -> Found:

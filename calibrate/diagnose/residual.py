@@ -59,6 +59,8 @@ class Residual:
     clipped
         The filters as they act on the sweeps that were played when every driver is cut off at a share of its largest
         sample; ``None`` where the sweeps are not known.
+    share
+        Part of what both sides have in common that goes to the centre program.
     """
 
     h: Complex
@@ -71,6 +73,7 @@ class Residual:
     at: Callable[[Float], Complex] | None = None
     early: Complex | None = None
     clipped: Callable[[float], Complex] | None = None
+    share: float = 0.0
 
     def predicted(self, h: Complex | None = None, w: Complex | None = None) -> Complex:
         """What these paths and filters give, ``(position, ear, stimulus, f)``."""
@@ -160,6 +163,7 @@ def of(
         at=at,
         early=early,
         clipped=None if clipped is None else lambda level: clipped(level, f),
+        share=share,
     )
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
     from sweetspot.calibrate.verify.figures import NULLS as NULLS
     from sweetspot.calibrate.verify.figures import Confident as Confident
+    from sweetspot.calibrate.verify.insert import CentreMissing as CentreMissing
     from sweetspot.calibrate.verify.limits import Limits as Limits
     from sweetspot.calibrate.verify.limits import Metric as Metric
     from sweetspot.calibrate.verify.limits import from_dict as from_dict

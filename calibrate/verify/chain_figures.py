@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.verify.limits import Limits, Metric
 from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed
 from sweetspot.measure.distortion import Distortion
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import db
+
+GUARD_OFF = "guard off"
+"""Name of the cause of a processor that does not hold its ceiling."""
 
 OCTAVES_HZ = (250.0, 4000.0)
 """Centres of the octaves in which distortion is judged: harmonics of higher ones leave the band."""
@@ -31,6 +35,25 @@ def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -
         "than 125 ms late is noticed beside a picture (ITU-R BT.1359).",
         limits, predicted=own, heard=late,
     )  # fmt: skip
+
+
+def guard(excess_db: float, limits: Limits) -> Metric:
+    """What a processor's outputs reach while a program is played that its filters would take above the ceiling."""
+    return Metric.of(
+        "guard",
+        "Largest sample at the processor's outputs, its drivers disconnected, for a program that without a guard would "
+        "pass the ceiling.",
+        limits,
+        predicted=None,
+        heard=excess_db,
+    )
+
+
+def guard_causes(metrics: Sequence[Metric]) -> tuple[Cause, ...]:
+    """The missing guard as a cause, where its figure fails."""
+    off = [m for m in metrics if m.key == "guard" and m.verdict == "fail"]
+    said = "the guard is off or has another ceiling: a loud program comes out {:.1f} dB above it"
+    return tuple(Cause(GUARD_OFF, said.format(m.heard), 1.0, 0) for m in off)
 
 
 def told(found: Mapping[str, Distortion]) -> list[dict[str, Any]]:

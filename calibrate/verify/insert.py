@@ -27,17 +27,25 @@ from sweetspot.measure.run import place
 from sweetspot.processor.export import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs import patchbay
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.protocol import Interface, Operator, Recording, Rig
+from sweetspot.rigs.units import db
 
 LONGEST_S = 1.0
 """Longest latency that is looked for, s."""
+
+GUARD_S, GUARD_TAIL_S = 0.2, 0.7
+"""Noise that tries the guard, and the time after it in which it may still come out, s."""
 
 CLEAR = 8.0
 """How far the best lag must stand out of the others (peak over root mean square) to be one: noise alone reaches 5."""
 
 WAKE_S = 0.1
 """Silence that opens the stream before its ports are patched, s."""
+
+
+class CentreMissing(SweetspotError):
+    """A verdict, and no trouble of the rig: the sides play, what they share does not."""
 
 
 @contextmanager
@@ -79,6 +87,12 @@ def ready(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, a
 def latency_of(interface: Interface) -> int:
     """Whole samples of latency that an interface of :func:`ready` takes out."""
     return interface.samples if isinstance(interface, Late) else 0
+
+
+def guard_of(interface: Interface) -> float | None:
+    """What the outputs of a processor of :func:`ready` reach under a loud program, dB re the ceiling; None: untried."""
+    inner = interface.inner if isinstance(interface, Late) else interface
+    return inner.guard_db if isinstance(inner, Patched) else None
 
 
 def _timed(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse) -> Late:
@@ -153,6 +167,8 @@ class Patched(_Around):
         The engine's inputs with the device's program ports that it takes its sound from.
     drives
         The engine's outputs with the device's driver ports.
+    trial
+        What tries the engine's guard, for all outputs, with the ceiling that must hold; None for one without a guard.
     """
 
     def __init__(
@@ -163,9 +179,12 @@ class Patched(_Around):
         card: Sequence[str],
         feeds: Sequence[tuple[str, str]],
         drives: Sequence[tuple[str, str]],
+        *,
+        trial: tuple[NDArray[np.float32], float] | None = None,
     ) -> None:
         super().__init__(inner)
         self.bay, self.engine, self.card, self.feeds, self.drives = bay, engine, card, feeds, drives
+        self.trial, self.guard_db = trial, None if trial is None else np.nan
         self._direct: list[tuple[str, str]] = []
         self._patched = False
 
@@ -173,6 +192,9 @@ class Patched(_Around):
         """Play and record through the engine; see :class:`sweetspot.rigs.protocol.Interface`."""
         if not self._patched:
             self.inner.capture(np.zeros((self.outputs, round(WAKE_S * self.fs)), dtype=np.float32))
+            self.engine.alive()
+            if self.trial is not None:
+                self.guard_db = self._tried(*self.trial)
             self.patch()
         self.engine.alive()
         try:
@@ -197,6 +219,23 @@ class Patched(_Around):
         driven = {port for _, port in self.drives}
         self.bay.connect([*((source, port) for source, port in direct if port not in driven), *back])
         self._patched = True
+
+    def _tried(self, loud: NDArray[np.float32], ceiling: float) -> float:
+        """Largest output under a loud program, dB re the ceiling: into a recorder, while the drivers are silent."""
+        sources = patchbay.playing_into(self.bay, [port for _, port in self.feeds])
+        direct = [(s, port) for port in self.card for s in self.bay.sources(port)]
+        feeds = [(source, into) for source, (into, _) in zip(sources, self.feeds, strict=True)]
+        self.bay.disconnect(direct)
+        with patchbay.recording(len(self.drives)) as recorder:
+            self.bay.connect([(out, port) for (out, _), port in zip(self.drives, recorder.ports, strict=True)])
+            self.bay.connect(feeds)
+            try:
+                self.inner.capture(loud)
+            finally:
+                self.bay.disconnect(feeds)
+            peak = recorder.peak
+        self.bay.connect(direct)
+        return float(db(max(peak, 1e-9) / ceiling))
 
     def unpatch(self) -> None:
         """The device plays by itself again, as before; what is gone with the stream is left."""
@@ -234,11 +273,32 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
                 played = [all_played[o] for o in how.ports(filters)]
             feeds = [(i, ports[c - 1]) for i, c in zip(heard, deployed.inputs or (), strict=True)]
             drives = [(o, ports[c - 1]) for o, c in zip(played, filters.channels, strict=True)]
-            patched = Patched(rig.interface, bay, engine, ports, feeds, drives)
+            trial = (_loud(rig, deployed), rig.description.limits.ceiling) if how.whole else None
+            patched = Patched(rig.interface, bay, engine, ports, feeds, drives, trial=trial)
             try:
                 yield patched
             finally:
                 patched.unpatch()
+
+
+def _loud(rig: Rig, deployed: Deployed) -> NDArray[np.float32]:
+    """A program as loud as the rig allows: noise, then what one driver of each side plays loudest of all.
+
+    Its outputs are heard by a recorder alone.
+    """
+    fs, taps = rig.description.fs, deployed.filters.taps
+    noise = np.random.default_rng(0).uniform(-1.0, 1.0, round(GUARD_S * fs))
+    program = [np.stack([noise, noise])]
+    for side in range(2):
+        worst = taps[side, int(np.argmax(np.abs(taps[side]).sum(axis=-1)))]
+        one = np.zeros((2, len(worst)))
+        one[side] = np.sign(worst[::-1])
+        program.append(one)
+    program.append(np.zeros((2, round(GUARD_TAIL_S * fs))))
+    both = np.concatenate(program, axis=1)
+    y = np.zeros((rig.description.outputs, both.shape[1]), dtype=np.float32)
+    y[[c - 1 for c in deployed.inputs or ()]] = 0.99 * rig.description.limits.ceiling * both
+    return y
 
 
 def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse) -> int:
@@ -248,31 +308,44 @@ def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse)
     ------
     HardwareTrouble
         No lag stands out: nothing of the program is heard.
+    CentreMissing
+        Of one side alone something is heard.
     """
-    rig_is, source = rig.description, plan.sources.names.index("both")
+    found = _lag(rig, deployed, plan, measured, "both")
+    if found is None and _lag(rig, deployed, plan, measured, "left") is not None:
+        raise CentreMissing(
+            f"{deployed.name}: FAIL, centre missing: the left side alone is heard through it, both sides together are "
+            "not. The centre program plays nothing: load this unit's centre filters, or switch the centre on"
+        )
+    if found is None:
+        raise HardwareTrouble(
+            f"{deployed.name}: the program is not heard through it: no latency up to {LONGEST_S:g} s fits. Is it "
+            f"switched on and active, are the rig's outputs {deployed.inputs} its inputs, and do its drivers play?"
+        )
+    return max(found, 0)
+
+
+def _lag(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, stimulus: str) -> int | None:
+    """Lag in samples at which a stimulus is heard as predicted; ``None`` where none stands out."""
+    rig_is, source = rig.description, plan.sources.names.index(stimulus)
     spare = round(LONGEST_S * rig_is.fs)
     heard = rig.interface.capture(np.pad(plan.sources.signals[source], ((0, 0), (0, spare)))).x
     inv = inverse(plan.sweep, np.pad(plan.played, (0, spare)), heard.shape[1])
     late, _ = loopback_delay(inv, inv.spectrum(heard[rig_is.interface.loopback.in_ - 1]))
     got = inv.spectrum(heard[[m.channel - 1 for m in plan.mics]]) * np.exp(2j * np.pi * inv.f * late)
-    want = _both(measured.used_for("score"), deployed.filters, plan.captures[0].position, inv.size)
+    want = _expected(measured.used_for("score"), deployed.filters, plan.captures[0].position, inv.size, source)
     inside = (inv.f >= residual.BAND[0]) & (inv.f <= residual.BAND[1])
     cross = np.sum(got * want.conj(), axis=0) * inside
     fit = np.abs(fft.ifft(cross, inv.size))
     earliest = -deployed.filters.delay_samples
     told = np.roll(fit, -earliest)[: spare - earliest]
     best = int(np.argmax(told))
-    if not told[best] > CLEAR * float(np.sqrt(np.mean(fit**2))):
-        raise HardwareTrouble(
-            f"{deployed.name}: the program is not heard through it: no latency up to {LONGEST_S:g} s fits. Is it "
-            f"switched on and active, are the rig's outputs {deployed.inputs} its inputs, and do its drivers play?"
-        )
-    return max(best + earliest, 0)
+    return best + earliest if told[best] > CLEAR * float(np.sqrt(np.mean(fit**2))) else None
 
 
-def _both(score: ImpulseResponse, filters: FilterSet, position: int, size: int) -> residual.Complex:
-    """Expected spectra ``(ear, frequency)`` of the phantom centre at a scoring position."""
-    w = residual.stimuli(fft.rfft(filters.taps, size, axis=-1), verification.share_of(filters))[2]
+def _expected(score: ImpulseResponse, filters: FilterSet, position: int, size: int, stimulus: int) -> residual.Complex:
+    """Expected spectra ``(ear, frequency)`` of a stimulus at a scoring position."""
+    w = residual.stimuli(fft.rfft(filters.taps, size, axis=-1), verification.share_of(filters))[stimulus]
     h = fft.rfft(score.h[position], size, axis=-1)
     zero = np.exp(2j * np.pi * fft.rfftfreq(size) * score.zero)
     return np.asarray(np.einsum("edf,df->ef", h, w) * zero)

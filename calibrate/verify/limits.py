@@ -69,6 +69,8 @@ class Limits:
         Largest from stereo input to loudspeaker, ms.
     distortion
         Largest total harmonic distortion in any octave, dB re the fundamental.
+    guard
+        Largest sample at a processor's outputs while a program that needs its guard is played, dB re the ceiling.
     side_azimuth, centre_azimuth
         Largest distance of an image from that of the reference pair, degrees.
     asymmetry
@@ -108,6 +110,7 @@ class Limits:
     polarity: float = 0.5
     latency: float = 100.0
     distortion: float = -30.0
+    guard: float = 0.1
     side_azimuth: float = 7.0
     centre_azimuth: float = 5.0
     asymmetry: float = 7.0

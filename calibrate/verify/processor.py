@@ -140,6 +140,8 @@ class ReadVerification:
         ``None`` in a file of an earlier version, which knew our own engine alone.
     distortion
         Of the stimuli, see :func:`sweetspot.calibrate.verify.chain_figures.told`; none in a file of an earlier version.
+    guard_db
+        What the processor's outputs reach under a loud program, dB re the ceiling; ``None`` where it was not tried.
     """
 
     ears: MeasuredSet
@@ -148,6 +150,7 @@ class ReadVerification:
     filters: FilterSet
     through: ProcessorUsed | None
     distortion: tuple[Mapping[str, Any], ...] = ()
+    guard_db: float | None = None
 
     @property
     def timed(self) -> bool:
@@ -170,6 +173,7 @@ class ReadVerification:
         found = verification.judge(self.ears, self.polar, measured, self.prediction, self.filters, limits)
         more = [chain_figures.latency(self.filters, self.through, limits)]
         more += [chain_figures.distortion(self.distortion, limits)] if self.distortion else []
+        more += [chain_figures.guard(self.guard_db, limits)] if self.guard_db is not None else []
         found = replace(found, metrics=(*found.metrics, *more))
         found = judged(replace(found, through=self.through), self.filters, limits)
         metrics, names = default_limits.followed(found.metrics, limits, reachable)
@@ -209,6 +213,7 @@ def understood(
         filters,
         through,
         tuple(told.get("distortion", ())),
+        told.get("guard_db"),
     )
 
 

@@ -9,17 +9,24 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sweetspot.calibrate import run
 from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.verify import CentreMissing, Limits, Verification
+from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import parse
 
@@ -104,6 +111,7 @@ def same(found: dict[str, Any], ours: dict[str, Any]) -> None:
     """PASS for both, and every figure in dB, degrees and microseconds as near as :data:`SAME_DB`."""
     assert (ours["verdict"], found["verdict"]) == ("pass", "pass"), found["reasons"]
     compared = 0
+    assert found["heard"]["guard, largest output re the ceiling"][1] <= 0.0
     for name, (unit, value) in ours["heard"].items():
         if value is not None and not name.startswith(NOISY):
             assert abs(found["heard"][name][1] - value) < SAME_DB, (name, unit)
@@ -147,3 +155,45 @@ def test_the_plug_in_in_pipewire_passes_with_the_figures_of_our_engine(
             found = verified(server.env, here, on, "pipewire")
         found |= verified(server.env, here, own, "engine")
     same(found["pipewire"], found["engine"])
+
+
+def faulty(here: Path, rig: Rig, changed: Callable[[FilterSet], FilterSet]) -> Verification:
+    """The verdict on the C library that runs ``changed`` of the filters that it should."""
+    fitted = run.fitted_of(here)
+    right = deployed.choose("c", fitted.filters, rig.description)
+    wrong = replace(right, filters=changed(right.filters))
+    run.hear(here, rig, fitted, NOON, ask=lambda _: None, track=quiet, processor=wrong)
+    return run.judge(here, fitted, Limits())
+
+
+def centre_times(gain: float) -> Callable[[FilterSet], FilterSet]:
+    return lambda filters: replace(filters, taps=filters.taps * np.array([1.0, 1.0, gain])[:, None, None])
+
+
+@pytest.mark.server
+@pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("make") is None, reason="gcc or make is absent")
+def test_faulty_deployments_are_named(
+    here: Path,
+    jack_server: Callable[..., AbstractContextManager[Any]],
+    jack_lab: Callable[..., AbstractContextManager[Any]],
+    in_server: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Guard, upmix, centre and sampling rate, each by its own name; swapped drivers: see `test_deployed.py`."""
+    on = tmp_path / "card.toml"
+    on.write_text(card(tmp_path / "turntable"))
+    faults: list[tuple[str, Callable[[FilterSet], FilterSet]]] = [
+        ("guard off", lambda f: replace(f, ceiling=1.0)),
+        ("upmix off", lambda f: replace(f, taps=np.stack([f.taps[0], f.taps[1], f.taps[0] + f.taps[1]]))),
+    ]
+    with jack_server(47872) as server, jack_lab(server, on, "--unit", SERIAL), server.freewheel():
+        in_server(server)
+        with open_rig(parse(on.read_text(), folder=tmp_path), serial=SERIAL, now=lambda: NOON) as rig:
+            for name, change in faults:
+                found = faulty(here, rig, change)
+                assert (found.verdict, found.causes[0].name) == ("fail", name), (found.reasons, found.causes)
+            with pytest.raises(CentreMissing, match="centre missing") as missing:
+                faulty(here, rig, centre_times(0.0))
+            with pytest.raises(HardwareTrouble, match="made for another sampling rate"):
+                faulty(here, rig, lambda f: replace(f, fs=48000))
+    assert missing.value.exit_code == 1
