@@ -172,14 +172,14 @@ def _centre(s: Residual) -> Found:
     g = s.gain(s.heard - s.aligned(s.predicted(w=rest)), s.aligned(s.predicted(w=part)))
     if LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
         said = f"the centre program is {driver_faults.level(g)}"
-        yield "centre level", said, _left(s, rest + g * part), 1
+        yield "centre level", said, _left(s, np.asarray(rest + g * part)), 1
     plain, moved = np.stack([s.w[0], s.w[1], sides]), np.stack([centre - sides, centre - sides, 2.0 * (centre - sides)])
     said = "the upmix is off: both sides play through their own filters, the centre program plays nothing"
     yield "upmix off", said, _left(s, plain), 0
     a = s.gain(s.heard - s.aligned(s.predicted(w=plain)), s.aligned(s.predicted(w=moved)))
     if LEAST_SHARE < a < 1.0 - LEAST_SHARE:
         said = f"the upmix is the linear one, C = {a:.2f} (L + R), in place of the adaptive one"
-        yield "upmix linear", said, _left(s, plain + a * moved), 1
+        yield "upmix linear", said, _left(s, np.asarray(plain + a * moved)), 1
 
 
 def _left(s: Residual, w: Complex) -> float:
