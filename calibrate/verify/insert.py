@@ -35,7 +35,7 @@ LONGEST_S = 1.0
 """Longest latency that is looked for, s."""
 
 GUARD_S, GUARD_TAIL_S = 0.2, 0.7
-"""Noise that tries the guard, and the time after it in which it may still come out, s."""
+"""Dense signal that tries the guard, and the time after it in which it may still come out, s."""
 
 CLEAR = 8.0
 """How far the best lag must stand out of the others (peak over root mean square) to be one: noise alone reaches 5."""
@@ -282,12 +282,13 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
 
 
 def _loud(rig: Rig, deployed: Deployed) -> NDArray[np.float32]:
-    """A program as loud as the rig allows: noise, then what one driver of each side plays loudest of all.
+    """A program as loud as the rig allows: both sides changing sign at all rates, then what one driver of each side plays loudest of all.
 
     Its outputs are heard by a recorder alone.
     """
     fs, taps = rig.description.fs, deployed.filters.taps
-    noise = np.random.default_rng(0).uniform(-1.0, 1.0, round(GUARD_S * fs))
+    n = np.arange(round(GUARD_S * fs))
+    noise = np.where(np.sin(0.37 * n**1.5) >= 0.0, 1.0, -1.0)
     program = [np.stack([noise, noise])]
     for side in range(2):
         worst = taps[side, int(np.argmax(np.abs(taps[side]).sum(axis=-1)))]
