@@ -282,9 +282,9 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
 
 
 def _loud(rig: Rig, deployed: Deployed) -> NDArray[np.float32]:
-    """A program as loud as the rig allows: both sides changing sign at all rates, then what one driver of each side plays loudest of all.
+    """A program as loud as the rig allows, for a recorder alone: both sides at every rate, then each by itself.
 
-    Its outputs are heard by a recorder alone.
+    Each side alone is what its loudest driver answers with its largest sample.
     """
     fs, taps = rig.description.fs, deployed.filters.taps
     n = np.arange(round(GUARD_S * fs))
