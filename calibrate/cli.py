@@ -16,7 +16,7 @@ from sweetspot.calibrate import hear_bank, run
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
 from sweetspot.calibrate.plant import ahead, errors
-from sweetspot.calibrate.study import compare, explain, overview, pareto
+from sweetspot.calibrate.study import compare, explain, forms, overview, pareto
 from sweetspot.calibrate.verify import Limits, Verification, figures, verdict_text
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify import read as read_limits
@@ -69,6 +69,9 @@ def calibrate(
     ] = None,
     beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too, and compare.")] = False,
     reasons: Annotated[bool, typer.Option("--explain", help="Say which limit was active in which band.")] = False,
+    beside_linear: Annotated[
+        bool, typer.Option("--forms", help="Figures of the forms that engines without an upmix play.")
+    ] = False,
     left_out: Annotated[bool, typer.Option("--cross-validate", help="Leave positions out in turn.")] = False,
     keys: Annotated[
         bool,
@@ -86,8 +89,8 @@ def calibrate(
     for name in folder.changed_files(run_folder):
         say(f"{name}: has changed since the run was measured; the run's own copy is used")
     if run.without_ears(run_folder):
-        if dial or beside or reasons or left_out or many:
-            wanting = "--pareto, --compare, --explain, --cross-validate, --bank"
+        if dial or beside or reasons or left_out or many or beside_linear:
+            wanting = "--pareto, --compare, --explain, --forms, --cross-validate, --bank"
             raise BadInput(f"{run_folder}: has no ears set; {wanting} need one")
         with tracked("Calibrating", 1) as step:
             made = run.calibrate_beam(run_folder, wanted, text)
@@ -100,6 +103,10 @@ def calibrate(
     found = run.described(run_folder, fitted)
     data["field"] = overview.plain(found)
     lines.append(overview.table(found))
+    if beside_linear:
+        rows = run.forms_of(run_folder, fitted)
+        data["forms"] = forms.to_dict(rows)
+        lines.append(forms.table(rows))
     image = run.image(run_folder, fitted)
     data |= image.to_dict()
     lines.append(image.text)

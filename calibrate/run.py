@@ -25,7 +25,17 @@ from sweetspot.calibrate.filters import FarEar, Fitted, fit, nearest_ahead
 from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, MeasurementError, ahead
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.predict import Prediction, RoomPrediction
-from sweetspot.calibrate.study import DesignRow, ExplainedBand, FrontPoint, explain, held_out, overview, pareto
+from sweetspot.calibrate.study import (
+    DesignRow,
+    ExplainedBand,
+    FormRow,
+    FrontPoint,
+    explain,
+    forms,
+    held_out,
+    overview,
+    pareto,
+)
 from sweetspot.calibrate.verify import (
     Confident,
     Deployed,
@@ -286,6 +296,12 @@ def sureness(run: Path, fitted: Fitted) -> dict[str, Confident]:
 
 
 @lru_cache(maxsize=1)
+def forms_of(run: Path, fitted: Fitted) -> list[FormRow]:
+    """Figures of the forms that engines without an upmix play, beside the adaptive upmix."""
+    made = forms.forms(fitted.filters)
+    return [forms.row(name, auditory.predicted(run, filters, fitted.ears)) for name, filters in made]
+
+
 def image(run: Path, fitted: Fitted) -> Assessment:
     """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
     return auditory.predicted(run, fitted.filters, fitted.ears)

@@ -276,6 +276,8 @@ def export(
         "files": sorted(made.everything()),
         "use": made.use,
     }
+    if options.form == "linear":
+        say("What this form gives beside the adaptive upmix: sweetspot calibrate RUN --forms")
     data |= {"changed_since": list(changes), "notes": list(made.notes), "gain_lowered_db": lowered_db}
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.export.options import FORMS as FORMS
     from sweetspot.processor.export.options import LINEAR_SHARE as LINEAR_SHARE
     from sweetspot.processor.export.options import Options as Options
+    from sweetspot.processor.export.options import linear as linear
     from sweetspot.processor.export.unguarded import without_guard as without_guard
 else:
     from sweetspot.rigs.faces import lazy

@@ -1,0 +1,86 @@
+"""What engines without an upmix play, beside the adaptive upmix: width, stability of the centre and tone, predicted.
+
+Plain stereo has left and right alone. The linear form adds the centre program by a fixed share of the sum,
+``C = a (L + R)``, which narrows what is on one side alone; the adaptive upmix takes the centre from what is common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sweetspot.calibrate.auditory import PANS, Assessment
+from sweetspot.processor.export import LINEAR_SHARE, linear
+from sweetspot.processor.filterset import FilterSet
+
+STABLE_DEG = 5.0
+"""Error of the centre's azimuth at a place that is not noticed, degrees (Blauert)."""
+
+CENTRE = PANS.index(0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class FormRow:
+    """Figures of one form.
+
+    Parameters
+    ----------
+    name
+        Of the form.
+    width_deg
+        Azimuth of hard left minus that of hard right, mean over places, degrees.
+    stable, places
+        At how many places the centre stands within :data:`STABLE_DEG` of the reference pair's, and of how many.
+    worst_deg
+        Largest error of the centre at any place, degrees.
+    tone_rms_db
+        Colour of the worst pan beside the reference, rms over bands, dB.
+    """
+
+    name: str
+    width_deg: float
+    stable: int
+    places: int
+    worst_deg: float
+    tone_rms_db: float
+
+
+def forms(filters: FilterSet) -> list[tuple[str, FilterSet]]:
+    """The forms by name, each as a filter set that plays it: without an upmix where the form has none."""
+
+    def alone(made: FilterSet) -> FilterSet:
+        return replace(made, upmix=replace(made.upmix, method="off"))
+
+    shares = sorted({LINEAR_SHARE, 0.5})
+    return [
+        ("plain stereo, no centre program", alone(filters)),
+        *((f"linear, C = {a:g} (L + R)", alone(linear(filters, a))) for a in shares),
+        (f"adaptive upmix, {filters.upmix.method}", filters),
+    ]
+
+
+def row(name: str, found: Assessment) -> FormRow:
+    """Figures of a form from the assessment of its filter set."""
+    unit, pair = found.arms["calibrated"], found.arms["reference"]
+    error = np.abs(np.degrees(unit.azimuth[:, CENTRE] - pair.azimuth[:, CENTRE]))
+    return FormRow(
+        name, unit.width_deg, int(np.sum(error <= STABLE_DEG)), len(error), float(error.max()), unit.tone_rms_db
+    )
+
+
+def table(rows: Sequence[FormRow]) -> str:
+    """A table for people."""
+    head = f"{'form':<34} width  centre within {STABLE_DEG:g}°  worst  tone rms"
+    lines = [
+        f"{r.name:<34} {r.width_deg:4.0f}°  {r.stable:>9} of {r.places:<6} {r.worst_deg:5.1f}°  {r.tone_rms_db:5.1f} dB"
+        for r in rows
+    ]
+    return "\n".join([head, *lines])
+
+
+def to_dict(rows: Sequence[FormRow]) -> list[dict[str, Any]]:
+    """The rows for JSON."""
+    return [asdict(r) for r in rows]
