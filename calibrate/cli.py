@@ -98,7 +98,8 @@ def calibrate(
         lines = [made.text, _written(run_folder, made.filters)]
         result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
         return
-    fitted = _fitted(run_folder, wanted, text, left_out=left_out, bank=banks.read(many) if many else None)
+    bank_wish = banks.read(many) if many else None
+    fitted = _fitted(run_folder, wanted, text, left_out=left_out, with_front=dial, bank=bank_wish)
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
     found = run.described(run_folder, fitted)
     data["field"] = overview.plain(found)
@@ -117,10 +118,9 @@ def calibrate(
         data["bank"] = banks.to_dict(*bank)
         lines.append(banks.text(*bank))
     if dial:
-        with tracked("Width against depth", len(pareto.POINTS)) as step:
-            found_front = run.front(run_folder, wanted, step)
+        found_front = run.kept_front(run_folder)
         data["pareto"] = pareto.to_dict(found_front)
-        lines.append(pareto.table(found_front))
+        lines.append(pareto.table(found_front, wanted.image.share))
     if beside:
         _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
     if left_out:
@@ -292,10 +292,13 @@ def _fitted(
     text: str,
     *,
     left_out: bool = False,
+    with_front: bool = False,
     bank: tuple[banks.BankDesign, str] | None = None,
 ) -> Fitted:
-    with tracked("Calibrating", 4 if bank is None else 5) as step:
-        return run.calibrate(here, wanted, text, left_out=left_out, with_zone=True, bank=bank, step=step)
+    with tracked("Calibrating", 4 + (bank is not None) + len(pareto.POINTS) * with_front) as step:
+        return run.calibrate(
+            here, wanted, text, left_out=left_out, with_zone=True, with_front=with_front, bank=bank, step=step
+        )
 
 
 def _verified(

@@ -93,6 +93,7 @@ def calibrate(
     *,
     left_out: bool = False,
     with_zone: bool = False,
+    with_front: bool = False,
     bank: tuple[BankDesign, str] | None = None,
     step: Callable[[str], None] = lambda note: None,
 ) -> Fitted:
@@ -104,6 +105,8 @@ def calibrate(
         Where no position is used for scoring, leave one out of the design (:func:`held_out.scoring`).
     with_zone
         Map the listening zone too, and keep it with the filters.
+    with_front
+        Compute the front of width against depth too (:func:`front`), and keep it.
     bank
         Fit filters for these places too, and keep them with the others; the design and its text.
     step
@@ -124,6 +127,8 @@ def calibrate(
             kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
             kept |= {"loudness": [json.dumps(heard.loudness.re_plain_db["calibrated"])]}
             step("listening zone")
+        if with_front:
+            kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}
         many = (
             StoredBank((found := _bank(run, made, design, bank[0])).bank, found.figures.tree(), bank[1])
             if bank
@@ -305,6 +310,12 @@ def forms_of(run: Path, fitted: Fitted) -> list[FormRow]:
 def image(run: Path, fitted: Fitted) -> Assessment:
     """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
     return auditory.predicted(run, fitted.filters, fitted.ears)
+
+
+def kept_front(run: Path) -> list[FrontPoint]:
+    """The front that was computed when a run was calibrated; empty where it was not."""
+    kept = store.read_prediction(run).get("pareto")
+    return [FrontPoint(**row) for row in json.loads(kept[0])] if kept else []
 
 
 def front(run: Path, design: Design, step: Callable[[str], None] = lambda note: None) -> list[FrontPoint]:

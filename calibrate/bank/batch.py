@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.calibrate.design import Design, towards_width
-from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, pair, protection
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, pair, protection, room
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Float
@@ -85,7 +85,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
     error
         Squared relative error of the paths ``(place, driver, frequency)``.
     """
-    wish, count = towards_width(asked.design), len(cloud)
+    wish, count = room.asked(asked.design, asked.effort_db)[0], len(cloud)
     noise = np.broadcast_to(error[:, None, None], cloud.shape)
     plants = [Plant(h, asked.f, asked.lowest, e) for h, e in zip(cloud, noise, strict=True)]
     problems = [pair.problems(p, 0, wish, [asked.reference], asked.effort_db)[0] for p in plants]

@@ -14,7 +14,7 @@ from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sid
 from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud
 from sweetspot.calibrate.bank.design import BankDesign
 from sweetspot.calibrate.bank.figures import BankFigures
-from sweetspot.calibrate.design import Design, towards_width
+from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import (
     Around,
     Fitted,
@@ -236,7 +236,7 @@ def _asked(
     plant = _halved(gated(ears.used_for("design"), how))
     ring = _halved(gated(polar, around))
     slopes = protection.slopes(rig, f, design.filter.taps)
-    cost, spent = costs(rig, plant, towards_width(design), Around.of(ring, polar))
+    cost, spent = costs(rig, plant, design.crosstalk, Around.of(ring, polar))
     cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
     full = frequencies(ears.fs)
     whole = protection.slopes(rig, full, design.filter.taps)

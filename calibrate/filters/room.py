@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import CrosstalkDesign, Design, towards_width
 from sweetspot.calibrate.filters.effort import FLOOR, Cost
 from sweetspot.calibrate.plant import gate, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
@@ -20,7 +20,7 @@ LATE_S = 0.005
 BAND = (400.0, 6400.0)
 """Where direct and late energy are compared, Hz."""
 
-SPEND_DB = (2.2, 6.0, 10.0)
+SPEND_DB = (2.8, 6.0, 8.5)
 """Late energy over that of a driver of mean late energy which the sides may have below :data:`TURN_HZ`: where depth is
 preferred, balanced, and where width is."""
 
@@ -79,6 +79,17 @@ def allowed_db(prefer: float, f: Float) -> Float:
     low = np.interp(prefer, (0.0, 0.5, 1.0), SPEND_DB)
     share = np.log(np.maximum(f, 1.0) / TURN_HZ[0]) / np.log(TURN_HZ[1] / TURN_HZ[0])
     return np.asarray(low - LESS_ABOVE_DB * np.clip(share, 0.0, 1.0))
+
+
+def asked(design: Design, allowed: Float | None) -> tuple[CrosstalkDesign, bool]:
+    """What the sides are asked for, and whether heads are weighed for the worst: see :func:`towards_width`.
+
+    In a live room, which limits the effort to ``allowed``, more cancellation of the direct sound costs depth and gives
+    no width: there ``image.prefer`` moves that limit alone.
+    """
+    if allowed is not None:
+        return design.crosstalk, False
+    return towards_width(design), design.image.beyond > 0.0
 
 
 def spent(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.design import Design, FilterDesign, target_power, towards_width
+from sweetspot.calibrate.design import Design, FilterDesign, target_power
 from sweetspot.calibrate.filters import (
     align,
     beamform,
@@ -100,8 +100,7 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     ears, polar = ears.corrected(same.gains).gated(design.filter), polar.gated(design.filter)
     fs, drivers, fitting = ears.ir.fs, ears.ir.drivers, ears.used_for("design")
     plant, ring = fitting.plant(), polar.plant()
-    wish = towards_width(design)
-    f, (cost, spent) = plant.f, costs(rig, plant, wish, Around.of(ring, polar.ir))
+    f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar.ir))
     c = speed_of_sound(rig.environment.temperature_c)
     nominal = nearest_ahead(fitting.ir)
     slopes = protection.slopes(rig, f, design.filter.taps)
@@ -109,9 +108,8 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
     at = np.array([d.at for d in rig.driver])
     spent, allowed = room.spent(fitting.ir, f, design, cost, spent, slopes)
-    both = sides.steer(
-        led, nominal, spent, wish, side_pairs(at), effort_db=allowed, worst_first=design.image.beyond > 0.0
-    )
+    wish, worst_first = room.asked(design, allowed)
+    both = sides.steer(led, nominal, spent, wish, side_pairs(at), effort_db=allowed, worst_first=worst_first)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
     beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig)

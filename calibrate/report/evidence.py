@@ -17,10 +17,10 @@ from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.plant import MeasuredSet, ahead, corrected
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import BandLevels, metrics, spectra, uncertainty
-from sweetspot.calibrate.run import fitted_of, measured_sets, sha256, verdict_of
+from sweetspot.calibrate.run import fitted_of, kept_front, measured_sets, sha256, verdict_of
 from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.run import zone as zone_of
-from sweetspot.calibrate.study import held_out
+from sweetspot.calibrate.study import FrontPoint, held_out
 from sweetspot.calibrate.verify import Verification, comparison, from_dict
 from sweetspot.calibrate.verify import verification as verify
 from sweetspot.measure.folder import session_file
@@ -71,6 +71,8 @@ class Evidence:
         What a listener gets, measured if there is a verdict, else predicted; ``None`` where it can't be told.
     zone
         The listening zone that the calibration mapped; ``None`` where it did not.
+    front
+        Width against depth at several points of ``image.prefer``; empty where the calibration was not asked for it.
     """
 
     fitted: Fitted
@@ -86,6 +88,7 @@ class Evidence:
     design_text: str
     image: Assessment | None = None
     zone: ZoneMap | None = None
+    front: tuple[FrontPoint, ...] = ()
 
     @property
     def ears(self) -> ImpulseResponse:
@@ -139,6 +142,7 @@ def gather(run: Path) -> Evidence:
         design_text=text,
         image=verdict.image if verdict else image_of(run, fitted),
         zone=zone_of(run),
+        front=tuple(kept_front(run)),
     )
 
 

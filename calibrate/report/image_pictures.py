@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
+from sweetspot.calibrate.design import parse
 from sweetspot.calibrate.predict import metrics, spectra
 from sweetspot.calibrate.report import evidence, image_plots
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
+from sweetspot.calibrate.study import FrontPoint, pareto
 from sweetspot.calibrate.verify import comparison, whole_response
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.units import Float
@@ -30,7 +33,30 @@ def zones(e: Evidence) -> list[Picture]:
 
 def pictures(e: Evidence) -> list[Picture]:
     """Pan curve, cancellation direct and in the room, loudness, where the run has an image."""
-    return [_pan_curve(e.image), _direct_and_room(e), _levels(e.image)] if e.image else []
+    if e.image is None:
+        return []
+    front = [_front(e.front, parse(e.design_text, "design").image.share)] if e.front else []
+    return [_pan_curve(e.image), _direct_and_room(e), _levels(e.image), *front]
+
+
+def _front(points: Sequence[FrontPoint], share: float) -> Picture:
+    """Width against depth of the unit in its room, with the design's own point."""
+    own = pareto.nearest(points, share)
+    each = "; ".join(f"prefer {p.prefer:g}: {p.width_deg:.0f} degrees at {p.drr_re_plain_db:+.1f} dB" for p in points)
+    return picture(
+        "front",
+        "Width against depth",
+        f"Width of the image over the direct-to-reverberant ratio of the sides re plain stereo. {each}. This design: "
+        f"{own.width_deg:.0f} degrees.",
+        "The unit designed at five points of image.prefer, from depth (0) to width (1); what the room gives back of "
+        "the sides is the price of width. Filled: this design.",
+        lambda figure: image_plots.front(figure.subplots(), points, own),
+        values={
+            "x": [round(p.drr_re_plain_db, 2) for p in points],
+            "unit": "degrees",
+            "series": {"width": [round(p.width_deg, 2) for p in points]},
+        },
+    )
 
 
 def _zone(e: Evidence, zone: ZoneMap) -> Picture:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import PANS
 from sweetspot.calibrate.report.plots import BEFORE, HEARD, PREDICTED, TARGET
+from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.units import Float
@@ -62,6 +63,21 @@ def pan_curve(ax: Axes, azimuth_deg: Mapping[str, Float]) -> None:
     ax.grid(True, axis="y", color=measured.GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     measured.key(ax)
+
+
+def front(ax: Axes, points: Sequence[FrontPoint], own: FrontPoint) -> None:
+    """Width, degrees, over the sides' direct-to-reverberant ratio re plain stereo, dB, with each point's preference."""
+    ax.plot([p.drr_re_plain_db for p in points], [p.width_deg for p in points], color=PREDICTED, linewidth=1.6)
+    for p in points:
+        face = PREDICTED if p is own else "none"
+        ax.plot(p.drr_re_plain_db, p.width_deg, "o", color=PREDICTED, markerfacecolor=face, markersize=9)
+        ax.annotate(f"{p.prefer:g}", (p.drr_re_plain_db, p.width_deg), (8, 6), textcoords="offset points")
+    ax.set_xlabel("direct to reverberant, sides re plain stereo, dB")
+    ax.set_ylabel("width, degrees")
+    ax.set_ylim(0.0, max(65.0, 1.1 * max(p.width_deg for p in points)))
+    ax.margins(x=0.12)
+    ax.grid(True, color=measured.GRID, linewidth=0.7)
+    ax.set_axisbelow(True)
 
 
 def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved: NDArray[np.bool_]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sweetspot.calibrate.design import Design, towards_width
+from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import Around, costs, nearest_ahead, pair, room
 from sweetspot.calibrate.plant import gate, gated
 from sweetspot.calibrate.study import compare
@@ -105,11 +105,10 @@ def split(
     plant = gated(fitted, how)
     nominal = nearest_ahead(fitted)
     around = Around.of(gated(polar, gate.chosen(polar, design.filter)), polar) if polar else None
-    wish = towards_width(design)
-    own, cost = costs(rig, plant, wish, around)
+    own, cost = costs(rig, plant, design.crosstalk, around)
     cost, allowed = room.spent(fitted, plant.f, design, own, cost)
     pairs = side_pairs(np.array([d.at for d in rig.driver]))
-    worst_first = design.image.beyond > 0.0
+    wish, worst_first = room.asked(design, allowed)
     both = pair.steer(plant, nominal, cost, wish, pairs, effort_db=allowed, worst_first=worst_first)
     truth = gate.spectra(fitted.at(np.array([nominal])), how)
     scene = TestPlaces(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)

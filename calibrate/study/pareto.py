@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,13 +45,19 @@ def point(prefer: float, found: Assessment) -> FrontPoint:
     return FrontPoint(prefer, own.width_deg, own.balance_deg, own.focus_deg, drr, music)
 
 
-def table(front: Iterable[FrontPoint]) -> str:
-    """The front as text."""
+def nearest(front: Sequence[FrontPoint], share: float) -> FrontPoint:
+    """The point of the front that stands for a design's own preference, 0 to 1."""
+    return min(front, key=lambda p: abs(p.prefer - share))
+
+
+def table(front: Sequence[FrontPoint], share: float) -> str:
+    """The front as text, the design's own point marked."""
+    own = nearest(front, share)
     title = "Width against depth (image.prefer: 0 depth, 0.5 balanced, 1 width)"
     head = f"{'prefer':>8} {'width':>8} {'balance':>8} {'focus':>7} {'DRR re plain':>13} {'music re plain':>15}"
     rows = [
         f"{p.prefer:8.2f} {p.width_deg:6.1f} ° {p.balance_deg:6.1f} ° {p.focus_deg:5.1f} ° {p.drr_re_plain_db:10.1f} dB"
-        f" {p.music_re_plain_db:12.1f} dB"
+        f" {p.music_re_plain_db:12.1f} dB{'  <- this design' if p is own else ''}"
         for p in front
     ]
     return "\n".join([title, head, *rows])
