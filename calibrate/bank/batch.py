@@ -17,8 +17,8 @@ from sweetspot.rigs.units import Float
 Complex = NDArray[np.complex128]
 Single = NDArray[np.complex64]
 
-HALVINGS = 22
-"""Of the bisection for the multipliers: to 1e-5 of a neper."""
+HALVINGS = 17
+"""Of the bisection for the multipliers: to 3e-4 of a neper."""
 
 STEPS = 48
 """Of the conjugate gradients; single filters take 80 and end sooner or later by their residual."""

@@ -95,6 +95,10 @@ class Arriving:
     gradient: Complex
     places: Float
 
+    def some(self, rows: slice) -> Arriving:
+        """Those at some of the places."""
+        return Arriving(self.p[rows], self.gradient[rows], self.places[rows])
+
 
 def arriving(field: DeviceField, places: Float) -> Arriving:
     """Fields of all drivers at places ``(place, 2)``."""
@@ -176,10 +180,13 @@ class CarriedPlaces:
         alone = _relative_error(measured, modelled, field.f)
         return cls(field, head, anchors, measured, modelled, _relative_error(measured, others, field.f), alone)
 
-    def at(self, places: Float, cloud: Cloud) -> Complex:
-        """Responses ``(place, head, ear, driver, frequency)`` around ``places (place, 3)``, Pa/FS."""
+    def at(self, places: Float, cloud: Cloud, fields: Arriving | None = None) -> Complex:
+        """Responses ``(place, head, ear, driver, frequency)`` around ``places (place, 3)``, Pa/FS.
+
+        ``fields`` are those at the places, where they are known already.
+        """
         at, yaw = cloud.around(places)
-        modelled = heard(self.field, self.head, arriving(self.field, places[:, :2]), at, yaw)
+        modelled = heard(self.field, self.head, fields or arriving(self.field, places[:, :2]), at, yaw)
         return modelled * self.correction(places)[:, None]
 
     def correction(self, places: Float) -> Complex:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import EarModel
-from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud
+from sweetspot.calibrate.bank.carried import Arriving, CarriedPlaces, Cloud
 from sweetspot.calibrate.predict import metrics
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.arrays import frozen
@@ -70,8 +70,11 @@ class BankFigures:
         return cls(**{name: np.asarray(tree[name], dtype=np.float64) for name in cls.__slots__})
 
 
-def predicted(bank: FilterBank, carried: CarriedPlaces, far: Complex, ear: EarModel, fs: int) -> BankFigures:
-    """Figures of all places from the carried responses."""
+def predicted(
+    bank: FilterBank, known: tuple[CarriedPlaces, Arriving], far: Complex, ear: EarModel, fs: int
+) -> BankFigures:
+    """Figures of all places from the carried responses, and the fields at the places."""
+    carried, fields = known
     f = carried.field.f
     low = f <= ear.templates.f[-1] + 1e-6
     cloud = Cloud.drawn(HEADS, SPREAD_M, float(np.radians(SPREAD_DEG)), SEED)
@@ -79,7 +82,10 @@ def predicted(bank: FilterBank, carried: CarriedPlaces, far: Complex, ear: EarMo
     rows = []
     for start in range(0, len(bank.places), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        h, error = carried.at(bank.places[some], cloud)[..., low], carried.error(bank.places[some])[..., low]
+        h, error = (
+            carried.at(bank.places[some], cloud, fields.some(some))[..., low],
+            carried.error(bank.places[some])[..., low],
+        )
         own = _response(bank.taps[some], f[low], fs)
         for i in range(len(h)):
             each = [_of_place(h[i], error[i], w, far[low], f[low], ear) for w in (own[i], static[..., low])]

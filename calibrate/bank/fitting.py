@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline
 from sweetspot.calibrate.auditory import EarModel, Templates
 from sweetspot.calibrate.bank import figures
 from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sides
-from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud
+from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving
 from sweetspot.calibrate.bank.design import BankDesign
 from sweetspot.calibrate.bank.figures import BankFigures
 from sweetspot.calibrate.design import Design
@@ -127,16 +127,19 @@ def fit_bank(
     beams = _Beams(polar, gates[1], asked, wish.beam_step_deg, rig)
     far = unit.prediction.far_ear[::EVERY]
     taps = np.empty((len(places), 3, len(rig.driver), design.filter.taps), dtype=np.float32)
+    fields = arriving(carried.field, places[:, :2])
     for start in range(0, len(places), AT_ONCE):
         rows = places[start : start + AT_ONCE]
-        h = protected(carried.at(rows, cloud), asked.slopes)
+        h = protected(carried.at(rows, cloud, fields.some(slice(start, start + AT_ONCE))), asked.slopes)
         done = sides(h, carried.error(rows), asked)
         taps[start : start + AT_ONCE] = _filters(done, h, rows, far, beams=beams, level=level, asked=asked)
     default = int(
         np.argmin(np.hypot(*(places[:, :2] - _wanted_home(wish, level.home)).T) + 1e-3 * np.abs(places[:, 2]))
     )
     bank = _staged(taps, places, default, nearest, unit=unit, rig=rig, design=design)
-    return FittedBank(bank, figures.predicted(bank, carried, unit.prediction.far_ear[::EVERY], ear, ears.fs), carried)
+    return FittedBank(
+        bank, figures.predicted(bank, (carried, fields), unit.prediction.far_ear[::EVERY], ear, ears.fs), carried
+    )
 
 
 def carried_from(

@@ -158,7 +158,7 @@ class MeasuredThere:
     def __init__(self, lab: Lab, carried: Any) -> None:
         self._lab, self.field, self._carried = lab, carried.field, carried
 
-    def at(self, places: np.ndarray, cloud: Cloud) -> np.ndarray:
+    def at(self, places: np.ndarray, cloud: Cloud, fields: Any = None) -> np.ndarray:
         f, lab = frequencies(self._lab.rig.fs)[::2], self._lab
         n = 2 * (len(f) - 1)
         at, yaw = cloud.around(places)
