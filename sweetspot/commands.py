@@ -65,6 +65,11 @@ COMMANDS = {
         "Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B.",
     ),
     "export": Command(("processor",), LISTENING, "Write the filters as files that another engine loads as they are."),
+    "line": Command(
+        ("calibrate", "calibrate.line"),
+        MANY,
+        "Calibrate units on a line: scan, capture, fit, export, verify at the monitors, record, next.",
+    ),
     "fleet": Command(("calibrate.fleet",), MANY, "Fit and verify many units; statistics and limits over them."),
 }
 """In the order of work."""

@@ -40,6 +40,7 @@ DOORS = {
         "measure/share/figures.py",
         "calibrate/fleet/page.py",
     ),
+    "http": ("calibrate/line/server.py",),
     "sqlite3": ("calibrate/fleet/ledger.py",),
     "distributed": ("calibrate/fleet/run.py",),
     "typer": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),

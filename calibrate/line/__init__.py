@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.calibrate.line import golden as golden
     from sweetspot.calibrate.line import records as records
+    from sweetspot.calibrate.line import run as run
+    from sweetspot.calibrate.line.state import LineState as LineState
 else:
     from sweetspot.rigs.faces import lazy
 

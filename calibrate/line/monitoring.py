@@ -1,0 +1,143 @@
+"""What the monitors hear of deployed filters, against what they must hear: the unit's own responses through them.
+
+They judge level, polarity, delay and response of what is deployed, whose filters these are, and each driver's gain.
+They are not at the ears: cancellation, width and beam are predicted, not heard; a sample of units is verified fully.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.plant import frequencies, grid, transform
+from sweetspot.calibrate.verify import verification
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.measure.plan import Plan, excitation, plan_of
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float
+
+Complex = NDArray[np.complex128]
+
+BAND_HZ = (300.0, 6300.0)
+STIMULI = ("left", "right")
+ERROR_DB = -22.0
+"""Energy of the difference from what must be heard, over that."""
+
+GAIN_DB, DEAD = 1.0, 0.1
+BETTER_DB = 6.0
+"""Another explanation is named when it leaves so much less."""
+
+NOT_HEARD = "not judged here: cancellation, width and beam at the listener (monitors are not at the ears)"
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorVerdict:
+    """What a hearing at the monitors came to.
+
+    Parameters
+    ----------
+    passed
+        Whether what is deployed does what it must.
+    error_db
+        Energy of the difference from the prediction over the prediction's.
+    gains_db
+        Level of each driver re the prediction; none where there are too few monitors to tell.
+    causes
+        What is wrong, one line each.
+    """
+
+    passed: bool
+    error_db: float
+    gains_db: Mapping[str, float]
+    causes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "not_judged": NOT_HEARD}
+
+
+def plan(rig: Description, filters: FilterSet, process: verification.Processor) -> Plan:
+    """Left and right through a processor, heard at the monitors; nothing moves."""
+    sweep, played = excitation(rig, tail=filters.length)
+    sources = verification.sources_of(rig, filters, process, played, STIMULI)
+    row = (0.0, 0.0, 0.0, 0.0, 0.0, "monitor")
+    made = plan_of(rig, "monitor", sources, sweep, played, [(Pose(), row)], extra_after=filters.length)
+    table = np.array([row], dtype=POSITION)
+    return replace(made, mics=rig.monitor_mics, positions=table)
+
+
+def judged(
+    heard: ImpulseResponse, unit: ImpulseResponse, filters: FilterSet, others: Mapping[str, FilterSet]
+) -> MonitorVerdict:
+    """The verdict.
+
+    Parameters
+    ----------
+    heard
+        Responses ``(1, mic, stimulus, tap)`` to the stimuli.
+    unit
+        The unit's drivers ``(1, mic, driver, tap)`` at the same microphones, captured before.
+    filters
+        What should be deployed.
+    others
+        Filters that may be deployed in their place, by what they are called.
+    """
+    f = frequencies(heard.fs)
+    inside = (f >= BAND_HZ[0]) & (f <= BAND_HZ[1])
+    got = transform(heard.h, grid(heard.fs), heard.zero)[0][..., inside]
+    h = transform(unit.h, grid(unit.fs), unit.zero)[0][..., inside]
+    want, w = _through(h, filters, f[inside])
+    error = _error_db(got, want)
+    gains = _gains(got, h, w)
+    named = {} if gains is None else dict(zip(filters.drivers, _decibels(gains), strict=True))
+    if error <= ERROR_DB:
+        return MonitorVerdict(True, error, named, ())
+    swapped = _error_db(got[:, ::-1], want)
+    found = []
+    if swapped < error - BETTER_DB:
+        found.append("left and right are swapped")
+    for name, other in others.items():
+        if _error_db(got, _through(h, other, f[inside])[0]) < min(error - BETTER_DB, ERROR_DB):
+            found.append(f"these are the filters of {name}")
+    if not found and gains is not None:
+        found += [t for n, g in zip(filters.drivers, gains, strict=True) if (t := _of_gain(n, g))]
+    return MonitorVerdict(False, error, named, tuple(found) or (f"differs from its prediction by {error:.0f} dB",))
+
+
+def _through(h: Complex, filters: FilterSet, f: Float) -> tuple[Complex, Complex]:
+    """What must be heard ``(mic, stimulus, f)``, and the filters ``(stimulus, driver, f)``."""
+    w = np.asarray(filters.response(f), dtype=np.complex128)[: len(STIMULI)]
+    return np.einsum("mdf,sdf->msf", h, w), w
+
+
+def _error_db(got: Complex, want: Complex) -> float:
+    power = float(np.sum(np.abs(want) ** 2))
+    return 10.0 * float(np.log10(max(float(np.sum(np.abs(got - want) ** 2)) / max(power, 1e-300), 1e-12)))
+
+
+def _gains(got: Complex, h: Complex, w: Complex) -> Complex | None:
+    """One gain a driver that fits what was heard best, over all microphones, stimuli and frequencies."""
+    if h.shape[0] * w.shape[0] < h.shape[1]:
+        return None
+    parts = np.einsum("mdf,sdf->msfd", h, w).reshape(-1, h.shape[1])
+    found, *_ = np.linalg.lstsq(parts, got.reshape(-1), rcond=1e-3)
+    return np.asarray(found)
+
+
+def _decibels(gains: Complex) -> list[float]:
+    return [20.0 * float(np.log10(max(abs(g), 1e-6))) for g in gains]
+
+
+def _of_gain(name: str, g: complex) -> str:
+    if abs(g) < DEAD:
+        return f"driver {name!r} is silent"
+    if g.real < -0.3 * abs(g):
+        return f"driver {name!r} has its polarity inverted"
+    level = 20.0 * float(np.log10(abs(g)))
+    return f"driver {name!r} is {level:+.1f} dB off" if abs(level) > GAIN_DB else ""

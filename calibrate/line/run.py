@@ -1,0 +1,237 @@
+"""A unit's cycle on the line: capture, estimate, fit, export, verify, record; each step timed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.line import monitoring
+from sweetspot.calibrate.line.state import LineState
+from sweetspot.calibrate.quick import GoldenModel
+from sweetspot.calibrate.quick import run as quick
+from sweetspot.measure import folder
+from sweetspot.measure import run as hardware
+from sweetspot.measure.monitor import plan_at_once
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
+from sweetspot.processor.export import bundle
+from sweetspot.processor.files import write_all
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
+from sweetspot.rigs.load import open_rig
+from sweetspot.rigs.names import check_serial
+from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import alone, append, file_sha256
+
+RECORDS = "line.jsonl"
+HEARD = "monitor.h5"
+"""What the monitors heard of the deployed filters, in a run's folder."""
+
+OTHERS = 20
+"""How many other runs are looked at when a unit may have the filters of another."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """What a line works with.
+
+    Parameters
+    ----------
+    rig
+        Description of the test box.
+    model, model_sha256
+        The golden model and its file's digest.
+    runs, records
+        Folders of runs and of records.
+    engine
+        To which filters are exported.
+    every
+        Every so many units, one is verified fully; 0 for none.
+    design, design_text
+        What is wanted of the filters.
+    again
+        Whether a unit that has passed may come again.
+    """
+
+    rig: Description
+    model: GoldenModel
+    model_sha256: str
+    runs: Path
+    records: Path
+    engine: str = "firmware"
+    every: int = 0
+    design: Design = field(default_factory=Design)
+    design_text: str = ""
+    again: bool = False
+
+
+def kept(records: Path) -> list[dict[str, Any]]:
+    """Records of a folder, oldest first; a line that was cut short is passed over."""
+    path, found = records / RECORDS, []
+    if not path.is_file():
+        return []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(row, dict) and "verdict" in row:
+            found.append(row)
+    return found
+
+
+def state_of(line: Line) -> LineState:
+    """The line's state with what was recorded before."""
+    state = LineState(line.rig.name, f"{line.model.text}, SHA-256 {line.model_sha256[:12]}", line.every)
+    state.resumed(kept(line.records))
+    return state
+
+
+def check_unit(line: Line, serial: str) -> None:
+    """Refuse what is no serial number, and a unit that has passed.
+
+    Raises
+    ------
+    BadInput
+        Says when it passed.
+    """
+    check_serial(serial, "serial number")
+    passed = [r for r in kept(line.records) if r.get("unit") == serial and r.get("verdict") == "pass"]
+    if passed and not line.again:
+        raise BadInput(f"unit {serial} passed on {passed[-1].get('utc')} already; start with --again to repeat units")
+
+
+class Stopped(Exception):
+    """The operator stopped the cycle between two steps."""
+
+
+def cycle(line: Line, state: LineState, serial: str) -> dict[str, Any]:
+    """Carry one unit through; what goes wrong becomes its record.
+
+    The state must have been told with :meth:`LineState.begins`.
+    """
+    record: dict[str, Any] = {
+        "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "unit": serial,
+        "rig": line.rig.name,
+        "model_sha256": line.model_sha256,
+        "verdict": "error",
+        "reasons": [],
+        "cause": "",
+        "seconds": {},
+    }
+    try:
+        check_unit(line, serial)
+        _carried(line, state, serial, record)
+    except Stopped:
+        record |= {"verdict": "error", "cause": "stopped", "reasons": ["stopped by the operator"]}
+    except SweetspotError as trouble:
+        record |= {"verdict": "error", "cause": _kind(trouble), "reasons": [str(trouble).splitlines()[0]]}
+    except Exception as fault:  # one unit's trouble must not end the line
+        record |= {"verdict": "error", "cause": "program", "reasons": [f"{type(fault).__name__}: {fault}"]}
+    with _timed(state, record, "record"):
+        record["sample_due"] = record["verdict"] == "pass" and _due(line, state)
+        line.records.mkdir(parents=True, exist_ok=True)
+        with alone(line.records):
+            append(line.records / RECORDS, json.dumps(record))
+    state.ends(record)
+    return record
+
+
+def _kind(trouble: SweetspotError) -> str:
+    return "rig" if isinstance(trouble, HardwareTrouble) else "input"
+
+
+def _due(line: Line, state: LineState) -> bool:
+    """Whether this good unit is one of those that are verified fully."""
+    return line.every > 0 and state.to_dict()["counts"].get("pass", 0) % line.every == 0
+
+
+@contextmanager
+def _timed(state: LineState, record: dict[str, Any], name: str) -> Iterator[None]:
+    if state.stopping and name != "record":
+        raise Stopped
+    state.at(name)
+    began = time.perf_counter()
+    yield
+    record["seconds"][name] = round(time.perf_counter() - began, 3)
+
+
+def _carried(line: Line, state: LineState, serial: str, record: dict[str, Any]) -> None:
+    with _timed(state, record, "capture"):
+        rig = open_rig(line.rig, serial=serial)
+    with rig:
+        with _timed(state, record, "capture"):
+            run = folder.new(line.runs, serial, line.rig, datetime.now(UTC))
+            record["run"] = str(run)
+            with alone(run), Session.resume(run / "session.h5") as session:
+                hardware.measure(rig, session, plan_at_once(line.rig, "monitor"), ask=_nobody, step=_ignore)
+        with _timed(state, record, "estimate"):
+            found = quick.complete(run, line.model, line.model_sha256)
+        record["estimate"] = found.to_dict()
+        if not found.accepted:
+            first = found.findings[0]
+            box = any(x.what != "driver" for x in found.findings)
+            record |= {
+                "verdict": "error" if box else "refused",
+                "cause": f"{first.name} {first.cause}".strip(),
+                "reasons": [x.text for x in found.findings],
+            }
+            return
+        with _timed(state, record, "fit"):
+            fitted = steps.calibrate(run, line.design, line.design_text)
+        with _timed(state, record, "export"):
+            out = run / "export"
+            write_all(out, bundle(fitted.filters, line.engine).everything())
+            record |= {"export": str(out), "filterset_sha256": file_sha256(run / store.NAME)}
+        with _timed(state, record, "verify"):
+            verdict = _heard(run, rig, fitted)
+        record["monitors"] = verdict.to_dict()
+        cause = "" if verdict.passed else "deployed filters"
+        record |= {"verdict": "pass" if verdict.passed else "fail", "cause": cause, "reasons": list(verdict.causes)}
+
+
+def _heard(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
+    """Play what is deployed to the monitors, and judge it."""
+    filters = fitted.filters
+    wanted = monitoring.plan(rig.description, filters, steps.engine_of(filters))
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    file = run / HEARD
+    file.unlink(missing_ok=True)
+    about = {"filterset_sha256": file_sha256(run / store.NAME), "session_sha256": filters.source}
+    with Session.create(file, rig.description, filters.unit_serial, now, schema=VERIFICATION, **about) as heard:
+        hardware.measure(rig, heard, wanted, ask=_nobody, step=_ignore)
+        got = heard.responses("monitor")
+    with Session.read(run / "session.h5") as session:
+        unit = session.responses("monitor")
+    return monitoring.judged(got, unit, filters, _others(run))
+
+
+def _others(run: Path) -> Mapping[str, Any]:
+    """Filters of the newest other units, which may be deployed by mistake."""
+    found = {}
+    paths = sorted(run.resolve().parent.parent.glob(f"*/*/{store.NAME}"), key=lambda p: -p.stat().st_mtime)
+    for path in [p for p in paths if p.parent.parent != run.resolve().parent][:OTHERS]:
+        try:
+            other = store.read(path)
+        except BadInput:
+            continue
+        found[f"unit {other.unit_serial}"] = other
+    return found
+
+
+def _nobody(move: str) -> None:
+    raise HardwareTrouble(f'{move}: nothing moves on a line; give the rig stage.driver = "fixed"')
+
+
+def _ignore(note: str) -> None:
+    """A step that the line's own state shows."""

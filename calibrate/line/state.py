@@ -1,0 +1,125 @@
+"""What the line is doing and has done: one value for the terminal, the page and test executives."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+STEPS = ("capture", "estimate", "fit", "export", "verify", "record")
+"""In the order of a unit's cycle."""
+
+WORDS = {"pass": "PASS", "fail": "FAIL", "refused": "REFUSED", "error": "STOP"}
+"""What the operator reads."""
+
+
+@dataclass(slots=True)
+class LineState:
+    """The state of a line; read and changed under its own lock.
+
+    Parameters
+    ----------
+    rig, model
+        What it works with.
+    every
+        Every so many units, one is verified fully; 0 for none.
+    """
+
+    rig: str
+    model: str
+    every: int
+    step: str = "waiting"
+    unit: str = ""
+    done: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    causes: Counter[str] = field(default_factory=Counter)
+    last: Mapping[str, Any] | None = None
+    stopping: bool = False
+    sampled: list[str] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def begins(self, unit: str) -> bool:
+        """Take a unit, unless one is on the line."""
+        with self.lock:
+            if self.step != "waiting":
+                return False
+            self.unit, self.step, self.done, self.stopping = unit, STEPS[0], 0, False
+            return True
+
+    def at(self, step: str) -> None:
+        """A step begins."""
+        with self.lock:
+            self.step, self.done = step, STEPS.index(step)
+
+    def ends(self, record: Mapping[str, Any]) -> None:
+        """A unit is done with."""
+        with self.lock:
+            self.step, self.done = "waiting", 0
+            self.takes(record)
+
+    def takes(self, record: Mapping[str, Any]) -> None:
+        """Count a record, new or kept."""
+        with self.lock:
+            self.last = record
+            self.counts[str(record.get("verdict"))] += 1
+            if record.get("cause"):
+                self.causes[str(record["cause"])] += 1
+            if record.get("sample_due"):
+                self.sampled.append(str(record.get("unit")))
+
+    def resumed(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Count what was recorded before the line was started anew."""
+        for record in records:
+            self.takes(record)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        with self.lock:
+            made = sum(self.counts.values())
+            return {
+                "rig": self.rig,
+                "model": self.model,
+                "busy": self.step != "waiting",
+                "step": self.step,
+                "unit": self.unit,
+                "progress": self.done / len(STEPS),
+                "steps": list(STEPS),
+                "stopping": self.stopping,
+                "counts": dict(self.counts),
+                "made": made,
+                "yield": self.counts["pass"] / made if made else None,
+                "causes": dict(self.causes.most_common()),
+                "verify_fully": list(self.sampled),
+                "last": self.last,
+                "action": action(self.last) if self.last else "Scan a serial number",
+            }
+
+
+def action(record: Mapping[str, Any]) -> str:
+    """The one thing that the operator does next."""
+    verdict = record["verdict"]
+    if verdict == "pass":
+        return "Take the unit out and verify it fully" if record.get("sample_due") else "Next unit"
+    if verdict == "refused":
+        return "Set the unit aside for repair, or measure it fully"
+    if verdict == "fail":
+        return "Set the unit aside: its filters do not do what they must"
+    return "Put the test box right, then the same unit again"
+
+
+def screen(record: Mapping[str, Any], state: LineState) -> str:
+    """Big verdict, cause, next action and yield, for a terminal."""
+    told = state.to_dict()
+    times = record.get("seconds", {})
+    share = f"{100.0 * told['yield']:.0f} %" if told["yield"] is not None else "-"
+    causes = ", ".join(f"{n} {c}" for c, n in told["causes"].items())
+    lines = [
+        f"{WORDS[record['verdict']]}  {record['unit']}",
+        *(f"  {t}" for t in record.get("reasons", [])),
+        f"  {action(record)}",
+        f"  {sum(times.values()):.1f} s: " + ", ".join(f"{n} {s:.1f}" for n, s in times.items()),
+        f"  yield {share} of {told['made']}" + (f"; {causes}" if causes else ""),
+    ]
+    return "\n".join(lines)

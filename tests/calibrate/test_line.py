@@ -1,0 +1,186 @@
+"""The line's state, its page and HTTP interface, and what monitors say of deployed filters."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweetspot.calibrate.line import monitoring
+from sweetspot.calibrate.line.server import LineServer
+from sweetspot.calibrate.line.state import LineState, screen
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
+
+FS = 47872
+
+
+def record(unit: str, verdict: str, cause: str = "") -> dict[str, object]:
+    """What a cycle leaves."""
+    return {
+        "unit": unit,
+        "verdict": verdict,
+        "cause": cause,
+        "reasons": [cause] if cause else [],
+        "seconds": {"fit": 1.5},
+    }
+
+
+@pytest.fixture
+def server() -> Iterator[LineServer]:
+    """A line whose cycle takes a moment and passes, but for units called BAD."""
+    state = LineState("crooked", "model of 2 units", 2)
+
+    def check(serial: str) -> None:
+        if " " in serial:
+            raise BadInput(f"{serial!r} is no serial number")
+
+    def work(serial: str) -> None:
+        time.sleep(0.3)
+        state.ends(record(serial, "refused" if serial == "BAD" else "pass", "left dead" if serial == "BAD" else ""))
+
+    with LineServer(0, state, check, work) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+def asked(
+    server: LineServer, method: str, path: str, body: object = None, **headers: str
+) -> tuple[int, dict[str, object]]:
+    """Status and answer of a request."""
+    port = server.server_address[1]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    head = {"Content-Type": "application/json"} | {k.replace("_", "-"): v for k, v in headers.items()}
+    connection.request(method, path, None if body is None else json.dumps(body), head)
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text) if path.startswith("/api") else {}
+
+
+def finished(server: LineServer) -> dict[str, object]:
+    """The last result, once nothing is on the line."""
+    for _ in range(50):
+        if not asked(server, "GET", "/api/state")[1]["busy"]:
+            return asked(server, "GET", "/api/last")[1]
+        time.sleep(0.05)
+    raise AssertionError("the line stays busy")
+
+
+def test_units_are_started_one_at_a_time_and_their_results_read(server: LineServer) -> None:
+    assert asked(server, "GET", "/api/last")[0] == 404
+    assert asked(server, "POST", "/api/start", {"serial": "U-1"}) == (202, {"unit": "U-1"})
+    assert asked(server, "POST", "/api/start", {"serial": "U-2"})[0] == 409
+    assert finished(server)["verdict"] == "pass"
+    assert asked(server, "POST", "/api/start", {"serial": "BAD"})[0] == 202
+    assert finished(server)["cause"] == "left dead"
+    state = asked(server, "GET", "/api/state")[1]
+    assert (state["made"], state["yield"], state["causes"]) == (2, 0.5, {"left dead": 1})
+
+
+def test_other_pages_and_broken_requests_are_refused(server: LineServer) -> None:
+    assert asked(server, "POST", "/api/start", {"serial": "U 1"})[0] == 400
+    assert asked(server, "POST", "/api/start", {"serial": 7})[0] == 400
+    assert asked(server, "POST", "/api/start", [1])[0] == 400
+    assert asked(server, "POST", "/api/start", {"serial": "U-1"}, Content_Type="text/plain")[0] == 415
+    assert asked(server, "POST", "/api/start", {"serial": "U-1"}, Origin="http://elsewhere.example")[0] == 403
+    assert asked(server, "GET", "/api/state", Host="elsewhere.example")[0] == 403
+    assert asked(server, "GET", "/api/none")[0] == 404
+    assert not asked(server, "GET", "/api/state")[1]["busy"]
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_shows_the_verdict_in_a_browser(server: LineServer, tmp_path: Path, width: int) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert browser is not None, "chromium is not on PATH: `make test` installs it"
+    server.state.takes(record("U-9", "refused", "driver 'left' is silent"))
+    probe = (
+        "<script>addEventListener('load', () => setTimeout(() => { const d = document; d.body.dataset.found = "
+        "[d.getElementById('verdict').textContent, d.getElementById('action').textContent, "
+        "d.documentElement.scrollWidth <= innerWidth].join('|'); }, 900));</script></body>"
+    )
+    server.page = server.page.replace("</body>", probe)
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"]
+    command += [
+        f"--user-data-dir={tmp_path}",
+        f"--window-size={width},900",
+        "--virtual-time-budget=4000",
+        server.address,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert 'data-found="REFUSED|Set the unit aside for repair, or measure it fully|true"' in done.stdout
+    assert "CONSOLE" not in done.stderr
+
+
+def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:
+    state = LineState("crooked", "m", 0)
+    state.resumed([record("A", "pass"), record("B", "fail", "deployed filters")])
+    assert state.to_dict()["yield"] == 0.5
+    assert state.begins("C")
+    assert not state.begins("D")
+    text = screen(record("B", "fail", "deployed filters"), state)
+    assert text.startswith("FAIL  B")
+    assert "yield 50 % of 2" in text
+
+
+def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:
+    """What monitors hear of left and right through filters."""
+    n = h.shape[-1]
+    y = np.fft.irfft(np.einsum("mdf,sdf->msf", np.fft.rfft(h, n), np.fft.rfft(filters.taps[:2], n)), n)
+    return responses(y[None], ("left", "right"))
+
+
+def responses(h: np.ndarray, names: tuple[str, ...]) -> ImpulseResponse:
+    """A set at two monitors."""
+    table = np.array([(0.0, 0.0, 0.0, 0.0, 0.0, "monitor")], dtype=POSITION)
+    snr = np.full(h.shape[:3], 60.0)
+    return ImpulseResponse(
+        h,
+        fs=FS,
+        positions=table,
+        mics=("a", "b"),
+        drivers=names,
+        zero=0,
+        unit="Pa/FS",
+        snr_db=snr,
+        band=(60.0, 19000.0),
+    )
+
+
+def made(seed: int) -> FilterSet:
+    """Filters of some unit."""
+    taps = np.random.default_rng(seed).standard_normal((3, 3, 64)) * np.exp(-np.arange(64) / 10.0)
+    names, channels = ("x", "y", "z"), (1, 2, 3)
+    about = {"ceiling": 1.0, "delay_samples": 0, "headroom_db": 0.0, "source": "s", "unit_serial": "U"}
+    return FilterSet(taps, fs=FS, drivers=names, channels=channels, **about)
+
+
+def test_monitors_tell_what_is_deployed() -> None:
+    h = np.random.default_rng(3).standard_normal((2, 3, 256)) * np.exp(-np.arange(256) / 12.0)
+    unit, mine, other = responses(h[None], ("x", "y", "z")), made(1), made(2)
+    good = monitoring.judged(heard_through(mine, h), unit, mine, {})
+    assert good.passed
+    assert all(abs(g) < 0.1 for g in good.gains_db.values())
+    wrong = monitoring.judged(heard_through(other, h), unit, mine, {"unit B": other})
+    assert wrong.causes == ("these are the filters of unit B",)
+    swapped = heard_through(mine, h)
+    swapped = responses(swapped.h[:, :, ::-1], ("left", "right"))
+    assert monitoring.judged(swapped, unit, mine, {}).causes == ("left and right are swapped",)
+    for change, words in ((-1.0, "polarity"), (0.0, "silent"), (0.5, "-6.0 dB")):
+        spoilt = np.array(h)
+        spoilt[:, 1] *= change
+        verdict = monitoring.judged(heard_through(mine, spoilt), unit, mine, {})
+        assert not verdict.passed
+        assert len(verdict.causes) == 1
+        assert words in verdict.causes[0]
+        assert "'y'" in verdict.causes[0]
