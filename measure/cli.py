@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -322,23 +323,23 @@ def pictures(
     as_json: JsonOpt = False,
 ) -> None:
     """Draw a session: responses, impulse and decay, distortion, polar maps, directivity, CTA-2034 curves."""
-    from sweetspot.measure.share import figures  # matplotlib is slow to import
+    from sweetspot.measure.share import figures, forked  # matplotlib is slow to import
 
     sideways = folder.session_file(vertical) if vertical else None
     octaves = 1.0 / smoothing if smoothing else 0.0
     shown = figures.gather(folder.session_file(run), vertical=sideways, position=position, smoothing=octaves)
     drawn = figures.chosen(figures.pictures(shown), only)
     target = out or run / "show"
-    with alone(run) if out is None else nullcontext(), tracked("Drawing", len(drawn)) as step:
-        for name, draw in drawn.items():
-            figures.save(draw, target / f"{name}.{kind}")
-            step(name)
+    table = figures.distortion_table(shown) if "distortion" in drawn else None  # once, for the picture too
+    with alone(run) if out is None else nullcontext(), tracked("Drawing", 1) as step:
+        forked.begun([partial(figures.save, draw, target / f"{name}.{kind}") for name, draw in drawn.items()])()
+        step(str(target))
     files = [str(target / f"{name}.{kind}") for name in drawn]
     data: dict[str, object] = {"run": str(run), "pictures": files}
     lines = list(files)
-    if "distortion" in drawn:
-        data["distortion"], told = figures.distortion_table(shown)
-        lines.append(told)
+    if table:
+        data["distortion"] = table[0]
+        lines.append(table[1])
     result(data, "\n".join(lines), as_json=as_json)
 
 

@@ -18,7 +18,7 @@ def begun(work: Sequence[Callable[[], Made]], *, here: bool = False) -> Callable
 
     Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
     them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
-    are asked for. A function must not print, write or wait for a thread.
+    are asked for. A function must not print or wait for a thread.
 
     Raises
     ------
