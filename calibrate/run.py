@@ -68,7 +68,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Operator, Rig
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, discard, file_sha256, keep_aside, move
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Complex, Float
 
 OTHERS = 40
 """How many other runs are looked at when a unit may have the filters of another."""
@@ -670,7 +670,7 @@ def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Call
     return clipping.filters_of(plan, np.asarray(played, dtype=np.float64), plan.sources.levels, filters.length)
 
 
-def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, residual.Complex]:
+def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, Complex]:
     """Filters of the newest other runs beside this one that fit the unit's drivers, at these frequencies."""
     found = {}
     paths = sorted(run.resolve().parent.parent.glob(f"*/*/{store.NAME}"), key=lambda p: -p.stat().st_mtime)

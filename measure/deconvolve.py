@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.measure.sweep import Sweep
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Complex, Float
 
-Complex = NDArray[np.complex128]
 Spectra = NDArray[np.complexfloating]
 """Spectra in the precision of the recording."""
 

@@ -6,9 +6,9 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 SMALLEST, LARGEST = 16, 4096
 """Block sizes that the compiled kernel does: powers of two in this range."""

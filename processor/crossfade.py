@@ -8,12 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.processor.compiled import loop, record
 from sweetspot.processor.convolver import Convolver
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 WALK_S = 0.03
 """Of the crossfade from the filters of one place to those of another."""

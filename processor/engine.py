@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from sweetspot.processor import upmix
 from sweetspot.processor.convolver import Convolver, compilable, convolver
@@ -14,8 +13,7 @@ from sweetspot.processor.crossfade import WALK_S, Crossfaded, Fader, Walked
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from sweetspot.processor.guard import Guard
 from sweetspot.rigs.errors import BadInput
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 SHORTEST_FRAME, LONGEST_FRAME = 1 << 15, 1 << 17
 OFFLINE_BLOCK = 1024

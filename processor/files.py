@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import soundfile as sf
-from numpy.typing import NDArray
 
 from sweetspot.processor.wave_header import mended
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, replacing, without_clock
 from sweetspot.rigs.storage import write as write_file
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 PIECE = 1 << 16
 """Samples read at a time."""

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor.compiled import loop, record
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 LOOK_AHEAD_S = 1e-3
 """Of one band; the bands work one after the other, so that the guard's delay is this times their number."""

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.processor import files, store
 from sweetspot.processor.convolver import convolver
@@ -19,9 +17,7 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import Float, db, from_db
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Float, Real, db, from_db
 
 PEAK_DBFS = -1.0
 """Level of the loudest sample of both files."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 from scipy import fft
 
 from sweetspot.rigs.arrays import frozen
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 
 class PartitionedMatrix:

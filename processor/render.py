@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from sweetspot.processor import files
 from sweetspot.processor.convolver import compilable
@@ -19,9 +19,7 @@ from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from sweetspot.processor.upmix import chosen, is_compiled
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import db
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real, db
 
 TOGETHER = 64
 """Samples of all drivers that are compared at once."""

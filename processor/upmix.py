@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from sweetspot.processor.compiled import loop, record
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.rigs.errors import BadInput
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 MONO, STEREO = 1e-8, 1e-6
 """Ratio of side to mid power under which a bin counts as mono, and above which its projection is taken whole."""

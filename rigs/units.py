@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+Real = NDArray[Any]
+"""Samples of either precision."""
 
 P_REF = 20e-6
 """Reference sound pressure, Pa (ISO 1683)."""
@@ -34,6 +37,10 @@ def from_db(level_db: ArrayLike) -> Any:
 def pressure(level_db_spl: float) -> float:
     """Root-mean-square pressure in Pa of a sound pressure level in dB re 20 uPa."""
     return float(P_REF * from_db(level_db_spl))
+
+
+ROOM_SPEED = 343.0
+"""Speed of sound in a room of about 20 degrees, m/s, where no temperature is at hand."""
 
 
 def speed_of_sound(temperature_c: float) -> float:

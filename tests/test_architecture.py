@@ -25,7 +25,7 @@ DOORS = {
     "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py", "processor/live/poses.py"),
     "jack": ("rigs/lab/soundcard.py", "rigs/patchbay.py"),
     "h5py": ("rigs/storage/",),
-    "sofar": ("measure/share/sofa.py", "processor/export/exchange.py"),
+    "sofar": ("rigs/storage/sofa_writer.py",),
     "soundfile": ("measure/incoming/files.py", "processor/files.py", "measure/share/export.py"),
     "numba": ("processor/compiled/loops.py", "processor/live/callback.py", "processor/live/state.py"),
     "llvmlite": ("processor/compiled/", "processor/live/state.py"),
@@ -235,3 +235,13 @@ def test_decibels_have_one_home() -> None:
 
 def test_the_walk_sees_every_room() -> None:
     assert {name(p).split("/")[0] for p in modules()} == {*ROOMS, "sweetspot"}
+
+
+def test_no_call_has_more_than_six_arguments_by_place() -> None:
+    found = [
+        f"{name(path)}:{node.lineno}"
+        for path in modules()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and len(node.args) > 6
+    ]
+    assert found == []

@@ -84,3 +84,15 @@ def test_nothing_needs_portaudio_or_an_audio_server_to_start() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_without_the_library_that_writes_sofa_it_is_said_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['sofar'] = None\n"
+        "from sweetspot.rigs.storage import sofa_library\n"
+        "from sweetspot.rigs.errors import BadInput\n"
+        "try: sofa_library()\n"
+        "except BadInput as fault: print(fault)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "pip install 'sweetspot[sofa]'" in done.stdout, done.stderr

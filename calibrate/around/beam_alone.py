@@ -29,9 +29,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import side_pairs, wrapped
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, db
 
 
 @dataclass(frozen=True, slots=True, eq=False)

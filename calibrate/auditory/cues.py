@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory.bands import Bands
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 LAG_S = 1e-3
 """Largest interaural delay that is looked at, s."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory.arms import PANS, Arm
 from sweetspot.calibrate.auditory.bands import Bands, erb_bands
@@ -15,9 +14,7 @@ from sweetspot.calibrate.auditory.localise import Image, localise
 from sweetspot.calibrate.auditory.templates import TemplateCues, Templates, cues_of
 from sweetspot.calibrate.plant import frequencies, gate, grid, transform
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 DIRECT_S = 0.005
 """Sound within this time after the first arrival forms the image (precedence) and counts as direct."""

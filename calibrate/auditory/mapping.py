@@ -19,9 +19,7 @@ from sweetspot.calibrate.predict import metrics
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 EVERY = 4
 """Every fourth bin of the designs' grid carries the map: 47 Hz apart, as a direct sound of 20 ms resolves."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory.arms import Arm, stereo_shares
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.plant import gate
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 ANGLE_DEG = 30.0
 TAIL_S = 0.005

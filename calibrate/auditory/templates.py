@@ -11,9 +11,7 @@ from sweetspot.calibrate.auditory.bands import erb_bands
 from sweetspot.calibrate.auditory.cues import Cues, interaural_cues
 from sweetspot.rigs.acoustics import Head
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 STEP_DEG = 1.0
 FRONT = float(np.radians(90.0))

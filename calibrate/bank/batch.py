@@ -12,9 +12,8 @@ from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, pair, protection, room
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Complex, Float
 
-Complex = NDArray[np.complex128]
 Single = NDArray[np.complex64]
 
 HALVINGS = 17

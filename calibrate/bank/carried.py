@@ -11,14 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.places import DeviceField, HeadResponse, Heads
 from sweetspot.calibrate.places import correction as corrected
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 STEEPEST = 0.9
 """Largest sine of the angle beside the line of sight from which a field is taken to arrive."""
@@ -178,7 +175,8 @@ class CarriedPlaces:
         modelled = heard(field, head, here, anchors.places[:, None], anchors.yaw[:, None])[:, 0]
         others = _left_out(measured, modelled, anchors)
         alone = _relative_error(measured, modelled, field.f)
-        return cls(field, head, anchors, measured, modelled, _relative_error(measured, others, field.f), alone)
+        error = _relative_error(measured, others, field.f)
+        return cls(field, head, anchors, measured, modelled, left_out=error, model_error=alone)
 
     def at(self, places: Float, cloud: Cloud, fields: Arriving | None = None) -> Complex:
         """Responses ``(place, head, ear, driver, frequency)`` around ``places (place, 3)``, Pa/FS.

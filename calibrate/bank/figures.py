@@ -14,9 +14,7 @@ from sweetspot.calibrate.bank.carried import Arriving, CarriedPlaces, Cloud
 from sweetspot.calibrate.predict import metrics
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 HEADS, SPREAD_M, SPREAD_DEG, SEED = 6, 0.05, 10.0, 20261128
 """Heads around each place that figures are predicted for: within 5 cm and 10 degrees."""

@@ -37,9 +37,7 @@ from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, db, from_db, speed_of_sound
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, db, from_db, speed_of_sound
 
 LONGEST = 512
 """Taps of a bank's filters at most."""
@@ -162,7 +160,9 @@ def _field(polar: ImpulseResponse, how: Gate, rig: Description, f: Float, c: flo
     late = rig.polar.distance_m / c
     b = coarse.b * np.exp(2j * np.pi * f[some] * late)
     fine = CubicSpline(f[some], b, axis=-1)(f) * np.exp(-2j * np.pi * f * late)
-    return DeviceField(fine, coarse.m, f, coarse.centres, coarse.radius, c, coarse.left_out_db)
+    return DeviceField(
+        fine, coarse.m, f=f, centres=coarse.centres, radius=coarse.radius, c=c, left_out_db=coarse.left_out_db
+    )
 
 
 def extended(templates: Templates, f: Float) -> Templates:
@@ -246,7 +246,13 @@ def _asked(
     wide = [np.repeat(x, EVERY, axis=0)[: len(full)] for x in (cost, spent)]
     spent, allowed = room.spent(ears.used_for("design"), full, design, wide[0], wide[1], whole)
     return Asked(
-        f, how.lowest, spent[::EVERY], None if allowed is None else allowed[::EVERY], unit.reference, slopes, design
+        f,
+        how.lowest,
+        cost=spent[::EVERY],
+        effort_db=None if allowed is None else allowed[::EVERY],
+        reference=unit.reference,
+        slopes=slopes,
+        design=design,
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import EarModel
 from sweetspot.calibrate.bank.carried import Cloud
@@ -16,9 +15,7 @@ from sweetspot.calibrate.predict import metrics
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 NAMES = ("bank_left", "bank_right", "static_left", "static_right")
 """What is played at each place: both sides through the filters of the place, and through those of the default place."""

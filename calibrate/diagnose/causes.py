@@ -17,8 +17,8 @@ import numpy as np
 
 from sweetspot.calibrate.diagnose import driver_faults
 from sweetspot.calibrate.diagnose.driver_faults import Found
-from sweetspot.calibrate.diagnose.residual import Complex, Residual
-from sweetspot.rigs.units import Float, db, from_db
+from sweetspot.calibrate.diagnose.residual import Residual
+from sweetspot.rigs.units import ROOM_SPEED, Complex, Float, db, from_db
 
 MOVED_BAND = (200.0, 2500.0)
 """Where a moved head is fitted: above, a few centimetres turn the phase more than once."""
@@ -270,7 +270,7 @@ def _moved(s: Residual, at: Float, distance_m: float) -> Found:
         before = ears + np.array([distance_m, 0.0])
         after = ears @ turn.T + np.array([distance_m + x[0], x[1]])
         way = [np.linalg.norm(e[:, None] - at[None, :, :2], axis=-1) for e in (before, after)]
-        late = (way[1] - way[0]) / 343.0
+        late = (way[1] - way[0]) / ROOM_SPEED
         turn_back = np.exp(-2j * np.pi * late[None, :, :, None] * f) * (way[0] / way[1])[None, :, :, None]
         return np.asarray(s.h[..., low] * turn_back)
 

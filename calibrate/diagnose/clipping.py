@@ -10,9 +10,7 @@ from scipy import fft
 
 from sweetspot.measure.deconvolve import inverse
 from sweetspot.measure.plan import Plan
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 AHEAD = 64
 """Samples kept ahead of time zero: band limits ring to both sides."""

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from sweetspot.calibrate.diagnose.residual import Complex, Residual
-from sweetspot.rigs.units import Float, db
+from sweetspot.calibrate.diagnose.residual import Residual
+from sweetspot.rigs.units import Complex, Float, db
 
 LATEST_SAMPLES = 64.0
 """Largest delay of one driver that is looked for."""

@@ -18,9 +18,7 @@ from sweetspot.calibrate.plant import gate, grid, transform
 from sweetspot.calibrate.predict import spectra
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 BAND = (200.0, 5000.0)
 """Where heard and predicted are compared, Hz."""

@@ -18,15 +18,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters import crosstalk
 from sweetspot.calibrate.filters.crosstalk import MU_RANGE, Cancellation, MultiplierSweep, Reached
 from sweetspot.calibrate.filters.effort import Cost, matrix
 from sweetspot.calibrate.filters.fir import causal
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 LEAST = 0.1
 """A ratio is taken over no less than this part of the weights' root mean square: beneath, the reference is silent."""

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import BeamDesign, target_power
 from sweetspot.calibrate.filters.harmonics import Encoded, towards
 from sweetspot.rigs.layout import wrapped
-from sweetspot.rigs.units import Float, from_db, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
 HALVINGS = 26
 ROUNDS = 3

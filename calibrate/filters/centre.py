@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.units import Float, from_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, from_db
 
 LARGEST_DB = 12.0
 """By how much the centre may be raised or lowered at any frequency."""

@@ -19,9 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters.effort import Cost, whitening
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 HALVINGS = 50
 OVER_DB = 0.3

@@ -20,9 +20,8 @@ from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, Driver
-from sweetspot.rigs.units import Float, speed_of_sound
+from sweetspot.rigs.units import Complex, Float, speed_of_sound
 
-Complex = NDArray[np.complex128]
 Cost = NDArray[Any]
 """``(frequency, driver)`` or ``(frequency, driver, driver)``."""
 

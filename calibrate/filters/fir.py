@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 ROOM = 0.94
 """Part of half of the sampling rate above which filters fade out, however far their band is said to reach."""

@@ -23,9 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, ive, lpmv, spherical_jn, spherical_yn
 
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 LARGEST_ORDER = 12
 """Beyond it arrays of this size no longer steer; 169 harmonics."""

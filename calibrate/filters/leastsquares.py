@@ -15,16 +15,13 @@ a driver and step (M. R. Hestenes and E. Stiefel, J. Res. NBS 49, 409, 1952; R. 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.filters.effort import Cost, matrix, mean_over
 from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.filters.pair import Problem, Sides
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 STEPS = 80
 RIPPLE = 10.0

@@ -15,9 +15,7 @@ from sweetspot.calibrate.plant import NEPER_DB as NEPER_DB
 from sweetspot.calibrate.plant import Plant
 from sweetspot.calibrate.plant import error_of as error_of
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.units import Float, from_db, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
 REFERENCE_BAND = (300.0, 5000.0)
 """Where the loudest driver at an ear is looked for, Hz."""

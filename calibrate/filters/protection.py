@@ -12,9 +12,7 @@ from sweetspot.calibrate.filters.effort import Cost
 from sweetspot.calibrate.plant import Plant
 from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, db, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, db, power_db
 
 LEAST = 1e-2
 """Gain of a protection filter below which weights are no longer told from what it lets through."""

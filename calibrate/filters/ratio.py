@@ -22,9 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters.effort import Cost, whitening
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 SHARE = 0.8
 """Of the largest reachable ratio: no target is followed beyond."""

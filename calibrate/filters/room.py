@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import CrosstalkDesign, Design, towards_width
 from sweetspot.calibrate.filters.effort import FLOOR, Cost
 from sweetspot.calibrate.plant import gate, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 LATE_S = 0.005
 """What comes later after the first arrival is the room's; what comes sooner melts into the direct sound."""

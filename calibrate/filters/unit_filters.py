@@ -32,9 +32,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.layout import mirror_pairs, side_pairs
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, db, from_db, power_db, speed_of_sound
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, db, from_db, power_db, speed_of_sound
 
 IN_FRONT_DEG = 5.0
 """A driver within this angle, seen from the listener, can play the centre by itself."""

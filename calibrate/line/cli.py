@@ -56,7 +56,16 @@ def line(
     quick.check_fits(known, described)
     wanted, text = designs.read(design)
     made = line_run.Line(
-        with_faults(described, fault), known, sha256, runs, records, engine, every, wanted, text, again
+        with_faults(described, fault),
+        known,
+        model_sha256=sha256,
+        runs=runs,
+        records=records,
+        engine=engine,
+        every=every,
+        design=wanted,
+        design_text=text,
+        again=again,
     )
     state = line_run.state_of(made)
     if web is not None:

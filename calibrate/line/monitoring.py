@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import frequencies, grid, transform
 from sweetspot.calibrate.verify import verification
@@ -20,9 +19,7 @@ from sweetspot.measure.plan import Plan, excitation, plan_of
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 BAND_HZ = (300.0, 6300.0)
 STIMULI = ("left", "right")

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.places.field import DeviceField
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 STEEPEST = 0.95
 """Largest sine of the angle beside the line of sight from which a harmonic is taken to arrive."""

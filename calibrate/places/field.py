@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 EXTRA = 3.0
 """Harmonics up to ``k a + EXTRA`` are expected of a device of radius ``a``; those beyond are damped."""

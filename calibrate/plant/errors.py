@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.plant.gate import Complex, Gate
+from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float, power_db
+from sweetspot.rigs.units import Complex, Float, power_db
 
 NEPER_DB = 8.686
 """dB in one neper: 20 / ln 10."""

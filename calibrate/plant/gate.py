@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import Float, from_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, from_db
 
 LEAD_S = 0.002
 """How much of a response ahead of its arrival is kept."""

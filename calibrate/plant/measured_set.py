@@ -9,12 +9,12 @@ import numpy as np
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant.errors import MeasurementError
-from sweetspot.calibrate.plant.gate import Complex, Gate
+from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.matched_ears import corrected
 from sweetspot.calibrate.plant.responses import Plant, gated
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Complex, Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

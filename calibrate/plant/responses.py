@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant.errors import MeasurementError
@@ -13,9 +12,7 @@ from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.arrays import frozen
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 LEAD_S = gates.LEAD_S
 """How much of a response ahead of the first arrival is kept."""

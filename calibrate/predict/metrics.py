@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.layout import wrapped
-from sweetspot.rigs.units import Float, db, from_db, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, db, from_db, power_db
 
 SCORED = (800.0, 6300.0)
 """Nominal centres between which cancellation is summed up, Hz."""

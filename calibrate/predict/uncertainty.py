@@ -21,9 +21,7 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.rigs.layout import wrapped
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 DRAWS = 400
 SEED = 20260301

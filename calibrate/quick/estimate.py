@@ -11,12 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.quick.model import alike
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 LEAST = 1e-8
 """Variance below which nothing is believed, for numbers' sake: 0.001 dB."""

@@ -17,9 +17,7 @@ from scipy.stats import t as student
 
 from sweetspot.calibrate.quick.estimate import Posterior
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 FALSE_ALARM = 1.0 / 400.0
 """Share of good units that may be sent back."""

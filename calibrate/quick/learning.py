@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import frequencies
 from sweetspot.calibrate.quick import ratio, unit
@@ -17,9 +16,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 MOST = 24
 """Components that are kept at most."""
@@ -81,14 +78,14 @@ def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
     model = GoldenModel(
         tuple(u.serial for u in units),
         rig.sha256,
-        rig.environment.temperature_c,
-        at,
-        sets,
-        components,
-        common,
-        local,
-        {n: np.ones_like(at) for n in sets},
-        gauge,
+        temperature_c=rig.environment.temperature_c,
+        f=at,
+        sets=sets,
+        components=components,
+        common=common,
+        local=local,
+        scale={n: np.ones_like(at) for n in sets},
+        gauge=gauge,
     )
     return _proved(model, deviations, noise)
 

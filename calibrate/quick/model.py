@@ -14,12 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 NEPER_DB = 20.0 / float(np.log(10.0))
 """dB in one neper."""

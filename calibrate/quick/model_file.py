@@ -104,17 +104,17 @@ def _model(root: Group) -> GoldenModel:
     return GoldenModel(
         attrs.texts("units"),
         attrs.text("rig_sha256"),
-        attrs.number("temperature_c", -60.0, 100.0),
-        f,
-        sets,
-        parts[..., 0] + 1j * parts[..., 1],
-        curves["common"],
-        curves["local"],
-        scale,
-        attrs.number("gauge_variance", 0.0, 1e6),
-        attrs.number("distance", -100.0, 100.0),
-        attrs.number("distance_spread", 0.0, 100.0),
-        attrs.integer("distance_count", 0, 10**9),
+        temperature_c=attrs.number("temperature_c", -60.0, 100.0),
+        f=f,
+        sets=sets,
+        components=parts[..., 0] + 1j * parts[..., 1],
+        common=curves["common"],
+        local=curves["local"],
+        scale=scale,
+        gauge=attrs.number("gauge_variance", 0.0, 1e6),
+        distance=attrs.number("distance", -100.0, 100.0),
+        distance_spread=attrs.number("distance_spread", 0.0, 100.0),
+        count=attrs.integer("distance_count", 0, 10**9),
     )
 
 

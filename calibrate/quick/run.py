@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import MeasurementError, frequencies
 from sweetspot.calibrate.quick import judge, learning, model_file, ratio, unit
@@ -24,9 +23,7 @@ from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, file_sha256
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 NOTE = "estimate"
 """Name of the annotation in ``session.h5`` that says from what a session was estimated, or why it was not."""

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant import MeasurementError, frequencies, gate
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 SETS = ("ears", "polar", "monitor", "device")
 """Sets that a model may hold, in the order of its paths."""

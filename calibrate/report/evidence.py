@@ -30,9 +30,7 @@ from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, smoothed
 from sweetspot.processor import store
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import P_REF, Float, db, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import P_REF, Complex, Float, db, power_db
 
 FINE = np.geomspace(60.0, 20000.0, 280)
 """Frequencies at which smoothed curves are drawn, Hz."""

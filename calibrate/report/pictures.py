@@ -78,4 +78,13 @@ def picture(
         box = figure.axes[0].get_position()
         low, high = figure.axes[0].get_xlim()
         hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
-    return Picture(title, alt, reading, Markup(svg.inline(drawing, name, alt)), wide, hover, name, figure)
+    return Picture(
+        title,
+        alt,
+        help=reading,
+        svg=Markup(svg.inline(drawing, name, alt)),
+        wide=wide,
+        hover=hover,
+        name=name,
+        figure=figure,
+    )

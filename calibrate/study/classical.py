@@ -14,13 +14,10 @@ for binaural audio with two loudspeakers", 2008).
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters import Problem
 from sweetspot.calibrate.plant import Plant
-from sweetspot.rigs.units import Float, from_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, from_db
 
 KIRKEBY = 0.003
 """Kirkeby's ``beta`` over the mean of the eigenvalues of ``C C^H``, within the band."""

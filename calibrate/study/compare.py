@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.filters import Cost, causal, held_outside, leastsquares
@@ -19,9 +18,7 @@ from sweetspot.calibrate.plant import Plant
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.study import classical
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 OURS = "sweetspot"
 ALONE = "one driver"

@@ -15,9 +15,7 @@ from sweetspot.calibrate.predict import OCTAVES, metrics, spectra
 from sweetspot.calibrate.verify import NULLS, expected
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.layout import wrapped
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 NOTHING_DB = -150.0
 """Below it a level is nothing."""

@@ -14,9 +14,7 @@ from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,7 +29,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs import patchbay
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.protocol import Interface, Operator, Recording, Rig
-from sweetspot.rigs.units import db
+from sweetspot.rigs.units import Complex, db
 
 LONGEST_S = 1.0
 """Longest latency that is looked for, s."""
@@ -344,7 +344,7 @@ def _lag(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, st
     return best + earliest if told[best] > CLEAR * float(np.sqrt(np.mean(fit**2))) else None
 
 
-def _expected(score: ImpulseResponse, filters: FilterSet, position: int, size: int, stimulus: int) -> residual.Complex:
+def _expected(score: ImpulseResponse, filters: FilterSet, position: int, size: int, stimulus: int) -> Complex:
     """Expected spectra ``(ear, frequency)`` of a stimulus at a scoring position."""
     w = residual.stimuli(fft.rfft(filters.taps, size, axis=-1), verification.share_of(filters))[stimulus]
     h = fft.rfft(score.h[position], size, axis=-1)

@@ -25,6 +25,7 @@ from sweetspot.processor.export import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Complex
 
 OWN = "engine"
 DEVICE = "device"
@@ -108,7 +109,7 @@ def predicted(prediction: Prediction, deployed: FilterSet, polar: MeasuredSet) -
         return prediction
     whole = prediction.whole
 
-    def both(programs: predict.Complex) -> predict.Complex:
+    def both(programs: Complex) -> Complex:
         return np.asarray(programs[:, 0, 0] + programs[:, 0, 1])
 
     sound = both(predict.programs(polar.ir, deployed, whole.polar_gate if whole else None))

@@ -23,9 +23,7 @@ from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_f
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 STIMULI = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
 """Stereo stimuli: what each side plays. ``both`` is the phantom centre."""

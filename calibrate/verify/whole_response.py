@@ -11,9 +11,7 @@ from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import comparison as heard
 from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 WIDE, SCORED = (300.0, 6300.0), metrics.SCORED
 """Bands between nominal third-octave centres, Hz: where the width of the image is decided too, and the judged one."""

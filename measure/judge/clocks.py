@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.measure.deconvolve import Complex, Inverse
+from sweetspot.measure.deconvolve import Inverse
 from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Complex, Float
 
 SAME_PPM = 0.2
 """Less than this between two clocks is taken for one."""

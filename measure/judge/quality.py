@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.measure.deconvolve import Complex, Inverse
+from sweetspot.measure.deconvolve import Inverse
 from sweetspot.measure.judge import disturbance
 from sweetspot.measure.judge.burst import LagBands, burst
 from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
-from sweetspot.rigs.units import db, power_db
+from sweetspot.rigs.units import Complex, db, power_db
 
 CLIPPED = 0.9999
 QUIET_LOOP_DB = -60.0

@@ -91,7 +91,18 @@ def plan_at_once(rig: Description, name: FixedSet) -> Plan:
     table = np.array([(0.0, 0.0, 0.0, 0.0, 0.0, name)], dtype=POSITION)
     captures = (Capture(0, Pose(), ALL, 0),)
     together = OverlappedSignal(starts, outputs, loop, long, float(level))
-    return Plan(name, captures, table, mics, sources, sweep, played, before, after, together)
+    return Plan(
+        name,
+        captures,
+        positions=table,
+        mics=mics,
+        sources=sources,
+        sweep=sweep,
+        played=played,
+        before=before,
+        after=after,
+        together=together,
+    )
 
 
 def _fitted(rig: Description, before: int, after: int, tail: int) -> tuple[int, Sweep]:

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.rigs.protection import Protection
-from sweetspot.rigs.units import Float, power_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, power_db
 
 PERIOD_S = 0.7
 WINDOW_S = 0.04

@@ -21,7 +21,7 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import EARS, Description
-from sweetspot.rigs.units import Float, power_db
+from sweetspot.rigs.units import Complex, Float, power_db
 
 ARRIVAL_SIGMA, APART_SIGMA, LEVEL_SIGMA_DB = 15e-6, 5e-6, 1.0
 """How well drivers keep apart from each other when a head is put back within some centimetres and a degree."""
@@ -179,7 +179,7 @@ def _ahead(found: ImpulseResponse, run: Path) -> ImpulseResponse:
 
 def _at(
     found: ImpulseResponse, mic: int, driver: str, signal: multitone.Comb, output: int, rig: Description
-) -> multitone.Complex:
+) -> Complex:
     """A response at an output's tones, full scale over full scale: its taps wrapped to one period of the combs."""
     h = found.h[0, mic, found.drivers.index(driver)]
     wrapped = np.zeros(signal.period)

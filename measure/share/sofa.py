@@ -15,7 +15,7 @@ from sweetspot.measure.plan import SetName
 from sweetspot.measure.share.standard_errors import BEFORE, ERRORS, StandardErrors
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import replacing
+from sweetspot.rigs.storage import replacing, sofa_library
 
 if TYPE_CHECKING:
     from sweetspot.rigs.units import Float
@@ -214,7 +214,7 @@ def write(sofa: Any, path: Path) -> None:
     BadInput
         The folder cannot be written.
     """
-    import sofar  # slow to import, and only this file format needs it
+    sofar = sofa_library()
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +228,7 @@ def write(sofa: Any, path: Path) -> None:
 
 
 def _new(convention: str, about: dict[str, str]) -> Any:
-    import sofar
+    sofar = sofa_library()
 
     sofa = sofar.Sofa(convention)
     for name, value in about.items():

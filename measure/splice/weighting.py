@@ -229,7 +229,9 @@ def spliced(captures: Sequence[NDArray[np.float32]], delays: Sequence[float], fs
     unit = 1.0 / np.sum(window**2)
     noise, doubted, floor = (np.stack(n) * unit for n in zip(*(one[1:4] for one in found), strict=True))
     left_out = np.any([one.left_out for one in found], axis=0)
-    return Splice(out, fs, centres, times, weights, noise, doubted, floor, left_out)
+    return Splice(
+        out, fs, f=centres, times=times, weights=weights, noise=noise, doubted=doubted, floor=floor, left_out=left_out
+    )
 
 
 def _edges(size: int, fs: int) -> NDArray[np.intp]:

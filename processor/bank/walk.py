@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from sweetspot.processor.bank.filterbank import FilterBank
 from sweetspot.processor.bank.path_file import ListenerPath
 from sweetspot.processor.convolver import convolver
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.filterset import UpmixSettings
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 BLOCK = 256
 """Samples after which the listener is looked for again."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sweetspot.processor.compiled.machine_code import address_of, aligned, copied
 from sweetspot.processor.compiled.matrix_kernel import NUMBERS, POINTERS, Kernel, compiled
 from sweetspot.rigs.arrays import frozen
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 CHUNK = 16
 """Blocks that one call into the kernel can do."""

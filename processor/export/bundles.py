@@ -6,15 +6,11 @@ import json
 import re
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import db
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real, db
 
 SIDES = ("left", "right")
 NO_UPMIX = (

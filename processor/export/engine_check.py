@@ -10,10 +10,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.processor import files
 from sweetspot.processor.export import brutefir, c_library, camilladsp, ffmpeg, firmware, jconvolver, lv2
@@ -21,9 +19,7 @@ from sweetspot.processor.export.bundles import Bundle, outputs, stereo, wave
 from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import power_db
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real, power_db
 
 LIMIT_DB = -120.0
 PATIENCE_S = 120.0

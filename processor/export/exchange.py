@@ -11,6 +11,7 @@ import numpy as np
 from sweetspot.processor.export.bundles import Bundle, description, notes, pair_name
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.storage import sofa_library
 from sweetspot.rigs.units import db
 
 MAT, SOFA = "filters.mat", "filters.sofa"
@@ -64,7 +65,7 @@ def mat(filterset: FilterSet, options: Options | None = None) -> Bundle:
 
 def sofa(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """One file of the convention GeneralFIR: a measurement for each program, a receiver for each driver."""
-    import sofar  # slow to import
+    sofar = sofa_library()
 
     programs, drivers = filterset.taps.shape[:2]
     made: Any = sofar.Sofa("GeneralFIR")

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.processor.export.bundles import Bundle, description, notes
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
-
-Real = NDArray[Any]
+from sweetspot.rigs.units import Real
 
 HEADER, REFERENCE, PROGRAM = "sweetspot_filters.h", "sweetspot_reference.h", "check.c"
 SAMPLES = 256

@@ -17,7 +17,7 @@ SOURCES = tuple(ROOM / name for name in ("live/callback.py", *layout.FILES))
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 FORM = ctypes.CFUNCTYPE(
-    ctypes.c_int32, FLOATS, FLOATS, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p
+    *(ctypes.c_int32, FLOATS, FLOATS, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
 )
 """Heard, to be played, frames, time, flags, address of :data:`layout.STATE`; see PortAudio's callback."""
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs.units import Real
+
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnContext
 
-Real = NDArray[Any]
 
 MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED, VOLUME = range(7)
 """Controls, written by who shows: 0 or 1 but for the upmix's amount and the volume, dB; WHICH is 1 for B, ENDED

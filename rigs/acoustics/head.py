@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sweetspot.rigs.acoustics.encoding import Encoding, Single
 from sweetspot.rigs.acoustics.harmonics import fitting, harmonics
 from sweetspot.rigs.acoustics.sofa_head import read_head
-from sweetspot.rigs.acoustics.sphere import Complex, field_at
+from sweetspot.rigs.acoustics.sphere import field_at
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import Float, db, from_db
+from sweetspot.rigs.units import Complex, Float, db, from_db
 
 BESIDE: Float = np.array([[0.0, 0.08, 0.0], [0.0, -0.08, 0.0]])
 """Where the ears of a measured head are taken to be, m from its middle."""

@@ -13,11 +13,8 @@ built from ratios of neighbouring orders, which neither overflow nor cancel.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sweetspot.rigs.units import Float
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float
 
 
 def order(ka: float, nearness: float = 0.5) -> int:

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.acoustics import Complex, CorrectedHead, Head, SphereHead, load_head, order
+from sweetspot.rigs.acoustics import CorrectedHead, Head, SphereHead, load_head, order
 from sweetspot.rigs.lab.pair import ReferencePair
 from sweetspot.rigs.lab.sound import (
     BaffledBody,
@@ -34,7 +34,7 @@ from sweetspot.rigs.lab.sound import (
 from sweetspot.rigs.lab.threads import one_core
 from sweetspot.rigs.layout import Pose, turned
 from sweetspot.rigs.rig_file import EARS, Description, Mic
-from sweetspot.rigs.units import Float, from_db, pressure, speed_of_sound
+from sweetspot.rigs.units import Complex, Float, from_db, pressure, speed_of_sound
 
 DECAY_S = 0.06
 """How long after its arrival a response is kept: the drivers' low ends have died away by then."""

@@ -10,16 +10,13 @@ import numpy as np
 
 from sweetspot.rigs.acoustics import WALLS, eyring
 from sweetspot.rigs.layout import turned
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import ROOM_SPEED, Float
 
 MARGIN_M = 0.1
 """How near a head or microphone may come to a wall, m: about a head's radius."""
 
 LONGEST_S = 4.0
 """Longest reverberation time that the lab computes, s."""
-
-SPEED = 343.0
-"""Speed of sound for the check of the decay, m/s."""
 
 BANDS = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 
@@ -136,7 +133,7 @@ def _walls(room: Mapping[str, Any]) -> Iterator[str]:
             rows.append(np.broadcast_to(row, listed.shape))
     size = _numbers(room.get("size_m"), 3)
     if whole and size is not None and (size > 0).all():
-        slowest = float(eyring(size, np.stack(rows), SPEED).max())
+        slowest = float(eyring(size, np.stack(rows), ROOM_SPEED).max())
         if slowest > LONGEST_S:
             yield (
                 f"lab.room.absorption: the room would ring for {slowest:.3g} s; the lab computes {LONGEST_S:g} s at "

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.objects import Group as Group
     from sweetspot.rigs.storage.seal import file_sha256 as file_sha256
     from sweetspot.rigs.storage.seal import stated as stated
+    from sweetspot.rigs.storage.sofa_writer import sofa_library as sofa_library
     from sweetspot.rigs.storage.wav_clock import without_clock as without_clock
 else:
     from sweetspot.rigs.faces import lazy

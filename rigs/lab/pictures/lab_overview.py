@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.rigs.acoustics import Complex
 from sweetspot.rigs.lab.threads import one_core
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose, turned
-from sweetspot.rigs.units import P_REF, Float, db, power_db
+from sweetspot.rigs.units import P_REF, Complex, Float, db, power_db
 
 OCTAVES = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 """Bands of the reverberation time, Hz."""

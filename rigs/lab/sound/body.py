@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.acoustics import Complex, field, order
+from sweetspot.rigs.acoustics import field, order
 from sweetspot.rigs.lab.sound.spread import DriverSpread
 from sweetspot.rigs.layout import azimuth
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Complex, Float
 
 
 class DriverSource:

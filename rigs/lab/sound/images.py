@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.acoustics import SOFTEST, Complex
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.acoustics import SOFTEST
+from sweetspot.rigs.units import Complex, Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

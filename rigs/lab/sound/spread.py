@@ -14,13 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.rigs.lab.sound.driver import drawn
 from sweetspot.rigs.rig_file import Description, Driver, SpreadTable
-from sweetspot.rigs.units import Float, from_db
-
-Complex = NDArray[np.complex128]
+from sweetspot.rigs.units import Complex, Float, from_db
 
 BREAKUP_HZ = 9000.0
 """Of the cone's dipole mode where the rig's lab has no ``[lab.breakup]``, Hz."""
@@ -107,7 +104,17 @@ def _of_driver(
     )
     towards = np.array([np.cos(angle), np.sin(angle)]) @ across
     along = float(moved @ axis) * axis
-    return DriverSpread(moved, tilt, along, edge, away, towards, mode, 2.0 * np.pi * at / c, peak.q if peak else 6.0)
+    return DriverSpread(
+        moved,
+        tilt,
+        shift=along,
+        edge=edge,
+        edge_m=away,
+        towards=towards,
+        mode=mode,
+        mode_k=2.0 * np.pi * at / c,
+        mode_q=peak.q if peak else 6.0,
+    )
 
 
 def _across(axis: Float) -> Float:

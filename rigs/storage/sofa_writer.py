@@ -1,0 +1,25 @@
+"""The library that writes AES69 (SOFA) files, which only those who write them need."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from sweetspot.rigs.errors import BadInput
+
+
+def sofa_library() -> Any:
+    """The module ``sofar``; slow to import.
+
+    Raises
+    ------
+    BadInput
+        It is not installed; says how to install it.
+    """
+    try:
+        return import_module("sofar")
+    except ImportError as fault:
+        raise BadInput(
+            "SOFA files are written with the package sofar, which is not installed: pip install 'sweetspot[sofa]'. "
+            "WAV and FRD files need nothing more: sweetspot measure export"
+        ) from fault
