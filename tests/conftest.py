@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,6 +23,21 @@ from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def _fixtures(name: str) -> ModuleType:
+    """A module of fixtures beside this one."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_servers = _fixtures("server")
+jack_server, jack_lab, pipewire_server = _servers.jack_server, _servers.jack_lab, _servers.pipewire_server
+in_server, crooked_card_text = _servers.in_server, _servers.crooked_card_text
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 """A shell's background job ignores Ctrl-C, and so would the programs that tests start and interrupt."""

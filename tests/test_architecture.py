@@ -233,6 +233,11 @@ def test_decibels_have_one_home() -> None:
     assert homes == {"rigs/units.py"}
 
 
+def test_no_class_name_exists_twice() -> None:
+    names = Counter(node.name for p in modules() for node in ast.walk(tree(p)) if isinstance(node, ast.ClassDef))
+    assert [n for n, count in names.items() if count > 1] == []
+
+
 def test_the_walk_sees_every_room() -> None:
     assert {name(p).split("/")[0] for p in modules()} == {*ROOMS, "sweetspot"}
 

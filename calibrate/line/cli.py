@@ -55,7 +55,7 @@ def line(
     known, sha256 = quick.read_model(model)
     quick.check_fits(known, described)
     wanted, text = designs.read(design)
-    made = line_run.Line(
+    made = line_run.LineSetup(
         with_faults(described, fault),
         known,
         model_sha256=sha256,
@@ -91,7 +91,7 @@ def _scanned() -> Iterator[str]:
         yield text
 
 
-def _served(made: line_run.Line, state: LineState, port: int) -> None:
+def _served(made: line_run.LineSetup, state: LineState, port: int) -> None:
     """Serve until Ctrl-C."""
 
     def work(serial: str) -> None:

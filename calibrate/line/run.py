@@ -41,7 +41,7 @@ OTHERS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Line:
+class LineSetup:
     """What a line works with.
 
     Parameters
@@ -89,14 +89,14 @@ def kept(records: Path) -> list[dict[str, Any]]:
     return found
 
 
-def state_of(line: Line) -> LineState:
+def state_of(line: LineSetup) -> LineState:
     """The line's state with what was recorded before."""
     state = LineState(line.rig.name, f"{line.model.text}, SHA-256 {line.model_sha256[:12]}", line.every)
     state.resumed(kept(line.records))
     return state
 
 
-def check_unit(line: Line, serial: str) -> None:
+def check_unit(line: LineSetup, serial: str) -> None:
     """Refuse what is no serial number, and a unit that has passed.
 
     Raises
@@ -114,7 +114,7 @@ class Stopped(Exception):
     """The operator stopped the cycle between two steps."""
 
 
-def cycle(line: Line, state: LineState, serial: str) -> dict[str, Any]:
+def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     """Carry one unit through; what goes wrong becomes its record.
 
     The state must have been told with :meth:`LineState.begins`.
@@ -151,7 +151,7 @@ def _kind(trouble: SweetspotError) -> str:
     return "rig" if isinstance(trouble, HardwareTrouble) else "input"
 
 
-def _due(line: Line, state: LineState) -> bool:
+def _due(line: LineSetup, state: LineState) -> bool:
     """Whether this good unit is one of those that are verified fully."""
     return line.every > 0 and state.to_dict()["counts"].get("pass", 0) % line.every == 0
 
@@ -166,7 +166,7 @@ def _timed(state: LineState, record: dict[str, Any], name: str) -> Iterator[None
     record["seconds"][name] = round(time.perf_counter() - began, 3)
 
 
-def _carried(line: Line, state: LineState, serial: str, record: dict[str, Any]) -> None:
+def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, Any]) -> None:
     with _timed(state, record, "capture"):
         rig = open_rig(line.rig, serial=serial)
     with rig:

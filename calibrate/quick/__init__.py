@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.calibrate.quick import run as run
     from sweetspot.calibrate.quick.judge import FALSE_ALARM as FALSE_ALARM
-    from sweetspot.calibrate.quick.judge import Finding as Finding
+    from sweetspot.calibrate.quick.judge import UnitFault as UnitFault
     from sweetspot.calibrate.quick.judge import findings as findings
     from sweetspot.calibrate.quick.learning import learn as learn
     from sweetspot.calibrate.quick.model import GoldenModel as GoldenModel

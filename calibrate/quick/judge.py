@@ -37,7 +37,7 @@ CLOSER = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class UnitFault:
     """What is wrong with one driver, or with the test box.
 
     Parameters
@@ -73,7 +73,7 @@ def limit(model: GoldenModel, false_alarm: float = FALSE_ALARM) -> float:
 
 def findings(
     model: GoldenModel, y: Complex, found: tuple[Posterior, ...], mean: Complex, most: float
-) -> tuple[Finding, ...]:
+) -> tuple[UnitFault, ...]:
     """What is wrong with a unit whose drivers lie beyond the limit; nothing where all lie within.
 
     Parameters
@@ -121,17 +121,17 @@ def _inside(model: GoldenModel) -> NDArray[np.bool_]:
     return np.asarray((model.f >= BAND_HZ[0]) & (model.f <= BAND_HZ[1]))
 
 
-def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[Finding, ...]:
+def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, ...]:
     """One microphone, or all alike, off in the same way for every driver: not the unit."""
     if len(beyond) < len(y) or len(y) < 2:
         return ()
     level = NEPER_DB * np.median(y.real[..., _inside(model)], axis=-1)
     if np.median(level) < DEAD_DB:
-        return (Finding("box", "", "dead", "every driver is silent: check the amplifier and the unit's power"),)
+        return (UnitFault("box", "", "dead", "every driver is silent: check the amplifier and the unit's power"),)
     spread = float(np.max(np.abs(level - np.median(level))))
     if abs(np.median(level)) > LEVEL_DB and spread < 0.5 * abs(np.median(level)):
         return (
-            Finding(
+            UnitFault(
                 "box",
                 "",
                 "level",
@@ -149,11 +149,11 @@ def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[Finding, ..
             continue
         if abs(np.median(own)) > LEVEL_DB and np.ptp(own) < abs(np.median(own)):
             text = f"microphone {name!r} hears every driver {np.median(own):+.1f} dB off the others: check it first"
-            out.append(Finding("microphone", name, "level", text))
+            out.append(UnitFault("microphone", name, "level", text))
     return tuple(out)
 
 
-def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, found: Posterior, most: float) -> Finding:
+def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, found: Posterior, most: float) -> UnitFault:
     """What is wrong with one driver, in the order in which causes exclude each other."""
     name, inside = model.drivers[d], _inside(model)
     g = _together(y[d])
@@ -161,23 +161,23 @@ def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, found: Poster
     far = f"distance {found.distance:.1f}, limit {most:.1f}"
     middle, turn, slope = _summed(model, g)
     if middle < DEAD_DB:
-        return Finding("driver", name, "dead", f"driver {name!r} is silent ({middle:.0f} dB)")
+        return UnitFault("driver", name, "dead", f"driver {name!r} is silent ({middle:.0f} dB)")
     if (other := _fits(y, d, mean, inside)) is not None:
         text = f"driver {name!r} answers as {model.drivers[other]!r} should: their channels are swapped"
-        return Finding("driver", name, "swapped", text)
+        return UnitFault("driver", name, "swapped", text)
     if turn > OPPOSITE_RAD and abs(slope) < DELAY_S:
-        return Finding("driver", name, "polarity", f"driver {name!r} has its polarity inverted")
+        return UnitFault("driver", name, "polarity", f"driver {name!r} has its polarity inverted")
     if abs(slope) > DELAY_S:
         side = "late" if slope < 0 else "early"
         text = f"driver {name!r} is {1e6 * abs(slope):.0f} us {side}: its place, its channel's delay ({far})"
-        return Finding("driver", name, "delay", text)
+        return UnitFault("driver", name, "delay", text)
     uneven = float(np.percentile(np.abs(level[inside] - middle), 90))
     if abs(middle) > LEVEL_DB and uneven < 0.7 * abs(middle):
-        return Finding("driver", name, "level", f"driver {name!r} is {middle:+.1f} dB off ({far})")
+        return UnitFault("driver", name, "level", f"driver {name!r} is {middle:+.1f} dB off ({far})")
     return _banded(name, y[d], model, far)
 
 
-def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> Finding:
+def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> UnitFault:
     """A driver whose response differs in a band, or differently in each direction."""
     levels = NEPER_DB * y.real
     mean = levels.mean(axis=0)
@@ -188,13 +188,13 @@ def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> Finding:
             f"driver {name!r} differs from direction to direction, most at {f:.0f} Hz by {apart.max():.1f} dB: its "
             f"mount, its grille ({far})"
         )
-        return Finding("driver", name, "direction", text)
+        return UnitFault("driver", name, "direction", text)
     rest = np.abs(levels).max(axis=0)
     strong = np.flatnonzero(rest >= 0.5 * rest.max())
     low, high = float(model.f[strong[0]]), float(model.f[strong[-1]])
     worst = float(levels.flat[int(np.argmax(np.abs(levels)))])
     text = f"driver {name!r} differs from {low:.0f} to {high:.0f} Hz, by up to {worst:+.1f} dB ({far})"
-    return Finding("driver", name, "response", text)
+    return UnitFault("driver", name, "response", text)
 
 
 def _fits(y: Complex, d: int, mean: Complex, inside: NDArray[np.bool_]) -> int | None:

@@ -13,7 +13,7 @@ import numpy as np
 from sweetspot.calibrate.plant import MeasurementError, frequencies
 from sweetspot.calibrate.quick import judge, learning, model_file, ratio, unit
 from sweetspot.calibrate.quick.estimate import Posterior
-from sweetspot.calibrate.quick.judge import Finding
+from sweetspot.calibrate.quick.judge import UnitFault
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel, ModelSet
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
 from sweetspot.measure.folder import session_file
@@ -55,7 +55,7 @@ class Estimate:
     y: Complex
     drivers: tuple[Posterior, ...]
     limit: float
-    findings: tuple[Finding, ...]
+    findings: tuple[UnitFault, ...]
 
     @property
     def accepted(self) -> bool:
