@@ -55,10 +55,12 @@ def fit(
     steps = ("fit", "verify") if verify else ("fit",)
     limits_ = read_limits(limits_file)
     digest = hashlib.sha256((text + repr(limits_)).encode()).hexdigest()
-    wanted = [jobs.job(r, steps, text, limits_, digest) for r in jobs.runs(folders)]
+    found = jobs.runs(folders)
     count: Counter[str] = Counter()
     with Ledger.writing(folders[0]) as ledger:
-        due = list(jobs.due(wanted, ledger.known(), retry=retry))
+        known = ledger.known()
+        wanted = [jobs.job(r, steps, text, limits_, digest, row=known.get(str(r))) for r in found]
+        due = list(jobs.due(wanted, known, retry=retry))
         count["kept"] = len(wanted) - len(due)
         if due:
             many = workers or min(os.cpu_count() or 1, len(due))
@@ -71,11 +73,14 @@ def fit(
                     if outcome.status != "done":
                         say(f"  {outcome.about.get('unit')}: {outcome.reason.splitlines()[0]}")
         known = ledger.known()
-    broken = {r: k["reason"] for r, k in known.items() if k["status"] != "done" and r in {j.run for j in wanted}}
-    data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken}
+    rows = {j.run: known[j.run] for j in wanted if j.run in known}
+    broken = {r: k["reason"] for r, k in rows.items() if k["status"] != "done"}
+    outdated = {r: k["reason"] for r, k in rows.items() if k["status"] == "done" and k["reason"]}
+    data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken, "outdated": outdated}
     said = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
     more = f"; {len(broken)} failed in all, --retry tries them again" if len(broken) > count["failed"] else ""
-    result(data, f"{said}{more}\n{folders[0] / NAME}", as_json=as_json)
+    notes = "".join(f"\n  {rows[r]['unit']}: {reason}" for r, reason in outdated.items())
+    result(data, f"{said}{more}{notes}\n{folders[0] / NAME}", as_json=as_json)
     raise typer.Exit(FAILED if broken else 0)
 
 
@@ -115,7 +120,10 @@ def limits(
     found = capability.of_figures(good)
     derived = capability.limits(found, sigmas, guard)
     if not derived:
-        raise BadInput(f"{folder}: no verified unit in the table; limits come from sweetspot fleet fit DIR --verify")
+        raise BadInput(
+            f"{folder}: no verified unit in the table; verify each (sweetspot verify RUN; on the virtual lab also "
+            f"fleet fit --verify), then: sweetspot fleet fit {folder}"
+        )
     count = len({r["run"] for r in good})
     data = {"runs": count, "limits": [asdict(d) | {"limit": d.limit} for d in derived]}
     lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} {d.unit:<2}  (guard band {d.guard:.2f})" for d in derived]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sweetspot.calibrate.fleet.ledger import Figure
@@ -14,12 +16,18 @@ from sweetspot.calibrate.verify import Limits
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import file_sha256
 
 DEPTH = ("", "*/", "*/*/")
 """How deep below a given folder runs are looked for: the run itself, those of a unit, those of a folder of units."""
 
-MADE_BY = ("session_size", "session_mtime_ns", "design_sha256", "version", "steps")
-"""Columns that say whether a run was done with the same input."""
+VERIFIED = "verify.h5"
+
+FILES = {"session": "session.h5", "rig": "rig.toml", "filterset": store.NAME, "verification": VERIFIED}
+"""Files of a run that its figures depend on: the table keeps a SHA-256 and a stamp of each."""
+
+MADE_BY = (*(f"{name}_sha256" for name in FILES), "design_sha256", "version", "steps")
+"""Columns that say whether a run was done with the same input, and nothing has changed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +74,41 @@ def runs(folders: Iterable[Path]) -> list[Path]:
     return list(found)
 
 
-def job(run: Path, steps: tuple[str, ...], design_text: str, limits: Limits, design_sha256: str) -> Job:
-    """What one run needs, with what its result depends on."""
-    stat = (run / "session.h5").stat()
-    identity = {
-        "session_size": stat.st_size,
-        "session_mtime_ns": stat.st_mtime_ns,
-        "design_sha256": design_sha256,
-        "version": version("sweetspot"),
-        "steps": "+".join(steps),
-    }
+def job(
+    run: Path,
+    steps: tuple[str, ...],
+    design_text: str,
+    limits: Limits,
+    design_sha256: str,
+    *,
+    row: Mapping[str, Any] | None = None,
+) -> Job:
+    """What one run needs, and what its result depends on; ``row`` is the run's in the table, see :func:`hashes`."""
+    identity = hashes(run, row=row or {})
+    identity |= {"design_sha256": design_sha256, "version": version("sweetspot"), "steps": "+".join(steps)}
     return Job(str(run), steps, design_text, limits, identity)
+
+
+def hashes(run: Path, names: Iterable[str] = FILES, row: Mapping[str, Any] = MappingProxyType({})) -> dict[str, str]:
+    """SHA-256 and stamp (size, time of the last change, inode) of a run's files; empty for one that cannot be read.
+
+    Parameters
+    ----------
+    names
+        Which ones, see :data:`FILES`.
+    row
+        What the table holds of the run: a file with the same stamp is not read again.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        path, sha256, stamp = run / FILES[name], "", ""
+        with contextlib.suppress(OSError):
+            stat = path.stat()
+            stamp = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}"
+            same = stamp == row.get(f"{name}_stamp")
+            sha256 = row[f"{name}_sha256"] if same else file_sha256(path)
+        found |= {f"{name}_sha256": sha256, f"{name}_stamp": stamp if sha256 else ""}
+    return found
 
 
 def due(jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]], *, retry: bool) -> Iterator[Job]:
@@ -111,15 +143,27 @@ def is_fresh(run: Path, session_sha256: str, design_text: str) -> bool:
         return False
 
 
-def verified(run: Path) -> tuple[Figure, ...]:
-    """The figures of the run's verification, if it was verified."""
-    path = run / "verify.h5"
+OUTDATED = "verified with another {}: its figures were left out; run sweetspot verify {}"
+
+
+def verified(run: Path, session_sha256: str, filterset_sha256: str) -> tuple[tuple[Figure, ...], str]:
+    """The figures of the run's verification, if it was verified, and why they were left out, if they were.
+
+    Parameters
+    ----------
+    session_sha256, filterset_sha256
+        Of the run's files: a verification that was made with others says nothing of these.
+    """
+    path = run / VERIFIED
     if not path.is_file():
-        return ()
+        return (), ""
     with Session.read(path, VERIFICATION) as heard:
-        text = heard.annotation("verdict")
+        made_with, text = heard.attributes, heard.annotation("verdict")
+    for name, now in (("session", session_sha256), ("filterset", filterset_sha256)):
+        if str(made_with.get(f"{name}_sha256", "")) != now:
+            return (), OUTDATED.format("session" if name == "session" else "filter set", run)
     verdict = json.loads(text) if text else {"metrics": []}
-    return tuple(
+    figures = tuple(
         Figure(
             "verify",
             m["name"],
@@ -133,3 +177,4 @@ def verified(run: Path) -> tuple[Figure, ...]:
         )
         for m in verdict["metrics"]
     )
+    return figures, ""

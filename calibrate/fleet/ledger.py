@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import cause, discard
 
 NAME = "fleet.sqlite"
 """What the file is called in the folder that was given first."""
@@ -17,7 +19,8 @@ NAME = "fleet.sqlite"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS units (
     run TEXT PRIMARY KEY, unit TEXT, rig TEXT, created_utc TEXT, finished_utc TEXT,
-    session_size INTEGER, session_mtime_ns INTEGER, session_sha256 TEXT, design_sha256 TEXT, version TEXT,
+    session_sha256 TEXT, session_stamp TEXT, rig_sha256 TEXT, rig_stamp TEXT, filterset_sha256 TEXT,
+    filterset_stamp TEXT, verification_sha256 TEXT, verification_stamp TEXT, design_sha256 TEXT, version TEXT,
     steps TEXT, status TEXT, reason TEXT, cpu_seconds REAL, attempts INTEGER, worker TEXT);
 CREATE TABLE IF NOT EXISTS metrics (
     run TEXT, unit TEXT, rig TEXT, created_utc TEXT, step TEXT, metric TEXT,
@@ -27,6 +30,11 @@ CREATE TABLE IF NOT EXISTS metrics (
 
 ADDED = {"measured_in": "TEXT", "uncertainty": "REAL"}
 """Columns of the table of metrics that files of earlier versions lack."""
+
+ADDED_UNITS = dict.fromkeys(
+    ["session_stamp", *(f"{n}_{k}" for n in ("rig", "filterset", "verification") for k in ("sha256", "stamp"))], "TEXT"
+)
+"""The same of the table of units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +250,11 @@ def copied(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 def _complete(db: sqlite3.Connection) -> None:
     """Give the table of an earlier version the columns that it lacks."""
-    there = {row[1] for row in db.execute("PRAGMA table_info(metrics)")}
-    for name, kind in ADDED.items():
-        if name not in there:
-            db.execute(f"ALTER TABLE metrics ADD COLUMN {name} {kind}")
+    for table, added in (("metrics", ADDED), ("units", ADDED_UNITS)):
+        there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        for name, kind in added.items():
+            if name not in there:
+                db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -262,9 +271,11 @@ def _alone(folder: Path) -> Iterator[None]:
     hold = sqlite3.connect(folder / f".{NAME}.lock", timeout=0.0, isolation_level=None)
     try:
         hold.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as fault:
+    except sqlite3.DatabaseError as fault:
         hold.close()
-        raise BadInput(f"{folder}: another fleet command is at work there; wait until it has finished") from fault
+        if _code(fault) == sqlite3.SQLITE_BUSY:
+            raise BadInput(f"{folder}: another fleet command is at work there; wait until it has finished") from fault
+        raise
     try:
         yield
     finally:
@@ -273,8 +284,46 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _trouble(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into one message."""
+    """Turn what SQLite says into one message with the true cause."""
     try:
         yield
     except sqlite3.DatabaseError as fault:
-        raise BadInput(f"{path}: the table of the fleet cannot be used: {fault}") from fault
+        raise BadInput(f"{path}: the table of the fleet cannot be used: {_cause(path, fault)}") from fault
+
+
+LOCKED = "it is locked by another program; close that program, then run this again"
+READ_ONLY = "it is read-only for this user; give the right to write it, or name another folder first"
+UNWRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+
+
+def _code(fault: sqlite3.Error) -> int:
+    """SQLite's primary result code: the low byte of the extended one."""
+    return int(getattr(fault, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _cause(path: Path, fault: sqlite3.Error) -> str:
+    """Why SQLite could not use the table; of a failed write the system itself is asked, with a file beside it."""
+    code = _code(fault)
+    if code == sqlite3.SQLITE_BUSY:
+        return LOCKED
+    if code in UNWRITTEN and (found := _unwritable(path)):
+        return found
+    if code == sqlite3.SQLITE_FULL:
+        return "the disk is full; make room and run it again"
+    return READ_ONLY if code == sqlite3.SQLITE_READONLY else str(fault)
+
+
+def _unwritable(path: Path) -> str:
+    """What stops a file of a few pages from being written beside ``path``; empty when nothing does."""
+    trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
+    try:
+        trial.write_bytes(bytes(PAGES))
+    except OSError as fault:
+        return cause(fault, path)
+    finally:
+        discard(trial)
+    return ""
+
+
+PAGES = 1 << 16
+"""Bytes of the trial: what one outcome takes in the table and its journal."""

@@ -34,6 +34,9 @@ from sweetspot.rigs.storage import write as write_file
 
 Work = Callable[[Job], Outcome]
 
+MADE = ("filterset", "verification")
+"""Files that the work itself makes: their hashes are taken when it ends, before the figures are read."""
+
 ATTEMPTS = 3
 """How often a unit may lose its worker before it counts as failed."""
 
@@ -51,16 +54,20 @@ def work(job: Job) -> Outcome:
     figures: tuple[Figure, ...] = ()
     try:
         known |= jobs.about(run)
-        known["session_sha256"] = steps.sha256(run / "session.h5")
+        known |= jobs.hashes(run, ("session", "rig"))
         fitted = _fit(run, job, known["session_sha256"])
         if "verify" in job.steps:
             _verify(run, fitted, job.limits)
-        figures = (*_predicted(fitted), *jobs.verified(run))
+        known |= jobs.hashes(run, MADE)
+        measured, reason = jobs.verified(run, known["session_sha256"], known["filterset_sha256"])
+        figures = (*_predicted(fitted), *measured)
     except SweetspotError as trouble:
         status, reason = "failed", str(trouble)
     except Exception as fault:  # whatever one unit's data does, the others go on
         where = traceback.extract_tb(fault.__traceback__)[-1]
         status, reason = "failed", f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
+    if status == "failed":
+        known |= jobs.hashes(run, MADE)
     known["finished_utc"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     known["cpu_seconds"] = time.process_time() - began
     return Outcome(job.run, status, reason, known, figures)
@@ -149,8 +156,13 @@ def _alone(job: Job, do: Work) -> Outcome:
                 return _counted(pool.submit(do, job).result(), attempt)
             except BrokenProcessPool:
                 continue
-    known = {"unit": Path(job.run).parent.name, "attempts": ATTEMPTS, **job.identity}
-    return Outcome(job.run, "failed", f"its worker died {ATTEMPTS} times", known)
+    return _dead(job, f"its worker died {ATTEMPTS} times", attempts=ATTEMPTS)
+
+
+def _dead(job: Job, reason: str, **more: int) -> Outcome:
+    run = Path(job.run)
+    known = {"unit": run.parent.name, **job.identity, **jobs.hashes(run, MADE), **more}
+    return Outcome(job.run, "failed", reason, known)
 
 
 def _counted(outcome: Outcome, attempt: int) -> Outcome:
@@ -192,8 +204,7 @@ def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterato
             try:
                 outcome = _counted(future.result(), 1)
             except cluster.KilledWorker:
-                known = {"unit": Path(job.run).parent.name, **job.identity}
-                outcome = Outcome(job.run, "failed", "its worker died again and again", known)
+                outcome = _dead(job, "its worker died again and again")
             future.release()
             yield outcome
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -16,9 +17,13 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.fleet import capability, jobs
+from sweetspot.calibrate.fleet import run as fleet
 from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
 from sweetspot.calibrate.verify.limits import Limits
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import file_sha256
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 Typed = Callable[..., subprocess.CompletedProcess[str]]
@@ -232,6 +237,84 @@ def test_wrong_use_of_fleet_is_told(tmp_path: Path, sweetspot: Typed) -> None:
         done = sweetspot("fleet", *command)
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def verify(run: Path, value: float) -> None:
+    """A verification through the run's filters as they are now, with one judged figure."""
+    filters, judged = store.read(run), {"name": "contrast", "predicted": 15.0, "limit": 12.0, "sense": "at least"}
+    with Session.read(run / "session.h5") as session:
+        rig = session.rig()
+    (run / jobs.VERIFIED).unlink(missing_ok=True)
+    made_with = {"filterset_sha256": file_sha256(run / store.NAME), "session_sha256": filters.source}
+    with Session.create(
+        run / jobs.VERIFIED, rig, "T-9", "2026-03-04T12:00:00Z", schema=VERIFICATION, **made_with
+    ) as file:
+        file.annotate("verdict", json.dumps({"metrics": [judged | {"heard": value, "passed": value >= 12.0}]}))
+
+
+def test_units_verified_after_the_fit_come_in_and_figures_of_old_filters_go(measured: Path, tmp_path: Path) -> None:
+    """Fit, verify, fit again: the figure is there. Other filters: it is not, and why. Each changed file is seen."""
+    place = tmp_path / "u" / "r"
+    shutil.copytree(measured, place)
+
+    def again(design: str = "") -> tuple[int, list[float], str]:
+        with Ledger.writing(tmp_path) as ledger:
+            known = ledger.known()
+            todo = [jobs.job(place, ("fit",), design, Limits(), design, row=known.get(str(place)))]
+            due = list(jobs.due(todo, known, retry=False))
+            for job in due:
+                ledger.keep(fleet.work(job))
+            (row,) = ledger.known().values()
+            assert row["status"] == "done", row["reason"]
+            figures = [float(r["value"]) for r in ledger.figures() if r["step"] == "verify"]
+        return len(due), figures, str(row["reason"])
+
+    assert again() == (1, [], "")
+    assert again() == (0, [], "")
+    for value in (14.0, 13.0):
+        verify(place, value)
+        assert again() == (1, [value], "")
+        assert again() == (0, [value], "")
+    os.utime(place / store.NAME)
+    assert again()[0] == 0, "a file that was touched has not changed"
+    due, figures, why = again("[crosstalk]\neffort_db = 3.0\n")
+    assert (due, figures) == (1, [])
+    assert "verified with another filter set" in why
+    verify(place, 12.5)
+    assert again("[crosstalk]\neffort_db = 3.0\n") == (1, [12.5], "")
+    (place / "rig.toml").write_text((place / "rig.toml").read_text() + "\n")
+    with pytest.raises(AssertionError, match=r"rig\.toml: was changed after the measurement"):
+        again("[crosstalk]\neffort_db = 3.0\n")
+
+
+def test_a_table_that_cannot_be_written_tells_the_true_cause(tmp_path: Path) -> None:
+    """Locked by another program; read-only; and full, with a limit on the size of files in the disk's place."""
+    with Ledger.writing(tmp_path) as ledger:
+        ledger.keep(Outcome("r1", "done", "", {"unit": "A"}))
+    other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(BadInput, match=r"fleet\.sqlite.* locked by another program"), Ledger.writing(tmp_path):
+        pass
+    other.close()
+    with pytest.raises(BadInput, match="it is read-only"), Ledger.reading(tmp_path) as ledger:
+        ledger.keep(Outcome("r2", "done", "", {"unit": "B"}))
+    with pytest.raises(BadInput, match=r"folder .* does not exist"), Ledger.writing(tmp_path / "gone"):
+        pass
+    code = (
+        "import resource, signal; from pathlib import Path\n"
+        "from sweetspot.calibrate.fleet.ledger import Ledger, Outcome\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))\n"
+        "try:\n"
+        "    with Ledger.writing(Path('.')) as ledger:\n"
+        "        for i in range(999): ledger.keep(Outcome(f'more {i}', 'failed', 'x' * 999, {'unit': 'B'}))\n"
+        "except Exception as fault: print(type(fault).__name__, fault)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("BadInput fleet.sqlite: the table of the fleet cannot be used: the disk is full")
+    assert done.stdout.count("\n") == 1
+    with Ledger.reading(tmp_path) as ledger:
+        assert "r1" in ledger.known()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f".{NAME}.lock", NAME]
 
 
 def test_a_scheduler_that_does_not_answer_is_hardware_trouble(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:
