@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 from sweetspot.measure.correction import Correction, Sensitivity, read
 from sweetspot.rigs.units import Float, db, from_db
 
-__all__ = ["Correction", "Sensitivity", "facts", "level", "magnitude", "parse", "read", "response", "told"]
-
-
-def parse(text: str, where: str) -> Float:
-    """Only the points ``(points, 2)`` of a correction file: Hz and dB; see :func:`read`."""
-    return read(text, where).points
+__all__ = ["Correction", "Sensitivity", "level", "magnitude", "read", "response", "text", "to_dict"]
 
 
 def magnitude(points: Float, f: Float) -> Float:
@@ -44,7 +39,7 @@ def response(correction: Correction, f: Float) -> NDArray[np.complex128]:
     return np.asarray(level * np.exp(1j * phase))
 
 
-def facts(found: Correction) -> dict[str, Any]:
+def to_dict(found: Correction) -> dict[str, Any]:
     """What is in a file, for a program."""
     s = found.sensitivity
     return {
@@ -62,7 +57,7 @@ def facts(found: Correction) -> dict[str, Any]:
     }
 
 
-def told(found: Correction) -> str:
+def text(found: Correction) -> str:
     """The same for a reader."""
     low, high = found.points[[0, -1], 0]
     name = " ".join(filter(None, (found.maker or "maker not named", found.serial and f"number {found.serial}")))

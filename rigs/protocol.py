@@ -25,7 +25,6 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, SweetspotError, TooLoud
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import db
 
 __all__ = [
     "BadInput",
@@ -38,7 +37,6 @@ __all__ = [
     "Stage",
     "SweetspotError",
     "TooLoud",
-    "check_ceiling",
 ]
 
 Operator = Callable[[str], None]
@@ -154,21 +152,3 @@ class Rig:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def check_ceiling(y: NDArray[np.float32] | NDArray[np.float64], ceiling: float, where: str) -> None:
-    """Refuse a signal whose largest sample passes ``ceiling`` (linear, full scale = 1) or is not finite.
-
-    Raises
-    ------
-    TooLoud
-        Names where, the level found and the limit.
-    """
-    peak = float(np.max(np.abs(y), initial=0.0))
-    if not np.isfinite(peak):
-        raise TooLoud(f"{where}: the signal holds a value that is not finite; nothing was played")
-    if peak > ceiling * (1.0 + 1e-6):
-        raise TooLoud(
-            f"{where}: peak {float(db(peak)):.2f} dBFS is above the rig's ceiling of {float(db(ceiling)):.2f} dBFS; "
-            "nothing was played. Lower the level, or raise limits.ceiling_dbfs if the unit can take it"
-        )

@@ -13,7 +13,7 @@ from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, DRY_DB, Ear
 from sweetspot.calibrate.auditory.reference import Pair, direct_spectra
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.auditory.zone import OwnError, ZoneMap
-from sweetspot.calibrate.places import Carried, DeviceField, Heads, anchored, correction, fitted, model
+from sweetspot.calibrate.places import DeviceField, Heads, correction, fitted, model
 from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, transform
 from sweetspot.calibrate.predict import metrics
 from sweetspot.measure.impulse import ImpulseResponse
@@ -314,8 +314,3 @@ def _drr(figures: ImageFigures, there: Complex, here: Complex, f: Float) -> Floa
     power = [(np.abs(x) ** 2) @ weight for x in (there, here)]
     near = [np.stack([p[:, 0, 0], p[:, 1, 1], p[:, 2].mean(axis=1)], axis=1) for p in power]
     return np.asarray(np.minimum(figures.drr_db.mean(axis=0) + power_db(near[0] / near[1].mean(axis=0)), DRY_DB))
-
-
-def carried(m: Measured, ear: EarModel) -> Carried:
-    """The session's responses made ready to be carried anywhere, direct sound alone."""
-    return anchored(m.field, _on_grid(ear.templates, m.f), m.heads, m.direct)

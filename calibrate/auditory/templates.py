@@ -57,11 +57,6 @@ class Templates:
         """Rows of the azimuths within 90 degrees of the front."""
         return np.flatnonzero(np.abs(self.azimuths) <= FRONT + 1e-6)
 
-    @property
-    def covers(self) -> float:
-        """Largest angle to which both sides are there, rad."""
-        return float(min(-self.azimuths[0], self.azimuths[-1]))
-
     def at(self, azimuths: Float) -> Complex:
         """Responses ``(2, *azimuths.shape)`` to directions (rad) of each frequency's own: linear between templates.
 

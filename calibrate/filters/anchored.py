@@ -22,7 +22,6 @@ import numpy as np
 from sweetspot.calibrate.filters import crosstalk
 from sweetspot.calibrate.filters.crosstalk import MU_RANGE, Cancellation, MultiplierSweep, Reached
 from sweetspot.calibrate.filters.effort import Cost, matrix
-from sweetspot.calibrate.filters.fir import causal
 from sweetspot.rigs.units import Complex, Float
 
 LEAST = 0.1
@@ -109,17 +108,6 @@ def ratios(w: Complex, reference: int) -> Complex:
     out = w * (np.conj(w[:, reference]) / np.maximum(np.abs(w[:, reference]) * level, 1e-300))[:, None]
     out[:, reference] = 1.0
     return np.asarray(out)
-
-
-def short(w: Complex, reference: int, taps: int, delay: int) -> Float:
-    """Ratios as causal filters ``(driver, tap)``; the reference driver's is a pure delay.
-
-    The near ear then has the response that ``w`` asks for over the reference driver's own filter: one filter common to
-    all drivers gives it back, as far as the gain at hand allows.
-    """
-    out = causal(ratios(w, reference).T, taps, delay)
-    out[reference] = np.arange(taps) == delay
-    return out
 
 
 def _least(line: Anchored, reached: Reached) -> Float:

@@ -171,16 +171,6 @@ def quiet(design: BeamDesign, order: int) -> Complex:
     return np.asarray(sum(nulls) / len(nulls) + REAR_SHARE * rear)
 
 
-def several(h: Complex, azimuths: Float, f: Float, cost: Float, designs: Sequence[BeamDesign]) -> list[Beam]:
-    """Beams in several directions from one polar set, each as loud where it points as its loudest driver alone."""
-    out = []
-    for design in designs:
-        ahead = h[:, nearest(azimuths, design.angle_deg)]
-        loud = np.take_along_axis(ahead, np.argmax(np.abs(ahead), axis=0)[None], axis=0)[0]
-        out.append(steer(h, azimuths, f, cost, design, loud))
-    return out
-
-
 def solve(
     regions: Regions,
     f: Float,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.smooth import running_mean
 from sweetspot.rigs.errors import BadInput
@@ -99,11 +98,6 @@ class ImportedSet:
                 f"{self.kind}: position {where[0] + 1}, {self.mics[where[1]]}, {self.drivers[where[2]]}: "
                 f"sample {where[3]} is not a number"
             )
-
-
-def place_row(azimuth_deg: float, x: float, y: float, z: float, yaw_deg: float, use: str) -> NDArray[np.void]:
-    """One row of a table of positions."""
-    return np.array([(azimuth_deg, x, y, z, yaw_deg, use)], dtype=POSITION)
 
 
 def timed(found: ImportedSet, c: float) -> ImportedSet:

@@ -206,7 +206,7 @@ def correction_file(
 ) -> None:
     """Read a microphone's correction file as a measurement would, and say what is in it."""
     found = load(file)
-    result(microphone.facts(found), microphone.told(found), as_json=as_json)
+    result(microphone.to_dict(found), microphone.text(found), as_json=as_json)
 
 
 def match(

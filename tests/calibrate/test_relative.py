@@ -8,6 +8,7 @@ import pytest
 
 from sweetspot.calibrate.design import CrosstalkDesign
 from sweetspot.calibrate.filters import anchored, crosstalk, pair, ratio
+from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.units import power_db
@@ -77,9 +78,7 @@ def test_anchored_ratios_stay_short_and_cost_nothing_where_it_cancels() -> None:
         whole = anchored.ratios(both.w[0], both.reference[0])
         h = np.fft.irfft(whole[:, 1 - both.reference[0]])
         lost.append(np.sum(h[48:-16] ** 2) / np.sum(h**2))
-        taps = anchored.short(both.w[0], both.reference[0], 64, 24)
-        assert taps[both.reference[0], 24] == 1.0
-        assert np.count_nonzero(taps[both.reference[0]]) == 1
+        taps = causal(whole.T, 64, 24)
         W = np.fft.rfft(taps, 4096, axis=-1).T
         near, far = (np.abs(np.einsum("fd,df->f", W, p.h[0, e])) ** 2 for e in (0, 1))
         inside = (p.f > 1000) & (p.f < 4000)

@@ -268,7 +268,7 @@ def test_correction_file_is_applied(crooked_text: str, tmp_path: Path, lab_rig: 
     ],
 )
 def test_correction_files_as_makers_write_them(text: str, first: tuple, last: tuple) -> None:
-    points = microphone.parse(text, "x")
+    points = microphone.read(text, "x").points
     assert tuple(points[0]) == first
     assert tuple(points[-1]) == last
 
@@ -286,14 +286,14 @@ def test_correction_files_as_makers_write_them(text: str, first: tuple, last: tu
 )
 def test_malformed_correction_files_are_refused(text: str, reason: str) -> None:
     with pytest.raises(BadInput, match=reason):
-        microphone.parse(text, "x")
+        microphone.read(text, "x")
 
 
 def test_real_correction_files(data: Path) -> None:
-    umik = microphone.parse((data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt").read_text(), "umik")
+    umik = microphone.read((data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt").read_text(), "umik").points
     assert len(umik) > 500
     assert (np.diff(umik[:, 0]) > 0).all()
-    ecm = microphone.parse((data / "mic_cal" / "DRC_ecm8000.txt").read_text(), "ecm")
+    ecm = microphone.read((data / "mic_cal" / "DRC_ecm8000.txt").read_text(), "ecm").points
     assert len(ecm) > 100
 
 
