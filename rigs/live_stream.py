@@ -79,8 +79,8 @@ class LiveStream:
         try:
             return portaudio.choose(found, name, self.wanted.hostapi, outputs, inputs)
         except BadInput as fault:
-            told = str(fault).replace("interface.device", option).replace("interface.hostapi", "--hostapi")
-            raise type(fault)(told.replace("the rig uses", "needed is")) from fault
+            text = str(fault).replace("interface.device", option).replace("interface.hostapi", "--hostapi")
+            raise type(fault)(text.replace("the rig uses", "needed is")) from fault
 
     def _default(self, found: list[AudioDevice], output: bool, option: str) -> str:
         index = self._sd.default.device[1 if output else 0]

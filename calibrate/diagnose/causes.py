@@ -122,7 +122,7 @@ def causes(
         *_others(s, others or {}),
         *_moved(s, at, distance_m),
     ]
-    judged = [Cause(n, said, 1.0 - left / max(base, 1e-300), k) for n, said, left, k in found]
+    judged = [Cause(n, message, 1.0 - left / max(base, 1e-300), k) for n, message, left, k in found]
     return sorted(judged, key=lambda c: -(c.explained - SIMPLER * c.numbers))
 
 
@@ -138,8 +138,8 @@ def _swapped(s: Residual, names: Sequence[str]) -> Found:
     for a, b in combinations(range(len(names)), 2):
         w = s.w.copy()
         w[:, [a, b]] = w[:, [b, a]]
-        said = f"drivers {names[a]!r} and {names[b]!r} are swapped"
-        yield "drivers swapped", said, s.left_over(s.predicted(w=w)), 0
+        message = f"drivers {names[a]!r} and {names[b]!r} are swapped"
+        yield "drivers swapped", message, s.left_over(s.predicted(w=w)), 0
 
 
 def _sides(s: Residual) -> Found:
@@ -171,15 +171,15 @@ def _centre(s: Residual) -> Found:
     yield "centre missing", "the centre program is missing: what both sides share is not played", _left(s, rest), 0
     g = s.gain(s.heard - s.aligned(s.predicted(w=rest)), s.aligned(s.predicted(w=part)))
     if LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
-        said = f"the centre program is {driver_faults.level(g)}"
-        yield "centre level", said, _left(s, np.asarray(rest + g * part)), 1
+        message = f"the centre program is {driver_faults.level(g)}"
+        yield "centre level", message, _left(s, np.asarray(rest + g * part)), 1
     plain, moved = np.stack([s.w[0], s.w[1], sides]), np.stack([centre - sides, centre - sides, 2.0 * (centre - sides)])
-    said = "the upmix is off: both sides play through their own filters, the centre program plays nothing"
-    yield "upmix off", said, _left(s, plain), 0
+    message = "the upmix is off: both sides play through their own filters, the centre program plays nothing"
+    yield "upmix off", message, _left(s, plain), 0
     a = s.gain(s.heard - s.aligned(s.predicted(w=plain)), s.aligned(s.predicted(w=moved)))
     if LEAST_SHARE < a < 1.0 - LEAST_SHARE:
-        said = f"the upmix is the linear one, C = {a:.2f} (L + R), in place of the adaptive one"
-        yield "upmix linear", said, _left(s, np.asarray(plain + a * moved)), 1
+        message = f"the upmix is the linear one, C = {a:.2f} (L + R), in place of the adaptive one"
+        yield "upmix linear", message, _left(s, np.asarray(plain + a * moved)), 1
 
 
 def _left(s: Residual, w: Complex) -> float:
@@ -221,18 +221,18 @@ def _rates(s: Residual) -> Found:
             at = np.interp(s.f[inside] * ratio, s.f, np.arange(len(s.f)))
             low = np.minimum(at.astype(int), len(s.f) - 2)
             w[..., inside] = s.w[..., low] + (at - low) * (s.w[..., low + 1] - s.w[..., low])
-        said = f"the filters run at {1.0 / ratio:.3f} times their sampling rate"
+        message = f"the filters run at {1.0 / ratio:.3f} times their sampling rate"
         p = s.predicted(w=w)
         g = s.gain(s.heard, s.aligned(p))  # resampling may scale them
-        yield "sampling rate", said, min(s.left_over(p), s.left_over(g * p) if g > LOWEST_GAIN else np.inf), 1
+        yield "sampling rate", message, min(s.left_over(p), s.left_over(g * p) if g > LOWEST_GAIN else np.inf), 1
 
 
 def _room(s: Residual) -> Found:
     """Everything after the direct sound."""
     if s.early is None:
         return
-    said = "what differs comes after the direct sound: the room, or what stands in it, is not as it was measured"
-    yield "room changed", said, s.power(s.early), 0
+    message = "what differs comes after the direct sound: the room, or what stands in it, is not as it was measured"
+    yield "room changed", message, s.power(s.early), 0
 
 
 def _clipping(s: Residual) -> Found:
@@ -245,8 +245,8 @@ def _clipping(s: Residual) -> Found:
         if c < 1.0:
             tried[float(c)] = s.left_over(s.predicted(w=s.clipped(float(c))))
     best = min(tried, key=lambda c: tried[c])
-    said = f"the drivers are clipped {-float(db(best)):.1f} dB below the peak of the loudest sweep"
-    yield "clipping", said, tried[best], 1
+    message = f"the drivers are clipped {-float(db(best)):.1f} dB below the peak of the loudest sweep"
+    yield "clipping", message, tried[best], 1
 
 
 def _others(s: Residual, others: Mapping[str, Complex]) -> Found:
@@ -287,10 +287,10 @@ def _moved(s: Residual, at: Float, distance_m: float) -> Found:
     x, y, yaw = best.x
     away = f"{abs(100 * x):.1f} cm {'farther' if x > 0 else 'nearer'}"
     aside = f"{abs(100 * y):.1f} cm to the {'left' if y > 0 else 'right'}"
-    said = f"the head is {away} and {aside}, turned by {abs(np.degrees(yaw)):.1f} degrees to the "
-    said += "left" if yaw > 0 else "right"
+    message = f"the head is {away} and {aside}, turned by {abs(np.degrees(yaw)):.1f} degrees to the "
+    message += "left" if yaw > 0 else "right"
     left = 2.0 * float(best.cost) / max(start, 1e-300) * s.left_over(s.predicted())
-    yield "head moved", said, left, 3
+    yield "head moved", message, left, 3
 
 
 def ranked(found: Sequence[Cause], count: int = 3) -> list[Cause]:

@@ -89,13 +89,13 @@ def _sorted(ears: ImpulseResponse, rig: Description) -> None:
     if aside.sum() < 2 or not (np.sign(y[aside]).min() < 0 < np.sign(y[aside]).max()):
         return
     if float(np.sum(y[aside] * lead[aside])) < 0.0 and (y[aside] * lead[aside] < 0.0).all():
-        said = ", ".join(
+        text = ", ".join(
             f"{ears.drivers[d]!r} (y = {100 * y[d]:+.0f} cm) reaches the {'left' if lead[d] < 0 else 'right'} ear "
             f"{1e6 * abs(lead[d]):.0f} us sooner"
             for d in np.flatnonzero(aside)
         )
         raise BadInput(
-            f"the ears are swapped: {said}. A listener facing the unit hears a driver at +y on the right: swap the "
+            f"the ears are swapped: {text}. A listener facing the unit hears a driver at +y on the right: swap the "
             "channels of ear_left and ear_right, or the drivers' places, in the rig file and measure again"
         )
 

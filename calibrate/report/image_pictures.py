@@ -95,14 +95,14 @@ def _zone(e: Evidence, zone: ZoneMap) -> Picture:
             bar.solids.set_rasterized(True)
         bar.outline.set_visible(False)
 
-    said = "; ".join(
+    text = "; ".join(
         f"{image_plots.NAMES[arm]} sides {zone.areas[arm]['sides']:.1f} m², centre {zone.areas[arm]['centre']:.1f} m²"
         for arm in arms
     )
     return picture(
         "zone",
         "Listening zone: how far images are from where they should be",
-        f"Maps of azimuth error over listener places, area within the limits: {said}.",
+        f"Maps of azimuth error over listener places, area within the limits: {text}.",
         "From above, the device at the bottom, the cross at the measured head. Top row: the worse one of hard left and "
         f"hard right; the line encloses errors of at most {SIDES_DEG:g}°. Bottom row: the centre, at most "
         f"{CENTRE_DEG:g}°. Grey: the map is not to be trusted there. Carried from the measured positions by the polar "
@@ -167,11 +167,11 @@ def _cancellations(e: Evidence) -> tuple[Float, Float, Float]:
 
 def _levels(image: Assessment) -> Picture:
     own = image.loudness.re_plain_db["calibrated"]
-    said = ", ".join(f"{k} {v:+.1f} dB" for k, v in own.items())
+    text = ", ".join(f"{k} {v:+.1f} dB" for k, v in own.items())
     return picture(
         "loudness",
         "Level: loudness at the same driver ceiling",
-        f"Loudness of the arms over plain stereo; calibrated: {said}.",
+        f"Loudness of the arms over plain stereo; calibrated: {text}.",
         f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers. Largest level at the listener: "
         f"{image.loudness.max_spl_db:.0f} dB SPL; music stays {image.loudness.headroom_db:.1f} dB under the ceiling.",
         lambda figure: image_plots.levels(figure.subplots(), image.loudness.re_plain_db),

@@ -222,11 +222,11 @@ def _cancellation(e: Evidence) -> Picture:
         strip.set_xlabel("frequency, Hz")
 
     inside, over = judged.band(metrics.SCORED, p.lowest)
-    said = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
+    text = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
     return picture(
         "cancellation",
         "Cancellation over frequency, before and after",
-        f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {said}.",
+        f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {text}.",
         "How much quieter the far ear is than the near one: higher is better. Lines are means over the scoring "
         "positions and both sides, shading holds the 10th to the 90th percentile of them, and bars hold each mean "
         "with 90 % confidence (measurement noise only). Beneath, where there is a measurement: measured less predicted "

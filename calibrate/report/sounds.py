@@ -57,8 +57,8 @@ def clips(run: Path, music: Path | None) -> tuple[Clip, ...]:
         if music is not None:
             raise
         return ()
-    said = "Bursts of pink noise: left, centre, right. With headphones, the sides move outwards and the centre stays."
-    found = [_clip("Left, centre, right", said, filters, head, walking(filters.fs))]
+    text = "Bursts of pink noise: left, centre, right. With headphones, the sides move outwards and the centre stays."
+    found = [_clip("Left, centre, right", text, filters, head, walking(filters.fs))]
     if music is not None:
         found.append(
             _clip(music.name, f"The first {LONGEST_S:g} s at most.", filters, head, _excerpt(music, filters.fs))
@@ -92,7 +92,7 @@ def _excerpt(path: Path, fs: int) -> Float:
         return files.at_rate(x, source.fs, fs)
 
 
-def _clip(title: str, said: str, filters: FilterSet, head: listening.DummyHead, x: Float) -> Clip:
+def _clip(title: str, text: str, filters: FilterSet, head: listening.DummyHead, x: Float) -> Clip:
     """Both forms, with the gains that bring them to their true and to the same loudness."""
     before = listening.at_ears(listening.unprocessed(filters, head), head, x)
     after = listening.at_ears(filters, head, x)
@@ -102,7 +102,7 @@ def _clip(title: str, said: str, filters: FilterSet, head: listening.DummyHead, 
     louder = loudness_db(full[0], filters.fs) - loudness_db(full[1], filters.fs)
     return Clip(
         title,
-        said,
+        text,
         _uri(full[0], filters.fs),
         _uri(full[1], filters.fs),
         true=(peaks[0] / max(peaks), peaks[1] / max(peaks)),

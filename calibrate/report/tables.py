@@ -28,12 +28,12 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
             for m in e.verdict.metrics
         ]  # fmt: skip
     f, limits = figures(e), Limits()
-    said = "Predicted only; judged once it is heard."
+    message = "Predicted only; judged once it is heard."
     planned = [("cancellation_mean", f["mean"]["predicted"]), ("cancellation_p10", f["p10"]["predicted"])]
     if "contrast" in f:
         planned.append(("contrast", f["contrast"]["predicted"]))
     return [
-        {"key": key, "name": KINDS[key].name, "explanation": said, "predicted": p, "heard": None,
+        {"key": key, "name": KINDS[key].name, "explanation": message, "predicted": p, "heard": None,
          "limit": getattr(limits, KINDS[key].limit), "sense": KINDS[key].sense,
          "margin": None, "verdict": None, "guard": None, "unit": KINDS[key].unit, "over_heads": ""}
         for key, p in planned
@@ -125,8 +125,8 @@ def conditions(e: Evidence) -> list[str]:
     if f.loading:
         found.append(f"{errors.text(f.loading)}.")
     if e.verdict is not None and e.verdict.agreement is not None:
-        said = e.verdict.agreement.text
-        found.append(f"{said[0].upper()}{said[1:]}.")
+        message = e.verdict.agreement.text
+        found.append(f"{message[0].upper()}{message[1:]}.")
     if e.verdict is not None and e.verdict.room:
         found.append("With the room, not judged: " + "; ".join(r.text for r in e.verdict.room) + ".")
     return found

@@ -117,19 +117,19 @@ def _playing(rig: Description, f: Float) -> Float:
 
 
 def _reason(limit: str, counted: float, target: float, design: float, score: float) -> str:
-    said = WHY[limit]
+    text = WHY[limit]
     if limit == "target" and counted > target + SHORT_DB:
         return f"passes its target by {counted - target:.1f} dB: filters this short cannot follow it; raise filter.taps"
     if limit == "target" and counted < target - SHORT_DB:
         why = "filters this short round its corners and resolve little at low frequencies; raise filter.taps"
         return f"{target - counted:.1f} dB short of an active target: {why}"
     if limit in ("target", "shadow") and score < target - SHORT_DB <= design:
-        return f"{said}; heads in other places miss it by {target - score:.1f} dB"
+        return f"{text}; heads in other places miss it by {target - score:.1f} dB"
     if design < target - SHORT_DB:
-        return f"{target - design:.1f} dB short: {said}"
+        return f"{target - design:.1f} dB short: {text}"
     if counted < target - SHORT_DB:
-        return f"{target - counted:.1f} dB short with errors counted: {said}"
-    return said
+        return f"{target - counted:.1f} dB short with errors counted: {text}"
+    return text
 
 
 def table(found: tuple[ExplainedBand, ...]) -> str:

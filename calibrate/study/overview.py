@@ -120,9 +120,9 @@ def rows(fitted: Fitted, ears: ImpulseResponse, polar: ImpulseResponse) -> tuple
 def _cancelled(s: _Scene) -> list[MetricRow]:
     pair = metrics.unvirtualized(s.fitted.prediction.score, s.fitted.prediction.far_ear)
     left, right = metrics.banded_db(pair, s.f).mean(axis=0)
-    said = MEANINGS["cancellation"]
+    message = MEANINGS["cancellation"]
     names = {"cancellation, left program": left, "cancellation, right program": right}
-    return [MetricRow(name, "dB", s.reached(tuple(x.tolist())), None, said) for name, x in names.items()]
+    return [MetricRow(name, "dB", s.reached(tuple(x.tolist())), None, message) for name, x in names.items()]
 
 
 def _cost(s: _Scene) -> list[MetricRow]:
@@ -229,13 +229,13 @@ def _spot(s: _Scene, ears: ImpulseResponse) -> MetricRow:
     places = np.concatenate(moved)
     places = places - places[nearest_ahead(ears.used_for("design"))]
     reach = 100.0 * metrics.sweet_spot_m(np.concatenate(leak), places)
-    said = (
+    message = (
         "How far to the side the head may go before mean cancellation falls under 12 dB (Bai and Lee, 2006), fitted to "
         f"all positions; resolved up to {200.0 * np.abs(places[:, 1]).max():.0f} cm."
     )
     if np.isnan(reach):
-        said += " Unknown here: fewer than four positions, or none to the side of another."
-    return MetricRow("sweet spot, to either side", "cm", (), reach, said)
+        message += " Unknown here: fewer than four positions, or none to the side of another."
+    return MetricRow("sweet spot, to either side", "cm", (), reach, message)
 
 
 def _banded(s: _Scene, name: str, values: tuple[float, ...]) -> MetricRow:

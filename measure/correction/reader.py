@@ -128,10 +128,10 @@ def read(text: str, where: str) -> Correction:
             ended = bool(lines)
             notes.append(line)
             continue
-        said = absolute.of_line(line, number, where)
-        found += [said] if said else []
+        message = absolute.of_line(line, number, where)
+        found += [message] if message else []
         wordy = WORDS.match(line) and not lines and not re.match(r"(?i)nan|inf", line)
-        if said or ended or MARK.match(line) or wordy:
+        if message or ended or MARK.match(line) or wordy:
             notes.append(line.strip("\"' "))
             continue
         separator = separator or _separator(line, number, where)

@@ -141,27 +141,27 @@ def _above(y: Float, fs: int, low_hz: float) -> Float:
 
 def refused(reading: Reading, frequency_hz: float) -> list[str]:
     """Why a reading is no calibration; empty if it is one."""
-    said = []
+    text = []
     if reading.clipped:
-        said.append(f"it clips: {reading.clipped} samples at full scale; lower the preamplifier's gain")
+        text.append(f"it clips: {reading.clipped} samples at full scale; lower the preamplifier's gain")
     if reading.snr_db < 3.0:
         return [
-            *said,
+            *text,
             f"no tone is heard ({reading.snr_db:.0f} dB over the noise): is the calibrator on, and on this one?",
         ]
     off = 100.0 * (reading.frequency_hz / frequency_hz - 1.0)
     if abs(off) > FREQUENCY_PERCENT:
-        said.append(
+        text.append(
             f"the tone is at {reading.frequency_hz:.1f} Hz, {off:+.1f} % from {frequency_hz:g} Hz (limit "
             f"{FREQUENCY_PERCENT:g} %): another calibrator, or another --frequency?"
         )
     if reading.drift_db > DRIFT_DB:
-        said.append(f"level drift {reading.drift_db:.2f} dB (limit {DRIFT_DB:g} dB): seat it tightly, hold still")
+        text.append(f"level drift {reading.drift_db:.2f} dB (limit {DRIFT_DB:g} dB): seat it tightly, hold still")
     if reading.distortion_percent > DISTORTION_PERCENT:
-        said.append(f"{reading.distortion_percent:.1f} % distortion (limit {DISTORTION_PERCENT:g} %): does it clip?")
+        text.append(f"{reading.distortion_percent:.1f} % distortion (limit {DISTORTION_PERCENT:g} %): does it clip?")
     if reading.snr_db < SNR_DB:
-        said.append(f"only {reading.snr_db:.0f} dB over the noise (limit {SNR_DB:g} dB): does it sit tightly?")
-    return said
+        text.append(f"only {reading.snr_db:.0f} dB over the noise (limit {SNR_DB:g} dB): does it sit tightly?")
+    return text
 
 
 def sensitivity(

@@ -28,9 +28,9 @@ PLACE_M = 0.15
 """Distances that differ more than this from the rig's are noted."""
 
 
-def of_loopback(told: Observation) -> Iterator[Finding]:
+def of_loopback(observed: Observation) -> Iterator[Finding]:
     """The cable that gives time zero, and what it says of the clocks."""
-    cable, fs, loop = told.rig.interface.loopback, told.rig.fs, told.loops[0]
+    cable, fs, loop = observed.rig.interface.loopback, observed.rig.fs, observed.loops[0]
     name = f"out {cable.out}, in {cable.in_}"
     if loop.input is None:
         yield Finding(
@@ -38,143 +38,147 @@ def of_loopback(told: Observation) -> Iterator[Finding]:
         )
         return
     if loop.input != cable.in_ - 1:
-        said = f"output {cable.out} is heard at input {loop.input + 1} where input {cable.in_} should hear it"
-        yield Finding("loopback", name, "fail", said + ": replug its cable, or change interface.loopback")
+        text = f"output {cable.out} is heard at input {loop.input + 1} where input {cable.in_} should hear it"
+        yield Finding("loopback", name, "fail", text + ": replug its cable, or change interface.loopback")
         return
     level = float(db(loop.gain))
     values = {"latency_samples": loop.latency * fs, "latency_ms": 1e3 * loop.latency, "gain_db": level}
-    said = f"latency {loop.latency * fs:.2f} samples ({1e3 * loop.latency:.2f} ms), gain {level:.1f} dB"
+    text = f"latency {loop.latency * fs:.2f} samples ({1e3 * loop.latency:.2f} ms), gain {level:.1f} dB"
     outcome: Outcome = "pass"
     if level < GAIN_DB:
-        outcome, said = "fail", f"{said}: at least {GAIN_DB:g} dB is needed; turn its input up"
+        outcome, text = "fail", f"{text}: at least {GAIN_DB:g} dB is needed; turn its input up"
     elif loop.gain < 0:
-        outcome, said = "warn", f"{said}, polarity inverted: by the interface or the cable"
+        outcome, text = "warn", f"{text}, polarity inverted: by the interface or the cable"
     elif loop.ripple_db > RIPPLE_DB and loop.residual_db < RESIDUAL_DB:
         outcome = "fail"
-        said = f"{said}, but its response varies by {loop.ripple_db:.1f} dB (limit {RIPPLE_DB:g}): is it a plain cable?"
-    yield Finding("loopback", name, outcome, said, values)
-    moved = [abs(one.latency - loop.latency) * fs for one in told.loops[1:] if one.input is not None]
+        text = f"{text}, but its response varies by {loop.ripple_db:.1f} dB (limit {RIPPLE_DB:g}): is it a plain cable?"
+    yield Finding("loopback", name, outcome, text, values)
+    moved = [abs(one.latency - loop.latency) * fs for one in observed.loops[1:] if one.input is not None]
     if moved and max(moved) > 0.05:
-        said = f"latency moved by {max(moved):.2f} samples between two captures; every capture brings its own"
-        yield Finding("loopback", "latency", "warn", said, {"moved_samples": max(moved)})
-    yield from _of_clock(told)
+        text = f"latency moved by {max(moved):.2f} samples between two captures; every capture brings its own"
+        yield Finding("loopback", "latency", "warn", text, {"moved_samples": max(moved)})
+    yield from _of_clock(observed)
 
 
-def _of_clock(told: Observation) -> Iterator[Finding]:
-    worst = max(told.loops, key=lambda one: abs(one.drift_ppm))
+def _of_clock(observed: Observation) -> Iterator[Finding]:
+    worst = max(observed.loops, key=lambda one: abs(one.drift_ppm))
     values = {"drift_ppm": worst.drift_ppm, "top_db": worst.top_db, "residual_db": worst.residual_db}
-    fs = told.rig.fs
+    fs = observed.rig.fs
     if worst.residual_db > RESIDUAL_DB and abs(worst.drift_ppm) > DRIFT_PPM:
-        said = (
+        text = (
             f"recording and playing differ by {worst.drift_ppm:.1f} ppm over two periods (limit {DRIFT_PPM:g}): "
             "different clocks, or samples lost; use one device for both, or a larger interface.blocksize"
         )
-        yield Finding("clock", f"{fs} Hz", "fail", said, values)
+        yield Finding("clock", f"{fs} Hz", "fail", text, values)
     elif worst.residual_db > RESIDUAL_DB:
-        said = f"the loopback changes by {worst.residual_db:.0f} dB from one period to the next (limit {RESIDUAL_DB:g})"
-        yield Finding("clock", f"{fs} Hz", "fail", said + ": samples are lost or disturbed", values)
+        text = f"the loopback changes by {worst.residual_db:.0f} dB from one period to the next (limit {RESIDUAL_DB:g})"
+        yield Finding("clock", f"{fs} Hz", "fail", text + ": samples are lost or disturbed", values)
     elif worst.top_db < TOP_DB:
-        said = f"the loopback loses {-worst.top_db:.0f} dB below {0.45 * fs / 1000:.1f} kHz: something resamples; set "
-        yield Finding("clock", f"{fs} Hz", "fail", said + "the device and its server to the rig's fs", values)
+        text = f"the loopback loses {-worst.top_db:.0f} dB below {0.45 * fs / 1000:.1f} kHz: something resamples; set "
+        yield Finding("clock", f"{fs} Hz", "fail", text + "the device and its server to the rig's fs", values)
     else:
-        said = f"playing and recording share a clock ({abs(worst.drift_ppm):.3f} ppm apart), nothing resamples"
-        yield Finding("clock", f"{fs} Hz", "pass", said, values)
+        text = f"playing and recording share a clock ({abs(worst.drift_ppm):.3f} ppm apart), nothing resamples"
+        yield Finding("clock", f"{fs} Hz", "pass", text, values)
 
 
-def of_amplifier(told: Observation) -> Iterator[Finding]:
+def of_amplifier(observed: Observation) -> Iterator[Finding]:
     """Drivers that no microphone hears, or all of them."""
-    there, names = told.there, told.rig.driver_names
+    there, names = observed.there, observed.rig.driver_names
     if not there.any():
-        if all(_open(told, i) for i in range(len(told.inputs))):
-            said = "no microphone hears any driver, and their inputs are as quiet as one with nothing plugged in"
-            yield Finding("amplifier", "all", "fail", said + ": check microphones, preamplifiers, then the amplifier")
+        if all(_open(observed, i) for i in range(len(observed.inputs))):
+            text = "no microphone hears any driver, and their inputs are as quiet as one with nothing plugged in"
+            yield Finding("amplifier", "all", "fail", text + ": check microphones, preamplifiers, then the amplifier")
         else:
-            said = f"none of {len(names)} drivers is heard; the microphones' noise is there: is the amplifier on?"
-            yield Finding("amplifier", "all", "fail", said)
+            text = f"none of {len(names)} drivers is heard; the microphones' noise is there: is the amplifier on?"
+            yield Finding("amplifier", "all", "fail", text)
         return
     hearing = there.any(axis=1)
-    for driver, heard in zip(told.rig.driver, there[hearing].T, strict=True):
+    for driver, heard in zip(observed.rig.driver, there[hearing].T, strict=True):
         if not heard.any():
-            said = f"nothing is heard from output {driver.channel}: check its amplifier channel and its cable"
-            yield Finding("amplifier", driver.name, "fail", said)
+            text = f"nothing is heard from output {driver.channel}: check its amplifier channel and its cable"
+            yield Finding("amplifier", driver.name, "fail", text)
         elif not heard.all():
-            deaf = [m.name for m, k in zip(np.array(told.rig.mic, dtype=object)[hearing], heard, strict=True) if not k]
+            deaf = [
+                m.name for m, k in zip(np.array(observed.rig.mic, dtype=object)[hearing], heard, strict=True) if not k
+            ]
             yield Finding("amplifier", driver.name, "warn", f"not heard by {', '.join(deaf)}, though others are")
     if there[hearing].any(axis=0).all():
         yield Finding("amplifier", "all", "pass", f"all {len(names)} drivers are heard")
 
 
-def of_microphones(told: Observation) -> Iterator[Finding]:
+def of_microphones(observed: Observation) -> Iterator[Finding]:
     """Microphones that hear nothing, or clip."""
-    there = told.there
-    for i, mic in enumerate(told.rig.mic):
-        row = told.inputs[i]
-        best = float(told.heard[0].snr_db[row].max())
-        clipped = int(max(m.clipped[row] for m in told.matrices))
-        if told.matrices[0].still[row]:
-            said = f"input {mic.channel} gives one constant value: nothing is converted there; is the channel on?"
-            yield Finding("microphone", mic.name, "fail", said)
+    there = observed.there
+    for i, mic in enumerate(observed.rig.mic):
+        row = observed.inputs[i]
+        best = float(observed.heard[0].snr_db[row].max())
+        clipped = int(max(m.clipped[row] for m in observed.matrices))
+        if observed.matrices[0].still[row]:
+            text = f"input {mic.channel} gives one constant value: nothing is converted there; is the channel on?"
+            yield Finding("microphone", mic.name, "fail", text)
         elif clipped:
-            said = f"input {mic.channel} clips ({clipped} samples at full scale): lower its preamplifier's gain"
-            yield Finding("microphone", mic.name, "fail", said, {"clipped": clipped})
+            text = f"input {mic.channel} clips ({clipped} samples at full scale): lower its preamplifier's gain"
+            yield Finding("microphone", mic.name, "fail", text, {"clipped": clipped})
         elif there.any() and not there[i].any():
-            why = "as quiet as an input with nothing plugged in" if _open(told, i) else "but it has noise of its own"
-            said = f"hears no driver on input {mic.channel}, {why}: dead, unplugged, or without its supply"
-            yield Finding("microphone", mic.name, "fail", said)
+            why = (
+                "as quiet as an input with nothing plugged in" if _open(observed, i) else "but it has noise of its own"
+            )
+            text = f"hears no driver on input {mic.channel}, {why}: dead, unplugged, or without its supply"
+            yield Finding("microphone", mic.name, "fail", text)
         elif there.any():
-            said = f"input {mic.channel}, SNR up to {best:.0f} dB"
-            yield Finding("microphone", mic.name, "pass", said, {"best_snr_db": best})
+            text = f"input {mic.channel}, SNR up to {best:.0f} dB"
+            yield Finding("microphone", mic.name, "pass", text, {"best_snr_db": best})
 
 
-def _open(told: Observation, mic: int) -> bool:
+def _open(observed: Observation, mic: int) -> bool:
     """Whether an input is as quiet as the loopback's."""
-    m = told.matrices[0]
+    m = observed.matrices[0]
     band = (m.noise_f >= 500.0) & (m.noise_f <= 10000.0)
-    loopback = m.noise[told.rig.interface.loopback.in_ - 1, band].mean()
-    return bool(power_db(m.noise[told.inputs[mic], band].mean()) < power_db(loopback) + OPEN_INPUT_DB)
+    loopback = m.noise[observed.rig.interface.loopback.in_ - 1, band].mean()
+    return bool(power_db(m.noise[observed.inputs[mic], band].mean()) < power_db(loopback) + OPEN_INPUT_DB)
 
 
-def of_patch(told: Observation) -> Iterator[Finding]:
+def of_patch(observed: Observation) -> Iterator[Finding]:
     """Drivers, microphones and turns that are not where they belong, and those that this check cannot tell apart."""
-    verdict, rig = told.patch, told.rig
+    verdict, rig = observed.patch, observed.rig
     if verdict is None:
-        said = "too little was heard, or it was clipped or disturbed, to tell what is wired where"
-        yield Finding("patch", "all", "untold", said)
+        text = "too little was heard, or it was clipped or disturbed, to tell what is wired where"
+        yield Finding("patch", "all", "untold", text)
         return
     best = verdict.best
     doubt = ""
     if verdict.others:
-        doubt = "; or else " + ", or ".join(_patch_said(rig, p) for p in verdict.others[:3])
+        doubt = "; or else " + ", or ".join(_patch_text(rig, p) for p in verdict.others[:3])
     for output, driver in enumerate(best.driver_at):
         if output != driver:
             is_, wanted = rig.driver[driver].name, rig.driver[output].name
-            said = f"driver {is_!r} is heard where {wanted!r} should be (output {rig.driver[output].channel}){doubt}"
-            yield Finding("patch", wanted, "fail", said, {"heard": is_, "output": rig.driver[output].channel})
+            text = f"driver {is_!r} is heard where {wanted!r} should be (output {rig.driver[output].channel}){doubt}"
+            yield Finding("patch", wanted, "fail", text, {"heard": is_, "output": rig.driver[output].channel})
     for place, mic in enumerate(best.mic_at):
         if place != mic:
             is_, wanted = rig.mic[mic].name, rig.mic[place].name
-            said = f"microphone {is_!r} hears where {wanted!r} should (input {rig.mic[place].channel}){doubt}"
-            yield Finding("patch", wanted, "fail", said, {"heard": is_, "input": rig.mic[place].channel})
-    yield from _untold(told, verdict)
+            text = f"microphone {is_!r} hears where {wanted!r} should (input {rig.mic[place].channel}){doubt}"
+            yield Finding("patch", wanted, "fail", text, {"heard": is_, "input": rig.mic[place].channel})
+    yield from _untold(observed, verdict)
     if best.driver_at == tuple(range(len(rig.driver))) and best.mic_at == tuple(range(len(rig.mic))):
-        by = "their levels and arrivals in the reference" if told.from_reference else "arrivals, ears and bands"
+        by = "their levels and arrivals in the reference" if observed.from_reference else "arrivals, ears and bands"
         beside = " but for the pairs above" if verdict.drivers_untold or verdict.mics_untold else ""
         yield Finding("patch", "all", "pass", f"drivers and microphones are where they belong{beside}, told by {by}")
 
 
-def _untold(told: Observation, verdict: WiringVerdict) -> Iterator[Finding]:
-    rig = told.rig
-    advice = "" if told.from_reference else "; a --reference of an earlier check, or a turning stage, may tell"
+def _untold(observed: Observation, verdict: WiringVerdict) -> Iterator[Finding]:
+    rig = observed.rig
+    advice = "" if observed.from_reference else "; a --reference of an earlier check, or a turning stage, may tell"
     for what, names, pairs in (
         ("driver", rig.driver_names, verdict.drivers_untold),
         ("microphone", tuple(m.name for m in rig.mic), verdict.mics_untold),
     ):
         for a, b in sorted({(min(p), max(p)) for p in pairs}):
-            said = f"{what}s {names[a]!r} and {names[b]!r} sound alike from here: a swap would go unseen{advice}"
-            yield Finding("patch", f"{names[a]}, {names[b]}", "untold", said)
+            text = f"{what}s {names[a]!r} and {names[b]!r} sound alike from here: a swap would go unseen{advice}"
+            yield Finding("patch", f"{names[a]}, {names[b]}", "untold", text)
 
 
-def _patch_said(rig: Description, patch: Patch) -> str:
+def _patch_text(rig: Description, patch: Patch) -> str:
     """Another explanation in a few words."""
     drivers = [(o, d) for o, d in enumerate(patch.driver_at) if o != d]
     mics = [(o, m) for o, m in enumerate(patch.mic_at) if o != m]
@@ -185,26 +189,26 @@ def _patch_said(rig: Description, patch: Patch) -> str:
     return " and ".join(words) or "the rig's own patch"
 
 
-def of_places(told: Observation) -> Iterator[Finding]:
+def of_places(observed: Observation) -> Iterator[Finding]:
     """Microphones that stand farther or nearer than the rig says."""
-    if told.patch is None or told.loops[0].input is None:
+    if observed.patch is None or observed.loops[0].input is None:
         return
-    c = speed_of_sound(told.rig.environment.temperature_c)
-    for mic, late in zip(told.rig.mic, told.patch.late, strict=True):
+    c = speed_of_sound(observed.rig.environment.temperature_c)
+    for mic, late in zip(observed.rig.mic, observed.patch.late, strict=True):
         metres = late * c
         if abs(metres) > PLACE_M:
             table = "ears.distance_m" if mic.name in EARS else "polar.distance_m"
             how = "farther away" if metres > 0 else "nearer"
-            said = f"stands {100 * abs(metres):.0f} cm {how} than {table} says"
-            yield Finding("place", mic.name, "warn", said, {"farther_m": metres})
+            text = f"stands {100 * abs(metres):.0f} cm {how} than {table} says"
+            yield Finding("place", mic.name, "warn", text, {"farther_m": metres})
 
 
-def of_polarity(told: Observation) -> Iterator[Finding]:
+def of_polarity(observed: Observation) -> Iterator[Finding]:
     """Drivers and microphones that turn the sign over: the fewest that explain all signs."""
-    order_out = told.patch.best.driver_at if told.patch else tuple(range(len(told.rig.driver)))
-    order_in = told.patch.best.mic_at if told.patch else tuple(range(len(told.rig.mic)))
-    wanted = told.expected.sign[np.ix_(list(order_in), list(order_out))]
-    cosine = told.heard[0].sign[told.inputs] * wanted
+    order_out = observed.patch.best.driver_at if observed.patch else tuple(range(len(observed.rig.driver)))
+    order_in = observed.patch.best.mic_at if observed.patch else tuple(range(len(observed.rig.mic)))
+    wanted = observed.expected.sign[np.ix_(list(order_in), list(order_out))]
+    cosine = observed.heard[0].sign[observed.inputs] * wanted
     clear = np.isfinite(cosine) & (np.abs(cosine) >= UNCLEAR)
     signs = np.where(clear, np.sign(cosine), 0.0)
     if not clear.any():
@@ -212,23 +216,25 @@ def of_polarity(told: Observation) -> Iterator[Finding]:
     mics, drivers, doubtful = _fewest(signs)
     for place, which in enumerate(order_in):
         if mics[place] < 0:
-            name = told.rig.mic[which].name
+            name = observed.rig.mic[which].name
             yield Finding(
                 "polarity", name, "fail", "this microphone is inverted: every driver arrives with falling pressure", {}
             )
     for place, which in enumerate(order_out):
         if drivers[place] < 0:
-            driver = told.rig.driver[which]
-            said = f"inverted: pressure falls when output {told.rig.driver[place].channel} rises; swap its two wires"
-            yield Finding("polarity", driver.name, "fail", said, {"cosine": float(np.nanmean(cosine[:, place]))})
+            driver = observed.rig.driver[which]
+            text = (
+                f"inverted: pressure falls when output {observed.rig.driver[place].channel} rises; swap its two wires"
+            )
+            yield Finding("polarity", driver.name, "fail", text, {"cosine": float(np.nanmean(cosine[:, place]))})
     for place, which in enumerate(order_out):
         if np.isfinite(cosine[:, place]).any() and not clear[:, place].any():
-            yield Finding("polarity", told.rig.driver[which].name, "untold", "the sign of its arrival is not clear")
+            yield Finding("polarity", observed.rig.driver[which].name, "untold", "the sign of its arrival is not clear")
     if (mics > 0).all() and (drivers > 0).all():
         yield Finding("polarity", "all", "pass", f"the same everywhere ({int(clear.sum())} paths)")
     elif doubtful:
-        said = "as many polarities are inverted as are not: it may be the other drivers or microphones"
-        yield Finding("polarity", "all", "warn", said)
+        text = "as many polarities are inverted as are not: it may be the other drivers or microphones"
+        yield Finding("polarity", "all", "warn", text)
 
 
 def _fewest(signs: Float) -> tuple[Float, Float, bool]:
@@ -250,7 +256,13 @@ def _fewest(signs: Float) -> tuple[Float, Float, bool]:
     return best[1], best[2], tie
 
 
-def all_of(told: Observation) -> list[Finding]:
+def all_of(observed: Observation) -> list[Finding]:
     """Every finding, in the order in which a set-up is put right."""
-    found = [*of_loopback(told), *of_microphones(told), *of_amplifier(told), *of_patch(told), *of_places(told)]
-    return [*found, *of_polarity(told), *of_levels(told), *of_noise(told)]
+    found = [
+        *of_loopback(observed),
+        *of_microphones(observed),
+        *of_amplifier(observed),
+        *of_patch(observed),
+        *of_places(observed),
+    ]
+    return [*found, *of_polarity(observed), *of_levels(observed), *of_noise(observed)]

@@ -39,6 +39,6 @@ def identify(rig: Rig, ask: Callable[[str], bool]) -> list[Finding]:
         low, high = driver.band_hz
         right = ask(f"Output {driver.channel} played: was that {driver.name!r} ({low:g} to {high:g} Hz)?")
         where = f"output {driver.channel}"
-        said = f"heard on {where}" if right else f"another one sounds on {where}: see its wires"
-        found.append(Finding("identify", driver.name, "pass" if right else "fail", said))
+        text = f"heard on {where}" if right else f"another one sounds on {where}: see its wires"
+        found.append(Finding("identify", driver.name, "pass" if right else "fail", text))
     return found

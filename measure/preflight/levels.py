@@ -22,93 +22,100 @@ SNR_DB = (10.0, 25.0)
 """Of the coming sweep: below the first captures would be refused, below the second they are poor."""
 
 
-def of_levels(told: Observation) -> Iterator[Finding]:
+def of_levels(observed: Observation) -> Iterator[Finding]:
     """What the sweeps to come will reach at the microphones: headroom, level, signal to noise."""
-    matrix = told.matrices[0]
-    for i, mic in enumerate(told.rig.mic):
-        row = told.inputs[i]
-        if not told.there[i].any():
+    matrix = observed.matrices[0]
+    for i, mic in enumerate(observed.rig.mic):
+        row = observed.inputs[i]
+        if not observed.there[i].any():
             continue
-        peaks = [float(np.max(np.abs(r[row]))) for r in matrix.responses[: len(told.rig.driver)]]
+        peaks = [float(np.max(np.abs(r[row]))) for r in matrix.responses[: len(observed.rig.driver)]]
         loudest = int(np.argmax(peaks))
-        headroom = -float(db(told.sweep_peak * peaks[loudest]))
-        spl = float(db(told.sweep_peak * peaks[loudest] / np.sqrt(2.0) * told.pascals(i) / P_REF))
-        values = {"headroom_db": headroom, "loudest_db_spl": spl, "by": told.rig.driver_names[loudest]}
-        said = f"the sweep will reach {spl:.0f} dB SPL and leave {headroom:.0f} dB of headroom"
+        headroom = -float(db(observed.sweep_peak * peaks[loudest]))
+        spl = float(db(observed.sweep_peak * peaks[loudest] / np.sqrt(2.0) * observed.pascals(i) / P_REF))
+        values = {"headroom_db": headroom, "loudest_db_spl": spl, "by": observed.rig.driver_names[loudest]}
+        text = f"the sweep will reach {spl:.0f} dB SPL and leave {headroom:.0f} dB of headroom"
         outcome: Outcome = "pass"
         if headroom < 0:
-            outcome, said = "fail", f"the sweep would clip it by {-headroom:.0f} dB: lower sweep.level_dbfs or its gain"
+            outcome, text = "fail", f"the sweep would clip it by {-headroom:.0f} dB: lower sweep.level_dbfs or its gain"
         elif headroom < HEADROOM_DB:
-            outcome, said = "warn", f"{said}: at least {HEADROOM_DB:g} dB is wise"
-        elif spl > told.rig.limits.loudest_db_spl:
+            outcome, text = "warn", f"{text}: at least {HEADROOM_DB:g} dB is wise"
+        elif spl > observed.rig.limits.loudest_db_spl:
             outcome = "fail"
-            said = f"{said}: above limits.loudest_db_spl = {told.rig.limits.loudest_db_spl:g}; lower sweep.level_dbfs"
-        yield Finding("level", mic.name, outcome, said, values)
-    yield from _of_snr(told)
-    yield from _of_drivers(told)
+            text = (
+                f"{text}: above limits.loudest_db_spl = {observed.rig.limits.loudest_db_spl:g}; lower sweep.level_dbfs"
+            )
+        yield Finding("level", mic.name, outcome, text, values)
+    yield from _of_snr(observed)
+    yield from _of_drivers(observed)
 
 
-def snr(told: Observation) -> Iterator[tuple[Mic, float, str]]:
+def snr(observed: Observation) -> Iterator[tuple[Mic, float, str]]:
     """Signal to noise of the sweep to come at each microphone that hears: dB in its worst octave, and which that is.
 
     ``A^2 L |H|^2 / (4 f (N0 / 2) T)``, averaged over each octave of each driver's band.
     """
-    matrix = told.matrices[0]
-    for i, mic in enumerate(told.rig.mic):
+    matrix = observed.matrices[0]
+    for i, mic in enumerate(observed.rig.mic):
         worst, where = np.inf, ""
-        for o, driver in enumerate(told.rig.driver):
+        for o, driver in enumerate(observed.rig.driver):
             f = matrix.comb.frequencies(o)
-            density = np.interp(f, matrix.noise_f, matrix.noise[told.inputs[i]])
-            power = np.abs(matrix.responses[o][told.inputs[i]]) ** 2
-            each = told.sweep_peak**2 * told.sweep_rate * power / (2.0 * f * np.maximum(density, 1e-30) * told.window_s)
+            density = np.interp(f, matrix.noise_f, matrix.noise[observed.inputs[i]])
+            power = np.abs(matrix.responses[o][observed.inputs[i]]) ** 2
+            each = (
+                observed.sweep_peak**2
+                * observed.sweep_rate
+                * power
+                / (2.0 * f * np.maximum(density, 1e-30) * observed.window_s)
+            )
             for centre in OCTAVES:
                 inside = (f >= centre / np.sqrt(2)) & (f < centre * np.sqrt(2)) & (f >= 2 * driver.band_hz[0])
                 level = float(power_db(np.mean(each[inside]))) if np.count_nonzero(inside) > 2 else np.inf
-                if told.there[i, o] and level < worst:
+                if observed.there[i, o] and level < worst:
                     worst, where = level, f"{driver.name}, {centre:g} Hz"
         if np.isfinite(worst):
             yield mic, worst, where
 
 
-def _of_snr(told: Observation) -> Iterator[Finding]:
+def _of_snr(observed: Observation) -> Iterator[Finding]:
     """Signal to noise of the sweep to come."""
-    for mic, worst, where in snr(told):
+    for mic, worst, where in snr(observed):
         outcome: Outcome = "fail" if worst < SNR_DB[0] else "warn" if worst < SNR_DB[1] else "pass"
-        said = f"the sweep will stand at least {worst:.0f} dB over the noise ({where})"
+        text = f"the sweep will stand at least {worst:.0f} dB over the noise ({where})"
         if outcome != "pass":
-            said += f": {SNR_DB[1] - worst:.0f} dB more are wise; sweetspot rig sweep chooses length and level"
-        yield Finding("snr", mic.name, outcome, said, {"worst_db": worst, "at": where})
+            text += f": {SNR_DB[1] - worst:.0f} dB more are wise; sweetspot rig sweep chooses length and level"
+        yield Finding("snr", mic.name, outcome, text, {"worst_db": worst, "at": where})
 
 
-def _of_drivers(told: Observation) -> Iterator[Finding]:
+def _of_drivers(observed: Observation) -> Iterator[Finding]:
     """Drivers that are much weaker than the others, or than they were."""
-    heard, wanted = told.heard[0], told.expected
-    mics = [int(i) for i in np.flatnonzero(told.there.any(axis=1))]
-    rows = [told.inputs[i] for i in mics]
+    heard, wanted = observed.heard[0], observed.expected
+    mics = [int(i) for i in np.flatnonzero(observed.there.any(axis=1))]
+    rows = [observed.inputs[i] for i in mics]
     if not rows:
         return
-    order = told.patch.best.driver_at if told.patch else tuple(range(len(told.rig.driver)))
+    order = observed.patch.best.driver_at if observed.patch else tuple(range(len(observed.rig.driver)))
     known = (heard.snr_db[rows] > 3.0) & (wanted.level_db[mics][:, list(order)] > -200.0)
-    low = np.array(OCTAVES) <= 1000.0 if not told.from_reference else np.ones(len(OCTAVES), dtype=bool)
+    low = np.array(OCTAVES) <= 1000.0 if not observed.from_reference else np.ones(len(OCTAVES), dtype=bool)
     rest = np.where(known & low, heard.level_db[rows] - wanted.level_db[mics][:, list(order)], np.nan)
     level = np.array([np.nanmean(rest[:, o]) if np.isfinite(rest[:, o]).any() else np.nan for o in range(len(order))])
-    usual = 0.0 if told.from_reference else float(np.nanmedian(level)) if np.isfinite(level).any() else 0.0
+    usual = 0.0 if observed.from_reference else float(np.nanmedian(level)) if np.isfinite(level).any() else 0.0
     for place, which in enumerate(order):
-        off, name = float(level[place] - usual), told.rig.driver[which].name
-        if told.from_reference and abs(off) > CHANGED_DB[0]:
+        off, name = float(level[place] - usual), observed.rig.driver[which].name
+        if observed.from_reference and abs(off) > CHANGED_DB[0]:
             outcome: Outcome = "fail" if abs(off) > CHANGED_DB[1] else "warn"
-            said = f"{off:+.1f} dB against the reference (limits {CHANGED_DB[0]:g} and {CHANGED_DB[1]:g} dB)"
-            yield Finding("level", name, outcome, said, {"change_db": off})
-        elif not told.from_reference and off < -WEAK_DB:
-            said = f"{-off:.0f} dB weaker than the other drivers: check its gain, or its wiring"
-            yield Finding("level", name, "warn", said, {"below_others_db": -off})
+            text = f"{off:+.1f} dB against the reference (limits {CHANGED_DB[0]:g} and {CHANGED_DB[1]:g} dB)"
+            yield Finding("level", name, outcome, text, {"change_db": off})
+        elif not observed.from_reference and off < -WEAK_DB:
+            text = f"{-off:.0f} dB weaker than the other drivers: check its gain, or its wiring"
+            yield Finding("level", name, "warn", text, {"below_others_db": -off})
 
 
-def of_noise(told: Observation) -> Iterator[Finding]:
+def of_noise(observed: Observation) -> Iterator[Finding]:
     """Noise floor of each microphone, in octaves; hum if its lines stand out."""
-    m = told.matrices[0]
-    for i, mic in enumerate(told.rig.mic):
-        density = m.noise[told.inputs[i]] * told.pascals(i) ** 2
+    m = observed.matrices[0]
+    for i, mic in enumerate(observed.rig.mic):
+        density = m.noise[observed.inputs[i]] * observed.pascals(i) ** 2
         step = m.noise_f[1] - m.noise_f[0]
         bands = {}
         for centre in OCTAVES:
@@ -116,12 +123,12 @@ def of_noise(told: Observation) -> Iterator[Finding]:
             bands[f"{centre:g}"] = float(power_db(np.sum(density[inside]) * step / P_REF**2)) if inside.any() else None
         total = float(power_db(np.sum(density[m.noise_f >= 20.0]) * step / P_REF**2))
         listed = " ".join(f"{level:.0f}" for level in bands.values() if level is not None)
-        said = f"{total:.0f} dB SPL; octaves from {OCTAVES[0]:g} Hz: {listed}"
+        text = f"{total:.0f} dB SPL; octaves from {OCTAVES[0]:g} Hz: {listed}"
         hum = power_db(density[1:16].max() * step / P_REF**2)
         outcome: Outcome = "pass"
         if hum > total - 1.0 and hum > 40.0:
-            outcome, said = "warn", f"{said}: most of it below 300 Hz, is there hum?"
-        yield Finding("noise", mic.name, outcome, said, {"total_db_spl": total, "octaves_db_spl": bands})
+            outcome, text = "warn", f"{text}: most of it below 300 Hz, is there hum?"
+        yield Finding("noise", mic.name, outcome, text, {"total_db_spl": total, "octaves_db_spl": bands})
 
 
 def allowed_peak(rig: Description, level_dbfs: float | None, quieter_db: float) -> float:

@@ -178,10 +178,10 @@ def check(
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
-    told = _told(watched, poses, found, reference)
-    about_stage += _about_stage(rig, told, poses, move, bool(about_stage), back)
+    observed = _told(watched, poses, found, reference)
+    about_stage += _about_stage(rig, observed, poses, move, bool(about_stage), back)
     others = [*session.findings(), *_corrections(watched), *_disk(watched, runs)]
-    return [*findings.all_of(told), *about_stage, *others], told
+    return [*findings.all_of(observed), *about_stage, *others], observed
 
 
 Take = tuple[multitone.ResponseMatrix, LoopbackResponse, PathResponses]
@@ -286,7 +286,7 @@ def _as_if(poses: list[Pose], turned: int) -> list[Pose]:
 
 
 def _about_stage(
-    rig: Rig, told: Observation, poses: list[Pose], move: bool, failed: bool, back: Take | None
+    rig: Rig, observed: Observation, poses: list[Pose], move: bool, failed: bool, back: Take | None
 ) -> list[Finding]:
     """Whether the stage answers, moves, and turns the way that the arrivals tell."""
     stage = rig.description.stage
@@ -300,22 +300,22 @@ def _about_stage(
         return [Finding("stage", stage.driver, "pass", "answers, and stands where it was sent")]
     field = "turn" if stage.turns == "device" else "yaw"
     degrees = float(np.degrees(getattr(poses[1], field)))
-    if told.patch is None:
+    if observed.patch is None:
         return [Finding("stage", stage.driver, "pass", f"went {degrees:g} degrees and back by its own account")]
-    turned = told.patch.best.turned
-    closure = closure_db(told.heard[0], back[2], told.inputs) if back is not None else np.full((1, 1), np.nan)
+    turned = observed.patch.best.turned
+    closure = closure_db(observed.heard[0], back[2], observed.inputs) if back is not None else np.full((1, 1), np.nan)
     closed = float(np.nanmax(closure)) if np.isfinite(closure).any() else -300.0
     values = {"turned_deg": degrees, "heard": turned, "closure_db": closed}
     if turned == 1 and closed > CLOSURE_DB:
-        said = f"went {degrees:g} degrees and says that it came back, but what is heard has changed by {closed:.0f} dB "
-        said += f"(limit {CLOSURE_DB:g} dB, about 0.7 degrees): does it slip, or has something moved?"
-        return [Finding("stage", stage.driver, "fail", said, values)]
-    said = {
+        text = f"went {degrees:g} degrees and says that it came back, but what is heard has changed by {closed:.0f} dB "
+        text += f"(limit {CLOSURE_DB:g} dB, about 0.7 degrees): does it slip, or has something moved?"
+        return [Finding("stage", stage.driver, "fail", text, values)]
+    text = {
         1: f"moved {degrees:g} degrees and back, confirmed acoustically (closure {closed:.0f} dB)",
         0: f"reports {degrees:g} degrees, but no rotation was detected acoustically: is it coupled?",
         -1: f"was sent {degrees:g} degrees and turned the other way: reverse its direction",
     }[turned]
-    return [Finding("stage", stage.driver, "pass" if turned == 1 else "fail", said, values)]
+    return [Finding("stage", stage.driver, "pass" if turned == 1 else "fail", text, values)]
 
 
 def _corrections(rig: Description) -> list[Finding]:
@@ -326,17 +326,17 @@ def _corrections(rig: Description) -> list[Finding]:
         if correction is None:
             continue
         low, high = correction.points[[0, -1], 0]
-        said = f"{len(correction.points)} points, {low:g} to {high:g} Hz, {float(db(own)):+.1f} dB at 1 kHz"
+        text = f"{len(correction.points)} points, {low:g} to {high:g} Hz, {float(db(own)):+.1f} dB at 1 kHz"
         values = {"points": len(correction.points), "from_hz": float(low), "to_hz": float(high)}
         outcome: Outcome = "pass"
         if low > rig.sweep.band_hz[0] or high < rig.sweep.band_hz[1]:
-            outcome, said = "warn", f"{said}: less than sweep.band_hz; beyond its ends it is held"
+            outcome, text = "warn", f"{text}: less than sweep.band_hz; beyond its ends it is held"
         if correction.sensitivity is not None:
             off = changed_db(mic.sensitivity_mv_per_pa, correction.sensitivity.mv_per_pa)
             if abs(off) > SENSITIVITY_DB:
                 outcome = "warn"
-                said += f"; the rig's sensitivity is {off:+.1f} dB against the file's ({correction.sensitivity.text()})"
-        found.append(Finding("correction", mic.name, outcome, said, values))
+                text += f"; the rig's sensitivity is {off:+.1f} dB against the file's ({correction.sensitivity.text()})"
+        found.append(Finding("correction", mic.name, outcome, text, values))
     return found
 
 
@@ -361,7 +361,7 @@ def _disk(rig: Description, runs: Path) -> list[Finding]:
     free = shutil.disk_usage(place).free
     values = {"needed_bytes": int(needed), "free_bytes": int(free)}
     sets = " and ".join(one.name for one in plans) or "nothing"
-    said = f"{needed / 1e6:.0f} MB for {sets}, {free / 1e6:.0f} MB free at {place}"
+    text = f"{needed / 1e6:.0f} MB for {sets}, {free / 1e6:.0f} MB free at {place}"
     if free < ROOM * needed:
-        return [Finding("disk", str(runs), "fail", f"{said}: {ROOM:g} times as much is needed; make room", values)]
-    return [Finding("disk", str(runs), "pass", said, values)]
+        return [Finding("disk", str(runs), "fail", f"{text}: {ROOM:g} times as much is needed; make room", values)]
+    return [Finding("disk", str(runs), "pass", text, values)]

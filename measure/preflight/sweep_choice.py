@@ -76,7 +76,7 @@ class Choice:
         return f"level: {self.limit}\nsignal: {worst}{short}"
 
 
-def choose(told: Observation, wanted_db: float) -> Choice:
+def choose(observed: Observation, wanted_db: float) -> Choice:
     """The shortest sweep at the highest allowed level that gives every driver the wanted signal to noise.
 
     Signal to noise is that of one bin of the kept response, ``A^2 L |H|^2 / (4 f (N0 / 2) T)`` with ``L`` of the sweep
@@ -96,7 +96,7 @@ def choose(told: Observation, wanted_db: float) -> Choice:
     BadInput
         The microphones would clip at any useful level.
     """
-    rig, there = told.rig, told.there
+    rig, there = observed.rig, observed.there
     silent = [d.name for o, d in enumerate(rig.driver) if not there[:, o].any()]
     deaf = [m.name for i, m in enumerate(rig.mic) if not there[i].any()]
     if silent or deaf:
@@ -105,11 +105,11 @@ def choose(told: Observation, wanted_db: float) -> Choice:
             "See what is wrong with: sweetspot rig check RIG"
         )
     band = band_of(rig)
-    level, limit = _level(told)
+    level, limit = _level(observed)
     first, last = swept(band, rig.fs)
-    worst, at = min((w, f"{where}, {m.name}") for m, w, where in snr(told))
+    worst, at = min((w, f"{where}, {m.name}") for m, w, where in snr(observed))
     octaves = float(np.log(last / first))
-    now = worst + level - float(db(told.sweep_peak)) - float(power_db(told.sweep_rate))
+    now = worst + level - float(db(observed.sweep_peak)) - float(power_db(observed.sweep_rate))
     needed = 10.0 ** ((wanted_db - now) / 10.0) * octaves
     shortest = max(SECONDS[0], SHORTEST_CYCLES * octaves / first)
     repeats = int(np.clip(np.ceil(needed / SECONDS[1]), 1, MOST_REPEATS))
@@ -133,14 +133,14 @@ def applied(rig: Description, chosen: Choice) -> Description:
     return rig.model_copy(update={"sweep": rig.sweep.model_copy(update=values)})
 
 
-def _level(told: Observation) -> tuple[float, str]:
+def _level(observed: Observation) -> tuple[float, str]:
     """The highest level, dBFS in steps of half a decibel, and what sets it."""
-    limits = told.rig.limits
+    limits = observed.rig.limits
     bounds = [(limits.ceiling_dbfs - CEILING_DB, f"{CEILING_DB:g} dB under limits.ceiling_dbfs")]
-    drivers = told.matrices[0].responses[: len(told.rig.driver)]
-    for i, mic in enumerate(told.rig.mic):
-        peak = float(db(max(float(np.max(np.abs(r[told.inputs[i]]))) for r in drivers)))
-        spl = peak + float(db(told.pascals(i) / np.sqrt(2.0) / P_REF))
+    drivers = observed.matrices[0].responses[: len(observed.rig.driver)]
+    for i, mic in enumerate(observed.rig.mic):
+        peak = float(db(max(float(np.max(np.abs(r[observed.inputs[i]]))) for r in drivers)))
+        spl = peak + float(db(observed.pascals(i) / np.sqrt(2.0) / P_REF))
         bounds.append((-peak - SPARE_DB, f"leaves {SPARE_DB:g} dB of headroom at {mic.name}"))
         bounds.append((limits.loudest_db_spl - spl, f"limits.loudest_db_spl = {limits.loudest_db_spl:g} at {mic.name}"))
     level, limit = min(bounds)

@@ -152,12 +152,12 @@ def distortion(ax: Axes, made: Distortion, mic: int) -> None:
     ax.set_ylabel("of the fundamental")
 
 
-def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], said: str) -> None:
+def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], text: str) -> None:
     """Values ``(driver, frequency)``, one line a driver; ``said`` names the vertical axis."""
     for i, name in enumerate(names):
         ax.plot(f, values[i], label=name.replace("_", " "), **_line(i))
     frequencies(ax, float(f[0]), float(f[-1]))
-    ax.set_ylabel(said)
+    ax.set_ylabel(text)
     key(ax)
 
 

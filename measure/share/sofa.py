@@ -58,7 +58,7 @@ def files(
     at = np.array([d.at for d in rig.driver])
     serial = str(attributes["unit_serial"])
 
-    def said(title: str, set_: ImpulseResponse) -> dict[str, str]:
+    def message(title: str, set_: ImpulseResponse) -> dict[str, str]:
         made, version = str(attributes["created_utc"]), str(attributes["sweetspot_version"])
         scale = PASCAL if set_.unit == "Pa/FS" else "Relative: the level is not known in pascal"
         return about(serial, rig.name, made, version, title) | {
@@ -69,7 +69,7 @@ def files(
     if "ears" in sets:
         temperature = float(attributes["temperature_c"])
         found["ears.sofa"] = lambda: _kept(
-            ears(sets["ears"], at, said("Drivers to dummy head", sets["ears"]), temperature),
+            ears(sets["ears"], at, message("Drivers to dummy head", sets["ears"]), temperature),
             sets,
             attributes,
             "ears",
@@ -78,7 +78,7 @@ def files(
         )
     if "polar" in sets:
         found["polar.sofa"] = lambda: _kept(
-            polar(sets["polar"], at, said("Polar responses of the drivers", sets["polar"])),
+            polar(sets["polar"], at, message("Polar responses of the drivers", sets["polar"])),
             sets,
             attributes,
             "polar",
@@ -87,7 +87,7 @@ def files(
         )
         for i, mic in enumerate(sets["polar"].mics):
             name = "directivity.sofa" if len(sets["polar"].mics) == 1 else f"directivity_{mic}.sofa"
-            title = said(f"Directivity of the drivers at microphone {mic}", sets["polar"])
+            title = message(f"Directivity of the drivers at microphone {mic}", sets["polar"])
             found[name] = partial(directivity, sets["polar"], i, at, serial, title)
     return found
 

@@ -35,11 +35,11 @@ def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
     yield from _inside(size, "lab.room.device_m", device, _reach(table, lab), "the device")
     facing = room.get("facing_deg", 0.0)
     if isinstance(facing, int | float):
-        told: dict[str, list[str]] = {}
+        text: dict[str, list[str]] = {}
         for key, place, what in _places(table):
             at = device + turned([*place, 0.0], math.radians(facing))
-            told.setdefault(what, []).extend(_inside(size, key, at, MARGIN_M, what))
-        for first, *more in filter(None, told.values()):
+            text.setdefault(what, []).extend(_inside(size, key, at, MARGIN_M, what))
+        for first, *more in filter(None, text.values()):
             yield f"{first}; so are {len(more)} more of its places" if more else first
 
 

@@ -80,10 +80,10 @@ class CommandTable(Table):
     @classmethod
     def _takes_an_angle(cls, template: str) -> str:
         try:
-            told = {template.format(angle=a) for a in (10.0, -123.4)}
+            text = {template.format(angle=a) for a in (10.0, -123.4)}
         except (ValueError, KeyError, IndexError) as fault:
             raise ValueError(f"is no template with {{angle}}: {type(fault).__name__} {fault}") from fault
-        if len(told) < 2:
+        if len(text) < 2:
             raise ValueError("holds no {angle}: it would always go to the same place")
         return template
 
