@@ -16,7 +16,7 @@ AXES = ("turn", "x", "y", "yaw", "z")
 """What a stage may be able to move, in the order of :class:`Pose`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Pose:
     """How the movable things stand.
 
@@ -37,6 +37,11 @@ class Pose:
     y: float = 0.0
     yaw: float = 0.0
     z: float = 0.0
+
+    def __repr__(self) -> str:
+        """Fields by name; the lab draws by this text, and a height of nothing does not change what it drew before."""
+        names = AXES if self.z else AXES[:-1]
+        return f"Pose({', '.join(f'{n}={getattr(self, n)!r}' for n in names)})"
 
     def differing(self, other: Pose, tolerance: float = 1e-6) -> tuple[str, ...]:
         """Names of the axes on which the two poses differ by more than ``tolerance`` (m or rad)."""

@@ -89,7 +89,7 @@ def test_a_monitor_on_axis_at_the_circle_hears_what_the_polar_microphone_hears(
     crooked_text: str, tmp_path: Path
 ) -> None:
     there = MONITORS.replace("[0.9, 0.1, 0.05]", "[1.7, 0.0, 0.0]")
-    world = World(described(crooked_text, tmp_path, "[lab.spread]\n", there), "A")
+    world = World(described(crooked_text, tmp_path, "[lab.spread]\nseat_mm = 0.0\nseat_deg = 0.0\n", there), "A")
     front = next(m for m in world.description.mic if m.name == "front")
     assert world.at_fixed(front, 0.4) == pytest.approx(world.at_microphone(0.4))
 
