@@ -43,7 +43,7 @@ from sweetspot.processor.export import (
 from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, louder
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.render import Rendered, measured, render_file
-from sweetspot.processor.run_folder import within_rig
+from sweetspot.processor.run_folder import driver_limits, within_rig
 from sweetspot.processor.upmix import METHODS
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, stderr, tracked
@@ -154,9 +154,9 @@ def process(
 
 
 def _bank(filterset: Path) -> FilterBank:
-    """The bank of a file under the rig's ceiling as it stands now."""
+    """The bank of a file under the rig's limits as they stand now."""
     bank = store.read_bank(filterset).bank
-    return replace(bank, home=within_rig(filterset, bank.home)[0])
+    return replace(bank, home=within_rig(filterset, bank.home, bank.taps)[0])
 
 
 def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEngine:
@@ -165,7 +165,7 @@ def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEng
 
 
 def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
-    """A filter set under the rig's ceiling as it stands now, and what changed since it was made, as a note."""
+    """A filter set under the rig's limits as they stand now, and what changed since it was made, as a note."""
     filters, changes = within_rig(filterset, store.read(filterset))
     for change in changes:
         say(f"Changed since: {change}")
@@ -411,7 +411,7 @@ def play(
     pair = listening.dummy_head(filterset).reference if "at_ears" in store.read_prediction(filterset) else (0, 1)
     ins = pair_of(channels) if heard else None
     program = PlayedProgram(
-        (filters, second, bypass(filters, pair)),
+        (filters, second, bypass(filters, pair, driver_limits(filterset, filters))),
         Wanted(
             device,
             heard,

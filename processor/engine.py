@@ -62,7 +62,7 @@ class Engine:
         first = convolver(filterset.taps, block, frame, self._dtype)
         self._matrix = Walked(first, len(self._rows), filterset.length) if walks else Crossfaded(first)
         self.fader = Fader()
-        self.guard = Guard(len(filterset.drivers), filterset.ceiling, filterset.fs)
+        self.guard = Guard(len(filterset.drivers), filterset.ceiling, filterset.fs, filterset.caps)
 
     @classmethod
     def offline(

@@ -78,6 +78,9 @@ class FilterSet:
         Serial number of the unit.
     upmix
         Settings of the upmix.
+    caps
+        Largest sample of each driver, linear, where the rig beside the filters allows one less than the ceiling; not
+        kept in the file. Empty: the ceiling holds for all.
     """
 
     taps: Float
@@ -91,6 +94,7 @@ class FilterSet:
     unit_serial: str
     upmix: UpmixSettings = field(default_factory=UpmixSettings)
     programs: tuple[str, ...] = PROGRAMS
+    caps: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "taps", frozen("taps", self.taps, ndim=3))
@@ -116,6 +120,10 @@ class FilterSet:
             ),
             (self.delay_samples > LONGEST, f"delay_samples is {self.delay_samples}; at most {LONGEST} is needed"),
             (not 0.0 < self.ceiling <= 1.0, f"ceiling is {self.ceiling}; above 0 and at most full scale (1) is needed"),
+            (
+                len(self.caps) not in (0, len(self.drivers)) or not all(0.0 < c <= 1.0 for c in self.caps),
+                f"caps are {self.caps}; none, or one above 0 and at most full scale (1) for each driver",
+            ),
             (self.delay_samples < 0, f"delay_samples is {self.delay_samples}; 0 or more is needed"),
         ):
             if wrong:

@@ -333,12 +333,15 @@ class Guard:
         Largest sample that a driver may be sent, linear, full scale = 1.
     fs
         Sampling rate, Hz.
+    caps
+        Largest sample of each driver where it is less than the ceiling; empty: the ceiling holds for all.
     """
 
-    def __init__(self, drivers: int, ceiling: float, fs: int) -> None:
+    def __init__(self, drivers: int, ceiling: float, fs: int, caps: tuple[float, ...] = ()) -> None:
         if not 0.0 < ceiling <= 1.0:
             raise ValueError(f"ceiling is {ceiling}: it must lie above 0 and not above full scale (1)")
         self.drivers, self.ceiling = drivers, ceiling
+        self.caps = np.array([float(not_above(c, np.float32)) for c in caps or (1.0,) * drivers])
         self.rule = rule_at(fs)
         self._look = self.rule.average.size - 1
         self.latency = int(len(self.rule.bands) * self._look)
@@ -373,7 +376,7 @@ class Guard:
 
     def process(self, y: Real) -> Real:
         """``(drivers, n)`` in, ``(drivers, n)`` out, :attr:`latency` samples late; any ``n``."""
-        out, ceilings = y.copy(order="C"), np.full(self.drivers, float(not_above(self.ceiling, y.dtype)))
+        out, ceilings = y.copy(order="C"), np.minimum(float(not_above(self.ceiling, y.dtype)), self.caps)
         loop(judge)(out, self._means, self.dc_share, ceilings, self._stop)
         if self._stop.reason:
             return np.zeros_like(y)

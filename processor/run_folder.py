@@ -1,18 +1,25 @@
-"""What lies beside a filter set in its run folder: the rig's ceiling as it stands now, and what it was fitted to."""
+"""What lies beside a filter set in its run folder: the rig's limits as they stand now, and what it was fitted to."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.store import located
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import file_sha256
 from sweetspot.rigs.units import db
 
+if TYPE_CHECKING:
+    from sweetspot.rigs.protection import Protection
 
-def within_rig(path: Path, filters: FilterSet) -> tuple[FilterSet, tuple[str, ...]]:
-    """Filters under the ceiling of the rig file beside them, and what changed since they were made.
+
+def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = None) -> tuple[FilterSet, tuple[str, ...]]:
+    """Filters under the limits of the rig file beside them, and what changed since they were made.
 
     Parameters
     ----------
@@ -20,32 +27,70 @@ def within_rig(path: Path, filters: FilterSet) -> tuple[FilterSet, tuple[str, ..
         The filterset, or the run folder that holds it; one that was taken elsewhere has nothing beside it.
     filters
         What it holds.
+    places
+        Taps ``(place, program, driver, tap)`` of a bank, which are looked at as well.
 
     Returns
     -------
     FilterSet
-        With the lower of both ceilings.
+        With the lower of both ceilings, and for each driver what its ``max_v`` and ``power_w`` leave.
     tuple of str
         One line for each change; empty where everything is as it was.
 
     Raises
     ------
     BadInput
-        The rig file cannot be understood.
+        The rig file cannot be understood, or filters play below the ``band_hz`` that it gives their driver.
     """
     beside = located(path)
     rig, changes = beside.with_name("rig.toml"), list(changed_since(beside, filters))
     if rig.is_file():
         from sweetspot.rigs.rig_file import limits_of  # the rig's tables take longer to import than a file to find
 
-        ceiling = limits_of(rig).ceiling
+        ceiling = limits_of(rig).limits.ceiling
         if ceiling < filters.ceiling * (1.0 - 1e-9):
             changes.append(
                 f"{rig}: the ceiling is {float(db(ceiling)):.2f} dBFS now, {float(db(filters.ceiling)):.2f} dBFS in "
                 f"{beside.name}; the lower one holds. Calibrate again for its headroom"
             )
             filters = replace(filters, ceiling=ceiling)
+        filters = _within_drivers(beside, rig, filters, filters.taps[None] if places is None else places)
     return filters, tuple(changes)
+
+
+def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:
+    """What the rig file beside filters lets each driver be sent, by its row; found by their output channels.
+
+    Raises
+    ------
+    BadInput
+        The rig file cannot be understood.
+    """
+    rig = located(path).with_name("rig.toml")
+    if not rig.is_file():
+        return {}
+    from sweetspot.rigs.protection import Protection
+    from sweetspot.rigs.rig_file import limits_of
+
+    told = limits_of(rig)
+    if told.interface is None:
+        return {}
+    there = [d for d in told.driver if d.channel in filters.channels]
+    return {filters.channels.index(d.channel): Protection.of(told, d) for d in there}
+
+
+def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[Any]) -> FilterSet:
+    """Filters whose guard holds each driver's own limit, and which keep to its band."""
+    known = driver_limits(path, filters)
+    reasons = {row: one.filter_refused(places[:, :, row], filters.fs) for row, one in known.items()}
+    refused = [f"driver {known[row].name!r} (output {filters.channels[row]}): {r}" for row, r in reasons.items() if r]
+    if refused:
+        raise BadInput(
+            f"{rig}: these filters do not keep to their drivers' bands: {'; '.join(refused)}. Nothing was played. "
+            f"Calibrate again: sweetspot calibrate {rig.parent}"
+        )
+    caps = tuple(min(1.0, known[row].sine) if row in known else 1.0 for row in range(len(filters.drivers)))
+    return replace(filters, caps=caps) if min(caps) < filters.ceiling * (1.0 - 1e-9) else filters
 
 
 def changed_since(filterset: Path, filters: FilterSet) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.rigs.errors import TooLoud
-from sweetspot.rigs.rig_file import Description, Driver
+from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
 from sweetspot.rigs.units import Float, db, from_db, power_db
 
 LEAK_DB = -40.0
@@ -33,6 +33,12 @@ POWER_S = 1.0
 
 EQUALISED_DB = -20.0
 """Where the filter attenuates more than this, a response is no longer divided by it."""
+
+SHORT = 2.0
+"""Filters whose slope is not so much wider than the narrowest that their taps can draw leak by their length."""
+
+SHORT_LEAK_DB = -20.0
+"""Limit in place of :data:`LEAK_DB` for these: what their few taps leave, and not a band that they ignore."""
 
 PAD_S = 0.1
 """Silence around a signal while it is filtered, s."""
@@ -66,8 +72,9 @@ class Protection:
     rms: float = np.inf
 
     @classmethod
-    def of(cls, rig: Description, driver: Driver) -> Protection:
+    def of(cls, rig: Description | OutputLimits, driver: Driver) -> Protection:
         """The limits of a driver of a rig."""
+        assert rig.interface is not None, "a rig with drivers has an interface"
         volts = driver.volts(rig.interface)
         peak, rms = rig.limits.ceiling, float(np.inf)
         if volts is not None and driver.max_v is not None:
@@ -130,6 +137,39 @@ class Protection:
         energy = np.abs(fft.rfft(np.asarray(x, dtype=np.float64), size)) ** 2
         below = energy[: int(np.ceil(self.low_hz * size / self.fs))]
         return float(power_db(np.sum(below) / np.sum(energy)))
+
+    def filter_leak_db(self, taps: NDArray[np.floating], fs: int) -> float:
+        """Energy below the band over the total, dB, of pink or white programme behind filters ``(..., tap)``.
+
+        The worst of all filters and of both programmes; pink noise begins at 20 Hz.
+        """
+        if self.low_hz is None:
+            return -300.0
+        size = 4 * taps.shape[-1]
+        power = np.abs(fft.rfft(np.asarray(taps, dtype=np.float64), size, axis=-1)) ** 2
+        f = fft.rfftfreq(size, 1.0 / fs)
+        pink = np.where(f >= 20.0, 1.0 / np.maximum(f, 20.0), 0.0)
+        shares = [
+            np.sum(power[..., f < self.low_hz] * w[f < self.low_hz], axis=-1) / np.maximum(power @ w, 1e-300)
+            for w in (pink, np.ones_like(f))
+        ]
+        return float(power_db(max(np.max(each) for each in shares)))
+
+    def filter_refused(self, taps: NDArray[np.floating], fs: int) -> str:
+        """Why filters ``(..., tap)`` must not play on this driver, or nothing.
+
+        A filter whose taps cannot draw the slope at the edge of the band leaks by its length, and may a little.
+        """
+        if self.low_hz is None:
+            return ""
+        short = SLOPE * self.low_hz < SHORT * NARROWEST * fs / taps.shape[-1]
+        limit, leak = SHORT_LEAK_DB if short else LEAK_DB, self.filter_leak_db(taps, fs)
+        if leak <= limit:
+            return ""
+        return (
+            f"{leak:.1f} dB of what its filters let through lies below band_hz = [{self.low_hz:g}, ...] "
+            f"(limit {limit:g} dB for white and pink programme)"
+        )
 
     def loudest_rms(self, x: NDArray[np.floating]) -> float:
         """Largest root mean square of a signal ``(samples,)`` over :data:`POWER_S`."""

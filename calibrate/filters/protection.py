@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters.effort import Cost
 from sweetspot.calibrate.plant import Plant
 from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float, db, power_db
+from sweetspot.rigs.units import Complex, Float, db
 
 LEAST = 1e-2
 """Gain of a protection filter below which weights are no longer told from what it lets through."""
@@ -82,18 +80,3 @@ def staged(taps: Float, rig: Description) -> tuple[Float, float]:
     limit = np.array([p.sine for p in protections(rig)])
     gain = float(np.min(limit / np.maximum(loudest, 1e-12)))
     return taps * gain, -float(db(gain))
-
-
-def leaks_db(taps: NDArray[Any], rig: Description) -> tuple[float, ...]:
-    """Energy below each driver's band over the total, dB, of what filters make of a sweep: the worst program."""
-    worst = []
-    for number, one in enumerate(protections(rig)):
-        n = 4 * taps.shape[-1]
-        power = np.abs(np.fft.rfft(taps[:, number], n, axis=-1)) ** 2
-        f = np.fft.rfftfreq(n, 1.0 / rig.fs)
-        pink = np.where(f >= 20.0, 1.0 / np.maximum(f, 20.0), 0.0)
-        below = np.sum(power * pink * (f < (one.low_hz or 0.0)), axis=-1)
-        total = np.sum(power * pink, axis=-1)
-        share = float(np.max(below / np.maximum(total, 1e-300)))
-        worst.append(float(power_db(share)))
-    return tuple(worst)

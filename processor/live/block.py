@@ -207,14 +207,14 @@ class CompiledBlock:
     def _put_guard(self, first: FilterSet) -> int:
         """Returns the guard's latency."""
         drivers, stage = len(first.drivers), self._state.guard
-        guard = Guard(drivers, first.ceiling, first.fs)
+        guard = Guard(drivers, first.ceiling, first.fs, first.caps)
         look = guard.rule.average.size - 1
         self._guard = memory_for(drivers, look)
         self._fresh = self._guard.copy()
         self._put(stage, look=look, width=self._guard.shape[1], speed=guard.rule.speed, memory=self._guard)
         self._put(stage, average=guard.rule.average, bands=guard.rule.bands, share=guard.dc_share)
         self._seen = np.array([1.0, 0.0])
-        self._put(stage, ceilings=np.zeros(drivers), seen=self._seen, means=np.zeros(drivers))
+        self._put(stage, ceilings=np.zeros(drivers), caps=guard.caps, seen=self._seen, means=np.zeros(drivers))
         return guard.latency
 
 

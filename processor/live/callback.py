@@ -258,8 +258,9 @@ def _guarded(g: Any, y: Any, ceiling: Any) -> None:
     """``y`` in place, later and never above the ceiling; see :class:`sweetspot.processor.guard.Guard`."""
     drivers = y.shape[0]
     ceilings, means, stop = carray(f64(g.ceilings), drivers), carray(f64(g.means), drivers), g.stop
+    caps = carray(f64(g.caps), drivers)
     for o in range(drivers):
-        ceilings[o] = ceiling
+        ceilings[o] = min(ceiling, caps[o])
     _judge(y, means, g.share, ceilings, stop)
     if stop.reason != 0:
         _silence(y)

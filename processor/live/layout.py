@@ -103,7 +103,7 @@ MUTED = _stage(("soft",), ramp=RAMP, gain=np.float64)
 """The gain of volume, start, mute and stop."""
 
 GUARD = _stage(
-    ("look", "width", "speed", "memory", "bands", "ceilings", "seen", "means", "average"),
+    ("look", "width", "speed", "memory", "bands", "ceilings", "caps", "seen", "means", "average"),
     stop=STOP,
     share=np.float64,
 )

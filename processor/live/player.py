@@ -6,8 +6,10 @@ import ctypes
 import gc
 import os
 import signal
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import FINISHED, LATENCY, QUIT, STARTED, PlayerMemory, Shared
 from sweetspot.rigs.errors import SweetspotError
 from sweetspot.rigs.live_stream import LiveStream, Wanted, Watch
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.protection import Protection
 
 FADE_S = 0.03
 """Of mute, start and stop."""
@@ -62,13 +67,16 @@ class PlayedProgram:
     place: int = 0
 
 
-def bypass(filters: FilterSet, pair: tuple[int, int]) -> FilterSet:
-    """Plain stereo on two drivers (from 0), at the level and with the delay of the filters; the centre to both."""
-    taps = np.zeros_like(filters.taps)
-    gain = 10.0 ** (-filters.headroom_db / 20.0)
+def bypass(filters: FilterSet, pair: tuple[int, int], limits: Mapping[int, Protection] | None = None) -> FilterSet:
+    """Plain stereo on two drivers (from 0), at the level and with the delay of the filters; the centre to both.
+
+    Where ``limits`` know a driver's band, its protection filter stays.
+    """
+    taps, known = np.zeros_like(filters.taps), limits or {}
     for side, driver in enumerate(pair):
-        taps[side, driver, filters.delay_samples] = gain
-        taps[2, driver, filters.delay_samples] = gain
+        plain = np.zeros(filters.length)
+        plain[filters.delay_samples] = 10.0 ** (-filters.headroom_db / 20.0)
+        taps[[side, 2], driver] = known[driver].shaped(plain) if driver in known else plain
     return replace(filters, taps=taps)
 
 

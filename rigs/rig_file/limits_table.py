@@ -5,22 +5,38 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file.tables import LimitsTable
+from sweetspot.rigs.rig_file.tables import Driver, InterfaceTable, LimitsTable
 
 
-def limits_of(path: Path) -> LimitsTable:
-    """The ``[limits]`` of a rig file; the defaults where it has none.
+class OutputLimits(BaseModel):
+    """What a rig file says of its outputs: the ceiling, and each driver with what it bears.
+
+    ``interface`` is ``None`` in a file without that table; no driver can be named then.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    fs: int = 48000
+    interface: InterfaceTable | None = None
+    limits: LimitsTable = LimitsTable()
+    driver: tuple[Driver, ...] = ()
+
+
+def limits_of(path: Path) -> OutputLimits:
+    """The limits that a rig file sets for its outputs; the defaults where it has none.
 
     Raises
     ------
     BadInput
-        It cannot be read, or the table cannot be understood.
+        It cannot be read, or a table that limits an output cannot be understood.
     """
     try:
-        return LimitsTable.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")).get("limits", {}))
+        return OutputLimits.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, ValueError, ValidationError) as fault:
         words = " ".join(str(fault).split())[:160]
-        raise BadInput(f"{path}: its [limits] cannot be read ({words}); nothing is played without a ceiling") from fault
+        raise BadInput(
+            f"{path}: its [limits] and drivers cannot be read ({words}); nothing is played without a ceiling"
+        ) from fault

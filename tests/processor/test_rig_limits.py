@@ -1,0 +1,118 @@
+"""Filters beside a rig file: ceiling, voltages, powers and bands hold, however the filters were edited."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.live.player import bypass
+from sweetspot.processor.run_folder import driver_limits, within_rig
+
+FS = 47872
+RIG = """
+schema = 1
+fs = 47872
+[interface]
+driver = "lab"
+loopback = { out = 9, in = 4 }
+[limits]
+ceiling_dbfs = -5.0
+[[driver]]
+name = "woofer"
+channel = 5
+at = [0.0, 0.1, 0.0]
+band_hz = [90, 6000]
+[[driver]]
+name = "tweeter"
+channel = 2
+at = [0.0, -0.1, 0.0]
+band_hz = [2500, 20000]
+v_per_fs = 20.0
+max_v = 3.0
+power_w = 2.0
+"""
+"""3 V of 20 V are 0.15 of full scale; 2 W at 4 ohm are 2.83 V rms, a sine of 0.2."""
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> FilterSet:
+    """Filters that keep to both bands, beside the rig; music of 2 s, 9 dB under full scale."""
+    (tmp_path / "rig.toml").write_text(RIG)
+    f = np.fft.rfftfreq(512, 1.0 / FS)
+    low = np.clip((f - 85.0) / 300.0, 0.0, 1.0) * (f < 6000.0)
+    high = np.sin(0.5 * np.pi * np.clip((f - 2500.0) / 900.0, 0.0, 1.0)) ** 2
+    one = np.fft.irfft(np.stack([low, high]) * np.exp(-2j * np.pi * f * 256 / FS))
+    taps = 0.1 * np.stack([one, 0.7 * one, 0.5 * one])
+    about = {"ceiling": 0.5, "delay_samples": 256, "headroom_db": 20.0, "source": "0" * 64, "unit_serial": "U"}
+    made = FilterSet(
+        taps,
+        FS,
+        ("woofer", "tweeter"),
+        channels=(5, 2),
+        upmix=UpmixSettings(method="off"),
+        **about,  # type: ignore[arg-type]
+    )
+    store.write(tmp_path / "filterset.h5", made)
+    x = np.random.default_rng(5).standard_normal((FS, 2))
+    soundfile.write(tmp_path / "in.wav", np.clip(0.3 * x, -1, 1), FS)
+    return made
+
+
+def test_an_edited_filter_set_is_held_to_what_the_rig_allows_now(
+    sweetspot: Run, kept: FilterSet, tmp_path: Path
+) -> None:
+    """Ceiling 1.0 and taps times 1000: -5 dBFS at the woofer, 0.15 at the tweeter, sample by sample."""
+    store.write(tmp_path / "filterset.h5", replace(kept, ceiling=1.0, taps=1000.0 * kept.taps))
+    done = sweetspot("process", tmp_path, tmp_path / "in.wav", tmp_path / "out.wav", "--gain", "12")
+    assert done.returncode == 0, done.stderr
+    peak = np.abs(soundfile.read(tmp_path / "out.wav")[0]).max(axis=0)
+    assert 0.9 * 10 ** (-5 / 20) < peak[0] <= 10 ** (-5 / 20) + 1e-6
+    assert 0.9 * 0.15 < peak[1] <= 0.15 + 1e-6
+
+
+def test_filters_within_the_limits_stay_as_they_are(kept: FilterSet, tmp_path: Path) -> None:
+    found, changes = within_rig(tmp_path, kept)
+    assert (found.ceiling, changes, np.array_equal(found.taps, kept.taps)) == (0.5, (), True)
+    assert found.caps == pytest.approx((10 ** (-5 / 20), 0.15))
+
+
+@pytest.mark.parametrize("how", ["process", "play"])
+@pytest.mark.parametrize("fault", ["full band", "band of today"])
+def test_filters_below_a_drivers_band_are_refused(
+    sweetspot: Run, how: str, fault: str, kept: FilterSet, tmp_path: Path
+) -> None:
+    """The filters were edited, or the band in the rig file: one message, exit code 2, before any device opens."""
+    if fault == "full band":
+        taps = kept.taps.copy()
+        taps[2, 1, 256] = 0.05
+        store.write(tmp_path / "filterset.h5", replace(kept, taps=taps))
+    else:
+        (tmp_path / "rig.toml").write_text(RIG.replace("[2500,", "[3500,"))
+    files = [tmp_path / "in.wav"] + ([tmp_path / "out.wav"] if how == "process" else ["--device", "nothing-like-this"])
+    done = sweetspot(how, tmp_path, *files)
+    text = " ".join(done.stderr.split())
+    assert done.returncode == 2, text
+    assert "driver 'tweeter' (output 2)" in text
+    assert "woofer" not in text
+    assert "sweetspot calibrate" in text
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_the_bypass_keeps_to_the_bands(kept: FilterSet, tmp_path: Path) -> None:
+    plain = bypass(kept, (0, 1), driver_limits(tmp_path, kept))
+    power = np.abs(np.fft.rfft(plain.taps, 4096)) ** 2
+    f = np.fft.rfftfreq(4096, 1.0 / FS)
+    below = power[1, 1, f < 2500.0].sum() / power[1, 1].sum()
+    assert 10 * np.log10(below) < -40.0
+    assert 10 * np.log10(power[1, 1, np.searchsorted(f, 8000.0)]) == pytest.approx(-20.0, abs=0.1)
