@@ -16,6 +16,7 @@ from sweetspot.calibrate import quick
 from sweetspot.calibrate.fleet import capability, jobs, run
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import NAME, Ledger
+from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.verify import read as read_limits
 from sweetspot.measure.cli import JsonOpt
 from sweetspot.rigs.errors import BadInput
@@ -46,11 +47,18 @@ def fit(
     verify: Annotated[bool, typer.Option("--verify", help="Verify too; on the virtual lab only.")] = False,
     limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.", min=1)] = None,
-    scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="A Dask scheduler: tls://HOST:PORT, or tcp:// on this computer.")
+    ] = None,
+    tls_ca: Annotated[Path | None, typer.Option("--tls-ca", help="The cluster's certificate authority, PEM.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate to show to it, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Key of that certificate, PEM.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow plain TCP to another computer.")] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before with the same input.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
     """Fit every run below DIR that is not in the fleet's table yet, or has changed since."""
+    where = _scheduler(scheduler, Certificates(tls_ca, tls_cert, tls_key), insecure=insecure)
     _, text = designs.read(design)
     steps = ("fit", "verify") if verify else ("fit",)
     limits_ = read_limits(limits_file)
@@ -64,7 +72,7 @@ def fit(
         count["kept"] = len(wanted) - len(due)
         if due:
             many = workers or min(os.cpu_count() or 1, len(due))
-            outcomes = run.on_cluster(due, scheduler) if scheduler else run.on_processes(due, many)
+            outcomes = run.on_cluster(due, where) if where else run.on_processes(due, many)
             with tracked("Fitting", len(due)) as step:
                 for outcome in outcomes:
                     ledger.keep(outcome)
@@ -82,6 +90,14 @@ def fit(
     notes = "".join(f"\n  {rows[r]['unit']}: {reason}" for r, reason in outdated.items())
     result(data, f"{said}{more}{notes}\n{folders[0] / NAME}", as_json=as_json)
     raise typer.Exit(FAILED if broken else 0)
+
+
+def _scheduler(address: str | None, certificates: Certificates, *, insecure: bool) -> Scheduler | None:
+    if address is not None:
+        return Scheduler.checked(address, certificates, insecure=insecure)
+    if alone := [*certificates.given, *(["--insecure"] if insecure else [])]:
+        raise BadInput(f"{', '.join(alone)}: goes with --scheduler, which is not given")
+    return None
 
 
 def stats(

@@ -23,6 +23,7 @@ from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.fleet import jobs
 from sweetspot.calibrate.fleet.jobs import Job
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
+from sweetspot.calibrate.fleet.scheduler import OPTIONS, Scheduler
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.verify import Limits
 from sweetspot.calibrate.verify import text as limits_text
@@ -169,7 +170,7 @@ def _counted(outcome: Outcome, attempt: int) -> Outcome:
     return replace(outcome, about={**outcome.about, "attempts": attempt})
 
 
-def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterator[Outcome]:
+def on_cluster(jobs_: Sequence[Job], scheduler: Scheduler, do: Work = work) -> Iterator[Outcome]:
     """Outcomes as they land, from a Dask cluster; its scheduler hands out again what a dead worker had.
 
     Parameters
@@ -177,14 +178,14 @@ def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterato
     jobs_
         Their folders must be there under the same path on every worker.
     scheduler
-        Its address, for example ``tcp://10.0.0.5:8786``.
+        Its address, for example ``tls://10.0.0.5:8786``, and the certificates.
     do
         What a worker does.
 
     Raises
     ------
     BadInput
-        Dask is not installed.
+        Dask is not installed, or a certificate cannot be used.
     HardwareTrouble
         No scheduler answers there.
     """
@@ -193,10 +194,11 @@ def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterato
     except ImportError as fault:
         raise BadInput("--scheduler: needs Dask, which is not installed: pip install 'sweetspot[fleet]'") from fault
     cluster: Any = distributed  # it has no types of its own
+    security = _security(cluster, scheduler) if scheduler.encrypted else None
     try:
-        client = cluster.Client(scheduler, timeout=5)
+        client = cluster.Client(scheduler.address, timeout=5, security=security)
     except (OSError, TimeoutError, ValueError) as fault:
-        raise HardwareTrouble(f"--scheduler: no Dask scheduler answers at {scheduler!r}: {fault}") from fault
+        raise HardwareTrouble(f"--scheduler: no Dask scheduler answers at {scheduler.address!r}: {fault}") from fault
     with client:
         futures = {client.submit(do, job, pure=False, key=f"unit-{i}-{job.run}"): job for i, job in enumerate(jobs_)}
         for future in cluster.as_completed(list(futures)):
@@ -207,6 +209,26 @@ def on_cluster(jobs_: Sequence[Job], scheduler: str, do: Work = work) -> Iterato
                 outcome = _dead(job, "its worker died again and again")
             future.release()
             yield outcome
+
+
+def _security(cluster: Any, scheduler: Scheduler) -> Any:
+    """Dask's own record of the certificates, tried out: nothing but TLS is spoken with it."""
+    files = scheduler.certificates
+    options = {"tls_ca_file": files.ca, "tls_client_cert": files.cert, "tls_client_key": files.key}
+    given = {name: str(path) for name, path in options.items() if path is not None}
+    security = cluster.Security(require_encryption=True, **given)
+    missing = [o for name, o in zip(options, OPTIONS.values(), strict=True) if not getattr(security, name)]
+    if missing:
+        raise BadInput(
+            f"--scheduler {scheduler.address}: {', '.join(missing)} is needed too, or an entry for it in Dask's "
+            "configuration (distributed.comm.tls)"
+        )
+    try:
+        security.get_connection_args("client")
+    except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
+        shown = ", ".join(f"{o} {getattr(security, name)}" for name, o in zip(options, OPTIONS.values(), strict=True))
+        raise BadInput(f"{shown}: cannot be used as certificates in PEM form: {fault}") from fault
+    return security
 
 
 def write_limits(path: Path, values: Mapping[str, float], heading: str) -> None:

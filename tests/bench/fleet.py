@@ -28,6 +28,7 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 
 from sweetspot.calibrate.fleet import jobs, run  # noqa: E402
 from sweetspot.calibrate.fleet.ledger import Outcome  # noqa: E402
+from sweetspot.calibrate.fleet.scheduler import Scheduler  # noqa: E402
 from sweetspot.calibrate.verify.limits import Limits  # noqa: E402
 from sweetspot.measure import folder, plan  # noqa: E402
 from sweetspot.measure.run import measure  # noqa: E402
@@ -93,7 +94,7 @@ def timed(todo: list[jobs.Job], workers: int, kill: bool) -> tuple[float, Counte
     ) as cluster:
         warm(cluster.scheduler_address)
         began = time.perf_counter()
-        outcomes = run.on_cluster(todo, cluster.scheduler_address)
+        outcomes = run.on_cluster(todo, Scheduler(cluster.scheduler_address))
         landed = list(killing(outcomes, len(todo) // 2, cluster) if kill else outcomes)
         seconds = time.perf_counter() - began
     return seconds, Counter(o.run for o in landed), sum(o.status == "done" for o in landed)

@@ -19,6 +19,7 @@ import pytest
 from sweetspot.calibrate.fleet import capability, jobs
 from sweetspot.calibrate.fleet import run as fleet
 from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
+from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
@@ -154,9 +155,20 @@ def main():
     if sys.argv[1] == "processes":
         found = list(run.on_processes(todo, 2, work))
     else:
-        from distributed import LocalCluster
-        with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as cluster:
-            found = list(run.on_cluster(todo, cluster.scheduler_address, work))
+        from distributed import LocalCluster, Security
+        from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
+        cert, key = (str(place / name) for name in ("tls.crt", "tls.key"))
+        both = (("cert", cert), ("key", key))
+        roles = {f"tls_{role}_{k}": p for role in ("scheduler", "worker", "client") for k, p in both}
+        tls = {"security": Security(tls_ca_file=cert, require_encryption=True, **roles), "protocol": "tls"}
+        more = tls if sys.argv[1] == "tls" else {}
+        with LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True, host="127.0.0.1", **more
+        ) as cluster:
+            files = Certificates(Path(cert), Path(cert), Path(key)) if more else Certificates()
+            where = Scheduler.checked(cluster.scheduler_address, files, insecure=False)
+            assert where.encrypted == bool(more), where
+            found = list(run.on_cluster(todo, where, work))
     rows = [[Path(o.run).name, o.status, o.reason, o.about.get("worker")] for o in found]
     print(json.dumps(rows))
 
@@ -322,6 +334,60 @@ def test_a_scheduler_that_does_not_answer_is_hardware_trouble(measured: Path, tm
     done = sweetspot("fleet", "fit", tmp_path / "fleet", "--scheduler", "tcp://127.0.0.1:9")
     assert done.returncode == 3, done.stderr
     assert "no Dask scheduler answers" in done.stderr
+
+
+def certificates(place: Path) -> None:
+    """A certificate that signs itself, and its key."""
+    name = ["-subj", "/CN=fleet", "-keyout", place / "tls.key", "-out", place / "tls.crt", "-days", "1"]
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *name]
+    subprocess.run(list(map(str, made)), check=True, capture_output=True)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
+def test_a_cluster_that_speaks_tls(tmp_path: Path, root: Path) -> None:
+    certificates(tmp_path)
+    found = worked(tmp_path, root, "tls", ["a", "b", "c"])
+    assert sorted((n, status) for n, status, *_ in found) == [("a", "done"), ("b", "done"), ("c", "done")]
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "localhost:8786", "tcp://[::1]:8786", "127.9.9.9:65535"])
+def test_plain_tcp_stays_on_this_computer(address: str) -> None:
+    assert Scheduler.checked(address, Certificates(), insecure=False).address.startswith("tcp://")
+    with pytest.raises(BadInput, match=r"--tls-ca: .*no such file"):
+        Scheduler.checked(address, Certificates(ca=Path("gone.pem")), insecure=False)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["tcp://10.0.0.5:8786", "desk:8786", "127.0.0.1.example.org:1", "tcp://[2001:db8::1]:8786", "0.0.0.0:8786",
+     "localhost.example:1", "2130706433:1"],
+)  # fmt: skip
+def test_plain_tcp_to_others_is_refused(address: str) -> None:
+    with pytest.raises(BadInput, match="plain TCP to another computer"):
+        Scheduler.checked(address, Certificates(), insecure=False)
+    assert Scheduler.checked(address, Certificates(), insecure=True).address.endswith(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "tcp://", "10.0.0.5", "tcp://h:0", "tcp://h:65536", "ucx://127.0.0.1:1", "tcp://127.0.0.1@evil:1",
+     "tcp://127.0.0.1:1/x", "127.0.0.1:1\n", "TLS://h:1", "tls://tcp://h:1", "tcp://127.0.0.1:\uff11"],
+)  # fmt: skip
+def test_what_is_no_address_of_a_scheduler(address: str) -> None:
+    with pytest.raises(BadInput, match="is no address"):
+        Scheduler.checked(address, Certificates(), insecure=True)
+
+
+def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
+    (no_pem := tmp_path / "a.pem").write_text("no certificate")
+    with pytest.raises(BadInput, match=r"tcp://127\.0\.0\.1:1 is plain TCP; write tls://"):
+        Scheduler.checked("tcp://127.0.0.1:1", Certificates(ca=no_pem), insecure=True)
+    for given, why in (
+        (Certificates(), "--tls-ca, --tls-cert, --tls-key is needed too"),
+        (Certificates(no_pem, no_pem, no_pem), "cannot be used as certificates in PEM form"),
+    ):
+        with pytest.raises(BadInput, match=why):
+            list(fleet.on_cluster([], Scheduler.checked("tls://127.0.0.1:1", given, insecure=False)))
 
 
 def test_floors_are_in_each_metrics_own_unit() -> None:
