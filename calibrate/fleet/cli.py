@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -107,9 +108,12 @@ def stats(
 ) -> None:
     """Mean, spread, capability, trend, outliers and gauge R&R over the units of a fleet, and a page of them."""
     with Ledger.reading(folder) as ledger:
-        summary, rows, copies = ledger.summary(), ledger.figures(), ledger.copies()
+        summary, copies = ledger.summary(), ledger.copies()
+        rows, left_out = _current(ledger, folder)
     if not rows:
-        raise BadInput(f"{folder}: the table holds no unit that was fitted; see: sweetspot fleet fit {folder} --retry")
+        raise BadInput(
+            left_out or f"{folder}: the table holds no unit that was fitted; see: sweetspot fleet fit {folder} --retry"
+        )
     from sweetspot.calibrate.fleet.page import NAME as PAGE
     from sweetspot.calibrate.fleet.page import write  # matplotlib is slow to import
 
@@ -117,7 +121,7 @@ def stats(
     with tracked("Drawing", 1) as step:
         written = write(page or (folder if folder.is_dir() else folder.parent) / PAGE, summary, rows, found)
         step(written.name)
-    notes = [n for n in (capability.studied(found), _copies(copies)) if n]
+    notes = [n for n in (capability.studied(found), _copies(copies), left_out) if n]
     data = {"page": str(written), "figures": [asdict(s) for s in found], "notes": notes, "copies": copies}
     result(data, "\n".join([_table(found), *notes, str(written)]), as_json=as_json)
 
@@ -131,13 +135,14 @@ def limits(
 ) -> None:
     """Limits from the good units of a fleet: their spread, tightened by the gauge's."""
     with Ledger.reading(folder) as ledger:
-        rows = ledger.figures()
+        rows, left_out = _current(ledger, folder)
     good = capability.good(rows)
     found = capability.of_figures(good)
     derived = capability.limits(found, sigmas, guard)
     if not derived:
         raise BadInput(
-            f"{folder}: no verified unit in the table; verify each (sweetspot verify RUN; on the virtual lab also "
+            left_out
+            or f"{folder}: no verified unit in the table; verify each (sweetspot verify RUN; on the virtual lab also "
             f"fleet fit --verify), then: sweetspot fleet fit {folder}"
         )
     count = len({r["run"] for r in good})
@@ -145,7 +150,10 @@ def limits(
     lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} {d.unit:<2}  (guard band {d.guard:.2f})" for d in derived]
     if note := capability.studied(found):
         lines.append(f"{note}; no guard band was added")
-        data["notes"] = [note]
+    if left_out:
+        lines.append(left_out)
+    if notes := [n for n in (note, left_out) if n]:
+        data["notes"] = notes
     said = f"From {count} good runs, {sigmas:g} standard deviations"
     if out is not None:
         run.write_limits(out, capability.by_limit(derived), f"{said}, guard band {guard:g}; sweetspot fleet limits")
@@ -167,6 +175,15 @@ def learn(
     stated = quick.run.described(model)
     data = {"model": str(out), "sha256": file_sha256(out), "rig": rig.name, **stated}
     result(data, f"{model.text}\n{quick.run.description_text(model)}\n{out}", as_json=as_json)
+
+
+def _current(ledger: Ledger, folder: Path) -> tuple[list[Mapping[str, Any]], str]:
+    """Figures of the runs whose files are still those that they were made from, and a note on the others."""
+    changed = set(jobs.changed(ledger.known()))
+    rows = [row for row in ledger.figures() if row["run"] not in changed] if changed else ledger.figures()
+    count = f"{len(changed)} {'run has' if len(changed) == 1 else 'runs have'}"
+    note = f"{folder}: {count} changed since the table was filled and count only after: sweetspot fleet fit {folder}"
+    return rows, note if changed else ""
 
 
 def _copies(copies: dict[str, list[str]]) -> str:

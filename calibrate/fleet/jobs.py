@@ -128,6 +128,19 @@ def due(jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]], *, retry: b
             yield job
 
 
+def changed(known: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Runs of the table whose files are others than its figures were made from; a run that is elsewhere now is not."""
+    return [run for run, row in known.items() if row["status"] == "done" and _differs(Path(run), row)]
+
+
+def _differs(run: Path, row: Mapping[str, Any]) -> bool:
+    names = [name for name in FILES if row.get(f"{name}_sha256") and row.get(f"{name}_stamp")]
+    if not names or not run.is_dir():
+        return False
+    now = hashes(run, names, row)
+    return any(now[f"{name}_sha256"] != row[f"{name}_sha256"] for name in names)
+
+
 def about(run: Path) -> dict[str, Any]:
     """Unit, rig and time of a run, as its session says."""
     with Session.read(run / "session.h5") as session:

@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sweetspot.calibrate import design as designs
 from sweetspot.calibrate.fleet import capability, jobs
 from sweetspot.calibrate.fleet import run as fleet
 from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
+from sweetspot.calibrate.run import calibrate
 from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
@@ -289,6 +291,12 @@ def test_units_verified_after_the_fit_come_in_and_figures_of_old_filters_go(meas
         assert again() == (0, [value], "")
     os.utime(place / store.NAME)
     assert again()[0] == 0, "a file that was touched has not changed"
+    with Ledger.reading(tmp_path) as ledger:
+        assert jobs.changed(ledger.known()) == []
+    (design := tmp_path / "design.toml").write_text("[crosstalk]\neffort_db = 3.0\n")
+    calibrate(place, designs.read(design)[0], design.read_text())
+    with Ledger.reading(tmp_path) as ledger:
+        assert jobs.changed(ledger.known()) == [str(place)], "filters that were made anew behind the table's back"
     due, figures, why = again("[crosstalk]\neffort_db = 3.0\n")
     assert (due, figures) == (1, [])
     assert "verified with another filter set" in why
