@@ -224,6 +224,13 @@ def test_records_grow_by_a_line_and_are_read_by_their_readers(tmp_path: Path) ->
     records.check_new(tmp_path / "new", "B")
     files[0].write_text(files[0].read_text() + '{"unit": "B", "verd')  # a power cut while writing
     records.check_new(tmp_path / "new", "B")
+    files[1].write_text(files[1].read_text()[:-9])
+    records.keep(tmp_path / "new", records.record(verdict(), ABOUT | {"unit": "B"}))
+    whole = [json.loads(line) for line in files[0].read_text().splitlines()]
+    assert [r["unit"] for r in whole] == ["A<1>", "A<1>", "B"]
+    assert files[0].with_name("verify.jsonl.partial").read_text() == '{"unit": "B", "verd\n'
+    with files[1].open(newline="") as table:
+        assert [r["unit"] for r in csv.DictReader(table)] == ["A<1>", "A<1>", "B"]
 
 
 def test_a_table_with_other_columns_is_not_written_into(tmp_path: Path) -> None:

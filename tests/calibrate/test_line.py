@@ -10,16 +10,19 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from sweetspot.calibrate.line import monitoring
+from sweetspot.calibrate.line import run as line
 from sweetspot.calibrate.line.server import LineServer
 from sweetspot.calibrate.line.state import LineState, screen
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import parse
 
 FS = 47872
 
@@ -131,6 +134,19 @@ def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:
     text = screen(record("B", "fail", "deployed filters"), state)
     assert text.startswith("FAIL  B")
     assert "yield 50 % of 2" in text
+
+
+def test_a_record_that_was_cut_short_is_set_aside_before_the_next(tmp_path: Path, crooked_text: str) -> None:
+    """No unit of this name can be measured: its record says so, on a line of its own."""
+    unused: Any = None  # the model: the cycle ends before it is needed
+    setup = line.LineSetup(parse(crooked_text, folder=tmp_path), unused, "0" * 64, tmp_path, tmp_path)
+    (tmp_path / line.RECORDS).write_text(json.dumps(record("A", "pass")) + '\n{"unit": "B", "verd')
+    state = LineState("desk", "model", 0)
+    state.begins("../C")
+    assert line.cycle(setup, state, "../C")["cause"] == "input"
+    lines = (tmp_path / line.RECORDS).read_text().splitlines()
+    assert [json.loads(text)["unit"] for text in lines] == ["A", "../C"]
+    assert (tmp_path / f"{line.RECORDS}.partial").read_text() == '{"unit": "B", "verd\n'
 
 
 def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:
