@@ -16,7 +16,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float
+from sweetspot.rigs.units import Complex, Float, speed_of_sound
 
 MOST = 24
 """Components that are kept at most."""
@@ -25,13 +25,20 @@ COMMON_DB, LOCAL_DB, LOCAL_HZ, LOCAL_LEAST_DB, LOCAL_MOST_DB = 1.0, 1.0, 8000.0,
 """What a single unit is taken to leave (one sigma): alike in all directions; and in one direction at ``LOCAL_HZ``, less
 with the power 1.5 of frequency below. Assumptions, which measured units replace."""
 
+SEAT_M, FLOOR_DB = 0.5e-3, 0.05
+"""What a single unit's monitors are taken to miss of the ears (one sigma): a difference of two seats in the test box and
+of two places of the head, along the path, half a millimetre, which is a phase that grows with frequency; and a level and
+phase at all frequencies. Assumptions, of no lab's settings, which measured units replace."""
+
 WEIGHT = 1.0
 """How many units these assumptions count for."""
 
-LEAST_SCALE, MOST_SCALE = 0.25, 100.0
-"""Within these, stated variances follow what units left out in turn show."""
+LEAST_SCALE = 0.25
+"""The smallest part of a posterior's variance that is stated, however well units left out in turn were predicted."""
 
 NEPER_DB = 8.686
+NINETY = 1.6449
+"""Standard deviations from the middle to the 95th percentile."""
 
 
 def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
@@ -85,6 +92,7 @@ def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
         common=common,
         local=local,
         scale={n: np.ones_like(at) for n in sets},
+        missed={n: _assumed(n, at, speed_of_sound(rig.environment.temperature_c)) for n in sets},
         gauge=gauge,
     )
     return _proved(model, deviations, noise)
@@ -140,6 +148,28 @@ def _left(deviations: Complex) -> tuple[Float, Float]:
     )
 
 
+def _assumed(name: str, f: Float, c: float) -> Float:
+    """Variance ``(frequency,)`` of what monitors are taken to miss of a set while no unit shows it.
+
+    Level and phase are stated with one variance: the mean of both. A seat turns phases alone.
+    """
+    if name in unit.OBSERVED:
+        return np.zeros_like(f)
+    seat = 0.5 * (2.0 * np.pi * f * SEAT_M / c) ** 2
+    return np.asarray(seat + (FLOOR_DB / NEPER_DB) ** 2)
+
+
+def by_few(n: int) -> float:
+    """By how much a variance that few units showed is stated larger, so that intervals hold what they state.
+
+    Student's distribution over the normal one's at 90 %, squared. Drivers of one unit, which share its seat, and paths of
+    one driver, which move together, count as one; the assumptions count as :data:`WEIGHT` units.
+    """
+    from scipy.stats import t as student
+
+    return float(student.ppf(0.95, n - 1 + WEIGHT) / NINETY) ** 2
+
+
 def _grid_like(deviations: Complex) -> Float:
     """The grid's frequencies by their count: its lowest is the same everywhere."""
     low = np.ceil(ratio.PER_OCTAVE * np.log2(ratio.LOWEST_HZ / 1000.0))
@@ -191,13 +221,17 @@ def _proved(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
             stated.append(found.variance + noise[one, d])
             distances.append(np.log(max(found.distance, 1e-12)))
     means = [np.mean(x, axis=0) for x in (missed, stated)]
-    scale = {}
+    scale, extra = {}, {}
+    weight, few = WEIGHT / (WEIGHT + n - 1), by_few(n)
     for name, known in model.sets.items():
         over, under = (smoothed(m[known.paths].mean(axis=0), model.f) for m in means)
-        scale[name] = np.clip(over / under, LEAST_SCALE, MOST_SCALE)
+        scale[name] = few * np.clip(over / under, LEAST_SCALE, 1.0)
+        shown = np.maximum(over - under, 0.0)
+        extra[name] = np.asarray(few * (weight * model.missed[name] + (1.0 - weight) * shown))
     return replace(
         model,
         scale=scale,
+        missed=extra,
         distance=float(np.mean(distances)),
         distance_spread=float(np.std(distances, ddof=1)),
         count=len(distances),

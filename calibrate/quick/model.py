@@ -72,9 +72,10 @@ class GoldenModel:
         ``(component, driver, path, frequency)``, complex log ratios; none from a single unit.
     common, local
         Variances ``(frequency,)`` of what the components leave, in all directions alike, and in one.
-    scale
-        By set ``(frequency,)``: by how much units left out in turn missed what was predicted of them, in squared
-        errors, over the variance that was stated; variances are stated with it.
+    scale, missed
+        By set ``(frequency,)``: what turns a posterior's variance into the one that is stated, ``scale v + missed``, as
+        units left out in turn show. ``missed`` is what no monitor hears of a set: a unit's seat in the test box, the
+        head put back elsewhere; of a single unit, an assumption (:mod:`learning`).
     gauge
         Variance of the monitors' log ratios by noise alone, mean of all units.
     distance, distance_spread, count
@@ -90,6 +91,7 @@ class GoldenModel:
     common: Float
     local: Float
     scale: Mapping[str, Float]
+    missed: Mapping[str, Float]
     gauge: float
     distance: float = 0.0
     distance_spread: float = 0.0
@@ -109,6 +111,10 @@ class GoldenModel:
     def observed(self) -> tuple[str, ...]:
         """Names of the monitor microphones."""
         return self.sets["monitor"].ir.mics
+
+    def stated(self, name: str, variance: Float) -> Float:
+        """Variances ``(path, frequency)`` of level and of phase as they are stated of a set, from a posterior's."""
+        return np.asarray(self.scale[name] * variance + self.missed[name])
 
     @property
     def text(self) -> str:

@@ -48,6 +48,7 @@ def write(path: Path, model: GoldenModel) -> None:
             group = sets.create_group(name)
             _set(group, one)
             group.create_data("scale", model.scale[name])
+            group.create_data("missed", model.missed[name])
 
     write_file(path, built(KIND, build))
 
@@ -97,8 +98,10 @@ def _model(root: Group) -> GoldenModel:
     if parts.ndim != 5 or parts.shape[1:] != wanted or not np.isfinite(parts).all():
         raise BadInput(f"{root.path}: components have shape {parts.shape}; (component, *{wanted}) is needed. {REMEDY}")
     curves = {n: np.asarray(root.data(n)[:], dtype=float) for n in ("common", "local")}
-    scale = {n: np.asarray(held.group(n).data("scale")[:], dtype=float) for n in sets}
-    for name, curve in (*curves.items(), *scale.items()):
+    scale, missed = (
+        {n: np.asarray(held.group(n).data(what)[:], dtype=float) for n in sets} for what in ("scale", "missed")
+    )
+    for name, curve in (*curves.items(), *scale.items(), *missed.items()):
         if curve.shape != f.shape or not np.isfinite(curve).all() or np.any(curve < 0.0):
             raise BadInput(f"{root.path}: /{name} must hold {len(f)} numbers from 0. {REMEDY}")
     return GoldenModel(
@@ -111,6 +114,7 @@ def _model(root: Group) -> GoldenModel:
         common=curves["common"],
         local=curves["local"],
         scale=scale,
+        missed=missed,
         gauge=attrs.number("gauge_variance", 0.0, 1e6),
         distance=attrs.number("distance", -100.0, 100.0),
         distance_spread=attrs.number("distance_spread", 0.0, 100.0),

@@ -66,8 +66,8 @@ class Estimate:
         """For JSON and for the session file."""
         f = (self.model.f >= 400.0) & (self.model.f <= 8000.0)
         ears = self.model.sets["ears"].paths
-        scale = self.model.scale["ears"][f]
-        sigma = [NEPER_DB * float(np.sqrt(scale * one.variance[ears][:, f]).mean()) for one in self.drivers]
+        stated = [self.model.stated("ears", one.variance[ears])[:, f] for one in self.drivers]
+        sigma = [NEPER_DB * float(np.sqrt(v).mean()) for v in stated]
         level = NEPER_DB * np.median(self.y.real[..., f], axis=(1, 2))
         return {
             "verdict": "estimated" if self.accepted else "refused",
@@ -244,7 +244,7 @@ def responses(found: Estimate, name: str) -> tuple[ImpulseResponse, Float, Float
     f: Float = np.asarray(np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs), dtype=np.float64)
     shape = (len(found.drivers), *ir.h.shape[:2])
     log_r = np.stack([p.mean[known.paths] for p in found.drivers]).reshape(*shape, -1)
-    variance = np.stack([found.model.scale[name] * p.variance[known.paths] for p in found.drivers]).reshape(*shape, -1)
+    variance = np.stack([found.model.stated(name, p.variance[known.paths]) for p in found.drivers]).reshape(*shape, -1)
     own = ratio.applied(np.moveaxis(ir.h, 2, 0), log_r, found.model.f, ir.fs)
     gain = np.exp(ratio.between(log_r.real, found.model.f, f))
     stderr = known.stderr * np.moveaxis(gain, 0, 2)
