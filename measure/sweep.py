@@ -69,20 +69,27 @@ def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
         The band leaves no guard below half of ``fs``, or the sweep is too short for its lowest frequency.
     """
     f1, f2 = swept(band, fs)
-    if not f1 < band[0] < band[1] < f2:
-        raise BadInput(f"sweep.band_hz: {list(band)} needs {f1:g} Hz < lower < upper < {f2:g} Hz at fs = {fs} Hz")
-    cycles = round(f1 * seconds / np.log(f2 / f1))
-    if cycles < SHORTEST_CYCLES:
-        need = SHORTEST_CYCLES * np.log(f2 / f1) / f1
-        raise BadInput(f"sweep.seconds: {seconds:g} s is too short for {f1:g} Hz; at least {need:.2f} s are needed")
+    cycles, samples = whole(band, seconds, fs)
     rate = cycles / f1
-    t = np.arange(int(np.floor(rate * np.log(f2 / f1) * fs))) / fs
+    t = np.arange(samples) / fs
     x = np.sin(2.0 * np.pi * cycles * np.exp(t / rate))
     guard = rate * np.log(band[0] / f1)
     rising = np.clip(t / min(max(RISE * guard, RISE_CYCLES / f1), guard), 0.0, 1.0)
     falling = np.clip((rate * np.log(f2 / f1) - t) / (rate * np.log(f2 / band[1])), 0.0, 1.0)
     fades = np.sin(0.5 * np.pi * rising) ** 2 * np.sin(0.5 * np.pi * falling) ** 2
     return Sweep(x * fades, fs=fs, band=band, swept=(f1, f2), rate=rate)
+
+
+def whole(band: tuple[float, float], seconds: float, fs: int) -> tuple[int, int]:
+    """Whole cycles ``f1 L`` and samples of :func:`synchronised`, which makes nothing longer or shorter than this."""
+    f1, f2 = swept(band, fs)
+    if not f1 < band[0] < band[1] < f2:
+        raise BadInput(f"sweep.band_hz: {list(band)} needs {f1:g} Hz < lower < upper < {f2:g} Hz at fs = {fs} Hz")
+    cycles = round(f1 * seconds / np.log(f2 / f1))
+    if cycles < SHORTEST_CYCLES:
+        need = SHORTEST_CYCLES * np.log(f2 / f1) / f1
+        raise BadInput(f"sweep.seconds: {seconds:g} s is too short for {f1:g} Hz; at least {need:.2f} s are needed")
+    return cycles, int(np.floor(cycles / f1 * np.log(f2 / f1) * fs))
 
 
 def swept(band: tuple[float, float], fs: int) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from sweetspot.measure import plan as plans
 from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.plan import OverlappedSignal, Plan, Sources
 from sweetspot.measure.shot import ALL, Capture
-from sweetspot.measure.sweep import Sweep, stimulus, synchronised
+from sweetspot.measure.sweep import Sweep, stimulus, synchronised, whole
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import check_outputs, protections
@@ -126,10 +126,10 @@ def _longest(rig: Description, last: int, tail: int) -> Sweep | None:
     """The longest sweep with which the last driver ends in time: whole cycles make it longer or shorter than asked."""
     left = LONGEST_S - (last + tail) / rig.fs
     while left >= SHORTEST_S:
-        sweep = synchronised(rig.sweep.band_hz, left, rig.fs)
-        long = synchronised(sweep.band, (len(sweep.x) + last) / rig.fs, rig.fs)
-        if max(len(sweep.x) + last, len(long.x)) + tail <= LONGEST_S * rig.fs:
-            return sweep
+        samples = whole(rig.sweep.band_hz, left, rig.fs)[1]
+        long = whole(rig.sweep.band_hz, (samples + last) / rig.fs, rig.fs)[1]
+        if max(samples + last, long) + tail <= LONGEST_S * rig.fs:
+            return synchronised(rig.sweep.band_hz, left, rig.fs)
         left -= 0.01
     return None
 
