@@ -26,9 +26,9 @@ COMMON_DB, LOCAL_DB, LOCAL_HZ, LOCAL_LEAST_DB, LOCAL_MOST_DB = 1.0, 1.0, 8000.0,
 with the power 1.5 of frequency below. Assumptions, which measured units replace."""
 
 SEAT_M, FLOOR_DB = 0.5e-3, 0.05
-"""What a single unit's monitors are taken to miss of the ears (one sigma): a difference of two seats in the test box and
-of two places of the head, along the path, half a millimetre, which is a phase that grows with frequency; and a level and
-phase at all frequencies. Assumptions, of no lab's settings, which measured units replace."""
+"""What a single unit's monitors are taken to miss of the ears (one sigma): half a millimetre along the path between two
+seats in the test box and two places of the head, a phase that grows with frequency; and a level and phase at all
+frequencies. Assumptions, read from no lab's settings, which measured units replace."""
 
 WEIGHT = 1.0
 """How many units these assumptions count for."""
@@ -162,8 +162,8 @@ def _assumed(name: str, f: Float, c: float) -> Float:
 def by_few(n: int) -> float:
     """By how much a variance that few units showed is stated larger, so that intervals hold what they state.
 
-    Student's distribution over the normal one's at 90 %, squared. Drivers of one unit, which share its seat, and paths of
-    one driver, which move together, count as one; the assumptions count as :data:`WEIGHT` units.
+    Student's distribution over the normal one's at 90 %, squared. Drivers of one unit, which share its seat, and paths
+    of one driver, which move together, count as one; the assumptions count as :data:`WEIGHT` units.
     """
     from scipy.stats import t as student
 

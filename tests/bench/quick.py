@@ -3,10 +3,10 @@
     python tests/bench/quick.py [FLEET] [--units 4] [--learned 1,5] [--rig line]
 
 Measures a fleet in the lab, units to learn from and units that no model saw, about half a minute each; FLEET keeps it,
-as FLEET/learned and FLEET/unseen, and what is there is not measured again. Mean and 10th percentile of the cells between
+as FLEET/learned and FLEET/unseen, and what is there is not measured again. Mean and 10th percentile of cells between
 800 Hz and 6.3 kHz, mean of the units; coverage is the share of third-octave cells, from 200 Hz to 8 kHz, whose heard
 cancellation lies within the predicted 90 %. Exit code 1 when quick filters are more than 0.5 dB (mean) or 1 dB (10th
-percentile) below full ones in the median unit, or coverage is below 85 % (80 % for a single unit).
+percentile) below full ones in the median unit, a unit is refused, or coverage is below 85 % (80 % for a single unit).
 """
 
 from __future__ import annotations
