@@ -15,6 +15,7 @@ import typer
 
 from sweetspot.measure import folder, plan, summary
 from sweetspot.measure.incoming import cli as incoming
+from sweetspot.measure.judge import levels_unknown
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.monitor import FIXED, plan_at_once
 from sweetspot.measure.overlap import usual
@@ -236,6 +237,8 @@ def capture_set(
         if not left:
             say(f"{name}: all {len(wanted.captures)} captures are there already")
             return
+        if unknown := levels_unknown(rig.description, wanted.mics):
+            say(f"{name}: {unknown}")
         if overlap not in (None, "off") and session.overlap(name) is None:
             left = min(left, summary.overlapped_captures(wanted) or left)
         try:

@@ -22,6 +22,7 @@ from sweetspot.calibrate.verify import verification
 from sweetspot.calibrate.verify.processor import DEVICE, Deployed
 from sweetspot.measure.deconvolve import inverse, loopback_delay
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.judge import LoudnessCheck, Sound
 from sweetspot.measure.plan import Plan
 from sweetspot.measure.run import place
 from sweetspot.processor.export import live
@@ -305,8 +306,12 @@ def _loud(rig: Rig, deployed: Deployed) -> NDArray[np.float32]:
 def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse) -> int:
     """Latency of a processor in whole samples, from one capture of the phantom centre where everything stands.
 
+    It is the first that is heard of the processor, and is tried softly before.
+
     Raises
     ------
+    TooLoud
+        It would pass the rig's loudest level.
     HardwareTrouble
         No lag stands out: nothing of the program is heard.
     CentreMissing
@@ -330,7 +335,9 @@ def _lag(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, st
     """Lag in samples at which a stimulus is heard as predicted; ``None`` where none stands out."""
     rig_is, source = rig.description, plan.sources.names.index(stimulus)
     spare = round(LONGEST_S * rig_is.fs)
-    heard = rig.interface.capture(np.pad(plan.sources.signals[source], ((0, 0), (0, spare)))).x
+    y = np.pad(plan.sources.signals[source], ((0, 0), (0, spare)))
+    LoudnessCheck.of(rig, plan.mics).permit(Sound(source, stimulus, y, plan.captures[0].pose))
+    heard = rig.interface.capture(y).x
     inv = inverse(plan.sweep, np.pad(plan.played, (0, spare)), heard.shape[1])
     late, _ = loopback_delay(inv, inv.spectrum(heard[rig_is.interface.loopback.in_ - 1]))
     got = inv.spectrum(heard[[m.channel - 1 for m in plan.mics]]) * np.exp(2j * np.pi * inv.f * late)

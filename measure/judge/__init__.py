@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge.drift import Closure as Closure
     from sweetspot.measure.judge.loudness import LoudnessCheck as LoudnessCheck
     from sweetspot.measure.judge.loudness import Sound as Sound
+    from sweetspot.measure.judge.loudness import levels_unknown as levels_unknown
+    from sweetspot.measure.judge.loudness import uncalibrated as uncalibrated
 else:
     from sweetspot.rigs.faces import lazy
 

@@ -35,6 +35,17 @@ def uncalibrated(rig: Description, mics: tuple[Mic, ...]) -> list[str]:
     return missing + ([] if rig.interface.inputs_are_calibrated else ["interface.full_scale_v"])
 
 
+def levels_unknown(rig: Description, mics: tuple[Mic, ...]) -> str:
+    """What a person has to know where levels in pascals are not known, in one line; empty where they are."""
+    missing = uncalibrated(rig, mics)
+    if not missing:
+        return ""
+    return (
+        f"levels in dB SPL are unknown and no SPL limit is held: missing {', '.join(missing)} "
+        "(sweetspot rig calibrate RIG --mic NAME --write)"
+    )
+
+
 def limit(rig: Description, mics: tuple[Mic, ...]) -> float | None:
     """The level that holds for captures with these microphones, dB SPL; ``None`` where levels are not known.
 

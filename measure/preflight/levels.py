@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sweetspot.measure.judge import levels_unknown, uncalibrated
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.observation import Observation
 from sweetspot.measure.preflight.path_responses import OCTAVES
@@ -25,7 +26,10 @@ SNR_DB = (10.0, 25.0)
 def of_levels(observed: Observation) -> Iterator[Finding]:
     """What the sweeps to come will reach at the microphones: headroom, level, signal to noise."""
     matrix = observed.matrices[0]
+    if unknown := levels_unknown(observed.rig, observed.rig.mic):
+        yield Finding("level", "dB SPL", "untold", unknown)
     for i, mic in enumerate(observed.rig.mic):
+        known = not uncalibrated(observed.rig, (mic,))
         row = observed.inputs[i]
         if not observed.there[i].any():
             continue
@@ -33,14 +37,19 @@ def of_levels(observed: Observation) -> Iterator[Finding]:
         loudest = int(np.argmax(peaks))
         headroom = -float(db(observed.sweep_peak * peaks[loudest]))
         spl = float(db(observed.sweep_peak * peaks[loudest] / np.sqrt(2.0) * observed.pascals(i) / P_REF))
-        values = {"headroom_db": headroom, "loudest_db_spl": spl, "by": observed.rig.driver_names[loudest]}
-        text = f"the sweep will reach {spl:.0f} dB SPL and leave {headroom:.0f} dB of headroom"
+        values = {
+            "headroom_db": headroom,
+            "loudest_db_spl": spl if known else None,
+            "by": observed.rig.driver_names[loudest],
+        }
+        reached = f"{spl:.0f} dB SPL" if known else f"{-headroom:.0f} dBFS"
+        text = f"the sweep will reach {reached} and leave {headroom:.0f} dB of headroom"
         outcome: Outcome = "pass"
         if headroom < 0:
             outcome, text = "fail", f"the sweep would clip it by {-headroom:.0f} dB: lower sweep.level_dbfs or its gain"
         elif headroom < HEADROOM_DB:
             outcome, text = "warn", f"{text}: at least {HEADROOM_DB:g} dB is wise"
-        elif spl > observed.rig.limits.loudest_db_spl:
+        elif known and spl > observed.rig.limits.loudest_db_spl:
             outcome = "fail"
             text = (
                 f"{text}: above limits.loudest_db_spl = {observed.rig.limits.loudest_db_spl:g}; lower sweep.level_dbfs"
@@ -115,20 +124,27 @@ def of_noise(observed: Observation) -> Iterator[Finding]:
     """Noise floor of each microphone, in octaves; hum if its lines stand out."""
     m = observed.matrices[0]
     for i, mic in enumerate(observed.rig.mic):
+        known = not uncalibrated(observed.rig, (mic,))
         density = m.noise[observed.inputs[i]] * observed.pascals(i) ** 2
+        shift = 0.0 if known else float(db(P_REF / observed.pascals(i)))  # to dB re full scale
         step = m.noise_f[1] - m.noise_f[0]
         bands = {}
         for centre in OCTAVES:
             inside = (m.noise_f >= centre / np.sqrt(2)) & (m.noise_f < centre * np.sqrt(2))
-            bands[f"{centre:g}"] = float(power_db(np.sum(density[inside]) * step / P_REF**2)) if inside.any() else None
+            bands[f"{centre:g}"] = (
+                float(power_db(np.sum(density[inside]) * step / P_REF**2)) + shift if inside.any() else None
+            )
         total = float(power_db(np.sum(density[m.noise_f >= 20.0]) * step / P_REF**2))
         listed = " ".join(f"{level:.0f}" for level in bands.values() if level is not None)
-        text = f"{total:.0f} dB SPL; octaves from {OCTAVES[0]:g} Hz: {listed}"
+        unit = "spl" if known else "fs"
+        text = f"{total + shift:.0f} dB{' SPL' if known else 'FS'}; octaves from {OCTAVES[0]:g} Hz: {listed}"
         hum = power_db(density[1:16].max() * step / P_REF**2)
         outcome: Outcome = "pass"
         if hum > total - 1.0 and hum > 40.0:
             outcome, text = "warn", f"{text}: most of it below 300 Hz, is there hum?"
-        yield Finding("noise", mic.name, outcome, text, {"total_db_spl": total, "octaves_db_spl": bands})
+        yield Finding(
+            "noise", mic.name, outcome, text, {f"total_db_{unit}": total + shift, f"octaves_db_{unit}": bands}
+        )
 
 
 def allowed_peak(rig: Description, level_dbfs: float | None, quieter_db: float) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweetspot.measure.judge import uncalibrated
 from sweetspot.measure.preflight.levels import HEADROOM_DB, snr
 from sweetspot.measure.preflight.observation import Observation
 from sweetspot.measure.sweep import SHORTEST_CYCLES, swept
@@ -142,7 +143,9 @@ def _level(observed: Observation) -> tuple[float, str]:
         peak = float(db(max(float(np.max(np.abs(r[observed.inputs[i]]))) for r in drivers)))
         spl = peak + float(db(observed.pascals(i) / np.sqrt(2.0) / P_REF))
         bounds.append((-peak - SPARE_DB, f"leaves {SPARE_DB:g} dB of headroom at {mic.name}"))
-        bounds.append((limits.loudest_db_spl - spl, f"limits.loudest_db_spl = {limits.loudest_db_spl:g} at {mic.name}"))
+        if not uncalibrated(observed.rig, (mic,)):
+            held = f"limits.loudest_db_spl = {limits.loudest_db_spl:g} at {mic.name}"
+            bounds.append((limits.loudest_db_spl - spl, held))
     level, limit = min(bounds)
     level = float(np.floor(2.0 * level) / 2.0)
     if level < QUIETEST_DBFS:

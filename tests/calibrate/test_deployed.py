@@ -29,9 +29,9 @@ from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.processor.export import brutefir, live
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, TooLoud
 from sweetspot.rigs.load import open_rig
-from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.protocol import Interface, Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
 from sweetspot.rigs.rig_file.description import Description, parse
 
@@ -39,6 +39,7 @@ NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 PROGRAM = ("loopback = { out = 6, in = 2 }", "loopback = { out = 6, in = 2 }\nprogram = { left = 8, right = 7 }")
 SPARSE = ("step_deg = 15.0", "step_deg = 45.0")
 LATENCY = 3217.4
+LOUDEST = 90.0
 LIMITS = Limits(contrast=-20.0)
 """Three crooked drivers and eight directions make no beam; nothing here is about it."""
 
@@ -232,12 +233,49 @@ def test_noise_is_never_judged_but_heard_again(here: Path, crooked_text: str) ->
     exported(fitted.filters, here.parent / "device")
     rig = described(crooked_text, here.parent, "latency_samples = 100.0")
     through = deployed.choose("device", fitted.filters, rig)
-    with open_rig(with_faults(rig, ["slam at=3 s=0.2 db=-30"]), serial="T-9") as opened:
+    with open_rig(with_faults(rig, ["slam at=4 s=0.2 db=-30"]), serial="T-9") as opened:
         assert heard(here, opened, fitted, through).verdict == "pass"
     with Session.read(here / "verify.h5", VERIFICATION) as session:
         assert [reason[:5] for _, reason in session.rejected("ears")] == ["burst"]
-    with open_rig(with_faults(rig, ["slam at=3- s=0.2 db=-30"]), serial="T-9") as opened, pytest.raises(Held):
+    with open_rig(with_faults(rig, ["slam at=4- s=0.2 db=-30"]), serial="T-9") as opened, pytest.raises(Held):
         heard(here, opened, fitted, through)
+
+
+class Ears:
+    """An interface that keeps the loudest levels of its captures at the dummy head, dB SPL (F)."""
+
+    def __init__(self, inner: Interface, rig: Description) -> None:
+        self.inner, self.rig, self.levels = inner, rig, list[float]()
+        self.fs, self.outputs, self.inputs = inner.fs, inner.outputs, inner.inputs
+
+    def capture(self, y: np.ndarray) -> Recording:
+        heard = self.inner.capture(y)
+        for mic in self.rig.ear_mics:
+            pa = (
+                heard.x[mic.channel - 1].astype(float)
+                * self.rig.interface.full_scale_v
+                * 1e3
+                / mic.sensitivity_mv_per_pa
+            )
+            power = np.convolve(pa**2, np.full(self.fs // 8, 8.0 / self.fs), mode="valid")
+            self.levels.append(float(10 * np.log10(power.max() / 4e-10)))
+        return heard
+
+    def close(self) -> None:
+        """It is the rig's."""
+
+
+def test_a_device_that_is_far_too_loud_is_never_heard_aloud(here: Path, crooked_text: str) -> None:
+    """Taps 30 dB up: even the capture that looks for its latency is tried softly first."""
+    fitted = run.fitted_of(here)
+    exported(replace(fitted.filters, taps=30.0 * fitted.filters.taps, ceiling=1.0), here.parent / "device")
+    text = crooked_text.replace("[limits]", f"[limits]\nloudest_db_spl = {LOUDEST}")
+    rig = described(text, here.parent, "latency_samples = 100.0")
+    with open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
+        ears = Ears(opened.interface, opened.description)
+        with pytest.raises(TooLoud, match=f"both would reach .* dB SPL at .*loudest_db_spl = {LOUDEST:g}"):
+            heard(here, replace(opened, interface=ears), fitted, deployed.choose("device", fitted.filters, rig))
+    assert max(ears.levels) < LOUDEST + 0.5
 
 
 def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: Path, crooked_text: str) -> None:

@@ -279,6 +279,41 @@ def test_headroom_and_level_are_those_of_the_sweep(checked: Check, crooked: Desc
         assert said[mic.name]["headroom_db"] == pytest.approx(-float(db(heard_peak)), abs=0.7), mic.name
 
 
+def test_levels_of_uncalibrated_microphones_are_not_told_in_decibels_of_sound_pressure(
+    checked: Check, crooked_text: str, tmp_path: Path
+) -> None:
+    """The ears' sensitivity is known, that of ``boom`` is not."""
+    rig = parse(crooked_text.replace("sensitivity_mv_per_pa = 20.0\n", ""), folder=tmp_path)
+    found = [f for f in checked(rig=rig, move=False) if f.check in ("level", "noise")]
+    line = next(f for f in found if f.subject == "dB SPL")
+    assert (line.outcome, line.text.split(" (")[0]) == (
+        "untold",
+        "levels in dB SPL are unknown and no SPL limit is held: missing sensitivity_mv_per_pa of 'boom'",
+    )
+    assert len([f for f in found if f.subject == "dB SPL"]) == 1
+    assert all("dBFS" in f.text and "dB SPL" not in f.text for f in found if f.subject == "boom")
+    assert all("dB SPL" in f.text for f in found if f.subject == "ear_left")
+    level = next(f for f in found if (f.check, f.subject) == ("level", "boom"))
+    assert level.values["loudest_db_spl"] is None
+    assert not any(f.subject == "dB SPL" for f in checked(move=False))
+
+
+def test_measure_tells_once_that_levels_are_unknown(
+    crooked_text: str, tmp_path: Path, lab_rig: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from sweetspot.measure import cli, folder
+
+    for text, often in ((crooked_text, 0), (crooked_text.replace("full_scale_v = 0.1\n", ""), 1)):
+        rig = lab_rig(parse(text, folder=tmp_path), "T-2")
+        monkeypatch.setattr(cli, "measure", lambda *_, **__: None)
+        here = folder.new(tmp_path / f"runs{often}", "T-2", rig.description, NOON)
+        cli.capture_set(rig, "ears", here, ask=print)
+        assert (
+            " ".join(capsys.readouterr().err.split()).count("no SPL limit is held: missing interface.full_scale_v")
+            == often
+        )
+
+
 def test_the_loopback(checked: Check) -> None:
     silent = failed(checked(plugs={6: (6, 0.0)}))
     assert "plug its cable into input 2" in silent["loopback", "out 6, in 2"]
