@@ -23,7 +23,7 @@ INTERRUPTED = 130
 WrongUse: type[Any] = typer.BadParameter.__mro__[1]
 """The base of every complaint about arguments; typer exports only its children."""
 
-ROOMS = ("rigs", "measure", "processor", "calibrate", "calibrate.fleet")
+ROOMS = ("rigs", "measure", "processor", "calibrate", "calibrate.quick", "calibrate.line", "calibrate.fleet")
 
 
 class Lazy(TyperGroup):

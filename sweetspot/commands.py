@@ -62,7 +62,7 @@ COMMANDS = {
     "play": Command(
         ("processor",),
         LISTENING,
-        "Play live through the filters: a file, an input, or another program; keys for bypass, mute, upmix, A/B.",
+        "Play live through the filters: a file, an input, or another program; keys for volume, bypass, A/B, walk.",
     ),
     "export": Command(("processor",), LISTENING, "Write the filters as files that another engine loads as they are."),
     "line": Command(
