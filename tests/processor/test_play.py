@@ -129,7 +129,7 @@ def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
     reader = threading.Thread(target=listen, daemon=True)
     reader.start()
     try:
-        for text, key in ((b"[A]", b"a"), (b"[B]", b"b"), (b"[bypass] upmix", b"m"), (b"[MUTED]", b"q")):
+        for text, key in ((b"[A]", b"a"), (b"[B]", b"b"), (b"[bypass] volume", b"m"), (b"[MUTED]", b"q")):
             until = time.monotonic() + 40.0
             while text not in bytes(seen) and time.monotonic() < until:
                 time.sleep(0.05)
