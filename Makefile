@@ -41,7 +41,7 @@ bench: debian $(VENV)/.ready-bench
 	@short=""; for b in tests/bench/*.py; do echo; echo "== $$b"; $(ONE) $(BIN)/python $$b || short="$$short $$b"; done; \
 	[ -z "$$short" ] || { echo; echo "Not every figure was reached:$$short"; exit 1; }
 
-# Under ten minutes: time of every command, files beside fconvolver and BruteFIR, deconvolution beside pyfar, sessions.
+# The short form: time of every command, files beside fconvolver and BruteFIR, deconvolution beside pyfar, sessions.
 SHORT = commands.py "offline.py --short" deconvolution.py session.py
 bench-short: debian $(VENV)/.ready-bench
 	@short=""; for b in $(SHORT); do echo; echo "== $$b"; $(ONE) $(BIN)/python tests/bench/$$b || short="$$short $$b"; done; \
