@@ -116,7 +116,7 @@ class FilterDesign(_Table):
     """Length and delay of the filters, their gain, and how the measurements are gated and the ears matched.
 
     The gate is ``gate_ms`` long, but ends before the first reflection (``gate_to = "reflection"``) unless it is
-    ``"fixed"``; at high frequencies it is ``gate_cycles`` periods long. ``match_ears`` is told in
+    ``"fixed"``; at high frequencies it is ``gate_cycles`` periods long. ``match_ears`` is stated in
     :mod:`calibrate.plant.matched_ears`. ``staging`` is what the filters' gain is made for: ``"programme"`` behind the
     guard (:mod:`calibrate.filters.staging`), or ``"sines"`` of full scale without any.
     """

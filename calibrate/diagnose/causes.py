@@ -40,7 +40,7 @@ SIMPLER = 0.03
 """By how much more a cause with more numbers must explain than one with fewer."""
 
 LEAST_SHARE = 0.05
-"""Smallest share of the linear form that is told from none."""
+"""Smallest share of the linear form that is distinguished from none."""
 
 EAR_M = 0.0875
 

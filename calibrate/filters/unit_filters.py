@@ -82,7 +82,7 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     ----------
     ears, polar
         Measured sets; positions used for ``design`` are fitted, those for ``score`` only predicted. Without errors of
-        their own, these are told from the signal to noise.
+        their own, these are estimated from the signal-to-noise ratio.
     rig, design
         What was measured with, and what is wanted.
     serial, source

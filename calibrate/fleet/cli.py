@@ -86,10 +86,10 @@ def fit(
     broken = {r: k["reason"] for r, k in rows.items() if k["status"] != "done"}
     outdated = {r: k["reason"] for r, k in rows.items() if k["status"] == "done" and k["reason"]}
     data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken, "outdated": outdated}
-    said = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
+    summary = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
     more = f"; {len(broken)} failed in all, --retry tries them again" if len(broken) > count["failed"] else ""
     notes = "".join(f"\n  {rows[r]['unit']}: {reason}" for r, reason in outdated.items())
-    result(data, f"{said}{more}{notes}\n{folders[0] / NAME}", as_json=as_json)
+    result(data, f"{summary}{more}{notes}\n{folders[0] / NAME}", as_json=as_json)
     raise typer.Exit(FAILED if broken else 0)
 
 
@@ -154,12 +154,12 @@ def limits(
         lines.append(left_out)
     if notes := [n for n in (note, left_out) if n]:
         data["notes"] = notes
-    said = f"From {count} good runs, {sigmas:g} standard deviations"
+    summary = f"From {count} good runs, {sigmas:g} standard deviations"
     if out is not None:
-        run.write_limits(out, capability.by_limit(derived), f"{said}, guard band {guard:g}; sweetspot fleet limits")
+        run.write_limits(out, capability.by_limit(derived), f"{summary}, guard band {guard:g}; sweetspot fleet limits")
         data["out"] = str(out)
         lines.append(str(out))
-    result(data, "\n".join([f"{said}:", *lines]), as_json=as_json)
+    result(data, "\n".join([f"{summary}:", *lines]), as_json=as_json)
 
 
 def learn(

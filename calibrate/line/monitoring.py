@@ -35,7 +35,7 @@ NOT_HEARD = "not judged here: cancellation, width and beam at the listener (moni
 
 @dataclass(frozen=True, slots=True)
 class MonitorVerdict:
-    """What a hearing at the monitors came to.
+    """Result of a verification at the monitors.
 
     Parameters
     ----------

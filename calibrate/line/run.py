@@ -34,7 +34,7 @@ from sweetspot.rigs.storage import alone, append, file_sha256
 
 RECORDS = "line.jsonl"
 HEARD = "monitor.h5"
-"""What the monitors heard of the deployed filters, in a run's folder."""
+"""Responses of the deployed filters at the monitors, in a run's folder."""
 
 OTHERS = 20
 """How many other runs are looked at when a unit may have the filters of another."""
@@ -117,7 +117,7 @@ class Stopped(Exception):
 def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     """Carry one unit through; what goes wrong becomes its record.
 
-    The state must have been told with :meth:`LineState.begins`.
+    Call :meth:`LineState.begins` of the state first.
     """
     record: dict[str, Any] = {
         "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

@@ -110,11 +110,11 @@ class Handler(BaseHTTPRequestHandler):
         """Start and stop."""
         if not self._from_here():
             return
-        told = self._told()
-        if told is None:
+        asked = self._asked()
+        if asked is None:
             return
         if self.path == "/api/start":
-            serial = told.get("serial")
+            serial = asked.get("serial")
             if not isinstance(serial, str):
                 self._json(HTTPStatus.BAD_REQUEST, {"error": 'a serial number is needed: {"serial": "SN-1"}'})
                 return
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         self._json(HTTPStatus.FORBIDDEN, {"error": "this page answers on this computer alone"})
         return False
 
-    def _told(self) -> dict[str, Any] | None:
+    def _asked(self) -> dict[str, Any] | None:
         """The body as an object; ``None`` after it was refused."""
         kind = (self.headers.get("Content-Type") or "").split(";")[0].strip()
         try:
@@ -146,11 +146,11 @@ class Handler(BaseHTTPRequestHandler):
             self._json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": f"JSON of at most {LONGEST} bytes is needed"})
             return None
         try:
-            told = json.loads(self.rfile.read(length) or b"{}")
+            asked = json.loads(self.rfile.read(length) or b"{}")
         except ValueError:
-            told = None
-        if isinstance(told, dict):
-            return told
+            asked = None
+        if isinstance(asked, dict):
+            return asked
         self._json(HTTPStatus.BAD_REQUEST, {"error": "the body is no JSON object"})
         return None
 

@@ -111,15 +111,15 @@ def action(record: Mapping[str, Any]) -> str:
 
 def screen(record: Mapping[str, Any], state: LineState) -> str:
     """Big verdict, cause, next action and yield, for a terminal."""
-    told = state.to_dict()
+    figures = state.to_dict()
     times = record.get("seconds", {})
-    share = f"{100.0 * told['yield']:.0f} %" if told["yield"] is not None else "-"
-    causes = ", ".join(f"{n} {c}" for c, n in told["causes"].items())
+    share = f"{100.0 * figures['yield']:.0f} %" if figures["yield"] is not None else "-"
+    causes = ", ".join(f"{n} {c}" for c, n in figures["causes"].items())
     lines = [
         f"{WORDS[record['verdict']]}  {record['unit']}",
         *(f"  {t}" for t in record.get("reasons", [])),
         f"  {action(record)}",
         f"  {sum(times.values()):.1f} s: " + ", ".join(f"{n} {s:.1f}" for n, s in times.items()),
-        f"  yield {share} of {told['made']}" + (f"; {causes}" if causes else ""),
+        f"  yield {share} of {figures['made']}" + (f"; {causes}" if causes else ""),
     ]
     return "\n".join(lines)

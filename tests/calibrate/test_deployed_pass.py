@@ -128,7 +128,7 @@ def test_the_c_library_and_the_plug_in_pass_with_the_figures_of_our_engine(
 ) -> None:
     """The C library as a JACK client, and as a plug-in in jalv."""
     if missing := [t for t in ("gcc", "make", "jalv") if shutil.which(t) is None]:
-        pytest.skip(f"{missing} absent: apt-get install gcc make jalv lv2-dev libjack-jackd2-dev")
+        pytest.fail(f"{missing} absent: apt-get install gcc make jalv lv2-dev libjack-jackd2-dev")
     on = tmp_path / "card.toml"
     on.write_text(card(tmp_path / "turntable"))
     with jack_server(47872) as server, jack_lab(server, on, "--unit", SERIAL), server.freewheel():
