@@ -12,7 +12,7 @@ import typer
 
 from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import design as designs
-from sweetspot.calibrate import hear_bank, run
+from sweetspot.calibrate import run
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
 from sweetspot.calibrate.plant import ahead, errors
@@ -124,9 +124,9 @@ def calibrate(
     if beside:
         _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
     if left_out:
-        if spared := run.spared(run_folder):
-            data["spared"] = spared
-            lines.insert(0, spared)
+        if note := run.left_out_position(run_folder):
+            data["spared"] = note
+            lines.insert(0, note)
         _add(data, lines, "cross_validate", run.compared(run_folder, wanted, left_out=True), LEFT_OUT, run_folder)
     if reasons:
         bands = run.explained(run_folder, fitted)
@@ -222,7 +222,7 @@ def _verify_places(here: Path, count: int, ask: Operator, faults: list[str] | No
     with Session.read(folder.session_file(here)) as session:
         description, serial = with_faults(session.rig(), faults), session.serial
     with open_rig(description, serial=serial) as rig:
-        found = hear_bank.hear_places(here, rig, count, datetime.now(UTC), ask=ask, track=tracked)
+        found = run.verify_places(here, rig, count, datetime.now(UTC), ask=ask, track=tracked)
     bank = run.bank_figures(here)
     assert bank is not None
     picture, passed = bank_map(*bank, found, here / "places.png"), all(p.holds for p in found)
@@ -318,7 +318,7 @@ def _verified(
         for left in reversed(range(1 + int(limits.repeats))):
             try:
                 now, ask = datetime.now(UTC), operator(yes, delay)
-                run.hear(here, rig, fitted, now, ask=ask, track=tracked, processor=processor)
+                run.measure_verification(here, rig, fitted, now, ask=ask, track=tracked, processor=processor)
             except (KeyboardInterrupt, HardwareTrouble):
                 say(f"A verification is one visit and starts over; an earlier one stands. Once more: {_again(here)}")
                 raise
@@ -340,7 +340,7 @@ def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification
     fitted = run.fitted_of(here)
     with run.recorded_rig(here, fitted, recordings) as rig:
         try:
-            run.hear(here, rig, fitted, datetime.now(UTC), ask=operator(True, 0.0), track=tracked)
+            run.measure_verification(here, rig, fitted, datetime.now(UTC), ask=operator(True, 0.0), track=tracked)
         except HardwareTrouble as fault:
             raise BadInput(f"{recordings}: {run.refused_recording(here) or fault}; record it again") from fault
     return run.judge(here, fitted, limits)
@@ -354,7 +354,7 @@ def _reported(here: Path, music: Path | None = None, pictures: Path | None = Non
 
 
 def _prediction(here: Path, fitted: Fitted) -> dict[str, object]:
-    sure, whole = run.sureness(here, fitted), fitted.prediction.whole
+    sure, whole = run.uncertainty(here, fitted), fitted.prediction.whole
     return {
         "filterset": str(here / "filterset.h5"),
         "cancellation_mean_db": sure["mean"].value,
@@ -370,7 +370,7 @@ def _prediction(here: Path, fitted: Fitted) -> dict[str, object]:
 
 
 def _prediction_lines(here: Path, fitted: Fitted) -> str:
-    sure, filters, whole = run.sureness(here, fitted), fitted.filters, fitted.prediction.whole
+    sure, filters, whole = run.uncertainty(here, fitted), fitted.filters, fitted.prediction.whole
     mean, tenth = sure["mean"], sure["p10"]
     lines = [
         f"Predicted at held-out positions, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "

@@ -232,7 +232,7 @@ def verify(run: Place, limits: Place | None = None) -> Verification:
     with open_session(here) as session:
         rig, unit = session.rig(), session.serial
     with load.open_rig(rig, serial=unit) as opened:
-        steps.hear(here, opened, fitted, load.utc_now(), ask=_nobody, track=_untracked)
+        steps.measure_verification(here, opened, fitted, load.utc_now(), ask=_nobody, track=_untracked)
     return steps.judge(here, fitted, read(None if limits is None else Path(limits)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -156,6 +157,13 @@ def test_faces_name_only_what_is_there(face: str) -> None:
 def test_no_folder_is_crowded() -> None:
     count = Counter(p.parent for p in modules())
     assert {f.as_posix(): n for f, n in count.items() if n > LARGEST_FOLDER} == {}
+
+
+def test_every_package_is_installed() -> None:
+    """The wheel holds what ``pyproject.toml`` lists, no more and no less."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        listed = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(dotted(p) for p in modules() if p.name == "__init__.py")
 
 
 def test_packages_do_not_depend_in_circles() -> None:

@@ -85,7 +85,9 @@ def _verify(run: Path, fitted: Fitted, limits: Limits) -> None:
         description = session.rig()
     check_virtual(description)
     with open_rig(description, serial=fitted.filters.unit_serial) as rig:
-        steps.hear(run, rig, fitted, datetime.now(UTC), ask=_nobody, track=lambda title, total: nullcontext(_ignore))
+        steps.measure_verification(
+            run, rig, fitted, datetime.now(UTC), ask=_nobody, track=lambda title, total: nullcontext(_ignore)
+        )
     steps.judge(run, fitted, limits)
 
 

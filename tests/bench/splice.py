@@ -124,7 +124,7 @@ def loop(place: Path, rig: Description, serial: str, rng: np.random.Generator | 
     low = rig.lab.faults.model_copy(update={"schedule": (LOW,)})
     bad = rig.model_copy(update={"lab": rig.lab.model_copy(update={"faults": low})})
     through = lab(bad if int(serial[-4:]) % 4 == 3 else rig, serial, rng)
-    steps.hear(run, through, fitted, NOON, ask=nobody, track=lambda title, total: nullcontext(nobody))
+    steps.measure_verification(run, through, fitted, NOON, ask=nobody, track=lambda title, total: nullcontext(nobody))
     return run, steps.judge(run, fitted, Limits())
 
 

@@ -38,7 +38,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, measured: Path) -> Path:
 
     with open_rig(rig, serial="T-9", now=lambda: datetime(2026, 3, 4, tzinfo=UTC)) as lab:
         silent = lambda title, count: nullcontext(lambda note: None)  # noqa: E731
-        steps.hear(here, lab, fitted, datetime(2026, 3, 4, tzinfo=UTC), ask=lambda move: None, track=silent)
+        steps.measure_verification(
+            here, lab, fitted, datetime(2026, 3, 4, tzinfo=UTC), ask=lambda move: None, track=silent
+        )
     return here
 
 

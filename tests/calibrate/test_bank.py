@@ -21,11 +21,11 @@ from sweetspot.calibrate.bank import BankDesign, BankFigures, CarriedPlaces, Clo
 from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.hear_bank import hear_places
 from sweetspot.calibrate.places import Heads, model
 from sweetspot.calibrate.plant import frequencies
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import bank_map
+from sweetspot.calibrate.run import verify_places
 from sweetspot.measure.plan import places
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
@@ -283,7 +283,7 @@ def test_a_bank_is_heard_on_the_rig(
     shutil.copytree(banked[0], run)
     rig = lab_rig(parse((run / "rig.toml").read_text(), run), "T-9")
     how = {"ask": lambda move: None, "track": lambda title, count: nullcontext(lambda note: None)}
-    found = hear_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
+    found = verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
     place = found[0]
     assert place.holds
     assert place.bank.mean_db > place.static.mean_db + 5.0
@@ -298,7 +298,7 @@ def test_a_bank_is_heard_on_the_rig(
     assert "FAIL: 1 of 1" in text_of([silent])
     store.write(run / "filterset.h5", store.read(run), store.read_prediction(run))
     with pytest.raises(BadInput, match="holds no bank"):
-        hear_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
+        verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
 
 
 def test_the_command_line_makes_a_bank(measured: Path, tmp_path: Path, sweetspot: Callable[..., object]) -> None:

@@ -86,7 +86,7 @@ def exported(filters: FilterSet, folder: Path) -> None:
 
 
 def heard(here: Path, rig: Rig, fitted: Fitted, processor: Deployed) -> Verification:
-    run.hear(here, rig, fitted, NOON, ask=ask, track=quiet, processor=processor)
+    run.measure_verification(here, rig, fitted, NOON, ask=ask, track=quiet, processor=processor)
     return run.judge(here, fitted, LIMITS)
 
 

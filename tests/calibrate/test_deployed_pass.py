@@ -162,7 +162,7 @@ def faulty(here: Path, rig: Rig, changed: Callable[[FilterSet], FilterSet]) -> V
     fitted = run.fitted_of(here)
     right = deployed.choose("c", fitted.filters, rig.description)
     wrong = replace(right, filters=changed(right.filters))
-    run.hear(here, rig, fitted, NOON, ask=lambda _: None, track=quiet, processor=wrong)
+    run.measure_verification(here, rig, fitted, NOON, ask=lambda _: None, track=quiet, processor=wrong)
     return run.judge(here, fitted, Limits())
 
 

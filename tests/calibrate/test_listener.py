@@ -178,7 +178,9 @@ def test_rooms_behind_the_gate_are_told(
     rig = lab_rig(parse(text, folder=tmp_path), "T-1")
     _measured(tmp_path, rig.description, rig)
     fitted = steps.calibrate(tmp_path, Design(), "")
-    steps.hear(tmp_path, rig, fitted, NOON, ask=lambda _: None, track=lambda *_: nullcontext(lambda _: None))
+    steps.measure_verification(
+        tmp_path, rig, fitted, NOON, ask=lambda _: None, track=lambda *_: nullcontext(lambda _: None)
+    )
     verdict = steps.judge(tmp_path, fitted, Limits())
     _, scored = verdict.cancellation
     assert scored.direct is not None

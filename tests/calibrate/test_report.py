@@ -93,7 +93,7 @@ def verified(tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_ri
     rig = lab_rig(parse(crooked_text, folder=here), SERIAL)
     measured(here, rig.description, rig)
     fitted = steps.calibrate(here, Design(), "")
-    steps.hear(here, rig, fitted, NOW, ask=nobody, track=quiet)
+    steps.measure_verification(here, rig, fitted, NOW, ask=nobody, track=quiet)
     steps.judge(here, fitted, Limits())
     return here
 

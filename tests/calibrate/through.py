@@ -35,7 +35,7 @@ def main(here: Path, card: Path, serial: str, names: list[str]) -> None:
     with open_rig(rig, serial=serial, now=lambda: NOON) as opened:
         for name in names:
             chosen = deployed.choose(name, fitted.filters, rig)
-            run.hear(here, opened, fitted, NOON, ask=ask, track=quiet, processor=chosen)
+            run.measure_verification(here, opened, fitted, NOON, ask=ask, track=quiet, processor=chosen)
             found = run.judge(here, fitted, Limits())
             heard = {m.name: [m.unit, m.heard] for m in found.metrics}
             print(json.dumps({"name": name, "verdict": found.verdict, "reasons": found.reasons, "heard": heard}))

@@ -95,7 +95,7 @@ def made_run(place: Path, rig_file: Path) -> Path:
 
 def verify(run: Path, lab: object) -> None:
     fitted = steps.fitted_of(run)
-    steps.hear(run, lab, fitted, NOON, ask=nobody, track=lambda title, total: nullcontext(quiet))  # type: ignore[arg-type]
+    steps.measure_verification(run, lab, fitted, NOON, ask=nobody, track=lambda title, total: nullcontext(quiet))  # type: ignore[arg-type]
     steps.judge(run, fitted, Limits())
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import HeardPlace, SideFigures, chosen, figures_of, heard
 from sweetspot.calibrate.plant import corrected
+from sweetspot.calibrate.run.kept import bank_figures, fitted_of, sha256
+from sweetspot.calibrate.run.verification import Tracker, engine_of
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
@@ -30,9 +31,7 @@ FOLDER = "places"
 """Of a run: one file for each place that was heard."""
 
 
-def hear_places(
-    run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: steps.Tracker
-) -> list[HeardPlace]:
+def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: Tracker) -> list[HeardPlace]:
     """Play the bank's sweeps at places far from all measured ones, beside the filters of the default place.
 
     Raises
@@ -42,13 +41,13 @@ def hear_places(
     HardwareTrouble
         The interface, the stage or the disk failed.
     """
-    found = steps.bank_figures(run)
+    found = bank_figures(run)
     if found is None:
         raise BadInput(f"{run / store.NAME}: holds no bank: sweetspot calibrate {run} --bank bank.toml")
     bank, figures = found
     if rig.description.ears is None:
         raise BadInput(f"rig {rig.description.name!r} has no [ears]: a bank is heard by the dummy head")
-    fitted = steps.fitted_of(run)
+    fitted = fitted_of(run)
     if fitted.prediction.whole is None:
         raise BadInput(f"{run / store.NAME}: holds no gate: calibrate again")
     how, far = fitted.prediction.whole.gate, fitted.prediction.far_ear[:: heard.EVERY]
@@ -90,7 +89,7 @@ def plan_at(rig: Description, bank: FilterBank, row: int) -> Plan:
     place, limit = bank.places[row], rig.sweep.level_dbfs - rig.limits.ceiling_dbfs
     share = float(from_db(min(limit, 0.0))) * min(1.0, float(np.hypot(place[0], place[1])) / rig.ears.distance_m)
     each = [
-        verification.sources_of(rig, filters, steps.engine_of(filters), played, ("left", "right"), share=share)
+        verification.sources_of(rig, filters, engine_of(filters), played, ("left", "right"), share=share)
         for filters in (_stereo(bank.at(row)), _stereo(bank.home))
     ]
     sources = Sources(
@@ -116,6 +115,6 @@ def _begun(path: Path, run: Path, rig: Rig, filters: FilterSet, now: datetime) -
         filters.unit_serial,
         f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         schema=VERIFICATION,
-        filterset_sha256=steps.sha256(run / store.NAME),
+        filterset_sha256=sha256(run / store.NAME),
         session_sha256=filters.source,
     )

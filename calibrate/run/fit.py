@@ -1,0 +1,151 @@
+"""Calibration of a run: from its session to its ``filterset.h5``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from sweetspot.calibrate.around import BeamFit
+from sweetspot.calibrate.around import fit as fit_beam
+from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
+from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.bank import BankDesign, FittedBank, fit_bank
+from sweetspot.calibrate.design import Design, ImageDesign
+from sweetspot.calibrate.filters import Fitted, fit, nearest_ahead
+from sweetspot.calibrate.plant import ahead
+from sweetspot.calibrate.run.kept import sha256, to_keep
+from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
+from sweetspot.calibrate.study import (
+    FrontPoint,
+    pareto,
+)
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.session import Session
+from sweetspot.processor import store
+from sweetspot.processor.bank import StoredBank
+from sweetspot.rigs.storage import alone
+
+
+def calibrate(
+    run: Path,
+    design: Design,
+    design_text: str,
+    *,
+    left_out: bool = False,
+    with_zone: bool = False,
+    with_front: bool = False,
+    bank: tuple[BankDesign, str] | None = None,
+    step: Callable[[str], None] = lambda note: None,
+) -> Fitted:
+    """Fit the filters of a run and write its ``filterset.h5``.
+
+    Parameters
+    ----------
+    left_out
+        Where no position is used for scoring, leave one out of the design (:func:`held_out.scoring`).
+    with_zone
+        Map the listening zone too, and keep it with the filters.
+    with_front
+        Compute the front of width against depth too (:func:`front`), and keep it.
+    bank
+        Fit filters for these places too, and keep them with the others; the design and its text.
+    step
+        Called after each part of the work: responses, filters, listening zone, bank, file.
+
+    Raises
+    ------
+    BadInput
+        The session is missing or unfinished, or no design can be made from it.
+    """
+    session_file(run)
+    with alone(run):
+        made, ears = _fit(run, design, left_out=left_out, step=step)
+        kept = to_keep(made) | {"at_ears": nominal(ears)}
+        if with_zone:
+            heard = image(run, made)
+            mapped = _mapped(run, made, design, heard)
+            kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
+            kept |= {"loudness": [json.dumps(heard.loudness.re_plain_db["calibrated"])]}
+            step("listening zone")
+        if with_front:
+            kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}
+        many = (
+            StoredBank((found := _bank(run, made, design, bank[0])).bank, found.figures.tree(), bank[1])
+            if bank
+            else None
+        )
+        if bank:
+            step("bank")
+        store.write(run / "filterset.h5", made.filters, kept, design_text, many)
+        step("filterset.h5")
+    return made
+
+
+def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
+    """Fit the filters of a run without an ears set, and write its ``filterset.h5``.
+
+    Raises
+    ------
+    BadInput
+        See :func:`sweetspot.calibrate.around.fit`.
+    """
+    source = session_file(run)
+    with alone(run):
+        with Session.read(source) as session:
+            rig, serial, polar = session.rig(), session.serial, measured_set(session, "polar")
+        made = fit_beam(polar, rig, design, serial=serial, source=sha256(source))
+        store.write(run / "filterset.h5", made.filters, made.kept(), design_text)
+    return made
+
+
+def fitted(run: Path, design: Design) -> Fitted:
+    """Filters of a run with their prediction; nothing is written."""
+    return _fit(run, design)[0]
+
+
+def _fit(
+    run: Path, design: Design, *, left_out: bool = False, step: Callable[[str], None] = lambda note: None
+) -> tuple[Fitted, ImpulseResponse]:
+    """Filters of a run, and the responses at the ears as they were used."""
+    source = session_file(run)
+    with Session.read(source) as session:
+        rig, serial = session.rig(), session.serial
+        ears, polar = measured_sets(session)
+    ears = scoring(ears) if left_out else ears
+    step("responses")
+    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
+    step("left, right, centre")
+    return made, ears.ir
+
+
+def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> FittedBank:
+    """A bank from a run's session, with the reference drivers, gates and virtual stereo of its own filters."""
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+        has_ring = "polar" in session.sets
+        polar = session.responses("polar") if has_ring else ahead.stand_in(ears, nearest_ahead(ears))
+    return fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
+
+
+def _mapped(run: Path, made: Fitted, design: Design, found: Assessment) -> ZoneMap | None:
+    """The listening zone of a fit."""
+    wish = design.zone
+    extent = Extent(wish.x_m, wish.y_m, wish.step_m)
+    return auditory.zone(run, made.filters, made.ears, made.prediction, extent, found)
+
+
+def image(run: Path, fitted: Fitted) -> Assessment:
+    """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
+    return auditory.predicted(run, fitted.filters, fitted.ears)
+
+
+def front(run: Path, design: Design, step: Callable[[str], None] = lambda note: None) -> list[FrontPoint]:
+    """Width against depth of a run's unit in its room, at several points of ``image.prefer``; nothing is written."""
+    found = []
+    for prefer in pareto.POINTS:
+        wanted = design.model_copy(update={"image": ImageDesign(prefer=prefer)})
+        found.append(pareto.point(prefer, image(run, fitted(run, wanted))))
+        step("")
+    return found

@@ -1,0 +1,148 @@
+"""What a calibration keeps in a run folder and reads again: fit, bank, zone and front; and what changed since."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sweetspot.calibrate.auditory import ZoneMap
+from sweetspot.calibrate.bank import BankFigures
+from sweetspot.calibrate.filters import FarEar, Fitted
+from sweetspot.calibrate.plant import Gate, Matched
+from sweetspot.calibrate.plant import errors as loading
+from sweetspot.calibrate.predict import Prediction, RoomPrediction
+from sweetspot.calibrate.study import (
+    FrontPoint,
+)
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
+from sweetspot.processor.bank import FilterBank
+from sweetspot.processor.run_folder import changed_since
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import file_sha256
+
+VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.measuring"
+"""A verification in a run folder: with its verdict; measured to its end; while it is measured."""
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    return file_sha256(path)
+
+
+def to_keep(fitted: Fitted) -> dict[str, Any]:
+    """The part of a fit that verification and report read again."""
+    p = fitted.prediction
+    return {
+        "f": p.f,
+        "score": p.score.astype(np.complex64),
+        "design": p.design.astype(np.complex64),
+        "polar": p.polar.astype(np.complex64),
+        "azimuths": p.azimuths,
+        "far_ear": p.far_ear,
+        "target_db": p.target_db,
+        "limits": [",".join(side) for side in fitted.limits],
+        "reference": np.array(fitted.reference),
+        "virtual": asdict(fitted.far_ear),
+        "loading": json.dumps(loading.plain(fitted.loading)),
+        "ears": asdict(fitted.ears) if fitted.ears else {},
+        "whole": _whole(p.whole) if p.whole else {},
+    }
+
+
+def _whole(whole: RoomPrediction) -> dict[str, Any]:
+    """The room's share of a prediction, to be kept."""
+    spectra = {name: getattr(whole, name).astype(np.complex64) for name in ("score", "polar", "early", "polar_early")}
+    numbers = {name: np.asarray(getattr(whole, name)) for name in ("end", "polar_end", "ear_gains")}
+    numbers |= {name: getattr(whole, name).astype(np.float32) for name in ("polar_noise", "polar_power")}
+    return spectra | numbers | {"gate": whole.gate.plain(), "polar_gate": whole.polar_gate.plain()}
+
+
+def _whole_of(kept: dict[str, Any]) -> RoomPrediction | None:
+    """The same, read again; ``None`` in a file of an earlier version."""
+    if not kept:
+        return None
+    gates = {name: Gate.of(kept[name]) for name in ("gate", "polar_gate")}
+    return RoomPrediction(**{**kept, **gates})
+
+
+def fitted_of(run: Path) -> Fitted:
+    """What a calibration wrote, read again.
+
+    Raises
+    ------
+    BadInput
+        There is no filterset, or it holds no prediction.
+    """
+    filters = store.read(run)
+    kept = store.read_prediction(run)
+    if kept.get("without") == "ears":
+        raise BadInput(
+            f"{run}: was calibrated from a polar set alone: there are no ears to verify or report at. Measure them: "
+            f"sweetspot measure ears RIG --unit {filters.unit_serial} --run {run}, and calibrate again"
+        )
+    if "score" not in kept:
+        raise BadInput(f"{run / store.NAME}: holds no prediction; run: sweetspot calibrate {run}")
+    prediction = Prediction(
+        kept["f"],
+        score=kept["score"],
+        design=kept["design"],
+        polar=kept["polar"],
+        azimuths=kept["azimuths"],
+        far_ear=kept["far_ear"],
+        target_db=kept["target_db"],
+        whole=_whole_of(kept.get("whole", {})),
+    )
+    limits = np.array([side.split(",") for side in kept["limits"]])
+    reference = (int(kept["reference"][0]), int(kept["reference"][1]))
+    named = {"said": "text"}  # what earlier versions called it
+    ears = Matched(**{named.get(k, k): v for k, v in kept["ears"].items()}) if kept.get("ears") else None
+    loads = tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]")))
+    return Fitted(
+        filters,
+        prediction,
+        limits=limits,
+        reference=reference,
+        far_ear=FarEar(**kept["virtual"]),
+        ears=ears,
+        loading=loads,
+    )
+
+
+def bank_figures(run: Path) -> tuple[FilterBank, BankFigures] | None:
+    """The bank of a calibrated run with its predicted figures; ``None`` where there is none."""
+    if not store.has_bank(run):
+        return None
+    kept = store.read_bank(run)
+    return kept.bank, BankFigures.of(kept.prediction)
+
+
+def zone(run: Path) -> ZoneMap | None:
+    """The listening zone that was mapped when a run was calibrated; ``None`` where it was not."""
+    kept = store.read_prediction(run).get("zone")
+    return ZoneMap.of_dict(json.loads(kept[0])) if kept else None
+
+
+def kept_front(run: Path) -> list[FrontPoint]:
+    """The front that was computed when a run was calibrated; empty where it was not."""
+    kept = store.read_prediction(run).get("pareto")
+    return [FrontPoint(**row) for row in json.loads(kept[0])] if kept else []
+
+
+def changes(run: Path) -> tuple[str, ...]:
+    """What changed since the next step used it, along rig, session, filter set and verification; one line each.
+
+    A rig file that changed is refused when the session is read.
+    """
+    path, filters = run / store.NAME, store.read(run)
+    found = list(changed_since(path, filters))
+    if (run / VERIFIED).is_file():
+        with Session.read(run / VERIFIED, VERIFICATION) as heard:
+            made_with = str(heard.attributes.get("filterset_sha256", ""))
+        if made_with != sha256(path):
+            found.append(f"{path} was changed after {VERIFIED} was measured through it (SHA-256 differs): verify again")
+    return tuple(found)

@@ -1,0 +1,63 @@
+"""Sets of responses of a run, as design and verdict use them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.filters import nearest_ahead
+from sweetspot.calibrate.plant import MeasuredSet, MeasurementError, ahead
+from sweetspot.calibrate.plant import errors as loading
+from sweetspot.calibrate.study import (
+    held_out,
+)
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.plan import SetName
+from sweetspot.measure.session import Session
+
+
+def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
+    """Ears and polar set of a session; where no polar set was measured, what stands in for it ahead."""
+    ears = measured_set(session, "ears")
+    if "polar" in session.sets:
+        return ears, measured_set(session, "polar")
+    row = nearest_ahead(ears.ir)
+    errors = ahead.stand_in_error(ears.errors, row) if ears.errors else None
+    return ears, MeasuredSet(ahead.stand_in(ears.ir, row), errors)
+
+
+def measured_set(session: Session, name: SetName) -> MeasuredSet:
+    """Responses of a set and what they know of their own errors."""
+    ir, stderr, closed = session.responses(name), session.per_bin(name, "stderr"), session.closure(name)
+    if (missed := session.estimate_error(name)) is not None:
+        return MeasuredSet(ir, MeasurementError(stderr, loading.on_grid(missed, ir.fs, ir.h.shape[-1])))
+    if closed is None:
+        return MeasuredSet(ir, MeasurementError(stderr, 0.0))
+    snr_db = float(ir.snr_db[0, ir.mics.index(closed.mic), 0])
+    return MeasuredSet(ir, MeasurementError(stderr, loading.drift_of(closed.error_db, snr_db)))
+
+
+def scoring(ears: MeasuredSet) -> MeasuredSet:
+    """The set with a position left out for scoring, where the rig has none."""
+    return replace(ears, ir=held_out.scoring(ears.ir))
+
+
+def nominal(ears: ImpulseResponse) -> NDArray[np.float32]:
+    """Responses ``(ear, driver, tap)`` of the nominal head from time zero on, to listen with."""
+    return ears.h[nearest_ahead(ears), :, :, ears.zero :].astype(np.float32)
+
+
+def level_known(run: Path) -> bool:
+    """Whether a run's responses are in pascal; imported ones may only be relative."""
+    with Session.read(session_file(run)) as session:
+        return session.responses("ears").unit == "Pa/FS"
+
+
+def without_ears(run: Path) -> bool:
+    """Whether a run holds a polar set and no ears: its filters are a beam beside plain stereo."""
+    with Session.read(session_file(run)) as session:
+        return session.sets == ("polar",)

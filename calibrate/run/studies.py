@@ -1,0 +1,67 @@
+"""Studies of a calibrated run: what its design decided, and how it stands beside others."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.run.sets import measured_sets, scoring
+from sweetspot.calibrate.study import (
+    DesignRow,
+    ExplainedBand,
+    FormRow,
+    explain,
+    forms,
+    held_out,
+    overview,
+)
+from sweetspot.calibrate.verify import (
+    Confident,
+    figures,
+)
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.session import Session
+
+
+def compared(run: Path, design: Design, *, left_out: bool) -> tuple[DesignRow, ...]:
+    """Our design beside the classical ones, on the scoring positions or with positions ``left_out`` in turn."""
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+        polar = session.responses("polar") if "polar" in session.sets else None
+    return (held_out.cross_validated if left_out else held_out.comparison)(ears, rig, design, polar)
+
+
+def left_out_position(run: Path) -> str:
+    """What is said of a position that was left out for scoring; nothing where the rig has scoring positions."""
+    with Session.read(session_file(run)) as session:
+        return held_out.spared(session.responses("ears"))
+
+
+def explained(run: Path, fitted: Fitted) -> tuple[ExplainedBand, ...]:
+    """What decided each band of a run's design."""
+    with Session.read(session_file(run)) as session:
+        return explain.bands(fitted, session.rig())
+
+
+def described(run: Path, fitted: Fitted) -> tuple[overview.MetricRow, ...]:
+    """Every figure of the field that a run's prediction gives."""
+    with Session.read(session_file(run)) as session:
+        ears, polar = measured_sets(session)
+    return overview.rows(fitted, scoring(ears).ir, polar.ir)
+
+
+def uncertainty(run: Path, fitted: Fitted) -> dict[str, Confident]:
+    """Predicted mean and 10th percentile of the cancellation with their standard uncertainty."""
+    with Session.read(session_file(run)) as session:
+        measured = scoring(measured_sets(session)[0])
+    return figures.predicted(fitted.prediction, fitted.filters, measured)
+
+
+@lru_cache(maxsize=1)
+def forms_of(run: Path, fitted: Fitted) -> list[FormRow]:
+    """Figures of the forms that engines without an upmix play, beside the adaptive upmix."""
+    made = forms.forms(fitted.filters)
+    return [forms.row(name, auditory.predicted(run, filters, fitted.ears)) for name, filters in made]

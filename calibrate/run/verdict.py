@@ -1,0 +1,224 @@
+"""Verdict on a measured verification, the causes of a failure, and all of it as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.auditory import run as auditory
+from sweetspot.calibrate.design import Design, level_at, parse, towards_width
+from sweetspot.calibrate.diagnose import causes as diagnosis
+from sweetspot.calibrate.diagnose import clipping, residual
+from sweetspot.calibrate.filters import Fitted, fit
+from sweetspot.calibrate.plant import MeasuredSet
+from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
+from sweetspot.calibrate.run.sets import measured_sets, scoring
+from sweetspot.calibrate.run.verification import engine_of
+from sweetspot.calibrate.verify import (
+    Limits,
+    Metric,
+    ReadVerification,
+    Verification,
+    chain_figures,
+    figures,
+    listener_metrics,
+    verification,
+    whole_response,
+)
+from sweetspot.calibrate.verify import processor as deployed
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.session import VERIFICATION, Session, figures_alone
+from sweetspot.measure.smooth import THIRD_OCTAVES
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import alone, keep_aside, move
+from sweetspot.rigs.units import Complex, Float
+
+OTHERS = 40
+"""How many other runs are looked at when a unit may have the filters of another."""
+
+
+def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
+    """The verdict on what was just measured, or else on ``verify.h5``; kept in the file as JSON.
+
+    A new verification takes the place of ``verify.h5`` in one step; the earlier one is kept aside under the time when
+    it was written.
+    """
+    with alone(run):
+        fresh = (run / MEASURED).is_file()
+        verdict = _judged(run, run / (MEASURED if fresh else VERIFIED), fitted, limits)
+        if fresh:
+            _replace(run)
+    return verdict
+
+
+def _replace(run: Path) -> None:
+    """Put a judged verification in the place of the earlier one, which keeps a name throughout."""
+    path = run / VERIFIED
+    if path.exists():
+        aside = run / f"verify-{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y%m%dT%H%M%SZ}.h5"
+        try:
+            figures_alone(path, aside)
+        except BadInput:  # cannot be read: kept as it is
+            keep_aside(path, aside)
+    move(run / MEASURED, path)
+
+
+def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verification:
+    found, verdict, measured, rig, told = verdict_of(run, fitted, limits, path)
+    if verdict.verdict == "fail":
+        by_design = _by_design(verdict.by_design)
+        unguarded = chain_figures.guard_causes(verdict.metrics)
+        alone_off = bool(unguarded) and all(m.key == "guard" for m in verdict.metrics if m.verdict == "fail")
+        known = by_design or alone_off
+        causes, ruled_out = (by_design, ()) if known else _causes(run, found, measured, rig, told)
+        causes = (*unguarded, *causes)
+        verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
+    with Session.resume(path, VERIFICATION) as heard:
+        heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
+        heard.annotate("limits", json.dumps(asdict(limits)))
+    return verdict
+
+
+def verdict_of(
+    run: Path, fitted: Fitted, limits: Limits, path: Path | None = None
+) -> tuple[ReadVerification, Verification, ImpulseResponse, Description, dict[str, Any]]:
+    """What a verification holds and the verdict on it, causes apart; then the session's ears, the rig, the processor.
+
+    Parameters
+    ----------
+    path
+        The file; by default the run's ``verify.h5``.
+    """
+    path = path or run / VERIFIED
+    with Session.read(path, VERIFICATION) as heard:
+        sets = measured_sets(heard)
+        of_filters = str(heard.attributes["filterset_sha256"])
+        told = json.loads(heard.annotation("through") or "{}")
+    if of_filters != sha256(run / store.NAME):
+        raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
+    with Session.read(session_file(run)) as session:
+        measured, rig = measured_sets(session), session.rig()
+    found = deployed.understood(told, sets, measured, (fitted.prediction, fitted.filters))
+    design = parse(store.read_design(run), str(run / store.NAME))
+    verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
+    share = verification.share_of(found.filters)
+    image = auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
+    unit = auditory.unit(run, found.filters, fitted.ears, found.ears, share)
+    more = listener_metrics.of(image, unit, limits)
+    return (
+        found,
+        replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)),
+        measured[0].ir,
+        rig,
+        told,
+    )
+
+
+def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design) -> dict[str, float]:
+    """What the unit reaches with the default effort, by name of the limit; empty for a design that spends as much.
+
+    Limits that follow the prediction don't excuse a design that is held back by its own effort limit.
+    """
+    usual = Design().crosstalk
+    spent, enough = (level_at(d.effort_db, THIRD_OCTAVES) for d in (towards_width(design), usual))
+    if design.crosstalk.cost != usual.cost or np.all(spent >= enough):
+        return {}
+    freed = design.model_copy(update={"crosstalk": design.crosstalk.model_copy(update={"effort_db": usual.effort_db})})
+    fitted = fit(scoring(ears), polar, rig, freed, serial="", source="")
+    return figures.reached(fitted.prediction)
+
+
+def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
+    """The design itself as the cause of what fails, where it was predicted to."""
+    if not failed:
+        return ()
+    each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:.3g} asked" for m in failed)
+    said = (
+        f"unit matches its prediction; the design misses the limit ({each}). What limits the design: "
+        "sweetspot calibrate RUN --explain. Limits for devices of this kind: --limits"
+    )
+    return (diagnosis.Cause(diagnosis.DESIGN, said, 1.0, 0),)
+
+
+def _causes(
+    run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, told: dict[str, Any]
+) -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
+    """What may be wrong, the most likely first, and what was ruled out."""
+    filters, whole = found.filters, found.prediction.whole
+    apart = residual.of(
+        measured.used_for("score"),
+        found.ears.ir,
+        filters,
+        verification.share_of(filters),
+        timed=found.timed,
+        end=whole.end if whole else None,
+        clipped=_clipped(rig, filters, told),
+    )
+    at = np.array([d.at for d in rig.driver])
+    away = rig.ears.distance_m if rig.ears else 2.0
+    found_causes = diagnosis.causes(apart, filters.drivers, at, away, _other_filters(run, filters, apart.f))
+    return tuple(diagnosis.ranked(found_causes)), diagnosis.ruled_out(found_causes)
+
+
+def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
+    """What clipping does to the sweeps of a verification, see :func:`clipping.filters_of`."""
+    program = rig.interface.program if told.get("name", deployed.OWN) != deployed.OWN else None
+    plan = verification.plan(
+        rig, "ears", filters, engine_of(filters), (program.left, program.right) if program else None
+    )
+    played = np.stack([s[[c - 1 for c in filters.channels]] for s in plan.sources.signals])
+    if program:
+        fed = np.stack([s[[program.left - 1, program.right - 1]] for s in plan.sources.signals])
+        played = np.stack([engine_of(filters)(np.asarray(x, dtype=np.float64)) for x in fed])
+    return clipping.filters_of(plan, np.asarray(played, dtype=np.float64), plan.sources.levels, filters.length)
+
+
+def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, Complex]:
+    """Filters of the newest other runs beside this one that fit the unit's drivers, at these frequencies."""
+    found = {}
+    paths = sorted(run.resolve().parent.parent.glob(f"*/*/{store.NAME}"), key=lambda p: -p.stat().st_mtime)
+    for path in paths[: OTHERS + 1]:
+        if path.parent == run.resolve():
+            continue
+        try:
+            other = store.read(path)
+        except BadInput:
+            continue
+        if (other.fs, other.drivers) == (mine.fs, mine.drivers) and other.source != mine.source:
+            w = residual.stimuli(np.asarray(other.response(f), dtype=np.complex128), verification.share_of(mine))
+            found[f"unit {other.unit_serial} ({path.parent.name})"] = w
+    return found
+
+
+def summary(verdict: Verification) -> dict[str, Any]:
+    """The verdict as plain data."""
+    return {
+        "verdict": verdict.verdict,
+        "warnings": list(verdict.warnings),
+        "basis": verdict.basis,
+        "cancellation": whole_response.to_dict(verdict.cancellation) if verdict.cancellation else None,
+        "through": asdict(verdict.through) if verdict.through else None,
+        "reasons": list(verdict.reasons),
+        "agreement": asdict(verdict.agreement) if verdict.agreement else None,
+        "with_room": [asdict(r) for r in verdict.room],
+        "metrics": [_plain(m) for m in verdict.metrics],
+        "causes": [asdict(c) for c in verdict.causes],
+        "ruled_out": list(verdict.ruled_out),
+        **(verdict.image.to_dict() if verdict.image else {}),
+        **({"zone": verdict.zone.to_dict()} if verdict.zone else {}),
+    }
+
+
+def _plain(metric: Metric) -> dict[str, Any]:
+    return asdict(metric) | {"margin": metric.margin, "verdict": metric.verdict, "passed": metric.passed}

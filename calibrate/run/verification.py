@@ -1,0 +1,165 @@
+"""Measurement of a verification: a run's sweeps through processor and rig, or from recordings, into a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.run.kept import MEASURED, MEASURING, sha256
+from sweetspot.calibrate.verify import (
+    Deployed,
+    chain_figures,
+    insert,
+    recorded,
+    verification,
+)
+from sweetspot.calibrate.verify import processor as deployed
+from sweetspot.measure import run as hardware
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.plan import SETS, Plan, SetName
+from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.render import render
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.protocol import Operator, Rig
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import alone, discard, move
+from sweetspot.rigs.units import Float
+
+Tracker = Callable[[str, int], Any]
+"""Opens a progress bar for a title and a number of pieces; a context manager that yields the step function."""
+
+
+def engine_of(filters: FilterSet) -> verification.Processor:
+    """The deployed processor in process: sweetspot's own engine."""
+
+    def process(x: Float) -> Float:
+        return np.asarray(render(filters, x, filters.fs))
+
+    return process
+
+
+def measure_verification(
+    run: Path,
+    rig: Rig,
+    fitted: Fitted,
+    now: datetime,
+    *,
+    ask: Operator,
+    track: Tracker,
+    processor: Deployed | None = None,
+) -> Path:
+    """Play the verification's sweeps through processor and rig into a file beside ``verify.h5``.
+
+    :func:`judge` puts it in the place of ``verify.h5`` once the verdict is in it; until then an earlier verification
+    stands. What an interrupted one left behind is thrown away: a verification is one visit, and starts over.
+
+    Parameters
+    ----------
+    processor
+        What is deployed; by default our own engine.
+
+    Raises
+    ------
+    BadInput
+        The rig cannot play through this processor.
+    HardwareTrouble
+        The interface, the stage, the disk or the processor failed; an earlier verification still stands.
+    """
+    if rig.description.ears and all(p.use != "score" for p in rig.description.ears.positions):
+        raise BadInput(
+            f"rig {rig.description.name!r} has no position for scoring, and a verification listens where no filter was "
+            'fitted: give some entries of ears.positions use = "score" and measure those'
+        )
+    through = processor or Deployed(deployed.OWN, fitted.filters, None)
+    filters, path = through.filters, run / MEASURING
+    process = engine_of(filters)
+    with Session.read(session_file(run)) as session:
+        measured = session.responses("ears")
+        sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
+    plans = {n: verification.plan(rig.description, n, filters, process, through.inputs) for n in sets}
+    with (
+        alone(run),
+        insert.ready(rig, through, plans["ears"], measured, ask) as ready,
+        _begun(path, rig, filters, now) as heard,
+    ):
+        told = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
+        told["guard_db"] = insert.guard_of(ready.interface)
+        heard.annotate("through", json.dumps(told))
+        for name, plan in plans.items():
+            with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
+                hardware.measure(ready, heard, plan, ask=ask, step=step)
+        heard.annotate("through", json.dumps(told | {"distortion": _distortion(heard, rig.description, plans["ears"])}))
+    move(path, run / MEASURED)
+    return run / MEASURED
+
+
+def plans_of(run: Path, rig: Description, filters: FilterSet) -> dict[SetName, Plan]:
+    """What a verification through our own engine plays, by set."""
+    with Session.read(session_file(run)) as session:
+        sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
+    return {n: verification.plan(rig, n, filters, engine_of(filters)) for n in sets}
+
+
+def write_stimuli(run: Path, fitted: Fitted, out: Path) -> list[Path]:
+    """Write a verification's sweeps for another recorder, and the list of what to record."""
+    with Session.read(session_file(run)) as session:
+        rig = recorded.single(session.rig())
+    return recorded.write(plans_of(run, rig, fitted.filters), out)
+
+
+def recorded_rig(run: Path, fitted: Fitted, recordings: Path) -> Rig:
+    """The run's rig with recordings in the place of its interface.
+
+    Raises
+    ------
+    BadInput
+        Some are missing.
+    """
+    with Session.read(session_file(run)) as session:
+        rig = recorded.single(session.rig())
+    stage = recorded.RecordedStage()
+    plans = plans_of(run, rig, fitted.filters)
+    made = recorded.RecordedInterface(rig, plans, recordings, stage, fitted.prediction, fitted.filters)
+    return Rig(rig, made, stage)
+
+
+def refused_recording(run: Path) -> str:
+    """Which recording a verification could not use, and why."""
+    with Session.read(run / MEASURING, VERIFICATION) as heard:
+        found = [r for name in heard.sets for r in heard.rejected(name)]
+    return f"{found[-1][0]}: {found[-1][1]}" if found else ""
+
+
+def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
+    """What each stimulus makes that it was not given, at the first place."""
+    listener = CaptureAnalyser.of(rig, plan)
+    found = {name: listener.distortion(heard, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
+    return chain_figures.told({name: one for name, one in found.items() if one is not None})
+
+
+def _begun(path: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
+    """A new file of a verification, without what an interrupted one left."""
+    for old in (path, path.with_name(MEASURED)):
+        discard(old)
+    return Session.create(
+        path,
+        rig.description,
+        filters.unit_serial,
+        f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        schema=VERIFICATION,
+        filterset_sha256=sha256(path.with_name(store.NAME)),
+        session_sha256=filters.source,
+    )
+
+
+def _form(filters: FilterSet) -> str:
+    return "upmix" if verification.share_of(filters) > 0.0 else "stereo"
