@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from sweetspot.calibrate.auditory import EarModel, Templates
 from sweetspot.calibrate.bank import figures
@@ -152,6 +151,8 @@ def carried_from(
 
 def _field(polar: ImpulseResponse, how: Gate, rig: Description, f: Float, c: float) -> DeviceField:
     """The device's field, expanded on fewer bins and interpolated behind its delay."""
+    from scipy.interpolate import CubicSpline  # slow to import
+
     assert rig.polar is not None
     some = np.unique(np.append(np.arange(0, len(f), FIELD_EVERY), len(f) - 1))
     ring = gate.spectra(polar, how)[:, 0][..., ::EVERY][..., some]

@@ -21,7 +21,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, ive, lpmv, spherical_jn, spherical_yn
 
 from sweetspot.rigs.units import Complex, Float
 
@@ -129,6 +128,8 @@ def prior_of(ka: float, order: int) -> Float:
     A rigid sphere whose surface moves at random radiates order ``n`` with the strength ``1 / |ka h_n'(ka)|``
     (Williams, Fourier Acoustics, eq. 6.105): constant up to ``n = ka``, and falling fast beyond.
     """
+    from scipy.special import spherical_jn, spherical_yn  # slow to import
+
     n = np.arange(order + 1)
     ka = max(ka, 1e-2)
     slope = spherical_jn(n, ka, derivative=True) - 1j * spherical_yn(n, ka, derivative=True)
@@ -146,6 +147,8 @@ def indices(order: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 def harmonics(order: int, azimuth: Float, elevation: Float) -> Complex:
     """Complex orthonormal harmonics ``(direction, nm)`` with the phase of Condon and Shortley."""
+    from scipy.special import gammaln, lpmv  # slow to import
+
     n, m = indices(order)
     size = np.abs(m)
     norm = np.exp(0.5 * (np.log((2 * n + 1) / (4.0 * np.pi)) + gammaln(n - size + 1) - gammaln(n + size + 1)))
@@ -160,6 +163,8 @@ def towards(azimuth: float, concentration: float, order: int, elevation: float =
     ``d_nm = I_{n+1/2}(c) / I_{1/2}(c) Y_nm^*``; ``concentration`` 0 is the whole sphere, and a ring of directions
     ``a`` rad away still weighs ``exp(c (cos a - 1))`` of the middle.
     """
+    from scipy.special import ive  # slow to import
+
     n, _ = indices(order)
     if concentration <= 0:
         flat = np.zeros(len(n), dtype=np.complex128)
@@ -211,6 +216,8 @@ def wigner_3j(
     f: NDArray[np.intp],
 ) -> Float:
     """Wigner's 3j symbols ``(a b c; d e f)`` by Racah's sum, for arrays that satisfy the triangle and ``d+e+f = 0``."""
+
+    from scipy.special import gammaln  # slow to import
 
     def factorial(x: NDArray[np.intp]) -> Float:
         return np.asarray(gammaln(x + 1.0))

@@ -23,6 +23,16 @@ STEEP = 10.0
 """By which power ratio each harmonic beyond the expected ones is less likely than the one before."""
 
 
+UNLIKELY = 10.0
+"""Orders that many beyond the expected ones are left out of the fit: their prior is 100 dB down."""
+
+DECIDING = 24
+"""About which centre a driver is expanded is decided on that many frequencies, or all of fewer than twice as many."""
+
+TOGETHER = 16
+"""Neighbouring frequencies that are solved in one call, with the same orders."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceField:
     """Fields of the drivers in the horizontal plane.
@@ -140,17 +150,19 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     k = 2.0 * np.pi * np.maximum(f, 1.0) / c
     m = np.arange(-((len(azimuths) - 1) // 2), (len(azimuths) - 1) // 2 + 1)
     whole = max(float(np.hypot(at[:, 0], at[:, 1]).max()), LEAST_RADIUS_M)
+    some = slice(None, None, max(len(k) // DECIDING, 1))
     coefficients, centres, left_out = [], [], []
     for d in range(h.shape[1]):
         tried = [(np.zeros(2), whole), (at[d, :2], LEAST_RADIUS_M)]
-        found = [
-            _expanded(h[:, d], k, m, places=places, distance=distance, centre=centre, radius=radius)
+        looked_at = [
+            _expanded(h[:, d, some], k[some], m, places=places, distance=distance, centre=centre, radius=radius)
             for centre, radius in tried
         ]
-        best = int(np.argmin([left for _, left in found]))
-        coefficients.append(found[best][0])
-        centres.append(tried[best][0])
-        left_out.append(float(power_db(found[best][1] / h[:, d].size)))
+        centre, radius = tried[int(np.argmin([left for _, left in looked_at]))]
+        b, left = _expanded(h[:, d], k, m, places=places, distance=distance, centre=centre, radius=radius)
+        coefficients.append(b)
+        centres.append(centre)
+        left_out.append(float(power_db(left / h[:, d].size)))
     return DeviceField(
         np.stack(coefficients), m, f=f, centres=np.stack(centres), radius=distance, c=c, left_out_db=np.array(left_out)
     )
@@ -162,22 +174,27 @@ def _expanded(
     """Coefficients ``(order, frequency)`` of one driver about a centre, and what a leave-one-out test leaves (power).
 
     Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely, with prior power
-    ``P`` of the orders. With ``Q = (B P B^H + noise)^-1`` the coefficients are ``P B^H Q h`` and the errors of the fit
-    ``noise Q h``; direction ``i``, left out, is missed by ``(Q h)_i / Q_ii``.
+    ``P`` of the orders, and those beyond ``UNLIKELY`` are left out. With ``A = B^H B + noise P^-1`` the coefficients
+    are ``A^-1 B^H h``; direction ``i``, left out, is missed by the fit's error there over ``1 - (B A^-1 B^H)_ii``.
     """
     apart = places - centre
     r, bearing = np.hypot(apart[:, 0], apart[:, 1]), np.arctan2(apart[:, 1], apart[:, 0])
-    basis = np.moveaxis(harmonic_reach(m, k, r, bearing, distance), -1, 0)  # (frequency, direction, order)
-    beyond = np.maximum(np.abs(m)[None, :] - (k[:, None] * radius + EXTRA), 0.0)
-    prior = STEEP ** -np.minimum(beyond, 12.0)
-    power = np.mean(np.abs(h) ** 2, axis=0)
-    noise = DAMPING * np.maximum(power, 1e-30)
-    prior = prior / prior.sum(axis=1, keepdims=True) * np.maximum(power, 1e-30)[:, None]
-    weighted = prior[:, :, None] * np.conj(np.swapaxes(basis, 1, 2))
-    seen = basis @ weighted
-    seen[:, np.arange(len(h)), np.arange(len(h))] += noise[:, None]
-    inverse = np.linalg.inv(seen)
-    answer = inverse @ h.T[..., None]
-    own = noise[:, None] * np.diagonal(inverse, axis1=1, axis2=2).real
-    missed = np.abs(noise[:, None] * answer[..., 0] / np.maximum(own, 1e-3)) ** 2
-    return (weighted @ answer)[..., 0].T, float(np.sum(missed / np.maximum(power, 1e-30)[:, None]))
+    power = np.maximum(np.mean(np.abs(h) ** 2, axis=0), 1e-30)
+    out, missed = np.zeros((len(m), len(k)), dtype=np.complex128), 0.0
+    for start in range(0, len(k), TOGETHER):
+        some = slice(start, start + TOGETHER)
+        beyond = np.maximum(np.abs(m)[None, :] - (k[some, None] * radius + EXTRA), 0.0)
+        likely = np.flatnonzero(beyond[-1] < UNLIKELY)  # the last frequency has the most
+        prior = STEEP ** -np.minimum(beyond, 12.0)
+        prior = (prior / prior.sum(axis=1, keepdims=True))[:, likely]  # re the power of the response
+        basis = np.moveaxis(harmonic_reach(m[likely], k[some], r, bearing, distance), -1, 0)
+        adjoint = np.conj(np.swapaxes(basis, 1, 2))
+        seen = adjoint @ basis
+        seen[:, np.arange(len(likely)), np.arange(len(likely))] += DAMPING / prior
+        solved = np.linalg.solve(seen, adjoint)  # (frequency, order, direction)
+        b = solved @ h.T[some, :, None]
+        error = h.T[some] - (basis @ b)[..., 0]
+        own = 1.0 - np.einsum("fdm,fmd->fd", basis, solved).real
+        missed += float(np.sum(np.abs(error / np.maximum(own, 1e-3)) ** 2 / power[some, None]))
+        out[likely, some] = b[..., 0].T
+    return out, missed

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from sweetspot.calibrate.quick.estimate import Posterior
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
@@ -64,6 +63,8 @@ class UnitFault:
 
 def limit(model: GoldenModel, false_alarm: float = FALSE_ALARM) -> float:
     """The largest distance of a driver of a good unit."""
+    from scipy.stats import t as student  # slow to import
+
     if model.count < 3:
         return UNPROVED
     share = false_alarm / len(model.drivers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from sweetspot.calibrate.around import BeamFit
@@ -136,6 +137,7 @@ def _mapped(run: Path, made: Fitted, design: Design, found: Assessment) -> ZoneM
     return auditory.zone(run, made.filters, made.ears, made.prediction, extent, found)
 
 
+@lru_cache(maxsize=1)
 def image(run: Path, fitted: Fitted) -> Assessment:
     """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
     return auditory.predicted(run, fitted.filters, fitted.ears)

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, special
+from scipy import fft
 
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import Float, from_db, power_db
@@ -210,12 +210,16 @@ def _noise(mean: Float, where: LagBands, cells: Float, reach: NDArray[np.intp]) 
 @cache
 def _ppf(cells: tuple[float, ...]) -> Float:
     """The value ``(band,)`` below which 0.4 of the means of so many cells of unit noise lie."""
+    from scipy import special  # slow to import
+
     return np.asarray(special.gammaincinv(cells, 0.4) / np.array(cells))
 
 
 @cache
 def _quantiles(cells: tuple[float, ...]) -> Float:
     """Quantile ``(band,)`` of the mean of so many cells of unit noise."""
+    from scipy import special  # slow to import
+
     return np.asarray(special.gammainccinv(cells, FALSE_ALARM) / np.array(cells))
 
 
