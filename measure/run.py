@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -35,6 +35,7 @@ def measure(
     step: Callable[[str], None],
     accept_change: bool = False,
     overlapped: OverlapMode | None = None,
+    levels: Mapping[int | None, float] | None = None,
 ) -> list[tuple[str, str]]:
     """Make every capture of ``plan`` that ``session`` does not hold yet.
 
@@ -55,6 +56,9 @@ def measure(
     overlapped
         Whether all drivers of a position may play in one capture; None keeps what the set was begun with, and begins
         it without. What was settled on stays.
+    levels
+        dB SPL that sources are known to reach where everything stands, by their numbers (:data:`ALL` for all at once);
+        what is not known is tried softly before it is played. Every capture is looked at all the same.
 
     Returns
     -------
@@ -70,7 +74,7 @@ def measure(
         A stimulus would pass, or a capture passed, the rig's loudest level.
     """
     session.begin(plan)
-    hand = CaptureLoop(rig, session, ask, step, accept_change, LoudnessCheck.of(rig, plan.mics))
+    hand = CaptureLoop(rig, session, ask, step, accept_change, LoudnessCheck.of(rig, plan.mics, levels))
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)

@@ -7,17 +7,20 @@ They are not at the ears: cancellation, width and beam are predicted, not heard;
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 
 from sweetspot.calibrate.plant import frequencies, grid, transform
 from sweetspot.calibrate.verify import verification
-from sweetspot.measure.impulse import POSITION, ImpulseResponse
-from sweetspot.measure.plan import Plan, excitation, plan_of
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.judge import loudest_db
+from sweetspot.measure.monitor import plan_together, timing
+from sweetspot.measure.plan import Plan
+from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float
 
@@ -27,6 +30,9 @@ ERROR_DB = -22.0
 """Energy of the difference from what must be heard, over that."""
 
 GAIN_DB, DEAD = 1.0, 0.1
+SURE_DB = 1.0
+"""Added to a level that is expected from responses."""
+
 BETTER_DB = 6.0
 """Another explanation is named when it leaves so much less."""
 
@@ -60,13 +66,26 @@ class MonitorVerdict:
 
 
 def plan(rig: Description, filters: FilterSet, process: verification.Processor) -> Plan:
-    """Left and right through a processor, heard at the monitors; nothing moves."""
-    sweep, played = excitation(rig, tail=filters.length)
-    sources = verification.sources_of(rig, filters, process, played, STIMULI)
-    row = (0.0, 0.0, 0.0, 0.0, 0.0, "monitor")
-    made = plan_of(rig, "monitor", sources, sweep, played, [(Pose(), row)], extra_after=filters.length)
-    table = np.array([row], dtype=POSITION)
-    return replace(made, mics=rig.monitor_mics, positions=table)
+    """Left and right through a processor in one capture, heard at the monitors; nothing moves.
+
+    Each at half the level that it could have alone, so that both together stay below the ceiling.
+    """
+    made = timing(rig, len(STIMULI), extra_after=filters.length, seconds=rig.sweep.seconds)
+    sources = verification.sources_of(rig, filters, process, made.played, STIMULI, share=1.0 / len(STIMULI))
+    return plan_together(rig, "monitor", sources, made, 1.0)
+
+
+def expected_level(wanted: Plan, rig: Description, unit: ImpulseResponse) -> dict[int | None, float]:
+    """dB SPL that a plan's capture reaches at the monitors, from the unit's own responses there, by its source.
+
+    Nothing where these are not in pascals: the capture is tried softly then.
+    """
+    if unit.unit != "Pa/FS" or wanted.together is None:
+        return {}
+    plays = wanted.together.signal[[rig.driver[rig.driver_names.index(n)].channel - 1 for n in unit.drivers]]
+    size = next_fast_len(plays.shape[1] + unit.h.shape[-1], real=True)
+    x = np.einsum("mdf,df->mf", rfft(unit.h[0], size), rfft(plays.astype(np.float64), size))
+    return {ALL: loudest_db(irfft(x, size), np.ones(len(unit.mics)), unit.fs)[0] + SURE_DB}
 
 
 def judged(

@@ -20,8 +20,11 @@ from sweetspot.calibrate.quick import GoldenModel
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.measure import folder
 from sweetspot.measure import run as hardware
+from sweetspot.measure.judge import loudest_db, pascals
 from sweetspot.measure.monitor import plan_at_once
+from sweetspot.measure.plan import Plan
 from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.shot import ALL
 from sweetspot.processor import store
 from sweetspot.processor.export import bundle
 from sweetspot.processor.files import write_all
@@ -35,6 +38,9 @@ from sweetspot.rigs.storage import alone, append, file_sha256
 RECORDS = "line.jsonl"
 HEARD = "monitor.h5"
 """Responses of the deployed filters at the monitors, in a run's folder."""
+
+UNIT_DB = 3.0
+"""By how much a unit may be louder than the one before it; only what could pass the limit then is tried softly."""
 
 OTHERS = 20
 """How many other runs are looked at when a unit may have the filters of another."""
@@ -174,7 +180,9 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
             run = folder.new(line.runs, serial, line.rig, datetime.now(UTC))
             record["run"] = str(run)
             with alone(run), Session.resume(run / "session.h5") as session:
-                hardware.measure(rig, session, plan_at_once(line.rig, "monitor"), ask=_nobody, step=_ignore)
+                wanted = plan_at_once(line.rig, "monitor")
+                hardware.measure(rig, session, wanted, ask=_nobody, step=_ignore, levels=_levels_of_line(line, state))
+                state.level_db = _loudest(session, wanted)
         with _timed(state, record, "estimate"):
             found = quick.complete(run, line.model, line.model_sha256)
         record["estimate"] = found.to_dict()
@@ -200,6 +208,18 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
         record |= {"verdict": "pass" if verdict.passed else "fail", "cause": cause, "reasons": list(verdict.causes)}
 
 
+def _levels_of_line(line: LineSetup, state: LineState) -> dict[int | None, float]:
+    """What a unit is expected to reach, by the one before; the first is tried softly."""
+    return {} if state.level_db is None else {ALL: state.level_db + UNIT_DB}
+
+
+def _loudest(session: Session, wanted: Plan) -> float:
+    """Level of a monitor capture, dB SPL."""
+    rig = session.rig()
+    x = session.raw("monitor", min(session.landed("monitor")))[0][:-1]
+    return loudest_db(x, pascals(rig, wanted.mics), rig.fs)[0]
+
+
 def _heard(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
     """Play what is deployed to the monitors, and judge it."""
     filters = fitted.filters
@@ -208,11 +228,12 @@ def _heard(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
     file = run / HEARD
     file.unlink(missing_ok=True)
     about = {"filterset_sha256": file_sha256(run / store.NAME), "session_sha256": filters.source}
-    with Session.create(file, rig.description, filters.unit_serial, now, schema=VERIFICATION, **about) as heard:
-        hardware.measure(rig, heard, wanted, ask=_nobody, step=_ignore)
-        got = heard.responses("monitor")
     with Session.read(run / "session.h5") as session:
         unit = session.responses("monitor")
+    with Session.create(file, rig.description, filters.unit_serial, now, schema=VERIFICATION, **about) as heard:
+        levels = monitoring.expected_level(wanted, rig.description, unit)
+        hardware.measure(rig, heard, wanted, ask=_nobody, step=_ignore, levels=levels)
+        got = heard.responses("monitor")
     return monitoring.judged(got, unit, filters, _others(run))
 
 

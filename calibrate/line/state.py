@@ -25,6 +25,8 @@ class LineState:
         What it works with.
     every
         Every so many units, one is verified fully; 0 for none.
+    level_db
+        Level of the last unit's capture, dB SPL.
     """
 
     rig: str
@@ -38,6 +40,7 @@ class LineState:
     last: Mapping[str, Any] | None = None
     stopping: bool = False
     sampled: list[str] = field(default_factory=list)
+    level_db: float | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def begins(self, unit: str) -> bool:

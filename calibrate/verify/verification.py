@@ -221,11 +221,12 @@ def sources_of(
     signals, levels, ceiling = [], [], min(filters.ceiling, rig.limits.ceiling)
     for stimulus in names:
         sides = np.array(STIMULI[stimulus])[:, None] * shape
-        level = min(1.0, BELOW_CEILING * ceiling / _largest(process, sides, filters))
+        through = _unlimited(process, sides, filters)
+        level = min(1.0, BELOW_CEILING * ceiling / float(np.max(np.abs(through))))
         if feed is not None:
             level = min(level, BELOW_CEILING * rig.limits.ceiling)
         level *= share
-        plays = level * sides if feed is not None else process(level * sides)
+        plays = level * (sides if feed is not None else through)
         signals.append(outputs_for(rig, list(feed or filters.channels), plays.astype(np.float32), played))
         levels.append(level / peak)
     return Sources("program", tuple(names), tuple(signals), tuple(levels), (protection,) * len(names))
@@ -236,18 +237,18 @@ def _widest(rig: Description) -> Protection:
     return min(protections(rig), key=lambda one: one.low_hz or 0.0)
 
 
-def _largest(process: Processor, sides: Float, filters: FilterSet) -> float:
-    """Largest sample that the filters make of a stimulus when no guard limits it.
+def _unlimited(process: Processor, sides: Float, filters: FilterSet) -> Float:
+    """What the filters make of a stimulus when no guard limits it.
 
     Where the guard may have worked, the stimulus is made so quiet that it cannot (the sum of the taps' magnitudes
     bounds what comes out), and the result is scaled back: everything but the guard is linear in level.
     """
-    largest = float(np.max(np.abs(process(sides))))
-    if largest < UNTOUCHED * filters.ceiling:
-        return largest
+    made = process(sides)
+    if float(np.max(np.abs(made))) < UNTOUCHED * filters.ceiling:
+        return made
     bound = float(np.abs(filters.taps).sum(axis=(0, 2)).max()) * max(1.0, float(np.max(np.abs(sides))))
     quiet = min(1.0, 0.25 * filters.ceiling / bound)
-    return float(np.max(np.abs(process(quiet * sides)))) / quiet
+    return np.asarray(process(quiet * sides) / quiet)
 
 
 def judge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -128,9 +129,18 @@ class LoudnessCheck:
     _known: dict[int | None, tuple[float, Pose]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rig: Rig, mics: tuple[Mic, ...]) -> LoudnessCheck:
-        """For captures of some microphones; see :func:`limit` for its error."""
-        return cls(rig, mics, limit(rig.description, mics))
+    def of(
+        cls, rig: Rig, mics: tuple[Mic, ...], levels: Mapping[int | None, float] | None = None, pose: Pose | None = None
+    ) -> LoudnessCheck:
+        """For captures of some microphones; see :func:`limit` for its error.
+
+        Parameters
+        ----------
+        levels
+            dB SPL that sources are known to reach at ``pose``, by their numbers: these are not tried softly first.
+        """
+        known = {source: (level, pose or Pose()) for source, level in (levels or {}).items()}
+        return cls(rig, mics, limit(rig.description, mics), known)
 
     def permit(self, sound: Sound) -> None:
         """Try a stimulus softly, unless it is known to stay within the limit here.

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from sweetspot.measure.monitor.at_once import LONGEST_S as LONGEST_S
     from sweetspot.measure.monitor.at_once import FixedSet as FixedSet
     from sweetspot.measure.monitor.at_once import plan_at_once as plan_at_once
+    from sweetspot.measure.monitor.at_once import plan_together as plan_together
+    from sweetspot.measure.monitor.at_once import timing as timing
 else:
     from sweetspot.rigs.faces import lazy
 
