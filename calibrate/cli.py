@@ -67,6 +67,9 @@ def calibrate(
     many: Annotated[
         Path | None, typer.Option("--bank", help="Filters for many places of the listener too: a bank.toml.")
     ] = None,
+    drop_bank: Annotated[
+        bool, typer.Option("--no-bank", help="Drop the bank that the run has; without it, it is fitted anew.")
+    ] = False,
     beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too, and compare.")] = False,
     reasons: Annotated[bool, typer.Option("--explain", help="Say which limit was active in which band.")] = False,
     beside_linear: Annotated[
@@ -98,7 +101,11 @@ def calibrate(
         lines = [made.text, _written(run_folder, made.filters)]
         result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
         return
-    bank_wish = banks.read(many) if many else None
+    if many and drop_bank:
+        raise BadInput("--bank makes a bank and --no-bank drops it: name one of them")
+    bank_wish = banks.read(many) if many else None if drop_bank else run.kept_bank(run_folder)
+    if bank_wish and not many:
+        say(f"{run_folder}: its bank is fitted anew, from the bank.toml kept in filterset.h5; --no-bank drops it")
     fitted = _fitted(run_folder, wanted, text, left_out=left_out, with_front=dial, bank=bank_wish)
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
     found = run.described(run_folder, fitted)
@@ -297,7 +304,15 @@ def _fitted(
 ) -> Fitted:
     with tracked("Calibrating", 4 + (bank is not None) + len(pareto.POINTS) * with_front) as step:
         return run.calibrate(
-            here, wanted, text, left_out=left_out, with_zone=True, with_front=with_front, bank=bank, step=step
+            here,
+            wanted,
+            text,
+            left_out=left_out,
+            with_zone=True,
+            with_front=with_front,
+            bank=bank,
+            drop_bank=bank is None,
+            step=step,
         )
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.kept import bank_figures as bank_figures
     from sweetspot.calibrate.run.kept import changes as changes
     from sweetspot.calibrate.run.kept import fitted_of as fitted_of
+    from sweetspot.calibrate.run.kept import kept_bank as kept_bank
     from sweetspot.calibrate.run.kept import kept_front as kept_front
     from sweetspot.calibrate.run.kept import sha256 as sha256
     from sweetspot.calibrate.run.kept import zone as zone

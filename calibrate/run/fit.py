@@ -15,7 +15,7 @@ from sweetspot.calibrate.bank import BankDesign, FittedBank, fit_bank
 from sweetspot.calibrate.design import Design, ImageDesign
 from sweetspot.calibrate.filters import Fitted, fit, nearest_ahead
 from sweetspot.calibrate.plant import ahead
-from sweetspot.calibrate.run.kept import sha256, to_keep
+from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.calibrate.study import (
     FrontPoint,
@@ -38,6 +38,7 @@ def calibrate(
     with_zone: bool = False,
     with_front: bool = False,
     bank: tuple[BankDesign, str] | None = None,
+    drop_bank: bool = False,
     step: Callable[[str], None] = lambda note: None,
 ) -> Fitted:
     """Fit the filters of a run and write its ``filterset.h5``.
@@ -51,7 +52,10 @@ def calibrate(
     with_front
         Compute the front of width against depth too (:func:`front`), and keep it.
     bank
-        Fit filters for these places too, and keep them with the others; the design and its text.
+        Fit filters for these places too, and keep them with the others; the design and its text. By default the bank
+        that the run has already, if any, is fitted anew (:func:`kept_bank`).
+    drop_bank
+        Leave the bank out that the run has.
     step
         Called after each part of the work: responses, filters, listening zone, bank, file.
 
@@ -62,6 +66,7 @@ def calibrate(
     """
     session_file(run)
     with alone(run):
+        bank = bank or (None if drop_bank else kept_bank(run))
         made, ears = _fit(run, design, left_out=left_out, step=step)
         kept = to_keep(made) | {"at_ears": nominal(ears)}
         if with_zone:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.auditory import ZoneMap
-from sweetspot.calibrate.bank import BankFigures
+from sweetspot.calibrate.bank import BankDesign, BankFigures, parse
 from sweetspot.calibrate.filters import FarEar, Fitted
 from sweetspot.calibrate.plant import Gate, Matched
 from sweetspot.calibrate.plant import errors as loading
@@ -111,6 +111,17 @@ def fitted_of(run: Path) -> Fitted:
         ears=ears,
         loading=loads,
     )
+
+
+def kept_bank(run: Path) -> tuple[BankDesign, str] | None:
+    """The bank.toml of the bank that a run has; ``None`` where it has none, or a file that cannot be read."""
+    try:
+        if not (run / store.NAME).is_file() or not store.has_bank(run):
+            return None
+        text = store.read_bank(run).design_text
+    except BadInput:
+        return None
+    return parse(text, f"{run / store.NAME}: the bank.toml of /bank"), text
 
 
 def bank_figures(run: Path) -> tuple[FilterBank, BankFigures] | None:

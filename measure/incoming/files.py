@@ -280,8 +280,11 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
     moved = away if len(xs) == len(firsts) and min(xs, default=0.0) > 0.2 else 0.0
     uses = [e.use for e in firsts]
     if not all(uses):
-        uses = ["score" if i % 3 == 2 else "design" for i in range(len(firsts))]
-        notes.append(f"which positions are scored was not stated: {uses.count('score')} of {len(uses)} were chosen")
+        unstated = [i for i, use in enumerate(uses) if not use]
+        for n, i in enumerate(unstated):
+            uses[i] = "score" if n % 3 == 2 else "design"
+        scored = sum(uses[i] == "score" for i in unstated)
+        notes.append(f"which positions are scored was not stated: {scored} of {len(unstated)} were chosen")
     rows = []
     for e, use in zip(firsts, uses, strict=True):
         x = away + e.place.get("x", 0.0) - moved

@@ -37,7 +37,7 @@ KINDS = {
     "yaw_deg": r"[-+]?\d+(?:\.\d+)?",
     "channel": r"\d+",
     "set": r"ears|polar",
-    "use": r"design|score|polar",
+    "use": r"design|score|anchor|polar",
 }
 
 
@@ -60,7 +60,7 @@ class Entry:
     place
         What is stated of ``azimuth_deg``, ``x``, ``y``, ``z`` and ``yaw_deg``.
     use
-        ``"design"``, ``"score"`` or empty.
+        ``"design"``, ``"score"``, ``"anchor"`` or empty.
     """
 
     path: Path
@@ -164,8 +164,8 @@ def _entry(path: Path, values: dict[str, str], where: str) -> Entry:
         raise BadInput(f"{where}: set {kind!r} is none of {', '.join(SETS)}")
     if not values.get("driver"):
         raise BadInput(f"{where}: names no driver")
-    if (use := values.get("use", "").lower()) not in ("", "design", "score", "polar"):
-        raise BadInput(f"{where}: use {use!r}: design or score")
+    if (use := values.get("use", "").lower()) not in ("", "design", "score", "anchor", "polar"):
+        raise BadInput(f"{where}: use {use!r} is none of design, score, anchor")
     position, channel = numbers.pop("position", None), numbers.pop("channel", None)
     if channel is not None and channel < 1:
         raise BadInput(f"{where}: channel {channel:g}: channels count from 1")

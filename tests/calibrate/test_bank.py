@@ -309,6 +309,17 @@ def test_the_command_line_makes_a_bank(measured: Path, tmp_path: Path, sweetspot
     bank = json.loads(done.stdout)["bank"]  # type: ignore[attr-defined]
     assert bank["places"]["y"] == [0.0, 0.3]
     assert len(bank["predicted"]["mean_db"]) == 2
+    both = sweetspot("calibrate", run, "--bank", wish, "--no-bank")
+    assert both.returncode == 2  # type: ignore[attr-defined]
+    assert "name one of them" in both.stderr  # type: ignore[attr-defined]
+    longer = Design.model_validate({"filter": {"taps": 400, "delay": 140}})
+    steps.calibrate(run, longer, "")  # the bank that is there is fitted anew, by the new design
+    kept = store.read_bank(run)
+    assert kept.bank.taps.shape[0] == 2
+    assert kept.bank.taps.shape[3] == 400
+    assert kept.design_text == wish.read_text()
+    steps.calibrate(run, longer, "", drop_bank=True)
+    assert not store.has_bank(run)
     missing = sweetspot("calibrate", run, "--bank", tmp_path / "none.toml")
     assert missing.returncode == 2  # type: ignore[attr-defined]
     assert "none.toml" in missing.stderr  # type: ignore[attr-defined]

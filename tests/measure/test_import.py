@@ -240,10 +240,26 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         sets(tmp_path / "a", Wish())
     with pytest.raises(BadInput, match="no \\{driver\\}"):
         sets(tmp_path / "a", Wish(pattern="{mic}"))
+    with (tmp_path / "u.csv").open("w") as file:
+        csv.writer(file).writerows([["file", "driver", "use"], ["a/ears_p0_left.wav", "left", "seat"]])
+    with pytest.raises(BadInput, match="use 'seat' is none of design, score, anchor"):
+        sets(tmp_path / "a", Wish(manifest=tmp_path / "u.csv"))
     with (tmp_path / "m.csv").open("w") as file:
         csv.writer(file).writerows([["file", "driver", "postion"], ["a/ears_p0_left.wav", "left", "1"]])
     with pytest.raises(BadInput, match="'postion' is not known"):
         sets(tmp_path / "a", Wish(manifest=tmp_path / "m.csv"))
+
+
+def test_stated_uses_are_kept_and_the_others_chosen(tmp_path: Path) -> None:
+    """A seat that only banks use stays one beside positions without a use."""
+    rng, rows = np.random.default_rng(2), [["file", "set", "driver", "y", "use"]]
+    for i, use in enumerate(["", "anchor", "", "", ""]):
+        soundfile.write(tmp_path / f"p{i}.wav", 0.1 * rng.standard_normal((700, 2)), 48000)
+        rows.append([f"p{i}.wav", "ears", "left", f"{0.1 * i:g}", use])
+    with (tmp_path / "manifest.csv").open("w") as file:
+        csv.writer(file).writerows(rows)
+    (found,) = sets(tmp_path, Wish())
+    assert found.positions["use"].tolist() == [b"design", b"anchor", b"design", b"score", b"design"]
 
 
 def test_a_damaged_sofa_file_is_one_message(data: Path, tmp_path: Path) -> None:
