@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import faults_said
+from sweetspot.rigs.storage import toml_table
 from sweetspot.rigs.units import Float, from_db
 
 Level = Annotated[float, Field(ge=-200, le=200)]
@@ -262,9 +262,7 @@ def parse(text: str, where: str) -> Design:
         No TOML, or faults: one line each.
     """
     try:
-        design = Design.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as fault:
-        raise BadInput(f"{where}: not valid TOML: {fault}") from fault
+        design = Design.model_validate(toml_table(text, where))
     except ValidationError as invalid:
         raise BadInput(f"{where}:\n" + "\n".join(f"  {f}" for f in faults_said(invalid, Design))) from invalid
     if design.filter.delay >= design.filter.taps:

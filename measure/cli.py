@@ -26,6 +26,7 @@ from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import check_files, find, open_rig
+from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, read, with_faults
@@ -102,7 +103,7 @@ def ears(
     """Measure every driver to both ears at the head positions of the rig."""
     described = with_faults(read(find(rig)), fault)
     if dry_run:
-        _dry_run(described, "ears", overlap, as_json)
+        _dry_run(described, "ears", unit, overlap=overlap, as_json=as_json)
         return
     _begin(
         "ears", described, unit, runs=runs, run=run, ask=operator(yes, delay), as_json=as_json, overlap=overlap, raw=raw
@@ -125,7 +126,7 @@ def polar(
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
     described = with_faults(read(find(rig)), fault)
     if dry_run:
-        _dry_run(described, "polar", overlap, as_json)
+        _dry_run(described, "polar", unit, overlap=overlap, as_json=as_json)
         return
     _begin(
         "polar",
@@ -154,7 +155,7 @@ def templates(
     """Measure the dummy head's localisation templates: it turns from -90 to 90 degrees against the front driver."""
     described = with_faults(read(find(rig)), fault)
     if dry_run:
-        _dry_run(described, "templates", None, as_json)
+        _dry_run(described, "templates", unit, overlap=None, as_json=as_json)
         return
     _begin(
         "templates",
@@ -190,6 +191,7 @@ def resume(
         sets = (*sets, "reference") if session.has_reference or pair else sets
         sets = (*sets, *(n for n in plan.fixed_sets(description) if "templates" not in sets))
         if dry_run:
+            check_files(with_faults(description, fault))
             plans = [planned(session, plan.make(description, name)) for name in sets if name not in FIXED]
             _plan_only([summary.of_plan(one, session.left(one)) for one in plans], as_json)
             return
@@ -201,8 +203,9 @@ def resume(
     _report(run, as_json)
 
 
-def _dry_run(described: Description, name: SetName, overlap: OverlapMode | None, as_json: bool) -> None:
-    """What would be captured, after every file that the run would need was read."""
+def _dry_run(described: Description, name: SetName, unit: str, *, overlap: OverlapMode | None, as_json: bool) -> None:
+    """What would be captured, after the serial number and every file that the run would need were checked."""
+    check_serial(unit, "--unit")
     wanted = plan.make(described, name)
     overlap = overlap or usual(wanted)
     check_files(described)

@@ -48,6 +48,7 @@ from sweetspot.processor.upmix import METHODS
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, stderr, tracked
 from sweetspot.rigs.runs import located
+from sweetspot.rigs.storage import check_apart
 from sweetspot.rigs.units import db, from_db
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def process(
     filters = louder(filters, gain)
     settings = with_method(filters.upmix, upmix and upmix.value, amount)
     if measure is not None:
+        check_apart(store.located(filterset), measure)
         store.write(measure, measured(filters, settings))
         done = {
             "out": str(measure),

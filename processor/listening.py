@@ -17,6 +17,7 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import check_apart
 from sweetspot.rigs.units import Float, Real, db, from_db
 
 PEAK_DBFS = -1.0
@@ -132,6 +133,7 @@ def render_at_ears(
     peak, samples = 0.0, 0
     for form in forms.values():
         with source() as heard:
+            check_apart(heard.path, *forms)
             samples = 0
             for y in _heard(form, head, _told(heard.pieces(), step), heard.fs):
                 peak, samples = max(peak, float(np.max(np.abs(y), initial=0.0))), samples + y.shape[1]

@@ -19,6 +19,7 @@ from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
 from sweetspot.processor.upmix import chosen, is_compiled
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import check_apart
 from sweetspot.rigs.units import Real, db
 
 TOGETHER = 64
@@ -201,6 +202,7 @@ def render_file(
     BadInput
         See :mod:`sweetspot.processor.files` and :func:`aligned`.
     """
+    check_apart(source.path, *(files.parts(path, filterset.drivers) if split else [path]))
     expected = -(-source.samples * filterset.fs // source.fs) + filterset.length - 1
     wanted = filterset if settings is None else replace(filterset, upmix=settings)
     runner = _EngineRunner(engine) if engine else _runner(wanted)

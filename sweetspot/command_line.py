@@ -16,7 +16,7 @@ from sweetspot.commands import COMMANDS, rooms_of
 from sweetspot.rigs.errors import OutputTrouble, SweetspotError
 from sweetspot.rigs.progress import failed, say, speakable
 from sweetspot.streams import guard
-from sweetspot.trace import UNEXPECTED, kept
+from sweetspot.trace import UNEXPECTED, kept, refused_by_system
 
 INTERRUPTED = 130
 
@@ -112,6 +112,11 @@ def _left_with(as_json: bool) -> int:
     except WrongUse as wrong:
         wrong.show()
         failed(wrong.format_message(), 2, as_json=as_json, quiet=True)
+        return 2
+    except OSError as fault:
+        if not (words := refused_by_system(fault)):
+            raise
+        failed(words, 2, as_json=as_json)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sys
@@ -19,6 +20,12 @@ UNEXPECTED = 70
 """Exit code of an unexpected error (EX_SOFTWARE of sysexits.h)."""
 
 LONGEST = 200
+
+REFUSALS = (
+    *(errno.ENAMETOOLONG, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ESTALE, errno.EIO),
+)
+"""What a system answers about a file that was named, whatever the program does."""
 
 
 def kept(fault: BaseException, now: datetime) -> str:
@@ -64,3 +71,18 @@ def _folders() -> Iterator[Path]:
         yield Path(tempfile.gettempdir())
     except OSError:
         return
+
+
+def refused_by_system(fault: OSError) -> str:
+    """What the system refuses to do with a file that was named; empty for anything else, which is a fault of ours.
+
+    Parameters
+    ----------
+    fault
+        As it was raised.
+    """
+    if not isinstance(fault.filename, str | bytes | os.PathLike) or fault.errno not in REFUSALS:
+        return ""
+    name = os.fsdecode(fault.filename)
+    short = name if len(name) <= 80 else f"{name[:77]}..."
+    return f"{short}: {str(fault.strerror).lower()}; name another file or folder"

@@ -63,6 +63,7 @@ WORLDLY = (
     "folder.py",
     "records.py",
     "atomic.py",
+    "kept_data.py",
     "lock.py",
     "seal.py",
     "wav_clock.py",

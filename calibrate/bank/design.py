@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sweetspot.processor.bank import MOST_PLACES
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import faults_said
+from sweetspot.rigs.storage import toml_table
 from sweetspot.rigs.units import Float
 
 Metres = Annotated[float, Field(ge=-20, le=20)]
@@ -91,8 +91,6 @@ def parse(text: str, where: str) -> BankDesign:
         No TOML, or faults: one line each.
     """
     try:
-        return BankDesign.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as fault:
-        raise BadInput(f"{where}: not valid TOML: {fault}") from fault
+        return BankDesign.model_validate(toml_table(text, where))
     except ValidationError as invalid:
         raise BadInput(f"{where}:\n" + "\n".join(f"  {f}" for f in faults_said(invalid, BankDesign))) from invalid

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sweetspot.calibrate.verify import KEYS, KINDS, OWN, Verification
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import json_value
 from sweetspot.rigs.storage import write as write_file
 
 NAME = "golden.json"
@@ -75,7 +76,7 @@ def read(folder: Path) -> Golden | None:
     """
     path = folder / NAME
     try:
-        kept = Golden(**json.loads(path.read_text(encoding="utf-8")))
+        kept = Golden(**json_value(path.read_text(encoding="utf-8")))
         return replace(kept, figures={KEYS.get(name, name): value for name, value in kept.figures.items()})
     except FileNotFoundError:
         return None

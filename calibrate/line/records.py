@@ -15,7 +15,7 @@ from sweetspot.calibrate.verify import Verification
 from sweetspot.rigs import names
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import cell
-from sweetspot.rigs.storage import alone, append, write
+from sweetspot.rigs.storage import alone, append, json_value, write
 
 JSONL, CSV, JUNIT = "verify.jsonl", "verify.csv", "verify.xml"
 """Names in the folder of records; the first two grow by a line a verification, the third is the run's own."""
@@ -120,8 +120,8 @@ def _records(lines: Path) -> list[dict[str, Any]]:
     found = []
     for line in lines.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
+            row = json_value(line)
+        except ValueError:
             continue
         if isinstance(row, dict):
             found.append(row)

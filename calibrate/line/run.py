@@ -33,7 +33,7 @@ from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone, append, file_sha256
+from sweetspot.rigs.storage import alone, append, file_sha256, json_value
 
 RECORDS = "line.jsonl"
 HEARD = "monitor.h5"
@@ -87,8 +87,8 @@ def kept(records: Path) -> list[dict[str, Any]]:
         return []
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            row = json.loads(text)
-        except json.JSONDecodeError:
+            row = json_value(text)
+        except ValueError:
             continue
         if isinstance(row, dict) and "verdict" in row:
             found.append(row)

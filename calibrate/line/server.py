@@ -17,6 +17,7 @@ from typing import Any
 
 from sweetspot.calibrate.line.state import LineState
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.storage import json_value
 
 HOST = "127.0.0.1"
 LONGEST = 4096
@@ -146,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             self._json(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, {"error": f"JSON of at most {LONGEST} bytes is needed"})
             return None
         try:
-            asked = json.loads(self.rfile.read(length) or b"{}")
+            asked = json_value(self.rfile.read(length) or b"{}")
         except ValueError:
             asked = None
         if isinstance(asked, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from sweetspot.calibrate.verify.metric_kinds import KINDS, Sense
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import toml_table
 
 SNR_DB = 20.0
 
@@ -140,11 +140,9 @@ def read(path: Path | None) -> Limits:
     if path is None:
         return Limits()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        table = toml_table(path.read_text(encoding="utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as fault:
         raise BadInput(f"{path}: the limits file cannot be read: {fault}") from fault
-    except tomllib.TOMLDecodeError as fault:
-        raise BadInput(f"{path}: not valid TOML: {fault}") from fault
     known = [f.name for f in fields(Limits) if f.name != "given"]
     faults = []
     for key, value in table.items():

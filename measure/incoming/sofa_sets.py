@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from sweetspot.measure.plan import SetName
 from sweetspot.measure.share import standard_errors
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS
+from sweetspot.rigs.storage import json_value
 from sweetspot.rigs.units import Float
 
 APART_M = 0.05
@@ -375,7 +375,7 @@ def _names(file: SofaFile, variables: tuple[str, ...], count: int, else_: str) -
 def _listed(text: str) -> tuple[str, ...]:
     """Names that were kept as JSON; none where it is none."""
     try:
-        found = json.loads(text) if text else []
+        found = json_value(text) if text else []
     except ValueError:
         return ()
     return tuple(found) if isinstance(found, list) and all(isinstance(n, str) for n in found) else ()

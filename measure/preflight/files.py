@@ -12,6 +12,7 @@ from typing import Any
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, parse
 from sweetspot.rigs.storage import append as append_line
+from sweetspot.rigs.storage import json_value
 from sweetspot.rigs.storage import write as write_file
 
 KEY = "sensitivity_mv_per_pa"
@@ -37,7 +38,7 @@ def entries(history: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = json_value(line)
             found.append({**entry, "mic": str(entry["mic"]), KEY: float(entry[KEY])})
         except (ValueError, KeyError, TypeError) as fault:
             raise BadInput(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file import EARS, Description
+from sweetspot.rigs.storage import json_value
 from sweetspot.rigs.units import Complex, Float, power_db
 
 ARRIVAL_SIGMA, APART_SIGMA, LEVEL_SIGMA_DB = 15e-6, 5e-6, 1.0
@@ -119,7 +119,7 @@ def read(path: Path, rig: Description) -> ReferenceCheck:
 
 def _of_json(path: Path) -> ReferenceCheck:
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))["heard"]
+        table = json_value(path.read_text(encoding="utf-8"))["heard"]
         arrays = {k: np.array(table[k], dtype=float) for k in ("arrival_s", "apart_s", "level_db", "sign")}
         names = [tuple(map(str, table[k])) for k in ("mics", "drivers")]
         return ReferenceCheck(names[0], names[1], *arrays.values())

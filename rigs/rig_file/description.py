@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +31,7 @@ from sweetspot.rigs.rig_file.tables import (
     StageTable,
     SweepTable,
 )
+from sweetspot.rigs.storage import toml_table
 
 __all__ = [
     "EARS",
@@ -180,10 +180,7 @@ def parse(text: str, folder: Path, where: str = "rig.toml", kept: Path | None = 
         Every fault of the text, one line each, with the key's path and the nearest known key.
     """
     text = text.removeprefix("\ufeff")
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as fault:
-        raise BadInput(f"{where}: not valid TOML: {fault}") from fault
+    table = toml_table(text, where)
     faults: list[str] = []
     try:
         _RigTable.model_validate(table)

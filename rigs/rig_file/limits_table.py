@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.tables import Driver, InterfaceTable, LimitsTable
+from sweetspot.rigs.storage import toml_table
 
 
 class OutputLimits(BaseModel):
@@ -34,8 +34,8 @@ def limits_of(path: Path) -> OutputLimits:
         It cannot be read, or a table that limits an output cannot be understood.
     """
     try:
-        return OutputLimits.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
-    except (OSError, ValueError, ValidationError) as fault:
+        return OutputLimits.model_validate(toml_table(path.read_text(encoding="utf-8-sig"), "it"))
+    except (OSError, ValueError, BadInput) as fault:
         words = " ".join(str(fault).split())[:160]
         raise BadInput(
             f"{path}: its [limits] and drivers cannot be read ({words}); nothing is played without a ceiling"

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.hdf5 import Kind as Kind
     from sweetspot.rigs.storage.hdf5 import built as built
     from sweetspot.rigs.storage.hdf5 import foreign as foreign
+    from sweetspot.rigs.storage.kept_data import check_apart as check_apart
     from sweetspot.rigs.storage.lock import alone as alone
     from sweetspot.rigs.storage.objects import Attributes as Attributes
     from sweetspot.rigs.storage.objects import Data as Data
     from sweetspot.rigs.storage.objects import Group as Group
+    from sweetspot.rigs.storage.parsing import json_value as json_value
+    from sweetspot.rigs.storage.parsing import toml_table as toml_table
     from sweetspot.rigs.storage.seal import file_sha256 as file_sha256
     from sweetspot.rigs.storage.seal import stated as stated
     from sweetspot.rigs.storage.sofa_writer import sofa_library as sofa_library

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage.kept_data import check_alike
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system answers when a file cannot grow: no disk, no quota, no limit left."""
@@ -60,7 +61,8 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     Raises
     ------
     BadInput
-        The true cause: a full or read-only disk, a missing folder, something there that is no file.
+        The true cause: a full or read-only disk, a missing folder, something there that is no file or holds data of
+        another kind.
     """
     place = Path(os.path.realpath(path))
     part = place.with_name(f".{place.name[:120]}.{_owner()}-{secrets.token_hex(4)}.part{suffix}")
@@ -70,6 +72,8 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
         _sweep(place)
         yield part
         _to_disk(part)
+        if place.exists():
+            check_alike(place, part, path)
         os.replace(part, place)
         _to_disk(place.parent)
     except OSError as fault:

@@ -87,6 +87,16 @@ def foreign(path: Path, remedy: str) -> Iterator[Group]:
         _closed(file)
 
 
+def schema_of(path: Path) -> str:
+    """The schema that an HDF5 file names, ``SOFA`` for AES69 files; empty where it cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            schema = Group(file, path, True, "").attrs.get("schema")
+            return str(schema)[:80] if schema else "SOFA" if "SOFAConventions" in file.attrs else ""
+    except (OSError, RuntimeError, ValueError, KeyError, SweetspotError):
+        return ""
+
+
 class File:
     """An open file; a context manager. Use :meth:`read`, :meth:`create` or :meth:`resume`.
 

@@ -1,0 +1,123 @@
+"""Outputs never take the place of what is read or of measured data; texts of any depth and names of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import numpy as np
+import pytest
+import soundfile
+
+from sweetspot.processor import store
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import check_apart, json_value, toml_table, write
+from sweetspot.rigs.storage.kept_data import held
+
+Run = Callable[..., CompletedProcess[str]]
+
+
+@pytest.fixture
+def filters(tmp_path: Path) -> Path:
+    taps = np.zeros((3, 2, 64))
+    taps[:, :, 32] = [[0.2, 0.1], [0.1, 0.3], [0.2, 0.2]]
+    made = FilterSet(
+        taps,
+        47872,
+        ("a", "b"),
+        ceiling=0.5,
+        delay_samples=32,
+        headroom_db=6.0,
+        source="0" * 64,
+        unit_serial="U",
+        channels=(1, 2),
+        upmix=UpmixSettings(method="off"),
+    )
+    store.write(tmp_path / "filterset.h5", made)
+    return tmp_path / "filterset.h5"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rig.toml", b"schema = 1\n[[driver]]\nname = 'a'\n"),
+        ("in.wav", b"RIFF\x00\x00\x00\x00WAVE"),
+        ("big.wav", b"RF64\x00\x00\x00\x00WAVE"),
+        ("fleet.sqlite", b"SQLite format 3\x00..."),
+        ("records.jsonl", b'{"unit": "A"}\n'),
+        ("foreign.h5", b"\x89HDF\r\n\x1a\n damaged"),
+        ("later.h5", bytes(512) + b"\x89HDF\r\n\x1a\n damaged"),
+    ],
+)
+def test_text_does_not_replace_data(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match="is not what this command writes"):
+        write(tmp_path / name, "# limits\nlatency_ms = 3.0\n")
+    assert (tmp_path / name).read_bytes() == content
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_is_replaced_by_one_of_its_kind(tmp_path: Path, filters: Path) -> None:
+    """A damaged filter set by a whole one, a limits file or a page by any text."""
+    whole = filters.read_bytes()
+    filters.write_bytes(whole[:700])
+    write(filters, whole)
+    assert held(filters) == "an HDF5 file (sweetspot-filterset)"
+    for text in ("latency_ms = 3.0\n", "<!doctype html>\n", "plain\n"):
+        write(tmp_path / "out", text)
+    with pytest.raises(BadInput, match=r"sweetspot-filterset.*Name another file"):
+        write(filters, b"RIFF....")
+
+
+@pytest.mark.parametrize("how", ["itself", "a link", "split", "its own responses"])
+def test_process_does_not_write_over_what_it_reads(sweetspot: Run, tmp_path: Path, filters: Path, how: str) -> None:
+    source = tmp_path / ("out_2_b.wav" if how == "split" else "in.wav")
+    soundfile.write(source, 0.1 * np.random.default_rng(2).standard_normal((4000, 2)), 47872)
+    kept = source.read_bytes(), filters.read_bytes()
+    out = tmp_path / ("out.wav" if how == "split" else "in.wav")
+    if how == "a link":
+        out = tmp_path / "other.wav"
+        out.symlink_to(source)
+    options = {"split": ["--split"], "its own responses": ["--measure", tmp_path / "filterset.h5"]}.get(how, [])
+    done = sweetspot("process", filters, source, out, *options)
+    assert done.returncode == 2, done.stderr
+    assert "is the file that is read" in done.stderr
+    assert (source.read_bytes(), filters.read_bytes()) == kept
+
+
+def test_two_names_of_one_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    check_apart(tmp_path / "a", tmp_path / "c")
+    with pytest.raises(BadInput, match="b: is the file"):
+        check_apart(tmp_path / "a", tmp_path / "c", tmp_path / "b")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000 + "]" * 5000, "a = " + "9" * 5000, "a = {b = 1\n", "a = \x00"])
+def test_no_toml(sweetspot: Run, tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadInput, match=r"x\.toml: not valid TOML"):
+        toml_table(text, "x.toml")
+    if len(text) > 5000:
+        (tmp_path / "rig.toml").write_text(text)
+        done = sweetspot("measure", "ears", tmp_path / "rig.toml", "--unit", "A")
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "9" * 5000, "{", b"\xff\xfe\x00"])
+def test_no_json(text: str | bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        json_value(text)
+
+
+@pytest.mark.parametrize("words", [("measure", "ears", "x" * 300, "--unit", "A"), ("calibrate", "x" * 300)])
+def test_names_that_are_too_long(sweetspot: Run, words: tuple[str, ...]) -> None:
+    done = sweetspot(*words)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+
+
+def test_a_dry_run_checks_the_serial_number(sweetspot: Run) -> None:
+    done = sweetspot("measure", "ears", "desk", "--unit", "../up", "--dry-run")
+    assert done.returncode == 2
+    assert "'../up' is no serial number" in done.stderr
