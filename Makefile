@@ -20,8 +20,8 @@ demo: $(VENV)/.ready
 
 # What keeps time with an audio server runs by itself, the rest on every core.
 test: debian $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not server"
-	$(BIN)/python -m pytest -m server
+	$(ONE) $(BIN)/python -m pytest -n auto --dist loadfile -m "not server"
+	$(ONE) $(BIN)/python -m pytest -m server
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from importlib import import_module
@@ -19,6 +20,10 @@ from sweetspot.streams import guard
 from sweetspot.trace import UNEXPECTED, kept, refused_by_system
 
 INTERRUPTED = 130
+
+ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""Set to 1, unless they are set, before NumPy loads: the matrices here are small and many, and threads wait for each
+other; on a busy machine two of them took twice the time of one."""
 
 WrongUse: type[Any] = typer.BadParameter.__mro__[1]
 """The base of every complaint about arguments; typer exports only its children."""
@@ -85,6 +90,8 @@ def _whole(
 
 def main() -> None:
     """Run the command line and leave with its exit code; nothing unexpected leaves as a verdict (0 or 1)."""
+    for threads in ONE_THREAD:
+        os.environ.setdefault(threads, "1")
     speakable()
     guard()
     as_json = "--json" in sys.argv
