@@ -25,6 +25,7 @@ from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitO
 from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.processor.run_folder import within_rig
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
@@ -328,7 +329,7 @@ def _verified(
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
     name, upmixes = through
-    processor = deployed.choose(name, fitted.filters, description, upmixes=upmixes)
+    processor = deployed.choose(name, within_rig(here, fitted.filters)[0], description, upmixes=upmixes)
     with alone(here), open_rig(description, serial=fitted.filters.unit_serial) as rig:
         for left in reversed(range(1 + int(limits.repeats))):
             try:

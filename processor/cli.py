@@ -17,6 +17,7 @@ from rich.text import Text
 
 from sweetspot.processor import files, listening, store
 from sweetspot.processor.bank import (
+    HOLD_ALL,
     INDEX,
     FilterBank,
     Follower,
@@ -26,6 +27,7 @@ from sweetspot.processor.bank import (
     osc,
     pose_of,
     read_path,
+    whole_bundle,
 )
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
@@ -36,12 +38,14 @@ from sweetspot.processor.export import (
     LINEAR_SHARE,
     EngineComparison,
     Options,
+    Places,
     bundle,
     check,
     without_guard,
 )
 from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, louder
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
+from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import Rendered, measured, render_file
 from sweetspot.processor.run_folder import driver_limits, within_rig
 from sweetspot.processor.upmix import METHODS
@@ -248,6 +252,7 @@ def export(
     playback: Annotated[str, typer.Option("--playback", help="Live output device.")] = "",
     backend: Annotated[str, typer.Option("--backend", help="Live sound system, where the engine has several.")] = "",
     version: Annotated[int, typer.Option("--engine-version", help="Of its configuration format; 0: newest.")] = 0,
+    other: Annotated[Path | None, typer.Option("--b", help="A second filter set for A/B: c, lv2 and pipewire.")] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Write the filters as files that another engine loads as they are."""
@@ -263,7 +268,12 @@ def export(
         playback=playback,
         backend=backend,
         version=version,
+        limits=driver_limits(filterset, filters),
     )
+    if other is not None:
+        if whole:
+            raise BadInput("--b is a second set for one place; the sets of --bank are its places: leave one out")
+        options = replace(options, places=_pair(filters, _within_rig(other)[0], engine.value))
     if whole:
         _export_bank(filterset, engine.value, options, out, checked, as_json)
         return
@@ -289,21 +299,37 @@ def export(
         raise typer.Exit(NOT_RUN if compared.passed is None else 1)
 
 
+def _pair(first: FilterSet, second: FilterSet, engine: str) -> Places:
+    """Two filter sets of one unit for one place, A and B, as one processor holds them."""
+    if engine not in HOLD_ALL:
+        raise BadInput(f"{engine} holds one set of filters; --b is for {', '.join(HOLD_ALL)}")
+    matching(first, second)
+    if second.length > first.length or second.delay_samples != first.delay_samples:
+        raise BadInput(
+            f"--b has {second.length} taps and a delay of {second.delay_samples} samples, the first set {first.length} "
+            f"and {first.delay_samples}: at most as many taps and the same delay are needed"
+        )
+    more = np.pad(second.taps, ((0, 0), (0, 0), (0, first.length - second.length)))
+    return Places(np.zeros((2, 3)), np.stack([first.taps, more]))
+
+
 def _export_bank(filterset: Path, engine: str, options: Options, out: Path, checked: bool, as_json: bool) -> None:
     """Every place of a bank; ``checked`` runs the engine with the files of the default place."""
     bank, names = _bank(filterset), dict[str, list[str]]()
     lowered = max(without_guard(bank.at(i), engine, options)[1] for i in range(len(bank.places)))
     bank = bank.louder(-lowered)
+    whole = [(".", whole_bundle(bank, engine, options))] if engine in HOLD_ALL else []
     with tracked("Exporting", len(bank.places)) as step:
-        for name, made in bank_bundles(bank, engine, options):
-            files.write_all(out / name, made.everything())
-            names[name] = sorted(made.everything())
+        for name, one in whole or bank_bundles(bank, engine, options):
+            files.write_all(out / name, one.everything())
+            names[name] = sorted(one.everything())
             step(name)
     listing = bank_index(bank, engine, names)
     files.write_all(out, {INDEX: listing})
     data: dict[str, Any] = {"out": str(out), "engine": engine, "index": str(out / INDEX), "places": len(bank.places)}
     home = bank.at(bank.default)
-    compared = check(home, engine, bundle(home, engine, options), options=options) if checked else None
+    made = whole_bundle(bank, engine, options) if engine in HOLD_ALL else bundle(home, engine, options)
+    compared = check(home, engine, made, options=options) if checked else None
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
     switch = json.loads(listing)["switch"]
@@ -393,7 +419,6 @@ def play(
     from sweetspot.processor.live import (  # live audio is what the other commands do not wait for
         PlayedProgram,
         PoseStream,
-        bypass,
         memory,
         playing,
     )

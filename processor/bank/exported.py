@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from sweetspot.processor.bank.filterbank import FilterBank
-from sweetspot.processor.export import Bundle, Options, bundle
+from sweetspot.processor.export import Bundle, Options, Places, bundle
 
 INDEX = "index.json"
 
+HOLD_ALL = ("c", "lv2", "pipewire")
+"""Processors that hold all places and change between them by themselves: one folder for the whole bank."""
+
 SWITCH = {
+    "c": "sweetspot_set_listener(processor, x, y, yaw, 0.03) between two blocks: the nearest place takes over by a "
+    "crossfade",
+    "lv2": "the controls listener_x, listener_y and listener_turned: the nearest place takes over by a crossfade",
+    "pipewire": "the plug-in's controls: pw-cli set-param NODE Props "
+    '\'{ params = [ "sweetspot:listener_x" 2.0 "sweetspot:listener_y" 0.3 ] }\', NODE the sink\'s number in '
+    "pw-cli list-objects; the nearest place takes over by a crossfade",
     "camilladsp": "start it with `camilladsp -p 1234 FOLDER/CONFIG`; over the websocket on that port send "
     '{"SetConfigFilePath": "FOLDER/CONFIG"} and then "Reload": its filters are exchanged, without a crossfade',
     "jconvolver": "run one engine a place and connect the program to one of them, or start it anew with the next",
     "brutefir": "stop it and start it with the configuration of the next place; its CLI (`cfc`) changes coefficients "
     "within one configuration only",
-    "pipewire": "run one filter chain a place, and link the program to one of them",
 }
 """How an engine changes to another place; engines without a line load the files of one place when they start."""
 
@@ -28,6 +37,12 @@ OTHERWISE = "load the files of the place where the listener is; this engine does
 def folder_of(place: int) -> str:
     """Name of a place's folder."""
     return f"place-{place + 1:03d}"
+
+
+def whole_bundle(bank: FilterBank, engine: str, options: Options) -> Bundle:
+    """The files of one processor that holds all places; see :data:`HOLD_ALL`."""
+    places = Places(bank.places, bank.taps, bank.default, bank.nearest_m)
+    return bundle(bank.at(bank.default), engine, replace(options, places=places))
 
 
 def bank_bundles(bank: FilterBank, engine: str, options: Options) -> Iterator[tuple[str, Bundle]]:
@@ -42,15 +57,15 @@ def bank_index(bank: FilterBank, engine: str, made: dict[str, list[str]]) -> byt
     Parameters
     ----------
     made
-        Names of the files in each folder.
+        Names of the files in each folder; ``"."`` where one folder is for all places.
     """
     rows = [
         {
             "x": round(float(x), 4),
             "y": round(float(y), 4),
             "yaw_deg": round(float(np.degrees(yaw)), 3),
-            "folder": folder_of(i),
-            "files": made[folder_of(i)],
+            "folder": "." if "." in made else folder_of(i),
+            "files": made["." if "." in made else folder_of(i)],
         }
         for i, (x, y, yaw) in enumerate(bank.places)
     ]

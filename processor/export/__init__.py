@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.export.engine_check import check as check
     from sweetspot.processor.export.engines import ENGINES as ENGINES
     from sweetspot.processor.export.engines import bundle as bundle
+    from sweetspot.processor.export.library import Places as Places
     from sweetspot.processor.export.options import FORMS as FORMS
     from sweetspot.processor.export.options import LINEAR_SHARE as LINEAR_SHARE
     from sweetspot.processor.export.options import Options as Options

@@ -25,7 +25,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         The filter set is larger than the library takes, or has an upmix that it does not have.
     """
     options = options or Options()
-    data = unit_blob(filterset, options.plain)
+    data = blob_of(filterset, options)
     made = source_files(*LIBRARY, *(f"hosts/{name}" for name in HOSTS))
     made |= {BLOB: data, HEADER: header(data), "filterset.json": description(filterset)}
     engine = Engine(filterset)
@@ -37,6 +37,12 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         f"checksum, sizes and rate; {HEADER} holds the same bytes as a C array.",
     )
     return Bundle(made, told, f"make && ./example {BLOB} IN.wav OUT.f32   (JACK: make jack && ./sweetspot-jack {BLOB})")
+
+
+def blob_of(filterset: FilterSet, options: Options | None = None) -> bytes:
+    """The unit's blob with the options' bypass, bands and places."""
+    options = options or Options()
+    return unit_blob(filterset, options.plain, options.limits, options.places)
 
 
 def header(data: bytes) -> bytes:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import re
 
+import numpy as np
+
 from sweetspot.processor.export.bundles import Bundle, description, notes
-from sweetspot.processor.export.c_library import BLOB, LIBRARY
-from sweetspot.processor.export.library import source_files, unit_blob
+from sweetspot.processor.export.c_library import BLOB, LIBRARY, blob_of
+from sweetspot.processor.export.library import source_files
 from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
+
+OUTSIDE_M = 0.3
+"""By how much a listener may stand outside the places of a bank, m: what the library takes."""
 
 PLUGIN, UNIT, MANIFEST, TURTLE = "sweetspot.so", "unit.h", "manifest.ttl", "sweetspot.ttl"
 
@@ -20,6 +25,7 @@ PREFIXES = """@prefix bufsz: <http://lv2plug.in/ns/ext/buf-size#> .
 @prefix opts: <http://lv2plug.in/ns/ext/options#> .
 @prefix rdf: <http://www.w3.org/1999/02/22-rdf-syntax-ns#> .
 @prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix state: <http://lv2plug.in/ns/ext/state#> .
 @prefix units: <http://lv2plug.in/ns/extensions/units#> .
 @prefix urid: <http://lv2plug.in/ns/ext/urid#> .
 """
@@ -31,19 +37,22 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     Raises
     ------
     BadInput
-        See :func:`sweetspot.processor.export.library.blob.unit_blob`.
+        See :func:`sweetspot.processor.export.c_library.blob_of`.
     """
     options = options or Options()
-    data = unit_blob(filterset, options.plain)
+    data = blob_of(filterset, options)
     uri, drivers = address(filterset), len(filterset.drivers)
     made = source_files(*LIBRARY, "hosts/lv2.c")
+    x, y = _home(options)
     unit = f'#define SWEETSPOT_URI "{uri}"\n#define SWEETSPOT_BLOB "{BLOB}"\n#define SWEETSPOT_DRIVERS {drivers}u\n'
+    unit += f"#define SWEETSPOT_X {x:.4f}f\n#define SWEETSPOT_Y {y:.4f}f\n"
     made |= {BLOB: data, UNIT: unit.encode(), MANIFEST: _manifest(uri).encode()}
-    made |= {TURTLE: _turtle(filterset, uri).encode(), "filterset.json": description(filterset)}
+    made |= {TURTLE: _turtle(filterset, uri, options).encode(), "filterset.json": description(filterset)}
     told = (
         notes(filterset)[0],
         f"LV2 plug-in {uri}: the whole processor with upmix and guard; controls: gain, centre amount, bypass, "
-        "choice of the set.",
+        "choice of the set (A/B), listener x and y. Hosts keep the controls with a project; the plug-in adds whose "
+        "filters they were made with, and says so where a project meets those of another unit or session.",
         "Build it here (a C compiler and the package lv2-dev), then put the folder as sweetspot.lv2 where hosts look: "
         "~/.lv2, or any folder named in LV2_PATH.",
     )
@@ -57,11 +66,32 @@ def address(filterset: FilterSet) -> str:
     return f"urn:sweetspot:{serial}:{mark}"
 
 
+def _home(options: Options) -> tuple[float, float]:
+    """Where the listener of the default place is."""
+    if options.places is None:
+        return 0.0, 0.0
+    x, y, _ = options.places.at[options.places.default]
+    return float(x), float(y)
+
+
+def _listener(options: Options) -> list[str]:
+    """Controls of a listener's place: the range of the bank's places."""
+    at, home = (np.zeros((1, 3)), (0.0, 0.0)) if options.places is None else (options.places.at, _home(options))
+    ports = []
+    for axis, usual in enumerate(home):
+        low, high = at[:, axis].min() - OUTSIDE_M, at[:, axis].max() + OUTSIDE_M
+        name = "xy"[axis]
+        ports.append(_control(f"listener_{name}", f"Listener {name}", usual, low, high, "units:unit units:m"))
+    turned = "Head turned from the device"
+    return [*ports, _control("listener_turned", turned, 0.0, -180.0, 180.0, "units:unit units:degree")]
+
+
 def _manifest(uri: str) -> str:
     return f"{PREFIXES}\n<{uri}> a lv2:Plugin ; lv2:binary <{PLUGIN}> ; rdfs:seeAlso <{TURTLE}> .\n"
 
 
-def _turtle(filterset: FilterSet, uri: str, sets: int = 1) -> str:
+def _turtle(filterset: FilterSet, uri: str, options: Options) -> str:
+    sets = 1 if options.places is None else len(options.places.at)
     if any('"' in d or "\\" in d or "\n" in d for d in filterset.drivers):
         raise BadInput(f"driver names {filterset.drivers} hold a quote or backslash, which no plug-in port may have")
     ports = [
@@ -74,8 +104,7 @@ def _turtle(filterset: FilterSet, uri: str, sets: int = 1) -> str:
         _control("amount", "Centre amount", filterset.upmix.amount, 0.0, 1.0),
         _control("enabled", "Enabled", 1, 0, 1, "lv2:portProperty lv2:toggled ; lv2:designation lv2:enabled"),
         _control("set", "Filter set (0: nearest to the listener)", 0, 0, sets, "lv2:portProperty lv2:integer"),
-        _control("listener_x", "Listener x", 0.0, -10.0, 10.0, "units:unit units:m"),
-        _control("listener_y", "Listener y", 0.0, -10.0, 10.0, "units:unit units:m"),
+        *_listener(options),
         _report("latency", "Latency", "lv2:designation lv2:latency ; lv2:portProperty lv2:reportsLatency, lv2:integer"),
         _report("guard", "Guard gain", "units:unit units:db"),
         _report("stopped", "Stopped by the guard (0: no)", "lv2:portProperty lv2:integer"),
@@ -87,7 +116,8 @@ def _turtle(filterset: FilterSet, uri: str, sets: int = 1) -> str:
   doap:name "sweetspot {serial}" ;
   doap:license <http://opensource.org/licenses/MIT> ;
   doap:maintainer [ a <http://xmlns.com/foaf/0.1/Person> ; <http://xmlns.com/foaf/0.1/name> "sweetspot" ] ;
-  lv2:minorVersion 0 ; lv2:microVersion 2 ;
+  lv2:minorVersion 2 ; lv2:microVersion 0 ;
+  lv2:extensionData state:interface ;
   lv2:optionalFeature lv2:hardRTCapable, opts:options, urid:map ;
   opts:supportedOption bufsz:nominalBlockLength ;
   lv2:port {body} .

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sweetspot.processor.export.library import Places
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.protection import Protection
 
 FORMS = ("stereo", "linear")
 """Forms of an engine without an upmix: left and right alone, or with a fixed share of their sum as the centre."""
@@ -16,7 +22,7 @@ LINEAR_SHARE = 0.25
 """Share ``a`` of ``C = a (L + R)`` where none is chosen: half of what both sides share goes to the centre."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Options:
     """Choices of an export; what an engine has no use for it leaves.
 
@@ -36,6 +42,10 @@ class Options:
         Live sound system of the engine, where it has several.
     version
         Of the engine's configuration format; 0 for the newest that is known.
+    limits
+        What each driver may be sent, by its row: the band that the bypass keeps to.
+    places
+        Of a bank, for processors that hold all of its filters.
     """
 
     form: str = "stereo"
@@ -46,6 +56,8 @@ class Options:
     playback: str = ""
     backend: str = ""
     version: int = 0
+    limits: Mapping[int, Protection] = field(default_factory=dict)
+    places: Places | None = None
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:

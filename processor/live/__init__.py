@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sweetspot.processor.live.console import screen as screen
     from sweetspot.processor.live.offline import FileBlocks as FileBlocks
     from sweetspot.processor.live.player import PlayedProgram as PlayedProgram
-    from sweetspot.processor.live.player import bypass as bypass
     from sweetspot.processor.live.poses import PoseStream as PoseStream
     from sweetspot.processor.live.stream import LivePlayer as LivePlayer
     from sweetspot.processor.live.stream import Meters as Meters

@@ -6,12 +6,9 @@ import ctypes
 import gc
 import os
 import signal
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.filterset import FilterSet
@@ -21,7 +18,7 @@ from sweetspot.rigs.errors import SweetspotError
 from sweetspot.rigs.live_stream import LiveStream, Wanted, Watch
 
 if TYPE_CHECKING:
-    from sweetspot.rigs.protection import Protection
+    pass
 
 FADE_S = 0.03
 """Of mute, start and stop."""
@@ -65,19 +62,6 @@ class PlayedProgram:
     channels: tuple[int, int] | None
     bank: FilterBank | None = None
     place: int = 0
-
-
-def bypass(filters: FilterSet, pair: tuple[int, int], limits: Mapping[int, Protection] | None = None) -> FilterSet:
-    """Plain stereo on two drivers (from 0), at the level and with the delay of the filters; the centre to both.
-
-    Where ``limits`` know a driver's band, its protection filter stays.
-    """
-    taps, known = np.zeros_like(filters.taps), limits or {}
-    for side, driver in enumerate(pair):
-        plain = np.zeros(filters.length)
-        plain[filters.delay_samples] = 10.0 ** (-filters.headroom_db / 20.0)
-        taps[[side, 2], driver] = known[driver].shaped(plain) if driver in known else plain
-    return replace(filters, taps=taps)
 
 
 def prepared(program: PlayedProgram, board: PlayerMemory) -> CompiledBlock:

@@ -39,8 +39,9 @@ from sweetspot.processor.bank import FilterBank, Follower, ListenerPath, Listene
 from sweetspot.processor.engine import Engine  # noqa: E402
 from sweetspot.processor.live import memory  # noqa: E402
 from sweetspot.processor.live.memory import PlayerMemory, Shared  # noqa: E402
-from sweetspot.processor.live.player import PlayedProgram, bypass, prepared  # noqa: E402
+from sweetspot.processor.live.player import PlayedProgram, prepared  # noqa: E402
 from sweetspot.processor.live.poses import PoseStream  # noqa: E402
+from sweetspot.processor.plain import bypass  # noqa: E402
 from sweetspot.rigs.acoustics.head import MeasuredHead, load_head  # noqa: E402
 from sweetspot.rigs.lab import World  # noqa: E402
 from sweetspot.rigs.layout import Pose  # noqa: E402

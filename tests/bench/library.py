@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,14 @@ import numpy as np
 
 from sweetspot.processor import files
 from sweetspot.processor.engine import Engine
-from sweetspot.processor.export import c_library
-from sweetspot.processor.export.library import unit_blob
+from sweetspot.processor.export import Options, Places, c_library
+from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 
 CELLS = [(2, 1024, 64), (4, 2048, 128), (8, 1024, 64), (8, 4096, 256), (16, 4096, 256)]
 """Drivers, taps, block."""
 BUILDS = {"O3 native": ["-O3", "-march=native", "-ffp-contract=fast"], "O2": ["-O2"]}
-STRESS = Path(__file__).parents[1] / "processor" / "stress.c"
+STRESS = Path(__file__).parents[1] / "processor" / "library" / "stress.c"
 REPEATS, BLOCKS = 7, 60
 
 
@@ -53,7 +54,7 @@ class Library:
     """One processor of one build, with buffers for a block."""
 
     def __init__(self, library: ctypes.CDLL, made: FilterSet, block: int, x: Any) -> None:
-        self._library, self._block, data, info = library, block, unit_blob(made), ctypes.create_string_buffer(4096)
+        self._library, self._block, data, info = library, block, blob_of(made), ctypes.create_string_buffer(4096)
         assert library.sweetspot_check(data, ctypes.c_size_t(len(data)), 0, info) == 0
         self.bytes, code = library.sweetspot_memory(info, block), ctypes.c_int()
         self._room = ctypes.create_string_buffer(self.bytes + 64)
@@ -110,7 +111,9 @@ def table(folder: Path) -> None:
 
 def stressed(folder: Path, seconds: float) -> bool:
     made = filters(3, 200, "low-latency")
-    (folder / "unit.blob").write_bytes(unit_blob(made, others=[(made, (0.1, 0.2, 0.0))]))
+    at = np.array([[1.8, 0.2, 0.1], [2.0, -0.1, 0.0]])
+    places = Places(at, np.stack([made.taps, -made.taps]), 1, 0.1)
+    (folder / "unit.blob").write_bytes(blob_of(replace(made, caps=(0.5, 0.2, 0.5)), Options(places=places)))
     sources = [s for s in c_library.LIBRARY if s.endswith(".c")]
     flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-I."]
     subprocess.run(["gcc", *flags, "-o", "stress", str(STRESS), *sources, "-lm"], cwd=folder, check=True)

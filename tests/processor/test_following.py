@@ -35,8 +35,9 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import memory
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
-from sweetspot.processor.live.player import PlayedProgram, bypass, prepared
+from sweetspot.processor.live.player import PlayedProgram, prepared
 from sweetspot.processor.live.poses import PoseStream
+from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted

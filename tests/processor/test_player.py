@@ -17,8 +17,9 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import console, memory
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
-from sweetspot.processor.live.player import PlayedProgram, bypass, prepared
+from sweetspot.processor.live.player import PlayedProgram, prepared
 from sweetspot.processor.live.stream import LivePlayer
+from sweetspot.processor.plain import bypass
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted, Watch
 

@@ -13,7 +13,7 @@ import soundfile
 
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from sweetspot.processor.live.player import bypass
+from sweetspot.processor.plain import bypass
 from sweetspot.processor.run_folder import driver_limits, within_rig
 
 FS = 47872

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,68 +14,113 @@ from numpy.typing import NDArray
 from sweetspot.processor import upmix
 from sweetspot.processor.filterset import PROGRAMS, FilterSet
 from sweetspot.processor.guard import not_above
+from sweetspot.processor.plain import plain_taps
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.units import from_db
+from sweetspot.rigs.units import Float, Real
 
-MAGIC, FORMAT = b"SWEETSPT", 1
+if TYPE_CHECKING:
+    from sweetspot.rigs.protection import Protection
+
+MAGIC, FORMAT = b"SWEETSPT", 2
 HEADER_WORDS = 32
 METHODS = {"off": 0, "projection": 1, "similarity": 2, "pca": 3, "low-latency": 4, "linear": 5}
 METHODS |= {"soft-projection": 6}
-MOST = {"drivers": 64, "taps": 65536, "sets": 64, "window": 16384}
+MOST = {"drivers": 64, "taps": 65536, "places": 256, "window": 16384}
 """Largest sizes that the library takes."""
 
-Place = tuple[float, float, float]
-"""Where a set is for: x and y in m, yaw in degrees."""
+SESSION = 12
+"""First bytes of the SHA-256 of the session that a blob names as its source."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Filters for many places of the listener, which one processor holds.
+
+    Parameters
+    ----------
+    at
+        ``(place, 3)``: x and y, m from the middle of the device, and the head's yaw, rad.
+    taps
+        ``(place, program, driver, tap)``, like those of the filter set beside them.
+    default
+        Row of the default place.
+    nearest_m
+        Nearest that a listener may come to the middle of the device, m.
+    """
+
+    at: Float
+    taps: Real
+    default: int = 0
+    nearest_m: float = 0.0
 
 
 def unit_blob(
     filterset: FilterSet,
     plain: tuple[int, int] = (0, 1),
-    others: Sequence[tuple[FilterSet, Place]] = (),
-    place: Place = (0.0, 0.0, 0.0),
+    limits: Mapping[int, Protection] | None = None,
+    places: Places | None = None,
 ) -> bytes:
     """What ``sweetspot_check`` of the C library reads.
 
     Parameters
     ----------
     filterset
-        The first set; upmix, ceiling and delay are its.
+        Upmix, ceilings and delay are its; its filters too, where there is no bank.
     plain
         Drivers of the bypass, from 0.
-    others
-        More sets of the same unit and shape with the places that they are for.
-    place
-        Of the first set.
+    limits
+        What drivers may be sent, by their row: the bands that the bypass keeps to.
+    places
+        Of a bank.
 
     Raises
     ------
     BadInput
-        More than the library takes, a window that is no power of two, or sets of different shapes.
+        More than the library takes, a window that is no power of two, or filters of different shapes.
     """
-    sets = [filterset, *(other for other, _ in others)]
-    _check(filterset, sets)
-    u, fs = filterset.upmix, filterset.fs
+    places = places or Places(np.zeros((1, 3)), filterset.taps[None])
+    _check(filterset, places)
+    u, fs, last = filterset.upmix, filterset.fs, len(filterset.drivers) - 1
     window, hop, span, decay = _frames(filterset)
+    pair = min(plain[0], last), min(plain[1], last)
+    ceilings = _ceilings(filterset)
     body = struct.pack(
         "<5I4I4f2I",
-        *(fs, len(filterset.drivers), filterset.length, len(sets), filterset.delay_samples),
+        *(fs, len(filterset.drivers), filterset.length, len(places.at), filterset.delay_samples),
         *(METHODS[u.method], window, hop, span),
-        *(u.amount, decay, float(not_above(filterset.ceiling, np.float32)), float(from_db(-filterset.headroom_db))),
-        *(min(p, len(filterset.drivers) - 1) for p in plain),
+        *(u.amount, decay, float(not_above(filterset.ceiling, np.float32)), places.nearest_m),
+        *pair,
     )
     body += filterset.unit_serial.encode("ascii", "replace")[:32].ljust(32, b"\0")
-    body = body.ljust(4 * HEADER_WORDS - 20, b"\0")
-    body += np.array(filterset.channels, dtype="<u4").tobytes()
-    body += np.array([place, *(p for _, p in others)], dtype="<f4").tobytes()
-    body += b"".join(_programs(s).astype("<f4").tobytes() for s in sets)
+    body += struct.pack(f"<I{SESSION}s", places.default, _session(filterset))
+    assert len(body) == 4 * HEADER_WORDS - 20
+    at = np.array(places.at, dtype=np.float64)
+    at[:, 2] = np.degrees(at[:, 2])
+    body += np.array(filterset.channels, dtype="<u4").tobytes() + ceilings.astype("<f4").tobytes()
+    body += at.astype("<f4").tobytes()
+    body += plain_taps(filterset, pair, limits).astype("<f4").tobytes()
+    body += b"".join(_programs(filterset, taps).astype("<f4").tobytes() for taps in places.taps)
     return struct.pack("<8sIII", MAGIC, FORMAT, 20 + len(body), zlib.crc32(body)) + body
 
 
-def _programs(filterset: FilterSet) -> NDArray[Any]:
+def _ceilings(filterset: FilterSet) -> NDArray[np.float32]:
+    """Of each driver, in single precision and rounded towards zero, as our own guard has them."""
+    caps = filterset.caps or (1.0,) * len(filterset.drivers)
+    return np.array([not_above(min(c, filterset.ceiling), np.float32) for c in caps], dtype=np.float32)
+
+
+def _session(filterset: FilterSet) -> bytes:
+    try:
+        return bytes.fromhex(filterset.source)[:SESSION]
+    except ValueError:
+        return b""
+
+
+def _programs(filterset: FilterSet, taps: NDArray[Any]) -> NDArray[Any]:
     """Taps of left, right and centre; of a program that is not there, zeros."""
     found = np.zeros((len(PROGRAMS), *filterset.taps.shape[1:]))
     for row, program in enumerate(filterset.programs):
-        found[PROGRAMS.index(program)] = filterset.taps[row]
+        found[PROGRAMS.index(program)] = taps[row]
     return found
 
 
@@ -91,17 +137,16 @@ def _frames(filterset: FilterSet) -> tuple[int, int, int, float]:
     return made.window, made.hop, made.span, made.decay
 
 
-def _check(filterset: FilterSet, sets: Sequence[FilterSet]) -> None:
+def _check(filterset: FilterSet, places: Places) -> None:
     unknown = [p for p in filterset.programs if p not in PROGRAMS]
     if unknown:
         raise BadInput(f"program {unknown[0]!r} is not known; the C library plays {', '.join(PROGRAMS)}")
-    sizes = {"drivers": len(filterset.drivers), "taps": filterset.length, "sets": len(sets)}
+    sizes = {"drivers": len(filterset.drivers), "taps": filterset.length, "places": len(places.at)}
     for what, size in sizes.items():
         if size > MOST[what]:
             raise BadInput(f"{size} {what}: the C library takes at most {MOST[what]}")
-    for other in sets[1:]:
-        if (other.fs, other.taps.shape, other.programs) != (filterset.fs, filterset.taps.shape, filterset.programs):
-            raise BadInput(
-                f"a set of the bank has {other.taps.shape} taps at {other.fs} Hz, the first one {filterset.taps.shape} "
-                f"at {filterset.fs} Hz: they must be the same"
-            )
+    if places.taps.shape[1:] != filterset.taps.shape:
+        raise BadInput(
+            f"the bank's filters have shape {places.taps.shape[1:]}, the filter set's {filterset.taps.shape} (program, "
+            "driver, tap): they must be the same"
+        )

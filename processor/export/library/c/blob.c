@@ -1,5 +1,6 @@
 /* Reads and verifies the blob: magic, version, size, checksum, every field. All numbers are little-endian. */
 #include "internal.h"
+#include <math.h>
 #include <string.h>
 
 #define HEADER_WORDS 32u
@@ -64,10 +65,10 @@ static int sizes_fit(const sweetspot_info *i)
     if (i->taps < 1u || i->taps > MOST_TAPS || i->sets < 1u || i->sets > SWEETSPOT_MAX_SETS || i->delay >= MOST_TAPS) {
         return 0;
     }
-    if (!(i->ceiling > 0.0f && i->ceiling <= 1.0f) || !(i->plain_gain >= 0.0f && i->plain_gain <= 16.0f)) {
+    if (!(i->ceiling > 0.0f && i->ceiling <= 1.0f) || !(i->nearest >= 0.0f && i->nearest < 100.0f)) {
         return 0;
     }
-    return i->plain[0] < i->drivers && i->plain[1] < i->drivers && upmix_fits(i);
+    return i->plain[0] < i->drivers && i->plain[1] < i->drivers && i->home < i->sets && upmix_fits(i);
 }
 
 int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_info *info)
@@ -103,28 +104,37 @@ int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_inf
     info->amount = float_at(p + 56);
     info->decay = float_at(p + 60);
     info->ceiling = float_at(p + 64);
-    info->plain_gain = float_at(p + 68);
+    info->nearest = float_at(p + 68);
     info->plain[0] = word_at(p + 72);
     info->plain[1] = word_at(p + 76);
     memcpy(info->serial, p + 80, SWEETSPOT_SERIAL);
+    info->home = word_at(p + 112);
+    memcpy(info->session, p + 116, sizeof info->session);
     if (!sizes_fit(info)) {
         return SWEETSPOT_BAD_SIZE;
     }
     at = 4u * HEADER_WORDS;
-    if (wanted != at + 4u * ((size_t) info->drivers + 3u * (size_t) info->sets
+    if (wanted != at + 4u * (2u * (size_t) info->drivers + 3u * (size_t) info->sets + 2u * (size_t) info->taps
                              + (size_t) info->sets * SWEETSPOT_PROGRAMS * info->drivers * info->taps)) {
         return SWEETSPOT_BAD_SIZE;
     }
     for (uint32_t d = 0; d < info->drivers; d++, at += 4u) {
         info->channels[d] = word_at(p + at);
-        if (info->channels[d] < 1u || info->channels[d] > 4096u) {
+        info->ceilings[d] = float_at(p + at + 4u * info->drivers);
+        if (info->channels[d] < 1u || info->channels[d] > 4096u
+            || !(info->ceilings[d] > 0.0f && info->ceilings[d] <= info->ceiling)) {
             return SWEETSPOT_BAD_SIZE;
         }
     }
+    at += 4u * info->drivers;
     for (uint32_t k = 0; k < 3u * info->sets; k++, at += 4u) {
         info->places[k / 3u][k % 3u] = float_at(p + at);
+        if (!(fabsf(info->places[k / 3u][k % 3u]) <= 1000.0f)) {
+            return SWEETSPOT_BAD_SIZE;
+        }
     }
-    info->taps_at = p + at;
+    info->plain_at = p + at;
+    info->taps_at = p + at + 8u * (size_t) info->taps;
     return rate != 0u && rate != info->rate ? SWEETSPOT_OTHER_RATE : SWEETSPOT_OK;
 }
 
@@ -137,16 +147,45 @@ const char *sweetspot_text(int code)
     return code >= 0 && code <= SWEETSPOT_NO_MEMORY ? texts[code] : "unknown code";
 }
 
-uint32_t sweetspot_nearest(const sweetspot_info *info, float x, float y)
+static const float YAW_M = 0.2f, STICKS_M = 0.015f, OUTSIDE_M = 0.3f; /* sweetspot/processor/bank/filterbank.py */
+static const float PI = 3.14159265f;
+
+/* The yaw in radians; that of a head which faces the device where none is given. */
+static float turned(float x, float y, float yaw)
 {
-    uint32_t best = 0u;
-    float least = 0.0f;
-    for (uint32_t k = 0; k < info->sets; k++) {
-        const float dx = info->places[k][0] - x, dy = info->places[k][1] - y, d = dx * dx + dy * dy;
-        if (k == 0u || d < least) {
-            best = k;
-            least = d;
+    return isnan(yaw) ? atan2f(y, x) : yaw * PI / 180.0f;
+}
+
+int sweetspot_reachable(const sweetspot_info *info, float x, float y, float yaw)
+{
+    float low[2], high[2];
+    if (!isfinite(x) || !isfinite(y) || (!isfinite(yaw) && !isnan(yaw))
+        || x * x + y * y < info->nearest * info->nearest) {
+        return 0;
+    }
+    for (uint32_t c = 0; c < 2u; c++) {
+        low[c] = high[c] = info->places[0][c];
+        for (uint32_t k = 1u; k < info->sets; k++) {
+            low[c] = info->places[k][c] < low[c] ? info->places[k][c] : low[c];
+            high[c] = info->places[k][c] > high[c] ? info->places[k][c] : high[c];
         }
     }
-    return best;
+    return x >= low[0] - OUTSIDE_M && x <= high[0] + OUTSIDE_M && y >= low[1] - OUTSIDE_M && y <= high[1] + OUTSIDE_M;
+}
+
+uint32_t sweetspot_nearest(const sweetspot_info *info, float x, float y, float yaw, uint32_t now)
+{
+    const float head = turned(x, y, yaw);
+    uint32_t best = 0u;
+    float least = 0.0f, stays = -1.0f;
+    for (uint32_t k = 0; k < info->sets; k++) {
+        const float dx = info->places[k][0] - x, dy = info->places[k][1] - y;
+        const float away = info->places[k][2] * PI / 180.0f - head + PI, full = 2.0f * PI;
+        const float turn = YAW_M * (away - full * floorf(away / full) - PI);
+        const float d = sqrtf(dx * dx + dy * dy + turn * turn);
+        best = k == 0u || d < least ? k : best;
+        least = k == 0u || d < least ? d : least;
+        stays = k == now ? d : stays;
+    }
+    return stays >= 0.0f && stays <= least + STICKS_M ? now : best;
 }

@@ -51,6 +51,9 @@ typedef struct {
 
 void ss_matrix_layout(ss_matrix *m, ss_arena *arena, const sweetspot_info *info, uint32_t block);
 void ss_matrix_load(ss_matrix *m, const unsigned char *taps);
+void ss_plain_layout(ss_matrix *plain, const ss_matrix *m, ss_arena *arena);
+void ss_plain_load(ss_matrix *plain, const unsigned char *taps);
+void ss_plain_answer(ss_matrix *plain, const ss_matrix *m, float *const *out, uint32_t n);
 void ss_matrix_reset(ss_matrix *m);
 void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n);
 void ss_matrix_answer(ss_matrix *m, uint32_t set, int which, float *const *out, uint32_t n);
@@ -77,27 +80,32 @@ void ss_upmix_process(ss_upmix *u, const float *const *in, float *const *out, ui
 
 #define SS_BANDS 2u
 #define SS_WINDOWS 4u
+#define SS_PIECE 128u     /* samples that the guard takes at once, at most */
+#define SS_STRETCH 1024u  /* samples whose mean it judges at once, at most */
 
 /* One band of the guard: the low one, then the whole. */
 typedef struct {
-    uint32_t quiet;     /* samples since the last reduction, up to look + 1 */
+    uint32_t quiet;     /* samples since the last reduction, from look + 1 on no longer counted */
+    uint32_t count, passed, slot; /* samples in this part, parts in this window, where its need goes */
     float now, last;    /* largest need of the part of `look` samples that is being filled, of the one before it */
     float longest, steady; /* largest need of the window that is being filled, least of those of the last windows */
     float needs[SS_WINDOWS]; /* largest needs of the last windows, ring */
     double fast, slow;  /* the two reductions */
-    float *line;        /* [look + 1] larger of the two, ring */
-    float *voice;       /* [look + 1][driver] samples, ring */
-    float *share;       /* [look + 1][driver] what the band holds of them, ring */
+    float *line;        /* [look + piece] larger of the two */
+    float *taken;       /* [piece] what the samples need, then what is taken of them */
+    float *voice;       /* [driver][look + piece] samples */
+    float *share;       /* [driver][look + piece] what the band holds of them */
 } ss_band;
 
 /* Look-ahead limiter with stops for faults; see guard.c. */
 typedef struct {
-    uint32_t drivers, look, window, at, count, passed, slot;  /* window: parts in it; count, passed: samples, parts */
-    float ceiling, pole, offset_step, least_gain;
-    double release, rate;
+    uint32_t drivers, look, reach, window;  /* reach: look + piece; window: parts in it */
+    float pole, least_gain;
+    double release, rate, offset_share;
     int stopped;
+    uint32_t stopper, limited;   /* driver that stopped it; samples that were limited */
     float *average;     /* [look + 1] */
-    float *mean, *low;  /* [driver] */
+    float *ceilings, *mean, *low;  /* [driver] */
     ss_band band[SS_BANDS];
 } ss_guard;
 

@@ -57,28 +57,65 @@ static float tap_at(const unsigned char *p)
     return value;
 }
 
-/* Spectra of all filters; scaled by 1 / block, which the inverse leaves to be done. */
-void ss_matrix_load(ss_matrix *m, const unsigned char *taps)
+/* Spectra of one filter; scaled by 1 / block, which the inverse leaves to be done. */
+static void load_row(ss_matrix *m, uint32_t set, uint32_t input, uint32_t output, const unsigned char *taps)
 {
     const uint32_t b = m->block;
     float *first = m->frame, *second = m->frame + b, *re = m->work, *im = m->work + b;
     memset(second, 0, b * sizeof *second);
-    for (uint32_t row = 0; row < m->sets * m->inputs * m->outputs; row++) {
-        const uint32_t set = row / (m->inputs * m->outputs), input = row / m->outputs % m->inputs;
-        for (uint32_t part = 0; part < m->parts; part++) {
-            for (uint32_t n = 0; n < b; n++) {
-                const uint32_t k = part * b + n;
-                first[n] = k < m->taps ? tap_at(taps + 4u * ((size_t) row * m->taps + k)) / (float) b : 0.0f;
-            }
-            ss_forward(&m->fft, first, second, re, im);
-            for (uint32_t tile = 0; tile < m->tiles; tile++) {
-                float *to = filter_at(m, set, tile, row % m->outputs, part, input);
-                memcpy(to, re + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
-                memcpy(to + SS_LANES, im + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
-            }
+    for (uint32_t part = 0; part < m->parts; part++) {
+        for (uint32_t n = 0; n < b; n++) {
+            const uint32_t k = part * b + n;
+            first[n] = k < m->taps ? tap_at(taps + 4u * (size_t) k) / (float) b : 0.0f;
+        }
+        ss_forward(&m->fft, first, second, re, im);
+        for (uint32_t tile = 0; tile < m->tiles; tile++) {
+            float *to = filter_at(m, set, tile, output, part, input);
+            memcpy(to, re + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
+            memcpy(to + SS_LANES, im + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
         }
     }
+}
+
+/* Spectra of all filters, [set][program][driver][tap]. */
+void ss_matrix_load(ss_matrix *m, const unsigned char *taps)
+{
+    for (uint32_t row = 0; row < m->sets * m->inputs * m->outputs; row++) {
+        const uint32_t input = row / m->outputs % m->inputs;
+        load_row(m, row / (m->inputs * m->outputs), input, row % m->outputs, taps + 4u * (size_t) row * m->taps);
+    }
     ss_matrix_reset(m);
+}
+
+/* The bypass: two more outputs of the same inputs, left with the centre and right with the centre. */
+void ss_plain_layout(ss_matrix *plain, const ss_matrix *m, ss_arena *arena)
+{
+    *plain = *m;
+    plain->outputs = 2u;
+    plain->sets = 1u;
+    plain->spectra = ss_take(arena, set_floats(plain));
+    plain->tail[0] = ss_take(arena, 4u * (size_t) m->block);
+    plain->tail[1] = plain->tail[0];
+    plain->sum = ss_take(arena, 4u * (size_t) m->block);
+}
+
+/* Its filters, [side][tap]. */
+void ss_plain_load(ss_matrix *plain, const unsigned char *taps)
+{
+    memset(plain->spectra, 0, set_floats(plain) * sizeof(float));
+    for (uint32_t side = 0; side < 2u; side++) {
+        load_row(plain, 0u, side, side, taps + 4u * (size_t) side * plain->taps);
+        load_row(plain, 0u, 2u, side, taps + 4u * (size_t) side * plain->taps);
+    }
+}
+
+/* What the bypass answers to the samples that `m` was fed last. */
+void ss_plain_answer(ss_matrix *plain, const ss_matrix *m, float *const *out, uint32_t n)
+{
+    plain->slot = m->slot;
+    plain->filled = m->filled;
+    plain->tail_of[0] = -1;
+    ss_matrix_answer(plain, 0u, 0, out, n);
 }
 
 void ss_matrix_reset(ss_matrix *m)

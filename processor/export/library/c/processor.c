@@ -19,20 +19,21 @@ struct sweetspot {
     sweetspot_info info;
     uint32_t block;
     ss_upmix upmix;
-    ss_matrix matrix;
+    ss_matrix matrix, plain;
     ss_guard guard;
     fade gain, bypass, change;
     uint32_t set, next, wanted;      /* the set that plays, the one that takes over, the one asked for */
-    uint32_t wanted_length, dry_at;
+    uint32_t wanted_length;
     float *programs[SWEETSPOT_PROGRAMS];
     float *other[SWEETSPOT_MAX_DRIVERS];
-    float *dry;                      /* [program][delay + 1], ring */
+    float *dry[2];                   /* the bypass */
 };
 
 static size_t layout(sweetspot *s, ss_arena *arena, const sweetspot_info *info, uint32_t block)
 {
     ss_upmix_layout(&s->upmix, arena, info);
     ss_matrix_layout(&s->matrix, arena, info, block);
+    ss_plain_layout(&s->plain, &s->matrix, arena);
     ss_guard_layout(&s->guard, arena, info);
     for (uint32_t p = 0; p < SWEETSPOT_PROGRAMS; p++) {
         s->programs[p] = ss_take(arena, block);
@@ -40,7 +41,8 @@ static size_t layout(sweetspot *s, ss_arena *arena, const sweetspot_info *info, 
     for (uint32_t d = 0; d < info->drivers; d++) {
         s->other[d] = ss_take(arena, block);
     }
-    s->dry = ss_take(arena, SWEETSPOT_PROGRAMS * ((size_t) info->delay + 1u));
+    s->dry[0] = ss_take(arena, block);
+    s->dry[1] = ss_take(arena, block);
     return arena->used;
 }
 
@@ -75,11 +77,13 @@ sweetspot *sweetspot_init(void *memory, size_t bytes, const sweetspot_info *info
     }
     memset(s, 0, sizeof *s);
     s->info = *info;
-    s->info.taps_at = NULL;
+    s->info.taps_at = s->info.plain_at = NULL;
+    s->set = s->next = s->wanted = info->home;
     s->block = block;
     (void) layout(s, &arena, info, block);
     ss_upmix_tables(&s->upmix);
     ss_fft_tables(&s->matrix.fft);
+    ss_plain_load(&s->plain, info->plain_at);
     ss_matrix_load(&s->matrix, info->taps_at);
     ss_guard_tables(&s->guard, info);
     s->gain.from = s->gain.to = 1.0f;
@@ -118,34 +122,25 @@ void sweetspot_reset(sweetspot *s)
     ss_upmix_reset(&s->upmix);
     ss_matrix_reset(&s->matrix);
     ss_guard_reset(&s->guard);
-    memset(s->dry, 0, SWEETSPOT_PROGRAMS * ((size_t) s->info.delay + 1u) * sizeof(float));
-    s->dry_at = 0u;
     s->gain.done = s->gain.length;
     s->bypass.done = s->bypass.length;
     s->change.done = s->change.length;
     s->set = s->next = s->wanted;
 }
 
-/* Plain stereo at the level and with the delay of the filters, mixed in by the bypass. */
+/* Plain stereo at the level and with the delay of the filters and within the drivers' bands, mixed in by the bypass. */
 static void plain(sweetspot *s, float *const *out, uint32_t n)
 {
-    const uint32_t size = s->info.delay + 1u;
-    float *l = s->dry, *r = l + size, *c = r + size;
-    const int heard = moving(&s->bypass) || s->bypass.to > 0.0f;
+    if (!moving(&s->bypass) && !(s->bypass.to > 0.0f)) {
+        return;
+    }
+    ss_plain_answer(&s->plain, &s->matrix, s->dry, n);
     for (uint32_t k = 0; k < n; k++) {
-        uint32_t now = s->dry_at + 1u;
-        l[s->dry_at] = s->programs[0][k];
-        r[s->dry_at] = s->programs[1][k];
-        c[s->dry_at] = s->programs[2][k];
-        now = now < size ? now : 0u;
-        s->dry_at = now;
-        if (heard) {
-            const float share = value_at(&s->bypass, s->bypass.done + k + 1u);
-            for (uint32_t d = 0; d < s->info.drivers; d++) {
-                float dry = d == s->info.plain[0] ? l[now] + c[now] : 0.0f;
-                dry += d == s->info.plain[1] ? r[now] + c[now] : 0.0f;
-                out[d][k] += share * (s->info.plain_gain * dry - out[d][k]);
-            }
+        const float share = value_at(&s->bypass, s->bypass.done + k + 1u);
+        for (uint32_t d = 0; d < s->info.drivers; d++) {
+            float dry = d == s->info.plain[0] ? s->dry[0][k] : 0.0f;
+            dry += d == s->info.plain[1] ? s->dry[1][k] : 0.0f;
+            out[d][k] += share * (dry - out[d][k]);
         }
     }
     s->bypass.done = s->bypass.done + n < s->bypass.length ? s->bypass.done + n : s->bypass.length;
@@ -182,7 +177,6 @@ static void filtered(sweetspot *s, float *const *out, uint32_t n)
             s->set = s->next;
         }
     }
-    ss_matrix_advance(&s->matrix, n);
 }
 
 static void scaled(sweetspot *s, float *const *out, uint32_t n)
@@ -208,6 +202,7 @@ static void piece(sweetspot *s, const float *const *in, float *const *out, uint3
         ss_upmix_process(&s->upmix, in, s->programs, n);
         filtered(s, out, n);
         plain(s, out, n);
+        ss_matrix_advance(&s->matrix, n);
         scaled(s, out, n);
     }
     ss_guard_process(&s->guard, out, n);
@@ -242,6 +237,16 @@ uint32_t sweetspot_latency(const sweetspot *s)
 int sweetspot_stopped(const sweetspot *s)
 {
     return s->guard.stopped;
+}
+
+uint32_t sweetspot_stopper(const sweetspot *s)
+{
+    return s->guard.stopper;
+}
+
+uint32_t sweetspot_limited(const sweetspot *s)
+{
+    return s->guard.limited;
 }
 
 float sweetspot_least_gain(sweetspot *s)
@@ -282,4 +287,18 @@ void sweetspot_select(sweetspot *s, uint32_t set, float seconds)
 int sweetspot_changing(const sweetspot *s)
 {
     return s->set != s->next || s->wanted != s->set;
+}
+
+int sweetspot_set_listener(sweetspot *s, float x, float y, float yaw, float seconds)
+{
+    if (!sweetspot_reachable(&s->info, x, y, yaw)) {
+        return 0;
+    }
+    sweetspot_select(s, sweetspot_nearest(&s->info, x, y, yaw, s->wanted), seconds);
+    return 1;
+}
+
+uint32_t sweetspot_set(const sweetspot *s)
+{
+    return s->wanted;
 }

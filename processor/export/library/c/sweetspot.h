@@ -1,6 +1,6 @@
 /* The sweetspot processor: stereo in, one signal per driver out, through upmix, filter matrix and guard.
  *
- * Plain C99, no dependency but libm (sin, cos, exp, sqrt, at the start only), no allocation, no global state. All that
+ * Plain C99, no dependency but libm (at the start, while something is faded, and for a listener), no allocation, no global state. All that
  * a processor needs to know of its unit is in one blob of bytes, which `sweetspot export --to c` writes and
  * sweetspot_check verifies. The memory is the caller's: sweetspot_memory says how much, sweetspot_init lays it out.
  * sweetspot_process takes any number of samples a call; calls of whole blocks cost least.
@@ -15,9 +15,9 @@
 extern "C" {
 #endif
 
-#define SWEETSPOT_FORMAT 1u       /* version of the blob that this library reads */
+#define SWEETSPOT_FORMAT 2u       /* version of the blob that this library reads */
 #define SWEETSPOT_MAX_DRIVERS 64u
-#define SWEETSPOT_MAX_SETS 64u
+#define SWEETSPOT_MAX_SETS 256u
 #define SWEETSPOT_PROGRAMS 3u     /* left, right, centre */
 #define SWEETSPOT_SERIAL 32u
 
@@ -41,16 +41,20 @@ enum { SWEETSPOT_RUNNING = 0, SWEETSPOT_NOT_FINITE_IN = 1, SWEETSPOT_NOT_FINITE_
 /* What a blob holds. */
 typedef struct {
     uint32_t rate;                               /* Hz */
-    uint32_t drivers, taps, sets;
+    uint32_t drivers, taps, sets;                /* sets: filters of the places of a bank, 1 without one */
     uint32_t delay;                              /* of the filters, samples */
     uint32_t method, window, hop, span;          /* of the upmix; span is its delay */
     float amount, decay;
     float ceiling;                               /* linear, full scale = 1 */
-    float plain_gain;                            /* level of the bypass */
+    float nearest;                               /* nearest that a listener may come to the device, m */
     uint32_t plain[2];                           /* drivers of the bypass, from 0 */
+    uint32_t home;                               /* set of the default place */
+    unsigned char session[12];                   /* first bytes of the SHA-256 of the measurement behind the filters */
     uint32_t channels[SWEETSPOT_MAX_DRIVERS];    /* output channel of each driver, from 1 */
+    float ceilings[SWEETSPOT_MAX_DRIVERS];       /* of each driver, linear, at most `ceiling` */
     float places[SWEETSPOT_MAX_SETS][3];         /* x m, y m, yaw degrees that each set is for */
     char serial[SWEETSPOT_SERIAL + 1u];
+    const unsigned char *plain_at;               /* float32, [side][tap]: the bypass */
     const unsigned char *taps_at;                /* float32, [set][program][driver][tap] */
 } sweetspot_info;
 
@@ -80,8 +84,14 @@ uint32_t sweetspot_latency(const sweetspot *s);
 /* Why the output is silent: SWEETSPOT_RUNNING or what stopped it. */
 int sweetspot_stopped(const sweetspot *s);
 
+/* Which driver stopped it, from 0; of no meaning while it runs. */
+uint32_t sweetspot_stopper(const sweetspot *s);
+
 /* Smallest gain of the guard since the last call, linear. */
 float sweetspot_least_gain(sweetspot *s);
+
+/* Samples on which the guard has worked since the last reset. */
+uint32_t sweetspot_limited(const sweetspot *s);
 
 /* Controls; they may be called between two calls of process. Changes are crossfaded over `seconds`. */
 void sweetspot_set_amount(sweetspot *s, float amount);
@@ -90,8 +100,19 @@ void sweetspot_set_bypass(sweetspot *s, int on, float seconds);
 void sweetspot_select(sweetspot *s, uint32_t set, float seconds);
 int sweetspot_changing(const sweetspot *s);
 
-/* The set whose place is nearest to a listener at x, y (m). */
-uint32_t sweetspot_nearest(const sweetspot_info *info, float x, float y);
+/* Follow a listener at x, y (m; ahead of the device, to its left) whose head is turned by `yaw` degrees, NAN where it
+ * faces the device: the set of the nearest place takes over; 0.03 s is usual. 1, or 0 where the pose can't be followed. */
+int sweetspot_set_listener(sweetspot *s, float x, float y, float yaw, float seconds);
+
+/* The set that plays, or that takes over. */
+uint32_t sweetspot_set(const sweetspot *s);
+
+/* Whether a pose can be followed: numbers, not nearer than the device's body, at most 0.3 m outside the places. */
+int sweetspot_reachable(const sweetspot_info *info, float x, float y, float yaw);
+
+/* The set for a pose; `now` stays unless another place is nearer by 15 mm (a radian of yaw counts as 0.2 m).
+ * SWEETSPOT_MAX_SETS for `now`: none plays yet. */
+uint32_t sweetspot_nearest(const sweetspot_info *info, float x, float y, float yaw, uint32_t now);
 
 #ifdef __cplusplus
 }

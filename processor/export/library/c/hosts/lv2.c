@@ -1,9 +1,11 @@
 /* The processor as an LV2 plug-in: two inputs, one output per driver, controls; the blob lies in the bundle. */
 #include "sweetspot.h"
-#include "unit.h" /* SWEETSPOT_URI, SWEETSPOT_BLOB, SWEETSPOT_DRIVERS */
+#include "unit.h" /* SWEETSPOT_URI, SWEETSPOT_BLOB, SWEETSPOT_DRIVERS, SWEETSPOT_X and SWEETSPOT_Y of the default place */
+#include <lv2/atom/atom.h>
 #include <lv2/buf-size/buf-size.h>
 #include <lv2/core/lv2.h>
 #include <lv2/options/options.h>
+#include <lv2/state/state.h>
 #include <lv2/urid/urid.h>
 #include <math.h>
 #include <stdio.h>
@@ -11,9 +13,13 @@
 #include <string.h>
 
 #define FADE_SECONDS 0.05f
+#define WALK_SECONDS 0.03f
+#define DEGREES 57.29578f
+#define STATE_UNIT "urn:sweetspot:state#unit"
+#define STATE_TEXT 80u
 #define USUAL_BLOCK 64u
 
-enum { GAIN_DB, AMOUNT, ENABLED, SET, LISTENER_X, LISTENER_Y, LATENCY, GUARD_DB, STOPPED, CONTROLS };
+enum { GAIN_DB, AMOUNT, ENABLED, SET, LISTENER_X, LISTENER_Y, TURNED, LATENCY, GUARD_DB, STOPPED, CONTROLS };
 
 typedef struct {
     sweetspot *processor;
@@ -22,7 +28,10 @@ typedef struct {
     const float *in[2];
     float *out[SWEETSPOT_DRIVERS];
     float *control[CONTROLS];
-    float x, y;
+    float x, y, turn;               /* where the listener was last */
+    int fixed;                      /* a set was chosen by its number */
+    LV2_URID unit, string;
+    char identity[STATE_TEXT];      /* serial number of the unit, and the session behind its filters */
 } plugin;
 
 static void *load(const char *folder, size_t *bytes)
@@ -48,19 +57,22 @@ static void *load(const char *folder, size_t *bytes)
     return data;
 }
 
+static const void *feature(const LV2_Feature *const *features, const char *uri)
+{
+    for (int i = 0; features != NULL && features[i] != NULL; i++) {
+        if (strcmp(features[i]->URI, uri) == 0) {
+            return features[i]->data;
+        }
+    }
+    return NULL;
+}
+
 /* The host's usual block where it tells one that the processor can take. */
 static uint32_t block_of(const LV2_Feature *const *features)
 {
-    const LV2_Options_Option *options = NULL;
-    LV2_URID_Map *map = NULL;
+    const LV2_Options_Option *options = (const LV2_Options_Option *) feature(features, LV2_OPTIONS__options);
+    const LV2_URID_Map *map = (const LV2_URID_Map *) feature(features, LV2_URID__map);
     LV2_URID usual;
-    for (int i = 0; features != NULL && features[i] != NULL; i++) {
-        if (strcmp(features[i]->URI, LV2_OPTIONS__options) == 0) {
-            options = (const LV2_Options_Option *) features[i]->data;
-        } else if (strcmp(features[i]->URI, LV2_URID__map) == 0) {
-            map = (LV2_URID_Map *) features[i]->data;
-        }
-    }
     if (options == NULL || map == NULL) {
         return USUAL_BLOCK;
     }
@@ -72,6 +84,51 @@ static uint32_t block_of(const LV2_Feature *const *features)
         }
     }
     return USUAL_BLOCK;
+}
+
+/* What a project keeps beside the controls, which the host keeps: whose filters it was made with. */
+static void identify(plugin *p, const LV2_Feature *const *features)
+{
+    const LV2_URID_Map *map = (const LV2_URID_Map *) feature(features, LV2_URID__map);
+    const unsigned char *h = p->info.session;
+    (void) snprintf(p->identity, sizeof p->identity, "%s, session %02x%02x%02x%02x%02x%02x", p->info.serial, h[0], h[1],
+                    h[2], h[3], h[4], h[5]);
+    if (map != NULL) {
+        p->unit = map->map(map->handle, STATE_UNIT);
+        p->string = map->map(map->handle, LV2_ATOM__String);
+    }
+}
+
+static LV2_State_Status save(LV2_Handle handle, LV2_State_Store_Function store, LV2_State_Handle state, uint32_t flags,
+                             const LV2_Feature *const *features)
+{
+    const plugin *p = (const plugin *) handle;
+    (void) flags;
+    (void) features;
+    return p->unit == 0u ? LV2_STATE_ERR_NO_FEATURE
+                         : store(state, p->unit, p->identity, strlen(p->identity) + 1u, p->string,
+                                 LV2_STATE_IS_POD | LV2_STATE_IS_PORTABLE);
+}
+
+static LV2_State_Status restore(LV2_Handle handle, LV2_State_Retrieve_Function retrieve, LV2_State_Handle state,
+                                uint32_t flags, const LV2_Feature *const *features)
+{
+    const plugin *p = (const plugin *) handle;
+    size_t bytes = 0u;
+    uint32_t type = 0u, found_flags = 0u;
+    const char *found;
+    (void) flags;
+    (void) features;
+    if (p->unit == 0u) {
+        return LV2_STATE_ERR_NO_FEATURE;
+    }
+    found = (const char *) retrieve(state, p->unit, &bytes, &type, &found_flags);
+    if (found != NULL && type == p->string && bytes <= STATE_TEXT && memchr(found, 0, bytes) != NULL
+        && strcmp(found, p->identity) != 0) {
+        (void) fprintf(stderr, "sweetspot: the project was made with unit %s; these are the filters of unit %s\n", found,
+                       p->identity);
+    }
+    return LV2_STATE_SUCCESS;
 }
 
 static void cleanup(LV2_Handle handle)
@@ -113,6 +170,9 @@ static LV2_Handle instantiate(const LV2_Descriptor *descriptor, double rate, con
         cleanup(p);
         return NULL;
     }
+    identify(p, features);
+    p->x = SWEETSPOT_X;
+    p->y = SWEETSPOT_Y;
     return p;
 }
 
@@ -138,18 +198,31 @@ static float value(const plugin *p, int which, float otherwise)
     return p->control[which] != NULL && isfinite(*p->control[which]) ? *p->control[which] : otherwise;
 }
 
+/* The listener where the controls say, once they say another place than before. */
+static void follow_listener(plugin *p)
+{
+    const float x = value(p, LISTENER_X, p->x), y = value(p, LISTENER_Y, p->y), turn = value(p, TURNED, p->turn);
+    if (p->fixed || x < p->x || x > p->x || y < p->y || y > p->y || turn < p->turn || turn > p->turn) {
+        (void) sweetspot_set_listener(p->processor, x, y, turn + DEGREES * atan2f(y, x), WALK_SECONDS);
+    }
+    p->x = x;
+    p->y = y;
+    p->turn = turn;
+    p->fixed = 0;
+}
+
 /* The controls, each of which does something only when it has changed. */
 static void follow(plugin *p)
 {
-    const float x = value(p, LISTENER_X, 0.0f), y = value(p, LISTENER_Y, 0.0f);
     const float set = value(p, SET, 0.0f);
     sweetspot_set_gain(p->processor, powf(10.0f, value(p, GAIN_DB, 0.0f) / 20.0f), FADE_SECONDS);
     sweetspot_set_amount(p->processor, value(p, AMOUNT, p->info.amount));
     sweetspot_set_bypass(p->processor, value(p, ENABLED, 1.0f) <= 0.0f, FADE_SECONDS);
-    if (set >= 1.0f) {
+    if (set >= 1.0f && set <= (float) p->info.sets) {
         sweetspot_select(p->processor, (uint32_t) (set + 0.5f) - 1u, FADE_SECONDS);
+        p->fixed = 1;
     } else {
-        sweetspot_select(p->processor, sweetspot_nearest(&p->info, x, y), FADE_SECONDS);
+        follow_listener(p);
     }
 }
 
@@ -172,7 +245,14 @@ static void run(LV2_Handle handle, uint32_t n)
     report(p, STOPPED, (float) sweetspot_stopped(p->processor));
 }
 
-static const LV2_Descriptor DESCRIPTOR = {SWEETSPOT_URI, instantiate, connect_port, activate, run, NULL, cleanup, NULL};
+static const void *extension(const char *uri)
+{
+    static const LV2_State_Interface state = {save, restore};
+    return strcmp(uri, LV2_STATE__interface) == 0 ? &state : NULL;
+}
+
+static const LV2_Descriptor DESCRIPTOR = {SWEETSPOT_URI, instantiate, connect_port, activate, run, NULL, cleanup,
+                                          extension};
 
 LV2_SYMBOL_EXPORT const LV2_Descriptor *lv2_descriptor(uint32_t index)
 {

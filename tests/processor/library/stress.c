@@ -67,10 +67,12 @@ int main(int argc, char **argv)
             sweetspot_set_gain(s, (float) chance(200u) / 100.0f, 0.02f);
             sweetspot_set_bypass(s, (int) chance(2u), 0.03f);
             sweetspot_select(s, chance(info.sets), 0.05f);
+            (void) sweetspot_set_listener(s, (float) chance(400u) / 100.0f, (float) chance(200u) / 100.0f - 1.0f,
+                                          chance(3u) == 0u ? NAN : (float) chance(720u) - 360.0f, 0.03f);
         }
         sweetspot_process(s, in, out, n);
         for (uint32_t k = 0; k < n * info.drivers; k++) {
-            if (!(fabsf(y[k % info.drivers][k / info.drivers]) <= info.ceiling)) {
+            if (!(fabsf(y[k % info.drivers][k / info.drivers]) <= info.ceilings[k % info.drivers])) {
                 (void) printf("driver %u plays %g\n", (unsigned) (k % info.drivers),
                               (double) y[k % info.drivers][k / info.drivers]);
                 return 1;

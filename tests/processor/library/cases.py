@@ -1,0 +1,63 @@
+"""One table of cases for every form of the processor: our engine, the C library in floats and in fixed point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sweetspot.processor.filterset import FilterSet
+from tests.processor.library.loaded import crooked, music
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A unit, an upmix and a sound.
+
+    Parameters
+    ----------
+    method
+        Of the upmix.
+    drivers, taps, fs, block
+        Sizes.
+    loud
+        Gain of the filters: above 1 the guard works.
+    caps
+        Whether the drivers have ceilings of their own.
+    """
+
+    method: str
+    drivers: int
+    taps: int
+    fs: int
+    block: int
+    loud: float = 1.0
+    caps: bool = False
+
+    def __str__(self) -> str:
+        caps = "-caps" if self.caps else ""
+        return f"{self.method}-{self.drivers}x{self.taps}-{self.fs}-{self.block}-{self.loud:g}{caps}"
+
+    def filters(self) -> FilterSet:
+        """The unit."""
+        made: FilterSet = crooked(self.drivers, self.taps, self.fs, self.method, self.loud)
+        return replace(made, caps=tuple(np.linspace(0.15, 0.7, self.drivers).tolist())) if self.caps else made
+
+    def sound(self) -> Any:
+        """Loud for two seconds, where the guard works."""
+        return music(24000 if self.loud <= 1.0 else 2 * self.fs)
+
+
+CASES = [
+    Case("soft-projection", 5, 200, 44100, 128, caps=True),
+    Case("soft-projection", 2, 1500, 47872, 64, 40.0),
+    Case("projection", 5, 300, 47872, 64),
+    Case("projection", 8, 1024, 44100, 256, 40.0, caps=True),
+    Case("low-latency", 3, 77, 48000, 16),
+    Case("low-latency", 2, 2048, 96000, 1024, 40.0),
+    Case("similarity", 7, 129, 47872, 128),
+    Case("pca", 4, 500, 48000, 32, 40.0, caps=True),
+    Case("off", 6, 1000, 44100, 512, 40.0),
+    Case("off", 1, 1, 47872, 16),
+]

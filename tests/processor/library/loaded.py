@@ -1,0 +1,125 @@
+"""The C library through ctypes, with signals and filters that tell everything apart: what its tests share."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.processor import files
+from sweetspot.processor.export import c_library
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
+
+Real = NDArray[Any]
+
+HERE = Path(__file__).parent
+SOURCES = [s for s in c_library.LIBRARY if s.endswith(".c")]
+CODES = (
+    *("OK", "TOO_SHORT", "NOT_A_BLOB", "OTHER_FORMAT", "DAMAGED", "BAD_SIZE", "OTHER_RATE", "BAD_BLOCK", "NO_MEMORY"),
+)
+
+
+def exported(folder: Path) -> Path:
+    """The sources in a folder, as an export writes them."""
+    files.write_all(folder, c_library.bundle(crooked()).everything())
+    return folder
+
+
+def built(folder: Path, *flags: str) -> ctypes.CDLL:
+    """The sources of a folder as a library."""
+    subprocess.run(["gcc", *(flags or ("-O2",)), "-shared", "-fPIC", "-o", "lib.so", *SOURCES, "-lm"], cwd=folder,
+                   check=True)  # fmt: skip
+    library = ctypes.CDLL(str(folder / "lib.so"))
+    for name in ("memory", "fixed_memory"):
+        getattr(library, f"sweetspot_{name}").restype = ctypes.c_size_t
+    for name in ("init", "fixed_init"):
+        getattr(library, f"sweetspot_{name}").restype = ctypes.c_void_p
+    for name in ("least_gain", "fixed_least_gain"):
+        if hasattr(library, f"sweetspot_{name}"):
+            getattr(library, f"sweetspot_{name}").restype = ctypes.c_float
+    return library
+
+
+def checked(library: ctypes.CDLL, data: bytes, rate: int = 0) -> tuple[str, Any]:
+    """What ``sweetspot_check`` says of a blob, and what it read."""
+    info = ctypes.create_string_buffer(4096)
+    return CODES[library.sweetspot_check(data, ctypes.c_size_t(len(data)), rate, info)], info
+
+
+class Library:
+    """One processor: ``prefix`` chooses between floats and fixed point; both take and give floats here."""
+
+    def __init__(self, library: ctypes.CDLL, data: bytes, block: int, prefix: str = "sweetspot_") -> None:
+        self._library, self._prefix = library, prefix
+        code, self.info = checked(library, data)
+        assert code == "OK"
+        fixed = prefix != "sweetspot_"
+        self._scale, self._type = (2.0**31, np.int32) if fixed else (1.0, np.float32)
+        size = getattr(library, f"{prefix}memory")(self.info, *(() if fixed else (block,)))
+        self._memory, given = ctypes.create_string_buffer(size + 64), ctypes.c_int()
+        at = ctypes.c_void_p((ctypes.addressof(self._memory) + 63) & ~63)
+        more = () if fixed else (block,)
+        made = getattr(library, f"{prefix}init")(at, ctypes.c_size_t(size), self.info, *more, ctypes.byref(given))
+        assert given.value == 0
+        self.state = ctypes.c_void_p(made)
+        self.drivers = int(np.frombuffer(self.info.raw, dtype="<u4", count=2)[1])
+
+    def __getattr__(self, name: str) -> Any:
+        function = getattr(self._library, f"{self._prefix}{name}")
+        return lambda *given: function(self.state, *(ctypes.c_float(v) if isinstance(v, float) else v for v in given))
+
+    def process(self, x: Real, cuts: Sequence[int] = ()) -> Real:
+        """Stereo in, one row per driver out, in calls of ``cuts`` samples each."""
+        given_x = np.clip(np.rint(np.asarray(x, dtype=np.float64) * self._scale), -(2.0**31), 2.0**31 - 1)
+        x = np.ascontiguousarray(given_x if self._scale > 1.0 else x, dtype=self._type)
+        y, at = np.zeros((self.drivers, x.shape[1]), dtype=self._type), 0
+        for n in cuts or [x.shape[1]]:
+            given = (ctypes.c_void_p * 2)(*(row.ctypes.data + 4 * at for row in x))
+            taken = (ctypes.c_void_p * self.drivers)(*(row.ctypes.data + 4 * at for row in y))
+            getattr(self._library, f"{self._prefix}process")(self.state, given, taken, n)
+            at += n
+        return y if self._scale == 1.0 else y / self._scale
+
+
+def crooked(drivers: int = 5, taps: int = 300, fs: int = 47872, method: str = "projection", loud: float = 1.0) -> Any:
+    rng = np.random.default_rng(drivers)
+    h = rng.standard_normal((3, drivers, taps)) * np.exp(-np.arange(taps) / 60.0)
+    return FilterSet(
+        taps=loud * h / np.abs(h).sum(axis=(0, 2)).max(),
+        fs=fs,
+        drivers=tuple(f"d{i}" for i in range(drivers)),
+        ceiling=0.5,
+        delay_samples=7,
+        headroom_db=1.0,
+        channels=tuple(range(drivers + 1, 1, -1)),
+        source="0" * 64,
+        unit_serial="SN-1",
+        upmix=UpmixSettings(method=method, amount=0.9),
+    )
+
+
+def music(n: int, loud: float = 0.25) -> Real:
+    """A part that both sides share, one that they don't, silence, one side alone, and an impulse."""
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-0.6, 0.6, n) + rng.uniform(-0.4, 0.4, (2, n))
+    x[:, n // 4 : n // 3] = 0.0
+    x[1, n // 2 : 2 * n // 3] = 0.0
+    x[:, -2000:] = 0.0
+    x[:, -1500] = 1.0, -0.5
+    return np.asarray((loud * x).astype(np.float32))
+
+
+def ragged(total: int, longest: int = 700) -> list[int]:
+    rng, cuts = np.random.default_rng(5), [0, 1]
+    while sum(cuts) < total:
+        cuts.append(min(int(rng.integers(0, longest)), total - sum(cuts)))
+    return cuts
+
+
+def error_db(y: Real, wanted: Real) -> float:
+    return float(10.0 * np.log10(np.sum((y - wanted) ** 2) / np.sum(wanted**2)))

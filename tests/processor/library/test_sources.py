@@ -1,0 +1,49 @@
+"""The C library compiles without a word, runs under the sanitizers without a finding, and its example is short."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sweetspot.processor.export import Options, Places
+from sweetspot.processor.export.c_library import blob_of
+from sweetspot.processor.export.library import source_files
+from tests.processor.library.loaded import HERE, SOURCES, crooked
+
+STRICT = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion", "-Wdouble-promotion")
+COMPILERS = [
+    pytest.param(c, marks=pytest.mark.skipif(shutil.which(c) is None, reason=f"{c} is absent: apt-get install {c}"))
+    for c in ("gcc", "clang")
+]
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_no_compiler_has_anything_to_say(folder: Path, compiler: str) -> None:
+    for flags in (("-O0",), ("-O3", "-march=native", "-ffp-contract=fast")):
+        for source in (*SOURCES, "example.c"):
+            line = [compiler, *STRICT, *flags, "-c", "-o", "unused.o", source]
+            done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, ""), f"{source} {flags}"
+
+
+def test_the_sanitizers_find_nothing(folder: Path, tmp_path: Path) -> None:
+    """Ten seconds of everything that is bad for a processor; tests/bench/library.py does ten minutes."""
+    filters = crooked(3, 200, 48000, "low-latency", 4.0)
+    at = np.array([[1.8, 0.2, 0.1], [2.0, -0.1, 0.0]])
+    places = Places(at, np.stack([filters.taps, -filters.taps]), 1, 0.1)
+    (tmp_path / "unit.blob").write_bytes(blob_of(replace(filters, caps=(0.5, 0.2, 0.5)), Options(places=places)))
+    sources = [str(folder / s) for s in SOURCES]
+    flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{folder}"]
+    subprocess.run(["gcc", *flags, "-o", "stress", str(HERE / "stress.c"), *sources, "-lm"], cwd=tmp_path, check=True)
+    done = subprocess.run(["./stress", "unit.blob", "10"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout.split()[0]) > 0
+
+
+def test_the_example_is_short() -> None:
+    assert len(source_files("hosts/example.c")["example.c"].splitlines()) <= 60
