@@ -13,13 +13,13 @@ import typer
 from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run
+from sweetspot.calibrate.design import BankDesign, Limits, read_bank, read_limits
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
 from sweetspot.calibrate.plant import ahead, errors
 from sweetspot.calibrate.study import compare, explain, forms, overview, pareto
-from sweetspot.calibrate.verify import Limits, Verification, figures, verdict_text
+from sweetspot.calibrate.verify import Verification, figures, verdict_text
 from sweetspot.calibrate.verify import processor as deployed
-from sweetspot.calibrate.verify import read as read_limits
 from sweetspot.measure import folder
 from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from sweetspot.measure.plan import sets_of
@@ -55,7 +55,7 @@ def mount(app: typer.Typer) -> None:
 def _print_keys(wanted: bool) -> None:
     """The reference of design.toml, bank.toml and limits.toml, in place of a calibration."""
     if wanted:
-        from sweetspot.calibrate import keys
+        from sweetspot.calibrate.design import keys
 
         result({"tables": [t.to_dict() for t in keys.tables()]}, keys.page(), as_json="--json" in sys.argv)
         raise typer.Exit
@@ -104,7 +104,7 @@ def calibrate(
         return
     if many and drop_bank:
         raise BadInput("--bank makes a bank and --no-bank drops it: name one of them")
-    bank_wish = banks.read(many) if many else None if drop_bank else run.kept_bank(run_folder)
+    bank_wish = read_bank(many) if many else None if drop_bank else run.kept_bank(run_folder)
     if bank_wish and not many:
         say(f"{run_folder}: its bank is fitted anew, from the bank.toml kept in filterset.h5; --no-bank drops it")
     fitted = _fitted(run_folder, wanted, text, left_out=left_out, with_front=dial, bank=bank_wish)
@@ -301,7 +301,7 @@ def _fitted(
     *,
     left_out: bool = False,
     with_front: bool = False,
-    bank: tuple[banks.BankDesign, str] | None = None,
+    bank: tuple[BankDesign, str] | None = None,
 ) -> Fitted:
     with tracked("Calibrating", 4 + (bank is not None) + len(pareto.POINTS) * with_front) as step:
         return run.calibrate(

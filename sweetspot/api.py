@@ -224,7 +224,7 @@ def verify(run: Place, limits: Place | None = None) -> Verification:
     'pass'
     """
     from sweetspot.calibrate import run as steps
-    from sweetspot.calibrate.verify import read
+    from sweetspot.calibrate.design import read_limits
     from sweetspot.rigs import load
 
     here = Path(run)
@@ -233,7 +233,7 @@ def verify(run: Place, limits: Place | None = None) -> Verification:
         rig, unit = session.rig(), session.serial
     with load.open_rig(rig, serial=unit) as opened:
         steps.measure_verification(here, opened, fitted, load.utc_now(), ask=_nobody, track=_untracked)
-    return steps.judge(here, fitted, read(None if limits is None else Path(limits)))
+    return steps.judge(here, fitted, read_limits(None if limits is None else Path(limits)))
 
 
 def metrics(verification: Verification) -> dict[str, dict[str, Any]]:

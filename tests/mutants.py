@@ -46,7 +46,7 @@ GROUPS = {
     ),
     "closure": Group(("measure/judge/drift.py",), ("measure/test_measure.py",)),
     "verdicts": Group(
-        ("calibrate/verify/limits.py", "calibrate/verify/verification.py"),
+        ("calibrate/verify/metric.py", "calibrate/verify/verification.py"),
         ("calibrate/test_comparison.py", "calibrate/test_confidence.py", "calibrate/test_diagnosis.py"),
     ),
     "diagnosis": Group(("calibrate/diagnose/",), ("calibrate/test_diagnosis.py",)),

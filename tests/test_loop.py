@@ -15,10 +15,10 @@ import pytest
 import soundfile
 
 from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.predict.prediction import spectra
 from sweetspot.calibrate.verify import verification
-from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure.session import Session
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.rig_file.description import read

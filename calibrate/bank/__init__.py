@@ -6,9 +6,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.bank import heard as heard
     from sweetspot.calibrate.bank.carried import CarriedPlaces as CarriedPlaces
     from sweetspot.calibrate.bank.carried import Cloud as Cloud
-    from sweetspot.calibrate.bank.design import BankDesign as BankDesign
-    from sweetspot.calibrate.bank.design import parse as parse
-    from sweetspot.calibrate.bank.design import read as read
     from sweetspot.calibrate.bank.figures import BankFigures as BankFigures
     from sweetspot.calibrate.bank.figures import text as text
     from sweetspot.calibrate.bank.figures import to_dict as to_dict

@@ -11,9 +11,8 @@ from sweetspot.calibrate.auditory import EarModel, Templates
 from sweetspot.calibrate.bank import figures
 from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sides
 from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving
-from sweetspot.calibrate.bank.design import BankDesign
 from sweetspot.calibrate.bank.figures import BankFigures
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import BankDesign, Design
 from sweetspot.calibrate.filters import (
     Around,
     Fitted,

@@ -14,11 +14,11 @@ import typer
 
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import quick
+from sweetspot.calibrate.design import read_limits
 from sweetspot.calibrate.fleet import capability, jobs, run
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import NAME, Ledger
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
-from sweetspot.calibrate.verify import read as read_limits
 from sweetspot.measure.cli import JsonOpt
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, tracked

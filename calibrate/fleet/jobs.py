@@ -11,8 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.fleet.ledger import Figure
-from sweetspot.calibrate.verify import Limits
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput

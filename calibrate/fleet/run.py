@@ -19,14 +19,13 @@ from typing import Any
 
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.design import Limits, limits_text
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.fleet import jobs
 from sweetspot.calibrate.fleet.jobs import Job
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
 from sweetspot.calibrate.fleet.scheduler import OPTIONS, Scheduler
 from sweetspot.calibrate.predict import metrics
-from sweetspot.calibrate.verify import Limits
-from sweetspot.calibrate.verify import text as limits_text
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.load import open_rig

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.plant import MeasuredSet, ahead, corrected
@@ -21,7 +22,7 @@ from sweetspot.calibrate.run import fitted_of, kept_front, measured_sets, sha256
 from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import FrontPoint, held_out
-from sweetspot.calibrate.verify import Verification, comparison, from_dict
+from sweetspot.calibrate.verify import Verification, comparison
 from sweetspot.calibrate.verify import verification as verify
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -160,7 +161,7 @@ def _heard(run: Path, fitted: Fitted) -> tuple[Fitted, Verification | None, str,
         attributes, rejected = session.attributes, _rejected(session, "verify ")
         if attributes["filterset_sha256"] != sha256(run / store.NAME):
             return fitted, None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
-        limits = from_dict(json.loads(session.annotation("limits") or "{}"))
+        limits = Limits.of_dict(json.loads(session.annotation("limits") or "{}"))
         summary = json.loads(session.annotation("verdict") or "{}")
     found, verdict, *_ = verdict_of(run, fitted, limits)
     causes, ruled_out = summary.get("causes", []), summary.get("ruled_out", [])

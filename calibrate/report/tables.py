@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import ahead, errors
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import evidence
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.study import overview
-from sweetspot.calibrate.verify import KINDS, Limits
+from sweetspot.calibrate.verify import KINDS
 from sweetspot.calibrate.verify import figures as judged
 
 

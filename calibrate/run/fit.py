@@ -11,8 +11,8 @@ from sweetspot.calibrate.around import BeamFit
 from sweetspot.calibrate.around import fit as fit_beam
 from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import BankDesign, FittedBank, fit_bank
-from sweetspot.calibrate.design import Design, ImageDesign
+from sweetspot.calibrate.bank import FittedBank, fit_bank
+from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
 from sweetspot.calibrate.filters import Fitted, fit, nearest_ahead
 from sweetspot.calibrate.plant import ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.auditory import ZoneMap
-from sweetspot.calibrate.bank import BankDesign, BankFigures, parse
+from sweetspot.calibrate.bank import BankFigures
+from sweetspot.calibrate.design import BankDesign, parse_bank
 from sweetspot.calibrate.filters import FarEar, Fitted
 from sweetspot.calibrate.plant import Gate, Matched
 from sweetspot.calibrate.plant import errors as loading
@@ -121,7 +122,7 @@ def kept_bank(run: Path) -> tuple[BankDesign, str] | None:
         text = store.read_bank(run).design_text
     except BadInput:
         return None
-    return parse(text, f"{run / store.NAME}: the bank.toml of /bank"), text
+    return parse_bank(text, f"{run / store.NAME}: the bank.toml of /bank"), text
 
 
 def bank_figures(run: Path) -> tuple[FilterBank, BankFigures] | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.design import Design, level_at, parse, towards_width
+from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_width
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import Fitted, fit
@@ -22,7 +22,6 @@ from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import (
-    Limits,
     Metric,
     ReadVerification,
     Verification,
@@ -86,7 +85,7 @@ def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verificati
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
     with Session.resume(path, VERIFICATION) as heard:
         heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
-        heard.annotate("limits", json.dumps(asdict(limits)))
+        heard.annotate("limits", json.dumps(limits.to_dict()))
     return verdict
 
 

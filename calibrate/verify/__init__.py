@@ -18,12 +18,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify.figures import NULLS as NULLS
     from sweetspot.calibrate.verify.figures import Confident as Confident
     from sweetspot.calibrate.verify.insert import CentreMissing as CentreMissing
-    from sweetspot.calibrate.verify.limits import Limits as Limits
-    from sweetspot.calibrate.verify.limits import Metric as Metric
-    from sweetspot.calibrate.verify.limits import from_dict as from_dict
-    from sweetspot.calibrate.verify.limits import limit_range as limit_range
-    from sweetspot.calibrate.verify.limits import read as read
-    from sweetspot.calibrate.verify.limits import text as text
+    from sweetspot.calibrate.verify.metric import Metric as Metric
     from sweetspot.calibrate.verify.metric_kinds import KEYS as KEYS
     from sweetspot.calibrate.verify.metric_kinds import KINDS as KINDS
     from sweetspot.calibrate.verify.metric_kinds import limit_of as limit_of

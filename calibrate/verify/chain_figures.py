@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.diagnose import Cause
-from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed
 from sweetspot.measure.distortion import Distortion
 from sweetspot.processor.filterset import FilterSet

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainResponse, metrics
 from sweetspot.calibrate.predict import uncertainty as confidence
 from sweetspot.calibrate.verify import comparison as heard
 from sweetspot.calibrate.verify.comparison import Comparison
-from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet

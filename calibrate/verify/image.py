@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainResponse, uncertainty
 from sweetspot.calibrate.verify.comparison import Comparison, valid
 from sweetspot.calibrate.verify.figures import CONTRAST_BAND, MetricBuilder, band, hertz
-from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Float

@@ -18,7 +18,7 @@ class MetricKind:
     name
         For people, and in files; it never changes.
     limit
-        Field of :class:`sweetspot.calibrate.verify.limits.Limits` that judges it.
+        Field of :class:`sweetspot.calibrate.design.limits.Limits` that judges it.
     sense
         Whether the measured value must be at least or at most the limit.
     unit

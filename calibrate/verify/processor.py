@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from scipy import fft
 
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.plant import MeasuredSet, frequencies
 from sweetspot.calibrate.predict import Prediction, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.calibrate.verify import chain_figures, default_limits, verification
-from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.export import live

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sweetspot.calibrate.diagnose import UNCLEAR, Cause
-from sweetspot.calibrate.verify.limits import Metric
+from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
 
 MOST_REASONS = 2

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.description import Lab as Lab
     from sweetspot.rigs.rig_file.description import Mic as Mic
     from sweetspot.rigs.rig_file.description import copy_name as copy_name
-    from sweetspot.rigs.rig_file.description import faults_said as faults_said
     from sweetspot.rigs.rig_file.description import parse as parse
     from sweetspot.rigs.rig_file.description import read as read
     from sweetspot.rigs.rig_file.description import rig_keys as rig_keys
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from sweetspot.rigs.rig_file.tables import CommandTable as CommandTable
     from sweetspot.rigs.rig_file.tables import InterfaceTable as InterfaceTable
     from sweetspot.rigs.rig_file.tables import StageTable as StageTable
+    from sweetspot.rigs.rig_file.toml_file import parse_as as parse_as
+    from sweetspot.rigs.rig_file.toml_file import read_text as read_text
 else:
     from sweetspot.rigs.faces import lazy
 

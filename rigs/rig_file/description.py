@@ -10,10 +10,11 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file.faults import cross_faults, faults_said
+from sweetspot.rigs.rig_file.faults import cross_faults
 from sweetspot.rigs.rig_file.key_texts import EXAMPLES, TEXTS, UNITS
 from sweetspot.rigs.rig_file.keys import KeyTable, Wording, key_tables
 from sweetspot.rigs.rig_file.lab_tables import Lab
+from sweetspot.rigs.rig_file.schema_faults import schema_faults
 from sweetspot.rigs.rig_file.table import Table
 from sweetspot.rigs.rig_file.tables import (
     EARS,
@@ -31,6 +32,7 @@ from sweetspot.rigs.rig_file.tables import (
     StageTable,
     SweepTable,
 )
+from sweetspot.rigs.rig_file.toml_file import read_text
 from sweetspot.rigs.storage import toml_table
 
 __all__ = [
@@ -49,7 +51,6 @@ __all__ = [
     "ProgramPorts",
     "StageTable",
     "SweepTable",
-    "faults_said",
     "parse",
     "read",
 ]
@@ -157,13 +158,9 @@ def read(path: Path) -> Description:
     BadInput
         The file is missing, is not TOML, or holds faults: one line each.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such rig file. {_neighbours(path)}") from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BadInput(f"{path}: the rig file cannot be read: {fault}") from fault
-    return parse(text, folder=path.resolve().parent, where=str(path))
+    if not path.exists():
+        raise BadInput(f"{path}: no such rig file. {_neighbours(path)}")
+    return parse(read_text(path, "rig file"), folder=path.resolve().parent, where=str(path))
 
 
 def copy_name(name: str) -> str:
@@ -185,7 +182,7 @@ def parse(text: str, folder: Path, where: str = "rig.toml", kept: Path | None = 
     try:
         _RigTable.model_validate(table)
     except ValidationError as invalid:
-        faults += faults_said(invalid, _RigTable)
+        faults += schema_faults(invalid, _RigTable)
     faults += list(cross_faults(table, folder, lambda name: _found(name, folder, kept)))
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"

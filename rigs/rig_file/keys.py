@@ -119,7 +119,9 @@ def _walked(model: type[BaseModel], path: str, many: bool, wording: Wording) -> 
             inner.append((table, full, several))
             continue
         key = _key(shown, field, table, wording.examples.get(full, ""))
-        text, unit = wording.texts.get(full, ""), wording.units.get(full, key.unit)
+        text = wording.texts.get(full, " ".join((field.description or "").split()))
+        own = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        unit = wording.units.get(full, str(own.get("unit", key.unit)))
         keys.append(replace(key, text=text, unit=unit))
     if keys:
         headline = f"[[{path}]]" if many else f"[{path}]" if path else "top of the file"

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.tables import Driver, InterfaceTable, LimitsTable
+from sweetspot.rigs.rig_file.toml_file import read_text
 from sweetspot.rigs.storage import toml_table
 
 
@@ -34,8 +35,8 @@ def limits_of(path: Path) -> OutputLimits:
         It cannot be read, or a table that limits an output cannot be understood.
     """
     try:
-        return OutputLimits.model_validate(toml_table(path.read_text(encoding="utf-8-sig"), "it"))
-    except (OSError, ValueError, BadInput) as fault:
+        return OutputLimits.model_validate(toml_table(read_text(path, "rig file"), str(path)))
+    except (BadInput, ValueError) as fault:
         words = " ".join(str(fault).split())[:160]
         raise BadInput(
             f"{path}: its [limits] and drivers cannot be read ({words}); nothing is played without a ceiling"

@@ -27,8 +27,8 @@ sys.path.insert(0, str(ROOT))
 
 from sweetspot.calibrate.auditory import EarModel, of_head  # noqa: E402 (the path is set above)
 from sweetspot.calibrate.auditory import run as auditory  # noqa: E402
-from sweetspot.calibrate.bank import BankDesign, Cloud, fit_bank, fitting  # noqa: E402
-from sweetspot.calibrate.design import Design  # noqa: E402
+from sweetspot.calibrate.bank import Cloud, fit_bank, fitting  # noqa: E402
+from sweetspot.calibrate.design import BankDesign, Design  # noqa: E402
 from sweetspot.calibrate.filters import Fitted  # noqa: E402
 from sweetspot.calibrate.filters import fit as fit_unit  # noqa: E402
 from sweetspot.calibrate.plant import MeasuredSet, frequencies  # noqa: E402

@@ -26,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
+from sweetspot.calibrate.design import Limits  # noqa: E402
 from sweetspot.calibrate.fleet import jobs, run  # noqa: E402
 from sweetspot.calibrate.fleet.ledger import Outcome  # noqa: E402
 from sweetspot.calibrate.fleet.scheduler import Scheduler  # noqa: E402
-from sweetspot.calibrate.verify.limits import Limits  # noqa: E402
 from sweetspot.measure import folder, plan  # noqa: E402
 from sweetspot.measure.run import measure  # noqa: E402
 from sweetspot.measure.session import Session  # noqa: E402

@@ -26,14 +26,13 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 
 import numpy as np
 
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.diagnose import causes as diagnosis
 from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.filters.unit_filters import Fitted, fit
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.measured_set import MeasuredSet
 from sweetspot.calibrate.verify import figures, verification
-from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure import plan
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.rigs.lab.world import World

@@ -15,9 +15,8 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, figures_of, modelled
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.auditory.figures import direct_spectra
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.places import Heads
-from sweetspot.calibrate.verify import Limits
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.processor import store
 from sweetspot.rigs.load import open_rig

@@ -17,9 +17,9 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import BankDesign, BankFigures, CarriedPlaces, Cloud, chosen, fit_bank, read, text_of
+from sweetspot.calibrate.bank import BankFigures, CarriedPlaces, Cloud, chosen, fit_bank, text_of
 from sweetspot.calibrate.bank.fitting import carried_from
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import BankDesign, Design, read_bank
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.places import Heads, model
 from sweetspot.calibrate.plant import frequencies
@@ -240,11 +240,11 @@ def test_a_bank_toml_with_faults_is_refused(tmp_path: Path, text: str, said: str
     path = tmp_path / "bank.toml"
     path.write_text(text)
     with pytest.raises(BadInput, match=said):
-        read(path)
+        read_bank(path)
 
 
 def test_the_example_is_a_bank_and_the_defaults_are_the_documented_ones(root: Path) -> None:
-    wish, text = read(root / "calibrate" / "bank.toml")
+    wish, text = read_bank(root / "calibrate" / "bank.toml")
     assert len(wish.grid) == 15
     assert set(tomllib.loads(text)) <= set(BankDesign.model_fields)
     grid = BankDesign().grid

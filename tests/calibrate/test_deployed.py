@@ -17,10 +17,9 @@ import pytest
 from scipy.signal import resample_poly
 
 from sweetspot.calibrate import run
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.filters.unit_filters import Fitted
 from sweetspot.calibrate.verify import processor as deployed
-from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.calibrate.verify.processor import Deployed
 from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.measure import folder, plan

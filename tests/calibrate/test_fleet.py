@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate import design as designs
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.fleet import capability, jobs
 from sweetspot.calibrate.fleet import run as fleet
 from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.run import calibrate
-from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.line import golden
-from sweetspot.calibrate.verify.limits import Metric
+from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.rigs.errors import BadInput
 

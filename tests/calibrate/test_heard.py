@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.design import Design, FilterDesign
+from sweetspot.calibrate.design import Design, FilterDesign, Limits
 from sweetspot.calibrate.filters.unit_filters import Fitted, fit
 from sweetspot.calibrate.line import records
 from sweetspot.calibrate.plant import matched_ears
@@ -18,7 +18,6 @@ from sweetspot.calibrate.predict import metrics, prediction, uncertainty
 from sweetspot.calibrate.predict.uncertainty import within
 from sweetspot.calibrate.study import overview
 from sweetspot.calibrate.verify import comparison, figures, verification
-from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.smooth import band_means
 from sweetspot.rigs.errors import BadInput

@@ -15,10 +15,10 @@ import pytest
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import Assessment, ImageFigures, UnitImage
 from sweetspot.calibrate.auditory.levels import Loudness
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.filters import beamform
 from sweetspot.calibrate.verify import default_limits, listener_metrics, verdict_text, whole_response
-from sweetspot.calibrate.verify.limits import Limits, Metric
+from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
@@ -71,7 +71,7 @@ def test_a_right_image_at_20_degrees_fails_as_a_unit_and_warns_as_a_design() -> 
     as_design = judged(own, (29.0, 13.0, 0.0, -10.0, -20.0))
     assert as_design[name].verdict == "warn"
     assert "10.0" in as_design[name].text
-    given = judged(own, (29.0, 13.0, 0.0, -10.0, -20.0), Limits(given=("side_azimuth",)))
+    given = judged(own, (29.0, 13.0, 0.0, -10.0, -20.0), Limits(side_azimuth=7.0))
     assert given[name].verdict == "fail"
     assert as_unit["image, asymmetry"].verdict == "fail"
     assert judged(own, (29.0, 13.0, 0.0, -13.0, -27.0), noise=3.0)[name].verdict == "grey"
@@ -105,7 +105,7 @@ def test_default_limits_follow_the_unit_and_given_ones_do_not() -> None:
     low = Metric("cancellation, mean", "x", 10.4, 10.3, 12.0, "at least", key="cancellation_mean")
     ((relaxed,), names) = default_limits.followed((low,), Limits())
     assert (relaxed.limit, relaxed.verdict, names) == (pytest.approx(8.4), "pass", ("cancellation, mean",))
-    assert default_limits.followed((low,), Limits(given=("cancellation_mean",)))[0] == (low,)
+    assert default_limits.followed((low,), Limits(cancellation_mean=12.0))[0] == (low,)
     assert default_limits.followed((low,), Limits(cancellation_mean=12.5))[0] == (low,)
     high = replace(low, predicted=20.0, heard=13.0)
     assert default_limits.followed((high,), Limits())[0] == (high,)

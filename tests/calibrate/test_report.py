@@ -21,10 +21,9 @@ import pytest
 import soundfile
 
 from sweetspot.calibrate import run as steps
-from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.report import evidence, plots, sounds, svg
 from sweetspot.calibrate.report import page as report
-from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
 from sweetspot.measure.session import Session

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sweetspot.calibrate import run
+from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.verify import processor as deployed
-from sweetspot.calibrate.verify.limits import Limits
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file.description import parse
 

@@ -27,7 +27,7 @@ import numpy as np
 
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run as steps
-from sweetspot.calibrate.verify import Limits
+from sweetspot.calibrate.design import Limits
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import KINDS, SCHEMA, VERIFICATION

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sweetspot.calibrate import design as designs
-from sweetspot.calibrate.verify import read as read_limits
+from sweetspot.calibrate.design import read_limits
 from sweetspot.rigs.load import find
 
 ROOT = Path(__file__).resolve().parents[2]

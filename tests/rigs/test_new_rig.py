@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sweetspot.calibrate import keys as calibrate_keys
+from sweetspot.calibrate.design import keys as calibrate_keys
 from sweetspot.measure import plan
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import key_texts, keys_page, rig_keys, scaffold

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-from dataclasses import fields
-
-from sweetspot.calibrate.bank import BankDesign
-from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.verify import Limits, limit_range
-from sweetspot.rigs.rig_file import Key, KeyTable, Wording, key_tables, keys_page
+from sweetspot.calibrate.design.bank_design import BankDesign
+from sweetspot.calibrate.design.limits import Limits
+from sweetspot.calibrate.design.unit_design import Design
+from sweetspot.rigs.rig_file import KeyTable, Wording, key_tables, keys_page
 
 BANK_EXAMPLES = {"places": "[[2.0, 0.0], [2.0, 0.4], [1.5, -0.3, 10.0]]", "home": "[2.0, 0.0]"}
 BANK_UNITS = {"places": "m, m, degrees", "home": "m"}
@@ -80,34 +76,5 @@ def _bank() -> KeyTable:
 
 def _limits() -> KeyTable:
     """The keys of limits.toml, which stand at the top of it."""
-    texts = _described(Limits.__doc__ or "")
-    keys = []
-    for one in fields(Limits):
-        if one.name == "given":
-            continue
-        low, high, unit = limit_range(one.name)
-        keys.append(
-            Key(
-                one.name,
-                "number",
-                unit=unit,
-                default=f"{one.default:g}",
-                limits=f"at least {low:g}, at most {high:g}",
-                example="",
-                text=texts[one.name],
-            )
-        )
-    return KeyTable("limits.toml", "What a unit must reach to pass: given to verify with --limits.", tuple(keys))
-
-
-def _described(doc: str) -> dict[str, str]:
-    """What a docstring in numpydoc form says of each parameter."""
-    found, names = dict[str, list[str]](), list[str]()
-    for line in inspect.cleandoc(doc).split("\n----------\n", 1)[-1].splitlines():
-        if line and not line.startswith(" "):
-            names = [n.strip() for n in line.split(",")]
-            found |= {n: [] for n in names}
-        else:
-            for name in names:
-                found[name].append(line.strip())
-    return {name: re.sub(r"``", "`", " ".join(lines).strip()) for name, lines in found.items()}
+    top = key_tables(Limits, Wording({}, {}, {}))[0]
+    return KeyTable("limits.toml", top.text, top.keys)

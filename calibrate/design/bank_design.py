@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sweetspot.processor.bank import MOST_PLACES
-from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file import faults_said
-from sweetspot.rigs.storage import toml_table
+from sweetspot.rigs.rig_file import parse_as, read_text
 from sweetspot.rigs.units import Float
 
 Metres = Annotated[float, Field(ge=-20, le=20)]
@@ -67,7 +65,7 @@ class BankDesign(BaseModel):
         return np.round(out, 9)
 
 
-def read(path: Path) -> tuple[BankDesign, str]:
+def read_bank(path: Path) -> tuple[BankDesign, str]:
     """A bank's design and its text.
 
     Raises
@@ -75,14 +73,11 @@ def read(path: Path) -> tuple[BankDesign, str]:
     BadInput
         The file is missing, no TOML, or holds faults: one line each.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BadInput(f"{path}: the bank's design cannot be read: {fault}") from fault
-    return parse(text, str(path)), text
+    text = read_text(path, "bank's design")
+    return parse_bank(text, str(path)), text
 
 
-def parse(text: str, where: str) -> BankDesign:
+def parse_bank(text: str, where: str) -> BankDesign:
     """The bank that a text describes; an empty one gives the defaults.
 
     Raises
@@ -90,7 +85,4 @@ def parse(text: str, where: str) -> BankDesign:
     BadInput
         No TOML, or faults: one line each.
     """
-    try:
-        return BankDesign.model_validate(toml_table(text, where))
-    except ValidationError as invalid:
-        raise BadInput(f"{where}:\n" + "\n".join(f"  {f}" for f in faults_said(invalid, BankDesign))) from invalid
+    return parse_as(BankDesign, text, where)

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file import faults_said
-from sweetspot.rigs.storage import toml_table
+from sweetspot.rigs.rig_file import parse_as, read_text
 from sweetspot.rigs.units import Float, from_db
 
 Level = Annotated[float, Field(ge=-200, le=200)]
@@ -246,10 +245,7 @@ def read(path: Path | None) -> tuple[Design, str]:
     """
     if path is None:
         return Design(), ""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise BadInput(f"{path}: the design file cannot be read: {fault}") from fault
+    text = read_text(path, "design file")
     return parse(text, str(path)), text
 
 
@@ -261,10 +257,7 @@ def parse(text: str, where: str) -> Design:
     BadInput
         No TOML, or faults: one line each.
     """
-    try:
-        design = Design.model_validate(toml_table(text, where))
-    except ValidationError as invalid:
-        raise BadInput(f"{where}:\n" + "\n".join(f"  {f}" for f in faults_said(invalid, Design))) from invalid
+    design = parse_as(Design, text, where)
     if design.filter.delay >= design.filter.taps:
         raise BadInput(
             f"{where}: filter.delay = {design.filter.delay} must be below filter.taps = {design.filter.taps}"

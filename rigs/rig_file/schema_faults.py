@@ -1,0 +1,92 @@
+"""Faults that a schema found in a file, in words: one line each, with the key's path and the nearest known key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+
+def _key(location: Sequence[int | str]) -> str:
+    """``("driver", 1, "at")`` -> ``driver[2].at`` (counted from 1, as a reader counts tables)."""
+    out = ""
+    for part in location:
+        if isinstance(part, str) and _KIND.match(part):
+            continue
+        out += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if out else str(part)
+    return out
+
+
+def schema_faults(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
+    """One line for each fault that a schema found, with the key's path and the nearest known key.
+
+    A key that may be of several kinds gives one line: what each kind asks for, or for a list only what a list must be.
+    """
+    lines: dict[str, list[str]] = {}
+    for error in invalid.errors():
+        kind = next((part for part in error["loc"] if isinstance(part, str) and _KIND.match(part)), "")
+        if kind and isinstance(error.get("input"), list) and not kind.startswith("tuple["):
+            continue
+        line = _line(error, root)
+        fault, _, asked = line.partition(_ASKED)
+        known = lines.setdefault(fault if kind and asked else line, [])
+        known += [asked] if kind and asked and asked not in known else []
+    return [fault + (_ASKED + ", or ".join(asked) if asked else "") for fault, asked in lines.items()]
+
+
+_KIND = re.compile(r"(constrained-\w+|float|int|str|(literal|tuple|function-\w+)\[.*)$")
+"""How the schema's library names one of several kinds that a value may be of; it stands in a fault's place."""
+
+_ASKED = " is not valid: "
+
+
+def _table_at(location: Sequence[int | str], root: type[BaseModel]) -> type[BaseModel] | None:
+    """The model of the table in which a key stands."""
+    model: Any = root
+    for part in location:
+        if isinstance(part, int):
+            continue
+        found = [f for name, f in model.model_fields.items() if part in (name, f.alias)]
+        if not found:
+            return None
+        model = _model_in(found[0].annotation)
+        if model is None:
+            return None
+    return model  # type: ignore[no-any-return]
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The table type inside an annotation such as ``tuple[Driver, ...]`` or ``Ears | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for a in getattr(annotation, "__args__", ()) if (m := _model_in(a)) is not None), None)
+
+
+def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
+    """One line for one fault that the schema found."""
+    location = error["loc"]
+    key, value = _key(location), error.get("input")
+    if error["type"] == "extra_forbidden":
+        model = _table_at(location[:-1], root)
+        known = [f.alias or name for name, f in model.model_fields.items()] if model else []
+        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "known here: " + ", ".join(known)
+        return f"{key}: unknown key; {hint}"
+    if error["type"] == "missing":
+        return f"{key}: missing; {_WANTED.get(str(location[-1]), 'it is required')}"
+    shown = repr(value) if not isinstance(value, dict | list) or len(repr(value)) < 60 else type(value).__name__
+    wrong = error["msg"].removeprefix("Value error, ")
+    return f"{key}: {shown}{_ASKED}{wrong[0].lower()}{wrong[1:]}"
+
+
+_WANTED = {
+    "at": "where the driver stands, [x, y, z] in metres from the middle of the device",
+    "channel": "the channel as printed on the box, from 1",
+    "loopback": "the timing reference, for example { out = 9, in = 4 }",
+    "fs": "the sampling rate in Hz, for example 48000",
+    "schema": "write schema = 1",
+}
