@@ -49,7 +49,7 @@ GROUPS = {
         ("calibrate/verify/metric.py", "calibrate/verify/verification.py"),
         ("calibrate/test_comparison.py", "calibrate/test_confidence.py", "calibrate/test_diagnosis.py"),
     ),
-    "diagnosis": Group(("calibrate/diagnose/",), ("calibrate/test_diagnosis.py",)),
+    "diagnosis": Group(("calibrate/verify/diagnose/",), ("calibrate/test_diagnosis.py",)),
     "gate": Group(("calibrate/plant/gate.py",), ("calibrate/test_gate.py",)),
     "directivity": Group(("measure/share/directivity.py",), ("measure/test_directivity.py",)),
 }

@@ -16,7 +16,7 @@ import soundfile
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.predict import NULLS, metrics
 from sweetspot.calibrate.predict.prediction import spectra
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure.session import Session
@@ -86,7 +86,7 @@ def test_centre_beam(unit: tuple[Path, dict[str, Any]]) -> None:
     run, _ = unit
     verdict = steps.judge(run, steps.fitted_of(run), Limits())
     inside = (THIRD_OCTAVES >= 400) & (THIRD_OCTAVES <= 1600)
-    contrast = metrics.contrast_db(verdict.heard_polar, verdict.azimuths, verdict.f, verification.NULLS, 0.0)
+    contrast = metrics.contrast_db(verdict.heard_polar, verdict.azimuths, verdict.f, NULLS, 0.0)
     assert contrast[inside].min() >= 15.0
 
 

@@ -13,8 +13,8 @@ from sweetspot.calibrate.auditory.figures import DIRECT_S, EarModel, ImageFigure
 from sweetspot.calibrate.auditory.levels import Loudness, levels_of
 from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, modelled, seen
 from sweetspot.calibrate.auditory.templates import Templates, of_head
-from sweetspot.calibrate.places import Heads
 from sweetspot.calibrate.plant import gate, grid, transform
+from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.acoustics import CorrectedHead, SphereHead, load_head

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweetspot.calibrate.places import DeviceField, HeadResponse, Heads
-from sweetspot.calibrate.places import correction as corrected
+from sweetspot.calibrate.plant.places import DeviceField, HeadResponse, Heads
+from sweetspot.calibrate.plant.places import correction as corrected
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float
 

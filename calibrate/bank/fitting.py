@@ -18,8 +18,6 @@ from sweetspot.calibrate.filters import (
     Fitted,
     align,
     beam_of,
-    beamform,
-    centre,
     costs,
     held_outside,
     leastsquares,
@@ -27,8 +25,9 @@ from sweetspot.calibrate.filters import (
     room,
     staging,
 )
-from sweetspot.calibrate.places import DeviceField, Heads, fitted
+from sweetspot.calibrate.filters.beam import beamform, centre
 from sweetspot.calibrate.plant import Gate, Plant, ahead, corrected, frequencies, gate, gated
+from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
 from sweetspot.processor.bank import FilterBank

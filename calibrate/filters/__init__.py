@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.calibrate.filters import align as align
-    from sweetspot.calibrate.filters import beamform as beamform
-    from sweetspot.calibrate.filters import centre as centre
     from sweetspot.calibrate.filters import crosstalk as crosstalk
     from sweetspot.calibrate.filters import leastsquares as leastsquares
     from sweetspot.calibrate.filters import pair as pair
     from sweetspot.calibrate.filters import protection as protection
     from sweetspot.calibrate.filters import room as room
     from sweetspot.calibrate.filters import staging as staging
+    from sweetspot.calibrate.filters.beam_alone import BeamFit as BeamFit
+    from sweetspot.calibrate.filters.beam_alone import fit_beam as fit_beam
     from sweetspot.calibrate.filters.effort import Around as Around
     from sweetspot.calibrate.filters.effort import Cost as Cost
     from sweetspot.calibrate.filters.effort import costs as costs

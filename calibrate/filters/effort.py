@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import harmonics
+from sweetspot.calibrate.filters.beam import harmonics
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
@@ -124,7 +124,7 @@ def excursion(drivers: Sequence[Driver], f: Float, level: Float) -> Float:
 def radiated(h: Complex, azimuths: Float, k: Float, radius: float, cost: Float) -> Complex:
     """Radiated power as a cost matrix ``(frequency, driver, driver)``; a driver of mean power costs 1 by itself.
 
-    The drivers are encoded on spherical harmonics from the ring they were measured on (:mod:`filters.harmonics`), and
+    The drivers are encoded on spherical harmonics from the ring they were measured on (:mod:`beam.harmonics`), and
     the power over the whole sphere follows in closed form. What the ring leaves open is not counted: it would be power
     that no weights avoid, and hide what they can. On points on a rigid sphere of 17.5 cm the matrix is within 4 % of
     the sphere's up to 400 Hz (the ring as it is: 17 %), and within 40 % up to 2.4 kHz, no better than the ring there.

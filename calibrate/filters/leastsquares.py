@@ -54,7 +54,7 @@ def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign, slopes: Fl
     Parameters
     ----------
     weighing
-        What an error costs, see :class:`sweetspot.calibrate.filters.beamform.Beam`; every octave has the same say.
+        What an error costs, see :class:`sweetspot.calibrate.filters.beam.beamform.Beam`; every octave has the same say.
     """
     A = weighing / np.maximum(f, LOWEST_HZ)[:, None, None]
     return fitted(W, stopped(confined(A, f, *wish.band_hz), slopes), wish.taps, wish.delay)

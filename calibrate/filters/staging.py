@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from sweetspot.calibrate.auditory import programme_of
+from sweetspot.calibrate.predict import programme_of
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.render import upmixed
 from sweetspot.rigs.protection import protections

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
@@ -100,7 +99,23 @@ class Gate:
         )
 
 
-def chosen(ir: ImpulseResponse, wish: FilterDesign) -> Gate:
+class GateWish(Protocol):
+    """What is asked of a gate; the ``[filter]`` table of a design.toml asks it."""
+
+    @property
+    def gate_ms(self) -> float:
+        """Longest, ms."""
+
+    @property
+    def gate_cycles(self) -> float:
+        """Periods that the window holds at high frequencies."""
+
+    @property
+    def gate_to(self) -> str:
+        """``"reflection"`` ends it before the first one; ``"fixed"`` does not."""
+
+
+def chosen(ir: ImpulseResponse, wish: GateWish) -> Gate:
     """The gate of a set: as long as the design asks for, but ending before the first reflection unless it is fixed."""
     seconds, cycles = wish.gate_ms / 1000.0, wish.gate_cycles
     found = first_reflection(ir, seconds) if wish.gate_to == "reflection" else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.gate import Gate
@@ -45,7 +44,7 @@ class MeasuredSet:
         """Squared relative error that a band's bins share, of every path or of each; 0 where that is not known."""
         return self.errors.drift if self.errors else 0.0
 
-    def gated(self, design: FilterDesign) -> MeasuredSet:
+    def gated(self, design: gates.GateWish) -> MeasuredSet:
         """The same with the gate that the design asks for and the responses allow."""
         return replace(self, gate=gates.chosen(self.ir, design))
 

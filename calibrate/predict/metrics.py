@@ -18,6 +18,12 @@ from sweetspot.rigs.units import Complex, Float, db, from_db, power_db
 SCORED = (800.0, 6300.0)
 """Nominal centres between which cancellation is summed up, Hz."""
 
+NULLS = np.radians([-90.0, 90.0])
+"""Directions over which the centre's contrast is stated, rad."""
+
+CONTRAST_BAND = (400.0, 1600.0)
+"""Nominal centres between which it is judged, Hz."""
+
 OCTAVES = ((400.0, 800.0), (800.0, 1600.0), (1600.0, 3200.0), (3200.0, 6400.0), (6400.0, 12000.0))
 """Bands of the comparison between designs, Hz."""
 

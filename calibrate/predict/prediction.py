@@ -160,3 +160,18 @@ def direct(heard: ImpulseResponse, sound: Complex, early: Complex, end: Float) -
     """
     kept = gates.until(heard.h, heard.zero, heard.fs, end)
     return np.asarray(sound + transform(kept, grid(heard.fs), heard.zero) - early)
+
+
+def expected(predicted: Complex, filters: FilterSet) -> Complex:
+    """Responses to the stimuli from responses of the programs, along axis -2: left, right, centre to left, right, both.
+
+    A hard-panned side stays on its program; what both sides share goes to the centre by the upmix's amount.
+    """
+    left, right, centre = (predicted[..., i, :] for i in range(3))
+    share = share_of(filters)
+    return np.stack([left, right, share * centre + (1.0 - share) * (left + right)], axis=-2)
+
+
+def share_of(filters: FilterSet) -> float:
+    """Part of what both sides have in common that the upmix gives to the centre."""
+    return filters.upmix.amount if filters.upmix.method != "off" else 0.0

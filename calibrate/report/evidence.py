@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.plant import MeasuredSet, ahead, corrected
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.predict import BandLevels, metrics, spectra, uncertainty
+from sweetspot.calibrate.predict import BandLevels, expected, metrics, spectra, uncertainty
 from sweetspot.calibrate.run import fitted_of, kept_front, measured_sets, sha256, verdict_of
 from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import FrontPoint, held_out
 from sweetspot.calibrate.verify import Verification, comparison
-from sweetspot.calibrate.verify import verification as verify
+from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
@@ -171,7 +170,7 @@ def _heard(run: Path, fitted: Fitted) -> tuple[Fitted, Verification | None, str,
 
 def programs(e: Evidence) -> Complex:
     """Expected responses to the stimuli at the scoring positions, ``(position, ear, stimulus, frequency)``, Pa."""
-    return verify.expected(e.fitted.prediction.score, e.fitted.filters)
+    return expected(e.fitted.prediction.score, e.fitted.filters)
 
 
 def spread(levels: Float, f: Float, u: Float | None = None) -> CellSpread:

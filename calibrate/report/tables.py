@@ -11,7 +11,7 @@ import numpy as np
 
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import ahead, errors
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.predict import CONTRAST_BAND, NULLS, metrics
 from sweetspot.calibrate.report import evidence
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.study import overview
@@ -89,8 +89,8 @@ def figures(e: Evidence) -> dict[str, Any]:
     cells = cells[..., judged.band(metrics.SCORED, p.lowest)[0]]
     if not ahead.has_directions(e.polar):
         return _compared({"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10))}, e)
-    contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, judged.NULLS, 0.0)
-    least = float(contrast[judged.band(judged.CONTRAST_BAND, p.polar_lowest)[0]].min())
+    contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, NULLS, 0.0)
+    least = float(contrast[judged.band(CONTRAST_BAND, p.polar_lowest)[0]].min())
     predicted = {"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10)), "contrast": least}
     return _compared(predicted, e)
 

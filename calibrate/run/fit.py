@@ -7,13 +7,11 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-from sweetspot.calibrate.around import BeamFit
-from sweetspot.calibrate.around import fit as fit_beam
 from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
-from sweetspot.calibrate.filters import Fitted, fit, nearest_ahead
+from sweetspot.calibrate.filters import BeamFit, Fitted, fit, fit_beam, nearest_ahead
 from sweetspot.calibrate.plant import ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
@@ -95,7 +93,7 @@ def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
     Raises
     ------
     BadInput
-        See :func:`sweetspot.calibrate.around.fit`.
+        See :func:`sweetspot.calibrate.filters.fit_beam`.
     """
     source = session_file(run)
     with alone(run):

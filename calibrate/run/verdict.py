@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_width
-from sweetspot.calibrate.diagnose import causes as diagnosis
-from sweetspot.calibrate.diagnose import clipping, residual
 from sweetspot.calibrate.filters import Fitted, fit
 from sweetspot.calibrate.plant import MeasuredSet
+from sweetspot.calibrate.predict import share_of
 from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.run.verification import engine_of
@@ -32,6 +31,8 @@ from sweetspot.calibrate.verify import (
     whole_response,
 )
 from sweetspot.calibrate.verify import processor as deployed
+from sweetspot.calibrate.verify.diagnose import causes as diagnosis
+from sweetspot.calibrate.verify.diagnose import clipping, residual
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session, figures_alone
@@ -111,7 +112,7 @@ def verdict_of(
     found = deployed.understood(told, sets, measured, (fitted.prediction, fitted.filters))
     design = parse(store.read_design(run), str(run / store.NAME))
     verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
-    share = verification.share_of(found.filters)
+    share = share_of(found.filters)
     image = auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
     unit = auditory.unit(run, found.filters, fitted.ears, found.ears, share)
     more = listener_metrics.of(image, unit, limits)
@@ -159,7 +160,7 @@ def _causes(
         measured.used_for("score"),
         found.ears.ir,
         filters,
-        verification.share_of(filters),
+        share_of(filters),
         timed=found.timed,
         end=whole.end if whole else None,
         clipped=_clipped(rig, filters, told),
@@ -195,7 +196,7 @@ def _other_filters(run: Path, mine: FilterSet, f: Float) -> dict[str, Complex]:
         except BadInput:
             continue
         if (other.fs, other.drivers) == (mine.fs, mine.drivers) and other.source != mine.source:
-            w = residual.stimuli(np.asarray(other.response(f), dtype=np.complex128), verification.share_of(mine))
+            w = residual.stimuli(np.asarray(other.response(f), dtype=np.complex128), share_of(mine))
             found[f"unit {other.unit_serial} ({path.parent.name})"] = w
     return found
 

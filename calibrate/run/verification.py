@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.predict import share_of
 from sweetspot.calibrate.run.kept import MEASURED, MEASURING, sha256
 from sweetspot.calibrate.verify import (
     Deployed,
@@ -162,4 +163,4 @@ def _begun(path: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
 
 
 def _form(filters: FilterSet) -> str:
-    return "upmix" if verification.share_of(filters) > 0.0 else "stereo"
+    return "upmix" if share_of(filters) > 0.0 else "stereo"

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify import verdict_text as verdict_text
     from sweetspot.calibrate.verify import verification as verification
     from sweetspot.calibrate.verify import whole_response as whole_response
-    from sweetspot.calibrate.verify.comparison import expected as expected
-    from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
-    from sweetspot.calibrate.verify.figures import NULLS as NULLS
     from sweetspot.calibrate.verify.figures import Confident as Confident
     from sweetspot.calibrate.verify.insert import CentreMissing as CentreMissing
     from sweetspot.calibrate.verify.metric import Metric as Metric

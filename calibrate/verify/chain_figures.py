@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.diagnose import Cause
+from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import STIMULI, ProcessorUsed
 from sweetspot.measure.distortion import Distortion

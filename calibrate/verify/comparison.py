@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import MeasuredSet, error_of, frequencies
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.predict import BandLevels, Prediction, RoomPrediction, UncertainResponse, spectra, uncertainty
+from sweetspot.calibrate.predict import (
+    BandLevels,
+    Prediction,
+    RoomPrediction,
+    UncertainResponse,
+    expected,
+    spectra,
+    uncertainty,
+)
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
@@ -184,21 +192,6 @@ def weights(filters: FilterSet, fs: int) -> Complex:
     """Filters of the stimuli ``(stimulus, driver, frequency)``."""
     w = np.moveaxis(np.asarray(filters.response(frequencies(fs)), dtype=np.complex128), 0, 1)
     return np.moveaxis(expected(w, filters), 1, 0)
-
-
-def expected(predicted: Complex, filters: FilterSet) -> Complex:
-    """Responses to the stimuli from responses of the programs, along axis -2: left, right, centre to left, right, both.
-
-    A hard-panned side stays on its program; what both sides share goes to the centre by the upmix's amount.
-    """
-    left, right, centre = (predicted[..., i, :] for i in range(3))
-    share = share_of(filters)
-    return np.stack([left, right, share * centre + (1.0 - share) * (left + right)], axis=-2)
-
-
-def share_of(filters: FilterSet) -> float:
-    """Part of what both sides have in common that the upmix gives to the centre."""
-    return filters.upmix.amount if filters.upmix.method != "off" else 0.0
 
 
 def cancellations(c: Comparison, far_ear: Complex) -> tuple[BandLevels, BandLevels]:

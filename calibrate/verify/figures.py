@@ -9,12 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.plant import MeasuredSet
-from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainResponse, metrics
+from sweetspot.calibrate.predict import (
+    CONTRAST_BAND,
+    NULLS,
+    BandLevels,
+    Prediction,
+    UncertainResponse,
+    metrics,
+    share_of,
+)
 from sweetspot.calibrate.predict import uncertainty as confidence
 from sweetspot.calibrate.verify import comparison as heard
 from sweetspot.calibrate.verify.comparison import Comparison
+from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
@@ -23,9 +31,6 @@ from sweetspot.rigs.units import Float
 
 Figure = Callable[[Float], float]
 """From cells ``(..., third octave)`` to one number."""
-
-NULLS = np.radians([-90.0, 90.0])
-CONTRAST_BAND = (400.0, 1600.0)
 
 NEAR = ((0, 0), (1, 1), (0, 2), (1, 2))
 """Ears and stimuli whose level is compared: each side at its own ear, the phantom centre at both."""
@@ -230,7 +235,7 @@ def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 
 def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, limits: Limits) -> Metric:
     """What no figure of its own judges: everything that is not as predicted, the room too."""
-    apart = residual.of(measured.used_for("score"), ears, filters, heard.share_of(filters))
+    apart = residual.of(measured.used_for("score"), ears, filters, share_of(filters))
     low, high = residual.BAND
     return Metric.of(
         "difference",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.predict import BandLevels, Prediction, UncertainResponse, uncertainty
+from sweetspot.calibrate.predict import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse, uncertainty
 from sweetspot.calibrate.verify.comparison import Comparison, valid
-from sweetspot.calibrate.verify.figures import CONTRAST_BAND, MetricBuilder, band, hertz
+from sweetspot.calibrate.verify.figures import MetricBuilder, band, hertz
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.layout import wrapped

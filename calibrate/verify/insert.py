@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.calibrate.diagnose import residual
-from sweetspot.calibrate.verify import verification
+from sweetspot.calibrate.predict import share_of
+from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.processor import DEVICE, Deployed
 from sweetspot.measure.deconvolve import inverse, loopback_delay
 from sweetspot.measure.impulse import ImpulseResponse
@@ -353,7 +353,7 @@ def _lag(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, st
 
 def _expected(score: ImpulseResponse, filters: FilterSet, position: int, size: int, stimulus: int) -> Complex:
     """Expected spectra ``(ear, frequency)`` of a stimulus at a scoring position."""
-    w = residual.stimuli(fft.rfft(filters.taps, size, axis=-1), verification.share_of(filters))[stimulus]
+    w = residual.stimuli(fft.rfft(filters.taps, size, axis=-1), share_of(filters))[stimulus]
     h = fft.rfft(score.h[position], size, axis=-1)
     zero = np.exp(2j * np.pi * fft.rfftfreq(size) * score.zero)
     return np.asarray(np.einsum("edf,df->ef", h, w) * zero)

@@ -14,11 +14,11 @@ import numpy as np
 from scipy import fft
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.plant import MeasuredSet, frequencies
-from sweetspot.calibrate.predict import Prediction, uncertainty
+from sweetspot.calibrate.predict import Prediction, share_of, uncertainty
 from sweetspot.calibrate.predict import prediction as predict
 from sweetspot.calibrate.verify import chain_figures, default_limits, verification
+from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
@@ -106,7 +106,7 @@ def predicted(prediction: Prediction, deployed: FilterSet, polar: MeasuredSet) -
     polar
         The session's polar set.
     """
-    if verification.share_of(deployed) > 0.0:
+    if share_of(deployed) > 0.0:
         return prediction
     whole = prediction.whole
 
@@ -205,7 +205,7 @@ def understood(
     through = ProcessorUsed(told["name"], told["form"], float(told["latency_samples"]), filters.fs)
     filters = stereo_form(filters) if through.form == "stereo" else filters
     if through.name != OWN:
-        rest = rest_of(heard[0].ir, measured[0].ir, filters, verification.share_of(filters))
+        rest = rest_of(heard[0].ir, measured[0].ir, filters, share_of(filters))
         ears, polar = (replace(one, ir=earlier(one.ir, rest)) for one in heard)
         heard = ears, polar
         through = replace(through, latency_samples=through.latency_samples + rest * filters.fs)
@@ -229,7 +229,7 @@ def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verifica
     Where there is no centre program, or only a pair of drivers, both sides together must have the contrast that was
     predicted of them, within the limit of agreement.
     """
-    why = "this processor has no centre program" if verification.share_of(deployed) <= 0.0 else ""
+    why = "this processor has no centre program" if share_of(deployed) <= 0.0 else ""
     why = why or ("a pair of drivers has no beam" if len(deployed.drivers) < FOR_A_BEAM else "")
     return replace(found, metrics=tuple(_phantom(m, limits, why) for m in found.metrics)) if why else found
 

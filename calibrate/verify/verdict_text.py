@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sweetspot.calibrate.diagnose import UNCLEAR, Cause
+from sweetspot.calibrate.verify.diagnose import UNCLEAR, Cause
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
 

@@ -10,15 +10,11 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.diagnose import Cause
 from sweetspot.calibrate.plant import MeasuredSet, ahead
 from sweetspot.calibrate.predict import Prediction, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
 from sweetspot.calibrate.verify.comparison import Comparison, compare
-from sweetspot.calibrate.verify.comparison import expected as expected
-from sweetspot.calibrate.verify.comparison import share_of as share_of
-from sweetspot.calibrate.verify.figures import CONTRAST_BAND as CONTRAST_BAND
-from sweetspot.calibrate.verify.figures import NULLS as NULLS
+from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.calibrate.verify.metric import Metric, Verdict
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
 from sweetspot.processor.filterset import FilterSet

@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from sweetspot.calibrate.design import BeamDesign
-from sweetspot.calibrate.filters import beamform, harmonics
+from sweetspot.calibrate.filters.beam import beamform, harmonics
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import from_db, power_db

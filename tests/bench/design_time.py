@@ -15,7 +15,8 @@ import cvxpy
 import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, CrosstalkDesign, FilterDesign
-from sweetspot.calibrate.filters import beamform, leastsquares, pair
+from sweetspot.calibrate.filters import leastsquares, pair
+from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 

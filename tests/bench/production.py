@@ -27,12 +27,13 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 import numpy as np
 
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.diagnose import causes as diagnosis
-from sweetspot.calibrate.diagnose import residual
 from sweetspot.calibrate.filters.unit_filters import Fitted, fit
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.measured_set import MeasuredSet
+from sweetspot.calibrate.predict import share_of
 from sweetspot.calibrate.verify import figures, verification
+from sweetspot.calibrate.verify.diagnose import causes as diagnosis
+from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.measure import plan
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.rigs.lab.world import World
@@ -124,7 +125,7 @@ class Unit:
 
 
 def filters_on(unit: Unit, fitted: Fitted) -> np.ndarray:
-    share = verification.share_of(fitted.filters)
+    share = share_of(fitted.filters)
     return residual.stimuli(np.asarray(fitted.filters.response(unit.world.f), dtype=complex), share)
 
 
@@ -172,11 +173,11 @@ def verdict_of(unit: Unit, other: Unit, fault: str, size: float = 1.0) -> tuple[
     assert judged.agreement is not None
     if judged.verdict != "fail":
         return judged.verdict, judged.agreement
-    made, share = unit.fitted.filters, verification.share_of(unit.fitted.filters)
+    made, share = unit.fitted.filters, share_of(unit.fitted.filters)
     whole = unit.fitted.prediction.whole
     apart = residual.of(unit.ears.ir.used_for("score"), ears.ir, made, share, end=whole.end if whole else None)
     others = {"another": residual.stimuli(
-        np.asarray(other.fitted.filters.response(apart.f), dtype=complex), verification.share_of(other.fitted.filters)
+        np.asarray(other.fitted.filters.response(apart.f), dtype=complex), share_of(other.fitted.filters)
     )}  # fmt: skip
     at = np.array([d.at for d in unit.rig.driver])
     assert unit.rig.ears is not None

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign
-from sweetspot.calibrate.filters import beamform
+from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.rigs.units import power_db
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -16,7 +16,7 @@ from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, figure
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.auditory.figures import direct_spectra
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.places import Heads
+from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.processor import store
 from sweetspot.rigs.load import open_rig

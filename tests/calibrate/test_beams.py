@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import BeamDesign, FilterDesign, parse
-from sweetspot.calibrate.filters import beamform, fir, harmonics, leastsquares
+from sweetspot.calibrate.filters import fir, leastsquares
+from sweetspot.calibrate.filters.beam import beamform, harmonics
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import wrapped

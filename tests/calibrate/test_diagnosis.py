@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Limits, limits_text, read_limits
-from sweetspot.calibrate.diagnose import causes as diagnosis
-from sweetspot.calibrate.diagnose.causes import Cause
-from sweetspot.calibrate.diagnose.residual import Residual, disagreement_db
 from sweetspot.calibrate.line import records
+from sweetspot.calibrate.verify.diagnose import causes as diagnosis
+from sweetspot.calibrate.verify.diagnose.causes import Cause
+from sweetspot.calibrate.verify.diagnose.residual import Residual, disagreement_db
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.rigs.acoustics.sphere import field

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import BeamDesign, Design, StereoDesign, read, target_power
-from sweetspot.calibrate.filters import align, beamform, crosstalk, fir, virtualize
+from sweetspot.calibrate.filters import align, crosstalk, fir, virtualize
 from sweetspot.calibrate.filters import pair as sides
+from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.calibrate.filters.effort import driver_cost
 from sweetspot.calibrate.predict import metrics
 from sweetspot.measure import smooth

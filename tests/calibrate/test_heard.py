@@ -14,7 +14,7 @@ from sweetspot.calibrate.line import records
 from sweetspot.calibrate.plant import matched_ears
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.measured_set import MeasuredSet
-from sweetspot.calibrate.predict import metrics, prediction, uncertainty
+from sweetspot.calibrate.predict import expected, metrics, prediction, uncertainty
 from sweetspot.calibrate.predict.uncertainty import within
 from sweetspot.calibrate.study import overview
 from sweetspot.calibrate.verify import comparison, figures, verification
@@ -84,7 +84,7 @@ class Unit:
         """Heard with fresh noise, each driver with a gain."""
         filters, n = self.fitted.filters, 4096
         w = filters.response(np.fft.rfftfreq(n, 1.0 / self.rig.fs))
-        w = np.moveaxis(comparison.expected(np.moveaxis(w, 0, 1), filters), 1, 0) * (np.ones(3) * gains)[None, :, None]
+        w = np.moveaxis(expected(np.moveaxis(w, 0, 1), filters), 1, 0) * (np.ones(3) * gains)[None, :, None]
         score = self.at["use"] == b"score"
         sets = []
         for h, rows, chosen in ((self.ears_true[score], self.at[score], w), (self.polar_true, self.around, w[2:])):
@@ -140,7 +140,7 @@ def test_predictions_scatter_as_is_said(unit: Unit) -> None:
     names, draws = unit.ears.drivers, []
     for _ in range(40):
         again = unit.noisy(unit.ears_true, unit.at, names).used_for("score")
-        x = comparison.expected(prediction.programs(again, filters, p.whole.gate), filters)
+        x = expected(prediction.programs(again, filters, p.whole.gate), filters)
         draws.append(10 * np.log10(band_means(np.abs(x) ** 2, p.f)))
     ratio = np.std(draws, axis=0) / said.u
     assert 0.7 < np.median(ratio[..., 4:]) < 1.1

@@ -16,7 +16,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import Assessment, ImageFigures, UnitImage
 from sweetspot.calibrate.auditory.levels import Loudness
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.filters import beamform
+from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.calibrate.verify import default_limits, listener_metrics, verdict_text, whole_response
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification

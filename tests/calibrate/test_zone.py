@@ -16,8 +16,8 @@ from sweetspot.calibrate.auditory.figures import direct_spectra
 from sweetspot.calibrate.auditory.mapping import _uncertainty
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, parse
-from sweetspot.calibrate.places import Heads, correction, fitted
-from sweetspot.calibrate.places.field import radial_ratio
+from sweetspot.calibrate.plant.places import Heads, correction, fitted
+from sweetspot.calibrate.plant.places.field import radial_ratio
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.lab import World

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, target_power
-from sweetspot.calibrate.filters.harmonics import Encoded, towards
+from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
@@ -145,7 +145,7 @@ def steer_harmonic(
     reference: Complex,
     front: Fronts | None = None,
 ) -> Beam:
-    """Design a beam from drivers encoded on spherical harmonics, see :mod:`sweetspot.calibrate.filters.harmonics`.
+    """Design a beam from drivers encoded on spherical harmonics, see :mod:`sweetspot.calibrate.filters.beam.harmonics`.
 
     The lobe is looked at each :data:`FINE_DEG` degrees, however sparse the measured ring was. What shall be quiet is a
     density around each null and a wide one behind the device, integrated over the whole sphere in closed form; what

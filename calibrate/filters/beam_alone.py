@@ -20,9 +20,8 @@ from sweetspot.calibrate.filters import (
     protection,
 )
 from sweetspot.calibrate.plant import Gate, MeasuredSet, Plant, ahead
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.predict import CONTRAST_BAND, NULLS, metrics
 from sweetspot.calibrate.predict import prediction as predict
-from sweetspot.calibrate.verify import CONTRAST_BAND, NULLS
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
@@ -120,7 +119,7 @@ class BeamFit:
         }
 
 
-def fit(around: MeasuredSet, rig: Description, design: Design, *, serial: str, source: str) -> BeamFit:
+def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: str, source: str) -> BeamFit:
     """Fit the centre's beam of one unit; left and right are plain stereo, brought to the listener with the centre.
 
     Raises

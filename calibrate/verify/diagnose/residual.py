@@ -132,7 +132,7 @@ def of(
     filters
         What should have been deployed.
     share
-        Part of what both sides have in common that goes to the centre, see :func:`verification.expected`.
+        Part of what both sides have in common that goes to the centre, see :func:`predict.expected`.
     end
         Until when the direct sound is heard at each position, s.
     clipped

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sweetspot.calibrate.diagnose.residual import Residual
+from sweetspot.calibrate.verify.diagnose.residual import Residual
 from sweetspot.rigs.units import Complex, Float, db
 
 LATEST_SAMPLES = 64.0

@@ -15,9 +15,9 @@ from itertools import combinations
 
 import numpy as np
 
-from sweetspot.calibrate.diagnose import driver_faults
-from sweetspot.calibrate.diagnose.driver_faults import Found
-from sweetspot.calibrate.diagnose.residual import Residual
+from sweetspot.calibrate.verify.diagnose import driver_faults
+from sweetspot.calibrate.verify.diagnose.driver_faults import Found
+from sweetspot.calibrate.verify.diagnose.residual import Residual
 from sweetspot.rigs.units import ROOM_SPEED, Complex, Float, db, from_db
 
 MOVED_BAND = (200.0, 2500.0)
@@ -95,7 +95,7 @@ def causes(
     Parameters
     ----------
     s
-        From :func:`sweetspot.calibrate.diagnose.residual.of`.
+        From :func:`sweetspot.calibrate.verify.diagnose.residual.of`.
     drivers
         Names.
     at

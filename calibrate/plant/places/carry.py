@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.places.field import DeviceField
+from sweetspot.calibrate.plant.places.field import DeviceField
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float
 
