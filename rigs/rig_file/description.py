@@ -13,6 +13,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.faults import cross_faults
 from sweetspot.rigs.rig_file.key_texts import EXAMPLES, TEXTS, UNITS
 from sweetspot.rigs.rig_file.keys import KeyTable, Wording, key_tables
+from sweetspot.rigs.rig_file.lab_places import with_body
 from sweetspot.rigs.rig_file.lab_tables import Lab
 from sweetspot.rigs.rig_file.schema_faults import schema_faults
 from sweetspot.rigs.rig_file.table import Table
@@ -177,7 +178,7 @@ def parse(text: str, folder: Path, where: str = "rig.toml", kept: Path | None = 
         Every fault of the text, one line each, with the key's path and the nearest known key.
     """
     text = text.removeprefix("\ufeff")
-    table = toml_table(text, where)
+    table = with_body(toml_table(text, where))
     faults: list[str] = []
     try:
         _RigTable.model_validate(table)

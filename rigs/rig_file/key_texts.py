@@ -100,7 +100,8 @@ TEXTS = {
     "sweep.before_ms": "Kept of each response ahead of time zero.",
     "sweep.after_ms": "Kept of each response from time zero on: the room's decay, as far as it is wanted.",
     "lab.seed": "Of all that is drawn by chance; with the serial number it makes the unit.",
-    "lab.body_diameter_m": "Of the device's body, for its diffraction.",
+    "lab.body_diameter_m": "Of the device's body, for its diffraction; not given, that of a round body its drivers "
+    "lie on.",
     "lab.head": '`"sphere"`, or a SOFA file of a measured head.',
     "lab.head_diameter_m": "Of the spherical head.",
     "lab.ears_deg": "From the front of the spherical head to either ear.",
@@ -115,7 +116,8 @@ TEXTS = {
     "lab.clock_ppm": "By how much the inputs' clock runs faster than the outputs'.",
     "lab.tolerance_deg": "Standard deviation of the drivers' phases between units.",
     "lab.burn": "Watch the drivers: one that gets too much power, or power below its band, falls silent.",
-    "lab.body.shape": "One rigid sphere, or pistons in baffles of their own on a line or a ring.",
+    "lab.body.shape": "One rigid sphere, or pistons in baffles of their own on a line (facing ahead) or a ring (facing "
+    "outward); not given, and without `lab.body_diameter_m`, what fits the drivers' places.",
     "lab.body.driver_diameter_m": "Of the pistons; 0 for points.",
     "lab.body.baffle_m": "Diameter of each piston's baffle.",
     "lab.room.size_m": "Length, width and height.",

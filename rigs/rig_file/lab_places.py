@@ -18,6 +18,15 @@ MARGIN_M = 0.1
 LONGEST_S = 4.0
 """Longest reverberation time that the lab computes, s."""
 
+BODY_M, SIZES = 0.175, 1.25
+"""Diameter of the body where nothing is said, and within which ratio of a sphere's radius drivers still lie on it."""
+
+COMPACT_M = 0.15
+"""Up to that distance from the middle drivers that are equally far are taken to sit on one round body, m."""
+
+FLAT = 0.25
+"""Drivers are in a line when they reach ahead by at most that part of what they reach to the sides."""
+
 BANDS = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 
 
@@ -43,6 +52,35 @@ def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
             yield f"{first}; so are {len(more)} more of its places" if more else first
 
 
+def with_body(table: dict[str, Any]) -> dict[str, Any]:
+    """The raw file with the body that its drivers need, where it says nothing of one.
+
+    Drivers that lie on the sphere of 17.5 cm keep it, other compact ones get a sphere of their size; drivers farther
+    out are pistons in baffles of their own, which face ahead where they stand in a line and outward else. Without this
+    they would all be moved onto the sphere.
+    """
+    lab = table.get("lab", {})
+    found = table.get("driver", [])
+    places = [_numbers(d.get("at"), 3) for d in found if isinstance(d, dict)] if isinstance(found, list) else []
+    if not isinstance(lab, dict) or "body_diameter_m" in lab or any(p is None for p in places):
+        return table
+    body = lab.get("body", {})
+    at = np.array([p for p in places if p is not None and p.any()])
+    if not isinstance(body, dict) or "shape" in body or not len(at):
+        return table
+    r = np.linalg.norm(at, axis=1)
+    if _alike(r, BODY_M / 2.0):
+        return table
+    if _alike(r, float(r.mean())) and r.max() <= COMPACT_M:
+        return table | {"lab": lab | {"body_diameter_m": round(2.0 * float(r.mean()), 4)}}
+    shape = "line" if np.ptp(at[:, 0]) <= FLAT * np.ptp(at[:, 1]) else "ring"
+    return table | {"lab": lab | {"body": body | {"shape": shape}}}
+
+
+def _alike(r: Float, radius: float) -> bool:
+    return bool(np.all((r < radius * SIZES) & (r > radius / SIZES)))
+
+
 def _table(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     inner = of.get(key)
     return inner if isinstance(inner, dict) else {}
@@ -60,7 +98,7 @@ def _body(table: Mapping[str, Any], lab: Mapping[str, Any]) -> Iterator[str]:
     body = _table(lab, "body")
     wide = body.get("driver_diameter_m", 0.0)
     key, default = (
-        ("lab.body_diameter_m", 0.175) if body.get("shape", "sphere") == "sphere" else ("lab.body.baffle_m", 0.09)
+        ("lab.body_diameter_m", BODY_M) if body.get("shape", "sphere") == "sphere" else ("lab.body.baffle_m", 0.09)
     )
     holds = (lab if key == "lab.body_diameter_m" else body).get(key.rsplit(".", 1)[1], default)
     if isinstance(wide, int | float) and isinstance(holds, int | float) and wide > 0.95 * holds:
@@ -71,7 +109,7 @@ def _reach(table: Mapping[str, Any], lab: Mapping[str, Any]) -> float:
     """Radius that holds the whole device, m."""
     body = _table(lab, "body")
     if body.get("shape", "sphere") == "sphere":
-        diameter = lab.get("body_diameter_m", 0.175)
+        diameter = lab.get("body_diameter_m", BODY_M)
         return diameter / 2.0 if isinstance(diameter, int | float) else 0.0
     found = table.get("driver", [])
     places = [_numbers(d.get("at"), 3) for d in found if isinstance(d, dict)] if isinstance(found, list) else []

@@ -14,8 +14,10 @@ from sweetspot.rigs.lab.sound.body import BaffledBody, SphereBody
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose, turned
 from sweetspot.rigs.rig_file.description import parse
+from sweetspot.rigs.rig_file.lab_places import with_body
 from sweetspot.rigs.units import db, power_db
 
+RIGS = Path(__file__).parents[2] / "rigs"
 R = 0.1
 
 ON_AXIS = [
@@ -203,3 +205,30 @@ def test_a_baffled_driver_beside_the_middle_is_a_sphere_that_moved(shape: str, t
         assert rows[0] == pytest.approx(rows[1], rel=5e-3)
         late = [np.angle(np.interp(1000.0, w.f, h[0, 0])) for w, h in ((moved, ears), (sphere, same))]
         assert late[0] == pytest.approx(late[1], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("places", "body"),
+    [
+        ([[0.08, 0.04, 0.0], [0.0, -0.09, 0.0], [-0.07, 0.0, 0.04]], ("sphere", 0.175)),
+        ([[0.03, 0.04, 0.0], [0.0, -0.05, 0.0]], ("sphere", 0.1)),
+        ([[0.0, 0.41, 0.0], [0.02, 0.1, 0.0], [0.0, -0.3, 0.0]], ("line", 0.175)),
+        ([[0.3, 0.1, 0.0], [-0.1, 0.3, 0.0], [0.0, -0.33, 0.0]], ("ring", 0.175)),
+    ],
+)
+def test_a_body_of_which_nothing_is_said_is_one_that_the_drivers_sit_on(
+    places: list[list[float]], body: tuple[str, float]
+) -> None:
+    table = {"driver": [{"at": at} for at in places], "lab": {"body": {"baffle_m": 0.07}}}
+    lab = with_body(table)["lab"]
+    assert (lab["body"].get("shape", "sphere"), lab.get("body_diameter_m", 0.175)) == body
+    asked = table | {"lab": {"body": {"shape": "sphere"}}}
+    assert with_body(asked) == asked
+
+
+def test_drivers_of_a_long_line_are_heard_from_their_own_places(tmp_path: Path) -> None:
+    text = (RIGS / "desk.toml").read_text().replace("[0.0, 0.0875, 0.0]", "[0.0, 0.5, 0.0]")
+    world = World(parse(text, tmp_path), "T")
+    h = np.fft.irfft(world.direct_at_microphone(np.pi / 2), axis=-1)
+    late = np.argmax(np.abs(h[2])) - np.argmax(np.abs(h[3]))  # 'side_left' stands behind, 'side_right' ahead
+    assert late / 48000 * world.c == pytest.approx(0.5875, abs=0.03)
