@@ -98,7 +98,8 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             "estimated": origin if session.is_estimated(name) else None,
         }
         lines.append(
-            f"{name}: {r.h.shape[0]} positions x {r.h.shape[1]} mics x {r.h.shape[2]} drivers, "
+            f"{name}: {_counted(r.h.shape[0], 'position')} x {_counted(r.h.shape[1], 'mic')} x "
+            f"{_counted(r.h.shape[2], 'driver')}, "
             f"SNR at least {float(r.snr_db.min()):.0f} dB, "
             + (
                 f"{'estimated' if session.is_estimated(name) else 'imported'} from {origin}"
@@ -112,3 +113,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
         lines += [] if closure is None else [f"  {closure.text()}"]
     return {"unit": session.serial, "sets": sets}, "\n".join(lines)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
+from scipy.linalg import solve_toeplitz
 
 from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
@@ -34,11 +35,17 @@ POWER_S = 1.0
 EQUALISED_DB = -20.0
 """Where the filter attenuates more than this, a response is no longer divided by it."""
 
-SHORT = 2.0
-"""Filters whose slope is not so much wider than the narrowest that their taps can draw leak by their length."""
+BETTER_DB = 6.0
+"""Filters are made to keep to a band by this much more than they must: programs may cancel each other within it."""
 
-SHORT_LEAK_DB = -20.0
-"""Limit in place of :data:`LEAK_DB` for these: what their few taps leave, and not a band that they ignore."""
+FROM_HZ = 20.0
+"""Pink programme begins here."""
+
+EDGE_BINS = 32
+"""Bins of a transform that lie below a band's edge, at least."""
+
+MOST_DECADES = 8.0
+"""Up to this power of ten energy below the band is weighed in when filters are changed."""
 
 PAD_S = 0.1
 """Silence around a signal while it is filtered, s."""
@@ -145,30 +152,49 @@ class Protection:
         """
         if self.low_hz is None:
             return -300.0
-        size = 4 * taps.shape[-1]
+        size = self._grid(taps.shape[-1], fs)
         power = np.abs(fft.rfft(np.asarray(taps, dtype=np.float64), size, axis=-1)) ** 2
         f = fft.rfftfreq(size, 1.0 / fs)
-        pink = np.where(f >= 20.0, 1.0 / np.maximum(f, 20.0), 0.0)
+        pink = np.where(f >= FROM_HZ, 1.0 / np.maximum(f, FROM_HZ), 0.0)
         shares = [
             np.sum(power[..., f < self.low_hz] * w[f < self.low_hz], axis=-1) / np.maximum(power @ w, 1e-300)
             for w in (pink, np.ones_like(f))
         ]
         return float(power_db(max(np.max(each) for each in shares)))
 
-    def filter_refused(self, taps: NDArray[np.floating], fs: int) -> str:
-        """Why filters ``(..., tap)`` must not play on this driver, or nothing.
+    def _grid(self, taps: int, fs: int) -> int:
+        """Length of a transform that shows filters of so many taps, and the band's edge."""
+        return int(fft.next_fast_len(max(4 * taps, round(EDGE_BINS * fs / (self.low_hz or fs))), real=True))
 
-        A filter whose taps cannot draw the slope at the edge of the band leaks by its length, and may a little.
+    def within_band(self, taps: NDArray[np.floating], fs: int) -> Float:
+        """Filters ``(..., tap)`` changed as little as lets them keep to the band by :meth:`filter_leak_db`.
+
+        Of all filters ``g`` of the length of ``h``, the one with least ``|g - h|^2 + m g^T B g``, where ``g^T B g`` is
+        the energy of pink programme below the band: ``(I + m B) g = h`` with Toeplitz ``B``. ``m`` is raised until the
+        leak lies :data:`BETTER_DB` below the limit. Filters that keep to it already are returned as they are.
         """
-        if self.low_hz is None:
-            return ""
-        short = SLOPE * self.low_hz < SHORT * NARROWEST * fs / taps.shape[-1]
-        limit, leak = SHORT_LEAK_DB if short else LEAK_DB, self.filter_leak_db(taps, fs)
-        if leak <= limit:
+        found = np.asarray(taps, dtype=np.float64)
+        if self.low_hz is None or self.filter_leak_db(found, fs) <= LEAK_DB - BETTER_DB or not found.any():
+            return found
+        n, size = found.shape[-1], self._grid(found.shape[-1], fs)
+        f = fft.rfftfreq(size, 1.0 / fs)
+        weight = np.where(f < self.low_hz, self.low_hz / np.maximum(f, FROM_HZ), 0.0)
+        column = np.asarray(fft.irfft(weight, size)[:n])
+        rows = found.reshape(-1, n).T
+        for m in 10.0 ** np.arange(0.0, MOST_DECADES, 0.25):
+            held = solve_toeplitz(np.concatenate([[1.0 + m * column[0]], m * column[1:]]), rows).T.reshape(found.shape)
+            if self.filter_leak_db(held, fs) <= LEAK_DB - BETTER_DB:
+                return np.asarray(held)
+        return np.asarray(held)
+
+    def filter_refused(self, taps: NDArray[np.floating], fs: int) -> str:
+        """Why filters ``(..., tap)`` must not play on this driver, or nothing."""
+        leak = self.filter_leak_db(taps, fs)
+        if leak <= LEAK_DB:
             return ""
         return (
             f"{leak:.1f} dB of what its filters let through lies below band_hz = [{self.low_hz:g}, ...] "
-            f"(limit {limit:g} dB for white and pink programme)"
+            f"(limit {LEAK_DB:g} dB for white and pink programme)"
         )
 
     def loudest_rms(self, x: NDArray[np.floating]) -> float:

@@ -25,7 +25,7 @@ def located(run: Path) -> Path:
     Raises
     ------
     BadInput
-        A folder that holds units, not runs: names them.
+        A folder that holds units, not runs: names them. A serial number that has no run.
     """
     if run.is_file() or (run / SESSION).is_file():
         return run
@@ -36,6 +36,13 @@ def located(run: Path) -> Path:
         names = list(dict.fromkeys(units))
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
         raise BadInput(f"{run}: holds the runs of {len(names)} units; name one of them: {', '.join(names[:8])}{more}")
+    if not run.exists() and len(run.parts) == 1 and not run.suffix:
+        known = sorted({p.parent.parent.name for p in RUNS.glob(f"*/*/{SESSION}")})
+        listed = f" (there: {', '.join(known[:8])}{', ...' if len(known) > 8 else ''})" if known else ""
+        raise BadInput(
+            f"{run}: no such file or folder, and no unit of that serial number has a run in {RUNS}{listed}. "
+            f"Measure one: sweetspot measure ears RIG --unit {run}"
+        )
     return run
 
 

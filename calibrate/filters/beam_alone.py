@@ -30,6 +30,9 @@ from sweetspot.rigs.layout import side_pairs, wrapped
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, db
 
+NULL_RAD = float(np.radians(0.5))
+"""How far from ±90 degrees a direction may have been measured to count as such."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BeamFit:
@@ -58,11 +61,22 @@ class BeamFit:
     pair: tuple[int, int]
     gate: Gate
 
+    @property
+    def has_nulls(self) -> bool:
+        """Whether a direction was measured where the contrast is read, at ±90 degrees."""
+        away = np.min([np.abs(wrapped(self.azimuths - n)) for n in NULLS], axis=0)
+        return bool(np.any(away <= NULL_RAD))
+
     def contrast_db(self) -> tuple[Float, Float]:
-        """Third octaves of the contrast band that the gate resolves, Hz, and on axis over ±90 degrees in them, dB."""
+        """Third octaves of the contrast band that the gate resolves, Hz, and on axis over ±90 degrees in them, dB.
+
+        No contrasts where no direction at ±90 degrees was measured.
+        """
         low, high = CONTRAST_BAND
         inside = (0.99 * low <= THIRD_OCTAVES) & (1.01 * high >= THIRD_OCTAVES) & (self.gate.lowest <= THIRD_OCTAVES)
-        return THIRD_OCTAVES[inside], metrics.contrast_db(self.polar, self.azimuths, self.f, NULLS, 0.0)[inside]
+        if not self.has_nulls:
+            return THIRD_OCTAVES[inside], np.zeros(0)
+        return THIRD_OCTAVES[inside], metrics.contrast_db(self.polar, self.azimuths, self.f, NULLS, NULL_RAD)[inside]
 
     def directivity_db(self) -> Float:
         """Directivity index on the ring in the same third octaves, dB."""
@@ -73,20 +87,23 @@ class BeamFit:
     def text(self) -> str:
         """Lines for a reader."""
         bands, contrast = self.contrast_db()
-        left, right = (self.filters.drivers[i] for i in self.pair)
-        if len(bands):
-            least, mean, index = (float(x) for x in (contrast.min(), contrast.mean(), self.directivity_db().mean()))
-            figures = (
-                f"Centre beam predicted, {bands[0]:g} to {bands[-1]:g} Hz: on axis over ±90 degrees {least:.1f} dB at "
-                f"least, {mean:.1f} dB on average; directivity index on the ring {index:.1f} dB"
-            )
-        else:
+        if not len(bands):
             figures = (
                 f"Centre beam: the gate resolves nothing below {CONTRAST_BAND[1]:g} Hz, so that no contrast is stated"
             )
+        else:
+            index = f"directivity index on the ring {float(self.directivity_db().mean()):.1f} dB"
+            figures = f"Centre beam predicted, {bands[0]:g} to {bands[-1]:g} Hz: " + (
+                f"on axis over ±90 degrees {contrast.min():.1f} dB at least, {contrast.mean():.1f} dB on average; "
+                f"{index}"
+                if len(contrast)
+                else f"{index}; no direction at ±90 degrees was measured, so that no contrast is stated"
+            )
+        left, right = (self.filters.drivers[i] for i in self.pair)
+        played = f"plain stereo on {left!r} and {right!r}" if left != right else f"both played by {left!r}"
         sides = (
-            f"No ears set: left and right are plain stereo on {left!r} and {right!r}; no cancellation is designed or "
-            "judged. For the sides: sweetspot measure ears"
+            f"No ears set: left and right are {played}; no cancellation is designed or judged. For the sides: "
+            "sweetspot measure ears"
         )
         return "\n".join([figures, sides, f"Polar: {self.gate.text}"])
 
@@ -150,7 +167,7 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     each = [
         leastsquares.beam(w, a, f, design.filter, slopes) for w, a in zip(W, (even, even, beam.weighing), strict=True)
     ]
-    taps, headroom_db = protection.staged(np.stack(each), rig)
+    taps, headroom_db = protection.staged(protection.within_bands(np.stack(each), rig), rig)
     if design.filter.staging == "programme":
         more = beside_sines(taps, polar.fs, rig)
         taps, headroom_db = taps * more, headroom_db - float(db(more))

@@ -22,6 +22,10 @@ AWAKE_S = 0.0005
 """How far around its peak a response is looked at, s."""
 
 
+LEAST_SPARED = 3
+"""Of so many positions one can be left out of the design to be scored."""
+
+
 def check(ears: ImpulseResponse, rig: Description) -> None:
     """Refuse what no design can be made from.
 
@@ -35,7 +39,10 @@ def check(ears: ImpulseResponse, rig: Description) -> None:
         raise BadInput(f"the unit has one driver ({ears.drivers[0]!r}): cancelling crosstalk needs at least two")
     for use in ("design", "score"):
         if not len(ears.used_for(use).positions):
-            also = "; or calibrate with --cross-validate, which leaves one out of the design" if use == "score" else ""
+            spared = use == "score" and len(ears.positions) >= LEAST_SPARED
+            also = "; or calibrate with --cross-validate, which leaves one out of the design" if spared else ""
+            if use == "score" and not spared:
+                also = f" (measured: {len(ears.positions)}; a design is judged where it was not fitted)"
             raise BadInput(
                 f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}{also}"
             )

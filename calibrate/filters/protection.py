@@ -62,6 +62,19 @@ def ahead(w: Complex, slope: Float) -> Complex:
     return np.asarray(w * slope / (slope**2 + LEAST**2 * (1.0 - slope**2) ** 2))
 
 
+def within_bands(taps: Float, rig: Description) -> Float:
+    """Filters ``(..., driver, tap)`` of which no driver gets more below its band than a stimulus may have there.
+
+    Short ones cannot draw the edge of a band by themselves. Drivers whose bands begin alike are changed alike, so that
+    they cancel each other as before.
+    """
+    held, shapes = np.array(taps, dtype=np.float64), protections(rig)
+    for low in {p.low_hz for p in shapes} - {None}:
+        same = [d for d, p in enumerate(shapes) if p.low_hz == low]
+        held[..., same, :] = shapes[same[0]].within_band(held[..., same, :], rig.fs)
+    return held
+
+
 def staged(taps: Float, rig: Description) -> tuple[Float, float]:
     """Scale filters so that full-scale stereo keeps every driver within its limits; also the attenuation, dB.
 

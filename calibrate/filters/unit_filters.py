@@ -108,9 +108,8 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
     delays = _delays(plant, nominal, W, fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / fs)
-    taps, headroom_db = protection.staged(
-        _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes), rig
-    )
+    drawn = _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes)
+    taps, headroom_db = protection.staged(protection.within_bands(drawn, rig), rig)
     if design.filter.staging == "programme":
         more = staging.beside_sines(taps, fs, rig)
         taps, headroom_db = taps * more, headroom_db - float(db(more))

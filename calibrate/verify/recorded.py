@@ -125,6 +125,8 @@ class RecordedInterface:
         self.rig, self.plans, self.folder, self.stage = rig, plans, folder, stage
         self.prediction, self.filters = prediction, filters
         self._taken: set[str] = set()
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: no such folder; --recorded takes the folder that holds the recordings")
         gone = [f"{name_of(p, c)}.wav" for p in plans.values() for c in p.captures if not self._path(p, c).is_file()]
         if gone:
             more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""

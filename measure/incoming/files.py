@@ -87,7 +87,9 @@ def _file(path: Path, wish: Wish) -> ImportedSet:
         return sofa_sets.of(sofa_file.read(path), wish.kind, wish.head)
     if path.suffix.lower().lstrip(".") in TEXT:
         return _angles(path, wish)
-    raise BadInput(f"{path}: a SOFA file, a text table of responses, or a folder of responses is needed")
+    if path.suffix.lower().lstrip(".") in SOUND:
+        return _folder(path, wish)[0]
+    raise BadInput(f"{path}: a SOFA file, a text table of responses, sound, or a folder of responses is needed")
 
 
 def _angles(path: Path, wish: Wish) -> ImportedSet:
@@ -284,7 +286,11 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
         for n, i in enumerate(unstated):
             uses[i] = "score" if n % 3 == 2 else "design"
         scored = sum(uses[i] == "score" for i in unstated)
-        notes.append(f"which positions are scored was not stated: {scored} of {len(unstated)} were chosen")
+        notes.append(
+            f"which positions are scored was not stated: {scored} of {len(unstated)} were chosen"
+            if "score" in uses
+            else "too few positions to leave one to be scored: all are used for the design"
+        )
     rows = []
     for e, use in zip(firsts, uses, strict=True):
         x = away + e.place.get("x", 0.0) - moved
@@ -345,10 +351,9 @@ def _recorded(listed: list[Entry], wish: Wish) -> list[_Read]:
     paths = list(sounds)
     try:
         after = round(wish.after_ms * fs / 1000.0)
-        done = sweeps.deconvolved(played[0], fs, list(sounds.values()), loopback, after)
+        done = sweeps.deconvolved(played[0], fs, list(sounds.values()), loopback, after, names=[p.name for p in paths])
     except BadInput as fault:
-        named = ", ".join(p.name for p in paths[:3])
-        raise BadInput(f"{wish.stimulus.name}, recordings {named} ...: {fault}") from fault
+        raise BadInput(f"recorded sweeps of {wish.stimulus.name}: {fault}") from fault
     read = []
     for e in listed:
         i = paths.index(e.path)

@@ -74,7 +74,7 @@ class Entry:
 
 
 def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifest: Path | None) -> list[Entry]:
-    """Every response of a folder.
+    """Every response of a folder, or of one file, which is the driver's that it is named after if no pattern says more.
 
     Parameters
     ----------
@@ -94,12 +94,14 @@ def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifes
         manifest = folder / MANIFEST
     if manifest is not None:
         return _listed(manifest)
-    files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix.lower().lstrip(".") in endings)
+    alone = folder.is_file()
+    files = sorted(p for p in folder.iterdir() if p.is_file()) if not alone else [folder]
+    files = [p for p in files if p.suffix.lower().lstrip(".") in endings]
     if not files:
         raise BadInput(
             f"{folder}: no file ends in {', '.join(endings)}; a folder of responses or a SOFA file is needed"
         )
-    for one in (pattern,) if pattern else DEFAULT_PATTERNS:
+    for one in (pattern,) if pattern else (*DEFAULT_PATTERNS, *(("{driver}",) if alone else ())):
         compiled = _compiled(one)
         matched = [(p, compiled.fullmatch(p.stem)) for p in files]
         if fitting := [(p, m) for p, m in matched if m]:

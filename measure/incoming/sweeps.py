@@ -78,7 +78,13 @@ def understood(stimulus: Float, fs: int) -> Sweep:
 
 
 def deconvolved(
-    stimulus: Float, fs: int, recordings: Sequence[NDArray[np.float32]], loopback: int | None, after: int
+    stimulus: Float,
+    fs: int,
+    recordings: Sequence[NDArray[np.float32]],
+    loopback: int | None,
+    after: int,
+    *,
+    names: Sequence[str] = (),
 ) -> Deconvolved:
     """Responses ``(recording, mic, tap)`` of recordings ``(channel, samples)`` of one stimulus.
 
@@ -89,6 +95,8 @@ def deconvolved(
         leaves the times as recorded: player and recorder must have started together every time.
     after
         Samples kept from time zero on.
+    names
+        Of the recordings, for messages; their numbers where there are none.
 
     Raises
     ------
@@ -100,7 +108,8 @@ def deconvolved(
     before = round(BEFORE_S * fs)
     longest = max(x.shape[1] for x in recordings)
     inv = inverse(sweep, played, max(longest, len(played)) + before + after)
-    wholes = [_whole(inv, x, loopback, i) for i, x in enumerate(recordings)]
+    called = names or [f"recording {i + 1}" for i in range(len(recordings))]
+    wholes = [_whole(inv, x, loopback, name) for x, name in zip(recordings, called, strict=True)]
     starts = [0] * len(wholes)
     if loopback is None:
         first = min(earliest(w) for w in wholes)
@@ -114,9 +123,8 @@ def deconvolved(
     return Deconvolved(np.stack(h), np.stack(errors), before if loopback is not None else None, sweep.band)
 
 
-def _whole(inv: Inverse, x: NDArray[np.float32], loopback: int | None, number: int) -> Float:
+def _whole(inv: Inverse, x: NDArray[np.float32], loopback: int | None, where: str) -> Float:
     """Circular responses ``(mic, size)`` of one recording; the loopback's delay is taken out."""
-    where = f"recording {number + 1}"
     if x.shape[1] < 0.5 * np.count_nonzero(inv.x) and not np.any(x):
         raise BadInput(f"{where}: silent")
     if np.max(np.abs(x), initial=0.0) >= FULL_SCALE:

@@ -20,7 +20,7 @@ from sweetspot.measure.preflight.reference import of_check
 from sweetspot.measure.preflight.reference import read as read_reference
 from sweetspot.measure.session import Session
 from sweetspot.rigs.cli import FaultsOpt
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.load import READY_MADE, find, open_rig, utc_now
 from sweetspot.rigs.progress import result, tracked
 from sweetspot.rigs.rig_file import EARS, StageTable, read, with_faults
@@ -67,6 +67,8 @@ def check(
     Every output plays a comb of its own tones, all at once. Leaves with 1 if anything is wrong with the set-up.
     """
     description = with_faults(read(find(rig)), fault)
+    if identify and not sys.stdin.isatty():
+        raise BadInput("--identify asks after each driver which one sounded: it needs a terminal to answer in")
     watched = run.only(description, _set(only))
     before = read_reference(reference, watched) if reference else None
     with open_rig(description, serial=unit) as opened:
@@ -87,8 +89,6 @@ def check(
 
 def _asked(question: str) -> bool:
     """The answer of whoever sits at the terminal."""
-    if not sys.stdin.isatty():
-        raise HardwareTrouble(f"{question} --identify needs a terminal to answer in")
     return typer.confirm(question, default=True, err=True)
 
 

@@ -16,6 +16,18 @@ from sweetspot.processor import store
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def test_half_a_ring_of_one_driver_states_no_contrast(data: Path, sweetspot: Command) -> None:
+    """Directions to 65 degrees: what there is of a figure, and no figure that is not a number."""
+    table = data / "polar" / "NS15_02a.txt"
+    assert sweetspot("measure", "import", table, "--unit", "NS15").returncode == 0
+    done = sweetspot("calibrate", "NS15")
+    assert done.returncode == 0, done.stderr
+    assert "no direction at ±90 degrees was measured" in done.stdout
+    assert "both played by 'driver_1'" in done.stdout
+    assert "nan" not in done.stdout
+    assert "Warning" not in done.stderr
+
+
 def test_a_polar_set_alone_gives_the_beam(tmp_path: Path, crooked_text: str, sweetspot: Command) -> None:
     (tmp_path / "rig.toml").write_text(crooked_text)
     assert sweetspot("measure", "polar", "rig.toml", "--unit", "B-1").returncode == 0

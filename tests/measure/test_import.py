@@ -238,6 +238,11 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a" / "ears_p0_left.wav", np.zeros((100, 3)) + 0.1, 48000)
     with pytest.raises(BadInput, match="3 channels"):
         sets(tmp_path / "a", Wish())
+    soundfile.write(tmp_path / "a" / "ears_p0_left.wav", np.ones((40000, 2)), 48000, subtype="FLOAT")
+    sweep = synchronised((50.0, 15000.0), 0.5, 48000)
+    soundfile.write(tmp_path / "s.wav", stimulus(sweep, 0.5, 100), 48000, subtype="FLOAT")
+    with pytest.raises(BadInput, match=r"sweeps of s.wav: ears_p0_left.wav: reaches full scale"):
+        sets(tmp_path / "a", Wish(stimulus=tmp_path / "s.wav"))
     with pytest.raises(BadInput, match="no \\{driver\\}"):
         sets(tmp_path / "a", Wish(pattern="{mic}"))
     with (tmp_path / "u.csv").open("w") as file:
@@ -260,6 +265,17 @@ def test_stated_uses_are_kept_and_the_others_chosen(tmp_path: Path) -> None:
         csv.writer(file).writerows(rows)
     (found,) = sets(tmp_path, Wish())
     assert found.positions["use"].tolist() == [b"design", b"anchor", b"design", b"score", b"design"]
+
+
+def test_one_file_of_sound_is_the_driver_that_it_is_named_after(data: Path) -> None:
+    """A recording of both ears by itself, and a room's response for one microphone of a polar set."""
+    folder = data / "sweep_recording"
+    wish = Wish(stimulus=folder / "sweep-seg-FL-mono-6.15s-48000Hz-32bit-2.93Hz-24000Hz.wav")
+    (found,) = sets(folder / "FC.wav", wish)
+    assert (found.kind, found.drivers, found.h.shape[:3]) == ("ears", ("FC",), (1, 2, 1))
+    assert found.notes == ("too few positions to leave one to be scored: all are used for the design",)
+    with pytest.raises(BadInput, match="1 channels; left and right ear are needed"):
+        sets(data / "rir" / "living_room_1.wav", Wish())
 
 
 def test_a_damaged_sofa_file_is_one_message(data: Path, tmp_path: Path) -> None:

@@ -245,3 +245,29 @@ def test_uncalibrated_microphones_and_a_limit_are_an_error_to_resolve(
     refused = pytest.raises(BadInput, match=r"loudest_db_spl = 90 cannot be held: missing sensitivity.* of 'boom'")
     with Session.resume(run / "session.h5") as session, refused:
         measure(rig, session, plan.make(rig.description, "polar"), ask=print, step=lambda _: None)
+
+
+@pytest.mark.parametrize("taps", [256, 1000])
+def test_short_filters_are_changed_as_little_as_keeps_them_to_the_band(
+    taps: int, crooked_text: str, tmp_path: Path
+) -> None:
+    """A tweeter's and a woofer's: -40 dB of pink and white programme, by noise; what keeps to it is left alone."""
+    tweeter, woofer = (p for p in protections(parse(six(crooked_text), folder=tmp_path))[1::2][:2])
+    fs, rng = tweeter.fs, np.random.default_rng(7)
+    for one in (tweeter, woofer):
+        h = np.zeros((2, taps))
+        h[:, taps // 3] = 0.5, -0.2
+        h[1, taps // 3 + 9] = 0.1
+        assert one.filter_refused(h, fs)
+        held = one.within_band(h, fs)
+        assert one.filter_refused(held, fs) == ""
+        white = rng.standard_normal(1 << 17)
+        spectrum, f = np.fft.rfft(white), np.fft.rfftfreq(len(white), 1 / fs)
+        pink = np.fft.irfft(spectrum * np.where(f > 20.0, np.maximum(f, 20.0) ** -0.5, 0.0))
+        for x in (white, pink):
+            assert max(share_below_db(np.convolve(x, row), fs, one.low_hz or 0.0) for row in held) < -39.5
+        at = np.fft.rfftfreq(8192, 1 / fs)
+        kept, wanted = (np.abs(np.fft.rfft(x, 8192)) for x in (held, h))
+        inside = at > (one.low_hz or 0.0) + 2.5 * fs / taps
+        assert np.max(np.abs(20 * np.log10(kept[0, inside] / wanted[0, inside]))) < 1.0
+        assert np.array_equal(one.within_band(held, fs), held)
