@@ -349,7 +349,7 @@ def _staged(
     design: Design,
 ) -> FilterBank:
     """One gain for all places, so that none is louder than the unit bears; no place plays below a driver's band."""
-    taps = protection.within_bands(taps, rig).astype(np.float32)
+    taps = protection.within_bands(taps.astype(np.float64), rig).astype(np.float32)
     gains = np.array([float(from_db(-protection.staged(t.astype(np.float64), rig)[1])) for t in taps])
     gain = float(gains.min())
     loudest = taps[int(np.argmin(gains))].astype(np.float64) * gain
