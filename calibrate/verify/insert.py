@@ -25,7 +25,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.judge import LoudnessCheck, Sound
 from sweetspot.measure.plan import Plan
 from sweetspot.measure.run import place
-from sweetspot.processor.export import live
+from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs import patchbay
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError

@@ -8,9 +8,7 @@ import numpy as np
 
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.levels import of_levels, of_noise
-from sweetspot.measure.preflight.observation import Observation
-from sweetspot.measure.preflight.stability import RESIDUAL_DB
-from sweetspot.measure.preflight.wiring import Patch, WiringVerdict
+from sweetspot.measure.preflight.paths import RESIDUAL_DB, Observation, Patch, WiringVerdict
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, db, power_db, speed_of_sound
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from sweetspot.measure.judge import levels_unknown, uncalibrated
 from sweetspot.measure.preflight.finding import Finding, Outcome
-from sweetspot.measure.preflight.observation import Observation
-from sweetspot.measure.preflight.path_responses import OCTAVES
+from sweetspot.measure.preflight.paths import OCTAVES, Observation
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, Mic
 from sweetspot.rigs.units import P_REF, db, from_db, power_db

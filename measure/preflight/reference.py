@@ -11,10 +11,8 @@ import numpy as np
 
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.preflight import multitone, path_responses
 from sweetspot.measure.preflight.calibration import deviates
-from sweetspot.measure.preflight.expectation import Expected, from_geometry
-from sweetspot.measure.preflight.path_responses import OCTAVES, PathResponses
+from sweetspot.measure.preflight.paths import OCTAVES, Expected, PathResponses, from_geometry, multitone, path_responses
 from sweetspot.measure.session import Session
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput

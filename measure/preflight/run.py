@@ -12,14 +12,23 @@ from numpy.typing import NDArray
 
 from sweetspot.measure import plan
 from sweetspot.measure.judge import LoudnessCheck, Sound
-from sweetspot.measure.preflight import expectation, findings, levels, multitone, path_responses, wiring
+from sweetspot.measure.preflight import findings, levels
 from sweetspot.measure.preflight.calibration import deviates
 from sweetspot.measure.preflight.calibrator import changed_db
 from sweetspot.measure.preflight.finding import Finding, Outcome
-from sweetspot.measure.preflight.observation import Observation
-from sweetspot.measure.preflight.path_responses import LoopbackResponse, PathResponses
+from sweetspot.measure.preflight.paths import (
+    RESIDUAL_DB,
+    LoopbackResponse,
+    Observation,
+    PathResponses,
+    closure_db,
+    disturbed,
+    expectation,
+    multitone,
+    path_responses,
+    wiring,
+)
 from sweetspot.measure.preflight.reference import ReferenceCheck, expected
-from sweetspot.measure.preflight.stability import RESIDUAL_DB, closure_db, disturbed
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protection import check_outputs, protections

@@ -8,7 +8,7 @@ import numpy as np
 
 from sweetspot.measure.judge import uncalibrated
 from sweetspot.measure.preflight.levels import HEADROOM_DB, snr
-from sweetspot.measure.preflight.observation import Observation
+from sweetspot.measure.preflight.paths import Observation
 from sweetspot.measure.sweep import SHORTEST_CYCLES, swept
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.rig_file import Description

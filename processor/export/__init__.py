@@ -4,12 +4,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.processor.export import c_library as c_library
-    from sweetspot.processor.export import live as live
     from sweetspot.processor.export import pipewire as pipewire
     from sweetspot.processor.export.bundles import Bundle as Bundle
-    from sweetspot.processor.export.engine_check import LIMIT_DB as LIMIT_DB
-    from sweetspot.processor.export.engine_check import EngineComparison as EngineComparison
-    from sweetspot.processor.export.engine_check import check as check
     from sweetspot.processor.export.engines import ENGINES as ENGINES
     from sweetspot.processor.export.engines import bundle as bundle
     from sweetspot.processor.export.library import Places as Places
@@ -17,6 +13,10 @@ if TYPE_CHECKING:
     from sweetspot.processor.export.options import LINEAR_SHARE as LINEAR_SHARE
     from sweetspot.processor.export.options import Options as Options
     from sweetspot.processor.export.options import linear as linear
+    from sweetspot.processor.export.running import LIMIT_DB as LIMIT_DB
+    from sweetspot.processor.export.running import EngineComparison as EngineComparison
+    from sweetspot.processor.export.running import check as check
+    from sweetspot.processor.export.running import live as live
     from sweetspot.processor.export.unguarded import without_guard as without_guard
 else:
     from sweetspot.rigs.faces import lazy

@@ -26,7 +26,8 @@ from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
-from sweetspot.processor.export import brutefir, live
+from sweetspot.processor.export import brutefir
+from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, TooLoud
 from sweetspot.rigs.load import open_rig

@@ -17,11 +17,12 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from sweetspot.processor import files, store
-from sweetspot.processor.export import camilladsp, engine_check, equalizerapo, jconvolver
+from sweetspot.processor.export import camilladsp, equalizerapo, jconvolver
 from sweetspot.processor.export.bundles import stereo, wave
 from sweetspot.processor.export.engines import ENGINES, bundle
 from sweetspot.processor.export.firmware import shift
 from sweetspot.processor.export.options import Options, linear
+from sweetspot.processor.export.running import engine_check
 from sweetspot.processor.export.unguarded import without_guard
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.partition import PartitionedMatrix

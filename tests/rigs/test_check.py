@@ -20,10 +20,11 @@ import pytest
 from numpy.typing import NDArray
 
 from sweetspot.command_line import build
-from sweetspot.measure.preflight import expectation, multitone, reference, run
-from sweetspot.measure.preflight import path_responses as heard
+from sweetspot.measure.preflight import reference, run
 from sweetspot.measure.preflight.finding import Finding, table, verdict
 from sweetspot.measure.preflight.identify import identify
+from sweetspot.measure.preflight.paths import expectation, multitone
+from sweetspot.measure.preflight.paths import path_responses as heard
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
 from sweetspot.rigs.lab.world import World

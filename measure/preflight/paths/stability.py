@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweetspot.measure.preflight.multitone import ResponseMatrix
-from sweetspot.measure.preflight.path_responses import OCTAVES, LoopbackResponse, PathResponses, within
+from sweetspot.measure.preflight.paths.multitone import ResponseMatrix
+from sweetspot.measure.preflight.paths.path_responses import OCTAVES, LoopbackResponse, PathResponses, within
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, power_db
 

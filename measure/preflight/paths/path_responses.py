@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.measure.preflight.multitone import ResponseMatrix, heard_over_noise
+from sweetspot.measure.preflight.paths.multitone import ResponseMatrix, heard_over_noise
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
 OCTAVES: tuple[float, ...] = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)

@@ -9,8 +9,8 @@ from itertools import combinations, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.preflight.expectation import Expected
-from sweetspot.measure.preflight.path_responses import PathResponses, apart
+from sweetspot.measure.preflight.paths.expectation import Expected
+from sweetspot.measure.preflight.paths.path_responses import PathResponses, apart
 from sweetspot.rigs.units import Float
 
 SURE = 16.0

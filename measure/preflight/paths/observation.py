@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.preflight.expectation import Expected
-from sweetspot.measure.preflight.multitone import ResponseMatrix
-from sweetspot.measure.preflight.path_responses import LoopbackResponse, PathResponses
-from sweetspot.measure.preflight.wiring import WiringVerdict
+from sweetspot.measure.preflight.paths.expectation import Expected
+from sweetspot.measure.preflight.paths.multitone import ResponseMatrix
+from sweetspot.measure.preflight.paths.path_responses import LoopbackResponse, PathResponses
+from sweetspot.measure.preflight.paths.wiring import WiringVerdict
 from sweetspot.rigs.rig_file import Description
 
 

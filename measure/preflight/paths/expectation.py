@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sweetspot.measure.preflight.path_responses import OCTAVES
+from sweetspot.measure.preflight.paths.path_responses import OCTAVES
 from sweetspot.rigs.layout import Pose, turned
 from sweetspot.rigs.rig_file import EARS, Description, Driver
 from sweetspot.rigs.units import Float, db, speed_of_sound
