@@ -212,9 +212,14 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
     if not clear.any():
         return
     mics, drivers, doubtful = _fewest(signs)
-    for place, which in enumerate(order_in):
-        if mics[place] < 0:
-            name = observed.rig.mic[which].name
+    names = [observed.rig.mic[which].name for which in order_in]
+    turned_over = {name for name, sign in zip(names, mics, strict=True) if sign < 0}
+    if set(EARS) <= turned_over and not observed.from_reference:  # a head with ear canals turns the phase by itself
+        turned_over -= set(EARS)
+        text = "every driver arrives with falling pressure at both ears alike: the head's own phase, or both inverted"
+        yield Finding("polarity", "ears", "warn", text)
+    for name in names:
+        if name in turned_over:
             yield Finding(
                 "polarity", name, "fail", "this microphone is inverted: every driver arrives with falling pressure", {}
             )

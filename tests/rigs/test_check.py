@@ -220,6 +220,13 @@ def test_a_driver_swapped_and_turned_over_is_named_by_what_is_heard(checked: Che
     assert set(wrong) == {("patch", "left"), ("patch", "right"), ("polarity", "right")}
 
 
+def test_both_ears_turned_over_may_be_the_head_s_own_phase(checked: Check) -> None:
+    """A dummy head with ear canals turns the phase of every arrival, at both ears alike."""
+    findings = checked(jacks={1: (1, -1.0), 4: (4, -1.0)})
+    assert not failed(findings), table(findings)
+    assert {f.subject for f in findings if f.check == "polarity" and f.outcome == "warn"} == {"ears"}
+
+
 def test_a_microphone_turned_over(checked: Check) -> None:
     assert set(failed(checked(jacks={3: (3, -1.0)}))) == {("polarity", "boom")}
     assert set(failed(checked(jacks={4: (4, -1.0)}, plugs={5: (5, -1.0)}))) == {
