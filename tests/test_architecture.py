@@ -43,7 +43,7 @@ DOORS = {
     ),
     "http": ("calibrate/line/server.py",),
     "sqlite3": ("calibrate/fleet/ledger.py",),
-    "distributed": ("calibrate/fleet/run.py",),
+    "distributed": ("calibrate/fleet/cluster.py",),
     "typer": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
     "rich": ("/cli.py", "/progress.py", "sweetspot/command_line.py"),
 }

@@ -15,7 +15,7 @@ import typer
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import quick
 from sweetspot.calibrate.design import read_limits
-from sweetspot.calibrate.fleet import capability, jobs, run
+from sweetspot.calibrate.fleet import capability, cluster, jobs, run
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import NAME, Ledger
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
@@ -30,6 +30,7 @@ FoldersArg = Annotated[
 FolderArg = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a fleet that was fitted.")]
 
 FAILED = 1
+OWN = "each run's own design"
 
 
 def mount(app: typer.Typer) -> None:
@@ -44,7 +45,9 @@ def mount(app: typer.Typer) -> None:
 
 def fit(
     folders: FoldersArg,
-    design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
+    design: Annotated[
+        Path | None, typer.Option("--design", help="A design.toml for all; each run's own if not given.")
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Verify too; on the virtual lab only.")] = False,
     limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.", min=1)] = None,
@@ -60,10 +63,10 @@ def fit(
 ) -> None:
     """Fit every run below DIR that is not in the fleet's table yet, or has changed since."""
     where = _scheduler(scheduler, Certificates(tls_ca, tls_cert, tls_key), insecure=insecure)
-    _, text = designs.read(design)
+    text = None if design is None else designs.read(design)[1]
     steps = ("fit", "verify") if verify else ("fit",)
     limits_ = read_limits(limits_file)
-    digest = hashlib.sha256((text + repr(limits_)).encode()).hexdigest()
+    digest = hashlib.sha256(((OWN if text is None else text) + repr(limits_)).encode()).hexdigest()
     found = jobs.runs(folders)
     count: Counter[str] = Counter()
     with Ledger.writing(folders[0]) as ledger:
@@ -73,7 +76,7 @@ def fit(
         count["kept"] = len(wanted) - len(due)
         if due:
             many = workers or min(os.cpu_count() or 1, len(due))
-            outcomes = run.on_cluster(due, where) if where else run.on_processes(due, many)
+            outcomes = cluster.on_cluster(due, where, run.work) if where else run.on_processes(due, many)
             with tracked("Fitting", len(due)) as step:
                 for outcome in outcomes:
                     ledger.keep(outcome)
@@ -88,6 +91,8 @@ def fit(
     data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken, "outdated": outdated}
     summary = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
     more = f"; {len(broken)} failed in all, --retry tries them again" if len(broken) > count["failed"] else ""
+    if text is None and count["done"]:
+        more += "; each with the design that its filters were made with, the default where there were none"
     notes = "".join(f"\n  {rows[r]['unit']}: {reason}" for r, reason in outdated.items())
     result(data, f"{summary}{more}{notes}\n{folders[0] / NAME}", as_json=as_json)
     raise typer.Exit(FAILED if broken else 0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.fleet.ledger import Figure
+from sweetspot.calibrate.fleet.ledger import Figure, Outcome
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput
@@ -25,6 +25,9 @@ VERIFIED = "verify.h5"
 
 FILES = {"session": "session.h5", "rig": "rig.toml", "filterset": store.NAME, "verification": VERIFIED}
 """Files of a run that its figures depend on: the table keeps a SHA-256 and a stamp of each."""
+
+MADE = ("filterset", "verification")
+"""Files that the work itself makes: their hashes are taken when it ends, before the figures are read."""
 
 MADE_BY = (*(f"{name}_sha256" for name in FILES), "design_sha256", "version", "steps")
 """Columns that say whether a run was done with the same input, and nothing has changed since."""
@@ -41,7 +44,7 @@ class Job:
     steps
         ``("fit",)`` or ``("fit", "verify")``.
     design_text
-        The design file, verbatim; empty for the defaults.
+        The design file, verbatim, empty for the defaults; ``None`` for the one that the run's filters were fitted with.
     limits
         Of the verdict.
     identity
@@ -50,7 +53,7 @@ class Job:
 
     run: str
     steps: tuple[str, ...]
-    design_text: str
+    design_text: str | None
     limits: Limits
     identity: Mapping[str, Any]
 
@@ -77,7 +80,7 @@ def runs(folders: Iterable[Path]) -> list[Path]:
 def job(
     run: Path,
     steps: tuple[str, ...],
-    design_text: str,
+    design_text: str | None,
     limits: Limits,
     design_sha256: str,
     *,
@@ -109,6 +112,18 @@ def hashes(run: Path, names: Iterable[str] = FILES, row: Mapping[str, Any] = Map
             sha256 = row[f"{name}_sha256"] if same else file_sha256(path)
         found |= {f"{name}_sha256": sha256, f"{name}_stamp": stamp if sha256 else ""}
     return found
+
+
+def dead(job: Job, reason: str, **more: int) -> Outcome:
+    """The outcome of a unit whose work never ended by itself."""
+    run = Path(job.run)
+    known = {"unit": run.parent.name, **job.identity, **hashes(run, MADE), **more}
+    return Outcome(job.run, "failed", reason, known)
+
+
+def counted(outcome: Outcome, attempt: int) -> Outcome:
+    """An outcome with the attempt that it took."""
+    return replace(outcome, about={**outcome.about, "attempts": attempt})
 
 
 def due(jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]], *, retry: bool) -> Iterator[Job]:
@@ -146,6 +161,14 @@ def about(run: Path) -> dict[str, Any]:
     with Session.read(run / "session.h5") as session:
         facts = session.attributes
         return {"unit": session.serial, "rig": session.rig().name, "created_utc": str(facts["created_utc"])}
+
+
+def own_design(run: Path) -> str:
+    """The design that the run's filters were fitted with; that of the defaults where there are none."""
+    try:
+        return store.read_design(run)
+    except BadInput:
+        return ""
 
 
 def is_fresh(run: Path, session_sha256: str, design_text: str) -> bool:

@@ -135,6 +135,7 @@ class Ledger:
             try:
                 connection.executescript(SCHEMA)
                 _complete(connection)
+                _check_columns(folder / NAME, connection)
                 yield cls(folder / NAME, connection)
             finally:
                 connection.close()
@@ -155,7 +156,7 @@ class Ledger:
         with _trouble(path):
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
             try:
-                connection.execute("SELECT run FROM units LIMIT 1")
+                _check_columns(path, connection, but=(*ADDED, *ADDED_UNITS))
                 yield cls(path, connection)
             finally:
                 connection.close()
@@ -255,6 +256,23 @@ def _complete(db: sqlite3.Connection) -> None:
         for name, kind in added.items():
             if name not in there:
                 db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
+
+
+def _check_columns(path: Path, db: sqlite3.Connection, but: Iterable[str] = ()) -> None:
+    """Refuse a table that lacks columns, or that cannot be filled: it is of another program, or of a later version."""
+    ours = sqlite3.connect(":memory:")
+    ours.executescript(SCHEMA)
+    for table in ("units", "metrics"):
+        found = list(db.execute(f"PRAGMA table_info({table})"))
+        known = {row[1] for row in ours.execute(f"PRAGMA table_info({table})")}
+        missing = sorted(known - {row[1] for row in found} - set(but))
+        wanted = sorted(row[1] for row in found if row[3] and row[4] is None and row[1] not in known)
+        if missing or wanted:
+            what = f"lacks {', '.join(missing)}" if missing else f"wants {', '.join(wanted)}"
+            raise BadInput(
+                f"{path}: its table {table} {what}: it is no table of this version of sweetspot. "
+                "Move it away and run sweetspot fleet fit again: filters and verifications stay as they are"
+            )
 
 
 def _insert(db: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:

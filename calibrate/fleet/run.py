@@ -1,4 +1,4 @@
-"""One unit's work as a worker does it, and the loop that hands it out: on processes here, or on a Dask cluster."""
+"""One unit's work as a worker does it, and the loop that hands it out on processes here."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from sweetspot.calibrate import design as designs
@@ -22,9 +23,8 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits, limits_text
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.fleet import jobs
-from sweetspot.calibrate.fleet.jobs import Job
+from sweetspot.calibrate.fleet.jobs import Job, counted, dead
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
-from sweetspot.calibrate.fleet.scheduler import OPTIONS, Scheduler
 from sweetspot.calibrate.predict import metrics
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
@@ -33,9 +33,6 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import write as write_file
 
 Work = Callable[[Job], Outcome]
-
-MADE = ("filterset", "verification")
-"""Files that the work itself makes: their hashes are taken when it ends, before the figures are read."""
 
 ATTEMPTS = 3
 """How often a unit may lose its worker before it counts as failed."""
@@ -58,7 +55,7 @@ def work(job: Job) -> Outcome:
         fitted = _fit(run, job, known["session_sha256"])
         if "verify" in job.steps:
             _verify(run, fitted, job.limits)
-        known |= jobs.hashes(run, MADE)
+        known |= jobs.hashes(run, jobs.MADE)
         measured, reason = jobs.verified(run, known["session_sha256"], known["filterset_sha256"])
         figures = (*_predicted(fitted), *measured)
     except SweetspotError as trouble:
@@ -67,16 +64,17 @@ def work(job: Job) -> Outcome:
         where = traceback.extract_tb(fault.__traceback__)[-1]
         status, reason = "failed", f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
     if status == "failed":
-        known |= jobs.hashes(run, MADE)
+        known |= jobs.hashes(run, jobs.MADE)
     known["finished_utc"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     known["cpu_seconds"] = time.process_time() - began
     return Outcome(job.run, status, reason, known, figures)
 
 
 def _fit(run: Path, job: Job, session_sha256: str) -> Fitted:
-    if jobs.is_fresh(run, session_sha256, job.design_text):
+    design_text = jobs.own_design(run) if job.design_text is None else job.design_text
+    if jobs.is_fresh(run, session_sha256, design_text):
         return steps.fitted_of(run)
-    return steps.calibrate(run, designs.parse(job.design_text, "the fleet's design"), job.design_text)
+    return steps.calibrate(run, designs.parse(design_text, "the fleet's design"), design_text)
 
 
 def _verify(run: Path, fitted: Fitted, limits: Limits) -> None:
@@ -132,7 +130,7 @@ def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterato
     os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     waiting, flying = deque(jobs_), dict[Future[Outcome], Job]()
     while waiting:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
             try:
                 while waiting or flying:
                     while waiting and len(flying) < 2 * workers:
@@ -141,95 +139,35 @@ def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterato
                     for future in wait(flying, return_when=FIRST_COMPLETED).done:
                         outcome = future.result()
                         del flying[future]
-                        yield _counted(outcome, 1)
+                        yield counted(outcome, 1)
             except BrokenProcessPool:
                 pass
         for future, job in flying.items():
             landed = future.done() and future.exception() is None
-            yield _counted(future.result(), 1) if landed else _alone(job, do)
+            yield counted(future.result(), 1) if landed else _alone(job, do)
         flying.clear()
+
+
+def _end_with_parent() -> None:
+    """In a worker: end at once when the command that hands out the work is gone, however it ended."""
+    if (parent := parent_process()) is not None:
+        Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _alone(job: Job, do: Work) -> Outcome:
     """One unit again, after it lost its worker once, with nothing else in flight."""
     for attempt in range(2, ATTEMPTS + 1):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent) as pool:
             try:
-                return _counted(pool.submit(do, job).result(), attempt)
+                return counted(pool.submit(do, job).result(), attempt)
             except BrokenProcessPool:
                 continue
-    return _dead(job, f"its worker died {ATTEMPTS} times", attempts=ATTEMPTS)
-
-
-def _dead(job: Job, reason: str, **more: int) -> Outcome:
-    run = Path(job.run)
-    known = {"unit": run.parent.name, **job.identity, **jobs.hashes(run, MADE), **more}
-    return Outcome(job.run, "failed", reason, known)
-
-
-def _counted(outcome: Outcome, attempt: int) -> Outcome:
-    return replace(outcome, about={**outcome.about, "attempts": attempt})
-
-
-def on_cluster(jobs_: Sequence[Job], scheduler: Scheduler, do: Work = work) -> Iterator[Outcome]:
-    """Outcomes as they land, from a Dask cluster; its scheduler hands out again what a dead worker had.
-
-    Parameters
-    ----------
-    jobs_
-        Their folders must be there under the same path on every worker.
-    scheduler
-        Its address, for example ``tls://10.0.0.5:8786``, and the certificates.
-    do
-        What a worker does.
-
-    Raises
-    ------
-    BadInput
-        Dask is not installed, or a certificate cannot be used.
-    HardwareTrouble
-        No scheduler answers there.
-    """
-    try:
-        import distributed
-    except ImportError as fault:
-        raise BadInput("--scheduler: needs Dask, which is not installed: pip install 'sweetspot[fleet]'") from fault
-    cluster: Any = distributed  # it has no types of its own
-    security = _security(cluster, scheduler) if scheduler.encrypted else None
-    try:
-        client = cluster.Client(scheduler.address, timeout=5, security=security)
-    except (OSError, TimeoutError, ValueError) as fault:
-        raise HardwareTrouble(f"--scheduler: no Dask scheduler answers at {scheduler.address!r}: {fault}") from fault
-    with client:
-        futures = {client.submit(do, job, pure=False, key=f"unit-{i}-{job.run}"): job for i, job in enumerate(jobs_)}
-        for future in cluster.as_completed(list(futures)):
-            job = futures.pop(future)
-            try:
-                outcome = _counted(future.result(), 1)
-            except cluster.KilledWorker:
-                outcome = _dead(job, "its worker died again and again")
-            future.release()
-            yield outcome
-
-
-def _security(cluster: Any, scheduler: Scheduler) -> Any:
-    """Dask's own record of the certificates, tried out: nothing but TLS is spoken with it."""
-    files = scheduler.certificates
-    options = {"tls_ca_file": files.ca, "tls_client_cert": files.cert, "tls_client_key": files.key}
-    given = {name: str(path) for name, path in options.items() if path is not None}
-    security = cluster.Security(require_encryption=True, **given)
-    missing = [o for name, o in zip(options, OPTIONS.values(), strict=True) if not getattr(security, name)]
-    if missing:
-        raise BadInput(
-            f"--scheduler {scheduler.address}: {', '.join(missing)} is needed too, or an entry for it in Dask's "
-            "configuration (distributed.comm.tls)"
-        )
-    try:
-        security.get_connection_args("client")
-    except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
-        shown = ", ".join(f"{o} {getattr(security, name)}" for name, o in zip(options, OPTIONS.values(), strict=True))
-        raise BadInput(f"{shown}: cannot be used as certificates in PEM form: {fault}") from fault
-    return security
+    return dead(job, f"its worker died {ATTEMPTS} times", attempts=ATTEMPTS)
 
 
 def write_limits(path: Path, values: Mapping[str, float], heading: str) -> None:

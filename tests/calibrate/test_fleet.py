@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from sweetspot.calibrate import design as designs
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.fleet import capability, jobs
 from sweetspot.calibrate.fleet import run as fleet
+from sweetspot.calibrate.fleet.cluster import on_cluster
 from sweetspot.calibrate.fleet.ledger import NAME, Figure, Ledger, Outcome
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
 from sweetspot.calibrate.run import calibrate
@@ -28,6 +30,7 @@ from sweetspot.processor import store
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import file_sha256
 
+JOB = jobs.Job("r", ("fit",), "", Limits(), {})
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 Typed = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -139,7 +142,7 @@ from sweetspot.calibrate.fleet.jobs import Job
 from sweetspot.calibrate.fleet.ledger import Outcome
 from sweetspot.calibrate.fleet import run
 
-place = Path(sys.argv[2])
+place = Path(sys.argv[1])
 
 def work(job):
     name = Path(job.run).name
@@ -148,29 +151,16 @@ def work(job):
     if name == "deadly" or (name == "once" and not (place / "died").exists()):
         (place / "died").touch()
         os._exit(9)
+    if name.startswith("long"):
+        (place / f"pid-{os.getpid()}").touch()
+        time.sleep(60)
     time.sleep(0.02)
     return Outcome(job.run, "done", "", {"worker": str(os.getpid())})
 
 def main():
-    names = json.loads(sys.argv[3])
+    names = json.loads(sys.argv[2])
     todo = [Job(str(place / n), ("fit",), "", None, {}) for n in names]
-    if sys.argv[1] == "processes":
-        found = list(run.on_processes(todo, 2, work))
-    else:
-        from distributed import LocalCluster, Security
-        from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
-        cert, key = (str(place / name) for name in ("tls.crt", "tls.key"))
-        both = (("cert", cert), ("key", key))
-        roles = {f"tls_{role}_{k}": p for role in ("scheduler", "worker", "client") for k, p in both}
-        tls = {"security": Security(tls_ca_file=cert, require_encryption=True, **roles), "protocol": "tls"}
-        more = tls if sys.argv[1] == "tls" else {}
-        with LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True, host="127.0.0.1", **more
-        ) as cluster:
-            files = Certificates(Path(cert), Path(cert), Path(key)) if more else Certificates()
-            where = Scheduler.checked(cluster.scheduler_address, files, insecure=False)
-            assert where.encrypted == bool(more), where
-            found = list(run.on_cluster(todo, where, work))
+    found = list(run.on_processes(todo, 2, work))
     rows = [[Path(o.run).name, o.status, o.reason, o.about.get("worker")] for o in found]
     print(json.dumps(rows))
 
@@ -179,10 +169,10 @@ if __name__ == "__main__":
 """
 
 
-def worked(tmp_path: Path, root: Path, kind: str, names: list[str]) -> list[list[str]]:
+def worked(tmp_path: Path, root: Path, names: list[str]) -> list[list[str]]:
     script = tmp_path / "workers.py"
     script.write_text(WORKERS)
-    command = [sys.executable, script, kind, tmp_path, json.dumps(names)]
+    command = [sys.executable, script, tmp_path, json.dumps(names)]
     done = subprocess.run(
         command, env={"PYTHONPATH": str(root), "PATH": ""}, capture_output=True, text=True, timeout=90
     )
@@ -190,10 +180,9 @@ def worked(tmp_path: Path, root: Path, kind: str, names: list[str]) -> list[list
     return list(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("kind", ["processes", "cluster"])
-def test_a_killed_worker_costs_nothing_but_what_it_had(tmp_path: Path, root: Path, kind: str) -> None:
+def test_a_killed_worker_costs_nothing_but_what_it_had(tmp_path: Path, root: Path) -> None:
     names = [f"u{i}" for i in range(12)]
-    found = worked(tmp_path, root, kind, [*names[:5], "once", *names[5:]])
+    found = worked(tmp_path, root, [*names[:5], "once", *names[5:]])
     assert sorted(n for n, status, *_ in found if status == "done") == sorted([*names, "once"])
     begun = (tmp_path / "log").read_text().split()
     assert begun.count("once") == 2
@@ -202,11 +191,56 @@ def test_a_killed_worker_costs_nothing_but_what_it_had(tmp_path: Path, root: Pat
 
 
 def test_a_unit_that_kills_every_worker_does_not_stop_the_others(tmp_path: Path, root: Path) -> None:
-    found = worked(tmp_path, root, "processes", ["a", "deadly", "b", "c", "d"])
+    found = worked(tmp_path, root, ["a", "deadly", "b", "c", "d"])
     by_name = {n: (status, reason) for n, status, reason, _ in found}
     assert by_name.pop("deadly") == ("failed", "its worker died 3 times")
     assert set(by_name) == {"a", "b", "c", "d"}
     assert all(status == "done" for status, _ in by_name.values())
+
+
+def test_workers_die_with_the_command_that_hands_out_the_work(tmp_path: Path, root: Path) -> None:
+    """Killed outright, with two units at work and two that wait: no worker lives on, and nothing else is begun."""
+    (tmp_path / "workers.py").write_text(WORKERS)
+    command = [sys.executable, tmp_path / "workers.py", tmp_path, json.dumps([f"long{i}" for i in range(4)])]
+    with subprocess.Popen(command, env={"PYTHONPATH": str(root), "PATH": ""}, stderr=subprocess.DEVNULL) as coordinator:
+        assert soon(lambda: len(list(tmp_path.glob("pid-*"))) == 2)
+        coordinator.kill()
+    pids = [int(p.name[4:]) for p in tmp_path.glob("pid-*")]
+    assert soon(lambda: not any(alive(pid) for pid in pids))
+    assert len((tmp_path / "log").read_text().split()) == 2
+
+
+def soon(true: Callable[[], bool], seconds: float = 30.0) -> bool:
+    """Whether it becomes true."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_runs_keep_the_design_that_they_were_fitted_with(measured: Path, tmp_path: Path) -> None:
+    """Without --design a run that somebody calibrated by hand keeps its filters; with another one it is fitted anew."""
+    place = tmp_path / "u" / "r"
+    shutil.copytree(measured, place)
+    (design := tmp_path / "design.toml").write_text("[crosstalk]\neffort_db = 3.0\n")
+    calibrate(place, designs.read(design)[0], design.read_text())
+    kept = (place / store.NAME).read_bytes()
+    assert fleet.work(jobs.job(place, ("fit",), None, Limits(), "")).status == "done"
+    assert (place / store.NAME).read_bytes() == kept
+    assert jobs.own_design(place) == design.read_text()
+    assert fleet.work(jobs.job(place, ("fit",), "", Limits(), "")).status == "done"
+    assert store.read_design(place) == ""
+    assert jobs.own_design(tmp_path / "gone") == ""
 
 
 def test_a_fleet_is_fitted_once_and_a_broken_unit_is_told(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:
@@ -344,20 +378,6 @@ def test_a_scheduler_that_does_not_answer_is_hardware_trouble(measured: Path, tm
     assert "no Dask scheduler answers" in done.stderr
 
 
-def certificates(place: Path) -> None:
-    """A certificate that signs itself, and its key."""
-    name = ["-subj", "/CN=fleet", "-keyout", place / "tls.key", "-out", place / "tls.crt", "-days", "1"]
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *name]
-    subprocess.run(list(map(str, made)), check=True, capture_output=True)
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificates with openssl")
-def test_a_cluster_that_speaks_tls(tmp_path: Path, root: Path) -> None:
-    certificates(tmp_path)
-    found = worked(tmp_path, root, "tls", ["a", "b", "c"])
-    assert sorted((n, status) for n, status, *_ in found) == [("a", "done"), ("b", "done"), ("c", "done")]
-
-
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "localhost:8786", "tcp://[::1]:8786", "127.9.9.9:65535"])
 def test_plain_tcp_stays_on_this_computer(address: str) -> None:
     assert Scheduler.checked(address, Certificates(), insecure=False).address.startswith("tcp://")
@@ -395,7 +415,7 @@ def test_certificates_that_cannot_be_used(tmp_path: Path) -> None:
         (Certificates(no_pem, no_pem, no_pem), "cannot be used as certificates in PEM form"),
     ):
         with pytest.raises(BadInput, match=why):
-            list(fleet.on_cluster([], Scheduler.checked("tls://127.0.0.1:1", given, insecure=False)))
+            list(on_cluster([JOB], Scheduler.checked("tls://127.0.0.1:1", given, insecure=False), fleet.work))
 
 
 def test_floors_are_in_each_metrics_own_unit() -> None:
@@ -452,3 +472,31 @@ def test_a_table_of_an_earlier_version_gets_the_columns_that_it_lacks(tmp_path: 
     with Ledger.writing(tmp_path) as ledger:
         ledger.keep(Outcome("a", "done", "", {"unit": "A"}, (Figure("verify", "x", 1.0, measured_in="ms"),)))
         assert ledger.figures()[0]["measured_in"] == "ms"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("ALTER TABLE metrics DROP COLUMN sense", "lacks sense"),
+        ("ALTER TABLE units RENAME COLUMN status TO state", "lacks status"),
+        ("ALTER TABLE units ADD COLUMN batch TEXT NOT NULL DEFAULT 'x'", ""),
+        ("DROP TABLE units; CREATE TABLE units (run TEXT PRIMARY KEY, batch TEXT NOT NULL)", "lacks"),
+        ("DROP TABLE metrics; DROP TABLE units; CREATE TABLE songs (name TEXT)", ""),
+    ],
+)
+def test_a_table_of_another_schema(tmp_path: Path, change: str, why: str) -> None:
+    """What is missing is named, by the command that reads and by the one that writes; more columns do no harm."""
+    with Ledger.writing(tmp_path) as ledger:
+        ledger.keep(Outcome("r1", "done", "", {"unit": "A"}, (Figure("fit", "m", 1.0),)))
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.executescript(change)
+    if why:
+        for door in (Ledger.reading, Ledger.writing):
+            with pytest.raises(BadInput, match=why), door(tmp_path):
+                pass
+        return
+    with Ledger.writing(tmp_path) as ledger:
+        ledger.keep(Outcome("r2", "done", "", {"unit": "B"}, (Figure("fit", "m", 1.0),)))
+    with Ledger.reading(tmp_path) as ledger:
+        assert "r2" in ledger.known()
+        assert ledger.figures()

@@ -1,0 +1,209 @@
+"""A fleet on a real Dask cluster of this computer: poison, killed workers, two commands, a scheduler that goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORK = '''
+"""What the workers of these tests do with a unit, by its name."""
+import os, time
+from pathlib import Path
+from sweetspot.calibrate.fleet.ledger import Outcome
+
+def work(job):
+    run = Path(job.run)
+    with open(run.parent / "log", "a") as log:
+        log.write(run.name + "\\n")
+    if run.name == "deadly" or (run.name == "once" and not (run.parent / "died").exists()):
+        (run.parent / "died").touch()
+        os._exit(9)
+    if run.name == "unsendable":
+        return Outcome(job.run, "done", "", {"f": (i for i in range(3))})
+    if run.name == "out-of-memory":
+        raise MemoryError("of the worker")
+    time.sleep(0.4 if run.name.startswith("slow") else 0.02)
+    return Outcome(job.run, "done", job.design_text or "", {"worker": str(os.getpid())})
+'''
+
+COMMON = """
+import contextlib, json, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+from fleet_work import work
+from sweetspot.calibrate.fleet.cluster import Patience, on_cluster
+from sweetspot.calibrate.fleet.jobs import Job
+from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
+from sweetspot.rigs.errors import HardwareTrouble
+
+place = Path(sys.argv[1])
+
+def todo(*names, design=""):
+    return [Job(str(place / n), ("fit",), design, None, {}) for n in names]
+
+def rows(found):
+    return [[Path(o.run).name, o.status, o.reason, o.about.get("attempts")] for o in found]
+"""
+
+SHARED = (
+    COMMON
+    + """
+def main():
+    from distributed import LocalCluster, Security
+    cert, key = (str(place / name) for name in ("tls.crt", "tls.key"))
+    roles = {f"tls_{r}_{k}": p for r in ("scheduler", "worker", "client") for k, p in (("cert", cert), ("key", key))}
+    security = Security(tls_ca_file=cert, require_encryption=True, **roles)
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True, host="127.0.0.1", protocol="tls",
+        security=security,
+    ) as cluster:
+        where = Scheduler.checked(
+            cluster.scheduler_address, Certificates(Path(cert), Path(cert), Path(key)), insecure=False
+        )
+        found = {"encrypted": where.encrypted}
+        found["killed once"] = rows(on_cluster(todo("a", "b", "once", "c", "d"), where, work))
+        found["poison"] = rows(on_cluster(todo("e", "deadly", "unsendable", "out-of-memory", "f", "g"), where, work))
+        both = {}
+        def other(design):
+            both[design] = rows(on_cluster(todo("slow-1", "slow-2", "slow-3", design=design), where, work))
+        threads = [threading.Thread(target=other, args=(d,)) for d in ("one", "two")]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        found["both"] = both
+    print(json.dumps(found))
+
+if __name__ == "__main__":
+    main()
+"""
+)
+
+RESTARTED = (
+    COMMON
+    + """
+PORT = int(sys.argv[2])
+SCHEDULER = '''
+import asyncio, sys
+from distributed import Scheduler, Worker
+async def main():
+    async with Scheduler(host="127.0.0.1", port=int(sys.argv[1]), dashboard_address=None) as s:
+        async with Worker(s.address, nthreads=1, dashboard_address=None) as w:
+            print("up", flush=True)
+            await (w.finished() if sys.argv[2] == "stay" else asyncio.sleep(0.1))
+        await s.finished()
+asyncio.run(main())
+'''
+
+def scheduler(workers="stay"):
+    one = subprocess.Popen([sys.executable, "-c", SCHEDULER, str(PORT), workers], stdout=subprocess.PIPE,
+                           stderr=subprocess.DEVNULL)
+    assert one.stdout.readline() == b"up\\n"
+    return one
+
+def main():
+    where, landed, running = Scheduler.checked(f"127.0.0.1:{PORT}", Certificates(), insecure=False), [], [scheduler()]
+    try:
+        for outcome in on_cluster(todo(*(f"slow-{i}" for i in range(5))), where, work, Patience(30.0, 30.0)):
+            landed.append(outcome)
+            if len(landed) == 2:
+                running[0].kill()
+                running[0].wait()
+                threading.Timer(0.5, lambda: running.append(scheduler())).start()
+        found = {"restarted": rows(landed)}
+        running[-1].kill()
+        running[-1].wait()
+        running.append(scheduler("leave"))
+        try:
+            list(on_cluster(todo("h"), where, work, Patience(1.0, 1.0)))
+        except HardwareTrouble as trouble:
+            found["no worker"] = str(trouble)
+        running[-1].kill()
+        running[-1].wait()
+        running.append(scheduler())
+        threading.Timer(0.6, running[-1].kill).start()
+        try:
+            list(on_cluster(todo(*(f"slow-{i}" for i in range(5))), where, work, Patience(1.0, 1.0)))
+        except HardwareTrouble as trouble:
+            found["gone"] = str(trouble)
+    finally:
+        for one in running:
+            one.kill()
+    print(json.dumps(found))
+
+if __name__ == "__main__":
+    main()
+"""
+)
+
+
+def ran(script: str, place: Path, root: Path, *words: str) -> dict[str, Any]:
+    (place / "fleet_work.py").write_text(WORK)
+    (place / "script.py").write_text(script)
+    path = f"{root}{os.pathsep}{place}"
+    done = subprocess.run(
+        [sys.executable, place / "script.py", place, *words],
+        env={"PYTHONPATH": path, "PATH": ""}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any]:
+    """What came of the jobs of :data:`SHARED` on one cluster that speaks TLS."""
+    if shutil.which("openssl") is None:
+        pytest.skip("makes its certificates with openssl")
+    place = tmp_path_factory.mktemp("cluster")
+    name = ["-subj", "/CN=fleet", "-keyout", place / "tls.key", "-out", place / "tls.crt", "-days", "1"]
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *name]
+    subprocess.run(list(map(str, made)), check=True, capture_output=True)
+    return ran(SHARED, place, root) | {"log": (place / "log").read_text().split()}
+
+
+def test_a_killed_worker_costs_nothing_but_what_it_had(shared: dict[str, Any]) -> None:
+    assert shared["encrypted"]
+    found = {name: status for name, status, *_ in shared["killed once"]}
+    assert found == dict.fromkeys(["a", "b", "c", "d", "once"], "done")
+    assert shared["log"].count("once") == 2
+
+
+def test_a_poison_unit_fails_alone(shared: dict[str, Any]) -> None:
+    """Its neighbour on the worker that it killed is done; what cannot be sent back and what runs out of memory too."""
+    found = {name: (status, reason) for name, status, reason, _ in shared["poison"]}
+    assert found.pop("deadly") == ("failed", "its worker died again and again")
+    for name, why in (("unsendable", "TypeError"), ("out-of-memory", "MemoryError: of the worker")):
+        status, reason = found.pop(name)
+        assert status == "failed"
+        assert reason.startswith(why)
+    assert {name: status for name, (status, _) in found.items()} == dict.fromkeys("efg", "done")
+
+
+def test_two_commands_on_one_cluster_keep_apart(shared: dict[str, Any]) -> None:
+    """The same runs with two designs at once: each command gets what it asked for."""
+    for design, found in shared["both"].items():
+        assert sorted(found) == [[f"slow-{i}", "done", design, 1] for i in (1, 2, 3)]
+
+
+def test_a_scheduler_that_restarts_or_stays_away(tmp_path: Path, root: Path, free_port: int) -> None:
+    """Restarted: every unit lands once. Without workers, or gone for good: hardware trouble, not a hang."""
+    found = ran(RESTARTED, tmp_path, root, str(free_port))
+    assert sorted(name for name, status, *_ in found["restarted"] if status == "done") == [
+        f"slow-{i}" for i in range(5)
+    ]
+    assert "no worker is left on the cluster for 1 s; what landed is kept" in found["no worker"]
+    assert "no Dask scheduler answers" in found["gone"]
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this computer that nobody listens on."""
+    import socket
+
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
