@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.templates import Templates as Templates
     from sweetspot.calibrate.auditory.templates import cues_of as cues_of
     from sweetspot.calibrate.auditory.templates import of_head as of_head
+    from sweetspot.calibrate.auditory.unit import Draw as Draw
     from sweetspot.calibrate.auditory.unit import UnitImage as UnitImage
-    from sweetspot.calibrate.auditory.unit import unit_image as unit_image
     from sweetspot.calibrate.auditory.zone import ZoneMap as ZoneMap
 else:
     from sweetspot.rigs.faces import lazy

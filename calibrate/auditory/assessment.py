@@ -162,6 +162,17 @@ def heard(
     return _assessed(rig, ears, filters, pair, model, ways.heard(verified, ears, filters, share))
 
 
+def others_of(
+    rig: Description, ears: ImpulseResponse, filters: FilterSet, pair: ImpulseResponse | None, model: EarModel
+) -> tuple[Arm, Arm, Arm]:
+    """What a unit is compared with: plain stereo and matrix mixing on it, and the reference pair."""
+    plain, matrix = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
+    if pair is not None:
+        return plain, matrix, ways.measured_pair(pair, filters.ceiling)
+    heads, c = heads_of(ears), speed_of_sound(rig.environment.temperature_c)
+    return plain, matrix, modelled(pair_of(rig), model.templates, heads.places, heads.yaw, c, plain)
+
+
 def _assessed(
     rig: Description,
     ears: ImpulseResponse,
@@ -170,14 +181,8 @@ def _assessed(
     model: EarModel,
     unit: Arm,
 ) -> Assessment:
-    at = np.array([d.at for d in rig.driver])
-    plain, matrix = ways.on_unit(ears, at, filters)
+    plain, matrix, reference = others_of(rig, ears, filters, pair, model)
     heads, distance = heads_of(ears), rig.ears.distance_m if rig.ears else 2.0
-    if pair is not None:
-        reference = ways.measured_pair(pair, filters.ceiling)
-    else:
-        c = speed_of_sound(rig.environment.temperature_c)
-        reference = modelled(pair_of(rig), model.templates, heads.places, heads.yaw, c, plain)
     each = (plain, matrix, unit, reference)
     loudness = levels_of(each, filters, nominal(heads))
     found = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in each}

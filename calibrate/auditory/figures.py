@@ -99,6 +99,8 @@ class ImageFigures:
         From the middle of the device to the head, m, mean over positions.
     loudness_db
         Loudness over plain stereo of each programme, dB; empty where it was not looked at.
+    tone_heads_db
+        Colour of each pan at each position ``(position, pan)``, rms over bands, dB; empty where it was not looked at.
     """
 
     name: str
@@ -110,9 +112,10 @@ class ImageFigures:
     tone_db: Float
     distance_m: float
     loudness_db: dict[str, float] = field(default_factory=dict)
+    tone_heads_db: Float = field(default_factory=lambda: np.zeros((0, len(PANS))))
 
     def __post_init__(self) -> None:
-        for name in ("azimuth", "focus", "drr_db", "c50_db", "iacc", "tone_db"):
+        for name in ("azimuth", "focus", "drr_db", "c50_db", "iacc", "tone_db", "tone_heads_db"):
             object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=2))
 
     @property
@@ -198,6 +201,8 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
     """
     image = model.image(direct_spectra(arm))
     direct, later, clear, late = _energies(arm)
+    own, other = (_near_powers(a, model) for a in (arm, reference))
+    each = tone(power_db(own), power_db(other))
     return ImageFigures(
         arm.name,
         image.azimuth - facing[:, None],
@@ -205,8 +210,9 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
         drr_db=_ratio_db(direct, later),
         c50_db=_ratio_db(clear, late),
         iacc=_coherence(arm),
-        tone_db=tone(_near_levels(arm, model), _near_levels(reference, model)),
+        tone_db=tone(power_db(own.mean(axis=0)), power_db(other.mean(axis=0))),
         distance_m=distance_m,
+        tone_heads_db=np.sqrt(np.mean(each**2, axis=-1)),
     )
 
 
@@ -261,20 +267,20 @@ def _coherence(arm: Arm) -> Float:
     return np.asarray(np.mean(out, axis=0))
 
 
-def _near_levels(arm: Arm, model: EarModel) -> Float:
-    """Levels ``(pan, band)`` of the first 5 ms at the near ear, of both ears for the centre; position mean, dB."""
+def _near_powers(arm: Arm, model: EarModel) -> Float:
+    """Powers ``(position, pan, band)`` of the first 5 ms at the near ear; of both ears for the centre."""
     power = (np.abs(direct_spectra(arm)) ** 2) @ model.bands.power.T  # (position, pan, ear, band)
-    mean = power.mean(axis=0)
-    near = [mean[i, 0] if p < 0 else mean[i, 1] if p > 0 else mean[i].mean(axis=0) for i, p in enumerate(PANS)]
-    return power_db(np.stack(near))
+    sides = {-1.0: [0], 0.0: [0, 1], 1.0: [1]}
+    near = [power[:, i, sides[float(np.sign(p))]].mean(axis=1) for i, p in enumerate(PANS)]
+    return np.asarray(np.maximum(np.stack(near, axis=1), 1e-300))
 
 
 def tone(levels: Float, reference: Float) -> Float:
-    """Colour ``(pan, band)``, dB, of levels ``(pan, band)`` beside those of the reference.
+    """Colour ``(..., pan, band)``, dB, of levels ``(..., pan, band)`` beside those of the reference.
 
     What is left of their difference once the unit's own colour, that of both hard-panned sides, and each pan's mean
     over bands are taken out: how the sound changes its colour when a source is panned, beyond what it does on a pair.
     """
     over = levels - reference
-    over = over - over[[0, -1]].mean(axis=0)
-    return np.asarray(over - over.mean(axis=1, keepdims=True))
+    over = over - over[..., [0, -1], :].mean(axis=-2, keepdims=True)
+    return np.asarray(over - over.mean(axis=-1, keepdims=True))

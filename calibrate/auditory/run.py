@@ -11,7 +11,7 @@ from sweetspot.calibrate.auditory import assessment
 from sweetspot.calibrate.auditory.assessment import Assessment
 from sweetspot.calibrate.auditory.figures import EarModel
 from sweetspot.calibrate.auditory.mapping import Extent, measured, zone_map
-from sweetspot.calibrate.auditory.unit import UnitImage, unit_image
+from sweetspot.calibrate.auditory.unit import UnitImage, draws_of
 from sweetspot.calibrate.auditory.zone import ZoneMap
 from sweetspot.calibrate.plant import Matched, MeasuredSet, corrected
 from sweetspot.calibrate.predict import Prediction
@@ -97,19 +97,32 @@ def heard(
     return assessment.heard(rig, ears, filters, pair=pair, model=model_of(rig), verified=verified, share=share)
 
 
-def unit(run: Path, filters: FilterSet, matched: Matched | None, verified: MeasuredSet, share: float) -> UnitImage:
-    """The calibrated unit's azimuths as predicted, and how uncertain noise leaves the measured ones.
+def unit(
+    run: Path,
+    filters: FilterSet,
+    matched: Matched | None,
+    *,
+    measured: MeasuredSet,
+    verified: MeasuredSet,
+    share: float,
+) -> UnitImage:
+    """The calibrated unit's figures as predicted, and how uncertain noise and drift leave the measured ones.
 
     Parameters
     ----------
+    measured
+        The session's ears at the scoring positions, with their errors.
     verified
-        As measured, with its errors; the other parameters as for :func:`heard`.
+        What was heard there, with its errors; the other parameters as for :func:`heard`.
     """
     with Session.read(session_file(run)) as session:
-        rig, ears = session.rig(), session.responses("ears").used_for("score")
+        rig, pair = session.rig(), _pair(session)
     if matched:
-        ears, verified = corrected(ears, matched.gains), verified.corrected(matched.gains)
-    return unit_image(ears, filters, model_of(rig), verified, share)
+        measured, verified = measured.corrected(matched.gains), verified.corrected(matched.gains)
+        pair = corrected(pair, matched.gains) if pair else None
+    model = model_of(rig)
+    found = assessment.predicted(rig, measured.ir, filters, pair, model).arms["calibrated"]
+    return UnitImage(found, draws_of(rig, measured, filters, pair=pair, model=model, verified=verified, share=share))
 
 
 def zone(

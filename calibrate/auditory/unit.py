@@ -1,71 +1,119 @@
-"""The calibrated unit alone: its image as predicted from a session, and the uncertainty of the measured one."""
+"""The calibrated unit as it was predicted, and how uncertain the measurement's noise leaves what is heard of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sweetspot.calibrate.auditory import arms as ways
-from sweetspot.calibrate.auditory.arms import PANS, Arm
-from sweetspot.calibrate.auditory.assessment import heads_of
-from sweetspot.calibrate.auditory.figures import EarModel, direct_spectra
+from sweetspot.calibrate.auditory.arms import Arm
+from sweetspot.calibrate.auditory.assessment import heads_of, nominal, others_of
+from sweetspot.calibrate.auditory.figures import DEPTH_HZ, EarModel, ImageFigures, figures_of
 from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float, power_db
 
 DRAWS, SEED = 8, 20261128
 """Draws of the measurement's noise; the same each time."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """Unit and plain stereo as they would have been measured with other noise.
+
+    Parameters
+    ----------
+    own, plain
+        Figures of both.
+    level_db
+        Level of the unit's sides over those of plain stereo at the nominal listener, dB: what loudness follows.
+    """
+
+    own: ImageFigures
+    plain: ImageFigures
+    level_db: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class UnitImage:
-    """Azimuths of the calibrated unit at each position and pan ``(position, pan)``, degrees, to the listener's left.
+    """What a heard unit is judged with.
 
     Parameters
     ----------
     predicted
-        From the session and the filters.
-    noise_deg
-        Standard uncertainty of the mean over positions of what was measured, by noise alone ``(pan,)``.
+        The unit's figures from the session and the filters.
+    draws
+        Of the noise and drift of session and verification; empty where a set does not know its errors.
     """
 
-    predicted: Float
-    noise_deg: Float
+    predicted: ImageFigures
+    draws: tuple[Draw, ...]
+
+    def uncertainty(self, figure: Callable[[Draw], float]) -> float | None:
+        """Standard uncertainty of a figure by noise and drift alone; ``None`` where it is not known."""
+        if len(self.draws) < 2:
+            return None
+        return float(np.std([figure(d) for d in self.draws], ddof=1))
 
 
-def unit_image(
-    ears: ImpulseResponse,
+def draws_of(
+    rig: Description,
+    measured: MeasuredSet,
     filters: FilterSet,
+    *,
+    pair: ImpulseResponse | None,
     model: EarModel,
     verified: MeasuredSet,
     share: float,
-) -> UnitImage:
-    """Predicted azimuths, and the scatter of the measured ones under draws of the measurement's noise.
+) -> tuple[Draw, ...]:
+    """Figures under draws of the measurement's noise.
 
     Parameters
     ----------
-    ears
-        The session's responses at the scoring positions.
+    measured
+        The session's responses at the scoring positions: plain stereo is made from them.
+    pair
+        A measured reference pair at the same positions.
     verified
-        Responses to the stimuli left, right and both there; without errors of theirs the uncertainty is not known.
+        Responses to the stimuli left, right and both there.
     share
         Part of what both sides have in common that the centre program plays.
     """
-    facing = heads_of(ears).facing
-    predicted = _azimuths(ways.calibrated(ears, filters), model, facing)
-    if verified.errors is None:
-        return UnitImage(predicted, np.full(len(PANS), np.nan))
-    heard, stderr = verified.ir, verified.errors.stderr
-    rng, n = np.random.default_rng(SEED), heard.h.shape[-1]
-    draws = []
+    if measured.errors is None or verified.errors is None:
+        return ()
+    heads, distance = heads_of(measured.ir), rig.ears.distance_m if rig.ears else 2.0
+    _, _, reference = others_of(rig, measured.ir, filters, pair, model)
+    rng, listener, found = np.random.default_rng(SEED), nominal(heads), []
     for _ in range(DRAWS):
-        noise = (rng.standard_normal(stderr.shape) + 1j * rng.standard_normal(stderr.shape)) / np.sqrt(2.0)
-        noisy = replace(heard, h=heard.h + np.fft.irfft(stderr * noise, n, axis=-1))
-        draws.append(_azimuths(ways.heard(noisy, ears, filters, share), model, facing).mean(axis=0))
-    return UnitImage(predicted, np.std(draws, axis=0, ddof=1))
+        ears, heard = (_drawn(s, rng) for s in (measured, verified))
+        own = ways.heard(heard, measured.ir, filters, share)
+        plain, _ = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
+        figures = [figures_of(arm, model, heads.facing, distance, reference) for arm in (own, plain)]
+        found.append(Draw(figures[0], figures[1], _level_db(own, listener) - _level_db(plain, listener)))
+    return tuple(found)
 
 
-def _azimuths(arm: Arm, model: EarModel, facing: Float) -> Float:
-    return np.asarray(np.degrees(model.image(direct_spectra(arm)).azimuth - facing[:, None]))
+def _drawn(s: MeasuredSet, rng: np.random.Generator) -> ImpulseResponse:
+    """A set with noise of its standard errors added, and each path's gain drawn from its drift."""
+    assert s.errors is not None
+    ir, stderr, drift = s.ir, s.errors.stderr, s.errors.drift
+
+    def normal(shape: tuple[int, ...]) -> Float:
+        return np.asarray((rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2.0))
+
+    spectra = np.fft.rfft(ir.h, axis=-1) + stderr * normal(stderr.shape)
+    relative = np.sqrt(drift if isinstance(drift, float) else drift.mean(axis=-1, keepdims=True))
+    spectra *= 1.0 + relative * normal((*stderr.shape[:-1], 1))
+    return replace(ir, h=np.fft.irfft(spectra, ir.h.shape[-1], axis=-1))
+
+
+def _level_db(arm: Arm, position: int) -> float:
+    """Level of both hard-panned sides at both ears, octaves weighted alike, dB."""
+    h = arm.panned[position][:, [0, -1]]
+    f = np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs)
+    weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
+    return float(power_db(((np.abs(np.fft.rfft(h, axis=-1)) ** 2) @ weight).sum()))

@@ -62,12 +62,18 @@ class Limits(BaseModel):
     """Largest distance of a side's image from that of the reference pair."""
     centre_azimuth: Angle = 5.0
     """Largest distance of the centre's image from that of the reference pair."""
+    width: Turn = 14.0
+    """Largest difference from the reference pair's width, hard left to hard right."""
+    focus: Angle = 10.0
+    """Largest scatter of the bands' azimuths beyond that of the reference pair."""
     asymmetry: Turn = 7.0
     """Largest azimuth of hard left plus that of hard right, against the reference pair."""
     drr_loss: Level = 6.0
-    """Loss of direct over reverberant sound against plain stereo on the same unit from which there is a warning."""
+    """Largest loss of direct over reverberant sound against plain stereo on the same unit."""
     tone: Level = 2.0
-    """Colouration across pan against the reference pair, rms over ERB bands, from which there is a warning."""
+    """Largest colouration across pan against the reference pair, rms over ERB bands."""
+    loudness_loss: Level = 10.0
+    """Largest loss of loudness against plain stereo at the same driver ceiling; 10 dB is half as loud."""
     coarsest: Annotated[float, Field(ge=0, le=20, strict=True)] = 4.0
     """Largest uncertainty, `coverage` times the standard one, with which a figure of measured against predicted passes:
     what is measured more coarsely than that agrees with anything."""

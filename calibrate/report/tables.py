@@ -42,14 +42,18 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
 
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Image, depth and tone": (
+    "Image, depth, tone and loudness": (
         "left_azimuth",
         "right_azimuth",
         "centre_azimuth",
+        "half_azimuth",
+        "width",
+        "focus",
         "asymmetry",
         "sides_drr_loss",
         "centre_drr_loss",
         "tone",
+        "loudness",
     ),
     "Cancellation": ("cancellation_mean", "cancellation_p10", "target_shortfall"),
     "Centre": ("contrast", "colouration"),

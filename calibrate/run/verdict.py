@@ -114,7 +114,8 @@ def verdict_of(
     verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
     share = share_of(found.filters)
     image = auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
-    unit = auditory.unit(run, found.filters, fitted.ears, found.ears, share)
+    scored = measured[0].used_for("score")
+    unit = auditory.unit(run, found.filters, fitted.ears, measured=scored, verified=found.ears, share=share)
     more = listener_metrics.of(image, unit, limits)
     return (
         found,

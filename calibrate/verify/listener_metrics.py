@@ -2,73 +2,198 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweetspot.calibrate.auditory import PANS, Assessment, ImageFigures, UnitImage
+from sweetspot.calibrate.auditory import PANS, Assessment, Draw, ImageFigures, UnitImage
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.metric_kinds import KINDS
 from sweetspot.rigs.units import Float
 
-LEFT, CENTRE, RIGHT = 0, PANS.index(0.0), len(PANS) - 1
+LEFT, HALF_LEFT, CENTRE, HALF_RIGHT, RIGHT = range(len(PANS))
 SOURCES = ("left", "right", "centre")
+PAN_NAMES = ("hard left", "half left", "the centre", "half right", "hard right")
 
 AS_PREDICTED_DEG = 3.0
 """An image this near to its prediction is as predicted."""
 
+Figure = Callable[[ImageFigures, ImageFigures], float]
+"""From the unit's figures and those of plain stereo on it to one number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judge:
+    """Makes metrics of one unit; the parameters are those of :func:`of`."""
+
+    image: Assessment
+    unit: UnitImage
+    limits: Limits
+
+    @property
+    def own(self) -> ImageFigures:
+        return self.image.arms["calibrated"]
+
+    @property
+    def wanted(self) -> ImageFigures:
+        return self.image.arms["reference"]
+
+    @property
+    def plain(self) -> ImageFigures:
+        return self.image.arms["plain"]
+
+    def metric(self, key: str, explanation: str, figure: Figure, each: Float, *, image: bool = False) -> Metric:
+        """A figure as measured and as predicted, with its uncertainty by noise and its spread over heads ``each``.
+
+        A default limit warns, but an ``image`` that is worse than its prediction fails; a given limit fails.
+        """
+        made = Metric.of(
+            key,
+            explanation,
+            self.limits,
+            predicted=figure(self.unit.predicted, self.plain),
+            heard=figure(self.own, self.plain),
+            uncertainty=self.unit.uncertainty(lambda d: figure(d.own, d.plain)),
+        )
+        default = _default(key, self.limits)
+        warns = _by_design(made, default) if image else default
+        return replace(made, warns=warns, spread=_spread(each), heads=len(each))
+
 
 def of(image: Assessment, unit: UnitImage, limits: Limits) -> tuple[Metric, ...]:
-    """Azimuths, symmetry, depth and tone of the calibrated unit.
+    """Azimuths, width, focus, symmetry, depth, tone and loudness of the calibrated unit.
 
     Parameters
     ----------
     image
         All arms, the calibrated unit as measured.
     unit
-        Its predicted azimuths, and what noise leaves uncertain of the measured ones.
+        Its figures as predicted, and under draws of the measurement's noise.
     """
-    own, wanted, plain = (image.arms[name] for name in ("calibrated", "reference", "plain"))
+    j = _Judge(image, unit, limits)
     pans = {"left_azimuth": LEFT, "right_azimuth": RIGHT, "centre_azimuth": CENTRE}
     return (
-        *(_azimuth(key, pan, own, wanted, unit, limits) for key, pan in pans.items()),
-        _asymmetry(own, wanted, unit, limits),
-        _depth("sides", own, plain, limits),
-        _depth("centre", own, plain, limits),
-        _tone(own, limits),
+        *(_azimuth(j, key, pan) for key, pan in pans.items()),
+        _half(j),
+        _width(j),
+        _focus(j),
+        _asymmetry(j),
+        _depth(j, "sides"),
+        _depth(j, "centre"),
+        _tone(j),
+        *_loudness(j),
     )
 
 
-def _azimuth(key: str, pan: int, own: ImageFigures, wanted: ImageFigures, unit: UnitImage, limits: Limits) -> Metric:
+def _azimuth(j: _Judge, key: str, pan: int) -> Metric:
     """Distance of one image from that of the reference pair."""
-    each, target = np.degrees(own.azimuth[:, pan]), float(wanted.azimuth_deg[pan])
-    measured = float(each.mean())
-    made = Metric.of(
+    target = float(j.wanted.azimuth_deg[pan])
+    return j.metric(
         key,
-        f"Azimuth {_signed(measured)}° (left positive), mean over head positions, against {_signed(target)}° of the "
-        "reference pair; 5 to 7° are not noticed (Blauert).",
-        limits,
-        predicted=abs(float(unit.predicted[:, pan].mean()) - target),
-        heard=abs(measured - target),
-        uncertainty=_known(unit.noise_deg[pan]),
+        f"Azimuth {_signed(float(j.own.azimuth_deg[pan]))}° (left positive), mean over head positions, against "
+        f"{_signed(target)}° of the reference pair; 5 to 7° are not noticed (Blauert).",
+        lambda own, _: abs(float(own.azimuth_deg[pan]) - target),
+        np.degrees(j.own.azimuth[:, pan]),
+        image=True,
     )
-    return replace(made, warns=_by_design(made, limits), spread=_spread(each), heads=len(each))
 
 
-def _asymmetry(own: ImageFigures, wanted: ImageFigures, unit: UnitImage, limits: Limits) -> Metric:
-    predicted = unit.predicted[:, LEFT] + unit.predicted[:, RIGHT]
-    each = np.degrees(own.azimuth[:, LEFT] + own.azimuth[:, RIGHT])
-    expected, error = (abs(float(x.mean()) - wanted.balance_deg) for x in (predicted, each))
-    made = Metric.of(
+def _half(j: _Judge) -> Metric:
+    """Distance of the half-panned images from those of the reference pair, the worse side."""
+    rows = [HALF_LEFT, HALF_RIGHT]
+    target = j.wanted.azimuth_deg[rows]
+    worst = rows[int(np.argmax(np.abs(j.own.azimuth_deg[rows] - target)))]
+    return j.metric(
+        "half_azimuth",
+        f"{PAN_NAMES[worst].capitalize()} stands at {_signed(float(j.own.azimuth_deg[worst]))}°, against "
+        f"{_signed(float(j.wanted.azimuth_deg[worst]))}° of the reference pair; the worse side of the pan curve.",
+        lambda own, _: float(np.abs(own.azimuth_deg[rows] - target).max()),
+        np.degrees(j.own.azimuth[:, worst]),
+        image=True,
+    )
+
+
+def _width(j: _Judge) -> Metric:
+    target = j.wanted.width_deg
+    return j.metric(
+        "width",
+        f"Hard left to hard right spans {j.own.width_deg:.0f}°, against {target:.0f}° of the reference pair.",
+        lambda own, _: abs(own.width_deg - target),
+        np.degrees(j.own.azimuth[:, LEFT] - j.own.azimuth[:, RIGHT]),
+        image=True,
+    )
+
+
+def _focus(j: _Judge) -> Metric:
+    """How much more the bands of the unit's images disagree than those of the pair."""
+    target = j.wanted.focus_deg
+    return j.metric(
+        "focus",
+        f"The bands' azimuths scatter by {j.own.focus_deg:.0f}°, by {target:.0f}° on the pair; mean over pans.",
+        lambda own, _: own.focus_deg - target,
+        np.degrees(j.own.focus.mean(axis=1)),
+    )
+
+
+def _asymmetry(j: _Judge) -> Metric:
+    target = j.wanted.balance_deg
+    return j.metric(
         "asymmetry",
         "Azimuth of hard left plus that of hard right, against the reference pair; 0 for a symmetric image.",
-        limits,
-        predicted=expected,
-        heard=error,
-        uncertainty=_known(float(np.hypot(unit.noise_deg[LEFT], unit.noise_deg[RIGHT]))),
+        lambda own, _: abs(own.balance_deg - target),
+        np.degrees(j.own.azimuth[:, LEFT] + j.own.azimuth[:, RIGHT]),
+        image=True,
     )
-    return replace(made, warns=_by_design(made, limits), spread=_spread(each), heads=len(each))
+
+
+def _depth(j: _Judge, which: str) -> Metric:
+    """What direct over reverberant sound loses against plain stereo on the same unit, in this room."""
+    sources = ("left", "right") if which == "sides" else ("centre",)
+    loss, ratio, before = j.own.drr_loss_db(j.plain), j.own.drr_db.mean(axis=0), j.plain.drr_db.mean(axis=0)
+    worst = max(sources, key=lambda s: loss[s])
+    i = SOURCES.index(worst)
+    return j.metric(
+        f"{which}_drr_loss",
+        f"{worst.capitalize()}: {ratio[i]:.1f} dB where plain stereo on this unit has {before[i]:.1f} dB, so that it "
+        "sounds farther away; 400 Hz to 6.4 kHz, direct sound up to 5 ms, ratios above +10 dB alike (Larsen et al. "
+        "2008).",
+        lambda own, plain: max(own.drr_loss_db(plain)[s] for s in sources),
+        j.own.drr_db[:, i],
+    )
+
+
+def _tone(j: _Judge) -> Metric:
+    worst = int(np.argmax(np.mean(j.own.tone_db**2, axis=1)))
+    each = j.own.tone_heads_db[:, worst]
+    return j.metric(
+        "tone",
+        "Level at the near ear over ERB bands against the reference pair, the unit's own colour and the mean taken "
+        f"out, rms; the worst of five pans, here {PAN_NAMES[worst]}.",
+        lambda own, _: own.tone_rms_db,
+        each,
+    )
+
+
+def _loudness(j: _Judge) -> tuple[Metric, ...]:
+    """What the worst programme loses in loudness against plain stereo; none where loudness was not looked at."""
+    own = j.own.loudness_db
+    if not own:
+        return ()
+    worst = min(own, key=lambda name: own[name])
+    made = j.metric(
+        "loudness",
+        f"BS.1770 loudness at the ears on {worst}, {own[worst]:+.1f} dB re plain stereo on this unit at the same "
+        "driver ceiling; 10 dB are half as loud.",
+        lambda own, _: -min(own.loudness_db.values(), default=np.nan),
+        np.zeros(0),
+    )
+    return (replace(made, uncertainty=j.unit.uncertainty(_level)),)
+
+
+def _level(draw: Draw) -> float:
+    return draw.level_db
 
 
 def _signed(degrees: float) -> str:
@@ -76,53 +201,19 @@ def _signed(degrees: float) -> str:
     return f"{round(degrees):+d}" if round(degrees) else "0"
 
 
-def _by_design(metric: Metric, limits: Limits) -> bool:
+def _default(key: str, limits: Limits) -> bool:
+    """Whether the limit of a metric is the default one."""
+    return KINDS[key].limit not in limits.given
+
+
+def _by_design(metric: Metric, default: bool) -> bool:
     """Whether a default limit only warns: the design was predicted to miss it, and the unit does as predicted.
 
     A limit from a file, and a unit that is worse than its prediction, fail.
     """
-    name = KINDS[metric.key].limit
-    given = name in limits.given
     expected = metric.predicted if metric.predicted is not None else np.inf
-    return not given and metric.limit < expected and metric.heard <= expected + AS_PREDICTED_DEG
-
-
-def _depth(which: str, own: ImageFigures, plain: ImageFigures, limits: Limits) -> Metric:
-    """What direct over reverberant sound loses against plain stereo on the same unit, in this room."""
-    loss, ratio, before = own.drr_loss_db(plain), own.drr_db.mean(axis=0), plain.drr_db.mean(axis=0)
-    sources = ("left", "right") if which == "sides" else ("centre",)
-    worst = max(sources, key=lambda s: loss[s])
-    i = SOURCES.index(worst)
-    made = Metric.of(
-        f"{which}_drr_loss",
-        f"{worst.capitalize()}: {ratio[i]:.1f} dB where plain stereo on this unit has {before[i]:.1f} dB, so that it "
-        "sounds farther away; 400 Hz to 6.4 kHz, direct sound up to 5 ms, ratios above +10 dB alike (Larsen et al. "
-        "2008).",
-        limits,
-        predicted=None,
-        heard=loss[worst],
-    )
-    return replace(made, warns=True, spread=_spread(own.drr_db[:, i]), heads=len(own.drr_db))
-
-
-def _tone(own: ImageFigures, limits: Limits) -> Metric:
-    each = np.sqrt(np.mean(own.tone_db**2, axis=1))
-    worst = int(np.argmax(each))
-    names = ("hard left", "half left", "the centre", "half right", "hard right")
-    made = Metric.of(
-        "tone",
-        "Level at the near ear over ERB bands against the reference pair, the unit's own colour and the mean taken "
-        f"out, rms; the worst of five pans, here {names[worst]}.",
-        limits,
-        predicted=None,
-        heard=float(each[worst]),
-    )
-    return replace(made, warns=True)
+    return default and metric.limit < expected and metric.heard <= expected + AS_PREDICTED_DEG
 
 
 def _spread(each: Float) -> float | None:
     return float(np.std(each, ddof=1)) if len(each) > 1 else None
-
-
-def _known(u: float) -> float | None:
-    return float(u) if np.isfinite(u) else None

@@ -52,10 +52,14 @@ KINDS: Mapping[str, MetricKind] = {
     "left_azimuth": MetricKind("image, hard left, azimuth error", "side_azimuth", "at most", "°"),
     "right_azimuth": MetricKind("image, hard right, azimuth error", "side_azimuth", "at most", "°"),
     "centre_azimuth": MetricKind("image, centre, azimuth error", "centre_azimuth", "at most", "°"),
+    "half_azimuth": MetricKind("image, half left and right, azimuth error", "side_azimuth", "at most", "°"),
+    "width": MetricKind("image, width error", "width", "at most", "°"),
+    "focus": MetricKind("image, blur beyond the pair's", "focus", "at most", "°"),
     "asymmetry": MetricKind("image, asymmetry", "asymmetry", "at most", "°"),
     "sides_drr_loss": MetricKind("direct to reverberant, loss of the sides", "drr_loss", "at most"),
     "centre_drr_loss": MetricKind("direct to reverberant, loss of the centre", "drr_loss", "at most"),
     "tone": MetricKind("tone across pan", "tone", "at most"),
+    "loudness": MetricKind("loudness, loss against plain stereo", "loudness_loss", "at most"),
 }
 
 KEYS: Mapping[str, str] = {kind.name: key for key, kind in KINDS.items()}
