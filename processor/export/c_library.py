@@ -10,7 +10,7 @@ from sweetspot.processor.filterset import FilterSet
 
 LIBRARY = (
     *("sweetspot.h", "fixed.h", "internal.h", "blob.c", "fft.c", "matrix.c", "upmix.c", "guard.c", "processor.c"),
-    *("fixed.c", "Makefile"),
+    *("fixed_internal.h", "fixed_upmix.c", "fixed_guard.c", "fixed.c", "Makefile"),
 )
 HOSTS = ("example.c", "jack.c")
 BLOB, HEADER = "unit.blob", "unit_blob.h"

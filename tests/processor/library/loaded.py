@@ -18,6 +18,8 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings
 Real = NDArray[Any]
 
 HERE = Path(__file__).parent
+FLOAT, FIXED = "sweetspot_", "sweetspot_fixed_"
+"""Names of the two forms of the library."""
 SOURCES = [s for s in c_library.LIBRARY if s.endswith(".c")]
 CODES = (
     *("OK", "TOO_SHORT", "NOT_A_BLOB", "OTHER_FORMAT", "DAMAGED", "BAD_SIZE", "OTHER_RATE", "BAD_BLOCK", "NO_MEMORY"),
@@ -39,9 +41,7 @@ def built(folder: Path, *flags: str) -> ctypes.CDLL:
         getattr(library, f"sweetspot_{name}").restype = ctypes.c_size_t
     for name in ("init", "fixed_init"):
         getattr(library, f"sweetspot_{name}").restype = ctypes.c_void_p
-    for name in ("least_gain", "fixed_least_gain"):
-        if hasattr(library, f"sweetspot_{name}"):
-            getattr(library, f"sweetspot_{name}").restype = ctypes.c_float
+    library.sweetspot_least_gain.restype = ctypes.c_float
     return library
 
 
@@ -54,17 +54,16 @@ def checked(library: ctypes.CDLL, data: bytes, rate: int = 0) -> tuple[str, Any]
 class Library:
     """One processor: ``prefix`` chooses between floats and fixed point; both take and give floats here."""
 
-    def __init__(self, library: ctypes.CDLL, data: bytes, block: int, prefix: str = "sweetspot_") -> None:
+    def __init__(self, library: ctypes.CDLL, data: bytes, block: int, prefix: str = FLOAT) -> None:
         self._library, self._prefix = library, prefix
         code, self.info = checked(library, data)
         assert code == "OK"
-        fixed = prefix != "sweetspot_"
+        fixed = prefix == FIXED
         self._scale, self._type = (2.0**31, np.int32) if fixed else (1.0, np.float32)
-        size = getattr(library, f"{prefix}memory")(self.info, *(() if fixed else (block,)))
+        size = getattr(library, f"{prefix}memory")(self.info, block)
         self._memory, given = ctypes.create_string_buffer(size + 64), ctypes.c_int()
         at = ctypes.c_void_p((ctypes.addressof(self._memory) + 63) & ~63)
-        more = () if fixed else (block,)
-        made = getattr(library, f"{prefix}init")(at, ctypes.c_size_t(size), self.info, *more, ctypes.byref(given))
+        made = getattr(library, f"{prefix}init")(at, ctypes.c_size_t(size), self.info, block, ctypes.byref(given))
         assert given.value == 0
         self.state = ctypes.c_void_p(made)
         self.drivers = int(np.frombuffer(self.info.raw, dtype="<u4", count=2)[1])

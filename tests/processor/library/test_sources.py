@@ -24,15 +24,14 @@ COMPILERS = [
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_no_compiler_has_anything_to_say(folder: Path, compiler: str) -> None:
-    for flags in (("-O0",), ("-O3", "-march=native", "-ffp-contract=fast")):
-        for source in (*SOURCES, "example.c"):
-            line = [compiler, *STRICT, *flags, "-c", "-o", "unused.o", source]
-            done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
-            assert (done.returncode, done.stderr) == (0, ""), f"{source} {flags}"
+    for flags in (("-O0",), ("-O2", "-march=native", "-ffp-contract=fast")):
+        line = [compiler, *STRICT, *flags, "-c", *SOURCES, "example.c"]
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), flags
 
 
 def test_the_sanitizers_find_nothing(folder: Path, tmp_path: Path) -> None:
-    """Ten seconds of everything that is bad for a processor; tests/bench/library.py does ten minutes."""
+    """Five seconds of everything that is bad for a processor; tests/bench/library.py does ten minutes."""
     filters = crooked(3, 200, 48000, "low-latency", 4.0)
     at = np.array([[1.8, 0.2, 0.1], [2.0, -0.1, 0.0]])
     places = Places(at, np.stack([filters.taps, -filters.taps]), 1, 0.1)
@@ -40,7 +39,7 @@ def test_the_sanitizers_find_nothing(folder: Path, tmp_path: Path) -> None:
     sources = [str(folder / s) for s in SOURCES]
     flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", f"-I{folder}"]
     subprocess.run(["gcc", *flags, "-o", "stress", str(HERE / "stress.c"), *sources, "-lm"], cwd=tmp_path, check=True)
-    done = subprocess.run(["./stress", "unit.blob", "10"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(["./stress", "unit.blob", "5"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert int(done.stdout.split()[0]) > 0
 
