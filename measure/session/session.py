@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,43 +12,20 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure import session_schema
 from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse
 from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import SETS, OverlapMode, Plan, SetName
+from sweetspot.measure.session import disk
+from sweetspot.measure.session import schema as schema_
+from sweetspot.measure.session.layout import KINDS, LONGEST_CHUNK, PACKED, SCHEMA
 from sweetspot.measure.shot import ALL, Capture, CaptureKey, Shot
 from sweetspot.measure.splice import SpliceNote
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, parse
-from sweetspot.rigs.storage import Data, File, Group, Kind, replacing
+from sweetspot.rigs.storage import Data, File, Group
 from sweetspot.rigs.units import Float
-
-SCHEMA = "sweetspot-session"
-VERIFICATION = "sweetspot-verification"
-"""The same layout for what was heard through a processor: programs in the place of drivers."""
-
-SCHEMA_VERSION = 1
-KINDS = {
-    SCHEMA: Kind(SCHEMA, SCHEMA_VERSION, session_schema.REMEDY, session_schema.check),
-    VERIFICATION: Kind(VERIFICATION, SCHEMA_VERSION, session_schema.VERIFY_AGAIN, session_schema.check),
-}
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system says when a file cannot grow: no disk, no quota, no limit left."""
-
-MARGIN_BYTES = 4 << 20
-"""Space that is left free on the disk, so that the file can always be closed whole."""
-
-
-PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
-"""How data sets are compressed: without loss, by filters that every HDF5 library has."""
-
-LONGEST_CHUNK = 1 << 16
-
-RawKept = Literal["all", "rejected", "none"]
-"""Which raw captures stay when a set is whole: all, those that were rejected, or none."""
-
 
 RELATIVE = "relative_error"
 """Data set of an estimated set: squared relative errors of the estimate."""
@@ -121,7 +95,7 @@ class Session:
     def _checked(cls, file: File) -> Session:
         try:
             if not file.known:
-                session_schema.check_heads(file.root)
+                schema_.check_heads(file.root)
             file.remember()
         except BaseException:
             file.close(quiet=True)
@@ -177,7 +151,7 @@ class Session:
             The disk has no room for the whole set.
         """
         left = len(self.missing(plan))
-        self._needs_room(left * plan.capture_bytes + MARGIN_BYTES, f"the {left} captures of this set")
+        disk.need(self.path, left * plan.capture_bytes + disk.MARGIN_BYTES, f"the {left} captures of this set")
         if f"raw/{plan.name}" in self._file:
             return
         raw = self._file.create_group(f"raw/{plan.name}")
@@ -269,7 +243,7 @@ class Session:
         if not self.is_estimated(name):
             return None
         found = np.asarray(self._finished(self._begun(name).data(RELATIVE))[:], dtype=float)
-        session_schema.check_bins(self.path, f"/{name}/{RELATIVE}", found, self._file.data(f"{name}/ir").shape)
+        schema_.check_bins(self.path, f"/{name}/{RELATIVE}", found, self._file.data(f"{name}/ir").shape)
         return found
 
     def holds_raw(self, name: SetName) -> bool:
@@ -318,8 +292,8 @@ class Session:
         HardwareTrouble
             The disk is full; the session is as it was before this capture.
         """
-        self._needs_room(plan.capture_bytes + MARGIN_BYTES, "the next capture")
-        self._try_to_grow(plan.capture_bytes + MARGIN_BYTES)
+        disk.need(self.path, plan.capture_bytes + disk.MARGIN_BYTES, "the next capture")
+        disk.try_to_grow(self.path, self._open.handle, plan.capture_bytes + disk.MARGIN_BYTES)
         capture = shot.capture
         raw = self._file.group(f"raw/{plan.name}")
         name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
@@ -359,14 +333,14 @@ class Session:
     def splice(self, name: SetName, key: str) -> SpliceNote | None:
         """What a capture was spliced of; ``None`` for one that was made as it is."""
         where = f"spliced/{name}/{key}"
-        return session_schema.splice(self._file.group(where)) if where in self._file else None
+        return schema_.splice(self._file.group(where)) if where in self._file else None
 
     def raw(self, name: SetName, key: str) -> tuple[Any, Mapping[str, Any]]:
         """Samples ``(channel, samples)`` and attributes of one stored capture."""
         data = self._file.data(f"raw/{name}/{key}")
         if not data.shape[-1]:
             raise BadInput(f"{self.path}: the raw captures of the {name} set were not kept (--raw)")
-        return session_schema.recorded(data), data.attrs.items()
+        return schema_.recorded(data), data.attrs.items()
 
     def rejected(self, name: SetName) -> list[tuple[str, str]]:
         """Keys and reasons of the captures that were not accepted."""
@@ -392,7 +366,7 @@ class Session:
         """What was used and what was excluded at every place of a set, and why."""
         if name not in self._file:
             return []
-        sources = session_schema.sources(self._file.group(name))
+        sources = schema_.sources(self._file.group(name))
         return accounts(self.tries(name), {**dict(enumerate(sources)), ALL: "all drivers"})
 
     def keep_overlap(self, name: SetName, how: Overlap) -> None:
@@ -403,7 +377,7 @@ class Session:
     def overlap(self, name: SetName) -> Overlap | None:
         """How the drivers of a set overlap, once it was settled."""
         text = self._file.group(f"raw/{name}").attrs.get("overlap") if name in self.sets else None
-        return None if text is None else session_schema.record(Overlap, text, f"{self.path}: overlap of /raw/{name}")
+        return None if text is None else schema_.record(Overlap, text, f"{self.path}: overlap of /raw/{name}")
 
     def asked_to_overlap(self, name: SetName, mode: OverlapMode | None) -> OverlapMode:
         """What the user asks of a set that was begun: ``mode``, which is kept, or what was kept before."""
@@ -422,7 +396,7 @@ class Session:
     def closure(self, name: SetName) -> Closure | None:
         """How well a set closes on itself, once it was measured."""
         text = self.closure_text(name)
-        return session_schema.record(Closure, text, f"{self.path}: closure of /{name}") if text else None
+        return schema_.record(Closure, text, f"{self.path}: closure of /{name}") if text else None
 
     def closure_text(self, name: SetName) -> str:
         """The same as it is kept, JSON; empty where it was not measured."""
@@ -455,7 +429,7 @@ class Session:
         if self._open.state and key in _read:
             return _read[key]
         group = self._begun(name)
-        head = session_schema.head(group)
+        head = schema_.head(group)
         h = self._finished(group.data("ir"))[:]
         if not np.isfinite(h).all():
             gone = int(np.count_nonzero(~np.isfinite(h[:, 0, :, 0])))
@@ -463,7 +437,7 @@ class Session:
                 f"{self.path}: {gone} of {h.shape[0] * h.shape[2]} responses of the {name} set are missing; "
                 f"finish it with: sweetspot measure resume {self.path.parent}"
             )
-        session_schema.check_loudness(self.path, name, h)
+        schema_.check_loudness(self.path, name, h)
         found = ImpulseResponse(
             h,
             fs=head.fs,
@@ -535,7 +509,7 @@ class Session:
             The set was not measured.
         """
         found = np.asarray(self._finished(self._begun(name).data(what))[:], dtype=float)
-        session_schema.check_bins(self.path, f"/{name}/{what}", found, self._file.data(f"{name}/ir").shape)
+        schema_.check_bins(self.path, f"/{name}/{what}", found, self._file.data(f"{name}/ir").shape)
         return found
 
     def annotate(self, name: str, text: str) -> None:
@@ -554,90 +528,7 @@ class Session:
         key = CaptureKey(capture.position, capture.source, capture.repeat, capture.purpose, rejected=taken + 1)
         return key.name
 
-    def _needs_room(self, wanted: int, what: str) -> None:
-        free = shutil.disk_usage(self.path.parent).free
-        if free < wanted:
-            raise HardwareTrouble(
-                f"{self.path.parent}: the disk is full: {free / 1e6:.1f} MB free, {wanted / 1e6:.1f} MB needed for "
-                f"{what}. What landed is kept; make room, then: sweetspot measure resume {self.path.parent}"
-            )
-
-    def _try_to_grow(self, wanted: int) -> None:
-        """Try, before a byte of it changes, whether the file can grow; it is left as long as it was.
-
-        A quota or a limit only shows when something is written, and a write that fails half-way leaves a file that
-        nothing reads.
-        """
-        if not hasattr(os, "posix_fallocate"):
-            return
-        handle = self._open.handle
-        size = os.fstat(handle).st_size
-        try:
-            os.posix_fallocate(handle, size, wanted)
-            os.ftruncate(handle, size)
-        except OSError as fault:
-            if fault.errno in FULL:
-                raise HardwareTrouble(_full(self.path, fault)) from fault
-
-
-def without_raw(path: Path, kept: RawKept) -> None:
-    """Write a session anew without the samples of captures that need not stay; what is known of them stays.
-
-    Parameters
-    ----------
-    kept
-        Which samples stay. The file is replaced when the new one is whole.
-    """
-    if kept == "all":
-        return
-    with replacing(path) as part, File.read(path, KINDS[SCHEMA]) as old, File.create(part, KINDS[SCHEMA]) as new:
-        _copied(old.root, new.root, lambda name, data: _goes(name, data, kept))
-
-
-def figures_alone(path: Path, to: Path) -> None:
-    """Write what a verification came to, its verdict and how it was made, without captures and responses."""
-    kind = KINDS[VERIFICATION]
-    with replacing(to) as part, File.read(path, kind) as old, File.create(part, kind) as new:
-        new.root.attrs.update(**old.root.attrs.items())
-        new.root.attrs["pruned"] = "captures and responses were left out when a newer verification was made"
-        for name in old.root:
-            if not old.root.is_group(name):
-                new.root.create_data(name, "".join(old.root.data(name).texts()))
-
-
-def _goes(name: str, data: Data, kept: RawKept) -> bool:
-    """Whether the samples of a data set go."""
-    captured = name.startswith("/raw/") and not name.endswith("/played")
-    return captured and not (kept == "rejected" and not data.attrs.get("accepted", False))
-
-
-def _copied(old: Group, new: Group, goes: Callable[[str, Data], bool]) -> None:
-    """Copy what a group holds; data sets that go keep their attributes and lose their samples."""
-    new.attrs.update(**old.attrs.items())
-    for name in old:
-        if old.is_group(name):
-            _copied(old.group(name), new.create_group(name), goes)
-            continue
-        data = old.data(name)
-        if data.is_text:
-            made = new.create_data(name, list(data.texts()))
-        else:
-            x = data[:]
-            chunks = (*(1 for _ in x.shape[:-1]), min(x.shape[-1], LONGEST_CHUNK)) if x.ndim > 1 else x.shape
-            x = x[..., :0] if goes(data.name, data) else x
-            made = new.create_data(name, x, chunks=chunks, **(PACKED if x.ndim > 1 else {}))
-        made.attrs.update(**data.attrs.items())
-
 
 def _rows(capture: Capture) -> slice:
     """Which sources a capture is of."""
     return slice(None) if capture.source is ALL else slice(capture.source, capture.source + 1)
-
-
-def _full(path: Path, fault: OSError) -> str:
-    """One message on a disk without room, in the words of the system."""
-    said = os.strerror(fault.errno or errno.ENOSPC)
-    return (
-        f"{path}: the disk is full ({said[0].lower()}{said[1:]}). What landed is kept; make room, "
-        f"then: sweetspot measure resume {path.parent}"
-    )

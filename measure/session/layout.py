@@ -1,0 +1,23 @@
+"""Kinds of session files and how their data sets are kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sweetspot.measure.session import schema
+from sweetspot.rigs.storage import Kind
+
+SCHEMA = "sweetspot-session"
+VERIFICATION = "sweetspot-verification"
+"""The same layout for what was heard through a processor: programs in the place of drivers."""
+
+SCHEMA_VERSION = 1
+KINDS = {
+    SCHEMA: Kind(SCHEMA, SCHEMA_VERSION, schema.REMEDY, schema.check),
+    VERIFICATION: Kind(VERIFICATION, SCHEMA_VERSION, schema.VERIFY_AGAIN, schema.check),
+}
+
+PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
+"""How data sets are compressed: without loss, by filters that every HDF5 library has."""
+
+LONGEST_CHUNK = 1 << 16

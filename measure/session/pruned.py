@@ -1,0 +1,62 @@
+"""Session files written anew without what need not stay: raw samples, or all but the figures of a verification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from sweetspot.measure.session.layout import KINDS, LONGEST_CHUNK, PACKED, SCHEMA, VERIFICATION
+from sweetspot.rigs.storage import Data, File, Group, replacing
+
+RawKept = Literal["all", "rejected", "none"]
+"""Which raw captures stay when a set is whole: all, those that were rejected, or none."""
+
+
+def without_raw(path: Path, kept: RawKept) -> None:
+    """Write a session anew without the samples of captures that need not stay; what is known of them stays.
+
+    Parameters
+    ----------
+    kept
+        Which samples stay. The file is replaced when the new one is whole.
+    """
+    if kept == "all":
+        return
+    with replacing(path) as part, File.read(path, KINDS[SCHEMA]) as old, File.create(part, KINDS[SCHEMA]) as new:
+        _copied(old.root, new.root, lambda name, data: _goes(name, data, kept))
+
+
+def figures_alone(path: Path, to: Path) -> None:
+    """Write what a verification came to, its verdict and how it was made, without captures and responses."""
+    kind = KINDS[VERIFICATION]
+    with replacing(to) as part, File.read(path, kind) as old, File.create(part, kind) as new:
+        new.root.attrs.update(**old.root.attrs.items())
+        new.root.attrs["pruned"] = "captures and responses were left out when a newer verification was made"
+        for name in old.root:
+            if not old.root.is_group(name):
+                new.root.create_data(name, "".join(old.root.data(name).texts()))
+
+
+def _goes(name: str, data: Data, kept: RawKept) -> bool:
+    """Whether the samples of a data set go."""
+    captured = name.startswith("/raw/") and not name.endswith("/played")
+    return captured and not (kept == "rejected" and not data.attrs.get("accepted", False))
+
+
+def _copied(old: Group, new: Group, goes: Callable[[str, Data], bool]) -> None:
+    """Copy what a group holds; data sets that go keep their attributes and lose their samples."""
+    new.attrs.update(**old.attrs.items())
+    for name in old:
+        if old.is_group(name):
+            _copied(old.group(name), new.create_group(name), goes)
+            continue
+        data = old.data(name)
+        if data.is_text:
+            made = new.create_data(name, list(data.texts()))
+        else:
+            x = data[:]
+            chunks = (*(1 for _ in x.shape[:-1]), min(x.shape[-1], LONGEST_CHUNK)) if x.ndim > 1 else x.shape
+            x = x[..., :0] if goes(data.name, data) else x
+            made = new.create_data(name, x, chunks=chunks, **(PACKED if x.ndim > 1 else {}))
+        made.attrs.update(**data.attrs.items())
