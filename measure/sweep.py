@@ -88,7 +88,8 @@ def whole(band: tuple[float, float], seconds: float, fs: int) -> tuple[int, int]
     cycles = round(f1 * seconds / np.log(f2 / f1))
     if cycles < SHORTEST_CYCLES:
         need = SHORTEST_CYCLES * np.log(f2 / f1) / f1
-        raise BadInput(f"sweep.seconds: {seconds:g} s is too short for {f1:g} Hz; at least {need:.2f} s are needed")
+        begins = f"a sweep that begins at {f1:g} Hz, below band_hz = {list(band)}"
+        raise BadInput(f"sweep.seconds: {seconds:g} s is too short for {begins}; at least {need:.2f} s are needed")
     return cycles, int(np.floor(cycles / f1 * np.log(f2 / f1) * fs))
 
 

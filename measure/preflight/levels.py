@@ -46,13 +46,11 @@ def of_levels(observed: Observation) -> Iterator[Finding]:
         outcome: Outcome = "pass"
         if headroom < 0:
             outcome, text = "fail", f"the sweep would clip it by {-headroom:.0f} dB: lower sweep.level_dbfs or its gain"
+        elif known and (over := spl - observed.rig.limits.loudest_db_spl) > 0:
+            limit = f"limits.loudest_db_spl = {observed.rig.limits.loudest_db_spl:g}"
+            outcome, text = "fail", f"{text}: above {limit}; lower sweep.level_dbfs by {over:.1f} dB"
         elif headroom < HEADROOM_DB:
             outcome, text = "warn", f"{text}: at least {HEADROOM_DB:g} dB is wise"
-        elif known and spl > observed.rig.limits.loudest_db_spl:
-            outcome = "fail"
-            text = (
-                f"{text}: above limits.loudest_db_spl = {observed.rig.limits.loudest_db_spl:g}; lower sweep.level_dbfs"
-            )
         yield Finding("level", mic.name, outcome, text, values)
     yield from _of_snr(observed)
     yield from _of_drivers(observed)
