@@ -33,7 +33,7 @@ TEXTS = {
     "filters tamer.",
     "beam.target_db": "Wanted power on axis over that at the nulls, over frequency.",
     "beam.effort_db": "Most that the beam may spend in any band.",
-    "beam.nulls_deg": "Directions that it avoids.",
+    "beam.nulls_deg": "Directions that it avoids; none: all beyond the lobe alike.",
     "beam.null_width_deg": "To either side of each null.",
     "beam.lobe_deg": "Half of the width over which the beam is kept even.",
     "beam.level_db": "Level of the centre: as loud as the phantom centre that it replaces, or a fixed one.",

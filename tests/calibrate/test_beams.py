@@ -62,6 +62,19 @@ def test_beam_points_where_it_is_told(angle: float) -> None:
     assert np.median(turned) > 6.0
 
 
+@pytest.mark.parametrize("angle", [0.0, -40.0])
+def test_without_nulls_all_beyond_the_lobe_is_quiet(angle: float) -> None:
+    around, design = ring(5.0), WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": ()})
+    h = drivers(FIVE, around)
+    given = (h, around, F, np.ones((len(F), 5)), design, loudest(h, beamform.nearest(around, angle)))
+    power = pattern(beamform.steer(*given).w)
+    behind = power[away(angle) > design.lobe_deg + 25.0].mean(axis=0)
+    assert np.median(power_db(power[away(angle) <= 2.0].mean(axis=0) / behind)) > 8.0
+    density = beamform.quiet(design, 6)
+    assert np.isfinite(density).all()
+    assert np.abs(density).max() > 0
+
+
 def test_shape_of_the_nulls_is_followed() -> None:
     """Twice as deep wanted at 90 as at 150 degrees, and the other way round: the pattern follows."""
     around = ring(5.0)

@@ -168,7 +168,7 @@ def quiet(design: BeamDesign, order: int) -> Complex:
     width = max(np.radians(design.null_width_deg), np.radians(5.0))
     nulls = [towards(float(np.radians(n)), 1.5 / width**2, order) for n in design.nulls_deg]
     rear = towards(float(np.radians(design.angle_deg + 180.0)), REAR_CONCENTRATION, order)
-    return np.asarray(sum(nulls) / len(nulls) + REAR_SHARE * rear)
+    return np.asarray(sum(nulls) / max(len(nulls), 1) + REAR_SHARE * rear)
 
 
 def solve(
@@ -337,7 +337,8 @@ def _handed_over(
 def directions(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
     """Weights of the directions ``(direction,)`` for the lobe and for what shall be quiet; each sums to one.
 
-    With a ``shape`` of the nulls a direction weighs the more the quieter it shall be (power over wanted power).
+    With a ``shape`` of the nulls a direction weighs the more the quieter it shall be (power over wanted power); without
+    nulls all directions beyond the lobe weigh the same.
     """
     around = np.degrees(np.abs(wrapped(azimuths - np.radians(design.angle_deg))))
     lobe = np.where(around <= design.lobe_deg + 1e-6, np.cos(0.5 * np.pi * around / (design.lobe_deg * 1.5)), 0.0)
@@ -347,8 +348,8 @@ def directions(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
         wanted = from_db(np.interp(around, table[:, 0], table[:, 1])) ** 2
         off = np.where(inside & (around > design.lobe_deg), 1.0 / wanted, 0.0)
         return lobe / lobe.sum(), off / off.sum()
-    away = np.degrees(np.min([np.abs(wrapped(azimuths - np.radians(n))) for n in design.nulls_deg], axis=0))
-    nulls = (away <= design.null_width_deg + 1e-6).astype(float)
+    away = np.degrees(np.abs(wrapped(azimuths[:, None] - np.radians(np.array(design.nulls_deg)))))
+    nulls = (away <= design.null_width_deg + 1e-6).any(axis=1).astype(float)
     beyond = ((around > design.lobe_deg + 25.0) & (nulls == 0)).astype(float)
     off = nulls / max(nulls.sum(), 1.0) + REAR_SHARE * beyond / max(beyond.sum(), 1.0)
     return lobe / lobe.sum(), off / off.sum()
