@@ -3,6 +3,7 @@
 #   make test   every test, the ones on a real audio server included
 # and for those who want to see figures beside peers, on an idle machine:
 #   make faults kills, flipped bytes, full disks and unlikely files by the thousand, in some hours; --short of it is a test
+#   make soak   30 minutes of play and 500 verifications: whether memory stays at its level
 #   make bench  many minutes, on one core where nothing else is said; builds a small driver for zita-convolver
 
 PYTHON ?= python3
@@ -12,7 +13,7 @@ ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev clang lilv-utils lv2-dev jalv sordi libjack-jackd2-dev \
           pipewire pipewire-bin pipewire-jack wireplumber dbus
 
-.PHONY: demo test lint mutants faults bench bench-short profile debian links clean
+.PHONY: demo test lint mutants faults soak bench bench-short profile debian links clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.ready
@@ -35,6 +36,11 @@ mutants: $(VENV)/.ready-dev
 
 faults: $(VENV)/.ready-dev
 	$(ONE) $(BIN)/python tests/faults/suite.py
+
+# Memory stays at its level over 30 minutes of play and 500 verifications: an hour and a half; the first words of
+# tests/faults/soak.py tell of shorter forms.
+soak: debian $(VENV)/.ready-dev
+	$(ONE) $(BIN)/python tests/faults/soak.py
 
 bench: DEBIAN += g++ libzita-convolver-dev
 bench: debian $(VENV)/.ready-bench
