@@ -30,8 +30,8 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 import numpy as np
 
 from sweetspot.calibrate import run as steps
-from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.verify import Limits, Verification
+from sweetspot.calibrate.design import Design, Limits
+from sweetspot.calibrate.verify import Verification
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import ATTEMPTS, measure
 from sweetspot.measure.session import VERIFICATION, Session

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate import run
-from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.verify import CentreMissing, Limits, Verification
+from sweetspot.calibrate.design import Design, Limits
+from sweetspot.calibrate.verify import CentreMissing, Verification
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure

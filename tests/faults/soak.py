@@ -26,11 +26,11 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-import numpy as np
-import soundfile
-from server import lab, server
+import numpy as np  # noqa: E402 (the fixtures beside are found first)
+import soundfile  # noqa: E402
+from server import lab, server  # noqa: E402
 
-from sweetspot.command_line import roof
+from sweetspot.command_line import roof  # noqa: E402
 
 FS, PERIOD, LIMIT = 48000, 512, 1.05
 TENTHS = 10
