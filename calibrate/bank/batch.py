@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, pair, protection, room
+from sweetspot.calibrate.design import CrosstalkDesign, Design
+from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, pair, protection
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float
@@ -38,8 +38,10 @@ class Asked:
         Lowest frequency that the gate resolves, Hz.
     cost
         What the sides spend, ``(frequency, driver)`` or ``(frequency, driver, driver)``.
+    wish
+        Target and tolerance of the sides.
     effort_db
-        Its limit ``(frequency,)``; ``None``: the design's.
+        Limit of what they spend ``(frequency,)``.
     reference
         Reference drivers of left and right.
     slopes
@@ -51,7 +53,8 @@ class Asked:
     f: Float
     lowest: float
     cost: Cost
-    effort_db: Float | None
+    wish: CrosstalkDesign
+    effort_db: Float
     reference: tuple[int, int]
     slopes: Float
     design: Design
@@ -84,7 +87,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
     error
         Squared relative error of the paths ``(place, driver, frequency)``.
     """
-    wish, count = room.asked(asked.design, asked.effort_db)[0], len(cloud)
+    wish, count = asked.wish, len(cloud)
     noise = np.broadcast_to(error[:, None, None], cloud.shape)
     plants = [Plant(h, asked.f, asked.lowest, e) for h, e in zip(cloud, noise, strict=True)]
     problems = [pair.problems(p, 0, wish, [asked.reference], asked.effort_db)[0] for p in plants]

@@ -3,7 +3,8 @@
 At every place the field of a driver is summed from its harmonics exactly; its gradient along the circle gives the
 direction from which it arrives, ``asin(Im(dp/dphi / p) / (k r))`` beside the driver's centre, and the head answers from
 there. Heads a few centimetres around the place hear the field continued by that gradient. What the model lacks is
-corrected by the ratio of the measured responses to the modelled ones, nearest measured positions first.
+corrected by the ratio of the measured responses to the modelled ones, of the measured positions that are nearest and
+where the head is turned alike first.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweetspot.calibrate.plant.places import DeviceField, HeadResponse, Heads
-from sweetspot.calibrate.plant.places import correction as corrected
+from sweetspot.calibrate.plant.places import DeviceField, HeadResponse, Heads, weighed
 from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float
 
 STEEPEST = 0.9
@@ -29,8 +30,21 @@ WEAK = 1e-4
 NEAR_M = 0.1
 """Measured positions within this distance of a place count alike; beyond, with the inverse square of it."""
 
+ALIKE_DEG = 4.0
+"""Measured positions where the head faces the device at an angle within this one of the wanted angle count most: what
+the model's head lacks depends on the direction of arrival."""
+
+ELSEWHERE = 0.02
+"""Weight that measured positions keep whatever their angle."""
+
 GROWS_M = 1.0
 """Distance from the nearest measured position over which the error grows from that beside it to the model's own."""
+
+GROWS_DEG = 5.0
+"""Angle around the device, from the nearest measured position, over which the error of the polar set is met in full."""
+
+FARTHER = 0.3
+"""How much of a step away from the device counts in that distance."""
 
 LARGEST_ERROR = 0.25
 """Squared relative error that is counted at most."""
@@ -185,11 +199,16 @@ class CarriedPlaces:
         """
         at, yaw = cloud.around(places)
         modelled = heard(self.field, self.head, fields or arriving(self.field, places[:, :2]), at, yaw)
-        return modelled * self.correction(places)[:, None]
+        heads = Heads(at.reshape(-1, 2), yaw.ravel())
+        modelled *= self.correction(heads).reshape(modelled.shape)
+        return modelled
 
-    def correction(self, places: Float) -> Complex:
-        """``sum w H M* / sum w |M|^2`` over measured positions ``(place, ear, driver, frequency)``, nearest first."""
-        return np.stack([_corrected(self.measured, self.modelled, w) for w in _weights(places[:, :2], self.anchors)])
+    def correction(self, heads: Heads) -> Complex:
+        """``sum w H M* / sum w |M|^2`` over measured positions ``(head, ear, driver, frequency)``.
+
+        Those count most that are nearest and where the head faces the device at the same angle.
+        """
+        return weighed(self.measured, self.modelled, _weights(heads, self.anchors))
 
     def distances(self, places: Float) -> Float:
         """Of places from the nearest measured position ``(place,)``, m."""
@@ -200,34 +219,43 @@ class CarriedPlaces:
         """Expected squared relative error ``(place, driver, frequency)``.
 
         That of a measured position which was left out, grown to that of the model alone with the distance from the
-        nearest measured position.
+        nearest measured position, and with the angle around the device to what left-out directions of the polar set
+        are missed by.
         """
-        share = (1.0 - np.exp(-self.distances(places) / GROWS_M))[:, None, None]
+        apart = self._moved(places)
+        share = (1.0 - np.exp(-apart / GROWS_M))[:, None, None]
+        bearing, known = (np.arctan2(p[:, 1], p[:, 0]) for p in (places, self.anchors.places))
+        turn = np.abs(wrapped(bearing[:, None] - known[None])).min(axis=1) / np.radians(GROWS_DEG)
         grown = self.left_out + share * np.maximum(self.model_error - self.left_out, 0.0)
+        grown = grown + (1.0 - np.exp(-turn))[:, None, None] * self.field.left_out
         return np.asarray(np.minimum(grown, LARGEST_ERROR))
 
+    def _moved(self, places: Float) -> Float:
+        """Distances from the nearest measured position ``(place,)``, m; farther from the device counts less.
 
-def _weights(places: Float, anchors: Heads) -> Float:
-    """Of measured positions at each place ``(place, position)``."""
-    apart = np.linalg.norm(places[:, None] - anchors.places[None], axis=-1)
-    return np.asarray(1.0 / (apart**2 + NEAR_M**2))
+        What the model lacks of a field only fades with the distance.
+        """
+        apart = places[:, None, :2] - self.anchors.places[None]
+        away = self.anchors.places / np.linalg.norm(self.anchors.places, axis=1, keepdims=True)
+        along = np.sum(apart * away, axis=-1)
+        across = np.linalg.norm(apart - along[..., None] * away, axis=-1)
+        return np.asarray(np.hypot(across, np.where(along > 0.0, FARTHER * along, along)).min(axis=1))
 
 
-def _corrected(measured: Complex, modelled: Complex, weight: Float) -> Complex:
-    root = np.sqrt(weight / weight.max())[:, None, None, None]
-    return corrected(measured * root, modelled * root)
+def _weights(heads: Heads, anchors: Heads) -> Float:
+    """Of measured positions for each head ``(head, position)``."""
+    apart = np.linalg.norm(heads.places[:, None] - anchors.places[None], axis=-1)
+    turn = wrapped(heads.facing[:, None] - anchors.facing[None]) / np.radians(ALIKE_DEG)
+    return np.asarray((np.exp(-0.5 * turn**2) + ELSEWHERE) / (apart**2 + NEAR_M**2))
 
 
 def _left_out(measured: Complex, modelled: Complex, anchors: Heads) -> Complex:
     """Responses at each measured position carried from all others; the model's own where there is only one."""
     if len(measured) < 2:
         return modelled
-    out = np.empty_like(modelled)
-    for i in range(len(measured)):
-        others = np.delete(np.arange(len(measured)), i)
-        weight = _weights(anchors.places[i : i + 1], Heads(anchors.places[others], anchors.yaw[others]))[0]
-        out[i] = modelled[i] * _corrected(measured[others], modelled[others], weight)
-    return out
+    weight = _weights(anchors, anchors)
+    np.fill_diagonal(weight, 0.0)
+    return modelled * weighed(measured, modelled, weight)
 
 
 def _relative_error(measured: Complex, carried: Complex, f: Float) -> Float:

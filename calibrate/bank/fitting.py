@@ -12,7 +12,7 @@ from sweetspot.calibrate.bank import figures
 from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sides
 from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving
 from sweetspot.calibrate.bank.figures import BankFigures
-from sweetspot.calibrate.design import BankDesign, Design
+from sweetspot.calibrate.design import BankDesign, Design, level_at
 from sweetspot.calibrate.filters import (
     Around,
     Fitted,
@@ -116,7 +116,7 @@ def fit_bank(
     ears = corrected(ears, unit.ears.gains) if unit.ears else ears
     gates = _gates(unit)
     carried = carried_from(ears, polar, rig, gates, ear)
-    asked = _asked(ears, polar, rig, design, unit, carried.field.f)
+    asked = _asked(ears, polar, rig, (design, wish), unit, carried.field.f)
     level = _Level(carried, asked, _home(ears))
     cloud = Cloud.spread(wish.spread_m, float(np.radians(wish.spread_deg)))
     beams = _Beams(polar, gates[1], asked, wish.beam_step_deg, rig)
@@ -159,9 +159,8 @@ def _field(polar: ImpulseResponse, how: Gate, rig: Description, f: Float, c: flo
     late = rig.polar.distance_m / c
     b = coarse.b * np.exp(2j * np.pi * f[some] * late)
     fine = CubicSpline(f[some], b, axis=-1)(f) * np.exp(-2j * np.pi * f * late)
-    return DeviceField(
-        fine, coarse.m, f=f, centres=coarse.centres, radius=coarse.radius, c=c, left_out_db=coarse.left_out_db
-    )
+    left_out = np.stack([np.interp(f, f[some], row) for row in coarse.left_out])
+    return DeviceField(fine, coarse.m, f=f, centres=coarse.centres, radius=coarse.radius, c=c, left_out=left_out)
 
 
 def extended(templates: Templates, f: Float) -> Templates:
@@ -231,9 +230,15 @@ def _wanted_home(wish: BankDesign, nominal: Float) -> Float:
 
 
 def _asked(
-    ears: ImpulseResponse, polar: ImpulseResponse, rig: Description, design: Design, unit: Fitted, f: Float
+    ears: ImpulseResponse,
+    polar: ImpulseResponse,
+    rig: Description,
+    wishes: tuple[Design, BankDesign],
+    unit: Fitted,
+    f: Float,
 ) -> Asked:
     """What all places share: cost and its limit from the session, as in the unit's own design."""
+    design = wishes[0]
     how, around = _gates(unit)
     plant = _halved(gated(ears.used_for("design"), how))
     ring = _halved(gated(polar, around))
@@ -244,11 +249,14 @@ def _asked(
     whole = protection.slopes(rig, full, design.filter.taps)
     wide = [np.repeat(x, EVERY, axis=0)[: len(full)] for x in (cost, spent)]
     spent, allowed = room.spent(ears.used_for("design"), full, design, wide[0], wide[1], whole)
+    wish, _ = room.asked(design, allowed)
+    limit = level_at(wish.effort_db, f) + wishes[1].effort_db if allowed is None else allowed[::EVERY]
     return Asked(
         f,
         how.lowest,
         cost=spent[::EVERY],
-        effort_db=None if allowed is None else allowed[::EVERY],
+        wish=wish,
+        effort_db=limit,
         reference=unit.reference,
         slopes=slopes,
         design=design,

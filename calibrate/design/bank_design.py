@@ -24,7 +24,9 @@ class BankDesign(BaseModel):
     stead ``places``, each ``[x, y]`` or ``[x, y, yaw]``. ``spread_m`` and ``spread_deg`` say how far around its place a
     head may be: filters are fitted to heads that stand and turn so far away. ``home`` is the place that is played
     where no listener is known; by default the nominal place of the session. ``beam_step_deg`` is how finely the
-    centre's beam is steered: places whose bearings round to the same one share it.
+    centre's beam is steered: places whose bearings round to the same one share it. ``effort_db`` is what the sides may
+    spend over the limit of the unit's design, which is made for the nominal place: aside and farther away the ears see
+    less of the array. In a live room, where effort costs depth, nothing is added.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -38,6 +40,7 @@ class BankDesign(BaseModel):
     spread_m: float = Field(default=0.04, ge=0, le=0.2)
     spread_deg: float = Field(default=8.0, ge=0, le=45)
     beam_step_deg: float = Field(default=7.5, ge=1, le=45)
+    effort_db: float = Field(default=6.0, ge=-10, le=20)
 
     @model_validator(mode="after")
     def _a_grid(self) -> BankDesign:

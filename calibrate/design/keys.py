@@ -19,6 +19,7 @@ BANK_TEXTS = {
     "spread_m": "How far from its place a head may be.",
     "spread_deg": "How far it may be turned there.",
     "beam_step_deg": "Bearings of places are rounded to this for the centre's beam.",
+    "effort_db": "What the sides may spend over the limit of the unit's design; nothing is added in a live room.",
 }
 EXAMPLES = {"beam.shape_db": "[[60.0, -10.0], [180.0, -15.0]]"}
 UNITS = {"filter.taps": "samples", "filter.delay": "samples", "filter.gate_cycles": "periods"}

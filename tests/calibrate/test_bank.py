@@ -22,7 +22,7 @@ from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import BankDesign, Design, read_bank
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.plant import frequencies
-from sweetspot.calibrate.plant.places import Heads, model
+from sweetspot.calibrate.plant.places import DeviceField, Heads, model
 from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import bank_map
 from sweetspot.calibrate.run import verify_places
@@ -123,15 +123,16 @@ def test_fast_carrying_is_the_model_of_the_zone(measured: Path) -> None:
     carried = carried_from(ears, polar, rig, (whole.gate, whole.polar_gate), auditory.model_of(rig))
     places = np.array([[1.4, 0.0, 0.0], [1.1, -0.5, -0.4], [2.2, 0.9, 0.5]])
     still = Cloud(np.zeros(1), np.zeros(1), np.zeros(1))
-    found = carried.at(places, still)[:, 0] / carried.correction(places)
+    found = carried.at(places, still)[:, 0] / carried.correction(Heads(places[:, :2], places[:, 2]))
     exact = model(carried.field, carried.head, Heads(places[:, :2], places[:, 2]))
     band = (carried.field.f > 300.0) & (carried.field.f < 6300.0)
     off = np.sum(np.abs(found - exact)[..., band] ** 2) / np.sum(np.abs(exact[..., band]) ** 2)
     assert power_db(np.array(off)) < -20.0
     moved = Cloud(np.array([0.0, 0.04]), np.array([0.0, -0.05]), np.array([0.0, 0.1]))
     at, yaw = moved.around(places)
-    near = carried.at(places, moved)[:, 1] / carried.correction(places)
-    exact = model(carried.field, carried.head, Heads(at[:, 1], yaw[:, 1]))
+    there = Heads(at[:, 1], yaw[:, 1])
+    near = carried.at(places, moved)[:, 1] / carried.correction(there)
+    exact = model(carried.field, carried.head, there)
     off = np.sum(np.abs(near - exact)[..., band] ** 2) / np.sum(np.abs(exact[..., band]) ** 2)
     assert power_db(np.array(off)) < -17.0
 
@@ -140,17 +141,34 @@ def test_errors_grow_with_the_distance_and_corrections_come_from_near() -> None:
     rng = np.random.default_rng(3)
     modelled = np.exp(2j * np.pi * rng.random((3, 2, 4, 5)))
     factor = np.array([1.0, 1.0, 1.6])[:, None, None, None]
-    anchors = Heads(np.array([[2.0, 0.0], [2.0, 0.04], [2.0, 1.0]]), np.zeros(3))
+    anchors = Heads(np.array([[2.0, 0.0], [2.0, 0.04], [2.0, 1.0]]), np.arctan2([0.0, 0.04, 1.0], 2.0))
+    none, f = np.zeros((4, 1, 5)), np.arange(5.0)
+    field = DeviceField(none, np.zeros(1, int), f, np.zeros((4, 2)), 2.0, 343.0, left_out=np.full((4, 5), 0.01))
     known = CarriedPlaces(  # type: ignore[arg-type]
-        None, None, anchors, modelled * factor, modelled, np.full((4, 5), 0.001), np.full((4, 5), 0.02)
+        field, None, anchors, modelled * factor, modelled, np.full((4, 5), 0.001), np.full((4, 5), 0.02)
     )
-    places = np.array([[2.0, 0.02, 0.0], [2.0, 0.98, 0.0], [2.9, 0.0, 0.0]])
-    found = known.correction(places)
+    seats = np.array([[2.0, 0.02], [2.0, 0.98], [1.5, 0.0], [2.5, 0.0], [2.0, -0.5]])
+    places = np.column_stack([seats, np.arctan2(seats[:, 1], seats[:, 0])])
+    found = known.correction(Heads.towards_device(seats))
     assert np.allclose(found[0], 1.0, atol=0.12)
     assert np.allclose(found[1], 1.6, atol=0.12)
-    error = known.error(places)
-    assert error[0].max() < 0.0015
-    assert 0.001 < error[1].max() < error[2].min() < 0.02
+    error = known.error(places).max(axis=(1, 2))
+    assert error[0] < 0.0025
+    assert error[1] < 0.0035
+    assert error[3] < error[2] < 0.01, "nearer to the device is farther from what was measured than farther away"
+    assert error[4] > 0.01, "aside, what left-out directions are missed by is met in full"
+
+
+def test_a_head_that_turns_is_corrected_by_those_that_turned_alike() -> None:
+    modelled = np.ones((3, 2, 4, 5), dtype=complex)
+    yaw = np.radians([-8.0, 0.0, 8.0])
+    anchors = Heads(np.tile([2.0, 0.0], (3, 1)), yaw)
+    factor = np.array([0.8, 1.0, 1.3])[:, None, None, None]
+    known = CarriedPlaces(  # type: ignore[arg-type]
+        None, None, anchors, modelled * factor, modelled, np.zeros((4, 5)), np.zeros((4, 5))
+    )
+    found = known.correction(Heads(np.tile([2.4, 0.0], (3, 1)), yaw))
+    assert np.allclose(found[:, 0, 0, 0], [0.83, 1.0, 1.26], atol=0.03)
 
 
 def test_a_bank_is_stored_whole_and_read_as_it_was(

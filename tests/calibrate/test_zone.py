@@ -57,6 +57,24 @@ def test_a_field_is_carried_to_other_distances_and_bearings() -> None:
     assert np.allclose(field.centres[1], at[1, :2]), "a driver far from the middle is expanded about its own place"
 
 
+def test_a_cabinet_larger_than_its_drivers_is_expanded_as_a_larger_body() -> None:
+    """Drivers with three edges outside of all drivers, against the exact field; and what left-out directions tell."""
+    f = np.array([500.0, 1500.0, 3500.0])
+    at = np.array([[0.0, 0.15, 0.0], [0.0, -0.14, 0.0]])
+    azimuths = np.radians(np.arange(-180.0, 179.0, 5.0))
+    ring = 1.9 * np.stack([np.cos(azimuths), np.sin(azimuths)], axis=1)
+
+    def exact(places: np.ndarray) -> np.ndarray:
+        edges = np.array([[-0.02, 0.2], [-0.1, -0.2], [-0.1, 0.2]])
+        return points(places, at[:, :2], f) - 0.3 * points(places, edges, f).sum(axis=1, keepdims=True)
+
+    field = fitted(exact(ring), f, azimuths, 1.9, at, C)
+    places = np.array([[1.5, 0.6], [2.6, -0.8], [1.8, 0.0]])
+    error = np.abs(field.pressure(places) - exact(places)) / np.abs(exact(places))
+    assert error.max() < 0.03
+    assert np.all(field.left_out_db < -40.0)
+
+
 def test_noise_shows_in_what_is_left_out() -> None:
     rng = np.random.default_rng(8)
     f = np.array([400.0, 1100.0])

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.places.carry import anchored as anchored
     from sweetspot.calibrate.plant.places.carry import correction as correction
     from sweetspot.calibrate.plant.places.carry import model as model
+    from sweetspot.calibrate.plant.places.carry import weighed as weighed
     from sweetspot.calibrate.plant.places.field import DeviceField as DeviceField
     from sweetspot.calibrate.plant.places.field import fitted as fitted
 else:

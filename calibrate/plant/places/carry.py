@@ -132,7 +132,13 @@ def anchored(field: DeviceField, head: HeadResponse, heads: Heads, measured: Com
 
 def correction(measured: Complex, modelled: Complex) -> Complex:
     """``C = sum H M* / sum |M|^2`` over positions, ``(ear, driver, frequency)``; 1 where the model is near silent."""
-    power = np.sum(np.abs(modelled) ** 2, axis=0)
-    floor = FLOOR * power.mean(axis=1, keepdims=True) + 1e-30
-    cross = np.sum(measured * modelled.conj(), axis=0)
+    return np.asarray(weighed(measured, modelled, np.ones((1, len(measured))))[0])
+
+
+def weighed(measured: Complex, modelled: Complex, weight: Float) -> Complex:
+    """The correction with positions weighed by ``weight (head, position)``: ``(head, ear, driver, frequency)``."""
+    shape, share = (len(weight), *measured.shape[1:]), weight / weight.sum(axis=1, keepdims=True)
+    cross = (share @ (measured * modelled.conj()).reshape(len(measured), -1)).reshape(shape)
+    power = (share @ (np.abs(modelled) ** 2).reshape(len(measured), -1)).reshape(shape)
+    floor = FLOOR * power.mean(axis=2, keepdims=True) + 1e-30
     return np.asarray((cross + floor) / (power + floor))

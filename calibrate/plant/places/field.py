@@ -16,6 +16,9 @@ EXTRA = 3.0
 LEAST_RADIUS_M = 0.06
 """A body around each driver is at least that large, m."""
 
+LARGER, TRIED_AT = (1.0, 1.4), 32
+"""Bodies around the middle that are tried, in radii of the outermost driver, and at how many frequencies."""
+
 DAMPING = 1e-3
 """Power of the errors of the polar set re its response, in the fit of the harmonics."""
 
@@ -55,9 +58,9 @@ class DeviceField:
         ``R``, m.
     c
         Speed of sound, m/s.
-    left_out_db
-        How far each direction is from what the others say of it, power re the response ``(driver,)``, dB, mean over
-        directions and frequencies.
+    left_out
+        How far each direction is from what the others say of it, power re the response ``(driver, frequency)``, mean
+        over directions.
     """
 
     b: Complex
@@ -66,10 +69,15 @@ class DeviceField:
     centres: Float
     radius: float
     c: float
-    left_out_db: Float
+    left_out: Float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "b", frozen("coefficients", self.b, ndim=3, dtype=np.complex128))
+
+    @property
+    def left_out_db(self) -> Float:
+        """:attr:`left_out` as mean over frequencies ``(driver,)``, dB."""
+        return power_db(self.left_out.mean(axis=1))
 
     @property
     def k(self) -> Float:
@@ -132,8 +140,9 @@ def radial_ratio(top: int, k: Float, r: Float, radius: float) -> Complex:
 def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c: float) -> DeviceField:
     """Fields of all drivers from a polar set.
 
-    Each driver is expanded about the device's middle or about its own place, whichever needs fewer harmonics: an array
-    of separate drivers the latter, drivers on one compact body the former.
+    Each driver is expanded about the device's middle or about its own place, as a body of one of a few sizes, whichever
+    tells left-out directions best: an array of separate drivers its own place, drivers on one compact body the middle,
+    a cabinet whose edges radiate a larger body.
 
     Parameters
     ----------
@@ -150,28 +159,34 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     k = 2.0 * np.pi * np.maximum(f, 1.0) / c
     m = np.arange(-((len(azimuths) - 1) // 2), (len(azimuths) - 1) // 2 + 1)
     whole = max(float(np.hypot(at[:, 0], at[:, 1]).max()), LEAST_RADIUS_M)
-    some = slice(None, None, max(len(k) // DECIDING, 1))
+    some = slice(None, None, max(1, len(f) // TRIED_AT))
     coefficients, centres, left_out = [], [], []
     for d in range(h.shape[1]):
-        tried = [(np.zeros(2), whole), (at[d, :2], LEAST_RADIUS_M)]
-        looked_at = [
-            _expanded(h[:, d, some], k[some], m, places=places, distance=distance, centre=centre, radius=radius)
+        tried = [(np.zeros(2), size * whole) for size in LARGER] + [
+            (at[d, :2], size) for size in (LEAST_RADIUS_M, 0.12)
+        ]
+        missed = [
+            _expanded(h[:, d, some], k[some], m, places=places, distance=distance, centre=centre, radius=radius)[
+                1
+            ].sum()
             for centre, radius in tried
         ]
-        centre, radius = tried[int(np.argmin([left for _, left in looked_at]))]
+        centre, radius = tried[int(np.argmin(missed))]
         b, left = _expanded(h[:, d], k, m, places=places, distance=distance, centre=centre, radius=radius)
         coefficients.append(b)
         centres.append(centre)
-        left_out.append(float(power_db(left / h[:, d].size)))
+        left_out.append(left)
     return DeviceField(
-        np.stack(coefficients), m, f=f, centres=np.stack(centres), radius=distance, c=c, left_out_db=np.array(left_out)
+        np.stack(coefficients), m, f=f, centres=np.stack(centres), radius=distance, c=c, left_out=np.stack(left_out)
     )
 
 
 def _expanded(
     h: Complex, k: Float, m: NDArray[np.intp], *, places: Float, distance: float, centre: Float, radius: float
-) -> tuple[Complex, float]:
-    """Coefficients ``(order, frequency)`` of one driver about a centre, and what a leave-one-out test leaves (power).
+) -> tuple[Complex, Float]:
+    """Coefficients ``(order, frequency)`` of one driver about a centre, and what a leave-one-out test leaves.
+
+    The latter is power re the mean power over directions ``(frequency,)``, mean over directions.
 
     Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely, with prior power
     ``P`` of the orders, and those beyond ``UNLIKELY`` are left out. With ``A = B^H B + noise P^-1`` the coefficients
@@ -180,7 +195,7 @@ def _expanded(
     apart = places - centre
     r, bearing = np.hypot(apart[:, 0], apart[:, 1]), np.arctan2(apart[:, 1], apart[:, 0])
     power = np.maximum(np.mean(np.abs(h) ** 2, axis=0), 1e-30)
-    out, missed = np.zeros((len(m), len(k)), dtype=np.complex128), 0.0
+    out, missed = np.zeros((len(m), len(k)), dtype=np.complex128), np.empty(len(k))
     for start in range(0, len(k), TOGETHER):
         some = slice(start, start + TOGETHER)
         beyond = np.maximum(np.abs(m)[None, :] - (k[some, None] * radius + EXTRA), 0.0)
@@ -195,6 +210,6 @@ def _expanded(
         b = solved @ h.T[some, :, None]
         error = h.T[some] - (basis @ b)[..., 0]
         own = 1.0 - np.einsum("fdm,fmd->fd", basis, solved).real
-        missed += float(np.sum(np.abs(error / np.maximum(own, 1e-3)) ** 2 / power[some, None]))
+        missed[some] = np.mean(np.abs(error / np.maximum(own, 1e-3)) ** 2, axis=1) / power[some]
         out[likely, some] = b[..., 0].T
     return out, missed
