@@ -243,8 +243,8 @@ def _apart_cost(evidence: _Evidence, expected: Expected, mics: tuple[int, ...], 
     else:
         wanted = expected.arrival[:, here[0]] - expected.arrival[:, here[1]]
     heard = evidence.apart
-    heard = heard - (np.nanmean(heard[:, alive]) if np.isfinite(heard[:, alive]).any() else 0.0)
-    wanted = wanted - np.mean(wanted[:, alive])
+    heard = heard - (np.nanmedian(heard[:, alive]) if np.isfinite(heard[:, alive]).any() else 0.0)
+    wanted = wanted - np.median(wanted[:, alive])
     table = _squared(heard[:, :, None] - wanted[:, None, :], expected.apart_sigma[:, None, :])
     return np.asarray(np.sum(table, axis=0))
 
@@ -261,13 +261,16 @@ def _level_cost(evidence: _Evidence, expected: Expected, mics: tuple[int, ...]) 
 
 
 def _late(evidence: _Evidence, expected: Expected, mics: tuple[int, ...]) -> Float:
-    """By how much ``(mic,)`` sound comes later than expected, over all drivers heard there; 0 if none."""
+    """By how much ``(mic,)`` sound comes later than expected, over all drivers heard there; 0 if none.
+
+    By medians, whatever the order of the drivers: in a live room an arrival or two may be lost in the reverberation.
+    """
     wanted = np.where(np.isfinite(evidence.arrival), expected.arrival[:, list(mics), :], np.nan)
     out = np.zeros(wanted.shape[1])
     for i in range(wanted.shape[1]):
         both = evidence.arrival[:, i], wanted[:, i]
         if np.isfinite(both[0]).any():
-            out[i] = float(np.nanmean(both[0]) - np.nanmean(both[1]))
+            out[i] = float(np.nanmedian(both[0]) - np.nanmedian(both[1]))
     return out
 
 
