@@ -130,6 +130,11 @@ class FilterSet:
                 raise ValueError(said)
 
     @property
+    def limits(self) -> tuple[float, ...]:
+        """Largest sample that each driver may be sent, linear: the ceiling, or its own limit where that is lower."""
+        return tuple(min(self.ceiling, cap) for cap in self.caps or (1.0,) * len(self.drivers))
+
+    @property
     def length(self) -> int:
         """Number of taps."""
         return int(self.taps.shape[2])

@@ -103,6 +103,7 @@ def description(filterset: FilterSet) -> bytes:
         "taps": filterset.length,
         "delay_samples": filterset.delay_samples,
         "ceiling": filterset.ceiling,
+        "limits": filterset.limits,
         "headroom_db": filterset.headroom_db,
         "session_sha256": filterset.source,
         "upmix": {"method": u.method, "amount": u.amount, "window": u.window, "hop": u.hop, "tau_s": u.tau_s},

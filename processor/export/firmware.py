@@ -33,7 +33,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         notes(filterset)[0],
         f"Programs: {', '.join(filterset.programs)}. The upmix ({u.method}, window {u.window}, hop {u.hop}) is not "
         "part of the bundle: without one, feed left and right and leave the centre silent.",
-        f"The look-ahead limiter is not part of it: hold every driver under {filterset.ceiling:.4f} of full scale.",
+        "The look-ahead limiter is not part of it: hold each driver under its sweetspot_limits (full scale = 1).",
         "Taps are stored last first ({b[N-1] ... b[0]}), as CMSIS-DSP's arm_fir_f32 and arm_fir_q31 want them.",
     )
     return Bundle(files, told, f"cc -O2 -o check {PROGRAM} -lm && ./check")
@@ -63,6 +63,8 @@ def _header(filterset: FilterSet) -> str:
             f"#define SWEETSPOT_DELAY {filterset.delay_samples} /* samples, inside the filters */",
             f"static const int sweetspot_channels[SWEETSPOT_DRIVERS] = {{{', '.join(map(str, filterset.channels))}}};",
             f"#define SWEETSPOT_CEILING {filterset.ceiling!r}f",
+            "/* largest sample of each driver, for the limiter behind the filters */",
+            f"static const float sweetspot_limits[SWEETSPOT_DRIVERS] = {_braced(np.array(filterset.limits), _float)};",
             f"#define SWEETSPOT_SHIFT {shift(filterset)} /* left shift of Q31 outputs */",
             f"static const float sweetspot_f32{size} = {_braced(reverse, _float)};",
             f"static const int32_t sweetspot_q31{size} = {_braced(scaled, _integer)};",

@@ -18,19 +18,19 @@ POINTS = 8192
 
 
 def sines_gain(filterset: FilterSet, options: Options | None = None) -> float:
-    """Gain, at most 1, at which full-scale sines on both sides, of any frequency and phase, keep to the ceiling.
+    """Gain, at most 1, at which full-scale sines on both sides, of any frequency and phase, keep every driver's limit.
 
-    The largest ``|H_left| + |H_right|`` of any driver in the form that the engine runs, and ``|H_centre|`` where there
-    is a centre program.
+    From the largest ``|H_left| + |H_right|`` of each driver in the form that the engine runs, and ``|H_centre|`` where
+    there is a centre program.
     """
     if options and options.form == "linear":
         filterset = linear(filterset, options.share)
     magnitude = np.abs(np.fft.rfft(filterset.taps, max(POINTS, 4 * filterset.length), axis=-1))
     left, right = (magnitude[filterset.programs.index(side)] for side in ("left", "right"))
-    loudest = float((left + right).max())
+    loudest = (left + right).max(axis=1)
     if "centre" in filterset.programs:
-        loudest = max(loudest, float(magnitude[filterset.programs.index("centre")].max()))
-    return min(1.0, filterset.ceiling / max(loudest, 1e-12))
+        loudest = np.maximum(loudest, magnitude[filterset.programs.index("centre")].max(axis=1))
+    return min(1.0, float(np.min(np.array(filterset.limits) / np.maximum(loudest, 1e-12))))
 
 
 def without_guard(filterset: FilterSet, engine: str, options: Options | None = None) -> tuple[FilterSet, float, str]:

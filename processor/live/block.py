@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class CompiledBlock:
         if bank is not None:
             self._put_bank(bank, int(board.controls[PLACE]))
         self._put(s.mute, soft=max(round(fade_s * first.fs), 1))
-        self.latency = self._put_upmix(first) + self._put_guard(first)
+        self.latency = self._put_upmix(first) + self._put_guard(forms)
         self._put(s.shared, tail=self.latency + first.length)
         self._hush(0.0 if not alone else 1.0)
         self._callback = block_path()
@@ -204,10 +205,12 @@ class CompiledBlock:
         self._put(stage, run=centre.function, forward=centre.forward_arguments, inverse=centre.inverse_arguments)
         return made.latency
 
-    def _put_guard(self, first: FilterSet) -> int:
-        """Returns the guard's latency."""
+    def _put_guard(self, forms: Sequence[FilterSet]) -> int:
+        """Returns the guard's latency; each driver's own limit is the lowest that any of the forms names."""
+        first = forms[0]
         drivers, stage = len(first.drivers), self._state.guard
-        guard = Guard(drivers, first.ceiling, first.fs, first.caps)
+        caps = tuple(min(c) for c in zip(*(f.caps or (1.0,) * drivers for f in forms), strict=True))
+        guard = Guard(drivers, first.ceiling, first.fs, caps)
         look = guard.rule.average.size - 1
         self._guard = memory_for(drivers, look)
         self._fresh = self._guard.copy()

@@ -430,3 +430,16 @@ def test_meters_are_drawn_between_floor_and_ceiling() -> None:
     assert console.bar(0.5, 0.5).startswith("#" * console.WIDTH)
     assert console.bar(0.0, 0.5).startswith("." * console.WIDTH)
     assert "-6.0" in console.bar(0.501187, 1.0)
+
+
+@pytest.mark.parametrize("which", [0.0, 1.0])
+def test_the_stricter_of_two_filter_sets_limits_each_driver(which: float) -> None:
+    """Beside A the rig file spares driver b, beside B driver c: both hold, whichever plays."""
+    loud = [replace(filters(seed), taps=20.0 * filters(seed).taps) for seed in (1, 2)]
+    a, b = (replace(f, caps=c) for f, c in zip(loud, ((1.0, 0.1, 1.0), (1.0, 1.0, 0.2)), strict=True))
+    it, at = player(a, b)
+    at.controls[memory.WHICH] = which
+    peak = np.abs(run(it, at, np.clip(RNG.standard_normal((2, 200 * BLOCK)), -1, 1).astype(np.float32))).max(axis=1)
+    share = peak[[4, 0, 1]] / (0.5, 0.1, 0.2)
+    assert share.max() <= 1.0
+    assert share[1] > 0.8

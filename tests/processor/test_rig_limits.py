@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +14,8 @@ import pytest
 import soundfile
 
 from sweetspot.processor import store
+from sweetspot.processor.export import firmware
+from sweetspot.processor.export.unguarded import UNGUARDED, without_guard
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.plain import bypass
 from sweetspot.processor.run_folder import driver_limits, within_rig
@@ -116,3 +120,31 @@ def test_the_bypass_keeps_to_the_bands(kept: FilterSet, tmp_path: Path) -> None:
     below = power[1, 1, f < 2500.0].sum() / power[1, 1].sum()
     assert 10 * np.log10(below) < -40.0
     assert 10 * np.log10(power[1, 1, np.searchsorted(f, 8000.0)]) == pytest.approx(-20.0, abs=0.1)
+
+
+@pytest.mark.parametrize("engine", UNGUARDED)
+def test_full_scale_through_an_engine_without_a_guard_keeps_to_each_driver(
+    kept: FilterSet, tmp_path: Path, engine: str
+) -> None:
+    """Sines on both sides and on the centre, filtered by hand: ceiling 0.562 at the woofer, 0.15 at the tweeter."""
+    loud, _ = within_rig(tmp_path, replace(kept, ceiling=1.0, taps=1000.0 * kept.taps))
+    lowered, cost_db, note = without_guard(loud, engine)
+    assert cost_db > 30.0
+    assert "keeps to the" in note
+    for f in (150.0, 3000.0, 9000.0):
+        sine = np.sin(2 * np.pi * f * np.arange(4000) / FS)
+        for programs in ((0, 1), (2,)):
+            played = sum(np.array([np.convolve(sine, row)[: sine.size] for row in lowered.taps[p]]) for p in programs)
+            peak = np.abs(played[:, 600:]).max(axis=1)
+            assert (peak <= np.array([10 ** (-5 / 20), 0.15]) * (1.0 + 1e-6)).all()
+
+
+def test_exports_name_each_drivers_limit(kept: FilterSet, tmp_path: Path) -> None:
+    filters, _ = within_rig(tmp_path, kept)
+    assert filters.limits == pytest.approx((0.5, 0.15))
+    files = firmware.bundle(filters).files
+    header = next(data.decode() for name, data in files.items() if name.endswith(".h") and b"_limits" in data)
+    assert [
+        float(v.strip("f")) for v in re.findall(r"limits\[SWEETSPOT_DRIVERS\] = {(.*?)}", header)[0].split(", ")
+    ] == (pytest.approx([0.5, 0.15], rel=1e-6))
+    assert json.loads(files["filterset.json"])["limits"] == pytest.approx([0.5, 0.15])

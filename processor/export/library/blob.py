@@ -105,8 +105,7 @@ def unit_blob(
 
 def _ceilings(filterset: FilterSet) -> NDArray[np.float32]:
     """Of each driver, in single precision and rounded towards zero, as our own guard has them."""
-    caps = filterset.caps or (1.0,) * len(filterset.drivers)
-    return np.array([not_above(min(c, filterset.ceiling), np.float32) for c in caps], dtype=np.float32)
+    return np.array([not_above(most, np.float32) for most in filterset.limits], dtype=np.float32)
 
 
 def _session(filterset: FilterSet) -> bytes:
