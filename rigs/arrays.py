@@ -1,11 +1,14 @@
-"""``frozen()``: the one way in for arrays that a record keeps."""
+"""Arrays: ``frozen()``, the one way in for those that a record keeps, and ``bisected()`` for many unknowns at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from sweetspot.rigs.units import Float
 
 
 def frozen(
@@ -39,3 +42,23 @@ def frozen(
         raise ValueError(f"{name} holds {array[at]} at index {at}: every value must be finite")
     array.setflags(write=False)
     return array
+
+
+def bisected(met: Callable[[Float], NDArray[np.bool_]], size: int, bounds: tuple[float, float], halvings: int) -> Float:
+    """Least positive numbers ``(size,)`` at which a condition that stays once it holds is met, each by itself.
+
+    Parameters
+    ----------
+    met
+        Says of numbers ``(size,)`` which are large enough.
+    bounds
+        Within which they are looked for, on a logarithmic scale; the upper one where nothing is.
+    halvings
+        Of that interval.
+    """
+    low, high = (np.full(size, np.log(b)) for b in bounds)
+    for _ in range(halvings):
+        middle = 0.5 * (low + high)
+        there = met(np.exp(middle))
+        low, high = np.where(there, low, middle), np.where(there, middle, high)
+    return np.asarray(np.exp(high))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.calibrate.design import CrosstalkDesign, Design
-from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, pair, protection
+from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, multiplier, pair, protection
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float
@@ -115,19 +115,11 @@ def _steered(
     near: Complex, R: Complex, wanted: Complex, target: Float, effort: Float, *, cost: Cost, f: Float
 ) -> tuple[Complex, Float]:
     """Weights and smoothed multipliers of the bins of all places, see :mod:`calibrate.filters.crosstalk`."""
-    path, ones = crosstalk.MultiplierSweep.of(near, R, cost), np.ones(len(wanted))
-    over = 10.0 ** (-0.1 * crosstalk.OVER_DB)
-    for_target, most, for_effort = (
-        crosstalk.least_mu(path, reached, ones, HALVINGS)
-        for reached in (
-            lambda leak, _: leak <= 1.0 / target,
-            lambda leak, _: leak <= over / target,
-            lambda _, spent: spent >= effort,
-        )
-    )
-    mu = np.log(np.minimum(for_target, for_effort)).reshape(-1, len(f))
-    smooth = np.minimum(np.exp(smoothed(mu, f)).ravel(), most)
-    return path.weights(smooth, wanted), smooth
+    line = crosstalk.MultiplierSweep.of(near, R, cost, wanted)
+    found = multiplier.steer(line, target, effort, HALVINGS)
+    mu = np.log(found.mu).reshape(-1, len(f))
+    smooth = np.minimum(np.exp(smoothed(mu, f)).ravel(), found.most)
+    return line.weights(smooth), smooth
 
 
 def short(W: Complex, weighing: Single, taps: int, delay: int) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters import align as align
     from sweetspot.calibrate.filters import crosstalk as crosstalk
     from sweetspot.calibrate.filters import leastsquares as leastsquares
+    from sweetspot.calibrate.filters import multiplier as multiplier
     from sweetspot.calibrate.filters import pair as pair
     from sweetspot.calibrate.filters import protection as protection
     from sweetspot.calibrate.filters import room as room

@@ -19,13 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweetspot.calibrate.filters import crosstalk
-from sweetspot.calibrate.filters.crosstalk import MU_RANGE, Cancellation, MultiplierSweep, Reached
+from sweetspot.calibrate.filters.crosstalk import MultiplierSweep
 from sweetspot.calibrate.filters.effort import Cost, matrix
 from sweetspot.rigs.units import Complex, Float
-
-LEAST = 0.1
-"""A ratio is taken over no less than this part of the weights' root mean square: beneath, the reference is silent."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,85 +34,37 @@ class Anchored:
         The decomposition of the cost and the far ear.
     start
         The anchor in that basis ``(frequency, driver)``: ``basis^-1 w0``.
-    d
-        Wanted near-ear response ``(frequency,)``.
     """
 
     path: MultiplierSweep
     start: Complex
-    d: Complex
 
     @classmethod
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex, reference: int) -> Anchored:
-        """Decompose; the anchor is ``reference`` alone, as loud as ``d`` asks at the near ear ``g``."""
-        path = MultiplierSweep.of(g, R, cost)
+        """Decompose all bins; the anchor is ``reference`` alone, as loud as ``d`` asks at the near ear ``g``."""
+        path = MultiplierSweep.of(g, R, cost, d)
         w0 = np.zeros_like(g)
         w0[:, reference] = d / np.where(np.abs(g[:, reference]) > 0.0, g[:, reference], np.inf)
-        return cls(path, np.einsum("fji,fjk,fk->fi", path.basis.conj(), matrix(cost), w0), d)
+        return cls(path, np.einsum("fji,fjk,fk->fi", path.basis.conj(), matrix(cost), w0))
+
+    @property
+    def bins(self) -> int:
+        """How many frequencies."""
+        return self.path.bins
 
     def coordinates(self, mu: Float) -> Complex:
         """Weights in the basis ``(frequency, driver)``."""
         D = 1.0 + mu[:, None] * self.path.values
         u, b = self.start / D, self.path.b
-        missing = self.d - np.einsum("fi,fi->f", b.conj(), u)
+        missing = self.path.d - np.einsum("fi,fi->f", b.conj(), u)
         return np.asarray(u + b / D * (missing / np.sum(np.abs(b) ** 2 / D, axis=1))[:, None])
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
-        power, level = np.abs(self.coordinates(mu)) ** 2, np.maximum(np.abs(self.d) ** 2, 1e-300)
+        power, level = np.abs(self.coordinates(mu)) ** 2, np.maximum(np.abs(self.path.d) ** 2, 1e-300)
         leak = self.path.scale * np.sum(self.path.values * power, axis=1)
         return leak / level, np.sum(power, axis=1) / level
 
     def weights(self, mu: Float) -> Complex:
         """Driver weights ``(frequency, driver)``."""
         return np.asarray(np.einsum("fij,fj->fi", self.path.basis, self.coordinates(mu)))
-
-
-def steer(
-    g: Complex, R: Complex, cost: Cost, d: Complex, target: Float, effort: Float, *, reference: int
-) -> tuple[Cancellation, Anchored]:
-    """Anchored weights of one program for all bins at once, and the path that they lie on.
-
-    Parameters
-    ----------
-    g, R, cost, d, target, effort
-        As :func:`sweetspot.calibrate.filters.crosstalk.steer` has them.
-    reference
-        The driver that is left alone as far as possible, counted from 0.
-    """
-    line = Anchored.of(g, R, cost, d, reference)
-    over = 10.0 ** (-0.1 * crosstalk.OVER_DB)
-    for_target = _least(line, lambda leak, _: leak <= 1.0 / target)
-    most = _least(line, lambda leak, _: leak <= over / target)
-    for_effort = _least(line, lambda _, spent: spent >= effort)
-    mu = np.minimum(for_target, for_effort)
-    limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
-    limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
-    return Cancellation(line.weights(np.where(mu <= MU_RANGE[0], 0.0, mu)), mu, most, limit), line
-
-
-def ratios(w: Complex, reference: int) -> Complex:
-    """Every driver over the reference one ``(frequency, driver)``; 1 for the reference itself.
-
-    Parameters
-    ----------
-    w
-        Weights ``(frequency, driver)``.
-    """
-    floor = LEAST * np.sqrt(np.mean(np.abs(w) ** 2, axis=1))
-    level = np.maximum(np.abs(w[:, reference]), floor)
-    out = w * (np.conj(w[:, reference]) / np.maximum(np.abs(w[:, reference]) * level, 1e-300))[:, None]
-    out[:, reference] = 1.0
-    return np.asarray(out)
-
-
-def _least(line: Anchored, reached: Reached) -> Float:
-    """Least ``mu`` of each bin at which ``reached(leak, effort)`` holds."""
-    ones = np.ones(len(line.d))
-    low, high = (np.log(m) * ones for m in MU_RANGE)
-    at_start = reached(*line.leak_and_effort(np.exp(low)))
-    for _ in range(crosstalk.HALVINGS):
-        middle = 0.5 * (low + high)
-        met = reached(*line.leak_and_effort(np.exp(middle)))
-        low, high = np.where(met, low, middle), np.where(met, middle, high)
-    return np.asarray(np.where(at_start, MU_RANGE[0], np.exp(high)))

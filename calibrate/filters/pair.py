@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import CrosstalkDesign, level_at, target_power
-from sweetspot.calibrate.filters import anchored, crosstalk, ratio
+from sweetspot.calibrate.filters import anchored, crosstalk, multiplier, ratio
 from sweetspot.calibrate.filters.effort import Cost, mean_over
 from sweetspot.calibrate.plant import NEPER_DB as NEPER_DB
 from sweetspot.calibrate.plant import Plant
@@ -82,7 +82,7 @@ class Sides:
     mu
         Multiplier of each bin, smoothed, ``(side, frequency)``, in units of one over the mean eigenvalue of ``Q^-1 R``.
     limit
-        What decided each bin ``(side, frequency)``, see :class:`sweetspot.calibrate.filters.crosstalk.Cancellation`.
+        What decided each bin ``(side, frequency)``, see :class:`sweetspot.calibrate.filters.multiplier.Cancellation`.
     reference
         Reference driver of each side, counted from 0.
     """
@@ -223,15 +223,18 @@ def for_the_worst(p: Problem, plant: Plant, ear: int, cost: Cost, wish: Crosstal
 
 
 def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
-    """Weights, multipliers and limits that keep the nominal near ear; multipliers are smoothed, weights never are."""
-    found = crosstalk.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort)
-    mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
-    return crosstalk.shaped(p.near, p.covariance, cost, p.wanted, mu), mu, found.limit
+    """Weights, multipliers and limits that keep the nominal near ear."""
+    return _steered(crosstalk.MultiplierSweep.of(p.near, p.covariance, cost, p.wanted), p, f)
 
 
 def _anchored(p: Problem, cost: Cost, f: Float, reference: int) -> tuple[Complex, Float, NDArray[np.str_]]:
     """The same, with the reference driver left alone as far as the target allows."""
-    found, line = anchored.steer(p.near, p.covariance, cost, p.wanted, p.target, p.effort, reference=reference)
+    return _steered(anchored.Anchored.of(p.near, p.covariance, cost, p.wanted, reference), p, f)
+
+
+def _steered(line: multiplier.DesignLine, p: Problem, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
+    """Target and effort met along a line of designs; multipliers are smoothed, weights never are."""
+    found = multiplier.steer(line, p.target, p.effort)
     mu = np.minimum(np.exp(smoothed(np.log(found.mu), f)), found.most)
     return line.weights(mu), mu, found.limit
 
@@ -246,7 +249,7 @@ def _between_zones(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, ND
     exact = np.maximum(found.multiplier, ratio.RANGE[0])
     v = np.exp(smoothed(np.log(exact), f))
     w, _ = ratio.shaped(p.bright, p.covariance, cost, found.aim, v)
-    over = p.expected_db(w) > power_db(p.target) + crosstalk.OVER_DB
+    over = p.expected_db(w) > power_db(p.target) + multiplier.OVER_DB
     v = np.where(over, np.minimum(v, exact), v)
     w, value = ratio.shaped(p.bright, p.covariance, cost, found.aim, v)
     mu = v * found.aim / value * mean_over(p.covariance, cost)

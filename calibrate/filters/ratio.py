@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters.effort import Cost, whitening
+from sweetspot.rigs.arrays import bisected
 from sweetspot.rigs.units import Complex, Float
 
 SHARE = 0.8
@@ -53,7 +54,7 @@ class Found:
     aim
         The ratio that was aimed at ``(frequency,)``: the target, or what of it can be reached.
     limit
-        As :class:`crosstalk.Cancellation` has it: ``"shadow"``, ``"target"``, ``"effort"``, or ``"spread"``
+        As :class:`multiplier.Cancellation` has it: ``"shadow"``, ``"target"``, ``"effort"``, or ``"spread"``
         where the target was lowered to what can be reached.
     """
 
@@ -202,12 +203,7 @@ def _crossing(bins: _Bins, low: Float, high: Float) -> Float:
 
 def _lowered(bins: _Bins) -> Float:
     """Multipliers below 0 that bring the ratio down to the target, by halving over ``log -v``."""
-    low, high = (np.full(len(bins.aim), np.log(r)) for r in RANGE)
-    for _ in range(STEPS):
-        middle = 0.5 * (low + high)
-        above = bins.look(-np.exp(middle)).ratio > bins.aim
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.asarray(-np.exp(0.5 * (low + high)))
+    return -bisected(lambda v: bins.look(-v).ratio <= bins.aim, len(bins.aim), RANGE, STEPS)
 
 
 def _whitening(R: Complex | Float) -> Complex:

@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from reference.beam_bound import beam_bound
 
 from sweetspot.calibrate.design import BeamDesign
 from sweetspot.calibrate.filters.beam import beamform, harmonics
@@ -98,7 +100,7 @@ def bounds(h: np.ndarray, around: np.ndarray, design: BeamDesign) -> str:
     off = np.where(np.abs(away - 90.0) <= 10.1, 1.0, 0.0)
     quiet = np.einsum("fmi,fni,i->fmn", x.conj(), x, off / off.sum())
     regions = beamform.Regions(ahead[:, :, None], np.ones(1), ahead, quiet)
-    best = beamform.bound(regions)
+    best = beam_bound(regions)
     return " | ".join(f"{float(power_db(best[(a <= F) & (b > F)].mean())):5.1f}           " for a, b in OCTAVES)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import crosstalk, effort, ratio
+from sweetspot.calibrate.filters import crosstalk, effort, multiplier, ratio
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput
@@ -77,7 +77,7 @@ def test_paying_with_radiated_power_radiates_less_for_the_same_cancellation() ->
     heard = field(np.cos(ears[:, None] - AZIMUTHS), k, 0.0875, 2.0)
     g, far = heard[1].T, ratio.covariance(heard[[0, 2]]) + 1e-5 * np.eye(4)
     target, much = np.full(4, 10**1.2), np.full(4, 1e12)
-    found = [crosstalk.steer(g, far, cost, np.ones(4, complex), target, much)
+    found = [multiplier.steer(crosstalk.MultiplierSweep.of(g, far, cost, np.ones(4, complex)), target, much)
              for cost in (own, effort.radiated(h, around, k, 0.0875, own))]  # fmt: skip
     assert all(set(x.limit) == {"target"} for x in found)
     spent = [np.einsum("fm,fmn,fn->f", x.w.conj(), true, x.w).real for x in found]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import BeamDesign, Design, StereoDesign, read, target_power
-from sweetspot.calibrate.filters import align, crosstalk, fir, virtualize
+from sweetspot.calibrate.filters import align, crosstalk, fir, multiplier, virtualize
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.calibrate.filters.effort import driver_cost
@@ -45,7 +45,7 @@ def test_steering_is_the_optimum_of_a_convex_solver(
     cost = 1.0 + np.arange(drivers)[None, :] * np.ones((bins, 1))
     d = np.exp(1j * np.arange(bins))
     target, effort = np.full(bins, 10 ** (target_db / 10)), np.full(bins, 10 ** (effort_db / 10))
-    found = crosstalk.steer(g, R, cost, d, target, effort)
+    found = multiplier.steer(crosstalk.MultiplierSweep.of(g, R, cost, d), target, effort)
     assert np.einsum("fm,fm->f", g, found.w) == pytest.approx(d)
     leak, spent = leak_and_effort(found.w, R, cost)
     for i in range(bins):
@@ -71,11 +71,10 @@ def test_steering_in_closed_form_for_one_far_ear() -> None:
     g, h = random_bins(8, 3, 1, 9)
     far = h[0].T
     T = 10**1.4
-    found = crosstalk.steer(
-        g,
-        crosstalk.far_covariance(h, np.zeros((1, 3))),
-        np.ones((8, 3)),
-        np.ones(8, complex),
+    found = multiplier.steer(
+        crosstalk.MultiplierSweep.of(
+            g, crosstalk.far_covariance(h, np.zeros((1, 3))), np.ones((8, 3)), np.ones(8, complex)
+        ),
         np.full(8, T),
         np.full(8, 1e9),
     )
@@ -93,7 +92,9 @@ def test_steering_in_closed_form_for_one_far_ear() -> None:
 def test_natural_shadow_needs_no_cancellation() -> None:
     g, h = random_bins(5, 3, 2, 4)
     R = crosstalk.far_covariance(1e-3 * h, np.zeros((2, 3)))
-    found = crosstalk.steer(g, R, np.ones((5, 3)), np.ones(5, complex), np.full(5, 10.0), np.full(5, 100.0))
+    found = multiplier.steer(
+        crosstalk.MultiplierSweep.of(g, R, np.ones((5, 3)), np.ones(5, complex)), np.full(5, 10.0), np.full(5, 100.0)
+    )
     assert set(found.limit) == {"shadow"}
     least = g.conj() / np.sum(np.abs(g) ** 2, axis=1)[:, None]
     assert found.w == pytest.approx(least, rel=1e-5)

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import crosstalk, leastsquares, pair, ratio
+from sweetspot.calibrate.filters import crosstalk, leastsquares, multiplier, pair, ratio
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.units import from_db, power_db
@@ -75,7 +75,7 @@ def test_with_one_bright_place_it_is_the_distortionless_design() -> None:
     dark = ratio.covariance(0.6 * near + noise(2, 3, drivers, bins)) + 0.1 * np.eye(drivers)
     cost, target = np.ones((bins, drivers)), np.full(bins, from_db(7.0) ** 2)
     g, d = near[0].T, np.exp(1j * np.arange(bins))
-    by_mu = crosstalk.steer(g, dark, cost, d, target, np.full(bins, 1e9))
+    by_mu = multiplier.steer(crosstalk.MultiplierSweep.of(g, dark, cost, d), target, np.full(bins, 1e9))
     bright = ratio.covariance(near)
     found = ratio.steer(bright, dark, cost, target, np.full(bins, 1e9))
     held = found.limit == "target"

@@ -7,11 +7,29 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import anchored, crosstalk, pair, ratio
+from sweetspot.calibrate.filters import anchored, multiplier, pair, ratio
 from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
-from sweetspot.rigs.units import power_db
+from sweetspot.rigs.units import Complex, power_db
+
+LEAST = 0.1
+"""A ratio is taken over no less than this part of the weights' root mean square: beneath, the reference is silent."""
+
+
+def ratios(w: Complex, reference: int) -> Complex:
+    """Every driver over the reference one ``(frequency, driver)``; 1 for the reference itself.
+
+    Parameters
+    ----------
+    w
+        Weights ``(frequency, driver)``.
+    """
+    floor = LEAST * np.sqrt(np.mean(np.abs(w) ** 2, axis=1))
+    level = np.maximum(np.abs(w[:, reference]), floor)
+    out = w * (np.conj(w[:, reference]) / np.maximum(np.abs(w[:, reference]) * level, 1e-300))[:, None]
+    out[:, reference] = 1.0
+    return np.asarray(out)
 
 
 def noise(seed: int, *shape: int) -> np.ndarray:
@@ -30,7 +48,8 @@ def test_anchored_weights_are_the_nearest_to_the_reference_driver_that_meet_the_
     Q = cost if matrix else own[:, :, None] * np.eye(drivers)
     d = 0.8 * g[:, reference] * np.exp(0.3j)
     target = np.full(bins, 10**0.9)
-    found, line = anchored.steer(g, R, cost, d, target, np.full(bins, 1e9), reference=reference)
+    line = anchored.Anchored.of(g, R, cost, d, reference)
+    found = multiplier.steer(line, target, np.full(bins, 1e9))
     assert np.einsum("fm,fm->f", g, found.w) == pytest.approx(d)
     w0 = np.zeros((bins, drivers), complex)
     w0[:, reference] = d / g[:, reference]
@@ -55,9 +74,10 @@ def test_two_drivers_null_one_place_by_the_ratio_of_its_paths() -> None:
     """W_1 / W_0 = -h_0 / h_1 at the far ear, whatever the near ear is; the reference plays a pure delay."""
     g, far = noise(4, 6, 2), noise(5, 1, 2, 6)
     R = ratio.covariance(far) + 1e-9 * np.eye(2)
-    found, _ = anchored.steer(g, R, np.ones((6, 2)), g[:, 0], np.full(6, 1e6), np.full(6, 1e12), reference=0)
-    assert anchored.ratios(found.w, 0)[:, 1] == pytest.approx(-far[0, 0] / far[0, 1], rel=2e-2)
-    assert anchored.ratios(found.w, 0)[:, 0] == pytest.approx(np.ones(6))
+    line = anchored.Anchored.of(g, R, np.ones((6, 2)), g[:, 0], 0)
+    found = multiplier.steer(line, np.full(6, 1e6), np.full(6, 1e12))
+    assert ratios(found.w, 0)[:, 1] == pytest.approx(-far[0, 0] / far[0, 1], rel=2e-2)
+    assert ratios(found.w, 0)[:, 0] == pytest.approx(np.ones(6))
 
 
 def plant() -> Plant:
@@ -75,7 +95,7 @@ def test_anchored_ratios_stay_short_and_cost_nothing_where_it_cancels() -> None:
     for form in ("distortionless", "anchored"):
         both = pair.steer(p, 0, cost, CrosstalkDesign(form=form, effort_db=6.0))
         assert set(both.limit[0]) <= {"shadow", "target", "effort", "spread"}
-        whole = anchored.ratios(both.w[0], both.reference[0])
+        whole = ratios(both.w[0], both.reference[0])
         h = np.fft.irfft(whole[:, 1 - both.reference[0]])
         lost.append(np.sum(h[48:-16] ** 2) / np.sum(h**2))
         taps = causal(whole.T, 64, 24)
@@ -91,10 +111,10 @@ def test_an_anchored_design_never_spends_more_than_allowed() -> None:
     p = plant()
     both = pair.steer(p, 0, np.ones((2049, 2)), CrosstalkDesign(form="anchored", effort_db=3.0))
     asked = both.problems[0]
-    found, _ = anchored.steer(asked.near, asked.covariance, np.ones((2049, 2)), asked.wanted, asked.target,
-                              asked.effort, reference=both.reference[0])  # fmt: skip
+    line = anchored.Anchored.of(asked.near, asked.covariance, np.ones((2049, 2)), asked.wanted, both.reference[0])
+    found = multiplier.steer(line, asked.target, asked.effort)
     spent = np.sum(np.abs(found.w) ** 2, axis=1) / np.abs(asked.wanted) ** 2
     limited = found.limit == "effort"
     assert limited.sum() > 20
     assert spent[limited] == pytest.approx(asked.effort[limited], rel=1e-4)
-    assert crosstalk.MU_RANGE[0] < found.mu[limited].min()
+    assert multiplier.MU_RANGE[0] < found.mu[limited].min()

@@ -9,6 +9,7 @@ import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, target_power
 from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
+from sweetspot.rigs.arrays import bisected
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
@@ -213,17 +214,6 @@ def solve(
     return Beam(w, _contrast(w, R_on, r.off), weighing)
 
 
-def bound(regions: Regions) -> Float:
-    """Highest contrast ``(frequency,)`` that any weights reach between the lobe's power and the quiet one's.
-
-    The largest generalised eigenvalue of the two, with no regard to effort, flatness or errors.
-    """
-    R_on = np.einsum("fmi,fni,i->fmn", regions.lobe.conj(), regions.lobe, regions.weight)
-    tiny = 1e-12 * np.trace(regions.off, axis1=1, axis2=2).real[:, None, None] * np.eye(R_on.shape[1])
-    back = np.linalg.inv(np.linalg.cholesky(regions.off + tiny))
-    return np.asarray(np.linalg.eigvalsh(back @ R_on @ np.conj(np.swapaxes(back, 1, 2)))[:, -1])
-
-
 def nearest(azimuths: Float, angle_deg: float) -> int:
     """The measured direction nearest to an angle."""
     return int(np.argmin(np.abs(wrapped(azimuths - np.radians(angle_deg)))))
@@ -271,12 +261,7 @@ class _Path:
 
     def least(self, wanted: Float) -> Float:
         """Least multiplier of each bin at which the ratio reaches ``wanted``; nearly nothing where it does at once."""
-        low, high = np.full(len(wanted), np.log(RANGE[0])), np.full(len(wanted), np.log(RANGE[1]))
-        for _ in range(HALVINGS):
-            middle = 0.5 * (low + high)
-            met = self.ratio(np.exp(middle)) >= wanted
-            low, high = np.where(met, low, middle), np.where(met, middle, high)
-        return np.asarray(np.exp(high))
+        return bisected(lambda m: self.ratio(m) >= wanted, len(wanted), RANGE, HALVINGS)
 
 
 def without_directions(ahead: Complex, wanted: Complex) -> Beam:

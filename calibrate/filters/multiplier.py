@@ -1,0 +1,93 @@
+"""Steering: of a line of designs along a multiplier the one that meets the target, as far as the effort allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.rigs.arrays import bisected
+from sweetspot.rigs.units import Complex, Float
+
+HALVINGS = 50
+"""Of the interval of ``log mu``: to the last digit."""
+
+OVER_DB = 0.3
+"""By how much smoothed multipliers may pass the target, dB; the filters' truncation adds to it."""
+
+MU_RANGE = (1e-9, 1e9)
+
+
+class DesignLine(Protocol):
+    """The designs of all bins along ``mu``: far-ear power falls and effort rises with it."""
+
+    @property
+    def bins(self) -> int:
+        """How many frequencies."""
+
+    def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
+        """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
+
+    def weights(self, mu: Float) -> Complex:
+        """Driver weights ``(frequency, driver)``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cancellation:
+    """A design of one program.
+
+    Parameters
+    ----------
+    line
+        The designs that it was chosen from.
+    mu
+        The multiplier of each bin.
+    most
+        The multiplier at which the target is passed by :data:`OVER_DB`: none that is used may be above.
+    limit
+        Which condition decided each bin: ``"shadow"`` (the natural shadow reaches the target), ``"target"``,
+        ``"effort"`` (the target was not reached), or ``"spread"`` (no weights at all keep the far ear that quiet at
+        every position within the errors).
+    """
+
+    line: DesignLine
+    mu: Float
+    most: Float
+    limit: NDArray[np.str_]
+
+    @property
+    def w(self) -> Complex:
+        """Driver weights ``(frequency, driver)``."""
+        return self.line.weights(np.where(self.mu <= MU_RANGE[0], 0.0, self.mu))
+
+
+def steer(line: DesignLine, target: Float, effort: Float, halvings: int = HALVINGS) -> Cancellation:
+    """The design of each bin that meets the target, or goes as far towards it as the effort allows.
+
+    Parameters
+    ----------
+    line
+        What is chosen from.
+    target
+        Wanted power ratio of near ear to far ear ``(frequency,)``.
+    effort
+        Largest ``w^H Q w`` over ``|d|^2`` ``(frequency,)``.
+    """
+
+    def where(reached: Callable[[Float, Float], NDArray[np.bool_]]) -> Float:
+        def met(mu: Float) -> NDArray[np.bool_]:
+            return reached(*line.leak_and_effort(mu))
+
+        at_start = met(np.full(line.bins, MU_RANGE[0]))
+        return np.asarray(np.where(at_start, MU_RANGE[0], bisected(met, line.bins, MU_RANGE, halvings)))
+
+    for_target = where(lambda leak, _: leak <= 1.0 / target)
+    most = where(lambda leak, _: leak <= 10.0 ** (-0.1 * OVER_DB) / target)
+    for_effort = where(lambda _, spent: spent >= effort)
+    mu = np.minimum(for_target, for_effort)
+    limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
+    limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
+    return Cancellation(line, mu, most, limit)
