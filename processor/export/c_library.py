@@ -9,7 +9,18 @@ from sweetspot.processor.export.options import Options
 from sweetspot.processor.filterset import FilterSet
 
 LIBRARY = (
-    *("sweetspot.h", "fixed.h", "internal.h", "blob.c", "fft.c", "matrix.c", "upmix.c", "guard.c", "processor.c"),
+    *(
+        "sweetspot.h",
+        "fixed.h",
+        "internal.h",
+        "blob.c",
+        "fft_step.h",
+        "fft.c",
+        "matrix.c",
+        "upmix.c",
+        "guard.c",
+        "processor.c",
+    ),
     *("fixed_internal.h", "fixed_upmix.c", "fixed_guard.c", "fixed.c", "Makefile"),
 )
 HOSTS = ("example.c", "jack.c")

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import functools
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,16 +19,17 @@ from typing import Any
 import numpy as np
 
 from sweetspot.processor import files
-from sweetspot.processor.engine import Engine
 from sweetspot.processor.export import Options, Places, c_library
 from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.live.block import CompiledBlock
+from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
 
 CELLS = [(2, 1024, 64), (4, 2048, 128), (8, 1024, 64), (8, 4096, 256), (16, 4096, 256)]
 """Drivers, taps, block."""
-BUILDS = {"O3 native": ["-O3", "-march=native", "-ffp-contract=fast"], "O2": ["-O2"]}
+BUILDS = {"O3 native": ["-O3", "-march=native", "-ffp-contract=fast"], "O2": ["-O2"], "O2 clang": ["-O2"]}
 STRESS = Path(__file__).parents[1] / "processor" / "library" / "stress.c"
-REPEATS, BLOCKS = 7, 60
+REPEATS, SAMPLES = 7, 24000
 
 
 def filters(drivers: int, taps: int, method: str) -> FilterSet:
@@ -44,68 +44,98 @@ def filters(drivers: int, taps: int, method: str) -> FilterSet:
 def built(folder: Path, name: str) -> ctypes.CDLL:
     sources = [s for s in c_library.LIBRARY if s.endswith(".c")]
     out = f"lib{name.replace(' ', '')}.so"
-    subprocess.run(["gcc", *BUILDS[name], "-shared", "-fPIC", "-o", out, *sources, "-lm"], cwd=folder, check=True)
-    library = ctypes.CDLL(str(folder / out))
-    library.sweetspot_memory.restype, library.sweetspot_init.restype = ctypes.c_size_t, ctypes.c_void_p
-    return library
+    subprocess.run(
+        ["clang" if "clang" in name else "gcc", *BUILDS[name], "-shared", "-fPIC", "-o", out, *sources, "-lm"],
+        cwd=folder,
+        check=True,
+    )
+    return ctypes.CDLL(str(folder / out))
 
 
 class Library:
     """One processor of one build, with buffers for a block."""
 
-    def __init__(self, library: ctypes.CDLL, made: FilterSet, block: int, x: Any) -> None:
-        self._library, self._block, data, info = library, block, blob_of(made), ctypes.create_string_buffer(4096)
+    def __init__(self, library: ctypes.CDLL, made: FilterSet, block: int, x: Any, prefix: str = "sweetspot_") -> None:
+        self._block, data, info = block, blob_of(made), ctypes.create_string_buffer(4096)
         assert library.sweetspot_check(data, ctypes.c_size_t(len(data)), 0, info) == 0
-        self.bytes, code = library.sweetspot_memory(info, block), ctypes.c_int()
+        call = functools.partial(getattr, library)
+        call(f"{prefix}memory").restype, call(f"{prefix}init").restype = ctypes.c_size_t, ctypes.c_void_p
+        self.bytes, code = call(f"{prefix}memory")(info, block), ctypes.c_int()
         self._room = ctypes.create_string_buffer(self.bytes + 64)
         at = ctypes.c_void_p((ctypes.addressof(self._room) + 63) & ~63)
-        made_at = library.sweetspot_init(at, ctypes.c_size_t(self.bytes), info, block, ctypes.byref(code))
+        self._state = ctypes.c_void_p(
+            call(f"{prefix}init")(at, ctypes.c_size_t(self.bytes), info, block, ctypes.byref(code))
+        )
         assert code.value == 0
-        self._state, self._x = ctypes.c_void_p(made_at), x
-        self._y = np.zeros((len(made.drivers), block), dtype=np.float32)
+        self._x = (x * 2.0**31).astype(np.int32) if "fixed" in prefix else x
+        self._y = np.zeros((len(made.drivers), block), dtype=self._x.dtype)
         self._in = (ctypes.c_void_p * 2)(*(row.ctypes.data for row in self._x))
         self._out = (ctypes.c_void_p * len(self._y))(*(row.ctypes.data for row in self._y))
-        self.latency = library.sweetspot_latency(self._state)
+        self._process = ctypes.cast(call(f"{prefix}process"), ctypes.c_void_p)
+        self.latency = call(f"{prefix}latency")(self._state)
 
-    def __call__(self) -> None:
-        self._library.sweetspot_process(self._state, self._in, self._out, self._block)
+    def __call__(self, timer: ctypes.CDLL, times: int) -> float:
+        """Microseconds of CPU per block."""
+        return 1e-3 * float(
+            timer.repeat_library(self._process, self._state, self._in, self._out, self._block, ctypes.c_uint32(times))
+        )
 
 
-def microseconds(runs: dict[str, Callable[[], Any]]) -> dict[str, float]:
+class Live:
+    """Our engine's block path, as the audio callback runs it: one compiled call a block."""
+
+    def __init__(self, made: FilterSet, block: int, x: Any) -> None:
+        drivers = len(made.drivers)
+        board = PlayerMemory(Shared.private(drivers))
+        board.controls[AMOUNT] = made.upmix.amount
+        self._path = CompiledBlock((made,), block, drivers, (2, 1, 2), board, fade_s=0.0, settle_s=0.0, alone=True)
+        self._x, self._y = np.ascontiguousarray(x.T), np.zeros((block, drivers), dtype=np.float32)
+        self._block = block
+
+    def __call__(self, timer: ctypes.CDLL, times: int) -> float:
+        """Microseconds of CPU per block."""
+        buffers = (ctypes.c_void_p(self._x.ctypes.data), ctypes.c_void_p(self._y.ctypes.data))
+        given = (*buffers, ctypes.c_ulong(self._block), ctypes.c_void_p(self._path.user), ctypes.c_uint32(times))
+        return 1e-3 * float(timer.repeat_engine(ctypes.c_void_p(self._path.address), *given))
+
+
+def timer_in(folder: Path) -> ctypes.CDLL:
+    line = ["gcc", "-O2", "-shared", "-fPIC", "-o", "repeat.so", str(Path(__file__).with_name("repeat.c"))]
+    subprocess.run(line, cwd=folder, check=True)
+    timer = ctypes.CDLL(str(folder / "repeat.so"))
+    timer.repeat_library.restype = timer.repeat_engine.restype = ctypes.c_double
+    return timer
+
+
+def microseconds(timer: ctypes.CDLL, runs: dict[str, Any], block: int) -> dict[str, float]:
+    """Medians over interleaved repetitions."""
     found: dict[str, list[float]] = {name: [] for name in runs}
+    times = max(8, SAMPLES // block)
     for _ in range(REPEATS):
         for name, run in runs.items():
-            began = time.perf_counter()
-            for _ in range(BLOCKS):
-                run()
-            found[name].append((time.perf_counter() - began) / BLOCKS * 1e6)
+            found[name].append(run(timer, times))
     return {name: float(np.median(values)) for name, values in found.items()}
 
 
 def table(folder: Path) -> None:
-    libraries = {name: built(folder, name) for name in BUILDS}
+    """The whole processor, ours as the audio callback has it and the library's; ratios to ours."""
+    libraries, timer = {name: built(folder, name) for name in BUILDS}, timer_in(folder)
     print(
-        "upmix            drivers taps block | us per block: " + ", ".join([*BUILDS, "our engine", "our matrix alone"])
+        "upmix            drivers taps block | us per block: our engine, " + ", ".join(f"{b} (re ours)" for b in BUILDS)
     )
     for method in ("off", "soft-projection"):
         for drivers, taps, block in CELLS:
             made = filters(drivers, taps, method)
             x = np.random.default_rng(0).uniform(-0.1, 0.1, (2, block)).astype(np.float32)
-            three = np.concatenate([x, x[:1]])
-            engine = Engine(made, block, dtype=np.float32)
             ours = {n: Library(library, made, block, x) for n, library in libraries.items()}
-            runs: dict[str, Callable[[], Any]] = dict(ours)
-            runs |= {"engine": lambda e=engine, x=x: e.process(x)}
-            runs |= {"matrix": lambda e=engine, x=three: e._matrix.process(x)}
-            times = microseconds(runs)
-            one = ours["O3 native"]
-            operations = 3 * drivers * -(-taps // block) * 4 + (3 + drivers) * 5 * np.log2(block)
+            times = microseconds(timer, {"engine": Live(made, block, x), **ours}, block)
+            engine, one = times.pop("engine"), ours["O3 native"]
             share = times["O3 native"] / (block / 48000 * 1e6)
             print(
-                f"{method:16s} {drivers:4d} {taps:7d} {block:4d} | "
-                + ", ".join(f"{t:7.1f}" for t in times.values())
-                + f" | {100 * share:.1f} % of a block, {one.bytes / 1024:.0f} KiB, latency {one.latency} samples, "
-                f"{operations:.0f} multiply-accumulates a sample"
+                f"{method:16s} {drivers:4d} {taps:7d} {block:4d} | {engine:6.1f}, "
+                + ", ".join(f"{t:6.1f} ({t / engine:4.2f})" for t in times.values())
+                + f" | {100 * share:.1f} % of a block, {one.bytes / 1024:.0f} KiB, latency {one.latency}",
+                flush=True,
             )
 
 

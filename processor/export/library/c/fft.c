@@ -8,6 +8,8 @@
 #include "internal.h"
 #include <math.h>
 
+SS_FAST
+
 static const double PI = 3.14159265358979323846;
 
 float *ss_take(ss_arena *arena, size_t floats)
@@ -69,100 +71,50 @@ static void turned(const float *table, uint32_t count, uint32_t k, float *w)
     w[1] = table[count + k];
 }
 
-/* Neighbours that one turn of an inner loop takes: a constant, so that a compiler makes vectors of it. */
+/* Steps of radix 4 on four neighbours at once, and on eight where the processor has them. */
 #define FEWEST 4u
-#define WIDEST 8u
+#if defined(__GNUC__)
+typedef float four_lanes __attribute__((vector_size(16), may_alias));
+#define STEP_LANES four_lanes
+#define STEP_COUNT 4u
+#else
+#define STEP_LANES float
+#define STEP_COUNT 1u
+#endif
+#define SPLIT split_four
+#define JOIN join_four
+#include "fft_step.h"
 
-typedef float four_rows[4][WIDEST];
+#if defined(__GNUC__) && defined(__AVX__)
+typedef float eight_lanes __attribute__((vector_size(32), may_alias));
+#undef STEP_LANES
+#undef STEP_COUNT
+#undef SPLIT
+#undef JOIN
+#define STEP_LANES eight_lanes
+#define STEP_COUNT 8u
+#define SPLIT split_eight
+#define JOIN join_eight
+#include "fft_step.h"
+#endif
 
-static inline void gathered(const float *re, const float *im, size_t quarter, const uint32_t width, four_rows pr,
-                            four_rows pi)
+/* A step over a whole row, or back. */
+SS_INLINE void step4(float *re, float *im, uint32_t quarter, const float *w, uint32_t width, const int inverse)
 {
-    for (uint32_t row = 0; row < 4u; row++) {
-        for (uint32_t c = 0; c < width; c++) {
-            pr[row][c] = re[row * quarter + c];
-            pi[row][c] = im[row * quarter + c];
-        }
-    }
-}
-
-static inline void scattered(float *re, float *im, size_t quarter, const uint32_t width, const float (*qr)[WIDEST],
-                             const float (*qi)[WIDEST])
-{
-    for (uint32_t row = 0; row < 4u; row++) {
-        for (uint32_t c = 0; c < width; c++) {
-            re[row * quarter + c] = qr[row][c];
-            im[row * quarter + c] = qi[row][c];
-        }
-    }
-}
-
-/* One step of radix 4 on a quarter of each row set: two fused steps of radix 2, decimation in frequency.
- * Everything is read before anything is written, which lets a compiler use vectors. */
-static inline void split4(float *re, float *im, size_t quarter, const float *w, const uint32_t width)
-{
-    four_rows pr, pi, qr, qi;
-    gathered(re, im, quarter, width, pr, pi);
-    for (uint32_t c = 0; c < width; c++) {
-        const float ar = pr[0][c] + pr[2][c], ai = pi[0][c] + pi[2][c];
-        const float cr = pr[0][c] - pr[2][c], ci = pi[0][c] - pi[2][c];
-        const float br = pr[1][c] + pr[3][c], bi = pi[1][c] + pi[3][c];
-        const float dr = pi[3][c] - pi[1][c], di = pr[1][c] - pr[3][c];
-        const float xr = ar - br, xi = ai - bi, yr = cr + dr, yi = ci + di, zr = cr - dr, zi = ci - di;
-        qr[0][c] = ar + br;
-        qi[0][c] = ai + bi;
-        qr[1][c] = xr * w[2] - xi * w[3];
-        qi[1][c] = xr * w[3] + xi * w[2];
-        qr[2][c] = yr * w[0] - yi * w[1];
-        qi[2][c] = yr * w[1] + yi * w[0];
-        qr[3][c] = zr * w[4] - zi * w[5];
-        qi[3][c] = zr * w[5] + zi * w[4];
-    }
-    scattered(re, im, quarter, width, (const float(*)[WIDEST]) qr, (const float(*)[WIDEST]) qi);
-}
-
-/* Its inverse, decimation in time with the conjugate turns. */
-static inline void join4(float *re, float *im, size_t quarter, const float *w, const uint32_t width)
-{
-    four_rows pr, pi, qr, qi;
-    gathered(re, im, quarter, width, pr, pi);
-    for (uint32_t c = 0; c < width; c++) {
-        const float xr = pr[1][c] * w[2] + pi[1][c] * w[3], xi = pi[1][c] * w[2] - pr[1][c] * w[3];
-        const float yr = pr[2][c] * w[0] + pi[2][c] * w[1], yi = pi[2][c] * w[0] - pr[2][c] * w[1];
-        const float zr = pr[3][c] * w[4] + pi[3][c] * w[5], zi = pi[3][c] * w[4] - pr[3][c] * w[5];
-        const float ar = pr[0][c] + xr, ai = pi[0][c] + xi, br = pr[0][c] - xr, bi = pi[0][c] - xi;
-        const float cr = yr + zr, ci = yi + zi, dr = yi - zi, di = zr - yr;
-        qr[0][c] = ar + cr;
-        qi[0][c] = ai + ci;
-        qr[1][c] = br + dr;
-        qi[1][c] = bi + di;
-        qr[2][c] = ar - cr;
-        qi[2][c] = ai - ci;
-        qr[3][c] = br - dr;
-        qi[3][c] = bi - di;
-    }
-    scattered(re, im, quarter, width, (const float(*)[WIDEST]) qr, (const float(*)[WIDEST]) qi);
-}
-
-/* A step over a whole row, in pieces of a constant width. */
-static inline void step4(float *re, float *im, uint32_t quarter, const float *w, uint32_t width, const int inverse)
-{
-    if (width % WIDEST == 0u) {
-        for (uint32_t c = 0; c < width; c += WIDEST) {
-            if (inverse) {
-                join4(re + c, im + c, quarter, w, WIDEST);
-            } else {
-                split4(re + c, im + c, quarter, w, WIDEST);
-            }
+#if defined(__GNUC__) && defined(__AVX__)
+    if (width % 8u == 0u) {
+        if (inverse) {
+            join_eight(re, im, quarter, w, width);
+        } else {
+            split_eight(re, im, quarter, w, width);
         }
         return;
     }
-    for (uint32_t c = 0; c < width; c += FEWEST) {
-        if (inverse) {
-            join4(re + c, im + c, quarter, w, FEWEST);
-        } else {
-            split4(re + c, im + c, quarter, w, FEWEST);
-        }
+#endif
+    if (inverse) {
+        join_four(re, im, quarter, w, width);
+    } else {
+        split_four(re, im, quarter, w, width);
     }
 }
 
@@ -186,7 +138,7 @@ static void twos(float *re, float *im, uint32_t rows, uint32_t width)
 }
 
 /* All steps of four of one span: rows of `width` neighbours. */
-static inline void fours(float *re, float *im, uint32_t rows, uint32_t width, const float *table, uint32_t span,
+SS_INLINE void fours(float *re, float *im, uint32_t rows, uint32_t width, const float *table, uint32_t span,
                          const int inverse)
 {
     const uint32_t q = span / 4u, step = rows / span;
@@ -229,6 +181,21 @@ static void up(float *re, float *im, uint32_t rows, uint32_t width, const float 
     }
 }
 
+/* (rows, columns) to (columns, rows): four rows at once, so that what is written lies side by side. */
+static void transposed(const float *restrict from, float *restrict to, uint32_t rows, uint32_t columns)
+{
+    for (uint32_t r = 0; r < rows; r += FEWEST) {
+        const float *a = from + (size_t) r * columns, *b = a + columns, *c = b + columns, *d = c + columns;
+        float *at = to + r;
+        for (uint32_t k = 0; k < columns; k++, at += rows) {
+            at[0] = a[k];
+            at[1] = b[k];
+            at[2] = c[k];
+            at[3] = d[k];
+        }
+    }
+}
+
 /* Spectrum of a frame whose halves are `first` and `second`, size samples each. */
 void ss_forward(const ss_fft *fft, const float *restrict first, const float *restrict second, float *restrict re,
                 float *restrict im)
@@ -241,12 +208,12 @@ void ss_forward(const ss_fft *fft, const float *restrict first, const float *res
         si[n] = first[n] * turn[size + n] + second[n] * turn[n];
     }
     down(sr, si, rows, columns, fft->by_rows);
-    for (uint32_t c = 0; c < columns; c++) {
-        for (uint32_t r = 0; r < rows; r++) {
-            const uint32_t to = c * rows + r, from = r * columns + c;
-            re[to] = sr[from] * between[to] - si[from] * between[size + to];
-            im[to] = sr[from] * between[size + to] + si[from] * between[to];
-        }
+    transposed(sr, re, rows, columns);
+    transposed(si, im, rows, columns);
+    for (uint32_t n = 0; n < size; n++) {
+        const float r = re[n], i = im[n];
+        re[n] = r * between[n] - i * between[size + n];
+        im[n] = r * between[size + n] + i * between[n];
     }
     down(re, im, columns, rows, fft->by_columns);
 }
@@ -259,13 +226,13 @@ void ss_inverse(const ss_fft *fft, float *restrict re, float *restrict im, float
     const float *restrict turn = fft->turn, *restrict between = fft->between;
     float *restrict sr = fft->scratch, *restrict si = fft->scratch + size;
     up(re, im, columns, rows, fft->by_columns);
-    for (uint32_t r = 0; r < rows; r++) {
-        for (uint32_t c = 0; c < columns; c++) {
-            const uint32_t from = c * rows + r, to = r * columns + c;
-            sr[to] = re[from] * between[from] + im[from] * between[size + from];
-            si[to] = im[from] * between[from] - re[from] * between[size + from];
-        }
+    for (uint32_t n = 0; n < size; n++) {
+        const float r = re[n], i = im[n];
+        re[n] = r * between[n] + i * between[size + n];
+        im[n] = i * between[n] - r * between[size + n];
     }
+    transposed(re, sr, columns, rows);
+    transposed(im, si, columns, rows);
     up(sr, si, rows, columns, fft->by_rows);
     for (uint32_t n = 0; n < size; n++) {
         second[n] = si[n] * turn[n] - sr[n] * turn[size + n];

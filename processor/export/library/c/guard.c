@@ -8,6 +8,8 @@
 #include <math.h>
 #include <string.h>
 
+SS_FAST
+
 static const double PI = 3.14159265358979323846;
 static const double LOOK_AHEAD = 1e-3, RELEASE = 0.03, WINDOW = 0.12, SLOW = 0.15, LOW = 1500.0, OFFSET_TIME = 0.5;
 static const float MOST_LOW = 0.5f, OFFSET_SHARE = 0.5f;

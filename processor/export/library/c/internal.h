@@ -4,12 +4,40 @@
 
 #include "sweetspot.h"
 
+/* Samples that are computed side by side: the compiler's own vector type where it has one, else one. */
+#if !defined(__GNUC__)
+#define SS_LANES 1u
+typedef float ss_lanes;
+#else
 #if defined(__AVX512F__)
 #define SS_LANES 16u
 #elif defined(__AVX__)
 #define SS_LANES 8u
 #else
 #define SS_LANES 4u
+#endif
+typedef float ss_lanes __attribute__((vector_size(4u * SS_LANES), may_alias));
+#endif
+
+/* Spectra beside each sample's: with fused multiply-adds 2 (re, im), else 3 (re, re + im, im - re), see matrix.c. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define SS_FUSED 1
+#define SS_TRIPLE 2u
+#else
+#define SS_FUSED 0
+#define SS_TRIPLE 3u
+#endif
+
+/* Loops of constant width are worth unrolling and inlining, whatever the rest is built with; other compilers ignore it. */
+#if defined(__GNUC__)
+#define SS_INLINE static inline
+#else
+#define SS_INLINE static inline
+#endif
+#if defined(__GNUC__) && !defined(__clang__)
+#define SS_FAST _Pragma("GCC optimize(\"O3\")")
+#else
+#define SS_FAST
 #endif
 
 /* Hands out pieces of the caller's memory, each on 64 bytes; with base NULL it only counts. */
@@ -42,10 +70,10 @@ typedef struct {
     uint32_t slot, filled;
     int tail_of[2];          /* set whose older partitions are summed in tail[], or -1 */
     float *spectra;          /* [set][tile][output group][part][input][4 outputs][re, im][lanes] */
-    float *line;             /* [tile][2 parts][input][re, im][lanes] */
+    float *line;             /* [tile][2 parts][input][SS_TRIPLE][lanes] */
     float *frame;            /* [input][2 block] */
-    float *tail[2];          /* [output][re, im][block] */
-    float *sum;              /* [output of a group][re, im][block] */
+    float *tail[2];          /* [output][SS_TRIPLE][block] */
+    float *sum;              /* [output][SS_TRIPLE][block] */
     float *work;             /* [2][block] */
 } ss_matrix;
 

@@ -6,8 +6,11 @@
 #include "internal.h"
 #include <string.h>
 
+SS_FAST
+
 #define GROUP 4u
 #define PAIR (2u * SS_LANES)
+#define LINE (SS_TRIPLE * SS_LANES) /* of a tile of an input's spectrum */
 
 static uint32_t groups(const ss_matrix *m)
 {
@@ -30,11 +33,11 @@ void ss_matrix_layout(ss_matrix *m, ss_arena *arena, const sweetspot_info *info,
     m->tiles = block / SS_LANES;
     ss_fft_layout(&m->fft, arena, block);
     m->spectra = ss_take(arena, m->sets * set_floats(m));
-    m->line = ss_take(arena, (size_t) m->tiles * 2u * m->parts * m->inputs * PAIR);
+    m->line = ss_take(arena, (size_t) m->tiles * 2u * m->parts * m->inputs * LINE);
     m->frame = ss_take(arena, 2u * (size_t) m->inputs * block);
-    m->tail[0] = ss_take(arena, 2u * (size_t) m->outputs * block);
-    m->tail[1] = ss_take(arena, 2u * (size_t) m->outputs * block);
-    m->sum = ss_take(arena, 2u * (size_t) m->outputs * block);
+    m->tail[0] = ss_take(arena, SS_TRIPLE * (size_t) m->outputs * block);
+    m->tail[1] = ss_take(arena, SS_TRIPLE * (size_t) m->outputs * block);
+    m->sum = ss_take(arena, SS_TRIPLE * (size_t) m->outputs * block);
     m->work = ss_take(arena, 4u * (size_t) block);
 }
 
@@ -94,9 +97,9 @@ void ss_plain_layout(ss_matrix *plain, const ss_matrix *m, ss_arena *arena)
     plain->outputs = 2u;
     plain->sets = 1u;
     plain->spectra = ss_take(arena, set_floats(plain));
-    plain->tail[0] = ss_take(arena, 4u * (size_t) m->block);
+    plain->tail[0] = ss_take(arena, 2u * SS_TRIPLE * (size_t) m->block);
     plain->tail[1] = plain->tail[0];
-    plain->sum = ss_take(arena, 4u * (size_t) m->block);
+    plain->sum = ss_take(arena, 2u * SS_TRIPLE * (size_t) m->block);
 }
 
 /* Its filters, [side][tap]. */
@@ -120,7 +123,7 @@ void ss_plain_answer(ss_matrix *plain, const ss_matrix *m, float *const *out, ui
 
 void ss_matrix_reset(ss_matrix *m)
 {
-    memset(m->line, 0, (size_t) m->tiles * 2u * m->parts * m->inputs * PAIR * sizeof(float));
+    memset(m->line, 0, (size_t) m->tiles * 2u * m->parts * m->inputs * LINE * sizeof(float));
     memset(m->frame, 0, 2u * (size_t) m->inputs * m->block * sizeof(float));
     m->slot = 0u;
     m->filled = 0u;
@@ -131,75 +134,112 @@ void ss_matrix_reset(ss_matrix *m)
 void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n)
 {
     const uint32_t b = m->block;
-    const size_t stride = 2u * (size_t) m->parts * m->inputs * PAIR;
+    const size_t stride = 2u * (size_t) m->parts * m->inputs * LINE;
     float *re = m->work, *im = m->work + b;
     for (uint32_t i = 0; i < m->inputs; i++) {
         float *frame = m->frame + 2u * (size_t) i * b;
         memcpy(frame + b + m->filled, in[i], n * sizeof *frame);
         ss_forward(&m->fft, frame, frame + b, re, im);
         for (uint32_t tile = 0; tile < m->tiles; tile++) {
-            float *to = m->line + tile * stride + ((size_t) m->slot * m->inputs + i) * PAIR;
-            float *again = to + (size_t) m->parts * m->inputs * PAIR;
-            memcpy(to, re + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
-            memcpy(to + SS_LANES, im + (size_t) tile * SS_LANES, SS_LANES * sizeof *to);
-            memcpy(again, to, PAIR * sizeof *to);
+            float *to = m->line + tile * stride + ((size_t) m->slot * m->inputs + i) * LINE;
+            const float *r = re + (size_t) tile * SS_LANES, *j = im + (size_t) tile * SS_LANES;
+            for (uint32_t k = 0; k < SS_LANES; k++) {
+                to[k] = r[k];
+#if SS_FUSED
+                to[SS_LANES + k] = j[k];
+#else
+                to[SS_LANES + k] = r[k] + j[k];
+                to[2u * SS_LANES + k] = j[k] - r[k];
+#endif
+            }
+            memcpy(to + (size_t) m->parts * m->inputs * LINE, to, LINE * sizeof *to);
         }
     }
 }
 
-/* `width` outputs of one tile: sums of products over `count` spectra, added to what is in `sum` if `more`. */
-static inline void products(const float *restrict h, const float *restrict x, uint32_t count, float *restrict re,
-                            float *restrict im, uint32_t block, const uint32_t width, int more)
+/* `width` outputs of one tile: sums of products over `count` spectra, added to what is in `sum` if `more`.
+ *
+ * Without fused multiply-adds a complex product g x takes three: with x' = re x + im x and x" = im x - re x it is
+ * (re x (re g + im g) - x' im g) + j (re x (re g + im g) + x" re g). Each product has a sum of its own; see combined.
+ */
+SS_INLINE void products(const float *h, const float *x, uint32_t count, float *sum, uint32_t block,
+                        const uint32_t width, int more)
 {
-    float ar[GROUP][SS_LANES], ai[GROUP][SS_LANES];
+    const ss_lanes none = {0.0f};
+    ss_lanes re[GROUP], im[GROUP], both[GROUP];
     for (uint32_t o = 0; o < width; o++) {
-        for (uint32_t k = 0; k < SS_LANES; k++) {
-            ar[o][k] = more ? re[2u * (size_t) o * block + k] : 0.0f;
-            ai[o][k] = more ? im[2u * (size_t) o * block + k] : 0.0f;
-        }
+        const float *from = sum + (size_t) o * SS_TRIPLE * block;
+        re[o] = more ? *(const ss_lanes *) (const void *) from : none;
+        im[o] = more ? *(const ss_lanes *) (const void *) (from + block) : none;
+        both[o] = more && !SS_FUSED ? *(const ss_lanes *) (const void *) (from + 2u * (size_t) block) : none;
     }
-    for (uint32_t c = 0; c < count; c++, x += PAIR, h += (size_t) width * PAIR) {
+    for (uint32_t c = 0; c < count; c++, x += LINE, h += (size_t) width * PAIR) {
+        const ss_lanes *v = (const ss_lanes *) (const void *) x;
         for (uint32_t o = 0; o < width; o++) {
-            const float *restrict g = h + (size_t) o * PAIR;
-            for (uint32_t k = 0; k < SS_LANES; k++) {
-                ar[o][k] += g[k] * x[k];
-                ai[o][k] += g[k] * x[SS_LANES + k];
-                ar[o][k] -= g[SS_LANES + k] * x[SS_LANES + k];
-                ai[o][k] += g[SS_LANES + k] * x[k];
-            }
+            const ss_lanes *g = (const ss_lanes *) (const void *) (h + (size_t) o * PAIR);
+#if SS_FUSED
+            re[o] += g[0] * v[0];
+            im[o] += g[0] * v[1];
+            re[o] -= g[1] * v[1];
+            im[o] += g[1] * v[0];
+#else
+            both[o] += (g[0] + g[1]) * v[0];
+            re[o] += g[1] * v[1];
+            im[o] += g[0] * v[2];
+#endif
         }
     }
     for (uint32_t o = 0; o < width; o++) {
-        for (uint32_t k = 0; k < SS_LANES; k++) {
-            re[2u * (size_t) o * block + k] = ar[o][k];
-            im[2u * (size_t) o * block + k] = ai[o][k];
-        }
+        float *to = sum + (size_t) o * SS_TRIPLE * block;
+        *(ss_lanes *) (void *) to = re[o];
+        *(ss_lanes *) (void *) (to + block) = im[o];
+#if SS_FUSED
+        (void) both[o];
+#else
+        *(ss_lanes *) (void *) (to + 2u * (size_t) block) = both[o];
+#endif
     }
+}
+
+/* The spectrum (re, im) from its three sums. */
+static void combined(float *sum, uint32_t block)
+{
+#if SS_FUSED
+    (void) sum;
+    (void) block;
+#else
+    float *restrict re = sum, *restrict im = sum + block;
+    const float *restrict both = sum + 2u * (size_t) block;
+    for (uint32_t k = 0; k < block; k++) {
+        re[k] = both[k] - re[k];
+        im[k] = both[k] + im[k];
+    }
+#endif
 }
 
 /* Partitions from `first` to `last` of a set into sum (output, re im, block), added to it if `more`. */
 static void summed(const ss_matrix *m, uint32_t set, uint32_t first, uint32_t last, float *sum, int more)
 {
-    const size_t stride = 2u * (size_t) m->parts * m->inputs * PAIR;
+    const size_t stride = 2u * (size_t) m->parts * m->inputs * LINE;
     const uint32_t count = (last - first) * m->inputs, b = m->block;
     for (uint32_t tile = 0; tile < m->tiles; tile++) {
-        const float *x = m->line + tile * stride + ((size_t) m->slot + first) * m->inputs * PAIR;
+        const float *x = m->line + tile * stride + ((size_t) m->slot + first) * m->inputs * LINE;
         for (uint32_t g = 0; g < groups(m); g++) {
             const uint32_t rest = m->outputs - g * GROUP;
             const float *h = filter_at(m, set, tile, g * GROUP, first, 0u);
-            float *re = sum + 2u * (size_t) g * GROUP * b + (size_t) tile * SS_LANES, *im = re + b;
+            float *to = sum + SS_TRIPLE * (size_t) g * GROUP * b + (size_t) tile * SS_LANES;
             switch (rest) {
             case 1u:
-                products(h, x, count, re, im, b, 1u, more);
+                products(h, x, count, to, b, 1u, more);
                 break;
             case 2u:
-                products(h, x, count, re, im, b, 2u, more);
+                products(h, x, count, to, b, 2u, more);
                 break;
             case 3u:
-                products(h, x, count, re, im, b, 3u, more);
+                products(h, x, count, to, b, 3u, more);
                 break;
             default:
-                products(h, x, count, re, im, b, GROUP, more);
+                products(h, x, count, to, b, GROUP, more);
                 break;
             }
         }
@@ -218,11 +258,12 @@ void ss_matrix_answer(ss_matrix *m, uint32_t set, int which, float *const *out, 
             summed(m, set, 1u, m->parts, m->tail[which], 0);
             m->tail_of[which] = (int) set;
         }
-        memcpy(m->sum, m->tail[which], 2u * (size_t) m->outputs * b * sizeof(float));
+        memcpy(m->sum, m->tail[which], SS_TRIPLE * (size_t) m->outputs * b * sizeof(float));
         summed(m, set, 0u, 1u, m->sum, 1);
     }
     for (uint32_t o = 0; o < m->outputs; o++) {
-        float *re = m->sum + 2u * (size_t) o * b;
+        float *re = m->sum + SS_TRIPLE * (size_t) o * b;
+        combined(re, b);
         ss_inverse(&m->fft, re, re + b, NULL, second);
         memcpy(out[o], second + m->filled, n * sizeof *second);
     }

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <string.h>
 
+SS_FAST
+
 static const double PI = 3.14159265358979323846;
 static const float MONO = 1e-8f, STEREO = 1e-6f, FLOOR = 1e-30f;
 static const float NEAR_MIDDLE = 2.5f, LEAST_SIDE = 1e-12f;
