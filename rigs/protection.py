@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.linalg import solve_toeplitz
+from scipy.linalg import cho_factor, cho_solve, solve_toeplitz, toeplitz
 
 from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
@@ -43,6 +43,9 @@ FROM_HZ = 20.0
 
 EDGE_BINS = 32
 """Bins of a transform that lie below a band's edge, at least."""
+
+MANY, LONG = 24, 1024
+"""More filters than that share one decomposition, unless they are longer than that."""
 
 MOST_DECADES = 8.0
 """Up to this power of ten energy below the band is weighed in when filters are changed."""
@@ -181,11 +184,21 @@ class Protection:
         weight = np.where(f < self.low_hz, self.low_hz / np.maximum(f, FROM_HZ), 0.0)
         column = np.asarray(fft.irfft(weight, size)[:n])
         rows = found.reshape(-1, n).T
-        for m in 10.0 ** np.arange(0.0, MOST_DECADES, 0.25):
-            held = solve_toeplitz(np.concatenate([[1.0 + m * column[0]], m * column[1:]]), rows).T.reshape(found.shape)
-            if self.filter_leak_db(held, fs) <= LEAK_DB - BETTER_DB:
-                return np.asarray(held)
-        return np.asarray(held)
+        multipliers = 10.0 ** np.arange(0.0, MOST_DECADES, 0.25)
+
+        def held(m: float) -> Float:
+            first = np.concatenate([[1.0 + m * column[0]], m * column[1:]])
+            return np.asarray(_toeplitz_solved(first, rows).T.reshape(found.shape))
+
+        low, high = -1, len(multipliers) - 1  # the leak falls with the multiplier: the least that does is bisected
+        best = held(multipliers[high])
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.filter_leak_db(tried := held(multipliers[middle]), fs) <= LEAK_DB - BETTER_DB:
+                high, best = middle, tried
+            else:
+                low = middle
+        return best
 
     def filter_refused(self, taps: NDArray[np.floating], fs: int) -> str:
         """Why filters ``(..., tap)`` must not play on this driver, or nothing."""
@@ -223,6 +236,13 @@ class Protection:
                 "Filter it, or write unprotected = true if the driver can take it"
             )
         return ""
+
+
+def _toeplitz_solved(column: Float, rows: Float) -> Float:
+    """``T^-1 rows`` of a symmetric positive Toeplitz matrix; many right-hand sides share one decomposition."""
+    if rows.shape[1] <= MANY or len(column) > LONG:
+        return np.asarray(solve_toeplitz(column, rows))
+    return np.asarray(cho_solve(cho_factor(toeplitz(column)), rows))
 
 
 def protections(rig: Description) -> tuple[Protection, ...]:
