@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters import pair as pair
     from sweetspot.calibrate.filters import protection as protection
     from sweetspot.calibrate.filters import room as room
+    from sweetspot.calibrate.filters import sharing as sharing
     from sweetspot.calibrate.filters import staging as staging
+    from sweetspot.calibrate.filters import virtualize as virtualize
     from sweetspot.calibrate.filters.beam_alone import BeamFit as BeamFit
     from sweetspot.calibrate.filters.beam_alone import fit_beam as fit_beam
     from sweetspot.calibrate.filters.effort import Around as Around

@@ -115,16 +115,21 @@ def loudest(near: Complex, f: Float, pairs: Pairs | None = None) -> tuple[int, i
 
 
 def problems(
-    plant: Plant, nominal: int, wish: CrosstalkDesign, pairs: Pairs | None = None, effort_db: Float | None = None
+    plant: Plant,
+    nominal: int,
+    wish: CrosstalkDesign,
+    pairs: Pairs | None = None,
+    effort_db: Float | None = None,
+    weight: Float | None = None,
 ) -> tuple[tuple[Problem, Problem], tuple[int, int]]:
-    """What is asked of left and right, and their reference drivers."""
+    """What is asked of left and right, and their reference drivers; the parameters are those of :func:`steer`."""
     f, near = plant.f, plant.h[nominal]
     reference = loudest(near, f, pairs)
     wanted = balanced(near[0, reference[0]], near[1, reference[1]], f)
     target = rounded(target_power(wish.target_db, f), f)
     asked = []
     for ear in (0, 1):
-        error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
+        error = far_error(plant, ear, wish, weight)
         power = np.abs(near[ear]) ** 2
         alone = power.mean(axis=0) if wish.effort_re == "mean" else power[reference[ear]]
         allowed = from_db(level_at(wish.effort_db, f) if effort_db is None else effort_db) ** 2
@@ -137,6 +142,13 @@ def problems(
             )
         )
     return (asked[0], asked[1]), reference
+
+
+def far_error(plant: Plant, ear: int, wish: CrosstalkDesign, weight: Float | None) -> Float:
+    """Expected squared relative error ``(position, driver, frequency)`` of the far ear's paths, tolerance included."""
+    allowed = error_of(wish.tolerance_db)
+    own = np.ones(plant.h.shape[2]) if weight is None else weight
+    return np.asarray(plant.noise[:, 1 - ear] + allowed * own[:, None])
 
 
 def rounded(target: Float, f: Float) -> Float:
@@ -160,6 +172,7 @@ def steer(
     *,
     effort_db: Float | None = None,
     worst_first: bool = False,
+    weight: Float | None = None,
 ) -> Sides:
     """Design both sides: distortionless, held to the target, limited in effort.
 
@@ -179,10 +192,14 @@ def steer(
         Limit ``(frequency,)`` in the place of the design's one number.
     worst_first
         Weigh the heads anew by what each hears at its far ear (:func:`for_the_worst`); distortionless designs only.
+    weight
+        What the tolerance counts for on each driver ``(driver,)``, see :mod:`sharing`; without it 1.
     """
-    asked, reference = problems(plant, nominal, wish, pairs, effort_db)
+    asked, reference = problems(plant, nominal, wish, pairs, effort_db, weight)
     if worst_first and wish.form == "distortionless":
-        first, second = (for_the_worst(p, plant, ear, cost, wish) for ear, p in enumerate(asked))
+        first, second = (
+            for_the_worst(p, plant, ear, cost, far_error(plant, ear, wish, weight)) for ear, p in enumerate(asked)
+        )
         asked = first, second
     weights: list[Complex] = []
     multipliers, limits = [], []
@@ -199,17 +216,15 @@ def steer(
     return Sides(asked, np.stack(weights), np.stack(multipliers), np.array(limits), reference)
 
 
-def for_the_worst(p: Problem, plant: Plant, ear: int, cost: Cost, wish: CrosstalkDesign) -> Problem:
+def for_the_worst(p: Problem, plant: Plant, ear: int, cost: Cost, error: Float) -> Problem:
     """A side's problem with the heads weighed by the power that each hears at its far ear, third octaves.
 
     Minimising the mean of squares leaves a few heads with little cancellation. Weights in proportion to what is left
     there, half of the way in each of :data:`REWEIGHTED` rounds, lead towards the least mean of squared powers, and
-    raise the lowest tenth by more than the mean loses.
+    raise the lowest tenth by more than the mean loses. ``error`` is that of :func:`far_error`.
     """
     h = plant.h[:, 1 - ear]
-    error = plant.noise[:, 1 - ear] + error_of(wish.tolerance_db)
-    each = error if error.ndim == 3 else error[:, :, None]
-    loading = each * np.abs(h) ** 2
+    loading = error * np.abs(h) ** 2
     share = np.full((len(h), len(plant.f)), 1.0 / len(h))
     diagonal = np.arange(h.shape[1])
     for _ in range(REWEIGHTED):

@@ -7,34 +7,50 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft
 
-from sweetspot.calibrate.predict import programme_of
+from sweetspot.calibrate.predict import PROGRAMMES, programme_of
 from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.processor.guard import limited
 from sweetspot.processor.render import upmixed
 from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, from_db
 
-EXCEEDANCE = {"music": 0.2, "speech": 1e-4}
-"""Share of the samples of full-scale programme at which the loudest driver may pass the ceiling before the guard."""
+TAKEN_DB, SHARE = 6.0, 0.03
+"""On full-scale music and speech the guard takes more than so much in at most this share of the time."""
+
+STEPS, LARGEST_DB = 7, 18.0
+"""Halvings of the gain's interval, and its width: from where nothing is taken to so much more."""
 
 BEGIN_S, SECONDS = 0.5, 2.0
 """The part of the programmes that is played: the upmix has settled."""
 
 
 def programme_gain(taps: Float, fs: int, ceiling: float) -> float:
-    """Gain of filters ``(program, driver, tap)``, so that full-scale music and speech pass the ceiling only so often.
+    """Gain of filters ``(program, driver, tap)`` at which the guard takes more than :data:`TAKEN_DB` seldom enough.
 
-    The guard takes the rest: its look-ahead gain holds the ceiling whatever is played.
+    The guard itself is asked what it takes: its look-ahead gain holds the ceiling whatever is played.
     """
-    peaks = []
-    for name, share in EXCEEDANCE.items():
-        x = _upmixed(name, fs)
-        size = fft.next_fast_len(x.shape[1] + taps.shape[-1], real=True)
-        X, H = fft.rfft(x, size), fft.rfft(taps.astype(np.float32), size)
-        y = fft.irfft(np.einsum("cf,cdf->df", X, H), size)[:, taps.shape[-1] : x.shape[1]]
-        loudest = np.max(np.abs(y), axis=0)
-        peaks.append(float(np.quantile(loudest, 1.0 - share)))
-    return ceiling / max(*peaks, 1e-30)
+    return min(_loudest(taps, fs, ceiling, name) for name in PROGRAMMES)
+
+
+def _loudest(taps: Float, fs: int, ceiling: float, name: str) -> float:
+    x = _upmixed(name, fs)
+    size = fft.next_fast_len(x.shape[1] + taps.shape[-1], real=True)
+    X, H = fft.rfft(x, size), fft.rfft(taps.astype(np.float32), size)
+    y = fft.irfft(np.einsum("cf,cdf->df", X, H), size)[:, taps.shape[-1] : x.shape[1]]
+    fits = ceiling / max(float(np.max(np.abs(y))), 1e-30)
+    low, high = 0.0, LARGEST_DB
+    for _ in range(STEPS):
+        middle = 0.5 * (low + high)
+        gains = taken(y * np.float32(fits * from_db(middle)), fs, ceiling)
+        low, high = (low, middle) if np.quantile(gains, SHARE) < from_db(-TAKEN_DB) else (middle, high)
+    return fits * float(from_db(low))
+
+
+def taken(y: Float, fs: int, ceiling: float) -> Float:
+    """Gain ``(samples,)`` of the guard at low frequencies, of which all its bands take."""
+    beside = np.concatenate([y, np.ones((1, y.shape[1]), dtype=y.dtype)])
+    return np.asarray(limited(beside, np.array([*[ceiling] * len(y), np.inf]), fs)[-1])
 
 
 def beside_sines(taps: Float, fs: int, rig: Description) -> float:

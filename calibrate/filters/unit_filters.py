@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design, FilterDesign, target_power
-from sweetspot.calibrate.filters import align, fitness, leastsquares, protection, room, staging, virtualize
+from sweetspot.calibrate.filters import align, fitness, leastsquares, protection, room, sharing, staging, virtualize
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
@@ -97,9 +97,9 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     at = np.array([d.at for d in rig.driver])
     spent, allowed = room.spent(fitting.ir, f, design, cost, spent, slopes)
     wish, worst_first = room.asked(design, allowed)
-    both = sides.steer(led, nominal, spent, wish, side_pairs(at), effort_db=allowed, worst_first=worst_first)
     far = virtualize.reference(design.stereo, c)
     v = far.response(f)
+    both = sharing.steer(led, nominal, spent, wish, v, pairs=side_pairs(at), effort_db=allowed, worst_first=worst_first)
     beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
     if design.beam.level_db == "phantom":

@@ -15,7 +15,7 @@ MUSIC_OCTAVES = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 1600
 MUSIC_DB = (-1.0, -0.5, 0.0, -1.5, -2.0, -4.0, -6.0, -10.0, -16.0)
 """Octave levels of music: between the simulated programme of IEC 60268-1 and today's popular music."""
 
-LIMITED_AT = 2.4
+LIMITED_AT = 3.9
 """Music is limited softly from about this many times its effective value on, as masters are."""
 
 SPEECH_DB = (-30.0, -3.0, -0.5, 0.0, -8.0, -14.0, -18.0, -22.0, -30.0)

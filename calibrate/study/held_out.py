@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import Around, costs, nearest_ahead, pair, room
+from sweetspot.calibrate.filters import Around, costs, nearest_ahead, room, sharing, virtualize
 from sweetspot.calibrate.plant import gate, gated
 from sweetspot.calibrate.study import compare
 from sweetspot.calibrate.study.compare import DesignRow, TestPlaces
@@ -15,6 +15,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import side_pairs
 from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import speed_of_sound
 
 FOLDS = 6
 """Into how many parts the positions are split; fewer positions are left out one by one."""
@@ -109,7 +110,8 @@ def split(
     cost, allowed = room.spent(fitted, plant.f, design, own, cost)
     pairs = side_pairs(np.array([d.at for d in rig.driver]))
     wish, worst_first = room.asked(design, allowed)
-    both = pair.steer(plant, nominal, cost, wish, pairs, effort_db=allowed, worst_first=worst_first)
+    far = virtualize.reference(design.stereo, speed_of_sound(rig.environment.temperature_c)).response(plant.f)
+    both = sharing.steer(plant, nominal, cost, wish, far, pairs=pairs, effort_db=allowed, worst_first=worst_first)
     truth = gate.spectra(fitted.at(np.array([nominal])), how)
     scene = TestPlaces(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
     return compare.rows(scene, both, cost, design.filter)

@@ -12,7 +12,7 @@ SS_FAST
 
 static const double PI = 3.14159265358979323846;
 static const double LOOK_AHEAD = 1e-3, RELEASE = 0.03, WINDOW = 0.12, SLOW = 0.15, LOW = 1500.0, OFFSET_TIME = 0.5;
-static const float MOST_LOW = 0.5f, OFFSET_SHARE = 0.5f;
+static const float MOST_LOW = 0.3f, OFFSET_SHARE = 0.5f;
 static const double FORGOTTEN = 1e-7;
 
 static uint32_t steps(double seconds, uint32_t rate)

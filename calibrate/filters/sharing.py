@@ -1,0 +1,73 @@
+"""How the drivers share the work of the sides: the one that is driven hardest decides how loud the unit plays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sweetspot.calibrate.design import CrosstalkDesign
+from sweetspot.calibrate.filters import pair
+from sweetspot.calibrate.filters.effort import Cost
+from sweetspot.calibrate.plant import Plant
+from sweetspot.rigs.units import Complex, Float
+
+BAND_HZ = (100.0, 4000.0)
+"""Where programme drives the sides' drivers."""
+
+STRIDE = 4
+"""Every so many bins are designed to see how hard each driver is driven."""
+
+RANGE = (0.4, 2.5)
+"""Least and greatest weight of a driver."""
+
+
+def steer(
+    plant: Plant,
+    nominal: int,
+    cost: Cost,
+    wish: CrosstalkDesign,
+    far: Complex,
+    *,
+    pairs: Sequence[tuple[int, int]],
+    effort_db: Float | None = None,
+    worst_first: bool = False,
+) -> pair.Sides:
+    """Both sides as :func:`pair.steer` designs them, with the tolerance counted for more where a driver works harder.
+
+    Parameters
+    ----------
+    far
+        The virtual loudspeaker's far ear over its near one ``(frequency,)``.
+    pairs
+        Mirror pairs, which are weighed alike and of which the reference is chosen.
+    """
+    few = slice(None, None, STRIDE)
+    coarse = replace(plant, h=plant.h[..., few], f=plant.f[few], noise=plant.noise[..., few])
+    limit = None if effort_db is None else effort_db[few]
+    first = pair.steer(coarse, nominal, cost[few], wish, pairs, effort_db=limit)
+    weight = weights(first.w, coarse.f, far[few], pairs)
+    return pair.steer(plant, nominal, cost, wish, pairs, effort_db=effort_db, worst_first=worst_first, weight=weight)
+
+
+def weights(w: Complex, f: Float, far: Complex, pairs: Sequence[tuple[int, int]]) -> Float:
+    """Weight of each driver ``(driver,)``: the root of its power for pink noise in the side signal, over the mean.
+
+    To make a given difference between the ears with least power, drivers are driven in proportion to what they
+    contribute to it; with power weighed by the root of that proportion all are driven alike, and the loudest has least
+    to do. What both sides have in common takes little and is left out.
+
+    Parameters
+    ----------
+    w
+        Weights of the cancellation ``(side, frequency, driver)``.
+    far
+        See :func:`steer`.
+    """
+    band = (f >= BAND_HZ[0]) & (f <= BAND_HZ[1])
+    side = (w[0] - w[1]) * (1.0 - far)[:, None]
+    power = np.mean(np.abs(side[band]) ** 2 / f[band, None], axis=0)
+    for i, j in pairs:
+        power[[i, j]] = 0.5 * (power[i] + power[j])
+    return np.asarray(np.clip(np.sqrt(power / max(float(power.mean()), 1e-300)), *RANGE))
