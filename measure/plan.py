@@ -209,7 +209,7 @@ def for_driver(
             f"{list(rig.sweep.band_hz)}: widen sweep.band_hz (sweetspot rig sweep chooses it)"
         )
     wanted = whole if driver.level_dbfs is None else float(from_db(driver.level_dbfs))
-    level = min(wanted, shape.sine) / peak
+    level = min(wanted / peak, shape.most(shaped))
     return np.asarray(level * shaped[None, :], dtype=np.float32), level
 
 

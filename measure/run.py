@@ -10,7 +10,7 @@ import numpy as np
 from sweetspot.measure import overlap
 from sweetspot.measure.deconvolve import circular
 from sweetspot.measure.impulse import SourceResponse, snr_db
-from sweetspot.measure.judge import LoudnessCheck, Sound, clocks, drift, quality, uncertainty
+from sweetspot.measure.judge import ExcursionCheck, LoudnessCheck, Sound, clocks, drift, quality, uncertainty
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import OverlapMode, Plan
@@ -74,7 +74,8 @@ def measure(
         A stimulus would pass, or a capture passed, the rig's loudest level.
     """
     session.begin(plan)
-    hand = CaptureLoop(rig, session, ask, step, accept_change, LoudnessCheck.of(rig, plan.mics, levels))
+    checks = LoudnessCheck.of(rig, plan.mics, levels), ExcursionCheck.of(rig, plan.mics)
+    hand = CaptureLoop(rig, session, ask, step, accept_change, checks)
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
@@ -101,10 +102,10 @@ class CaptureLoop:
         ask: Operator,
         step: Callable[[str], None],
         accept_change: bool,
-        loudness: LoudnessCheck,
+        checks: tuple[LoudnessCheck, ExcursionCheck],
     ) -> None:
         self.rig, self.session, self.ask, self.step = rig, session, ask, step
-        self.loudness = loudness
+        self.loudness, self.excursion = checks
         self.accept_change = accept_change
         self.stands: Pose | None = None
 
@@ -271,6 +272,7 @@ def _until_good(
     sound = Sound(capture.source, plan.named(capture), plan.signal_of(capture), capture.pose)
     for _ in range(ATTEMPTS):
         hand.loudness.permit(sound)
+        hand.excursion.permit(sound)
         recording = listener.channels(rig.interface.capture(sound.signal))
         found = listener.analysed(recording, capture.source)
         heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm

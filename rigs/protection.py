@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft
 from scipy.linalg import cho_factor, cho_solve, solve_toeplitz, toeplitz
 
+from sweetspot.rigs.acoustics import Excursion
 from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
 from sweetspot.rigs.units import Float, db, from_db, power_db
@@ -72,6 +73,8 @@ class Protection:
         Largest sample, full scale = 1: the rig's ceiling, or less by ``max_v``.
     rms
         Largest root mean square over :data:`POWER_S`, full scale = 1, by ``power_w``; infinite where that is unknown.
+    excursion
+        How far it moves, and may; ``None`` where the rig states no limit, or not how far full scale moves it.
     """
 
     name: str
@@ -80,6 +83,7 @@ class Protection:
     low_hz: float | None
     peak: float
     rms: float = np.inf
+    excursion: Excursion | None = None
 
     @classmethod
     def of(cls, rig: Description | OutputLimits, driver: Driver) -> Protection:
@@ -93,12 +97,29 @@ class Protection:
             rms = float(np.sqrt(driver.power_w * driver.impedance_ohm)) / volts
         free = driver.unprotected or rig.interface.driver == "none"  # where nothing is played, no band is known
         low = None if free else driver.band_hz[0]
-        return cls(driver.name, driver.channel - 1, rig.fs, low, float(peak), rms)
+        moves = None
+        if volts is not None and driver.excursion_m is not None and driver.sensitivity_db_spl is not None:
+            limit, area = driver.excursion_m
+            moves = Excursion.of_data_sheet(limit, area, driver.band_hz[0], driver.sensitivity_db_spl, volts)
+        return cls(driver.name, driver.channel - 1, rig.fs, low, float(peak), rms, moves)
 
     @property
     def sine(self) -> float:
         """Largest peak of a sine that lasts, full scale = 1."""
         return float(min(self.peak, self.rms * 2.0**0.5))
+
+    def sine_at(self, f: NDArray[np.floating]) -> Float:
+        """The same at ``f`` Hz, within the driver's excursion too."""
+        if self.excursion is None:
+            return np.full(np.shape(f), self.sine)
+        return np.minimum(self.sine, self.excursion.limit / np.maximum(self.excursion.gain(f), 1e-30))
+
+    def most(self, x: NDArray[np.floating]) -> float:
+        """Gain at which a signal ``(samples,)`` that lasts is as loud as its driver may be sent."""
+        gain = self.sine / max(float(np.max(np.abs(x), initial=0.0)), 1e-12)
+        if self.excursion is not None:
+            gain = min(gain, self.excursion.limit / max(self.excursion.peak(x, self.fs), 1e-30))
+        return float(gain)
 
     def slope(self, f: NDArray[np.floating], taps: int | None = None) -> Float:
         """The protection filter's gain (zero phase) at ``f`` Hz: nothing below the band, 1 well within it.
@@ -229,6 +250,12 @@ class Protection:
         rms = self.loudest_rms(x) if np.isfinite(self.rms) else 0.0
         if rms > self.rms * 1.001:
             return f"{float(db(rms / self.rms)):.1f} dB more power over {POWER_S:g} s than power_w allows"
+        moved = 0.0 if self.excursion is None else self.excursion.peak(x, self.fs)
+        if self.excursion is not None and moved > self.excursion.limit * 1.001:
+            return (
+                f"it would move by {1e3 * moved:.2f} mm, and excursion_mm = {1e3 * self.excursion.limit:g}: "
+                f"lower its level by {float(db(moved / self.excursion.limit)):.1f} dB"
+            )
         leak = self.leak_db(x)
         if leak > LEAK_DB:
             return (

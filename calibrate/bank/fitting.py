@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +34,7 @@ from sweetspot.measure.smooth import smoothed
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, db, from_db, speed_of_sound
 
@@ -131,7 +133,9 @@ def fit_bank(
     default = int(
         np.argmin(np.hypot(*(places[:, :2] - _wanted_home(wish, level.home)).T) + 1e-3 * np.abs(places[:, 2]))
     )
-    bank = _staged(taps, places, default, nearest, unit=unit, rig=rig, design=design)
+    held = protection.limits(rig, ears)
+    taps = protection.within_bands(taps.astype(np.float64), rig).astype(np.float32)
+    bank = _staged(taps, places, default, nearest, unit=unit, held=held, design=design)
     return FittedBank(
         bank, figures.predicted(bank, (carried, fields), unit.prediction.far_ear[::EVERY], ear, ears.fs), carried
     )
@@ -353,16 +357,15 @@ def _staged(
     nearest: float,
     *,
     unit: Fitted,
-    rig: Description,
+    held: Sequence[Protection],
     design: Design,
 ) -> FilterBank:
-    """One gain for all places, so that none is louder than the unit bears; no place plays below a driver's band."""
-    taps = protection.within_bands(taps.astype(np.float64), rig).astype(np.float32)
-    gains = np.array([float(from_db(-protection.staged(t.astype(np.float64), rig)[1])) for t in taps])
+    """One gain for all places, so that none is louder than the unit bears (``held``)."""
+    gains = np.array([float(from_db(-protection.staged(t.astype(np.float64), held)[1])) for t in taps])
     gain = float(gains.min())
     loudest = taps[int(np.argmin(gains))].astype(np.float64) * gain
     if design.filter.staging == "programme":
-        gain *= staging.beside_sines(loudest, rig.fs, rig)
+        gain *= staging.beside_sines(loudest, unit.filters.fs, unit.filters.ceiling, held)
     home = replace(
         unit.filters,
         taps=taps[default].astype(np.float64) * gain,

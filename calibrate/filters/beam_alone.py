@@ -167,9 +167,10 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     each = [
         leastsquares.beam(w, a, f, design.filter, slopes) for w, a in zip(W, (even, even, beam.weighing), strict=True)
     ]
-    taps, headroom_db = protection.staged(protection.within_bands(np.stack(each), rig), rig)
+    held = protection.limits(rig, polar)
+    taps, headroom_db = protection.staged(protection.within_bands(np.stack(each), rig), held)
     if design.filter.staging == "programme":
-        more = beside_sines(taps, polar.fs, rig)
+        more = beside_sines(taps, polar.fs, rig.limits.ceiling, held)
         taps, headroom_db = taps * more, headroom_db - float(db(more))
     filters = FilterSet(
         taps,

@@ -18,6 +18,7 @@ from sweetspot.calibrate.design import CrosstalkDesign
 from sweetspot.calibrate.filters.beam import harmonics
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.acoustics import per_pascal
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, Driver
 from sweetspot.rigs.units import Complex, Float, speed_of_sound
@@ -27,9 +28,6 @@ Cost = NDArray[Any]
 
 ORDER = 2
 """Outside its band a driver's cost rises as the inverse of a Butterworth magnitude of this order, squared."""
-
-AIR = 1.2
-"""Density of air, kg/m^3."""
 
 FLOOR = 0.03
 """Part of a driver's own cost that counts beside the radiated power: weights that radiate nothing are not free."""
@@ -117,8 +115,7 @@ def excursion(drivers: Sequence[Driver], f: Float, level: Float) -> Float:
     """
     area = np.array([(d.area_cm2 or 1.0) * 1e-4 for d in drivers])
     limit = np.array([d.excursion_mm * 1e-3 if d.excursion_mm and d.area_cm2 else np.inf for d in drivers])
-    w = 2.0 * np.pi * np.maximum(f, 1.0)[:, None]
-    return np.asarray(4.0 * np.pi * level / (AIR * area * w**2) / limit)
+    return np.asarray(level * per_pascal(area, f[:, None]) / limit)
 
 
 def radiated(h: Complex, azimuths: Float, k: Float, radius: float, cost: Float) -> Complex:

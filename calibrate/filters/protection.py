@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from sweetspot.calibrate.filters.effort import Cost
 from sweetspot.calibrate.plant import Plant
-from sweetspot.rigs.protection import protections
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.acoustics import Excursion
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, db
 
@@ -75,21 +80,70 @@ def within_bands(taps: Float, rig: Description) -> Float:
     return held
 
 
-def staged(taps: Float, rig: Description) -> tuple[Float, float]:
+def limits(rig: Description, measured: ImpulseResponse) -> tuple[Protection, ...]:
+    """The limits of every driver, with how far it moves as its responses tell it where the rig does not.
+
+    Raises
+    ------
+    BadInput
+        A driver's ``excursion_mm`` cannot be held: the levels of the responses are not known in pascal.
+    """
+    found = []
+    for number, (driver, known) in enumerate(zip(rig.driver, protections(rig), strict=True)):
+        if driver.excursion_m is None or known.excursion is not None:
+            found.append(known)
+            continue
+        if measured.unit != "Pa/FS":
+            raise BadInput(
+                f"excursion_mm of {driver.name!r} cannot be held: the levels of these responses are not known in "
+                "pascal; give its sensitivity_db_spl and v_per_fs in the rig file, or take excursion_mm out"
+            )
+        limit, area = driver.excursion_m
+        low = driver.band_hz[0]
+        moves = Excursion.of_level(limit, area, low, _level_at_low(measured, number, low))
+        found.append(replace(known, excursion=moves))
+    return tuple(found)
+
+
+def _level_at_low(measured: ImpulseResponse, driver: int, low: float) -> float:
+    """Pressure at 1 m (Pa) of a full-scale sine in the octave above ``low`` Hz: its louder half, mean of all places."""
+    away = np.hypot(measured.positions["x"], measured.positions["y"])[:, None, None]
+    f = np.fft.rfftfreq(measured.h.shape[-1], 1.0 / measured.fs)
+    power = np.mean(np.abs(away * np.fft.rfft(measured.h[:, :, driver], axis=-1)) ** 2, axis=(0, 1))
+    halves = (low, 2.0**0.5 * low, 2.0 * low)
+    near = [np.interp([a, (a * b) ** 0.5, b], f, power).mean() for a, b in pairwise(halves)]
+    return float(np.sqrt(max(near)))
+
+
+def staged(taps: Float, shapes: Sequence[Protection]) -> tuple[Float, float]:
     """Scale filters so that full-scale stereo keeps every driver within its limits; also the attenuation, dB.
 
-    Full-scale sines of any frequency and phase stay below the ceiling, and below what ``max_v`` and ``power_w`` of each
-    driver allow. A driver that has no part in a program is silent in it, rounding errors of its filter included.
+    Full-scale sines of any frequency and phase stay below the ceiling, and below what ``max_v``, ``power_w`` and
+    ``excursion_mm`` of each driver allow. A driver that has no part in a program is silent in it, rounding errors of
+    its filter included.
 
     Parameters
     ----------
     taps
         ``(program, driver, tap)``: left, right, centre.
+    shapes
+        The drivers' limits.
     """
     magnitude = np.abs(np.fft.rfft(taps, 8192, axis=-1))
     idle = magnitude.max(axis=-1) < IDLE * magnitude.max(axis=(1, 2))[:, None]
     taps, magnitude = (np.where(idle[:, :, None], 0.0, x) for x in (taps, magnitude))
-    loudest = np.maximum((magnitude[0] + magnitude[1]).max(axis=-1), magnitude[2].max(axis=-1))
-    limit = np.array([p.sine for p in protections(rig)])
-    gain = float(np.min(limit / np.maximum(loudest, 1e-12)))
+    gain = float(np.min(rooms(magnitude, shapes)))
     return taps * gain, -float(db(gain))
+
+
+def rooms(magnitude: Float, shapes: Sequence[Protection]) -> Float:
+    """Gain up to which each driver stays within its limits ``(driver,)`` for full-scale sines.
+
+    Parameters
+    ----------
+    magnitude
+        Of filters ``(program, driver, bin)``, from 0 Hz to half the rate.
+    """
+    f = np.linspace(0.0, 0.5 * shapes[0].fs, magnitude.shape[-1])
+    loudest = np.maximum(magnitude[0] + magnitude[1], magnitude[2])
+    return np.array([np.min(p.sine_at(f) / np.maximum(row, 1e-12)) for p, row in zip(shapes, loudest, strict=True)])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from scipy import fft
 
+from sweetspot.calibrate.filters.protection import rooms
 from sweetspot.calibrate.predict import PROGRAMMES, programme_of
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.guard import limited
 from sweetspot.processor.render import upmixed
-from sweetspot.rigs.protection import protections
-from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.units import Float, from_db
 
 TAKEN_DB, SHARE = 6.0, 0.03
@@ -53,17 +54,16 @@ def taken(y: Float, fs: int, ceiling: float) -> Float:
     return np.asarray(limited(beside, np.array([*[ceiling] * len(y), np.inf]), fs)[-1])
 
 
-def beside_sines(taps: Float, fs: int, rig: Description) -> float:
+def beside_sines(taps: Float, fs: int, ceiling: float, shapes: Sequence[Protection]) -> float:
     """Gain from filters made for full-scale sines (:func:`protection.staged`) to filters for programme, at least 1.
 
-    The guard holds the ceiling; a driver whose own voltage or power allows less than that stays within it for sines.
+    The guard holds the ceiling; a driver whose own voltage, power or excursion allows less than that stays within it
+    for sines.
     """
-    gain = max(programme_gain(taps, fs, rig.limits.ceiling), 1.0)
-    magnitude = np.abs(np.fft.rfft(taps, 8192, axis=-1))
-    loudest = np.maximum((magnitude[0] + magnitude[1]).max(axis=-1), magnitude[2].max(axis=-1))
-    sine = np.array([p.sine for p in protections(rig)])
-    tight = sine < 0.999 * rig.limits.ceiling
-    return float(min(gain, *(sine[tight] / np.maximum(loudest[tight], 1e-12)), np.inf))
+    gain = max(programme_gain(taps, fs, ceiling), 1.0)
+    room = rooms(np.abs(np.fft.rfft(taps, 8192, axis=-1)), shapes)
+    tight = np.array([p.sine < 0.999 * ceiling or p.excursion is not None for p in shapes])
+    return float(min(gain, *room[tight], np.inf))
 
 
 @lru_cache(maxsize=4)

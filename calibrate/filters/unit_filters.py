@@ -109,9 +109,10 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     delays = _delays(plant, nominal, W, fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / fs)
     drawn = _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes)
-    taps, headroom_db = protection.staged(protection.within_bands(drawn, rig), rig)
+    held = protection.limits(rig, ears.ir)
+    taps, headroom_db = protection.staged(protection.within_bands(drawn, rig), held)
     if design.filter.staging == "programme":
-        more = staging.beside_sines(taps, fs, rig)
+        more = staging.beside_sines(taps, fs, rig.limits.ceiling, held)
         taps, headroom_db = taps * more, headroom_db - float(db(more))
     filters = FilterSet(
         taps,

@@ -176,7 +176,12 @@ def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Call
     """What clipping does to the sweeps of a verification, see :func:`clipping.filters_of`."""
     program = rig.interface.program if told.get("name", deployed.OWN) != deployed.OWN else None
     plan = verification.plan(
-        rig, "ears", filters, engine_of(filters), (program.left, program.right) if program else None
+        rig,
+        "ears",
+        filters,
+        engine_of(filters),
+        (program.left, program.right) if program else None,
+        share=float(told.get("share", 1.0)),
     )
     played = np.stack([s[[c - 1 for c in filters.channels]] for s in plan.sources.signals])
     if program:

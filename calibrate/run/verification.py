@@ -17,12 +17,14 @@ from sweetspot.calibrate.verify import (
     Deployed,
     chain_figures,
     insert,
+    loudness,
     recorded,
     verification,
 )
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
+from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SETS, Plan, SetName
 from sweetspot.measure.session import VERIFICATION, Session
@@ -86,13 +88,15 @@ def measure_verification(
     with Session.read(session_file(run)) as session:
         measured = session.responses("ears")
         sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
-    plans = {n: verification.plan(rig.description, n, filters, process, through.inputs) for n in sets}
+    share = _share(rig.description, filters, measured)
+    plans = {n: verification.plan(rig.description, n, filters, process, through.inputs, share=share) for n in sets}
     with (
         alone(run),
         insert.ready(rig, through, plans["ears"], measured, ask) as ready,
         _begun(path, rig, filters, now) as heard,
     ):
         told = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
+        told["share"] = share
         told["guard_db"] = insert.guard_of(ready.interface)
         heard.annotate("through", json.dumps(told))
         for name, plan in plans.items():
@@ -107,7 +111,13 @@ def plans_of(run: Path, rig: Description, filters: FilterSet) -> dict[SetName, P
     """What a verification through our own engine plays, by set."""
     with Session.read(session_file(run)) as session:
         sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
-    return {n: verification.plan(rig, n, filters, engine_of(filters)) for n in sets}
+        share = _share(rig, filters, session.responses("ears"))
+    return {n: verification.plan(rig, n, filters, engine_of(filters), share=share) for n in sets}
+
+
+def _share(rig: Description, filters: FilterSet, measured: ImpulseResponse) -> float:
+    """Share of a verification's level that the rig's loudest level leaves."""
+    return loudness.within(rig, verification.plan(rig, "ears", filters, engine_of(filters)), measured)
 
 
 def write_stimuli(run: Path, fitted: Fitted, out: Path) -> list[Path]:

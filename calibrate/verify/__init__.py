@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.verify import figures as figures
     from sweetspot.calibrate.verify import insert as insert
     from sweetspot.calibrate.verify import listener_metrics as listener_metrics
+    from sweetspot.calibrate.verify import loudness as loudness
     from sweetspot.calibrate.verify import processor as processor
     from sweetspot.calibrate.verify import recorded as recorded
     from sweetspot.calibrate.verify import verdict_text as verdict_text

@@ -167,7 +167,13 @@ class Verification:
 
 
 def plan(
-    rig: Description, name: SetName, filters: FilterSet, process: Processor, feed: tuple[int, int] | None = None
+    rig: Description,
+    name: SetName,
+    filters: FilterSet,
+    process: Processor,
+    feed: tuple[int, int] | None = None,
+    *,
+    share: float = 1.0,
 ) -> Plan:
     """What verification captures: stereo sweeps through ``process`` at the scoring positions, or around the device.
 
@@ -182,10 +188,12 @@ def plan(
     feed
         Output channels that feed a deployed processor left and right, counted from 1; ``None`` plays what ``process``
         makes on the drivers' outputs.
+    share
+        Of that level, linear: what a limit of the loudness leaves, see :func:`loudness.within`.
     """
     names = tuple(STIMULI) if name == "ears" else ("both",)
     sweep, played = excitation(rig, tail=filters.length)
-    sources = sources_of(rig, filters, process, played, names, feed)
+    sources = sources_of(rig, filters, process, played, names, feed, share=share)
     at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
     return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
 
@@ -220,6 +228,8 @@ def sources_of(
         sides = np.array(STIMULI[stimulus])[:, None] * shape
         through = _unlimited(process, sides, filters)
         level = min(1.0, BELOW_CEILING * ceiling / float(np.max(np.abs(through))))
+        for one in (p for p in protections(rig) if p.output + 1 in filters.channels):
+            level = min(level, BELOW_CEILING * one.most(through[filters.channels.index(one.output + 1)]))
         if feed is not None:
             level = min(level, BELOW_CEILING * rig.limits.ceiling)
         level *= share

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge.attempts import AttemptSummary as AttemptSummary
     from sweetspot.measure.judge.attempts import accounts as accounts
     from sweetspot.measure.judge.drift import Closure as Closure
+    from sweetspot.measure.judge.excursion import ExcursionCheck as ExcursionCheck
     from sweetspot.measure.judge.loudness import LoudnessCheck as LoudnessCheck
     from sweetspot.measure.judge.loudness import Sound as Sound
     from sweetspot.measure.judge.loudness import levels_unknown as levels_unknown

@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     from sweetspot.rigs.acoustics.encoding import FAR_M as FAR_M
     from sweetspot.rigs.acoustics.encoding import Encoding as Encoding
     from sweetspot.rigs.acoustics.encoding import Single as Single
+    from sweetspot.rigs.acoustics.excursion import Excursion as Excursion
+    from sweetspot.rigs.acoustics.excursion import per_pascal as per_pascal
     from sweetspot.rigs.acoustics.head import CorrectedHead as CorrectedHead
     from sweetspot.rigs.acoustics.head import EncodedHead as EncodedHead
     from sweetspot.rigs.acoustics.head import Head as Head

@@ -146,8 +146,10 @@ class Driver(Table):
     Nothing below ``band_hz`` is sent to it; ``unprotected`` is for one that bears the whole sweep. ``power_w`` is what
     it bears at ``impedance_ohm``, ``max_v`` the largest peak voltage; both are held where ``v_per_fs`` (peak volts at
     its terminals for a full-scale sample) is known, or ``amplifier_gain_db`` and ``interface.output_full_scale_v``.
-    ``excursion_mm`` (peak, with its ``area_cm2``) is how far it moves: designs spare the driver that is nearer to its
-    limits. ``level_dbfs`` is the peak of its sweep where it differs from ``sweep.level_dbfs``.
+    ``excursion_mm`` (peak, with its ``area_cm2``) is how far it may move: held at every output where
+    ``sensitivity_db_spl`` and its voltage tell how far a sample moves it; else a session tries each driver softly and
+    learns it, which takes calibrated microphones. Filters keep full-scale sines within it. ``level_dbfs`` is the peak
+    of its sweep where it differs from ``sweep.level_dbfs``.
     """
 
     name: str = Field(min_length=1)
@@ -163,6 +165,14 @@ class Driver(Table):
     amplifier_gain_db: float | None = Field(default=None, ge=-80, le=80)
     excursion_mm: Positive | None = None
     area_cm2: Positive | None = None
+    sensitivity_db_spl: float | None = Field(default=None, ge=40, le=140)
+
+    @property
+    def excursion_m(self) -> tuple[float, float] | None:
+        """Largest peak excursion (m) and area (m^2); ``None`` where no limit is stated."""
+        if self.excursion_mm is None or self.area_cm2 is None:
+            return None
+        return self.excursion_mm * 1e-3, self.area_cm2 * 1e-4
 
     def volts(self, interface: InterfaceTable) -> float | None:
         """Peak voltage at its terminals of a full-scale sample; ``None`` where the rig does not say."""

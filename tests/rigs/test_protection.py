@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.filters.protection import limits, staged
+from sweetspot.calibrate.run.verification import engine_of
+from sweetspot.calibrate.verify import loudness, verification
 from sweetspot.measure import folder, plan
+from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.preflight import run as preflight
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, TooLoud
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.portaudio import AudioDevice, PortAudioInterface
@@ -271,3 +276,136 @@ def test_short_filters_are_changed_as_little_as_keeps_them_to_the_band(
         inside = at > (one.low_hz or 0.0) + 2.5 * fs / taps
         assert np.max(np.abs(20 * np.log10(kept[0, inside] / wanted[0, inside]))) < 1.0
         assert np.array_equal(one.within_band(held, fs), held)
+
+
+MOVES = "power_w = 20.0\n", "power_w = 20.0\nexcursion_mm = {mm}\narea_cm2 = 50.0\n{more}"
+
+
+def moving(crooked_text: str, mm: float, more: str = "", **values: str) -> str:
+    """The six drivers; both woofers have a limit of what they move."""
+    return six(crooked_text, **values).replace(MOVES[0], MOVES[1].format(mm=mm, more=more))
+
+
+def test_how_far_a_driver_moves_by_its_data_sheet(crooked_text: str, tmp_path: Path) -> None:
+    """87 dB at 2.83 V and 1 m, 20 V for full scale, 50 cm^2, by hand: 10.4 mm at 90 Hz, a quarter at 180 Hz."""
+    described = parse(moving(crooked_text, 2.0, "sensitivity_db_spl = 87.0\n"), folder=tmp_path)
+    low = protections(described)[0]
+    assert low.excursion is not None
+    pressure = 20.0 * 20e-6 * 10 ** (87 / 20) / 2.83
+    by_hand = 2 * np.pi * pressure / (1.2 * 50e-4 * (2 * np.pi * 90.0) ** 2)
+    assert by_hand == pytest.approx(10.4e-3, rel=0.01)
+    assert low.excursion.gain(np.array([90.0, 180.0, 40.0])) == pytest.approx([by_hand, by_hand / 4, by_hand])
+    t = np.arange(30000) / described.fs
+    sine = np.sin(2 * np.pi * 180.0 * t) * np.hanning(len(t))
+    assert low.excursion.peak(sine, described.fs) == pytest.approx(by_hand / 4, rel=0.01)
+    assert low.refused(0.4 * low.shaped(sine)) == ""
+    slow = np.sin(2 * np.pi * 120.0 * t) * np.hanning(len(t))
+    assert "it would move by 3." in low.refused(0.55 * low.shaped(slow))
+    signals = plan.make(described, "ears").sources.signals
+    for signal, one in zip(signals, protections(described), strict=True):
+        if one.excursion is not None:
+            assert one.excursion.peak(signal[one.output], described.fs) <= 2.0e-3 * 1.001
+    free = plan.make(parse(six(crooked_text), folder=tmp_path), "ears").sources.signals
+    own = [np.max(np.abs(s[0][protections(described)[0].output])) for s in (signals, free)]
+    assert own[0] < 0.8 * own[1], "its sweep is softer, not refused"
+
+
+@pytest.mark.parametrize("mm", [0.05, 4.0])
+def test_how_far_a_driver_moves_is_learned_softly(
+    mm: float, crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    """Without a data sheet: the lab's own pressure in free field tells what each capture moved the woofers."""
+    opened = lab_rig(parse(moving(crooked_text, mm), folder=tmp_path), "T-6")
+    rig = Rig(opened.description, Door(opened.interface), opened.stage)  # type: ignore[arg-type]
+    described, run = rig.description, folder.new(tmp_path / "runs", "T-6", rig.description, NOON)
+    wanted = plan.make(described, "ears")
+    with Session.resume(run / "session.h5") as session:
+        if mm < 1.0:
+            with pytest.raises(TooLoud, match=r"'low_left' would move by 2\.\d+ mm, and its excursion_mm = 0.05"):
+                measure(rig, session, wanted, ask=print, step=lambda _: None)
+        else:
+            measure(rig, session, wanted, ask=print, step=lambda _: None)
+            loud = limits(described, session.responses("ears"))
+    world = opened.interface.world  # type: ignore[attr-defined]
+    away = described.ears.distance_m  # type: ignore[union-attr]
+    pressure = away * np.abs(world.at_ears(described.ears.positions[0].pose)).mean(axis=0)  # type: ignore[union-attr]
+    for number in (0, 3):
+        channel = described.driver[number].channel - 1
+        at_low = np.interp(130.0, world.f, pressure[number])
+        n = 1 << 18
+        f = np.fft.rfftfreq(n, 1 / described.fs)
+        moves = 4 * np.pi * at_low / (1.2 * 50e-4 * (2 * np.pi * np.maximum(f, 80.0)) ** 2)
+        worst = max(np.abs(np.fft.irfft(np.fft.rfft(y[channel], n) * moves)).max() for y in rig.interface.played)  # type: ignore[attr-defined]
+        assert worst < 1.1e-3 * mm
+        if mm > 1.0:
+            assert loud[number].excursion.at_low == pytest.approx(moves[f > 90.0][0], rel=0.5)  # type: ignore[union-attr]
+    if mm > 1.0:
+        rng = np.random.default_rng(5)
+        taps, scale = staged(rng.standard_normal((3, 6, 256)), loud)
+        magnitude = np.abs(np.fft.rfft(taps, 8192))
+        f = np.fft.rfftfreq(8192, 1 / described.fs)
+        for number in (0, 3):
+            moved = (magnitude[0] + magnitude[1])[number] * loud[number].excursion.gain(f)  # type: ignore[union-attr]
+            assert moved.max() <= 1.001e-3 * mm
+        assert scale > staged(taps, protections(described))[1]
+
+
+def test_an_excursion_that_nothing_tells_is_an_error_to_resolve(
+    crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    text = moving(crooked_text, 1.0).replace("sensitivity_mv_per_pa = 20.0\n", "")
+    rig = lab_rig(parse(text, folder=tmp_path), "T-6")
+    run = folder.new(tmp_path / "runs", "T-6", rig.description, NOON)
+    refused = pytest.raises(BadInput, match=r"excursion_mm of 'low_left', 'low_right' cannot be held: give sens")
+    with Session.resume(run / "session.h5") as session, refused:
+        measure(rig, session, plan.make(rig.description, "polar"), ask=print, step=lambda _: None)
+    relative = ImpulseResponse(
+        np.ones((1, 2, 6, 64)),
+        rig.description.fs,
+        positions=np.zeros(1, dtype=POSITION),
+        mics=("ear_left", "ear_right"),
+        drivers=rig.description.driver_names,
+        zero=0,
+        unit="relative",
+        snr_db=np.ones((1, 2, 6)),
+        band=(100.0, 10000.0),
+    )
+    with pytest.raises(BadInput, match="excursion_mm of 'low_left' cannot be held: the levels of these responses"):
+        limits(rig.description, relative)
+
+
+@pytest.mark.parametrize("under", [15.0])
+def test_a_verification_is_as_loud_as_the_limit_allows(
+    under: float, measured: Path, lab_rig: Callable[..., Rig]
+) -> None:
+    """Full-scale stereo on two drivers, heard on the lab at the measured places: at most 3 dB under the limit."""
+    with Session.read(measured / "session.h5") as session:
+        described, ears, serial = session.rig(), session.responses("ears"), session.serial
+    taps = np.zeros((3, len(described.driver), 64))
+    taps[0, 0, 8] = taps[1, 1, 8] = taps[2, :2, 8] = 0.5
+    filters = FilterSet(
+        taps,
+        fs=described.fs,
+        drivers=described.driver_names,
+        ceiling=described.limits.ceiling,
+        delay_samples=8,
+        headroom_db=6.0,
+        channels=tuple(d.channel for d in described.driver),
+        source="",
+        unit_serial=serial,
+    )
+
+    def loudest(rig: Rig, share: float) -> float:
+        signals = verification.plan(rig.description, "ears", filters, engine_of(filters), share=share).sources.signals
+        heard = []
+        for place in rig.description.ears.positions:  # type: ignore[union-attr]
+            rig.stage.move(place.pose)
+            heard += [fast_db(rig.interface.capture(s).x, rig.description) for s in signals]
+        return max(heard)
+
+    rig = lab_rig(described, serial)
+    free = loudest(rig, 1.0)
+    bound = described.limits.model_copy(update={"loudest_db_spl": free - under})
+    held = described.model_copy(update={"limits": bound})
+    share = loudness.within(held, verification.plan(held, "ears", filters, engine_of(filters)), ears)
+    assert free - under - 3.0 < loudest(rig, share) < free - under + 0.2

@@ -1,0 +1,38 @@
+"""How loud a verification may be: the unit's own responses tell what its sweeps will reach at the ears."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.judge import loudest_db, uncalibrated
+from sweetspot.measure.plan import Plan
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import from_db
+
+UNDER_LIMIT_DB = 1.0
+"""So far below the rig's loudest level a verification stays: heads at other places hear a little more."""
+
+
+def within(rig: Description, heard: Plan, measured: ImpulseResponse) -> float:
+    """Share of a plan's level, linear, at which no stimulus passes the rig's loudest level at any measured place.
+
+    Parameters
+    ----------
+    heard
+        Plays on the drivers' outputs.
+    measured
+        Responses of the drivers at the ears; 1 where their levels are not known.
+    """
+    if measured.unit != "Pa/FS" or uncalibrated(rig, rig.ear_mics):
+        return 1.0
+    outputs = [d.channel - 1 for d in rig.driver]
+    h = measured.h.astype(np.float32)
+    size = fft.next_fast_len(h.shape[-1] + max(s.shape[1] for s in heard.sources.signals), real=True)
+    H, levels = fft.rfft(h, size), []
+    for signal in heard.sources.signals:
+        at_ears = fft.irfft(np.einsum("pmdf,df->pmf", H, fft.rfft(signal[outputs], size)), size)
+        each = at_ears.reshape(-1, size)
+        levels.append(loudest_db(each, np.ones(len(each)), rig.fs)[0])
+    return min(1.0, float(from_db(rig.limits.loudest_db_spl - UNDER_LIMIT_DB - max(levels))))

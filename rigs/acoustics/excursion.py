@@ -1,0 +1,70 @@
+"""How far a cone moves: from the sound pressure that it makes, or from what its data sheet says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.rigs.units import P_REF, Float, from_db
+
+AIR = 1.2
+"""Density of air, kg/m^3."""
+
+DATA_SHEET_V = 2.83
+"""Root mean square voltage at which data sheets state a driver's level at 1 m, V."""
+
+
+def per_pascal(area_m2: Float | float, f: Float) -> Float:
+    """Peak excursion (m) of a small source in free field for a sine of 1 Pa peak at 1 m: ``4 pi / (density S w^2)``."""
+    return np.asarray(4.0 * np.pi / (AIR * area_m2 * (2.0 * np.pi * np.maximum(f, 1.0)) ** 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Excursion:
+    """How far a driver moves for what its output is sent.
+
+    Above its resonance a cone is held by its mass, and moves as ``1 / f^2``; below ``low_hz`` it is taken to move as
+    far as there. For a resonance below ``low_hz`` with a quality of at most 1 that is never less than it moves.
+
+    Parameters
+    ----------
+    limit
+        Largest peak excursion, m.
+    low_hz
+        Lower edge of the driver's band, Hz.
+    at_low
+        Peak excursion for a full-scale sine at ``low_hz``, m.
+    """
+
+    limit: float
+    low_hz: float
+    at_low: float
+
+    @classmethod
+    def of_level(cls, limit: float, area_m2: float, low_hz: float, level_pa: float) -> Excursion:
+        """Of a driver that makes ``level_pa`` (peak, at 1 m in free field, in its band) of a full-scale sine."""
+        return cls(limit, low_hz, level_pa * float(per_pascal(area_m2, np.array(low_hz))))
+
+    @classmethod
+    def of_data_sheet(cls, limit: float, area_m2: float, low_hz: float, spl_db: float, volts: float) -> Excursion:
+        """Of a driver with so many dB SPL at 1 m for 2.83 V on a wide baffle, at ``volts`` (peak) for full scale.
+
+        A baffle doubles the pressure: half the excursion makes the same level as in free field.
+        """
+        level = volts * P_REF * float(from_db(spl_db)) / DATA_SHEET_V
+        return cls.of_level(limit, area_m2, low_hz, 0.5 * level)
+
+    def gain(self, f: NDArray[np.floating]) -> Float:
+        """Excursion (m) for a full-scale sine at ``f`` Hz."""
+        return np.asarray(self.at_low * (self.low_hz / np.maximum(np.abs(f), self.low_hz)) ** 2)
+
+    def peak(self, x: NDArray[np.floating], fs: int) -> float:
+        """Largest excursion (m) for a signal ``(samples,)``, full scale = 1."""
+        if not np.any(x):
+            return 0.0
+        size = int(fft.next_fast_len(len(x) + round(8.0 * fs / self.low_hz), real=True))
+        moved = fft.rfft(np.asarray(x, dtype=np.float64), size) * self.gain(fft.rfftfreq(size, 1.0 / fs))
+        return float(np.max(np.abs(fft.irfft(moved, size))))
