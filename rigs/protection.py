@@ -101,7 +101,7 @@ class Protection:
         if volts is not None and driver.excursion_m is not None and driver.sensitivity_db_spl is not None:
             limit, area = driver.excursion_m
             moves = Excursion.of_data_sheet(limit, area, driver.band_hz[0], driver.sensitivity_db_spl, volts)
-        return cls(driver.name, driver.channel - 1, rig.fs, low, float(peak), rms, moves)
+        return cls(driver.name, driver.channel - 1, rig.fs, low, float(peak), rms=rms, excursion=moves)
 
     @property
     def sine(self) -> float:
