@@ -165,7 +165,7 @@ def _within(energy: Float, half: int, lags: NDArray[np.int64], plan: Plan) -> Fl
     return np.asarray(energy[:, end] - energy[:, first])
 
 
-def level_for(raws: list[NDArray[np.float32]], wait: int, pascals: Float, rig: Description) -> float:
+def level_for(raws: list[NDArray[np.float32]], wait: int, pascals: Float | None, rig: Description) -> float:
     """Level of each driver's sweep so that all of them together stay below full scale and the rig's loudest level.
 
     Parameters
@@ -175,16 +175,18 @@ def level_for(raws: list[NDArray[np.float32]], wait: int, pascals: Float, rig: D
     wait
         Samples between the starts of two drivers.
     pascals
-        ``(mic,)``: Pa of full scale.
+        ``(mic,)``: Pa of full scale; ``None`` where that is not known: then all together are no louder than the
+        loudest driver by itself.
     rig
         Holds ``limits.loudest_db_spl``; where a single driver is louder, all together may be that loud.
     """
-    whole = np.zeros((len(pascals), raws[0].shape[1] + (len(raws) - 1) * wait))
+    whole = np.zeros((len(raws[0]), raws[0].shape[1] + (len(raws) - 1) * wait))
     for i, x in enumerate(raws):
         whole[:, i * wait : i * wait + x.shape[1]] += x
     at_inputs = HEADROOM / np.maximum(np.max(np.abs(whole), axis=1), 1e-9)
     alone = np.max([_fast(x, rig.fs) for x in raws], axis=0)
-    limit = np.maximum(P_REF * from_db(rig.limits.loudest_db_spl - ELSEWHERE_DB) / pascals, alone)
+    spl = 0.0 if pascals is None else P_REF * from_db(rig.limits.loudest_db_spl - ELSEWHERE_DB) / pascals
+    limit = np.maximum(spl, alone)
     return float(min(1.0, at_inputs.min(), (limit / np.maximum(_fast(whole, rig.fs), 1e-12)).min()))
 
 

@@ -10,7 +10,17 @@ import numpy as np
 from sweetspot.measure import overlap
 from sweetspot.measure.deconvolve import circular
 from sweetspot.measure.impulse import SourceResponse, snr_db
-from sweetspot.measure.judge import ExcursionCheck, LoudnessCheck, Sound, clocks, drift, quality, uncertainty
+from sweetspot.measure.judge import (
+    ExcursionCheck,
+    LoudnessCheck,
+    Sound,
+    clocks,
+    drift,
+    pascals,
+    quality,
+    uncalibrated,
+    uncertainty,
+)
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import OverlapMode, Plan
@@ -185,8 +195,8 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
     how = overlap.solved(plan, wholes)
     if not how.used:
         return how
-    pascals = np.array([description.interface.full_scale_v * 1000.0 / m.sensitivity_mv_per_pa for m in plan.mics])
-    level = overlap.level_for([x[:-1] for x in raws], how.wait, pascals, description)
+    known = None if uncalibrated(description, plan.mics) else pascals(description, plan.mics)
+    level = overlap.level_for([x[:-1] for x in raws], how.wait, known, description)
     return _checked(hand, plan, replace(how, level=level))
 
 

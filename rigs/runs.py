@@ -46,6 +46,11 @@ def located(run: Path) -> Path:
     return run
 
 
+def again(path: Path) -> str:
+    """The command that goes on with what was being written to a file of a run."""
+    return command("verify" if "verify" in path.name else "measure resume", path.parent)
+
+
 def command(words: str, run: Path) -> str:
     """A command line on a run, to be typed as it stands."""
     return f"sweetspot {words} {shlex.quote(str(run))}"

@@ -117,6 +117,10 @@ def _of_drivers(observed: Observation) -> Iterator[Finding]:
             yield Finding("level", name, "warn", text, {"below_others_db": -off})
 
 
+HUM_DB_SPL, HUM_DBFS = 40.0, -80.0
+"""Hum below this does no harm; the second where the level in pascals is not known."""
+
+
 def of_noise(observed: Observation) -> Iterator[Finding]:
     """Noise floor of each microphone, in octaves; hum if its lines stand out."""
     m = observed.matrices[0]
@@ -137,7 +141,7 @@ def of_noise(observed: Observation) -> Iterator[Finding]:
         text = f"{total + shift:.0f} dB{' SPL' if known else 'FS'}; octaves from {OCTAVES[0]:g} Hz: {listed}"
         hum = power_db(density[1:16].max() * step / P_REF**2)
         outcome: Outcome = "pass"
-        if hum > total - 1.0 and hum > 40.0:
+        if hum > total - 1.0 and hum + shift > (HUM_DB_SPL if known else HUM_DBFS):
             outcome, text = "warn", f"{text}: most of it below 300 Hz, is there hum?"
         yield Finding(
             "noise", mic.name, outcome, text, {f"total_db_{unit}": total + shift, f"octaves_db_{unit}": bands}

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.runs import again
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a system says when a file cannot grow: no disk, no quota, no limit left."""
@@ -28,7 +29,7 @@ def need(path: Path, wanted: int, what: str) -> None:
     if free < wanted:
         raise HardwareTrouble(
             f"{path.parent}: the disk is full: {free / 1e6:.1f} MB free, {wanted / 1e6:.1f} MB needed for "
-            f"{what}. What landed is kept; make room, then: sweetspot measure resume {path.parent}"
+            f"{what}. What landed is kept; make room, then: {again(path)}"
         )
 
 
@@ -54,5 +55,5 @@ def try_to_grow(path: Path, handle: int, wanted: int) -> None:
             words = os.strerror(fault.errno or errno.ENOSPC)
             raise HardwareTrouble(
                 f"{path}: the disk is full ({words[0].lower()}{words[1:]}). What landed is kept; make room, "
-                f"then: sweetspot measure resume {path.parent}"
+                f"then: {again(path)}"
             ) from fault

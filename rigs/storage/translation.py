@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
+from sweetspot.rigs.runs import again
 from sweetspot.rigs.storage.atomic import FULL
 
 LONGEST = 160
@@ -59,7 +60,7 @@ def _of_system(path: Path, what: str, fault: OSError) -> SweetspotError:
     if fault.errno in FULL or "No space left" in str(fault):
         return HardwareTrouble(
             f"{path}: the disk is full ({words}). What landed is kept; make room and run it again "
-            f"(a measurement goes on with: sweetspot measure resume {path.parent})"
+            f"(what was measured goes on with: {again(path)})"
         )
     if isinstance(fault, BlockingIOError) or "unable to lock file" in str(fault):
         return in_use(path)

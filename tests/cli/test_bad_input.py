@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from sweetspot.measure import folder, plan
-from sweetspot.measure.session import Session
+from sweetspot.measure.session import Session, disk
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file.description import parse
@@ -266,3 +266,10 @@ def wait_for_captures(run: Path, wanted: int) -> None:
     while (run / "session.h5").stat().st_size < 1.5 * wanted * one + 600_000:
         assert time.monotonic() < deadline, "no capture landed within a minute"
         time.sleep(0.02)
+
+
+def test_a_full_disk_names_the_command_that_goes_on(tmp_path: Path) -> None:
+    """A session is resumed; a verification starts over."""
+    for name, words in (("session.h5", "measure resume"), (".verify.h5.measuring", "verify")):
+        with pytest.raises(HardwareTrouble, match=rf"then: sweetspot {words} {tmp_path}$"):
+            disk.need(tmp_path / name, 1 << 60, "a set")

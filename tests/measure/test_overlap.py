@@ -156,6 +156,7 @@ def test_all_together_stay_below_full_scale(long: Description) -> None:
     loud = [np.full((2, 9000), 0.5, dtype=np.float32)] * 3
     assert overlap.level_for(loud, 100, np.full(2, 1e-6), long) == pytest.approx(overlap.HEADROOM / 1.5)
     assert overlap.level_for(loud, 100, np.full(2, 100.0), long) == pytest.approx(1.0 / 3.0, rel=0.02)
+    assert overlap.level_for(loud, 100, None, long) == pytest.approx(1.0 / 3.0, rel=0.02), "as loud as one alone"
     assert overlap.level_for([x / 100 for x in loud], 100, np.full(2, 1e-6), long) == 1.0
 
 
