@@ -20,6 +20,7 @@ from sweetspot.measure import folder, plan
 from sweetspot.measure.session import Session, disk
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import HardwareTrouble
 from sweetspot.rigs.rig_file.description import parse
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
