@@ -24,6 +24,7 @@ from sweetspot.measure import folder
 from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
+from sweetspot.processor.export import forms_table
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.run_folder import within_rig
 from sweetspot.rigs.cli import FaultsOpt
@@ -107,7 +108,9 @@ def calibrate(
     bank_wish = read_bank(many) if many else None if drop_bank else run.kept_bank(run_folder)
     if bank_wish and not many:
         say(f"{run_folder}: its bank is fitted anew, from the bank.toml kept in filterset.h5; --no-bank drops it")
-    fitted = _fitted(run_folder, wanted, text, left_out=left_out, with_front=dial, bank=bank_wish)
+    fitted = _fitted(
+        run_folder, wanted, text, left_out=left_out, with_front=dial, with_forms=beside_linear, bank=bank_wish
+    )
     data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
     found = run.described(run_folder, fitted)
     data["field"] = overview.plain(found)
@@ -115,7 +118,7 @@ def calibrate(
     if beside_linear:
         rows = run.forms_of(run_folder, fitted)
         data["forms"] = forms.to_dict(rows)
-        lines.append(forms.table(rows))
+        lines.append(forms_table(rows))
     image = run.image(run_folder, fitted)
     data |= image.to_dict()
     lines.append(image.text)
@@ -301,6 +304,7 @@ def _fitted(
     *,
     left_out: bool = False,
     with_front: bool = False,
+    with_forms: bool = False,
     bank: tuple[BankDesign, str] | None = None,
 ) -> Fitted:
     with tracked("Calibrating", 4 + (bank is not None) + len(pareto.POINTS) * with_front) as step:
@@ -311,6 +315,7 @@ def _fitted(
             left_out=left_out,
             with_zone=True,
             with_front=with_front,
+            with_forms=with_forms,
             bank=bank,
             drop_bank=bank is None,
             step=step,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,11 +36,14 @@ from sweetspot.processor.export import (
     FORMS,
     LIMIT_DB,
     LINEAR_SHARE,
+    STEREO,
     EngineComparison,
+    FormRow,
     Options,
     Places,
     bundle,
     check,
+    forms_table,
     without_guard,
 )
 from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, louder
@@ -279,7 +282,10 @@ def export(
         return
     filters, lowered_db, cost = without_guard(filters, engine.value, options)
     made = bundle(filters, engine.value, options)
-    made = replace(made, notes=(*made.notes, cost)) if cost else made
+    rows = [FormRow(**row) for row in store.predicted_forms(filterset)]
+    more = [cost] if cost else []
+    more += [_forms_text(filterset, rows)] if engine.value in STEREO else []
+    made = replace(made, notes=(*made.notes, *more))
     files.write_all(out, made.everything())
     compared = check(filters, engine.value, made, options=options) if checked else None
     data: dict[str, Any] = {
@@ -288,8 +294,7 @@ def export(
         "files": sorted(made.everything()),
         "use": made.use,
     }
-    if options.form == "linear":
-        say("What this form gives beside the adaptive upmix: sweetspot calibrate RUN --forms")
+    data |= {"forms": [asdict(row) for row in rows]} if engine.value in STEREO else {}
     data |= {"changed_since": list(changes), "notes": list(made.notes), "gain_lowered_db": lowered_db}
     if compared:
         data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
@@ -297,6 +302,13 @@ def export(
     result(data, "\n".join(lines), as_json=as_json)
     if compared and not compared.passed:
         raise typer.Exit(NOT_RUN if compared.passed is None else 1)
+
+
+def _forms_text(filterset: Path, rows: list[FormRow]) -> str:
+    """What the forms of an engine without an upmix give, as predicted; or how to learn it."""
+    if rows:
+        return f"Forms of this unit, predicted:\n{forms_table(rows)}"
+    return f"What each form gives beside the adaptive upmix: sweetspot calibrate {filterset} --forms, then export again"
 
 
 def _pair(first: FilterSet, second: FilterSet, engine: str) -> Places:

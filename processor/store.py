@@ -117,6 +117,12 @@ def loudness_re_plain(path: Path) -> dict[str, float]:
     return {str(name): float(value) for name, value in json.loads(kept[0]).items()} if kept else {}
 
 
+def predicted_forms(path: Path) -> list[dict[str, Any]]:
+    """What a calibration predicted of each form of engines without an upmix; empty where it did not."""
+    kept = read_prediction(path).get("forms")
+    return list(json.loads(kept[0])) if kept else []
+
+
 def read_design(path: Path) -> str:
     """The design file that was kept with the filters, verbatim; empty if there was none."""
     with _opened(path) as root:

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.fit import calibrate as calibrate
     from sweetspot.calibrate.run.fit import calibrate_beam as calibrate_beam
     from sweetspot.calibrate.run.fit import fitted as fitted
+    from sweetspot.calibrate.run.fit import forms_of as forms_of
     from sweetspot.calibrate.run.fit import front as front
     from sweetspot.calibrate.run.fit import image as image
     from sweetspot.calibrate.run.kept import MEASURED as MEASURED
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.studies import compared as compared
     from sweetspot.calibrate.run.studies import described as described
     from sweetspot.calibrate.run.studies import explained as explained
-    from sweetspot.calibrate.run.studies import forms_of as forms_of
     from sweetspot.calibrate.run.studies import left_out_position as left_out_position
     from sweetspot.calibrate.run.studies import uncertainty as uncertainty
     from sweetspot.calibrate.run.verdict import judge as judge

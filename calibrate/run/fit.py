@@ -15,15 +15,13 @@ from sweetspot.calibrate.filters import BeamFit, Fitted, fit, fit_beam, nearest_
 from sweetspot.calibrate.plant import ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
-from sweetspot.calibrate.study import (
-    FrontPoint,
-    pareto,
-)
+from sweetspot.calibrate.study import FrontPoint, forms, pareto
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import StoredBank
+from sweetspot.processor.export import FormRow
 from sweetspot.rigs.storage import alone
 
 
@@ -35,6 +33,7 @@ def calibrate(
     left_out: bool = False,
     with_zone: bool = False,
     with_front: bool = False,
+    with_forms: bool = False,
     bank: tuple[BankDesign, str] | None = None,
     drop_bank: bool = False,
     step: Callable[[str], None] = lambda note: None,
@@ -49,6 +48,8 @@ def calibrate(
         Map the listening zone too, and keep it with the filters.
     with_front
         Compute the front of width against depth too (:func:`front`), and keep it.
+    with_forms
+        Predict what engines without an upmix play (:func:`forms_of`), and keep it for the exports.
     bank
         Fit filters for these places too, and keep them with the others; the design and its text. By default the bank
         that the run has already, if any, is fitted anew (:func:`kept_bank`).
@@ -75,6 +76,8 @@ def calibrate(
             step("listening zone")
         if with_front:
             kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}
+        if with_forms:
+            kept |= {"forms": [json.dumps(forms.to_dict(forms_of(run, made)))]}
         many = (
             StoredBank((found := _bank(run, made, design, bank[0])).bank, found.figures.tree(), bank[1])
             if bank
@@ -154,3 +157,10 @@ def front(run: Path, design: Design, step: Callable[[str], None] = lambda note: 
         found.append(pareto.point(prefer, image(run, fitted(run, wanted))))
         step("")
     return found
+
+
+@lru_cache(maxsize=1)
+def forms_of(run: Path, fitted: Fitted) -> list[FormRow]:
+    """Figures of the forms that engines without an upmix play, beside the adaptive upmix."""
+    made = forms.forms(fitted.filters)
+    return [forms.row(name, auditory.predicted(run, filters, fitted.ears)) for name, filters in made]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 
-from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.study import (
     DesignRow,
     ExplainedBand,
-    FormRow,
     explain,
-    forms,
     held_out,
     overview,
 )
@@ -58,10 +54,3 @@ def uncertainty(run: Path, fitted: Fitted) -> dict[str, Confident]:
     with Session.read(session_file(run)) as session:
         measured = scoring(measured_sets(session)[0])
     return figures.predicted(fitted.prediction, fitted.filters, measured)
-
-
-@lru_cache(maxsize=1)
-def forms_of(run: Path, fitted: Fitted) -> list[FormRow]:
-    """Figures of the forms that engines without an upmix play, beside the adaptive upmix."""
-    made = forms.forms(fitted.filters)
-    return [forms.row(name, auditory.predicted(run, filters, fitted.ears)) for name, filters in made]

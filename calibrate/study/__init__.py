@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.study import pareto as pareto
     from sweetspot.calibrate.study.compare import DesignRow as DesignRow
     from sweetspot.calibrate.study.explain import ExplainedBand as ExplainedBand
-    from sweetspot.calibrate.study.forms import FormRow as FormRow
     from sweetspot.calibrate.study.pareto import FrontPoint as FrontPoint
 else:
     from sweetspot.rigs.faces import lazy

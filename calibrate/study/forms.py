@@ -7,45 +7,16 @@ Plain stereo has left and right alone. The linear form adds the centre program b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from sweetspot.calibrate.auditory import PANS, Assessment
-from sweetspot.processor.export import LINEAR_SHARE, linear
+from sweetspot.processor.export import LINEAR_SHARE, STABLE_DEG, FormRow, linear
 from sweetspot.processor.filterset import FilterSet
 
-STABLE_DEG = 5.0
-"""Error of the centre's azimuth at a place that is not noticed, degrees (Blauert)."""
-
 CENTRE = PANS.index(0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class FormRow:
-    """Figures of one form.
-
-    Parameters
-    ----------
-    name
-        Of the form.
-    width_deg
-        Azimuth of hard left minus that of hard right, mean over places, degrees.
-    stable, places
-        At how many places the centre stands within :data:`STABLE_DEG` of the reference pair's, and of how many.
-    worst_deg
-        Largest error of the centre at any place, degrees.
-    tone_rms_db
-        Colour of the worst pan beside the reference, rms over bands, dB.
-    """
-
-    name: str
-    width_deg: float
-    stable: int
-    places: int
-    worst_deg: float
-    tone_rms_db: float
 
 
 def forms(filters: FilterSet) -> list[tuple[str, FilterSet]]:
@@ -69,16 +40,6 @@ def row(name: str, found: Assessment) -> FormRow:
     return FormRow(
         name, unit.width_deg, int(np.sum(error <= STABLE_DEG)), len(error), float(error.max()), unit.tone_rms_db
     )
-
-
-def table(rows: Sequence[FormRow]) -> str:
-    """A table for people."""
-    head = f"{'form':<34} width  centre within {STABLE_DEG:g}°  worst  tone rms"
-    lines = [
-        f"{r.name:<34} {r.width_deg:4.0f}°  {r.stable:>9} of {r.places:<6} {r.worst_deg:5.1f}°  {r.tone_rms_db:5.1f} dB"
-        for r in rows
-    ]
-    return "\n".join([head, *lines])
 
 
 def to_dict(rows: Sequence[FormRow]) -> list[dict[str, Any]]:

@@ -7,11 +7,15 @@ if TYPE_CHECKING:
     from sweetspot.processor.export import pipewire as pipewire
     from sweetspot.processor.export.bundles import Bundle as Bundle
     from sweetspot.processor.export.engines import ENGINES as ENGINES
+    from sweetspot.processor.export.engines import STEREO as STEREO
     from sweetspot.processor.export.engines import bundle as bundle
     from sweetspot.processor.export.library import Places as Places
     from sweetspot.processor.export.options import FORMS as FORMS
     from sweetspot.processor.export.options import LINEAR_SHARE as LINEAR_SHARE
+    from sweetspot.processor.export.options import STABLE_DEG as STABLE_DEG
+    from sweetspot.processor.export.options import FormRow as FormRow
     from sweetspot.processor.export.options import Options as Options
+    from sweetspot.processor.export.options import forms_table as forms_table
     from sweetspot.processor.export.options import linear as linear
     from sweetspot.processor.export.running import LIMIT_DB as LIMIT_DB
     from sweetspot.processor.export.running import EngineComparison as EngineComparison

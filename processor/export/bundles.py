@@ -17,6 +17,10 @@ NO_UPMIX = (
     "This engine has no upmix: it runs the linear stereo form, left and right through their own filters; "
     "what is common to both stays a phantom centre. The centre program is not used."
 )
+LINEAR = (
+    "This engine has no upmix: it runs three programs by a fixed share, C = {a:g} (L + R), left and right keep L - C "
+    "and R - C; all of it is baked into the filters of left and right."
+)
 NO_GUARD = "This engine has no guard: levels above the ceiling of {ceiling:.1f} dBFS are not held back."
 
 

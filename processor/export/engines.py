@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sweetspot.processor.export import (
     brutefir,
@@ -17,7 +18,7 @@ from sweetspot.processor.export import (
     pipewire,
     wav,
 )
-from sweetspot.processor.export.bundles import Bundle
+from sweetspot.processor.export.bundles import LINEAR, NO_UPMIX, Bundle
 from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
@@ -37,6 +38,9 @@ ENGINES: dict[str, Callable[[FilterSet, Options], Bundle]] = {
     "mat": exchange.mat,
     "sofa": exchange.sofa,
 }
+
+STEREO = ("camilladsp", "brutefir", "jconvolver", "equalizerapo", "ffmpeg", "pipewire")
+"""Exports that run left and right alone, or the linear form (PipeWire: where it runs convolvers)."""
 
 WHOLE = ("c", "lv2", "firmware", "wav", "rew", "mat", "sofa")
 """Exports that hold all three programs."""
@@ -61,5 +65,9 @@ def bundle(filterset: FilterSet, engine: str, options: Options | None = None) ->
     if options.form == "linear":
         if engine in WHOLE:
             raise BadInput(f"{engine} holds all three programs; the linear form is for engines of left and right")
-        filterset = linear(filterset, options.share)
+        if engine != "pipewire":
+            filterset = linear(filterset, options.share)
+        made = ENGINES[engine](filterset, options)
+        said = LINEAR.format(a=options.share)
+        return replace(made, notes=tuple(note.replace(NO_UPMIX, said) for note in made.notes))
     return ENGINES[engine](filterset, options)

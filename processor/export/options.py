@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -89,3 +89,43 @@ def linear(filterset: FilterSet, share: float) -> FilterSet:
     taps[left] += moved
     taps[right] += moved
     return replace(filterset, taps=taps)
+
+
+STABLE_DEG = 5.0
+"""Error of the centre's azimuth at a place that is not noticed, degrees (Blauert)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormRow:
+    """Figures of one form.
+
+    Parameters
+    ----------
+    name
+        Of the form.
+    width_deg
+        Azimuth of hard left minus that of hard right, mean over places, degrees.
+    stable, places
+        At how many places the centre stands within :data:`STABLE_DEG` of the reference pair's, and of how many.
+    worst_deg
+        Largest error of the centre at any place, degrees.
+    tone_rms_db
+        Colour of the worst pan beside the reference, rms over bands, dB.
+    """
+
+    name: str
+    width_deg: float
+    stable: int
+    places: int
+    worst_deg: float
+    tone_rms_db: float
+
+
+def forms_table(rows: Sequence[FormRow]) -> str:
+    """A table for people."""
+    head = f"{'form':<34} width  centre within {STABLE_DEG:g}°  worst  tone rms"
+    lines = [
+        f"{r.name:<34} {r.width_deg:4.0f}°  {r.stable:>9} of {r.places:<6} {r.worst_deg:5.1f}°  {r.tone_rms_db:5.1f} dB"
+        for r in rows
+    ]
+    return "\n".join([head, *lines])

@@ -7,7 +7,8 @@ from typing import Any
 
 from sweetspot.processor.export import lv2
 from sweetspot.processor.export.bundles import SIDES, Bundle, notes, pairs, wave
-from sweetspot.processor.export.options import Options
+from sweetspot.processor.export.options import Options, linear
+from sweetspot.processor.export.unguarded import without_guard
 from sweetspot.processor.filterset import FilterSet
 
 CONVOLVER, PLUGIN, SINK, OUTPUT = "convolver.conf", "plugin.conf", "sweetspot", "sweetspot.output"
@@ -21,12 +22,13 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """
     options = options or Options()
     plugin = lv2.bundle(filterset, options)
-    found = pairs(filterset, "wav")
+    lowered, _, cost = without_guard(filterset, CONVOLVER, options)
+    found = pairs(linear(lowered, options.share) if options.form == "linear" else lowered, "wav")
     files = plugin.files | {name: wave(h[None], filterset.fs) for _, _, name, h in found}
     files[CONVOLVER] = _configuration(filterset, _convolvers(filterset, found), options).encode()
     files[PLUGIN] = _configuration(filterset, _plugin(filterset), options).encode()
     told = (
-        f"{CONVOLVER} makes a sink {SINK!r} of the stereo form. {notes(filterset)[1]}",
+        f"{CONVOLVER} makes a sink {SINK!r} of the {options.form} form. {notes(filterset)[1]} {cost}".strip(),
         f"{PLUGIN} makes the same sink with the whole processor: build the plug-in here with `make lv2` first.",
         f"The graph must run at {filterset.fs} Hz: set default.clock.rate = {filterset.fs} in pipewire.conf.",
     )

@@ -10,8 +10,8 @@ from sweetspot.processor.export.options import Options, linear
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import db
 
-UNGUARDED = ("camilladsp", "brutefir", "jconvolver", "equalizerapo", "ffmpeg", "firmware")
-"""Engines that play what the filters give, with nothing behind them."""
+UNGUARDED = ("camilladsp", "brutefir", "jconvolver", "equalizerapo", "ffmpeg", "firmware", "convolver.conf")
+"""Engines that play what the filters give, with nothing behind them; the last is PipeWire with its own convolvers."""
 
 POINTS = 8192
 """Of the transform that looks for the loudest frequency, at least; four times the filters' length."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +12,19 @@ import numpy as np
 from sweetspot.calibrate import run
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.study import forms
+from sweetspot.processor import store
 from sweetspot.processor.engine import Engine
+from sweetspot.processor.export import FormRow, forms_table
 
 
-def test_the_linear_form_is_three_programs_and_all_forms_have_their_figures(measured: Path, tmp_path: Path) -> None:
+def test_the_linear_form_is_three_programs_and_all_forms_have_their_figures(
+    measured: Path, tmp_path: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     here = tmp_path / "run"
     here.mkdir()
     for name in ("rig.toml", "session.h5"):
         (here / name).write_bytes((measured / name).read_bytes())
-    fitted = run.calibrate(here, Design(), "")
+    fitted = run.calibrate(here, Design(), "", with_forms=True)
     filters = fitted.filters
     made = dict(forms.forms(filters))
     x = 0.01 * np.random.default_rng(1).standard_normal((2, 3000))
@@ -38,4 +44,10 @@ def test_the_linear_form_is_three_programs_and_all_forms_have_their_figures(meas
     own = run.image(here, replace(fitted, filters=filters)).arms["calibrated"]
     assert rows[-1].width_deg == own.width_deg
     assert all(0 <= r.stable <= r.places == 2 for r in rows)
-    assert "within 5°" in forms.table(rows)
+    assert "within 5°" in forms_table(rows)
+    assert [FormRow(**row) for row in store.predicted_forms(here)] == rows
+    made = sweetspot("export", here, "--to", "jconvolver", "--form", "linear", "--out", tmp_path / "out")
+    assert made.returncode == 0, made.stderr
+    notes = (tmp_path / "out" / "README.txt").read_text()
+    assert forms_table(rows) in notes
+    assert "three programs by a fixed share, C = 0.25 (L + R)" in notes
