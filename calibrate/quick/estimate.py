@@ -12,19 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweetspot.calibrate.quick.model import alike
+from sweetspot.calibrate.quick.model import Leftover, alike
 from sweetspot.rigs.units import Complex, Float
 
 LEAST = 1e-8
 """Variance below which nothing is believed, for numbers' sake: 0.001 dB."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Leftover:
-    """Variances ``(frequency,)`` of what components leave: alike in all directions, and in one."""
-
-    common: Float
-    local: Float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,9 +1,11 @@
 """Whether a unit lies within what a model's units span, and if not, which driver is at fault and how.
 
 A driver's distance is the squared Mahalanobis distance of what the monitors heard from the mean unit, over its degrees
-of freedom. Logs of it are near to normal over good units; its limit is where, by Student's distribution over the units
-that were left out in turn, a stated share of good units would lie beyond. What the model was not taught (a leak, a
-missing grille, a swapped cable) shows there before anything is fitted.
+of freedom. Its logarithm over good units has a tail to the far side that falls off exponentially, not as a normal one:
+spreads multiply (a mode's weight, its frequency). The limit is where a stated share of good units would lie beyond, by
+the excess of the far third of the units that were left out in turn, its scale uncertain as few of them leave it (an
+exponential tail with a gamma prior on its rate: Pareto's second kind, N. L. Johnson, "Continuous univariate
+distributions" 1, ch. 20). What the model was not taught (a leak, a missing grille, a swapped cable) shows there.
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ FALSE_ALARM = 1.0 / 400.0
 """Share of good units that may be sent back."""
 
 UNPROVED = 9.0
-"""Limit of the distance where a single unit was learned: three standard deviations at all frequencies."""
+"""Limit of the distance where a single unit was learned, and the largest one: three standard deviations throughout."""
+
+FAR = 1.0 / 3.0
+"""Share of good drivers whose distances tell the tail."""
+EXCESS, WEIGHT = 0.6, 3.0
+"""Mean excess of log distances in the tail that is assumed, and for how many observed ones that counts."""
 
 BAND_HZ = (300.0, 8000.0)
 """Where level, polarity and delay of a driver are read."""
@@ -63,13 +70,19 @@ class UnitFault:
 
 def limit(model: GoldenModel, false_alarm: float = FALSE_ALARM) -> float:
     """The largest distance of a driver of a good unit."""
-    from scipy.stats import t as student  # slow to import
-
-    if model.count < 3:
+    if model.count < 2:
         return UNPROVED
-    share = false_alarm / len(model.drivers)
-    spread = model.distance_spread * float(np.sqrt(1.0 + 1.0 / model.count))
-    return float(np.exp(model.distance + float(student.ppf(1.0 - share, model.count - 1)) * spread))
+    beyond = FAR * len(model.drivers) / false_alarm
+    known = WEIGHT + 0.5 * FAR * model.count  # drivers of one unit share their test box: two count as one
+    excess = known * model.distance_spread * (beyond ** (1.0 / known) - 1.0)
+    return float(min(np.exp(model.distance + excess), UNPROVED))
+
+
+def tail(log_distances: Float) -> tuple[float, float]:
+    """Where the tail of good drivers' log distances begins, and its mean excess, with what is assumed of that."""
+    begins = float(np.quantile(log_distances, 1.0 - FAR))
+    more = log_distances[log_distances > begins] - begins
+    return begins, float((WEIGHT * EXCESS + 0.5 * more.sum()) / (WEIGHT + 0.5 * len(more)))
 
 
 def findings(

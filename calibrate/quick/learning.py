@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from sweetspot.calibrate.plant import frequencies
-from sweetspot.calibrate.quick import ratio, unit
-from sweetspot.calibrate.quick.estimate import LEAST, Leftover, Posterior, estimated
-from sweetspot.calibrate.quick.model import GoldenModel, ModelSet
+from sweetspot.calibrate.quick import judge, ratio, unit
+from sweetspot.calibrate.quick.estimate import LEAST, Posterior, estimated
+from sweetspot.calibrate.quick.model import GoldenModel, Leftover, ModelSet
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
@@ -21,14 +21,15 @@ from sweetspot.rigs.units import Complex, Float, speed_of_sound
 MOST = 24
 """Components that are kept at most."""
 
-COMMON_DB, LOCAL_DB, LOCAL_HZ, LOCAL_LEAST_DB, LOCAL_MOST_DB = 1.0, 1.0, 8000.0, 0.1, 4.0
-"""What a single unit is taken to leave (one sigma): alike in all directions; and in one direction at ``LOCAL_HZ``, less
-with the power 1.5 of frequency below. Assumptions, which measured units replace."""
+COMMON_DB, LOCAL_DB, LOCAL_HZ, LOCAL_LEAST_DB, LOCAL_MOST_DB = 1.0, 2.2, 8000.0, 0.1, 6.0
+"""What a single unit is taken to leave (one sigma): alike in all directions; and in one direction at ``LOCAL_HZ``, in
+proportion to frequency, as phases turn: two units whose drivers sit 0.7 mm apart each and 1.5 mm seen from opposite
+sides turn by 0.25 rad there, which is 2.2 dB. Assumptions, which measured units replace."""
 
-SEAT_M, FLOOR_DB = 0.5e-3, 0.05
-"""What a single unit's monitors are taken to miss of the ears (one sigma): half a millimetre along the path between two
-seats in the test box and two places of the head, a phase that grows with frequency; and a level and phase at all
-frequencies. Assumptions, read from no lab's settings, which measured units replace."""
+SEAT_M, FLOOR_DB = 0.35e-3, 0.05
+"""What a single unit's monitors are taken to miss of the ears (one sigma): a third of a millimetre along the path
+between two seats in the test box and two places of the head, a phase that grows with frequency; and a level and phase
+at all frequencies. Assumptions, read from no lab's settings, which measured units replace."""
 
 WEIGHT = 1.0
 """How many units these assumptions count for."""
@@ -80,7 +81,8 @@ def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
     seen = sets["monitor"].paths
     deviations = logs - mean
     components = np.stack([principal(deviations[:, d]) for d in range(deviations.shape[1])], axis=1)
-    common, local = _left(deviations)
+    common, local = _left(deviations, _rest)
+    near = Leftover(*_left(deviations, lambda own, components: own))
     gauge = float(noise[:, :, seen].mean())
     model = GoldenModel(
         tuple(u.serial for u in units),
@@ -91,11 +93,13 @@ def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
         components=components,
         common=common,
         local=local,
+        near=near,
+        by_nearness=frozenset(),
         scale={n: np.ones_like(at) for n in sets},
-        missed={n: _assumed(n, at, speed_of_sound(rig.environment.temperature_c)) for n in sets},
+        missed={n: _assumed(one, at, speed_of_sound(rig.environment.temperature_c)) for n, one in sets.items()},
         gauge=gauge,
     )
-    return _proved(model, deviations, noise)
+    return _proved(_chosen(model, deviations, noise), deviations, noise)
 
 
 def principal(x: Complex) -> Complex:
@@ -122,11 +126,11 @@ def _left_out(x: Complex, one: int) -> tuple[Complex, Complex]:
     return principal(others - mean), np.asarray(x[one] - mean)
 
 
-def _left(deviations: Complex) -> tuple[Float, Float]:
-    """What components leave of a unit that they were not made from: variances alike in all directions, and in one."""
+def _left(deviations: Complex, left: Callable[[Complex, Complex], Complex]) -> tuple[Float, Float]:
+    """What is ``left`` of units by others' components: variances alike in all directions, and in one."""
     n, drivers = deviations.shape[:2]
     prior_common = np.full(deviations.shape[-1], (COMMON_DB / NEPER_DB) ** 2)
-    local_db = np.clip(LOCAL_DB * (_grid_like(deviations) / LOCAL_HZ) ** 1.5, LOCAL_LEAST_DB, LOCAL_MOST_DB)
+    local_db = np.clip(LOCAL_DB * (_grid_like(deviations) / LOCAL_HZ), LOCAL_LEAST_DB, LOCAL_MOST_DB)
     prior_local = (local_db / NEPER_DB) ** 2
     if n < 2:
         return prior_common, prior_local
@@ -134,7 +138,7 @@ def _left(deviations: Complex) -> tuple[Float, Float]:
     for one in range(n):
         for d in range(drivers):
             components, own = _left_out(deviations[:, d], one)
-            rest = own - _projected(own, components)
+            rest = left(own, components)
             middle = rest.mean(axis=0)
             common.append(0.5 * np.abs(middle) ** 2)
             local.append(0.5 * np.mean(np.abs(rest - middle) ** 2, axis=0))
@@ -148,15 +152,16 @@ def _left(deviations: Complex) -> tuple[Float, Float]:
     )
 
 
-def _assumed(name: str, f: Float, c: float) -> Float:
-    """Variance ``(frequency,)`` of what monitors are taken to miss of a set while no unit shows it.
+def _assumed(known: ModelSet, f: Float, c: float) -> Float:
+    """Variance ``(path, frequency)`` of what monitors are taken to miss of a set while no unit shows it.
 
     Level and phase are stated with one variance: the mean of both. A seat turns phases alone.
     """
-    if name in unit.OBSERVED:
-        return np.zeros_like(f)
+    shape = (len(known.directions), len(f))
+    if known.ir.positions["use"][0] in unit.OBSERVED:
+        return np.zeros(shape)
     seat = 0.5 * (2.0 * np.pi * f * SEAT_M / c) ** 2
-    return np.asarray(seat + (FLOOR_DB / NEPER_DB) ** 2)
+    return np.broadcast_to(seat + (FLOOR_DB / NEPER_DB) ** 2, shape)
 
 
 def by_few(n: int) -> float:
@@ -176,17 +181,17 @@ def _grid_like(deviations: Complex) -> Float:
     return np.asarray(1000.0 * 2.0 ** ((low + np.arange(deviations.shape[-1])) / ratio.PER_OCTAVE))
 
 
-def _projected(own: Complex, components: Complex) -> Complex:
-    """The part of a deviation that lies in the span of components, which are orthogonal."""
+def _rest(own: Complex, components: Complex) -> Complex:
+    """The part of a deviation that lies outside the span of components, which are orthogonal."""
     if not len(components):
-        return np.zeros_like(own)
+        return own
     power = np.sum(np.abs(components) ** 2, axis=(1, 2))
     a = np.sum((components.conj() * own).real, axis=(1, 2)) / np.maximum(power, 1e-300)
-    return np.asarray(np.tensordot(a, components, axes=1))
+    return np.asarray(own - np.tensordot(a, components, axes=1))
 
 
 def predicted(model: GoldenModel, y: Complex, noise: Float, rows: Sequence[int], components: Complex) -> Posterior:
-    """One driver's paths from what some monitors heard.
+    """One driver's paths from what some monitors heard: by components, or by nearness alone, as the model has it.
 
     Parameters
     ----------
@@ -201,39 +206,66 @@ def predicted(model: GoldenModel, y: Complex, noise: Float, rows: Sequence[int],
     order = np.concatenate([picked, np.setdiff1d(np.arange(len(model.directions)), picked)])
     back = np.argsort(order)
     directions = model.directions[order]
-    rest = Leftover(model.common, model.local)
-    found = estimated(y, noise, components[:, order], slice(0, len(picked)), directions, rest)
-    return replace(found, mean=found.mean[back], variance=found.variance[back])
+    seen, rest = slice(0, len(picked)), Leftover(model.common, model.local)
+    found = estimated(y, noise, components[:, order], seen, directions, rest)
+    mean, variance = found.mean[back], found.variance[back]
+    if model.by_nearness:
+        alone = estimated(y, noise, components[:0, order], seen, directions, model.near)
+        for name in model.by_nearness:
+            paths = model.sets[name].paths
+            mean[paths], variance[paths] = alone.mean[back][paths], alone.variance[back][paths]
+    return replace(found, mean=mean, variance=variance)
+
+
+def _chosen(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenModel:
+    """The model with its sets estimated by components or by nearness alone, whichever misses less of units left out.
+
+    Components of few units carry what happened to these, such as how each stood in the test box, to places that no
+    monitor is near.
+    """
+    if len(deviations) < 2:
+        return model
+    ways = [model, replace(model, by_nearness=frozenset(model.sets))]
+    misses = [np.mean([m for m, *_ in _left_out_in_turn(one, deviations, noise)], axis=0) for one in ways]
+
+    def missed(way: int, name: str) -> float:
+        return float(np.mean(misses[way][model.sets[name].paths]))
+
+    others = [n for n in model.sets if n not in unit.OBSERVED]
+    return replace(model, by_nearness=frozenset(n for n in others if missed(1, n) < missed(0, n)))
+
+
+def _left_out_in_turn(model: GoldenModel, deviations: Complex, noise: Float) -> Iterator[tuple[Float, Float, float]]:
+    """What is missed of each driver of each unit by the others, what is stated ``(path, frequency)``, and distance."""
+    seen = np.arange(len(model.directions))[model.sets["monitor"].paths]
+    for one in range(len(deviations)):
+        for d in range(deviations.shape[1]):
+            components, own = _left_out(deviations[:, d], one)
+            found = predicted(model, own[seen], noise[one, d, seen], list(seen), components)
+            yield 0.5 * np.abs(own - found.mean) ** 2, found.variance + noise[one, d], found.distance
 
 
 def _proved(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenModel:
     """The model with stated variances and distances as units left out in turn show them."""
-    n, drivers = deviations.shape[:2]
+    n = len(deviations)
     if n < 2:
         return model
-    seen = np.arange(len(model.directions))[model.sets["monitor"].paths]
-    missed, stated, distances = [], [], []
-    for one in range(n):
-        for d in range(drivers):
-            components, own = _left_out(deviations[:, d], one)
-            found = predicted(model, own[seen], noise[one, d, seen], list(seen), components)
-            missed.append(0.5 * np.abs(own - found.mean) ** 2)
-            stated.append(found.variance + noise[one, d])
-            distances.append(np.log(max(found.distance, 1e-12)))
+    missed, stated, distances = zip(*_left_out_in_turn(model, deviations, noise), strict=True)
     means = [np.mean(x, axis=0) for x in (missed, stated)]
     scale, extra = {}, {}
     weight, few = WEIGHT / (WEIGHT + n - 1), by_few(n)
     for name, known in model.sets.items():
-        over, under = (smoothed(m[known.paths].mean(axis=0), model.f) for m in means)
-        scale[name] = few * np.clip(over / under, LEAST_SCALE, 1.0)
+        over, under = (np.stack([smoothed(row, model.f) for row in m[known.paths]]) for m in means)
+        scale[name] = few * np.clip(over.mean(axis=0) / under.mean(axis=0), LEAST_SCALE, 1.0)
         shown = np.maximum(over - under, 0.0)
         extra[name] = np.asarray(few * (weight * model.missed[name] + (1.0 - weight) * shown))
+    begins, excess = judge.tail(np.log(np.maximum(distances, 1e-12)))
     return replace(
         model,
         scale=scale,
         missed=extra,
-        distance=float(np.mean(distances)),
-        distance_spread=float(np.std(distances, ddof=1)),
+        distance=begins,
+        distance_spread=excess,
         count=len(distances),
     )
 

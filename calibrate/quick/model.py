@@ -26,6 +26,14 @@ WIDTH = float(np.radians(30.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Leftover:
+    """Variances ``(frequency,)`` of what components leave: alike in all directions, and in one."""
+
+    common: Float
+    local: Float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelSet:
     """One set of the mean unit.
 
@@ -72,14 +80,19 @@ class GoldenModel:
         ``(component, driver, path, frequency)``, complex log ratios; none from a single unit.
     common, local
         Variances ``(frequency,)`` of what the components leave, in all directions alike, and in one.
+    near, by_nearness
+        Variances of whole deviations from the mean unit, and the names of the sets that are estimated from them and the
+        nearest monitors alone, since components made of few units did worse on units that were left out in turn.
     scale, missed
-        By set ``(frequency,)``: what turns a posterior's variance into the one that is stated, ``scale v + missed``, as
-        units left out in turn show. ``missed`` is what no monitor hears of a set: a unit's seat in the test box, the
-        head put back elsewhere; of a single unit, an assumption (:mod:`learning`).
+        By set ``(frequency,)`` and ``(path, frequency)``: what turns a posterior's variance into the one that is
+        stated, ``scale v + missed``, as units left out in turn show. ``missed`` is what no monitor
+        hears of a set: a unit's seat in the test box, the head put back elsewhere; of a single unit, an assumption
+        (:mod:`learning`).
     gauge
         Variance of the monitors' log ratios by noise alone, mean of all units.
     distance, distance_spread, count
-        Mean and spread of the log distance of good units (:mod:`judge`), and of how many; 0 for none.
+        Where the tail of good drivers' log distances begins, its mean excess (:mod:`judge`), and of how many there are;
+        0 for none.
     """
 
     units: tuple[str, ...]
@@ -90,6 +103,8 @@ class GoldenModel:
     components: Complex
     common: Float
     local: Float
+    near: Leftover
+    by_nearness: frozenset[str]
     scale: Mapping[str, Float]
     missed: Mapping[str, Float]
     gauge: float

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.calibrate.quick.model import GoldenModel, ModelSet
+from sweetspot.calibrate.quick.model import GoldenModel, Leftover, ModelSet
 from sweetspot.calibrate.quick.unit import SETS
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.rigs.errors import BadInput
@@ -41,6 +41,9 @@ def write(path: Path, model: GoldenModel) -> None:
         )
         for name in ("f", "common", "local"):
             root.create_data(name, getattr(model, name))
+        near = root.create_group("near")
+        near.create_data("common", model.near.common)
+        near.create_data("local", model.near.local)
         made = root.create_data("components", _two(model), **PACKED)
         made.attrs["axes"] = "component driver path frequency (level in nepers, phase in rad)"
         sets = root.create_group("sets")
@@ -49,6 +52,7 @@ def write(path: Path, model: GoldenModel) -> None:
             _set(group, one)
             group.create_data("scale", model.scale[name])
             group.create_data("missed", model.missed[name])
+            group.attrs.update(by_nearness=name in model.by_nearness)
 
     write_file(path, built(KIND, build))
 
@@ -97,13 +101,17 @@ def _model(root: Group) -> GoldenModel:
     wanted = (len(sets["ears"].ir.drivers), first, len(f), 2)
     if parts.ndim != 5 or parts.shape[1:] != wanted or not np.isfinite(parts).all():
         raise BadInput(f"{root.path}: components have shape {parts.shape}; (component, *{wanted}) is needed. {REMEDY}")
-    curves = {n: np.asarray(root.data(n)[:], dtype=float) for n in ("common", "local")}
+    curves = {n: np.asarray(root.data(n)[:], dtype=float) for n in ("common", "local", "near/common", "near/local")}
     scale, missed = (
         {n: np.asarray(held.group(n).data(what)[:], dtype=float) for n in sets} for what in ("scale", "missed")
     )
-    for name, curve in (*curves.items(), *scale.items(), *missed.items()):
-        if curve.shape != f.shape or not np.isfinite(curve).all() or np.any(curve < 0.0):
-            raise BadInput(f"{root.path}: /{name} must hold {len(f)} numbers from 0. {REMEDY}")
+    shapes = {n: (len(one.directions), len(f)) for n, one in sets.items()}
+    for name, curve, shape in (
+        *((n, c, f.shape) for n, c in (*curves.items(), *scale.items())),
+        *((n, c, shapes[n]) for n, c in missed.items()),
+    ):
+        if curve.shape != shape or not np.isfinite(curve).all() or np.any(curve < 0.0):
+            raise BadInput(f"{root.path}: /{name} has shape {curve.shape}; {shape} numbers from 0 are needed. {REMEDY}")
     return GoldenModel(
         attrs.texts("units"),
         attrs.text("rig_sha256"),
@@ -113,6 +121,8 @@ def _model(root: Group) -> GoldenModel:
         components=parts[..., 0] + 1j * parts[..., 1],
         common=curves["common"],
         local=curves["local"],
+        near=Leftover(curves["near/common"], curves["near/local"]),
+        by_nearness=frozenset(n for n in sets if bool(held.group(n).attrs.get("by_nearness", False))),
         scale=scale,
         missed=missed,
         gauge=attrs.number("gauge_variance", 0.0, 1e6),
@@ -150,4 +160,4 @@ def _check(root: Group) -> None:
     _model(root)
 
 
-KIND = Kind("sweetspot-model", 1, REMEDY, _check)
+KIND = Kind("sweetspot-model", 2, REMEDY, _check)

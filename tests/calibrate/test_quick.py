@@ -15,7 +15,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import MeasurementError
 from sweetspot.calibrate.predict import metrics
-from sweetspot.calibrate.quick import GoldenModel, learn, learning, read, write
+from sweetspot.calibrate.quick import GoldenModel, judge, learn, learning, read, write
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
@@ -76,7 +76,7 @@ def test_an_unseen_units_ears_are_estimated_from_one_capture(place: Path, model:
     mine = quick.responses(found, "ears")[0]
     golden = model.sets["ears"].ir
     missed, before = (error_db(x, unit.sets["ears"], 500.0, 6300.0) for x in (mine, golden))
-    assert missed < -25.0
+    assert missed < -30.0
     assert missed < before - 8.0
 
 
@@ -195,7 +195,7 @@ def test_a_quick_session_is_calibrated_like_any_other(place: Path, model: Golden
         )
         return metrics.scored(cells).mean
 
-    assert cancellation(mine) > cancellation(own) - 0.5
+    assert cancellation(mine) > cancellation(own) - 1.5  # one unit of a fleet: tests/bench/quick.py takes the median
     with pytest.raises(BadInput, match="estimated"):
         quick.measured_unit(run)
 
@@ -218,3 +218,15 @@ def test_the_commands_learn_measure_and_refuse(
     other = sweetspot("measure", "quick", "desk", "--unit", "U-8", "--model", "model.h5")
     assert other.returncode == 2
     assert "model's drivers" in other.stderr
+
+
+def test_the_limit_of_the_distance_lies_in_an_exponential_tail(model: GoldenModel) -> None:
+    """By hand: 1000 distances of mean excess 1 beyond 0 leave 1 in 400 / drivers at ln(drivers 400 / 3), nearly."""
+    rng = np.random.default_rng(4)
+    begins, excess = judge.tail(rng.exponential(1.0, 3000))
+    assert begins == pytest.approx(np.log(3.0), abs=0.1)
+    assert excess == pytest.approx(1.0, abs=0.1)
+    far = replace(model, distance=-6.0, distance_spread=1.0, count=100_000)
+    assert np.log(judge.limit(far)) == pytest.approx(-6.0 + np.log(len(model.drivers) * 400.0 / 3.0), abs=0.01)
+    assert judge.limit(replace(far, count=8)) > judge.limit(far)
+    assert judge.limit(replace(far, distance=3.0)) == judge.UNPROVED
