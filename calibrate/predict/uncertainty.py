@@ -78,6 +78,14 @@ class BandLevels:
     own: Float
     shared: Float
 
+    def picked(self, pick: Callable[[Float], Float]) -> BandLevels:
+        """Some of them, in another order."""
+        return BandLevels(pick(self.db), pick(self.own), pick(self.shared))
+
+    def __sub__(self, other: BandLevels) -> BandLevels:
+        """Differences of levels whose errors are independent."""
+        return BandLevels(self.db - other.db, np.hypot(self.own, other.own), np.hypot(self.shared, other.shared))
+
     @property
     def u(self) -> Float:
         """Standard uncertainty of each cell, dB."""

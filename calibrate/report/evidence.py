@@ -202,7 +202,7 @@ def cancellations(e: Evidence) -> dict[str, CellSpread]:
     found = {"before": spread(bare, THIRD_OCTAVES)}
     if e.verdict is not None and e.verdict.compared is not None:
         c = e.verdict.compared
-        cells = dict(zip(("predicted", "heard"), comparison.cancellations(c, p.far_ear), strict=True))
+        cells = c.cancellation._asdict()
         return found | {name: surely(x, c.sure) for name, x in cells.items()}
     known = uncertainty.bare(comparison.forecast(p, e.fitted.filters, e.measured), p.far_ear)
     seconds = p.whole.gate.seconds if p.whole else 1.0

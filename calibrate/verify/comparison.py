@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.plant import MeasuredSet, error_of, frequencies
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.predict import (
+    NULLS,
     BandLevels,
     Prediction,
     RoomPrediction,
@@ -24,10 +28,37 @@ from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float
 
+NEAR, FAR = ((0, 0), (1, 1)), ((1, 0), (0, 1))
+"""Ear and stimulus of both sides: at its own ear, and at the other one."""
 
-@dataclass(frozen=True, slots=True, eq=False)
+BOTH = ((0, 2), (1, 2))
+"""Either ear while both sides play: the phantom centre."""
+
+
+class Compared(NamedTuple):
+    """Third-octave levels, predicted and heard."""
+
+    predicted: BandLevels
+    heard: BandLevels
+
+    def at(self, pairs: Sequence[tuple[int, int]]) -> Compared:
+        """Those of :attr:`Comparison.ears` at pairs of ear and stimulus ``(position, pair, third octave)``."""
+        ears, stimuli = zip(*pairs, strict=True)
+        return Compared(*(x.picked(lambda v: v[:, list(ears), list(stimuli)]) for x in self))
+
+    def minus(self, other: Compared) -> Compared:
+        """Over other levels, predicted over predicted and heard over heard."""
+        return Compared(self.predicted - other.predicted, self.heard - other.heard)
+
+    @property
+    def gap(self) -> BandLevels:
+        """Heard over predicted."""
+        return self.heard - self.predicted
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """Predicted and heard, Pa for a full-scale stimulus.
+    """Predicted and heard, Pa for a full-scale stimulus; third-octave levels are computed once, when first asked for.
 
     Parameters
     ----------
@@ -43,6 +74,10 @@ class Comparison:
         Lengths of the windows behind which the errors were seen, s.
     sure
         Whether the uncertainty is known; without it all variances are 0.
+    far_ear
+        Virtual far ear over near ear ``(frequency,)``.
+    azimuths
+        Of the directions, rad.
     """
 
     f: Float
@@ -55,6 +90,39 @@ class Comparison:
     seconds: float
     heard_seconds: float
     sure: bool
+    far_ear: Complex
+    azimuths: Float
+
+    @cached_property
+    def ears(self) -> Compared:
+        """Levels ``(position, ear, stimulus, third octave)``."""
+        return Compared(
+            uncertainty.levels(self.predicted, self.f, self.seconds),
+            uncertainty.levels(self.heard, self.f, self.heard_seconds),
+        )
+
+    @cached_property
+    def around(self) -> Compared:
+        """Levels of the phantom centre ``(direction, third octave)``."""
+        return Compared(
+            uncertainty.levels(self.predicted_polar, self.f, self.seconds),
+            uncertainty.levels(self.heard_polar, self.f, self.heard_seconds),
+        )
+
+    @cached_property
+    def cancellation(self) -> Compared:
+        """Bare cancellation ``(position, side, third octave)``."""
+        predicted, heard = (uncertainty.bare(k, self.far_ear) for k in (self.predicted, self.heard))
+        return Compared(
+            uncertainty.cancellation(predicted, self.f, self.seconds),
+            uncertainty.cancellation(heard, self.f, self.heard_seconds),
+        )
+
+    @cached_property
+    def contrast(self) -> Compared:
+        """On-axis over off-axis level of the phantom centre ``(third octave,)``."""
+        around = ((self.predicted_polar, self.seconds), (self.heard_polar, self.heard_seconds))
+        return Compared(*(uncertainty.contrast(k, self.azimuths, self.f, NULLS, 0.0, s) for k, s in around))
 
 
 def compare(
@@ -97,6 +165,8 @@ def compare(
         seconds=whole.gate.seconds,
         heard_seconds=float(whole.end.mean()) + ears.ir.zero / ears.ir.fs,
         sure=known is not None,
+        far_ear=prediction.far_ear,
+        azimuths=prediction.azimuths,
     )
 
 
@@ -117,6 +187,8 @@ def _plain(f: Float, sound: Complex, prediction: Prediction, heard: Complex, aro
         seconds=1.0,
         heard_seconds=1.0,
         sure=False,
+        far_ear=prediction.far_ear,
+        azimuths=prediction.azimuths,
     )
 
 
@@ -192,15 +264,6 @@ def weights(filters: FilterSet, fs: int) -> Complex:
     """Filters of the stimuli ``(stimulus, driver, frequency)``."""
     w = np.moveaxis(np.asarray(filters.response(frequencies(fs)), dtype=np.complex128), 0, 1)
     return np.moveaxis(expected(w, filters), 1, 0)
-
-
-def cancellations(c: Comparison, far_ear: Complex) -> tuple[BandLevels, BandLevels]:
-    """Bare cancellation predicted and heard, each ``(position, side, third octave)``."""
-    predicted, heard = (uncertainty.bare(k, far_ear) for k in (c.predicted, c.heard))
-    return (
-        uncertainty.cancellation(predicted, c.f, c.seconds),
-        uncertainty.cancellation(heard, c.f, c.heard_seconds),
-    )
 
 
 def valid(lowest: float) -> NDArray[np.bool_]:

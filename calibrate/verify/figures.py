@@ -12,10 +12,8 @@ from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.calibrate.predict import (
     CONTRAST_BAND,
-    NULLS,
     BandLevels,
     Prediction,
-    UncertainResponse,
     metrics,
     share_of,
 )
@@ -32,7 +30,7 @@ from sweetspot.rigs.units import Float
 Figure = Callable[[Float], float]
 """From cells ``(..., third octave)`` to one number."""
 
-NEAR = ((0, 0), (1, 1), (0, 2), (1, 2))
+NEAR_AND_BOTH = (*heard.NEAR, *heard.BOTH)
 """Ears and stimuli whose level is compared: each side at its own ear, the phantom centre at both."""
 
 
@@ -84,7 +82,7 @@ def hertz(f: float) -> str:
 
 def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Mean, 10th percentile, least over the target, and how far from the prediction."""
-    want, got = heard.cancellations(c, prediction.far_ear)
+    want, got = c.cancellation
     inside, over = band(metrics.SCORED, prediction.lowest)
     target = band_means(prediction.target_db, c.f)
     below = (got.db.mean(axis=(0, 1)) - target)[inside]
@@ -116,13 +114,12 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
             f"here at {THIRD_OCTAVES[inside][int(np.argmin(below))]:g} Hz.",
             over_target, want, got,
         ),
-        _apart(make, want, got, prediction.lowest, limits),
+        _apart(make, prediction.lowest),
     )  # fmt: skip
 
 
-def _apart(make: MetricBuilder, want: BandLevels, got: BandLevels, lowest: float, limits: Limits) -> Metric:
-    inside = heard.valid(lowest)
-    gap = BandLevels(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
+def _apart(make: MetricBuilder, lowest: float) -> Metric:
+    inside, gap = heard.valid(lowest), make.c.cancellation.gap
 
     def largest(db: Float) -> float:
         return float(np.abs(db.mean(axis=(0, 1)))[inside].max())
@@ -178,9 +175,8 @@ def reached(prediction: Prediction) -> dict[str, float]:
 
 def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Near-ear levels and balance."""
-    want, got = near_levels(c)
-    inside = heard.valid(prediction.lowest)
-    gap = BandLevels(got.db - want.db, np.hypot(got.own, want.own), np.hypot(got.shared, want.shared))
+    want, got = near = c.ears.at(NEAR_AND_BOTH)
+    inside, gap = heard.valid(prediction.lowest), near.gap
     worst = np.unravel_index(int(np.argmax(np.abs(gap.db) * inside)), gap.db.shape)
 
     def largest(db: Float) -> float:
@@ -205,22 +201,9 @@ def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metri
     )  # fmt: skip
 
 
-def near_levels(c: Comparison) -> tuple[BandLevels, BandLevels]:
-    """Levels at :data:`NEAR`, predicted and heard, each ``(position, pair, third octave)``."""
-    return (
-        confidence.levels(_near(c.predicted), c.f, c.seconds),
-        confidence.levels(_near(c.heard), c.f, c.heard_seconds),
-    )
-
-
-def _near(known: UncertainResponse) -> UncertainResponse:
-    return known.picked(lambda v: np.stack([v[:, e, s] for e, s in NEAR], axis=1))
-
-
 def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """The centre's beam."""
-    around = ((c.predicted_polar, c.seconds), (c.heard_polar, c.heard_seconds))
-    want, got = (confidence.contrast(k, prediction.azimuths, c.f, NULLS, 0.0, s) for k, s in around)
+    want, got = c.contrast
     inside, over = band(CONTRAST_BAND, prediction.polar_lowest)
 
     def least(db: Float) -> float:
@@ -257,7 +240,7 @@ def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreeme
     if not c.sure:
         return None
     inside = heard.valid(prediction.lowest)
-    pairs = heard.cancellations(c, prediction.far_ear), near_levels(c)
+    pairs = c.cancellation, c.ears.at(NEAR_AND_BOTH)
     agree = np.concatenate([confidence.within(a, b, coverage)[..., inside].ravel() for a, b in pairs])
     return Agreement(len(agree), float(np.mean(agree)), coverage)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.predict import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse, uncertainty
-from sweetspot.calibrate.verify.comparison import Comparison, valid
+from sweetspot.calibrate.predict import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse
+from sweetspot.calibrate.verify.comparison import BOTH, FAR, NEAR, Compared, Comparison, valid
 from sweetspot.calibrate.verify.figures import MetricBuilder, band, hertz
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES
@@ -19,8 +19,7 @@ DELAY_BAND = (200.0, 1500.0)
 SHAPE_DB = -15.0
 """Directions in which less than that is radiated, re the axis, belong to nulls: their depth is another figure's."""
 
-SIDES, BOTH = ("left", "right"), 2
-"""Stimuli."""
+SIDES = ("left", "right")
 
 
 def of_sides(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
@@ -30,11 +29,7 @@ def of_sides(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Met
 
 def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     inside = valid(prediction.lowest)
-    want, got = (
-        _minus(uncertainty.levels(_ear(k, "near"), c.f, s), uncertainty.levels(_ear(k, "far"), c.f, s))
-        for k, s in ((c.predicted, c.seconds), (c.heard, c.heard_seconds))
-    )
-    gap = _minus(got, want)
+    gap = c.ears.at(NEAR).minus(c.ears.at(FAR)).gap
     apart = np.abs(gap.db.mean(axis=0))[:, inside]
     side, at = np.unravel_index(int(np.argmax(apart)), apart.shape)
 
@@ -90,10 +85,7 @@ def _delay(c: Comparison, limits: Limits) -> Metric:
 def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """Colouration of the phantom centre: what both sides together lack in third octaves, beside each of them alone."""
     inside = valid(prediction.lowest)
-    want, got = (
-        _minus(uncertainty.levels(_both(k), c.f, s), uncertainty.levels(_alone(k), c.f, s))
-        for k, s in ((c.predicted, c.seconds), (c.heard, c.heard_seconds))
-    )
+    want, got = c.ears.at(BOTH).minus(c.ears.at(NEAR))
 
     def deviation(db: Float) -> float:
         shape = db.mean(axis=(0, 1))[inside]
@@ -111,12 +103,9 @@ def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """Shape of the centre's beam outside its nulls."""
     inside, over = band(CONTRAST_BAND, prediction.polar_lowest)
     on = int(np.argmin(np.abs(wrapped(prediction.azimuths))))
-    want, got = (
-        uncertainty.levels(k, c.f, s) for k, s in ((c.predicted_polar, c.seconds), (c.heard_polar, c.heard_seconds))
-    )
-    want, got = (_minus(x, BandLevels(*(v[on] for v in (x.db, x.own, x.shared)))) for x in (want, got))
-    lobe = (want.db > SHAPE_DB) & inside
-    gap = _minus(got, want)
+    ahead = Compared(*(x.picked(lambda v: v[on]) for x in c.around))
+    shape = c.around.minus(ahead)
+    lobe, gap = (shape.predicted.db > SHAPE_DB) & inside, shape.gap
     row, _ = np.unravel_index(int(np.argmax(np.where(lobe, np.abs(gap.db), -1.0))), gap.db.shape)
 
     def largest(db: Float) -> float:
@@ -146,21 +135,7 @@ def polarity(c: Comparison, limits: Limits) -> Metric:
     )  # fmt: skip
 
 
-def _minus(one: BandLevels, other: BandLevels) -> BandLevels:
-    return BandLevels(one.db - other.db, np.hypot(one.own, other.own), np.hypot(one.shared, other.shared))
-
-
 def _ear(known: UncertainResponse, which: str) -> UncertainResponse:
     """Near or far ear of left and right ``(position, side, frequency)``."""
-    rows = ((0, 0), (1, 1)) if which == "near" else ((1, 0), (0, 1))
+    rows = NEAR if which == "near" else FAR
     return known.picked(lambda v: np.stack([v[:, ear, side] for ear, side in rows], axis=1))
-
-
-def _both(known: UncertainResponse) -> UncertainResponse:
-    """Both ears when both sides play ``(position, ear, frequency)``."""
-    return known.picked(lambda v: v[:, :, BOTH])
-
-
-def _alone(known: UncertainResponse) -> UncertainResponse:
-    """Each ear when its own side plays ``(position, ear, frequency)``."""
-    return _ear(known, "near")

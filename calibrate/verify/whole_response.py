@@ -90,7 +90,7 @@ class CancellationFigures:
 
 def cancellations(c: Comparison, prediction: Prediction) -> tuple[CancellationFigures, ...]:
     """Cancellation as heard in :data:`WIDE` and in :data:`SCORED`: direct sound and whole response."""
-    _, got = heard.cancellations(c, prediction.far_ear)
+    got = c.cancellation.heard
     whole = c.heard.x if c.heard_whole is None else c.heard_whole
     room = energy_cells(metrics.unvirtualized(whole, prediction.far_ear), c.f)
     found = []

@@ -126,7 +126,7 @@ def test_predicted_and_heard_agree_as_often_as_is_said(unit: Unit) -> None:
     assert found.agreement.share > 0.9
     c = found.compared
     assert c is not None
-    want, got = figures.near_levels(c)
+    want, got = c.ears.at(figures.NEAR_AND_BOTH)
     assert 0.5 < within(want, got, 1.0)[..., 5:].mean() < 0.9
     assert found.verdict != "fail", found.reasons
     assert all(m.uncertainty is not None for m in found.metrics if "cancellation" in m.name)
@@ -215,3 +215,13 @@ def test_ears_that_differ_are_matched(crooked_text: str) -> None:
         matched_ears.matched(mirrored(4.0), rig, "auto")
     lone = parse(crooked_text, folder=Path())
     assert "not matched" in matched_ears.matched(mirrored(0.7).at(np.array([0])), lone, "auto").text
+
+
+def test_levels_of_a_comparison_are_computed_once(unit: Unit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ears, directions, cancellation and contrast, each predicted and heard; every metric takes its cells from them."""
+    made = []
+    for name in ("levels", "cancellation", "contrast"):
+        real = getattr(uncertainty, name)
+        monkeypatch.setattr(uncertainty, name, lambda *a, real=real, name=name: (made.append(name), real(*a))[1])
+    unit.verdict()
+    assert sorted(made) == sorted(2 * ["levels", "levels", "cancellation", "contrast"])
