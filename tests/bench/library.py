@@ -1,25 +1,29 @@
 """The C library beside our engine: time per block, memory, latency; and ten minutes under the sanitizers.
 
-Usage: python tests/bench/library.py [--stress SECONDS]. Times are medians of interleaved repetitions on one core; the
-compiled matrix is the filter matrix alone of our engine, called from Python, the library is the whole processor.
+Usage: python tests/bench/library.py [--peers] [--count] [--stress SECONDS]. Times are medians of interleaved repetitions,
+CPU of one thread; both our live block path and the library are the whole processor, driven without Python in between.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import functools
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import convolvers
 import numpy as np
 
 from sweetspot.processor import files
-from sweetspot.processor.export import Options, Places, c_library
+from sweetspot.processor.export import Options, Places, brutefir, c_library
 from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live.block import CompiledBlock
@@ -139,6 +143,83 @@ def table(folder: Path) -> None:
             )
 
 
+def brutefir_us(folder: Path, made: FilterSet, block: int) -> float:
+    """Microseconds of CPU per block of BruteFIR on files, left and right alone: of all processes it splits into."""
+    files.write_all(folder, brutefir.bundle(made, Options(block=block)).everything())
+    found = []
+    for seconds in (5, 25):
+        (folder / "in.raw").write_bytes(np.zeros((2 * 48000 * seconds,), dtype="<f4").tobytes())
+        run = subprocess.Popen(["brutefir", "-nodefault", brutefir.FILES], cwd=folder, start_new_session=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        ticks: dict[str, int] = {}
+        while run.poll() is None:
+            for stat in Path("/proc").glob("[0-9]*/stat"):
+                with contextlib.suppress(OSError):
+                    fields = stat.read_text().rpartition(")")[2].split()
+                    if int(fields[3]) == run.pid:
+                        ticks[stat.parent.name] = int(fields[11]) + int(fields[12])
+            time.sleep(0.01)
+        found.append(sum(ticks.values()) / os.sysconf("SC_CLK_TCK"))
+    return 1e6 * (found[1] - found[0]) / (20 * 48000 / block)
+
+
+def peers(folder: Path) -> None:
+    """The filter matrix alone: the library without an upmix beside zita-convolver and BruteFIR."""
+    library, timer, binary = built(folder, "O3 native"), timer_in(folder), convolvers.zita(folder)
+    print("drivers taps block | us per block: C whole, 3 inputs; zita-convolver, 3 inputs; BruteFIR, 2 inputs; Q31")
+    for drivers, taps, block in CELLS:
+        made = filters(drivers, taps, "off")
+        x = np.random.default_rng(0).uniform(-0.1, 0.1, (2, block)).astype(np.float32)
+        runs: dict[str, Any] = {"c": Library(library, made, block, x)}
+        runs |= {"zita": lambda timer, times, case=(3, drivers, taps, block): convolvers.zita_us(binary, case, times)}
+        times = microseconds(timer, runs, block)
+        fixed = Library(library, made, block, x, "sweetspot_fixed_")(timer, 8)
+        other = brutefir_us(folder, made, block)
+        text = f"{drivers:4d} {taps:5d} {block:4d} | {times['c']:6.1f}  {times['zita']:6.1f}  {other:6.1f}"
+        print(f"{text}  {fixed:8.1f}", flush=True)
+
+
+def estimate(drivers: int, taps: int, block: int) -> tuple[float, float]:
+    """Multiply-accumulates and bytes of filters a sample: the matrix, its transforms and the guard, without an upmix.
+
+    A complex product is 4 multiply-accumulates; a transform of a block takes ``5/2 block log2(block)`` of them and its
+    folding and twiddles 8 a sample; the guard about 12 a driver.
+    """
+    parts = -(-taps // block)
+    matrix = 3 * drivers * parts * 4.0
+    transforms = (3 + drivers) * (2.5 * np.log2(block) + 8.0)
+    return matrix + transforms + 12.0 * drivers, 3 * drivers * parts * 8.0
+
+
+SCALAR = ["-O2", "-DSWEETSPOT_SCALAR", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"]
+
+
+def counted(folder: Path) -> None:
+    """Instructions a sample as an emulator counts them (callgrind), beside the estimate: four lanes, and none."""
+    sources = [str(Path(__file__).with_name("count.c")), *(s for s in c_library.LIBRARY if s.endswith(".c")), "-lm"]
+    for name, flags in (("count", ["-O2"]), ("scalar", SCALAR)):
+        subprocess.run(["gcc", "-std=gnu11", *flags, "-I.", "-o", name, *sources], cwd=folder, check=True)
+    print(
+        "drivers taps block | multiply-accumulates, bytes of filters a sample; instructions with SSE2, scalar; ratios"
+    )
+    for drivers, taps, block in CELLS:
+        (folder / "unit.blob").write_bytes(blob_of(filters(drivers, taps, "off")))
+        found = [instructions(folder, name, block) for name in ("count", "scalar")]
+        macs, size = estimate(drivers, taps, block)
+        text = f"{drivers:4d} {taps:5d} {block:4d} | {macs:7.0f} {size:7.0f} {found[0]:7.0f} {found[1]:7.0f}"
+        print(f"{text}  {found[0] / macs:4.2f} {found[1] / macs:4.2f}")
+
+
+def instructions(folder: Path, program: str, block: int) -> float:
+    """Of a sample: the difference of two lengths."""
+    found = []
+    for blocks in (4, 12):
+        words = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", f"./{program}", "unit.blob"]
+        done = subprocess.run([*words, str(block), str(blocks)], cwd=folder, capture_output=True, text=True, check=True)
+        found.append(int(done.stderr.rpartition("Collected : ")[2].split()[0]))
+    return (found[1] - found[0]) / (8 * block)
+
+
 def stressed(folder: Path, seconds: float) -> bool:
     made = filters(3, 200, "low-latency")
     at = np.array([[1.8, 0.2, 0.1], [2.0, -0.1, 0.0]])
@@ -159,13 +240,19 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--stress", type=float, default=600.0)
     parser.add_argument("--no-table", action="store_true")
+    parser.add_argument("--peers", action="store_true", help="zita-convolver and BruteFIR too")
+    parser.add_argument("--count", action="store_true", help="instructions by callgrind beside the estimate")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         files.write_all(folder, c_library.bundle(filters(2, 16, "off")).everything())
         if not given.no_table:
             table(folder)
-        return 0 if stressed(folder, given.stress) else 1
+        if given.peers:
+            peers(folder)
+        if given.count:
+            counted(folder)
+        return 0 if given.stress <= 0.0 or stressed(folder, given.stress) else 1
 
 
 if __name__ == "__main__":

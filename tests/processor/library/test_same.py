@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import shutil
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from sweetspot.processor.export.c_library import blob_of
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.plain import bypass
 from tests.processor.library.cases import CASES, Case
-from tests.processor.library.loaded import Library, Real, crooked, error_db, music, ragged
+from tests.processor.library.loaded import Library, Real, built, crooked, error_db, music, ragged
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -154,3 +156,12 @@ def test_a_change_of_sets_is_our_crossfade(shared: ctypes.CDLL) -> None:
     first = one.process(x[:, :begin])
     one.select(1, 0.05)
     assert error_db(np.concatenate([first, one.process(x[:, begin:])], axis=1), wanted) < -120
+
+
+def test_a_build_without_vectors_plays_the_same(folder: Path, tmp_path: Path) -> None:
+    """For processors and compilers that have none."""
+    there = shutil.copytree(folder, tmp_path / "scalar")
+    case = CASES[0]
+    one = Library(built(there, "-O1", "-DSWEETSPOT_SCALAR"), blob_of(case.filters()), case.block)
+    x = case.sound()
+    assert error_db(one.process(x), Engine(case.filters(), case.block).process(x.astype(np.float64))) < -120

@@ -73,7 +73,7 @@ static void turned(const float *table, uint32_t count, uint32_t k, float *w)
 
 /* Steps of radix 4 on four neighbours at once, and on eight where the processor has them. */
 #define FEWEST 4u
-#if defined(__GNUC__)
+#if SS_VECTORS
 typedef float four_lanes __attribute__((vector_size(16), may_alias));
 #define STEP_LANES four_lanes
 #define STEP_COUNT 4u
@@ -85,7 +85,7 @@ typedef float four_lanes __attribute__((vector_size(16), may_alias));
 #define JOIN join_four
 #include "fft_step.h"
 
-#if defined(__GNUC__) && defined(__AVX__)
+#if SS_VECTORS && defined(__AVX__)
 typedef float eight_lanes __attribute__((vector_size(32), may_alias));
 #undef STEP_LANES
 #undef STEP_COUNT
@@ -101,7 +101,7 @@ typedef float eight_lanes __attribute__((vector_size(32), may_alias));
 /* A step over a whole row, or back. */
 SS_INLINE void step4(float *re, float *im, uint32_t quarter, const float *w, uint32_t width, const int inverse)
 {
-#if defined(__GNUC__) && defined(__AVX__)
+#if SS_VECTORS && defined(__AVX__)
     if (width % 8u == 0u) {
         if (inverse) {
             join_eight(re, im, quarter, w, width);

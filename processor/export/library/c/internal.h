@@ -4,8 +4,14 @@
 
 #include "sweetspot.h"
 
-/* Samples that are computed side by side: the compiler's own vector type where it has one, else one. */
-#if !defined(__GNUC__)
+/* Samples that are computed side by side: the compiler's own vector type where it has one, else one; with
+ * SWEETSPOT_SCALAR always one, for processors without vectors. */
+#if defined(__GNUC__) && !defined(SWEETSPOT_SCALAR)
+#define SS_VECTORS 1
+#else
+#define SS_VECTORS 0
+#endif
+#if !SS_VECTORS
 #define SS_LANES 1u
 typedef float ss_lanes;
 #else
@@ -34,7 +40,7 @@ typedef float ss_lanes __attribute__((vector_size(4u * SS_LANES), may_alias));
 #else
 #define SS_INLINE static inline
 #endif
-#if defined(__GNUC__) && !defined(__clang__)
+#if SS_VECTORS && !defined(__clang__)
 #define SS_FAST _Pragma("GCC optimize(\"O3\")")
 #else
 #define SS_FAST
