@@ -1,6 +1,6 @@
 """The C library beside our engine: time per block, memory, latency; and ten minutes under the sanitizers.
 
-Usage: python tests/bench/library.py [--peers] [--count] [--stress SECONDS]. Times are medians of interleaved repetitions,
+Usage: python tests/bench/library.py [--peers] [--count] [--stress SECONDS]. Times are medians of interleaved runs,
 CPU of one thread; both our live block path and the library are the whole processor, driven without Python in between.
 """
 
