@@ -24,6 +24,7 @@ from sweetspot.processor.bank import (
     WalkingEngine,
     bank_bundles,
     bank_index,
+    bank_switching,
     osc,
     pose_of,
     read_path,
@@ -337,7 +338,7 @@ def _export_bank(filterset: Path, engine: str, options: Options, out: Path, chec
             names[name] = sorted(one.everything())
             step(name)
     listing = bank_index(bank, engine, names)
-    files.write_all(out, {INDEX: listing})
+    files.write_all(out, {INDEX: listing} | bank_switching(bank, engine, options))
     data: dict[str, Any] = {"out": str(out), "engine": engine, "index": str(out / INDEX), "places": len(bank.places)}
     home = bank.at(bank.default)
     made = whole_bundle(bank, engine, options) if engine in HOLD_ALL else bundle(home, engine, options)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.processor.bank.filterbank import FilterBank
-from sweetspot.processor.export import Bundle, Options, Places, bundle
+from sweetspot.processor.export import Bundle, Options, Places, brutefir, bundle
 
 INDEX = "index.json"
 
@@ -26,8 +26,9 @@ SWITCH = {
     "camilladsp": "start it with `camilladsp -p 1234 FOLDER/CONFIG`; over the websocket on that port send "
     '{"SetConfigFilePath": "FOLDER/CONFIG"} and then "Reload": its filters are exchanged, without a crossfade',
     "jconvolver": "run one engine a place and connect the program to one of them, or start it anew with the next",
-    "brutefir": "stop it and start it with the configuration of the next place; its CLI (`cfc`) changes coefficients "
-    "within one configuration only",
+    "brutefir": f"start it with `brutefir -nodefault {brutefir.BANK}`, which holds all places; send the line of "
+    f"FOLDER.cli to its CLI at TCP port {brutefir.PORT}, for example `nc -N 127.0.0.1 {brutefir.PORT} < "
+    "place-002.cli`: all filters are exchanged in one block, by a crossfade",
 }
 """How an engine changes to another place; engines without a line load the files of one place when they start."""
 
@@ -49,6 +50,14 @@ def bank_bundles(bank: FilterBank, engine: str, options: Options) -> Iterator[tu
     """Folder and files of every place."""
     for place in range(len(bank.places)):
         yield folder_of(place), bundle(bank.at(place), engine, options)
+
+
+def bank_switching(bank: FilterBank, engine: str, options: Options) -> dict[str, bytes]:
+    """Files beside the folders of the places with which a running engine changes between them, if it can."""
+    if engine != "brutefir":
+        return {}
+    every = range(len(bank.places))
+    return brutefir.bank([bank.at(i) for i in every], [folder_of(i) for i in every], bank.default, options)
 
 
 def bank_index(bank: FilterBank, engine: str, made: dict[str, list[str]]) -> bytes:

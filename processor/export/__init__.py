@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.processor.export import brutefir as brutefir
     from sweetspot.processor.export import c_library as c_library
     from sweetspot.processor.export import pipewire as pipewire
     from sweetspot.processor.export.bundles import Bundle as Bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sweetspot.processor.export.bundles import SIDES, Bundle, notes, outputs, pairs
@@ -11,7 +12,9 @@ from sweetspot.processor.filterset import FilterSet
 Pairs = list[tuple[int, int, str, Any]]
 
 BLOCK = 256
-FILES, LIVE = "matrix-files.conf", "matrix-jack.conf"
+FILES, LIVE, BANK = "matrix-files.conf", "matrix-jack.conf", "bank-jack.conf"
+PORT = 3333
+"""Of the command line interface, at which a bank's places are changed."""
 
 
 def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
@@ -31,6 +34,53 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     use = f"brutefir -nodefault {LIVE}   (files: brutefir -nodefault {FILES}, in.raw to out.raw, float32, interleaved)"
     ports = ", ".join(f"output-{o} to channel {c}" for o, c in enumerate(filterset.channels))
     return Bundle(files, (*notes(filterset), f"On JACK, connect brutefir:{ports}."), use)
+
+
+def bank(sets: Sequence[FilterSet], folders: Sequence[str], default: int, options: Options) -> dict[str, bytes]:
+    """One configuration for JACK that holds the filters of all places, and for each the commands that change to it.
+
+    Parameters
+    ----------
+    sets
+        Of the places.
+    folders
+        Where :func:`bundle` of each was written.
+    default
+        The place that plays first.
+    """
+    first = sets[default]
+    found = pairs(first, "f32")
+    block = options.block or BLOCK
+    inside, outside = _devices(first, options)
+    channels = f"{len(first.drivers)}/{','.join(map(str, range(len(first.drivers))))}"
+    text = _configuration(
+        first,
+        block,
+        -(-first.length // block),
+        found=[(i, o, f"{folders[default]}/{name}", h) for i, o, name, h in found],
+        inside=inside,
+        outside=outside,
+        channels=channels,
+    )
+    others = "".join(
+        _coefficients(f"{folder}/{name}") + "\n"
+        for row, folder in enumerate(folders)
+        if row != default
+        for _, _, name, _ in found
+    )
+    logic = f'logic: "cli" {{ port: {PORT}; }};\n'
+    files = {BANK: (logic + others + text.replace("crossfade: false", "crossfade: true")).encode()}
+    for folder in folders:
+        each = "; ".join(f'cfc "{SIDES[i]}_{o + 1}" "{folder}/{name}"' for i, o, name, _ in found)
+        files[f"{folder}.cli"] = f"{each}; quit;\n".encode()
+    return files
+
+
+def _coefficients(name: str) -> str:
+    return (
+        f'coeff "{name}" {{ filename: "{name}"; format: "FLOAT_LE"; attenuation: 0.0; blocks: -1; skip: 0; '
+        "shared_mem: false; };"
+    )
 
 
 def _devices(filterset: FilterSet, options: Options) -> tuple[str, str]:
@@ -65,11 +115,7 @@ def _configuration(
         "lock_memory: false;",
         "sdf_length: -1;",
         'convolver_config: "wisdom";',
-        *(
-            f'coeff "{name}" {{ filename: "{name}"; format: "FLOAT_LE"; attenuation: 0.0; blocks: -1; skip: 0; '
-            "shared_mem: false; };"
-            for _, _, name, _ in found
-        ),
+        *(_coefficients(name) for _, _, name, _ in found),
         f'input {_quoted(SIDES)} {{ {inside}; sample: "FLOAT_LE"; channels: 2/0,1; delay: 0,0; maxdelay: -1; '
         "mute: false,false; };",
         f'output {_quoted(drivers)} {{ {outside}; sample: "FLOAT_LE"; '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -368,6 +369,18 @@ def test_a_bank_is_exported_place_by_place_with_an_index(
         assert x == pytest.approx(bank.taps[i, 0, 0], abs=1e-7)
     camilla = sweetspot("export", file, "--to", "camilladsp", "--bank", "--out", tmp_path / "camilla")
     assert "SetConfigFilePath" in camilla.stdout
+    brutefir = sweetspot("export", file, "--to", "brutefir", "--bank", "--out", tmp_path / "brutefir")
+    assert "bank-jack.conf" in brutefir.stdout
+    text = (tmp_path / "brutefir" / "bank-jack.conf").read_text()
+    for place in ("place-001", "place-004"):
+        names = re.findall(r'cfc "(\S+)" "(\S+)";', (tmp_path / "brutefir" / f"{place}.cli").read_text())
+        assert len(names) == 2 * len(bank.home.drivers)
+        for filt, coefficients in names:
+            assert f'coeff "{coefficients}" {{ filename: "{coefficients}"' in text
+            assert f'filter "{filt}"' in text
+            assert (tmp_path / "brutefir" / coefficients).is_file()
+    assert 'logic: "cli" { port: 3333; };' in text
+    assert "crossfade: false" not in text
     plain = tmp_path / "plain.h5"
     store.write(plain, bank.home)
     refused = sweetspot("export", plain, "--to", "wav", "--bank", "--out", out)
