@@ -37,7 +37,7 @@ from sweetspot.rigs.acoustics import load_head
 from sweetspot.rigs.errors import SweetspotError
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file import read as read_rig
-from sweetspot.rigs.storage import File, append, write
+from sweetspot.rigs.storage import File, append
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 HUNG_S, MEMORY = 60, 6 << 30
@@ -237,7 +237,7 @@ def texts(rig_text: str, place: Path, count: int) -> dict[str, Counter[str]]:
     return table
 
 
-def full_disks(run: Path, place: Path, most: int) -> dict[str, Counter[str]]:
+def full_disks(run: Path, place: Path, most: int, step: int = 1) -> dict[str, Counter[str]]:
     """A limit on the size of files at each kB: the old file stands, and the message is one."""
     jobs: dict[str, tuple[str, Callable[[], object]]] = {
         "filterset": ("filterset.h5", lambda: store.write(place / "filterset.h5", store.read(run))),
@@ -248,8 +248,8 @@ def full_disks(run: Path, place: Path, most: int) -> dict[str, Counter[str]]:
     table = {}
     for name, (file, work) in jobs.items():
         found = Counter[str]()
-        for kilobytes in range(0, most + 1):
-            write(place / file, "old\n")
+        for kilobytes in range(0, most + 1, step):
+            (place / file).write_bytes(b"old\n")
 
             def limited(work: Callable[[], object] = work, limit: int = 1000 * kilobytes) -> int:
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -300,16 +300,21 @@ def main() -> int:
     asked.add_argument("--short", action="store_true", help="a few of each kind")
     asked.add_argument("--rig", type=Path, default=Path(__file__).with_name("small.toml"))
     asked.add_argument("--head", type=Path, help="a SOFA file of a head, for its reader")
+    asked.add_argument("--share", type=float, default=1.0, help="of the long form, of every kind")
     given = asked.parse_args()
     short = given.short
+
+    def many(long: int, few: int) -> int:
+        return few if short else max(round(given.share * long), few)
+
     with tempfile.TemporaryDirectory(prefix="sweetspot-faults-") as folder_:
         place = Path(folder_)
         run = made_run(place, given.rig)
-        table = flips(place, run, given.head, 5 if short else 500)
-        table |= full_disks(run, place, 2 if short else 200)
-        table |= texts(given.rig.read_text(), place, 12 if short else 3000)
-        table |= two_at_once(run, 1 if short else 10)
-        table |= kills(run, given.rig, place, 1 if short else 30, short=short)
+        table = flips(place, run, given.head, many(500, 5))
+        table |= full_disks(run, place, 2 if short else 200, step=max(round(1.0 / given.share), 1))
+        table |= texts(given.rig.read_text(), place, many(3000, 12))
+        table |= two_at_once(run, many(10, 1))
+        table |= kills(run, given.rig, place, many(30, 1), short=short)
     sys.stdout.write(f"{'':<26}" + "".join(f"{c:>18}" for c in COLUMNS) + "\n")
     for name, row in table.items():
         sys.stdout.write(f"{name:<26}" + "".join(f"{row[c]:>18}" for c in COLUMNS) + "\n")
