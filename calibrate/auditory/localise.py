@@ -50,7 +50,7 @@ def localise(heard: Cues, templates: TemplateCues, bands: Bands) -> Image:
     """Azimuths of images by least cost over the templates.
 
     The cost of a template is ``sum w min(((ITD - ITD_t) / 60 us)^2, 9)`` over the bands below 1.6 kHz, with the weights
-    of the dominance region, plus half of the same with level differences over 2.5 dB; each sum is divided by its
+    of the dominance region, each difference up to whole periods of its band, since none of these is heard; plus half of the same with level differences over 2.5 dB; each sum is divided by its
     weights. Between templates the minimum is found by a parabola.
 
     Parameters
@@ -63,15 +63,21 @@ def localise(heard: Cues, templates: TemplateCues, bands: Bands) -> Image:
     total = np.zeros((*heard.itd_s.shape[:-1], len(templates.azimuths)))
     for b in range(len(bands.centre)):
         if delay[b] > 0.0:
-            total += delay[b] * _misfit(heard.itd_s[..., b], known.itd_s[:, b], DELAY_S)
-        total += level[b] * _misfit(heard.ild_db[..., b], known.ild_db[:, b], LEVEL_DB)
+            total += delay[b] * _misfit(_late(heard, known, bands, b), DELAY_S)
+        total += level[b] * _misfit(heard.ild_db[..., b, None] - known.ild_db[:, b], LEVEL_DB)
     azimuth = _least(total, templates.azimuths)
     return Image(azimuth, _focus(heard, templates, bands, azimuth))
 
 
-def _misfit(heard: Float, known: Float, scale: float) -> Float:
+def _late(heard: Cues, known: Cues, bands: Bands, b: int) -> Float:
+    """Delay heard in a band less that of each template ``(..., azimuth)``, s, without whole periods of the band."""
+    off = (heard.itd_s[..., b, None] - known.itd_s[:, b]) * bands.centre[b]
+    return np.asarray((off - np.round(off)) / bands.centre[b])
+
+
+def _misfit(off: Float, scale: float) -> Float:
     """``(..., azimuth)``."""
-    return np.minimum(((heard[..., None] - known) / scale) ** 2, LARGEST)
+    return np.minimum((off / scale) ** 2, LARGEST)
 
 
 def _least(cost: Float, azimuths: Float) -> Float:
@@ -96,8 +102,7 @@ def _focus(heard: Cues, templates: TemplateCues, bands: Bands, azimuth: Float) -
     apart = np.abs(templates.azimuths - azimuth[..., None])
     each = np.empty((*azimuth.shape, len(rows)))
     for i, b in enumerate(rows):
-        off = (heard.itd_s[..., b, None] - templates.cues.itd_s[:, b]) * bands.centre[b]
-        off = np.abs(off - np.round(off)) / (bands.centre[b] * DELAY_S)
+        off = np.abs(_late(heard, templates.cues, bands, int(b))) / DELAY_S
         each[..., i] = templates.azimuths[np.argmin(off + NEARNESS * apart, axis=-1)]
     share = weight[rows] / weight[rows].sum()
     mean = each @ share

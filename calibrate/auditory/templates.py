@@ -120,13 +120,34 @@ def of_head(head: Head, f: Float, distance: float, c: float, name: str) -> Templ
 
 
 def cues_of(templates: Templates, step_deg: float = STEP_DEG) -> TemplateCues:
-    """Cues of templates within 90 degrees of the front, between the measured azimuths in even steps."""
+    """Cues of templates within 90 degrees of the front, between the measured azimuths in even steps.
+
+    Delays run on steadily from azimuth to azimuth: a band's correlation has a maximum in every period, and which of
+    them is the largest may change between two neighbours.
+    """
     front = templates.azimuths[templates.front]
     count = max(round(float(np.degrees(front[-1] - front[0])) / step_deg), 1)
     azimuths = np.linspace(front[0], front[-1], count + 1)
-    measured = interaural_cues(templates.response[templates.front], erb_bands(templates.f))
+    bands = erb_bands(templates.f)
+    measured = interaural_cues(templates.response[templates.front], bands)
+    steady = np.unwrap(measured.itd_s * bands.centre, period=1.0, axis=0) / bands.centre
     fine = [
-        np.stack([np.interp(azimuths, front, column) for column in getattr(measured, name).T], axis=1)
-        for name in ("itd_s", "ild_db", "iacc", "level_db")
+        np.stack([np.interp(azimuths, front, column) for column in each.T], axis=1)
+        for each in (steady, measured.ild_db, measured.iacc, measured.level_db)
     ]
     return TemplateCues(azimuths, Cues(*fine))
+
+
+def woodworth_itd(azimuths: Float, diameter: float, c: float) -> Float:
+    """Delay between the ears of a rigid sphere well above its size, s: ``a / c (sin(az) + az)`` (Woodworth 1938).
+
+    Parameters
+    ----------
+    azimuths
+        Of a far source, rad, to the left, at most 90 degrees from the front; ears at +-90 degrees.
+    diameter
+        Of the sphere, m.
+    c
+        Speed of sound, m/s.
+    """
+    return np.asarray(0.5 * diameter / c * (np.sin(azimuths) + azimuths))
