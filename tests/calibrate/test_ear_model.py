@@ -125,7 +125,9 @@ def test_a_delay_a_period_off_is_the_same_delay() -> None:
 
 
 def test_delays_of_heads_beside_the_woodworth_formula(data: Path) -> None:
-    """From 1 to 1.6 kHz heads lie within 20 % of Woodworth's sphere of their size; mean of left and right.
+    """From 1 to 1.6 kHz heads lie between Woodworth's delay and that at low frequencies, ``3 a / c sin`` (Kuhn 1977).
+
+    A seventh below is allowed: no head is a sphere. Mean of left and right.
 
     FABIAN stood some 4 degrees turned: its delay is -50 us at 0 degrees and +43 us at 180.
     """
@@ -140,7 +142,8 @@ def test_delays_of_heads_beside_the_woodworth_formula(data: Path) -> None:
     for name, response in responses.items():
         each = np.median(interaural_cues(response, b).itd_s[:, inside], axis=1)
         found = 0.5 * (each[: len(degrees)] - each[len(degrees) :])
-        assert np.allclose(found, expected, rtol=0.2), (name, found, expected)
+        assert np.all(found > 0.85 * expected), (name, found, expected)
+        assert np.all(found < 3.0 * 0.0875 / C * np.sin(np.radians(degrees))), (name, found)
 
 
 def test_a_head_of_another_size_hears_another_direction() -> None:
