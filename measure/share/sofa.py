@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -258,7 +259,9 @@ def _kept(
         if text and len(text) < LONGEST_TEXT:
             sofa.add_attribute(f"GLOBAL_Sweetspot{key}", text)
     if known_errors := errors.get(name):
-        sofa.add_variable(ERRORS, np.asarray(known_errors.stderr, dtype=float), "double", "MREB")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Added custom dimension")  # B, the bins: it is ours on purpose
+            sofa.add_variable(ERRORS, np.asarray(known_errors.stderr, dtype=float), "double", "MREB")
         sofa.add_variable(BEFORE, float(known_errors.before), "double", "I")
     return sofa
 
