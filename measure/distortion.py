@@ -59,14 +59,16 @@ class Distortion:
     smoothed: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     thd: Float
 
-    def in_octaves(self, mic: int) -> list[dict[str, float]]:
+    def in_octaves(self, mic: int, lowest_hz: float = 0.0) -> list[dict[str, float]]:
         """Root mean square in each octave from 125 Hz to 8 kHz, percent: the total, its floor, and each harmonic.
+
+        Fundamentals below ``lowest_hz`` are left out: nothing was played there.
 
         Keys are ``hz``, ``thd``, ``floor``, ``h2`` to ``h5``; not a number where it lies below the floor.
         """
         rows = []
         for centre in 125.0 * 2.0 ** np.arange(7):
-            inside = (self.f >= centre / np.sqrt(2.0)) & (self.f < centre * np.sqrt(2.0))
+            inside = (self.f >= max(centre / np.sqrt(2.0), lowest_hz)) & (self.f < centre * np.sqrt(2.0))
             if not inside.any():
                 continue
             each = {f"h{n}": _rms(self.harmonics[mic, i, inside]) for i, n in enumerate(ORDERS)}

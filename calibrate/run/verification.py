@@ -154,7 +154,8 @@ def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, 
     """What each stimulus makes that it was not given, at the first place."""
     listener = CaptureAnalyser.of(rig, plan)
     found = {name: listener.distortion(heard, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
-    return chain_figures.told({name: one for name, one in found.items() if one is not None})
+    lowest = max((shape.half_hz(0.0) for shape in plan.sources.shapes), default=0.0)
+    return chain_figures.told({name: one for name, one in found.items() if one is not None}, lowest)
 
 
 def _begun(path: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:

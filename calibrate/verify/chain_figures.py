@@ -57,12 +57,18 @@ def guard_causes(metrics: Sequence[Metric]) -> tuple[Cause, ...]:
     return tuple(Cause(GUARD_OFF, said.format(m.heard), 1.0, 0) for m in off)
 
 
-def told(found: Mapping[str, Distortion]) -> list[dict[str, Any]]:
-    """What is kept of the distortion of each stimulus: octaves at its near ears, percent, with what noise allows."""
+def told(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str, Any]]:
+    """What is kept of the distortion of each stimulus: octaves at its near ears, percent, with what noise allows.
+
+    Parameters
+    ----------
+    lowest_hz
+        What the stimuli hold begins there.
+    """
     rows = []
     for stimulus, one in found.items():
         for ear in NEAR[stimulus]:
-            for octave in one.in_octaves(ear):
+            for octave in one.in_octaves(ear, lowest_hz):
                 if OCTAVES_HZ[0] <= octave["hz"] <= OCTAVES_HZ[1]:
                     thd = octave["thd"] if np.isfinite(octave["thd"]) else None
                     rows.append({"stimulus": stimulus, "ear": ear, "hz": octave["hz"], "thd_percent": thd,

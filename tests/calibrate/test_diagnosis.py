@@ -16,7 +16,7 @@ from sweetspot.calibrate.design import Limits, limits_text, read_limits
 from sweetspot.calibrate.line import records
 from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.diagnose.causes import Cause
-from sweetspot.calibrate.verify.diagnose.residual import Residual, disagreement_db
+from sweetspot.calibrate.verify.diagnose.residual import Residual, disagreement_db, weight_of
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.rigs.acoustics.sphere import field
@@ -158,6 +158,17 @@ def test_filters_of_another_unit_are_recognised() -> None:
     cause = found(scene(w=weights(8)), **{"unit X": weights(9), "unit Y": weights(8)})
     assert cause.name == "other filter set"
     assert "unit Y" in cause.text
+
+
+def test_what_lies_below_all_bands_is_no_difference() -> None:
+    """There nothing is played: what the noise leaves is many times the prediction, and must not weigh."""
+    s, below = scene(), F[0] * 1.3 > F
+    gone = np.where(below, 1e-5, 1.0)
+    near = np.mean(np.abs(np.einsum("pedf,sdf->pesf", s.h, s.w * gone)) ** 2, axis=(0, 1, 2))
+    heard = s.heard * gone + np.where(below, 3e-4, 0.0) * np.abs(s.heard).max()
+    dead = replace(s, w=s.w * gone, heard=heard, weight=weight_of(near, F))
+    assert disagreement_db(dead) < -40.0
+    assert disagreement_db(replace(dead, weight=1.0 / near / F)) > 0.0
 
 
 def test_a_sound_unit_differs_by_its_noise_alone_and_latency_is_a_difference_only_where_it_is_known() -> None:

@@ -87,6 +87,7 @@ def test_noise_is_told_from_distortion(sweep: Sweep) -> None:
     assert found.smoothed[0, 0, there].mean() > 0.5
     assert np.isfinite(third).mean() < 0.05
     assert np.nanmedian(found.floor[0, 1]) < np.nanmedian(second) < 1e3 * np.nanmedian(found.floor[0, 1])
+    assert [row["hz"] for row in found.in_octaves(0, 400.0)] == [500.0, 1000.0, 2000.0, 4000.0, 8000.0]
 
 
 def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path) -> None:

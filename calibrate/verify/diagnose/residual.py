@@ -26,6 +26,10 @@ BAND = (200.0, 5000.0)
 FALLS = 0.9
 """Share of a kept response from which its window falls (:func:`sweetspot.measure.deconvolve.edges`)."""
 
+SILENT = 1e-3
+"""Frequencies that are heard with less than this part of the median power weigh as if it were that: what lies below all
+drivers' bands is neither played nor predicted."""
+
 THIN = 4
 """Every so many bins are looked at: causes are smooth, and responses that last a few ms need no more."""
 
@@ -155,7 +159,7 @@ def of(
         w,
         heard=np.einsum("pedf,sdf->pesf", h, w) + whole,
         f=f,
-        weight=1.0 / np.maximum(near, 1e-30) / f,
+        weight=weight_of(near, f),
         fs=ears.fs,
         timed=timed,
         at=at,
@@ -163,6 +167,11 @@ def of(
         clipped=None if clipped is None else lambda level: clipped(level, f),
         share=share,
     )
+
+
+def weight_of(near: Float, f: Float) -> Float:
+    """Weight of each frequency by the power ``(frequency,)`` heard at the near ears: all third octaves count alike."""
+    return np.asarray(1.0 / np.maximum(near, max(SILENT * float(np.median(near)), 1e-30)) / f)
 
 
 def _apart(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float) -> Float:
