@@ -13,11 +13,10 @@ from sweetspot.calibrate.auditory.figures import DIRECT_S, EarModel, ImageFigure
 from sweetspot.calibrate.auditory.levels import Loudness, levels_of
 from sweetspot.calibrate.auditory.reference import ANGLE_DEG, Pair, modelled, seen
 from sweetspot.calibrate.auditory.templates import Templates, of_head
-from sweetspot.calibrate.plant import gate, grid, transform
+from sweetspot.calibrate.plant import gate, grid, head_of, transform
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.acoustics import CorrectedHead, SphereHead, load_head
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, speed_of_sound
 
@@ -79,15 +78,9 @@ def templates_of(rig: Description) -> Templates:
 
     ``ears.head`` of the rig file names it; without that it is the lab's head.
     """
-    c, lab = speed_of_sound(rig.environment.temperature_c), rig.lab
-    sphere = SphereHead(lab.head_diameter_m, float(np.radians(lab.ears_deg)))
-    distance = rig.ears.distance_m if rig.ears else 2.0
-    f, named = grid_of(rig.fs), (rig.ears.head if rig.ears else None) or lab.head
-    if named == "sphere":
-        return of_head(sphere, f, distance, c, f"rigid sphere of {1000 * lab.head_diameter_m:g} mm")
-    measured = load_head(rig.path(named))
-    head = CorrectedHead(measured, sphere, measured.measured) if lab.range_correction else measured
-    return of_head(head, f, distance, c, rig.path(named).name)
+    c, distance = speed_of_sound(rig.environment.temperature_c), rig.ears.distance_m if rig.ears else 2.0
+    head, name = head_of(rig)
+    return of_head(head, grid_of(rig.fs), distance, c, name)
 
 
 def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Templates:

@@ -50,7 +50,7 @@ class CrosstalkDesign(_Table):
 
     form: Literal["distortionless", "anchored", "ratio"] = "distortionless"
     cost: Literal["auto", "drivers", "radiated"] = "auto"
-    target_db: Curve = ((150.0, 0.0), (300.0, 18.0), (800.0, 18.0), (1600.0, 25.0), (12000.0, 25.0), (18000.0, 0.0))
+    target_db: Curve = ((150.0, 0.0), (300.0, 20.0), (800.0, 20.0), (1600.0, 25.0), (12000.0, 25.0), (18000.0, 0.0))
     effort_db: Annotated[float, Field(ge=0, le=40)] | Curve = (
         (200.0, 14.0),
         (280.0, 17.0),

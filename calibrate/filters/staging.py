@@ -16,7 +16,7 @@ from sweetspot.processor.render import upmixed
 from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.units import Float, from_db
 
-TAKEN_DB, SHARE = 6.0, 0.03
+TAKEN_DB, SHARE = 6.0, 0.04
 """On full-scale music and speech the guard takes more than so much in at most this share of the time."""
 
 STEPS, LARGEST_DB = 7, 18.0

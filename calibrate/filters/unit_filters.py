@@ -13,7 +13,7 @@ from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
-from sweetspot.calibrate.plant import Matched, MeasuredSet, Plant, frequencies, matched
+from sweetspot.calibrate.plant import Matched, MeasuredSet, Plant, frequencies, head_of, matched
 from sweetspot.calibrate.plant import ahead as one_direction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.predict import Prediction, RoomPrediction, uncertainty
@@ -103,7 +103,9 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
     if design.beam.level_db == "phantom":
-        tone = centre.to_phantom(led, W[:2], W[2])
+        away = rig.ears.distance_m if rig.ears else design.stereo.distance_m
+        power = virtualize.phantom_power(head_of(rig)[0], fitting.ir.positions, design.stereo, away, c)
+        tone = centre.to_phantom(led, W[:2], W[2], np.interp(f, virtualize.GRID, power))
         W[2], beam = W[2] * tone[:, None], beam.raised(tone)
     W = np.stack([held_outside(w, f, *design.filter.band_hz) for w in W]) * slopes.T
     delays = _delays(plant, nominal, W, fs)

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import StereoDesign
-from sweetspot.rigs.acoustics import SphereHead
+from sweetspot.rigs.acoustics import Head, SphereHead
 from sweetspot.rigs.units import Float, db
+
+GRID: Float = np.geomspace(80.0, 18000.0, 200)
+"""Where a real pair's phantom is computed, Hz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +78,34 @@ def reference(design: StereoDesign, c: float) -> FarEar:
     """The far ear of a stereo reference for a rigid-sphere head, fitted from 200 Hz to 8 kHz."""
     f: Float = np.geomspace(200.0, 8000.0, 120)
     return fit(sphere_ratio(design, f, c), f)
+
+
+def phantom_power(head: Head, positions: NDArray[np.void], design: StereoDesign, distance_m: float, c: float) -> Float:
+    """Power of a real pair's phantom over that of one of its speakers at its near ear ``(frequency,)`` at :data:`GRID`.
+
+    Means over the head's positions: a head that moves meets the phantom's notches elsewhere, as it does not with
+    loudspeakers that are next to each other.
+
+    Parameters
+    ----------
+    head
+        That measures.
+    positions
+        Table with ``x``, ``y``, ``yaw_deg`` of the head, m from the middle of the device.
+    distance_m
+        From the device to the nominal head; the pair stands as far from it, ``angle_deg`` to both sides.
+    """
+    angle = np.radians(design.angle_deg)
+    ahead, aside = distance_m * (1.0 - np.cos(angle)), distance_m * np.sin(angle)
+    k, heard = 2.0 * np.pi * GRID / c, []
+    for p in positions:
+        at = np.array([[ahead - p["x"], side * aside - p["y"]] for side in (-1.0, 1.0)])
+        r = np.hypot(at[:, 0], at[:, 1])
+        azimuth = np.arctan2(at[:, 1], at[:, 0]) - np.pi - np.radians(p["yaw_deg"])
+        sides = zip(azimuth, r, strict=True)
+        ears = [head.response(np.full(len(k), a), k, float(d), c) * np.exp(-1j * k * d) / d for a, d in sides]
+        heard.append(np.stack(ears))
+    pair = np.stack(heard)
+    both = np.mean(np.abs(pair.sum(axis=1)) ** 2, axis=(0, 1))
+    near = 0.5 * np.mean(np.abs(pair[:, 0, 0]) ** 2 + np.abs(pair[:, 1, 1]) ** 2, axis=0)
+    return np.asarray(both / near)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.errors import error_of as error_of
     from sweetspot.calibrate.plant.gate import Gate as Gate
     from sweetspot.calibrate.plant.gate import spectra as spectra
+    from sweetspot.calibrate.plant.head import head_of as head_of
     from sweetspot.calibrate.plant.matched_ears import Matched as Matched
     from sweetspot.calibrate.plant.matched_ears import corrected as corrected
     from sweetspot.calibrate.plant.matched_ears import matched as matched

@@ -12,7 +12,7 @@ LARGEST_DB = 12.0
 """By how much the centre may be raised or lowered at any frequency."""
 
 
-def to_phantom(plant: Plant, sides: Complex, centre: Complex) -> Float:
+def to_phantom(plant: Plant, sides: Complex, centre: Complex, pair: Float | None = None) -> Float:
     """Gain ``(frequency,)`` that gives the centre the level of the phantom, third octaves, at all design positions.
 
     A source in the middle reaches both sides alike; what they give together, the far ears' part included, is what a
@@ -20,14 +20,24 @@ def to_phantom(plant: Plant, sides: Complex, centre: Complex) -> Float:
 
     Parameters
     ----------
+    pair
+        Power ``(frequency,)`` of a real pair's phantom over that of one side at its near ear, see
+        :func:`virtualize.phantom_power`: the unit's sides then tell only that ear's level. Without it their own sum is
+        the phantom.
     sides
         Weights ``(2, frequency, driver)`` of the left and the right program.
     centre
         Weights ``(frequency, driver)`` of the centre program.
     """
-    heard = [
-        smoothed(np.mean(np.abs(np.einsum("pedf,fd->pef", plant.h, w)) ** 2, axis=(0, 1)), plant.f)
-        for w in (sides.sum(axis=0), centre)
-    ]
-    gain = np.sqrt(heard[0] / np.maximum(heard[1], 1e-300))
+    if pair is None:
+        wanted = _power(plant, sides.sum(axis=0)).mean(axis=0)
+    else:
+        wanted = pair * 0.5 * (_power(plant, sides[0])[0] + _power(plant, sides[1])[1])
+    heard = _power(plant, centre).mean(axis=0)
+    gain = np.sqrt(smoothed(wanted, plant.f) / np.maximum(smoothed(heard, plant.f), 1e-300))
     return np.asarray(np.clip(gain, from_db(-LARGEST_DB), from_db(LARGEST_DB)))
+
+
+def _power(plant: Plant, w: Complex) -> Float:
+    """Power of weights ``(frequency, driver)`` at each ear ``(ear, frequency)``, mean over positions."""
+    return np.asarray(np.mean(np.abs(np.einsum("pedf,fd->pef", plant.h, w)) ** 2, axis=0))
