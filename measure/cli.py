@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -31,7 +30,7 @@ from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, read, with_faults
 from sweetspot.rigs.runs import command, located
-from sweetspot.rigs.storage import alone
+from sweetspot.rigs.storage import alone, alone_in
 
 
 def _located(run: Path | None) -> Path | None:
@@ -337,7 +336,7 @@ def pictures(
     drawn = figures.chosen(figures.pictures(shown), only)
     target = out or run / "show"
     table = figures.distortion_table(shown) if "distortion" in drawn else None  # once, for the picture too
-    with alone(run) if out is None else nullcontext(), tracked("Drawing", 1) as step:
+    with alone(run) if out is None else alone_in(out), tracked("Drawing", 1) as step:
         forked.begun([partial(figures.save, draw, target / f"{name}.{kind}") for name, draw in drawn.items()])()
         step(str(target))
     files = [str(target / f"{name}.{kind}") for name in drawn]
@@ -362,7 +361,8 @@ def export_(
         sets = {name: session.responses(name) for name in session.sets}
         about = f"sweetspot, unit {session.serial}, run {run.resolve().name}, rig SHA-256 {session.rig_sha256[:12]}"
         rig, errors = session.rig(), standard_errors.of(session)
-    files = export.write(sets, to, about, out, rig=rig, tracked=tracked, errors=errors)
+    with alone_in(out):
+        files = export.write(sets, to, about, out, rig=rig, tracked=tracked, errors=errors)
     result({"run": str(run), "files": [str(f) for f in files]}, f"{len(files)} files in {out}", as_json=as_json)
 
 
@@ -379,7 +379,7 @@ def sofa_(
         sets, errors = {n: session.responses(n) for n in session.sets}, standard_errors.of(session)
         files = sofa.files(session.rig(), sets, known, errors)
     target = out or run
-    with alone(run) if out is None else nullcontext(), tracked("Writing SOFA", len(files)) as step:
+    with alone(run) if out is None else alone_in(out), tracked("Writing SOFA", len(files)) as step:
         for name, build in files.items():
             sofa.write(build(), target / name)
             step(name)

@@ -15,7 +15,7 @@ import soundfile as sf
 
 from sweetspot.processor.wave_header import mended
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import alone, replacing, without_clock
+from sweetspot.rigs.storage import alone, alone_in, replacing, without_clock
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Real
 
@@ -271,9 +271,9 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
         The folder cannot be made or written, or the disk is full.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, data in contents.items():
-            write_file(folder / name, data)
+        with alone_in(folder):
+            for name, data in contents.items():
+                write_file(folder / name, data)
     except OSError as fault:
         raise BadInput(f"{folder}: cannot be written: {fault.strerror}. Name another folder or make room") from fault
 

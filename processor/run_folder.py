@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.store import located
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import file_sha256
+from sweetspot.rigs.storage import file_sha256, root_text
 from sweetspot.rigs.units import db
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
     beside = located(path)
     rig, changes = beside.with_name("rig.toml"), list(changed_since(beside, filters))
     if rig.is_file():
+        changes += _changed_rig(rig, beside.with_name("session.h5"))
         from sweetspot.rigs.rig_file import limits_of  # the rig's tables take longer to import than a file to find
 
         ceiling = limits_of(rig).limits.ceiling
@@ -91,6 +93,15 @@ def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[A
         )
     caps = tuple(min(1.0, known[row].sine) if row in known else 1.0 for row in range(len(filters.drivers)))
     return replace(filters, caps=caps) if min(caps) < filters.ceiling * (1.0 - 1e-9) else filters
+
+
+def _changed_rig(rig: Path, session: Path) -> list[str]:
+    """A note where the rig file is another than the session was measured with, by SHA-256."""
+    measured = root_text(session, "rig_sha256") if session.is_file() else ""
+    text = rig.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff")
+    if not measured or measured == hashlib.sha256(text.encode()).hexdigest():
+        return []
+    return [f"{rig} was changed after {session.name} was measured (SHA-256 differs): its limits hold as they are now"]
 
 
 def changed_since(filterset: Path, filters: FilterSet) -> tuple[str, ...]:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.hdf5 import Kind as Kind
     from sweetspot.rigs.storage.hdf5 import built as built
     from sweetspot.rigs.storage.hdf5 import foreign as foreign
+    from sweetspot.rigs.storage.hdf5 import root_text as root_text
     from sweetspot.rigs.storage.kept_data import check_apart as check_apart
     from sweetspot.rigs.storage.lock import alone as alone
+    from sweetspot.rigs.storage.lock import alone_in as alone_in
     from sweetspot.rigs.storage.objects import Attributes as Attributes
     from sweetspot.rigs.storage.objects import Data as Data
     from sweetspot.rigs.storage.objects import Group as Group

@@ -87,6 +87,16 @@ def foreign(path: Path, remedy: str) -> Iterator[Group]:
         _closed(file)
 
 
+def root_text(path: Path, name: str) -> str:
+    """A text among a file's root attributes, unchecked, for a note; empty where it cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            value = Group(file, path, True, "").attrs.get(name)
+            return value[:4096] if isinstance(value, str) else ""
+    except (OSError, RuntimeError, ValueError, KeyError, SweetspotError):
+        return ""
+
+
 def schema_of(path: Path) -> str:
     """The schema that an HDF5 file names, ``SOFA`` for AES69 files; empty where it cannot be read."""
     try:

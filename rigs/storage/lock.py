@@ -69,6 +69,23 @@ def alone(target: Path) -> Iterator[None]:
                 os.close(handle)
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the only process that writes files into a folder, which is made where it is missing; see :func:`alone`.
+
+    Raises
+    ------
+    BadInput
+        Another process holds it, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise BadInput(f"{folder}: {cause(fault, folder)}") from fault
+    with alone(folder):
+        yield
+
+
 def _taken(file: Path, target: Path) -> int | None:
     """Handle of the locked file; ``None`` on a disk without locks."""
     while True:

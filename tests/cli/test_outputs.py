@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -12,8 +13,9 @@ import soundfile
 
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.run_folder import within_rig
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import check_apart, json_value, toml_table, write
+from sweetspot.rigs.storage import alone_in, check_apart, json_value, toml_table, write
 from sweetspot.rigs.storage.kept_data import held
 
 Run = Callable[..., CompletedProcess[str]]
@@ -121,3 +123,24 @@ def test_a_dry_run_checks_the_serial_number(sweetspot: Run) -> None:
     done = sweetspot("measure", "ears", "desk", "--unit", "../up", "--dry-run")
     assert done.returncode == 2
     assert "'../up' is no serial number" in done.stderr
+
+
+def test_a_folder_of_outputs_has_one_writer(sweetspot: Run, tmp_path: Path, filters: Path) -> None:
+    with alone_in(tmp_path / "new" / "out"):
+        done = sweetspot("export", filters, "--to", "wav", "--out", tmp_path / "new" / "out")
+        assert done.returncode == 2
+        assert "in use by process" in done.stderr
+        assert [p.name for p in (tmp_path / "new" / "out").iterdir()] == [".lock"]
+    assert not list((tmp_path / "new" / "out").iterdir())
+
+
+def test_the_rig_file_is_compared_with_the_sessions(measured: Path, tmp_path: Path, filters: Path) -> None:
+    for name in ("session.h5", "rig.toml"):
+        shutil.copy(measured / name, tmp_path / name)
+
+    def notes() -> list[str]:
+        return [note for note in within_rig(tmp_path, store.read(filters))[1] if "rig.toml" in note]
+
+    assert notes() == []
+    (tmp_path / "rig.toml").write_text((tmp_path / "rig.toml").read_text() + "# edited\n")
+    assert "rig.toml was changed after session.h5 was measured" in notes()[0]
