@@ -19,6 +19,8 @@ from sweetspot.calibrate.fleet import capability, cluster, jobs, run
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import NAME, Ledger
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
+from sweetspot.calibrate.line import run as line
+from sweetspot.calibrate.line import sampling
 from sweetspot.measure.cli import JsonOpt
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, tracked
@@ -40,6 +42,7 @@ def mount(app: typer.Typer) -> None:
     commands.command("stats")(stats)
     commands.command("limits")(limits)
     commands.command("learn")(learn)
+    commands.command("sample")(sample)
     app.add_typer(commands, name="fleet")
 
 
@@ -209,3 +212,17 @@ def _table(found: list[Statistics]) -> str:
         )
     why = sorted({s.why_no_cpk for s in found if s.why_no_cpk})
     return "\n".join([head, *lines, *(f"no Cpk: {w}" for w in why)])
+
+
+def sample(
+    records: Annotated[Path, typer.Argument(metavar="RECORDS", help="The line's folder of records (--records).")],
+    as_json: JsonOpt = False,
+) -> None:
+    """The sample plan: which units of a line are verified fully, what that found, and what is due."""
+    if not (records / line.RECORDS).is_file():
+        raise BadInput(
+            f"{records}: no {line.RECORDS} of a line there; give the folder that sweetspot line --records has"
+        )
+    units = sampling.plan(line.kept(records))
+    result({"units": [u.to_dict() for u in units]}, sampling.text(units), as_json=as_json)
+    raise typer.Exit(FAILED if any(u.state in ("fail", "inconclusive") for u in units) else 0)

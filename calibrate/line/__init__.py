@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.line import golden as golden
     from sweetspot.calibrate.line import records as records
     from sweetspot.calibrate.line import run as run
+    from sweetspot.calibrate.line import sampling as sampling
     from sweetspot.calibrate.line.state import LineState as LineState
 else:
     from sweetspot.rigs.faces import lazy

@@ -8,21 +8,25 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.line import monitoring
+from sweetspot.calibrate.line import monitoring, sampling
 from sweetspot.calibrate.line import run as line
 from sweetspot.calibrate.line.server import LineServer
 from sweetspot.calibrate.line.state import LineState, screen
+from sweetspot.calibrate.quick import learn
+from sweetspot.calibrate.quick import run as quick
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import parse
+from tests.calibrate import quick_fleet
 
 FS = 47872
 
@@ -200,3 +204,77 @@ def test_monitors_tell_what_is_deployed() -> None:
         assert len(verdict.causes) == 1
         assert words in verdict.causes[0]
         assert "'y'" in verdict.causes[0]
+
+
+def sampled(place: Path, unit: str, verdict: str) -> dict[str, object]:
+    """A record of a chosen unit, whose run holds a verification with this verdict, or none."""
+    run = place / unit
+    run.mkdir()
+    description = quick_fleet.rig(place)
+    if verdict:
+        (run / "rig.toml").write_text(description.text)
+        with Session.create(run / "verify.h5", description, unit, "2026-01-02T03:04:05Z", schema=VERIFICATION) as file:
+            file.annotate("verdict", json.dumps({"verdict": verdict, "reasons": ["width too small"]}))
+    return {**record(unit, "pass"), "run": str(run), "sample_due": True, "utc": "2026-01-02T03:04:05Z"}
+
+
+def test_the_sample_plan_says_what_is_due_and_what_was_found(
+    tmp_path: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    rows = [record("A", "pass"), sampled(tmp_path, "B", "pass"), sampled(tmp_path, "C", ""), record("D", "refused")]
+    (tmp_path / line.RECORDS).write_text("".join(json.dumps(r) + "\n" for r in rows))
+    done = sweetspot("fleet", "sample", tmp_path, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [(u["unit"], u["state"]) for u in json.loads(done.stdout)["units"]] == [("B", "pass"), ("C", "due")]
+    rows += [sampled(tmp_path, "E", "fail"), {**sampled(tmp_path, "F", ""), "run": str(tmp_path / "away")}]
+    (tmp_path / line.RECORDS).write_text("".join(json.dumps(r) + "\n" for r in rows))
+    done = sweetspot("fleet", "sample", tmp_path)
+    assert done.returncode == 1
+    assert "1 of 2 fully verified units pass; 2 due: C, F" in done.stdout
+    assert f"sweetspot verify {tmp_path / 'C'}" in done.stdout
+    assert sweetspot("fleet", "sample", tmp_path / "none").returncode == 2
+    again = [*rows, {**record("C", "pass"), "run": str(tmp_path / "B"), "sample_due": True}]
+    assert [u.state for u in sampling.plan(again) if u.unit == "C"] == ["pass"]
+
+
+def test_units_go_through_the_whole_cycle_over_http_and_a_line_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    """One golden unit learned; a good unit, one stopped in its cycle, and that one again on a line started anew."""
+    rig = quick_fleet.rig(tmp_path)
+    golden = quick.measured_unit(quick_fleet.measured(tmp_path / "learned", rig, "G-1"))
+    setup = line.LineSetup(rig, learn([golden], rig), "ab" * 32, tmp_path / "runs", tmp_path / "records", every=2)
+    for units in (("U-1", "U-2"), ("U-2",)):
+        state = line.state_of(setup)
+
+        def work(serial: str, state: LineState = state, stop: bool = len(units) > 1) -> None:
+            state.stopping = stop and serial == "U-2"  # as POST /api/stop does
+            line.cycle(setup, state, serial)
+
+        with LineServer(0, state, lambda serial: line.check_unit(setup, serial), work) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            found = []
+            for unit in units:
+                assert asked(server, "POST", "/api/start", {"serial": unit})[0] == 202
+                found.append(carried(server))
+            server.shutdown()
+        if len(units) > 1:
+            good, stopped = found
+            assert (good["verdict"], good["sample_due"]) == ("pass", True)
+            assert set(good["seconds"]) == {"capture", "estimate", "fit", "export", "verify", "record"}
+            assert (Path(good["run"]) / "filterset.h5").is_file()
+            assert (stopped["verdict"], stopped["cause"]) == ("error", "stopped")
+            assert state.to_dict()["counts"] == {"pass": 1, "error": 1}
+        else:
+            assert found[0]["verdict"] == "pass"
+            assert state.to_dict()["counts"] == {"pass": 2, "error": 1}
+    with pytest.raises(BadInput, match="passed on"):
+        line.check_unit(setup, "U-1")
+    assert [u.state for u in sampling.plan(line.kept(setup.records))] == ["due"]
+
+
+def carried(server: LineServer) -> dict[str, Any]:
+    """The last result, once nothing is on the line: cycles take seconds."""
+    for _ in range(1200):
+        if not asked(server, "GET", "/api/state")[1]["busy"]:
+            return asked(server, "GET", "/api/last")[1]
+        time.sleep(0.05)
+    raise AssertionError("the line stays busy")
