@@ -156,16 +156,23 @@ class ZoneMap:
     def text(self) -> str:
         """A few lines for people."""
         whole = self.area_m2(np.ones(self.trusted.shape, dtype=bool))
-        each = ", ".join(f"{arm} {a['sides']:.2f} / {a['centre']:.2f}" for arm, a in self.areas.items())
+        sides, centre = (self.area_m2(where) for where in (self.trusted, self.trusted_centre))
+        each = ", ".join(
+            f"{arm} {_known(a['sides'], sides)} / {_known(a['centre'], centre)}" for arm, a in self.areas.items()
+        )
         return (
             f"Listening zone, {self.x[0]:g} to {self.x[-1]:g} m by {self.y[0]:+g} to {self.y[-1]:+g} m ({whole:.1f} "
-            f"m2; trusted for the sides {self.area_m2(self.trusted):.1f} m2, for the centre "
-            f"{self.area_m2(self.trusted_centre):.1f} m2)\n"
+            f"m2; trusted for the sides {sides:.1f} m2, for the centre {centre:.1f} m2)\n"
             f"  area with the sides within {SIDE_DEG:g} / the centre within {CENTRE_DEG:g} degrees, m2: {each}\n"
             f"  error of the map at positions left out of it: {self.own.left_out_deg:.1f} degrees, "
             f"{self.own.cancellation_db:.1f} dB of cancellation (polar set and head alone: "
             f"{self.own.model_deg:.1f} degrees)"
         )
+
+
+def _known(area: float, trusted: float) -> str:
+    """A good area in words: unknown where the map is trusted nowhere."""
+    return f"{area:.2f}" if trusted > 0.0 else "unknown"
 
 
 def _widths(at: Float) -> Float:

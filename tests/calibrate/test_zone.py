@@ -170,6 +170,8 @@ def test_nothing_is_good_where_the_map_is_not_trusted(mapped: tuple[Path, ZoneMa
     _, zone = mapped
     grey = replace(zone, trusted=np.zeros((5, 5), dtype=bool), trusted_centre=np.zeros((5, 5), dtype=bool))
     assert all(v == 0.0 for area in grey.areas.values() for v in area.values())
+    assert "calibrated unknown / unknown" in grey.text
+    assert "unknown" not in zone.text
 
 
 def test_uncertainty_grows_with_the_distance_from_what_was_measured() -> None:
