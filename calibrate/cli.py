@@ -157,6 +157,9 @@ def verify(
         str, typer.Option("--through", metavar="NAME", help=f"What is deployed: {', '.join(deployed.THROUGH)}.")
     ] = deployed.OWN,
     upmixes: Annotated[bool, typer.Option("--upmix", help="The device upmixes, as our own engine does.")] = False,
+    exported: Annotated[
+        Path | None, typer.Option("--exported", help="Play the export in this folder as it is: c, lv2, pipewire.")
+    ] = None,
     again: Annotated[bool, typer.Option("--again", help="Verify a unit that has a passing record already.")] = False,
     is_golden: Annotated[bool, typer.Option("--golden", help="Reference-unit check against stored results.")] = False,
     shift: Annotated[float, typer.Option("--shift", help="Hours for which the golden unit holds.")] = 8.0,
@@ -208,7 +211,7 @@ def verify(
     if recordings:
         verdict = _verified_from(run_folder, recordings, limits)
     else:
-        verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes))
+        verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes), exported)
     data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
     lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
     if kept and is_golden:
@@ -329,12 +332,14 @@ def _verified(
     limits: Limits,
     faults: list[str] | None = None,
     through: tuple[str, bool] = (deployed.OWN, False),
+    exported: Path | None = None,
 ) -> Verification:
     fitted = run.fitted_of(here)
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
     name, upmixes = through
-    processor = deployed.choose(name, within_rig(here, fitted.filters)[0], description, upmixes=upmixes)
+    filters = within_rig(here, fitted.filters)[0]
+    processor = deployed.choose(name, filters, description, upmixes=upmixes, exported=exported)
     with alone(here), open_rig(description, serial=fitted.filters.unit_serial) as rig:
         for left in reversed(range(1 + int(limits.repeats))):
             try:

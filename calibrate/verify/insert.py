@@ -263,7 +263,7 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
         into, out = how.expected(filters)
         if any(bay.ports_of(how.client)) or any(bay.named(into)):
             raise BadInput(f"a client named {how.client!r} is on the JACK server already: end it first")
-        with live.running(deployed.filters, deployed.name, bay.period) as engine:
+        with live.running(deployed.filters, deployed.name, bay.period, deployed.exported) as engine:
             if into:
                 found = bay.await_named(
                     (*into, *out), engine.alive, lambda: f"{how.hint}. It said: {engine.text or 'nothing'}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,11 @@ from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.export import c_library
+from sweetspot.processor.export.library import blob_differences
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, SweetspotError
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex
 
@@ -46,11 +49,14 @@ class Deployed:
         In the form that it runs, see :func:`stereo_form`.
     inputs
         Output channels that feed it left and right, counted from 1; ``None`` for our own engine, which is no hardware.
+    exported
+        The folder of an export that is played as it lies there; ``None`` for a new export.
     """
 
     name: str
     filters: FilterSet
     inputs: tuple[int, int] | None
+    exported: Path | None = None
 
     @property
     def timed(self) -> bool:
@@ -58,13 +64,40 @@ class Deployed:
         return self.inputs is None
 
 
-def choose(name: str, filters: FilterSet, rig: Description, *, upmixes: bool = False) -> Deployed:
+class WrongExport(SweetspotError):
+    """A verdict, and no trouble of the rig: what was exported is not what the run's filters are."""
+
+
+def as_exported(name: str, filters: FilterSet, folder: Path) -> None:
+    """Compare the blob of an export with the filters that it should hold.
+
+    Raises
+    ------
+    BadInput
+        A processor without a blob, or a folder without one.
+    WrongExport
+        It differs: an old blob, another unit, a wrong rate, swapped channels, a missing centre, a guard too high.
+    """
+    if name not in live.LIVE or not live.LIVE[name].whole:
+        raise BadInput(f"--exported is for processors that load a blob (c, lv2, pipewire), not for {name}")
+    blob = folder / c_library.BLOB
+    if not blob.is_file():
+        raise BadInput(f"{folder}: holds no {c_library.BLOB}; name the folder of `sweetspot export --to {name}`")
+    if found := blob_differences(blob.read_bytes(), filters):
+        raise WrongExport(f"{blob}: FAIL, {'; '.join(found)}. Nothing was played. Export again")
+
+
+def choose(
+    name: str, filters: FilterSet, rig: Description, *, upmixes: bool = False, exported: Path | None = None
+) -> Deployed:
     """The processor of a name; everything that can be told before a device opens is told here.
 
     Parameters
     ----------
     upmixes
         Whether a device takes what both sides share to the centre program, as our own engine does.
+    exported
+        The folder of an export that is to be played as it lies there; see :func:`as_exported`.
 
     Raises
     ------
@@ -73,6 +106,8 @@ def choose(name: str, filters: FilterSet, rig: Description, *, upmixes: bool = F
     """
     if name not in THROUGH:
         raise BadInput(f"through {name!r}: no such processor; choose one of: {', '.join(THROUGH)}")
+    if exported is not None:
+        as_exported(name, filters, exported)
     if name == OWN:
         return Deployed(name, filters, None)
     whole = name in live.LIVE and live.LIVE[name].whole
@@ -86,7 +121,9 @@ def choose(name: str, filters: FilterSet, rig: Description, *, upmixes: bool = F
             f"rig {rig.name!r} has no program outputs, and {name} is fed through them: add to its [interface] "
             "program = { left = 11, right = 12 }"
         )
-    return Deployed(name, filters if upmixes or whole else stereo_form(filters), (program.left, program.right))
+    return Deployed(
+        name, filters if upmixes or whole else stereo_form(filters), (program.left, program.right), exported
+    )
 
 
 def stereo_form(filters: FilterSet) -> FilterSet:

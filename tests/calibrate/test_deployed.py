@@ -25,8 +25,8 @@ from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import VERIFICATION, Session
-from sweetspot.processor import store
-from sweetspot.processor.export import brutefir
+from sweetspot.processor import files, store
+from sweetspot.processor.export import brutefir, bundle
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, TooLoud
@@ -310,6 +310,23 @@ def test_what_cannot_be_verified_through_is_told_before_a_device_opens(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(BadInput, match="brutefir is not installed: apt-get install brutefir"):
         deployed.choose("brutefir", filters, rig)
+
+
+def test_an_export_that_is_not_what_it_should_be_fails_by_its_name(here: Path, crooked_text: str) -> None:
+    """Before a device opens, and before anything is played."""
+    filters, rig = run.fitted_of(here).filters, described(crooked_text, here.parent)
+    folder = here.parent / "exported"
+    with pytest.raises(BadInput, match=r"holds no unit\.blob"):
+        deployed.choose("c", filters, rig, exported=folder)
+    files.write_all(folder, bundle(replace(filters, source="b" * 64, taps=filters.taps[:, ::-1]), "c").everything())
+    with pytest.raises(deployed.WrongExport, match="FAIL, swapped drivers") as wrong:
+        deployed.choose("c", filters, rig, exported=folder)
+    assert wrong.value.exit_code == 1
+    files.write_all(folder, bundle(filters, "c").everything())
+    assert deployed.choose("c", filters, rig, exported=folder).exported == folder
+    for name in ("engine", "jconvolver", "device"):
+        with pytest.raises(BadInput, match="--exported is for processors that load a blob"):
+            deployed.choose(name, filters, rig, exported=folder)
 
 
 def test_a_device_that_upmixes_is_judged_by_its_centre_program(here: Path, crooked_text: str) -> None:

@@ -24,6 +24,8 @@ from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.processor import files
+from sweetspot.processor.export import bundle
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import HardwareTrouble
 from sweetspot.rigs.load import open_rig
@@ -166,6 +168,20 @@ def faulty(here: Path, rig: Rig, changed: Callable[[FilterSet], FilterSet]) -> V
     return run.judge(here, fitted, Limits())
 
 
+def exported_without_guard(here: Path, rig: Rig, folder: Path) -> Verification:
+    """The verdict on an export as it lies in a folder: its blob is right, its code has lost the guard."""
+    fitted = run.fitted_of(here)
+    files.write_all(folder, bundle(fitted.filters, "c").everything())
+    guard = folder / "guard.c"
+    line = "    memcpy(g->ceilings, info->ceilings, g->drivers * sizeof(float));\n"
+    assert line in guard.read_text()
+    off = "    for (uint32_t d = 0; d < g->drivers; d++) {\n        g->ceilings[d] = 1.0f;\n    }\n"
+    guard.write_text(guard.read_text().replace(line, off))
+    wrong = deployed.choose("c", fitted.filters, rig.description, exported=folder)
+    run.measure_verification(here, rig, fitted, NOON, ask=lambda _: None, track=quiet, processor=wrong)
+    return run.judge(here, fitted, Limits())
+
+
 def centre_times(gain: float) -> Callable[[FilterSet], FilterSet]:
     return lambda filters: replace(filters, taps=filters.taps * np.array([1.0, 1.0, gain])[:, None, None])
 
@@ -183,12 +199,13 @@ def test_faulty_deployments_are_named(
     on = tmp_path / "card.toml"
     on.write_text(card(tmp_path / "turntable"))
     faults: list[tuple[str, Callable[[FilterSet], FilterSet]]] = [
-        ("guard off", lambda f: replace(f, ceiling=1.0)),
         ("upmix off", lambda f: replace(f, taps=np.stack([f.taps[0], f.taps[1], f.taps[0] + f.taps[1]]))),
     ]
     with jack_server(47872) as server, jack_lab(server, on, "--unit", SERIAL), server.freewheel():
         in_server(server)
         with open_rig(parse(on.read_text(), folder=tmp_path), serial=SERIAL, now=lambda: NOON) as rig:
+            found = exported_without_guard(here, rig, tmp_path / "exported")
+            assert (found.verdict, found.causes[0].name) == ("fail", "guard off"), (found.reasons, found.causes)
             for name, change in faults:
                 found = faulty(here, rig, change)
                 assert (found.verdict, found.causes[0].name) == ("fail", name), (found.reasons, found.causes)

@@ -244,7 +244,7 @@ def check_live(engine: str) -> LiveEngine:
 
 
 @contextmanager
-def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]:
+def running(filterset: FilterSet, engine: str, period: int, exported: Path | None = None) -> Iterator[Running]:
     """An engine with the exported files of a filter set, on the audio server that this program's environment names.
 
     Parameters
@@ -255,6 +255,8 @@ def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]
         One of :data:`LIVE`.
     period
         Samples per block of the server.
+    exported
+        The folder of an export, which is played as it lies there; by default a new export.
 
     Raises
     ------
@@ -264,7 +266,10 @@ def running(filterset: FilterSet, engine: str, period: int) -> Iterator[Running]
     live = check_live(engine)
     with tempfile.TemporaryDirectory(prefix="sweetspot-") as made:
         folder = Path(made) / "sweetspot.lv2"  # a plug-in's folder is called so; to the others it is all the same
-        files.write_all(folder, live.bundle(filterset, Options(block=period)).everything())
+        if exported is None:
+            files.write_all(folder, live.bundle(filterset, Options(block=period)).everything())
+        else:
+            shutil.copytree(exported, folder, ignore=shutil.ignore_patterns("*.o", "*.a", "*.so"))
         _build(live, folder)
         log = folder / "said.txt"
         words = [w.replace(HERE, str(folder)) for w in live.words] + ([live.last(filterset)] if live.last else [])

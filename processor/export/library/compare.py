@@ -1,0 +1,105 @@
+"""What a blob that is deployed has otherwise than the filters that it should hold, in words."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.processor.export.library.blob import FORMAT, HEADER_WORDS, MAGIC, METHODS, unit_blob
+from sweetspot.processor.filterset import PROGRAMS, FilterSet
+from sweetspot.rigs.units import db
+
+SAME = 1e-6
+"""Largest difference of two taps that are the same, re the largest."""
+
+
+def blob_differences(data: bytes, filterset: FilterSet) -> tuple[str, ...]:
+    """Each difference of a deployed blob from that of a filter set, named; empty where it is the same processor."""
+    head = 4 * HEADER_WORDS
+    if len(data) < head or not data.startswith(MAGIC):
+        return ("no blob of the library",)
+    version, size, checksum = struct.unpack_from("<3I", data, 8)
+    if version != FORMAT:
+        return (f"old blob: format {version}, this version writes {FORMAT}; export again",)
+    if size != len(data) or zlib.crc32(data[20:]) != checksum:
+        return ("damaged blob: its size or checksum differs",)
+    return tuple(_differences(data, unit_blob(filterset)))
+
+
+def _differences(data: bytes, own: bytes) -> Iterator[str]:
+    """Header first: with other sizes there is nothing more to compare."""
+    there, ours = struct.unpack_from("<9I4f2I", data, 20), struct.unpack_from("<9I4f2I", own, 20)
+    serial, expected = (d[80:112].rstrip(b"\0").decode("ascii", "replace") for d in (data, own))
+    if serial != expected:
+        yield f"another unit: its filters are those of {serial!r}, not of {expected!r}"
+    if there[0] != ours[0]:
+        yield f"wrong rate: made for {there[0]} Hz, not for {ours[0]} Hz"
+    if there[1:3] != ours[1:3]:
+        yield f"other sizes: {there[1]} drivers and {there[2]} taps, not {ours[1]} and {ours[2]}"
+        return
+    names = {number: name for name, number in METHODS.items()}
+    if (there[5:9], there[9]) != (ours[5:9], ours[9]):
+        yield (
+            f"other upmix: {names.get(there[5], there[5])}, amount {there[9]:g}, "
+            f"not {names[ours[5]]}, amount {ours[9]:g}"
+        )
+    drivers, taps = ours[1], ours[2]
+    yield from _channels(_numbers(data, "<u4", 0, drivers), _numbers(own, "<u4", 0, drivers))
+    yield from _ceilings(_numbers(data, "<f4", drivers, drivers), _numbers(own, "<f4", drivers, drivers))
+    sets, home = there[3], struct.unpack_from("<I", data, 112)[0]
+    shape = (sets, len(PROGRAMS), drivers, taps)
+    found = _numbers(data, "<f4", 2 * drivers + 3 * sets + 2 * taps, int(np.prod(shape))).reshape(shape)[home]
+    wanted = _numbers(own, "<f4", 2 * drivers + 3 + 2 * taps, found.size).reshape(found.shape)
+    yield from _filters(found, wanted, data[116:128] == own[116:128])
+
+
+def _numbers(data: bytes, kind: str, first: int, count: int) -> NDArray[np.float64]:
+    return np.frombuffer(data, dtype=kind, offset=4 * (HEADER_WORDS + first), count=count).astype(np.float64)
+
+
+def _channels(there: NDArray[np.float64], ours: NDArray[np.float64]) -> Iterator[str]:
+    if (there != ours).any():
+        words = [", ".join(f"{c:.0f}" for c in one) for one in (there, ours)]
+        yield f"swapped channels: drivers on outputs {words[0]}, not {words[1]}"
+
+
+def _ceilings(there: NDArray[np.float64], ours: NDArray[np.float64]) -> Iterator[str]:
+    if (there > ours * (1.0 + SAME)).any():
+        worst = int(np.argmax(there / ours))
+        yield (
+            f"guard off or too high: driver {worst + 1} may reach {float(db(there[worst])):.1f} dBFS, not "
+            f"{float(db(ours[worst])):.1f} dBFS"
+        )
+
+
+def _filters(there: NDArray[np.float64], ours: NDArray[np.float64], same_session: bool) -> Iterator[str]:
+    def alike(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+        return bool(np.abs(a - b).max() <= SAME * np.abs(b).max())
+
+    left, right, centre = ours
+    if alike(there, ours):
+        return
+    if ours[2].any() and not there[2].any():
+        yield "missing centre: its centre filters are all zero"
+    elif alike(there, np.stack([right, left, centre])):
+        yield "swapped sides: its left filters are the right ones"
+    elif any(alike(there[:, list(order)], ours) for order in _orders(there, ours)):
+        yield "swapped drivers: its filters are those of other drivers"
+    elif alike(there / np.abs(there).max(), ours / np.abs(ours).max()):
+        yield f"other level: {float(db(np.abs(there).max() / np.abs(ours).max())):+.1f} dB"
+    elif same_session:
+        yield "old blob: other filters of the same session; calibrated anew since it was exported"
+    else:
+        yield "old blob: its filters were made from another session than the run's"
+
+
+def _orders(there: NDArray[np.float64], ours: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
+    """The one order of drivers in which each is most like its own."""
+    apart = np.abs(there[:, None] - ours[:, :, None]).max(axis=(0, 3))
+    order = np.argmin(apart, axis=1)
+    if len(set(order.tolist())) == len(order):
+        yield order
