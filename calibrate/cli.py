@@ -211,7 +211,7 @@ def verify(
     if recordings:
         verdict = _verified_from(run_folder, recordings, limits)
     else:
-        verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes), exported)
+        verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes), exported=exported)
     data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
     lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
     if kept and is_golden:
