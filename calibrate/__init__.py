@@ -1,1 +1,1 @@
-"""Decides: targets, fits, predictions, verification and reports."""
+"""Calibration: targets, filter design, prediction, verification and reports."""

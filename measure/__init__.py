@@ -1,1 +1,1 @@
-"""Listens: sweeps out, responses in, judged and stored."""
+"""Measurement: sweeps out, responses in, judged and stored."""

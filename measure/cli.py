@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -100,13 +101,8 @@ def ears(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver to both ears at the head positions of the rig."""
-    described = with_faults(read(find(rig)), fault)
-    if dry_run:
-        _dry_run(described, "ears", unit, overlap=overlap, as_json=as_json)
-        return
-    _begin(
-        "ears", described, unit, runs=runs, run=run, ask=operator(yes, delay), as_json=as_json, overlap=overlap, raw=raw
-    )
+    how = _Wish(unit, runs, run, operator(yes, delay), overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
+    _begin("ears", with_faults(read(find(rig)), fault), how)
 
 
 def polar(
@@ -123,21 +119,8 @@ def polar(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
-    described = with_faults(read(find(rig)), fault)
-    if dry_run:
-        _dry_run(described, "polar", unit, overlap=overlap, as_json=as_json)
-        return
-    _begin(
-        "polar",
-        described,
-        unit,
-        runs=runs,
-        run=run,
-        ask=operator(yes, delay),
-        as_json=as_json,
-        overlap=overlap,
-        raw=raw,
-    )
+    how = _Wish(unit, runs, run, operator(yes, delay), overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
+    _begin("polar", with_faults(read(find(rig)), fault), how)
 
 
 def templates(
@@ -152,21 +135,8 @@ def templates(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure the dummy head's localisation templates: it turns from -90 to 90 degrees against the front driver."""
-    described = with_faults(read(find(rig)), fault)
-    if dry_run:
-        _dry_run(described, "templates", unit, overlap=None, as_json=as_json)
-        return
-    _begin(
-        "templates",
-        described,
-        unit,
-        runs=runs,
-        run=run,
-        ask=operator(yes, delay),
-        as_json=as_json,
-        overlap=None,
-        raw="all",
-    )
+    how = _Wish(unit, runs, run, operator(yes, delay), dry_run=dry_run, as_json=as_json)
+    _begin("templates", with_faults(read(find(rig)), fault), how)
 
 
 def resume(
@@ -262,32 +232,40 @@ def _agreed(wanted: plan.Plan, overlap: OverlapMode | None) -> None:
         raise typer.Abort
 
 
-def _begin(
-    name: SetName,
-    description: Description,
-    unit: str,
-    runs: Path,
-    run: Path | None,
-    ask: Callable[[str], None],
-    as_json: bool,
-    overlap: OverlapMode | None,
-    raw: RawKept,
-) -> None:
-    overlap = overlap or usual(plan.make(description, name))
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the options of ``measure ears``, ``polar`` and ``templates`` ask for."""
+
+    unit: str
+    runs: Path
+    run: Path | None
+    ask: Callable[[str], None]
+    dry_run: bool
+    as_json: bool
+    overlap: OverlapMode | None = None
+    raw: RawKept = "all"
+
+
+def _begin(name: SetName, description: Description, how: _Wish) -> None:
+    """Measure a set, or only say what would be captured."""
+    if how.dry_run:
+        _dry_run(description, name, how.unit, overlap=how.overlap, as_json=how.as_json)
+        return
+    overlap = how.overlap or usual(plan.make(description, name))
     _agreed(plan.make(description, name), overlap)
-    if run is not None:
-        folder.check_same(run, unit, description)
-    with open_rig(description, serial=unit) as rig:
-        chosen = run or folder.latest_without(runs, unit, description, name)
-        chosen = chosen or folder.new(runs, unit, description, datetime.now(UTC))
+    if how.run is not None:
+        folder.check_same(how.run, how.unit, description)
+    with open_rig(description, serial=how.unit) as rig:
+        chosen = how.run or folder.latest_without(how.runs, how.unit, description, name)
+        chosen = chosen or folder.new(how.runs, how.unit, description, datetime.now(UTC))
         say(f"Run {chosen}")
-        capture_set(rig, name, chosen, ask, overlap=overlap)
+        capture_set(rig, name, chosen, how.ask, overlap=overlap)
         if name == "ears" and description.reference is not None:
-            capture_set(rig, "reference", chosen, ask)
+            capture_set(rig, "reference", chosen, how.ask)
         for fixed in plan.fixed_sets(description) if name == "ears" else ():
-            capture_set(rig, fixed, chosen, ask)
-    without_raw(folder.session_file(chosen), raw)
-    _report(chosen, as_json)
+            capture_set(rig, fixed, chosen, how.ask)
+    without_raw(folder.session_file(chosen), how.raw)
+    _report(chosen, how.as_json)
 
 
 def _report(run: Path, as_json: bool) -> None:

@@ -1,1 +1,1 @@
-"""Acts: upmix, filter matrix and guard, offline and live."""
+"""The processor: upmix, filter matrix and guard, offline and live."""

@@ -184,8 +184,8 @@ def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
 
 def _at_ears(path: Path, filters: FilterSet, source: Path, out: Path, subtype: str, mono: bool, as_json: bool) -> None:
     head = listening.dummy_head(path)
-    with files.SoundSource(source, mono=mono) as heard:
-        pieces = 4 * -(-heard.samples // files.PIECE)
+    with files.SoundSource(source, mono=mono) as sound:
+        pieces = 4 * -(-sound.samples // files.PIECE)
     with tracked("Listening", pieces) as step:
         done = listening.render_at_ears(
             filters, head, lambda: files.SoundSource(source, mono=mono), out, subtype=subtype, step=step
@@ -207,11 +207,11 @@ def _process(
     engine: WalkingEngine | None = None,
 ) -> None:
     filters = engine.filterset if engine else filters
-    with files.SoundSource(source, mono=mono) as heard:
-        _told_of(heard, filters.fs)
-        with tracked("Processing", -(-heard.samples // files.PIECE)) as step:
+    with files.SoundSource(source, mono=mono) as sound:
+        _note_source(sound, filters.fs)
+        with tracked("Processing", -(-sound.samples // files.PIECE)) as step:
             done = render_file(
-                filters, heard, out, settings=settings, subtype=subtype, split=split, step=step, engine=engine
+                filters, sound, out, settings=settings, subtype=subtype, split=split, step=step, engine=engine
             )
     data, lines = _data(filters, out, done) | known, _lines(filters, out, done) + _volume(known)
     if engine:
@@ -229,12 +229,12 @@ def _volume(known: dict[str, Any]) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 
-def _told_of(heard: files.SoundSource, fs: int) -> None:
+def _note_source(sound: files.SoundSource, fs: int) -> None:
     """Say what a listener may not expect of the file."""
-    if heard.fs != fs:
-        say(f"{heard.path}: {heard.fs} Hz, resampled to the filters' {fs} Hz")
-    if heard.cut:
-        say(f"{heard.path}: breaks off: its header names {heard.cut}. What is there is used")
+    if sound.fs != fs:
+        say(f"{sound.path}: {sound.fs} Hz, resampled to the filters' {fs} Hz")
+    if sound.cut:
+        say(f"{sound.path}: breaks off: its header names {sound.cut}. What is there is used")
 
 
 def export(
@@ -469,7 +469,7 @@ def play(
     with ExitStack() as stack:
         file = stack.enter_context(files.SoundSource(source, mono=mono)) if source else None
         if file:
-            _told_of(file, filters.fs)
+            _note_source(file, filters.fs)
         live = stack.enter_context(playing(program, file, loop=loop, gain_db=gain, waiting=say))
         live.follower = follower
         if poses:

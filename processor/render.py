@@ -157,8 +157,8 @@ def measured(filterset: FilterSet, settings: UpmixSettings | None = None) -> Fil
     taps = []
     for sides in ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0)):
         engine.reset()
-        heard = np.concatenate(list(aligned(engine, [level * np.array(sides)[:, None]])), axis=1)
-        taps.append(heard[:, : filterset.length] / level)
+        made = np.concatenate(list(aligned(engine, [level * np.array(sides)[:, None]])), axis=1)
+        taps.append(made[:, : filterset.length] / level)
     return replace(filterset, taps=np.stack(taps), programs=PROGRAMS)
 
 
@@ -170,13 +170,13 @@ def aligned(engine: Engine, pieces: Iterable[Real]) -> Iterator[Real]:
     BadInput
         The guard stopped the output; says why.
     """
-    skip, heard = engine.latency, 0
+    skip, made = engine.latency, 0
     for x in pieces:
-        heard += x.shape[1]
+        made += x.shape[1]
         y = _running(engine, engine.process(x))
         yield y[:, skip:]
         skip = max(skip - y.shape[1], 0)
-    if heard:
+    if made:
         yield _running(engine, engine.flush())[:, skip:]
 
 

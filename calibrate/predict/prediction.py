@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +55,18 @@ class RoomPrediction:
         for name, ndim in (("score", 4), ("polar", 2), ("early", 4), ("polar_early", 2)):
             object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=ndim, dtype=np.complex128))
 
+    def to_dict(self) -> dict[str, Any]:
+        """For a file, in single precision."""
+        out = {n: getattr(self, n).astype(np.complex64) for n in ("score", "polar", "early", "polar_early")}
+        out |= {n: np.asarray(getattr(self, n)) for n in ("end", "polar_end", "ear_gains")}
+        out |= {n: getattr(self, n).astype(np.float32) for n in ("polar_noise", "polar_power")}
+        return out | {"gate": self.gate.plain(), "polar_gate": self.polar_gate.plain()}
+
+    @classmethod
+    def of_dict(cls, kept: Mapping[str, Any]) -> RoomPrediction:
+        """From a file."""
+        return cls(**{**kept, **{name: Gate.of(kept[name]) for name in ("gate", "polar_gate")}})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
@@ -88,6 +102,19 @@ class Prediction:
     def __post_init__(self) -> None:
         for name, ndim in (("score", 4), ("design", 4), ("polar", 2), ("far_ear", 1)):
             object.__setattr__(self, name, frozen(name, getattr(self, name), ndim=ndim, dtype=np.complex128))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a file, in single precision."""
+        spectra = {name: getattr(self, name).astype(np.complex64) for name in ("score", "design", "polar")}
+        numbers = {name: getattr(self, name) for name in ("f", "azimuths", "far_ear", "target_db")}
+        return spectra | numbers | {"whole": self.whole.to_dict() if self.whole else {}}
+
+    @classmethod
+    def of_dict(cls, kept: Mapping[str, Any]) -> Prediction:
+        """From a file, which may hold more; one of an earlier version has nothing of the room."""
+        names = ("f", "score", "design", "polar", "azimuths", "far_ear", "target_db")
+        whole = RoomPrediction.of_dict(kept["whole"]) if kept.get("whole") else None
+        return cls(**{name: kept[name] for name in names}, whole=whole)
 
     @property
     def lowest(self) -> float:

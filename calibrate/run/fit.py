@@ -69,10 +69,10 @@ def calibrate(
         made, ears = _fit(run, design, left_out=left_out, step=step)
         kept = to_keep(made) | {"at_ears": nominal(ears)}
         if with_zone:
-            heard = image(run, made)
-            mapped = _mapped(run, made, design, heard)
+            assessed = image(run, made)
+            mapped = _mapped(run, made, design, assessed)
             kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
-            kept |= {"loudness": [json.dumps(heard.loudness.re_plain_db["calibrated"])]}
+            kept |= {"loudness": [json.dumps(assessed.loudness.re_plain_db["calibrated"])]}
             step("listening zone")
         if with_front:
             kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}

@@ -13,12 +13,10 @@ from sweetspot.calibrate.auditory import ZoneMap
 from sweetspot.calibrate.bank import BankFigures
 from sweetspot.calibrate.design import BankDesign, parse_bank
 from sweetspot.calibrate.filters import FarEar, Fitted
-from sweetspot.calibrate.plant import Gate, Matched
+from sweetspot.calibrate.plant import Matched
 from sweetspot.calibrate.plant import errors as loading
-from sweetspot.calibrate.predict import Prediction, RoomPrediction
-from sweetspot.calibrate.study import (
-    FrontPoint,
-)
+from sweetspot.calibrate.predict import Prediction
+from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank
@@ -37,38 +35,14 @@ def sha256(path: Path) -> str:
 
 def to_keep(fitted: Fitted) -> dict[str, Any]:
     """The part of a fit that verification and report read again."""
-    p = fitted.prediction
     return {
-        "f": p.f,
-        "score": p.score.astype(np.complex64),
-        "design": p.design.astype(np.complex64),
-        "polar": p.polar.astype(np.complex64),
-        "azimuths": p.azimuths,
-        "far_ear": p.far_ear,
-        "target_db": p.target_db,
+        **fitted.prediction.to_dict(),
         "limits": [",".join(side) for side in fitted.limits],
         "reference": np.array(fitted.reference),
         "virtual": asdict(fitted.far_ear),
         "loading": json.dumps(loading.plain(fitted.loading)),
         "ears": asdict(fitted.ears) if fitted.ears else {},
-        "whole": _whole(p.whole) if p.whole else {},
     }
-
-
-def _whole(whole: RoomPrediction) -> dict[str, Any]:
-    """The room's share of a prediction, to be kept."""
-    spectra = {name: getattr(whole, name).astype(np.complex64) for name in ("score", "polar", "early", "polar_early")}
-    numbers = {name: np.asarray(getattr(whole, name)) for name in ("end", "polar_end", "ear_gains")}
-    numbers |= {name: getattr(whole, name).astype(np.float32) for name in ("polar_noise", "polar_power")}
-    return spectra | numbers | {"gate": whole.gate.plain(), "polar_gate": whole.polar_gate.plain()}
-
-
-def _whole_of(kept: dict[str, Any]) -> RoomPrediction | None:
-    """The same, read again; ``None`` in a file of an earlier version."""
-    if not kept:
-        return None
-    gates = {name: Gate.of(kept[name]) for name in ("gate", "polar_gate")}
-    return RoomPrediction(**{**kept, **gates})
 
 
 def fitted_of(run: Path) -> Fitted:
@@ -88,16 +62,6 @@ def fitted_of(run: Path) -> Fitted:
         )
     if "score" not in kept:
         raise BadInput(f"{run / store.NAME}: holds no prediction; run: sweetspot calibrate {run}")
-    prediction = Prediction(
-        kept["f"],
-        score=kept["score"],
-        design=kept["design"],
-        polar=kept["polar"],
-        azimuths=kept["azimuths"],
-        far_ear=kept["far_ear"],
-        target_db=kept["target_db"],
-        whole=_whole_of(kept.get("whole", {})),
-    )
     limits = np.array([side.split(",") for side in kept["limits"]])
     reference = (int(kept["reference"][0]), int(kept["reference"][1]))
     named = {"said": "text"}  # what earlier versions called it
@@ -105,7 +69,7 @@ def fitted_of(run: Path) -> Fitted:
     loads = tuple(loading.ErrorBand(**b) for b in json.loads(kept.get("loading", "[]")))
     return Fitted(
         filters,
-        prediction,
+        Prediction.of_dict(kept),
         limits=limits,
         reference=reference,
         far_ear=FarEar(**kept["virtual"]),
@@ -153,8 +117,8 @@ def changes(run: Path) -> tuple[str, ...]:
     path, filters = run / store.NAME, store.read(run)
     found = list(changed_since(path, filters))
     if (run / VERIFIED).is_file():
-        with Session.read(run / VERIFIED, VERIFICATION) as heard:
-            made_with = str(heard.attributes.get("filterset_sha256", ""))
+        with Session.read(run / VERIFIED, VERIFICATION) as captured:
+            made_with = str(captured.attributes.get("filterset_sha256", ""))
         if made_with != sha256(path):
             found.append(f"{path} was changed after {VERIFIED} was measured through it (SHA-256 differs): verify again")
     return tuple(found)

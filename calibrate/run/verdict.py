@@ -75,18 +75,18 @@ def _replace(run: Path) -> None:
 
 
 def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verification:
-    found, verdict, measured, rig, told = verdict_of(run, fitted, limits, path)
+    found, verdict, measured, rig, used = verdict_of(run, fitted, limits, path)
     if verdict.verdict == "fail":
         by_design = _by_design(verdict.by_design)
         unguarded = chain_figures.guard_causes(verdict.metrics)
         alone_off = bool(unguarded) and all(m.key == "guard" for m in verdict.metrics if m.verdict == "fail")
         known = by_design or alone_off
-        causes, ruled_out = (by_design, ()) if known else _causes(run, found, measured, rig, told)
+        causes, ruled_out = (by_design, ()) if known else _causes(run, found, measured, rig, used)
         causes = (*unguarded, *causes)
         verdict = replace(verdict, causes=causes, ruled_out=ruled_out)
-    with Session.resume(path, VERIFICATION) as heard:
-        heard.annotate("verdict", json.dumps(summary(verdict), indent=1))
-        heard.annotate("limits", json.dumps(limits.to_dict()))
+    with Session.resume(path, VERIFICATION) as captured:
+        captured.annotate("verdict", json.dumps(summary(verdict), indent=1))
+        captured.annotate("limits", json.dumps(limits.to_dict()))
     return verdict
 
 
@@ -101,15 +101,15 @@ def verdict_of(
         The file; by default the run's ``verify.h5``.
     """
     path = path or run / VERIFIED
-    with Session.read(path, VERIFICATION) as heard:
-        sets = measured_sets(heard)
-        of_filters = str(heard.attributes["filterset_sha256"])
-        told = json.loads(heard.annotation("through") or "{}")
+    with Session.read(path, VERIFICATION) as captured:
+        sets = measured_sets(captured)
+        of_filters = str(captured.attributes["filterset_sha256"])
+        used = json.loads(captured.annotation("through") or "{}")
     if of_filters != sha256(run / store.NAME):
         raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
         measured, rig = measured_sets(session), session.rig()
-    found = deployed.understood(told, sets, measured, (fitted.prediction, fitted.filters))
+    found = deployed.understood(used, sets, measured, (fitted.prediction, fitted.filters))
     design = parse(store.read_design(run), str(run / store.NAME))
     verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
     share = share_of(found.filters)
@@ -122,7 +122,7 @@ def verdict_of(
         replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)),
         measured[0].ir,
         rig,
-        told,
+        used,
     )
 
 
@@ -145,15 +145,15 @@ def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
     if not failed:
         return ()
     each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:.3g} asked" for m in failed)
-    said = (
+    text = (
         f"unit matches its prediction; the design misses the limit ({each}). What limits the design: "
         "sweetspot calibrate RUN --explain. Limits for devices of this kind: --limits"
     )
-    return (diagnosis.Cause(diagnosis.DESIGN, said, 1.0, 0),)
+    return (diagnosis.Cause(diagnosis.DESIGN, text, 1.0, 0),)
 
 
 def _causes(
-    run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, told: dict[str, Any]
+    run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, used: dict[str, Any]
 ) -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
     """What may be wrong, the most likely first, and what was ruled out."""
     filters, whole = found.filters, found.prediction.whole
@@ -164,7 +164,7 @@ def _causes(
         share_of(filters),
         timed=found.timed,
         end=whole.end if whole else None,
-        clipped=_clipped(rig, filters, told),
+        clipped=_clipped(rig, filters, used),
     )
     at = np.array([d.at for d in rig.driver])
     away = rig.ears.distance_m if rig.ears else 2.0
@@ -172,16 +172,16 @@ def _causes(
     return tuple(diagnosis.ranked(found_causes)), diagnosis.ruled_out(found_causes)
 
 
-def _clipped(rig: Description, filters: FilterSet, told: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
+def _clipped(rig: Description, filters: FilterSet, used: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
     """What clipping does to the sweeps of a verification, see :func:`clipping.filters_of`."""
-    program = rig.interface.program if told.get("name", deployed.OWN) != deployed.OWN else None
+    program = rig.interface.program if used.get("name", deployed.OWN) != deployed.OWN else None
     plan = verification.plan(
         rig,
         "ears",
         filters,
         engine_of(filters),
         (program.left, program.right) if program else None,
-        share=float(told.get("share", 1.0)),
+        share=float(used.get("share", 1.0)),
     )
     played = np.stack([s[[c - 1 for c in filters.channels]] for s in plan.sources.signals])
     if program:

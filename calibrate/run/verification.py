@@ -93,16 +93,18 @@ def measure_verification(
     with (
         alone(run),
         insert.ready(rig, through, plans["ears"], measured, ask) as ready,
-        _begun(path, rig, filters, now) as heard,
+        _begun(path, rig, filters, now) as captured,
     ):
-        told = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
-        told["share"] = share
-        told["guard_db"] = insert.guard_of(ready.interface)
-        heard.annotate("through", json.dumps(told))
+        used = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
+        used["share"] = share
+        used["guard_db"] = insert.guard_of(ready.interface)
+        captured.annotate("through", json.dumps(used))
         for name, plan in plans.items():
             with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
-                hardware.measure(ready, heard, plan, ask=ask, step=step)
-        heard.annotate("through", json.dumps(told | {"distortion": _distortion(heard, rig.description, plans["ears"])}))
+                hardware.measure(ready, captured, plan, ask=ask, step=step)
+        captured.annotate(
+            "through", json.dumps(used | {"distortion": _distortion(captured, rig.description, plans["ears"])})
+        )
     move(path, run / MEASURED)
     return run / MEASURED
 
@@ -145,17 +147,17 @@ def recorded_rig(run: Path, fitted: Fitted, recordings: Path) -> Rig:
 
 def refused_recording(run: Path) -> str:
     """Which recording a verification could not use, and why."""
-    with Session.read(run / MEASURING, VERIFICATION) as heard:
-        found = [r for name in heard.sets for r in heard.rejected(name)]
+    with Session.read(run / MEASURING, VERIFICATION) as captured:
+        found = [r for name in captured.sets for r in captured.rejected(name)]
     return f"{found[-1][0]}: {found[-1][1]}" if found else ""
 
 
-def _distortion(heard: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
+def _distortion(captured: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
     """What each stimulus makes that it was not given, at the first place."""
     listener = CaptureAnalyser.of(rig, plan)
-    found = {name: listener.distortion(heard, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
+    found = {name: listener.distortion(captured, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
     lowest = max((shape.half_hz(0.0) for shape in plan.sources.shapes), default=0.0)
-    return chain_figures.told({name: one for name, one in found.items() if one is not None}, lowest)
+    return chain_figures.to_dict({name: one for name, one in found.items() if one is not None}, lowest)
 
 
 def _begun(path: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:

@@ -57,7 +57,7 @@ def guard_causes(metrics: Sequence[Metric]) -> tuple[Cause, ...]:
     return tuple(Cause(GUARD_OFF, said.format(m.heard), 1.0, 0) for m in off)
 
 
-def told(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str, Any]]:
+def to_dict(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str, Any]]:
     """What is kept of the distortion of each stimulus: octaves at its near ears, percent, with what noise allows.
 
     Parameters

@@ -178,7 +178,7 @@ class ReadVerification:
     through
         ``None`` in a file of an earlier version, which knew our own engine alone.
     distortion
-        Of the stimuli, see :func:`sweetspot.calibrate.verify.chain_figures.told`; none in a file of an earlier version.
+        Of the stimuli, see :func:`chain_figures.to_dict`; none in a file of an earlier version.
     guard_db
         What the processor's outputs reach under a loud program, dB re the ceiling; ``None`` where it was not tried.
     """

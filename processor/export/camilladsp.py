@@ -33,7 +33,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     configuration = _configuration(filterset, version) | {"devices": _devices(filterset, options, version, chunk)}
     files[CONF] = (json.dumps(configuration, indent=2) + "\n").encode()
     live = options.capture or options.playback
-    told = (
+    more = (
         f"For CamillaDSP {version}. "
         + (
             f"It captures from {options.capture or 'in.wav'!r} and plays on {options.playback or 'out.wav'!r}."
@@ -43,7 +43,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         ),
         "CamillaDSP does not look at the rate in the filters' WAV headers: a wrong samplerate plays wrong filters.",
     )
-    return Bundle(files, (*notes(filterset), *told), f"camilladsp {CONF}")
+    return Bundle(files, (*notes(filterset), *more), f"camilladsp {CONF}")
 
 
 def installed() -> int:

@@ -89,6 +89,9 @@ def main(root: Path) -> None:
         between, within = sum(map(len, outer.values())), sum(map(len, inner.values()))
         places = f"{len(outer):>2} places, {floors(outer):>9}, {between:>3} arrows"
         print(f"{room:<10} {lines:>6} lines, {places} ({len(inner):>3} files, {within:>3} arrows)")
+    files = [p for p in (root / "processor").rglob("*.py") if "export" not in p.relative_to(root).parts]
+    alone = sum(len(p.read_text(encoding="utf-8").splitlines()) for p in files)
+    print(f"processor without its exports: {alone} lines")
     classes = Counter(n.name for t in trees.values() for n in ast.walk(t) if isinstance(n, ast.ClassDef))
     twice = sorted(name for name, count in classes.items() if count > 1)
     print(f"class names that exist twice: {len(twice)}", *twice)

@@ -32,7 +32,8 @@ def test_a_serial_number_or_a_units_folder_is_its_latest_run(kept: Path, monkeyp
     assert located(Path("T-9")) == Path("runs") / "T-9" / kept.name
     assert located(kept.parent) == kept
     assert located(kept) == kept
-    assert located(Path("nowhere")) == Path("nowhere")
+    with pytest.raises(BadInput, match="no unit of that serial number"):
+        located(Path("nowhere"))
     shutil.copytree(kept, kept.parents[1] / "T-10" / kept.name)
     with pytest.raises(BadInput, match=r"2 units.*T-10, T-9"):
         located(Path("runs"))

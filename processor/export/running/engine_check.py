@@ -80,31 +80,31 @@ def check(
         filterset = linear(filterset, options.share)
     if engine in WHOLE:
         return _whole(filterset, engine, bundle, x)
-    heard = (_signal(filterset) if x is None else x).astype(np.float32)
+    played = (_signal(filterset) if x is None else x).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         files.write_all(Path(folder), bundle.everything())
         if engine == "firmware":
             return EngineComparison(_firmware_db(Path(folder)))
-        y = RUNNERS[engine](Path(folder), heard, filterset)
+        y = RUNNERS[engine](Path(folder), played, filterset)
     from sweetspot.processor.partition import (
         PartitionedMatrix,  # brings scipy's transforms, which a start does not wait for
     )
 
     return EngineComparison(
-        difference_db(y, PartitionedMatrix(stereo(filterset), 8192).process(heard.astype(np.float64)))
+        difference_db(y, PartitionedMatrix(stereo(filterset), 8192).process(played.astype(np.float64)))
     )
 
 
 def _whole(filterset: FilterSet, engine: str, bundle: Bundle, x: Real | None) -> EngineComparison:
     """A processor with upmix and guard against our own engine, sample by sample, latency included."""
-    heard = (_loud_signal(filterset) if x is None else x).astype(np.float32)
+    played = (_loud_signal(filterset) if x is None else x).astype(np.float32)
     from sweetspot.processor.engine import Engine  # brings what a start does not wait for
 
-    wanted = Engine(filterset, 1024).process(heard.astype(np.float64))
+    wanted = Engine(filterset, 1024).process(played.astype(np.float64))
     with tempfile.TemporaryDirectory() as folder:
         inside = Path(folder) / "sweetspot.lv2"
         files.write_all(inside, bundle.everything())
-        files.write_all(Path(folder), {"in.wav": wave(heard, filterset.fs)})
+        files.write_all(Path(folder), {"in.wav": wave(played, filterset.fs)})
         return EngineComparison(difference_db(WHOLE[engine](inside, filterset), wanted))
 
 

@@ -273,14 +273,14 @@ def running(filterset: FilterSet, engine: str, period: int, exported: Path | Non
         _build(live, folder)
         log = folder / "said.txt"
         words = [w.replace(HERE, str(folder)) for w in live.words] + ([live.last(filterset)] if live.last else [])
-        with log.open("wb") as said:
+        with log.open("wb") as output:
             process = subprocess.Popen(
                 words,
                 cwd=folder,
                 env=os.environ | {"LV2_PATH": made},
                 stdin=subprocess.PIPE,
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
             )
         started = Running(engine, process, log)
@@ -302,5 +302,5 @@ def _build(live: LiveEngine, folder: Path) -> None:
         return
     done = subprocess.run(live.build, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = done.stderr.strip()[-SHOWN:]
-        raise BadInput(f"{' '.join(live.build)} failed (it needs: apt-get install {live.packages}): {said}")
+        text = done.stderr.strip()[-SHOWN:]
+        raise BadInput(f"{' '.join(live.build)} failed (it needs: apt-get install {live.packages}): {text}")
