@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +28,9 @@ from sweetspot.rigs.rig_file.description import Description, parse
 
 WANTED = {"mean": (17, 17, 17, 16, 14), "p10": (13, 11, 11, 10, 8), "nominal": (20, 22, 25, 25, 15)}
 """Figures asked for at 0.25 dB of error, dB in the bands of ``metrics.OCTAVES``."""
+
+SHIPPED = {"mean": (19, 15, 18, 18, 15), "p10": (15, 11, 12.5, 11.5, 8), "nominal": (22, 15, 22, 30, 28)}
+"""The same for the default effort limit, which loudness sets: about 1 dB under what it reached when it was chosen."""
 
 UNITS = {2: (90.0, -90.0), 4: (30.0, -30.0, 90.0, -90.0)}
 """Azimuths of the drivers, degrees."""
@@ -117,10 +121,16 @@ def unit(drivers: int, head: str = "sphere") -> tuple[World, np.ndarray, np.ndar
     return world, responses(world, design_heads()), responses(world, scoring_heads())
 
 
-def run(drivers: int, error_db: float, seeds: range, head: str = "sphere") -> tuple[compare.DesignRow, ...]:
-    """Figures of all designs for one unit, the mean over measurements with different errors."""
+def run(
+    drivers: int, error_db: float, seeds: range, head: str = "sphere", shipped: bool = False
+) -> tuple[compare.DesignRow, ...]:
+    """Figures of all designs for one unit, the mean over measurements with different errors.
+
+    ``shipped`` takes the default design with the effort limit that loudness sets; else loudness is no matter.
+    """
     world, h, scored = unit(drivers, head)
-    wish = CrosstalkDesign(effort_db=18.0, tolerance_db=error_db)  # loudness is no matter here, and the error is known
+    limit = CrosstalkDesign().effort_db if shipped else 18.0
+    wish = CrosstalkDesign(effort_db=limit, tolerance_db=error_db)  # the error is known
     cost = driver_cost(world.description.driver, world.f)
     found = []
     for seed in seeds:
@@ -130,10 +140,10 @@ def run(drivers: int, error_db: float, seeds: range, head: str = "sphere") -> tu
     return tuple(compare.averaged(same) for same in zip(*found, strict=True))
 
 
-def missed(ours: compare.DesignRow) -> list[str]:
+def missed(ours: compare.DesignRow, asked: Mapping[str, tuple[float, ...]] = WANTED) -> list[str]:
     """Which of the figures asked for at 0.25 dB are not reached."""
     out = []
-    for name, wanted in WANTED.items():
+    for name, wanted in asked.items():
         got = getattr(ours, name)
         out += [
             f"{name}, band {i + 1}: {g:.1f} < {w}" for i, (g, w) in enumerate(zip(got, wanted, strict=True)) if g < w
@@ -157,7 +167,12 @@ def main() -> None:
             if not args.json:
                 print(compare.table(found, f"\n{key}: mean/10th percentile/nominal, effort; dB"))
             if error == 0.25:
-                short += [f"{key}: {m}" for m in missed(found[0])]
+                short += [f"{key}: {m}" for m in missed(found[0], WANTED)]
+                default = run(drivers, error, range(args.seeds), args.head, shipped=True)
+                data[f"{key}, default effort"] = [default[0].plain()]
+                if not args.json:
+                    print(compare.table(default[:1], f"\n{key}, default effort"))
+                short += [f"{key}, default effort: {m}" for m in missed(default[0], SHIPPED)]
             elif found[0].mean[1] < 15.0:
                 short.append(f"{key}: 800-1600 Hz {found[0].mean[1]:.1f} < 15")
     print(
