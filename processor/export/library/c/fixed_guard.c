@@ -6,6 +6,7 @@
 static const double PI = 3.14159265358979323846;
 static const double LOOK_AHEAD = 1e-3, RELEASE = 0.03, WINDOW = 0.12, SLOW = 0.15, LOW = 1500.0, OFFSET_TIME = 0.5;
 static const int64_t FORGOTTEN = (int64_t) 461168601842; /* 1e-7 in Q62 */
+static const int64_t MOST_LOW = 644245094; /* 0.3 in Q31 */
 
 static uint32_t steps(double seconds, uint32_t rate)
 {
@@ -214,7 +215,7 @@ static int limit_band(sf_guard *g, uint32_t b, int32_t *const *y, uint32_t first
     if (works) {
         for (uint32_t d = 0; loud > 0u && d < g->drivers; d++) {
             const size_t at = (size_t) d * reach + look;
-            need(m->taken, m->voice + at, m->share + at, g->ceilings[d], b == 0u ? SF_ONE / 2 : SF_ONE, n);
+            need(m->taken, m->voice + at, m->share + at, g->ceilings[d], b == 0u ? MOST_LOW : SF_ONE, n);
         }
         for (uint32_t k = 0; k < n; k++) {
             m->line[look + k] = reduction(g, m, m->taken[k]);
