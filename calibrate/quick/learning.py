@@ -226,7 +226,7 @@ def _chosen(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
     if len(deviations) < 2:
         return model
     ways = [model, replace(model, by_nearness=frozenset(model.sets))]
-    misses = [np.mean([m for m, *_ in _left_out_in_turn(one, deviations, noise)], axis=0) for one in ways]
+    misses = [np.mean([_power(m) for m, *_ in _left_out_in_turn(one, deviations, noise)], axis=0) for one in ways]
 
     def missed(way: int, name: str) -> float:
         return float(np.mean(misses[way][model.sets[name].paths]))
@@ -235,14 +235,32 @@ def _chosen(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
     return replace(model, by_nearness=frozenset(n for n in others if missed(1, n) < missed(0, n)))
 
 
-def _left_out_in_turn(model: GoldenModel, deviations: Complex, noise: Float) -> Iterator[tuple[Float, Float, float]]:
+def _power(missed: Complex) -> Float:
+    """Variance of level and of phase, as the mean of both."""
+    return np.asarray(0.5 * np.abs(missed) ** 2)
+
+
+def _opposed(missed: Complex) -> float:
+    """By how much more pairs of drivers miss ``(unit, driver, path, frequency)`` than independent ones would, 1 to 2.
+
+    A unit that stands turned in the test box moves its left drivers one way and its right ones the other, and behind
+    filters that cancel, such errors add up. Of all pairs the one that does most.
+    """
+    count = missed.shape[1]
+    own = _power(missed).mean(axis=(0, 2, 3))
+    pairs = [(a, b) for a in range(count) for b in range(a)]
+    worst = [float(_power(missed[:, a] - missed[:, b]).mean() / max(own[a] + own[b], 1e-30)) for a, b in pairs]
+    return float(np.clip(max(worst, default=1.0), 1.0, 2.0))
+
+
+def _left_out_in_turn(model: GoldenModel, deviations: Complex, noise: Float) -> Iterator[tuple[Complex, Float, float]]:
     """What is missed of each driver of each unit by the others, what is stated ``(path, frequency)``, and distance."""
     seen = np.arange(len(model.directions))[model.sets["monitor"].paths]
     for one in range(len(deviations)):
         for d in range(deviations.shape[1]):
             components, own = _left_out(deviations[:, d], one)
             found = predicted(model, own[seen], noise[one, d, seen], list(seen), components)
-            yield 0.5 * np.abs(own - found.mean) ** 2, found.variance + noise[one, d], found.distance
+            yield np.asarray(own - found.mean), found.variance + noise[one, d], found.distance
 
 
 def _proved(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenModel:
@@ -251,14 +269,16 @@ def _proved(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
     if n < 2:
         return model
     missed, stated, distances = zip(*_left_out_in_turn(model, deviations, noise), strict=True)
-    means = [np.mean(x, axis=0) for x in (missed, stated)]
+    errors = np.reshape(missed, deviations.shape)
+    means = [_power(errors).mean(axis=(0, 1)), np.mean(stated, axis=0)]
     scale, extra = {}, {}
     weight, few = WEIGHT / (WEIGHT + n - 1), by_few(n)
     for name, known in model.sets.items():
         over, under = (np.stack([smoothed(row, model.f) for row in m[known.paths]]) for m in means)
-        scale[name] = few * np.clip(over.mean(axis=0) / under.mean(axis=0), LEAST_SCALE, 1.0)
+        more = few * _opposed(errors[:, :, known.paths])
+        scale[name] = more * np.clip(over.mean(axis=0) / under.mean(axis=0), LEAST_SCALE, 1.0)
         shown = np.maximum(over - under, 0.0)
-        extra[name] = np.asarray(few * (weight * model.missed[name] + (1.0 - weight) * shown))
+        extra[name] = np.asarray(more * (weight * model.missed[name] + (1.0 - weight) * shown))
     begins, excess = judge.tail(np.log(np.maximum(distances, 1e-12)))
     return replace(
         model,
