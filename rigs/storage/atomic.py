@@ -37,7 +37,9 @@ def cause(fault: OSError, path: Path) -> str:
         return f"{path.parent} lies on a read-only disk; name another place"
     if fault.errno in (errno.EACCES, errno.EPERM):
         return f"cannot be written: {path.parent} is read-only for this user"
-    if fault.errno in (errno.ENOENT, errno.ENOTDIR):
+    if fault.errno == errno.ENOTDIR:
+        return f"cannot be written: {path.parent} is a file, or lies in one; name a folder"
+    if fault.errno == errno.ENOENT:
         return f"the folder {path.parent} does not exist; make it first"
     if fault.errno == errno.ENAMETOOLONG:
         return "its name is too long for this disk"

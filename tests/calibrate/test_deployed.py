@@ -183,7 +183,7 @@ def test_a_wrong_device_fails_and_its_cause_is_named_though_its_latency_is_unkno
 def test_limits_that_the_design_itself_misses_are_its_own_cause(here: Path, crooked_text: str) -> None:
     """The device runs its filters; no filters of this unit cancel 90 dB."""
     assert through_device(here, crooked_text).verdict == "pass"
-    found = run.judge(here, run.fitted_of(here), replace(LIMITS, cancellation_mean=90.0))
+    found = run.judge(here, run.fitted_of(here), LIMITS.model_copy(update={"cancellation_mean": 90.0}))
     assert found.verdict == "fail"
     assert [(c.name, c.explained) for c in found.causes] == [("design", 1.0)]
     assert "90 asked" in found.causes[0].text
@@ -191,7 +191,7 @@ def test_limits_that_the_design_itself_misses_are_its_own_cause(here: Path, croo
 
 def test_a_design_that_misses_its_limits_does_not_excuse_a_unit_that_is_wrong(here: Path, crooked_text: str) -> None:
     through_device(here, crooked_text, swapped)
-    found = run.judge(here, run.fitted_of(here), replace(LIMITS, cancellation_mean=90.0))
+    found = run.judge(here, run.fitted_of(here), LIMITS.model_copy(update={"cancellation_mean": 90.0}))
     assert found.verdict == "fail"
     assert found.causes[0].name == "drivers swapped", found.causes
 
