@@ -11,8 +11,10 @@ from typing import Any, TypeGuard
 from sweetspot.rigs.rig_file import lab_faults as faults
 from sweetspot.rigs.rig_file.fixed_mics import fixed_mics
 from sweetspot.rigs.rig_file.lab_places import lab_faults
+from sweetspot.rigs.rig_file.lab_tables import Lab
 from sweetspot.rigs.rig_file.mistaken_units import units_mistaken
-from sweetspot.rigs.rig_file.tables import EARS
+from sweetspot.rigs.rig_file.table import read_or_default
+from sweetspot.rigs.rig_file.tables import EARS, EarsTable, HeadPosition, LimitsTable, Polar
 
 CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
 """What the lab's two clocks and its distortion need of the latency, samples."""
@@ -166,7 +168,8 @@ def _needs(
         yield "reference: is measured at the ears; add [ears] with distance_m and positions"
     if "polar" in table and all(name in EARS for name in mic_names):
         yield "polar: needs a [[mic]] that is no ear of the dummy head"
-    level, ceiling = _sub(table, "sweep").get("level_dbfs"), _sub(table, "limits").get("ceiling_dbfs", -6.0)
+    level = _sub(table, "sweep").get("level_dbfs")
+    ceiling = read_or_default(_sub(table, "limits"), LimitsTable, "ceiling_dbfs")
     if isinstance(level, int | float) and isinstance(ceiling, int | float) and level > ceiling:
         yield f"sweep.level_dbfs: {level} is above limits.ceiling_dbfs = {ceiling}"
 
@@ -184,10 +187,10 @@ def _too_near(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Ite
     """Heads and microphones that would stand in a driver."""
     places = {f"driver[{i + 1}].at": d["at"] for i, d in enumerate(drivers) if _numbers(d.get("at"), 3)}
     ears, polar = _sub(table, "ears"), _sub(table, "polar")
-    away, positions = ears.get("distance_m", 2.0), ears.get("positions", [])
+    away, positions = read_or_default(ears, EarsTable, "distance_m"), ears.get("positions", [])
     if isinstance(away, int | float) and isinstance(positions, list):
         for n, p in enumerate(p for p in positions if isinstance(p, Mapping)):
-            offset = [p.get("x", 0.0), p.get("y", 0.0)]
+            offset = [read_or_default(p, HeadPosition, axis) for axis in ("x", "y")]
             if not _numbers(offset, 2):
                 continue
             for key, at in places.items():
@@ -197,7 +200,7 @@ def _too_near(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Ite
                         f"ears.positions[{n + 1}]: the middle of the head is {gap:.3g} m from {key}; at least "
                         f"{NEAREST_HEAD_M:g} m are needed"
                     )
-    ring = polar.get("distance_m", 2.0)
+    ring = read_or_default(polar, Polar, "distance_m")
     if "polar" in table and isinstance(ring, int | float):
         for key, at in places.items():
             if ring < math.hypot(*at) + NEAREST_MIC_M:
@@ -210,7 +213,7 @@ def _too_near(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Ite
 def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) -> Iterator[str]:
     """Scheduled faults of what the rig has not, and clocks that have no latency to drift in."""
     lab = _sub(table, "lab")
-    latency = lab.get("latency_samples", 437)
+    latency = read_or_default(lab, Lab, "latency_samples")
     schedule = _sub(lab, "faults").get("schedule", [])
     for n, text in enumerate(schedule if isinstance(schedule, list) else []):
         try:

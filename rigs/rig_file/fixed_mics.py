@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
+from sweetspot.rigs.rig_file.lab_tables import BodyTable, Lab
+from sweetspot.rigs.rig_file.table import read_or_default
+
 NEAREST_M = 0.02
 """Least distance of a monitor from a driver; microphones of the device may sit beside one."""
 
@@ -47,8 +50,8 @@ def _inside(key: str, at: list[float], table: Mapping[str, Any]) -> Iterator[str
     if not isinstance(interface, dict) or interface.get("driver") != "lab" or not isinstance(lab, dict):
         return
     body = lab.get("body", {})
-    if isinstance(body, dict) and body.get("shape", "sphere") == "sphere":
-        radius = lab.get("body_diameter_m", 0.175)
+    if isinstance(body, dict) and read_or_default(body, BodyTable, "shape") == "sphere":
+        radius = read_or_default(lab, Lab, "body_diameter_m")
         if isinstance(radius, int | float) and math.hypot(*at) < 0.5 * radius:
             yield (
                 f"{key}.at: {math.hypot(*at):.3g} m from the middle lies within the body, whose radius is "

@@ -10,6 +10,9 @@ import numpy as np
 
 from sweetspot.rigs.acoustics import WALLS, eyring
 from sweetspot.rigs.layout import turned
+from sweetspot.rigs.rig_file.lab_tables import BodyTable, Lab, RoomTable
+from sweetspot.rigs.rig_file.table import read_or_default
+from sweetspot.rigs.rig_file.tables import EarsTable, HeadPosition, Polar, Reference
 from sweetspot.rigs.units import ROOM_SPEED, Float
 
 MARGIN_M = 0.1
@@ -18,16 +21,14 @@ MARGIN_M = 0.1
 LONGEST_S = 4.0
 """Longest reverberation time that the lab computes, s."""
 
-BODY_M, SIZES = 0.175, 1.25
-"""Diameter of the body where nothing is said, and within which ratio of a sphere's radius drivers still lie on it."""
+SIZES = 1.25
+"""Within which ratio of a sphere's radius drivers still lie on it."""
 
 COMPACT_M = 0.15
 """Up to that distance from the middle drivers that are equally far are taken to sit on one round body, m."""
 
 FLAT = 0.25
 """Drivers are in a line when they reach ahead by at most that part of what they reach to the sides."""
-
-BANDS = (125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 
 
 def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
@@ -42,7 +43,7 @@ def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
     if size is None or device is None:
         return
     yield from _inside(size, "lab.room.device_m", device, _reach(table, lab), "the device")
-    facing = room.get("facing_deg", 0.0)
+    facing = read_or_default(room, RoomTable, "facing_deg")
     if isinstance(facing, int | float):
         text: dict[str, list[str]] = {}
         for key, place, what in _places(table):
@@ -69,7 +70,7 @@ def with_body(table: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(body, dict) or "shape" in body or not len(at):
         return table
     r = np.linalg.norm(at, axis=1)
-    if _alike(r, BODY_M / 2.0):
+    if _alike(r, read_or_default(lab, Lab, "body_diameter_m") / 2.0):
         return table
     if _alike(r, float(r.mean())) and r.max() <= COMPACT_M:
         return table | {"lab": lab | {"body_diameter_m": round(2.0 * float(r.mean()), 4)}}
@@ -87,8 +88,8 @@ def _table(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _numbers(value: Any, count: int | None = None) -> Float | None:
-    """A list of numbers as an array; none, if it is anything else."""
-    if not isinstance(value, list) or not all(isinstance(v, int | float) for v in value):
+    """A list of numbers (a schema's default is a tuple) as an array; none, if it is anything else."""
+    if not isinstance(value, list | tuple) or not all(isinstance(v, int | float) for v in value):
         return None
     return np.array(value, dtype=float) if count in (None, len(value)) else None
 
@@ -96,11 +97,11 @@ def _numbers(value: Any, count: int | None = None) -> Float | None:
 def _body(table: Mapping[str, Any], lab: Mapping[str, Any]) -> Iterator[str]:
     """Drivers wider than what they sit in."""
     body = _table(lab, "body")
-    wide = body.get("driver_diameter_m", 0.0)
-    key, default = (
-        ("lab.body_diameter_m", BODY_M) if body.get("shape", "sphere") == "sphere" else ("lab.body.baffle_m", 0.09)
-    )
-    holds = (lab if key == "lab.body_diameter_m" else body).get(key.rsplit(".", 1)[1], default)
+    wide = read_or_default(body, BodyTable, "driver_diameter_m")
+    if read_or_default(body, BodyTable, "shape") == "sphere":
+        key, holds = "lab.body_diameter_m", read_or_default(lab, Lab, "body_diameter_m")
+    else:
+        key, holds = "lab.body.baffle_m", read_or_default(body, BodyTable, "baffle_m")
     if isinstance(wide, int | float) and isinstance(holds, int | float) and wide > 0.95 * holds:
         yield f"lab.body.driver_diameter_m: {wide} m does not fit {key} = {holds} m: at most 0.95 of it can vibrate"
 
@@ -108,8 +109,8 @@ def _body(table: Mapping[str, Any], lab: Mapping[str, Any]) -> Iterator[str]:
 def _reach(table: Mapping[str, Any], lab: Mapping[str, Any]) -> float:
     """Radius that holds the whole device, m."""
     body = _table(lab, "body")
-    if body.get("shape", "sphere") == "sphere":
-        diameter = lab.get("body_diameter_m", BODY_M)
+    if read_or_default(body, BodyTable, "shape") == "sphere":
+        diameter = read_or_default(lab, Lab, "body_diameter_m")
         return diameter / 2.0 if isinstance(diameter, int | float) else 0.0
     found = table.get("driver", [])
     places = [_numbers(d.get("at"), 3) for d in found if isinstance(d, dict)] if isinstance(found, list) else []
@@ -119,20 +120,20 @@ def _reach(table: Mapping[str, Any], lab: Mapping[str, Any]) -> float:
 def _places(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float], str]]:
     """Everything that listens: its key, its place on the rig's floor in m, and what it is."""
     ears, polar = _table(table, "ears"), _table(table, "polar")
-    ahead = ears.get("distance_m", 2.0)
+    ahead = read_or_default(ears, EarsTable, "distance_m")
     positions = ears.get("positions", [])
     for n, position in enumerate(positions if isinstance(positions, list) else []):
         if isinstance(position, dict):
-            x, y = position.get("x", 0.0), position.get("y", 0.0)
+            x, y = (read_or_default(position, HeadPosition, axis) for axis in ("x", "y"))
             if all(isinstance(v, int | float) for v in (ahead, x, y)):
                 yield f"ears.positions[{n + 1}]", (ahead + x, y), "the head"
     pair = _table(table, "reference")
-    angle, r = pair.get("angle_deg", 30.0), pair.get("distance_m", ahead)
+    angle, r = read_or_default(pair, Reference, "angle_deg"), pair.get("distance_m", ahead)
     if pair and all(isinstance(v, int | float) for v in (ahead, angle, r)):
         x, y = ahead - r * math.cos(math.radians(angle)), r * math.sin(math.radians(angle))
         yield "reference.left", (x, -y), "the reference pair"
         yield "reference.right", (x, y), "the reference pair"
-    distance = polar.get("distance_m", 2.0)
+    distance = read_or_default(polar, Polar, "distance_m")
     if polar and isinstance(distance, int | float):
         yield "polar.distance_m", (distance, 0.0), "the measurement microphone"
 
@@ -149,7 +150,7 @@ def _inside(size: Float, key: str, place: Float, margin: float, what: str) -> It
 
 def _walls(room: Mapping[str, Any]) -> Iterator[str]:
     """Absorption that does not fit the bands, bands out of order, and a decay that never ends."""
-    bands = room.get("bands_hz", list(BANDS))
+    bands = read_or_default(room, RoomTable, "bands_hz")
     listed = _numbers(bands)
     if listed is None or not len(listed):
         return
@@ -159,8 +160,8 @@ def _walls(room: Mapping[str, Any]) -> Iterator[str]:
     walls = _table(room, "walls")
     for wall in WALLS:
         key = f"lab.room.walls.{wall}" if wall in walls else "lab.room.absorption"
-        value = walls.get(wall, room.get("absorption", 0.25))
-        row = _numbers(value if isinstance(value, list) else [value])
+        value = walls.get(wall, read_or_default(room, RoomTable, "absorption"))
+        row = _numbers(value if isinstance(value, list | tuple) else [value])
         if row is None or (row < 0).any() or (row > 1).any():
             whole = False
         elif len(row) not in (1, len(listed)):

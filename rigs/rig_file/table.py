@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -24,3 +25,8 @@ class Table(BaseModel):
     """A table of the rig file: unknown keys are refused, values stay as they were read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+def read_or_default(raw: Mapping[str, Any], table: type[Table], key: str) -> Any:
+    """What a table says of a key before the schema has seen it, or the schema's default where it says nothing."""
+    return raw[key] if key in raw else table.model_fields[key].get_default()

@@ -10,6 +10,9 @@ import pytest
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.description import Description, parse, read
+from sweetspot.rigs.rig_file.lab_tables import Lab, RoomTable
+from sweetspot.rigs.rig_file.table import Table
+from sweetspot.rigs.rig_file.tables import EarsTable, LimitsTable, Polar
 
 
 def faults(text: str, folder: Path) -> list[str]:
@@ -111,3 +114,43 @@ def test_numbers_out_of_range_are_faults(crooked_text: str, tmp_path: Path, old:
     assert old in crooked_text
     with pytest.raises(BadInput, match=message):
         parse(crooked_text.replace(old, new, 1), folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "default", "change", "line"),
+    [
+        (Lab, "latency_samples", 10, ("seed = 5", "clock_ppm = 20"), "lab.latency_samples: 10 is too few"),
+        (
+            Lab,
+            "body_diameter_m",
+            0.16,
+            ("seed = 5", "body = { driver_diameter_m = 0.155 }"),
+            "body_diameter_m = 0.16 m",
+        ),
+        (
+            RoomTable,
+            "absorption",
+            (0.1, 0.2),
+            ("seed = 5", "room = { size_m = [5, 4, 3], device_m = [2, 2, 1] }"),
+            "2 val",
+        ),
+        (LimitsTable, "ceiling_dbfs", -8.0, ("ceiling_dbfs = -5.0", ""), "is above limits.ceiling_dbfs = -8.0"),
+        (EarsTable, "distance_m", 0.11, ("distance_m = 1.4", ""), "the middle of the head is 0.0"),
+        (Polar, "distance_m", 0.06, ("distance_m = 1.7", ""), "polar.distance_m: 0.06 m is within"),
+    ],
+)
+def test_faults_between_keys_take_defaults_from_the_schema(
+    crooked_text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    table: type[Table],
+    key: str,
+    default: object,
+    change: tuple[str, str],
+    line: str,
+) -> None:
+    assert change[0] in crooked_text
+    text = crooked_text.replace(*change, 1)
+    parse(text, folder=tmp_path)
+    monkeypatch.setattr(table.model_fields[key], "default", default)
+    assert any(line in told for told in faults(text, tmp_path))
