@@ -22,6 +22,7 @@ from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.description import Description
 from tests.calibrate import quick_fleet
+from tests.reference import data_files
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +182,10 @@ def test_a_quick_session_is_calibrated_like_any_other(place: Path, model: Golden
         assert session.holds_raw("monitor")
         assert "G-1" in session.origin("ears")
         assert json.loads(session.annotation("estimate") or "")["model_sha256"] == "ab" * 32
+    write(run / "model.h5", model)
+    reference = data_files.PAGE.read_text(encoding="utf-8")
+    for line in data_files.quick_page(run / "model.h5", run).splitlines():
+        assert line in reference, f"sweetspot/data_files.md is behind: {line}"
     full = next((place / "full" / quick_fleet.UNSEEN).iterdir())
     own, mine = (steps.calibrate(r, Design(), "") for r in (full, run))
     with Session.read(full / "session.h5") as session:

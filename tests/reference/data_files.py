@@ -1,4 +1,6 @@
-"""Writes the reference of the three HDF5 files from the files of a run: ``python tests/reference/data_files.py RUN``.
+"""Writes the reference of the HDF5 files: ``python tests/reference/data_files.py RUN MODEL QUICK``.
+
+RUN is a run with all three files, MODEL a model of measured units, QUICK a run whose ears the model estimated.
 
 What a file holds is read from the file; what it means stands below. A member without a meaning is an error, so that the
 reference cannot fall behind the program.
@@ -15,21 +17,51 @@ import h5py
 
 PAGE = Path(__file__).resolve().parents[2] / "sweetspot" / "data_files.md"
 
-HEAD = """# session.h5, filterset.h5, verify.h5
+HEAD = """# session.h5, filterset.h5, verify.h5, model.h5
 
-Written by `python tests/reference/data_files.py RUN` from the files of a run; a test holds it equal. HDF5, default file
-format, gzip with shuffle where compressed, Fletcher-32 on every data set (but `taps`, which lie in one piece so that
-other tools can address them), and `sha256` of its content as an attribute. SET is `ears` or `polar`; in `session.h5`
-sources are drivers, in `verify.h5` programs. Time is the last axis. A capture that was spliced of disturbed ones has
-the attribute `spliced`, and a group `spliced/SET/pPPP_sSS_rRR`: `runs` (which captures of the place, from 1), `weights`
-(capture, mic, column, band: the share of each, columns `column_s` apart, bands at `f_hz`), `parts` (JSON: what was left
-out of which), and `stderr` (source, mic, band) of the responses' spectra.
+Written by `python tests/reference/data_files.py RUN MODEL QUICK` from a run's files, a model of measured units and a
+run that was estimated by it; tests hold it equal. HDF5, default file format, gzip with shuffle where compressed,
+Fletcher-32 on every data set (but `taps`, which lie in one piece so that other tools can address them), and `sha256` of
+its content as an attribute. SET is `ears` or `polar`, and where the rig has such microphones `monitor` (fixed in the
+test box) or `device` (built into the product); in `session.h5` sources are drivers, in `verify.h5` programs. Time is
+the last axis. At `monitor` and `device` one capture holds all sources, each starting a wait after the one before: its
+source is 97. `monitor.h5`, which `sweetspot line` writes, is a `verify.h5` with that set alone and no verdict. A
+capture that was spliced of disturbed ones has the attribute `spliced`, and a group `spliced/SET/pPPP_sSS_rRR`: `runs`
+(which captures of the place, from 1), `weights` (capture, mic, column, band: the share of each, columns `column_s`
+apart, bands at `f_hz`), `parts` (JSON: what was left out of which), and `stderr` (source, mic, band) of the responses'
+spectra.
 `calibrate --bank` adds the group `bank` to `filterset.h5`: `taps` (place, program, driver, tap; float32), `places` (x
 and y, m from the middle of the device; yaw, rad), `prediction` (one row a place), `design` (text of the bank.toml), and
 the attributes `default` (row of the default place), `nearest_m`, `headroom_db`, `delay_samples`, `session_sha256`.
 """
 
+MODEL_HEAD = """## model.h5
+
+Written by `sweetspot fleet learn`. A path is one microphone at one position of a set; paths count through the sets
+`ears`, `polar`, `monitor`, `device` in this order, position before microphone. Level is in nepers (8.686 dB), phase in
+rad, and a variance holds for each of the two alike. `units`: serial numbers; `rig_sha256`: of their rig file;
+`gauge_variance`: how well monitors repeat; `distance`, `distance_spread`, `distance_count`: where the tail of good
+drivers' log distances begins, its mean excess, and of how many (units left out in turn).
+"""
+
+QUICK_HEAD = """## session.h5 of one capture at the monitors
+
+Written by `sweetspot measure quick` and `sweetspot line`: the raw capture is kept, `ears` and `polar` are estimated,
+and their `raw/SET` says in `estimated` from what. A full session on a rig with such microphones holds `monitor` and
+`device` like any other set.
+"""
+
 SHAPES = {
+    "f": "frequency",
+    "common": "frequency",
+    "local": "frequency",
+    "near/common": "frequency",
+    "near/local": "frequency",
+    "components": "component, driver, path, frequency, level or phase",
+    "sets/SET/directions": "path, x y z",
+    "sets/SET/scale": "frequency",
+    "sets/SET/missed": "path, frequency",
+    "SET/relative_error": "position, mic, source, bin",
     "SET/ir": "position, mic, source, tap",
     "SET/stderr": "position, mic, source, bin",
     "SET/coherence": "position, mic, source, bin",
@@ -63,6 +95,27 @@ SHAPES = {
 }
 
 MEANING = {
+    "f": "Frequencies of components and variances, Hz.",
+    "components": "Principal components of the units' log ratios to their mean, so scaled that coefficients have unit "
+    "variance; none from a single unit.",
+    "common": "Variance that components leave, alike in all directions.",
+    "local": "Variance that components leave in one direction alone.",
+    "near": "Variances of whole deviations from the mean unit, for sets that are estimated by nearness alone.",
+    "near/common": "Alike in all directions.",
+    "near/local": "In one direction alone.",
+    "sets": "The mean unit.",
+    "sets/SET": "Its responses in one set; `by_nearness`: whether this set is estimated without components.",
+    "sets/SET/ir": "Mean impulse responses, Pa for a full-scale sample; `zero` is the tap of t = 0.",
+    "sets/SET/stderr": "Their standard errors in every frequency bin, in the unit of the response.",
+    "sets/SET/snr_db": "Signal-to-noise ratio, dB.",
+    "sets/SET/positions": "As in `session.h5`.",
+    "sets/SET/directions": "Unit vectors from the device to the microphone.",
+    "sets/SET/mics": "Names of the microphones.",
+    "sets/SET/drivers": "Names of the drivers.",
+    "sets/SET/scale": "By what a posterior's variance is multiplied before it is stated.",
+    "sets/SET/missed": "Variance that is added to it: what no monitor hears of this set.",
+    "SET/relative_error": "Squared error of the estimate, relative to the response's power.",
+    "estimate": "What the model said of the unit, JSON: its hash, distances, limit, findings.",
     "spliced": "Which part of each spliced capture came from where.",
     "spliced/SET": "The same, by set.",
     "spliced/SET/pPPP_sSS_rRR": "One spliced capture.",
@@ -111,6 +164,7 @@ MEANING = {
     "prediction/whole/ear_gains": "Gains that make the ears agree, linear.",
     "prediction/whole/gate": "The gate at the ears: seconds, cycles, first reflection.",
     "prediction/whole/polar_gate": "The gate around the device.",
+    "prediction/loudness": "Loudness re plain stereo at the same ceiling of the drivers, dB by kind of signal, JSON.",
     "prediction/zone": "The listening zone, JSON.",
     "prediction/pair": "The reference pair's responses at the ears.",
 }
@@ -118,7 +172,11 @@ MEANING = {
 
 def place(path: str) -> str:
     """A member's path with sets and captures made general."""
-    path = re.sub(r"(^|/)(ears|polar)(?=/|$)", r"\1SET", path) if not path.startswith("prediction") else path
+    path = (
+        re.sub(r"(^|/)(ears|polar|monitor|device)(?=/|$)", r"\1SET", path)
+        if not path.startswith("prediction")
+        else path
+    )
     return re.sub(r"p\d{3}_s\d{2}_r\d{2}.*", "pPPP_sSS_rRR", path)
 
 
@@ -131,15 +189,16 @@ def rows(file: Path) -> dict[str, tuple[str, str, str, str]]:
         A member has no meaning yet.
     """
     found: dict[str, tuple[str, str, str, str]] = {}
+    attributes: dict[str, set[str]] = {}
 
     def visit(name: str, member: Any) -> None:
         where = place(name)
-        names = ", ".join(f"`{a}`" for a in sorted(set(member.attrs) - {"sha256", "axes"}))
+        attributes.setdefault(where, set()).update(set(member.attrs) - {"sha256", "axes"})
+        names = ", ".join(f"`{a}`" for a in sorted(attributes[where]))
         is_data = isinstance(member, h5py.Dataset)
         kind = "" if not is_data else "table" if member.dtype.names else "text" if member.dtype.kind in "SO" else ""
         kind = kind or (str(member.dtype) if is_data else "group")
-        if where not in found or len(names) > len(found[where][2]):
-            found[where] = SHAPES.get(where, ""), kind, names, MEANING[where]
+        found[where] = SHAPES.get(where, SHAPES.get(where.removeprefix("sets/"), "")), kind, names, MEANING[where]
 
     with h5py.File(file, "r") as opened:
         root = ", ".join(f"`{a}`" for a in sorted(opened.attrs))
@@ -149,14 +208,24 @@ def rows(file: Path) -> dict[str, tuple[str, str, str, str]]:
 
 
 def page(run: Path) -> str:
-    """The reference, from the files of a run."""
+    """The reference of session, filter set and verification, from the files of a run."""
     lines = [HEAD]
     for name in ("session.h5", "filterset.h5", "verify.h5"):
-        lines += [f"## {name}\n", "| member | axes | type | attributes | meaning |", "|---|---|---|---|---|"]
-        lines += [f"| `{k}` | {' | '.join(v)} |" for k, v in sorted(rows(run / name).items())]
-        lines.append("")
+        lines += [f"## {name}\n", *_table(run / name)]
     return "\n".join(lines)
 
 
+def quick_page(model: Path, run: Path) -> str:
+    """The reference of a model, and of the session of a run whose ears it estimated."""
+    return "\n".join([MODEL_HEAD, *_table(model), QUICK_HEAD, *_table(run / "session.h5")])
+
+
+def _table(file: Path) -> list[str]:
+    """A file's members, one row each."""
+    head = ["| member | axes | type | attributes | meaning |", "|---|---|---|---|---|"]
+    return [*head, *(f"| `{k}` | {' | '.join(v)} |" for k, v in sorted(rows(file).items())), ""]
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(Path(sys.argv[1])), encoding="utf-8")
+    made, known, quick = map(Path, sys.argv[1:])
+    PAGE.write_text(f"{page(made)}\n{quick_page(known, quick)}", encoding="utf-8")
