@@ -17,7 +17,7 @@ from sweetspot.calibrate.design import BankDesign, Limits, read_bank, read_limit
 from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import golden, records
 from sweetspot.calibrate.plant import ahead, errors
-from sweetspot.calibrate.study import compare, explain, forms, overview, pareto
+from sweetspot.calibrate.study import compare, explain, forms, overview, pareto, reasons
 from sweetspot.calibrate.verify import Verification, figures, verdict_text
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import folder
@@ -297,7 +297,8 @@ def _add(
     picture = comparison(found, here / f"{name}.png")
     data[name] = [r.plain() for r in found]
     data[f"{name}_picture"] = str(picture)
-    lines.append(f"{compare.table(found, title)}\n{picture}")
+    data[f"{name}_reasons"] = [b.to_dict() for b in reasons.beaten(found)]
+    lines.append(f"{compare.table(found, title)}\n{picture}\n{reasons.table(found)}")
 
 
 def _fitted(

@@ -14,14 +14,17 @@ import numpy as np
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.filters import Cost, causal, held_outside, leastsquares
 from sweetspot.calibrate.filters import pair as sides
-from sweetspot.calibrate.plant import Plant
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import Plant, error_of
+from sweetspot.calibrate.predict import metrics, programme_of
 from sweetspot.calibrate.study import classical
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.units import Complex, Float, power_db
 
 OURS = "sweetspot"
 ALONE = "one driver"
+
+DRIFT_DB = 0.25
+"""Drift after which designs are looked at again: every path off by so much in level, and as much in phase."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,6 +46,12 @@ class DesignRow:
         head, and of the mean over scoring positions.
     ringing
         Pre-ringing more than 5 ms ahead of the peak, dB.
+    drifted
+        The mean as expected once every path between a driver and an ear has drifted by :data:`DRIFT_DB` ``(band,)``,
+        dB.
+    loudness
+        Level of the ``"music"`` programme at the near ears while the loudest driver plays a given level, mean over
+        scoring positions and sides, dB re one driver a side.
     """
 
     name: str
@@ -53,17 +62,21 @@ class DesignRow:
     colour_nominal: float
     colour_scored: float
     ringing: float
+    drifted: Float
+    loudness: float
 
     def plain(self) -> dict[str, Any]:
         """The figures as plain data."""
         bands = [f"{a:g}-{b:g} Hz" for a, b in metrics.OCTAVES]
         figures = {"mean_db": self.mean, "p10_db": self.p10, "nominal_db": self.nominal, "effort_db": self.effort}
+        figures["drifted_db"] = self.drifted
         return {
             "name": self.name,
             **{k: dict(zip(bands, np.round(v, 2).tolist(), strict=True)) for k, v in figures.items()},
             "colour_nominal_db": round(self.colour_nominal, 2),
             "colour_scored_db": round(self.colour_scored, 2),
             "pre_ringing_db": round(self.ringing, 1),
+            "loudness_db": round(self.loudness, 2),
         }
 
 
@@ -126,12 +139,23 @@ def scored(name: str, taps: Float, scene: TestPlaces, both: sides.Sides) -> Desi
         colour_nominal=_colour(nominal, scene.truth, both, f),
         colour_scored=_colour(heard(scene.scored, W), scene.scored, both, f),
         ringing=metrics.ringing_db(taps, scene.fs),
+        drifted=metrics.banded_db(drifted(scene.scored, W), f).mean(axis=(0, 1)),
+        loudness=_loudness_db(W, scene, both),
     )
 
 
 def heard(h: Complex, W: Complex) -> Complex:
     """Responses ``(position, ear, side, frequency)`` of filters ``W (side, driver, frequency)``."""
     return np.asarray(np.einsum("pedf,sdf->pesf", h, W))
+
+
+def drifted(h: Complex, W: Complex) -> Complex:
+    """Expected magnitudes of :func:`heard` once each path is off by :data:`DRIFT_DB`, independently of the others.
+
+    ``E|sum h W (1 + e)|^2 = |sum h W|^2 + E|e|^2 sum |h W|^2``.
+    """
+    apart = np.einsum("pedf,sdf->pesf", np.abs(h) ** 2, np.abs(W) ** 2)
+    return np.asarray(np.sqrt(np.abs(heard(h, W)) ** 2 + error_of(DRIFT_DB) * apart), dtype=np.complex128)
 
 
 def averaged(same: Sequence[DesignRow]) -> DesignRow:
@@ -149,6 +173,8 @@ def averaged(same: Sequence[DesignRow]) -> DesignRow:
         colour_nominal=float(mean("colour_nominal")),
         colour_scored=float(mean("colour_scored")),
         ringing=float(mean("ringing")),
+        drifted=mean("drifted"),
+        loudness=float(mean("loudness")),
     )
 
 
@@ -169,6 +195,23 @@ def _effort(W: Complex, both: sides.Sides, f: Float) -> Float:
     found = [metrics.effort_db(W[i].T, asked.near, asked.alone) for i, asked in enumerate(both.problems)]
     mean = np.mean(found, axis=0)
     return np.array([mean[(f >= a) & (f < b)].mean() for a, b in metrics.OCTAVES])
+
+
+def _loudness_db(W: Complex, scene: TestPlaces, both: sides.Sides) -> float:
+    """Near-ear power of music per power of the loudest driver, over the same of the reference drivers alone, dB."""
+    bins = W.shape[-1]
+    music = programme_of("music", scene.fs)
+    pieces = music[:, : music.shape[1] // (2 * bins - 2) * (2 * bins - 2)].reshape(2, -1, 2 * bins - 2)
+    power = np.mean(np.abs(np.fft.rfft(pieces, axis=-1)) ** 2, axis=(0, 1))
+    alone = np.zeros_like(W)
+    alone[np.arange(2), list(both.reference)] = 1.0
+
+    def level(w: Complex) -> float:
+        near, _ = metrics.near_and_far(heard(scene.scored, w))
+        loudest = np.max(np.sum(np.abs(w) ** 2, axis=0) @ power)
+        return float(power_db(np.mean(np.abs(near) ** 2 @ power) / loudest))
+
+    return level(W) - level(alone)
 
 
 def _colour(pair: Complex, h: Complex, both: sides.Sides, f: Float) -> float:

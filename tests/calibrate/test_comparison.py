@@ -17,7 +17,18 @@ from sweetspot.rigs.errors import BadInput
 def rows() -> tuple[DesignRow, ...]:
     levels = np.array([19.5, 17.0, 18.25, 16.0, 12.5])
     return tuple(
-        DesignRow(name, levels - i, levels - 4.0 - 2 * i, levels + 3.0, levels / 2.0 - i, 0.3, 0.6, -300.0)
+        DesignRow(
+            name,
+            mean=levels - i,
+            p10=levels - 4.0 - 2 * i,
+            nominal=levels + 3.0,
+            effort=levels / 2.0 - i,
+            colour_nominal=0.3,
+            colour_scored=0.6,
+            ringing=-300.0,
+            drifted=levels - 1.0 - i,
+            loudness=-3.0 - i,
+        )
         for i, name in enumerate(("sweetspot", "exact inverse", "contrast"))
     )
 

@@ -46,6 +46,9 @@ def test_four_drivers_reach_the_figures_asked_for_at_heads_never_seen(bench: Mod
     assert (ours.effort < 12.0).all()
     by = {r.name: r for r in others}
     assert np.abs(by["one driver"].mean).max() < 2.0
+    assert by["one driver"].loudness == pytest.approx(0.0, abs=0.1)
+    assert by["exact inverse"].loudness < ours.loudness < 0.0
+    assert (ours.drifted < ours.mean).all()
     assert by["exact inverse"].mean[0] < ours.mean[0] - 3.0
 
 

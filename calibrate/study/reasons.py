@@ -1,0 +1,141 @@
+"""Why the shipped design is kept where a classical one cancels more on average: figures and differences, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.study.compare import ALONE, DRIFT_DB, DesignRow
+from sweetspot.rigs.units import Float
+
+AHEAD_DB = 0.05
+"""Differences below it do not count: the table prints tenths of a decibel."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beaten:
+    """A classical design with the higher mean in some bands, beside ours; every difference is ours less theirs.
+
+    Parameters
+    ----------
+    ours, theirs
+        Both rows.
+    bands
+        Indices of :data:`metrics.OCTAVES` where their mean is higher.
+    """
+
+    ours: DesignRow
+    theirs: DesignRow
+    bands: tuple[int, ...]
+
+    def differences(self) -> dict[str, float]:
+        """What is compared beside the mean: in these bands, their mean; the loudness over the whole band; dB."""
+        rows = list(self.bands)
+        found = {k: float(np.mean((a - b)[rows])) for k, (a, b) in _banded(self.ours, self.theirs).items()}
+        return found | {"loudness_db": self.ours.loudness - self.theirs.loudness}
+
+    def _words(self) -> tuple[list[str], list[str]]:
+        """What speaks for ours, and for theirs."""
+        rows, off = list(self.bands), self.differences()
+        each = {k: (a[rows].mean(), b[rows].mean()) for k, (a, b) in _banded(self.ours, self.theirs).items()}
+        each["loudness_db"] = (self.ours.loudness, self.theirs.loudness)
+        names = {
+            "effort_db": "effort there",
+            "drifted_db": f"mean there after {DRIFT_DB:g} dB of drift in every path",
+            "p10_db": "tenth percentile there",
+            "loudness_db": "loudness of music at the same level of the loudest driver",
+        }
+        ours: list[str] = []
+        theirs: list[str] = []
+        for key, name in names.items():
+            better = -off[key] if key == "effort_db" else off[key]
+            text = f"{name} {each[key][0]:.1f} against {each[key][1]:.1f} dB ({off[key]:+.1f} dB)"
+            if abs(better) >= AHEAD_DB:
+                (ours if better > 0.0 else theirs).append(text)
+        return ours, theirs
+
+    @property
+    def text(self) -> str:
+        """One sentence each on where it is ahead, what speaks for ours there, what for theirs, and the other bands."""
+        a, b = self.ours, self.theirs
+        ahead = [
+            f"at {_hz(i)} ({b.mean[i]:.1f} against {a.mean[i]:.1f} dB, {b.mean[i] - a.mean[i]:+.1f} dB)"
+            for i in self.bands
+        ]
+        ours, theirs = self._words()
+        lines = [f"{b.name} has the higher mean {_listed(ahead)}."]
+        lines.append(f"For {a.name} speaks: {'; '.join(ours)}." if ours else f"Nothing compared speaks for {a.name}.")
+        lines += [f"For {b.name} too: {'; '.join(theirs)}."] if theirs else []
+        others = [i for i in range(len(a.mean)) if i not in self.bands]
+        if others:
+            most = max(others, key=lambda i: a.mean[i] - b.mean[i])
+            lines.append(f"In the other bands {a.name} is ahead by up to {a.mean[most] - b.mean[most]:.1f} dB "
+                         f"({_hz(most)}).")  # fmt: skip
+        return " ".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name, bands with both means, differences (ours less theirs), and the words, for JSON."""
+        own, their = self.ours.mean, self.theirs.mean
+        ours, theirs = self._words()
+        return {
+            "name": self.theirs.name,
+            "higher_mean": {_hz(i): {"ours_db": round(float(own[i]), 2), "theirs_db": round(float(their[i]), 2)}
+                            for i in self.bands},
+            "ours_less_theirs": {k: round(v, 2) for k, v in self.differences().items()},
+            "for_ours": ours,
+            "for_theirs": theirs,
+            "text": self.text,
+        }  # fmt: skip
+
+
+def beaten(found: Sequence[DesignRow]) -> tuple[Beaten, ...]:
+    """Every classical design whose mean is higher than that of the first row, ours, in some band."""
+    ours, *others = found
+    out = []
+    for row in others:
+        bands = tuple(int(i) for i in np.flatnonzero(row.mean - ours.mean >= AHEAD_DB))
+        if bands and row.name != ALONE:
+            out.append(Beaten(ours, row, bands))
+    return tuple(out)
+
+
+def table(found: Sequence[DesignRow]) -> str:
+    """The reasons as text; where no classical design is ahead, which comes nearest."""
+    ahead = beaten(found)
+    if ahead:
+        own = found[0].name
+        title = (
+            f"Where a classical design cancels more on average, and what speaks for {own} there (means of these bands):"
+        )
+        return "\n".join([title, *(f"  {b.text}" for b in ahead)])
+    ours, others = found[0], [r for r in found[1:] if r.name != ALONE]
+    if not others:
+        return f"There is no classical design beside {ours.name}."
+    short = np.stack([ours.mean - r.mean for r in others])
+    row, band = np.unravel_index(int(np.argmin(short)), short.shape)
+    return (
+        f"No classical design has a higher mean than {ours.name} in any band; nearest is {others[row].name} at "
+        f"{_hz(int(band))}, {max(short[row, band], 0.0):.1f} dB below."
+    )
+
+
+def _banded(ours: DesignRow, theirs: DesignRow) -> dict[str, tuple[Float, Float]]:
+    """What is compared by band."""
+    return {
+        "effort_db": (ours.effort, theirs.effort),
+        "drifted_db": (ours.drifted, theirs.drifted),
+        "p10_db": (ours.p10, theirs.p10),
+    }
+
+
+def _hz(band: int) -> str:
+    a, b = metrics.OCTAVES[band]
+    return f"{a:g}-{b:g} Hz"
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
