@@ -13,6 +13,7 @@ CLIPPED_COUNT = 3
 HELD_RUN = 8
 HUM_PROMINENCE_DB = 15.0
 HUM_LEVEL_DB = -50.0
+HUM_DECAYS_DB = 6.0
 _BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 
 
@@ -54,7 +55,7 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     """Mains hum in one channel: its fundamental (50 or 60 Hz) and level in dB re the capture's, if it matters.
 
     Read off the stretch after the sweep has left the lowest octaves: power in the lines at multiples of the mains,
-    where they stand 15 dB above their neighbours.
+    where they stand 15 dB above their neighbours, and are there to its end: a mode of a live room dies away.
     """
     begin = round((latency + decay + sweep.rate * np.log(max(400.0, 2 * sweep.band[0]) / sweep.swept[0])) * sweep.fs)
     rest = x[begin : begin + max(len(x) - begin, 0) // 1024 * 1024]
@@ -71,7 +72,17 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
         found.append((sum(lines), mains))
     level, mains = max(found)
     relative = float(power_db(level / max(total, 1e-300)))
-    return (mains, relative) if relative > HUM_LEVEL_DB and level > 0 else None
+    matters = relative > HUM_LEVEL_DB and level > 0
+    return (mains, relative) if matters and _lasts(rest, mains, sweep.fs) else None
+
+
+def _lasts(x: NDArray[np.float32], mains: float, fs: int) -> bool:
+    """Whether the lines are nearly as strong in the second half of a stretch as in the first."""
+    halves = np.stack([x[: len(x) // 2], x[len(x) - len(x) // 2 :]]) * np.hanning(len(x) // 2)
+    t = np.arange(halves.shape[1]) / fs
+    lines = halves @ np.exp(-2j * np.pi * mains * np.outer(t, np.arange(1, 6)))
+    first, second = np.sum(np.abs(lines) ** 2, axis=1)
+    return bool(second > float(from_db(-HUM_DECAYS_DB)) ** 2 * first)
 
 
 def _line(power: Float, at: float) -> float:

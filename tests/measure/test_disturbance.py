@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sweetspot.measure.judge import burst, disturbance
+from sweetspot.measure.sweep import synchronised
 
 BENCH = Path(__file__).resolve().parents[1] / "bench" / "disturbances.py"
 
@@ -88,3 +89,17 @@ def test_a_gap_is_a_run_of_equal_samples_within_what_sounds() -> None:
     assert disturbance.held(x) == (199, 8)
     x[300:340] = 0.0
     assert disturbance.held(x) == (300, 40)
+
+
+def test_a_room_that_rings_at_multiples_of_the_mains_does_not_hum() -> None:
+    fs = 47872
+    sweep = synchronised((60.0, 18000.0), 1.0, fs)
+    t = np.arange(2 * fs) / fs
+    quiet = 1e-4 * np.random.default_rng(2).standard_normal(len(t))
+    quiet[: len(sweep.x)] += 0.3 * sweep.x
+    tones = sum(np.sin(2.0 * np.pi * 60.0 * k * t) for k in (3, 4, 5))
+    mode = 0.2 * tones * np.exp(-6.9 * np.maximum(t - 0.3, 0.0) / 0.9) * (t > 0.3)  # 60 dB in 0.9 s
+    hummed = disturbance.hum((quiet + 4e-3 * tones).astype(np.float32), sweep, 0.0, 0.1)
+    assert hummed is not None
+    assert hummed[0] == 60.0
+    assert disturbance.hum((quiet + mode).astype(np.float32), sweep, 0.0, 0.1) is None
