@@ -161,7 +161,7 @@ def facts(found: Match, sensitivities: tuple[float, float]) -> dict[str, Any]:
     }
 
 
-def told(found: Match, sensitivities: tuple[float, float]) -> str:
+def to_text(found: Match, sensitivities: tuple[float, float]) -> str:
     """The same for a reader."""
     sure = "" if np.isnan(found.overall_error_db) else f" +- {found.overall_error_db:.2f}"
     worst = int(np.argmax(np.abs(found.left_louder_db - found.overall_db)))

@@ -103,7 +103,7 @@ class FilterSet:
             raise ValueError(f"taps has shape {self.taps.shape}: {wanted[0]} programs x {wanted[1]} drivers are named")
         if len(self.channels) != len(self.drivers):
             raise ValueError(f"{len(self.channels)} channels for {len(self.drivers)} drivers")
-        for wrong, said in (
+        for wrong, message in (
             (self.taps.size == 0, f"taps has shape {self.taps.shape}: at least one of each is needed"),
             (len(set(self.programs)) < len(self.programs), f"the programs {self.programs} are not all different"),
             (len(set(self.channels)) < len(self.channels), f"the channels {self.channels} are not all different"),
@@ -127,7 +127,7 @@ class FilterSet:
             (self.delay_samples < 0, f"delay_samples is {self.delay_samples}; 0 or more is needed"),
         ):
             if wrong:
-                raise ValueError(said)
+                raise ValueError(message)
 
     @property
     def limits(self) -> tuple[float, ...]:

@@ -135,7 +135,7 @@ def render_at_ears(
         with source() as heard:
             check_apart(heard.path, *forms)
             samples = 0
-            for y in _heard(form, head, _told(heard.pieces(), step), heard.fs):
+            for y in _heard(form, head, _counted(heard.pieces(), step), heard.fs):
                 peak, samples = max(peak, float(np.max(np.abs(y), initial=0.0))), samples + y.shape[1]
     if peak == 0.0:
         raise BadInput("the signal is silent; there is nothing to hear")
@@ -144,7 +144,7 @@ def render_at_ears(
         with ExitStack() as stack:
             heard = stack.enter_context(source())
             sink = stack.enter_context(files.sink(path, filters.fs, 2, subtype, samples))
-            for y in _heard(form, head, _told(heard.pieces(), step), heard.fs):
+            for y in _heard(form, head, _counted(heard.pieces(), step), heard.fs):
                 sink.write(gain * y)
     return BinauralPair(before_beside(out), out, filters.fs, samples, float(db(gain)))
 
@@ -166,7 +166,7 @@ def _heard(filters: FilterSet, head: DummyHead, pieces: Iterable[Real], fs: int)
     yield room.process(np.zeros((head.h.shape[1], head.h.shape[2] - 1 + room.latency), dtype=np.float32))[:, skip:]
 
 
-def _told(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
+def _counted(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
     for x in pieces:
         yield x
         step("")

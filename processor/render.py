@@ -299,10 +299,10 @@ def _frames(source: files.SoundSource, fs: int, step: Callable[[str], None]) -> 
             yield x
             step("")
         return
-    yield from (y.T for y in files.resampled(_told(source.pieces(), step), source.fs, fs))
+    yield from (y.T for y in files.resampled(_counted(source.pieces(), step), source.fs, fs))
 
 
-def _told(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
+def _counted(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
     for x in pieces:
         yield x
         step("")

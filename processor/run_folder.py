@@ -74,11 +74,11 @@ def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:
     from sweetspot.rigs.protection import Protection
     from sweetspot.rigs.rig_file import limits_of
 
-    told = limits_of(rig)
-    if told.interface is None:
+    rig_limits = limits_of(rig)
+    if rig_limits.interface is None:
         return {}
-    there = [d for d in told.driver if d.channel in filters.channels]
-    return {filters.channels.index(d.channel): Protection.of(told, d) for d in there}
+    there = [d for d in rig_limits.driver if d.channel in filters.channels]
+    return {filters.channels.index(d.channel): Protection.of(rig_limits, d) for d in there}
 
 
 def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[Any]) -> FilterSet:

@@ -32,8 +32,8 @@ FaultsOpt = Annotated[
 
 def mount(app: typer.Typer) -> None:
     """Add this room's commands to the roof."""
-    said = "Devices, checks and calibrations, and the virtual lab as a sound card."
-    commands = typer.Typer(no_args_is_help=True, help=said)
+    purpose = "Devices, checks and calibrations, and the virtual lab as a sound card."
+    commands = typer.Typer(no_args_is_help=True, help=purpose)
     commands.command("devices")(devices)
     commands.command("new")(new)
     commands.command("keys")(keys)
@@ -166,7 +166,7 @@ def lab(
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with soundcard.running(description, unit) as (card, port):
         try:
-            result(soundcard.facts(card, port), soundcard.ready_said(card, port), as_json=as_json)
+            result(soundcard.facts(card, port), soundcard.ready_text(card, port), as_json=as_json)
             card.wait(ended.is_set, tell=say)
         finally:
             say(f"Lab ended after {card.counts.text(card.period_ms)}")

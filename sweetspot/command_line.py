@@ -74,7 +74,7 @@ def roof() -> typer.Typer:
     return app
 
 
-def _told(wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:
     if wanted:
         sys.stdout.write(f"sweetspot {version('sweetspot')}\n")
         raise typer.Exit
@@ -82,7 +82,7 @@ def _told(wanted: bool) -> None:
 
 def _whole(
     shown: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_told)
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
     ] = False,
 ) -> None:
     del shown

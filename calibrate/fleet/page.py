@@ -110,7 +110,7 @@ def _picture(s: Statistics, mine: Sequence[Mapping[str, Any]]) -> FleetPicture:
     name = "m-" + re.sub(r"[^a-z0-9]+", "-", f"{s.step} {s.metric}".lower())
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator")))
-    said = f"{s.metric}: mean {s.mean:.2f} {s.unit}, standard deviation {s.spread:.2f} {s.unit} over {s.count} runs."
-    said = said.replace(" ,", ",").replace("  ", " ")
+    caption = f"{s.metric}: mean {s.mean:.2f} {s.unit}, standard deviation {s.spread:.2f} {s.unit} over {s.count} runs."
+    caption = caption.replace(" ,", ",").replace("  ", " ")
     title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'heard'}"
-    return FleetPicture(title, Markup(svg.inline(out.getvalue(), name, said)), said)
+    return FleetPicture(title, Markup(svg.inline(out.getvalue(), name, caption)), caption)

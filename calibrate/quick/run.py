@@ -84,11 +84,11 @@ class Estimate:
     @property
     def text(self) -> str:
         """Lines for a reader."""
-        told = self.to_dict()["drivers"]
+        facts = self.to_dict()["drivers"]
         rows = [
             f"  {d['name']:<16} {d['level_db']:+6.2f} dB re the mean unit, distance {d['distance']:5.2f} (limit "
             f"{self.limit:.2f}), estimated to {d['uncertainty_db']:.2f} dB"
-            for d in told
+            for d in facts
         ]
         head = f"{self.model.text}, SHA-256 {self.model_sha256[:12]}"
         return "\n".join([head, *rows, *(f"  {x.text}" for x in self.findings)])
@@ -304,15 +304,15 @@ def described(model: GoldenModel) -> dict[str, Any]:
 
 def description_text(model: GoldenModel) -> str:
     """The same for a reader."""
-    told = described(model)
+    facts = described(model)
     lines = [
         f"  {b['band_hz'][0]:g} to {b['band_hz'][1]:g} Hz: components leave {b['left_common_db']:.2f} dB alike in all "
         f"directions, {b['left_local_db']:.2f} dB in one"
-        for b in told["bands"]
+        for b in facts["bands"]
     ]
     proof = "units left out in turn" if model.count else "an assumption: learn two or more units"
     limit = (
-        f"  a driver farther than {told['distance_limit']:.1f} from the mean unit is refused (false-alarm rate "
-        f"{100 * judge.FALSE_ALARM:g} % a unit, by {proof}); monitors repeat to {told['gauge_db']:.3f} dB"
+        f"  a driver farther than {facts['distance_limit']:.1f} from the mean unit is refused (false-alarm rate "
+        f"{100 * judge.FALSE_ALARM:g} % a unit, by {proof}); monitors repeat to {facts['gauge_db']:.3f} dB"
     )
     return "\n".join([*lines, limit])

@@ -53,8 +53,8 @@ def guard(excess_db: float, limits: Limits) -> Metric:
 def guard_causes(metrics: Sequence[Metric]) -> tuple[Cause, ...]:
     """The missing guard as a cause, where its figure fails."""
     off = [m for m in metrics if m.key == "guard" and m.verdict == "fail"]
-    said = "the guard is off or has another ceiling: a loud program comes out {:.1f} dB above it"
-    return tuple(Cause(GUARD_OFF, said.format(m.heard), 1.0, 0) for m in off)
+    explanation = "the guard is off or has another ceiling: a loud program comes out {:.1f} dB above it"
+    return tuple(Cause(GUARD_OFF, explanation.format(m.heard), 1.0, 0) for m in off)
 
 
 def to_dict(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str, Any]]:

@@ -346,9 +346,9 @@ def _lag(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, st
     cross = np.sum(got * want.conj(), axis=0) * inside
     fit = np.abs(fft.ifft(cross, inv.size))
     earliest = -deployed.filters.delay_samples
-    told = np.roll(fit, -earliest)[: spare - earliest]
-    best = int(np.argmax(told))
-    return best + earliest if told[best] > CLEAR * float(np.sqrt(np.mean(fit**2))) else None
+    matched = np.roll(fit, -earliest)[: spare - earliest]
+    best = int(np.argmax(matched))
+    return best + earliest if matched[best] > CLEAR * float(np.sqrt(np.mean(fit**2))) else None
 
 
 def _expected(score: ImpulseResponse, filters: FilterSet, position: int, size: int, stimulus: int) -> Complex:

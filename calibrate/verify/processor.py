@@ -220,7 +220,7 @@ class ReadVerification:
 
 
 def understood(
-    told: Mapping[str, Any],
+    attributes: Mapping[str, Any],
     heard: tuple[MeasuredSet, MeasuredSet],
     measured: tuple[MeasuredSet, MeasuredSet],
     deployed: tuple[Prediction, FilterSet],
@@ -229,7 +229,7 @@ def understood(
 
     Parameters
     ----------
-    told
+    attributes
         ``name``, ``form``, ``latency_samples`` and ``distortion``; empty in a file of an earlier version.
     heard, measured
         Ears and polar set of the verification and of the session.
@@ -237,9 +237,9 @@ def understood(
         Prediction and filters of the calibration.
     """
     prediction, filters = deployed
-    if not told:
+    if not attributes:
         return ReadVerification(*heard, prediction, filters, None)
-    through = ProcessorUsed(told["name"], told["form"], float(told["latency_samples"]), filters.fs)
+    through = ProcessorUsed(attributes["name"], attributes["form"], float(attributes["latency_samples"]), filters.fs)
     filters = stereo_form(filters) if through.form == "stereo" else filters
     if through.name != OWN:
         rest = rest_of(heard[0].ir, measured[0].ir, filters, share_of(filters))
@@ -251,8 +251,8 @@ def understood(
         predicted(prediction, filters, measured[1]),
         filters,
         through,
-        tuple(told.get("distortion", ())),
-        told.get("guard_db"),
+        tuple(attributes.get("distortion", ())),
+        attributes.get("guard_db"),
     )
 
 
@@ -274,9 +274,9 @@ def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verifica
 def _phantom(metric: Metric, limits: Limits, why: str) -> Metric:
     if metric.key != "contrast" or metric.predicted is None:
         return metric
-    said = f"{metric.explanation} Left and right together as predicted: {why}."
+    explanation = f"{metric.explanation} Left and right together as predicted: {why}."
     wanted = min(metric.limit, metric.predicted - limits.agreement)
-    return replace(metric, explanation=said, limit=wanted)
+    return replace(metric, explanation=explanation, limit=wanted)
 
 
 def rest_of(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, share: float) -> float:

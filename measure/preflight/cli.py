@@ -75,13 +75,13 @@ def check(
         named = identified(opened, _asked) if identify else []
         wanted = run.captures(description, not no_move, opened.stage.axes)
         with tracked("Checking", wanted) as step:
-            findings, told = run.check(
+            findings, observed = run.check(
                 opened, watched, runs=runs, move=not no_move, level_dbfs=level, reference=before, step=step
             )
     findings = [*named, *findings]
     ready = all(f.outcome != "fail" for f in findings)
     data: dict[str, Any] = {"rig": description.name, "ready": ready, "findings": [f.to_dict() for f in findings]}
-    data["heard"] = of_check(told.rig, told.heard[0]).to_dict()
+    data["heard"] = of_check(observed.rig, observed.heard[0]).to_dict()
     result(data, f"{table(findings)}\n{verdict(findings)}", as_json=as_json)
     if not ready:
         raise typer.Exit(1)
@@ -112,8 +112,8 @@ def sweep(
     description = with_faults(read(path), fault)
     _refuse_ready_made(path, write)
     with open_rig(description, serial=unit) as opened, tracked("Listening", 1) as step:
-        _, told = run.check(opened, description, runs=Path("."), move=False, step=step)
-    chosen = sweep_choice.choose(told, snr)
+        _, observed = run.check(opened, description, runs=Path("."), move=False, step=step)
+    chosen = sweep_choice.choose(observed, snr)
     if write:
         files.write_sweep(path, description, chosen.table)
     now, then = (run.session_s(one) for one in (description, sweep_choice.applied(description, chosen)))
@@ -230,4 +230,4 @@ def match(
     if write is not None:
         for mic, value in zip(EARS, new, strict=True):
             files.write_sensitivity(write, read(write), mic, value)
-    result(levels.facts(found, new), levels.told(found, new), as_json=as_json)
+    result(levels.facts(found, new), levels.to_text(found, new), as_json=as_json)

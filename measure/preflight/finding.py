@@ -60,8 +60,8 @@ def verdict(findings: Sequence[Finding]) -> str:
     """One line: how many things are wrong."""
     wrong = [f for f in findings if f.outcome == "fail"]
     notes = sum(f.outcome in ("warn", "untold") for f in findings)
-    told = f" ({notes} to note)" if notes else ""
+    noted = f" ({notes} to note)" if notes else ""
     if not wrong:
-        return f"Ready to measure: {len(findings)} checks, nothing wrong{told}"
+        return f"Ready to measure: {len(findings)} checks, nothing wrong{noted}"
     things = "1 thing is" if len(wrong) == 1 else f"{len(wrong)} things are"
-    return f"Not ready: {things} wrong{told}"
+    return f"Not ready: {things} wrong{noted}"

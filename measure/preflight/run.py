@@ -187,7 +187,7 @@ def check(
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
-    observed = _told(watched, poses, found, reference)
+    observed = _observation(watched, poses, found, reference)
     about_stage += _about_stage(rig, observed, poses, move, bool(about_stage), back)
     others = [*session.findings(), *_corrections(watched), *_disk(watched, runs)]
     return [*findings.all_of(observed), *about_stage, *others], observed
@@ -252,7 +252,7 @@ def _listened(signal: multitone.Comb, recording: NDArray[np.float32], rig: Descr
     return m, loop, path_responses.heard(m, drivers, loop.latency)
 
 
-def _told(
+def _observation(
     rig: Description,
     poses: list[Pose],
     found: list[Take],

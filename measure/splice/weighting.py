@@ -321,7 +321,7 @@ def _weighed(spectra: NDArray[np.complex64], fine: NDArray[np.complex64], edges:
     sharp = shares**SHARPER / np.sum(shares**SHARPER, axis=0)
     noise, doubted = (np.maximum(np.minimum(share * whole, nearest), least) for share in (sharp, shares))
     if count > 2:
-        noise = _told_apart(spectra, noise, least, edges)
+        noise = _noise_of_each(spectra, noise, least, edges)
     weights = 1.0 / noise
     weights /= weights.sum(axis=0)
     left_out = (noise > DISTURBED * least) & (weights < LEFT_OUT / count)
@@ -344,7 +344,7 @@ def _shares(fine: NDArray[np.complex64], edges: NDArray[np.intp]) -> Float:
     return np.asarray((seen + tiny) / np.sum(seen + tiny, axis=0))
 
 
-def _told_apart(spectra: NDArray[np.complex64], noise: Float, least: Float, edges: NDArray[np.intp]) -> Float:
+def _noise_of_each(spectra: NDArray[np.complex64], noise: Float, least: Float, edges: NDArray[np.intp]) -> Float:
     """Noise ``(capture, frame, band)`` of three or more captures: which of them differ from what the others agree on.
 
     Restricted maximum likelihood (Patterson and Thompson, Biometrika 58, 545, 1971) by expectation and maximisation:

@@ -98,7 +98,7 @@ def wave(x: Real, fs: int) -> bytes:
 def description(filterset: FilterSet) -> bytes:
     """Everything about a filter set but its taps, as JSON."""
     u = filterset.upmix
-    told = {
+    facts = {
         "unit": filterset.unit_serial,
         "fs": filterset.fs,
         "programs": filterset.programs,
@@ -112,4 +112,4 @@ def description(filterset: FilterSet) -> bytes:
         "session_sha256": filterset.source,
         "upmix": {"method": u.method, "amount": u.amount, "window": u.window, "hop": u.hop, "tau_s": u.tau_s},
     }
-    return (json.dumps(told, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode()

@@ -40,14 +40,16 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     made = source_files(*LIBRARY, *(f"hosts/{name}" for name in HOSTS))
     made |= {BLOB: data, HEADER: header(data), "filterset.json": description(filterset)}
     engine = Engine(filterset)
-    told = (
+    lines = (
         notes(filterset)[0],
         "The whole processor: upmix, filter matrix, guard, gain, bypass and crossfade, as `sweetspot process` and "
         f"`sweetspot play` have them. Latency {engine.latency} samples, and {filterset.delay_samples} of the filters.",
         f"The unit's data are in {BLOB} ({len(data)} bytes): flash it and hand it to sweetspot_check, which verifies "
         f"checksum, sizes and rate; {HEADER} holds the same bytes as a C array.",
     )
-    return Bundle(made, told, f"make && ./example {BLOB} IN.wav OUT.f32   (JACK: make jack && ./sweetspot-jack {BLOB})")
+    return Bundle(
+        made, lines, f"make && ./example {BLOB} IN.wav OUT.f32   (JACK: make jack && ./sweetspot-jack {BLOB})"
+    )
 
 
 def blob_of(filterset: FilterSet, options: Options | None = None) -> bytes:

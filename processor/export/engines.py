@@ -68,6 +68,6 @@ def bundle(filterset: FilterSet, engine: str, options: Options | None = None) ->
         if engine != "pipewire":
             filterset = linear(filterset, options.share)
         made = ENGINES[engine](filterset, options)
-        said = LINEAR.format(a=options.share)
-        return replace(made, notes=tuple(note.replace(NO_UPMIX, said) for note in made.notes))
+        upmix_note = LINEAR.format(a=options.share)
+        return replace(made, notes=tuple(note.replace(NO_UPMIX, upmix_note) for note in made.notes))
     return ENGINES[engine](filterset, options)

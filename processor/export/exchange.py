@@ -30,12 +30,12 @@ def rew(filterset: FilterSet, options: Options | None = None) -> Bundle:
             h = filterset.taps[p, d]
             files[pair_name(filterset, p, d, "txt")] = _impulse(h, filterset.fs).encode()
             files[pair_name(filterset, p, d, "frd")] = _response(h, filterset.fs).encode()
-    told = (
+    lines = (
         _line(filterset),
         "*.txt are impulse responses (File > Import impulse response), *.frd frequency responses (File > Import "
         "measurement) in dB re full scale and degrees; the filters' own delay is in both.",
     )
-    return Bundle(files, told, "import the files in REW")
+    return Bundle(files, lines, "import the files in REW")
 
 
 def mat(filterset: FilterSet, options: Options | None = None) -> Bundle:
@@ -59,8 +59,8 @@ def mat(filterset: FilterSet, options: Options | None = None) -> Bundle:
     with tempfile.TemporaryDirectory() as folder:
         savemat(str(Path(folder) / MAT), content, do_compression=True)
         data = b"MATLAB 5.0 MAT-file, sweetspot".ljust(MAT_HEADER) + (Path(folder) / MAT).read_bytes()[MAT_HEADER:]
-    told = (_line(filterset), "taps(program, driver, tap), linear gain; upmix is a structure of the settings.")
-    return Bundle({MAT: data}, told, f"load {MAT}")
+    lines = (_line(filterset), "taps(program, driver, tap), linear gain; upmix is a structure of the settings.")
+    return Bundle({MAT: data}, lines, f"load {MAT}")
 
 
 def sofa(filterset: FilterSet, options: Options | None = None) -> Bundle:
@@ -79,8 +79,8 @@ def sofa(filterset: FilterSet, options: Options | None = None) -> Bundle:
     with tempfile.TemporaryDirectory() as folder:
         sofar.write_sofa(str(Path(folder) / SOFA), made)
         data = (Path(folder) / SOFA).read_bytes()
-    told = (_line(filterset), "Data.IR is (program, driver, tap); positions are zero: filters have none.")
-    return Bundle({SOFA: data}, told, f"read {SOFA} with any AES69 reader")
+    lines = (_line(filterset), "Data.IR is (program, driver, tap); positions are zero: filters have none.")
+    return Bundle({SOFA: data}, lines, f"read {SOFA} with any AES69 reader")
 
 
 def _line(filterset: FilterSet) -> str:

@@ -29,14 +29,14 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         "filterset.json": description(filterset),
     }
     u = filterset.upmix
-    told = (
+    lines = (
         notes(filterset)[0],
         f"Programs: {', '.join(filterset.programs)}. The upmix ({u.method}, window {u.window}, hop {u.hop}) is not "
         "part of the bundle: without one, feed left and right and leave the centre silent.",
         "The look-ahead limiter is not part of it: hold each driver under its sweetspot_limits (full scale = 1).",
         "Taps are stored last first ({b[N-1] ... b[0]}), as CMSIS-DSP's arm_fir_f32 and arm_fir_q31 want them.",
     )
-    return Bundle(files, told, f"cc -O2 -o check {PROGRAM} -lm && ./check")
+    return Bundle(files, lines, f"cc -O2 -o check {PROGRAM} -lm && ./check")
 
 
 def shift(filterset: FilterSet) -> int:
@@ -97,10 +97,10 @@ def _reference(filterset: FilterSet) -> str:
     )
 
 
-def _braced(values: Real, told: Any) -> str:
+def _braced(values: Real, written: Any) -> str:
     if values.ndim > 1:
-        return "{\n" + ",\n".join(_braced(v, told) for v in values) + "}"
-    rows = [", ".join(told(v) for v in values[i : i + 8]) for i in range(0, len(values), 8)]
+        return "{\n" + ",\n".join(_braced(v, written) for v in values) + "}"
+    rows = [", ".join(written(v) for v in values[i : i + 8]) for i in range(0, len(values), 8)]
     return "{" + ",\n".join(rows) + "}"
 
 

@@ -48,7 +48,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     unit += f"#define SWEETSPOT_X {x:.4f}f\n#define SWEETSPOT_Y {y:.4f}f\n"
     made |= {BLOB: data, UNIT: unit.encode(), MANIFEST: _manifest(uri).encode()}
     made |= {TURTLE: _turtle(filterset, uri, options).encode(), "filterset.json": description(filterset)}
-    told = (
+    lines = (
         notes(filterset)[0],
         f"LV2 plug-in {uri}: the whole processor with upmix and guard; controls: gain, centre amount, bypass, "
         "choice of the set (A/B), listener x and y. Hosts keep the controls with a project; the plug-in adds whose "
@@ -56,7 +56,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         "Build it here (a C compiler and the package lv2-dev), then put the folder as sweetspot.lv2 where hosts look: "
         "~/.lv2, or any folder named in LV2_PATH.",
     )
-    return Bundle(made, told, f"make lv2 && jalv {uri}")
+    return Bundle(made, lines, f"make lv2 && jalv {uri}")
 
 
 def address(filterset: FilterSet) -> str:

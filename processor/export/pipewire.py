@@ -27,13 +27,13 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     files = plugin.files | {name: wave(h[None], filterset.fs) for _, _, name, h in found}
     files[CONVOLVER] = _configuration(filterset, _convolvers(filterset, found), options).encode()
     files[PLUGIN] = _configuration(filterset, _plugin(filterset), options).encode()
-    told = (
+    lines = (
         f"{CONVOLVER} makes a sink {SINK!r} of the {options.form} form. {notes(filterset)[1]} {cost}".strip(),
         f"{PLUGIN} makes the same sink with the whole processor: build the plug-in here with `make lv2` first.",
         f"The graph must run at {filterset.fs} Hz: set default.clock.rate = {filterset.fs} in pipewire.conf.",
     )
     use = f"LV2_PATH=$(dirname $PWD) pipewire -c $PWD/{PLUGIN}   (stereo form: pipewire -c $PWD/{CONVOLVER})"
-    return Bundle(files, (notes(filterset)[0], *told), use)
+    return Bundle(files, (notes(filterset)[0], *lines), use)
 
 
 def ports(filterset: FilterSet) -> tuple[tuple[str, str], tuple[str, ...]]:

@@ -173,12 +173,12 @@ def playing(
     live.set(memory.VOLUME, gain_db)
     process.start()
     try:
-        began, said = now(), False
+        began, announced = now(), False
         while not live.board.meters[memory.STARTED]:
             live.check()
-            if now() > began + PATIENT_S and not said:
+            if now() > began + PATIENT_S and not announced:
                 waiting("Preparing the filters; the first start on a machine compiles for some ten seconds ...")
-                said = True
+                announced = True
             if now() > began + START_S:
                 raise HardwareTrouble(f"the process that plays did not start within {START_S:g} s")
             time.sleep(GLANCE_S)

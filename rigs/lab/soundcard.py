@@ -131,7 +131,7 @@ class SoundCard:
         self._client.set_process_callback(self._process)
         self._client.set_blocksize_callback(self._block_changed)
         self._client.set_xrun_callback(self._xrun)
-        self._told = publish(
+        self._ports = publish(
             _address(self._client), [*map(_address, self._heard_by)], [*map(_address, self._spoken_by)], self._latency
         )
         self._client.set_shutdown_callback(self._died)
@@ -189,7 +189,7 @@ class SoundCard:
         self,
         signalled: Callable[[], bool],
         period_s: float = 0.1,
-        tell: Callable[[str], None] = lambda _said: None,
+        tell: Callable[[str], None] = lambda _message: None,
     ) -> None:
         """Run until ``signalled()``; ``tell`` hears of it when the lab does not keep up.
 
@@ -198,19 +198,20 @@ class SoundCard:
         HardwareTrouble
             The server ended.
         """
-        told, since = Counts(), self.clock()
+        before, since = Counts(), self.clock()
         while not signalled():
             if self.ended.wait(period_s):
                 raise HardwareTrouble(f"the JACK server ended: {self.death or 'no reason given'}. Start it again")
             self.tend()
             if self.clock() - since >= WATCH_S:
-                if self.counts.late > told.late:
-                    tell(self._too_slow(told))
-                told, since = replace(self.counts), self.clock()
+                if self.counts.late > before.late:
+                    tell(self._too_slow(before))
+                before, since = replace(self.counts), self.clock()
 
-    def _too_slow(self, told: Counts) -> str:
+    def _too_slow(self, before: Counts) -> str:
         return (
-            f"the lab does not keep up: {self.counts.late - told.late} of the last {self.counts.blocks - told.blocks} "
+            f"the lab does not keep up: {self.counts.late - before.late} of the last "
+            f"{self.counts.blocks - before.blocks} "
             f"blocks took longer than their {self.period_ms:.2f} ms; the sound has gaps there. Give the server "
             "a longer period (jackd -p), the lab a smaller room, or the machine less to do"
         )
@@ -407,7 +408,7 @@ def facts(card: SoundCard, port: str) -> dict[str, Any]:
     }
 
 
-def ready_said(card: SoundCard, port: str) -> str:
+def ready_text(card: SoundCard, port: str) -> str:
     """The same for a reader."""
     rig = card.world.description
     axes = ", ".join(f"{field} on {letter}" for field, letter in axis_letters(rig.stage).items())

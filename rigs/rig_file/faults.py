@@ -222,7 +222,7 @@ def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) ->
             )
         except ValueError:  # told by the schema
             continue
-        yield from (f"lab.faults.schedule[{n + 1}]: {said}" for said in found)
+        yield from (f"lab.faults.schedule[{n + 1}]: {message}" for message in found)
     needed = CLOCK_SAMPLES * bool(lab.get("clock_ppm")) + MOTOR_SAMPLES * ("distortion" in lab)
     if isinstance(latency, int) and latency < needed:
         yield f"lab.latency_samples: {latency} is too few for lab.clock_ppm and lab.distortion: at least {needed}"

@@ -80,7 +80,7 @@ class UdpDatagrams:
     def __init__(self, host: str, port: int, local_port: int) -> None:
         import socket
 
-        self._said = f"stage.host {host}, UDP port {port}"
+        self._address_text = f"stage.host {host}, UDP port {port}"
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             self._socket.bind(("", local_port))
@@ -88,7 +88,7 @@ class UdpDatagrams:
         except OSError as fault:
             self._socket.close()
             raise HardwareTrouble(
-                f"{self._said} (local port {local_port}; stage.local_port = 0 takes any): {fault}"
+                f"{self._address_text} (local port {local_port}; stage.local_port = 0 takes any): {fault}"
             ) from fault
 
     def send(self, data: bytes) -> None:
@@ -96,7 +96,7 @@ class UdpDatagrams:
         try:
             self._socket.send(data)
         except OSError as fault:
-            raise HardwareTrouble(f"{self._said}: {fault}. Is it switched on and on this network?") from fault
+            raise HardwareTrouble(f"{self._address_text}: {fault}. Is it switched on and on this network?") from fault
 
     def receive(self, wait_s: float) -> bytes | None:
         """The next one, or ``None`` when none came in ``wait_s``."""
@@ -106,9 +106,9 @@ class UdpDatagrams:
         except TimeoutError:
             return None
         except ConnectionRefusedError as fault:  # nobody listens there: told by the network, on the next call
-            raise HardwareTrouble(f"{self._said}: nothing listens there. Is it switched on?") from fault
+            raise HardwareTrouble(f"{self._address_text}: nothing listens there. Is it switched on?") from fault
         except OSError as fault:
-            raise HardwareTrouble(f"{self._said}: {fault}") from fault
+            raise HardwareTrouble(f"{self._address_text}: {fault}") from fault
 
     def close(self) -> None:
         """Let go of the socket; may be called twice."""

@@ -57,7 +57,7 @@ class SerialLine:
                     port, baudrate=baudrate, timeout=0.0, write_timeout=REPLY_S, exclusive=True
                 )
         except (OSError, ValueError) as fault:
-            raise HardwareTrouble(f"stage.port {port} does not open: {fault}. {_ports_said()}") from fault
+            raise HardwareTrouble(f"stage.port {port} does not open: {fault}. {_ports_text()}") from fault
 
     def send(self, data: bytes) -> None:
         """Send bytes at once."""
@@ -86,7 +86,7 @@ class SerialLine:
         self._serial.close()
 
 
-def _ports_said() -> str:
+def _ports_text() -> str:
     from serial.tools import list_ports
 
     found = [p.device for p in list_ports.comports()]

@@ -213,8 +213,8 @@ RUNNERS: dict[str, Callable[[Path, Real, FilterSet], Real]] = {
 def _firmware_db(folder: Path) -> float:
     """Largest of the errors that the compiled program tells."""
     _run(folder, *["cc", "-O2", "-o", "check", firmware.PROGRAM, "-lm"])
-    told = _run(folder, "./check", ok=(0, 1))
-    return max(float(v) for v in re.findall(r"(-?[\d.]+) dB", told))
+    printed = _run(folder, "./check", ok=(0, 1))
+    return max(float(v) for v in re.findall(r"(-?[\d.]+) dB", printed))
 
 
 def _run(folder: Path, *words: str, ok: tuple[int, ...] = (0,), env: Mapping[str, str] | None = None) -> str:
@@ -225,6 +225,6 @@ def _run(folder: Path, *words: str, ok: tuple[int, ...] = (0,), env: Mapping[str
     except subprocess.TimeoutExpired as fault:
         raise BadInput(f"{words[0]} had not finished after {PATIENCE_S:.0f} s") from fault
     if done.returncode not in ok:
-        said = (done.stderr or done.stdout).strip()[-400:]
-        raise BadInput(f"{words[0]} refused the exported files (exit code {done.returncode}): {said}")
+        message = (done.stderr or done.stdout).strip()[-400:]
+        raise BadInput(f"{words[0]} refused the exported files (exit code {done.returncode}): {message}")
     return done.stdout

@@ -47,7 +47,7 @@ class Et250Machine:
         self.jammed = False
         self._silent_until = -math.inf
         self.lose = 0
-        self._stands = self._told = self._zero = 0.0
+        self._stands = self._reported = self._zero = 0.0
         self._leg: tuple[float, float, float] | None = None  # where from, where to, since when
         self._backward = False
 
@@ -106,8 +106,8 @@ class Et250Machine:
 
     def _arrive(self, at: float) -> None:
         self._leg, self._stands = None, at
-        if at != self._told:
-            self._told = at
+        if at != self._reported:
+            self._reported = at
             self.on_move(at)
 
     def _report(self, now: float) -> bytes:

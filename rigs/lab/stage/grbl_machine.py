@@ -97,7 +97,7 @@ class GrblMachine:
         self._unsaid: list[str] = []
         self.stands: Axes = dict.fromkeys(LETTERS, 0.0)
         self.jammed: str | None = None
-        self._told: Axes = dict(self.stands)
+        self._reported: Axes = dict(self.stands)
         self._state = "Alarm" if locked else "Idle"
         self._text = bytearray()
         self._lines: deque[str] = deque()
@@ -170,8 +170,8 @@ class GrblMachine:
 
     def _stand(self, axes: Axes) -> None:
         self._leg, self.stands = None, dict(axes)
-        if self.stands != self._told:
-            self._told = dict(self.stands)
+        if self.stands != self._reported:
+            self._reported = dict(self.stands)
             self.on_move(dict(self.stands))
 
     def _hold(self, now: float) -> None:

@@ -162,14 +162,14 @@ class Schedule:
 
     def jumps(self, span: Span) -> tuple[list[tuple[int, int]], int]:
         """Where samples are lost (below 0: repeated) in a block, and how many of these are told as xruns."""
-        found, told = [], 0
+        found, flagged = [], 0
         for fault in self._of("drop", "repeat"):
             start = onset(fault, span, self.fs)
             if start is not None and start >= 0:
                 lost = int(fault.values["samples"])
                 found.append((start, lost if fault.kind == "drop" else -lost))
-                told += bool(fault.values["flag"])
-        return sorted(found), told
+                flagged += bool(fault.values["flag"])
+        return sorted(found), flagged
 
     def kelvin(self, span: Span) -> float:
         """By how much the room is warmer than the rig says."""
