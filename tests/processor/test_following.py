@@ -32,7 +32,6 @@ from sweetspot.processor.bank import (
 )
 from sweetspot.processor.bank.osc import MalformedPacketError
 from sweetspot.processor.engine import Engine
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.live import memory
 from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import PlayerMemory, Shared
@@ -42,8 +41,9 @@ from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted
+from tests.processor.three_drivers import FS, filter_set
 
-FS, BLOCK = 47872, 256
+BLOCK = 256
 
 
 def made(places: list[tuple[float, float]], method: str = "off", taps: int = 300) -> FilterBank:
@@ -51,18 +51,7 @@ def made(places: list[tuple[float, float]], method: str = "off", taps: int = 300
     rng = np.random.default_rng(4)
     base, more = (0.02 * rng.standard_normal((3, 3, taps)) for _ in range(2))
     each = np.array([base + y * more for _, y in places])
-    home = FilterSet(
-        each[0].astype(np.float32).astype(np.float64),
-        fs=FS,
-        drivers=("a", "b", "c"),
-        ceiling=0.5,
-        delay_samples=40,
-        headroom_db=12.0,
-        channels=(5, 1, 2),
-        source="0" * 64,
-        unit_serial="U",
-        upmix=UpmixSettings(method=method),
-    )
+    home = filter_set(each[0].astype(np.float32).astype(np.float64), method)
     rows = np.array([(x, y, np.arctan2(y, x)) for x, y in places])
     return FilterBank(home, rows, each.astype(np.float32), 0, 0.4)
 

@@ -22,25 +22,15 @@ from sweetspot.processor.live.stream import LivePlayer
 from sweetspot.processor.plain import bypass
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted, Watch
+from tests.processor.three_drivers import FS, filter_set
 
-FS, BLOCK = 47872, 64
+BLOCK = 64
 RNG = np.random.default_rng(9)
 
 
 def filters(seed: int, method: str = "off") -> FilterSet:
     rng = np.random.default_rng(seed)
-    return FilterSet(
-        0.02 * rng.standard_normal((3, 3, 200)),
-        fs=FS,
-        drivers=("a", "b", "c"),
-        ceiling=0.5,
-        delay_samples=40,
-        headroom_db=12.0,
-        channels=(5, 1, 2),
-        source="0" * 64,
-        unit_serial="U",
-        upmix=UpmixSettings(method=method),
-    )
+    return filter_set(0.02 * rng.standard_normal((3, 3, 200)), method)
 
 
 class Fed:
