@@ -22,21 +22,24 @@ from sweetspot.rigs.units import Float
 NONE = "\N{EN DASH}"
 """Where there is no value."""
 
+UNKNOWN = "unknown"
+"""Where a map is grey everywhere."""
+
 SIDES_DEG, CENTRE_DEG = 7.0, 5.0
 """Azimuth errors that are not noticed, of the sides and of the centre."""
 
 
 def zones(e: Evidence) -> list[Picture]:
-    """The map of the listening zone, where the run has one."""
-    return [_zone(e, e.zone)] if e.zone else []
+    """The map of the listening zone for sides and centre, where the run has one."""
+    return [_zone(e, e.zone, what) for what in ("sides", "centre")] if e.zone else []
 
 
 def pictures(e: Evidence) -> list[Picture]:
-    """Pan curve, cancellation direct and in the room, loudness, where the run has an image."""
+    """Pan curve, cancellation direct and in the room, loudness, depth or its price, where the run has an image."""
     if e.image is None:
         return []
-    front = [_front(e.front, parse(e.design_text, "design").image.share)] if e.front else []
-    return [_pan_curve(e.image), _direct_and_room(e), _levels(e.image), *front]
+    last = _front(e.front, parse(e.design_text, "design").image.share) if e.front else _depth(e.image)
+    return [_pan_curve(e.image), _direct_and_room(e), _levels(e.image), last]
 
 
 def _front(points: Sequence[FrontPoint], share: float) -> Picture:
@@ -59,58 +62,59 @@ def _front(points: Sequence[FrontPoint], share: float) -> Picture:
     )
 
 
-def _zone(e: Evidence, zone: ZoneMap) -> Picture:
+def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
+    """Azimuth error of ``what``, ``sides`` or ``centre``, of every arm."""
     away = e.rig.ears.distance_m if e.rig.ears else 2.0
     arms = [a for a in image_plots.NAMES if a in zone.azimuth_deg]
+    sides = what == "sides"
+    trusted, limit = (zone.trusted, SIDES_DEG) if sides else (zone.trusted_centre, CENTRE_DEG)
 
     def draw(figure: Figure) -> None:
-        figure.subplots_adjust(left=0.07, right=0.9, bottom=0.1, top=0.92, wspace=0.08, hspace=0.28)
-        axes = np.atleast_2d(figure.subplots(2, len(arms), sharex=True, sharey=True))
-        for column, arm in enumerate(arms):
+        figure.subplots_adjust(left=0.11, right=0.97, bottom=0.08, top=0.93, wspace=0.06, hspace=0.24)
+        axes = figure.subplots(-(-len(arms) // 2), 2, sharex=True, sharey=True, squeeze=False)
+        for ax in axes.ravel()[len(arms) :]:
+            ax.set_axis_off()
+        for ax, arm in zip(axes.ravel(), arms, strict=False):
             error = np.abs(zone.error_deg(arm))
-            for row, (each, trusted, limit) in enumerate(
-                (
-                    (error[..., :2].max(axis=-1), zone.trusted, SIDES_DEG),
-                    (error[..., 2], zone.trusted_centre, CENTRE_DEG),
-                )
-            ):
-                mesh = image_plots.zone(
-                    axes[row, column],
-                    zone.x,
-                    zone.y,
-                    error_deg=each,
-                    trusted=trusted,
-                    within_deg=limit,
-                    listener_m=away,
-                )
-                area = zone.areas[arm]["sides" if row == 0 else "centre"]
-                what = "sides" if row == 0 else "centre"
-                axes[row, column].set_title(f"{image_plots.NAMES[arm]}\n{what}: {area:.1f} m²", fontsize=9)
-        for row in (0, 1):
-            axes[row, 0].set_ylabel("ahead of the device, m")
-        for ax in axes[1]:
+            mesh = image_plots.zone(
+                ax,
+                zone.x,
+                zone.y,
+                error_deg=error[..., :2].max(axis=-1) if sides else error[..., 2],
+                trusted=trusted,
+                within_deg=limit,
+                listener_m=away,
+            )
+            ax.set_title(f"{image_plots.NAMES[arm]}\n{area(zone, arm, what, ' m²')}", fontsize=10)
+        for row in axes:
+            row[0].set_ylabel("ahead of the device, m")
+        for ax in axes[-1]:
             ax.set_xlabel("to its left, m")
-        bar = figure.colorbar(mesh, ax=axes.ravel().tolist(), label="azimuth error, degrees", aspect=40, pad=0.02)
+        bar = figure.colorbar(mesh, ax=axes.ravel().tolist(), label="azimuth error, degrees", aspect=40, pad=0.03)
         if bar.solids is not None:
             bar.solids.set_rasterized(True)
         bar.outline.set_visible(False)
 
-    text = "; ".join(
-        f"{image_plots.NAMES[arm]} sides {zone.areas[arm]['sides']:.1f} m², centre {zone.areas[arm]['centre']:.1f} m²"
-        for arm in arms
-    )
+    text = "; ".join(f"{image_plots.NAMES[arm]} {area(zone, arm, what, ' m²')}" for arm in arms)
+    worst = "The worse one of hard left and hard right" if sides else "The phantom centre"
+    known = 100.0 * zone.area_m2(trusted) / zone.area_m2(np.ones_like(trusted))
     return picture(
-        "zone",
-        "Listening zone: how far images are from where they should be",
-        f"Maps of azimuth error over listener places, area within the limits: {text}.",
-        "From above, the device at the bottom, the cross at the measured head. Top row: the worse one of hard left and "
-        f"hard right; the line encloses errors of at most {SIDES_DEG:g}°. Bottom row: the centre, at most "
-        f"{CENTRE_DEG:g}°. Grey: the map is not to be trusted there. Carried from the measured positions by the polar "
-        f"set and the head; at positions left out of it, it is off by {zone.own.left_out_deg:.1f}°.",
+        f"zone-{what}",
+        f"Listening zone of the {what}: azimuth error",
+        f"Maps of azimuth error of the {what} over listener places, area within {limit:g} degrees: {text}.",
+        f"From above, the device at the bottom, the cross at the measured head. {worst}; the line encloses errors of "
+        f"at most {limit:g}°. Grey: not to be trusted, and not counted; the map is known over {known:.0f} % of its "
+        f"places. Carried from the measured positions by the polar set and the head; at positions left out of it, it "
+        f"is off by {zone.own.left_out_deg:.1f}°.",
         draw,
-        size=(9.4, 6.4),
-        wide=True,
+        size=(5.9, 6.9),
     )
+
+
+def area(zone: ZoneMap, arm: str, what: str, unit: str = "") -> str:
+    """The good area of ``sides`` or ``centre`` as text; nothing is known of it where the whole map is grey."""
+    trusted = zone.trusted if what == "sides" else zone.trusted_centre
+    return f"{zone.areas[arm][what]:.1f}{unit}" if trusted.any() else UNKNOWN
 
 
 def _pan_curve(image: Assessment) -> Picture:
@@ -174,7 +178,26 @@ def _levels(image: Assessment) -> Picture:
         f"Loudness of the arms over plain stereo; calibrated: {text}.",
         f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers. Largest level at the listener: "
         f"{image.loudness.max_spl_db:.0f} dB SPL; music stays {image.loudness.headroom_db:.1f} dB under the ceiling.",
-        lambda figure: image_plots.levels(figure.subplots(), image.loudness.re_plain_db),
+        lambda figure: image_plots.bars(figure.subplots(), image.loudness.re_plain_db, "loudness re plain stereo, dB"),
+    )
+
+
+def _depth(image: Assessment) -> Picture:
+    """Direct-to-reverberant ratio of the arms."""
+    each = {
+        name: dict(zip(("left", "right", "centre"), map(float, arm.drr_db.mean(axis=0)), strict=True))
+        for name, arm in image.arms.items()
+    }
+    text = "; ".join(
+        f"{image_plots.NAMES[arm]} " + ", ".join(f"{k} {v:.1f} dB" for k, v in drr.items()) for arm, drr in each.items()
+    )
+    return picture(
+        "depth",
+        "Depth: direct over reverberant sound",
+        f"Direct-to-reverberant ratio at the listener: {text}.",
+        "How much of what arrives came straight: the lower, the farther away an image seems and the more the room "
+        "takes it over. Hard left, hard right and phantom centre, mean over head positions.",
+        lambda figure: image_plots.bars(figure.subplots(), each, "direct to reverberant, dB"),
     )
 
 
@@ -182,22 +205,23 @@ def table(e: Evidence) -> list[dict[str, Any]]:
     """One row an arm, as text."""
     if e.image is None:
         return []
-    areas = e.zone.areas if e.zone else {}
     rows = []
     for name, arm in e.image.arms.items():
         drr = arm.drr_db.mean(axis=0)
         music = arm.loudness_db.get("music")
-        area = areas.get(name)
         rows.append(
             {
                 "name": image_plots.NAMES[name],
-                "width": f"{arm.width_deg:.0f}",
+                "width": f"{arm.width_deg:.0f}".replace("-", "\N{MINUS SIGN}"),
                 "focus": f"{arm.focus_deg:.0f}",
-                "sides": f"{min(drr[0], drr[1]):.1f}",
-                "centre": f"{drr[2]:.1f}",
+                "sides": f"{min(drr[0], drr[1]):.1f}".replace("-", "\N{MINUS SIGN}"),
+                "centre": f"{drr[2]:.1f}".replace("-", "\N{MINUS SIGN}"),
                 "tone": f"{arm.tone_rms_db:.1f}",
-                "loudness": NONE if music is None else f"{music:+.1f}",
-                "area": NONE if area is None else f"{area['sides']:.1f} / {area['centre']:.1f}",
+                "loudness": NONE if music is None else f"{music:+.1f}".replace("-", "\N{MINUS SIGN}"),
+                **{
+                    f"zone_{what}": area(e.zone, name, what) if e.zone and name in e.zone.azimuth_deg else NONE
+                    for what in ("sides", "centre")
+                },
             }
         )
     return rows

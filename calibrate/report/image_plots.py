@@ -91,16 +91,16 @@ def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved
     measured.key(ax)
 
 
-def levels(ax: Axes, loudness_db: Mapping[str, Mapping[str, float]]) -> None:
-    """Loudness over plain stereo of each programme, one bar an arm."""
-    programmes = list(next(iter(loudness_db.values())))
-    for i, (arm, each) in enumerate(loudness_db.items()):
-        at = np.arange(len(programmes)) + (i - 0.5 * (len(loudness_db) - 1)) * 0.2
-        ax.bar(at, [each[p] for p in programmes], width=0.18, color=ARMS[arm], label=NAMES[arm])
+def bars(ax: Axes, each_db: Mapping[str, Mapping[str, float]], label: str) -> None:
+    """A level of every arm in dB, one group of bars a programme or source, one bar an arm."""
+    groups = list(next(iter(each_db.values())))
+    for i, (arm, values) in enumerate(each_db.items()):
+        at = np.arange(len(groups)) + (i - 0.5 * (len(each_db) - 1)) * 0.2
+        ax.bar(at, [values[g] for g in groups], width=0.18, color=ARMS[arm], label=NAMES[arm])
     ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
-    ax.set_xticks(np.arange(len(programmes)), programmes)
+    ax.set_xticks(np.arange(len(groups)), groups)
     ax.tick_params(axis="x", length=0)
-    ax.set_ylabel("loudness re plain stereo, dB")
+    ax.set_ylabel(label)
     ax.grid(True, axis="y", color=measured.GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     measured.key(ax)
@@ -113,6 +113,6 @@ def differences(ax: Axes, f: Float, measured_db: Float, predicted_db: Float) -> 
     ax.axhline(0.0, color=measured.SOFT, linewidth=0.8)
     reach = max(float(np.abs(gap).max()) * 1.2, 0.05)
     ax.set_ylim(-reach, reach)
-    ax.set_ylabel("measured less\npredicted, dB", fontsize=8)
+    ax.set_ylabel("difference,\ndB", fontsize=8)
     ax.grid(True, axis="y", color=measured.GRID, linewidth=0.6)
     ax.set_axisbelow(True)

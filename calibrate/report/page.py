@@ -339,8 +339,8 @@ def _polar_cuts(e: Evidence) -> list[Picture]:
         return []
 
     def draw(figure: Figure) -> None:
-        figure.subplots_adjust(left=0.04, right=0.96, bottom=0.2, top=0.8, wspace=0.35)
-        axes = figure.subplots(1, len(CUTS_HZ), subplot_kw={"projection": "polar"})
+        figure.subplots_adjust(left=0.06, right=0.94, bottom=0.11, top=0.9, wspace=0.2, hspace=0.42)
+        axes = figure.subplots(2, len(CUTS_HZ) // 2, subplot_kw={"projection": "polar"}).ravel()
         for ax, hz in zip(axes, CUTS_HZ, strict=True):
             at = int(np.argmin(np.abs(np.log(FINE / hz))))
             plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
@@ -355,8 +355,7 @@ def _polar_cuts(e: Evidence) -> list[Picture]:
             "Polar plots of level over azimuth at " + ", ".join(f"{f:g} Hz" for f in CUTS_HZ) + ".",
             "Seen from above with the listener at the top; rings are 12 dB apart and 0 dB is the level on axis.",
             draw,
-            size=(9.4, 3.0),
-            wide=True,
+            size=(5.9, 5.6),
         )
     ]
 
@@ -389,7 +388,8 @@ def _colours(e: Evidence) -> list[Picture]:
                 f"colour{number}",
                 title,
                 f"Third-octave level relative to its own mean. {title}, at the scoring positions.",
-                "A flat line is no colouration by speaker, head and filters together.",
+                "A flat line is no colouration by speaker, head and filters together."
+                + (" Beneath: measured less predicted." if "heard" in found else ""),
                 draw,
                 size=(5.9, 3.2),
                 values=_values(found),

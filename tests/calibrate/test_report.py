@@ -21,8 +21,10 @@ import pytest
 import soundfile
 
 from sweetspot.calibrate import run as steps
+from sweetspot.calibrate.auditory import ZoneMap
+from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.report import evidence, plots, sounds, svg
+from sweetspot.calibrate.report import evidence, image_pictures, plots, sounds, svg
 from sweetspot.calibrate.report import page as report
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
@@ -260,26 +262,59 @@ def browsed(browser: str, page: Path, home: Path) -> subprocess.CompletedProcess
     return subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment, check=True)
 
 
-AUDIT = """axe.run().then((r) => { const said = r.violations.map((v) => `${v.impact} ${v.id} ${v.nodes[0].target}`);
-  document.body.innerHTML = "<pre id=axe></pre>"; document.getElementById("axe").textContent =
-  `passed ${r.passes.length}; found: ${said.join("; ")}.`; });"""
-"""Has the checker look at the page, and leaves what it says in the page's place."""
+AUDIT = """addEventListener("load", () => axe.run().then((r) => {
+  const found = r.violations.map((v) => `${v.impact} ${v.id} ${v.nodes[0].target}`);
+  const dark = getComputedStyle(document.body).backgroundColor === "rgb(20, 24, 28)" ? "dark" : "light";
+  parent.postMessage(`${dark} ${innerWidth}, passed ${r.passes.length}; found: ${found.join("; ")}.`, "*");
+}));"""
+"""Has the checker look at the page, and tells the frame around it what it says."""
 
 
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 @pytest.mark.usefixtures("page")
-def test_accessibility_checker_finds_nothing(verified: Path, tmp_path: Path) -> None:
-    """axe-core: headings, names, contrast, landmarks; no finding of any weight."""
+def test_accessibility_checker_finds_nothing(verified: Path, tmp_path: Path, scheme: str, width: int) -> None:
+    """axe-core: headings, names, contrast, landmarks; no finding of any weight, light and dark, wide and narrow."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser is not None, "chromium is not on PATH: `make test` installs it"
     checker = (resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
     text = re.sub(r"<meta http-equiv=.Content-Security-Policy[^>]*>", "", (verified / "report.html").read_text("utf-8"))
-    audited = tmp_path / "audited.html"
-    audited.write_text(text.replace("</body>", f"<script>{checker}</script><script>{AUDIT}</script></body>"), "utf-8")
-    done = browsed(browser, audited, tmp_path)
-    said = re.search(r"passed (\d+); found: (.*?)\.</pre>", done.stdout, re.DOTALL)
+    if scheme == "dark":
+        text = text.replace("(prefers-color-scheme: dark)", "all").replace(
+            "color-scheme: light dark", "color-scheme: dark"
+        )
+    (tmp_path / "page.html").write_text(
+        text.replace("</body>", f"<script>{checker}</script><script>{AUDIT}</script></body>"), "utf-8"
+    )
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        "<!DOCTYPE html><body><script>onmessage=(e)=>{document.body.dataset.axe=e.data}</script>"
+        f'<iframe src="page.html" width="{width}" height="900"></iframe></body>'
+    )
+    done = browsed(browser, frame, tmp_path)
+    said = re.search(rf'data-axe="{scheme} {width}, passed (\d+); found: (.*?)\."', done.stdout, re.DOTALL)
     assert said, done.stdout[-2000:]
     assert int(said[1]) > 20
     assert said[2] == ""
+
+
+def test_an_area_of_a_map_that_is_grey_everywhere_is_unknown() -> None:
+    """Nothing within the limits is 0.0 m2; nothing known is not."""
+    trusted = np.array([[True, False, False], [True, False, False]])
+    zone = ZoneMap(
+        x=np.array([1.0, 2.0]),
+        y=np.array([-0.5, 0.0, 0.5]),
+        wanted_deg=30.0,
+        azimuth_deg={"calibrated": np.full((2, 3, 3), 0.0)},
+        drr_db={"calibrated": np.zeros((2, 3, 3))},
+        cancellation_db=np.zeros((2, 3)),
+        uncertainty_deg=np.zeros((2, 3)),
+        margin_db=np.zeros((2, 3, 2)),
+        trusted=trusted,
+        trusted_centre=np.zeros((2, 3), dtype=bool),
+        own=OwnError(0.0, 0.0, 0.0),
+    )
+    assert image_pictures.area(zone, "calibrated", "sides", " m²") == "0.0 m²"
+    assert image_pictures.area(zone, "calibrated", "centre", " m²") == "unknown"
 
 
 def test_what_can_be_listened_to_is_what_the_ears_hear(verified: Path, tmp_path: Path) -> None:
