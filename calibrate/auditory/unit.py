@@ -1,4 +1,4 @@
-"""The calibrated unit as it was predicted, and how uncertain the measurement's noise leaves what is heard of it."""
+"""The calibrated unit as it was predicted, and how uncertain the measurement's noise leaves its measured image."""
 
 from __future__ import annotations
 

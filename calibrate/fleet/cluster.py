@@ -146,7 +146,7 @@ class _HandingOut:
         return [future for future in self._flying if future.done()]
 
     def _outcome(self, future: Any) -> Outcome | None:
-        """What a future came to; ``None`` when its unit is to be done again by itself."""
+        """Outcome of a future; ``None`` when its unit has to be done again by itself."""
         if future.cancelled():
             raise _Lost
         job = self._flying.pop(future)

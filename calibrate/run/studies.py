@@ -31,7 +31,7 @@ def compared(run: Path, design: Design, *, left_out: bool) -> tuple[DesignRow, .
 
 
 def left_out_position(run: Path) -> str:
-    """What is said of a position that was left out for scoring; nothing where the rig has scoring positions."""
+    """A sentence on the position that was left out for scoring; nothing where the rig has scoring positions."""
     with Session.read(session_file(run)) as session:
         return held_out.spared(session.responses("ears"))
 

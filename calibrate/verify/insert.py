@@ -306,7 +306,7 @@ def _loud(rig: Rig, deployed: Deployed) -> NDArray[np.float32]:
 def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse) -> int:
     """Latency of a processor in whole samples, from one capture of the phantom centre where everything stands.
 
-    It is the first that is heard of the processor, and is tried softly before.
+    It is the first sound that the processor plays, and is tried softly before.
 
     Raises
     ------

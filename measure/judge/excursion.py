@@ -119,7 +119,7 @@ class ExcursionCheck:
         return moves
 
     def _bands(self, y: NDArray[np.float32], low: float) -> Float:
-        """Energies ``(mic, band)`` of what is heard of a signal, Pa^2."""
+        """Energies ``(mic, band)`` of a recorded signal, Pa^2."""
         described = self.rig.description
         quiet = y.copy()
         quiet[described.interface.loopback.out - 1] = 0.0

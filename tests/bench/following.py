@@ -42,7 +42,7 @@ from sweetspot.processor.filterset import FilterSet, UpmixSettings  # noqa: E402
 FS, NAME, DRIVERS, TAPS, LIMIT = 48000, "sweetspot-bench-following", 4, 512, 0.05
 COMMAND = [sys.executable, "-c", "from sweetspot.command_line import main; main()"]
 HOP = 24
-"""Samples over which the drivers' shares of the sound are told."""
+"""Samples over which the drivers' shares of the sound are measured."""
 
 
 class Recorder:
@@ -137,12 +137,12 @@ def player(folder: Path, bank: FilterBank, seconds: float, found: dict[str, Any]
     command += ["--device", "desk", "--pose-port", "0", "--seconds", f"{seconds:g}"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    port, told = 0, ""
+    port, printed = 0, ""
     while not port:
         line = process.stderr.readline()
-        told += line
+        printed += line
         if not line:
-            raise RuntimeError(f"the player ended: {told}")
+            raise RuntimeError(f"the player ended: {printed}")
         if match := re.search(r"127\.0\.0\.1:(\d+)", line):
             port = int(match[1])
     recorder, sender = Recorder(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

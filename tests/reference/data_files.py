@@ -115,7 +115,7 @@ MEANING = {
     "sets/SET/scale": "By what a posterior's variance is multiplied before it is stated.",
     "sets/SET/missed": "Variance that is added to it: what no monitor hears of this set.",
     "SET/relative_error": "Squared error of the estimate, relative to the response's power.",
-    "estimate": "What the model said of the unit, JSON: its hash, distances, limit, findings.",
+    "estimate": "What the model gives for the unit, JSON: its hash, distances, limit, findings.",
     "spliced": "Which part of each spliced capture came from where.",
     "spliced/SET": "The same, by set.",
     "spliced/SET/pPPP_sSS_rRR": "One spliced capture.",
