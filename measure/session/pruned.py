@@ -28,7 +28,7 @@ def without_raw(path: Path, kept: RawKept) -> None:
 
 
 def figures_alone(path: Path, to: Path) -> None:
-    """Write what a verification came to, its verdict and how it was made, without captures and responses."""
+    """Write a verification's figures, its verdict and how it was made, without captures and responses."""
     kind = KINDS[VERIFICATION]
     with replacing(to) as part, File.read(path, kind) as old, File.create(part, kind) as new:
         new.root.attrs.update(**old.root.attrs.items())

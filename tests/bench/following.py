@@ -265,7 +265,7 @@ def walk(folder: Path, seconds: float, block: int) -> bool:
     print(
         f"  walk: {poses['taken']} poses in {seconds:g} s; 99.9th percentile {100 * load:.2f} % of a block of {block}, "
         f"worst {100 * found['load_worst']:.1f} %, {late} late, {found['held_up_blocks']} held up by others, "
-        f"{found['xruns']} xruns told; ignored: {poses}"
+        f"{found['xruns']} xruns reported; ignored: {poses}"
     )
     return bool(load <= LIMIT and late == 0 and poses["taken"] > 50 * seconds)
 

@@ -170,7 +170,7 @@ def compared(
     wanted: list[tuple[int, tuple[str, ...]]],
     rig: Description,
 ) -> int:
-    """Print the table; what is heard is heard of ``truth``."""
+    """Print the table; what is heard comes from ``truth``."""
 
     def both(each: list[Fitted], which: list[int]) -> tuple[np.ndarray, list[float]]:
         cells = [heard(m, truth[i].sets["ears"]) for m, i in zip(each, which, strict=True)]
