@@ -16,8 +16,8 @@ import soundfile
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.predict import NULLS, metrics
-from sweetspot.calibrate.predict.prediction import spectra
+from sweetspot.calibrate.plant import NULLS, metrics
+from sweetspot.calibrate.plant.prediction import spectra
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure.session import Session
 from sweetspot.measure.smooth import THIRD_OCTAVES

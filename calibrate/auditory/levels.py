@@ -10,7 +10,7 @@ from scipy import fft
 
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.loudness import largest_spl_db, loudness_db
-from sweetspot.calibrate.predict import PROGRAMMES, programme_of
+from sweetspot.calibrate.plant import PROGRAMMES, programme_of
 from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited

@@ -13,9 +13,8 @@ from sweetspot.calibrate.auditory.figures import DEPTH_HZ, DIRECT_S, DRY_DB, Ear
 from sweetspot.calibrate.auditory.reference import Pair, direct_spectra
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.auditory.zone import OwnError, ZoneMap
-from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, transform
+from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, metrics, transform
 from sweetspot.calibrate.plant.places import DeviceField, Heads, correction, fitted, model
-from sweetspot.calibrate.predict import metrics
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet

@@ -13,8 +13,7 @@ from sweetspot.calibrate.auditory.figures import EarModel
 from sweetspot.calibrate.auditory.mapping import Extent, measured, zone_map
 from sweetspot.calibrate.auditory.unit import UnitImage, draws_of
 from sweetspot.calibrate.auditory.zone import ZoneMap
-from sweetspot.calibrate.plant import Matched, MeasuredSet, corrected
-from sweetspot.calibrate.predict import Prediction
+from sweetspot.calibrate.plant import Matched, MeasuredSet, Prediction, corrected
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import frontmost, make

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import EarModel
 from sweetspot.calibrate.bank.carried import Arriving, CarriedPlaces, Cloud
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import metrics
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float

@@ -10,8 +10,7 @@ import numpy as np
 from sweetspot.calibrate.auditory import EarModel
 from sweetspot.calibrate.bank.carried import Cloud
 from sweetspot.calibrate.bank.figures import BankFigures
-from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, transform
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, metrics, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.layout import Pose

@@ -19,9 +19,8 @@ from sweetspot.calibrate.filters import (
     leastsquares,
     protection,
 )
-from sweetspot.calibrate.plant import Gate, MeasuredSet, Plant, ahead
-from sweetspot.calibrate.predict import CONTRAST_BAND, NULLS, metrics
-from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, Gate, MeasuredSet, Plant, ahead, metrics
+from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft
 
 from sweetspot.calibrate.filters.protection import rooms
-from sweetspot.calibrate.predict import PROGRAMMES, programme_of
+from sweetspot.calibrate.plant import PROGRAMMES, programme_of
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.guard import limited
 from sweetspot.processor.render import upmixed

@@ -13,11 +13,20 @@ from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
-from sweetspot.calibrate.plant import Matched, MeasuredSet, Plant, frequencies, head_of, matched
+from sweetspot.calibrate.plant import (
+    Matched,
+    MeasuredSet,
+    Plant,
+    Prediction,
+    RoomPrediction,
+    frequencies,
+    head_of,
+    matched,
+    uncertainty,
+)
 from sweetspot.calibrate.plant import ahead as one_direction
 from sweetspot.calibrate.plant import errors as loading
-from sweetspot.calibrate.predict import Prediction, RoomPrediction, uncertainty
-from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.layout import mirror_pairs, side_pairs

@@ -25,7 +25,7 @@ from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.fleet import jobs
 from sweetspot.calibrate.fleet.jobs import Job, counted, dead
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import metrics
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.load import open_rig

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import parse
-from sweetspot.calibrate.predict import metrics, spectra
+from sweetspot.calibrate.plant import metrics, spectra
 from sweetspot.calibrate.report import evidence, image_plots
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture

@@ -16,8 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from sweetspot.calibrate.plant import ahead, errors
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import ahead, errors, metrics
 from sweetspot.calibrate.report import evidence, image_pictures, image_plots, plots, sounds, tables
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
-from sweetspot.calibrate.predict import OCTAVES, interval
+from sweetspot.calibrate.plant import OCTAVES, interval
 from sweetspot.calibrate.report.evidence import CellSpread
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.measure.impulse import ImpulseResponse

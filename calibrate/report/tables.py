@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import ahead, errors
-from sweetspot.calibrate.predict import CONTRAST_BAND, NULLS, metrics
+from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, ahead, errors, metrics
 from sweetspot.calibrate.report import evidence
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.study import overview

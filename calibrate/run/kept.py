@@ -13,9 +13,8 @@ from sweetspot.calibrate.auditory import ZoneMap
 from sweetspot.calibrate.bank import BankFigures
 from sweetspot.calibrate.design import BankDesign, parse_bank
 from sweetspot.calibrate.filters import FarEar, Fitted
-from sweetspot.calibrate.plant import Matched
+from sweetspot.calibrate.plant import Matched, Prediction
 from sweetspot.calibrate.plant import errors as loading
-from sweetspot.calibrate.predict import Prediction
 from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store

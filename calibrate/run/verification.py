@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.predict import share_of
+from sweetspot.calibrate.plant import share_of
 from sweetspot.calibrate.run.kept import MEASURED, MEASURING, sha256
 from sweetspot.calibrate.verify import (
     Deployed,

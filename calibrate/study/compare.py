@@ -14,8 +14,7 @@ import numpy as np
 from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.filters import Cost, causal, held_outside, leastsquares
 from sweetspot.calibrate.filters import pair as sides
-from sweetspot.calibrate.plant import Plant, error_of
-from sweetspot.calibrate.predict import metrics, programme_of
+from sweetspot.calibrate.plant import Plant, error_of, metrics, programme_of
 from sweetspot.calibrate.study import classical
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.units import Complex, Float, power_db
@@ -29,7 +28,7 @@ DRIFT_DB = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DesignRow:
-    """One design's figures; bands are :data:`sweetspot.calibrate.predict.metrics.OCTAVES`.
+    """One design's figures; bands are :data:`sweetspot.calibrate.plant.metrics.OCTAVES`.
 
     Parameters
     ----------

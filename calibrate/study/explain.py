@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.verify import comparison
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.rigs.rig_file import Description

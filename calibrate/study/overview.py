@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.filters import Fitted, bare, nearest_ahead
-from sweetspot.calibrate.plant import ahead, corrected
+from sweetspot.calibrate.plant import NULLS, OCTAVES, ahead, corrected, expected, metrics, spectra
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.predict import NULLS, OCTAVES, expected, metrics, spectra
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, power_db

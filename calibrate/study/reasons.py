@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.study.compare import ALONE, DRIFT_DB, DesignRow
 from sweetspot.rigs.units import Float
 

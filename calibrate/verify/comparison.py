@@ -10,19 +10,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant import MeasuredSet, error_of, frequencies
-from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.predict import (
+from sweetspot.calibrate.plant import (
     NULLS,
     BandLevels,
+    MeasuredSet,
     Prediction,
     RoomPrediction,
     UncertainResponse,
+    error_of,
     expected,
+    frequencies,
     spectra,
     uncertainty,
 )
-from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.calibrate.plant import gate as gates
+from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.processor.filterset import FilterSet

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import MeasuredSet
-from sweetspot.calibrate.predict import (
+from sweetspot.calibrate.plant import (
     CONTRAST_BAND,
     BandLevels,
+    MeasuredSet,
     Prediction,
     metrics,
     share_of,
 )
-from sweetspot.calibrate.predict import uncertainty as confidence
+from sweetspot.calibrate.plant import uncertainty as confidence
 from sweetspot.calibrate.verify import comparison as heard
 from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.calibrate.verify.diagnose import residual

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.predict import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse
+from sweetspot.calibrate.plant import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse
 from sweetspot.calibrate.verify.comparison import BOTH, FAR, NEAR, Compared, Comparison, valid
 from sweetspot.calibrate.verify.figures import MetricBuilder, band, hertz
 from sweetspot.calibrate.verify.metric import Metric

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.calibrate.predict import share_of
+from sweetspot.calibrate.plant import share_of
 from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.processor import DEVICE, Deployed
 from sweetspot.measure.deconvolve import inverse, loopback_delay

@@ -15,9 +15,8 @@ import numpy as np
 from scipy import fft
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import MeasuredSet, frequencies
-from sweetspot.calibrate.predict import Prediction, share_of, uncertainty
-from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.calibrate.plant import MeasuredSet, Prediction, frequencies, share_of, uncertainty
+from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.calibrate.verify import chain_figures, default_limits, verification
 from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric

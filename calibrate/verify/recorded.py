@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sweetspot.calibrate.predict import Prediction, expected
+from sweetspot.calibrate.plant import Prediction, expected
 from sweetspot.measure.deconvolve import inverse
 from sweetspot.measure.plan import Plan, SetName
 from sweetspot.measure.shot import Capture

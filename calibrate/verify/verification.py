@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import MeasuredSet, ahead
-from sweetspot.calibrate.predict import Prediction, metrics
+from sweetspot.calibrate.plant import MeasuredSet, Prediction, ahead, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
 from sweetspot.calibrate.verify.comparison import Comparison, compare
 from sweetspot.calibrate.verify.diagnose import Cause

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.predict import Prediction, metrics
+from sweetspot.calibrate.plant import Prediction, metrics
 from sweetspot.calibrate.verify import comparison as heard
 from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means

@@ -31,8 +31,11 @@ from sweetspot.calibrate.bank import Cloud, fit_bank, fitting  # noqa: E402
 from sweetspot.calibrate.design import BankDesign, Design  # noqa: E402
 from sweetspot.calibrate.filters import Fitted  # noqa: E402
 from sweetspot.calibrate.filters import fit as fit_unit  # noqa: E402
-from sweetspot.calibrate.plant import MeasuredSet, frequencies  # noqa: E402
-from sweetspot.calibrate.predict import metrics  # noqa: E402
+from sweetspot.calibrate.plant import (  # noqa: E402
+    MeasuredSet,
+    frequencies,
+    metrics,
+)
 from sweetspot.measure.impulse import POSITION, ImpulseResponse  # noqa: E402
 from sweetspot.measure.plan import places as places_of  # noqa: E402
 from sweetspot.processor.bank import FilterBank, Follower, ListenerPath, ListenerPose, WalkingEngine, osc  # noqa: E402

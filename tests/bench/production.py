@@ -28,9 +28,9 @@ import numpy as np
 
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.filters.unit_filters import Fitted, fit
+from sweetspot.calibrate.plant import share_of
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.measured_set import MeasuredSet
-from sweetspot.calibrate.predict import share_of
 from sweetspot.calibrate.verify import figures, verification
 from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.diagnose import residual

@@ -24,10 +24,19 @@ import virtual_fleet
 
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import Fitted, fit
-from sweetspot.calibrate.plant import MeasuredSet, MeasurementError, frequencies, grid, transform
+from sweetspot.calibrate.plant import (
+    CONTRAST_BAND,
+    NULLS,
+    MeasuredSet,
+    MeasurementError,
+    frequencies,
+    grid,
+    metrics,
+    transform,
+    uncertainty,
+)
 from sweetspot.calibrate.plant import errors as errors_
-from sweetspot.calibrate.predict import CONTRAST_BAND, NULLS, metrics, uncertainty
-from sweetspot.calibrate.predict import prediction as predict
+from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.calibrate.quick import GoldenModel, MeasuredUnit, learn
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.calibrate.verify import comparison

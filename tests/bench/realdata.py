@@ -34,10 +34,9 @@ from sweetspot.calibrate.filters import fitness
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.effort import driver_cost
 from sweetspot.calibrate.filters.unit_filters import nearest_ahead
-from sweetspot.calibrate.plant import gate
+from sweetspot.calibrate.plant import gate, metrics
+from sweetspot.calibrate.plant.prediction import spectra
 from sweetspot.calibrate.plant.responses import Plant, gated
-from sweetspot.calibrate.predict import metrics
-from sweetspot.calibrate.predict.prediction import spectra
 from sweetspot.calibrate.study import compare
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.rigs.errors import BadInput

@@ -21,9 +21,8 @@ from sweetspot.calibrate.bank import BankFigures, CarriedPlaces, Cloud, chosen, 
 from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import BankDesign, Design, read_bank
 from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import frequencies
+from sweetspot.calibrate.plant import frequencies, metrics
 from sweetspot.calibrate.plant.places import DeviceField, Heads, model
-from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.report import bank_map
 from sweetspot.calibrate.run import verify_places
 from sweetspot.measure.plan import places

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Limits, read_limits
-from sweetspot.calibrate.predict import metrics, uncertainty
-from sweetspot.calibrate.predict.uncertainty import BandLevels, UncertainResponse
+from sweetspot.calibrate.plant import metrics, uncertainty
+from sweetspot.calibrate.plant.uncertainty import BandLevels, UncertainResponse
 from sweetspot.calibrate.verify import figures
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.metric_kinds import KINDS, limit_of

@@ -12,8 +12,8 @@ import pytest
 from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign, target_power
 from sweetspot.calibrate.filters import leastsquares, pair
 from sweetspot.calibrate.filters.fir import held_outside
+from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.responses import Plant
-from sweetspot.calibrate.predict import metrics
 from sweetspot.calibrate.study import classical
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.rigs.acoustics.sphere import field

@@ -11,7 +11,7 @@ from sweetspot.calibrate.filters import align, crosstalk, fir, multiplier, virtu
 from sweetspot.calibrate.filters import pair as sides
 from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.calibrate.filters.effort import driver_cost
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import metrics
 from sweetspot.measure import smooth
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput

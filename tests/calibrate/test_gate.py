@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import FilterDesign
-from sweetspot.calibrate.plant import errors, gate, responses
+from sweetspot.calibrate.plant import errors, gate, prediction, responses
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.matched_ears import corrected
 from sweetspot.calibrate.plant.spectrum import frequencies
-from sweetspot.calibrate.predict import prediction
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Limits
+from sweetspot.calibrate.plant.prediction import Prediction
 from sweetspot.calibrate.plant.spectrum import frequencies
-from sweetspot.calibrate.predict.prediction import Prediction
-from sweetspot.calibrate.predict.uncertainty import UncertainResponse
+from sweetspot.calibrate.plant.uncertainty import UncertainResponse
 from sweetspot.calibrate.verify import chain_figures, image
 from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.calibrate.verify.metric import Metric

@@ -13,8 +13,7 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.plant import MeasurementError
-from sweetspot.calibrate.predict import metrics
+from sweetspot.calibrate.plant import MeasurementError, metrics
 from sweetspot.calibrate.quick import GoldenModel, judge, learn, learning, read, write
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.measure.impulse import ImpulseResponse
@@ -192,7 +191,7 @@ def test_a_quick_session_is_calibrated_like_any_other(place: Path, model: Golden
         heard = session.responses("ears").used_for("score")
 
     def cancellation(filters: steps.Fitted) -> float:
-        from sweetspot.calibrate.predict import prediction
+        from sweetspot.calibrate.plant import prediction
 
         far = filters.prediction.far_ear
         cells = metrics.cancellation_db(

@@ -7,7 +7,7 @@ import pytest
 
 from sweetspot.calibrate.design import StereoDesign
 from sweetspot.calibrate.filters import sharing, staging, virtualize
-from sweetspot.calibrate.predict import programme_of
+from sweetspot.calibrate.plant import programme_of
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.guard import Guard
 from sweetspot.processor.render import upmixed

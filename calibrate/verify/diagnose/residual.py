@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant import gate, grid, transform
-from sweetspot.calibrate.predict import spectra
+from sweetspot.calibrate.plant import gate, grid, spectra, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float, power_db

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.calibrate.plant import Gate, frequencies, grid, transform
 from sweetspot.calibrate.plant import gate as gates
+from sweetspot.calibrate.plant.gate import Gate
+from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.arrays import frozen

@@ -116,7 +116,7 @@ def bare(known: UncertainResponse, far: Complex) -> UncertainResponse:
 
     For responses whose left and right program were heard by themselves, so that their errors are independent.
     """
-    from sweetspot.calibrate.predict.metrics import unvirtualized
+    from sweetspot.calibrate.plant.metrics import unvirtualized
 
     scale = np.maximum(np.abs(1.0 - far**2) ** 2, 1e-12)
 
@@ -145,7 +145,7 @@ def cancellation(pair: UncertainResponse, f: Float, seconds: float) -> BandLevel
 def contrast(
     around: UncertainResponse, azimuths: Float, f: Float, nulls: Float, width: float, seconds: float
 ) -> BandLevels:
-    """On-axis over off-axis ``(third octave,)``; see :func:`sweetspot.calibrate.predict.metrics.contrast_db`."""
+    """On-axis over off-axis ``(third octave,)``; see :func:`sweetspot.calibrate.plant.metrics.contrast_db`."""
     on = int(np.argmin(np.abs(wrapped(azimuths))))
     away = np.min([np.abs(wrapped(azimuths - n)) for n in nulls], axis=0) <= width + 1e-6
     rows = [UncertainResponse(around.x[i], around.noise[i], around.shared[i]) for i in (on, *np.flatnonzero(away))]
