@@ -14,9 +14,8 @@ from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run
 from sweetspot.calibrate.design import BankDesign, Limits, read_bank, read_limits
-from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.line import golden, records
-from sweetspot.calibrate.plant import ahead, errors
+from sweetspot.calibrate.plant import Fitted, ahead, errors
+from sweetspot.calibrate.run import golden, records
 from sweetspot.calibrate.study import compare, explain, forms, overview, pareto, reasons
 from sweetspot.calibrate.verify import Verification, figures, verdict_text
 from sweetspot.calibrate.verify import processor as deployed

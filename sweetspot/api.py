@@ -18,7 +18,7 @@ from sweetspot.rigs.errors import SweetspotError
 
 if TYPE_CHECKING:
     from sweetspot.calibrate.design import Design
-    from sweetspot.calibrate.filters import Fitted
+    from sweetspot.calibrate.plant import Fitted
     from sweetspot.calibrate.verify import Verification
     from sweetspot.measure.impulse import ImpulseResponse
     from sweetspot.measure.session import Session

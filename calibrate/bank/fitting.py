@@ -16,7 +16,6 @@ from sweetspot.calibrate.bank.figures import BankFigures
 from sweetspot.calibrate.design import BankDesign, Design, level_at
 from sweetspot.calibrate.filters import (
     Around,
-    Fitted,
     align,
     beam_of,
     costs,
@@ -27,7 +26,7 @@ from sweetspot.calibrate.filters import (
     staging,
 )
 from sweetspot.calibrate.filters.beam import beamform, centre
-from sweetspot.calibrate.plant import Gate, Plant, ahead, corrected, frequencies, gate, gated
+from sweetspot.calibrate.plant import Fitted, Gate, Plant, ahead, corrected, frequencies, gate, gated
 from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed

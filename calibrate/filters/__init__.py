@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.fir import held_outside as held_outside
     from sweetspot.calibrate.filters.pair import Problem as Problem
     from sweetspot.calibrate.filters.staging import beside_sines as beside_sines
-    from sweetspot.calibrate.filters.unit_filters import Fitted as Fitted
     from sweetspot.calibrate.filters.unit_filters import bare as bare
     from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of
     from sweetspot.calibrate.filters.unit_filters import fit as fit
     from sweetspot.calibrate.filters.unit_filters import nearest_ahead as nearest_ahead
-    from sweetspot.calibrate.filters.virtualize import FarEar as FarEar
 else:
     from sweetspot.rigs.faces import lazy
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
 from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
 from sweetspot.calibrate.plant import (
+    Fitted,
     Matched,
     MeasuredSet,
     Plant,
@@ -38,40 +39,6 @@ IN_FRONT_DEG = 5.0
 
 LEAST_NOISE = 1e-3
 """Power of what the model of the harmonics itself leaves over, re the response."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
-    """What a calibration gives.
-
-    Parameters
-    ----------
-    filters
-        To be deployed.
-    prediction
-        What verification will compare with.
-    limits
-        What decided each bin of the left and right design: ``(2, frequency)`` of "shadow", "target", "effort".
-    reference
-        Reference driver of the left and the right program, counted from 0.
-    far_ear
-        The virtual stereo's far ear.
-    ears
-        What was done to make the ears agree.
-    loading
-        Error loading by third octaves.
-    expected_db
-        Cancellation of the filters as they are, errors counted: what the target is compared with, ``(2, frequency)``.
-    """
-
-    filters: FilterSet
-    prediction: Prediction
-    limits: NDArray[np.str_]
-    reference: tuple[int, int]
-    far_ear: virtualize.FarEar
-    ears: Matched | None = None
-    loading: tuple[loading.ErrorBand, ...] = ()
-    expected_db: Float | None = None
 
 
 def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design, *, serial: str, source: str) -> Fitted:

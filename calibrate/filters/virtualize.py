@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import StereoDesign
+from sweetspot.calibrate.plant import FarEar
 from sweetspot.rigs.acoustics import Head, SphereHead
 from sweetspot.rigs.units import Float, db
 
 GRID: Float = np.geomspace(80.0, 18000.0, 200)
 """Where a real pair's phantom is computed, Hz."""
-
-
-@dataclass(frozen=True, slots=True)
-class FarEar:
-    """The far ear relative to the near one: ``(1 + A j f/fc) / (1 + j f/fc) * exp(-2 pi j f delay)``.
-
-    Parameters
-    ----------
-    corner_hz
-        ``fc``.
-    shelf
-        ``A``: gain far above the corner, linear; 1 at 0 Hz.
-    delay_s
-        Delay besides the shelf's own, s.
-    error_db
-        Root-mean-square misfit of the level over the fitted band, dB.
-    """
-
-    corner_hz: float
-    shelf: float
-    delay_s: float
-    error_db: float
-
-    def response(self, f: Float) -> NDArray[np.complex128]:
-        """Complex response at ``f`` Hz."""
-        x = 1j * f / self.corner_hz
-        return np.asarray((1.0 + self.shelf * x) / (1.0 + x) * np.exp(-2j * np.pi * f * self.delay_s))
 
 
 def sphere_ratio(design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:

@@ -15,12 +15,11 @@ import typer
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import quick
 from sweetspot.calibrate.design import read_limits
-from sweetspot.calibrate.fleet import capability, cluster, jobs, run
+from sweetspot.calibrate.fleet import capability, cluster, jobs, run, sampling
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import NAME, Ledger
 from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
-from sweetspot.calibrate.line import run as line
-from sweetspot.calibrate.line import sampling
+from sweetspot.calibrate.run import records as kept
 from sweetspot.measure.cli import JsonOpt
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, tracked
@@ -219,10 +218,8 @@ def sample(
     as_json: JsonOpt = False,
 ) -> None:
     """The sample plan: which units of a line are verified fully, what that found, and what is due."""
-    if not (records / line.RECORDS).is_file():
-        raise BadInput(
-            f"{records}: no {line.RECORDS} of a line there; give the folder that sweetspot line --records has"
-        )
-    units = sampling.plan(line.kept(records))
+    if not (records / kept.LINE).is_file():
+        raise BadInput(f"{records}: no {kept.LINE} of a line there; give the folder that sweetspot line --records has")
+    units = sampling.plan(kept.of_line(records))
     result({"units": [u.to_dict() for u in units]}, sampling.text(units), as_json=as_json)
     raise typer.Exit(FAILED if any(u.state in ("fail", "inconclusive") for u in units) else 0)

@@ -21,11 +21,10 @@ from typing import Any
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits, limits_text
-from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.fleet import jobs
 from sweetspot.calibrate.fleet.jobs import Job, counted, dead
 from sweetspot.calibrate.fleet.ledger import Figure, Outcome
-from sweetspot.calibrate.plant import metrics
+from sweetspot.calibrate.plant import Fitted, metrics
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.load import open_rig

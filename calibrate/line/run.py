@@ -13,11 +13,12 @@ from typing import Any
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import Fitted
 from sweetspot.calibrate.line import monitoring
 from sweetspot.calibrate.line.state import LineState
+from sweetspot.calibrate.plant import Fitted
 from sweetspot.calibrate.quick import GoldenModel
 from sweetspot.calibrate.quick import run as quick
+from sweetspot.calibrate.run import records
 from sweetspot.measure import folder
 from sweetspot.measure import run as hardware
 from sweetspot.measure.judge import loudest_db, pascals
@@ -33,9 +34,8 @@ from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.storage import alone, append, file_sha256, json_value
+from sweetspot.rigs.storage import alone, append, file_sha256
 
-RECORDS = "line.jsonl"
 HEARD = "monitor.h5"
 """Responses of the deployed filters at the monitors, in a run's folder."""
 
@@ -80,25 +80,10 @@ class LineSetup:
     again: bool = False
 
 
-def kept(records: Path) -> list[dict[str, Any]]:
-    """Records of a folder, oldest first; a line that was cut short is passed over."""
-    path, found = records / RECORDS, []
-    if not path.is_file():
-        return []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json_value(text)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and "verdict" in row:
-            found.append(row)
-    return found
-
-
 def state_of(line: LineSetup) -> LineState:
     """The line's state with what was recorded before."""
     state = LineState(line.rig.name, f"{line.model.text}, SHA-256 {line.model_sha256[:12]}", line.every)
-    state.resumed(kept(line.records))
+    state.resumed(records.of_line(line.records))
     return state
 
 
@@ -111,7 +96,7 @@ def check_unit(line: LineSetup, serial: str) -> None:
         Says when it passed.
     """
     check_serial(serial, "serial number")
-    passed = [r for r in kept(line.records) if r.get("unit") == serial and r.get("verdict") == "pass"]
+    passed = [r for r in records.of_line(line.records) if r.get("unit") == serial and r.get("verdict") == "pass"]
     if passed and not line.again:
         raise BadInput(f"unit {serial} passed on {passed[-1].get('utc')} already; start with --again to repeat units")
 
@@ -148,7 +133,7 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
         record["sample_due"] = record["verdict"] == "pass" and _due(line, state)
         line.records.mkdir(parents=True, exist_ok=True)
         with alone(line.records):
-            append(line.records / RECORDS, json.dumps(record))
+            append(line.records / records.LINE, json.dumps(record))
     state.ends(record)
     return record
 

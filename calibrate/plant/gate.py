@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Complex, Float, from_db
 
@@ -261,3 +263,8 @@ def until(h: Float, zero: int, fs: int, end: Float) -> Float:
     t = (np.arange(h.shape[-1]) - zero) / fs
     fall = np.clip((end[:, None] + FADE_S - t) / FADE_S, 0.0, 1.0)
     return np.asarray(h * (np.sin(0.5 * np.pi * fall) ** 2).reshape(len(h), *[1] * (h.ndim - 2), h.shape[-1]))
+
+
+def resolved(lowest: float) -> NDArray[np.bool_]:
+    """Third octaves that lie wholly above the lowest frequency that a gate resolves ``(band,)``."""
+    return np.asarray(band_edges(THIRD_OCTAVES)[0] >= 0.999 * lowest)

@@ -13,8 +13,17 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap, best_pair, matrix_taps
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import BandLevels, MeasuredSet, ahead, corrected, expected, metrics, spectra, uncertainty
+from sweetspot.calibrate.plant import (
+    BandLevels,
+    Fitted,
+    MeasuredSet,
+    ahead,
+    corrected,
+    expected,
+    metrics,
+    spectra,
+    uncertainty,
+)
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.run import fitted_of, kept_front, measured_sets, sha256, verdict_of
 from sweetspot.calibrate.run import image as image_of

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import parse
-from sweetspot.calibrate.plant import metrics, spectra
+from sweetspot.calibrate.plant import gate, metrics, spectra
 from sweetspot.calibrate.report import evidence, image_plots
 from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.study import FrontPoint, pareto
-from sweetspot.calibrate.verify import comparison, whole_response
+from sweetspot.calibrate.verify import whole_response
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.units import Float
 
@@ -134,7 +134,7 @@ def _pan_curve(image: Assessment) -> Picture:
 def _direct_and_room(e: Evidence) -> Picture:
     direct, room, plain = _cancellations(e)
     p = e.fitted.prediction
-    resolved = comparison.valid(p.lowest)
+    resolved = gate.resolved(p.lowest)
     inside = (whole_response.WIDE[0] * 0.99 <= THIRD_OCTAVES) & (whole_response.WIDE[1] * 1.01 >= THIRD_OCTAVES)
     in_room = float(room[inside].mean())
     return picture(

@@ -1,8 +1,10 @@
-"""The steps of a run folder: calibrate it, study it, measure its verification, judge that; what it keeps."""
+"""The steps of a run folder: calibrate it, study it, measure its verification, judge that; what it and records keep."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.calibrate.run import golden as golden
+    from sweetspot.calibrate.run import records as records
     from sweetspot.calibrate.run.fit import calibrate as calibrate
     from sweetspot.calibrate.run.fit import calibrate_beam as calibrate_beam
     from sweetspot.calibrate.run.fit import fitted as fitted

@@ -12,8 +12,7 @@ import numpy as np
 from sweetspot.calibrate.auditory import ZoneMap
 from sweetspot.calibrate.bank import BankFigures
 from sweetspot.calibrate.design import BankDesign, parse_bank
-from sweetspot.calibrate.filters import FarEar, Fitted
-from sweetspot.calibrate.plant import Matched, Prediction
+from sweetspot.calibrate.plant import FarEar, Fitted, Matched, Prediction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.session import VERIFICATION, Session

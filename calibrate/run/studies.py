@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import Fitted
+from sweetspot.calibrate.plant import Fitted
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.study import (
     DesignRow,

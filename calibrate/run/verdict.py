@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_width
-from sweetspot.calibrate.filters import Fitted, fit
-from sweetspot.calibrate.plant import MeasuredSet, share_of
+from sweetspot.calibrate.filters import fit
+from sweetspot.calibrate.plant import Fitted, MeasuredSet, share_of
 from sweetspot.calibrate.run.kept import MEASURED, VERIFIED, sha256, zone
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.run.verification import engine_of

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import share_of
+from sweetspot.calibrate.plant import Fitted, share_of
 from sweetspot.calibrate.run.kept import MEASURED, MEASURING, sha256
 from sweetspot.calibrate.verify import (
     Deployed,

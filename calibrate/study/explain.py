@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import metrics
-from sweetspot.calibrate.verify import comparison
+from sweetspot.calibrate.plant import Fitted, gate, metrics
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, from_db, power_db
@@ -69,7 +67,7 @@ def bands(fitted: Fitted, rig: Description) -> tuple[ExplainedBand, ...]:
         metrics.cancellation_db(metrics.unvirtualized(x, p.far_ear), p.f).mean(axis=0) for x in (p.design, p.score)
     )
     wanted = band_means(p.target_db, p.f)
-    playing, resolved = _playing(rig, THIRD_OCTAVES), comparison.valid(p.lowest)
+    playing, resolved = _playing(rig, THIRD_OCTAVES), gate.resolved(p.lowest)
     low, high = band_edges(THIRD_OCTAVES)
     out = []
     for i, side in enumerate(("left", "right")):

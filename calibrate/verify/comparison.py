@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import (
     NULLS,
@@ -26,7 +25,6 @@ from sweetspot.calibrate.plant import (
 from sweetspot.calibrate.plant import gate as gates
 from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float
 
@@ -266,8 +264,3 @@ def weights(filters: FilterSet, fs: int) -> Complex:
     """Filters of the stimuli ``(stimulus, driver, frequency)``."""
     w = np.moveaxis(np.asarray(filters.response(frequencies(fs)), dtype=np.complex128), 0, 1)
     return np.moveaxis(expected(w, filters), 1, 0)
-
-
-def valid(lowest: float) -> NDArray[np.bool_]:
-    """Third octaves that lie wholly above the lowest frequency that a gate resolves ``(band,)``."""
-    return np.asarray(band_edges(THIRD_OCTAVES)[0] >= 0.999 * lowest)

@@ -14,6 +14,7 @@ from sweetspot.calibrate.plant import (
     BandLevels,
     MeasuredSet,
     Prediction,
+    gate,
     metrics,
     share_of,
 )
@@ -63,7 +64,7 @@ class Agreement:
 
 def band(nominal: tuple[float, float], lowest: float) -> tuple[NDArray[np.bool_], str]:
     """Third octaves between two nominal centres that the gate resolves ``(band,)``, and their range in words."""
-    inside = (0.99 * nominal[0] <= THIRD_OCTAVES) & (1.01 * nominal[1] >= THIRD_OCTAVES) & heard.valid(lowest)
+    inside = (0.99 * nominal[0] <= THIRD_OCTAVES) & (1.01 * nominal[1] >= THIRD_OCTAVES) & gate.resolved(lowest)
     if not inside.any():
         inside = (1.01 * nominal[1] >= THIRD_OCTAVES) & (0.8 * nominal[1] <= THIRD_OCTAVES)
     first, last = (hertz(float(THIRD_OCTAVES[inside][i])) for i in (0, -1))
@@ -119,7 +120,7 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
 
 
 def _apart(make: MetricBuilder, lowest: float) -> Metric:
-    inside, gap = heard.valid(lowest), make.c.cancellation.gap
+    inside, gap = gate.resolved(lowest), make.c.cancellation.gap
 
     def largest(db: Float) -> float:
         return float(np.abs(db.mean(axis=(0, 1)))[inside].max())
@@ -176,7 +177,7 @@ def reached(prediction: Prediction) -> dict[str, float]:
 def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
     """Near-ear levels and balance."""
     want, got = near = c.ears.at(NEAR_AND_BOTH)
-    inside, gap = heard.valid(prediction.lowest), near.gap
+    inside, gap = gate.resolved(prediction.lowest), near.gap
     worst = np.unravel_index(int(np.argmax(np.abs(gap.db) * inside)), gap.db.shape)
 
     def largest(db: Float) -> float:
@@ -239,7 +240,7 @@ def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreeme
     """Share of third-octave cells in which heard and predicted agree; ``None`` where the uncertainty is not known."""
     if not c.sure:
         return None
-    inside = heard.valid(prediction.lowest)
+    inside = gate.resolved(prediction.lowest)
     pairs = c.cancellation, c.ears.at(NEAR_AND_BOTH)
     agree = np.concatenate([confidence.within(a, b, coverage)[..., inside].ravel() for a, b in pairs])
     return Agreement(len(agree), float(np.mean(agree)), coverage)

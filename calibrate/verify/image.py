@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse
-from sweetspot.calibrate.verify.comparison import BOTH, FAR, NEAR, Compared, Comparison, valid
+from sweetspot.calibrate.plant import CONTRAST_BAND, BandLevels, Prediction, UncertainResponse, gate
+from sweetspot.calibrate.verify.comparison import BOTH, FAR, NEAR, Compared, Comparison
 from sweetspot.calibrate.verify.figures import MetricBuilder, band, hertz
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.smooth import THIRD_OCTAVES
@@ -28,7 +28,7 @@ def of_sides(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Met
 
 
 def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
-    inside = valid(prediction.lowest)
+    inside = gate.resolved(prediction.lowest)
     gap = c.ears.at(NEAR).minus(c.ears.at(FAR)).gap
     apart = np.abs(gap.db.mean(axis=0))[:, inside]
     side, at = np.unravel_index(int(np.argmax(apart)), apart.shape)
@@ -84,7 +84,7 @@ def _delay(c: Comparison, limits: Limits) -> Metric:
 
 def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     """Colouration of the phantom centre: what both sides together lack in third octaves, beside each of them alone."""
-    inside = valid(prediction.lowest)
+    inside = gate.resolved(prediction.lowest)
     want, got = c.ears.at(BOTH).minus(c.ears.at(NEAR))
 
     def deviation(db: Float) -> float:

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant import Prediction, metrics
-from sweetspot.calibrate.verify import comparison as heard
+from sweetspot.calibrate.plant import Prediction, gate, metrics
 from sweetspot.calibrate.verify.comparison import Comparison
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.rigs.units import Complex, Float, power_db
@@ -96,7 +95,7 @@ def cancellations(c: Comparison, prediction: Prediction) -> tuple[CancellationFi
     found = []
     for band in (WIDE, SCORED):
         inside = (0.99 * band[0] <= THIRD_OCTAVES) & (1.01 * band[1] >= THIRD_OCTAVES)
-        resolved = inside & heard.valid(prediction.lowest)
+        resolved = inside & gate.resolved(prediction.lowest)
         direct = OverHeads.of(got.db, resolved) if resolved.any() else None
         found.append(CancellationFigures(band, direct, OverHeads.of(room, inside)))
     return tuple(found)

@@ -29,9 +29,9 @@ from sweetspot.calibrate.auditory import EarModel, of_head  # noqa: E402 (the pa
 from sweetspot.calibrate.auditory import run as auditory  # noqa: E402
 from sweetspot.calibrate.bank import Cloud, fit_bank, fitting  # noqa: E402
 from sweetspot.calibrate.design import BankDesign, Design  # noqa: E402
-from sweetspot.calibrate.filters import Fitted  # noqa: E402
 from sweetspot.calibrate.filters import fit as fit_unit  # noqa: E402
 from sweetspot.calibrate.plant import (  # noqa: E402
+    Fitted,
     MeasuredSet,
     frequencies,
     metrics,

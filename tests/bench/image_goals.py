@@ -27,8 +27,7 @@ from sweetspot.calibrate.auditory import assessment, erb_bands, grid_of, interau
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.auditory.figures import direct_spectra
 from sweetspot.calibrate.design import CrosstalkDesign, Design
-from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import corrected
+from sweetspot.calibrate.plant import Fitted, corrected
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session

@@ -27,8 +27,8 @@ os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL
 import numpy as np
 
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.filters.unit_filters import Fitted, fit
-from sweetspot.calibrate.plant import share_of
+from sweetspot.calibrate.filters.unit_filters import fit
+from sweetspot.calibrate.plant import Fitted, share_of
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.measured_set import MeasuredSet
 from sweetspot.calibrate.verify import figures, verification

@@ -23,10 +23,11 @@ import numpy as np
 import virtual_fleet
 
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import Fitted, fit
+from sweetspot.calibrate.filters import fit
 from sweetspot.calibrate.plant import (
     CONTRAST_BAND,
     NULLS,
+    Fitted,
     MeasuredSet,
     MeasurementError,
     frequencies,

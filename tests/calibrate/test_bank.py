@@ -20,8 +20,7 @@ from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import BankFigures, CarriedPlaces, Cloud, chosen, fit_bank, text_of
 from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import BankDesign, Design, read_bank
-from sweetspot.calibrate.filters import Fitted
-from sweetspot.calibrate.plant import frequencies, metrics
+from sweetspot.calibrate.plant import Fitted, frequencies, metrics
 from sweetspot.calibrate.plant.places import DeviceField, Heads, model
 from sweetspot.calibrate.report import bank_map
 from sweetspot.calibrate.run import verify_places

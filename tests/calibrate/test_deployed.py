@@ -18,7 +18,7 @@ from scipy.signal import resample_poly
 
 from sweetspot.calibrate import run
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.filters.unit_filters import Fitted
+from sweetspot.calibrate.plant import Fitted
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify.processor import Deployed
 from sweetspot.calibrate.verify.verification import Verification

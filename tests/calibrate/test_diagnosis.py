@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Limits, limits_text, read_limits
-from sweetspot.calibrate.line import records
+from sweetspot.calibrate.run import records
 from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.diagnose.causes import Cause
 from sweetspot.calibrate.verify.diagnose.residual import Residual, disagreement_db, weight_of

@@ -11,7 +11,7 @@ import pytest
 
 from sweetspot.calibrate.design import Design, FilterDesign
 from sweetspot.calibrate.filters import fitness
-from sweetspot.calibrate.filters.unit_filters import Fitted
+from sweetspot.calibrate.plant import Fitted
 from sweetspot.calibrate.plant.prediction import Prediction
 from sweetspot.calibrate.study import explain, held_out
 from sweetspot.measure.impulse import POSITION, ImpulseResponse

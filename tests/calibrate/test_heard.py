@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import Design, FilterDesign, Limits
-from sweetspot.calibrate.filters.unit_filters import Fitted, fit
-from sweetspot.calibrate.line import records
-from sweetspot.calibrate.plant import expected, matched_ears, metrics, prediction, uncertainty
+from sweetspot.calibrate.filters.unit_filters import fit
+from sweetspot.calibrate.plant import Fitted, expected, matched_ears, metrics, prediction, uncertainty
 from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.calibrate.plant.measured_set import MeasuredSet
 from sweetspot.calibrate.plant.uncertainty import within
+from sweetspot.calibrate.run import records
 from sweetspot.calibrate.study import overview
 from sweetspot.calibrate.verify import comparison, figures, verification
 from sweetspot.measure.impulse import POSITION, ImpulseResponse

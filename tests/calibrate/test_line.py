@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.line import monitoring, sampling
+from sweetspot.calibrate.fleet import sampling
+from sweetspot.calibrate.line import monitoring
 from sweetspot.calibrate.line import run as line
 from sweetspot.calibrate.line.server import LineServer
 from sweetspot.calibrate.line.state import LineState, screen
 from sweetspot.calibrate.quick import learn
 from sweetspot.calibrate.quick import run as quick
+from sweetspot.calibrate.run import records
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor.filterset import FilterSet
@@ -144,13 +146,13 @@ def test_a_record_that_was_cut_short_is_set_aside_before_the_next(tmp_path: Path
     """No unit of this name can be measured: its record says so, on a line of its own."""
     unused: Any = None  # the model: the cycle ends before it is needed
     setup = line.LineSetup(parse(crooked_text, folder=tmp_path), unused, "0" * 64, tmp_path, tmp_path)
-    (tmp_path / line.RECORDS).write_text(json.dumps(record("A", "pass")) + '\n{"unit": "B", "verd')
+    (tmp_path / records.LINE).write_text(json.dumps(record("A", "pass")) + '\n{"unit": "B", "verd')
     state = LineState("desk", "model", 0)
     state.begins("../C")
     assert line.cycle(setup, state, "../C")["cause"] == "input"
-    lines = (tmp_path / line.RECORDS).read_text().splitlines()
+    lines = (tmp_path / records.LINE).read_text().splitlines()
     assert [json.loads(text)["unit"] for text in lines] == ["A", "../C"]
-    assert (tmp_path / f"{line.RECORDS}.partial").read_text() == '{"unit": "B", "verd\n'
+    assert (tmp_path / f"{records.LINE}.partial").read_text() == '{"unit": "B", "verd\n'
 
 
 def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:
@@ -222,12 +224,12 @@ def test_the_sample_plan_says_what_is_due_and_what_was_found(
     tmp_path: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     rows = [record("A", "pass"), sampled(tmp_path, "B", "pass"), sampled(tmp_path, "C", ""), record("D", "refused")]
-    (tmp_path / line.RECORDS).write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (tmp_path / records.LINE).write_text("".join(json.dumps(r) + "\n" for r in rows))
     done = sweetspot("fleet", "sample", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     assert [(u["unit"], u["state"]) for u in json.loads(done.stdout)["units"]] == [("B", "pass"), ("C", "due")]
     rows += [sampled(tmp_path, "E", "fail"), {**sampled(tmp_path, "F", ""), "run": str(tmp_path / "away")}]
-    (tmp_path / line.RECORDS).write_text("".join(json.dumps(r) + "\n" for r in rows))
+    (tmp_path / records.LINE).write_text("".join(json.dumps(r) + "\n" for r in rows))
     done = sweetspot("fleet", "sample", tmp_path)
     assert done.returncode == 1
     assert "1 of 2 fully verified units pass; 2 due: C, F" in done.stdout
@@ -268,7 +270,7 @@ def test_units_go_through_the_whole_cycle_over_http_and_a_line_goes_on_where_it_
             assert state.to_dict()["counts"] == {"pass": 2, "error": 1}
     with pytest.raises(BadInput, match="passed on"):
         line.check_unit(setup, "U-1")
-    assert [u.state for u in sampling.plan(line.kept(setup.records))] == ["due"]
+    assert [u.state for u in sampling.plan(records.of_line(setup.records))] == ["due"]
 
 
 def carried(server: LineServer) -> dict[str, Any]:

@@ -20,6 +20,9 @@ from sweetspot.rigs.storage import alone, append, json_value, write
 JSONL, CSV, JUNIT = "verify.jsonl", "verify.csv", "verify.xml"
 """Names in the folder of records; the first two grow by a line a verification, the third is the run's own."""
 
+LINE = "line.jsonl"
+"""The production line's own record in that folder, a line a unit."""
+
 COLUMNS = ("verified_utc", "unit", "rig", "run", "verdict", "reasons", "cause")
 
 
@@ -116,9 +119,9 @@ def _cells(found: Mapping[str, Any], figures: list[str]) -> list[Any]:
 
 
 def _records(lines: Path) -> list[dict[str, Any]]:
-    """All records of the JSON Lines that can be read, oldest first."""
+    """All records of JSON Lines that can be read, oldest first; none where there is no file."""
     found = []
-    for line in lines.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in lines.read_text(encoding="utf-8", errors="replace").splitlines() if lines.is_file() else ():
         try:
             row = json_value(line)
         except ValueError:
@@ -126,6 +129,11 @@ def _records(lines: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict):
             found.append(row)
     return found
+
+
+def of_line(folder: Path) -> list[dict[str, Any]]:
+    """The production line's records of units, oldest first; a line that was cut short is passed over."""
+    return [row for row in _records(folder / LINE) if "verdict" in row]
 
 
 def _row(cells: list[Any]) -> str:
@@ -161,8 +169,7 @@ def junit(found: Mapping[str, Any]) -> str:
 
 def earlier(folder: Path, unit: str) -> list[dict[str, Any]]:
     """Records of a unit that are there already, oldest first; a broken last line is passed over."""
-    path = folder / JSONL
-    return [r for r in _records(path) if r.get("unit") == unit] if path.is_file() else []
+    return [r for r in _records(folder / JSONL) if r.get("unit") == unit]
 
 
 def check_serial(text: str, pattern: str | None, unit: str, run: Path) -> None:
