@@ -10,21 +10,16 @@ from typing import Annotated
 
 import typer
 
-from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate import design as designs
 from sweetspot.calibrate import run
-from sweetspot.calibrate.design import BankDesign, Limits, read_bank, read_limits
-from sweetspot.calibrate.plant import Fitted, ahead, errors
+from sweetspot.calibrate.design import Limits, read_bank, read_limits
 from sweetspot.calibrate.run import golden, records
-from sweetspot.calibrate.study import compare, explain, forms, overview, pareto, reasons
-from sweetspot.calibrate.verify import Verification, figures, verdict_text
+from sweetspot.calibrate.verify import Verification, verdict_text
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import folder
 from sweetspot.measure.cli import DelayOpt, JsonOpt, MeasuredRun, RunsOpt, UnitOpt, YesOpt, capture_set, operator
 from sweetspot.measure.plan import sets_of
 from sweetspot.measure.session import Session
-from sweetspot.processor.export import forms_table
-from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.run_folder import within_rig
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
@@ -39,9 +34,6 @@ RunArg = MeasuredRun
 
 FAILED = 1
 """Exit code of a verdict that is no pass."""
-
-COMPARED = "On the scoring positions: mean / 10th percentile / nominal head, E effort; dB"
-LEFT_OUT = "With positions left out in turn: mean / 10th percentile / nominal head, E effort; dB"
 
 
 def mount(app: typer.Typer) -> None:
@@ -99,7 +91,7 @@ def calibrate(
         with tracked("Calibrating", 1) as step:
             made = run.calibrate_beam(run_folder, wanted, text)
             step("centre")
-        lines = [made.text, _written(run_folder, made.filters)]
+        lines = [made.text, run.written(run_folder, made.filters)]
         result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
         return
     if many and drop_bank:
@@ -107,43 +99,30 @@ def calibrate(
     bank_wish = read_bank(many) if many else None if drop_bank else run.kept_bank(run_folder)
     if bank_wish and not many:
         say(f"{run_folder}: its bank is fitted anew, from the bank.toml kept in filterset.h5; --no-bank drops it")
-    fitted = _fitted(
-        run_folder, wanted, text, left_out=left_out, with_front=dial, with_forms=beside_linear, bank=bank_wish
-    )
-    data, lines = _prediction(run_folder, fitted), [_prediction_lines(run_folder, fitted)]
-    found = run.described(run_folder, fitted)
-    data["field"] = overview.plain(found)
-    lines.append(overview.table(found))
-    if beside_linear:
-        rows = run.forms_of(run_folder, fitted)
-        data["forms"] = forms.to_dict(rows)
-        lines.append(forms_table(rows))
-    image = run.image(run_folder, fitted)
-    data |= image.to_dict()
-    lines.append(image.text)
-    if zone := run.zone(run_folder):
-        data["zone"] = zone.to_dict()
-        lines.append(zone.text)
-    if bank := run.bank_figures(run_folder):
-        data["bank"] = banks.to_dict(*bank)
-        lines.append(banks.text(*bank))
-    if dial:
-        found_front = run.kept_front(run_folder)
-        data["pareto"] = pareto.to_dict(found_front)
-        lines.append(pareto.table(found_front, wanted.image.share))
-    if beside:
-        _add(data, lines, "compare", run.compared(run_folder, wanted, left_out=False), COMPARED, run_folder)
-    if left_out:
-        if note := run.left_out_position(run_folder):
-            data["spared"] = note
-            lines.insert(0, note)
-        _add(data, lines, "cross_validate", run.compared(run_folder, wanted, left_out=True), LEFT_OUT, run_folder)
+    with tracked("Calibrating", run.parts_of_calibration(bank=bank_wish is not None, with_front=dial)) as step:
+        fitted = run.calibrate(
+            run_folder,
+            wanted,
+            text,
+            left_out=left_out,
+            with_zone=True,
+            with_front=dial,
+            with_forms=beside_linear,
+            bank=bank_wish,
+            drop_bank=bank_wish is None,
+            step=step,
+        )
+    parts = [*run.fitted_parts(run_folder, fitted, wanted, with_front=dial, with_forms=beside_linear)]
+    for kind in [k for k, asked in (("compare", beside), ("cross_validate", left_out)) if asked]:
+        from sweetspot.calibrate.report import comparison  # matplotlib is slow to import
+
+        found = run.compared(run_folder, wanted, left_out=kind == "cross_validate")
+        picture = comparison(found, run_folder / f"{kind}.png")
+        parts.append(run.compared_part(run_folder, found, picture, left_out=kind == "cross_validate"))
     if reasons:
-        bands = run.explained(run_folder, fitted)
-        data["explain"] = explain.plain(bands)
-        lines += [explain.table(bands), errors.table(fitted.loading)]
-        data["loading"] = errors.plain(fitted.loading)
-    result(data, "\n\n".join(lines), as_json=as_json)
+        parts.append(run.explained_part(run_folder, fitted))
+    data = {key: value for part in parts for key, value in part.data.items()}
+    result(data, "\n\n".join(part.text for part in parts), as_json=as_json)
 
 
 def verify(
@@ -238,10 +217,9 @@ def _verify_places(here: Path, count: int, ask: Operator, faults: list[str] | No
         found = run.verify_places(here, rig, count, datetime.now(UTC), ask=ask, track=tracked)
     bank = run.bank_figures(here)
     assert bank is not None
-    picture, passed = bank_map(*bank, found, here / "places.png"), all(p.holds for p in found)
-    data = {"places": [p.to_dict() for p in found], "picture": str(picture), "passed": passed}
-    result(data, f"{banks.text_of(found)}\n{picture}", as_json=as_json)
-    raise typer.Exit(0 if passed else FAILED)
+    picture = bank_map(*bank, found.places, here / "places.png")
+    result({**found.to_dict(), "picture": str(picture)}, f"{found.text}\n{picture}", as_json=as_json)
+    raise typer.Exit(0 if found.passed else FAILED)
 
 
 def report(
@@ -271,8 +249,9 @@ def demo(
     with open_rig(with_faults(description, fault), serial=unit) as lab:
         for name in sets_of(description):
             capture_set(lab, name, here, operator(True, 0.0))
-    fitted = _fitted(here, designs.Design(), "")
-    say(_prediction_lines(here, fitted))
+    with tracked("Calibrating", run.parts_of_calibration()) as step:
+        fitted = run.calibrate(here, designs.Design(), "", with_zone=True, drop_bank=True, step=step)
+    say(run.prediction_text(here, fitted))
     verdict = _verified(here, True, 0.0, Limits())
     page = _reported(here)
     data = run.summary(verdict) | {"run": str(here), "report": str(page)}
@@ -286,43 +265,6 @@ def _changes(here: Path) -> list[str]:
     for change in found:
         say(f"Changed since: {change}")
     return found
-
-
-def _add(
-    data: dict[str, object], lines: list[str], name: str, found: tuple[compare.DesignRow, ...], title: str, here: Path
-) -> None:
-    from sweetspot.calibrate.report import comparison  # matplotlib is slow to import
-
-    picture = comparison(found, here / f"{name}.png")
-    data[name] = [r.plain() for r in found]
-    data[f"{name}_picture"] = str(picture)
-    data[f"{name}_reasons"] = [b.to_dict() for b in reasons.beaten(found)]
-    lines.append(f"{compare.table(found, title)}\n{picture}\n{reasons.table(found)}")
-
-
-def _fitted(
-    here: Path,
-    wanted: designs.Design,
-    text: str,
-    *,
-    left_out: bool = False,
-    with_front: bool = False,
-    with_forms: bool = False,
-    bank: tuple[BankDesign, str] | None = None,
-) -> Fitted:
-    with tracked("Calibrating", 4 + (bank is not None) + len(pareto.POINTS) * with_front) as step:
-        return run.calibrate(
-            here,
-            wanted,
-            text,
-            left_out=left_out,
-            with_zone=True,
-            with_front=with_front,
-            with_forms=with_forms,
-            bank=bank,
-            drop_bank=bank is None,
-            step=step,
-        )
 
 
 def _verified(
@@ -377,45 +319,3 @@ def _reported(here: Path, music: Path | None = None, pictures: Path | None = Non
 
     with tracked("Reporting", STEPS) as step:
         return write(here, music, step=step, pictures=pictures)
-
-
-def _prediction(here: Path, fitted: Fitted) -> dict[str, object]:
-    sure, whole = run.uncertainty(here, fitted), fitted.prediction.whole
-    return {
-        "filterset": str(here / "filterset.h5"),
-        "cancellation_mean_db": sure["mean"].value,
-        "cancellation_p10_db": sure["p10"].value,
-        "uncertainty_db": {name: s.uncertainty for name, s in sure.items()},
-        "interval_db": {name: [s.low, s.high] for name, s in sure.items()},
-        "headroom_db": fitted.filters.headroom_db,
-        "delay_samples": fitted.filters.delay_samples,
-        "taps": fitted.filters.length,
-        "gate": {"ears": whole.gate.plain(), "polar": whole.polar_gate.plain()} if whole else None,
-        "ears": fitted.ears.text if fitted.ears else None,
-    }
-
-
-def _prediction_lines(here: Path, fitted: Fitted) -> str:
-    sure, filters, whole = run.uncertainty(here, fitted), fitted.filters, fitted.prediction.whole
-    mean, tenth = sure["mean"], sure["p10"]
-    lines = [
-        f"Predicted at held-out positions, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "
-        f"{mean.value:.2f} dB mean (90 % CI {mean.low:.2f} to {mean.high:.2f}), {tenth.value:.2f} dB 10th percentile "
-        f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: measurement noise only"
-    ]
-    if whole:
-        beamed = len(fitted.prediction.azimuths) >= ahead.FEWEST
-        centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {ahead.TEXT}"
-        lines += [f"Ears: {whole.gate.text}", centre]
-    if not run.level_known(here):
-        lines.append("Level: not known in pascal (imported responses); what is stated in dB SPL does not hold")
-    lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
-    lines += [errors.text(fitted.loading)] if fitted.loading else []
-    return "\n".join([*lines, _written(here, filters)])
-
-
-def _written(here: Path, filters: FilterSet) -> str:
-    return (
-        f"{here / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
-        f"insertion loss {filters.headroom_db:.1f} dB"
-    )

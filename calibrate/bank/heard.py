@@ -100,6 +100,34 @@ class HeardPlace:
         return where + ", ".join(ends) + drr + ("" if self.holds else "  FAIL")
 
 
+@dataclass(frozen=True, slots=True)
+class HeardBank:
+    """All places at which a bank was heard."""
+
+    places: tuple[HeardPlace, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all are what was predicted."""
+        return all(p.holds for p in self.places)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"places": [p.to_dict() for p in self.places], "passed": self.passed}
+
+    @property
+    def text(self) -> str:
+        """All places for people."""
+        bad, count = sum(not p.holds for p in self.places), len(self.places)
+        head = (
+            f"Bank heard at {count} places, direct sound, 800 Hz to 6.3 kHz (mean / 10th percentile over "
+            f"{len(CLOUD.yaw)} heads each); limits: {SHORT_DB:g} dB below the predicted mean, "
+            f"width {WIDTH_DEG:g} degrees"
+        )
+        verdict = "PASS" if self.passed else f"FAIL: {bad} of {count} places are not what was predicted"
+        return "\n".join([head, *(p.text for p in self.places), verdict])
+
+
 def chosen(bank: FilterBank, figures: BankFigures, count: int) -> list[int]:
     """So many places, each the farthest from all measured positions and from those chosen before."""
     away = figures.distance_m.copy()
@@ -156,14 +184,3 @@ def figures_of(heard: ImpulseResponse, how: Gate, far: Complex, ear: EarModel, d
         width = float(np.degrees(np.mean(image[:, 0] - image[:, 1])))
         found.append(SideFigures(spread.mean, spread.p10, width, drr))
     return found
-
-
-def text_of(places: list[HeardPlace]) -> str:
-    """All places for people."""
-    bad = sum(not p.holds for p in places)
-    head = (
-        f"Bank heard at {len(places)} places, direct sound, 800 Hz to 6.3 kHz (mean / 10th percentile over "
-        f"{len(CLOUD.yaw)} heads each); limits: {SHORT_DB:g} dB below the predicted mean, width {WIDTH_DEG:g} degrees"
-    )
-    verdict = "PASS" if not bad else f"FAIL: {bad} of {len(places)} places are not what was predicted"
-    return "\n".join([head, *(p.text for p in places), verdict])

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.fit import forms_of as forms_of
     from sweetspot.calibrate.run.fit import front as front
     from sweetspot.calibrate.run.fit import image as image
+    from sweetspot.calibrate.run.fit import parts_of_calibration as parts_of_calibration
     from sweetspot.calibrate.run.kept import MEASURED as MEASURED
     from sweetspot.calibrate.run.kept import MEASURING as MEASURING
     from sweetspot.calibrate.run.kept import VERIFIED as VERIFIED
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.kept import kept_front as kept_front
     from sweetspot.calibrate.run.kept import sha256 as sha256
     from sweetspot.calibrate.run.kept import zone as zone
+    from sweetspot.calibrate.run.parts import compared_part as compared_part
+    from sweetspot.calibrate.run.parts import explained_part as explained_part
+    from sweetspot.calibrate.run.parts import fitted_parts as fitted_parts
+    from sweetspot.calibrate.run.parts import prediction_text as prediction_text
+    from sweetspot.calibrate.run.parts import written as written
     from sweetspot.calibrate.run.places import verify_places as verify_places
     from sweetspot.calibrate.run.sets import level_known as level_known
     from sweetspot.calibrate.run.sets import measured_sets as measured_sets

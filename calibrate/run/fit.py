@@ -90,6 +90,11 @@ def calibrate(
     return made
 
 
+def parts_of_calibration(*, bank: bool = False, with_front: bool = False) -> int:
+    """How often :func:`calibrate` calls its ``step`` when it maps the zone."""
+    return 4 + bank + len(pareto.POINTS) * with_front
+
+
 def calibrate_beam(run: Path, design: Design, design_text: str) -> BeamFit:
     """Fit the filters of a run without an ears set, and write its ``filterset.h5``.
 

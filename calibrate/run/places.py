@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import HeardPlace, SideFigures, chosen, figures_of, heard
+from sweetspot.calibrate.bank import HeardBank, HeardPlace, SideFigures, chosen, figures_of, heard
 from sweetspot.calibrate.plant import corrected
 from sweetspot.calibrate.run.kept import bank_figures, fitted_of, sha256
 from sweetspot.calibrate.run.verification import Tracker, engine_of
@@ -31,7 +31,7 @@ FOLDER = "places"
 """Of a run: one file for each place that was heard."""
 
 
-def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: Tracker) -> list[HeardPlace]:
+def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: Tracker) -> HeardBank:
     """Play the bank's sweeps at places far from all measured ones, beside the filters of the default place.
 
     Raises
@@ -71,7 +71,7 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
             predicted = SideFigures(*(float(getattr(figures, n)[row]) for n in ("mean_db", "p10_db", "width_deg")))
             x, y = (float(v) for v in np.round(bank.places[row, :2], 4))
             places.append(HeardPlace(x, y, float(figures.distance_m[row]), predicted, own, static))
-    return places
+    return HeardBank(tuple(places))
 
 
 def _description(run: Path) -> Description:

@@ -17,7 +17,7 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import BankFigures, CarriedPlaces, Cloud, chosen, fit_bank, text_of
+from sweetspot.calibrate.bank import BankFigures, CarriedPlaces, Cloud, HeardBank, chosen, fit_bank
 from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import BankDesign, Design, read_bank
 from sweetspot.calibrate.plant import Fitted, frequencies, metrics
@@ -300,18 +300,18 @@ def test_a_bank_is_heard_on_the_rig(
     rig = lab_rig(parse((run / "rig.toml").read_text(), run), "T-9")
     how = {"ask": lambda move: None, "track": lambda title, count: nullcontext(lambda note: None)}
     found = verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
-    place = found[0]
+    place = found.places[0]
     assert place.holds
     assert place.bank.mean_db > place.static.mean_db + 5.0
     assert place.distance_m == banked[2].distance_m.max()
     with Session.read(run / "places" / "place-01.h5", VERIFICATION) as heard:
         assert heard.responses("ears").drivers == ("bank_left", "bank_right", "static_left", "static_right")
         assert heard.attributes["filterset_sha256"] == steps.sha256(run / "filterset.h5")
-    picture = bank_map(*banked[1:], found, tmp_path / "places.png")
+    picture = bank_map(*banked[1:], found.places, tmp_path / "places.png")
     assert picture.stat().st_size > 10_000
     silent = replace(place, bank=replace(place.bank, mean_db=place.predicted.mean_db - 3.5))
     assert not silent.holds
-    assert "FAIL: 1 of 1" in text_of([silent])
+    assert "FAIL: 1 of 1" in HeardBank((silent,)).text
     store.write(run / "filterset.h5", store.read(run), store.read_prediction(run))
     with pytest.raises(BadInput, match="holds no bank"):
         verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]

@@ -1,0 +1,115 @@
+"""What a calibration found, part by part: as text for people and as data for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweetspot.calibrate import bank as banks
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.plant import Fitted, ahead, errors
+from sweetspot.calibrate.run.fit import forms_of, image
+from sweetspot.calibrate.run.kept import bank_figures, kept_front, zone
+from sweetspot.calibrate.run.sets import level_known
+from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty
+from sweetspot.calibrate.study import DesignRow, compare, explain, forms, overview, pareto, reasons
+from sweetspot.calibrate.verify import figures
+from sweetspot.processor.export import forms_table
+from sweetspot.processor.filterset import FilterSet
+
+COMPARED = "On the scoring positions: mean / 10th percentile / nominal head, E effort; dB"
+LEFT_OUT = "With positions left out in turn: mean / 10th percentile / nominal head, E effort; dB"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationPart:
+    """One part of what a command prints: paragraphs of ``text``, and its keys of the JSON object."""
+
+    text: str
+    data: Mapping[str, Any]
+
+
+def fitted_parts(
+    run: Path, fitted: Fitted, design: Design, *, with_front: bool = False, with_forms: bool = False
+) -> Iterator[CalibrationPart]:
+    """What is known of a run that was just calibrated; front and forms where they were wanted."""
+    yield CalibrationPart(prediction_text(run, fitted), _prediction(run, fitted))
+    found = described(run, fitted)
+    yield CalibrationPart(overview.table(found), {"field": overview.plain(found)})
+    if with_forms:
+        rows = forms_of(run, fitted)
+        yield CalibrationPart(forms_table(rows), {"forms": forms.to_dict(rows)})
+    heard = image(run, fitted)
+    yield CalibrationPart(heard.text, heard.to_dict())
+    if mapped := zone(run):
+        yield CalibrationPart(mapped.text, {"zone": mapped.to_dict()})
+    if bank := bank_figures(run):
+        yield CalibrationPart(banks.text(*bank), {"bank": banks.to_dict(*bank)})
+    if with_front:
+        front = kept_front(run)
+        yield CalibrationPart(pareto.table(front, design.image.share), {"pareto": pareto.to_dict(front)})
+
+
+def compared_part(run: Path, found: tuple[DesignRow, ...], picture: Path, *, left_out: bool) -> CalibrationPart:
+    """Our design beside the classical ones (:func:`sweetspot.calibrate.run.compared`), and what speaks for each."""
+    name, title = ("cross_validate", LEFT_OUT) if left_out else ("compare", COMPARED)
+    data: dict[str, Any] = {name: [r.plain() for r in found], f"{name}_picture": str(picture)}
+    data[f"{name}_reasons"] = [b.to_dict() for b in reasons.beaten(found)]
+    lines = [compare.table(found, title), str(picture), reasons.table(found)]
+    if left_out and (note := left_out_position(run)):
+        data["spared"] = note
+        lines.insert(0, note)
+    return CalibrationPart("\n".join(lines), data)
+
+
+def explained_part(run: Path, fitted: Fitted) -> CalibrationPart:
+    """What decided each band of the design, and the error loading."""
+    bands = explained(run, fitted)
+    data = {"explain": explain.plain(bands), "loading": errors.plain(fitted.loading)}
+    return CalibrationPart(f"{explain.table(bands)}\n\n{errors.table(fitted.loading)}", data)
+
+
+def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:
+    sure, whole = uncertainty(run, fitted), fitted.prediction.whole
+    return {
+        "filterset": str(run / "filterset.h5"),
+        "cancellation_mean_db": sure["mean"].value,
+        "cancellation_p10_db": sure["p10"].value,
+        "uncertainty_db": {name: s.uncertainty for name, s in sure.items()},
+        "interval_db": {name: [s.low, s.high] for name, s in sure.items()},
+        "headroom_db": fitted.filters.headroom_db,
+        "delay_samples": fitted.filters.delay_samples,
+        "taps": fitted.filters.length,
+        "gate": {"ears": whole.gate.plain(), "polar": whole.polar_gate.plain()} if whole else None,
+        "ears": fitted.ears.text if fitted.ears else None,
+    }
+
+
+def prediction_text(run: Path, fitted: Fitted) -> str:
+    """The predicted cancellation, how responses were gated and matched, and the file that was written."""
+    sure, whole = uncertainty(run, fitted), fitted.prediction.whole
+    mean, tenth = sure["mean"], sure["p10"]
+    lines = [
+        f"Predicted at held-out positions, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "
+        f"{mean.value:.2f} dB mean (90 % CI {mean.low:.2f} to {mean.high:.2f}), {tenth.value:.2f} dB 10th percentile "
+        f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: measurement noise only"
+    ]
+    if whole:
+        beamed = len(fitted.prediction.azimuths) >= ahead.FEWEST
+        centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {ahead.TEXT}"
+        lines += [f"Ears: {whole.gate.text}", centre]
+    if not level_known(run):
+        lines.append("Level: not known in pascal (imported responses); what is stated in dB SPL does not hold")
+    lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
+    lines += [errors.text(fitted.loading)] if fitted.loading else []
+    return "\n".join([*lines, written(run, fitted.filters)])
+
+
+def written(run: Path, filters: FilterSet) -> str:
+    """A line on the file that a calibration has written."""
+    return (
+        f"{run / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
+        f"insertion loss {filters.headroom_db:.1f} dB"
+    )
