@@ -7,6 +7,7 @@ of the linear one, and its spectrum at the frequency ``F`` is what a tone of ``F
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +129,15 @@ def _within(f: Float, sweep: Sweep, n: int) -> Float:
 
 
 def of_transfer(
-    inv: Inverse, sweep: Sweep, transfer: Spectra, delay: float, before: int, after: int, *, points: int = 24
+    inv: Inverse,
+    sweep: Sweep,
+    transfer: Spectra,
+    delay: float,
+    before: int,
+    after: int,
+    *,
+    points: int = 24,
+    local: Callable[[Float], Float] | None = None,
 ) -> Distortion:
     """Distortion of one source at every microphone.
 
@@ -142,6 +151,9 @@ def of_transfer(
         What is kept of a response, samples.
     points
         Fundamentals in each octave.
+    local
+        Power ``(order, mic, frequency)`` that noise has where each harmonic is read, at frequencies ``(frequency,)``
+        in Hz, where it is not the same at all lags: a splice's.
 
     Notes
     -----
@@ -162,6 +174,7 @@ def of_transfer(
         within = transfer * _within(inv.f, sweep, n).astype(np.float32)
         power = _power(inv, within, delay - sweep.rate * float(np.log(n)), window, size)
         noise = _noise(whole, before + after, window, sweep, size)
+        noise = noise if local is None else np.maximum(noise, local(grid)[ORDERS.index(n)])
         one = [_read(grid, p, q, n * f, high) for p, q in zip(power, noise, strict=True)]
         beyond = np.where(n * f <= high, 1.0, np.nan)
         found.append(np.stack([np.sqrt(p) for p, _, _ in one]) * beyond / level)

@@ -129,17 +129,25 @@ class CaptureAnalyser:
             return None
         keys = sorted(session.landed(self.plan.name) & {c.key for c in self.plan.captures})
         place = Capture(position, Pose(), source, 0).place
-        turned = []
+        turned: list[NDArray[np.complexfloating]] = []
+        notes: list[SpliceNote] = []
         for key in (k for k in keys if k.startswith(place)):
             x = quality.padded(session.raw(self.plan.name, key)[0], len(self.plan.played))
             timed = self.timed(x[-1])
             back = np.exp(2j * np.pi * self.inverse.f * timed.delay).astype(np.complex64)
             own = self.equalised(self.transfer(x, source, timed), source, timed.inverse)
             turned.append(own * back)
+            note = session.splice(self.plan.name, key)
+            notes += [note] if note else []
         if not turned:
             return None
-        mean = np.asarray(np.mean(turned, axis=0))
-        return harmonics.of_transfer(self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after)
+        mean, many = np.asarray(np.mean(turned, axis=0)), len(turned)
+
+        def local(f: Float) -> Float:
+            return np.asarray(sum(note.under_harmonics(0, f) for note in notes)) / many**2
+
+        how = self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after
+        return harmonics.of_transfer(*how, local=local if notes else None)
 
     def analysed(self, recording: Recording, source: int | None, note: SpliceNote | None = None) -> AnalysedCapture:
         """What each source of a capture came to: one ``source``, or :data:`ALL` of them overlapped.

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.measure.distortion import ORDERS
 from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.splice import Part, SpliceNote
 from sweetspot.rigs.errors import BadInput
@@ -228,19 +229,22 @@ def splice(group: Group) -> SpliceNote:
     BadInput
         Something is missing, or has another shape or range.
     """
-    runs, f, stderr = (group.data(name)[:] for name in ("runs", "f_hz", "stderr"))
+    runs, f, stderr, harmonics = (group.data(name)[:] for name in ("runs", "f_hz", "stderr", "harmonics"))
     weights = group.data("weights")
     whole = runs.ndim == f.ndim == 1 and runs.dtype.kind == "i" and len(runs) > 1 and bool(np.all(runs > 0))
     whole = whole and f.dtype.kind == "f" and bool(np.all(np.diff(f) > 0.0)) and len(f) > 1 and float(f[0]) > 0.0
-    whole = whole and stderr.ndim == 3 and stderr.shape[2] == len(f) and bool(np.all(np.isfinite(stderr)))
-    if not whole or np.any(stderr < 0.0) or len(weights.shape) != 4 or weights.shape[0] != len(runs):
+    whole = whole and stderr.ndim == 3 and stderr.shape[2] == len(f) and harmonics.ndim == 4
+    whole = whole and harmonics.shape == (len(stderr), len(ORDERS), *stderr.shape[1:])
+    whole = whole and all(np.all(np.isfinite(errors)) and np.all(errors >= 0.0) for errors in (stderr, harmonics))
+    if not whole or len(weights.shape) != 4 or weights.shape[0] != len(runs):
         raise BadInput(f"{group.path}: {group.name} is no account of a splice; {REMEDY}")
     try:
         parts = tuple(Part(**part) for part in json.loads(group.attrs.text("parts", 1 << 16)))
     except (TypeError, ValueError) as fault:
         raise BadInput(f"{group.path}: parts of {group.name} cannot be understood ({fault}); {REMEDY}") from fault
     column = weights.attrs.number("column_s", 1e-4, 10.0)
-    return SpliceNote(tuple(int(r) for r in runs), parts, np.asarray(f), np.asarray(stderr, dtype=float), column)
+    errors, harmonics = np.asarray(stderr, dtype=float), np.asarray(harmonics, dtype=float)
+    return SpliceNote(tuple(int(r) for r in runs), parts, np.asarray(f), errors, harmonics, column)
 
 
 def check(root: Group) -> None:

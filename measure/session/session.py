@@ -327,6 +327,7 @@ class Session:
         group.create_data("runs", np.array(note.runs))
         group.create_data("f_hz", note.f)
         group.create_data("stderr", note.stderr.astype(np.float32))
+        group.create_data("harmonics", note.harmonics.astype(np.float32))
         data = group.create_data("weights", weights, **PACKED)
         data.attrs.update(axes="capture mic column band", column_s=note.column_s)
 

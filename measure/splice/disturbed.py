@@ -10,22 +10,21 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from sweetspot.measure.deconvolve import edges
+from sweetspot.measure.distortion import ORDERS, windows
 from sweetspot.measure.impulse import SourceResponse
 from sweetspot.measure.splice.note import SpliceNote
-from sweetspot.measure.splice.weighting import Splice, spliced
+from sweetspot.measure.splice.weighting import Cut, Passed, Splice, spliced
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.units import Float
 
-RESPONSE_DB, HARMONIC_DB = (-46.0, -36.0), (-65.0, -55.0)
+RESPONSE_DB, HARMONIC_DB = (-46.0, -36.0), (-50.0, -44.0)
 """How far below a response its standard error may be at most, and that of its harmonics below its fundamental: where it
-is known whose noise a difference between captures is, and at worst."""
+is known whose noise a difference between captures is, and at worst. Distortion is read beside it as beside any noise
+floor, so that a harmonic's need only lie well below what a verdict asks for."""
 
 LITTLE = 0.01, 1.0
 """Share of a response's median power that errors count against at least, for the response and for its harmonics."""
-
-ORDERS = (1, 2, 3, 4, 5)
-"""The response, and the harmonics that are looked at."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,11 +43,11 @@ class SplicedCapture:
     splice: Splice
     recording: Recording
     heard: Sequence[SourceResponse]
-    read: tuple[Float, Float, int, Float]
+    passed: Passed
 
     def kept(self, runs: Sequence[int]) -> tuple[SpliceNote, NDArray[np.float32]]:
         """What a session keeps beside the samples: from which runs, and the map of weights."""
-        return self.splice.note(runs, *self.read), self.splice.map()
+        return self.splice.note(runs, self.passed), self.splice.map()
 
 
 def of_disturbed(
@@ -79,18 +78,27 @@ def of_disturbed(
     made = spliced([one.recording.x for one in bad], [one.delay for one in bad], sweep.fs)
     if made is None:
         return None
-    how = (*passed(made.f, bad[0].delay), before, edges(before, after))
+    how = Passed(*passed(made.f, bad[0].delay), *_cuts(sweep, before, after))
     recording = replace(bad[-1].recording, x=made.x)
-    heard, reason = read(recording, made.note(range(1, len(bad) + 1), *how))
+    heard, reason = read(recording, made.note(range(1, len(bad) + 1), how))
     if reason:
         return None
-    for one, gain, arrival in zip(heard, *how[:2], strict=True):
-        for order in ORDERS:
+    for one, gain, arrival in zip(heard, how.gains, how.arrivals, strict=True):
+        for order, cut in enumerate((how.response, *how.harmonics), 1):
             level = _counts(one.h, made.f, gain, sweep, order)
-            at = arrival - sweep.rate * np.log(order) * sweep.fs
-            if made.needs_more(at, before, how[3], level, RESPONSE_DB if order == 1 else HARMONIC_DB):
+            if made.needs_more(arrival, cut, level, RESPONSE_DB if order == 1 else HARMONIC_DB):
                 return None
     return SplicedCapture(made, recording, heard, how)
+
+
+def _cuts(sweep: Sweep, before: int, after: int) -> tuple[Cut, tuple[Cut, ...]]:
+    """What is kept of a response, and what its harmonics are read from."""
+    each = windows(sweep, before, after)
+    harmonics = (
+        Cut(w.before, edges(w.before, w.after), sweep.rate * float(np.log(n)) * sweep.fs)
+        for n, w in ((n, each[n]) for n in ORDERS)
+    )
+    return Cut(before, edges(before, after)), tuple(harmonics)
 
 
 def _counts(h: Float, f: Float, gain: Float, sweep: Sweep, order: int) -> Float:

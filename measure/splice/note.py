@@ -44,6 +44,9 @@ class SpliceNote:
     stderr
         Standard error ``(source, mic, band)`` of the ``rfft`` of the kept responses, Pa/FS, from the noise of the parts
         that were used.
+    harmonics
+        The same ``(source, order, mic, band)`` at most, of what stands where harmonics are read, for each of
+        :data:`sweetspot.measure.distortion.ORDERS`.
     column_s
         Time between the columns of the map of weights, s.
     """
@@ -52,6 +55,7 @@ class SpliceNote:
     parts: tuple[Part, ...]
     f: Float
     stderr: Float
+    harmonics: Float
     column_s: float
 
     def text(self) -> str:
@@ -69,7 +73,14 @@ class SpliceNote:
         Where a bin is so wide that bands share it, and outside the judged band, no less than that of one capture.
         """
         f = np.linspace(0.0, fs / 2.0, stderr.shape[-1])
-        at = np.log(np.maximum(f, 1e-3))
-        ours = np.array([np.interp(at, np.log(self.f), row) for row in self.stderr[source]])
+        ours = self._at(f, self.stderr[source])
         known = (f >= max(band[0], WIDE_BINS * f[1])) & (f <= band[1])
         return np.where(known, ours, np.maximum(ours, stderr))
+
+    def under_harmonics(self, source: int, f: Float) -> Float:
+        """Power ``(order, mic, frequency)`` that noise has at most where a source's harmonics are read, at ``f`` Hz."""
+        return np.array([self._at(f, rows) for rows in self.harmonics[source]]) ** 2
+
+    def _at(self, f: Float, rows: Float) -> Float:
+        at = np.log(np.maximum(f, 1e-3))
+        return np.array([np.interp(at, np.log(self.f), row) for row in rows])

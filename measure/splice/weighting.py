@@ -57,6 +57,45 @@ MAP_FRAMES = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """What is kept of a recording around an arrival.
+
+    Parameters
+    ----------
+    before
+        Samples kept ahead of it.
+    window
+        ``(taps,)``.
+    early
+        Samples by which it is ahead of the sweep: a harmonic's.
+    """
+
+    before: int
+    window: Float
+    early: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passed:
+    """How recordings pass into responses.
+
+    Parameters
+    ----------
+    gains
+        By which spectra of a recording pass into those of the responses, ``(source, mic, band)``.
+    arrivals
+        When the sweep reaches time zero, samples ``(source, band)``.
+    response, harmonics
+        What is kept of a response, and what harmonics 2, 3 ... are read from.
+    """
+
+    gains: Float
+    arrivals: Float
+    response: Cut
+    harmonics: tuple[Cut, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Splice:
     """A splice of captures.
 
@@ -108,23 +147,22 @@ class Splice:
                 found.append(Part(run, *(round(float(v), 3) for v in ends)))
         return tuple(found)
 
-    def note(self, runs: Sequence[int], gains: Float, arrivals: Float, before: int, window: Float) -> SpliceNote:
+    def note(self, runs: Sequence[int], passed: Passed) -> SpliceNote:
         """What is kept of it.
 
         Parameters
         ----------
         runs
             Of the captures, from 1.
-        gains
-            By which spectra of the recording pass into those of the responses, ``(source, mic, band)``.
-        arrivals
-            ``(source, band)``, see :meth:`error`.
-        before, window
-            See :meth:`error`.
+        passed
+            How they pass into responses.
         """
-        errors = [gain * self.error(at, before, window) for gain, at in zip(gains, arrivals, strict=True)]
+        errors, harmonics = [], []
+        for gain, at in zip(passed.gains, passed.arrivals, strict=True):
+            errors.append(gain * self.error(at, passed.response))
+            harmonics.append([gain * self._under(self.doubted, at, one) for one in passed.harmonics])
         column = MAP_FRAMES * float(self.times[1] - self.times[0])
-        return SpliceNote(tuple(runs), self.parts(runs), self.f, np.array(errors), column)
+        return SpliceNote(tuple(runs), self.parts(runs), self.f, np.array(errors), np.array(harmonics), column)
 
     def map(self) -> NDArray[np.float32]:
         """Weights ``(capture, mic, column, band)``, :data:`MAP_FRAMES` frames a column."""
@@ -132,7 +170,7 @@ class Splice:
         kept = self.weights[:, :, : columns * MAP_FRAMES]
         return np.asarray(kept.reshape(*kept.shape[:2], columns, MAP_FRAMES, -1).mean(axis=3), dtype=np.float32)
 
-    def error(self, arrival: Float, before: int, window: Float) -> Float:
+    def error(self, arrival: Float, cut: Cut) -> Float:
         """Standard error ``(mic, band)`` of the spectrum of what is kept of a recording around the sweep's arrival.
 
         Noise passes into a response's spectrum at ``f`` where the window of the kept response stands when the sweep
@@ -142,21 +180,17 @@ class Splice:
         ----------
         arrival
             When the sweep reaches the microphones' time zero at each band, samples ``(band,)``.
-        before
-            Samples kept ahead of time zero.
-        window
-            ``(taps,)`` of the kept response.
+        cut
+            What is kept.
         """
-        return self._under(self.noise, arrival, before, window)
+        return self._under(self.noise, arrival, cut)
 
-    def needs_more(
-        self, arrival: Float, before: int, window: Float, level: Float, relative_db: tuple[float, float]
-    ) -> bool:
+    def needs_more(self, arrival: Float, cut: Cut, level: Float, relative_db: tuple[float, float]) -> bool:
         """Whether another capture is needed: the splice is noisier where it counts than an undisturbed one.
 
         Parameters
         ----------
-        arrival, before, window
+        arrival, cut
             As for :meth:`error`.
         level
             Root mean square ``(mic, band)`` of the spectrum that the errors are of.
@@ -164,21 +198,21 @@ class Splice:
             How far below it they may be at most: where the noise is known, and at worst.
         """
         floor = np.broadcast_to(self.floor[:, None, :], self.noise.shape)
-        usual = NOISIER * self._under(floor, arrival, before, window)
+        usual = NOISIER * self._under(floor, arrival, cut)
         for noise, limit_db in zip((self.noise, self.doubted), relative_db, strict=True):
             allowed = np.maximum(usual, level * from_db(limit_db))
-            if np.any(self._under(noise, arrival, before, window) > allowed):
+            if np.any(self._under(noise, arrival, cut) > allowed):
                 return True
         return False
 
-    def _under(self, noise: Float, arrival: Float, before: int, window: Float) -> Float:
+    def _under(self, noise: Float, arrival: Float, cut: Cut) -> Float:
         """Root of noise powers ``(mic, frame, band)`` summed under the squared window, ``(mic, band)``."""
-        frames = self.times * self.fs
+        frames, window = self.times * self.fs, cut.window
         out = np.empty(noise.shape[::2])
         taps = np.arange(0, len(window), max(len(window) // 64, 1))
         step = len(window) / len(taps)
-        for band, start in enumerate(arrival):
-            at = start - before + taps
+        for band, start in enumerate(arrival - cut.early - cut.before):
+            at = start + taps
             for mic, row in enumerate(noise[:, :, band]):
                 out[mic, band] = step * float(np.sum(np.interp(at, frames, row) * window[taps] ** 2))
         return np.sqrt(out)

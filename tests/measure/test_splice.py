@@ -14,7 +14,7 @@ from sweetspot.measure import folder, plan
 from sweetspot.measure.deconvolve import edges
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session, without_raw
-from sweetspot.measure.splice.weighting import spliced
+from sweetspot.measure.splice.weighting import Cut, spliced
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.description import parse
@@ -97,7 +97,7 @@ def test_the_stated_error_is_the_true_one(count: int) -> None:
             clean = captures(1, {})[0][0]
             start = round(at * FS)
             band = int(np.argmin(np.abs(made.f - 6000.0)))
-            stated.append(float(made.error(np.full(len(made.f), start), 1000, window)[0, band]))
+            stated.append(float(made.error(np.full(len(made.f), start), Cut(1000, window))[0, band]))
             spectrum = np.fft.rfft((made.x[0] - clean)[start - 1000 : start + 3000] * window)
             f = np.fft.rfftfreq(4000, 1.0 / FS)
             true.append(float(np.sqrt(np.mean(np.abs(spectrum[(f > 5000) & (f < 7000)]) ** 2))))
@@ -170,6 +170,7 @@ def test_an_account_of_a_splice_that_makes_no_sense_is_refused(tmp_path: Path, m
         for name, value in (("runs", np.array([1, -2])), ("f_hz", np.array([50.0, 90.0]))):
             group.create_data(name, value)
         group.create_data("stderr", np.zeros((1, 2, 2), dtype=np.float32))
+        group.create_data("harmonics", np.zeros((1, 4, 2, 2), dtype=np.float32))
         group.create_data("weights", np.ones((2, 2, 3, 2), dtype=np.float32)).attrs["column_s"] = 0.04
     with Session.read(target / "session.h5") as session, pytest.raises(BadInput, match="no account of a splice"):
         session.accounts("ears")
