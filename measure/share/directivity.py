@@ -63,17 +63,17 @@ def orbit(set_: ImpulseResponse, mic: int, per_octave: int = 48, smoothing: floa
     """
     order = np.argsort(set_.positions["azimuth_deg"])
     h = set_.h[order, mic, :, set_.zero :]
-    bins = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / set_.fs), dtype=float)
-    power = np.abs(np.fft.rfft(h, axis=-1)) ** 2 / 2.0
+    bins = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / set_.fs))
+    power = np.abs(np.fft.rfft(h)) ** 2 / 2.0
     if smoothing > 0:
         power = smoothed(power, bins, smoothing)
     low, high = set_.band
-    f = low * 2.0 ** (np.arange(0.0, np.log2(high / low) * per_octave + 1e-9) / per_octave)
+    f = low * 2.0 ** (np.arange(int(np.log2(high / low) * per_octave + 1e-9) + 1) / per_octave)
     at = np.interp(f, bins, np.arange(len(bins)))
     below = np.minimum(at.astype(int), len(bins) - 2)
     part = at - below
     fine = power[..., below] * (1.0 - part) + power[..., below + 1] * part
-    return Orbit(np.asarray(set_.positions["azimuth_deg"][order], dtype=float), f, fine, set_.drivers)
+    return Orbit(np.asarray(set_.positions["azimuth_deg"][order]), f, fine, set_.drivers)
 
 
 def index_db(around: Orbit) -> Float:
@@ -85,7 +85,7 @@ def index_db(around: Orbit) -> Float:
     a = np.abs(np.radians(around.degrees))
     step = 2.0 * np.pi / len(a)
     weight = np.cos(np.maximum(a - step / 2.0, 0.0)) - np.cos(np.minimum(a + step / 2.0, np.pi))
-    weight = np.where((a < 1e-9) | (a > np.pi - 1e-9), 2.0, 1.0) * weight  # the two sides share the others' bands
+    weight[np.isclose(np.sin(a), 0.0)] *= 2.0  # the two sides share the others' bands
     mean = np.einsum("a,adf->df", weight / weight.sum(), around.power)
     ahead = around.power[int(np.argmin(a))]
     return power_db(ahead / np.maximum(mean, 1e-30))
@@ -113,7 +113,7 @@ def _first_fall(level: Float, limit: float, step: float) -> Float:
     before = np.maximum(first - 1, 0)
     high = np.take_along_axis(level, before[None], axis=0)[0]
     low = np.take_along_axis(level, first[None], axis=0)[0]
-    part = np.clip((high - limit) / np.maximum(high - low, 1e-9), 0.0, 1.0)
+    part = (high - limit) / np.maximum(high - low, 1e-9)
     return np.where(below.any(axis=0), (before + part) * step, 180.0)
 
 
@@ -168,17 +168,15 @@ def cta2034(horizontal: Orbit, vertical: Orbit, driver: int) -> Cta2034:
         return np.asarray(np.mean(parts, axis=0))
 
     window = mean([v[a] for a in (-10, 0, 10)] + [h[a] for a in (-30, -20, -10, 10, 20, 30)])
-    walls = {
-        "floor": [v[a] for a in (-40, -30, -20)],
-        "ceiling": [v[a] for a in (40, 50, 60)],
-        "front": [h[a] for a in range(-30, 31, 10)],
-        "side": [h[a] for a in (*range(-80, -30, 10), *range(40, 90, 10))],
-        "rear": [h[a] for a in (*range(-180, -80, 10), *range(90, 180, 10))],
-    }
-    early = mean([mean(parts) for parts in walls.values()])
+    floor = [v[a] for a in (-40, -30, -20)]
+    ceiling = [v[a] for a in (40, 50, 60)]
+    front = [h[a] for a in h if abs(a) <= 30]
+    side = [h[a] for a in h if 40 <= abs(a) <= 80]
+    rear = [h[a] for a in h if abs(a) >= 90]
+    early = mean([mean(wall) for wall in (floor, ceiling, front, side, rear)])
     weight = weights()
-    total = sum(weight[abs(a)] * (h[a] + v[a]) for a in range(-180, 180, 10))
-    power = np.asarray(total) / sum(2.0 * weight[abs(a)] for a in range(-180, 180, 10))
+    total = sum(weight[abs(a)] * (h[a] + v[a]) for a in h)
+    power = np.asarray(total) / sum(2.0 * weight[abs(a)] for a in h)
     room = 0.12 * window + 0.44 * early + 0.44 * power
     on_axis, window, early, power, room = (power_db(p / P_REF**2) for p in (h[0], window, early, power, room))
     return Cta2034(horizontal.f, on_axis, window, early, power, room)
@@ -195,7 +193,7 @@ def weights() -> dict[int, float]:
     square = np.append(4.0 * np.arcsin(np.sin(edges) ** 2), 2.0 * np.pi)
     share = np.diff(square, prepend=0.0) / (16.0 * np.pi)
     share[-1] *= 2.0
-    return {a: float(share[min(a, 180 - a) // 10]) for a in range(0, 181, 10)}
+    return {10 * i: float(share[min(i, 18 - i)]) for i in range(19)}
 
 
 def _ring(around: Orbit, driver: int, name: str) -> dict[int, Float]:

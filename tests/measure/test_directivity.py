@@ -128,3 +128,114 @@ def test_spectral_decay_finds_the_resonance_that_rings() -> None:
     assert f[int(np.argmax(late))] == pytest.approx(3000.0, rel=0.05)
     assert late.max() - late[np.argmin(np.abs(f - 12000.0))] > 20.0
     assert decay.arrival(h[None], 100) == start
+
+
+def uneven(step: float, seed: int) -> Orbit:
+    """An orbit of two drivers without any symmetry."""
+    degrees = np.arange(-180.0, 180.0, step)
+    return Orbit(degrees, F, np.random.default_rng(seed).uniform(0.1, 1.0, (len(degrees), 2, 2)), ("a", "b"))
+
+
+def test_index_of_a_ring_without_symmetry_by_hand() -> None:
+    """The sphere in a hundred slices a step, each with the power of the nearest direction on its side."""
+    around = uneven(30.0, 1)
+    edges = np.radians(np.arange(0.0, 180.0, 0.3))
+    solid = np.cos(edges) - np.cos(edges + np.radians(0.3))
+    total = np.zeros((2, 2))
+    for middle, share in zip(np.degrees(edges) + 0.15, solid, strict=True):
+        for side in (1, -1):
+            row = round((side * 30.0 * np.floor(middle / 30.0 + 0.5) + 180.0) / 30.0) % 12
+            total += share / 4.0 * around.power[row]
+    expected = 10.0 * np.log10(around.power[6] / total)
+    assert directivity.index_db(around) == pytest.approx(expected, abs=1e-6)
+    silent = Orbit(around.degrees, F, 1e-13 * around.power, ("a", "b"))
+    assert directivity.index_db(silent) == pytest.approx(expected, abs=1e-6)  # a ratio, whatever the level
+    assert silent.re_axis_db() == pytest.approx(around.re_axis_db(), abs=1e-9)
+
+
+@pytest.mark.parametrize(("left", "right"), [(1, 2), (2, 5), (3, 1)])
+def test_beam_width_is_read_between_directions_on_each_side(left: int, right: int) -> None:
+    """Level -1 dB up to one direction and -11 dB from the next on: 6 dB down half-way between; beyond, all again."""
+    level = np.zeros(12)
+    rows = np.arange(-6, 6)
+    level[(rows > 0) & (rows < left)] = level[(rows < 0) & (rows > -right)] = -1.0
+    level[(rows >= left) & (rows < left + 1)] = level[(rows <= -right) & (rows > -right - 1)] = -11.0
+    around = ring(10.0 ** (level / 20.0), 30.0)
+    first = [6.0 / 11.0 if n == 1 else n - 1 + 0.5 for n in (left, right)]
+    assert directivity.beam_width_deg(around) == pytest.approx(np.full((1, 2), 30.0 * sum(first)), abs=1e-9)
+    behind = ring(np.where(np.abs(rows) == 6, 10.0 ** (-12.0 / 20.0), 1.0), 30.0)
+    assert directivity.beam_width_deg(behind) == pytest.approx(np.full((1, 2), 2 * 165.0), abs=1e-9)
+    even = ring(np.where(rows == 0, 1.0, 10.0 ** (-6.0 / 20.0)), 30.0)
+    assert np.all(directivity.beam_width_deg(even, 6.0 + 1e-9) == 360.0)
+
+
+def test_curves_of_two_orbits_without_symmetry_by_the_table() -> None:
+    """Every angle of CTA-2034-A written out, for the second of two drivers."""
+    h, v = (uneven(5.0, seed) for seed in (2, 3))
+
+    def mean(around: Orbit, *degrees: int) -> Float:
+        return np.mean([around.power[(d + 180) // 5, 1] for d in degrees], axis=0)
+
+    window = (6 * mean(h, 10, 20, 30, -10, -20, -30) + 3 * mean(v, 0, 10, -10)) / 9
+    early = (
+        mean(v, -20, -30, -40)
+        + mean(v, 40, 50, 60)
+        + mean(h, 0, 10, 20, 30, -10, -20, -30)
+        + mean(h, 40, 50, 60, 70, 80, -40, -50, -60, -70, -80)
+        + mean(h, *(s * a for a in (90, 100, 110, 120, 130, 140, 150, 160, 170) for s in (1, -1)), -180)
+    ) / 5
+    shares = {a: directivity.weights()[a] for a in range(0, 181, 10)}
+    there = [(o, s * a) for o in (h, v) for a in range(10, 180, 10) for s in (1, -1)]
+    there += [(o, a) for o in (h, v) for a in (0, -180)]
+    power = sum(shares[abs(a)] * mean(o, a) for o, a in there) / sum(shares[abs(a)] for _, a in there)
+    curves = directivity.cta2034(h, v, 1)
+    room = 0.12 * window + 0.44 * early + 0.44 * power
+    for curve, expected in (
+        (curves.on_axis, mean(h, 0)),
+        (curves.listening_window, window),
+        (curves.early_reflections, early),
+        (curves.sound_power, power),
+        (curves.in_room, room),
+    ):
+        assert curve == pytest.approx(10.0 * np.log10(expected / P_REF**2), abs=1e-9)
+    assert curves.early_reflections_di == pytest.approx(curves.listening_window - curves.early_reflections)
+    assert list(directivity.weights()) == list(range(0, 181, 10))
+    assert all(directivity.weights()[a] == directivity.weights()[180 - a] for a in range(0, 181, 10))
+
+
+@pytest.mark.parametrize("away", [0.45, 0.55])
+@pytest.mark.parametrize("at", [-180.0, 60.0])
+def test_a_direction_counts_up_to_half_a_degree_beside_its_own(away: float, at: float) -> None:
+    whole = uneven(10.0, 4)
+    moved = Orbit(np.where(whole.degrees == at, at - away, whole.degrees), F, whole.power, whole.drivers)
+    if away < 0.5:
+        assert directivity.cta2034(moved, whole, 0).in_room == pytest.approx(
+            directivity.cta2034(whole, whole, 0).in_room
+        )
+        return
+    with pytest.raises(BadInput) as refused:
+        directivity.cta2034(whole, moved, 0)
+    assert f"none at {at:.0f} degrees in the vertical orbit" in str(refused.value)
+
+
+@pytest.mark.parametrize("band", [(250.0, 2000.0), (200.0, 23936.0)])
+@pytest.mark.parametrize("smoothing", [0.0, 1.0, None])
+def test_an_orbit_is_read_between_bins_up_to_half_the_rate(band: tuple[float, float], smoothing: float | None) -> None:
+    """A difference of two samples: ``|H|^2 = 2 - 2 cos``; between bins linear, as mean over the width before."""
+    fs, taps = 47872, 254
+    table = np.zeros(2, dtype=POSITION)
+    table["azimuth_deg"] = [10.0, -20.0]
+    h = np.zeros((2, 2, 3, 6 + taps))
+    h[0, 1, 2, 5:9] = [9.0, 1.0, -1.0, 0.0]
+    set_ = ImpulseResponse(h, fs, table, ("m", "n"), ("a", "b", "c"), 6, "Pa/FS", np.zeros((2, 2, 3)), band)
+    around = directivity.orbit(set_, 1) if smoothing is None else directivity.orbit(set_, 1, 7, smoothing)
+    per, wide = (48, 1.0 / 12.0) if smoothing is None else (7, smoothing)
+    f = [band[0] * 2.0 ** (k / per) for k in range(1000) if band[0] * 2.0 ** (k / per) <= band[1] * (1.0 + 1e-9)]
+    assert around.f == pytest.approx(np.array(f))
+    assert around.drivers == ("a", "b", "c")
+    bins = fs / taps * np.arange(taps // 2 + 1)
+    at_bins = 1.0 - np.cos(2.0 * np.pi * bins / fs)
+    half = 2.0 ** (wide / 2.0)
+    near = [at_bins[(bins >= b / half - 1e-9) & (bins <= b * half + 1e-9)].mean() for b in bins]
+    assert around.power[1, 2] == pytest.approx(np.interp(f, bins, near), rel=1e-9)
+    assert not around.power[0].any()

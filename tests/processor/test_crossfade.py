@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sweetspot.processor.crossfade import Fader
+from sweetspot.processor.crossfade import Crossfaded, Fader, Walked
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.render import render
@@ -117,3 +117,68 @@ def test_a_change_to_the_same_filters_is_not_heard_at_all() -> None:
     engine.exchange(filters(1.0), seconds=0.01)
     y = np.concatenate([first, engine.process(x[:, 4000:])], axis=1)
     assert np.max(np.abs(y - Engine(filters(1.0), 64).process(x))) < 1e-12
+
+
+class Sum:
+    """A matrix of one input and output with these taps, sample by sample."""
+
+    latency = 7
+
+    def __init__(self, *taps: float) -> None:
+        self.taps, self.past = np.array(taps), np.zeros(len(taps) - 1)
+
+    def reset(self) -> None:
+        self.past[:] = 0.0
+
+    def process(self, x: Real) -> Real:
+        whole = np.concatenate([self.past, x[0]])
+        self.past = whole[x.shape[1] :]
+        return np.convolve(whole, self.taps)[None, len(self.taps) - 1 : len(whole)]
+
+
+def test_filters_that_walk_know_the_past_and_fade_in_at_once() -> None:
+    x = np.random.default_rng(3).standard_normal((1, 400))
+    it = Walked(Sum(1.0, 0.5, 0.25), 1, 3)  # type: ignore[arg-type]
+    assert it.latency == 7
+    out = [it.process(x[:, :1]), it.process(x[:, 1:150])]
+    it.walk(Sum(-1.0, 0.0, 2.0), 40)  # type: ignore[arg-type]
+    assert it.changing
+    out += [it.process(x[:, 150:189]), it.process(x[:, 189:189])]
+    assert it.changing
+    out.append(it.process(x[:, 189:190]))
+    assert not it.changing
+    out.append(it.process(x[:, 190:]))
+    before, after = (np.convolve(x[0], taps)[:400] for taps in ([1.0, 0.5, 0.25], [-1.0, 0.0, 2.0]))
+    weight = np.sin(0.5 * np.pi * np.clip(np.arange(400) - 149, 0, 40) / 40) ** 2
+    assert np.max(np.abs(np.concatenate(out, axis=1)[0] - (before + weight * (after - before)))) < 1e-12
+    it.reset()
+    it.walk(Sum(0.0, 1.0, 0.0), 1)  # type: ignore[arg-type]
+    assert it.process(np.ones((1, 3))).tolist() == [[0.0, 1.0, 1.0]]  # nothing is left of what was before
+
+
+@pytest.mark.parametrize("fade", [0, 1])
+def test_a_change_without_length_is_whole_at_the_next_sample(fade: int) -> None:
+    it = Crossfaded(Sum(1.0, 1.0))  # type: ignore[arg-type]
+    assert not it.changing
+    it.exchange(Sum(3.0, 0.0), 2, fade)  # type: ignore[arg-type]
+    assert it.process(np.ones((1, 4))).tolist() == [[1.0, 2.0, 3.0, 3.0]]
+    assert not it.changing
+
+
+def test_a_reset_ends_a_change_and_forgets() -> None:
+    it = Crossfaded(Sum(1.0, 1.0))  # type: ignore[arg-type]
+    it.process(np.ones((1, 4)))
+    it.exchange(Sum(0.0, 2.0), 100, 50)  # type: ignore[arg-type]
+    it.process(np.ones((1, 4)))
+    it.reset()
+    assert not it.changing
+    assert it.process(np.ones((1, 2))).tolist() == [[0.0, 2.0]]
+
+
+def test_a_fader_that_moves_takes_pieces_of_no_and_of_one_sample() -> None:
+    fader = Fader(0.5)
+    fader.move(1.0, 1)
+    assert fader.process(np.ones((2, 0))).shape == (2, 0)
+    assert fader.gain == 0.5
+    assert fader.process(np.ones((2, 1))).tolist() == [[1.0], [1.0]]
+    assert fader.gain == 1.0

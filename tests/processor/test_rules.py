@@ -42,7 +42,7 @@ def reductions_of(needs: Real, look: int, speed: Real) -> Real:
     return out
 
 
-def limited(y: Real, ceiling: float, fs: int) -> tuple[Real, Real]:
+def limited(y: Real, ceiling: float, fs: int = FS) -> tuple[Real, Real]:
     """The two bands, one after the other, on whole signals; and the gain of each sample."""
     average, bands, speed = guard.rule_at(fs)
     look, v, gain = average.size - 1, y.astype(float), np.ones(y.shape[1])
@@ -278,3 +278,78 @@ def test_what_passes_the_ceiling_by_a_bit_is_limited_and_what_meets_it_is_not(si
         assert (it._memory[:, guard.QUIET] < 200).any()
         it.process(np.zeros((2, FS)))
         assert (it._memory[:, guard.QUIET] > it._look).all()
+
+
+def test_the_low_band_gives_what_it_can_at_a_rate_at_which_it_is_one() -> None:
+    """At 2 kHz nearly all is low band; here it is a part, and samples rise against it or with it."""
+    rng = np.random.default_rng(8)
+    n, fs = 3000, 16000
+    y = 0.6 * rng.standard_normal((2, n)) * (np.arange(n) // 300 % 2) + 0.3 * np.sin(0.04 * np.arange(n))
+    y[1] *= 0.5
+    it = Guard(2, 0.7, fs)
+    out = np.concatenate([it.process(y[:, p]) for p in pieces(n)], axis=1)
+    wanted, gain = limited(y, float(guard.not_above(0.7, np.float64)), fs)
+    assert np.max(np.abs(out - wanted)) < 1e-12
+    assert gain.min() < 0.7
+
+
+def a_band(look: int, speed: Real) -> tuple[Real, Real]:
+    """The head and the ring of a band's memory that has heard nothing."""
+    m = np.zeros(guard.HEADER)
+    m[guard.QUIET] = look + 1
+    return m, np.zeros(guard.WINDOWS)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reductions_follow_needs_of_windows_of_any_order(seed: int) -> None:
+    rng, look, speed = np.random.default_rng(seed), 5, np.array([0.9, 0.05, 3.0])
+    needs = rng.random(1200) * np.repeat(rng.random(80), 15)  # windows of 15 samples, each of its own level
+    m, ring = a_band(look, speed)
+    found = [jitted(guard.reduction)(m, one, look, ring, speed) for one in needs]
+    assert np.allclose(found, reductions_of(needs, look, speed), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 14, 15, 29, 47, 200])
+def test_time_that_passes_without_needs_leaves_what_no_needs_leave(n: int) -> None:
+    """From any part of a window and any slot of the ring, whose least is nothing."""
+    look, speed = 5, np.array([0.9, 0.05, 3.0])
+    for slot in range(guard.WINDOWS):
+        for count, passed in ((0.0, 0.0), (4.0, 2.0), (1.0, 1.0)):
+            m, ring = a_band(look, speed)
+            m[guard.SLOT], m[guard.COUNT], m[guard.PASSED] = slot, count, passed
+            ring[:] = [0.4, 0.3, 0.2, 0.1]
+            ring[slot - 1] = 0.0
+            other, others_ring = m.copy(), ring.copy()
+            jitted(guard.pass_time)(m, n, look, ring, speed)
+            for _ in range(n):
+                jitted(guard.reduction)(other, 0.0, look, others_ring, speed)
+            assert np.array_equal(m, other)
+            assert np.array_equal(ring, others_ring)
+
+
+def test_a_whole_signal_is_limited_in_its_own_time_and_what_has_no_ceiling_follows() -> None:
+    y = music()[:2, :1500].astype(np.float32)
+    follows = np.concatenate([y, 0.5 * y[:1]])
+    it = Guard(2, 1.0, FS, (0.43, 0.6))
+    alone = it.process(np.concatenate([y, np.zeros((2, it.latency), dtype=np.float32)], axis=1))[:, it.latency :]
+    out = guard.limited(follows, np.array([*it.caps, np.inf]), FS)
+    assert out.dtype == np.float32
+    assert out.shape == (3, 1500)
+    assert np.array_equal(out[:2], alone)
+    assert np.max(np.abs(out[2] - 0.5 * out[0])) < 0.01 + np.max(np.abs(np.abs(y[0]) - np.abs(out[0]))) * 0.01
+    quiet = 0.1 * follows / np.max(np.abs(follows))
+    assert np.array_equal(guard.limited(quiet, np.array([0.2, 0.2, np.inf]), FS), quiet)
+
+
+def test_reasons_in_full() -> None:
+    stop = record(guard.STOP)
+    texts = []
+    for stop.reason in range(4):
+        stop.driver, stop.offset, stop.limit = 1, -0.3, 0.25
+        texts.append(guard.reason(stop))
+    assert texts == [
+        "",
+        "the input was not finite (NaN or infinity)",
+        "a driver signal was not finite (NaN or infinity)",
+        "driver 2 was sent a constant offset of -0.300 (limit 0.250 of full scale)",
+    ]
