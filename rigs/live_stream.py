@@ -8,9 +8,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sweetspot.rigs import patchbay, portaudio
+from sweetspot.rigs import portaudio
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
-from sweetspot.rigs.patchbay import Patchbay
+from sweetspot.rigs.hosts import Patchbay, patchbay
 from sweetspot.rigs.portaudio import AudioDevice, library
 
 STALL_S = 3.0

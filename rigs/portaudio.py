@@ -21,12 +21,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs import host_settings
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, MissingDevice
+from sweetspot.rigs.hosts import Overdue, Worker, host_settings
 from sweetspot.rigs.protection import check_outputs
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.timeout import Overdue, Worker
 
 T = TypeVar("T")
 

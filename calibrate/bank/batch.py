@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.calibrate.design import CrosstalkDesign, Design
-from sweetspot.calibrate.filters import Cost, causal, crosstalk, leastsquares, multiplier, pair, protection
+from sweetspot.calibrate.filters import causal, leastsquares, protection
+from sweetspot.calibrate.filters.sides import Cost, crosstalk, multiplier, pair
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float

@@ -14,18 +14,9 @@ from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sid
 from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving
 from sweetspot.calibrate.bank.figures import BankFigures
 from sweetspot.calibrate.design import BankDesign, Design, level_at
-from sweetspot.calibrate.filters import (
-    Around,
-    align,
-    beam_of,
-    costs,
-    held_outside,
-    leastsquares,
-    protection,
-    room,
-    staging,
-)
+from sweetspot.calibrate.filters import align, beam_of, held_outside, leastsquares, protection, room, staging
 from sweetspot.calibrate.filters.beam import beamform, centre
+from sweetspot.calibrate.filters.sides import Around, costs
 from sweetspot.calibrate.plant import Fitted, Gate, Plant, ahead, corrected, frequencies, gate, gated
 from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted
 from sweetspot.measure.impulse import ImpulseResponse

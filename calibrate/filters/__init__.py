@@ -4,23 +4,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.calibrate.filters import align as align
-    from sweetspot.calibrate.filters import crosstalk as crosstalk
     from sweetspot.calibrate.filters import leastsquares as leastsquares
-    from sweetspot.calibrate.filters import multiplier as multiplier
-    from sweetspot.calibrate.filters import pair as pair
     from sweetspot.calibrate.filters import protection as protection
     from sweetspot.calibrate.filters import room as room
-    from sweetspot.calibrate.filters import sharing as sharing
     from sweetspot.calibrate.filters import staging as staging
     from sweetspot.calibrate.filters import virtualize as virtualize
     from sweetspot.calibrate.filters.beam_alone import BeamFit as BeamFit
     from sweetspot.calibrate.filters.beam_alone import fit_beam as fit_beam
-    from sweetspot.calibrate.filters.effort import Around as Around
-    from sweetspot.calibrate.filters.effort import Cost as Cost
-    from sweetspot.calibrate.filters.effort import costs as costs
     from sweetspot.calibrate.filters.fir import causal as causal
     from sweetspot.calibrate.filters.fir import held_outside as held_outside
-    from sweetspot.calibrate.filters.pair import Problem as Problem
     from sweetspot.calibrate.filters.staging import beside_sines as beside_sines
     from sweetspot.calibrate.filters.unit_filters import bare as bare
     from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of

@@ -9,16 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import (
-    Around,
-    align,
-    beam_of,
-    beside_sines,
-    costs,
-    held_outside,
-    leastsquares,
-    protection,
-)
+from sweetspot.calibrate.filters import align, beam_of, beside_sines, held_outside, leastsquares, protection
+from sweetspot.calibrate.filters.sides import Around, costs
 from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, Gate, MeasuredSet, Plant, ahead, metrics
 from sweetspot.calibrate.plant import prediction as predict
 from sweetspot.measure.impulse import ImpulseResponse

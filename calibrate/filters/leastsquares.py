@@ -17,9 +17,8 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.calibrate.design import FilterDesign
-from sweetspot.calibrate.filters.effort import Cost, matrix, mean_over
 from sweetspot.calibrate.filters.fir import causal
-from sweetspot.calibrate.filters.pair import Problem, Sides
+from sweetspot.calibrate.filters.sides import Cost, Problem, Sides, matrix, mean_over
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float
 

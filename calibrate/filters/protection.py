@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from sweetspot.calibrate.filters.effort import Cost
+from sweetspot.calibrate.filters.sides import Cost
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.acoustics import Excursion

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.calibrate.design import CrosstalkDesign, Design, towards_width
-from sweetspot.calibrate.filters.effort import FLOOR, Cost
+from sweetspot.calibrate.filters.sides import FLOOR, Cost
 from sweetspot.calibrate.plant import gate, grid, transform
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed

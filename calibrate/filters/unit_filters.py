@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design, FilterDesign, target_power
-from sweetspot.calibrate.filters import align, fitness, leastsquares, protection, room, sharing, staging, virtualize
-from sweetspot.calibrate.filters import pair as sides
+from sweetspot.calibrate.filters import align, fitness, leastsquares, protection, room, staging, virtualize
 from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
-from sweetspot.calibrate.filters.effort import Around, Cost, costs
 from sweetspot.calibrate.filters.fir import held_outside
+from sweetspot.calibrate.filters.sides import Around, Cost, costs, sharing
+from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.plant import (
     Fitted,
     Matched,

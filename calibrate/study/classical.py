@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweetspot.calibrate.filters import Problem
+from sweetspot.calibrate.filters.sides import Problem
 from sweetspot.calibrate.plant import Plant
 from sweetspot.rigs.units import Complex, Float, from_db
 

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.design import FilterDesign
-from sweetspot.calibrate.filters import Cost, causal, held_outside, leastsquares
-from sweetspot.calibrate.filters import pair as sides
+from sweetspot.calibrate.filters import causal, held_outside, leastsquares
+from sweetspot.calibrate.filters.sides import Cost
+from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.plant import Plant, error_of, metrics, programme_of
 from sweetspot.calibrate.study import classical
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means

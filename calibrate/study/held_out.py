@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import Around, costs, nearest_ahead, room, sharing, virtualize
+from sweetspot.calibrate.filters import nearest_ahead, room, virtualize
+from sweetspot.calibrate.filters.sides import Around, costs, sharing
 from sweetspot.calibrate.plant import gate, gated
 from sweetspot.calibrate.study import compare
 from sweetspot.calibrate.study.compare import DesignRow, TestPlaces

@@ -27,8 +27,8 @@ from sweetspot.measure.plan import Plan
 from sweetspot.measure.run import place
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs import patchbay
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
+from sweetspot.rigs.hosts import patchbay
 from sweetspot.rigs.protocol import Interface, Operator, Recording, Rig
 from sweetspot.rigs.units import Complex, db
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs import host_settings
 from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.hosts import host_settings
 from sweetspot.rigs.lab.electronics import Inputs, Outputs, SignalLine, calibrator, latency_of, publish
 from sweetspot.rigs.lab.interface import slipped, warmer
 from sweetspot.rigs.lab.sound import BlockConvolver, drawn

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.stats import qmc
 
 from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
-from sweetspot.calibrate.filters import pair
-from sweetspot.calibrate.filters.effort import driver_cost
+from sweetspot.calibrate.filters.sides import pair
+from sweetspot.calibrate.filters.sides.effort import driver_cost
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.calibrate.study import compare
 from sweetspot.rigs.lab.world import World

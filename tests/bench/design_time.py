@@ -15,8 +15,9 @@ import cvxpy
 import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, CrosstalkDesign, FilterDesign
-from sweetspot.calibrate.filters import leastsquares, pair
+from sweetspot.calibrate.filters import leastsquares
 from sweetspot.calibrate.filters.beam import beamform
+from sweetspot.calibrate.filters.sides import pair
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 

@@ -18,8 +18,9 @@ import sys
 import numpy as np
 
 from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
-from sweetspot.calibrate.filters import effort, leastsquares, pair
+from sweetspot.calibrate.filters import leastsquares
 from sweetspot.calibrate.filters.fir import held_outside
+from sweetspot.calibrate.filters.sides import effort, pair
 from sweetspot.calibrate.filters.unit_filters import nearest_ahead
 from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.gate import Gate

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign, target_power
-from sweetspot.calibrate.filters import leastsquares, pair
+from sweetspot.calibrate.filters import leastsquares
 from sweetspot.calibrate.filters.fir import held_outside
+from sweetspot.calibrate.filters.sides import pair
 from sweetspot.calibrate.plant import metrics
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.calibrate.study import classical

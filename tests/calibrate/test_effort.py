@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import crosstalk, effort, multiplier, ratio
+from sweetspot.calibrate.filters.sides import crosstalk, effort, multiplier, ratio
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import BeamDesign, Design, StereoDesign, read, target_power
-from sweetspot.calibrate.filters import align, crosstalk, fir, multiplier, virtualize
-from sweetspot.calibrate.filters import pair as sides
+from sweetspot.calibrate.filters import align, fir, virtualize
 from sweetspot.calibrate.filters.beam import beamform
-from sweetspot.calibrate.filters.effort import driver_cost
+from sweetspot.calibrate.filters.sides import crosstalk, multiplier
+from sweetspot.calibrate.filters.sides import pair as sides
+from sweetspot.calibrate.filters.sides.effort import driver_cost
 from sweetspot.calibrate.plant import metrics
 from sweetspot.measure import smooth
 from sweetspot.rigs.acoustics.sphere import field

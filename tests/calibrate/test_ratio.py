@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import minimize
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import crosstalk, leastsquares, multiplier, pair, ratio
+from sweetspot.calibrate.filters import leastsquares
+from sweetspot.calibrate.filters.sides import crosstalk, multiplier, pair, ratio
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.units import from_db, power_db

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import anchored, multiplier, pair, ratio
 from sweetspot.calibrate.filters.fir import causal
+from sweetspot.calibrate.filters.sides import anchored, multiplier, pair, ratio
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.units import Complex, power_db

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sweetspot.calibrate.design import StereoDesign
-from sweetspot.calibrate.filters import sharing, staging, virtualize
+from sweetspot.calibrate.filters import staging, virtualize
+from sweetspot.calibrate.filters.sides import sharing
 from sweetspot.calibrate.plant import programme_of
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.guard import Guard

@@ -13,7 +13,8 @@ import pytest
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.design import parse as read
-from sweetspot.calibrate.filters import pair, unit_filters
+from sweetspot.calibrate.filters import unit_filters
+from sweetspot.calibrate.filters.sides import pair
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.measure import plan

@@ -21,7 +21,7 @@ import soundfile
 
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
-from sweetspot.rigs import patchbay
+from sweetspot.rigs.hosts import patchbay
 
 FS = 48000
 pytestmark = pytest.mark.server

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.host_settings import prepare, stream_settings
+from sweetspot.rigs.hosts.host_settings import prepare, stream_settings
 from sweetspot.rigs.portaudio import AudioDevice, chosen
 from sweetspot.rigs.rig_file import Description, parse
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.calibrate.design import CrosstalkDesign
-from sweetspot.calibrate.filters import pair
-from sweetspot.calibrate.filters.effort import Cost
+from sweetspot.calibrate.filters.sides import pair
+from sweetspot.calibrate.filters.sides.effort import Cost
 from sweetspot.calibrate.plant import Plant
 from sweetspot.rigs.units import Complex, Float
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweetspot.calibrate.filters.crosstalk import MultiplierSweep
-from sweetspot.calibrate.filters.effort import Cost, matrix
+from sweetspot.calibrate.filters.sides.crosstalk import MultiplierSweep
+from sweetspot.calibrate.filters.sides.effort import Cost, matrix
 from sweetspot.rigs.units import Complex, Float
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import CrosstalkDesign, level_at, target_power
-from sweetspot.calibrate.filters import anchored, crosstalk, multiplier, ratio
-from sweetspot.calibrate.filters.effort import Cost, mean_over
+from sweetspot.calibrate.filters.sides import anchored, crosstalk, multiplier, ratio
+from sweetspot.calibrate.filters.sides.effort import Cost, mean_over
 from sweetspot.calibrate.plant import NEPER_DB as NEPER_DB
 from sweetspot.calibrate.plant import Plant
 from sweetspot.calibrate.plant import error_of as error_of
@@ -82,7 +82,7 @@ class Sides:
     mu
         Multiplier of each bin, smoothed, ``(side, frequency)``, in units of one over the mean eigenvalue of ``Q^-1 R``.
     limit
-        What decided each bin ``(side, frequency)``, see :class:`sweetspot.calibrate.filters.multiplier.Cancellation`.
+        What decided each bin ``(side, frequency)``, see :class:`.multiplier.Cancellation`.
     reference
         Reference driver of each side, counted from 0.
     """

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweetspot.calibrate.filters.effort import Cost, whitening
+from sweetspot.calibrate.filters.sides.effort import Cost, whitening
 from sweetspot.rigs.units import Complex, Float
 
 

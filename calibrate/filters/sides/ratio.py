@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.filters.effort import Cost, whitening
+from sweetspot.calibrate.filters.sides.effort import Cost, whitening
 from sweetspot.rigs.arrays import bisected
 from sweetspot.rigs.units import Complex, Float
 

@@ -1,0 +1,14 @@
+"""What sound systems of a computer need: settings of single host APIs, JACK's cables, calls that may wait for ever."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.hosts import host_settings as host_settings
+    from sweetspot.rigs.hosts import patchbay as patchbay
+    from sweetspot.rigs.hosts.patchbay import Patchbay as Patchbay
+    from sweetspot.rigs.hosts.timeout import Overdue as Overdue
+    from sweetspot.rigs.hosts.timeout import Worker as Worker
+else:
+    from sweetspot.rigs.faces import lazy
+
+    __getattr__ = lazy(__name__)
