@@ -93,9 +93,10 @@ class World:
         return np.asarray(self._ears(pose) * self.electrical)
 
     def at_microphone(self, turn: float) -> Complex:
-        """Acoustic responses ``(driver, frequency)`` at the measurement microphone, Pa per full scale."""
-        if self.description.polar is None:
-            return np.zeros_like(self.electrical)
+        """Acoustic responses ``(driver, frequency)`` at the measurement microphone, Pa per full scale.
+
+        It stands where the polar set says, or a metre ahead of the device where a rig has none.
+        """
         return np.asarray(self._microphone(turn) * self.electrical)
 
     def direct_at_ears(self, pose: Pose) -> Complex:
