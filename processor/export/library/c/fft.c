@@ -77,12 +77,20 @@ static void turned(const float *table, uint32_t count, uint32_t k, float *w)
 typedef float four_lanes __attribute__((vector_size(16), may_alias));
 #define STEP_LANES four_lanes
 #define STEP_COUNT 4u
+#define FOUR(p, at) (*(four_lanes *) (void *) ((p) + (at)))
+#if defined(__clang__)
+#define SS_MIXED(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef int32_t four_places __attribute__((vector_size(16)));
+#define SS_MIXED(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_places){i, j, k, l})
+#endif
 #else
 #define STEP_LANES float
 #define STEP_COUNT 1u
 #endif
 #define SPLIT split_four
 #define JOIN join_four
+#define CROSS cross_four
 #include "fft_step.h"
 
 #if SS_VECTORS && defined(__AVX__)
@@ -91,41 +99,33 @@ typedef float eight_lanes __attribute__((vector_size(32), may_alias));
 #undef STEP_COUNT
 #undef SPLIT
 #undef JOIN
+#undef CROSS
 #define STEP_LANES eight_lanes
 #define STEP_COUNT 8u
 #define SPLIT split_eight
 #define JOIN join_eight
+#define CROSS cross_eight
 #include "fft_step.h"
 #endif
 
 /* A step over a whole row, or back. */
-SS_INLINE void step4(float *re, float *im, uint32_t quarter, const float *w, uint32_t width, const int inverse)
+SS_INLINE void step4(float *re, float *im, uint32_t quarter, const float *w, uint32_t width, const int inverse,
+                     const int turns)
 {
 #if SS_VECTORS && defined(__AVX__)
     if (width % 8u == 0u) {
         if (inverse) {
-            join_eight(re, im, quarter, w, width);
+            join_eight(re, im, quarter, w, width, turns);
         } else {
-            split_eight(re, im, quarter, w, width);
+            split_eight(re, im, quarter, w, width, turns);
         }
         return;
     }
 #endif
     if (inverse) {
-        join_four(re, im, quarter, w, width);
+        join_four(re, im, quarter, w, width, turns);
     } else {
-        split_four(re, im, quarter, w, width);
-    }
-}
-
-static void cross2(float *restrict re, float *restrict im, uint32_t half)
-{
-    for (uint32_t c = 0; c < half; c++) {
-        const float ar = re[c], ai = im[c], br = re[half + c], bi = im[half + c];
-        re[c] = ar + br;
-        im[c] = ai + bi;
-        re[half + c] = ar - br;
-        im[half + c] = ai - bi;
+        split_four(re, im, quarter, w, width, turns);
     }
 }
 
@@ -133,7 +133,14 @@ static void cross2(float *restrict re, float *restrict im, uint32_t half)
 static void twos(float *re, float *im, uint32_t rows, uint32_t width)
 {
     for (uint32_t start = 0; start < rows; start += 2u) {
-        cross2(re + (size_t) start * width, im + (size_t) start * width, width);
+        const size_t at = (size_t) start * width;
+#if SS_VECTORS && defined(__AVX__)
+        if (width % 8u == 0u) {
+            cross_eight(re + at, im + at, width);
+            continue;
+        }
+#endif
+        cross_four(re + at, im + at, width);
     }
 }
 
@@ -149,7 +156,11 @@ SS_INLINE void fours(float *re, float *im, uint32_t rows, uint32_t width, const 
         turned(table, rows, 3u * j * step, w + 4);
         for (uint32_t start = j; start < rows; start += span) {
             const size_t at = (size_t) start * width;
-            step4(re + at, im + at, q * width, w, width, inverse);
+            if (j == 0u) {
+                step4(re + at, im + at, q * width, w, width, inverse, 0);
+            } else {
+                step4(re + at, im + at, q * width, w, width, inverse, 1);
+            }
         }
     }
 }
@@ -181,19 +192,85 @@ static void up(float *re, float *im, uint32_t rows, uint32_t width, const float 
     }
 }
 
-/* (rows, columns) to (columns, rows): four rows at once, so that what is written lies side by side. */
-static void transposed(const float *restrict from, float *restrict to, uint32_t rows, uint32_t columns)
+#if SS_VECTORS
+/* Four rows of four become four columns. */
+SS_INLINE void square(four_lanes *restrict a)
 {
+    const four_lanes p = SS_MIXED(a[0], a[1], 0, 4, 1, 5), q = SS_MIXED(a[0], a[1], 2, 6, 3, 7);
+    const four_lanes r = SS_MIXED(a[2], a[3], 0, 4, 1, 5), s = SS_MIXED(a[2], a[3], 2, 6, 3, 7);
+    a[0] = SS_MIXED(p, r, 0, 1, 4, 5);
+    a[1] = SS_MIXED(p, r, 2, 3, 6, 7);
+    a[2] = SS_MIXED(q, s, 0, 1, 4, 5);
+    a[3] = SS_MIXED(q, s, 2, 3, 6, 7);
+}
+#endif
+
+/* Spectra (rows, columns) to (columns, rows), turned by w in the order in which they are written. */
+static void across(const float *re, const float *im, float *restrict tr, float *restrict ti, uint32_t rows,
+                   uint32_t columns, const float *restrict w)
+{
+    const size_t size = (size_t) rows * columns;
+#if SS_VECTORS
     for (uint32_t r = 0; r < rows; r += FEWEST) {
-        const float *a = from + (size_t) r * columns, *b = a + columns, *c = b + columns, *d = c + columns;
-        float *at = to + r;
-        for (uint32_t k = 0; k < columns; k++, at += rows) {
-            at[0] = a[k];
-            at[1] = b[k];
-            at[2] = c[k];
-            at[3] = d[k];
+        for (uint32_t c = 0; c < columns; c += FEWEST) {
+            four_lanes x[FEWEST], y[FEWEST];
+            for (uint32_t k = 0; k < FEWEST; k++) {
+                x[k] = FOUR(re, (size_t) (r + k) * columns + c);
+                y[k] = FOUR(im, (size_t) (r + k) * columns + c);
+            }
+            square(x);
+            square(y);
+            for (uint32_t k = 0; k < FEWEST; k++) {
+                const size_t at = (size_t) (c + k) * rows + r;
+                const four_lanes wr = FOUR(w, at), wi = FOUR(w, size + at);
+                FOUR(tr, at) = x[k] * wr - y[k] * wi;
+                FOUR(ti, at) = x[k] * wi + y[k] * wr;
+            }
         }
     }
+#else
+    for (uint32_t c = 0; c < columns; c++) {
+        for (uint32_t r = 0; r < rows; r++) {
+            const size_t from = (size_t) r * columns + c, at = (size_t) c * rows + r;
+            tr[at] = re[from] * w[at] - im[from] * w[size + at];
+            ti[at] = re[from] * w[size + at] + im[from] * w[at];
+        }
+    }
+#endif
+}
+
+/* Back: turned by the conjugate of w in the order in which they are read. */
+static void back(const float *re, const float *im, float *restrict tr, float *restrict ti, uint32_t rows,
+                 uint32_t columns, const float *restrict w)
+{
+    const size_t size = (size_t) rows * columns;
+#if SS_VECTORS
+    for (uint32_t r = 0; r < rows; r += FEWEST) {
+        for (uint32_t c = 0; c < columns; c += FEWEST) {
+            four_lanes x[FEWEST], y[FEWEST];
+            for (uint32_t k = 0; k < FEWEST; k++) {
+                const size_t from = (size_t) (r + k) * columns + c;
+                const four_lanes a = FOUR(re, from), b = FOUR(im, from), wr = FOUR(w, from), wi = FOUR(w, size + from);
+                x[k] = a * wr + b * wi;
+                y[k] = b * wr - a * wi;
+            }
+            square(x);
+            square(y);
+            for (uint32_t k = 0; k < FEWEST; k++) {
+                FOUR(tr, (size_t) (c + k) * rows + r) = x[k];
+                FOUR(ti, (size_t) (c + k) * rows + r) = y[k];
+            }
+        }
+    }
+#else
+    for (uint32_t r = 0; r < rows; r++) {
+        for (uint32_t c = 0; c < columns; c++) {
+            const size_t from = (size_t) r * columns + c, at = (size_t) c * rows + r;
+            tr[at] = re[from] * w[from] + im[from] * w[size + from];
+            ti[at] = im[from] * w[from] - re[from] * w[size + from];
+        }
+    }
+#endif
 }
 
 /* Spectrum of a frame whose halves are `first` and `second`, size samples each. */
@@ -201,20 +278,14 @@ void ss_forward(const ss_fft *fft, const float *restrict first, const float *res
                 float *restrict im)
 {
     const uint32_t size = fft->size, rows = fft->rows, columns = fft->columns;
-    const float *restrict turn = fft->turn, *restrict between = fft->between;
+    const float *restrict turn = fft->turn;
     float *restrict sr = fft->scratch, *restrict si = fft->scratch + size;
     for (uint32_t n = 0; n < size; n++) {
         sr[n] = first[n] * turn[n] - second[n] * turn[size + n];
         si[n] = first[n] * turn[size + n] + second[n] * turn[n];
     }
     down(sr, si, rows, columns, fft->by_rows);
-    transposed(sr, re, rows, columns);
-    transposed(si, im, rows, columns);
-    for (uint32_t n = 0; n < size; n++) {
-        const float r = re[n], i = im[n];
-        re[n] = r * between[n] - i * between[size + n];
-        im[n] = r * between[size + n] + i * between[n];
-    }
+    across(sr, si, re, im, rows, columns, fft->between);
     down(re, im, columns, rows, fft->by_columns);
 }
 
@@ -223,16 +294,10 @@ void ss_inverse(const ss_fft *fft, float *restrict re, float *restrict im, float
                 float *restrict second)
 {
     const uint32_t size = fft->size, rows = fft->rows, columns = fft->columns;
-    const float *restrict turn = fft->turn, *restrict between = fft->between;
+    const float *restrict turn = fft->turn;
     float *restrict sr = fft->scratch, *restrict si = fft->scratch + size;
     up(re, im, columns, rows, fft->by_columns);
-    for (uint32_t n = 0; n < size; n++) {
-        const float r = re[n], i = im[n];
-        re[n] = r * between[n] + i * between[size + n];
-        im[n] = i * between[n] - r * between[size + n];
-    }
-    transposed(re, sr, columns, rows);
-    transposed(im, si, columns, rows);
+    back(re, im, sr, si, columns, rows, fft->between);
     up(sr, si, rows, columns, fft->by_rows);
     for (uint32_t n = 0; n < size; n++) {
         second[n] = si[n] * turn[n] - sr[n] * turn[size + n];

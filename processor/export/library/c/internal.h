@@ -76,7 +76,7 @@ typedef struct {
     uint32_t slot, filled;
     int tail_of[2];          /* set whose older partitions are summed in tail[], or -1 */
     float *spectra;          /* [set][tile][output group][part][input][4 outputs][re, im][lanes] */
-    float *line;             /* [tile][2 parts][input][SS_TRIPLE][lanes] */
+    float *line;             /* [tile][part][input][SS_TRIPLE][lanes], a ring of parts */
     float *frame;            /* [input][2 block] */
     float *tail[2];          /* [output][SS_TRIPLE][block] */
     float *sum;              /* [output][SS_TRIPLE][block] */

@@ -33,7 +33,7 @@ void ss_matrix_layout(ss_matrix *m, ss_arena *arena, const sweetspot_info *info,
     m->tiles = block / SS_LANES;
     ss_fft_layout(&m->fft, arena, block);
     m->spectra = ss_take(arena, m->sets * set_floats(m));
-    m->line = ss_take(arena, (size_t) m->tiles * 2u * m->parts * m->inputs * LINE);
+    m->line = ss_take(arena, (size_t) m->tiles * m->parts * m->inputs * LINE);
     m->frame = ss_take(arena, 2u * (size_t) m->inputs * block);
     m->tail[0] = ss_take(arena, SS_TRIPLE * (size_t) m->outputs * block);
     m->tail[1] = ss_take(arena, SS_TRIPLE * (size_t) m->outputs * block);
@@ -123,7 +123,7 @@ void ss_plain_answer(ss_matrix *plain, const ss_matrix *m, float *const *out, ui
 
 void ss_matrix_reset(ss_matrix *m)
 {
-    memset(m->line, 0, (size_t) m->tiles * 2u * m->parts * m->inputs * LINE * sizeof(float));
+    memset(m->line, 0, (size_t) m->tiles * m->parts * m->inputs * LINE * sizeof(float));
     memset(m->frame, 0, 2u * (size_t) m->inputs * m->block * sizeof(float));
     m->slot = 0u;
     m->filled = 0u;
@@ -134,7 +134,7 @@ void ss_matrix_reset(ss_matrix *m)
 void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n)
 {
     const uint32_t b = m->block;
-    const size_t stride = 2u * (size_t) m->parts * m->inputs * LINE;
+    const size_t stride = (size_t) m->parts * m->inputs * LINE;
     float *re = m->work, *im = m->work + b;
     for (uint32_t i = 0; i < m->inputs; i++) {
         float *frame = m->frame + 2u * (size_t) i * b;
@@ -152,18 +152,22 @@ void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n)
                 to[2u * SS_LANES + k] = j[k] - r[k];
 #endif
             }
-            memcpy(to + (size_t) m->parts * m->inputs * LINE, to, LINE * sizeof *to);
         }
     }
 }
 
-/* `width` outputs of one tile: sums of products over `count` spectra, added to what is in `sum` if `more`.
+/* Inputs' spectra of one tile, newest first: `count[0]` from at[0] on, then `count[1]` from at[1] on; they lie in a ring. */
+typedef struct {
+    const float *at[2];
+    uint32_t count[2];
+} past;
+
+/* `width` outputs of one tile: sums of products over the past, added to what is in `sum` if `more`.
  *
  * Without fused multiply-adds a complex product g x takes three: with x' = re x + im x and x" = im x - re x it is
  * (re x (re g + im g) - x' im g) + j (re x (re g + im g) + x" re g). Each product has a sum of its own; see combined.
  */
-SS_INLINE void products(const float *h, const float *x, uint32_t count, float *sum, uint32_t block,
-                        const uint32_t width, int more)
+SS_INLINE void products(const float *h, const past *inputs, float *sum, uint32_t block, const uint32_t width, int more)
 {
     const ss_lanes none = {0.0f};
     ss_lanes re[GROUP], im[GROUP], both[GROUP];
@@ -173,20 +177,23 @@ SS_INLINE void products(const float *h, const float *x, uint32_t count, float *s
         im[o] = more ? *(const ss_lanes *) (const void *) (from + block) : none;
         both[o] = more && !SS_FUSED ? *(const ss_lanes *) (const void *) (from + 2u * (size_t) block) : none;
     }
-    for (uint32_t c = 0; c < count; c++, x += LINE, h += (size_t) width * PAIR) {
-        const ss_lanes *v = (const ss_lanes *) (const void *) x;
-        for (uint32_t o = 0; o < width; o++) {
-            const ss_lanes *g = (const ss_lanes *) (const void *) (h + (size_t) o * PAIR);
+    for (uint32_t piece = 0; piece < 2u; piece++) {
+        const float *x = inputs->at[piece];
+        for (uint32_t c = 0; c < inputs->count[piece]; c++, x += LINE, h += (size_t) width * PAIR) {
+            const ss_lanes *v = (const ss_lanes *) (const void *) x;
+            for (uint32_t o = 0; o < width; o++) {
+                const ss_lanes *g = (const ss_lanes *) (const void *) (h + (size_t) o * PAIR);
 #if SS_FUSED
-            re[o] += g[0] * v[0];
-            im[o] += g[0] * v[1];
-            re[o] -= g[1] * v[1];
-            im[o] += g[1] * v[0];
+                re[o] += g[0] * v[0];
+                im[o] += g[0] * v[1];
+                re[o] -= g[1] * v[1];
+                im[o] += g[1] * v[0];
 #else
-            both[o] += (g[0] + g[1]) * v[0];
-            re[o] += g[1] * v[1];
-            im[o] += g[0] * v[2];
+                both[o] += (g[0] + g[1]) * v[0];
+                re[o] += g[1] * v[1];
+                im[o] += g[0] * v[2];
 #endif
+            }
         }
     }
     for (uint32_t o = 0; o < width; o++) {
@@ -220,26 +227,31 @@ static void combined(float *sum, uint32_t block)
 /* Partitions from `first` to `last` of a set into sum (output, re im, block), added to it if `more`. */
 static void summed(const ss_matrix *m, uint32_t set, uint32_t first, uint32_t last, float *sum, int more)
 {
-    const size_t stride = 2u * (size_t) m->parts * m->inputs * LINE;
-    const uint32_t count = (last - first) * m->inputs, b = m->block;
+    const uint32_t inputs = m->inputs, b = m->block, begin = m->slot + first, end = m->slot + last;
+    const uint32_t ends = end < m->parts ? end : m->parts, again = begin > m->parts ? begin - m->parts : 0u;
+    past x;
+    x.count[0] = begin < ends ? (ends - begin) * inputs : 0u;
+    x.count[1] = end > m->parts ? (end - m->parts - again) * inputs : 0u;
     for (uint32_t tile = 0; tile < m->tiles; tile++) {
-        const float *x = m->line + tile * stride + ((size_t) m->slot + first) * m->inputs * LINE;
+        const float *line = m->line + (size_t) tile * m->parts * inputs * LINE;
+        x.at[0] = line + (size_t) (begin < m->parts ? begin : 0u) * inputs * LINE;
+        x.at[1] = line + (size_t) again * inputs * LINE;
         for (uint32_t g = 0; g < groups(m); g++) {
             const uint32_t rest = m->outputs - g * GROUP;
             const float *h = filter_at(m, set, tile, g * GROUP, first, 0u);
             float *to = sum + SS_TRIPLE * (size_t) g * GROUP * b + (size_t) tile * SS_LANES;
             switch (rest) {
             case 1u:
-                products(h, x, count, to, b, 1u, more);
+                products(h, &x, to, b, 1u, more);
                 break;
             case 2u:
-                products(h, x, count, to, b, 2u, more);
+                products(h, &x, to, b, 2u, more);
                 break;
             case 3u:
-                products(h, x, count, to, b, 3u, more);
+                products(h, &x, to, b, 3u, more);
                 break;
             default:
-                products(h, x, count, to, b, GROUP, more);
+                products(h, &x, to, b, GROUP, more);
                 break;
             }
         }
