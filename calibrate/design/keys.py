@@ -40,7 +40,7 @@ TEXTS = {
     "beam.level_db": "Level of the centre: as loud as the phantom centre that it replaces, or a fixed one.",
     "beam.angle_deg": "Where it points.",
     "beam.shape_db": "In place of nulls: level over the angle from its direction.",
-    "beam.form": "What the design starts from: the ring as measured, or spherical harmonics.",
+    "beam.form": "What the design starts from: the ring as measured, harmonics, or the drivers in front alone.",
     "stereo.angle_deg": "Of each virtual loudspeaker from the listener's front.",
     "stereo.distance_m": "Of the virtual loudspeakers.",
     "stereo.head_diameter_m": "Of the spherical head that hears them.",

@@ -52,12 +52,12 @@ class CrosstalkDesign(_Table):
     cost: Literal["auto", "drivers", "radiated"] = "auto"
     target_db: Curve = ((150.0, 0.0), (300.0, 20.0), (800.0, 20.0), (1600.0, 25.0), (12000.0, 25.0), (18000.0, 0.0))
     effort_db: Annotated[float, Field(ge=0, le=40)] | Curve = (
-        (200.0, 14.0),
-        (280.0, 17.0),
+        (200.0, 12.0),
+        (280.0, 15.0),
         (400.0, 15.0),
-        (630.0, 12.0),
-        (1000.0, 9.5),
-        (2000.0, 5.0),
+        (630.0, 13.5),
+        (1000.0, 11.0),
+        (2000.0, 6.0),
         (4000.0, 3.0),
     )
     effort_re: Literal["loudest", "mean"] = "mean"
@@ -76,7 +76,9 @@ class BeamDesign(_Table):
     dB over the reference drivers' mean. ``nulls_deg`` are directions seen from the device. In their place, ``shape_db``
     gives the wanted level over the angle from the beam's direction, as points (degrees, dB re on-axis) outside the
     lobe. ``form`` is what the design starts from: the ring as it was measured, or drivers encoded on spherical
-    harmonics, better when the ring is sparse or noisy.
+    harmonics, better when the ring is sparse or noisy; or "relative": from the ring, the drivers in front left alone as
+    far as the nulls allow, so that each driver plays what these play through one short ratio (relative transfer
+    functions).
     """
 
     target_db: Curve = ((150.0, 0.0), (350.0, 20.0), (1800.0, 20.0), (2800.0, 0.0))
@@ -87,7 +89,7 @@ class BeamDesign(_Table):
     level_db: Literal["phantom"] | Annotated[float, Field(ge=-20, le=20)] = "phantom"
     angle_deg: float = Field(default=0.0, ge=-180, le=180)
     shape_db: Shape | None = None
-    form: Literal["ring", "harmonics"] = "ring"
+    form: Literal["ring", "harmonics", "relative"] = "ring"
 
     @field_validator("shape_db")
     @classmethod

@@ -11,7 +11,7 @@ from sweetspot.calibrate.design import Design, FilterDesign, target_power
 from sweetspot.calibrate.filters import align, fitness, leastsquares, protection, room, staging, virtualize
 from sweetspot.calibrate.filters.beam import beamform, centre, harmonics
 from sweetspot.calibrate.filters.fir import held_outside
-from sweetspot.calibrate.filters.sides import Around, Cost, costs, sharing
+from sweetspot.calibrate.filters.sides import Around, Cost, anchored, costs, sharing
 from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.plant import (
     Fitted,
@@ -154,6 +154,8 @@ def beam_of(
     if not one_direction.has_directions(polar):
         return beamform.without_directions(ahead.T, wanted)
     drivers = np.moveaxis(h, 0, 1)
+    if design.beam.form == "relative":
+        return anchored.beam(beamform.ring(drivers, azimuths, design.beam), plant.f, cost, design.beam, wanted, front)
     if design.beam.form == "ring":
         beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted, front=front)
         return replace(beam, w=beamform.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam

@@ -6,22 +6,31 @@ Ours are fitted by least squares (:mod:`filters.leastsquares`), the classical on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from sweetspot.calibrate.design import FilterDesign
+from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
 from sweetspot.calibrate.filters import causal, held_outside, leastsquares
 from sweetspot.calibrate.filters.sides import Cost
 from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.plant import Plant, error_of, metrics, programme_of
 from sweetspot.calibrate.study import classical
-from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
-from sweetspot.rigs.units import Complex, Float, power_db
+from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, smoothed
+from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
 OURS = "sweetspot"
 ALONE = "one driver"
+
+AHEAD_DB = 0.05
+"""Differences below it do not count: the table prints tenths of a decibel."""
+
+CERTAIN_DB = 0.1
+"""Tolerance that ours counts with when it is given another design's effort; the classical ones count less."""
+
+UNBOUND_DB = 60.0
+"""A target beyond every reach."""
 
 DRIFT_DB = 0.25
 """Drift after which designs are looked at again: every path off by so much in level, and as much in phase."""
@@ -52,6 +61,8 @@ class DesignRow:
     loudness
         Level of the ``"music"`` programme at the near ears while the loudest driver plays a given level, mean over
         scoring positions and sides, dB re one driver a side.
+    matched
+        Of a classical design: ours with its effort, where that was looked at (:func:`at_effort_of`).
     """
 
     name: str
@@ -64,6 +75,7 @@ class DesignRow:
     ringing: float
     drifted: Float
     loudness: float
+    matched: DesignRow | None = None
 
     def plain(self) -> dict[str, Any]:
         """The figures as plain data."""
@@ -77,6 +89,7 @@ class DesignRow:
             "colour_scored_db": round(self.colour_scored, 2),
             "pre_ringing_db": round(self.ringing, 1),
             "loudness_db": round(self.loudness, 2),
+            **({"sweetspot_with_this_effort": self.matched.plain()} if self.matched else {}),
         }
 
 
@@ -96,6 +109,8 @@ class TestPlaces:
         Responses at the scoring positions, the same.
     fs
         Sampling rate, Hz.
+    others
+        Weights ``(side, frequency, driver)`` of further designs to compare with, by name.
     """
 
     plant: Plant
@@ -103,17 +118,82 @@ class TestPlaces:
     truth: Complex
     scored: Complex
     fs: int
+    others: dict[str, Complex] = field(default_factory=dict)
+
+    def designs(self, both: sides.Sides) -> dict[str, Complex]:
+        """Weights of every design that ours is compared with."""
+        return {**classical.designs(self.plant, self.nominal, both.problems), **self.others}
 
 
-def rows(scene: TestPlaces, both: sides.Sides, cost: Cost, filters: FilterDesign) -> tuple[DesignRow, ...]:
-    """Figures of our design, of every classical one, and of one driver a side."""
-    held = [held_outside(w, scene.plant.f, *filters.band_hz) for w in both.w]
-    taps = np.stack([leastsquares.side(both, i, held[i], scene.plant.f, cost, filters) for i in (0, 1)])
+def rows(
+    scene: TestPlaces,
+    both: sides.Sides,
+    cost: Cost,
+    filters: FilterDesign,
+    *,
+    matched: tuple[CrosstalkDesign, Float] | None = None,
+) -> tuple[DesignRow, ...]:
+    """Figures of our design, of every classical one, and of one driver a side.
+
+    Parameters
+    ----------
+    matched
+        What ours was asked for, and the drivers' own cost: then each classical design whose mean is higher in some band
+        stands beside ours with its effort.
+    """
     alone = np.zeros_like(both.w)
     for side, driver in enumerate(both.reference):
         alone[side, :, driver] = 1.0
-    found = {**classical.designs(scene.plant, scene.nominal, both.problems), ALONE: alone}
-    return scored(OURS, taps, scene, both), *(row(name, w, scene, both, filters) for name, w in found.items())
+    found = {**scene.designs(both), ALONE: alone}
+    first, others = ours(scene, both, cost, filters), [row(n, w, scene, both, filters) for n, w in found.items()]
+    if matched is not None:
+        wish, own = matched
+        others = [
+            replace(r, matched=at_effort_of(r.name, scene, both, own, wish, filters)) if ahead(first, r) else r
+            for r in others
+        ]
+    return first, *others
+
+
+def ahead(first: DesignRow, other: DesignRow) -> tuple[int, ...]:
+    """Bands where a classical design has a higher mean than the first row, ours."""
+    if other.name == ALONE:
+        return ()
+    return tuple(int(i) for i in np.flatnonzero(other.mean - first.mean >= AHEAD_DB))
+
+
+def ours(scene: TestPlaces, both: sides.Sides, cost: Cost, filters: FilterDesign) -> DesignRow:
+    """Figures of our design, as short filters by least squares."""
+    held = [held_outside(w, scene.plant.f, *filters.band_hz) for w in both.w]
+    taps = np.stack([leastsquares.side(both, i, held[i], scene.plant.f, cost, filters) for i in (0, 1)])
+    return scored(OURS, taps, scene, both)
+
+
+def at_effort_of(
+    name: str, scene: TestPlaces, both: sides.Sides, cost: Cost, wish: CrosstalkDesign, filters: FilterDesign
+) -> DesignRow:
+    """Ours without a target, with the effort that a classical design spends in each third octave; named after it.
+
+    What is left between the two is no matter of effort.
+
+    Parameters
+    ----------
+    cost
+        The drivers' own.
+    wish
+        What ours was asked for.
+    """
+    f = scene.plant.f
+    w = scene.designs(both)[name]
+    spent = np.mean(
+        [from_db(metrics.effort_db(w[i], p.near, p.alone)) ** 2 for i, p in enumerate(both.problems)], axis=0
+    )
+    spent = np.nan_to_num(spent, nan=0.0, posinf=0.0)
+    target = ((f[1], UNBOUND_DB), (f[-1], UNBOUND_DB))
+    asked = wish.model_copy(update={"target_db": target, "tolerance_db": min(CERTAIN_DB, wish.tolerance_db)})
+    effort = power_db(np.maximum(smoothed(spent, f), 1e-30))
+    found = sides.steer(scene.plant, scene.nominal, cost, asked, [both.reference], effort_db=effort)
+    return replace(ours(scene, found, cost, filters), name=name)
 
 
 def row(name: str, w: Complex, scene: TestPlaces, both: sides.Sides, filters: FilterDesign) -> DesignRow:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sweetspot.calibrate.auditory import matrix_taps
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import nearest_ahead, room, virtualize
 from sweetspot.calibrate.filters.sides import Around, costs, sharing
@@ -38,7 +39,7 @@ def comparison(
             f"{len(fitted.positions)} design and {len(kept.positions)} scoring positions: designs are compared on "
             'held-out positions; give some entries of ears.positions use = "score"'
         )
-    return split(fitted, kept, rig, design, polar)
+    return split(fitted, kept, rig, design, polar, at_their_effort=True)
 
 
 def cross_validated(
@@ -101,18 +102,26 @@ def split(
     rig: Description,
     design: Design,
     polar: ImpulseResponse | None = None,
+    *,
+    at_their_effort: bool = False,
 ) -> tuple[DesignRow, ...]:
-    """Fit on some positions, score the direct sound on others; ``polar`` is looked at where its power is the cost."""
+    """Fit on some positions, score the direct sound on others; ``polar`` is looked at where its power is the cost.
+
+    ``at_their_effort`` sets ours beside each classical design with a higher mean once more, with that one's effort.
+    """
     how = gate.chosen(fitted, design.filter)
     plant = gated(fitted, how)
     nominal = nearest_ahead(fitted)
     around = Around.of(gated(polar, gate.chosen(polar, design.filter)), polar) if polar else None
     own, cost = costs(rig, plant, design.crosstalk, around)
     cost, allowed = room.spent(fitted, plant.f, design, own, cost)
-    pairs = side_pairs(np.array([d.at for d in rig.driver]))
+    at = np.array([d.at for d in rig.driver])
+    pairs = side_pairs(at)
     wish, worst_first = room.asked(design, allowed)
     far = virtualize.reference(design.stereo, speed_of_sound(rig.environment.temperature_c)).response(plant.f)
     both = sharing.steer(plant, nominal, cost, wish, far, pairs=pairs, effort_db=allowed, worst_first=worst_first)
     truth = gate.spectra(fitted.at(np.array([nominal])), how)
-    scene = TestPlaces(plant, nominal, truth, gate.spectra(kept, how), fitted.fs)
-    return compare.rows(scene, both, cost, design.filter)
+    mixed = np.repeat(matrix_taps(at, both.reference, 1.0, 0)[:2].swapaxes(1, 2), len(plant.f), axis=1)
+    others = {"matrix mixing": mixed.astype(np.complex128)}
+    scene = TestPlaces(plant, nominal, truth, gate.spectra(kept, how), fitted.fs, others)
+    return compare.rows(scene, both, cost, design.filter, matched=(wish, own) if at_their_effort else None)

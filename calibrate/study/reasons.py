@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.plant import metrics
-from sweetspot.calibrate.study.compare import ALONE, DRIFT_DB, DesignRow
+from sweetspot.calibrate.study.compare import AHEAD_DB, ALONE, DRIFT_DB, DesignRow, ahead
 from sweetspot.rigs.units import Float
-
-AHEAD_DB = 0.05
-"""Differences below it do not count: the table prints tenths of a decibel."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,20 +59,37 @@ class Beaten:
     def text(self) -> str:
         """One sentence each on where it is ahead, what speaks for ours there, what for theirs, and the other bands."""
         a, b = self.ours, self.theirs
-        ahead = [
+        higher = [
             f"at {_hz(i)} ({b.mean[i]:.1f} against {a.mean[i]:.1f} dB, {b.mean[i] - a.mean[i]:+.1f} dB)"
             for i in self.bands
         ]
         ours, theirs = self._words()
-        lines = [f"{b.name} has the higher mean {_listed(ahead)}."]
+        lines = [f"{b.name} has the higher mean {_listed(higher)}."]
         lines.append(f"For {a.name} speaks: {'; '.join(ours)}." if ours else f"Nothing compared speaks for {a.name}.")
         lines += [f"For {b.name} too: {'; '.join(theirs)}."] if theirs else []
+        if b.matched:
+            lines.append(self._matched(b.matched))
         others = [i for i in range(len(a.mean)) if i not in self.bands]
         if others:
             most = max(others, key=lambda i: a.mean[i] - b.mean[i])
             lines.append(f"In the other bands {a.name} is ahead by up to {a.mean[most] - b.mean[most]:.1f} dB "
                          f"({_hz(most)}).")  # fmt: skip
         return " ".join(lines)
+
+    def _matched(self, m: DesignRow) -> str:
+        """One sentence on ours with their effort, in the same bands."""
+        rows, b = list(self.bands), self.theirs
+        parts = [
+            f"{name} {x[rows].mean():.1f} against {y[rows].mean():.1f} dB"
+            for name, x, y in (
+                ("mean", m.mean, b.mean),
+                ("tenth percentile", m.p10, b.p10),
+                ("after drift", m.drifted, b.drifted),
+                ("effort", m.effort, b.effort),
+            )
+        ]
+        parts.append(f"loudness {m.loudness:.1f} against {b.loudness:.1f} dB")
+        return f"Given the effort of {b.name}, {self.ours.name} has there: {', '.join(parts)}."
 
     def to_dict(self) -> dict[str, Any]:
         """Name, bands with both means, differences (ours less theirs), and the words, for JSON."""
@@ -97,21 +111,20 @@ def beaten(found: Sequence[DesignRow]) -> tuple[Beaten, ...]:
     ours, *others = found
     out = []
     for row in others:
-        bands = tuple(int(i) for i in np.flatnonzero(row.mean - ours.mean >= AHEAD_DB))
-        if bands and row.name != ALONE:
+        if bands := ahead(ours, row):
             out.append(Beaten(ours, row, bands))
     return tuple(out)
 
 
 def table(found: Sequence[DesignRow]) -> str:
     """The reasons as text; where no classical design is ahead, which comes nearest."""
-    ahead = beaten(found)
-    if ahead:
+    higher = beaten(found)
+    if higher:
         own = found[0].name
         title = (
             f"Where a classical design cancels more on average, and what speaks for {own} there (means of these bands):"
         )
-        return "\n".join([title, *(f"  {b.text}" for b in ahead)])
+        return "\n".join([title, *(f"  {b.text}" for b in higher)])
     ours, others = found[0], [r for r in found[1:] if r.name != ALONE]
     if not others:
         return f"There is no classical design beside {ours.name}."

@@ -7,6 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
+from sweetspot.calibrate.filters.sides import pair
+from sweetspot.calibrate.plant import Plant
 from sweetspot.calibrate.study import compare, reasons
 from sweetspot.calibrate.study.compare import ALONE, OURS, DesignRow
 
@@ -70,3 +73,39 @@ def test_drift_is_what_draws_of_it_give() -> None:
     power = np.mean(np.abs(drawn) ** 2, axis=0) + np.abs(np.einsum("pedf,sdf->pesf", h, W)) ** 2
     added = compare.drifted(h, W).real ** 2 - np.abs(compare.heard(h, W)) ** 2
     assert added == pytest.approx(power - np.abs(compare.heard(h, W)) ** 2, rel=0.12)
+
+
+def test_ours_with_their_effort_is_told_beside() -> None:
+    matched = replace(OWN, mean=AHEAD.mean - 0.1, effort=AHEAD.effort, drifted=AHEAD.drifted + 0.2, loudness=-10.8)
+    (found,) = reasons.beaten((OWN, replace(AHEAD, matched=matched), BEHIND))
+    words = (
+        "Given the effort of exact inverse, sweetspot has there: mean 19.4 against 19.6 dB, tenth percentile 12.0 "
+        "against 12.5 dB, after drift 13.9 against 13.8 dB, effort 14.5 against 14.5 dB, loudness -10.8 against -11.0 "
+        "dB."
+    )
+    assert words in found.text
+    assert found.theirs.plain()["sweetspot_with_this_effort"]["loudness_db"] == -10.8
+    assert "sweetspot_with_this_effort" not in BEHIND.plain()
+
+
+def test_the_same_effort_cancels_as_much_as_the_largest_contrast() -> None:
+    """Three points in free field: what contrast maximisation cancels more is bought with effort alone."""
+    f = np.linspace(0.0, 24000.0, 513)
+    drivers = np.array([[0.0, -0.13], [0.02, 0.01], [0.0, 0.15]])
+    heads = np.array([[2.0, 0.0], [2.02, 0.02], [1.97, -0.015], [2.01, -0.01]])
+    ears = heads[:, None] + np.array([[0.0, -0.09], [0.0, 0.085]])
+    r = np.linalg.norm(ears[:, :, None] - drivers, axis=-1)
+    h = np.exp(-2j * np.pi * f * r[..., None] / 343.0) / r[..., None]
+    plant = Plant(h[:3], f, 100.0, np.zeros((3, 2, 3)))
+    wish = CrosstalkDesign(effort_db=3.0, tolerance_db=0.1)
+    cost = np.ones((513, 3))
+    both = pair.steer(plant, 0, cost, wish)
+    scene = compare.TestPlaces(plant, 0, h[:1], h[3:], 48000)
+    own, *others = compare.rows(scene, both, cost, FilterDesign(taps=256), matched=(wish, cost))
+    contrast = next(row for row in others if row.name == "contrast")
+    assert 1 in compare.ahead(own, contrast)
+    assert contrast.effort[1] > own.effort[1] + 2.0
+    assert contrast.matched is not None
+    assert contrast.matched.effort[1:4] == pytest.approx(contrast.effort[1:4], abs=1.0)
+    assert contrast.matched.mean[1:4] == pytest.approx(contrast.mean[1:4], abs=1.2)
+    assert all((row.matched is None) == (not compare.ahead(own, row)) for row in others)

@@ -6,7 +6,8 @@ import cvxpy
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.design import CrosstalkDesign
+from sweetspot.calibrate.design import BeamDesign, CrosstalkDesign
+from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.filters.sides import anchored, multiplier, pair, ratio
 from sweetspot.calibrate.plant.responses import Plant
@@ -118,3 +119,46 @@ def test_an_anchored_design_never_spends_more_than_allowed() -> None:
     assert limited.sum() > 20
     assert spent[limited] == pytest.approx(asked.effort[limited], rel=1e-4)
     assert multiplier.MU_RANGE[0] < found.mu[limited].min()
+
+
+AROUND = np.radians(np.arange(-180.0, 180.0, 5.0))
+STEERED = BeamDesign(target_db=((150.0, 0.0), (350.0, 18.0), (1500.0, 18.0), (2400.0, 0.0)))
+
+
+def unit_on_a_sphere(f: np.ndarray) -> np.ndarray:
+    """Four drivers ``(driver, direction, frequency)``, two of them in front."""
+    at = np.radians([90.0, 30.0, -30.0, -90.0])
+    return field(np.cos(AROUND[None] - at[:, None]), 2.0 * np.pi * np.maximum(f, 20.0) / 343.0, 0.0875, 2.0)
+
+
+def test_a_beam_in_relative_form_keeps_its_axis_and_has_its_nulls() -> None:
+    f = np.linspace(0.0, 8000.0, 161)
+    h = unit_on_a_sphere(f)
+    ahead = h[:, beamform.nearest(AROUND, 0.0)]
+    wanted = np.abs(ahead).max(axis=0) * np.exp(1j * np.angle(ahead.sum(axis=0)))
+    regions = beamform.ring(h, AROUND, STEERED)
+    given = (regions, f, np.ones((len(f), 4)), STEERED, wanted, [(1, 2)])
+    found, ring = anchored.beam(*given), beamform.solve(*given)
+    assert np.einsum("df,fd->f", ahead, found.w) == pytest.approx(wanted)
+    quiet = [np.einsum("fm,fmn,fn->f", made.w.conj(), regions.off, made.w).real for made in (found, ring)]
+    level, reached = (power_db(np.abs(wanted) ** 2 / q) for q in quiet)
+    steered = (f >= 450.0) & (f <= 1450.0)
+    assert np.all(level[steered] > np.minimum(reached[steered], 18.0) - 0.5), "as quiet as weights bound to nothing"
+    assert level[steered].max() < 18.0 + multiplier.OVER_DB
+    sides = [np.sum(np.abs(made.w[steered][:, [0, 3]]) ** 2) for made in (found, ring)]
+    assert sides[0] < sides[1], "the others play no more than that takes"
+    above = (f > 3000.0) & (f < 7000.0)
+    assert np.abs(found.w[above][:, [0, 3]]).max() < 1e-9 * np.abs(found.w[above]).max(), "the drivers in front alone"
+
+
+def test_where_nothing_is_quieted_the_relative_beam_is_the_drivers_in_front() -> None:
+    f = np.linspace(0.0, 8000.0, 161)
+    h, lax = unit_on_a_sphere(f), STEERED.model_copy(update={"target_db": ((150.0, -60.0), (12000.0, -60.0))})
+    ahead = h[:, beamform.nearest(AROUND, 0.0)]
+    wanted = ahead[1] + ahead[2]
+    regions = beamform.ring(h, AROUND, lax)
+    w0 = beamform.front_alone(regions.ahead, wanted, f, lax, [(1, 2)])
+    line = anchored.Anchored.around(regions.ahead, regions.off, np.ones((len(f), 4)), wanted, w0)
+    assert line.weights(np.zeros(len(f))) == pytest.approx(w0, abs=1e-9)
+    assert w0[:, 1] == pytest.approx(1.0)
+    assert w0[:, [0, 3]] == pytest.approx(0.0)

@@ -126,16 +126,20 @@ def steer(
     front
         Groups of drivers of which the loudest on axis plays above the steered band; by default any single driver.
     """
+    return solve(ring(h, azimuths, design), f, cost, design, reference, front)
+
+
+def ring(h: Complex, azimuths: Float, design: BeamDesign) -> Regions:
+    """What a beam is designed from, of responses on a ring as they were measured; see :func:`steer`."""
     x = np.moveaxis(h, 2, 0)
     lobe, off = directions(azimuths, design)
     inside = lobe > 0
-    regions = Regions(
+    return Regions(
         x[:, :, inside],
         lobe[inside],
         x[:, :, nearest(azimuths, design.angle_deg)],
         np.einsum("fmi,fni,i->fmn", x.conj(), x, off),
     )
-    return solve(regions, f, cost, design, reference, front)
 
 
 def steer_harmonic(
@@ -191,8 +195,7 @@ def solve(
     R_on = np.einsum("fmi,fni,i->fmn", x.conj(), x, lobe)
     Q = cost[:, :, None] * np.eye(x.shape[1])
     target = target_power(design.target_db, f)
-    loudest = np.max(np.abs(r.ahead) ** 2, axis=1)
-    effort = float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / np.maximum(loudest, 1e-300)
+    effort = allowed(r.ahead, wanted, design)
     nu = np.full(len(f), RANGE[0])
     phase = _matched_phase(x, lobe)
     w = np.zeros(x.shape[:2], dtype=np.complex128)
@@ -208,10 +211,33 @@ def solve(
         phase = heard / np.maximum(np.abs(heard), 1e-300)
     lift = wanted / np.einsum("fm,fm->f", r.ahead, w)
     w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
-    w = _handed_over(w, r.ahead, wanted, f, design, front)
-    a = r.ahead / np.maximum(np.abs(wanted), 1e-300)[:, None]
-    weighing = _over(R_on, w) + _over(r.off, w) + 0.1 * _over(Q, w) + RIPPLE * a.conj()[:, :, None] * a[:, None, :]
-    return Beam(w, _contrast(w, R_on, r.off), weighing)
+    return completed(w, regions, f, cost, design, reference, front=front)
+
+
+def completed(
+    w: Complex,
+    regions: Regions,
+    f: Float,
+    cost: Float,
+    design: BeamDesign,
+    reference: Complex,
+    *,
+    front: Fronts | None,
+) -> Beam:
+    """The beam of weights ``w (frequency, driver)``: handed over beside the steered band, with what errors cost."""
+    R_on = np.einsum("fmi,fni,i->fmn", regions.lobe.conj(), regions.lobe, regions.weight)
+    Q = cost[:, :, None] * np.eye(w.shape[1])
+    w = _handed_over(w, regions.ahead, reference, f, design, front)
+    a = regions.ahead / np.maximum(np.abs(reference), 1e-300)[:, None]
+    weighing = _over(R_on, w) + _over(regions.off, w) + EFFORT_SHARE * _over(Q, w)
+    weighing += RIPPLE * a.conj()[:, :, None] * a[:, None, :]
+    return Beam(w, _contrast(w, R_on, regions.off), weighing)
+
+
+def allowed(ahead: Complex, wanted: Complex, design: BeamDesign) -> Float:
+    """Largest effort ``w^H Q w (frequency,)``: that of the loudest driver alone on axis, and the limit over it."""
+    loudest = np.max(np.abs(ahead) ** 2, axis=1)
+    return np.asarray(float(from_db(design.effort_db)) ** 2 * np.abs(wanted) ** 2 / np.maximum(loudest, 1e-300))
 
 
 def nearest(azimuths: Float, angle_deg: float) -> int:
@@ -308,15 +334,21 @@ def _handed_over(
     share = np.clip(level / STEERED_DB, 0.0, 1.0)
     share = (0.5 - 0.5 * np.cos(np.pi * share))[:, None]
     top = float(np.median(f[level >= level.max() - 0.1]))
-    together = in_phase(ahead, wanted)
-    above = (f > top) & (f < 0.8 * f[-1])
-    groups: Fronts = front or [(i,) for i in range(w.shape[1])]
+    together, alone = in_phase(ahead, wanted), front_alone(ahead, wanted, f, design, front)
+    return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
+
+
+def front_alone(ahead: Complex, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None) -> Complex:
+    """Weights ``(frequency, driver)`` of what plays above the steered band; parameters as of :func:`in_phase`."""
+    level = power_db(target_power(design.target_db, f))
+    above = (f > float(np.median(f[level >= level.max() - 0.1]))) & (f < 0.8 * f[-1])
+    groups: Fronts = front or [(i,) for i in range(ahead.shape[1])]
     alike = ALIKE_DB if front else 0.0
     loud = [float(power_db(np.mean(np.abs(ahead[above][:, list(group)]) ** 2))) for group in groups]
     chosen = list(next(group for group, it in zip(groups, loud, strict=True) if it >= max(loud) - alike))
-    alone = np.zeros_like(w)
+    alone = np.zeros(ahead.shape, dtype=np.complex128)
     alone[:, chosen] = in_phase(ahead[:, chosen], wanted)
-    return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
+    return alone
 
 
 def directions(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:

@@ -11,6 +11,9 @@ zero, and its filter rings. The anchored design leaves the reference driver alon
 
 With ``d`` the reference driver's own response ``mu = 0`` gives ``w0``, and the ratios fade to nothing where nothing is
 cancelled. Far-ear power falls with ``mu`` all the same, so that target and effort are met by the same bisection.
+
+The centre's beam has the same form (:func:`beam`): ``g`` is what is heard where it points, ``R`` what shall be quiet,
+``w0`` the drivers in front alone. All drivers play what these play, through one short ratio each.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweetspot.calibrate.design import BeamDesign, target_power
+from sweetspot.calibrate.filters.beam import beamform
+from sweetspot.calibrate.filters.sides import multiplier
 from sweetspot.calibrate.filters.sides.crosstalk import MultiplierSweep
 from sweetspot.calibrate.filters.sides.effort import Cost, matrix
 from sweetspot.rigs.units import Complex, Float
@@ -42,9 +48,14 @@ class Anchored:
     @classmethod
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex, reference: int) -> Anchored:
         """Decompose all bins; the anchor is ``reference`` alone, as loud as ``d`` asks at the near ear ``g``."""
-        path = MultiplierSweep.of(g, R, cost, d)
         w0 = np.zeros_like(g)
         w0[:, reference] = d / np.where(np.abs(g[:, reference]) > 0.0, g[:, reference], np.inf)
+        return cls.around(g, R, cost, d, w0)
+
+    @classmethod
+    def around(cls, g: Complex, R: Complex, cost: Cost, d: Complex, w0: Complex) -> Anchored:
+        """The same with weights ``w0 (frequency, driver)`` as the anchor."""
+        path = MultiplierSweep.of(g, R, cost, d)
         return cls(path, np.einsum("fji,fjk,fk->fi", path.basis.conj(), matrix(cost), w0))
 
     @property
@@ -68,3 +79,35 @@ class Anchored:
     def weights(self, mu: Float) -> Complex:
         """Driver weights ``(frequency, driver)``."""
         return np.asarray(np.einsum("fij,fj->fi", self.path.basis, self.coordinates(mu)))
+
+
+def beam(
+    regions: beamform.Regions,
+    f: Float,
+    cost: Float,
+    design: BeamDesign,
+    wanted: Complex,
+    front: beamform.Fronts | None = None,
+) -> beamform.Beam:
+    """The centre's beam in relative form: the drivers in front left alone as far as the quiet directions allow.
+
+    Nothing holds the lobe flat but the drivers in front, which have none of the ripple that neighbours leave. The
+    contrast is that of the axis over what shall be quiet.
+
+    Parameters
+    ----------
+    regions
+        Of :func:`beamform.ring`.
+    cost
+        Driver cost ``(frequency, driver)``.
+    wanted
+        Response where the beam points ``(frequency,)``.
+    front
+        As :func:`beamform.steer` has it.
+    """
+    w0 = beamform.front_alone(regions.ahead, wanted, f, design, front)
+    line = Anchored.around(regions.ahead, regions.off, cost, wanted, w0)
+    limit = np.maximum(beamform.allowed(regions.ahead, wanted, design), np.sum(cost * np.abs(w0) ** 2, axis=1))
+    effort = limit / np.maximum(np.abs(wanted) ** 2, 1e-300)
+    found = multiplier.steer(line, target_power(design.target_db, f), effort)
+    return beamform.completed(found.w, regions, f, cost, design, wanted, front=front)
