@@ -26,8 +26,7 @@ from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.auditory.levels import at_ears
 from sweetspot.calibrate.auditory.localise import localise
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.plant import corrected
-from sweetspot.calibrate.plant import programme_of
+from sweetspot.calibrate.plant import corrected, programme_of
 from sweetspot.measure.session import Session
 from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet
