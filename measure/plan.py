@@ -186,7 +186,7 @@ def make(rig: Description, name: SetName) -> Plan:
     own = [for_driver(rig, driver, shape, played) for driver, shape in zip(rig.driver, shapes, strict=True)]
     signals = tuple(outputs_for(rig, [d.channel], x, played) for d, (x, _) in zip(rig.driver, own, strict=True))
     sources = Sources("driver", rig.driver_names, signals, tuple(level for _, level in own), shapes)
-    return plan_of(rig, name, sources, sweep, played, list(places(rig, name)), extra_after=0)
+    return plan_of(rig, name, sources, sweep, played, list(places(rig, name)))
 
 
 def for_driver(
@@ -228,7 +228,7 @@ def _templates(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> P
     driver = rig.driver[ahead]
     x, level = for_driver(rig, driver, protections(rig)[ahead], played)
     sources = Sources("program", (driver.name,), (outputs_for(rig, [driver.channel], x, played),), (level,))
-    return plan_of(rig, "templates", sources, sweep, played, list(places(rig, "templates")), extra_after=0)
+    return plan_of(rig, "templates", sources, sweep, played, list(places(rig, "templates")))
 
 
 def _reference(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> Plan:
@@ -238,7 +238,7 @@ def _reference(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> P
     channels = [rig.reference.left, rig.reference.right]
     signals = tuple(outputs_for(rig, [c], played[None, :], played) for c in channels)
     sources = Sources("program", ("left", "right"), signals, (1.0, 1.0))
-    return plan_of(rig, "reference", sources, sweep, played, list(places(rig, "reference")), extra_after=0)
+    return plan_of(rig, "reference", sources, sweep, played, list(places(rig, "reference")))
 
 
 def sets_of(rig: Description) -> tuple[SetName, ...]:
@@ -269,38 +269,49 @@ def plan_of(
     sources: Sources,
     sweep: Sweep,
     played: NDArray[np.float32],
-    at: list[tuple[Pose, tuple[object, ...]]],
+    at: Sequence[tuple[Pose, tuple[object, ...]]],
     *,
-    extra_after: int,
+    extra_after: int = 0,
+    kept: tuple[int, int] | None = None,
+    together: OverlappedSignal | None = None,
 ) -> Plan:
     """A plan in which every source plays at every place of ``at`` (poses with rows of the position table).
+
+    Parameters
+    ----------
+    extra_after
+        Samples that are kept longer than the rig's ``sweep.after_ms``: the filters that play.
+    kept
+        Samples ahead of time zero and from it on, in place of the rig's.
+    together
+        What plays where all sources play in one capture.
 
     Raises
     ------
     TooLoud
         A signal passes the rig's ceiling at an output that is not the loopback's.
     """
-    for signal in sources.signals:
+    for signal in (together.signal,) if together else sources.signals:
         check_outputs(signal, rig, f"plan of {name}")
     captures = tuple(
         Capture(i, at[i][0], source, repeat)
         for i in nearest_first([pose for pose, _ in at])
-        for source in range(len(sources.names))
-        for repeat in range(rig.sweep.repeats)
+        for source in ((ALL,) if together else range(len(sources.names)))
+        for repeat in range(1 if together else rig.sweep.repeats)
     )
-    mics = rig.polar_mics if name == "polar" else rig.ear_mics
-    table = np.array([row for _, row in at], dtype=POSITION)
-    before, after = _samples(rig, rig.sweep.before_ms), _samples(rig, rig.sweep.after_ms) + extra_after
+    mics = {"polar": rig.polar_mics, "monitor": rig.monitor_mics, "device": rig.device_mics}.get(name, rig.ear_mics)
+    before, after = kept or (_samples(rig, rig.sweep.before_ms), _samples(rig, rig.sweep.after_ms) + extra_after)
     return Plan(
         name,
         captures,
-        positions=table,
+        positions=np.array([row for _, row in at], dtype=POSITION),
         mics=mics,
         sources=sources,
         sweep=sweep,
         played=played,
         before=before,
         after=after,
+        together=together,
     )
 
 

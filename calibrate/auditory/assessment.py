@@ -78,7 +78,7 @@ def templates_of(rig: Description) -> Templates:
 
     ``ears.head`` of the rig file names it; without that it is the lab's head.
     """
-    c, distance = speed_of_sound(rig.environment.temperature_c), rig.ears.distance_m if rig.ears else 2.0
+    c, distance = speed_of_sound(rig.environment.temperature_c), rig.listening_m
     head, name = head_of(rig)
     return of_head(head, grid_of(rig.fs), distance, c, name)
 
@@ -106,7 +106,7 @@ def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Tem
 
 def pair_of(rig: Description) -> Pair:
     """Where the reference pair stands: as ``[reference]`` says, else at +-30 degrees and the device's distance."""
-    distance, named = rig.ears.distance_m if rig.ears else 2.0, rig.reference
+    distance, named = rig.listening_m, rig.reference
     if named is None:
         return Pair(float(np.radians(ANGLE_DEG)), distance, distance)
     return Pair(float(np.radians(named.angle_deg)), named.distance_m or distance, distance)
@@ -175,7 +175,7 @@ def _assessed(
     unit: Arm,
 ) -> Assessment:
     plain, matrix, reference = others_of(rig, ears, filters, pair, model)
-    heads, distance = heads_of(ears), rig.ears.distance_m if rig.ears else 2.0
+    heads, distance = heads_of(ears), rig.listening_m
     each = (plain, matrix, unit, reference)
     loudness = levels_of(each, filters, nominal(heads))
     found = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in each}

@@ -85,7 +85,7 @@ def draws_of(
     """
     if measured.errors is None or verified.errors is None:
         return ()
-    heads, distance = heads_of(measured.ir), rig.ears.distance_m if rig.ears else 2.0
+    heads, distance = heads_of(measured.ir), rig.listening_m
     _, _, reference = others_of(rig, measured.ir, filters, pair, model)
     rng, listener, found = np.random.default_rng(SEED), nominal(heads), []
     for _ in range(DRAWS):

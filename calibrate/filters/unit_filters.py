@@ -169,7 +169,7 @@ def beam_of(
 
 def _is_wide_pair(rig: Description) -> bool:
     """Whether the unit is two drivers of which neither is in front of the listener and can be the centre alone."""
-    distance = rig.ears.distance_m if rig.ears else 2.0
+    distance = rig.listening_m
     aside = [abs(np.arctan2(d.at[1], distance - d.at[0])) for d in rig.driver]
     return len(aside) == 2 and min(aside) > np.radians(IN_FRONT_DEG)
 

@@ -64,7 +64,7 @@ def _front(points: Sequence[FrontPoint], share: float) -> Picture:
 
 def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
     """Azimuth error of ``what``, ``sides`` or ``centre``, of every arm."""
-    away = e.rig.ears.distance_m if e.rig.ears else 2.0
+    away = e.rig.listening_m
     arms = [a for a in image_plots.NAMES if a in zone.azimuth_deg]
     sides = what == "sides"
     trusted, limit = (zone.trusted, SIDES_DEG) if sides else (zone.trusted_centre, CENTRE_DEG)

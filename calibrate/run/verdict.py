@@ -166,7 +166,7 @@ def _causes(
         clipped=_clipped(rig, filters, used),
     )
     at = np.array([d.at for d in rig.driver])
-    away = rig.ears.distance_m if rig.ears else 2.0
+    away = rig.listening_m
     found_causes = diagnosis.causes(apart, filters.drivers, at, away, _other_filters(run, filters, apart.f))
     return tuple(diagnosis.ranked(found_causes)), diagnosis.ruled_out(found_causes)
 

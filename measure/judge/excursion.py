@@ -135,7 +135,7 @@ def _distance(rig: Description, mic: Mic) -> float:
     if mic.at is not None:
         return float(np.linalg.norm(mic.at))
     if mic.name in EARS:
-        return rig.ears.distance_m if rig.ears else 2.0
+        return rig.listening_m
     return rig.polar.distance_m if rig.polar else 2.0
 
 

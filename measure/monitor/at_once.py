@@ -14,13 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure import plan as plans
-from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.plan import OverlappedSignal, Plan, Sources
-from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, swept, synchronised, whole
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.protection import check_outputs, protections
+from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file import Description, Mic
 from sweetspot.rigs.units import from_db
 
@@ -147,20 +145,9 @@ def plan_together(rig: Description, name: FixedSet, sources: Sources, made: Timi
     for start, one in zip(starts, sources.signals, strict=True):
         outputs[:, start : start + one.shape[1]] += np.float32(level) * one[:, : len(loop) - start]
     outputs[rig.interface.loopback.out - 1] = loop
-    check_outputs(outputs, rig, f"plan of {name}")
-    table = np.array([(0.0, 0.0, 0.0, 0.0, 0.0, name)], dtype=POSITION)
-    return Plan(
-        name,
-        (Capture(0, Pose(), ALL, 0),),
-        positions=table,
-        mics=microphones(rig, name),
-        sources=sources,
-        sweep=sweep,
-        played=played,
-        before=made.before,
-        after=made.after,
-        together=OverlappedSignal(starts, outputs, loop, long, level),
-    )
+    at = [(Pose(), (0.0, 0.0, 0.0, 0.0, 0.0, name))]
+    together = OverlappedSignal(starts, outputs, loop, long, level)
+    return plans.plan_of(rig, name, sources, sweep, played, at, kept=(made.before, made.after), together=together)
 
 
 def _fitted(rig: Description, count: int, before: int, after: int, tail: int, seconds: float) -> tuple[int, Sweep]:

@@ -85,7 +85,7 @@ def choose(observed: Observation, wanted_db: float) -> Choice:
 
     Parameters
     ----------
-    told
+    observed
         What a check heard straight ahead.
     wanted_db
         In the worst octave of the worst driver.

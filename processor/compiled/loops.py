@@ -53,16 +53,16 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
     forms: dict[tuple[Any, ...], tuple[Any, Any]] = {}
 
     def run(*values: Any) -> Any:
-        told = [_told(value) for value in values]
-        kinds = tuple([kind for kind, _ in told])
+        given = [_kind_and_words(value) for value in values]
+        kinds = tuple([kind for kind, _ in given])
         if kinds not in forms:
             forms[kinds] = _form(function, kinds)
-        return forms[kinds][0](*[word for _, words in told for word in words])
+        return forms[kinds][0](*[word for _, words in given for word in words])
 
     return run
 
 
-def _told(value: Any) -> tuple[Any, tuple[Any, ...]]:
+def _kind_and_words(value: Any) -> tuple[Any, tuple[Any, ...]]:
     """What decides the compiled form, and the arguments that stand for a value.
 
     They are type and rank, address and shape of an array in C order; whether a number is whole, and the number.
@@ -75,7 +75,7 @@ def _told(value: Any) -> tuple[Any, tuple[Any, ...]]:
     if isinstance(value, np.void):
         return _of_record(value)
     if isinstance(value, tuple):
-        kinds, words = zip(*map(_told, value), strict=True)
+        kinds, words = zip(*map(_kind_and_words, value), strict=True)
         return (TOGETHER, *kinds), tuple(word for one in words for word in one)
     if isinstance(value, int | np.integer | np.bool_):
         return int, (int(value),)
@@ -101,9 +101,9 @@ def _of_record(value: Any) -> tuple[Any, tuple[Any, ...]]:
         return held[1]
     if len(_records) >= FEW:
         _records.clear()
-    told = (value.dtype, 0), (int(value.__array_interface__["data"][0]),)
-    _records[id(value)] = value, told
-    return told
+    found = (value.dtype, 0), (int(value.__array_interface__["data"][0]),)
+    _records[id(value)] = value, found
+    return found
 
 
 def _form(function: Callable[..., Any], kinds: tuple[Any, ...]) -> tuple[Any, Any]:

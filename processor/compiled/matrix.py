@@ -26,7 +26,7 @@ TRANSFORMS = 2.5e-10
 
 
 class Level:
-    """Uniform partitions of one block size with their memory; what the kernel is told lies in one table."""
+    """Uniform partitions of one block size with their memory; what the kernel is arguments lies in one table."""
 
     def __init__(self, taps: Real, block: int, chunk: int = 1, lanes: int | None = None) -> None:
         self.inputs, self.outputs, length = (int(n) for n in taps.shape)
@@ -40,8 +40,8 @@ class Level:
         self._line = aligned((self.tiles, 2 * self.order, 2 * self.kernel.lanes))
         self._scratch, self._tables = aligned((2 * block,)), copied(self.kernel.tables)
         self._h = _filters(self.kernel, taps, self.parts)
-        self.told = self._table()
-        self._told, self._address = memoryview(self.told.data), int(self.told.ctypes.data)
+        self.arguments = self._table()
+        self._arguments_view, self._address = memoryview(self.arguments.data), int(self.arguments.ctypes.data)
         self.slot = 0
 
     def spectra(self, taps: Real) -> NDArray[np.float32]:
@@ -57,7 +57,7 @@ class Level:
 
     @property
     def function(self) -> int:
-        """Address of the kernel's function, which takes the address of :attr:`told`."""
+        """Address of the kernel's function, which takes the address of :attr:`arguments`."""
         return address_of(self.kernel.run)
 
     def reset(self) -> None:
@@ -68,8 +68,8 @@ class Level:
 
     def run(self, count: int = 1) -> None:
         """Let the kernel do ``count`` blocks from ``x`` to ``out``."""
-        self._told[_COUNT] = count
-        self._told[_SLOT] = self.next_slot
+        self._arguments_view[_COUNT] = count
+        self._arguments_view[_SLOT] = self.next_slot
         self.kernel.run(self._address)
 
     def run_part(
@@ -95,16 +95,16 @@ class Level:
         add: bool = False,
         tiles: range | None = None,
     ) -> tuple[memoryview, int, NDArray[np.int64]]:
-        """What the kernel is told for part of one block, to be used again and again by :meth:`follow`."""
-        told = self.told.copy()
-        told[_COUNT] = 1
-        told[_AT["inputs"]] = self.inputs if inputs else 0
-        told[_AT["outputs"]] = self.outputs if outputs else 0
-        told[_AT["first"]], told[_AT["last"]] = first, last or self.order
-        told[_AT["add"]] = add
+        """What the kernel is arguments for part of one block, to be used again and again by :meth:`follow`."""
+        arguments = self.arguments.copy()
+        arguments[_COUNT] = 1
+        arguments[_AT["inputs"]] = self.inputs if inputs else 0
+        arguments[_AT["outputs"]] = self.outputs if outputs else 0
+        arguments[_AT["first"]], arguments[_AT["last"]] = first, last or self.order
+        arguments[_AT["add"]] = add
         if tiles is not None:
-            told[_AT["tile"]], told[_AT["tiles"]] = tiles.start, len(tiles)
-        return memoryview(told.data), int(told.ctypes.data), told
+            arguments[_AT["tile"]], arguments[_AT["tiles"]] = tiles.start, len(tiles)
+        return memoryview(arguments.data), int(arguments.ctypes.data), arguments
 
     def follow(self, orders: tuple[memoryview, int, NDArray[np.int64]]) -> None:
         """Let the kernel do what :meth:`orders` wrote, for the current block."""
@@ -124,14 +124,14 @@ class Level:
     def _table(self) -> NDArray[np.int64]:
         held = (self.x, self._line, self._h, self.y, self.out, self._scratch, self._tables)
         sizes = sorted(set(self.kernel.groups), reverse=True)
-        told = np.zeros(len(POINTERS) + len(NUMBERS) + len(sizes), dtype=np.int64)
-        told[: len(POINTERS)] = [array.ctypes.data for array in held]
-        told[_AT["x_skip"]], told[_AT["out_skip"]] = self.x.shape[1], self.out.shape[1]
-        told[_AT["inputs"]], told[_AT["outputs"]] = self.inputs, self.outputs
-        told[_AT["order"]] = told[_AT["last"]] = self.order
-        told[_AT["tiles"]] = self.tiles
-        told[len(POINTERS) + len(NUMBERS) :] = [self.kernel.groups.count(g) for g in sizes]
-        return told
+        arguments = np.zeros(len(POINTERS) + len(NUMBERS) + len(sizes), dtype=np.int64)
+        arguments[: len(POINTERS)] = [array.ctypes.data for array in held]
+        arguments[_AT["x_skip"]], arguments[_AT["out_skip"]] = self.x.shape[1], self.out.shape[1]
+        arguments[_AT["inputs"]], arguments[_AT["outputs"]] = self.inputs, self.outputs
+        arguments[_AT["order"]] = arguments[_AT["last"]] = self.order
+        arguments[_AT["tiles"]] = self.tiles
+        arguments[len(POINTERS) + len(NUMBERS) :] = [self.kernel.groups.count(g) for g in sizes]
+        return arguments
 
 
 class CompiledMatrix:
@@ -315,10 +315,10 @@ class Far:
 def cache_bytes() -> int:
     """Size of a core's second-level cache."""
     try:
-        told = os.sysconf("SC_LEVEL2_CACHE_SIZE")
+        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
     except (AttributeError, ValueError, OSError):
-        told = 0
-    return told if told > 0 else USUAL_CACHE
+        size = 0
+    return size if size > 0 else USUAL_CACHE
 
 
 def ratio_for(inputs: int, outputs: int, taps: int, block: int, *, alone: bool = True) -> int:

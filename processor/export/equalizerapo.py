@@ -39,9 +39,9 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     sums = [f"{c}=V{o + 1}A+V{o + 1}B" for o, c in enumerate(outputs)]
     lines += ["Channel: all", "Copy: " + " ".join(sums + silent)]
     files[CONF] = ("\r\n".join(lines) + "\r\n").encode()
-    told = (
+    hints = (
         "Channels used: " + ", ".join(f"{d} on {c}" for d, c in zip(filterset.drivers, outputs, strict=True)) + ".",
         f"Set the Windows device to {filterset.fs} Hz and to as many channels: Equalizer APO skips filters of another "
         "rate without a word. Written by its parser's rules; not run here.",
     )
-    return Bundle(files, (*notes(filterset), *told), r"copy the folder to C:\Program Files\EqualizerAPO\config")
+    return Bundle(files, (*notes(filterset), *hints), r"copy the folder to C:\Program Files\EqualizerAPO\config")

@@ -180,12 +180,12 @@ class CompiledBlock:
     def _put_bank(self, bank: FilterBank, place: int) -> None:
         """Spectra of all places, and what the kernel is told for the one that fades in: only the filters differ."""
         level, stage = self._filters[0].head, self._state.filters
-        spectra, twin, (y, out) = level.spectra(bank.taps), level.told.copy(), level.room()
+        spectra, twin, (y, out) = level.spectra(bank.taps), level.arguments.copy(), level.room()
         twin[layout.Y], twin[layout.OUT], twin[layout.OUT_SKIP] = y.ctypes.data, out.ctypes.data, level.block
         self._held += [y]
         self._put(stage, spectra=spectra, stride=spectra[0].nbytes, place=place, going=-1, twin=twin, twin_out=out)
         self._put(stage, walk=round(WALK_S * bank.home.fs))
-        level.told[layout.SPECTRA] = spectra.ctypes.data + place * spectra[0].nbytes
+        level.arguments[layout.SPECTRA] = spectra.ctypes.data + place * spectra[0].nbytes
 
     def _put_upmix(self, first: FilterSet) -> int:
         """Returns the upmix's latency."""
@@ -243,7 +243,7 @@ def _put_matrix(place: Any, matrix: CompiledMatrix, form: FilterSet) -> None:
 
 
 def _put_level(place: Any, prefix: str, level: Level) -> None:
-    values = {"run": level.function, "told": level.told.ctypes.data, "order": level.order, "slot": 0}
+    values = {"run": level.function, "arguments": level.arguments.ctypes.data, "order": level.order, "slot": 0}
     values |= {"x": level.x.ctypes.data, "x_skip": level.x.shape[1]}
     values |= {"out": level.out.ctypes.data, "out_skip": level.out.shape[1]}
     for name, value in values.items():

@@ -17,6 +17,7 @@ from sweetspot.processor.compiled import jitted
 from sweetspot.processor.crossfade import mix, ramp, scale
 from sweetspot.processor.guard import judge, judge_input, limit
 from sweetspot.processor.live.layout import (
+    ARGUMENTS,
     CLOCK_MONOTONIC,
     CLOCK_THREAD,
     COUNT,
@@ -27,7 +28,6 @@ from sweetspot.processor.live.layout import (
     STATE,
     TILE,
     TILES,
-    TOLD,
 )
 from sweetspot.processor.live.memory import (
     AMOUNT,
@@ -142,12 +142,12 @@ def _far(m: Any, head: Any, y: Any) -> None:
     for i in range(inputs):
         for n in range(block):
             gathered[i, turn * block + n] = head[i, block + n]
-    told, last = carray(i64(m.far_told), TOLD), turn + 1 == m.ratio
-    told[COUNT], told[SLOT] = 1, (m.far_slot - inputs) % m.far_order
-    told[INPUTS], told[OUTPUTS] = inputs if turn == 0 else 0, outputs if last else 0
-    told[TILE] = m.far_tiles * turn // m.ratio
-    told[TILES] = m.far_tiles * (turn + 1) // m.ratio - told[TILE]
-    call(m.far_run, m.far_told)
+    arguments, last = carray(i64(m.far_arguments), ARGUMENTS), turn + 1 == m.ratio
+    arguments[COUNT], arguments[SLOT] = 1, (m.far_slot - inputs) % m.far_order
+    arguments[INPUTS], arguments[OUTPUTS] = inputs if turn == 0 else 0, outputs if last else 0
+    arguments[TILE] = m.far_tiles * turn // m.ratio
+    arguments[TILES] = m.far_tiles * (turn + 1) // m.ratio - arguments[TILE]
+    call(m.far_run, m.far_arguments)
     m.turn = 0 if last else turn + 1
     if last:
         m.far_slot = (m.far_slot - inputs) % m.far_order
@@ -163,14 +163,14 @@ def _far(m: Any, head: Any, y: Any) -> None:
 @_jit
 def _walked(f: Any, m: Any, y: Any, gains: Any) -> None:
     """Fade from the filters of one place to those of another, in place; both hear the same past."""
-    told, twin = carray(i64(m.told), TOLD), carray(i64(f.twin), TOLD)
+    arguments, twin = carray(i64(m.arguments), ARGUMENTS), carray(i64(f.twin), ARGUMENTS)
     twin[COUNT], twin[SLOT], twin[INPUTS] = 1, m.slot, 0
     call(m.run, f.twin)
     walking, out = f.walking, carray(f32(f.twin_out), y.shape)
     _ramp(walking, gains)
     _mix(y, out, gains)
     if walking.done >= walking.length:
-        told[SPECTRA], f.place, f.going = twin[SPECTRA], f.going, -1
+        arguments[SPECTRA], f.place, f.going = twin[SPECTRA], f.going, -1
 
 
 @_jit
@@ -180,10 +180,10 @@ def _followed(f: Any, m: Any, wanted: Any, plays: Any) -> None:
         return
     address = f.spectra + wanted * f.stride
     if not plays:
-        carray(i64(m.told), TOLD)[SPECTRA] = address
+        carray(i64(m.arguments), ARGUMENTS)[SPECTRA] = address
         f.place, f.going = wanted, -1
     elif wanted != f.place:
-        carray(i64(f.twin), TOLD)[SPECTRA] = address
+        carray(i64(f.twin), ARGUMENTS)[SPECTRA] = address
         walking = f.walking
         walking.start, walking.target, walking.length, walking.done = 0.0, 1.0, f.walk, 0
         f.going = wanted
@@ -193,13 +193,13 @@ def _followed(f: Any, m: Any, wanted: Any, plays: Any) -> None:
 def _filter(m: Any, x: Any, rows: Any, y: Any) -> None:
     """``y (drivers, block)`` of the programs; see :class:`sweetspot.processor.compiled.matrix.CompiledMatrix`."""
     inputs, outputs, block = rows.size, y.shape[0], y.shape[1]
-    head, told = carray(f32(m.x), (inputs, m.x_skip)), carray(i64(m.told), TOLD)
+    head, arguments = carray(f32(m.x), (inputs, m.x_skip)), carray(i64(m.arguments), ARGUMENTS)
     for i in range(inputs):
         for n in range(block):
             head[i, block + n] = x[rows[i], n]
     m.slot = (m.slot - inputs) % m.order
-    told[COUNT], told[SLOT] = 1, m.slot
-    call(m.run, m.told)
+    arguments[COUNT], arguments[SLOT] = 1, m.slot
+    call(m.run, m.arguments)
     out = carray(f32(m.out), (outputs, m.out_skip))
     for o in range(outputs):
         for n in range(block):

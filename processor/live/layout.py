@@ -18,7 +18,7 @@ from sweetspot.processor.upmix import FRAME
 _AT = {name: i for i, name in enumerate((*POINTERS, *NUMBERS))}
 COUNT, SLOT, INPUTS, OUTPUTS = _AT["count"], _AT["slot"], _AT["inputs"], _AT["outputs"]
 SPECTRA, Y, OUT, OUT_SKIP = _AT["h"], _AT["y"], _AT["out"], _AT["out_skip"]
-TILE, TILES, TOLD = _AT["tile"], _AT["tiles"], len(_AT)
+TILE, TILES, ARGUMENTS = _AT["tile"], _AT["tiles"], len(_AT)
 
 FILES = (
     "live/memory.py",
@@ -48,7 +48,7 @@ MATRIX = np.dtype(
     [
         (level + name, np.int64)
         for level in ("", "far_")
-        for name in ("run", "told", "x", "x_skip", "out", "out_skip", "order", "slot")
+        for name in ("run", "arguments", "x", "x_skip", "out", "out_skip", "order", "slot")
     ]
     + [(name, np.int64) for name in ("ratio", "turn", "far_tiles", "gathered", "answer", "warm")]
     + [("ceiling", np.float64), (VERSION, np.int64)]

@@ -32,7 +32,7 @@ f32, f64, i64 = _pointer_to(types.float32), _pointer_to(types.float64), _pointer
 matrix = _pointer_to(numba.from_dtype(MATRIX))
 
 
-def _calling(context: Any, function: Any, told: Any) -> Any:
+def _calling(context: Any, function: Any, arguments: Any) -> Any:
     """Call the kernel at an address with the address of what it is told."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

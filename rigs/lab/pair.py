@@ -51,7 +51,7 @@ class ReferencePair:
 def places(rig: Description) -> Float:
     """Where the loudspeakers stand ``(side, 2)``, m from the middle of the device, the listener's left (-y) first."""
     assert rig.reference is not None
-    device = rig.ears.distance_m if rig.ears else 2.0
+    device = rig.listening_m
     angle, r = float(np.radians(rig.reference.angle_deg)), rig.reference.distance_m or device
     ahead, aside = device - r * np.cos(angle), r * np.sin(angle)
     return np.array([[ahead, -aside], [ahead, aside]])
@@ -59,7 +59,7 @@ def places(rig: Description) -> Float:
 
 def _bearing(rig: Description, place: Float) -> tuple[float, float]:
     """Direction (rad) and distance (m) of the nominal head seen from a loudspeaker."""
-    device = rig.ears.distance_m if rig.ears else 2.0
+    device = rig.listening_m
     apart = np.array([device, 0.0]) - place
     return float(np.arctan2(apart[1], apart[0])), float(np.hypot(apart[0], apart[1]))
 
@@ -67,7 +67,7 @@ def _bearing(rig: Description, place: Float) -> tuple[float, float]:
 def _seen_from(rig: Description, place: Float, pose: Pose) -> Pose:
     """The head's pose in the frame of a loudspeaker that faces the nominal head."""
     bearing, distance = _bearing(rig, place)
-    device = rig.ears.distance_m if rig.ears else 2.0
+    device = rig.listening_m
     head = turned([device + pose.x - place[0], pose.y - place[1], 0.0], -bearing)
     return Pose(x=float(head[0]) - distance, y=float(head[1]), yaw=pose.yaw - bearing, z=pose.z)
 

@@ -211,8 +211,7 @@ class World:
 
     def head_place(self, pose: Pose) -> tuple[tuple[float, float], float]:
         """Place (x and y from the device's middle, m) and direction faced (rad) of the head."""
-        ears = self.description.ears
-        return ((ears.distance_m if ears else 1.0) + pose.x, pose.y), np.pi + pose.yaw
+        return (self.description.listening_m + pose.x, pose.y), np.pi + pose.yaw
 
     def _ear_table_at(self, source: int, r: float, bearing: float, facing: float) -> Complex:
         """The head's answer ``(ear, m, frequency)`` to each circular harmonic of a source's field."""

@@ -57,6 +57,10 @@ __all__ = [
 ]
 
 
+LISTENING_M = 2.0
+"""Distance of the listener where a rig names none, m."""
+
+
 class _RigTable(Table):
     """The whole file."""
 
@@ -107,6 +111,11 @@ class Description(_RigTable):
     def ear_mics(self) -> tuple[Mic, ...]:
         """The dummy head's microphones, left first."""
         return tuple(m for name in EARS for m in self.mic if m.name == name)
+
+    @property
+    def listening_m(self) -> float:
+        """From the middle of the device to the nominal head, m; :data:`LISTENING_M` where the rig has none."""
+        return self.ears.distance_m if self.ears else LISTENING_M
 
     @property
     def polar_mics(self) -> tuple[Mic, ...]:

@@ -82,7 +82,7 @@ def drawn(seed: int) -> tuple[Float, Float]:
 
 def responses(rig: Description, serial: str, places: Float, *, room: bool) -> ImpulseResponse:
     """What the lab gives at places, the head facing the device: with its room, or the direct sound alone."""
-    away = rig.ears.distance_m if rig.ears else 2.0
+    away = rig.listening_m
     if not room:
         rig = rig.model_copy(update={"lab": rig.lab.model_copy(update={"room": None})})
     world = World(rig, serial)

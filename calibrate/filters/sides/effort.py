@@ -80,7 +80,7 @@ def costs(rig: Description, plant: Plant, wish: CrosstalkDesign, around: Around 
     BadInput
         Radiated power is asked for and there is no polar set.
     """
-    away = rig.ears.distance_m if rig.ears else 2.0
+    away = rig.listening_m
     level = away * np.sqrt(np.mean(np.abs(plant.h) ** 2, axis=(0, 1))).T
     own = driver_cost(rig.driver, plant.f, level)
     if wish.cost != "radiated":

@@ -50,7 +50,7 @@ def places(rig: Description, pose: Pose) -> Float:
 
     A head that faces the device has its left ear at negative y.
     """
-    ahead = (rig.ears.distance_m if rig.ears else 1.0) + pose.x
+    ahead = rig.listening_m + pose.x
     side = turned([[0.0, EAR_SPREAD_M, 0.0]], np.pi + pose.yaw)[0]
     left = np.array([ahead, pose.y, pose.z]) + side
     at = {EARS[0]: left, EARS[1]: left - 2 * side}

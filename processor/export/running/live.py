@@ -271,7 +271,7 @@ def running(filterset: FilterSet, engine: str, period: int, exported: Path | Non
         else:
             shutil.copytree(exported, folder, ignore=shutil.ignore_patterns("*.o", "*.a", "*.so"))
         _build(live, folder)
-        log = folder / "said.txt"
+        log = folder / "output.txt"
         words = [w.replace(HERE, str(folder)) for w in live.words] + ([live.last(filterset)] if live.last else [])
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -61,7 +61,7 @@ class Surroundings:
         self.bands, self.absorption = np.array(table.bands_hz), absorption(table)
         self.c = c
         ears, polar = description.ears, description.polar
-        self.nominal = self.place(ears.distance_m if ears else 1.0, 0.0)
+        self.nominal = self.place(description.listening_m, 0.0)
         self.boom = self.place(*(polar.microphone if polar else (1.0, 0.0)))
         self.room = Room(
             self.size,
