@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from sweetspot.measure import delays
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import Complex, Float
 
@@ -213,15 +214,10 @@ def loopback_delay(inv: Inverse, loop: Complex) -> tuple[float, float]:
     """
     if not np.any(loop):
         return 0.0, 0.0
-    coarse = int(np.argmax(np.abs(fft.irfft(loop, inv.size)))) / inv.fs
-    f = inv.f
+    coarse, f = delays.peak_s(loop, inv.size, inv.fs), inv.f
     inside = (f >= inv.band[0]) & (f <= inv.band[1])
     rest = loop[inside] * np.exp(2j * np.pi * f[inside] * coarse)
-    weight, omega = np.abs(rest) ** 2, 2.0 * np.pi * f[inside]
-    phase = np.unwrap(np.angle(rest))
-    centre = float(np.sum(weight * omega) / np.sum(weight))
-    slope = np.sum(weight * (omega - centre) * phase) / np.sum(weight * (omega - centre) ** 2)
-    return coarse - float(slope), float(np.sqrt(np.mean(weight)))
+    return coarse + delays.slope_s(rest, f[inside]), float(np.sqrt(np.mean(np.abs(rest) ** 2)))
 
 
 def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after: int) -> Float:

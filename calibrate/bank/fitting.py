@@ -14,11 +14,12 @@ from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sid
 from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving
 from sweetspot.calibrate.bank.figures import BankFigures
 from sweetspot.calibrate.design import BankDesign, Design, level_at
-from sweetspot.calibrate.filters import align, beam_of, held_outside, leastsquares, protection, room, staging
+from sweetspot.calibrate.filters import beam_of, held_outside, leastsquares, protection, room, staging
 from sweetspot.calibrate.filters.beam import beamform, centre
 from sweetspot.calibrate.filters.sides import Around, costs
 from sweetspot.calibrate.plant import Fitted, Gate, Plant, ahead, corrected, frequencies, gate, gated
 from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted
+from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
 from sweetspot.processor.bank import FilterBank
@@ -336,8 +337,8 @@ def _filters(
 def _centre_early(h: Complex, programs: Complex, f: Float) -> float:
     """How much sooner the centre would reach the head than the sides, s; responses ``(ear, driver, frequency)``."""
     at_ears = np.einsum("edf,cfd->cef", h, programs)
-    sides_at = 0.5 * (align.arrival(at_ears[0, 0], f) + align.arrival(at_ears[1, 1], f))
-    return sides_at - 0.5 * (align.arrival(at_ears[2, 0], f) + align.arrival(at_ears[2, 1], f))
+    sides_at = 0.5 * (group_delay_s(at_ears[0, 0], f) + group_delay_s(at_ears[1, 1], f))
+    return sides_at - 0.5 * (group_delay_s(at_ears[2, 0], f) + group_delay_s(at_ears[2, 1], f))
 
 
 def _staged(

@@ -13,6 +13,7 @@ from sweetspot.calibrate.filters import align, beam_of, beside_sines, held_outsi
 from sweetspot.calibrate.filters.sides import Around, costs
 from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, Gate, MeasuredSet, Plant, ahead, metrics
 from sweetspot.calibrate.plant import prediction as predict
+from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
@@ -198,5 +199,5 @@ def _delays(ring: Plant, polar: ImpulseResponse, W: Complex, pair: tuple[int, in
     """Samples by which each program is delayed so that all reach a listener ahead together."""
     row = int(np.argmin(np.abs(wrapped(np.radians(polar.positions["azimuth_deg"])))))
     heard = np.einsum("df,cfd->cf", ring.h[row, 0], W)
-    sides = 0.5 * (align.arrival(heard[0], ring.f) + align.arrival(heard[1], ring.f))
-    return align.later_by(np.array([sides, sides, align.arrival(heard[2], ring.f)]), polar.fs)
+    sides = 0.5 * (group_delay_s(heard[0], ring.f) + group_delay_s(heard[1], ring.f))
+    return align.later_by(np.array([sides, sides, group_delay_s(heard[2], ring.f)]), polar.fs)

@@ -28,6 +28,7 @@ from sweetspot.calibrate.plant import (
 from sweetspot.calibrate.plant import ahead as one_direction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.plant import prediction as predict
+from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.layout import mirror_pairs, side_pairs
@@ -180,8 +181,8 @@ def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]
     Left and right share one delay: what is between them is part of the stereo image.
     """
     heard = np.einsum("edf,cfd->cef", plant.h[nominal], W)
-    sides = 0.5 * (align.arrival(heard[0, 0], plant.f) + align.arrival(heard[1, 1], plant.f))
-    centre = 0.5 * (align.arrival(heard[2, 0], plant.f) + align.arrival(heard[2, 1], plant.f))
+    sides = 0.5 * (group_delay_s(heard[0, 0], plant.f) + group_delay_s(heard[1, 1], plant.f))
+    centre = 0.5 * (group_delay_s(heard[2, 0], plant.f) + group_delay_s(heard[2, 1], plant.f))
     return align.later_by(np.array([sides, sides, centre]), fs)
 
 

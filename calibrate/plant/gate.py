@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
+from sweetspot.measure.delays import onset
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
 from sweetspot.rigs.errors import BadInput
@@ -176,15 +177,14 @@ def arrivals(ir: ImpulseResponse) -> tuple[Float, Float]:
     BadInput
         A driver is silent at a position, by name.
     """
-    level = np.abs(ir.h)
-    peak = level.max(axis=-1, keepdims=True)
-    if not (peak > 0).all():
-        position, mic, driver = (int(i) for i in np.argwhere(peak[..., 0] <= 0)[0])
+    sounds = np.any(ir.h != 0.0, axis=-1)
+    if not sounds.all():
+        position, mic, driver = (int(i) for i in np.argwhere(~sounds)[0])
         raise BadInput(
             f"driver {ir.drivers[driver]!r} is silent at {ir.mics[mic]!r}, position {position + 1}: measure it again"
         )
-    onset = (np.argmax(level >= 0.1 * peak, axis=-1) - ir.zero) / ir.fs
-    return onset.min(axis=1), onset.max(axis=1)
+    at = (onset(ir.h) - ir.zero) / ir.fs
+    return at.min(axis=1), at.max(axis=1)
 
 
 def lengths(gate: Gate, highest_hz: float) -> Float:

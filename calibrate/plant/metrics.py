@@ -254,10 +254,3 @@ def colouration_db(heard: Complex, wanted: Complex, f: Float) -> Float:
     """Level of a response over the wanted one in third octaves, its own mean taken out, dB, ``(..., third octave)``."""
     level = power_db(band_means(np.abs(heard) ** 2 / np.maximum(np.abs(wanted) ** 2, 1e-30), f))
     return np.asarray(level - level.mean(axis=-1, keepdims=True))
-
-
-def interaural_delay_s(near: Complex, far: Complex, f: Float, top_hz: float = 1500.0) -> Float:
-    """How much later the far ear hears, ``(...,)`` s: mean phase delay from 200 Hz to ``top_hz``."""
-    inside = (f >= 200.0) & (f <= top_hz)
-    phase = np.unwrap(np.angle(near[..., inside] * far[..., inside].conj()), axis=-1)
-    return np.asarray(np.mean(phase / (2.0 * np.pi * f[inside]), axis=-1))

@@ -31,6 +31,7 @@ from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import FrontPoint, held_out
 from sweetspot.calibrate.verify import Verification, comparison
 from sweetspot.calibrate.verify.diagnose import Cause
+from sweetspot.measure.delays import phase_delay_s
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
@@ -320,7 +321,7 @@ def _commonest(names: NDArray[np.str_]) -> str:
 def interaural(e: Evidence) -> list[dict[str, Any]]:
     """Delay (us) and level difference (dB) of the two virtual speakers: wanted, predicted, heard."""
     p = e.fitted.prediction
-    wanted_us = 1e6 * float(metrics.interaural_delay_s(np.ones_like(p.far_ear), p.far_ear, p.f))
+    wanted_us = 1e6 * float(phase_delay_s(np.ones_like(p.far_ear), p.far_ear, p.f))
     wanted_db = float(np.mean(-power_db(band_means(np.abs(p.far_ear) ** 2, p.f))))
     found = {"predicted": programs(e)} | ({"heard": e.verdict.heard} if e.verdict else {})
     rows = []
@@ -328,7 +329,7 @@ def interaural(e: Evidence) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"side": name, "wanted_us": wanted_us, "wanted_db": wanted_db}
         for kind, x in found.items():
             near, far = (part[:, side] for part in metrics.near_and_far(x[:, :, :2]))
-            delay = 1e6 * metrics.interaural_delay_s(near, far, p.f)
+            delay = 1e6 * phase_delay_s(near, far, p.f)
             level = metrics.cancellation_db(x[:, :, :2], p.f)[:, side]
             row[kind] = {"us": delay.mean(), "low": delay.min(), "high": delay.max(), "db": level.mean()}
         rows.append(row)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.calibrate.plant import Prediction, expected
+from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import inverse
 from sweetspot.measure.plan import Plan, SetName
 from sweetspot.measure.shot import Capture
@@ -208,7 +209,7 @@ class RecordedInterface:
         raise BadInput("what is to be played is none of the verification's sweeps: it can't be taken from recordings")
 
     def _with_loopback(self, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-        lag, clear = _lag(x[-1:], loop[None])
+        lag, clear = delays.whitened_lag(x[-1:], loop[None])
         if clear < CLEAR:
             raise BadInput(f"{path}: its last channel holds no loopback of the sweep")
         return _cut(x, lag - round(LATENCY_S * self.fs), len(loop))
@@ -220,15 +221,15 @@ class RecordedInterface:
         h = self._predicted(plan, capture)
         level = plan.sources.levels[capture.single]
         want = np.stack([_convolved(loop * level, one) for one in h])
-        lag, clear = _lag(x, want)
+        lag, clear = delays.whitened_lag(x, want)
         if clear < CLEAR:
             raise BadInput(f"{path}: nothing of the sweep is heard in it")
         early = round(LATENCY_S * self.fs)
         mics = _cut(x, int(np.floor(lag)) - early, len(loop))
         inv = inverse(plan.sweep, loop, len(loop))
-        delay = _delay(
-            inv.spectrum(mics) / level, fft.rfft(h, inv.size, axis=-1), inv.f, plan.sweep.band, early / self.fs
-        )
+        cross = np.sum(inv.spectrum(mics) / level * np.conj(fft.rfft(h, inv.size, axis=-1)), axis=0)
+        inside = (inv.f >= max(plan.sweep.band[0], 200.0)) & (inv.f <= min(plan.sweep.band[1], 8000.0))
+        delay = delays.fine_s(cross[inside], inv.f[inside], early / self.fs)
         turn = np.exp(-2j * np.pi * fft.rfftfreq(inv.size, 1.0 / self.fs) * delay)
         late = fft.irfft(fft.rfft(loop, inv.size) * turn, inv.size)[: len(loop)]
         return np.concatenate([mics, late[None]]).astype(np.float32)
@@ -248,17 +249,6 @@ def _convolved(x: NDArray[np.float32], h: NDArray[np.float64]) -> NDArray[np.flo
     return np.asarray(fft.irfft(fft.rfft(x, n) * fft.rfft(h, n), n)[: len(x)])
 
 
-def _lag(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[int, float]:
-    """Lag of ``x (channel, samples)`` behind ``y``, and how clear it is; all channels together, spectra whitened."""
-    n = int(fft.next_fast_len(x.shape[1] + y.shape[1], real=True))
-    cross = np.sum(fft.rfft(x, n, axis=-1) * np.conj(fft.rfft(y, n, axis=-1)), axis=0)
-    size = np.abs(cross)
-    together = np.abs(fft.irfft(cross / (size + 1e-3 * np.max(size) + 1e-30), n))
-    at = int(np.argmax(together))
-    clear = float(together[at] / max(float(np.sqrt(np.mean(together**2))), 1e-30))
-    return at if at < n - y.shape[1] else at - n, clear
-
-
 def _cut(x: NDArray[np.float32], start: int, length: int) -> NDArray[np.float32]:
     """``length`` samples from ``start`` on, silence where the recording holds none."""
     out = np.zeros((len(x), length), dtype=np.float32)
@@ -266,24 +256,3 @@ def _cut(x: NDArray[np.float32], start: int, length: int) -> NDArray[np.float32]
     if last > first:
         out[:, first - start : last - start] = x[:, first:last]
     return out
-
-
-def _delay(
-    got: NDArray[np.complex128],
-    want: NDArray[np.complex128],
-    f: NDArray[np.float64],
-    band: tuple[float, float],
-    about: float,
-) -> float:
-    """Delay of ``got`` against ``want`` near ``about`` s, to a fraction of a sample, from the slope of the phase."""
-    inside = (f >= max(band[0], 200.0)) & (f <= min(band[1], 8000.0))
-    omega = 2.0 * np.pi * f[inside]
-    cross = np.sum(got * np.conj(want), axis=0)[inside] * np.exp(1j * omega * about)
-    found = about
-    for reach in (800.0, 3000.0, 8000.0):  # low frequencies first: no turn of the phase is missed
-        part = f[inside] <= reach
-        turned = cross * np.exp(1j * omega * (found - about))
-        weight = np.abs(turned[part])
-        slope = float(np.sum(weight * omega[part] * np.angle(turned[part])) / np.sum(weight * omega[part] ** 2))
-        found -= slope
-    return found

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sweetspot.measure.delays import envelope_delay_s
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import P_REF, Float, from_db
 
@@ -17,11 +17,6 @@ LABELLED = re.compile(r"^\s*([-+0-9.,eE]+)\s*//\s*(.+?)\s*$")
 """A number with its meaning, as REW writes them ahead of an impulse response."""
 
 SPLIT = re.compile(r"[;\t ]+|,\s*(?=[-+\d])")
-FINE = 8
-"""The delay of a transfer function is looked for on a grid this fine, samples at its rate's highest frequency."""
-
-LONGEST_S = 0.5
-"""Longest delay that a transfer function is searched for, s; its own frequency steps may allow less."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +134,7 @@ def _transfer(path: Path, rows: Float, fs: int, taps: int, absolute: bool) -> Te
             f"{path}: the first column does not rise from hertz to hertz; frequency, level, phase are needed"
         )
     spectrum = from_db(level) * np.exp(1j * phase) * (np.sqrt(2.0) * P_REF if absolute else 1.0)
-    delay = _delay(f, spectrum)
+    delay = envelope_delay_s(f, spectrum)
     smooth = CubicSpline(np.log(np.maximum(f, 1e-3)), spectrum * np.exp(2j * np.pi * f * delay))
     grid = np.fft.rfftfreq(taps, 1.0 / fs)
     inside = (grid >= f[0]) & (grid <= f[-1])
@@ -147,14 +142,3 @@ def _transfer(path: Path, rows: Float, fs: int, taps: int, absolute: bool) -> Te
     at = grid[inside]
     whole[inside] = smooth(np.log(np.maximum(at, 1e-3))) * np.exp(-2j * np.pi * at * delay)
     return TextResponse(np.fft.irfft(whole, taps)[None], fs, 0, (path.stem,), "Pa/FS" if absolute else "relative")
-
-
-def _delay(f: Float, spectrum: NDArray[np.complex128]) -> float:
-    """The delay at which a transfer function is most of one piece, s: the peak of its envelope over time."""
-    step = float(np.diff(f).max())
-    reach = min(LONGEST_S, 1.0 / float(np.diff(f).min()))
-    weight = np.gradient(f) * np.exp(-((np.log(np.maximum(f, 1.0) / 1500.0) / 1.2) ** 2))
-    flat = spectrum / np.maximum(np.abs(spectrum), 1e-30) * weight
-    t = np.arange(-0.005, reach, 1.0 / (FINE * min(max(step, 2000.0), 8000.0)))
-    total = np.concatenate([np.abs(np.exp(2j * np.pi * np.outer(part, f)) @ flat) for part in np.array_split(t, 64)])
-    return float(t[int(np.argmax(total))])

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import Inverse
 from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
@@ -89,7 +89,7 @@ def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex) -> ClockDrift:
         return ClockDrift(0.0, 0.0, 1.0)
     f = inv.f
     inside = (f >= max(inv.band[0], min(LOWEST_HZ, inv.band[1] / 8.0))) & (f <= inv.band[1])
-    coarse = int(np.argmax(np.abs(fft.irfft(loop, inv.size)))) / inv.fs
+    coarse = delays.peak_s(loop, inv.size, inv.fs)
     some = slice(None, None, max(1, int(np.count_nonzero(inside)) // BINS))
     f, part = f[inside][some], loop[inside][some]
     phase = np.unwrap(np.angle(part * np.exp(2j * np.pi * f * coarse)))

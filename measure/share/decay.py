@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sweetspot.measure.delays import onset
 from sweetspot.rigs.units import TINY, Float, power_db
 
 RISE_S = 0.0005
@@ -12,9 +13,7 @@ RISE_S = 0.0005
 
 def arrival(h: Float, zero: int) -> int:
     """Tap at which ``h (..., tap)`` first passes a tenth of its peak behind ``zero``; the earliest of all paths."""
-    late = np.abs(h[..., zero:])
-    first = np.argmax(late >= 0.1 * late.max(axis=-1, keepdims=True), axis=-1)
-    return zero + int(first.min())
+    return zero + int(onset(h[..., zero:]).min())
 
 
 def energy_decay_db(h: Float) -> Float:

@@ -14,6 +14,7 @@ from sweetspot.calibrate.filters.sides import pair as sides
 from sweetspot.calibrate.filters.sides.effort import driver_cost
 from sweetspot.calibrate.plant import metrics
 from sweetspot.measure import smooth
+from sweetspot.measure.delays import group_delay_s
 from sweetspot.rigs.acoustics.sphere import field
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file.description import Description
@@ -184,7 +185,7 @@ def test_virtual_far_ear_fit_recovers_known_parameters() -> None:
 def test_arrival_is_the_delay() -> None:
     f = np.fft.rfftfreq(4096, 1 / 48000)
     heard = (1 + 0.2 * np.exp(-2j * np.pi * f * 1e-5)) * np.exp(-2j * np.pi * f * 0.0061)
-    assert align.arrival(heard, f) == pytest.approx(0.0061, abs=5e-6)
+    assert group_delay_s(heard, f) == pytest.approx(0.0061, abs=5e-6)
     assert align.later_by(np.array([0.001, 0.003, 0.002]), 48000).tolist() == [96, 0, 48]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from sweetspot.measure.delays import vertex
 from sweetspot.measure.preflight.paths.multitone import ResponseMatrix, heard_over_noise
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
@@ -199,9 +200,7 @@ def first_arrival(g: Complex, f: Float, window_s: float) -> float:
         strong * step > 0.97 * window_s, strong - size, strong
     )  # what comes at zero may seem to come before
     n = int(late[np.argmin(late)])
-    before, at, after = (envelope[(n + d) % size] for d in (-1, 0, 1))
-    bend = before - 2 * at + after
-    return (n + (0.5 * (before - after) / bend if bend else 0.0)) * step
+    return (n + vertex(*(float(envelope[(n + d) % size]) for d in (-1, 0, 1)))) * step
 
 
 def gate(g: Complex, f: Float, at: float, window_s: float) -> Complex:
@@ -229,6 +228,4 @@ def apart(one: Complex, other: Complex, f: Float, reach_s: float = 0.0015) -> fl
     n = np.arange(-round(reach_s / step), round(reach_s / step) + 1)
     correlation = np.abs(np.real(fft.ifft(cross, size)[n] * np.exp(2j * np.pi * f[0] * n * step)))
     best = int(np.clip(np.argmax(correlation), 1, len(n) - 2))
-    before, at, after = correlation[best - 1 : best + 2]
-    bend = before - 2 * at + after
-    return float(n[best] + (0.5 * (before - after) / bend if bend else 0.0)) * step
+    return float(n[best] + vertex(*correlation[best - 1 : best + 2].tolist())) * step

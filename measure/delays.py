@@ -1,0 +1,111 @@
+"""How late a signal is: one home for the ways to estimate a delay, each with what it is good for.
+
+===================== ================================================= ==========================================
+estimator             takes                                             good for
+===================== ================================================= ==========================================
+``peak_s``            the largest sample of an impulse response         a clean path, to a sample
+``slope_s``           the slope of the phase left after that            the loopback, to a thousandth of a sample
+``onset``             the first sample past a tenth of the peak         arrivals of sound, reflections after them
+``group_delay_s``     the phase step from bin to bin, power-weighted    programs that shall arrive together
+``phase_delay_s``     the mean phase over frequency below 1.5 kHz       what an ear hears later than the other
+``envelope_delay_s``  the peak of the envelope of unevenly spaced bins  imported responses as text
+``whitened_lag``      the peak of the whitened cross-correlation        finding a sweep in a recording
+``fine_s``            the phase of a cross-spectrum, low bins first     the same to a fraction of a sample
+===================== ================================================= ==========================================
+
+Two more stay with what only they know: :mod:`preflight.paths.path_responses` times multitones by the envelope of their
+tones, and :mod:`judge.clocks` fits a delay together with the drift of a clock.
+
+References: Knapp and Carter, "The generalized correlation method for estimation of time delay", IEEE Trans. ASSP 24,
+320 (1976), for the whitened correlation and the weighting by coherence; Defrance, Daudet and Polack, "Finding the onset
+of a room impulse response", J. Acoust. Soc. Am. 124, EL248 (2008), for the threshold; Piersol, "Time delay estimation
+using phase data", IEEE Trans. ASSP 29, 471 (1981), for the slope.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from sweetspot.rigs.units import Complex, Float
+
+ONSET = 0.1
+"""Share of its peak that a response passes where it arrives."""
+
+EAR_HZ = (200.0, 1500.0)
+"""Where the phase between the ears tells a delay."""
+
+ENVELOPE_S, ENVELOPE_FINE = 0.5, 8
+"""Longest delay that is looked for where bins are uneven, s (their own steps may allow less), and looks per period."""
+
+
+def peak_s(spectrum: Complex, size: int, fs: int) -> float:
+    """Delay, s, of the largest sample of an impulse response of ``size`` samples, from its ``(frequency,)``."""
+    return int(np.argmax(np.abs(fft.irfft(spectrum, size)))) / fs
+
+
+def slope_s(rest: Complex, f: Float) -> float:
+    """Delay, s, that a transfer function has left: the slope of its phase, weighted with power; any constant phase."""
+    weight, omega = np.abs(rest) ** 2, 2.0 * np.pi * f
+    centre = float(np.sum(weight * omega) / np.sum(weight))
+    slope = np.sum(weight * (omega - centre) * np.unwrap(np.angle(rest))) / np.sum(weight * (omega - centre) ** 2)
+    return -float(slope)
+
+
+def onset(h: Float) -> NDArray[np.intp]:
+    """Sample at which responses ``(..., tap)`` first pass a tenth of their peak ``(...,)``."""
+    level = np.abs(h)
+    return np.asarray(np.argmax(level >= ONSET * level.max(axis=-1, keepdims=True), axis=-1))
+
+
+def group_delay_s(heard: Complex, f: Float, band: tuple[float, float] = (300.0, 3000.0)) -> float:
+    """When a response ``(frequency,)`` arrives, s: the mean group delay over a band, weighted with its power."""
+    h = heard[(f >= band[0]) & (f <= band[1])]
+    return float(-np.angle(np.sum(h[1:] * h[:-1].conj())) / (2.0 * np.pi * (f[1] - f[0])))
+
+
+def phase_delay_s(near: Complex, far: Complex, f: Float) -> Float:
+    """How much later the far ear hears, ``(...,)`` s: mean phase delay over :data:`EAR_HZ`."""
+    inside = (f >= EAR_HZ[0]) & (f <= EAR_HZ[1])
+    phase = np.unwrap(np.angle(near[..., inside] * far[..., inside].conj()), axis=-1)
+    return np.asarray(np.mean(phase / (2.0 * np.pi * f[inside]), axis=-1))
+
+
+def envelope_delay_s(f: Float, spectrum: NDArray[np.complex128]) -> float:
+    """The delay at which a transfer function is most of one piece, s; bins may lie at any spacing."""
+    step = float(np.diff(f).max())
+    reach = min(ENVELOPE_S, 1.0 / float(np.diff(f).min()))
+    weight = np.gradient(f) * np.exp(-((np.log(np.maximum(f, 1.0) / 1500.0) / 1.2) ** 2))
+    flat = spectrum / np.maximum(np.abs(spectrum), 1e-30) * weight
+    t = np.arange(-0.005, reach, 1.0 / (ENVELOPE_FINE * min(max(step, 2000.0), 8000.0)))
+    total = np.concatenate([np.abs(np.exp(2j * np.pi * np.outer(part, f)) @ flat) for part in np.array_split(t, 64)])
+    return float(t[int(np.argmax(total))])
+
+
+def whitened_lag(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[int, float]:
+    """Lag of ``x (channel, samples)`` behind ``y``, samples, and how clear it is; all channels together."""
+    n = int(fft.next_fast_len(x.shape[1] + y.shape[1], real=True))
+    cross = np.sum(fft.rfft(x, n, axis=-1) * np.conj(fft.rfft(y, n, axis=-1)), axis=0)
+    size = np.abs(cross)
+    together = np.abs(fft.irfft(cross / (size + 1e-3 * np.max(size) + 1e-30), n))
+    at = int(np.argmax(together))
+    clear = float(together[at] / max(float(np.sqrt(np.mean(together**2))), 1e-30))
+    return at if at < n - y.shape[1] else at - n, clear
+
+
+def fine_s(cross: Complex, f: Float, about: float) -> float:
+    """Delay, s, near ``about`` of a cross-spectrum ``(frequency,)``, to a fraction of a sample."""
+    omega, found = 2.0 * np.pi * f, about
+    for reach in (800.0, 3000.0, 8000.0):  # low frequencies first: no turn of the phase is missed
+        part = f <= reach
+        turned = cross[part] * np.exp(1j * omega[part] * found)
+        weight = np.abs(turned)
+        found -= float(np.sum(weight * omega[part] * np.angle(turned)) / np.sum(weight * omega[part] ** 2))
+    return found
+
+
+def vertex(before: float, at: float, after: float) -> float:
+    """Where between three samples of a peak its top lies, re the middle one: the parabola through them."""
+    bend = before - 2 * at + after
+    return 0.5 * (before - after) / bend if bend else 0.0
