@@ -199,13 +199,16 @@ def on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet) -> tuple[Arm, 
     filters
         Their ceiling and delay are used, so that the arms can be compared.
     """
-    pair, delay = best_pair(ears, at), filters.delay_samples
-    plain = plain_taps(pair, len(at), filters.ceiling, delay)
-    matrix = matrix_taps(at, pair, filters.ceiling, delay)
-    return (
-        of_taps("plain", ears, plain, delay, stereo_shares()),
-        of_taps("matrix", ears, matrix, delay, stereo_shares()),
-    )
+    delay = filters.delay_samples
+    matrix = matrix_taps(at, best_pair(ears, at), filters.ceiling, delay)
+    return plain_on_unit(ears, at, filters), of_taps("matrix", ears, matrix, delay, stereo_shares())
+
+
+def plain_on_unit(ears: ImpulseResponse, at: Float, filters: FilterSet) -> Arm:
+    """Plain stereo alone; see :func:`on_unit`."""
+    delay = filters.delay_samples
+    taps = plain_taps(best_pair(ears, at), len(at), filters.ceiling, delay)
+    return of_taps("plain", ears, taps, delay, stereo_shares())
 
 
 def measured_pair(ears: ImpulseResponse, ceiling: float) -> Arm:

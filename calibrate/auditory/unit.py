@@ -17,7 +17,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, power_db
 
-DRAWS, SEED = 8, 20261128
+DRAWS, SEED = 12, 20261128
 """Draws of the measurement's noise; the same each time."""
 
 
@@ -91,7 +91,7 @@ def draws_of(
     for _ in range(DRAWS):
         ears, heard = (_drawn(s, rng) for s in (measured, verified))
         own = ways.heard(heard, measured.ir, filters, share)
-        plain, _ = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
+        plain = ways.plain_on_unit(ears, np.array([d.at for d in rig.driver]), filters)
         figures = [figures_of(arm, model, heads.facing, distance, reference) for arm in (own, plain)]
         found.append(Draw(figures[0], figures[1], _level_db(own, listener) - _level_db(plain, listener)))
     return tuple(found)

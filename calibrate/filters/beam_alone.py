@@ -55,9 +55,8 @@ class BeamFit:
 
     @property
     def has_nulls(self) -> bool:
-        """Whether a direction was measured where the contrast is read, at ±90 degrees."""
-        away = np.min([np.abs(wrapped(self.azimuths - n)) for n in NULLS], axis=0)
-        return bool(np.any(away <= NULL_RAD))
+        """Whether a direction was measured where the contrast is read, at or beside ±90 degrees."""
+        return bool(metrics.at_nulls(self.azimuths, NULLS, NULL_RAD).any())
 
     def contrast_db(self) -> tuple[Float, Float]:
         """Third octaves of the contrast band that the gate resolves, Hz, and on axis over ±90 degrees in them, dB.

@@ -21,6 +21,9 @@ SCORED = (800.0, 6300.0)
 NULLS = np.radians([-90.0, 90.0])
 """Directions over which the centre's contrast is stated, rad."""
 
+NEXT_RAD = float(np.radians(15.0))
+"""Largest angle from a null to a direction that stands for it, rad."""
+
 CONTRAST_BAND = (400.0, 1600.0)
 """Nominal centres between which it is judged, Hz."""
 
@@ -234,8 +237,22 @@ def scored(cancellation: Float, low: float = SCORED[0], high: float = SCORED[1])
     return SideSpread(float(np.mean(cells)), float(np.percentile(cells, 10)))
 
 
+def at_nulls(azimuths: Float, nulls: Float, width: float) -> NDArray[np.bool_]:
+    """Directions ``(direction,)`` that stand for the nulls: those within ``width`` rad of one of them.
+
+    A null near which no direction was measured (a step of 20 degrees has none at 90) is stood for by the nearest ones
+    on either side; where those are farther than :data:`NEXT_RAD`, nothing stands for it.
+    """
+    found = np.zeros(len(azimuths), dtype=bool)
+    for null in nulls:
+        apart = np.abs(wrapped(azimuths - null))
+        reach = width if apart.min() <= width + 1e-6 else float(apart.min())
+        found |= (apart <= reach + 1e-6) & (apart <= max(width, NEXT_RAD) + 1e-6)
+    return found
+
+
 def contrast_db(radiated: Complex, azimuths: Float, f: Float, nulls: Float, width: float) -> Float:
-    """On-axis power over the mean power within ``width`` rad of the nulls, ``(third octave,)``, dB.
+    """On-axis power over the mean power at the nulls, ``(third octave,)``, dB; see :func:`at_nulls`.
 
     Parameters
     ----------
@@ -245,8 +262,7 @@ def contrast_db(radiated: Complex, azimuths: Float, f: Float, nulls: Float, widt
         rad.
     """
     on = np.abs(radiated[int(np.argmin(np.abs(wrapped(azimuths))))]) ** 2
-    away = np.min([np.abs(wrapped(azimuths - n)) for n in nulls], axis=0) <= width + 1e-6
-    off = np.mean(np.abs(radiated[away]) ** 2, axis=0)
+    off = np.mean(np.abs(radiated[at_nulls(azimuths, nulls, width)]) ** 2, axis=0)
     return -power_db(band_means(off / np.maximum(on, 1e-30), f))
 
 

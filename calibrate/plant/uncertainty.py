@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.plant.metrics import at_nulls, unvirtualized
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges, band_means
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, power_db
@@ -116,8 +117,6 @@ def bare(known: UncertainResponse, far: Complex) -> UncertainResponse:
 
     For responses whose left and right program were heard by themselves, so that their errors are independent.
     """
-    from sweetspot.calibrate.plant.metrics import unvirtualized
-
     scale = np.maximum(np.abs(1.0 - far**2) ** 2, 1e-12)
 
     def mixed(v: Float) -> Float:
@@ -147,8 +146,8 @@ def contrast(
 ) -> BandLevels:
     """On-axis over off-axis ``(third octave,)``; see :func:`sweetspot.calibrate.plant.metrics.contrast_db`."""
     on = int(np.argmin(np.abs(wrapped(azimuths))))
-    away = np.min([np.abs(wrapped(azimuths - n)) for n in nulls], axis=0) <= width + 1e-6
-    rows = [UncertainResponse(around.x[i], around.noise[i], around.shared[i]) for i in (on, *np.flatnonzero(away))]
+    away = np.flatnonzero(at_nulls(azimuths, nulls, width))
+    rows = [UncertainResponse(around.x[i], around.noise[i], around.shared[i]) for i in (on, *away)]
     return _ratio(rows[0], rows[1:], f, seconds)
 
 

@@ -90,7 +90,7 @@ def figures(e: Evidence) -> dict[str, Any]:
     p = e.fitted.prediction
     cells = metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f)
     cells = cells[..., judged.band(metrics.SCORED, p.lowest)[0]]
-    if not ahead.has_directions(e.polar):
+    if not ahead.has_directions(e.polar) or not metrics.at_nulls(p.azimuths, NULLS, 0.0).any():
         return _compared({"mean": float(np.mean(cells)), "p10": float(np.percentile(cells, 10))}, e)
     contrast = metrics.contrast_db(p.polar, p.azimuths, p.f, NULLS, 0.0)
     least = float(contrast[judged.band(CONTRAST_BAND, p.polar_lowest)[0]].min())

@@ -207,13 +207,13 @@ def _default(key: str, limits: Limits) -> bool:
 
 
 def _by_design(metric: Metric, default: bool) -> bool:
-    """Whether a default limit only warns: the design was predicted to miss it or to come near, and the unit does so.
+    """Whether a default limit only warns: where the unit is as predicted.
 
-    Near is what measuring again would not decide. A limit from a file, and a unit that is worse than its prediction,
-    fail.
+    Then the design decides, and measuring again would not. A limit from a file, and a unit that is worse than its
+    prediction, fail.
     """
     expected = metric.predicted if metric.predicted is not None else np.inf
-    return default and metric.limit < expected + metric.guard and metric.heard <= expected + AS_PREDICTED_DEG
+    return default and metric.heard <= expected + AS_PREDICTED_DEG
 
 
 def _spread(each: Float) -> float | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import Limits
-from sweetspot.calibrate.plant import MeasuredSet, Prediction, ahead, metrics
+from sweetspot.calibrate.plant import NULLS, MeasuredSet, Prediction, ahead, metrics
 from sweetspot.calibrate.verify import figures, image, whole_response
 from sweetspot.calibrate.verify.comparison import Comparison, compare
 from sweetspot.calibrate.verify.diagnose import Cause
@@ -285,13 +285,15 @@ def judge(
     """
     c = compare(ears, polar, measured, prediction, filters, limits.repeatability)
     beamed = len(prediction.azimuths) >= ahead.FEWEST
+    nulls = beamed and bool(metrics.at_nulls(prediction.azimuths, NULLS, 0.0).any())
     judged = (
         *figures.cancellation(c, prediction, limits),
         *figures.levels(c, prediction, limits),
         *image.of_sides(c, prediction, limits),
         image.of_phantom(c, prediction, limits),
         figures.difference(ears.ir, measured.ir, filters, limits),
-        *([figures.centre(c, prediction, limits), image.of_beam(c, prediction, limits)] if beamed else []),
+        *([figures.centre(c, prediction, limits)] if nulls else []),
+        *([image.of_beam(c, prediction, limits)] if beamed else []),
         image.polarity(c, limits),
         figures.noise(ears.ir, polar.ir, limits),
     )

@@ -134,6 +134,21 @@ def test_contrast_scatters_as_is_said() -> None:
     assert np.median(np.std(draws, axis=0) / said.u) == pytest.approx(1.0, abs=0.2)
 
 
+def test_a_null_between_directions_is_read_on_either_side_of_it() -> None:
+    """A polar step of 20 degrees has none at 90; one of 60 has nothing that could stand for it."""
+    nulls = np.radians([90.0, -90.0])
+    steps = np.arange(-180.0, 180.0, 20.0)
+    found = metrics.at_nulls(np.radians(steps), nulls, 0.0)
+    assert steps[found].tolist() == [-100.0, -80.0, 80.0, 100.0]
+    x = np.where(found, 0.1, 1.0)[:, None] * np.ones(len(F))
+    assert metrics.contrast_db(x, np.radians(steps), F, nulls, 0.0) == pytest.approx(20.0, abs=1e-6)
+    around = UncertainResponse(x.astype(complex), 0.0 * x, 0.0 * x)
+    assert uncertainty.contrast(around, np.radians(steps), F, nulls, 0.0, 0.004).db == pytest.approx(20.0, abs=1e-6)
+    assert not metrics.at_nulls(np.radians(np.arange(-180.0, 180.0, 60.0)), nulls, 0.0).any()
+    exact = np.radians([0.0, 80.0, 90.0, -95.0])
+    assert np.flatnonzero(metrics.at_nulls(exact, nulls, 0.0)).tolist() == [2, 3]
+
+
 def test_a_mean_of_cells_is_surer_than_a_cell() -> None:
     """Own errors of 4 x 2 x 17 cells average out, shared ones only over positions and sides."""
     cells = BandLevels(np.zeros((4, 2, 17)), np.full((4, 2, 17), 0.6), np.full((4, 2, 17), 0.3))

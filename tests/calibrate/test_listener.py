@@ -98,6 +98,17 @@ def test_a_right_image_at_20_degrees_fails_as_a_unit_and_warns_as_a_design() -> 
     assert judged(own, (29.0, 13.0, 0.0, -13.0, -27.0), noise=3.0)[name].verdict == "grey"
 
 
+def test_a_noisy_unit_that_is_as_predicted_is_not_measured_again() -> None:
+    """Its margin is smaller than the noise, but it is within 3 degrees of its prediction: the design decides."""
+    noisy = judged(arm("calibrated", (29.0, 13.0, 0.0, -13.0, -24.0)), (29.0, 13.0, 0.0, -13.0, -27.5), noise=1.3)
+    right = noisy["image, hard right, azimuth error"]
+    assert (right.heard, right.verdict) == (pytest.approx(6.0), "grey"), "3.5 degrees beyond its prediction"
+    noisy = judged(arm("calibrated", (29.0, 13.0, 0.0, -13.0, -24.0)), (29.0, 13.0, 0.0, -13.0, -26.5), noise=1.3)
+    right = noisy["image, hard right, azimuth error"]
+    assert right.guard > right.margin > 0.0
+    assert (right.heard, right.verdict) == (pytest.approx(6.0), "pass")
+
+
 def test_sides_that_sink_into_the_room_and_a_coloured_centre_warn() -> None:
     deep = judged(arm("calibrated", WANTED, (-15.0, -12.0, 4.0)), WANTED)
     sides = deep["direct to reverberant, loss of the sides"]
