@@ -233,6 +233,8 @@ def _spot(s: _Scene, ears: ImpulseResponse) -> MetricRow:
     )
     if np.isnan(reach):
         message += " Unknown here: fewer than four positions, or none to the side of another."
+    elif reach == 0.0:
+        message += " Not even the nominal position reaches it."
     return MetricRow("sweet spot, to either side", "cm", (), reach, message)
 
 
