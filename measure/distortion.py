@@ -25,6 +25,8 @@ AHEAD, BEHIND = 4.0, 6.0
 """Periods of the lowest frequency that a window holds ahead of a harmonic's arrival and after it, if there is room."""
 CLEAR_DB = 40.0
 """Signal to noise from which a bin stands by itself; below it the power of a third octave does."""
+PLAYED_DB = 20.0
+"""A fundamental that lies further below the median of those heard is not what harmonics are compared with."""
 HEARD_DB = 3.0
 """Signal to noise below which nothing but noise was found."""
 FALLING, WIDE_BINS = 2.0, 65
@@ -43,6 +45,8 @@ class Distortion:
     ----------
     f
         Frequencies of the fundamental, Hz, ``(frequency,)``.
+    level
+        Amplitude of the fundamental, Pa/FS, ``(mic, frequency)``.
     harmonics
         Amplitude of each of :data:`ORDERS` over that of the fundamental, ``(mic, order, frequency)``: not a number
         where it lies below its noise floor or above the judged band.
@@ -55,6 +59,7 @@ class Distortion:
     """
 
     f: Float
+    level: Float
     harmonics: Float
     floor: Float
     smoothed: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -63,13 +68,15 @@ class Distortion:
     def in_octaves(self, mic: int, lowest_hz: float = 0.0) -> list[dict[str, float]]:
         """Root mean square in each octave from 125 Hz to 8 kHz, percent: the total, its floor, and each harmonic.
 
-        Fundamentals below ``lowest_hz`` are left out: nothing was played there.
+        Fundamentals below ``lowest_hz``, and those that are hardly played (:data:`PLAYED_DB`), are left out.
 
         Keys are ``hz``, ``thd``, ``floor``, ``h2`` to ``h5``; not a number where it lies below the floor.
         """
         rows = []
+        level = self.level[mic]
+        played = (self.f >= lowest_hz) & (level >= 10.0 ** (-PLAYED_DB / 20.0) * np.median(level))
         for centre in 125.0 * 2.0 ** np.arange(7):
-            inside = (self.f >= max(centre / np.sqrt(2.0), lowest_hz)) & (self.f < centre * np.sqrt(2.0))
+            inside = played & (self.f >= centre / np.sqrt(2.0)) & (self.f < centre * np.sqrt(2.0))
             if not inside.any():
                 continue
             each = {f"h{n}": _rms(self.harmonics[mic, i, inside]) for i, n in enumerate(ORDERS)}
@@ -183,7 +190,7 @@ def of_transfer(
     harmonics = np.stack(found, axis=1)
     some = np.any(np.isfinite(harmonics), axis=1)
     thd = np.where(some, np.sqrt(np.nansum(harmonics**2, axis=1)), np.nan)
-    return Distortion(np.asarray(f), harmonics, np.stack(floors, axis=1), np.stack(means, axis=1), thd)
+    return Distortion(np.asarray(f), level, harmonics, np.stack(floors, axis=1), np.stack(means, axis=1), thd)
 
 
 def _power(inv: Inverse, transfer: Spectra, delay: float, window: Window, size: int) -> Float:

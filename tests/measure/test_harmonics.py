@@ -90,6 +90,16 @@ def test_noise_is_told_from_distortion(sweep: Sweep) -> None:
     assert [row["hz"] for row in found.in_octaves(0, 400.0)] == [500.0, 1000.0, 2000.0, 4000.0, 8000.0]
 
 
+def test_octaves_that_are_hardly_played_are_left_out(sweep: Sweep) -> None:
+    """Noise over a fundamental that nobody played is no distortion."""
+    played = stimulus(sweep, 0.8, FS - FS % 2 - len(sweep.x) % 2)
+    steep = signal.butter(10, 500.0, "high", fs=FS, output="sos")
+    noise = 1e-4 * np.random.default_rng(5).standard_normal(len(played))
+    rows = found_in(sweep, signal.sosfilt(steep, through(played, {2: 0.01})) + noise, played).in_octaves(0)
+    assert [row["hz"] for row in rows] == [500.0, 1000.0, 2000.0, 4000.0, 8000.0]
+    assert max(row["floor"] for row in rows) < 0.5
+
+
 def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path) -> None:
     table = "\n[lab.distortion]\nh2_percent = 2.0\nh3_percent = 0.7\nat_dbfs = -10.0\n"
     text = crooked_text.replace("seconds = 0.6", "seconds = 3.0").replace("after_ms = 60.0", "after_ms = 90.0")
