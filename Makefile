@@ -36,6 +36,7 @@ mutants: $(VENV)/.ready-dev
 
 faults: $(VENV)/.ready-dev
 	$(ONE) $(BIN)/python tests/faults/suite.py
+	$(ONE) $(BIN)/python tests/faults/extremes.py
 
 # Memory stays at its level over 30 minutes of play and 500 verifications: an hour and a half; the first words of
 # tests/faults/soak.py tell of shorter forms.

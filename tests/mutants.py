@@ -44,7 +44,7 @@ GROUPS = {
         ),
         ("measure/test_disturbance.py", "measure/test_clocks.py", "measure/test_measure.py"),
     ),
-    "closure": Group(("measure/judge/drift.py",), ("measure/test_measure.py",)),
+    "closure": Group(("measure/judge/drift.py",), ("measure/test_drift.py",)),
     "verdicts": Group(
         ("calibrate/verify/metric.py", "calibrate/verify/verification.py"),
         ("calibrate/test_comparison.py", "calibrate/test_confidence.py", "calibrate/test_diagnosis.py"),
@@ -54,7 +54,44 @@ GROUPS = {
     "directivity": Group(("measure/share/directivity.py",), ("measure/test_directivity.py",)),
 }
 
-EQUAL: dict[str, str] = {}
+
+def _same(function: str, numbers: tuple[int, ...], why: str) -> dict[str, str]:
+    return {f"sweetspot.{function}__mutmut_{n}": why for n in numbers}
+
+
+EQUAL: dict[str, str] = {
+    **_same("processor.guard.x_judge_input", (11,), "counts twice what is only compared with nothing"),
+    **_same("processor.guard.x_judge", (21,), "sums in other parts: the total is the same"),
+    **_same("processor.guard.x_judge", (71,), "differs where a mean meets its limit to the last bit"),
+    **_same("processor.guard.x_limit", (16, 33), "clips what no band changed: nothing passes the ceiling"),
+    **_same(
+        "processor.guard.x_limit_band",
+        (27, 38, 41, 42, 59, 63, 69, 71, 75, 79, 80, 82),
+        "the long way for the short: output and memory are the same",
+    ),
+    **_same("processor.guard.x_limit_band", (39, 60), "counts twice what is only compared with nothing"),
+    **_same("processor.guard.x_limit_band", (141,), "writes the long way's samples and then the short way's over them"),
+    **_same("processor.guard.x_need", (36,), "differs where nothing is asked for: the excess is 0"),
+    **_same("processor.guard.x_need", (37, 38), "differs where the part is 0: then nothing is asked for"),
+    **_same("processor.guard.x_reduction", (22, 25), "differs at one value of a double"),
+    **_same("processor.guard.x_reduction", (31,), "a sample fewer on the long way: its reductions are 0"),
+    **_same("processor.guard.x_reduction", (66,), "the minimum of a number and itself"),
+    **_same("processor.guard.x_clip", (7,), "rounds down to the same reach"),
+    **_same("processor.guard.x_clip", (40,), "differs at one value of a double"),
+    **_same("processor.crossfade.xǁFaderǁ__init__", (6,), "done and length are compared with each other alone"),
+    **_same("processor.crossfade.xǁFaderǁprocess", (6, 8), "multiplies by exactly 1"),
+    **_same("measure.share.directivity.x_orbit", (24,), "the mean of a value and no neighbour"),
+    **_same("measure.share.directivity.x_beam_width_deg", (18,), "the two sides in the other order: the same sum"),
+    **_same(
+        "measure.share.directivity.x_beam_width_deg",
+        (24,),
+        "one direction more, behind the device",
+    ),
+    **_same("measure.share.directivity.x_cta2034", (48, 54), "no direction lies between whole tens of degrees"),
+    **_same("measure.share.directivity.x_weights", (10,), "numpy's range ends before 90 either way"),
+    **_same("measure.share.directivity.x__ring", (16,), "half a turn to the other side is the same turn"),
+    **_same("measure.share.directivity.x__ring", (21,), "differs at one value of a double"),
+}
 """Mutants that cannot be told from the original, and why."""
 
 SETTINGS = """

@@ -118,8 +118,17 @@ def _missing_files(
     named += [("ears.head", own)] if own != "sphere" else []
     named += [("ears.templates", _sub(table, "ears").get("templates"))]
     for key, name in named:
-        if isinstance(name, str) and not found(name).is_file():
-            yield f"{key}: no file {name!r} in {folder}"
+        if isinstance(name, str) and not _there(found, name):
+            shown = name if len(name) < 200 else f"{name[:200]}..."
+            yield f"{key}: no file {shown!r} in {folder}"
+
+
+def _there(found: Callable[[str], Path], name: str) -> bool:
+    """Whether a file of this name is there; one that no file can have is not."""
+    try:
+        return found(name).is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, a home folder of nobody
+        return False
 
 
 def _needs(

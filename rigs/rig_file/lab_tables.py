@@ -16,11 +16,20 @@ Side = Annotated[float, Field(gt=0, le=100)]
 Place = tuple[Side, Side, Side]
 
 
+SMALLEST_PISTON_M = 0.001
+
+
+def _point_or_piston(diameter: float) -> float:
+    if 0.0 < diameter < SMALLEST_PISTON_M:
+        raise ValueError(f"a piston has at least {SMALLEST_PISTON_M:g} m; 0 makes points")
+    return diameter
+
+
 class BodyTable(Table):
     """The device's body: one rigid sphere, or pistons on a line or ring, each in a round baffle of its own."""
 
     shape: Literal["sphere", "line", "ring"] = "sphere"
-    driver_diameter_m: float = Field(default=0.0, ge=0, le=2)
+    driver_diameter_m: Annotated[float, AfterValidator(_point_or_piston)] = Field(default=0.0, ge=0, le=2)
     baffle_m: float = Field(default=0.09, gt=0, le=5)
 
 
@@ -186,11 +195,11 @@ class Lab(Table):
     head_diameter_m: float = Field(default=0.175, ge=0.05, le=0.5)
     ears_deg: float = Field(default=100.0, gt=0, lt=180)
     range_correction: bool = Field(default=False, strict=True)
-    sensitivity_db_spl: float = 94.0
+    sensitivity_db_spl: float = Field(default=94.0, ge=0, le=200)
     tolerance_db: float = Field(default=0.5, ge=0, le=10)
     tolerance_percent: float = Field(default=3.0, ge=0, le=30)
-    mic_noise_db_spl: float = 15.0
-    converter_noise_dbfs: float = Field(default=-110.0, le=-20)
+    mic_noise_db_spl: float = Field(default=15.0, ge=-400, le=150)
+    converter_noise_dbfs: float = Field(default=-110.0, ge=-400, le=-20)
     latency_samples: int = Field(default=437, ge=0, le=48000, strict=True)
     latency_spread_samples: int = Field(default=0, ge=0, le=48000, strict=True)
     clock_ppm: float = Field(default=0.0, ge=-1000, le=1000)

@@ -43,6 +43,9 @@ _KIND = re.compile(r"(constrained-\w+|float|int|str|(literal|tuple|function-\w+)
 
 _ASKED = " is not valid: "
 
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that are shown."""
+
 
 def _table_at(location: Sequence[int | str], root: type[BaseModel]) -> type[BaseModel] | None:
     """The model of the table in which a key stands."""
@@ -78,7 +81,9 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
         return f"{key}: unknown key; {hint}"
     if error["type"] == "missing":
         return f"{key}: missing; {_WANTED.get(str(location[-1]), 'it is required')}"
-    shown = repr(value) if not isinstance(value, dict | list) or len(repr(value)) < 60 else type(value).__name__
+    shown = repr(value)
+    if len(shown) >= LONGEST_SHOWN:
+        shown = type(value).__name__ if isinstance(value, dict | list) else f"{shown[:LONGEST_SHOWN]}..."
     wrong = error["msg"].removeprefix("Value error, ")
     return f"{key}: {shown}{_ASKED}{wrong[0].lower()}{wrong[1:]}"
 

@@ -13,6 +13,7 @@ from sweetspot.calibrate.plant.matched_ears import corrected
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
 
 FS, ZERO, TAPS = 47872, 300, 2400
 ARRIVALS = np.array([[41, 55, 60], [47, 44, 66], [38, 70, 52], [58, 49, 45], [44, 61, 57]])
@@ -198,3 +199,139 @@ def test_ears_are_multiplied_by_name() -> None:
     gains = np.array([2.0, 0.5])
     assert np.allclose(corrected(ir, gains).h[:, 0], 2.0 * ir.h[:, 0])
     assert np.allclose(corrected(swapped, gains).h[:, 0], 0.5 * ir.h[:, 0])
+
+
+def naive_energy(ir: ImpulseResponse) -> np.ndarray:
+    """The band that is looked at, by its formula, and its running energy over 0.2 ms."""
+    f = np.fft.rfftfreq(TAPS, 1.0 / FS)
+    band = np.zeros(len(f))
+    band[1:] = 1.0 / (1.0 + (700.0 / f[1:]) ** 4) / (1.0 + (f[1:] / 9000.0) ** 4)
+    spectrum = np.array([np.fft.rfft(row) for row in ir.h.reshape(-1, TAPS)])
+    spectrum[:, 0] = 0.0
+    power = np.array([np.fft.irfft(row * band, TAPS) ** 2 for row in spectrum])
+    width = round(0.0002 * FS)
+    found = np.array([[row[i + 1 : i + 1 + width].sum() for i in range(TAPS - width)] for row in power])
+    return found.reshape(*ir.h.shape[:3], -1)
+
+
+def test_the_energy_that_is_looked_at_by_its_formula() -> None:
+    ir = measured((2.0, -3.0))
+    level, step = gate._energy(ir)
+    expected = naive_energy(ir)
+    assert step == 1.0 / FS
+    assert level == pytest.approx(expected, abs=1e-6 * expected.max())
+
+
+def with_h(h: np.ndarray) -> ImpulseResponse:
+    ir = measured()
+    return ImpulseResponse(h, FS, ir.positions, ir.mics, ir.drivers, ZERO, "Pa/FS", ir.snr_db, ir.band)
+
+
+@pytest.mark.parametrize(("weaker_db", "counts"), [(9.0, True), (11.0, False)])
+def test_shadowed_paths_are_not_looked_at(weaker_db: float, counts: bool) -> None:
+    """Reflections in paths that are 9 dB weaker than their microphone's loudest count, in those 11 dB weaker not.
+
+    The other microphone is far more sensitive, which tells nothing of this one's paths.
+    """
+    still, echo = measured(), measured((2.0, -6.0))
+    h = still.h.copy()
+    h[:, :, 1:] = echo.h[:, :, 1:]
+    h[:, :, 0] *= 10 ** (weaker_db / 20) * (1.1 if counts else 1.2)
+    h[:, 1] *= 30.0
+    assert (gate.first_reflection(with_h(h), 0.006) is not None) is counts
+
+
+@pytest.mark.parametrize(("many", "counts"), [(14, False), (15, True)])
+def test_half_of_the_paths_make_a_reflection(many: int, counts: bool) -> None:
+    still, echo = measured(), measured((2.0, -6.0))
+    h = still.h.reshape(-1, TAPS).copy()
+    h[:many] = echo.h.reshape(-1, TAPS)[:many]
+    assert (gate.first_reflection(with_h(h.reshape(still.h.shape)), 0.006) is not None) is counts
+
+
+@pytest.mark.parametrize(
+    ("rest", "when"),
+    [
+        ([1.0, 0.05, 0.05, 0.05, 0.2, 0.4], None),  # too soon
+        ([1.0] + [0.001] * 45 + [0.0099], None),  # -20.04 dB: too weak
+        ([1.0] + [0.001] * 45 + [0.0101], 46),
+        ([1.0] + [0.1] * 45 + [0.1 * 10**0.79], None),  # 7.9 dB up again: not enough
+        ([1.0] + [0.1] * 45 + [0.1 * 10**0.81], 46),
+        ([1.0] + [0.01] * 37 + [0.5, 0.5], 38),
+        ([1.0] + [0.01] * 36 + [0.5, 0.01, 0.01], None),
+    ],
+)
+def test_a_rise_by_hand(rest: list[float], when: int | None) -> None:
+    """0.8 ms are 38.3 samples: sample 38 is the first that may be one."""
+    found = gate._rise(np.array(rest), 1.0 / FS)
+    assert found == (None if when is None else pytest.approx(when / FS))
+
+
+def test_a_reflection_at_the_end_of_the_reach_is_seen_and_none_behind_it() -> None:
+    ir = measured((3.0, -6.0))
+    level, step = gate._energy(ir)
+    rows = level.reshape(-1, level.shape[-1])
+    whole = sorted(gate._rise(row[int(np.argmax(row)) :] / row.max(), step) for row in rows)
+    last = whole[len(whole) // 2 - 1]
+    assert gate.first_reflection(ir, last) is not None
+    assert gate.first_reflection(ir, whole[len(whole) // 2 - 3] - 1.0 / FS) is None
+
+
+def test_a_gate_is_no_shorter_than_what_is_the_devices_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for found, seconds in ((0.0003, 0.0008), (0.003, 0.003), (0.0079, 0.006)):
+        monkeypatch.setattr(gate, "first_reflection", lambda ir, within, found=found: found)
+        assert gate.chosen(measured(), FilterDesign()) == Gate(seconds, 10.0, found)
+
+
+def test_a_silent_driver_is_named() -> None:
+    h = measured().h.copy()
+    h[3, 1, 2] = 0.0
+    with pytest.raises(BadInput) as refused:
+        gate.arrivals(with_h(h))
+    assert str(refused.value) == "driver 'c' is silent at 'ear_right', position 4: measure it again"
+
+
+def test_arrivals_are_where_a_tenth_of_each_peak_is_passed() -> None:
+    h = np.zeros((5, 2, 3, TAPS))
+    h[..., ZERO + 50] = 0.2
+    h[..., ZERO + 60] = -2.0
+    h[2, 1, 0] = 0.0
+    h[2, 1, 0, ZERO + 44], h[2, 1, 0, ZERO + 70] = 1e-4, -9e-4
+    h[1, 0, 1, ZERO + 40] = 0.19
+    first, last = gate.arrivals(with_h(h))
+    expected = np.full((5, 3), 50)
+    assert first * FS == pytest.approx(np.where(np.arange(15).reshape(5, 3) == 6, 44, expected))
+    assert last * FS == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("cycles", "count"), [(1e9, 1), (96.0, 1), (95.9, 2), (48.0, 2), (47.9, 3), (1.0, 4)])
+def test_lengths_are_halves_down_to_the_shortest(cycles: float, count: int) -> None:
+    """From 6 ms; at 16 kHz 96 periods are 6 ms, and no window is shorter than 0.8 ms."""
+    found = gate.lengths(Gate(0.006, cycles), 16000.0)
+    assert found == pytest.approx([0.006 / 2**i for i in range(count)])
+
+
+def test_shares_of_windows_by_hand() -> None:
+    """6, 3 and 1.5 ms: where 10 periods last 4.24 ms (halfway on a log scale) two windows have half each."""
+    f = np.array([0.0, 1e-6, 0.5, 100.0, 10 / 0.006, 10 / (0.006 / np.sqrt(2.0)), 10 / 0.003, 10 / 0.0015])
+    T, share = gate.shares(Gate(0.006, 10.0), f)
+    assert pytest.approx([0.006, 0.003, 0.0015]) == T
+    expected = np.zeros((3, 8))
+    expected[0, :5] = 1.0
+    expected[:2, 5] = 0.5
+    expected[1, 6] = expected[2, 7] = 1.0
+    assert share == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_window_sample_by_sample() -> None:
+    t = np.arange(-0.004, 0.012, 0.0001)
+    first, last, seconds = np.array([[0.001, 0.0015]]), np.array([[0.002, 0.0015]]), 0.004
+    found = gate.window(t, first, last, seconds)
+    assert found.shape == (1, 2, len(t))
+    for d in range(2):
+        for i, at in enumerate(t):
+            up = min(max((at - (first[0, d] - 0.002)) / 0.001, 0.0), 1.0)
+            down = min(max((last[0, d] + seconds - at) / 0.002, 0.0), 1.0)
+            assert found[0, d, i] == pytest.approx(
+                np.sin(np.pi / 2 * up) ** 2 * np.sin(np.pi / 2 * down) ** 2, abs=1e-12
+            )

@@ -198,6 +198,7 @@ def test_curves_of_two_orbits_without_symmetry_by_the_table() -> None:
         (curves.in_room, room),
     ):
         assert curve == pytest.approx(10.0 * np.log10(expected / P_REF**2), abs=1e-9)
+    assert np.array_equal(curves.f, F)
     assert curves.early_reflections_di == pytest.approx(curves.listening_window - curves.early_reflections)
     assert list(directivity.weights()) == list(range(0, 181, 10))
     assert all(directivity.weights()[a] == directivity.weights()[180 - a] for a in range(0, 181, 10))

@@ -293,7 +293,7 @@ def test_the_low_band_gives_what_it_can_at_a_rate_at_which_it_is_one() -> None:
     assert gain.min() < 0.7
 
 
-def a_band(look: int, speed: Real) -> tuple[Real, Real]:
+def a_band(look: int) -> tuple[Real, Real]:
     """The head and the ring of a band's memory that has heard nothing."""
     m = np.zeros(guard.HEADER)
     m[guard.QUIET] = look + 1
@@ -304,7 +304,7 @@ def a_band(look: int, speed: Real) -> tuple[Real, Real]:
 def test_reductions_follow_needs_of_windows_of_any_order(seed: int) -> None:
     rng, look, speed = np.random.default_rng(seed), 5, np.array([0.9, 0.05, 3.0])
     needs = rng.random(1200) * np.repeat(rng.random(80), 15)  # windows of 15 samples, each of its own level
-    m, ring = a_band(look, speed)
+    m, ring = a_band(look)
     found = [jitted(guard.reduction)(m, one, look, ring, speed) for one in needs]
     assert np.allclose(found, reductions_of(needs, look, speed), rtol=1e-12)
 
@@ -315,7 +315,7 @@ def test_time_that_passes_without_needs_leaves_what_no_needs_leave(n: int) -> No
     look, speed = 5, np.array([0.9, 0.05, 3.0])
     for slot in range(guard.WINDOWS):
         for count, passed in ((0.0, 0.0), (4.0, 2.0), (1.0, 1.0)):
-            m, ring = a_band(look, speed)
+            m, ring = a_band(look)
             m[guard.SLOT], m[guard.COUNT], m[guard.PASSED] = slot, count, passed
             ring[:] = [0.4, 0.3, 0.2, 0.1]
             ring[slot - 1] = 0.0
