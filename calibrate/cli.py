@@ -120,7 +120,7 @@ def calibrate(
         picture = comparison(found, run_folder / f"{kind}.png")
         parts.append(run.compared_part(run_folder, found, picture, left_out=kind == "cross_validate"))
     if reasons:
-        parts.append(run.explained_part(run_folder, fitted))
+        parts.append(run.explained_part(run_folder, fitted, wanted))
     data = {key: value for part in parts for key, value in part.data.items()}
     result(data, "\n\n".join(part.text for part in parts), as_json=as_json)
 

@@ -21,7 +21,7 @@ from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description, parse
-from sweetspot.rigs.units import speed_of_sound
+from sweetspot.rigs.units import Complex, Float, speed_of_sound
 
 
 @lru_cache(maxsize=2)
@@ -41,6 +41,21 @@ def _model(text: str, folder: Path, kept: Path | None) -> EarModel:
 def model_of(rig: Description) -> EarModel:
     """The ear model of the head that a rig measures with; kept, for it takes a second to make."""
     return _model(rig.text, rig.folder, rig.kept)
+
+
+def far_ratio(rig: Description, angle_deg: float, f: Float) -> Complex:
+    """Far over near ear ``(frequency,)`` of the head that a rig measures with, for a source at this angle.
+
+    From its templates: the head that was turned against a loudspeaker, else its model. Mean of both sides.
+    """
+    templates = model_of(rig).templates
+    sides = []
+    for near, side in ((0, 1.0), (1, -1.0)):
+        ears = templates.at(np.full(len(templates.f), side * np.radians(angle_deg)))
+        ratio = ears[1 - near] / np.where(np.abs(ears[near]) > 0.0, ears[near], np.inf)
+        level, turn = np.log(np.maximum(np.abs(ratio), 1e-6)), np.unwrap(np.angle(ratio))
+        sides.append(np.interp(f, templates.f, level) + 1j * np.interp(f, templates.f, turn))
+    return np.asarray(np.exp(0.5 * (sides[0] + sides[1])))
 
 
 def scored(ears: ImpulseResponse) -> ImpulseResponse:

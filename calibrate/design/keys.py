@@ -41,6 +41,7 @@ TEXTS = {
     "beam.angle_deg": "Where it points.",
     "beam.shape_db": "In place of nulls: level over the angle from its direction.",
     "beam.form": "What the design starts from: the ring as measured, harmonics, or the drivers in front alone.",
+    "stereo.head": "Head that the virtual loudspeakers' far ear is fitted to.",
     "stereo.angle_deg": "Of each virtual loudspeaker from the listener's front.",
     "stereo.distance_m": "Of the virtual loudspeakers.",
     "stereo.head_diameter_m": "Of the spherical head that hears them.",

@@ -105,7 +105,14 @@ class BeamDesign(_Table):
 
 
 class StereoDesign(_Table):
-    """The stereo reference that is made virtual."""
+    """The stereo reference that is made virtual.
+
+    ``head`` is what its far ear is fitted to: a rigid sphere of ``head_diameter_m``, or the head that measured
+    (``ears.templates`` or ``ears.head`` of the rig file, in the virtual lab the lab's). ``sweetspot calibrate RUN
+    --explain`` states what either misses at the heads.
+    """
+
+    head: Literal["sphere", "measured"] = "sphere"
 
     angle_deg: float = Field(default=30.0, gt=0, le=90)
     distance_m: float = Field(default=2.0, gt=0.2, le=100)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of
     from sweetspot.calibrate.filters.unit_filters import fit as fit
     from sweetspot.calibrate.filters.unit_filters import nearest_ahead as nearest_ahead
+    from sweetspot.calibrate.filters.virtualize import FIT_HZ as FIT_HZ
 else:
     from sweetspot.rigs.faces import lazy
 

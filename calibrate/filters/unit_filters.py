@@ -42,7 +42,16 @@ LEAST_NOISE = 1e-3
 """Power of what the model of the harmonics itself leaves over, re the response."""
 
 
-def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design, *, serial: str, source: str) -> Fitted:
+def fit(
+    ears: MeasuredSet,
+    polar: MeasuredSet,
+    rig: Description,
+    design: Design,
+    *,
+    serial: str,
+    source: str,
+    ratio: Complex | None = None,
+) -> Fitted:
     """Fit all filters of one unit.
 
     Parameters
@@ -54,6 +63,9 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
         What was measured with, and what is wanted.
     serial, source
         Serial number and the session's SHA-256, kept in the filterset.
+    ratio
+        Far over near ear at :data:`virtualize.FIT_HZ` that the virtual loudspeakers shall have; by default that of
+        :func:`head_ratio`.
 
     Raises
     ------
@@ -74,7 +86,7 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
     at = np.array([d.at for d in rig.driver])
     spent, allowed = room.spent(fitting.ir, f, design, cost, spent, slopes)
     wish, worst_first = room.asked(design, allowed)
-    far = virtualize.reference(design.stereo, c)
+    far = virtualize.fit(head_ratio(rig, design, c) if ratio is None else ratio, virtualize.FIT_HZ)
     v = far.response(f)
     both = sharing.steer(led, nominal, spent, wish, v, pairs=side_pairs(at), effort_db=allowed, worst_first=worst_first)
     beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig)
@@ -118,6 +130,13 @@ def fit(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design,
         loading=loads,
         expected_db=expected,
     )
+
+
+def head_ratio(rig: Description, design: Design, c: float) -> Complex:
+    """Far over near ear at :data:`virtualize.FIT_HZ` of the head that ``stereo.head`` names, by its model."""
+    if design.stereo.head == "measured":
+        return virtualize.ratio_of(head_of(rig)[0], design.stereo, virtualize.FIT_HZ, c)
+    return virtualize.sphere_ratio(design.stereo, virtualize.FIT_HZ, c)
 
 
 def bare(filters: FilterSet, f: Float, far: Complex) -> Complex:

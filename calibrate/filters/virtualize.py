@@ -10,16 +10,36 @@ from sweetspot.calibrate.plant import FarEar
 from sweetspot.rigs.acoustics import Head, SphereHead
 from sweetspot.rigs.units import Float, db
 
+FIT_HZ: Float = np.geomspace(200.0, 8000.0, 120)
+"""Where a far ear is fitted, Hz."""
+
 GRID: Float = np.geomspace(80.0, 18000.0, 200)
 """Where a real pair's phantom is computed, Hz."""
 
 
 def sphere_ratio(design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:
     """Far ear over near ear ``(frequency,)`` of a rigid-sphere head for a source at the reference's angle."""
-    head = SphereHead(design.head_diameter_m, float(np.radians(design.ears_deg)))
-    direction = np.full((1, len(f)), np.radians(design.angle_deg))
-    left, right = head.response(direction, 2.0 * np.pi * f / c, design.distance_m, c)[:, 0]
-    return np.asarray(right / left)
+    return ratio_of(SphereHead(design.head_diameter_m, float(np.radians(design.ears_deg))), design, f, c)
+
+
+def ratio_of(head: Head, design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:
+    """Far ear over near ear ``(frequency,)`` of a head for the reference: mean in level and phase of its two sides."""
+    sides = []
+    for side in (1.0, -1.0):
+        direction = np.full((1, len(f)), side * np.radians(design.angle_deg))
+        ears = head.response(direction, 2.0 * np.pi * f / c, design.distance_m, c)[:, 0]
+        far, near = (ears[1], ears[0]) if side > 0.0 else (ears[0], ears[1])
+        sides.append(far / near)
+    return mean_of_sides(*sides)
+
+
+def mean_of_sides(left: NDArray[np.complex128], right: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Mean in level and phase of the far ear over the near one for a source on either side ``(frequency,)``."""
+    return np.asarray(np.exp(0.5 * (_log(left) + _log(right))))
+
+
+def _log(ratio: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    return np.asarray(np.log(np.abs(ratio)) + 1j * np.unwrap(np.angle(ratio)))
 
 
 def fit(ratio: NDArray[np.complex128], f: Float) -> FarEar:
@@ -47,9 +67,8 @@ def fit(ratio: NDArray[np.complex128], f: Float) -> FarEar:
 
 
 def reference(design: StereoDesign, c: float) -> FarEar:
-    """The far ear of a stereo reference for a rigid-sphere head, fitted from 200 Hz to 8 kHz."""
-    f: Float = np.geomspace(200.0, 8000.0, 120)
-    return fit(sphere_ratio(design, f, c), f)
+    """The far ear of a stereo reference for a rigid-sphere head, fitted at :data:`FIT_HZ`."""
+    return fit(sphere_ratio(design, FIT_HZ, c), FIT_HZ)
 
 
 def phantom_power(head: Head, positions: NDArray[np.void], design: StereoDesign, distance_m: float, c: float) -> Float:

@@ -11,7 +11,7 @@ from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
-from sweetspot.calibrate.filters import BeamFit, fit, fit_beam, nearest_ahead
+from sweetspot.calibrate.filters import FIT_HZ, BeamFit, fit, fit_beam, nearest_ahead
 from sweetspot.calibrate.plant import Fitted, ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
@@ -127,7 +127,8 @@ def _fit(
         ears, polar = measured_sets(session)
     ears = scoring(ears) if left_out else ears
     step("responses")
-    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source))
+    ratio = auditory.far_ratio(rig, design.stereo.angle_deg, FIT_HZ) if design.stereo.head == "measured" else None
+    made = fit(ears, polar, rig, design, serial=serial, source=sha256(source), ratio=ratio)
     step("left, right, centre")
     return made, ears.ir
 

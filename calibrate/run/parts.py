@@ -13,8 +13,8 @@ from sweetspot.calibrate.plant import Fitted, ahead, errors
 from sweetspot.calibrate.run.fit import forms_of, image
 from sweetspot.calibrate.run.kept import bank_figures, kept_front, zone
 from sweetspot.calibrate.run.sets import level_known
-from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty
-from sweetspot.calibrate.study import DesignRow, compare, explain, forms, overview, pareto, reasons
+from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty, virtual_missed
+from sweetspot.calibrate.study import DesignRow, compare, explain, forms, overview, pareto, reasons, virtual
 from sweetspot.calibrate.verify import figures
 from sweetspot.processor.export import forms_table
 from sweetspot.processor.filterset import FilterSet
@@ -64,11 +64,13 @@ def compared_part(run: Path, found: tuple[DesignRow, ...], picture: Path, *, lef
     return CalibrationPart("\n".join(lines), data)
 
 
-def explained_part(run: Path, fitted: Fitted) -> CalibrationPart:
-    """What decided each band of the design, and the error loading."""
+def explained_part(run: Path, fitted: Fitted, design: Design) -> CalibrationPart:
+    """What decided each band of the design, the error loading, and what the virtual loudspeakers miss."""
     bands = explained(run, fitted)
+    missed, words = virtual_missed(run, fitted, design)
     data = {"explain": explain.plain(bands), "loading": errors.plain(fitted.loading)}
-    return CalibrationPart(f"{explain.table(bands)}\n\n{errors.table(fitted.loading)}", data)
+    data["virtual"] = virtual.to_dict(missed)
+    return CalibrationPart(f"{explain.table(bands)}\n\n{errors.table(fitted.loading)}\n\n{words}", data)
 
 
 def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import nearest_ahead
 from sweetspot.calibrate.plant import Fitted
 from sweetspot.calibrate.run.sets import measured_sets, scoring
 from sweetspot.calibrate.study import (
@@ -13,6 +15,7 @@ from sweetspot.calibrate.study import (
     explain,
     held_out,
     overview,
+    virtual,
 )
 from sweetspot.calibrate.verify import (
     Confident,
@@ -40,6 +43,16 @@ def explained(run: Path, fitted: Fitted) -> tuple[ExplainedBand, ...]:
     """What decided each band of a run's design."""
     with Session.read(session_file(run)) as session:
         return explain.bands(fitted, session.rig())
+
+
+def virtual_missed(run: Path, fitted: Fitted, design: Design) -> tuple[tuple[virtual.Missed, ...], str]:
+    """What the virtual loudspeakers miss at the heads of a run, and a text that names the head they were fitted to."""
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+    found = virtual.missed(fitted, nearest_ahead(ears.used_for("design")))
+    sphere = f"a rigid sphere of {1000 * design.stereo.head_diameter_m:g} mm"
+    head = auditory.model_of(rig).templates.name if design.stereo.head == "measured" else sphere
+    return found, virtual.text(fitted, found, head, design.stereo.angle_deg)
 
 
 def described(run: Path, fitted: Fitted) -> tuple[overview.MetricRow, ...]:

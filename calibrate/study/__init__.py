@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.study import overview as overview
     from sweetspot.calibrate.study import pareto as pareto
     from sweetspot.calibrate.study import reasons as reasons
+    from sweetspot.calibrate.study import virtual as virtual
     from sweetspot.calibrate.study.compare import DesignRow as DesignRow
     from sweetspot.calibrate.study.explain import ExplainedBand as ExplainedBand
     from sweetspot.calibrate.study.pareto import FrontPoint as FrontPoint
