@@ -41,7 +41,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, keep_aside, move
-from sweetspot.rigs.units import Complex, Float
+from sweetspot.rigs.units import Complex, Float, from_db
 
 OTHERS = 40
 """How many other runs are looked at when a unit may have the filters of another."""
@@ -174,6 +174,8 @@ def _causes(
 def _clipped(rig: Description, filters: FilterSet, used: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
     """What clipping does to the sweeps of a verification, see :func:`clipping.filters_of`."""
     program = rig.interface.program if used.get("name", deployed.OWN) != deployed.OWN else None
+    lowered_db = float(used.get("lowered_db", 0.0))
+    filters = replace(filters, taps=filters.taps * float(from_db(-lowered_db)))
     plan = verification.plan(
         rig,
         "ears",
@@ -181,6 +183,7 @@ def _clipped(rig: Description, filters: FilterSet, used: dict[str, Any]) -> Call
         engine_of(filters),
         (program.left, program.right) if program else None,
         share=float(used.get("share", 1.0)),
+        lowered_db=lowered_db,
     )
     played = np.stack([s[[c - 1 for c in filters.channels]] for s in plan.sources.signals])
     if program:

@@ -88,14 +88,19 @@ def measure_verification(
         measured = session.responses("ears")
         sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
     share = _share(rig.description, filters, measured)
-    plans = {n: verification.plan(rig.description, n, filters, process, through.inputs, share=share) for n in sets}
+    plans = {
+        n: verification.plan(
+            rig.description, n, filters, process, through.inputs, share=share, lowered_db=through.lowered_db
+        )
+        for n in sets
+    }
     with (
         alone(run),
         insert.ready(rig, through, plans["ears"], measured, ask) as ready,
         _begun(path, rig, filters, now) as captured,
     ):
         used = {"name": through.name, "form": _form(filters), "latency_samples": insert.latency_of(ready.interface)}
-        used["share"] = share
+        used |= {"share": share, "lowered_db": through.lowered_db}
         used["guard_db"] = insert.guard_of(ready.interface)
         captured.annotate("through", json.dumps(used))
         for name, plan in plans.items():

@@ -22,7 +22,7 @@ from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.processor.export import c_library
+from sweetspot.processor.export import c_library, without_guard
 from sweetspot.processor.export.library import blob_differences
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
@@ -50,12 +50,15 @@ class Deployed:
         Output channels that feed it left and right, counted from 1; ``None`` for our own engine, which is no hardware.
     exported
         The folder of an export that is played as it lies there; ``None`` for a new export.
+    lowered_db
+        By how much its filters are lowered, dB, as ``export`` lowers them for an engine without a guard.
     """
 
     name: str
     filters: FilterSet
     inputs: tuple[int, int] | None
     exported: Path | None = None
+    lowered_db: float = 0.0
 
     @property
     def timed(self) -> bool:
@@ -120,9 +123,8 @@ def choose(
             f"rig {rig.name!r} has no program outputs, and {name} is fed through them: add to its [interface] "
             "program = { left = 11, right = 12 }"
         )
-    return Deployed(
-        name, filters if upmixes or whole else stereo_form(filters), (program.left, program.right), exported
-    )
+    form, lowered_db, _ = without_guard(filters if upmixes or whole else stereo_form(filters), name)
+    return Deployed(name, form, (program.left, program.right), exported, lowered_db)
 
 
 def stereo_form(filters: FilterSet) -> FilterSet:
@@ -238,7 +240,8 @@ def understood(
     prediction, filters = deployed
     if not attributes:
         return ReadVerification(*heard, prediction, filters, None)
-    through = ProcessorUsed(attributes["name"], attributes["form"], float(attributes["latency_samples"]), filters.fs)
+    late, lowered_db = float(attributes["latency_samples"]), float(attributes.get("lowered_db", 0.0))
+    through = ProcessorUsed(attributes["name"], attributes["form"], late, filters.fs, lowered_db)
     filters = stereo_form(filters) if through.form == "stereo" else filters
     if through.name != OWN:
         rest = rest_of(heard[0].ir, measured[0].ir, filters, share_of(filters))

@@ -19,7 +19,7 @@ from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_f
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float
+from sweetspot.rigs.units import Complex, Float, from_db
 
 STIMULI = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
 """Stereo stimuli: what each side plays. ``both`` is the phantom centre."""
@@ -51,18 +51,22 @@ class ProcessorUsed:
         Found and taken out; 0 for our own engine, whose latency is known.
     fs
         Sampling rate, Hz.
+    lowered_db
+        By how much its filters are lowered, dB, as in its export; taken out of what is judged.
     """
 
     name: str
     form: str
     latency_samples: float
     fs: int
+    lowered_db: float = 0.0
 
     @property
     def text(self) -> str:
         """One line for a reader."""
         name = "built-in engine" if self.name == "engine" else self.name
         form = "" if self.form == "upmix" else ", left and right without upmix"
+        form += f", {self.lowered_db:.1f} dB quieter for want of a guard" if self.lowered_db > 0.0 else ""
         if abs(self.latency_samples) < LEAST_LATENCY:
             return f"processor: {name}{form}; excess latency 0 ms"
         late = f"{self.latency_samples:.2f} samples ({1000.0 * self.latency_samples / self.fs:.2f} ms)"
@@ -173,6 +177,7 @@ def plan(
     feed: tuple[int, int] | None = None,
     *,
     share: float = 1.0,
+    lowered_db: float = 0.0,
 ) -> Plan:
     """What verification captures: stereo sweeps through ``process`` at the scoring positions, or around the device.
 
@@ -189,10 +194,12 @@ def plan(
         makes on the drivers' outputs.
     share
         Of that level, linear: what a limit of the loudness leaves, see :func:`loudness.within`.
+    lowered_db
+        By how much ``filters`` are lowered; what is heard is brought to the level of the filters as they were fitted.
     """
     names = tuple(STIMULI) if name == "ears" else ("both",)
     sweep, played = excitation(rig, tail=filters.length)
-    sources = sources_of(rig, filters, process, played, names, feed, share=share)
+    sources = sources_of(rig, filters, process, played, names, feed, share=share, lowered_db=lowered_db)
     at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
     return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
 
@@ -206,6 +213,7 @@ def sources_of(
     feed: tuple[int, int] | None = None,
     *,
     share: float = 1.0,
+    lowered_db: float = 0.0,
 ) -> Sources:
     """Stimuli of :data:`STIMULI` through a processor, each as loud as may be; see :func:`plan`.
 
@@ -217,6 +225,8 @@ def sources_of(
         Which stimuli.
     share
         Of that level, linear.
+    lowered_db
+        By how much ``filters`` are lowered: as much less of the stimulus counts as played, see :func:`plan`.
     """
     protection = _widest(rig)
     shaped = protection.shaped(played).astype(np.float64)
@@ -234,7 +244,7 @@ def sources_of(
         level *= share
         plays = level * (sides if feed is not None else through)
         signals.append(outputs_for(rig, list(feed or filters.channels), plays.astype(np.float32), played))
-        levels.append(level / peak)
+        levels.append(float(from_db(-lowered_db)) * level / peak)
     return Sources("program", tuple(names), tuple(signals), tuple(levels), (protection,) * len(names))
 
 

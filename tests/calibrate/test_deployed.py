@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import time
@@ -134,10 +135,28 @@ def test_an_export_that_an_engine_plays_on_the_audio_server_is_verified_and_a_wr
     assert good.verdict == "pass", good.reasons
     assert good.through is not None
     assert good.through.name == "jconvolver"
+    assert good.through.lowered_db == pytest.approx(right.lowered_db) > 0.5
+    assert f"{right.lowered_db:.1f} dB quieter" in good.through.text
     assert next(m.heard for m in good.metrics if m.name.startswith("difference")) < -60.0
     assert bad.verdict == "fail"
     assert bad.causes[0].name == "drivers swapped", bad.causes
     assert "'woofer' and 'right'" in bad.causes[0].text
+
+
+@pytest.mark.parametrize("engine", ["brutefir", "jconvolver"])
+def test_verification_plays_the_filters_that_export_writes_for_an_engine(
+    here: Path, crooked_text: str, sweetspot: Callable[..., Any], tmp_path: Path, engine: str
+) -> None:
+    """Lowered until full-scale stereo keeps to the ceiling, where there is no guard; the files are the same to the byte."""
+    done = sweetspot("export", here, "--to", engine, "--out", tmp_path / "out", "--json")
+    lowered_db = json.loads(done.stdout)["gain_lowered_db"]
+    chosen = deployed.choose(engine, run.fitted_of(here).filters, described(crooked_text, here.parent))
+    assert lowered_db > 0.5
+    assert chosen.lowered_db == pytest.approx(lowered_db, abs=1e-9)
+    written = bundle(chosen.filters, engine).files
+    taps = [name for name in written if name.endswith((".wav", ".f32"))]
+    assert taps
+    assert all((tmp_path / "out" / name).read_bytes() == written[name] for name in taps)
 
 
 def swapped(filters: FilterSet) -> FilterSet:
