@@ -147,7 +147,7 @@ def test_an_export_that_an_engine_plays_on_the_audio_server_is_verified_and_a_wr
 def test_verification_plays_the_filters_that_export_writes_for_an_engine(
     here: Path, crooked_text: str, sweetspot: Callable[..., Any], tmp_path: Path, engine: str
 ) -> None:
-    """Lowered until full-scale stereo keeps to the ceiling, where there is no guard; the files are the same to the byte."""
+    """Lowered until full-scale stereo keeps to the ceiling, where there is no guard; the same bytes."""
     done = sweetspot("export", here, "--to", engine, "--out", tmp_path / "out", "--json")
     lowered_db = json.loads(done.stdout)["gain_lowered_db"]
     chosen = deployed.choose(engine, run.fitted_of(here).filters, described(crooked_text, here.parent))
