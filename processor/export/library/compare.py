@@ -91,10 +91,40 @@ def _filters(there: NDArray[np.float64], ours: NDArray[np.float64], same_session
         yield "swapped drivers: its filters are those of other drivers"
     elif alike(there / np.abs(there).max(), ours / np.abs(ours).max()):
         yield f"other level: {float(db(np.abs(there).max() / np.abs(ours).max())):+.1f} dB"
+    elif gained := _gained(there, ours):
+        yield gained
     elif same_session:
         yield "old blob: other filters of the same session; calibrated anew since it was exported"
     else:
         yield "old blob: its filters were made from another session than the run's"
+
+
+def _gained(there: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
+    """Programs or drivers whose filters are right but for a gain, by name; empty where it is something else."""
+    power = (ours**2).sum(axis=-1)
+    gains = (there * ours).sum(axis=-1) / np.where(power > 0.0, power, 1.0)
+    gains = np.where(power > 0.0, gains, np.nan)
+    if np.abs(there - np.nan_to_num(gains)[..., None] * ours).max() > SAME * max(
+        np.abs(there).max(), np.abs(ours).max()
+    ):
+        return ""
+    for axis, names in (
+        (1, [f"{p} program" for p in PROGRAMS]),
+        (0, [f"driver {d + 1}" for d in range(ours.shape[1])]),
+    ):
+        least, most = np.nanmin(gains, axis=axis), np.nanmax(gains, axis=axis)
+        if (most - least <= 1e-4).all():
+            return "wrong gain: " + ", ".join(
+                f"{n} {_gain(g)}" for n, g in zip(names, most, strict=True) if abs(g - 1.0) > 1e-4
+            )
+    return ""
+
+
+def _gain(gain: float) -> str:
+    if abs(gain) < SAME:
+        return "muted"
+    level = f"{float(db(gain)):+.1f} dB" if abs(abs(gain) - 1.0) > 1e-3 else ""
+    return " ".join(filter(None, ("inverted" if gain < 0.0 else "", level)))
 
 
 def _orders(there: NDArray[np.float64], ours: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:

@@ -27,6 +27,14 @@ FAULTS: dict[str, Callable[[FilterSet], FilterSet]] = {
     "swapped sides": lambda f: replace(f, taps=f.taps[[1, 0, 2]]),
     "swapped drivers": lambda f: replace(f, taps=f.taps[:, [0, 3, 2, 1, 4]]),
     "missing centre": lambda f: replace(f, taps=f.taps * np.array([1.0, 1.0, 0.0])[:, None, None]),
+    "wrong gain: left program muted": lambda f: replace(f, taps=f.taps * np.array([0.0, 1.0, 1.0])[:, None, None]),
+    "wrong gain: centre program +6.0 dB": lambda f: replace(
+        f, taps=f.taps * np.array([1.0, 1.0, 1.9953])[:, None, None]
+    ),
+    "wrong gain: right program inverted": lambda f: replace(f, taps=f.taps * np.array([1.0, -1.0, 1.0])[:, None, None]),
+    "wrong gain: driver 2 muted, driver 4 inverted -3.0 dB": lambda f: replace(
+        f, taps=f.taps * np.array([1.0, 0.0, 1.0, -0.70795, 1.0])[:, None]
+    ),
     "guard off or too high: driver 2 may reach -6.0 dBFS, not -14.0 dBFS": lambda f: replace(f, caps=()),
     "other level: +3.0 dB": lambda f: replace(f, taps=f.taps * 10.0**0.15),
     "other upmix: off": lambda f: replace(f, upmix=UpmixSettings(method="off", amount=0.9)),
