@@ -49,6 +49,8 @@ class Asked:
         Gain of the protection filters ``(driver, frequency)``.
     design
         What is wanted.
+    listeners
+        How many are served at once: the heads of a place are theirs in turn, equally many each.
     """
 
     f: Float
@@ -59,6 +61,7 @@ class Asked:
     reference: tuple[int, int]
     slopes: Float
     design: Design
+    listeners: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +87,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
     ----------
     cloud
         Responses behind the protection filters ``(place, head, ear, driver, frequency)``; the first head is the
-        nominal one of the place.
+        nominal one of the place, or of each listener.
     error
         Squared relative error of the paths ``(place, driver, frequency)``.
     """
@@ -101,22 +104,43 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
             np.concatenate([getattr(p, name) for p in each])
             for name in ("near", "covariance", "wanted", "target", "effort")
         )
-        found, mu = _steered(near, R, wanted, target, effort, cost=cost, f=asked.f)
+        others = [_others(p, ear, asked) for p in plants]
+        G, d = (np.concatenate([o[k] for o in others], axis=1) for k in (0, 1))
+        G, d = np.concatenate([near[None], G]), np.concatenate([wanted[None], d])
+        found, mu = _steered(G, R, d, target, effort, cost=cost, f=asked.f)
         for i, (plant, one) in enumerate(zip(plants, each, strict=True)):
             rows = slice(i * len(asked.f), (i + 1) * len(asked.f))
             level = pair.levelled(found[rows], plant, ear, asked.reference[ear], one, wish.tolerance_db)
             w[i, ear] = found[rows] / level[:, None]
             A = leastsquares.hessian(one, asked.cost, mu[rows], w[i, ear], asked.f)
+            for g, wish_there in zip(G[1:, rows], d[1:, rows], strict=True):
+                A += leastsquares.kept(g, wish_there, asked.f)
             A = leastsquares.confined(A, asked.f, *asked.design.filter.band_hz)
             weighing[i, ear] = leastsquares.stopped(A, asked.slopes)
     return Steered(w, weighing)
 
 
+def _others(plant: Plant, ear: int, asked: Asked) -> tuple[Complex, Complex]:
+    """Near-ear responses ``(listener, frequency, driver)`` of the other listeners, and what they are to hear.
+
+    Each hears its side from the reference driver, at that driver's own level and time.
+    """
+    heads = len(plant.h) // asked.listeners
+    firsts = plant.h[heads::heads]
+    left, right = asked.reference
+    wanted = [pair.balanced(h[0, left], h[1, right], plant.f)[ear] for h in firsts]
+    return np.swapaxes(firsts[:, ear], 1, 2), np.reshape(wanted, (len(firsts), len(plant.f)))
+
+
 def _steered(
-    near: Complex, R: Complex, wanted: Complex, target: Float, effort: Float, *, cost: Cost, f: Float
+    G: Complex, R: Complex, wanted: Complex, target: Float, effort: Float, *, cost: Cost, f: Float
 ) -> tuple[Complex, Float]:
-    """Weights and smoothed multipliers of the bins of all places, see :mod:`calibrate.filters.crosstalk`."""
-    line = crosstalk.MultiplierSweep.of(near, R, cost, wanted)
+    """Weights and smoothed multipliers of the bins of all places, see :mod:`calibrate.filters.sides.crosstalk`."""
+    line: multiplier.DesignLine
+    if len(G) == 1:
+        line = crosstalk.MultiplierSweep.of(G[0], R, cost, wanted[0])
+    else:
+        line = crosstalk.SeveralListeners.of(G, R, cost, wanted)
     found = multiplier.steer(line, target, effort, HALVINGS)
     mu = np.log(found.mu).reshape(-1, len(f))
     smooth = np.minimum(np.exp(smoothed(mu, f)).ravel(), found.most)

@@ -267,3 +267,15 @@ def _relative_error(measured: Complex, carried: Complex, f: Float) -> Float:
     off = np.abs(measured - shared[:, :, None] * carried) ** 2
     power = np.maximum(np.mean(np.abs(measured) ** 2, axis=(0, 1)), 1e-30)
     return np.asarray(smoothed(np.mean(off, axis=(0, 1)), f) / np.maximum(smoothed(power, f), 1e-30))
+
+
+def joined(carried: CarriedPlaces, found: tuple[Complex, Float], second: Float, cloud: Cloud) -> tuple[Complex, Float]:
+    """Responses ``(place, head, ...)`` and errors ``(place, driver, frequency)`` with a second listener's heads.
+
+    ``second`` is its place ``(1, 3)``, or nothing ``(0, 3)``; the larger error holds for both.
+    """
+    h, error = found
+    if not len(second):
+        return found
+    more = np.broadcast_to(carried.at(second, cloud), h.shape)
+    return np.concatenate([h, more], axis=1), np.maximum(error, carried.error(second))

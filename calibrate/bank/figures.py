@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import EarModel
-from sweetspot.calibrate.bank.carried import Arriving, CarriedPlaces, Cloud
+from sweetspot.calibrate.bank.carried import Arriving, CarriedPlaces, Cloud, joined
 from sweetspot.calibrate.plant import metrics
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.arrays import frozen
@@ -69,10 +69,13 @@ class BankFigures:
 
 
 def predicted(
-    bank: FilterBank, known: tuple[CarriedPlaces, Arriving], far: Complex, ear: EarModel, fs: int
+    bank: FilterBank, known: tuple[CarriedPlaces, Arriving, Float], far: Complex, ear: EarModel, fs: int
 ) -> BankFigures:
-    """Figures of all places from the carried responses, and the fields at the places."""
-    carried, fields = known
+    """Figures of all places from the carried responses, the fields at the places, and a second listener's place.
+
+    With a second listener (``(1, 3)``, else ``(0, 3)``) figures are those of both listeners' heads together.
+    """
+    carried, fields, second = known
     f = carried.field.f
     low = f <= ear.templates.f[-1] + 1e-6
     cloud = Cloud.drawn(HEADS, SPREAD_M, float(np.radians(SPREAD_DEG)), SEED)
@@ -80,10 +83,9 @@ def predicted(
     rows = []
     for start in range(0, len(bank.places), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        h, error = (
-            carried.at(bank.places[some], cloud, fields.some(some))[..., low],
-            carried.error(bank.places[some])[..., low],
-        )
+        both = carried.at(bank.places[some], cloud, fields.some(some)), carried.error(bank.places[some])
+        h, error = joined(carried, both, second, cloud)
+        h, error = h[..., low], error[..., low]
         own = _response(bank.taps[some], f[low], fs)
         for i in range(len(h)):
             each = [_of_place(h[i], error[i], w, far[low], f[low], ear) for w in (own[i], static[..., low])]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.auditory import EarModel, Templates
 from sweetspot.calibrate.bank import figures
 from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sides
-from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving
+from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving, joined
 from sweetspot.calibrate.bank.figures import BankFigures
 from sweetspot.calibrate.design import BankDesign, Design, level_at
 from sweetspot.calibrate.filters import beam_of, held_outside, leastsquares, protection, room, staging
@@ -49,6 +49,9 @@ LARGEST_LEVEL_DB = 9.0
 
 AT_ONCE = 12
 """Places in one batch: their bins stay in the processor's cache."""
+
+FOR_TWO = 4
+"""Drivers without which two listeners cannot be served: a bright and a dark ear each."""
 
 GAP_DEG = 30.0
 """Directions of the polar set that are farther apart leave places between them unknown."""
@@ -106,10 +109,18 @@ def fit_bank(
     design, wish = _shortened(wishes[0]), wishes[1]
     places = wish.grid
     nearest = _checked(places, polar, rig, design)
+    if wish.second is not None:
+        _checked(wish.second_place, polar, rig, design)
+        if len(rig.driver) < FOR_TWO:
+            raise BadInput(
+                f"second = {list(wish.second)}: two listeners have four ears, which take at least {FOR_TWO} "
+                f"drivers; rig {rig.name!r} has {len(rig.driver)}"
+            )
     ears = corrected(ears, unit.ears.gains) if unit.ears else ears
     gates = _gates(unit)
     carried = carried_from(ears, polar, rig, gates, ear)
     asked = _asked(ears, polar, rig, (design, wish), unit, carried.field.f)
+    second = wish.second_place
     level = _Level(carried, asked, _home(ears))
     cloud = Cloud.spread(wish.spread_m, float(np.radians(wish.spread_deg)))
     beams = _Beams(polar, gates[1], asked, wish.beam_step_deg, rig)
@@ -118,9 +129,14 @@ def fit_bank(
     fields = arriving(carried.field, places[:, :2])
     for start in range(0, len(places), AT_ONCE):
         rows = places[start : start + AT_ONCE]
-        h = protected(carried.at(rows, cloud, fields.some(slice(start, start + AT_ONCE))), asked.slopes)
-        done = sides(h, carried.error(rows), asked)
-        taps[start : start + AT_ONCE] = _filters(done, h, rows, far, beams=beams, level=level, asked=asked)
+        h = carried.at(rows, cloud, fields.some(slice(start, start + AT_ONCE)))
+        h, error = joined(carried, (h, carried.error(rows)), second, cloud)
+        h = protected(h, asked.slopes)
+        done = sides(h, error, asked)
+        between = 0.5 * (rows + second) if len(second) else rows
+        taps[start : start + AT_ONCE] = _filters(
+            done, h, rows, far, beams=beams.over(between), level=level, asked=asked
+        )
     default = int(
         np.argmin(np.hypot(*(places[:, :2] - _wanted_home(wish, level.home)).T) + 1e-3 * np.abs(places[:, 2]))
     )
@@ -128,7 +144,9 @@ def fit_bank(
     taps = protection.within_bands(taps.astype(np.float64), rig).astype(np.float32)
     bank = _staged(taps, places, default, nearest, unit=unit, held=held, design=design)
     return FittedBank(
-        bank, figures.predicted(bank, (carried, fields), unit.prediction.far_ear[::EVERY], ear, ears.fs), carried
+        bank,
+        figures.predicted(bank, (carried, fields, second), unit.prediction.far_ear[::EVERY], ear, ears.fs),
+        carried,
     )
 
 
@@ -255,6 +273,7 @@ def _asked(
         reference=unit.reference,
         slopes=slopes,
         design=design,
+        listeners=1 if wishes[1].second is None else 2,
     )
 
 
@@ -295,6 +314,10 @@ class _Beams:
         self._polar, self._step, self._asked, self._rig = polar, step_deg, asked, rig
         self._made: dict[float, beamform.Beam] = {}
 
+    def over(self, places: Float) -> list[beamform.Beam]:
+        """The beams of some places."""
+        return [self.towards(place) for place in places]
+
     def towards(self, place: Float) -> beamform.Beam:
         """The beam of a place."""
         bearing = self._step * round(float(np.degrees(np.arctan2(place[1], place[0]))) / self._step)
@@ -308,7 +331,7 @@ class _Beams:
 
 
 def _filters(
-    done: Steered, h: Complex, rows: Float, far: Complex, *, beams: _Beams, level: _Level, asked: Asked
+    done: Steered, h: Complex, rows: Float, far: Complex, *, beams: list[beamform.Beam], level: _Level, asked: Asked
 ) -> NDArray[np.float32]:
     """Taps ``(place, program, driver, tap)`` of some places; sides and centre arrive together, left and right level."""
     wish, f = asked.design.filter, asked.f
@@ -316,7 +339,7 @@ def _filters(
     for i, place in enumerate(rows):
         w = done.w[i]
         near = np.stack([np.einsum("df,fd->f", h[i, 0, ear], w[ear]) for ear in (0, 1)])
-        beam = beams.towards(place)
+        beam = beams[i]
         programs = np.stack([w[0] + far[:, None] * w[1], w[1] + far[:, None] * w[0], beam.w])
         if asked.design.beam.level_db == "phantom":
             tone = centre.to_phantom(Plant(h[i], f, asked.lowest, np.zeros(h[i].shape[:3])), programs[:2], beam.w)

@@ -26,7 +26,8 @@ class BankDesign(BaseModel):
     where no listener is known; by default the nominal place of the session. ``beam_step_deg`` is how finely the
     centre's beam is steered: places whose bearings round to the same one share it. ``effort_db`` is what the sides may
     spend over the limit of the unit's design, which is made for the nominal place: aside and farther away the ears see
-    less of the array. In a live room, where effort costs depth, nothing is added.
+    less of the array. In a live room, where effort costs depth, nothing is added. ``second`` is the place of a second
+    listener, who stays: the filters of every place then serve both, with a bright and a dark ear each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -37,6 +38,7 @@ class BankDesign(BaseModel):
     yaw_deg: tuple[Degrees, ...] = Field(default=(0.0,), min_length=1, max_length=9)
     places: tuple[tuple[Metres, Metres] | tuple[Metres, Metres, Degrees], ...] = ()
     home: tuple[Metres, Metres] | None = None
+    second: tuple[Metres, Metres] | None = None
     spread_m: float = Field(default=0.04, ge=0, le=0.2)
     spread_deg: float = Field(default=8.0, ge=0, le=45)
     beam_step_deg: float = Field(default=7.5, ge=1, le=45)
@@ -51,6 +53,12 @@ class BankDesign(BaseModel):
         if not self.places and len(self.grid) > MOST_PLACES:
             raise ValueError(f"the grid has {len(self.grid)} places; at most {MOST_PLACES}: make step_m larger")
         return self
+
+    @property
+    def second_place(self) -> Float:
+        """``(1, 3)``, or ``(0, 3)``: the second listener, who faces the device."""
+        rows = [] if self.second is None else [(*self.second, float(np.arctan2(self.second[1], self.second[0])))]
+        return np.reshape(rows, (-1, 3)).astype(np.float64)
 
     @property
     def grid(self) -> Float:

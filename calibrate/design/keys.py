@@ -7,8 +7,8 @@ from sweetspot.calibrate.design.limits import Limits
 from sweetspot.calibrate.design.unit_design import Design
 from sweetspot.rigs.rig_file import KeyTable, Wording, key_tables, keys_page
 
-BANK_EXAMPLES = {"places": "[[2.0, 0.0], [2.0, 0.4], [1.5, -0.3, 10.0]]", "home": "[2.0, 0.0]"}
-BANK_UNITS = {"places": "m, m, degrees", "home": "m"}
+BANK_EXAMPLES = {"places": "[[2.0, 0.0], [2.0, 0.4], [1.5, -0.3, 10.0]]", "home": "[2.0, 0.0]", "second": "[2.0, -0.5]"}
+BANK_UNITS = {"places": "m, m, degrees", "home": "m", "second": "m"}
 BANK_TEXTS = {
     "x_m": "From, to: ahead of the device.",
     "y_m": "From, to: to the device's left.",
@@ -16,6 +16,7 @@ BANK_TEXTS = {
     "yaw_deg": "How heads are turned at each place, re facing the device.",
     "places": "Single places in the grid's stead.",
     "home": "Place that is played while no listener is known; by default the session's nominal one.",
+    "second": "Place of a second listener, who stays: the filters of every place serve both.",
     "spread_m": "How far from its place a head may be.",
     "spread_deg": "How far it may be turned there.",
     "beam_step_deg": "Bearings of places are rounded to this for the centre's beam.",

@@ -97,10 +97,14 @@ def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Comp
     A = (mu / scale)[:, None, None] * asked.covariance + matrix(cost)
     spent = np.einsum("fm,fmn,fn->f", w.conj(), A, w).real
     A /= np.maximum(spent, 1e-30)[:, None, None]
-    level = np.sqrt(np.maximum(np.abs(asked.wanted) ** 2, smoothed(np.abs(asked.wanted) ** 2, f)))
-    g = asked.near / np.maximum(level, 1e-30)[:, None]
-    A += RIPPLE * g.conj()[:, :, None] * g[:, None, :]
-    return np.asarray(A / np.maximum(f, LOWEST_HZ)[:, None, None])
+    return np.asarray(A / np.maximum(f, LOWEST_HZ)[:, None, None] + kept(asked.near, asked.wanted, f))
+
+
+def kept(near: Complex, wanted: Complex, f: Float) -> Complex:
+    """What ripple at a near ear costs ``(frequency, driver, driver)``; its responses are ``(frequency, driver)``."""
+    level = np.sqrt(np.maximum(np.abs(wanted) ** 2, smoothed(np.abs(wanted) ** 2, f)))
+    g = near / np.maximum(level, 1e-30)[:, None]
+    return np.asarray(RIPPLE * g.conj()[:, :, None] * g[:, None, :] / np.maximum(f, LOWEST_HZ)[:, None, None])
 
 
 def confined(A: Complex, f: Float, low: float, high: float) -> Complex:

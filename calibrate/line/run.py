@@ -170,7 +170,7 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
                 state.level_db = _loudest(session, wanted)
         with _timed(state, record, "estimate"):
             found = quick.complete(run, line.model, line.model_sha256)
-        record["estimate"] = found.to_dict()
+        record |= {"estimate": found.to_dict(), "remarks": list(found.remarks)}
         if not found.accepted:
             first = found.findings[0]
             box = any(x.what != "driver" for x in found.findings)

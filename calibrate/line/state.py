@@ -120,7 +120,7 @@ def screen(record: Mapping[str, Any], state: LineState) -> str:
     causes = ", ".join(f"{n} {c}" for c, n in figures["causes"].items())
     lines = [
         f"{WORDS[record['verdict']]}  {record['unit']}",
-        *(f"  {t}" for t in record.get("reasons", [])),
+        *(f"  {t}" for t in (*record.get("reasons", ()), *record.get("remarks", ()))),
         f"  {action(record)}",
         f"  {sum(times.values()):.1f} s: " + ", ".join(f"{n} {s:.1f}" for n, s in times.items()),
         f"  yield {share} of {figures['made']}" + (f"; {causes}" if causes else ""),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.calibrate.quick import drift as drift
     from sweetspot.calibrate.quick import run as run
     from sweetspot.calibrate.quick.judge import FALSE_ALARM as FALSE_ALARM
     from sweetspot.calibrate.quick.judge import UnitFault as UnitFault

@@ -8,18 +8,35 @@ from typing import Annotated
 
 import typer
 
-from sweetspot.calibrate.quick import run
+from sweetspot.calibrate.quick import drift, run
 from sweetspot.measure import folder
 from sweetspot.measure.cli import JsonOpt, RigArg, RunsOpt, UnitOpt, capture_set, operator
+from sweetspot.measure.monitor import FIXED
 from sweetspot.rigs.cli import FaultsOpt
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.progress import result, say
 from sweetspot.rigs.rig_file import read, with_faults
+from sweetspot.rigs.runs import located
 
 REFUSED = 1
 """Exit code of a unit that is not estimated."""
 
-ModelOpt = Annotated[Path, typer.Option("--model", help="A model of measured units, by sweetspot fleet learn.")]
+
+def _located(since: Path | None) -> Path | None:
+    return None if since is None else located(since)
+
+
+ModelOpt = Annotated[Path | None, typer.Option("--model", help="A model of measured units, by sweetspot fleet learn.")]
+SinceOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--since",
+        metavar="RUN",
+        callback=_located,
+        help="Instead of a model: an earlier run of this unit, which the microphones in the device bring to today.",
+    ),
+]
 
 
 def mount(app: typer.Typer) -> None:
@@ -32,20 +49,28 @@ def mount(app: typer.Typer) -> None:
 def quick(
     rig: RigArg,
     unit: UnitOpt,
-    model: ModelOpt,
+    model: ModelOpt = None,
+    since: SinceOpt = None,
     runs: RunsOpt = Path("runs"),
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Hear a unit once at the monitor microphones, and estimate its responses by a model of measured units."""
+    """Hear a unit once at fixed microphones, and estimate its responses by a model, or by an earlier run of its own."""
+    if (model is None) == (since is None):
+        raise BadInput("measure quick: give --model MODEL (a new unit) or --since RUN (one that was measured before)")
     described = read(find(rig))
-    known, sha256 = run.read_model(model)
-    run.check_fits(known, described)
+    known = run.read_model(model) if model else None
+    if known is not None:
+        run.check_fits(known[0], described)
+    if since is not None:
+        drift.check_since(since, described, unit)
     with open_rig(with_faults(described, fault), serial=unit) as lab:
         here = folder.new(runs, unit, described, datetime.now(UTC))
         say(f"Run {here}")
-        capture_set(lab, "monitor", here, operator(True, 0.0))
-    found = run.complete(here, known, sha256)
+        for name in FIXED:
+            if (name == "monitor" and model) or (name == "device" and described.device_mics):
+                capture_set(lab, name, here, operator(True, 0.0))
+    found = run.complete(here, *known) if known is not None else drift.corrected(here, since or here)
     then = (
         f"Estimated; fit its filters with: sweetspot calibrate {here}"
         if found.accepted

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.quick.estimate import Posterior
+from sweetspot.calibrate.quick.features import BAND_HZ, FEATURES, Beside, together
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
 from sweetspot.rigs.units import Complex, Float
 
@@ -31,13 +32,12 @@ FAR = 1.0 / 3.0
 EXCESS, WEIGHT = 0.6, 3.0
 """Mean excess of log distances in the tail that is assumed, and for how many observed ones that counts."""
 
-BAND_HZ = (300.0, 8000.0)
-"""Where level, polarity and delay of a driver are read."""
-
 DEAD_DB, LEVEL_DB, DELAY_S, BAND_DB = -20.0, 1.0, 15e-6, 1.5
 OPPOSITE_RAD = 2.3
 GROSS_DB, GROSS_S = 4.0, 40e-6
 """Beyond this a driver is at fault whatever the model's units say."""
+REMARKED = 0.3
+"""Part of a limit beyond which an accepted driver's feature is remarked on."""
 CLOSER = 0.3
 """A driver fits another's place when its squared difference there is less than this part of that at its own."""
 
@@ -53,7 +53,8 @@ class UnitFault:
     name
         Of the driver or microphone; empty for the box.
     cause
-        ``"dead"``, ``"polarity"``, ``"swapped"``, ``"level"``, ``"delay"``, ``"response"`` or ``"direction"``.
+        ``"dead"``, ``"polarity"``, ``"swapped"``, ``"level"``, ``"delay"``, ``"low end"``, ``"response"`` or
+        ``"direction"``.
     text
         One line for a reader.
     """
@@ -86,9 +87,9 @@ def tail(log_distances: Float) -> tuple[float, float]:
 
 
 def findings(
-    model: GoldenModel, y: Complex, found: tuple[Posterior, ...], mean: Complex, most: float
+    model: GoldenModel, y: Complex, found: tuple[Posterior, ...], mean: Complex, most: float, beside: Beside
 ) -> tuple[UnitFault, ...]:
-    """What is wrong with a unit whose drivers lie beyond the limit; nothing where all lie within.
+    """What is wrong with a unit whose drivers lie beyond a limit; nothing where all lie within.
 
     Parameters
     ----------
@@ -100,26 +101,34 @@ def findings(
         Log spectra ``(driver, mic, frequency)`` of the mean unit at the monitors.
     most
         Limit of the distance.
+    beside
+        The drivers beside each other, with their limits.
     """
-    beyond = [d for d, one in enumerate(found) if one.distance > most or _gross(model, y[d])]
+    beyond = [d for d, one in enumerate(found) if one.distance > most or _gross(model, y[d]) or beside.beyond(d)]
     if not beyond:
         return ()
-    return _box(model, y, beyond) or tuple(_driver(model, y, d, mean, found[d], most) for d in beyond)
+    far = [f"distance {one.distance:.1f}, limit {most:.1f}" for one in found]
+    return _box(model, y, beyond) or tuple(_driver(model, y, d, mean, beside, far[d]) for d in beyond)
+
+
+def remarks(model: GoldenModel, beside: Beside) -> tuple[str, ...]:
+    """What stands out in an accepted unit and is corrected with it: features beyond a part of their limits."""
+    units = (("dB", 1.0), ("dB", 1.0), ("us", 1e6))
+    return tuple(
+        f"driver {name!r}: {feature} {scale * beside.values[k, d]:+.1f} {unit} beside the others "
+        f"(limit {scale * beside.limits[k]:.1f}): corrected"
+        for d, name in enumerate(model.drivers)
+        for k, (feature, (unit, scale)) in enumerate(zip(FEATURES, units, strict=True))
+        if abs(beside.values[k, d]) > REMARKED * beside.limits[k]
+    )
 
 
 def _gross(model: GoldenModel, y: Complex) -> bool:
     """Whether a driver is off by more than any model of few units may allow: level, polarity, delay, a band."""
-    g, inside = _together(y), _inside(model)
+    g, inside = together(y), _inside(model)
     level, turn, slope = _summed(model, g)
     band = float(np.percentile(np.abs(NEPER_DB * g.real[inside] - level), 98))
     return abs(level) > GROSS_DB or turn > OPPOSITE_RAD or abs(slope) > GROSS_S or band > GROSS_DB
-
-
-def _together(y: Complex) -> Complex:
-    """Mean log ratio ``(frequency,)`` of the microphones ``(mic, frequency)``, whole turns between them taken out."""
-    middle = y.shape[1] // 2
-    turns = np.round((y[:, middle].imag - y[0, middle].imag) / (2.0 * np.pi))
-    return np.asarray((y - 2j * np.pi * turns[:, None]).mean(axis=0))
 
 
 def _summed(model: GoldenModel, g: Complex) -> tuple[float, float, float]:
@@ -167,12 +176,11 @@ def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, 
     return tuple(out)
 
 
-def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, found: Posterior, most: float) -> UnitFault:
+def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Beside, far: str) -> UnitFault:
     """What is wrong with one driver, in the order in which causes exclude each other."""
     name, inside = model.drivers[d], _inside(model)
-    g = _together(y[d])
+    g = together(y[d])
     level = NEPER_DB * g.real
-    far = f"distance {found.distance:.1f}, limit {most:.1f}"
     middle, turn, slope = _summed(model, g)
     if middle < DEAD_DB:
         return UnitFault("driver", name, "dead", f"driver {name!r} is silent ({middle:.0f} dB)")
@@ -181,13 +189,24 @@ def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, found: Poster
         return UnitFault("driver", name, "swapped", text)
     if turn > OPPOSITE_RAD and abs(slope) < DELAY_S:
         return UnitFault("driver", name, "polarity", f"driver {name!r} has its polarity inverted")
-    if abs(slope) > DELAY_S:
+    level_off, low_end, late = (float(v) for v in beside.values[:, d])
+    most_level, most_low, most_late = beside.limits
+    if abs(low_end) > most_low:
+        edge = beside.edges[d]
+        text = (
+            f"driver {name!r} is {low_end:+.1f} dB off at its low end ({edge:.0f} to {2.0 * edge:.0f} Hz) beside the "
+            f"others, limit {most_low:.1f}: " + ("its seal leaks" if low_end < 0.0 else "its suspension, its damping")
+        )
+        return UnitFault("driver", name, "low end", text)
+    if abs(slope) > DELAY_S or abs(late) > most_late:
+        slope = late if abs(late) > most_late else slope
         side = "late" if slope < 0 else "early"
         text = f"driver {name!r} is {1e6 * abs(slope):.0f} us {side}: its place, its channel's delay ({far})"
         return UnitFault("driver", name, "delay", text)
     uneven = float(np.percentile(np.abs(level[inside] - middle), 90))
-    if abs(middle) > LEVEL_DB and uneven < 0.7 * abs(middle):
-        return UnitFault("driver", name, "level", f"driver {name!r} is {middle:+.1f} dB off ({far})")
+    if abs(level_off) > most_level or (abs(middle) > LEVEL_DB and uneven < 0.7 * abs(middle)):
+        off = level_off if abs(level_off) > most_level else middle
+        return UnitFault("driver", name, "level", f"driver {name!r} is {off:+.1f} dB off ({far})")
     return _banded(name, y[d], model, far)
 
 

@@ -13,6 +13,7 @@ from sweetspot.calibrate.quick.estimate import LEAST, Posterior, estimated
 from sweetspot.calibrate.quick.model import GoldenModel, Leftover, ModelSet
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.monitor import FixedSet
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
@@ -42,8 +43,8 @@ NINETY = 1.6449
 """Standard deviations from the middle to the 95th percentile."""
 
 
-def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
-    """The model of some units, all measured with one rig.
+def learn(units: Sequence[MeasuredUnit], rig: Description, by: FixedSet = "monitor") -> GoldenModel:
+    """The model of some units, all measured with one rig, for what the set ``by`` hears of others.
 
     Raises
     ------
@@ -53,12 +54,12 @@ def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
     if not units:
         raise BadInput("no unit to learn from: measure one fully, with its monitor microphones")
     names = tuple(n for n in SETS if all(n in u.sets for u in units))
-    for needed in ("ears", "monitor"):
+    for needed in ("ears", by):
         lacking = [u.serial for u in units if needed not in u.sets]
         if lacking:
             raise BadInput(
                 f"unit {lacking[0]} has no {needed} set ({len(lacking)} of {len(units)} units lack it): finish its run "
-                'with sweetspot measure resume RUN, on a rig with [[mic]] use = "monitor"'
+                f'with sweetspot measure resume RUN, on a rig with [[mic]] use = "{by}"'
             )
     _same_shapes(units, names)
     at = ratio.grid(rig.fs)
@@ -78,7 +79,7 @@ def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
         ]
     )
     sets = _mean_unit(units, names, logs - mean, at, rig)
-    seen = sets["monitor"].paths
+    seen = sets[by].paths
     deviations = logs - mean
     components = np.stack([principal(deviations[:, d]) for d in range(deviations.shape[1])], axis=1)
     common, local = _left(deviations, _rest)
@@ -98,6 +99,7 @@ def learn(units: Sequence[MeasuredUnit], rig: Description) -> GoldenModel:
         scale={n: np.ones_like(at) for n in sets},
         missed={n: _assumed(one, at, speed_of_sound(rig.environment.temperature_c)) for n, one in sets.items()},
         gauge=gauge,
+        by=by,
     )
     return _proved(_chosen(model, deviations, noise), deviations, noise)
 
@@ -255,7 +257,7 @@ def _opposed(missed: Complex) -> float:
 
 def _left_out_in_turn(model: GoldenModel, deviations: Complex, noise: Float) -> Iterator[tuple[Complex, Float, float]]:
     """What is missed of each driver of each unit by the others, what is stated ``(path, frequency)``, and distance."""
-    seen = np.arange(len(model.directions))[model.sets["monitor"].paths]
+    seen = np.arange(len(model.directions))[model.sets[model.by].paths]
     for one in range(len(deviations)):
         for d in range(deviations.shape[1]):
             components, own = _left_out(deviations[:, d], one)

@@ -93,6 +93,8 @@ class GoldenModel:
     distance, distance_spread, count
         Where the tail of good drivers' log distances begins, its mean excess (:mod:`judge`), and of how many there are;
         0 for none.
+    by
+        The set that hears a unit: ``"monitor"``, or ``"device"`` where microphones of the device follow its drift.
     """
 
     units: tuple[str, ...]
@@ -111,6 +113,7 @@ class GoldenModel:
     distance: float = 0.0
     distance_spread: float = 0.0
     count: int = 0
+    by: str = "monitor"
 
     @property
     def drivers(self) -> tuple[str, ...]:
@@ -124,8 +127,8 @@ class GoldenModel:
 
     @property
     def observed(self) -> tuple[str, ...]:
-        """Names of the monitor microphones."""
-        return self.sets["monitor"].ir.mics
+        """Names of the microphones that hear a unit."""
+        return self.sets[self.by].ir.mics
 
     def stated(self, name: str, variance: Float) -> Float:
         """Variances ``(path, frequency)`` of level and of phase as they are stated of a set, from a posterior's."""

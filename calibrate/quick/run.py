@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sweetspot.calibrate.plant import MeasurementError, frequencies
-from sweetspot.calibrate.quick import judge, learning, model_file, ratio, unit
+from sweetspot.calibrate.quick import features, judge, learning, model_file, ratio, unit
 from sweetspot.calibrate.quick.estimate import Posterior
 from sweetspot.calibrate.quick.judge import UnitFault
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel, ModelSet
@@ -46,6 +46,8 @@ class Estimate:
         Posterior of each driver.
     limit
         Largest distance of a good driver.
+    beside
+        Its drivers beside each other.
     findings
         What is wrong; empty for a unit within the span.
     """
@@ -55,6 +57,7 @@ class Estimate:
     y: Complex
     drivers: tuple[Posterior, ...]
     limit: float
+    beside: features.Beside
     findings: tuple[UnitFault, ...]
 
     @property
@@ -79,7 +82,13 @@ class Estimate:
                 for n, one, g, s in zip(self.model.drivers, self.drivers, level, sigma, strict=True)
             ],
             "findings": [x.to_dict() for x in self.findings],
+            "remarks": list(self.remarks),
         }
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What stands out in an accepted unit, and is corrected with it."""
+        return judge.remarks(self.model, self.beside) if self.accepted else ()
 
     @property
     def text(self) -> str:
@@ -91,7 +100,7 @@ class Estimate:
             for d in facts
         ]
         head = f"{self.model.text}, SHA-256 {self.model_sha256[:12]}"
-        return "\n".join([head, *rows, *(f"  {x.text}" for x in self.findings)])
+        return "\n".join([head, *rows, *(f"  {x}" for x in (*(f.text for f in self.findings), *self.remarks))])
 
 
 def measured_unit(run: Path) -> MeasuredUnit:
@@ -214,24 +223,26 @@ def _with_trace(ir: ImpulseResponse) -> ImpulseResponse:
 def estimate(
     model: GoldenModel, sha256: str, ir: ImpulseResponse, error: MeasurementError, mics: Iterable[str] | None = None
 ) -> Estimate:
-    """What a capture at the monitors says of a unit.
+    """What a capture at the model's fixed microphones says of a unit.
 
     Parameters
     ----------
     mics
         Names of the monitors to use; by default all.
     """
-    y, noise = observed(model, ir, error, "monitor")
-    seen = model.sets["monitor"].first + np.arange(len(model.observed))
+    y, noise = observed(model, ir, error, model.by)
+    seen = model.sets[model.by].first + np.arange(len(model.observed))
     wanted = [i for i, n in enumerate(model.observed) if mics is None or n in set(mics)]
     found = tuple(
         learning.predicted(model, y[d, wanted], noise[d, wanted], list(seen[wanted]), model.components[:, d])
         for d in range(len(model.drivers))
     )
     most = judge.limit(model)
-    known = model.sets["monitor"].ir
+    known = model.sets[model.by].ir
     mean = judge.observed_log(unit.spectra(known, unit.chosen(known)), frequencies(known.fs), model.f)
-    return Estimate(model, sha256, y, found, most, judge.findings(model, y, found, mean, most))
+    near = features.beside(model, y, mean, judge.FALSE_ALARM)
+    wrong = judge.findings(model, y, found, mean, most, near)
+    return Estimate(model, sha256, y, found, limit=most, beside=near, findings=wrong)
 
 
 def responses(found: Estimate, name: str) -> tuple[ImpulseResponse, Float, Float]:
@@ -252,7 +263,7 @@ def responses(found: Estimate, name: str) -> tuple[ImpulseResponse, Float, Float
     return learning.with_responses(ir, np.moveaxis(own, 0, 2)), np.asarray(stderr), np.asarray(relative)
 
 
-def complete(run: Path, model: GoldenModel, sha256: str, name: str = "monitor") -> Estimate:
+def complete(run: Path, model: GoldenModel, sha256: str) -> Estimate:
     """Estimate a run's ears and polar set from its monitor capture and keep them, unless the unit is refused.
 
     Raises
@@ -263,15 +274,27 @@ def complete(run: Path, model: GoldenModel, sha256: str, name: str = "monitor") 
     with alone(run), Session.resume(session_file(run)) as session:
         check_fits(model, session.rig())
         found = estimate(model, sha256, session.responses("monitor"), errors_of(session, "monitor"))
-        session.annotate(NOTE, json.dumps(found.to_dict(), indent=1))
-        if found.accepted:
-            origin = f"the {name} capture by the {model.text}, SHA-256 {sha256[:12]}"
-            names: tuple[SetName, ...] = ("ears", "polar")
-            for one in names:
-                if one in model.sets:
-                    ir, stderr, relative = responses(found, one)
-                    session.put(one, ir, stderr, origin, relative=relative)
+        keep(session, found, f"the monitor capture by the {model.text}, SHA-256 {sha256[:12]}")
     return found
+
+
+def keep(session: Session, found: Estimate, origin: str, before: Mapping[str, Float | None] | None = None) -> None:
+    """Write an estimate into a session, with its ears and polar set unless the unit is refused.
+
+    Parameters
+    ----------
+    origin
+        From what it was estimated, in words.
+    before
+        By set, squared relative errors ``(position, mic, driver, bin)`` that the model's own responses had.
+    """
+    session.annotate(NOTE, json.dumps(found.to_dict(), indent=1))
+    names: tuple[SetName, ...] = ("ears", "polar")
+    for one in names if found.accepted else ():
+        if one in found.model.sets:
+            ir, stderr, relative = responses(found, one)
+            had = (before or {}).get(one)
+            session.put(one, ir, stderr, origin, relative=relative if had is None else relative + had)
 
 
 def read_model(path: Path) -> tuple[GoldenModel, str]:

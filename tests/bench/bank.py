@@ -294,6 +294,22 @@ def drr_of(lab: Lab, place: np.ndarray, taps: np.ndarray) -> float:
     return float(power_db(power[0] / power[1]))
 
 
+def two(name: str, lab: Lab) -> None:
+    """What a second listener costs: filters for both heads, beside filters for each head alone."""
+    for first, second in (((2.0, 0.4), (2.0, -0.4)), ((2.0, 0.0), (2.0, 0.7))):
+        both = lab.bank(BankDesign(places=(first,), second=second))
+        alone = [lab.bank(BankDesign(places=(place,))).bank for place in (first, second)]
+        print(f"\n{name}, two listeners; predicted {both.figures.mean_db[0]:.1f} dB for both together")
+        for i in (0, 1):
+            h = lab.around(alone[i].places[0], HEADS)
+            own, other, shared = (lab.figures(h, b.taps[0]) for b in (alone[i], alone[1 - i], both.bank))
+            cells = "   ".join(
+                f"{n} {v[0]:5.1f} /{v[1]:6.1f} {v[2]:4.0f}°"
+                for n, v in (("for it alone", own), ("for the other alone", other), ("for both", shared))
+            )
+            print(f"  x {(first, second)[i][0]:.1f} y {(first, second)[i][1]:+.2f}   {cells}", flush=True)
+
+
 def walk(lab: Lab) -> FilterBank:
     """Half a metre to either side and back at 0.5 m/s, a pose every 16 ms."""
     bank = lab.bank(BankDesign(x_m=(2.0, 2.0), y_m=(-0.5, 0.5), step_m=(0.25, 0.1))).bank
@@ -422,7 +438,7 @@ def main() -> int:
     """All of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--only", default="lines,caps,edges,rooms,walk,cost")
+    parser.add_argument("--only", default="lines,caps,edges,rooms,walk,cost,two")
     args = parser.parse_args()
     wanted = set(args.only.split(","))
     kemar = load_head(args.data / "hrtf" / "MIT_KEMAR_normal_pinna.sofa")
@@ -431,6 +447,9 @@ def main() -> int:
     line = Lab(rig_of("line", args.data, "line"), kemar) if wanted & {"lines", "walk", "cost"} else None
     if "edges" in wanted:
         carried("edges, KEMAR", Lab(rig_of("edges", args.data, "line"), kemar, EdgedWorld), bounded=True)
+    if "two" in wanted:
+        two("round", Lab(parse((ROOT / "rigs" / "round.toml").read_text(encoding="utf-8"), args.data)))
+        two("soundbar", Lab(parse((ROOT / "rigs" / "soundbar.toml").read_text(encoding="utf-8"), args.data)))
     if line and "lines" in wanted:
         carried("line, KEMAR", line, bounded=True)
         head = fabian(args.data / "hrtf" / "SSR_hrirs_fabian.wav")

@@ -24,10 +24,13 @@ SNR_AT_HZ = (200.0, 16000.0)
 """Band in which the level of a response is compared with that of its noise."""
 
 
-def exact(rig: Description, serial: str) -> dict[str, np.ndarray]:
+SETS = (*plan.SETS, *FIXED)
+
+
+def exact(rig: Description, serial: str, sets: tuple[str, ...] = SETS) -> dict[str, np.ndarray]:
     """Responses without noise ``(position, mic, driver, tap)`` by set."""
     world, found = World(rig, serial), {}
-    for name in (*plan.SETS, *FIXED):
+    for name in sets:
         if name in FIXED:
             wanted = plan_at_once(rig, name)
             spectra = [np.stack([world.at_fixed(m, 0.0) for m in wanted.mics])]
@@ -76,13 +79,14 @@ def _noisy(
     return ir, MeasurementError(stderr, 0.0)
 
 
-def kept(place: Path, rig: Description, serial: str) -> dict[str, np.ndarray]:
+def kept(place: Path, rig: Description, serial: str, sets: tuple[str, ...] = SETS) -> dict[str, np.ndarray]:
     """:func:`exact` of a unit, from a file where it was computed before for the same rig."""
-    file = place / f"{rig.sha256[:12]}-{serial}.npz"
+    few = "" if sets == SETS else "-" + "-".join(sets)
+    file = place / f"{rig.sha256[:12]}-{serial}{few}.npz"
     if not file.is_file():
         place.mkdir(parents=True, exist_ok=True)
         made = file.with_suffix(".part.npz")
-        np.savez(made, **exact(rig, serial))  # type: ignore[arg-type]
+        np.savez(made, **exact(rig, serial, sets))  # type: ignore[arg-type]
         made.replace(file)
     with np.load(file) as found:
         return {name: found[name] for name in found.files}

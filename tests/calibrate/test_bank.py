@@ -228,6 +228,7 @@ def test_a_place_that_is_none_is_refused(text: str) -> None:
     [
         ({"places": ((0.3, 0.1),)}, "leave it out"),
         ({"places": ((-1.4, 0.0),)}, "nearest direction"),
+        ({"second": (1.4, 0.5)}, "at least 4 drivers"),
     ],
 )
 def test_places_without_a_field_are_refused(measured: Path, change: dict[str, object], said: str) -> None:

@@ -112,10 +112,14 @@ def test_other_pages_and_broken_requests_are_refused(server: LineServer) -> None
 def test_the_page_shows_the_verdict_in_a_browser(server: LineServer, tmp_path: Path, width: int) -> None:
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert browser is not None, "chromium is not on PATH: `make test` installs it"
-    server.state.takes(record("U-9", "refused", "driver 'left' is silent"))
+    remarked = record("U-9", "refused", "driver 'left' is silent") | {"remarks": ["driver 'right' is corrected"]}
+    server.state.takes(remarked)
     probe = (
         "<script>addEventListener('load', () => setTimeout(() => { const d = document; d.body.dataset.found = "
         "[d.getElementById('verdict').textContent, d.getElementById('action').textContent, "
+        "d.querySelectorAll('#reasons li').length, "
+        "d.getElementById('verdict').offsetHeight < 1.5 * parseFloat(getComputedStyle("
+        "d.getElementById('verdict')).fontSize), "
         "d.documentElement.scrollWidth <= innerWidth].join('|'); }, 900));</script></body>"
     )
     server.page = server.page.replace("</body>", probe)
@@ -127,8 +131,29 @@ def test_the_page_shows_the_verdict_in_a_browser(server: LineServer, tmp_path: P
         server.address,
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert 'data-found="REFUSED|Set the unit aside for repair, or measure it fully|true"' in done.stdout
+    assert 'data-found="REFUSED|Set the unit aside for repair, or measure it fully|2|true|true"' in done.stdout
     assert "CONSOLE" not in done.stderr
+
+
+def test_the_page_says_that_the_line_does_not_answer(server: LineServer, tmp_path: Path) -> None:
+    """A verdict that stays on the screen of a line that has ended would be taken for the next unit's."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    assert browser is not None, "chromium is not on PATH: `make test` installs it"
+    gone = server.page.replace(
+        '"use strict";', '"use strict"; window.fetch = async () => { throw new Error("gone"); };'
+    )
+    assert gone != server.page
+    page = tmp_path / "page.html"
+    page.write_text(gone, encoding="utf-8")
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", f"--user-data-dir={tmp_path}"]
+    done = subprocess.run(
+        [*command, "--virtual-time-budget=1000", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert '<p id="verdict">OFFLINE</p>' in done.stdout
+    assert "Start the line's program again" in done.stdout
 
 
 def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import MeasurementError, metrics
-from sweetspot.calibrate.quick import GoldenModel, judge, learn, learning, read, write
+from sweetspot.calibrate.quick import GoldenModel, features, judge, learn, learning, read, write
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
@@ -154,6 +155,41 @@ def test_a_change_in_a_band_is_named_with_its_band(place: Path, model: GoldenMod
     found = quick.estimate(model, "0" * 64, spoilt, error).findings
     assert [(x.name, x.cause) for x in found] == [(model.drivers[1], "response")]
     assert "Hz" in found[0].text
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("driver", [1, 2])
+def test_a_leaking_seal_is_refused_however_few_units_were_learned(
+    place: Path, rig: Description, count: int, driver: int
+) -> None:
+    """A first-order loss below 250 Hz, which a distance over all frequencies of few units' models lets pass."""
+    taught = [quick.measured_unit(r) for r in quick.runs_below(place / "learned")[:count]]
+    model = learn(taught, rig)
+    ir, error = monitors(place)
+    good = quick.estimate(model, "0" * 64, ir, error)
+    assert not good.findings
+    f = np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs)
+    leaks = with_driver(ir, driver, lambda h: np.fft.irfft(np.fft.rfft(h) * f / (f - 250j), h.shape[-1]))
+    found = quick.estimate(model, "0" * 64, leaks, error).findings
+    assert [(x.name, x.cause) for x in found] == [(model.drivers[driver], "low end")]
+    gain = 10.0 ** ((-0.6 * good.beside.limits[0] - good.beside.values[0, driver]) / 20.0)
+    softer = quick.estimate(model, "0" * 64, with_driver(ir, driver, lambda h: gain * h), error)
+    assert softer.accepted
+    assert [text for text in softer.remarks if model.drivers[driver] in text and "level" in text]
+
+
+def test_limits_beside_other_drivers_come_from_learned_spread(model: GoldenModel, rig: Description) -> None:
+    """By hand: a level that spreads by 1 dB in many units is refused beyond the normal quantile, beside the others."""
+    many = replace(model, units=tuple(map(str, range(1000))))
+    drivers = len(model.drivers)
+    flat = np.full((1, *model.components.shape[1:]), 1.0 / features.NEPER_DB, dtype=complex)
+    edges = np.full(drivers, 200.0)
+    level, low_end, _ = features.limits(replace(many, components=flat), edges, 0.01)
+    quantile = NormalDist().inv_cdf(1.0 - 0.01 / 2.0 / 3.0 / drivers)
+    assert level == pytest.approx(quantile * np.sqrt(drivers / (drivers - 1)), rel=0.01)
+    assert low_end == features.FLOOR[1]
+    single = replace(model, units=("one",), components=flat[:0])
+    assert features.limits(single, edges, 0.01) == pytest.approx(features.STATED)
 
 
 def test_swapped_channels_are_named(place: Path, model: GoldenModel) -> None:

@@ -19,6 +19,9 @@ import numpy as np
 from sweetspot.calibrate.filters.sides.effort import Cost, whitening
 from sweetspot.rigs.units import Complex, Float
 
+ALIKE = 1e-3
+"""Load on the listeners' constraints: near ears that differ by less than -30 dB are not forced apart."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MultiplierSweep:
@@ -84,6 +87,61 @@ class MultiplierSweep:
         shaped = self.b / (1.0 + mu[:, None] * self.values)
         norm = np.sum(np.abs(self.b) ** 2 / (1.0 + mu[:, None] * self.values), axis=1)
         return np.asarray(np.einsum("fij,fj->fi", self.basis, shaped) * (self.d / norm)[:, None])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SeveralListeners:
+    """The solutions of all bins along ``mu`` that keep a near ear of each of several listeners.
+
+    ``w(mu) = A^-1 G^H (G A^-1 G^H)^-1 d`` with ``A = Q + mu R``, one row of ``G`` a listener; ``R`` is the covariance
+    at all of their far ears (minimum variance with linear constraints: O. L. Frost, Proc. IEEE 60, 1972).
+
+    Parameters
+    ----------
+    basis, values, scale
+        As of :class:`MultiplierSweep`.
+    b
+        ``U^H Q^-1/2 G^H (frequency, driver, listener)``.
+    d
+        Wanted near-ear responses ``(frequency, listener)``.
+    """
+
+    basis: Complex
+    values: Float
+    b: Complex
+    scale: Float
+    d: Complex
+
+    @classmethod
+    def of(cls, G: Complex, R: Complex, cost: Cost, d: Complex) -> SeveralListeners:
+        """Decompose all bins; ``G (listener, frequency, driver)`` and ``d (listener, frequency)``."""
+        line = MultiplierSweep.of(G[0], R, cost, d[0])
+        b = np.einsum("fji,lfj->fil", line.basis.conj(), G.conj())
+        return cls(line.basis, line.values, b, line.scale, d.T)
+
+    @property
+    def bins(self) -> int:
+        """How many frequencies."""
+        return len(self.d)
+
+    def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
+        """Far-ear power, mean of all far ears, and effort a listener ``(frequency,)``, both over ``|d|^2``."""
+        power = np.abs(self._shaped(mu)) ** 2
+        wanted = np.maximum(np.mean(np.abs(self.d) ** 2, axis=1), 1e-300)
+        leak = self.scale * np.sum(self.values * power, axis=1) / wanted
+        return leak, np.sum(power, axis=1) / (wanted * self.d.shape[1])
+
+    def weights(self, mu: Float) -> Complex:
+        """Driver weights ``(frequency, driver)``."""
+        return np.asarray(np.einsum("fij,fj->fi", self.basis, self._shaped(mu)))
+
+    def _shaped(self, mu: Float) -> Complex:
+        """Weights in the basis ``(frequency, driver)``; near ears that no drivers can tell apart are met together."""
+        damped = self.b / (1.0 + mu[:, None] * self.values)[..., None]
+        S = np.einsum("fil,fim->flm", self.b.conj(), damped)
+        own = np.arange(S.shape[1])
+        S[:, own, own] += ALIKE * np.trace(S, axis1=1, axis2=2).real[:, None] + 1e-300
+        return np.asarray(np.einsum("fil,fl->fi", damped, np.linalg.solve(S, self.d[..., None])[..., 0]))
 
 
 def far_covariance(h: Complex, error: Float) -> Complex:
