@@ -39,7 +39,7 @@ THIRD = 2.0 ** (1.0 / 6.0)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Distortion:
-    """What one source makes that it was not given.
+    """Harmonic distortion of one source.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ class ImpulseResponse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SourceResponse:
-    """What one place and source came to.
+    """The derived response of one place and source.
 
     Parameters
     ----------

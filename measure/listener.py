@@ -121,7 +121,7 @@ class CaptureAnalyser:
         return transfer if gain is None else np.asarray(transfer * gain.astype(np.float32))
 
     def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
-        """What one source makes that it was not given, of the mean of the raw captures of one place.
+        """Harmonic distortion of one source, of the mean of the raw captures of one place.
 
         None when none of them landed, or none was kept.
         """
@@ -150,7 +150,7 @@ class CaptureAnalyser:
         return harmonics.of_transfer(*how, local=local if notes else None)
 
     def analysed(self, recording: Recording, source: int | None, note: SpliceNote | None = None) -> AnalysedCapture:
-        """What each source of a capture came to: one ``source``, or :data:`ALL` of them overlapped.
+        """Responses of each source of a capture: one ``source``, or :data:`ALL` of them overlapped.
 
         With the ``note`` of a splice, its standard errors are those of the parts that were used.
         """
@@ -288,7 +288,7 @@ class CaptureAnalyser:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalysedCapture:
-    """What a capture came to.
+    """Result of a capture.
 
     Parameters
     ----------

@@ -124,7 +124,7 @@ class CaptureLoop:
         self.stands = place(self.rig, pose, self.stands, self.ask)
 
     def take(self, listener: CaptureAnalyser, captures: Iterable[Capture]) -> None:
-        """Make captures until each is good, and keep what it came to."""
+        """Make captures until each is good, and keep the result."""
         plan = listener.plan
         for capture in captures:
             self.place(capture.pose)

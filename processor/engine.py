@@ -130,10 +130,7 @@ class Engine:
             Another rate, other programs or another number of drivers.
         """
         matching(self.filterset, filterset)
-        new = convolver(filterset.taps, self.block, self._frame, self._dtype)
-        self.guard.ceiling = min(self.guard.ceiling, filterset.ceiling)
-        self._matrix.exchange(new, filterset.length, round(seconds * filterset.fs))
-        self.filterset = filterset
+        self.change(filterset, convolver(filterset.taps, self.block, self._frame, self._dtype), seconds)
 
     @property
     def changing(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -276,6 +276,13 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
                 write_file(folder / name, data)
     except OSError as fault:
         raise BadInput(f"{folder}: cannot be written: {fault.strerror}. Name another folder or make room") from fault
+
+
+def counted(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
+    """The pieces; ``step`` is called after each."""
+    for x in pieces:
+        yield x
+        step("")
 
 
 def compressed(y: Real, fs: int) -> bytes:

@@ -14,6 +14,7 @@ from sweetspot.processor.convolver import convolver
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.files import resampled
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
@@ -85,10 +86,7 @@ def dummy_head(path: Path) -> DummyHead:
 
 def unprocessed(filters: FilterSet, head: DummyHead) -> FilterSet:
     """Plain stereo on the two reference drivers, as loud at the near ears as the filters play it."""
-    taps = np.zeros_like(filters.taps)
-    for program, driver in enumerate(head.reference):
-        taps[program, driver, filters.delay_samples] = from_db(-filters.headroom_db)
-    return replace(filters, taps=taps, upmix=replace(filters.upmix, method="off"))
+    return replace(bypass(filters, head.reference), upmix=replace(filters.upmix, method="off"))
 
 
 def before_beside(out: Path) -> Path:
@@ -135,7 +133,7 @@ def render_at_ears(
         with source() as heard:
             check_apart(heard.path, *forms)
             samples = 0
-            for y in _heard(form, head, _counted(heard.pieces(), step), heard.fs):
+            for y in _heard(form, head, files.counted(heard.pieces(), step), heard.fs):
                 peak, samples = max(peak, float(np.max(np.abs(y), initial=0.0))), samples + y.shape[1]
     if peak == 0.0:
         raise BadInput("the signal is silent; there is nothing to hear")
@@ -144,7 +142,7 @@ def render_at_ears(
         with ExitStack() as stack:
             heard = stack.enter_context(source())
             sink = stack.enter_context(files.sink(path, filters.fs, 2, subtype, samples))
-            for y in _heard(form, head, _counted(heard.pieces(), step), heard.fs):
+            for y in _heard(form, head, files.counted(heard.pieces(), step), heard.fs):
                 sink.write(gain * y)
     return BinauralPair(before_beside(out), out, filters.fs, samples, float(db(gain)))
 
@@ -164,9 +162,3 @@ def _heard(filters: FilterSet, head: DummyHead, pieces: Iterable[Real], fs: int)
         yield out[:, skip:]
         skip = max(skip - out.shape[1], 0)
     yield room.process(np.zeros((head.h.shape[1], head.h.shape[2] - 1 + room.latency), dtype=np.float32))[:, skip:]
-
-
-def _counted(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
-    for x in pieces:
-        yield x
-        step("")

@@ -295,17 +295,8 @@ def _runner(filterset: FilterSet) -> Runner:
 def _frames(source: files.SoundSource, fs: int, step: Callable[[str], None]) -> Iterator[Real]:
     """The input as ``(n, 2)`` at a sampling rate; ``step`` is called after each piece that was read."""
     if source.fs == fs:
-        for x in source.frames():
-            yield x
-            step("")
-        return
-    yield from (y.T for y in files.resampled(_counted(source.pieces(), step), source.fs, fs))
-
-
-def _counted(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
-    for x in pieces:
-        yield x
-        step("")
+        return files.counted(source.frames(), step)
+    return (y.T for y in files.resampled(files.counted(source.pieces(), step), source.fs, fs))
 
 
 def _running(engine: Engine, y: Real) -> Real:

@@ -409,7 +409,7 @@ class PortAudioInterface:
             self._rested += frames
         else:
             take.step(heard, play, frames, bool(status))
-            if take.complete:  # first make room for the next one, then let go of who waits
+            if take.complete:  # first make room for the next one, then release the waiting caller
                 self._take, self._rested = None, 0
                 take.done.set()
 

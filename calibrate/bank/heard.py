@@ -14,7 +14,7 @@ from sweetspot.calibrate.plant import Gate, frequencies, gate, grid, metrics, tr
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.layout import Pose
-from sweetspot.rigs.units import Complex, Float, power_db
+from sweetspot.rigs.units import ROOM_SPEED, Complex, Float, power_db
 
 NAMES = ("bank_left", "bank_right", "static_left", "static_right")
 """What is played at each place: both sides through the filters of the place, and through those of the default place."""
@@ -168,7 +168,7 @@ def figures_of(heard: ImpulseResponse, how: Gate, far: Complex, ear: EarModel, d
     f = frequencies(heard.fs)[::EVERY]
     low = f <= ear.templates.f[-1] + 1e-6
     p = heard.positions
-    end = np.hypot(p["x"], p["y"]) / 340.0 + delay_s + how.seconds
+    end = np.hypot(p["x"], p["y"]) / ROOM_SPEED + delay_s + how.seconds
     kept = gate.until(heard.h[:, :2], heard.zero, heard.fs, end)
     direct, whole = (transform(h, grid(heard.fs), heard.zero)[..., ::EVERY][..., low] for h in (kept, heard.h[:, :2]))
     f, far = f[low], far[low]

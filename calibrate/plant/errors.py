@@ -39,7 +39,7 @@ TEXTS = {"noise": "measurement noise", "drift": "drift during the session", "tol
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasurementError:
-    """What a set knows of its own errors.
+    """Measurement errors of a set.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A measured set: responses, what they know of their own errors, and the gate behind which they are looked at."""
+"""A measured set: responses, their measurement errors, and the gate behind which they are looked at."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MeasuredSet:
     ir
         Responses ``(position, mic, driver, tap)``, Pa for a full-scale sample.
     errors
-        What the set knows of its own errors; ``None`` where that was not kept.
+        Its measurement errors; ``None`` where they were not kept.
     gate
         Behind which it is looked at; ``None`` until one is chosen.
 

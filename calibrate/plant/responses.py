@@ -55,8 +55,7 @@ def gated(ir: ImpulseResponse, gate: Gate | float, doubt: MeasurementError | Non
     gate
         See :mod:`sweetspot.calibrate.plant.gate`; a number is a gate of that many seconds at all frequencies.
     doubt
-        What the measurement knows of its own errors; without it they are told from the signal to noise, one figure a
-        path.
+        Measurement errors; without them they are estimated from the signal to noise, one figure a path.
 
     Raises
     ------

@@ -34,7 +34,7 @@ WARMEST_K = 3.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """What a unit's monitor capture came to.
+    """Result of a unit's monitor capture.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def measured_unit(run: Path) -> MeasuredUnit:
 
 
 def errors_of(session: Session, name: SetName) -> MeasurementError:
-    """What a measured set knows of its own noise."""
+    """Noise of a measured set."""
     return MeasurementError(session.per_bin(name, "stderr"), 0.0)
 
 

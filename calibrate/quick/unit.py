@@ -31,7 +31,7 @@ class MeasuredUnit:
     sets
         Responses by set.
     errors
-        What each set knows of its own errors.
+        Measurement errors of each set.
     """
 
     serial: str

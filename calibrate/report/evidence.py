@@ -59,7 +59,7 @@ class Evidence:
     rig
         The rig as it was measured.
     measured
-        The set at the ears with what it knows of its own errors.
+        The set at the ears with its measurement errors.
     polar
         Responses around the device.
     verdict

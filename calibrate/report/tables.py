@@ -137,7 +137,7 @@ def conditions(e: Evidence) -> list[str]:
 
 
 def field_rows(e: Evidence) -> list[dict[str, Any]]:
-    """Figures of the field as text."""
+    """Performance metrics as text."""
     return [
         {"name": r.name, "unit": r.unit, "meaning": r.meaning, "bands": [overview.text(v) for v in r.bands],
          "value": overview.text(r.value)}

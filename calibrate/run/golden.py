@@ -160,7 +160,7 @@ def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime,
 
 
 def text(known: Golden | None, new: Golden | None, drifts: Sequence[ReferenceDrift], folder: Path) -> str:
-    """What hearing it came to, for a reader."""
+    """Result of the check, for people."""
     if new is None:
         return "This unit does not pass, and cannot be the golden one: nothing was kept"
     if known is None:

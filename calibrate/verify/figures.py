@@ -111,7 +111,7 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
         ),
         make.both(
             "target_shortfall",
-            f"Least of any third octave, {over}, mean over positions and sides; "
+            f"Worst-case third octave, {over}, mean over positions and sides; "
             f"here at {THIRD_OCTAVES[inside][int(np.argmin(below))]:g} Hz.",
             over_target, want, got,
         ),

@@ -156,7 +156,7 @@ def _built(lines: list[_Line], notes: list[str], stated: Sensitivity | None, whe
     if order.inverse:
         points = np.stack([points[:, 0], -points[:, 1]], axis=1)
         phase = None if phase is None else -phase
-        remarks.append("states what has to be added to a measurement: turned over")
+        remarks.append("states what has to be added to a measurement: inverted")
     remarks += [order.note] if order.note else []
     maker, serial = _made_by(notes, stated)
     return Correction(

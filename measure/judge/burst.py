@@ -159,7 +159,7 @@ def _powers(transfer: NDArray[np.complexfloating], where: LagBands, delay: float
 
 
 def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float, float]:
-    """Time (s, without latency), frequency and ratio of the cell that stands out most."""
+    """Time (s, latency taken out), frequency and ratio of the cell that stands out most."""
     from scipy import ndimage  # slow to import
 
     width = np.maximum(np.round(np.maximum(seconds, 0.5 * where.ringing) / where.step).astype(int), 1) | 1

@@ -151,7 +151,7 @@ def calibrate(
     hpa
         Static pressure, for a pistonphone.
     accept
-        Whether a jump against the history is accepted.
+        Whether a change from earlier calibrations is accepted.
     """
     silence = np.zeros((interface.outputs, round((SKIP_S + SECONDS) * rig.fs)), dtype=np.float32)
     x = interface.capture(silence).x

@@ -194,7 +194,7 @@ def check(
 
 
 Take = tuple[multitone.ResponseMatrix, LoopbackResponse, PathResponses]
-"""What one capture of the combs came to."""
+"""Result of one capture of the combs."""
 
 
 class _Listening:

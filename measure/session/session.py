@@ -344,7 +344,7 @@ class Session:
         return schema_.recorded(data), data.attrs.items()
 
     def rejected(self, name: SetName) -> list[tuple[str, str]]:
-        """Keys and reasons of the captures that were not accepted."""
+        """Keys and reasons of rejected captures."""
         return [(k, str(d.attrs["reason"])) for k, d in self._captures(name) if d.attrs.get("reason")]
 
     def clocks(self, name: SetName) -> list[float]:
@@ -494,7 +494,7 @@ class Session:
         return [c for c in there if np.any(empty[c.position, _rows(c)]) or (c is there[-1] and c.repeat)]
 
     def derive(self, plan: Plan, capture: Capture, heard: SourceResponse) -> None:
-        """Write what a place and driver came to."""
+        """Store a derived response."""
         group = self._file.group(plan.name)
         for name, value in (("stderr", heard.stderr), ("coherence", heard.coherence), ("snr_db", heard.snr_db)):
             group.data(name)[capture.position, :, capture.source] = value

@@ -17,7 +17,7 @@ def arrival(h: Float, zero: int) -> int:
 
 
 def energy_decay_db(h: Float) -> Float:
-    """Energy that is still to come, ``(..., tap)`` in dB re the whole (Schroeder 1965: backward integration)."""
+    """Schroeder decay ``(..., tap)``, dB re the whole energy (Schroeder 1965: backward integration)."""
     left = np.cumsum((h**2)[..., ::-1], axis=-1)[..., ::-1]
     return power_db(np.maximum(left / np.maximum(left[..., :1], TINY**2), 1e-12))
 

@@ -29,7 +29,7 @@ LITTLE = 0.01, 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Disturbed:
-    """A capture that was refused for a burst: the how-manieth at its place, what was recorded, its latency in s."""
+    """A capture that was refused for a burst: its number at its place, what was recorded, its latency in s."""
 
     run: int
     recording: Recording
@@ -38,7 +38,7 @@ class Disturbed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplicedCapture:
-    """A splice that will do: its samples, what its sources came to, and how it passes into their responses."""
+    """A splice that will do: its samples, the responses of its sources, and how it passes into their responses."""
 
     splice: Splice
     recording: Recording
@@ -73,7 +73,7 @@ def of_disturbed(
         How recordings pass into responses at frequencies, for a latency in s: gains ``(source, mic, band)`` and
         arrivals of the sweep, samples ``(source, band)``.
     read
-        What a splice's sources came to, and why not to keep it.
+        Responses of a splice's sources, and why not to keep it.
     """
     made = spliced([one.recording.x for one in bad], [one.delay for one in bad], sweep.fs)
     if made is None:

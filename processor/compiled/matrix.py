@@ -72,19 +72,6 @@ class Level:
         self._arguments_view[_SLOT] = self.next_slot
         self.kernel.run(self._address)
 
-    def run_part(
-        self,
-        *,
-        inputs: bool,
-        outputs: bool,
-        first: int = 0,
-        last: int = 0,
-        add: bool = False,
-        tiles: range | None = None,
-    ) -> None:
-        """Let the kernel do part of one block: some transforms, some partitions, some tiles of the spectra."""
-        self.follow(self.orders(inputs=inputs, outputs=outputs, first=first, last=last, add=add, tiles=tiles))
-
     def orders(
         self,
         *,
@@ -231,11 +218,11 @@ class CompiledMatrix:
         n = min(self.block - at, int(x.shape[1]))
         if self._tail is None:
             head.x[:, self.block : 2 * self.block] = 0.0
-            head.run_part(inputs=False, outputs=False, first=self.inputs)
+            head.follow(head.orders(inputs=False, outputs=False, first=self.inputs))
             self._tail = head.y.copy()
         head.x[:, self.block + at : self.block + at + n] = x[:, :n]
         head.y[:] = self._tail
-        head.run_part(inputs=True, outputs=True, last=self.inputs, add=True)
+        head.follow(head.orders(inputs=True, outputs=True, last=self.inputs, add=True))
         y[:, :n] = head.out[:, at : at + n]
         self._filled += n
         if self._filled == self.block:
@@ -291,7 +278,7 @@ class Far:
         turn, level, after = self._turn, self.level, self._turn + count
         self.gathered[:, turn * self._block : after * self._block] = x
         share = range(level.tiles * turn // self._ratio, level.tiles * after // self._ratio)
-        level.run_part(inputs=turn == 0, outputs=after == self._ratio, tiles=share)
+        level.follow(level.orders(inputs=turn == 0, outputs=after == self._ratio, tiles=share))
         self._next(after)
 
     def one(self, x: Real, y: Real) -> None:

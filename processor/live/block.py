@@ -1,4 +1,4 @@
-"""The live block path in one compiled call: lays out its memory, and hands it its orders between blocks."""
+"""The live block path in one compiled call: lays out its memory, and changes filters between blocks."""
 
 from __future__ import annotations
 

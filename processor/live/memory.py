@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED, VOLUME = range(7)
-"""Controls, written by who shows: 0 or 1 but for the upmix's amount and the volume, dB; WHICH is 1 for B, ENDED
-with the last sound."""
+"""Controls, written by the process that shows: 0 or 1 but for the upmix's amount and the volume, dB; WHICH is 1 for B,
+ENDED with the last sound."""
 
 PLACE = 12
 """Another control: row of the bank's place where the listener is."""
 
 BLOCKS, XRUNS, STARVED, WORST, GAIN, FINISHED, STARTED, LATENCY, HELD = range(9)
-"""Meters, written by who plays: blocks done, xruns told by the device, samples that were missing from the ring, worst
-load, least gain of the limiter, 1 when all was played, 1 when the stream runs, s of the device, blocks that were too
-long only because the machine gave its processor to others meanwhile."""
+"""Meters, written by the process that plays: blocks done, xruns reported by the device, samples missing from the ring,
+worst load, least gain of the limiter, 1 when all was played, 1 when the stream runs, s of the device, blocks that were
+too long only because the machine gave its processor to others meanwhile."""
 
 PEAKS = 16
 """Where the drivers' peaks begin; the reader sets them back to 0."""

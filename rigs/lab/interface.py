@@ -102,7 +102,7 @@ class LabInterface:
         return span
 
     def _befall(self, span: Span) -> None:
-        """What befalls the computer in a capture."""
+        """Faults of the computer in a capture."""
         if self._schedule.moment("disk-full", span) is not None:
             self._disk.fill()
         if self._schedule.moment("crash", span) is not None:

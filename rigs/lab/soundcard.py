@@ -154,7 +154,7 @@ class SoundCard:
                 self._exchange(self.world, pose)
 
     def befalling(self) -> tuple[bool, float]:
-        """What befalls a move of the stage that begins now: whether it stalls, and how late its answer is, s."""
+        """Faults of a move of the stage that begins now: whether it stalls, and how late its answer is, s."""
         stalls, late = False, 0.0
         for fault in self._schedule.on_move(self._span.capture, self._span.session):
             stalls = stalls or fault.kind == "stall"

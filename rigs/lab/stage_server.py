@@ -16,7 +16,7 @@ from sweetspot.rigs.turntable import axis_letters, pose_at
 
 
 class Movable(Protocol):
-    """What a stage moves, and asks what befalls its moves."""
+    """What a stage moves, and where it learns of faults of its moves."""
 
     world: World
 

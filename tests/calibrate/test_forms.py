@@ -15,6 +15,7 @@ from sweetspot.calibrate.study import forms
 from sweetspot.processor import store
 from sweetspot.processor.engine import Engine
 from sweetspot.processor.export import FormRow, forms_table
+from tests.reference import data_files
 
 
 def test_the_linear_form_is_three_programs_and_all_forms_have_their_figures(
@@ -46,6 +47,8 @@ def test_the_linear_form_is_three_programs_and_all_forms_have_their_figures(
     assert all(0 <= r.stable <= r.places == 2 for r in rows)
     assert "within 5°" in forms_table(rows)
     assert [FormRow(**row) for row in store.predicted_forms(here)] == rows
+    kept = data_files.rows(here / "filterset.h5")["prediction/forms"]
+    assert kept == data_files.OPTIONAL["prediction/forms"]
     made = sweetspot("export", here, "--to", "jconvolver", "--form", "linear", "--out", tmp_path / "out")
     assert made.returncode == 0, made.stderr
     notes = (tmp_path / "out" / "README.txt").read_text()

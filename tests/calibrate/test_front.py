@@ -13,6 +13,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design, level_at, parse, towards_width
 from sweetspot.calibrate.report import write
 from sweetspot.calibrate.study import pareto
+from tests.reference import data_files
 
 
 def test_the_front_is_computed_kept_and_drawn(measured: Path, tmp_path: Path, sweetspot: Callable[..., object]) -> None:
@@ -28,6 +29,8 @@ def test_the_front_is_computed_kept_and_drawn(measured: Path, tmp_path: Path, sw
     assert points[4]["music_re_plain_db"] < points[2]["music_re_plain_db"], "width is paid for in loudness"
     kept = steps.kept_front(run)
     assert pareto.to_dict(kept) == points
+    member = data_files.rows(run / "filterset.h5")["prediction/pareto"]
+    assert member == data_files.OPTIONAL["prediction/pareto"]
     assert pareto.table(kept, 1.0).splitlines()[-1].endswith("<- this design")
     page = write(run, None).read_text(encoding="utf-8")
     assert "Width against depth" in page

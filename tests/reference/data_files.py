@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -167,7 +169,12 @@ MEANING = {
     "prediction/loudness": "Loudness re plain stereo at the same ceiling of the drivers, dB by kind of signal, JSON.",
     "prediction/zone": "The listening zone, JSON.",
     "prediction/pair": "The reference pair's responses at the ears.",
+    "prediction/forms": "Width, stability and tone of what engines without an upmix play, JSON (`calibrate --forms`).",
+    "prediction/pareto": "The front of width against depth, JSON (`calibrate --pareto`).",
 }
+
+OPTIONAL = {n: ("", "text", "", MEANING[n]) for n in ("prediction/forms", "prediction/pareto")}
+"""Members of a filter set that only options of ``calibrate`` write; a test holds each equal to what a file has."""
 
 
 def place(path: str) -> str:
@@ -211,7 +218,7 @@ def page(run: Path) -> str:
     """The reference of session, filter set and verification, from the files of a run."""
     lines = [HEAD]
     for name in ("session.h5", "filterset.h5", "verify.h5"):
-        lines += [f"## {name}\n", *_table(run / name)]
+        lines += [f"## {name}\n", *_table(run / name, OPTIONAL if name == "filterset.h5" else {})]
     return "\n".join(lines)
 
 
@@ -220,10 +227,10 @@ def quick_page(model: Path, run: Path) -> str:
     return "\n".join([MODEL_HEAD, *_table(model), QUICK_HEAD, *_table(run / "session.h5")])
 
 
-def _table(file: Path) -> list[str]:
-    """A file's members, one row each."""
+def _table(file: Path, more: Mapping[str, tuple[str, str, str, str]] = MappingProxyType({})) -> list[str]:
+    """A file's members, one row each, with those that it has not but others do."""
     head = ["| member | axes | type | attributes | meaning |", "|---|---|---|---|---|"]
-    return [*head, *(f"| `{k}` | {' | '.join(v)} |" for k, v in sorted(rows(file).items())), ""]
+    return [*head, *(f"| `{k}` | {' | '.join(v)} |" for k, v in sorted({**more, **rows(file)}.items())), ""]
 
 
 if __name__ == "__main__":

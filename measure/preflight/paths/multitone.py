@@ -24,7 +24,7 @@ SETTLE_S = 0.35
 
 FADE_S = 0.01
 PINK_FROM_HZ = 100.0
-"""Above it tones lose 3 dB an octave: as much power in each octave, and mercy on tweeters."""
+"""Above it tones lose 3 dB an octave: as much power in each octave, which spares tweeters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

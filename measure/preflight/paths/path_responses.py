@@ -40,7 +40,7 @@ class LoopbackResponse:
     latency
         s; 0 if it is not heard.
     gain
-        Linear, negative when it is turned over.
+        Linear, negative where polarity is inverted.
     ripple_db
         Largest deviation of its magnitude from the median, 20 Hz to 0.42 fs.
     top_db

@@ -1,4 +1,4 @@
-"""Pulses at times between samples, put on the grid of samples: what paths are that carry no spectrum of their own."""
+"""Fractional-delay interpolation of image-source pulses: those at times between samples, on the grid of samples."""
 
 from __future__ import annotations
 

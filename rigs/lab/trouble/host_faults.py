@@ -1,4 +1,4 @@
-"""What befalls the computer itself in the virtual lab: a disk that is full, a program that is killed."""
+"""Faults of the computer itself in the virtual lab: a disk that is full, a program that is killed."""
 
 from __future__ import annotations
 

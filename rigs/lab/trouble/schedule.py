@@ -187,7 +187,7 @@ class Schedule:
     def on_move(self, done: int, session: int) -> list[Fault]:
         """Faults of the stage that befall a move after ``done`` captures and so many samples of the session.
 
-        A fault befalls the move ahead of its capture; if none is ahead of it, the next one.
+        A fault applies to the move ahead of its capture; if none is ahead of it, the next one.
         """
         found = []
         for fault in self._of(*STAGE):
