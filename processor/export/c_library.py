@@ -19,6 +19,7 @@ LIBRARY = (
         "matrix.c",
         "upmix.c",
         "guard.c",
+        "guard_rule.h",
         "processor.c",
     ),
     *("fixed_internal.h", "fixed_upmix.c", "fixed_guard.c", "fixed.c", "Makefile"),

@@ -1,8 +1,8 @@
 /* A look-ahead gain per band under the drivers' ceilings, and a stop for faults: sweetspot/processor/guard.py.
  *
- * The same rule, function by function: what changes here changes there. The low band is taken from first, then the
- * whole. All drivers share the gain: what reaches the ears keeps its differences. Where no driver passes its ceiling the
- * guard is a pure delay, bit for bit.
+ * The same rule, function by function: what changes here or in guard_rule.h changes there. The low band is taken from
+ * first, then the whole. All drivers share the gain: what reaches the ears keeps its differences. Where no driver passes
+ * its ceiling the guard is a pure delay, bit for bit.
  */
 #include "internal.h"
 #include <math.h>
@@ -11,73 +11,9 @@
 SS_FAST
 
 static const double PI = 3.14159265358979323846;
-static const double LOOK_AHEAD = 1e-3, RELEASE = 0.03, WINDOW = 0.12, SLOW = 0.15, LOW = 1500.0, OFFSET_TIME = 0.5;
+static const double RELEASE = 0.03, SLOW = 0.15, LOW = 1500.0, OFFSET_TIME = 0.5;
 static const float MOST_LOW = 0.3f, OFFSET_SHARE = 0.5f;
 static const double FORGOTTEN = 1e-7;
-
-static uint32_t steps(double seconds, uint32_t rate)
-{
-    const double n = rint(seconds * rate);
-    return n > 1.0 ? (uint32_t) n : 1u;
-}
-
-void ss_guard_layout(ss_guard *g, ss_arena *arena, const sweetspot_info *info)
-{
-    g->drivers = info->drivers;
-    g->look = steps(LOOK_AHEAD, info->rate);
-    g->reach = g->look + SS_PIECE;
-    g->window = steps(WINDOW, info->rate) / g->look;
-    g->average = ss_take(arena, g->look + 1u);
-    g->ceilings = ss_take(arena, g->drivers);
-    g->mean = ss_take(arena, g->drivers);
-    g->low = ss_take(arena, g->drivers);
-    for (uint32_t b = 0; b < SS_BANDS; b++) {
-        g->band[b].line = ss_take(arena, g->reach);
-        g->band[b].taken = ss_take(arena, SS_PIECE);
-        g->band[b].voice = ss_take(arena, (size_t) g->drivers * g->reach);
-        g->band[b].share = b == 0u ? ss_take(arena, (size_t) g->drivers * g->reach) : g->band[b].voice;
-    }
-}
-
-void ss_guard_tables(ss_guard *g, const sweetspot_info *info)
-{
-    double sum = 0.0;
-    g->release = exp(-1.0 / (RELEASE * info->rate));
-    g->rate = 1.0 - exp(-1.0 / (SLOW * info->rate));
-    g->pole = (float) (1.0 - exp(-2.0 * PI * LOW / info->rate));
-    g->offset_share = 1.0 / (OFFSET_TIME * info->rate);
-    memcpy(g->ceilings, info->ceilings, g->drivers * sizeof(float));
-    for (uint32_t n = 0; n <= g->look; n++) {
-        sum += 0.5 - 0.5 * cos(2.0 * PI * (n + 1u) / (g->look + 2u));
-    }
-    for (uint32_t n = 0; n <= g->look; n++) {
-        g->average[n] = (float) ((0.5 - 0.5 * cos(2.0 * PI * (n + 1u) / (g->look + 2u))) / sum);
-    }
-    ss_guard_reset(g);
-}
-
-void ss_guard_reset(ss_guard *g)
-{
-    const size_t held = (size_t) g->drivers * g->reach * sizeof(float);
-    memset(g->mean, 0, g->drivers * sizeof(float));
-    memset(g->low, 0, g->drivers * sizeof(float));
-    for (uint32_t b = 0; b < SS_BANDS; b++) {
-        ss_band *m = &g->band[b];
-        memset(m->line, 0, g->reach * sizeof(float));
-        memset(m->taken, 0, SS_PIECE * sizeof(float));
-        memset(m->voice, 0, held);
-        memset(m->share, 0, held);
-        memset(m->needs, 0, sizeof m->needs);
-        m->now = m->last = m->longest = m->steady = 0.0f;
-        m->fast = m->slow = 0.0;
-        m->quiet = g->look + 1u;
-        m->count = m->passed = m->slot = 0u;
-    }
-    g->stopped = SWEETSPOT_RUNNING;
-    g->stopper = 0u;
-    g->least_gain = 1.0f;
-    g->limited = 0u;
-}
 
 /* Sum in eight parts, of which none waits for another; not finite where a sample is not. */
 static float sum_of(const float *x, uint32_t n)
@@ -182,110 +118,39 @@ static void need(float *taken, const float *voice, const float *share, float c, 
     }
 }
 
-/* A window of whole parts is full: its largest need takes the place of the oldest. */
-static void window_ended(ss_band *m, float largest)
+/* Both reductions after one more sample, of which peaks ask for `peak`; whether anything is left. */
+static int followed(const ss_guard *g, ss_band *m, float peak)
 {
-    m->needs[m->slot] = largest;
-    m->passed = 0u;
-    m->slot = m->slot + 1u < SS_WINDOWS ? m->slot + 1u : 0u;
-}
-
-/* The larger of a band's two reductions after one more sample, which asks for `wanted`. */
-static float reduction(const ss_guard *g, ss_band *m, float wanted)
-{
-    float peak;
-    m->now = wanted > m->now ? wanted : m->now;
-    peak = m->last > m->now ? m->last : m->now;
     m->fast *= g->release;
     m->fast = (double) peak > m->fast ? (double) peak : m->fast;
     m->slow += g->rate * ((double) m->steady - m->slow);
     m->fast = m->fast > FORGOTTEN ? m->fast : 0.0;
     m->slow = m->slow > FORGOTTEN ? m->slow : 0.0;
-    m->quiet = m->fast + m->slow > 0.0 ? 0u : (m->quiet <= g->look ? m->quiet + 1u : m->quiet);
-    m->count++;
-    if (m->count >= g->look) {
-        m->longest = m->now > m->longest ? m->now : m->longest;
-        m->last = m->now;
-        m->count = 0u;
-        m->now = 0.0f;
-        m->passed++;
-    }
-    if (m->passed >= g->window) {
-        window_ended(m, m->longest);
-        m->longest = 0.0f;
-        m->steady = m->needs[0];
-        for (uint32_t k = 1u; k < SS_WINDOWS; k++) {
-            m->steady = m->needs[k] < m->steady ? m->needs[k] : m->steady;
-        }
-    }
+    return m->fast + m->slow > 0.0;
+}
+
+static float reduced(const ss_band *m)
+{
     return (float) (m->fast > m->slow ? m->fast : m->slow);
 }
 
-/* What `reduction` does in n samples when nothing is asked and nothing is left. */
-static void pass_time(const ss_guard *g, ss_band *m, uint32_t n)
+/* What the averaged reductions take of each sample of the piece. */
+static void averaged(const ss_guard *g, ss_band *m, uint32_t n)
 {
-    m->quiet = m->quiet <= g->look ? m->quiet + n : m->quiet;
-    m->count += n;
-    while (m->count >= g->look) {
-        m->count -= g->look;
-        m->passed++;
-        if (m->passed >= g->window) {
-            window_ended(m, 0.0f);
+    memset(m->taken, 0, n * sizeof(float));
+    for (uint32_t j = 0; j <= g->look; j++) {
+        const float a = g->average[j];
+        for (uint32_t k = 0; k < n; k++) {
+            m->taken[k] += a * m->line[j + k];
         }
     }
 }
 
-/* One band of at most SS_PIECE samples; whether it may have changed any. */
-static int limit_band(ss_guard *g, uint32_t b, float *const *y, uint32_t first, uint32_t n)
+static void apply(float *row, const float *taken, const float *share, uint32_t n)
 {
-    ss_band *m = &g->band[b];
-    const uint32_t look = g->look, reach = g->reach;
-    uint32_t loud = 0u;
-    int works;
-    for (uint32_t d = 0; d < g->drivers; d++) {
-        const float *row = y[d] + first, c = g->ceilings[d];
-        memcpy(m->voice + (size_t) d * reach + look, row, n * sizeof *row);
-        for (uint32_t k = 0; k < n; k++) {
-            loud += fabsf(row[k]) > c ? 1u : 0u;
-        }
+    for (uint32_t k = 0; k < n; k++) {
+        row[k] -= taken[k] * share[k];
     }
-    if (b == 0u) {
-        low_pass(g, y, first, n);
-    }
-    works = loud > 0u || m->quiet <= look || m->now + m->last + m->longest + m->steady > 0.0f;
-    memset(m->taken, 0, n * sizeof(float));
-    if (works) {
-        for (uint32_t d = 0; loud > 0u && d < g->drivers; d++) {
-            const size_t at = (size_t) d * reach + look;
-            need(m->taken, m->voice + at, m->share + at, g->ceilings[d], b == 0u ? MOST_LOW : 1.0f, n);
-        }
-        for (uint32_t k = 0; k < n; k++) {
-            m->line[look + k] = reduction(g, m, m->taken[k]);
-        }
-        memset(m->taken, 0, n * sizeof(float));
-        for (uint32_t j = 0; j <= look; j++) {
-            const float a = g->average[j];
-            for (uint32_t k = 0; k < n; k++) {
-                m->taken[k] += a * m->line[j + k];
-            }
-        }
-    } else {
-        pass_time(g, m, n);
-        memset(m->line + look, 0, n * sizeof(float));
-    }
-    for (uint32_t d = 0; d < g->drivers; d++) {
-        float *row = y[d] + first, *voice = m->voice + (size_t) d * reach, *share = m->share + (size_t) d * reach;
-        memcpy(row, voice, n * sizeof *row);
-        for (uint32_t k = 0; works && k < n; k++) {
-            row[k] -= m->taken[k] * share[k];
-        }
-        memmove(voice, voice + n, look * sizeof *voice);
-        if (b == 0u) {
-            memmove(share, share + n, look * sizeof *share);
-        }
-    }
-    memmove(m->line, m->line + n, look * sizeof(float));
-    return works;
 }
 
 /* Take rounding above the ceilings away, and count what the bands took of a piece. */
@@ -308,25 +173,31 @@ static void clip(ss_guard *g, float *const *y, uint32_t first, uint32_t n)
     }
 }
 
-void ss_guard_process(ss_guard *g, float *const *y, uint32_t n)
+#define GUARD ss_guard
+#define BAND ss_band
+#define SAMPLE float
+#define MEAN float
+#define UNITY 1.0f
+#define MOST 1.0f
+#define NAME(x) ss_##x
+#define TAKE ss_take
+#define TAKE_MEAN ss_take
+#define LOUD(x, c) (fabsf(x) > (c))
+#include "guard_rule.h"
+
+void ss_guard_tables(ss_guard *g, const sweetspot_info *info)
 {
-    if (g->stopped == SWEETSPOT_RUNNING) {
-        judge(g, y, n);
+    double sum = 0.0;
+    g->release = exp(-1.0 / (RELEASE * info->rate));
+    g->rate = 1.0 - exp(-1.0 / (SLOW * info->rate));
+    g->pole = (float) (1.0 - exp(-2.0 * PI * LOW / info->rate));
+    g->offset_share = 1.0 / (OFFSET_TIME * info->rate);
+    memcpy(g->ceilings, info->ceilings, g->drivers * sizeof(float));
+    for (uint32_t n = 0; n <= g->look; n++) {
+        sum += 0.5 - 0.5 * cos(2.0 * PI * (n + 1u) / (g->look + 2u));
     }
-    if (g->stopped != SWEETSPOT_RUNNING) {
-        for (uint32_t d = 0; d < g->drivers; d++) {
-            memset(y[d], 0, n * sizeof(float));
-        }
-        return;
+    for (uint32_t n = 0; n <= g->look; n++) {
+        g->average[n] = (float) ((0.5 - 0.5 * cos(2.0 * PI * (n + 1u) / (g->look + 2u))) / sum);
     }
-    for (uint32_t first = 0; first < n; first += SS_PIECE) {
-        const uint32_t count = n - first < SS_PIECE ? n - first : SS_PIECE;
-        int worked = 0;
-        for (uint32_t b = 0; b < SS_BANDS; b++) {
-            worked |= limit_band(g, b, y, first, count);
-        }
-        if (worked) {
-            clip(g, y, first, count);
-        }
-    }
+    ss_guard_reset(g);
 }
