@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,39 +16,24 @@ from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import parse
-
-BENCH = Path(__file__).resolve().parents[1] / "bench" / "deconvolution.py"
-
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    """The benchmark's world: known responses, recordings of them."""
-    spec = importlib.util.spec_from_file_location("bench_deconvolution", BENCH)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    import sys
-
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.bench import deconvolution as bench
 
 
-def test_without_noise_a_thousandth_of_a_decibel(bench: ModuleType) -> None:
+def test_without_noise_a_thousandth_of_a_decibel() -> None:
     case = bench.made(None, channels=3)
     worst, _, complex_db = bench.error(case, bench.ours(case, inverse(case.sweep, case.played, len(case.played))))
     assert worst < 1e-3
     assert complex_db < -120.0
 
 
-def test_at_60_db_the_noise_alone_is_left(bench: ModuleType) -> None:
+def test_at_60_db_the_noise_alone_is_left() -> None:
     case = bench.made(60.0, channels=3)
     _, p99, complex_db = bench.error(case, bench.ours(case, inverse(case.sweep, case.played, len(case.played))))
     assert p99 < 0.012
     assert complex_db < -69.0
 
 
-def test_standard_error_is_the_scatter_of_many_captures(bench: ModuleType) -> None:
+def test_standard_error_is_the_scatter_of_many_captures() -> None:
     """40 captures of one filter with noise of their own: the spread per bin equals the error told by one of them."""
     case = bench.made(None, seconds=1.0, tail=0.3, channels=1)
     inv = inverse(case.sweep, case.played, len(case.played))
@@ -72,7 +55,7 @@ def test_standard_error_is_the_scatter_of_many_captures(bench: ModuleType) -> No
     assert coherence[0, band].min() > 0.99
 
 
-def test_what_changes_between_repeats_counts(bench: ModuleType) -> None:
+def test_what_changes_between_repeats_counts() -> None:
     h = np.zeros((4, 1, 64))
     h[:, 0, 5] = [1.0, 1.2, 0.8, 1.0]
     error, coherence = uncertainty.of_mean(list(h), [np.full((1, 33), 1e-6)] * 4)

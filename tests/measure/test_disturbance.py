@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 
 from sweetspot.measure.judge import burst, disturbance
 from sweetspot.measure.sweep import synchronised
-
-BENCH = Path(__file__).resolve().parents[1] / "bench" / "disturbances.py"
-
-
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    """The benchmark's world: rooms, distortion, noise, and the disturbances."""
-    spec = importlib.util.spec_from_file_location("bench_disturbances", BENCH)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.bench import disturbances as bench
 
 
 @pytest.mark.parametrize("snr", [40.0, 60.0])
-def test_clean_captures_pass(bench: ModuleType, snr: float) -> None:
+def test_clean_captures_pass(snr: float) -> None:
     assert bench.found("score", snr, ("clean",), range(9000, 9006))["clean"] == 0.0
 
 
 @pytest.mark.parametrize("snr", [40.0, 60.0])
-def test_disturbances_are_found(bench: ModuleType, snr: float) -> None:
+def test_disturbances_are_found(snr: float) -> None:
     kinds = tuple(k for k in bench.KINDS if k != "clean" and not k.startswith(bench.BEYOND) and "-20" not in k)
     seed = 9100 + round(snr)
     shares = bench.found("score", snr, kinds, range(seed, seed + 2))
     assert shares == dict.fromkeys(kinds, 1.0)
 
 
-def test_a_burst_is_found_where_it_was(bench: ModuleType) -> None:
+def test_a_burst_is_found_where_it_was() -> None:
     here, x = bench.clean(np.random.default_rng(3), "tune", 50.0)
     fs = here.sweep.fs
     n = round(0.08 * fs)
@@ -55,7 +37,7 @@ def test_a_burst_is_found_where_it_was(bench: ModuleType) -> None:
     assert found[2] > 6.0
 
 
-def test_a_source_that_is_known_to_begin_later_is_no_burst(bench: ModuleType) -> None:
+def test_a_source_that_is_known_to_begin_later_is_no_burst() -> None:
     """A second source in a room of its own that plays 0.45 s later, as in overlapped sweeps; a burst is still found."""
     (here, x), (other, y) = (bench.clean(np.random.default_rng(s), "tune", 50.0) for s in (11, 14))
     assert here.sweep is other.sweep

@@ -24,6 +24,7 @@ from sweetspot.processor.compiled.machine_code import Kept
 from sweetspot.processor.compiled.matrix import CompiledMatrix, ratio_for
 from sweetspot.processor.compiled.matrix_kernel import SOURCES, compiled
 from sweetspot.processor.compiled.vectors import lanes_of_host
+from tests.processor.streams import ragged
 
 Real = NDArray[Any]
 
@@ -35,15 +36,6 @@ def direct(h: Real, x: Real) -> Real:
 
 def error_db(y: Real, wanted: Real) -> float:
     return float(10 * np.log10(np.sum((y - wanted) ** 2) / np.sum(wanted**2)))
-
-
-def ragged(matrix: Any, x: Real, cuts: list[int]) -> Real:
-    pieces, done, turn = [], 0, 0
-    while done < x.shape[1]:
-        n = cuts[turn % len(cuts)]
-        pieces.append(matrix.process(x[:, done : done + n]))
-        done, turn = done + n, turn + 1
-    return np.concatenate(pieces, axis=1)
 
 
 @settings(deadline=None, max_examples=50)

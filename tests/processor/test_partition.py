@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sweetspot.processor.partition import PartitionedMatrix
+from tests.processor.streams import ragged
 
 Real = NDArray[Any]
 
@@ -23,16 +24,6 @@ def naive(h: Real, x: Real) -> Real:
             for k in range(min(h.shape[2], x.shape[1])):
                 y[o, k:] += h[i, o, k] * x[i, : x.shape[1] - k]
     return y
-
-
-def ragged(matrix: Any, x: Real, cuts: list[int]) -> Real:
-    """The stream in pieces of the sizes in ``cuts``, over and over."""
-    pieces, done, turn = [], 0, 0
-    while done < x.shape[1]:
-        n = cuts[turn % len(cuts)]
-        pieces.append(matrix.process(x[:, done : done + n]))
-        done, turn = done + n, turn + 1
-    return np.concatenate(pieces, axis=1)
 
 
 @settings(deadline=None, max_examples=60)

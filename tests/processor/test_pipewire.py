@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import signal
@@ -25,6 +24,7 @@ from sweetspot.processor.export import Options, bundle, linear, pipewire
 from sweetspot.processor.export.bundles import stereo, wave
 from sweetspot.processor.export.unguarded import sines_gain
 from sweetspot.processor.partition import PartitionedMatrix
+from tests.processor.test_export import crooked
 
 Real = NDArray[Any]
 TOOLS = ("pipewire", "wireplumber", "pw-play", "pw-record", "pw-link", "dbus-run-session", "make")
@@ -40,16 +40,6 @@ context.objects = [ { factory = adapter args = {
   audio.channels = 8 audio.rate = 48000 audio.position = [ AUX0 AUX1 AUX2 AUX3 AUX4 AUX5 AUX6 AUX7 ]
 } } ]
 """
-
-
-def made_like_exports() -> Any:
-    """The crooked filter set of the tests of exports."""
-    spec = importlib.util.spec_from_file_location("exports", Path(__file__).with_name("test_export.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.crooked(5, 300, 48000)
 
 
 @contextmanager
@@ -89,7 +79,7 @@ def awaited(env: dict[str, str], *words: str) -> None:
 @pytest.mark.parametrize("configuration", [pipewire.CONVOLVER, pipewire.PLUGIN])
 def test_what_is_played_to_the_sink_comes_out_on_the_rigs_channels(tmp_path: Path, configuration: str) -> None:
     """The convolvers in the linear form, within the ceiling by themselves; the plug-in with upmix and guard."""
-    filters, options = made_like_exports(), Options(form="linear", share=0.3)
+    filters, options = crooked(5, 300, 48000), Options(form="linear", share=0.3)
     folder, home = tmp_path / "sweetspot.lv2", tmp_path / "home"
     files.write_all(folder, bundle(filters, "pipewire", options).everything())
     if configuration == pipewire.PLUGIN:

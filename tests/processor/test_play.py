@@ -43,6 +43,9 @@ def filters(drivers: int = 3) -> FilterSet:
     )
 
 
+PLAY = (sys.executable, "-c", "from sweetspot.command_line import main; main()", "play")
+
+
 @pytest.fixture(scope="module")
 def card(
     tmp_path_factory: pytest.TempPathFactory,
@@ -75,15 +78,13 @@ def music(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def looped(music: Path, device: str) -> list[str]:
+    """The command that plays the music over and over."""
+    return [*PLAY, str(music / "filterset.h5"), str(music / "in.wav"), "--loop", "--device", device, "--block", "512"]
+
+
 def play(card: Any, music: Path, *more: str, **how: Any) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-c",
-        "from sweetspot.command_line import main; main()",
-        "play",
-        str(music / "filterset.h5"),
-        *more,
-    ]
+    command = [*PLAY, str(music / "filterset.h5"), *more]
     return subprocess.run(command, env=card.env, capture_output=True, text=True, timeout=90, **how)
 
 
@@ -107,13 +108,15 @@ def test_another_program_on_the_server_is_listened_to(card: Any, music: Path) ->
 
 def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
     command = [
-        sys.executable,
-        "-c",
-        "from sweetspot.command_line import main; main()",
-        "play",
+        *PLAY,
         str(music / "filterset.h5"),
+        str(music / "in.wav"),
+        "--loop",
+        "--device",
+        "crooked-card",
+        "--block",
+        "512",
     ]
-    command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
     master, slave = pty.openpty()
     process = subprocess.Popen(command, env=card.env | {"TERM": "xterm"}, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
@@ -162,13 +165,15 @@ def test_what_cannot_be_played_is_told(card: Any, music: Path, more: tuple[str, 
 
 def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path) -> None:
     command = [
-        sys.executable,
-        "-c",
-        "from sweetspot.command_line import main; main()",
-        "play",
+        *PLAY,
         str(music / "filterset.h5"),
+        str(music / "in.wav"),
+        "--loop",
+        "--device",
+        "crooked-card",
+        "--block",
+        "512",
     ]
-    command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
     process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(5.0)
     assert process.poll() is None
@@ -185,13 +190,15 @@ def test_a_device_that_leaves_the_server_is_hardware_trouble(
     text = crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}")
     rig.write_text(text.replace('"crooked-card"', '"leaving-card"'))
     command = [
-        sys.executable,
-        "-c",
-        "from sweetspot.command_line import main; main()",
-        "play",
+        *PLAY,
         str(music / "filterset.h5"),
+        str(music / "in.wav"),
+        "--loop",
+        "--device",
+        "leaving-card",
+        "--block",
+        "512",
     ]
-    command += [str(music / "in.wav"), "--loop", "--device", "leaving-card", "--block", "512"]
     in_server(card)
     with jack_lab(card, rig), patchbay.opened() as bay:
         process = subprocess.Popen(command, env=card.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -209,13 +216,15 @@ def test_a_server_that_dies_is_hardware_trouble(
     rig = music / "rig.toml"
     rig.write_text(crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}"))
     command = [
-        sys.executable,
-        "-c",
-        "from sweetspot.command_line import main; main()",
-        "play",
+        *PLAY,
         str(music / "filterset.h5"),
+        str(music / "in.wav"),
+        "--loop",
+        "--device",
+        "crooked-card",
+        "--block",
+        "512",
     ]
-    command += [str(music / "in.wav"), "--loop", "--device", "crooked-card", "--block", "512"]
     with jack_server(FS, 512) as server, jack_lab(server, rig):
         process = subprocess.Popen(command, env=server.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         time.sleep(6.0)

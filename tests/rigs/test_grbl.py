@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,39 +25,10 @@ from sweetspot.rigs.turntable.grbl import (
     pose_at,
     wire_targets,
 )
+from tests.rigs.conversation import Conversation
 
 BANNER = ["", "Grbl 1.1h ['$' for help]"]
 IDLE = "<Idle|MPos:0.000,0.000,0.000|FS:0,0|WCO:0.000,0.000,0.000>"
-
-
-class Conversation:
-    """A line on which every word is agreed on beforehand; silence moves the clock."""
-
-    def __init__(self, *turns: tuple[bytes, Sequence[str]]) -> None:
-        self.turns, self.answers, self.now = list(turns), list[str](), 0.0
-        self.closed = 0
-
-    def send(self, data: bytes) -> None:
-        assert self.turns, f"sent {data!r}, but the conversation is over"
-        wanted, answers = self.turns.pop(0)
-        assert data == wanted
-        self.answers += answers
-
-    def receive(self, wait_s: float) -> str | None:
-        if self.answers:
-            return self.answers.pop(0)
-        self.now += wait_s
-        return None
-
-    def close(self) -> None:
-        self.closed += 1
-
-    def clock(self) -> float:
-        return self.now
-
-    def over(self) -> None:
-        assert not self.turns, f"never sent: {self.turns}"
-        assert not self.answers, f"never read: {self.answers}"
 
 
 SETTINGS = ["$10=1", "$13=0", "$22=0", "$100=100.000", "ok"]

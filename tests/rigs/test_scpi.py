@@ -7,7 +7,7 @@ import re
 import select
 import threading
 import tty
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file.description import StageTable, parse
 from sweetspot.rigs.turntable.scpi import ScpiAxis, decode_angle, encode
 from sweetspot.rigs.turntable.turning import TurningStage
+from tests.rigs.conversation import Conversation
 
 COMMANDS = {
     "move": "ROT:ABS {angle:.2f}",
@@ -30,38 +31,6 @@ COMMANDS = {
     "init": ["SYST:REM"],
 }
 HELLO = [(b"SYST:REM\n", []), (b"*IDN?\n", ["ACME turntable 2"])]
-
-
-class Conversation:
-    """A line on which every word is agreed on beforehand; silence moves the clock."""
-
-    def __init__(self, *turns: tuple[bytes, Sequence[str]]) -> None:
-        self.turns, self.answers, self.now = list(turns), list[str](), 0.0
-
-    def send(self, data: bytes) -> None:
-        assert self.turns, f"sent {data!r}, but the conversation is over"
-        wanted, answers = self.turns.pop(0)
-        assert data == wanted
-        self.answers += answers
-
-    def receive(self, wait_s: float) -> str | None:
-        if self.answers:
-            return self.answers.pop(0)
-        self.now += wait_s
-        return None
-
-    def close(self) -> None:
-        """Nothing to let go of."""
-
-    def clock(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-    def over(self) -> None:
-        assert not self.turns, f"never sent: {self.turns}"
-        assert not self.answers, f"never read: {self.answers}"
 
 
 def asked(place: float, moving: int = 0) -> list[tuple[bytes, list[str]]]:
