@@ -20,6 +20,7 @@ from scipy.stats import qmc
 from sweetspot.calibrate.design import CrosstalkDesign, FilterDesign
 from sweetspot.calibrate.filters.sides import pair
 from sweetspot.calibrate.filters.sides.effort import driver_cost
+from sweetspot.calibrate.plant import NEPER_DB
 from sweetspot.calibrate.plant.responses import Plant
 from sweetspot.calibrate.study import compare
 from sweetspot.rigs.lab.world import World
@@ -103,7 +104,7 @@ def mistaken(h: np.ndarray, f: np.ndarray, error_db: float, rng: np.random.Gener
     at = np.clip(np.log2(np.maximum(f, 1.0) / 23.4), 0.0, 9.999) * 3.0
     low, share = at.astype(int), at - at.astype(int)
     norm = np.hypot(1.0 - share, share)
-    level, phase = (drawn[..., low] * (1.0 - share) + drawn[..., low + 1] * share) / norm * error_db / pair.NEPER_DB
+    level, phase = (drawn[..., low] * (1.0 - share) + drawn[..., low + 1] * share) / norm * error_db / NEPER_DB
     return h * np.exp(level + 1j * phase)
 
 

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.design import CrosstalkDesign, level_at, target_power
 from sweetspot.calibrate.filters.sides import anchored, crosstalk, multiplier, ratio
 from sweetspot.calibrate.filters.sides.effort import Cost, mean_over
-from sweetspot.calibrate.plant import NEPER_DB as NEPER_DB
-from sweetspot.calibrate.plant import Plant
-from sweetspot.calibrate.plant import error_of as error_of
+from sweetspot.calibrate.plant import Plant, error_of
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
