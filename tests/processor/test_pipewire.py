@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,8 +29,9 @@ from sweetspot.processor.partition import PartitionedMatrix
 from tests.processor.test_export import crooked
 
 Real = NDArray[Any]
-TOOLS = ("pipewire", "wireplumber", "pw-play", "pw-record", "pw-link", "dbus-run-session", "make")
+TOOLS = ("pipewire", "wireplumber", "pw-play", "pw-record", "pw-link", "pw-cli", "dbus-run-session", "make")
 MISSING = [t for t in TOOLS if shutil.which(t) is None]
+PAGE = Path(__file__).parents[2] / "processor" / "docs" / "pipewire.md"
 CHANNELS, PATIENCE_S = 8, 20.0
 CARD = """
 context.properties = {
@@ -101,26 +104,41 @@ def test_what_is_played_to_the_sink_comes_out_on_the_rigs_channels(tmp_path: Pat
         awaited(env, "card:playback_AUX0")
         with started("pipewire", "-c", str(folder / configuration), env=env, cwd=folder, log=log):
             awaited(env, *(f"-> card:playback_AUX{c - 1}" for c in filters.channels))
-            positions = ",".join(f"AUX{c}" for c in range(CHANNELS))
-            record = ["pw-record", "--target", "card", "-P", "{ stream.capture.sink=true }", "--rate", "48000"]
-            record += ["--channels", str(CHANNELS), "--channel-map", positions, "--format", "f32", "out.wav"]
-            recorder = subprocess.Popen(record, env=env, cwd=tmp_path)
-            awaited(env, "pw-record:input")
-            play = ["pw-play", "--target", "sweetspot", "--volume", "1.0", "in.wav"]
-            subprocess.run(play, env=env, cwd=tmp_path, check=True, timeout=30)
-            time.sleep(0.3)
-            recorder.send_signal(signal.SIGINT)
-            recorder.wait(10)
-    y, fs = sf.read(tmp_path / "out.wav", always_2d=True)
-    assert fs == 48000
+            y = captured(env, tmp_path, "out.wav")
+            if configuration == pipewire.PLUGIN:
+                typed = re.findall(r"`(pw-cli set-param [^`]*)`", PAGE.read_text())
+                assert len(typed) == 1
+                words = shlex.split(" ".join(typed[0].split()).replace("NODE", pipewire.SINK))
+                subprocess.run(words, env=env, check=True, timeout=30)
+                time.sleep(0.5)
+                quieter = captured(env, tmp_path, "quieter.wav")
     heard = y.T[[c - 1 for c in filters.channels]]
     assert not np.delete(y.T, [c - 1 for c in filters.channels], axis=0).any()
     if configuration == pipewire.PLUGIN:
         wanted = Engine(filters, 1024).process(x)
+        levels = [20.0 * np.log10(np.sqrt(np.sum(z**2))) for z in (quieter, y)]
+        assert levels[0] - levels[1] == pytest.approx(-6.0, abs=0.1)
     else:
         lowered = replace(filters, taps=filters.taps * sines_gain(filters, options))
         wanted = PartitionedMatrix(stereo(linear(lowered, 0.3)), 1024).process(x)
     assert least_error_db(heard, wanted) < -110
+
+
+def captured(env: dict[str, str], folder: Path, name: str) -> Real:
+    """What the card is sent while ``in.wav`` plays on the sink, ``(sample, channel)``."""
+    positions = ",".join(f"AUX{c}" for c in range(CHANNELS))
+    record = ["pw-record", "--target", "card", "-P", "{ stream.capture.sink=true }", "--rate", "48000"]
+    record += ["--channels", str(CHANNELS), "--channel-map", positions, "--format", "f32", name]
+    recorder = subprocess.Popen(record, env=env, cwd=folder)
+    awaited(env, "pw-record:input")
+    play = ["pw-play", "--target", pipewire.SINK, "--volume", "1.0", "in.wav"]
+    subprocess.run(play, env=env, cwd=folder, check=True, timeout=30)
+    time.sleep(0.3)
+    recorder.send_signal(signal.SIGINT)
+    recorder.wait(10)
+    y, fs = sf.read(folder / name, always_2d=True)
+    assert fs == 48000
+    return np.asarray(y)
 
 
 def least_error_db(y: Real, wanted: Real, piece: int = 4000) -> float:
