@@ -11,6 +11,9 @@ LONGEST = 64
 SERIAL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}")
 """A serial number names a folder and a file, and stands in tables: ASCII, no path, no space, no newline."""
 
+RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
+"""What Windows takes for a device, whatever follows a dot: no folder there can be called so, nor end with a dot."""
+
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
 
@@ -35,6 +38,11 @@ def check_serial(text: str, where: str) -> str:
         raise BadInput(
             f"{where}: {shown} is no serial number: letters, digits, '_', '-', '.', at most {LONGEST}, "
             "the first a letter or digit"
+        )
+    if RESERVED.fullmatch(text) or text.endswith("."):
+        raise BadInput(
+            f"{where}: {text!r} is no serial number: no folder can have this name on Windows; put a letter in front, "
+            "and no dot at its end"
         )
     return text
 

@@ -11,7 +11,7 @@ counted beside), or more than half of the captures are spent that whole repeats 
 two captures a place, and a splice needs two: any place that takes a third passes it. Three figures are the noise of the
 captures itself on these units, whose drivers hardly distort: signal to noise rises where two captures share the weight,
 distortion is told beside what a splice's noise may be, and the difference from the prediction may rise to what that is
-allowed to be (-36 dB re the response). They are held to 20 dB within their limits, and their largest change is printed.
+allowed to be (-40 dB re the response). They are held to 20 dB within their limits, and their largest change is printed.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from sweetspot.calibrate.plant.gate import Gate
 from sweetspot.calibrate.plant.matched_ears import corrected
 from sweetspot.calibrate.plant.spectrum import frequencies
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
+from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
@@ -335,3 +336,18 @@ def test_a_window_sample_by_sample() -> None:
             assert found[0, d, i] == pytest.approx(
                 np.sin(np.pi / 2 * up) ** 2 * np.sin(np.pi / 2 * down) ** 2, abs=1e-12
             )
+
+
+def test_responses_fall_to_nothing_within_a_millisecond_of_their_end() -> None:
+    h, end = np.ones((2, 1, 3, 500)), np.array([0.002, 0.0045])
+    found = gate.until(h, 40, FS, end)
+    for place in range(2):
+        for i in range(500):
+            left = min(max((end[place] + 0.001 - (i - 40) / FS) / 0.001, 0.0), 1.0)
+            assert found[place, 0, :, i] == pytest.approx(np.full(3, np.sin(np.pi / 2 * left) ** 2), abs=1e-12)
+
+
+def test_third_octaves_are_resolved_from_their_lower_edge_on() -> None:
+    """That of 1 kHz begins at 891.25 Hz; a thousandth is rounding."""
+    for lowest, first in ((891.0, 1000.0), (892.0, 1000.0), (892.5, 1250.0)):
+        assert THIRD_OCTAVES[gate.resolved(lowest)][0] == first

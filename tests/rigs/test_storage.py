@@ -202,7 +202,33 @@ def test_a_lock_names_its_owner_and_ends_with_it(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("text", ["", "../x", "a/b", "A\n", "-x", "a" * 65, "ä", "a..b", "=1", "a b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "../x",
+        "a/b",
+        "A\n",
+        "-x",
+        "a" * 65,
+        "ä",
+        "a..b",
+        "=1",
+        "a b",
+        "CON",
+        "nul",
+        "Lpt1.7",
+        "com3",
+        "A-1.",
+        "A ",
+        " A",
+    ],
+)
 def test_what_is_no_serial_number(text: str) -> None:
     with pytest.raises(BadInput, match="is no serial number"):
         check_serial(text, "--unit")
+
+
+@pytest.mark.parametrize("text", ["CONE", "NUL-1", "COM12", "A.CON", "LPT", "A-1.2"])
+def test_what_only_looks_like_a_device_is_a_serial_number(text: str) -> None:
+    assert check_serial(text, "--unit") == text
