@@ -15,6 +15,9 @@ from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import svg
 
+A_ROW, ROW_IN = 6, 0.2
+"""Names in a row of a legend above the axes, and the height of each further row, inches."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -53,6 +56,10 @@ def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None])
     width, height = size
     figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
     draw(figure)
+    names = max((len(legend.get_texts()) for ax in figure.axes if (legend := ax.get_legend())), default=0)
+    if names > A_ROW:
+        rows = -(-names // A_ROW)
+        figure.subplots_adjust(top=1 - (0.33 + ROW_IN * (rows - 1)) / height)
     out = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": name}):
