@@ -119,7 +119,13 @@ def heads_of(ears: ImpulseResponse) -> Heads:
 
 
 def predicted(
-    rig: Description, ears: ImpulseResponse, filters: FilterSet, pair: ImpulseResponse | None, model: EarModel
+    rig: Description,
+    ears: ImpulseResponse,
+    filters: FilterSet,
+    pair: ImpulseResponse | None,
+    model: EarModel,
+    *,
+    facing: float = 1.0,
 ) -> Assessment:
     """Figures of all arms from a session's driver-to-ear responses and the filters.
 
@@ -129,8 +135,13 @@ def predicted(
         At the positions that are looked at, usually those for scoring.
     pair
         Responses of a real pair of loudspeakers at the same positions, left and right in the place of drivers.
+    facing
+        See :func:`others_of`.
     """
-    return _assessed(rig, ears, filters, pair, model, ways.calibrated(ears, filters))
+    others = others_of(rig, ears, filters, pair, model, facing=facing)
+    return _assessed(
+        rig, filters, model, others, ways.calibrated(ears, filters), heads=heads_of(ears), computed=pair is None
+    )
 
 
 def heard(
@@ -142,6 +153,7 @@ def heard(
     model: EarModel,
     verified: ImpulseResponse,
     share: float,
+    facing: float = 1.0,
 ) -> Assessment:
     """The same, with the calibrated unit as a verification heard it.
 
@@ -152,35 +164,52 @@ def heard(
     share
         Part of what both sides have in common that the centre program plays.
     """
-    return _assessed(rig, ears, filters, pair, model, ways.heard(verified, ears, filters, share))
+    others = others_of(rig, ears, filters, pair, model, facing=facing)
+    unit = ways.heard(verified, ears, filters, share)
+    return _assessed(rig, filters, model, others, unit, heads=heads_of(ears), computed=pair is None)
 
 
 def others_of(
-    rig: Description, ears: ImpulseResponse, filters: FilterSet, pair: ImpulseResponse | None, model: EarModel
-) -> tuple[Arm, Arm, Arm]:
-    """What a unit is compared with: plain stereo and matrix mixing on it, and the reference pair."""
-    plain, matrix = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
-    if pair is not None:
-        return plain, matrix, ways.measured_pair(pair, filters.ceiling)
-    heads, c = heads_of(ears), speed_of_sound(rig.environment.temperature_c)
-    return plain, matrix, modelled(pair_of(rig), model.templates, heads.places, heads.yaw, c, plain)
-
-
-def _assessed(
     rig: Description,
     ears: ImpulseResponse,
     filters: FilterSet,
     pair: ImpulseResponse | None,
     model: EarModel,
+    *,
+    facing: float = 1.0,
+) -> tuple[Arm, Arm, Arm]:
+    """What a unit is compared with: plain stereo and matrix mixing on it, and the reference pair.
+
+    Parameters
+    ----------
+    facing
+        How much louder the unit's own drivers would be if they faced the listener, for a pair that is computed.
+    """
+    plain, matrix = ways.on_unit(ears, np.array([d.at for d in rig.driver]), filters)
+    if pair is not None:
+        return plain, matrix, ways.measured_pair(pair, filters.ceiling)
+    heads, c = heads_of(ears), speed_of_sound(rig.environment.temperature_c)
+    where = heads.places, heads.yaw
+    return plain, matrix, modelled(pair_of(rig), model.templates, where, c, plain, facing=facing)
+
+
+def _assessed(
+    rig: Description,
+    filters: FilterSet,
+    model: EarModel,
+    others: tuple[Arm, Arm, Arm],
     unit: Arm,
+    *,
+    heads: Heads,
+    computed: bool,
 ) -> Assessment:
-    plain, matrix, reference = others_of(rig, ears, filters, pair, model)
-    heads, distance = heads_of(ears), rig.listening_m
+    plain, matrix, reference = others
+    distance = rig.ears.distance_m if rig.ears else 2.0
     each = (plain, matrix, unit, reference)
     loudness = levels_of(each, filters, nominal(heads))
     found = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in each}
     found = {name: replace(f, loudness_db=loudness.re_plain_db[name]) for name, f in found.items()}
-    return Assessment(found, "model" if pair is None else "rig", loudness, model.templates.name)
+    return Assessment(found, "model" if computed else "rig", loudness, model.templates.name)
 
 
 def nominal(heads: Heads) -> int:

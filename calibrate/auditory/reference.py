@@ -9,11 +9,16 @@ import numpy as np
 from sweetspot.calibrate.auditory.arms import Arm, stereo_shares
 from sweetspot.calibrate.auditory.templates import Templates
 from sweetspot.calibrate.plant import gate
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float
 
 ANGLE_DEG = 30.0
 TAIL_S = 0.005
 """What follows plain stereo's direct sound by more than this is taken over as the pair's room."""
+
+FRONT_S = 0.002
+"""So much of the polar set's responses after the first arrival tells where a driver faces."""
 
 MATCHED_HZ = (400.0, 6400.0)
 """Where the pair's direct sound is as loud as plain stereo's."""
@@ -72,19 +77,47 @@ def direct_spectra(pair: Pair, templates: Templates, places: Float, yaw: Float, 
     return np.asarray(np.moveaxis(ears * wave, 0, 1))
 
 
-def modelled(pair: Pair, templates: Templates, places: Float, yaw: Float, c: float, plain: Arm) -> Arm:
-    """A pair of loudspeakers in the unit's room.
+def facing_gain(polar: ImpulseResponse, drivers: tuple[int, int]) -> float:
+    """By how much two drivers are louder in front of them than at a listener ahead of the device, linear, at least 1.
 
-    The direct sound is that of point sources through the head's templates, as loud as plain stereo's; what follows it
-    after 5 ms is the room as plain stereo on the unit excites it: a loudspeaker that radiates like the unit's own.
+    A loudspeaker of a pair faces its listener, where drivers of a device may face aside: with the same sound to the
+    room its direct sound is louder by that.
 
     Parameters
     ----------
-    places, yaw
-        Of the heads at which ``plain`` was measured.
+    polar
+        The device's polar set.
+    drivers
+        Those that play plain stereo.
+    """
+    end = gate.arrivals(polar)[0].min(axis=1) + FRONT_S
+    kept = gate.until(polar.h[:, 0], polar.zero, polar.fs, end)[:, list(drivers)]
+    f = np.fft.rfftfreq(kept.shape[-1], 1.0 / polar.fs)
+    inside = (f >= MATCHED_HZ[0]) & (f <= MATCHED_HZ[1])
+    power = np.mean(np.abs(np.fft.rfft(kept, axis=-1)[..., inside]) ** 2, axis=-1)  # (direction, driver)
+    ahead = int(np.argmin(np.abs(wrapped(np.radians(polar.positions["azimuth_deg"])))))
+    return float(np.sqrt(np.mean(power.max(axis=0) / power[ahead])))
+
+
+def modelled(
+    pair: Pair, templates: Templates, heads: tuple[Float, Float], c: float, plain: Arm, *, facing: float = 1.0
+) -> Arm:
+    """A pair of loudspeakers in the unit's room.
+
+    The direct sound is that of point sources through the head's templates, as loud as plain stereo's would be from
+    drivers that face the listener; what follows it after 5 ms is the room as plain stereo on the unit excites it: a
+    loudspeaker that radiates like the unit's own.
+
+    Parameters
+    ----------
+    heads
+        Places and yaw of the heads at which ``plain`` was measured, see :func:`seen`.
     plain
         Plain stereo on the unit at these places.
+    facing
+        Of the unit's drivers, see :func:`facing_gain`.
     """
+    places, yaw = heads
     n = plain.h.shape[-1]
     f: Float = np.asarray(np.fft.rfftfreq(n, 1.0 / plain.fs), dtype=np.float64)
     coarse = direct_spectra(pair, templates, places, yaw, c)
@@ -96,7 +129,7 @@ def modelled(pair: Pair, templates: Templates, places: Float, yaw: Float, c: flo
     direct = np.fft.irfft(spectra, n, axis=-1)
     early = gate.until(plain.h, plain.zero, plain.fs, plain.arrival + TAIL_S)
     h = plain.h - early
-    h[:, :, :2] += direct * np.sqrt(_power(early[:, :, :2], f) / _power(direct, f))
+    h[:, :, :2] += direct * facing * np.sqrt(_power(early[:, :, :2], f) / _power(direct, f))
     arrival = seen(pair.places, places, yaw)[1].min(axis=1) / c - 0.0003
     return Arm("reference", h, plain.fs, plain.zero, arrival, stereo_shares())
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from sweetspot.calibrate.auditory import assessment
+from sweetspot.calibrate.auditory.arms import best_pair
 from sweetspot.calibrate.auditory.assessment import Assessment
 from sweetspot.calibrate.auditory.figures import EarModel
 from sweetspot.calibrate.auditory.mapping import Extent, measured, zone_map
+from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, draws_of
 from sweetspot.calibrate.auditory.zone import ZoneMap
 from sweetspot.calibrate.plant import Matched, MeasuredSet, Prediction, corrected
@@ -71,6 +73,14 @@ def _pair(session: Session) -> ImpulseResponse | None:
     return session.responses("reference")
 
 
+def _facing(session: Session, ears: ImpulseResponse) -> float:
+    """How much louder the drivers of plain stereo would be if they faced the listener; 1 without a polar set."""
+    if "polar" not in session.sets:
+        return 1.0
+    at = np.array([d.at for d in session.rig().driver])
+    return facing_gain(session.responses("polar"), best_pair(ears, at))
+
+
 def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessment:
     """Figures of all arms as a run's session predicts them, at the scoring positions.
 
@@ -86,9 +96,10 @@ def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessm
     """
     with Session.read(session_file(run)) as session:
         rig, ears, pair = session.rig(), session.responses("ears"), _pair(session)
+        facing = _facing(session, ears)
     if matched:
         ears, pair = corrected(ears, matched.gains), corrected(pair, matched.gains) if pair else None
-    return assessment.predicted(rig, scored(ears), filters, pair, model_of(rig))
+    return assessment.predicted(rig, scored(ears), filters, pair, model_of(rig), facing=facing)
 
 
 def heard(
@@ -105,10 +116,13 @@ def heard(
     """
     with Session.read(session_file(run)) as session:
         rig, ears, pair = session.rig(), session.responses("ears").used_for("score"), _pair(session)
+        facing = _facing(session, ears)
     if matched:
         ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
         pair = corrected(pair, matched.gains) if pair else None
-    return assessment.heard(rig, ears, filters, pair=pair, model=model_of(rig), verified=verified, share=share)
+    return assessment.heard(
+        rig, ears, filters, pair=pair, model=model_of(rig), verified=verified, share=share, facing=facing
+    )
 
 
 def unit(

@@ -15,13 +15,14 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, figures_of, modelled
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.auditory.figures import direct_spectra
+from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.processor import store
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file import parse
-from sweetspot.rigs.units import power_db
+from sweetspot.rigs.units import from_db, power_db
 
 FS = 47872
 
@@ -132,14 +133,29 @@ def test_a_computed_pair_stands_where_it_is_put(run: Path) -> None:
     )
     plain = arms.of_taps("plain", ears, arms.plain_taps((0, 1), 2, 0.5, 0), 0.0, arms.stereo_shares())
     pair = Pair(np.radians(40.0), 1.8, 1.4)
-    made = modelled(pair, model.templates, heads.places, heads.yaw, 343.0, plain)
+    made = modelled(pair, model.templates, (heads.places, heads.yaw), 343.0, plain)
     image = np.degrees(model.image(direct_spectra(made)).azimuth[0])
     where = pair.places - heads.places[0]
     wanted = np.degrees(np.arctan2(where[:, 1], where[:, 0]) - np.pi - 0.2)
     wanted = (wanted + 180.0) % 360.0 - 180.0
     assert np.allclose(image[[0, -1]], wanted, atol=2.5)
+    turned = modelled(pair, model.templates, (heads.places, heads.yaw), 343.0, plain, facing=2.0)
+    both = figures_of(made, model, np.zeros(1), 1.4, made), figures_of(turned, model, np.zeros(1), 1.4, made)
+    assert np.allclose(both[1].drr_db[:, :2] - both[0].drr_db[:, :2], power_db(4.0), atol=0.1)
     late = made.h[0, :, :2, 1200:]
     assert np.allclose(power_db(np.mean(late**2)), power_db(np.mean(plain.h[0, :, :2, 1200:] ** 2)), atol=0.1)
+
+
+def test_a_driver_that_faces_aside_is_louder_in_front_of_it() -> None:
+    """Two drivers at +-40 degrees with a lobe of their own; a reflection 3 ms later counts for nothing."""
+    table = np.zeros(36, POSITION)
+    table["azimuth_deg"] = np.arange(-170.0, 181.0, 10.0)
+    gain = np.stack([from_db(-12.0 * (1.0 - np.cos(np.radians(table["azimuth_deg"] - a)))) for a in (40.0, -40.0)])
+    h = np.zeros((36, 1, 2, 1500))
+    h[:, 0, :, 300] = gain.T
+    h[:, 0, :, 300 + round(0.004 * FS)] = 0.9
+    polar = ImpulseResponse(h, FS, table, ("m",), ("a", "b"), 40, "Pa/FS", np.full((36, 1, 2), 60.0), (100, 9000))
+    assert power_db(facing_gain(polar, (0, 1)) ** 2) == pytest.approx(12.0 * (1.0 - np.cos(np.radians(40.0))), abs=0.05)
 
 
 def test_what_the_session_lacks_is_told(run: Path, tmp_path: Path) -> None:
