@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.measure import delays
 from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 Spectra = NDArray[np.complexfloating]
@@ -239,7 +239,7 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
     out = np.empty((len(rows), len(window)))
     for i in range(0, len(rows), TOGETHER):
         some = np.multiply(rows[i : i + TOGETHER], turn, out=turned[: len(rows) - i])
-        out[i : i + TOGETHER] = fft.irfft(some, inv.size, axis=-1, overwrite_x=True)[:, : len(window)]
+        out[i : i + TOGETHER] = fft.irfft(some, inv.size, axis=-1)[:, : len(window)]
     out *= window
     return out.reshape(*transfer.shape[:-1], len(window))
 
@@ -247,7 +247,7 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
 def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDArray[np.floating]:
     """Circular responses ``(..., size)`` with time zero at tap ``before``, not windowed; see :func:`responses`."""
     turned = transfer * _turn(inv, transfer, delay, before)
-    return np.asarray(fft.irfft(turned, inv.size, axis=-1, overwrite_x=True))
+    return np.asarray(fft.irfft(turned, inv.size, axis=-1))
 
 
 def _turn(inv: Inverse, transfer: Spectra, delay: float, before: int) -> Spectra:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
 from sweetspot.measure.smooth import running_mean
 from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float
 
 ORDERS = (2, 3, 4, 5)

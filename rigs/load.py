@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.lab import LabInterface, LabStage, World, made_head
 from sweetspot.rigs.protocol import Interface, Rig, Stage
 from sweetspot.rigs.rig_file import Description, Fault
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.lab import World
 
 READY_MADE = Path(__file__).parent
 """Where the rigs that come with sweetspot are."""
@@ -52,6 +55,8 @@ def check_files(description: Description) -> None:
         A file is missing or damaged.
     """
     if description.interface.driver == "lab":
+        from sweetspot.rigs.lab import made_head  # slow to import
+
         made_head(description)
 
 
@@ -77,6 +82,8 @@ def open_rig(
     befalling: Callable[[], list[Fault]] = list
     match description.interface.driver:
         case "lab":
+            from sweetspot.rigs.lab import LabInterface, World  # slow to import
+
             world = World(description, serial)
             interface = lab = LabInterface(world, now)
             befalling = lab.before_move
@@ -91,6 +98,8 @@ def open_rig(
             )
     match description.stage.driver:
         case "lab":
+            from sweetspot.rigs.lab import LabStage, World
+
             stage = LabStage(world or World(description, serial), befalling, sleep)
         case "grbl":
             from sweetspot.rigs.turntable import GrblStage

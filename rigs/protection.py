@@ -10,10 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
-from scipy.linalg import cho_factor, cho_solve, solve_toeplitz, toeplitz
 
-from sweetspot.rigs.acoustics import Excursion
+from sweetspot.rigs.acoustics import Excursion, fft
 from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
 from sweetspot.rigs.units import Float, db, from_db, power_db
@@ -267,6 +265,8 @@ class Protection:
 
 def _toeplitz_solved(column: Float, rows: Float) -> Float:
     """``T^-1 rows`` of a symmetric positive Toeplitz matrix; many right-hand sides share one decomposition."""
+    from scipy.linalg import cho_factor, cho_solve, solve_toeplitz, toeplitz  # slow to import
+
     if rows.shape[1] <= MANY or len(column) > LONG:
         return np.asarray(solve_toeplitz(column, rows))
     return np.asarray(cho_solve(cho_factor(toeplitz(column)), rows))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import fft
 
 from sweetspot.calibrate.plant import gate
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.upmix import chosen
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.layout import mirror_pairs, side_pairs
 from sweetspot.rigs.units import Float, from_db

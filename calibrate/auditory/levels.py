@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy import fft
 
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.loudness import largest_spl_db, loudness_db
@@ -14,6 +13,7 @@ from sweetspot.calibrate.plant import PROGRAMMES, programme_of
 from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft
 
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import P_REF, Float, power_db
 
 BLOCK_S, OVERLAP = 0.4, 4

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.calibrate.design import CrosstalkDesign, Design
 from sweetspot.calibrate.filters import causal, leastsquares, protection
 from sweetspot.calibrate.filters.sides import Cost, crosstalk, multiplier, pair
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 Single = NDArray[np.complex64]

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy import fft
 
 from sweetspot.calibrate.filters.protection import rooms
 from sweetspot.calibrate.plant import PROGRAMMES, programme_of
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.guard import limited
 from sweetspot.processor.render import upmixed
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.units import Float, from_db
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,9 @@ FIT_HZ: Float = np.geomspace(200.0, 8000.0, 120)
 
 GRID: Float = np.geomspace(80.0, 18000.0, 200)
 """Where a real pair's phantom is computed, Hz."""
+
+STEPS, NUDGE, SETTLED, DEADLOCK = 100, 1e-5, 1e-10, 1e12
+"""Of the search for the far ear: most steps, half width of a difference, smallest step, largest damping."""
 
 
 def sphere_ratio(design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:
@@ -54,16 +59,37 @@ def fit(ratio: NDArray[np.complex128], f: Float) -> FarEar:
     level, phase = db(ratio), np.unwrap(np.angle(ratio))
 
     def misfit(p: Float) -> Float:
-        model = FarEar(np.exp(p[0]), np.exp(p[1]), p[2] * 1e-6, 0.0).response(f)
+        model = FarEar(np.exp(p[0]), np.exp(p[1]), p[2] * 1e-4, 0.0).response(f)
         turned = np.angle(model[low] * np.exp(-1j * phase[low]))
         return np.concatenate([db(model) - level, 8.0 * turned])
 
-    from scipy.optimize import least_squares  # slow to import
-
-    found = least_squares(misfit, [np.log(700.0), np.log(0.4), 250.0])
-    corner, shelf, delay = np.exp(found.x[0]), np.exp(found.x[1]), found.x[2] * 1e-6
-    error = float(np.sqrt(np.mean(misfit(found.x)[: len(f)] ** 2)))
+    found = _least_squares(misfit, np.array([np.log(700.0), np.log(0.4), 2.5]))
+    corner, shelf, delay = np.exp(found[0]), np.exp(found[1]), found[2] * 1e-4
+    error = float(np.sqrt(np.mean(misfit(found)[: len(f)] ** 2)))
     return FarEar(float(corner), float(shelf), float(delay), error)
+
+
+def _least_squares(misfit: Callable[[Float], Float], start: Float) -> Float:
+    """Parameters of least squares near ``start``, by damped Gauss-Newton steps (Levenberg and Marquardt).
+
+    For a few parameters of the order of one and a smooth misfit; SciPy's solver takes half a second to import.
+    """
+    p, damping = start, 1e-3
+    left = misfit(p)
+    for _ in range(STEPS):
+        slope = np.stack([(misfit(p + d) - misfit(p - d)) / (2.0 * NUDGE) for d in NUDGE * np.eye(len(p))], axis=-1)
+        normal, downhill = slope.T @ slope, slope.T @ left
+        step = -np.linalg.solve(normal + damping * np.diag(np.diag(normal)), downhill)
+        new = misfit(p + step)
+        if new @ new < left @ left:
+            p, left, damping = p + step, new, 0.1 * damping
+            if np.max(np.abs(step)) < SETTLED:
+                break
+        elif damping > DEADLOCK:
+            break
+        else:
+            damping *= 10.0
+    return p
 
 
 def reference(design: StereoDesign, c: float) -> FarEar:

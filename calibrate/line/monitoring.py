@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
 from sweetspot.calibrate.plant import frequencies, grid, transform
 from sweetspot.calibrate.verify import verification
@@ -21,6 +20,7 @@ from sweetspot.measure.monitor import plan_together, timing
 from sweetspot.measure.plan import Plan
 from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float
 
@@ -83,9 +83,9 @@ def expected_level(wanted: Plan, rig: Description, unit: ImpulseResponse) -> dic
     if unit.unit != "Pa/FS" or wanted.together is None:
         return {}
     plays = wanted.together.signal[[rig.driver[rig.driver_names.index(n)].channel - 1 for n in unit.drivers]]
-    size = next_fast_len(plays.shape[1] + unit.h.shape[-1], real=True)
-    x = np.einsum("mdf,df->mf", rfft(unit.h[0], size), rfft(plays.astype(np.float64), size))
-    return {ALL: loudest_db(irfft(x, size), np.ones(len(unit.mics)), unit.fs)[0] + SURE_DB}
+    size = fft.next_fast_len(plays.shape[1] + unit.h.shape[-1], real=True)
+    x = np.einsum("mdf,df->mf", fft.rfft(unit.h[0], size), fft.rfft(plays.astype(np.float64), size))
+    return {ALL: loudest_db(fft.irfft(x, size), np.ones(len(unit.mics)), unit.fs)[0] + SURE_DB}
 
 
 def judged(

@@ -7,6 +7,7 @@ centre. The near ear of the left program is the left one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,16 +206,33 @@ def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
     """
     if len(leak) < 4 or float(np.ptp(moved[:, 1])) < LEAST_ASIDE_M:
         return float("nan")
-    from scipy.optimize import nnls  # slow to import
-
     columns = np.column_stack([np.ones(len(leak)), moved**2])
     scale = np.maximum(columns.max(axis=0), 1e-12)
-    found = nnls(columns / scale, leak)[0] / scale
+    found = non_negative(columns / scale, leak) / scale
     left = float(from_db(-least_db)) ** 2 - found[0]
     reach = 2.0 * float(np.abs(moved[:, 1]).max())
     if left <= 0.0:
         return 0.0
     return min(float(np.sqrt(left / max(found[2], 1e-12))), reach)
+
+
+def non_negative(columns: Float, values: Float) -> Float:
+    """Non-negative coefficients ``(column,)`` of few ``columns (row, column)`` with least squared error of ``values``.
+
+    The best of the plain least squares of every choice of columns whose coefficients are none of them negative, among
+    which the solution is (C. L. Lawson and R. J. Hanson, Solving Least Squares Problems, 1974, chapter 23).
+    """
+    found, least = np.zeros(columns.shape[1]), float(values @ values)
+    for chosen in product((False, True), repeat=columns.shape[1]):
+        some = np.array(chosen)
+        if not some.any():
+            continue
+        share = np.linalg.lstsq(columns[:, some], values, rcond=None)[0]
+        rest = columns[:, some] @ share - values
+        if np.all(share >= 0.0) and float(rest @ rest) < least:
+            least, found = float(rest @ rest), np.zeros(len(some))
+            found[some] = share
+    return found
 
 
 def one_driver(h: Complex, drivers: tuple[int, int]) -> Complex:

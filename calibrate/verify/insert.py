@@ -15,7 +15,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.calibrate.plant import share_of
 from sweetspot.calibrate.verify.diagnose import residual
@@ -27,6 +26,7 @@ from sweetspot.measure.plan import Plan
 from sweetspot.measure.run import place
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.hosts import patchbay
 from sweetspot.rigs.protocol import Interface, Operator, Recording, Rig

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.judge import loudest_db, uncalibrated
 from sweetspot.measure.plan import Plan
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import from_db
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
 from sweetspot.calibrate.design import Limits
 from sweetspot.calibrate.plant import MeasuredSet, Prediction, frequencies, share_of, uncertainty
@@ -26,6 +25,7 @@ from sweetspot.processor.export import c_library, without_guard
 from sweetspot.processor.export.library import blob_differences
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput, SweetspotError
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.calibrate.plant import Prediction, expected
 from sweetspot.measure import delays
@@ -18,6 +17,7 @@ from sweetspot.measure.plan import Plan, SetName
 from sweetspot.measure.shot import Capture
 from sweetspot.processor import files
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.layout import AXES, Pose
 from sweetspot.rigs.protocol import Recording

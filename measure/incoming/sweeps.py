@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from sweetspot.measure.incoming.imported_set import BEFORE_S, earliest
 from sweetspot.measure.judge import uncertainty
 from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float
 

@@ -7,10 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.measure.judge.loudness import SOFT_DB, STANDS_OUT_DB, Sound, pascals, uncalibrated
-from sweetspot.rigs.acoustics import Excursion
+from sweetspot.rigs.acoustics import Excursion, fft
 from sweetspot.rigs.errors import BadInput, TooLoud
 from sweetspot.rigs.protection import protections
 from sweetspot.rigs.protocol import Rig

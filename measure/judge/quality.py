@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.measure.deconvolve import Inverse
 from sweetspot.measure.judge import disturbance
 from sweetspot.measure.judge.burst import LagBands, burst
 from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, db, power_db
 
 CLIPPED = 0.9999

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.measure.deconvolve import edges
 from sweetspot.measure.smooth import running_mean
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float
 
 STRETCHES = 8

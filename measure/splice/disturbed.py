@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from sweetspot.measure.deconvolve import edges
 from sweetspot.measure.distortion import ORDERS, windows
 from sweetspot.measure.impulse import SourceResponse
+from sweetspot.measure.smooth import running_mean
 from sweetspot.measure.splice.note import SpliceNote
 from sweetspot.measure.splice.weighting import Cut, Passed, Splice, spliced
 from sweetspot.measure.sweep import Sweep
@@ -107,7 +107,7 @@ def _counts(h: Float, f: Float, gain: Float, sweep: Sweep, order: int) -> Float:
     The response ``(mic, tap)`` at ``f`` Hz, or for a harmonic at its fundamental, over the ``gain (mic, band)`` with
     which recordings pass into it; but where a driver plays little, a share of its usual level.
     """
-    power = uniform_filter1d(np.abs(np.fft.rfft(h, axis=-1)) ** 2, 5, axis=-1, mode="nearest")
+    power = running_mean(np.abs(np.fft.rfft(h, axis=-1)) ** 2, 5)
     at = np.fft.rfftfreq(h.shape[-1], 1.0 / sweep.fs)
     judged = (f >= order * sweep.band[0]) & (f <= sweep.band[1])
     usual = np.median(power[:, (at >= sweep.band[0]) & (at <= sweep.band[1])], axis=1)

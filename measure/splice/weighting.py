@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
 
 from sweetspot.measure.splice.note import Part, SpliceNote
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float, from_db, power_db
 
 FRAME_S = 0.04
@@ -134,6 +134,8 @@ class Splice:
 
     def parts(self, runs: Sequence[int]) -> tuple[Part, ...]:
         """What was left out of each capture, as rectangles in time and frequency."""
+        from scipy import ndimage  # slow to import
+
         found = []
         half = 0.5 * FRAME_S
         edge = 2.0 ** (0.5 / PER_OCTAVE)
@@ -400,6 +402,8 @@ def _noise_of_each(spectra: NDArray[np.complex64], noise: Float, least: Float, e
 
 def _even(banded: Float) -> Float:
     """Mean over three frames and three bands."""
+    from scipy import ndimage  # slow to import
+
     return np.asarray(ndimage.uniform_filter(banded, 3, mode="nearest"))
 
 
@@ -421,6 +425,8 @@ def _banded(cells: NDArray[np.floating], edges: NDArray[np.intp]) -> Float:
 
 def _around(banded: Float) -> Float:
     """Mean over the neighbourhood, ``(frame, band)``."""
+    from scipy import ndimage  # slow to import
+
     return np.asarray(ndimage.uniform_filter(banded, (NEAR_FRAMES, NEAR_BANDS), mode="nearest"))
 
 

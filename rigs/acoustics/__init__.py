@@ -1,8 +1,9 @@
-"""Acoustics that design and simulation share: rigid spheres, heads, spherical harmonics, walls."""
+"""Acoustics that design and simulation share: rigid spheres, heads, spherical harmonics, walls; Fourier transforms."""
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sweetspot.rigs.acoustics import fft as fft
     from sweetspot.rigs.acoustics.encoding import FAR_M as FAR_M
     from sweetspot.rigs.acoustics.encoding import Encoding as Encoding
     from sweetspot.rigs.acoustics.encoding import Single as Single

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import P_REF, Float, from_db
 
 AIR = 1.2

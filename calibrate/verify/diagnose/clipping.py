@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.measure.deconvolve import inverse
 from sweetspot.measure.plan import Plan
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 AHEAD = 64

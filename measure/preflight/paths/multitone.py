@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.units import Complex, Float, power_db
 

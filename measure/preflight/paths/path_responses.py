@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from sweetspot.measure.delays import vertex
 from sweetspot.measure.preflight.paths.multitone import ResponseMatrix, heard_over_noise
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
 OCTAVES: tuple[float, ...] = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)

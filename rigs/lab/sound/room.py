@@ -23,7 +23,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import linalg
 
 from sweetspot.rigs.acoustics import FAR_M, Single, eyring_rate
 from sweetspot.rigs.lab.sound.fractional_delay import deposited, filtered
@@ -362,6 +361,8 @@ def _separated(losses: Float, log: NDArray[np.complex128]) -> tuple[NDArray[np.c
     many single values of each path's spectrum, where pivoted QR finds the parts most different (the empirical
     interpolation of S. Chaturantabut and D. C. Sorensen, SIAM J. Sci. Comput. 32, 2737, 2010).
     """
+    from scipy import linalg  # slow to import
+
     some = losses[np.unique(np.linspace(0, len(losses) - 1, SOME).astype(int))]
     spectra = np.exp(some @ log)
     spectra /= np.abs(spectra).max(axis=1, keepdims=True)

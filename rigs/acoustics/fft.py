@@ -1,0 +1,46 @@
+"""Discrete Fourier transforms as every room takes them: NumPy's, and the lengths that they are quick at.
+
+NumPy (from 2.0 on, which keeps single precision) and SciPy compute with the same library (pocketfft) and give the same
+bytes in double precision, in the same time; but SciPy takes half a second to start, which a command should not wait
+for. The lab and the partitioned convolver stay with SciPy's: in single precision it transforms several rows at once.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from numpy.fft import fft, fftfreq, ifft, irfft, rfft, rfftfreq
+
+__all__ = ["fft", "fftfreq", "ifft", "irfft", "next_fast_len", "rfft", "rfftfreq"]
+
+
+@lru_cache(maxsize=1024)
+def next_fast_len(target: int, real: bool = False) -> int:
+    """The least length of at least ``target`` whose prime factors are small.
+
+    Parameters
+    ----------
+    target
+        Samples.
+    real
+        Factors up to 5, for transforms of real signals; else up to 11.
+
+    Raises
+    ------
+    ValueError
+        ``target`` is below 1.
+    """
+    if target < 1:
+        raise ValueError(f"a transform has at least one sample, not {target}")
+    lengths = [1]
+    for prime in (3, 5) if real else (3, 5, 7, 11):
+        lengths = [n * prime**k for n in lengths for k in range(_power(prime, n, target) + 1)]
+    return min(n << max(0, (-(-target // n) - 1).bit_length()) for n in lengths)
+
+
+def _power(prime: int, n: int, target: int) -> int:
+    """The least power of a prime with which ``n`` reaches the target."""
+    found = 0
+    while n < target:
+        n, found = n * prime, found + 1
+    return found
