@@ -12,7 +12,6 @@ from sweetspot.calibrate.filters import causal, leastsquares, protection
 from sweetspot.calibrate.filters.sides import Cost, crosstalk, multiplier, pair
 from sweetspot.calibrate.plant import Plant
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 Single = NDArray[np.complex64]
@@ -152,6 +151,8 @@ def short(W: Complex, weighing: Single, taps: int, delay: int) -> NDArray[np.flo
 
     The method of :func:`sweetspot.calibrate.filters.leastsquares.fitted`, for all sets at once.
     """
+    from scipy import fft  # slow to import; transforms many rows of single precision at once
+
     n = 2 * (W.shape[1] - 1)
     A = np.ascontiguousarray(np.moveaxis(weighing, 1, 3))  # (set, m, n, f)
     later = (np.swapaxes(W, 1, 2) * np.exp(-2j * np.pi * np.arange(W.shape[1]) * delay / n)).astype(np.complex64)

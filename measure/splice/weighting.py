@@ -247,7 +247,7 @@ def spliced(captures: Sequence[NDArray[np.float32]], delays: Sequence[float], fs
     samples = captures[0].shape[1]
     edges = _edges(size, fs)
     centres = np.sqrt(edges[:-1] * (edges[1:] - 1.0)) * fs / size
-    blend = _blend(centres, fft.rfftfreq(size, 1.0 / fs))
+    blend = _blend(centres, np.asarray(fft.rfftfreq(size, 1.0 / fs), dtype=float))
     aligned = [_shifted(x[:-1], (delays[0] - late) * fs) for x, late in zip(captures, delays, strict=True)]
     out = np.array(captures[0])
     found = []
