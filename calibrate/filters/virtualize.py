@@ -18,8 +18,9 @@ FIT_HZ: Float = np.geomspace(200.0, 8000.0, 120)
 GRID: Float = np.geomspace(80.0, 18000.0, 200)
 """Where a real pair's phantom is computed, Hz."""
 
-STEPS, NUDGE, SETTLED, DEADLOCK = 100, 1e-5, 1e-10, 1e12
-"""Of the search for the far ear: most steps, half width of a difference, smallest step, largest damping."""
+STEPS, NUDGE, SETTLED, DEADLOCK, FLOOR = 100, 1e-5, 1e-10, 1e12, 1e-6
+"""Of the search for the far ear: most steps, half width of a difference, smallest step, largest damping, and what a
+parameter counts at least, re the one that counts most."""
 
 
 def sphere_ratio(design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:
@@ -79,7 +80,8 @@ def _least_squares(misfit: Callable[[Float], Float], start: Float) -> Float:
     for _ in range(STEPS):
         slope = np.stack([(misfit(p + d) - misfit(p - d)) / (2.0 * NUDGE) for d in NUDGE * np.eye(len(p))], axis=-1)
         normal, downhill = slope.T @ slope, slope.T @ left
-        step = -np.linalg.solve(normal + damping * np.diag(np.diag(normal)), downhill)
+        own = np.diag(normal)
+        step = -np.linalg.solve(normal + damping * np.diag(np.maximum(own, FLOOR * own.max())), downhill)
         new = misfit(p + step)
         if new @ new < left @ left:
             p, left, damping = p + step, new, 0.1 * damping
