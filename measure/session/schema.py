@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.distortion import ORDERS
 from sweetspot.measure.impulse import POSITION
+from sweetspot.measure.session import samples
 from sweetspot.measure.splice import Part, SpliceNote
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_name, check_serial
@@ -170,8 +171,11 @@ def recorded(data: Data) -> NDArray[Any]:
     BadInput
         They are none, or not finite.
     """
-    x = data[:]
-    if x.ndim != 2 or x.dtype.kind != "f" or not np.isfinite(x).all():
+    try:
+        x = samples.restored(data[:], data.attrs.get(samples.FULL_SCALE))
+    except ValueError as fault:
+        raise BadInput(f"{data.path}: {data.name} holds {fault}; {REMEDY}") from fault
+    if x.ndim != 2 or not np.isfinite(x).all():
         raise BadInput(f"{data.path}: {data.name} must hold finite samples (channel, samples); {REMEDY}")
     return x
 

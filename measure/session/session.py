@@ -16,7 +16,7 @@ from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse
 from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import SETS, OverlapMode, Plan, SetName
-from sweetspot.measure.session import disk
+from sweetspot.measure.session import disk, samples
 from sweetspot.measure.session import schema as schema_
 from sweetspot.measure.session.layout import KINDS, LONGEST_CHUNK, PACKED, SCHEMA
 from sweetspot.measure.shot import ALL, Capture, CaptureKey, Shot
@@ -301,9 +301,9 @@ class Session:
         made = sum(SPLICED not in attrs for attrs in there)
         if name in raw:
             del raw[name]
-        x = shot.recording.x
+        x, attrs = samples.kept(shot.recording.x)
         data = raw.create_data(name, x, chunks=(1, min(x.shape[1], LONGEST_CHUNK)), **PACKED)
-        data.attrs.update(**asdict(capture.pose))
+        data.attrs.update(**asdict(capture.pose), **attrs)
         data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
         data.attrs.update(reason=str(shot.reason or ""), run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
         if shot.temperature_c is not None:

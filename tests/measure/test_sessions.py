@@ -14,6 +14,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -23,7 +24,7 @@ from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, CaptureKey
-from sweetspot.rigs.errors import Held
+from sweetspot.rigs.errors import BadInput, Held
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.description import Description, parse
@@ -143,6 +144,29 @@ def test_a_burst_is_excluded_shown_and_the_set_closes(crooked: Description, lab_
     assert abs(found["closure"]["shift_samples"]) < 0.02
     assert "closure -" in lines
     json.dumps(found)
+
+
+def test_captures_of_a_converter_are_kept_as_its_counts(crooked: Description, lab_rig: MakeRig, tmp_path: Path) -> None:
+    heard: list[np.ndarray] = []
+
+    def converted(n: int, x: np.ndarray) -> np.ndarray:
+        heard.append((np.round(x * 2.0**23).astype(int) / 2.0**23).astype(np.float32))
+        return heard[-1]
+
+    run = ears(spoilt(lab_rig(crooked), converted), tmp_path)
+    with Session.read(run / "session.h5") as session:
+        keys = sorted(session.landed("ears"))
+        raws = [session.raw("ears", key)[0] for key in keys]
+    channels = {channel.tobytes() for x in heard for channel in x}
+    assert all(channel.dtype == np.float32 and channel.tobytes() in channels for x in raws for channel in x)
+    with h5py.File(run / "session.h5", "r+") as file:
+        data = file[f"raw/ears/{keys[0]}"]
+        assert data.dtype == np.int32
+        assert data.id.get_storage_size() < 0.75 * data.size * data.dtype.itemsize
+        np.testing.assert_array_equal(data[:] / data.attrs["full_scale"], raws[0])
+        data.attrs["full_scale"] = 1 << 15
+    with pytest.raises(BadInput, match="int32 with full_scale = 32768; int32 with 8388608 is needed"):
+        Session.read(run / "session.h5")
 
 
 def test_a_level_that_drifts_shows_in_the_closure(crooked: Description, lab_rig: MakeRig, tmp_path: Path) -> None:

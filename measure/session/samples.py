@@ -1,0 +1,51 @@
+"""Samples of captures as they are kept: counts where a converter of up to 24 bits made them, else single precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FULL_SCALE = "full_scale"
+"""Attribute of captures that are kept as integers: the count that is full scale."""
+
+COUNTS = 1 << 23
+"""Of a converter of 24 bits, which single precision holds exactly: the bytes above those that a signal needs are the
+same in every sample, and shrink to nothing."""
+
+
+def kept(x: NDArray[np.floating]) -> tuple[NDArray[Any], dict[str, int]]:
+    """Samples as they are stored, with the attributes that say so; without loss.
+
+    Parameters
+    ----------
+    x
+        ``(channel, samples)``, full scale = 1.
+
+    Returns
+    -------
+    Whole counts as 32-bit integers where every sample is one, at most full scale; else ``x`` itself and no attributes.
+    """
+    if x.dtype != np.float32 or not x.size or not float(np.max(np.abs(x))) <= 1.0:
+        return x, {}
+    counts = x * np.float32(COUNTS)  # exact: a power of two
+    whole = counts.astype(np.int32)
+    return (whole, {FULL_SCALE: COUNTS}) if np.array_equal(whole, counts) else (x, {})
+
+
+def restored(values: NDArray[Any], full_scale: object) -> NDArray[Any]:
+    """The samples that :func:`kept` was given, from what was stored and its attribute (``None`` for none).
+
+    Raises
+    ------
+    ValueError
+        These are no samples of ours: integers without full scale, with another one or beyond it.
+    """
+    if values.dtype.kind == "f" and full_scale is None:
+        return values
+    if values.dtype != np.int32 or full_scale != COUNTS:
+        raise ValueError(f"{values.dtype} with {FULL_SCALE} = {full_scale}; int32 with {COUNTS} is needed")
+    if values.size and not -COUNTS <= int(values.min()) <= int(values.max()) <= COUNTS:
+        raise ValueError(f"counts beyond {FULL_SCALE} = {COUNTS}")
+    return values.astype(np.float32) * np.float32(1.0 / COUNTS)
