@@ -18,7 +18,6 @@ from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import Inverse
 from sweetspot.measure.shot import Reason
 from sweetspot.measure.sweep import Sweep
-from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 SAME_PPM = 0.2
