@@ -26,8 +26,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 ONSET = 0.1
