@@ -139,7 +139,7 @@ def test_a_long_piece_is_judged_in_stretches() -> None:
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("at", [0, 1029])
+@pytest.mark.parametrize("at", [0, 300, 600, 900, 1029])
 def test_one_sample_that_is_not_finite_stops_at_once(bad: float, at: int) -> None:
     y = np.zeros((3, 1030))
     y[2, at] = bad
