@@ -213,6 +213,9 @@ def for_driver(
     return np.asarray(level * shaped[None, :], dtype=np.float32), level
 
 
+AFTER_OVER_BEFORE = 1.3
+"""How much more is kept of a protection filter's ringing after time zero, where the driver's own decay is too."""
+
 TURNED_DEG, TURN_STEP_DEG = 90.0, 5.0
 """How far the head is turned to either side for its templates, and in which steps."""
 
@@ -259,7 +262,7 @@ def excitation(rig: Description, tail: int) -> tuple[Sweep, NDArray[np.float32]]
     The silence holds the kept response, 50 ms for the interface's latency, and ``tail`` samples more.
     """
     sweep = synchronised(rig.sweep.band_hz, rig.sweep.seconds, rig.fs)
-    after = _samples(rig, rig.sweep.after_ms)
+    after = kept_samples(rig)[1]
     return sweep, stimulus(sweep, float(from_db(rig.sweep.level_dbfs)), after + round(0.05 * rig.fs) + tail)
 
 
@@ -300,7 +303,8 @@ def plan_of(
         for repeat in range(1 if together else rig.sweep.repeats)
     )
     mics = {"polar": rig.polar_mics, "monitor": rig.monitor_mics, "device": rig.device_mics}.get(name, rig.ear_mics)
-    before, after = kept or (_samples(rig, rig.sweep.before_ms), _samples(rig, rig.sweep.after_ms) + extra_after)
+    ahead, rest = kept_samples(rig)
+    before, after = kept or (ahead, rest + extra_after)
     return Plan(
         name,
         captures,
@@ -333,8 +337,16 @@ def _apart(a: Pose, b: Pose) -> float:
     return abs(a.turn - b.turn) + abs(a.yaw - b.yaw) + 10.0 * float(np.linalg.norm([a.x - b.x, a.y - b.y, a.z - b.z]))
 
 
-def _samples(rig: Description, milliseconds: float) -> int:
-    return round(milliseconds * rig.fs / 1000.0)
+def kept_samples(rig: Description) -> tuple[int, int]:
+    """Samples kept of each response ahead of time zero and from it on.
+
+    As many as ``sweep.before_ms`` and ``sweep.after_ms`` say, or what a driver's protection filter needs so that the
+    ends of the window cut off nothing of its response's ringing (:meth:`Protection.rings_s`).
+    """
+    rings = 1000.0 * max((p.rings_s for p in protections(rig)), default=0.0)
+    wanted = max(rig.sweep.before_ms, rings), max(rig.sweep.after_ms, AFTER_OVER_BEFORE * rings)
+    before, after = (round(ms * rig.fs / 1000.0) for ms in wanted)
+    return before, after
 
 
 def outputs_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -81,6 +82,9 @@ class FilterSet:
     caps
         Largest sample of each driver, linear, where the rig beside the filters allows one less than the ceiling; not
         kept in the file. Empty: the ceiling holds for all.
+    most_db
+        Largest gain of a listener, dB, with which full-scale programme moves no driver farther than the rig beside the
+        filters allows; not kept in the file.
     """
 
     taps: Float
@@ -95,6 +99,7 @@ class FilterSet:
     upmix: UpmixSettings = field(default_factory=UpmixSettings)
     programs: tuple[str, ...] = PROGRAMS
     caps: tuple[float, ...] = ()
+    most_db: float = float("inf")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "taps", frozen("taps", self.taps, ndim=3))
@@ -152,6 +157,12 @@ class FilterSet:
         return np.asarray(self.taps @ phase)
 
 
+def within_full_scale(filterset: FilterSet, pieces: Iterable[Float]) -> Iterator[Float]:
+    """Pieces of a programme, clipped at full scale where a driver's excursion is held up to there."""
+    held = np.isfinite(filterset.most_db)
+    return (np.clip(x, -1.0, 1.0) if held else x for x in pieces)
+
+
 GAIN_DB = (-60.0, 24.0)
 """Range of a listener's gain, dB."""
 
@@ -165,11 +176,17 @@ def louder(filterset: FilterSet, gain_db: float) -> FilterSet:
         The gain is outside :data:`GAIN_DB`, or the filters would pass :data:`LARGEST_TAP`.
     """
     low, high = GAIN_DB
+    if gain_db > max(filterset.most_db, 0.0) + 0.05:
+        raise BadInput(
+            f"gain is {gain_db:g} dB; up to {max(filterset.most_db, 0.0):.1f} dB the drivers stay within excursion_mm "
+            "of the rig file"
+        )
     if not low <= gain_db <= high:
         raise BadInput(f"gain is {gain_db:g} dB; {low:g} to {high:g} dB are possible")
     if gain_db == 0.0:
         return filterset
     try:
-        return replace(filterset, taps=filterset.taps * from_db(gain_db), headroom_db=filterset.headroom_db - gain_db)
+        more = {"headroom_db": filterset.headroom_db - gain_db, "most_db": filterset.most_db - gain_db}
+        return replace(filterset, taps=filterset.taps * from_db(gain_db), **more)
     except ValueError as fault:
         raise BadInput(f"a gain of {gain_db:g} dB is too much for these filters: {fault}") from fault

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from sweetspot.processor import files
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import OFFLINE_BLOCK, Engine
-from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings
+from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings, within_full_scale
 from sweetspot.processor.upmix import chosen, is_compiled
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
@@ -213,7 +213,7 @@ def render_file(
             out = stack.enter_context(files.split(path, filterset.fs, filterset.drivers, subtype, expected))
         else:
             out = stack.enter_context(files.sink(path, filterset.fs, len(filterset.drivers), subtype, expected))
-        for y in runner.process(_frames(source, filterset.fs, step)):
+        for y in runner.process(_frames(source, filterset, step)):
             refused(runner.stopped)
             out.write(y.T)
             peak = np.maximum(peak, _peaks(y))
@@ -292,11 +292,12 @@ def _runner(filterset: FilterSet) -> Runner:
     return _EngineRunner(Engine.offline(filterset, dtype=np.float32))
 
 
-def _frames(source: files.SoundSource, fs: int, step: Callable[[str], None]) -> Iterator[Real]:
-    """The input as ``(n, 2)`` at a sampling rate; ``step`` is called after each piece that was read."""
-    if source.fs == fs:
-        return files.counted(source.frames(), step)
-    return (y.T for y in files.resampled(files.counted(source.pieces(), step), source.fs, fs))
+def _frames(source: files.SoundSource, filterset: FilterSet, step: Callable[[str], None]) -> Iterator[Real]:
+    """The input as ``(n, 2)`` at the filters' sampling rate; ``step`` is called after each piece that was read."""
+    if source.fs == filterset.fs:
+        return files.counted(within_full_scale(filterset, source.frames()), step)
+    pieces = files.counted(within_full_scale(filterset, source.pieces()), step)
+    return (y.T for y in files.resampled(pieces, source.fs, filterset.fs))
 
 
 def _running(engine: Engine, y: Real) -> Real:

@@ -7,16 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.store import located
+from sweetspot.rigs.acoustics import Excursion
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import file_sha256, root_text
-from sweetspot.rigs.units import db
+from sweetspot.rigs.units import Real, db
+
+SLACK_DB = 0.1
+"""Filters are kept in single precision, and a rig's limits in decimals."""
 
 if TYPE_CHECKING:
     from sweetspot.rigs.protection import Protection
+    from sweetspot.rigs.rig_file import Driver
 
 
 def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = None) -> tuple[FilterSet, tuple[str, ...]]:
@@ -77,8 +83,22 @@ def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:
     rig_limits = limits_of(rig)
     if rig_limits.interface is None:
         return {}
-    there = [d for d in rig_limits.driver if d.channel in filters.channels]
-    return {filters.channels.index(d.channel): Protection.of(rig_limits, d) for d in there}
+    there = {filters.channels.index(d.channel): d for d in rig_limits.driver if d.channel in filters.channels}
+    found = {row: Protection.of(rig_limits, d) for row, d in there.items()}
+    for row, driver in there.items():
+        if driver.excursion_m is not None and found[row].excursion is None:
+            found[row] = replace(found[row], excursion=_as_filters_do(filters.taps[:, row], filters.fs, driver))
+    return found
+
+
+def _as_filters_do(taps: Real, fs: int, driver: Driver) -> Excursion:
+    """The excursion of a driver whose data sheet is not known, in units of its own: what its filters reach is allowed.
+
+    They were made to keep to its limit by its measured level, which no rig file has.
+    """
+    low, relative = driver.band_hz[0], Excursion(1.0, driver.band_hz[0], 1.0)
+    left, right, centre = relative.worst(taps, fs)
+    return Excursion(float(max(left + right, centre, 1e-12)), low, 1.0)
 
 
 def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[Any]) -> FilterSet:
@@ -91,6 +111,16 @@ def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[A
             f"{rig}: these filters do not keep to their drivers' bands: {'; '.join(refused)}. Nothing was played. "
             f"Calibrate again: sweetspot calibrate {rig.parent}"
         )
+    room = {row: float(np.min(one.room_to_move(places[:, :, row], filters.fs))) for row, one in known.items()}
+    tightest = min(room, key=lambda row: room[row], default=0)
+    most_db = float(db(room.get(tightest, np.inf)))
+    if most_db < -SLACK_DB:
+        raise BadInput(
+            f"{rig}: driver {known[tightest].name!r} (output {filters.channels[tightest]}): full-scale programme could "
+            f"move it {-most_db:.1f} dB farther than its excursion_mm allows. Nothing was played. Calibrate again: "
+            f"sweetspot calibrate {rig.parent}"
+        )
+    filters = replace(filters, most_db=most_db)
     caps = tuple(min(1.0, known[row].sine) if row in known else 1.0 for row in range(len(filters.drivers)))
     return replace(filters, caps=caps) if min(caps) < filters.ceiling * (1.0 - 1e-9) else filters
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sweetspot.rigs.acoustics import Excursion, fft
 from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
-from sweetspot.rigs.units import Float, db, from_db, power_db
+from sweetspot.rigs.units import Float, db, power_db
 
 LEAK_DB = -40.0
 """Energy that a signal may have below a driver's band, re its total."""
@@ -31,11 +31,14 @@ NARROWEST = 1.5
 POWER_S = 1.0
 """Power is averaged over so long: voice coils of tweeters warm up within seconds."""
 
-EQUALISED_DB = -20.0
-"""Where the filter attenuates more than this, a response is no longer divided by it."""
+EQUALISED = 0.65
+"""A response's slope over that of the protection filter: steeper ones ring longer, wider ones lose more of the band."""
 
 BETTER_DB = 6.0
 """Filters are made to keep to a band by this much more than they must: programs may cancel each other within it."""
+
+JUDGED_HZ, RESOLVED = 167.0, 2.4
+"""What the usual gate (6 ms) resolves; and how far above an edge a window resolves, over its length's inverse."""
 
 FROM_HZ = 20.0
 """Pink programme begins here."""
@@ -119,6 +122,17 @@ class Protection:
             gain = min(gain, self.excursion.limit / max(self.excursion.peak(x, self.fs), 1e-30))
         return float(gain)
 
+    def room_to_move(self, taps: NDArray[np.floating], fs: int) -> Float:
+        """Gain up to which filters ``(..., program, tap)`` keep within the excursion whatever is played ``(...,)``.
+
+        Programs are left, right, centre; what both sides share may go to the centre instead. Infinite where the rig
+        states no excursion, or none is known.
+        """
+        if self.excursion is None:
+            return np.full(taps.shape[:-2], np.inf)
+        left, right, centre = np.moveaxis(self.excursion.worst(taps, fs), -1, 0)
+        return np.asarray(self.excursion.limit / np.maximum(np.maximum(left + right, centre), 1e-30))
+
     def slope(self, f: NDArray[np.floating], taps: int | None = None) -> Float:
         """The protection filter's gain (zero phase) at ``f`` Hz: nothing below the band, 1 well within it.
 
@@ -139,12 +153,27 @@ class Protection:
         return low_hz if self.low_hz is None else self.low_hz * (1.0 + (0.5 - BELOW) * SLOPE)
 
     def equaliser(self, f: Float) -> Float:
-        """What responses to :meth:`shaped` signals are multiplied by: ``P / (P^2 + eps (1 - P^2)^2)``.
+        """What responses to :meth:`shaped` signals are multiplied by: a steeper slope over the protection filter's.
 
-        One over the slope where it attenuates little, nothing where it attenuates much.
+        Both begin at the same frequency, so that the quotient is at most ``1 / EQUALISED^2``, also where both vanish.
         """
-        power = self.slope(f) ** 2
-        return np.asarray(np.sqrt(power) / (power + float(from_db(EQUALISED_DB)) ** 2 * (1.0 - power) ** 2))
+        if self.low_hz is None:
+            return np.ones_like(np.asarray(f, dtype=float))
+        width = SLOPE * self.low_hz
+        place = np.clip((np.abs(f) - self.low_hz + BELOW * width) / width, 1e-9, 1.0)
+        steeper = np.sin(0.5 * np.pi * np.minimum(place / EQUALISED, 1.0)) / np.sin(0.5 * np.pi * place)
+        return np.asarray(np.where(np.abs(f) > self.low_hz - BELOW * width, steeper**2, 0.0))
+
+    @property
+    def rings_s(self) -> float:
+        """How long an equalised response rings to either side, s, as far as judged frequencies notice; or 0.
+
+        A response that is cut off is wrong by -50 dB this far above the edge of its band: ``|f - 1.1 low| T`` =
+        :data:`RESOLVED`. Judged is from :data:`JUDGED_HZ` on, or from 1.6 times the edge where that is higher.
+        """
+        if self.low_hz is None:
+            return 0.0
+        return RESOLVED / (max(JUDGED_HZ, 1.6 * self.low_hz) - 1.1 * self.low_hz)
 
     def shaped(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """A signal ``(samples,)`` without what lies below the band; as long as before."""

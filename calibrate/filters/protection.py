@@ -118,9 +118,9 @@ def _level_at_low(measured: ImpulseResponse, driver: int, low: float) -> float:
 def staged(taps: Float, shapes: Sequence[Protection]) -> tuple[Float, float]:
     """Scale filters so that full-scale stereo keeps every driver within its limits; also the attenuation, dB.
 
-    Full-scale sines of any frequency and phase stay below the ceiling, and below what ``max_v``, ``power_w`` and
-    ``excursion_mm`` of each driver allow. A driver that has no part in a program is silent in it, rounding errors of
-    its filter included.
+    Full-scale sines of any frequency and phase stay below the ceiling, and below what ``max_v`` and ``power_w`` of each
+    driver allow; any programme within full scale stays below its ``excursion_mm``. A driver that has no part in a
+    program is silent in it, rounding errors of its filter included.
 
     Parameters
     ----------
@@ -131,19 +131,20 @@ def staged(taps: Float, shapes: Sequence[Protection]) -> tuple[Float, float]:
     """
     magnitude = np.abs(np.fft.rfft(taps, 8192, axis=-1))
     idle = magnitude.max(axis=-1) < IDLE * magnitude.max(axis=(1, 2))[:, None]
-    taps, magnitude = (np.where(idle[:, :, None], 0.0, x) for x in (taps, magnitude))
-    gain = float(np.min(rooms(magnitude, shapes)))
+    taps = np.where(idle[:, :, None], 0.0, taps)
+    gain = float(np.min(rooms(taps, shapes)))
     return taps * gain, -float(db(gain))
 
 
-def rooms(magnitude: Float, shapes: Sequence[Protection]) -> Float:
-    """Gain up to which each driver stays within its limits ``(driver,)`` for full-scale sines.
+def rooms(taps: Float, shapes: Sequence[Protection]) -> Float:
+    """Gain up to which each driver stays within its limits ``(driver,)``: for full-scale sines, and excursion for all.
 
     Parameters
     ----------
-    magnitude
-        Of filters ``(program, driver, bin)``, from 0 Hz to half the rate.
+    taps
+        ``(program, driver, tap)``: left, right, centre.
     """
-    f = np.linspace(0.0, 0.5 * shapes[0].fs, magnitude.shape[-1])
+    magnitude, fs = np.abs(np.fft.rfft(taps, 8192, axis=-1)), shapes[0].fs
     loudest = np.maximum(magnitude[0] + magnitude[1], magnitude[2])
-    return np.array([np.min(p.sine_at(f) / np.maximum(row, 1e-12)) for p, row in zip(shapes, loudest, strict=True)])
+    sines = [np.min(p.sine / np.maximum(row, 1e-12)) for p, row in zip(shapes, loudest, strict=True)]
+    return np.minimum(sines, [p.room_to_move(taps[:, d], fs) for d, p in enumerate(shapes)])

@@ -57,11 +57,11 @@ def taken(y: Float, fs: int, ceiling: float) -> Float:
 def beside_sines(taps: Float, fs: int, ceiling: float, shapes: Sequence[Protection]) -> float:
     """Gain from filters made for full-scale sines (:func:`protection.staged`) to filters for programme, at least 1.
 
-    The guard holds the ceiling; a driver whose own voltage, power or excursion allows less than that stays within it
-    for sines.
+    The guard holds the ceiling; a driver whose own voltage or power allows less than that stays within it for sines,
+    and one whose excursion is stated within that for any programme.
     """
     gain = max(programme_gain(taps, fs, ceiling), 1.0)
-    room = rooms(np.abs(np.fft.rfft(taps, 8192, axis=-1)), shapes)
+    room = rooms(taps, shapes)
     tight = np.array([p.sine < 0.999 * ceiling or p.excursion is not None for p in shapes])
     return float(min(gain, *room[tight], np.inf))
 

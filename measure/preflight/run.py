@@ -274,7 +274,7 @@ def _observation(
     wanted = plan.make(rig, name) if (rig.ears if name == "ears" else rig.polar) is not None else None
     rate = wanted.sweep.rate if wanted else rig.sweep.seconds / np.log(rig.sweep.band_hz[1] / rig.sweep.band_hz[0])
     loudest = float(np.max(np.abs(wanted.played))) if wanted else levels.allowed_peak(rig, None, 0.0)
-    window = (rig.sweep.before_ms + rig.sweep.after_ms) / 1000.0
+    window = sum(plan.kept_samples(rig)) / rig.fs
     return Observation(
         rig,
         heards,

@@ -63,6 +63,11 @@ class PlayedProgram:
     bank: FilterBank | None = None
     place: int = 0
 
+    @property
+    def most_db(self) -> float:
+        """Largest volume, dB: none of the forms moves a driver too far; see :attr:`FilterSet.most_db`."""
+        return max(0.0, min(form.most_db for form in self.forms))
+
 
 def prepared(program: PlayedProgram, board: PlayerMemory) -> CompiledBlock:
     """The callback with its memory, warmed up.

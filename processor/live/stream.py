@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sweetspot.processor import files
 from sweetspot.processor.bank import Follower
 from sweetspot.processor.files import resampled
+from sweetspot.processor.filterset import within_full_scale
 from sweetspot.processor.live import memory
 from sweetspot.processor.live.memory import PlayerMemory, Shared
 from sweetspot.processor.live.player import PlayedProgram, play
@@ -91,7 +92,9 @@ class LivePlayer:
         return GLANCE_S
 
     def set(self, which: int, value: float) -> None:
-        """Set one of the controls of :mod:`sweetspot.processor.live.memory`."""
+        """Set one of the controls of :mod:`sweetspot.processor.live.memory`; the volume within what drivers bear."""
+        if which == memory.VOLUME:
+            value = min(value, self.program.most_db)
         self.board.controls[which] = value
 
     def step(self, x: float, y: float) -> None:
@@ -161,6 +164,11 @@ def playing(
     BadInput, HardwareTrouble
         The device cannot be opened.
     """
+    if gain_db > program.most_db + 0.05:
+        raise BadInput(
+            f"gain is {gain_db:g} dB; up to {program.most_db:.1f} dB filters and bypass keep the drivers within "
+            "excursion_mm of the rig file"
+        )
     context = get_context("spawn")
     shared = Shared.make(context, RING_S, program.wanted.fs, len(program.forms[0].drivers))
     process = context.Process(target=play, args=(program, shared), daemon=True)
@@ -202,7 +210,8 @@ class Feeder:
 
     def _endless(self) -> Iterator[Any]:
         while True:
-            yield from resampled(self._source.pieces(), self._source.fs, self._fs)
+            pieces = within_full_scale(self._live.program.forms[0], self._source.pieces())
+            yield from resampled(pieces, self._source.fs, self._fs)
             if not self._loop:
                 return
             self._source.rewind()

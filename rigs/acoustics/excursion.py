@@ -61,6 +61,17 @@ class Excursion:
         """Excursion (m) for a full-scale sine at ``f`` Hz."""
         return np.asarray(self.at_low * (self.low_hz / np.maximum(np.abs(f), self.low_hz)) ** 2)
 
+    def worst(self, taps: NDArray[np.floating], fs: int) -> Float:
+        """Largest excursion (m) that filters ``(..., tap)`` make of any programme within full scale ``(...,)``.
+
+        ``sum |e|`` of the excursion's response ``e`` behind a filter: what a programme reaches whose every sample is
+        at full scale with the sign that hurts most; music stays below.
+        """
+        size = int(fft.next_fast_len(taps.shape[-1] + round(8.0 * fs / self.low_hz), real=True))
+        spectrum = fft.rfft(np.asarray(taps, dtype=np.float64), size, axis=-1)
+        moved = fft.irfft(spectrum * self.gain(fft.rfftfreq(size, 1.0 / fs)), size, axis=-1)
+        return np.asarray(np.sum(np.abs(moved), axis=-1))
+
     def peak(self, x: NDArray[np.floating], fs: int) -> float:
         """Largest excursion (m) for a signal ``(samples,)``, full scale = 1."""
         if not np.any(x):

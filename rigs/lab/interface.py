@@ -44,7 +44,7 @@ class LabInterface:
         self._inputs = Inputs(world.description, self._schedule)
         self._device = DspDevice(world.description)
         self._disk = Disk()
-        self.wear = Wear(world.description)
+        self.wear = Wear(world.description, [d.gain for d in world.drivers])
         self._capture = self._at = self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
         self._worlds = {0.0: world}

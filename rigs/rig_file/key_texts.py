@@ -98,7 +98,8 @@ TEXTS = {
     "sweep.seconds": "Length: twice as long gives 3 dB of SNR.",
     "sweep.level_dbfs": "Peak of the sweep, for drivers without a level of their own.",
     "sweep.repeats": "Sweeps a driver and position; two or more show what changes from one to the next.",
-    "sweep.before_ms": "Kept of each response ahead of time zero.",
+    "sweep.before_ms": "Kept of each response ahead of time zero; more where a driver's band begins so low that its "
+    "filter rings longer.",
     "sweep.after_ms": "Kept of each response from time zero on: the room's decay, as far as it is wanted.",
     "lab.seed": "Of all that is drawn by chance; with the serial number it makes the unit.",
     "lab.body_diameter_m": "Of the device's body, for its diffraction; not given, that of a round body its drivers "

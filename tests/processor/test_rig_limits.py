@@ -148,3 +148,59 @@ def test_exports_name_each_drivers_limit(kept: FilterSet, tmp_path: Path) -> Non
         float(v.strip("f")) for v in re.findall(r"limits\[SWEETSPOT_DRIVERS\] = {(.*?)}", header)[0].split(", ")
     ] == (pytest.approx([0.5, 0.15], rel=1e-6))
     assert json.loads(files["filterset.json"])["limits"] == pytest.approx([0.5, 0.15])
+
+
+MOVES = "excursion_mm = {mm}\narea_cm2 = 30.0\n"
+SHEET = "v_per_fs = 12.0\nsensitivity_db_spl = 86.0\n"
+
+
+def displaced(y: np.ndarray, sheet: bool = True) -> float:
+    """How far the woofer moves, mm, by hand: mass-controlled above 90 Hz, as far as there below; 86 dB at 2.83 V."""
+    n = 4 * len(y)
+    f = np.maximum(np.fft.rfftfreq(n, 1.0 / FS), 90.0)
+    pascal = 12.0 * 20e-6 * 10 ** (86 / 20) / 2.83
+    per_sample = (2.0 * np.pi * pascal / (1.2 * 30e-4 * (2.0 * np.pi * f) ** 2)) if sheet else (90.0 / f) ** 2
+    return float(1e3 * np.abs(np.fft.irfft(np.fft.rfft(y, n) * per_sample, n)).max())
+
+
+def worst_programme(taps: np.ndarray) -> np.ndarray:
+    """Full scale with the sign at each sample that moves the woofer most: the reversed response's sign."""
+    n = 1 << 15
+    f = np.maximum(np.fft.rfftfreq(n, 1.0 / FS), 90.0)
+    response = np.roll(np.fft.irfft(np.fft.rfft(taps, n) / f**2, n), n // 2)
+    return np.sign(response[::-1])
+
+
+@pytest.mark.parametrize("sheet", [True, False])
+def test_no_programme_moves_a_cone_farther_than_the_rig_allows(
+    sheet: bool, sweetspot: Run, kept: FilterSet, tmp_path: Path
+) -> None:
+    """Filters, bypass and volume; where no data sheet tells, what the filters reach is what may be reached."""
+    rig, left, right = RIG.replace("[90, 6000]\n", "[90, 6000]\n" + MOVES), kept.taps[0, 0], kept.taps[1, 0]
+    sides = np.stack([worst_programme(left), worst_programme(right)])
+    music = np.random.default_rng(8).uniform(-1.0, 1.0, sides.shape)
+    beats = np.sign(np.sin(2 * np.pi * np.array([[95.0], [120.0]]) * np.arange(sides.shape[1]) / FS))
+    reached = [displaced(np.convolve(x[0], left) + np.convolve(x[1], right), sheet) for x in (sides, music, beats)]
+    most = reached[0]
+    assert max(reached) == most, "the worst programme is the worst"
+    rig = rig.replace("area_cm2 = 30.0\n", "area_cm2 = 30.0\n" + SHEET * sheet)
+    (tmp_path / "rig.toml").write_text(rig.replace("{mm}", f"{1.02 * most if sheet else 0.01}"))
+    wav = tmp_path / "worst.wav"
+    soundfile.write(wav, 1.5 * sides.T, FS, subtype="FLOAT")
+    done = sweetspot("process", str(tmp_path), str(wav), str(tmp_path / "out.wav"), "--subtype", "FLOAT")
+    assert done.returncode == 0, done.stderr
+    out, _ = soundfile.read(tmp_path / "out.wav")
+    assert 0.97 * most < displaced(out[:, 0], sheet) < 1.01 * most, "what is over full scale is clipped"
+    loud = sweetspot("process", str(tmp_path), str(wav), str(tmp_path / "out.wav"), "--gain", "1")
+    assert loud.returncode == 2
+    assert re.search(r"gain is 1 dB; up to 0\.[02] dB the drivers stay within excursion_mm", loud.stderr)
+    filters, _ = within_rig(tmp_path, store.read(tmp_path))
+    plain = bypass(filters, (0, 1), driver_limits(tmp_path, filters))
+    moved = displaced(np.convolve(worst_programme(plain.taps[0, 0]), plain.taps[0, 0]), sheet)
+    assert moved < 1.021 * most
+    assert plain.most_db == pytest.approx(20.0 * np.log10(1.02 * most / moved) if sheet else 0.0, abs=0.02)
+    if sheet:
+        (tmp_path / "rig.toml").write_text(rig.replace("{mm}", f"{0.5 * most}"))
+        far = sweetspot("process", str(tmp_path), str(wav), str(tmp_path / "out.wav"))
+        assert far.returncode == 2
+        assert "could move it 6.0 dB farther than its excursion_mm allows. Nothing was played" in far.stderr

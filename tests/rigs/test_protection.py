@@ -14,12 +14,14 @@ from sweetspot.calibrate.filters.protection import limits, staged
 from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import loudness, verification
 from sweetspot.measure import folder, plan
+from sweetspot.measure.deconvolve import edges
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.preflight import run as preflight
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, TooLoud
+from sweetspot.rigs.lab.electronics import Wear
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.portaudio import AudioDevice, PortAudioInterface
 from sweetspot.rigs.protection import protections
@@ -122,13 +124,33 @@ def test_a_response_is_that_of_the_driver_without_its_filter(
         measure(opened, session, plan.make(described, "ears"), ask=print, step=lambda _: None)
         ir = session.responses("ears")
     world = opened.interface.world
-    n = 2 * (len(world.f) - 1)
-    found = np.fft.rfft(np.roll(np.pad(ir.h[0], ((0, 0), (0, 0), (0, n - ir.h.shape[-1]))), -ir.zero, axis=-1))
+    whole, n = 4, 2 * (len(world.f) - 1)  # longer than what is kept; every fourth bin is one of the world's
+    padded = np.pad(ir.h[0], ((0, 0), (0, 0), (0, whole * n - ir.h.shape[-1])))
+    found = np.fft.rfft(np.roll(padded, -ir.zero, axis=-1))[..., ::whole]
     truth = world.at_ears(described.ears.positions[0].pose)[::1]
     for d, driver in enumerate(described.driver):
         band = (world.f > 1.25 * driver.band_hz[0]) & (world.f < min(driver.band_hz[1], 15000))
         off = 20.0 * np.log10(np.abs(found[0, d, band] / truth[0, d, band]))
         assert np.median(np.abs(off)) < 0.1, driver.name
+
+
+@pytest.mark.parametrize(("low", "before", "after"), [(45, 1, 60), (110, 20, 60), (187, 5, 30), (2500, 1, 5)])
+def test_the_kept_window_cuts_off_nothing_of_a_filters_ringing_that_is_judged(
+    low: float, before: float, after: float, crooked_text: str, tmp_path: Path
+) -> None:
+    """An echo-free driver of flat response, played through its filter, equalised and cut: flat where it is judged."""
+    text = crooked_text.replace("[80, 15000]\nunprotected = true", f"[{low}, 15000]")
+    text = text.replace("before_ms = 20.0", f"before_ms = {before}").replace("after_ms = 60.0", f"after_ms = {after}")
+    rig = parse(text, folder=tmp_path)
+    (shape,) = [p for p in protections(rig) if p.low_hz is not None]
+    ahead, rest = plan.kept_samples(rig)
+    n, late = 4 * rig.fs, round(0.003 * rig.fs)
+    f = np.fft.rfftfreq(n, 1.0 / rig.fs)
+    flat = np.roll(np.fft.irfft(shape.slope(f) * shape.equaliser(f), n), late + ahead)
+    heard = np.fft.rfft(flat[: ahead + rest] * edges(ahead, rest), n) * np.exp(2j * np.pi * f * (late + ahead) / rig.fs)
+    judged = (f > max(167.0, 1.6 * low)) & (f < 12000.0)
+    assert 20.0 * np.log10(np.abs(heard[judged] - 1.0).max()) < -48.0
+    assert np.max(shape.equaliser(f)) < 1.0 / 0.65**2 + 1e-6, "noise is not raised by more"
 
 
 @pytest.mark.parametrize("door", ["lab", "portaudio"])
@@ -308,6 +330,25 @@ def test_how_far_a_driver_moves_by_its_data_sheet(crooked_text: str, tmp_path: P
     free = plan.make(parse(six(crooked_text), folder=tmp_path), "ears").sources.signals
     own = [np.max(np.abs(s[0][protections(described)[0].output])) for s in (signals, free)]
     assert own[0] < 0.8 * own[1], "its sweep is softer, not refused"
+
+
+@pytest.mark.parametrize("sheet", ["sensitivity_db_spl = 87.0\n", ""])
+def test_the_labs_ledger_records_how_far_cones_moved(sheet: str, crooked_text: str, tmp_path: Path) -> None:
+    """10.4 mm at 90 Hz for full scale by the data sheet; by the lab's own level of 0.5 Pa, 3.3."""
+    rig = parse(moving(crooked_text, 2.0 if sheet else 0.5, sheet), folder=tmp_path)
+    at_low = 10.4 if sheet else 1e3 * 4 * np.pi * 0.5 / (1.2 * 50e-4 * (2 * np.pi * 90.0) ** 2)
+    limit, ledger = 2.0 if sheet else 0.5, Wear(rig, [0.5] * 6)
+    t = np.arange(60000) / rig.fs
+    soft, y = 0.9 * limit / (at_low / 4), np.zeros((rig.outputs, len(t)), dtype=np.float32)
+    y[rig.driver[3].channel - 1] = soft * np.sin(2 * np.pi * 180.0 * t) * np.hanning(len(t))
+    kept = ledger.survived(y)
+    assert ledger.drivers[3].moved_m == pytest.approx(0.9e-3 * limit, rel=0.02)
+    assert not ledger.burnt
+    assert np.array_equal(kept, y)
+    ledger.survived(np.float32(1.5) * y)
+    assert ledger.burnt == ("low_right",)
+    assert "mm, and bears" in ledger.drivers[3].burnt
+    assert ledger.drivers[0].moved_m == 0.0
 
 
 @pytest.mark.parametrize("mm", [0.05, 4.0])

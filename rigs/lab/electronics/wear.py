@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.rigs.acoustics import Excursion
 from sweetspot.rigs.protection import LEAK_DB, Protection, protections
-from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.rig_file import Description, Driver
 
 BURNS = 2.0
 """A voice coil burns at so many times the power (or, below its band, of a hundredth of the power) that it bears."""
 
 BELOW_SHARE = 0.01
 """Part of ``power_w`` that a driver bears below its band: it moves far there, and is hardly cooled."""
+
+TEARS = 1.2
+"""A driver gives way at so many times the excursion that its rig allows."""
 
 HARMLESS = 10.0 ** (-60.0 / 20.0)
 """A signal whose peak stays below this part of full scale burns no driver whose power is not stated."""
@@ -36,6 +41,8 @@ class DriverWear:
         Largest root mean square over a second, full scale = 1.
     peak
         Largest sample.
+    moved_m
+        Largest excursion, m; 0 where neither the rig's limit nor its level is known.
     burnt
         Why it burnt; empty while it is well.
     """
@@ -46,6 +53,7 @@ class DriverWear:
     total: float = 0.0
     loudest_rms: float = 0.0
     peak: float = 0.0
+    moved_m: float = 0.0
     burnt: str = ""
 
 
@@ -55,11 +63,15 @@ class Wear:
     Parameters
     ----------
     rig
-        Its drivers' bands and powers.
+        Its drivers' bands, powers and excursions.
+    levels_pa
+        What each driver makes of a full-scale sine in its band, peak at 1 m in free field, Pa: how far one moves whose
+        data sheet the rig does not give.
     """
 
-    def __init__(self, rig: Description) -> None:
-        self._limits = protections(rig)
+    def __init__(self, rig: Description, levels_pa: Sequence[float]) -> None:
+        known = zip(protections(rig), rig.driver, levels_pa, strict=True)
+        self._limits = tuple(_moving(limits, driver, level) for limits, driver, level in known)
         self.drivers = tuple(DriverWear(p.name) for p in self._limits)
 
     @property
@@ -80,6 +92,14 @@ class Wear:
         return out
 
 
+def _moving(limits: Protection, driver: Driver, level_pa: float) -> Protection:
+    """The limits of a driver, with how far it moves by its level where no data sheet tells."""
+    if limits.excursion is not None or driver.excursion_m is None:
+        return limits
+    farthest, area = driver.excursion_m
+    return replace(limits, excursion=Excursion.of_level(farthest, area, driver.band_hz[0], level_pa))
+
+
 def _after(wear: DriverWear, limits: Protection, x: NDArray[np.float32]) -> DriverWear:
     """The entry of a driver after one more capture ``(samples,)``."""
     peak = float(np.max(np.abs(x), initial=0.0))
@@ -87,6 +107,7 @@ def _after(wear: DriverWear, limits: Protection, x: NDArray[np.float32]) -> Driv
         return wear
     leak, rms, total = limits.leak_db(x), limits.loudest_rms(x), float(np.sum(np.square(x, dtype=np.float64)))
     share = 10.0 ** (leak / 10.0)
+    moved = limits.excursion.peak(x, limits.fs) if limits.excursion else 0.0
     return replace(
         wear,
         worst_leak_db=max(wear.worst_leak_db, leak),
@@ -94,8 +115,16 @@ def _after(wear: DriverWear, limits: Protection, x: NDArray[np.float32]) -> Driv
         total=wear.total + total,
         loudest_rms=max(wear.loudest_rms, rms),
         peak=max(wear.peak, peak),
-        burnt=_why(limits, rms, share, leak, peak),
+        moved_m=max(wear.moved_m, moved),
+        burnt=_torn(limits, moved) or _why(limits, rms, share, leak, peak),
     )
+
+
+def _torn(limits: Protection, moved: float) -> str:
+    """Why a driver's suspension gives way, or nothing."""
+    if limits.excursion is None or moved <= limits.excursion.limit * TEARS:
+        return ""
+    return f"moved {1e3 * moved:.2f} mm, and bears {1e3 * limits.excursion.limit:g} mm"
 
 
 def _why(limits: Protection, rms: float, share: float, leak: float, peak: float) -> str:
