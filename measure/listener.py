@@ -120,6 +120,20 @@ class CaptureAnalyser:
         gain = self.plan.sources.equaliser(source, inv.f)
         return transfer if gain is None else np.asarray(transfer * gain.astype(np.float32))
 
+    def as_read(self, x: NDArray[np.float32], source: int) -> list[NDArray[np.floating]]:
+        """What one source's recording is as each driver's responses are read ``(mic, size)``, one a driver.
+
+        Drivers that overlap are read with each other's equalisers, whose ringing is part of what they disturb.
+        Circular, time zero at ``plan.before``, without what lies outside the swept band, re the reader's own level.
+        """
+        timed, levels, found = self.timed(x[-1]), self.plan.sources.levels, dict[tuple[float | None, float], Any]()
+        inside = timed.inverse.within(self.transfer(x, source, timed))
+        for reader in range(len(levels)):
+            if (key := self._alike(reader)) not in found:
+                own = self.equalised(inside, reader, timed.inverse) * np.float32(levels[source] / key[1])
+                found[key] = circular(timed.inverse, own, timed.delay, self.plan.before)
+        return [found[self._alike(reader)] for reader in range(len(levels))]
+
     def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
         """Harmonic distortion of one source, of the mean of the raw captures of one place.
 

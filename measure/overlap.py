@@ -105,7 +105,7 @@ def usual(plan: Plan) -> OverlapMode | None:
     return "auto" if plan.seconds >= LONG_S and not repeated and cannot(plan) is None else None
 
 
-def solved(plan: Plan, wholes: list[NDArray[np.floating]]) -> Overlap:
+def solved(plan: Plan, wholes: list[list[NDArray[np.floating]]]) -> Overlap:
     """The shortest wait by which no driver disturbs another.
 
     Parameters
@@ -113,22 +113,24 @@ def solved(plan: Plan, wholes: list[NDArray[np.floating]]) -> Overlap:
     plan
         Sequential.
     wholes
-        Circular responses ``(mic, size)`` of every driver at the first position, time zero at ``plan.before``, without
-        what lies outside the swept band.
+        Of every driver at the first position, what it is as each driver's responses are read
+        (:meth:`CaptureAnalyser.as_read`).
     """
     taps = plan.before + plan.after
-    energy = [np.cumsum(_over_lag(w, plan.before), axis=-1) for w in wholes]
-    half = energy[0].shape[-1] // 2
-    noise = np.median([_noise(w, plan) for w in wholes], axis=0)
+    kinds = {id(w): np.cumsum(_over_lag(w, plan.before), axis=-1) for row in wholes for w in row}
+    energy = [[kinds[id(w)] for w in row] for row in wholes]
+    half = energy[0][0].shape[-1] // 2
+    noise = np.stack([np.median([_noise(row[i], plan) for row in wholes], axis=0) for i in range(len(wholes))])
     step = max(round(STEP_S * plan.sweep.fs), 1)
     waits = np.arange(taps, max(len(plan.sweep.x) // 2, taps + step), step)
     count = len(wholes)
-    own = np.stack([_within(e, half, np.array([0]), plan)[:, 0] - taps * noise for e in energy])
-    others = np.zeros((count, *noise.shape, len(waits)))
+    own = np.stack([_within(energy[i][i], half, np.array([0]), plan)[:, 0] - taps * noise[i] for i in range(count)])
+    others = np.zeros((*noise.shape, len(waits)))
     for i in range(count):
         for j in range(count):
             if i != j:
-                others[i] += np.maximum(_within(energy[j], half, (i - j) * waits, plan) - taps * noise[:, None], 0.0)
+                there = _within(energy[j][i], half, (i - j) * waits, plan)
+                others[i] += np.maximum(there - taps * noise[i][:, None], 0.0)
     limit = np.maximum(10.0 ** (WANTED_DB / 10.0) * own, OF_NOISE * taps * noise)
     good = np.flatnonzero(np.all(others <= limit[..., None], axis=(0, 1)))
     if not len(good):

@@ -187,12 +187,7 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
         return Overlap(why="inputs and outputs run on two clocks")
     alone = [c for c in first if c.repeat == 0]
     raws = [quality.padded(session.raw(plan.name, c.key)[0], len(plan.played)) for c in alone]
-    wholes = []
-    for capture, x in zip(alone, raws, strict=True):
-        timed = listener.timed(x[-1])
-        inside = timed.inverse.within(listener.transfer(x, capture.single, timed))
-        wholes.append(circular(timed.inverse, inside, timed.delay, plan.before))
-    how = overlap.solved(plan, wholes)
+    how = overlap.solved(plan, [listener.as_read(x, c.single) for x, c in zip(raws, alone, strict=True)])
     if not how.used:
         return how
     known = None if uncalibrated(description, plan.mics) else pascals(description, plan.mics)

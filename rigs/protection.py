@@ -155,14 +155,16 @@ class Protection:
     def equaliser(self, f: Float) -> Float:
         """What responses to :meth:`shaped` signals are multiplied by: a steeper slope over the protection filter's.
 
-        Both begin at the same frequency, so that the quotient is at most ``1 / EQUALISED^2``, also where both vanish.
+        Both begin at the same frequency, where the quotient is largest, ``1 / EQUALISED^2``; below, where nothing of
+        the driver's own is left, it falls as slowly, so that other drivers which overlap with it do not ring in it.
         """
         if self.low_hz is None:
             return np.ones_like(np.asarray(f, dtype=float))
         width = SLOPE * self.low_hz
-        place = np.clip((np.abs(f) - self.low_hz + BELOW * width) / width, 1e-9, 1.0)
-        steeper = np.sin(0.5 * np.pi * np.minimum(place / EQUALISED, 1.0)) / np.sin(0.5 * np.pi * place)
-        return np.asarray(np.where(np.abs(f) > self.low_hz - BELOW * width, steeper**2, 0.0))
+        place = (np.abs(f) - self.low_hz + BELOW * width) / width
+        above = np.clip(place, 1e-9, 1.0)
+        steeper = np.sin(0.5 * np.pi * np.minimum(above / EQUALISED, 1.0)) / np.sin(0.5 * np.pi * above)
+        return np.asarray((steeper * np.cos(0.5 * np.pi * np.clip(place, -1.0, 0.0))) ** 2)
 
     @property
     def rings_s(self) -> float:
