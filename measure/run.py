@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 
 from sweetspot.measure import overlap
-from sweetspot.measure.deconvolve import circular
 from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import (
     ExcursionCheck,
