@@ -81,7 +81,10 @@ def _apart(ears: ImpulseResponse) -> None:
     nominal = ears.h[0]
     if np.array_equal(nominal[0], nominal[1]):
         raise BadInput("both ears heard exactly the same: two inputs carry one microphone; check the ears' wiring")
-    if len(ears.h) > 1 and all(np.array_equal(nominal, h) for h in ears.h[1:]):
+    places = ears.positions[["x", "y", "z", "yaw_deg"]]
+    uses = ears.positions["use"]
+    once = (uses == b"design").sum() == 1 and (places == places[0]).all()  # scored where it was designed, on purpose
+    if len(ears.h) > 1 and not once and all(np.array_equal(nominal, h) for h in ears.h[1:]):
         raise BadInput(
             f"all {len(ears.h)} positions heard exactly the same: the head was not moved, or one recording was "
             "replayed; measure the positions again"

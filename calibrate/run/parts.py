@@ -12,7 +12,7 @@ from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import Fitted, ahead, errors
 from sweetspot.calibrate.run.fit import forms_of, image
 from sweetspot.calibrate.run.kept import bank_figures, kept_front, zone
-from sweetspot.calibrate.run.sets import level_known
+from sweetspot.calibrate.run.sets import level_known, scored_where_designed
 from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty, virtual_missed
 from sweetspot.calibrate.study import DesignRow, compare, explain, forms, overview, pareto, reasons, virtual
 from sweetspot.calibrate.verify import figures
@@ -93,8 +93,10 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
     """The predicted cancellation, how responses were gated and matched, and the file that was written."""
     sure, whole = uncertainty(run, fitted), fitted.prediction.whole
     mean, tenth = sure["mean"], sure["p10"]
+    flattered = scored_where_designed(run)
+    place = "at the positions of the design, better than beside them" if flattered else "at held-out positions"
     lines = [
-        f"Predicted at held-out positions, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "
+        f"Predicted {place}, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "
         f"{mean.value:.2f} dB mean (90 % CI {mean.low:.2f} to {mean.high:.2f}), {tenth.value:.2f} dB 10th percentile "
         f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: measurement noise only"
     ]

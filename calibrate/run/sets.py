@@ -57,6 +57,14 @@ def level_known(run: Path) -> bool:
         return session.responses("ears").unit == "Pa/FS"
 
 
+def scored_where_designed(run: Path) -> bool:
+    """Whether every position that is scored is one that was designed from: predicted figures are better than beside."""
+    with Session.read(session_file(run)) as session:
+        ears = session.responses("ears")
+    design, score = ears.used_for("design"), ears.used_for("score")
+    return bool(len(score.h)) and all(any(np.array_equal(a, b) for b in design.h) for a in score.h)
+
+
 def without_ears(run: Path) -> bool:
     """Whether a run holds a polar set and no ears: its filters are a beam beside plain stereo."""
     with Session.read(session_file(run)) as session:

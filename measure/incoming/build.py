@@ -63,6 +63,7 @@ def imported(
         with Session.read(folder.session_file(run)) as session:
             rig = rig or session.rig()
     rig = rig or _came_along(sets)
+    sets = [_scored(s, rig) for s in sets]
     if rig is None:
         text = rig_text.of([_sorted(s) for s in sets], "imported", where, TEMPERATURE_C)
         rig = parse(text, folder=Path.cwd(), where="the rig file of the import")
@@ -97,6 +98,30 @@ def _came_along(sets: list[ImportedSet]) -> Description | None:
     except BadInput:
         return None
     return rig if all(set(s.drivers) == set(rig.driver_names) and s.fs == rig.fs for s in sets) else None
+
+
+def _scored(found: ImportedSet, rig: Description | None) -> ImportedSet:
+    """An ears set with positions to be scored: where it has none, its positions stand there once more.
+
+    Filters are then predicted where they were fitted, which flatters them; the note says so. A rig that has as many
+    positions as the set decides by itself.
+    """
+    uses = found.positions["use"]
+    if found.kind != "ears" or (uses == b"score").any() or not (uses == b"design").any():
+        return found
+    if rig is not None and rig.ears is not None and len(rig.ears.positions) == len(found.positions):
+        return found
+    again = np.flatnonzero(uses == b"design")
+    rows = np.concatenate([np.arange(len(uses)), again])
+    positions = found.positions[rows]
+    positions["use"][len(uses) :] = b"score"
+    places = "the only head position" if len(again) == 1 else f"all {len(again)} head positions"
+    note = (
+        f"{places} will be designed from and scored as well: predicted figures are those of the fitted place, better "
+        "than beside it; import a second position, or verify, to know"
+    )
+    errors = None if found.errors is None else found.errors[rows]
+    return replace(found, h=found.h[rows], positions=positions, errors=errors, notes=(*found.notes, note))
 
 
 def _is_closure(text: str) -> bool:

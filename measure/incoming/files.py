@@ -289,7 +289,7 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
         notes.append(
             f"which positions are scored was not stated: {scored} of {len(unstated)} were chosen"
             if "score" in uses
-            else "too few positions to leave one to be scored: all are used for the design"
+            else "too few positions to leave one to be scored"
         )
     rows = []
     for e, use in zip(firsts, uses, strict=True):

@@ -267,13 +267,37 @@ def test_stated_uses_are_kept_and_the_others_chosen(tmp_path: Path) -> None:
     assert found.positions["use"].tolist() == [b"design", b"anchor", b"design", b"score", b"design"]
 
 
+def test_a_single_position_is_designed_from_and_scored_with_a_warning(sweetspot: Command, tmp_path: Path) -> None:
+    """Three drivers 1.6 m from a head without a shadow, one position: calibrated, and said to be flattered."""
+    f = np.fft.rfftfreq(4096, 1.0 / 44100)
+    high_pass = (1j * f / 150.0) ** 2 / (1.0 + 1.4j * f / 150.0 - (f / 150.0) ** 2) / (1.0 + 1j * f / 18000.0)
+    (tmp_path / "wav").mkdir()
+    for driver, y in (("left", 0.08), ("right", -0.07), ("front", 0.01)):
+        paths = [(1.6 + 0.05 * np.sign(ear) * -y, ear * y > 0) for ear in (-1.0, 1.0)]
+        waves = [high_pass / r * np.exp(-2j * np.pi * f * (r / 343.0 + 0.002)) for r, _ in paths]
+        x = [wave * (1.0 if near else 0.8) for wave, (_, near) in zip(waves, paths, strict=True)]
+        h = np.fft.irfft(np.stack(x))[:, :3000] + 1e-7 * np.random.default_rng(3).standard_normal((2, 3000))
+        soundfile.write(tmp_path / "wav" / f"{driver}.wav", 0.3 * h.T, 44100, subtype="FLOAT")
+    done = sweetspot("measure", "import", "wav", "--unit", "ONE", "--pattern", "{driver}")
+    assert done.returncode == 0, done.stderr
+    assert "the only head position will be designed from and scored as well" in " ".join(done.stdout.split())
+    with Session.read(next((tmp_path / "runs" / "ONE").iterdir()) / "session.h5") as session:
+        ears = session.responses("ears")
+    assert ears.positions["use"].tolist() == [b"design", b"score"]
+    assert np.array_equal(ears.h[0], ears.h[1])
+    (tmp_path / "d.toml").write_text("[filter]\ntaps = 256\n")
+    made = sweetspot("calibrate", "ONE", "--design", "d.toml")
+    assert made.returncode == 0, made.stderr
+    assert "Predicted at the positions of the design, better than beside them" in made.stdout
+
+
 def test_one_file_of_sound_is_the_driver_that_it_is_named_after(data: Path) -> None:
     """A recording of both ears by itself, and a room's response for one microphone of a polar set."""
     folder = data / "sweep_recording"
     wish = Wish(stimulus=folder / "sweep-seg-FL-mono-6.15s-48000Hz-32bit-2.93Hz-24000Hz.wav")
     (found,) = sets(folder / "FC.wav", wish)
     assert (found.kind, found.drivers, found.h.shape[:3]) == ("ears", ("FC",), (1, 2, 1))
-    assert found.notes == ("too few positions to leave one to be scored: all are used for the design",)
+    assert found.notes == ("too few positions to leave one to be scored",)
     with pytest.raises(BadInput, match="1 channels; left and right ear are needed"):
         sets(data / "rir" / "living_room_1.wav", Wish())
 
