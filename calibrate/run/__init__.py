@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.places import verify_places as verify_places
     from sweetspot.calibrate.run.sets import level_known as level_known
     from sweetspot.calibrate.run.sets import measured_sets as measured_sets
-    from sweetspot.calibrate.run.sets import scored_where_designed as scored_where_designed
     from sweetspot.calibrate.run.sets import without_ears as without_ears
     from sweetspot.calibrate.run.studies import compared as compared
     from sweetspot.calibrate.run.studies import described as described
