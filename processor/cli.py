@@ -148,7 +148,7 @@ def process(
         return
     engine = _walking(filterset, path, settings) if path else None
     if engine:
-        louder(engine.bank.home, gain)  # refused where it would move a driver too far anywhere
+        louder(_bank(filterset).home, gain)  # refused where it would move a driver too far anywhere
         engine.fade(float(from_db(gain)), 0.0)
     _process(
         filters,

@@ -186,7 +186,11 @@ def louder(filterset: FilterSet, gain_db: float) -> FilterSet:
     if gain_db == 0.0:
         return filterset
     try:
-        more = {"headroom_db": filterset.headroom_db - gain_db, "most_db": filterset.most_db - gain_db}
-        return replace(filterset, taps=filterset.taps * from_db(gain_db), **more)
+        return replace(
+            filterset,
+            taps=filterset.taps * from_db(gain_db),
+            headroom_db=filterset.headroom_db - gain_db,
+            most_db=filterset.most_db - gain_db,
+        )
     except ValueError as fault:
         raise BadInput(f"a gain of {gain_db:g} dB is too much for these filters: {fault}") from fault
