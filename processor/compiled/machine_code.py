@@ -59,7 +59,10 @@ def loops_code(name: str, written: Callable[[], str], entry: str, sources: tuple
     """
 
     def compiled(machine: Any) -> bytes:
-        text = re.sub(rf"@{re.escape(entry)}[^(\s]*\(", "@run(", _standing_alone(written()))
+        text = written()
+        if not re.search(rf"^define [^\n]*@{re.escape(entry)}", text, flags=re.M):
+            raise RuntimeError(f"{name}: the compiler gave no text of what it made; code without a body is not kept")
+        text = re.sub(rf"@{re.escape(entry)}[^(\s]*\(", "@run(", _standing_alone(text))
         return bytes(machine.emit_object(llvm.parse_assembly(text)))
 
     return _loaded(name, compiled, sources)

@@ -349,5 +349,9 @@ _SIGNATURE = types.int32(
 
 
 def callback() -> Any:
-    """The compiled callback: its ``address``, and ``ctypes`` to call it from Python; kept alive by who holds it."""
-    return numba.cfunc(_SIGNATURE, nopython=True, cache=True, error_model="numpy")(_callback)
+    """The compiled callback: its ``address``, and ``ctypes`` to call it from Python; kept alive by who holds it.
+
+    Compiled anew each time: code from numba's own cache has no text, of which :mod:`sweetspot.processor.live.kept`
+    makes what later starts load.
+    """
+    return numba.cfunc(_SIGNATURE, nopython=True, error_model="numpy")(_callback)

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sweetspot.measure.share import forked
 from sweetspot.processor import render
-from sweetspot.processor.compiled import loop, record
+from sweetspot.processor.compiled import loop, loops_code, record
 from sweetspot.processor.crossfade import RAMP, mix, ramp
 from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.processor.upmix import chosen
@@ -38,6 +39,13 @@ def test_a_kept_loop_does_what_is_written() -> None:
     loop(mix)(mixed, other, both[0][0])
     mix(plain, other, both[1][0])
     np.testing.assert_allclose(mixed, plain, atol=1e-6)
+
+
+def test_code_without_a_body_is_never_kept() -> None:
+    """A compiler that loads its own cache gives a text that only names the function; calling that would crash."""
+    bare = "declare double @cfunc.nobody(i64)\n"
+    with pytest.raises(RuntimeError, match="without a body"):
+        loops_code("nobody", lambda: bare, "cfunc.", (Path(__file__),))
 
 
 def test_arrays_in_another_order_are_refused() -> None:
