@@ -1,7 +1,7 @@
 """Overlapped sweeps: every driver of a position in one capture, each a little later than the one before.
 
-An exponential sweep parts in lag what belongs to it: the linear response at its own start, harmonic ``n`` at ``L ln n``
-before (P. Majdak, P. Balazs and B. Laback, J. Audio Eng. Soc. 55, 623, 2007; P. Dietrich, B. Masiero and M.
+A deconvolved exponential sweep separates by lag: linear response at its own start, harmonic ``n`` at ``L ln n`` before
+(P. Majdak, P. Balazs and B. Laback, J. Audio Eng. Soc. 55, 623, 2007; P. Dietrich, B. Masiero and M.
 Vorlaender, J. Audio Eng. Soc. 61, 113, 2013). Sweeps that start one constant wait apart can be told from each other if
 no driver's decay or harmonic falls into another's kept window. Which waits do that is not modelled here but read off
 the drivers' own sequential captures, whose energy over lag holds decays and harmonics as they are.

@@ -16,7 +16,7 @@ class PartitionedMatrix:
     Overlap-save with a frequency-domain delay line: the filters are cut into partitions of one block; the spectrum
     of each input's frame is computed once and kept, the products are summed in frequency, and each output is
     transformed back once (Wefers, *Partitioned convolution algorithms*, 2014, ch. 5). A piece that ends within a
-    block is answered at once from the frame as filled so far, so that ragged pieces cost work but no delay.
+    block is answered at once from the frame as filled so far, so that pieces of unequal length cost work but no delay.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``sweetspot rig``: the audio devices there are, and the virtual lab as a sound card."""
+"""``sweetspot rig``: audio devices, new rig files and their keys, and the virtual lab as a sound card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every command speaks: progress on stderr while it works, one result on stdout, one message on trouble."""
+"""Output of every command: progress on stderr while it works, one result on stdout, one message on trouble."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from sweetspot.rigs.errors import BadInput
 
 SESSION = "session.h5"
 RUNS = Path("runs")
-"""Where runs are kept unless it is said otherwise."""
+"""Where runs are kept by default."""
 
 
 def runs_of(unit: Path) -> list[Path]:

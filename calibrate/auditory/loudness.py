@@ -60,7 +60,7 @@ def _weighted(x: Float, fs: float) -> Float:
 def loudness_db(x: Float, fs: float) -> float:
     """Gated loudness of signals ``(channel, samples)`` in pascal, dB re 20 uPa; all channels weigh 1.
 
-    For signals re full scale the figure is LUFS plus 94 dB less 0 dB (``1 Pa`` in the place of full scale).
+    1 Pa takes the place of full scale: the same samples re full scale have 94 dB less, in LUFS.
 
     Raises
     ------

@@ -34,8 +34,9 @@ class _Table(BaseModel):
 class CrosstalkDesign(_Table):
     """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f.
 
-    ``effort_db`` counts from what ``effort_re`` says would play alone: the loudest driver at that ear, or one of mean
-    power (the same yardstick for units with different numbers of drivers). ``form`` is what is held: the near-ear
+    ``effort_db`` limits array effort: the drivers' squared weights, summed as ``cost`` says, over those of one driver
+    alone at the same near-ear level. ``effort_re`` is that driver: the loudest one at that ear, or one of mean power
+    (for comparison between units with different numbers of drivers). ``form`` is what is held: the near-ear
     response of the nominal head with least effort ("distortionless"), or with the reference driver left alone as far as
     the target allows ("anchored", for short filters and ratios), or only the ratio of power between the zones that the
     near and the far ear sweep over all positions ("ratio"), for units without a nominal place. ``cost`` is what effort
@@ -44,7 +45,7 @@ class CrosstalkDesign(_Table):
     measured to give back, limited by ``image.prefer``, and what the drivers are driven with where nothing comes back.
 
     ``effort_db`` is one number, or points (Hz, dB). By default it falls with frequency as the need does: ears are
-    farther apart in wavelengths, and what is spent beyond the need is taken from the loudness. ``tolerance_db`` is what
+    farther apart in wavelengths, and effort beyond the need costs loudness. ``tolerance_db`` is what
     the unit may change by after it was measured; ``image.prefer = "width"`` cuts both short, see there.
     """
 

@@ -1,4 +1,4 @@
-"""The golden unit: one good unit, heard again every shift, that tells a rig which drifted from units that are bad.
+"""The golden unit: one good unit, measured again every shift, which tells a rig that drifted from units that are bad.
 
 The first time its figures are kept; every later time they must be as they were. Other units are judged only while the
 golden one was found so within the shift.

@@ -1,4 +1,4 @@
-"""What was predicted and what was heard, both as direct sound, each with what its measurements leave uncertain."""
+"""Predicted and measured responses, both as direct sound, each with its measurement uncertainty."""
 
 from __future__ import annotations
 

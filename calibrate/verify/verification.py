@@ -1,4 +1,4 @@
-"""Sweeps through the deployed processor, heard where the design never was, compared with prediction and target."""
+"""Sweeps through the deployed processor, captured at held-out positions, compared with prediction and target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live playing: the process that plays, its compiled callback, and the one that shows and steers it."""
+"""Live playing: the player process, its compiled callback, and the console process that shows and controls it."""
 
 from typing import TYPE_CHECKING
 

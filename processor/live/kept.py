@@ -1,4 +1,4 @@
-"""The compiled block path as it was kept on disk: a later start needs neither the compiler nor numba."""
+"""Machine code of the live block path, cached on disk: a later start needs neither the compiler nor numba."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sweetspot.processor.live import layout
 
 ROOM = Path(__file__).parents[1]
 SOURCES = tuple(ROOM / name for name in ("live/callback.py", *layout.FILES))
-"""What the code was written from: another text of one of them is other code."""
+"""Files that the code is made from: a change in any of them compiles it anew."""
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 FORM = ctypes.CFUNCTYPE(
     *(ctypes.c_int32, FLOATS, FLOATS, ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
 )
-"""Heard, to be played, frames, time, flags, address of :data:`layout.STATE`; see PortAudio's callback."""
+"""PortAudio's callback: input, output, frames, time, flags, user data (the address of :data:`layout.STATE`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class BlockPath:
 
 @cache
 def block_path() -> BlockPath:
-    """The code of :mod:`sweetspot.processor.live.callback` for this machine, compiled by the first start of all."""
+    """The code of :mod:`sweetspot.processor.live.callback` for this machine, compiled at the first start."""
     held, address = loops_code(f"block path {layout.VERSION}", _written, "cfunc.", SOURCES)
     return BlockPath(address, FORM(address), held)
 

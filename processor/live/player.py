@@ -1,4 +1,4 @@
-"""The process that plays: engine and stream, and nothing else that could want the interpreter at the same time."""
+"""The player process: engine and stream, and nothing else that competes for the interpreter."""
 
 from __future__ import annotations
 

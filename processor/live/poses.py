@@ -1,4 +1,4 @@
-"""Where poses come in: a UDP socket on this machine, listened to by a thread of the process that shows."""
+"""Listener poses by UDP: a local socket, read by a thread of the console process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Live playing as the process that shows sees it: starts the one that plays, feeds it, and reads its meters."""
+"""Live playing from the console process: starts the player process, feeds it, and reads its meters."""
 
 from __future__ import annotations
 

@@ -106,9 +106,9 @@ def _delays(root: Group, directions: int) -> Float:
 
 
 def _places(root: Group, directions: int) -> Float:
-    """Spherical places of the sources in degrees and m, whatever the file's coordinates and units, as seen.
+    """Spherical positions of the sources re the listener's view, degrees and m, from any coordinates and units.
 
-    ``ListenerView`` turns them about the vertical; one that is not given looks along x.
+    ``ListenerView`` turns them about the vertical; without it the listener looks along x.
     """
     data, found = root.data("SourcePosition"), _numbers(root, "SourcePosition")
     if found.shape != (directions, 3):

@@ -1,4 +1,4 @@
-"""Files that hold: atomic writes, one writer at a time, checksums, and HDF5 behind one guarded door."""
+"""Durable files: atomic writes, one writer at a time, checksums, and HDF5 behind one guarded door."""
 
 from typing import TYPE_CHECKING
 
