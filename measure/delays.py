@@ -1,4 +1,4 @@
-"""How late a signal is: one home for the ways to estimate a delay, each with what it is good for.
+"""Delay estimation: every estimator in one place, each with what it is good for.
 
 ===================== ================================================= ==========================================
 estimator             takes                                             good for

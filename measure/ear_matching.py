@@ -1,4 +1,4 @@
-"""The two ears matched to each other: what is left of their difference once everything that mirrors has been mirrored.
+"""Matching of the two ears: the level difference of their microphones, from mirrored positions and mirrored drivers.
 
 A head that is moved from one place to its mirror image, and a device whose drivers are in mirror pairs, give the left
 ear exactly what the other pair gave the right one. Over each pair of drivers the sum

@@ -1,4 +1,4 @@
-"""What each driver may be sent: its band, peak and power as the rig file allows, and the filter that keeps to its band.
+"""Limits of each driver's signal: band, peak and power as the rig file allows, and the filter that keeps its band.
 
 Every stimulus is made for its drivers by :meth:`Protection.shaped`, filters of a processor hold the same slope, and
 both doors to the world refuse what :meth:`Protection.refused` names.

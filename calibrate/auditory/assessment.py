@@ -1,4 +1,4 @@
-"""What a listener gets from a unit: the figures of all arms side by side, predicted from a session or heard."""
+"""The listener's assessment of a unit: metrics of all playback conditions side by side, predicted or measured."""
 
 from __future__ import annotations
 

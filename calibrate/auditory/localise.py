@@ -1,4 +1,4 @@
-"""Where a sound seems to come from: the template azimuth whose interaural cues are nearest to those heard."""
+"""Perceived azimuth of a sound: the template azimuth whose interaural cues are nearest to those at the ears."""
 
 from __future__ import annotations
 

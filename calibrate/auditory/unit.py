@@ -1,4 +1,4 @@
-"""The calibrated unit as it was predicted, and how uncertain the measurement's noise leaves its measured image."""
+"""The calibrated unit as predicted, and the uncertainty of its measured image by noise."""
 
 from __future__ import annotations
 

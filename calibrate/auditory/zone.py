@@ -1,4 +1,4 @@
-"""The listening zone: where in front of the device images stand where they should, for every arm, and how sure that is.
+"""The listening zone: places in front of the device where images stand as they should, and the map's own error.
 
 Every place is that of a head which faces the device. An image's error is its azimuth, seen from there re the direction
 of the device, minus the wanted one: the reference's angle on its side for a hard-panned source, 0 for the centre.

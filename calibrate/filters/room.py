@@ -1,4 +1,4 @@
-"""What the room gives back of each driver, from the measured late energy, and what of it the sides may spend."""
+"""Late energy that the room returns from each driver, as measured, and the effort that it leaves the sides."""
 
 from __future__ import annotations
 

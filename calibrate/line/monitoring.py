@@ -1,4 +1,4 @@
-"""What the monitors hear of deployed filters, against what they must hear: the unit's own responses through them.
+"""Deployed filters at the monitors: measured, against the unit's own responses through these filters.
 
 They judge level, polarity, delay and response of what is deployed, whose filters these are, and each driver's gain.
 They are not at the ears: cancellation, width and beam are predicted, not heard; a sample of units is verified fully.

@@ -1,4 +1,4 @@
-"""Error loading from the measurement itself: how wrong each path may be, where that comes from, what it did.
+"""Error loading from the measurement itself: the error of each path, its sources, and its effect on the design.
 
 A design must not count on cancelling what it does not know. With independent errors of variance ``s_d^2`` in the path
 of driver ``d``, the expected covariance at the far ear is ``E[R] = R + diag(s^2)``, which is regularisation with a

@@ -1,4 +1,4 @@
-"""A unit's filters with what they promise: the prediction that verification compares with, and what decided them."""
+"""A unit's filters with their prediction, which verification compares with, and the limits that shaped them."""
 
 from __future__ import annotations
 

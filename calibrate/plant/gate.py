@@ -1,4 +1,4 @@
-"""The gate: how long a response is looked at over frequency, where the room begins, and what lies below its reach.
+"""The gate: window length over frequency, the first reflection, and the lowest frequency resolved.
 
 A window of ``T(f) = min(cycles / f, gate)`` after the direct sound keeps what the device and the head do and leaves the
 room out (measurement practice: the right edge comes before the first reflection, the lowest frequency that is resolved

@@ -1,4 +1,4 @@
-"""What we expect to hear: measured responses times filters, at places the fit saw and at places it never saw."""
+"""Predicted responses at the ears: measured responses times filters, at design and at held-out positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a predicted or heard figure is: errors of the measured paths carried through filters, powers and ratios.
+"""Uncertainty of predicted and measured figures: errors of paths carried through filters, powers and ratios.
 
 A response is ``p = sum_d w_d h_d``. Each path has an error of its own: noise, complex Gaussian with variance ``s_d^2``
 in each bin, and a part ``r h_d`` that all bins of a band share (drift, a head put back elsewhere, a driver that aged).

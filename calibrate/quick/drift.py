@@ -1,4 +1,4 @@
-"""Drift for life: a unit's session brought to today by what the microphones in the device heard then and hear now.
+"""Drift for life: a unit's session brought to today by the device's own microphones, then and now.
 
 ``H_now(f) = H_then(s f) r(f)``, ``r(f) = M_now(f) / M_then(s f)``, ``s = c_then / c_now``. Geometry (paths, body, head)
 scales with wavelength, so that warmer air shortens every response by ``s`` about the moment of sound; what is left at

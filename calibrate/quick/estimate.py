@@ -1,4 +1,4 @@
-"""What a unit's fixed microphones say of every other path: components by ridge regression, the rest by nearness.
+"""All other paths estimated from a unit's fixed microphones: components by ridge regression, the rest by nearness.
 
 ``y = Psi a + c + s + e`` at the microphones. Given ``a``, frequencies are independent with covariance
 ``B = C + V R + noise``; ``a`` has the precision ``A = 1 + sum_f Psi^T B^-1 Psi``. Level and phase are two observations

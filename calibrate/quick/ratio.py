@@ -1,4 +1,4 @@
-"""What one unit is over another: complex log ratios on a grid of 24 frequencies an octave, and responses behind them.
+"""Ratio of one unit to another: complex log ratios on a grid of 24 frequencies an octave, and responses from them.
 
 Levels in nepers, phases in radians: ``log r = ln|r| + j arg r``. Spectra come gated, as a design sees them.
 """

@@ -1,4 +1,4 @@
-"""What a report shows of one run: read once, and brought to the scales that pictures and tables need."""
+"""Data of one run for its report: read once, and brought to the scales of pictures and tables."""
 
 from __future__ import annotations
 

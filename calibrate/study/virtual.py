@@ -1,4 +1,4 @@
-"""What the virtual loudspeakers miss: far over near ear as heard at the heads, against what they shall have."""
+"""Error of the virtual loudspeakers: far over near ear at the measured heads, against the target."""
 
 from __future__ import annotations
 

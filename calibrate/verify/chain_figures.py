@@ -1,4 +1,4 @@
-"""Judged figures of the chain from stereo input to ear: how late it is, and what it adds that it was not given."""
+"""Judged figures of the chain from stereo input to ear: latency and distortion."""
 
 from __future__ import annotations
 

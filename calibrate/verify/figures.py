@@ -1,4 +1,4 @@
-"""Every judged figure of a verification: predicted, heard, how sure, and against which limit."""
+"""Every judged figure of a verification: predicted, measured, uncertainty and limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How loud a verification may be: the unit's own responses tell what its sweeps will reach at the ears."""
+"""Level of a verification: the unit's own responses predict the SPL of its sweeps at the ears."""
 
 from __future__ import annotations
 

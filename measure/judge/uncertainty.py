@@ -1,4 +1,4 @@
-"""How sure a response is: standard error of every bin, and coherence between repeats."""
+"""Uncertainty of a response: standard error of every bin, and coherence between repeats."""
 
 from __future__ import annotations
 

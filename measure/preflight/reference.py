@@ -1,4 +1,4 @@
-"""What an earlier check or session heard, kept and read again: a better expectation than any geometry."""
+"""Responses of an earlier check or session, stored and read again: a better expectation than any geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How responses die away: the energy decay curve, and the decay of the spectrum after the arrival."""
+"""Decay of responses: the energy decay curve, and the decay of the spectrum after the arrival."""
 
 from __future__ import annotations
 

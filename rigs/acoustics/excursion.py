@@ -1,4 +1,4 @@
-"""How far a cone moves: from the sound pressure that it makes, or from what its data sheet says of it."""
+"""Excursion of a cone: from the sound pressure that it makes, or from its data sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it costs to drive each driver: its usable band, power and excursion limits, and the power it radiates.
+"""Cost of driving each driver: its usable band, power and excursion limits, and the power it radiates.
 
 A cost is a diagonal ``(frequency, driver)`` or a Hermitian matrix ``(frequency, driver, driver)``; designs limit and
 minimise ``w^H Q w``. Effort that does not reach the listener goes into the room: with ``Q`` the radiated power the

@@ -1,4 +1,4 @@
-"""How the drivers share the work of the sides: the one that is driven hardest decides how loud the unit plays."""
+"""Weights that share the sides' drive between drivers: the one driven hardest limits the unit's loudness."""
 
 from __future__ import annotations
 

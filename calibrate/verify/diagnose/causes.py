@@ -1,4 +1,4 @@
-"""Why a unit sounds different from what was predicted: simple causes, each fitted to what was heard.
+"""Causes of a difference from the prediction: simple models, each fitted to the measured responses.
 
 Every cause changes the measured paths ``H`` or the filters ``W`` of a :class:`residual.Residual` in its own way,
 with few numbers that are fitted; what it explains is the share of the weighted squared difference between heard and

@@ -1,4 +1,4 @@
-"""What may be wrong with one driver: level, polarity, delay and response in a band, each fitted to what was heard."""
+"""Faults of one driver: level, polarity, delay and response in a band, each fitted to the measured responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check should hear of a rig: arrivals, differences between the ears, and spectra, from where things stand."""
+"""Expected responses in a check: arrivals, interaural differences and spectra, from the rig's geometry."""
 
 from __future__ import annotations
 

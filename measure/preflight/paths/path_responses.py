@@ -1,4 +1,4 @@
-"""What a matrix says of each output at each input: whether it is heard, when it arrives, with which sign, how loud."""
+"""Each path of a response matrix: presence, arrival time, polarity and level of each output at each input."""
 
 from __future__ import annotations
 

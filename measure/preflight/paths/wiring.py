@@ -1,4 +1,4 @@
-"""Which driver is on which output and which microphone on which input: the assignment that explains what was heard."""
+"""Wiring: the assignment of drivers to outputs and microphones to inputs that explains the responses best."""
 
 from __future__ import annotations
 

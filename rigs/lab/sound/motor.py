@@ -1,4 +1,4 @@
-"""What a driver's motor does that no linear response can: harmonics of what plays, and a level that falls as it heats.
+"""Nonlinearity of a driver's motor: harmonics of its signal, and a level that falls as it heats.
 
 The voltage is first low-passed where a knee is given (excursion, not voltage, bends the springs), then passes a
 polynomial of the third degree, then the driver's linear response: a Volterra series whose kernels of second and third
