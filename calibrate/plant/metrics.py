@@ -259,13 +259,16 @@ def at_nulls(azimuths: Float, nulls: Float, width: float) -> NDArray[np.bool_]:
     """Directions ``(direction,)`` that stand for the nulls: those within ``width`` rad of one of them.
 
     A null near which no direction was measured (a step of 20 degrees has none at 90) is stood for by the nearest ones
-    on either side; where those are farther than :data:`NEXT_RAD`, nothing stands for it.
+    on either side. Where those are farther than :data:`NEXT_RAD` from one of the nulls, as on half a ring, there are
+    none: a contrast with one side alone would be said of both.
     """
     found = np.zeros(len(azimuths), dtype=bool)
     for null in nulls:
         apart = np.abs(wrapped(azimuths - null))
         reach = width if apart.min() <= width + 1e-6 else float(apart.min())
-        found |= (apart <= reach + 1e-6) & (apart <= max(width, NEXT_RAD) + 1e-6)
+        if reach > max(width, NEXT_RAD) + 1e-6:
+            return np.zeros_like(found)
+        found |= apart <= reach + 1e-6
     return found
 
 

@@ -17,7 +17,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_half_a_ring_of_one_driver_states_no_contrast(data: Path, sweetspot: Command) -> None:
-    """Directions to 65 degrees: what there is of a figure, and no figure that is not a number."""
+    """Directions from 0 to 180 degrees: what there is of a figure, and no figure that is not a number."""
     table = data / "polar" / "NS15_02a.txt"
     assert sweetspot("measure", "import", table, "--unit", "NS15").returncode == 0
     done = sweetspot("calibrate", "NS15")
