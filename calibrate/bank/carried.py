@@ -80,6 +80,16 @@ class Cloud:
         rng = np.random.default_rng(seed)
         return cls(*(s * rng.uniform(-1.0, 1.0, count) for s in (metres, metres, radians)))
 
+    @classmethod
+    def even(cls, metres: float, radians: float) -> Cloud:
+        """Six heads that no filter was fitted to: each way and turn takes six even steps, in an order of its own.
+
+        A few drawn ones may all be near the place, and promise too much.
+        """
+        steps = np.outer([1, 2, 3], np.arange(1, 7)) % 7  # a lattice: no two heads share a step
+        away, left, turn = (2.0 * steps - 7.0) / 6.0
+        return cls(metres * away, metres * left, radians * turn)
+
     def around(self, places: Float) -> tuple[Float, Float]:
         """Places ``(place, head, 2)``, m, and yaws ``(place, head)``, rad, around ``places (place, 3)``."""
         bearing = np.arctan2(places[:, 1], places[:, 0])[:, None]

@@ -68,6 +68,8 @@ class HeardPlace:
         From the nearest measured position.
     predicted, bank, static
         Of the bank's filters as predicted, as heard, and of the default place's filters as heard.
+    interval
+        Of the predicted mean, dB; nan where the bank was made by an earlier version.
     """
 
     x: float
@@ -76,6 +78,7 @@ class HeardPlace:
     predicted: SideFigures
     bank: SideFigures
     static: SideFigures
+    interval: tuple[float, float] = (float("nan"), float("nan"))
 
     @property
     def holds(self) -> bool:
@@ -86,6 +89,8 @@ class HeardPlace:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         each = {name: getattr(self, name).to_dict() for name in ("predicted", "bank", "static")}
+        low, high = (round(v, 2) if np.isfinite(v) else None for v in self.interval)
+        each["predicted"] |= {"low_db": low, "high_db": high}
         return {"x": self.x, "y": self.y, "distance_m": round(self.distance_m, 3), **each, "passed": self.holds}
 
     @property
@@ -95,6 +100,8 @@ class HeardPlace:
             f"{name} {v.mean_db:5.1f} / {v.p10_db:5.1f} dB {v.width_deg:3.0f} deg"
             for name, v in (("heard", self.bank), ("predicted", self.predicted), ("static", self.static))
         ]
+        if np.isfinite(self.interval).all():
+            ends[1] += f" (mean {self.interval[0]:.1f} to {self.interval[1]:.1f} dB)"
         drr = f"; DRR {self.bank.drr_db:.1f} dB, static {self.static.drr_db:.1f} dB"
         where = f"  x {self.x:4.2f} m, y {self.y:+5.2f} m, {self.distance_m:4.2f} m from any measured: "
         return where + ", ".join(ends) + drr + ("" if self.holds else "  FAIL")

@@ -70,7 +70,8 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
             own, static = figures_of(responses, how, far, ear, bank.home.delay_samples / bank.home.fs)
             predicted = SideFigures(*(float(getattr(figures, n)[row]) for n in ("mean_db", "p10_db", "width_deg")))
             x, y = (float(v) for v in np.round(bank.places[row, :2], 4))
-            places.append(HeardPlace(x, y, float(figures.distance_m[row]), predicted, own, static))
+            interval = float(figures.low_db[row]), float(figures.high_db[row])
+            places.append(HeardPlace(x, y, float(figures.distance_m[row]), predicted, own, static, interval))
     return HeardBank(tuple(places))
 
 

@@ -53,6 +53,7 @@ class Follower:
             doubted, self._doubted = self._doubted, pose
             if doubted is None or _apart(pose, doubted) > JUMP_M / 2:
                 self._heard = now
+                self.refused, self.why = self.refused + 1, f"{pose.text}: a jump, believed once the next pose agrees"
                 return False
         self._heard, self._sender, self._doubted = now, sender, None
         self._stand(pose)

@@ -250,7 +250,9 @@ def carried(name: str, lab: Lab, bounded: bool) -> None:
             f"{n} {v[0]:5.1f} /{v[1]:6.1f} {v[2]:4.0f}°"
             for n, v in (("carried", own), ("made there", made), ("static", static))
         )
-        print(f"  x {x:.1f} y {y:+.2f}   {cells}   predicted {found.figures.mean_db[i]:5.1f}{mark}")
+        p = found.figures
+        expected = f"{p.mean_db[i]:5.1f} ({p.low_db[i]:.1f} to {p.high_db[i]:.1f}) / {p.p10_db[i]:.1f}"
+        print(f"  x {x:.1f} y {y:+.2f}   {cells}   predicted {expected}{mark}")
 
 
 def rooms(data: Path) -> None:

@@ -73,16 +73,18 @@ def heard_db(h: np.ndarray, taps: Float, far: np.ndarray, f: Float) -> metrics.S
 
 
 def test_filters_hold_where_nothing_was_measured(banked: tuple[Path, FilterBank, BankFigures], world: World) -> None:
-    """Heads drawn anew around each place, heard in the lab; static filters beside them; and what was predicted."""
+    """Heads that fill the spread of the figures, heard in the lab; static filters beside them; what was predicted."""
     run, bank, figures = banked
     far, f = steps.fitted_of(run).prediction.far_ear[::2], frequencies(bank.home.fs)[::2]
-    cloud = Cloud.drawn(3, 0.04, 0.12, seed=5)
+    cloud = Cloud.even(0.05, float(np.radians(10.0)))
     for i, place in enumerate(bank.places):
         at, yaw = (x[0] for x in cloud.around(place[None]))
         h = true_responses(world, at, yaw)
         own, static = (heard_db(h, np.asarray(t, dtype=float), far, f) for t in (bank.taps[i], bank.home.taps))
         assert own.mean > 11.0
         assert abs(own.mean - figures.mean_db[i]) < 2.5
+        assert figures.low_db[i] - 0.5 < own.mean, "what is heard is not below the interval"
+        assert figures.low_db[i] < figures.mean_db[i] < figures.high_db[i]
         if i:
             assert own.mean > static.mean + 5.0, "static filters are no match away from their place"
             assert abs(static.mean - figures.static_mean_db[i]) < 4.0
@@ -189,6 +191,23 @@ def test_a_bank_is_stored_whole_and_read_as_it_was(
     store.write(plain, store.read(run))
     with pytest.raises(BadInput, match="no bank"):
         store.read_bank(plain)
+
+
+def test_figures_of_an_earlier_version_have_no_interval(banked: tuple[Path, FilterBank, BankFigures]) -> None:
+    tree = {n: v for n, v in banked[2].tree().items() if n not in ("low_db", "high_db")}
+    found = BankFigures.of(tree).to_dict()
+    assert found["low_db"] == found["high_db"] == [None] * 5
+    assert found["mean_db"] == pytest.approx(banked[2].to_dict()["mean_db"], abs=1e-3)
+
+
+def test_heads_of_the_figures_fill_the_whole_spread_evenly() -> None:
+    """Each way and turn as widely as a uniform draw of any number of heads, within the error of six steps."""
+    cloud = Cloud.even(0.05, 0.17)
+    for value, most in ((cloud.away, 0.05), (cloud.left, 0.05), (cloud.yaw, 0.17)):
+        assert np.allclose(np.diff(np.sort(value)), most / 3.0)
+        assert value.mean() == pytest.approx(0.0, abs=1e-12)
+        assert np.std(value) == pytest.approx(most / np.sqrt(3.0), rel=0.02)
+    assert np.abs(np.corrcoef([cloud.away, cloud.left, cloud.yaw]) - np.eye(3)).max() < 0.25
 
 
 def test_the_nearest_place_is_played_and_kept_while_it_is_near(banked: tuple[Path, FilterBank, BankFigures]) -> None:
@@ -303,6 +322,8 @@ def test_a_bank_is_heard_on_the_rig(
     found = verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
     place = found.places[0]
     assert place.holds
+    assert place.interval[0] < place.bank.mean_db
+    assert place.to_dict()["predicted"]["low_db"] == round(place.interval[0], 2)
     assert place.bank.mean_db > place.static.mean_db + 5.0
     assert place.distance_m == banked[2].distance_m.max()
     with Session.read(run / "places" / "place-01.h5", VERIFICATION) as heard:

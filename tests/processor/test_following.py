@@ -69,6 +69,10 @@ class Live:
         forms = (bank.home, bank.home, bypass(bank.home, (2, 0)))
         self.block, self.made = block, prepared(PlayedProgram(forms, wanted, None, bank), self.memory)
 
+    def walk(self, place: int) -> None:
+        """Ask for a place from now on."""
+        self.memory.controls[memory.PLACE] = float(place)
+
     def play(self, x: np.ndarray, places: dict[int, int] | None = None, bypassed: range = range(0)) -> np.ndarray:
         """The drivers' channels for ``x``; ``places`` are asked for ahead of blocks."""
         out = []
@@ -305,6 +309,67 @@ def test_a_stream_of_poses_with_rubbish_a_flood_and_a_second_sender(bank: Filter
             PoseStream(Follower(bank), stream.port)
         first.close()
         other.close()
+
+
+def pose_at(x: float, y: float) -> bytes:
+    return osc.packed(ListenerPose(x, y))
+
+
+BAD = {
+    "a value that is no number": ("malformed", [b"/listener\0\0\0,ff\0" + struct.pack(">ff", float("nan"), 0.0)]),
+    "an infinite value": ("malformed", [b"/listener\0\0\0,ff\0" + struct.pack(">ff", 2.0, float("inf"))]),
+    "half a message": ("malformed", [b"/listener\0\0\0,fff\0\0\0\0" + bytes(8)]),
+    "an endless bundle": ("malformed", [b"#bundle\0" + bytes(8) + struct.pack(">i", 1 << 30)]),
+    "a packet that is too large": ("malformed", [bytes(4096)]),
+    "an empty packet": ("malformed", [b""]),
+    "a flood of rubbish": ("malformed", [b"\xff" * 64] * 1000),
+    "inside the device": ("refused", [pose_at(0.1, 0.0)]),
+    "far outside the bank": ("refused", [pose_at(1e6, -1e6)]),
+    "a jump": ("refused", [pose_at(1.4, 0.0)]),
+}
+
+
+def test_bad_poses_at_the_door_change_nothing_that_plays(bank: FilterBank, x: np.ndarray) -> None:
+    """Counted, their cause shown; the drivers' channels are those of the last good pose to the bit depth."""
+    live, y, part = Live(bank), [], 6 * BLOCK
+    good = pose_at(2.0, 0.2)
+    with PoseStream(Follower(bank), 0).to(live.walk) as stream:
+        sender = sent(stream.port, [good])
+        assert until(lambda: stream.poses == 1)
+        early = live.play(x[:, : 24 * BLOCK])
+        for i, (what, (counted, packets)) in enumerate(BAD.items()):
+            before, taken = stream.to_dict()[counted], stream.poses
+            sent(stream.port, [good, *packets], sender)
+            assert until(lambda: stream.to_dict()[counted] > before), what  # noqa: B023 (called before the next round)
+            y.append(live.play(x[:, i * part : (i + 1) * part]))
+            sent(stream.port, [good], sender)
+            assert until(lambda: stream.poses == taken + 2), f"{what}: a good pose is taken again"  # noqa: B023
+            assert stream.follower.why in stream.text
+            assert stream.follower.why
+        stream.check()
+        sender.close()
+    played = [x[:, : 24 * BLOCK], x[:, : len(BAD) * part]]
+    end = static(bank, 2, np.concatenate(played, axis=1))[:, early.shape[1] :]
+    assert np.concatenate(y, axis=1) == pytest.approx(end, abs=2e-6)
+
+
+def test_two_senders_in_turn_play_one_place(bank: FilterBank, x: np.ndarray) -> None:
+    live = Live(bank)
+    with PoseStream(Follower(bank), 0).to(live.walk) as stream:
+        first = sent(stream.port, [pose_at(2.0, 0.0)])
+        assert until(lambda: stream.poses == 1)
+        early = live.play(x)
+        other = sent(stream.port, [])
+        for i in range(50):
+            sent(stream.port, [pose_at(2.0, 0.0)], first)
+            sent(stream.port, [pose_at(2.0, 0.3)], other)
+            assert until(lambda: stream.poses == i + 2)  # noqa: B023 (called before the next round)
+        assert until(lambda: stream.follower.foreign == 50)
+        y = live.play(x)
+        first.close()
+        other.close()
+    end = static(bank, 0, np.concatenate([x, x], axis=1))[:, early.shape[1] :]
+    assert y == pytest.approx(end, abs=2e-6)
 
 
 def test_a_path_is_read_and_a_file_processed_along_it(tmp_path: Path, bank: FilterBank, x: np.ndarray) -> None:
