@@ -71,7 +71,9 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
             predicted = SideFigures(*(float(getattr(figures, n)[row]) for n in ("mean_db", "p10_db", "width_deg")))
             x, y = (float(v) for v in np.round(bank.places[row, :2], 4))
             interval = float(figures.low_db[row]), float(figures.high_db[row])
-            places.append(HeardPlace(x, y, float(figures.distance_m[row]), predicted, own, static, interval))
+            places.append(
+                HeardPlace(x, y, float(figures.distance_m[row]), predicted, own, static=static, interval=interval)
+            )
     return HeardBank(tuple(places))
 
 
