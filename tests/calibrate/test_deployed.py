@@ -298,6 +298,23 @@ def test_a_device_that_is_far_too_loud_is_never_heard_aloud(here: Path, crooked_
     assert max(ears.levels) < LOUDEST + 0.5
 
 
+def edited(fitted: Fitted) -> Fitted:
+    """What a filter set that was edited by hand gives: taps of +60 dB, and the ceiling at full scale."""
+    return replace(fitted, filters=replace(fitted.filters, taps=1000.0 * fitted.filters.taps, ceiling=1.0))
+
+
+def test_an_edited_filter_set_in_a_device_never_passes_the_rigs_ceiling(here: Path, crooked_text: str) -> None:
+    """Each sample that reached the lab's drivers, the search for the latency included, by the lab's own ledger."""
+    fitted = edited(run.fitted_of(here))
+    exported(fitted.filters, here.parent / "device")
+    rig = described(crooked_text, here.parent, f"latency_samples = {LATENCY}")
+    with open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
+        heard(here, opened, fitted, deployed.choose("device", fitted.filters, rig))
+        peaks = [d.peak for d in opened.interface.inner.wear.drivers]  # type: ignore[attr-defined]
+    print(peaks)
+    assert 0.2 < max(peaks) / rig.limits.ceiling <= 1.0
+
+
 def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: Path, crooked_text: str) -> None:
     with pytest.raises(HardwareTrouble, match="the program is not heard through it") as silent:
         through_device(here, crooked_text, altered(taps=np.zeros_like))

@@ -40,17 +40,23 @@ from sweetspot.rigs.rig_file import read as read_rig
 from sweetspot.rigs.storage import File, append
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
-HUNG_S, MEMORY = 60, 6 << 30
+HUNG_CPU_S, HUNG_S, MEMORY = 60, 600.0, 6 << 30
+"""A case hangs that has computed or waited for so long, s; the wait is long, as a busy machine lets each one wait."""
+
 COLUMNS = ("cases", "refused", "lost", "tracebacks", "hangs", "crashes", "wrongly accepted")
 PASSED, REFUSED, BROKEN, WRONG, LOST = 0, 2, 70, 71, 72
 NAMES = {REFUSED: "refused", BROKEN: "tracebacks", WRONG: "wrongly accepted", LOST: "lost"}
 
 
-def child(work: Callable[[], int], seconds: float = HUNG_S, kill_after: float | None = None) -> int | str:
+def child(
+    work: Callable[[], int], seconds: float = HUNG_S, kill_after: float | None = None, cpu_seconds: int = HUNG_CPU_S
+) -> int | str:
     """Exit code of ``work`` in a process of its own, or how that ended; ``kill_after`` kills it on purpose."""
     pid = os.fork()
     if pid == 0:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds + 5))  # a fork's clock begins at 0
         with open(os.devnull, "w") as nowhere:
             os.dup2(nowhere.fileno(), 1)
             if "SHOW" not in os.environ:
@@ -67,11 +73,16 @@ def child(work: Callable[[], int], seconds: float = HUNG_S, kill_after: float | 
     while time.monotonic() < end:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else "crashes"
+            return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else _ended(os.WTERMSIG(status))
         time.sleep(0.002)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return "hangs" if kill_after is None else "killed"
+
+
+def _ended(number: int) -> str:
+    """How a process that a signal ended counts."""
+    return "hangs" if number == signal.SIGXCPU else "crashes"
 
 
 def counted(found: Counter[str], outcome: int | str) -> None:
@@ -186,7 +197,7 @@ def kills(run: Path, rig_file: Path, place: Path, count: int, *, short: bool) ->
 
     jobs = {"measure": measured, "calibrate": calibrated, "verify": verified, "process": processed, "records": recorded}
     if short:
-        del jobs["verify"]  # twenty seconds a case
+        del jobs["verify"]  # nine seconds of computing a case
     table = {}
     for name, work in jobs.items():
         began, found = time.monotonic(), Counter[str]()
@@ -290,7 +301,7 @@ def two_at_once(run: Path, count: int) -> dict[str, Counter[str]]:
         return PASSED if codes in ([0, 0], [0, REFUSED]) and whole(run) else LOST
 
     for _ in range(count):
-        counted(found, child(both, 4 * HUNG_S))
+        counted(found, child(both))
     return {"two at once: calibrate": found}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -22,3 +23,29 @@ def test_the_short_form_of_the_fault_injection() -> None:
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-4000:]}"
     assert "flips: session.h5" in done.stdout
+
+
+HANGS = """
+import json, time
+import suite
+
+def computes():
+    while True:
+        pass
+
+def waits():
+    time.sleep(1.5)
+    return 0
+
+found = [suite.child(computes, cpu_seconds=1), suite.child(waits, cpu_seconds=1), suite.child(waits, seconds=0.3)]
+print(json.dumps(found))
+"""
+
+
+def test_a_busy_machine_makes_no_hang_but_endless_computing_and_waiting_do() -> None:
+    """Longer than the limit of computing, but by waiting for its turn: no hang."""
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == ["hangs", 0, "hangs"]
