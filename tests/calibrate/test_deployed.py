@@ -15,15 +15,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.signal import resample_poly
+from scipy.signal import fftconvolve, resample_poly
 
 from sweetspot.calibrate import run
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.plant import Fitted
+from sweetspot.calibrate.run.verification import engine_of
+from sweetspot.calibrate.verify import insert, verification
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify.processor import Deployed
 from sweetspot.calibrate.verify.verification import Verification
 from sweetspot.measure import folder, plan
+from sweetspot.measure.plan import Plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import files, store
@@ -31,6 +34,7 @@ from sweetspot.processor.export import brutefir, bundle
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, TooLoud
+from sweetspot.rigs.hosts import patchbay
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.protocol import Interface, Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
@@ -298,21 +302,84 @@ def test_a_device_that_is_far_too_loud_is_never_heard_aloud(here: Path, crooked_
     assert max(ears.levels) < LOUDEST + 0.5
 
 
-def edited(fitted: Fitted) -> Fitted:
-    """What a filter set that was edited by hand gives: taps of +60 dB, and the ceiling at full scale."""
-    return replace(fitted, filters=replace(fitted.filters, taps=1000.0 * fitted.filters.taps, ceiling=1.0))
+def edited(fitted: Fitted, gain: float) -> Fitted:
+    """A filter set that was edited by hand: louder taps, and the ceiling at full scale."""
+    return replace(fitted, filters=replace(fitted.filters, taps=gain * fitted.filters.taps, ceiling=1.0))
 
 
-def test_an_edited_filter_set_in_a_device_never_passes_the_rigs_ceiling(here: Path, crooked_text: str) -> None:
-    """Each sample that reached the lab's drivers, the search for the latency included, by the lab's own ledger."""
-    fitted = edited(run.fitted_of(here))
-    exported(fitted.filters, here.parent / "device")
-    rig = described(crooked_text, here.parent, f"latency_samples = {LATENCY}")
+def all_captured(here: Path, opened: Rig, fitted: Fitted, chosen: Deployed) -> None:
+    """The search for the latency, and every stimulus of a verification at the ears, as loud as may be."""
+    with Session.read(here / "session.h5") as session:
+        measured = session.responses("ears")
+    planned = ears_of(opened.description, chosen)
+    with insert.ready(opened, chosen, planned, measured, ask) as ready:
+        for signal in planned.sources.signals:
+            ready.interface.capture(signal)
+
+
+def ears_of(rig: Description, chosen: Deployed) -> Plan:
+    """What is played at the ears through a processor."""
+    filters, process = chosen.filters, engine_of(chosen.filters)
+    return verification.plan(rig, "ears", filters, process, chosen.inputs, lowered_db=chosen.lowered_db)
+
+
+def test_edited_filters_in_a_device_are_refused_or_never_pass_the_rigs_ceiling(here: Path, crooked_text: str) -> None:
+    """Each sample that reaches the lab's drivers, by the lab's own ledger; taps of +60 dB are not played at all."""
+    text = crooked_text.replace("seed = 5", "seed = 5\nburn = true")
+    rig = described(text, here.parent, f"latency_samples = {LATENCY}")
+    loud, absurd = (edited(run.fitted_of(here), gain) for gain in (8.0, 1000.0))
+    exported(loud.filters, here.parent / "device")
     with open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
-        heard(here, opened, fitted, deployed.choose("device", fitted.filters, rig))
-        peaks = [d.peak for d in opened.interface.inner.wear.drivers]  # type: ignore[attr-defined]
-    print(peaks)
-    assert 0.2 < max(peaks) / rig.limits.ceiling <= 1.0
+        with pytest.raises(BadInput, match=r"driver 1 was sent a constant offset .*Nothing above its limits is played"):
+            heard(here, opened, absurd, deployed.choose("device", absurd.filters, rig))
+        peaks = lambda: [d.peak for d in opened.interface.wear.drivers]  # type: ignore[attr-defined] # noqa: E731
+        assert peaks() == [0.0, 0.0, 0.0]
+        all_captured(here, opened, loud, deployed.choose("device", loud.filters, rig))
+        assert min(peaks()) > 0.8 * rig.limits.ceiling
+        assert max(peaks()) <= rig.limits.ceiling
+
+
+@pytest.mark.parametrize("engine", ["brutefir", "jconvolver"])
+def test_edited_filters_are_fed_so_that_no_sample_behind_an_engine_passes_the_rigs_ceiling(
+    here: Path, crooked_text: str, engine: str
+) -> None:
+    """Taps of +60 dB behind a ceiling of full scale, filtered by hand."""
+    rig, filters = described(crooked_text, here.parent), edited(run.fitted_of(here), 1000.0).filters
+    chosen = deployed.choose(engine, filters, rig)
+    assert chosen.inputs == (8, 7)
+    for signal in ears_of(rig, chosen).sources.signals:
+        sides = signal[[7, 6], None].astype(float)
+        played = fftconvolve(sides, chosen.filters.taps[:2], axes=-1).sum(axis=0)
+        assert 0.1 < np.abs(played).max() <= rig.limits.ceiling
+
+
+@pytest.mark.server
+def test_edited_filters_in_an_engine_on_the_audio_server_never_pass_the_rigs_ceiling(
+    here: Path,
+    crooked_card_text: Callable[..., str],
+    jack_server: Callable[..., AbstractContextManager[Any]],
+    jack_lab: Callable[..., AbstractContextManager[Any]],
+    in_server: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Taps of +60 dB in BruteFIR: a recorder hears all that its outputs send to the drivers, from the first sample."""
+    card = tmp_path / "card.toml"
+    card.write_text(crooked_card_text(tmp_path / "turntable").replace(*PROGRAM).replace(*SPARSE))
+    rig, fitted = parse(card.read_text(), folder=tmp_path), edited(run.fitted_of(here), 1000.0)
+    chosen, patch = deployed.choose("brutefir", fitted.filters, rig), insert.Patched.patch
+    with jack_server(47872) as server, jack_lab(server, card, "--unit", "T-9"), server.freewheel():
+        in_server(server)
+        with patchbay.recording(3) as recorder, open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
+
+            def overheard(self: insert.Patched) -> None:
+                outputs = [out for out, _ in self.drives]
+                self.bay.connect(list(zip(outputs, recorder.ports, strict=True)))
+                patch(self)
+
+            monkeypatch.setattr(insert.Patched, "patch", overheard)
+            all_captured(here, opened, fitted, chosen)
+        assert 0.1 < recorder.peak <= rig.limits.ceiling
 
 
 def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: Path, crooked_text: str) -> None:
