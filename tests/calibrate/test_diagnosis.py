@@ -244,6 +244,16 @@ def test_records_grow_by_a_line_and_are_read_by_their_readers(tmp_path: Path) ->
         assert [r["unit"] for r in csv.DictReader(table)] == ["A<1>", "A<1>", "B"]
 
 
+def test_records_repeat_byte_for_byte(tmp_path: Path) -> None:
+    """JSON Lines, CSV and JUnit of the same verdicts, at an hour that is given; a failed one with its cause."""
+    for name in ("one", "two"):
+        for passed in (False, True):
+            records.keep(tmp_path / name, records.record(verdict(passed), ABOUT))
+    one, two = ({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert {Path(name).suffix for name in one} >= {".jsonl", ".csv", ".xml"}
+    assert one == two
+
+
 def test_a_table_with_other_columns_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / records.CSV).write_text("something,else\n1,2\n")
     with pytest.raises(BadInput, match="other columns"):

@@ -341,7 +341,7 @@ def test_units_verified_after_the_fit_come_in_and_figures_of_old_filters_go(meas
         again("[crosstalk]\neffort_db = 3.0\n")
 
 
-def test_a_table_that_cannot_be_written_tells_the_true_cause(tmp_path: Path) -> None:
+def test_a_table_that_cannot_be_written_tells_the_true_cause(tmp_path: Path, sweetspot: Typed) -> None:
     """Locked by another program; read-only; and full, with a limit on the size of files in the disk's place."""
     with Ledger.writing(tmp_path) as ledger:
         ledger.keep(Outcome("r1", "done", "", {"unit": "A"}))
@@ -349,6 +349,9 @@ def test_a_table_that_cannot_be_written_tells_the_true_cause(tmp_path: Path) -> 
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(BadInput, match=r"fleet\.sqlite.* locked by another program"), Ledger.writing(tmp_path):
         pass
+    done = sweetspot("fleet", "stats", tmp_path)
+    assert done.returncode == 2
+    assert "fleet.sqlite: the table of the fleet cannot be used: it is locked by another program; close" in done.stderr
     other.close()
     with pytest.raises(BadInput, match="it is read-only"), Ledger.reading(tmp_path) as ledger:
         ledger.keep(Outcome("r2", "done", "", {"unit": "B"}))

@@ -63,6 +63,15 @@ def elsewhere(
     return run, place
 
 
+def test_the_sweeps_repeat_byte_for_byte(elsewhere: tuple[Path, Path], tmp_path: Path) -> None:
+    """Seconds after those of the recorder, from the run as it was kept."""
+    run, place = elsewhere
+    steps.write_stimuli(run, steps.fitted_of(run), tmp_path / "again")
+    again, first = ({p.name: p.read_bytes() for p in at.iterdir()} for at in (tmp_path / "again", place / "sweeps"))
+    assert len(first) > 3
+    assert again == first
+
+
 @pytest.mark.parametrize("kind", ["with", "without"])
 def test_recordings_give_the_verdict(
     kind: str, elsewhere: tuple[Path, Path], sweetspot: Command, tmp_path: Path

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from sweetspot.calibrate.fleet.ledger import Ledger
 from sweetspot.measure import folder, plan
 from sweetspot.measure.session import Session, disk
 from sweetspot.processor import store
@@ -177,6 +178,21 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 def test_read_only_run_folder(sweetspot: Run, rig: Path, mounted: Callable[[str], Path]) -> None:
     at = mounted("size=1m,ro")
     told(sweetspot("measure", "ears", rig, "--unit", "1", "--runs", at / "runs"), 2, "cannot be made", "--runs")
+
+
+def test_read_only_table_of_a_fleet(sweetspot: Run, mounted: Callable[[str], Path]) -> None:
+    """Whether the table is there already or not."""
+    at = mounted("size=1m")
+    (at / "A" / "run").mkdir(parents=True)
+    (at / "A" / "run" / "session.h5").touch()
+    for there in (False, True):
+        if there:
+            subprocess.run(["mount", "-o", "remount,rw", at], check=True)
+            with Ledger.writing(at):
+                pass
+        subprocess.run(["mount", "-o", "remount,ro", at], check=True)
+        done = sweetspot("fleet", "fit", at)
+        told(done, 2, "fleet.sqlite: the table of the fleet cannot be used", "lies on a read-only disk; name another")
 
 
 def test_disk_without_room_for_the_set(sweetspot: Run, rig: Path, mounted: Callable[[str], Path]) -> None:
