@@ -315,7 +315,12 @@ def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification
 
 
 def _reported(here: Path, music: Path | None = None, pictures: Path | None = None) -> Path:
-    from sweetspot.calibrate.report import STEPS, write  # matplotlib is slow to import
+    from sweetspot.calibrate.report import BEAM_STEPS, STEPS, write, write_beam  # matplotlib is slow to import
 
+    if (beam := run.beam_of(here)) is not None:
+        if music is not None:
+            raise BadInput(f"--listen: {here} has no ears set to listen at; leave it out, or measure the ears")
+        with tracked("Reporting", BEAM_STEPS) as step:
+            return write_beam(here, beam, step=step, pictures=pictures)
     with tracked("Reporting", STEPS) as step:
         return write(here, music, step=step, pictures=pictures)

@@ -46,7 +46,8 @@ RunOpt = Annotated[
     typer.Option("--run", help="Add to this run folder, or to the latest run of this unit.", callback=_located),
 ]
 YesOpt = Annotated[
-    bool, typer.Option("--yes", "-y", help="Do not wait for Enter after asking for a move; wait --delay seconds.")
+    bool,
+    typer.Option("--yes", "-y", help="Begin unasked; after asking for a move wait --delay seconds, not for Enter."),
 ]
 DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds given to the operator with --yes.", min=0.0)]
 LONG_S = 1800.0
@@ -101,7 +102,7 @@ def ears(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver to both ears at the head positions of the rig."""
-    how = _Wish(unit, runs, run, operator(yes, delay), overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
+    how = _Wish(unit, runs, run, yes, delay, overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
     _begin("ears", with_faults(read(find(rig)), fault), how)
 
 
@@ -119,7 +120,7 @@ def polar(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure every driver around the turntable; adds to the unit's latest run if that has no polar set yet."""
-    how = _Wish(unit, runs, run, operator(yes, delay), overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
+    how = _Wish(unit, runs, run, yes, delay, overlap=overlap, raw=raw, dry_run=dry_run, as_json=as_json)
     _begin("polar", with_faults(read(find(rig)), fault), how)
 
 
@@ -135,7 +136,7 @@ def templates(
     as_json: JsonOpt = False,
 ) -> None:
     """Measure the dummy head's localisation templates: it turns from -90 to 90 degrees against the front driver."""
-    how = _Wish(unit, runs, run, operator(yes, delay), dry_run=dry_run, as_json=as_json)
+    how = _Wish(unit, runs, run, yes, delay, dry_run=dry_run, as_json=as_json)
     _begin("templates", with_faults(read(find(rig)), fault), how)
 
 
@@ -222,13 +223,26 @@ def capture_set(
             raise
 
 
-def _agreed(wanted: plan.Plan, overlap: OverlapMode | None) -> None:
-    """Ask before a plan that takes long, where somebody is there to answer."""
+def _agreed(wanted: plan.Plan, overlap: OverlapMode | None, description: Description, yes: bool) -> None:
+    """Ask before a plan that takes long; ``--yes`` agrees, and the virtual lab, which need not wait, is not asked for.
+
+    Raises
+    ------
+    BadInput
+        Nobody is there to answer.
+    """
     if wanted.seconds <= LONG_S:
         return
     _, lines = summary.of_plan(wanted, overlap=overlap)
     say(lines.split("\n")[0])
-    if sys.stdin.isatty() and not typer.confirm(f"More than {LONG_S / 60:.0f} min of sound. Begin?", err=True):
+    if yes or description.interface.driver == "lab":
+        return
+    if not sys.stdin.isatty():
+        raise BadInput(
+            f"measure {wanted.name}: {wanted.seconds / 60:.0f} min of sound, more than {LONG_S / 60:.0f}, and no "
+            "terminal to ask on: --yes begins without asking, --dry-run shows the plan"
+        )
+    if not typer.confirm(f"More than {LONG_S / 60:.0f} min of sound. Begin?", err=True):
         raise typer.Abort
 
 
@@ -239,11 +253,17 @@ class _Wish:
     unit: str
     runs: Path
     run: Path | None
-    ask: Callable[[str], None]
+    yes: bool
+    delay: float
     dry_run: bool
     as_json: bool
     overlap: OverlapMode | None = None
     raw: RawKept = "all"
+
+    @property
+    def ask(self) -> Callable[[str], None]:
+        """Asks for a move."""
+        return operator(self.yes, self.delay)
 
 
 def _begin(name: SetName, description: Description, how: _Wish) -> None:
@@ -252,7 +272,7 @@ def _begin(name: SetName, description: Description, how: _Wish) -> None:
         _dry_run(description, name, how.unit, overlap=how.overlap, as_json=how.as_json)
         return
     overlap = how.overlap or usual(plan.make(description, name))
-    _agreed(plan.make(description, name), overlap)
+    _agreed(plan.make(description, name), overlap, description, how.yes)
     if how.run is not None:
         folder.check_same(how.run, how.unit, description)
     with open_rig(description, serial=how.unit) as rig:

@@ -34,6 +34,8 @@ DOORS = {
         "/plots.py",
         "calibrate/report/page.py",
         "calibrate/report/pictures.py",
+        "calibrate/report/device_pictures.py",
+        "calibrate/report/beam_page.py",
         "calibrate/report/image_pictures.py",
         "calibrate/report/image_plots.py",
         "calibrate/report/bank_plots.py",

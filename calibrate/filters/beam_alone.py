@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +125,14 @@ class BeamFit:
             "azimuths": self.azimuths,
             "reference": np.array(self.pair),
             "without": "ears",
+            "gate": self.gate.plain(),
         }
+
+    @classmethod
+    def of(cls, filters: FilterSet, kept: Mapping[str, Any]) -> BeamFit:
+        """From a file: the filters, and what :meth:`kept` gave."""
+        left, right = (int(i) for i in kept["reference"])
+        return cls(filters, kept["f"], kept["polar"], kept["azimuths"], (left, right), Gate.of(kept["gate"]))
 
 
 def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: str, source: str) -> BeamFit:

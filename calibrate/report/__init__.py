@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sweetspot.calibrate.report import svg as svg
     from sweetspot.calibrate.report.bank_plots import bank_map as bank_map
+    from sweetspot.calibrate.report.beam_page import BEAM_STEPS as BEAM_STEPS
+    from sweetspot.calibrate.report.beam_page import write_beam as write_beam
     from sweetspot.calibrate.report.page import STEPS as STEPS
     from sweetspot.calibrate.report.page import comparison as comparison
     from sweetspot.calibrate.report.page import write as write

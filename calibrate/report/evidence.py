@@ -39,7 +39,7 @@ from sweetspot.measure.smooth import THIRD_OCTAVES, band_means, smoothed
 from sweetspot.processor import store
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import P_REF, Complex, Float, db, power_db
+from sweetspot.rigs.units import P_REF, Complex, Float, power_db
 
 FINE = np.geomspace(60.0, 20000.0, 280)
 """Frequencies at which smoothed curves are drawn, Hz."""
@@ -261,13 +261,14 @@ def ear_responses(e: Evidence, seconds: float = 0.004) -> tuple[Float, Float]:
 
 
 def around(radiated: Complex, azimuths: Float, f: Float) -> tuple[Float, Float]:
-    """Azimuth (deg, the circle closed) and level over on-axis ``(direction, FINE)`` of ``(direction, frequency)``."""
+    """Azimuth (deg; a circle is closed) and level over on-axis ``(direction, FINE)`` of ``(direction, frequency)``."""
     order = np.argsort(wrapped(azimuths - 1e-9))
     power = on_fine_grid(np.abs(radiated[order]) ** 2, f, 1.0 / 12.0)
     degrees = np.degrees(wrapped(azimuths[order] - 1e-9)) + np.degrees(1e-9)
     ahead = power[int(np.argmin(np.abs(degrees)))]
     level = power_db(power / np.maximum(ahead, 1e-30))
-    if degrees[-1] - 360.0 < degrees[0] - 1e-6:
+    gap = degrees[0] + 360.0 - degrees[-1]
+    if 1e-6 < gap <= 1.5 * np.diff(degrees).max(initial=0.0):
         degrees, level = np.append(degrees[-1] - 360.0, degrees), np.vstack([level[-1:], level])
     return degrees, level
 
@@ -295,11 +296,6 @@ def _mid(e: Evidence, h: Complex) -> Complex:
     at = np.array([d.at for d in e.rig.driver])
     taps = matrix_taps(at, best_pair(e.ears, at), 1.0, 0)
     return np.asarray(np.einsum("pdf,d->pf", h, taps[0, :, 0] + taps[1, :, 0]))
-
-
-def filter_levels(e: Evidence) -> Float:
-    """Magnitude of the filters ``(program, driver, FINE)``, dB."""
-    return db(e.fitted.filters.response(FINE))
 
 
 def deciding(e: Evidence) -> tuple[Float, list[list[str]]]:

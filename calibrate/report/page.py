@@ -12,35 +12,29 @@ import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import ahead, errors, metrics
-from sweetspot.calibrate.report import evidence, image_pictures, image_plots, plots, sounds, tables
+from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, sounds, tables
+from sweetspot.calibrate.report.device_pictures import by_name, reach, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
-from sweetspot.calibrate.report.pictures import Picture, picture
+from sweetspot.calibrate.report.pictures import Picture, picture, save
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import alone, replacing
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Float
 
 NAME = "report.html"
-CUTS_HZ = (500.0, 1000.0, 2000.0, 4000.0)
 SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
          ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
 
 
 STEPS = 9
 """What :func:`write` tells of: reading, sounds, seven groups of pictures."""
-
-PIXELS_PER_INCH = 76
-"""Of pictures saved as files: small enough for a page on the web."""
 
 
 def write(
@@ -80,32 +74,8 @@ def write(
     with alone(run):
         write_file(path, page)
     if pictures is not None:
-        _save(drawn, pictures)
+        save(drawn, pictures)
     return path
-
-
-def _save(drawn: dict[str, list[Picture]], folder: Path) -> None:
-    """Every picture as a PNG file.
-
-    Raises
-    ------
-    BadInput
-        The folder cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise BadInput(f"{folder}: cannot be made: {fault.strerror}; name another folder with --pictures") from fault
-    with matplotlib.rc_context(measured.STYLE):
-        for one in (p for group in drawn.values() for p in group):
-            if one.figure is None:
-                continue
-            one.figure.set_facecolor(measured.PAPER)
-            with replacing(folder / f"{one.name}.png") as part:
-                one.figure.savefig(
-                    part, format="png", dpi=PIXELS_PER_INCH, bbox_inches="tight", pad_inches=0.06,
-                    facecolor=measured.PAPER, metadata={"Software": None},
-                )  # fmt: skip
 
 
 def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
@@ -137,10 +107,10 @@ def _begun(e: Evidence, *, with_figures: bool) -> Drawing:
         "image": [image_pictures.zones, image_pictures.pictures],
         "cancellation": [lambda e: [_cancellation(e)]],
         "ears": [_ear_levels, _ear_responses],
-        "beam": [_polar_maps, _polar_cuts],
+        "beam": [_polar_maps, lambda e: device_pictures.polar_cuts(evidence.beams(e))],
         "colour": [_colours],
-        "filters": [_filters],
-        "layout": [lambda e: [_device(e), _heads(e)], _noise],
+        "filters": [lambda e: device_pictures.filter_pictures(e.fitted.filters)],
+        "layout": [_plans, _noise],
     }
 
     def drawn(part: Callable[[Evidence], list[Picture]]) -> list[Picture]:
@@ -241,7 +211,7 @@ def _cancellation(e: Evidence) -> Picture:
 
 def _ear_levels(e: Evidence) -> list[Picture]:
     level, names = evidence.ear_levels(e), e.ears.drivers
-    low, high = _reach(level[..., FINE >= 100.0], 30.0)
+    low, high = reach(level[..., FINE >= 100.0], 30.0)
 
     def draw(ear: int) -> Callable[[Figure], None]:
         def drawing(figure: Figure) -> None:
@@ -258,21 +228,10 @@ def _ear_levels(e: Evidence) -> list[Picture]:
             f"Level over frequency of {len(names)} drivers at the {side} ear, nominal position.",
             "Each driver by itself at the nominal design position, 1/24 octave.",
             draw(ear),
-            values={"x": FINE.round(1).tolist(), "unit": "dB", "series": _by_name(names, level[ear])},
+            values={"x": FINE.round(1).tolist(), "unit": "dB", "series": by_name(names, level[ear])},
         )
         for ear, side in enumerate(("left", "right"))
     ]
-
-
-def _reach(level: Float, least: float) -> tuple[float, float]:
-    """Ends of an axis in whole steps of 5 dB that shows at least ``least`` dB beneath the highest level, at most 50."""
-    high = 5.0 * float(np.ceil((level.max() + 1.0) / 5.0))
-    low = 5.0 * float(np.floor((level.min() - 1.0) / 5.0))
-    return max(min(low, high - least), high - 50.0), high
-
-
-def _by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:
-    return {n: level[i].round(1).tolist() for i, n in enumerate(names)}
 
 
 def _ear_responses(e: Evidence) -> list[Picture]:
@@ -283,79 +242,10 @@ def _ear_responses(e: Evidence) -> list[Picture]:
             f"Drivers at the {side} ear: impulse responses",
             f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace a driver.",
             "Traces share one scale; time counts from when the sound leaves the interface.",
-            _traced(t, h[ear], e.ears.drivers),
+            traced(t, h[ear], e.ears.drivers),
             size=(5.9, 3.3),
         )
         for ear, side in enumerate(("left", "right"))
-    ]
-
-
-def _traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Figure], None]:
-    """Draws impulse responses ``(driver, tap)``."""
-    return lambda figure: measured.traces(figure.subplots(), t, x, names)
-
-
-def _polar_maps(e: Evidence) -> list[Picture]:
-    found = evidence.beams(e)
-    if not found:
-        return []
-    after = "heard" if "heard" in found else "predicted"
-    driver = e.ears.drivers[e.fitted.reference[0]].replace("_", " ")
-    titles = {
-        "before": f"Before: {driver} alone",
-        "matrix": "Matrix mixing: the mid signal, in phase",
-        after: f"After: the centre's beam, {'measured' if after == 'heard' else after}",
-    }
-
-    def draw(name: str) -> Callable[[Figure], None]:
-        def drawing(figure: Figure) -> None:
-            ax = figure.subplots()
-            measured.polar_map(ax, FINE, *found[name])
-            scale = ScalarMappable(Normalize(*measured.PICTURED_DB), "viridis")
-            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30, pad=0.03)
-            if bar.solids is not None:
-                bar.solids.set_rasterized(True)
-            bar.outline.set_visible(False)
-
-        return drawing
-
-    return [
-        picture(
-            f"map-{name}",
-            title,
-            f"Map of level over frequency and azimuth, normalised to on-axis. {title}.",
-            "Yellow is loud, dark is quiet; contours each 6 dB. Both maps share one scale; 1/12 octave.",
-            draw(name),
-            size=(5.9, 4.2),
-        )
-        for name, title in titles.items()
-    ]
-
-
-def _polar_cuts(e: Evidence) -> list[Picture]:
-    found = evidence.beams(e)
-    if not found:
-        return []
-
-    def draw(figure: Figure) -> None:
-        figure.subplots_adjust(left=0.06, right=0.94, bottom=0.11, top=0.9, wspace=0.2, hspace=0.42)
-        axes = figure.subplots(2, len(CUTS_HZ) // 2, subplot_kw={"projection": "polar"}).ravel()
-        for ax, hz in zip(axes, CUTS_HZ, strict=True):
-            at = int(np.argmin(np.abs(np.log(FINE / hz))))
-            plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
-            ax.set_title(f"{hz:g} Hz")
-        names, labels = axes[0].get_legend_handles_labels()
-        figure.legend(names, labels, loc="lower center", ncols=3, frameon=False)
-
-    return [
-        picture(
-            "cuts",
-            "Polar cuts",
-            "Polar plots of level over azimuth at " + ", ".join(f"{f:g} Hz" for f in CUTS_HZ) + ".",
-            "Seen from above with the listener at the top; rings are 12 dB apart and 0 dB is the level on axis.",
-            draw,
-            size=(5.9, 5.6),
-        )
     ]
 
 
@@ -397,50 +287,12 @@ def _colours(e: Evidence) -> list[Picture]:
     return pictures
 
 
-def _filters(e: Evidence) -> list[Picture]:
-    filters, level = e.fitted.filters, evidence.filter_levels(e)
-    t = np.arange(filters.length) / filters.fs
-    low, high = _reach(level, 50.0)
-    pictures = []
-    for i, program in enumerate(filters.programs):
-
-        def magnitude(figure: Figure, i: int = i) -> None:
-            ax = figure.subplots()
-            measured.levels(ax, FINE, level[i], filters.drivers, low, high)
-            ax.set_ylabel("gain, dB")
-
-        pictures.append(
-            picture(
-                f"gain{i}",
-                f"{program.capitalize()} program: gain",
-                f"Gain over frequency of the {program} program's filters, one line a driver.",
-                "All programs share one scale; the headroom is already taken off.",
-                magnitude,
-                values={"x": FINE.round(1).tolist(), "unit": "dB", "series": _by_name(filters.drivers, level[i])},
-            )
-        )
-        pictures.append(
-            picture(
-                f"taps{i}",
-                f"{program.capitalize()} program: impulse responses",
-                f"Impulse responses of the {program} program's filters, one trace a driver.",
-                f"{filters.length} taps at {filters.fs} Hz; traces share one scale.",
-                _traced(t, filters.taps[i], filters.drivers),
-            )
-        )
-    return pictures
+def _polar_maps(e: Evidence) -> list[Picture]:
+    return device_pictures.polar_maps(evidence.beams(e), e.ears.drivers[e.fitted.reference[0]])
 
 
-def _device(e: Evidence) -> Picture:
-    away = e.rig.ears.distance_m if e.rig.ears else None
-    return picture(
-        "device",
-        "The device from above",
-        f"Plan view of the device with {len(e.rig.driver)} drivers.",
-        "Drivers where the rig file places them; the listener is at the top.",
-        lambda figure: plots.device(figure.subplots(), e.rig, away),
-        size=(5.2, 4.6),
-    )
+def _plans(e: Evidence) -> list[Picture]:
+    return [device_pictures.device(e.rig, e.rig.ears.distance_m if e.rig.ears else None), _heads(e)]
 
 
 def _heads(e: Evidence) -> Picture:
@@ -465,18 +317,8 @@ def _noise(e: Evidence) -> list[Picture]:
         ax.set_xlabel("ear and driver")
         ax.set_ylabel("head position")
 
-    def around(figure: Figure) -> None:
-        ax = figure.subplots()
-        azimuths = e.polar.positions["azimuth_deg"]
-        plots.snr_map(ax, e.polar.snr_db[:, 0], [str(d + 1) for d in range(n)], numbered=False)
-        rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
-        ax.set_yticks(rows + 0.5, [f"{azimuths[r]:g}°" for r in rows])
-        ax.set_xlabel("driver")
-        ax.set_ylabel("azimuth")
-        figure.colorbar(ax.collections[0], ax=ax, label="dB", aspect=30).outline.set_visible(False)
-
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
-    low, around_low = e.ears.snr_db.min(), e.polar.snr_db.min()
+    low = e.ears.snr_db.min()
     found = [
         picture(
             "snr-ears",
@@ -486,13 +328,5 @@ def _noise(e: Evidence) -> list[Picture]:
             ears,
             size=(5.6, 5.4),
         ),
-        picture(
-            "snr-polar",
-            "Signal to noise around the device, dB",
-            f"Map of signal to noise in every direction; least {around_low:.0f} dB.",
-            f"One row a direction, one column a driver. Drivers: {names}.",
-            around,
-            size=(5.6, 5.4),
-        ),
     ]
-    return found if ahead.has_directions(e.polar) else found[:1]
+    return [*found, device_pictures.snr_around(e.polar)] if ahead.has_directions(e.polar) else found

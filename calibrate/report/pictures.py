@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,9 +16,15 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import svg
+from sweetspot.measure.share import PAPER, STYLE
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import replacing
 
 A_ROW, ROW_IN = 6, 0.2
 """Names in a row of a legend above the axes, and the height of each further row, inches."""
+
+PIXELS_PER_INCH = 76
+"""Of pictures saved as files: small enough for a page on the web."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +103,32 @@ def picture(
         name=name,
         figure=figure,
     )
+
+
+def save(drawn: dict[str, list[Picture]], folder: Path) -> None:
+    """Every picture as a PNG file.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise BadInput(f"{folder}: cannot be made: {fault.strerror}; name another folder with --pictures") from fault
+    with matplotlib.rc_context(STYLE):
+        for one in (p for group in drawn.values() for p in group):
+            if one.figure is None:
+                continue
+            one.figure.set_facecolor(PAPER)
+            with replacing(folder / f"{one.name}.png") as part:
+                one.figure.savefig(
+                    part, format="png", dpi=PIXELS_PER_INCH, bbox_inches="tight", pad_inches=0.06,
+                    facecolor=PAPER, metadata={"Software": None},
+                )  # fmt: skip
+
+
+def styled() -> AbstractContextManager[None]:
+    """The style in which a page's pictures are drawn."""
+    return matplotlib.rc_context(STYLE)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.kept import MEASURING as MEASURING
     from sweetspot.calibrate.run.kept import VERIFIED as VERIFIED
     from sweetspot.calibrate.run.kept import bank_figures as bank_figures
+    from sweetspot.calibrate.run.kept import beam_of as beam_of
     from sweetspot.calibrate.run.kept import changes as changes
     from sweetspot.calibrate.run.kept import fitted_of as fitted_of
     from sweetspot.calibrate.run.kept import kept_bank as kept_bank

@@ -12,14 +12,17 @@ import numpy as np
 from sweetspot.calibrate.auditory import ZoneMap
 from sweetspot.calibrate.bank import BankFigures
 from sweetspot.calibrate.design import BankDesign, parse_bank
+from sweetspot.calibrate.filters import BeamFit
 from sweetspot.calibrate.plant import FarEar, Fitted, Matched, Prediction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.study import FrontPoint
+from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.run_folder import changed_since
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.runs import command
 from sweetspot.rigs.storage import file_sha256
 
 VERIFIED, MEASURED, MEASURING = "verify.h5", ".verify.h5.measured", ".verify.h5.measuring"
@@ -54,10 +57,7 @@ def fitted_of(run: Path) -> Fitted:
     filters = store.read(run)
     kept = store.read_prediction(run)
     if kept.get("without") == "ears":
-        raise BadInput(
-            f"{run}: was calibrated from a polar set alone: there are no ears to verify or report at. Measure them: "
-            f"sweetspot measure ears RIG --unit {filters.unit_serial} --run {run}, and calibrate again"
-        )
+        raise BadInput(_no_ears(run, filters.unit_serial))
     if "score" not in kept:
         raise BadInput(f"{run / store.NAME}: holds no prediction; run: sweetspot calibrate {run}")
     limits = np.array([side.split(",") for side in kept["limits"]])
@@ -74,6 +74,40 @@ def fitted_of(run: Path) -> Fitted:
         ears=ears,
         loading=loads,
     )
+
+
+def _no_ears(run: Path, serial: str) -> str:
+    """Why filters of a polar set alone are not verified, and what to do about it."""
+    made = f"{run}: was calibrated from a polar set alone"
+    with Session.read(session_file(run)) as session:
+        if "ears" in session.sets:
+            return f"{made}, before its ears were measured; calibrate again: {command('calibrate', run)}"
+        rig = session.rig()
+    least = f"{made}: there is no ears set, and cancellation, image and levels are verified at the ears. "
+    if rig.ears is None:
+        return f"{least}Its rig has no [ears] table; add one (sweetspot rig keys), measure and calibrate again"
+    return (
+        f"{least}Measure it: sweetspot measure ears {run / 'rig.toml'} --unit {serial} --run {run}, and calibrate "
+        f"again; for the beam as predicted: {command('report', run)}"
+    )
+
+
+def beam_of(run: Path) -> BeamFit | None:
+    """The beam of a run that was calibrated from a polar set alone; ``None`` where ears were measured too.
+
+    Raises
+    ------
+    BadInput
+        There is no filterset, or one of a version that did not keep the gate.
+    """
+    filters, kept = store.read(run), store.read_prediction(run)
+    if kept.get("without") != "ears":
+        return None
+    if "gate" not in kept:
+        raise BadInput(
+            f"{run / store.NAME}: was made by an earlier version; calibrate again: {command('calibrate', run)}"
+        )
+    return BeamFit.of(filters, kept)
 
 
 def kept_bank(run: Path) -> tuple[BankDesign, str] | None:

@@ -41,6 +41,10 @@ KINDS = {
 }
 
 
+KNOWN_MICS = r"ear_left|ear_right|left|right"
+"""Microphones whose names are known: looked for before a name is split anywhere else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One response, or the channels of one file.
@@ -102,8 +106,8 @@ def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifes
             f"{folder}: no file ends in {', '.join(endings)}; a folder of responses or a SOFA file is needed"
         )
     for one in (pattern,) if pattern else (*DEFAULT_PATTERNS, *(("{driver}",) if alone else ())):
-        compiled = _compiled(one)
-        matched = [(p, compiled.fullmatch(p.stem)) for p in files]
+        known, any_mic = _compiled(one, KNOWN_MICS), _compiled(one)
+        matched = [(p, known.fullmatch(p.stem) or any_mic.fullmatch(p.stem)) for p in files]
         if fitting := [(p, m) for p, m in matched if m]:
             return [_entry(p, m.groupdict(), f"{p.name}") for p, m in fitting]
     wanted = pattern or DEFAULT_PATTERNS[0]
@@ -114,7 +118,7 @@ def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifes
     )
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str, mic: str = ".+?") -> re.Pattern[str]:
     parts = re.split(r"\{(\w*)\}", pattern)
     text, seen = "", set()
     for i, part in enumerate(parts):
@@ -127,7 +131,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
         elif part in seen:
             raise BadInput(f"--pattern: {{{part}}} stands twice")
         else:
-            text += f"(?P<{part}>{KINDS.get(part, '.+?')})"
+            text += f"(?P<{part}>{mic if part == 'mic' else KINDS.get(part, '.+?')})"
             seen.add(part)
     if "driver" not in seen:
         raise BadInput(f"--pattern: {pattern!r} has no {{driver}}: which driver a file belongs to can't be told")

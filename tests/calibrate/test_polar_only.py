@@ -16,7 +16,7 @@ from sweetspot.processor import store
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_half_a_ring_of_one_driver_states_no_contrast(data: Path, sweetspot: Command) -> None:
+def test_half_a_ring_of_one_driver_states_no_contrast(tmp_path: Path, data: Path, sweetspot: Command) -> None:
     """Directions from 0 to 180 degrees: what there is of a figure, and no figure that is not a number."""
     table = data / "polar" / "NS15_02a.txt"
     assert sweetspot("measure", "import", table, "--unit", "NS15").returncode == 0
@@ -26,6 +26,11 @@ def test_half_a_ring_of_one_driver_states_no_contrast(data: Path, sweetspot: Com
     assert "both played by 'driver_1'" in done.stdout
     assert "nan" not in done.stdout
     assert "Warning" not in done.stderr
+    assert sweetspot("report", "NS15").returncode == 0
+    page = next((tmp_path / "runs" / "NS15").glob("*/report.html")).read_text(encoding="utf-8")
+    assert "1 driver, no ears used" in page
+    assert "Centre over ±90°, least" not in page
+    assert ">nan" not in page
 
 
 def test_a_polar_set_alone_gives_the_beam(tmp_path: Path, crooked_text: str, sweetspot: Command) -> None:
@@ -61,7 +66,15 @@ def test_a_polar_set_alone_gives_the_beam(tmp_path: Path, crooked_text: str, swe
     assert np.ptp(level) < 3.0, "one side as loud ahead as the centre"
     soundfile.write(tmp_path / "in.wav", np.random.default_rng(3).standard_normal((4800, 2)) * 0.1, polar.fs)
     assert sweetspot("process", run / "filterset.h5", "in.wav", "out.wav").returncode == 0
-    for command in (["verify", "B-1"], ["report", "B-1"], ["calibrate", "B-1", "--compare"]):
+    done = sweetspot("report", "B-1", "--json")
+    assert done.returncode == 0, done.stderr
+    page = Path(tmp_path / json.loads(done.stdout)["report"]).read_text(encoding="utf-8")
+    shown = [f"{min(told['beam']['contrast_db']):.1f}", f"{np.mean(told['beam']['directivity_index_db']):.1f}"]
+    assert all(f"<dd>{figure}<small> dB</small></dd>" in page for figure in shown)
+    assert "left and right are plain stereo" in page
+    for picture in ("map-before", "map-predicted", "cuts", "directivity", "on-axis", "gain2", "snr-polar"):
+        assert f'id="{picture}' in page or f"{picture}-" in page, picture
+    for command in (["verify", "B-1"], ["report", "B-1", "--listen", "in.wav"], ["calibrate", "B-1", "--compare"]):
         done = sweetspot(*command)
         assert done.returncode == 2, done.stderr
         assert "ears" in done.stderr

@@ -256,6 +256,21 @@ def test_nobody_to_move_the_head(sweetspot: Run, rig: Path) -> None:
     told(done, 0, "Please place: device turned 0 deg, head at x 3 cm, y -2 cm, yaw -5 deg (going on in 0 s)")
 
 
+def test_half_an_hour_of_sound_is_not_begun_unasked(sweetspot: Run, rig: Path) -> None:
+    """A real rig without a terminal needs --yes; with it, the device that is not there is looked for."""
+    text = rig.read_text().replace('driver = "lab"', 'driver = "portaudio"\ndevice = "No such box"', 1)
+    text = text.replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "manual"').replace(
+        "step_deg = 15.0", "step_deg = 0.25"
+    )
+    rig.write_text(text.split("[lab]")[0])
+    command = ("measure", "polar", rig, "--unit", "1")
+    told(sweetspot(*command), 2, "measure polar: ", "min of sound, more than 30", "--yes")
+    assert not list(rig.parent.glob("runs/1/*"))
+    told(sweetspot(*command, "--yes", "--delay", "0"), 3, "No such box")
+    rig.write_text(text)
+    told(sweetspot(*command), 3, "No such box")
+
+
 def used(at: Path) -> int:
     stat = os.statvfs(at)
     return (stat.f_blocks - stat.f_bfree) * stat.f_frsize

@@ -18,6 +18,7 @@ import soundfile
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import BeamDesign, Design
 from sweetspot.measure.incoming import HeadWish, Wish, sets, text_file
+from sweetspot.measure.incoming.listing import entries
 from sweetspot.measure.session import Session
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.rigs.errors import BadInput
@@ -253,6 +254,23 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         csv.writer(file).writerows([["file", "driver", "postion"], ["a/ears_p0_left.wav", "left", "1"]])
     with pytest.raises(BadInput, match="'postion' is not known"):
         sets(tmp_path / "a", Wish(manifest=tmp_path / "m.csv"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "mic", "driver"),
+    [
+        ("{mic}_{driver}", "ear_left_front", "ear_left", "front"),
+        ("{mic}_{driver}", "right_front_right", "right", "front_right"),
+        ("{driver}_{mic}", "front_left_ear_right", "ear_right", "front_left"),
+        ("{mic}_{driver}", "boom_woofer", "boom", "woofer"),
+    ],
+)
+def test_known_microphones_are_found_before_a_name_is_split(
+    tmp_path: Path, pattern: str, name: str, mic: str, driver: str
+) -> None:
+    (tmp_path / f"{name}.wav").touch()
+    (found,) = entries(tmp_path, ("wav",), pattern, None)
+    assert (found.mic, found.driver) == (mic, driver)
 
 
 def test_stated_uses_are_kept_and_the_others_chosen(tmp_path: Path) -> None:
