@@ -16,6 +16,7 @@ from sweetspot.calibrate.design import Limits, limits_text, read_limits
 from sweetspot.calibrate.run import records
 from sweetspot.calibrate.verify.diagnose import causes as diagnosis
 from sweetspot.calibrate.verify.diagnose.causes import Cause
+from sweetspot.calibrate.verify.diagnose.head_faults import EAR_M
 from sweetspot.calibrate.verify.diagnose.residual import Residual, disagreement_db, weight_of
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import Verification
@@ -39,7 +40,7 @@ def paths(shift: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> np.ndarray:
     for i, (x, y, yaw) in enumerate(PLACES):
         turn = yaw + shift[2]
         for ear, side in enumerate((-1.0, 1.0)):
-            way = diagnosis.EAR_M * side
+            way = EAR_M * side
             px = HEAD_M + x + shift[0] - way * np.sin(turn)
             py = y + shift[1] + way * np.cos(turn)
             r = float(np.hypot(px, py))
@@ -145,6 +146,62 @@ def test_a_driver_is_named_where_the_latency_is_unknown_too(w: np.ndarray, name:
     assert cause.name == name, cause
     assert said in cause.text
     assert cause.explained > 0.98
+
+
+def shelf(corner: float, db: float) -> np.ndarray:
+    """A high shelf of the second order, magnitude and phase: what a covered microphone or a tone control does."""
+    a, x = float(from_db(db / 2.0)), 1j * F / corner
+    return a * (a * x**2 + np.sqrt(2.0 * a) * x + 1.0) / (x**2 + np.sqrt(2.0 * a) * x + a)
+
+
+def above(corner: float, db: float) -> np.ndarray:
+    """A step of level, without phase."""
+    return np.where(corner < F, float(from_db(db)), 1.0)
+
+
+def at_ear(ear: int, factor: np.ndarray) -> np.ndarray:
+    h = paths()
+    h[:, ear] *= factor
+    return h
+
+
+def gains(first: float, second: float) -> np.ndarray:
+    w = changed(1, float(from_db(first)))
+    w[:, 2] *= float(from_db(second))
+    return w
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "said"),
+    [
+        (lambda: scene(w=weights() * above(3000.0, -4.0)), "response", "everything has changed above"),
+        (lambda: scene(w=weights() * shelf(3000.0, -4.0)), "response", "everything has changed above"),
+        (lambda: scene(w=weights() * shelf(2000.0, 3.0), late=0.003, timed=False), "response", "everything"),
+        (lambda: scene(h=at_ear(0, above(2000.0, -4.0))), "ear response", "the left ear has changed above"),
+        (lambda: scene(h=at_ear(1, shelf(2000.0, -4.0))), "ear response", "the right ear has changed above"),
+        (lambda: scene(w=gains(-2.0, 2.0)), "two driver levels", "'left' is 2.0 dB low and driver 'right' 2.0 dB high"),
+        (
+            lambda: scene(w=gains(-2.0, 2.0), late=0.003, timed=False),
+            "two driver levels",
+            "driver 'left' is 1.8 dB low",
+        ),
+    ],
+)
+def test_what_changed_in_a_band_or_in_two_drivers_is_no_moved_head_and_no_single_driver(
+    make: Callable[[], Residual], name: str, said: str
+) -> None:
+    """A shelf's phase below its corner is a small delay: what fits there says nothing of the difference above."""
+    every = diagnosis.causes(make(), NAMES, AT, HEAD_M)
+    first = diagnosis.ranked(every)[0]
+    assert (first.name, said in first.text) == (name, True), first
+    assert first.explained > 0.9
+    assert max(c.explained for c in every if c.name == "head moved") < 0.7
+
+
+def test_a_third_level_or_noise_is_not_told_as_two_drivers() -> None:
+    w = gains(-2.0, 2.0)
+    names = [c.name for c in diagnosis.causes(scene(w=w * bell(1500.0, 6.0)), NAMES, AT, HEAD_M)]
+    assert "two driver levels" not in names
 
 
 def test_the_common_delay_is_found_wherever_the_first_bin_lies() -> None:

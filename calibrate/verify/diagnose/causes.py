@@ -15,34 +15,22 @@ from itertools import combinations
 
 import numpy as np
 
-from sweetspot.calibrate.verify.diagnose import driver_faults
-from sweetspot.calibrate.verify.diagnose.driver_faults import Found
+from sweetspot.calibrate.verify.diagnose import driver_faults, head_faults
+from sweetspot.calibrate.verify.diagnose.driver_faults import LOWEST_GAIN, Found
 from sweetspot.calibrate.verify.diagnose.residual import Residual
-from sweetspot.rigs.units import ROOM_SPEED, Complex, Float, db, from_db
-
-MOVED_BAND = (200.0, 2500.0)
-"""Where a moved head is fitted: above, a few centimetres turn the phase more than once."""
+from sweetspot.rigs.units import Complex, Float, db, from_db
 
 RATES = (44100.0 / 48000.0, 48000.0 / 44100.0, 0.5, 2.0)
 """Ratios of sampling rates that are mistaken for each other."""
 
-STARTS = ((0.03, 0.0, 0.0), (0.06, 0.0, 0.0), (0.09, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.06, 0.0), (0.0, 0.1, 0.0),
-          (0.0, 0.0, 0.1), (0.0, 0.0, 0.25))  # fmt: skip
-"""Where the fit of a moved head may begin, and their opposites: m, m, rad."""
-
 CLIPPED_AT = tuple(float(from_db(-v)) for v in (0.7, 1.4, 2.8, 4.2, 5.6, 7.0, 9.0, 12.0, 15.0, 18.0))
 """Where clipping is looked for, re the largest sample of any driver."""
-
-LOWEST_GAIN = 0.1
-"""Smallest common gain that is called a wrong level."""
 
 SIMPLER = 0.03
 """By how much more a cause with more numbers must explain than one with fewer."""
 
 LEAST_SHARE = 0.05
 """Smallest share of the linear form that is distinguished from none."""
-
-EAR_M = 0.0875
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +98,19 @@ def causes(
     found = [
         *_level(s, p),
         *(driver_faults.timed if s.timed else driver_faults.untimed)(s, p, drivers),
+        *driver_faults.paired(s, p, drivers),
         *driver_faults.banded(s, p, drivers),
         *_swapped(s, drivers),
         *_sides(s),
-        *_ear_gain(s, p),
+        *head_faults.ear_gain(s, p),
+        *head_faults.banded(s, p),
         *_centre(s),
         *_bypassed(s),
         *_rates(s),
         *_room(s),
         *_clipping(s),
         *_others(s, others or {}),
-        *_moved(s, at, distance_m),
+        *head_faults.moved(s, at, distance_m),
     ]
     judged = [Cause(n, message, 1.0 - left / max(base, 1e-300), k) for n, message, left, k in found]
     return sorted(judged, key=lambda c: -(c.explained - SIMPLER * c.numbers))
@@ -145,19 +135,6 @@ def _swapped(s: Residual, names: Sequence[str]) -> Found:
 def _sides(s: Residual) -> Found:
     yield "left-right swap", "left and right are swapped", s.left_over(s.predicted(w=s.w[[1, 0, 2]])), 0
     yield "ears swapped", "the two ears are swapped", s.left_over(s.predicted(h=s.h[:, ::-1])), 0
-
-
-def _ear_gain(s: Residual, p: Complex) -> Found:
-    """One ear's microphone, or its preamplifier, at another gain."""
-    q = s.aligned(p)
-    for ear, name in enumerate(("left", "right")):
-        g = s.gain(s.heard[:, ear], q[:, ear])
-        if not LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
-            continue
-        scaled = q.copy()
-        scaled[:, ear] *= g
-        text = f"the {name} ear is {driver_faults.level(g)}: its microphone's gain or calibration"
-        yield "ear gain", text, s.power(s.heard - scaled), 1
 
 
 def _centre(s: Residual) -> Found:
@@ -224,7 +201,12 @@ def _rates(s: Residual) -> Found:
         message = f"the filters run at {1.0 / ratio:.3f} times their sampling rate"
         p = s.predicted(w=w)
         g = s.gain(s.heard, s.aligned(p))  # resampling may scale them
-        yield "sampling rate", message, min(s.left_over(p), s.left_over(g * p) if g > LOWEST_GAIN else np.inf), 1
+        yield (
+            "sampling rate",
+            message,
+            min(s.left_over(p), s.left_over(g * p) if g > LOWEST_GAIN else np.inf),
+            1,
+        )
 
 
 def _room(s: Residual) -> Found:
@@ -252,45 +234,6 @@ def _clipping(s: Residual) -> Found:
 def _others(s: Residual, others: Mapping[str, Complex]) -> Found:
     for name, w in others.items():
         yield "other filter set", f"the filters are those of {name}", s.left_over(s.predicted(w=w)), 0
-
-
-def _moved(s: Residual, at: Float, distance_m: float) -> Found:
-    """The head somewhere else: every path later or earlier by its way, to first order of the geometry."""
-    ears = np.array([[0.0, -EAR_M], [0.0, EAR_M]])  # the listener faces the device: the left ear is at negative y
-    low = s.f <= MOVED_BAND[1]
-    f, scale = s.f[low], np.sqrt(s.weight[low])
-    heard = s.heard[..., low] * scale
-    if not s.timed:
-        p = s.predicted()
-        back = s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
-        heard = heard * np.exp(2j * np.pi * f * back)
-
-    def paths(x: Float) -> Complex:
-        turn = np.array([[np.cos(x[2]), -np.sin(x[2])], [np.sin(x[2]), np.cos(x[2])]])
-        before = ears + np.array([distance_m, 0.0])
-        after = ears @ turn.T + np.array([distance_m + x[0], x[1]])
-        way = [np.linalg.norm(e[:, None] - at[None, :, :2], axis=-1) for e in (before, after)]
-        late = (way[1] - way[0]) / ROOM_SPEED
-        turn_back = np.exp(-2j * np.pi * late[None, :, :, None] * f) * (way[0] / way[1])[None, :, :, None]
-        return np.asarray(s.h[..., low] * turn_back)
-
-    def rest(x: Float) -> Float:
-        r = heard - np.einsum("pedf,sdf->pesf", paths(x), s.w[..., low]) * scale
-        return np.concatenate([r.real.ravel(), r.imag.ravel()])
-
-    start = float(np.sum(rest(np.zeros(3)) ** 2))
-    starts = [(0.0, 0.0, 0.0)] + [tuple(sign * v for v in row) for row in STARTS for sign in (1, -1)]
-    coarse = min(starts, key=lambda x: float(np.sum(rest(np.array(x)) ** 2)))
-    from scipy.optimize import least_squares  # slow to import
-
-    best = least_squares(rest, coarse, x_scale=[0.01, 0.01, 0.05], max_nfev=25)
-    x, y, yaw = best.x
-    away = f"{abs(100 * x):.1f} cm {'farther' if x > 0 else 'nearer'}"
-    aside = f"{abs(100 * y):.1f} cm to the {'left' if y > 0 else 'right'}"
-    message = f"the head is {away} and {aside}, turned by {abs(np.degrees(yaw)):.1f} degrees to the "
-    message += "left" if yaw > 0 else "right"
-    left = 2.0 * float(best.cost) / max(start, 1e-300) * s.left_over(s.predicted())
-    yield "head moved", message, left, 3
 
 
 def ranked(found: Sequence[Cause], count: int = 3) -> list[Cause]:

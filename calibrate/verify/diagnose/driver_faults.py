@@ -1,9 +1,10 @@
-"""Faults of one driver: level, polarity, delay and response in a band, each fitted to the measured responses."""
+"""Faults of drivers: level, polarity, delay, response in a band, two levels; fitted to the measured responses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -16,6 +17,19 @@ LATEST_SAMPLES = 64.0
 KEPT, MOST_OF, LEAST_BANDS = 0.95, 0.7, 5
 """Share of the explained difference that the band must hold; share of all sixth octaves from which it is no band; how
 many it takes to tell one from all."""
+
+LOWEST_GAIN = 0.1
+"""Smallest common gain that is called a wrong level."""
+
+LEAST_DB = 0.5
+"""Least change of a response in a band, and of each of two drivers' levels that are named together."""
+
+LEAST_OF_TWO = 0.9
+"""Share of the difference that two levels must explain: gains act alike everywhere, so that they leave only noise."""
+
+MOST_TURN = np.radians(45.0)
+"""Most phase of a response that changed in a band: a peaking filter of 15 dB has as much. What turns it more is a delay
+or a head that moved."""
 
 Found = Iterator[tuple[str, str, float, int]]
 """Name, what is said, what is left of the difference, and how many numbers were fitted."""
@@ -161,6 +175,29 @@ def _delay(s: Residual, rest: Complex, own: Complex) -> tuple[float, float]:
     return float(fine[int(np.argmin(values))]), float(values.min())
 
 
+def paired(s: Residual, p: Complex, names: Sequence[str]) -> Found:
+    """The two drivers whose gains together explain most, where both changed."""
+    turn = np.exp(
+        -2j * np.pi * s.f * (0.0 if s.timed else s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2))))
+    )
+    parts = np.moveaxis(s.h[:, :, None] * s.w[None, None], 3, 0) * (turn * np.sqrt(s.weight))
+    flat = parts.reshape(len(names), -1)
+    apart = (s.heard * np.sqrt(s.weight)).ravel() - flat.sum(axis=0)
+    gram, toward, base = (flat @ flat.conj().T).real, (flat.conj() @ apart).real, float(np.vdot(apart, apart).real)
+    best: tuple[float, int, int, Float] | None = None
+    for a, b in combinations(range(len(names)), 2):
+        change = np.linalg.lstsq(gram[np.ix_([a, b], [a, b])], toward[[a, b]], rcond=None)[0]
+        left = base - float(change @ toward[[a, b]])
+        if np.all(np.abs(db(np.maximum(1.0 + change, 1e-9))) > LEAST_DB) and (best is None or left < best[0]):
+            best = left, a, b, 1.0 + change
+    if best is None or best[0] > (1.0 - LEAST_OF_TWO) * base:
+        return
+    left, a, b, g = best
+    if np.all((g > LOWEST_GAIN) & (g < 1.0 / LOWEST_GAIN)):
+        text = f"driver {names[a]!r} is {level(g[0])} and driver {names[b]!r} {level(g[1])}"
+        yield "two driver levels", text, left, 2
+
+
 def level(g: float) -> str:
     """A gain in words."""
     value = float(db(g))
@@ -172,30 +209,54 @@ def banded(s: Residual, p: Complex, names: Sequence[str]) -> Found:
 
     The narrowest run of them is taken that keeps :data:`KEPT` of what all of them explain.
     """
-    bands = _sixths(s.f)
-    if len(bands) < LEAST_BANDS:
-        return
     for d, name in enumerate(names):
         part = np.asarray(np.einsum("pef,sf->pesf", s.h[:, :, d], s.w[:, d]))
         q, own = _together(s, p, part)
-        rest = s.heard - (q - own)
-        weighted = s.weight * own.conj()
-        cross = np.array([np.sum((weighted * rest)[..., b]) for b in bands])
-        power = np.array([float(np.sum(s.weight[b] * np.abs(own[..., b]) ** 2)) for b in bands])
-        before = np.array([float(np.sum(s.weight[b] * np.abs((rest - own)[..., b]) ** 2)) for b in bands])
-        alone = np.array([float(np.sum(s.weight[b] * np.abs(rest[..., b]) ** 2)) for b in bands])
-        factor = cross / np.maximum(power, 1e-300)
-        gained = before - (alone - np.abs(cross) ** 2 / np.maximum(power, 1e-300))
-        first, last = _narrowest(gained)
-        if last - first + 1 > MOST_OF * len(bands):
-            continue  # everywhere is no band: its level or its delay is the simpler cause
-        inside = slice(first, last + 1)
-        change = np.abs(np.log(np.maximum(np.abs(factor[inside]), 1e-3)))
-        worst, strong = first + int(np.argmax(change)), first + np.flatnonzero(change >= 0.5 * change.max())
-        low, high = float(s.f[bands[strong[0]]][0]), float(s.f[bands[strong[-1]]][-1])
-        text = f"driver {name!r} has changed from {low:.0f} to {high:.0f} Hz, by up to {_signed(abs(factor[worst]))}"
-        total = s.power(s.heard - q)
-        yield "driver response", text, total - float(gained[inside].sum()), 4
+        change = band_change(s, s.heard - (q - own), own)
+        if change:
+            text = f"driver {name!r} has changed {change.text}"
+            yield "driver response", text, s.power(s.heard - q) - change.gained, 4
+
+
+@dataclass(frozen=True, slots=True)
+class BandChange:
+    """A response that changed in a band: where and by how much in words, and the power that it explains."""
+
+    text: str
+    gained: float
+
+
+def band_change(s: Residual, rest: Complex, own: Complex) -> BandChange | None:
+    """One complex factor of ``own`` in each sixth octave that fits ``rest`` best, in the narrowest run of them.
+
+    Parameters
+    ----------
+    rest, own
+        ``(..., f)``: what was heard of it, what was predicted.
+
+    Returns
+    -------
+        ``None`` where nearly all of the band changed, or nothing by much: then its level or its delay is the simpler
+        cause.
+    """
+    bands = _sixths(s.f)
+    if len(bands) < LEAST_BANDS:
+        return None
+    weighted = s.weight * own.conj()
+    cross = np.array([np.sum((weighted * rest)[..., b]) for b in bands])
+    power = np.maximum([np.sum(s.weight[b] * np.abs(own[..., b]) ** 2) for b in bands], 1e-300)
+    factor = np.where(np.abs(np.angle(cross)) < MOST_TURN, cross / power, 1.0)
+    gained = 2.0 * ((factor - 1.0).conj() * cross).real - (np.abs(factor) ** 2 - 1.0) * power
+    first, last = _narrowest(gained)
+    size = np.maximum(np.abs(factor[first : last + 1]), 1e-3)
+    change = np.abs(db(size))
+    worst, strong = int(np.argmax(change)), first + np.flatnonzero(change >= 0.5 * change.max())
+    if change.max() < LEAST_DB or strong[-1] - strong[0] + 1 > MOST_OF * len(bands):
+        return None
+    low, high = float(s.f[bands[strong[0]]][0]), float(s.f[bands[strong[-1]]][-1])
+    where = f"above {low:.0f} Hz" if strong[-1] == len(bands) - 1 else f"from {low:.0f} to {high:.0f} Hz"
+    text = f"{where}, by up to {_signed(float(size[worst]))}"
+    return BandChange(text, float(gained[first : last + 1].sum()))
 
 
 def _sixths(f: Float) -> list[slice]:

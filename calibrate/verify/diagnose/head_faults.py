@@ -1,0 +1,99 @@
+"""Faults at the head: its place, one ear's gain or response, and a response that changed at both ears."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.calibrate.verify.diagnose import driver_faults
+from sweetspot.calibrate.verify.diagnose.driver_faults import LOWEST_GAIN, Found
+from sweetspot.calibrate.verify.diagnose.residual import Residual
+from sweetspot.rigs.units import ROOM_SPEED, Complex, Float
+
+MOVED_BAND = (200.0, 2500.0)
+"""Where a moved head is fitted: above, a few centimetres turn the phase more than once."""
+
+STARTS = ((0.03, 0.0, 0.0), (0.06, 0.0, 0.0), (0.09, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.06, 0.0), (0.0, 0.1, 0.0),
+          (0.0, 0.0, 0.1), (0.0, 0.0, 0.25))  # fmt: skip
+"""Where the fit of a moved head may begin, and their opposites: m, m, rad."""
+
+EAR_M = 0.0875
+
+
+def ear_gain(s: Residual, p: Complex) -> Found:
+    """One ear's microphone, or its preamplifier, at another gain."""
+    q = s.aligned(p)
+    for ear, name in enumerate(("left", "right")):
+        g = s.gain(s.heard[:, ear], q[:, ear])
+        if not LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
+            continue
+        scaled = q.copy()
+        scaled[:, ear] *= g
+        text = f"the {name} ear is {driver_faults.level(g)}: its microphone's gain or calibration"
+        yield "ear gain", text, s.power(s.heard - scaled), 1
+
+
+def banded(s: Residual, p: Complex) -> Found:
+    """One ear's response, or that of everything, changed in a band."""
+    q = s.aligned(p)
+    for ear, name in enumerate(("left", "right")):
+        change = driver_faults.band_change(s, s.heard[:, ear], q[:, ear])
+        if change:
+            text = f"the {name} ear has changed {change.text}: its microphone, its calibration or what covers it"
+            yield "ear response", text, s.power(s.heard - q) - change.gained, 4
+    change = driver_faults.band_change(s, s.heard, q)
+    if change:
+        text = f"everything has changed {change.text}, at both ears: all drivers, an equaliser or the amplifier"
+        yield "response", text, s.power(s.heard - q) - change.gained, 4
+
+
+def moved(s: Residual, at: Float, distance_m: float) -> Found:
+    """The head somewhere else: every path later or earlier by its way, to first order of the geometry.
+
+    The place is fitted in :data:`MOVED_BAND`. Above, it explains what that same place takes away there, or nothing:
+    a difference that lies above is not explained by a fit below.
+    """
+    p = s.predicted()
+    back = 0.0 if s.timed else s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
+    heard = s.heard * np.exp(2j * np.pi * s.f * back)
+    low, high = s.f <= MOVED_BAND[1], s.f > MOVED_BAND[1]
+
+    def rest(inside: NDArray[np.bool_]) -> Callable[[Float], Float]:
+        f, scale, h, w = s.f[inside], np.sqrt(s.weight[inside]), s.h[..., inside], s.w[..., inside]
+
+        def left(x: Float) -> Float:
+            r = (heard[..., inside] - np.einsum("pedf,sdf->pesf", h * _turned(x, at, distance_m, f), w)) * scale
+            return np.concatenate([r.real.ravel(), r.imag.ravel()])
+
+        return left
+
+    def power(inside: NDArray[np.bool_], x: Float) -> float:
+        return float(np.sum(rest(inside)(x) ** 2))
+
+    starts = [(0.0, 0.0, 0.0)] + [tuple(sign * v for v in row) for row in STARTS for sign in (1, -1)]
+    coarse = min(starts, key=lambda x: power(low, np.array(x)))
+    from scipy.optimize import least_squares  # slow to import
+
+    best = least_squares(rest(low), coarse, x_scale=[0.01, 0.01, 0.05], max_nfev=25).x
+    left = power(low, best) + min(power(high, best), power(high, np.zeros(3)))
+    yield "head moved", _place(*best), left, 3
+
+
+def _turned(x: Float, at: Float, distance_m: float, f: Float) -> Complex:
+    """What a head that moved by ``x`` (m, m, rad) does to each path, ``(1, ear, driver, f)``."""
+    ears = np.array([[0.0, -EAR_M], [0.0, EAR_M]])  # the listener faces the device: the left ear is at negative y
+    turn = np.array([[np.cos(x[2]), -np.sin(x[2])], [np.sin(x[2]), np.cos(x[2])]])
+    before = ears + np.array([distance_m, 0.0])
+    after = ears @ turn.T + np.array([distance_m + x[0], x[1]])
+    way = [np.linalg.norm(e[:, None] - at[None, :, :2], axis=-1) for e in (before, after)]
+    late = (way[1] - way[0]) / ROOM_SPEED
+    return np.asarray(np.exp(-2j * np.pi * late[None, :, :, None] * f) * (way[0] / way[1])[None, :, :, None])
+
+
+def _place(x: float, y: float, yaw: float) -> str:
+    away = f"{abs(100 * x):.1f} cm {'farther' if x > 0 else 'nearer'}"
+    aside = f"{abs(100 * y):.1f} cm to the {'left' if y > 0 else 'right'}"
+    side = "left" if yaw > 0 else "right"
+    return f"the head is {away} and {aside}, turned by {abs(np.degrees(yaw)):.1f} degrees to the {side}"
