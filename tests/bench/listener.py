@@ -29,7 +29,7 @@ def measured(name: str, runs: Path) -> Path:
     description = read(find(name))
     here = folder.new(runs, UNIT, description, datetime.now(UTC))
     with open_rig(description, serial=UNIT) as lab, Session.resume(here / "session.h5") as session:
-        for which in plan.SETS:
+        for which in plan.sets_of(lab.description):
             wanted = plan.make(lab.description, which)
             measure(lab, session, wanted, ask=lambda move: None, step=lambda note: None)
     return here
