@@ -259,10 +259,8 @@ def test_nobody_to_move_the_head(sweetspot: Run, rig: Path) -> None:
 def test_half_an_hour_of_sound_is_not_begun_unasked(sweetspot: Run, rig: Path) -> None:
     """A real rig without a terminal needs --yes; with it, the device that is not there is looked for."""
     text = rig.read_text().replace('driver = "lab"', 'driver = "portaudio"\ndevice = "No such box"', 1)
-    text = text.replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "manual"').replace(
-        "step_deg = 15.0", "step_deg = 0.25"
-    )
-    rig.write_text(text.split("[lab]")[0])
+    text = text.replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "manual"').split("[lab]")[0]
+    rig.write_text(text.replace("step_deg = 15.0", "step_deg = 0.25"))
     command = ("measure", "polar", rig, "--unit", "1")
     told(sweetspot(*command), 2, "measure polar: ", "min of sound, more than 30", "--yes")
     assert not list(rig.parent.glob("runs/1/*"))
