@@ -260,7 +260,7 @@ def at_nulls(azimuths: Float, nulls: Float, width: float) -> NDArray[np.bool_]:
 
     A null near which no direction was measured (a step of 20 degrees has none at 90) is stood for by the nearest ones
     on either side. Where those are farther than :data:`NEXT_RAD` from one of the nulls, as on half a ring, there are
-    none: a contrast with one side alone would be said of both.
+    none: a contrast with one side alone would be stated for both.
     """
     found = np.zeros(len(azimuths), dtype=bool)
     for null in nulls:

@@ -67,7 +67,7 @@ def judged(model: GoldenModel, unit: MeasuredUnit) -> quick.Estimate:
 
 
 def table(model: GoldenModel, units: list[MeasuredUnit], faulty: int) -> bool:
-    """Print one model's rows; whether all is as it should be."""
+    """Print one model's rows; whether every limit holds."""
     good = [judged(model, u) for u in units]
     sent = [one for one in good if not one.accepted]
     limits = ", ".join(f"{v:.3g}" for v in good[0].beside.limits * [1.0, 1.0, 1e6])

@@ -10,8 +10,8 @@ verdict differs by more than 0.1 dB, a verdict is wrong (pass for fail or fail f
 counted beside), or more than half of the captures are spent that whole repeats spend before they give up. That half is
 two captures a place, and a splice needs two: any place that takes a third passes it. Three figures are the noise of the
 captures itself on these units, whose drivers hardly distort: signal to noise rises where two captures share the weight,
-distortion is told beside what a splice's noise may be, and the difference from the prediction may rise to what that is
-allowed to be (-40 dB re the response). They are held to 20 dB within their limits, and their largest change is printed.
+distortion is stated beside what a splice's noise may be, and the difference from the prediction may rise to what that
+is allowed to be (-40 dB re the response). They stay 20 dB within their limits, and the largest change is printed.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Run it as ``python tests/bench/upmix.py [--stems DIR] [--run RUN]``. The scene is that of
 ``tests/processor/test_upmix_scene.py``: a voice in the middle, two hard-panned, ambience; the correlation is taken on
-real music where it is to be had. Exit code 1 when a form that promises them misses 6 dB of signal to distortion, -20 dB
+real music where it is at hand. Exit code 1 when a form that promises them misses 6 dB of signal to distortion, -20 dB
 of leak, a correlation of 0.01 (projection), or a sum that is exact to -120 dB.
 
 ``--stems`` mixes recordings of that folder: speech near the middle, castanets hard left, a spoken word hard right,
