@@ -34,7 +34,6 @@ from sweetspot.processor.export import brutefir, bundle
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, TooLoud
-from sweetspot.rigs.hosts import patchbay
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.protocol import Interface, Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
@@ -351,35 +350,6 @@ def test_edited_filters_are_fed_so_that_no_sample_behind_an_engine_passes_the_ri
         sides = signal[[7, 6], None].astype(float)
         played = fftconvolve(sides, chosen.filters.taps[:2], axes=-1).sum(axis=0)
         assert 0.1 < np.abs(played).max() <= rig.limits.ceiling
-
-
-@pytest.mark.server
-def test_edited_filters_in_an_engine_on_the_audio_server_never_pass_the_rigs_ceiling(
-    here: Path,
-    crooked_card_text: Callable[..., str],
-    jack_server: Callable[..., AbstractContextManager[Any]],
-    jack_lab: Callable[..., AbstractContextManager[Any]],
-    in_server: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    """Taps of +60 dB in BruteFIR: a recorder hears all that its outputs send to the drivers, from the first sample."""
-    card = tmp_path / "card.toml"
-    card.write_text(crooked_card_text(tmp_path / "turntable").replace(*PROGRAM).replace(*SPARSE))
-    rig, fitted = parse(card.read_text(), folder=tmp_path), edited(run.fitted_of(here), 1000.0)
-    chosen, patch = deployed.choose("brutefir", fitted.filters, rig), insert.Patched.patch
-    with jack_server(47872) as server, jack_lab(server, card, "--unit", "T-9"), server.freewheel():
-        in_server(server)
-        with patchbay.recording(3) as recorder, open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
-
-            def overheard(self: insert.Patched) -> None:
-                outputs = [out for out, _ in self.drives]
-                self.bay.connect(list(zip(outputs, recorder.ports, strict=True)))
-                patch(self)
-
-            monkeypatch.setattr(insert.Patched, "patch", overheard)
-            all_captured(here, opened, fitted, chosen)
-        assert 0.1 < recorder.peak <= rig.limits.ceiling
 
 
 def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: Path, crooked_text: str) -> None:
