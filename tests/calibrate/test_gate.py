@@ -113,12 +113,12 @@ def test_as_much_noise_passes_as_is_said() -> None:
     ir, how = measured(), Gate(0.004, 8.0)
     sigma = 0.01
     doubt = MeasurementError(np.full((5, 2, 3, TAPS // 2 + 1), sigma * np.sqrt(TAPS)), 0.0)
-    said = doubt.gated(ir, how)
+    stated = doubt.gated(ir, how)
     rng = np.random.default_rng(11)
     clean = gate.spectra(ir, how)
     draws = [gate.spectra(measured(noise=sigma * rng.standard_normal(ir.h.shape)), how) - clean for _ in range(12)]
     found = np.mean(np.abs(draws) ** 2, axis=(0, 1, 2, 3))
-    wanted = said.mean(axis=(0, 1, 2))
+    wanted = stated.mean(axis=(0, 1, 2))
     for low, high in ((300.0, 1500.0), (1500.0, 5000.0), (5000.0, 18000.0)):
         inside = (frequencies(FS) > low) & (frequencies(FS) < high)
         assert found[inside].mean() == pytest.approx(wanted[inside].mean(), rel=0.1)
@@ -152,8 +152,8 @@ def test_direct_sound_is_heard_through_filters() -> None:
     how, score = gate.chosen(ir, FilterDesign()), measured((2.6, -5.0)).used_for("score")
     end = prediction.until(prediction.last_arrivals(score), how, q)
     sound, early = prediction.programs(score, q, how), prediction.windowed(score, q, end)
-    as_said = prediction.direct(through(ir, q, np.ones(3)), sound, early, end)
-    assert np.abs(as_said - sound).max() < 1e-6 * np.abs(sound).max()
+    expected = prediction.direct(through(ir, q, np.ones(3)), sound, early, end)
+    assert np.abs(expected - sound).max() < 1e-6 * np.abs(sound).max()
     louder = prediction.direct(through(ir, q, np.full(3, 10 ** (1 / 20))), sound, early, end)
     f = frequencies(FS)
     inside = (f > 1000.0) & (f < 10000.0)

@@ -123,19 +123,19 @@ def outcome(work: Callable[[], None]) -> str:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
             work()
-            said = "ran"
+            ended = "ran"
         except SweetspotError as fault:
             long = [line for line in str(fault).splitlines() if len(line) > 1000]
-            said = "a line of a thousand characters" if long else "refused"
+            ended = "a line of a thousand characters" if long else "refused"
         except BaseException as fault:
-            said = f"{type(fault).__name__}: {fault}"[:300]
-        os.write(writing, said.encode())
+            ended = f"{type(fault).__name__}: {fault}"[:300]
+        os.write(writing, ended.encode())
         os._exit(0)
     os.close(writing)
-    said = os.read(reading, 4096).decode()
+    ended = os.read(reading, 4096).decode()
     os.close(reading)
     os.waitpid(pid, 0)
-    return said or "ended or took too long"
+    return ended or "ended or took too long"
 
 
 def cases(folder: Path) -> Iterator[tuple[str, Where, Any, Callable[[], None]]]:
@@ -178,10 +178,10 @@ def run(folder: Path, every: int, first: int = 0) -> tuple[Counter[str], list[st
     for number, (kind, where, value, work) in enumerate(cases(folder)):
         if number % every != first % every:
             continue
-        said = outcome(work)
-        found[f"{kind} {said if said in ('ran', 'refused') else 'wrong'}"] += 1
-        if said not in ("ran", "refused"):
-            wrong.append(f"{kind} {'.'.join(map(str, where))} = {str(value)[:40]}: {said}")
+        ended = outcome(work)
+        found[f"{kind} {ended if ended in ('ran', 'refused') else 'wrong'}"] += 1
+        if ended not in ("ran", "refused"):
+            wrong.append(f"{kind} {'.'.join(map(str, where))} = {str(value)[:40]}: {ended}")
     return found, wrong
 
 

@@ -35,15 +35,15 @@ def consoles(page: Path) -> Iterator[tuple[str, list[str]]]:
 
 def pattern(lines: list[str]) -> re.Pattern[str]:
     """What a command's output must look like: the same words, any numbers, anything where the page has three dots."""
-    said = ""
+    expression = ""
     for line in lines:
         if line.strip() == "...":
-            said += r"(?:.*\n)*?"
+            expression += r"(?:.*\n)*?"
             continue
         for i, part in enumerate(re.split(rf"(\.\.\.|{NUMBER})", " ".join(line.split()))):
-            said += (".*" if part == "..." else NUMBER) if i % 2 else re.escape(part)
-        said += r"\n"
-    return re.compile(said)
+            expression += (".*" if part == "..." else NUMBER) if i % 2 else re.escape(part)
+        expression += r"\n"
+    return re.compile(expression)
 
 
 def spaced(text: str) -> str:
