@@ -123,7 +123,9 @@ pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-q"]
 use_git_change_detection = false
 [tool.pytest.ini_options]
-markers = ["server: needs an audio server"]
+pythonpath = ["."]
+addopts = "--import-mode=importlib"
+markers = ["server: needs an audio server", "slow: takes long"]
 """
 
 

@@ -184,12 +184,12 @@ def pipewire(folder: Path, fs: int, period: int = 1024) -> Iterator[PipeWire]:
 def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
     """What the lab says once its ports are up."""
     assert process.stdout is not None
-    said = ""
+    message = ""
     for line in process.stdout:
-        said += line
+        message += line
         if line.startswith("}"):
-            return dict(json.loads(said))
-    raise AssertionError(f"the lab did not start: {said}{process.communicate(timeout=20)[1]}")
+            return dict(json.loads(message))
+    raise AssertionError(f"the lab did not start: {message}{process.communicate(timeout=20)[1]}")
 
 
 @pytest.fixture(scope="session")

@@ -41,16 +41,16 @@ def demo(folder: Path, *args: str | Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def unit(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A run folder that `sweetspot demo` made, and what it printed."""
-    told = demo(tmp_path_factory.mktemp("demo"), "--unit", "LOOP-7")
-    return Path(told["run"]), told
+    outcome = demo(tmp_path_factory.mktemp("demo"), "--unit", "LOOP-7")
+    return Path(outcome["run"]), outcome
 
 
 def test_demo_ends_with_a_verdict_and_a_report(unit: tuple[Path, dict[str, Any]]) -> None:
-    run, told = unit
-    assert told["verdict"] == "pass"
-    assert told["reasons"] == []
+    run, outcome = unit
+    assert outcome["verdict"] == "pass"
+    assert outcome["reasons"] == []
     assert {p.name for p in run.iterdir()} == {"rig.toml", "session.h5", "filterset.h5", "verify.h5", "report.html"}
-    assert Path(told["report"]).stat().st_size > 50_000
+    assert Path(outcome["report"]).stat().st_size > 50_000
 
 
 def test_cancellation_at_positions_never_seen(unit: tuple[Path, dict[str, Any]]) -> None:
@@ -155,10 +155,10 @@ def test_real_head_and_real_music(data: Path, tmp_path: Path) -> None:
     text = (ROOT / "rigs" / "desk.toml").read_text()
     rig.write_text(text.replace('head = "sphere"', f'head = "{head}"').replace("step_deg = 5.0", "step_deg = 15.0"))
     rig.write_text(rig.read_text().replace("loudest_db_spl = 95.0", "loudest_db_spl = 110.0"))  # at the ear canals
-    told = demo(tmp_path, "--rig", rig, "--unit", "KEMAR-1")
-    assert told["verdict"] == "pass"
+    outcome = demo(tmp_path, "--rig", rig, "--unit", "KEMAR-1")
+    assert outcome["verdict"] == "pass"
     music = data / "audio" / "slow_motion_dream_excerpt.flac"
-    assert command("process", told["run"], music, "out.wav", cwd=tmp_path).returncode == 0
+    assert command("process", outcome["run"], music, "out.wav", cwd=tmp_path).returncode == 0
     y, fs = soundfile.read(tmp_path / "out.wav", always_2d=True)
     assert fs == 48000
     assert y.shape[1] == 4

@@ -29,10 +29,10 @@ TEXTS = {
     "crosstalk.form": "What is held while the far ear is cancelled: see above.",
     "crosstalk.cost": "What effort counts: see above.",
     "crosstalk.target_db": "Wanted cancellation over frequency.",
-    "crosstalk.effort_db": "Most that the sides may spend, a number or over frequency: less is louder, more is wider.",
+    "crosstalk.effort_db": "Largest effort of left and right, one value or over frequency: less is louder, more is wider.",
     "crosstalk.effort_re": "What `effort_db` counts from.",
     "crosstalk.tolerance_db": "What the unit may change by after it was measured, one standard deviation; more makes "
-    "filters tamer.",
+    "filters gentler.",
     "beam.target_db": "Wanted power on axis over that at the nulls, over frequency.",
     "beam.effort_db": "Most that the beam may spend in any band.",
     "beam.nulls_deg": "Directions that it avoids; none: all beyond the lobe alike.",

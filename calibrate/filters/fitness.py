@@ -77,7 +77,7 @@ def _alive(ears: ImpulseResponse) -> None:
 
 
 def _apart(ears: ImpulseResponse) -> None:
-    """Positions that are said to differ must have been heard to differ, and so must the two ears."""
+    """Responses must differ between positions that differ, and between the two ears."""
     nominal = ears.h[0]
     if np.array_equal(nominal[0], nominal[1]):
         raise BadInput("both ears heard exactly the same: two inputs carry one microphone; check the ears' wiring")

@@ -18,7 +18,7 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, db
 
 LEAST = 1e-2
-"""Gain of a protection filter below which weights are no longer told from what it lets through."""
+"""Gain of a protection filter below which weights can no longer be derived from what it passes."""
 
 AGAINST = 100.0
 """``K``: how much it costs to drive against a protection filter."""

@@ -1,7 +1,7 @@
 """A session without a polar set: what stands in for one is the nominal head's place, a single direction ahead.
 
-From one direction a beam cannot be told from any other: the centre becomes all drivers in phase at the listener, and
-nothing that speaks of other directions (contrast, directivity) can be judged.
+One direction does not define a beam: the centre becomes all drivers in phase at the listener, and metrics of other
+directions (contrast, directivity) are not judged.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from sweetspot.rigs.units import Complex, Float
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoomPrediction:
-    """The same programs with the room: from whole responses; and how the direct sound was told from it.
+    """The same programs with the room, from whole responses, and the gates that separated the direct sound.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class Evidence:
     design_text
         The design file; empty when the defaults were used.
     image
-        What a listener gets, measured if there is a verdict, else predicted; ``None`` where it can't be told.
+        What a listener gets, measured if there is a verdict, else predicted; ``None`` where it is unknown.
     zone
         The listening zone that the calibration mapped; ``None`` where it did not.
     front

@@ -248,7 +248,7 @@ def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreeme
 
 @dataclass(frozen=True, slots=True)
 class WithRoom:
-    """Cancellation of whole responses in one band, dB: told, not judged.
+    """Cancellation of whole responses in one band, dB: reported, not judged.
 
     Parameters
     ----------

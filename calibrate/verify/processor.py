@@ -1,7 +1,7 @@
 """One interface to every deployed processor: our engine, an engine on the audio server, or the device itself.
 
-What is told here needs no hardware: which processor it is, in which form it runs the filters, what is to be expected of
-it, and what was heard through it with the last of its latency taken out. :mod:`verify.insert` puts it on the rig.
+Nothing here needs hardware: which processor it is, in which form it runs the filters, which responses to expect, and
+the measured responses with its excess latency removed. :mod:`verify.insert` puts it on the rig.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def as_exported(name: str, filters: FilterSet, folder: Path) -> None:
 def choose(
     name: str, filters: FilterSet, rig: Description, *, upmixes: bool = False, exported: Path | None = None
 ) -> Deployed:
-    """The processor of a name; everything that can be told before a device opens is told here.
+    """The processor of a name; whatever can be checked before a device opens is checked here.
 
     Parameters
     ----------

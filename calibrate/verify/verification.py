@@ -31,7 +31,7 @@ UNTOUCHED = 0.98
 """Share of the ceiling below which the guard surely did nothing."""
 
 LEAST_LATENCY = 0.01
-"""A latency below it is told as none, samples."""
+"""Latencies below this are shown as zero, samples."""
 
 Processor = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 """A deployed processor: stereo ``(2, samples)`` in, drivers ``(driver, samples)`` out, full scale = 1."""
@@ -98,7 +98,7 @@ class Verification:
     agreement
         Whether they agree within it; ``None`` where it is not known.
     room
-        Cancellation of whole responses, told beside what is judged; empty where no reflection was found.
+        Cancellation of whole responses, reported, not judged; empty where no reflection was found.
     through
         The processor; ``None`` in a file of an earlier version, which knew our own engine alone.
     cancellation

@@ -48,7 +48,7 @@ def check(
     unit: UnitOpt = "LAB-0001",
     only: Annotated[str | None, typer.Option("--set", help="Only the microphones of this set: ears | polar.")] = None,
     level: Annotated[
-        float | None, typer.Option("--level-dbfs", help="Peak of each comb; 12 dB under the sweep if not given.")
+        float | None, typer.Option("--level-dbfs", help="Peak of each multitone; 12 dB under the sweep if not given.")
     ] = None,
     identify: Annotated[
         bool, typer.Option("--identify", help="First play one driver after the other, softly, and ask which it was.")
@@ -64,7 +64,7 @@ def check(
 ) -> None:
     """Check a set-up in some seconds: patch, polarity, microphones, amplifier, levels, noise, clocks, stage, disk.
 
-    Every output plays a comb of its own tones, all at once. Leaves with 1 if anything is wrong with the set-up.
+    Every output plays a multitone of its own frequencies, all at once. Exit code 1 if the set-up has a fault.
     """
     description = with_faults(read(find(rig)), fault)
     if identify and not sys.stdin.isatty():

@@ -178,7 +178,7 @@ class CompiledBlock:
             setattr(stage, name, value)
 
     def _put_bank(self, bank: FilterBank, place: int) -> None:
-        """Spectra of all places, and what the kernel is told for the one that fades in: only the filters differ."""
+        """Spectra of all places, and the kernel arguments of the one that fades in: only the filters differ."""
         level, stage = self._filters[0].head, self._state.filters
         spectra, twin, (y, out) = level.spectra(bank.taps), level.arguments.copy(), level.room()
         twin[layout.Y], twin[layout.OUT], twin[layout.OUT_SKIP] = y.ctypes.data, out.ctypes.data, level.block

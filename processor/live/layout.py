@@ -93,8 +93,8 @@ UPMIX = _stage(
 """Memory of the upmix and its transforms; no window: stereo passes."""
 
 BANK = ("spectra", "stride", "place", "going", "twin", "twin_out", "walk")
-"""Of a bank: spectra of all places and from one to the next, the place that plays, the one that fades in or -1, what
-the kernel is told for that one and where its output lies, samples of the crossfade; no spectra: no bank."""
+"""Of a bank: spectra of all places and from one to the next, the place that plays, the one that fades in or -1, the
+kernel arguments of that one and where its output lies, samples of the crossfade; no spectra: no bank."""
 
 FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade", *BANK), change=RAMP, walking=RAMP)
 """Sets of filters, which one plays, and the change to another; the first set may be a bank."""

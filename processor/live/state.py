@@ -33,7 +33,7 @@ matrix = _pointer_to(numba.from_dtype(MATRIX))
 
 
 def _calling(context: Any, function: Any, arguments: Any) -> Any:
-    """Call the kernel at an address with the address of what it is told."""
+    """Call the kernel at an address with the address of its arguments."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()

@@ -154,7 +154,7 @@ def rate(at: PlayerMemory, of: PlayerMemory) -> float:
     return float(at.meters[memory.XRUNS] * of.meters[memory.BLOCKS] / max(at.meters[memory.BLOCKS], 1.0))
 
 
-def told(name: str, at: PlayerMemory) -> tuple[float, int]:
+def done(name: str, at: PlayerMemory) -> tuple[float, int]:
     """Print a line of figures: 99.9th percentile of the load, blocks of ours that were late."""
     load, xruns, held = at.percentile(0.999), int(at.meters[memory.XRUNS]), int(at.meters[memory.HELD])
     late = int(at.loads[int(1.0 / memory.STEP) :].sum()) - held
@@ -171,9 +171,9 @@ def measured(args: argparse.Namespace, folder: Path) -> int:
     """Ours, then the floor."""
     print(f"{args.seconds:g} s at block {args.block}, {args.drivers} x {args.taps} taps, upmix {args.upmix}, busy:")
     ours = played(args, folder)
-    load, late = told("ours", ours)
+    load, late = done("ours", ours)
     machine = floor(args, ours.percentile(0.5) * args.block / FS)
-    told("the floor", machine)
+    done("the floor", machine)
     xruns, usual = float(ours.meters[memory.XRUNS]), rate(machine, ours)
     spread = 3.0 * np.sqrt(usual * (1.0 + ours.meters[memory.BLOCKS] / machine.meters[memory.BLOCKS]) + 1.0)
     print(f"99.9th percentile at most {100 * LIMIT:g} %: {'reached' if load <= LIMIT else 'MISSED'}")

@@ -63,11 +63,11 @@ def _multiply(w: Writer, floats: Any, vectors: Any, sums: list[Any]) -> list[Any
 
 def _seconds(run: Any, floats: Any, rounds: int, vectors: int) -> float:
     """Shortest of some runs: what disturbs only makes them longer."""
-    told = np.array([floats.ctypes.data, rounds, vectors], dtype=np.int64)
+    done = np.array([floats.ctypes.data, rounds, vectors], dtype=np.int64)
     best = np.inf
     for _ in range(7):
         begin = time.process_time()
-        run(told.ctypes.data)
+        run(done.ctypes.data)
         best = min(best, time.process_time() - begin)
     return float(best)
 

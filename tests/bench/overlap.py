@@ -68,7 +68,7 @@ def error_db(one: np.ndarray, other: np.ndarray, rig: Description) -> float:
     return float(20.0 * np.log10(np.max(np.linalg.norm(off, axis=-1) / np.linalg.norm(true, axis=-1)) + 1e-20))
 
 
-def told(name: str, run: Path, error: float) -> tuple[float, float]:
+def outcome(name: str, run: Path, error: float) -> tuple[float, float]:
     """One line of the table."""
     with Session.read(run / "session.h5") as session:
         how = session.overlap("ears")
@@ -110,17 +110,17 @@ def main() -> int:
         _, known = responses(free, place / "free", "off")
         rows = []
         run, h = responses(free, place / "free", "on")
-        rows.append(("free field, 120 ms kept", *told("free field, 120 ms kept", run, error_db(known, h, free))))
+        rows.append(("free field, 120 ms kept", *outcome("free field, 120 ms kept", run, error_db(known, h, free))))
         if with_card:
             run = through_a_server(place)
             with Session.read(run / "session.h5") as session:
                 h = np.asarray(session.responses("ears").h, dtype=float)
-            rows.append(("through a JACK server", *told("through a JACK server", run, error_db(known, h, free))))
+            rows.append(("through a JACK server", *outcome("through a JACK server", run, error_db(known, h, free))))
         missed += [f"{r}: {g:.2f} times, {e:.1f} dB" for r, g, e in rows if g < GAIN or e > ERROR_DB]
         room = parse(text_of("soundbar-living-room", 400.0), folder=place)
         _, known = responses(room, place / "room", "off")
         run, h = responses(room, place / "room", "auto")
-        _, error = told("living room, 430 ms kept", run, error_db(known, h, room))
+        _, error = outcome("living room, 430 ms kept", run, error_db(known, h, room))
         missed += [f"living room: {error:.1f} dB"] if error > ERROR_DB else []
     print("missed: " + "; ".join(missed) if missed else "every figure reached")
     return 1 if missed else 0

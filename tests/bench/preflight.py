@@ -139,11 +139,11 @@ def main() -> int:
                 counts[kind, verdict] += 1
                 if verdict in ("misnamed", "missed"):
                     print(f"    {rig.name}: {kind}: {verdict}", flush=True)
-        short |= told(counts, move, time.monotonic() - began)
+        short |= done(counts, move, time.monotonic() - began)
     return int(short)
 
 
-def told(counts: Counter[tuple[str, str]], move: bool, seconds: float) -> bool:
+def done(counts: Counter[tuple[str, str]], move: bool, seconds: float) -> bool:
     """Print one table; whether a figure is missed."""
     kinds = sorted({kind for kind, _ in counts})
     print(f"\nA stage that {'turns' if move else 'stands still'}: {sum(counts.values())} checks in {seconds:.0f} s")

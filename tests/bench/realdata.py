@@ -217,11 +217,11 @@ def leads(case: Case, rows: tuple[compare.DesignRow, ...]) -> str:
     """By how much ours leads the best of the others over its bands."""
     bands = counted(case)
     ours, rest = next(r for r in rows if r.name == OURS), [r for r in rows if r.name not in (OURS, SHIPPED, BY_RATIO)]
-    said = []
+    message = []
     for name in ("mean", "p10"):
         best = max(rest, key=lambda r, n=name: float(np.mean(getattr(r, n)[bands])))
-        said.append(f"{name} {np.mean((getattr(ours, name) - getattr(best, name))[bands]):+.1f} dB re {best.name}")
-    return f"   {OURS} over {bands.sum()} bands: " + ", ".join(said)
+        message.append(f"{name} {np.mean((getattr(ours, name) - getattr(best, name))[bands]):+.1f} dB re {best.name}")
+    return f"   {OURS} over {bands.sum()} bands: " + ", ".join(message)
 
 
 def head_cases(data: Path) -> Iterator[Case]:
@@ -244,8 +244,8 @@ def head_cases(data: Path) -> Iterator[Case]:
     yield _turned("Cortex Mk.2, anechoic (5 degrees; yaw 0, +-10 fitted; +-5 scored)", anechoic, both, coarse)
     for whole in (False, True):
         case = _turned("Cortex Mk.2 in an office, RT 0.32 s, the same yaws; ", office, both, coarse)
-        said = "whole responses (what the room adds is no design's; does not count)" if whole else "the direct sound"
-        yield replace(case, title=case.title + said, whole=whole)
+        message = "whole responses (what the room adds is no design's; does not count)" if whole else "the direct sound"
+        yield replace(case, title=case.title + message, whole=whole)
 
 
 def _turned(
@@ -260,10 +260,10 @@ def _turned(
     heard, note = sorted_ears(ears(heads, speakers, yaws), where)
     kept = heard if other is None else sorted_ears(ears(other, speakers, yaws), where)[0]
     at = ", ".join(f"{s:+g}" for s in speakers)
-    said = f"{title}; loudspeakers at {at}{note}" if not title.endswith("; ") else f"loudspeakers at {at}{note}; "
-    said = title + said if title.endswith("; ") else said
+    message = f"{title}; loudspeakers at {at}{note}" if not title.endswith("; ") else f"loudspeakers at {at}{note}; "
+    message = title + message if title.endswith("; ") else message
     top = np.inf if other is None else 6400.0
-    return Case(said, heard.used_for("design"), kept.used_for("score"), where, published=published, top=top)
+    return Case(message, heard.used_for("design"), kept.used_for("score"), where, published=published, top=top)
 
 
 def main() -> int:

@@ -100,8 +100,8 @@ def real_time(place: Path, seconds: float) -> bool:
     with servers.server(FS, BLOCK) as server, servers.lab(server, place / "rig.toml") as card:
         os.sched_setaffinity(card.process.pid, {min(os.sched_getaffinity(0))})
         time.sleep(seconds)
-        said = card.end()
-    ended = next(line for line in said.splitlines() if line.startswith("Lab ended after"))
+        message = card.end()
+    ended = next(line for line in message.splitlines() if line.startswith("Lab ended after"))
     blocks, late = int(ended.split()[3]), int(ended.split(",")[1].split()[0])
     print(f"on a server: {ended}; {100 * late / blocks:.2f} % late (limit {100 * MOST_LATE:g} %)")
     return late <= MOST_LATE * blocks
@@ -112,10 +112,10 @@ def too_much(place: Path) -> bool:
     (place / "rig.toml").write_text(rig(place / "port", absorption=0.06))
     with servers.server(FS, 32) as server, servers.lab(server, place / "rig.toml") as card:
         time.sleep(5.0)
-        said = card.end()
-    told = next((line for line in said.splitlines() if "does not keep up" in line), "nothing was said")
-    print(f"too much to do: {told}")
-    return "does not keep up" in told
+        message = card.end()
+    done = next((line for line in message.splitlines() if "does not keep up" in line), "nothing was said")
+    print(f"too much to do: {done}")
+    return "does not keep up" in done
 
 
 def main() -> int:

@@ -243,19 +243,19 @@ def test_a_place_that_is_none_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"places": ((0.3, 0.1),)}, "leave it out"),
         ({"places": ((-1.4, 0.0),)}, "nearest direction"),
         ({"second": (1.4, 0.5)}, "at least 4 drivers"),
     ],
 )
-def test_places_without_a_field_are_refused(measured: Path, change: dict[str, object], said: str) -> None:
+def test_places_without_a_field_are_refused(measured: Path, change: dict[str, object], message: str) -> None:
     with Session.read(measured / "session.h5") as session:
         rig, ears, polar = session.rig(), session.responses("ears"), session.responses("polar")
     rows = np.flatnonzero(np.abs(polar.positions["azimuth_deg"]) < 100.0)
     unit: Fitted = steps.fitted(measured, DESIGN)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         fit_bank(ears, polar.at(rows), rig, (DESIGN, BankDesign.model_validate(change)), unit, auditory.model_of(rig))
     long = Design.model_validate({"filter": {"taps": 1024}})
     with pytest.raises(BadInput, match="at most"):
@@ -263,7 +263,7 @@ def test_places_without_a_field_are_refused(measured: Path, change: dict[str, ob
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("x_m = [3, 1]\n", "not above the second"),
         ("step_m = [0.02, 0.02]\n", "make step_m larger"),
@@ -272,10 +272,10 @@ def test_places_without_a_field_are_refused(measured: Path, change: dict[str, ob
         ("x_m = 3 3\n", "not valid TOML"),
     ],
 )
-def test_a_bank_toml_with_faults_is_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_a_bank_toml_with_faults_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "bank.toml"
     path.write_text(text)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_bank(path)
 
 

@@ -46,14 +46,14 @@ def test_levels_and_cancellation_scatter_as_is_said() -> None:
     own, shared = uncertainty.through(w, h, noise, 0.0)
     assert not shared.any()
     known = UncertainResponse(np.einsum("cdf,pedf->pecf", w, h), own, shared)
-    said = uncertainty.levels(known, F, seconds), uncertainty.cancellation(known, F, seconds)
+    message = uncertainty.levels(known, F, seconds), uncertainty.cancellation(known, F, seconds)
     rng = np.random.default_rng(5)
     found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for _ in range(300):
         x = np.einsum("cdf,pedf->pecf", w, h + drawn(noise, seconds, rng))
         found[0].append(10 * np.log10(band_means(np.abs(x) ** 2, F)))
         found[1].append(metrics.cancellation_db(x, F))
-    for cells, draws in zip(said, found, strict=True):
+    for cells, draws in zip(message, found, strict=True):
         scatter = np.std(draws, axis=0)
         assert 0.8 < np.median(scatter / cells.u) < 1.05
         assert np.percentile(scatter / cells.u, 95) < 1.3
@@ -96,13 +96,13 @@ def test_one_drivers_error_is_not_understated() -> None:
     relative = 2.0 * (0.05 / 8.686) ** 2
     own, shared = uncertainty.through(w, h, 0 * noise, relative)
     cells = uncertainty.cancellation(UncertainResponse(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
-    said = uncertainty.spread(lambda db: float(db.mean()), cells)
+    message = uncertainty.spread(lambda db: float(db.mean()), cells)
     rng = np.random.default_rng(16)
     found = []
     for _ in range(200):
         e = np.sqrt(relative / 2) * (rng.standard_normal(DRIVERS) + 1j * rng.standard_normal(DRIVERS))
         found.append(metrics.cancellation_db(np.einsum("cdf,pedf->pecf", w, h * (1 + e[:, None])), F))
-    assert np.std(np.mean(found, axis=(1, 2, 3))) < said
+    assert np.std(np.mean(found, axis=(1, 2, 3))) < message
 
 
 def test_bare_cancellation_of_two_heard_programs() -> None:
@@ -111,11 +111,11 @@ def test_bare_cancellation_of_two_heard_programs() -> None:
     far = 0.5 * np.exp(-2j * np.pi * F * 2.6e-4)
     x = rng.standard_normal((2, 2, 3, 1)) + 1j * rng.standard_normal((2, 2, 3, 1)) + np.zeros(len(F))
     v = rng.uniform(0.001, 0.003, (2, 2, 3, 1)) + np.zeros(len(F))
-    said = uncertainty.bare(UncertainResponse(x, v, 2 * v), far)
+    message = uncertainty.bare(UncertainResponse(x, v, 2 * v), far)
     e = [np.sqrt(v / 2) * (rng.standard_normal(v.shape) + 1j * rng.standard_normal(v.shape)) for _ in range(300)]
     found = np.var([metrics.unvirtualized(x + d, far) for d in e], axis=0)
-    assert np.median(found / said.noise) == pytest.approx(1.0, abs=0.05)
-    assert np.allclose(said.shared, 2 * said.noise)
+    assert np.median(found / message.noise) == pytest.approx(1.0, abs=0.05)
+    assert np.allclose(message.shared, 2 * message.noise)
 
 
 def test_contrast_scatters_as_is_said() -> None:
@@ -123,15 +123,15 @@ def test_contrast_scatters_as_is_said() -> None:
     azimuths = np.radians([0.0, 90.0, -91.0, 150.0])
     x = np.array([1.0, 0.2j, 0.1, 0.5])[:, None] * np.exp(-2j * np.pi * F * 0.0004)
     noise = np.array([1e-3, 2e-3, 1e-3, 1e-3])[:, None] * np.ones(len(F))
-    said = uncertainty.contrast(
+    message = uncertainty.contrast(
         UncertainResponse(x, noise, 0 * noise), azimuths, F, np.radians([90.0, -90.0]), 0.05, 0.004
     )
     draws = [
         metrics.contrast_db(x + drawn(noise, 0.004, rng), azimuths, F, np.radians([90.0, -90.0]), 0.05)
         for _ in range(400)
     ]
-    assert said.db == pytest.approx(metrics.contrast_db(x, azimuths, F, np.radians([90.0, -90.0]), 0.05))
-    assert np.median(np.std(draws, axis=0) / said.u) == pytest.approx(1.0, abs=0.2)
+    assert message.db == pytest.approx(metrics.contrast_db(x, azimuths, F, np.radians([90.0, -90.0]), 0.05))
+    assert np.median(np.std(draws, axis=0) / message.u) == pytest.approx(1.0, abs=0.2)
 
 
 def test_a_null_between_directions_is_read_on_either_side_of_it() -> None:
@@ -200,20 +200,20 @@ def test_the_policy_is_read_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "limits.toml"
     path.write_text("coverage = 3\nrepeats = 2\nrepeatability = 0.05\nsnr = 25\n")
     assert read_limits(path) == Limits(coverage=3.0, repeats=2, repeatability=0.05, snr=25.0)
-    for text, said in (
+    for text, message in (
         ("coverage = 9", "coverage: 9 is not valid: input should be less than or equal to 5"),
         ("repeats = 1.5", "repeats: 1.5 is not valid: input should be a valid integer"),
         ("repeatability = -1", "repeatability: -1 is not valid: input should be greater than or equal to 0"),
     ):
         path.write_text(text)
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             read_limits(path)
 
 
 def test_only_bands_above_the_gate_are_judged() -> None:
-    inside, said = figures.band(metrics.SCORED, 1231.0)
+    inside, message = figures.band(metrics.SCORED, 1231.0)
     assert THIRD_OCTAVES[inside][0] == 1600.0
-    assert said == "1.6 kHz to 6.3 kHz"
+    assert message == "1.6 kHz to 6.3 kHz"
     assert figures.over(0.0) == "800 Hz to 6.3 kHz"
 
 

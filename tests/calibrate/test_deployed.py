@@ -186,7 +186,7 @@ def slower(taps: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("change", "more", "cause", "said"),
+    ("change", "more", "cause", "message"),
     [
         (plain, "", "bypassed", "not active"),
         (slower, "", "sampling rate", "0.919 times"),
@@ -194,12 +194,12 @@ def slower(taps: np.ndarray) -> np.ndarray:
     ],
 )
 def test_a_wrong_device_fails_and_its_cause_is_named_though_its_latency_is_unknown(
-    here: Path, crooked_text: str, change: Callable[[np.ndarray], np.ndarray], more: str, cause: str, said: str
+    here: Path, crooked_text: str, change: Callable[[np.ndarray], np.ndarray], more: str, cause: str, message: str
 ) -> None:
     found = through_device(here, crooked_text, altered(taps=change), more)
     assert found.verdict == "fail"
     assert found.causes[0].name == cause, found.causes
-    assert said in found.causes[0].text
+    assert message in found.causes[0].text
     assert found.causes[0].explained > 0.97
 
 
@@ -412,8 +412,8 @@ def test_a_device_that_upmixes_is_judged_by_its_centre_program(here: Path, crook
 
 def test_an_engine_that_ended_by_itself_is_hardware_trouble_with_its_last_words(tmp_path: Path) -> None:
     log = tmp_path / "said.txt"
-    with log.open("wb") as said:
-        process = subprocess.Popen(["sh", "-c", "echo out of luck; exit 7"], stdout=said, start_new_session=True)
+    with log.open("wb") as message:
+        process = subprocess.Popen(["sh", "-c", "echo out of luck; exit 7"], stdout=message, start_new_session=True)
     engine = live.Running("jconvolver", process, log)
     process.wait(10)
     with pytest.raises(HardwareTrouble, match=r"exit code 7\). It said: out of luck"):

@@ -101,7 +101,7 @@ def plain() -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "said"),
+    ("make", "name", "message"),
     [
         (lambda: scene(w=changed(1, float(from_db(-1.5)))), "driver level", "'left' is 1.5 dB low"),
         (lambda: scene(w=changed(0, float(from_db(2.0)))), "driver level", "'woofer' is 2.0 dB high"),
@@ -122,15 +122,15 @@ def plain() -> np.ndarray:
         (lambda: scene(h=paths((0.0, -0.06, 0.0))), "head moved", "6.7 cm to the right"),
     ],
 )
-def test_the_cause_that_was_put_in_is_named(make: Callable[[], Residual], name: str, said: str) -> None:
+def test_the_cause_that_was_put_in_is_named(make: Callable[[], Residual], name: str, message: str) -> None:
     cause = found(make())
     assert cause.name == name, cause
-    assert said in cause.text
+    assert message in cause.text
     assert cause.explained > 0.9
 
 
 @pytest.mark.parametrize(
-    ("w", "name", "said"),
+    ("w", "name", "message"),
     [
         (changed(2, -1.0), "polarity", "'right' has its polarity inverted"),
         (changed(0, late(1.0)), "driver delay", "'woofer' is 1.00 samples late"),
@@ -140,11 +140,11 @@ def test_the_cause_that_was_put_in_is_named(make: Callable[[], Residual], name: 
         (weights()[:, [2, 1, 0]], "drivers swapped", "'woofer' and 'right' are swapped"),
     ],
 )
-def test_a_driver_is_named_where_the_latency_is_unknown_too(w: np.ndarray, name: str, said: str) -> None:
+def test_a_driver_is_named_where_the_latency_is_unknown_too(w: np.ndarray, name: str, message: str) -> None:
     """What one driver does moves the common delay that fits best: both are fitted together."""
     cause = found(scene(w=w, late=0.00317, timed=False))
     assert cause.name == name, cause
-    assert said in cause.text
+    assert message in cause.text
     assert cause.explained > 0.98
 
 
@@ -172,7 +172,7 @@ def gains(first: float, second: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "said"),
+    ("make", "name", "message"),
     [
         (lambda: scene(w=weights() * above(3000.0, -4.0)), "response", "everything has changed above"),
         (lambda: scene(w=weights() * shelf(3000.0, -4.0)), "response", "everything has changed above"),
@@ -188,12 +188,12 @@ def gains(first: float, second: float) -> np.ndarray:
     ],
 )
 def test_what_changed_in_a_band_or_in_two_drivers_is_no_moved_head_and_no_single_driver(
-    make: Callable[[], Residual], name: str, said: str
+    make: Callable[[], Residual], name: str, message: str
 ) -> None:
     """A shelf's phase below its corner is a small delay: what fits there says nothing of the difference above."""
     every = diagnosis.causes(make(), NAMES, AT, HEAD_M)
     first = diagnosis.ranked(every)[0]
-    assert (first.name, said in first.text) == (name, True), first
+    assert (first.name, message in first.text) == (name, True), first
     assert first.explained > 0.9
     assert max(c.explained for c in every if c.name == "head moved") < 0.7
 
@@ -319,7 +319,7 @@ def test_a_table_with_other_columns_is_not_written_into(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "pattern", "said"),
+    ("text", "pattern", "message"),
     [
         ("B7", None, "was scanned"),
         ("AB1", r"[A-Z]\d+", "does not fit"),
@@ -328,8 +328,8 @@ def test_a_table_with_other_columns_is_not_written_into(tmp_path: Path) -> None:
         (" ", None, "no serial number"),
     ],
 )
-def test_serial_numbers_that_do_not_fit_are_refused(text: str, pattern: str | None, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_serial_numbers_that_do_not_fit_are_refused(text: str, pattern: str | None, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         records.check_serial(text, pattern, "A1", Path("runs/A1/x"))
     records.check_serial(" A1\n", r"[A-Z]\d+", "A1", Path("runs/A1/x"))
 
@@ -346,14 +346,14 @@ def test_limits_are_read_checked_and_written(tmp_path: Path) -> None:
     path.write_text(limits_text({"cancellation_mean": 14.256, "difference": -25.0}, "from 12 good runs"))
     assert read_limits(path) == Limits(cancellation_mean=14.26, difference=-25.0)
     assert read_limits(None) == Limits()
-    for text, said in (
+    for text, message in (
         ("cancelation_mean = 3", "did you mean 'cancellation_mean'"),
         ("snr = true", "snr: True is not valid: input should be a valid number"),
         ("snr = 1e9", "less than or equal to 200"),
         ("snr = ", "not valid TOML"),
     ):
         path.write_text(text)
-        with pytest.raises(BadInput, match=said):
+        with pytest.raises(BadInput, match=message):
             read_limits(path)
     with pytest.raises(BadInput, match="cannot be read"):
         read_limits(tmp_path / "gone.toml")

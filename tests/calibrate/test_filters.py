@@ -231,16 +231,16 @@ def test_design_file_is_checked(tmp_path) -> None:
     assert design.filter.taps == 256
     assert text == file.read_text()
     assert target_power(design.crosstalk.target_db, np.array([1000.0, 20000.0])) == pytest.approx(10**1.2)
-    for wrong, said in (
+    for wrong, message in (
         ("[crosstalk]\nefort_db = 3\n", "crosstalk.efort_db: unknown key; did you mean 'effort_db'?"),
         ("[crosstalk]\ntarget_db = [[1000, 0], [100, 12]]\n", "rising frequencies"),
         ("[filter]\ntaps = 100\ndelay = 100\n", "filter.delay = 100 must be below filter.taps = 100"),
         ("[filter\n", "not valid TOML"),
     ):
         file.write_text(wrong)
-        with pytest.raises(BadInput) as told:
+        with pytest.raises(BadInput) as done:
             read(file)
-        assert said in str(told.value)
+        assert message in str(done.value)
     with pytest.raises(BadInput, match="cannot be read"):
         read(tmp_path / "none.toml")
 

@@ -45,7 +45,7 @@ def test_a_sound_session_passes(ears: ImpulseResponse, rig: Description) -> None
 
 
 @pytest.mark.parametrize(
-    ("break_it", "said"),
+    ("break_it", "message"),
     [
         (lambda e: dataclasses.replace(e, h=e.h[:, ::-1]), "the ears are swapped: 'woofer'"),
         (lambda e: dataclasses.replace(e, h=e.h * [[1.0], [1e-4], [1.0]]), "driver 'left' is dead.*-8. dB re"),
@@ -61,9 +61,9 @@ def test_a_sound_session_passes(ears: ImpulseResponse, rig: Description) -> None
     ids=["swapped", "dead", "noisy", "not moved", "one ear", "nothing to score", "one driver"],
 )
 def test_what_cannot_work_is_named(
-    break_it: Callable[[ImpulseResponse], ImpulseResponse], said: str, ears: ImpulseResponse, rig: Description
+    break_it: Callable[[ImpulseResponse], ImpulseResponse], message: str, ears: ImpulseResponse, rig: Description
 ) -> None:
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         fitness.check(break_it(ears), rig)
 
 

@@ -251,10 +251,10 @@ def test_a_fleet_is_fitted_once_and_a_broken_unit_is_told(measured: Path, tmp_pa
     (fleet / "B" / "run" / "session.h5").write_bytes(whole[: len(whole) // 3])
 
     first = sweetspot("fleet", "fit", fleet, "--workers", "2", "--json")
-    told = json.loads(first.stdout)
+    outcome = json.loads(first.stdout)
     assert first.returncode == 1
-    assert (told["done"], told["failed"], told["kept"]) == (2, 1, 0)
-    assert "the file is damaged" in next(iter(told["reasons"].values()))
+    assert (outcome["done"], outcome["failed"], outcome["kept"]) == (2, 1, 0)
+    assert "the file is damaged" in next(iter(outcome["reasons"].values()))
     stamp = (fleet / "A" / "run" / "filterset.h5").stat().st_mtime_ns
 
     second = json.loads(sweetspot("fleet", "fit", fleet, "--json").stdout)
@@ -277,14 +277,14 @@ def test_a_fleet_is_fitted_once_and_a_broken_unit_is_told(measured: Path, tmp_pa
 
 def test_wrong_use_of_fleet_is_told(tmp_path: Path, sweetspot: Typed) -> None:
     (tmp_path / "empty").mkdir()
-    for command, said in (
+    for command, message in (
         (("fit", tmp_path / "gone"), "no such folder"),
         (("fit", tmp_path / "empty"), "holds no run"),
         (("limits", tmp_path / "empty"), "no fleet was fitted"),
     ):
         done = sweetspot("fleet", *command)
         assert done.returncode == 2
-        assert said in done.stderr
+        assert message in done.stderr
 
 
 def verify(run: Path, value: float) -> None:

@@ -21,8 +21,8 @@ def test_the_front_is_computed_kept_and_drawn(measured: Path, tmp_path: Path, sw
     shutil.copytree(measured, run)
     wish.write_text('[image]\nprefer = "width"\n')
     done = sweetspot("calibrate", run, "--design", wish, "--pareto", "--json")
-    told = json.loads(done.stdout)  # type: ignore[attr-defined]
-    points, own = told["pareto"], told["image"]["arms"]["calibrated"]
+    outcome = json.loads(done.stdout)  # type: ignore[attr-defined]
+    points, own = outcome["pareto"], outcome["image"]["arms"]["calibrated"]
     assert [p["prefer"] for p in points] == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert points[4]["width_deg"] == pytest.approx(own["width_deg"], abs=0.02)
     assert points[4]["music_re_plain_db"] == pytest.approx(own["loudness_re_plain_db"]["music"], abs=0.02)

@@ -135,13 +135,13 @@ def test_predictions_scatter_as_is_said(unit: Unit) -> None:
     """The session measured again and again, through the same filters: third-octave levels at the near ears."""
     p, filters = unit.fitted.prediction, unit.fitted.filters
     assert p.whole is not None
-    said = uncertainty.levels(comparison.forecast(p, filters, unit.measured), p.f, p.whole.gate.seconds)
+    message = uncertainty.levels(comparison.forecast(p, filters, unit.measured), p.f, p.whole.gate.seconds)
     names, draws = unit.ears.drivers, []
     for _ in range(40):
         again = unit.noisy(unit.ears_true, unit.at, names).used_for("score")
         x = expected(prediction.programs(again, filters, p.whole.gate), filters)
         draws.append(10 * np.log10(band_means(np.abs(x) ** 2, p.f)))
-    ratio = np.std(draws, axis=0) / said.u
+    ratio = np.std(draws, axis=0) / message.u
     assert 0.7 < np.median(ratio[..., 4:]) < 1.1
 
 

@@ -38,7 +38,7 @@ def test_a_polar_set_alone_gives_the_beam(tmp_path: Path, crooked_text: str, swe
     assert sweetspot("measure", "polar", "rig.toml", "--unit", "B-1").returncode == 0
     done = sweetspot("calibrate", "B-1", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    outcome = json.loads(done.stdout)
     run = next((tmp_path / "runs" / "B-1").iterdir())
     filters = store.read(run)
     with Session.read(run / "session.h5") as session:
@@ -55,8 +55,8 @@ def test_a_polar_set_alone_gives_the_beam(tmp_path: Path, crooked_text: str, swe
     alone = one[np.argmin(np.abs(azimuth))].mean(axis=-1) / one[np.argmin(np.abs(azimuth - 90))].mean(axis=-1)
     contrast = 10 * np.log10(2 * at[0] / (at[90] + at[-90]))
     assert contrast > 6.0 + 10 * np.log10(alone.max()), "the beam beats the best driver by itself"
-    assert np.mean(told["beam"]["contrast_db"]) > 6.0
-    left, right = (filters.drivers.index(d) for d in told["pair"])
+    assert np.mean(outcome["beam"]["contrast_db"]) > 6.0
+    left, right = (filters.drivers.index(d) for d in outcome["pair"])
     for program, driver in ((0, left), (1, right)):
         others = [d for d in range(len(filters.drivers)) if d != driver]
         assert np.max(np.abs(filters.taps[program, driver])) > 0.0
@@ -69,7 +69,7 @@ def test_a_polar_set_alone_gives_the_beam(tmp_path: Path, crooked_text: str, swe
     done = sweetspot("report", "B-1", "--json")
     assert done.returncode == 0, done.stderr
     page = Path(tmp_path / json.loads(done.stdout)["report"]).read_text(encoding="utf-8")
-    shown = [f"{min(told['beam']['contrast_db']):.1f}", f"{np.mean(told['beam']['directivity_index_db']):.1f}"]
+    shown = [f"{min(outcome['beam']['contrast_db']):.1f}", f"{np.mean(outcome['beam']['directivity_index_db']):.1f}"]
     assert all(f"<dd>{figure}<small> dB</small></dd>" in page for figure in shown)
     assert "left and right are plain stereo" in page
     for picture in ("map-before", "map-predicted", "cuts", "directivity", "on-axis", "gain2", "snr-polar"):

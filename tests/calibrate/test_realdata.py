@@ -44,7 +44,7 @@ def test_ears_that_a_file_swaps_are_found(bench: ModuleType, data: Path) -> None
     heads = bench.sofa(data / "brir/UniS_Anechoic_BRIR_48k.sofa")
     where = bench.rig(heads, (20.0, -20.0))
     heard = bench.ears(heads, (20.0, -20.0), {"design": (0, 5), "score": (-5,)})
-    right, said = bench.sorted_ears(heard, where)
-    assert "swapped" in said
+    right, message = bench.sorted_ears(heard, where)
+    assert "swapped" in message
     assert (right.h == heard.h[:, ::-1]).all()
     assert bench.sorted_ears(right, where)[1] == ""

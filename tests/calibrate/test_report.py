@@ -171,19 +171,19 @@ def test_same_run_same_page(verified: Path) -> None:
 
 
 def test_a_run_not_verified_yet_says_so_and_what_to_do(unheard: Path) -> None:
-    said = Page(report.write(unheard).read_text(encoding="utf-8")).text
-    assert "NOT VERIFIED" in said
-    assert f"sweetspot verify {unheard.name}" in said
-    assert "PASS" not in said
-    assert "✓ pass" not in said
+    message = Page(report.write(unheard).read_text(encoding="utf-8")).text
+    assert "NOT VERIFIED" in message
+    assert f"sweetspot verify {unheard.name}" in message
+    assert "PASS" not in message
+    assert "✓ pass" not in message
 
 
 def test_what_was_heard_through_other_filters_is_not_shown(verified: Path, unheard: Path) -> None:
     shutil.copy(verified / "verify.h5", unheard / "verify.h5")
     steps.calibrate(unheard, Design.model_validate({"filter": {"taps": 256, "delay": 80}}), "")
-    said = Page(report.write(unheard).read_text(encoding="utf-8")).text
-    assert "NOT VERIFIED" in said
-    assert "earlier filterset" in said
+    message = Page(report.write(unheard).read_text(encoding="utf-8")).text
+    assert "NOT VERIFIED" in message
+    assert "earlier filterset" in message
 
 
 def test_the_circle_is_closed_and_on_axis_is_zero() -> None:
@@ -291,10 +291,10 @@ def test_accessibility_checker_finds_nothing(verified: Path, tmp_path: Path, sch
         f'<iframe src="page.html" width="{width}" height="900"></iframe></body>'
     )
     done = browsed(browser, frame, tmp_path)
-    said = re.search(rf'data-axe="{scheme} {width}, passed (\d+); found: (.*?)\."', done.stdout, re.DOTALL)
-    assert said, done.stdout[-2000:]
-    assert int(said[1]) > 20
-    assert said[2] == ""
+    message = re.search(rf'data-axe="{scheme} {width}, passed (\d+); found: (.*?)\."', done.stdout, re.DOTALL)
+    assert message, done.stdout[-2000:]
+    assert int(message[1]) > 20
+    assert message[2] == ""
 
 
 def test_an_area_of_a_map_that_is_grey_everywhere_is_unknown() -> None:

@@ -184,15 +184,15 @@ def test_uncertainty_grows_with_the_distance_from_what_was_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[zone]\nx_m = [3, 1]\n", "first below the second"),
         ("[zone]\nx_m = [1, 4]\nstep_m = [0.02, 0.02]\n", "make step_m larger"),
         ("[zone]\nx = [1, 4]\n", "x_m"),
     ],
 )
-def test_a_zone_that_is_none_is_refused(text: str, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_a_zone_that_is_none_is_refused(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         parse(text, "design.toml")
 
 

@@ -60,21 +60,23 @@ def filterset(tmp_path: Path) -> Path:
     return path
 
 
-def told(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+def outcome(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     """One message without a traceback, with these words and this exit code."""
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == code, done.stderr
-    said = " ".join((done.stdout + done.stderr).split())
+    message = " ".join((done.stdout + done.stderr).split())
     for word in words:
-        assert word in said, said
+        assert word in message, message
 
 
 def test_missing_rig_file(sweetspot: Run, rig: Path) -> None:
-    told(sweetspot("measure", "ears", "croked.toml", "--unit", "1"), 2, "croked.toml: no such rig file", "crooked.toml")
+    outcome(
+        sweetspot("measure", "ears", "croked.toml", "--unit", "1"), 2, "croked.toml: no such rig file", "crooked.toml"
+    )
 
 
 def test_unknown_ready_made_rig(sweetspot: Run) -> None:
-    told(sweetspot("measure", "ears", "dsk", "--unit", "1"), 2, "dsk", "did you mean 'desk'?")
+    outcome(sweetspot("measure", "ears", "dsk", "--unit", "1"), 2, "dsk", "did you mean 'desk'?")
 
 
 def test_a_rig_that_does_not_open_leaves_no_run(sweetspot: Run, rig: Path) -> None:
@@ -82,55 +84,57 @@ def test_a_rig_that_does_not_open_leaves_no_run(sweetspot: Run, rig: Path) -> No
     text = rig.read_text().replace('driver = "lab"', 'driver = "portaudio"\ndevice = "no such box"', 1)
     rig.write_text(text.replace('driver = "lab"', 'driver = "fixed"', 1))
     done = sweetspot("measure", "ears", rig, "--unit", "1")
-    told(done, 3, "interface.device: no audio device's name holds 'no such box'")
+    outcome(done, 3, "interface.device: no audio device's name holds 'no such box'")
     assert not (rig.parent / "runs").exists()
 
 
 def test_broken_toml(sweetspot: Run, rig: Path) -> None:
     rig.write_text(rig.read_text().replace("[limits]", "[limits"))
-    told(sweetspot("measure", "ears", rig, "--unit", "1"), 2, "not valid TOML", "line")
+    outcome(sweetspot("measure", "ears", rig, "--unit", "1"), 2, "not valid TOML", "line")
 
 
 def test_faults_in_the_rig(sweetspot: Run, rig: Path) -> None:
     rig.write_text(rig.read_text().replace("ceiling_dbfs = -5.0", "ceiling_dbfs = 3.0\nlodest_db_spl = 90"))
-    told(sweetspot("measure", "ears", rig, "--unit", "1"), 2, "2 faults", "limits.ceiling_dbfs: 3.0", "loudest_db_spl")
+    outcome(
+        sweetspot("measure", "ears", rig, "--unit", "1"), 2, "2 faults", "limits.ceiling_dbfs: 3.0", "loudest_db_spl"
+    )
 
 
 def test_serial_number_that_is_no_name(sweetspot: Run, rig: Path) -> None:
-    told(sweetspot("measure", "ears", rig, "--unit", "../x"), 2, "'../x' is no serial number")
+    outcome(sweetspot("measure", "ears", rig, "--unit", "../x"), 2, "'../x' is no serial number")
 
 
 def test_run_that_is_none(sweetspot: Run, tmp_path: Path) -> None:
     for command in ("calibrate", "verify", "report"):
-        told(sweetspot(command, tmp_path / "nothing"), 2, "nothing")
-    told(sweetspot("measure", "resume", tmp_path / "nothing"), 2, "not a run folder")
+        outcome(sweetspot(command, tmp_path / "nothing"), 2, "nothing")
+    outcome(sweetspot("measure", "resume", tmp_path / "nothing"), 2, "not a run folder")
 
 
 def test_session_of_another_schema(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
     run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
     with h5py.File(run / "session.h5", "r+") as file:
         file.attrs["schema_version"] = 99
-    told(sweetspot("calibrate", run), 2, "schema is 'sweetspot-session' version 99", "version 1 is needed")
+    outcome(sweetspot("calibrate", run), 2, "schema is 'sweetspot-session' version 99", "version 1 is needed")
 
 
 def test_rig_changed_after_the_measurement(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
     run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
     (run / "rig.toml").write_text(rig.read_text().replace("17.0", "18.0"))
-    told(sweetspot("measure", "resume", run), 2, "changed after the measurement")
+    outcome(sweetspot("measure", "resume", run), 2, "changed after the measurement")
 
 
 def test_adding_to_the_run_of_another_unit_or_rig(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
     run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
-    told(sweetspot("measure", "polar", rig, "--unit", "2", "--run", run), 2, "is a run of unit '1', not of '2'")
+    outcome(sweetspot("measure", "polar", rig, "--unit", "2", "--run", run), 2, "is a run of unit '1', not of '2'")
     rig.write_text(rig.read_text().replace("17.0", "18.0"))
-    told(sweetspot("measure", "polar", rig, "--unit", "1", "--run", run), 2, "another rig file")
+    outcome(sweetspot("measure", "polar", rig, "--unit", "1", "--run", run), 2, "another rig file")
 
 
 def test_calibrating_without_a_polar_set(sweetspot: Run, rig: Path) -> None:
     done = sweetspot("measure", "ears", rig, "--unit", "1", "--json")
     assert done.returncode == 0, done.stderr
     run = next(rig.parent.glob("runs/1/*"))
-    told(sweetspot("verify", run), 2, "filterset.h5")
+    outcome(sweetspot("verify", run), 2, "filterset.h5")
     done = sweetspot("calibrate", run)
     assert done.returncode == 0, done.stderr
     assert "no polar set: the centre plays all drivers in phase" in done.stdout
@@ -138,14 +142,14 @@ def test_calibrating_without_a_polar_set(sweetspot: Run, rig: Path) -> None:
 
 def test_file_with_one_channel(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "mono.wav", np.zeros((4800, 1)), 48000)
-    told(sweetspot("process", filterset, "mono.wav", "out.wav"), 2, "mono.wav", "1 channel", "--mono")
+    outcome(sweetspot("process", filterset, "mono.wav", "out.wav"), 2, "mono.wav", "1 channel", "--mono")
     assert not (tmp_path / "out.wav").exists()
 
 
 def test_other_sampling_rate_is_resampled_and_said(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "in.wav", 0.1 * np.ones((4410, 2)) * np.hanning(4410)[:, None], 44100)
     done = sweetspot("process", filterset, "in.wav", "out.wav")
-    told(done, 0, "44100", "48000")
+    outcome(done, 0, "44100", "48000")
     assert soundfile.info(tmp_path / "out.wav").samplerate == 48000
 
 
@@ -153,7 +157,7 @@ def test_filterset_of_another_schema(sweetspot: Run, filterset: Path, tmp_path: 
     soundfile.write(tmp_path / "in.wav", np.zeros((480, 2)), 48000)
     with h5py.File(filterset, "r+") as file:
         file.attrs["schema"] = "somebody-elses"
-    told(sweetspot("process", filterset, "in.wav", "out.wav"), 2, "somebody-elses", "sweetspot-filterset")
+    outcome(sweetspot("process", filterset, "in.wav", "out.wav"), 2, "somebody-elses", "sweetspot-filterset")
 
 
 @pytest.fixture
@@ -177,7 +181,7 @@ def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 def test_read_only_run_folder(sweetspot: Run, rig: Path, mounted: Callable[[str], Path]) -> None:
     at = mounted("size=1m,ro")
-    told(sweetspot("measure", "ears", rig, "--unit", "1", "--runs", at / "runs"), 2, "cannot be made", "--runs")
+    outcome(sweetspot("measure", "ears", rig, "--unit", "1", "--runs", at / "runs"), 2, "cannot be made", "--runs")
 
 
 def test_read_only_table_of_a_fleet(sweetspot: Run, mounted: Callable[[str], Path]) -> None:
@@ -192,13 +196,15 @@ def test_read_only_table_of_a_fleet(sweetspot: Run, mounted: Callable[[str], Pat
                 pass
         subprocess.run(["mount", "-o", "remount,ro", at], check=True)
         done = sweetspot("fleet", "fit", at)
-        told(done, 2, "fleet.sqlite: the table of the fleet cannot be used", "lies on a read-only disk; name another")
+        outcome(
+            done, 2, "fleet.sqlite: the table of the fleet cannot be used", "lies on a read-only disk; name another"
+        )
 
 
 def test_disk_without_room_for_the_set(sweetspot: Run, rig: Path, mounted: Callable[[str], Path]) -> None:
     at = mounted("size=5m")
     done = sweetspot("measure", "ears", rig, "--unit", "1", "--runs", at / "runs")
-    told(done, 3, "the disk is full", "MB free", "MB needed", "measure resume")
+    outcome(done, 3, "the disk is full", "MB free", "MB needed", "measure resume")
 
 
 def test_disk_that_fills_up_during_a_session(
@@ -243,17 +249,17 @@ def test_ctrl_c_in_the_middle_of_a_session(sweetspot: Run, rig: Path, tmp_path: 
 def test_a_session_that_another_program_writes_is_left_alone(sweetspot: Run, rig: Path, tmp_path: Path) -> None:
     run = folder.new(tmp_path / "runs", "1", parse(rig.read_text(), tmp_path), NOON)
     with Session.resume(run / "session.h5"):
-        told(sweetspot("measure", "resume", run), 2, "another program has it open")
+        outcome(sweetspot("measure", "resume", run), 2, "another program has it open")
 
 
 def test_nobody_to_move_the_head(sweetspot: Run, rig: Path) -> None:
     """A stage that moves nothing needs an operator; without a terminal that is hardware trouble, and resumable."""
     rig.write_text(rig.read_text().replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "manual"'))
     done = sweetspot("measure", "ears", rig, "--unit", "1")
-    told(done, 3, "a manual stage needs a terminal", "--yes")
+    outcome(done, 3, "a manual stage needs a terminal", "--yes")
     run = next(rig.parent.glob("runs/1/*"))
     done = sweetspot("measure", "resume", run, "--yes", "--delay", "0")
-    told(done, 0, "Please place: device turned 0 deg, head at x 3 cm, y -2 cm, yaw -5 deg (going on in 0 s)")
+    outcome(done, 0, "Please place: device turned 0 deg, head at x 3 cm, y -2 cm, yaw -5 deg (going on in 0 s)")
 
 
 def test_half_an_hour_of_sound_is_not_begun_unasked(sweetspot: Run, rig: Path) -> None:
@@ -262,11 +268,11 @@ def test_half_an_hour_of_sound_is_not_begun_unasked(sweetspot: Run, rig: Path) -
     text = text.replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "manual"').split("[lab]")[0]
     rig.write_text(text.replace("step_deg = 15.0", "step_deg = 0.25"))
     command = ("measure", "polar", rig, "--unit", "1")
-    told(sweetspot(*command), 2, "measure polar: ", "min of sound, more than 30", "--yes")
+    outcome(sweetspot(*command), 2, "measure polar: ", "min of sound, more than 30", "--yes")
     assert not list(rig.parent.glob("runs/1/*"))
-    told(sweetspot(*command, "--yes", "--delay", "0"), 3, "No such box")
+    outcome(sweetspot(*command, "--yes", "--delay", "0"), 3, "No such box")
     rig.write_text(text)
-    told(sweetspot(*command), 3, "No such box")
+    outcome(sweetspot(*command), 3, "No such box")
 
 
 def used(at: Path) -> int:

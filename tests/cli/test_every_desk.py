@@ -89,11 +89,11 @@ def test_the_whole_loop_at_96_khz(tmp_path: Path, crooked_text: str) -> None:
     (tmp_path / "rig.toml").write_text(text)
     done = run(dict(os.environ), tmp_path, "demo", "--rig", "rig.toml", "--unit", "D-96", "--json")
     assert done.returncode in (0, 1), done.stderr
-    told = json.loads(done.stdout)
-    heard = {m["name"]: m for m in told["metrics"]}["cancellation, mean"]
+    outcome = json.loads(done.stdout)
+    heard = {m["name"]: m for m in outcome["metrics"]}["cancellation, mean"]
     assert abs(heard["heard"] - heard["predicted"]) < 1.0
     soundfile.write(tmp_path / "in.wav", np.random.default_rng(4).uniform(-0.2, 0.2, (30000, 2)), 48000)
-    assert run(dict(os.environ), tmp_path, "process", told["run"], "in.wav", "out.wav").returncode == 0
+    assert run(dict(os.environ), tmp_path, "process", outcome["run"], "in.wav", "out.wav").returncode == 0
     assert soundfile.info(tmp_path / "out.wav").samplerate == 96000
 
 

@@ -100,10 +100,10 @@ def playing(place: Path, rig: Path, run: Path, minutes: float) -> bool:
     if player.returncode:
         print(f"play: exit code {player.returncode}: {err.decode()[-400:]}")
         return False
-    told = json.loads(out)
-    lost = {key: told[key] for key in ("starved_samples", "xruns")}
-    print(f"play: {told['seconds']:.0f} s of {seconds:.0f} s, {lost}, load p999 {told['load_p999']:.2f}")
-    return steady("play", levels) and told["seconds"] > 0.98 * seconds - 2.0
+    done = json.loads(out)
+    lost = {key: done[key] for key in ("starved_samples", "xruns")}
+    print(f"play: {done['seconds']:.0f} s of {seconds:.0f} s, {lost}, load p999 {done['load_p999']:.2f}")
+    return steady("play", levels) and done["seconds"] > 0.98 * seconds - 2.0
 
 
 def _watched(player: subprocess.Popen[bytes], seconds: float) -> list[float]:

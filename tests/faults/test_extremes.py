@@ -33,7 +33,7 @@ def test_every_key_is_tried_and_a_sample_of_values_does_no_harm(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('level_db_spl = "a"', "unknown key"),
         ("sensitivity_db_spl = 1e8", "lab.sensitivity_db_spl: 100000000.0 is not valid"),
@@ -44,8 +44,8 @@ def test_every_key_is_tried_and_a_sample_of_values_does_no_harm(tmp_path: Path) 
         ('head = "a\\u0000b"', "lab.head: no file"),
     ],
 )
-def test_a_wrong_value_of_any_size_is_one_line(line: str, said: str) -> None:
+def test_a_wrong_value_of_any_size_is_one_line(line: str, message: str) -> None:
     with pytest.raises(BadInput) as refused:
         parse(SMALL.read_text(encoding="utf-8").replace('head = "sphere"', "") + line + "\n", folder=SMALL.parent)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert all(len(one) < 500 for one in str(refused.value).splitlines())

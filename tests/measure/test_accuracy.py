@@ -39,18 +39,18 @@ def test_standard_error_is_the_scatter_of_many_captures() -> None:
     inv = inverse(case.sweep, case.played, len(case.played))
     rng = np.random.default_rng(4)
     before, after = bench.BEFORE, bench.AFTER
-    kept, told = [], []
+    kept, done = [], []
     for _ in range(40):
         noisy = case.heard + 1e-3 * rng.standard_normal(case.heard.shape).astype(np.float32)
         whole = circular(inv, inv.transfer(inv.recorded(noisy)), 0.0, before)
         kept.append(whole[..., : before + after] * edges(before, after))
-        told.append(uncertainty.of_one(whole, before, after, case.sweep.rate, bench.FS))
+        done.append(uncertainty.of_one(whole, before, after, case.sweep.rate, bench.FS))
     f = np.fft.rfftfreq(before + after, 1 / bench.FS)
     band = (f > 100) & (f < 18000)
     scatter = np.std(np.fft.rfft(kept, axis=-1), axis=0)[0, band]
-    ratio = np.mean(told, axis=0)[0, band] / scatter
+    ratio = np.mean(done, axis=0)[0, band] / scatter
     assert np.median(ratio) == pytest.approx(1.0, abs=0.05)
-    mean_error, coherence = uncertainty.of_mean(kept[:8], told[:8])
+    mean_error, coherence = uncertainty.of_mean(kept[:8], done[:8])
     assert np.median(mean_error[0, band] / scatter) == pytest.approx(8**-0.5, rel=0.15)
     assert coherence[0, band].min() > 0.99
 

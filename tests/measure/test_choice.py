@@ -30,8 +30,8 @@ def noisy(text: str) -> str:
 
 def chosen_for(rig: Description, wanted_db: float) -> sweep_choice.Choice:
     with open_rig(rig, serial="LAB-0001") as opened:
-        _, told = run.check(opened, run.only(rig, "ears"), runs=Path("."), move=False)
-    return sweep_choice.choose(told, wanted_db)
+        _, outcome = run.check(opened, run.only(rig, "ears"), runs=Path("."), move=False)
+    return sweep_choice.choose(outcome, wanted_db)
 
 
 def test_a_session_with_it_has_the_signal_to_noise_that_was_asked_for(crooked_text: str, tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_as_a_command(sweetspot: Callable[..., subprocess.CompletedProcess[str]]
     own.write_text(before, encoding="utf-8")
     done = sweetspot("rig", "sweep", str(own), "--snr", "63", "--write", "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    message = json.loads(done.stdout)
     rig = parse(own.read_text(encoding="utf-8"), folder=tmp_path)
-    assert rig.sweep.seconds == said["sweep"]["seconds"] > 2.0
-    assert said["written"]
+    assert rig.sweep.seconds == message["sweep"]["seconds"] > 2.0
+    assert message["written"]
     assert [line for line in own.read_text().splitlines() if "#" in line] == [
         line for line in before.splitlines() if "#" in line
     ]

@@ -128,9 +128,9 @@ def test_a_session_s_distortion_is_drawn_and_told(
 ) -> None:
     done = sweetspot("measure", "show", measured, "--only", "distortion", "--out", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)["distortion"]
+    message = json.loads(done.stdout)["distortion"]
     assert imread(tmp_path / "distortion.png").shape[1] > 900
-    assert {row["driver"] for row in said} == {"woofer", "left", "right"}
-    assert {row["hz"] for row in said} >= {250.0, 1000.0, 4000.0}
-    assert all(row["floor"] > 0.0 for row in said)
-    assert all(row["thd"] is None for row in said if row["hz"] == 1000.0)  # this lab does not distort
+    assert {row["driver"] for row in message} == {"woofer", "left", "right"}
+    assert {row["hz"] for row in message} >= {250.0, 1000.0, 4000.0}
+    assert all(row["floor"] > 0.0 for row in message)
+    assert all(row["thd"] is None for row in message if row["hz"] == 1000.0)  # this lab does not distort

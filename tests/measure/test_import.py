@@ -53,8 +53,8 @@ def test_a_session_goes_out_and_comes_back_with_the_same_filters(
     assert sweetspot(*out).returncode == 0
     done = sweetspot("measure", "import", "files", "--unit", "T-9", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    with Session.read(run / "session.h5") as a, Session.read(tmp_path / told["run"] / "session.h5") as b:
+    outcome = json.loads(done.stdout)
+    with Session.read(run / "session.h5") as a, Session.read(tmp_path / outcome["run"] / "session.h5") as b:
         for name in ("ears", "polar"):
             one, two = a.responses(name), b.responses(name)
             assert (one.mics, one.drivers, two.fs) == (two.mics, two.drivers, one.fs)
@@ -62,10 +62,10 @@ def test_a_session_goes_out_and_comes_back_with_the_same_filters(
             after = min(one.h.shape[-1] - one.zero, two.h.shape[-1] - two.zero)
             x, y = (r.h[..., r.zero : r.zero + after] for r in (one, two))
             assert np.max(np.abs(x - y)) < 1e-6 * np.max(np.abs(x))
-    again = taps_of(tmp_path / told["run"])
+    again = taps_of(tmp_path / outcome["run"])
     apart = np.sum((again - taps) ** 2, axis=(2, 3)) / np.sum(taps**2, axis=(2, 3))
     assert (apart < 1e-8).all(), apart
-    standard_errors_came_along(run, tmp_path / told["run"])
+    standard_errors_came_along(run, tmp_path / outcome["run"])
 
 
 def standard_errors_came_along(run: Path, again: Path) -> None:

@@ -86,9 +86,9 @@ def test_matched_ears_hear_alike_when_measured_again(
     run = session(mirrored, tmp_path / "a", ears)
     rig = tmp_path / "a" / "rig.toml"
     assert not command_line.build()(["rig", "match", str(run), "--write", str(rig)], standalone_mode=False)
-    said = capsys.readouterr().out
-    assert "+1.50" in said
-    assert "3 pairs of mirrored paths" in said
+    message = capsys.readouterr().out
+    assert "+1.50" in message
+    assert "3 pairs of mirrored paths" in message
     again = session(rig.read_text(), tmp_path / "b", ears)
     assert ear_matching.match(*responses(again)).overall_db == pytest.approx(0.0, abs=0.02)
 

@@ -43,17 +43,17 @@ def session_of(rig: Description, place: Path, serial: str = "T-9") -> Path:
 
 
 def run(rig: Description, at: Path, lab: Rig, mode: plan.OverlapMode | None) -> list[str]:
-    said: list[str] = []
+    message: list[str] = []
     with Session.resume(at / "session.h5") as session:
-        measure(lab, session, plan.make(rig, "ears"), ask=lambda move: None, step=said.append, overlapped=mode)
-    return said
+        measure(lab, session, plan.make(rig, "ears"), ask=lambda move: None, step=message.append, overlapped=mode)
+    return message
 
 
 def test_responses_are_those_of_sequential_sweeps(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
     kept = {}
     for mode in ("off", "on"):
         here = session_of(long, tmp_path / mode)
-        said = run(long, here, lab_rig(long, "T-9"), mode)
+        message = run(long, here, lab_rig(long, "T-9"), mode)
         with Session.read(here / "session.h5") as session:
             kept[mode] = session.responses("ears").h
             how, count = session.overlap("ears"), len(session.landed("ears"))
@@ -63,7 +63,7 @@ def test_responses_are_those_of_sequential_sweeps(long: Description, lab_rig: La
     assert how.agreed_db < -70.0
     assert how.gain > 2.0
     assert count == 3 + 1 + 4  # three drivers first, one to compare, then one at each other position
-    assert len(said) == count + 1  # what was settled; the closing capture instead of the one that was compared
+    assert len(message) == count + 1  # what was settled; the closing capture instead of the one that was compared
     assert {a.source for a in accounts} == {"woofer", "left", "right", "all drivers"}
     f = np.fft.rfftfreq(kept["on"].shape[-1], 1.0 / long.fs)
     inside = (f > 60) & (f < 19000)

@@ -336,15 +336,15 @@ def sweetspot(*words: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     store.write(tmp_path / "filterset.h5", crooked())
     out = tmp_path / "new" / "deploy"
-    told = sweetspot("export", tmp_path, "--to", "jconvolver", "--out", out, "--check", "--json")
-    assert told.returncode == 0, told.stderr
-    data = json.loads(told.stdout)
+    outcome = sweetspot("export", tmp_path, "--to", "jconvolver", "--out", out, "--check", "--json")
+    assert outcome.returncode == 0, outcome.stderr
+    data = json.loads(outcome.stdout)
     assert data["passed"] is True
     assert data["error_db"] < -120
     assert sorted(p.name for p in out.iterdir()) == data["files"]
-    told = sweetspot("export", tmp_path, "--to", "camilladsp", "--out", out, "--check")
-    assert told.returncode == (0 if shutil.which("camilladsp") else 4)
-    assert "check: " in told.stdout
+    outcome = sweetspot("export", tmp_path, "--to", "camilladsp", "--out", out, "--check")
+    assert outcome.returncode == (0 if shutil.which("camilladsp") else 4)
+    assert "check: " in outcome.stdout
     assert sweetspot("export", tmp_path, "--to", "toaster", "--out", out).returncode == 2
 
 

@@ -387,7 +387,7 @@ def test_a_path_is_read_and_a_file_processed_along_it(tmp_path: Path, bank: Filt
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "no pose"),
         ("0 2\n", "walk.csv:1"),
@@ -398,10 +398,10 @@ def test_a_path_is_read_and_a_file_processed_along_it(tmp_path: Path, bank: Filt
         ("a b c\n", "seconds, metres and degrees"),
     ],
 )
-def test_a_path_that_is_none_is_refused(tmp_path: Path, bank: FilterBank, text: str, said: str) -> None:
+def test_a_path_that_is_none_is_refused(tmp_path: Path, bank: FilterBank, text: str, message: str) -> None:
     file = tmp_path / "walk.csv"
     file.write_text(text)
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_path(file, bank)
 
 

@@ -73,8 +73,8 @@ def test_a_second_start_does_not_import_numba() -> None:
         "render.upmixed(UpmixSettings(), 48000, np.ones((2, 5000)))\nprint('numba' in sys.modules)\n"
     )
     for _ in range(2):
-        told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
-    assert told.strip() == "False"
+        outcome = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    assert outcome.strip() == "False"
 
 
 def test_work_on_other_cores_comes_back_in_order() -> None:

@@ -48,8 +48,8 @@ context.objects = [ { factory = adapter args = {
 @contextmanager
 def started(*words: str, env: dict[str, str], cwd: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A program in a group of its own, ended by its id."""
-    with log.open("ab") as said:
-        process = subprocess.Popen(words, env=env, cwd=cwd, stdout=said, stderr=said, start_new_session=True)
+    with log.open("ab") as message:
+        process = subprocess.Popen(words, env=env, cwd=cwd, stdout=message, stderr=message, start_new_session=True)
     try:
         yield process
     finally:

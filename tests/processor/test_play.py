@@ -91,11 +91,11 @@ def play(card: Any, music: Path, *more: str, **how: Any) -> subprocess.Completed
 def test_a_file_is_played_to_its_end(card: Any, music: Path) -> None:
     done = play(card, music, str(music / "in.wav"), "--device", "crooked-card", "--block", "512", "--json")
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["seconds"] == pytest.approx(2.05, abs=0.35)
-    assert told["starved_samples"] == 0
-    assert told["engine_latency_samples"] == 1024 + 2 * 48  # upmix, and the look-ahead of two bands
-    assert 0.0 < told["load_p999"] < 3.0
+    outcome = json.loads(done.stdout)
+    assert outcome["seconds"] == pytest.approx(2.05, abs=0.35)
+    assert outcome["starved_samples"] == 0
+    assert outcome["engine_latency_samples"] == 1024 + 2 * 48  # upmix, and the look-ahead of two bands
+    assert 0.0 < outcome["load_p999"] < 3.0
 
 
 def test_another_program_on_the_server_is_listened_to(card: Any, music: Path) -> None:
@@ -148,7 +148,7 @@ def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "code", "said"),
+    ("more", "code", "message"),
     [
         (("in.wav", "--device", "nobody"), 3, "--device: no audio device's name holds 'nobody'"),
         (("--device", "crooked-card"), 2, "give either IN.wav, or --from"),
@@ -156,11 +156,11 @@ def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
         (("gone.wav", "--device", "crooked-card"), 2, "no such file"),
     ],
 )
-def test_what_cannot_be_played_is_told(card: Any, music: Path, more: tuple[str, ...], code: int, said: str) -> None:
+def test_what_cannot_be_played_is_told(card: Any, music: Path, more: tuple[str, ...], code: int, message: str) -> None:
     store.write(music / "other.h5", filters(2))
     done = play(card, music, *more, cwd=music)
     assert done.returncode == code, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
 
 
 def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path) -> None:
@@ -178,8 +178,8 @@ def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path)
     time.sleep(5.0)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 130, said
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 130, message
 
 
 def test_a_device_that_leaves_the_server_is_hardware_trouble(
@@ -205,9 +205,9 @@ def test_a_device_that_leaves_the_server_is_hardware_trouble(
         while not any(map(bay.sources, bay.playback("leaving-card"))):
             assert process.poll() is None
             time.sleep(0.05)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 3, said
-    assert "'leaving-card' has left the audio server" in said
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 3, message
+    assert "'leaving-card' has left the audio server" in message
 
 
 def test_a_server_that_dies_is_hardware_trouble(
@@ -230,6 +230,6 @@ def test_a_server_that_dies_is_hardware_trouble(
         time.sleep(6.0)
         assert process.poll() is None
         server.process.kill()
-        _, said = process.communicate(timeout=40)
-    assert process.returncode == 3, said
-    assert "is it still connected" in said
+        _, message = process.communicate(timeout=40)
+    assert process.returncode == 3, message
+    assert "is it still connected" in message

@@ -184,9 +184,9 @@ def test_its_state_tells_whose_filters_a_project_was_made_with(plugin: Path, cap
     (key,) = host.kept
     for other in (b"SN-2, session 000000000000\0", b"SN-1, session 0123456789ab\0"):
         assert host.restore({key: (other, kind)}) == 0
-        said = capfd.readouterr().err
-        assert other.rstrip(b"\0").decode() in said
-        assert "SN-1, session 000000000000" in said
+        message = capfd.readouterr().err
+        assert other.rstrip(b"\0").decode() in message
+        assert "SN-1, session 000000000000" in message
     for bad in ({}, {key: (b"SN-2" * 40, kind)}, {key: (b"no end", kind)}, {key: (b"SN-2\0", kind + 1)}):
         assert host.restore(bad) == 0
         assert capfd.readouterr().err == ""
@@ -224,7 +224,10 @@ def test_a_bank_and_two_sets_are_exported_as_one_processor(
     assert both.returncode == 0, both.stderr
     assert "lv2:maximum 2 ; lv2:portProperty lv2:integer" in (tmp_path / "ab" / "sweetspot.ttl").read_text()
     b = ("--b", other)
-    for words, said in ((("--to", "wav", *b), "for c, lv2, pipewire"), (("--to", "c", *b, "--bank"), "leave one out")):
+    for words, message in (
+        (("--to", "wav", *b), "for c, lv2, pipewire"),
+        (("--to", "c", *b, "--bank"), "leave one out"),
+    ):
         refused = sweetspot("export", file, *words, "--out", tmp_path / "no")
         assert refused.returncode == 2
-        assert said in refused.stderr.replace("\n", " ")
+        assert message in refused.stderr.replace("\n", " ")

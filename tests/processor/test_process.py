@@ -93,25 +93,29 @@ def test_the_file_equals_the_rendering_of_the_array(tmp_path: Path, filters: Fil
 
 def test_the_command_says_what_it_did(tmp_path: Path, run_folder: Path) -> None:
     out = tmp_path / "out.wav"
-    told = sweetspot("process", run_folder, wav(tmp_path / "in.wav", stereo(), 44100), out, "--upmix", "off", "--json")
-    assert told.returncode == 0, told.stderr
-    data = json.loads(told.stdout)
+    outcome = sweetspot(
+        "process", run_folder, wav(tmp_path / "in.wav", stereo(), 44100), out, "--upmix", "off", "--json"
+    )
+    assert outcome.returncode == 0, outcome.stderr
+    data = json.loads(outcome.stdout)
     assert data["drivers"] == ["one", "two", "three", "four", "five"]
     assert len(data["peak_dbfs"]) == len(data["rms_dbfs"]) == 5
     assert data["resampled_from"] == 44100
-    assert "44100 Hz, resampled to the filters' 48000 Hz" in told.stderr
+    assert "44100 Hz, resampled to the filters' 48000 Hz" in outcome.stderr
     assert sf.info(out).subtype == "PCM_24"
 
 
 def test_one_channel_is_refused_and_mono_plays_it_to_both_sides(tmp_path: Path, run_folder: Path) -> None:
     x = stereo()[:1]
-    told = sweetspot("process", run_folder, wav(tmp_path / "in.wav", x), tmp_path / "out.wav")
-    assert told.returncode == 2
-    assert "has 1 channel, 2 are needed" in told.stderr
-    assert "--mono" in told.stderr
+    outcome = sweetspot("process", run_folder, wav(tmp_path / "in.wav", x), tmp_path / "out.wav")
+    assert outcome.returncode == 2
+    assert "has 1 channel, 2 are needed" in outcome.stderr
+    assert "--mono" in outcome.stderr
     assert not (tmp_path / "out.wav").exists()
-    told = sweetspot("process", run_folder, tmp_path / "in.wav", tmp_path / "out.wav", "--mono", "--subtype", "FLOAT")
-    assert told.returncode == 0, told.stderr
+    outcome = sweetspot(
+        "process", run_folder, tmp_path / "in.wav", tmp_path / "out.wav", "--mono", "--subtype", "FLOAT"
+    )
+    assert outcome.returncode == 0, outcome.stderr
     wanted = render(store.read(run_folder), np.repeat(x.astype(np.float32), 2, axis=0), FS, tail=True)
     assert np.max(np.abs(sf.read(tmp_path / "out.wav")[0].T - wanted)) < 1e-6
 
@@ -218,11 +222,11 @@ def test_a_disk_that_fills_up_keeps_the_old_output(tmp_path: Path, filters: Filt
 def test_silence_and_a_file_that_breaks_off_are_named(tmp_path: Path, run_folder: Path) -> None:
     whole = wav(tmp_path / "whole.wav", np.zeros((2, 9000))).read_bytes()
     (tmp_path / "in.wav").write_bytes(whole[:8000])
-    told = sweetspot("process", run_folder, tmp_path / "in.wav", tmp_path / "out.wav")
-    assert told.returncode == 0, told.stderr
-    assert "breaks off: its header names 72000 bytes, 79" in told.stderr
-    assert told.stdout.count("silent\n") == 5
-    assert "300.00 dBFS" not in told.stdout
+    outcome = sweetspot("process", run_folder, tmp_path / "in.wav", tmp_path / "out.wav")
+    assert outcome.returncode == 0, outcome.stderr
+    assert "breaks off: its header names 72000 bytes, 79" in outcome.stderr
+    assert outcome.stdout.count("silent\n") == 5
+    assert "300.00 dBFS" not in outcome.stdout
 
 
 def test_a_stream_without_an_end_in_its_header_does_not_break_off(tmp_path: Path) -> None:
@@ -273,8 +277,8 @@ def test_one_file_per_driver_holds_the_same(tmp_path: Path, run_folder: Path, fi
 
 def test_the_processors_own_transfer_functions(tmp_path: Path, run_folder: Path, filters: FilterSet) -> None:
     out = tmp_path / "measured.h5"
-    told = sweetspot("process", run_folder, "--measure", out)
-    assert told.returncode == 0, told.stderr
+    outcome = sweetspot("process", run_folder, "--measure", out)
+    assert outcome.returncode == 0, outcome.stderr
     found = store.read(out)
     assert np.max(np.abs(found.taps - filters.taps)) < 1e-6 * np.max(np.abs(filters.taps))
     assert sweetspot("process", run_folder, "--measure", out, "--upmix", "off").returncode == 0
@@ -303,9 +307,9 @@ def test_gain_raises_what_is_quiet_and_the_guard_holds_what_is_loud(tmp_path: Pa
     for name, source, gain in (("a", quiet, 0.0), ("b", quiet, -7.5), ("c", loud, 20.0)):
         done = sweetspot("process", run_folder, source, tmp_path / f"{name}.wav", "--gain", str(gain), "--json")
         assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert told["gain_db"] == gain
-        assert (told["limiter_db"] > 0.0) == (name == "c")
+        outcome = json.loads(done.stdout)
+        assert outcome["gain_db"] == gain
+        assert (outcome["limiter_db"] > 0.0) == (name == "c")
     a, b, c = (sf.read(tmp_path / f"{name}.wav")[0] for name in "abc")
     assert b == pytest.approx(10 ** (-7.5 / 20) * a, abs=3e-7)
     assert 0.45 < np.abs(c).max() <= 0.5

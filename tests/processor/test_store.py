@@ -137,9 +137,9 @@ def edited(path: Path, what: str) -> None:
 def test_a_damaged_file_is_refused_with_its_reason(tmp_path: Path, what: str, message: str) -> None:
     path = tmp_path / "filterset.h5"
     edited(path, what)
-    with pytest.raises(BadInput, match=message) as told:
+    with pytest.raises(BadInput, match=message) as done:
         store.read(path)
-    assert str(path) in str(told.value)
+    assert str(path) in str(done.value)
 
 
 def test_what_is_no_filter_set_file_is_refused(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_noise_and_hum_do_not_count_as_tone() -> None:
 def test_what_is_no_calibration_is_refused(x: NDArray[np.float32], reason: str) -> None:
     import re
 
-    said = calibrator.refused(calibrator.read(x, FS, 1000.0), 1000.0)
-    assert any(re.search(reason, s) for s in said), said
+    message = calibrator.refused(calibrator.read(x, FS, 1000.0), 1000.0)
+    assert any(re.search(reason, s) for s in message), message
 
 
 def test_just_inside_the_limits_is_accepted() -> None:
@@ -264,12 +264,12 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def test_the_command(command: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     rig = tmp_path / "mine.toml"
     rig.write_text(find("desk").read_text() + '\n[lab.calibrator]\nmic = "ear_right"\nlevel_db_spl = 114.0\n')
-    code, said = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "114", "--json")
+    code, message = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "114", "--json")
     assert code == 0
-    assert json.loads(said)["sensitivity_mv_per_pa"] == pytest.approx(12.5, rel=1e-3)
-    code, said = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "94", "--write")
+    assert json.loads(message)["sensitivity_mv_per_pa"] == pytest.approx(12.5, rel=1e-3)
+    code, message = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "94", "--write")
     assert code == 1
-    assert "REFUSED: +20.00 dB against 12.5 mV/Pa" in said
+    assert "REFUSED: +20.00 dB against 12.5 mV/Pa" in message
     assert "sensitivity_mv_per_pa = 12.5\n" in rig.read_text()
     code, _ = command("rig", "calibrate", rig, "--mic", "ear_right", "--level", "94", "--write", "--accept")
     assert code == 0
@@ -285,9 +285,9 @@ def test_a_ready_made_rig_is_not_written(command: Callable[..., tuple[int, str]]
 
 
 def test_a_correction_file_is_told(command: Callable[..., tuple[int, str]], data: Path, tmp_path: Path) -> None:
-    code, said = command("rig", "microphone", data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt", "--json")
+    code, message = command("rig", "microphone", data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt", "--json")
     assert code == 0
-    found = json.loads(said)
+    found = json.loads(message)
     assert (found["maker"], found["serial"], found["points"]) == ("miniDSP UMIK-1", "7047870", 615)
     (tmp_path / "wide.txt").write_bytes("20 1\n2000 2\n".encode("utf-16"))
     assert "2 points from 20 Hz" in command("rig", "microphone", tmp_path / "wide.txt")[1]

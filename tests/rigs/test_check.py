@@ -297,12 +297,12 @@ def test_a_sweep_that_would_clip(checked: Check, crooked_text: str, tmp_path: Pa
 def test_headroom_and_level_are_those_of_the_sweep(checked: Check, crooked: Description, lab_rig: Any) -> None:
     from sweetspot.measure import plan
 
-    said = {f.subject: f.values for f in checked(move=False) if f.check == "level"}
+    message = {f.subject: f.values for f in checked(move=False) if f.check == "level"}
     with lab_rig(crooked, "T-2") as rig:
         peaks = [rig.interface.capture(s).x for s in plan.make(crooked, "ears").sources.signals]
     for mic in crooked.mic:
         heard_peak = max(float(np.abs(x[mic.channel - 1]).max()) for x in peaks)
-        assert said[mic.name]["headroom_db"] == pytest.approx(-float(db(heard_peak)), abs=0.7), mic.name
+        assert message[mic.name]["headroom_db"] == pytest.approx(-float(db(heard_peak)), abs=0.7), mic.name
 
 
 def test_levels_of_uncalibrated_microphones_are_not_told_in_decibels_of_sound_pressure(
@@ -634,9 +634,11 @@ def test_correction_files_are_looked_at(checked: Check, crooked_text: str, tmp_p
     text = crooked_text.replace('name = "boom"\n', 'name = "boom"\ncalibration = "mic.txt"\n')
     (tmp_path / "mic.txt").write_text("*1000Hz -30.0\n30 2\n1000 1\n25000 0\n")
     rig = parse(text, folder=tmp_path)
-    (told,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
-    assert (told.subject, told.outcome) == ("boom", "warn")
-    assert told.text.startswith("3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB against")
+    (shown_text,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
+    assert (shown_text.subject, shown_text.outcome) == ("boom", "warn")
+    assert shown_text.text.startswith(
+        "3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB against"
+    )
     (tmp_path / "mic.txt").write_text("30 2\n1000 x\n")
     with pytest.raises(BadInput, match=r"mic\.txt, line 2:"):
         checked(rig=rig, move=False)

@@ -16,9 +16,9 @@ from sweetspot.rigs.rig_file.tables import EarsTable, LimitsTable, Polar
 
 
 def faults(text: str, folder: Path) -> list[str]:
-    with pytest.raises(BadInput) as told:
+    with pytest.raises(BadInput) as done:
         parse(text, folder, where="x.toml")
-    first, *lines = str(told.value).split("\n")
+    first, *lines = str(done.value).split("\n")
     assert first.startswith("x.toml")
     return [line.strip() for line in lines]
 
@@ -67,15 +67,15 @@ def test_values_arrive(crooked: Description) -> None:
 )
 def test_one_fault_gives_one_line(crooked_text: str, tmp_path: Path, old: str, new: str, line: str) -> None:
     assert old in crooked_text
-    told = faults(crooked_text.replace(old, new, 1), tmp_path)
-    assert any(t.startswith(line) for t in told), told
+    done = faults(crooked_text.replace(old, new, 1), tmp_path)
+    assert any(t.startswith(line) for t in done), done
 
 
 def test_all_faults_are_told_at_once(crooked_text: str, tmp_path: Path) -> None:
     text = crooked_text.replace("ceiling_dbfs", "cieling_dbfs").replace("channel = 3\nat", "channel = 5\nat")
     text = text.replace("at = [0.01, 0.08, 0.0]\n", "").replace("seed = 5", 'head = "no.sofa"')
-    told = faults(text, tmp_path)
-    keys = {re.split(r":", t)[0] for t in told}
+    done = faults(text, tmp_path)
+    keys = {re.split(r":", t)[0] for t in done}
     assert {"limits.cieling_dbfs", "driver[3].channel", "driver[2].at", "lab.head"} <= keys
 
 
@@ -153,4 +153,4 @@ def test_faults_between_keys_take_defaults_from_the_schema(
     text = crooked_text.replace(*change, 1)
     parse(text, folder=tmp_path)
     monkeypatch.setattr(table.model_fields[key], "default", default)
-    assert any(line in told for told in faults(text, tmp_path))
+    assert any(line in done for done in faults(text, tmp_path))

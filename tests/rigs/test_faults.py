@@ -383,7 +383,7 @@ def test_a_card_that_crashes_is_gone(world: World, y: NDArray[np.float32], monke
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("slamm at=3", "did you mean 'slam'"),
         ("slam at=3 lvl=2", "there are: db, band, for, at, s, t"),
@@ -402,15 +402,15 @@ def test_a_card_that_crashes_is_gone(world: World, y: NDArray[np.float32], monke
     ],
 )
 def test_wrong_words_are_told_with_the_candidates(
-    world: World, crooked_text: str, tmp_path: Path, text: str, said: str
+    world: World, crooked_text: str, tmp_path: Path, text: str, message: str
 ) -> None:
-    with pytest.raises(BadInput) as told:
+    with pytest.raises(BadInput) as outcome:
         with_faults(world.description, [text])
-    assert said in str(told.value)
-    with pytest.raises(BadInput) as told:
+    assert message in str(outcome.value)
+    with pytest.raises(BadInput) as outcome:
         parse(f'{crooked_text}{QUIET}[lab.faults]\nschedule = ["amp-off", "{text}"]\n', tmp_path)
-    assert "lab.faults.schedule[2]" in str(told.value)
-    assert said in str(told.value)
+    assert "lab.faults.schedule[2]" in str(outcome.value)
+    assert message in str(outcome.value)
 
 
 def test_faults_of_a_real_device_are_refused(crooked_text: str, crooked_card_text: Any, tmp_path: Path) -> None:

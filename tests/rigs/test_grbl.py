@@ -154,7 +154,7 @@ def test_no_greeting_is_trouble() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (["error:15"], "error:15"),
         (["ALARM:1"], "limit switch"),
@@ -162,9 +162,9 @@ def test_no_greeting_is_trouble() -> None:
         ([], r"no reply .*'G4 P0\.01' in 7 s"),
     ],
 )
-def test_trouble_on_the_way(answer: list[str], said: str) -> None:
+def test_trouble_on_the_way(answer: list[str], message: str) -> None:
     line = Conversation(*HELLO, (b"G21 G90 G0 X1.000\n", ["ok"]), (b"G4 P0.01\n", answer))
-    with pytest.raises(HardwareTrouble, match=said):
+    with pytest.raises(HardwareTrouble, match=message):
         stage(line, timeout_s=7).move(Pose(turn=np.radians(1.0)))
     line.over()
 
@@ -253,7 +253,7 @@ def test_axes_of_a_rig() -> None:
 # the simulator
 
 
-def told(machine: GrblMachine, text: str, now: float = 0.0) -> list[str]:
+def done(machine: GrblMachine, text: str, now: float = 0.0) -> list[str]:
     return machine.feed(text.encode() + b"\n", now)
 
 
@@ -261,39 +261,39 @@ def test_the_machine_answers_as_grbl_does() -> None:
     places: list[dict[str, float]] = []
     machine = GrblMachine(places.append, locked=True)
     assert machine.feed(b"\x18", 0.0)[0].strip() == "Grbl 1.1h ['$' for help]"
-    assert told(machine, "G0 X5") == ["error:9"]
-    assert told(machine, "$X")[-1] == "ok"
-    assert told(machine, "g90 g0 x5 b-2.5") == ["ok"]
+    assert done(machine, "G0 X5") == ["error:9"]
+    assert done(machine, "$X")[-1] == "ok"
+    assert done(machine, "g90 g0 x5 b-2.5") == ["ok"]
     assert places[-1]["X"] == 5.0
     assert places[-1]["B"] == -2.5
-    assert told(machine, "G91 G1 X1.5 F600") == ["ok"]
-    assert told(machine, "$J=G90 Y3 F100") == ["ok"]
+    assert done(machine, "G91 G1 X1.5 F600") == ["ok"]
+    assert done(machine, "$J=G90 Y3 F100") == ["ok"]
     assert (places[-1]["X"], places[-1]["Y"]) == (6.5, 3.0)
     assert machine.feed(b"?", 0.0)[0].startswith("<Idle|MPos:6.500,3.000,0.000,0.000,-2.500,0.000|")
-    assert told(machine, "hello") == ["error:2"]
-    assert told(machine, "G77") == ["error:20"]
-    assert told(machine, "$nonsense") == ["error:3"]
-    assert told(machine, "$$")[-1] == "ok"
-    assert told(machine, "$H") == ["ok"]
+    assert done(machine, "hello") == ["error:2"]
+    assert done(machine, "G77") == ["error:20"]
+    assert done(machine, "$nonsense") == ["error:3"]
+    assert done(machine, "$$")[-1] == "ok"
+    assert done(machine, "$H") == ["ok"]
     assert set(places[-1].values()) == {0.0}
 
 
 def test_the_machine_takes_its_time() -> None:
     places: list[dict[str, float]] = []
     machine = GrblMachine(places.append, speed=10.0)
-    assert told(machine, "G0 X20", 0.0) == ["ok"]
-    assert told(machine, "G4 P0.5", 0.1) == []
+    assert done(machine, "G0 X20", 0.0) == ["ok"]
+    assert done(machine, "G4 P0.5", 0.1) == []
     assert machine.feed(b"?", 1.0)[0].startswith("<Run|MPos:10.000,")
     assert machine.run(1.9) == []
     assert places == []
     assert machine.run(2.0) == ["ok"]
     assert places[-1]["X"] == 20.0
-    assert told(machine, "G0 X0", 2.1) == []
+    assert done(machine, "G0 X0", 2.1) == []
     assert machine.run(2.6) == ["ok"]
     machine.feed(b"!", 3.0)
     assert places[-1]["X"] == pytest.approx(16.0)
     assert "ALARM:3" not in machine.feed(b"\x18", 3.0), "it stood when it was reset"
-    told(machine, "G0 X0", 4.0)
+    done(machine, "G0 X0", 4.0)
     assert machine.feed(b"\x18", 4.1)[0] == "ALARM:3"
 
 

@@ -59,11 +59,11 @@ def test_no_device_at_all() -> None:
 def test_an_ambiguous_name_lists_those_that_fit() -> None:
     with pytest.raises(BadInput) as trouble:
         choose(FOUND, "fireface", None, 2, 2)
-    said = str(trouble.value)
-    assert "fits 3 audio devices" in said
-    assert "UCX" in said
-    assert "Fireface II" in said
-    assert "HDA" not in said
+    message = str(trouble.value)
+    assert "fits 3 audio devices" in message
+    assert "UCX" in message
+    assert "Fireface II" in message
+    assert "HDA" not in message
 
 
 @pytest.mark.parametrize(("outputs", "inputs", "what"), [(4, 4, "output"), (3, 5, "input")])
@@ -146,7 +146,7 @@ def test_devices_are_listed(running: Any, in_server: Callable[[Any], None]) -> N
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ('"crooked-card"', '"Fireface"', r"(?s)no audio device's name holds 'Fireface'.*'crooked-card-2'"),
         ('"crooked-card"', '"crooked"', r"(?s)'crooked' fits 2 audio devices.*'crooked-card'.*'crooked-card-2'"),
@@ -156,11 +156,11 @@ def test_devices_are_listed(running: Any, in_server: Callable[[Any], None]) -> N
     ],
 )
 def test_a_rig_that_does_not_fit_is_wrong_input(
-    running: Any, in_server: Callable[[Any], None], text: str, place: Path, old: str, new: str, said: str
+    running: Any, in_server: Callable[[Any], None], text: str, place: Path, old: str, new: str, message: str
 ) -> None:
     in_server(running)
     assert old in text
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         PortAudioInterface.open(parse(text.replace(old, new), folder=place))
 
 
@@ -233,11 +233,11 @@ def test_ctrl_c_stops_a_capture_at_once(running: Any, text: str, tmp_path: Path)
     process = measuring(tmp_path, running.env)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
-    said = process.communicate(timeout=20)[1]
-    assert process.returncode == 130, said
+    message = process.communicate(timeout=20)[1]
+    assert process.returncode == 130, message
     assert time.monotonic() - began < 3.0
-    assert "interrupted" in said
-    assert "Traceback" not in said
+    assert "interrupted" in message
+    assert "Traceback" not in message
 
 
 @pytest.mark.server
@@ -251,12 +251,12 @@ def test_a_server_that_dies_or_hangs_is_hardware_trouble(
         process = measuring(tmp_path, server.env)
         server.process.send_signal(how)
         try:
-            said = process.communicate(timeout=30)[1]
+            message = process.communicate(timeout=30)[1]
         finally:
             server.process.send_signal(signal.SIGCONT)
-    assert process.returncode == 3, said
-    assert "'crooked-card' stopped at sample" in said
-    assert "Traceback" not in said
+    assert process.returncode == 3, message
+    assert "'crooked-card' stopped at sample" in message
+    assert "Traceback" not in message
 
 
 @pytest.mark.server
@@ -288,6 +288,6 @@ def test_a_server_that_is_gone_before_a_capture(
         assert process.stdout.readline() == "open\n"
         server.process.kill()
         time.sleep(0.5)
-        said, _ = process.communicate("go\n", timeout=30)
-    assert "'crooked-card' does not open" in said
+        message, _ = process.communicate("go\n", timeout=30)
+    assert "'crooked-card' does not open" in message
     assert process.returncode == 0

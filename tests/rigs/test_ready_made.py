@@ -93,10 +93,10 @@ def test_show_prints_a_table_and_draws_a_picture(sweetspot: Run, tmp_path: Path)
 
 def test_show_in_free_field_as_json(sweetspot: Run, tmp_path: Path) -> None:
     shown = sweetspot("rig", "lab", "soundbar", "--show", "--json", "--out", "bar.svg")
-    told = json.loads(shown.stdout)
-    assert told["room"] is None
-    assert [d["channel"] for d in told["drivers"]] == list(range(1, 9))
-    assert told["drivers"][0]["at_m"] == [0.0, 0.42, 0.0]
+    done = json.loads(shown.stdout)
+    assert done["room"] is None
+    assert [d["channel"] for d in done["drivers"]] == list(range(1, 9))
+    assert done["drivers"][0]["at_m"] == [0.0, 0.42, 0.0]
     assert (tmp_path / "bar.svg").read_text(encoding="utf-8").rstrip().endswith("</svg>")
 
 

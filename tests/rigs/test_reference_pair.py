@@ -77,7 +77,7 @@ def test_the_pair_is_in_the_room_of_the_device(crooked_text: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[reference]\nleft = 2\nright = 1\n", "already used by driver"),
         ("[reference]\nleft = 2\n", "reference.right: missing"),
@@ -88,8 +88,8 @@ def test_the_pair_is_in_the_room_of_the_device(crooked_text: str, tmp_path: Path
         ),
     ],
 )
-def test_faults_of_the_reference_are_named(crooked_text: str, tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_faults_of_the_reference_are_named(crooked_text: str, tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         parse(crooked_text + text, folder=tmp_path)
 
 

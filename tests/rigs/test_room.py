@@ -334,7 +334,7 @@ def test_serial_and_seed_decide_every_byte(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         (
             "size_m = [4.4",
@@ -355,14 +355,14 @@ def test_serial_and_seed_decide_every_byte(
     ],
 )
 def test_a_room_that_does_not_fit_is_refused_in_words(
-    crooked_text: str, tmp_path, old: str, new: str, said: str
+    crooked_text: str, tmp_path, old: str, new: str, message: str
 ) -> None:
     text = LIVING.replace(old, new)
     if new == "0.0":
         text = text.replace("left = 0.6, ceiling = [0.1, 0.2, 0.3]", "left = 0.0")
     with pytest.raises(BadInput) as refused:
         parse(crooked_text + text, tmp_path)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_many_paths_whose_spectra_are_made_of_a_few_add_up_alike(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_another_make_of_controller() -> None:
 
 
 @pytest.mark.parametrize(
-    ("turns", "said"),
+    ("turns", "message"),
     [
         ([(b"SYST:REM\n", []), (b"*IDN?\n", ["OTHER Inc."])], r"answered by 'OTHER Inc\.'; stage\.commands\.expect"),
         ([(b"SYST:REM\n", []), (b"*IDN?\n", [])], r"no answer to '\*IDN\?' in 5 s"),
@@ -100,8 +100,8 @@ def test_another_make_of_controller() -> None:
         ([*HELLO, (b"ROT:MOV?\n", ["ERR -113"])], "answered by 'ERR -113'; see the controller's manual"),
     ],
 )
-def test_trouble_when_it_opens(turns: list[tuple[bytes, list[str]]], said: str) -> None:
-    with pytest.raises(HardwareTrouble, match=said):
+def test_trouble_when_it_opens(turns: list[tuple[bytes, list[str]]], message: str) -> None:
+    with pytest.raises(HardwareTrouble, match=message):
         stage(Conversation(*turns))
 
 

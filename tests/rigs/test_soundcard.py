@@ -223,13 +223,13 @@ def test_noise_of_the_lab(
         in_server(server)
         with server.freewheel(), open_rig(described, serial="T-7") as rig:
             first, second = (rig.interface.capture(np.zeros((6, 40000), dtype=np.float32)).x for _ in range(2))
-        said = card.end()
+        message = card.end()
     wanted = World(described, "T-7").noise(np.random.default_rng(3), 100000).std(axis=1)
     assert first[:, 1000:].std(axis=1) == pytest.approx(wanted, rel=0.05)
     assert np.abs(np.corrcoef(first[0, 1000:], second[0, 1000:])[0, 1]) < 0.05
     assert card.process.returncode == 0
-    assert "Lab ended after" in said
-    assert "late" in said
+    assert "Lab ended after" in message
+    assert "late" in message
     assert not (tmp_path / "turntable").is_symlink()
 
 
@@ -267,9 +267,9 @@ def test_the_end_of_the_server_ends_the_lab(
     (tmp_path / "rig.toml").write_text(crooked_card_text(tmp_path / "turntable", ""))
     with jack_server(47872) as server, jack_lab(server, tmp_path / "rig.toml") as card:
         server.process.kill()
-        said = card.process.communicate(timeout=20)[1]
+        message = card.process.communicate(timeout=20)[1]
     assert card.process.returncode == 3
-    assert "the JACK server ended" in said
+    assert "the JACK server ended" in message
     assert not (tmp_path / "turntable").is_symlink()
 
 
@@ -280,9 +280,9 @@ def test_ctrl_c_ends_the_lab(
     (tmp_path / "rig.toml").write_text(crooked_card_text(tmp_path / "turntable", ""))
     with jack_server(47872) as server, jack_lab(server, tmp_path / "rig.toml") as card:
         card.process.send_signal(signal.SIGINT)
-        said = card.process.communicate(timeout=20)[1]
+        message = card.process.communicate(timeout=20)[1]
     assert card.process.returncode == 130
-    assert "Lab ended after" in said
+    assert "Lab ended after" in message
 
 
 def start_lab(environment: dict[str, str], rig: Path) -> subprocess.CompletedProcess[str]:

@@ -105,6 +105,6 @@ def test_a_monitor_on_axis_at_the_circle_hears_what_the_polar_microphone_hears(
     ],
 )
 def test_fixed_microphones_are_checked(crooked_text: str, tmp_path: Path, bad: str, words: str) -> None:
-    with pytest.raises(BadInput, match="fault") as told:
+    with pytest.raises(BadInput, match="fault") as done:
         described(crooked_text, tmp_path, "", bad)
-    assert words in str(told.value)
+    assert words in str(done.value)

@@ -270,7 +270,7 @@ CLEAR = 0.5
 """Share of the difference that a cause must explain to be called likely."""
 
 LEAST = 0.05
-"""Share of the difference that a second cause must explain to be told."""
+"""Share of the difference that a second cause must explain to be named."""
 
 RULED_OUT = 0.1
 """A cause that explains less than this share is ruled out."""

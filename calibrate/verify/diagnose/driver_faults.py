@@ -32,7 +32,7 @@ MOST_TURN = np.radians(45.0)
 or a head that moved."""
 
 Found = Iterator[tuple[str, str, float, int]]
-"""Name, what is said, what is left of the difference, and how many numbers were fitted."""
+"""Name, text, what is left of the difference, and how many numbers were fitted."""
 
 
 def timed(s: Residual, p: Complex, names: Sequence[str]) -> Found:
@@ -232,7 +232,7 @@ def band_change(s: Residual, rest: Complex, own: Complex) -> BandChange | None:
     Parameters
     ----------
     rest, own
-        ``(..., f)``: what was heard of it, what was predicted.
+        ``(..., f)``: its measured and its predicted response.
 
     Returns
     -------
