@@ -29,7 +29,7 @@ TEXTS = {
     "crosstalk.form": "What is held while the far ear is cancelled: see above.",
     "crosstalk.cost": "What effort counts: see above.",
     "crosstalk.target_db": "Wanted cancellation over frequency.",
-    "crosstalk.effort_db": "Largest effort of left and right, one value or over frequency: less is louder, more is wider.",
+    "crosstalk.effort_db": "Largest effort of left and right, also over frequency: less is louder, more is wider.",
     "crosstalk.effort_re": "What `effort_db` counts from.",
     "crosstalk.tolerance_db": "What the unit may change by after it was measured, one standard deviation; more makes "
     "filters gentler.",
