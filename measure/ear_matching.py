@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.arrays import frozen
@@ -87,23 +88,36 @@ def match(found: ImpulseResponse, rig: Description) -> Match:
         raise BadInput(
             f"no {what}: the ears cannot be matched by symmetry; calibrate each of them: sweetspot rig calibrate"
         )
-    left, right = (found.mics.index(e) for e in EARS)
     centres = _centres(found)
-    level = np.stack([_levels(found, ear, centres) for ear in (left, right)])
-    rows = np.array(
-        [
-            (level[0, p, d] - level[1, q, e] + level[0, p, e] - level[1, q, d]) / 2.0
-            for p, q in places
-            for d, e in drivers
-        ]
-    )
-    mean = rows.mean(axis=0)
-    many = len(rows) > 1
-    error = rows.std(axis=0, ddof=1) / np.sqrt(len(rows)) if many else np.full(len(centres), np.nan)
+    rows = _differences(found, rig, centres, [(*p, *d) for p in places for d in drivers])
     inside = (centres >= FROM_HZ) & (centres <= TO_HZ)
-    each = np.median(rows[:, inside], axis=1)
+    rows = rows[~np.isnan(rows[:, inside]).all(axis=1)]
+    if not len(rows):
+        raise BadInput(
+            f"mirrored drivers play no third octave from {FROM_HZ:g} Hz to {TO_HZ:g} Hz in common: the ears cannot be "
+            "matched by symmetry; calibrate each of them: sweetspot rig calibrate"
+        )
+    known = ~np.isnan(rows).all(axis=0)
+    centres, rows, inside = centres[known], rows[:, known], inside[known]
+    count = (~np.isnan(rows)).sum(axis=0)
+    mean = np.nanmean(rows, axis=0)
+    many = len(rows) > 1
+    squares = np.nansum((rows - mean) ** 2, axis=0)
+    error = np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / count), np.nan)
+    each = np.nanmedian(rows[:, inside], axis=1)
     overall_error = float(each.std(ddof=1) / np.sqrt(len(each))) if many else float("nan")
     return Match(centres, mean, error, float(np.median(mean[inside])), overall_error, len(rows))
+
+
+def _differences(
+    found: ImpulseResponse, rig: Description, centres: Float, pairs: list[tuple[int, int, int, int]]
+) -> Float:
+    """Left ear over right, dB ``(pair, band)``, for places ``p, q`` and drivers ``d, e``; NaN out of band."""
+    left, right = (_levels(found, found.mics.index(ear), centres) for ear in EARS)
+    rows = [(left[p, d] - right[q, e] + left[p, e] - right[q, d]) / 2.0 for p, q, d, e in pairs]
+    played = _played(found, rig, centres)
+    both = [played[d] & played[e] for _, _, d, e in pairs]
+    return np.where(np.array(both), np.array(rows), np.nan)
 
 
 def _mirrored_drivers(found: ImpulseResponse, rig: Description) -> list[tuple[int, int]]:
@@ -115,6 +129,14 @@ def _mirrored_drivers(found: ImpulseResponse, rig: Description) -> list[tuple[in
             if name in at and other in at and np.linalg.norm(at[name] * (1, -1, 1) - at[other]) < NEAR_M:
                 pairs.append((d, e))
     return pairs
+
+
+def _played(found: ImpulseResponse, rig: Description, centres: Float) -> NDArray[np.bool_]:
+    """Third octaves that lie in each driver's band ``(driver, band)``: outside it a response is noise and leakage."""
+    bands = {d.name: d.band_hz for d in rig.driver}
+    third = 2.0 ** (1.0 / 6.0)
+    edges = [bands.get(name) or found.band for name in found.drivers]
+    return np.array([(centres / third >= low) & (centres * third <= high) for low, high in edges])
 
 
 def _mirrored_places(found: ImpulseResponse) -> Iterator[tuple[int, int]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
+import threading
 from datetime import UTC, datetime
 from importlib import import_module
 from importlib.metadata import version
@@ -20,6 +22,9 @@ from sweetspot.streams import guard
 from sweetspot.trace import UNEXPECTED, kept, refused_by_system
 
 INTERRUPTED = 130
+
+AGAIN_S = 0.02
+"""Delay of an interrupt that is raised again, s: by then the code that swallowed the first one has returned."""
 
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Set to 1, unless they are set, before NumPy loads: the matrices here are small and many, and threads wait for each
@@ -94,6 +99,7 @@ def main() -> None:
         os.environ.setdefault(threads, "1")
     speakable()
     guard()
+    repeat_lost_interrupts()
     as_json = "--json" in sys.argv
     try:
         code = _left_with(as_json)
@@ -105,6 +111,25 @@ def main() -> None:
         code = UNEXPECTED
         failed(kept(fault, datetime.now(UTC)), code, as_json=as_json)
     sys.exit(code)
+
+
+def repeat_lost_interrupts() -> None:
+    """Raise Ctrl-C again where Python could only report it.
+
+    A ``KeyboardInterrupt`` that reaches a finalizer or a weak reference's callback is printed as "Exception ignored in"
+    and lost, and the command would go on as if nothing had been pressed.
+    """
+    usual = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            usual(lost)
+            return
+        timer = threading.Timer(AGAIN_S, _thread.interrupt_main)
+        timer.daemon = True
+        timer.start()
+
+    sys.unraisablehook = hook
 
 
 def _left_with(as_json: bool) -> int:

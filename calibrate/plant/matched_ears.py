@@ -57,7 +57,8 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
     Raises
     ------
     BadInput
-        The ears differ by more than 3 dB; ``on`` was asked for and nothing mirrors.
+        The ears differ by more than 3 dB (``auto``: and by more than three standard errors); nothing mirrors and ``on``
+        was asked for.
     """
     if wish == "off":
         return Matched(0.0, 0.0, "ears not matched: switched off (filter.match_ears)")
@@ -70,7 +71,7 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
     error = 0.0 if np.isnan(found.overall_error_db) else found.overall_error_db
     louder = f"{found.overall_db:+.2f} ± {error:.2f} dB".replace("-0.00", "+0.00")
     line = f"left ear {louder} against the right one ({found.pairs} mirrored paths)"
-    if abs(found.overall_db) > LARGEST_DB:
+    if abs(found.overall_db) > LARGEST_DB and (wish == "on" or abs(found.overall_db) > SURE * error):
         raise BadInput(
             f"the {line}: more than {LARGEST_DB:g} dB apart; check sensitivity_mv_per_pa of {' and '.join(EARS)} "
             '(sweetspot rig calibrate), or set filter.match_ears = "off" in the design'

@@ -17,6 +17,7 @@ from sweetspot.calibrate.plant.uncertainty import within
 from sweetspot.calibrate.run import records
 from sweetspot.calibrate.study import overview
 from sweetspot.calibrate.verify import comparison, figures, verification
+from sweetspot.measure import ear_matching
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.smooth import band_means
 from sweetspot.rigs.errors import BadInput
@@ -198,6 +199,24 @@ def mirrored(louder_db: float, noise_db: float = 0.0) -> ImpulseResponse:
                            np.full((3, 2, 2), 60.0), (60.0, 19000.0))  # fmt: skip
 
 
+def test_ears_are_matched_where_both_drivers_play(crooked_text: str) -> None:
+    """A woofer that lies opposite a tweeter: what is read outside a driver's band is noise, not a microphone."""
+    text = crooked_text.replace("at = [0.03, -0.07, 0.0]", "at = [0.01, -0.08, 0.0]")
+    rig = parse(text.replace("band_hz = [120, 20000]", "band_hz = [2500, 18000]", 1), folder=Path())
+    whole, found = mirrored(0.7, 0.02), mirrored(0.7, 0.02)
+    assert ear_matching.match(found, rig).f.min() > 2500.0
+    deaf = next(i for i, d in enumerate(rig.driver) if d.band_hz[0] == 2500.0)
+    f = np.fft.rfftfreq(900, 1.0 / 47872)
+    for ear, low in enumerate((6.0, 0.2)):
+        spectrum = np.fft.rfft(whole.h[:, ear, deaf]) * np.where(f < 2000.0, low, 1.0)
+        h = found.h.copy()
+        h[:, ear, deaf] = np.fft.irfft(spectrum, 900)
+        found = replace(found, h=h)
+    assert ear_matching.match(found, rig).overall_db == pytest.approx(0.7, abs=0.15)
+    rig = parse(text.replace("band_hz = [120, 20000]", "band_hz = [5000, 18000]", 1), folder=Path())
+    assert "no third octave" in matched_ears.matched(mirrored(0.7), rig, "auto").text
+
+
 def test_ears_that_differ_are_matched(crooked_text: str) -> None:
     """0.7 dB too loud is found and halved between the ears; within its error, or switched off, nothing is done."""
     text = crooked_text.replace("at = [0.03, -0.07, 0.0]", "at = [0.01, -0.08, 0.0]")
@@ -212,6 +231,10 @@ def test_ears_that_differ_are_matched(crooked_text: str) -> None:
     assert "switched off" in matched_ears.matched(mirrored(0.7), rig, "off").text
     with pytest.raises(BadInput, match="more than 3 dB apart"):
         matched_ears.matched(mirrored(4.0), rig, "auto")
+    unsure = mirrored(3.5, 9.0)
+    assert "within 3 standard errors" in matched_ears.matched(unsure, rig, "auto").text
+    with pytest.raises(BadInput, match="more than 3 dB apart"):
+        matched_ears.matched(unsure, rig, "on")
     lone = parse(crooked_text, folder=Path())
     assert "not matched" in matched_ears.matched(mirrored(0.7).at(np.array([0])), lone, "auto").text
 

@@ -17,6 +17,17 @@ BROKEN = (
     "import sweetspot.command_line as roof; roof.build = broken; roof.main()\n"
 )
 
+LOST = (
+    "import sys, time; sys.argv = ['sweetspot', 'rig', 'check', 'desk']\n"
+    "import sweetspot.command_line as roof\n"
+    "class Held:\n"
+    "    def __del__(self): raise KeyboardInterrupt\n"
+    "def busy(*a, **k):\n"
+    "    Held()\n"
+    "    for _ in range(500): time.sleep(0.01)\n"
+    "roof.build = busy; roof.main()\n"
+)
+
 
 def typed(*words: str, stdout: object = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -46,6 +57,12 @@ def test_a_trace_that_no_folder_takes_costs_only_the_trace(tmp_path: Path) -> No
     done = typed("-c", BROKEN, XDG_STATE_HOME=nowhere, TMPDIR=nowhere, HOME=nowhere)
     assert done.returncode == 70
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_interrupt_that_a_finalizer_swallows_is_raised_again() -> None:
+    done = typed("-c", LOST)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "sweetspot: interrupted; what had landed is kept\n"
 
 
 @pytest.mark.parametrize("words", [("--version",), ("rig", "--help"), ("--help",)])
