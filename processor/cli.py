@@ -45,6 +45,7 @@ from sweetspot.processor.export import (
     bundle,
     check,
     forms_table,
+    unused,
     without_guard,
 )
 from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, louder
@@ -285,7 +286,7 @@ def export(
     filters, lowered_db, cost = without_guard(filters, engine.value, options)
     made = bundle(filters, engine.value, options)
     rows = [FormRow(**row) for row in store.predicted_forms(filterset)]
-    more = [cost] if cost else []
+    more = [note for note in (cost, unused(engine.value, options)) if note]
     more += [_forms_text(filterset, rows)] if engine.value in STEREO else []
     made = replace(made, notes=(*made.notes, *more))
     files.write_all(out, made.everything())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.export.options import Options as Options
     from sweetspot.processor.export.options import forms_table as forms_table
     from sweetspot.processor.export.options import linear as linear
+    from sweetspot.processor.export.options import unused as unused
     from sweetspot.processor.export.running import LIMIT_DB as LIMIT_DB
     from sweetspot.processor.export.running import EngineComparison as EngineComparison
     from sweetspot.processor.export.running import check as check

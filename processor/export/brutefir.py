@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from sweetspot.processor.export.bundles import SIDES, Bundle, notes, outputs, pairs
-from sweetspot.processor.export.options import Options
+from sweetspot.processor.export.options import Options, power_of_two
 from sweetspot.processor.filterset import FilterSet
 
 Pairs = list[tuple[int, int, str, Any]]
 
 BLOCK = 256
+LARGEST = 8192
+"""Samples per block: no audio server has more."""
 FILES, LIVE, BANK = "matrix-files.conf", "matrix-jack.conf", "bank-jack.conf"
 PORT = 3333
 """Of the command line interface, at which a bank's places are changed."""
@@ -19,7 +21,7 @@ PORT = 3333
 
 def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """Two configurations with every field present, for ``brutefir -nodefault``."""
-    block = (options and options.block) or BLOCK
+    block = power_of_two(options, BLOCK, "BruteFIR", LARGEST)
     parts = -(-filterset.length // block)
     found = pairs(filterset, "f32")
     files = {name: h.astype("<f4").tobytes() for _, _, name, h in found}
@@ -50,7 +52,7 @@ def bank(sets: Sequence[FilterSet], folders: Sequence[str], default: int, option
     """
     first = sets[default]
     found = pairs(first, "f32")
-    block = options.block or BLOCK
+    block = power_of_two(options, BLOCK, "BruteFIR", LARGEST)
     inside, outside = _devices(first, options)
     channels = f"{len(first.drivers)}/{','.join(map(str, range(len(first.drivers))))}"
     text = _configuration(

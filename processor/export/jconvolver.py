@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from sweetspot.processor.export.bundles import Bundle, notes, outputs, pairs, wave
-from sweetspot.processor.export.options import Options
+from sweetspot.processor.export.options import Options, power_of_two
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
 CONF, LIVE = "matrix.conf", "matrix-jack.conf"
 BLOCK = 256
+LONGEST = 4096
+"""Samples per block: live it refuses more, "Fragment size is too large"."""
 LARGEST = 64
 """Inputs or outputs that it can have."""
 
@@ -21,9 +23,9 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     Raises
     ------
     BadInput
-        A driver on a channel beyond those that it can have.
+        A driver on a channel beyond those that it can have, or a block that it can't have.
     """
-    block = (options and options.block) or BLOCK
+    block = power_of_two(options, BLOCK, "jconvolver", LONGEST)
     count = outputs(filterset)
     if count > LARGEST:
         raise BadInput(f"jconvolver has at most {LARGEST} outputs; the highest channel of the rig is {count}")

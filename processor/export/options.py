@@ -66,6 +66,46 @@ class Options:
             raise BadInput(f"the share of the linear form is {self.share:g}; it goes from 0 (no centre) to 0.5 (all)")
 
 
+USED_BY = {
+    "block": ("brutefir", "camilladsp", "jconvolver"),
+    "capture": ("brutefir", "camilladsp", "jconvolver"),
+    "playback": ("brutefir", "camilladsp", "jconvolver", "pipewire"),
+    "backend": ("camilladsp",),
+    "version": ("camilladsp",),
+}
+"""Which engines have a use for an option that is not of all."""
+
+COMMAND_WORDS = {"version": "--engine-version"}
+
+
+def unused(engine: str, options: Options) -> str:
+    """A note on the options that were given and of which an engine has no use; empty where there is none."""
+    names = [name for name, users in USED_BY.items() if getattr(options, name) and engine not in users]
+    words = ", ".join(COMMAND_WORDS.get(name, f"--{name}") for name in names)
+    return f"Without effect on {engine}: {words}." if names else ""
+
+
+def power_of_two(options: Options | None, usual: int, engine: str, largest: int) -> int:
+    """Samples per block of an engine that takes powers of two from 16 to ``largest``.
+
+    Raises
+    ------
+    BadInput
+        Another block was chosen; live it is the period of the audio server.
+    """
+    block = (options and options.block) or usual
+    if block & (block - 1) or not LEAST_BLOCK <= block <= largest:
+        near = min(max(1 << (block.bit_length() - 1), LEAST_BLOCK), largest)
+        raise BadInput(
+            f"blocks of {block} samples: {engine} takes powers of two from {LEAST_BLOCK} to {largest}, such as {near}; "
+            f"on an audio server the block is its period (jackd -p {near})"
+        )
+    return block
+
+
+LEAST_BLOCK = 16
+
+
 def linear(filterset: FilterSet, share: float) -> FilterSet:
     """Left and right filters that play three programs without an upmix: ``C = a (L + R)``, ``L - C``, ``R - C``.
 

@@ -14,6 +14,9 @@ import numpy as np
 
 from tests.processor.library.loaded import error_db
 
+LATE = 20000
+"""For how long is recorded after the sound, samples: two of the longest periods and more."""
+
 
 @contextmanager
 def hosted(server: Any, folder: Path, *words: str) -> Iterator[Path]:
@@ -37,18 +40,17 @@ def hosted(server: Any, folder: Path, *words: str) -> Iterator[Path]:
 
 
 class Played:
-    """A JACK client that plays into ports and records what comes out of others."""
+    """A JACK client that plays a sound ``(channel, sample)`` into ports and records what comes out of others."""
 
-    def __init__(self, x: np.ndarray, seconds: float, into: Sequence[str], out: Sequence[str]) -> None:
+    def __init__(self, x: np.ndarray, outs: int) -> None:
         import jack
 
         self.client = jack.Client("player", no_start_server=True)
-        self.x, self.y = x, np.zeros((len(out), int(seconds * self.client.samplerate)), dtype=np.float32)
+        self.x, self.y = x, np.zeros((outs, x.shape[1] + LATE), dtype=np.float32)
         self.at, self.done = self.y.shape[1], threading.Event()
-        self.feeds = [self.client.outports.register(f"out_{i}") for i in range(len(into))]
-        self.hears = [self.client.inports.register(f"in_{i}") for i in range(len(out))]
+        self.feeds = [self.client.outports.register(f"out_{i}") for i in range(len(x))]
+        self.hears = [self.client.inports.register(f"in_{i}") for i in range(outs)]
         self.client.set_process_callback(self.block)
-        self.into, self.out = into, out
         self.client.activate()
 
     def block(self, n: int) -> None:
@@ -63,16 +65,16 @@ class Played:
             y[self.at : self.at + piece] = port.get_array()[:piece]
         self.at += piece
 
-    def heard(self) -> np.ndarray:
+    def heard(self, into: Sequence[str], out: Sequence[str]) -> np.ndarray:
         """Play and record once the ports are there and take connections."""
-        for feed, port in zip(self.feeds, self.into, strict=True):
+        for feed, port in zip(self.feeds, into, strict=True):
             self.connect(feed.name, port)
-        for hear, port in zip(self.hears, self.out, strict=True):
+        for hear, port in zip(self.hears, out, strict=True):
             self.connect(port, hear.name)
         self.done.clear()
         self.at = 0
         assert self.done.wait(30.0)
-        return self.y
+        return self.y.copy()
 
     def connect(self, source: str, into: str) -> None:
         """Ports are listed before their client takes connections."""
@@ -81,8 +83,11 @@ class Played:
         until = time.monotonic() + 10.0
         while True:
             try:
-                return self.client.connect(source, into)
-            except jack.JackErrorCode:
+                self.client.connect(source, into)
+                return
+            except jack.JackErrorCode as error:
+                if "exists" in str(error):
+                    return
                 assert time.monotonic() < until, [p.name for p in self.client.get_ports()]
                 time.sleep(0.05)
 

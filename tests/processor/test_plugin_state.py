@@ -24,11 +24,11 @@ __all__ = ("plugin",)
 
 def through_jalv(server: Any, plugin: Path, x: np.ndarray, *words: str) -> tuple[np.ndarray, str]:
     """What a plug-in in jalv makes of a sound, and what jalv printed."""
-    ports = [f"hosted:channel_{c}" for c in bank().home.channels]
-    played = Played(x, x.shape[1] / 47872 + 0.1, ("hosted:left", "hosted:right"), ports)
+    played = Played(x, 3)
     try:
         with hosted(server, plugin.parent, *words) as log:
-            return played.heard(), log.read_text()
+            outs = [f"hosted:channel_{c}" for c in bank().home.channels]
+            return played.heard(("hosted:left", "hosted:right"), outs), log.read_text()
     finally:
         played.client.close()
 
