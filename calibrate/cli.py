@@ -55,20 +55,22 @@ def _print_keys(wanted: bool) -> None:
 
 def calibrate(
     run_folder: RunArg,
-    design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
-    dial: Annotated[bool, typer.Option("--pareto", help="Show the front of width against depth.")] = False,
+    design: Annotated[Path | None, typer.Option("--design", help="Design file: a design.toml.")] = None,
+    dial: Annotated[bool, typer.Option("--pareto", help="Show the Pareto front of width and depth.")] = False,
     many: Annotated[
-        Path | None, typer.Option("--bank", help="Filters for many places of the listener too: a bank.toml.")
+        Path | None, typer.Option("--bank", help="Also filters for many listener places: a bank.toml.")
     ] = None,
     drop_bank: Annotated[
-        bool, typer.Option("--no-bank", help="Drop the bank that the run has; without it, it is fitted anew.")
+        bool, typer.Option("--no-bank", help="Drop the run's bank; by default it is fitted again.")
     ] = False,
-    beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too, and compare.")] = False,
-    reasons: Annotated[bool, typer.Option("--explain", help="Say which limit was active in which band.")] = False,
+    beside: Annotated[bool, typer.Option("--compare", help="Fit the classical designs too and compare them.")] = False,
+    reasons: Annotated[bool, typer.Option("--explain", help="Show which limit was active in each band.")] = False,
     beside_linear: Annotated[
-        bool, typer.Option("--forms", help="Figures of the forms that engines without an upmix play.")
+        bool, typer.Option("--forms", help="Metrics of the forms for engines without an upmix.")
     ] = False,
-    left_out: Annotated[bool, typer.Option("--cross-validate", help="Leave positions out in turn.")] = False,
+    left_out: Annotated[
+        bool, typer.Option("--cross-validate", help="Leave-one-out cross-validation over positions.")
+    ] = False,
     keys: Annotated[
         bool,
         typer.Option(
@@ -130,27 +132,29 @@ def verify(
     limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
     kept: Annotated[Path | None, typer.Option("--records", help="Folder of records: JSON Lines, CSV, JUnit.")] = None,
     serial: Annotated[str | None, typer.Option("--serial", help="Serial number; '-' prompts for it.")] = None,
-    pattern: Annotated[str | None, typer.Option("--serial-pattern", help="Regular expression it must fit.")] = None,
-    through: Annotated[
-        str, typer.Option("--through", metavar="NAME", help=f"What is deployed: {', '.join(deployed.THROUGH)}.")
-    ] = deployed.OWN,
-    upmixes: Annotated[bool, typer.Option("--upmix", help="The device upmixes, as our own engine does.")] = False,
-    exported: Annotated[
-        Path | None, typer.Option("--exported", help="Play the export in this folder as it is: c, lv2, pipewire.")
+    pattern: Annotated[
+        str | None, typer.Option("--serial-pattern", help="Regular expression for serial numbers.")
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Verify a unit that has a passing record already.")] = False,
+    through: Annotated[
+        str, typer.Option("--through", metavar="NAME", help=f"Deployed processor: {', '.join(deployed.THROUGH)}.")
+    ] = deployed.OWN,
+    upmixes: Annotated[bool, typer.Option("--upmix", help="The device has the upmix of the built-in engine.")] = False,
+    exported: Annotated[
+        Path | None, typer.Option("--exported", help="Play the export in this folder: c, lv2, pipewire.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Verify a unit again that has already passed.")] = False,
     is_golden: Annotated[bool, typer.Option("--golden", help="Reference-unit check against stored results.")] = False,
-    shift: Annotated[float, typer.Option("--shift", help="Hours for which the golden unit holds.")] = 8.0,
+    shift: Annotated[float, typer.Option("--shift", help="Hours for which a golden-unit check is valid.")] = 8.0,
     plain: Annotated[bool, typer.Option("--operator", help="One big verdict and one next action.")] = False,
     stimuli: Annotated[
-        Path | None, typer.Option("--stimuli", help="Only write the sweeps here, to play and record them elsewhere.")
+        Path | None, typer.Option("--stimuli", help="Only write the sweeps here, for playback elsewhere.")
     ] = None,
     recordings: Annotated[
-        Path | None, typer.Option("--recorded", help="Folder of recordings of these sweeps; no rig is needed.")
+        Path | None, typer.Option("--recorded", help="Folder with recordings of these sweeps; needs no rig.")
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option("--places", min=1, max=200, help="Hear the bank at N places far from all measured ones."),
+        typer.Option("--places", min=1, max=200, help="Verify the bank at N places far from measured ones."),
     ] = None,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
@@ -224,13 +228,13 @@ def _verify_places(here: Path, count: int, ask: Operator, faults: list[str] | No
 
 def report(
     run_folder: RunArg,
-    music: Annotated[Path | None, typer.Option("--listen", help="A stereo file to hear before and after.")] = None,
+    music: Annotated[Path | None, typer.Option("--listen", help="Stereo file for a before/after comparison.")] = None,
     pictures: Annotated[
-        Path | None, typer.Option("--pictures", help="Folder for the page's pictures as PNG files of their own.")
+        Path | None, typer.Option("--pictures", help="Folder for the page's pictures as separate PNG files.")
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Write one self-contained page on a run: report.html."""
+    """Write a self-contained report page of a run: report.html."""
     page = _reported(run_folder, music, pictures)
     result({"report": str(page), "changed_since": _changes(run_folder)}, str(page), as_json=as_json)
 
@@ -242,7 +246,7 @@ def demo(
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Carry one unit through the whole loop on the virtual lab: measure, calibrate, verify, report."""
+    """Run the whole loop for one unit on the virtual lab: measure, calibrate, verify, report."""
     description = read(find(rig))
     here = folder.new(runs, unit, description, datetime.now(UTC))
     say(f"Rig {description.name!r}, unit {unit}, run {here}")

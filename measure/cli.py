@@ -40,34 +40,34 @@ def _located(run: Path | None) -> Path | None:
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
-RunsOpt = Annotated[Path, typer.Option("--runs", help="Where run folders are kept.")]
+RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 RunOpt = Annotated[
     Path | None,
     typer.Option("--run", help="Add to this run folder, or to the latest run of this unit.", callback=_located),
 ]
 YesOpt = Annotated[
     bool,
-    typer.Option("--yes", "-y", help="Begin unasked; after asking for a move wait --delay seconds, not for Enter."),
+    typer.Option(
+        "--yes", "-y", help="Start without asking; wait --delay seconds after each manual move, not for Enter."
+    ),
 ]
-DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds given to the operator with --yes.", min=0.0)]
+DelayOpt = Annotated[float, typer.Option("--delay", help="Seconds for each manual move with --yes.", min=0.0)]
 LONG_S = 1800.0
-"""A plan that plays longer is asked for."""
+"""Playing time, s, above which a plan needs confirmation."""
 
-RUN_HELP = "A run folder; or a unit's folder, or its serial number alone: its latest run."
+RUN_HELP = "Run folder; or a unit's folder or serial number for its latest run."
 MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, callback=located)]
-RawOpt = Annotated[
-    RawKept, typer.Option("--raw", help="Raw captures that stay in a session once it is whole; compressed anyway.")
-]
-DryOpt = Annotated[bool, typer.Option("--dry-run", help="Only say what would be captured: time, size and order.")]
+RawOpt = Annotated[RawKept, typer.Option("--raw", help="Raw captures kept in a complete session (compressed).")]
+DryOpt = Annotated[bool, typer.Option("--dry-run", help="Only show the plan: time, size and order.")]
 AcceptOpt = Annotated[
-    bool, typer.Option("--accept-change", help="Keep captures whose level or polarity is not the last position's.")
+    bool, typer.Option("--accept-change", help="Keep captures whose level or polarity changed since the last position.")
 ]
 OverlapOpt = Annotated[
     OverlapMode | None,
     typer.Option(
         "--overlap",
-        help="All drivers of a position in one capture: off, auto (where that works), on. If not given: auto for "
-        "more than 5 minutes of sound without repeats, else off.",
+        help="All drivers of a position in one capture: off, auto (where possible), on. Default: auto for more than 5 "
+        "minutes of sound without repeats, else off.",
     ),
 ]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -135,7 +135,7 @@ def templates(
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Measure the dummy head's localisation templates: it turns from -90 to 90 degrees against the front driver."""
+    """Measure the dummy head's localisation templates: yaw from -90 to 90 degrees re the front driver."""
     how = _Wish(unit, runs, run, yes, delay, dry_run=dry_run, as_json=as_json)
     _begin("templates", with_faults(read(find(rig)), fault), how)
 
@@ -151,7 +151,7 @@ def resume(
     dry_run: DryOpt = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Finish an interrupted session: measures only what is missing."""
+    """Finish an interrupted session: measure only what is missing."""
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
         if all(session.origin(name) for name in sets):
@@ -174,7 +174,7 @@ def resume(
 
 
 def _dry_run(described: Description, name: SetName, unit: str, *, overlap: OverlapMode | None, as_json: bool) -> None:
-    """What would be captured, after the serial number and every file that the run would need were checked."""
+    """The plan of a set, after a check of the serial number and of every file that the run needs."""
     check_serial(unit, "--unit")
     wanted = plan.make(described, name)
     overlap = overlap or usual(wanted)
@@ -198,7 +198,7 @@ def capture_set(
     accept_change: bool = False,
     overlap: OverlapMode | None = None,
 ) -> None:
-    """Make the captures of one set that a run does not hold yet, with a bar on the screen."""
+    """Make the missing captures of one set of a run, with a progress bar."""
     wanted = plan_at_once(rig.description, name) if name in FIXED else plan.make(rig.description, name)
     file = folder.session_file(run)
     with alone(run), Session.resume(file) as session:
@@ -224,7 +224,7 @@ def capture_set(
 
 
 def _agreed(wanted: plan.Plan, overlap: OverlapMode | None, description: Description, yes: bool) -> None:
-    """Ask before a plan that takes long; ``--yes`` agrees, and the virtual lab, which need not wait, is not asked for.
+    """Ask for confirmation of a long plan, unless ``--yes`` is given or the rig is the virtual lab, which runs faster.
 
     Raises
     ------
@@ -248,7 +248,7 @@ def _agreed(wanted: plan.Plan, overlap: OverlapMode | None, description: Descrip
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What the options of ``measure ears``, ``polar`` and ``templates`` ask for."""
+    """Options of ``measure ears``, ``polar`` and ``templates``."""
 
     unit: str
     runs: Path
@@ -267,7 +267,7 @@ class _Wish:
 
 
 def _begin(name: SetName, description: Description, how: _Wish) -> None:
-    """Measure a set, or only say what would be captured."""
+    """Measure a set, or only show its plan."""
     if how.dry_run:
         _dry_run(description, name, how.unit, overlap=how.overlap, as_json=how.as_json)
         return
@@ -312,15 +312,19 @@ def operator(yes: bool, delay: float) -> Callable[[str], None]:
 
 def pictures(
     run: MeasuredRun,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures; RUN/show if not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the pictures; by default RUN/show.")] = None,
     only: Annotated[str | None, typer.Option("--only", help="Comma-separated plot names.")] = None,
     kind: Annotated[Literal["png", "svg", "pdf"], typer.Option("--format", help="Image format.")] = "png",
-    position: Annotated[int | None, typer.Option("--position", help="Head position from 1; else the nominal.")] = None,
-    smoothing: Annotated[int, typer.Option("--smoothing", help="N for 1/N octave; 0 for none.", min=0, max=96)] = 24,
+    position: Annotated[
+        int | None, typer.Option("--position", help="Head position, from 1; by default the nominal one.")
+    ] = None,
+    smoothing: Annotated[
+        int, typer.Option("--smoothing", help="Smoothing of 1/N octave; 0 for none.", min=0, max=96)
+    ] = 24,
     vertical: Annotated[
         Path | None,
         typer.Option(
-            "--vertical", help="Run of the unit on its side, its top to the left: for CTA-2034.", callback=_located
+            "--vertical", help="Run with the unit on its side, top to the left, for CTA-2034.", callback=_located
         ),
     ] = None,
     as_json: JsonOpt = False,
@@ -348,11 +352,11 @@ def pictures(
 
 def export_(
     run: MeasuredRun,
-    to: Annotated[Literal["frd", "wav"], typer.Option("--to", help="FRD or 32-bit float WAV, one file a response.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the files.")],
+    to: Annotated[Literal["frd", "wav"], typer.Option("--to", help="FRD or 32-bit float WAV, one file per response.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
     as_json: JsonOpt = False,
 ) -> None:
-    """Write every response as a file of its own, for other programs."""
+    """Write each response to its own file, for other programs."""
     from sweetspot.measure.share import export, standard_errors
 
     with Session.read(folder.session_file(run)) as session:
@@ -366,7 +370,7 @@ def export_(
 
 def sofa_(
     run: MeasuredRun,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for the files; the run's if not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Output folder; by default the run's.")] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Write AES69 files: ears.sofa (SingleRoomMIMOSRIR), polar.sofa (GeneralFIR-E), directivity.sofa (directivity)."""

@@ -70,7 +70,7 @@ FilterSetArg = Annotated[
     Path,
     typer.Argument(
         metavar="FILTERSET",
-        help="A filterset.h5, or the run folder that holds it; or a unit's folder or serial number: its latest run.",
+        help="A filterset.h5 or its run folder; or a unit's folder or serial number for its latest run.",
         callback=located,
     ),
 ]
@@ -94,25 +94,25 @@ def mount(app: typer.Typer) -> None:
 
 def process(
     filterset: FilterSetArg,
-    source: Annotated[Path | None, typer.Argument(metavar="IN.wav", help="Stereo; any format and rate.")] = None,
-    out: Annotated[Path | None, typer.Argument(metavar="OUT.wav", help="One channel per driver.")] = None,
+    source: Annotated[Path | None, typer.Argument(metavar="IN.wav", help="Stereo file, any format and rate.")] = None,
+    out: Annotated[Path | None, typer.Argument(metavar="OUT.wav", help="Output file, one channel per driver.")] = None,
     upmix: Annotated[Method | None, typer.Option("--upmix", help="Centre extraction, or off.")] = None,
     amount: Annotated[
         float | None, typer.Option("--amount", min=0.0, max=1.0, help="Centre extraction amount, 0 to 1.")
     ] = None,
     gain: GainOpt = 0.0,
-    subtype: Annotated[Subtype, typer.Option("--subtype", help="Sample format.")] = Subtype("PCM_24"),
+    subtype: Annotated[Subtype, typer.Option("--subtype", help="Sample format of the output.")] = Subtype("PCM_24"),
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,
     split: Annotated[bool, typer.Option("--split", help="One file per driver: OUT_1_name.wav ...")] = False,
     ears: Annotated[
-        bool, typer.Option("--at-ears", help="What the dummy head's ears hear, for headphones; OUT-before.wav too.")
+        bool, typer.Option("--at-ears", help="Signals at the dummy head's ears, for headphones; also OUT-before.wav.")
     ] = False,
     path: Annotated[
         Path | None,
-        typer.Option("--path", help="Follow a listener through a bank: a file of poses."),
+        typer.Option("--path", help="Follow a listener through a bank: file of poses."),
     ] = None,
     measure: Annotated[
-        Path | None, typer.Option("--measure", help="Write the processor's transfer functions here, as a filter set.")
+        Path | None, typer.Option("--measure", help="Write the processor's transfer functions to this filter set.")
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
@@ -241,27 +241,35 @@ def _note_source(sound: files.SoundSource, fs: int) -> None:
 
 def export(
     filterset: FilterSetArg,
-    engine: Annotated[EngineName, typer.Option("--to", help="Which engine.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for its files; made where it is missing.")],
+    engine: Annotated[EngineName, typer.Option("--to", help="Target engine.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
     checked: Annotated[
-        bool, typer.Option("--check", help="Run the engine and compare with ours; exit code 4 if it was not run.")
+        bool,
+        typer.Option(
+            "--check", help="Run the engine and compare with the built-in one; exit code 4 if it could not run."
+        ),
     ] = False,
     whole: Annotated[
-        bool, typer.Option("--bank", help="Every place of the bank: one folder each, and index.json.")
+        bool, typer.Option("--bank", help="All places of the bank: one folder each, and index.json.")
     ] = False,
     form: Annotated[
-        Form, typer.Option("--form", help="Of an engine without an upmix: plain stereo, or with C = a (L + R).")
+        Form,
+        typer.Option("--form", help="Form for engines without an upmix: plain stereo, or linear with C = a (L + R)."),
     ] = Form("stereo"),
-    share: Annotated[float, typer.Option("--share", min=0.0, max=0.5, help="a of the linear form.")] = LINEAR_SHARE,
-    block: Annotated[int, typer.Option("--block", min=0, help="Samples per block; 0: the engine's usual one.")] = 0,
+    share: Annotated[
+        float, typer.Option("--share", min=0.0, max=0.5, help="Factor a of the linear form.")
+    ] = LINEAR_SHARE,
+    block: Annotated[int, typer.Option("--block", min=0, help="Block size, samples; 0: the engine's default.")] = 0,
     capture: Annotated[str, typer.Option("--capture", help="Live input device, by the engine's name for it.")] = "",
     playback: Annotated[str, typer.Option("--playback", help="Live output device.")] = "",
     backend: Annotated[str, typer.Option("--backend", help="Live sound system, where the engine has several.")] = "",
-    version: Annotated[int, typer.Option("--engine-version", help="Of its configuration format; 0: newest.")] = 0,
+    version: Annotated[
+        int, typer.Option("--engine-version", help="Version of its configuration format; 0: newest.")
+    ] = 0,
     other: Annotated[Path | None, typer.Option("--b", help="A second filter set for A/B: c, lv2 and pipewire.")] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Write the filters as files that another engine loads as they are."""
+    """Write the filters as files that another engine can load."""
     filters, changes = _within_rig(filterset)
     kept = store.read_prediction(filterset).get("reference", (0, 1))
     plain = (int(kept[0]), int(kept[1]))
@@ -404,25 +412,26 @@ def _levels(peak: float, rms: float) -> str:
 
 def play(
     filterset: FilterSetArg,
-    source: Annotated[Path | None, typer.Argument(metavar="[IN.wav]", help="A stereo file; else --from.")] = None,
+    source: Annotated[Path | None, typer.Argument(metavar="[IN.wav]", help="Stereo file; without it, --from.")] = None,
     device: Annotated[str | None, typer.Option("--device", help="A unique part of the output's name.")] = None,
     heard: Annotated[
-        str | None, typer.Option("--from", help="Input device, or on JACK the program, that is listened to.")
+        str | None, typer.Option("--from", help="Input device, or on JACK the program, to play from.")
     ] = None,
     channels: Annotated[str, typer.Option("--channels", help="Input channels for left and right.")] = "1,2",
     hostapi: Annotated[str | None, typer.Option("--hostapi", help="Part of the host API's name.")] = None,
-    other: Annotated[Path | None, typer.Option("--b", help="A second filter set, to change to with the key a.")] = None,
-    block: Annotated[int, typer.Option("--block", help="Samples a block.", min=16, max=4096)] = 256,
+    other: Annotated[Path | None, typer.Option("--b", help="Second filter set for A/B, switched with key a.")] = None,
+    block: Annotated[int, typer.Option("--block", help="Block size, samples.", min=16, max=4096)] = 256,
     upmix: Annotated[Method | None, typer.Option("--upmix", help="Centre extraction, or off.")] = None,
     amount: Annotated[
         float | None, typer.Option("--amount", min=0.0, max=1.0, help="Centre extraction amount, 0 to 1.")
     ] = None,
     listener: Annotated[
-        str | None, typer.Option("--listener", help="Follow a listener through a bank, from x,y[,yaw]: m, degrees.")
+        str | None,
+        typer.Option("--listener", help="Follow a listener through a bank, starting at x,y[,yaw]: m, degrees."),
     ] = None,
     pose_port: Annotated[
         int | None,
-        typer.Option("--pose-port", min=0, max=65535, help="UDP port on this machine for OSC: /listener x y yaw."),
+        typer.Option("--pose-port", min=0, max=65535, help="UDP port on this computer for OSC: /listener x y yaw."),
     ] = None,
     gain: GainOpt = 0.0,
     mono: Annotated[bool, typer.Option("--mono", help="Play a file with one channel to both sides.")] = False,

@@ -16,7 +16,7 @@ from sweetspot.rigs.progress import result, say
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit in the lab.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-ShowOpt = Annotated[bool, typer.Option("--show", help="Show what the lab is, and do not run it.")]
+ShowOpt = Annotated[bool, typer.Option("--show", help="Draw the lab instead of running it.")]
 OutOpt = Annotated[Path | None, typer.Option("--out", help="With --show: the picture (.png, .svg, .pdf).")]
 
 FaultsOpt = Annotated[
@@ -24,8 +24,8 @@ FaultsOpt = Annotated[
     typer.Option(
         "--fault",
         metavar="FAULT",
-        help='In the virtual lab: something goes wrong, such as "slam at=3 s=1.2 db=-10" (capture 3, 1.2 s into it); '
-        "may be given again. --fault list tells which there are.",
+        help='Fault of the virtual lab, such as "slam at=3 s=1.2 db=-10" (at 1.2 s of capture 3); can be repeated. '
+        "--fault list shows all faults.",
     ),
 ]
 
@@ -59,7 +59,7 @@ def keys(as_json: JsonOpt = False) -> None:
 
 
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the rig; it is written to NAME.toml.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the rig and of its file NAME.toml.")],
     template: Annotated[
         str, typer.Option("--template", help="Shape of the device: pair | round | soundbar | line.")
     ] = "round",
@@ -67,7 +67,7 @@ def new(
     size: Annotated[float | None, typer.Option("--size", help="Width of the device, m.", min=0.01)] = None,
     driver: Annotated[
         list[str] | None,
-        typer.Option("--driver", help="In place of a shape: name,channel,x,y,z,low,high (m, Hz); may be given again."),
+        typer.Option("--driver", help="Instead of a shape: name,channel,x,y,z,low,high (m, Hz); can be repeated."),
     ] = None,
     band: Annotated[str | None, typer.Option("--band", help="Band of the drivers, Hz, such as 110,20000.")] = None,
     device: Annotated[
@@ -86,17 +86,17 @@ def new(
     ] = None,
     port: Annotated[str | None, typer.Option("--port", help="Serial port of the stage, or its address.")] = None,
     head: Annotated[
-        str | None, typer.Option("--head", help="Inputs of the dummy head's left and right ear; none without one.")
+        str | None, typer.Option("--head", help="Inputs of the dummy head's left and right ear, or none.")
     ] = "1,2",
-    mic: Annotated[int | None, typer.Option("--mic", help="Input of the measurement microphone; 0 without one.")] = 3,
-    distance: Annotated[float, typer.Option("--distance", help="From the device to the head, m.", min=0.1)] = 2.0,
+    mic: Annotated[int | None, typer.Option("--mic", help="Input of the measurement microphone; 0 if none.")] = 3,
+    distance: Annotated[float, typer.Option("--distance", help="Distance from device to head, m.", min=0.1)] = 2.0,
     sensitivity: Annotated[
-        float | None, typer.Option("--sensitivity", help="Of all microphones, mV/Pa, if known.")
+        float | None, typer.Option("--sensitivity", help="Sensitivity of all microphones, mV/Pa, if known.")
     ] = None,
     full_scale: Annotated[
         float | None, typer.Option("--full-scale-v", help="Peak voltage of a full-scale sample at the inputs, V.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The file; NAME.toml if not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Rig file; by default NAME.toml.")] = None,
     as_json: JsonOpt = False,
 ) -> None:
     """Write a commented rig file for a device, an interface, a stage and microphones, and check it.

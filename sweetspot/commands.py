@@ -36,7 +36,7 @@ COMMANDS = {
     "demo": Command(
         ("calibrate",),
         SETTING_UP,
-        "Carry one unit through the whole loop on the virtual lab: measure, calibrate, verify, report.",
+        "Run the whole loop for one unit on the virtual lab: measure, calibrate, verify, report.",
     ),
     "rig": Command(
         ("rigs", "measure"), SETTING_UP, "Devices, checks and calibrations, and the virtual lab as a sound card."
@@ -55,7 +55,7 @@ COMMANDS = {
         CALIBRATING,
         "Play sweeps through the processor, verify at held-out positions, and give a verdict.",
     ),
-    "report": Command(("calibrate",), CALIBRATING, "Write one self-contained page on a run: report.html."),
+    "report": Command(("calibrate",), CALIBRATING, "Write a self-contained report page of a run: report.html."),
     "process": Command(
         ("processor",), LISTENING, "Process a stereo file: upmix, filter matrix, guard; one channel per driver."
     ),
@@ -64,7 +64,7 @@ COMMANDS = {
         LISTENING,
         "Play live through the filters: a file, an input, or another program; keys for volume, bypass, A/B, walk.",
     ),
-    "export": Command(("processor",), LISTENING, "Write the filters as files that another engine loads as they are."),
+    "export": Command(("processor",), LISTENING, "Write the filters as files that another engine can load."),
     "line": Command(
         ("calibrate", "calibrate.line"),
         MANY,

@@ -1,4 +1,4 @@
-"""bank.toml -> BankDesign: the places that a bank holds filters for, checked whole; every key has a default."""
+"""bank.toml -> BankDesign: the places of a bank of filters, checked whole; every key has a default."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Step = Annotated[float, Field(ge=0.02, le=2)]
 class BankDesign(BaseModel):
     """Places of a bank, m from the middle of the device: ``x`` ahead of it, ``y`` to its left.
 
-    A grid ``x_m`` by ``y_m`` (from, to) in steps ``step_m`` with the heads' ``yaw_deg`` re facing the device, or in its
-    stead ``places``, each ``[x, y]`` or ``[x, y, yaw]``. ``spread_m`` and ``spread_deg`` say how far around its place a
-    head may be: filters are fitted to heads that stand and turn so far away. ``home`` is the place that is played
-    where no listener is known; by default the nominal place of the session. ``beam_step_deg`` is how finely the
-    centre's beam is steered: places whose bearings round to the same one share it. ``effort_db`` is what the sides may
-    spend over the limit of the unit's design, which is made for the nominal place: aside and farther away the ears see
-    less of the array. In a live room, where effort costs depth, nothing is added. ``second`` is the place of a second
-    listener, who stays: the filters of every place then serve both, with a bright and a dark ear each.
+    A grid ``x_m`` by ``y_m`` (from, to) in steps ``step_m`` with the heads' ``yaw_deg`` re facing the device, or
+    instead ``places``, each ``[x, y]`` or ``[x, y, yaw]``. Filters are fitted to heads displaced by ``spread_m`` and
+    turned by ``spread_deg`` around each place. ``home`` is the place that is played while no listener is known; by
+    default the nominal position of the session. ``beam_step_deg`` is the resolution of the centre's beam: places with
+    the same rounded bearing share it. ``effort_db`` is effort of the sides above the limit of the unit's design, which
+    is made for the nominal position: off axis and farther away the array subtends a smaller angle. In a live room,
+    where effort costs depth, nothing is added. ``second`` is the place of a second listener, who stays there: the
+    filters of every place then serve both, with a near and a far ear each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

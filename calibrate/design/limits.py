@@ -1,4 +1,4 @@
-"""limits.toml -> Limits: what a unit must reach to pass, checked whole; every key has a default."""
+"""limits.toml -> Limits: the limits of the verdict, checked whole; every key has a default."""
 
 from __future__ import annotations
 
@@ -19,73 +19,72 @@ Cosine = Annotated[float, Field(ge=-1, le=1, strict=True)]
 
 
 class Limits(BaseModel):
-    """What a unit must reach to pass: given to verify with --limits."""
+    """Limits that a unit must meet to pass: given to verify with --limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     cancellation_mean: Level = 12.0
-    """Least mean cancellation over scoring positions, sides and third octaves from 800 Hz to 6.3 kHz."""
+    """Minimum mean cancellation over scoring positions, sides and third octaves from 800 Hz to 6.3 kHz."""
     cancellation_p10: Level = 6.0
-    """Least 10th percentile of it, over the same positions, sides and third octaves."""
+    """Minimum 10th percentile of cancellation over the same positions, sides and third octaves."""
     target_shortfall: Level = -3.0
-    """Least cancellation over the target curve in any third octave from 800 Hz to 6.3 kHz, mean over positions and
-    sides; negative when it may fall short."""
+    """Minimum cancellation re the target curve in any third octave from 800 Hz to 6.3 kHz, mean over positions and
+    sides; a negative value allows a shortfall."""
     agreement: Level = 1.0
-    """Largest difference between predicted and measured in any third octave from 200 Hz to 8 kHz."""
+    """Largest difference between predicted and measured level in any third octave from 200 Hz to 8 kHz."""
     difference: Level = -22.0
-    """Largest power of measured minus predicted over that of the predicted, phase included, from 200 Hz to 5 kHz. It
-    notices a driver that is 1 dB off or half a sample late, and a head that stands elsewhere by some millimetres."""
+    """Largest complex error: power of measured minus predicted, re predicted, from 200 Hz to 5 kHz. It detects a driver
+    that is 1 dB off or half a sample late, and a head displaced by some millimetres."""
     contrast: Level = 12.0
-    """Least on-axis to off-axis contrast of the centre in any third octave from 400 Hz to 1.6 kHz."""
+    """Minimum on-axis to off-axis contrast of the centre in any third octave from 400 Hz to 1.6 kHz."""
     balance: Level = 1.0
-    """Largest difference in level between the left program at the left ear and the right one at the right ear."""
+    """Largest level difference between the left program at the left ear and the right program at the right ear."""
     snr: Level = 20.0
-    """Least signal to noise of any measured response."""
+    """Minimum SNR of any measured response."""
     interaural_level: Level = 1.5
-    """Largest difference between predicted and measured in level between the ears, in any third octave, for either
+    """Largest difference between predicted and measured interaural level difference, in any third octave, for either
     virtual loudspeaker."""
     interaural_delay: Microseconds = 40.0
-    """Largest difference between predicted and measured in delay between the ears, for either virtual loudspeaker."""
+    """Largest difference between predicted and measured interaural time difference, for either virtual loudspeaker."""
     colouration: Level = 6.0
-    """Largest rms deviation of the phantom centre's third octaves."""
+    """Largest rms deviation of the phantom centre over third octaves."""
     beam_shape: Level = 2.0
-    """Largest difference between predicted and measured in the centre's beam outside its nulls."""
+    """Largest difference between predicted and measured level of the centre's beam outside its nulls."""
     polarity: Cosine = 0.5
-    """Least cosine between measured and predicted; +1 correct, -1 inverted."""
+    """Minimum cosine between measured and predicted responses; +1 correct, -1 inverted."""
     latency: Milliseconds = 100.0
-    """Largest from stereo input to loudspeaker."""
+    """Largest latency from stereo input to loudspeaker."""
     distortion: Level = -30.0
     """Largest total harmonic distortion in any octave, re the fundamental."""
     guard: Level = 0.1
-    """Largest sample at a processor's outputs while a program that needs its guard is played, re the ceiling."""
+    """Largest sample at a processor's outputs, re the ceiling, for a programme that needs its guard."""
     side_azimuth: Angle = 7.0
-    """Largest distance of a side's image from that of the reference pair."""
+    """Largest azimuth difference between a side's image and that of the reference pair."""
     centre_azimuth: Angle = 5.0
-    """Largest distance of the centre's image from that of the reference pair."""
+    """Largest azimuth difference between the centre's image and that of the reference pair."""
     width: Turn = 14.0
     """Largest difference from the reference pair's width, hard left to hard right."""
     focus: Angle = 10.0
-    """Largest scatter of the bands' azimuths beyond that of the reference pair."""
+    """Largest spread of the bands' azimuths in excess of the reference pair's."""
     asymmetry: Turn = 7.0
-    """Largest azimuth of hard left plus that of hard right, against the reference pair."""
+    """Largest sum of the azimuths of hard left and hard right, re the reference pair."""
     drr_loss: Level = 6.0
-    """Largest loss of direct over reverberant sound against plain stereo on the same unit."""
+    """Largest loss of direct-to-reverberant ratio (DRR) re plain stereo on the same unit."""
     tone: Level = 2.0
-    """Largest colouration across pan against the reference pair, rms over ERB bands."""
+    """Largest colouration across pan positions re the reference pair, rms over ERB bands."""
     loudness_loss: Level = 10.0
-    """Largest loss of loudness against plain stereo at the same driver ceiling; 10 dB is half as loud."""
+    """Largest loss of loudness re plain stereo at the same driver ceiling; 10 dB is half as loud."""
     coarsest: Annotated[float, Field(ge=0, le=20, strict=True)] = 4.0
-    """Largest uncertainty, `coverage` times the standard one, with which a figure of measured against predicted passes:
-    what is measured more coarsely than that agrees with anything."""
+    """Largest expanded uncertainty (`coverage` times the standard uncertainty) with which a comparison of measured and
+    predicted passes: with more, anything agrees."""
     coverage: Annotated[float, Field(ge=0, le=5, strict=True)] = 2.0
-    """How many standard uncertainties a figure must be away from its limit before it is judged; nearer, it is grey:
-    neither passed nor failed, but measured again."""
+    """Coverage factor: standard uncertainties by which a metric must clear its limit to be judged; nearer, it is
+    inconclusive and measured again."""
     repeats: Annotated[int, Field(ge=0, le=5, strict=True)] = 1
-    """How often an inconclusive verification is repeated before it stays so."""
+    """Repeats of an inconclusive verification."""
     repeatability: Annotated[float, Field(ge=0, le=3, strict=True)] = 0.0
-    """By how much a path from driver to ear may differ when the unit, the head and the air are met again: one standard
-    deviation in gain, and as much in phase. It adds to what the sets themselves tell by how well they close; a gauge
-    study of one's own rig tells whether more is needed."""
+    """Standard deviation of a path from driver to ear when unit and head are set up again, in gain and alike in phase.
+    It adds to the closure error of the sets; a gauge study of the rig shows whether more is needed."""
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""design.toml -> Design: what is wanted of a unit's filters, checked whole; every key has a default."""
+"""design.toml -> Design: goals and limits of a unit's filters, checked whole; every key has a default."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Staging = Literal["programme", "sines"]
 
 
 MORE_EFFORT_DB, TIGHTER, HIGHER_DB, HIGHER_HZ = 15.0, 0.42, 15.0, 1600.0
-"""What ``image.prefer = "width"`` adds to the effort limit, dB, the part of ``tolerance_db`` that it counts with, and
-what it adds to the target from which frequency on."""
+"""Effects of ``image.prefer = "width"``: added effort (dB), factor on ``tolerance_db``, added target (dB) above a
+frequency (Hz)."""
 
 MOST_PLACES = 4000
-"""Of the map of the listening zone."""
+"""Largest number of places in the map of the listening zone."""
 
 
 class _Table(BaseModel):
@@ -34,19 +34,19 @@ class _Table(BaseModel):
 class CrosstalkDesign(_Table):
     """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f.
 
-    ``effort_db`` limits array effort: the drivers' squared weights, summed as ``cost`` says, over those of one driver
+    ``effort_db`` limits array effort: the drivers' squared weights, summed as ``cost`` says, re those of one driver
     alone at the same near-ear level. ``effort_re`` is that driver: the loudest one at that ear, or one of mean power
-    (for comparison between units with different numbers of drivers). ``form`` is what is held: the near-ear
-    response of the nominal head with least effort ("distortionless"), or with the reference driver left alone as far as
-    the target allows ("anchored", for short filters and ratios), or only the ratio of power between the zones that the
-    near and the far ear sweep over all positions ("ratio"), for units without a nominal place. ``cost`` is what effort
-    counts: what the drivers are driven with ("drivers"), the power that they radiate in all directions ("radiated",
-    from the polar set; 8 dB of it are a good limit in a room), or with "auto" the late energy that the room was
-    measured to give back, limited by ``image.prefer``, and what the drivers are driven with where nothing comes back.
+    (to compare units with different numbers of drivers). ``form`` is the constraint: the near-ear response of the
+    nominal head with least effort ("distortionless"); the same with the reference driver unchanged as far as the target
+    allows ("anchored", for short filters and ratios); or only the power ratio between the zones of the near and the far
+    ear over all positions ("ratio", for units without a nominal position). ``cost`` is the measure of effort: drive of
+    the drivers ("drivers"); radiated power in all directions ("radiated", from the polar set; 8 dB is a good limit in a
+    room); or "auto": the measured late energy of the room, limited by ``image.prefer``, and drive where the room
+    returns nothing.
 
-    ``effort_db`` is one number, or points (Hz, dB). By default it falls with frequency as the need does: ears are
-    farther apart in wavelengths, and effort beyond the need costs loudness. ``tolerance_db`` is what
-    the unit may change by after it was measured; ``image.prefer = "width"`` cuts both short, see there.
+    ``effort_db`` is one number, or points (Hz, dB). By default it falls with frequency: the ears are farther apart in
+    wavelengths, and more effort than needed costs loudness. ``tolerance_db`` is the expected change of the unit after
+    measurement; ``image.prefer = "width"`` changes both, see there.
     """
 
     form: Literal["distortionless", "anchored", "ratio"] = "distortionless"
@@ -71,15 +71,14 @@ class CrosstalkDesign(_Table):
 
 
 class BeamDesign(_Table):
-    """The centre's beam: on-axis over off-axis power as points (Hz, dB), where it points, its nulls and its main lobe.
+    """The centre's beam: on-axis re off-axis power as points (Hz, dB), direction, nulls and main lobe.
 
-    ``level_db`` is the centre's level: that of the phantom which it replaces, third octave by third octave, or so many
-    dB over the reference drivers' mean. ``nulls_deg`` are directions seen from the device. In their place, ``shape_db``
-    gives the wanted level over the angle from the beam's direction, as points (degrees, dB re on-axis) outside the
-    lobe. ``form`` is what the design starts from: the ring as it was measured, or drivers encoded on spherical
-    harmonics, better when the ring is sparse or noisy; or "relative": from the ring, the drivers in front left alone as
-    far as the nulls allow, so that each driver plays what these play through one short ratio (relative transfer
-    functions).
+    ``level_db`` is the centre's level: that of the phantom centre that it replaces, in each third octave, or in dB re
+    the reference drivers' mean. ``nulls_deg`` are directions seen from the device. Instead of them, ``shape_db`` gives
+    the target level over the angle from the beam's direction, as points (degrees, dB re on-axis) outside the lobe.
+    ``form`` is the basis of the design: the measured ring; drivers encoded in spherical harmonics, which is better for
+    a sparse or noisy ring; or "relative": from the ring, with the front drivers unchanged as far as the nulls allow,
+    and every other driver fed through one short ratio to them (relative transfer functions).
     """
 
     target_db: Curve = ((150.0, 0.0), (350.0, 20.0), (1800.0, 20.0), (2800.0, 0.0))
@@ -106,11 +105,11 @@ class BeamDesign(_Table):
 
 
 class StereoDesign(_Table):
-    """The stereo reference that is made virtual.
+    """The virtual loudspeakers.
 
-    ``head`` is what its far ear is fitted to: a rigid sphere of ``head_diameter_m``, or the head that measured
+    ``head`` is the model for the response at their far ear: a rigid sphere of ``head_diameter_m``, or the dummy head
     (``ears.templates`` or ``ears.head`` of the rig file, in the virtual lab the lab's). ``sweetspot calibrate RUN
-    --explain`` states what either misses at the heads.
+    --explain`` states the error of either at the head positions.
     """
 
     head: Literal["sphere", "measured"] = "sphere"
@@ -125,9 +124,9 @@ class FilterDesign(_Table):
     """Length and delay of the filters, their gain, and how the measurements are gated and the ears matched.
 
     The gate is ``gate_ms`` long, but ends before the first reflection (``gate_to = "reflection"``) unless it is
-    ``"fixed"``; at high frequencies it is ``gate_cycles`` periods long. ``match_ears`` is stated in
-    :mod:`calibrate.plant.matched_ears`. ``staging`` is what the filters' gain is made for: ``"programme"`` behind the
-    guard (:mod:`calibrate.filters.staging`), or ``"sines"`` of full scale without any.
+    ``"fixed"``; at high frequencies it is ``gate_cycles`` periods long. ``match_ears`` is described in
+    :mod:`calibrate.plant.matched_ears`. ``staging`` is the signal that sets the filters' gain: ``"programme"`` behind
+    the guard (:mod:`calibrate.filters.staging`), or full-scale ``"sines"`` without it.
     """
 
     taps: int = Field(default=1024, ge=64, le=4096)
@@ -151,7 +150,7 @@ class FilterDesign(_Table):
 
 
 class ZoneDesign(_Table):
-    """Places of the map of the listening zone, m from the middle of the device: ahead, to its left, and the steps."""
+    """Grid of the listening zone's map, m from the middle of the device: ahead, to its left, and the steps."""
 
     x_m: tuple[Annotated[float, Field(ge=0.3, le=20)], Annotated[float, Field(ge=0.3, le=20)]] = (1.0, 4.0)
     y_m: tuple[Annotated[float, Field(ge=-10, le=10)], Annotated[float, Field(ge=-10, le=10)]] = (-1.0, 1.0)
@@ -173,11 +172,11 @@ class ZoneDesign(_Table):
 
 
 class ImageDesign(_Table):
-    """What a live room makes the sides choose between: width, which takes effort, and depth, which effort takes away.
+    """The trade-off of the sides in a live room: effort adds width and takes depth.
 
-    ``prefer`` is a point on that front: "width", "balanced" or "depth", or a number from 0 (depth) to 1 (width);
-    ``sweetspot calibrate RUN --pareto`` shows the front of a unit in its room. Beyond "balanced" it also gives up
-    loudness, and what the unit may change by, for cancellation (:func:`towards_width`); in free field that is all.
+    ``prefer`` is a point on that Pareto front: "width", "balanced" or "depth", or a number from 0 (depth) to 1 (width);
+    ``sweetspot calibrate RUN --pareto`` shows the front of a unit in its room. Beyond "balanced" it also trades
+    loudness and tolerance for cancellation (:func:`towards_width`); in free field that is its only effect.
     """
 
     prefer: Literal["width", "balanced", "depth"] | Annotated[float, Field(ge=0, le=1)] = "balanced"
@@ -215,7 +214,7 @@ def _checked_curve(points: Curve) -> Curve:
 
 
 def level_at(points: float | Curve, f: Float) -> Float:
-    """A number or a curve in dB at frequencies ``f`` Hz: straight lines over log frequency, held at the ends."""
+    """A number or a curve in dB at frequencies ``f`` Hz: linear over log frequency, constant beyond the ends."""
     if not isinstance(points, tuple):
         return np.full(len(f), points)
     table = np.array(points)
@@ -223,10 +222,10 @@ def level_at(points: float | Curve, f: Float) -> Float:
 
 
 def towards_width(design: Design) -> CrosstalkDesign:
-    """What is asked of the sides with ``image.prefer`` counted: beyond "balanced" more effort, and less tolerance.
+    """Goals of the sides, with ``image.prefer`` included: beyond "balanced" more effort and less tolerance.
 
-    ``prefer = "width"`` may spend :data:`MORE_EFFORT_DB` more, takes the unit to stay as it was measured within
-    :data:`TIGHTER` times ``tolerance_db``, and aims :data:`HIGHER_DB` higher above :data:`HIGHER_HZ`.
+    ``prefer = "width"`` allows :data:`MORE_EFFORT_DB` more effort, assumes :data:`TIGHTER` times ``tolerance_db``, and
+    raises the target by :data:`HIGHER_DB` above :data:`HIGHER_HZ`.
     """
     wish, beyond = design.crosstalk, design.image.beyond
     if beyond == 0.0:
@@ -241,7 +240,7 @@ def towards_width(design: Design) -> CrosstalkDesign:
 
 
 def target_power(points: Curve, f: Float) -> Float:
-    """Power ratio of a curve at frequencies ``f`` Hz: straight lines in dB over log frequency, held at the ends."""
+    """Power ratio of a curve at frequencies ``f`` Hz: linear in dB over log frequency, constant beyond the ends."""
     return np.asarray(from_db(level_at(points, f)) ** 2)
 
 

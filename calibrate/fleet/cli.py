@@ -26,9 +26,9 @@ from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.storage import file_sha256
 
 FoldersArg = Annotated[
-    list[Path], typer.Argument(metavar="DIR ...", help="Folders that hold runs; the table is kept in the first.")
+    list[Path], typer.Argument(metavar="DIR ...", help="Folders with runs; the fleet's table is in the first.")
 ]
-FolderArg = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a fleet that was fitted.")]
+FolderArg = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a fitted fleet.")]
 
 FAILED = 1
 OWN = "each run's own design"
@@ -52,18 +52,20 @@ def fit(
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Verify too; on the virtual lab only.")] = False,
     limits_file: Annotated[Path | None, typer.Option("--limits", help="Limits of the verdict: a limits.toml.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Processes; one a core if not given.", min=1)] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Worker processes; by default one per core.", min=1)
+    ] = None,
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="A Dask scheduler: tls://HOST:PORT, or tcp:// on this computer.")
     ] = None,
     tls_ca: Annotated[Path | None, typer.Option("--tls-ca", help="The cluster's certificate authority, PEM.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Certificate to show to it, PEM.")] = None,
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Key of that certificate, PEM.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="Client certificate, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Key of the client certificate, PEM.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow plain TCP to another computer.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Try again what failed before with the same input.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry runs that failed with the same input.")] = False,
     as_json: JsonOpt = False,
 ) -> None:
-    """Fit every run below DIR that is not in the fleet's table yet, or has changed since."""
+    """Fit every run below DIR that is new or changed since the last time."""
     where = _scheduler(scheduler, Certificates(tls_ca, tls_cert, tls_key), insecure=insecure)
     text = None if design is None else designs.read(design)[1]
     steps = ("fit", "verify") if verify else ("fit",)
@@ -110,10 +112,10 @@ def _scheduler(address: str | None, certificates: Certificates, *, insecure: boo
 
 def stats(
     folder: FolderArg,
-    page: Annotated[Path | None, typer.Option("--page", help="Where the page goes; DIR/fleet.html.")] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="HTML page; by default DIR/fleet.html.")] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Mean, spread, capability, trend, outliers and gauge R&R over the units of a fleet, and a page of them."""
+    """Statistics over the units of a fleet: mean, spread, capability, trend, outliers, gauge R&R; also as a page."""
     with Ledger.reading(folder) as ledger:
         summary, copies = ledger.summary(), ledger.copies()
         rows, left_out = _current(ledger, folder)
@@ -135,12 +137,12 @@ def stats(
 
 def limits(
     folder: FolderArg,
-    sigmas: Annotated[float, typer.Option("--sigmas", help="Spreads of the units to allow.", min=0.5)] = 4.0,
+    sigmas: Annotated[float, typer.Option("--sigmas", help="Allowed standard deviations over units.", min=0.5)] = 4.0,
     guard: Annotated[float, typer.Option("--guard", help="Guard band in standard deviations of the gauge.")] = 2.0,
     out: Annotated[Path | None, typer.Option("--out", help="Write a limits.toml.")] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Limits from the good units of a fleet: their spread, tightened by the gauge's."""
+    """Derive limits from the good units of a fleet: their spread, with a guard band for the gauge."""
     with Ledger.reading(folder) as ledger:
         rows, left_out = _current(ledger, folder)
     good = capability.good(rows)
@@ -170,11 +172,11 @@ def limits(
 
 
 def learn(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that holds fully measured runs of one rig.")],
-    out: Annotated[Path, typer.Option("--out", help="The model's file.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with fully measured runs of one rig.")],
+    out: Annotated[Path, typer.Option("--out", help="File of the model.")],
     as_json: JsonOpt = False,
 ) -> None:
-    """Learn from fully measured units how units differ, for one capture a unit: mean, components, variances."""
+    """Learn the spread of fully measured units for single-capture calibration: mean, components, variances."""
     runs = quick.run.runs_below(folder)
     with tracked("Learning", len(runs)) as step:
         model, rig = quick.run.learned(runs, step)
@@ -214,10 +216,10 @@ def _table(found: list[Statistics]) -> str:
 
 
 def sample(
-    records: Annotated[Path, typer.Argument(metavar="RECORDS", help="The line's folder of records (--records).")],
+    records: Annotated[Path, typer.Argument(metavar="RECORDS", help="Folder of the line's records (--records).")],
     as_json: JsonOpt = False,
 ) -> None:
-    """The sample plan: which units of a line are verified fully, what that found, and what is due."""
+    """Show the sampling plan of a line: units for full verification, results, units due."""
     if not (records / kept.LINE).is_file():
         raise BadInput(f"{records}: no {kept.LINE} of a line there; give the folder that sweetspot line --records has")
     units = sampling.plan(kept.of_line(records))

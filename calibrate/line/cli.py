@@ -34,16 +34,16 @@ def mount(app: typer.Typer) -> None:
 
 def line(
     rig: RigArg,
-    model: Annotated[Path, typer.Option("--model", help="A model of measured units, by sweetspot fleet learn.")],
-    records: Annotated[Path, typer.Option("--records", help="Folder of records; they are continued.")],
+    model: Annotated[Path, typer.Option("--model", help="Model of measured units, from sweetspot fleet learn.")],
+    records: Annotated[Path, typer.Option("--records", help="Folder of records; new ones are appended.")],
     web: Annotated[
         int | None,
-        typer.Option("--web", metavar="PORT", help="Serve a page on loopback.", min=0, max=65535),
+        typer.Option("--web", metavar="PORT", help="Port of a web page on this computer.", min=0, max=65535),
     ] = None,
-    engine: Annotated[str, typer.Option("--to", help="Engine that the filters are exported to.")] = "firmware",
+    engine: Annotated[str, typer.Option("--to", help="Engine for the export.")] = "firmware",
     every: Annotated[int, typer.Option("--sample", help="Every Nth good unit is verified fully.", min=0)] = 0,
-    design: Annotated[Path | None, typer.Option("--design", help="What is wanted: a design.toml.")] = None,
-    again: Annotated[bool, typer.Option("--again", help="Take units that have passed already.")] = False,
+    design: Annotated[Path | None, typer.Option("--design", help="Design file: a design.toml.")] = None,
+    again: Annotated[bool, typer.Option("--again", help="Accept units that have already passed.")] = False,
     runs: RunsOpt = Path("runs"),
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,

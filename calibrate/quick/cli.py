@@ -27,14 +27,14 @@ def _located(since: Path | None) -> Path | None:
     return None if since is None else located(since)
 
 
-ModelOpt = Annotated[Path | None, typer.Option("--model", help="A model of measured units, by sweetspot fleet learn.")]
+ModelOpt = Annotated[Path | None, typer.Option("--model", help="Model of measured units, from sweetspot fleet learn.")]
 SinceOpt = Annotated[
     Path | None,
     typer.Option(
         "--since",
         metavar="RUN",
         callback=_located,
-        help="Instead of a model: an earlier run of this unit, which the microphones in the device bring to today.",
+        help="Instead of a model: an earlier run of this unit, updated by the microphones in the device.",
     ),
 ]
 
@@ -55,7 +55,7 @@ def quick(
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Hear a unit once at fixed microphones, and estimate its responses by a model, or by an earlier run of its own."""
+    """Estimate a unit's responses from one capture at fixed microphones and a model, or an earlier run of the unit."""
     if (model is None) == (since is None):
         raise BadInput("measure quick: give --model MODEL (a new unit) or --since RUN (one that was measured before)")
     described = read(find(rig))

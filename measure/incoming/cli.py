@@ -13,7 +13,7 @@ from sweetspot.rigs.progress import result, tracked
 from sweetspot.rigs.runs import located
 
 PathArg = Annotated[
-    Path, typer.Argument(metavar="PATH", help="A SOFA file, or a folder of SOFA, WAV, REW or FRD files, or recordings.")
+    Path, typer.Argument(metavar="PATH", help="SOFA file, or folder of SOFA, WAV, REW or FRD files or recordings.")
 ]
 
 
@@ -25,48 +25,51 @@ def import_(
     path: PathArg,
     unit: Annotated[str, typer.Option("--unit", help="Serial number of the unit.")],
     rig: Annotated[
-        str | None, typer.Option("--rig", help="Rig that it belongs to; else one is written from what is known.")
+        str | None, typer.Option("--rig", help="Rig of the measurements; by default one is made from the files.")
     ] = None,
-    runs: Annotated[Path, typer.Option("--runs", help="Where run folders are kept.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option("--runs", help="Folder of all runs.")] = Path("runs"),
     run: Annotated[
-        Path | None, typer.Option("--run", help="Add to this run, such as a polar set to ears.", callback=_run)
+        Path | None, typer.Option("--run", help="Add to this run, such as a polar set to an ears set.", callback=_run)
     ] = None,
     kind: Annotated[
-        Literal["ears", "polar"] | None, typer.Option("--as", help="Which set it is, where the files can't say.")
+        Literal["ears", "polar"] | None, typer.Option("--as", help="Kind of set, if the files do not state it.")
     ] = None,
     pattern: Annotated[
         str | None,
         typer.Option(
             "--pattern",
-            help='Names of the files without ending, such as "{driver}_hor_{azimuth_deg}"; fields: set, position, mic, '
+            help='File names without extension, such as "{driver}_hor_{azimuth_deg}"; fields: set, position, mic, '
             "driver, azimuth_deg, x, y, z, yaw_deg, use.",
         ),
     ] = None,
     manifest: Annotated[
         Path | None,
-        typer.Option("--manifest", help="CSV with the columns file, driver and any field; PATH/manifest.csv if there."),
+        typer.Option(
+            "--manifest", help="CSV with the columns file, driver and any field; by default PATH/manifest.csv."
+        ),
     ] = None,
     stimulus: Annotated[
-        Path | None, typer.Option("--stimulus", help="The files are recordings of this sound, an exponential sweep.")
+        Path | None, typer.Option("--stimulus", help="The files are recordings of this exponential sweep.")
     ] = None,
     loopback: Annotated[
-        int | None, typer.Option("--loopback", help="Channel of the recordings with the sweep as played.", min=1)
+        int | None, typer.Option("--loopback", help="Loopback channel of the recordings.", min=1)
     ] = None,
     after_ms: Annotated[
-        float, typer.Option("--after-ms", help="Kept of recorded sweeps after the start.", min=5, max=10000)
+        float, typer.Option("--after-ms", help="Length kept of responses after time zero, ms.", min=5, max=10000)
     ] = 150.0,
     distance: Annotated[
-        float, typer.Option("--distance", help="To head or microphone where the files don't say, m.", min=0.1)
+        float,
+        typer.Option("--distance", help="Distance to head or microphone, m, if the files do not state it.", min=0.1),
     ] = 2.0,
     speakers: Annotated[
         str | None,
-        typer.Option("--speakers", help="Directions around a head become speakers: azimuths such as 30,-30; left > 0."),
+        typer.Option("--speakers", help="Azimuths of an HRTF set to use as loudspeakers, such as 30,-30; left > 0."),
     ] = None,
     clockwise: Annotated[bool, typer.Option("--clockwise", help="The SOFA file counts azimuth clockwise.")] = False,
     swap: Annotated[bool, typer.Option("--swap-ears", help="The first receiver of the file is the right ear.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Import measurements made elsewhere: SOFA, folders of WAV, REW or FRD responses, recorded sweeps; to a session."""
+    """Import measurements from SOFA, from folders of WAV, REW or FRD responses, or from recorded sweeps."""
     from sweetspot.measure import folder, summary
     from sweetspot.measure.incoming import HeadWish, Wish, imported, sets
     from sweetspot.measure.session import Session

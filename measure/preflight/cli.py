@@ -1,4 +1,4 @@
-"""``sweetspot rig check | sweep | calibrate | microphone | match``: what is done before a session is measured."""
+"""``sweetspot rig check | sweep | calibrate | microphone | match``: commands to run before a session."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from sweetspot.rigs.runs import located
 
 RigArg = Annotated[str, typer.Argument(metavar="RIG", help="A rig file, or the name of a ready-made rig.")]
 UnitOpt = Annotated[str, typer.Option("--unit", help="Serial number of the unit.")]
-RunsOpt = Annotated[Path, typer.Option("--runs", help="Where run folders are kept.")]
+RunsOpt = Annotated[Path, typer.Option("--runs", help="Folder of all runs.")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -48,23 +48,23 @@ def check(
     unit: UnitOpt = "LAB-0001",
     only: Annotated[str | None, typer.Option("--set", help="Only the microphones of this set: ears | polar.")] = None,
     level: Annotated[
-        float | None, typer.Option("--level-dbfs", help="Peak of each multitone; 12 dB under the sweep if not given.")
+        float | None, typer.Option("--level-dbfs", help="Peak of each multitone; by default 12 dB below the sweep.")
     ] = None,
     identify: Annotated[
-        bool, typer.Option("--identify", help="First play one driver after the other, softly, and ask which it was.")
+        bool, typer.Option("--identify", help="First play the drivers one by one at a low level and ask which it was.")
     ] = False,
-    no_move: Annotated[bool, typer.Option("--no-move", help="Leave the stage where it is.")] = False,
+    no_move: Annotated[bool, typer.Option("--no-move", help="Do not move the stage.")] = False,
     reference: Annotated[
         Path | None,
-        typer.Option("--reference", help="What to compare with: the --json of a good check, or a run folder."),
+        typer.Option("--reference", help="Reference for comparison: the --json of a good check, or a run folder."),
     ] = None,
     runs: RunsOpt = Path("runs"),
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Check a set-up in some seconds: patch, polarity, microphones, amplifier, levels, noise, clocks, stage, disk.
+    """Check a set-up in seconds: wiring, polarity, microphones, amplifier, levels, noise, clocks, stage, disk.
 
-    Every output plays a multitone of its own frequencies, all at once. Exit code 1 if the set-up has a fault.
+    All outputs play at once, each a multitone of its own frequencies. Exit code 1 if the set-up has a fault.
     """
     description = with_faults(read(find(rig)), fault)
     if identify and not sys.stdin.isatty():
@@ -88,7 +88,7 @@ def check(
 
 
 def _asked(question: str) -> bool:
-    """The answer of whoever sits at the terminal."""
+    """Yes or no from the terminal."""
     return typer.confirm(question, default=True, err=True)
 
 
@@ -98,15 +98,14 @@ def sweep(
         float,
         typer.Option("--snr", help="Required minimum SNR, dB: worst octave of the worst driver.", min=10, max=110),
     ] = 60.0,
-    write: Annotated[bool, typer.Option("--write", help="Write it into the rig file.")] = False,
+    write: Annotated[bool, typer.Option("--write", help="Write the sweep into the rig file.")] = False,
     unit: UnitOpt = "LAB-0001",
     fault: FaultsOpt = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Choose the sweep: its band from the drivers, its level from what limits it, its length from the noise.
+    """Choose the sweep: band from the drivers, level from the limits, length from the noise.
 
-    Listens once, as `rig check` does, with the stage where it is. Leaves with 1 if that signal to noise is not to be
-    had.
+    Measures once, as `rig check` does, without moving the stage. Exit code 1 if the SNR cannot be reached.
     """
     path = find(rig)
     description = with_faults(read(path), fault)
@@ -140,12 +139,15 @@ def _set(name: str | None) -> SetName | None:
 
 def calibrate(
     rig: RigArg,
-    mic: Annotated[str, typer.Option("--mic", help="The microphone that the calibrator sits on.")],
+    mic: Annotated[str, typer.Option("--mic", help="Microphone in the calibrator.")],
     level: Annotated[
-        float, typer.Option("--level", help="Of the calibrator, dB SPL: 94, 114.", min=60, max=140)
+        float, typer.Option("--level", help="Level of the calibrator, dB SPL: 94 or 114.", min=60, max=140)
     ] = 94.0,
     frequency: Annotated[
-        float, typer.Option("--frequency", help="Of the calibrator, Hz: 1000, or 250 (pistonphone).", min=20, max=20000)
+        float,
+        typer.Option(
+            "--frequency", help="Frequency of the calibrator, Hz: 1000, or 250 (pistonphone).", min=20, max=20000
+        ),
     ] = 1000.0,
     pressure: Annotated[
         float | None,
@@ -156,14 +158,14 @@ def calibrate(
     accept: Annotated[bool, typer.Option("--accept", help="Accept a change from earlier calibrations.")] = False,
     write: Annotated[bool, typer.Option("--write", help="Write the sensitivity into the rig file.")] = False,
     history: Annotated[
-        Path | None, typer.Option("--history", help="Where calibrations are kept; beside the rig file if not given.")
+        Path | None, typer.Option("--history", help="History file of calibrations; by default beside the rig file.")
     ] = None,
     unit: UnitOpt = "LAB-0001",
     as_json: JsonOpt = False,
 ) -> None:
-    """Calibrate a microphone with a sound calibrator; keeps a history, and refuses what does not fit it.
+    """Calibrate a microphone with a sound calibrator; keeps a history and rejects outliers.
 
-    Nothing is played. Leaves with 1 if the calibration is refused.
+    Nothing is played. Exit code 1 if the calibration is rejected.
     """
     path = find(rig)
     description = read(path)
@@ -204,23 +206,23 @@ def correction_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A microphone's correction file.")],
     as_json: JsonOpt = False,
 ) -> None:
-    """Read a microphone's correction file as a measurement would, and say what is in it."""
+    """Read a microphone's correction file as a measurement does, and show its content."""
     found = load(file)
     result(microphone.to_dict(found), microphone.text(found), as_json=as_json)
 
 
 def match(
     run_folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A run with an ears set at mirrored positions.", callback=located)
+        Path, typer.Argument(metavar="RUN", help="Run with an ears set at mirrored positions.", callback=located)
     ],
     write: Annotated[
         Path | None, typer.Option("--write", metavar="RIG", help="Write both sensitivities into this rig file.")
     ] = None,
     as_json: JsonOpt = False,
 ) -> None:
-    """Match the two ears to each other, by the mirror symmetry of a session's places and drivers.
+    """Match the sensitivities of the two ears by the mirror symmetry of a session's positions and drivers.
 
-    What differs between mirror images is the microphones: their sensitivities are changed by half of it each.
+    The difference between mirror images is due to the microphones: each sensitivity is changed by half of it.
     """
     with Session.read(session_file(run_folder)) as session:
         described = session.rig()

@@ -1,4 +1,4 @@
-"""The ``[lab]`` table of the rig file: what the virtual lab is made of."""
+"""The ``[lab]`` table of the rig file: the parts of the virtual lab."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _point_or_piston(diameter: float) -> float:
 
 
 class BodyTable(Table):
-    """The device's body: one rigid sphere, or pistons on a line or ring, each in a round baffle of its own."""
+    """The device's body: one rigid sphere, or pistons on a line or ring, each in its own round baffle."""
 
     shape: Literal["sphere", "line", "ring"] = "sphere"
     driver_diameter_m: Annotated[float, AfterValidator(_point_or_piston)] = Field(default=0.0, ge=0, le=2)
@@ -45,10 +45,10 @@ class WallsTable(Table):
 
 
 class RoomTable(Table):
-    """A shoebox around the lab: its size, where in it the device stands and faces, and what its walls absorb.
+    """A shoebox room: its size, the device's position and orientation in it, and the absorption of its walls.
 
     ``back`` and ``front`` are the walls at x = 0 and x = size, ``right`` and ``left`` those at y = 0 and y = size.
-    ``absorption`` is one number, or one for each of ``bands_hz``.
+    ``absorption`` is one number, or one per band of ``bands_hz``.
     """
 
     size_m: Place
@@ -62,7 +62,7 @@ class RoomTable(Table):
 
 
 class CalibratorTable(Table):
-    """A calibrator pressed on one microphone of the lab: it hears its tone, its own noise, and nothing else."""
+    """A calibrator on one microphone of the lab, which then picks up only the tone and its own noise."""
 
     mic: str
     level_db_spl: float = Field(default=94.0, ge=60, le=140)
@@ -74,8 +74,7 @@ class CalibratorTable(Table):
 class LowEndTable(Table):
     """The drivers' low end: a sealed box, or a vented one (Small 1973) tuned to the lower edge of each driver's band.
 
-    ``q`` is that of the sealed box, or that of the driver in the vented one, whose compliance is ``alpha`` times the
-    box's.
+    ``q`` is the Q of the sealed box, or of the driver in the vented one, whose compliance is ``alpha`` times the box's.
     """
 
     box: Literal["sealed", "vented"] = "sealed"
@@ -93,19 +92,19 @@ class BreakupTable(Table):
 
 
 class SpreadTable(Table):
-    """How units differ from each other beyond ``tolerance_*``: in direction, at the seal, with age and temperature.
+    """Unit-to-unit spread beyond ``tolerance_*``: direction, seal, age and temperature.
 
-    One sigma each, drawn for every driver of every serial number. ``tilt_deg`` and ``mount_mm`` are assembly;
-    ``edge_db`` is what a grille or an edge ``edge_mm`` beside the driver radiates again; ``pattern`` the cone's dipole
-    mode at its breakup, whose frequency spreads by ``breakup_percent``; ``leak`` a seal that is not tight: a high-pass
-    filter of first order at so much of the lower edge of the band; ``resonance_percent`` the suspension. No published
-    statistics of these were found: the sizes are assumptions about a careful maker, to be replaced by a product's own.
-    After ``age_hours`` of play the resonance has fallen by ``age_percent`` (1 - exp(-age_hours / 100)) and the level
-    has changed by ``age_db`` of it, differently for each driver by a third (stiffness is lost exponentially: W.
+    Standard deviations, drawn for every driver of every serial number. ``tilt_deg`` and ``mount_mm`` are assembly;
+    ``edge_db`` is the secondary radiation of a grille or edge ``edge_mm`` beside the driver; ``pattern`` the cone's
+    dipole mode at its breakup, whose frequency spreads by ``breakup_percent``; ``leak`` a leaking seal: a first-order
+    high-pass filter at this fraction of the band's lower edge; ``resonance_percent`` the suspension. No published
+    statistics were found: the values are assumptions about a careful maker, to be replaced by a product's own. After
+    ``age_hours`` of play the resonance has fallen by ``age_percent`` (1 - exp(-age_hours / 100)), and the level has
+    changed by the same share of ``age_db``, with a spread of a third between drivers (stiffness falls exponentially: W.
     Klippel, "Mechanical fatigue and load-induced aging of loudspeaker suspension"). The resonance changes by
-    ``kelvin_percent`` and the level by ``kelvin_db`` for each kelvin over 20 degrees (copper: 0.39 % of resistance,
-    0.03 dB, for each). ``seat_mm`` and ``seat_deg`` are how a unit stands in the test box: the monitors see it moved
-    and turned by that against where the ears do.
+    ``kelvin_percent`` and the level by ``kelvin_db`` per kelvin over 20 °C (copper: 0.39 % of resistance, 0.03 dB, per
+    kelvin). ``seat_mm`` and ``seat_deg`` are the displacement and rotation of a unit in the test box, as the monitors
+    see it, against its position at the ears.
     """
 
     tilt_deg: float = Field(default=1.0, ge=0, le=20)
@@ -126,7 +125,8 @@ class SpreadTable(Table):
 
 
 class DistortionTable(Table):
-    """Harmonics of a sine of peak ``at_dbfs``, ahead of the driver's linear response; bass alone below ``knee_hz``."""
+    """Harmonics of a sine of peak ``at_dbfs``, before the driver's linear response; only of the signal below
+    ``knee_hz``."""
 
     h2_percent: float = Field(default=0.0, ge=0, le=30)
     h3_percent: float = Field(default=0.0, ge=0, le=30)
@@ -135,7 +135,7 @@ class DistortionTable(Table):
 
 
 class ThermalTable(Table):
-    """The level that a driver has lost once a sine of peak ``at_dbfs`` has played for ever; how fast it gets there."""
+    """Power compression: final loss of level for a steady sine of peak ``at_dbfs``, and its time constant."""
 
     drop_db: float = Field(ge=0, le=12)
     at_dbfs: float = Field(default=-12.0, ge=-60, le=0)
@@ -143,7 +143,8 @@ class ThermalTable(Table):
 
 
 class HumTable(Table):
-    """The mains in every microphone's cable: level of the whole, and its harmonics from the 2nd, dB under the first."""
+    """Mains hum in every microphone's cable: total level, and levels of the harmonics from the second on, dB re the
+    first."""
 
     level_dbfs: float = Field(le=0)
     frequency_hz: Positive = 50.0
@@ -151,7 +152,7 @@ class HumTable(Table):
 
 
 class CrosstalkTable(Table):
-    """How much each channel leaks into its neighbours, dB."""
+    """Crosstalk of each channel into its neighbours, dB."""
 
     outputs_db: float | None = Field(default=None, le=0)
     inputs_db: float | None = Field(default=None, le=0)
@@ -160,8 +161,8 @@ class CrosstalkTable(Table):
 class DeviceTable(Table):
     """A device with its own processor, fed by the rig's program outputs.
 
-    ``filters`` is a folder with a raw float file for each side and driver. What it plays comes ``latency_samples``
-    later (whole or not) and is cut off at ``clips_dbfs``.
+    ``filters`` is a folder with a raw float file for each side and driver. Its output is late by ``latency_samples``
+    (fractions allowed) and clips at ``clips_dbfs``.
     """
 
     filters: str
@@ -176,15 +177,15 @@ def _a_fault(text: str) -> str:
 
 
 class FaultsTable(Table):
-    """What goes wrong and when, in the words of :mod:`sweetspot.rigs.rig_file.lab_faults`."""
+    """Scheduled faults, in the notation of :mod:`sweetspot.rigs.rig_file.lab_faults`."""
 
     schedule: tuple[Annotated[str, AfterValidator(_a_fault)], ...] = ()
 
 
 class Lab(Table):
-    """The virtual lab: a body, a head (``"sphere"`` or a SOFA file), a room or none, noise, latency, tolerances.
+    """The virtual lab: body, head (``"sphere"`` or a SOFA file), room if any, noise, latency, tolerances.
 
-    With ``burn`` its drivers are watched, and one that gets too much power, or power below its band, falls silent.
+    With ``burn``, a driver that gets too much power, or power below its band, falls silent.
     """
 
     seed: int = Field(default=1, ge=0, strict=True)

@@ -1,4 +1,4 @@
-"""The tables of the rig file that speak of the real world: interface, stage, limits, drivers, microphones, places."""
+"""The rig file's tables for real hardware: interface, stage, limits, drivers, microphones, head positions, sweep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EARS = ("ear_left", "ear_right")
 
 
 class Loopback(Table):
-    """The timing reference: an output wired straight to an input (channels as printed on the box)."""
+    """The timing reference: an output wired straight to an input (channels as printed on the interface)."""
 
     out: Channel
     in_: Channel = Field(alias="in")
@@ -34,8 +34,8 @@ class InterfaceTable(Table):
     """The audio interface.
 
     ``full_scale_v`` is the peak voltage of a full-scale sample at the inputs, ``output_full_scale_v`` that at the
-    outputs. ``output`` and ``input`` name two devices where one host API lists them apart; the loopback then tells how
-    their clocks differ. ``driver = "none"`` is a rig that was measured elsewhere: there is nothing to play on.
+    outputs. ``output`` and ``input`` name two devices of one host API that lists them separately; the loopback then
+    measures the offset of their clocks. ``driver = "none"`` is for imported measurements: nothing can be played.
     """
 
     driver: Literal["portaudio", "lab", "none"]
@@ -59,7 +59,7 @@ class InterfaceTable(Table):
 
 
 class CommandTable(Table):
-    """What a ``scpi`` stage says to its controller, and what it hears; ``{angle}`` stands for degrees."""
+    """Commands and replies of a ``scpi`` stage's controller; ``{angle}`` stands for degrees."""
 
     move: str
     position: str
@@ -98,11 +98,11 @@ class CommandTable(Table):
 
 
 class StageTable(Table):
-    """What turns and moves; ``axes`` maps fields of a pose (turn, x, y, yaw, z) to the controller's axis letters.
+    """The stage; ``axes`` maps coordinates of a pose (turn, x, y, yaw, z) to the controller's axis letters.
 
     ``reversed`` is for a controller that counts clockwise. ``home`` says when a ``grbl`` stage with limit switches is
-    homed: after an alarm, whenever it is opened, or never. ``host`` and the UDP ports belong to ``et250``, ``baud`` and
-    ``commands`` to ``scpi``.
+    homed: after an alarm, whenever it is opened, or never. ``host`` and the UDP ports are for ``et250``, ``baud`` and
+    ``commands`` for ``scpi``.
     """
 
     driver: Literal["grbl", "et250", "scpi", "manual", "fixed", "lab"] = "fixed"
@@ -123,7 +123,7 @@ class StageTable(Table):
 
 
 class LimitsTable(Table):
-    """What the unit can take."""
+    """Limits of sample value and sound pressure."""
 
     ceiling_dbfs: float = Field(default=-6.0, ge=-120, le=0.0)
     loudest_db_spl: float = Field(default=95.0, gt=0, le=180)
@@ -135,21 +135,21 @@ class LimitsTable(Table):
 
 
 class Environment(Table):
-    """Where the rig stands."""
+    """Conditions at the rig."""
 
     temperature_c: float = Field(default=20.0, ge=-20, le=50)
 
 
 class Driver(Table):
-    """A driver of the device: ``at`` in metres (x ahead, y left, z up), the band that it can play in hertz.
+    """A driver of the device: position ``at`` in metres (x ahead, y left, z up), usable band in hertz, limits.
 
-    Nothing below ``band_hz`` is sent to it; ``unprotected`` is for one that bears the whole sweep. ``power_w`` is what
-    it bears at ``impedance_ohm``, ``max_v`` the largest peak voltage; both are held where ``v_per_fs`` (peak volts at
-    its terminals for a full-scale sample) is known, or ``amplifier_gain_db`` and ``interface.output_full_scale_v``.
-    ``excursion_mm`` (peak, with its ``area_cm2``) is how far it may move: held at every output where
-    ``sensitivity_db_spl`` and its voltage tell how far a sample moves it; else a session tries each driver softly and
-    learns it, which takes calibrated microphones. Filters keep full-scale sines within it. ``level_dbfs`` is the peak
-    of its sweep where it differs from ``sweep.level_dbfs``.
+    Nothing below ``band_hz`` is sent to it, unless it is ``unprotected``. ``power_w`` is its rated power at
+    ``impedance_ohm``, ``max_v`` its largest peak voltage; both are enforced where ``v_per_fs`` (peak volts at its
+    terminals for a full-scale sample) is known, or ``amplifier_gain_db`` and ``interface.output_full_scale_v``.
+    ``excursion_mm`` is its largest peak excursion, for a cone of ``area_cm2``. It is enforced at every output if
+    ``sensitivity_db_spl`` and the voltage are known; otherwise a session first measures each driver at a low level,
+    which needs calibrated microphones. Filters keep full-scale sines within it. ``level_dbfs`` is the peak of its sweep
+    if it differs from ``sweep.level_dbfs``.
     """
 
     name: str = Field(min_length=1)
@@ -175,7 +175,7 @@ class Driver(Table):
         return self.excursion_mm * 1e-3, self.area_cm2 * 1e-4
 
     def volts(self, interface: InterfaceTable) -> float | None:
-        """Peak voltage at its terminals of a full-scale sample; ``None`` where the rig does not say."""
+        """Peak voltage at its terminals for a full-scale sample; ``None`` if the rig file does not state it."""
         if self.v_per_fs is not None:
             return self.v_per_fs
         if self.amplifier_gain_db is None or interface.output_full_scale_v is None:
@@ -187,7 +187,7 @@ class Mic(Table):
     """A microphone; ``ear_left`` and ``ear_right`` belong to the dummy head, others stand on the polar circle.
 
     With ``use = "monitor"`` it is fixed in the test box, with ``"device"`` it is built into the device and turns with
-    it; both have a place ``at``, in metres from the middle of the device (x ahead, y left, z up).
+    it; both need a position ``at``, in metres from the middle of the device (x ahead, y left, z up).
     """
 
     name: str = Field(min_length=1)
@@ -204,10 +204,10 @@ class Mic(Table):
 
 
 class HeadPosition(Table):
-    """A place of the dummy head: metres from its nominal place, degrees of yaw, and what it is used for.
+    """A position of the dummy head: offset from the nominal position in metres, yaw in degrees, and its use.
 
-    With ``turn_deg`` the device is turned for it, counter-clockwise, so that the head stands where a listener beside
-    the axis sits. ``use = "anchor"`` only tells banks how the unit sounds there; it is not fitted for and not scored.
+    With ``turn_deg`` the device is turned counter-clockwise, so that the head stands where a listener off the axis
+    sits. ``use = "anchor"`` is for banks only: the position is neither fitted nor scored.
     """
 
     x: Metres = 0.0
@@ -219,12 +219,12 @@ class HeadPosition(Table):
 
     @property
     def pose(self) -> Pose:
-        """The same in SI; unless ``turn_deg`` says otherwise, the device faces the listener."""
+        """The same in SI; without ``turn_deg`` the device faces the listener."""
         turn, yaw = np.radians([self.turn_deg, self.yaw_deg])
         return Pose(turn=float(turn), x=self.x, y=self.y, yaw=float(yaw), z=self.z)
 
     def seen_from_device(self, distance_m: float) -> tuple[float, float, float]:
-        """Place of the head in the device's own coordinates, x and y in m and yaw in degrees."""
+        """Position of the head in the device's coordinates, x and y in m and yaw in degrees."""
         turn = np.radians(self.turn_deg)
         x, y = distance_m + self.x, self.y
         if self.turn_deg == 0.0:
@@ -234,10 +234,10 @@ class HeadPosition(Table):
 
 
 class EarsTable(Table):
-    """The head's nominal distance from the middle of the device, and its places; which head it is.
+    """The dummy head: which head it is, its nominal distance from the middle of the device, and its positions.
 
-    ``head`` is ``"sphere"`` (by the lab's diameter) or a SOFA file of the dummy head; ``templates`` is the
-    ``session.h5`` of ``sweetspot measure templates``, which counts more. Without both it is the lab's head.
+    ``head`` is ``"sphere"`` (of the lab's diameter) or a SOFA file of the dummy head; ``templates`` is the
+    ``session.h5`` of ``sweetspot measure templates`` and takes precedence. Without both it is the lab's head.
     """
 
     distance_m: Distance = 2.0
@@ -247,7 +247,7 @@ class EarsTable(Table):
 
 
 class Polar(Table):
-    """The polar set: a microphone that stands while the device turns, at azimuth 0 and elevation 0 by default."""
+    """The polar set: a fixed microphone while the device turns, at azimuth 0 and elevation 0 by default."""
 
     distance_m: Distance = 2.0
     azimuth_deg: float = Field(default=0.0, ge=-180, le=180)
@@ -256,11 +256,11 @@ class Polar(Table):
 
     @property
     def microphone(self) -> tuple[float, float, float]:
-        """Where it stands, m from the middle of the device."""
+        """Its position, m from the middle of the device."""
         return self.towards(float(np.radians(self.azimuth_deg)))
 
     def towards(self, azimuth: float) -> tuple[float, float, float]:
-        """A place in that direction (rad) at the microphone's distance and elevation, m."""
+        """Position in that direction (rad) at the microphone's distance and elevation, m."""
         e, r = np.radians(self.elevation_deg), self.distance_m
         return float(r * np.cos(e) * np.cos(azimuth)), float(r * np.cos(e) * np.sin(azimuth)), float(r * np.sin(e))
 
@@ -273,8 +273,8 @@ class Polar(Table):
 class Reference(Table):
     """A real pair of loudspeakers on two more outputs, ``angle_deg`` to either side of the listener's front.
 
-    They stand ``distance_m`` from the nominal head, by default as far as the device; ``left`` and ``right`` are output
-    channels as printed on the box, left as the listener sees it.
+    They stand ``distance_m`` from the nominal head position, by default that of the device; ``left`` and ``right`` are
+    output channels as printed on the interface, left as the listener sees it.
     """
 
     left: Channel
@@ -284,7 +284,7 @@ class Reference(Table):
 
 
 class SweepTable(Table):
-    """The stimulus: judged band, length, level and repeats; how much of each response is kept."""
+    """The stimulus: judged band, length, level and repeats; length kept of each response."""
 
     band_hz: Band = (60.0, 20000.0)
     seconds: float = Field(default=2.0, gt=0.05, le=120)
