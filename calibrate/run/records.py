@@ -236,6 +236,7 @@ ACTIONS = {
     "ear response": "check and calibrate that ear's microphone, and verify again.",
     "response": "check equalisers and tone controls of processor and amplifier, and verify again.",
     "two driver levels": "check the gains of those two drivers' amplifiers and verify again.",
+    "driver levels": "check the gains of the amplifiers of the drivers named, and verify again.",
     "centre missing": "load this unit's centre filters, switch the upmix on and verify again.",
     "centre level": "check the upmix's amount and the centre's gain, and verify again.",
     "upmix off": "switch the processor's upmix on and verify again.",

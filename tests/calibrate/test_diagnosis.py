@@ -204,6 +204,17 @@ def test_a_third_level_or_noise_is_not_told_as_two_drivers() -> None:
     assert "two driver levels" not in names
 
 
+def test_levels_of_all_drivers_are_not_two_drivers() -> None:
+    """Two gains of a design that cancels explain most of what three changed."""
+    off_db = np.array([1.6, -2.2, -0.9])
+    w = weights() * from_db(off_db)[None, :, None]
+    for one in (scene(w=w), scene(w=w, late=0.003, timed=False)):
+        cause = found(one)
+        assert cause.name == "driver levels", cause
+        assert cause.explained > 0.9
+    assert "'woofer' is 1.6 dB high, driver 'left' 2.2 dB low and driver 'right' 0.9 dB low" in found(scene(w=w)).text
+
+
 def test_the_common_delay_is_found_wherever_the_first_bin_lies() -> None:
     for first in (0.0, 17.5, 5.0):
         s = replace(scene(), f=F + first)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.verify.diagnose.residual import Residual
 from sweetspot.rigs.units import Complex, Float, db
@@ -26,6 +27,10 @@ LEAST_DB = 0.5
 
 LEAST_OF_TWO = 0.9
 """Share of the difference that two levels must explain: gains act alike everywhere, so that they leave only noise."""
+
+LEAST_LEFT = 0.25
+"""The gains of all drivers are the cause, not those of two, where they leave at most so much of what two leave; then
+they leave only noise, and count as one number beside simpler causes that leave more."""
 
 MOST_TURN = np.radians(45.0)
 """Most phase of a response that changed in a band: a peaking filter of 15 dB has as much. What turns it more is a delay
@@ -176,7 +181,7 @@ def _delay(s: Residual, rest: Complex, own: Complex) -> tuple[float, float]:
 
 
 def paired(s: Residual, p: Complex, names: Sequence[str]) -> Found:
-    """The two drivers whose gains together explain most, where both changed."""
+    """The two drivers whose gains together explain most, where both changed; or all gains, where they say far more."""
     turn = np.exp(
         -2j * np.pi * s.f * (0.0 if s.timed else s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2))))
     )
@@ -184,18 +189,28 @@ def paired(s: Residual, p: Complex, names: Sequence[str]) -> Found:
     flat = parts.reshape(len(names), -1)
     apart = (s.heard * np.sqrt(s.weight)).ravel() - flat.sum(axis=0)
     gram, toward, base = (flat @ flat.conj().T).real, (flat.conj() @ apart).real, float(np.vdot(apart, apart).real)
-    best: tuple[float, int, int, Float] | None = None
-    for a, b in combinations(range(len(names)), 2):
-        change = np.linalg.lstsq(gram[np.ix_([a, b], [a, b])], toward[[a, b]], rcond=None)[0]
-        left = base - float(change @ toward[[a, b]])
-        if np.all(np.abs(db(np.maximum(1.0 + change, 1e-9))) > LEAST_DB) and (best is None or left < best[0]):
-            best = left, a, b, 1.0 + change
-    if best is None or best[0] > (1.0 - LEAST_OF_TWO) * base:
-        return
-    left, a, b, g = best
-    if np.all((g > LOWEST_GAIN) & (g < 1.0 / LOWEST_GAIN)):
-        text = f"driver {names[a]!r} is {level(g[0])} and driver {names[b]!r} {level(g[1])}"
-        yield "two driver levels", text, left, 2
+
+    def gains(which: Sequence[int]) -> tuple[float, Float]:
+        change = np.linalg.lstsq(gram[np.ix_(which, which)], toward[list(which)], rcond=None)[0]
+        return base - float(change @ toward[list(which)]), 1.0 + change
+
+    found = [(*gains(two), two) for two in combinations(range(len(names)), 2)]
+    both = [one for one in found if np.all(_off(one[1]))]
+    left, g, which = min(both, key=lambda one: one[0], default=(base, np.ones(0), (0, 0)))
+    each, every = gains(range(len(names)))
+    alike = not np.any(_off(every / np.mean(every)))  # then everything is louder or softer
+    name, numbers = "two driver levels", 2
+    if int(_off(every).sum()) > 1 and each < LEAST_LEFT * left and not alike:
+        left, g, which, name, numbers = each, every, tuple(range(len(names))), "driver levels", 1
+    if left <= (1.0 - LEAST_OF_TWO) * base and len(g) and np.all((g > LOWEST_GAIN) & (g < 1.0 / LOWEST_GAIN)):
+        changed = [(names[which[d]], g[d]) for d in range(len(g)) if _off(g)[d]]
+        texts = [f"driver {driver!r} {'is ' if i == 0 else ''}{level(x)}" for i, (driver, x) in enumerate(changed)]
+        yield name, f"{', '.join(texts[:-1])} and {texts[-1]}", left, numbers
+
+
+def _off(g: Float) -> NDArray[np.bool_]:
+    """Which gains are off by at least :data:`LEAST_DB`."""
+    return np.asarray(np.abs(db(np.maximum(g, 1e-9))) > LEAST_DB)
 
 
 def level(g: float) -> str:
