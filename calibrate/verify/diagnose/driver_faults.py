@@ -196,7 +196,8 @@ def paired(s: Residual, p: Complex, names: Sequence[str]) -> Found:
 
     found = [(*gains(two), two) for two in combinations(range(len(names)), 2)]
     both = [one for one in found if np.all(_off(one[1]))]
-    left, g, which = min(both, key=lambda one: one[0], default=(base, np.ones(0), (0, 0)))
+    which: tuple[int, ...]
+    left, g, which = min(both, key=lambda one: one[0], default=(base, np.ones(0), ()))
     each, every = gains(range(len(names)))
     alike = not np.any(_off(every / np.mean(every)))  # then everything is louder or softer
     name, numbers = "two driver levels", 2
