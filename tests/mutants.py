@@ -1,10 +1,11 @@
 """Mutation tests of what protects hardware and what decides: each change of a line must make some test fail.
 
-    python tests/mutants.py [GROUP ...] [--children 2]
+    python tests/mutants.py [GROUP ...] [--children 2] [--tenth 3]
 
-Works on a copy under ``build/mutants``, with mutmut; compiled rules run there as they are written, in Python. Exit code
-1 when fewer than 95 % of a group's mutants are killed. A mutant that nothing can tell from the original (another
-message, an equal bound) counts against the figure until it is listed, with its reason, in :data:`EQUAL`.
+``--tenth K`` tries the mutants whose number ends with the digit K: a tenth of them, spread over all functions. Works
+on a copy under ``build/mutants``, with mutmut; compiled rules run there as they are written, in Python. Exit code 1 when
+fewer than 95 % of a group's mutants are killed. A mutant that nothing can tell from the original (another message, an
+equal bound) counts against the figure until it is listed, with its reason, in :data:`EQUAL`.
 """
 
 from __future__ import annotations
@@ -145,23 +146,25 @@ def prepared(name: str, group: Group) -> Path:
     return here
 
 
-def survivors(here: Path) -> tuple[int, list[str]]:
-    """How many mutants there were, and the names of those that no test noticed."""
+def survivors(here: Path, ending: str) -> tuple[int, list[str]]:
+    """How many mutants were tried, and the names of those that no test noticed."""
     command = [sys.executable, "-m", "mutmut", "results", "--all", "true"]
     text = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout
     each = [line.strip().rsplit(": ", 1) for line in text.splitlines() if "__mutmut_" in line]
+    each = [(name, end) for name, end in each if name.endswith(ending)]
     return len(each), [name for name, end in each if end not in ("killed", "timeout", "segfault")]
 
 
-def run(name: str, children: int) -> bool:
+def run(name: str, children: int, ending: str = "") -> bool:
     """Change and test one group; prints its figure and what is left."""
     here = prepared(name, GROUPS[name])
     quiet = os.environ | {"NUMBA_DISABLE_JIT": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(children)]
+    command += [f"*__mutmut_*{ending}"] if ending else []
     done = subprocess.run(command, cwd=here, env=quiet, check=False)
     if done.returncode:
         sys.exit(f"{name}: mutmut ended with exit code {done.returncode}")
-    count, left = survivors(here)
+    count, left = survivors(here, ending)
     unlisted = [one for one in left if one not in EQUAL]
     share = 1.0 - len(unlisted) / max(count, 1)
     print(f"{name}: {count} mutants, {len(left)} survive ({len(left) - len(unlisted)} listed): {100 * share:.1f} %")
@@ -175,10 +178,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="processes at a time")
+    parser.add_argument("--tenth", type=int, choices=range(10), metavar="K", help="only mutants whose number ends so")
     args = parser.parse_args()
     if unknown := sorted(set(args.groups) - set(GROUPS)):
         parser.error(f"{', '.join(unknown)}: choose from {', '.join(GROUPS)}")
-    each = {name: run(name, args.children) for name in args.groups or GROUPS}
+    each = {
+        name: run(name, args.children, "" if args.tenth is None else str(args.tenth)) for name in args.groups or GROUPS
+    }
     if not all(each.values()):
         sys.exit(f"Under {100 * WANTED:.0f} %: {', '.join(n for n, passed in each.items() if not passed)}")
 
