@@ -3,9 +3,9 @@
     python tests/mutants.py [GROUP ...] [--children 2] [--tenth 3]
 
 ``--tenth K`` tries the mutants whose number ends with the digit K: a tenth of them, spread over all functions. Works
-on a copy under ``build/mutants``, with mutmut; compiled rules run there as they are written, in Python. Exit code 1 when
-fewer than 95 % of a group's mutants are killed. A mutant that nothing can tell from the original (another message, an
-equal bound) counts against the figure until it is listed, with its reason, in :data:`EQUAL`.
+on a copy under ``build/mutants``, with mutmut; compiled rules run there as they are written, in Python. Exit code 1
+when fewer than 95 % of a group's mutants are killed. A mutant that nothing can tell from the original (another
+message, an equal bound) counts against the figure until it is listed, with its reason, in :data:`EQUAL`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ GROUPS = {
     "closure": Group(("measure/judge/drift.py",), ("measure/test_drift.py",)),
     "verdicts": Group(
         ("calibrate/verify/metric.py", "calibrate/verify/verification.py"),
-        ("calibrate/test_comparison.py", "calibrate/test_confidence.py", "calibrate/test_diagnosis.py"),
+        ("calibrate/test_heard.py", "calibrate/test_confidence.py"),
     ),
     "diagnosis": Group(("calibrate/verify/diagnose/",), ("calibrate/test_diagnosis.py",)),
     "gate": Group(("calibrate/plant/gate.py",), ("calibrate/test_gate.py",)),
@@ -124,8 +124,7 @@ pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-q"]
 use_git_change_detection = false
 [tool.pytest.ini_options]
-pythonpath = ["."]
-addopts = "--import-mode=importlib"
+pythonpath = ["src", "."]
 markers = ["server: needs an audio server", "slow: takes long"]
 """
 
