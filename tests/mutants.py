@@ -50,7 +50,7 @@ GROUPS = {
         ("calibrate/verify/metric.py", "calibrate/verify/verification.py"),
         ("calibrate/test_heard.py", "calibrate/test_confidence.py"),
     ),
-    "diagnosis": Group(("calibrate/verify/diagnose/",), ("calibrate/test_diagnosis.py",)),
+    "diagnosis": Group(("calibrate/verify/diagnose/",), ("calibrate/test_diagnosis.py", "calibrate/test_residual.py")),
     "gate": Group(("calibrate/plant/gate.py",), ("calibrate/test_gate.py",)),
     "directivity": Group(("measure/share/directivity.py",), ("measure/test_directivity.py",)),
 }

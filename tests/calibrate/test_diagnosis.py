@@ -215,6 +215,106 @@ def test_levels_of_all_drivers_are_not_two_drivers() -> None:
     assert "'woofer' is 1.6 dB high, driver 'left' 2.2 dB low and driver 'right' 0.9 dB low" in found(scene(w=w)).text
 
 
+SHARE = 0.85
+
+
+def mixed(sides: tuple[float, float, float], centre: float) -> np.ndarray:
+    """Filters of left, right and both, where ``sides`` multiply left, right, and what they share outside the centre."""
+    left, right, middle = weights(5)
+    return np.stack([sides[0] * left, sides[1] * right, sides[2] * (left + right) + centre * middle])
+
+
+def heard_as(w: np.ndarray, late: float = 0.0, *, timed: bool = True) -> Residual:
+    """A scene whose third stimulus is 85 % centre program."""
+    own = mixed((1.0, 1.0, 1.0 - SHARE), SHARE)
+    s = replace(scene(w=w, late=late, timed=timed), w=own, share=SHARE)
+    return replace(s, weight=weight_of(np.mean(np.abs(s.predicted()) ** 2, axis=(0, 1, 2)), F))
+
+
+@pytest.mark.parametrize(
+    ("w", "name", "message"),
+    [
+        (mixed((1.0, 1.0, 0.15), 0.0), "centre missing", "what both sides share is not played"),
+        (mixed((1.0, 1.0, 0.15), 0.5 * SHARE), "centre level", "the centre program is 6.0 dB low"),
+        (mixed((1.0, 1.0, 0.15), 1.5 * SHARE), "centre level", "the centre program is 3.5 dB high"),
+        (mixed((1.0, 1.0, 1.0), 0.0), "upmix off", "both sides play through their own filters"),
+    ],
+)
+def test_what_is_wrong_with_the_centre_is_named(w: np.ndarray, name: str, message: str) -> None:
+    cause = found(heard_as(w))
+    assert (cause.name, message in cause.text) == (name, True), cause
+    assert cause.explained > 0.98
+    assert found(heard_as(w, 0.0021, timed=False)).name == name
+
+
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_linear_upmix_in_place_of_the_adaptive_one_is_named_with_its_share(share: float) -> None:
+    """Of ``C = a (L + R)`` each side alone gives ``a`` to the centre, both together twice as much."""
+    left, right, middle = weights(5)
+    apart = middle - left - right
+    cause = found(heard_as(np.stack([left + share * apart, right + share * apart, left + right + 2 * share * apart])))
+    assert cause.name == "upmix linear", cause
+    assert f"C = {share:.2f} (L + R)" in cause.text
+    assert cause.explained > 0.98
+
+
+@pytest.mark.parametrize(
+    ("ratio", "known"),
+    [(44100.0 / 48000.0, True), (48000.0 / 44100.0, True), (2.0, True), (44100.0 / 48000.0, False), (2.0, False)],
+)
+def test_filters_at_another_rate_are_named(ratio: float, known: bool) -> None:
+    """Taps read at another rate: their response at ``f`` is what it was at ``ratio f``, also where they are scaled."""
+    rng = np.random.default_rng(3)
+    taps = rng.standard_normal((3, 3, 24)) * np.exp(-np.arange(24) / 6.0)
+
+    def at(f: np.ndarray) -> np.ndarray:
+        return taps @ np.exp(-2j * np.pi * np.outer(np.arange(24), f) / FS)
+
+    s = scene(w=0.8 * at(F * ratio))
+    cause = found(replace(s, at=at) if known else s)
+    if known:
+        assert cause.name == "sampling rate", cause
+        assert f"{1.0 / ratio:.3f} times" in cause.text
+        assert cause.explained > 0.98
+    else:  # what lies above the scene's band is not known
+        rated = [c for c in diagnosis.causes(s, NAMES, AT, HEAD_M) if c.name == "sampling rate"]
+        assert max(rated, key=lambda c: c.explained).text.endswith(f"{1.0 / ratio:.3f} times their sampling rate")
+
+
+def test_drivers_that_clip_are_named_with_their_level() -> None:
+    def cut(level: float) -> np.ndarray:
+        w = weights()
+        w[0] *= level
+        w[2] *= 0.5 * (1.0 + level) * np.exp(-1j * (1.0 - level) * F / 4000.0)
+        return w
+
+    level = float(from_db(-3.5))
+    cause = found(replace(scene(w=cut(level)), clipped=cut))
+    assert cause.name == "clipping", cause
+    assert "clipped 3.5 dB below" in cause.text
+    assert "clipping" not in {c.name for c in diagnosis.causes(scene(), NAMES, AT, HEAD_M)}
+
+
+def test_what_comes_after_the_direct_sound_is_the_room() -> None:
+    rng = np.random.default_rng(7)
+    s = scene()
+    late = 0.3 * np.abs(s.heard) * np.exp(2j * np.pi * rng.random(s.heard.shape))
+    quiet = s.heard - s.predicted()
+    cause = found(replace(s, heard=s.heard + late, early=quiet))
+    assert cause.name == "room changed", cause
+    assert cause.explained > 0.98
+    assert found(replace(s, heard=s.heard + late, early=quiet + late)).name != "room changed"
+
+
+def test_unfiltered_drivers_leave_nothing_at_their_own_delay() -> None:
+    s = scene(w=plain(), late=0.0031)
+    base = s.power(s.heard)
+    assert diagnosis._unfiltered(s, 0.0031) < 1e-4 * base
+    assert diagnosis._unfiltered(s, 0.0031 + 3.0 / FS) > 1e-2 * base
+    bypassed = [c for c in diagnosis.causes(s, NAMES, AT, HEAD_M) if c.name == "bypassed"]
+    assert bypassed[0].explained > 0.999
+
+
 def test_the_common_delay_is_found_wherever_the_first_bin_lies() -> None:
     for first in (0.0, 17.5, 5.0):
         s = replace(scene(), f=F + first)
