@@ -8,11 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import ahead, errors, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, sounds, tables
@@ -21,10 +18,11 @@ from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture, save
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
+from sweetspot.measure.drawing import Sheet
 from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.storage import alone, replacing
+from sweetspot.rigs.storage import alone
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Float
 
@@ -86,14 +84,11 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     BadInput
         The file cannot be written.
     """
-    with matplotlib.rc_context(measured.STYLE):
-        figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=measured.PAPER)
-        FigureCanvasAgg(figure)
-        above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
-        plots.designs(above, rows)
-        plots.efforts(beneath, rows)
-        with replacing(path) as part:
-            figure.savefig(part, format="png", dpi=110, metadata={"Software": None})
+    sheet = Sheet((9.5, 6.0), paper=measured.PAPER)
+    above, beneath = sheet.grid(2, 1, heights=(2.2, 1.0), shared="x")
+    plots.designs(above, rows)
+    plots.efforts(beneath, rows)
+    write_file(path, sheet.file("png", 110.0))
     return path
 
 
@@ -114,8 +109,7 @@ def _begun(e: Evidence, *, with_figures: bool) -> Drawing:
     }
 
     def drawn(part: Callable[[Evidence], list[Picture]]) -> list[Picture]:
-        with matplotlib.rc_context(measured.STYLE):
-            return [p if with_figures else replace(p, figure=None) for p in part(e)]
+        return [p if with_figures else replace(p, sheet=None) for p in part(e)]
 
     work = [partial(drawn, part) for parts in groups.values() for part in parts]
     begun = forked.begun(work, here=with_figures)
@@ -176,19 +170,15 @@ def _cancellation(e: Evidence) -> Picture:
     edges, rows = evidence.deciding(e)
     before = " for left, ".join(e.ears.drivers[i].replace("_", " ") for i in e.fitted.reference) + " for right"
 
-    def draw(figure: Figure) -> None:
-        rows_of = [10, 1] if "heard" not in found else [10, 2.4, 1]
-        main, *more, strip = figure.subplots(
-            len(rows_of), 1, sharex=True, height_ratios=rows_of, gridspec_kw={"hspace": 0.12}
-        )
+    def draw(sheet: Sheet) -> None:
+        rows_of = [10.0, 1.0] if "heard" not in found else [10.0, 2.4, 1.0]
+        main, *more, strip = sheet.grid(len(rows_of), 1, heights=rows_of, shared="x")
         plots.cancellation(main, found, p.f, p.target_db, p.lowest)
         for ax in (main, *more):
-            ax.set_xlabel("")
-            ax.tick_params(axis="x", length=0)
+            ax.frame.ticks = (False, True)
         if more:
             image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
         plots.decided(strip, edges, rows)
-        strip.set_xlabel("frequency, Hz")
 
     inside, over = judged.band(metrics.SCORED, p.lowest)
     text = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
@@ -213,11 +203,11 @@ def _ear_levels(e: Evidence) -> list[Picture]:
     level, names = evidence.ear_levels(e), e.ears.drivers
     low, high = reach(level[..., FINE >= 100.0], 30.0)
 
-    def draw(ear: int) -> Callable[[Figure], None]:
-        def drawing(figure: Figure) -> None:
-            ax = figure.subplots()
+    def draw(ear: int) -> Callable[[Sheet], None]:
+        def drawing(sheet: Sheet) -> None:
+            ax = sheet.ax()
             measured.levels(ax, FINE, level[ear], names, low, high)
-            ax.set_ylabel("level, dB re 20 µPa/FS")
+            ax.y.label = "level, dB re 20 µPa/FS"
 
         return drawing
 
@@ -254,22 +244,15 @@ def _colours(e: Evidence) -> list[Picture]:
     for number, (title, ear, stimulus) in enumerate(SIDES):
         found = evidence.colouration(e, ear, stimulus)
 
-        def draw(figure: Figure, found: dict[str, CellSpread] = found) -> None:
+        def draw(sheet: Sheet, found: dict[str, CellSpread] = found) -> None:
             both = "heard" in found
-            ax, *more = figure.subplots(
-                1 + both,
-                1,
-                sharex=True,
-                height_ratios=[3.4, 1][: 1 + both],
-                gridspec_kw={"hspace": 0.14},
-                squeeze=False,
-            )[:, 0]
+            ax, *more = sheet.grid(1 + both, 1, heights=[3.4, 1.0][: 1 + both], shared="x")
             plots.spreads(ax, found)
             if more:
                 image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
-            measured.frequencies(more[-1] if more else ax, 180.0, 9000.0)
-            ax.set_ylim(-18.0, 18.0)
-            ax.set_ylabel("level over its mean, dB")
+            measured.frequencies(ax, 180.0, 9000.0)
+            ax.y.low, ax.y.high = -18.0, 18.0
+            ax.y.label = "level over its mean, dB"
             measured.key(ax)
 
         pictures.append(
@@ -301,7 +284,7 @@ def _heads(e: Evidence) -> Picture:
         "Where the head stood",
         "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
         "Filters were fitted at the filled circles and judged at the squares; the line is where the nose points.",
-        lambda figure: plots.heads(figure.subplots(), e.ears),
+        lambda sheet: plots.heads(sheet.ax(), e.ears),
         size=(5.2, 4.6),
     )
 
@@ -309,13 +292,12 @@ def _heads(e: Evidence) -> Picture:
 def _noise(e: Evidence) -> list[Picture]:
     n = len(e.ears.drivers)
 
-    def ears(figure: Figure) -> None:
-        ax = figure.subplots()
+    def ears(sheet: Sheet) -> None:
+        ax = sheet.ax()
         snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
         plots.snr_map(ax, snr, [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)], numbered=True)
-        ax.set_yticks(np.arange(len(snr)) + 0.5, [str(i + 1) for i in range(len(snr))])
-        ax.set_xlabel("ear and driver")
-        ax.set_ylabel("head position")
+        ax.y.ticks, ax.y.names = np.arange(0.5, len(snr), dtype=np.float64), [str(i + 1) for i in range(len(snr))]
+        ax.x.label, ax.y.label = "ear and driver", "head position"
 
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
     low = e.ears.snr_db.min()
