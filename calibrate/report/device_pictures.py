@@ -132,7 +132,8 @@ def snr_around(polar: ImpulseResponse) -> Picture:
         ax = sheet.ax()
         azimuths = polar.positions["azimuth_deg"]
         paths = [str(d + 1) for d in range(len(polar.drivers))]
-        ends = plots.snr_map(ax, polar.snr_db[:, 0], paths, numbered=False)
+        ends = in_tens(polar.snr_db[:, 0])
+        plots.snr_map(ax, polar.snr_db[:, 0], paths, ends, numbered=False)
         rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
         ax.y.ticks, ax.y.names = np.asarray(rows + 0.5, dtype=float), [f"{azimuths[r]:g}°" for r in rows]
         ax.x.label, ax.y.label = "driver", "azimuth"
@@ -146,6 +147,12 @@ def snr_around(polar: ImpulseResponse) -> Picture:
         around,
         size=(5.6, 5.4),
     )
+
+
+def in_tens(level: Float) -> tuple[float, float]:
+    """Whole tens that hold all levels, at least 10 dB apart."""
+    low, high = 10.0 * float(np.floor(level.min() / 10.0)), 10.0 * float(np.ceil(level.max() / 10.0))
+    return low, max(high, low + 10.0)
 
 
 def reach(level: Float, least: float) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sweetspot.calibrate.plant import ahead, errors, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, sounds, tables
-from sweetspot.calibrate.report.device_pictures import by_name, reach, traced
+from sweetspot.calibrate.report.device_pictures import by_name, in_tens, reach, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture, save
 from sweetspot.calibrate.study import DesignRow
@@ -295,7 +295,8 @@ def _noise(e: Evidence) -> list[Picture]:
     def ears(sheet: Sheet) -> None:
         ax = sheet.ax()
         snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
-        plots.snr_map(ax, snr, [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)], numbered=True)
+        names = [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)]
+        plots.snr_map(ax, snr, names, in_tens(snr), numbered=True)
         ax.y.ticks, ax.y.names = np.arange(0.5, len(snr), dtype=np.float64), [str(i + 1) for i in range(len(snr))]
         ax.x.label, ax.y.label = "ear and driver", "head position"
 

@@ -181,10 +181,9 @@ def _plan(ax: Axes, reach: float, middle: float) -> None:
     ax.x.label, ax.y.label = "y (to the left), cm", "x (ahead), cm"
 
 
-def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> tuple[float, float]:
-    """Signal to noise ``(position, path)``, dB, as shaded cells, with values when ``numbered``; the scale's ends."""
-    low, high = float(np.floor(snr_db.min() / 10.0) * 10.0), float(np.ceil(snr_db.max() / 10.0) * 10.0)
-    high = max(high, low + 10.0)
+def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], ends: tuple[float, float], *, numbered: bool) -> None:
+    """Signal to noise ``(position, path)``, dB, as cells shaded between two ``ends``, with values when ``numbered``."""
+    low, high = ends
     down, across = (np.arange(0.5, n, dtype=np.float64) for n in snr_db.shape)
     ax.map(across, down, snr_db, colours="cividis", low=low, high=high)
     ax.x.ticks, ax.x.names = across, list(columns)
@@ -195,4 +194,3 @@ def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> 
         for (row, column), value in np.ndenumerate(snr_db):
             tone = "#000001" if value > 0.5 * (low + high) else "#ffffff"
             ax.note(column + 0.5, row + 0.5, f"{value:.0f}", colour=tone, size=8.0, level="center")
-    return low, high
