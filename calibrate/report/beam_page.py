@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.filters import BeamFit
 from sweetspot.calibrate.plant import CONTRAST_BAND, gate, metrics
 from sweetspot.calibrate.report import device_pictures, evidence
 from sweetspot.calibrate.report.evidence import FINE, Rejected
-from sweetspot.calibrate.report.pictures import Picture, picture, save
+from sweetspot.calibrate.report.pictures import Picture, picture, save, styled
 from sweetspot.calibrate.run import sha256
-from sweetspot.measure.drawing import Sheet
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
@@ -100,7 +100,8 @@ def write_beam(
     }
     drawn = {}
     for name, make in groups.items():
-        drawn[name] = make(e)
+        with styled():
+            drawn[name] = make(e)
         step(f"pictures: {name}")
     with alone(run):
         write_file(run / NAME, _text(e, run.name, drawn))
@@ -186,8 +187,8 @@ def _directivity(e: BeamEvidence) -> Picture:
     radiated = [*np.moveaxis(e.direct, 1, 0), e.beam.polar]
     each = [band_means(metrics.directivity_index_db(x, e.beam.azimuths), e.beam.f)[inside] for x in radiated]
 
-    def draw(sheet: Sheet) -> None:
-        measured.over_frequency(sheet.ax(), f, np.stack(each), names, "directivity index, dB")
+    def draw(figure: Figure) -> None:
+        measured.over_frequency(figure.subplots(), f, np.stack(each), names, "directivity index, dB")
 
     return picture(
         "directivity",
@@ -206,10 +207,10 @@ def _on_axis(e: BeamEvidence) -> Picture:
     level = power_db(evidence.on_fine_grid(power, e.beam.f, 1.0 / 24.0))
     low, high = device_pictures.reach(level[:, max(100.0, e.beam.gate.lowest) <= FINE], 30.0)
 
-    def draw(sheet: Sheet) -> None:
-        ax = sheet.ax()
+    def draw(figure: Figure) -> None:
+        ax = figure.subplots()
         measured.levels(ax, FINE, level, e.polar.drivers, low, high)
-        ax.y.label = "level, dB re 20 µPa/FS" if absolute else "level, dB re full scale"
+        ax.set_ylabel("level, dB re 20 µPa/FS" if absolute else "level, dB re full scale")
 
     return picture(
         "on-axis",

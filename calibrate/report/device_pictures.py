@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import plots
 from sweetspot.calibrate.report.evidence import FINE
 from sweetspot.calibrate.report.pictures import Picture, picture
-from sweetspot.measure.drawing import Sheet
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import plots as measured
 from sweetspot.processor.filterset import FilterSet
@@ -32,10 +34,15 @@ def polar_maps(found: Around, driver: str) -> list[Picture]:
         after: f"After: the centre's beam, {'measured' if after == 'heard' else after}",
     }
 
-    def draw(name: str) -> Callable[[Sheet], None]:
-        def drawing(sheet: Sheet) -> None:
-            measured.polar_map(sheet.ax(), FINE, *found[name])
-            sheet.bar("viridis", *measured.PICTURED_DB, "dB re on-axis", ticks=np.arange(-30.0, 7.0, 6.0).tolist())
+    def draw(name: str) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
+            measured.polar_map(ax, FINE, *found[name])
+            scale = ScalarMappable(Normalize(*measured.PICTURED_DB), "viridis")
+            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30, pad=0.03)
+            if bar.solids is not None:
+                bar.solids.set_rasterized(True)
+            bar.outline.set_visible(False)
 
         return drawing
 
@@ -58,12 +65,15 @@ def polar_cuts(found: Around) -> list[Picture]:
     if not found:
         return []
 
-    def draw(sheet: Sheet) -> None:
-        for ax, hz in zip(sheet.grid(2, len(CUTS_HZ) // 2), CUTS_HZ, strict=True):
+    def draw(figure: Figure) -> None:
+        figure.subplots_adjust(left=0.06, right=0.94, bottom=0.11, top=0.9, wspace=0.2, hspace=0.42)
+        axes = figure.subplots(2, len(CUTS_HZ) // 2, subplot_kw={"projection": "polar"}).ravel()
+        for ax, hz in zip(axes, CUTS_HZ, strict=True):
             at = int(np.argmin(np.abs(np.log(FINE / hz))))
             plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
-            ax.frame.title = f"{hz:g} Hz"
-        sheet.key()
+            ax.set_title(f"{hz:g} Hz")
+        names, labels = axes[0].get_legend_handles_labels()
+        figure.legend(names, labels, loc="lower center", ncols=3, frameon=False)
 
     return [
         picture(
@@ -85,10 +95,10 @@ def filter_pictures(filters: FilterSet) -> list[Picture]:
     pictures = []
     for i, program in enumerate(filters.programs):
 
-        def magnitude(sheet: Sheet, i: int = i) -> None:
-            ax = sheet.ax()
+        def magnitude(figure: Figure, i: int = i) -> None:
+            ax = figure.subplots()
             measured.levels(ax, FINE, level[i], filters.drivers, low, high)
-            ax.y.label = "gain, dB"
+            ax.set_ylabel("gain, dB")
 
         pictures.append(
             picture(
@@ -119,7 +129,7 @@ def device(rig: Description, mics_m: float | None) -> Picture:
         "The device from above",
         f"Plan view of the device with {len(rig.driver)} drivers.",
         "Drivers where the rig file places them; the listener is at the top.",
-        lambda sheet: plots.device(sheet.ax(), rig, mics_m),
+        lambda figure: plots.device(figure.subplots(), rig, mics_m),
         size=(5.2, 4.6),
     )
 
@@ -128,16 +138,15 @@ def snr_around(polar: ImpulseResponse) -> Picture:
     """Signal to noise of every direction and driver."""
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(polar.drivers))
 
-    def around(sheet: Sheet) -> None:
-        ax = sheet.ax()
+    def around(figure: Figure) -> None:
+        ax = figure.subplots()
         azimuths = polar.positions["azimuth_deg"]
-        paths = [str(d + 1) for d in range(len(polar.drivers))]
-        ends = in_tens(polar.snr_db[:, 0])
-        plots.snr_map(ax, polar.snr_db[:, 0], paths, ends, numbered=False)
+        plots.snr_map(ax, polar.snr_db[:, 0], [str(d + 1) for d in range(len(polar.drivers))], numbered=False)
         rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
-        ax.y.ticks, ax.y.names = np.asarray(rows + 0.5, dtype=float), [f"{azimuths[r]:g}°" for r in rows]
-        ax.x.label, ax.y.label = "driver", "azimuth"
-        sheet.bar("cividis", *ends, "dB")
+        ax.set_yticks(rows + 0.5, [f"{azimuths[r]:g}°" for r in rows])
+        ax.set_xlabel("driver")
+        ax.set_ylabel("azimuth")
+        figure.colorbar(ax.collections[0], ax=ax, label="dB", aspect=30).outline.set_visible(False)
 
     return picture(
         "snr-polar",
@@ -147,12 +156,6 @@ def snr_around(polar: ImpulseResponse) -> Picture:
         around,
         size=(5.6, 5.4),
     )
-
-
-def in_tens(level: Float) -> tuple[float, float]:
-    """Whole tens that hold all levels, at least 10 dB apart."""
-    low, high = 10.0 * float(np.floor(level.min() / 10.0)), 10.0 * float(np.ceil(level.max() / 10.0))
-    return low, max(high, low + 10.0)
 
 
 def reach(level: Float, least: float) -> tuple[float, float]:
@@ -167,6 +170,6 @@ def by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:
     return {n: level[i].round(1).tolist() for i, n in enumerate(names)}
 
 
-def traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Sheet], None]:
+def traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Figure], None]:
     """Draws impulse responses ``(driver, tap)``."""
-    return lambda sheet: measured.traces(sheet.ax(), t, x, names)
+    return lambda figure: measured.traces(figure.subplots(), t, x, names)

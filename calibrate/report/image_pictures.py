@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import parse
@@ -15,7 +16,6 @@ from sweetspot.calibrate.report.evidence import Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.study import FrontPoint, pareto
 from sweetspot.calibrate.verify import whole_response
-from sweetspot.measure.drawing import Sheet
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.rigs.units import Float
 
@@ -53,7 +53,7 @@ def _front(points: Sequence[FrontPoint], share: float) -> Picture:
         f"{own.width_deg:.0f} degrees.",
         "The unit designed at five points of image.prefer, from depth (0) to width (1); what the room gives back of "
         "the sides is the price of width. Filled: this design.",
-        lambda sheet: image_plots.front(sheet.ax(), points, own),
+        lambda figure: image_plots.front(figure.subplots(), points, own),
         values={
             "x": [round(p.drr_re_plain_db, 2) for p in points],
             "unit": "degrees",
@@ -69,11 +69,14 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
     sides = what == "sides"
     trusted, limit = (zone.trusted, SIDES_DEG) if sides else (zone.trusted_centre, CENTRE_DEG)
 
-    def draw(sheet: Sheet) -> None:
-        axes = sheet.grid(-(-len(arms) // 2), 2, count=len(arms), shared="xy")
-        for number, (ax, arm) in enumerate(zip(axes, arms, strict=True)):
+    def draw(figure: Figure) -> None:
+        figure.subplots_adjust(left=0.11, right=0.97, bottom=0.08, top=0.93, wspace=0.06, hspace=0.24)
+        axes = figure.subplots(-(-len(arms) // 2), 2, sharex=True, sharey=True, squeeze=False)
+        for ax in axes.ravel()[len(arms) :]:
+            ax.set_axis_off()
+        for ax, arm in zip(axes.ravel(), arms, strict=False):
             error = np.abs(zone.error_deg(arm))
-            image_plots.zone(
+            mesh = image_plots.zone(
                 ax,
                 zone.x,
                 zone.y,
@@ -82,10 +85,15 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
                 within_deg=limit,
                 listener_m=away,
             )
-            ax.frame.title = f"{image_plots.NAMES[arm]}\n{area(zone, arm, what, ' m²')}"
-            if number == 0:
-                ax.x.label, ax.y.label = "to its left, m", "ahead of the device, m"
-        sheet.bar(image_plots.SHADES, 0.0, image_plots.LARGEST_DEG, "azimuth error, degrees")
+            ax.set_title(f"{image_plots.NAMES[arm]}\n{area(zone, arm, what, ' m²')}", fontsize=10)
+        for row in axes:
+            row[0].set_ylabel("ahead of the device, m")
+        for ax in axes[-1]:
+            ax.set_xlabel("to its left, m")
+        bar = figure.colorbar(mesh, ax=axes.ravel().tolist(), label="azimuth error, degrees", aspect=40, pad=0.03)
+        if bar.solids is not None:
+            bar.solids.set_rasterized(True)
+        bar.outline.set_visible(False)
 
     text = "; ".join(f"{image_plots.NAMES[arm]} {area(zone, arm, what, ' m²')}" for arm in arms)
     worst = "The worse one of hard left and hard right" if sides else "The phantom centre"
@@ -119,7 +127,7 @@ def _pan_curve(image: Assessment) -> Picture:
         f"Azimuth of five pans. Width from hard left to hard right: {width}.",
         "Where a source panned by constant power seems to come from, mean over head positions, by an ear model with "
         f"the templates of the head that measured. The pair was {pair}.",
-        lambda sheet: image_plots.pan_curve(sheet.ax(), each),
+        lambda figure: image_plots.pan_curve(figure.subplots(), each),
     )
 
 
@@ -136,7 +144,7 @@ def _direct_and_room(e: Evidence) -> Picture:
         f"{in_room:.1f} dB from 300 Hz to 6.3 kHz.",
         "The direct sound decides where images stand (precedence); the whole response, room included, is what arrives "
         "at the ears in total. Means over scoring positions and sides.",
-        lambda sheet: image_plots.direct_and_room(sheet.ax(), direct, room, plain, resolved),
+        lambda figure: image_plots.direct_and_room(figure.subplots(), direct, room, plain, resolved),
         values={
             "x": THIRD_OCTAVES.tolist(),
             "unit": "dB",
@@ -170,7 +178,7 @@ def _levels(image: Assessment) -> Picture:
         f"Loudness of the arms over plain stereo; calibrated: {text}.",
         f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers. Largest level at the listener: "
         f"{image.loudness.max_spl_db:.0f} dB SPL; music stays {image.loudness.headroom_db:.1f} dB under the ceiling.",
-        lambda sheet: image_plots.bars(sheet.ax(), image.loudness.re_plain_db, "loudness re plain stereo, dB"),
+        lambda figure: image_plots.bars(figure.subplots(), image.loudness.re_plain_db, "loudness re plain stereo, dB"),
     )
 
 
@@ -189,7 +197,7 @@ def _depth(image: Assessment) -> Picture:
         f"Direct-to-reverberant ratio at the listener: {text}.",
         "How much of what arrives came straight: the lower, the farther away an image seems and the more the room "
         "takes it over. Hard left, hard right and phantom centre, mean over head positions.",
-        lambda sheet: image_plots.bars(sheet.ax(), each, "direct to reverberant, dB"),
+        lambda figure: image_plots.bars(figure.subplots(), each, "direct to reverberant, dB"),
     )
 
 

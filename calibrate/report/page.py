@@ -8,21 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import ahead, errors, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, sounds, tables
-from sweetspot.calibrate.report.device_pictures import by_name, in_tens, reach, traced
+from sweetspot.calibrate.report.device_pictures import by_name, reach, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture, save
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
-from sweetspot.measure.drawing import Sheet
 from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.storage import alone
+from sweetspot.rigs.storage import alone, replacing
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Float
 
@@ -84,11 +86,14 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     BadInput
         The file cannot be written.
     """
-    sheet = Sheet((9.5, 6.0), paper=measured.PAPER)
-    above, beneath = sheet.grid(2, 1, heights=(2.2, 1.0), shared="x")
-    plots.designs(above, rows)
-    plots.efforts(beneath, rows)
-    write_file(path, sheet.file("png", 110.0))
+    with matplotlib.rc_context(measured.STYLE):
+        figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=measured.PAPER)
+        FigureCanvasAgg(figure)
+        above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
+        plots.designs(above, rows)
+        plots.efforts(beneath, rows)
+        with replacing(path) as part:
+            figure.savefig(part, format="png", dpi=110, metadata={"Software": None})
     return path
 
 
@@ -109,7 +114,8 @@ def _begun(e: Evidence, *, with_figures: bool) -> Drawing:
     }
 
     def drawn(part: Callable[[Evidence], list[Picture]]) -> list[Picture]:
-        return [p if with_figures else replace(p, sheet=None) for p in part(e)]
+        with matplotlib.rc_context(measured.STYLE):
+            return [p if with_figures else replace(p, figure=None) for p in part(e)]
 
     work = [partial(drawn, part) for parts in groups.values() for part in parts]
     begun = forked.begun(work, here=with_figures)
@@ -170,15 +176,19 @@ def _cancellation(e: Evidence) -> Picture:
     edges, rows = evidence.deciding(e)
     before = " for left, ".join(e.ears.drivers[i].replace("_", " ") for i in e.fitted.reference) + " for right"
 
-    def draw(sheet: Sheet) -> None:
-        rows_of = [10.0, 1.0] if "heard" not in found else [10.0, 2.4, 1.0]
-        main, *more, strip = sheet.grid(len(rows_of), 1, heights=rows_of, shared="x")
+    def draw(figure: Figure) -> None:
+        rows_of = [10, 1] if "heard" not in found else [10, 2.4, 1]
+        main, *more, strip = figure.subplots(
+            len(rows_of), 1, sharex=True, height_ratios=rows_of, gridspec_kw={"hspace": 0.12}
+        )
         plots.cancellation(main, found, p.f, p.target_db, p.lowest)
         for ax in (main, *more):
-            ax.frame.ticks = (False, True)
+            ax.set_xlabel("")
+            ax.tick_params(axis="x", length=0)
         if more:
             image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
         plots.decided(strip, edges, rows)
+        strip.set_xlabel("frequency, Hz")
 
     inside, over = judged.band(metrics.SCORED, p.lowest)
     text = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
@@ -203,11 +213,11 @@ def _ear_levels(e: Evidence) -> list[Picture]:
     level, names = evidence.ear_levels(e), e.ears.drivers
     low, high = reach(level[..., FINE >= 100.0], 30.0)
 
-    def draw(ear: int) -> Callable[[Sheet], None]:
-        def drawing(sheet: Sheet) -> None:
-            ax = sheet.ax()
+    def draw(ear: int) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
             measured.levels(ax, FINE, level[ear], names, low, high)
-            ax.y.label = "level, dB re 20 µPa/FS"
+            ax.set_ylabel("level, dB re 20 µPa/FS")
 
         return drawing
 
@@ -244,15 +254,22 @@ def _colours(e: Evidence) -> list[Picture]:
     for number, (title, ear, stimulus) in enumerate(SIDES):
         found = evidence.colouration(e, ear, stimulus)
 
-        def draw(sheet: Sheet, found: dict[str, CellSpread] = found) -> None:
+        def draw(figure: Figure, found: dict[str, CellSpread] = found) -> None:
             both = "heard" in found
-            ax, *more = sheet.grid(1 + both, 1, heights=[3.4, 1.0][: 1 + both], shared="x")
+            ax, *more = figure.subplots(
+                1 + both,
+                1,
+                sharex=True,
+                height_ratios=[3.4, 1][: 1 + both],
+                gridspec_kw={"hspace": 0.14},
+                squeeze=False,
+            )[:, 0]
             plots.spreads(ax, found)
             if more:
                 image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
-            measured.frequencies(ax, 180.0, 9000.0)
-            ax.y.low, ax.y.high = -18.0, 18.0
-            ax.y.label = "level over its mean, dB"
+            measured.frequencies(more[-1] if more else ax, 180.0, 9000.0)
+            ax.set_ylim(-18.0, 18.0)
+            ax.set_ylabel("level over its mean, dB")
             measured.key(ax)
 
         pictures.append(
@@ -284,7 +301,7 @@ def _heads(e: Evidence) -> Picture:
         "Where the head stood",
         "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
         "Filters were fitted at the filled circles and judged at the squares; the line is where the nose points.",
-        lambda sheet: plots.heads(sheet.ax(), e.ears),
+        lambda figure: plots.heads(figure.subplots(), e.ears),
         size=(5.2, 4.6),
     )
 
@@ -292,13 +309,13 @@ def _heads(e: Evidence) -> Picture:
 def _noise(e: Evidence) -> list[Picture]:
     n = len(e.ears.drivers)
 
-    def ears(sheet: Sheet) -> None:
-        ax = sheet.ax()
+    def ears(figure: Figure) -> None:
+        ax = figure.subplots()
         snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
-        names = [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)]
-        plots.snr_map(ax, snr, names, in_tens(snr), numbered=True)
-        ax.y.ticks, ax.y.names = np.arange(0.5, len(snr), dtype=np.float64), [str(i + 1) for i in range(len(snr))]
-        ax.x.label, ax.y.label = "ear and driver", "head position"
+        plots.snr_map(ax, snr, [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)], numbered=True)
+        ax.set_yticks(np.arange(len(snr)) + 0.5, [str(i + 1) for i in range(len(snr))])
+        ax.set_xlabel("ear and driver")
+        ax.set_ylabel("head position")
 
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(e.ears.drivers))
     low = e.ears.snr_db.min()

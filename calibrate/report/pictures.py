@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
-from sweetspot.calibrate.report.svg import VARIABLES
-from sweetspot.measure.drawing import Sheet
-from sweetspot.measure.share import PAPER
+from sweetspot.calibrate.report import svg
+from sweetspot.measure.share import PAPER, STYLE
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import write
+from sweetspot.rigs.storage import replacing
 
-COLOURS = {colour: f"var({name})" for colour, name in VARIABLES.items()}
-"""The colours of the pictures as the page calls them."""
+A_ROW, ROW_IN = 6, 0.2
+"""Names in a row of a legend above the axes, and the height of each further row, inches."""
 
 PIXELS_PER_INCH = 76
 """Of pictures saved as files: small enough for a page on the web."""
@@ -39,7 +43,7 @@ class Picture:
         JSON of the values shown under the pointer; empty for none.
     name
         Its file's, without ending.
-    sheet
+    figure
         The same, to be saved as a file of its own.
     """
 
@@ -50,7 +54,25 @@ class Picture:
     wide: bool = False
     hover: str = ""
     name: str = ""
-    sheet: Sheet | None = None
+    figure: Figure | None = None
+
+
+def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
+    """A figure as an SVG file's text; the figure too. Margins are fixed: a solver for them takes most of the time."""
+    figure = Figure(figsize=size)
+    FigureCanvasSVG(figure)
+    width, height = size
+    figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
+    draw(figure)
+    names = max((len(legend.get_texts()) for ax in figure.axes if (legend := ax.get_legend())), default=0)
+    if names > A_ROW:
+        rows = -(-names // A_ROW)
+        figure.subplots_adjust(top=1 - (0.33 + ROW_IN * (rows - 1)) / height)
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=nothing)
+    return out.getvalue(), figure
 
 
 def picture(
@@ -58,30 +80,28 @@ def picture(
     title: str,
     alt: str,
     reading: str,
-    draw: Callable[[Sheet], None],
+    draw: Callable[[Figure], None],
     *,
     size: tuple[float, float] = (5.9, 3.7),
     wide: bool = False,
     values: dict[str, Any] | None = None,
 ) -> Picture:
     """Draw one figure; ``values`` (keys ``x``, ``unit``, ``series``) are shown under the pointer in its first axes."""
-    sheet = Sheet(size)
-    draw(sheet)
+    drawing, figure = _drawn(name, size, draw)
     hover = ""
     if values is not None:
-        left, _, right, _ = sheet.boxes()[0]
-        low, high = sheet.axes[0].x.ends()
-        wide_pt = 72.0 * size[0]
-        hover = json.dumps(values | {"box": [left / wide_pt, right / wide_pt], "span": [low, high]})
+        box = figure.axes[0].get_position()
+        low, high = figure.axes[0].get_xlim()
+        hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
     return Picture(
         title,
         alt,
         help=reading,
-        svg=Markup(sheet.element(name, alt, COLOURS)),
+        svg=Markup(svg.inline(drawing, name, alt)),
         wide=wide,
         hover=hover,
         name=name,
-        sheet=sheet,
+        figure=figure,
     )
 
 
@@ -97,6 +117,18 @@ def save(drawn: dict[str, list[Picture]], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise BadInput(f"{folder}: cannot be made: {fault.strerror}; name another folder with --pictures") from fault
-    for one in (p for group in drawn.values() for p in group):
-        if one.sheet is not None:
-            write(folder / f"{one.name}.png", replace(one.sheet, paper=PAPER).file("png", PIXELS_PER_INCH))
+    with matplotlib.rc_context(STYLE):
+        for one in (p for group in drawn.values() for p in group):
+            if one.figure is None:
+                continue
+            one.figure.set_facecolor(PAPER)
+            with replacing(folder / f"{one.name}.png") as part:
+                one.figure.savefig(
+                    part, format="png", dpi=PIXELS_PER_INCH, bbox_inches="tight", pad_inches=0.06,
+                    facecolor=PAPER, metadata={"Software": None},
+                )  # fmt: skip
+
+
+def styled() -> AbstractContextManager[None]:
+    """The style in which a page's pictures are drawn."""
+    return matplotlib.rc_context(STYLE)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Circle
 
 from sweetspot.calibrate.plant import OCTAVES, interval
 from sweetspot.calibrate.report.evidence import CellSpread
 from sweetspot.calibrate.study import DesignRow
-from sweetspot.measure.drawing import Axes
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, frequencies, key
 from sweetspot.rigs.rig_file import Description
@@ -20,7 +21,7 @@ BEFORE, PREDICTED, HEARD, TARGET = "#7d8590", "#0b6cb5", "#d1570a", "#0a8066"
 
 COLOURS = {"before": BEFORE, "predicted": PREDICTED, "heard": HEARD, "target": TARGET}
 LABELS = {"heard": "measured"}
-DECIDED = {"shadow": (GRID, ""), "target": (TARGET, ""), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "....")}
+DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "....")}
 """Colour and hatching of what decided a band."""
 
 
@@ -30,33 +31,31 @@ def spreads(ax: Axes, found: Mapping[str, CellSpread]) -> None:
         if name not in found:
             continue
         s, colour = found[name], COLOURS[name]
+        style: dict[str, object] = {"linewidth": 1.6, "linestyle": (0, (4, 2.5)), "zorder": 4}
+        if name != "predicted":
+            style = {"linewidth": 2.6, "zorder": 3}
         if name != "predicted" or "heard" not in found:
-            ax.band(s.f, s.low, s.high, colour=colour, alpha=0.17)
-        text = LABELS.get(name, name)
-        if name == "predicted":
-            ax.line(s.f, s.mean, colour=colour, width=1.6, dash=(4, 2.5), name=text, level=4.0)
-        else:
-            ax.line(s.f, s.mean, colour=colour, width=2.6, name=text, level=3.0)
+            ax.fill_between(s.f, s.low, s.high, color=colour, alpha=0.17, linewidth=0)
+        ax.plot(s.f, s.mean, color=colour, label=LABELS.get(name, name), **style)  # type: ignore[arg-type]
         if s.u is not None:
             low, high = interval(s.mean, s.u)
-            ax.uprights(s.f, low, high, colour=colour, level=5.0)
-            for end in (low, high):
-                ax.line(s.f, end, colour=colour, width=0.0, sign="_", size=7.0, level=5.0)
+            ax.vlines(s.f, low, high, color=colour, linewidth=1.0, zorder=5)
+            ax.plot(s.f, low, "_", s.f, high, "_", color=colour, markersize=7, zorder=5)
 
 
 def cancellation(ax: Axes, found: Mapping[str, CellSpread], f: Float, target_db: Float, lowest: float = 0.0) -> None:
     """Cancellation over frequency against the target curve ``(frequency,)``, dB; ``lowest`` is where the gate ends."""
     spreads(ax, found)
     inside = (f >= 150.0) & (f <= 10000.0)
-    ax.line(f[inside], target_db[inside], colour=TARGET, width=1.6, dash=(1, 1.4), name="target")
-    ax.across(0.0)
+    ax.plot(f[inside], target_db[inside], color=TARGET, linewidth=1.6, linestyle=(0, (1, 1.4)), label="target")
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
     begin = max(800.0 * 0.891, lowest)
-    ax.span(begin, 6300.0 * 1.122, colour=GRID, alpha=0.3)
+    ax.axvspan(begin, 6300.0 * 1.122, color=GRID, alpha=0.3, linewidth=0, zorder=0)
     if lowest > 180.0:
-        ax.upright(lowest, dash=(2, 2))
-    ax.note(1.03 * begin, 0.02, "judged band", colour=SOFT, anchor="start", shares=(False, True))
+        ax.axvline(lowest, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
+    ax.annotate("judged band", (1.03 * begin, 0.02), xycoords=("data", "axes fraction"), color=SOFT, va="bottom")
     frequencies(ax, 180.0, 9000.0)
-    ax.y.label = "near over far ear, dB"
+    ax.set_ylabel("near over far ear, dB")
     key(ax)
 
 
@@ -65,61 +64,60 @@ def decided(ax: Axes, edges: Float, rows: Sequence[Sequence[str]]) -> None:
     for row, kinds in enumerate(rows):
         for kind in dict.fromkeys(k for k in kinds if k):
             colour, hatch = DECIDED.get(kind, (SOFT, "xxxx"))
-            runs = [(edges[i], edges[i + 1], 0.55 - row, 1.45 - row) for i, k in enumerate(kinds) if k == kind]
-            ax.bars(np.array(runs), colour=colour, hatch=hatch, edge=PAPER)
-    ax.y.ticks, ax.y.names = np.array([0.0, 1.0]), ["right", "left"]
-    ax.y.low, ax.y.high = -0.5, 1.5
-    ax.frame.ticks, ax.frame.lines = (False, False), False
+            runs = [(edges[i], edges[i + 1] - edges[i]) for i, k in enumerate(kinds) if k == kind]
+            ax.broken_barh(runs, (0.55 - row, 0.9), facecolor=colour, hatch=hatch, edgecolor=PAPER, linewidth=0.4)
+    ax.set_yticks([1.0, 0.0], ["left", "right"])
+    ax.set_ylim(-0.5, 1.5)
+    ax.tick_params(length=0)
+    for side in ax.spines.values():
+        side.set_visible(False)
 
 
 def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
-    """Level over azimuth (deg, dB re on-axis) around the device, with 0 degrees upwards and left at the left."""
-    low, high = PICTURED_DB[0], PICTURED_DB[1] + 0.5
-    for level in (-24.0, -12.0, 0.0, high):
-        ax.ring(0.0, 0.0, level - low, colour=GRID, width=0.7)
-    for angle in np.radians(np.arange(0.0, 180.0, 45.0)):
-        x, y = (high - low) * np.sin(angle), (high - low) * np.cos(angle)
-        ax.lines([np.array([(-x, -y), (x, y)])], colour=GRID, width=0.7, level=1.0)
-    for text, level in (("\N{MINUS SIGN}12", -12.0), ("0 dB", 0.0)):
-        away = (level - low) * np.array([-np.sin(np.radians(22.5)), np.cos(np.radians(22.5))])
-        ax.note(away[0], away[1], text, colour=SOFT, size=8.0, level="center")
-    for text, x, y in (("0°", 0.0, 1.0), ("90°", -1.0, 0.0), ("180°", 0.0, -1.0)):
-        anchor, level_of = ("end", "center") if x else ("middle", "bottom" if y > 0.0 else "top")
-        shift = (4.0 * x, 3.0 * y)
-        ax.note(x * (high - low), y * (high - low), text, size=8.5, anchor=anchor, level=level_of, shift=shift)  # type: ignore[arg-type]
+    """Level over azimuth (deg, dB re on-axis) around the device, on polar axes with 0 degrees upwards."""
+    low = PICTURED_DB[0]
     for name in ("before", "heard", "predicted"):
         if name in found:
-            degrees, around = found[name]
-            radius, at = np.maximum(around, low) - low, np.radians(degrees)
-            dash, width = ((4, 2.5), 1.3) if name == "predicted" else ((), 2.0)
-            x, y = -radius * np.sin(at), radius * np.cos(at)
-            ax.line(x, y, colour=COLOURS[name], width=width, dash=dash, name=LABELS.get(name, name))
-    reach = 1.16 * (high - low)
-    ax.x.low, ax.x.high, ax.y.low, ax.y.high = -reach, reach, -reach, reach
-    ax.x.ticks = ax.y.ticks = np.zeros(0)
-    ax.frame.lines, ax.frame.equal, ax.frame.centred = False, True, True
+            degrees, level = found[name]
+            dash = (0, (4, 2.5)) if name == "predicted" else "solid"
+            width = 1.3 if name == "predicted" else 2.0
+            at = np.radians(degrees)
+            ax.plot(
+                at,
+                np.maximum(level, low),
+                color=COLOURS[name],
+                linestyle=dash,
+                linewidth=width,
+                label=LABELS.get(name, name),
+            )
+    ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
+    ax.set_ylim(low, 6.5)
+    ax.set_yticks([-24.0, -12.0, 0.0], ["", "\N{MINUS SIGN}12", "0 dB"], color=SOFT, fontsize=8)
+    ax.set_xticks(
+        np.radians([0, 45, 90, 135, 180, 225, 270, 315]), ["0°", "", "90°", "", "180°", "", "", ""], fontsize=8.5
+    )
+    ax.grid(True, color=GRID, linewidth=0.7)
+    ax.spines["polar"].set_color(GRID)
 
 
 def designs(ax: Axes, rows: Sequence[DesignRow]) -> None:
     """Designs side by side in each band: mean cancellation with its 10th percentile hanging from it."""
     for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
-        colour, size = DRIVERS[i % len(DRIVERS)], 9.0 if i == 0 else 6.0
-        ax.uprights(at, row.p10, row.mean, colour=colour, width=3.2 if i == 0 else 2.0)
-        ax.line(at, row.mean, colour=colour, width=0.0, sign="o", size=size, name=row.name)
-        ax.line(at, row.p10, colour=colour, width=0.0, sign="_", size=size)
+        colour, size = DRIVERS[i % len(DRIVERS)], 9 if i == 0 else 6
+        ax.vlines(at, row.p10, row.mean, color=colour, linewidth=3.2 if i == 0 else 2.0)
+        ax.plot(at, row.mean, "o", color=colour, markersize=size, label=row.name)
+        ax.plot(at, row.p10, "_", color=colour, markersize=size)
     _banded(ax)
-    ax.y.label = "near over far ear, dB"
+    ax.set_ylabel("near over far ear, dB")
     key(ax)
 
 
 def efforts(ax: Axes, rows: Sequence[DesignRow]) -> None:
     """Effort of designs side by side in each band, in the order and colours of :func:`designs`."""
-    half = 0.32 / len(rows)
     for i, (row, at) in enumerate(zip(rows, _beside(len(rows)), strict=True)):
-        none = np.zeros(len(at))
-        ax.bars(np.stack([at - half, at + half, none, row.effort], axis=-1), colour=DRIVERS[i % len(DRIVERS)])
+        ax.bar(at, row.effort, width=0.64 / len(rows), color=DRIVERS[i % len(DRIVERS)])
     _banded(ax)
-    ax.y.label = "effort, dB re one driver"
+    ax.set_ylabel("effort, dB re one driver")
 
 
 def _beside(count: int) -> Float:
@@ -130,43 +128,40 @@ def _beside(count: int) -> Float:
 
 def _banded(ax: Axes) -> None:
     """An axis of the octaves that designs are compared in."""
-    ax.x.ticks, ax.x.names = np.arange(float(len(OCTAVES))), [f"{a:g} to {b:g} Hz" for a, b in OCTAVES]
-    ax.x.low, ax.x.high = -0.6, len(OCTAVES) - 0.4
-    ax.frame.ticks, ax.frame.gridded = (False, True), "y"
-    ax.across(0.0)
+    ax.set_xticks(np.arange(len(OCTAVES)), [f"{a:g} to {b:g} Hz" for a, b in OCTAVES])
+    ax.set_xlim(-0.6, len(OCTAVES) - 0.4)
+    ax.tick_params(axis="x", length=0)
+    ax.grid(True, axis="y", color=GRID, linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.axhline(0.0, color=SOFT, linewidth=0.8)
 
 
 def device(ax: Axes, rig: Description, mics_m: float | None) -> None:
     """Plan view in metres: the device with its named drivers, x up and y to the left as the listener faces it."""
     for i, driver in enumerate(rig.driver):
         x, y = 100.0 * driver.at[0], 100.0 * driver.at[1]
-        ax.line(y, x, colour=DRIVERS[i % len(DRIVERS)], width=0.0, sign="o", size=8.0)
-        ax.note(y, x, driver.name.replace("_", " "), shift=(0.0, 8.0))
-    ax.line(0.0, 0.0, colour=SOFT, width=0.0, sign="+", size=9.0)
+        ax.plot(y, x, "o", color=DRIVERS[i % len(DRIVERS)], markersize=8)
+        ax.annotate(driver.name.replace("_", " "), (y, x), xytext=(0, 8), textcoords="offset points", ha="center")
+    ax.plot(0.0, 0.0, "+", color=SOFT, markersize=9)
     reach = 100.0 * max(float(np.hypot(*d.at[:2])) for d in rig.driver)
-    ax.ring(0.0, 0.0, reach, colour=SOFT, dash=(3, 3))
+    ax.add_patch(Circle((0.0, 0.0), reach, fill=False, edgecolor=SOFT, linewidth=1.0, linestyle=(0, (3, 3))))
     away = f"{mics_m:g} m" if mics_m else "the listener"
-    tip, half = 1.82 * reach, 0.03 * reach
-    arrow = [
-        np.array([(0.0, 1.55 * reach), (0.0, tip)]),
-        np.array([(-half, tip - 2 * half), (0.0, tip), (half, tip - 2 * half)]),
-    ]
-    ax.lines(arrow, colour=SOFT, width=1.0)
-    ax.note(0.0, 1.5 * reach, f"to the head, {away}", colour=SOFT, level="top")
+    ax.annotate(f"to the head, {away}", (0.0, 1.85 * reach), xytext=(0.0, 1.5 * reach), ha="center", color=SOFT,
+                va="top", arrowprops={"arrowstyle": "->", "color": SOFT})  # fmt: skip
     _plan(ax, 1.9 * reach, 0.0)
 
 
 def heads(ax: Axes, ears: ImpulseResponse) -> None:
     """Plan view of the head's places: design filled, score hollow, a short line where the nose points."""
     p = ears.positions
-    for use, sign, face, colour in (("design", "o", PREDICTED, PREDICTED), ("score", "s", "", HEARD)):
+    for use, marker, face, colour in (("design", "o", PREDICTED, PREDICTED), ("score", "s", "none", HEARD)):
         rows = p[p["use"] == use.encode()]
         yaw = np.radians(rows["yaw_deg"])
         x, y = 100.0 * rows["x"], 100.0 * rows["y"]
-        ax.line(y, x, colour=colour, width=0.0, sign=sign, face=face, size=7.0, name=f"{use} ({len(rows)})")
+        ax.plot(y, x, marker, markerfacecolor=face, markeredgecolor=colour, markersize=7, markeredgewidth=1.6,
+                label=f"{use} ({len(rows)})")  # fmt: skip
         nose = 1.1
-        noses = np.stack([[y, x], [y - nose * np.sin(yaw), x - nose * np.cos(yaw)]], axis=0)
-        ax.lines(list(np.moveaxis(noses, 2, 0)), colour=colour, width=1.4)
+        ax.plot([y, y - nose * np.sin(yaw)], [x, x - nose * np.cos(yaw)], color=colour, linewidth=1.4)
     middle = 50.0 * (p["x"].max() + p["x"].min())
     reach = 100.0 * max(np.ptp(p["x"]), 2.0 * np.abs(p["y"]).max(), 0.02) / 2.0
     _plan(ax, 1.35 * float(reach), float(middle))
@@ -175,22 +170,23 @@ def heads(ax: Axes, ears: ImpulseResponse) -> None:
 
 def _plan(ax: Axes, reach: float, middle: float) -> None:
     """Equal scales in centimetres; y grows to the left, as seen from above with x upwards."""
-    ax.frame.equal, ax.frame.gridded = True, "xy"
-    ax.x.low, ax.x.high = reach, -reach
-    ax.y.low, ax.y.high = middle - reach, middle + reach
-    ax.x.label, ax.y.label = "y (to the left), cm", "x (ahead), cm"
+    ax.set_aspect("equal")
+    ax.set_xlim(reach, -reach)
+    ax.set_ylim(middle - reach, middle + reach)
+    ax.set_xlabel("y (to the left), cm")
+    ax.set_ylabel("x (ahead), cm")
+    ax.grid(True, color=GRID, linewidth=0.6)
+    ax.set_axisbelow(True)
 
 
-def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], ends: tuple[float, float], *, numbered: bool) -> None:
-    """Signal to noise ``(position, path)``, dB, as cells shaded between two ``ends``, with values when ``numbered``."""
-    low, high = ends
-    down, across = (np.arange(0.5, n, dtype=np.float64) for n in snr_db.shape)
-    ax.map(across, down, snr_db, colours="cividis", low=low, high=high)
-    ax.x.ticks, ax.x.names = across, list(columns)
-    ax.x.low, ax.x.high = 0.0, float(snr_db.shape[1])
-    ax.y.low, ax.y.high = float(len(snr_db)), 0.0
-    ax.frame.ticks = (False, False)
+def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> None:
+    """Signal to noise ``(position, path)`` in dB as shaded cells, with its value when ``numbered``."""
+    low, high = float(np.floor(snr_db.min() / 10.0) * 10.0), float(np.ceil(snr_db.max() / 10.0) * 10.0)
+    ax.pcolormesh(snr_db, cmap="cividis", vmin=low, vmax=high, rasterized=True)
+    ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=0)
+    ax.set_ylim(len(snr_db), 0)
+    ax.tick_params(length=0)
     if numbered:
         for (row, column), value in np.ndenumerate(snr_db):
             tone = "#000001" if value > 0.5 * (low + high) else "#ffffff"
-            ax.note(column + 0.5, row + 0.5, f"{value:.0f}", colour=tone, size=8.0, level="center")
+            ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", color=tone, fontsize=8)

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from sweetspot.measure import plan
 from sweetspot.measure.distortion import Distortion
-from sweetspot.measure.drawing import Axes, Sheet
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.plan import SetName
@@ -19,7 +23,7 @@ from sweetspot.measure.session import Session
 from sweetspot.measure.share import decay, directivity, plots
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import write
+from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
@@ -138,9 +142,9 @@ def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int
     return position - 1
 
 
-def pictures(shown: Shown) -> dict[str, Callable[[], Sheet]]:
+def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
     """What can be drawn, by name, in the order in which a reader wants to see it."""
-    found: dict[str, Callable[[], Sheet]] = {}
+    found: dict[str, Callable[[], Figure]] = {}
     if shown.ears is not None:
         ears = shown.ears
         found["responses"] = lambda: _responses(shown, ears)
@@ -158,7 +162,7 @@ def pictures(shown: Shown) -> dict[str, Callable[[], Sheet]]:
     return found
 
 
-def chosen(found: dict[str, Callable[[], Sheet]], only: str | None) -> dict[str, Callable[[], Sheet]]:
+def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str, Callable[[], Figure]]:
     """The pictures that ``only`` (names with commas) asks for; all if it is None.
 
     Raises
@@ -176,7 +180,11 @@ def chosen(found: dict[str, Callable[[], Sheet]], only: str | None) -> dict[str,
     return {n: found[n] for n in names}
 
 
-def save(draw: Callable[[], Sheet], path: Path) -> None:
+NO_CLOCK: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""What is left out of pictures, so that the same session gives the same bytes."""
+
+
+def save(draw: Callable[[], Figure], path: Path) -> None:
     """Draw one picture and write it; its kind is the path's ending.
 
     Raises
@@ -188,11 +196,15 @@ def save(draw: Callable[[], Sheet], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
-    write(path, draw().file(path.suffix[1:].lower()))
+    style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
+    with matplotlib.rc_context(style), replacing(path, path.suffix) as part:
+        draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(path.suffix.lower(), {}))
 
 
-def _figure(title: str, width: float, height: float) -> Sheet:
-    return Sheet((width, height), title, plots.PAPER)
+def _figure(title: str, width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12.5, color=plots.INK)
+    return figure
 
 
 def _place(ears: ImpulseResponse, row: int) -> str:
@@ -205,7 +217,7 @@ def _spl(magnitude: Float) -> Float:
     return db(magnitude / np.sqrt(2.0) / P_REF)
 
 
-def _responses(shown: Shown, ears: ImpulseResponse) -> Sheet:
+def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
     h, error = ears.h[shown.position], shown.stderr["ears"][shown.position]
     f = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / ears.fs), dtype=float)
     power = np.abs(np.fft.rfft(h, axis=-1)) ** 2
@@ -214,28 +226,28 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Sheet:
     level = power_db(power / 2.0 / P_REF**2)
     figure = _figure(f"{shown.unit}: responses, {_place(ears, shown.position)}", 9.0, 3.4 * len(ears.mics))
     top = 10.0 * np.ceil((float(level.max()) + 2.0) / 10.0)
-    for mic, ax in enumerate(figure.grid(len(ears.mics), 1, shared="x")):
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
         plots.floors(ax, f, _spl(np.asarray(error[mic], dtype=float)))
         plots.frequencies(ax, *ears.band)
-        ax.y.label = f"{_named(ears.mics[mic])}, dB SPL at full scale"
+        ax.set_ylabel(f"{_named(ears.mics[mic])}, dB SPL at full scale")
         plots.key(ax)
     return figure
 
 
-def _impulses(shown: Shown, ears: ImpulseResponse) -> Sheet:
+def _impulses(shown: Shown, ears: ImpulseResponse) -> Figure:
     start = decay.arrival(ears.h[shown.position], ears.zero)
     window = slice(max(start - ears.fs // 2000, 0), min(start + ears.fs // 200, ears.h.shape[-1]))
     t = (np.arange(ears.h.shape[-1])[window] - ears.zero) / ears.fs
     figure = _figure(f"{shown.unit}: impulse responses, {_place(ears, shown.position)}", 9.0, 3.6 * len(ears.mics))
-    for mic, ax in enumerate(figure.grid(len(ears.mics), 1)):
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.traces(ax, t, ears.h[shown.position, mic][:, window], ears.drivers)
-        ax.frame.title = _named(ears.mics[mic])
-        ax.x.label = "time after the sound left the interface, ms"
+        ax.set_title(_named(ears.mics[mic]), loc="left")
+        ax.set_xlabel("time after the sound left the interface, ms")
     return figure
 
 
-def _decays(shown: Shown, ears: ImpulseResponse) -> Sheet:
+def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
     mic = 0
     h = ears.h[shown.position, mic]
     start = decay.arrival(h, ears.zero)
@@ -245,20 +257,24 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Sheet:
     rows = 1 + -(-len(ears.drivers) // columns)
     title = f"{shown.unit}: decay at the {_named(ears.mics[mic])}, {_place(ears, shown.position)}"
     figure = _figure(title, 3.2 * max(columns, 3), 3.0 * rows)
-    above, each = figure.beneath(columns, len(ears.drivers))
+    grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
-    plots.energy_decays(above, t, decay.energy_decay_db(late), ears.drivers)
-    for i, (name, ax) in enumerate(zip(ears.drivers, each, strict=True)):
+    plots.energy_decays(figure.add_subplot(grid[0, :]), t, decay.energy_decay_db(late), ears.drivers)
+    for i, name in enumerate(ears.drivers):
+        ax = figure.add_subplot(grid[1 + i // columns, i % columns])
         level, times = decay.spectral_decay(h[i], ears.fs, start, DECAY_S, f)
         plots.spectral_decay(ax, times, f, level)
-        ax.frame.title = _named(name)
+        ax.set_title(_named(name), loc="left")
     return figure
 
 
-def _grid(figure: Sheet, count: int) -> list[Axes]:
+def _grid(figure: Figure, count: int) -> list[Axes]:
     columns = min(count, COLUMNS) if count > 2 else count
     rows = -(-count // columns)
-    return figure.grid(rows, columns, count=count, shared="xy")
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    return list(axes[:count])
 
 
 def _sized(count: int, width: float, height: float) -> tuple[float, float]:
@@ -266,7 +282,7 @@ def _sized(count: int, width: float, height: float) -> tuple[float, float]:
     return width * max(columns, 2), height * -(-count // columns) + 0.5
 
 
-def _polar(shown: Shown, polar: ImpulseResponse) -> Sheet:
+def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0)
     level = around.re_axis_db()
     figure = _figure(
@@ -276,24 +292,26 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Sheet:
     axes = _grid(figure, len(polar.drivers))
     for i, ax in enumerate(axes):
         plots.polar_map(ax, around.f, closed, np.concatenate([level[:, i], level[:1, i]]))
-        ax.frame.title = _named(polar.drivers[i])
-    figure.bar("viridis", *plots.PICTURED_DB, "dB re straight ahead")
+        ax.set_title(_named(polar.drivers[i]), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
+    figure.colorbar(scale, ax=axes, label="dB re straight ahead", pad=0.01, aspect=30)
     return figure
 
 
-def _directivity(shown: Shown, polar: ImpulseResponse) -> Sheet:
+def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
     figure = _figure(f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", 9.0, 6.6)
-    above, below = figure.grid(2, 1, shared="x")
+    above, below = figure.subplots(2, 1, sharex=True)
     plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
     width = directivity.beam_width_deg(around)
     plots.over_frequency(below, around.f, width, polar.drivers, "width at \N{MINUS SIGN}6 dB, degrees")
-    below.y.low, below.y.high = 0.0, 370.0
-    below.y.ticks = np.arange(0.0, 361.0, 90.0)
+    below.set_ylim(0.0, 370.0)
+    below.set_yticks([0, 90, 180, 270, 360])
     return figure
 
 
-def _distortion(shown: Shown) -> Sheet:
+def _distortion(shown: Shown) -> Figure:
     measured = shown.ears or shown.polar
     assert measured is not None
     assert shown.distortion is not None
@@ -305,8 +323,9 @@ def _distortion(shown: Shown) -> Sheet:
     axes = _grid(figure, len(made))
     for name, one, ax in zip(measured.drivers, made, axes, strict=True):
         plots.distortion(ax, one, 0)
-        ax.frame.title = _named(name)
-    figure.key()
+        ax.set_title(_named(name), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6, frameon=False)
     return figure
 
 
@@ -331,7 +350,7 @@ def _percent(value: float, floor: float) -> str:
     return f"< {floor:.1g}" if np.isnan(value) else f"{value:.2g}"
 
 
-def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Sheet:
+def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Figure:
     if vertical.drivers != polar.drivers or vertical.band != polar.band:
         raise BadInput(
             f"--vertical: drivers {', '.join(vertical.drivers)} over {vertical.band} Hz were measured there, "
@@ -340,10 +359,13 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
     flat, upright = directivity.orbit(polar, 0), directivity.orbit(vertical, 0)
     count = len(polar.drivers)
     figure = _figure(f"{shown.unit}: CTA-2034, 1/12 octave", 5.6 * min(count, 2), 4.0 * -(-count // 2) + 0.8)
-    for i, ax in enumerate(figure.grid(-(-count // 2), min(count, 2), count=count)):
+    axes = figure.subplots(-(-count // 2), min(count, 2), squeeze=False).ravel()
+    for spare in axes[count:]:
+        spare.set_visible(False)
+    for i, ax in enumerate(axes[:count]):
         plots.spinorama(ax, directivity.cta2034(flat, upright, i))
-        ax.frame.title = _named(polar.drivers[i])
-    figure.key()
+        ax.set_title(_named(polar.drivers[i]), loc="left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, frameon=False)
     return figure
 
 

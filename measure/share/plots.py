@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sweetspot.measure.distortion import ORDERS, Distortion
-from sweetspot.measure.drawing import Axes
 from sweetspot.measure.share.directivity import Cta2034
 from sweetspot.rigs.units import Float
 
@@ -38,35 +39,34 @@ STYLE: Any = {
     "figure.facecolor": "none",
     "hatch.linewidth": 0.7,
 }
-"""Settings of matplotlib for the pictures that it draws."""
-
-_BESIDE = (True, False)
-"""A text at a share of the width, at a value upwards."""
+"""Settings of matplotlib for every picture."""
 
 _TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
 
 def frequencies(ax: Axes, low: float, high: float) -> None:
     """A logarithmic frequency axis from ``low`` to ``high`` Hz."""
-    ticks = [t for t in _TICKS if 0.99 * low <= t <= 1.01 * high]
-    ax.x.log, ax.x.low, ax.x.high = True, low, high
-    ax.x.ticks = np.array(ticks, dtype=float)
-    ax.x.names = [f"{t / 1000:g}k" if t >= 1000 else f"{t:g}" for t in ticks]
-    ax.x.label = "frequency, Hz"
-    ax.frame.gridded = "xy"
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    ax.xaxis.set_major_locator(FixedLocator([t for t in _TICKS if 0.99 * low <= t <= 1.01 * high]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f / 1000:g}k" if f >= 1000 else f"{f:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("frequency, Hz")
+    ax.grid(True, color=GRID, linewidth=0.7)
 
 
 def key(ax: Axes) -> None:
     """A line of names above the axes."""
-    ax.frame.keyed = True
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2,
+              handlelength=1.8, columnspacing=1.3)  # fmt: skip
 
 
 def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:
     """Levels ``(driver, frequency)`` in dB, one line a driver, from ``low`` to ``high``."""
     for i, name in enumerate(names):
-        ax.line(f, level[i], colour=DRIVERS[i % len(DRIVERS)], width=1.4, name=name.replace("_", " "))
+        ax.plot(f, level[i], color=DRIVERS[i % len(DRIVERS)], linewidth=1.4, label=name.replace("_", " "))
     frequencies(ax, 80.0, 20000.0)
-    ax.y.low, ax.y.high = low, high
+    ax.set_ylim(low, high)
     key(ax)
 
 
@@ -75,81 +75,89 @@ def traces(ax: Axes, t: Float, x: Float, names: Sequence[str]) -> None:
     step = 0.9 * float(np.ptp(x, axis=-1).max())
     for i, name in enumerate(names):
         colour = DRIVERS[i % len(DRIVERS)]
-        ax.across(-i * step, colour=GRID, width=0.7)
-        ax.line(1000.0 * t, x[i] - i * step, colour=colour, width=1.1)
-        ax.note(0.995, -i * step, name.replace("_", " "), colour=colour, anchor="end", shift=(0, 3), shares=_BESIDE)
-    ax.x.low, ax.x.high = 1000.0 * t[0], 1000.0 * t[-1]
-    ax.y.ticks = np.zeros(0)
-    ax.x.label = "time, ms"
+        ax.axhline(-i * step, color=GRID, linewidth=0.7)
+        ax.plot(1000.0 * t, x[i] - i * step, color=colour, linewidth=1.1)
+        ax.annotate(name.replace("_", " "), (0.995, -i * step), xycoords=("axes fraction", "data"), color=colour,
+                    ha="right", va="bottom", xytext=(0, 3), textcoords="offset points")  # fmt: skip
+    ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
+    ax.set_yticks([])
+    ax.set_xlabel("time, ms")
 
 
 def polar_map(ax: Axes, f: Float, degrees: Float, level: Float) -> None:
     """Level ``(direction, frequency)`` in dB re on-axis, with a contour each 6 dB; the map is a raster image."""
     low, high = PICTURED_DB
+    ax.pcolormesh(f, degrees, level, vmin=low, vmax=high, cmap="viridis", shading="gouraud", rasterized=True)
+    steps = np.arange(low + 6.0, high + 0.1, 6.0)
+    drawn = ax.contour(
+        f, degrees, np.clip(level, low, high), levels=steps, colors="#ffffff", linewidths=0.6, alpha=0.75
+    )
+    drawn.set_linestyle("solid")
     frequencies(ax, 100.0, 16000.0)
-    ax.frame.gridded = ""
-    ax.surface(f, degrees, level, colours="viridis", low=low, high=high)
-    steps = np.arange(low + 6.0, high + 0.1, 6.0).tolist()
-    ax.contours(f, degrees, np.clip(level, low, high), steps, colour="#ffffff", width=0.6, alpha=0.75)
-    ax.y.ticks = np.arange(-180.0, 181.0, 90.0)
-    ax.y.low, ax.y.high = -180.0, 180.0
-    ax.y.label = "azimuth, degrees"
+    ax.grid(False)
+    ax.set_yticks(np.arange(-180, 181, 90))
+    ax.set_ylim(-180.0, 180.0)
+    ax.set_ylabel("azimuth, degrees")
 
 
 def floors(ax: Axes, f: Float, level: Float) -> None:
     """Standard errors ``(driver, frequency)`` of responses as levels in dB: thin dashed lines, one colour a driver."""
     for i, row in enumerate(level):
-        name = "standard error" if i == 0 else ""
-        ax.line(f, row, colour=DRIVERS[i % len(DRIVERS)], width=0.8, dash=(3, 2), alpha=0.8, name=name)
+        label = "standard error" if i == 0 else None
+        ax.plot(f, row, color=DRIVERS[i % len(DRIVERS)], linewidth=0.8, linestyle=(0, (3, 2)), alpha=0.8, label=label)
 
 
 def _line(i: int) -> Any:
     """How driver ``i`` is drawn where lines may lie on each other: every other one is dashed, and lies on top."""
-    style = {"colour": DRIVERS[i % len(DRIVERS)], "width": 1.5}
-    return {**style, "dash": (5, 3), "level": 4.0} if i % 2 else style
+    style = {"color": DRIVERS[i % len(DRIVERS)], "linewidth": 1.5}
+    return {**style, "linestyle": (0, (5, 3)), "zorder": 4} if i % 2 else style
 
 
 def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> None:
     """Energy decay curves ``(driver, tap)`` in dB over time in s."""
     for i, name in enumerate(names):
-        ax.line(1000.0 * t, level[i], name=name.replace("_", " "), **_line(i))
-    ax.x.low, ax.x.high = 1000.0 * t[0], 1000.0 * t[-1]
-    ax.y.low, ax.y.high = -80.0, 2.0
-    ax.x.label, ax.y.label = "time after the arrival, ms", "Schroeder decay, dB"
-    ax.frame.gridded = "xy"
+        ax.plot(1000.0 * t, level[i], label=name.replace("_", " "), **_line(i))
+    ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
+    ax.set_ylim(-80.0, 2.0)
+    ax.set_xlabel("time after the arrival, ms")
+    ax.set_ylabel("Schroeder decay, dB")
+    ax.grid(True, color=GRID, linewidth=0.7)
     key(ax)
 
 
 def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
     """Decay of a spectrum ``(time, frequency)`` in dB re its highest level: time downwards, a contour each 12 dB."""
+    ax.pcolormesh(f, 1000.0 * t, level, vmin=-48.0, vmax=0.0, cmap="magma", shading="gouraud", rasterized=True)
+    lines = ax.contour(f, 1000.0 * t, level, levels=[-36.0, -24.0, -12.0], colors="#ffffff", linewidths=0.6, alpha=0.75)
+    lines.set_linestyle("solid")
     frequencies(ax, float(f[0]), float(f[-1]))
-    ax.frame.gridded = ""
-    ax.surface(f, 1000.0 * t, level, colours="magma", low=-48.0, high=0.0)
-    ax.contours(f, 1000.0 * t, level, (-36.0, -24.0, -12.0), colour="#ffffff", width=0.6, alpha=0.75)
-    ax.y.low, ax.y.high = 1000.0 * t[-1], 0.0
-    ax.y.label = "time after the arrival, ms"
+    ax.grid(False)
+    ax.set_ylim(1000.0 * t[-1], 0.0)
+    ax.set_ylabel("time after the arrival, ms")
 
 
 def distortion(ax: Axes, made: Distortion, mic: int) -> None:
     """Harmonics and their total re the fundamental, over its frequency; the noise floor below them is dashed."""
     for i, n in enumerate(ORDERS):
-        ax.line(made.f, made.harmonics[mic, i], colour=DRIVERS[i], width=1.5 if n < 4 else 1.0, name=f"harmonic {n}")
-    ax.line(made.f, made.thd[mic], colour=INK, width=1.6, name="total", level=1.0)
+        colour, width = DRIVERS[i], 1.5 if n < 4 else 1.0
+        ax.plot(made.f, made.harmonics[mic, i], color=colour, linewidth=width, label=f"harmonic {n}")
+    ax.plot(made.f, made.thd[mic], color=INK, linewidth=1.6, label="total", zorder=1)
     floor = np.where(made.thd_floor[mic] > 0.0, made.thd_floor[mic], np.nan)
-    ax.line(made.f, floor, colour=SOFT, width=0.9, dash=(3, 2), name="noise floor")
+    ax.plot(made.f, floor, color=SOFT, linewidth=0.9, linestyle=(0, (3, 2)), label="noise floor")
     frequencies(ax, float(made.f[0]), float(made.f[-1]))
-    ax.y.log, ax.y.low, ax.y.high = True, 1e-5, 1.0
-    ax.y.ticks = np.array([1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0])
-    ax.y.names = ["0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %"]
-    ax.y.label = "of the fundamental"
+    ax.set_yscale("log")
+    ax.set_ylim(1e-5, 1.0)
+    ax.set_yticks([1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0], ["0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %"])
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylabel("of the fundamental")
 
 
 def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], text: str) -> None:
-    """Values ``(driver, frequency)``, one line a driver; ``text`` names the vertical axis."""
+    """Values ``(driver, frequency)``, one line a driver; ``said`` names the vertical axis."""
     for i, name in enumerate(names):
-        ax.line(f, values[i], name=name.replace("_", " "), **_line(i))
+        ax.plot(f, values[i], label=name.replace("_", " "), **_line(i))
     frequencies(ax, float(f[0]), float(f[-1]))
-    ax.y.label = text
+    ax.set_ylabel(text)
     key(ax)
 
 
@@ -163,19 +171,18 @@ def spinorama(ax: Axes, curves: Cta2034) -> None:
         ("in room", curves.in_room, DRIVERS[2]),
     )
     for name, level, colour in rows:
-        ax.line(curves.f, level, colour=colour, width=1.5, name=name)
-    top = 10.0 * float(np.ceil((max(float(level.max()) for _, level, _ in rows) + 3.0) / 10.0))
-    ax.y.low, ax.y.high = top - 50.0, top
-    ax.y.label = "dB re 20 µPa, full scale"
+        ax.plot(curves.f, level, color=colour, linewidth=1.5, label=name)
+    top = 10.0 * np.ceil((max(float(level.max()) for _, level, _ in rows) + 3.0) / 10.0)
+    ax.set_ylim(top - 50.0, top)
+    ax.set_ylabel("dB re 20 µPa, full scale")
     frequencies(ax, float(curves.f[0]), float(curves.f[-1]))
-    right = ax.right()
+    right = ax.twinx()
     for name, level, colour in (
         ("sound power DI", curves.sound_power_di, DRIVERS[3]),
         ("early reflections DI", curves.early_reflections_di, DRIVERS[1]),
     ):
-        right.line(curves.f, level, colour=colour, width=1.2, dash=(4, 2.5))
-        ax.line([], [], colour=colour, width=1.2, dash=(4, 2.5), name=name)
-    right.y.low, right.y.high = -5.0, 45.0
-    right.y.ticks = np.array([0.0, 5.0, 10.0, 15.0])
-    right.y.label = "directivity index, dB"
-    right.frame.low_label = True
+        right.plot(curves.f, level, color=colour, linewidth=1.2, linestyle=(0, (4, 2.5)))
+        ax.plot([], [], color=colour, linewidth=1.2, linestyle=(0, (4, 2.5)), label=name)
+    right.set_ylim(-5.0, 45.0)
+    right.set_yticks([0.0, 5.0, 10.0, 15.0])
+    right.set_ylabel("directivity index, dB", loc="bottom")

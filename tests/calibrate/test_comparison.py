@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import page, plots
 from sweetspot.calibrate.study import compare
 from sweetspot.calibrate.study.compare import DesignRow
-from sweetspot.measure.drawing import Sheet
-from sweetspot.measure.drawing.marks import Curve, Rectangles
 from sweetspot.rigs.errors import BadInput
 
 
@@ -35,18 +34,18 @@ def rows() -> tuple[DesignRow, ...]:
 
 
 def test_the_picture_holds_the_figures_of_the_table() -> None:
-    above, beneath = Sheet((9.5, 6.0)).grid(2, 1)
+    figure = Figure()
+    above, beneath = figure.subplots(2, 1)
     plots.designs(above, rows())
     plots.efforts(beneath, rows())
-    curves = [mark for mark in above.marks if isinstance(mark, Curve)]
-    means = [c.y for c in curves if c.sign == "o"]
-    tenths = [c.y for c in curves if c.sign == "_"]
+    means = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "o"]
+    tenths = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "_"]
     for row, mean, tenth in zip(rows(), means, tenths, strict=True):
         assert mean == pytest.approx(row.mean)
         assert tenth == pytest.approx(row.p10)
-    bars = [mark.corners for mark in beneath.marks if isinstance(mark, Rectangles)]
-    assert np.concatenate(bars)[:, 3] == pytest.approx(np.concatenate([r.effort for r in rows()]))
-    assert [s.name for s in above.samples] == ["sweetspot", "exact inverse", "contrast"]
+    heights = [bar.get_height() for bar in beneath.patches]
+    assert heights == pytest.approx(np.concatenate([r.effort for r in rows()]))
+    assert [t.get_text() for t in above.get_legend().get_texts()] == ["sweetspot", "exact inverse", "contrast"]
     assert " 18.5/ 13.5/ 22.5" in compare.table(rows(), "title")
 
 

@@ -24,7 +24,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import ZoneMap
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.report import evidence, image_pictures, plots, sounds, svg
+from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, svg
 from sweetspot.calibrate.report import page as report
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
@@ -335,17 +335,20 @@ def test_what_can_be_listened_to_is_what_the_ears_hear(verified: Path, tmp_path:
 
 @pytest.mark.parametrize(("count", "rows"), [(4, 1), (8, 2), (13, 3)])
 def test_names_of_many_drivers_stay_within_their_picture(count: int, rows: int) -> None:
-    from sweetspot.measure.drawing import Sheet
-    from sweetspot.measure.drawing.canvas import Letters
     from sweetspot.measure.share.plots import key
 
-    sheet = Sheet((5.9, 3.7))
-    ax = sheet.ax()
-    for i in range(count):
-        ax.line([0.0, 1.0], [0.0, float(i)], colour="#0b6cb6", name=f"bar {i}")
-    key(ax)
-    canvas, (left, top, right, _) = sheet.canvas(), sheet.boxes()[0]
-    names = [i for i in canvas.items if isinstance(i, Letters) and i.kind == "legend"]
-    assert len({n.y for n in names}) == rows
-    assert all(n.size < n.y < top for n in names), "names reach above the picture or into the axes"
-    assert all(left < n.x and n.x + 0.7 * n.size * len(n.text) < right + 12.0 for n in names)
+    def draw(figure: Any) -> None:
+        ax = figure.subplots()
+        for i in range(count):
+            ax.plot([0.0, 1.0], [0.0, float(i)], label=f"bar {i}")
+        key(ax)
+
+    figure = pictures.picture("levels", "Levels", "levels", "", draw).figure
+    assert figure is not None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    box = figure.axes[0].get_legend().get_window_extent(renderer)
+    height = figure.bbox.height
+    assert box.y1 <= height + 4.0, f"{rows} rows of names reach above the picture"
+    assert box.y0 >= figure.axes[0].get_window_extent(renderer).y1 - 2.0
