@@ -351,6 +351,15 @@ def test_the_band_of_a_changed_driver_is_told() -> None:
     text = found(scene(w=changed(1, bell(1800.0, 6.0)))).text
     low, high = (float(v) for v in text.split("from ")[1].split(" Hz")[0].split(" to "))
     assert 900.0 < low < 1800.0 < high < 3600.0
+    assert float(text.split("by up to ")[1].split(" dB")[0]) == pytest.approx(6.0, abs=0.7)
+    softer = found(scene(w=changed(1, bell(1800.0, -5.0)))).text
+    assert float(softer.split("by up to ")[1].split(" dB")[0]) == pytest.approx(-5.0, abs=0.7)
+
+
+def test_a_cause_is_ruled_out_by_its_best_fit_alone() -> None:
+    fits = [Cause("polarity", "", 0.6, 0), Cause("level", "", 0.02, 1), Cause("polarity", "", 0.01, 0)]
+    assert diagnosis.ruled_out(fits) == ("level",)
+    assert diagnosis.ruled_out(fits[::-1]) == ("level",)
 
 
 def test_what_no_cause_explains_is_unclear_and_what_was_ruled_out_is_told() -> None:

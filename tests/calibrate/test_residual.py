@@ -100,7 +100,12 @@ def test_bins_weigh_by_the_near_ear_and_all_third_octaves_alike() -> None:
     np.testing.assert_allclose((weight * near * f)[near > 0.1], 1.0)
     assert weight[6] == pytest.approx(1.0 / (residual.SILENT * 1.0) / f[6])
     ears, filters = unit()
-    s = residual.of(ears, heard(ears, filters), filters, SHARE)
+    asked = []
+    s = residual.of(ears, heard(ears, filters), filters, SHARE, clipped=lambda level, f: asked.append((level, f)))
+    assert s.clipped is not None
+    s.clipped(0.3)
+    assert asked[0][0] == 0.3
+    assert asked[0][1] is s.f
     paths, each = at(ears.h, s.f), filters.response(s.f)
     both = [np.mean(np.abs(np.einsum("pdf,df->pf", paths[:, e], each[e])) ** 2, axis=0) for e in (0, 1)]
     np.testing.assert_allclose(s.weight, residual.weight_of(np.mean(both, axis=0), s.f), rtol=0.02)
