@@ -142,6 +142,9 @@ def verify(
     exported: Annotated[
         Path | None, typer.Option("--exported", help="Play the export in this folder: c, lv2, pipewire.")
     ] = None,
+    runs: Annotated[
+        str, typer.Option("--runs", metavar="ENGINE", help="Engine whose export the device runs (sets its level).")
+    ] = "",
     again: Annotated[bool, typer.Option("--again", help="Verify a unit again that has already passed.")] = False,
     is_golden: Annotated[bool, typer.Option("--golden", help="Reference-unit check against stored results.")] = False,
     shift: Annotated[float, typer.Option("--shift", help="Hours for which a golden-unit check is valid.")] = 8.0,
@@ -193,7 +196,7 @@ def verify(
     if recordings:
         verdict = _verified_from(run_folder, recordings, limits)
     else:
-        verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes), exported=exported)
+        verdict = _verified(run_folder, yes, delay, limits, fault, (through, upmixes, runs), exported=exported)
     data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
     lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
     if kept and is_golden:
@@ -277,15 +280,15 @@ def _verified(
     delay: float,
     limits: Limits,
     faults: list[str] | None = None,
-    through: tuple[str, bool] = (deployed.OWN, False),
+    through: tuple[str, bool, str] = (deployed.OWN, False, ""),
     exported: Path | None = None,
 ) -> Verification:
     fitted = run.fitted_of(here)
     with Session.read(folder.session_file(here)) as session:
         description = with_faults(session.rig(), faults)
-    name, upmixes = through
+    name, upmixes, runs = through
     filters = within_rig(here, fitted.filters)[0]
-    processor = deployed.choose(name, filters, description, upmixes=upmixes, exported=exported)
+    processor = deployed.choose(name, filters, description, upmixes=upmixes, exported=exported, runs=runs)
     with alone(here), open_rig(description, serial=fitted.filters.unit_serial) as rig:
         for left in reversed(range(1 + int(limits.repeats))):
             try:

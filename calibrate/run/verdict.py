@@ -41,7 +41,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone, keep_aside, move
-from sweetspot.rigs.units import Complex, Float, from_db
+from sweetspot.rigs.units import Complex, Float, db, from_db
 
 OTHERS = 40
 """How many other runs are looked at when a unit may have the filters of another."""
@@ -168,6 +168,9 @@ def _causes(
     at = np.array([d.at for d in rig.driver])
     away = rig.listening_m
     found_causes = diagnosis.causes(apart, filters.drivers, at, away, _other_filters(run, filters, apart.f))
+    level_db = float(db(abs(apart.gain(apart.heard, apart.aligned(apart.predicted())))))
+    hint = deployed.unguarded_level(level_db, found.through, filters)
+    found_causes = [replace(c, text=c.text + hint) if c.name == "level" else c for c in found_causes]
     return tuple(diagnosis.ranked(found_causes)), diagnosis.ruled_out(found_causes)
 
 

@@ -21,7 +21,7 @@ from sweetspot.calibrate.verify.diagnose import residual
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.processor.export import c_library, without_guard
+from sweetspot.processor.export import ENGINES, UNGUARDED, c_library, without_guard
 from sweetspot.processor.export.library import blob_differences
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
@@ -90,7 +90,13 @@ def as_exported(name: str, filters: FilterSet, folder: Path) -> None:
 
 
 def choose(
-    name: str, filters: FilterSet, rig: Description, *, upmixes: bool = False, exported: Path | None = None
+    name: str,
+    filters: FilterSet,
+    rig: Description,
+    *,
+    upmixes: bool = False,
+    exported: Path | None = None,
+    runs: str = "",
 ) -> Deployed:
     """The processor of a name; whatever can be checked before a device opens is checked here.
 
@@ -100,6 +106,8 @@ def choose(
         Whether a device takes what both sides share to the centre program, as our own engine does.
     exported
         The folder of an export that is to be played as it lies there; see :func:`as_exported`.
+    runs
+        The engine whose export a device runs: without a guard it is quieter by a known gain.
 
     Raises
     ------
@@ -108,6 +116,8 @@ def choose(
     """
     if name not in THROUGH:
         raise BadInput(f"through {name!r}: no such processor; choose one of: {', '.join(THROUGH)}")
+    if runs and (name != DEVICE or runs not in ENGINES):
+        raise BadInput(f"--runs {runs}: --runs is for --through device, and names one of: {', '.join(ENGINES)}")
     if exported is not None:
         as_exported(name, filters, exported)
     if name == OWN:
@@ -123,8 +133,25 @@ def choose(
             f"rig {rig.name!r} has no program outputs, and {name} is fed through them: add to its [interface] "
             "program = { left = 11, right = 12 }"
         )
-    form, lowered_db, _ = without_guard(filters if upmixes or whole else stereo_form(filters), name)
+    form, lowered_db, _ = without_guard(filters if upmixes or whole else stereo_form(filters), runs or name)
     return Deployed(name, form, (program.left, program.right), exported, lowered_db)
+
+
+SAME_LEVEL_DB = 0.3
+"""How near a level must be to that of an export without a guard, to be taken for it, dB."""
+
+
+def unguarded_level(level_db: float, through: ProcessorUsed | None, filters: FilterSet) -> str:
+    """What to do where a device is quieter by just what an export to an engine without a guard is; else nothing."""
+    if through is None or through.name != DEVICE or through.lowered_db:
+        return ""
+    _, lowered_db, _ = without_guard(filters, UNGUARDED[0])
+    if lowered_db < SAME_LEVEL_DB or abs(level_db + lowered_db) > SAME_LEVEL_DB:
+        return ""
+    return (
+        f"; an export to an engine without a guard is lowered by {lowered_db:.1f} dB: if the device runs one, verify "
+        "with --runs ENGINE"
+    )
 
 
 def stereo_form(filters: FilterSet) -> FilterSet:

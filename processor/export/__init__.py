@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sweetspot.processor.export.running import EngineComparison as EngineComparison
     from sweetspot.processor.export.running import check as check
     from sweetspot.processor.export.running import live as live
+    from sweetspot.processor.export.unguarded import UNGUARDED as UNGUARDED
     from sweetspot.processor.export.unguarded import without_guard as without_guard
 else:
     from sweetspot.rigs.faces import lazy

@@ -24,13 +24,13 @@ from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import insert, verification
 from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.calibrate.verify.processor import Deployed
-from sweetspot.calibrate.verify.verification import Verification
+from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure import folder, plan
 from sweetspot.measure.plan import Plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor import files, store
-from sweetspot.processor.export import brutefir, bundle
+from sweetspot.processor.export import brutefir, bundle, without_guard
 from sweetspot.processor.export.running import live
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held, TooLoud
@@ -84,7 +84,7 @@ def described(text: str, folder: Path, device: str = "", **changes: str) -> Desc
 
 def exported(filters: FilterSet, folder: Path) -> None:
     """What a device's maker does with an export."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name, data in brutefir.bundle(filters).files.items():
         (folder / name).write_bytes(data)
 
@@ -95,14 +95,29 @@ def heard(here: Path, rig: Rig, fitted: Fitted, processor: Deployed) -> Verifica
 
 
 def through_device(
-    here: Path, text: str, change: Callable[[FilterSet], FilterSet] = lambda f: f, more: str = ""
+    here: Path, text: str, change: Callable[[FilterSet], FilterSet] = lambda f: f, more: str = "", runs: str = ""
 ) -> Verification:
     """The verdict on a device that runs ``change`` of the filters that it should."""
     fitted = run.fitted_of(here)
     exported(change(fitted.filters), here.parent / "device")
     rig = described(text, here.parent, f"latency_samples = {LATENCY}\n{more}")
     with open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
-        return heard(here, opened, fitted, deployed.choose("device", fitted.filters, rig))
+        return heard(here, opened, fitted, deployed.choose("device", fitted.filters, rig, runs=runs))
+
+
+def test_a_device_that_runs_an_export_without_a_guard_is_as_loud_as_that(here: Path, crooked_text: str) -> None:
+    """Told so it passes; else the verdict names what to type."""
+    lowered = lambda filters: without_guard(deployed.stereo_form(filters), "brutefir")[0]  # noqa: E731
+    found = through_device(here, crooked_text, lowered)
+    assert (found.verdict, found.causes[0].name) == ("fail", "level"), found.causes
+    assert "if the device runs one, verify with --runs ENGINE" in found.causes[0].text
+    told = through_device(here, crooked_text, lowered, runs="brutefir")
+    assert told.verdict == "pass", told.reasons
+    used = ProcessorUsed("device", "stereo", 0.0, 47872)
+    assert not deployed.unguarded_level(-6.0, used, run.fitted_of(here).filters)
+    assert not deployed.unguarded_level(-6.0, replace(used, name="c"), run.fitted_of(here).filters)
+    with pytest.raises(BadInput, match="--runs is for --through device"):
+        deployed.choose("engine", run.fitted_of(here).filters, described(crooked_text, here.parent), runs="brutefir")
 
 
 def test_a_device_passes_and_its_latency_is_found_to_a_hundredth_of_a_sample(here: Path, crooked_text: str) -> None:

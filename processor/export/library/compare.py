@@ -39,7 +39,10 @@ def _differences(data: bytes, own: bytes) -> Iterator[str]:
     if there[0] != ours[0]:
         yield f"wrong rate: made for {there[0]} Hz, not for {ours[0]} Hz"
     if there[1:3] != ours[1:3]:
-        yield f"other sizes: {there[1]} drivers and {there[2]} taps, not {ours[1]} and {ours[2]}"
+        yield (
+            f"other sizes: {there[1]} drivers and {there[2]} taps, not {ours[1]} and {ours[2]}; an old blob, or one of "
+            "another design"
+        )
         return
     names = {number: name for name, number in METHODS.items()}
     if (there[5:9], there[9]) != (ours[5:9], ours[9]):
@@ -91,12 +94,39 @@ def _filters(there: NDArray[np.float64], ours: NDArray[np.float64], same_session
         yield "swapped drivers: its filters are those of other drivers"
     elif alike(there / np.abs(there).max(), ours / np.abs(ours).max()):
         yield f"other level: {float(db(np.abs(there).max() / np.abs(ours).max())):+.1f} dB"
-    elif gained := _gained(there, ours):
-        yield gained
+    elif named := _gained(there, ours) or _moved(there, ours) or _cut(there, ours):
+        yield named
     elif same_session:
-        yield "old blob: other filters of the same session; calibrated anew since it was exported"
+        yield "old or edited blob: other filters of the same session; calibrated anew since it was exported, or changed"
     else:
         yield "old blob: its filters were made from another session than the run's"
+
+
+def _moved(there: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
+    """All filters later or earlier by whole samples; empty where it is something else."""
+    length = ours.shape[-1]
+    n = 2 * length
+    fit = np.fft.irfft((np.fft.rfft(there, n) * np.fft.rfft(ours, n).conj()).sum(axis=(0, 1)), n)
+    lag = int((np.argmax(fit) + length) % n) - length
+    shifted = np.zeros_like(ours)
+    if not 0 < abs(lag) < length:
+        return ""
+    if lag > 0:
+        shifted[..., lag:] = ours[..., :-lag]
+    else:
+        shifted[..., :lag] = ours[..., -lag:]
+    same = np.abs(there - shifted)[..., max(lag, 0) : length + min(lag, 0)].max() <= SAME * np.abs(ours).max()
+    return f"other delay: all filters are {abs(lag)} samples {'later' if lag > 0 else 'earlier'}" if same else ""
+
+
+def _cut(there: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
+    """Filters that end before their last taps; empty where it is something else."""
+    used = np.flatnonzero(np.abs(there).max(axis=(0, 1)) > 0.0)
+    end = int(used[-1]) + 1 if used.size else 0
+    if not 0 < end < ours.shape[-1] or not np.abs(ours[..., end:]).max() > SAME * np.abs(ours).max():
+        return ""
+    same = np.abs(there - ours)[..., :end].max() <= SAME * np.abs(ours).max()
+    return f"filters cut short: they end after {end} of {ours.shape[-1]} taps" if same else ""
 
 
 def _gained(there: NDArray[np.float64], ours: NDArray[np.float64]) -> str:

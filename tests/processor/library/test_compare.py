@@ -17,8 +17,17 @@ from tests.processor.library.test_blob import patched
 OURS: FilterSet = replace(crooked(), caps=(0.5, 0.2, 0.5, 0.4, 0.3))
 OTHER = np.random.default_rng(9).standard_normal(OURS.taps.shape) / 100.0
 
+
+def later(taps: np.ndarray, by: int) -> np.ndarray:
+    """The taps ``by`` samples later; what leaves the filter is lost."""
+    moved = np.roll(taps, by, axis=-1)
+    moved[..., : max(by, 0)] = 0.0
+    moved[..., taps.shape[-1] + min(by, 0) :] = 0.0
+    return moved
+
+
 FAULTS: dict[str, Callable[[FilterSet], FilterSet]] = {
-    "old blob: other filters of the same session": lambda f: replace(f, taps=OTHER),
+    "old or edited blob: other filters of the same session": lambda f: replace(f, taps=OTHER),
     "made from another session": lambda f: replace(f, taps=OTHER, source="1" * 64),
     "wrong rate: made for 48000 Hz, not for 47872 Hz": lambda f: replace(f, fs=48000),
     "swapped channels: drivers on outputs 5, 6, 4, 3, 2, not 6, 5, 4, 3, 2": lambda f: replace(
@@ -39,6 +48,10 @@ FAULTS: dict[str, Callable[[FilterSet], FilterSet]] = {
     "other level: +3.0 dB": lambda f: replace(f, taps=f.taps * 10.0**0.15),
     "other upmix: off": lambda f: replace(f, upmix=UpmixSettings(method="off", amount=0.9)),
     "another unit: its filters are those of 'SN-9', not of 'SN-1'": lambda f: replace(f, unit_serial="SN-9"),
+    "other delay: all filters are 3 samples later": lambda f: replace(f, taps=later(f.taps, 3)),
+    "other delay: all filters are 5 samples earlier": lambda f: replace(f, taps=later(f.taps, -5)),
+    "filters cut short: they end after 60 of": lambda f: replace(f, taps=np.where(np.arange(f.length) < 60, f.taps, 0)),
+    "old or edited blob: other": lambda f: replace(f, taps=f.taps + 1e-3 * later(f.taps, 9)),
     "other sizes: 4 drivers": lambda f: crooked(4),
 }
 
