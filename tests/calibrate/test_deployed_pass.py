@@ -24,7 +24,7 @@ from sweetspot.calibrate.verify import processor as deployed
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
-from sweetspot.processor import files
+from sweetspot.processor import files, store
 from sweetspot.processor.export import bundle
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import HardwareTrouble
@@ -40,6 +40,7 @@ SAME_DB = 0.1
 NOISY = ("difference", "signal to noise", "distortion", "latency")
 """Figures of noise and of time, which no processor has as another has them."""
 
+ABSENT = [t for t in ("gcc", "make", "jalv") if shutil.which(t) is None]
 PIPEWIRE = ("pipewire", "wireplumber", "pw-cli", "dbus-run-session", "make")
 MISSING = [t for t in PIPEWIRE if shutil.which(t) is None] or ([] if list(Path("/usr/lib").glob("*/pipewire-0.3/jack"))
            else ["pipewire-jack"])  # fmt: skip
@@ -159,25 +160,25 @@ def test_the_plug_in_in_pipewire_passes_with_the_figures_of_our_engine(
     same(found["pipewire"], found["engine"])
 
 
-def faulty(here: Path, rig: Rig, changed: Callable[[FilterSet], FilterSet]) -> Verification:
-    """The verdict on the C library that runs ``changed`` of the filters that it should."""
+def faulty(here: Path, rig: Rig, name: str, changed: Callable[[FilterSet], FilterSet]) -> Verification:
+    """The verdict on the C library or the plug-in that runs ``changed`` of the filters that it should."""
     fitted = run.fitted_of(here)
-    right = deployed.choose("c", fitted.filters, rig.description)
+    right = deployed.choose(name, fitted.filters, rig.description)
     wrong = replace(right, filters=changed(right.filters))
     run.measure_verification(here, rig, fitted, NOON, ask=lambda _: None, track=quiet, processor=wrong)
     return run.judge(here, fitted, Limits())
 
 
-def exported_without_guard(here: Path, rig: Rig, folder: Path) -> Verification:
+def exported_without_guard(here: Path, rig: Rig, name: str, folder: Path) -> Verification:
     """The verdict on an export as it lies in a folder: its blob is right, its code has lost the guard."""
     fitted = run.fitted_of(here)
-    files.write_all(folder, bundle(fitted.filters, "c").everything())
+    files.write_all(folder, bundle(fitted.filters, name).everything())
     guard = folder / "guard.c"
     line = "    memcpy(g->ceilings, info->ceilings, g->drivers * sizeof(float));\n"
     assert line in guard.read_text()
     off = "    for (uint32_t d = 0; d < g->drivers; d++) {\n        g->ceilings[d] = 1.0f;\n    }\n"
     guard.write_text(guard.read_text().replace(line, off))
-    wrong = deployed.choose("c", fitted.filters, rig.description, exported=folder)
+    wrong = deployed.choose(name, fitted.filters, rig.description, exported=folder)
     run.measure_verification(here, rig, fitted, NOON, ask=lambda _: None, track=quiet, processor=wrong)
     return run.judge(here, fitted, Limits())
 
@@ -186,31 +187,57 @@ def centre_times(gain: float) -> Callable[[FilterSet], FilterSet]:
     return lambda filters: replace(filters, taps=filters.taps * np.array([1.0, 1.0, gain])[:, None, None])
 
 
+def upmix_off(filters: FilterSet) -> FilterSet:
+    return replace(filters, taps=np.stack([filters.taps[0], filters.taps[1], filters.taps[0] + filters.taps[1]]))
+
+
+def swapped_channels(filters: FilterSet) -> FilterSet:
+    """The first two drivers at each other's outputs."""
+    return replace(filters, taps=filters.taps[:, [1, 0, *range(2, len(filters.drivers))]])
+
+
+def earlier_run(here: Path, filters: FilterSet) -> Callable[[FilterSet], FilterSet]:
+    """Filters of an earlier run of the unit, which lies beside this one."""
+    order = [1, 0, *range(2, len(filters.drivers))]
+    old = replace(filters, taps=0.9 * filters.taps[[1, 0, 2]][:, order], source="b" * 64)
+    place = here.parent / "20260301T120000Z-small-desk"
+    place.mkdir()
+    store.write(place / store.NAME, old)
+    return lambda _: old
+
+
+PLAYED = {"c": ("guard off", "upmix off"), "lv2": ("drivers swapped", "other filter set")}
+"""What is played until there is a verdict; a missing centre and a wrong rate end both before."""
+
+
 @pytest.mark.server
-@pytest.mark.skipif(shutil.which("gcc") is None or shutil.which("make") is None, reason="gcc or make is absent")
+@pytest.mark.skipif(bool(ABSENT), reason=f"{ABSENT} absent: `make test` installs them")
+@pytest.mark.parametrize("name", PLAYED)
 def test_faulty_deployments_are_named(
     here: Path,
     jack_server: Callable[..., AbstractContextManager[Any]],
     jack_lab: Callable[..., AbstractContextManager[Any]],
     in_server: Callable[..., None],
     tmp_path: Path,
+    name: str,
 ) -> None:
-    """Guard, upmix, centre and sampling rate, each by its own name; swapped drivers: see `test_deployed.py`."""
+    """Guard, upmix, channels, centre, sampling rate and old filters, each by its own name."""
     on = tmp_path / "card.toml"
     on.write_text(card(tmp_path / "turntable"))
-    faults: list[tuple[str, Callable[[FilterSet], FilterSet]]] = [
-        ("upmix off", lambda f: replace(f, taps=np.stack([f.taps[0], f.taps[1], f.taps[0] + f.taps[1]]))),
-    ]
+    faults = {"upmix off": upmix_off, "drivers swapped": swapped_channels}
+    faults["other filter set"] = earlier_run(here, run.fitted_of(here).filters)
     with jack_server(47872) as server, jack_lab(server, on, "--unit", SERIAL), server.freewheel():
         in_server(server)
         with open_rig(parse(on.read_text(), folder=tmp_path), serial=SERIAL, now=lambda: NOON) as rig:
-            found = exported_without_guard(here, rig, tmp_path / "exported")
-            assert (found.verdict, found.causes[0].name) == ("fail", "guard off"), (found.reasons, found.causes)
-            for name, change in faults:
-                found = faulty(here, rig, change)
-                assert (found.verdict, found.causes[0].name) == ("fail", name), (found.reasons, found.causes)
+            for cause in PLAYED[name]:
+                found = (
+                    faulty(here, rig, name, faults[cause])
+                    if cause in faults
+                    else exported_without_guard(here, rig, name, tmp_path / "exported")
+                )
+                assert (found.verdict, found.causes[0].name) == ("fail", cause), (found.reasons, found.causes)
             with pytest.raises(CentreMissing, match="centre missing") as missing:
-                faulty(here, rig, centre_times(0.0))
+                faulty(here, rig, name, centre_times(0.0))
             with pytest.raises(HardwareTrouble, match="made for another sampling rate"):
-                faulty(here, rig, lambda f: replace(f, fs=48000))
+                faulty(here, rig, name, lambda f: replace(f, fs=48000))
     assert missing.value.exit_code == 1
