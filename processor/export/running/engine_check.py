@@ -24,8 +24,10 @@ from sweetspot.rigs.units import Real, power_db
 LIMIT_DB = -120.0
 PATIENCE_S = 120.0
 NEEDS = {"jconvolver": "fconvolver", "brutefir": "brutefir", "ffmpeg": "ffmpeg", "firmware": "cc"}
-NEEDS |= {"camilladsp": "camilladsp", "c": "make", "lv2": "lv2apply"}
-"""The program that runs each engine on files; the others can't be run here."""
+NEEDS |= {"camilladsp": "camilladsp", "c": "make", "lv2": "lv2apply", "pipewire": "lv2apply"}
+"""The program that runs each engine on files; of PipeWire's export, its plug-in. The others can't be run here."""
+DATA = ("wav", "rew", "mat", "sofa")
+"""Exports for programs that import filters: nothing of them runs."""
 PACKAGES = {"fconvolver": "jconvolver", "cc": "gcc", "lv2apply": "lilv-utils lv2-dev gcc make", "make": "gcc make"}
 UNPACKAGED = {"camilladsp": camilladsp.SOURCE}
 
@@ -72,14 +74,16 @@ def check(
     """
     program = NEEDS.get(engine)
     if program is None:
-        return EngineComparison(None, f"{engine} can't be run here")
+        return EngineComparison(
+            None, f"{engine} is data for other programs" if engine in DATA else f"{engine} can't be run here"
+        )
     if shutil.which(program) is None:
         where = UNPACKAGED.get(program, f"apt-get install {PACKAGES.get(program, program)}")
         return EngineComparison(None, f"{program} is not installed: {where}")
-    if options and options.form == "linear":
-        filterset = linear(filterset, options.share)
     if engine in WHOLE:
         return _whole(filterset, engine, bundle, x)
+    if options and options.form == "linear":
+        filterset = linear(filterset, options.share)
     played = (_signal(filterset) if x is None else x).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         files.write_all(Path(folder), bundle.everything())
@@ -122,8 +126,8 @@ def _lv2(folder: Path, filterset: FilterSet) -> Real:
     return files.read_all(folder.parent / "out.wav")
 
 
-WHOLE: dict[str, Callable[[Path, FilterSet], Real]] = {"c": _c_library, "lv2": _lv2}
-"""Engines with upmix and guard."""
+WHOLE: dict[str, Callable[[Path, FilterSet], Real]] = {"c": _c_library, "lv2": _lv2, "pipewire": _lv2}
+"""Engines with upmix and guard; of PipeWire's export the plug-in, which :mod:`verify` hears on PipeWire itself."""
 
 
 def _loud_signal(filterset: FilterSet) -> Real:
