@@ -1,4 +1,4 @@
-"""A fleet on a real Dask cluster of this computer: poison, killed workers, two commands, a scheduler that goes."""
+"""A fleet on a real Dask cluster of this computer: poison, killed workers and commands, a scheduler that goes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def work(job):
         return Outcome(job.run, "done", "", {"f": (i for i in range(3))})
     if run.name == "out-of-memory":
         raise MemoryError("of the worker")
+    while run.name.startswith("held") and not (run.parent / "released").exists():
+        time.sleep(0.01)
     time.sleep(0.4 if run.name.startswith("slow") else 0.02)
     return Outcome(job.run, "done", job.design_text or "", {"worker": str(os.getpid())})
 '''
@@ -54,6 +56,39 @@ def rows(found):
 SHARED = (
     COMMON
     + """
+COORDINATOR = '''
+import sys
+from pathlib import Path
+from fleet_work import work
+from sweetspot.calibrate.fleet.cluster import on_cluster
+from sweetspot.calibrate.fleet.jobs import Job
+from sweetspot.calibrate.fleet.scheduler import Certificates, Scheduler
+place = Path(sys.argv[2])
+cert, key = place / "tls.crt", place / "tls.key"
+where = Scheduler.checked(sys.argv[1], Certificates(cert, cert, key), insecure=False)
+names = ("held-1", "held-2", "kept-1", "kept-2", "kept-3")
+list(on_cluster([Job(str(place / n), ("fit",), "", None, {}) for n in names], where, work))
+'''
+
+def until(true):
+    end = time.monotonic() + 60.0
+    while not true() and time.monotonic() < end:
+        time.sleep(0.01)
+    return true()
+
+def killed(cluster):
+    \"\"\"What its units begin to do after a command was killed outright with two of them at work.\"\"\"
+    scheduler, log = cluster.scheduler, place / "log"
+    def begun():
+        return sorted(n for n in log.read_text().split() if n.startswith(("held", "kept")))
+    with subprocess.Popen([sys.executable, "-c", COORDINATOR, cluster.scheduler_address, str(place)]) as coordinator:
+        at_work = until(lambda: len(begun()) == 2) and len(scheduler.tasks) == 2
+        coordinator.kill()
+    left = until(lambda: not scheduler.tasks)  # the scheduler noticed, and the two are still held
+    (place / "released").touch()
+    idle = until(lambda: not any(w.processing or w.executing for w in scheduler.workers.values()))
+    return {"at work": at_work, "left": left, "idle": idle, "begun": begun(), "workers": len(scheduler.workers)}
+
 def main():
     from distributed import LocalCluster, Security
     cert, key = (str(place / name) for name in ("tls.crt", "tls.key"))
@@ -76,6 +111,8 @@ def main():
         [t.start() for t in threads]
         [t.join() for t in threads]
         found["both"] = both
+        found["command killed"] = killed(cluster)
+        found["next command"] = rows(on_cluster(todo("kept-1", "kept-2", "kept-3"), where, work))
     print(json.dumps(found))
 
 if __name__ == "__main__":
@@ -187,6 +224,13 @@ def test_two_commands_on_one_cluster_keep_apart(shared: dict[str, Any]) -> None:
     """The same runs with two designs at once: each command gets what it asked for."""
     for design, found in shared["both"].items():
         assert sorted(found) == [[f"slow-{i}", "done", design, 1] for i in (1, 2, 3)]
+
+
+def test_a_killed_command_leaves_nothing_on_the_cluster_but_what_is_at_work(shared: dict[str, Any]) -> None:
+    """Killed outright: what waited is never begun, and the workers, which are the cluster's, serve the next command."""
+    found = shared["command killed"]
+    assert found == {"at work": True, "left": True, "idle": True, "begun": ["held-1", "held-2"], "workers": 2}
+    assert sorted(shared["next command"]) == [[f"kept-{i}", "done", "", 1] for i in (1, 2, 3)]
 
 
 def test_a_scheduler_that_restarts_or_stays_away(tmp_path: Path, root: Path, free_port: int) -> None:
