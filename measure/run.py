@@ -282,7 +282,7 @@ def _until_good(
         heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm
         reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name))
         burst = reason is not None and reason.kind == "burst" and ppm == 0.0
-        splice = _spliced(listener, capture, [*bad, Disturbed(0, recording, found.delay)]) if burst and bad else None
+        splice = _spliced(listener, capture, [*bad, Disturbed(0, recording, found.delay)]) if burst else None
         own = burst and plan.sources.axis == "program" and bad and not splice
         if own and quality.repeats(bad[-1].recording.x, recording.x):
             reason = None  # noise does not come twice alike: it is the processor's own distortion, to be judged

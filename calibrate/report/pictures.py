@@ -17,8 +17,7 @@ from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import svg
 from sweetspot.measure.share import PAPER, STYLE
-from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import replacing
+from sweetspot.rigs.storage import alone_in, replacing
 
 A_ROW, ROW_IN = 6, 0.2
 """Names in a row of a legend above the axes, and the height of each further row, inches."""
@@ -111,13 +110,9 @@ def save(drawn: dict[str, list[Picture]], folder: Path) -> None:
     Raises
     ------
     BadInput
-        The folder cannot be made or written.
+        The folder cannot be made or written, or another command writes into it.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise BadInput(f"{folder}: cannot be made: {fault.strerror}; name another folder with --pictures") from fault
-    with matplotlib.rc_context(STYLE):
+    with alone_in(folder), matplotlib.rc_context(STYLE):
         for one in (p for group in drawn.values() for p in group):
             if one.figure is None:
                 continue

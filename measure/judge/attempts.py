@@ -67,7 +67,7 @@ def accounts(tries: Iterable[Attempt], sources: Mapping[int | None, str]) -> lis
         AttemptSummary(
             position,
             sources[source],
-            sum(not one.reason and one.spliced is None for one in here),
+            sum(not one.reason and (one.spliced is None or len(one.spliced.runs) == 1) for one in here),
             sum(one.spliced is None for one in here),
             tuple((one.run, one.reason) for one in here if one.reason),
             tuple(one.spliced for one in here if one.spliced),

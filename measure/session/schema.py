@@ -235,7 +235,7 @@ def splice(group: Group) -> SpliceNote:
     """
     runs, f, stderr, harmonics = (group.data(name)[:] for name in ("runs", "f_hz", "stderr", "harmonics"))
     weights = group.data("weights")
-    whole = runs.ndim == f.ndim == 1 and runs.dtype.kind == "i" and len(runs) > 1 and bool(np.all(runs > 0))
+    whole = runs.ndim == f.ndim == 1 and runs.dtype.kind == "i" and len(runs) > 0 and bool(np.all(runs > 0))
     whole = whole and f.dtype.kind == "f" and bool(np.all(np.diff(f) > 0.0)) and len(f) > 1 and float(f[0]) > 0.0
     whole = whole and stderr.ndim == 3 and stderr.shape[2] == len(f) and harmonics.ndim == 4
     whole = whole and harmonics.shape == (len(stderr), len(ORDERS), *stderr.shape[1:])

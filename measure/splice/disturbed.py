@@ -12,6 +12,7 @@ from sweetspot.measure.deconvolve import edges
 from sweetspot.measure.distortion import ORDERS, windows
 from sweetspot.measure.impulse import SourceResponse
 from sweetspot.measure.smooth import running_mean
+from sweetspot.measure.splice.lone import bands, lone
 from sweetspot.measure.splice.note import SpliceNote
 from sweetspot.measure.splice.weighting import Cut, Passed, Splice, spliced
 from sweetspot.measure.sweep import Sweep
@@ -61,10 +62,12 @@ def of_disturbed(
 ) -> SplicedCapture | None:
     """A splice of disturbed captures of one place and source; ``None`` if it takes another capture.
 
+    A single capture is kept as it is if its disturbance lies aside of what is read (:func:`.lone.lone`).
+
     Parameters
     ----------
     bad
-        At least two, the loopback in their last channel.
+        At least one, the loopback in their last channel.
     sweep
         That plays.
     before, after
@@ -75,10 +78,13 @@ def of_disturbed(
     read
         Responses of a splice's sources, and why not to keep it.
     """
-    made = spliced([one.recording.x for one in bad], [one.delay for one in bad], sweep.fs)
+    how = Passed(*passed(bands(sweep.fs), bad[0].delay), *_cuts(sweep, before, after))
+    if len(bad) == 1:
+        made: Splice | None = lone(bad[0].recording.x, sweep, how.arrivals)
+    else:
+        made = spliced([one.recording.x for one in bad], [one.delay for one in bad], sweep.fs)
     if made is None:
         return None
-    how = Passed(*passed(made.f, bad[0].delay), *_cuts(sweep, before, after))
     recording = replace(bad[-1].recording, x=made.x)
     heard, reason = read(recording, made.note(range(1, len(bad) + 1), how))
     if reason:

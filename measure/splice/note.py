@@ -36,7 +36,7 @@ class SpliceNote:
     Parameters
     ----------
     runs
-        Captures that it was made of, in their order at this place, from 1.
+        Captures that it was made of, in their order at this place, from 1; a single one as it is.
     parts
         What was left out of them.
     f
@@ -59,7 +59,9 @@ class SpliceNote:
     column_s: float
 
     def text(self) -> str:
-        """Such as ``spliced of runs 1 and 2: run 1 without ...; run 2 without ...``."""
+        """Such as ``spliced of runs 1 and 2: run 1 without ...; run 2 without ...``, or that one was kept as it is."""
+        if len(self.runs) == 1:
+            return f"run {self.runs[0]} kept as it is: what disturbed it lies aside of what is read, or far beneath it"
         which = ", ".join(str(r) for r in self.runs[:-1]) + f" and {self.runs[-1]}"
         return f"spliced of runs {which}: " + ("; ".join(p.text() for p in self.parts) or "weighted by their noise")
 

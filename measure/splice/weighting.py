@@ -10,20 +10,28 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.measure.splice.frames import (
+    FINER,
+    FRAME_S,
+    PER_OCTAVE,
+    averaged_around,
+    band_blend,
+    band_centres,
+    band_edges,
+    banded,
+    evened,
+    fine_frames,
+    frame_size,
+    frame_times,
+    joined,
+    shifted,
+    short_frames,
+)
 from sweetspot.measure.splice.note import Part, SpliceNote
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float, from_db, power_db
 
-FRAME_S = 0.04
-"""Length of a frame, s, to the nearest power of two of samples; frames overlap by three quarters."""
-
-PER_OCTAVE = 6
-FINER = 2
-BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 ITERATIONS = 6
-NEAR_FRAMES, NEAR_BANDS = 17, 13
-"""Over how many frames and bands it is told which of the captures is the disturbed one."""
-
 APART = 0.7
 """Share of a cell's power that the difference between captures has where the cell holds little of the sweep."""
 
@@ -242,25 +250,25 @@ def spliced(captures: Sequence[NDArray[np.float32]], delays: Sequence[float], fs
     -------
     ``None`` if the captures differ throughout, so that no disturbance is all that is between them.
     """
-    size = 2 ** round(np.log2(FRAME_S * fs))
+    size = frame_size(fs)
     window = np.sqrt(0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(size) + 0.5) / size))
     samples = captures[0].shape[1]
-    edges = _edges(size, fs)
-    centres = np.sqrt(edges[:-1] * (edges[1:] - 1.0)) * fs / size
-    blend = _blend(centres, np.asarray(fft.rfftfreq(size, 1.0 / fs), dtype=float))
-    aligned = [_shifted(x[:-1], (delays[0] - late) * fs) for x, late in zip(captures, delays, strict=True)]
+    edges = band_edges(size, fs)
+    centres = band_centres(edges, size, fs)
+    blend = band_blend(centres, np.asarray(fft.rfftfreq(size, 1.0 / fs), dtype=float))
+    aligned = [shifted(x[:-1], (delays[0] - late) * fs) for x, late in zip(captures, delays, strict=True)]
     out = np.array(captures[0])
     found = []
     for mic in range(len(out) - 1):
-        spectra = np.stack([_frames(x[mic], window) for x in aligned])
+        spectra = np.stack([short_frames(x[mic], window) for x in aligned])
         if not _alike(spectra):
             return None
-        fine = np.stack([_fine(x[mic], size) for x in aligned])
+        fine = np.stack([fine_frames(x[mic], size) for x in aligned])
         one = _weighed(spectra, fine, edges)
         total = sum(y * (w @ blend) for y, w in zip(spectra, one.weights, strict=True))
-        out[mic] = _joined(np.asarray(total), window, samples)
+        out[mic] = joined(np.asarray(total), window, samples)
         found.append(one)
-    times = (np.arange(len(found[0].noise)) - 1) * (size // 4) / fs
+    times = frame_times(len(found[0].noise), size, fs)
     weights = np.stack([one.weights for one in found], axis=1).astype(np.float32)
     unit = 1.0 / np.sum(window**2)
     noise, doubted, floor = (np.stack(n) * unit for n in zip(*(one[1:4] for one in found), strict=True))
@@ -268,72 +276,6 @@ def spliced(captures: Sequence[NDArray[np.float32]], delays: Sequence[float], fs
     return Splice(
         out, fs, f=centres, times=times, weights=weights, noise=noise, doubted=doubted, floor=floor, left_out=left_out
     )
-
-
-def _edges(size: int, fs: int) -> NDArray[np.intp]:
-    """First bins of bands of a sixth of an octave, at least two bins each, and the end of the last."""
-    edges = [1]
-    while edges[-1] < size // 2 + 1:
-        edges.append(max(edges[-1] + 2, round(edges[-1] * 2.0 ** (1.0 / PER_OCTAVE))))
-    edges[-1] = size // 2 + 1
-    return np.array(edges)
-
-
-def _blend(centres: Float, f: Float) -> NDArray[np.float32]:
-    """``(band, bin)``: values of bands carried to bins, linear over log frequency."""
-    at = np.interp(np.log(np.maximum(f, centres[0])), np.log(centres), np.arange(len(centres)))
-    low = np.minimum(at.astype(int), len(centres) - 2)
-    out = np.zeros((len(centres), len(f)), dtype=np.float32)
-    bins = np.arange(len(f))
-    out[low, bins] = 1.0 - (at - low)
-    out[low + 1, bins] = at - low
-    return out
-
-
-def _shifted(x: NDArray[np.float32], by: float) -> NDArray[np.floating]:
-    """Channels ``(channel, samples)`` later by a fraction of samples."""
-    if abs(by) < 1e-4:
-        return x
-    samples = x.shape[-1]
-    size = int(fft.next_fast_len(samples + 2 * int(abs(by)) + 64, real=True))
-    turn = np.exp(-2j * np.pi * fft.rfftfreq(size) * by)
-    return np.asarray(fft.irfft(fft.rfft(x, size) * turn, size)[:, :samples])
-
-
-def _frames(x: NDArray[np.floating], window: Float) -> NDArray[np.complex64]:
-    """Short-time spectra ``(frame, bin)``; the first frame ends with the first quarter of a frame of sound."""
-    size = len(window)
-    step = size // 4
-    count = -(-len(x) // step) + 3
-    padded = np.zeros((count + 3) * step, dtype=np.float32)
-    padded[3 * step : 3 * step + len(x)] = x
-    rows = np.lib.stride_tricks.sliding_window_view(padded, size)[::step]
-    return np.asarray(fft.rfft(rows * window.astype(np.float32), axis=-1), dtype=np.complex64)
-
-
-def _fine(x: NDArray[np.floating], size: int) -> NDArray[np.complex64]:
-    """Spectra ``(frame, bin)`` at the same times over twice the length, of little leakage (Blackman and Harris)."""
-    n = 2.0 * np.pi * (np.arange(FINER * size) + 0.5) / (FINER * size)
-    window = np.asarray(sum(a * np.cos(k * n) for k, a in enumerate(BLACKMAN_HARRIS)))
-    step = size // 4
-    count = -(-len(x) // step) + 3
-    ahead = 3 * step + (FINER - 1) * size // 2
-    padded = np.zeros((count - 1) * step + FINER * size, dtype=np.float32)
-    padded[ahead : ahead + len(x)] = x[: len(padded) - ahead]
-    rows = np.lib.stride_tricks.sliding_window_view(padded, FINER * size)[::step]
-    return np.asarray(fft.rfft(rows * window.astype(np.float32), axis=-1), dtype=np.complex64)
-
-
-def _joined(spectra: NDArray[np.complexfloating], window: Float, samples: int) -> NDArray[np.float32]:
-    """The signal ``(samples,)`` of short-time spectra."""
-    size = len(window)
-    step = size // 4
-    rows = fft.irfft(spectra, size, axis=-1) * window
-    out = np.zeros((len(rows) + 3) * step)
-    for part in range(4):
-        tail = rows[:, part * step : (part + 1) * step].reshape(-1)
-        out[part * step : part * step + len(tail)] += tail
-    return np.asarray(out[3 * step : 3 * step + samples] / 2.0, dtype=np.float32)
 
 
 def _alike(spectra: NDArray[np.complex64]) -> bool:
@@ -346,9 +288,9 @@ def _alike(spectra: NDArray[np.complex64]) -> bool:
 
 
 def _weighed(spectra: NDArray[np.complex64], fine: NDArray[np.complex64], edges: NDArray[np.intp]) -> _Weighed:
-    """How one microphone's spectra ``(capture, frame, bin)`` are put together; ``fine`` are those of :func:`_fine`."""
+    """How one microphone's spectra ``(capture, frame, bin)`` are put together; ``fine`` by :func:`fine_frames`."""
     count = len(spectra)
-    apart = {p: _even(_banded(np.abs(spectra[p[0]] - spectra[p[1]]) ** 2, edges)) for p in _pairs(count)}
+    apart = {p: evened(banded(np.abs(spectra[p[0]] - spectra[p[1]]) ** 2, edges)) for p in _pairs(count)}
     whole = np.asarray(sum(apart.values())) / (count - 1)
     nearest = np.stack([np.min([d for pair, d in apart.items() if k in pair], axis=0) for k in range(count)])
     power = float(np.max(np.abs(spectra), initial=0.0)) ** 2
@@ -375,7 +317,7 @@ def _shares(fine: NDArray[np.complex64], edges: NDArray[np.intp]) -> Float:
     pairs = _pairs(len(fine))
     total = np.asarray(sum(np.abs(fine[i] - fine[j]) ** 2 for i, j in pairs)) / (len(fine) - 1)
     bare = (total > APART * power.max(axis=0)) & (total > CLEAR * power.min(axis=0))
-    seen = np.stack([_around(_banded(np.where(bare, p, 0.0), edges)) for p in power])
+    seen = np.stack([averaged_around(banded(np.where(bare, p, 0.0), edges)) for p in power])
     tiny = 1e-30 + 1e-9 * seen.max(initial=0.0)
     return np.asarray((seen + tiny) / np.sum(seen + tiny, axis=0))
 
@@ -395,16 +337,9 @@ def _noise_of_each(spectra: NDArray[np.complex64], noise: Float, least: Float, e
         left = 1.0 / weights.sum(axis=0)
         weights = (weights * left).astype(np.float32)
         mean = sum(y * (w @ blend) for y, w in zip(spectra, weights, strict=True))
-        rest = np.stack([_even(_banded(np.abs(y - mean) ** 2, edges)) for y in spectra])
-        noise = np.maximum(rest + _even(left), least)
+        rest = np.stack([evened(banded(np.abs(y - mean) ** 2, edges)) for y in spectra])
+        noise = np.maximum(rest + evened(left), least)
     return noise
-
-
-def _even(banded: Float) -> Float:
-    """Mean over three frames and three bands."""
-    from scipy import ndimage  # slow to import
-
-    return np.asarray(ndimage.uniform_filter(banded, 3, mode="nearest"))
 
 
 class _Weighed(NamedTuple):
@@ -415,19 +350,6 @@ class _Weighed(NamedTuple):
     doubted: Float
     floor: Float
     left_out: NDArray[np.bool_]
-
-
-def _banded(cells: NDArray[np.floating], edges: NDArray[np.intp]) -> Float:
-    """Mean over the bins of each band, ``(frame, band)``."""
-    sums = np.add.reduceat(cells[:, : edges[-1]], edges[:-1], axis=1)
-    return np.asarray(sums / np.diff(edges), dtype=float)
-
-
-def _around(banded: Float) -> Float:
-    """Mean over the neighbourhood, ``(frame, band)``."""
-    from scipy import ndimage  # slow to import
-
-    return np.asarray(ndimage.uniform_filter(banded, (NEAR_FRAMES, NEAR_BANDS), mode="nearest"))
 
 
 def _floor(noise: Float, least: float) -> Float:

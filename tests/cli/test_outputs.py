@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -15,7 +18,7 @@ from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.run_folder import within_rig
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import alone_in, check_apart, json_value, toml_table, write
+from sweetspot.rigs.storage import alone, alone_in, check_apart, json_value, toml_table, write
 from sweetspot.rigs.storage.kept_data import held
 
 Run = Callable[..., CompletedProcess[str]]
@@ -132,6 +135,20 @@ def test_a_folder_of_outputs_has_one_writer(sweetspot: Run, tmp_path: Path, filt
         assert "in use by process" in done.stderr
         assert [p.name for p in (tmp_path / "new" / "out").iterdir()] == [".lock"]
     assert not list((tmp_path / "new" / "out").iterdir())
+
+
+def test_an_output_file_and_a_folder_of_pictures_have_one_writer(sweetspot: Run, tmp_path: Path, filters: Path) -> None:
+    music, out = tmp_path / "in.wav", tmp_path / "out.wav"
+    soundfile.write(music, np.full((480, 2), 0.01), 47872)
+    out.write_bytes(b"old")
+    with alone(out):
+        done = sweetspot("process", filters, music, out)
+    assert (done.returncode, out.read_bytes()) == (2, b"old")
+    assert f"in use by process {os.getpid()} on" in done.stderr
+    drawing = "from pathlib import Path; from sweetspot.calibrate.report.pictures import save; save({}, Path('drawn'))"
+    with alone_in(tmp_path / "drawn"):
+        save = subprocess.run([sys.executable, "-c", drawing], cwd=tmp_path, capture_output=True, text=True)
+    assert f"BadInput: drawn: in use by process {os.getpid()} on" in save.stderr
 
 
 def test_the_rig_file_is_compared_with_the_sessions(measured: Path, tmp_path: Path, filters: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,9 +15,13 @@ from sweetspot.measure import folder, plan
 from sweetspot.measure.deconvolve import edges
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session, without_raw
-from sweetspot.measure.splice.weighting import Cut, spliced
+from sweetspot.measure.splice.lone import bands, lone
+from sweetspot.measure.splice.weighting import Cut, Splice, spliced
+from sweetspot.measure.sweep import Sweep, synchronised
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.trouble import noises
 from sweetspot.rigs.protocol import Recording, Rig
+from sweetspot.rigs.rig_file import Description, parse_fault
 from sweetspot.rigs.rig_file.description import parse
 
 FS = 47872
@@ -102,6 +107,109 @@ def test_the_stated_error_is_the_true_one(count: int) -> None:
             f = np.fft.rfftfreq(4000, 1.0 / FS)
             true.append(float(np.sqrt(np.mean(np.abs(spectrum[(f > 5000) & (f < 7000)]) ** 2))))
         assert np.mean(true) == pytest.approx(np.mean(stated), rel=0.35)
+
+
+def alone(sweep: Sweep, noise: np.ndarray, gain: np.ndarray | float = 1.0) -> Splice:
+    """A sweep in two microphones, half a second into a capture, with noise; its splice of itself."""
+    x = np.zeros(len(sweep.x) + FS)
+    x[FS // 2 : FS // 2 + len(sweep.x)] = 0.1 * sweep.x
+    mics = np.stack([gain * x, 0.5 * gain * x]) + noise
+    return lone(np.vstack([mics, x]).astype(np.float32), sweep, arrivals(sweep)[None])
+
+
+def arrivals(sweep: Sweep) -> np.ndarray:
+    """Samples at which it reaches the bands."""
+    return FS // 2 + FS * sweep.rate * np.log(np.maximum(bands(FS), sweep.swept[0]) / sweep.swept[0])
+
+
+def burst(sweep: Sweep, at: float, lasts: float, loud: float, seed: int = 5) -> np.ndarray:
+    """White noise in both microphones from ``at`` s on, and a little throughout."""
+    rng = np.random.default_rng(seed)
+    out, n = 1e-5 * rng.standard_normal((2, len(sweep.x) + FS)), round(lasts * FS)
+    out[:, round(at * FS) : round(at * FS) + n] += loud * rng.standard_normal((2, n))
+    return np.asarray(out)
+
+
+def test_what_a_single_capture_says_of_its_noise_beneath_the_sweep_is_the_truth() -> None:
+    """Under windows that a burst fills and under one that it misses: beside the noise that was put there."""
+    sweep, cut = synchronised((100.0, 20000.0), 3.0, FS), Cut(1000, edges(1000, 3000))
+    noise = burst(sweep, 2.5, 0.5, 1e-3)
+    made, at = alone(sweep, noise), arrivals(sweep)
+    stated = made.error(at, cut)
+    hit = at - 1000 > 2.52 * FS
+    hit &= at + 3000 < 2.98 * FS
+    missed = (at + 0.6 * FS < 2.5 * FS) & (bands(FS) > 400.0)
+    assert np.count_nonzero(hit) >= 3 <= np.count_nonzero(missed)
+    for chosen, sigma in ((hit, 1e-3), (missed, 1e-5)):
+        true = sigma * np.sqrt(np.sum(cut.window**2))
+        assert np.all(stated[:, chosen] > 0.9 * true)
+        assert np.all(stated[:, chosen] < 4.0 * true)
+    level = np.full(stated.shape, float(stated[:, hit].max()))
+    assert not made.needs_more(at, cut, np.where(missed, level, np.inf), (-20.0, -20.0))
+    assert made.needs_more(at, cut, np.where(hit, level, np.inf), (-20.0, -20.0))
+
+
+@pytest.mark.parametrize("edge_s", [0.0, 0.004])
+def test_a_drop_out_of_the_sweep_itself_is_no_disturbance_that_a_single_capture_bears(edge_s: float) -> None:
+    sweep = synchronised((100.0, 20000.0), 3.0, FS)
+    at, n, edge = round(2.0 * FS), round(0.03 * FS), round(edge_s * FS)
+    gain = np.ones(len(sweep.x) + FS)
+    gain[at : at + n] = 0.2
+    if edge:
+        slope = 0.6 + 0.4 * np.cos(np.pi * np.arange(edge) / edge)
+        gain[at - edge : at], gain[at + n : at + n + edge] = slope, slope[::-1]
+    cut, when = Cut(1000, edges(1000, 3000)), arrivals(sweep)
+    passing = np.abs(when - at - 0.5 * n) < 0.05 * FS
+    assert passing.any()
+    level = np.where(passing, 0.1 * np.sqrt(0.5 * FS * sweep.rate * FS / bands(FS)) / 2.0, np.inf)[None].repeat(2, 0)
+    limits = (-50.0, -40.0)
+    assert not alone(sweep, burst(sweep, 0.0, 0.1, 1e-5)).needs_more(when, cut, level, limits)
+    assert alone(sweep, burst(sweep, 0.0, 0.1, 1e-5), gain).needs_more(when, cut, level, limits)
+
+
+def enough(note: str) -> None:
+    """One capture is enough."""
+    raise KeyboardInterrupt
+
+
+class Aside:
+    """A lab interface with a rumble in every capture while the end of the sweep plays."""
+
+    def __init__(self, inner: object, rig: Description) -> None:
+        self.inner, self.mics = inner, [m.channel - 1 for m in rig.mic]
+
+    def capture(self, y: np.ndarray) -> Recording:
+        recording = self.inner.capture(y)  # type: ignore[attr-defined]
+        x = np.array(recording.x)
+        ends = int(np.flatnonzero(y[5])[-1]) if y[5].any() else 0
+        if ends > 2 * FS:
+            rumble = noises.burst(parse_fault("slam at=1 s=0 for=0.3 band=20-300"), len(self.mics), FS, 7)
+            at = ends - round(0.4 * FS)
+            x[self.mics, at : at + rumble.shape[1]] += 0.02 * x[self.mics].std() / rumble.std() * rumble
+        return Recording(x, recording.fs, recording.xruns, recording.started)
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+def test_a_capture_with_a_disturbance_aside_of_its_sweep_is_kept_as_it_is(
+    tmp_path: Path, crooked_text: str, lab_rig: Callable[..., Rig]
+) -> None:
+    """One capture at the place, which the session says, keeps with its errors, and reads again."""
+    rig = parse(re.sub(r"(?m)^seconds = .*$", "seconds = 3.0", crooked_text), folder=tmp_path)
+    made, lab = plan.make(rig, "ears"), lab_rig(rig, "T-2")
+    run = folder.new(tmp_path, "T-2", rig, NOON)
+    with Session.resume(run / "session.h5") as session:
+        with pytest.raises(KeyboardInterrupt):
+            measure(Rig(rig, Aside(lab.interface, rig), lab.stage), session, made, ask=quiet, step=enough)  # type: ignore[arg-type]
+        (kept,) = session.accounts("ears")
+        assert (kept.made, kept.used) == (1, 1)
+        assert "used 1 of 1: run 1 kept as it is" in kept.text()
+        assert len(session.rejected("ears")) == 1
+        note = session.splice("ears", made.captures[0].key)
+        assert note is not None
+        assert note.runs == (1,)
+        assert np.all(note.stderr > 0.0)
 
 
 class Noisy:

@@ -29,9 +29,10 @@ test box) or `device` (built into the product); in `session.h5` sources are driv
 the last axis. At `monitor` and `device` one capture holds all sources, each starting a wait after the one before: its
 source is 97. `monitor.h5`, which `sweetspot line` writes, is a `verify.h5` with that set alone and no verdict. A
 capture that was spliced of disturbed ones has the attribute `spliced`, and a group `spliced/SET/pPPP_sSS_rRR`: `runs`
-(which captures of the place, from 1), `weights` (capture, mic, column, band: the share of each, columns `column_s`
-apart, bands at `f_hz`), `parts` (JSON: what was left out of which), `stderr` (source, mic, band) of the responses'
-spectra, and `harmonics` (source, order, mic, band), the same at most where harmonics 2 to 5 are read. Captures whose
+(which captures of the place, from 1; a single one was kept as it is), `weights` (capture, mic, column, band: the share
+of each, columns `column_s` apart, bands at `f_hz`), `parts` (JSON: what was left out of which), `stderr` (source, mic,
+band) of the responses' spectra, and `harmonics` (source, order, mic, band), the same at most where harmonics 2 to 5 are
+read. Captures whose
 every sample is a whole count of a converter of up to 24 bits are kept as such (int32, without loss): their attribute
 `full_scale` is the count that is full scale.
 `calibrate --bank` adds the group `bank` to `filterset.h5`: `taps` (place, program, driver, tap; float32), `places` (x
