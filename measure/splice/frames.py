@@ -20,7 +20,7 @@ NEAR_FRAMES, NEAR_BANDS = 17, 13
 
 def frame_size(fs: int) -> int:
     """Samples of a frame."""
-    return 2 ** round(np.log2(FRAME_S * fs))
+    return 1 << round(float(np.log2(FRAME_S * fs)))
 
 
 def frame_times(count: int, size: int, fs: int) -> Float:
