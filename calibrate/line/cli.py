@@ -73,6 +73,13 @@ def line(
         return
     failed = False
     for serial in _scanned():
+        try:
+            line_run.check_unit(made, serial)
+        except BadInput as trouble:  # no unit of this number is on the line: nothing to record
+            failed = True
+            scanned = {"unit": serial, "verdict": "error", "cause": "input", "reasons": [str(trouble)]}
+            result(scanned, f"STOP  {trouble}\n  Nothing recorded. Scan the next serial number", as_json=as_json)
+            continue
         state.begins(serial)
         record = line_run.cycle(made, state, serial)
         failed |= record["verdict"] != "pass"

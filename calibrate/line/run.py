@@ -108,7 +108,12 @@ class Stopped(Exception):
 def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     """Carry one unit through; what goes wrong becomes its record.
 
-    Call :meth:`LineState.begins` of the state first.
+    Call :func:`check_unit`, and :meth:`LineState.begins` of the state, first.
+
+    Raises
+    ------
+    OSError, SweetspotError
+        The record could not be written; the state says so.
     """
     record: dict[str, Any] = {
         "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -121,7 +126,6 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
         "seconds": {},
     }
     try:
-        check_unit(line, serial)
         _carried(line, state, serial, record)
     except Stopped:
         record |= {"verdict": "error", "cause": "stopped", "reasons": ["stopped by the operator"]}
@@ -129,12 +133,18 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
         record |= {"verdict": "error", "cause": _kind(trouble), "reasons": [str(trouble).splitlines()[0]]}
     except Exception as fault:  # one unit's trouble must not end the line
         record |= {"verdict": "error", "cause": "program", "reasons": [f"{type(fault).__name__}: {fault}"]}
-    with _timed(state, record, "record"):
-        record["sample_due"] = record["verdict"] == "pass" and _due(line, state)
-        line.records.mkdir(parents=True, exist_ok=True)
-        with alone(line.records):
-            append(line.records / records.LINE, json.dumps(record))
-    state.ends(record)
+    try:
+        with _timed(state, record, "record"):
+            record["sample_due"] = record["verdict"] == "pass" and _due(line, state)
+            line.records.mkdir(parents=True, exist_ok=True)
+            with alone(line.records):
+                append(line.records / records.LINE, json.dumps(record))
+    except (OSError, SweetspotError) as trouble:
+        lost = f"not recorded in {line.records / records.LINE}: {trouble}"
+        record |= {"verdict": "error", "cause": "records", "reasons": [lost], "sample_due": False}
+        raise
+    finally:
+        state.ends(record)
     return record
 
 

@@ -200,10 +200,14 @@ def within(one: BandLevels, other: BandLevels, coverage: float) -> NDArray[np.bo
 
 
 def interval(db: Float, u: Float) -> tuple[Float, Float]:
-    """5th and 95th percentile of a level, dB, whose power is log-normal with the relative spread ``u``, dB."""
+    """5th and 95th percentile of a level, or of a ratio of levels, dB, whose power has the relative spread ``u``, dB.
+
+    The power ``|p + e|^2`` is taken as log-normal. Its mean is ``|p|^2 + s^2``, and its median about ``|p|^2``: what an
+    error adds on average is as much as the median lies below the mean, so that the interval lies around the figure
+    itself, whether the uncertain power is above or below in a ratio.
+    """
     s = np.sqrt(np.log1p((u / NEPER) ** 2)) * NEPER
-    middle = db - 0.5 * s**2 / NEPER
-    return np.asarray(middle - NINETY * s), np.asarray(middle + NINETY * s)
+    return np.asarray(db - NINETY * s), np.asarray(db + NINETY * s)
 
 
 def _ratio(on: UncertainResponse, away: Sequence[UncertainResponse], f: Float, seconds: float) -> BandLevels:

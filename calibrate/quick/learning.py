@@ -10,6 +10,7 @@ import numpy as np
 from sweetspot.calibrate.plant import frequencies
 from sweetspot.calibrate.quick import judge, ratio, unit
 from sweetspot.calibrate.quick.estimate import LEAST, Posterior, estimated
+from sweetspot.calibrate.quick.far_ear import far_ear
 from sweetspot.calibrate.quick.model import GoldenModel, Leftover, ModelSet
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
 from sweetspot.measure.impulse import ImpulseResponse
@@ -27,16 +28,27 @@ COMMON_DB, LOCAL_DB, LOCAL_HZ, LOCAL_LEAST_DB, LOCAL_MOST_DB = 1.0, 2.2, 8000.0,
 proportion to frequency, as phases turn: two units whose drivers sit 0.7 mm apart each and 1.5 mm seen from opposite
 sides turn by 0.25 rad there, which is 2.2 dB. Assumptions, which measured units replace."""
 
-SEAT_M, FLOOR_DB = 0.35e-3, 0.05
-"""What a single unit's monitors are taken to miss of the ears (one sigma): a third of a millimetre along the path
+SEAT_M, FLOOR_DB = 0.3e-3, 0.05
+"""What a single unit's monitors are taken to miss of the ears (one sigma): three tenths of a millimetre along the path
 between two seats in the test box and two places of the head, a phase that grows with frequency; and a level and phase
 at all frequencies. Assumptions, read from no lab's settings, which measured units replace."""
 
 WEIGHT = 1.0
 """How many units these assumptions count for."""
 
+ASSUMED_SCALE = 0.7
+"""The part of a posterior's variance that is stated of a single unit: what directions have in common changes smoothly
+from one to the next, so that monitors to both sides of an ear tell more than :func:`model.alike` grants them. An
+assumption, which units left out in turn replace."""
+
 LEAST_SCALE = 0.25
 """The smallest part of a posterior's variance that is stated, however well units left out in turn were predicted."""
+
+BAND_HZ = (300.0, 8000.0)
+"""Where ways to estimate a set are compared."""
+
+MOST_MORE = 4.0
+"""By how much more, or less, than independent errors those of drivers may come to at the far ear."""
 
 NEPER_DB = 8.686
 NINETY = 1.6449
@@ -96,7 +108,7 @@ def learn(units: Sequence[MeasuredUnit], rig: Description, by: FixedSet = "monit
         local=local,
         near=near,
         by_nearness=frozenset(),
-        scale={n: np.ones_like(at) for n in sets},
+        scale={n: np.full_like(at, ASSUMED_SCALE) for n in sets},
         missed={n: _assumed(one, at, speed_of_sound(rig.environment.temperature_c)) for n, one in sets.items()},
         gauge=gauge,
         by=by,
@@ -220,21 +232,34 @@ def predicted(model: GoldenModel, y: Complex, noise: Float, rows: Sequence[int],
 
 
 def _chosen(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenModel:
-    """The model with its sets estimated by components or by nearness alone, whichever misses less of units left out.
+    """The model with its sets estimated by components or by nearness alone, as units left out in turn have it.
 
     Components of few units carry what happened to these, such as how each stood in the test box, to places that no
-    monitor is near.
+    monitor is near. So nearness is kept unless components miss less by more than one standard error of the mean over
+    units (L. Breiman and others, "Classification and regression trees", 1984, ch. 3: of two that can't be told apart,
+    the simpler). Ears are compared by what is missed at the far ear, other sets by all paths alike.
     """
-    if len(deviations) < 2:
+    n = len(deviations)
+    others = [name for name in model.sets if name not in unit.OBSERVED]
+    if n < 2:
         return model
-    ways = [model, replace(model, by_nearness=frozenset(model.sets))]
-    misses = [np.mean([_power(m) for m, *_ in _left_out_in_turn(one, deviations, noise)], axis=0) for one in ways]
+    alone = replace(model, by_nearness=frozenset(model.sets))
+    misses = [_missed_by_set(one, deviations, noise, others) for one in (model, alone)]
 
-    def missed(way: int, name: str) -> float:
-        return float(np.mean(misses[way][model.sets[name].paths]))
+    def better(name: str) -> bool:
+        gained = np.log(misses[1][name] / misses[0][name])
+        return bool(gained.mean() > gained.std(ddof=1) / np.sqrt(n))
 
-    others = [n for n in model.sets if n not in unit.OBSERVED]
-    return replace(model, by_nearness=frozenset(n for n in others if missed(1, n) < missed(0, n)))
+    return replace(model, by_nearness=frozenset(name for name in others if not better(name)))
+
+
+def _missed_by_set(model: GoldenModel, deviations: Complex, noise: Float, names: Sequence[str]) -> dict[str, Float]:
+    """Power ``(unit,)`` of what is missed of each unit by the others, by set."""
+    errors = np.reshape([m for m, *_ in _left_out_in_turn(model, deviations, noise)], deviations.shape)
+    inside = (model.f >= BAND_HZ[0]) & (model.f <= BAND_HZ[1])
+    found = {name: _power(errors[:, :, model.sets[name].paths][..., inside]).mean(axis=(1, 2, 3)) for name in names}
+    at = far_ear(model.sets["ears"], model.f).powers(errors[:, :, model.sets["ears"].paths])
+    return {**found, "ears": at[:, inside].mean(axis=1)}
 
 
 def _power(missed: Complex) -> Float:
@@ -253,6 +278,20 @@ def _opposed(missed: Complex) -> float:
     pairs = [(a, b) for a in range(count) for b in range(a)]
     worst = [float(_power(missed[:, a] - missed[:, b]).mean() / max(own[a] + own[b], 1e-30)) for a, b in pairs]
     return float(np.clip(max(worst, default=1.0), 1.0, 2.0))
+
+
+def _together(model: GoldenModel, missed: Complex, stated: Float) -> Float:
+    """By how much more ``(frequency,)`` errors of drivers come to at the far ear than is stated of independent ones.
+
+    Parameters
+    ----------
+    missed, stated
+        Errors of units left out in turn, and their variance of level and of phase ``(unit, driver, path, frequency)``.
+    """
+    far = far_ear(model.sets["ears"], model.f)
+    found = smoothed(far.powers(missed).mean(axis=0), model.f, 1.0)
+    wanted = smoothed(far.independent(2.0 * stated).mean(axis=0), model.f, 1.0)
+    return np.asarray(np.clip(found / wanted, 1.0 / MOST_MORE, MOST_MORE))
 
 
 def _left_out_in_turn(model: GoldenModel, deviations: Complex, noise: Float) -> Iterator[tuple[Complex, Float, float]]:
@@ -277,10 +316,15 @@ def _proved(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
     weight, few = WEIGHT / (WEIGHT + n - 1), by_few(n)
     for name, known in model.sets.items():
         over, under = (np.stack([smoothed(row, model.f) for row in m[known.paths]]) for m in means)
-        more = few * _opposed(errors[:, :, known.paths])
-        scale[name] = more * np.clip(over.mean(axis=0) / under.mean(axis=0), LEAST_SCALE, 1.0)
+        scale[name] = np.clip(over.mean(axis=0) / under.mean(axis=0), LEAST_SCALE, 1.0)
         shown = np.maximum(over - under, 0.0)
-        extra[name] = np.asarray(more * (weight * model.missed[name] + (1.0 - weight) * shown))
+        extra[name] = np.asarray(weight * model.missed[name] + (1.0 - weight) * shown)
+        if name == "ears":
+            states = scale[name] * np.reshape(stated, deviations.shape)[:, :, known.paths] + extra[name]
+            more = few * _together(model, errors[:, :, known.paths], states)
+        else:
+            more = np.full(len(model.f), few * _opposed(errors[:, :, known.paths]))
+        scale[name], extra[name] = more * scale[name], more * extra[name]
     begins, excess = judge.tail(np.log(np.maximum(distances, 1e-12)))
     return replace(
         model,

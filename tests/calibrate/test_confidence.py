@@ -73,6 +73,19 @@ def test_a_strong_error_keeps_the_second_term() -> None:
     assert uncertainty.levels(one, F, 0.01).shared == pytest.approx(np.full((1, 17), wanted))
 
 
+@pytest.mark.parametrize("error", [0.01, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_an_interval_holds_what_it_states_however_large_the_error(error: float, sign: float) -> None:
+    """Levels of 1 + e, and ratios with it below: 90 % of draws within, and hardly more on one side than the other."""
+    rng = np.random.default_rng(11)
+    e = np.sqrt(error / 2) * (rng.standard_normal(100000) + 1j * rng.standard_normal(100000))
+    db = sign * 20 * np.log10(np.abs(1 + e))
+    u = 10 / np.log(10) * np.sqrt(2 * error + error**2)
+    low, high = uncertainty.interval(np.zeros(1), np.full(1, u))
+    assert 0.88 < np.mean((db > low) & (db < high)) < 0.94
+    assert max(np.mean(db < low), np.mean(db > high)) < 0.08
+
+
 def test_errors_that_a_band_shares_do_not_average_out() -> None:
     """A gain and a phase per path, drawn once for all frequencies."""
     h, w, noise = world()

@@ -10,10 +10,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from sweetspot.calibrate.fleet import sampling
 from sweetspot.calibrate.line import monitoring
@@ -23,6 +25,7 @@ from sweetspot.calibrate.line.state import LineState, screen
 from sweetspot.calibrate.quick import learn
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.calibrate.run import records
+from sweetspot.command_line import build
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor.filterset import FilterSet
@@ -178,6 +181,37 @@ def test_a_record_that_was_cut_short_is_set_aside_before_the_next(tmp_path: Path
     lines = (tmp_path / records.LINE).read_text().splitlines()
     assert [json.loads(text)["unit"] for text in lines] == ["A", "../C"]
     assert (tmp_path / f"{records.LINE}.partial").read_text() == '{"unit": "B", "verd\n'
+
+
+def test_a_record_that_cannot_be_written_is_no_pass_and_leaves_nothing_on_the_line(
+    tmp_path: Path, crooked_text: str
+) -> None:
+    unused: Any = None
+    (tmp_path / "records").write_text("a file in the folder's place")
+    setup = line.LineSetup(parse(crooked_text, folder=tmp_path), unused, "0" * 64, tmp_path, tmp_path / "records")
+    state = LineState("desk", "model", 0)
+    state.begins("../C")
+    with pytest.raises(OSError, match="records"):
+        line.cycle(setup, state, "../C")
+    found = state.to_dict()
+    assert (found["busy"], found["last"]["verdict"], found["last"]["cause"]) == (False, "error", "records")
+    assert "not recorded" in found["last"]["reasons"][0]
+
+
+def test_a_unit_that_has_passed_is_not_recorded_again_when_it_is_scanned_once_more(
+    tmp_path: Path, crooked_text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a crash between the record and the screen: the operator scans the unit again."""
+    (tmp_path / "rig.toml").write_text(crooked_text)
+    (tmp_path / records.LINE).write_text(json.dumps(record("A", "pass")) + "\n")
+    monkeypatch.setattr(quick, "read_model", lambda path: (SimpleNamespace(text="a model"), "0" * 64))
+    monkeypatch.setattr(quick, "check_fits", lambda model, rig: None)
+    args = ["line", str(tmp_path / "rig.toml"), "--model", "m.h5", "--records", str(tmp_path)]
+    done = CliRunner().invoke(build("calibrate.line", "rigs"), args, input="A\n../B\n")
+    assert done.exit_code == 1
+    assert "passed on" in done.stdout
+    assert "no serial number" in done.stdout
+    assert (tmp_path / records.LINE).read_text().splitlines() == [json.dumps(record("A", "pass"))]
 
 
 def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:

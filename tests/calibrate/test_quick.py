@@ -17,6 +17,7 @@ from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import MeasurementError, metrics
 from sweetspot.calibrate.quick import GoldenModel, features, judge, learn, learning, read, write
 from sweetspot.calibrate.quick import run as quick
+from sweetspot.calibrate.quick.far_ear import far_ear
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
@@ -98,6 +99,18 @@ def test_stated_errors_hold_what_was_missed(place: Path, rig: Description, count
         assert 0.05 < np.sum(np.abs(a - b) ** 2) / np.sum(stated) < 3.0
 
 
+def test_errors_that_drivers_share_cancel_at_the_far_ear_and_opposed_ones_add_up(model: GoldenModel) -> None:
+    """Shared by all drivers, they come to the little that the filters leave there; against each other, to more."""
+    far = far_ear(model.sets["ears"], model.f)
+    drivers, paths = len(model.drivers), len(model.sets["ears"].directions)
+    own = np.full((1, drivers, paths, len(model.f)), 0.01 + 0j)
+    opposed = own * np.sign(np.linspace(-1.0, 1.1, drivers))[:, None, None]
+    inside = (model.f > 500.0) & (model.f < 4000.0)
+    alike, against = (float(far.powers(x)[0, inside].mean()) for x in (own, opposed))
+    alone = float(far.independent(np.abs(own) ** 2)[0, inside].mean())
+    assert alike < 0.2 * alone < alone < against
+
+
 def test_fewer_units_state_larger_variances() -> None:
     """Student's 95th percentile over the normal one's: of 2 and 5 degrees of freedom by any table 2.920 and 2.015."""
     assert learning.by_few(2) == pytest.approx((2.920 / 1.645) ** 2, rel=2e-3)
@@ -145,6 +158,21 @@ def test_a_faulty_driver_is_named(place: Path, model: GoldenModel, cause: str, d
     ir, error = monitors(place)
     found = quick.estimate(model, "0" * 64, with_driver(ir, driver, FAULTS[cause]), error)
     assert [(x.what, x.name, x.cause) for x in found.findings] == [("driver", model.drivers[driver], cause)]
+
+
+def test_a_driver_3_db_low_is_mended_where_one_golden_unit_tells_no_fault(place: Path, rig: Description) -> None:
+    """Beyond the limit of few units it is named; within, its responses are estimated 3 dB lower, and it is remarked."""
+    one = learn([quick.measured_unit(quick.runs_below(place / "learned")[0])], rig)
+    unit = quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir()))
+    error, low, driver = unit.errors["monitor"], 10.0 ** (-3.0 / 20.0), 2
+    good = quick.estimate(one, "0" * 64, unit.sets["monitor"], error)
+    own = good.beside.values[0, driver]
+    assert abs(own - 3.0) < good.beside.limits[0], "this unit's driver would be refused, not mended: take another"
+    found = quick.estimate(one, "0" * 64, with_driver(unit.sets["monitor"], driver, lambda h: low * h), error)
+    assert found.accepted
+    assert [t for t in found.remarks if one.drivers[driver] in t and "level" in t and "corrected" in t]
+    before, after = (quick.responses(x, "ears")[0].h[:, :, driver] for x in (good, found))
+    assert np.allclose(after, low * before, atol=0.01 * np.abs(before).max())
 
 
 def test_a_change_in_a_band_is_named_with_its_band(place: Path, model: GoldenModel) -> None:
