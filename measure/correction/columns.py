@@ -9,23 +9,36 @@ from typing import Literal
 
 from sweetspot.rigs.errors import BadInput
 
-Role = Literal["frequency", "level", "absolute", "linear", "millivolt", "volt", "phase", "radians", "other"]
-"""What a column holds: Hz; dB; dB re 1 V/Pa; a ratio; mV/Pa; V/Pa; degrees; radians; nothing that is used."""
+Role = Literal[
+    "frequency", "kilohertz", "level", "absolute", "linear", "millivolt", "volt", "phase", "radians", "other"
+]
+"""What a column holds: Hz; kHz; dB; dB re 1 V/Pa; a ratio; mV/Pa; V/Pa; degrees; radians; nothing that is used."""
+
+FREQUENCIES = ("frequency", "kilohertz")
+LEVELS = ("level", "absolute", "linear", "millivolt", "volt")
 
 _KINDS: tuple[tuple[Role, str], ...] = (
-    ("other", r"u\s*\d\d|\bunc|uncert|coher|std|sigma|toler|error|delay|\bgd\b|\bsnr\b|noise|count|\bthd\b|unsicher"),
+    (
+        "other",
+        r"u\s*\d\d|\bunc|uncert|coher|std|sigma|toler|error|delay|\bgd\b|\bsnr\b|noise|count|\bthd\b|unsicher|"
+        r"incert|\+\s*/\s*-|±|\bk\s*=|\bu\s*\(|^u$|expanded",
+    ),
     ("radians", r"phas.*\brad|^rad(ians?)?$|winkel.*\brad"),
     ("phase", r"phas|^deg(rees?)?$|^grad$"),
-    ("frequency", r"freq|\bk?hz\b|^f$"),
+    ("kilohertz", r"(?<!\d )\bkhz\b"),
+    ("frequency", r"fr[eé]q|(?<!\d )\bhz\b|^f$"),
     ("millivolt", r"\bmv\s*(/|per)\s*pa"),
     ("absolute", r"db\s*\(?(re\.?:?\s*)?(1\s*)?v\s*/\s*pa|dbv\s*/?\s*(pa)?"),
-    ("volt", r"\bv\s*(/|per)\s*pa"),
+    ("volt", r"(?<![µμu])\bv\s*(/|per)\s*pa"),
     ("linear", r"\blin(ear)?\b|ratio|\babs\b|gain\s*\(?\s*x\b"),
-    ("level", r"db|spl|level|mag|gain|ampl|resp|pegel|sens|betrag|\bfr\b"),
+    ("level", r"db|spl|level|niveau|mag|gain|ampl|resp|pegel|sens|betrag|\bfr\b|^on[\s-]*axis"),
 )
 _ANGLE = re.compile(r"^(?:[A-Za-z_ ]*?[\s_(@]?)([-+]?\d{1,3})\s*(?:°|deg\b|degrees\b|º)", re.IGNORECASE)
+_AXIS = re.compile(r"\bon[\s-]*axis\b", re.IGNORECASE)
 _PER_LINE = re.compile(r"^\W*col(?:umn)?[\s_-]*(\d+)\s*[:=]\s*(.+)$", re.IGNORECASE)
-_INVERSE = re.compile(r"\binver(?:se|ted)\b|\bcompensation\b|\bto be added\b|\badd (?:this|these)\b", re.IGNORECASE)
+_INVERSE = re.compile(
+    r"(?<!\bnot )\binver(?:se|ted)\b|\bcompensation\b|\bto be added\b|\badd (?:this|these)\b", re.IGNORECASE
+)
 _AMBIGUOUS = re.compile(r"\bcorrection\b|\bkorrektur\b", re.IGNORECASE)
 
 
@@ -43,10 +56,14 @@ class Columns:
         Its place, or ``None``.
     radians
         Whether it is in radians.
+    kilohertz
+        Whether frequencies are in kHz.
     inverse
         Whether the levels are what has to be added to a measurement.
-    named
-        Whether a headline said so; otherwise it is the usual order.
+    decibels
+        Whether a headline states that levels are in dB.
+    fullscale
+        Whether a headline states that levels are relative to full scale or those of a sound.
     note
         What a reader should know of the choice.
     """
@@ -56,8 +73,10 @@ class Columns:
     kind: Role = "level"
     phase: int | None = None
     radians: bool = False
+    kilohertz: bool = False
     inverse: bool = False
-    named: bool = False
+    decibels: bool = False
+    fullscale: bool = False
     note: str = ""
 
 
@@ -95,7 +114,7 @@ def _names(note: str, width: int) -> list[str] | None:
         roles = [role(f) for f in fields]
         known = len([r for r in roles if r])
         enough = known >= 2 if separator != r"\s+" else known == width
-        if len(fields) == width and roles.count("frequency") == 1 and enough:
+        if len(fields) == width and len([r for r in roles if r in FREQUENCIES]) == 1 and enough:
             return fields
     return None
 
@@ -113,19 +132,27 @@ def _joined(fields: list[str]) -> list[str]:
 
 def role(name: str) -> Role | None:
     """What a column's name says that it holds; ``None`` if it says nothing."""
+    name = name.replace("_", " ")
     if _ANGLE.match(name) and not re.search(r"phas", name, re.IGNORECASE):
         return "level"
     return next((kind for kind, pattern in _KINDS if re.search(pattern, name, re.IGNORECASE)), None)
 
 
+def angle_of(name: str) -> int | None:
+    """The angle of incidence that a name states, degrees."""
+    match = _ANGLE.match(name)
+    return int(match.group(1)) if match else 0 if _AXIS.search(name) else None
+
+
 def _by_names(names: list[str], inverse: bool, where: str) -> Columns:
     """Columns by their names."""
     roles = [role(n) for n in names]
-    levels = [i for i, r in enumerate(roles) if r in ("level", "absolute", "linear", "millivolt", "volt")]
+    levels = [i for i, r in enumerate(roles) if r in LEVELS]
     listed = ", ".join(repr(n) for n in names)
     if not levels and any(_AMBIGUOUS.search(n) for n in names):
         levels = [next(i for i, n in enumerate(names) if _AMBIGUOUS.search(n))]
-    if not levels or "frequency" not in roles:
+    frequencies = [i for i, r in enumerate(roles) if r in FREQUENCIES]
+    if not levels or not frequencies:
         raise BadInput(f"{where}: no column of {listed} is a level; name it, such as: Hz dB degrees")
     level, note = _on_axis(names, levels, where)
     if _AMBIGUOUS.search(names[level]) and not inverse:
@@ -135,20 +162,22 @@ def _by_names(names: list[str], inverse: bool, where: str) -> Columns:
         )
     phases = [i for i, r in enumerate(roles) if r in ("phase", "radians")]
     return Columns(
-        roles.index("frequency"),
+        frequencies[0],
         level,
         kind=roles[level] or "level",
         phase=phases[0] if phases else None,
         radians=bool(phases) and roles[phases[0]] == "radians",
+        kilohertz=roles[frequencies[0]] == "kilohertz",
         inverse=inverse or bool(_INVERSE.search(names[level])),
-        named=True,
+        decibels="db" in names[level].lower(),
+        fullscale=bool(re.search(r"spl|fs", names[level], re.IGNORECASE)),
         note=note,
     )
 
 
 def _on_axis(names: list[str], levels: list[int], where: str) -> tuple[int, str]:
     """The level column on axis, where a file has several angles."""
-    angles = {i: int(m.group(1)) for i in levels if (m := _ANGLE.match(names[i]))}
+    angles = {i: angle for i in levels if (angle := angle_of(names[i])) is not None}
     if len(levels) == 1:
         return levels[0], ""
     straight = [i for i in levels if angles.get(i, 1) == 0]

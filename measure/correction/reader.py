@@ -12,16 +12,11 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.correction import sensitivity as absolute
 from sweetspot.measure.correction.columns import Columns, columns
-from sweetspot.measure.correction.sensitivity import MARK, NUMBER, Sensitivity
+from sweetspot.measure.correction.lines import Line, Lines, parted
+from sweetspot.measure.correction.sensitivity import NUMBER, Sensitivity
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float, db
-
-WORDS = re.compile(r"^\s*[A-Za-z]")
-"""What begins a headline, ahead of the data."""
-
-SECTION = re.compile(r"^\s*\[\s*([A-Za-z][^\]]*)\]")
-"""A section's headline (iSEMcon)."""
 
 LOUDEST_DB = 60.0
 """No measuring microphone deviates more: such a level is one of sound, or of another column."""
@@ -37,6 +32,12 @@ KILO, TO_HZ = 30.0, 2000.0
 
 RELATIVE_DB = 10.0
 """A response is stated relative to 1 kHz: one that deviates more there is an absolute level, or another column."""
+
+RATIO = 0.03
+"""A curve that is positive everywhere and this near to 1 at 1 kHz is likely a ratio."""
+
+FEW = 6
+"""Points that make a curve whose shape can be judged."""
 
 VOLTS_DB = (-75.0, -20.0)
 """Sensitivities of microphones, dB re 1 V/Pa."""
@@ -84,14 +85,6 @@ class _Row(NamedTuple):
     values: tuple[float, ...]
 
 
-class _Line(NamedTuple):
-    """A line of data as it stands: its number, its text and its fields."""
-
-    number: int
-    text: str
-    fields: tuple[str, ...]
-
-
 def read(text: str, where: str) -> Correction:
     """Read a correction file.
 
@@ -115,39 +108,20 @@ def read(text: str, where: str) -> Correction:
         Names the line and what is wrong with it.
     """
     _refuse_other_kinds(text, where)
-    lines: list[_Line] = []
-    notes: list[str] = []
-    found: list[Sensitivity] = []
-    separator: str | None = None
-    ended = False
-    for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
-        line = _unquoted(raw.strip())
-        if not line:
-            continue
-        if SECTION.match(line):
-            ended = bool(lines)
-            notes.append(line)
-            continue
-        message = absolute.of_line(line, number, where)
-        found += [message] if message else []
-        wordy = WORDS.match(line) and not lines and not re.match(r"(?i)nan|inf", line)
-        if message or ended or MARK.match(line) or wordy:
-            notes.append(line.strip("\"' "))
-            continue
-        separator = separator or _separator(line, number, where)
-        lines.append(_Line(number, line, _fields(line, separator)))
-    stated = absolute.chosen(found, where)
-    stated = absolute.at_level(stated, notes) if stated else None
-    if not lines and stated:
+    found = parted(text, where)
+    stated = absolute.chosen(found.sensitivities, where)
+    stated = absolute.at_level(stated, found.notes) if stated else None
+    if not found.data and stated:
         raise BadInput(
             f"{where}: holds 0 points; a correction needs at least 2. Of its sensitivity write into the rig file: "
             f"sensitivity_mv_per_pa = {stated.mv_per_pa:.4g}"
         )
-    return _built(lines, notes, stated, where)
+    return _built(found, stated, where)
 
 
-def _built(lines: list[_Line], notes: list[str], stated: Sensitivity | None, where: str) -> Correction:
+def _built(found: Lines, stated: Sensitivity | None, where: str) -> Correction:
     """The file, from its lines of data and what stands around them."""
+    lines, notes = found.data, found.notes
     order = columns(notes, len(lines[0].fields) if lines else 2, where)
     marks: set[str] = set()
     rows = [_row(line, order, len(lines[0].fields), marks, where) for line in lines]
@@ -158,6 +132,10 @@ def _built(lines: list[_Line], notes: list[str], stated: Sensitivity | None, whe
         phase = None if phase is None else -phase
         remarks.append("states what has to be added to a measurement: inverted")
     remarks += [order.note] if order.note else []
+    if found.used is not None:
+        remarks.append(f"the section at {found.used} degrees is used")
+    if sensitivity is None and (line := absolute.without_unit(notes)):
+        remarks.append(f"{line[:60]!r} names no unit of a sensitivity that is known (mV/Pa, V/Pa, dB re 1 V/Pa, dBFS)")
     maker, serial = _made_by(notes, stated)
     return Correction(
         points, phase, sensitivity=sensitivity, maker=maker, serial=serial, notes=tuple(notes), remarks=tuple(remarks)
@@ -169,11 +147,17 @@ def _relative(
 ) -> tuple[Float, Sensitivity | None, list[str]]:
     """Levels relative to 1 kHz where they are absolute, and the sensitivity that follows."""
     at_1k = float(np.interp(np.log(1000.0), np.log(points[:, 0]), points[:, 1]))
+    if not order.decibels and _like_a_ratio(order, points[:, 1], at_1k):
+        raise BadInput(
+            f"{where}: {at_1k:g} at 1 kHz and above 0 everywhere: a ratio, or levels in dB? Name the columns in a line "
+            "above them (Hz dB; or Hz linear)"
+        )
     volts = {"absolute": at_1k, "volt": at_1k, "millivolt": at_1k - 60.0}.get(order.kind)
     if volts is None and abs(at_1k) <= RELATIVE_DB:
         return points, stated, []
     remark = f"levels are absolute ({at_1k:+.2f} dB at 1 kHz): taken relative to 1 kHz"
-    if volts is None and order.kind == "level" and not order.inverse and VOLTS_DB[0] <= at_1k <= VOLTS_DB[1]:
+    may_be_volts = order.kind == "level" and not order.inverse and not order.fullscale
+    if volts is None and may_be_volts and VOLTS_DB[0] <= at_1k <= VOLTS_DB[1]:
         volts, remark = at_1k, f"{remark}, and as dB re 1 V/Pa"
     if volts is None:
         raise BadInput(
@@ -189,6 +173,12 @@ def _relative(
     return np.stack([points[:, 0], points[:, 1] - at_1k], axis=1), stated or follows, [remark]
 
 
+def _like_a_ratio(order: Columns, levels: Float, at_1k: float) -> bool:
+    """Whether levels without a unit look like ratios: a curve above 0 everywhere that passes 1 kHz at 1."""
+    is_curve = len(levels) >= FEW and np.ptp(levels) > RATIO
+    return bool(order.kind == "level" and is_curve and np.min(levels) > 0.0 and abs(at_1k - 1.0) < RATIO)
+
+
 def _refuse_other_kinds(text: str, where: str) -> None:
     """Refuse what is no text table at all."""
     if "\x00" in text:
@@ -200,38 +190,7 @@ def _refuse_other_kinds(text: str, where: str) -> None:
             raise BadInput(f"{where}, line 1: this is {kind}, no table of frequencies and levels; download it again")
 
 
-def _unquoted(line: str) -> str:
-    """A line whose fields are numbers in quotes, without the quotes and with semicolons between."""
-    if line[:1] not in ("'", '"'):
-        return line
-    fields = [f.strip() for f in re.findall(r"""["']([^"']*)["']""", line)]
-    rest = re.sub(r"""["'][^"']*["']""", "", line)
-    plain = len(fields) > 1 and not re.search(r"[^\s,;|]", rest) and all(NUMBER.match(f) for f in fields)
-    return ";".join(fields) if plain else line
-
-
-def _separator(line: str, number: int, where: str) -> str:
-    """What separates the columns, told by the first line of data."""
-    if ";" in line:
-        return r"\s*;\s*"
-    if re.search(r",\s|\s,", line):
-        return r"\s*,\s*"
-    if re.search(r"\s", line):
-        return r"\s+"
-    if "," not in line:
-        raise BadInput(f"{where}, line {number}: {line[:60]!r} holds one column; frequency and level are needed")
-    if "." not in line and line.count(",") in (3, 5):
-        raise BadInput(
-            f"{where}, line {number}: in {line[:60]!r} commas may separate or be decimal; save it with tabs between"
-        )
-    return r","
-
-
-def _fields(line: str, separator: str) -> tuple[str, ...]:
-    return tuple(f for f in re.split(separator, line.strip()) if f != "")
-
-
-def _row(line: _Line, order: Columns, width: int, marks: set[str], where: str) -> _Row:
+def _row(line: Line, order: Columns, width: int, marks: set[str], where: str) -> _Row:
     """A line of data as frequency, level (dB) and phase (degrees); ``marks`` collects the decimal marks met so far."""
     at, shown = f"{where}, line {line.number}", line.text[:60]
     if len(line.fields) < 2:
@@ -255,6 +214,8 @@ def _row(line: _Line, order: Columns, width: int, marks: set[str], where: str) -
         if values[1] <= 0.0:
             raise BadInput(f"{at}: {values[1]:g} is no magnitude; a linear response is above 0")
         values[1] = float(db(values[1]))
+    if order.kilohertz:
+        values[0] *= 1000.0
     if order.phase is not None and order.radians:
         values[2] = float(np.degrees(values[2]))
     return _Row(line.number, tuple(values))

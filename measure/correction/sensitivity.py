@@ -62,16 +62,20 @@ class Sensitivity:
         return f"{what}, so {self.mv_per_pa:.3g} mV/Pa where interface.full_scale_v = 1"
 
 
-_FACTOR = re.compile(r"sens(?:itivity)?\s*factor\s*[=:]?\s*([^,\s\"]*?)\s*dB", re.IGNORECASE)
+_FACTOR = re.compile(r"sens(?:itivity)?\s*factor\s*[=:]?\s*((?:[^,\s\"]|,(?=\d))*?)\s*dB", re.IGNORECASE)
 _GAIN = re.compile(r"again\s*[=:]\s*([-+]?[\d.]+)\s*dB", re.IGNORECASE)
 _VOLT = re.compile(r"^\*?\s*1000(?:\.0+)?\s*Hz\s*[:=]?\s*(\S+)", re.IGNORECASE)
 _XCF = re.compile(r"^\s*MICmV\s*[;=]\s*([^;\s]+)", re.IGNORECASE)
 _XCF_LEVEL = re.compile(r"^\s*CALspl\s*[;=]\s*([\d.]+)", re.IGNORECASE)
-_WITH_UNIT = re.compile(
-    r"([-+]?\d[\d.,]*(?:e[-+]?\d+)?)\s*(mv\s*(?:/|per)\s*pa(?:scal)?\b|v\s*(?:/|per)\s*pa(?:scal)?\b|dbfs\b|"
-    r"db\s*\(?\s*(?:re\.?:?\s*|0\s*db\s*=\s*)?1?\s*v\s*/\s*pa|dbv(?:\s*/\s*pa)?\b)",
-    re.IGNORECASE,
+_NAME = re.compile(r"\bsens|\bempfindlichkeit|\bübertragungs(?:faktor|maß)|\bsensibilit|^\W*[sm]0?\s*=", re.IGNORECASE)
+_VALUE = r"(?<![\w.,])([-+]?\d[\d.,]*(?:e[-+]?\d+)?)"
+_SPREAD = r"(?:\s*(?:±|\+\s*/\s*-)\s*[\d.,]+)?"
+_UNIT = (
+    r"((?:[mµμu]|micro)?v\s*(?:(?:/|per)\s*pa(?:scal)?\b|(?:@|at)\s*94\s*db\b)|dbfs\b|"
+    r"db\s*[(;,]?\s*(?:re\.?:?\s*|0\s*db\s*=\s*)?1?\s*v\s*/\s*pa|dbv(?:\s*/\s*pa)?\b)"
 )
+_WITH_UNIT = re.compile(rf"{_VALUE}{_SPREAD}[\s;\t]*[\[(]?\s*{_UNIT}", re.IGNORECASE)
+_UNIT_FIRST = re.compile(rf"[\[(]\s*{_UNIT}\s*[\])]\s*[:=;,\t]\s*{_VALUE}", re.IGNORECASE)
 
 
 def of_line(line: str, number: int, where: str) -> Sensitivity | None:
@@ -91,21 +95,30 @@ def of_line(line: str, number: int, where: str) -> Sensitivity | None:
         return Sensitivity("volt", _number(match.group(1), line, number, where), None, number)
     if match := _XCF.match(line):
         return _of_unit(_number(match.group(1), line, number, where), "mv/pa", gain_db, number, where, True)
-    if re.search(r"\bsens", line, re.IGNORECASE) and (match := _WITH_UNIT.search(line)):
-        value = _number(match.group(1).rstrip(".,"), line, number, where)
-        return _of_unit(value, match.group(2), gain_db, number, where, not MARK.match(line))
-    return None
+    if not _NAME.search(line):
+        return None
+    first = _UNIT_FIRST.search(line)
+    match = first or _WITH_UNIT.search(line)
+    if not match:
+        return None
+    unit, text = match.groups() if first else reversed(match.groups())
+    return _of_unit(_number(text.rstrip(".,"), line, number, where), unit, gain_db, number, where, not MARK.match(line))
+
+
+def without_unit(lines: Sequence[str]) -> str:
+    """The first line that names a sensitivity with a number, but no unit that is known; or nothing."""
+    return next((n for n in lines if _NAME.search(n) and re.search(r"[:=;]\s*[-+]?\d", n)), "")
 
 
 def _of_unit(value: float, unit: str, gain_db: float | None, number: int, where: str, active: bool) -> Sensitivity:
     """A value with the maker's unit."""
-    short = re.sub(r"\s|\(|per", "", unit.lower().replace("per", "/"))
+    short = re.sub(r"[\s(;,]", "", unit.lower())
     if short.startswith("db"):
         return Sensitivity("dbfs" if "dbfs" in short else "volt", value, gain_db, number, active)
-    volts = value / 1000.0 if short.startswith("mv") else value
-    if volts <= 0:
+    scale = {"v": 1.0, "m": 1e-3}.get(short[0], 1e-6) if not short.startswith("micro") else 1e-6
+    if value <= 0:
         raise BadInput(f"{where}, line {number}: a sensitivity of {value:g} {unit} is none")
-    return Sensitivity("volt", float(db(volts)), gain_db, number, active)
+    return Sensitivity("volt", float(db(value * scale)), gain_db, number, active)
 
 
 def at_level(found: Sensitivity, lines: Sequence[str]) -> Sensitivity:

@@ -242,6 +242,20 @@ SAME = {
     "inverse": "* inverse response, to be added\nHz dB\n" + lines_of(lambda f, v: f"{f:g} {-v}"),
     "quoted": '"Frequency";"Level (dB)"\n' + lines_of(lambda f, v: f'"{f:g}";"{v}"'.replace(".", ",")),
     "columns listed": "% column-1: frequency (Hz)\n% column-2: gain (dB)\n" + lines_of(lambda f, v: f"{f:g}\t{v}"),
+    "kilohertz": "Frequency (kHz)\tLevel (dB)\n" + lines_of(lambda f, v: f"{f / 1000:g}\t{v}"),
+    "uncertainty by its sign": "Hz;Response dB;±dB (k=2)\n" + lines_of(lambda f, v: f"{f:g};{v};0.4"),
+    "uncertainty of +/-": "Hz\tdB\t+/- dB\n" + lines_of(lambda f, v: f"{f:g}\t{v}\t0.4"),
+    "on axis in words": "Frequency\tOn-axis\t30deg\n" + lines_of(lambda f, v: f"{f:g}\t{v}\t{v - 1}"),
+    "not inverted": "* response, not inverted\nHz dB\n" + lines_of(lambda f, v: f"{f:g} {v}"),
+    "one field quoted": lines_of(lambda f, v: f'{f:.1f},"{v}"'),
+    "one field quoted, decimal commas": lines_of(lambda f, v: f'{f:g};"{v}"'.replace(".", ",")),
+    "bars": "Hz | dB\n" + lines_of(lambda f, v: f"{f:g} | {v}"),
+    "minus of a word processor": lines_of(lambda f, v: f"{f:g}\t{v}".replace("-", "\u2212")),
+    "a section for each angle": "[90°]\n"
+    + lines_of(lambda f, v: f"{f:g}\t{v - 5}")
+    + "[0°]\n"
+    + lines_of(lambda f, v: f"{f:g}\t{v}")
+    + "[45°]\n20\t9\n",
     "sections": "[MIC];\nMICser;77;\n[TABLE];;\n" + lines_of(lambda f, v: f"{f:g};{v};9") + "[END];\nbye;\n",
 }
 
@@ -254,9 +268,10 @@ def test_columns_are_what_their_headlines_and_units_say(text: str) -> None:
 
 def test_radians_and_degrees_are_told_apart() -> None:
     in_degrees = microphone.read("Hz dB Phase(deg)\n20 0 90\n2000 1 -45\n", "x").phase
-    in_radians = microphone.read("Hz dB Phase [rad]\n20 0 1.5708\n2000 1 -0.7854\n", "x").phase
     assert in_degrees == pytest.approx([90.0, -45.0])
-    assert in_radians == pytest.approx([90.0, -45.0], abs=1e-3)
+    for head in ("Hz dB Phase [rad]\n", "# freq_Hz mag_dB phase_rad\n", "f\tdB\tphase\nHz\tdB\trad\n"):
+        in_radians = microphone.read(head + "20 0 1.5708\n2000 1 -0.7854\n", "x").phase
+        assert in_radians == pytest.approx([90.0, -45.0], abs=1e-3), head
 
 
 @pytest.mark.parametrize(
@@ -267,13 +282,28 @@ def test_radians_and_degrees_are_told_apart() -> None:
         ("# Sensitivity @ 1 kHz: 12.5 mV/Pa\n", 12.5),
         ("; Sens. at 1000 Hz: -40 dBV/Pa\n", 10.0),
         ("* Sensitivity (250 Hz, 23 C): 50,1 mV per Pa\n", 50.1),
+        ("# Sensitivity: 12.5 ± 0.3 mV/Pa\n", 12.5),
+        ("# Sensitivity [mV/Pa]: 12.5\n", 12.5),
+        ("Sens @ 1 kHz;12.5;mV/Pa\nf;dB\n", 12.5),
+        ("Sensitivity;-38.062;dB re 1V/Pa\nf;dB\n", 12.5),
+        ("# Empfindlichkeit: 12,5 mV/Pa\n", 12.5),
+        ("# Sensitivity 12500 µV/Pa (12.5 mV @ 94 dB SPL)\n", 12.5),
+        ("# S = 12.5 mV/Pa\n", 12.5),
+        ('"Sens Factor =-1,5dB, SERNO: 8"\n', 74.90),
         ("[CALIBRATION];\nCALspl;114;\nMICmV;73.3;\n[FRD];\n", 7.33),
     ],
 )
 def test_the_sensitivity_that_holds_is_taken(head: str, mv: float) -> None:
-    found = microphone.read(head + "20 0\n2000 1\n", "x").sensitivity
+    between = ";" if "\nf;" in head else " "
+    found = microphone.read(head + f"20{between}0\n2000{between}1\n", "x").sensitivity
     assert found is not None
     assert found.mv_per_pa == pytest.approx(mv, rel=1e-3)
+
+
+def test_a_sensitivity_without_a_known_unit_is_named() -> None:
+    found = microphone.read("# Sensitivity: 12.5\n20 0\n2000 1\n", "x")
+    assert found.sensitivity is None
+    assert "names no unit" in found.remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -285,6 +315,14 @@ def test_the_sensitivity_that_holds_is_taken(head: str, mv: float) -> None:
         ("Hz x\n20 12.5\n2000 12.5\n", "\\+12.5 dB at 1 kHz"),
         ("Hz\t30 deg\t90 deg\n20\t0\t-1\n2000\t0\t-3\n", "none of them at 0 degrees"),
         ("Hz;Correction (dB)\n20;1\n2000;0\n", "may be the microphone's response or what has to be added"),
+        (
+            "".join(
+                f"{f} {r}\n" for f, r in zip((10, 100, 500, 1000, 5000, 9000), (0.7, 0.9, 1, 1, 1.1, 2), strict=True)
+            ),
+            "a ratio",
+        ),
+        ("Hz dBFS\n20 -20\n2000 -20\n", "-20.0 dB at 1 kHz"),
+        ("[30°]\n20 0\n2000 0\n[90°]\n20 0\n2000 -3\n", "sections at 30, 90 degrees, none of them at 0"),
         ("20 0 1 2\n2000 0 1 2\n", "4 columns and no headline"),
     ],
 )
