@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sweetspot.measure.incoming.imported_set import MOST_BYTES
+from sweetspot.rigs.acoustics import cartesian, delay_samples
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import Attributes, Data, foreign
 from sweetspot.rigs.units import Float
 
-LENGTHS = {
-    "metre": 1.0,
-    "meter": 1.0,
-    "metres": 1.0,
-    "meters": 1.0,
-    "m": 1.0,
-    "cm": 0.01,
-    "centimetre": 0.01,
-    "centimeter": 0.01,
-    "mm": 0.001,
-    "millimetre": 0.001,
-    "millimeter": 0.001,
-}
-"""Units of length by the names that files give them, m."""
-
-ANGLES = {
-    "degree": np.pi / 180.0,
-    "degrees": np.pi / 180.0,
-    "deg": np.pi / 180.0,
-    "radian": 1.0,
-    "radians": 1.0,
-    "rad": 1.0,
-}
 GLOBAL = ("SOFAConventions", "Comment", "SamplingRate")
 """Global attributes that are read, besides our own."""
 
@@ -105,52 +82,30 @@ class SofaFile:
         x = x[..., 0] if x.ndim == 3 else x.reshape(-1, 3) if x.ndim < 2 else x
         if x.ndim != 2 or x.shape[1] != 3 or len(x) not in (1, rows):
             raise BadInput(f"{self.path}: {name} has shape {x.shape}; ({rows} or 1, 3) is needed")
-        units = _units(self.attributes.get((name, "Units"), ""))
-        kind = self.attributes.get((name, "Type"), "cartesian").lower()
-        return np.asarray(np.broadcast_to(_cartesian(x, kind, units, f"{self.path}: {name}"), (rows, 3)))
+        kind, units = (self.attributes.get((name, a), "") for a in ("Type", "Units"))
+        around_a_head = name == "SourcePosition" and self.convention.startswith("SimpleFreeField")
+        usual = "spherical" if around_a_head else "cartesian"
+        places = cartesian(x, kind, units, f"{self.path}: {name}", otherwise=usual)
+        return np.asarray(np.broadcast_to(places, (rows, 3)))
 
     def view(self, name: str, rows: int) -> Float:
         """Direction ``(rows, 3)`` of a view vector, unit length; x ahead where the file has none."""
         if name not in self.values:
             return np.tile([1.0, 0.0, 0.0], (rows, 1))
-        if (name, "Type") not in self.attributes and self.values[name].size:
-            kinds = {k: v for k, v in self.attributes.items() if k[0] == name.replace("View", "Position")}
-            if kinds.get((name.replace("View", "Position"), "Type"), "cartesian") != "cartesian":
-                x = np.asarray(self.values[name], dtype=float)
-                x = x[..., 0] if x.ndim == 3 else x
-                return np.asarray(np.broadcast_to(x / np.linalg.norm(x, axis=-1, keepdims=True), (rows, 3)))
         x = self.cartesian(name, rows)
         return np.asarray(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
 
     def delays(self, shape: tuple[int, ...]) -> Float:
         """``Data.Delay`` in samples, broadcast to ``shape``; zeros where there is none."""
         d = np.asarray(self.values.get("Data.Delay", np.zeros(1)), dtype=float)
+        units = self.attributes.get(("Data.Delay", "Units"), "")
+        d = d * delay_samples(units, self.fs, f"{self.path}: Data.Delay") if np.any(d) else d
         while d.ndim < len(shape):
             d = d[..., None] if d.ndim == len(shape) - 1 and d.ndim > 1 else d[None]
         try:
             return np.asarray(np.broadcast_to(d, shape))
         except ValueError as fault:
             raise BadInput(f"{self.path}: Data.Delay has shape {d.shape}; it does not fit {shape}") from fault
-
-
-def _units(text: str) -> tuple[str, ...]:
-    return tuple(u for u in re.split(r"[,\s]+", text.strip().lower()) if u)
-
-
-def _cartesian(x: Float, kind: str, units: tuple[str, ...], where: str) -> Float:
-    if kind == "cartesian":
-        names = units or ("metre",)
-        bad = [u for u in names if u not in LENGTHS]
-        if bad:
-            raise BadInput(f"{where}: unit {bad[0]!r} is no length; known: {', '.join(LENGTHS)}")
-        return np.asarray(x * np.array([LENGTHS[u] for u in (names * 3)[:3]]))
-    if kind != "spherical":
-        raise BadInput(f"{where}: coordinates of type {kind!r}; cartesian or spherical are needed")
-    names = units if len(units) == 3 else ("degree", "degree", "metre")
-    if names[0] not in ANGLES or names[1] not in ANGLES or names[2] not in LENGTHS:
-        raise BadInput(f"{where}: units {', '.join(units)!r}; angle, angle, length are needed")
-    a, e, r = x[:, 0] * ANGLES[names[0]], x[:, 1] * ANGLES[names[1]], x[:, 2] * LENGTHS[names[2]]
-    return np.stack([r * np.cos(e) * np.cos(a), r * np.cos(e) * np.sin(a), r * np.sin(e)], axis=1)
 
 
 def read(path: Path) -> SofaFile:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sweetspot.rigs.acoustics.head import Head as Head
     from sweetspot.rigs.acoustics.head import SphereHead as SphereHead
     from sweetspot.rigs.acoustics.head import load_head as load_head
+    from sweetspot.rigs.acoustics.sofa_places import cartesian as cartesian
+    from sweetspot.rigs.acoustics.sofa_places import delay_samples as delay_samples
     from sweetspot.rigs.acoustics.sphere import field as field
     from sweetspot.rigs.acoustics.sphere import order as order
     from sweetspot.rigs.acoustics.walls import SOFTEST as SOFTEST

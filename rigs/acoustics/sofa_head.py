@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from sweetspot.rigs.acoustics.sofa_places import cartesian, delay_samples
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import Group, foreign
 from sweetspot.rigs.units import Float
 
 REMEDY = "a SOFA file (AES69) with impulse responses to two receivers is needed"
 
-UNITS = {
-    "metre": 1.0,
-    "meter": 1.0,
-    "m": 1.0,
-    "centimetre": 0.01,
-    "cm": 0.01,
-    "millimetre": 0.001,
-    "mm": 0.001,
-    "degree": 1.0,
-    "degrees": 1.0,
-    "deg": 1.0,
-    "radian": 180.0 / np.pi,
-    "radians": 180.0 / np.pi,
-    "rad": 180.0 / np.pi,
-}
-"""In m, or degrees."""
-
 FS_HZ = (8000.0, 768_000.0)
 FARTHEST_M = 1000.0
+
+ROUNDED = 9
+"""Digits of an angle in degrees that count: what conversion adds is left out."""
 
 LONGEST_DELAY = 1 << 16
 """Samples; 1.4 s at 48 kHz."""
@@ -79,7 +65,7 @@ def read_head(path: Path) -> SofaHead:
         fs = float(np.ravel(_numbers(root, "Data.SamplingRate"))[0])
         if not FS_HZ[0] <= fs <= FS_HZ[1]:
             raise BadInput(f"{path}: Data.SamplingRate is {fs:g} Hz; {FS_HZ[0]:g} to {FS_HZ[1]:g} Hz are needed")
-        return SofaHead(_delayed(ir, _delays(root, len(ir))), fs, _places(root, len(ir)))
+        return SofaHead(_delayed(ir, _delays(root, len(ir), fs)), fs, _places(root, len(ir)))
 
 
 def _numbers(root: Group, name: str) -> Float:
@@ -90,11 +76,13 @@ def _numbers(root: Group, name: str) -> Float:
     return np.asarray(found, dtype=np.float64)
 
 
-def _delays(root: Group, directions: int) -> Float:
+def _delays(root: Group, directions: int, fs: float) -> Float:
     """``Data.Delay`` in samples for each direction and ear, ``(direction, 2)``; zeros where the file has none."""
     if "Data.Delay" not in root:
         return np.zeros((directions, 2))
     found = _numbers(root, "Data.Delay")
+    found = found * delay_samples(_attribute(root, "Data.Delay", "Units"), fs, f"{root.path}: Data.Delay")
+    found = found[..., 0] if found.ndim == 3 else found
     if found.ndim != 2 or found.shape[0] not in (1, directions) or found.shape[1] != 2:
         raise BadInput(f"{root.path}: Data.Delay has shape {found.shape}; (1 or {directions}, 2) is needed")
     if found.min() < 0.0 or found.max() > LONGEST_DELAY:
@@ -105,36 +93,38 @@ def _delays(root: Group, directions: int) -> Float:
     return np.broadcast_to(found, (directions, 2))
 
 
+def _attribute(root: Group, variable: str, name: str) -> str:
+    return str(root.data(variable).attrs.get(name, ""))
+
+
+def _vectors(root: Group, name: str, directions: int, otherwise: str) -> Float:
+    """A variable of places or directions as cartesian in m, ``(direction, 3)``; one row stands for all."""
+    found = _numbers(root, name)
+    if found.ndim != 2 or found.shape[1] != 3 or len(found) not in (1, directions):
+        raise BadInput(f"{root.path}: {name} has shape {found.shape}; ({directions} or 1, 3) is needed")
+    kind, units = (_attribute(root, name, a) for a in ("Type", "Units"))
+    x = cartesian(found, kind, units, f"{root.path}: {name}", otherwise=otherwise)
+    return np.asarray(np.broadcast_to(x, (directions, 3)))
+
+
 def _places(root: Group, directions: int) -> Float:
     """Spherical positions of the sources re the listener's view, degrees and m, from any coordinates and units.
 
-    ``ListenerView`` turns them about the vertical; without it the listener looks along x.
+    ``ListenerPosition`` is where they are counted from, ``ListenerView`` turns them about the vertical; without these
+    the listener is in the middle and looks along x.
     """
-    data, found = root.data("SourcePosition"), _numbers(root, "SourcePosition")
-    if found.shape != (directions, 3):
-        raise BadInput(f"{root.path}: SourcePosition has shape {found.shape}; ({directions}, 3) is needed")
-    units = [u for u in re.split(r"[,\s]+", str(data.attrs.get("Units", "")).lower()) if u]
-    cartesian = str(data.attrs.get("Type", "spherical")).lower() == "cartesian"
-    usual = ["metre"] * 3 if cartesian else ["degree", "degree", "metre"]
-    units = (units * 3)[:3] if cartesian and units else units if len(units) == 3 else usual
-    if unknown := [u for u in units if u not in UNITS]:
-        raise BadInput(f"{root.path}: SourcePosition is in {unknown[0]!r}; known units: {', '.join(UNITS)}")
-    found = found * np.array([UNITS[u] for u in units])
-    if cartesian:
-        x, y, z = found.T
-        r = np.sqrt(x**2 + y**2 + z**2)
-        up = np.arcsin(np.divide(z, r, out=np.zeros_like(r), where=r > 0.0))
-        found = np.stack([np.degrees(np.arctan2(y, x)), np.degrees(up), r], axis=1)
-    if "ListenerView" in root and (view := _numbers(root, "ListenerView")).shape in ((1, 3), (directions, 3)):
-        spherical = str(root.data("ListenerView").attrs.get("Type", "cartesian")).lower() == "spherical"
-        turned = view[:, 0] if spherical else np.degrees(np.arctan2(view[:, 1], view[:, 0]))
-        found[:, 0] = np.mod(found[:, 0] - turned, 360.0) if turned.any() else found[:, 0]
-    if not np.all((found[:, 2] > 0.0) & (found[:, 2] <= FARTHEST_M)) or np.abs(found[:, :2]).max() > 360.0:
-        raise BadInput(
-            f"{root.path}: SourcePosition holds an angle beyond 360 degrees, or a distance that is not above 0 and at "
-            f"most {FARTHEST_M:g} m"
-        )
-    return found
+    x = _vectors(root, "SourcePosition", directions, "spherical")
+    if "ListenerPosition" in root:
+        x = x - _vectors(root, "ListenerPosition", directions, "cartesian")
+    r = np.linalg.norm(x, axis=1)
+    if not np.all((r > 0.0) & (r <= FARTHEST_M)):
+        raise BadInput(f"{root.path}: SourcePosition holds a distance that is not above 0 and at most {FARTHEST_M:g} m")
+    azimuth = np.degrees(np.arctan2(x[:, 1], x[:, 0]))
+    if "ListenerView" in root:
+        view = _vectors(root, "ListenerView", directions, "cartesian")
+        azimuth = azimuth - np.degrees(np.arctan2(view[:, 1], view[:, 0]))
+    azimuth = np.mod(np.round(azimuth, ROUNDED), 360.0)
+    return np.stack([azimuth, np.round(np.degrees(np.arcsin(x[:, 2] / r)), ROUNDED), r], axis=1)
 
 
 def _delayed(ir: Float, delays: Float) -> Float:

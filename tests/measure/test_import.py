@@ -19,6 +19,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import BeamDesign, Design
 from sweetspot.measure.incoming import HeadWish, Wish, sets, text_file
 from sweetspot.measure.incoming.listing import entries
+from sweetspot.measure.incoming.sofa_file import SofaFile
 from sweetspot.measure.session import Session
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.rigs.errors import BadInput
@@ -145,6 +146,29 @@ def test_delays_of_a_sofa_file_count(tmp_path: Path, data: Path) -> None:
     turned = np.fft.rfft(one.h[0, 0, 0], n) * np.exp(-2j * np.pi * f * 7.25)
     inside = (f > 0.02) & (f < 0.4)
     assert np.allclose(np.fft.rfft(two.h[0, 0, 0], n)[inside], turned[inside], atol=2e-3 * np.abs(turned).max())
+
+
+@pytest.mark.parametrize(
+    ("x", "attributes"),
+    [
+        ([90.0, 0.0, 2.0], {"Units": "degree, degree, metre"}),
+        ([np.pi / 2.0, 0.0, 2000.0], {"Type": "Spherical", "Units": "radians radians millimetres"}),
+        ([0.0, 200.0, 0.0], {"Type": "cartesian", "Units": "centimetre"}),
+        ([90.0, 0.0, 2.0], {}),
+    ],
+)
+def test_places_of_a_sofa_file_in_any_coordinates(x: list[float], attributes: dict[str, str]) -> None:
+    named = {("SourcePosition", k): v for k, v in attributes.items()}
+    file = SofaFile(Path("a.sofa"), "SimpleFreeFieldHRIR", {"SourcePosition": np.array([x])}, {}, named)
+    assert np.allclose(file.cartesian("SourcePosition", 1), [[0.0, 2.0, 0.0]], atol=1e-9)
+
+
+def test_delays_of_a_sofa_file_in_other_units() -> None:
+    values = {"Data.Delay": np.array([[0.5, 1.0]]), "Data.SamplingRate": np.array([48000.0])}
+    kept = {("Data.Delay", "Units"): "millisecond"}
+    assert SofaFile(Path("a.sofa"), "GeneralFIR", values, {}, kept).delays((3, 2)).tolist() == [[24.0, 48.0]] * 3
+    with pytest.raises(BadInput, match="delays in 'metre'"):
+        SofaFile(Path("a.sofa"), "GeneralFIR", values, {}, {("Data.Delay", "Units"): "metre"}).delays((3, 2))
 
 
 def test_a_table_of_responses_over_angles(data: Path) -> None:

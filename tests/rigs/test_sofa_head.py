@@ -49,6 +49,56 @@ def test_cartesian_places(tmp_path: Path) -> None:
     assert np.allclose(found[:, 2], 1.4)
 
 
+def put(file: h5py.File, name: str, value: np.ndarray, **attributes: str) -> None:
+    """Set a variable with its attributes."""
+    if name in file:
+        del file[name]
+    file[name] = value
+    for key, text in attributes.items():
+        file[name].attrs[key] = np.bytes_(text)
+
+
+AROUND = np.radians(AZIMUTHS)
+CARTESIAN = 1.4 * np.stack([np.cos(AROUND), np.sin(AROUND), 0.0 * AROUND], axis=1)
+TURNED = np.stack([AROUND + 0.5, 0.0 * AROUND, 1.4 + 0.0 * AROUND], axis=1)
+WAYS: dict[str, Callable[[h5py.File], None]] = {
+    "millimetres": lambda f: put(f, "SourcePosition", 1000.0 * CARTESIAN, Type="cartesian", Units="millimetres"),
+    "radians": lambda f: put(
+        f, "SourcePosition", TURNED - [0.5, 0, 0], Type="Spherical", Units="radian, radian, metre"
+    ),
+    "units of length without a type": lambda f: put(f, "SourcePosition", CARTESIAN, Units="meters"),
+    "a listener elsewhere": lambda f: (
+        put(f, "SourcePosition", CARTESIAN + np.array([2.0, -1.0, 0.5]), Type="cartesian", Units="metre"),
+        put(f, "ListenerPosition", np.array([[2.0, -1.0, 0.5]]), Type="cartesian", Units="metre"),
+    )[0],
+    "a view in radians": lambda f: (
+        put(f, "SourcePosition", TURNED, Type="spherical", Units="radian, radian, metre"),
+        put(f, "ListenerView", np.array([[0.5, 0.0, 1.0]]), Type="spherical", Units="radian, radian, metre"),
+    )[0],
+    "delays in milliseconds": lambda f: put(f, "Data.Delay", f["Data.Delay"][:] / FS * 1000.0, Units="millisecond"),
+    "delays with an axis more": lambda f: put(f, "Data.Delay", f["Data.Delay"][:][..., None]),
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_the_same_head_in_other_words(way: Callable[[h5py.File], None], tmp_path: Path) -> None:
+    path = made(tmp_path / "a.sofa")
+    plain = read_head(path)
+    with h5py.File(path, "r+") as file:
+        way(file)
+    found = read_head(path)
+    assert np.allclose(found.places, plain.places, atol=1e-6)
+    assert np.allclose(found.ir, plain.ir, atol=1e-9)
+
+
+def test_coordinates_of_another_type_are_refused(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.sofa")
+    with h5py.File(path, "r+") as file:
+        file["SourcePosition"].attrs["Type"] = np.bytes_("interaural")
+    with pytest.raises(BadInput, match="SourcePosition: coordinates of type 'interaural'"):
+        read_head(path)
+
+
 def nan(shape: tuple[int, ...]) -> np.ndarray:
     return np.full(shape, np.nan)
 
