@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import soundfile as sf
 
-from sweetspot.processor.wave_header import mended
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import alone, alone_in, replacing, without_clock
+from sweetspot.rigs.storage import alone, alone_in, broken_off, mended_wave, replacing, without_clock
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Real
 
@@ -23,8 +22,6 @@ PIECE = 1 << 16
 """Samples read at a time."""
 LARGEST_WAV = (1 << 32) - 4096
 """Bytes that a plain WAV can hold; larger ones are written as RF64."""
-STREAMED = 0x7FFFF000
-"""Bytes from which the size in a header stands for an unknown one."""
 BYTES = {"PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 SUBTYPES = tuple(BYTES)
 
@@ -49,7 +46,7 @@ class SoundSource:
         self._file = _open(path)
         self.fs, self.samples = int(self._file.samplerate), int(self._file.frames)
         self.channels = int(self._file.channels)
-        self.cut = _cut(str(self._file.extra_info))
+        self.cut = broken_off(str(self._file.extra_info))
         if complaint := self._complaint():
             self._file.close()
             raise BadInput(complaint)
@@ -182,20 +179,12 @@ def _open(path: Path) -> Any:
     if not path.is_file():
         raise BadInput(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; a sound file is needed")
     try:
-        return sf.SoundFile(mended(path) or path)
+        return sf.SoundFile(mended_wave(path) or path)
     except (sf.LibsndfileError, OSError) as fault:
         if path.stat().st_size == 0:
             raise BadInput(f"{path}: is empty (0 bytes); a file with sound is needed") from fault
         known = ", ".join(sorted(k.lower() for k in sf.available_formats()))
         raise BadInput(f"{path}: cannot be read as sound ({fault}). Known formats: {known}") from fault
-
-
-def _cut(info: str) -> str:
-    """``1536000 bytes, 4912 are there`` from libsndfile's notes; a stream's size, unknown when it began, is no cut."""
-    found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
-    if not found or int(found[1]) >= STREAMED or int(found[1]) <= int(found[2]):
-        return ""
-    return f"{found[1]} bytes, {found[2]} are there"
 
 
 def _format(path: Path, subtype: str, channels: int, size: int) -> str:

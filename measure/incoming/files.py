@@ -18,6 +18,7 @@ from sweetspot.measure.plan import SetName
 from sweetspot.measure.share import standard_errors
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS
+from sweetspot.rigs.storage import broken_off, mended_wave
 from sweetspot.rigs.units import Float
 
 SOUND = ("wav", "flac", "aif", "aiff")
@@ -371,9 +372,11 @@ def _recorded(listed: list[Entry], wish: Wish) -> list[_Read]:
 def _sound(path: Path) -> tuple[Float, int, str]:
     """Samples ``(channel, samples)``, rate and comment of a file."""
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(mended_wave(path) or str(path)) as file:
             if file.frames * file.channels * 8 > MOST_BYTES:
                 raise BadInput(f"{path}: {file.frames * file.channels * 8 / 1e9:.1f} GB in memory; cut it")
+            if cut := broken_off(str(file.extra_info)):
+                raise BadInput(f"{path}: breaks off: its header says {cut}; copy or export it again")
             return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment)
     except (OSError, RuntimeError, soundfile.LibsndfileError) as fault:
         raise BadInput(f"{path}: cannot be read as sound: {fault}") from fault

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.seal import stated as stated
     from sweetspot.rigs.storage.sofa_writer import sofa_library as sofa_library
     from sweetspot.rigs.storage.wav_clock import without_clock as without_clock
+    from sweetspot.rigs.storage.wave_header import broken_off as broken_off
+    from sweetspot.rigs.storage.wave_header import mended_wave as mended_wave
 else:
     from sweetspot.rigs.faces import lazy
 

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from sweetspot.processor.files import read_all
-from sweetspot.processor.wave_header import streamed_from
+from sweetspot.rigs.storage.wave_header import streamed_from
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
@@ -28,4 +28,11 @@ def test_samples_are_those_of_the_file_with_a_whole_header(size: int, chunk: byt
 
 def test_a_file_without_samples_stays_without(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "none.wav", np.zeros((0, 2)), 44100)
+    assert streamed_from(tmp_path / "none.wav") is None
+
+
+def test_a_finished_file_without_samples_and_with_a_comment_behind_stays_without(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "none.wav", np.zeros((0, 2)), 44100)
+    whole = (tmp_path / "none.wav").read_bytes() + b"LIST\x06\x00\x00\x00abcdef"
+    (tmp_path / "none.wav").write_bytes(whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:])
     assert streamed_from(tmp_path / "none.wav") is None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 from pathlib import Path
 from typing import BinaryIO
 
 UNKNOWN = (0, 0xFFFFFFFF)
 """Sizes that writers leave in a header when they cannot go back to it."""
+
+STREAMED = 0x7FFFF000
+"""Bytes from which the size in a header stands for an unknown one."""
 
 
 class MendedWave(io.RawIOBase):
@@ -71,15 +75,24 @@ def streamed_from(path: Path) -> int | None:
         riff = file.read(12)
         if len(riff) < 12 or riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
             return None
+        closed = struct.unpack("<I", riff[4:8])[0] == size - 8
         while len(head := file.read(8)) == 8:
             name, length = head[:4], struct.unpack("<I", head[4:])[0]
             if name == b"data":
-                return file.tell() if length in UNKNOWN and size > file.tell() else None
+                return file.tell() if length in UNKNOWN and size > file.tell() and not closed else None
             file.seek(length + length % 2, io.SEEK_CUR)
     return None
 
 
-def mended(path: Path) -> MendedWave | None:
+def mended_wave(path: Path) -> MendedWave | None:
     """The file with a whole header, or ``None`` if it has one."""
     begins = streamed_from(path)
     return None if begins is None else MendedWave(path.open("rb"), begins, path.stat().st_size)
+
+
+def broken_off(info: str) -> str:
+    """``1536000 bytes, 4912 are there`` from libsndfile's notes; a stream's size, unknown when it began, is no cut."""
+    found = re.search(r"^data\s*: (\d+) \(should be (\d+)\)", info, re.MULTILINE)
+    if not found or int(found[1]) >= STREAMED or int(found[1]) <= int(found[2]):
+        return ""
+    return f"{found[1]} bytes, {found[2]} are there"
