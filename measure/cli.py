@@ -360,7 +360,7 @@ def export_(
     from sweetspot.measure.share import export, standard_errors
 
     with Session.read(folder.session_file(run)) as session:
-        sets = {name: session.responses(name) for name in session.sets}
+        sets = {name: session.responses(name, whole=True) for name in session.sets}
         about = f"sweetspot, unit {session.serial}, run {run.resolve().name}, rig SHA-256 {session.rig_sha256[:12]}"
         rig, errors = session.rig(), standard_errors.of(session)
     with alone_in(out):
@@ -378,7 +378,7 @@ def sofa_(
 
     with Session.read(folder.session_file(run)) as session:
         known = session.attributes | {f"closure_{n}": session.closure_text(n) for n in session.sets}
-        sets, errors = {n: session.responses(n) for n in session.sets}, standard_errors.of(session)
+        sets, errors = {n: session.responses(n, whole=True) for n in session.sets}, standard_errors.of(session)
         files = sofa.files(session.rig(), sets, known, errors)
     target = out or run
     with alone(run) if out is None else alone_in(out), tracked("Writing SOFA", len(files)) as step:

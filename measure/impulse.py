@@ -58,6 +58,11 @@ class ImpulseResponse:
                 f"impulse responses have shape {self.h.shape}: {wanted} positions, mics, drivers are named"
             )
 
+    def ring(self) -> ImpulseResponse:
+        """Only the ring of directions nearest to the device's plane, see :func:`ring_rows`."""
+        rows = ring_rows(self.positions)
+        return self if len(rows) == len(self.positions) else self.at(rows)
+
     def used_for(self, use: str) -> ImpulseResponse:
         """Only the positions with this ``use``."""
         return self.at(np.flatnonzero(self.positions["use"] == use.encode()))
@@ -75,6 +80,24 @@ class ImpulseResponse:
             snr_db=self.snr_db[rows],
             band=self.band,
         )
+
+
+RING_DEG = 1.0
+"""Directions of a ring differ in elevation by less, degrees."""
+
+
+def elevations_deg(positions: NDArray[np.void]) -> Float:
+    """Elevation of places of dtype :data:`POSITION` seen from the device, degrees."""
+    return np.asarray(np.degrees(np.arctan2(positions["z"], np.hypot(positions["x"], positions["y"]))))
+
+
+def ring_rows(positions: NDArray[np.void]) -> NDArray[np.intp]:
+    """Rows of a polar set's ring: the directions of the elevation nearest to 0, in their order."""
+    if not len(positions):
+        return np.arange(0)
+    up = elevations_deg(positions)
+    nearest = up[int(np.argmin(np.abs(up)))]
+    return np.flatnonzero(np.abs(up - nearest) < RING_DEG)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

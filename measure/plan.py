@@ -319,6 +319,10 @@ def plan_of(
     )
 
 
+FULL_TURN = 50.0
+"""What raising the polar microphone counts beside turning the device: each ring is measured to its end."""
+
+
 def nearest_first(poses: Sequence[Pose]) -> list[int]:
     """An order of poses: the first one first, then always the nearest that is left.
 
@@ -334,7 +338,8 @@ def nearest_first(poses: Sequence[Pose]) -> list[int]:
 
 
 def _apart(a: Pose, b: Pose) -> float:
-    return abs(a.turn - b.turn) + abs(a.yaw - b.yaw) + 10.0 * float(np.linalg.norm([a.x - b.x, a.y - b.y, a.z - b.z]))
+    angles = abs(a.turn - b.turn) + abs(a.yaw - b.yaw) + FULL_TURN * abs(a.elevation - b.elevation)
+    return angles + 10.0 * float(np.linalg.norm([a.x - b.x, a.y - b.y, a.z - b.z]))
 
 
 def kept_samples(rig: Description) -> tuple[int, int]:
@@ -376,7 +381,9 @@ def places(rig: Description, name: SetName) -> Iterator[tuple[Pose, tuple[object
     if rig.polar is None:
         raise BadInput(f"rig {rig.name!r} has no [polar]: add distance_m and step_deg to measure polar responses")
     stands = float(np.radians(rig.polar.azimuth_deg))
-    for angle in rig.polar.angles:
-        row = (round(float(np.degrees(angle)), 9), *rig.polar.towards(float(angle)), 0.0, "polar")
-        turn = -float(angle) if not stands else float(wrapped(stands - angle))
-        yield Pose(turn=turn), row
+    for ring in rig.polar.rings_deg:
+        raised = float(np.radians(ring - rig.polar.elevation_deg))
+        for angle in rig.polar.angles if abs(ring) < 90.0 else rig.polar.angles[:1]:
+            row = (round(float(np.degrees(angle)), 9), *rig.polar.towards(float(angle), raised), 0.0, "polar")
+            turn = -float(angle) if not stands else float(wrapped(stands - angle))
+            yield Pose(turn=turn, elevation=raised), row

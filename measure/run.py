@@ -83,7 +83,8 @@ def measure(
         A stimulus would pass, or a capture passed, the rig's loudest level.
     """
     session.begin(plan)
-    checks = LoudnessCheck.of(rig, plan.mics, levels), ExcursionCheck.of(rig, plan.mics)
+    fixed = [m for m in rig.description.monitor_mics if m not in plan.mics]
+    checks = LoudnessCheck.of(rig, (*plan.mics, *fixed), levels), ExcursionCheck.of(rig, plan.mics)
     hand = CaptureLoop(rig, session, ask, step, accept_change, checks)
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
@@ -216,7 +217,7 @@ def _checked(hand: CaptureLoop, plan: Plan, how: Overlap) -> Overlap:
 
 def _errors_of(session: Session, plan: Plan, position: int) -> Float:
     """Standard errors ``(driver, mic, bin)`` at one position."""
-    return np.moveaxis(session.per_bin(plan.name, "stderr")[position], 1, 0)
+    return np.moveaxis(session.per_bin(plan.name, "stderr", whole=True)[position], 1, 0)
 
 
 def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
@@ -256,7 +257,7 @@ def _changed(
     poses = {c.position: c.pose for c in plan.captures}
     for position in reversed(plan.order[: plan.order.index(capture.position)]):
         there, here = poses[position], capture.pose
-        turned = abs(there.turn - here.turn) + abs(there.yaw - here.yaw)
+        turned = abs(there.turn - here.turn) + abs(there.yaw - here.yaw) + abs(there.elevation - here.elevation)
         before = session.response(plan, position, source)
         if turned > drift.NEAR_RAD or np.hypot(there.x - here.x, there.y - here.y) > drift.NEAR_M or before is None:
             continue
@@ -277,7 +278,8 @@ def _until_good(
     for _ in range(ATTEMPTS):
         hand.loudness.permit(sound)
         hand.excursion.permit(sound)
-        recording = listener.channels(rig.interface.capture(sound.signal))
+        everything = rig.interface.capture(sound.signal)
+        recording = listener.channels(everything)
         found = listener.analysed(recording, capture.source)
         heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm
         reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name))
@@ -290,7 +292,7 @@ def _until_good(
             reason = _other(hand, listener, capture, heard)
         shot = _shot(hand, capture, recording, heard, found.delay, reason)
         run = session.store(plan, shot)
-        hand.loudness.judge(sound, recording.x[:-1])
+        hand.loudness.judge(sound, everything.x)
         if shot.accepted:
             return heard
         bad += [Disturbed(run, recording, found.delay)] if burst else []

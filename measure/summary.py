@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, ring_rows
 from sweetspot.measure.overlap import cannot
 from sweetspot.measure.plan import OverlapMode, Plan
 from sweetspot.measure.session import Session
@@ -78,7 +79,7 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
     sets: dict[str, Any] = {}
     lines = []
     for name in session.sets:
-        r = session.responses(name)
+        r = session.responses(name, whole=True)
         accounts = session.accounts(name)
         spoilt = [a for a in accounts if a.excluded]
         closure = session.closure(name)
@@ -107,12 +108,25 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
                 else f"used {sets[name]['captures_used']} of {sets[name]['captures_made']} captures"
             )
         )
+        rings = np.unique(np.round(elevations_deg(r.positions))) if name == "polar" else np.zeros(1)
+        if len(rings) > 1:
+            sets[name]["elevations_deg"] = rings.tolist()
+            lines.append(_rings(r))
         lines += [f"  {a.text()}" for a in spoilt]
         lines += [] if how is None else [f"  {how.text()}"]
         if ppm is not None:
             lines.append(f"  the inputs' clock ran {ppm:+.2f} ppm off the outputs': corrected in every response")
         lines += [] if closure is None else [f"  {closure.text()}"]
     return {"unit": session.serial, "sets": sets}, "\n".join(lines)
+
+
+def _rings(polar: ImpulseResponse) -> str:
+    """What of a polar set with several elevations is used."""
+    up, rows = elevations_deg(polar.positions), ring_rows(polar.positions)
+    return (
+        f"  elevations {up.min():.0f} to {up.max():.0f} degrees: filters, figures and verification use the ring of "
+        f"{_counted(len(rows), 'direction')} at {up[rows].mean():.0f} degrees; SOFA files and exports hold all"
+    )
 
 
 def _counted(number: int, what: str) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from sweetspot.rigs.units import Float
 
-AXES = ("turn", "x", "y", "yaw", "z")
+AXES = ("turn", "x", "y", "yaw", "z", "elevation")
 """What a stage may be able to move, in the order of :class:`Pose`."""
 
 
@@ -30,6 +30,8 @@ class Pose:
         By how much the head is turned, rad, counter-clockwise; at 0 it faces the device.
     z
         How far the head's centre is above its nominal place, m.
+    elevation
+        By how much the polar microphone is raised on its circle about the device's middle, rad, from where it stands.
     """
 
     turn: float = 0.0
@@ -37,10 +39,11 @@ class Pose:
     y: float = 0.0
     yaw: float = 0.0
     z: float = 0.0
+    elevation: float = 0.0
 
     def __repr__(self) -> str:
         """Fields by name; the lab draws by this text, and a height of nothing does not change what it drew before."""
-        names = AXES if self.z else AXES[:-1]
+        names = [n for n in AXES if n not in ("z", "elevation") or getattr(self, n)]
         return f"Pose({', '.join(f'{n}={getattr(self, n)!r}' for n in names)})"
 
     def differing(self, other: Pose, tolerance: float = 1e-6) -> tuple[str, ...]:
@@ -53,6 +56,7 @@ class Pose:
         return (
             f"device turned {np.degrees(self.turn):g} deg, head at x {100 * self.x:g} cm, y {100 * self.y:g} cm, "
             f"{height}yaw {np.degrees(self.yaw):g} deg"
+            + (f", polar microphone raised by {np.degrees(self.elevation):g} deg" if self.elevation else "")
         )
 
 

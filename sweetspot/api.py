@@ -134,7 +134,7 @@ def responses(run: Place, name: str = "ears") -> ImpulseResponse:
     if name not in ("ears", "polar"):
         raise ValueError(f"name is {name!r}; a session holds 'ears' and 'polar'")
     with open_session(run) as session:
-        return session.responses("ears" if name == "ears" else "polar")
+        return session.responses("ears" if name == "ears" else "polar", whole=True)
 
 
 def design(path: Place | None = None) -> Design:

@@ -15,6 +15,7 @@ from sweetspot.calibrate.verify import figures, image, whole_response
 from sweetspot.calibrate.verify.comparison import Comparison, compare
 from sweetspot.calibrate.verify.diagnose import Cause
 from sweetspot.calibrate.verify.metric import Metric, Verdict
+from sweetspot.measure.impulse import POSITION, ring_rows
 from sweetspot.measure.plan import Plan, SetName, Sources, excitation, outputs_for, places, plan_of
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.protection import Protection, protections
@@ -200,7 +201,9 @@ def plan(
     names = tuple(STIMULI) if name == "ears" else ("both",)
     sweep, played = excitation(rig, tail=filters.length)
     sources = sources_of(rig, filters, process, played, names, feed, share=share, lowered_db=lowered_db)
-    at = [p for p in places(rig, name) if name == "polar" or p[1][-1] == "score"]
+    at = list(places(rig, name))
+    rows = np.array([row for _, row in at], dtype=POSITION)
+    at = [at[i] for i in (ring_rows(rows) if name == "polar" else np.flatnonzero(rows["use"] == b"score"))]
     return plan_of(rig, name, sources, sweep, played, at, extra_after=filters.length)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sweetspot.measure import folder
-from sweetspot.measure.impulse import ImpulseResponse, snr_db
+from sweetspot.measure.impulse import ImpulseResponse, elevations_deg, snr_db
 from sweetspot.measure.incoming import rig_text
 from sweetspot.measure.incoming.imported_set import ImportedSet, estimated_errors, judged_band, timed
 from sweetspot.measure.judge import Closure
@@ -156,7 +156,12 @@ def _ready(found: ImportedSet, rig: Description) -> tuple[ImportedSet, ImpulseRe
     errors = None if found.errors is None else found.errors[:, :, order]
     found = replace(found, h=found.h[:, :, order], drivers=rig.driver_names, errors=errors)
     if found.kind == "ears" and rig.ears and len(rig.ears.positions) != len(found.positions):
-        raise BadInput(f"{len(found.positions)} head positions; rig {rig.name!r} has {len(rig.ears.positions)}")
+        count = len(found.positions)
+        raise BadInput(
+            f"{count} head position{'' if count == 1 else 's'} in the import; rig {rig.name!r} has "
+            f"{len(rig.ears.positions)}: leave those in ears.positions that were measured, in their order, or import "
+            "without --rig (one is written from what is known)"
+        )
     found = timed(found, speed_of_sound(rig.environment.temperature_c))
     band = judged_band(found)
     stderr = estimated_errors(found.h, found.zero or 0) if found.errors is None else found.errors
@@ -176,10 +181,11 @@ def _ready(found: ImportedSet, rig: Description) -> tuple[ImportedSet, ImpulseRe
 
 
 def _sorted(found: ImportedSet) -> ImportedSet:
-    """A polar set in the order of its angles from -180 degrees on, as a rig measures it."""
+    """A polar set as a rig measures it: rings from the device's plane on, each in the order of its angles."""
     if found.kind != "polar":
         return found
     around = (found.positions["azimuth_deg"] + 180.0 + 1e-6) % 360.0
-    rows = np.argsort(around, kind="stable")
+    up = np.round(elevations_deg(found.positions))
+    rows = np.lexsort((around, up, np.abs(up)))
     errors = None if found.errors is None else found.errors[rows]
     return replace(found, h=found.h[rows], positions=found.positions[rows], errors=errors)

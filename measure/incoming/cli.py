@@ -39,7 +39,7 @@ def import_(
         typer.Option(
             "--pattern",
             help='File names without extension, such as "{driver}_hor_{azimuth_deg}"; fields: set, position, mic, '
-            "driver, azimuth_deg, x, y, z, yaw_deg, use.",
+            "driver, azimuth_deg, elevation_deg, x, y, z, yaw_deg, use.",
         ),
     ] = None,
     manifest: Annotated[

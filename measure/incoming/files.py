@@ -127,12 +127,12 @@ def _angle(name: str) -> float | None:
         return None
 
 
-def _ring(degrees: Float, r: float) -> NDArray[np.void]:
+def _ring(degrees: Float, r: float, up: Float | float = 0.0) -> NDArray[np.void]:
+    """Directions at azimuths and elevations ``up``, degrees, ``r`` m away."""
     around = (degrees + 180.0) % 360.0 - 180.0
-    a = np.radians(around)
-    return np.array(
-        [(d, r * np.cos(t), r * np.sin(t), 0.0, 0.0, "polar") for d, t in zip(around, a, strict=True)], dtype=POSITION
-    )
+    a, e = np.radians(around), np.radians(np.broadcast_to(up, around.shape))
+    at = r * np.stack([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)], axis=1)
+    return np.array([(d, *place, 0.0, "polar") for d, place in zip(around, at, strict=True)], dtype=POSITION)
 
 
 def _folder(path: Path, wish: Wish) -> list[ImportedSet]:
@@ -237,10 +237,19 @@ def _stands(read: list[_Read], drivers: tuple[str, ...]) -> Float | None:
 def _where(kind: SetName, entry: Entry) -> tuple[float, ...]:
     """What tells one position from another."""
     if kind == "polar" and "azimuth_deg" in entry.place:
-        return (float((entry.place["azimuth_deg"] + 180.0) % 360.0 - 180.0),)
+        up = round(_elevation(entry), 6)
+        return abs(up), up, float((entry.place["azimuth_deg"] + 180.0) % 360.0 - 180.0)
     if entry.position is not None:
         return (float(entry.position),)
     return tuple(entry.place.get(k, 0.0) for k in ("x", "y", "z", "yaw_deg", "azimuth_deg"))
+
+
+def _elevation(entry: Entry) -> float:
+    """Elevation of a polar response, degrees: as stated, or by its place; else in the device's plane."""
+    if "elevation_deg" in entry.place:
+        return entry.place["elevation_deg"]
+    x, y, z = (entry.place.get(k, 0.0) for k in "xyz")
+    return float(np.degrees(np.arctan2(z, np.hypot(x, y)))) if x or y or z else 0.0
 
 
 def _ordered(kind: SetName, read: list[_Read]) -> tuple[str, ...]:
@@ -272,9 +281,11 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
                 f"{firsts[0].path.name}: a polar response without its angle: {{azimuth_deg}} in --pattern, or "
                 "in a manifest"
             )
-        known = [np.hypot(e.place["x"], e.place["y"]) for e in firsts if {"x", "y"} <= set(e.place)]
+        places = [[e.place["x"], e.place["y"], e.place.get("z", 0.0)] for e in firsts if {"x", "y"} <= set(e.place)]
+        known = np.linalg.norm(places, axis=1) if places else []
         away = float(np.median(known)) if len(known) == len(firsts) else wish.distance_m
-        return _ring(np.array([e.place["azimuth_deg"] for e in firsts]), away), away, ()
+        up = np.array([_elevation(e) for e in firsts])
+        return _ring(np.array([e.place["azimuth_deg"] for e in firsts]), away, up), away, ()
     notes = []
     if not any({"x", "y", "yaw_deg"} & set(e.place) for e in firsts) and len(firsts) > 1:
         notes.append("where the head stood is not known: all positions are stated as the nominal one")

@@ -14,23 +14,39 @@ from sweetspot.rigs.errors import BadInput
 MANIFEST = "manifest.csv"
 """The manifest that is looked for in a folder."""
 
-NUMBERS = ("position", "azimuth_deg", "x", "y", "z", "yaw_deg", "channel", "driver_x", "driver_y", "driver_z")
+NUMBERS = (
+    *(
+        "position",
+        "azimuth_deg",
+        "elevation_deg",
+        "x",
+        "y",
+        "z",
+        "yaw_deg",
+        "channel",
+        "driver_x",
+        "driver_y",
+        "driver_z",
+    ),
+)
 WORDS = ("file", "set", "mic", "driver", "use")
 FIELDS = (*WORDS, *NUMBERS)
 """What a manifest's columns and a pattern's fields are called; places in m, angles in degrees, counts from 1."""
 
 DEFAULT_PATTERNS = (
     "{set}_p{position}_{mic}_{driver}",
+    "polar_{mic}_{driver}_elevation_{elevation_deg}_hor_{azimuth_deg}",
     "polar_{mic}_{driver}_hor_{azimuth_deg}",
     "{set}_p{position}_{driver}",
     "polar_{driver}_hor_{azimuth_deg}",
     "{driver}_hor_{azimuth_deg}",
 )
-"""Tried in this order where none is given; the first two are those of `sweetspot measure export`."""
+"""Tried in this order where none is given; the first three are those of `sweetspot measure export`."""
 
 KINDS = {
     "position": r"\d+",
     "azimuth_deg": r"[-+]?\d+(?:\.\d+)?",
+    "elevation_deg": r"[-+]?\d+(?:\.\d+)?",
     "x": r"[-+]?\d+(?:\.\d+)?",
     "y": r"[-+]?\d+(?:\.\d+)?",
     "z": r"[-+]?\d+(?:\.\d+)?",

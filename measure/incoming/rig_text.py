@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from sweetspot.measure.impulse import elevations_deg, ring_rows
 from sweetspot.measure.incoming.imported_set import ImportedSet, judged_band
 from sweetspot.rigs.units import Float
 
@@ -32,6 +33,10 @@ GRID_DEG = (
     90.0,
 )
 """Steps that a polar set over the whole circle may have, degrees."""
+
+
+MOST_DEG = 80.0
+"""Highest elevation of a polar microphone that a rig file states."""
 
 
 def of(sets: list[ImportedSet], name: str, source: str, temperature_c: float) -> str:
@@ -90,7 +95,9 @@ def _places(found: ImportedSet) -> Float:
 
 def _ears(found: ImportedSet) -> list[str]:
     rows = [
-        f"    {{ x = {p['x'] - found.distance_m:.6g}, y = {p['y']:.6g}, yaw_deg = {p['yaw_deg']:.6g}, "
+        f"    {{ x = {p['x'] - found.distance_m:.6g}, y = {p['y']:.6g}, "
+        + (f"z = {p['z']:.6g}, " if p["z"] else "")
+        + f"yaw_deg = {p['yaw_deg']:.6g}, "
         f'use = "{p["use"].decode()}" }},'
         for p in found.positions
     ]
@@ -98,10 +105,18 @@ def _ears(found: ImportedSet) -> list[str]:
 
 
 def _polar(found: ImportedSet) -> list[str]:
-    step = step_deg(found.positions["azimuth_deg"])
+    ring = found.positions[ring_rows(found.positions)]
+    step = step_deg(ring["azimuth_deg"])
     if step is None:
-        return [f"# The polar set has {len(found.positions)} directions that are no even grid over the circle."]
-    return ["[polar]", f"distance_m = {found.distance_m:.6g}", f"step_deg = {step:g}"]
+        return [f"# The polar set's ring has {len(ring)} directions that are no even grid over the circle."]
+    up = sorted({round(float(e), 3) + 0.0 for e in elevations_deg(found.positions)})
+    own = round(float(np.mean(elevations_deg(ring))), 3) + 0.0
+    lines = ["[polar]", f"distance_m = {found.distance_m:.6g}", f"step_deg = {step:g}"]
+    if abs(own) <= MOST_DEG and own:
+        lines.append(f"elevation_deg = {own:g}")
+    if len(up) > 1 and len(found.positions) == len(up) * len(ring):
+        lines.append(f"elevations_deg = [{', '.join(f'{e:g}' for e in up)}]")
+    return lines
 
 
 def step_deg(azimuths: Float) -> float | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.rigs.errors import BadInput, TooLoud
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
-from sweetspot.rigs.rig_file import Description, Mic
+from sweetspot.rigs.rig_file import EARS, Description, Mic
 from sweetspot.rigs.units import P_REF, Float, db, from_db, power_db
 
 SOFT_DB = (-40.0, -30.0, -20.0, -10.0)
@@ -89,6 +89,13 @@ def loudest_db(x: NDArray[np.floating], pa: Float, fs: int) -> tuple[float, int]
     return float(np.max(peaks)), int(np.argmax(peaks))
 
 
+CANAL = (
+    ". At the ear of a dummy head with ear canals 2 to 4 kHz stand up to 20 dB over the sound in the room: the limit "
+    "counts at the microphone, so such a head needs a softer sweep or a limit for its ear drums"
+)
+"""What raises the level at an ear."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Sound:
     """What a capture plays.
@@ -159,7 +166,7 @@ class LoudnessCheck:
         self._known[sound.source] = (self._predicted(sound), sound.pose)
 
     def judge(self, sound: Sound, x: NDArray[np.floating]) -> None:
-        """Look at a capture ``x (mic, samples)``; one over the limit is tried softly, and stops the session if so.
+        """Look at a capture ``x (input, samples)``; one over the limit is tried softly, and stops the session if so.
 
         Raises
         ------
@@ -168,6 +175,7 @@ class LoudnessCheck:
         """
         if self.limit_db is None:
             return
+        x = x[[m.channel - 1 for m in self.mics]]
         level, _ = loudest_db(x, pascals(self.rig.description, self.mics), self.rig.description.fs)
         self._known.pop(sound.source, None)
         if level <= self.limit_db + OVER_DB:
@@ -192,6 +200,7 @@ class LoudnessCheck:
                         f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} "
                         f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB softer). Lower by {over:.1f} "
                         "dB: sweep.level_dbfs, the driver's level_dbfs, or the amplifier; or raise the limit"
+                        + (CANAL if self.mics[mic].name in EARS else "")
                     )
                 again = True  # a noise from outside does not come twice
                 continue
@@ -217,6 +226,6 @@ class LoudnessCheck:
 
 def _may_rise(here: Pose, there: Pose) -> float:
     """By how many dB a level may rise from one place to another."""
-    turned = abs(here.turn - there.turn) + abs(here.yaw - there.yaw)
+    turned = abs(here.turn - there.turn) + abs(here.yaw - there.yaw) + abs(here.elevation - there.elevation)
     moved = float(np.hypot(here.x - there.x, here.y - there.y))
     return min(MARGIN_DB * (turned / STEP_RAD + moved / STEP_M), MOST_DB)

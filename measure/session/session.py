@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse
+from sweetspot.measure.impulse import POSITION, ImpulseResponse, SourceResponse, ring_rows
 from sweetspot.measure.judge import Attempt, AttemptSummary, Closure, accounts
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import SETS, OverlapMode, Plan, SetName
@@ -244,7 +244,7 @@ class Session:
             return None
         found = np.asarray(self._finished(self._begun(name).data(RELATIVE))[:], dtype=float)
         schema_.check_bins(self.path, f"/{name}/{RELATIVE}", found, self._file.data(f"{name}/ir").shape)
-        return found
+        return found[self._used(name)]
 
     def holds_raw(self, name: SetName) -> bool:
         """Whether the raw captures of a set are there, at least one that was accepted."""
@@ -418,8 +418,8 @@ class Session:
         landed = self.landed(plan.name)
         return [c for c in plan.captures if c.key not in landed]
 
-    def responses(self, name: SetName) -> ImpulseResponse:
-        """The responses of a finished set.
+    def responses(self, name: SetName, *, whole: bool = False) -> ImpulseResponse:
+        """The responses of a finished set; of a polar set with several elevations its ring, unless ``whole``.
 
         Raises
         ------
@@ -428,7 +428,7 @@ class Session:
         """
         key = (self._open.state, name)
         if self._open.state and key in _read:
-            return _read[key]
+            return _read[key] if whole or name != "polar" else _read[key].ring()
         group = self._begun(name)
         head = schema_.head(group)
         h = self._finished(group.data("ir"))[:]
@@ -454,7 +454,7 @@ class Session:
             while len(_read) >= KEPT_SETS:
                 del _read[next(iter(_read))]
             _read[key] = found
-        return found
+        return found if whole or name != "polar" else found.ring()
 
     def _begun(self, name: SetName) -> Group:
         """The group of a set.
@@ -501,8 +501,10 @@ class Session:
         group.data("ir")[capture.position, :, capture.source] = heard.h
         self._file.flush()
 
-    def per_bin(self, name: SetName, what: Literal["stderr", "coherence"]) -> Float:
+    def per_bin(self, name: SetName, what: Literal["stderr", "coherence"], *, whole: bool = False) -> Float:
         """Standard error (Pa/FS) or coherence, ``(position, mic, driver, bin)``, of the ``rfft`` of each response.
+
+        Positions are those of :meth:`responses`.
 
         Raises
         ------
@@ -511,7 +513,12 @@ class Session:
         """
         found = np.asarray(self._finished(self._begun(name).data(what))[:], dtype=float)
         schema_.check_bins(self.path, f"/{name}/{what}", found, self._file.data(f"{name}/ir").shape)
-        return found
+        return found if whole else found[self._used(name)]
+
+    def _used(self, name: SetName) -> NDArray[np.intp]:
+        """Rows of the positions that :meth:`responses` gives."""
+        positions = np.asarray(schema_.head(self._begun(name)).positions, dtype=POSITION)
+        return ring_rows(positions) if name == "polar" else np.arange(len(positions))
 
     def annotate(self, name: str, text: str) -> None:
         """Keep a text, such as a verdict as JSON, with the file; it replaces an earlier one of that name."""

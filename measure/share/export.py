@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.impulse import RING_DEG, ImpulseResponse, elevations_deg
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.share import standard_errors
 from sweetspot.measure.share.standard_errors import StandardErrors
@@ -39,12 +39,17 @@ def indices(set_: ImpulseResponse) -> Iterator[Index]:
 
 
 def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
-    """A file's name without its ending: a polar response ends in ``hor`` and its angle in degrees."""
+    """A file's name without its ending: a polar response ends in ``hor`` and its angle in degrees.
+
+    Where a set has several elevations, that of the response stands ahead of it.
+    """
     position, mic, driver = index
     who = f"{set_.mics[mic]}_{set_.drivers[driver]}"
     if kind == "polar":
         angle = float(set_.positions["azimuth_deg"][position])
-        return _plain(f"polar_{who}_hor_{angle:g}")
+        up = elevations_deg(set_.positions)
+        raised = f"elevation_{round(float(up[position]), 3) + 0.0:g}_" if np.ptp(up) > RING_DEG else ""
+        return _plain(f"polar_{who}_{raised}hor_{angle:g}")
     return _plain(f"{kind}_p{position:03d}_{who}")
 
 

@@ -49,7 +49,7 @@ def of(session: Session) -> dict[SetName, StandardErrors]:
         A set was not measured to its end.
     """
     names = session.sets
-    return {n: StandardErrors(session.per_bin(n, "stderr"), session.responses(n).zero) for n in names}
+    return {n: StandardErrors(session.per_bin(n, "stderr", whole=True), session.responses(n).zero) for n in names}
 
 
 def write(path: Path, found: Mapping[SetName, StandardErrors]) -> None:

@@ -92,12 +92,12 @@ class World:
         """Acoustic responses ``(ear, driver, frequency)`` at :attr:`f`, Pa per full scale, left ear first."""
         return np.asarray(self._ears(pose) * self.electrical)
 
-    def at_microphone(self, turn: float) -> Complex:
+    def at_microphone(self, turn: float, raised: float = 0.0) -> Complex:
         """Acoustic responses ``(driver, frequency)`` at the measurement microphone, Pa per full scale.
 
-        It stands where the polar set says, or a metre ahead of the device where a rig has none.
+        It stands where the polar set says, ``raised`` on its circle (rad), or a metre ahead where a rig has none.
         """
-        return np.asarray(self._microphone(turn) * self.electrical)
+        return np.asarray(self._microphone(turn, raised) * self.electrical)
 
     def direct_at_ears(self, pose: Pose) -> Complex:
         """The direct sound ``(ear, driver, frequency)`` at :attr:`free_k`, 1 for a free-field source at 1 m."""
@@ -121,14 +121,14 @@ class World:
         there = np.abs(level) > 1e-6 * np.max(np.abs(level), axis=1, keepdims=True)
         return np.asarray(np.where(there, above / np.where(there, level, 1.0), 1.0))
 
-    def direct_at_microphone(self, turn: float) -> Complex:
+    def direct_at_microphone(self, turn: float, raised: float = 0.0) -> Complex:
         """The direct sound ``(driver, frequency)`` at the measurement microphone, at :attr:`free_k`."""
-        return self.body.at(turned(self._circle, -turn), self.free_k)
+        return self.body.at(turned(self._circle(raised), -turn), self.free_k)
 
-    @property
-    def _circle(self) -> Float:
-        """Where the polar microphone stands, ``(3,)`` m."""
-        return np.array(self.description.polar.microphone if self.description.polar else (1.0, 0.0, 0.0))
+    def _circle(self, raised: float = 0.0) -> Float:
+        """Where the polar microphone stands, ``raised`` on its circle (rad), ``(3,)`` m."""
+        polar = self.description.polar
+        return np.array(polar.towards(float(np.radians(polar.azimuth_deg)), raised) if polar else (1.0, 0.0, 0.0))
 
     def at_fixed(self, mic: Mic, turn: float) -> Complex:
         """Acoustic responses ``(driver, frequency)`` at a microphone of the test box or of the device, Pa/FS."""
@@ -155,10 +155,13 @@ class World:
             room = self.room.at_ears(pose, *self.head_place(pose)) if self.room else None
             return self._joined(self.direct_at_ears(pose), room)
 
-    def _microphone_at(self, turn: float) -> Complex:
+    def _microphone_at(self, turn: float, raised: float) -> Complex:
         with one_core():
-            room = self.room.at_microphone(turn) if self.room else None
-            return self._joined(self.direct_at_microphone(turn), room)
+            room = None
+            if self.room:
+                there = self._circle(raised)
+                room = self.room.at_place(turn, there) if raised else self.room.at_microphone(turn)
+            return self._joined(self.direct_at_microphone(turn, raised), room)
 
     def _joined(self, direct: Complex, reflected: Float | None) -> Complex:
         """Spectra at :attr:`f` of a direct sound's spectra and a room's taps."""
@@ -181,7 +184,7 @@ class World:
         out = np.zeros((rig.inputs, rig.outputs, self.taps), dtype=np.float32)
         out[rig.interface.loopback.in_ - 1, rig.interface.loopback.out - 1, 0] = 1.0
         ears = self.at_ears(pose) if rig.ears else np.zeros((2, *self.electrical.shape), dtype=complex)
-        free = self.at_microphone(pose.turn)
+        free = self.at_microphone(pose.turn, pose.elevation)
         outputs = [d.channel - 1 for d in rig.driver]
         for mic in rig.mic:
             heard = ears[EARS.index(mic.name)] if mic.name in EARS else free

@@ -90,6 +90,7 @@ TEXTS = {
     "polar.distance_m": "Distance from the middle of the device to the microphone.",
     "polar.azimuth_deg": "Azimuth of the microphone while the device is at 0 degrees.",
     "polar.elevation_deg": "Elevation of the microphone above the device's plane; a whole ring is measured at it.",
+    "polar.elevations_deg": "Further rings at these elevations: the stage or the operator raises the microphone.",
     "polar.step_deg": "Angular step of the ring.",
     "reference.left": "Output of the left loudspeaker, as the listener sees it.",
     "reference.right": "Output of the right loudspeaker.",

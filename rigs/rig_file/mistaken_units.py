@@ -23,6 +23,17 @@ HIGHEST_V = 100.0
 LOWEST_TOP_HZ = 100.0
 """A band that ends below is in kilohertz."""
 
+MOST_POWER_W = 2000.0
+LEAST_EXCURSION_MM = 0.02
+LEAST_AREA_CM2 = 0.05
+"""What drivers bear, how far they move, how large they are."""
+
+QUIETEST_DB_SPL = 40.0
+"""A limit below is that of a quiet room, in which nothing can be measured."""
+
+FULL_TURN_RAD = 6.2832
+"""Limits of a stage within it, and not whole, are in radians."""
+
 
 def units_mistaken(table: Mapping[str, Any]) -> Iterator[str]:
     """Faults of a rig file's raw table, each with the value as it would be right."""
@@ -33,6 +44,8 @@ def units_mistaken(table: Mapping[str, Any]) -> Iterator[str]:
         band = driver.get("band_hz")
         if isinstance(band, list) and 0.0 < _largest(band) < LOWEST_TOP_HZ:
             yield f"driver[{i + 1}].band_hz: {band} ends at {_largest(band):g} Hz; bands are in Hz: are these kHz?"
+        yield from _of_driver(f"driver[{i + 1}]", driver)
+    yield from _of_one_value(table)
     for i, mic in enumerate(_tables(table.get("mic"))):
         value = mic.get("sensitivity_mv_per_pa")
         if _is_number(value) and value > 0 and not MV_PER_PA[0] <= value <= MV_PER_PA[1]:
@@ -57,6 +70,40 @@ def units_mistaken(table: Mapping[str, Any]) -> Iterator[str]:
             at = [place.get(axis, 0.0) for axis in ("x", "y", "z")]
             if (far := _largest(at)) > FARTHEST_HEAD_M:
                 yield _places(f"{name}.positions[{i + 1}]", at, far, FARTHEST_HEAD_M, "from the head's nominal place")
+
+
+def _of_driver(where: str, driver: Mapping[str, Any]) -> Iterator[str]:
+    """What a driver bears, in milliwatts or metres."""
+    power, excursion, area = (driver.get(k) for k in ("power_w", "excursion_mm", "area_cm2"))
+    if _is_number(power) and power > MOST_POWER_W:
+        yield f"{where}.power_w: {power:g} W is beyond any driver (limit {MOST_POWER_W:g} W): is it in mW?"
+    if _is_number(excursion) and 0.0 < excursion < LEAST_EXCURSION_MM:
+        yield (
+            f"{where}.excursion_mm: {excursion:g} mm is no excursion of a driver (at least {LEAST_EXCURSION_MM:g} mm): "
+            f"is it in m? Then write {1000.0 * excursion:g}"
+        )
+    if _is_number(area) and 0.0 < area < LEAST_AREA_CM2:
+        yield (
+            f"{where}.area_cm2: {area:g} cm^2 is no driver (at least {LEAST_AREA_CM2:g} cm^2): is it in m^2? "
+            f"Then write {1e4 * area:g}"
+        )
+
+
+def _of_one_value(table: Mapping[str, Any]) -> Iterator[str]:
+    """The sweep's band, the limit of loudness and the stage's limits."""
+    sweep, limits, stage = (t if isinstance(t := table.get(k), dict) else {} for k in ("sweep", "limits", "stage"))
+    band = sweep.get("band_hz")
+    if isinstance(band, list) and 0.0 < _largest(band) < LOWEST_TOP_HZ:
+        yield f"sweep.band_hz: {band} ends at {_largest(band):g} Hz; bands are in Hz: are these kHz?"
+    loudest = limits.get("loudest_db_spl")
+    if _is_number(loudest) and loudest < QUIETEST_DB_SPL:
+        yield (
+            f"limits.loudest_db_spl: {loudest:g} dB SPL is below {QUIETEST_DB_SPL:g} dB SPL, where nothing can be "
+            "measured: is it in Pa or dBFS? Write dB SPL at the microphones, such as 95"
+        )
+    turn = stage.get("limits_deg")
+    if isinstance(turn, list) and 0.0 < _largest(turn) < FULL_TURN_RAD and any(v % 1 for v in turn if _is_number(v)):
+        yield f"stage.limits_deg: {turn} is hardly a turn; are these radians? Write degrees, such as [-180, 180]"
 
 
 def _places(key: str, at: list[Any], far: float, limit: float, whence: str) -> str:

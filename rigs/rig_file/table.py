@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Positive = Annotated[float, Field(gt=0)]
 Metres = Annotated[float, Field(ge=-100, le=100)]
@@ -25,6 +25,16 @@ class Table(BaseModel):
     """A table of the rig file: unknown keys are refused, values stay as they were read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_as_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """``true`` is no number, though the schema's library would take it for 1."""
+        wanted = str(cls.model_fields[str(info.field_name)].annotation)
+        inner = value if isinstance(value, list) else [value]
+        if any(isinstance(v, bool) for v in inner) and "bool" not in wanted and "Any" not in wanted:
+            raise ValueError("true and false are no values of this key")
+        return value
 
 
 def read_or_default(raw: Mapping[str, Any], table: type[Table], key: str) -> Any:

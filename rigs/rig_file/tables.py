@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -109,7 +109,7 @@ class StageTable(Table):
     turns: Literal["device", "head"] = "device"
     port: str | None = None
     limits_deg: tuple[float, float] = (-360.0, 360.0)
-    axes: dict[Literal["turn", "x", "y", "yaw", "z"], Literal["X", "Y", "Z", "A", "B", "C"]] | None = None
+    axes: dict[Literal["turn", "x", "y", "yaw", "z", "elevation"], Literal["X", "Y", "Z", "A", "B", "C"]] | None = None
     tolerance_deg: Positive = 0.2
     settle_s: float = Field(default=0.0, ge=0)
     timeout_s: Positive = 60.0
@@ -247,21 +247,34 @@ class EarsTable(Table):
 
 
 class Polar(Table):
-    """The polar set: a fixed microphone while the device turns, at azimuth 0 and elevation 0 by default."""
+    """The polar set: a fixed microphone while the device turns, at azimuth 0 and elevation 0 by default.
+
+    ``elevations_deg`` adds rings above and below, for which the microphone is raised on its circle: by a stage with
+    an axis for it (``stage.axes``: ``elevation``), else by the operator. Filters, figures and verification use the
+    ring nearest to the device's plane; SOFA files and exports hold all of them.
+    """
 
     distance_m: Distance = 2.0
     azimuth_deg: float = Field(default=0.0, ge=-180, le=180)
     elevation_deg: float = Field(default=0.0, ge=-80, le=80)
     step_deg: float = Field(default=5.0, ge=0.1, le=90)
+    elevations_deg: tuple[Annotated[float, Field(ge=-90, le=90)], ...] = Field(default=(), max_length=180)
+
+    @property
+    def rings_deg(self) -> tuple[float, ...]:
+        """Elevations of all rings, degrees: ``elevation_deg`` first, the others from the nearest to it."""
+        own = self.elevation_deg
+        others = {e for e in self.elevations_deg if e != own}
+        return (own, *sorted(others, key=lambda e: (abs(e - own), e)))
 
     @property
     def microphone(self) -> tuple[float, float, float]:
         """Its position, m from the middle of the device."""
         return self.towards(float(np.radians(self.azimuth_deg)))
 
-    def towards(self, azimuth: float) -> tuple[float, float, float]:
-        """Position in that direction (rad) at the microphone's distance and elevation, m."""
-        e, r = np.radians(self.elevation_deg), self.distance_m
+    def towards(self, azimuth: float, raised: float = 0.0) -> tuple[float, float, float]:
+        """Position in that direction (rad) at the microphone's distance, ``raised`` (rad) over its elevation, m."""
+        e, r = np.radians(self.elevation_deg) + raised, self.distance_m
         return float(r * np.cos(e) * np.cos(azimuth)), float(r * np.cos(e) * np.sin(azimuth)), float(r * np.sin(e))
 
     @property

@@ -17,15 +17,29 @@ Model = TypeVar("Model", bound=BaseModel)
 def read_text(path: Path, what: str) -> str:
     """Text of a file, without the byte-order mark that some editors write; ``what`` is the file's name for people.
 
+    UTF-8, or UTF-16 with its mark.
+
     Raises
     ------
     BadInput
-        It cannot be read, or is no UTF-8.
+        It cannot be read, or is in another encoding; names the line.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as fault:
+        raw = path.read_bytes()
+    except OSError as fault:
         raise BadInput(f"{path}: the {what} cannot be read: {fault}") from fault
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as fault:
+        line = raw[: fault.start].count(b"\n") + 1
+        raise BadInput(
+            f"{path}: the {what} cannot be read: line {line} is not in UTF-8 (byte {raw[fault.start]:#x}); "
+            "save it as UTF-8"
+        ) from fault
+    if "\x00" in text:
+        raise BadInput(f"{path}: the {what} cannot be read: it holds zero bytes; save it as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def parse_as(model: type[Model], text: str, where: str) -> Model:

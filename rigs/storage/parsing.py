@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from typing import Any
 
@@ -27,9 +28,28 @@ def toml_table(text: str, where: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except ValueError as fault:
-        raise BadInput(f"{where}: not valid TOML: {fault}") from fault
+        raise BadInput(f"{where}: not valid TOML: {fault}{_line_of(fault, text)}") from fault
     except RecursionError as fault:
         raise BadInput(f"{where}: not valid TOML: {DEEP}") from fault
+
+
+def _line_of(fault: ValueError, text: str) -> str:
+    """The line that a fault names, shown, with what is most often wrong with it."""
+    found = re.search(r"at line (\d+)", str(fault))
+    lines = text.splitlines()
+    if not found or not 0 < int(found[1]) <= len(lines):
+        return ""
+    line = lines[int(found[1]) - 1].strip()
+    hint = ""
+    if re.search(r"=\s*[-+]?\d+,\d", line):
+        hint = "; decimals are written with a point"
+    elif re.search(r"=\s*[-+]?\d[\d.]*\s*[A-Za-z%°]", line):
+        hint = "; values stand without their unit, which is in the key's name"
+    elif re.search(r"[\u201c\u201d\u2018\u2019]", line):
+        hint = '; quotes must be plain: "'
+    elif re.match(r"\[+(driver|mic)\]", line):
+        hint = "; each driver and microphone begins with double brackets: [[driver]], [[mic]]"
+    return f": {line[:80]}{hint}"
 
 
 def json_value(text: str | bytes) -> Any:

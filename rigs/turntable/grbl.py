@@ -26,7 +26,7 @@ LETTERS = "XYZABC"
 RESET, HOLD, STATUS = b"\x18", b"!", b"?"
 """Real-time commands: they take effect at once, without a line end and without a reply of ``ok``."""
 
-ROTATING = ("turn", "yaw")
+ROTATING = ("turn", "yaw", "elevation")
 TOLERANCE_MM = 0.5
 """By how much a read-back of x or y may differ from what was asked."""
 

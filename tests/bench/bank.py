@@ -130,7 +130,7 @@ class EdgedWorld(World):
         out = np.zeros((len(self.drivers), len(self.free_k)), dtype=complex)
         for driver in range(len(self.drivers)):
             for at, spectrum in self._points(driver):
-                r = float(np.linalg.norm(self._circle - turned(at, turn)))
+                r = float(np.linalg.norm(self._circle() - turned(at, turn)))
                 out[driver] += spectrum * np.exp(-1j * self.free_k * r) / r
         return out
 

@@ -71,6 +71,64 @@ def test_one_fault_gives_one_line(crooked_text: str, tmp_path: Path, old: str, n
     assert any(t.startswith(line) for t in done), done
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("[sweep]\nband_hz = [60, 19000]", "[sweep]\nband_hz = [0.04, 20]", "sweep.band_hz: [0.04, 20] ends at 20 Hz"),
+        ("ceiling_dbfs", "loudest_db_spl = 1.1\nceiling_dbfs", "limits.loudest_db_spl: 1.1 dB SPL is below 40"),
+        ("channel = 5\n", "channel = 5\npower_w = 20000\n", "driver[1].power_w: 20000 W is beyond any driver"),
+        ("channel = 5\n", "channel = 5\nexcursion_mm = 0.003\narea_cm2 = 9\n", "driver[1].excursion_mm: 0.003 mm"),
+        ("channel = 5\n", "channel = 5\nexcursion_mm = 3\narea_cm2 = 0.009\n", "driver[1].area_cm2: 0.009 cm^2"),
+        (
+            '[stage]\ndriver = "lab"',
+            '[stage]\ndriver = "lab"\nlimits_deg = [-3.14, 3.14]',
+            "stage.limits_deg: [-3.14, 3.14]",
+        ),
+        (
+            "channel = 5\n",
+            "channel = 5\nlevel_dbfs = true\n",
+            "driver[1].level_dbfs: True is not valid: true and false",
+        ),
+    ],
+)
+def test_a_value_in_another_unit_is_asked_about(
+    crooked_text: str, tmp_path: Path, old: str, new: str, line: str
+) -> None:
+    text = re.sub(r"(?m)^(loudest_db_spl|power_w|limits_deg|band_hz = \[30).*\n", "", crooked_text)
+    assert old in text
+    told = faults(text.replace(old, new, 1), tmp_path)
+    assert any(t.startswith(line) for t in told), told
+
+
+def test_encodings_that_editors_write(crooked_text: str, tmp_path: Path) -> None:
+    file = tmp_path / "r.toml"
+    for encoding in ("utf-8-sig", "utf-16"):
+        file.write_bytes(crooked_text.encode(encoding))
+        assert read(file).name
+    for raw, reason in (
+        (crooked_text.encode("utf-16-le"), "holds zero bytes; save it as UTF-8"),
+        (b"schema = 1\nname = 'd\xfcn'\n", "line 2 is not in UTF-8"),
+    ):
+        file.write_bytes(raw)
+        with pytest.raises(BadInput, match=reason):
+            read(file)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("x = 21,5", "x = 21,5; decimals are written with a point"),
+        ("x = 21 C", "values stand without their unit"),
+        ("x = \u201cdesk\u201d", "quotes must be plain"),
+        ("[[driver]]\n[driver]", "begins with double brackets"),
+    ],
+)
+def test_the_usual_slips_of_toml_are_named(line: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text(f"schema = 1\n{line}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=hint):
+        read(tmp_path / "r.toml")
+
+
 def test_all_faults_are_told_at_once(crooked_text: str, tmp_path: Path) -> None:
     text = crooked_text.replace("ceiling_dbfs", "cieling_dbfs").replace("channel = 3\nat", "channel = 5\nat")
     text = text.replace("at = [0.01, 0.08, 0.0]\n", "").replace("seed = 5", 'head = "no.sofa"')
