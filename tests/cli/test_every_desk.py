@@ -14,40 +14,13 @@ import soundfile
 
 from sweetspot.command_line import build
 from sweetspot.commands import COMMANDS
-
-BLOCKER = """
-import os, sys
-GONE = {"fcntl", "resource", "tty", "termios", "pty", "pwd", "grp", "syslog"}
-class Gone:
-    def find_spec(self, name, path=None, target=None):
-        if name in GONE:
-            raise ImportError(f"{name}: not on this system")
-for name in GONE:
-    sys.modules.pop(name, None)
-sys.meta_path.insert(0, Gone())
-for name in ("killpg", "fork", "openpty", "posix_fallocate", "setsid"):
-    if hasattr(os, name):
-        delattr(os, name)
-known = os.uname
-def uname():
-    if sys._getframe(1).f_globals.get("__name__", "").startswith("sweetspot"):
-        raise AttributeError("uname: not on this system")
-    return known()
-os.uname = uname
-"""
+from tests.no_posix import without_posix
 
 
 @pytest.fixture
 def bare(tmp_path: Path) -> dict[str, str]:
     """An environment in which POSIX modules cannot be imported, in this process's children either, and ASCII alone."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(BLOCKER)
-    return os.environ | {
-        "PYTHONPATH": str(tmp_path / "site"),
-        "PYTHONIOENCODING": "ascii",
-        "LC_ALL": "C",
-        "PYTHONUTF8": "0",
-    }
+    return without_posix(tmp_path / "site") | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
 
 
 def run(environment: dict[str, str], cwd: Path, *args: str | Path) -> subprocess.CompletedProcess[str]:
@@ -76,7 +49,7 @@ def test_the_whole_loop_without_posix_modules_in_ascii_at_44_1_khz(
         ["process", folder, "in.wav", "out.wav"],
         ["export", folder, "--to", "camilladsp", "--out", "engine"],
         ["calibrate", folder, "--explain"],
-        ["fleet", "fit", "runs", "--workers", "1"],
+        ["fleet", "fit", "runs", "--workers", "2"],
     ):
         done = run(bare, tmp_path, *words)
         assert done.returncode == 0, done.stderr
