@@ -82,6 +82,8 @@ class CompiledBlock:
         sizes = {"block": block, "drivers": len(first.drivers), "inputs": len(rows), "channels": channels}
         self._put(s.stream, **sizes, heard_channels=inputs, left=left - 1, right=right - 1)
         self._put(s.stream, clock=layout.clock(), time=np.zeros(2, dtype=np.int64), period=1.0 / first.fs)
+        held = any(np.isfinite(form.most_db) for form in forms)
+        self._put(s.stream, largest=1.0 if held else np.inf)  # a driver's excursion is held up to full scale
         self._put(s.stream, settled=settle_s * first.fs / block, gains=np.zeros(block))
         self._put(s.stream, rows=np.array(rows), outs=np.array([c - 1 for c in first.channels]))
         between = {"x": 2, "programs": 3, "y": len(first.drivers), "other": len(first.drivers)}

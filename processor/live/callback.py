@@ -285,6 +285,10 @@ def _made(s: Any, heard: Any, y: Any) -> None:
     if stop.reason != 0:
         _silence(y)
         return
+    if stream.heard_channels > 0:
+        for i in range(stream.block):
+            x[0, i] = min(max(x[0, i], -stream.largest), stream.largest)
+            x[1, i] = min(max(x[1, i], -stream.largest), stream.largest)
     gains = carray(f64(stream.gains), stream.block)
     _upmixed(s.upmix, controls[AMOUNT], x, programs)
     ceiling = _filtered(s.filters, stream, np.int64(controls[PLACE]), programs, y, gains)

@@ -76,8 +76,10 @@ STREAM = _stage(
     ),
     period=np.float64,
     settled=np.float64,
+    largest=np.float64,
 )
-"""The device's channels and block, which program feeds which input, and :data:`PIECES`."""
+"""The device's channels and block, which program feeds which input, the largest sample taken from inputs, and
+:data:`PIECES`."""
 
 SHARED = _stage(("controls", "meters", "loads", "counters", "ring", "ring_size", "tail"))
 """What is shared with the process that shows (:mod:`memory`), and the samples left to play after the file's end."""

@@ -226,6 +226,17 @@ def amplifier(gain: float) -> FilterSet:
     return replace(filters(1), taps=taps)
 
 
+def test_device_inputs_over_full_scale_are_clipped_where_an_excursion_is_held() -> None:
+    """As in a file: the bound on what moves a driver counts on it. Elsewhere the guard alone holds the outputs."""
+    loud = np.zeros((40 * BLOCK, 4), dtype=np.float32)
+    loud[::3, 0], loud[1::3, 3] = 2.5, -1.5
+    for most_db, same in ((3.0, np.clip(loud, -1.0, 1.0)), (np.inf, loud)):
+        one = replace(filters(1), most_db=most_db)
+        held, free = player(one, channels=(1, 4)), player(filters(1), channels=(1, 4))
+        nothing = np.zeros((2, len(loud)), dtype=np.float32)
+        assert np.array_equal(run(*held, nothing, loud), run(*free, nothing, same))
+
+
 def test_an_input_that_is_not_finite_stops_the_output() -> None:
     it, at = player(filters(1))
     x = np.full((2, 40 * BLOCK), 0.1, dtype=np.float32)
