@@ -125,8 +125,27 @@ def new(
     scaffold.save(scaffold.rig_text(made), path)
     lines = [f"{path}: {len(made.drivers)} drivers; wire the outputs {', '.join(str(d.channel) for d in made.drivers)}"]
     lines += [f"loopback: a cable from output {made.loopback[0]} to input {made.loopback[1]}"]
+    lines += [] if device is None or device == "lab" else [*_missing(device), *_missing(output)]
     lines += [f"next: sweetspot rig check {path}"]
     result({"rig": str(path), "drivers": [asdict(d) for d in made.drivers]}, "\n".join(lines), as_json=as_json)
+
+
+def _missing(name: str | None) -> list[str]:
+    """A note if no audio device of that name is there now, or several are; a rig may be described without it."""
+    from sweetspot.rigs import portaudio
+    from sweetspot.rigs.errors import HardwareTrouble
+
+    if name is None:
+        return []
+    try:
+        found = portaudio.devices()
+    except HardwareTrouble:
+        return [f"note: audio devices cannot be listed here; {name!r} was not looked for"]
+    named = {d.name for d in found if name.lower() in d.name.lower()}
+    listed = ", ".join(repr(n) for n in sorted({d.name for d in found})) or "none"
+    if not named:
+        return [f"note: no audio device's name holds {name!r} now; there are: {listed}"]
+    return [] if len(named) == 1 else [f"note: {name!r} is a part of {len(named)} names: {', '.join(sorted(named))}"]
 
 
 def _asked_device() -> str:

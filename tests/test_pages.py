@@ -75,7 +75,8 @@ def typed(monkeypatch: pytest.MonkeyPatch, command: str) -> int:
 def small(crooked_text: str) -> str:
     """The crooked rig, quick to measure: free field, few directions, short sweeps."""
     text = crooked_text.split("[lab.room]")[0].replace("step_deg = 15.0", "step_deg = 60.0")
-    return text.replace("seconds = 1.2", "seconds = 0.4").replace("after_ms = 300.0", "after_ms = 60.0")
+    text = text.replace("ceiling_dbfs = -5.0", "ceiling_dbfs = -5.0\nloudest_db_spl = 99.0")
+    return text.replace("seconds = 0.6", "seconds = 0.4")
 
 
 def test_every_command_of_a_page_runs(

@@ -95,6 +95,9 @@ CANAL = (
 )
 """What raises the level at an ear."""
 
+CANAL_DB = 6.0
+"""An excess that an ear without a canal seldom has, dB."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sound:
@@ -200,7 +203,7 @@ class LoudnessCheck:
                         f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} "
                         f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB softer). Lower by {over:.1f} "
                         "dB: sweep.level_dbfs, the driver's level_dbfs, or the amplifier; or raise the limit"
-                        + (CANAL if self.mics[mic].name in EARS else "")
+                        + (CANAL if self.mics[mic].name in EARS and over > CANAL_DB else "")
                     )
                 again = True  # a noise from outside does not come twice
                 continue
