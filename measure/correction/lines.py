@@ -18,7 +18,7 @@ SECTION = re.compile(r"^\s*\[\s*([^\]]*)\]")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DataLine:
     """A line of data as it stands: its number, its text and its fields."""
 
     number: int
@@ -27,7 +27,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Lines:
+class PartedFile:
     """A file's lines by kind.
 
     Parameters
@@ -44,7 +44,7 @@ class Lines:
         The angle of the section that counts, if there is one.
     """
 
-    data: list[Line] = field(default_factory=list)
+    data: list[DataLine] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     sensitivities: list[Sensitivity] = field(default_factory=list)
     angles: list[int] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Lines:
         return False
 
 
-def parted(text: str, where: str) -> Lines:
+def parted(text: str, where: str) -> PartedFile:
     """Part a file into data and what stands around it.
 
     Raises
@@ -70,7 +70,7 @@ def parted(text: str, where: str) -> Lines:
     BadInput
         A sensitivity that is no number, one column, commas that may be either mark, or several angles without 0.
     """
-    found = Lines()
+    found = PartedFile()
     separator: str | None = None
     counts = True
     for number, raw in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
@@ -89,7 +89,7 @@ def parted(text: str, where: str) -> Lines:
             found.notes.append(line.strip("\"' "))
             continue
         separator = separator or _separator(line, number, where)
-        found.data.append(Line(number, line, _fields(line, separator)))
+        found.data.append(DataLine(number, line, _fields(line, separator)))
     if len(found.angles) > 1 and found.used != 0:
         listed = ", ".join(f"{a}" for a in found.angles)
         raise BadInput(f"{where}: sections at {listed} degrees, none of them at 0; leave one")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sweetspot.measure.correction import sensitivity as absolute
 from sweetspot.measure.correction.columns import Columns, columns
-from sweetspot.measure.correction.lines import Line, Lines, parted
+from sweetspot.measure.correction.lines import DataLine, PartedFile, parted
 from sweetspot.measure.correction.sensitivity import NUMBER, Sensitivity
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
@@ -119,7 +119,7 @@ def read(text: str, where: str) -> Correction:
     return _built(found, stated, where)
 
 
-def _built(found: Lines, stated: Sensitivity | None, where: str) -> Correction:
+def _built(found: PartedFile, stated: Sensitivity | None, where: str) -> Correction:
     """The file, from its lines of data and what stands around them."""
     lines, notes = found.data, found.notes
     order = columns(notes, len(lines[0].fields) if lines else 2, where)
@@ -190,7 +190,7 @@ def _refuse_other_kinds(text: str, where: str) -> None:
             raise BadInput(f"{where}, line 1: this is {kind}, no table of frequencies and levels; download it again")
 
 
-def _row(line: Line, order: Columns, width: int, marks: set[str], where: str) -> _Row:
+def _row(line: DataLine, order: Columns, width: int, marks: set[str], where: str) -> _Row:
     """A line of data as frequency, level (dB) and phase (degrees); ``marks`` collects the decimal marks met so far."""
     at, shown = f"{where}, line {line.number}", line.text[:60]
     if len(line.fields) < 2:
