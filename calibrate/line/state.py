@@ -81,6 +81,7 @@ class LineState:
         """For JSON."""
         with self.lock:
             made = sum(self.counts.values())
+            judged = made - self.counts["error"]  # trouble of the test box says nothing of a unit
             return {
                 "rig": self.rig,
                 "model": self.model,
@@ -92,7 +93,8 @@ class LineState:
                 "stopping": self.stopping,
                 "counts": dict(self.counts),
                 "made": made,
-                "yield": self.counts["pass"] / made if made else None,
+                "judged": judged,
+                "yield": self.counts["pass"] / judged if judged else None,
                 "causes": dict(self.causes.most_common()),
                 "verify_fully": list(self.sampled),
                 "last": self.last,
@@ -123,6 +125,6 @@ def screen(record: Mapping[str, Any], state: LineState) -> str:
         *(f"  {t}" for t in (*record.get("reasons", ()), *record.get("remarks", ()))),
         f"  {action(record)}",
         f"  {sum(times.values()):.1f} s: " + ", ".join(f"{n} {s:.1f}" for n, s in times.items()),
-        f"  yield {share} of {figures['made']}" + (f"; {causes}" if causes else ""),
+        f"  yield {share} of {figures['judged']}" + (f"; {causes}" if causes else ""),
     ]
     return "\n".join(lines)

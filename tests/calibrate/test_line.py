@@ -161,8 +161,8 @@ def test_the_page_says_that_the_line_does_not_answer(server: LineServer, tmp_pat
 
 def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:
     state = LineState("crooked", "m", 0)
-    state.resumed([record("A", "pass"), record("B", "fail", "deployed filters")])
-    assert state.to_dict()["yield"] == 0.5
+    state.resumed([record("A", "pass"), record("X", "error", "rig"), record("B", "fail", "deployed filters")])
+    assert state.to_dict()["yield"] == 0.5, "trouble of the test box is no unit that failed"
     assert state.begins("C")
     assert not state.begins("D")
     text = screen(record("B", "fail", "deployed filters"), state)
