@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,12 +29,14 @@ from sweetspot.calibrate.quick import learn
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.calibrate.run import records
 from sweetspot.command_line import build
+from sweetspot.measure import folder
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import parse
 from tests.calibrate import quick_fleet
+from tests.conftest import NOON
 
 FS = 47872
 
@@ -212,6 +217,64 @@ def test_a_unit_that_has_passed_is_not_recorded_again_when_it_is_scanned_once_mo
     assert "passed on" in done.stdout
     assert "no serial number" in done.stdout
     assert (tmp_path / records.LINE).read_text().splitlines() == [json.dumps(record("A", "pass"))]
+
+
+class Killed(BaseException):
+    """The program is gone; nothing may catch it."""
+
+
+CUT = ("open_rig", "hardware.measure", "quick.complete", "steps.calibrate", "write_all", "_heard", "append")
+"""One of each step of a cycle."""
+
+
+@pytest.mark.parametrize("at", CUT)
+@pytest.mark.parametrize("after", [False, True])
+def test_a_unit_whose_line_is_killed_in_any_step_is_recorded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, after: bool
+) -> None:
+    """Killed before or after the step's work; then a line started anew, and the same unit scanned again."""
+    new, count = folder.new, itertools.count()
+    found = SimpleNamespace(accepted=True, remarks=(), to_dict=dict)
+    passed = monitoring.MonitorVerdict(True, -60.0, {}, ())
+    work: dict[str, Callable[..., Any]] = {
+        "open_rig": lambda rig, serial: nullcontext(),
+        "hardware.measure": lambda *a, **k: None,
+        "quick.complete": lambda *a: found,
+        "steps.calibrate": lambda *a: SimpleNamespace(filters=None),
+        "write_all": lambda *a: None,
+        "_heard": lambda *a: passed,
+        "folder.new": lambda runs, serial, rig, now: new(runs, serial, rig, NOON + timedelta(seconds=next(count))),
+        "append": line.append,
+        "_loudest": lambda *a: 80.0,
+        "bundle": lambda *a: SimpleNamespace(everything=dict),
+        "file_sha256": lambda path: "0" * 64,
+    }
+    for name, does in work.items():
+        monkeypatch.setattr(f"sweetspot.calibrate.line.run.{name}", does)
+    unused: Any = SimpleNamespace(text="a model")
+    setup = line.LineSetup(quick_fleet.rig(tmp_path), unused, "0" * 64, tmp_path / "runs", tmp_path / "records")
+
+    def killed(*args: Any, **options: Any) -> None:
+        if after:
+            work[at](*args, **options)
+        raise Killed
+
+    state = line.state_of(setup)
+    with monkeypatch.context() as once:
+        once.setattr(f"sweetspot.calibrate.line.run.{at}", killed)
+        state.begins("U-1")
+        with pytest.raises(Killed):
+            line.cycle(setup, state, "U-1")
+    state = line.state_of(setup)
+    if at == "append" and after:
+        with pytest.raises(BadInput, match="passed on"):
+            line.check_unit(setup, "U-1")
+    else:
+        line.check_unit(setup, "U-1")
+        state.begins("U-1")
+        assert line.cycle(setup, state, "U-1")["verdict"] == "pass"
+    assert [(r["unit"], r["verdict"]) for r in records.of_line(setup.records)] == [("U-1", "pass")]
+    assert state.to_dict()["counts"] == {"pass": 1}
 
 
 def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:
