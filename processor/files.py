@@ -14,7 +14,7 @@ import numpy as np
 import soundfile as sf
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import alone, alone_in, broken_off, mended_wave, replacing, without_clock
+from sweetspot.rigs.storage import alone, alone_in, broken_off, cause, mended_wave, replacing, without_clock
 from sweetspot.rigs.storage import write as write_file
 from sweetspot.rigs.units import Real
 
@@ -144,9 +144,22 @@ def sink(path: Path, fs: int, channels: int, subtype: str, samples: int) -> Iter
             _whole(fresh, out.written)
             without_clock(fresh)
         except (sf.LibsndfileError, AssertionError, OSError) as fault:
-            free = shutil.disk_usage(path.parent).free
-            why = f"the disk is full ({free / 1e6:.1f} MB free)" if free < 1 << 20 else f"cannot be written: {fault}"
-            raise BadInput(f"{path}: {why}; nothing was changed. Make room or name another place") from fault
+            raise BadInput(f"{path}: {_why(fault, fresh, path)}; nothing was changed") from fault
+
+
+def _why(fault: Exception, fresh: Path, path: Path) -> str:
+    """Why a sound file cannot be written; its library says no more than that the system failed, so it is asked."""
+    free = shutil.disk_usage(path.parent).free
+    if free < 1 << 20:
+        return f"the disk is full ({free / 1e6:.1f} MB free); make room or name another place"
+    if isinstance(fault, OSError):
+        return cause(fault, path)
+    try:
+        with fresh.open("ab", buffering=0) as file:
+            file.write(bytes(1 << 16))
+    except OSError as true:
+        return cause(true, path)
+    return f"cannot be written: {fault}; name another place"
 
 
 class Split:

@@ -31,6 +31,7 @@ def cause(fault: OSError, path: Path) -> str:
         The file that was to be written.
     """
     words = (fault.strerror or str(fault) or type(fault).__name__).lower()
+    words += ": or see ulimit -f" if fault.errno == errno.EFBIG else ""
     if fault.errno in FULL or "no space left" in words:
         return f"the disk is full ({words}); make room and run it again"
     if fault.errno == errno.EROFS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -149,6 +150,19 @@ def test_an_output_file_and_a_folder_of_pictures_have_one_writer(sweetspot: Run,
     with alone_in(tmp_path / "drawn"):
         save = subprocess.run([sys.executable, "-c", drawing], cwd=tmp_path, capture_output=True, text=True)
     assert f"BadInput: drawn: in use by process {os.getpid()} on" in save.stderr
+
+
+def test_a_limit_on_the_size_of_files_is_named(tmp_path: Path, filters: Path) -> None:
+    soundfile.write(tmp_path / "in.wav", np.full((47872, 2), 0.01), 47872)
+    (tmp_path / "out.wav").write_bytes(b"old")
+    words = ["-m", "sweetspot", "process", filters, tmp_path / "in.wav", tmp_path / "out.wav"]
+    done = subprocess.run(
+        [sys.executable, *map(str, words)], capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
+    )  # fmt: skip
+    assert (done.returncode, (tmp_path / "out.wav").read_bytes()) == (2, b"old"), done.stderr
+    assert "the disk is full (file too large: or see ulimit -f); make room" in done.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["filterset.h5", "in.wav", "out.wav"]
 
 
 def test_the_rig_file_is_compared_with_the_sessions(measured: Path, tmp_path: Path, filters: Path) -> None:
