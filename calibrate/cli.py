@@ -85,7 +85,7 @@ def calibrate(
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
     wanted, text = designs.read(design)
     for name in folder.changed_files(run_folder):
-        say(f"{name}: has changed since the run was measured; the run's own copy is used")
+        say(f"{name}: changed since the run was measured; the run's copy is used")
     if run.without_ears(run_folder):
         if dial or beside or reasons or left_out or many or beside_linear:
             wanting = "--pareto, --compare, --explain, --forms, --cross-validate, --bank"
@@ -97,10 +97,10 @@ def calibrate(
         result({"filterset": str(run_folder / "filterset.h5"), **made.to_dict()}, "\n".join(lines), as_json=as_json)
         return
     if many and drop_bank:
-        raise BadInput("--bank makes a bank and --no-bank drops it: name one of them")
+        raise BadInput("--bank makes a bank and --no-bank drops it: give only one of them")
     bank_wish = read_bank(many) if many else None if drop_bank else run.kept_bank(run_folder)
     if bank_wish and not many:
-        say(f"{run_folder}: its bank is fitted anew, from the bank.toml kept in filterset.h5; --no-bank drops it")
+        say(f"{run_folder}: its bank is fitted again, from the bank.toml in filterset.h5; --no-bank drops it")
     with tracked("Calibrating", run.parts_of_calibration(bank=bank_wish is not None, with_front=dial)) as step:
         fitted = run.calibrate(
             run_folder,
@@ -167,7 +167,7 @@ def verify(
     """Play sweeps through the processor, verify at held-out positions, and give a verdict."""
     if count is not None:
         if kept or is_golden or stimuli or recordings or through != deployed.OWN:
-            raise BadInput("--places hears the bank by itself: leave out --records, --golden, --stimuli, --through")
+            raise BadInput("--places verifies the bank alone: omit --records, --golden, --stimuli, --through")
         _verify_places(run_folder, count, operator(yes, delay), fault, as_json)
     limits = read_limits(limits_file)
     with Session.read(folder.session_file(run_folder)) as session:
@@ -175,7 +175,7 @@ def verify(
     if serial is not None:
         records.check_serial(typer.prompt("Serial number") if serial == "-" else serial, pattern, unit, run_folder)
     if is_golden and not kept:
-        raise BadInput("--golden needs --records DIR: the folder in which the golden unit is kept")
+        raise BadInput("--golden needs --records DIR: the folder of the golden unit's record")
     known = golden.read(kept) if kept else None
     if is_golden:
         golden.check_same(known, unit, rig, through)
@@ -184,11 +184,12 @@ def verify(
     if kept and not (again or is_golden):
         records.check_new(kept, unit)
     if (stimuli or recordings) and through != deployed.OWN:
-        raise BadInput(f"--stimuli and --recorded hold what our own engine plays; --through {through} needs the rig")
+        raise BadInput(f"--stimuli and --recorded are for the built-in engine; --through {through} needs the rig")
     if stimuli:
         files = run.write_stimuli(run_folder, run.fitted_of(run_folder), stimuli)
         where = (
-            f"{stimuli}: {len(files) - 1} files to play and {files[-1].name}: what to record where, under which name"
+            f"{stimuli}: {len(files) - 1} files to play and {files[-1].name}: the list of positions and file names to "
+            f"record"
         )
         then = f"then: sweetspot verify {run_folder} --recorded DIR"
         result({"stimuli": [str(f) for f in files]}, f"{where}\n{then}", as_json=as_json)
@@ -215,7 +216,7 @@ def verify(
 
 
 def _verify_places(here: Path, count: int, ask: Operator, faults: list[str] | None, as_json: bool) -> None:
-    """Hear a bank, print what was heard and end with its verdict."""
+    """Verify a bank, print the result and exit with its verdict."""
     from sweetspot.calibrate.report import bank_map  # matplotlib is slow to import
 
     with Session.read(folder.session_file(here)) as session:
@@ -267,7 +268,7 @@ def demo(
 
 
 def _changes(here: Path) -> list[str]:
-    """What changed since the next step used it; printed as a note."""
+    """Print a note on files that changed since a later step used them."""
     found = list(run.changes(here))
     for change in found:
         say(f"Changed since: {change}")
@@ -295,7 +296,10 @@ def _verified(
                 now, ask = datetime.now(UTC), operator(yes, delay)
                 run.measure_verification(here, rig, fitted, now, ask=ask, track=tracked, processor=processor)
             except (KeyboardInterrupt, HardwareTrouble):
-                say(f"A verification is one visit and starts over; an earlier one stands. Once more: {_again(here)}")
+                say(
+                    f"A verification is one session and starts over; an earlier one is kept. To repeat it: "
+                    f"{_again(here)}"
+                )
                 raise
             verdict = run.judge(here, fitted, limits)
             if verdict.verdict != "grey" or not left:
@@ -326,7 +330,7 @@ def _reported(here: Path, music: Path | None = None, pictures: Path | None = Non
 
     if (beam := run.beam_of(here)) is not None:
         if music is not None:
-            raise BadInput(f"--listen: {here} has no ears set to listen at; leave it out, or measure the ears")
+            raise BadInput(f"--listen: {here} has no ears set for it; omit it, or measure the ears")
         with tracked("Reporting", BEAM_STEPS) as step:
             return write_beam(here, beam, step=step, pictures=pictures)
     with tracked("Reporting", STEPS) as step:

@@ -1,4 +1,4 @@
-"""``sweetspot measure``: responses at the dummy head and around the turntable, and finishing what was interrupted."""
+"""``sweetspot measure``: responses at the dummy head and around the turntable, and finishing interrupted sessions."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def capture_set(
                 measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change, overlapped=overlap)
         except (KeyboardInterrupt, HardwareTrouble) as fault:
             if "measure resume" not in str(fault):
-                say(f"What landed is kept. Go on with: {command('measure resume', run)}")
+                say(f"Captures so far are kept. Continue with: {command('measure resume', run)}")
             raise
 
 
@@ -229,7 +229,7 @@ def _agreed(wanted: plan.Plan, overlap: OverlapMode | None, description: Descrip
     Raises
     ------
     BadInput
-        Nobody is there to answer.
+        There is no terminal.
     """
     if wanted.seconds <= LONG_S:
         return
@@ -240,9 +240,9 @@ def _agreed(wanted: plan.Plan, overlap: OverlapMode | None, description: Descrip
     if not sys.stdin.isatty():
         raise BadInput(
             f"measure {wanted.name}: {wanted.seconds / 60:.0f} min of sound, more than {LONG_S / 60:.0f}, and no "
-            "terminal to ask on: --yes begins without asking, --dry-run shows the plan"
+            f"terminal to confirm on: --yes starts without asking, --dry-run shows the plan"
         )
-    if not typer.confirm(f"More than {LONG_S / 60:.0f} min of sound. Begin?", err=True):
+    if not typer.confirm(f"More than {LONG_S / 60:.0f} min of sound. Start?", err=True):
         raise typer.Abort
 
 
@@ -299,7 +299,7 @@ def operator(yes: bool, delay: float) -> Callable[[str], None]:
 
     def ask(move: str) -> None:
         if yes:
-            say(f"{move} (going on in {delay:g} s)")
+            say(f"{move} (continuing in {delay:g} s)")
             time.sleep(delay)
             return
         if not sys.stdin.isatty():

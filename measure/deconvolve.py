@@ -17,7 +17,7 @@ Spectra = NDArray[np.complexfloating]
 """Spectra in the precision of the recording."""
 
 NOISE_SHARE = 0.1
-"""How much of the noise limits the bins outside the judged band: less rings less there, and lets more noise through."""
+"""Share of the noise that limits bins outside the judged band: less of it gives less ringing there and more noise."""
 
 TOGETHER = 4
 """Transforms at a time: vectors hold as many, and most of each is thrown away, so that more would only fill memory."""
@@ -94,7 +94,7 @@ class Inverse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """The bins on one side of the judged band, and where to read off what the noise allows there.
+    """The bins on one side of the judged band, and the bins that give the noise limit there.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Side:
     beyond_energy: float
 
     def weight(self, y: Spectra) -> Spectra:
-        """What to multiply the bins of one recorded spectrum ``y (frequency,)`` with, in its precision."""
+        """Weights of the bins of one recorded spectrum ``y (frequency,)``, in its precision."""
         heard = float(np.mean(_energy(y[self.edge]))) / self.edge_energy
         rest = float(np.mean(_energy(y[self.beyond]))) - heard * self.beyond_energy
         noise = NOISE_SHARE * max(rest, 0.0) / max(heard, 1e-300)
@@ -163,7 +163,7 @@ def _sides(f: Float, x: Complex, sweep: Sweep, least: float) -> tuple[Side, Side
 
 
 def inverse(sweep: Sweep, played: NDArray[np.float32], samples: int) -> Inverse:
-    """Inverse of what was played: exact within the judged band, fading to nothing at the ends of the swept band.
+    """Inverse of the stimulus: exact within the judged band, faded to zero at the ends of the swept band.
 
     ``W = G conj(X) / (|X|^2 + eps)`` with ``eps`` 120 dB below the band's median energy (Kirkeby and Nelson 1999) and
     ``G`` a half cosine over log frequency in each guard band, zero outside the swept band.
@@ -230,7 +230,7 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
     transfer
         Transfer functions ``(..., frequency)``.
     delay
-        What the loopback says of the interface's latency, s: it is taken out.
+        What the loopback says of the interface's latency, s: it is removed.
     before, after
         Samples kept ahead of time zero and from it on; the outer tenth of each side fades.
     """
@@ -251,7 +251,8 @@ def circular(inv: Inverse, transfer: Spectra, delay: float, before: int) -> NDAr
 
 
 def _turn(inv: Inverse, transfer: Spectra, delay: float, before: int) -> Spectra:
-    """What takes a delay out of transfer functions, and puts time zero at tap ``before``, in their precision."""
+    """Phase factors that remove a delay from transfer functions, with time zero at tap ``before``, in their
+    precision."""
     step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
     return _powers(step, transfer.shape[-1], transfer.dtype)
 

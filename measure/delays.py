@@ -1,4 +1,4 @@
-"""Delay estimation: every estimator in one place, each with what it is good for.
+"""Delay estimation: all estimators in one place, each with its use.
 
 ===================== ================================================= ==========================================
 estimator             takes                                             good for
@@ -31,13 +31,13 @@ from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 ONSET = 0.1
-"""Share of its peak that a response passes where it arrives."""
+"""Fraction of the peak that marks the onset of a response."""
 
 EAR_HZ = (200.0, 1500.0)
-"""Where the phase between the ears tells a delay."""
+"""Band in which the interaural phase gives a delay, Hz."""
 
 ENVELOPE_S, ENVELOPE_FINE = 0.5, 8
-"""Longest delay that is looked for where bins are uneven, s (their own steps may allow less), and looks per period."""
+"""Longest delay searched for uneven bins, s (their spacing may allow less), and search steps per period."""
 
 
 def peak_s(spectrum: Complex, size: int, fs: int) -> float:
@@ -66,7 +66,7 @@ def group_delay_s(heard: Complex, f: Float, band: tuple[float, float] = (300.0, 
 
 
 def phase_delay_s(near: Complex, far: Complex, f: Float) -> Float:
-    """How much later the far ear hears, ``(...,)`` s: mean phase delay over :data:`EAR_HZ`."""
+    """Interaural delay of the far ear, ``(...,)`` s: mean phase delay over :data:`EAR_HZ`."""
     inside = (f >= EAR_HZ[0]) & (f <= EAR_HZ[1])
     phase = np.unwrap(np.angle(near[..., inside] * far[..., inside].conj()), axis=-1)
     return np.asarray(np.mean(phase / (2.0 * np.pi * f[inside]), axis=-1))

@@ -1,8 +1,8 @@
-"""Distortion from the sweep that measured the response: harmonics 2 to 5 and their total, each beside its noise floor.
+"""Distortion from the sweep that measured the response: harmonics 2 to 5 and their total, each with its noise floor.
 
-A synchronised sweep makes harmonic ``n`` of what plays the same sweep ``L ln n`` earlier (A. Novak, P. Lotton and
-L. Simon, J. Audio Eng. Soc. 63, 786, 2015). In the deconvolved response each harmonic therefore stands by itself, ahead
-of the linear one, and its spectrum at the frequency ``F`` is what a tone of ``F / n`` makes there.
+A synchronised sweep makes harmonic ``n`` of what plays the same sweep ``L ln n`` earlier (A. Novak, P. Lotton and L.
+Simon, J. Audio Eng. Soc. 63, 786, 2015). In the deconvolved response each harmonic is therefore separate, before the
+linear one, and its spectrum at the frequency ``F`` is the harmonic of a tone of ``F / n``.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ AHEAD, BEHIND = 4.0, 6.0
 CLEAR_DB = 40.0
 """Signal to noise from which a bin stands by itself; below it the power of a third octave does."""
 PLAYED_DB = 20.0
-"""A fundamental that lies further below the median of those heard is not what harmonics are compared with."""
+"""Fundamentals further below the median of measurable ones are not used as a reference for harmonics, dB."""
 HEARD_DB = 3.0
-"""Signal to noise below which nothing but noise was found."""
+"""SNR below which only noise was found, dB."""
 FALLING, WIDE_BINS = 2.0, 65
 """Ratio of the first to the last stretch from which a tail is seen; bins over which they are smoothed before."""
 
@@ -86,7 +86,7 @@ class Distortion:
 
     @property
     def thd_floor(self) -> Float:
-        """What noise alone would give for :attr:`thd`, ``(mic, frequency)``."""
+        """:attr:`thd` of noise alone, ``(mic, frequency)``."""
         return np.asarray(np.sqrt(np.nansum(self.floor**2, axis=1)))
 
 
@@ -98,7 +98,7 @@ def _rms(x: Float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where a harmonic is cut out: samples ahead of its arrival, and from it on."""
+    """Window of a harmonic: samples before its arrival, and from it on."""
 
     before: int
     after: int
@@ -194,14 +194,14 @@ def of_transfer(
 
 
 def _power(inv: Inverse, transfer: Spectra, delay: float, window: Window, size: int) -> Float:
-    """Power ``(mic, bin)`` of what a window cuts out around the lag ``delay``."""
+    """Power ``(mic, bin)`` in a window around the lag ``delay``."""
     x = circular(inv, transfer, delay, window.before)[..., : window.before + window.after]
     return np.asarray(np.abs(fft.rfft(x * edges(window.before, window.after), size, axis=-1)) ** 2, dtype=float)
 
 
 def _noise(whole: np.ndarray[tuple[int, ...], np.dtype[np.floating]], first: int, window: Window, sweep: Sweep,
            size: int) -> Float:  # fmt: skip
-    """Mean power ``(mic, bin)`` of what the window cuts out where there is neither response nor harmonic."""
+    """Mean power ``(mic, bin)`` in windows without response or harmonics."""
     span = window.before + window.after
     last = whole.shape[-1] - round(sweep.rate * np.log(ORDERS[-1] + 2) * sweep.fs) - span
     starts = np.linspace(first, max(last, first), STRETCHES).astype(int)
@@ -211,7 +211,8 @@ def _noise(whole: np.ndarray[tuple[int, ...], np.dtype[np.floating]], first: int
 
 
 def _at_the_end(powers: Float) -> Float:
-    """Power ``(mic, bin)`` of stretches ``(stretch, mic, bin)``: their mean, or the last ones' where a room rings on.
+    """Power ``(mic, bin)`` of stretches ``(stretch, mic, bin)``: their mean, or the last ones' if a room's decay is
+    long.
 
     Harmonics lie behind all of the stretches, where a decaying tail is weaker still.
     """
@@ -221,7 +222,7 @@ def _at_the_end(powers: Float) -> Float:
 
 
 def _read(grid: Float, power: Float, noise: Float, at: Float, high: float) -> tuple[Float, Float, Float]:
-    """Power of a harmonic, of noise, and where a third octave was taken, at output frequencies ``at``."""
+    """Power of a harmonic and of noise, and whether a third octave was used, at output frequencies ``at``."""
     wide, floor = _third(grid, power, at, high), _third(grid, noise, at, high)
     narrow = np.interp(at, grid, power)
     clean = narrow - floor
@@ -233,7 +234,7 @@ def _read(grid: Float, power: Float, noise: Float, at: Float, high: float) -> tu
 
 
 def _third(grid: Float, power: Float, at: Float, high: float) -> Float:
-    """Mean power over a third octave around each of ``at``, what lies above ``high`` left out."""
+    """Mean power over a third octave around each of ``at``, without bins above ``high``."""
     total = np.concatenate([[0.0], np.cumsum(power)])
     a = np.searchsorted(grid, at / THIRD)
     b = np.minimum(np.maximum(np.searchsorted(grid, np.minimum(at * THIRD, high)), a + 1), len(power))

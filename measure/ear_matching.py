@@ -24,17 +24,17 @@ from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, power_db
 
 NEAR_M, NEAR_DEG = 0.005, 0.5
-"""How near to its mirror image a place must be."""
+"""Largest distance of a position from the mirror image of another."""
 
 GATE_S = 0.004
 FADE_S = 0.001
 FROM_HZ, TO_HZ = 200.0, 4000.0
-"""Where the overall difference is read: below, rooms are not symmetric; above, heads and hands are not."""
+"""Band of the overall difference: below it rooms are not symmetric, above it heads and set-ups are not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """By how much the left ear's microphone is too loud against the right one's.
+    """Level difference of the left ear's microphone re the right one's.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def match(found: ImpulseResponse, rig: Description) -> Match:
     rows = rows[~np.isnan(rows[:, inside]).all(axis=1)]
     if not len(rows):
         raise BadInput(
-            f"mirrored drivers play no third octave from {FROM_HZ:g} Hz to {TO_HZ:g} Hz in common: the ears cannot be "
+            f"mirrored drivers have no third octave from {FROM_HZ:g} Hz to {TO_HZ:g} Hz in common: the ears cannot be "
             "matched by symmetry; calibrate each of them: sweetspot rig calibrate"
         )
     known = ~np.isnan(rows).all(axis=0)
@@ -189,9 +189,9 @@ def to_text(found: Match, sensitivities: tuple[float, float]) -> str:
     worst = int(np.argmax(np.abs(found.left_louder_db - found.overall_db)))
     return "\n".join(
         [
-            f"the left ear's microphone is {found.overall_db:+.2f}{sure} dB against the right one's "
-            f"({found.pairs} pairs of mirrored paths, {FROM_HZ:g} Hz to {TO_HZ:g} Hz)",
-            f"farthest from that: {found.left_louder_db[worst]:+.2f} dB at {found.f[worst]:.0f} Hz",
+            f"the left ear's microphone is {found.overall_db:+.2f}{sure} dB re the right one ({found.pairs} pairs of "
+            f"mirrored paths, {FROM_HZ:g} Hz to {TO_HZ:g} Hz)",
+            f"largest deviation: {found.left_louder_db[worst]:+.2f} dB at {found.f[worst]:.0f} Hz",
             *(f"    {ear}: sensitivity_mv_per_pa = {mv:.4g}" for ear, mv in zip(EARS, sensitivities, strict=True)),
         ]
     )

@@ -39,7 +39,7 @@ def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
 
 
 def changed_files(run: Path) -> tuple[str, ...]:
-    """Files that the rig names and that are no longer what they were when the run was made, as the rig calls them."""
+    """Files named in the rig file that changed since the run was made, by their names there."""
     with Session.read(session_file(run)) as session:
         rig = session.rig()
     found = []

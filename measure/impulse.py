@@ -1,4 +1,4 @@
-"""Impulse responses with everything needed to read them: places, names, time zero, unit, noise."""
+"""Impulse responses with their metadata: positions, names, time zero, unit, noise."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ STRETCHED_KEPT = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timed:
-    """What the loopback of a capture says: latency and clocks, and the inverse that fits them.
+    """Timing from a capture's loopback: latency and clocks, and the matching inverse.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Timed:
 
     @property
     def ppm(self) -> float:
-        """By how much the inputs run faster, as far as it is corrected; 0 for one clock."""
+        """Corrected clock offset of the inputs; 0 for one clock."""
         return self.drift.ppm if self.drift.is_there and not self.drift.refused() else 0.0
 
 
@@ -86,7 +86,7 @@ class CaptureAnalyser:
         return replace(recording, x=recording.x[rows])
 
     def timed(self, recorded: NDArray[np.float32]) -> Timed:
-        """What a recorded loopback ``(samples,)`` says of latency and clocks, and the inverse to use with it."""
+        """Latency and clocks from a recorded loopback ``(samples,)``, and the inverse for it."""
         loop = self.inverse.spectrum(recorded)
         drift = clocks.of_loopback(self.inverse, self.plan.sweep, loop)
         if not drift.is_there or abs(drift.ppm) > clocks.HIGHEST_PPM:
@@ -121,7 +121,7 @@ class CaptureAnalyser:
         return transfer if gain is None else np.asarray(transfer * gain.astype(np.float32))
 
     def as_read(self, x: NDArray[np.float32], source: int) -> list[NDArray[np.floating]]:
-        """What one source's recording is as each driver's responses are read ``(mic, size)``, one a driver.
+        """One source's recording as read for each driver's responses ``(mic, size)``, one per driver.
 
         Drivers that overlap are read with each other's equalisers, whose ringing is part of what they disturb.
         Circular, time zero at ``plan.before``, without what lies outside the swept band, re the reader's own level.
@@ -232,7 +232,7 @@ class CaptureAnalyser:
         return np.array(gains), np.array(arrivals)
 
     def _sequential(self, recording: Recording, source: int) -> _Reading:
-        """How a capture of one source is read; two clocks are taken out."""
+        """Analysis of a capture of one source; two clocks are corrected."""
         x = quality.padded(recording.x, len(self.plan.played))
         timed = self.timed(x[-1])
         return _Reading(
@@ -270,20 +270,20 @@ class CaptureAnalyser:
         )
 
     def _kept(self, whole: NDArray[np.floating], start: int, how: _Reading) -> Float:
-        """What is kept ``(mic, tap)`` of a circular response whose source began at ``start``."""
+        """The kept part ``(mic, tap)`` of a circular response whose source started at ``start``."""
         before, length = self.plan.before, self.plan.before + self.plan.after
         part = clocks.at_one_rate(whole, before, length, how.ppm) if how.ppm else whole[..., start : start + length]
         return np.asarray(part * edges(before, self.plan.after))
 
     def _silent(self, source: int, snr: Float, how: _Reading) -> Reason | None:
-        """A microphone that got nothing of a source; where several play, whose."""
+        """A microphone without signal of a source; if several play, of which one."""
         found = quality.silent(snr, tuple(m.name for m in self.plan.mics))
         if found is None or len(how.sources) == 1:
             return found
         return Reason(found.kind, f"{self.plan.sources.names[source]}: {found.text}")
 
     def _alike(self, source: int) -> tuple[float | None, float]:
-        """What drivers have in common whose responses are read alike: their band's lower edge, and their level."""
+        """Key of drivers whose responses are read alike: lower band edge, and level."""
         shape = self.plan.sources.shapes[source] if self.plan.sources.shapes else None
         return shape.low_hz if shape else None, self.plan.sources.levels[source]
 
@@ -357,7 +357,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OverlapAnalyser:
-    """What captures of all drivers at once are read with.
+    """Analyser of overlapped captures.
 
     Parameters
     ----------
@@ -393,7 +393,7 @@ class OverlapAnalyser:
 
 
 def _corrections(rig: Description, plan: Plan, f: Float) -> NDArray[np.inexact[Any]]:
-    """What a pascal at each microphone is in the recording, ``(mic, frequency)``; reads correction files."""
+    """Recorded amplitude of one pascal at each microphone, ``(mic, frequency)``; reads correction files."""
     rows = []
     for mic in plan.mics:
         row = np.full(len(f), mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v)

@@ -1,6 +1,5 @@
-"""A microphone's response from its correction file, and what the file says.
-
-Sign: a file states what the microphone does, so a measurement is divided by it.
+"""A microphone's response from its correction file. Sign: a file states the microphone's response, so a measurement is
+divided by it.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ def magnitude(points: Float, f: Float) -> Float:
 
 
 def level(correction: Correction, f: Float) -> Float:
-    """The microphone's magnitude at ``f`` Hz, linear, whatever its phase."""
+    """The microphone's magnitude at ``f`` Hz, linear."""
     return magnitude(correction.points, f)
 
 
@@ -40,7 +39,7 @@ def response(correction: Correction, f: Float) -> NDArray[np.complex128]:
 
 
 def to_dict(found: Correction) -> dict[str, Any]:
-    """What is in a file, for a program."""
+    """Content of a file for JSON."""
     s = found.sensitivity
     return {
         "maker": found.maker,
@@ -68,7 +67,7 @@ def text(found: Correction) -> str:
         f"{float(db(magnitude(found.points, np.array([1000.0]))[0])):+.2f} dB at 1 kHz",
     ]
     if found.sensitivity is None:
-        lines.append("states no sensitivity: calibrate it with: sweetspot rig calibrate")
+        lines.append("no sensitivity in the file: calibrate it with: sweetspot rig calibrate")
     else:
         lines.append(f"sensitivity {found.sensitivity.text()}")
         lines.append(f"    sensitivity_mv_per_pa = {found.sensitivity.mv_per_pa:.4g}")

@@ -1,10 +1,10 @@
-"""Overlapped sweeps: every driver of a position in one capture, each a little later than the one before.
+"""Overlapped sweeps: all drivers of a position in one capture, with staggered starts.
 
-A deconvolved exponential sweep separates by lag: linear response at its own start, harmonic ``n`` at ``L ln n`` before
-(P. Majdak, P. Balazs and B. Laback, J. Audio Eng. Soc. 55, 623, 2007; P. Dietrich, B. Masiero and M.
-Vorlaender, J. Audio Eng. Soc. 61, 113, 2013). Sweeps that start one constant wait apart can be told from each other if
-no driver's decay or harmonic falls into another's kept window. Which waits do that is not modelled here but read off
-the drivers' own sequential captures, whose energy over lag holds decays and harmonics as they are.
+A deconvolved exponential sweep separates by lag: the linear response at its start, harmonic ``n`` at ``L ln n`` before
+(P. Majdak, P. Balazs and B. Laback, J. Audio Eng. Soc. 55, 623, 2007; P. Dietrich, B. Masiero and M. Vorlaender, J.
+Audio Eng. Soc. 61, 113, 2013). Sweeps with a constant spacing can be separated if no driver's decay or harmonic falls
+into another's kept window. Suitable spacings are not modelled but taken from the drivers' sequential captures, whose
+energy over lag holds decays and harmonics as they are.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import P_REF, Float, db, from_db
 
 WANTED_DB = -76.0
-"""What all other drivers may leave in a kept window, re the response in it."""
+"""Largest residual of all other drivers in a kept window, re its response."""
 OF_NOISE = 0.3
-"""What they may leave, over the noise within that window, if that is more."""
+"""The same re the noise in that window, if that is more."""
 AGREED_DB = -60.0
-"""Within this, and within the noise, overlapped captures must agree with sequential ones."""
+"""Required agreement of overlapped with sequential captures, or the noise."""
 STEP_S = 0.001
 LONG_S = 300.0
-"""Plans of so much sound are overlapped where nobody says otherwise, if their drivers can be."""
+"""Playing time, s, above which plans are overlapped by default, if possible."""
 LEAST_GAIN = 1.3
-"""Captures so many times shorter are worth overlapping."""
+"""Smallest useful gain of overlapping, in time."""
 HEADROOM = 0.8
 """Peak that the sum of all drivers may reach at an input, re full scale."""
 ELSEWHERE_DB = 3.0
-"""How far below the rig's loudest level all drivers together stay at the first position: others may be louder."""
+"""Margin of all drivers together below the rig's SPL limit at the first position, as others may be louder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Overlap:
     def text(self) -> str:
         """One line for the screen."""
         if not self.used:
-            return f"drivers play one after another: {self.why}"
+            return f"drivers play sequentially: {self.why}"
         lower = f", each {-float(db(self.level)):.1f} dB lower" if self.level < 1.0 else ""
         return (
             f"all drivers play in one capture, {self.gain:.1f} times shorter{lower}; it agrees with sequential ones to "
@@ -97,7 +97,7 @@ def cannot(plan: Plan) -> str | None:
 
 
 def usual(plan: Plan) -> OverlapMode | None:
-    """What is done where nobody says: ``"auto"`` for a plan that takes long and whose drivers can overlap at all.
+    """The default: ``"auto"`` for a plan that takes long and whose drivers can overlap at all.
 
     Short plans gain less than one capture more at the first position costs; repeats are compared one by one.
     """
@@ -134,14 +134,14 @@ def solved(plan: Plan, wholes: list[list[NDArray[np.floating]]]) -> Overlap:
     limit = np.maximum(10.0 ** (WANTED_DB / 10.0) * own, OF_NOISE * taps * noise)
     good = np.flatnonzero(np.all(others <= limit[..., None], axis=(0, 1)))
     if not len(good):
-        return Overlap(why="no wait keeps decays and harmonics of the drivers apart")
+        return Overlap(why="no spacing separates decays and harmonics of the drivers")
     best = int(good[0])
     left = float(np.max(others[..., best] / np.maximum(own, 1e-300)))
     wait = int(waits[best])
     gain = count * len(plan.played) / (len(plan.played) + (count - 1) * wait)
     found = Overlap(wait, 1.0, 10.0 * float(np.log10(max(left, 1e-20))), gain=float(gain))
     if gain < LEAST_GAIN:
-        return replace(found, why=f"one capture of all would be only {gain:.2f} times shorter than one of each")
+        return replace(found, why=f"one capture of all drivers would be only {gain:.2f} times shorter than one of each")
     return found
 
 
@@ -161,7 +161,7 @@ def _noise(whole: NDArray[np.floating], plan: Plan) -> Float:
 
 
 def _within(energy: Float, half: int, lags: NDArray[np.int64], plan: Plan) -> Float:
-    """Energy ``(mic, lag)`` that falls into a kept window whose time zero lies at each of ``lags``."""
+    """Energy ``(mic, lag)`` in a kept window with time zero at each of ``lags``."""
     last = energy.shape[-1] - 1
     first, end = (np.clip(half + lags + edge - 1, 0, last) for edge in (-plan.before, plan.after))
     return np.asarray(energy[:, end] - energy[:, first])

@@ -1,4 +1,4 @@
-"""What a session will capture, as pure data: a list made from the rig alone."""
+"""The plan of a session as pure data: the list of captures, from the rig only."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SETS: tuple[SetName, ...] = ("ears", "polar")
 
 OverlapMode = Literal["off", "auto", "on"]
 LEAST_OF_SWEEP = 0.5
-"""A driver whose filtered sweep peaks lower, over the sweep, has no part of it within its band."""
+"""Peak of the filtered sweep re the sweep below which a driver's band does not overlap it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sources:
-    """What plays in a plan.
+    """Sources of a plan.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Sources:
     shapes: tuple[Protection, ...] = ()
 
     def equaliser(self, source: int, f: Float) -> Float | None:
-        """What a source's transfer function at ``f`` Hz is multiplied by, so that its protection filter is not in it.
+        """Factor on a source's transfer function at ``f`` Hz that removes its protection filter.
 
         ``None`` where there is none. What lies well below the driver's band was not played, and stays nothing.
         """
@@ -63,7 +63,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OverlappedSignal:
-    """What plays when every driver does, one after the other's start.
+    """Signal of an overlapped capture: all drivers with staggered starts.
 
     Parameters
     ----------
@@ -124,11 +124,11 @@ class Plan:
     together: OverlappedSignal | None = None
 
     def played_in(self, capture: Capture) -> NDArray[np.float32]:
-        """What the loopback plays in a capture."""
+        """Loopback signal of a capture."""
         return self.together.played if self.together is not None and capture.source is ALL else self.played
 
     def signal_of(self, capture: Capture) -> NDArray[np.float32]:
-        """What the outputs play in a capture."""
+        """Output signals of a capture."""
         if capture.source is not ALL:
             return self.sources.signals[capture.source]
         assert self.together is not None
@@ -140,7 +140,7 @@ class Plan:
 
     @property
     def closing(self) -> Capture | None:
-        """The first capture once more, to be made after all others; none if nothing moves in between."""
+        """The first capture repeated after all others, for closure; none if nothing moves in between."""
         if self.sources.axis != "driver" or len(self.positions) < 2:
             return None
         return replace(self.captures[0], repeat=0, purpose="close")
@@ -192,7 +192,7 @@ def make(rig: Description, name: SetName) -> Plan:
 def for_driver(
     rig: Description, driver: Driver, shape: Protection, played: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], float]:
-    """A driver's own stimulus ``(1, samples)`` of what the loopback plays, and its level over that, linear.
+    """A driver's stimulus ``(1, samples)`` from the loopback's, and its linear gain re that.
 
     Its protection filter takes what lies below its band; its level is its own ``level_dbfs``, or what it can take.
 
@@ -205,7 +205,7 @@ def for_driver(
     peak = float(np.max(np.abs(shaped), initial=0.0))
     if peak < LEAST_OF_SWEEP * whole:
         raise BadInput(
-            f"driver {driver.name!r}: band_hz = {list(driver.band_hz)} holds nothing of the sweep, whose band is "
+            f"driver {driver.name!r}: band_hz = {list(driver.band_hz)} does not overlap the sweep's band "
             f"{list(rig.sweep.band_hz)}: widen sweep.band_hz (sweetspot rig sweep chooses it)"
         )
     wanted = whole if driver.level_dbfs is None else float(from_db(driver.level_dbfs))
@@ -214,10 +214,10 @@ def for_driver(
 
 
 AFTER_OVER_BEFORE = 1.3
-"""How much more is kept of a protection filter's ringing after time zero, where the driver's own decay is too."""
+"""Ratio of kept ringing of a protection filter after time zero to that before, as the driver decays too."""
 
 TURNED_DEG, TURN_STEP_DEG = 90.0, 5.0
-"""How far the head is turned to either side for its templates, and in which steps."""
+"""Range of the head's yaw to either side for its templates, and its step."""
 
 
 def frontmost(rig: Description) -> int:
@@ -237,7 +237,7 @@ def _templates(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> P
 def _reference(rig: Description, sweep: Sweep, played: NDArray[np.float32]) -> Plan:
     """The reference pair, one loudspeaker at a time, at the scoring positions."""
     if rig.reference is None:
-        raise BadInput(f"rig {rig.name!r} has no [reference]: name the outputs of a pair of loudspeakers there")
+        raise BadInput(f"rig {rig.name!r} has no [reference]: add the outputs of a pair of loudspeakers")
     channels = [rig.reference.left, rig.reference.right]
     signals = tuple(outputs_for(rig, [c], played[None, :], played) for c in channels)
     sources = Sources("program", ("left", "right"), signals, (1.0, 1.0))
@@ -251,13 +251,13 @@ def sets_of(rig: Description) -> tuple[SetName, ...]:
 
 
 def fixed_sets(rig: Description) -> tuple[SetName, ...]:
-    """The sets of microphones that stay where they are, see :mod:`sweetspot.measure.monitor`."""
+    """The sets of fixed microphones, see :mod:`sweetspot.measure.monitor`."""
     monitor: tuple[SetName, ...] = ("monitor",) if rig.monitor_mics else ()
     return (*monitor, "device") if rig.device_mics else monitor
 
 
 def excitation(rig: Description, tail: int) -> tuple[Sweep, NDArray[np.float32]]:
-    """The rig's sweep, and what the loopback plays ``(samples,)``: the sweep at its level and silence after it.
+    """The rig's sweep, and the loopback signal ``(samples,)``: the sweep at its level, then silence.
 
     The silence holds the kept response, 50 ms for the interface's latency, and ``tail`` samples more.
     """

@@ -67,7 +67,7 @@ def measure(
         it without. What was settled on stays.
     levels
         dB SPL that sources are known to reach where everything stands, by their numbers (:data:`ALL` for all at once);
-        what is not known is tried softly before it is played. Every capture is looked at all the same.
+        what is not known is tried softly before it is played. Every capture is still checked.
 
     Returns
     -------
@@ -166,8 +166,8 @@ def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> Plan:
         return overlap.together(hand.rig.description, plan, how)
     if mode == "on":
         raise Held(
-            f"{plan.name}: drivers cannot overlap: {how.why}. Measure with --overlap off or auto; this run goes on "
-            f"sequentially with: sweetspot measure resume {session.path.parent} --overlap off"
+            f"{plan.name}: drivers cannot overlap: {how.why}. Measure with --overlap off or auto; to continue this run "
+            f"sequentially: sweetspot measure resume {session.path.parent} --overlap off"
         )
     return plan
 
@@ -221,7 +221,7 @@ def _errors_of(session: Session, plan: Plan, position: int) -> Float:
 
 
 def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
-    """Bring everything to ``pose``: the stage what it can, the operator the rest; returns where it stands."""
+    """Move to ``pose``: by the stage if possible, else by the operator; returns the pose reached."""
     moves = pose.differing(stands or Pose()) if stands is not None else pose.differing(Pose(turn=9e9, x=9e9, y=9e9))
     by_stage = rig.stage.axes
     if any(axis in by_stage for axis in moves):
@@ -232,7 +232,7 @@ def place(rig: Rig, pose: Pose, stands: Pose | None, ask: Operator) -> Pose:
 
 
 def _close(hand: CaptureLoop, listener: CaptureAnalyser) -> None:
-    """Measure the first position's first source once more, and keep how well the set closes on itself."""
+    """Measure the first position's first source again, and store the closure error of the set."""
     plan, session = listener.plan, hand.session
     if plan.closing is None or session.closure(plan.name) is not None:
         return
@@ -271,7 +271,7 @@ def _changed(
 def _until_good(
     hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, accept_change: bool
 ) -> list[SourceResponse]:
-    """Capture until it is good; what was not is stored with its reason."""
+    """Capture until one is accepted; rejected ones are stored with their reason."""
     rig, session, plan = hand.rig, hand.session, listener.plan
     bad: list[Disturbed] = []
     sound = Sound(capture.source, plan.named(capture), plan.signal_of(capture), capture.pose)
@@ -302,7 +302,7 @@ def _until_good(
             return list(splice.heard)
     raise Held(
         f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {ATTEMPTS} captures were "
-        f"bad, the last because {reason}. What landed is kept; go on with: "
+        f"rejected, the last one: {reason}. Captures so far are kept; continue with: "
         f"sweetspot measure resume {session.path.parent}"
     )
 
@@ -310,7 +310,7 @@ def _until_good(
 def _other(
     hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, heard: Sequence[SourceResponse]
 ) -> Reason | None:
-    """Why what was heard is another than at the last position nearby, if it is."""
+    """Reason if the responses changed since the last position nearby."""
     each = zip(_sources(listener.plan, capture), heard, strict=True)
     changes = (_changed(hand.session, listener, capture, source, one) for source, one in each)
     other = next((c for c in changes if c), None)
@@ -356,7 +356,7 @@ def _spliced(listener: CaptureAnalyser, capture: Capture, bad: list[Disturbed]) 
 
 
 def _mean_of_landed(session: Session, listener: CaptureAnalyser, capture: Capture) -> list[SourceResponse]:
-    """Means of all repeats that landed at this place, from their raw samples, one a source."""
+    """Means of all accepted repeats at this position, from their raw samples, one per source."""
     repeats = range(listener.rig.sweep.repeats)
     found = []
     for key in (replace(capture, repeat=r).key for r in repeats):

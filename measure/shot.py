@@ -1,4 +1,4 @@
-"""One capture: what is planned, its name in a session file, and how it landed."""
+"""One capture: its plan, its name in a session file, and its result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ALL: Final = None
 """Source of a capture in which every driver plays."""
 
 Purpose = Literal["measure", "check", "close"]
-"""What a capture is for: the set itself, a comparison of overlapped with sequential sweeps, how the set closes."""
+"""Purpose of a capture: the set itself, a comparison of overlapped with sequential sweeps, or closure."""
 
 _ALL, _REPEATS = 97, {"check": 98, "close": 99}
 """Numbers that stand for them in names; a rig has at most 64 drivers and repeats."""
@@ -49,7 +49,7 @@ _NAME = re.compile(r"(x?)p(\d{3,})_s(\d{2})_r(\d{2})(?:_(\d{2,}))?")
 
 @dataclass(frozen=True, slots=True)
 class CaptureKey:
-    """What a capture is called in a session file, such as ``p003_s01_r00``.
+    """Name of a capture in a session file, such as ``p003_s01_r00``.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class CaptureKey:
 
     @property
     def place(self) -> str:
-        """What the names of all captures of this position and source begin with."""
+        """Common prefix of the names of all captures of this position and source."""
         return f"p{self.position:03d}_s{_ALL if self.source is ALL else self.source:02d}_"
 
     @property
@@ -123,7 +123,7 @@ class Capture:
 
     @property
     def place(self) -> str:
-        """What the names of all captures of this position and source begin with."""
+        """Common prefix of the names of all captures of this position and source."""
         return CaptureKey(self.position, self.source).place
 
     @property
@@ -143,7 +143,7 @@ class Shot:
     recording
         The microphones in the order of the plan, then the loopback.
     delay
-        Latency of the interface as the loopback tells it, s.
+        Latency of the interface by the loopback, s.
     reason
         Why it was not accepted; ``None`` when it was.
     temperature_c

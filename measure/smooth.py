@@ -9,7 +9,7 @@ from sweetspot.rigs.units import Float
 THIRD_OCTAVES = np.array(
     [200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000, 6300, 8000.0]
 )
-"""Nominal centres of the third-octave bands that verification looks at, Hz (IEC 61260-1)."""
+"""Nominal centres of the third-octave bands of a verification, Hz (IEC 61260-1)."""
 
 
 def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0) -> Float:
@@ -22,7 +22,7 @@ def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0) -> Float:
 
 
 def running_mean(x: Float, bins: int) -> Float:
-    """Mean of ``x (..., frequency)`` over so many bins around each; beyond the ends it goes on as it ends."""
+    """Mean of ``x (..., frequency)`` over this many bins around each; the ends are extended by their last value."""
     from scipy.ndimage import uniform_filter1d  # slow to import
 
     return np.asarray(uniform_filter1d(x, bins, axis=-1, mode="nearest"))

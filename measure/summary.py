@@ -1,4 +1,4 @@
-"""What a plan will take and what a session holds, for the screen and as JSON."""
+"""Summary of a plan and of a session, for the screen and as JSON."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def of_plan(plan: Plan, left: int | None = None, overlap: OverlapMode | None = N
     }
     first = [f"  position {p + 1}: {poses[p].text()}" for p in plan.order[:SHOWN]]
     more = [f"  and {len(plan.order) - SHOWN} more"] if len(plan.order) > SHOWN else []
-    again = [] if plan.closing is None else [f"  position {plan.closing.position + 1} again, to close the set"]
+    again = [] if plan.closing is None else [f"  position {plan.closing.position + 1} again, for closure"]
     head = (
-        f"{plan.name}: {count} captures of {seconds:.1f} s, {_minutes(count * seconds)} of sound besides moves, "
+        f"{plan.name}: {count} captures of {seconds:.1f} s, {_minutes(count * seconds)} of sound, without moves, "
         f"{count * plan.capture_bytes / 1e6:.1f} MB"
     )
     return data, "\n".join([head, *_at_best(plan, data, overlap), *first, *more, *again])
@@ -53,16 +53,16 @@ def _at_best(plan: Plan, data: dict[str, Any], overlap: OverlapMode | None) -> l
         return []
     why = cannot(plan)
     if why:
-        return [f"  --overlap {overlap}: not here: {why}"]
+        return [f"  --overlap {overlap}: not possible: {why}"]
     drivers, repeats = len(plan.sources.names), int(data["repeats"])
     one = data["capture_s"] + (drivers - 1) * (plan.before + plan.after) / plan.sweep.fs
     least = (drivers * repeats + 1) * data["capture_s"] + (1 + (len(plan.positions) - 1) * repeats) * one
     data["overlapped_audio_s"] = least
-    return [f"  --overlap {overlap}: at least {_minutes(least)}; settled once the first position is measured"]
+    return [f"  --overlap {overlap}: at least {_minutes(least)}; determined after the first position"]
 
 
 def overlapped_captures(plan: Plan) -> int | None:
-    """How many captures a set takes if all drivers of a position but the first play in one; None if they cannot."""
+    """Number of captures of a set if all drivers of a position but the first play in one; None if they cannot."""
     if cannot(plan):
         return None
     first = sum(c.position == plan.order[0] for c in plan.captures)
@@ -75,7 +75,7 @@ def _minutes(seconds: float) -> str:
 
 
 def of_session(session: Session) -> tuple[dict[str, Any], str]:
-    """Shapes, signal to noise, what was excluded and why, and how well each set closes on itself."""
+    """Shapes, SNR, rejected captures with reasons, and closure of each set."""
     sets: dict[str, Any] = {}
     lines = []
     for name in session.sets:

@@ -1,4 +1,4 @@
-"""The stimulus: a synchronised exponential sweep, its fades in guard bands outside the band that is judged."""
+"""The stimulus: a synchronised exponential sweep, with fades in guard bands outside the judged band."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHORTEST_CYCLES = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sweep:
-    """A sweep and what it is good for.
+    """A sweep and its properties.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def synchronised(band: tuple[float, float], seconds: float, fs: int) -> Sweep:
 
 
 def whole(band: tuple[float, float], seconds: float, fs: int) -> tuple[int, int]:
-    """Whole cycles ``f1 L`` and samples of :func:`synchronised`, which makes nothing longer or shorter than this."""
+    """Whole cycles ``f1 L`` and samples of :func:`synchronised`, which lengths are rounded to."""
     f1, f2 = swept(band, fs)
     if not f1 < band[0] < band[1] < f2:
         raise BadInput(f"sweep.band_hz: {list(band)} needs {f1:g} Hz < lower < upper < {f2:g} Hz at fs = {fs} Hz")

@@ -77,7 +77,7 @@ FilterSetArg = Annotated[
 Form = StrEnum("Form", {f.upper(): f for f in FORMS})  # type: ignore[misc]
 EngineName = StrEnum("EngineName", {e.upper(): e for e in ENGINES})  # type: ignore[misc]
 NOT_RUN = 4
-"""Exit code of a check that was asked for and could not be run."""
+"""Exit code of a requested check that could not be run."""
 GainOpt = Annotated[
     float,
     typer.Option("--gain", metavar="DB", min=GAIN_DB[0], max=GAIN_DB[1], help="Volume, dB, ahead of the guard."),
@@ -118,7 +118,7 @@ def process(
 ) -> None:
     """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
     if path and (ears or measure):
-        raise BadInput("--path goes with neither --at-ears nor --measure, which are of one place")
+        raise BadInput("--path cannot be combined with --at-ears or --measure, which are for one place")
     filters, changes = _within_rig(filterset)
     filters = louder(filters, gain)
     settings = with_method(filters.upmix, upmix and upmix.value, amount)
@@ -177,7 +177,7 @@ def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEng
 
 
 def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
-    """A filter set under the rig's limits as they stand now, and what changed since it was made, as a note."""
+    """A filter set under the rig's current limits, with a note on changes since it was made."""
     filters, changes = within_rig(filterset, store.read(filterset))
     for change in changes:
         say(f"Changed since: {change}")
@@ -223,7 +223,7 @@ def _process(
 
 
 def _volume(known: dict[str, Any]) -> str:
-    """The gain that was asked for, and what the filters cost in loudness, one line each."""
+    """The requested gain, and the filters' loss of loudness, one line each."""
     gain, lost = known["gain_db"], known["loudness_re_plain_db"]
     lines = [f"gain {gain:+.1f} dB"] if gain else []
     each = ", ".join(f"{name} {value:+.1f} dB" for name, value in lost.items())
@@ -232,11 +232,11 @@ def _volume(known: dict[str, Any]) -> str:
 
 
 def _note_source(sound: files.SoundSource, fs: int) -> None:
-    """Say what a listener may not expect of the file."""
+    """Notes on unexpected properties of the file."""
     if sound.fs != fs:
         say(f"{sound.path}: {sound.fs} Hz, resampled to the filters' {fs} Hz")
     if sound.cut:
-        say(f"{sound.path}: breaks off: its header names {sound.cut}. What is there is used")
+        say(f"{sound.path}: is truncated: its header states {sound.cut}. The existing part is used")
 
 
 def export(
@@ -286,7 +286,7 @@ def export(
     )
     if other is not None:
         if whole:
-            raise BadInput("--b is a second set for one place; the sets of --bank are its places: leave one out")
+            raise BadInput("--b is a second set for one place; --bank has a set for each place: omit one of them")
         options = replace(options, places=_pair(filters, _within_rig(other)[0], engine.value))
     if whole:
         _export_bank(filterset, engine.value, options, out, checked, as_json)
@@ -316,10 +316,10 @@ def export(
 
 
 def _forms_text(filterset: Path, rows: list[FormRow]) -> str:
-    """What the forms of an engine without an upmix give, as predicted; or how to learn it."""
+    """Predicted metrics of the forms of an engine without an upmix; or the command for them."""
     if rows:
         return f"Forms of this unit, predicted:\n{forms_table(rows)}"
-    return f"What each form gives beside the adaptive upmix: sweetspot calibrate {filterset} --forms, then export again"
+    return f"To compare the forms with the adaptive upmix: sweetspot calibrate {filterset} --forms, then export again"
 
 
 def _pair(first: FilterSet, second: FilterSet, engine: str) -> Places:
@@ -370,7 +370,10 @@ def _verdict(compared: EngineComparison | None) -> list[str]:
     if compared.error_db is None:
         return [f"check: not run, {compared.reason}"]
     found = "passed" if compared.passed else "FAILED"
-    return [f"check: {found}, the engine differs from ours by {compared.error_db:.1f} dB (limit {LIMIT_DB:.0f} dB)"]
+    return [
+        f"check: {found}, the engine differs from the built-in one by {compared.error_db:.1f} dB (limit "
+        f"{LIMIT_DB:.0f} dB)"
+    ]
 
 
 def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:
@@ -394,14 +397,14 @@ def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:
 def _lines(filters: FilterSet, out: Path, done: Rendered) -> str:
     levels = zip(filters.drivers, done.peak, done.rms, strict=True)
     rows = [f"  {name:<16} {_levels(peak, rms)}" for name, peak, rms in levels]
-    room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "nothing but silence below"
+    room = f"headroom {done.headroom_db:.2f} dB below" if done.peak.any() else "only silence, below"
     worked = f"limiter: up to {done.limiter_db:.2f} dB on {done.limited} samples" if done.limited else "limiter: idle"
     return "\n".join(
         [
             f"{out}: {len(filters.drivers)} drivers, {done.samples} samples at {done.fs} Hz",
             *rows,
             f"  {room} the ceiling of {float(db(done.ceiling)):.2f} dBFS; {worked}",
-            f"  delay taken out: {done.latency} samples of the engine; the filters' {filters.delay_samples} stay",
+            f"  delay removed: {done.latency} samples of the engine; the filters' {filters.delay_samples} stay",
         ]
     )
 
@@ -455,10 +458,10 @@ def play(
         filters = follower.bank.at(follower.place)
     second = matching(filters, _within_rig(other)[0]) if other else filters
     if (source is None) == (heard is None):
-        raise BadInput("give either IN.wav, or --from and the name of an input device or of a program on the server")
+        raise BadInput("give either IN.wav, or --from with an input device or a program on the audio server")
     if not compilable(block, np.float32):
         near = 1 << (block.bit_length() - 1)
-        raise BadInput(f"--block {block}: a power of two is needed, {near} or {2 * near}; the device's own may differ")
+        raise BadInput(f"--block {block}: a power of two is needed, {near} or {2 * near}; the device's may differ")
     pair = listening.dummy_head(filterset).reference if "at_ears" in store.read_prediction(filterset) else (0, 1)
     ins = pair_of(channels) if heard else None
     program = PlayedProgram(

@@ -1,4 +1,4 @@
-"""The filter matrix on a stream: what it answers to, and which form of it does what is asked for."""
+"""The filter matrix on a stream: its interface, and the choice of its implementation."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Convolver(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         ...
 
 
 def convolver(taps: ArrayLike, block: int, frame: int | None = None, dtype: DTypeLike = np.float32) -> Convolver:
-    """The compiled matrix where it can do what is asked for and llvmlite is installed, else the one in numpy.
+    """The compiled matrix if it supports the arguments and llvmlite is installed, else the one in numpy.
 
     Each is imported when it is needed: the one brings llvmlite, the other scipy's transforms.
     """

@@ -1,4 +1,4 @@
-"""Changes without clicks: new filters that take over from the old ones, and a gain that moves softly.
+"""Changes without clicks: crossfades between filters, and smoothed gain.
 
 One rule, :func:`ramp`, is behind both, for files and live sound alike.
 """
@@ -73,7 +73,7 @@ class Crossfaded:
         self._next = (convolver, change)
 
     def reset(self) -> None:
-        """Forget everything heard; a change under way is finished at once."""
+        """Clear all past input; a crossfade in progress is finished at once."""
         if self._next:
             self._now, self._next = self._next[0], None
         self._now.reset()
@@ -93,7 +93,7 @@ class Crossfaded:
 
 
 class Walked(Crossfaded):
-    """The same for filters that follow a listener: the new ones hear what came before at once, and fade in at once.
+    """The same for filters that follow a listener: the new ones share the past input, and fade in at once.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Walked(Crossfaded):
         self.exchange(convolver, 0, fade)
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         super().reset()
         self._past[:] = 0.0
 
@@ -125,7 +125,7 @@ class Walked(Crossfaded):
 
 
 class Fader:
-    """A gain that moves to where it is asked to along a raised cosine; at 1 and at rest it changes no bit."""
+    """A gain that moves to its target along a raised cosine; at rest at 1 it is bit-exact."""
 
     def __init__(self, gain: float = 1.0) -> None:
         self.memory = record(RAMP)
@@ -133,7 +133,7 @@ class Fader:
         self.memory.length = self.memory.done = 1
 
     def move(self, gain: float, samples: int) -> None:
-        """Move to ``gain`` (linear) within so many samples."""
+        """Move to ``gain`` (linear) within a number of samples."""
         self.memory.start, self.memory.target = self.gain, gain
         self.memory.length, self.memory.done = max(samples, 1), 0
 

@@ -86,7 +86,7 @@ class Engine:
         return self.guard.stopped
 
     def reset(self) -> None:
-        """Forget everything heard, and a stop."""
+        """Clear all past input, and a stop."""
         self._upmix.reset()
         self._matrix.reset()
         self.guard.reset()
@@ -144,7 +144,7 @@ class Engine:
         self.filterset = filterset
 
     def walk(self, filterset: FilterSet, matrix: Convolver) -> None:
-        """Change at once to the filters of another place, whose matrix has heard nothing yet: a short crossfade.
+        """Change at once to the filters of another place with a short crossfade.
 
         Raises
         ------
@@ -152,7 +152,7 @@ class Engine:
             The engine was not made to walk.
         """
         if not isinstance(self._matrix, Walked):
-            raise ValueError("an engine that does not walk keeps nothing for other filters to hear: Engine(walks=True)")
+            raise ValueError("this engine keeps no past input for other filters: use Engine(walks=True)")
         self._matrix.walk(matrix, round(WALK_S * filterset.fs))
         self.filterset = filterset
 
@@ -163,7 +163,7 @@ class Engine:
 
     @property
     def amount(self) -> float:
-        """How much of the centre is taken out, 0 to 1; takes effect with the next frame of the upmix."""
+        """Centre extraction amount, 0 to 1; applied from the next frame of the upmix."""
         return self.settings.amount
 
     @amount.setter
@@ -176,7 +176,7 @@ class Engine:
         self.fader.move(gain, round(seconds * self.filterset.fs))
 
     def flush(self) -> Real:
-        """What is still inside: ``(drivers, latency + taps - 1)``, as silence pushes it out."""
+        """The remaining output: ``(drivers, latency + taps - 1)``, as silence pushes it out."""
         return self.process(np.zeros((2, self.latency + self.filterset.length - 1), dtype=self._dtype))
 
 

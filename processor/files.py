@@ -1,4 +1,4 @@
-"""Sound files in and out, in pieces: the door to soundfile; a file appears whole or not at all."""
+"""Sound files, read and written in pieces: the door to soundfile; files are written atomically."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class SoundSource:
 
     def _complaint(self) -> str:
         if self.samples == 0:
-            return f"{self.path}: holds no samples; a file with sound is needed"
+            return f"{self.path}: has no samples; a sound file is needed"
         if self.channels == 1 and not self._mono:
             return (
                 f"{self.path}: has 1 channel, 2 are needed (left, right). "
-                "Give --mono to play it to both sides, or make a stereo file of it"
+                "Give --mono to play it to both sides, or convert it to stereo"
             )
         if self.channels > 2 or (self._mono and self.channels != 1):
             wanted = "1 is needed with --mono" if self._mono else "2 are needed (left, right)"
@@ -104,7 +104,7 @@ class SoundSource:
             sample, channel = int(bad[0][0]), int(bad[0][1])
             raise BadInput(
                 f"{self.path}: channel {channel + 1} holds {x[sample, channel]} at sample {done + sample} "
-                f"({(done + sample) / self.fs:.3f} s); every sample must be finite. Mend or re-export the file"
+                f"({(done + sample) / self.fs:.3f} s); every sample must be finite. Repair or re-export the file"
             )
 
 
@@ -195,7 +195,7 @@ def _open(path: Path) -> Any:
         return sf.SoundFile(mended_wave(path) or path)
     except (sf.LibsndfileError, OSError) as fault:
         if path.stat().st_size == 0:
-            raise BadInput(f"{path}: is empty (0 bytes); a file with sound is needed") from fault
+            raise BadInput(f"{path}: is empty (0 bytes); a sound file is needed") from fault
         known = ", ".join(sorted(k.lower() for k in sf.available_formats()))
         raise BadInput(f"{path}: cannot be read as sound ({fault}). Known formats: {known}") from fault
 
@@ -208,7 +208,7 @@ def _format(path: Path, subtype: str, channels: int, size: int) -> str:
         form = "RF64"
     if not sf.check_format(form, subtype):
         held = ", ".join(s for s in SUBTYPES if sf.check_format(form, s)) or "none of ours"
-        raise BadInput(f"{path}: {form} does not hold {subtype}; it holds {held}. Name the file OUT.wav for any")
+        raise BadInput(f"{path}: {form} does not support {subtype}; it supports {held}. Name the file OUT.wav for any")
     if form == "FLAC" and channels > 8:
         raise BadInput(f"{path}: FLAC holds 8 channels, {channels} are needed; name the file OUT.wav")
     return form
@@ -216,22 +216,22 @@ def _format(path: Path, subtype: str, channels: int, size: int) -> str:
 
 def _room(path: Path, size: int) -> None:
     if not path.parent.is_dir():
-        raise BadInput(f"{path}: the folder {path.parent} does not exist; make it first")
+        raise BadInput(f"{path}: the folder {path.parent} does not exist; create it first")
     if path.is_dir():
-        raise BadInput(f"{path}: is a folder; name a file to write")
+        raise BadInput(f"{path}: is a folder; give a file name")
     free = shutil.disk_usage(path.parent).free
     if free < size and path.suffix.lower() != ".flac":
         raise BadInput(
-            f"{path}: the disk has {free / 1e6:.1f} MB free, {size / 1e6:.1f} MB are needed; "
-            "nothing was changed. Make room or name another place"
+            f"{path}: the disk has {free / 1e6:.1f} MB free, {size / 1e6:.1f} MB are needed; nothing was changed. Free "
+            f"some space or give another folder"
         )
 
 
 def _whole(path: Path, samples: int) -> None:
-    """Refuse what the disk did not take in full."""
+    """Refuse incompletely written files."""
     found = sf.info(path).frames
     if found != samples:
-        raise OSError(f"{found} of {samples} samples reached the disk")
+        raise OSError(f"{found} of {samples} samples were written to the disk")
 
 
 def read_all(path: Path) -> Real:
@@ -265,7 +265,7 @@ def write_float(path: Path, y: Real, fs: int) -> None:
 
 
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Files of one folder, which is made where it is missing; each takes the place of an older one in one step.
+    """Write files into one folder, created if missing; each replaces an older one atomically.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
             for name, data in contents.items():
                 write_file(folder / name, data)
     except OSError as fault:
-        raise BadInput(f"{folder}: cannot be written: {fault.strerror}. Name another folder or make room") from fault
+        raise BadInput(f"{folder}: cannot be written: {fault.strerror}. Choose another folder") from fault
 
 
 def counted(pieces: Iterable[Real], step: Callable[[str], None]) -> Iterator[Real]:
@@ -306,7 +306,7 @@ def at_rate(x: Real, fs: int, wanted: int) -> Real:
 
 
 def resampled(pieces: Iterable[Real], fs: int, wanted: int) -> Iterator[Real]:
-    """Pieces at another sampling rate (soxr, very high quality, linear phase, delay taken out)."""
+    """Pieces at another sampling rate (soxr, very high quality, linear phase, delay removed)."""
     if fs == wanted:
         yield from pieces
         return

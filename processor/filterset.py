@@ -1,4 +1,4 @@
-"""What the processor can run: a matrix of causal FIR filters from programs to drivers, with its settings."""
+"""A filter set: a matrix of causal FIR filters from programs to drivers, with its settings."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class FilterSet:
 
     @property
     def limits(self) -> tuple[float, ...]:
-        """Largest sample that each driver may be sent, linear: the ceiling, or its own limit where that is lower."""
+        """Largest sample of each driver, linear: the ceiling, or its own limit if that is lower."""
         return tuple(min(self.ceiling, cap) for cap in self.caps or (1.0,) * len(self.drivers))
 
     @property
@@ -158,7 +158,7 @@ class FilterSet:
 
 
 def within_full_scale(filterset: FilterSet, pieces: Iterable[Float]) -> Iterator[Float]:
-    """Pieces of a programme, clipped at full scale where a driver's excursion is held up to there."""
+    """Pieces of a programme, clipped at full scale if a driver's excursion limit assumes it."""
     held = np.isfinite(filterset.most_db)
     return (np.clip(x, -1.0, 1.0) if held else x for x in pieces)
 

@@ -22,16 +22,17 @@ RELEASE_S = 0.03
 """Time constant of the release after a single peak."""
 
 WINDOW_S, WINDOWS, SLOW_S = 0.12, 4, 0.15
-"""What is needed anew in each of so many windows, longer than a period of bass or of a beat, is followed with this time
-constant and not released in between: a ripple there would be distortion. Peaks of music are not: they cost less."""
+"""Reduction needed again in each of this many windows (each longer than a period of bass or of a beat) is tracked with
+this time constant and not released in between, since ripple would be distortion. Peaks of music are not: they cost
+less."""
 
 LOW_HZ = 1500.0
 """Corner of the low band, the first to be taken from: a one-pole low-pass. The sides of a narrow unit load its drivers
 most from 300 Hz to here, and what is taken there costs least loudness."""
 
 MOST_LOW = 0.3
-"""Largest part of the low band that is taken (3 dB); what that does not cure is taken from the whole band. More of it
-costs more in all: a peak lies in several bands, and taken from one alone it takes up to twice as much."""
+"""Largest reduction of the low band alone (3 dB); the rest is taken from the whole band. More of it costs more in all:
+a peak lies in several bands, and taken from one alone it takes up to twice as much."""
 
 DC_TIME_S = 0.5
 DC_SHARE = 0.5
@@ -43,7 +44,7 @@ STOP = np.dtype([("reason", np.int64), ("driver", np.int64), ("offset", np.float
 INPUT_BAD, OUTPUT_BAD, OFFSET = 1, 2, 3
 
 STRETCH = 1024
-"""Samples whose mean is judged at once, at most: in a long piece of a file a short offset counts as it does live."""
+"""Largest number of samples whose mean is judged at once, so that a short offset in a file counts as it does live."""
 
 FORGOTTEN = 1e-7
 """Reduction that no longer counts (-140 dB): the guard is exactly transparent again."""
@@ -58,7 +59,7 @@ least of the windows' largest needs; the two reductions."""
 
 
 class Rule(NamedTuple):
-    """What :func:`limit` needs at a rate.
+    """Parameters of :func:`limit` at a sampling rate.
 
     Parameters
     ----------
@@ -236,7 +237,7 @@ def low_pass(y: Any, piece: tuple[int, int], held: Any, pole: Any, out: Any, rea
 
 
 def need(taken: Any, voice: Any, share: Any, c: Any, most: Any) -> None:
-    """What each sample of a driver with the ceiling ``c`` asks to be taken from the band, if it is more than others."""
+    """Reduction needed by each sample of a driver with the ceiling ``c``, if it exceeds that of others."""
     for i in range(taken.size):
         v, p = voice[i], share[i]
         size, part = abs(v), abs(p)
@@ -246,7 +247,7 @@ def need(taken: Any, voice: Any, share: Any, c: Any, most: Any) -> None:
 
 
 def reduction(m: Any, wanted: Any, look: int, ring: Any, speed: Any) -> Any:
-    """The larger of a band's two reductions after one more sample, which asks for ``wanted``."""
+    """The larger of a band's two reductions after one more sample, which needs ``wanted``."""
     m[NOW] = max(m[NOW], wanted)
     m[FAST] = max(max(m[NOW], m[LAST]), speed[0] * m[FAST])
     m[SLOW] += speed[1] * (m[STEADY] - m[SLOW])
@@ -269,7 +270,7 @@ def reduction(m: Any, wanted: Any, look: int, ring: Any, speed: Any) -> Any:
 
 
 def pass_time(m: Any, n: int, look: int, ring: Any, speed: Any) -> None:
-    """What :func:`reduction` does in ``n`` samples when nothing is asked and nothing is left."""
+    """:func:`reduction` over ``n`` samples when nothing is needed and nothing is reduced."""
     m[QUIET] += n
     m[COUNT] += n
     while m[COUNT] >= look:
@@ -281,7 +282,7 @@ def pass_time(m: Any, n: int, look: int, ring: Any, speed: Any) -> None:
 
 
 def clip(y: Any, piece: tuple[int, int], memory: Any, ceilings: Any, seen: Any) -> None:
-    """Take rounding above the ceilings away, and count what the bands took of a piece."""
+    """Clip rounding errors above the ceilings, and count the bands' reduction of a piece."""
     (first, last), drivers = piece, y.shape[0]
     reach = (memory.shape[1] - HEADER - drivers - WINDOWS - PIECE) // (2 * drivers + 1)
     for i in range(last - first):
@@ -297,7 +298,7 @@ def clip(y: Any, piece: tuple[int, int], memory: Any, ceilings: Any, seen: Any) 
 
 
 def rule_at(fs: int) -> Rule:
-    """What :func:`limit` needs at a rate."""
+    """Parameters of :func:`limit` at a sampling rate."""
     look = max(1, round(LOOK_AHEAD_S * fs))
     window = np.hanning(look + 3)[1:-1]
     bands = np.array([[1.0 - math.exp(-2.0 * math.pi * LOW_HZ / fs), MOST_LOW], [0.0, 1.0]])
@@ -306,7 +307,7 @@ def rule_at(fs: int) -> Rule:
 
 
 def memory_for(drivers: int, look: int) -> NDArray[np.float64]:
-    """Memory ``(band, width)`` of :func:`limit` that has heard nothing.
+    """Initial memory ``(band, width)`` of :func:`limit`.
 
     A band's row: :data:`HEADER` numbers; the low-pass of each driver; the last ``look`` reductions and those of the
     piece; what its samples need, then what is taken of them; the windows' largest needs (a ring); the last ``look``
@@ -319,7 +320,7 @@ def memory_for(drivers: int, look: int) -> NDArray[np.float64]:
 
 
 class Guard:
-    """Limits, and stops what would harm.
+    """Limits signals, and stops harmful ones.
 
     What it does above the ceiling is :func:`limit`. Where nothing passes the ceiling the guard is a pure delay, bit for
     bit.
@@ -363,7 +364,7 @@ class Guard:
 
     @property
     def least_gain(self) -> float:
-        """Least gain so far, linear; 1 when there was nothing to do."""
+        """Lowest gain so far, linear; 1 without limiting."""
         return float(self._seen[0])
 
     @property
@@ -391,13 +392,12 @@ def reason(stop: Any) -> str:
         "",
         "the input was not finite (NaN or infinity)",
         "a driver signal was not finite (NaN or infinity)",
-        f"driver {stop.driver + 1} was sent a constant offset of {stop.offset:+.3f} "
-        f"(limit {stop.limit:.3f} of full scale)",
+        f"driver {stop.driver + 1} had a constant offset of {stop.offset:+.3f} (limit {stop.limit:.3f} of full scale)",
     )[int(stop.reason)]
 
 
 def limited(y: Real, ceilings: Real, fs: int) -> Real:
-    """A whole signal ``(channel, samples)`` through :func:`limit`, its delay taken out.
+    """A whole signal ``(channel, samples)`` through :func:`limit`, without its delay.
 
     Channels with an infinite ceiling only follow: what ears hear of drivers that are held, for example.
     """

@@ -1,4 +1,4 @@
-"""What each ear of the dummy head would hear, before and after: binaural files for headphones."""
+"""Signals at the dummy head's ears, before and after: binaural files for headphones."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class DummyHead:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BinauralPair:
-    """What was written.
+    """The written files.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def dummy_head(path: Path) -> DummyHead:
     """
     kept = store.read_prediction(path)
     if "at_ears" not in kept:
-        raise BadInput(f"{path}: holds no responses at the ears; fit it again: sweetspot calibrate RUN")
+        raise BadInput(f"{path}: has no responses at the ears; fit it again: sweetspot calibrate RUN")
     left, right = (int(i) for i in kept["reference"])
     return DummyHead(np.asarray(kept["at_ears"], dtype=float), (left, right))
 
@@ -104,7 +104,7 @@ def render_at_ears(
     subtype: str = "PCM_24",
     step: Callable[[str], None] = lambda note: None,
 ) -> BinauralPair:
-    """Write what the ears hear with the filters to ``out``, and without them beside it, at one common gain.
+    """Write the signals at the ears with the filters to ``out``, and without them beside it, with a common gain.
 
     The signal is gone through twice: once for the level, once to write. ``step`` is called four times for each
     :data:`sweetspot.processor.files.PIECE` of it.
@@ -136,7 +136,7 @@ def render_at_ears(
             for y in _heard(form, head, files.counted(heard.pieces(), step), heard.fs):
                 peak, samples = max(peak, float(np.max(np.abs(y), initial=0.0))), samples + y.shape[1]
     if peak == 0.0:
-        raise BadInput("the signal is silent; there is nothing to hear")
+        raise BadInput("the signal is silent")
     gain = float(from_db(PEAK_DBFS)) / peak
     for path, form in forms.items():
         with ExitStack() as stack:

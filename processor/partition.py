@@ -11,7 +11,7 @@ from sweetspot.rigs.units import Real
 
 
 class PartitionedMatrix:
-    """``y[o] = sum_i h[i, o] * x[i]`` on a stream, without delay, whatever the sizes of its pieces.
+    """``y[o] = sum_i h[i, o] * x[i]`` on a stream, without delay, for pieces of any size.
 
     Overlap-save with a frequency-domain delay line: the filters are cut into partitions of one block; the spectrum
     of each input's frame is computed once and kept, the products are summed in frequency, and each output is
@@ -54,7 +54,7 @@ class PartitionedMatrix:
         return 0
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         bins, order = self._spectra.shape[0], self._parts * self.inputs
         self._line = np.zeros((bins, 2 * order), dtype=self._spectra.dtype)
         self._at = order
@@ -90,7 +90,7 @@ class PartitionedMatrix:
         return y
 
     def _transformed(self, h: Real) -> tuple[Real, int]:
-        """Spectra ``(bin, output, partition x input)`` of the partitions, newest first, and how many there are."""
+        """Spectra ``(bin, output, partition x input)`` of the partitions, newest first, and their number."""
         length = max(self.frame - self.block + 1, 1) if self._holds_all() else self.block
         parts = -(-self.taps // length)
         padded = np.zeros((self.inputs, self.outputs, parts * length))

@@ -1,4 +1,4 @@
-"""Plain stereo on two drivers beside the filters: what the bypass plays, within the drivers' bands."""
+"""Plain stereo on two drivers for the bypass, within the drivers' bands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _room(taps: Real, fs: int, pair: tuple[int, int], known: Mapping[int, Protec
 
 
 def bypass(filters: FilterSet, pair: tuple[int, int], limits: Mapping[int, Protection] | None = None) -> FilterSet:
-    """Plain stereo as a filter set: each side on a driver of its own, the centre on both; see :func:`plain_taps`."""
+    """Plain stereo as a filter set: each side on its own driver, the centre on both; see :func:`plain_taps`."""
     taps, plain = np.zeros_like(filters.taps), plain_taps(filters, pair, limits)
     for side, driver in enumerate(pair):
         taps[[side, 2], driver] = plain[side]

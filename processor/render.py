@@ -1,4 +1,4 @@
-"""Offline rendering: arrays or pieces of any length through the engine, delay taken out, tail kept."""
+"""Offline rendering: arrays or pieces of any length through the engine, delay removed, tail kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOGETHER = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendered:
-    """What a rendering did.
+    """Result of a rendering.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Rendered:
 
     @property
     def limiter_db(self) -> float:
-        """Largest gain reduction, dB; 0 when the limiter had nothing to do."""
+        """Largest gain reduction, dB; 0 without limiting."""
         return float(-db(self.least_gain)) if self.least_gain < 1.0 else 0.0
 
 
@@ -145,7 +145,7 @@ def upmixed(settings: UpmixSettings, fs: int, x: Real) -> Real:
 
 
 def measured(filterset: FilterSet, settings: UpmixSettings | None = None) -> FilterSet:
-    """The processor's own transfer functions, as it runs on files: what a deployed one is compared with.
+    """The processor's transfer functions on files, for comparison with a deployed one.
 
     Returns
     -------
@@ -242,11 +242,11 @@ def _peaks(y: Real) -> Real:
 
 
 class Runner(Protocol):
-    """What renders a file: interleaved samples in and out."""
+    """Protocol of renderers of files: interleaved samples in and out."""
 
     @property
     def latency(self) -> int:
-        """Delay that is taken out, samples."""
+        """Compensated delay, samples."""
         ...
 
     @property
@@ -256,7 +256,7 @@ class Runner(Protocol):
 
     @property
     def limiter(self) -> tuple[float, int]:
-        """Least gain of the limiter so far, and on how many samples it worked."""
+        """Lowest gain of the limiter so far, and the number of limited samples."""
         ...
 
     def process(self, pieces: Iterable[Real]) -> Iterator[Real]:
@@ -265,7 +265,7 @@ class Runner(Protocol):
 
 
 class _EngineRunner:
-    """An engine: of a bank, or where the compiled block path cannot do what is asked for."""
+    """Renderer by an engine: for a bank, or if the compiled block path does not support the arguments."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine, self.latency = engine, engine.latency
@@ -283,7 +283,7 @@ class _EngineRunner:
 
 
 def _runner(filterset: FilterSet) -> Runner:
-    """The block path that plays live, where numba is installed and it has the upmix that is asked for."""
+    """The live block path, if numba is installed and it supports the upmix."""
     upmix = chosen(filterset.upmix, filterset.fs, np.float32)
     if find_spec("numba") and compilable(OFFLINE_BLOCK, np.dtype(np.float32)) and is_compiled(upmix):
         from sweetspot.processor.live import FileBlocks
@@ -306,7 +306,7 @@ def _running(engine: Engine, y: Real) -> Real:
 
 
 def refused(stopped: str) -> None:
-    """Raise what the guard says, where it stopped the output.
+    """Raise the guard's message if it stopped the output.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What lies beside a filter set in its run folder: the rig's limits as they stand now, and what it was fitted to."""
+"""Files beside a filter set in its run folder: the rig's current limits, and the session of the fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = None) -> tuple[FilterSet, tuple[str, ...]]:
-    """Filters under the limits of the rig file beside them, and what changed since they were made.
+    """Filters under the limits of the rig file beside them, and notes on changes since they were made.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
         if ceiling < filters.ceiling * (1.0 - 1e-9):
             changes.append(
                 f"{rig}: the ceiling is {float(db(ceiling)):.2f} dBFS now, {float(db(filters.ceiling)):.2f} dBFS in "
-                f"{beside.name}; the lower one holds. Calibrate again for its headroom"
+                f"{beside.name}; the lower one applies. Calibrate again for its headroom"
             )
             filters = replace(filters, ceiling=ceiling)
         filters = _within_drivers(beside, rig, filters, filters.taps[None] if places is None else places)
@@ -67,7 +67,7 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
 
 
 def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:
-    """What the rig file beside filters lets each driver be sent, by its row; found by their output channels.
+    """Limits of each driver in the rig file beside filters, by row; matched by output channels.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:
 
 
 def _as_filters_do(taps: Real, fs: int, driver: Driver) -> Excursion:
-    """The excursion of a driver whose data sheet is not known, in units of its own: what its filters reach is allowed.
+    """Excursion of a driver without data sheet, in relative units: the filters' own reach is allowed.
 
     They were made to keep to its limit by its measured level, which no rig file has.
     """
@@ -102,13 +102,13 @@ def _as_filters_do(taps: Real, fs: int, driver: Driver) -> Excursion:
 
 
 def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[Any]) -> FilterSet:
-    """Filters whose guard holds each driver's own limit, and which keep to its band."""
+    """Filters with each driver's limit in their guard, refused if they exceed its band."""
     known = driver_limits(path, filters)
     reasons = {row: one.filter_refused(places[:, :, row], filters.fs) for row, one in known.items()}
     refused = [f"driver {known[row].name!r} (output {filters.channels[row]}): {r}" for row, r in reasons.items() if r]
     if refused:
         raise BadInput(
-            f"{rig}: these filters do not keep to their drivers' bands: {'; '.join(refused)}. Nothing was played. "
+            f"{rig}: these filters exceed their drivers' bands: {'; '.join(refused)}. Nothing was played. "
             f"Calibrate again: sweetspot calibrate {rig.parent}"
         )
     room = {row: float(np.min(one.room_to_move(places[:, :, row], filters.fs))) for row, one in known.items()}
@@ -117,7 +117,7 @@ def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[A
     if most_db < -SLACK_DB:
         raise BadInput(
             f"{rig}: driver {known[tightest].name!r} (output {filters.channels[tightest]}): full-scale programme could "
-            f"move it {-most_db:.1f} dB farther than its excursion_mm allows. Nothing was played. Calibrate again: "
+            f"exceed its excursion_mm by {-most_db:.1f} dB. Nothing was played. Calibrate again: "
             f"sweetspot calibrate {rig.parent}"
         )
     filters = replace(filters, most_db=most_db)
@@ -126,16 +126,16 @@ def _within_drivers(path: Path, rig: Path, filters: FilterSet, places: NDArray[A
 
 
 def _changed_rig(rig: Path, session: Path) -> list[str]:
-    """A note where the rig file is another than the session was measured with, by SHA-256."""
+    """A note if the rig file differs from the session's, by SHA-256."""
     measured = root_text(session, "rig_sha256") if session.is_file() else ""
     text = rig.read_text(encoding="utf-8", errors="replace").removeprefix("\ufeff")
     if not measured or measured == hashlib.sha256(text.encode()).hexdigest():
         return []
-    return [f"{rig} was changed after {session.name} was measured (SHA-256 differs): its limits hold as they are now"]
+    return [f"{rig} was changed after {session.name} was measured (SHA-256 differs): its present limits apply"]
 
 
 def changed_since(filterset: Path, filters: FilterSet) -> tuple[str, ...]:
-    """What differs from what the filters name as their source: the session beside them, by SHA-256."""
+    """A note if the session beside the filters differs from their source, by SHA-256."""
     session = filterset.with_name("session.h5")
     if not session.is_file() or len(filters.source) != 64 or file_sha256(session) == filters.source:
         return ()

@@ -1,4 +1,4 @@
-"""filterset.h5: the only door between filter sets and HDF5, written whole or not at all."""
+"""filterset.h5: the only door between filter sets and HDF5, written atomically."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sweetspot.rigs.storage import write as write_file
 SCHEMA = "sweetspot-filterset"
 SCHEMA_VERSION = 1
 NAME = "filterset.h5"
-"""What the file is called in a run folder."""
+"""File name in a run folder."""
 
 Tree = Mapping[str, Any]
 """Nested: a mapping is a group, an array or list a dataset, a string or number an attribute."""
@@ -35,7 +35,7 @@ def write(
     design_text: str = "",
     bank: StoredBank | None = None,
 ) -> None:
-    """Write a filter set, with what verification will compare with; the old file stays until the new one is whole.
+    """Write a filter set with its prediction for verification, atomically.
 
     Same input, same bytes: nothing in the file depends on the clock.
 
@@ -94,7 +94,8 @@ def read_bank(path: Path) -> StoredBank:
     with _opened(path) as root:
         if "bank" not in root:
             raise BadInput(
-                f"{root.path}: holds filters for one place, no bank; make one: sweetspot calibrate RUN --bank bank.toml"
+                f"{root.path}: has filters for one place and no bank; make one: sweetspot calibrate RUN --bank "
+                f"bank.toml"
             )
         return read_group(root.group("bank"), _filterset(root))
 
@@ -106,19 +107,19 @@ def has_bank(path: Path) -> bool:
 
 
 def read_prediction(path: Path) -> dict[str, Any]:
-    """What :func:`write` was given as ``prediction``: groups as dicts, datasets as arrays or lists of strings."""
+    """The ``prediction`` given to :func:`write`: groups as dicts, datasets as arrays or lists of strings."""
     with _opened(path) as root:
         return _untree(root.group("prediction"))
 
 
 def loudness_re_plain(path: Path) -> dict[str, float]:
-    """Loudness over plain stereo of each programme, dB, as a calibration predicted it; empty where it did not."""
+    """Predicted loudness re plain stereo of each programme, dB; empty if not predicted."""
     kept = read_prediction(path).get("loudness")
     return {str(name): float(value) for name, value in json.loads(kept[0]).items()} if kept else {}
 
 
 def predicted_forms(path: Path) -> list[dict[str, Any]]:
-    """What a calibration predicted of each form of engines without an upmix; empty where it did not."""
+    """Predicted metrics of each form of engines without an upmix; empty if not predicted."""
     kept = read_prediction(path).get("forms")
     return list(json.loads(kept[0])) if kept else []
 
@@ -130,7 +131,7 @@ def read_design(path: Path) -> str:
 
 
 def located(path: Path) -> Path:
-    """The file itself, where ``path`` may be the run folder that holds it.
+    """Path of the file; ``path`` may be its run folder.
 
     Raises
     ------
@@ -140,10 +141,10 @@ def located(path: Path) -> Path:
     if path.is_dir():
         if (path / NAME).is_file():
             return path / NAME
-        held = "session.h5 is there: run `sweetspot calibrate` on it first" if (path / "session.h5").is_file() else ""
-        raise BadInput(f"{path}: this folder holds no {NAME}. {held or 'Name a filterset.h5 or the run folder of one'}")
+        held = "it has a session.h5: run `sweetspot calibrate` on it first" if (path / "session.h5").is_file() else ""
+        raise BadInput(f"{path}: this folder has no {NAME}. {held or 'Give a filterset.h5 or its run folder'}")
     if not path.exists():
-        raise BadInput(f"{path}: no such file; a {NAME} or the run folder that holds it is needed")
+        raise BadInput(f"{path}: no such file; a {NAME} or its run folder is needed")
     return path
 
 
@@ -247,7 +248,7 @@ def _check(root: Group) -> None:
         read_group(root.group("bank"), _filterset(root))
 
 
-KIND = Kind(SCHEMA, SCHEMA_VERSION, f"name a {NAME} that `sweetspot calibrate` made, or calibrate again", _check)
+KIND = Kind(SCHEMA, SCHEMA_VERSION, f"give a {NAME} made by `sweetspot calibrate`, or calibrate again", _check)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Stereo to left, right and centre: the centre is what stays of mid when what is at a side is taken away."""
+"""Stereo to left, right and centre: the centre is the mid signal without components of one side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MONO, STEREO = 1e-8, 1e-6
 """Ratio of side to mid power under which a bin counts as mono, and above which its projection is taken whole."""
 
 NEAR_MIDDLE = 2.5
-"""How far ``|rho|`` passes 1 where the soft projection takes half; see :func:`weigh`."""
+"""Excess of ``|rho|`` over 1 at which the soft projection takes half; see :func:`weigh`."""
 
 LEAST_SIDE = 1e-12
 """Side power over mid power under which it is taken as that, so that ``rho`` stays finite."""
@@ -28,7 +28,7 @@ class Upmix(Protocol):
     """Left and right in, the programs left, right and centre out, on a stream."""
 
     amount: float
-    """How much of the centre is moved to its program, 0 to 1; a change is faded over one frame."""
+    """Centre extraction amount, 0 to 1; a change is faded over one frame."""
 
     @property
     def latency(self) -> int:
@@ -36,7 +36,7 @@ class Upmix(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         ...
 
     def process(self, x: Real) -> Real:
@@ -45,7 +45,7 @@ class Upmix(Protocol):
 
 
 def chosen(settings: UpmixSettings, fs: int, dtype: DTypeLike = np.float64) -> Upmix:
-    """The upmix that a filter set asks for.
+    """The upmix of a filter set's settings.
 
     Raises
     ------
@@ -69,7 +69,7 @@ SHORTEST_S = 2.95e-3
 """Longest delay of the low-latency form."""
 
 LOOK_BACK, QUICKER = 8, 0.5
-"""Its frames reach back so many times as far as its delay, and its averages take that share of the time."""
+"""Ratio of its frames' length to its delay, and factor on the time constants of its averages."""
 
 
 def _short(settings: UpmixSettings, fs: int) -> tuple[UpmixSettings, int, int]:
@@ -114,7 +114,7 @@ class PassThrough:
         self.amount = 0.0
 
     def reset(self) -> None:
-        """Nothing is kept."""
+        """No state to clear."""
 
     def process(self, x: Real) -> Real:
         """``(2, n)`` in, ``(3, n)`` out: left, right, silence."""
@@ -147,7 +147,7 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
       ``|rho| <= 1`` at any levels, and the projection takes the former away. A source near the middle by itself gives
       ``|rho|`` well above 1 (12 at 1.5 dB between left and right, 1.9 at 10 dB): there ``k`` falls, and the source
       stays whole. ``alike`` is 1 in the middle, 0 at a side, and what share of a bin is no ambience.
-    - ``PCA``: the principal component of left and right, as far as it points to the centre and dominates: at angle
+    - ``PCA``: the principal component of left and right, where it points to the centre and dominates: at angle
       ``phi`` from mid ``C = g cos(phi) (cos(phi) M + sin(phi) S)``, ``g = cos(2 phi)^2 (l1 - l2)/(l1 + l2)``, ``l`` the
       eigenvalues. The sign of the axis cancels out.
 
@@ -200,7 +200,8 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
 
 
 FRAME = np.dtype([(name, np.int64) for name in ("window", "span", "hop", "at", "phase", "waiting")])
-"""Sizes of frame, synthesis and hop, samples; where the rings of input and sums stand; samples since the last frame."""
+"""Sizes of frame, synthesis and hop, samples; positions of the rings of input and sums; samples since the last
+frame."""
 
 
 def advance(memory: Any, x: Any, done: Any, programs: Any, heard: Any, sums: Any) -> Any:
@@ -250,7 +251,7 @@ def frame(memory: Any, heard: Any, shape: Any, frames: Any) -> Any:
 
 
 def overlap(memory: Any, centre: Any, synthesis: Any, amount: Any, sums: Any) -> None:
-    """Add the newest ``span`` samples of a frame of the centre, windowed, ``amount`` times, to what is to be played."""
+    """Add the newest ``span`` samples of a frame of the centre, windowed, ``amount`` times, to the output."""
     skip, first = memory.window - memory.span, memory.span - memory.phase
     for half in range(2):
         start, stop, shift = (0, first, memory.phase) if half == 0 else (first, memory.span, -first)
@@ -286,7 +287,7 @@ class Centre:
 
 
 def _centre(window: int, dtype: Any) -> Any:
-    """The compiled form where it can do what is asked for and llvmlite is installed, else the one in numpy."""
+    """The compiled form if it supports the arguments and llvmlite is installed, else the one in numpy."""
     if compilable(window // 2, dtype):
         from sweetspot.processor.compiled import CompiledCentre
 
@@ -342,7 +343,7 @@ class StftUpmix:
         return self.span
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         self.heard[:] = 0.0
         self.sums[:] = 0.0
         self.memory.at = self.memory.phase = self.memory.waiting = 0

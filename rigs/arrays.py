@@ -1,4 +1,4 @@
-"""Arrays: ``frozen()``, the one way in for those that a record keeps, and ``bisected()`` for many unknowns at once."""
+"""Arrays: ``frozen()`` for arrays in records, and ``bisected()``, bisection of many unknowns at once."""
 
 from __future__ import annotations
 

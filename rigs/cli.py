@@ -192,7 +192,7 @@ def lab(
 
 
 def _show(rig: str, unit: str, out: Path | None, *, as_json: bool) -> None:
-    """Tell what a lab is, and draw it."""
+    """Print and draw a lab."""
     from sweetspot.rigs.lab import World
     from sweetspot.rigs.lab.pictures import data, overview, show, text  # matplotlib is slow to import
     from sweetspot.rigs.load import find

@@ -1,10 +1,10 @@
-"""The errors that a user sees: each carries one message and the exit code of the command line."""
+"""Errors for users: each with one message and the exit code of the command line."""
 
 from __future__ import annotations
 
 
 class SweetspotError(Exception):
-    """Base of every error that is told in one message."""
+    """Base of every error with one message for the user."""
 
     exit_code = 1
 
@@ -22,19 +22,19 @@ class OutputTrouble(SweetspotError):
 
 
 class MissingDevice(BadInput):
-    """A device that is named is not there: it may be switched off, and the name may be right."""
+    """A named device is missing: it may be switched off, or the name is wrong."""
 
     exit_code = 3
 
 
 class HardwareTrouble(SweetspotError):
-    """A device failed, vanished or answered wrongly; what landed is kept."""
+    """A device failed, vanished or answered wrongly; captures so far are kept."""
 
     exit_code = 3
 
 
 class TooLoud(HardwareTrouble):
-    """Something was about to be played above the rig's ceiling; nothing was."""
+    """A signal above the rig's ceiling was refused; nothing was played."""
 
 
 class Held(HardwareTrouble):

@@ -1,4 +1,4 @@
-"""Faces of sub-packages: the names that others may use, imported only when they are asked for."""
+"""Faces of sub-packages: their public names, imported at first use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where drivers, ears and microphones stand: poses, turns and directions.
+"""Geometry of drivers, ears and microphones: poses, turns and directions.
 
 x ahead of the device, y to its left, z up; azimuth counter-clockwise from x. Metres and radians.
 """
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sweetspot.rigs.units import Float
 
 AXES = ("turn", "x", "y", "yaw", "z", "elevation")
-"""What a stage may be able to move, in the order of :class:`Pose`."""
+"""Axes of stages, in the order of :class:`Pose`."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

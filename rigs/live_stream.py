@@ -1,4 +1,4 @@
-"""A live stream through PortAudio: a callback that is asked for each block, from a device or a program, to a device."""
+"""A live stream through PortAudio: a callback for each block, from a device or a program to a device."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sweetspot.rigs.hosts import Patchbay, patchbay
 from sweetspot.rigs.portaudio import AudioDevice, library
 
 STALL_S = 3.0
-"""A stream whose callback was not asked for so long has died."""
+"""Time without a callback after which a stream counts as dead, s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be opened.
+    """The stream to open.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class LiveStream:
 
     @property
     def gone(self) -> str:
-        """Name of a device or program that has left a JACK server, whose streams run on without it; or nothing."""
+        """Name of a device or program that left a JACK server, whose streams continue without it; or empty."""
         wanted = [d.name for d in (self.output, self.input) if d is not None]
         return next((n for n in wanted if self._bay and not any(self._bay.ports_of(n))), "")
 
@@ -168,7 +168,7 @@ class LiveStream:
         }
 
     def close(self) -> None:
-        """End the stream and let go of the device; may be called twice."""
+        """End the stream and close the device; may be called twice."""
         stream, self._stream, self._bay = self._stream, None, None
         if not library.broken:
             self._held.close()
@@ -199,7 +199,7 @@ def _ended(stream: Any) -> None:
 
 
 class Watch:
-    """Tells whether a count of blocks still moves."""
+    """Watches whether a block count still increases."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now

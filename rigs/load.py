@@ -1,4 +1,4 @@
-"""Description -> Rig: the one place where real or virtual parts are chosen."""
+"""Description -> Rig: the only place that chooses real or virtual parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab import World
 
 READY_MADE = Path(__file__).parent
-"""Where the rigs that come with sweetspot are."""
+"""Folder of the ready-made rigs."""
 
 
 def utc_now() -> datetime:
@@ -47,7 +47,7 @@ def find(name: str) -> Path:
 
 
 def check_files(description: Description) -> None:
-    """Read every file that the parts of a rig read when they are opened, and open nothing.
+    """Check every file that a rig's parts read when opened, without opening devices.
 
     Raises
     ------
@@ -93,8 +93,8 @@ def open_rig(
             interface = PortAudioInterface.open(description, now=now)
         case "none":
             raise BadInput(
-                f'rig {description.name!r} has interface.driver = "none": it was measured elsewhere, and there is '
-                "nothing to play on. Verify with: sweetspot verify RUN --stimuli DIR, then --recorded DIR"
+                f'rig {description.name!r} has interface.driver = "none": its measurements were imported, so '
+                "nothing can be played. Verify with: sweetspot verify RUN --stimuli DIR, then --recorded DIR"
             )
     match description.stage.driver:
         case "lab":

@@ -1,4 +1,4 @@
-"""Serial numbers and names: one rule for what is typed, scanned, or read from a file."""
+"""Serial numbers and names: one rule for typed, scanned and stored ones."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SERIAL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}")
 """A serial number names a folder and a file, and stands in tables: ASCII, no path, no space, no newline."""
 
 RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(\..*)?", re.IGNORECASE)
-"""What Windows takes for a device, whatever follows a dot: no folder there can be called so, nor end with a dot."""
+"""Device names of Windows, with any extension: not allowed for folders there, nor is a final dot."""
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take for the beginning of a formula."""
+"""First characters of formulas in spreadsheets."""
 
 
 def check_serial(text: str, where: str) -> str:
@@ -61,5 +61,5 @@ def check_name(text: str, where: str) -> str:
 
 
 def cell(text: str) -> str:
-    """A cell of a CSV table that no spreadsheet takes for a formula: what could be one gets an apostrophe in front."""
+    """A CSV cell that no spreadsheet reads as a formula: possible formulas get a leading apostrophe."""
     return f"'{text}" if text.startswith(FORMULA) else text

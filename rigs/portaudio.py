@@ -1,7 +1,6 @@
-"""The multichannel interface through PortAudio: one full-duplex stream, so that playing and hearing share a clock.
-
-The library gives no promise to return: on JACK it waits for ever when the server has died. So every call that talks to
-a device is made in a thread of its own, against a deadline, and after a failure the library is left alone.
+"""The multichannel interface through PortAudio: one full-duplex stream, so that playback and recording share a clock.
+The library may never return: on JACK it blocks for ever if the server has died. So every device call is made in a
+separate thread with a timeout, and after a failure the library is not used again.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ from sweetspot.rigs.rig_file import Description
 T = TypeVar("T")
 
 POLL_S = 0.005
-"""How often a running capture is looked at."""
+"""Polling interval of a running capture, s."""
 
 STALL_S = 5.0
-"""A device that moves no sample for so long has died."""
+"""Time without samples after which a device counts as dead, s."""
 
 ANSWER_S = 10.0
 """How long the library may take to start, to list devices, to open a stream."""
 
 REST_S = 0.2
-"""Silence between two captures: what is still on its way through the converters, or dying away, belongs to neither."""
+"""Silence between two captures, s, for converter latency and decay."""
 
 END_S = 2.0
 """How long a stream may take to end."""
@@ -116,7 +115,7 @@ class Library:
             raise HardwareTrouble(f"{who}: {fault}. Is the device connected, and its server running?") from fault
 
     def acquire(self) -> Any:
-        """The binding, with the library running; the devices are listed afresh if nobody else uses them."""
+        """The binding, with the library running; the devices are listed again if nothing uses them."""
         sd = self.call(_started, "PortAudio")
         self.users += 1
         return sd
@@ -187,7 +186,7 @@ def _listed() -> list[AudioDevice]:
 
 
 def choose(found: list[AudioDevice], name: str, hostapi: str | None, outputs: int, inputs: int) -> AudioDevice:
-    """The one device whose name holds ``name``.
+    """The only device whose name contains ``name``.
 
     Upper and lower case are the same. A name that is matched whole wins over longer ones that hold it.
 
@@ -211,7 +210,7 @@ def choose(found: list[AudioDevice], name: str, hostapi: str | None, outputs: in
         raise MissingDevice(f"interface.device: no audio device's name holds {name!r}{on}.{listed}")
     if len(fitting) > 1:
         raise BadInput(
-            f"interface.device: {name!r}{on} fits {len(fitting)} audio devices; give more of the name, or "
+            f"interface.device: {name!r}{on} matches {len(fitting)} audio devices; give a longer part of the name, or "
             f"interface.hostapi.{_lines(fitting)}"
         )
     _enough_channels(fitting[0], outputs, inputs)
@@ -306,7 +305,7 @@ class PortAudioInterface:
     def open(
         cls, description: Description, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> PortAudioInterface:
-        """Find the rig's device and ask whether it runs at the rig's rate; nothing plays.
+        """Find the rig's device and check that it supports the rig's rate, without playback.
 
         Raises
         ------
@@ -360,7 +359,7 @@ class PortAudioInterface:
         return Recording(take.heard.T, fs=self.fs, xruns=take.xruns, started=started)
 
     def close(self) -> None:
-        """Let go of the device; may be called twice. Captures are refused afterwards."""
+        """Close the device; may be called twice. Captures are refused afterwards."""
         if not self._closed:
             self._closed = True
             self._end()
@@ -423,11 +422,11 @@ class PortAudioInterface:
                 library.give_up()
                 raise HardwareTrouble(
                     f"{self.device.name!r} stopped at sample {take.at} of {len(take.played)}: "
-                    "is it still connected, and its server running? Nothing is kept of this capture"
+                    "is it still connected, and its server running? This capture was discarded"
                 )
 
     def _end(self) -> None:
-        """Silence at once, then the end of the stream; one that does not end in time is left alone."""
+        """Silence at once, then the end of the stream; one that does not end in time is abandoned."""
         self._take = None
         if self._stream is not None and not library.broken:
             try:
@@ -474,7 +473,7 @@ class _Take:
 
     @property
     def complete(self) -> bool:
-        """Whether every sample has been played and heard."""
+        """Whether all samples have been played and recorded."""
         return self.at == len(self.played)
 
     def step(self, heard: Any, play: Any, frames: int, flagged: bool) -> None:

@@ -24,7 +24,7 @@ SPELT = {
     "\u2013": "-",
     "\u2026": "...",
 }
-"""How signs are spelt where the terminal or the file can't encode them."""
+"""Replacements of characters that the terminal or the file cannot encode."""
 
 COLOURS = {
     r"(?m)^PASS\b.*|^ +ok\b": "green",
@@ -68,7 +68,7 @@ def tracked(title: str, total: int) -> Iterator[Step]:
 
 
 def say(text: str, *, quiet: bool = False) -> None:
-    """A line for the person at the screen, on stderr; nothing when ``quiet``."""
+    """Print a line for the user on stderr, unless ``quiet``."""
     if not quiet:
         stderr().print(text, markup=False)
 
@@ -86,14 +86,14 @@ def result(data: Mapping[str, Any], lines: str, *, as_json: bool) -> None:
 
 
 def failed(message: str, code: int, *, as_json: bool, quiet: bool = False) -> None:
-    """Tell of trouble: a line on stderr, and with ``--json`` an object ``error`` on stdout."""
+    """Report an error: a line on stderr, and with ``--json`` an object ``error`` on stdout."""
     say(f"sweetspot: {message}", quiet=quiet)
     if as_json:
         result({"error": {"message": message, "exit_code": code}}, "", as_json=True)
 
 
 def speakable() -> None:
-    """Let stdout and stderr spell what their encoding lacks instead of failing on it."""
+    """Make stdout and stderr replace characters that their encoding lacks."""
     codecs.register_error("spelt", _spelt)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

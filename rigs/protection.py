@@ -26,19 +26,19 @@ BELOW = 0.1
 """Part of the slope that lies below the edge."""
 
 NARROWEST = 1.5
-"""Narrowest slope that a filter of so many taps can draw, in steps of the sampling rate over their number."""
+"""Narrowest slope of a filter, in steps of the sampling rate over its number of taps."""
 
 POWER_S = 1.0
-"""Power is averaged over so long: voice coils of tweeters warm up within seconds."""
+"""Averaging time of power, s: voice coils of tweeters heat up within seconds."""
 
 EQUALISED = 0.65
 """A response's slope over that of the protection filter: steeper ones ring longer, wider ones lose more of the band."""
 
 BETTER_DB = 6.0
-"""Filters are made to keep to a band by this much more than they must: programs may cancel each other within it."""
+"""Margin of filters to the band limit, dB: programs may cancel each other within the band."""
 
 JUDGED_HZ, RESOLVED = 167.0, 2.4
-"""What the usual gate (6 ms) resolves; and how far above an edge a window resolves, over its length's inverse."""
+"""Lowest frequency of the usual gate (6 ms); and the resolution of a window above an edge, re its inverse length."""
 
 FROM_HZ = 20.0
 """Pink programme begins here."""
@@ -116,14 +116,14 @@ class Protection:
         return np.minimum(self.sine, self.excursion.limit / np.maximum(self.excursion.gain(f), 1e-30))
 
     def most(self, x: NDArray[np.floating]) -> float:
-        """Gain at which a signal ``(samples,)`` that lasts is as loud as its driver may be sent."""
+        """Largest gain of a continuous signal ``(samples,)`` for its driver."""
         gain = self.sine / max(float(np.max(np.abs(x), initial=0.0)), 1e-12)
         if self.excursion is not None:
             gain = min(gain, self.excursion.limit / max(self.excursion.peak(x, self.fs), 1e-30))
         return float(gain)
 
     def room_to_move(self, taps: NDArray[np.floating], fs: int) -> Float:
-        """Gain up to which filters ``(..., program, tap)`` keep within the excursion whatever is played ``(...,)``.
+        """Largest gain ``(...,)`` at which filters ``(..., program, tap)`` keep within the excursion for any programme.
 
         Programs are left, right, centre; what both sides share may go to the centre instead. Infinite where the rig
         states no excursion, or none is known.
@@ -134,7 +134,7 @@ class Protection:
         return np.asarray(self.excursion.limit / np.maximum(np.maximum(left + right, centre), 1e-30))
 
     def slope(self, f: NDArray[np.floating], taps: int | None = None) -> Float:
-        """The protection filter's gain (zero phase) at ``f`` Hz: nothing below the band, 1 well within it.
+        """The protection filter's gain (zero phase) at ``f`` Hz: zero below the band, 1 well within it.
 
         ``sin^2`` over linear frequency, whose response dies away within about two over its width. A filter of few
         ``taps`` gets a slope as wide as these can draw.
@@ -149,11 +149,11 @@ class Protection:
         return np.asarray(np.sin(0.5 * np.pi * place) ** 2)
 
     def half_hz(self, low_hz: float) -> float:
-        """Where the protection filter lets half through, Hz; ``low_hz`` for a driver without one."""
+        """The -6 dB frequency of the protection filter, Hz; ``low_hz`` for a driver without one."""
         return low_hz if self.low_hz is None else self.low_hz * (1.0 + (0.5 - BELOW) * SLOPE)
 
     def equaliser(self, f: Float) -> Float:
-        """What responses to :meth:`shaped` signals are multiplied by: a steeper slope over the protection filter's.
+        """Factor on responses to :meth:`shaped` signals: a steeper slope over the protection filter's.
 
         Both begin at the same frequency, where the quotient is largest, ``1 / EQUALISED^2``; below, where nothing of
         the driver's own is left, it falls as slowly, so that other drivers which overlap with it do not ring in it.
@@ -168,7 +168,7 @@ class Protection:
 
     @property
     def rings_s(self) -> float:
-        """How long an equalised response rings to either side, s, as far as judged frequencies notice; or 0.
+        """Ringing of an equalised response to either side, s, at judged frequencies; or 0.
 
         A response that is cut off is wrong by -50 dB this far above the edge of its band: ``|f - 1.1 low| T`` =
         :data:`RESOLVED`. Judged is from :data:`JUDGED_HZ` on, or from 1.6 times the edge where that is higher.
@@ -178,7 +178,7 @@ class Protection:
         return RESOLVED / (max(JUDGED_HZ, 1.6 * self.low_hz) - 1.1 * self.low_hz)
 
     def shaped(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
-        """A signal ``(samples,)`` without what lies below the band; as long as before."""
+        """A signal ``(samples,)`` high-passed at the band's edge; of equal length."""
         if self.low_hz is None or not np.any(x):
             return np.asarray(x, dtype=np.float32)
         pad = round(PAD_S * self.fs)
@@ -216,7 +216,7 @@ class Protection:
         return float(power_db(max(np.max(each) for each in shares)))
 
     def _grid(self, taps: int, fs: int) -> int:
-        """Length of a transform that shows filters of so many taps, and the band's edge."""
+        """Length of a transform that resolves filters of this length and the band's edge."""
         return int(fft.next_fast_len(max(4 * taps, round(EDGE_BINS * fs / (self.low_hz or fs))), real=True))
 
     def within_band(self, taps: NDArray[np.floating], fs: int) -> Float:
@@ -251,12 +251,12 @@ class Protection:
         return best
 
     def filter_refused(self, taps: NDArray[np.floating], fs: int) -> str:
-        """Why filters ``(..., tap)`` must not play on this driver, or nothing."""
+        """Reason to refuse filters ``(..., tap)`` for this driver, or ``None``."""
         leak = self.filter_leak_db(taps, fs)
         if leak <= LEAK_DB:
             return ""
         return (
-            f"{leak:.1f} dB of what its filters let through lies below band_hz = [{self.low_hz:g}, ...] "
+            f"{leak:.1f} dB of its filtered signal lies below band_hz = [{self.low_hz:g}, ...] "
             f"(limit {LEAK_DB:g} dB for white and pink programme)"
         )
 
@@ -269,7 +269,7 @@ class Protection:
         return float(np.sqrt(np.max(total[size:] - total[:-size]) / size))
 
     def refused(self, x: NDArray[np.floating]) -> str:
-        """Why a signal ``(samples,)`` must not be played, or nothing."""
+        """Reason to refuse a signal ``(samples,)``, or ``None``."""
         peak = float(np.max(np.abs(x), initial=0.0))
         if peak > self.peak * (1.0 + 1e-6):
             return (
@@ -309,7 +309,7 @@ def protections(rig: Description) -> tuple[Protection, ...]:
 
 
 def check_outputs(y: NDArray[np.floating], rig: Description, where: str) -> None:
-    """Refuse outputs ``(outputs, samples)`` that a driver must not be sent; the loopback only stays below full scale.
+    """Refuse outputs ``(outputs, samples)`` that exceed a driver's limits; the loopback only stays below full scale.
 
     Raises
     ------
@@ -317,7 +317,7 @@ def check_outputs(y: NDArray[np.floating], rig: Description, where: str) -> None
         Names where, the driver, the value found and the limit.
     """
     if not np.isfinite(y).all():
-        raise TooLoud(f"{where}: the signal holds a value that is not finite; nothing was played")
+        raise TooLoud(f"{where}: the signal contains a value that is not finite; nothing was played")
     loopback = rig.interface.loopback.out - 1
     drivers = {p.output: p for p in protections(rig)}
     for output, row in enumerate(y):

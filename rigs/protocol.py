@@ -1,4 +1,4 @@
-"""What every interface and stage answers to, and how trouble is named.
+"""Protocols of interfaces and stages, and the tree of errors.
 
 The classes of trouble live in :mod:`sweetspot.rigs.errors` (so that the rig file can be read without this module):
 
@@ -40,12 +40,12 @@ __all__ = [
 ]
 
 Operator = Callable[[str], None]
-"""Asks a person for a move that no stage can make, and returns when it is done."""
+"""Prompts the operator for a move that no stage can make, and returns when it is done."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """What the inputs of an interface heard while it played.
+    """Input signals of an interface while it played.
 
     Parameters
     ----------
@@ -99,12 +99,12 @@ class Interface(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the device; may be called twice."""
+        """Close the device; may be called twice."""
         ...
 
 
 class Stage(Protocol):
-    """What moves: a turntable, a gantry, or nothing."""
+    """A stage: a turntable, a gantry, or nothing."""
 
     @property
     def axes(self) -> frozenset[str]:
@@ -130,7 +130,7 @@ class Stage(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the device; may be called twice."""
+        """Close the device; may be called twice."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Which run is meant: a run's folder, a unit's folder, or a serial number alone; its latest run."""
+"""Location of a run: by its folder, or by a unit's folder or serial number for its latest run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def located(run: Path) -> Path:
 
 
 def again(path: Path) -> str:
-    """The command that goes on with what was being written to a file of a run."""
+    """The command that continues the writing of a run's file."""
     return command("verify" if "verify" in path.name else "measure resume", path.parent)
 
 

@@ -1,4 +1,4 @@
-"""Decibels, pascals and the speed of sound: the only home of ``20*log10``."""
+"""Decibels, pascals and the speed of sound: the only place with ``20*log10``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def db(amplitude: ArrayLike) -> Float:
 
 
 def power_db(power: ArrayLike) -> Float:
-    """Level of a power ratio, ``10 log10 p`` in dB; nothing gives -300 dB."""
+    """Level of a power ratio, ``10 log10 p`` in dB; zero gives -300 dB."""
     return np.asarray(10.0 * np.log10(np.maximum(np.asarray(power, dtype=float), TINY**2)))
 
 

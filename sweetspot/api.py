@@ -1,6 +1,6 @@
 """The public Python interface, for notebooks and test scripts: the steps of the command line as functions.
 
-Every function names the type that it returns. Paths may be strings. Nothing is printed and nothing asks; errors are
+Every function states its return type. Paths may be strings. Nothing is printed or prompted; errors are
 :class:`SweetspotError` with the text that the command line would show. The examples run in order, as a test.
 """
 
@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 Place = str | PathLike[str]
-"""Of a file or folder."""
+"""Path of a file or folder."""
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def open_rig(rig: Place, unit: str) -> Iterator[Rig]:
     rig
         Path of a rig file, or the name of a ready-made rig: "desk", "round", "puck", "soundbar", ...
     unit
-        Serial number of the unit that stands on it.
+        Serial number of the unit on it.
 
     Examples
     --------
@@ -72,12 +72,12 @@ def open_rig(rig: Place, unit: str) -> Iterator[Rig]:
 
 
 def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str, ...] = ("ears", "polar")) -> Path:
-    """Measure a unit on a rig whose stage needs nobody; returns the run folder, which holds ``session.h5``.
+    """Measure a unit on a rig without manual moves; returns the run folder with ``session.h5``.
 
     Parameters
     ----------
     runs
-        Folder in which the run folder is made.
+        Parent folder of the run folder.
     sets
         "ears" for driver-to-ear responses, "polar" for responses around the turntable.
 
@@ -132,13 +132,13 @@ def responses(run: Place, name: str = "ears") -> ImpulseResponse:
     (4, 'Pa/FS')
     """
     if name not in ("ears", "polar"):
-        raise ValueError(f"name is {name!r}; a session holds 'ears' and 'polar'")
+        raise ValueError(f"name is {name!r}; a session has 'ears' and 'polar'")
     with open_session(run) as session:
         return session.responses("ears" if name == "ears" else "polar", whole=True)
 
 
 def design(path: Place | None = None) -> Design:
-    """What is wanted of the filters: a ``design.toml``, checked whole, or the default.
+    """Goals and limits of the filters: a ``design.toml``, checked whole, or the default.
 
     Examples
     --------
@@ -195,8 +195,8 @@ def filters(place: Place) -> FilterSet:
 def process(filter_set: FilterSet, x: ArrayLike, fs: float) -> Float:
     """Driver signals ``(driver, sample)`` at ``filter_set.fs`` of a stereo signal ``(2, sample)``, full scale = 1.
 
-    Upmix, filter matrix and guard run as they do live; their delay is taken out, the filters' own
-    (``filter_set.delay_samples``) stays.
+    Upmix, filter matrix and guard run as live; their delay is removed, the filters' own (``filter_set.delay_samples``)
+    stays.
 
     Examples
     --------
@@ -237,7 +237,7 @@ def verify(run: Place, limits: Place | None = None) -> Verification:
 
 
 def metrics(verification: Verification) -> dict[str, dict[str, Any]]:
-    """Judged metrics by name: predicted, heard, limit, margin and verdict, in the units of the command line.
+    """Judged metrics by name: predicted, measured (``heard``), limit, margin and verdict, in the command line's units.
 
     Examples
     --------
@@ -251,7 +251,7 @@ def metrics(verification: Verification) -> dict[str, dict[str, Any]]:
 
 
 def report(run: Place, music: Place | None = None) -> Path:
-    """Write ``report.html`` into a run folder; ``music`` is a stereo file that the page lets one hear before and after.
+    """Write ``report.html`` into a run folder; ``music`` is a stereo file for a before/after comparison.
 
     Examples
     --------
@@ -264,7 +264,7 @@ def report(run: Place, music: Place | None = None) -> Path:
 
 
 def export(filter_set: FilterSet, engine: str, out: Place) -> tuple[Path, ...]:
-    """Write what another engine loads as it is: "camilladsp", "brutefir", "jconvolver", "wav", ...; returns the files.
+    """Write the files for another engine: "camilladsp", "brutefir", "jconvolver", "wav", ...; returns their paths.
 
     Examples
     --------
@@ -286,7 +286,7 @@ def _nobody(move: str) -> None:
 
 
 def _silent(note: str = "") -> None:
-    """Progress that nobody watches."""
+    """A progress callback that does nothing."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The roof: mounts the rooms' commands as one, ``sweetspot``, and turns trouble into one message and an exit code."""
+"""The command ``sweetspot``: mounts the rooms' commands, and turns errors into one message and an exit code."""
 
 from __future__ import annotations
 
@@ -153,5 +153,5 @@ def _left_with(as_json: bool) -> int:
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     if code == INTERRUPTED:  # typer turns Ctrl-C into this code by itself
-        say("sweetspot: interrupted; what had landed is kept")
+        say("sweetspot: interrupted; results so far are kept")
     return int(code)

@@ -1,4 +1,4 @@
-"""Every command of the top level with its group and its line of help: enough to show help without loading a room."""
+"""Commands of the top level with group and help line, to show help without loading a room."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Command:
     group
         Heading of the help that it stands under.
     help
-        The first line of its own help.
+        The first line of its help.
     """
 
     rooms: tuple[str, ...]

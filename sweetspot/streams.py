@@ -1,4 +1,4 @@
-"""The standard streams of a command: a stdout that takes nothing is an error, a stderr is let go."""
+"""The standard streams of a command: a closed stdout is an error, a closed stderr is ignored."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Stream:
         if self._strict:
             words = getattr(fault, "strerror", None) or str(fault)
             raise OutputTrouble(
-                f"the result could not be written to stdout: {words.lower()}; files that the command wrote are whole"
+                f"the result could not be written to stdout: {words.lower()}; the command's files are complete"
             ) from fault
 
 

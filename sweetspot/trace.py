@@ -1,4 +1,4 @@
-"""What is kept of an unexpected error: its traceback in a file, and one line for the person at the screen."""
+"""Record of an unexpected error: its traceback in a file, and one line on the screen."""
 
 from __future__ import annotations
 
@@ -54,12 +54,10 @@ def kept(fault: BaseException, now: datetime) -> str:
             write(folder / name, text)
         except (OSError, SweetspotError):
             continue
-        return f"unexpected error: {short}. This is a fault of the program; its trace is in {folder / name}"
+        return f"unexpected error: {short}. This is a bug in sweetspot; its trace is in {folder / name}"
     frames = traceback.extract_tb(fault.__traceback__)
     place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "nowhere"
-    return (
-        f"unexpected error: {short} ({place}). This is a fault of the program; its trace could not be written anywhere"
-    )
+    return f"unexpected error: {short} ({place}). This is a bug in sweetspot; its trace could not be written"
 
 
 def _folders() -> Iterator[Path]:
@@ -79,10 +77,10 @@ def refused_by_system(fault: OSError) -> str:
     Parameters
     ----------
     fault
-        As it was raised.
+        The exception.
     """
     if not isinstance(fault.filename, str | bytes | os.PathLike) or fault.errno not in REFUSALS:
         return ""
     name = os.fsdecode(fault.filename)
     short = name if len(name) <= 80 else f"{name[:77]}..."
-    return f"{short}: {str(fault.strerror).lower()}; name another file or folder"
+    return f"{short}: {str(fault.strerror).lower()}; give another file or folder"

@@ -1,4 +1,4 @@
-"""The ear model: where sounds seem to come from, how near, how coloured and how loud, for four ways to play stereo."""
+"""The ear model: azimuth, depth, coloration and loudness of sounds, for four playback conditions."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Four ways to play stereo to the same ears: plain, matrix mixing, the calibrated unit, a real pair as reference."""
+"""The four playback conditions at the same ears: plain, matrix mixing, the calibrated unit, a reference pair."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PANS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Hard left, half left, centre, half right, hard right."""
 
 SIDE_BOOST_DB = 6.0
-"""By how much matrix mixing raises the side signal."""
+"""Gain of the side signal in matrix mixing, dB."""
 
 LISTENED_HZ = (200.0, 5000.0)
-"""Where the loudest pair is looked for."""
+"""Band in which the loudest pair is chosen, Hz."""
 
 SETTLED_S, TAKEN_S = 0.7, 0.5
 """How long an upmix is given to settle on a panned source, and how long its shares are then averaged over, s."""
@@ -78,7 +78,7 @@ def pan_gains(pans: tuple[float, ...] = PANS) -> Float:
 
 
 def stereo_shares(pans: tuple[float, ...] = PANS) -> Float:
-    """Shares ``(pan, program)`` of plain stereo: nothing goes to a centre program."""
+    """Shares ``(pan, program)`` of plain stereo, without a centre program."""
     return np.concatenate([pan_gains(pans), np.zeros((len(pans), 1))], axis=1)
 
 
@@ -130,7 +130,7 @@ def calibrated(ears: ImpulseResponse, filters: FilterSet) -> Arm:
 
 
 def heard(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, share: float) -> Arm:
-    """The unit with its filters, as a verification heard it.
+    """The unit with its filters, as measured in a verification.
 
     Parameters
     ----------

@@ -62,14 +62,14 @@ class Assessment:
 
     @property
     def depth_lost(self) -> str:
-        """Warning where the sides lose more than :data:`DEEP_DB` of direct-to-reverberant ratio."""
+        """Warning if the sides lose more than :data:`DEEP_DB` of direct-to-reverberant ratio."""
         each = self.arms["calibrated"].drr_loss_db(self.arms["plain"])
         lost = max(each["left"], each["right"])
         if lost <= DEEP_DB:
             return ""
         return (
             f"the sides reach the ears with {lost:.1f} dB less direct-to-reverberant ratio than plain stereo and sound "
-            'farther away: image.prefer = "depth" in the design gives width for it; --pareto shows the choice'
+            'farther away: image.prefer = "depth" in the design trades width for it; --pareto shows the choice'
         )
 
 
@@ -105,7 +105,7 @@ def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Tem
 
 
 def pair_of(rig: Description) -> Pair:
-    """Where the reference pair stands: as ``[reference]`` says, else at +-30 degrees and the device's distance."""
+    """Position of the reference pair: from ``[reference]``, else at +-30 degrees and the device's distance."""
     distance, named = rig.listening_m, rig.reference
     if named is None:
         return Pair(float(np.radians(ANGLE_DEG)), distance, distance)
@@ -113,7 +113,7 @@ def pair_of(rig: Description) -> Pair:
 
 
 def heads_of(ears: ImpulseResponse) -> Heads:
-    """Where the head stood at each position of a set."""
+    """Poses of the head at each position of a set."""
     p = ears.positions
     return Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
 
@@ -155,7 +155,7 @@ def heard(
     share: float,
     facing: float = 1.0,
 ) -> Assessment:
-    """The same, with the calibrated unit as a verification heard it.
+    """The same, with the calibrated unit as measured in a verification.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def others_of(
     *,
     facing: float = 1.0,
 ) -> tuple[Arm, Arm, Arm]:
-    """What a unit is compared with: plain stereo and matrix mixing on it, and the reference pair.
+    """The other arms: plain stereo and matrix mixing on the unit, and the reference pair.
 
     Parameters
     ----------

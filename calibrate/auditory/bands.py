@@ -1,4 +1,4 @@
-"""ERB bands: the power responses of gammatone filters, and how much each band's cues count in localisation."""
+"""ERB bands: power responses of gammatone filters, and weights of the bands' cues in localisation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOMINANT_HZ, DOMINANT_OCTAVES = 650.0, 1.1
 """Middle and standard deviation of the region whose interaural delays dominate (Raatgever 1980)."""
 
 FINE_STRUCTURE_HZ = 1600.0
-"""Above, the delay of the waveform's fine structure is not heard."""
+"""Frequency above which the fine-structure delay is inaudible, Hz."""
 
 LEVEL_HZ, LEVEL_BELOW = 1500.0, 0.25
 """Level differences count fully above this frequency and with this weight below."""
@@ -49,7 +49,7 @@ class Bands:
 
     @property
     def delay_weight(self) -> Float:
-        """Weight ``(band,)`` of each band's interaural delay: a bell around 650 Hz, nothing above 1.6 kHz."""
+        """Weight ``(band,)`` of each band's interaural delay: a bell around 650 Hz, zero above 1.6 kHz."""
         octaves = np.log2(self.centre / DOMINANT_HZ) / DOMINANT_OCTAVES
         return np.where(self.centre < FINE_STRUCTURE_HZ, np.exp(-0.5 * octaves**2), 0.0)
 

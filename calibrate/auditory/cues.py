@@ -11,7 +11,7 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float, power_db
 
 LAG_S = 1e-3
-"""Largest interaural delay that is looked at, s."""
+"""Largest interaural delay considered, s."""
 
 STEPS = 16
 """Lags per period of a band's highest frequency; the maximum between them is found by a parabola."""

@@ -32,10 +32,10 @@ HIGHEST_HZ = 10500.0
 """The grid of the ear model ends here: the uppermost band's filter has died away."""
 
 HEARD_DRR_DB = 10.0
-"""Beyond it a listener does not tell distances apart (Larsen et al. 2008): losses above it do not count."""
+"""DRR above which distances are not distinguished (Larsen et al. 2008): losses above it do not count, dB."""
 
 DRY_DB = 60.0
-"""Largest ratio that is stated: beyond, what follows the direct sound is the measurement's own floor."""
+"""Largest stated ratio, dB: above it the reverberant part is the measurement's noise floor."""
 
 SOURCES = ("left", "right", "centre")
 _ROW = (0, len(PANS) - 1, PANS.index(0.0))
@@ -78,7 +78,7 @@ def grid_of(fs: int) -> Float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageFigures:
-    """What a listener gets from one arm.
+    """Metrics of one arm at the listener.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class ImageFigures:
         return {s: float(self.distance_m * 10.0 ** (drr[i] / 20.0)) for i, s in enumerate(SOURCES)}
 
     def drr_loss_db(self, plain: ImageFigures) -> dict[str, float]:
-        """How much direct over reverberant sound each source loses against plain stereo, as far as it is heard, dB."""
+        """Audible loss of direct-to-reverberant ratio of each source re plain stereo, dB."""
         own, other = (np.minimum(x.drr_db.mean(axis=0), HEARD_DRR_DB) for x in (self, plain))
         return {s: float(other[i] - own[i]) for i, s in enumerate(SOURCES)}
 

@@ -18,7 +18,7 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 
 KEPT_S = 0.3
-"""How much of a room's response is heard along with the programme: what comes later adds under 0.1 dB."""
+"""Length of a room's response that counts for loudness, s: the rest adds less than 0.1 dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +103,12 @@ def at_ears(arm: Arm, programs: Float, position: int) -> Float:
 
 @lru_cache(maxsize=4)
 def upmixed(settings: UpmixSettings, fs: int, name: str) -> Float:
-    """Left, right and centre ``(3, samples)`` of a programme, the upmix's delay taken out."""
+    """Left, right and centre ``(3, samples)`` of a programme, without the upmix's delay."""
     return frozen("programme", render.upmixed(settings, fs, programme_of(name, fs)), ndim=2)
 
 
 def guarded(arm: Arm, filters: FilterSet, name: str, position: int) -> tuple[Float, float]:
-    """What the ears hear of a programme through upmix, filters and guard, and what is left above it.
+    """Signals at the ears of a programme through upmix, filters and guard, and the remaining headroom.
 
     The guard takes the same from all drivers in each band, so what the ears hear follows the drivers' gains: it is
     handed through the guard beside them, without a ceiling of its own.

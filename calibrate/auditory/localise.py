@@ -13,13 +13,13 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float
 
 DELAY_S, LEVEL_DB = 60e-6, 2.5
-"""Differences in delay and level between heard and template that weigh the same."""
+"""Equally weighted differences in delay and level between ear signals and template."""
 
 LARGEST = 9.0
 """No band's misfit counts more than this, so that one wild band can't decide."""
 
 NEARNESS = 0.1
-"""What a radian away from the image counts, in units of :data:`DELAY_S`, when a delay fits several azimuths."""
+"""Cost of a radian away from the image, in units of :data:`DELAY_S`, if a delay fits several azimuths."""
 
 LEVEL_SHARE = 0.5
 """Weight of all level differences beside all delays."""
@@ -71,7 +71,7 @@ def localise(heard: Cues, templates: TemplateCues, bands: Bands) -> Image:
 
 
 def _late(heard: Cues, known: Cues, bands: Bands, b: int) -> Float:
-    """Delay heard in a band less that of each template ``(..., azimuth)``, s, without whole periods of the band."""
+    """Delay in a band minus that of each template ``(..., azimuth)``, s, modulo the band's period."""
     off = (heard.itd_s[..., b, None] - known.itd_s[:, b]) * bands.centre[b]
     return np.asarray((off - np.round(off)) / bands.centre[b])
 

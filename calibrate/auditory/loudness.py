@@ -8,15 +8,15 @@ from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import P_REF, Float, power_db
 
 BLOCK_S, OVERLAP = 0.4, 4
-"""Length of a block, and how many of them begin within one length."""
+"""Length of a block, s, and number of overlapping blocks per length."""
 
 ABSOLUTE_DB, RELATIVE_DB = 24.0, -10.0
-"""Gates: 70 dB under a full-scale sine, here taken as 94 dB SPL, and 10 dB under the mean of what passes that one."""
+"""Gates: 70 dB under a full-scale sine, here taken as 94 dB SPL, and 10 dB under the mean of the blocks above it."""
 
 OFFSET_DB = -0.691
 
 RINGS_S = 0.5
-"""Time in which the high-pass of the K weighting (38 Hz, Q = 0.5) has decayed to nothing, s."""
+"""Time in which the high-pass of the K weighting (38 Hz, Q = 0.5) has decayed, s."""
 
 FAST_S = 0.125
 """Time weighting F, s (IEC 61672-1)."""
@@ -70,7 +70,7 @@ def loudness_db(x: Float, fs: float) -> float:
     power = _weighted(x, fs) ** 2
     size = round(BLOCK_S * fs)
     if x.shape[-1] < size:
-        raise ValueError(f"{x.shape[-1]} samples are no block of {size}")
+        raise ValueError(f"{x.shape[-1]} samples are not a block of {size}")
     total = np.concatenate([[0.0], np.cumsum(power.sum(axis=0))])
     starts = np.arange(0, x.shape[-1] - size + 1, max(size // OVERLAP, 1))
     blocks = (total[starts + size] - total[starts]) / size / P_REF**2

@@ -1,4 +1,4 @@
-"""Making the map of the listening zone: responses carried to every place, all arms played there, images estimated."""
+"""Map of the listening zone: responses extrapolated to every place, all arms played there, images estimated."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LEAST_MARGIN_DB = {"sides": -3.0, "centre": -6.0}
 """Margin over early reflections with which a place is trusted; a centre, alike at both ears, bears more of them."""
 
 FADES_M = 0.5
-"""Distance from the nearest measured position over which what these correct fades from the map's error."""
+"""Distance from the nearest measured position over which its correction fades, m."""
 
 LARGEST_DEG = 6.0
 """Largest expected error of a place that is trusted, degrees."""
 
 POLAR_LEFT_DB = -10.0
-"""Directions of the polar set must be predicted by their neighbours at least this well, dB re the response."""
+"""Largest error of directions of the polar set predicted by their neighbours, dB re the response."""
 
 WINDOWS = 8
 """Lengths of time for which early energy is computed; between them it is interpolated."""
@@ -47,7 +47,7 @@ LOOKED_AT = 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
-    """What the map starts from, all on one grid of frequencies.
+    """Input data of the map, all on one frequency grid.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def zone_map(
 
 
 def _on_grid(templates: Templates, f: Float) -> Templates:
-    """Templates on the map's grid, which is a part of theirs."""
+    """Templates on the map's grid, a subset of theirs."""
     at = np.searchsorted(templates.f, f - 1e-6)
     return Templates(templates.azimuths, templates.response[..., at], f, templates.name)
 
@@ -296,7 +296,7 @@ def _margin(m: Measured, way: Playing, direct: Complex, places: Heads) -> Float:
 
 
 def _early(played: Arm, way: Playing, some: ImpulseResponse, known: Complex, more_s: float, m: Measured) -> Float:
-    """Power ``(place, source, ear, frequency)`` of what follows the direct sound within 5 ms and ``more_s``.
+    """Power ``(place, source, ear, frequency)`` of reflections within 5 ms and ``more_s`` after the direct sound.
 
     The filters' own length counts as part of the way: their main tap comes after their delay.
     """

@@ -1,4 +1,4 @@
-"""The reference where the rig has no pair of loudspeakers: two of them computed from the head and the unit's room."""
+"""Reference pair for rigs without one: two loudspeakers computed from the head and the unit's room."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from sweetspot.rigs.units import Complex, Float
 
 ANGLE_DEG = 30.0
 TAIL_S = 0.005
-"""What follows plain stereo's direct sound by more than this is taken over as the pair's room."""
+"""Time after plain stereo's direct sound from which its response is used as the pair's room, s."""
 
 FRONT_S = 0.002
-"""So much of the polar set's responses after the first arrival tells where a driver faces."""
+"""Length of the polar set's responses after the first arrival that gives a driver's axis, s."""
 
 MATCHED_HZ = (400.0, 6400.0)
-"""Where the pair's direct sound is as loud as plain stereo's."""
+"""Band in which the pair's direct sound is matched to plain stereo's level, Hz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def direct_spectra(pair: Pair, templates: Templates, places: Float, yaw: Float, 
 
 
 def facing_gain(polar: ImpulseResponse, drivers: tuple[int, int]) -> float:
-    """By how much two drivers are louder in front of them than at a listener ahead of the device, linear, at least 1.
+    """Gain of two drivers on their axes re a listener ahead of the device, linear, at least 1.
 
     A loudspeaker of a pair faces its listener, where drivers of a device may face aside: with the same sound to the
     room its direct sound is louder by that.

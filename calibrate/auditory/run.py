@@ -1,4 +1,4 @@
-"""Assessments from the files of a run: its session, its filters, and what a verification heard."""
+"""Assessments from the files of a run: its session, its filters, and its verification."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _pair(session: Session) -> ImpulseResponse | None:
 
 
 def _facing(session: Session, ears: ImpulseResponse) -> float:
-    """How much louder the drivers of plain stereo would be if they faced the listener; 1 without a polar set."""
+    """Gain of plain stereo's drivers if they faced the listener; 1 without a polar set."""
     if "polar" not in session.sets:
         return 1.0
     at = np.array([d.at for d in session.rig().driver])
@@ -105,7 +105,7 @@ def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessm
 def heard(
     run: Path, filters: FilterSet, matched: Matched | None, verified: ImpulseResponse, share: float
 ) -> Assessment:
-    """The same with the calibrated unit as a verification heard it.
+    """The same with the calibrated unit as measured in a verification.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Templates of a head: its responses to single far sources all around, and their cues in front."""
+"""Templates of a head: responses to far sources at all azimuths, and their cues in front."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweetspot.rigs.units import Complex, Float
 
 STEP_DEG = 1.0
 FRONT = float(np.radians(90.0))
-"""Images are looked for within this angle of the front: a head without pinna cues can't tell front from back."""
+"""Largest azimuth of images re the front: without pinna cues front and back are ambiguous."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

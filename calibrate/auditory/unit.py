@@ -40,7 +40,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitImage:
-    """What a heard unit is judged with.
+    """Image data for the verdict on a measured unit.
 
     Parameters
     ----------

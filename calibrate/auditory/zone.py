@@ -1,4 +1,4 @@
-"""The listening zone: places in front of the device where images stand as they should, and the map's own error.
+"""The listening zone: places in front of the device with correct image azimuths, and the map's error.
 
 Every place is that of a head which faces the device. An image's error is its azimuth, seen from there re the direction
 of the device, minus the wanted one: the reference's angle on its side for a hard-panned source, 0 for the centre.
@@ -23,7 +23,7 @@ SOURCES = ("left", "right", "centre")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnError:
-    """How far the map is off where it was checked: at measured positions that were left out of it.
+    """Error of the map at left-out measured positions.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class ZoneMap:
         return np.asarray(self.azimuth_deg[arm] - np.array([self.wanted_deg, -self.wanted_deg, 0.0]))
 
     def good(self, arm: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Where the sides are within 7 degrees and the centre within 5, as far as the map is trusted ``(x, y)``."""
+        """Trusted places ``(x, y)`` with the sides within 7 degrees and the centre within 5."""
         error = np.abs(self.error_deg(arm))
         return (error[..., :2].max(axis=-1) <= SIDE_DEG) & self.trusted, (
             error[..., 2] <= CENTRE_DEG
@@ -134,7 +134,7 @@ class ZoneMap:
 
     @classmethod
     def of_dict(cls, kept: dict[str, Any]) -> ZoneMap:
-        """A map from what :meth:`to_dict` gave."""
+        """A map from :meth:`to_dict`."""
         wanted = float(kept["wanted_deg"])
         offset = np.array([wanted, -wanted, 0.0])
         margin = [np.array(kept["margin_db"][n]) for n in ("sides", "centre")]
@@ -171,7 +171,7 @@ class ZoneMap:
 
 
 def _known(area: float, trusted: float) -> str:
-    """A good area in words: unknown where the map is trusted nowhere."""
+    """A good area as text: unknown if no place is trusted."""
     return f"{area:.2f}" if trusted > 0.0 else "unknown"
 
 

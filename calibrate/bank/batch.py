@@ -28,7 +28,7 @@ ENOUGH = 1e-5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """What all places share.
+    """Parameters common to all places.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
 
 
 def _others(plant: Plant, ear: int, asked: Asked) -> tuple[Complex, Complex]:
-    """Near-ear responses ``(listener, frequency, driver)`` of the other listeners, and what they are to hear.
+    """Near-ear responses ``(listener, frequency, driver)`` of the other listeners, and their targets.
 
     Each hears its side from the reference driver, at that driver's own level and time.
     """

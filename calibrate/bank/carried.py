@@ -1,10 +1,10 @@
-"""Driver-to-ear responses carried to the places of a bank and to heads around each of them.
+"""Driver-to-ear responses extrapolated to the places of a bank and to heads around each of them.
 
 At every place the field of a driver is summed from its harmonics exactly; its gradient along the circle gives the
-direction from which it arrives, ``asin(Im(dp/dphi / p) / (k r))`` beside the driver's centre, and the head answers from
-there. Heads a few centimetres around the place hear the field continued by that gradient. What the model lacks is
-corrected by the ratio of the measured responses to the modelled ones, of the measured positions that are nearest and
-where the head is turned alike first.
+direction of arrival, ``asin(Im(dp/dphi / p) / (k r))`` from the driver's centre, for which the head's response is
+taken. For heads a few centimetres around the place the field is continued by that gradient. The model's error is
+corrected by the ratio of measured to modelled responses, with most weight on the nearest measured positions of similar
+yaw.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ QUIET = 1e-4
 """Power, re a driver's mean over places, below which the direction of arrival fades to the line of sight."""
 
 WEAK = 1e-4
-"""Harmonics whose power is below this share at all frequencies are left out."""
+"""Relative power below which harmonics are omitted."""
 
 NEAR_M = 0.1
 """Measured positions within this distance of a place count alike; beyond, with the inverse square of it."""
 
 ALIKE_DEG = 4.0
-"""Measured positions where the head faces the device at an angle within this one of the wanted angle count most: what
-the model's head lacks depends on the direction of arrival."""
+"""Difference of the head's angle to the device within which measured positions count most, as the model's error depends
+on the direction of arrival."""
 
 ELSEWHERE = 0.02
-"""Weight that measured positions keep whatever their angle."""
+"""Smallest weight of measured positions at any angle."""
 
 GROWS_M = 1.0
 """Distance from the nearest measured position over which the error grows from that beside it to the model's own."""
@@ -44,7 +44,7 @@ GROWS_DEG = 5.0
 """Angle around the device, from the nearest measured position, over which the error of the polar set is met in full."""
 
 FARTHER = 0.3
-"""How much of a step away from the device counts in that distance."""
+"""Weight of a step away from the device in that distance."""
 
 LARGEST_ERROR = 0.25
 """Squared relative error that is counted at most."""

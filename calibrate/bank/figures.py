@@ -1,4 +1,4 @@
-"""What is expected of a bank, place by place: cancellation and width for heads that no filter was fitted to."""
+"""Predicted metrics of a bank for each place: cancellation and width for held-out heads."""
 
 from __future__ import annotations
 
@@ -180,11 +180,12 @@ def text(bank: FilterBank, figures: BankFigures) -> str:
             f"  predicted within {100 * SPREAD_M:g} cm and {SPREAD_DEG:g} degrees of each place, direct sound, 800 Hz "
             f"to 6.3 kHz: mean {n.mean_db.mean():.1f} dB, 10th percentile {n.p10_db.mean():.1f} dB (filters of the "
             f"default place there: {n.static_mean_db.mean():.1f} / {n.static_p10_db.mean():.1f} dB)",
-            f"  mean {n.low_db.mean():.1f} to {n.high_db.mean():.1f} dB if errors of carrying are {ERROR_DB:g} dB "
-            f"larger or smaller; least at x {p[least, 0]:g} m, y {p[least, 1]:+g} m: {n.mean_db[least]:.1f} "
+            f"  mean {n.low_db.mean():.1f} to {n.high_db.mean():.1f} dB if errors of the extrapolation are "
+            f"{ERROR_DB:g} dB larger or smaller; least at x {p[least, 0]:g} m, y {p[least, 1]:+g} m: "
+            f"{n.mean_db[least]:.1f} "
             f"({n.low_db[least]:.1f} to {n.high_db[least]:.1f}) / {n.p10_db[least]:.1f} dB",
             f"  width {n.width_deg.min():.0f} to {n.width_deg.max():.0f} degrees (filters of the default place: "
-            f"{n.static_width_deg.min():.0f} to {n.static_width_deg.max():.0f}); error of carrying "
+            f"{n.static_width_deg.min():.0f} to {n.static_width_deg.max():.0f}); error of the extrapolation "
             f"{n.error_db.max():.0f} dB at most, up to {n.distance_m.max():.2f} m from a measured position",
         ]
     )

@@ -1,4 +1,5 @@
-"""From a session to a bank: responses carried, sides and centre of all places fitted, levels and delays made steady."""
+"""From a session to a bank: responses extrapolated, sides and centre of all places fitted, levels and delays
+smoothed."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ EVERY = 2
 """Every second bin of the designs' grid: filters of up to half of its length."""
 
 FIELD_EVERY = 4
-"""Of these bins, how many apart the device's field is expanded; between, it is interpolated behind its delay."""
+"""Step of these bins at which the device's field is expanded; between, it is interpolated without its delay."""
 
 CLEAR_M = 0.3
 """A listener's head is at least this far from the outermost driver."""
@@ -45,7 +46,7 @@ LEVEL_HZ = (300.0, 6000.0)
 """Where levels are made steady."""
 
 LARGEST_LEVEL_DB = 9.0
-"""By how much the filters of a place are raised or lowered, so that its level is steady."""
+"""Largest change of gain of a place's filters for a steady level, dB."""
 
 AT_ONCE = 12
 """Places in one batch: their bins stay in the processor's cache."""
@@ -59,7 +60,7 @@ GAP_DEG = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedBank:
-    """A bank and what is expected of it.
+    """A bank and its prediction.
 
     Parameters
     ----------
@@ -113,8 +114,8 @@ def fit_bank(
         _checked(wish.second_place, polar, rig, design)
         if len(rig.driver) < FOR_TWO:
             raise BadInput(
-                f"second = {list(wish.second)}: two listeners have four ears, which take at least {FOR_TWO} "
-                f"drivers; rig {rig.name!r} has {len(rig.driver)}"
+                f"second = {list(wish.second)}: two listeners have four ears, which need at least {FOR_TWO} drivers; "
+                f"rig {rig.name!r} has {len(rig.driver)}"
             )
     ears = corrected(ears, unit.ears.gains) if unit.ears else ears
     gates = _gates(unit)
@@ -189,7 +190,7 @@ def extended(templates: Templates, f: Float) -> Templates:
 
 
 def _shortened(design: Design) -> Design:
-    """The design with filters that a bank can hold, where none was asked for: longer ones gain below 300 Hz alone."""
+    """The design with filters of a length for banks, unless given: longer ones help only below 300 Hz."""
     if "taps" in design.filter.model_fields_set:
         return design
     taps = min(design.filter.taps, max(LONGEST, design.filter.delay + 1))
@@ -197,10 +198,10 @@ def _shortened(design: Design) -> Design:
 
 
 def _checked(places: Float, polar: ImpulseResponse, rig: Description, design: Design) -> float:
-    """Refuse what no bank can be made for; returns how near a listener may come, m."""
+    """Refuse sessions without what a bank needs; returns the smallest distance of a listener, m."""
     if rig.polar is None or not ahead.has_directions(polar):
         raise BadInput(
-            "a bank needs the polar set, which tells what the drivers send elsewhere: sweetspot measure polar"
+            "a bank needs the polar set, for the drivers' radiation in other directions: sweetspot measure polar"
         )
     if design.crosstalk.form != "distortionless":
         raise BadInput(f"crosstalk.form = {design.crosstalk.form!r}: a bank is made with form = 'distortionless'")
@@ -213,13 +214,13 @@ def _checked(places: Float, polar: ImpulseResponse, rig: Description, design: De
         if np.hypot(x, y) < nearest:
             raise BadInput(
                 f"the place x {x:g} m, y {y:+g} m is {np.hypot(x, y):.2f} m from the middle of the device; the body "
-                f"and {CLEAR_M:g} m around it end at {nearest:.2f} m: leave it out"
+                f"and {CLEAR_M:g} m around it end at {nearest:.2f} m: omit it"
             )
         away = float(np.degrees(np.abs(wrapped(azimuths - np.arctan2(y, x))).min()))
         if away > 0.5 * GAP_DEG:
             raise BadInput(
                 f"the place x {x:g} m, y {y:+g} m lies {away:.0f} degrees from the nearest direction of the polar set; "
-                f"at most {0.5 * GAP_DEG:g} can be bridged: measure more directions, or leave it out"
+                f"at most {0.5 * GAP_DEG:g} can be bridged: measure more directions, or omit it"
             )
     return nearest
 
@@ -227,7 +228,7 @@ def _checked(places: Float, polar: ImpulseResponse, rig: Description, design: De
 def _gates(unit: Fitted) -> tuple[Gate, Gate]:
     whole = unit.prediction.whole
     if whole is None:
-        raise BadInput("the unit's filters were predicted without gates, from which a bank cannot be made")
+        raise BadInput("the unit's filters were predicted without gates, which a bank needs")
     return whole.gate, whole.polar_gate
 
 
@@ -250,7 +251,7 @@ def _asked(
     unit: Fitted,
     f: Float,
 ) -> Asked:
-    """What all places share: cost and its limit from the session, as in the unit's own design."""
+    """Parameters common to all places: cost and its limit from the session, as in the unit's design."""
     design = wishes[0]
     how, around = _gates(unit)
     plant = _halved(gated(ears.used_for("design"), how))
@@ -305,7 +306,7 @@ class _Level:
 
 
 class _Beams:
-    """The centre's beams in the directions of the places, shared by places whose bearings round to the same one."""
+    """The centre's beams in the directions of the places, shared by places with the same rounded bearing."""
 
     def __init__(self, polar: ImpulseResponse, how: Gate, asked: Asked, step_deg: float, rig: Description) -> None:
         ring = _halved(gated(polar, how))
@@ -358,7 +359,7 @@ def _filters(
 
 
 def _centre_early(h: Complex, programs: Complex, f: Float) -> float:
-    """How much sooner the centre would reach the head than the sides, s; responses ``(ear, driver, frequency)``."""
+    """Lead of the centre at the head re the sides, s; responses ``(ear, driver, frequency)``."""
     at_ears = np.einsum("edf,cfd->cef", h, programs)
     sides_at = 0.5 * (group_delay_s(at_ears[0, 0], f) + group_delay_s(at_ears[1, 1], f))
     return sides_at - 0.5 * (group_delay_s(at_ears[2, 0], f) + group_delay_s(at_ears[2, 1], f))

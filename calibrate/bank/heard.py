@@ -1,4 +1,4 @@
-"""A bank heard at places far from all measured ones: which places, what is played there, and the figures of each."""
+"""Verification of a bank at places far from all measured ones: choice of places, playback, and metrics of each."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.units import ROOM_SPEED, Complex, Float, power_db
 
 NAMES = ("bank_left", "bank_right", "static_left", "static_right")
-"""What is played at each place: both sides through the filters of the place, and through those of the default place."""
+"""Stimuli at each place: both sides through the filters of the place, and through those of the default place."""
 
 CLOUD = Cloud(np.array([0.0, 0.03, -0.04]), np.array([0.0, 0.04, -0.03]), np.radians([0.0, 7.0, -6.0]))
 """Heads around each place."""
 
 SHORT_DB = 3.0
-"""Cancellation may be below the predicted one by so much, mean over heads, sides and bands."""
+"""Allowed shortfall of cancellation re the prediction, mean over heads, sides and bands, dB."""
 
 WIDTH_DEG = 6.0
 """Width may differ from the predicted one by so much."""
@@ -33,7 +33,7 @@ EVERY = 2
 
 @dataclass(frozen=True, slots=True)
 class SideFigures:
-    """What one set of filters gives at a place.
+    """Metrics of one set of filters at a place.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class SideFigures:
 
 @dataclass(frozen=True, slots=True)
 class HeardPlace:
-    """A place with what was predicted and heard there.
+    """A place with its predicted and measured metrics.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class HeardPlace:
 
     @property
     def holds(self) -> bool:
-        """Whether what was heard is what was predicted."""
+        """Whether the measurement agrees with the prediction."""
         off = abs(self.bank.width_deg - self.predicted.width_deg)
         return self.bank.mean_db >= self.predicted.mean_db - SHORT_DB and off <= WIDTH_DEG
 
@@ -103,19 +103,19 @@ class HeardPlace:
         if np.isfinite(self.interval).all():
             ends[1] += f" (mean {self.interval[0]:.1f} to {self.interval[1]:.1f} dB)"
         drr = f"; DRR {self.bank.drr_db:.1f} dB, static {self.static.drr_db:.1f} dB"
-        where = f"  x {self.x:4.2f} m, y {self.y:+5.2f} m, {self.distance_m:4.2f} m from any measured: "
+        where = f"  x {self.x:4.2f} m, y {self.y:+5.2f} m, {self.distance_m:4.2f} m from the nearest measured one: "
         return where + ", ".join(ends) + drr + ("" if self.holds else "  FAIL")
 
 
 @dataclass(frozen=True, slots=True)
 class HeardBank:
-    """All places at which a bank was heard."""
+    """All places at which a bank was verified."""
 
     places: tuple[HeardPlace, ...]
 
     @property
     def passed(self) -> bool:
-        """Whether all are what was predicted."""
+        """Whether all agree with the prediction."""
         return all(p.holds for p in self.places)
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,16 +127,16 @@ class HeardBank:
         """All places for people."""
         bad, count = sum(not p.holds for p in self.places), len(self.places)
         head = (
-            f"Bank heard at {count} places, direct sound, 800 Hz to 6.3 kHz (mean / 10th percentile over "
+            f"Bank measured at {count} places, direct sound, 800 Hz to 6.3 kHz (mean / 10th percentile over "
             f"{len(CLOUD.yaw)} heads each); limits: {SHORT_DB:g} dB below the predicted mean, "
             f"width {WIDTH_DEG:g} degrees"
         )
-        verdict = "PASS" if self.passed else f"FAIL: {bad} of {count} places are not what was predicted"
+        verdict = "PASS" if self.passed else f"FAIL: {bad} of {count} places do not match the prediction"
         return "\n".join([head, *(p.text for p in self.places), verdict])
 
 
 def chosen(bank: FilterBank, figures: BankFigures, count: int) -> list[int]:
-    """So many places, each the farthest from all measured positions and from those chosen before."""
+    """A number of places, each the farthest from all measured positions and from those chosen before."""
     away = figures.distance_m.copy()
     rows: list[int] = []
     for _ in range(min(count, len(bank.places))):

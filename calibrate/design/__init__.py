@@ -1,4 +1,4 @@
-"""What is wanted of a unit, in files that people write: design.toml, bank.toml, limits.toml; and their reference."""
+"""Goals and limits of a unit in files: design.toml, bank.toml, limits.toml; and their reference."""
 
 from typing import TYPE_CHECKING
 

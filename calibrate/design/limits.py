@@ -97,7 +97,7 @@ class Limits(BaseModel):
 
     @classmethod
     def of_dict(cls, stored: Mapping[str, Any]) -> Limits:
-        """Limits as a verification was judged by them; defaults for what an earlier version lacks."""
+        """Limits of a stored verification; defaults for those that an earlier version lacks."""
         values = {k: v for k, v in stored.items() if k in cls.model_fields}
         return cls.model_construct(_fields_set=set(stored.get("given", ())), **values)
 

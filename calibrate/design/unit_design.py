@@ -145,7 +145,7 @@ class FilterDesign(_Table):
     @classmethod
     def _upwards(cls, band: tuple[float, float]) -> tuple[float, float]:
         if not band[0] < band[1]:
-            raise ValueError("is upside down: the lower edge comes first")
+            raise ValueError("is reversed: the lower edge comes first")
         return band
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters.beam_alone import fit_beam as fit_beam
     from sweetspot.calibrate.filters.fir import causal as causal
     from sweetspot.calibrate.filters.fir import held_outside as held_outside
-    from sweetspot.calibrate.filters.staging import beside_sines as beside_sines
+    from sweetspot.calibrate.filters.staging import staged_filters as staged_filters
     from sweetspot.calibrate.filters.unit_filters import bare as bare
     from sweetspot.calibrate.filters.unit_filters import beam_of as beam_of
     from sweetspot.calibrate.filters.unit_filters import fit as fit

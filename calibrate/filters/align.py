@@ -9,5 +9,5 @@ from sweetspot.rigs.units import Float
 
 
 def later_by(arrivals: Float, fs: int) -> NDArray[np.intp]:
-    """Whole samples by which each program must be delayed to arrive with the last one."""
+    """Delay of each program, in whole samples, to arrive with the last one."""
     return np.asarray(np.round((np.max(arrivals) - arrivals) * fs), dtype=np.intp)

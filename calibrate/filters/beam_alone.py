@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import Design
-from sweetspot.calibrate.filters import align, beam_of, beside_sines, held_outside, leastsquares, protection
+from sweetspot.calibrate.filters import align, beam_of, held_outside, leastsquares, protection, staged_filters
 from sweetspot.calibrate.filters.sides import Around, costs
 from sweetspot.calibrate.plant import CONTRAST_BAND, NULLS, Gate, MeasuredSet, Plant, ahead, metrics
 from sweetspot.calibrate.plant import prediction as predict
@@ -21,15 +21,15 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import side_pairs, wrapped
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float, db
+from sweetspot.rigs.units import Complex, Float
 
 NULL_RAD = float(np.radians(0.5))
-"""How far from ±90 degrees a direction may have been measured to count as such."""
+"""Largest deviation of a measured direction that counts as ±90 degrees."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BeamFit:
-    """Filters that come of a polar set alone, and what their centre sends around the unit.
+    """Filters from a polar set only, and the directivity of their centre.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class BeamFit:
 
     @property
     def has_nulls(self) -> bool:
-        """Whether a direction was measured where the contrast is read, at or beside ±90 degrees."""
+        """Whether a direction for the contrast was measured, at or near ±90 degrees."""
         return bool(metrics.at_nulls(self.azimuths, NULLS, NULL_RAD).any())
 
     def contrast_db(self) -> tuple[Float, Float]:
@@ -80,16 +80,14 @@ class BeamFit:
         """Lines for a reader."""
         bands, contrast = self.contrast_db()
         if not len(bands):
-            figures = (
-                f"Centre beam: the gate resolves nothing below {CONTRAST_BAND[1]:g} Hz, so that no contrast is stated"
-            )
+            figures = f"Centre beam: the gate resolves nothing below {CONTRAST_BAND[1]:g} Hz, so no contrast is stated"
         else:
             index = f"directivity index on the ring {float(self.directivity_db().mean()):.1f} dB"
             figures = f"Centre beam predicted, {bands[0]:g} to {bands[-1]:g} Hz: " + (
                 f"on axis over ±90 degrees {contrast.min():.1f} dB at least, {contrast.mean():.1f} dB on average; "
                 f"{index}"
                 if len(contrast)
-                else f"{index}; no direction at ±90 degrees was measured, so that no contrast is stated"
+                else f"{index}; no direction at ±90 degrees was measured, so no contrast is stated"
             )
         left, right = (self.filters.drivers[i] for i in self.pair)
         played = f"plain stereo on {left!r} and {right!r}" if left != right else f"both played by {left!r}"
@@ -118,7 +116,7 @@ class BeamFit:
         }
 
     def kept(self) -> dict[str, Any]:
-        """What goes into ``filterset.h5`` beside the filters."""
+        """Data stored in ``filterset.h5`` beside the filters."""
         return {
             "f": self.f,
             "polar": self.polar.astype(np.complex64),
@@ -130,7 +128,7 @@ class BeamFit:
 
     @classmethod
     def of(cls, filters: FilterSet, kept: Mapping[str, Any]) -> BeamFit:
-        """From a file: the filters, and what :meth:`kept` gave."""
+        """From a file: the filters, and the data of :meth:`kept`."""
         left, right = (int(i) for i in kept["reference"])
         return cls(filters, kept["f"], kept["polar"], kept["azimuths"], (left, right), Gate.of(kept["gate"]))
 
@@ -146,7 +144,7 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     polar = around.ir
     if not ahead.has_directions(polar):
         raise BadInput(
-            f"the polar set has {len(polar.positions)} directions and there is no ears set: a beam takes at least "
+            f"the polar set has {len(polar.positions)} directions and there is no ears set: a beam needs at least "
             f"{ahead.FEWEST}; measure the ears, or a whole ring"
         )
     around = around.gated(design.filter)
@@ -166,22 +164,8 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     each = [
         leastsquares.beam(w, a, f, design.filter, slopes) for w, a in zip(W, (even, even, beam.weighing), strict=True)
     ]
-    held = protection.limits(rig, polar)
-    taps, headroom_db = protection.staged(protection.within_bands(np.stack(each), rig), held)
-    if design.filter.staging == "programme":
-        more = beside_sines(taps, polar.fs, rig.limits.ceiling, held)
-        taps, headroom_db = taps * more, headroom_db - float(db(more))
-    filters = FilterSet(
-        taps,
-        fs=polar.fs,
-        drivers=polar.drivers,
-        ceiling=rig.limits.ceiling,
-        delay_samples=design.filter.delay + int(delays.max()),
-        headroom_db=headroom_db,
-        channels=tuple(d.channel for d in rig.driver),
-        source=source,
-        unit_serial=serial,
-    )
+    late = int(delays.max())
+    filters = staged_filters(np.stack(each), polar, rig, design, late=late, serial=serial, source=source)
     heard = predict.programs(polar, filters, around.gate)[:, 0, 2]
     return BeamFit(filters, f, heard, np.radians(polar.positions["azimuth_deg"]), pair, around.chosen_gate)
 

@@ -7,7 +7,7 @@ import numpy as np
 from sweetspot.rigs.units import Complex, Float
 
 ROOM = 0.94
-"""Part of half of the sampling rate above which filters fade out, however far their band is said to reach."""
+"""Fraction of half the sampling rate above which filters fade out, whatever their band."""
 
 
 def causal(W: Complex, taps: int, delay: int, fade: float = 0.25) -> Float:
@@ -39,7 +39,7 @@ def causal(W: Complex, taps: int, delay: int, fade: float = 0.25) -> Float:
 
 
 def held_outside(w: Complex, f: Float, low: float, high: float) -> Complex:
-    """Weights ``(frequency, ...)`` made harmless outside ``low..high`` Hz, where no measurement backs them.
+    """Weights ``(frequency, ...)`` held or faded outside ``low..high`` Hz, where there is no measurement.
 
     Below, each weight keeps its magnitude at ``low`` while its phase runs to zero (or to pi, whichever is nearer) at
     0 Hz; above, it fades to nothing at half of the sampling rate, from :data:`ROOM` of it at the latest.

@@ -1,4 +1,4 @@
-"""Whether a session can carry a design at all: what can't work is named before anything is fitted."""
+"""Check of a session before the fit: whether a design is possible with it, and if not, why."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ DEAD_DB = 40.0
 """A driver this far beneath the loudest one at every position and ear counts as dead, dB."""
 
 NOISY_DB = 6.0
-"""A driver whose best response stands less than this above the noise counts as dead, dB."""
+"""SNR of a driver's best response below which it counts as dead, dB."""
 
 SIDEWAYS_M = 0.02
-"""A driver must be this far off the middle to tell the ears apart, m."""
+"""Smallest distance of a driver from the middle that identifies the ears, m."""
 
 AWAKE_S = 0.0005
-"""How far around its peak a response is looked at, s."""
+"""Window around a response's peak, s."""
 
 
 LEAST_SPARED = 3
-"""Of so many positions one can be left out of the design to be scored."""
+"""Number of positions from which one can be held out for scoring."""
 
 
 def check(ears: ImpulseResponse, rig: Description) -> None:
-    """Refuse what no design can be made from.
+    """Refuse sessions without what a design needs.
 
     Raises
     ------
@@ -40,9 +40,9 @@ def check(ears: ImpulseResponse, rig: Description) -> None:
     for use in ("design", "score"):
         if not len(ears.used_for(use).positions):
             spared = use == "score" and len(ears.positions) >= LEAST_SPARED
-            also = "; or calibrate with --cross-validate, which leaves one out of the design" if spared else ""
+            also = "; or calibrate with --cross-validate, which holds one out of the design" if spared else ""
             if use == "score" and not spared:
-                also = f" (measured: {len(ears.positions)}; a design is judged where it was not fitted)"
+                also = f" (measured: {len(ears.positions)}; a design is judged at held-out positions)"
             raise BadInput(
                 f"no head position is used for {use!r}: give some entries of ears.positions use = {use!r}{also}"
             )
@@ -58,8 +58,8 @@ def _finite(ears: ImpulseResponse) -> None:
     if not np.isfinite(ears.h).all():
         position, mic, driver = (int(i) for i in np.argwhere(~np.isfinite(ears.h))[0][:3])
         raise BadInput(
-            f"the response of driver {ears.drivers[driver]!r} at {ears.mics[mic]!r}, position {position + 1}, holds a "
-            "value that is not a number: measure that position again"
+            f"the response of driver {ears.drivers[driver]!r} at {ears.mics[mic]!r}, position {position + 1}, contains "
+            f"a value that is not a number: measure that position again"
         )
 
 
@@ -71,22 +71,22 @@ def _alive(ears: ImpulseResponse) -> None:
         if level[driver] < -DEAD_DB or snr[driver] < NOISY_DB:
             raise BadInput(
                 f"driver {name!r} is dead: its loudest response is {level[driver]:.0f} dB re the loudest driver (at "
-                f"least {-DEAD_DB:g} is needed), its best signal to noise {snr[driver]:.0f} dB (at least "
+                f"least {-DEAD_DB:g} is needed), its best SNR {snr[driver]:.0f} dB (at least "
                 f"{NOISY_DB:g}); check its wiring and channel, then measure again"
             )
 
 
 def _apart(ears: ImpulseResponse) -> None:
-    """Responses must differ between positions that differ, and between the two ears."""
+    """Responses must differ between positions, and between the two ears."""
     nominal = ears.h[0]
     if np.array_equal(nominal[0], nominal[1]):
-        raise BadInput("both ears heard exactly the same: two inputs carry one microphone; check the ears' wiring")
+        raise BadInput("both ears recorded exactly the same: two inputs carry one microphone; check the ears' wiring")
     places = ears.positions[["x", "y", "z", "yaw_deg"]]
     uses = ears.positions["use"]
     once = (uses == b"design").sum() == 1 and (places == places[0]).all()  # scored where it was designed, on purpose
     if len(ears.h) > 1 and not once and all(np.array_equal(nominal, h) for h in ears.h[1:]):
         raise BadInput(
-            f"all {len(ears.h)} positions heard exactly the same: the head was not moved, or one recording was "
+            f"all {len(ears.h)} positions recorded exactly the same: the head was not moved, or one recording was "
             "replayed; measure the positions again"
         )
 
@@ -105,13 +105,13 @@ def _sorted(ears: ImpulseResponse, rig: Description) -> None:
             for d in np.flatnonzero(aside)
         )
         raise BadInput(
-            f"the ears are swapped: {text}. A listener facing the unit hears a driver at +y on the right: swap the "
+            f"the ears are swapped: {text}. For a listener facing the unit, a driver at +y is on the right: swap the "
             "channels of ear_left and ear_right, or the drivers' places, in the rig file and measure again"
         )
 
 
 def _lead_s(h: Float, fs: int) -> float:
-    """How much sooner the right ear hears ``h (position, ear, tap)``, s, mean over positions: by cross-correlation."""
+    """Lead of the right ear in ``h (position, ear, tap)``, s, mean over positions, by cross-correlation."""
     n = 2 * h.shape[-1]
     X = np.fft.rfft(h, n, axis=-1)
     f = np.fft.rfftfreq(n, 1.0 / fs)

@@ -1,4 +1,4 @@
-"""Short filters by least squares weighted with what an error costs, instead of by a window.
+"""Short filters by least squares, weighted with the cost of an error, instead of by a window.
 
 With wanted weights ``w_f (driver)`` and taps ``q (driver, tap)`` whose response is ``F_f q``, minimise ::
 
@@ -6,10 +6,10 @@ With wanted weights ``w_f (driver)`` and taps ``q (driver, tap)`` whose response
 
 ``Q + mu R`` is the Hessian of the per-bin design, so that errors go where they cost neither leakage nor effort; ``n_f``
 is its value at ``w_f``, which makes the measure relative; ``kappa`` weighs ripple at the near ear, and ``b_f = 1/f``
-gives every octave the same say. Where the wanted response has a notch, ``|d|`` is its third octave's level: nobody
-hears ripple at the bottom of a notch. The normal equations are block-Toeplitz: conjugate gradients need two transforms
-a driver and step (M. R. Hestenes and E. Stiefel, J. Res. NBS 49, 409, 1952; R. H. Chan and M. K. Ng, SIAM Review 38,
-427, 1996).
+gives every octave the same say. Where the wanted response has a notch, ``|d|`` is its third octave's level: ripple at
+the bottom of a notch is inaudible. The normal equations are block-Toeplitz: conjugate gradients need two transforms a
+driver and step (M. R. Hestenes and E. Stiefel, J. Res. NBS 49, 409, 1952; R. H. Chan and M. K. Ng, SIAM Review 38, 427,
+1996).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sweetspot.rigs.units import Complex, Float
 
 STEPS = 80
 RIPPLE = 10.0
-"""``kappa``: how much more a relative error at the near ear weighs than the same part of the design's own cost."""
+"""``kappa``: weight of a relative error at the near ear re the same share of the design's cost."""
 
 STOP, STOPPED = 3.0, 1e-3
-"""How much an error weighs below a driver's band, over the heaviest within it; its filter's gain that says where."""
+"""Weight of an error below a driver's band re the largest within it; gain of its filter that marks the edge."""
 
 LOWEST_HZ = 60.0
 """Beneath it all bins weigh the same."""
@@ -60,7 +60,7 @@ def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign, slopes: Fl
 
 
 def stopped(A: Complex, slopes: Float | None) -> Complex:
-    """Weighting matrices that weigh :data:`STOP` times as much where a driver must not be driven.
+    """Weighting matrices with :data:`STOP` times the weight where a driver must not be driven.
 
     Parameters
     ----------
@@ -101,14 +101,14 @@ def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Comp
 
 
 def kept(near: Complex, wanted: Complex, f: Float) -> Complex:
-    """What ripple at a near ear costs ``(frequency, driver, driver)``; its responses are ``(frequency, driver)``."""
+    """Cost of ripple at a near ear ``(frequency, driver, driver)``; its responses are ``(frequency, driver)``."""
     level = np.sqrt(np.maximum(np.abs(wanted) ** 2, smoothed(np.abs(wanted) ** 2, f)))
     g = near / np.maximum(level, 1e-30)[:, None]
     return np.asarray(RIPPLE * g.conj()[:, :, None] * g[:, None, :] / np.maximum(f, LOWEST_HZ)[:, None, None])
 
 
 def confined(A: Complex, f: Float, low: float, high: float) -> Complex:
-    """Weighting matrices that fade outside ``low..high`` Hz, where nothing is known but that filters be harmless."""
+    """Weighting matrices that fade outside ``low..high`` Hz, where there is no measurement."""
     inside = (f >= low) & (f <= high)
     first, last = np.flatnonzero(inside)[[0, -1]]
     out = A.copy()

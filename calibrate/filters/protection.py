@@ -1,4 +1,4 @@
-"""The drivers' protection filters within the filters of a unit: designs see them, and what is deployed holds them."""
+"""The drivers' protection filters in the filters of a unit: part of the design and of the deployed filters."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, db
 
 LEAST = 1e-2
-"""Gain of a protection filter below which weights can no longer be derived from what it passes."""
+"""Gain of a protection filter below which weights cannot be derived from its output."""
 
 AGAINST = 100.0
-"""``K``: how much it costs to drive against a protection filter."""
+"""``K``: cost of driving against a protection filter."""
 
 IDLE = 1e-3
 """Gain over a program's loudest driver below which a driver has no part in it."""
@@ -31,12 +31,12 @@ FLOOR = 1e-3
 
 
 def slopes(rig: Description, f: Float, taps: int) -> Float:
-    """Gain ``(driver, frequency)`` of every driver's protection filter, as filters of so many taps can draw it."""
+    """Gain ``(driver, frequency)`` of every driver's protection filter, as resolved by filters of this many taps."""
     return np.stack([p.slope(f, taps) for p in protections(rig)])
 
 
 def protected(plant: Plant, slope: Float) -> Plant:
-    """What a design drives: the drivers behind their protection filters ``slope (driver, frequency)``.
+    """The plant of a design: the drivers behind their protection filters ``slope (driver, frequency)``.
 
     No driver vanishes wholly: a design has nothing to go by where no driver makes a sound.
     """
@@ -81,12 +81,12 @@ def within_bands(taps: Float, rig: Description) -> Float:
 
 
 def limits(rig: Description, measured: ImpulseResponse) -> tuple[Protection, ...]:
-    """The limits of every driver, with how far it moves as its responses tell it where the rig does not.
+    """The limits of every driver, with excursion from its responses if the rig file does not give it.
 
     Raises
     ------
     BadInput
-        A driver's ``excursion_mm`` cannot be held: the levels of the responses are not known in pascal.
+        A driver's ``excursion_mm`` cannot be enforced: the levels of the responses are not known in pascal.
     """
     found = []
     for number, (driver, known) in enumerate(zip(rig.driver, protections(rig), strict=True)):
@@ -95,8 +95,8 @@ def limits(rig: Description, measured: ImpulseResponse) -> tuple[Protection, ...
             continue
         if measured.unit != "Pa/FS":
             raise BadInput(
-                f"excursion_mm of {driver.name!r} cannot be held: the levels of these responses are not known in "
-                "pascal; give its sensitivity_db_spl and v_per_fs in the rig file, or take excursion_mm out"
+                f"excursion_mm of {driver.name!r} cannot be enforced: the levels of these responses are not known in "
+                "pascal; give its sensitivity_db_spl and v_per_fs in the rig file, or remove excursion_mm"
             )
         limit, area = driver.excursion_m
         low = driver.band_hz[0]

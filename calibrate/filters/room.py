@@ -1,4 +1,4 @@
-"""Late energy that the room returns from each driver, as measured, and the effort that it leaves the sides."""
+"""Measured late energy of the room from each driver, and the effort limit of the sides that follows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float, power_db
 
 LATE_S = 0.005
-"""What comes later after the first arrival is the room's; what comes sooner melts into the direct sound."""
+"""Time after the first arrival that separates the room from the direct sound, s."""
 
 BAND = (400.0, 6400.0)
 """Where direct and late energy are compared, Hz."""
@@ -22,7 +22,7 @@ SPEND_DB = (2.8, 6.0, 8.5)
 preferred, balanced, and where width is."""
 
 LESS_ABOVE_DB = 6.0
-"""By so much less above: the delays that tell width from the sides are heard below it."""
+"""Reduction above that frequency, dB: the interaural delays that give width are below it."""
 
 TURN_HZ = (1200.0, 2000.0)
 """Between these the one goes over into the other, straight over log frequency."""
@@ -31,7 +31,7 @@ LEAST_SLOPE = 1e-3
 """Gain of a protection filter that designs see at least."""
 
 LIVE_DB = -15.0
-"""Late over direct energy from which on the room counts; below, nothing is taken from the design for its sake."""
+"""Late over direct energy above which the room limits the design, dB."""
 
 
 def late_power(ears: ImpulseResponse, f: Float) -> Complex | None:
@@ -79,7 +79,7 @@ def allowed_db(prefer: float, f: Float) -> Float:
 
 
 def asked(design: Design, allowed: Float | None) -> tuple[CrosstalkDesign, bool]:
-    """What the sides are asked for, and whether heads are weighed for the worst: see :func:`towards_width`.
+    """Goals of the sides, and whether heads are weighted for the worst: see :func:`towards_width`.
 
     In a live room, which limits the effort to ``allowed``, more cancellation of the direct sound costs depth and gives
     no width: there ``image.prefer`` moves that limit alone.
@@ -92,7 +92,7 @@ def asked(design: Design, allowed: Float | None) -> tuple[CrosstalkDesign, bool]
 def spent(
     ears: ImpulseResponse, f: Float, wish: Design, own: Float, otherwise: Cost, slopes: Float | None = None
 ) -> tuple[Cost, Float | None]:
-    """What the sides' designs spend, and their limit: the room's late energy where the room is live.
+    """Cost of the sides' designs and its limit: the room's late energy if the room is live.
 
     A ``crosstalk.cost`` other than "auto" is kept, and so is a room without late energy; then ``otherwise`` and None.
 

@@ -1,4 +1,4 @@
-"""Gain staging: as loud as programme allows with the guard's help, or as loud as full-scale sines allow without it."""
+"""Gain staging: maximum gain for programme with the guard, or for full-scale sines without it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,60 @@ from functools import lru_cache
 
 import numpy as np
 
-from sweetspot.calibrate.filters.protection import rooms
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters.protection import limits, rooms, staged, within_bands
 from sweetspot.calibrate.plant import PROGRAMMES, programme_of
-from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
 from sweetspot.processor.render import upmixed
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.protection import Protection
-from sweetspot.rigs.units import Float, from_db
+from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.units import Float, db, from_db
 
 TAKEN_DB, SHARE = 6.0, 0.04
 """On full-scale music and speech the guard takes more than so much in at most this share of the time."""
 
 STEPS, LARGEST_DB = 7, 18.0
-"""Halvings of the gain's interval, and its width: from where nothing is taken to so much more."""
+"""Bisection steps of the gain, and the width of its interval above the guard's threshold, dB."""
 
 BEGIN_S, SECONDS = 0.5, 2.0
 """The part of the programmes that is played: the upmix has settled."""
+
+
+def staged_filters(
+    taps: Float, ir: ImpulseResponse, rig: Description, design: Design, *, late: int, serial: str, source: str
+) -> FilterSet:
+    """The filter set of fitted filters: within the drivers' bands and limits, with the gain of the design's staging.
+
+    Parameters
+    ----------
+    taps
+        ``(program, driver, tap)``: left, right, centre.
+    ir
+        Responses from which excursions follow if the rig file does not give them.
+    late
+        Largest delay by the alignment of the programs, samples.
+    serial, source
+        Serial number and the session's SHA-256.
+    """
+    held = limits(rig, ir)
+    taps, headroom_db = staged(within_bands(taps, rig), held)
+    if design.filter.staging == "programme":
+        more = beside_sines(taps, ir.fs, rig.limits.ceiling, held)
+        taps, headroom_db = taps * more, headroom_db - float(db(more))
+    return FilterSet(
+        taps,
+        fs=ir.fs,
+        drivers=ir.drivers,
+        ceiling=rig.limits.ceiling,
+        delay_samples=design.filter.delay + late,
+        headroom_db=headroom_db,
+        channels=tuple(d.channel for d in rig.driver),
+        source=source,
+        unit_serial=serial,
+    )
 
 
 def programme_gain(taps: Float, fs: int, ceiling: float) -> float:

@@ -33,13 +33,13 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.layout import mirror_pairs, side_pairs
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float, db, from_db, power_db, speed_of_sound
+from sweetspot.rigs.units import Complex, Float, from_db, power_db, speed_of_sound
 
 IN_FRONT_DEG = 5.0
 """A driver within this angle, seen from the listener, can play the centre by itself."""
 
 LEAST_NOISE = 1e-3
-"""Power of what the model of the harmonics itself leaves over, re the response."""
+"""Residual power of the harmonics model, re the response."""
 
 
 def fit(
@@ -75,7 +75,7 @@ def fit(
     fitness.check(ears.ir, rig)
     same = matched(ears.ir, rig, design.filter.match_ears)
     ears, polar = ears.corrected(same.gains).gated(design.filter), polar.gated(design.filter)
-    fs, drivers, fitting = ears.ir.fs, ears.ir.drivers, ears.used_for("design")
+    fs, fitting = ears.ir.fs, ears.used_for("design")
     plant, ring = fitting.plant(), polar.plant()
     f, (cost, spent) = plant.f, costs(rig, plant, design.crosstalk, Around.of(ring, polar.ir))
     c = speed_of_sound(rig.environment.temperature_c)
@@ -100,22 +100,8 @@ def fit(
     delays = _delays(plant, nominal, W, fs)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / fs)
     drawn = _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes)
-    held = protection.limits(rig, ears.ir)
-    taps, headroom_db = protection.staged(protection.within_bands(drawn, rig), held)
-    if design.filter.staging == "programme":
-        more = staging.beside_sines(taps, fs, rig.limits.ceiling, held)
-        taps, headroom_db = taps * more, headroom_db - float(db(more))
-    filters = FilterSet(
-        taps,
-        fs=fs,
-        drivers=drivers,
-        ceiling=rig.limits.ceiling,
-        delay_samples=design.filter.delay + int(delays.max()),
-        headroom_db=headroom_db,
-        channels=tuple(d.channel for d in rig.driver),
-        source=source,
-        unit_serial=serial,
-    )
+    late = int(delays.max())
+    filters = staging.staged_filters(drawn, ears.ir, rig, design, late=late, serial=serial, source=source)
     prediction = _prediction(ears, polar, filters, design, v, same)
     loads = loading.bands(plant.h, f, plant.noise, ears.used_for("design").drift, wish.tolerance_db)
     weights = protection.ahead(bare(filters, f, v), slopes)
@@ -208,13 +194,14 @@ def _delays(plant: Plant, nominal: int, W: Complex, fs: int) -> NDArray[np.intp]
 def _short(
     W: Complex, both: sides.Sides, beam: beamform.Beam, *, f: Float, cost: Cost, wish: FilterDesign, slopes: Float
 ) -> Float:
-    """Filters ``(program, driver, tap)`` by least squares, each program's errors weighed by what they cost it."""
+    """Filters ``(program, driver, tap)`` by least squares, each program's errors weighted by their cost."""
     taps = [leastsquares.side(both, i, W[i], f, cost, wish, slopes=slopes) for i in (0, 1)]
     return np.stack([*taps, leastsquares.beam(W[2], beam.weighing, f, wish, slopes)])
 
 
 def fronts(at: Float) -> list[tuple[int, ...]]:
-    """What the centre may be handed over to: a driver in the middle, or a mirror pair; without either, any driver."""
+    """Candidates for the handover of the centre: a driver in the middle, or a mirror pair; without either, any
+    driver."""
     middle: list[tuple[int, ...]] = [(i,) for i in range(len(at)) if abs(at[i, 1]) <= 0.01]
     pairs = sorted(mirror_pairs(at), key=lambda p: abs(float(at[p[0], 1])))
     return [*middle, *pairs] or [(i,) for i in range(len(at))]
@@ -239,7 +226,7 @@ def _prediction(
 
 
 def _whole(score: MeasuredSet, polar: MeasuredSet, filters: FilterSet, same: Matched) -> RoomPrediction:
-    """The room's share of a prediction, and what is uncertain of its polar part."""
+    """The room's share of a prediction, and the uncertainty of its polar part."""
     w = np.asarray(filters.response(frequencies(polar.ir.fs))[2:], dtype=np.complex128)
     h, shared = polar.spectra(), polar.drift
     own = polar.noise() if isinstance(shared, float) else polar.noise() + shared * np.abs(h) ** 2

@@ -13,14 +13,14 @@ from sweetspot.rigs.acoustics import Head, SphereHead
 from sweetspot.rigs.units import Float, db
 
 FIT_HZ: Float = np.geomspace(200.0, 8000.0, 120)
-"""Where a far ear is fitted, Hz."""
+"""Band in which a far ear is fitted, Hz."""
 
 GRID: Float = np.geomspace(80.0, 18000.0, 200)
-"""Where a real pair's phantom is computed, Hz."""
+"""Frequencies at which a real pair's phantom centre is computed, Hz."""
 
 STEPS, NUDGE, SETTLED, DEADLOCK, FLOOR = 100, 1e-5, 1e-10, 1e12, 1e-6
-"""Of the search for the far ear: most steps, half width of a difference, smallest step, largest damping, and what a
-parameter counts at least, re the one that counts most."""
+"""Search for the far ear: largest number of steps, half width of a difference, smallest step, largest damping, and
+smallest weight of a parameter re the largest."""
 
 
 def sphere_ratio(design: StereoDesign, f: Float, c: float) -> NDArray[np.complex128]:

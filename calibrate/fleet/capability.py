@@ -1,4 +1,4 @@
-"""What many units have in common: capability, trend, outliers, and how much of the spread is the gauge's own."""
+"""Statistics of many units: capability, trend, outliers, and the gauge's share of the spread."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ OUTLYING = 3.5
 
 
 FLOORS = {"dB": 0.25, "µs": 10.0, "ms": 1.0, "°": 1.0, "m²": 0.1, "cm": 1.0, "": 0.05}
-"""Least distance of a derived limit from the mean of good units, in each metric's own unit: what nobody would reject a
-unit for."""
+"""Smallest distance of a derived limit from the mean of good units, in each metric's unit: differences that are never a
+defect."""
 
 RESOLVED = {"dB": 0.02, "µs": 0.5, "ms": 0.01, "°": 0.1, "m²": 0.01, "cm": 0.1, "": 1e-4}
 """Least spread that a measurement resolves, where its own uncertainty does not say more."""
@@ -81,7 +81,7 @@ class Statistics:
         Of the verdict, where there is one.
     cpk
         ``|mean - limit| / 3 spread`` on the limit's side, negative when the mean fails; None without a limit, and where
-        the spread is below what the measurement resolves.
+        the spread is below the resolution of the measurement.
     failed
         Runs beyond their limit.
     trend, trend_p
@@ -96,7 +96,7 @@ class Statistics:
     unit
         Of the values.
     resolution
-        Least spread that the measurement resolves.
+        Resolution of the measurement.
     """
 
     step: str
@@ -131,7 +131,7 @@ class Statistics:
             return ""
         if self.count < 2:
             return "one run"
-        return f"spread below the {self.resolution:.2g} {self.unit} that the measurement resolves".replace("  ", " ")
+        return f"spread below the resolution of the measurement, {self.resolution:.2g} {self.unit}".replace("  ", " ")
 
 
 def of_figures(rows: Sequence[Mapping[str, Any]], worst: int = 5) -> list[Statistics]:
@@ -194,7 +194,7 @@ def _optional(row: Mapping[str, Any], name: str) -> Any:
 
 
 def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:
-    """The larger one of the best resolution in this unit and the median uncertainty of what was measured."""
+    """The larger of the best resolution in this unit and the median measurement uncertainty."""
     if "uncertainty" not in rows[-1].keys():  # noqa: SIM118 - rows of SQLite are not asked by "in"
         return RESOLVED.get(unit, 0.0)
     known = [float(r["uncertainty"]) for r in rows if r["uncertainty"] is not None]
@@ -297,7 +297,7 @@ class Derived:
 
     @property
     def limit(self) -> float:
-        """Where the verdict changes."""
+        """The limit of the verdict."""
         return self.edge + self.guard if self.sense == "at least" else self.edge - self.guard
 
 
@@ -325,11 +325,11 @@ def limits(found: Iterable[Statistics], sigmas: float, guard: float) -> list[Der
     return out
 
 
-NO_GAUGE = "no gauge study was made: no unit was measured twice, so the rig's own spread is not known"
+NO_GAUGE = "no gauge study: no unit was measured twice, so the rig's repeatability is unknown"
 
 
 def studied(found: Iterable[Statistics]) -> str:
-    """What to say of the gauge: nothing where some unit was measured more than once."""
+    """Note on the gauge; empty if a unit was measured more than once."""
     return "" if any(s.gauge is not None for s in found) else NO_GAUGE
 
 

@@ -94,9 +94,9 @@ def fit(
     outdated = {r: k["reason"] for r, k in rows.items() if k["status"] == "done" and k["reason"]}
     data = {"table": str(folders[0] / NAME), "runs": len(wanted), **count, "reasons": broken, "outdated": outdated}
     summary = f"{count['done']} fitted, {count['failed']} failed, {count['kept']} were there already"
-    more = f"; {len(broken)} failed in all, --retry tries them again" if len(broken) > count["failed"] else ""
+    more = f"; {len(broken)} failed in total; --retry tries them again" if len(broken) > count["failed"] else ""
     if text is None and count["done"]:
-        more += "; each with the design that its filters were made with, the default where there were none"
+        more += "; each with the design of its filters, or the default if it had none"
     notes = "".join(f"\n  {rows[r]['unit']}: {reason}" for r, reason in outdated.items())
     result(data, f"{summary}{more}{notes}\n{folders[0] / NAME}", as_json=as_json)
     raise typer.Exit(FAILED if broken else 0)
@@ -106,7 +106,7 @@ def _scheduler(address: str | None, certificates: Certificates, *, insecure: boo
     if address is not None:
         return Scheduler.checked(address, certificates, insecure=insecure)
     if alone := [*certificates.given, *(["--insecure"] if insecure else [])]:
-        raise BadInput(f"{', '.join(alone)}: goes with --scheduler, which is not given")
+        raise BadInput(f"{', '.join(alone)}: needs --scheduler")
     return None
 
 
@@ -120,9 +120,7 @@ def stats(
         summary, copies = ledger.summary(), ledger.copies()
         rows, left_out = _current(ledger, folder)
     if not rows:
-        raise BadInput(
-            left_out or f"{folder}: the table holds no unit that was fitted; see: sweetspot fleet fit {folder} --retry"
-        )
+        raise BadInput(left_out or f"{folder}: the table has no fitted unit; see: sweetspot fleet fit {folder} --retry")
     from sweetspot.calibrate.fleet.page import NAME as PAGE
     from sweetspot.calibrate.fleet.page import write  # matplotlib is slow to import
 
@@ -187,11 +185,11 @@ def learn(
 
 
 def _current(ledger: Ledger, folder: Path) -> tuple[list[Mapping[str, Any]], str]:
-    """Figures of the runs whose files are still those that they were made from, and a note on the others."""
+    """Metrics of the runs with unchanged files, and a note on the others."""
     changed = set(jobs.changed(ledger.known()))
     rows = [row for row in ledger.figures() if row["run"] not in changed] if changed else ledger.figures()
     count = f"{len(changed)} {'run has' if len(changed) == 1 else 'runs have'}"
-    note = f"{folder}: {count} changed since the table was filled and count only after: sweetspot fleet fit {folder}"
+    note = f"{folder}: {count} changed since the table was filled; to include them: sweetspot fleet fit {folder}"
     return rows, note if changed else ""
 
 
@@ -221,7 +219,7 @@ def sample(
 ) -> None:
     """Show the sampling plan of a line: units for full verification, results, units due."""
     if not (records / kept.LINE).is_file():
-        raise BadInput(f"{records}: no {kept.LINE} of a line there; give the folder that sweetspot line --records has")
+        raise BadInput(f"{records}: no {kept.LINE} of a line there; give the folder of sweetspot line --records")
     units = sampling.plan(kept.of_line(records))
     result({"units": [u.to_dict() for u in units]}, sampling.text(units), as_json=as_json)
     raise typer.Exit(FAILED if any(u.state in ("fail", "inconclusive") for u in units) else 0)

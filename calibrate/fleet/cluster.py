@@ -1,4 +1,4 @@
-"""Handing a fleet's units out on a Dask cluster: killed workers, poison units, a scheduler that restarts."""
+"""Distribution of a fleet's units on a Dask cluster: killed workers, poison units, a scheduler that restarts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONNECT_S = 5.0
 
 
 POLL_S = 0.5
-"""How often workers and scheduler are looked at."""
+"""Polling interval of workers and scheduler, s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class Patience:
 
 
 class _Lost(Exception):
-    """The connection to the scheduler is lost, and with it what was in flight."""
+    """The connection to the scheduler is lost, and with it running jobs."""
 
 
 def on_cluster(
     jobs: Sequence[Job], scheduler: Scheduler, do: Callable[[Job], Outcome], patience: Patience = Patience()
 ) -> Iterator[Outcome]:
-    """Outcomes as they land, from a Dask cluster.
+    """Outcomes as they arrive, from a Dask cluster.
 
     No more units are in flight than the workers have threads. When a worker dies, its units are done again; those
     whose workers died again and again are put aside and each done with nothing else in flight, so that only the one
@@ -68,7 +68,8 @@ def on_cluster(
     BadInput
         Dask is not installed, or a certificate cannot be used.
     HardwareTrouble
-        No scheduler answers there, or no worker is left. What landed is kept, and the same command goes on from there.
+        No scheduler answers there, or no worker is left. Results so far are kept, and the same command continues from
+        there.
     """
     try:
         import distributed
@@ -87,7 +88,7 @@ def on_cluster(
 
 
 class _HandingOut:
-    """What waits, what is in flight, and what killed its workers before."""
+    """Waiting jobs, running jobs, and jobs that killed their workers."""
 
     def __init__(self, cluster: Any, jobs: Sequence[Job], do: Callable[[Job], Outcome]) -> None:
         self._cluster, self._do = cluster, do
@@ -97,11 +98,11 @@ class _HandingOut:
 
     @property
     def left(self) -> bool:
-        """Whether any unit has not landed."""
+        """Whether any unit is unfinished."""
         return bool(self._waiting or self._suspects or self._flying)
 
     def through(self, client: Any, idle: float) -> Iterator[Outcome]:
-        """Outcomes through one connection; what is in flight waits again when it is lost."""
+        """Outcomes through one connection; running jobs wait again when it is lost."""
         last = time.monotonic()
         try:
             while self.left:
@@ -115,7 +116,7 @@ class _HandingOut:
                     last = time.monotonic()
                 elif time.monotonic() - last > idle:
                     raise HardwareTrouble(
-                        f"--scheduler: no worker is left on the cluster for {idle:.0f} s; what landed is kept. "
+                        f"--scheduler: no worker on the cluster for {idle:.0f} s; results so far are kept. "
                         "Start workers, then run the same command again"
                     )
         except (OSError, self._cluster.CancelledError) as fault:  # a connection that was closed is an OSError
@@ -125,7 +126,7 @@ class _HandingOut:
             self._flying.clear()
 
     def _submit(self, client: Any, threads: int) -> None:
-        """Send what waits, as much as there are threads; a suspect only when nothing else is left."""
+        """Submit waiting jobs, up to the number of threads; a suspect only when nothing else is left."""
         while self._waiting and len(self._flying) < threads:
             self._send(client, self._waiting.popleft())
         if self._suspects and not self._flying and threads:
@@ -158,7 +159,7 @@ class _HandingOut:
             return counted(outcome, 2 if alone else 1)
         except self._cluster.KilledWorker:
             if alone:
-                return dead(job, "its worker died again and again")
+                return dead(job, "its worker died repeatedly")
             self._suspects.append(job)
             return None
         except Exception as fault:  # what cannot be sent, or what the worker itself failed with
@@ -176,7 +177,7 @@ def _connected(cluster: Any, scheduler: Scheduler, wait: float) -> Any:
 
 
 def _security(cluster: Any, scheduler: Scheduler) -> Any:
-    """Dask's own record of the certificates, tried out: nothing but TLS is spoken with it."""
+    """Dask's own record of the certificates, checked: it only allows TLS."""
     files = scheduler.certificates
     options = {"tls_ca_file": files.ca, "tls_client_cert": files.cert, "tls_client_key": files.key}
     given = {name: str(path) for name, path in options.items() if path is not None}

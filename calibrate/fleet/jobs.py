@@ -1,4 +1,4 @@
-"""What there is to do for a fleet: which runs, which of them are due, and what one worker does with one run."""
+"""Jobs of a fleet: its runs, those that are due, and a worker's steps for one run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import file_sha256
 
 DEPTH = ("", "*/", "*/*/")
-"""How deep below a given folder runs are looked for: the run itself, those of a unit, those of a folder of units."""
+"""Depths below a folder at which runs are searched: the run itself, a unit's runs, a folder of units."""
 
 VERIFIED = "verify.h5"
 
@@ -30,7 +30,7 @@ MADE = ("filterset", "verification")
 """Files that the work itself makes: their hashes are taken when it ends, before the figures are read."""
 
 MADE_BY = (*(f"{name}_sha256" for name in FILES), "design_sha256", "version", "steps")
-"""Columns that say whether a run was done with the same input, and nothing has changed since."""
+"""Columns that show whether a run was done with the same input and is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def runs(folders: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise BadInput(f"{folder}: no such folder; name the folder that holds the units' runs, for example runs/")
+            raise BadInput(f"{folder}: no such folder; give the folder of the units' runs, for example runs/")
         here = sorted(p.parent.resolve() for depth in DEPTH for p in folder.glob(f"{depth}session.h5"))
         if not here:
             raise BadInput(f"{folder}: holds no run (session.h5, */session.h5 or */*/session.h5)")
@@ -86,7 +86,7 @@ def job(
     *,
     row: Mapping[str, Any] | None = None,
 ) -> Job:
-    """What one run needs, and what its result depends on; ``row`` is the run's in the table, see :func:`hashes`."""
+    """Job of one run with its inputs; ``row`` is the run's in the table, see :func:`hashes`."""
     identity = hashes(run, row=row or {})
     identity |= {"design_sha256": design_sha256, "version": version("sweetspot"), "steps": "+".join(steps)}
     return Job(str(run), steps, design_text, limits, identity)
@@ -115,7 +115,7 @@ def hashes(run: Path, names: Iterable[str] = FILES, row: Mapping[str, Any] = Map
 
 
 def dead(job: Job, reason: str, **more: int) -> Outcome:
-    """The outcome of a unit whose work never ended by itself."""
+    """The outcome of a unit whose job never finished."""
     run = Path(job.run)
     known = {"unit": run.parent.name, **job.identity, **hashes(run, MADE), **more}
     return Outcome(job.run, "failed", reason, known)
@@ -127,7 +127,7 @@ def counted(outcome: Outcome, attempt: int) -> Outcome:
 
 
 def due(jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]], *, retry: bool) -> Iterator[Job]:
-    """The jobs whose result is not in the table yet, or was made from something else.
+    """Jobs without a result in the table, or with changed inputs.
 
     A run that failed with the same input is not tried again unless ``retry``.
     """
@@ -144,7 +144,7 @@ def due(jobs: Iterable[Job], known: Mapping[str, Mapping[str, Any]], *, retry: b
 
 
 def changed(known: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Runs of the table whose files are others than its figures were made from; a run that is elsewhere now is not."""
+    """Runs in the table with files changed since; moved runs do not count."""
     return [run for run, row in known.items() if row["status"] == "done" and _differs(Path(run), row)]
 
 
@@ -157,7 +157,7 @@ def _differs(run: Path, row: Mapping[str, Any]) -> bool:
 
 
 def about(run: Path) -> dict[str, Any]:
-    """Unit, rig and time of a run, as its session says."""
+    """Unit, rig and time of a run, from its session."""
     with Session.read(run / "session.h5") as session:
         facts = session.attributes
         return {"unit": session.serial, "rig": session.rig().name, "created_utc": str(facts["created_utc"])}
@@ -179,7 +179,7 @@ def is_fresh(run: Path, session_sha256: str, design_text: str) -> bool:
         return False
 
 
-OUTDATED = "verified with another {}: its figures were left out; run sweetspot verify {}"
+OUTDATED = "verified with another {}: its figures were omitted; run sweetspot verify {}"
 
 
 def verified(run: Path, session_sha256: str, filterset_sha256: str) -> tuple[tuple[Figure, ...], str]:

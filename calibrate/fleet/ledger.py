@@ -14,7 +14,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import cause, discard
 
 NAME = "fleet.sqlite"
-"""What the file is called in the folder that was given first."""
+"""File name in the first given folder."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS units (
@@ -199,7 +199,7 @@ class Ledger:
             self._db.text_factory = str
 
     def copies(self) -> dict[str, list[str]]:
-        """Runs that are copies, by the run that counts; only those whose session is there more than once may be."""
+        """Copies of runs, by the run that counts; found among repeated sessions."""
         query = (
             "SELECT m.run, m.step, m.metric, m.value, u.session_sha256 AS session FROM metrics m "
             "JOIN units u ON u.run = m.run WHERE u.status = 'done' AND u.session_sha256 IN (SELECT session_sha256 "
@@ -270,8 +270,8 @@ def _check_columns(path: Path, db: sqlite3.Connection, but: Iterable[str] = ()) 
         if missing or wanted:
             what = f"lacks {', '.join(missing)}" if missing else f"wants {', '.join(wanted)}"
             raise BadInput(
-                f"{path}: its table {table} {what}: it is no table of this version of sweetspot. "
-                "Move it away and run sweetspot fleet fit again: filters and verifications stay as they are"
+                f"{path}: its table {table} {what}: it is not a table of this version of sweetspot. Move it away and "
+                f"run sweetspot fleet fit again: filters and verifications are kept"
             )
 
 
@@ -292,7 +292,7 @@ def _alone(folder: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as fault:
         hold.close()
         if _code(fault) == sqlite3.SQLITE_BUSY:
-            raise BadInput(f"{folder}: another fleet command is at work there; wait until it has finished") from fault
+            raise BadInput(f"{folder}: another fleet command is running there; wait until it has finished") from fault
         raise
     try:
         yield
@@ -302,7 +302,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _trouble(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into one message with the true cause."""
+    """Convert an SQLite error into one message with its cause."""
     try:
         yield
     except sqlite3.DatabaseError as fault:
@@ -310,7 +310,7 @@ def _trouble(path: Path) -> Iterator[None]:
 
 
 LOCKED = "it is locked by another program; close that program, then run this again"
-READ_ONLY = "it is read-only for this user; give the right to write it, or name another folder first"
+READ_ONLY = "it is read-only for this user; make it writable, or give another folder first"
 UNWRITTEN = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
@@ -320,19 +320,19 @@ def _code(fault: sqlite3.Error) -> int:
 
 
 def _cause(path: Path, fault: sqlite3.Error) -> str:
-    """Why SQLite could not use the table; of a failed write the system itself is asked, with a file beside it."""
+    """Cause of an SQLite error; of a failed write by a trial file beside the table."""
     code = _code(fault)
     if code == sqlite3.SQLITE_BUSY:
         return LOCKED
     if code in UNWRITTEN and (found := _unwritable(path)):
         return found
     if code == sqlite3.SQLITE_FULL:
-        return "the disk is full; make room and run it again"
+        return "the disk is full; free some space and run it again"
     return READ_ONLY if code == sqlite3.SQLITE_READONLY else str(fault)
 
 
 def _unwritable(path: Path) -> str:
-    """What stops a file of a few pages from being written beside ``path``; empty when nothing does."""
+    """Error of a trial write of a few pages beside ``path``; empty if it works."""
     trial = path.with_name(f".{path.name}.{os.getpid()}.trial")
     try:
         trial.write_bytes(bytes(PAGES))
@@ -344,4 +344,4 @@ def _unwritable(path: Path) -> str:
 
 
 PAGES = 1 << 16
-"""Bytes of the trial: what one outcome takes in the table and its journal."""
+"""Bytes of the trial: the size of one outcome in the table and its journal."""

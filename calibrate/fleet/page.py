@@ -1,4 +1,4 @@
-"""One self-contained page on a fleet: how many pass, what the figures do over the units, and who stands out."""
+"""A self-contained page on a fleet: yield, metrics over the units, and outliers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from sweetspot.rigs.storage import write as write_file
 NAME = "fleet.html"
 
 LOOK = ("sweetspot.calibrate.fleet", "sweetspot.calibrate.report")
-"""Where the page and its style sheet are; the style is the report's."""
+"""Files of the page's template and style sheet; the style is the report's."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetPicture:
-    """A drawing with its caption, what a screen reader says, and one line on what it shows."""
+    """A drawing with caption, text for screen readers, and one line of description."""
 
     title: str
     svg: Markup
@@ -91,7 +91,7 @@ def _outliers(found: Sequence[Statistics]) -> dict[str, list[str]]:
     by_unit: dict[str, list[str]] = {}
     for s in found:
         for unit in dict.fromkeys(s.outliers):
-            by_unit.setdefault(unit, []).append(f"{s.metric} ({'predicted' if s.step == 'fit' else 'heard'})")
+            by_unit.setdefault(unit, []).append(f"{s.metric} ({'predicted' if s.step == 'fit' else 'measured'})")
     return dict(sorted(by_unit.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
@@ -112,5 +112,5 @@ def _picture(s: Statistics, mine: Sequence[Mapping[str, Any]]) -> FleetPicture:
         figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator")))
     caption = f"{s.metric}: mean {s.mean:.2f} {s.unit}, standard deviation {s.spread:.2f} {s.unit} over {s.count} runs."
     caption = caption.replace(" ,", ",").replace("  ", " ")
-    title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'heard'}"
+    title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'measured'}"
     return FleetPicture(title, Markup(svg.inline(out.getvalue(), name, caption)), caption)

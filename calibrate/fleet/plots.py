@@ -1,4 +1,4 @@
-"""Pictures of a fleet: each figure of every unit in the order of the runs, beside how they spread."""
+"""Pictures of a fleet: each metric over the units in the order of the runs, with its distribution."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One unit's work as a worker does it, and the loop that hands it out on processes here."""
+"""A worker's steps for one unit, and the loop that distributes units to local processes."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ ATTEMPTS = 3
 
 
 def work(job: Job) -> Outcome:
-    """Fit one run, and verify it if that is wanted; what goes wrong becomes the outcome's reason.
+    """Fit one run, and verify it if requested; an error becomes the outcome's reason.
 
-    A filter set that was fitted from the same session with the same design is kept as it is, so that a unit whose
-    worker was killed after the fit is not fitted twice.
+    A filter set from the same session with the same design is kept, so that a unit whose worker was killed after the
+    fit is not fitted twice.
     """
     began = time.process_time()
     run = Path(job.run)
@@ -88,7 +88,7 @@ def _verify(run: Path, fitted: Fitted, limits: Limits) -> None:
 
 
 def check_virtual(rig: Description) -> None:
-    """Refuse to verify side by side what plays on real hardware.
+    """Refuse parallel verification on real hardware.
 
     Raises
     ------
@@ -117,14 +117,14 @@ def _nobody(move: str) -> None:
 
 
 def _ignore(note: str = "") -> None:
-    """A step that nobody watches."""
+    """A progress callback that does nothing."""
 
 
 def on_processes(jobs_: Sequence[Job], workers: int, do: Work = work) -> Iterator[Outcome]:
-    """Outcomes as they land, from a pool of processes on this machine; each worker has one thread for its arithmetic.
+    """Outcomes as they arrive, from a pool of processes on this computer; each worker has one BLAS thread.
 
-    When a worker is killed, the pool is made anew, and each unit that was in flight is done again by itself: only the
-    one that kills its worker again and again is called failed.
+    When a worker is killed, the pool is restarted, and each running unit is done again alone: only the one that kills
+    its worker again and again is called failed.
     """
     os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     waiting, flying = deque(jobs_), dict[Future[Outcome], Job]()
@@ -159,7 +159,7 @@ def _end_after(parent: BaseProcess) -> None:
 
 
 def _alone(job: Job, do: Work) -> Outcome:
-    """One unit again, after it lost its worker once, with nothing else in flight."""
+    """One unit again after its worker died, with no other job running."""
     for attempt in range(2, ATTEMPTS + 1):
         with ProcessPoolExecutor(1, get_context("spawn"), _end_with_parent) as pool:
             try:

@@ -1,4 +1,4 @@
-"""The sample plan of a line: which good units are verified fully, which of them were, and what is still due."""
+"""The sampling plan of a line: good units selected for full verification, those done, and those due."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _judged(record: Mapping[str, Any]) -> SampledUnit:
     file = run / "verify.h5"
     about = (str(record["unit"]), str(run), str(record.get("utc", "")))
     if not run.is_dir():
-        return SampledUnit(*about, "gone", f"no folder {run}: give the records' runs back, or verify another unit")
+        return SampledUnit(*about, "gone", f"no folder {run}: restore the records' runs, or verify another unit")
     if not file.is_file():
         return SampledUnit(*about, "due", f"sweetspot verify {run}")
     try:
@@ -69,7 +69,7 @@ def text(units: Iterable[SampledUnit]) -> str:
     """A table and what is due, for a reader."""
     rows = list(units)
     if not rows:
-        return "No unit was chosen yet: start the line with --sample N to choose every Nth good one"
+        return "No unit was selected yet: start the line with --sample N to select every Nth good one"
     lines = [f"  {u.unit:<20} passed {u.utc:<21} {u.state:<12} {u.text}".rstrip() for u in rows]
     due = [u.unit for u in rows if u.state in ("due", "gone")]
     done = [u for u in rows if u.state not in ("due", "gone")]

@@ -1,4 +1,4 @@
-"""Which Dask scheduler a fleet's work may go to, and with which certificates: it runs code on every worker."""
+"""The Dask schedulers that a fleet may use, and their certificates: a scheduler runs code on every worker."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIONS = {"ca": "--tls-ca", "cert": "--tls-cert", "key": "--tls-key"}
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Files in PEM form; what is not given comes from Dask's own configuration.
+    """Certificate files in PEM form; missing ones come from Dask's configuration.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
-    """Where a Dask scheduler is, and what to show it; see :meth:`checked`."""
+    """Address of a Dask scheduler, and its certificates; see :meth:`checked`."""
 
     address: str
     certificates: Certificates = Certificates()
@@ -53,7 +53,7 @@ class Scheduler:
 
     @classmethod
     def checked(cls, address: str, certificates: Certificates, *, insecure: bool) -> Scheduler:
-        """A scheduler whose address may be used.
+        """A scheduler with a permitted address.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class Scheduler:
         found = ADDRESS.fullmatch(address)
         scheme = (found["scheme"] or "tcp") if found else ""
         if found is None or scheme not in ("tcp", "tls") or not 0 < int(found["port"]) < 1 << 16:
-            raise BadInput(f"--scheduler: {address!r} is no address; tls://HOST:PORT or tcp://HOST:PORT is needed")
+            raise BadInput(f"--scheduler: {address!r} is not an address; tls://HOST:PORT or tcp://HOST:PORT is needed")
         host = found["v6"] or found["host"]
         given = certificates.given
         for option, path in given.items():
@@ -80,8 +80,9 @@ class Scheduler:
             raise BadInput(f"{', '.join(given)}: --scheduler {address} is plain TCP; write tls:// to use certificates")
         if scheme == "tcp" and not insecure and not _loopback(host):
             raise BadInput(
-                f"--scheduler: {address} is plain TCP to another computer: whoever is on the way can run code on every "
-                "worker and here. Use tls:// with --tls-ca, --tls-cert and --tls-key; or --insecure, on a network that "
+                f"--scheduler: {address} is plain TCP to another computer: anyone on that network can run code on "
+                f"every worker and here. Use tls:// with --tls-ca, --tls-cert and --tls-key; or --insecure, on a "
+                f"network that "
                 "you trust"
             )
         return cls(address if found["scheme"] else f"tcp://{address}", certificates)

@@ -91,7 +91,7 @@ def _scanned() -> Iterator[str]:
     """Serial numbers as they are typed or scanned, until an empty line or the end."""
     while True:
         if sys.stdin.isatty():
-            say("Serial number (empty line ends):")
+            say("Serial number (empty line to end):")
         text = sys.stdin.readline().strip()
         if not text:
             return

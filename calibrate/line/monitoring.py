@@ -1,7 +1,7 @@
-"""Deployed filters at the monitors: measured, against the unit's own responses through these filters.
-
-They judge level, polarity, delay and response of what is deployed, whose filters these are, and each driver's gain.
-They are not at the ears: cancellation, width and beam are predicted, not heard; a sample of units is verified fully.
+"""Check of deployed filters at the monitors: measured against the unit's responses through these filters. They check
+level, polarity, delay and response of the deployed processor, whether the filters are this unit's, and each driver's
+gain. They are not at the ears: cancellation, width and beam are predicted, not measured; a sample of units is verified
+fully.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sweetspot.rigs.units import Complex, Float
 BAND_HZ = (300.0, 6300.0)
 STIMULI = ("left", "right")
 ERROR_DB = -22.0
-"""Energy of the difference from what must be heard, over that."""
+"""Largest energy of the difference from the expected response, re the expected one, dB."""
 
 GAIN_DB, DEAD = 1.0, 0.1
 SURE_DB = 1.0
@@ -66,7 +66,7 @@ class MonitorVerdict:
 
 
 def plan(rig: Description, filters: FilterSet, process: verification.Processor) -> Plan:
-    """Left and right through a processor in one capture, heard at the monitors; nothing moves.
+    """Left and right through a processor in one capture, measured at the monitors, without moves.
 
     Each at half the level that it could have alone, so that both together stay below the ceiling.
     """
@@ -127,7 +127,7 @@ def judged(
 
 
 def _through(h: Complex, filters: FilterSet, f: Float) -> tuple[Complex, Complex]:
-    """What must be heard ``(mic, stimulus, f)``, and the filters ``(stimulus, driver, f)``."""
+    """Expected responses ``(mic, stimulus, f)``, and the filters ``(stimulus, driver, f)``."""
     w = np.asarray(filters.response(f), dtype=np.complex128)[: len(STIMULI)]
     return np.einsum("mdf,sdf->msf", h, w), w
 
@@ -138,7 +138,7 @@ def _error_db(got: Complex, want: Complex) -> float:
 
 
 def _gains(got: Complex, h: Complex, w: Complex) -> Complex | None:
-    """One gain a driver that fits what was heard best, over all microphones, stimuli and frequencies."""
+    """Gain of each driver that fits the measurement best, over all microphones, stimuli and frequencies."""
     if h.shape[0] * w.shape[0] < h.shape[1]:
         return None
     parts = np.einsum("mdf,sdf->msfd", h, w).reshape(-1, h.shape[1])

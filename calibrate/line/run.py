@@ -40,15 +40,15 @@ HEARD = "monitor.h5"
 """Responses of the deployed filters at the monitors, in a run's folder."""
 
 UNIT_DB = 3.0
-"""By how much a unit may be louder than the one before it; only what could pass the limit then is tried softly."""
+"""Largest rise of level between units, dB; a low-level trial is made only if the limit could be exceeded."""
 
 OTHERS = 20
-"""How many other runs are looked at when a unit may have the filters of another."""
+"""Number of other runs compared if a unit may have another's filters."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LineSetup:
-    """What a line works with.
+    """Setup of a line.
 
     Parameters
     ----------
@@ -81,14 +81,14 @@ class LineSetup:
 
 
 def state_of(line: LineSetup) -> LineState:
-    """The line's state with what was recorded before."""
+    """The line's state including earlier records."""
     state = LineState(line.rig.name, f"{line.model.text}, SHA-256 {line.model_sha256[:12]}", line.every)
     state.resumed(records.of_line(line.records))
     return state
 
 
 def check_unit(line: LineSetup, serial: str) -> None:
-    """Refuse what is no serial number, and a unit that has passed.
+    """Refuse an invalid serial number, and a unit that has already passed.
 
     Raises
     ------
@@ -106,7 +106,7 @@ class Stopped(Exception):
 
 
 def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
-    """Carry one unit through; what goes wrong becomes its record.
+    """Run the cycle of one unit; an error becomes its record.
 
     Call :func:`check_unit`, and :meth:`LineState.begins` of the state, first.
 
@@ -204,7 +204,7 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
 
 
 def _levels_of_line(line: LineSetup, state: LineState) -> dict[int | None, float]:
-    """What a unit is expected to reach, by the one before; the first is tried softly."""
+    """Expected levels of a unit, from the one before; the first is measured at a low level."""
     return {} if state.level_db is None else {ALL: state.level_db + UNIT_DB}
 
 
@@ -216,7 +216,7 @@ def _loudest(session: Session, wanted: Plan) -> float:
 
 
 def _heard(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
-    """Play what is deployed to the monitors, and judge it."""
+    """Measure the deployed filters at the monitors, and judge them."""
     filters = fitted.filters
     wanted = monitoring.plan(rig.description, filters, steps.engine_of(filters))
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -246,7 +246,7 @@ def _others(run: Path) -> Mapping[str, Any]:
 
 
 def _nobody(move: str) -> None:
-    raise HardwareTrouble(f'{move}: nothing moves on a line; give the rig stage.driver = "fixed"')
+    raise HardwareTrouble(f'{move}: there are no moves on a line; give the rig stage.driver = "fixed"')
 
 
 def _ignore(note: str) -> None:

@@ -1,8 +1,8 @@
 """The line as a page and an HTTP interface on loopback, with the standard library's server.
 
-One operator and one test executive, four addresses, nothing that comes from elsewhere: a framework would add packages
-to keep and nothing that is missed. Requests must name this host, and changes must come as JSON from no other origin, so
-that a page elsewhere in the same browser can neither read nor steer the line.
+It has one operator, one test executive and four addresses, so it needs no web framework. Requests must name this host,
+and changes must come as JSON from the same origin, so that another page in the same browser can neither read nor
+control the line.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class LineServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where the page is."""
+        """URL of the page."""
         return f"http://{HOST}:{self.server_address[1]}/"
 
     def start(self, serial: str) -> tuple[int, dict[str, Any]]:
@@ -132,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if self.headers.get("Host") in hosts and (origin is None or origin in {f"http://{h}" for h in hosts}):
             return True
-        self._json(HTTPStatus.FORBIDDEN, {"error": "this page answers on this computer alone"})
+        self._json(HTTPStatus.FORBIDDEN, {"error": "this page is only served on this computer"})
         return False
 
     def _asked(self) -> dict[str, Any] | None:
@@ -152,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
             asked = None
         if isinstance(asked, dict):
             return asked
-        self._json(HTTPStatus.BAD_REQUEST, {"error": "the body is no JSON object"})
+        self._json(HTTPStatus.BAD_REQUEST, {"error": "the body is not a JSON object"})
         return None
 
     def _json(self, status: int, data: dict[str, Any]) -> None:

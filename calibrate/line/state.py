@@ -1,4 +1,4 @@
-"""What the line is doing and has done: one value for the terminal, the page and test executives."""
+"""State and history of the line: one value for the terminal, the page and test executives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS = ("capture", "estimate", "fit", "export", "verify", "record")
 """In the order of a unit's cycle."""
 
 WORDS = {"pass": "PASS", "fail": "FAIL", "refused": "REFUSED", "error": "STOP"}
-"""What the operator reads."""
+"""Texts for the operator."""
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class LineState:
                 self.sampled.append(str(record.get("unit")))
 
     def resumed(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Count what was recorded before the line was started anew."""
+        """Count the records from before the line's restart."""
         for record in records:
             self.takes(record)
 
@@ -110,8 +110,8 @@ def action(record: Mapping[str, Any]) -> str:
     if verdict == "refused":
         return "Set the unit aside for repair, or measure it fully"
     if verdict == "fail":
-        return "Set the unit aside: its filters do not do what they must"
-    return "Put the test box right, then the same unit again"
+        return "Set the unit aside: its filters miss their limits"
+    return "Correct the test box, then repeat the same unit"
 
 
 def screen(record: Mapping[str, Any], state: LineState) -> str:

@@ -1,5 +1,5 @@
-"""The plant: measured responses, gated and matched, with the error of each path; and what filters give over them:
-predictions, metrics, uncertainty."""
+"""The plant: measured responses, gated and matched, with the error of each path; predictions, metrics and uncertainty
+of filters over them."""
 
 from typing import TYPE_CHECKING
 

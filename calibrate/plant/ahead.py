@@ -1,4 +1,4 @@
-"""A session without a polar set: what stands in for one is the nominal head's place, a single direction ahead.
+"""The substitute for a missing polar set: the nominal head position, a single direction ahead.
 
 One direction does not define a beam: the centre becomes all drivers in phase at the listener, and metrics of other
 directions (contrast, directivity) are not judged.
@@ -12,7 +12,7 @@ from sweetspot.calibrate.plant.errors import MeasurementError
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 
 FEWEST = 3
-"""Directions that it takes to speak of a beam."""
+"""Smallest number of directions for a beam."""
 
 TEXT = "no polar set: the centre plays all drivers in phase at the listener, and no beam is judged"
 
@@ -45,7 +45,7 @@ def stand_in(ears: ImpulseResponse, row: int) -> ImpulseResponse:
 
 
 def stand_in_error(error: MeasurementError, row: int) -> MeasurementError:
-    """What is known of the errors of :func:`stand_in`: both ears' noise, independent."""
+    """Errors of :func:`stand_in`: both ears' noise, independent."""
     stderr = np.sqrt(np.sum(error.stderr[row] ** 2, axis=0)) / error.stderr.shape[1]
     drift = error.drift
     return MeasurementError(

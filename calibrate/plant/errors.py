@@ -1,8 +1,8 @@
 """Error loading from the measurement itself: the error of each path, its sources, and its effect on the design.
 
-A design must not count on cancelling what it does not know. With independent errors of variance ``s_d^2`` in the path
-of driver ``d``, the expected covariance at the far ear is ``E[R] = R + diag(s^2)``, which is regularisation with a
-reason: each driver, position and bin gets as much as its own errors ask for. Three sources add up.
+A design must not rely on paths that it does not know. With independent errors of variance ``s_d^2`` in the path of
+driver ``d``, the expected covariance at the far ear is ``E[R] = R + diag(s^2)``, which is regularisation by
+measurement: each driver, position and bin gets as much as its errors require. Three sources add up.
 
 noise
     Standard error of each bin, kept with the session: noise of the captures or spread between repeats, whichever is

@@ -43,7 +43,7 @@ class FarEar:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """What a calibration gives.
+    """Result of a calibration.
 
     Parameters
     ----------

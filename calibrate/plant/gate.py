@@ -24,13 +24,13 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Complex, Float, from_db
 
 LEAD_S = 0.002
-"""How much of a response ahead of its arrival is kept."""
+"""Kept length of a response before its arrival, s."""
 
 LEAST_S = 0.0008
-"""No gate is shorter: what comes sooner is taken for the device's or the head's own."""
+"""Shortest gate, s: earlier reflections are taken as the device's or the head's."""
 
 LOOKED_HZ = (700.0, 9000.0)
-"""Where reflections are looked for: below, the direct sound rings; above, noise is near."""
+"""Band in which reflections are searched, Hz: below it the direct sound rings, above it noise is near."""
 
 SMOOTHED_S = 0.0002
 """Over which the energy of a response is smoothed for that."""
@@ -39,10 +39,10 @@ HEARD_DB = -20.0
 """A reflection is at least this loud re the direct sound."""
 
 RISE_DB = 8.0
-"""By how much the energy must rise again after the direct sound has fallen."""
+"""Rise of energy after the direct sound's decay that marks a reflection, dB."""
 
 DIRECT_DB = -10.0
-"""Paths whose peak is weaker than this re the loudest one of their microphone are not looked at: shadowed drivers."""
+"""Peak re the loudest path of a microphone below which a path (a shadowed driver) is ignored, dB."""
 
 ENOUGH = 0.5
 """Share of paths in which a reflection is seen before it counts as one."""
@@ -51,7 +51,7 @@ SHARE = 10.0
 """Percentile of the times found that becomes the gate."""
 
 FADE_S = 0.001
-"""Over which what was heard through filters fades to nothing, s."""
+"""Fade-out of responses through filters, s."""
 
 STEP = 2.0
 """Ratio of the lengths of neighbouring windows, between which the spectra are interpolated."""
@@ -93,17 +93,17 @@ class Gate:
     def text(self) -> str:
         """One line for a reader."""
         if self.reflection_s is None:
-            why = "no reflection was found before it"
+            why = "no reflection before its end"
         else:
             why = f"the first reflection comes {1000 * self.reflection_s:.2f} ms after the direct sound"
         return (
-            f"gate {1000 * self.seconds:.2f} ms ({why}), {self.cycles:g} periods at most; "
-            f"valid from {self.lowest:.0f} Hz"
+            f"gate {1000 * self.seconds:.2f} ms ({why}), {self.cycles:g} periods at most; valid from {self.lowest:.0f} "
+            f"Hz"
         )
 
 
 class GateWish(Protocol):
-    """What is asked of a gate; the ``[filter]`` table of a design.toml asks it."""
+    """Settings of a gate, from the ``[filter]`` table of a design.toml."""
 
     @property
     def gate_ms(self) -> float:
@@ -119,7 +119,7 @@ class GateWish(Protocol):
 
 
 def chosen(ir: ImpulseResponse, wish: GateWish) -> Gate:
-    """The gate of a set: as long as the design asks for, but ending before the first reflection unless it is fixed."""
+    """The gate of a set: of the design's length, but ending before the first reflection unless it is fixed."""
     seconds, cycles = wish.gate_ms / 1000.0, wish.gate_cycles
     found = first_reflection(ir, seconds) if wish.gate_to == "reflection" else None
     if found is None:
@@ -148,7 +148,7 @@ def first_reflection(ir: ImpulseResponse, within_s: float) -> float | None:
 
 
 def _energy(ir: ImpulseResponse) -> tuple[Float, float]:
-    """Smoothed energy ``(position, mic, driver, sample)`` of the band that is looked at, and its step, s."""
+    """Smoothed energy ``(position, mic, driver, sample)`` of that band, and its step, s."""
     n = ir.h.shape[-1]
     f = np.fft.rfftfreq(n, 1.0 / ir.fs)
     low, high = LOOKED_HZ
@@ -170,7 +170,7 @@ def _rise(level: Float, step: float) -> float | None:
 
 
 def arrivals(ir: ImpulseResponse) -> tuple[Float, Float]:
-    """First and last arrival over microphones ``(position, driver)``, s: where a response passes a tenth of its peak.
+    """First and last arrival over microphones ``(position, driver)``, s: where a response exceeds a tenth of its peak.
 
     Raises
     ------
@@ -235,7 +235,7 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
 
 
 def energy(ir: ImpulseResponse, gate: Gate) -> Float:
-    """How much noise that is alike at all times passes: ``sum_t w^2``, ``(position, driver, frequency)``.
+    """Transmitted share of stationary noise: ``sum_t w^2``, ``(position, driver, frequency)``.
 
     Noise of power ``S`` in each bin of the transform of ``N`` samples has ``S / N`` times this after the gate.
     """

@@ -1,4 +1,4 @@
-"""The head that a rig measures with, as a model: what design and ear model compute virtual loudspeakers from."""
+"""Model of a rig's dummy head, from which design and ear model compute virtual loudspeakers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sweetspot.rigs.rig_file import Description
 
 
 def head_of(rig: Description) -> tuple[Head, str]:
-    """The head and what it is called: ``ears.head`` of the rig file names it; without that it is the lab's head."""
+    """The head and its name: ``ears.head`` of the rig file names it; without that it is the lab's head."""
     lab = rig.lab
     sphere = SphereHead(lab.head_diameter_m, float(np.radians(lab.ears_deg)))
     named = (rig.ears.head if rig.ears else None) or lab.head

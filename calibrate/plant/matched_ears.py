@@ -1,10 +1,9 @@
-"""The two ears matched in the plant: microphones that differ would make the far ear look quieter or louder than it is.
-
-At low frequencies the ears differ by little, so that half a decibel between their microphones undoes the cancellation
-there. Where the head's places and the device's drivers mirror each other, the difference of the microphones is known
-from the session itself (:mod:`measure.ear_matching`); half of it is taken from each ear. ``filter.match_ears`` of
-the design says whether: ``auto`` does it where the difference is more than three times its own standard error,
-``on`` always, ``off`` never.
+"""Matching of the two ears in the plant: a sensitivity difference of the microphones would bias the level at the far
+ear. At low frequencies the ears differ little, so half a decibel between their microphones prevents cancellation there.
+If the head positions and the device's drivers are mirror-symmetric, the difference of the microphones follows from the
+session itself (:mod:`measure.ear_matching`); half of it is taken from each ear. ``filter.match_ears`` of the design
+says whether: ``auto`` does it where the difference is more than three times its own standard error, ``on`` always,
+``off`` never.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from sweetspot.rigs.units import Float
 Wish = Literal["auto", "on", "off"]
 
 SURE = 3.0
-"""How many standard errors a difference must exceed before it is believed."""
+"""Number of standard errors above which a difference is significant."""
 
 LARGEST_DB = 3.0
 """More than this is no tolerance of a microphone but a mistake."""
@@ -31,7 +30,7 @@ LARGEST_DB = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What was done about the ears.
+    """Result of the matching of the ears.
 
     Parameters
     ----------
@@ -52,7 +51,7 @@ class Matched:
 
 
 def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
-    """By how much to correct each ear.
+    """Correction of each ear.
 
     Raises
     ------
@@ -70,7 +69,7 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
         return Matched(0.0, 0.0, f"ears not matched: {why}")
     error = 0.0 if np.isnan(found.overall_error_db) else found.overall_error_db
     louder = f"{found.overall_db:+.2f} ± {error:.2f} dB".replace("-0.00", "+0.00")
-    line = f"left ear {louder} against the right one ({found.pairs} mirrored paths)"
+    line = f"left ear {louder} re the right one ({found.pairs} mirrored paths)"
     if abs(found.overall_db) > LARGEST_DB and (wish == "on" or abs(found.overall_db) > SURE * error):
         raise BadInput(
             f"the {line}: more than {LARGEST_DB:g} dB apart; check sensitivity_mv_per_pa of {' and '.join(EARS)} "
@@ -79,7 +78,7 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
     if wish == "auto" and not abs(found.overall_db) > SURE * error > 0.0:
         return Matched(0.0, 0.0, f"ears not matched: {line} is within {SURE:g} standard errors")
     half = 0.5 * found.overall_db
-    return Matched(-half, half, f"ears matched: {line}; half taken from each")
+    return Matched(-half, half, f"ears matched: {line}; half corrected at each")
 
 
 def corrected(ears: ImpulseResponse, gains: Float) -> ImpulseResponse:

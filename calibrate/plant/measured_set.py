@@ -1,4 +1,4 @@
-"""A measured set: responses, their measurement errors, and the gate behind which they are looked at."""
+"""A measured set: responses, their measurement errors, and their gate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sweetspot.rigs.units import Complex, Float
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredSet:
-    """Responses of one set with what belongs to them.
+    """Responses of one set with their errors and gate.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class MeasuredSet:
         return self.errors.drift if self.errors else 0.0
 
     def gated(self, design: gates.GateWish) -> MeasuredSet:
-        """The same with the gate that the design asks for and the responses allow."""
+        """The same with the gate of the design, limited by the responses."""
         return replace(self, gate=gates.chosen(self.ir, design))
 
     def used_for(self, use: str) -> MeasuredSet:

@@ -1,4 +1,4 @@
-"""The figures of the field, each defined once, with its source.
+"""Performance metrics, each defined once, with its source.
 
 Responses of programs at ears are ``(position, ear, program, frequency)``: ears left, right; programs left, right,
 centre. The near ear of the left program is the left one.
@@ -33,7 +33,7 @@ OCTAVES = ((400.0, 800.0), (800.0, 1600.0), (1600.0, 3200.0), (3200.0, 6400.0), 
 
 
 def unvirtualized(heard: Complex, far: Complex) -> Complex:
-    """What the bare cancellation of left and right gives at the ears, ``(position, ear, 2, frequency)``.
+    """Responses at the ears of the cancellation without virtual loudspeakers, ``(position, ear, 2, frequency)``.
 
     The left program is ``w_L + v w_R`` and the right one ``w_R + v w_L`` with the virtual far ear ``v``; solving for
     ``w_L`` and ``w_R`` at the ears is exact, since everything from program to ear is linear.
@@ -112,7 +112,7 @@ def pre_ringing_db(taps: Float, fs: int, lead_s: float = 0.001) -> float:
 
 
 def white_noise_gain_db(w: Complex, near: Complex) -> Float:
-    """White-noise gain ``(frequency,)``, dB: what the near ear gets over what uncorrelated errors of the drivers give.
+    """White-noise gain ``(frequency,)``, dB: near-ear power over that of uncorrelated driver errors.
 
     ``|g^T w|^2 / (mean |g|^2 sum |w|^2)``, at most ``10 log10`` of the number of drivers (H. Cox, R. M. Zeskind and
     M. M. Owen, IEEE Trans. Acoust. Speech Signal Process. 35, 1365, 1987).
@@ -141,8 +141,8 @@ def directivity_index_db(radiated: Complex, azimuths: Float) -> Float:
     """On-axis power over the mean around a ring ``(frequency,)``, dB, of ``radiated (direction, frequency)``.
 
     The horizontal ring alone: a source that narrows vertically too has a higher index than this (L. L. Beranek,
-    Acoustics, 1954, ch. 4; the ring's form as in the prediction of CTA-2034-A's curves). Directions weigh by the arc
-    that they stand for.
+    Acoustics, 1954, ch. 4; the ring's form as in the prediction of CTA-2034-A's curves). Directions are weighted by
+    their arc.
     """
     order = np.argsort(wrapped(azimuths))
     turn = wrapped(azimuths)[order]
@@ -154,7 +154,7 @@ def directivity_index_db(radiated: Complex, azimuths: Float) -> Float:
 
 
 def energy_db(pair: Complex, inside: NDArray[np.bool_]) -> float:
-    """Near-ear over far-ear energy within some bins, all positions and sides together, dB; what a room adds counts."""
+    """Near-ear over far-ear energy within some bins, all positions and sides together, dB, including the room."""
     near, far = near_and_far(pair)
     total = np.sum(np.abs(near[..., inside]) ** 2) / max(float(np.sum(np.abs(far[..., inside]) ** 2)), 1e-30)
     return float(power_db(total))
@@ -181,11 +181,11 @@ def room_limit_db(direct_db: float, reverberant_db: float) -> float:
 
 
 LEAST_ASIDE_M = 0.005
-"""Displacements to the side that differ by less than this say nothing about the sweet spot."""
+"""Smallest difference of lateral displacements used for the sweet spot, m."""
 
 
 def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
-    """How far to the side the head may go before cancellation falls under ``least_db``, m.
+    """Lateral displacement of the head at which cancellation falls below ``least_db``, m.
 
     The far ear's response moves away from zero in proportion to a small displacement, so that its power is ``a + b x^2
     + c y^2 + d yaw^2``; the coefficients, none of them negative, are fitted to all measured positions. The absolute
@@ -256,7 +256,7 @@ def scored(cancellation: Float, low: float = SCORED[0], high: float = SCORED[1])
 
 
 def at_nulls(azimuths: Float, nulls: Float, width: float) -> NDArray[np.bool_]:
-    """Directions ``(direction,)`` that stand for the nulls: those within ``width`` rad of one of them.
+    """Directions ``(direction,)`` that represent the nulls: those within ``width`` rad of one of them.
 
     A null near which no direction was measured (a step of 20 degrees has none at 90) is stood for by the nearest ones
     on either side. Where those are farther than :data:`NEXT_RAD` from one of the nulls, as on half a ring, there are
@@ -288,6 +288,6 @@ def contrast_db(radiated: Complex, azimuths: Float, f: Float, nulls: Float, widt
 
 
 def colouration_db(heard: Complex, wanted: Complex, f: Float) -> Float:
-    """Level of a response over the wanted one in third octaves, its own mean taken out, dB, ``(..., third octave)``."""
+    """Level of a response re the target in third octaves, without its mean, dB, ``(..., third octave)``."""
     level = power_db(band_means(np.abs(heard) ** 2 / np.maximum(np.abs(wanted) ** 2, 1e-30), f))
     return np.asarray(level - level.mean(axis=-1, keepdims=True))

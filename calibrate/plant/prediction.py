@@ -71,7 +71,7 @@ class RoomPrediction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """Expected direct sound of the programs, Pa for a full-scale program: what the gate lets through.
+    """Expected direct sound of the programs, Pa for a full-scale program, gated.
 
     Parameters
     ----------
@@ -112,14 +112,14 @@ class Prediction:
 
     @classmethod
     def of_dict(cls, kept: Mapping[str, Any]) -> Prediction:
-        """From a file, which may hold more; one of an earlier version has nothing of the room."""
+        """From a file, which may have more; one of an earlier version has no room data."""
         names = ("f", "score", "design", "polar", "azimuths", "far_ear", "target_db")
         whole = RoomPrediction.of_dict(kept["whole"]) if kept.get("whole") else None
         return cls(**{name: kept[name] for name in names}, whole=whole)
 
     @property
     def lowest(self) -> float:
-        """Lowest frequency that the ears' gate resolves, Hz; nothing below it is judged."""
+        """Lowest frequency that the ears' gate resolves and that is judged, Hz."""
         return self.whole.gate.lowest if self.whole else 0.0
 
     @property
@@ -151,7 +151,7 @@ def last_arrivals(ir: ImpulseResponse) -> Float:
 
 
 def until(last: Float, gate: Gate, filters: FilterSet) -> Float:
-    """Until when what is heard through filters is looked at ``(position,)``, s: the gate after the last arrival."""
+    """End of the window on responses through filters ``(position,)``, s: the gate after the last arrival."""
     return np.asarray(last + gate.seconds + filters.delay_samples / filters.fs)
 
 
@@ -168,7 +168,7 @@ def windowed(ir: ImpulseResponse, filters: FilterSet, end: Float) -> Complex:
 
 
 def direct(heard: ImpulseResponse, sound: Complex, early: Complex, end: Float) -> Complex:
-    """The direct sound heard through filters ``(position, mic, stimulus, frequency)``.
+    """The direct sound through filters ``(position, mic, stimulus, frequency)``.
 
     Filters spread every arrival over their own length, so that a short window would cut the direct sound and keep some
     of the room. What is windowed is therefore only the difference between heard and predicted whole responses, which is
@@ -201,5 +201,5 @@ def expected(predicted: Complex, filters: FilterSet) -> Complex:
 
 
 def share_of(filters: FilterSet) -> float:
-    """Part of what both sides have in common that the upmix gives to the centre."""
+    """Share of the common signal that the upmix gives to the centre."""
     return filters.upmix.amount if filters.upmix.method != "off" else 0.0

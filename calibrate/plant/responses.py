@@ -1,4 +1,4 @@
-"""The plant: gated responses from every driver to every place, as spectra that keep the phase between drivers."""
+"""The plant: gated responses from every driver to every position, as spectra that keep the phase between drivers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float
 
 LEAD_S = gates.LEAD_S
-"""How much of a response ahead of the first arrival is kept."""
+"""Kept length of a response before the first arrival, s."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

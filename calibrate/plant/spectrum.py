@@ -1,4 +1,4 @@
-"""From responses in time to spectra on the grid that designs, predictions and verdicts share."""
+"""Spectra of responses on the common frequency grid of designs, predictions and verdicts."""
 
 from __future__ import annotations
 

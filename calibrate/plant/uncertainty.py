@@ -37,7 +37,7 @@ NINETY = 1.6449
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UncertainResponse:
-    """Responses with what is uncertain of them, all ``(..., frequency)``.
+    """Responses with their uncertainty, all ``(..., frequency)``.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def contrast(
 
 
 def independent(f: Float, seconds: float, centres: Float = THIRD_OCTAVES) -> Float:
-    """How many independent values of noise each third octave holds, at least 1 ``(band,)``."""
+    """Number of independent noise values in each third octave, at least 1 ``(band,)``."""
     low, high = band_edges(centres)
     bins = np.array([np.count_nonzero((f >= a) & (f < b)) for a, b in zip(low, high, strict=True)])
     return np.asarray(np.maximum(np.minimum(bins, (high - low) * seconds), 1.0))
@@ -176,13 +176,13 @@ def spread(figure: Callable[[Float], Float | float], cells: BandLevels) -> float
 
 
 def by_noise_alone(figure: Callable[[Float], Float | float], gap: BandLevels, coverage: float) -> float:
-    """What a figure of differences may come to where nothing but errors differs: mean plus ``coverage`` deviations."""
+    """Upper bound of a metric of differences due to errors only: mean plus ``coverage`` deviations."""
     found = _draws(figure, BandLevels(np.zeros_like(gap.db), gap.own, gap.shared))
     return float(np.mean(found) + coverage * np.std(found))
 
 
 def _draws(figure: Callable[[Float], Float | float], cells: BandLevels) -> Float:
-    """The figure of cells with errors drawn anew, ``(draw,)``."""
+    """The metric of cells with newly drawn errors, ``(draw,)``."""
     rng = np.random.default_rng(SEED)
     shape = cells.db.shape
     one = (*shape[:-1], 1)

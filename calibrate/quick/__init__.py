@@ -1,4 +1,5 @@
-"""One capture a unit: a model of measured units, and what a unit's monitor capture says of all its responses."""
+"""Single-capture calibration: a model of measured units, and all responses of a unit estimated from its monitor
+capture."""
 
 from typing import TYPE_CHECKING
 

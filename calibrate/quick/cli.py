@@ -74,7 +74,7 @@ def quick(
     then = (
         f"Estimated; fit its filters with: sweetspot calibrate {here}"
         if found.accepted
-        else f"Refused: not calibrated from this capture. Put the fault right, or measure the unit fully: "
+        else f"Rejected: not calibrated from this capture. Correct the fault, or measure the unit fully: "
         f"sweetspot measure ears {rig} --unit {unit}"
     )
     result({"run": str(here), **found.to_dict()}, f"{found.text}\n{then}", as_json=as_json)

@@ -1,8 +1,8 @@
-"""Drift for life: a unit's session brought to today by the device's own microphones, then and now.
+"""Drift over life: a unit's session updated by the device's own microphones, then and now.
 
 ``H_now(f) = H_then(s f) r(f)``, ``r(f) = M_now(f) / M_then(s f)``, ``s = c_then / c_now``. Geometry (paths, body, head)
-scales with wavelength, so that warmer air shortens every response by ``s`` about the moment of sound; what is left at
-the device's own microphones is what ageing and temperature made of each driver, alike in all directions.
+scales with wavelength, so warmer air shortens every response by ``s`` about time zero; the remaining ratio at the
+device's own microphones is the change of each driver by ageing and temperature, equal in all directions.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from sweetspot.rigs.storage import alone, file_sha256
 from sweetspot.rigs.units import speed_of_sound
 
 DRIFTED_DB = 2.0
-"""What drift makes of a driver in all directions alike (one sigma, at any frequency)."""
+"""Drift of a driver common to all directions (one sigma, at any frequency)."""
 LOCAL_DB, LOCAL_LEAST_DB, LOCAL_HZ = 0.3, 0.05, 8000.0
-"""What it makes of one direction alone, in proportion to frequency: an assumption, which a full session tests."""
+"""Drift of a single direction, in proportion to frequency: an assumption, tested by a full session."""
 
 SETS: tuple[SetName, ...] = ("ears", "polar", "device")
 
 
 def model_of(unit: MeasuredUnit, rig: Description, then_c: float) -> GoldenModel:
-    """What a unit was like, in today's air: the mean unit of a model of itself, which drift alone may leave.
+    """The unit's earlier responses at today's temperature: the mean unit of a model of itself, with drift only.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def model_of(unit: MeasuredUnit, rig: Description, then_c: float) -> GoldenModel
 
 
 def stretched(ir: ImpulseResponse, s: float) -> ImpulseResponse:
-    """Responses whose spectra are those at ``s`` times the frequency, about the set's moment of sound.
+    """Responses whose spectra are those at ``s`` times the frequency, about the set's time zero.
 
     In air in which sound is ``1/s`` times as fast everything arrives ``s`` times as late; the pressure that a driver
     makes at a place, and its height, stay.
@@ -105,7 +105,7 @@ def corrected(run: Path, since: Path) -> Estimate:
 
 
 def check_since(since: Path, rig: Description, serial: str) -> None:
-    """Refuse an earlier run that tells nothing of a unit, before anything plays.
+    """Refuse an unsuitable earlier run, before anything plays.
 
     Raises
     ------
@@ -114,12 +114,12 @@ def check_since(since: Path, rig: Description, serial: str) -> None:
     """
     with Session.read(session_file(since)) as then:
         if then.serial != serial:
-            raise BadInput(f"{since}: is a run of unit {then.serial}, not {serial}; drift is followed unit by unit")
+            raise BadInput(f"{since}: is a run of unit {then.serial}, not {serial}; drift is tracked per unit")
         _check_rig(then.rig(), rig, since)
         for name in SETS[0], SETS[2]:
             if not then.has(name):
                 raise BadInput(
-                    f"{since}: has no finished {name} set; drift is followed from a full session (sweetspot measure "
+                    f"{since}: has no finished {name} set; drift is tracked from a full session (sweetspot measure "
                     f'ears RIG --unit {serial}) on a rig with [[mic]] use = "device"'
                 )
 
@@ -144,4 +144,4 @@ def _check_rig(had: Description, has: Description, since: Path) -> None:
         if then != now:
             raise BadInput(f"{since}: its {what} are {then}, those of rig {has.name!r} {now}; they must be the same")
     if not has.device_mics:
-        raise BadInput(f'rig {has.name!r} has no [[mic]] with use = "device": drift is heard by those alone')
+        raise BadInput(f'rig {has.name!r} has no [[mic]] with use = "device": only those measure drift')

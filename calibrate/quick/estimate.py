@@ -1,4 +1,4 @@
-"""All other paths estimated from a unit's fixed microphones: components by ridge regression, the rest by nearness.
+"""Estimation of all other paths from a unit's fixed microphones: components by ridge regression, the rest by proximity.
 
 ``y = Psi a + c + s + e`` at the microphones. Given ``a``, frequencies are independent with covariance
 ``B = C + V R + noise``; ``a`` has the precision ``A = 1 + sum_f Psi^T B^-1 Psi``. Level and phase are two observations
@@ -16,12 +16,12 @@ from sweetspot.calibrate.quick.model import Leftover, alike
 from sweetspot.rigs.units import Complex, Float
 
 LEAST = 1e-8
-"""Variance below which nothing is believed, for numbers' sake: 0.001 dB."""
+"""Smallest variance, for numerical stability: 0.001 dB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
-    """What is known of one driver.
+    """Posterior of one driver.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Level, low end and delay of each driver beside the unit's other drivers, and how far good ones may lie.
+"""Level, low end and delay of each driver re the unit's other drivers, and the limits for good ones.
 
-A distance over all frequencies and microphones thins out what only one band shows: a seal that leaks is heard from the
-driver's low edge to an octave above it. Box, amplifier and air move all drivers alike, so that a driver is compared
-with the others (their median) and with the mean unit at once.
+A distance over all frequencies and microphones dilutes a fault in one band: a leaking seal shows from the driver's low
+edge to an octave above it. Box, amplifier and air shift all drivers alike, so a driver is compared both with the others
+(their median) and with the mean unit.
 
 The limit of a feature is ``t s sqrt(1 + 1/n)``: ``s`` is the spread that ``n`` learned units show, ``t`` Student's
 quantile of the stated share of good units. A single unit shows no spread: its limit is stated, and counts as
@@ -21,9 +21,9 @@ from sweetspot.rigs.units import Complex, Float
 
 FEATURES = ("level", "low end", "delay")
 STATED = np.array([4.0, 2.0, 30e-6])
-"""Limits where a single unit was learned: dB, dB, s (10 mm of air)."""
+"""Limits if a single unit was learned: dB, dB, s (10 mm of air)."""
 FLOOR = np.array([1.5, 2.0, 20e-6])
-"""The least limits: what lies within them is corrected as well as any unit."""
+"""Smallest limits: units within them are corrected as well as any."""
 WEIGHT = 6.0
 
 BAND_HZ = (300.0, 8000.0)
@@ -31,7 +31,7 @@ BAND_HZ = (300.0, 8000.0)
 EDGE_DB = -6.0
 """Level of a driver's low edge, re its median within :data:`BAND_HZ`."""
 MIDDLE = 4.0
-"""The low end is read against levels from so many times the edge's frequency on."""
+"""Multiple of the edge's frequency from which reference levels of the low end are read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +114,7 @@ def _read(f: Float, g: Complex, low: float) -> Float:
 
 
 def together(y: Complex) -> Complex:
-    """Mean of the microphones ``(mic, frequency)``, whole turns of phase between them taken out."""
+    """Mean of the microphones ``(mic, frequency)``, without phase differences of full turns."""
     at = y.shape[1] // 2
     turns = np.round((y[:, at].imag - y[0, at].imag) / (2.0 * np.pi))
     return np.asarray((y - 2j * np.pi * turns[:, None]).mean(axis=0))

@@ -1,9 +1,8 @@
-"""Whether a unit lies within what a model's units span, and if not, which driver is at fault and how.
-
-A driver's distance is the squared Mahalanobis distance of what the monitors heard from the mean unit, over its degrees
-of freedom. Its logarithm over good units has a tail to the far side that falls off exponentially, not as a normal one:
-spreads multiply (a mode's weight, its frequency). The limit is where a stated share of good units would lie beyond, by
-the excess of the far third of the units that were left out in turn, its scale uncertain as few of them leave it (an
+"""Whether a unit is within the range of a model's units, and if not, the faulty driver and its fault. A driver's
+distance is the squared Mahalanobis distance of the monitor responses from the mean unit, over its degrees of freedom.
+Its logarithm over good units has a tail to the far side that falls off exponentially, not as a normal one: spreads
+multiply (a mode's weight, its frequency). The limit is where a stated share of good units would lie beyond, by the
+excess of the far third of the units that were left out in turn, its scale uncertain as few of them leave it (an
 exponential tail with a gamma prior on its rate: Pareto's second kind, N. L. Johnson, "Continuous univariate
 distributions" 1, ch. 20). What the model was not taught (a leak, a missing grille, a swapped cable) shows there.
 """
@@ -22,20 +21,20 @@ from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
 from sweetspot.rigs.units import Complex, Float
 
 FALSE_ALARM = 1.0 / 400.0
-"""Share of good units that may be sent back."""
+"""Allowed share of rejected good units."""
 
 UNPROVED = 9.0
-"""Limit of the distance where a single unit was learned, and the largest one: three standard deviations throughout."""
+"""Limit of the distance if a single unit was learned, and the largest one: three standard deviations."""
 
 FAR = 1.0 / 3.0
-"""Share of good drivers whose distances tell the tail."""
+"""Share of good drivers whose distances define the tail."""
 EXCESS, WEIGHT = 0.6, 3.0
-"""Mean excess of log distances in the tail that is assumed, and for how many observed ones that counts."""
+"""Assumed mean excess of log distances in the tail, and its weight in observations."""
 
 DEAD_DB, LEVEL_DB, DELAY_S, BAND_DB = -20.0, 1.0, 15e-6, 1.5
 OPPOSITE_RAD = 2.3
 GROSS_DB, GROSS_S = 4.0, 40e-6
-"""Beyond this a driver is at fault whatever the model's units say."""
+"""Deviations that are faults regardless of the model's units."""
 REMARKED = 0.3
 """Part of a limit beyond which an accepted driver's feature is remarked on."""
 CLOSER = 0.3
@@ -44,7 +43,7 @@ CLOSER = 0.3
 
 @dataclass(frozen=True, slots=True)
 class UnitFault:
-    """What is wrong with one driver, or with the test box.
+    """Fault of one driver, or of the test box.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def limit(model: GoldenModel, false_alarm: float = FALSE_ALARM) -> float:
 
 
 def tail(log_distances: Float) -> tuple[float, float]:
-    """Where the tail of good drivers' log distances begins, and its mean excess, with what is assumed of that."""
+    """Start of the tail of good drivers' log distances, and its mean excess, including the assumption."""
     begins = float(np.quantile(log_distances, 1.0 - FAR))
     more = log_distances[log_distances > begins] - begins
     return begins, float((WEIGHT * EXCESS + 0.5 * more.sum()) / (WEIGHT + 0.5 * len(more)))
@@ -89,7 +88,7 @@ def tail(log_distances: Float) -> tuple[float, float]:
 def findings(
     model: GoldenModel, y: Complex, found: tuple[Posterior, ...], mean: Complex, most: float, beside: Beside
 ) -> tuple[UnitFault, ...]:
-    """What is wrong with a unit whose drivers lie beyond a limit; nothing where all lie within.
+    """Faults of a unit with drivers beyond a limit; empty if all are within.
 
     Parameters
     ----------
@@ -112,10 +111,10 @@ def findings(
 
 
 def remarks(model: GoldenModel, beside: Beside) -> tuple[str, ...]:
-    """What stands out in an accepted unit and is corrected with it: features beyond a part of their limits."""
+    """Remarks on an accepted unit: features beyond a part of their limits, which are corrected."""
     units = (("dB", 1.0), ("dB", 1.0), ("us", 1e6))
     return tuple(
-        f"driver {name!r}: {feature} {scale * beside.values[k, d]:+.1f} {unit} beside the others "
+        f"driver {name!r}: {feature} {scale * beside.values[k, d]:+.1f} {unit} re the others "
         f"(limit {scale * beside.limits[k]:.1f}): corrected"
         for d, name in enumerate(model.drivers)
         for k, (feature, (unit, scale)) in enumerate(zip(FEATURES, units, strict=True))
@@ -132,7 +131,7 @@ def _gross(model: GoldenModel, y: Complex) -> bool:
 
 
 def _summed(model: GoldenModel, g: Complex) -> tuple[float, float, float]:
-    """Level in dB, phase beyond what a delay explains in rad, and delay in s (late is negative) of a log ratio."""
+    """Level in dB, phase without the delay in rad, and delay in s (late is negative) of a log ratio."""
     inside = _inside(model)
     f, phase = model.f[inside], g.imag[inside]
     slope = float(np.polyfit(2.0 * np.pi * f, phase, 1)[0])
@@ -171,13 +170,13 @@ def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, 
         if abs(np.median(level[:, m])) <= abs(np.median(rest)):
             continue
         if abs(np.median(own)) > LEVEL_DB and np.ptp(own) < abs(np.median(own)):
-            text = f"microphone {name!r} hears every driver {np.median(own):+.1f} dB off the others: check it first"
+            text = f"microphone {name!r} is {np.median(own):+.1f} dB off the others for every driver: check it first"
             out.append(UnitFault("microphone", name, "level", text))
     return tuple(out)
 
 
 def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Beside, far: str) -> UnitFault:
-    """What is wrong with one driver, in the order in which causes exclude each other."""
+    """Fault of one driver, in the order in which causes exclude each other."""
     name, inside = model.drivers[d], _inside(model)
     g = together(y[d])
     level = NEPER_DB * g.real
@@ -185,7 +184,7 @@ def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Besid
     if middle < DEAD_DB:
         return UnitFault("driver", name, "dead", f"driver {name!r} is silent ({middle:.0f} dB)")
     if (other := _fits(y, d, mean, inside)) is not None:
-        text = f"driver {name!r} answers as {model.drivers[other]!r} should: their channels are swapped"
+        text = f"driver {name!r} responds like {model.drivers[other]!r}: their channels are swapped"
         return UnitFault("driver", name, "swapped", text)
     if turn > OPPOSITE_RAD and abs(slope) < DELAY_S:
         return UnitFault("driver", name, "polarity", f"driver {name!r} has its polarity inverted")
@@ -194,7 +193,7 @@ def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Besid
     if abs(low_end) > most_low:
         edge = beside.edges[d]
         text = (
-            f"driver {name!r} is {low_end:+.1f} dB off at its low end ({edge:.0f} to {2.0 * edge:.0f} Hz) beside the "
+            f"driver {name!r} is {low_end:+.1f} dB off at its low end ({edge:.0f} to {2.0 * edge:.0f} Hz) re the "
             f"others, limit {most_low:.1f}: " + ("its seal leaks" if low_end < 0.0 else "its suspension, its damping")
         )
         return UnitFault("driver", name, "low end", text)
@@ -218,7 +217,7 @@ def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> UnitFault:
     if len(levels) > 1 and apart.max() > max(1.5 * np.abs(mean).max(), BAND_DB):
         f = float(model.f[int(np.argmax(apart))])
         text = (
-            f"driver {name!r} differs from direction to direction, most at {f:.0f} Hz by {apart.max():.1f} dB: its "
+            f"driver {name!r} differs between directions, most at {f:.0f} Hz by {apart.max():.1f} dB: its "
             f"mount, its grille ({far})"
         )
         return UnitFault("driver", name, "direction", text)
@@ -231,7 +230,7 @@ def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> UnitFault:
 
 
 def _fits(y: Complex, d: int, mean: Complex, inside: NDArray[np.bool_]) -> int | None:
-    """The other driver in whose place this one's response belongs."""
+    """The other driver whose response this one has."""
 
     def apart(other: int) -> float:
         return float(np.mean((y[d] + mean[d] - mean[other]).real[:, inside] ** 2))

@@ -1,4 +1,4 @@
-"""A model from fully measured units: mean, components, and what they leave, with every unit left out in turn."""
+"""A model from fully measured units: mean, components and residual, with leave-one-out over units."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ between two seats in the test box and two places of the head, a phase that grows
 at all frequencies. Assumptions, read from no lab's settings, which measured units replace."""
 
 WEIGHT = 1.0
-"""How many units these assumptions count for."""
+"""Weight of these assumptions in units."""
 
 ASSUMED_SCALE = 0.7
 """The part of a posterior's variance that is stated of a single unit: what directions have in common changes smoothly
@@ -56,7 +56,7 @@ NINETY = 1.6449
 
 
 def learn(units: Sequence[MeasuredUnit], rig: Description, by: FixedSet = "monitor") -> GoldenModel:
-    """The model of some units, all measured with one rig, for what the set ``by`` hears of others.
+    """The model of some units, all measured with one rig, for estimates from the set ``by``.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def _left_out(x: Complex, one: int) -> tuple[Complex, Complex]:
 
 
 def _left(deviations: Complex, left: Callable[[Complex, Complex], Complex]) -> tuple[Float, Float]:
-    """What is ``left`` of units by others' components: variances alike in all directions, and in one."""
+    """Residuals ``left`` of units by others' components: variances common to all directions, and of one."""
     n, drivers = deviations.shape[:2]
     prior_common = np.full(deviations.shape[-1], (COMMON_DB / NEPER_DB) ** 2)
     local_db = np.clip(LOCAL_DB * (_grid_like(deviations) / LOCAL_HZ), LOCAL_LEAST_DB, LOCAL_MOST_DB)
@@ -167,7 +167,7 @@ def _left(deviations: Complex, left: Callable[[Complex, Complex], Complex]) -> t
 
 
 def _assumed(known: ModelSet, f: Float, c: float) -> Float:
-    """Variance ``(path, frequency)`` of what monitors are taken to miss of a set while no unit shows it.
+    """Variance ``(path, frequency)`` assumed for the part of a set that monitors miss, until units show it.
 
     Level and phase are stated with one variance: the mean of both. A seat turns phases alone.
     """
@@ -179,7 +179,7 @@ def _assumed(known: ModelSet, f: Float, c: float) -> Float:
 
 
 def by_few(n: int) -> float:
-    """By how much a variance that few units showed is stated larger, so that intervals hold what they state.
+    """Factor on a variance from few units, so that intervals have their stated coverage.
 
     Student's distribution over the normal one's at 90 %, squared. Drivers of one unit, which share its seat, and paths
     of one driver, which move together, count as one; the assumptions count as :data:`WEIGHT` units.
@@ -205,7 +205,7 @@ def _rest(own: Complex, components: Complex) -> Complex:
 
 
 def predicted(model: GoldenModel, y: Complex, noise: Float, rows: Sequence[int], components: Complex) -> Posterior:
-    """One driver's paths from what some monitors heard: by components, or by nearness alone, as the model has it.
+    """One driver's paths from some monitors: by components, or by proximity only, as in the model.
 
     Parameters
     ----------
@@ -268,7 +268,7 @@ def _power(missed: Complex) -> Float:
 
 
 def _opposed(missed: Complex) -> float:
-    """By how much more pairs of drivers miss ``(unit, driver, path, frequency)`` than independent ones would, 1 to 2.
+    """Ratio of the error of driver pairs ``(unit, driver, path, frequency)`` to that of independent ones, 1 to 2.
 
     A unit that stands turned in the test box moves its left drivers one way and its right ones the other, and behind
     filters that cancel, such errors add up. Of all pairs the one that does most.
@@ -295,7 +295,7 @@ def _together(model: GoldenModel, missed: Complex, stated: Float) -> Float:
 
 
 def _left_out_in_turn(model: GoldenModel, deviations: Complex, noise: Float) -> Iterator[tuple[Complex, Float, float]]:
-    """What is missed of each driver of each unit by the others, what is stated ``(path, frequency)``, and distance."""
+    """Leave-one-out errors of each driver of each unit, stated errors ``(path, frequency)``, and distances."""
     seen = np.arange(len(model.directions))[model.sets[model.by].paths]
     for one in range(len(deviations)):
         for d in range(deviations.shape[1]):

@@ -1,11 +1,11 @@
-"""The golden model: the mean unit, how units differ from it over frequency and direction, and by how much.
+"""The golden model: the mean unit, and the spread of units over frequency and direction.
 
 For each driver, the log ratio of a unit to the mean unit at path ``p`` and frequency ``f`` is
 
 ``sum_k a_k phi_k(p, f) + c(f) + s(p, f)``
 
-with principal components ``phi`` (scaled, ``a`` of unit variance), and what they leave: ``c``, alike in all directions,
-and ``s``, alike only in neighbouring ones (correlation ``exp(-(angle / 30 deg)^2 / 2)``).
+with principal components ``phi`` (scaled, ``a`` of unit variance), and the residual: ``c``, equal in all directions,
+and ``s``, correlated in neighbouring ones (correlation ``exp(-(angle / 30 deg)^2 / 2)``).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ NEPER_DB = 20.0 / float(np.log(10.0))
 """dB in one neper."""
 
 WIDTH = float(np.radians(30.0))
-"""Angle over which what the components leave is alike."""
+"""Correlation angle of the components' residual."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Leftover:
-    """Variances ``(frequency,)`` of what components leave: alike in all directions, and in one."""
+    """Residual variances ``(frequency,)`` of the components: common to all directions, and of one."""
 
     common: Float
     local: Float
@@ -62,7 +62,7 @@ class ModelSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoldenModel:
-    """What units of one kind are like.
+    """Model of the units of one kind.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class GoldenModel:
 
     @property
     def observed(self) -> tuple[str, ...]:
-        """Names of the microphones that hear a unit."""
+        """Names of the microphones that measure a unit."""
         return self.sets[self.by].ir.mics
 
     def stated(self, name: str, variance: Float) -> Float:
@@ -143,6 +143,6 @@ class GoldenModel:
 
 
 def alike(one: Float, other: Float) -> Float:
-    """Correlation ``(one, other)`` of what directions have in common beyond the components."""
+    """Correlation ``(one, other)`` of the residual between directions."""
     angle = np.arccos(np.clip(one @ other.T, -1.0, 1.0))
     return np.asarray(np.exp(-0.5 * (angle / WIDTH) ** 2))

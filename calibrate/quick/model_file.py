@@ -1,4 +1,4 @@
-"""model.h5: a golden model, written whole or not at all, read only as it was written."""
+"""model.h5: a golden model, written atomically, and verified when read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import File, Group, Kind, built
 from sweetspot.rigs.storage import write as write_file
 
-REMEDY = "a model is made by: sweetspot fleet learn DIR --out model.h5"
+REMEDY = "make a model with: sweetspot fleet learn DIR --out model.h5"
 PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
 
 
@@ -138,7 +138,7 @@ def _read_set(group: Group, first: int) -> ModelSet:
     h = np.asarray(data[:], dtype=float)
     stderr = np.asarray(group.data("stderr")[:], dtype=float)
     if h.ndim != 4 or not np.isfinite(h).all() or stderr.shape != (*h.shape[:3], h.shape[3] // 2 + 1):
-        raise BadInput(f"{group.path}: {group.name}/ir and its stderr do not fit each other. {REMEDY}")
+        raise BadInput(f"{group.path}: {group.name}/ir and its stderr do not match. {REMEDY}")
     try:
         ir = ImpulseResponse(
             h,
@@ -152,7 +152,7 @@ def _read_set(group: Group, first: int) -> ModelSet:
             band=(float(band[0]), float(band[1])),
         )
     except (TypeError, ValueError, IndexError) as fault:
-        raise BadInput(f"{group.path}: {group.name} is no set of responses ({fault}). {REMEDY}") from fault
+        raise BadInput(f"{group.path}: {group.name} is not a set of responses ({fault}). {REMEDY}") from fault
     return ModelSet(ir, stderr, np.asarray(group.data("directions")[:], dtype=float), first)
 
 

@@ -1,4 +1,4 @@
-"""From a run with a monitor capture to a session whose responses are estimated; and units to learn from."""
+"""From a run with a monitor capture to a session with estimated responses; and the units of a model."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from sweetspot.rigs.storage import alone, file_sha256
 from sweetspot.rigs.units import Complex, Float
 
 NOTE = "estimate"
-"""Name of the annotation in ``session.h5`` that says from what a session was estimated, or why it was not."""
+"""Name of the annotation in ``session.h5`` with the source of an estimate, or the reason for its rejection."""
 
 WARMEST_K = 3.0
-"""Difference of temperature from the model's, beyond which a new model is asked for."""
+"""Temperature difference from the model above which a new model is needed, K."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +62,7 @@ class Estimate:
 
     @property
     def accepted(self) -> bool:
-        """Whether the unit lies within what the model's units span."""
+        """Whether the unit is within the range of the model's units."""
         return not self.findings
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,7 +87,7 @@ class Estimate:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What stands out in an accepted unit, and is corrected with it."""
+        """Remarks on an accepted unit, which are corrected."""
         return judge.remarks(self.model, self.beside) if self.accepted else ()
 
     @property
@@ -104,7 +104,7 @@ class Estimate:
 
 
 def measured_unit(run: Path) -> MeasuredUnit:
-    """What a run holds, to learn from.
+    """A run's data for learning.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def measured_unit(run: Path) -> MeasuredUnit:
     with Session.read(session_file(run)) as session:
         names = [n for n in SETS if session.has(n)]  # type: ignore[arg-type]
         if any(session.is_estimated(n) for n in session.sets):
-            raise BadInput(f"{run}: was estimated from a model; a model is learned from measured units alone")
+            raise BadInput(f"{run}: was estimated from a model; a model is learned from measured units only")
         sets = {n: session.responses(n) for n in names}  # type: ignore[arg-type]
         return MeasuredUnit(session.serial, sets, {n: errors_of(session, n) for n in names})  # type: ignore[arg-type]
 
@@ -138,7 +138,7 @@ def runs_below(folder: Path) -> list[Path]:
             if session.sets and not any(session.is_estimated(n) for n in session.sets):
                 newest[session.serial] = file.parent
     if not newest:
-        raise BadInput(f"{folder}: holds no measured unit; measure some with: sweetspot measure ears RIG --unit SERIAL")
+        raise BadInput(f"{folder}: has no measured unit; measure some with: sweetspot measure ears RIG --unit SERIAL")
     return [newest[s] for s in sorted(newest)]
 
 
@@ -211,7 +211,7 @@ def observed(model: GoldenModel, ir: ImpulseResponse, error: MeasurementError, n
 
 
 def _with_trace(ir: ImpulseResponse) -> ImpulseResponse:
-    """The capture with next to nothing where a driver is quite silent: that is judged, and no error."""
+    """The capture with a tiny signal for a silent driver: that is judged, not an error."""
     silent = np.abs(ir.h).max(axis=-1, keepdims=True) <= 0.0
     if not silent.any():
         return ir
@@ -223,7 +223,7 @@ def _with_trace(ir: ImpulseResponse) -> ImpulseResponse:
 def estimate(
     model: GoldenModel, sha256: str, ir: ImpulseResponse, error: MeasurementError, mics: Iterable[str] | None = None
 ) -> Estimate:
-    """What a capture at the model's fixed microphones says of a unit.
+    """Estimate of a unit from a capture at the model's fixed microphones.
 
     Parameters
     ----------
@@ -306,7 +306,7 @@ BANDS_HZ = ((300.0, 800.0), (800.0, 6300.0), (6300.0, 16000.0))
 
 
 def described(model: GoldenModel) -> dict[str, Any]:
-    """What a model was made from and how well it does, for JSON."""
+    """Origin and accuracy of a model, for JSON."""
     bands = []
     for low, high in BANDS_HZ:
         inside = (model.f >= low) & (model.f < high)
@@ -335,7 +335,7 @@ def description_text(model: GoldenModel) -> str:
     ]
     proof = "units left out in turn" if model.count else "an assumption: learn two or more units"
     limit = (
-        f"  a driver farther than {facts['distance_limit']:.1f} from the mean unit is refused (false-alarm rate "
+        f"  a driver farther than {facts['distance_limit']:.1f} from the mean unit is rejected (false-alarm rate "
         f"{100 * judge.FALSE_ALARM:g} % a unit, by {proof}); monitors repeat to {facts['gauge_db']:.3f} dB"
     )
     return "\n".join([*lines, limit])

@@ -1,4 +1,4 @@
-"""A fully measured unit, or one that only its fixed microphones heard: sets as gated spectra, path by path."""
+"""A unit measured fully or at fixed microphones only: its sets as gated spectra of each path."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SETS = ("ears", "polar", "monitor", "device")
 """Sets that a model may hold, in the order of its paths."""
 
 OBSERVED = ("monitor", "device")
-"""Those of microphones that stay where they are."""
+"""Sets of fixed microphones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredUnit:
-    """What was measured of one unit.
+    """Measurements of one unit.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def noise(ir: ImpulseResponse, error: MeasurementError, how: gate.Gate, h: Compl
 
 
 def directions(name: str, ir: ImpulseResponse, rig: Description) -> Float:
-    """Unit vectors ``(path, 3)`` from the middle of the device to where a set's paths end."""
+    """Unit vectors ``(path, 3)`` from the middle of the device to the ends of a set's paths."""
     if name in OBSERVED:
         at = {m.name: m.at for m in rig.mic}
         places = np.array([at[m] for m in ir.mics], dtype=float)

@@ -1,4 +1,4 @@
-"""A picture of a bank: cancellation over the places of the listener, the static design beside the bank."""
+"""Picture of a bank: cancellation over listener places, for the static design and the bank."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LARGEST_DB = 25.0
 
 
 def bank_map(bank: FilterBank, figures: BankFigures, places: Sequence[HeardPlace], path: Path) -> Path:
-    """Draw predicted cancellation of both, with what was heard in rings, into a PNG file.
+    """Draw predicted cancellation of both, with measured values as rings, into a PNG file.
 
     Raises
     ------

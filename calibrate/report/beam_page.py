@@ -1,4 +1,4 @@
-"""The page of a run that was calibrated from a polar set alone: its beam, polar cuts, directivity and filters."""
+"""Report page of a run calibrated from a polar set only: beam, polar cuts, directivity and filters."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from sweetspot.rigs.units import P_REF, Complex, Float, power_db
 
 NAME = "report.html"
 BEAM_STEPS = 6
-"""What :func:`write_beam` tells of: reading, four groups of pictures, the page."""
+"""Progress steps of :func:`write_beam`: reading, four groups of pictures, the page."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BeamEvidence:
-    """A run without ears, read for its report.
+    """Data of a run without ears for its report.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _directivity(e: BeamEvidence) -> Picture:
         "directivity",
         "Directivity index on the ring",
         "Directivity index over frequency of each driver and of the centre's beam, on the measured ring.",
-        "On-axis power over the mean of all measured directions, third octaves from where the gate resolves.",
+        "On-axis power over the mean of all measured directions, third octaves above the gate's lower limit.",
         draw,
         values={"x": f.tolist(), "unit": "dB", "series": device_pictures.by_name(names, np.stack(each))},
     )
@@ -216,7 +216,7 @@ def _on_axis(e: BeamEvidence) -> Picture:
         "on-axis",
         "Drivers straight ahead: level",
         f"Level over frequency of {len(level)} drivers straight ahead.",
-        f"Each driver by itself, gated, 1/24 octave; nothing is resolved below {e.beam.gate.lowest:.0f} Hz.",
+        f"Each driver alone, gated, 1/24 octave; not resolved below {e.beam.gate.lowest:.0f} Hz.",
         draw,
         values={"x": FINE.round(1).tolist(), "unit": "dB", "series": device_pictures.by_name(e.polar.drivers, level)},
     )

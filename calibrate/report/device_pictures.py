@@ -1,4 +1,4 @@
-"""Pictures of a device that need no ears: polar maps and cuts, filters, plan view, signal to noise around it."""
+"""Pictures of a device without ears: polar maps and cuts, filters, plan view, SNR around it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Around = dict[str, tuple[Float, Float]]
 
 
 def polar_maps(found: Around, driver: str) -> list[Picture]:
-    """One map each of a driver alone, of matrix mixing if it is there, and of the beam; none of nothing."""
+    """Maps of a driver alone, of matrix mixing if given, and of the beam."""
     if not found:
         return []
     after = "heard" if "heard" in found else "predicted"
@@ -51,7 +51,7 @@ def polar_maps(found: Around, driver: str) -> list[Picture]:
             f"map-{name}",
             title,
             f"Map of level over frequency and azimuth, normalised to on-axis. {title}.",
-            "Yellow is loud, dark is quiet; contours each 6 dB. Both maps share one scale; 1/12 octave.",
+            "Yellow is loud, dark is quiet; contours every 6 dB. Both maps share one scale; 1/12 octave.",
             draw(name),
             size=(5.9, 4.2),
         )
@@ -61,7 +61,7 @@ def polar_maps(found: Around, driver: str) -> list[Picture]:
 
 
 def polar_cuts(found: Around) -> list[Picture]:
-    """Levels around the device at :data:`CUTS_HZ`; none of nothing."""
+    """Levels around the device at :data:`CUTS_HZ`."""
     if not found:
         return []
 
@@ -104,8 +104,8 @@ def filter_pictures(filters: FilterSet) -> list[Picture]:
             picture(
                 f"gain{i}",
                 f"{program.capitalize()} program: gain",
-                f"Gain over frequency of the {program} program's filters, one line a driver.",
-                "All programs share one scale; the headroom is already taken off.",
+                f"Gain over frequency of the {program} program's filters, one line per driver.",
+                "All programs share one scale; headroom included.",
                 magnitude,
                 values={"x": FINE.round(1).tolist(), "unit": "dB", "series": by_name(filters.drivers, level[i])},
             )
@@ -114,7 +114,7 @@ def filter_pictures(filters: FilterSet) -> list[Picture]:
             picture(
                 f"taps{i}",
                 f"{program.capitalize()} program: impulse responses",
-                f"Impulse responses of the {program} program's filters, one trace a driver.",
+                f"Impulse responses of the {program} program's filters, one trace per driver.",
                 f"{filters.length} taps at {filters.fs} Hz; traces share one scale.",
                 traced(t, filters.taps[i], filters.drivers),
             )
@@ -128,7 +128,7 @@ def device(rig: Description, mics_m: float | None) -> Picture:
         "device",
         "The device from above",
         f"Plan view of the device with {len(rig.driver)} drivers.",
-        "Drivers where the rig file places them; the listener is at the top.",
+        "Driver positions of the rig file; the listener is at the top.",
         lambda figure: plots.device(figure.subplots(), rig, mics_m),
         size=(5.2, 4.6),
     )
@@ -150,9 +150,9 @@ def snr_around(polar: ImpulseResponse) -> Picture:
 
     return picture(
         "snr-polar",
-        "Signal to noise around the device, dB",
-        f"Map of signal to noise in every direction; least {polar.snr_db.min():.0f} dB.",
-        f"One row a direction, one column a driver. Drivers: {names}.",
+        "SNR around the device, dB",
+        f"Map of SNR in every direction; minimum {polar.snr_db.min():.0f} dB.",
+        f"One row per direction, one column per driver. Drivers: {names}.",
         around,
         size=(5.6, 5.4),
     )

@@ -1,4 +1,4 @@
-"""Data of one run for its report: read once, and brought to the scales of pictures and tables."""
+"""Data of one run for its report: read once, and converted to the scales of pictures and tables."""
 
 from __future__ import annotations
 
@@ -158,17 +158,17 @@ def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
 
 
 def _heard(run: Path, fitted: Fitted) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
-    """The verdict on what ``verify.h5`` holds, if it holds all of it and belongs to these filters.
+    """The verdict on ``verify.h5``, if it is complete and belongs to these filters.
 
     Filters and prediction come back in the form that it was heard through.
     """
     path = run / "verify.h5"
     if not path.is_file():
-        return fitted, None, "Nothing was heard through these filters yet.", {}, ()
+        return fitted, None, "Nothing was measured through these filters yet.", {}, ()
     with Session.read(path, VERIFICATION) as session:
         attributes, rejected = session.attributes, _rejected(session, "verify ")
         if attributes["filterset_sha256"] != sha256(run / store.NAME):
-            return fitted, None, "verify.h5 was heard through an earlier filterset than the one deployed now.", {}, ()
+            return fitted, None, "verify.h5 was measured through an earlier filter set than the deployed one.", {}, ()
         limits = Limits.of_dict(json.loads(session.annotation("limits") or "{}"))
         summary = json.loads(session.annotation("verdict") or "{}")
     found, verdict, *_ = verdict_of(run, fitted, limits)
@@ -205,7 +205,7 @@ def scored_paths(e: Evidence) -> Complex:
 
 
 def cancellations(e: Evidence) -> dict[str, CellSpread]:
-    """Cancellation in third octaves at the scoring positions, dB: one driver alone, predicted, heard."""
+    """Cancellation in third octaves at the scoring positions, dB: one driver alone, predicted, measured."""
     p = e.fitted.prediction
     bare = metrics.cancellation_db(metrics.one_driver(scored_paths(e), e.fitted.reference), p.f)
     found = {"before": spread(bare, THIRD_OCTAVES)}
@@ -219,7 +219,7 @@ def cancellations(e: Evidence) -> dict[str, CellSpread]:
 
 
 def colouration(e: Evidence, ear: int, stimulus: int) -> dict[str, CellSpread]:
-    """Third-octave level at an ear over its own mean, dB, at the scoring positions: predicted and heard."""
+    """Third-octave level at an ear over its own mean, dB, at the scoring positions: predicted and measured."""
     found = {"predicted": programs(e)[:, ear, stimulus]}
     if e.verdict is not None:
         found["heard"] = e.verdict.heard[:, ear, stimulus]
@@ -274,7 +274,7 @@ def around(radiated: Complex, azimuths: Float, f: Float) -> tuple[Float, Float]:
 
 
 def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
-    """Polar levels of one reference driver, and of the centre as predicted and heard; see :func:`around`."""
+    """Polar levels of one reference driver, and of the centre, predicted and measured; see :func:`around`."""
     p = e.fitted.prediction
     if not ahead.has_directions(e.polar):
         return {}
@@ -292,14 +292,15 @@ def beams(e: Evidence) -> dict[str, tuple[Float, Float]]:
 
 
 def _mid(e: Evidence, h: Complex) -> Complex:
-    """What matrix mixing radiates for a centred source ``(direction, frequency)``; ``h (direction, driver, f)``."""
+    """Radiation of matrix mixing for a centred source ``(direction, frequency)``; ``h (direction, driver, f)``."""
     at = np.array([d.at for d in e.rig.driver])
     taps = matrix_taps(at, best_pair(e.ears, at), 1.0, 0)
     return np.asarray(np.einsum("pdf,d->pf", h, taps[0, :, 0] + taps[1, :, 0]))
 
 
 def deciding(e: Evidence) -> tuple[Float, list[list[str]]]:
-    """Edges of sixth octaves from 100 Hz to 20 kHz, Hz, and what decided most bins of each, for left and right."""
+    """Edges of sixth octaves from 100 Hz to 20 kHz, Hz, and the active limit of most bins of each, for left and
+    right."""
     edges = 1000.0 * 2.0 ** (np.arange(-20, 27) / 6.0)
     f = e.fitted.prediction.f
     rows = []
@@ -315,7 +316,7 @@ def _commonest(names: NDArray[np.str_]) -> str:
 
 
 def interaural(e: Evidence) -> list[dict[str, Any]]:
-    """Delay (us) and level difference (dB) of the two virtual speakers: wanted, predicted, heard."""
+    """Delay (us) and level difference (dB) of the two virtual loudspeakers: target, predicted, measured."""
     p = e.fitted.prediction
     wanted_us = 1e6 * float(phase_delay_s(np.ones_like(p.far_ear), p.far_ear, p.f))
     wanted_db = float(np.mean(-power_db(band_means(np.abs(p.far_ear) ** 2, p.f))))

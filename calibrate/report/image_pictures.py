@@ -1,4 +1,4 @@
-"""Pictures and the table of what a listener gets, beside plain stereo, matrix mixing and a pair of loudspeakers."""
+"""Pictures and table of the listener's metrics, for the unit, plain stereo, matrix mixing and a reference pair."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ NONE = "\N{EN DASH}"
 """Where there is no value."""
 
 UNKNOWN = "unknown"
-"""Where a map is grey everywhere."""
+"""Text for a map that is grey everywhere."""
 
 SIDES_DEG, CENTRE_DEG = 7.0, 5.0
 """Azimuth errors that are not noticed, of the sides and of the centre."""
 
 
 def zones(e: Evidence) -> list[Picture]:
-    """The map of the listening zone for sides and centre, where the run has one."""
+    """The map of the listening zone for sides and centre, if the run has one."""
     return [_zone(e, e.zone, what) for what in ("sides", "centre")] if e.zone else []
 
 
 def pictures(e: Evidence) -> list[Picture]:
-    """Pan curve, cancellation direct and in the room, loudness, depth or its price, where the run has an image."""
+    """Pan curve, direct and whole cancellation, loudness, depth or its trade-off, if the run has an image."""
     if e.image is None:
         return []
     last = _front(e.front, parse(e.design_text, "design").image.share) if e.front else _depth(e.image)
@@ -51,8 +51,8 @@ def _front(points: Sequence[FrontPoint], share: float) -> Picture:
         "Width against depth",
         f"Width of the image over the direct-to-reverberant ratio of the sides re plain stereo. {each}. This design: "
         f"{own.width_deg:.0f} degrees.",
-        "The unit designed at five points of image.prefer, from depth (0) to width (1); what the room gives back of "
-        "the sides is the price of width. Filled: this design.",
+        "The unit designed at five points of image.prefer, from depth (0) to width (1); width costs reverberant sound "
+        "of the sides. Filled: this design.",
         lambda figure: image_plots.front(figure.subplots(), points, own),
         values={
             "x": [round(p.drr_re_plain_db, 2) for p in points],
@@ -103,16 +103,16 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
         f"Listening zone of the {what}: azimuth error",
         f"Maps of azimuth error of the {what} over listener places, area within {limit:g} degrees: {text}.",
         f"From above, the device at the bottom, the cross at the measured head. {worst}; the line encloses errors of "
-        f"at most {limit:g}°. Grey: not to be trusted, and not counted; the map is known over {known:.0f} % of its "
-        f"places. Carried from the measured positions by the polar set and the head; at positions left out of it, it "
-        f"is off by {zone.own.left_out_deg:.1f}°.",
+        f"at most {limit:g}°. Grey: not trusted and not counted; the map is valid for {known:.0f} % of its "
+        f"places. Extrapolated from the measured positions by the polar set and the head; its error at left-out "
+        f"positions is {zone.own.left_out_deg:.1f}°.",
         draw,
         size=(5.9, 6.9),
     )
 
 
 def area(zone: ZoneMap, arm: str, what: str, unit: str = "") -> str:
-    """The good area of ``sides`` or ``centre`` as text; nothing is known of it where the whole map is grey."""
+    """The good area of ``sides`` or ``centre`` as text; unknown if the whole map is grey."""
     trusted = zone.trusted if what == "sides" else zone.trusted_centre
     return f"{zone.areas[arm][what]:.1f}{unit}" if trusted.any() else UNKNOWN
 
@@ -125,8 +125,8 @@ def _pan_curve(image: Assessment) -> Picture:
         "pan",
         "Width and pan curve",
         f"Azimuth of five pans. Width from hard left to hard right: {width}.",
-        "Where a source panned by constant power seems to come from, mean over head positions, by an ear model with "
-        f"the templates of the head that measured. The pair was {pair}.",
+        "Perceived azimuth of a source with constant-power panning, mean over head positions, by an ear model with "
+        f"templates of the dummy head. The pair was {pair}.",
         lambda figure: image_plots.pan_curve(figure.subplots(), each),
     )
 
@@ -142,8 +142,8 @@ def _direct_and_room(e: Evidence) -> Picture:
         "Cancellation: direct sound and whole response",
         f"Cancellation in third octaves of the direct sound and of the whole response; mean of the latter "
         f"{in_room:.1f} dB from 300 Hz to 6.3 kHz.",
-        "The direct sound decides where images stand (precedence); the whole response, room included, is what arrives "
-        "at the ears in total. Means over scoring positions and sides.",
+        "The direct sound determines localisation (precedence); the whole response includes the room. Means over "
+        "scoring positions and sides.",
         lambda figure: image_plots.direct_and_room(figure.subplots(), direct, room, plain, resolved),
         values={
             "x": THIRD_OCTAVES.tolist(),
@@ -195,8 +195,8 @@ def _depth(image: Assessment) -> Picture:
         "depth",
         "Depth: direct over reverberant sound",
         f"Direct-to-reverberant ratio at the listener: {text}.",
-        "How much of what arrives came straight: the lower, the farther away an image seems and the more the room "
-        "takes it over. Hard left, hard right and phantom centre, mean over head positions.",
+        "A lower ratio makes an image more distant and more reverberant. Hard left, hard right and phantom centre, "
+        "mean over head positions.",
         lambda figure: image_plots.bars(figure.subplots(), each, "direct to reverberant, dB"),
     )
 
@@ -228,7 +228,7 @@ def table(e: Evidence) -> list[dict[str, Any]]:
 
 
 def header(e: Evidence) -> list[dict[str, str]]:
-    """Key figures: width, cancellation direct and in the room, depth, loudness; with what they cover."""
+    """Key figures: width, direct and whole cancellation, depth, loudness; with their ranges."""
     found = []
     if e.image:
         own, plain, pair = (e.image.arms[n] for n in ("calibrated", "plain", "reference"))

@@ -1,4 +1,4 @@
-"""Plots of what a listener gets: listening zone, pan curve, cancellation of direct sound and whole response."""
+"""Plots of the listener's metrics: listening zone, pan curve, cancellation of direct sound and whole response."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LARGEST_DEG = 30.0
 def zone(
     ax: Axes, x: Float, y: Float, *, error_deg: Float, trusted: NDArray[np.bool_], within_deg: float, listener_m: float
 ) -> QuadMesh:
-    """Azimuth error ``(x, y)`` over listener places from above, x upwards; where it is not trusted the map is grey.
+    """Azimuth error ``(x, y)`` over listener places from above, x upwards; grey where it is not trusted.
 
     The line encloses places with an error of at most ``within_deg``.
     """
@@ -81,7 +81,7 @@ def front(ax: Axes, points: Sequence[FrontPoint], own: FrontPoint) -> None:
 
 
 def direct_and_room(ax: Axes, direct: Float, room: Float, plain: Float, resolved: NDArray[np.bool_]) -> None:
-    """Cancellation in third octaves, dB: direct sound (where the gate resolves it), whole response, plain stereo."""
+    """Cancellation in third octaves, dB: direct sound (above the gate's limit), whole response, plain stereo."""
     ax.plot(THIRD_OCTAVES[resolved], direct[resolved], color=PREDICTED, linewidth=2.6, label="direct")
     ax.plot(THIRD_OCTAVES, room, color=HEARD, linewidth=2.6, label="in the room")
     ax.plot(THIRD_OCTAVES, plain, color=BEFORE, linewidth=1.6, label="plain, in the room")

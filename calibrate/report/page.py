@@ -34,7 +34,7 @@ SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ea
 
 
 STEPS = 9
-"""What :func:`write` tells of: reading, sounds, seven groups of pictures."""
+"""Progress steps of :func:`write`: reading, sounds, seven groups of pictures."""
 
 
 def write(
@@ -98,11 +98,11 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
 
 
 Drawing = Callable[[Callable[[str], None]], dict[str, list[Picture]]]
-"""Waits for the pictures of each group, and tells of each."""
+"""Waits for the pictures of each group, and reports each."""
 
 
 def _begun(e: Evidence, *, with_figures: bool) -> Drawing:
-    """Begin to draw every picture of the page on the other cores; their figures are kept only where they are needed."""
+    """Start to draw all pictures of the page on the other cores; figures are kept only if needed."""
     groups: dict[str, list[Callable[[Evidence], list[Picture]]]] = {
         "image": [image_pictures.zones, image_pictures.pictures],
         "cancellation": [lambda e: [_cancellation(e)]],
@@ -196,11 +196,11 @@ def _cancellation(e: Evidence) -> Picture:
         "cancellation",
         "Cancellation over frequency, before and after",
         f"Cancellation of the direct sound in third octaves at the scoring positions; mean over {over}: {text}.",
-        "How much quieter the far ear is than the near one: higher is better. Lines are means over the scoring "
-        "positions and both sides, shading holds the 10th to the 90th percentile of them, and bars hold each mean "
-        "with 90 % confidence (measurement noise only). Beneath, where there is a measurement: measured less predicted "
-        "on a scale of its own. The strips say what decided each band: grey, the head's shadow is enough; green, the "
-        "target was reached; orange hatched, the effort limit; purple dotted, no weights do better at all positions. "
+        "Near-ear over far-ear level: higher is better. Lines are means over scoring positions and both sides, shading "
+        "is the 10th to the 90th percentile, and bars are 90 % confidence intervals of each mean (measurement noise "
+        "only). Below, if measured: measured minus predicted on its own scale. The strips show the active limit of "
+        "each band: grey, the head's shadow is enough; green, the target was reached; orange hatched, the effort "
+        "limit; purple dotted, no weights do better at all positions. "
         f"Before: {before} alone.",
         draw,
         size=(9.4, 4.9),
@@ -226,7 +226,7 @@ def _ear_levels(e: Evidence) -> list[Picture]:
             f"level{ear}",
             f"Drivers at the {side} ear: level",
             f"Level over frequency of {len(names)} drivers at the {side} ear, nominal position.",
-            "Each driver by itself at the nominal design position, 1/24 octave.",
+            "Each driver alone at the nominal design position, 1/24 octave.",
             draw(ear),
             values={"x": FINE.round(1).tolist(), "unit": "dB", "series": by_name(names, level[ear])},
         )
@@ -240,8 +240,8 @@ def _ear_responses(e: Evidence) -> list[Picture]:
         picture(
             f"impulse{ear}",
             f"Drivers at the {side} ear: impulse responses",
-            f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace a driver.",
-            "Traces share one scale; time counts from when the sound leaves the interface.",
+            f"First {1000 * (t[-1] - t[0]):.1f} ms of the responses at the {side} ear, one trace per driver.",
+            "Traces share one scale; time zero is when the sound leaves the interface.",
             traced(t, h[ear], e.ears.drivers),
             size=(5.9, 3.3),
         )
@@ -277,8 +277,8 @@ def _colours(e: Evidence) -> list[Picture]:
                 f"colour{number}",
                 title,
                 f"Third-octave level relative to its own mean. {title}, at the scoring positions.",
-                "A flat line is no colouration by speaker, head and filters together."
-                + (" Beneath: measured less predicted." if "heard" in found else ""),
+                "A flat line means no colouration by speaker, head and filters together."
+                + (" Below: measured minus predicted." if "heard" in found else ""),
                 draw,
                 size=(5.9, 3.2),
                 values=_values(found),
@@ -298,9 +298,10 @@ def _plans(e: Evidence) -> list[Picture]:
 def _heads(e: Evidence) -> Picture:
     return picture(
         "heads",
-        "Where the head stood",
+        "Head positions",
         "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
-        "Filters were fitted at the filled circles and judged at the squares; the line is where the nose points.",
+        "Filters were fitted at the filled circles and judged at the squares; the line shows the direction of the "
+        "nose.",
         lambda figure: plots.heads(figure.subplots(), e.ears),
         size=(5.2, 4.6),
     )
@@ -322,9 +323,9 @@ def _noise(e: Evidence) -> list[Picture]:
     found = [
         picture(
             "snr-ears",
-            "Signal to noise at the ears, dB",
-            f"Table of signal to noise at every head position; least {low:.0f} dB.",
-            f"One row a head position, one cell a path; brighter is cleaner. L, R: the ear. Drivers: {names}.",
+            "SNR at the ears, dB",
+            f"Table of SNR at every head position; minimum {low:.0f} dB.",
+            f"One row per head position, one cell per path; brighter is better. L, R: the ear. Drivers: {names}.",
             ears,
             size=(5.6, 5.4),
         ),

@@ -1,4 +1,4 @@
-"""A drawing made ready for the page: SVG in the page's colours, a caption, a text for screen readers, values."""
+"""A drawing prepared for the page: SVG in the page's colours, a caption, a text for screen readers, values."""
 
 from __future__ import annotations
 

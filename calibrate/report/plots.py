@@ -17,12 +17,12 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
 
 BEFORE, PREDICTED, HEARD, TARGET = "#7d8590", "#0b6cb5", "#d1570a", "#0a8066"
-"""Colours of what was there before, is predicted, was heard and is wanted; a page maps them to variables."""
+"""Colours of before, predicted, measured and target; a page maps them to variables."""
 
 COLOURS = {"before": BEFORE, "predicted": PREDICTED, "heard": HEARD, "target": TARGET}
 LABELS = {"heard": "measured"}
 DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "....")}
-"""Colour and hatching of what decided a band."""
+"""Colour and hatching of a band's active limit."""
 
 
 def spreads(ax: Axes, found: Mapping[str, CellSpread]) -> None:
@@ -60,7 +60,7 @@ def cancellation(ax: Axes, found: Mapping[str, CellSpread], f: Float, target_db:
 
 
 def decided(ax: Axes, edges: Float, rows: Sequence[Sequence[str]]) -> None:
-    """Strips of what decided each band, left above right."""
+    """Strips of each band's active limit, left above right."""
     for row, kinds in enumerate(rows):
         for kind in dict.fromkeys(k for k in kinds if k):
             colour, hatch = DECIDED.get(kind, (SOFT, "xxxx"))
@@ -121,7 +121,7 @@ def efforts(ax: Axes, rows: Sequence[DesignRow]) -> None:
 
 
 def _beside(count: int) -> Float:
-    """Places ``(design, band)`` of so many designs."""
+    """Places ``(design, band)`` for a number of designs."""
     shift = (np.arange(count) - 0.5 * (count - 1)) * 0.8 / count
     return np.asarray(np.arange(len(OCTAVES))[None, :] + shift[:, None])
 
@@ -152,7 +152,7 @@ def device(ax: Axes, rig: Description, mics_m: float | None) -> None:
 
 
 def heads(ax: Axes, ears: ImpulseResponse) -> None:
-    """Plan view of the head's places: design filled, score hollow, a short line where the nose points."""
+    """Plan view of the head positions: design filled, score hollow, a short line in the direction of the nose."""
     p = ears.positions
     for use, marker, face, colour in (("design", "o", PREDICTED, PREDICTED), ("score", "s", "none", HEARD)):
         rows = p[p["use"] == use.encode()]

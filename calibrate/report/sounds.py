@@ -1,4 +1,4 @@
-"""Short clips of what the dummy head hears before and after, ready to be played from a page."""
+"""Short clips of the dummy head's ear signals before and after, for playback in a page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float, from_db
 
 LONGEST_S = 15.0
-"""How much of a file is taken."""
+"""Length used of a file, s."""
 
 SEED = 7
 

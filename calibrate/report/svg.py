@@ -1,4 +1,4 @@
-"""An SVG file made part of a page: its own ids, colours that follow the page, nothing that points outside."""
+"""An SVG file embedded in a page: unique ids, colours of the page, no external references."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from sweetspot.calibrate.verify import figures as judged
 
 
 def rows(e: Evidence) -> list[dict[str, Any]]:
-    """Lines of the verdict table; without a verdict, what is predicted against what will be judged."""
+    """Lines of the verdict table; without a verdict, predictions and the limits to be applied."""
     if e.verdict is not None:
         return [
             {"key": m.key, "name": m.name, "explanation": m.explanation, "predicted": m.predicted, "heard": m.heard,
@@ -28,7 +28,7 @@ def rows(e: Evidence) -> list[dict[str, Any]]:
             for m in e.verdict.metrics
         ]  # fmt: skip
     f, limits = figures(e), Limits()
-    message = "Predicted only; judged once it is heard."
+    message = "Predicted only; judged when measured."
     planned = [("cancellation_mean", f["mean"]["predicted"]), ("cancellation_p10", f["p10"]["predicted"])]
     if "contrast" in f:
         planned.append(("contrast", f["contrast"]["predicted"]))
@@ -71,7 +71,7 @@ REST = "Chain"
 
 
 def groups(e: Evidence) -> list[dict[str, Any]]:
-    """The rows of the verdict table by groups, each with how many pass and whether it is to be seen at once."""
+    """The rows of the verdict table by groups, each with its number of passes and whether it is shown open."""
     every, found = rows(e), []
     of = {key: title for title, keys in GROUPS.items() for key in keys}
     for title in (*GROUPS, REST):
@@ -86,7 +86,7 @@ def groups(e: Evidence) -> list[dict[str, Any]]:
 
 
 def figures(e: Evidence) -> dict[str, Any]:
-    """The key figures: predicted and heard."""
+    """The key figures: predicted and measured."""
     p = e.fitted.prediction
     cells = metrics.cancellation_db(metrics.unvirtualized(evidence.programs(e), p.far_ear), p.f)
     cells = cells[..., judged.band(metrics.SCORED, p.lowest)[0]]
@@ -99,7 +99,7 @@ def figures(e: Evidence) -> dict[str, Any]:
 
 
 def _compared(predicted: dict[str, float], e: Evidence) -> dict[str, Any]:
-    """Predicted figures with what was heard of them."""
+    """Predicted metrics with their measured values."""
     heard: dict[str, float] = {}
     if e.verdict is not None:
         by = {m.key: m.heard for m in e.verdict.metrics}
@@ -116,7 +116,7 @@ def versions(e: Evidence) -> dict[str, str]:
 
 
 def conditions(e: Evidence) -> list[str]:
-    """How the prediction was made: gates, ears, loading, and whether what was heard agrees within the uncertainty."""
+    """Conditions of the prediction: gates, ears, loading, and agreement of the measurement within uncertainty."""
     f = e.fitted
     found = []
     if f.prediction.whole is not None:

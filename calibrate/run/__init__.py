@@ -1,4 +1,4 @@
-"""The steps of a run folder: calibrate it, study it, measure its verification, judge that; what it and records keep."""
+"""Steps on a run folder: calibration, studies, verification, verdict, and stored results and records."""
 
 from typing import TYPE_CHECKING
 

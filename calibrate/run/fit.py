@@ -51,8 +51,8 @@ def calibrate(
     with_forms
         Predict what engines without an upmix play (:func:`forms_of`), and keep it for the exports.
     bank
-        Fit filters for these places too, and keep them with the others; the design and its text. By default the bank
-        that the run has already, if any, is fitted anew (:func:`kept_bank`).
+        Fit filters for these places too, and keep them with the others; the design and its text. By default the run's
+        bank, if any, is fitted again (:func:`kept_bank`).
     drop_bank
         Leave the bank out that the run has.
     step
@@ -151,12 +151,13 @@ def _mapped(run: Path, made: Fitted, design: Design, found: Assessment) -> ZoneM
 
 @lru_cache(maxsize=1)
 def image(run: Path, fitted: Fitted) -> Assessment:
-    """What a listener will get from a run's filters, beside plain stereo, matrix mixing and a pair; predicted."""
+    """Predicted listener metrics of a run's filters, plain stereo, matrix mixing and a reference pair."""
     return auditory.predicted(run, fitted.filters, fitted.ears)
 
 
 def front(run: Path, design: Design, step: Callable[[str], None] = lambda note: None) -> list[FrontPoint]:
-    """Width against depth of a run's unit in its room, at several points of ``image.prefer``; nothing is written."""
+    """Pareto front of width and depth of a run's unit in its room, at points of ``image.prefer``; nothing is
+    written."""
     found = []
     for prefer in pareto.POINTS:
         wanted = design.model_copy(update={"image": ImageDesign(prefer=prefer)})

@@ -1,7 +1,6 @@
-"""The golden unit: one good unit, measured again every shift, which tells a rig that drifted from units that are bad.
-
-The first time its figures are kept; every later time they must be as they were. Other units are judged only while the
-golden one was found so within the shift.
+"""The golden unit: one good unit, measured again every shift, to distinguish a drifted rig from bad units. The first
+time its metrics are stored; later they must agree with these. Other units are judged only if the golden unit agreed
+within the shift.
 """
 
 from __future__ import annotations
@@ -19,16 +18,15 @@ from sweetspot.rigs.storage import write as write_file
 
 NAME = "golden.json"
 DRIFT_DB = 0.5
-"""By how much a figure of the golden unit may differ from the first time, dB, unless its uncertainty is larger."""
+"""Largest difference of a metric of the golden unit from the first time, dB, unless its uncertainty is larger."""
 
 FAR_DB = {"difference": -35.0, "distortion": -45.0, "snr": 40.0}
-"""Keys of metrics that are not compared where they are far on the good side, with the value from which they are: both
-are made of noise there."""
+"""Metrics that are not compared if they are far on the good side, with that value: there they are mostly noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """What is kept of the golden unit.
+    """Record of the golden unit.
 
     Parameters
     ----------
@@ -53,7 +51,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceDrift:
-    """One figure of the golden unit that is not as it was, dB."""
+    """One changed metric of the golden unit, dB."""
 
     name: str
     was: float
@@ -81,7 +79,7 @@ def read(folder: Path) -> Golden | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as fault:
-        raise BadInput(f"{path}: the golden unit's record cannot be read ({fault}); hear the unit anew") from fault
+        raise BadInput(f"{path}: the golden unit's record cannot be read ({fault}); verify the unit again") from fault
 
 
 def write(folder: Path, golden: Golden) -> Path:
@@ -93,7 +91,7 @@ def write(folder: Path, golden: Golden) -> Path:
 
 
 def check_same(known: Golden | None, unit: str, rig: str, through: str) -> None:
-    """Refuse to hear another unit as the golden one, or it on another rig or through another processor.
+    """Refuse another unit as the golden one, or another rig or processor.
 
     Raises
     ------
@@ -102,15 +100,15 @@ def check_same(known: Golden | None, unit: str, rig: str, through: str) -> None:
     """
     if known is not None and (unit, rig, through) != (known.unit, known.rig, known.through):
         raise BadInput(
-            f"the golden unit is {known.unit}, heard on rig {known.rig!r} through {known.through}; this is {unit} on "
-            f"{rig!r} through {through}. Hear that one, or take {NAME} away to begin with another"
+            f"the golden unit is {known.unit}, verified on rig {known.rig!r} through {known.through}; this is {unit} "
+            f"on {rig!r} through {through}. Verify that one, or remove {NAME} to start with another"
         )
 
 
 def heard(
     known: Golden | None, verdict: Verification, unit: str, rig: str, now: datetime
 ) -> tuple[Golden | None, tuple[ReferenceDrift, ...]]:
-    """The golden unit after it was heard, to be kept (``None``: nothing), and what of it is not as it was."""
+    """The golden unit's new record (``None``: none), and its changed metrics."""
     at = f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
     through = verdict.through.name if verdict.through else OWN
     if known is None:
@@ -123,7 +121,7 @@ def heard(
 
 
 def _drift(key: str, was: float, verdict: Verification) -> ReferenceDrift | None:
-    """What a figure differs by, if that is more than it may."""
+    """Difference of a metric, if it exceeds the limit."""
     m = next((m for m in verdict.metrics if m.key == key), None)
     now, limit = (m.heard, max(DRIFT_DB, m.guard)) if m else (float("nan"), DRIFT_DB)
     if key in FAR_DB:
@@ -136,7 +134,7 @@ def _drift(key: str, was: float, verdict: Verification) -> ReferenceDrift | None
 
 
 def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime, unit: str) -> None:
-    """Refuse to judge a unit when the golden one, where there is one, was not found as it was within the shift.
+    """Refuse to judge a unit if the golden unit, if any, was not confirmed within the shift.
 
     Raises
     ------
@@ -148,25 +146,25 @@ def check_shift(folder: Path, known: Golden | None, hours: float, now: datetime,
     anew = f"sweetspot verify RUN-OF-{known.unit} --golden --records {folder}"
     if known.drifted:
         raise BadInput(
-            f"the golden unit {known.unit} was not as it had been when it was last heard ({'; '.join(known.drifted)}): "
-            f"the rig has drifted. Put it right, then hear the golden unit: {anew}"
+            f"the golden unit {known.unit} had changed at its last check ({'; '.join(known.drifted)}): "
+            f"the rig has drifted. Correct it, then check the golden unit: {anew}"
         )
     age = now.astimezone(UTC) - datetime.fromisoformat(known.checked_utc)
     if not timedelta(0) <= age <= timedelta(hours=hours):
         raise BadInput(
-            f"the golden unit {known.unit} was last found as it should be {age.total_seconds() / 3600:.1f} h ago, and "
-            f"a shift has {hours:g} h: hear it first, with: {anew}"
+            f"the golden unit {known.unit} was last confirmed {age.total_seconds() / 3600:.1f} h ago, and a shift has "
+            f"{hours:g} h: check it first, with: {anew}"
         )
 
 
 def text(known: Golden | None, new: Golden | None, drifts: Sequence[ReferenceDrift], folder: Path) -> str:
     """Result of the check, for people."""
     if new is None:
-        return "This unit does not pass, and cannot be the golden one: nothing was kept"
+        return "This unit does not pass, so it cannot be the golden unit: nothing was stored"
     if known is None:
-        return f"{new.unit} is the golden unit from now on: {len(new.figures)} figures kept in {folder / NAME}"
+        return f"{new.unit} is now the golden unit: {len(new.figures)} metrics stored in {folder / NAME}"
     if new.drifted:
         rows = [d.text for d in drifts] or list(new.drifted)
-        head = f"The golden unit is not as it was on {known.first_utc}. Suspect the rig before any unit:"
-        return "\n  ".join([head, *rows, "See what is wrong with: sweetspot rig check RIG"])
-    return f"The golden unit is as it was on {known.first_utc}: other units may be judged"
+        head = f"The golden unit has changed since {known.first_utc}. Check the rig before any unit:"
+        return "\n  ".join([head, *rows, "Find the cause with: sweetspot rig check RIG"])
+    return f"The golden unit is unchanged since {known.first_utc}: other units may be judged"

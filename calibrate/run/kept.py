@@ -1,4 +1,4 @@
-"""What a calibration keeps in a run folder and reads again: fit, bank, zone and front; and what changed since."""
+"""Stored results of a calibration in a run folder: fit, bank, zone and front; and changes since."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def to_keep(fitted: Fitted) -> dict[str, Any]:
 
 
 def fitted_of(run: Path) -> Fitted:
-    """What a calibration wrote, read again.
+    """A stored calibration, read again.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def fitted_of(run: Path) -> Fitted:
     if kept.get("without") == "ears":
         raise BadInput(_no_ears(run, filters.unit_serial))
     if "score" not in kept:
-        raise BadInput(f"{run / store.NAME}: holds no prediction; run: sweetspot calibrate {run}")
+        raise BadInput(f"{run / store.NAME}: has no prediction; run: sweetspot calibrate {run}")
     limits = np.array([side.split(",") for side in kept["limits"]])
     reference = (int(kept["reference"][0]), int(kept["reference"][1]))
     named = {"said": "text"}  # what earlier versions called it
@@ -77,8 +77,8 @@ def fitted_of(run: Path) -> Fitted:
 
 
 def _no_ears(run: Path, serial: str) -> str:
-    """Why filters of a polar set alone are not verified, and what to do about it."""
-    made = f"{run}: was calibrated from a polar set alone"
+    """Error for the verification of filters from a polar set only, with the remedy."""
+    made = f"{run}: was calibrated from a polar set only"
     with Session.read(session_file(run)) as session:
         if "ears" in session.sets:
             return f"{made}, before its ears were measured; calibrate again: {command('calibrate', run)}"
@@ -93,7 +93,7 @@ def _no_ears(run: Path, serial: str) -> str:
 
 
 def beam_of(run: Path) -> BeamFit | None:
-    """The beam of a run that was calibrated from a polar set alone; ``None`` where ears were measured too.
+    """The beam of a run that was calibrated from a polar set only; ``None`` where ears were measured too.
 
     Raises
     ------
@@ -136,13 +136,13 @@ def zone(run: Path) -> ZoneMap | None:
 
 
 def kept_front(run: Path) -> list[FrontPoint]:
-    """The front that was computed when a run was calibrated; empty where it was not."""
+    """The front that was computed with a run's calibration; else empty."""
     kept = store.read_prediction(run).get("pareto")
     return [FrontPoint(**row) for row in json.loads(kept[0])] if kept else []
 
 
 def changes(run: Path) -> tuple[str, ...]:
-    """What changed since the next step used it, along rig, session, filter set and verification; one line each.
+    """Files changed since a later step used them: rig, session, filter set, verification; one line each.
 
     A rig file that changed is refused when the session is read.
     """

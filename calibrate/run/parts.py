@@ -1,4 +1,4 @@
-"""What a calibration found, part by part: as text for people and as data for JSON."""
+"""Results of a calibration in parts: as text for people and as data for JSON."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from sweetspot.calibrate.verify import figures
 from sweetspot.processor.export import forms_table
 from sweetspot.processor.filterset import FilterSet
 
-COMPARED = "On the scoring positions: mean / 10th percentile / nominal head, E effort; dB"
-LEFT_OUT = "With positions left out in turn: mean / 10th percentile / nominal head, E effort; dB"
+COMPARED = "Scoring positions: mean / 10th percentile / nominal head, E effort; dB"
+LEFT_OUT = "Cross-validation over positions: mean / 10th percentile / nominal head, E effort; dB"
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationPart:
-    """One part of what a command prints: paragraphs of ``text``, and its keys of the JSON object."""
+    """One part of a command's output: paragraphs of ``text``, and its keys of the JSON object."""
 
     text: str
     data: Mapping[str, Any]
@@ -34,7 +34,7 @@ class CalibrationPart:
 def fitted_parts(
     run: Path, fitted: Fitted, design: Design, *, with_front: bool = False, with_forms: bool = False
 ) -> Iterator[CalibrationPart]:
-    """What is known of a run that was just calibrated; front and forms where they were wanted."""
+    """Results of a new calibration; front and forms if requested."""
     yield CalibrationPart(prediction_text(run, fitted), _prediction(run, fitted))
     found = described(run, fitted)
     yield CalibrationPart(overview.table(found), {"field": overview.plain(found)})
@@ -53,7 +53,7 @@ def fitted_parts(
 
 
 def compared_part(run: Path, found: tuple[DesignRow, ...], picture: Path, *, left_out: bool) -> CalibrationPart:
-    """Our design beside the classical ones (:func:`sweetspot.calibrate.run.compared`), and what speaks for each."""
+    """Comparison with the classical designs (:func:`sweetspot.calibrate.run.compared`), and what favours each."""
     name, title = ("cross_validate", LEFT_OUT) if left_out else ("compare", COMPARED)
     data: dict[str, Any] = {name: [r.plain() for r in found], f"{name}_picture": str(picture)}
     data[f"{name}_reasons"] = [b.to_dict() for b in reasons.beaten(found)]
@@ -65,7 +65,7 @@ def compared_part(run: Path, found: tuple[DesignRow, ...], picture: Path, *, lef
 
 
 def explained_part(run: Path, fitted: Fitted, design: Design) -> CalibrationPart:
-    """What decided each band of the design, the error loading, and what the virtual loudspeakers miss."""
+    """The active limit of each band of the design, the error loading, and the virtual loudspeakers' error."""
     bands = explained(run, fitted)
     missed, words = virtual_missed(run, fitted, design)
     data = {"explain": explain.plain(bands), "loading": errors.plain(fitted.loading)}
@@ -94,7 +94,7 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
     sure, whole = uncertainty(run, fitted), fitted.prediction.whole
     mean, tenth = sure["mean"], sure["p10"]
     flattered = scored_where_designed(run)
-    place = "at the positions of the design, better than beside them" if flattered else "at held-out positions"
+    place = "at the design positions, optimistic" if flattered else "at held-out positions"
     lines = [
         f"Predicted {place}, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "
         f"{mean.value:.2f} dB mean (90 % CI {mean.low:.2f} to {mean.high:.2f}), {tenth.value:.2f} dB 10th percentile "
@@ -105,7 +105,7 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
         centre = f"Polar: {whole.polar_gate.text}" if beamed else f"Centre: {ahead.TEXT}"
         lines += [f"Ears: {whole.gate.text}", centre]
     if not level_known(run):
-        lines.append("Level: not known in pascal (imported responses); what is stated in dB SPL does not hold")
+        lines.append("Level: not known in pascal (imported responses); figures in dB SPL are not valid")
     lines += [part[0].upper() + part[1:] for part in ([fitted.ears.text] if fitted.ears else [])]
     lines += [errors.text(fitted.loading)] if fitted.loading else []
     return "\n".join([*lines, written(run, fitted.filters)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,13 @@ import numpy as np
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import HeardBank, HeardPlace, SideFigures, chosen, figures_of, heard
 from sweetspot.calibrate.plant import corrected
-from sweetspot.calibrate.run.kept import bank_figures, fitted_of, sha256
-from sweetspot.calibrate.run.verification import Tracker, engine_of
+from sweetspot.calibrate.run.kept import bank_figures, fitted_of
+from sweetspot.calibrate.run.verification import Tracker, engine_of, new_file
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure import run as hardware
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.plan import Plan, Sources, excitation, plan_of
-from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.session import Session
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.filterset import FilterSet
@@ -28,7 +28,7 @@ from sweetspot.rigs.storage import alone, discard
 from sweetspot.rigs.units import from_db
 
 FOLDER = "places"
-"""Of a run: one file for each place that was heard."""
+"""Folder in a run with one file for each verified place."""
 
 
 def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: Tracker) -> HeardBank:
@@ -43,13 +43,13 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
     """
     found = bank_figures(run)
     if found is None:
-        raise BadInput(f"{run / store.NAME}: holds no bank: sweetspot calibrate {run} --bank bank.toml")
+        raise BadInput(f"{run / store.NAME}: has no bank: sweetspot calibrate {run} --bank bank.toml")
     bank, figures = found
     if rig.description.ears is None:
-        raise BadInput(f"rig {rig.description.name!r} has no [ears]: a bank is heard by the dummy head")
+        raise BadInput(f"rig {rig.description.name!r} has no [ears]: a bank is verified with the dummy head")
     fitted = fitted_of(run)
     if fitted.prediction.whole is None:
-        raise BadInput(f"{run / store.NAME}: holds no gate: calibrate again")
+        raise BadInput(f"{run / store.NAME}: has no gate: calibrate again")
     how, far = fitted.prediction.whole.gate, fitted.prediction.far_ear[:: heard.EVERY]
     rows = chosen(bank, figures, count)
     ear, places = auditory.model_of(_description(run)), []
@@ -60,7 +60,7 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
             path = run / FOLDER / f"place-{number:02d}.h5"
             discard(path)
             with (
-                _begun(path, run, rig, bank.home, now) as session,
+                new_file(path, run, rig, bank.home, now) as session,
                 track(f"Place {number}", len(plan.captures)) as step,
             ):
                 hardware.measure(rig, session, plan, ask=ask, step=step)
@@ -83,7 +83,7 @@ def _description(run: Path) -> Description:
 
 
 def plan_at(rig: Description, bank: FilterBank, row: int) -> Plan:
-    """What is captured at one place: both sides through its filters, then through those of the default place.
+    """Plan at one place: both sides through its filters, then through those of the default place.
 
     As far below the ceiling as the session's sweeps, and softer where the head is nearer than the nominal one.
     """
@@ -107,17 +107,5 @@ def plan_at(rig: Description, bank: FilterBank, row: int) -> Plan:
 
 
 def _stereo(filters: FilterSet) -> FilterSet:
-    """The same without the upmix: sides alone are heard."""
+    """The same without the upmix, for sides only."""
     return replace(filters, upmix=replace(filters.upmix, method="off"))
-
-
-def _begun(path: Path, run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
-    return Session.create(
-        path,
-        rig.description,
-        filters.unit_serial,
-        f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        schema=VERIFICATION,
-        filterset_sha256=sha256(run / store.NAME),
-        session_sha256=filters.source,
-    )

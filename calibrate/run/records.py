@@ -1,4 +1,4 @@
-"""Production records of a verification: a line of JSON, a row of CSV, a JUnit page, and what the operator sees."""
+"""Production records of a verification: a line of JSON, a row of CSV, a JUnit file, and the operator's display."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def keep(folder: Path, found: Mapping[str, Any]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
-        raise BadInput(f"{folder}: the records cannot be written: {fault.strerror}; name another --records") from fault
+        raise BadInput(f"{folder}: cannot write the records: {fault.strerror}; choose another --records") from fault
     with alone(folder):
         _check_head(table, head)
         append(lines, json.dumps(found))
@@ -104,7 +104,7 @@ def _check_head(table: Path, head: list[str]) -> None:
 
 
 def _follow(table: Path, lines: Path, head: list[str], figures: list[str], found: Mapping[str, Any]) -> None:
-    """Add a record's row to the CSV; where rows are missing, write the table anew from the JSON Lines."""
+    """Add a record's row to the CSV; if rows are missing, rewrite the table from the JSON Lines."""
     kept = lines.read_bytes().count(b"\n")
     there = table.read_bytes().count(b"\n") if table.is_file() else 0
     if there == kept and kept > 1:
@@ -202,8 +202,8 @@ def check_new(folder: Path, unit: str) -> None:
     passed = [r for r in earlier(folder, unit) if r.get("verdict") == "pass"]
     if passed:
         raise BadInput(
-            f"unit {unit!r} passed on {passed[-1].get('verified_utc')} already, says {folder / JSONL}; "
-            "give --again to verify it once more"
+            f"unit {unit!r} passed on {passed[-1].get('verified_utc')} already (see {folder / JSONL}); use --again to "
+            f"verify it again"
         )
 
 
@@ -242,10 +242,10 @@ ACTIONS = {
     "upmix off": "switch the processor's upmix on and verify again.",
     "guard off": "switch the guard on, with this unit's ceiling, before anything else plays; then verify again.",
     "clipping": "turn the processor or its amplifier down and verify again.",
-    "design": "tell the engineer: the limits ask for more than this design gives.",
-    "room changed": "take away what stands near the rig that did not stand there before, and verify again.",
+    "design": "tell the engineer: this design cannot meet the limits.",
+    "room changed": "remove objects near the rig that were not there before, and verify again.",
 }
-"""What to do about a cause; the empty name stands for all others."""
+"""Actions by cause; the empty name is for all others."""
 
 BIG = {
     "PASS": "\n".join([

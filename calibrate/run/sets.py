@@ -1,4 +1,4 @@
-"""Sets of responses of a run, as design and verdict use them."""
+"""Sets of responses of a run for design and verdict."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sweetspot.measure.session import Session
 
 
 def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
-    """Ears and polar set of a session; where no polar set was measured, what stands in for it ahead."""
+    """Ears and polar set of a session; without a polar set, its substitute ahead."""
     ears = measured_set(session, "ears")
     if "polar" in session.sets:
         return ears, measured_set(session, "polar")
@@ -31,7 +31,7 @@ def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
 
 
 def measured_set(session: Session, name: SetName) -> MeasuredSet:
-    """Responses of a set and what they know of their own errors."""
+    """Responses of a set and their measurement errors."""
     ir, stderr, closed = session.responses(name), session.per_bin(name, "stderr"), session.closure(name)
     if (missed := session.estimate_error(name)) is not None:
         return MeasuredSet(ir, MeasurementError(stderr, loading.on_grid(missed, ir.fs, ir.h.shape[-1])))
@@ -42,7 +42,7 @@ def measured_set(session: Session, name: SetName) -> MeasuredSet:
 
 
 def scoring(ears: MeasuredSet) -> MeasuredSet:
-    """The set with a position left out for scoring, where the rig has none."""
+    """The set with a position held out for scoring, if the rig has none."""
     return replace(ears, ir=held_out.scoring(ears.ir))
 
 

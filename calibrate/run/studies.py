@@ -1,4 +1,4 @@
-"""Studies of a calibrated run: what its design decided, and how it stands beside others."""
+"""Studies of a calibrated run: the active limits of its design, and comparison with others."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def compared(run: Path, design: Design, *, left_out: bool) -> tuple[DesignRow, .
 
 
 def left_out_position(run: Path) -> str:
-    """A sentence on the position that was left out for scoring; nothing where the rig has scoring positions."""
+    """A sentence on the position held out for scoring; empty if the rig has scoring positions."""
     with Session.read(session_file(run)) as session:
         return held_out.spared(session.responses("ears"))
 
 
 def explained(run: Path, fitted: Fitted) -> tuple[ExplainedBand, ...]:
-    """What decided each band of a run's design."""
+    """The active limit of each band of a run's design."""
     with Session.read(session_file(run)) as session:
         return explain.bands(fitted, session.rig())
 
 
 def virtual_missed(run: Path, fitted: Fitted, design: Design) -> tuple[tuple[virtual.Missed, ...], str]:
-    """What the virtual loudspeakers miss at the heads of a run, and a text that names the head they were fitted to."""
+    """Error of the virtual loudspeakers at the heads of a run, and the name of the head of their fit."""
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
     found = virtual.missed(fitted, nearest_ahead(ears.used_for("design")))

@@ -44,11 +44,11 @@ from sweetspot.rigs.storage import alone, keep_aside, move
 from sweetspot.rigs.units import Complex, Float, db, from_db
 
 OTHERS = 40
-"""How many other runs are looked at when a unit may have the filters of another."""
+"""Number of other runs compared if a unit may have another's filters."""
 
 
 def judge(run: Path, fitted: Fitted, limits: Limits) -> Verification:
-    """The verdict on what was just measured, or else on ``verify.h5``; kept in the file as JSON.
+    """The verdict on a new measurement, or else on ``verify.h5``; stored in the file as JSON.
 
     A new verification takes the place of ``verify.h5`` in one step; the earlier one is kept aside under the time when
     it was written.
@@ -92,7 +92,7 @@ def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verificati
 def verdict_of(
     run: Path, fitted: Fitted, limits: Limits, path: Path | None = None
 ) -> tuple[ReadVerification, Verification, ImpulseResponse, Description, dict[str, Any]]:
-    """What a verification holds and the verdict on it, causes apart; then the session's ears, the rig, the processor.
+    """Content of a verification and its verdict without causes; then the session's ears, the rig, the processor.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def verdict_of(
         of_filters = str(captured.attributes["filterset_sha256"])
         used = json.loads(captured.annotation("through") or "{}")
     if of_filters != sha256(run / store.NAME):
-        raise BadInput(f"{path}: was heard through another filterset than {run / store.NAME}; verify again")
+        raise BadInput(f"{path}: was measured through another filter set than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
         measured, rig = measured_sets(session), session.rig()
     found = deployed.understood(used, sets, measured, (fitted.prediction, fitted.filters))
@@ -126,7 +126,7 @@ def verdict_of(
 
 
 def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design) -> dict[str, float]:
-    """What the unit reaches with the default effort, by name of the limit; empty for a design that spends as much.
+    """Predicted metrics with the default effort, by name of the limit; empty for a design with as much effort.
 
     Limits that follow the prediction don't excuse a design that is held back by its own effort limit.
     """
@@ -140,13 +140,13 @@ def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: D
 
 
 def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
-    """The design itself as the cause of what fails, where it was predicted to."""
+    """The design as the cause of failures that were predicted."""
     if not failed:
         return ()
-    each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, {m.sense} {m.limit:.3g} asked" for m in failed)
+    each = "; ".join(f"{m.name}: {m.predicted:.1f} {m.unit} predicted, limit {m.sense} {m.limit:.3g}" for m in failed)
     text = (
-        f"unit matches its prediction; the design misses the limit ({each}). What limits the design: "
-        "sweetspot calibrate RUN --explain. Limits for devices of this kind: --limits"
+        f"unit matches its prediction; the design misses the limit ({each}). To see what limits the design: sweetspot "
+        f"calibrate RUN --explain. To set limits for this kind of device: --limits"
     )
     return (diagnosis.Cause(diagnosis.DESIGN, text, 1.0, 0),)
 
@@ -154,7 +154,7 @@ def _by_design(failed: tuple[Metric, ...]) -> tuple[diagnosis.Cause, ...]:
 def _causes(
     run: Path, found: ReadVerification, measured: ImpulseResponse, rig: Description, used: dict[str, Any]
 ) -> tuple[tuple[diagnosis.Cause, ...], tuple[str, ...]]:
-    """What may be wrong, the most likely first, and what was ruled out."""
+    """Possible causes, the most likely first, and those ruled out."""
     filters, whole = found.filters, found.prediction.whole
     apart = residual.of(
         measured.used_for("score"),
@@ -175,7 +175,7 @@ def _causes(
 
 
 def _clipped(rig: Description, filters: FilterSet, used: dict[str, Any]) -> Callable[[float, Float], NDArray[Any]]:
-    """What clipping does to the sweeps of a verification, see :func:`clipping.filters_of`."""
+    """The sweeps of a verification with clipping, see :func:`clipping.filters_of`."""
     program = rig.interface.program if used.get("name", deployed.OWN) != deployed.OWN else None
     lowered_db = float(used.get("lowered_db", 0.0))
     filters = replace(filters, taps=filters.taps * float(from_db(-lowered_db)))

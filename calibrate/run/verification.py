@@ -78,8 +78,8 @@ def measure_verification(
     """
     if rig.description.ears and all(p.use != "score" for p in rig.description.ears.positions):
         raise BadInput(
-            f"rig {rig.description.name!r} has no position for scoring, and a verification listens where no filter was "
-            'fitted: give some entries of ears.positions use = "score" and measure those'
+            f"rig {rig.description.name!r} has no scoring position, which a verification needs: "
+            'give some entries of ears.positions use = "score" and measure those'
         )
     through = processor or Deployed(deployed.OWN, fitted.filters, None)
     filters, path = through.filters, run / MEASURING
@@ -114,7 +114,7 @@ def measure_verification(
 
 
 def plans_of(run: Path, rig: Description, filters: FilterSet) -> dict[SetName, Plan]:
-    """What a verification through our own engine plays, by set."""
+    """Plans of a verification through the built-in engine, by set."""
     with Session.read(session_file(run)) as session:
         sets: tuple[SetName, ...] = SETS if "polar" in session.sets else ("ears",)
         share = _share(rig, filters, session.responses("ears"))
@@ -127,7 +127,7 @@ def _share(rig: Description, filters: FilterSet, measured: ImpulseResponse) -> f
 
 
 def write_stimuli(run: Path, fitted: Fitted, out: Path) -> list[Path]:
-    """Write a verification's sweeps for another recorder, and the list of what to record."""
+    """Write a verification's sweeps for another recorder, and the list of recordings."""
     with Session.read(session_file(run)) as session:
         rig = recorded.single(session.rig())
     return recorded.write(plans_of(run, rig, fitted.filters), out)
@@ -157,7 +157,7 @@ def refused_recording(run: Path) -> str:
 
 
 def _distortion(captured: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:
-    """What each stimulus makes that it was not given, at the first place."""
+    """Harmonic distortion of each stimulus at the first position."""
     listener = CaptureAnalyser.of(rig, plan)
     found = {name: listener.distortion(captured, plan.order[0], i) for i, name in enumerate(plan.sources.names)}
     lowest = max((shape.half_hz(0.0) for shape in plan.sources.shapes), default=0.0)
@@ -165,16 +165,21 @@ def _distortion(captured: Session, rig: Description, plan: Plan) -> list[dict[st
 
 
 def _begun(path: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
-    """A new file of a verification, without what an interrupted one left."""
+    """A new file of a verification, without the rest of an interrupted one."""
     for old in (path, path.with_name(MEASURED)):
         discard(old)
+    return new_file(path, path.parent, rig, filters, now)
+
+
+def new_file(path: Path, run: Path, rig: Rig, filters: FilterSet, now: datetime) -> Session:
+    """A new session file for measurements of a run through its filters."""
     return Session.create(
         path,
         rig.description,
         filters.unit_serial,
         f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
         schema=VERIFICATION,
-        filterset_sha256=sha256(path.with_name(store.NAME)),
+        filterset_sha256=sha256(run / store.NAME),
         session_sha256=filters.source,
     )
 

@@ -1,4 +1,4 @@
-"""Studies of one unit: classical designs beside ours, held-out positions, explanations, performance metrics."""
+"""Studies of one unit: comparison with classical designs, held-out positions, explanations, performance metrics."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,6 @@
-"""The classical designs, as lines to compare with: exact inverse, Kirkeby, Choueiri, contrast maximisation.
-
-All of them are of the nominal head alone except contrast maximisation. With ears in the rows of ``C (2, driver)`` and
-wanted near-ear responses ``D = diag(d_left, d_right)``, the inverse designs share one form, ::
+"""The classical designs for comparison: exact inverse, Kirkeby, Choueiri, contrast maximisation. All of them use the
+nominal head only, except contrast maximisation. With ears in the rows of ``C (2, driver)`` and wanted near-ear
+responses ``D = diag(d_left, d_right)``, the inverse designs share one form, ::
 
     W = C^H (C C^H + beta I)^-1 D
 
@@ -48,7 +47,7 @@ def inverse(C: Complex, d: Complex, beta: Float) -> Complex:
 
 
 def kirkeby_beta(C: Complex, f: Float) -> Float:
-    """Fixed fraction of the plant's power, shaped so that what the drivers can't play is not boosted."""
+    """Fixed fraction of the plant's power, shaped so that frequencies outside the drivers' bands are not boosted."""
     power = np.sum(np.abs(C) ** 2, axis=(1, 2)) / 2.0
     middle = float(np.mean(power[(f > 500.0) & (f < 5000.0)]))
     low, high = KIRKEBY_BAND

@@ -1,4 +1,4 @@
-"""Ours beside the classical designs, as filters of one length, scored at positions that none of them saw.
+"""Comparison with the classical designs: filters of equal length, scored at held-out positions.
 
 Ours are fitted by least squares (:mod:`filters.leastsquares`), the classical ones cut by a window, as published.
 """
@@ -33,7 +33,7 @@ UNBOUND_DB = 60.0
 """A target beyond every reach."""
 
 DRIFT_DB = 0.25
-"""Drift after which designs are looked at again: every path off by so much in level, and as much in phase."""
+"""Drift for the comparison of designs: every path off by this much in level, and as much in phase, dB."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +95,7 @@ class DesignRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TestPlaces:
-    """What all designs are made from and scored on.
+    """Common data of all designs: for the fit and for scoring.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ def rows(
 
 
 def ahead(first: DesignRow, other: DesignRow) -> tuple[int, ...]:
-    """Bands where a classical design has a higher mean than the first row, ours."""
+    """Bands where a classical design has a higher mean than the first row, sweetspot's."""
     if other.name == ALONE:
         return ()
     return tuple(int(i) for i in np.flatnonzero(other.mean - first.mean >= AHEAD_DB))

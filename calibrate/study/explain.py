@@ -1,4 +1,4 @@
-"""Which limit was active in which band, how far the target was reached, and why not further."""
+"""The active limit of each band, the shortfall re the target, and its reason."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, from_db, power_db
 
 SHORT_DB = 0.5
-"""A design falls short of its target where it misses it by more than this, dB."""
+"""Shortfall re the target above which a design falls short of it, dB."""
 
 WHY = {
-    "shadow": "the head's own shadow suffices",
-    "target": "the target is active: more would only fit these positions",
-    "effort": "the effort limit was met first: raise crosstalk.effort_db, lower the target there, or put drivers wider",
-    "spread": "no weights keep the far ear quieter at all positions within the errors: measure closer positions or "
-    "repeat with less noise",
-    "band": "too few drivers play there (band_hz of the rig): cancelling takes two",
+    "shadow": "the head's shadow is enough",
+    "target": "the target is active: more would overfit these positions",
+    "effort": "the effort limit is active: raise crosstalk.effort_db, lower the target there, or space drivers wider",
+    "spread": "no weights do better at all positions within the errors: measure closer positions or repeat with less "
+    "noise",
+    "band": "too few drivers play there (band_hz of the rig): cancellation needs two",
 }
-"""What each limit means, and what to do about it."""
+"""Meaning of each limit, and its remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def bands(fitted: Fitted, rig: Description) -> tuple[ExplainedBand, ...]:
 
 
 def _excess_db(fitted: Fitted, side: int, decided: NDArray[np.bool_], rows: NDArray[np.bool_]) -> float:
-    """By how much the filters pass their target, errors counted, dB: over the bins that decided a band, else over all.
+    """Excess of the filters over their target, with errors, dB: over the bins that decided a band, else over all.
 
     Not a number for filters that were read from a file, which does not keep it.
     """
@@ -109,7 +109,7 @@ def _excess_db(fitted: Fitted, side: int, decided: NDArray[np.bool_], rows: NDAr
 
 
 def _playing(rig: Description, f: Float) -> Float:
-    """How many drivers have each frequency within their band."""
+    """Number of drivers with each frequency within their band."""
     edges = np.array([d.band_hz for d in rig.driver])
     return np.asarray(np.sum((edges[:, :1] <= f) & (f <= edges[:, 1:]), axis=0))
 
@@ -117,12 +117,12 @@ def _playing(rig: Description, f: Float) -> Float:
 def _reason(limit: str, counted: float, target: float, design: float, score: float) -> str:
     text = WHY[limit]
     if limit == "target" and counted > target + SHORT_DB:
-        return f"passes its target by {counted - target:.1f} dB: filters this short cannot follow it; raise filter.taps"
+        return f"exceeds its target by {counted - target:.1f} dB: filters are too short for it; raise filter.taps"
     if limit == "target" and counted < target - SHORT_DB:
-        why = "filters this short round its corners and resolve little at low frequencies; raise filter.taps"
+        why = "filters this short smooth the target and resolve little at low frequencies; raise filter.taps"
         return f"{target - counted:.1f} dB short of an active target: {why}"
     if limit in ("target", "shadow") and score < target - SHORT_DB <= design:
-        return f"{text}; heads in other places miss it by {target - score:.1f} dB"
+        return f"{text}; scoring positions miss it by {target - score:.1f} dB"
     if design < target - SHORT_DB:
         return f"{target - design:.1f} dB short: {text}"
     if counted < target - SHORT_DB:
@@ -138,7 +138,7 @@ def table(found: tuple[ExplainedBand, ...]) -> str:
         f"{b.design_db:7.1f} {b.score_db:6.1f}  {b.reason}"
         for b in found
     ]
-    title = "Cancellation in third octaves, dB; what decided each. Counted: with the errors that the design allows for"
+    title = "Cancellation in third octaves, dB, and its active limit. Counted: with the errors assumed by the design"
     return "\n".join([title, head, *rows])
 
 

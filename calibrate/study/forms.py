@@ -1,7 +1,6 @@
-"""What engines without an upmix play, beside the adaptive upmix: width, stability of the centre and tone, predicted.
-
-Plain stereo has left and right alone. The linear form adds the centre program by a fixed share of the sum,
-``C = a (L + R)``, which narrows what is on one side alone; the adaptive upmix takes the centre from what is common.
+"""Comparison of forms for engines without an upmix with the adaptive upmix: predicted width, centre stability and tone.
+Plain stereo has left and right only. The linear form adds the centre program by a fixed share of the sum, ``C = a (L +
+R)``, which narrows sounds on one side; the adaptive upmix extracts the centre from the common signal.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ CENTRE = PANS.index(0.0)
 
 
 def forms(filters: FilterSet) -> list[tuple[str, FilterSet]]:
-    """The forms by name, each as a filter set that plays it: without an upmix where the form has none."""
+    """The forms by name, each as a filter set, without an upmix if the form has none."""
 
     def alone(made: FilterSet) -> FilterSet:
         return replace(made, upmix=replace(made.upmix, method="off"))

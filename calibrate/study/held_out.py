@@ -1,4 +1,5 @@
-"""Held-out figures of a measured unit: designs compared on its scoring positions, and positions left out in turn."""
+"""Held-out metrics of a measured unit: designs compared on its scoring positions, and cross-validation over
+positions."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import speed_of_sound
 
 FOLDS = 6
-"""Into how many parts the positions are split; fewer positions are left out one by one."""
+"""Number of folds of the positions; fewer positions are left out one by one."""
 
 
 def comparison(
@@ -45,7 +46,7 @@ def comparison(
 def cross_validated(
     ears: ImpulseResponse, rig: Description, design: Design, polar: ImpulseResponse | None = None
 ) -> tuple[DesignRow, ...]:
-    """The same with positions left out in turn, whatever they are used for: the mean over the parts.
+    """The same by cross-validation over all positions: the mean over the folds.
 
     The nominal position stays in every design, since its near-ear response is what is kept.
 
@@ -56,7 +57,7 @@ def cross_validated(
     """
     count = len(ears.positions)
     if count < 3:
-        raise BadInput(f"{count} positions were measured: leaving some out in turn needs at least 3")
+        raise BadInput(f"{count} positions were measured: cross-validation needs at least 3")
     nominal = nearest_ahead(ears)
     others = np.array([i for i in range(count) if i != nominal])
     found = []
@@ -68,7 +69,7 @@ def cross_validated(
 
 
 def scoring(ears: ImpulseResponse) -> ImpulseResponse:
-    """A set with something to score: unchanged where a position is used for it, else with one taken from the design.
+    """A set with a scoring position: unchanged if there is one, else with one taken from the design.
 
     The one that the others stand for best, so that the design loses least: nearest to the mean place of all, in
     centimetres and degrees, the nominal one left alone. One alone cannot be spared.
@@ -85,14 +86,14 @@ def scoring(ears: ImpulseResponse) -> ImpulseResponse:
 
 
 def spared(ears: ImpulseResponse) -> str:
-    """Which position :func:`scoring` takes from the design, in words; nothing where it takes none."""
+    """Text on the position that :func:`scoring` takes from the design; else empty."""
     taken = np.flatnonzero(scoring(ears).positions["use"] != ears.positions["use"])
     if not len(taken):
         return ""
     p = ears.positions[taken[0]]
     return (
-        f"No position is used for scoring: position {taken[0] + 1} (x {p['x']:+.3f} m, y {p['y']:+.3f} m, yaw "
-        f"{p['yaw_deg']:+g} degrees) was left out of the design and is scored"
+        f"No scoring position: position {taken[0] + 1} (x {p['x']:+.3f} m, y {p['y']:+.3f} m, yaw "
+        f"{p['yaw_deg']:+g} degrees) was held out of the design and is scored"
     )
 
 

@@ -1,4 +1,4 @@
-"""The figures of the field for one unit: every metric that the literature compares such systems by, in one table."""
+"""Performance metrics of one unit: those by which the literature compares such systems, in one table."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, power_db
 
 NOTHING_DB = -150.0
-"""Below it a level is nothing."""
+"""Level below which nothing is there, dB."""
 
 MEANINGS = {
     "cancellation": "Near-ear over far-ear power of the direct sound, mean over scoring positions in dB.",
     "array effort": "Sum of squared weights re one mean driver at the same near-ear level.",
-    "white-noise gain": "Near-ear power over what uncorrelated errors of the drivers give (Cox and others, 1987); from "
-    "a driver of mean power it is the effort turned round.",
+    "white-noise gain": "Near-ear power over that of uncorrelated driver errors (white noise gain; Cox and others, "
+    "1987); re a driver of mean power it is the inverse of effort.",
     "condition number": "Largest over smallest singular value of the nominal head's paths (Ward and Elko, 1999).",
     "colouration, side image": "Deviation of third-octave levels at the near ear from those of one driver alone, rms "
     "over 200 Hz to 8 kHz and positions (after Choueiri, 2008).",
-    "colouration, phantom centre": "The same at both ears when both sides play, from a pair of drivers, one a side.",
+    "colouration, phantom centre": "The same at both ears when both sides play, from a pair of drivers, one per side.",
     "centre contrast": "On-axis over the mean power at ±90 degrees (Choi and Kim, 2002).",
     "directivity index": "On-axis power over the mean around the horizontal ring.",
-    "pre-ringing energy": "Energy more than 1 ms ahead of a filter's peak over all of it; the worst filter.",
-    "pre-ringing peak": "Largest tap more than 5 ms ahead of a filter's peak, over that peak; the worst filter.",
-    "direct to reverberant, one driver": "Direct energy over all else at the near ear, unfiltered.",
+    "pre-ringing energy": "Energy more than 1 ms before a filter's peak, over its total energy; the worst filter.",
+    "pre-ringing peak": "Largest tap more than 5 ms before a filter's peak, over that peak; the worst filter.",
+    "direct to reverberant, one driver": "Direct over remaining energy at the near ear, unfiltered.",
     "direct to reverberant, filtered": "The same through the filters.",
-    "direct to reverberant, change": "What cancelling costs of it: effort goes into the room.",
+    "direct to reverberant, change": "Loss by cancellation: effort radiates into the room.",
     "cancellation with the room": "Near-ear over far-ear energy of whole responses.",
-    "left by a diffuse room": "What a diffuse room leaves of the direct sound's cancellation at that ratio of direct "
-    "to reverberant sound (Ward, 2001).",
+    "left by a diffuse room": "Direct-sound cancellation that remains in a diffuse room at that direct-to-reverberant "
+    "ratio (Ward, 2001).",
 }
-"""What each figure is."""
+"""Meaning of each metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class MetricRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scene:
-    """What all figures are made from."""
+    """Common data of all metrics."""
 
     fitted: Fitted
     f: Float
@@ -228,13 +228,13 @@ def _spot(s: _Scene, ears: ImpulseResponse) -> MetricRow:
     places = places - places[nearest_ahead(ears.used_for("design"))]
     reach = 100.0 * metrics.sweet_spot_m(np.concatenate(leak), places)
     message = (
-        "How far to the side the head may go before mean cancellation falls under 12 dB (Bai and Lee, 2006), fitted to "
+        "Lateral head displacement at which mean cancellation falls below 12 dB (Bai and Lee, 2006), fitted to "
         f"all positions; resolved up to {200.0 * np.abs(places[:, 1]).max():.0f} cm."
     )
     if np.isnan(reach):
-        message += " Unknown here: fewer than four positions, or none to the side of another."
+        message += " Unknown here: fewer than four positions, or none displaced laterally."
     elif reach == 0.0:
-        message += " Not even the nominal position reaches it."
+        message += " The nominal position does not reach it."
     return MetricRow("sweet spot, to either side", "cm", (), reach, message)
 
 

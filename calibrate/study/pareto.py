@@ -1,4 +1,4 @@
-"""The front of width against depth: the unit designed at several points of ``image.prefer``, heard by the ear model."""
+"""The Pareto front of width and depth: designs at several points of ``image.prefer``, evaluated by the ear model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from sweetspot.calibrate.auditory import Assessment
 
 POINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Where the front is computed: 0 is depth, 0.5 balanced, 1 width."""
+"""Points of the front: 0 is depth, 0.5 balanced, 1 width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ def point(prefer: float, found: Assessment) -> FrontPoint:
 
 
 def nearest(front: Sequence[FrontPoint], share: float) -> FrontPoint:
-    """The point of the front that stands for a design's own preference, 0 to 1."""
+    """The point of the front nearest to a design's preference, 0 to 1."""
     return min(front, key=lambda p: abs(p.prefer - share))
 
 
 def table(front: Sequence[FrontPoint], share: float) -> str:
     """The front as text, the design's own point marked."""
     own = nearest(front, share)
-    title = "Width against depth (image.prefer: 0 depth, 0.5 balanced, 1 width)"
+    title = "Pareto front of width and depth (image.prefer: 0 depth, 0.5 balanced, 1 width)"
     head = f"{'prefer':>8} {'width':>8} {'balance':>8} {'focus':>7} {'DRR re plain':>13} {'music re plain':>15}"
     rows = [
         f"{p.prefer:8.2f} {p.width_deg:6.1f} ° {p.balance_deg:6.1f} ° {p.focus_deg:5.1f} ° {p.drr_re_plain_db:10.1f} dB"

@@ -1,4 +1,4 @@
-"""Why the shipped design is kept where a classical one cancels more on average: figures and differences, in words."""
+"""Reasons for the shipped design where a classical one has more mean cancellation: metrics and differences, as text."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Beaten:
     bands: tuple[int, ...]
 
     def differences(self) -> dict[str, float]:
-        """What is compared beside the mean: in these bands, their mean; the loudness over the whole band; dB."""
+        """Compared metrics besides the mean: their means in these bands, and the loudness over the whole band; dB."""
         rows = list(self.bands)
         found = {k: float(np.mean((a - b)[rows])) for k, (a, b) in _banded(self.ours, self.theirs).items()}
         return found | {"loudness_db": self.ours.loudness - self.theirs.loudness}
 
     def _words(self) -> tuple[list[str], list[str]]:
-        """What speaks for ours, and for theirs."""
+        """Texts in favour of sweetspot, and of the other design."""
         rows, off = list(self.bands), self.differences()
         each = {k: (a[rows].mean(), b[rows].mean()) for k, (a, b) in _banded(self.ours, self.theirs).items()}
         each["loudness_db"] = (self.ours.loudness, self.theirs.loudness)
@@ -57,7 +57,8 @@ class Beaten:
 
     @property
     def text(self) -> str:
-        """One sentence each on where it is ahead, what speaks for ours there, what for theirs, and the other bands."""
+        """One sentence each on its better bands, on what favours sweetspot there, on what favours it, and on the other
+        bands."""
         a, b = self.ours, self.theirs
         higher = [
             f"at {_hz(i)} ({b.mean[i]:.1f} against {a.mean[i]:.1f} dB, {b.mean[i] - a.mean[i]:+.1f} dB)"
@@ -65,14 +66,16 @@ class Beaten:
         ]
         ours, theirs = self._words()
         lines = [f"{b.name} has the higher mean {_listed(higher)}."]
-        lines.append(f"For {a.name} speaks: {'; '.join(ours)}." if ours else f"Nothing compared speaks for {a.name}.")
-        lines += [f"For {b.name} too: {'; '.join(theirs)}."] if theirs else []
+        lines.append(
+            f"In favour of {a.name}: {'; '.join(ours)}." if ours else f"Nothing compared is in favour of {a.name}."
+        )
+        lines += [f"Also for {b.name}: {'; '.join(theirs)}."] if theirs else []
         if b.matched:
             lines.append(self._matched(b.matched))
         others = [i for i in range(len(a.mean)) if i not in self.bands]
         if others:
             most = max(others, key=lambda i: a.mean[i] - b.mean[i])
-            lines.append(f"In the other bands {a.name} is ahead by up to {a.mean[most] - b.mean[most]:.1f} dB "
+            lines.append(f"In the other bands {a.name} is better by up to {a.mean[most] - b.mean[most]:.1f} dB "
                          f"({_hz(most)}).")  # fmt: skip
         return " ".join(lines)
 
@@ -107,7 +110,7 @@ class Beaten:
 
 
 def beaten(found: Sequence[DesignRow]) -> tuple[Beaten, ...]:
-    """Every classical design whose mean is higher than that of the first row, ours, in some band."""
+    """Every classical design with a higher mean than the first row, sweetspot's, in some band."""
     ours, *others = found
     out = []
     for row in others:
@@ -122,12 +125,13 @@ def table(found: Sequence[DesignRow]) -> str:
     if higher:
         own = found[0].name
         title = (
-            f"Where a classical design cancels more on average, and what speaks for {own} there (means of these bands):"
+            f"Bands where a classical design has more mean cancellation, and what favours {own} there (means of these "
+            f"bands):"
         )
         return "\n".join([title, *(f"  {b.text}" for b in higher)])
     ours, others = found[0], [r for r in found[1:] if r.name != ALONE]
     if not others:
-        return f"There is no classical design beside {ours.name}."
+        return f"There is no classical design to compare with {ours.name}."
     short = np.stack([ours.mean - r.mean for r in others])
     row, band = np.unravel_index(int(np.argmin(short)), short.shape)
     return (
@@ -137,7 +141,7 @@ def table(found: Sequence[DesignRow]) -> str:
 
 
 def _banded(ours: DesignRow, theirs: DesignRow) -> dict[str, tuple[Float, Float]]:
-    """What is compared by band."""
+    """Metrics compared by band."""
     return {
         "effort_db": (ours.effort, theirs.effort),
         "drifted_db": (ours.drifted, theirs.drifted),

@@ -39,7 +39,7 @@ class Missed:
 
 
 def missed(fitted: Fitted, nominal: int) -> tuple[Missed, ...]:
-    """Both sides at the nominal head, which is the design's position of this index, and at the scoring heads."""
+    """Both sides at the nominal head (the design position of this index), and at the scoring heads."""
     p, out = fitted.prediction, []
     for heads, found in (("nominal", p.design[nominal : nominal + 1]), ("scoring", p.score)):
         for side, near in (("left", 0), ("right", 1)):

@@ -1,4 +1,4 @@
-"""Judged figures of the chain from stereo input to ear: latency and distortion."""
+"""Judged metrics of the chain from stereo input to ear: latency and distortion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OCTAVES_HZ = (250.0, 4000.0)
 """Centres of the octaves in which distortion is judged: harmonics of higher ones leave the band."""
 
 NEAR = {"left": (0,), "right": (1,), "both": (0, 1)}
-"""Ears at which each stimulus is to be heard."""
+"""Ears at which each stimulus is measured."""
 
 
 def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -> Metric:
@@ -32,18 +32,18 @@ def latency(filters: FilterSet, through: ProcessorUsed | None, limits: Limits) -
     late = own + (1000.0 * through.latency_samples / through.fs if through else 0.0)
     return Metric.of(
         "latency",
-        "From stereo input to loudspeaker: the filters' common delay, and what the processor adds. Sound that is more "
-        "than 125 ms late is noticed beside a picture (ITU-R BT.1359).",
+        "From stereo input to loudspeaker: the filters' common delay plus the processor's. Sound more than 125 ms late "
+        "is noticed with a picture (ITU-R BT.1359).",
         limits, predicted=own, heard=late,
     )  # fmt: skip
 
 
 def guard(excess_db: float, limits: Limits) -> Metric:
-    """What a processor's outputs reach while a program is played that its filters would take above the ceiling."""
+    """Peak of a processor's outputs for a programme that its filters would take above the ceiling."""
     return Metric.of(
         "guard",
-        "Largest sample at the processor's outputs, its drivers disconnected, for a program that without a guard would "
-        "pass the ceiling.",
+        "Largest sample at the processor's outputs, drivers disconnected, for a programme that would exceed the "
+        "ceiling without a guard.",
         limits,
         predicted=None,
         heard=excess_db,
@@ -53,12 +53,12 @@ def guard(excess_db: float, limits: Limits) -> Metric:
 def guard_causes(metrics: Sequence[Metric]) -> tuple[Cause, ...]:
     """The missing guard as a cause, where its figure fails."""
     off = [m for m in metrics if m.key == "guard" and m.verdict == "fail"]
-    explanation = "the guard is off or has another ceiling: a loud program comes out {:.1f} dB above it"
+    explanation = "the guard is off or has another ceiling: a loud programme exceeds it by {:.1f} dB"
     return tuple(Cause(GUARD_OFF, explanation.format(m.heard), 1.0, 0) for m in off)
 
 
 def to_dict(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str, Any]]:
-    """What is kept of the distortion of each stimulus: octaves at its near ears, percent, with what noise allows.
+    """Stored distortion of each stimulus: octaves at its near ears, percent, with the noise limit.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def to_dict(found: Mapping[str, Distortion], lowest_hz: float) -> list[dict[str,
 
 
 def distortion(rows: Sequence[Mapping[str, Any]], limits: Limits) -> Metric:
-    """Total harmonic distortion: the worst octave; where noise hides it all, what it may be at most.
+    """Total harmonic distortion: the worst octave; an upper bound if it is below the noise.
 
     Noise that hides more than the limit leaves the figure grey.
     """
@@ -87,7 +87,7 @@ def distortion(rows: Sequence[Mapping[str, Any]], limits: Limits) -> Metric:
     hidden = max((_level(r["floor_percent"]) for r in rows if r["thd_percent"] is None), default=-np.inf)
     grey = found <= limits.distortion < hidden
     heard = hidden if grey or worst is None else found
-    where = f"here {worst['stimulus']}, octave of {worst['hz']:g} Hz" if worst else "here nothing stands over the noise"
+    where = f"here {worst['stimulus']}, octave of {worst['hz']:g} Hz" if worst else "here nothing is above the noise"
     made = Metric.of(
         "distortion",
         "Total of harmonics 2 to 5 over the fundamental at the near ears, the worst octave from "

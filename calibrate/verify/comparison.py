@@ -36,7 +36,7 @@ BOTH = ((0, 2), (1, 2))
 
 
 class Compared(NamedTuple):
-    """Third-octave levels, predicted and heard."""
+    """Third-octave levels, predicted and measured."""
 
     predicted: BandLevels
     heard: BandLevels
@@ -47,18 +47,18 @@ class Compared(NamedTuple):
         return Compared(*(x.picked(lambda v: v[:, list(ears), list(stimuli)]) for x in self))
 
     def minus(self, other: Compared) -> Compared:
-        """Over other levels, predicted over predicted and heard over heard."""
+        """Re other levels, predicted re predicted and measured re measured."""
         return Compared(self.predicted - other.predicted, self.heard - other.heard)
 
     @property
     def gap(self) -> BandLevels:
-        """Heard over predicted."""
+        """Measured re predicted."""
         return self.heard - self.predicted
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Predicted and heard, Pa for a full-scale stimulus; third-octave levels are computed once, when first asked for.
+    """Predicted and measured, Pa for a full-scale stimulus; third-octave levels are computed once, at first use.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def compare(
     filters: FilterSet,
     repeatability_db: float,
 ) -> Comparison:
-    """Bring what was predicted and what was heard to the same terms.
+    """Compare predicted and measured responses on equal terms.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def _plain(f: Float, sound: Complex, prediction: Prediction, heard: Complex, aro
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Errors:
-    """Variances of predicted and heard responses; the shapes are those of the responses."""
+    """Variances of predicted and measured responses, of their shapes."""
 
     own: Float
     shared: Float
@@ -255,7 +255,7 @@ def forecast(prediction: Prediction, filters: FilterSet, measured: MeasuredSet) 
 
 
 def _share(ir: ImpulseResponse, end: Float) -> Float:
-    """How much of a kept response's noise lies ahead of ``end (position,)``, to be broadcast over the other axes."""
+    """Share of a kept response's noise before ``end (position,)``, to be broadcast over the other axes."""
     part = (ir.zero / ir.fs + end + 0.5 * gates.FADE_S) * ir.fs / ir.h.shape[-1]
     return np.asarray(np.clip(part, 0.0, 1.0)[:, None, None, None])
 

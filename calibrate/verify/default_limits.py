@@ -1,4 +1,4 @@
-"""Limits that follow the design where no limits file gives them: the defaults are those of one kind of unit."""
+"""Default limits relaxed to the prediction if there is no limits file: the defaults are those of one kind of unit."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ ALLOWED = {
     "colouration": 1.5,
     "balance": 0.5,
 }
-"""Limits of what one kind of unit can do and another can't, and by how much, dB, a unit may be worse than predicted."""
+"""Limits that depend on the kind of unit, with the allowed deterioration re the prediction, dB."""
 
 
 NOTHING: Mapping[str, float] = {}
 
 
 def follows(limits: Limits, name: str) -> bool:
-    """Whether a limit follows the design: it depends on the kind of unit, and nobody gave it."""
+    """Whether a limit follows the design: it depends on the kind of unit, and was not given."""
     return name in ALLOWED and name not in limits.given
 
 
 def followed(
     metrics: Sequence[Metric], limits: Limits, reachable: Mapping[str, float] = NOTHING
 ) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
-    """Metrics with their limits as the kind of unit allows, and the names of those whose limit had to give way.
+    """Metrics with limits relaxed to the prediction, and the names of those relaxed.
 
     A default limit stays where the prediction keeps it by more than :data:`ALLOWED`; else the unit must be no worse
     than its own prediction by more than that.

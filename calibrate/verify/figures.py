@@ -1,4 +1,4 @@
-"""Every judged figure of a verification: predicted, measured, uncertainty and limit."""
+"""All judged metrics of a verification: predicted, measured, uncertainty and limit."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Figure = Callable[[Float], float]
 """From cells ``(..., third octave)`` to one number."""
 
 NEAR_AND_BOTH = (*heard.NEAR, *heard.BOTH)
-"""Ears and stimuli whose level is compared: each side at its own ear, the phantom centre at both."""
+"""Compared ears and stimuli: each side at its own ear, the phantom centre at both."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Whether heard and predicted agree within what is stated of both.
+    """Agreement of measured and predicted within the uncertainty of both.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Agreement:
     def text(self) -> str:
         """One line for a reader."""
         return (
-            f"predicted and heard agree within {self.coverage:g} standard uncertainties of both in "
+            f"predicted and measured agree within {self.coverage:g} standard uncertainties of both in "
             f"{100 * self.share:.1f} % of {self.cells} third-octave cells"
         )
 
@@ -82,7 +82,7 @@ def hertz(f: float) -> str:
 
 
 def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
-    """Mean, 10th percentile, least over the target, and how far from the prediction."""
+    """Mean, 10th percentile, minimum re the target, and difference from the prediction."""
     want, got = c.cancellation
     inside, over = band(metrics.SCORED, prediction.lowest)
     target = band_means(prediction.target_db, c.f)
@@ -163,7 +163,7 @@ def predicted(prediction: Prediction, filters: FilterSet, measured: MeasuredSet)
 
 
 def reached(prediction: Prediction) -> dict[str, float]:
-    """Predicted cancellation as it is judged, by name of its limit, dB."""
+    """Predicted judged cancellation, by name of its limit, dB."""
     db = metrics.cancellation_db(metrics.unvirtualized(prediction.score, prediction.far_ear), prediction.f)
     inside, _ = band(metrics.SCORED, prediction.lowest)
     target = band_means(prediction.target_db, prediction.f)
@@ -212,18 +212,18 @@ def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 
     return MetricBuilder(c, limits).both(
         "contrast",
-        f"Least contrast of any third octave, {over}.",
+        f"Minimum contrast of any third octave, {over}.",
         least, want, got,
     )  # fmt: skip
 
 
 def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, limits: Limits) -> Metric:
-    """What no figure of its own judges: everything that is not as predicted, the room too."""
+    """Total difference from the prediction, including the room, which no other metric covers."""
     apart = residual.of(measured.used_for("score"), ears, filters, share_of(filters))
     low, high = residual.BAND
     return Metric.of(
         "difference",
-        f"Power of heard minus predicted, phase included, re the predicted; {low:g} Hz to {high / 1000:g} kHz.",
+        f"Power of measured minus predicted, phase included, re predicted; {low:g} Hz to {high / 1000:g} kHz.",
         limits,
         predicted=None,
         heard=residual.disagreement_db(apart),
@@ -231,13 +231,14 @@ def difference(ears: ImpulseResponse, measured: ImpulseResponse, filters: Filter
 
 
 def noise(ears: ImpulseResponse, polar: ImpulseResponse, limits: Limits) -> Metric:
-    """The weakest response that was heard."""
+    """The weakest measured response."""
     worst = min(float(ears.snr_db.min()), float(polar.snr_db.min()))
     return Metric.of("snr", "Worst-case SNR of all measured responses.", limits, predicted=None, heard=worst)
 
 
 def agreement(c: Comparison, prediction: Prediction, coverage: float) -> Agreement | None:
-    """Share of third-octave cells in which heard and predicted agree; ``None`` where the uncertainty is not known."""
+    """Share of third-octave cells in which measured and predicted agree; ``None`` where the uncertainty is not
+    known."""
     if not c.sure:
         return None
     inside = gate.resolved(prediction.lowest)
@@ -310,7 +311,7 @@ class MetricBuilder:
         return replace(made, uncertainty=own, predicted_uncertainty=predicted)
 
     def one(self, key: str, explanation: str, figure: Figure, gap: BandLevels) -> Metric:
-        """A figure of the difference between heard and predicted; fails only where errors alone do not explain it."""
+        """A metric of the difference between measured and predicted; fails only if errors do not explain it."""
         made = Metric.of(key, explanation, self.limits, predicted=None, heard=figure(gap.db))
         made = replace(made, coarsest=self.limits.coarsest if made.unit == "dB" else 3.0 * made.limit)
         if not self.c.sure:

@@ -1,4 +1,5 @@
-"""Judged figures of the image: place of the virtual loudspeakers, colour of the phantom centre, shape of the beam."""
+"""Judged metrics of the image: azimuth of the virtual loudspeakers, colouration of the phantom centre, shape of the
+beam."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ SIDES = ("left", "right")
 
 
 def of_sides(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
-    """Interaural level and delay of both virtual loudspeakers, heard against predicted."""
+    """Interaural level and delay of both virtual loudspeakers, measured re predicted."""
     return _level(c, prediction, limits), _delay(c, limits)
 
 
@@ -38,7 +39,7 @@ def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 
     return MetricBuilder(c, limits).one(
         "interaural_level",
-        "Near ear over far ear, heard against predicted: largest difference in a third octave, mean over positions, "
+        "Near ear over far ear, measured re predicted: largest difference in a third octave, mean over positions, "
         f"{hertz(float(THIRD_OCTAVES[inside][0]))} to 8 kHz; here {SIDES[int(side)]}, "
         f"{THIRD_OCTAVES[inside][int(at)]:g} Hz.",
         largest, gap,
@@ -46,7 +47,7 @@ def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 
 
 def _delay(c: Comparison, limits: Limits) -> Metric:
-    """The delay that is left between the ears, by a line through the phase of heard over predicted.
+    """Residual interaural delay, from a line fit to the phase of measured over predicted.
 
     Weighted with the power of both ears; ``tau = -sum(w f phi) / (2 pi sum(w f^2))``. A line through zero, for a delay
     has no phase at 0 Hz, and a wrong sign is another figure's.
@@ -76,14 +77,14 @@ def _delay(c: Comparison, limits: Limits) -> Metric:
 
     return MetricBuilder(c, limits).one(
         "interaural_delay",
-        f"Far ear after near ear, heard against predicted, {DELAY_BAND[0]:g} Hz to {DELAY_BAND[1] / 1000:g} kHz, mean "
+        f"Far ear after near ear, measured re predicted, {DELAY_BAND[0]:g} Hz to {DELAY_BAND[1] / 1000:g} kHz, mean "
         "over positions, the worse side.",
         largest, gap,
     )  # fmt: skip
 
 
 def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
-    """Colouration of the phantom centre: what both sides together lack in third octaves, beside each of them alone."""
+    """Colouration of the phantom centre: both sides together re each of them alone, in third octaves."""
     inside = gate.resolved(prediction.lowest)
     want, got = c.ears.at(BOTH).minus(c.ears.at(NEAR))
 
@@ -113,7 +114,7 @@ def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 
     return MetricBuilder(c, limits).one(
         "beam_shape",
-        "Level over that on axis, heard against predicted: largest difference in any direction and third octave, "
+        "Level re on axis, measured re predicted: largest difference in any direction and third octave, "
         f"{over}, where more than {SHAPE_DB:g} dB are radiated; here at "
         f"{np.degrees(prediction.azimuths[row]):.0f} degrees.",
         largest, gap,
@@ -121,7 +122,7 @@ def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
 
 
 def polarity(c: Comparison, limits: Limits) -> Metric:
-    """Whether any program is inverted: cosine between heard and predicted at the near ears."""
+    """Whether any program is inverted: cosine between measured and predicted at the near ears."""
     found = []
     for stimulus, ears in enumerate(((0,), (1,), (0, 1))):
         want, got = (k.x[:, list(ears), stimulus] for k in (c.predicted, c.heard))
@@ -129,7 +130,7 @@ def polarity(c: Comparison, limits: Limits) -> Metric:
         found.append(float(np.sum(got * np.conj(want)).real / max(float(both), 1e-30)))
     return Metric.of(
         "polarity",
-        "Cosine between heard and predicted at the near ears, the least of left, right and both: +1 correct, -1 "
+        "Cosine between measured and predicted at the near ears, minimum of left, right and both: +1 correct, -1 "
         "inverted.",
         limits, predicted=1.0, heard=min(found),
     )  # fmt: skip

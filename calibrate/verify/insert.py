@@ -1,10 +1,9 @@
-"""A deployed processor put between the rig's program outputs and its drivers, its latency taken out.
-
-Our own engine runs ahead of the rig: what it makes of a sweep plays on the drivers' outputs. Every other processor gets
-stereo through the rig's program outputs and plays on the drivers by itself, later by a latency that nobody knows. It is
-found by playing the phantom centre once and looking for the lag at which what is heard is most like what is predicted,
-and taken out by playing the timing reference as much later: everything that is heard then is as early as it would be
-through our own engine. What is left of it, a fraction of a sample, is found over all positions when they are judged.
+"""Insertion of a deployed processor between the rig's program outputs and its drivers, with latency compensation. The
+built-in engine runs before the rig: its output for a sweep is played on the drivers' outputs. Every other processor
+gets stereo through the rig's program outputs and plays on the drivers itself, with an unknown latency. It is measured
+by playing the phantom centre once and finding the lag of the best match with the prediction, and compensated by
+delaying the timing reference by it: everything that is heard then is as early as it would be through our own engine.
+What is left of it, a fraction of a sample, is found over all positions when they are judged.
 """
 
 from __future__ import annotations
@@ -33,25 +32,25 @@ from sweetspot.rigs.protocol import Interface, Operator, Recording, Rig
 from sweetspot.rigs.units import Complex, db
 
 LONGEST_S = 1.0
-"""Longest latency that is looked for, s."""
+"""Longest tested latency, s."""
 
 GUARD_S, GUARD_TAIL_S = 0.2, 0.7
 """Dense signal that tries the guard, and the time after it in which it may still come out, s."""
 
 CLEAR = 8.0
-"""How far the best lag must stand out of the others (peak over root mean square) to be one: noise alone reaches 5."""
+"""Required ratio of the best lag's peak to the rms of the others; noise alone reaches 5."""
 
 WAKE_S = 0.1
 """Silence that opens the stream before its ports are patched, s."""
 
 
 class CentreMissing(SweetspotError):
-    """A verdict, and no trouble of the rig: the sides play, what they share does not."""
+    """A verdict, not a rig fault: the sides play, their common signal does not."""
 
 
 @contextmanager
 def ready(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, ask: Operator) -> Iterator[Rig]:
-    """The rig with the processor between program outputs and drivers, its latency taken out, while it lasts.
+    """The rig with the processor between program outputs and drivers, its latency compensated, as a context.
 
     Parameters
     ----------
@@ -91,7 +90,7 @@ def latency_of(interface: Interface) -> int:
 
 
 def guard_of(interface: Interface) -> float | None:
-    """What the outputs of a processor of :func:`ready` reach under a loud program, dB re the ceiling; None: untried."""
+    """Output peak of a processor of :func:`ready` for a loud programme, dB re the ceiling; None: untried."""
     inner = interface.inner if isinstance(interface, Late) else interface
     return inner.guard_db if isinstance(inner, Patched) else None
 
@@ -122,12 +121,12 @@ class _Around:
         return self.inner.inputs
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Close the device."""
         self.inner.close()
 
 
 class Late(_Around):
-    """An interface whose timing reference plays later by a processor's latency, which so is taken out.
+    """An interface with its timing reference delayed by a processor's latency, which compensates it.
 
     Parameters
     ----------
@@ -205,7 +204,7 @@ class Patched(_Around):
         return heard
 
     def patch(self) -> None:
-        """The program to the engine, the engine to the drivers, and nothing else to either.
+        """Connect the program to the engine and the engine to the drivers, and nothing else.
 
         The way through the engine is laid before the direct one to the same device: where it is laid after it, PipeWire
         0.3.65 waits for ever for its filter chain.
@@ -239,7 +238,7 @@ class Patched(_Around):
         return float(db(max(peak, 1e-9) / ceiling))
 
     def unpatch(self) -> None:
-        """The device plays by itself again, as before; what is gone with the stream is left."""
+        """Restore the device's own connections, except those gone with the stream."""
         if self._patched:
             self.bay.disconnect(self.drives)
             self.bay.connect([(source, port) for source, port in self._direct if self.bay.named([source])[0]])
@@ -266,7 +265,7 @@ def _patched(rig: Rig, deployed: Deployed) -> Iterator[Patched]:
         with live.running(deployed.filters, deployed.name, bay.period, deployed.exported) as engine:
             if into:
                 found = bay.await_named(
-                    (*into, *out), engine.alive, lambda: f"{how.hint}. It said: {engine.text or 'nothing'}"
+                    (*into, *out), engine.alive, lambda: f"{how.hint}. Its message: {engine.text or 'nothing'}"
                 )
                 heard, played = found[: len(into)], found[len(into) :]
             else:
@@ -320,19 +319,19 @@ def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse)
     found = _lag(rig, deployed, plan, measured, "both")
     if found is None and _lag(rig, deployed, plan, measured, "left") is not None:
         raise CentreMissing(
-            f"{deployed.name}: FAIL, centre missing: the left side alone is heard through it, both sides together are "
-            "not. The centre program plays nothing: load this unit's centre filters, or switch the centre on"
+            f"{deployed.name}: FAIL, centre missing: the left side alone passes through it, both sides together do "
+            f"not. The centre program is silent: load this unit's centre filters, or switch the centre on"
         )
     if found is None:
         raise HardwareTrouble(
-            f"{deployed.name}: the program is not heard through it: no latency up to {LONGEST_S:g} s fits. Is it "
+            f"{deployed.name}: no programme passes through it: no latency up to {LONGEST_S:g} s fits. Is it "
             f"switched on and active, are the rig's outputs {deployed.inputs} its inputs, and do its drivers play?"
         )
     return max(found, 0)
 
 
 def _lag(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, stimulus: str) -> int | None:
-    """Lag in samples at which a stimulus is heard as predicted; ``None`` where none stands out."""
+    """Lag in samples at which a measured stimulus matches the prediction; ``None`` where none stands out."""
     rig_is, source = rig.description, plan.sources.names.index(stimulus)
     spare = round(LONGEST_S * rig_is.fs)
     y = np.pad(plan.sources.signals[source], ((0, 0), (0, spare)))

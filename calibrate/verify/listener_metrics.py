@@ -1,4 +1,4 @@
-"""Metrics of what a listener gets, judged against what was wanted: the reference pair, and plain stereo on the unit."""
+"""Listener metrics, judged re their references: the reference pair, and plain stereo on the unit."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def _azimuth(j: _Judge, key: str, pan: int) -> Metric:
     target = float(j.wanted.azimuth_deg[pan])
     return j.metric(
         key,
-        f"Azimuth {_signed(float(j.own.azimuth_deg[pan]))}° (left positive), mean over head positions, against "
-        f"{_signed(target)}° of the reference pair; 5 to 7° are not noticed (Blauert).",
+        f"Azimuth {_signed(float(j.own.azimuth_deg[pan]))}° (left positive), mean over head positions; "
+        f"reference pair {_signed(target)}°; 5 to 7° are not noticed (Blauert).",
         lambda own, _: abs(float(own.azimuth_deg[pan]) - target),
         np.degrees(j.own.azimuth[:, pan]),
         image=True,
@@ -107,8 +107,8 @@ def _half(j: _Judge) -> Metric:
     worst = rows[int(np.argmax(np.abs(j.own.azimuth_deg[rows] - target)))]
     return j.metric(
         "half_azimuth",
-        f"{PAN_NAMES[worst].capitalize()} stands at {_signed(float(j.own.azimuth_deg[worst]))}°, against "
-        f"{_signed(float(j.wanted.azimuth_deg[worst]))}° of the reference pair; the worse side of the pan curve.",
+        f"{PAN_NAMES[worst].capitalize()} is at {_signed(float(j.own.azimuth_deg[worst]))}°; "
+        f"reference pair {_signed(float(j.wanted.azimuth_deg[worst]))}°; the worse side of the pan curve.",
         lambda own, _: float(np.abs(own.azimuth_deg[rows] - target).max()),
         np.degrees(j.own.azimuth[:, worst]),
         image=True,
@@ -127,7 +127,7 @@ def _width(j: _Judge) -> Metric:
 
 
 def _focus(j: _Judge) -> Metric:
-    """How much more the bands of the unit's images disagree than those of the pair."""
+    """Spread of the bands' azimuths of the unit's images in excess of the pair's."""
     target = j.wanted.focus_deg
     return j.metric(
         "focus",
@@ -149,15 +149,15 @@ def _asymmetry(j: _Judge) -> Metric:
 
 
 def _depth(j: _Judge, which: str) -> Metric:
-    """What direct over reverberant sound loses against plain stereo on the same unit, in this room."""
+    """Loss of direct-to-reverberant ratio re plain stereo on the same unit, in this room."""
     sources = ("left", "right") if which == "sides" else ("centre",)
     loss, ratio, before = j.own.drr_loss_db(j.plain), j.own.drr_db.mean(axis=0), j.plain.drr_db.mean(axis=0)
     worst = max(sources, key=lambda s: loss[s])
     i = SOURCES.index(worst)
     return j.metric(
         f"{which}_drr_loss",
-        f"{worst.capitalize()}: {ratio[i]:.1f} dB where plain stereo on this unit has {before[i]:.1f} dB, so that it "
-        "sounds farther away; 400 Hz to 6.4 kHz, direct sound up to 5 ms, ratios above +10 dB alike (Larsen et al. "
+        f"{worst.capitalize()}: {ratio[i]:.1f} dB where plain stereo on this unit has {before[i]:.1f} dB, so it sounds "
+        f"farther away; 400 Hz to 6.4 kHz, direct sound up to 5 ms, ratios above +10 dB alike (Larsen et al. "
         "2008).",
         lambda own, plain: max(own.drr_loss_db(plain)[s] for s in sources),
         j.own.drr_db[:, i],
@@ -169,15 +169,15 @@ def _tone(j: _Judge) -> Metric:
     each = j.own.tone_heads_db[:, worst]
     return j.metric(
         "tone",
-        "Level at the near ear over ERB bands against the reference pair, the unit's own colour and the mean taken "
-        f"out, rms; the worst of five pans, here {PAN_NAMES[worst]}.",
+        "Level at the near ear over ERB bands against the reference pair, without the unit's own colouration and the "
+        f"mean, rms; the worst of five pans, here {PAN_NAMES[worst]}.",
         lambda own, _: own.tone_rms_db,
         each,
     )
 
 
 def _loudness(j: _Judge) -> tuple[Metric, ...]:
-    """What the worst programme loses in loudness against plain stereo; none where loudness was not looked at."""
+    """Loss of loudness of the worst programme re plain stereo; none without loudness data."""
     own = j.own.loudness_db
     if not own:
         return ()
@@ -207,7 +207,7 @@ def _default(key: str, limits: Limits) -> bool:
 
 
 def _by_design(metric: Metric, default: bool) -> bool:
-    """Whether a default limit only warns: where the unit is as predicted.
+    """Whether a default limit only warns: if the unit matches its prediction.
 
     Then the design decides, and measuring again would not. A limit from a file, and a unit that is worse than its
     prediction, fail.

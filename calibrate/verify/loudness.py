@@ -12,7 +12,7 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import from_db
 
 UNDER_LIMIT_DB = 1.0
-"""So far below the rig's loudest level a verification stays: heads at other places hear a little more."""
+"""Margin of a verification below the rig's SPL limit, dB, as other positions may be louder."""
 
 
 def within(rig: Description, heard: Plan, measured: ImpulseResponse) -> float:

@@ -1,4 +1,4 @@
-"""One judged figure: its value, its limit, its uncertainty, and the verdict on it."""
+"""One judged metric: its value, its limit, its uncertainty and its verdict."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Metric:
 
     @property
     def margin(self) -> float:
-        """How far on the right side of the limit, dB; negative when it fails."""
+        """Margin to the limit, dB; negative when it fails."""
         return self.heard - self.limit if self.sense == "at least" else self.limit - self.heard
 
     @property
@@ -95,7 +95,7 @@ class Metric:
 
     @property
     def verdict(self) -> MetricVerdict:
-        """Of a metric that warns ``pass`` or ``warn``; else ``grey`` where the margin is smaller than its uncertainty.
+        """``pass`` or ``warn`` of a metric that warns; else ``grey`` if the margin is smaller than its uncertainty.
 
         What is not a number fails.
         A figure of heard against predicted passes within its limit as long as it is not too coarse; beyond it, it is
@@ -111,7 +111,7 @@ class Metric:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing speaks against it: inconclusive or not a number is no pass; a warning is."""
+        """Whether it passes: a warning does; inconclusive or NaN does not."""
         return self.verdict in ("pass", "warn")
 
     @property
@@ -121,7 +121,7 @@ class Metric:
         line = f"{self.name}: {self.heard:.1f}{sure} {self.unit}".rstrip()
         line += f", {self.sense} {self.limit:.4g} {self.unit}".rstrip()
         line += " is advised" if self.warns else " is needed"
-        why = "nearer to its limit than its uncertainty" if self._near else "uncertainty too large"
+        why = "margin below its uncertainty" if self._near else "uncertainty too large"
         return line + (f": inconclusive ({why}); re-measure" if self.verdict == "grey" else "")
 
     @property
@@ -130,5 +130,5 @@ class Metric:
 
     @property
     def over_heads(self) -> str:
-        """Spread over head positions, for people; empty where the metric is no mean over them."""
+        """Text of the spread over head positions; empty if the metric is not a mean over them."""
         return f"± {self.spread:.1f} {self.unit} over {self.heads} head positions" if self.spread is not None else ""

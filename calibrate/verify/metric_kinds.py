@@ -1,4 +1,4 @@
-"""The judged metrics in one table: of each key its name for people, the limit that judges it, sense and unit."""
+"""Table of the judged metrics: display name, limit, sense and unit of each key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Sense = Literal["at least", "at most"]
 
 @dataclass(frozen=True, slots=True)
 class MetricKind:
-    """What all metrics of one key have in common.
+    """Common properties of all metrics of one key.
 
     Parameters
     ----------

@@ -1,7 +1,6 @@
-"""One interface to every deployed processor: our engine, an engine on the audio server, or the device itself.
-
-Nothing here needs hardware: which processor it is, in which form it runs the filters, which responses to expect, and
-the measured responses with its excess latency removed. :mod:`verify.insert` puts it on the rig.
+"""Common interface to deployed processors: the built-in engine, an engine on the audio server, or the device itself. It
+needs no hardware: the processor, its form of the filters, expected responses, and measured responses with the excess
+latency removed. :mod:`verify.insert` connects it to the rig.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from sweetspot.rigs.units import Complex
 OWN = "engine"
 DEVICE = "device"
 THROUGH = (OWN, *live.LIVE, DEVICE)
-"""What a verification can be made through."""
+"""Processors for a verification."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +66,7 @@ class Deployed:
 
 
 class WrongExport(SweetspotError):
-    """A verdict, and no trouble of the rig: what was exported is not what the run's filters are."""
+    """A verdict, not a rig fault: the export differs from the run's filters."""
 
 
 def as_exported(name: str, filters: FilterSet, folder: Path) -> None:
@@ -84,7 +83,7 @@ def as_exported(name: str, filters: FilterSet, folder: Path) -> None:
         raise BadInput(f"--exported is for processors that load a blob (c, lv2, pipewire), not for {name}")
     blob = folder / c_library.BLOB
     if not blob.is_file():
-        raise BadInput(f"{folder}: holds no {c_library.BLOB}; name the folder of `sweetspot export --to {name}`")
+        raise BadInput(f"{folder}: has no {c_library.BLOB}; give the folder of `sweetspot export --to {name}`")
     if found := blob_differences(blob.read_bytes(), filters):
         raise WrongExport(f"{blob}: FAIL, {'; '.join(found)}. Nothing was played. Export again")
 
@@ -98,7 +97,7 @@ def choose(
     exported: Path | None = None,
     runs: str = "",
 ) -> Deployed:
-    """The processor of a name; whatever can be checked before a device opens is checked here.
+    """The processor of a name, with all checks that need no open device.
 
     Parameters
     ----------
@@ -124,13 +123,13 @@ def choose(
         return Deployed(name, filters, None)
     whole = name in live.LIVE and live.LIVE[name].whole
     if upmixes and name != DEVICE and not whole:
-        raise BadInput(f"{name} has no upmix: it plays left and right alone. --upmix is for --through device")
+        raise BadInput(f"{name} has no upmix: it plays left and right only. --upmix is for --through device")
     if name != DEVICE:
         live.check_live(name)
     program = rig.interface.program
     if program is None:
         raise BadInput(
-            f"rig {rig.name!r} has no program outputs, and {name} is fed through them: add to its [interface] "
+            f"rig {rig.name!r} has no program outputs, which feed {name}: add to its [interface] "
             "program = { left = 11, right = 12 }"
         )
     form, lowered_db, _ = without_guard(filters if upmixes or whole else stereo_form(filters), runs or name)
@@ -155,12 +154,12 @@ def unguarded_level(level_db: float, through: ProcessorUsed | None, filters: Fil
 
 
 def stereo_form(filters: FilterSet) -> FilterSet:
-    """What a processor without an upmix runs: left and right; what both share stays a phantom centre."""
+    """The form of a processor without an upmix: left and right; the common signal stays a phantom centre."""
     return replace(filters, upmix=replace(filters.upmix, method="off"))
 
 
 def predicted(prediction: Prediction, deployed: FilterSet, polar: MeasuredSet) -> Prediction:
-    """A calibration's prediction for the form that was deployed: around the device, what ``both`` sounds like.
+    """A calibration's prediction for the deployed form: around the device, that of ``both``.
 
     Parameters
     ----------
@@ -195,7 +194,7 @@ def predicted(prediction: Prediction, deployed: FilterSet, polar: MeasuredSet) -
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadVerification:
-    """What was heard through a processor, its latency taken out, with what it is to be compared with.
+    """Responses measured through a processor, without its latency, and their reference.
 
     Parameters
     ----------
@@ -253,7 +252,7 @@ def understood(
     measured: tuple[MeasuredSet, MeasuredSet],
     deployed: tuple[Prediction, FilterSet],
 ) -> ReadVerification:
-    """Read what a verification kept of its processor.
+    """Read a verification's record of its processor.
 
     Parameters
     ----------
@@ -290,7 +289,7 @@ FOR_A_BEAM = 3
 
 
 def judged(found: Verification, deployed: FilterSet, limits: Limits) -> Verification:
-    """A verdict in which the centre's beam is asked of those alone that can have one.
+    """A verdict with the centre's beam only for processors that can have one.
 
     Where there is no centre program, or only a pair of drivers, both sides together must have the contrast that was
     predicted of them, within the limit of agreement.
@@ -309,13 +308,13 @@ def _phantom(metric: Metric, limits: Limits, why: str) -> Metric:
 
 
 def rest_of(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, share: float) -> float:
-    """By how much what was heard is later than predicted, over all positions and stimuli, s."""
+    """Delay of measured re predicted, over all positions and stimuli, s."""
     s = residual.of(measured.used_for("score"), ears, filters, share, timed=False)
     return s.lag(np.sum(s.weight * s.heard * s.predicted().conj(), axis=(0, 1, 2)))
 
 
 def earlier(ir: ImpulseResponse, seconds: float) -> ImpulseResponse:
-    """Responses of which a common delay was taken out, by whatever part of a sample."""
+    """Responses without a common delay, fractions of a sample included."""
     n = int(fft.next_fast_len(2 * ir.h.shape[-1], real=True))
     turn = np.exp(2j * np.pi * fft.rfftfreq(n, 1.0 / ir.fs) * seconds)
     turned = fft.irfft(fft.rfft(ir.h, n, axis=-1) * turn, n, axis=-1)

@@ -1,4 +1,4 @@
-"""Verification by another recorder: the sweeps as files to play, and its recordings in the place of an interface."""
+"""Verification by another recorder: the sweeps as files to play, and its recordings instead of an interface."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ SOFTEST_PLANNED = 0.999
 """A sweep below this of its planned level is a trial of the loudness."""
 
 CLEAR = 8.0
-"""How far the best lag of a recording must stand out of the others (peak over root mean square)."""
+"""Required ratio of a recording's best lag to the rms of the others."""
 
 ROWS = ("play", "record as", "set", "x_cm", "y_cm", "z_cm", "yaw_deg", "device_turned_deg", "channels")
 
 
 def single(rig: Description) -> Description:
-    """The rig with one recording a place: another recorder is not asked to repeat."""
+    """The rig with one recording per position, as another recorder does not repeat."""
     return rig.model_copy(update={"sweep": rig.sweep.model_copy(update={"repeats": 1})})
 
 
 def name_of(plan: Plan, capture: Capture) -> str:
-    """What the recording of a capture is called, without its ending; positions count from 1."""
+    """File name of a capture's recording, without extension; positions count from 1."""
     return f"{plan.name}_p{capture.position + 1:03d}_{plan.named(capture)}"
 
 
 def write(plans: Mapping[SetName, Plan], out: Path) -> list[Path]:
-    """Write the sweeps, one file a stimulus and set, and a list of what to record where.
+    """Write the sweeps, one file per stimulus and set, and the list of recordings.
 
     Channel ``n`` of a file is output ``n`` of the rig, the loopback's included.
     """
@@ -84,7 +84,7 @@ class RecordedStage:
         return frozenset(AXES)
 
     def move(self, pose: Pose) -> Pose:
-        """Remember where the recording that comes was made."""
+        """Set the position of the next recording."""
         self.pose = pose
         return pose
 
@@ -127,7 +127,7 @@ class RecordedInterface:
         self.prediction, self.filters = prediction, filters
         self._taken: set[str] = set()
         if not folder.is_dir():
-            raise BadInput(f"{folder}: no such folder; --recorded takes the folder that holds the recordings")
+            raise BadInput(f"{folder}: no such folder; --recorded needs the folder of the recordings")
         gone = [f"{name_of(p, c)}.wav" for p in plans.values() for c in p.captures if not self._path(p, c).is_file()]
         if gone:
             more = f" and {len(gone) - 4} more" if len(gone) > 4 else ""
@@ -156,7 +156,7 @@ class RecordedInterface:
         """Nothing is open."""
 
     def capture(self, y: NDArray[np.float32]) -> Recording:
-        """The recording of what would be played now, cut to its length and in the rig's channels.
+        """The recording of the given signal, cut to its length and in the rig's channels.
 
         Raises
         ------
@@ -169,7 +169,7 @@ class RecordedInterface:
         path = self._path(plan, capture)
         soft = gain < SOFTEST_PLANNED
         if not soft and path.name in self._taken:
-            raise HardwareTrouble(f"{path}: this recording can't be used")
+            raise HardwareTrouble(f"{path}: this recording cannot be used")
         if not soft:
             self._taken.add(path.name)
         x, fs = files.read_float(path)
@@ -206,24 +206,24 @@ class RecordedInterface:
                 gain = float(np.max(np.abs(wanted)) / np.max(np.abs(signal)))
                 if np.allclose(wanted, gain * signal, rtol=0.0, atol=1e-5 * float(np.max(np.abs(wanted)))):
                     return plan, capture, gain
-        raise BadInput("what is to be played is none of the verification's sweeps: it can't be taken from recordings")
+        raise BadInput("the signal is not one of the verification's sweeps: there is no recording of it")
 
     def _with_loopback(self, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
         lag, clear = delays.whitened_lag(x[-1:], loop[None])
         if clear < CLEAR:
-            raise BadInput(f"{path}: its last channel holds no loopback of the sweep")
+            raise BadInput(f"{path}: its last channel has no loopback of the sweep")
         return _cut(x, lag - round(LATENCY_S * self.fs), len(loop))
 
     def _placed(
         self, plan: Plan, capture: Capture, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path
     ) -> NDArray[np.float32]:
-        """Microphones cut to where they are most like the prediction, and the loopback that would go with it."""
+        """Microphones aligned with the prediction, and the corresponding loopback."""
         h = self._predicted(plan, capture)
         level = plan.sources.levels[capture.single]
         want = np.stack([_convolved(loop * level, one) for one in h])
         lag, clear = delays.whitened_lag(x, want)
         if clear < CLEAR:
-            raise BadInput(f"{path}: nothing of the sweep is heard in it")
+            raise BadInput(f"{path}: the sweep is not in it")
         early = round(LATENCY_S * self.fs)
         mics = _cut(x, int(np.floor(lag)) - early, len(loop))
         inv = inverse(plan.sweep, loop, len(loop))
@@ -235,7 +235,7 @@ class RecordedInterface:
         return np.concatenate([mics, late[None]]).astype(np.float32)
 
     def _predicted(self, plan: Plan, capture: Capture) -> NDArray[np.float64]:
-        """Expected responses ``(mic, tap)`` of a capture's stimulus, whole where they are known."""
+        """Expected responses ``(mic, tap)`` of a capture's stimulus, complete where known."""
         p = self.prediction
         if plan.name == "ears":
             spectra = expected(p.whole.score if p.whole else p.score, self.filters)[capture.position, :, capture.source]
@@ -250,7 +250,7 @@ def _convolved(x: NDArray[np.float32], h: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _cut(x: NDArray[np.float32], start: int, length: int) -> NDArray[np.float32]:
-    """``length`` samples from ``start`` on, silence where the recording holds none."""
+    """``length`` samples from ``start`` on, padded with silence."""
     out = np.zeros((len(x), length), dtype=np.float32)
     first, last = max(start, 0), min(start + length, x.shape[1])
     if last > first:

@@ -1,4 +1,4 @@
-"""The verdict as text for a terminal: one line a metric, then what was found beside them, then the verdict."""
+"""The verdict as text for a terminal: one line per metric, other findings, the verdict."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _metric(m: Metric) -> str:
 
 
 def _why(verdict: Verification) -> str:
-    """The reasons; where they are many, only which metrics it is."""
+    """The reasons; if there are many, only the names of the metrics."""
     if len(verdict.reasons) <= MOST_REASONS:
         return "; ".join(verdict.reasons)
     names = "; ".join(m.name for m in verdict.metrics if not m.passed)

@@ -23,13 +23,13 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, from_db
 
 STIMULI = {"left": (1.0, 0.0), "right": (0.0, 1.0), "both": (1.0, 1.0)}
-"""Stereo stimuli: what each side plays. ``both`` is the phantom centre."""
+"""Stereo stimuli: the gain of each side. ``both`` is the phantom centre."""
 
 BELOW_CEILING = 0.95
 """How near to the ceiling the loudest driver is driven."""
 
 UNTOUCHED = 0.98
-"""Share of the ceiling below which the guard surely did nothing."""
+"""Share of the ceiling below which the guard is certainly inactive."""
 
 LEAST_LATENCY = 0.01
 """Latencies below this are shown as zero, samples."""
@@ -40,7 +40,7 @@ Processor = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 @dataclass(frozen=True, slots=True)
 class ProcessorUsed:
-    """What a verification was made through.
+    """The processor of a verification.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class ProcessorUsed:
         """One line for a reader."""
         name = "built-in engine" if self.name == "engine" else self.name
         form = "" if self.form == "upmix" else ", left and right without upmix"
-        form += f", {self.lowered_db:.1f} dB quieter for want of a guard" if self.lowered_db > 0.0 else ""
+        form += f", {self.lowered_db:.1f} dB lower, as it has no guard" if self.lowered_db > 0.0 else ""
         if abs(self.latency_samples) < LEAST_LATENCY:
             return f"processor: {name}{form}; excess latency 0 ms"
         late = f"{self.latency_samples:.2f} samples ({1000.0 * self.latency_samples / self.fs:.2f} ms)"
@@ -76,7 +76,7 @@ class ProcessorUsed:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """What was expected, what was heard, and the verdict.
+    """Prediction, measurement, and verdict.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Verification:
 
     @property
     def by_design(self) -> tuple[Metric, ...]:
-        """Figures that fail as they were predicted to, if nothing else fails: the unit is not to blame for them."""
+        """Metrics that fail as predicted, if nothing else fails: the unit is not the cause."""
         failed = tuple(m for m in self.metrics if m.verdict == "fail")
         expected = all(m.predicted is not None and not m.keeps(m.predicted) for m in failed)
         return failed if expected else ()
@@ -163,7 +163,7 @@ class Verification:
 
     @property
     def basis(self) -> str:
-        """What the unit was judged on where it has no limits of its own; empty with a limits file."""
+        """Basis of the verdict without a limits file; else empty."""
         if not self.default_limits:
             return ""
         more = f"; default limits relaxed to the prediction: {'; '.join(self.followed)}" if self.followed else ""
@@ -180,7 +180,7 @@ def plan(
     share: float = 1.0,
     lowered_db: float = 0.0,
 ) -> Plan:
-    """What verification captures: stereo sweeps through ``process`` at the scoring positions, or around the device.
+    """Plan of a verification: stereo sweeps through ``process`` at the scoring positions, or around the device.
 
     Each stimulus is as loud as full scale and the rig's ceiling allow, without help from a guard, which a deployed
     processor may lack; around the device only the phantom centre plays. What no driver's band holds is not fed: short
@@ -218,7 +218,7 @@ def sources_of(
     share: float = 1.0,
     lowered_db: float = 0.0,
 ) -> Sources:
-    """Stimuli of :data:`STIMULI` through a processor, each as loud as may be; see :func:`plan`.
+    """Stimuli of :data:`STIMULI` through a processor, each at its largest allowed level; see :func:`plan`.
 
     Parameters
     ----------
@@ -252,12 +252,12 @@ def sources_of(
 
 
 def _widest(rig: Description) -> Protection:
-    """The limits of the driver whose band reaches lowest; one that is unprotected on purpose takes everything."""
+    """The limits of the driver whose band reaches lowest; an unprotected one has none."""
     return min(protections(rig), key=lambda one: one.low_hz or 0.0)
 
 
 def _unlimited(process: Processor, sides: Float, filters: FilterSet) -> Float:
-    """What the filters make of a stimulus when no guard limits it.
+    """Output of the filters for a stimulus without the guard.
 
     Where the guard may have worked, the stimulus is made so quiet that it cannot (the sum of the taps' magnitudes
     bounds what comes out), and the result is scaled back: everything but the guard is linear in level.
@@ -278,7 +278,7 @@ def judge(
     filters: FilterSet,
     limits: Limits,
 ) -> Verification:
-    """Compare what was heard with what was expected.
+    """Compare the measurement with the prediction.
 
     Parameters
     ----------

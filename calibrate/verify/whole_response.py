@@ -1,4 +1,4 @@
-"""Cancellation of the direct sound beside that of the whole response at the ears, each with its spread over heads."""
+"""Cancellation of the direct sound and of the whole response at the ears, each with its spread over heads."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class OverHeads:
 
     @property
     def text(self) -> str:
-        """The mean with what it covers."""
+        """The mean with its spread."""
         if self.heads < 2:
             return f"{self.mean:.1f} dB at one head position"
         return f"{self.mean:.1f} ± {self.spread:.1f} dB over {self.heads} head positions"
@@ -88,7 +88,7 @@ class CancellationFigures:
 
 
 def cancellations(c: Comparison, prediction: Prediction) -> tuple[CancellationFigures, ...]:
-    """Cancellation as heard in :data:`WIDE` and in :data:`SCORED`: direct sound and whole response."""
+    """Measured cancellation in :data:`WIDE` and in :data:`SCORED`: direct sound and whole response."""
     got = c.cancellation.heard
     whole = c.heard.x if c.heard_whole is None else c.heard_whole
     room = energy_cells(metrics.unvirtualized(whole, prediction.far_ear), c.f)

@@ -1,4 +1,4 @@
-"""Correction files of microphones: which column is what, what they say of the level, and the whole file."""
+"""Correction files of microphones: columns, sensitivity, and the whole file."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Which column of a correction file is what, by its headline and units."""
+"""Columns of a correction file, identified by header line and units."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sweetspot.rigs.errors import BadInput
 Role = Literal[
     "frequency", "kilohertz", "level", "absolute", "linear", "millivolt", "volt", "phase", "radians", "other"
 ]
-"""What a column holds: Hz; kHz; dB; dB re 1 V/Pa; a ratio; mV/Pa; V/Pa; degrees; radians; nothing that is used."""
+"""Content of a column: Hz; kHz; dB; dB re 1 V/Pa; a ratio; mV/Pa; V/Pa; degrees; radians; nothing that is used."""
 
 FREQUENCIES = ("frequency", "kilohertz")
 LEVELS = ("level", "absolute", "linear", "millivolt", "volt")
@@ -98,8 +98,7 @@ def columns(notes: Sequence[str], width: int, where: str) -> Columns:
         return _by_names([listed[i] for i in range(width)], inverse, where)
     if width > 3:
         raise BadInput(
-            f"{where}: {width} columns and no headline that names them; write one above the data, such as: "
-            "Hz dB degrees"
+            f"{where}: {width} columns without a header line; write one above the data, such as: Hz dB degrees"
         )
     return Columns(phase=2 if width == 3 else None, inverse=inverse)
 
@@ -131,7 +130,7 @@ def _joined(fields: list[str]) -> list[str]:
 
 
 def role(name: str) -> Role | None:
-    """What a column's name says that it holds; ``None`` if it says nothing."""
+    """Role of a column by its name; ``None`` if it says nothing."""
     name = name.replace("_", " ")
     if _ANGLE.match(name) and not re.search(r"phas", name, re.IGNORECASE):
         return "level"
@@ -157,8 +156,8 @@ def _by_names(names: list[str], inverse: bool, where: str) -> Columns:
     level, note = _on_axis(names, levels, where)
     if _AMBIGUOUS.search(names[level]) and not inverse:
         raise BadInput(
-            f"{where}: the column {names[level]!r} may be the microphone's response or what has to be added to a "
-            "measurement: name it 'response (dB)' or 'inverse (dB)'"
+            f"{where}: the column {names[level]!r} may be the microphone's response or its inverse: name it 'response "
+            f"(dB)' or 'inverse (dB)'"
         )
     phases = [i for i, r in enumerate(roles) if r in ("phase", "radians")]
     return Columns(
@@ -176,7 +175,7 @@ def _by_names(names: list[str], inverse: bool, where: str) -> Columns:
 
 
 def _on_axis(names: list[str], levels: list[int], where: str) -> tuple[int, str]:
-    """The level column on axis, where a file has several angles."""
+    """The on-axis level column of a file with several angles."""
     angles = {i: angle for i in levels if (angle := angle_of(names[i])) is not None}
     if len(levels) == 1:
         return levels[0], ""
@@ -184,4 +183,4 @@ def _on_axis(names: list[str], levels: list[int], where: str) -> tuple[int, str]
     if straight:
         return straight[0], f"column {names[straight[0]]!r} of {len(levels)} levels is used"
     listed = ", ".join(repr(names[i]) for i in levels)
-    raise BadInput(f"{where}: {listed} are {len(levels)} levels, none of them at 0 degrees; leave one")
+    raise BadInput(f"{where}: {listed} are {len(levels)} levels, none of them at 0 degrees; keep one")

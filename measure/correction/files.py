@@ -1,4 +1,4 @@
-"""Correction files from the disk: the one way by which every command reads them."""
+"""Correction files from the disk, read alike by every command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sweetspot.rigs.errors import BadInput
 
 
 def text_of(path: Path) -> str:
-    """A text file in UTF-8 or UTF-16; what is neither is read as Latin-1, in which makers write their comments.
+    """Text of a file in UTF-8 or UTF-16, else Latin-1, which makers use for comments.
 
     Raises
     ------

@@ -43,7 +43,7 @@ VOLTS_DB = (-75.0, -20.0)
 """Sensitivities of microphones, dB re 1 V/Pa."""
 
 AGREE_DB = 1.0
-"""By how much a curve in V/Pa may differ from the sensitivity that the file states."""
+"""Largest difference between a curve in V/Pa and the file's stated sensitivity."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,14 +113,14 @@ def read(text: str, where: str) -> Correction:
     stated = absolute.at_level(stated, found.notes) if stated else None
     if not found.data and stated:
         raise BadInput(
-            f"{where}: holds 0 points; a correction needs at least 2. Of its sensitivity write into the rig file: "
+            f"{where}: holds 0 points; a correction needs at least 2. For its sensitivity write into the rig file: "
             f"sensitivity_mv_per_pa = {stated.mv_per_pa:.4g}"
         )
     return _built(found, stated, where)
 
 
 def _built(found: PartedFile, stated: Sensitivity | None, where: str) -> Correction:
-    """The file, from its lines of data and what stands around them."""
+    """The file, from its data lines and other lines."""
     lines, notes = found.data, found.notes
     order = columns(notes, len(lines[0].fields) if lines else 2, where)
     marks: set[str] = set()
@@ -130,7 +130,7 @@ def _built(found: PartedFile, stated: Sensitivity | None, where: str) -> Correct
     if order.inverse:
         points = np.stack([points[:, 0], -points[:, 1]], axis=1)
         phase = None if phase is None else -phase
-        remarks.append("states what has to be added to a measurement: inverted")
+        remarks.append("an inverse response (correction to add): inverted")
     remarks += [order.note] if order.note else []
     if found.used is not None:
         remarks.append(f"the section at {found.used} degrees is used")
@@ -145,7 +145,7 @@ def _built(found: PartedFile, stated: Sensitivity | None, where: str) -> Correct
 def _relative(
     points: Float, order: Columns, stated: Sensitivity | None, where: str
 ) -> tuple[Float, Sensitivity | None, list[str]]:
-    """Levels relative to 1 kHz where they are absolute, and the sensitivity that follows."""
+    """Levels relative to 1 kHz if they are absolute, and the resulting sensitivity."""
     at_1k = float(np.interp(np.log(1000.0), np.log(points[:, 0]), points[:, 1]))
     if not order.decibels and _like_a_ratio(order, points[:, 1], at_1k):
         raise BadInput(
@@ -161,14 +161,14 @@ def _relative(
         volts, remark = at_1k, f"{remark}, and as dB re 1 V/Pa"
     if volts is None:
         raise BadInput(
-            f"{where}: {at_1k:+.1f} dB at 1 kHz (limit {RELATIVE_DB:g} dB): an absolute level, a ratio, or another "
-            "column than the response. Name the columns in a line above them (Hz dB degrees; or Hz mV/Pa)"
+            f"{where}: {at_1k:+.1f} dB at 1 kHz (limit {RELATIVE_DB:g} dB): an absolute level, a ratio, or not the "
+            f"response column. Name the columns in a line above them (Hz dB degrees; or Hz mV/Pa)"
         )
     follows = Sensitivity("volt", volts, None, 0)
     if stated is not None and abs(db(stated.mv_per_pa / follows.mv_per_pa)) > AGREE_DB:
         raise BadInput(
-            f"{where}: its levels say {follows.mv_per_pa:.4g} mV/Pa at 1 kHz, but line {stated.line} states "
-            f"{stated.mv_per_pa:.4g} mV/Pa; leave the one that holds"
+            f"{where}: its levels give {follows.mv_per_pa:.4g} mV/Pa at 1 kHz, but line {stated.line} states "
+            f"{stated.mv_per_pa:.4g} mV/Pa; keep the correct one"
         )
     return np.stack([points[:, 0], points[:, 1] - at_1k], axis=1), stated or follows, [remark]
 
@@ -180,14 +180,14 @@ def _like_a_ratio(order: Columns, levels: Float, at_1k: float) -> bool:
 
 
 def _refuse_other_kinds(text: str, where: str) -> None:
-    """Refuse what is no text table at all."""
+    """Refuse files that are not text tables."""
     if "\x00" in text:
         line = text[: text.index("\x00")].count("\n") + 1
         raise BadInput(f"{where}, line {line}: holds a zero byte: a binary file, or UTF-16; save it as plain text")
     head = text.lstrip("\ufeff \t\r\n")[:200].lower()
     for start, kind in (("<", "a web page or XML"), ("{", "JSON"), ("%pdf", "a PDF"), ("pk\x03", "an archive")):
         if head.startswith(start):
-            raise BadInput(f"{where}, line 1: this is {kind}, no table of frequencies and levels; download it again")
+            raise BadInput(f"{where}, line 1: this is {kind}, not a table of frequencies and levels; download it again")
 
 
 def _row(line: DataLine, order: Columns, width: int, marks: set[str], where: str) -> _Row:
@@ -199,7 +199,7 @@ def _row(line: DataLine, order: Columns, width: int, marks: set[str], where: str
     values = []
     for field in (line.fields[place] for place in used if place < len(line.fields)):
         if re.search(r"\d[.,]\d{3}[.,]\d", field):
-            raise BadInput(f"{at}: {field!r} has a mark between thousands; take it out")
+            raise BadInput(f"{at}: {field!r} has a thousands separator; remove it")
         if re.fullmatch(r"[-+]?(nan|inf(inity)?)", field, re.IGNORECASE):
             raise BadInput(f"{at}: {field} is no value of a response")
         if not NUMBER.match(field):
@@ -207,9 +207,9 @@ def _row(line: DataLine, order: Columns, width: int, marks: set[str], where: str
         marks |= {m for m in ".," if m in field}
         values.append(float(field.replace(",", ".")))
     if len(line.fields) != width:
-        raise BadInput(f"{at}: {len(line.fields)} columns, the lines before {width}")
+        raise BadInput(f"{at}: {len(line.fields)} columns; the lines before have {width}")
     if len(marks) == 2:
-        raise BadInput(f"{at}: {shown!r} writes decimals otherwise than the lines before")
+        raise BadInput(f"{at}: {shown!r} has another decimal mark than the lines before")
     if order.kind in ("linear", "millivolt", "volt"):
         if values[1] <= 0.0:
             raise BadInput(f"{at}: {values[1]:g} is no magnitude; a linear response is above 0")
@@ -224,7 +224,9 @@ def _row(line: DataLine, order: Columns, width: int, marks: set[str], where: str
 def _checked(rows: list[_Row], where: str) -> tuple[Float, Float | None]:
     """Points and phases, after every check between lines."""
     if len(rows) > MOST_POINTS:
-        raise BadInput(f"{where}, line {rows[MOST_POINTS].line}: more than {MOST_POINTS} points; is it a response?")
+        raise BadInput(
+            f"{where}, line {rows[MOST_POINTS].line}: more than {MOST_POINTS} points; is it a frequency response?"
+        )
     if rows and rows[0].values[0] == 0.0:
         rows = rows[1:]  # some makers begin at 0 Hz, which a logarithmic axis does not have
     kept = list(_merged(rows, where))
@@ -250,9 +252,11 @@ def _merged(rows: list[_Row], where: str) -> Iterator[_Row]:
         if not 0 < f <= HIGHEST_HZ:
             raise BadInput(f"{at}: {f:g} Hz is no frequency of a response (0 to {HIGHEST_HZ:g} Hz)")
         if abs(level) > LOUDEST_DB:
-            raise BadInput(f"{at}: {level:g} dB is beyond any microphone (limit {LOUDEST_DB:g} dB): the wrong column?")
+            raise BadInput(
+                f"{at}: {level:g} dB is implausible for a microphone (limit {LOUDEST_DB:g} dB): the wrong column?"
+            )
         if len(row.values) > 2 and abs(row.values[2]) > WIDEST_TURN_DEG:
-            raise BadInput(f"{at}: a phase of {row.values[2]:g} degrees is none")
+            raise BadInput(f"{at}: a phase of {row.values[2]:g} degrees is out of range")
         if before is not None:
             if f == before.values[0] and level == before.values[1]:
                 continue
@@ -263,7 +267,7 @@ def _merged(rows: list[_Row], where: str) -> Iterator[_Row]:
             if abs(level - before.values[1]) > JUMP_DB:
                 raise BadInput(
                     f"{at}: jumps by {level - before.values[1]:+g} dB from one point to the next "
-                    f"(limit {JUMP_DB:g} dB): a slip of the decimal mark?"
+                    f"(limit {JUMP_DB:g} dB): a misplaced decimal mark?"
                 )
         before = row
         yield row
@@ -275,7 +279,7 @@ _SERIAL = re.compile(
 
 
 def _made_by(notes: list[str], stated: Sensitivity | None) -> tuple[str, str]:
-    """Maker and serial number, as far as headlines tell."""
+    """Maker and serial number from the header lines."""
     everything = " ".join(notes)
     match = _SERIAL.search(everything)
     serial = match.group(1) if match else ""

@@ -1,4 +1,4 @@
-"""What a correction file says of the microphone's absolute level, in the makers' words."""
+"""Absolute sensitivity in a correction file, in the makers' notations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import db, from_db
 
 MARK = re.compile(r"""^\s*(["'*#;!%]|//|REM\b)""", re.IGNORECASE)
-"""What begins a comment, anywhere in a file."""
+"""Comment marks."""
 
 NUMBER = re.compile(r"^[-+]?(\d+([.,]\d*)?|[.,]\d+)([eE][-+]?\d+)?$")
 
@@ -23,7 +23,7 @@ SAME_DB = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Sensitivity:
-    """What a file says of the absolute level.
+    """Absolute sensitivity stated in a file.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Sensitivity:
 
     @property
     def mv_per_pa(self) -> float:
-        """Sensitivity in mV/Pa; of a microphone with converters of its own, with ``interface.full_scale_v = 1``."""
+        """Sensitivity in mV/Pa; of a microphone with built-in converters, with ``interface.full_scale_v = 1``."""
         if self.kind == "volt":
             return 1000.0 * float(from_db(self.value))
         dbfs = self.value + UMIK_DBFS if self.kind == "factor" else self.value
@@ -59,7 +59,7 @@ class Sensitivity:
             return f"{self.value:g} dB re 1 V/Pa, so {self.mv_per_pa:.3g} mV/Pa"
         gain = f" at a gain of {self.gain_db:g} dB" if self.gain_db is not None else ""
         what = f"factor {self.value:g} dB{gain}" if self.kind == "factor" else f"{self.value:g} dBFS at 94 dB SPL"
-        return f"{what}, so {self.mv_per_pa:.3g} mV/Pa where interface.full_scale_v = 1"
+        return f"{what}, so {self.mv_per_pa:.3g} mV/Pa for interface.full_scale_v = 1"
 
 
 _FACTOR = re.compile(r"sens(?:itivity)?\s*factor\s*[=:]?\s*((?:[^,\s\"]|,(?=\d))*?)\s*dB", re.IGNORECASE)
@@ -79,7 +79,7 @@ _UNIT_FIRST = re.compile(rf"[\[(]\s*{_UNIT}\s*[\])]\s*[:=;,\t]\s*{_VALUE}", re.I
 
 
 def of_line(line: str, number: int, where: str) -> Sensitivity | None:
-    """What a line says of the absolute level.
+    """Sensitivity stated in a line.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def chosen(found: Sequence[Sensitivity], where: str) -> Sensitivity | None:
         if other.kind != first.kind or abs(other.value - first.value) > SAME_DB:
             raise BadInput(
                 f"{where}: line {first.line} states a sensitivity of {first.mv_per_pa:.4g} mV/Pa, line {other.line} "
-                f"one of {other.mv_per_pa:.4g} mV/Pa; leave the one that holds"
+                f"one of {other.mv_per_pa:.4g} mV/Pa; keep the correct one"
             )
     return first
 
@@ -157,5 +157,5 @@ def _number(text: str, line: str, number: int, where: str) -> float:
         raise BadInput(f"{where}, line {number}: {line[:60]!r} states a sensitivity, but {text!r} is no number")
     value = float(text.removesuffix("dB").strip().replace(",", "."))
     if abs(value) > 150.0 and "pa" not in line.lower():
-        raise BadInput(f"{where}, line {number}: a sensitivity of {value:g} dB is beyond any microphone's")
+        raise BadInput(f"{where}, line {number}: a sensitivity of {value:g} dB is implausible for a microphone")
     return value

@@ -1,4 +1,4 @@
-"""Measurements that exist already: SOFA files, folders of responses, recorded sweeps, as sets of a session."""
+"""Import of existing measurements: SOFA files, folders of responses, recorded sweeps, as sets of a session."""
 
 from typing import TYPE_CHECKING
 

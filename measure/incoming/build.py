@@ -1,4 +1,4 @@
-"""Imported sets made into a run like any other: a rig file, a session, what is unknown marked as unknown."""
+"""A run from imported sets: a rig file and a session, with unknown properties marked as unknown."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def imported(
 
 
 CORRECTED = re.compile(r"^\s*calibration\s*=.*$", re.MULTILINE)
-"""Of a microphone: what was imported is corrected already, and its file stayed elsewhere."""
+"""Comment for a microphone without file: imported responses are already corrected."""
 
 
 def _came_along(sets: list[ImportedSet]) -> Description | None:
@@ -92,16 +92,16 @@ def _came_along(sets: list[ImportedSet]) -> Description | None:
     texts = {s.rig_text for s in sets if s.rig_text}
     if len(texts) != 1:
         return None
-    text = CORRECTED.sub("# calibration: taken out when it was measured", texts.pop())
+    text = CORRECTED.sub("# calibration: already applied to the measurements", texts.pop())
     try:
-        rig = parse(text, folder=Path.cwd(), where="the rig file that came along")
+        rig = parse(text, folder=Path.cwd(), where="the imported rig file")
     except BadInput:
         return None
     return rig if all(set(s.drivers) == set(rig.driver_names) and s.fs == rig.fs for s in sets) else None
 
 
 def _scored(found: ImportedSet, rig: Description | None) -> ImportedSet:
-    """An ears set with positions to be scored: where it has none, its positions stand there once more.
+    """An ears set with scoring positions: if it has none, its positions are repeated as such.
 
     Filters are then predicted where they were fitted, which flatters them; the note says so. A rig that has as many
     positions as the set decides by itself.
@@ -117,8 +117,8 @@ def _scored(found: ImportedSet, rig: Description | None) -> ImportedSet:
     positions["use"][len(uses) :] = b"score"
     places = "the only head position" if len(again) == 1 else f"all {len(again)} head positions"
     note = (
-        f"{places} will be designed from and scored as well: predicted figures are those of the fitted place, better "
-        "than beside it; import a second position, or verify, to know"
+        f"{places}: used for both design and scoring; predicted metrics are those of the fitted position, so they are "
+        f"optimistic; import a second position, or verify"
     )
     errors = None if found.errors is None else found.errors[rows]
     return replace(found, h=found.h[rows], positions=positions, errors=errors, notes=(*found.notes, note))
@@ -138,8 +138,8 @@ def _agree(sets: list[ImportedSet]) -> None:
             raise BadInput(f"{first.kind} at {first.fs} Hz and {other.kind} at {other.fs} Hz: one rate is needed")
         if set(other.drivers) != set(first.drivers):
             raise BadInput(
-                f"{first.kind} has drivers {', '.join(first.drivers)}, {other.kind} {', '.join(other.drivers)}: they "
-                "must be named alike"
+                f"{first.kind} has drivers {', '.join(first.drivers)}, {other.kind} {', '.join(other.drivers)}: the "
+                f"names must match"
             )
 
 

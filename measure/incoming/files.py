@@ -1,4 +1,4 @@
-"""Opens what is imported: SOFA files, folders of responses and of recorded sweeps."""
+"""Opens imported SOFA files, folders of responses and of recorded sweeps."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EAR_NAMES = {"left": EARS[0], "l": EARS[0], "right": EARS[1], "r": EARS[1], "ear
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the command line says of what is imported.
+    """Options of the command line for an import.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def sets(path: Path, wish: Wish) -> list[ImportedSet]:
     if found and not (wish.pattern or wish.manifest or wish.stimulus):
         read = [sofa_sets.of(sofa_file.read(p), wish.kind, wish.head) for p in found]
         if len({s.kind for s in read}) != len(read):
-            raise BadInput(f"{path}: {len(read)} SOFA files of the same set; name one of them")
+            raise BadInput(f"{path}: {len(read)} SOFA files of the same set; give one of them")
         return read
     return _folder(path, wish)
 
@@ -99,8 +99,8 @@ def _angles(path: Path, wish: Wish) -> ImportedSet:
     angles = [_angle(name) for name in found.names]
     if len(angles) < 2 or any(a is None for a in angles):
         raise BadInput(
-            f"{path}: one response, or columns whose names hold no angle ({', '.join(found.names[:6])}); "
-            "name the folder, with --pattern or --manifest"
+            f"{path}: one response, or columns whose names contain no angle ({', '.join(found.names[:6])}); "
+            "give the folder, with --pattern or --manifest"
         )
     degrees = np.array([float(a or 0.0) for a in angles])
     notes = (f"{path.name}: one driver, level not known",)
@@ -196,7 +196,7 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
             if np.isfinite(h[at][0]):
                 raise BadInput(
                     f"{r.entry.path.name}: the response of {drivers[at[2]]!r} at {mic!r}, position "
-                    f"{at[0] + 1}, is there already: two files stand for it"
+                    f"{at[0] + 1}, is given by two files"
                 )
             h[at] = np.pad(row, (0, taps - len(row)))
         if r.errors is not None:
@@ -228,14 +228,14 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
 
 
 def _stands(read: list[_Read], drivers: tuple[str, ...]) -> Float | None:
-    """Places of the drivers, where a manifest states them."""
+    """Positions of the drivers, if a manifest states them."""
     known = {r.entry.driver: [r.entry.place.get(f"driver_{k}") for k in "xyz"] for r in read}
     at = [[np.nan if v is None else v for v in known[d]] for d in drivers]
     return np.array(at) if np.isfinite(at).all() else None
 
 
 def _where(kind: SetName, entry: Entry) -> tuple[float, ...]:
-    """What tells one position from another."""
+    """Key that identifies a position."""
     if kind == "polar" and "azimuth_deg" in entry.place:
         up = round(_elevation(entry), 6)
         return abs(up), up, float((entry.place["azimuth_deg"] + 180.0) % 360.0 - 180.0)
@@ -274,7 +274,7 @@ def _complete(
 
 
 def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.void], float, tuple[str, ...]]:
-    """The table of positions, the distance, and what had to be assumed of them."""
+    """The table of positions, the distance, and the assumptions made for them."""
     if kind == "polar":
         if any("azimuth_deg" not in e.place for e in firsts):
             raise BadInput(
@@ -288,7 +288,7 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
         return _ring(np.array([e.place["azimuth_deg"] for e in firsts]), away, up), away, ()
     notes = []
     if not any({"x", "y", "yaw_deg"} & set(e.place) for e in firsts) and len(firsts) > 1:
-        notes.append("where the head stood is not known: all positions are stated as the nominal one")
+        notes.append("head positions are unknown: all are set to the nominal one")
     xs = [e.place["x"] for e in firsts if "x" in e.place]
     away = float(np.median(xs)) if len(xs) == len(firsts) and min(xs, default=0.0) > 0.2 else wish.distance_m
     moved = away if len(xs) == len(firsts) and min(xs, default=0.0) > 0.2 else 0.0
@@ -299,9 +299,9 @@ def _places(kind: SetName, firsts: list[Entry], wish: Wish) -> tuple[NDArray[np.
             uses[i] = "score" if n % 3 == 2 else "design"
         scored = sum(uses[i] == "score" for i in unstated)
         notes.append(
-            f"which positions are scored was not stated: {scored} of {len(unstated)} were chosen"
+            f"scoring positions were not stated: {scored} of {len(unstated)} were chosen"
             if "score" in uses
-            else "too few positions to leave one to be scored"
+            else "too few positions to hold one out for scoring"
         )
     rows = []
     for e, use in zip(firsts, uses, strict=True):
@@ -385,9 +385,9 @@ def _sound(path: Path) -> tuple[Float, int, str]:
     try:
         with soundfile.SoundFile(mended_wave(path) or str(path)) as file:
             if file.frames * file.channels * 8 > MOST_BYTES:
-                raise BadInput(f"{path}: {file.frames * file.channels * 8 / 1e9:.1f} GB in memory; cut it")
+                raise BadInput(f"{path}: {file.frames * file.channels * 8 / 1e9:.1f} GB in memory; shorten it")
             if cut := broken_off(str(file.extra_info)):
                 raise BadInput(f"{path}: breaks off: its header says {cut}; copy or export it again")
             return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment)
     except (OSError, RuntimeError, soundfile.LibsndfileError) as fault:
-        raise BadInput(f"{path}: cannot be read as sound: {fault}") from fault
+        raise BadInput(f"{path}: cannot be read as audio: {fault}") from fault

@@ -1,4 +1,4 @@
-"""A set of responses that was measured elsewhere: what is known of it, its time zero, its noise as far as it shows."""
+"""An imported set of responses: its metadata, time zero, and noise estimate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float
 
 RELATIVE = "relative"
-"""Unit of responses whose absolute level is not known: nothing that is stated in pascal or dB SPL holds for them."""
+"""Unit of responses with unknown absolute level: figures in pascal or dB SPL are not valid for them."""
 
 BEFORE_S = 0.02
 """Kept ahead of time zero, s, as a measured session has it."""
@@ -23,7 +23,7 @@ STRETCHES, FADED = 8, 2
 
 SMOOTH_BINS = 9
 FLOOR = 1e-6
-"""Least standard error re the root mean square of the spectrum: what a simulated response is taken to be good for."""
+"""Smallest standard error re the rms of the spectrum, for simulated responses."""
 
 MOST_BYTES = 4 << 30
 """Largest set that is read, bytes in memory."""
@@ -112,7 +112,7 @@ def timed(found: ImportedSet, c: float) -> ImportedSet:
         zero = earliest(found.h) - round(found.distance_m / c * found.fs)
         notes = (
             *notes,
-            f"{found.kind}: the time when the sound left is not known; the earliest arrival was put at "
+            f"{found.kind}: time zero is unknown; the earliest arrival was set to "
             f"{1000.0 * found.distance_m / c:.2f} ms (distance {found.distance_m:g} m)",
         )
     shift = before - zero
@@ -138,7 +138,7 @@ def earliest(h: Float) -> int:
 
 
 def judged_band(found: ImportedSet) -> tuple[float, float]:
-    """The band that is judged, Hz: as stated, or what two periods of the length and the rate allow."""
+    """The judged band, Hz: as stated, or from two periods in the length up to the limit of the rate."""
     if found.band is not None:
         return found.band
     seconds = max(found.h.shape[-1] - (found.zero or 0), 1) / found.fs

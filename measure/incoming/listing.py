@@ -1,4 +1,4 @@
-"""Which file holds which response: a CSV manifest, or a pattern for the names of the files of a folder."""
+"""Assignment of files to responses: by a CSV manifest, or by a pattern for the file names of a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sweetspot.measure.plan import SETS, SetName
 from sweetspot.rigs.errors import BadInput
 
 MANIFEST = "manifest.csv"
-"""The manifest that is looked for in a folder."""
+"""Default name of a folder's manifest."""
 
 NUMBERS = (
     *(
@@ -31,7 +31,7 @@ NUMBERS = (
 )
 WORDS = ("file", "set", "mic", "driver", "use")
 FIELDS = (*WORDS, *NUMBERS)
-"""What a manifest's columns and a pattern's fields are called; places in m, angles in degrees, counts from 1."""
+"""Names of a manifest's columns and a pattern's fields; positions in m, angles in degrees, counts from 1."""
 
 DEFAULT_PATTERNS = (
     "{set}_p{position}_{mic}_{driver}",
@@ -58,7 +58,7 @@ KINDS = {
 
 
 KNOWN_MICS = r"ear_left|ear_right|left|right"
-"""Microphones whose names are known: looked for before a name is split anywhere else."""
+"""Known microphone names, matched first when a file name is split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Entry:
 
 
 def entries(folder: Path, endings: tuple[str, ...], pattern: str | None, manifest: Path | None) -> list[Entry]:
-    """Every response of a folder, or of one file, which is the driver's that it is named after if no pattern says more.
+    """All responses of a folder, or of one file, which by default belongs to the driver of its name.
 
     Parameters
     ----------
@@ -145,12 +145,12 @@ def _compiled(pattern: str, mic: str = ".+?") -> re.Pattern[str]:
                 f"--pattern: {{{part}}} is no field; there are {', '.join('{' + f + '}' for f in FIELDS[1:])}"
             )
         elif part in seen:
-            raise BadInput(f"--pattern: {{{part}}} stands twice")
+            raise BadInput(f"--pattern: {{{part}}} occurs twice")
         else:
             text += f"(?P<{part}>{mic if part == 'mic' else KINDS.get(part, '.+?')})"
             seen.add(part)
     if "driver" not in seen:
-        raise BadInput(f"--pattern: {pattern!r} has no {{driver}}: which driver a file belongs to can't be told")
+        raise BadInput(f"--pattern: {pattern!r} has no {{driver}}: files cannot be assigned to drivers")
     return re.compile(text, re.IGNORECASE)
 
 
@@ -175,7 +175,7 @@ def _listed(manifest: Path) -> list[Entry]:
             raise BadInput(f"{line}: {values.get('file', '')!r}: no such file in {manifest.parent}")
         found.append(_entry(path, values, line))
     if not found:
-        raise BadInput(f"{manifest}: lists no file")
+        raise BadInput(f"{manifest}: lists no files")
     return found
 
 
@@ -204,7 +204,7 @@ def _entry(path: Path, values: dict[str, str], where: str) -> Entry:
 
 
 def _kind(values: dict[str, str]) -> str:
-    """Ears where a microphone is one or where the head turns; polar otherwise."""
+    """Ears if a microphone is an ear or the head turns; else polar."""
     mic = values.get("mic", "").lower()
     ears = mic.startswith("ear") or mic in ("left", "right", "l", "r") or bool(values.get("yaw_deg"))
     return "ears" if ears or (not mic and not values.get("azimuth_deg")) else "polar"

@@ -1,4 +1,4 @@
-"""A rig file for what was measured elsewhere: its drivers, places and band; nothing to play on."""
+"""A rig file for imported measurements: drivers, positions and band; no device."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def of(sets: list[ImportedSet], name: str, source: str, temperature_c: float) ->
         f(edges) for f, edges in zip((max, min), zip(*(judged_band(s) for s in sets), strict=True), strict=True)
     )
     lines = [
-        f"# Written by `sweetspot measure import` from {source}: measured elsewhere, nothing to play on here.",
+        f"# Written by `sweetspot measure import` from {source}: imported measurements, no device to play on.",
         *(f"# {note}" for s in sets for note in s.notes),
         "schema = 1",
         f"name = {json.dumps(name)}",
@@ -67,7 +67,7 @@ def of(sets: list[ImportedSet], name: str, source: str, temperature_c: float) ->
     ]
     at = _places(first)
     for i, driver in enumerate(first.drivers):
-        unknown = "" if first.at is not None else "              # not known: drivers are set side by side"
+        unknown = "" if first.at is not None else "              # unknown: drivers are placed side by side"
         lines += [
             "[[driver]]",
             f"name = {json.dumps(driver)}",
@@ -108,7 +108,7 @@ def _polar(found: ImportedSet) -> list[str]:
     ring = found.positions[ring_rows(found.positions)]
     step = step_deg(ring["azimuth_deg"])
     if step is None:
-        return [f"# The polar set's ring has {len(ring)} directions that are no even grid over the circle."]
+        return [f"# The polar set's ring has {len(ring)} directions, not evenly spaced around the circle."]
     up = sorted({round(float(e), 3) + 0.0 for e in elevations_deg(found.positions)})
     own = round(float(np.mean(elevations_deg(ring))), 3) + 0.0
     lines = ["[polar]", f"distance_m = {found.distance_m:.6g}", f"step_deg = {step:g}"]

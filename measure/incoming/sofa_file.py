@@ -1,4 +1,4 @@
-"""AES69 (SOFA) files read into plain arrays: sizes checked before anything is read, strings decoded with care."""
+"""AES69 (SOFA) files read into plain arrays: sizes checked before data are read, strings decoded safely."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sweetspot.rigs.units import Float
 GLOBAL = ("SOFAConventions", "Comment", "SamplingRate")
 """Global attributes that are read, besides our own."""
 
-REMEDY = "name a SOFA file (AES69) that is whole"
+REMEDY = "give a complete SOFA file (AES69)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SofaFile:
-    """What a file holds.
+    """Content of a file.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class SofaFile:
     attributes: dict[tuple[str, str], str]
 
     def need(self, name: str) -> Float:
-        """A variable that must be there.
+        """A required variable.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class SofaFile:
         return round(float(rates[0] * factor))
 
     def cartesian(self, name: str, rows: int) -> Float:
-        """Positions ``(rows, 3)`` in m; one row in the file stands for all, a trailing axis is looked at first."""
+        """Positions ``(rows, 3)`` in m; one row in the file applies to all, a trailing axis is tried first."""
         x = np.asarray(self.need(name), dtype=float)
         x = x[..., 0] if x.ndim == 3 else x.reshape(-1, 3) if x.ndim < 2 else x
         if x.ndim != 2 or x.shape[1] != 3 or len(x) not in (1, rows):
@@ -145,7 +145,7 @@ def _fits(data: Data) -> None:
 
 
 def _text(attrs: Attributes, name: str) -> str:
-    """An attribute as text; empty where it is none that can be read."""
+    """An attribute as text; empty if it cannot be read."""
     try:
         value = attrs[name]
     except BadInput:

@@ -1,4 +1,4 @@
-"""SOFA conventions as sets of a session: several drivers in rooms, directivities, heads for a pair of speakers."""
+"""SOFA conventions as sets of a session: drivers in rooms, directivities, HRTF sets as pairs of loudspeakers."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ TURN_DEG = 15.0
 """Turns of the head that a set of directions is used for, at most; every second one is kept for scoring."""
 
 SAME_DEG = 0.6
-"""How near a measured direction must be to the one that is wanted."""
+"""Largest angle between a measured and a requested direction, degrees."""
 
 MOST_BEFORE = 1 << 20
-"""Most taps ahead of time zero that are believed."""
+"""Largest plausible number of taps before time zero."""
 
 MOST_FS = 768_000
 """Highest sampling rate, Hz."""
 
 LEAD_DB = 1.0
-"""By how much the ear on a source's side must be louder before a file is believed."""
+"""Level difference in favour of the ear on a source's side that confirms a file's orientation, dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +184,12 @@ def _directivity(file: SofaFile) -> ImportedSet:
 
 
 def _from_spectrum(spectrum: np.ndarray, f: Float, file: SofaFile) -> tuple[Float, int]:
-    """Responses of spectra at evenly spaced frequencies; nothing is taken to lie outside."""
+    """Impulse responses from spectra at evenly spaced frequencies, taken as zero outside."""
     step = float(np.median(np.diff(f))) if len(f) > 1 else 0.0
     if step <= 0.0 or np.abs(f / step - np.round(f / step)).max() > 1e-3 or np.ptp(np.diff(f)) > 1e-3 * step:
         raise BadInput(
-            f"{file.path}: frequencies N are not evenly spaced from a multiple of their step: an impulse "
-            "response can't be made of them"
+            f"{file.path}: frequencies N are not evenly spaced from a multiple of their step: they cannot be "
+            f"transformed to an impulse response"
         )
     fs = next((r for r in (44100, 48000, 88200, 96000, 192000) if r >= 2.0 * f[-1]), round(2.0 * f[-1]))
     stated = _kept(file, "SamplingRate") or file.attributes.get(("", "SamplingRate"), "")
@@ -215,8 +215,8 @@ def _head(file: SofaFile, ir: Float, wish: HeadWish) -> ImportedSet:
     if len(wish.speakers_deg) < 2:
         held = ", ".join(f"{a:g}" for a in np.unique(np.round(azimuth[level], 1))[:: max(level.sum() // 12, 1)])
         raise BadInput(
-            f"{file.path}: {file.convention} has one source at a time around a head; say where the speakers "
-            f"of the unit stand with --speakers 30,-30 (degrees, positive to the left; there: {held} ...)"
+            f"{file.path}: {file.convention} is an HRTF set; give the directions of the unit's loudspeakers with "
+            f"--speakers 30,-30 (degrees, positive to the left; there: {held} ...)"
         )
     rows = _turns(file, azimuth, level, wish.speakers_deg)
     turns = sorted(rows, key=lambda t: (abs(t), t))
@@ -233,7 +233,7 @@ def _head(file: SofaFile, ir: Float, wish: HeadWish) -> ImportedSet:
     names = tuple(
         f"speaker_{'left' if a > 0 else 'right' if a < 0 else 'centre'}_{abs(a):g}deg" for a in wish.speakers_deg
     )
-    note = f"the head turns by {', '.join(f'{t:g}' for t in chosen)} degrees: directions of one set stand for its turns"
+    note = f"the head turns by {', '.join(f'{t:g}' for t in chosen)} degrees: from directions of one set"
     return ImportedSet(
         "ears",
         responses,
@@ -282,12 +282,12 @@ def _believe(file: SofaFile, h: Float, azimuth: Float) -> None:
     if lead < LEAD_DB:
         raise BadInput(
             f"{file.path}: sources at positive azimuth are {-lead:.1f} dB louder at the right ear: the file counts "
-            "azimuth clockwise, or its ears are swapped, and does not say which. Give --clockwise or --swap-ears"
+            "azimuth clockwise, or its ears are swapped, and does not state which. Give --clockwise or --swap-ears"
         )
 
 
 def _ear_order(file: SofaFile) -> list[int]:
-    """Receivers in the order left, right: by their names, else by their places; as they come where neither says."""
+    """Receivers in the order left, right: by names, else by positions, else in file order."""
     names = [t.lower() for t in file.texts.get("ReceiverDescriptions", ())]
     if len(names) == 2 and ("left" in names[0]) != ("left" in names[1]):
         return [0, 1] if "left" in names[0] else [1, 0]
@@ -305,11 +305,11 @@ def _are_ears(file: SofaFile) -> bool:
 
 
 def _delayed(h: Float, delays: Float) -> Float:
-    """Responses ``(M, R, E, N)`` later by ``delays (M, R, E)`` samples, by whatever part of one."""
+    """Responses ``(M, R, E, N)`` delayed by ``delays (M, R, E)`` samples, fractions included."""
     if not np.any(delays):
         return h
     if delays.min() < 0.0 or delays.max() > 1e6:
-        raise BadInput(f"Data.Delay from {delays.min():g} to {delays.max():g} samples: 0 to 1e6 can be")
+        raise BadInput(f"Data.Delay from {delays.min():g} to {delays.max():g} samples; the range is 0 to 1e6")
     n = h.shape[-1] + int(np.ceil(delays.max())) + 1
     size = 1 << n.bit_length()
     turn = np.exp(-2j * np.pi * np.fft.rfftfreq(size) * delays[..., None])
@@ -337,7 +337,7 @@ def _away(seen: Float) -> float:
 
 
 def _head_rows(seen: Float, yaw: Float, uses: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Head positions; where the file doesn't say which ones are scored, one in three is, never the nominal one."""
+    """Head positions; if the file does not state scoring positions, every third one, but not the nominal one."""
     away, bearing = _away(seen), np.degrees(np.arctan2(seen[:, 1], seen[:, 0]))
     nominal = int(np.argmin(np.abs(bearing) + np.abs(yaw) + 50.0 * np.abs(seen[:, 0] - away)))
     others = [i for i in range(len(seen)) if i != nominal]
@@ -347,7 +347,7 @@ def _head_rows(seen: Float, yaw: Float, uses: list[str]) -> tuple[np.ndarray, tu
     rows = [
         (round(float(bearing[i]), 9), *map(float, seen[i]), round(float(yaw[i]), 9), use[i]) for i in range(len(seen))
     ]
-    note = f"which positions are scored is not in the file: {len(scored)} of {len(seen)} were chosen"
+    note = f"scoring positions are not in the file: {len(scored)} of {len(seen)} were chosen"
     return np.array(rows, dtype=POSITION), () if stated else (note,)
 
 
@@ -355,7 +355,7 @@ def _ring(seen: Float, file: SofaFile) -> tuple[np.ndarray, float]:
     """Directions around the device."""
     r = np.linalg.norm(seen, axis=1)
     if r.min() <= 0.0:
-        raise BadInput(f"{file.path}: a receiver stands in the middle of the device; directions can't be told")
+        raise BadInput(f"{file.path}: a receiver is in the middle of the device; directions are undefined")
     azimuth = _wrapped(np.degrees(np.arctan2(seen[:, 1], seen[:, 0])))
     rows = [(round(float(a), 9), *map(float, s), 0.0, "polar") for a, s in zip(azimuth, seen, strict=True)]
     return np.array(rows, dtype=POSITION), float(np.median(r))
@@ -373,7 +373,7 @@ def _names(file: SofaFile, variables: tuple[str, ...], count: int, else_: str) -
 
 
 def _listed(text: str) -> tuple[str, ...]:
-    """Names that were kept as JSON; none where it is none."""
+    """Names stored as JSON, or none."""
     try:
         found = json_value(text) if text else []
     except ValueError:

@@ -1,4 +1,4 @@
-"""Sweeps that another recorder recorded: deconvolved with what was played, timed by a loopback where there is one."""
+"""Sweeps from another recorder: deconvolved with the stimulus, timed by a loopback if there is one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Float
 
 LEAST_DB = -13.0
-"""A stimulus counts as far as its energy per octave lies within this of its median, dB."""
+"""Range of energy per octave re its median within which a stimulus is used, dB."""
 
 CLEAR = 20.0
 """Peak of a response over its root mean square: less is no response of this stimulus."""
@@ -48,7 +48,7 @@ class Deconvolved:
 
 
 def understood(stimulus: Float, fs: int) -> Sweep:
-    """What a stimulus ``(samples,)`` is good for: its band, and its rate if it is an exponential sweep.
+    """Properties of a stimulus ``(samples,)``: its band, and its rate if it is an exponential sweep.
 
     An exponential sweep of amplitude ``A`` has ``|X(f)| = A / 2 sqrt(L / f)``: the same energy in every octave, and its
     rate ``L`` follows from it (Novak et al., J. Audio Eng. Soc. 63, 786, 2015).
@@ -124,7 +124,7 @@ def deconvolved(
 
 
 def _whole(inv: Inverse, x: NDArray[np.float32], loopback: int | None, where: str) -> Float:
-    """Circular responses ``(mic, size)`` of one recording; the loopback's delay is taken out."""
+    """Circular responses ``(mic, size)`` of one recording, without the loopback's delay."""
     if x.shape[1] < 0.5 * np.count_nonzero(inv.x) and not np.any(x):
         raise BadInput(f"{where}: silent")
     if np.max(np.abs(x), initial=0.0) >= FULL_SCALE:
@@ -136,13 +136,13 @@ def _whole(inv: Inverse, x: NDArray[np.float32], loopback: int | None, where: st
             raise BadInput(f"{where}: has {len(x)} channels; the loopback is to be channel {loopback + 1}")
         delay, gain = loopback_delay(inv, inv.spectrum(x[loopback]))
         if gain <= 1e-4:
-            raise BadInput(f"{where}: channel {loopback + 1} holds no loopback of the stimulus")
+            raise BadInput(f"{where}: channel {loopback + 1} has no loopback of the stimulus")
     whole = np.asarray(circular(inv, inv.within(inv.transfer(inv.recorded(x[rows]))), delay, 0), dtype=float)
     for i, row in enumerate(whole):
         clear = float(np.max(np.abs(row)) / np.sqrt(np.mean(row**2))) if np.any(row) else 0.0
         if clear < CLEAR:
             raise BadInput(
-                f"{where}, channel {rows[i] + 1}: no response of the stimulus stands out of the noise "
+                f"{where}, channel {rows[i] + 1}: no response to the stimulus above the noise "
                 f"({clear:.0f} times its rms; at least {CLEAR:g})"
             )
     return whole

@@ -82,7 +82,7 @@ def _table(path: Path, lines: list[str]) -> Float:
         if values and (not rows or len(values) == len(rows[0])):
             rows.append(values)
     if len(rows) < 8:
-        raise BadInput(f"{path}: {len(rows)} lines of numbers; a response has more")
+        raise BadInput(f"{path}: {len(rows)} lines of numbers; too few for a response")
     table = np.array(rows)
     if not np.isfinite(table).all():
         raise BadInput(f"{path}: holds a value that is not a number")
@@ -104,7 +104,7 @@ def _rew_impulse(path: Path, lines: list[str], labels: dict[str, float]) -> Text
     h = _table(path, [line.strip() for line in lines[start:]])[:, 0]
     interval, begin = of("sample interval", 0.0), of("start time", 0.0)
     if not 1e-6 < interval < 2e-4:
-        raise BadInput(f"{path}: sample interval of {interval:g} s; 1.3e-6 to 1.25e-4 can be")
+        raise BadInput(f"{path}: sample interval of {interval:g} s; the range is 1.3e-6 to 1.25e-4")
     return TextResponse(h[None], round(1.0 / interval), max(round(-begin / interval), 0), (path.stem,))
 
 
@@ -130,9 +130,7 @@ def _transfer(path: Path, rows: Float, fs: int, taps: int, absolute: bool) -> Te
 
     f, level, phase = rows[:, 0], rows[:, 1], np.radians(rows[:, 2])
     if (np.diff(f) <= 0).any() or f[0] < 0 or f[-1] > 400e3:
-        raise BadInput(
-            f"{path}: the first column does not rise from hertz to hertz; frequency, level, phase are needed"
-        )
+        raise BadInput(f"{path}: the first column does not increase; frequency, level, phase are needed")
     spectrum = from_db(level) * np.exp(1j * phase) * (np.sqrt(2.0) * P_REF if absolute else 1.0)
     delay = envelope_delay_s(f, spectrum)
     smooth = CubicSpline(np.log(np.maximum(f, 1e-3)), spectrum * np.exp(2j * np.pi * f * delay))

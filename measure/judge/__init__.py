@@ -1,4 +1,4 @@
-"""Judging of captures: bursts, hum, lost samples, clocks, drift, uncertainty, and the account of attempts."""
+"""Judging of captures: bursts, hum, lost samples, clocks, drift, uncertainty, and the record of attempts."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What was tried, what was used and what was excluded in a set of captures, and why."""
+"""Record of attempts in a set of captures: used, rejected, and the reasons."""
 
 from __future__ import annotations
 

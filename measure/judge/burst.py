@@ -1,4 +1,4 @@
-"""Bursts in one capture: what its deconvolved response cannot be, band by band and lag by lag."""
+"""Bursts in one capture: energy that its deconvolved response cannot have, by band and lag."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from sweetspot.rigs.units import Float, from_db, power_db
 PER_OCTAVE = 6
 STEP_S = 0.01
 WINDOWS_S = (0.04, 0.16)
-"""Over which lags the power of a band is averaged: short for what stands near the decay, long for what is faint."""
+"""Averaging lengths over lag of a band's power: short near the decay, long for faint bursts."""
 
 FALSE_ALARM = 1e-10
 NOISE_MARGIN = 1.6
 """Over the quantile of stationary noise: real noise floors breathe by a decibel or two."""
 
 LONGEST_S = 0.1
-"""The median over bands is to be deaf to a burst so long: in a quick sweep it crosses more of them at each lag."""
+"""Longest burst to which the median over bands is insensitive: in a fast sweep it crosses more bands per lag."""
 
 ARRIVED = 3.0
-"""How far (power) above the noise a harmonic must be to count as one."""
+"""Power ratio to the noise above which a harmonic counts."""
 
 NEIGHBOURS_MARGIN = 2.0
-"""How far (power) a band's decay may lie above the median of its neighbours'."""
+"""Largest power ratio of a band's decay to the median of its neighbours'."""
 
 EARLY_MARGIN = 8.0
-"""The same soon after the direct sound, where a band's own earlier decay cannot tell."""
+"""The same soon after the direct sound, where a band has no earlier decay to compare with."""
 
 EARLIER_S = (0.09, 0.13)
 FLOOR = 3e-8
-"""What a converter and the ends of a sweep leave of the direct sound (power), when there is no noise."""
+"""Residual of converter and sweep ends re the direct sound (power), without noise."""
 
 HARMONICS = tuple(range(2, 10))
 DIRECT_S = 0.03
@@ -83,7 +83,7 @@ class LagBands:
 
     @property
     def around(self) -> int:
-        """Bands on each side whose median tells what a response does at a lag: an octave, or twice a burst's reach."""
+        """Bands on each side for the median of a response at a lag: an octave, or twice a burst's extent."""
         octaves = LONGEST_S / self.sweep.rate / float(np.log(2.0)) + 2.0 * float(np.log2(HALF_WIDTH))
         return min(max(PER_OCTAVE, round(PER_OCTAVE * 1.2 * octaves)), len(self.f) // 2)
 
@@ -94,7 +94,7 @@ class LagBands:
 
     @property
     def ringing(self) -> Float:
-        """How far each band rings on both sides of an arrival, s ``(band,)``."""
+        """Ringing of each band on both sides of an arrival, s ``(band,)``."""
         return np.asarray(np.maximum(DIRECT_S, CYCLES / self.width))
 
 
@@ -114,7 +114,7 @@ def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = ()) -> LagBands:
 
 
 def burst(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) -> tuple[float, float, float] | None:
-    """A burst in one microphone's capture: when (s), at which frequency (Hz), how far above what may be there (dB).
+    """A burst in one microphone's capture: time (s), frequency (Hz), level above the limit (dB).
 
     Deconvolution puts the response at lag 0 and after, the harmonics at ``-L ln k``, and leaves noise at all other
     lags. A burst is short in time, so that over frequency it wanders through the lags as the sweep does, whereas all
@@ -159,7 +159,7 @@ def _powers(transfer: NDArray[np.complexfloating], where: LagBands, delay: float
 
 
 def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float, float]:
-    """Time (s, latency taken out), frequency and ratio of the cell that stands out most."""
+    """Time (s, without latency), frequency and ratio of the most prominent cell."""
     from scipy import ndimage  # slow to import
 
     width = np.maximum(np.round(np.maximum(seconds, 0.5 * where.ringing) / where.step).astype(int), 1) | 1
@@ -209,7 +209,7 @@ def _noise(mean: Float, where: LagBands, cells: Float, reach: NDArray[np.intp]) 
 
 @cache
 def _ppf(cells: tuple[float, ...]) -> Float:
-    """The value ``(band,)`` below which 0.4 of the means of so many cells of unit noise lie."""
+    """40th percentile ``(band,)`` of the mean of this many cells of unit noise."""
     from scipy import special  # slow to import
 
     return np.asarray(special.gammaincinv(cells, 0.4) / np.array(cells))
@@ -217,21 +217,21 @@ def _ppf(cells: tuple[float, ...]) -> Float:
 
 @cache
 def _quantiles(cells: tuple[float, ...]) -> Float:
-    """Quantile ``(band,)`` of the mean of so many cells of unit noise."""
+    """Quantile ``(band,)`` of the mean of this many cells of unit noise."""
     from scipy import special  # slow to import
 
     return np.asarray(special.gammainccinv(cells, FALSE_ALARM) / np.array(cells))
 
 
 def _median_around(x: Float, around: int) -> Float:
-    """Median over so many bands on each side, ``(band, lag)``."""
+    """Median over this many bands on each side, ``(band, lag)``."""
     from scipy import ndimage  # slow to import
 
     return np.asarray(ndimage.median_filter(x, size=(2 * around + 1, 1), mode="reflect"))
 
 
 def _decay(excess: Float, where: LagBands, reach: NDArray[np.intp], early: Float, direct: Float) -> Float:
-    """What a band may have left of its response, ``(band, lag)``: no more than it had a while earlier."""
+    """Upper bound of a band's decay, ``(band, lag)``: no more than its power a little earlier."""
     from scipy import ndimage  # slow to import
 
     first, last = (round(s / where.step) for s in EARLIER_S)
@@ -250,7 +250,7 @@ def _decay(excess: Float, where: LagBands, reach: NDArray[np.intp], early: Float
 
 
 def _arrival(above: Float, decay: Float, direct: Float, where: LagBands, lag: float, reach: NDArray[np.intp]) -> Float:
-    """What may be there of a further arrival at ``lag`` s: the response's decay from the arrival's own level."""
+    """Upper bound for a further arrival at ``lag`` s: the response's decay from the arrival's level."""
     at = round(lag / where.step)
     far = int(reach.max())
     near = np.take(above, np.arange(at - far, at + far + 1), axis=1, mode="wrap")

@@ -1,9 +1,8 @@
-"""Two clocks: how much faster the inputs run than the outputs, from the loopback, and responses as one clock has them.
-
-Inputs that run faster by ``d`` write ``y[m] = p(m / (1 + d))``: an exponential sweep is heard ``d L ln(f / f1)`` late
-at the frequency ``f``, more and more as it goes on, and the loopback's phase bends by ``2 pi f`` times that. From a fit
-of this phase come the latency and ``d``; a stimulus stretched like the recording then gives responses that one clock
-has written, a little too slowly, and these are read at the right places.
+"""Two clocks: offset of the inputs' clock re the outputs', from the loopback, and responses corrected for it. Inputs
+that run faster by ``d`` write ``y[m] = p(m / (1 + d))``: an exponential sweep is ``d L ln(f / f1)`` late at the
+frequency ``f``, increasingly over its length, and the loopback's phase bends by ``2 pi f`` times that. From a fit of
+this phase come the latency and ``d``; a stimulus stretched like the recording then gives responses on one clock,
+slightly too slow, which are resampled.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ SAME_PPM = 0.2
 HIGHEST_PPM = 1000.0
 """More is no drift of quartz clocks but another sampling rate."""
 SPREAD_PPM = 5.0
-"""By how much the drift may differ within a set."""
+"""Largest difference of drift within a set, ppm."""
 UNEXPLAINED = 0.15
-"""What a drift may leave of the bend of the phase; else it is none: samples were lost, or a filter bends it."""
+"""Largest residual of the phase's bend for a drift; with more it is lost samples or a filter."""
 STEP_PPM = 0.02
-"""Stimuli are stretched in steps of this, so that few are made; the rest is taken out of the phase."""
+"""Step in which stimuli are stretched, so that few are made; the rest is corrected in the phase."""
 LOWEST_HZ = 300.0
 """The converters' own phase bends below."""
 BINS = 8192
@@ -59,7 +58,7 @@ class ClockDrift:
 
     @property
     def is_there(self) -> bool:
-        """Whether there are two clocks, told for sure."""
+        """Whether there are two clocks, with certainty."""
         return abs(self.ppm) > max(SAME_PPM, 5.0 * self.error_ppm) and self.unexplained < UNEXPLAINED
 
     def refused(self, others: Sequence[float] = ()) -> Reason | None:
@@ -67,15 +66,15 @@ class ClockDrift:
         if self.is_there and abs(self.ppm) > HIGHEST_PPM:
             return Reason(
                 "clocks",
-                f"the inputs' clock runs {self.ppm:+.0f} ppm off the outputs' (limit {HIGHEST_PPM:g}): that is another "
-                "sampling rate; set both devices to the same one",
+                f"the inputs' clock runs {self.ppm:+.0f} ppm off the outputs' (limit {HIGHEST_PPM:g}): the sampling "
+                f"rates differ; set both devices to the same one",
             )
         before = float(np.median(others)) if others else self.ppm
         if abs(self.ppm - before) > SPREAD_PPM:
             return Reason(
                 "clocks",
                 f"the inputs' clock runs {self.ppm:+.1f} ppm off the outputs', {before:+.1f} ppm before (limit "
-                f"{SPREAD_PPM:g} apart): it wanders; use one device for both, or a common word clock",
+                f"{SPREAD_PPM:g} apart): it drifts; use one device for both, or a common word clock",
             )
         return None
 
@@ -106,7 +105,7 @@ def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex) -> ClockDrift:
 
 
 def stretched(x: NDArray[np.floating], ppm: float) -> Float:
-    """What inputs that run faster by ``ppm`` write of ``x (samples,)``: its values at ``m / (1 + d)``."""
+    """``x (samples,)`` as recorded by inputs that run faster by ``ppm``: its values at ``m / (1 + d)``."""
     return _read(np.asarray(x, dtype=float), np.arange(len(x)) / (1.0 + 1e-6 * ppm))
 
 

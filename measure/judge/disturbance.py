@@ -1,4 +1,4 @@
-"""Hum, clipping ahead of the converter and lost samples in one channel of a capture, as it was recorded."""
+"""Hum, clipping before the converter, and lost samples in one channel of a raw capture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 
 
 def stuck(x: NDArray[np.float32]) -> int | None:
-    """Where a stage ahead of the converter clipped one channel: three or more samples exactly as large as the largest.
+    """Position of clipping before the converter in one channel: three or more samples equal to the largest.
 
     A converter of few bits makes equals by chance; then they are as frequent among the next 60 values, and no reason.
     """
@@ -35,7 +35,7 @@ def stuck(x: NDArray[np.float32]) -> int | None:
 
 
 def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
-    """Where at least eight samples in a row are exactly equal, as a gap leaves them, and how many.
+    """Position and length of a run of at least eight equal samples, as in a gap.
 
     Silence ahead of the first sound and after the last is no gap; a channel that is silent throughout has none.
     """

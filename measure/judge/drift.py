@@ -1,4 +1,4 @@
-"""What changed between two captures of one source: level, polarity, and how well a session closes on itself."""
+"""Change between two captures of one source: level, polarity, and closure of a session."""
 
 from __future__ import annotations
 

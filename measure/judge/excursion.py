@@ -1,4 +1,4 @@
-"""No cone moves farther than ``excursion_mm``: where the rig does not tell how far, it is tried softly."""
+"""The excursion limit ``excursion_mm``: if the rig file does not give it, it is measured at a low level."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweetspot.rigs.rig_file import EARS, Description, Mic
 from sweetspot.rigs.units import Float, db, from_db
 
 OCTAVES = 1.0
-"""A driver's level is read over so many octaves from the lower edge of its band on, where it moves most."""
+"""Octaves above the lower band edge over which a driver's level is read, where its excursion is largest."""
 
 HALF_OCTAVES = 2
 """Parts of an octave in each of which it is read; the loudest counts."""
@@ -52,7 +52,7 @@ class ExcursionCheck:
         Raises
         ------
         BadInput
-            A driver's ``excursion_mm`` cannot be held: neither its data sheet nor calibrated microphones tell.
+            A driver's ``excursion_mm`` cannot be enforced: neither its data sheet nor calibrated microphones tell.
         """
         described = rig.description
         open_ones = tuple(
@@ -63,14 +63,14 @@ class ExcursionCheck:
         if open_ones and (missing := uncalibrated(described, mics)):
             names = ", ".join(repr(described.driver[i].name) for i in open_ones)
             raise BadInput(
-                f"excursion_mm of {names} cannot be held: give sensitivity_db_spl (data sheet, 2.83 V at 1 m) and "
-                f"v_per_fs of each; or calibrate the microphones, which then tell how far they move (missing: "
-                f"{', '.join(missing)}). Or take excursion_mm out of the rig file"
+                f"excursion_mm of {names} cannot be enforced: give sensitivity_db_spl (data sheet, 2.83 V at 1 m) and "
+                f"v_per_fs of each; or calibrate the microphones, to measure it (missing: "
+                f"{', '.join(missing)}). Or remove excursion_mm from the rig file"
             )
         return cls(rig, mics, open_ones)
 
     def permit(self, sound: Sound) -> None:
-        """Find out softly how far each driver of a sound moves, unless that is known; refuse what is too far.
+        """Measure the excursion of each driver of a sound at a low level, unless known; refuse an excess.
 
         Raises
         ------
@@ -96,7 +96,7 @@ class ExcursionCheck:
                 )
 
     def _learned(self, number: int, signal: NDArray[np.float32]) -> Excursion:
-        """How far a driver moves, by the softest trial that tells."""
+        """Excursion of a driver, from the lowest-level trial above the noise."""
         driver = self.rig.description.driver[number]
         limit, area = driver.excursion_m or (np.inf, 1.0)
         x, low = signal[driver.channel - 1], driver.band_hz[0]
@@ -112,7 +112,8 @@ class ExcursionCheck:
                 break
         if moved > limit and not clear:
             raise TooLoud(
-                f"noise hides how far {driver.name!r} moves (excursion_mm = {1e3 * limit:g}): wait until it is quiet, "
+                f"noise masks the excursion of {driver.name!r} (excursion_mm = {1e3 * limit:g}): wait until it is "
+                f"quiet, "
                 "or give sensitivity_db_spl and v_per_fs of the driver"
             )
         return moves

@@ -1,4 +1,4 @@
-"""Nothing louder than ``limits.loudest_db_spl``: stimuli are tried softly first, and every capture is looked at."""
+"""The SPL limit ``limits.loudest_db_spl``: stimuli are first played at a low level, and every capture is checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweetspot.rigs.rig_file import EARS, Description, Mic
 from sweetspot.rigs.units import P_REF, Float, db, from_db, power_db
 
 SOFT_DB = (-40.0, -30.0, -20.0, -10.0)
-"""Levels at which a stimulus is tried, re what is planned: the first one that stands out of the noise decides."""
+"""Levels of the trials re the plan, dB: the first one above the noise decides."""
 
 FAST_S = 0.125
 """Levels are root mean squares over this time (F, IEC 61672-1)."""
@@ -37,12 +37,12 @@ def uncalibrated(rig: Description, mics: tuple[Mic, ...]) -> list[str]:
 
 
 def levels_unknown(rig: Description, mics: tuple[Mic, ...]) -> str:
-    """What a person has to know where levels in pascals are not known, in one line; empty where they are."""
+    """Note if levels in pascal are unknown, in one line; else empty."""
     missing = uncalibrated(rig, mics)
     if not missing:
         return ""
     return (
-        f"levels in dB SPL are unknown and no SPL limit is held: missing {', '.join(missing)} "
+        f"levels in dB SPL are unknown and no SPL limit is enforced: missing {', '.join(missing)} "
         "(sweetspot rig calibrate RIG --mic NAME --write)"
     )
 
@@ -60,9 +60,9 @@ def limit(rig: Description, mics: tuple[Mic, ...]) -> float | None:
         return rig.limits.loudest_db_spl
     if "loudest_db_spl" in rig.limits.model_fields_set:
         raise BadInput(
-            f"limits.loudest_db_spl = {rig.limits.loudest_db_spl:g} cannot be held: missing {', '.join(missing)}. "
-            "Measure sensitivities with: sweetspot rig calibrate RIG --mic NAME --write; full_scale_v is the peak "
-            "voltage of a full-scale sample at the inputs. Or take the limit out of the rig file"
+            f"limits.loudest_db_spl = {rig.limits.loudest_db_spl:g} cannot be enforced: missing {', '.join(missing)}. "
+            f"Measure sensitivities with: sweetspot rig calibrate RIG --mic NAME --write; full_scale_v is the peak "
+            "voltage of a full-scale sample at the inputs. Or remove the limit from the rig file"
         )
     return None
 
@@ -101,7 +101,7 @@ CANAL_DB = 6.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sound:
-    """What a capture plays.
+    """Signal of a capture.
 
     Parameters
     ----------
@@ -187,7 +187,7 @@ class LoudnessCheck:
             self.permit(sound)
 
     def _predicted(self, sound: Sound) -> float:
-        """Level (dB SPL) of a stimulus at its planned level, by the softest trial that tells."""
+        """Level (dB SPL) of a stimulus at its planned level, from the lowest-level trial above the noise."""
         assert self.limit_db is not None
         again = False
         soft = list(SOFT_DB)
@@ -201,7 +201,7 @@ class LoudnessCheck:
                     over = level - down - self.limit_db
                     raise TooLoud(
                         f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} "
-                        f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB softer). Lower by {over:.1f} "
+                        f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB lower). Lower by {over:.1f} "
                         "dB: sweep.level_dbfs, the driver's level_dbfs, or the amplifier; or raise the limit"
                         + (CANAL if self.mics[mic].name in EARS and over > CANAL_DB else "")
                     )
@@ -211,12 +211,12 @@ class LoudnessCheck:
             if level + 10.0 > self.limit_db:
                 break
         raise TooLoud(
-            f"{sound.name}: {level:.0f} dB SPL of noise at {self.mics[mic].name} hide how loud it will be, "
-            f"and the limit is {self.limit_db:g} dB SPL (limits.loudest_db_spl). Wait until it is quiet, or raise it"
+            f"{sound.name}: {level:.0f} dB SPL of noise at {self.mics[mic].name} mask its level, and the limit is "
+            f"{self.limit_db:g} dB SPL (limits.loudest_db_spl). Wait until it is quiet, or raise it"
         )
 
     def _tried(self, signal: NDArray[np.float32], down_db: float) -> tuple[float, float, int]:
-        """Level and noise (dB SPL) of a stimulus played softly, without the loopback; and where it is loudest."""
+        """Level and noise (dB SPL) of a stimulus at a low level, without the loopback; and the loudest microphone."""
         rig = self.rig.description
         y = signal * np.float32(from_db(down_db))
         y[rig.interface.loopback.out - 1] = 0.0
@@ -228,7 +228,7 @@ class LoudnessCheck:
 
 
 def _may_rise(here: Pose, there: Pose) -> float:
-    """By how many dB a level may rise from one place to another."""
+    """Largest rise of level from one position to another, dB."""
     turned = abs(here.turn - there.turn) + abs(here.yaw - there.yaw) + abs(here.elevation - there.elevation)
     moved = float(np.hypot(here.x - there.x, here.y - there.y))
     return min(MARGIN_DB * (turned / STEP_RAD + moved / STEP_M), MOST_DB)

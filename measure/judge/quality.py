@@ -1,4 +1,4 @@
-"""Judges a capture before it is kept: every reason for which it may not be."""
+"""Quality checks of a capture: every reason to reject it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ STRETCH_S = 0.005
 DECAY_S = 0.15
 
 REPEATS_DB = -40.0
-"""How far below a capture the difference to the next one must be for both to be alike."""
+"""Level of the difference to the next capture re a capture below which both count as equal, dB."""
 
 
 def short(x: NDArray[np.float32], samples: int) -> Reason | None:
-    """A recording ``(channel, samples)`` that is shorter or longer than what was played."""
+    """A recording ``(channel, samples)`` that is shorter or longer than the stimulus."""
     if x.shape[-1] == samples:
         return None
-    return Reason("length", f"the recording holds {x.shape[-1]} samples of {samples}")
+    return Reason("length", f"the recording has {x.shape[-1]} of {samples} samples")
 
 
 def padded(x: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
@@ -99,7 +99,7 @@ def _completed(inv: Inverse, loop: Complex, delay: float, gain: float) -> Comple
 def _worst_residual(
     inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], kernel: Complex
 ) -> tuple[float, float]:
-    """Root mean square of the loudest 5 ms of what ``kernel`` does not explain within the band, and when (s)."""
+    """Largest rms over 5 ms of the residual of ``kernel`` within the band, and its time (s)."""
     model = fft.irfft(fft.rfft(np.asarray(played, dtype=float), inv.size) * kernel, inv.size)
     rest = fft.rfft(np.asarray(recorded, dtype=float) - model[: len(recorded)], inv.size)
     f = inv.f
@@ -112,7 +112,7 @@ def _worst_residual(
 
 
 def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
-    """A microphone that heard nothing: ``snr (mic,)`` in dB."""
+    """A microphone without signal: ``snr (mic,)`` in dB."""
     for value, name in zip(snr, names, strict=True):
         if value < SILENT_SNR_DB:
             return Reason(
@@ -137,34 +137,34 @@ def disturbed(
     """Lost samples, hum, a burst, or a stage that clips ahead of the converter, in any microphone.
 
     ``x (mic, samples)`` as recorded, ``transfer (mic, frequency)`` deconvolved; ``last_start`` is when the last of
-    overlapped sweeps starts, s. Of a splice its own noise tells which bursts are left; none is looked for.
+    overlapped sweeps starts, s. A splice's own noise shows the remaining bursts; none is looked for.
     """
     for row, spectrum, name in zip(x, transfer, names, strict=True):
         at = disturbance.stuck(row)
         if at is not None:
             where_at = f"equal samples at {at / sweep.fs:.2f} s; turn it down"
-            return Reason("stuck", f"{name} clipped ahead of the converter: {where_at}")
+            return Reason("stuck", f"{name} clipped before the converter: {where_at}")
         held = disturbance.held(row)
         if held is not None:
-            still = f"it stood still for {held[1]} samples at {held[0] / sweep.fs:.2f} s"
+            still = f"constant for {held[1]} samples at {held[0] / sweep.fs:.2f} s"
             return Reason("lost", f"{name} lost samples: {still}")
         mains = disturbance.hum(row, sweep, delay + last_start, DECAY_S)
         if mains:
             return Reason(
                 "hum",
                 f"{name} hums: {mains[0]:.0f} Hz and multiples at {mains[1]:.0f} dB re the capture (limit "
-                f"{disturbance.HUM_LEVEL_DB:.0f}); check its ground and its cable",
+                f"{disturbance.HUM_LEVEL_DB:.0f}); check its grounding and its cable",
             )
         found = None if spliced else burst(spectrum, where, delay)
         if found:
             when, f, level = found
-            level_text = f"{level:.0f} dB above what may be there"
+            level_text = f"{level:.0f} dB above the limit"
             return Reason("burst", f"burst at {when:.1f} s, {_hertz(f)} in {name}, {level_text}")
     return None
 
 
 def repeats(before: NDArray[np.float32], x: NDArray[np.float32]) -> bool:
-    """Whether two captures ``(channel, samples)`` of the same signal are alike, so that nothing in them is noise."""
+    """Whether two captures ``(channel, samples)`` of the same signal are equal, so that they contain no noise."""
     if before.shape != x.shape:
         return False
     apart, power = (np.sum(np.square(y, dtype=np.float64), axis=1) for y in (x - before, x))

@@ -22,7 +22,7 @@ FALLING, RESOLVED = 2.0, 0.05
 which noise beneath a tail can't be told."""
 
 HIGHEST_HARMONIC = 6
-"""Where a weak harmonic may still lie; lags before it hold noise alone."""
+"""Highest harmonic that may be present; lags before it contain only noise."""
 
 
 def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs: int, others: int = 0) -> Float:
@@ -60,7 +60,7 @@ def of_one(whole: NDArray[np.floating], before: int, after: int, rate: float, fs
 
 
 def floor(power: Float) -> Float:
-    """Variance ``(mic, bin)`` of what is alike in all stretches of power ``(stretch, mic, bin)``, evenly spaced.
+    """Variance ``(mic, bin)`` common to all stretches of power ``(stretch, mic, bin)``, evenly spaced.
 
     A decaying tail adds ``A q^k`` to the noise ``N`` of stretch ``k``. Of three stretches as far from each other,
     ``N = (P0 P2 - P1^2) / (P0 + P2 - 2 P1)``, exactly; with the scatter of measured powers no less than

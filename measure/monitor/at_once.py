@@ -1,8 +1,7 @@
-"""One capture of at most two seconds in which every driver plays, for microphones that stay where they are.
-
-Drivers start one constant wait apart, so long that neither a kept response nor the harmonics that come before it
-(``L ln n``) fall into another driver's window. Nothing moves, nothing is asked, and nothing was measured before: the
-wait follows from the sweep alone. Hum, bursts and the noise floor are judged in the same capture as in any other.
+"""One capture of at most two seconds with all drivers, for fixed microphones. Drivers start at a constant spacing, long
+enough that neither a kept response nor the harmonics before it (``L ln n``) fall into another driver's window. There
+are no moves and no earlier measurements: the spacing follows from the sweep only. Hum, bursts and the noise floor are
+judged in the same capture as in any other.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ FIXED: tuple[FixedSet, ...] = ("monitor", "device")
 
 LONGEST_S = 2.0
 BEFORE_S, AFTER_S = 0.010, 0.040
-"""What is kept of each response at most: microphones are near, and the box absorbs."""
+"""Largest kept lengths of each response, s: microphones are near, and the box absorbs."""
 
 LATENCY_S = 0.05
 SHORTEST_S = 0.25
@@ -53,8 +52,8 @@ def microphones(rig: Description, name: FixedSet) -> tuple[Mic, ...]:
     mics = rig.monitor_mics if name == "monitor" else rig.device_mics
     if not mics:
         raise BadInput(
-            f'rig {rig.name!r} has no [[mic]] with use = "{name}": give 1 to 4 microphones that use and a place, such '
-            "as at = [1.0, 0.0, 0.0]"
+            f'rig {rig.name!r} has no [[mic]] with use = "{name}": give 1 to 4 microphones that use and a position, '
+            "such as at = [1.0, 0.0, 0.0]"
         )
     return mics
 

@@ -1,4 +1,4 @@
-"""One calibration of one microphone: listens, judges, compares with the history, and says what follows."""
+"""One calibration of one microphone: measurement, checks, comparison with the history, result."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sweetspot.rigs.rig_file import Description, Mic
 from sweetspot.rigs.units import Float, db
 
 RIG_DB = 3.0
-"""A first calibration that differs more than this from what the rig file says is noted."""
+"""Difference of a first calibration from the rig file above which it is noted, dB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What came of a calibration.
+    """Result of a calibration.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def calibrate(
     hpa: float | None = None,
     accept: bool = False,
 ) -> Calibration:
-    """Listen to a calibrator on ``mic`` for some seconds, while nothing plays.
+    """Record a calibrator on ``mic`` for some seconds, without playback.
 
     Parameters
     ----------
@@ -167,8 +167,8 @@ def calibrate(
         jump = f"{change:+.2f} dB against {before[KEY]:.4g} mV/Pa of {before.get('when', 'before')}"
         if abs(change) > CHANGE_DB[1] and not accept:
             reasons.append(
-                f"{jump} (limit {CHANGE_DB[1]:g} dB): has the preamplifier's gain been changed, or is it the wrong "
-                "--level? Give --accept if the change is meant"
+                f"{jump} (limit {CHANGE_DB[1]:g} dB): has the preamplifier's gain been changed, or is --level wrong? "
+                f"Use --accept if the change is intended"
             )
         else:
             notes.append(jump)
@@ -185,22 +185,25 @@ def calibrate(
 
 
 def _elsewhere(rig: Description, mic: Mic, x: NDArray[np.float32], here: Reading) -> list[str]:
-    """Whether another microphone hears the tone instead."""
+    """Whether another microphone has the tone instead."""
     for other in rig.mic:
         if other.name != mic.name:
             there = calibrator.read(x[other.channel - 1], rig.fs, here.frequency_hz)
             if there.snr_db > calibrator.SNR_DB and there.rms > 3.0 * here.rms:
-                return [f"{other.name} (input {other.channel}) hears {there.frequency_hz:.0f} Hz: is it on that one?"]
+                return [
+                    f"{other.name} (input {other.channel}) has a tone of {there.frequency_hz:.0f} Hz: is the "
+                    f"calibrator on that one?"
+                ]
     return []
 
 
 def _against_rig(mic: Mic, value: float, correction: microphone.Correction | None) -> list[str]:
-    """What a first calibration says about the rig file, and about the maker's figure."""
+    """Notes of a first calibration: differences from the rig file and from the maker's figure."""
     notes = []
     off = calibrator.changed_db(value, mic.sensitivity_mv_per_pa)
     if abs(off) > RIG_DB:
         notes.append(f"{off:+.1f} dB against {KEY} = {mic.sensitivity_mv_per_pa:g} of the rig file")
     if correction is not None and correction.sensitivity is not None:
         maker = calibrator.changed_db(value, correction.sensitivity.mv_per_pa)
-        notes.append(f"{maker:+.1f} dB against the maker's file ({correction.sensitivity.text()})")
+        notes.append(f"{maker:+.1f} dB re the maker's file ({correction.sensitivity.text()})")
     return notes

@@ -1,4 +1,4 @@
-"""A calibrator's tone in a recording: its frequency, level, steadiness and purity, and the sensitivity that follows."""
+"""A calibrator's tone in a recording: frequency, level, drift and distortion, and the resulting sensitivity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float, db, power_db, pressure
 
 SKIP_S = 0.5
-"""At the beginning, for a calibrator that somebody has just let go of."""
+"""Skipped time at the start, s, for a calibrator just released."""
 
 SECONDS = 4.0
 BLOCK_S = 0.5
@@ -31,7 +31,7 @@ COARSE = 64
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was heard of a calibrator.
+    """A measured calibrator tone.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def _blocks(y: Float, fs: int) -> list[Float]:
 
 
 def _frequency(y: Float, fs: int, near_hz: float) -> float:
-    """The strongest line between 20 Hz and 0.45 fs, refined to where a sine explains most."""
+    """The strongest line between 20 Hz and 0.45 fs, refined to the best fit of a sine."""
     windowed = y * np.hanning(len(y))
     power = np.abs(fft.rfft(windowed))
     f = fft.rfftfreq(len(y), 1.0 / fs)
@@ -147,7 +147,8 @@ def refused(reading: Reading, frequency_hz: float) -> list[str]:
     if reading.snr_db < 3.0:
         return [
             *text,
-            f"no tone is heard ({reading.snr_db:.0f} dB over the noise): is the calibrator on, and on this one?",
+            f"no tone is heard ({reading.snr_db:.0f} dB over the noise): is the calibrator switched on, and on this "
+            f"microphone?",
         ]
     off = 100.0 * (reading.frequency_hz / frequency_hz - 1.0)
     if abs(off) > FREQUENCY_PERCENT:
@@ -156,11 +157,11 @@ def refused(reading: Reading, frequency_hz: float) -> list[str]:
             f"{FREQUENCY_PERCENT:g} %): another calibrator, or another --frequency?"
         )
     if reading.drift_db > DRIFT_DB:
-        text.append(f"level drift {reading.drift_db:.2f} dB (limit {DRIFT_DB:g} dB): seat it tightly, hold still")
+        text.append(f"level drift {reading.drift_db:.2f} dB (limit {DRIFT_DB:g} dB): seat it firmly and keep it still")
     if reading.distortion_percent > DISTORTION_PERCENT:
         text.append(f"{reading.distortion_percent:.1f} % distortion (limit {DISTORTION_PERCENT:g} %): does it clip?")
     if reading.snr_db < SNR_DB:
-        text.append(f"only {reading.snr_db:.0f} dB over the noise (limit {SNR_DB:g} dB): does it sit tightly?")
+        text.append(f"only {reading.snr_db:.0f} dB over the noise (limit {SNR_DB:g} dB): is it seated firmly?")
     return text
 
 

@@ -68,7 +68,7 @@ def check(
     """
     description = with_faults(read(find(rig)), fault)
     if identify and not sys.stdin.isatty():
-        raise BadInput("--identify asks after each driver which one sounded: it needs a terminal to answer in")
+        raise BadInput("--identify asks after each driver which one played: it needs a terminal")
     watched = run.only(description, _set(only))
     before = read_reference(reference, watched) if reference else None
     with open_rig(description, serial=unit) as opened:
@@ -120,7 +120,7 @@ def sweep(
     where = f"written into {path}" if write else f"write it into {own}, or give --write"
     data = {"rig": description.name, "sweep": chosen.table, "limit": chosen.limit, "wanted_db": snr}
     data |= {"expected_db": chosen.expected_db, "at": chosen.at, "session_s": then, "written": write}
-    lines = f"{chosen.toml}\n\n{chosen.text()}\ntime: {then / 60:.1f} min of captures, {now / 60:.1f} min as it was"
+    lines = f"{chosen.toml}\n\n{chosen.text()}\ntime: {then / 60:.1f} min of captures, {now / 60:.1f} min before"
     result(data, f"{lines}\n{where}", as_json=as_json)
     if not chosen.reached:
         raise typer.Exit(1)
@@ -128,7 +128,7 @@ def sweep(
 
 def _refuse_ready_made(path: Path, write: bool) -> None:
     if write and path.parent == READY_MADE:
-        raise BadInput(f"--write: {path.name} came with sweetspot; copy it, and give the path of your copy")
+        raise BadInput(f"--write: {path.name} is part of sweetspot; copy it, and give the path of your copy")
 
 
 def _set(name: str | None) -> SetName | None:

@@ -1,4 +1,4 @@
-"""The calibration history beside a rig file, and the lines of it that a calibration or a chosen sweep change."""
+"""The calibration history beside a rig file, and the rig file's lines that a calibration or a sweep choice changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY = "sensitivity_mv_per_pa"
 
 
 def history_beside(rig_file: Path) -> Path:
-    """Where the calibrations of a rig's microphones are kept."""
+    """Path of the calibration history of a rig's microphones."""
     return rig_file.with_name(f"{rig_file.stem}.calibrations.jsonl")
 
 
@@ -42,7 +42,7 @@ def entries(history: Path) -> list[dict[str, Any]]:
             found.append({**entry, "mic": str(entry["mic"]), KEY: float(entry[KEY])})
         except (ValueError, KeyError, TypeError) as fault:
             raise BadInput(
-                f"{history}, line {number}: is no calibration ({type(fault).__name__}: {fault}); mend or remove it"
+                f"{history}, line {number}: is no calibration ({type(fault).__name__}: {fault}); correct or remove it"
             ) from fault
     return found
 
@@ -151,10 +151,10 @@ def write_sweep(rig_file: Path, rig: Description, values: Mapping[str, object]) 
 
 
 def _unchanged(rig_file: Path, rig: Description) -> str:
-    """The text of a rig file, which must still be that of the description."""
+    """The text of a rig file, unchanged since the description was read."""
     text = _text(rig_file)
     if text.replace("\r\n", "\n") != rig.text.replace("\r\n", "\n"):
-        raise BadInput(f"{rig_file}: has been changed meanwhile; nothing was written")
+        raise BadInput(f"{rig_file}: was changed in the meantime; nothing was written")
     return text
 
 

@@ -1,4 +1,4 @@
-"""A finding of the pre-flight check, and how findings are told: in a table, and in one verdict."""
+"""A finding of the pre-flight check, and the text of findings: a table and one verdict."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Outcome = Literal["pass", "warn", "fail", "untold"]
-"""``untold``: this check cannot tell; it does not fail, and it does not pass in silence either."""
+"""``untold``: this check is undecided; it does not fail, but is reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def table(findings: Sequence[Finding]) -> str:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """One line: how many things are wrong."""
+    """One line with the number of faults."""
     wrong = [f for f in findings if f.outcome == "fail"]
     notes = sum(f.outcome in ("warn", "untold") for f in findings)
     noted = f" ({notes} to note)" if notes else ""

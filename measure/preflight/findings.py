@@ -1,4 +1,4 @@
-"""Turns what a check heard into findings: loopback, microphones, amplifier, patch, polarity, levels, noise."""
+"""Findings from the observations of a check: loopback, microphones, amplifier, wiring, polarity, levels, noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNCLEAR = 0.35
 """Below this cosine the phase of an arrival is not called a sign."""
 
 OPEN_INPUT_DB = 2.0
-"""A microphone's input with no more noise than that over the loopback's has probably nothing plugged in."""
+"""Noise of a microphone input re the loopback's below which it is probably unplugged, dB."""
 
 DRIFT_PPM = 0.5
 GAIN_DB = -40.0
@@ -27,7 +27,7 @@ PLACE_M = 0.15
 
 
 def of_loopback(observed: Observation) -> Iterator[Finding]:
-    """The cable that gives time zero, and what it says of the clocks."""
+    """The loopback cable, and the clocks measured by it."""
     cable, fs, loop = observed.rig.interface.loopback, observed.rig.fs, observed.loops[0]
     name = f"out {cable.out}, in {cable.in_}"
     if loop.input is None:
@@ -44,7 +44,7 @@ def of_loopback(observed: Observation) -> Iterator[Finding]:
     text = f"latency {loop.latency * fs:.2f} samples ({1e3 * loop.latency:.2f} ms), gain {level:.1f} dB"
     outcome: Outcome = "pass"
     if level < GAIN_DB:
-        outcome, text = "fail", f"{text}: at least {GAIN_DB:g} dB is needed; turn its input up"
+        outcome, text = "fail", f"{text}: at least {GAIN_DB:g} dB is needed; raise the gain of its input"
     elif loop.gain < 0:
         outcome, text = "warn", f"{text}, polarity inverted: by the interface or the cable"
     elif loop.ripple_db > RIPPLE_DB and loop.residual_db < RESIDUAL_DB:
@@ -53,7 +53,7 @@ def of_loopback(observed: Observation) -> Iterator[Finding]:
     yield Finding("loopback", name, outcome, text, values)
     moved = [abs(one.latency - loop.latency) * fs for one in observed.loops[1:] if one.input is not None]
     if moved and max(moved) > 0.05:
-        text = f"latency moved by {max(moved):.2f} samples between two captures; every capture brings its own"
+        text = f"latency moved by {max(moved):.2f} samples between two captures; each capture has its own reference"
         yield Finding("loopback", "latency", "warn", text, {"moved_samples": max(moved)})
     yield from _of_clock(observed)
 
@@ -80,7 +80,7 @@ def _of_clock(observed: Observation) -> Iterator[Finding]:
 
 
 def of_amplifier(observed: Observation) -> Iterator[Finding]:
-    """Drivers that no microphone hears, or all of them."""
+    """Drivers without signal at any microphone, or all of them."""
     there, names = observed.there, observed.rig.driver_names
     if not there.any():
         if all(_open(observed, i) for i in range(len(observed.inputs))):
@@ -105,7 +105,7 @@ def of_amplifier(observed: Observation) -> Iterator[Finding]:
 
 
 def of_microphones(observed: Observation) -> Iterator[Finding]:
-    """Microphones that hear nothing, or clip."""
+    """Microphones without signal, or that clip."""
     there = observed.there
     for i, mic in enumerate(observed.rig.mic):
         row = observed.inputs[i]
@@ -118,10 +118,8 @@ def of_microphones(observed: Observation) -> Iterator[Finding]:
             text = f"input {mic.channel} clips ({clipped} samples at full scale): lower its preamplifier's gain"
             yield Finding("microphone", mic.name, "fail", text, {"clipped": clipped})
         elif there.any() and not there[i].any():
-            why = (
-                "as quiet as an input with nothing plugged in" if _open(observed, i) else "but it has noise of its own"
-            )
-            text = f"hears no driver on input {mic.channel}, {why}: dead, unplugged, or without its supply"
+            why = "as quiet as an input with nothing plugged in" if _open(observed, i) else "but it has its own noise"
+            text = f"hears no driver on input {mic.channel}, {why}: dead, unplugged, or without power"
             yield Finding("microphone", mic.name, "fail", text)
         elif there.any():
             text = f"input {mic.channel}, SNR up to {best:.0f} dB"
@@ -137,7 +135,7 @@ def _open(observed: Observation, mic: int) -> bool:
 
 
 def of_patch(observed: Observation) -> Iterator[Finding]:
-    """Drivers, microphones and turns that are not where they belong, and those that this check cannot tell apart."""
+    """Wrong wiring of drivers and microphones, wrong turns, and pairs that this check cannot distinguish."""
     verdict, rig = observed.patch, observed.rig
     if verdict is None:
         text = "too little was heard, or it was clipped or disturbed, to tell what is wired where"
@@ -161,18 +159,20 @@ def of_patch(observed: Observation) -> Iterator[Finding]:
     if best.driver_at == tuple(range(len(rig.driver))) and best.mic_at == tuple(range(len(rig.mic))):
         by = "their levels and arrivals in the reference" if observed.from_reference else "arrivals, ears and bands"
         beside = " but for the pairs above" if verdict.drivers_untold or verdict.mics_untold else ""
-        yield Finding("patch", "all", "pass", f"drivers and microphones are where they belong{beside}, told by {by}")
+        yield Finding(
+            "patch", "all", "pass", f"drivers and microphones are wired as stated{beside}, identified by {by}"
+        )
 
 
 def _untold(observed: Observation, verdict: WiringVerdict) -> Iterator[Finding]:
     rig = observed.rig
-    advice = "" if observed.from_reference else "; a --reference of an earlier check, or a turning stage, may tell"
+    advice = "" if observed.from_reference else "; an earlier check as --reference, or a turning stage, may help"
     for what, names, pairs in (
         ("driver", rig.driver_names, verdict.drivers_untold),
         ("microphone", tuple(m.name for m in rig.mic), verdict.mics_untold),
     ):
         for a, b in sorted({(min(p), max(p)) for p in pairs}):
-            text = f"{what}s {names[a]!r} and {names[b]!r} sound alike from here: a swap would go unseen{advice}"
+            text = f"{what}s {names[a]!r} and {names[b]!r} respond alike: a swap would go undetected{advice}"
             yield Finding("patch", f"{names[a]}, {names[b]}", "untold", text)
 
 
@@ -184,11 +184,11 @@ def _patch_text(rig: Description, patch: Patch) -> str:
     words += [f"{rig.mic[m].name!r} on {rig.mic[o].name!r}'s input" for o, m in mics]
     if patch.turned != 1:
         words.append("a stage that turns the other way" if patch.turned < 0 else "a stage that stands still")
-    return " and ".join(words) or "the rig's own patch"
+    return " and ".join(words) or "the wiring of the rig file"
 
 
 def of_places(observed: Observation) -> Iterator[Finding]:
-    """Microphones that stand farther or nearer than the rig says."""
+    """Microphones farther or nearer than in the rig file."""
     if observed.patch is None or observed.loops[0].input is None:
         return
     c = speed_of_sound(observed.rig.environment.temperature_c)
@@ -216,7 +216,7 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
     turned_over = {name for name, sign in zip(names, mics, strict=True) if sign < 0}
     if set(EARS) <= turned_over and not observed.from_reference:  # a head with ear canals turns the phase by itself
         turned_over -= set(EARS)
-        text = "every driver arrives with falling pressure at both ears alike: the head's own phase, or both inverted"
+        text = "every driver arrives with falling pressure at both ears alike: the head's phase, or both inverted"
         yield Finding("polarity", "ears", "warn", text)
     for name in names:
         if name in turned_over:
@@ -232,16 +232,19 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
             yield Finding("polarity", driver.name, "fail", text, {"cosine": float(np.nanmean(cosine[:, place]))})
     for place, which in enumerate(order_out):
         if np.isfinite(cosine[:, place]).any() and not clear[:, place].any():
-            yield Finding("polarity", observed.rig.driver[which].name, "untold", "the sign of its arrival is not clear")
+            yield Finding(
+                "polarity", observed.rig.driver[which].name, "untold", "the polarity of its arrival is ambiguous"
+            )
     if (mics > 0).all() and (drivers > 0).all():
-        yield Finding("polarity", "all", "pass", f"the same everywhere ({int(clear.sum())} paths)")
+        yield Finding("polarity", "all", "pass", f"the same for all ({int(clear.sum())} paths)")
     elif doubtful:
-        text = "as many polarities are inverted as are not: it may be the other drivers or microphones"
+        text = "as many polarities are inverted as not: the others may be the inverted ones"
         yield Finding("polarity", "all", "warn", text)
 
 
 def _fewest(signs: Float) -> tuple[Float, Float, bool]:
-    """Signs of microphones and of drivers whose products explain ``signs (mic, driver)``, as few negative as may be."""
+    """Signs of microphones and drivers whose products explain ``signs (mic, driver)``, with the fewest negative
+    ones."""
     best: tuple[int, Float, Float] | None = None
     tie = False
     drivers = np.where(signs.sum(axis=0) < 0, -1.0, 1.0)
@@ -260,7 +263,7 @@ def _fewest(signs: Float) -> tuple[Float, Float, bool]:
 
 
 def all_of(observed: Observation) -> list[Finding]:
-    """Every finding, in the order in which a set-up is put right."""
+    """All findings, in the order in which to fix a set-up."""
     found = [
         *of_loopback(observed),
         *of_microphones(observed),

@@ -1,4 +1,4 @@
-"""One driver after the other, softly: is this the tweeter? A person hears what no microphone can tell of a name."""
+"""Identification of drivers by ear: each plays alone at a low level, and the operator confirms its name."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def identify(rig: Rig, ask: Callable[[str], bool]) -> list[Finding]:
         low, high = driver.band_hz
         right = ask(f"Output {driver.channel} played: was that {driver.name!r} ({low:g} to {high:g} Hz)?")
         where = f"output {driver.channel}"
-        text = f"heard on {where}" if right else f"another one sounds on {where}: see its wires"
+        text = f"heard on {where}" if right else f"another driver plays on {where}: see its wires"
         found.append(Finding("identify", driver.name, "pass" if right else "fail", text))
     return found

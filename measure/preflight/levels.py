@@ -1,4 +1,4 @@
-"""Findings on levels: headroom, loudness and signal to noise of the sweeps to come, weak drivers, the noise floor."""
+"""Findings on levels: headroom, loudness and SNR of the planned sweeps, weak drivers, the noise floor."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweetspot.rigs.units import P_REF, db, from_db, power_db
 
 WEAK_DB = 10.0
 CHANGED_DB = (3.0, 6.0)
-"""Noted, and called wrong: by how much a level may differ from the reference's."""
+"""Level differences from the reference above which it is noted, and a fault, dB."""
 
 HEADROOM_DB = 3.0
 SNR_DB = (10.0, 25.0)
@@ -23,7 +23,7 @@ SNR_DB = (10.0, 25.0)
 
 
 def of_levels(observed: Observation) -> Iterator[Finding]:
-    """What the sweeps to come will reach at the microphones: headroom, level, signal to noise."""
+    """Expected headroom, level and SNR of the planned sweeps at the microphones."""
     matrix = observed.matrices[0]
     if unknown := levels_unknown(observed.rig, observed.rig.mic):
         yield Finding("level", "dB SPL", "untold", unknown)
@@ -50,14 +50,14 @@ def of_levels(observed: Observation) -> Iterator[Finding]:
             limit = f"limits.loudest_db_spl = {observed.rig.limits.loudest_db_spl:g}"
             outcome, text = "fail", f"{text}: above {limit}; lower sweep.level_dbfs by {over:.1f} dB"
         elif headroom < HEADROOM_DB:
-            outcome, text = "warn", f"{text}: at least {HEADROOM_DB:g} dB is wise"
+            outcome, text = "warn", f"{text}: at least {HEADROOM_DB:g} dB is recommended"
         yield Finding("level", mic.name, outcome, text, values)
     yield from _of_snr(observed)
     yield from _of_drivers(observed)
 
 
 def snr(observed: Observation) -> Iterator[tuple[Mic, float, str]]:
-    """Signal to noise of the sweep to come at each microphone that hears: dB in its worst octave, and which that is.
+    """Expected SNR of the sweep at each working microphone: dB in its worst octave, and that octave.
 
     ``A^2 L |H|^2 / (4 f (N0 / 2) T)``, averaged over each octave of each driver's band.
     """
@@ -87,9 +87,9 @@ def _of_snr(observed: Observation) -> Iterator[Finding]:
     """Signal to noise of the sweep to come."""
     for mic, worst, where in snr(observed):
         outcome: Outcome = "fail" if worst < SNR_DB[0] else "warn" if worst < SNR_DB[1] else "pass"
-        text = f"the sweep will stand at least {worst:.0f} dB over the noise ({where})"
+        text = f"the sweep will be at least {worst:.0f} dB over the noise ({where})"
         if outcome != "pass":
-            text += f": {SNR_DB[1] - worst:.0f} dB more are wise; sweetspot rig sweep chooses length and level"
+            text += f": {SNR_DB[1] - worst:.0f} dB more are recommended; sweetspot rig sweep chooses length and level"
         yield Finding("snr", mic.name, outcome, text, {"worst_db": worst, "at": where})
 
 
@@ -110,15 +110,15 @@ def _of_drivers(observed: Observation) -> Iterator[Finding]:
         off, name = float(level[place] - usual), observed.rig.driver[which].name
         if observed.from_reference and abs(off) > CHANGED_DB[0]:
             outcome: Outcome = "fail" if abs(off) > CHANGED_DB[1] else "warn"
-            text = f"{off:+.1f} dB against the reference (limits {CHANGED_DB[0]:g} and {CHANGED_DB[1]:g} dB)"
+            text = f"{off:+.1f} dB re the reference (limits {CHANGED_DB[0]:g} and {CHANGED_DB[1]:g} dB)"
             yield Finding("level", name, outcome, text, {"change_db": off})
         elif not observed.from_reference and off < -WEAK_DB:
-            text = f"{-off:.0f} dB weaker than the other drivers: check its gain, or its wiring"
+            text = f"{-off:.0f} dB below the other drivers: check its gain, or its wiring"
             yield Finding("level", name, "warn", text, {"below_others_db": -off})
 
 
 HUM_DB_SPL, HUM_DBFS = 40.0, -80.0
-"""Hum below this does no harm; the second where the level in pascals is not known."""
+"""Harmless level of hum; the second if levels in pascal are unknown."""
 
 
 def of_noise(observed: Observation) -> Iterator[Finding]:
@@ -142,14 +142,14 @@ def of_noise(observed: Observation) -> Iterator[Finding]:
         hum = power_db(density[1:16].max() * step / P_REF**2)
         outcome: Outcome = "pass"
         if hum > total - 1.0 and hum + shift > (HUM_DB_SPL if known else HUM_DBFS):
-            outcome, text = "warn", f"{text}: most of it below 300 Hz, is there hum?"
+            outcome, text = "warn", f"{text}: most of it below 300 Hz: hum?"
         yield Finding(
             "noise", mic.name, outcome, text, {f"total_db_{unit}": total + shift, f"octaves_db_{unit}": bands}
         )
 
 
 def allowed_peak(rig: Description, level_dbfs: float | None, quieter_db: float) -> float:
-    """Peak of each comb (linear): as asked, else so far below the session's sweep.
+    """Peak of each comb (linear): as given, else at a fixed level below the session's sweep.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Responses of an earlier check or session, stored and read again: a better expectation than any geometry."""
+"""Reference responses of an earlier check or session: a better expectation than geometry."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ARRIVAL_SIGMA, APART_SIGMA, LEVEL_SIGMA_DB = 15e-6, 5e-6, 1.0
 """How well drivers keep apart from each other when a head is put back within some centimetres and a degree."""
 
 NEAR_M, NEAR_DEG = 0.02, 2.0
-"""How near to straight ahead a session's position must be to serve as a reference."""
+"""Largest distance from straight ahead of a session's position used as a reference."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceCheck:
-    """What was heard of every driver straight ahead.
+    """Responses of all drivers straight ahead.
 
     Parameters
     ----------
@@ -74,14 +74,14 @@ class ReferenceCheck:
 
 
 def _listed(array: Float) -> Any:
-    """Nested lists with ``None`` for what is not a number, as JSON has none."""
+    """Nested lists with ``None`` for NaN, which JSON lacks."""
     known = array.astype(object)
     known[~np.isfinite(array)] = None
     return known.tolist()
 
 
 def of_check(rig: Description, one: PathResponses) -> ReferenceCheck:
-    """What a check heard straight ahead."""
+    """Responses of a check straight ahead."""
     rows = [m.channel - 1 for m in rig.mic]
     names = [m.name for m in rig.mic]
     apart = np.zeros(0)
@@ -109,7 +109,7 @@ def read(path: Path, rig: Description) -> ReferenceCheck:
     ):
         if missing := [n for n in needed if n not in has]:
             raise BadInput(
-                f"--reference {path}: holds no {what} {missing[0]!r}, only {', '.join(has)}; make one with this rig: "
+                f"--reference {path}: has no {what} {missing[0]!r}, only {', '.join(has)}; make one with this rig: "
                 "sweetspot rig check RIG --json > good.json"
             )
     return found
@@ -130,7 +130,7 @@ def _of_json(path: Path) -> ReferenceCheck:
 
 
 def _of_run(run: Path, rig: Description) -> ReferenceCheck:
-    """Straight ahead in a session: responses at the combs' frequencies, heard as a check hears them."""
+    """Straight ahead in a session: responses at the combs' frequencies, as in a check."""
     with Session.read(session_file(run)) as session:
         was = session.rig()
         sets = [_ahead(session.responses(name), run) for name in session.sets]
@@ -189,7 +189,7 @@ def _at(
 
 
 def expected(rig: Description, poses: Sequence[Pose], found: ReferenceCheck) -> Expected:
-    """The reference straight ahead; elsewhere, the reference and what the geometry says that the move changes."""
+    """The reference straight ahead; elsewhere, the reference changed by the geometry of the move."""
     geometry = from_geometry(rig, list(poses))
     rows = np.ix_([found.mics.index(m.name) for m in rig.mic], [found.drivers.index(n) for n in rig.driver_names])
     arrival = found.arrival[rows] + geometry.arrival - geometry.arrival[:1]

@@ -1,4 +1,4 @@
-"""Runs the pre-flight check on an open rig: plays the combs, moves the stage, looks at the disk."""
+"""Runs the pre-flight check on an open rig: plays the multitones, moves the stage, checks the disk."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ QUIETER_DB = 12.0
 """Each comb's peak under the session's sweep: they all play at once."""
 
 SOFTER_DB = (-10.0, -20.0, -30.0)
-"""What combs that would be too loud are lowered by, in turn."""
+"""Steps by which combs that would be too loud are lowered, dB."""
 
 LOOP_BAND = (20.0, 0.45)
 """Of the loopback's comb: Hz, and part of the sampling rate."""
@@ -49,16 +49,16 @@ TURNS_DEG = (57.0, -57.0, 31.0, -31.0, 17.0, -17.0)
 """Test turns, the first that the limits allow: no symmetry of a device brings it onto itself."""
 
 SENSITIVITY_DB = 1.0
-"""By how much a rig's sensitivity may differ from the maker's file without a note."""
+"""Difference of a rig's sensitivity from the maker's file above which it is noted, dB."""
 
 REPEATS = 1
-"""How many captures are made again in all, so that a check stays under ten seconds of sound."""
+"""Largest number of repeated captures, so that a check plays less than ten seconds."""
 
 CLOSURE_DB = -26.0
-"""How much what is heard straight ahead may have changed when the stage is back."""
+"""Largest change of the responses straight ahead after the stage's return, dB."""
 
 ROOM = 2.0
-"""Room on the disk, over what the plan will write."""
+"""Required free disk space re the plan's size."""
 
 
 def only(rig: Description, name: plan.SetName | None) -> Description:
@@ -90,12 +90,12 @@ def steps(rig: Description, move: bool, axes: frozenset[str]) -> list[Pose]:
 
 
 def captures(rig: Description, move: bool, axes: frozenset[str]) -> int:
-    """How many captures a check makes if nothing disturbs them: one a pose, and one when the stage is back."""
+    """Number of captures of a check without disturbances: one per pose, and one after the stage's return."""
     return {1: 1, 2: 3}[len(steps(rig, move, axes))]
 
 
 def stimulus(rig: Description, peak: float) -> tuple[multitone.Comb, NDArray[np.float32]]:
-    """The combs of a rig, each driver's within its limits, and what all outputs play ``(outputs, samples)``."""
+    """The combs of a rig, each driver's within its limits, and all output signals ``(outputs, samples)``."""
     bands = [d.band_hz for d in rig.driver] + [(LOOP_BAND[0], LOOP_BAND[1] * rig.fs)]
     signal = multitone.combs(bands, rig.fs, peak, protections(rig))
     y = np.zeros((rig.outputs, signal.y.shape[1]), dtype=np.float32)
@@ -105,7 +105,7 @@ def stimulus(rig: Description, peak: float) -> tuple[multitone.Comb, NDArray[np.
 
 
 def _quiet_enough(rig: Rig, peak: float, asked: bool) -> tuple[multitone.Comb, NDArray[np.float32]]:
-    """The combs, softer if need be: where the rig file states a loudest level they are tried softly first.
+    """The combs, lowered if necessary: with an SPL limit they are first played at a low level.
 
     Raises
     ------
@@ -213,7 +213,7 @@ class _Listening:
         self._kept: list[str] = []
 
     def take(self) -> Take:
-        """One capture that nothing disturbed; the last one if all were."""
+        """One undisturbed capture; the last one if all were disturbed."""
         while True:
             take = _listened(self._signal, self._rig.interface.capture(self._y).x, self._rig.description)
             reason = disturbed(take[0], take[1], self._watched)
@@ -224,16 +224,16 @@ class _Listening:
             self._repeats.append(reason)
 
     def findings(self) -> list[Finding]:
-        """What was disturbed, and whether it was heard again without."""
+        """Findings on disturbed captures and their repeats."""
         if self._kept:
-            often = f"{self._kept[0]}; it was so {len(self._repeats) + len(self._kept)} times"
-            advice = "see the clock" if "loopback" in often else "wait until it is quiet, and check again"
+            often = f"{self._kept[0]}; seen {len(self._repeats) + len(self._kept)} times"
+            advice = "see the clock" if "loopback" in often else "wait until it is quiet, then check again"
             return [Finding("capture", "combs", "fail", f"{often}: {advice}")]
-        return [Finding("capture", "combs", "warn", f"heard again, for {reason}") for reason in self._repeats]
+        return [Finding("capture", "combs", "warn", f"measured again: {reason}") for reason in self._repeats]
 
 
 def _moved(rig: Rig, pose: Pose) -> Finding | None:
-    """Move what the stage can move; what went wrong, if anything did."""
+    """Move the stage; returns a finding on failure."""
     if not rig.stage.axes:
         return None
     try:
@@ -290,34 +290,41 @@ def _observation(
 
 
 def _as_if(poses: list[Pose], turned: int) -> list[Pose]:
-    """The poses as they would be if the stage had turned as asked, the other way, or not at all."""
+    """The poses if the stage had turned as commanded, the other way, or not at all."""
     return [replace(p, turn=turned * p.turn, yaw=turned * p.yaw) for p in poses]
 
 
 def _about_stage(
     rig: Rig, observed: Observation, poses: list[Pose], move: bool, failed: bool, back: Take | None
 ) -> list[Finding]:
-    """Whether the stage answers, moves, and turns the way that the arrivals tell."""
+    """Whether the stage answers, moves, and turns as the arrivals show."""
     stage = rig.description.stage
     if failed:
         return []
     if not rig.stage.axes:
-        return [Finding("stage", stage.driver, "pass", "moves nothing by itself: moves are asked of the operator")]
+        return [Finding("stage", stage.driver, "pass", "does not move by itself: the operator is prompted for moves")]
     if not move:
         return [Finding("stage", stage.driver, "untold", "answers; it was not moved (--no-move)")]
     if len(poses) < 2:
-        return [Finding("stage", stage.driver, "pass", "answers, and stands where it was sent")]
+        return [Finding("stage", stage.driver, "pass", "answers, and is at the commanded angle")]
     field = "turn" if stage.turns == "device" else "yaw"
     degrees = float(np.degrees(getattr(poses[1], field)))
     if observed.patch is None:
-        return [Finding("stage", stage.driver, "pass", f"went {degrees:g} degrees and back by its own account")]
+        return [
+            Finding(
+                "stage",
+                stage.driver,
+                "pass",
+                f"went {degrees:g} degrees and back (reported, not confirmed acoustically)",
+            )
+        ]
     turned = observed.patch.best.turned
     closure = closure_db(observed.heard[0], back[2], observed.inputs) if back is not None else np.full((1, 1), np.nan)
     closed = float(np.nanmax(closure)) if np.isfinite(closure).any() else -300.0
     values = {"turned_deg": degrees, "heard": turned, "closure_db": closed}
     if turned == 1 and closed > CLOSURE_DB:
-        text = f"went {degrees:g} degrees and says that it came back, but what is heard has changed by {closed:.0f} dB "
-        text += f"(limit {CLOSURE_DB:g} dB, about 0.7 degrees): does it slip, or has something moved?"
+        text = f"went {degrees:g} degrees and reports its return, but the responses changed by {closed:.0f} dB "
+        text += f"(limit {CLOSURE_DB:g} dB, about 0.7 degrees): does it slip, or did something move?"
         return [Finding("stage", stage.driver, "fail", text, values)]
     text = {
         1: f"moved {degrees:g} degrees and back, confirmed acoustically (closure {closed:.0f} dB)",
@@ -328,7 +335,7 @@ def _about_stage(
 
 
 def _corrections(rig: Description) -> list[Finding]:
-    """What the microphones' correction files hold; one that cannot be read is refused like any other bad input."""
+    """The microphones' correction files; an unreadable one is refused as bad input."""
     found = []
     for mic in rig.mic:
         own, correction = deviates(rig, mic, 1000.0)
@@ -339,12 +346,12 @@ def _corrections(rig: Description) -> list[Finding]:
         values = {"points": len(correction.points), "from_hz": float(low), "to_hz": float(high)}
         outcome: Outcome = "pass"
         if low > rig.sweep.band_hz[0] or high < rig.sweep.band_hz[1]:
-            outcome, text = "warn", f"{text}: less than sweep.band_hz; beyond its ends it is held"
+            outcome, text = "warn", f"{text}: less than sweep.band_hz; constant beyond its ends"
         if correction.sensitivity is not None:
             off = changed_db(mic.sensitivity_mv_per_pa, correction.sensitivity.mv_per_pa)
             if abs(off) > SENSITIVITY_DB:
                 outcome = "warn"
-                text += f"; the rig's sensitivity is {off:+.1f} dB against the file's ({correction.sensitivity.text()})"
+                text += f"; the rig's sensitivity is {off:+.1f} dB re the file's ({correction.sensitivity.text()})"
         found.append(Finding("correction", mic.name, outcome, text, values))
     return found
 
@@ -361,7 +368,7 @@ def _plans(rig: Description) -> list[plan.Plan]:
 
 
 def _disk(rig: Description, runs: Path) -> list[Finding]:
-    """Whether what the plans will write fits on the disk."""
+    """Whether the plans' data fit on the disk."""
     plans = _plans(rig)
     needed = sum(one.bytes for one in plans)
     place = runs.resolve()
@@ -372,5 +379,7 @@ def _disk(rig: Description, runs: Path) -> list[Finding]:
     sets = " and ".join(one.name for one in plans) or "nothing"
     text = f"{needed / 1e6:.0f} MB for {sets}, {free / 1e6:.0f} MB free at {place}"
     if free < ROOM * needed:
-        return [Finding("disk", str(runs), "fail", f"{text}: {ROOM:g} times as much is needed; make room", values)]
+        return [
+            Finding("disk", str(runs), "fail", f"{text}: {ROOM:g} times as much is needed; free some space", values)
+        ]
     return [Finding("disk", str(runs), "pass", text, values)]

@@ -1,4 +1,4 @@
-"""The sweep that a set-up asks for: band from the drivers, level from what limits it, length from the noise."""
+"""Choice of the sweep for a set-up: band from the drivers, level from the limits, length from the noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import P_REF, db, power_db
 
 SPARE_DB = HEADROOM_DB + 3.0
-"""Headroom that is left at the microphones: above what the check calls wise, for the next unit may be louder."""
+"""Headroom kept at the microphones, dB: more than the check recommends, as the next unit may be louder."""
 
 CEILING_DB = 0.5
 """Under the rig's ceiling, so that no rounding passes it."""
@@ -54,12 +54,12 @@ class Choice:
 
     @property
     def reached(self) -> bool:
-        """Whether what was asked for will be had."""
+        """Whether the required SNR is reached."""
         return self.expected_db > self.wanted_db - 0.05
 
     @property
     def table(self) -> dict[str, object]:
-        """What it changes in the rig's ``[sweep]``."""
+        """Its changes of the rig's ``[sweep]``."""
         band = [float(f"{f:.6g}") for f in self.band_hz]
         return {"band_hz": band, "seconds": self.seconds, "level_dbfs": self.level_dbfs, "repeats": self.repeats}
 
@@ -72,8 +72,8 @@ class Choice:
 
     def text(self) -> str:
         """Why it is so, in two lines."""
-        worst = f"{self.expected_db:.0f} dB over the noise at least ({self.at}), {self.wanted_db:g} dB asked"
-        short = "" if self.reached else ": the SNR cannot be reached. Lower the noise, or raise what limits the level"
+        worst = f"{self.expected_db:.0f} dB SNR at least ({self.at}), {self.wanted_db:g} dB required"
+        short = "" if self.reached else ": the SNR cannot be reached. Lower the noise, or raise the limit of the level"
         return f"level: {self.limit}\nsignal: {worst}{short}"
 
 
@@ -102,8 +102,8 @@ def choose(observed: Observation, wanted_db: float) -> Choice:
     deaf = [m.name for i, m in enumerate(rig.mic) if not there[i].any()]
     if silent or deaf:
         raise HardwareTrouble(
-            f"not all was heard, so that no sweep can be chosen: {', '.join([*silent, *deaf])}. "
-            "See what is wrong with: sweetspot rig check RIG"
+            f"some paths have no signal, so no sweep can be chosen: {', '.join([*silent, *deaf])}. "
+            "Find the cause with: sweetspot rig check RIG"
         )
     band = band_of(rig)
     level, limit = _level(observed)
@@ -122,7 +122,7 @@ def choose(observed: Observation, wanted_db: float) -> Choice:
 
 
 def band_of(rig: Description) -> tuple[float, float]:
-    """The band to judge, Hz: from the lowest edge of any driver's to the highest, as far as the sampling rate goes."""
+    """The band to judge, Hz: from the lowest edge of any driver's to the highest, within the sampling rate."""
     low = min(d.band_hz[0] for d in rig.driver)
     high = min(max(d.band_hz[1] for d in rig.driver), 0.44 * rig.fs)
     return float(f"{low:.3g}"), float(f"{high:.3g}")
@@ -135,7 +135,7 @@ def applied(rig: Description, chosen: Choice) -> Description:
 
 
 def _level(observed: Observation) -> tuple[float, str]:
-    """The highest level, dBFS in steps of half a decibel, and what sets it."""
+    """The highest level, dBFS in steps of half a decibel, and its limit."""
     limits = observed.rig.limits
     bounds = [(limits.ceiling_dbfs - CEILING_DB, f"{CEILING_DB:g} dB under limits.ceiling_dbfs")]
     drivers = observed.matrices[0].responses[: len(observed.rig.driver)]

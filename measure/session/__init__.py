@@ -1,4 +1,4 @@
-"""session.h5: raw captures first and flushed as each lands, responses beside them; what a file must look like."""
+"""session.h5: raw captures first, flushed one by one, with responses beside them; and the file's schema."""
 
 from typing import TYPE_CHECKING
 

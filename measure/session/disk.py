@@ -1,4 +1,4 @@
-"""Room on the disk for what a session is about to write: looked for before a byte of the file changes."""
+"""Check of free disk space before a session file changes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sweetspot.rigs.errors import HardwareTrouble
 from sweetspot.rigs.runs import again
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system says when a file cannot grow: no disk, no quota, no limit left."""
+"""System errors of a file that cannot grow: disk, quota or size limit."""
 
 MARGIN_BYTES = 4 << 20
 """Space that is left free on the disk, so that the file can always be closed whole."""
 
 
 def need(path: Path, wanted: int, what: str) -> None:
-    """Make sure that so many bytes are free beside a session.
+    """Check that this many bytes are free beside a session.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def need(path: Path, wanted: int, what: str) -> None:
     if free < wanted:
         raise HardwareTrouble(
             f"{path.parent}: the disk is full: {free / 1e6:.1f} MB free, {wanted / 1e6:.1f} MB needed for "
-            f"{what}. What landed is kept; make room, then: {again(path)}"
+            f"{what}. Captures so far are kept; free some space, then: {again(path)}"
         )
 
 
@@ -54,6 +54,6 @@ def try_to_grow(path: Path, handle: int, wanted: int) -> None:
         if fault.errno in FULL:
             words = os.strerror(fault.errno or errno.ENOSPC)
             raise HardwareTrouble(
-                f"{path}: the disk is full ({words[0].lower()}{words[1:]}). What landed is kept; make room, "
+                f"{path}: the disk is full ({words[0].lower()}{words[1:]}). Captures so far are kept; free some space, "
                 f"then: {again(path)}"
             ) from fault

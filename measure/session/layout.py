@@ -1,4 +1,4 @@
-"""Kinds of session files and how their data sets are kept."""
+"""Kinds of session files and the storage of their data sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sweetspot.rigs.storage import Kind
 
 SCHEMA = "sweetspot-session"
 VERIFICATION = "sweetspot-verification"
-"""The same layout for what was heard through a processor: programs in the place of drivers."""
+"""The same layout for measurements through a processor: programs instead of drivers."""
 
 SCHEMA_VERSION = 1
 KINDS = {

@@ -1,4 +1,4 @@
-"""Session files written anew without what need not stay: raw samples, or all but the figures of a verification."""
+"""Rewriting of session files without dispensable data: raw samples, or all but the metrics of a verification."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RawKept = Literal["all", "rejected", "none"]
 
 
 def without_raw(path: Path, kept: RawKept) -> None:
-    """Write a session anew without the samples of captures that need not stay; what is known of them stays.
+    """Rewrite a session without dispensable raw samples; their metadata are kept.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def figures_alone(path: Path, to: Path) -> None:
     kind = KINDS[VERIFICATION]
     with replacing(to) as part, File.read(path, kind) as old, File.create(part, kind) as new:
         new.root.attrs.update(**old.root.attrs.items())
-        new.root.attrs["pruned"] = "captures and responses were left out when a newer verification was made"
+        new.root.attrs["pruned"] = "captures and responses were dropped when a newer verification was made"
         for name in old.root:
             if not old.root.is_group(name):
                 new.root.create_data(name, "".join(old.root.data(name).texts()))
@@ -45,7 +45,7 @@ def _goes(name: str, data: Data, kept: RawKept) -> bool:
 
 
 def _copied(old: Group, new: Group, goes: Callable[[str, Data], bool]) -> None:
-    """Copy what a group holds; data sets that go keep their attributes and lose their samples."""
+    """Copy a group; dropped data sets keep their attributes and lose their samples."""
     new.attrs.update(**old.attrs.items())
     for name in old:
         if old.is_group(name):

@@ -1,4 +1,4 @@
-"""Samples of captures as they are kept: counts where a converter of up to 24 bits made them, else single precision."""
+"""Storage of raw samples: integer counts for converters of up to 24 bits, else single precision."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def kept(x: NDArray[np.floating]) -> tuple[NDArray[Any], dict[str, int]]:
 
 
 def restored(values: NDArray[Any], full_scale: object) -> NDArray[Any]:
-    """The samples that :func:`kept` was given, from what was stored and its attribute (``None`` for none).
+    """The samples given to :func:`kept`, from the stored data and its attribute (``None`` for none).
 
     Raises
     ------

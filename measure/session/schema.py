@@ -1,4 +1,4 @@
-"""What a session file must look like: data sets, shapes, types, names and ranges, checked when it is read."""
+"""Schema of a session file: data sets, shapes, types, names and ranges, checked when it is read."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from sweetspot.rigs.storage import Data, Group
 from sweetspot.rigs.units import Float
 
 REMEDY = (
-    "name the run folder of a session that `sweetspot measure` made; a damaged one must come from a copy, "
-    "or be measured again"
+    "give the run folder of a session made by `sweetspot measure`; restore a damaged one from a copy, or measure again"
 )
 VERIFY_AGAIN = "verify again: sweetspot verify RUN"
 
@@ -43,7 +42,7 @@ Record = TypeVar("Record")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetHead:
-    """What a set says about its responses.
+    """Metadata of a set's responses.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ class SetHead:
 
 
 def check_heads(root: Group) -> None:
-    """Check everything but the samples; the sets must agree with each other.
+    """Check all but the samples; the sets must be consistent.
 
     Raises
     ------
@@ -89,7 +88,7 @@ def check_heads(root: Group) -> None:
     }
     for name, one in heads.items():
         if f"raw/{name}" not in root:
-            raise BadInput(f"{where}: /raw/{name} is missing beside /{name}; the file is not whole: {REMEDY}")
+            raise BadInput(f"{where}: /raw/{name} is missing beside /{name}; the file is incomplete: {REMEDY}")
         if one.fs != fs:
             raise BadInput(f"{where}: /{name}/ir is at {one.fs} Hz, the session at {fs} Hz; both must be the same")
     both = all(name in heads for name in SETS)
@@ -146,7 +145,7 @@ def _names(group: Group, what: str) -> tuple[str, ...]:
     for name in found:
         check_name(name, f"{group.path}: {group.name}/{what}")
     if len(set(found)) < len(found):
-        raise BadInput(f"{group.path}: {group.name}/{what} holds a name twice: {', '.join(found)}")
+        raise BadInput(f"{group.path}: {group.name}/{what} has a name twice: {', '.join(found)}")
     return found
 
 
@@ -226,7 +225,7 @@ def record(kind: type[Record], text: Any, where: str) -> Record:
 
 
 def splice(group: Group) -> SpliceNote:
-    """What a capture was spliced of.
+    """Origin of a spliced capture.
 
     Raises
     ------
@@ -241,7 +240,7 @@ def splice(group: Group) -> SpliceNote:
     whole = whole and harmonics.shape == (len(stderr), len(ORDERS), *stderr.shape[1:])
     whole = whole and all(np.all(np.isfinite(errors)) and np.all(errors >= 0.0) for errors in (stderr, harmonics))
     if not whole or len(weights.shape) != 4 or weights.shape[0] != len(runs):
-        raise BadInput(f"{group.path}: {group.name} is no account of a splice; {REMEDY}")
+        raise BadInput(f"{group.path}: {group.name} is not a record of a splice; {REMEDY}")
     try:
         parts = tuple(Part(**part) for part in json.loads(group.attrs.text("parts", 1 << 16)))
     except (TypeError, ValueError) as fault:

@@ -1,4 +1,4 @@
-"""session.h5: raw captures first and flushed as each lands, responses beside them, remade at will."""
+"""session.h5: raw captures first, flushed one by one, with responses beside them that can be recomputed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FILES = "files"
 """Folder of a run with copies of the files that its rig file names: correction files and heads."""
 
 KEPT_SETS = 4
-"""How many sets of responses stay in memory after they were read, for the next step of a command that needs them."""
+"""Number of sets of responses cached in memory, for later steps of a command."""
 
 _read: dict[tuple[Any, SetName], ImpulseResponse] = {}
 """Sets of large sealed sessions that this process read last."""
@@ -167,7 +167,7 @@ class Session:
         self._file.flush()
 
     def _tables(self, name: SetName, shape: tuple[int, ...], axis: str, fs: int, unit: str) -> Group:
-        """Room for the responses of a set and what is known of them, not a number yet."""
+        """Data sets for a set's responses and metadata, filled with NaN."""
         group = self._file.create_group(name)
         one = (1, shape[1], 1, shape[3])  # as it is written, so that nothing is compressed twice
         ir = group.create_empty("ir", shape, "f4", np.nan, chunks=one, **PACKED)
@@ -260,7 +260,7 @@ class Session:
         where = Path(self._file.attrs.text("rig_folder"))
         rig = parse(text, folder=where, where=str(beside), kept=self.path.with_name(FILES))
         if rig.sha256 != self.rig_sha256:
-            raise BadInput(f"{beside}: was changed after the measurement (SHA-256 differs from the session's)")
+            raise BadInput(f"{beside}: was changed after the measurement (its SHA-256 differs from the session's)")
         return rig
 
     def landed(self, name: SetName) -> frozenset[str]:
@@ -281,7 +281,7 @@ class Session:
         return bool(key in raw and raw.data(key).attrs.get("accepted", False))
 
     def store(self, plan: Plan, shot: Shot) -> int:
-        """Keep one capture, accepted or not: its samples are flushed before it counts as landed.
+        """Store one capture, accepted or not: its samples are flushed before it counts as stored.
 
         Returns
         -------
@@ -332,7 +332,7 @@ class Session:
         data.attrs.update(axes="capture mic column band", column_s=note.column_s)
 
     def splice(self, name: SetName, key: str) -> SpliceNote | None:
-        """What a capture was spliced of; ``None`` for one that was made as it is."""
+        """Origin of a spliced capture; ``None`` for one that was made as it is."""
         where = f"spliced/{name}/{key}"
         return schema_.splice(self._file.group(where)) if where in self._file else None
 
@@ -348,7 +348,7 @@ class Session:
         return [(k, str(d.attrs["reason"])) for k, d in self._captures(name) if d.attrs.get("reason")]
 
     def clocks(self, name: SetName) -> list[float]:
-        """By how much the inputs' clock ran faster than the outputs' in each accepted capture of a set, ppm."""
+        """Clock offset of the inputs re the outputs in each accepted capture of a set, ppm."""
         if name not in self._clocks:
             kept = (d.attrs for _, d in self._captures(name))
             self._clocks[name] = [float(a.get("clock_ppm", 0.0)) for a in kept if a.get("accepted", False)]
@@ -364,7 +364,7 @@ class Session:
         ]
 
     def accounts(self, name: SetName) -> list[AttemptSummary]:
-        """What was used and what was excluded at every place of a set, and why."""
+        """Used and rejected captures at every position of a set, with reasons."""
         if name not in self._file:
             return []
         sources = schema_.sources(self._file.group(name))
@@ -381,7 +381,7 @@ class Session:
         return None if text is None else schema_.record(Overlap, text, f"{self.path}: overlap of /raw/{name}")
 
     def asked_to_overlap(self, name: SetName, mode: OverlapMode | None) -> OverlapMode:
-        """What the user asks of a set that was begun: ``mode``, which is kept, or what was kept before."""
+        """The user's option for a set that was started: ``mode``, which is kept, or what was kept before."""
         attrs = self._file.group(f"raw/{name}").attrs
         if mode is not None:
             attrs["overlap_mode"] = mode
@@ -400,11 +400,11 @@ class Session:
         return schema_.record(Closure, text, f"{self.path}: closure of /{name}") if text else None
 
     def closure_text(self, name: SetName) -> str:
-        """The same as it is kept, JSON; empty where it was not measured."""
+        """The same as stored, JSON; empty if not measured."""
         return str(self._file.group(name).attrs.get("closure", "")) if name in self._file else ""
 
     def left(self, plan: Plan) -> int:
-        """How many captures are still to be made, with the one that closes the set."""
+        """Number of missing captures, including the one for closure."""
         closing = plan.closing is not None and self.closure(plan.name) is None
         return len(self.missing(plan)) + int(closing)
 
@@ -414,7 +414,7 @@ class Session:
         return h if np.isfinite(h).all() else None
 
     def missing(self, plan: Plan) -> list[Capture]:
-        """The captures of a plan that have not landed, in its order."""
+        """The missing captures of a plan, in its order."""
         landed = self.landed(plan.name)
         return [c for c in plan.captures if c.key not in landed]
 
@@ -478,13 +478,13 @@ class Session:
         """
         if self._open.seal.state == "open" and not self._open.writes and not data.is_stamped:
             raise BadInput(
-                f"{self.path}: the program that wrote {data.name} was ended before it closed the file; "
+                f"{self.path}: the program that wrote {data.name} ended before it closed the file; "
                 f"finish it with: sweetspot measure resume {self.path.parent}"
             )
         return data
 
     def underived(self, plan: Plan) -> list[Capture]:
-        """Captures that landed without their response, or without a share in it, as a kill leaves them.
+        """Captures stored without their response, or not yet part of it, as after a kill.
 
         Only the last one that landed can be a repeat which the mean of its place does not hold yet.
         """

@@ -77,7 +77,7 @@ def orbit(set_: ImpulseResponse, mic: int, per_octave: int = 48, smoothing: floa
 
 
 def index_db(around: Orbit) -> Float:
-    """Directivity index ``(driver, frequency)`` in dB of a device whose radiation is taken as symmetric about its axis.
+    """Directivity index ``(driver, frequency)`` in dB of a device, assuming radiation symmetric about its axis.
 
     The ring stands for the sphere: each direction weighs as much as the band of the sphere at its angle from the
     axis, ``cos(a - s/2) - cos(a + s/2)`` for the angle ``a`` and the step ``s`` (Beranek, Acoustics, 4.16).
@@ -203,7 +203,8 @@ def _ring(around: Orbit, driver: int, name: str) -> dict[int, Float]:
         gap = np.abs((around.degrees - wanted + 180.0) % 360.0 - 180.0)
         if gap.min() > 0.5:
             raise BadInput(
-                f"CTA-2034 needs a direction each {ORBIT_DEG:g} degrees: none at {wanted} degrees in the {name} orbit. "
+                f"CTA-2034 needs a direction every {ORBIT_DEG:g} degrees: none at {wanted} degrees in the {name} "
+                f"orbit. "
                 "Measure with polar.step_deg = 10, 5 or 2.5"
             )
         found[wanted] = around.power[int(np.argmin(gap)), driver]

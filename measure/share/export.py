@@ -1,4 +1,4 @@
-"""FRD and WAV files of a session, one a response, for loudspeaker design programs and editors."""
+"""FRD and WAV files of a session, one per response, for loudspeaker design programs and editors."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def name(set_: ImpulseResponse, kind: str, index: Index) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grid:
-    """Frequencies of an FRD file, and what takes a response to them.
+    """Frequencies of an FRD file, and the transform of a response to them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Pictures of a session as files: which there are, what goes into each, and where they are saved."""
+"""Pictures of a session as files: their list, content and location."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
 DECAY_S = 0.005
-"""How much of the decay of a spectrum is drawn, s."""
+"""Length of a spectrum's decay in pictures, s."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """What the pictures of one session are drawn from.
+    """Data of one session's pictures.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class Shown:
 
 
 def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
-    """Read what there is to draw.
+    """Read the data to draw.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
 
 
 def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[Distortion]]:
-    """What every driver makes at one place that it was not given, from the raw captures; and which place.
+    """Harmonic distortion of every driver at one position, from the raw captures; and that position.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[
             found = [d for d in made if d is not None]
             if len(found) == len(made):
                 return row, found
-    raise BadInput(f"{session}: holds no raw captures of single drivers by which to tell distortion")
+    raise BadInput(f"{session}: has no raw captures of single drivers, which distortion needs")
 
 
 def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
@@ -143,7 +143,7 @@ def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int
 
 
 def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
-    """What can be drawn, by name, in the order in which a reader wants to see it."""
+    """All possible pictures by name, in reading order."""
     found: dict[str, Callable[[], Figure]] = {}
     if shown.ears is not None:
         ears = shown.ears
@@ -163,7 +163,7 @@ def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
 
 
 def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str, Callable[[], Figure]]:
-    """The pictures that ``only`` (names with commas) asks for; all if it is None.
+    """The pictures that ``only`` (names with commas) selects; all if it is None.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str
 
 
 NO_CLOCK: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-"""What is left out of pictures, so that the same session gives the same bytes."""
+"""Metadata omitted from pictures, so that the same session gives the same bytes."""
 
 
 def save(draw: Callable[[], Figure], path: Path) -> None:
@@ -286,7 +286,7 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0)
     level = around.re_axis_db()
     figure = _figure(
-        f"{shown.unit}: around the device, dB re straight ahead, 1/12 octave", *_sized(len(polar.drivers), 3.6, 3.2)
+        f"{shown.unit}: polar responses, dB re straight ahead, 1/12 octave", *_sized(len(polar.drivers), 3.6, 3.2)
     )
     closed = np.append(around.degrees, around.degrees[0] + 360.0)
     axes = _grid(figure, len(polar.drivers))
@@ -346,7 +346,7 @@ def distortion_table(shown: Shown) -> tuple[list[dict[str, object]], str]:
 
 
 def _percent(value: float, floor: float) -> str:
-    """Two digits; what noise allows to say where nothing was found over it."""
+    """Two digits; the noise limit if nothing was found above it."""
     return f"< {floor:.1g}" if np.isnan(value) else f"{value:.2g}"
 
 
@@ -354,7 +354,7 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
     if vertical.drivers != polar.drivers or vertical.band != polar.band:
         raise BadInput(
             f"--vertical: drivers {', '.join(vertical.drivers)} over {vertical.band} Hz were measured there, "
-            f"{', '.join(polar.drivers)} over {polar.band} Hz here; both orbits need the same"
+            f"{', '.join(polar.drivers)} over {polar.band} Hz here; both orbits need the same drivers and band"
         )
     flat, upright = directivity.orbit(polar, 0), directivity.orbit(vertical, 0)
     count = len(polar.drivers)

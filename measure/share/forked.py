@@ -1,4 +1,4 @@
-"""Independent pieces of work on other cores: functions run in copies of this process, results come back in order."""
+"""Independent tasks on other cores: functions run in copies of this process, with results in order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Made = TypeVar("Made")
 
 
 def begun(work: Sequence[Callable[[], Made]], *, here: bool = False) -> Callable[[], list[Made]]:
-    """Begin some functions on the other cores; what this returns waits for their results, in order.
+    """Start functions on the other cores; returns a function that waits for their results, in order.
 
     Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
     them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
@@ -71,7 +71,7 @@ def _answer(process: int, pipe: int) -> list[Any]:
         data = there.read()
     _, status = os.waitpid(process, 0)
     if status or not data:
-        raise RuntimeError(f"a part of the work ended with status {status} and without a result")
+        raise RuntimeError(f"a worker process ended with status {status} and without a result")
     answer = pickle.loads(data)
     if isinstance(answer, Exception):
         raise answer

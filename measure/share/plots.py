@@ -1,4 +1,4 @@
-"""Pictures of measured responses, and the look that all pictures share: each function draws into given axes."""
+"""Pictures of measured responses, and the common style of all pictures: each function draws into given axes."""
 
 from __future__ import annotations
 

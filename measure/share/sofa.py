@@ -1,4 +1,4 @@
-"""AES69 (SOFA) files of a session, for other tools: the one door of this room to ``sofar``."""
+"""AES69 (SOFA) files of a session, for other tools: this room's only door to ``sofar``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EAR_M = 0.0875
 """Distance of the ears from the middle of the head that the files state, m: half of the usual 17.5 cm."""
 
-PASCAL, TIME_ZERO = "Pascal for a full-scale sample", "Time zero is where the sound left the interface."
+PASCAL, TIME_ZERO = "Pascal for a full-scale sample", "Time zero is when the sound left the interface."
 KELVIN = 273.15
 LONGEST_TEXT = 60000
 """An attribute of HDF5 holds no more than 64 kB."""
@@ -36,7 +36,7 @@ def files(
     attributes: Mapping[str, Any],
     errors: Mapping[SetName, StandardErrors],
 ) -> dict[str, Callable[[], Any]]:
-    """The files that a session comes to, by name, each with what builds it.
+    """The files of a session by name, each with its builder.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def directivity(set_: ImpulseResponse, mic: int, drivers_at: Float, unit: str, a
     r = np.sqrt(x**2 + y**2 + z**2)
     sofa.ReceiverPosition = np.stack([around, np.degrees(np.arcsin(z / r)), r], axis=1)
     sofa.SourcePosition_Reference = "the middle of the device"
-    sofa.SourceView_Reference = "where the device faces: azimuth 0"
+    sofa.SourceView_Reference = "the device faces azimuth 0"
     sofa.SourceUp_Reference = "upwards"
     sofa.EmitterPosition = drivers_at
     sofa.EmitterDescriptions = [[d] for d in set_.drivers]
@@ -193,7 +193,7 @@ def directivity(set_: ImpulseResponse, mic: int, drivers_at: Float, unit: str, a
 
 
 def about(serial: str, rig: str, created_utc: str, version: str, title: str) -> dict[str, str]:
-    """Global attributes that say where a file comes from."""
+    """Global attributes of a file's origin."""
     when = created_utc.replace("T", " ").removesuffix("Z")
     return {
         "GLOBAL_Title": f"{title}, unit {serial}",
@@ -203,7 +203,7 @@ def about(serial: str, rig: str, created_utc: str, version: str, title: str) -> 
         "GLOBAL_ApplicationVersion": version,
         "GLOBAL_Comment": f"{PASCAL}; measured with rig {rig!r}. {TIME_ZERO}",
         "GLOBAL_History": "exponential sweeps, deconvolved against a loopback in every capture",
-        "GLOBAL_License": "Not stated: the measurements belong to whoever made them",
+        "GLOBAL_License": "Not stated: the measurements belong to their maker",
     }
 
 
@@ -225,7 +225,7 @@ def write(sofa: Any, path: Path) -> None:
         try:
             sofar.write_sofa(str(part), sofa)
         except RuntimeError as fault:  # the C library's name for a full disk, among others
-            raise BadInput(f"{path}: cannot be written: {fault}; make room, or name another --out") from fault
+            raise BadInput(f"{path}: cannot be written: {fault}; free some space, or give another --out") from fault
 
 
 def _new(convention: str, about: dict[str, str]) -> Any:
@@ -245,7 +245,7 @@ def _kept(
     rig_text: str,
     errors: Mapping[SetName, StandardErrors],
 ) -> Any:
-    """What no variable of the convention holds, and `sweetspot measure import` reads again."""
+    """Metadata without a variable in the convention, for `sweetspot measure import`."""
     set_ = sets[name]
     known = {
         "Use": " ".join(u.decode() for u in set_.positions["use"]),

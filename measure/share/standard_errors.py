@@ -1,4 +1,4 @@
-"""Standard errors of exported responses, in a file beside them: an import that finds it need not estimate them."""
+"""Standard errors of exported responses, in a file beside them, so that an import need not estimate them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_BYTES = 4 << 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StandardErrors:
-    """What a session knows of the errors of one set.
+    """Standard errors of one set of a session.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Splices of captures that were disturbed in parts: weights, what came from where, the standard error that follows."""
+"""Splices of partly disturbed captures: weights, origin of the parts, resulting standard error."""
 
 from typing import TYPE_CHECKING
 

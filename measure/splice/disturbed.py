@@ -1,4 +1,4 @@
-"""A capture made of the valid parts of disturbed ones: spliced, read like any other, kept if it is quiet enough."""
+"""A capture spliced from the valid parts of disturbed ones: read like any other, kept if its noise is low enough."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LITTLE = 0.01, 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Disturbed:
-    """A capture that was refused for a burst: its number at its place, what was recorded, its latency in s."""
+    """A capture rejected for a burst: its number at its position, its recording, its latency in s."""
 
     run: int
     recording: Recording
@@ -47,7 +47,7 @@ class SplicedCapture:
     passed: Passed
 
     def kept(self, runs: Sequence[int]) -> tuple[SpliceNote, NDArray[np.float32]]:
-        """What a session keeps beside the samples: from which runs, and the map of weights."""
+        """Record in the session beside the samples: origin, and the map of weights."""
         return self.splice.note(runs, self.passed), self.splice.map()
 
 
@@ -98,7 +98,7 @@ def of_disturbed(
 
 
 def _cuts(sweep: Sweep, before: int, after: int) -> tuple[Cut, tuple[Cut, ...]]:
-    """What is kept of a response, and what its harmonics are read from."""
+    """Windows of a response, and of its harmonics."""
     each = windows(sweep, before, after)
     harmonics = (
         Cut(w.before, edges(w.before, w.after), sweep.rate * float(np.log(n)) * sweep.fs)
@@ -108,7 +108,7 @@ def _cuts(sweep: Sweep, before: int, after: int) -> tuple[Cut, tuple[Cut, ...]]:
 
 
 def _counts(h: Float, f: Float, gain: Float, sweep: Sweep, order: int) -> Float:
-    """What errors of a recording's spectrum count against, ``(mic, band)``; infinite where nothing is judged.
+    """Reference of a recording's spectral errors, ``(mic, band)``; infinite where nothing is judged.
 
     The response ``(mic, tap)`` at ``f`` Hz, or for a harmonic at its fundamental, over the ``gain (mic, band)`` with
     which recordings pass into it; but where a driver plays little, a share of its usual level.

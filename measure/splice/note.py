@@ -1,4 +1,4 @@
-"""What is kept of a splice beside its samples: which parts came from where, and the standard error that follows."""
+"""Record of a splice beside its samples: origin of its parts, and the resulting standard error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from sweetspot.rigs.units import Float
 
 WIDE_BINS = 5.0
-"""Below so many bins their noise is not told from that of the neighbours."""
+"""Number of bins below which their noise is not separated from the neighbours'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpliceNote:
-    """What is kept of a splice beside its samples.
+    """Record of a splice beside its samples.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class SpliceNote:
         return np.where(known, ours, np.maximum(ours, stderr))
 
     def under_harmonics(self, source: int, f: Float) -> Float:
-        """Power ``(order, mic, frequency)`` that noise has at most where a source's harmonics are read, at ``f`` Hz."""
+        """Power ``(order, mic, frequency)`` as upper bound of the noise at a source's harmonics, at ``f`` Hz."""
         return np.array([self._at(f, rows) for rows in self.harmonics[source]]) ** 2
 
     def _at(self, f: Float, rows: Float) -> Float:

@@ -1,4 +1,4 @@
-"""One good capture from several that were disturbed in parts: each taken where, in time and frequency, it is quiet."""
+"""One good capture from several partly disturbed ones, weighted by inverse noise over time and frequency."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from sweetspot.rigs.units import Float, from_db, power_db
 
 ITERATIONS = 6
 APART = 0.7
-"""Share of a cell's power that the difference between captures has where the cell holds little of the sweep."""
+"""Share of the difference between captures in a cell's power above which the cell has little of the sweep."""
 
 SHARPER = 2.0
-"""Exponent of the shares that tell whose noise a difference is: what is left of the sweep evens them out."""
+"""Exponent of the shares that attribute a difference to a capture, as residuals of the sweep level them."""
 
 CLEAR = 20.0
-"""How far (power) the difference must lie above the quietest capture there, which holds no less than the sweep."""
+"""Required power ratio of the difference to the quietest capture there, which contains at least the sweep."""
 
 DISTURBED = 6.0
-"""How far (power) above a capture's noise floor a part counts as disturbed."""
+"""Power ratio to a capture's noise floor above which a part counts as disturbed."""
 
 LEFT_OUT = 0.3
 """A part is left out of a capture if it has less than this share of the weight that equal captures have."""
@@ -51,14 +51,15 @@ SMALLEST_PART = 12
 """Frames times bands of the smallest part that is listed."""
 
 NOISIER = 2.0
-"""Another capture is needed where the standard error is more than so many times that of an undisturbed capture, unless
-it is far below the response."""
+"""Ratio of the standard error to that of an undisturbed capture above which another capture is needed, unless it is far
+below the response."""
 
 ALIKE_DB = -20.0
-"""How far below the captures their difference must lie in half of the frames: else more than a disturbance differs."""
+"""Level of the difference re the captures, exceeded in at most half of the frames; otherwise more than a disturbance
+differs."""
 
 FLOOR = 1e-14
-"""Least noise power, of the loudest cell: what a converter leaves."""
+"""Smallest noise power re the loudest cell: the converter's."""
 
 MAP_FRAMES = 4
 """Frames that share a column of the map of weights that is kept."""
@@ -66,7 +67,7 @@ MAP_FRAMES = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """What is kept of a recording around an arrival.
+    """Kept window of a recording around an arrival.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ class Splice:
     left_out: NDArray[np.bool_]
 
     def parts(self, runs: Sequence[int]) -> tuple[Part, ...]:
-        """What was left out of each capture, as rectangles in time and frequency."""
+        """Excluded parts of each capture, as rectangles in time and frequency."""
         from scipy import ndimage  # slow to import
 
         found = []
@@ -181,7 +182,7 @@ class Splice:
         return np.asarray(kept.reshape(*kept.shape[:2], columns, MAP_FRAMES, -1).mean(axis=3), dtype=np.float32)
 
     def error(self, arrival: Float, cut: Cut) -> Float:
-        """Standard error ``(mic, band)`` of the spectrum of what is kept of a recording around the sweep's arrival.
+        """Standard error ``(mic, band)`` of the spectrum of a recording's kept window around the sweep's arrival.
 
         Noise passes into a response's spectrum at ``f`` where the window of the kept response stands when the sweep
         passes ``f``: the variance is the noise power there, summed under the squared window.
@@ -196,7 +197,7 @@ class Splice:
         return self._under(self.noise, arrival, cut)
 
     def needs_more(self, arrival: Float, cut: Cut, level: Float, relative_db: tuple[float, float]) -> bool:
-        """Whether another capture is needed: the splice is noisier where it counts than an undisturbed one.
+        """Whether another capture is needed: the splice is noisier where it matters than an undisturbed one.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Banks of filters that follow a listener: the filters of every place, where the listener is, which ones to play."""
+"""Banks of filters that follow a listener: filters of every place, the listener's pose, and the choice of filters."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A bank for engines that switch configurations: one folder of an engine's files a place, and an index."""
+"""A bank for engines that switch configurations: one folder of files per place, and an index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bank of filters, one set for each place of the listener: what the processor chooses from while a listener walks."""
+"""A bank of filters, one set per place, from which the processor chooses for a moving listener."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ YAW_M = 0.2
 """Metres that a radian of yaw counts as, where places differ in yaw too."""
 
 STICKS_M = 0.015
-"""A place is left only for one that is nearer by this much: a head that sways between two places changes nothing."""
+"""Hysteresis of a change of place, m: a head that sways between two places changes nothing."""
 
 OUTSIDE_M = 0.3
 """Beyond the outermost places by this much, a listener is outside the bank."""
@@ -27,7 +27,7 @@ MOST_PLACES = 4000
 
 @dataclass(frozen=True, slots=True)
 class ListenerPose:
-    """Where a listener is.
+    """Pose of a listener.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class FilterBank:
         return now if now is not None and away[now] <= away[best] + STICKS_M else best
 
     def fault(self, pose: ListenerPose) -> str:
-        """Why a pose cannot be followed; empty where it can."""
+        """Reason why a pose cannot be followed; else empty."""
         if not pose.is_finite:
             return "it holds a value that is not a number"
         if np.hypot(pose.x, pose.y) < self.nearest_m:
@@ -165,6 +165,6 @@ def pose_of(text: str) -> ListenerPose:
         numbers = []
     if len(numbers) not in (2, 3) or not np.isfinite(numbers).all():
         raise BadInput(
-            f"{text!r} is no place of a listener; write x,y or x,y,yaw: metres and degrees, for example 2,0.3"
+            f"{text!r} is not a listener's place; write x,y or x,y,yaw: metres and degrees, for example 2,0.3"
         )
     return ListenerPose(numbers[0], numbers[1], float(np.radians(numbers[2])) if len(numbers) == 3 else None)

@@ -1,4 +1,4 @@
-"""Which filters of a bank play while poses of a listener come in: late, wrong, from two senders, or not at all."""
+"""Choice of a bank's filters from incoming poses of a listener: late, wrong, from two senders, or missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TAKEN_S = 1.0
 """Another sender is listened to when the present one has been silent for longer."""
 
 JUMP_M, JUMP_S = 0.5, 0.25
-"""A pose farther from the last one, within this time, is believed once the next one agrees with it."""
+"""Distance and time from the last pose; a jump beyond them is accepted if the next pose agrees."""
 
 
 class Follower:
@@ -41,7 +41,7 @@ class Follower:
         self._doubted: ListenerPose | None = None
 
     def offer(self, now: float, pose: ListenerPose, sender: str = "") -> bool:
-        """Take a pose, unless it cannot be followed; says whether it was taken."""
+        """Use a pose, unless it cannot be followed; returns whether it was used."""
         silent = now - self._heard if self._heard is not None else np.inf
         if sender != self._sender and silent <= TAKEN_S:
             self.foreign += 1
@@ -53,7 +53,7 @@ class Follower:
             doubted, self._doubted = self._doubted, pose
             if doubted is None or _apart(pose, doubted) > JUMP_M / 2:
                 self._heard = now
-                self.refused, self.why = self.refused + 1, f"{pose.text}: a jump, believed once the next pose agrees"
+                self.refused, self.why = self.refused + 1, f"{pose.text}: a jump, accepted if the next pose agrees"
                 return False
         self._heard, self._sender, self._doubted = now, sender, None
         self._stand(pose)
@@ -71,7 +71,7 @@ class Follower:
         return self._heard is not None and now - self._heard > LOST_S
 
     def walk(self, x: float, y: float) -> bool:
-        """Step by so many metres, if there is a place for it."""
+        """Step by a distance in m, if there is a place for it."""
         pose = ListenerPose(round(self.pose.x + x, 6), round(self.pose.y + y, 6))
         if self.bank.fault(pose):
             return False

@@ -1,4 +1,4 @@
-"""Poses as they come in: OSC messages ``/listener x y yaw``, metres and degrees (Open Sound Control 1.0)."""
+"""Incoming poses: OSC messages ``/listener x y yaw``, metres and degrees (Open Sound Control 1.0)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _message(packet: bytes) -> ListenerPose:
     for kind in kinds[1:]:
         size = struct.calcsize(NUMBERS[kind])
         if at + size > len(packet):
-            raise MalformedPacketError(f"{kinds} in {len(packet)} bytes: it breaks off")
+            raise MalformedPacketError(f"{kinds} in {len(packet)} bytes: truncated")
         values.append(float(struct.unpack_from(NUMBERS[kind], packet, at)[0]))
         at += size
     if not np.isfinite(values).all():
@@ -74,14 +74,14 @@ def _message(packet: bytes) -> ListenerPose:
 
 
 def _text(packet: bytes, at: int) -> tuple[str, int]:
-    """A text that ends with a zero, and where the next part begins."""
+    """A zero-terminated string, and the start of the next part."""
     end = packet.find(b"\0", at)
     if end < 0:
-        raise MalformedPacketError("a text without an end")
+        raise MalformedPacketError("a string without an end")
     try:
         return packet[at:end].decode("ascii"), end + 4 - end % 4
     except UnicodeDecodeError as fault:
-        raise MalformedPacketError("a text that is no ASCII") from fault
+        raise MalformedPacketError("a string that is not ASCII") from fault
 
 
 def packed(pose: ListenerPose) -> bytes:

@@ -1,4 +1,4 @@
-"""A listener's path as a text file: one pose a line, ``t x y [yaw]`` in seconds, metres and degrees."""
+"""A listener's path as a text file: one pose per line, ``t x y [yaw]`` in seconds, metres and degrees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class ListenerPath:
-    """Where a listener is over time; each pose holds until the next, the first one before it.
+    """Poses of a listener over time; each is valid until the next, the first one also before it.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def read_path(path: Path, bank: FilterBank) -> ListenerPath:
             continue
         t, pose = _pose(words, f"{path}:{number}: {line.strip()!r:.80}")
         if times and t < times[-1]:
-            raise BadInput(f"{path}:{number}: t = {t:g} s comes after {times[-1]:g} s: times must not run backwards")
+            raise BadInput(f"{path}:{number}: t = {t:g} s comes after {times[-1]:g} s: times must increase")
         times.append(t)
         poses.append(bank.checked(pose, f"{path}:{number}"))
     if not poses:

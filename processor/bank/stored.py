@@ -16,7 +16,7 @@ from sweetspot.rigs.storage import Group
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredBank:
-    """What the file keeps of a bank.
+    """Stored part of a bank.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""An engine whose filters follow a listener's path, for files: the same rule as live, block by block."""
+"""An engine whose filters follow a listener's path in a file: the same rule as live, block by block."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sweetspot.processor.filterset import UpmixSettings
 from sweetspot.rigs.units import Real
 
 BLOCK = 256
-"""Samples after which the listener is looked for again."""
+"""Samples between updates of the listener's pose."""
 
 
 class WalkingEngine(Engine):
-    """Runs the filters of a bank for the place where the listener is.
+    """Runs the filters of a bank for the listener's place.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class WalkingEngine(Engine):
         super().__init__(bank.at(self.place), BLOCK, settings=settings, dtype=dtype, walks=True)
 
     def reset(self) -> None:
-        """Forget everything heard; the path begins again."""
+        """Clear all past input; the path starts again."""
         super().reset()
         self._done = 0
 
@@ -61,7 +61,7 @@ class WalkingEngine(Engine):
         return cuts
 
     def _next(self, x: Real) -> Real:
-        """Look where the listener is when these samples sound, then let them through."""
+        """Update the listener's pose for these samples, then process them."""
         if self._done % BLOCK == 0 and not self.changing:
             heard = (self._done - self.upmix_latency) / self.filterset.fs
             wanted = self._bank.nearest(self._path.at(heard), self.place)

@@ -53,7 +53,7 @@ class CompiledCentre:
 
 @cache
 def centre_kernel(block: int) -> tuple[TransformPlan, Any, Any]:
-    """Transforms of frames of ``2 block`` samples: their plan, the function, and what keeps it alive.
+    """Transforms of frames of ``2 block`` samples: plan, function, and owner of its memory.
 
     The function takes the address of the 64-bit values of :data:`CENTRE_POINTERS` and :data:`CENTRE_NUMBERS`: how many
     of the ``frames (2, 2B)`` it transforms into ``spectra (2, tile, 2, W)``, and of these back to ``out (2B,)`` times

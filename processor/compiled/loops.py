@@ -1,4 +1,4 @@
-"""Loops over samples that numba compiles when they are first needed; without numba they run as they are written."""
+"""Loops over samples, compiled by numba at first use; without numba they run as Python."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def loop(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _kind_and_words(value: Any) -> tuple[Any, tuple[Any, ...]]:
-    """What decides the compiled form, and the arguments that stand for a value.
+    """Key of the compiled form, and the arguments for a value.
 
     They are type and rank, address and shape of an array in C order; whether a number is whole, and the number.
     """
@@ -90,7 +90,7 @@ def _address(array: Any) -> int:
 
 
 _records: dict[int, tuple[Any, tuple[Any, tuple[Any, ...]]]] = {}
-"""What stands for records that were handed in lately, by their identity: numpy is slow to tell."""
+"""Cached arguments of recent records, by identity, since numpy is slow to compute them."""
 
 FEW = 256
 
@@ -107,7 +107,7 @@ def _of_record(value: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def _form(function: Callable[..., Any], kinds: tuple[Any, ...]) -> tuple[Any, Any]:
-    """The function for such values, to be called with their words; and what keeps it in memory."""
+    """The function for these values, called with their words; and the owner of its memory."""
     from sweetspot.processor.compiled.machine_code import loops_code
 
     words: list[Any] = []
@@ -169,5 +169,5 @@ def _text(function: Callable[..., Any], kinds: tuple[Any, ...]) -> str:
 
 
 def record(kind: np.dtype[Any]) -> Any:
-    """A record of zeros, whose fields are attributes here and in compiled code: what a rule remembers."""
+    """A record of zeros with fields as attributes here and in compiled code: the state of a rule."""
     return np.zeros(1, dtype=kind).view(np.recarray)[0]

@@ -1,6 +1,5 @@
-"""Machine code from LLVM's text: compiled for this machine, and kept on disk so that only the first start compiles.
-
-With it comes the memory that such code works on.
+"""Machine code from LLVM text: compiled for this machine, and cached on disk so that only the first start compiles; and
+the memory of such code.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ def _standing_alone(text: str) -> str:
 
 
 def _loaded(name: str, compiled: Callable[[Any], bytes], sources: tuple[Path, ...]) -> tuple[Any, int]:
-    """Object code with a function ``run``, as kept or compiled now, in memory; what keeps it alive, and its address."""
+    """Object code with a function ``run``, cached or compiled now, in memory: its owner, and its address."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
@@ -107,7 +106,7 @@ def _compiled(text: str, lanes: int, machine: Any) -> bytes:
 
 
 class Kept:
-    """Object code on disk, beside what writes it or else in the user's cache.
+    """Object code on disk, beside its source or else in the user's cache.
 
     It is taken only with its own checksum, and only for the same machine, LLVM and text of the files that write it.
     """

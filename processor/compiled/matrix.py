@@ -18,7 +18,7 @@ CHUNK = 16
 RATIOS = (2, 4, 8, 16, 32)
 LARGEST = 4096
 CACHE_SHARE, USUAL_CACHE = 0.8, 1 << 21
-"""How much of the second-level cache filters may fill, and its size where the system does not tell it."""
+"""Share of the second-level cache for filters, and its size if the system does not state it."""
 NEAR, FAR = 90e9, 22e9
 """Bytes per second at which filters are read from the second-level cache, and from beyond it."""
 TRANSFORMS = 2.5e-10
@@ -26,7 +26,7 @@ TRANSFORMS = 2.5e-10
 
 
 class Level:
-    """Uniform partitions of one block size with their memory; what the kernel is arguments lies in one table."""
+    """Uniform partitions of one block size with their memory; the kernel's arguments are in one table."""
 
     def __init__(self, taps: Real, block: int, chunk: int = 1, lanes: int | None = None) -> None:
         self.inputs, self.outputs, length = (int(n) for n in taps.shape)
@@ -61,7 +61,7 @@ class Level:
         return address_of(self.kernel.run)
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         for held in (self.x, self.out, self.y, self._line):
             held[:] = 0.0
         self.slot = 0
@@ -82,7 +82,7 @@ class Level:
         add: bool = False,
         tiles: range | None = None,
     ) -> tuple[memoryview, int, NDArray[np.int64]]:
-        """What the kernel is arguments for part of one block, to be used again and again by :meth:`follow`."""
+        """The kernel's arguments for part of one block, reused by :meth:`follow`."""
         arguments = self.arguments.copy()
         arguments[_COUNT] = 1
         arguments[_AT["inputs"]] = self.inputs if inputs else 0
@@ -94,13 +94,13 @@ class Level:
         return memoryview(arguments.data), int(arguments.ctypes.data), arguments
 
     def follow(self, orders: tuple[memoryview, int, NDArray[np.int64]]) -> None:
-        """Let the kernel do what :meth:`orders` wrote, for the current block."""
+        """Run the kernel with the arguments of :meth:`orders` for the current block."""
         orders[0][_SLOT] = self.next_slot
         self.kernel.run(orders[1])
 
     @property
     def next_slot(self) -> int:
-        """Where the spectra of the current frames lie in the line; older ones follow."""
+        """Position of the current frames' spectra in the line; older ones follow."""
         return (self.slot - self.inputs) % self.order
 
     def advance(self, count: int = 1) -> None:
@@ -161,7 +161,7 @@ class CompiledMatrix:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         self.head.reset()
         if self.far:
             self.far.reset()
@@ -200,7 +200,7 @@ class CompiledMatrix:
         return y
 
     def _step(self, x: Real, y: Real) -> int:
-        """Answer some samples; returns how many."""
+        """Output some samples; returns their number."""
         whole = int(x.shape[1]) // self.block
         if self._filled or not whole:
             return self._partial(x, y)
@@ -233,7 +233,7 @@ class CompiledMatrix:
         return n
 
     def _advance(self, y: Real, at: int, count: int) -> None:
-        """The current blocks are whole: add what the far partitions answer, and give them to these."""
+        """The current blocks are complete: add the output of the far partitions, and pass the blocks on to them."""
         if self.far:
             y += self.far.answer(at, y.shape[1])
             self.far.take(self.head.x[:, self.block : (1 + count) * self.block], count)
@@ -257,7 +257,7 @@ class Far:
         self._turn = 0
 
     def reset(self) -> None:
-        """Forget everything heard."""
+        """Clear all past input."""
         self.level.reset()
         self.gathered[:] = 0.0
         self.answers[:] = 0.0

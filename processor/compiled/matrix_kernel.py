@@ -1,4 +1,4 @@
-"""The compiled kernel of the filter matrix: transforms and spectral products as vector code, made when first needed.
+"""The compiled kernel of the filter matrix: transforms and spectral products as vector code, made at first use.
 
 It does for whole blocks what :class:`partition.Matrix` does in numpy, in single precision, in three steps
 that are written for the vectors of the machine at hand (``W`` lanes: 16 with AVX-512, else 8):
@@ -29,7 +29,7 @@ from sweetspot.processor.compiled.machine_code import machine_code
 from sweetspot.processor.compiled.vectors import FLOATS, I64, Writer, lanes_of_host
 
 SOURCES = (Path(__file__), fft.HERE, vectors.HERE)
-"""Where the code is written: another text of one of them is other code."""
+"""Source files of the code: a change of any of them changes the code."""
 
 POINTERS = ("x", "line", "h", "y", "out", "scratch", "tables")
 NUMBERS = ("count", "x_skip", "out_skip", "inputs", "outputs", "order", "slot", "first", "last", "add", "tile", "tiles")

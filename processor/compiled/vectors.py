@@ -1,4 +1,4 @@
-"""Vector code in LLVM's own text: what the compiled kernels are written with.
+"""Vector code as LLVM text, in which the compiled kernels are written.
 
 A :class:`Writer` writes one function for vectors of ``W`` lanes: complex arithmetic on pairs of vectors, small
 transforms over lists of them, transposed squares, loops, and the mode in which denormal numbers count as zero.
@@ -26,7 +26,7 @@ FUSE = ("contract",)
 
 
 def lanes_of_host(block: int) -> int:
-    """Lanes that suit the machine and the block: a block must hold a square of them."""
+    """Number of lanes for the machine and the block, which must hold a square of them."""
     wide = 16 if dict(llvm.get_host_cpu_features()).get("avx512f") else 8
     while wide * wide > block:
         wide //= 2

@@ -1,4 +1,4 @@
-"""The fitted filters in the formats of the engines that people deploy on."""
+"""Exports of the fitted filters for other engines."""
 
 from typing import TYPE_CHECKING
 

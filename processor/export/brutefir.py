@@ -86,7 +86,7 @@ def _coefficients(name: str) -> str:
 
 
 def _devices(filterset: FilterSet, options: Options) -> tuple[str, str]:
-    """Input and output on JACK, connected to the ports of named clients where they are named."""
+    """Input and output on JACK, connected to the ports of the named clients, if any."""
     ins = ", ".join(f'"{options.capture}:capture_{i + 1}"' for i in range(2)) if options.capture else ""
     outs = ", ".join(f'"{options.playback}:playback_{c}"' for c in filterset.channels) if options.playback else ""
     inside, outside = (f'device: "jack" {{ {f"ports: {p};" if p else ""} }}' for p in (ins, outs))

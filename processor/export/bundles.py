@@ -1,4 +1,4 @@
-"""What an export is: files by name with notes, and the linear stereo form that engines without an upmix run."""
+"""The content of an export: files by name with notes, and the linear stereo form for engines without an upmix."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def stereo(filterset: FilterSet) -> Real:
 
 
 def notes(filterset: FilterSet) -> tuple[str, ...]:
-    """What holds for every engine that runs the linear stereo form."""
+    """Notes for every engine with the linear stereo form."""
     order = ", ".join(f"{c} {name}" for c, name in zip(filterset.channels, filterset.drivers, strict=True))
     return (
         f"sweetspot filters of unit {filterset.unit_serial} at {filterset.fs} Hz, {filterset.length} taps; "
@@ -65,7 +65,7 @@ def notes(filterset: FilterSet) -> tuple[str, ...]:
 
 
 def outputs(filterset: FilterSet) -> int:
-    """Output channels that a device must have: up to the highest that a driver is on; those between stay silent."""
+    """Required output channels of a device: up to the highest one of a driver; unused ones stay silent."""
     return max(filterset.channels)
 
 

@@ -16,7 +16,7 @@ CONF, CHUNK, PATIENCE_S = "matrix.yml", 1024, 20.0
 VERSIONS = (2, 3, 4)
 BACKENDS = {"alsa": "Alsa", "jack": "Jack", "pulse": "Pulse", "coreaudio": "CoreAudio", "wasapi": "Wasapi"}
 NAMELESS = ("jack",)
-"""Sound systems whose devices have no sample format to choose."""
+"""Sound systems without a choice of sample format."""
 SOURCE = "Debian has no package of it; its releases are at github.com/HEnquist/camilladsp"
 WAV_HEADER = 44
 """Bytes before the samples of a WAV file, which version 2 skips itself."""
@@ -47,14 +47,14 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
 
 
 def installed() -> int:
-    """Major version of the program that is installed; 0 where it does not tell."""
+    """Major version of the installed program; 0 if unknown."""
     done = subprocess.run(["camilladsp", "--version"], capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     found = re.search(r"(\d+)\.\d", done.stdout)
     return int(found[1]) if found and int(found[1]) in VERSIONS else 0
 
 
 def _devices(filterset: FilterSet, options: Options, version: int, chunk: int) -> dict[str, Any]:
-    """The section ``devices``: files, or live devices where they are named."""
+    """The section ``devices``: files, or live devices if given."""
     single = "F32_LE" if version >= 4 else "FLOAT32LE"
     capture: dict[str, Any] = {"type": "WavFile", "filename": "in.wav", "extra_samples": filterset.length}
     if version == 2:

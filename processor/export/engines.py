@@ -40,7 +40,7 @@ ENGINES: dict[str, Callable[[FilterSet, Options], Bundle]] = {
 }
 
 STEREO = ("camilladsp", "brutefir", "jconvolver", "equalizerapo", "ffmpeg", "pipewire")
-"""Exports that run left and right alone, or the linear form (PipeWire: where it runs convolvers)."""
+"""Exports with left and right only, or the linear form (PipeWire: with convolvers)."""
 
 WHOLE = ("c", "lv2", "firmware", "wav", "rew", "mat", "sofa")
 """Exports that hold all three programs."""

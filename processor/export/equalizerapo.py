@@ -41,7 +41,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     files[CONF] = ("\r\n".join(lines) + "\r\n").encode()
     hints = (
         "Channels used: " + ", ".join(f"{d} on {c}" for d, c in zip(filterset.drivers, outputs, strict=True)) + ".",
-        f"Set the Windows device to {filterset.fs} Hz and to as many channels: Equalizer APO skips filters of another "
-        "rate without a word. Written by its parser's rules; not run here.",
+        f"Set the Windows device to {filterset.fs} Hz and to as many channels: Equalizer APO silently skips filters of "
+        f"another rate. Written by its parser's rules; not tested here.",
     )
     return Bundle(files, (*notes(filterset), *hints), r"copy the folder to C:\Program Files\EqualizerAPO\config")

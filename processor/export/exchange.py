@@ -1,4 +1,4 @@
-"""Filters for those who go on elsewhere: REW text, MATLAB, and SOFA (GeneralFIR), all programs in each."""
+"""Filters for other tools: REW text, MATLAB, and SOFA (GeneralFIR), each with all programs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from sweetspot.rigs.units import db
 
 MAT, SOFA = "filters.mat", "filters.sofa"
 BORN = "2000-01-01 00:00:00"
-"""Date in files that must have one: the same filters give the same bytes."""
+"""Constant date for files that need one, so that the same filters give the same bytes."""
 
 MAT_HEADER = 116
-"""Bytes of free text at the beginning of a MATLAB 5 file, where a date would stand."""
+"""Length of the free text at the start of a MATLAB 5 file, which usually has a date."""
 
 
 def rew(filterset: FilterSet, options: Options | None = None) -> Bundle:
@@ -84,7 +84,7 @@ def sofa(filterset: FilterSet, options: Options | None = None) -> Bundle:
 
 
 def _line(filterset: FilterSet) -> str:
-    return f"{notes(filterset)[0]} The upmix ({filterset.upmix.method}) and the guard are no part of a file of filters."
+    return f"{notes(filterset)[0]} The upmix ({filterset.upmix.method}) and the guard are not included."
 
 
 def _impulse(h: Any, fs: int) -> str:

@@ -1,4 +1,4 @@
-"""Firmware: C headers with float32 and Q31 filters, a reference vector, and a C program that checks itself."""
+"""Firmware: C headers with float32 and Q31 filters, a reference vector, and a C program with a self-test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
         f"Programs: {', '.join(filterset.programs)}. The upmix ({u.method}, window {u.window}, hop {u.hop}) is not "
         "part of the bundle: without one, feed left and right and leave the centre silent.",
         "The look-ahead limiter is not part of it: hold each driver under its sweetspot_limits (full scale = 1).",
-        "Taps are stored last first ({b[N-1] ... b[0]}), as CMSIS-DSP's arm_fir_f32 and arm_fir_q31 want them.",
+        "Taps are stored last first ({b[N-1] ... b[0]}), as CMSIS-DSP's arm_fir_f32 and arm_fir_q31 expect them.",
     )
     return Bundle(files, lines, f"cc -O2 -o check {PROGRAM} -lm && ./check")
 
@@ -75,7 +75,7 @@ def _header(filterset: FilterSet) -> str:
 
 
 def _reference(filterset: FilterSet) -> str:
-    """Seeded noise and an impulse on each program, and what every driver must answer."""
+    """Seeded noise and an impulse on each program, and the expected output of every driver."""
     samples = filterset.length + SAMPLES
     rng = np.random.default_rng(1)
     x = rng.uniform(-0.25, 0.25, (len(filterset.programs), samples))

@@ -15,7 +15,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 
 OUTSIDE_M = 0.3
-"""By how much a listener may stand outside the places of a bank, m: what the library takes."""
+"""Largest distance of a listener outside the places of a bank that the library accepts, m."""
 
 PLUGIN, UNIT, MANIFEST, TURTLE = "sweetspot.so", "unit.h", "manifest.ttl", "sweetspot.ttl"
 
@@ -51,8 +51,8 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     lines = (
         notes(filterset)[0],
         f"LV2 plug-in {uri}: the whole processor with upmix and guard; controls: gain, centre amount, bypass, "
-        "choice of the set (A/B), listener x and y. Hosts keep the controls with a project; the plug-in adds whose "
-        "filters they were made with, and says so where a project meets those of another unit or session.",
+        "choice of the set (A/B), listener x and y. Hosts keep the controls with a project; the plug-in adds the "
+        "identity of its filters, and reports a project that was made with those of another unit or session.",
         "Build it here (a C compiler and the package lv2-dev), then put the folder as sweetspot.lv2 where hosts look: "
         "~/.lv2, or any folder named in LV2_PATH.",
     )
@@ -67,7 +67,7 @@ def address(filterset: FilterSet) -> str:
 
 
 def _home(options: Options) -> tuple[float, float]:
-    """Where the listener of the default place is."""
+    """Position of the default place."""
     if options.places is None:
         return 0.0, 0.0
     x, y, _ = options.places.at[options.places.default]

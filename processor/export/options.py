@@ -1,4 +1,4 @@
-"""What can be chosen in an export, and the linear three-program form of engines without an upmix."""
+"""Options of an export, and the linear three-program form for engines without an upmix."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ FORMS = ("stereo", "linear")
 """Forms of an engine without an upmix: left and right alone, or with a fixed share of their sum as the centre."""
 
 LINEAR_SHARE = 0.25
-"""Share ``a`` of ``C = a (L + R)`` where none is chosen: half of what both sides share goes to the centre."""
+"""Default share ``a`` of ``C = a (L + R)``: half of the common signal goes to the centre."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """Choices of an export; what an engine has no use for it leaves.
+    """Options of an export; an engine ignores those that it does not use.
 
     Parameters
     ----------

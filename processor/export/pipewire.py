@@ -45,7 +45,7 @@ def ports(filterset: FilterSet) -> tuple[tuple[str, str], tuple[str, ...]]:
 
 
 def _title(filterset: FilterSet) -> str:
-    """What a desktop shows, and JACK programs as the client's name, which a colon would end."""
+    """Title on a desktop and client name in JACK, which must not have a colon."""
     return f"sweetspot {filterset.unit_serial}".replace(":", "-").strip()
 
 

@@ -1,4 +1,4 @@
-"""The gain for engines without a guard: full-scale stereo stays within the ceiling by itself, and what that costs."""
+"""Gain for engines without a guard, so that full-scale stereo stays below the ceiling; and its cost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import db
 
 UNGUARDED = ("camilladsp", "brutefir", "jconvolver", "equalizerapo", "ffmpeg", "firmware", "convolver.conf")
-"""Engines that play what the filters give, with nothing behind them; the last is PipeWire with its own convolvers."""
+"""Engines without a guard behind the filters; the last is PipeWire with its own convolvers."""
 
 POINTS = 8192
 """Of the transform that looks for the loudest frequency, at least; four times the filters' length."""
@@ -34,7 +34,7 @@ def sines_gain(filterset: FilterSet, options: Options | None = None) -> float:
 
 
 def without_guard(filterset: FilterSet, engine: str, options: Options | None = None) -> tuple[FilterSet, float, str]:
-    """Filters for an engine, by how much they are lowered, dB, and what that costs in words; unchanged with a guard.
+    """Filters for an engine, their reduction in dB, and a note on it; unchanged with a guard.
 
     Filters are staged for programme: their peaks pass the ceiling, and the guard of ``sweetspot process`` and ``play``,
     of the C library and of the plug-in holds them. An engine without one gets :func:`sines_gain`.
@@ -47,7 +47,7 @@ def without_guard(filterset: FilterSet, engine: str, options: Options | None = N
     cost = -float(db(gain))
     note = (
         f"{engine} has no guard: the filters' gain is lowered by {cost:.1f} dB, so that full-scale stereo keeps to the "
-        f"ceiling. It plays {cost:.1f} dB quieter than sweetspot process, less what the guard takes there on loud "
-        "programme; the c, lv2 and pipewire exports have the guard and keep the level."
+        f"ceiling. It plays {cost:.1f} dB lower than sweetspot process, minus the guard's reduction on loud programme; "
+        f"the c, lv2 and pipewire exports have the guard and keep the level."
     )
     return replace(filterset, taps=filterset.taps * gain, headroom_db=filterset.headroom_db + cost), cost, note

@@ -8,7 +8,7 @@ from sweetspot.processor.filterset import FilterSet
 
 
 def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
-    """Every filter as a float32 WAV; nothing is left out, the centre program included."""
+    """All filters as float32 WAV, the centre program included."""
     programs, drivers = len(filterset.programs), len(filterset.drivers)
     files = {
         pair_name(filterset, p, d, "wav"): wave(filterset.taps[p, d][None], filterset.fs)
@@ -18,5 +18,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     files["all.wav"] = wave(filterset.taps.reshape(programs * drivers, -1), filterset.fs)
     files["filterset.json"] = description(filterset)
     first = notes(filterset)[0]
-    order = f"all.wav holds {programs * drivers} channels: every driver of {filterset.programs[0]} first, then the next"
+    order = (
+        f"all.wav holds {programs * drivers} channels: all of {filterset.programs[0]} first, then of the next program"
+    )
     return Bundle(files, (first, order), "load the WAV files in any convolver")

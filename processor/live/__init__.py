@@ -1,4 +1,4 @@
-"""Live playing: the player process, its compiled callback, and the console process that shows and controls it."""
+"""Live playback: the player process, its compiled callback, and the console process that shows and controls it."""
 
 from typing import TYPE_CHECKING
 

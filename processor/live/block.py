@@ -101,7 +101,7 @@ class CompiledBlock:
 
     @property
     def address(self) -> int:
-        """Of the callback, as PortAudio wants it."""
+        """Address of the callback for PortAudio."""
         return int(self._callback.address)
 
     @property
@@ -116,7 +116,7 @@ class CompiledBlock:
         self._callback.ctypes(ins, play.ctypes.data_as(floats), frames, None, int(flagged), self.user)
 
     def obey(self) -> None:
-        """Change filters as the controls ask, and tell of a stop; to be called now and then, by any thread."""
+        """Change filters by the controls, and report a stop; called regularly, from any thread."""
         filters, controls = self._state.filters, self._board.controls
         wanted = 2 if controls[BYPASS] else int(controls[WHICH])
         if filters.next < 0 and wanted not in (filters.playing, filters.wanted):
@@ -128,7 +128,7 @@ class CompiledBlock:
             self._board.say(2, f"the guard stopped the output: {reason(self._state.guard.stop)}")
 
     def warm(self, blocks: int) -> None:
-        """Do some blocks of silence, so that the first ones heard do not meet cold caches; they are not counted."""
+        """Process some blocks of silence to warm the caches; they are not counted."""
         board, s = self._board, self._state
         counted = (board.meters, board.loads, board.counters[1:])
         kept = [held.copy() for held in counted]
@@ -161,17 +161,17 @@ class CompiledBlock:
 
     @property
     def limiter(self) -> tuple[float, int]:
-        """Least gain of the limiter so far, and on how many samples it worked."""
+        """Lowest gain of the limiter so far, and the number of limited samples."""
         return float(self._seen[0]), int(self._seen[1])
 
     def _clear(self, form: int) -> None:
-        """Filters that are not played forget what they heard."""
+        """Clear the past input of filters that are not played."""
         self._filters[form].reset()
         place = self._matrices[form]
         place["slot"] = place["far_slot"] = place["turn"] = 0
 
     def _put(self, stage: Any, **values: Any) -> None:
-        """Put numbers, or the addresses of arrays, which are kept, into a stage's state."""
+        """Put numbers, or addresses of arrays (which are kept alive), into a stage's state."""
         for name, value in values.items():
             if isinstance(value, np.ndarray):
                 assert value.flags.c_contiguous

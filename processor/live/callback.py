@@ -132,7 +132,7 @@ def _upmixed(u: Any, amount: Any, x: Any, programs: Any) -> None:
 
 @_jit
 def _far(m: Any, head: Any, y: Any) -> None:
-    """Add what the far partitions answer, and do this block's share of their work."""
+    """Add the output of the far partitions, and do this block's share of their work."""
     inputs, outputs, block = head.shape[0], y.shape[0], y.shape[1]
     large, turn = m.ratio * block, m.turn
     gathered, answer = carray(f32(m.gathered), (inputs, large)), carray(f32(m.answer), (outputs, large))
@@ -162,7 +162,7 @@ def _far(m: Any, head: Any, y: Any) -> None:
 
 @_jit
 def _walked(f: Any, m: Any, y: Any, gains: Any) -> None:
-    """Fade from the filters of one place to those of another, in place; both hear the same past."""
+    """Fade from the filters of one place to those of another, in place; both share the past input."""
     arguments, twin = carray(i64(m.arguments), ARGUMENTS), carray(i64(f.twin), ARGUMENTS)
     twin[COUNT], twin[SLOT], twin[INPUTS] = 1, m.slot, 0
     call(m.run, f.twin)
@@ -175,7 +175,7 @@ def _walked(f: Any, m: Any, y: Any, gains: Any) -> None:
 
 @_jit
 def _followed(f: Any, m: Any, wanted: Any, plays: Any) -> None:
-    """Begin to walk to the wanted place; at once where the bank is not heard."""
+    """Start the change to the requested place; immediate if the bank is not playing."""
     if f.going >= 0 and plays:
         return
     address = f.spectra + wanted * f.stride
@@ -321,7 +321,7 @@ def _timed(shared: Any, load: Any, ran: Any) -> None:
 
 
 def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: Any) -> Any:
-    """One block, as PortAudio asks for it; always goes on."""
+    """One block for PortAudio; always continues."""
     s = carray(user, 1)[0]
     stream, meters = s.stream, carray(f64(s.shared.meters), PEAKS)
     began, ran, mode = _seconds(stream, CLOCK_MONOTONIC), _seconds(stream, CLOCK_THREAD), flush(-1)

@@ -1,4 +1,4 @@
-"""Keys and meters of live playing on a terminal: what each key does, and what is shown."""
+"""Keys and meters of live playback on a terminal."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ def pair_of(text: str) -> tuple[int, int]:
     except ValueError:
         left = right = 0
     if left < 1 or right < 1 or left == right:
-        raise BadInput(f"--channels: {text!r} is no pair of channels; write for example 1,2")
+        raise BadInput(f"--channels: {text!r} is not a pair of channels; write for example 1,2")
     return left, right
 
 
 @contextmanager
 def keyboard() -> Iterator[Callable[[float], str]]:
-    """Yields what waits so many seconds for a key and returns it, or nothing; without a terminal it only waits."""
+    """Yields a function that waits for a key up to a time and returns it, or nothing; without a terminal it only
+    waits."""
     if not sys.stdin.isatty():
         yield _no_key
         return
@@ -88,7 +89,7 @@ def _no_key(wait: float) -> str:
 
 
 def press(live: LivePlayer, key: str) -> bool:
-    """Do what a key is for; False when it asks to end."""
+    """Execute a key; False when it asks to end."""
     if key in ("q", "\x03", "\x1b"):
         return False
     toggles = {"b": memory.BYPASS, "m": memory.MUTE, "a": memory.WHICH}
@@ -115,7 +116,7 @@ def bar(peak: float, ceiling: float) -> str:
 
 
 def state(live: LivePlayer) -> str:
-    """What is heard, each in brackets: the filters, A or B, or the bypass; mute; volume; the upmix."""
+    """State of playback: filters A or B or bypass, in brackets; mute; volume; upmix."""
     which = "bypass" if live.get(memory.BYPASS) else "AB"[int(live.get(memory.WHICH))]
     muted = "[MUTED] " if live.get(memory.MUTE) else ""
     method = live.program.forms[0].upmix.method
@@ -135,10 +136,10 @@ def keys_for(live: LivePlayer) -> str:
 
 
 def load(meters: Meters) -> str:
-    """How long the blocks took, and what went wrong with them."""
-    faults = [f"xruns: {meters.xruns}, of them ours: {meters.late}" if meters.xruns or meters.late else "no xruns"]
-    faults += [f"held up by other programs: {meters.held}"] if meters.held else []
-    faults += [f"{meters.starved} samples came too late from the file"] if meters.starved else []
+    """Processing time of the blocks, and their errors."""
+    faults = [f"xruns: {meters.xruns}, own late blocks: {meters.late}" if meters.xruns or meters.late else "no xruns"]
+    faults += [f"delayed by other programs: {meters.held}"] if meters.held else []
+    faults += [f"{meters.starved} samples from the file were late"] if meters.starved else []
     return f"load {100 * meters.load:.1f} %, at most {100 * meters.worst:.1f} %; {', '.join(faults)}"
 
 

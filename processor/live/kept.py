@@ -13,7 +13,7 @@ from sweetspot.processor.live import layout
 
 ROOM = Path(__file__).parents[1]
 SOURCES = tuple(ROOM / name for name in ("live/callback.py", *layout.FILES))
-"""Files that the code is made from: a change in any of them compiles it anew."""
+"""Source files of the code: a change in any of them recompiles it."""
 
 FLOATS = ctypes.POINTER(ctypes.c_float)
 FORM = ctypes.CFUNCTYPE(

@@ -1,4 +1,4 @@
-"""What the compiled block path remembers from block to block: how its memory lies."""
+"""Memory layout of the compiled block path's state between blocks."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ FILES = (
     "crossfade.py",
     "upmix.py",
 )
-"""Where the compiled code takes rules and constants from, besides its own file."""
+"""Source files of rules and constants of the compiled code, besides its own."""
 
 VERSION = "v" + sha256(b"".join((Path(__file__).parents[1] / name).read_bytes() for name in FILES)).hexdigest()[:12]
-"""A field of this name makes code that was kept from other rules unknown to numba, which looks at one file only."""
+"""A field of this name invalidates numba's cache of code from other rules, as numba checks one file only."""
 
 
 def _fields(kind: Any, *names: str) -> list[tuple[str, Any]]:
@@ -40,7 +40,7 @@ def _fields(kind: Any, *names: str) -> list[tuple[str, Any]]:
 
 
 def _stage(numbers: tuple[str, ...] = (), **more: Any) -> np.dtype[Any]:
-    """A stage's fields: those named with their kinds, 64-bit ``numbers``, which may be addresses, last."""
+    """Fields of a stage: named ones with their types, then 64-bit ``numbers``, which may be addresses."""
     return np.dtype([*more.items(), *_fields(np.int64, *numbers)])
 
 
@@ -82,7 +82,7 @@ STREAM = _stage(
 :data:`PIECES`."""
 
 SHARED = _stage(("controls", "meters", "loads", "counters", "ring", "ring_size", "tail"))
-"""What is shared with the process that shows (:mod:`memory`), and the samples left to play after the file's end."""
+"""State shared with the console process (:mod:`memory`), and the samples left after the file's end."""
 
 KERNEL = ("spectra", "rows", "lanes", "run", "forward", "inverse")
 """Of the upmix: the function of its transforms, its arguments for either, and the spectra between."""
@@ -99,7 +99,7 @@ BANK = ("spectra", "stride", "place", "going", "twin", "twin_out", "walk")
 kernel arguments of that one and where its output lies, samples of the crossfade; no spectra: no bank."""
 
 FILTERS = _stage(("matrices", "playing", "next", "wanted", "fade", *BANK), change=RAMP, walking=RAMP)
-"""Sets of filters, which one plays, and the change to another; the first set may be a bank."""
+"""Sets of filters, the playing one, and the crossfade to another; the first set may be a bank."""
 
 MUTED = _stage(("soft",), ramp=RAMP, gain=np.float64)
 """The gain of volume, start, mute and stop."""
@@ -112,13 +112,13 @@ GUARD = _stage(
 """Memory of the guard's rules, and why it stopped."""
 
 STATE = _stage((VERSION,), stream=STREAM, shared=SHARED, upmix=UPMIX, filters=FILTERS, mute=MUTED, guard=GUARD)
-"""Everything that one block leaves to the next, stage by stage; addresses where a name stands for an array."""
+"""State between blocks, by stage; arrays are given by their addresses."""
 
 CLOCK_MONOTONIC, CLOCK_THREAD = (6, 16) if platform.system() == "Darwin" else (1, 3)
 """Time that passes, and time for which the machine lets this thread run."""
 
 
 def clock() -> int:
-    """Address of ``clock_gettime``; 0 where the C library has none."""
+    """Address of ``clock_gettime``; 0 if the C library has none."""
     function = getattr(ctypes.CDLL(None), "clock_gettime", None) if platform.system() != "Windows" else None
     return ctypes.cast(function, ctypes.c_void_p).value or 0 if function is not None else 0

@@ -1,4 +1,4 @@
-"""What the process that plays shares with the one that shows: controls, meters, and a ring of stereo; no locks.
+"""Shared memory of player and console: controls, meters, and a stereo ring buffer, without locks.
 
 Each value has one writer, and is a machine word: the reader sees the old one or the new one. The ring has one writer
 and one reader, whose counters only grow.
@@ -24,7 +24,7 @@ MUTE, BYPASS, AMOUNT, WHICH, QUIT, ENDED, VOLUME = range(7)
 ENDED with the last sound."""
 
 PLACE = 12
-"""Another control: row of the bank's place where the listener is."""
+"""Another control: row of the listener's place in the bank."""
 
 BLOCKS, XRUNS, STARVED, WORST, GAIN, FINISHED, STARTED, LATENCY, HELD = range(9)
 """Meters, written by the process that plays: blocks done, xruns reported by the device, samples missing from the ring,
@@ -32,7 +32,7 @@ worst load, least gain of the limiter, 1 when all was played, 1 when the stream 
 too long only because the machine gave its processor to others meanwhile."""
 
 PEAKS = 16
-"""Where the drivers' peaks begin; the reader sets them back to 0."""
+"""Start of the drivers' peaks; the reader resets them to 0."""
 
 STEP = 0.0005
 """Width of a class of the histogram of loads: share of a block's duration."""
@@ -53,7 +53,7 @@ class Shared:
 
     @classmethod
     def make(cls, context: SpawnContext, seconds: float, fs: int, drivers: int) -> Shared:
-        """Room for ``seconds`` of stereo and so many drivers' meters."""
+        """Memory for ``seconds`` of stereo and the meters of a number of drivers."""
         return cls(
             context.RawArray("d", 16),
             context.RawArray("d", PEAKS + drivers),
@@ -121,7 +121,7 @@ class PlayerMemory:
 
     @property
     def text(self) -> tuple[int, str]:
-        """What :meth:`say` left; ``(0, "")`` for nothing."""
+        """The text of :meth:`say`; ``(0, "")`` for nothing."""
         text = self._text.raw.split(b"\0", 1)[0].decode(errors="replace")
         code, _, reason = text.partition(" ")
         return (int(code), reason) if code else (0, "")

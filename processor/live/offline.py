@@ -1,4 +1,4 @@
-"""Files through the block path that plays live: one compiled call a block, interleaved samples in and out."""
+"""Files through the live block path: one compiled call per block, interleaved samples in and out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
 Frames = NDArray[Any]
 
 BLOCK = 4096
-"""The longest that the kernels do: for files nothing waits for the end of a block."""
+"""Largest block of the kernels, as latency does not matter for files."""
 
 
 class FileBlocks:
@@ -53,7 +53,7 @@ class FileBlocks:
 
     @property
     def limiter(self) -> tuple[float, int]:
-        """Least gain of the limiter so far, and on how many samples it worked."""
+        """Lowest gain of the limiter so far, and the number of limited samples."""
         return self._path.limiter
 
     def process(self, pieces: Iterable[Frames]) -> Iterator[Frames]:

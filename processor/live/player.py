@@ -1,4 +1,4 @@
-"""The player process: engine and stream, and nothing else that competes for the interpreter."""
+"""The player process: engine and stream only, so that nothing else competes for the interpreter."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FADE_S = 0.03
 """Of mute, start and stop."""
 
 SETTLE_S = 0.5
-"""Xruns within it are the server's, whose graph has just changed, and are not counted."""
+"""Time after start, s, in which xruns are due to the server's changed graph and not counted."""
 
 PRIORITY = 15
-"""Of the real-time class: above everything ordinary, below an audio server that asks for more."""
+"""Real-time priority: above ordinary processes, below an audio server."""
 
 GLANCE_S = 0.02
-"""How often a stream of compiled code is asked for what it cannot do itself."""
+"""Interval of tasks that a compiled stream cannot do itself, s."""
 
 LOOK_AROUND = 25
 """Glances from one look for devices that have left to the next."""
@@ -41,7 +41,7 @@ WARM_BLOCKS = 64
 
 @dataclass(frozen=True, slots=True)
 class PlayedProgram:
-    """What is played.
+    """The program to play.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _hurry() -> None:
 
 
 def play(program: PlayedProgram, shared: Shared) -> None:
-    """The process: runs until it is told to quit, everything is played, or the device dies.
+    """Main function of the process: runs until it is told to quit, all is played, or the device fails.
 
     What goes wrong is left on the board with its exit code.
     """

@@ -47,13 +47,13 @@ class PoseStream:
             self._socket.bind((host, port))
         except (OSError, OverflowError) as trouble:
             self._socket.close()
-            raise BadInput(f"--pose-port {port}: cannot listen at {host}: {trouble}; name another port") from trouble
+            raise BadInput(f"--pose-port {port}: cannot listen at {host}: {trouble}; give another port") from trouble
         self._socket.settimeout(WAIT_S)
         self.port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._run, name="poses", daemon=True)
 
     def to(self, place: Callable[[int], None]) -> PoseStream:
-        """The stream itself, which from now on tells ``place`` the bank's place after each look."""
+        """The stream itself, which from now on sends the bank's place to ``place`` after each update."""
         self._place = place
         return self
 
@@ -74,7 +74,7 @@ class PoseStream:
         self._socket.close()
 
     def check(self) -> None:
-        """Raise what ended the stream.
+        """Raise the error that ended the stream.
 
         Raises
         ------
@@ -90,7 +90,7 @@ class PoseStream:
         lost = " (lost, held)" if self.follower.is_lost(time.monotonic()) else ""
         counts = {
             "malformed": self.malformed,
-            "not to be followed": self.follower.refused,
+            "cannot be followed": self.follower.refused,
             "from another sender": self.follower.foreign,
         }
         ignored = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
@@ -112,7 +112,7 @@ class PoseStream:
                 self._ending.wait(REST_S)
 
     def _waiting(self) -> list[tuple[bytes, str]]:
-        """The packets that have come, at least one unless nothing comes for a while."""
+        """The received packets, at least one unless a timeout passes."""
         packets: list[tuple[bytes, str]] = []
         self._socket.settimeout(WAIT_S)
         while len(packets) < AT_ONCE:

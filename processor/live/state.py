@@ -1,4 +1,4 @@
-"""The few things that the compiled block path asks of the machine, for numba's compiler."""
+"""Machine functions that the compiled block path needs, for numba's compiler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numba.extending import intrinsic as _intrinsic
 from sweetspot.processor.live.layout import MATRIX
 
 numba: Any = _numba
-"""Without its own types, which tell what Python sees and not what the compiler makes of it."""
+"""Untyped, since its types describe Python and not the compiled code."""
 carray: Any = numba.carray
 intrinsic: Any = _intrinsic
 types: Any = numba.types

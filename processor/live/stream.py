@@ -22,21 +22,21 @@ from sweetspot.processor.live.player import PlayedProgram, play
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
 RING_S = 2.0
-"""How much of a file is decoded ahead."""
+"""Length of a file decoded ahead, s."""
 
 START_S = 90.0
 """How long the other process may take to import, compile (once on a machine), warm up and open the device."""
 
 PATIENT_S = 2.5
-"""After so long it is told why nothing is heard yet."""
+"""Time after which a message explains the silence, s."""
 
 GLANCE_S = 0.05
-"""How often the meters are looked at, and the ring is filled."""
+"""Update interval of meters and ring buffer, s."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meters:
-    """What the process that plays tells.
+    """Meters of the player process.
 
     Parameters
     ----------
@@ -70,10 +70,10 @@ class Meters:
 
 
 class LivePlayer:
-    """A program that plays in a process of its own; made by :func:`playing`."""
+    """A program that plays in a separate process; made by :func:`playing`."""
 
     follower: Follower | None = None
-    """Where the listener is, for a bank."""
+    """The listener's follower, for a bank."""
 
     def __init__(self, program: PlayedProgram, shared: Shared, process: Any) -> None:
         self.program, self._process = program, process
@@ -88,17 +88,17 @@ class LivePlayer:
 
     @property
     def glance_s(self) -> float:
-        """How often :meth:`feed` and :meth:`meters` want to be called, s."""
+        """Call interval of :meth:`feed` and :meth:`meters`, s."""
         return GLANCE_S
 
     def set(self, which: int, value: float) -> None:
-        """Set one of the controls of :mod:`sweetspot.processor.live.memory`; the volume within what drivers bear."""
+        """Set one of the controls of :mod:`sweetspot.processor.live.memory`; the volume within the drivers' limits."""
         if which == memory.VOLUME:
             value = min(value, self.program.most_db)
         self.board.controls[which] = value
 
     def step(self, x: float, y: float) -> None:
-        """Let the listener step by so many metres, or with ``0, 0`` go to the default place."""
+        """Move the listener by a step in m, or with ``0, 0`` to the default place."""
         if self.follower is not None:
             self.follower.walk(x, y) if x or y else self.follower.go_home()
             self.set(memory.PLACE, self.follower.place)
@@ -113,7 +113,7 @@ class LivePlayer:
         return bool(self.board.meters[memory.FINISHED])
 
     def meters(self) -> Meters:
-        """What there is to show now; the peaks begin anew."""
+        """Present meters; the peaks are reset."""
         m = self.board.meters
         peaks = m[memory.PEAKS :].copy()
         m[memory.PEAKS :] = 0.0
@@ -131,7 +131,7 @@ class LivePlayer:
         )
 
     def check(self) -> None:
-        """Raise what the process that plays ran into.
+        """Raise an error of the player process.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class LivePlayer:
         if code:
             raise (HardwareTrouble if code == HardwareTrouble.exit_code else BadInput)(reason)
         if not self._process.is_alive() and not self.finished and not self.get(memory.QUIT):
-            raise HardwareTrouble(f"the process that plays ended without a word (exit code {self._process.exitcode})")
+            raise HardwareTrouble(f"the player process ended without a message (exit code {self._process.exitcode})")
 
 
 @contextmanager
@@ -157,7 +157,7 @@ def playing(
 ) -> Iterator[LivePlayer]:
     """Start to play, and end softly; a file is decoded ahead by :meth:`LivePlayer.feed`.
 
-    ``waiting`` is told once when the start takes longer than usual.
+    ``waiting`` is called once when the start takes longer than usual.
 
     Raises
     ------
@@ -185,10 +185,10 @@ def playing(
         while not live.board.meters[memory.STARTED]:
             live.check()
             if now() > began + PATIENT_S and not announced:
-                waiting("Preparing the filters; the first start on a machine compiles for some ten seconds ...")
+                waiting("Preparing the filters; the first start on a computer compiles for some ten seconds ...")
                 announced = True
             if now() > began + START_S:
-                raise HardwareTrouble(f"the process that plays did not start within {START_S:g} s")
+                raise HardwareTrouble(f"the player process did not start within {START_S:g} s")
             time.sleep(GLANCE_S)
         live.latency_s = float(live.board.meters[memory.LATENCY])
         yield live
@@ -217,7 +217,7 @@ class Feeder:
             self._source.rewind()
 
     def fill(self) -> None:
-        """Write as much as there is room for; tells when the file has ended."""
+        """Write as much as fits; returns whether the file has ended."""
         ring = self._live.board
         while not self._done:
             if self._rest.shape[1] == 0:

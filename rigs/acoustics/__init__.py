@@ -1,4 +1,4 @@
-"""Acoustics that design and simulation share: rigid spheres, heads, spherical harmonics, walls; Fourier transforms."""
+"""Acoustics common to design and simulation: rigid spheres, heads, spherical harmonics, walls; Fourier transforms."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A rigid sphere's directional response, encoded once in spherical harmonics and asked for very many directions.
+"""A rigid sphere's directional response, encoded once in spherical harmonics and evaluated for many directions.
 
 The response of a source on the sphere, or by reciprocity of an ear on it, depends on the angle from its own axis alone,
 so the harmonics are Legendre polynomials. What is left of the spectrum once the travel time from the sphere's centre
@@ -19,14 +19,14 @@ from sweetspot.rigs.units import Float
 Single = NDArray[np.complex64]
 
 FAR_M = 1e4
-"""The distance that stands for infinity, m."""
+"""Distance used as infinity, m."""
 
 BEND = 0.1
 """Largest phase by which the wave's curvature may differ between neighbouring distances, rad: -58 dB at the middle."""
 
 
 PARTS = 6
-"""Into how many bands the bins are split, each summed to the order that its upper end needs."""
+"""Number of bands of the bins, each summed to the order of its upper end."""
 
 
 def order_needed(ka: float, nearness: float) -> int:

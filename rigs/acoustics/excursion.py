@@ -1,4 +1,4 @@
-"""Excursion of a cone: from the sound pressure that it makes, or from its data sheet."""
+"""Excursion of a cone: from its sound pressure, or from its data sheet."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def per_pascal(area_m2: Float | float, f: Float) -> Float:
 
 @dataclass(frozen=True, slots=True)
 class Excursion:
-    """How far a driver moves for what its output is sent.
+    """Excursion of a driver for its output signal.
 
     Above its resonance a cone is held by its mass, and moves as ``1 / f^2``; below ``low_hz`` it is taken to move as
     far as there. For a resonance below ``low_hz`` with a quality of at most 1 that is never less than it moves.
@@ -50,7 +50,7 @@ class Excursion:
 
     @classmethod
     def of_data_sheet(cls, limit: float, area_m2: float, low_hz: float, spl_db: float, volts: float) -> Excursion:
-        """Of a driver with so many dB SPL at 1 m for 2.83 V on a wide baffle, at ``volts`` (peak) for full scale.
+        """From a driver's level at 1 m for 2.83 V on a large baffle, dB SPL, and ``volts`` (peak) for full scale.
 
         A baffle doubles the pressure: half the excursion makes the same level as in free field.
         """

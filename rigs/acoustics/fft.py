@@ -1,4 +1,4 @@
-"""Discrete Fourier transforms as every room takes them: NumPy's, and the lengths that they are quick at.
+"""Discrete Fourier transforms for all rooms: NumPy's, and efficient lengths.
 
 NumPy (from 2.0 on, which keeps single precision) and SciPy compute with the same library (pocketfft) and give the same
 bytes in double precision, in the same time; but SciPy takes half a second to start, which a command should not wait

@@ -16,11 +16,11 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Complex, Float, db, from_db
 
 BESIDE: Float = np.array([[0.0, 0.08, 0.0], [0.0, -0.08, 0.0]])
-"""Where the ears of a measured head are taken to be, m from its middle."""
+"""Assumed positions of a measured head's ears, m from its middle."""
 
 
 class Head(Protocol):
-    """Anything with two ears."""
+    """Protocol of heads: two ears."""
 
     def encoded(self, k: Float, nearest: float, c: float) -> EncodedHead:
         """The same head for any direction at few wavenumbers ``k``, sources ``nearest`` m away or farther."""
@@ -47,7 +47,7 @@ class EncodedHead(Protocol):
     """A head made ready for very many directions at once, anywhere on the sphere."""
 
     offsets: Float
-    """Where the ears are, ``(ear, 3)`` m of the head's own coordinates."""
+    """Positions of the ears, ``(ear, 3)`` m in head coordinates."""
 
     def toward(self, directions: Float, r: Float) -> tuple[Single, Single]:
         """Response of each ear ``(direction, bin)``, left first, as in :meth:`Head.response`.
@@ -139,7 +139,7 @@ class MeasuredHead:
         self.gain = float(from_db(-float(np.mean(db(self._spectrum(band))))))
 
     def _spectrum(self, f: Float) -> Complex:
-        """Spectra ``(direction, ear, f)`` with each direction's own delay taken out."""
+        """Spectra ``(direction, ear, f)`` without each direction's delay."""
         return _aligned(self.ir, self.delays, f, self.fs)
 
     def encoded(self, k: Float, nearest: float, c: float) -> EncodedHead:
@@ -179,7 +179,7 @@ class MeasuredHead:
 
 
 class CorrectedHead:
-    """A measured head whose direct sound is brought from the distance of its measurement to that of the source.
+    """A measured head with direct sound corrected from the distance of its measurement to that of the source.
 
     The correction is what a sphere does between the two distances (the distance variation function of A. Kan et al.,
     J. Acoust. Soc. Am. 125, 2233, 2009): right for the head's size, blind to the pinna, which a near source meets from
@@ -270,7 +270,7 @@ def _unit(angle: NDArray[np.float32]) -> Single:
 
 
 def _aligned(ir: Float, delays: Float, f: Float, fs: float) -> Complex:
-    """Spectra ``(direction, ear, f)`` of ``ir (direction, ear, tap)`` with the ``delays`` in s taken out."""
+    """Spectra ``(direction, ear, f)`` of ``ir (direction, ear, tap)`` without the ``delays`` in s."""
     taps = np.arange(ir.shape[2]) / fs
     raw = ir @ np.exp(-2j * np.pi * np.outer(taps, f))
     return np.asarray(raw * np.exp(2j * np.pi * delays[:, :, None] * f))

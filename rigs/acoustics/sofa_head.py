@@ -29,7 +29,7 @@ LARGEST = 1e6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SofaHead:
-    """What a file holds of a head.
+    """Content of a head's file.
 
     Parameters
     ----------

@@ -32,7 +32,7 @@ def order(ka: float, nearness: float = 0.5) -> int:
 
 
 def cap_weights(half_angle: float, top: int) -> Float:
-    """What a rigid cap that moves along its axis radiates into each order, over what a point of its volume flow does.
+    """Radiation of a rigid cap that moves along its axis into each order, re a point source of its volume flow.
 
     The surface velocity is ``u cos(theta)`` inside ``half_angle`` and 0 outside (L. L. Beranek and T. Mellow,
     Acoustics: Sound Fields and Transducers, 2012, sec. 12.6); its Legendre moments have a closed form.

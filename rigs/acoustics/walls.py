@@ -1,4 +1,4 @@
-"""Walls of a shoebox room: their names, areas, and the diffuse decay that their absorption leaves (Eyring)."""
+"""Walls of a shoebox room: names, areas, and the diffuse decay by their absorption (Eyring)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOFTEST = 1e-4
 """Least reflection factor: absorption of 1 leaves -80 dB."""
 
 HARDEST = 1.0 - 1e-9
-"""Largest mean share of the energy that walls leave: a room without absorption would ring for ever."""
+"""Largest mean reflected share of energy: a room without absorption would ring for ever."""
 
 
 def areas(size: Float) -> Float:

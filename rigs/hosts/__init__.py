@@ -1,4 +1,4 @@
-"""What sound systems of a computer need: settings of single host APIs, JACK's cables, calls that may wait for ever."""
+"""Sound systems of a computer: settings of host APIs, JACK connections, calls that may block for ever."""
 
 from typing import TYPE_CHECKING
 

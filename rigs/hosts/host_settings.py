@@ -15,7 +15,7 @@ WASAPI = "Windows WASAPI"
 
 
 def prepare(table: InterfaceTable, environment: MutableMapping[str, str]) -> None:
-    """Put what must be known before PortAudio starts into the environment of this process.
+    """Set the environment variables that PortAudio needs before it starts.
 
     A variable that is set already stays where the rig says nothing of it.
     """

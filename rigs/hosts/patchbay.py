@@ -1,4 +1,4 @@
-"""The cables of a JACK server: what plays into which port, and a processor put between the rig's ports."""
+"""Connections of a JACK server: sources of each port, and a processor inserted between the rig's ports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Patchbay:
     Parameters
     ----------
     client
-        Of the ``jack`` library, not activated: it has no ports and hears nothing.
+        Of the ``jack`` library, not activated: it has no ports and records nothing.
     """
 
     def __init__(self, client: Any) -> None:
@@ -50,7 +50,7 @@ class Patchbay:
         return [p.name for p in found if p.name.rsplit(":", 1)[0] == card]
 
     def ports_of(self, program: str) -> tuple[list[str], list[str]]:
-        """Names of what a program hears and of what it plays, in its own order."""
+        """Names of a program's input and output ports, in its order."""
         mine = [p for p in self._client.get_ports(is_audio=True) if p.name.rsplit(":", 1)[0] == program]
         return [p.name for p in mine if p.is_input], [p.name for p in mine if p.is_output]
 
@@ -112,7 +112,7 @@ class Patchbay:
         raise HardwareTrouble(f"{missing[0]!r} is not on the audio server after {PATIENCE_S:g} s: {hint()}")
 
     def sources(self, port: str) -> list[str]:
-        """What plays into a port."""
+        """Sources of a port."""
         return [p.name for p in self._client.get_all_connections(self._client.get_port_by_name(port))]
 
     def connect(self, pairs: Sequence[tuple[str, str]]) -> None:
@@ -137,7 +137,7 @@ class Patchbay:
 
 
 class Recorder:
-    """A client that keeps what is played into its ports; nothing of it comes out.
+    """A client that records its inputs and plays nothing.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def playing_into(bay: Patchbay, ports: Sequence[str]) -> list[str]:
         if len(sources) != 1:
             raise BadInput(
                 f"{len(sources)} programs play into {port} ({', '.join(sources) or 'none'}): only sweetspot may play "
-                "into the rig's program outputs. Take the others away"
+                "into the rig's program outputs. Disconnect the others"
             )
         found += sources
     return found

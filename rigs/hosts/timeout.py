@@ -1,4 +1,4 @@
-"""Calls into a library that may wait for ever: made in one thread of their own, and given up after a while."""
+"""Library calls that may block for ever: made in a separate thread, and abandoned after a timeout."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Call:
     fault: Exception | None = None
 
     def make(self) -> None:
-        """Do the work, and keep what it gives or raises."""
+        """Do the work, and keep its result or exception."""
         try:
             self.value = self.work()
         except Exception as fault:
@@ -32,7 +32,7 @@ class _Call:
 
 
 class Worker:
-    """Makes calls one after the other in a thread that ends with the program, whatever it waits for.
+    """Makes calls sequentially in a daemon thread.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from sweetspot.rigs.rig_file import Fault
 
 
 class LabInterface:
-    """Plays into the world and records what its inputs hear.
+    """Plays into the world and records its inputs.
 
     The noise of a capture is drawn from the lab's seed, the serial number, the pose, what is played and how often it
     was played there before: a session that was interrupted and resumed hears the same as one that was not.
@@ -83,15 +83,15 @@ class LabInterface:
         return Recording(np.clip(x, -1.0, 1.0), fs=self.fs, xruns=xruns, started=started)
 
     def close(self) -> None:
-        """Nothing to let go of, but that a full disk has room again."""
+        """Nothing to close; a full disk has space again."""
         self._disk.free()
 
     def before_move(self) -> list[Fault]:
-        """Faults that befall a move of the stage that is made now."""
+        """Active faults of the stage's next move."""
         return self._schedule.on_move(self._capture, self._samples)
 
     def _span(self, y: NDArray[np.float32]) -> Span:
-        """The time of a capture; one that plays nothing, or is but a soft trial, belongs to the capture before it."""
+        """The time of a capture; silence or a low-level trial belongs to the capture before it."""
         playing = np.flatnonzero(counts(y, self.world.description))
         if len(playing):
             self._capture += 1
@@ -111,7 +111,7 @@ class LabInterface:
     def _recorded(
         self, y: NDArray[np.float32], span: Span, jumps: list[tuple[int, int]], *key: object
     ) -> NDArray[np.float32]:
-        """Everything up to the converters: what plays, what it meets, and the noise of the inputs."""
+        """Signals before the converters: sound of the outputs, faults, and the noise of the inputs."""
         lab, samples = self.world.description.lab, y.shape[1]
         late = latency_of(lab, *key)
         reads = bool(lab.clock_ppm or jumps)  # ahead of where a steady recording would
@@ -129,7 +129,7 @@ class LabInterface:
         return SignalLine(len(x), late, lab.clock_ppm, x[:, :late]).process(x[:, late:], jumps) if reads else x
 
     def _key(self, y: NDArray[np.float32]) -> tuple[object, ...]:
-        """What tells this capture from every other: where, what, and how often before."""
+        """Key of a capture: pose, signal, and count."""
         key = (self.world.description.lab.seed, self.world.serial, self.world.pose, hash(y.tobytes()))
         self._played[key] += 1
         digest = float(np.abs(y).sum(dtype=np.float64))
@@ -137,7 +137,7 @@ class LabInterface:
         return (*key[:3], digest, channels, y.shape[1], self._played[key])
 
     def _heard(self, y: NDArray[np.float32], kelvin: float = 0.0) -> NDArray[np.float32]:
-        """The exact convolution of what plays with every path, ``(inputs, samples)``."""
+        """The exact convolution of the outputs with every path, ``(inputs, samples)``."""
         paths = self._paths(kelvin, self._pair_plays(y))
         size = fft.next_fast_len(y.shape[1] + paths.shape[2] - 1, real=True)
         if self._spectra is None or self._spectra[0] != size:
@@ -151,7 +151,7 @@ class LabInterface:
         return np.asarray(fft.irfft(heard, size, axis=-1)[:, : y.shape[1]], dtype=np.float32)
 
     def _pair_plays(self, y: NDArray[np.float32]) -> bool:
-        """Whether anything is sent to the reference pair."""
+        """Whether the reference pair plays."""
         pair = self.world.description.reference
         return pair is not None and bool(np.any(y[[pair.left - 1, pair.right - 1]]))
 
@@ -167,7 +167,7 @@ class LabInterface:
 
 
 def warmer(world: World, kelvin: float) -> World:
-    """The same lab, warmer than its rig says."""
+    """The same lab, warmer than its rig file states."""
     rig = world.description
     air = rig.environment.model_copy(update={"temperature_c": rig.environment.temperature_c + kelvin})
     return World(rig.model_copy(update={"environment": air}), world.serial)
@@ -233,9 +233,9 @@ class LabStage:
         """Nothing moves by itself here."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""
 
 
 def slipped(pose: Pose, by: float, turns: str) -> Pose:
-    """Where things stand when what turns has slipped by an angle (rad)."""
+    """The pose after a slip of the turning part by an angle (rad)."""
     return replace(pose, turn=pose.turn + by) if turns == "device" else replace(pose, yaw=pose.yaw + by)

@@ -1,4 +1,4 @@
-"""The lab's pair of loudspeakers: two good ones on the circle around the listener, in the device's room."""
+"""The lab's reference pair: two good loudspeakers on the circle around the listener, in the device's room."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ReferencePair:
     Parameters
     ----------
     rig
-        The rig; its ``[reference]`` says where they stand.
+        The rig; its ``[reference]`` gives their positions.
     make
         Makes a lab from a rig and a serial number.
     """
@@ -49,7 +49,7 @@ class ReferencePair:
 
 
 def places(rig: Description) -> Float:
-    """Where the loudspeakers stand ``(side, 2)``, m from the middle of the device, the listener's left (-y) first."""
+    """Positions of the loudspeakers ``(side, 2)``, m from the middle of the device, the listener's left (-y) first."""
     assert rig.reference is not None
     device = rig.listening_m
     angle, r = float(np.radians(rig.reference.angle_deg)), rig.reference.distance_m or device

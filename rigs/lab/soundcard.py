@@ -27,16 +27,16 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.turntable import axis_letters
 
 GAP_S = 0.15
-"""Silence on every output after which what plays next is another capture, s."""
+"""Silence on all outputs that separates captures, s."""
 
 TRIAL_BLOCKS = 40
-"""How many blocks are timed before the lab begins."""
+"""Number of blocks timed before the lab starts."""
 
 WATCH_S = 2.0
-"""How often it is told that the lab does not keep up, s."""
+"""Interval of messages that the lab is too slow, s."""
 
 XRUN_PERIODS = 2.5
-"""By how many periods a block is held back for a fault that is to be flagged as an xrun."""
+"""Periods by which a block is delayed to cause an xrun."""
 
 NOISE_S = 10.0
 """Length of the noise that is drawn ahead and played over and over, each time from another place."""
@@ -74,7 +74,7 @@ class NoiseLoop:
 
 @dataclass(slots=True)
 class Counts:
-    """What went wrong while the sound card ran."""
+    """Counts of errors while the sound card ran."""
 
     blocks: int = 0
     late: int = 0
@@ -147,14 +147,14 @@ class SoundCard:
         return 1000.0 * self._convolver.block / self.world.description.fs
 
     def move(self, pose: Pose) -> None:
-        """Change how things stand; what plays is heard by the new paths from the next block on."""
+        """Change the pose; the new paths apply from the next block on."""
         with self._moving:
             pose = slipped(pose, self._slip, self.world.description.stage.turns)
             if pose != self.world.pose:
                 self._exchange(self.world, pose)
 
     def befalling(self) -> tuple[bool, float]:
-        """Faults of a move of the stage that begins now: whether it stalls, and how late its answer is, s."""
+        """Active faults of the stage's next move: whether it stalls, and how late its answer is, s."""
         stalls, late = False, 0.0
         for fault in self._schedule.on_move(self._span.capture, self._span.session):
             stalls = stalls or fault.kind == "stall"
@@ -163,7 +163,7 @@ class SoundCard:
         return stalls, late
 
     def tend(self) -> None:
-        """What need not be done in time for the next block: the room's temperature."""
+        """Tasks without a deadline: the room's temperature."""
         kelvin = self._schedule.kelvin(self._span)
         if kelvin == self._kelvin:
             return
@@ -179,7 +179,8 @@ class SoundCard:
         self._client.activate()
 
     def close(self) -> None:
-        """Leave the server; may be called twice. A server that died is left alone: its library would wait for ever."""
+        """Disconnect from the server; may be called twice. A dead server is not called again: its library would block
+        for ever."""
         if not self.death and self._client is not None:
             self._client.deactivate()
             self._client.close()
@@ -212,8 +213,8 @@ class SoundCard:
         return (
             f"the lab does not keep up: {self.counts.late - before.late} of the last "
             f"{self.counts.blocks - before.blocks} "
-            f"blocks took longer than their {self.period_ms:.2f} ms; the sound has gaps there. Give the server "
-            "a longer period (jackd -p), the lab a smaller room, or the machine less to do"
+            f"blocks took longer than their {self.period_ms:.2f} ms; the sound has gaps there. Use a longer period "
+            f"(jackd -p), a smaller room in the lab, or reduce the load of the machine"
         )
 
     def _trial(self) -> float:
@@ -261,7 +262,7 @@ class SoundCard:
         self._count(1000.0 * (self.clock() - began))
 
     def _block(self, played: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
-        """What the inputs give ``(input, frames)`` while the outputs play."""
+        """Input signals ``(input, frames)`` for the output signals."""
         voltages = self._outputs.process(played, span)
         sound = np.asarray(self._convolver.process(voltages), dtype=np.float32)
         jumps, flagged = self._schedule.jumps(span)
@@ -305,7 +306,7 @@ class SoundCard:
         self.counts.xruns += 1
 
     def _latency(self) -> int:
-        """Latency told of each direction: at least one period, else PortAudio's figures are nonsense."""
+        """Latency published for each direction: at least one period, else PortAudio's figures are wrong."""
         return max(self.world.description.lab.latency_samples, self._convolver.block)
 
     def _died(self, status: Any, reason: str) -> None:
@@ -314,11 +315,11 @@ class SoundCard:
 
 
 PORT: dict[str, bool] = {"is_physical": True, "is_terminal": True}
-"""What makes PortAudio take a client's ports for those of a sound card."""
+"""Port flags by which PortAudio lists a client as a sound card."""
 
 
 def client_name(rig: Description) -> str:
-    """Name of the lab as a device: what the rig looks for, or one made of the rig's name."""
+    """Name of the lab as a device: the rig file's, or one derived from the rig's name."""
     return rig.interface.device or f"sweetspot-{rig.name}"
 
 
@@ -394,7 +395,7 @@ def running(description: Description, serial: str) -> Iterator[tuple[SoundCard, 
 
 
 def facts(card: SoundCard, port: str) -> dict[str, Any]:
-    """What a program wants to know of a running lab."""
+    """Properties of a running lab for JSON."""
     rig = card.world.description
     return {
         "device": card.name,
@@ -416,6 +417,6 @@ def ready_text(card: SoundCard, port: str) -> str:
     speaks = f"ET250-3D at {port}" if rig.stage.driver == "et250" else f"GRBL at {port} ({axes})"
     return (
         f"Lab ready: unit {card.world.serial} of rig {rig.name!r} is the audio device {card.name!r}, "
-        f"{rig.outputs} out and {rig.inputs} in at {rig.fs} Hz; its stage speaks {speaks}. "
+        f"{rig.outputs} out and {rig.inputs} in at {rig.fs} Hz; its stage is {speaks}. "
         f"A block of {card.period_ms:.2f} ms takes {card.block_ms:.2f} ms{slow}. Ctrl-C ends it"
     )

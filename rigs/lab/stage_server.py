@@ -1,4 +1,4 @@
-"""The stage of the lab as a sound card: a turntable on a serial port or at an address, while the lab lasts."""
+"""The stage of the lab as a sound card: a turntable on a serial port or at an address, while the lab runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sweetspot.rigs.turntable import axis_letters, pose_at
 
 
 class Movable(Protocol):
-    """What a stage moves, and where it learns of faults of its moves."""
+    """Interface to the parts that a stage moves, and to faults of its moves."""
 
     world: World
 
@@ -24,7 +24,7 @@ class Movable(Protocol):
         """Change how things stand."""
 
     def befalling(self) -> tuple[bool, float]:
-        """Whether the move that begins now stalls, and how late its answer is, s."""
+        """Whether the next move stalls, and the delay of its reply, s."""
         ...
 
 
@@ -42,7 +42,7 @@ def turntable(card: Movable) -> Iterator[GrblSimulator]:
 
 @contextmanager
 def stage(card: Movable) -> Iterator[str]:
-    """The lab's stage while it lasts, in the language that the rig speaks; yields where it is reached."""
+    """The lab's stage while it runs, with the rig's protocol; yields its address."""
     table = card.world.description.stage
     if table.driver == "et250":
         with et250_machine.served(table, card.move, card.befalling) as reached:
@@ -55,7 +55,7 @@ def stage(card: Movable) -> Iterator[str]:
 
 @contextmanager
 def linked(path: Path | None, target: str) -> Iterator[str]:
-    """A link at ``path`` to the pseudo-terminal ``target`` while it lasts; yields where the turntable is reached.
+    """A link at ``path`` to the pseudo-terminal ``target`` while it runs; yields the turntable's address.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def linked(path: Path | None, target: str) -> Iterator[str]:
 
 
 def _free(path: Path) -> None:
-    """Remove a link that leads nowhere; refuse anything else."""
+    """Remove a dangling link; refuse anything else."""
     if path.is_symlink() and not path.exists():
         path.unlink()
     if path.is_symlink():

@@ -1,4 +1,4 @@
-"""One core for many small products: a linear-algebra library that splits each over all cores waits most of the time."""
+"""One BLAS thread for many small products, since splitting each over all cores costs more than it gains."""
 
 from __future__ import annotations
 

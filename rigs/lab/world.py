@@ -1,4 +1,4 @@
-"""The one world that the virtual interface, the virtual stage and the sound card share.
+"""The world shared by virtual interface, virtual stage and sound card.
 
 A device on a turntable, a dummy head some way ahead of it, measurement microphones on the same circle, cables. The
 sound travels in free field, or in a room (:mod:`sound.surroundings`); head and body do not scatter each other's
@@ -40,14 +40,14 @@ DECAY_S = 0.06
 """How long after its arrival a response is kept: the drivers' low ends have died away by then."""
 
 BRIEF_S = 0.01
-"""The same for what body and head do alone, the drivers left out."""
+"""The same for body and head without the drivers."""
 
 BLOCKS = 16
-"""Into how many bands the frequencies are split, so that low ones are not summed to the order of high ones."""
+"""Number of bands of the frequencies, so that low ones are not summed to the order of high ones."""
 
 
 class World:
-    """What stands in the lab.
+    """The objects in the lab.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ class World:
         return out if pose.z == 0.0 else out * self._raised(pose)
 
     def _raised(self, pose: Pose) -> Complex:
-        """What a head ``pose.z`` above the device's plane changes ``(driver, frequency)``: the field at its centre.
+        """Change ``(driver, frequency)`` of the field at a head's centre ``pose.z`` above the device's plane.
 
         The ears' own answer stays that of the horizontal plane, which it is within some degrees of elevation.
         """
@@ -141,7 +141,7 @@ class World:
             return self._joined(self.body.at(turned(here, -turn), self.free_k), room)
 
     def _from_seat(self, at: Float) -> Float:
-        """A monitor's place ``(3,)`` m as it is seen from a device that does not stand exactly where it should."""
+        """A monitor's position ``(3,)`` m re a device displaced in the test box."""
         table = self.description.lab.spread
         if table is None:
             return at
@@ -203,7 +203,7 @@ class World:
         return out
 
     def noise(self, rng: np.random.Generator, samples: int) -> NDArray[np.float32]:
-        """What the inputs hear when nothing plays: ``(input, samples)``, full scale = 1."""
+        """Noise of the inputs without playback: ``(input, samples)``, full scale = 1."""
         rig = self.description
         rms = np.full(rig.inputs, float(from_db(rig.lab.converter_noise_dbfs)))
         for mic in rig.mic:

@@ -1,4 +1,4 @@
-"""The rig file: its tables, the check of the whole file, and every fault in words."""
+"""The rig file: its tables, the check of the whole file, and messages for its faults."""
 
 from typing import TYPE_CHECKING
 

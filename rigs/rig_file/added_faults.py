@@ -1,4 +1,4 @@
-"""Faults that a command adds to those which the rig file schedules."""
+"""Lab faults given on the command line, in addition to the rig file's schedule."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def with_faults(rig: Description, texts: list[str] | None, *, card: bool = False
     Raises
     ------
     BadInput
-        A text is ``list``: then all kinds are told. Or it is no fault, names what the rig has not, or nothing in this
+        A text is ``list``: then all kinds are listed. Or it is no fault, names what the rig has not, or nothing in this
         program would act on it.
     """
     if not texts:
         return rig
     if "list" in texts:
-        raise BadInput(f"--fault: these there are, each with its own keys besides {', '.join(WHEN)}:\n{listing()}")
+        raise BadInput(f"--fault: the faults, each with its keys besides {', '.join(WHEN)}:\n{listing()}")
     if not card and rig.interface.driver != "lab":
         raise BadInput(
             f"--fault: rig {rig.name!r} plays through a device (interface.driver = {rig.interface.driver!r}), and "
@@ -31,7 +31,7 @@ def with_faults(rig: Description, texts: list[str] | None, *, card: bool = False
             fault = parse_fault(text)
             wrong += misfits(fault, rig.driver_names, [m.name for m in rig.mic], rig.lab.latency_samples)
             if card and fault.kind == "disk-full":
-                wrong.append(f"fault {text!r}: a sound card writes no files; give it to a rig in process")
+                wrong.append(f"fault {text!r}: a sound card writes no files; use a rig in process")
         except ValueError as fault_in_words:
             wrong.append(str(fault_in_words))
     if wrong:

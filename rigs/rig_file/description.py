@@ -58,7 +58,7 @@ __all__ = [
 
 
 LISTENING_M = 2.0
-"""Distance of the listener where a rig names none, m."""
+"""Default distance of the listener, m."""
 
 
 class _RigTable(Table):
@@ -114,7 +114,7 @@ class Description(_RigTable):
 
     @property
     def listening_m(self) -> float:
-        """From the middle of the device to the nominal head, m; :data:`LISTENING_M` where the rig has none."""
+        """Distance from the middle of the device to the nominal head, m; by default :data:`LISTENING_M`."""
         return self.ears.distance_m if self.ears else LISTENING_M
 
     @property
@@ -134,14 +134,14 @@ class Description(_RigTable):
 
     @property
     def outputs(self) -> int:
-        """How many output channels the rig uses, counted from 1."""
+        """Number of output channels that the rig uses, from 1."""
         program = [self.interface.program.left, self.interface.program.right] if self.interface.program else []
         pair = [self.reference.left, self.reference.right] if self.reference else []
         return max([d.channel for d in self.driver] + [self.interface.loopback.out, *program, *pair])
 
     @property
     def inputs(self) -> int:
-        """How many input channels the rig uses, counted from 1."""
+        """Number of input channels that the rig uses, from 1."""
         return max([m.channel for m in self.mic] + [self.interface.loopback.in_])
 
     def path(self, name: str) -> Path:
@@ -174,7 +174,7 @@ def read(path: Path) -> Description:
 
 
 def copy_name(name: str) -> str:
-    """What the copy of a file is called that a rig file calls ``name``."""
+    """Name of a run's copy of the file ``name`` of a rig file."""
     return f"{hashlib.sha256(name.encode()).hexdigest()[:8]}-{Path(name).name}"
 
 

@@ -1,4 +1,4 @@
-"""Faults of a rig file that only show between keys, in words."""
+"""Faults of a rig file that involve several keys, as messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweetspot.rigs.rig_file.table import read_or_default
 from sweetspot.rigs.rig_file.tables import EARS, EarsTable, HeadPosition, LimitsTable, Polar
 
 CLOCK_SAMPLES, MOTOR_SAMPLES = 64, 64
-"""What the lab's two clocks and its distortion need of the latency, samples."""
+"""Latency that the lab's two clocks and its distortion need, samples."""
 
 
 NEAREST_HEAD_M, NEAREST_MIC_M = 0.15, 0.02
@@ -25,7 +25,7 @@ NEAREST_HEAD_M, NEAREST_MIC_M = 0.15, 0.02
 
 
 def _tables(table: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """The tables of an array of tables, as far as they are tables."""
+    """The valid tables of an array of tables."""
     found = table.get(key, [])
     return [t for t in found if isinstance(t, dict)] if isinstance(found, list) else []
 
@@ -41,7 +41,7 @@ def _sub(table: Mapping[str, Any], *keys: str) -> Mapping[str, Any]:
 
 
 def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], Path]) -> Iterator[str]:
-    """Faults between keys, looked for in the raw table so that they are told beside the schema's."""
+    """Faults between keys, found in the raw table so that they are reported with the schema's."""
     drivers, mics = _tables(table, "driver"), _tables(table, "mic")
     interface, stage = _sub(table, "interface"), _sub(table, "stage")
     loop, program = _sub(interface, "loopback"), _sub(interface, "program")
@@ -62,7 +62,7 @@ def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], 
     yield from _bands(table, drivers)
     yield from fixed_mics(table, drivers, mics)
     yield from (
-        f"driver[{i + 1}].excursion_mm: needs area_cm2, the radiating area, to tell how far the driver moves"
+        f"driver[{i + 1}].excursion_mm: needs area_cm2, the radiating area, to compute the excursion"
         for i, d in enumerate(drivers)
         if "excursion_mm" in d and "area_cm2" not in d
     )
@@ -73,16 +73,16 @@ def cross_faults(table: Mapping[str, Any], folder: Path, found: Callable[[str], 
 
 
 def _driver_limits(drivers: list[Mapping[str, Any]], interface: Mapping[str, Any]) -> Iterator[str]:
-    """Drivers whose limits are not told, or cannot be held."""
+    """Drivers whose limits are missing or cannot be enforced."""
     for i, d in enumerate(drivers):
         key = f"driver[{i + 1}]"
         if "band_hz" not in d and d.get("unprotected") is not True and interface.get("driver") != "none":
             yield (
-                f"{key}.band_hz: missing; what lies below a driver's band can destroy it: write for example "
-                "band_hz = [2500, 20000], or unprotected = true if it bears the whole sweep"
+                f"{key}.band_hz: missing; signal below its band can destroy a driver: write for example band_hz = "
+                f"[2500, 20000], or unprotected = true if it can take the whole sweep"
             )
         if "amplifier_gain_db" in d and "v_per_fs" in d:
-            yield f"{key}.amplifier_gain_db: v_per_fs says the same already; leave one of them"
+            yield f"{key}.amplifier_gain_db: v_per_fs already gives this; remove one of them"
         elif "amplifier_gain_db" in d and "output_full_scale_v" not in interface:
             yield (
                 f"{key}.amplifier_gain_db: needs interface.output_full_scale_v, the peak voltage of a full-scale "
@@ -96,7 +96,7 @@ def _driver_limits(drivers: list[Mapping[str, Any]], interface: Mapping[str, Any
 
 
 def _taken_twice(uses: list[tuple[str, Any]], what: str) -> Iterator[str]:
-    """A value used by two keys, told at the second."""
+    """A value used by two keys, reported at the second."""
     counts = Counter(v for _, v in uses if isinstance(v, int | str))
     seen: dict[Any, str] = {}
     for key, value in uses:
@@ -152,7 +152,7 @@ def _needs(
         if not isinstance(stage.get("commands"), dict):
             yield "stage.commands: missing; driver 'scpi' needs at least move = \"... {angle} ...\" and position"
     if stage.get("driver") == "grbl" and stage.get("reversed"):
-        yield "stage.reversed: GRBL turns its axes round itself: set its $3 instead"
+        yield "stage.reversed: not for GRBL, which inverts axes itself: set its $3 instead"
     if stage.get("driver") == "lab" and interface.get("driver") != "lab":
         yield "stage.driver: 'lab' turns the virtual lab in process; it needs interface.driver = 'lab'"
     if _sub(table, "lab", "device"):
@@ -160,7 +160,7 @@ def _needs(
             yield "lab.device: is fed by program outputs; add to [interface]: program = { left = 11, right = 12 }"
         if interface.get("driver") != "lab":
             yield (
-                "lab.device: is there in process alone (interface.driver = 'lab'); as a sound card, the lab's program "
+                "lab.device: works in process only (interface.driver = 'lab'); as a sound card, the lab's program "
                 "outputs are ports of the audio server, for an engine that runs there"
             )
     pressed = _sub(table, "lab", "calibrator").get("mic")
@@ -168,7 +168,7 @@ def _needs(
         yield f"lab.calibrator.mic: no [[mic]] is named {pressed!r}; there are: {', '.join(map(str, mic_names))}"
     limits = stage.get("limits_deg")
     if _numbers(limits, 2) and not limits[0] < limits[1]:
-        yield f"stage.limits_deg: {limits} leaves no room to turn: the first must be below the second"
+        yield f"stage.limits_deg: {limits} is empty: the first must be below the second"
     if "ears" in table:
         for name in EARS:
             if name not in mic_names:
@@ -176,7 +176,7 @@ def _needs(
     if "reference" in table and "ears" not in table:
         yield "reference: is measured at the ears; add [ears] with distance_m and positions"
     if "polar" in table and all(name in EARS for name in mic_names):
-        yield "polar: needs a [[mic]] that is no ear of the dummy head"
+        yield "polar: needs a [[mic]] that is not an ear of the dummy head"
     level = _sub(table, "sweep").get("level_dbfs")
     ceiling = read_or_default(_sub(table, "limits"), LimitsTable, "ceiling_dbfs")
     if isinstance(level, int | float) and isinstance(ceiling, int | float) and level > ceiling:
@@ -184,7 +184,7 @@ def _needs(
 
 
 def _numbers(value: Any, count: int) -> TypeGuard[list[float]]:
-    """Whether a value is a list of so many numbers; anything else is told by the schema."""
+    """Whether a value is a list of this many numbers; other faults are the schema's."""
     return (
         isinstance(value, list)
         and len(value) == count
@@ -220,7 +220,7 @@ def _too_near(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Ite
 
 
 def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) -> Iterator[str]:
-    """Scheduled faults of what the rig has not, and clocks that have no latency to drift in."""
+    """Scheduled faults of parts that the rig lacks, and too little latency for clock drift."""
     lab = _sub(table, "lab")
     latency = read_or_default(lab, Lab, "latency_samples")
     schedule = _sub(lab, "faults").get("schedule", [])
@@ -246,6 +246,6 @@ def _bands(table: Mapping[str, Any], drivers: list[Mapping[str, Any]]) -> Iterat
         if not (isinstance(band, list) and len(band) == 2 and all(isinstance(f, int | float) for f in band)):
             continue
         if not band[0] < band[1]:
-            yield f"{key}: {band} is upside down: the lower edge comes first"
+            yield f"{key}: {band} is reversed: the lower edge comes first"
         if isinstance(fs, int) and band[1] >= fs / 2:
             yield f"{key}: the upper edge {band[1]} Hz is not below half of fs ({fs / 2:g} Hz)"

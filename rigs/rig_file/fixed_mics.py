@@ -18,15 +18,15 @@ NEAREST_BUILT_IN_M = 0.005
 def fixed_mics(
     table: Mapping[str, Any], drivers: list[Mapping[str, Any]], mics: list[Mapping[str, Any]]
 ) -> Iterator[str]:
-    """One line for each fault, looked for in the raw file."""
+    """One line for each fault in the raw file."""
     for i, mic in enumerate(mics):
         key, use, at = f"mic[{i + 1}]", mic.get("use"), mic.get("at")
         if use is not None and mic.get("name") in ("ear_left", "ear_right"):
-            yield f"{key}.use: {mic['name']!r} belongs to the dummy head, which moves; name it otherwise"
+            yield f"{key}.use: {mic['name']!r} belongs to the dummy head, which moves; give it another name"
         if use is not None and "at" not in mic:
-            yield f"{key}.at: missing; a microphone with a use has a place, [x, y, z] in m from the device's middle"
+            yield f"{key}.at: missing; a microphone with a use needs a position, [x, y, z] in m, re the device's middle"
         if use is None and "at" in mic:
-            yield f'{key}.at: only a microphone with a use stands somewhere of its own: add use = "monitor" or "device"'
+            yield f'{key}.at: only a microphone with a use has a position: add use = "monitor" or "device"'
         if not _place(at) or use is None:
             continue
         yield from _too_near(key, str(use), at, drivers)

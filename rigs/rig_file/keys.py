@@ -74,7 +74,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyTable:
-    """One table of the file: its headline, what it is, and its keys."""
+    """One table of the file: its heading, description and keys."""
 
     headline: str
     text: str
@@ -87,7 +87,7 @@ class KeyTable:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a schema does not hold of its keys, by their full names (``driver.at``).
+    """Texts, examples and units that a schema lacks, by the keys' full names (``driver.at``).
 
     Parameters
     ----------

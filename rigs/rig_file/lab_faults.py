@@ -1,4 +1,4 @@
-"""Faults of the virtual lab in words: ``"slam at=3 s=1.2 db=-10"`` -> :class:`Fault`, or what is wrong with it.
+"""Notation of lab faults: ``"slam at=3 s=1.2 db=-10"`` -> :class:`Fault`, or an error message.
 
 A fault is a kind and ``key=value`` pairs. When it happens: ``at`` counts captures that play something, from 1 since the
 rig was opened (``3``, ``3-5``, ``3-``, ``2,6``), ``s`` is seconds into that capture from the first sample that plays,
@@ -23,7 +23,7 @@ JUMP_MAX = 8192
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """What a fault is: one line on it, whether it is an event or a state, its own keys with what they hold by default.
+    """A kind of fault: description, whether it is an event or a state, and its keys with defaults.
 
     A key whose default is ``None`` must be given. What a key is named says what it holds (:data:`_READERS`).
     """
@@ -43,26 +43,26 @@ KINDS: dict[str, FaultKind] = {
     "slam": FaultKind("a door slams: peak at the microphones in dBFS, band in Hz", True, _SLAM),
     "speech": FaultKind("somebody speaks: peak at the microphones in dBFS, band in Hz", True, _SPEECH),
     "drop": FaultKind("samples of the recording are lost; flag=yes counts an xrun", True, _JUMP),
-    "repeat": FaultKind("samples of the recording come twice; flag=yes counts an xrun", True, _JUMP),
-    "preamp": FaultKind("a preamplifier is set too high by gain dB, and clips", False, {"mic": None, "gain": 30.0}),
-    "dead": FaultKind("a driver is silent, or a microphone deaf", False, _ONE, tuple(_ONE)),
-    "unplug": FaultKind("the cable of an ear or microphone is out", False, {"mic": None}),
+    "repeat": FaultKind("samples of the recording are repeated; flag=yes counts an xrun", True, _JUMP),
+    "preamp": FaultKind("a preamplifier's gain is gain dB too high, and it clips", False, {"mic": None, "gain": 30.0}),
+    "dead": FaultKind("a driver or a microphone is dead", False, _ONE, tuple(_ONE)),
+    "unplug": FaultKind("the cable of an ear or microphone is unplugged", False, {"mic": None}),
     "invert": FaultKind("the polarity of a driver or microphone is reversed", False, _ONE, tuple(_ONE)),
-    "swap": FaultKind("two drivers or two microphones have changed places", False, _TWO, tuple(_TWO)),
+    "swap": FaultKind("two drivers or two microphones are swapped", False, _TWO, tuple(_TWO)),
     "level": FaultKind("a driver's level is off by db", False, {"driver": None, "db": None}),
     "amp-off": FaultKind("the amplifier is off: no driver plays", False, {}),
-    "temperature": FaultKind("the room is warmer by so many kelvin (below 0: colder)", False, {"by": None}),
-    "slip": FaultKind("the turntable slips by deg on its way to that capture, and does not know", True, {"deg": 3.0}),
-    "stall": FaultKind("the turntable stops on its way to that capture, and stays", True, {}),
-    "late": FaultKind("the turntable's answer on its way to that capture is late by seconds", True, {"by": 1.0}),
-    "disk-full": FaultKind("from that capture on no file of the program can grow", True, {}),
+    "temperature": FaultKind("the room is warmer by this many kelvin (below 0: colder)", False, {"by": None}),
+    "slip": FaultKind("the turntable slips by deg on its way to that capture, undetected", True, {"deg": 3.0}),
+    "stall": FaultKind("the turntable stalls on its way to that capture", True, {}),
+    "late": FaultKind("the turntable's reply before that capture is late by seconds", True, {"by": 1.0}),
+    "disk-full": FaultKind("the disk is full from that capture on", True, {}),
     "crash": FaultKind("the program is killed in that capture", True, {}),
 }
 """Every fault that there is."""
 
 WHEN = ("at", "s", "t", "for")
 STAGE = ("slip", "stall", "late")
-"""Faults of what turns."""
+"""Faults of the stage."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,7 +128,7 @@ def parse_fault(text: str) -> Fault:
 
 
 def misfits(fault: Fault, drivers: Sequence[Any], mics: Sequence[Any], latency: Any) -> Iterator[str]:
-    """What a fault names that a rig does not have, with the candidates; ``latency`` is in samples."""
+    """Names in a fault that a rig does not have, with the candidates; ``latency`` is in samples."""
     for what, there in (("driver", drivers), ("mic", mics)):
         one, two = fault.values.get(what), fault.values.get(f"{what}s", ())
         for name in (one, *two) if one else two:
@@ -154,7 +154,7 @@ def _pairs(text: str, name: str, kind: FaultKind, pairs: Sequence[str]) -> dict[
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not value:
-            raise ValueError(f"fault {text!r}: {pair!r} is no key=value; {name} takes {', '.join(known)}")
+            raise ValueError(f"fault {text!r}: {pair!r} is not key=value; {name} takes {', '.join(known)}")
         if key not in known:
             raise ValueError(f"fault {text!r}: {_unknown('key', key, known)}")
         if key in given:

@@ -1,4 +1,4 @@
-"""Faults of the ``[lab]`` tables that only show between keys: what stands outside the room, what does not fit."""
+"""Faults of the ``[lab]`` tables that involve several keys: parts outside the room, or that do not fit."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ COMPACT_M = 0.15
 """Up to that distance from the middle drivers that are equally far are taken to sit on one round body, m."""
 
 FLAT = 0.25
-"""Drivers are in a line when they reach ahead by at most that part of what they reach to the sides."""
+"""Largest ratio of depth to width of drivers that count as a line."""
 
 
 def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each fault, looked for in the raw file; what the schema refuses is passed over here."""
+    """One line for each fault in the raw file; faults of the schema are skipped here."""
     lab = _table(table, "lab")
     yield from _body(table, lab)
     room = _table(lab, "room")
@@ -54,7 +54,7 @@ def lab_faults(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def with_body(table: dict[str, Any]) -> dict[str, Any]:
-    """The raw file with the body that its drivers need, where it says nothing of one.
+    """The raw file with a default body that fits its drivers, if it has none.
 
     Drivers that lie on the sphere of 17.5 cm keep it, other compact ones get a sphere of their size; drivers farther
     out are pistons in baffles of their own, which face ahead where they stand in a line and outward else. Without this
@@ -88,14 +88,14 @@ def _table(of: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _numbers(value: Any, count: int | None = None) -> Float | None:
-    """A list of numbers (a schema's default is a tuple) as an array; none, if it is anything else."""
+    """A list of numbers (a schema's default is a tuple) as an array; ``None`` for anything else."""
     if not isinstance(value, list | tuple) or not all(isinstance(v, int | float) for v in value):
         return None
     return np.array(value, dtype=float) if count in (None, len(value)) else None
 
 
 def _body(table: Mapping[str, Any], lab: Mapping[str, Any]) -> Iterator[str]:
-    """Drivers wider than what they sit in."""
+    """Drivers wider than their body."""
     body = _table(lab, "body")
     wide = read_or_default(body, BodyTable, "driver_diameter_m")
     if read_or_default(body, BodyTable, "shape") == "sphere":
@@ -118,7 +118,7 @@ def _reach(table: Mapping[str, Any], lab: Mapping[str, Any]) -> float:
 
 
 def _places(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float], str]]:
-    """Everything that listens: its key, its place on the rig's floor in m, and what it is."""
+    """All receivers: key, position in the rig's plane in m, and description."""
     ears, polar = _table(table, "ears"), _table(table, "polar")
     ahead = read_or_default(ears, EarsTable, "distance_m")
     positions = ears.get("positions", [])

@@ -34,7 +34,7 @@ class BodyTable(Table):
 
 
 class WallsTable(Table):
-    """Absorption of single walls of the room, where it differs from the others'."""
+    """Absorption of single walls of the room, if it differs from the others'."""
 
     back: Absorption | None = None
     front: Absorption | None = None

@@ -1,4 +1,4 @@
-"""The limits of a rig file alone, for what plays its filters: nothing else in the file has to be there."""
+"""The limits of a rig file only, for players of its filters: nothing else in the file is needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweetspot.rigs.storage import toml_table
 
 
 class OutputLimits(BaseModel):
-    """What a rig file says of its outputs: the ceiling, and each driver with what it bears.
+    """Output limits of a rig file: the ceiling, and each driver with its limits.
 
     ``interface`` is ``None`` in a file without that table; no driver can be named then.
     """
@@ -27,7 +27,7 @@ class OutputLimits(BaseModel):
 
 
 def limits_of(path: Path) -> OutputLimits:
-    """The limits that a rig file sets for its outputs; the defaults where it has none.
+    """The output limits of a rig file, with defaults.
 
     Raises
     ------
@@ -39,5 +39,5 @@ def limits_of(path: Path) -> OutputLimits:
     except (BadInput, ValueError) as fault:
         words = " ".join(str(fault).split())[:160]
         raise BadInput(
-            f"{path}: its [limits] and drivers cannot be read ({words}); nothing is played without a ceiling"
+            f"{path}: its [limits] and drivers cannot be read ({words}); nothing is played without a known ceiling"
         ) from fault

@@ -1,4 +1,4 @@
-"""Values that are right in another unit: places in millimetres, sensitivities in volts, bands in kilohertz."""
+"""Values in a wrong unit: positions in millimetres, sensitivities in volts, bands in kilohertz."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def units_mistaken(table: Mapping[str, Any]) -> Iterator[str]:
         if _is_number(value) and value > 0 and not MV_PER_PA[0] <= value <= MV_PER_PA[1]:
             right = f"is it in V/Pa? Then write {1000.0 * value:g}" if value < MV_PER_PA[0] else "is it in uV/Pa?"
             yield (
-                f"mic[{i + 1}].sensitivity_mv_per_pa: {value:g} mV/Pa is no sensitivity of a measuring microphone "
+                f"mic[{i + 1}].sensitivity_mv_per_pa: {value:g} mV/Pa is not plausible for a measurement microphone "
                 f"({MV_PER_PA[0]:g} to {MV_PER_PA[1]:g}): {right}"
             )
     interface = table.get("interface")

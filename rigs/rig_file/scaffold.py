@@ -1,4 +1,4 @@
-"""A rig file for a new desk: shapes of devices, stages and microphones as commented text that passes the check."""
+"""A new rig file: shapes of devices, stages and microphones as commented text that passes the check."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class NewDriver:
 
 @dataclass(frozen=True, slots=True)
 class NewRig:
-    """What a new rig file is written from.
+    """Data of a new rig file.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ SHAPES: dict[str, tuple[Callable[[int, float], list[tuple[str, float, float]]], 
     "soundbar": (_bar, 8, 0.84, (140.0, 20000.0)),
     "line": (_bar, 4, 0.3, (140.0, 20000.0)),
 }
-"""Shapes by name: what places the drivers, their number, the width of the device (m), and their band (Hz)."""
+"""Shapes by name: function of the driver positions, number of drivers, width of the device (m), band (Hz)."""
 
 
 def shaped(
@@ -224,13 +224,13 @@ def planned(
 
 
 STAGES = {
-    "fixed": ('driver = "fixed"                # nothing moves: one place, or moves asked of nobody',),
-    "manual": ('driver = "manual"               # every move is asked of you',),
+    "fixed": ('driver = "fixed"                # nothing moves: one position only',),
+    "manual": ('driver = "manual"               # you are prompted for every move',),
     "grbl": (
         'driver = "grbl"                 # a GRBL controller; its $100 counts steps per degree',
         'turns = "device"                # what stands on it: "device" or "head"',
         'port = "{port}"',
-        "limits_deg = [-180, 180]        # no farther, for the cables' sake",
+        "limits_deg = [-180, 180]        # the cables' limits",
     ),
     "et250": (
         'driver = "et250"                # Outline ET250-3D',
@@ -248,12 +248,12 @@ STAGES = {
         "[stage.commands]                # from the controller's manual; {angle} stands for degrees",
         'move = "TURN {angle}"',
         'position = "POS?"',
-        '# moving = "BUSY?"              # asked until the answer is the text of "standing"',
+        '# moving = "BUSY?"              # repeated until the reply is "standing"',
         '# standing = "0"',
         '# stop = "STOP"',
-        '# identify = "*IDN?"            # asked once; the answer must hold the text of "expect"',
+        '# identify = "*IDN?"            # sent once; the reply must contain "expect"',
         '# expect = "Turntable"',
-        'end = "lf"                      # what ends a line: lf, cr, crlf, nul',
+        'end = "lf"                      # line terminator: lf, cr, crlf, nul',
     ),
     "lab": ('driver = "lab"', 'turns = "device"', "limits_deg = [-180, 180]"),
 }
@@ -289,7 +289,7 @@ def rig_text(new: NewRig) -> str:
         ["[stage]", *new.stage],
         [
             "[limits]",
-            "ceiling_dbfs = -6.0             # no sample at a driver is larger",
+            "ceiling_dbfs = -6.0             # largest sample at any driver",
             *_loudest(new),
         ],
         ["[environment]", "temperature_c = 21.0"],
@@ -300,7 +300,7 @@ def rig_text(new: NewRig) -> str:
             "[sweep]                         # `sweetspot rig sweep --write` chooses level and length for your room",
             f"band_hz = [{max(low / 2.0, 20.0):g}, {min(high, 0.44 * new.fs):g}]",
             "seconds = 2.0",
-            "level_dbfs = -20.0              # soft to begin with",
+            "level_dbfs = -20.0              # low to start with",
         ],
     ]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"
@@ -328,10 +328,10 @@ def _driver(d: NewDriver) -> list[str]:
     return [
         "[[driver]]",
         f'name = "{d.name}"',
-        f"channel = {d.channel}                     # as printed on the box",
+        f"channel = {d.channel}                     # as printed on the interface",
         f"at = [{d.at[0]:g}, {d.at[1]:g}, {d.at[2]:g}]         # m from the middle of the device: ahead, left, up",
         f"band_hz = [{d.band_hz[0]:g}, {d.band_hz[1]:g}]         # nothing below it is ever sent to this driver",
-        "# power_w = 10.0                # what it bears; held where v_per_fs (volts at full scale) is given",
+        "# power_w = 10.0                # rated power; enforced where v_per_fs (volts at full scale) is given",
     ]
 
 
@@ -363,7 +363,8 @@ def _places(new: NewRig) -> list[list[str]]:
     if new.head is not None:
         blocks.append(
             [
-                "[ears]                          # places of the dummy head: m from its nominal place, degrees of yaw",
+                "[ears]                          # positions of the dummy head: m from the nominal position, degrees "
+                "of yaw",
                 f"distance_m = {new.distance_m:g}",
                 "positions = [",
                 '    { x =  0.00, y =  0.00, yaw_deg =  0, use = "design" },',
@@ -395,7 +396,7 @@ def pair_of(text: str, option: str) -> tuple[int, int]:
 
 
 def free_channels(count: int, taken: Sequence[int]) -> list[int]:
-    """The lowest channels that nothing uses."""
+    """The lowest unused channels."""
     return [c for c in range(1, count + len(taken) + 1) if c not in taken][:count]
 
 

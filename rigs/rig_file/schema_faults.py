@@ -1,4 +1,4 @@
-"""Faults that a schema found in a file, in words: one line each, with the key's path and the nearest known key."""
+"""Schema faults of a file as messages: one line each, with the key's path and the nearest known key."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def schema_faults(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 _KIND = re.compile(r"(constrained-\w+|float|int|str|(literal|tuple|function-\w+)\[.*)$")
-"""How the schema's library names one of several kinds that a value may be of; it stands in a fault's place."""
+"""The schema library's names of alternatives in a value's type, as they occur in a fault's location."""
 
 _ASKED = " is not valid: "
 
@@ -89,8 +89,8 @@ def _line(error: ErrorDetails, root: type[BaseModel]) -> str:
 
 
 _WANTED = {
-    "at": "where the driver stands, [x, y, z] in metres from the middle of the device",
-    "channel": "the channel as printed on the box, from 1",
+    "at": "the driver's position, [x, y, z] in metres from the middle of the device",
+    "channel": "the channel as printed on the interface, from 1",
     "loopback": "the timing reference, for example { out = 9, in = 4 }",
     "fs": "the sampling rate in Hz, for example 48000",
     "schema": "write schema = 1",

@@ -1,4 +1,4 @@
-"""What every table of the rig file is made of: strict, frozen, unknown keys refused."""
+"""Base of every table of the rig file: strict, frozen, unknown keys refused."""
 
 from __future__ import annotations
 
@@ -38,5 +38,5 @@ class Table(BaseModel):
 
 
 def read_or_default(raw: Mapping[str, Any], table: type[Table], key: str) -> Any:
-    """What a table says of a key before the schema has seen it, or the schema's default where it says nothing."""
+    """A key's raw value, or the schema's default if it is missing."""
     return raw[key] if key in raw else table.model_fields[key].get_default()

@@ -84,7 +84,7 @@ class CommandTable(Table):
         except (ValueError, KeyError, IndexError) as fault:
             raise ValueError(f"is no template with {{angle}}: {type(fault).__name__} {fault}") from fault
         if len(text) < 2:
-            raise ValueError("holds no {angle}: it would always go to the same place")
+            raise ValueError("has no {angle}: it would always go to the same angle")
         return template
 
     @field_validator("position_reply")

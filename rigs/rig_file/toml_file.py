@@ -1,4 +1,4 @@
-"""A TOML file that people write, read and checked whole by the schema of its tables: rig, design, bank, limits."""
+"""TOML files (rig, design, bank, limits), read and checked whole by the schema of their tables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_text(path: Path, what: str) -> str:
 
 
 def parse_as(model: type[Model], text: str, where: str) -> Model:
-    """What a text describes, by the schema of the whole file; an empty text gives the defaults.
+    """Parse a text by the schema of the whole file; an empty text gives the defaults.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Durable files: atomic writes, one writer at a time, checksums, and HDF5 behind one guarded door."""
+"""Durable files: atomic writes, one writer at a time, checksums, and the only door to HDF5."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, brought to the disk, moved there in one step."""
+"""Atomic file writes: written beside their target, synced to the disk, and renamed in one step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage.kept_data import check_alike
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system answers when a file cannot grow: no disk, no quota, no limit left."""
+"""System errors of a file that cannot grow: disk, quota or size limit."""
 
 
 def cause(fault: OSError, path: Path) -> str:
@@ -35,13 +35,13 @@ def cause(fault: OSError, path: Path) -> str:
     if fault.errno in FULL or "no space left" in words:
         return f"the disk is full ({words}); make room and run it again"
     if fault.errno == errno.EROFS:
-        return f"{path.parent} lies on a read-only disk; name another place"
+        return f"{path.parent} is on a read-only disk; choose another folder"
     if fault.errno in (errno.EACCES, errno.EPERM):
         return f"cannot be written: {path.parent} is read-only for this user"
     if fault.errno == errno.ENOTDIR:
-        return f"cannot be written: {path.parent} is a file, or lies in one; name a folder"
+        return f"cannot be written: {path.parent} is a file, or inside one; give a folder"
     if fault.errno == errno.ENOENT:
-        return f"the folder {path.parent} does not exist; make it first"
+        return f"the folder {path.parent} does not exist; create it first"
     if fault.errno == errno.ENAMETOOLONG:
         return "its name is too long for this disk"
     return f"cannot be written: {words}"
@@ -71,7 +71,7 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     part = place.with_name(f".{place.name[:120]}.{_owner()}-{secrets.token_hex(4)}.part{suffix}")
     try:
         if place.exists() and not stat.S_ISREG(place.stat().st_mode):
-            raise BadInput(f"{path}: is a {'folder' if place.is_dir() else 'device'}; name a file to write")
+            raise BadInput(f"{path}: is a {'folder' if place.is_dir() else 'device'}; give a file name")
         _sweep(place)
         yield part
         _to_disk(part)
@@ -80,7 +80,7 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
         os.replace(part, place)
         _to_disk(place.parent)
     except OSError as fault:
-        raise BadInput(f"{path}: {cause(fault, path)}; what was there is unchanged") from fault
+        raise BadInput(f"{path}: {cause(fault, path)}; the old file is unchanged") from fault
     finally:
         discard(part)
 
@@ -147,11 +147,11 @@ def move(path: Path, place: Path) -> None:
         _to_disk(path)
         os.replace(path, place)
     except OSError as fault:
-        raise BadInput(f"{place}: {cause(fault, place)}; {path.name} holds what was to be there") from fault
+        raise BadInput(f"{place}: {cause(fault, place)}; {path.name} has the new content") from fault
 
 
 def keep_aside(path: Path, aside: Path) -> None:
-    """Give a file a second name that stays when the first is replaced; a copy where the disk has no hard links.
+    """Give a file a second name that remains when the first is replaced; a copy if there are no hard links.
 
     Raises
     ------
@@ -170,7 +170,7 @@ def keep_aside(path: Path, aside: Path) -> None:
 
 
 def discard(path: Path) -> None:
-    """Remove a file if it is there and the disk allows it; raises nothing."""
+    """Remove a file if possible; raises nothing."""
     with contextlib.suppress(OSError):
         path.unlink()
 

@@ -1,4 +1,4 @@
-"""The one door to HDF5 files: opened for reading only when whole and ours, written with checksums."""
+"""The only door to HDF5 files: read only if complete and of sweetspot, written with checksums."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _sound: set[seal.Identity] = set()
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a file of some kind looks like.
+    """Properties of a kind of file.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def root_text(path: Path, name: str) -> str:
 
 
 def schema_of(path: Path) -> str:
-    """The schema that an HDF5 file names, ``SOFA`` for AES69 files; empty where it cannot be read."""
+    """The schema of an HDF5 file, ``SOFA`` for AES69 files; empty if it cannot be read."""
     try:
         with h5py.File(path, "r") as file:
             schema = Group(file, path, True, "").attrs.get("schema")
@@ -137,7 +137,7 @@ class File:
 
     @classmethod
     def read(cls, path: Path, kind: Kind) -> File:
-        """Open a file for reading: it must be of this kind, hold nothing that lies elsewhere, and be as it was written.
+        """Open a file for reading: it must be of this kind, self-contained, and unchanged.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class File:
 
     @classmethod
     def resume(cls, path: Path, kind: Kind) -> File:
-        """A file to be written on; it must be readable as it is, see :meth:`read`."""
+        """Open a file to continue writing; it must be readable, see :meth:`read`."""
         with cls.read(path, kind) as there:
             found = there.seal
         with guarded(path, "the file"):
@@ -229,7 +229,7 @@ class File:
 
 
 def _compared(path: Path, kind: Kind) -> Seal:
-    """The file's checksum against its content, for a file that is there and that nobody writes."""
+    """The file's checksum compared with its content, for a complete file."""
     _check_there(path, kind.remedy)
     with guarded(path, "the file"):
         _check_free(path)
@@ -245,9 +245,9 @@ def _check_there(path: Path, remedy: str) -> None:
     if path.is_dir() or not path.exists():
         raise BadInput(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; {remedy}")
     if not path.is_file():
-        raise BadInput(f"{path}: is no regular file; {remedy}")
+        raise BadInput(f"{path}: is not a regular file; {remedy}")
     if not os.access(path, os.R_OK):
-        raise BadInput(f"{path}: may not be read by this user")
+        raise BadInput(f"{path}: no read permission")
     if path.stat().st_size <= seal.BLOCK:
         raise BadInput(f"{path}: is no HDF5 file ({path.stat().st_size} bytes); {remedy}")
 
@@ -277,7 +277,7 @@ def _check_schema(root: Group, path: Path, kind: Kind) -> None:
 
 
 def _difference(root: Group, path: Path, kind: Kind) -> BadInput:
-    """What differs from what was written, as precisely as it can be told."""
+    """The changed part, as precisely as possible."""
     try:
         kind.check(root)
         changed = [data.name for data in root.every() if not data.is_intact()]

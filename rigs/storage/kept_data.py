@@ -1,4 +1,4 @@
-"""What a file holds, by its content: an output never takes the place of measured data of another kind."""
+"""Kind of a file by its content, so that an output never overwrites measured data of another kind."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BEGINNINGS = {
 RIG = re.compile(rb"^\s*\[\[(driver|mic)\]\]|^\s*\[interface\]", re.MULTILINE)
 ANY_HDF5 = "an HDF5 file"
 HEAD = 1 << 15
-"""Bytes that are looked at."""
+"""Bytes read for it."""
 
 
 def held(path: Path) -> str:
-    """What a file holds that cannot be made again, such as ``a session``; empty for everything else."""
+    """Irreplaceable content of a file, such as ``a session``; else empty."""
     with open(path, "rb") as file:
         head = file.read(HEAD)
     if any(head[at : at + 8] == HDF5 for at in (0, 512, 1024, 2048, 4096, 8192)):
@@ -35,7 +35,7 @@ def held(path: Path) -> str:
 
 
 def check_alike(old: Path, new: Path, shown: Path) -> None:
-    """Refuse to replace what holds data by a file of another kind; damaged HDF5 is replaced by any HDF5.
+    """Refuse to replace a data file by one of another kind; damaged HDF5 is replaced by any HDF5.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def check_alike(old: Path, new: Path, shown: Path) -> None:
 
 
 def check_apart(source: Path, *outputs: Path) -> None:
-    """Refuse to write over what is read.
+    """Refuse to overwrite the input.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def check_apart(source: Path, *outputs: Path) -> None:
     """
     for out in outputs:
         if os.path.realpath(out) == os.path.realpath(source) or (out.exists() and out.samefile(source)):
-            raise BadInput(f"{out}: is the file that is read; name another one for the output")
+            raise BadInput(f"{out}: is the input file; give another name for the output")
 
 
 def _schema(path: Path) -> str:

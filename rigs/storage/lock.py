@@ -1,4 +1,4 @@
-"""One writer at a time: a lock beside a run folder or an output file that ends with its process, however that ends."""
+"""One writer at a time: a lock beside a run folder or an output file, released when its process ends."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ except ImportError:  # pragma: no cover - Windows: no lock, see :func:`alone`
     fcntl = None  # type: ignore[assignment]
 
 UNSUPPORTED = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-"""What a disk answers that knows no locks."""
+"""System errors of disks without locks."""
 
 _held: dict[Path, int] = {}
-"""Locks of this process and how often each was asked for: a command may call another one's steps."""
+"""Locks of this process with their counts: a command may call another one's steps."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def alone(target: Path) -> Iterator[None]:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Be the only process that writes files into a folder, which is made where it is missing; see :func:`alone`.
+    """Be the only process that writes into a folder, which is created if missing; see :func:`alone`.
 
     Raises
     ------

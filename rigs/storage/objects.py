@@ -1,4 +1,4 @@
-"""Groups, data sets and attributes of HDF5 files: whatever is read is checked, and what is wrong names its place."""
+"""Groups, data sets and attributes of HDF5 files: checked when read, with faults named by their location."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Attributes:
         with guarded(self.path, f"attribute {name} of {self.name}"):
             kept = h5py.h5a.open(self._owner.id, name.encode())
             if kept.get_storage_size() > SMALL:
-                raise ValueError(f"{kept.get_storage_size()} bytes are no attribute")
+                raise ValueError(f"{kept.get_storage_size()} bytes are too many for an attribute")
             return _decoded(self._owner.attrs[name])
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -93,7 +93,7 @@ class Attributes:
         """Several texts; see :meth:`number`."""
         value = self[name]
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            self._refuse(name, value, "a list of texts")
+            self._refuse(name, value, "a list of strings")
         return tuple(value)
 
     def update(self, **values: Any) -> None:
@@ -199,7 +199,7 @@ class Group:
         """
         found = self._member(name)
         if not isinstance(found, h5py.Group):
-            raise BadInput(f"{self.path}: {self._named(name)} is no group; {self._remedy}")
+            raise BadInput(f"{self.path}: {self._named(name)} is not a group; {self._remedy}")
         return Group(found, self.path, self._trusted, self._remedy)
 
     def data(self, name: str) -> Data:
@@ -212,7 +212,7 @@ class Group:
         """
         found = self._member(name)
         if not isinstance(found, h5py.Dataset):
-            raise BadInput(f"{self.path}: {self._named(name)} is no data set; {self._remedy}")
+            raise BadInput(f"{self.path}: {self._named(name)} is not a data set; {self._remedy}")
         return Data(found, self.path, self._trusted, self._remedy)
 
     def is_group(self, name: str) -> bool:
@@ -223,7 +223,7 @@ class Group:
         if name not in self:
             held = ", ".join(sorted(self)) or "nothing"
             raise BadInput(
-                f"{self.path}: {self._named(name)} is missing (it holds {held}); the file is not whole: {self._remedy}"
+                f"{self.path}: {self._named(name)} is missing (it holds {held}); the file is incomplete: {self._remedy}"
             )
         with guarded(self.path, self._named(name)):
             return self._group[name]
@@ -311,13 +311,13 @@ def _decoded(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """Text from what the library returns; what is no UTF-8 is an error, not a replacement."""
+    """Text from the library's value; invalid UTF-8 is an error."""
     if isinstance(value, bytes):
         return value.decode("utf-8")
     if isinstance(value, str):
         value.encode("utf-8")
         return str(value)
-    raise ValueError(f"is of type {type(value).__name__}, no text")
+    raise ValueError(f"is of type {type(value).__name__}, not a string")
 
 
 def _storable(values: Any) -> NDArray[Any]:

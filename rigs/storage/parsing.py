@@ -1,4 +1,4 @@
-"""TOML and JSON of unknown origin: read, or refused as one kind of error, however deep or long they are."""
+"""TOML and JSON of unknown origin: read, or refused with one kind of error, at any depth or length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The checksum of a whole HDF5 file: SHA-256 of all that follows its first 512 bytes, kept in these (user block)."""
+"""The checksum of a whole HDF5 file: SHA-256 of everything after its first 512 bytes (user block), stored in these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK = 512
 """Length of an HDF5 user block: the smallest, which the library leaves to its user."""
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-"""What HDF5 itself begins with (HDF5 file format specification, superblock)."""
+"""Signature of HDF5 files (HDF5 file format specification, superblock)."""
 
 _TEXT = re.compile(rb"sweetspot content (open|sha256 [0-9a-f]{64})\n\x00*")
 
@@ -22,7 +22,7 @@ State = Literal["none", "open", "sealed", "changed", "damaged"]
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What the first bytes of a file hold against its content.
+    """The checksum in a file's first bytes, compared with its content.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ _known: dict[Identity, Seal] = {}
 """Large files that this process compared already."""
 
 _hashed: dict[tuple[Identity, int], str] = {}
-"""SHA-256 of large files from a byte on, as far as this process computed them."""
+"""SHA-256 of large files from a byte on, cached in this process."""
 
 
 def block(sha256: str = "") -> bytes:
@@ -61,7 +61,7 @@ def sealed(file: bytes) -> bytes:
 
 
 def stated(path: Path) -> Seal:
-    """What a file's first bytes say, without a look at its content (``sealed`` then means: has a checksum)."""
+    """The statement of a file's first bytes, without its content (``sealed`` then means: has a checksum)."""
     with path.open("rb") as file:
         head = file.read(BLOCK)
     if head.startswith(SIGNATURE):
@@ -92,7 +92,7 @@ def compared(path: Path) -> Seal:
 
 
 def state_of(path: Path) -> Identity | None:
-    """What a large file's place, inode, size and time of the last change are; ``None`` for one below :data:`LARGE`."""
+    """Path, inode, size and modification time of a large file; ``None`` for one below :data:`LARGE`."""
     is_ = path.stat()
     return (os.path.realpath(path), is_.st_ino, is_.st_size, is_.st_mtime_ns) if is_.st_size >= LARGE else None
 

@@ -1,4 +1,4 @@
-"""The library that writes AES69 (SOFA) files, which only those who write them need."""
+"""The optional library that writes AES69 (SOFA) files."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def sofa_library() -> Any:
     Raises
     ------
     BadInput
-        It is not installed; says how to install it.
+        It is not installed; states how to install it.
     """
     try:
         return import_module("sofar")
     except ImportError as fault:
         raise BadInput(
             "SOFA files are written with the package sofar, which is not installed: pip install 'sweetspot[sofa]'. "
-            "WAV and FRD files need nothing more: sweetspot measure export"
+            "WAV and FRD files do not need it: sweetspot measure export"
         ) from fault

@@ -1,4 +1,4 @@
-"""The structure of an HDF5 file before anything is read: nothing outside it, no loops, no sizes it cannot hold."""
+"""Check of an HDF5 file's structure before reading: no external data, no loops, no impossible sizes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FILTERS = {
 """Filters that are built in; any other would load a plug-in, that is foreign code."""
 
 GZIP_RATIO = 1032
-"""By how much gzip can shrink at most (deflate: 258 bytes for 2 bits)."""
+"""Largest compression ratio of gzip (deflate: 258 bytes for 2 bits)."""
 
 SPARE = 1 << 26
-"""Bytes that a data set may have beyond that, for one whose chunks were not all written yet."""
+"""Extra bytes of a data set, for one with unwritten chunks."""
 
 
 def check_structure(root: Any, path: Path, size: int) -> None:
-    """Refuse a file whose objects lie elsewhere, meet twice, need foreign code, or are larger than it can hold.
+    """Refuse a file with external or repeated objects, foreign filters, or impossible sizes.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def check_structure(root: Any, path: Path, size: int) -> None:
                     waiting.append((found, where, depth + 1))
                 else:
                     raise BadInput(
-                        f"{path}: {where}: is a {type(found).__name__}; only groups and data sets belong here"
+                        f"{path}: {where}: is a {type(found).__name__}; only groups and data sets are allowed"
                     )
                 if depth >= DEEPEST or len(seen) > MOST:
                     raise BadInput(f"{path}: {where}: more than {DEEPEST} groups deep, or more than {MOST} objects")
@@ -74,7 +74,7 @@ def _members(group: Any, path: Path, name: str) -> list[str]:
 
 
 def _hard(group: Any, member: str, path: Path, where: str, seen: set[int]) -> Any:
-    """The object itself, which must be of this file and must not have been met before."""
+    """The object, which must be in this file and not have been visited before."""
     link = group.get(member, getlink=True)
     if not isinstance(link, h5py.HardLink):
         kind = "another file" if isinstance(link, h5py.ExternalLink) else "another place"

@@ -1,4 +1,4 @@
-"""What the HDF5 library and the system raise, as one message that names the file and the place in it."""
+"""Errors of the HDF5 library and the system as one message with the file and the location in it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def guarded(path: Path, what: str) -> Iterator[None]:
     except OSError as fault:
         raise _of_system(path, what, fault) from fault
     except MemoryError as fault:
-        raise BadInput(f"{path}: {what}: is larger than this computer's memory; the file is damaged") from fault
+        raise BadInput(f"{path}: {what}: is larger than the memory of this computer; the file is damaged") from fault
     except Exception as fault:  # the library raises nearly every kind on damaged files
         raise BadInput(f"{path}: {what}: {_words(fault)}; the file is damaged or was edited") from fault
 
@@ -59,8 +59,8 @@ def _of_system(path: Path, what: str, fault: OSError) -> SweetspotError:
     words = _words(fault)
     if fault.errno in FULL or "No space left" in str(fault):
         return HardwareTrouble(
-            f"{path}: the disk is full ({words}). What landed is kept; make room and run it again "
-            f"(what was measured goes on with: {again(path)})"
+            f"{path}: the disk is full ({words}). Captures so far are kept; free some space and run it again (to "
+            f"continue a session: {again(path)})"
         )
     if isinstance(fault, BlockingIOError) or "unable to lock file" in str(fault):
         return in_use(path)
@@ -68,8 +68,8 @@ def _of_system(path: Path, what: str, fault: OSError) -> SweetspotError:
         return HardwareTrouble(f"{path}: {what}: the disk cannot read or write it ({words})")
     if fault.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
         if not os.access(path, os.R_OK):
-            return BadInput(f"{path}: may not be read by this user")
-        return BadInput(f"{path}: cannot be written: it or its folder {path.parent} is read-only for this user")
+            return BadInput(f"{path}: no read permission")
+        return BadInput(f"{path}: cannot be written: it or its folder {path.parent} is read-only")
     return BadInput(f"{path}: {what}: cannot be read ({words}); the file is damaged")
 
 

@@ -1,4 +1,4 @@
-"""WAV files without the time of day: the date in the PEAK chunk of float files is set to 0, so that bytes repeat."""
+"""WAV files without a time stamp: the date in the PEAK chunk of float files is set to 0, for reproducible bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WAV files that a program wrote into a pipe: their header does not know how long they are, the file does."""
+"""WAV files written into a pipe: their header does not state the length, the file size does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STREAMED = 0x7FFFF000
 
 
 class MendedWave(io.RawIOBase):
-    """A WAV file as it would be with the sizes of its header filled in; nothing on the disk changes.
+    """View of a WAV file with the sizes of its header filled in; the file is not changed.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class MendedWave(io.RawIOBase):
 
 
 def streamed_from(path: Path) -> int | None:
-    """Where the samples of a WAV file begin whose header states no length; ``None`` for any other file."""
+    """Start of the samples of a WAV file without length in its header; ``None`` for any other file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         riff = file.read(12)

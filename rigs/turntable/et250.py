@@ -1,4 +1,4 @@
-"""The turntable Outline ET250-3D over UDP: its datagrams, and the axis that speaks them.
+"""The turntable Outline ET250-3D over UDP: its datagrams, and its axis.
 
 A command is four bytes: command, argument (big-endian, tenths of a degree), and the exclusive or of the three. 1 turns
 forward by the argument, 2 backward, 3 stops, 4 asks for the angle, 5 makes the present place zero. The answer to 4 is
@@ -64,7 +64,7 @@ class Datagrams(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the socket; may be called twice."""
+        """Close the socket; may be called twice."""
         ...
 
 
@@ -111,7 +111,7 @@ class UdpDatagrams:
             raise HardwareTrouble(f"{self._address_text}: {fault}") from fault
 
     def close(self) -> None:
-        """Let go of the socket; may be called twice."""
+        """Close the socket; may be called twice."""
         self._socket.close()
 
 
@@ -133,19 +133,19 @@ class Et250Axis:
         self._wire, self._clock = wire, clock
 
     def read(self) -> tuple[float, bool]:
-        """Where it stands, degrees, and whether it moves; asked up to three times."""
+        """Angle, degrees, and whether it moves; queried up to three times."""
         for _ in range(TRIES):
             self._wire.send(encode(READ))
             answer = self._answer(Place)
             if isinstance(answer, Place):
                 return answer.degrees, answer.moves
         raise HardwareTrouble(
-            f"stage: the ET250-3D does not say where it stands in {TRIES * ANSWER_S:g} s. Is it on, and do stage.host "
-            "and stage.udp_port fit? Some answer at port 7000"
+            f"stage: no angle from the ET250-3D in {TRIES * ANSWER_S:g} s. Is it on, and are stage.host and "
+            f"stage.udp_port right? Some units use port 7000"
         )
 
     def go(self, start_deg: float, to_deg: float) -> None:
-        """Turn from one place to the other; a command without an answer is repeated only if nothing has begun."""
+        """Turn from one angle to another; a command without a reply is repeated only if no move has started."""
         tenths = round(10.0 * (to_deg - start_deg))
         command = encode(FORWARD if tenths > 0 else BACKWARD, abs(tenths))
         begun = self.read()[0]
@@ -159,7 +159,7 @@ class Et250Axis:
             stands, moves = self.read()
             if moves or abs(stands - begun) > 0.05:
                 return
-        raise HardwareTrouble(f"stage: the ET250-3D does not answer when told to turn by {tenths / 10:g} degrees")
+        raise HardwareTrouble(f"stage: the ET250-3D does not answer the command to turn by {tenths / 10:g} degrees")
 
     def halt(self) -> None:
         """Stop at once: sent three times, for a datagram may be lost."""
@@ -169,7 +169,7 @@ class Et250Axis:
                 return
 
     def close(self) -> None:
-        """Let go of the socket; may be called twice."""
+        """Close the socket; may be called twice."""
         self._wire.close()
 
     def _answer(self, kind: type) -> Place | bool | None:

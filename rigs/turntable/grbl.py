@@ -28,7 +28,7 @@ RESET, HOLD, STATUS = b"\x18", b"!", b"?"
 
 ROTATING = ("turn", "yaw", "elevation")
 TOLERANCE_MM = 0.5
-"""By how much a read-back of x or y may differ from what was asked."""
+"""Largest difference of a read-back of x or y from the command, mm."""
 
 INCH_MM = 25.4
 """Reports of a controller whose ``$13`` is set count inches, degrees of turn included."""
@@ -39,7 +39,7 @@ HELD = ("Hold:0", "Hold", "Idle", "Alarm", "Check")
 
 RESET_TRIES = 3
 RESET_WAIT_S = 2.5
-"""A board that restarts when its port is opened needs about two seconds before it hears anything."""
+"""Wait for a board that restarts when its port is opened, s: about two seconds until it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Report:
     offset: tuple[float, ...] | None
 
     def scaled(self, unit: float) -> Report:
-        """The report in mm (and degrees), from one in so many mm."""
+        """The report in mm (and degrees), from one in units of this many mm."""
         offset = None if self.offset is None else tuple(unit * n for n in self.offset)
         return replace(self, position=tuple(unit * n for n in self.position), offset=offset)
 
@@ -224,7 +224,7 @@ class GrblStage:
         self._line.send(RESET)
 
     def close(self) -> None:
-        """Let go of the port; may be called twice."""
+        """Close the port; may be called twice."""
         self._line.close()
 
     def _check_limits(self, pose: Pose) -> None:
@@ -274,11 +274,11 @@ class GrblStage:
         raise HardwareTrouble(f"stage: no settings ($$) in {REPLY_S:g} s; is the controller stuck?")
 
     def _home(self, settings: Mapping[str, float]) -> None:
-        """Find the position anew, where the controller can and the rig allows it."""
+        """Home the stage, if the controller can and the rig allows it."""
         if self._stage.home == "never" or not settings.get("22", 0.0):
             why = 'stage.home = "never"' if self._stage.home == "never" else "it has no homing ($22=0)"
             raise HardwareTrouble(
-                f"stage: the controller is in alarm, so that its position is lost: every angle could be wrong; {why}. "
+                f"stage: the controller is in alarm, so its position is lost and every angle may be wrong; {why}. "
                 "Bring the stage to 0 degrees by hand, switch the controller off and on or unlock it ($X) in a "
                 "terminal, and start again"
             )
@@ -292,7 +292,7 @@ class GrblStage:
         return False
 
     def _next(self, until: float) -> str | None:
-        """The next line that holds anything, or ``None`` at ``until``."""
+        """The next non-empty line, or ``None`` at ``until``."""
         while (left := until - self._clock()) > 0:
             line = self._line.receive(left)
             if line:
@@ -312,7 +312,7 @@ class GrblStage:
         )
 
     def _report(self, until: float, greeting: bool = False) -> Report:
-        """Ask for a status report; while ``greeting``, what the reset has left on the line before it means nothing."""
+        """Ask for a status report; while ``greeting``, earlier output of the reset is ignored."""
         self._line.send(STATUS)
         while (line := self._next(until)) is not None:
             report = decode_report(line)
@@ -325,11 +325,11 @@ class GrblStage:
         raise HardwareTrouble("stage: no status report in time; is the controller still there?")
 
     def _standing(self, until: float) -> dict[str, float]:
-        """Where the axes stand in work coordinates, once the controller is idle."""
+        """Position of the axes in work coordinates, once the controller is idle."""
         report = self._report(until)
         while report.state not in {"Idle", "Check"}:
             if report.state.startswith(("Alarm", "Door")):
-                raise HardwareTrouble(f"stage: the controller says {report.state}; {ADVICE}")
+                raise HardwareTrouble(f"stage: the controller reports {report.state}; {ADVICE}")
             self._sleep(0.02)
             report = self._report(until)
         missing = [letter for letter in self._letters.values() if LETTERS.index(letter) >= len(report.position)]
@@ -339,13 +339,13 @@ class GrblStage:
         return {letter: p - o for letter, p, o in zip(LETTERS, report.position, offset, strict=False)}
 
 
-ADVICE = "look at the stage, clear what stopped it, and start again"
+ADVICE = "check the stage, remove the obstacle, and start again"
 
-ALARMS = {1: "a limit switch", 2: "a target out of its travel", 3: "a reset in motion", 9: "homing failed"}
+ALARMS = {1: "a limit switch", 2: "a target outside its travel", 3: "a reset in motion", 9: "homing failed"}
 
 
 def _refuse_trouble(line: str, sent: str) -> None:
-    """Raise for a line that tells of an error or an alarm."""
+    """Raise for a line with an error or an alarm."""
     if line.startswith("error:"):
         raise HardwareTrouble(f"stage: the controller answered {line} to {sent!r}; {ADVICE}")
     if line.startswith("ALARM:"):

@@ -11,7 +11,7 @@ REPLY_S = 5.0
 
 
 class Line(Protocol):
-    """A line to a controller, as far as a stage needs it."""
+    """Protocol of a line to a controller."""
 
     def send(self, data: bytes) -> None:
         """Send bytes at once."""
@@ -22,7 +22,7 @@ class Line(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the port; may be called twice."""
+        """Close the port; may be called twice."""
         ...
 
 
@@ -74,7 +74,7 @@ class SerialLine:
                 piece = self._serial.read(1)
                 self._waiting += piece + self._serial.read(self._serial.in_waiting) if piece else b""
             except OSError as fault:
-                raise HardwareTrouble(f"stage.port {self.port}: the controller is gone: {fault}") from fault
+                raise HardwareTrouble(f"stage.port {self.port}: connection lost: {fault}") from fault
             if not piece:
                 return None
         line, _, rest = bytes(self._waiting).partition(self._end)
@@ -82,7 +82,7 @@ class SerialLine:
         return line.strip().decode("ascii", errors="replace")
 
     def close(self) -> None:
-        """Let go of the port; may be called twice."""
+        """Close the port; may be called twice."""
         self._serial.close()
 
 

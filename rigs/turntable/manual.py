@@ -1,4 +1,4 @@
-"""A stage that moves nothing by itself: everything stands still, or is moved by the operator when asked."""
+"""A stage without motor: nothing moves, or the operator moves it when prompted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from sweetspot.rigs.layout import Pose
 
 
 class ManualStage:
-    """Has no axes, so the measuring loop asks the operator for every move."""
+    """A stage without axes: the capture loop prompts the operator for every move."""
 
     @property
     def axes(self) -> frozenset[str]:
@@ -21,4 +21,4 @@ class ManualStage:
         """Nothing moves."""
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to close."""

@@ -1,4 +1,4 @@
-"""A turntable whose controller takes lines of text: which lines is said in the rig file's ``[stage.commands]``.
+"""A turntable whose controller takes text commands, given in the rig file's ``[stage.commands]``.
 
 SCPI or any other ASCII protocol with a command that moves to an angle and one that asks for it. In a template,
 ``{angle}`` is the angle in degrees; it may carry a format, such as ``{angle:05.1f}``.
@@ -16,7 +16,7 @@ from sweetspot.rigs.turntable.line import REPLY_S, Line, SerialLine
 from sweetspot.rigs.turntable.turning import TurningStage
 
 ENDS = {"lf": b"\n", "cr": b"\r", "crlf": b"\r\n", "nul": b"\x00"}
-"""What may end a line, by its name in the rig file."""
+"""Line terminators by their names in the rig file."""
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -77,7 +77,7 @@ class ScpiAxis:
             )
 
     def read(self) -> tuple[float, bool]:
-        """Where it stands, degrees, and whether it moves, if the controller can be asked that."""
+        """Angle, degrees, and whether it moves, if the controller has a query for it."""
         moving = self._do.moving is not None and self._do.standing not in self._ask(self._do.moving)
         reply = self._ask(self._do.position)
         angle = decode_angle(reply, self._do.position_reply)
@@ -95,12 +95,12 @@ class ScpiAxis:
                 raise HardwareTrouble(f"stage: {text!r} is answered by {reply!r}; {self._do.moved!r} was expected")
 
     def halt(self) -> None:
-        """Stop at once, if the controller can be told to."""
+        """Stop at once, if the controller has a command for it."""
         if self._do.stop is not None:
             self._send(self._do.stop)
 
     def close(self) -> None:
-        """Let go of the port; may be called twice."""
+        """Close the port; may be called twice."""
         self._line.close()
 
     def _send(self, text: str) -> None:
@@ -111,7 +111,7 @@ class ScpiAxis:
         return self._reply(text, REPLY_S)
 
     def _reply(self, text: str, wait_s: float) -> str:
-        """The next line that holds anything; an error is trouble."""
+        """The next non-empty line; an error reply raises."""
         until = self._clock() + wait_s
         while (left := until - self._clock()) > 0:
             line = self._line.receive(left)
@@ -120,7 +120,9 @@ class ScpiAxis:
             if self._do.error is not None and self._do.error in line:
                 raise HardwareTrouble(f"stage: {text!r} is answered by {line!r}; see the controller's manual")
             return line
-        raise HardwareTrouble(f"stage: no answer to {text!r} in {wait_s:g} s. Is stage.port the right one, and on?")
+        raise HardwareTrouble(
+            f"stage: no answer to {text!r} in {wait_s:g} s. Is stage.port right, and the controller on?"
+        )
 
 
 def opened(

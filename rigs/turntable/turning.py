@@ -1,7 +1,7 @@
 """A stage with one turning axis: soft limits, cable wrap, waiting, read-back, settling, stopping, on any controller.
 
-A controller is an :class:`Axis`: it reads where it stands, is sent somewhere, and halts. What it says is trusted only
-as far as it can be read back.
+A controller is an :class:`Axis`: it reads its angle, moves to an angle, and stops. A move counts only if it is read
+back.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Axis(Protocol):
         ...
 
     def read(self) -> tuple[float, bool]:
-        """Where it stands, degrees, and whether it moves."""
+        """Angle, degrees, and whether it moves."""
         ...
 
     def go(self, start_deg: float, to_deg: float) -> None:
@@ -51,7 +51,7 @@ class Axis(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the controller; may be called twice."""
+        """Close the controller; may be called twice."""
         ...
 
 
@@ -97,7 +97,7 @@ class TurningStage:
 
     @property
     def wound_deg(self) -> float:
-        """Where it stands as the rig counts, every turn of the cable included, degrees."""
+        """Angle in the rig's direction, full turns of the cable included, degrees."""
         return self._sign * self._wound
 
     def move(self, pose: Pose) -> Pose:
@@ -122,7 +122,7 @@ class TurningStage:
         self._axis.halt()
 
     def close(self) -> None:
-        """Let go of the controller; may be called twice."""
+        """Close the controller; may be called twice."""
         self._axis.close()
 
     @property
@@ -141,7 +141,7 @@ class TurningStage:
             )
 
     def _look(self) -> tuple[float, bool]:
-        """Where the axis stands, with every turn counted from where it stood last."""
+        """Angle of the axis, with full turns counted from the last reading."""
         reading, moving = self._axis.read()
         if self._axis.modulo:
             reading = self._wound + float(np.degrees(wrapped(np.radians(reading - self._wound))))

@@ -245,7 +245,7 @@ def test_a_place_that_is_none_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"places": ((0.3, 0.1),)}, "leave it out"),
+        ({"places": ((0.3, 0.1),)}, "omit it"),
         ({"places": ((-1.4, 0.0),)}, "nearest direction"),
         ({"second": (1.4, 0.5)}, "at least 4 drivers"),
     ],
@@ -335,7 +335,7 @@ def test_a_bank_is_heard_on_the_rig(
     assert not silent.holds
     assert "FAIL: 1 of 1" in HeardBank((silent,)).text
     store.write(run / "filterset.h5", store.read(run), store.read_prediction(run))
-    with pytest.raises(BadInput, match="holds no bank"):
+    with pytest.raises(BadInput, match="has no bank"):
         verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
 
 
@@ -349,7 +349,7 @@ def test_the_command_line_makes_a_bank(measured: Path, tmp_path: Path, sweetspot
     assert len(bank["predicted"]["mean_db"]) == 2
     both = sweetspot("calibrate", run, "--bank", wish, "--no-bank")
     assert both.returncode == 2  # type: ignore[attr-defined]
-    assert "name one of them" in both.stderr  # type: ignore[attr-defined]
+    assert "give only one of them" in both.stderr  # type: ignore[attr-defined]
     longer = Design.model_validate({"filter": {"taps": 400, "delay": 140}})
     steps.calibrate(run, longer, "")  # the bank that is there is fitted anew, by the new design
     kept = store.read_bank(run)

@@ -53,5 +53,5 @@ def test_the_picture_is_a_png_file_the_same_each_time(tmp_path: Path) -> None:
     first, second = (page.comparison(rows(), tmp_path / name) for name in ("a.png", "b.png"))
     assert first.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert first.read_bytes() == second.read_bytes()
-    with pytest.raises(BadInput, match="does not exist; make it first"):
+    with pytest.raises(BadInput, match="does not exist; create it first"):
         page.comparison(rows(), tmp_path / "nowhere" / "c.png")

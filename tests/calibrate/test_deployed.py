@@ -155,7 +155,7 @@ def test_an_export_that_an_engine_plays_on_the_audio_server_is_verified_and_a_wr
     assert good.through.name == "jconvolver"
     assert right.lowered_db > 0.5
     assert good.through.lowered_db == pytest.approx(right.lowered_db)
-    assert f"{right.lowered_db:.1f} dB quieter" in good.through.text
+    assert f"{right.lowered_db:.1f} dB lower" in good.through.text
     assert next(m.heard for m in good.metrics if m.name.startswith("difference")) < -60.0
     assert bad.verdict == "fail"
     assert bad.causes[0].name == "drivers swapped", bad.causes
@@ -344,7 +344,7 @@ def test_edited_filters_in_a_device_are_refused_or_never_pass_the_rigs_ceiling(h
     loud, absurd = (edited(run.fitted_of(here), gain) for gain in (8.0, 1000.0))
     exported(loud.filters, here.parent / "device")
     with open_rig(rig, serial="T-9", now=lambda: NOON) as opened:
-        with pytest.raises(BadInput, match=r"driver 1 was sent a constant offset .*Nothing above its limits is played"):
+        with pytest.raises(BadInput, match=r"driver 1 had a constant offset .*Nothing above its limits is played"):
             heard(here, opened, absurd, deployed.choose("device", absurd.filters, rig))
         peaks = lambda: [d.peak for d in opened.interface.wear.drivers]  # type: ignore[attr-defined] # noqa: E731
         assert peaks() == [0.0, 0.0, 0.0]
@@ -368,7 +368,7 @@ def test_edited_filters_are_fed_so_that_no_sample_behind_an_engine_passes_the_ri
 
 
 def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: Path, crooked_text: str) -> None:
-    with pytest.raises(HardwareTrouble, match="the program is not heard through it") as silent:
+    with pytest.raises(HardwareTrouble, match="no programme passes through it") as silent:
         through_device(here, crooked_text, altered(taps=np.zeros_like))
     assert silent.value.exit_code == 3
     assert not (here / "verify.h5").exists()
@@ -405,7 +405,7 @@ def test_an_export_that_is_not_what_it_should_be_fails_by_its_name(here: Path, c
     """Before a device opens, and before anything is played."""
     filters, rig = run.fitted_of(here).filters, described(crooked_text, here.parent)
     folder = here.parent / "exported"
-    with pytest.raises(BadInput, match=r"holds no unit\.blob"):
+    with pytest.raises(BadInput, match=r"has no unit\.blob"):
         deployed.choose("c", filters, rig, exported=folder)
     files.write_all(folder, bundle(replace(filters, source="b" * 64, taps=filters.taps[:, ::-1]), "c").everything())
     with pytest.raises(deployed.WrongExport, match="FAIL, swapped drivers") as wrong:
@@ -431,7 +431,7 @@ def test_an_engine_that_ended_by_itself_is_hardware_trouble_with_its_last_words(
         process = subprocess.Popen(["sh", "-c", "echo out of luck; exit 7"], stdout=message, start_new_session=True)
     engine = live.Running("jconvolver", process, log)
     process.wait(10)
-    with pytest.raises(HardwareTrouble, match=r"exit code 7\). It said: out of luck"):
+    with pytest.raises(HardwareTrouble, match=r"exit code 7\). Its message: out of luck"):
         engine.alive()
     engine.end()
 

@@ -234,7 +234,7 @@ def heard_as(w: np.ndarray, late: float = 0.0, *, timed: bool = True) -> Residua
 @pytest.mark.parametrize(
     ("w", "name", "message"),
     [
-        (mixed((1.0, 1.0, 0.15), 0.0), "centre missing", "what both sides share is not played"),
+        (mixed((1.0, 1.0, 0.15), 0.0), "centre missing", "their common signal is not played"),
         (mixed((1.0, 1.0, 0.15), 0.5 * SHARE), "centre level", "the centre program is 6.0 dB low"),
         (mixed((1.0, 1.0, 0.15), 1.5 * SHARE), "centre level", "the centre program is 3.5 dB high"),
         (mixed((1.0, 1.0, 1.0), 0.0), "upmix off", "both sides play through their own filters"),

@@ -50,8 +50,11 @@ def test_a_sound_session_passes(ears: ImpulseResponse, rig: Description) -> None
         (lambda e: dataclasses.replace(e, h=e.h[:, ::-1]), "the ears are swapped: 'woofer'"),
         (lambda e: dataclasses.replace(e, h=e.h * [[1.0], [1e-4], [1.0]]), "driver 'left' is dead.*-8. dB re"),
         (lambda e: dataclasses.replace(e, snr_db=e.snr_db - [0.0, 0.0, 58.0]), "driver 'right' is dead.*noise 2 dB"),
-        (lambda e: dataclasses.replace(e, h=np.repeat(e.h[:1], 5, axis=0)), "all 5 positions heard exactly the same"),
-        (lambda e: dataclasses.replace(e, h=np.repeat(e.h[:, :1], 2, axis=1)), "both ears heard exactly the same"),
+        (
+            lambda e: dataclasses.replace(e, h=np.repeat(e.h[:1], 5, axis=0)),
+            "all 5 positions recorded exactly the same",
+        ),
+        (lambda e: dataclasses.replace(e, h=np.repeat(e.h[:, :1], 2, axis=1)), "both ears recorded exactly the same"),
         (lambda e: e.used_for("design"), "no head position is used for 'score': give some"),
         (
             lambda e: dataclasses.replace(e, h=e.h[:, :, :1], drivers=("woofer",), snr_db=e.snr_db[:, :, :1]),
@@ -90,7 +93,7 @@ def test_a_position_is_spared_for_scoring_where_the_rig_has_none(ears: ImpulseRe
     assert np.argsort(away)[:2].tolist() == [0, 3]  # the first is the nominal one
     found = held_out.scoring(bare)
     assert found.positions["use"].tolist() == [b"design"] * 3 + [b"score", b"design"]
-    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was left out" in held_out.spared(bare)
+    assert "position 4 (x +1.410 m, y +0.020 m, yaw -3 degrees) was held out" in held_out.spared(bare)
     fitness.check(found, rig)
     assert held_out.scoring(ears) is ears
     assert held_out.spared(ears) == ""
@@ -113,10 +116,10 @@ def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None
     low = bands["left", 500.0]
     assert (low.limit, low.share) == ("effort", 1.0)
     assert low.design_db == pytest.approx(14.0)
-    assert low.reason.startswith("6.0 dB short: the effort limit was met first")
+    assert low.reason.startswith("6.0 dB short: the effort limit is active")
     assert bands["right", 2000.0].expected_db == pytest.approx(17.0)
     assert bands["right", 2000.0].reason.startswith("3.0 dB short of an active target: filters this short")
-    assert bands["right", 4000.0].reason.startswith("passes its target by 0.9 dB: filters this short")
+    assert bands["right", 4000.0].reason.startswith("exceeds its target by 0.9 dB: filters are too short")
     unkept = explain.bands(Fitted(None, prediction, limits, (0, 1), None), rig)
     assert explain.plain(unkept)[0]["expected_db"] is None
     assert {b.side + str(b.f): b for b in unkept}["right4000.0"].reason == explain.WHY["target"]

@@ -87,7 +87,7 @@ def killed(cluster):
     left = until(lambda: not scheduler.tasks)  # the scheduler noticed, and the two are still held
     (place / "released").touch()
     idle = until(lambda: not any(w.processing or w.executing for w in scheduler.workers.values()))
-    return {"at work": at_work, "left": left, "idle": idle, "begun": begun(), "workers": len(scheduler.workers)}
+    return {"running there": at_work, "left": left, "idle": idle, "begun": begun(), "workers": len(scheduler.workers)}
 
 def main():
     from distributed import LocalCluster, Security
@@ -212,7 +212,7 @@ def test_a_killed_worker_costs_nothing_but_what_it_had(shared: dict[str, Any]) -
 def test_a_poison_unit_fails_alone(shared: dict[str, Any]) -> None:
     """Its neighbour on the worker that it killed is done; what cannot be sent back and what runs out of memory too."""
     found = {name: (status, reason) for name, status, reason, _ in shared["poison"]}
-    assert found.pop("deadly") == ("failed", "its worker died again and again")
+    assert found.pop("deadly") == ("failed", "its worker died repeatedly")
     for name, why in (("unsendable", "TypeError"), ("out-of-memory", "MemoryError: of the worker")):
         status, reason = found.pop(name)
         assert status == "failed"
@@ -229,7 +229,7 @@ def test_two_commands_on_one_cluster_keep_apart(shared: dict[str, Any]) -> None:
 def test_a_killed_command_leaves_nothing_on_the_cluster_but_what_is_at_work(shared: dict[str, Any]) -> None:
     """Killed outright: what waited is never begun, and the workers, which are the cluster's, serve the next command."""
     found = shared["command killed"]
-    assert found == {"at work": True, "left": True, "idle": True, "begun": ["held-1", "held-2"], "workers": 2}
+    assert found == {"running there": True, "left": True, "idle": True, "begun": ["held-1", "held-2"], "workers": 2}
     assert sorted(shared["next command"]) == [[f"kept-{i}", "done", "", 1] for i in (1, 2, 3)]
 
 
@@ -239,7 +239,7 @@ def test_a_scheduler_that_restarts_or_stays_away(tmp_path: Path, root: Path, fre
     assert sorted(name for name, status, *_ in found["restarted"] if status == "done") == [
         f"slow-{i}" for i in range(5)
     ]
-    assert "no worker is left on the cluster for 1 s; what landed is kept" in found["no worker"]
+    assert "no worker on the cluster for 1 s; results so far are kept" in found["no worker"]
     assert "no Dask scheduler answers" in found["gone"]
 
 

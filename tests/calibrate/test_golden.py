@@ -84,7 +84,7 @@ def test_another_unit_is_no_golden_one(tmp_path: Path) -> None:
     known = kept(tmp_path)
     golden.check_same(known, "G-1", "desk", "engine")
     for unit, rig, through in (("G-2", "desk", "engine"), ("G-1", "puck", "engine"), ("G-1", "desk", "device")):
-        with pytest.raises(BadInput, match=r"golden unit is G-1, heard on rig 'desk' through engine; this is"):
+        with pytest.raises(BadInput, match=r"golden unit is G-1, verified on rig 'desk' through engine; this is"):
             golden.check_same(known, unit, rig, through)
 
 
@@ -104,7 +104,7 @@ def test_as_a_command(
     kept(tmp_path)
     due = sweetspot("verify", measured, "--records", tmp_path)
     assert due.returncode == 2
-    assert "hear it first" in due.stderr
+    assert "check it first" in due.stderr
     other = sweetspot("verify", measured, "--records", tmp_path, "--golden")
     assert other.returncode == 2
     assert "this is T-9 on 'crooked'" in other.stderr

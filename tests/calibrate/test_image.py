@@ -153,7 +153,7 @@ def test_distortion_fails_what_is_heard_and_leaves_grey_what_noise_hides() -> No
     assert hidden.heard == pytest.approx(-20.0)
     quiet = chain_figures.distortion([row(None, 0.1)], LIMITS)
     assert quiet.verdict == "pass"
-    assert "nothing stands over the noise" in quiet.explanation
+    assert "nothing is above the noise" in quiet.explanation
 
 
 def test_what_was_predicted_to_fail_is_laid_to_the_design() -> None:

@@ -34,10 +34,10 @@ def test_a_design_with_the_higher_mean_is_named_with_figures_and_differences() -
     assert found.differences() == pytest.approx(off)
     assert found.text == (
         "exact inverse has the higher mean at 800-1600 Hz (19.5 against 17.0 dB, +2.5 dB) and at 1600-3200 Hz (19.6 "
-        "against 19.0 dB, +0.6 dB). For sweetspot speaks: effort there 8.0 against 14.5 dB (-6.5 dB); mean there after "
-        "0.25 dB of drift in every path 15.0 against 13.8 dB (+1.2 dB); loudness of music at the same level of the "
-        "loudest driver -4.5 against -11.0 dB (+6.5 dB). For exact inverse too: tenth percentile there 12.0 against "
-        "12.5 dB (-0.5 dB). In the other bands sweetspot is ahead by up to 8.0 dB (6400-12000 Hz)."
+        "against 19.0 dB, +0.6 dB). In favour of sweetspot: effort there 8.0 against 14.5 dB (-6.5 dB); mean there "
+        "after 0.25 dB of drift in every path 15.0 against 13.8 dB (+1.2 dB); loudness of music at the same level of "
+        "the loudest driver -4.5 against -11.0 dB (+6.5 dB). Also for exact inverse: tenth percentile there 12.0 "
+        "against 12.5 dB (-0.5 dB). In the other bands sweetspot is better by up to 8.0 dB (6400-12000 Hz)."
     )
     plain = found.to_dict()
     assert plain["ours_less_theirs"] == pytest.approx(off)
@@ -51,7 +51,9 @@ def test_nothing_is_made_up_where_nothing_speaks_for_ours() -> None:
                      p10=OWN.p10 + 1.0, loudness=-4.0)  # fmt: skip
     (found,) = reasons.beaten((OWN, better))
     assert found.bands == (0, 1, 2, 3, 4)
-    assert "Nothing compared speaks for sweetspot. For contrast too: effort there 8.0 against 6.0 dB" in found.text
+    assert (
+        "Nothing compared is in favour of sweetspot. Also for contrast: effort there 8.0 against 6.0 dB" in found.text
+    )
     assert "other bands" not in found.text
     assert found.to_dict()["for_ours"] == []
 

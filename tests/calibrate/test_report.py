@@ -183,7 +183,7 @@ def test_what_was_heard_through_other_filters_is_not_shown(verified: Path, unhea
     steps.calibrate(unheard, Design.model_validate({"filter": {"taps": 256, "delay": 80}}), "")
     message = Page(report.write(unheard).read_text(encoding="utf-8")).text
     assert "NOT VERIFIED" in message
-    assert "earlier filterset" in message
+    assert "earlier filter set" in message
 
 
 def test_the_circle_is_closed_and_on_axis_is_zero() -> None:

@@ -197,7 +197,7 @@ def test_read_only_table_of_a_fleet(sweetspot: Run, mounted: Callable[[str], Pat
         subprocess.run(["mount", "-o", "remount,ro", at], check=True)
         done = sweetspot("fleet", "fit", at)
         outcome(
-            done, 2, "fleet.sqlite: the table of the fleet cannot be used", "lies on a read-only disk; name another"
+            done, 2, "fleet.sqlite: the table of the fleet cannot be used", "is on a read-only disk; choose another"
         )
 
 
@@ -259,7 +259,7 @@ def test_nobody_to_move_the_head(sweetspot: Run, rig: Path) -> None:
     outcome(done, 3, "a manual stage needs a terminal", "--yes")
     run = next(rig.parent.glob("runs/1/*"))
     done = sweetspot("measure", "resume", run, "--yes", "--delay", "0")
-    outcome(done, 0, "Please place: device turned 0 deg, head at x 3 cm, y -2 cm, yaw -5 deg (going on in 0 s)")
+    outcome(done, 0, "Please place: device turned 0 deg, head at x 3 cm, y -2 cm, yaw -5 deg (continuing in 0 s)")
 
 
 def test_half_an_hour_of_sound_is_not_begun_unasked(sweetspot: Run, rig: Path) -> None:

@@ -89,7 +89,7 @@ def test_process_does_not_write_over_what_it_reads(sweetspot: Run, tmp_path: Pat
     options = {"split": ["--split"], "its own responses": ["--measure", tmp_path / "filterset.h5"]}.get(how, [])
     done = sweetspot("process", filters, source, out, *options)
     assert done.returncode == 2, done.stderr
-    assert "is the file that is read" in done.stderr
+    assert "is the input file" in done.stderr
     assert (source.read_bytes(), filters.read_bytes()) == kept
 
 

@@ -62,7 +62,7 @@ def test_a_trace_that_no_folder_takes_costs_only_the_trace(tmp_path: Path) -> No
 def test_an_interrupt_that_a_finalizer_swallows_is_raised_again() -> None:
     done = typed("-c", LOST)
     assert done.returncode == 130, done.stderr
-    assert done.stderr == "sweetspot: interrupted; what had landed is kept\n"
+    assert done.stderr == "sweetspot: interrupted; results so far are kept\n"
 
 
 @pytest.mark.parametrize("words", [("--version",), ("rig", "--help"), ("--help",)])

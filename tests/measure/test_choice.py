@@ -112,7 +112,7 @@ def test_a_rig_file_keeps_its_comments() -> None:
 def test_as_a_command(sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     refused = sweetspot("rig", "sweep", "puck", "--write")
     assert refused.returncode == 2
-    assert "came with sweetspot" in refused.stderr
+    assert "is part of sweetspot" in refused.stderr
     own = tmp_path / "own.toml"
     before = find("puck").read_text(encoding="utf-8")
     own.write_text(before, encoding="utf-8")

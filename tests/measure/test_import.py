@@ -322,7 +322,7 @@ def test_a_single_position_is_designed_from_and_scored_with_a_warning(sweetspot:
         soundfile.write(tmp_path / "wav" / f"{driver}.wav", 0.3 * h.T, 44100, subtype="FLOAT")
     done = sweetspot("measure", "import", "wav", "--unit", "ONE", "--pattern", "{driver}")
     assert done.returncode == 0, done.stderr
-    assert "the only head position will be designed from and scored as well" in " ".join(done.stdout.split())
+    assert "the only head position: used for both design and scoring" in " ".join(done.stdout.split())
     with Session.read(next((tmp_path / "runs" / "ONE").iterdir()) / "session.h5") as session:
         ears = session.responses("ears")
     assert ears.positions["use"].tolist() == [b"design", b"score"]
@@ -330,7 +330,7 @@ def test_a_single_position_is_designed_from_and_scored_with_a_warning(sweetspot:
     (tmp_path / "d.toml").write_text("[filter]\ntaps = 256\n")
     made = sweetspot("calibrate", "ONE", "--design", "d.toml")
     assert made.returncode == 0, made.stderr
-    assert "Predicted at the positions of the design, better than beside them" in made.stdout
+    assert "Predicted at the design positions, optimistic" in made.stdout
 
 
 def test_one_file_of_sound_is_the_driver_that_it_is_named_after(data: Path) -> None:
@@ -339,7 +339,7 @@ def test_one_file_of_sound_is_the_driver_that_it_is_named_after(data: Path) -> N
     wish = Wish(stimulus=folder / "sweep-seg-FL-mono-6.15s-48000Hz-32bit-2.93Hz-24000Hz.wav")
     (found,) = sets(folder / "FC.wav", wish)
     assert (found.kind, found.drivers, found.h.shape[:3]) == ("ears", ("FC",), (1, 2, 1))
-    assert found.notes == ("too few positions to leave one to be scored",)
+    assert found.notes == ("too few positions to hold one out for scoring",)
     with pytest.raises(BadInput, match="1 channels; left and right ear are needed"):
         sets(data / "rir" / "living_room_1.wav", Wish())
 

@@ -197,7 +197,7 @@ def test_captures_that_stay_bad_hold_the_session(crooked: Description, lab_rig: 
     wanted = plan.make(crooked, "ears")
     with (
         Session.resume(run / "session.h5") as session,
-        pytest.raises(Held, match=r"driver 'left': 4 captures were bad.*measure resume"),
+        pytest.raises(Held, match=r"driver 'left': 4 captures were rejected.*measure resume"),
     ):
         measure(rig, session, wanted, ask=no_one, step=lambda note: None)
     with Session.resume(run / "session.h5") as session:

@@ -130,20 +130,20 @@ MALFORMED = [
     ("not a number", "20 1\n2000 nan\n", "line 2: nan is no value"),
     ("infinite", "20 1\n2000 -inf\n", "line 2: -inf is no value"),
     ("NaN first", "NaN 1\n2000 1\n", "line 1: NaN is no value"),
-    ("one column", "20\n30\n", "line 1: '20' holds one column"),
+    ("one column", "20\n30\n", "line 1: '20' has one column"),
     ("level missing", "20 1\n2000\n", "line 2: '2000' holds no frequency and level"),
     ("level missing between semicolons", "20;1\n2000;;\n", "line 2: '2000;;' holds no frequency"),
     ("a word for a level", "20 1\n2000 low\n", "line 2: .*'low'"),
     ("a sign apart", "20 1\n2000 - 4\n", "line 2: .*'-'"),
     ("words among the data", "20 1\nend of data\n2000 1\n", "line 2: .*'end'"),
-    ("sound levels", "20 85.0\n2000 86.0\n", "line 1: 85 dB is beyond any microphone"),
+    ("sound levels", "20 85.0\n2000 86.0\n", "line 1: 85 dB is implausible for a microphone"),
     ("a slipped mark", "20 0.5\n1000 0.4\n2000 38\n", "line 3: jumps by \\+37.6 dB"),
     ("kilohertz", "0.02 1\n1 1\n20 2\n", "line 3: ends at 20 Hz; are its frequencies in kHz"),
     ("only treble", "8000 1\n9000 1\n", "line 1: begins at 8000 Hz"),
-    ("thousands", "20 1\n1,000.5 2\n", "line 2: '1,000.5' has a mark between thousands"),
-    ("two decimal marks", "20,5 1,5\n2000.5 2.5\n", "line 2: .*otherwise than the lines before"),
-    ("commas for everything", "20,5,1,25\n2000,5,1,5\n", "line 1: .*commas may separate or be decimal"),
-    ("a phase that comes and goes", "20 1 3\n1000 1\n2000 1 3\n", "line 2: 2 columns, the lines before 3"),
+    ("thousands", "20 1\n1,000.5 2\n", "line 2: '1,000.5' has a thousands separator"),
+    ("two decimal marks", "20,5 1,5\n2000.5 2.5\n", "line 2: .*another decimal mark than the lines before"),
+    ("commas for everything", "20,5,1,25\n2000,5,1,5\n", "line 1: .*commas may be separators or decimal marks"),
+    ("a phase that comes and goes", "20 1 3\n1000 1\n2000 1 3\n", "line 2: 2 columns; the lines before have 3"),
     ("a phase that is none", "20 1 3\n2000 1 4e9\n", "line 2: a phase of 4e\\+09 degrees"),
     ("a factor that is none", '"Sens Factor =abcdB, SERNO: 1"\n20 1\n2000 1\n', "line 1: .*'abc' is no number"),
     ("a factor without a value", '"Sens Factor ="\n20 1\n2000 1\n', "line 1: .*'' is no number"),
@@ -311,10 +311,10 @@ def test_a_sensitivity_without_a_known_unit_is_named() -> None:
     [
         ("# Sensitivity: 12.5 mV/Pa\n# Sensitivity: 11.0 mV/Pa\n20 0\n2000 0\n", "line 1 states .* line 2"),
         ("Hz mV/Pa\n20 12\n2000 12.5\n", ""),
-        ("# Sensitivity: 50 mV/Pa\nHz mV/Pa\n20 12\n2000 12.5\n", "levels say 12.4. mV/Pa .* states 50"),
+        ("# Sensitivity: 50 mV/Pa\nHz mV/Pa\n20 12\n2000 12.5\n", "levels give 12.4. mV/Pa .* states 50"),
         ("Hz x\n20 12.5\n2000 12.5\n", "\\+12.5 dB at 1 kHz"),
         ("Hz\t30 deg\t90 deg\n20\t0\t-1\n2000\t0\t-3\n", "none of them at 0 degrees"),
-        ("Hz;Correction (dB)\n20;1\n2000;0\n", "may be the microphone's response or what has to be added"),
+        ("Hz;Correction (dB)\n20;1\n2000;0\n", "may be the microphone's response or its inverse"),
         (
             "".join(
                 f"{f} {r}\n" for f, r in zip((10, 100, 500, 1000, 5000, 9000), (0.7, 0.9, 1, 1, 1.1, 2), strict=True)
@@ -323,7 +323,7 @@ def test_a_sensitivity_without_a_known_unit_is_named() -> None:
         ),
         ("Hz dBFS\n20 -20\n2000 -20\n", "-20.0 dB at 1 kHz"),
         ("[30°]\n20 0\n2000 0\n[90°]\n20 0\n2000 -3\n", "sections at 30, 90 degrees, none of them at 0"),
-        ("20 0 1 2\n2000 0 1 2\n", "4 columns and no headline"),
+        ("20 0 1 2\n2000 0 1 2\n", "4 columns without a header line"),
     ],
 )
 def test_what_may_mean_two_things_is_refused(text: str, reason: str) -> None:

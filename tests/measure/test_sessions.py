@@ -93,7 +93,7 @@ def test_a_dry_run_tells_captures_time_and_size(crooked: Description) -> None:
     assert data["raw_bytes"] == 16 * 3 * 4 * len(wanted.played)
     assert [p["position"] for p in data["order"]] == [1, 4, 2, 5, 3]
     assert lines.startswith("ears: 16 captures of")
-    assert "position 1 again, to close the set" in lines
+    assert "position 1 again, for closure" in lines
     assert summary.of_plan(wanted, left=4)[0]["captures"] == 4
 
 
@@ -212,8 +212,8 @@ def test_a_short_recording_is_repeated(crooked: Description, lab_rig: MakeRig, t
     run = ears(spoilt(lab_rig(crooked), lambda n, x: x[:, :-100] if n == 5 else x), tmp_path)
     with Session.read(run / "session.h5") as session:
         assert [reason for _, reason in session.rejected("ears")] == [
-            f"the recording holds {len(plan.make(crooked, 'ears').played) - 100} samples of "
-            f"{len(plan.make(crooked, 'ears').played)}"
+            f"the recording has {len(plan.make(crooked, 'ears').played) - 100} of "
+            f"{len(plan.make(crooked, 'ears').played)} samples"
         ]
 
 

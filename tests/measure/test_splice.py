@@ -280,5 +280,5 @@ def test_an_account_of_a_splice_that_makes_no_sense_is_refused(tmp_path: Path, m
         group.create_data("stderr", np.zeros((1, 2, 2), dtype=np.float32))
         group.create_data("harmonics", np.zeros((1, 4, 2, 2), dtype=np.float32))
         group.create_data("weights", np.ones((2, 2, 3, 2), dtype=np.float32)).attrs["column_s"] = 0.04
-    with Session.read(target / "session.h5") as session, pytest.raises(BadInput, match="no account of a splice"):
+    with Session.read(target / "session.h5") as session, pytest.raises(BadInput, match="not a record of a splice"):
         session.accounts("ears")

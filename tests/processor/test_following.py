@@ -305,7 +305,7 @@ def test_a_stream_of_poses_with_rubbish_a_flood_and_a_second_sender(bank: Filter
         assert until(lambda: places[-1] == 2)
         assert "2 malformed" in stream.text
         assert "1 from another sender" in stream.text
-        with pytest.raises(BadInput, match="name another port"):
+        with pytest.raises(BadInput, match="give another port"):
             PoseStream(Follower(bank), stream.port)
         first.close()
         other.close()
@@ -392,7 +392,7 @@ def test_a_path_is_read_and_a_file_processed_along_it(tmp_path: Path, bank: Filt
         ("", "no pose"),
         ("0 2\n", "walk.csv:1"),
         ("0 2 0\n0.1 nan 0\n", "walk.csv:2"),
-        ("0.2 2 0\n0.1 2 0\n", "backwards"),
+        ("0.2 2 0\n0.1 2 0\n", "must increase"),
         ("0 9 9\n", "outside the bank"),
         ("0 0.1 0\n", "nearer"),
         ("a b c\n", "seconds, metres and degrees"),

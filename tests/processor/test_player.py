@@ -273,7 +273,7 @@ def test_a_constant_offset_stops_the_output(sign: float) -> None:
     assert not y[:, stopped + 1 :].any()
     code, reason = at.text
     assert code == 2
-    assert reason.startswith(f"the guard stopped the output: driver 2 was sent a constant offset of {sign * 0.25:+.2f}")
+    assert reason.startswith(f"the guard stopped the output: driver 2 had a constant offset of {sign * 0.25:+.2f}")
     assert "(limit 0.250 of full scale)" in reason
 
 
@@ -347,7 +347,7 @@ def test_filter_sets_that_cannot_take_over_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["1", "1,1", "0,2", "a,b", "1,2,3"])
 def test_channels_that_are_no_pair_are_refused(text: str) -> None:
-    with pytest.raises(BadInput, match="no pair of channels"):
+    with pytest.raises(BadInput, match="not a pair of channels"):
         console.pair_of(text)
 
 
@@ -385,7 +385,7 @@ def test_xruns_that_are_ours_stand_apart_from_the_others() -> None:
     live.board.meters[memory.WORST], live.board.meters[memory.BLOCKS] = 1.4, 3
     live.board.meters[memory.XRUNS], live.board.meters[memory.GAIN] = 3, 1.0
     lines = console.screen(live, live.meters(), "in.wav").split("\n")
-    assert "load 140.0 %, at most 140.0 %; xruns: 3, of them ours: 1" in lines[-2]
+    assert "load 140.0 %, at most 140.0 %; xruns: 3, own late blocks: 1" in lines[-2]
     assert lines[1].startswith("  a       ###")
     assert lines[1].endswith(" -12.0 dBFS")
     assert lines[4].endswith(" -6.0 dBFS")

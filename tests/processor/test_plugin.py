@@ -226,7 +226,7 @@ def test_a_bank_and_two_sets_are_exported_as_one_processor(
     b = ("--b", other)
     for words, message in (
         (("--to", "wav", *b), "for c, lv2, pipewire"),
-        (("--to", "c", *b, "--bank"), "leave one out"),
+        (("--to", "c", *b, "--bank"), "omit one of them"),
     ):
         refused = sweetspot("export", file, *words, "--out", tmp_path / "no")
         assert refused.returncode == 2

@@ -147,7 +147,7 @@ def bad_file(path: Path, what: str) -> None:
     [
         ("nan", "channel 2 holds nan at sample 12345"),
         ("many", "has 24 channels, 2 are needed"),
-        ("no samples", "holds no samples"),
+        ("no samples", "has no samples"),
         ("empty", "is empty"),
         ("text", "cannot be read as sound"),
         ("folder", "is a folder"),
@@ -181,7 +181,7 @@ def test_an_interruption_leaves_nothing_behind(tmp_path: Path, filters: FilterSe
     ("name", "subtype", "message"),
     [
         ("out.xyz", "PCM_24", "no format"),
-        ("out.flac", "FLOAT", "does not hold FLOAT"),
+        ("out.flac", "FLOAT", "does not support FLOAT"),
         ("gone/out.wav", "PCM_24", "does not exist"),
     ],
 )
@@ -224,7 +224,7 @@ def test_silence_and_a_file_that_breaks_off_are_named(tmp_path: Path, run_folder
     (tmp_path / "in.wav").write_bytes(whole[:8000])
     outcome = sweetspot("process", run_folder, tmp_path / "in.wav", tmp_path / "out.wav")
     assert outcome.returncode == 0, outcome.stderr
-    assert "breaks off: its header names 72000 bytes, 79" in outcome.stderr
+    assert "is truncated: its header states 72000 bytes, 79" in outcome.stderr
     assert outcome.stdout.count("silent\n") == 5
     assert "300.00 dBFS" not in outcome.stdout
 

@@ -203,4 +203,4 @@ def test_no_programme_moves_a_cone_farther_than_the_rig_allows(
         (tmp_path / "rig.toml").write_text(rig.replace("{mm}", f"{0.5 * most}"))
         far = sweetspot("process", str(tmp_path), str(wav), str(tmp_path / "out.wav"))
         assert far.returncode == 2
-        assert "could move it 6.0 dB farther than its excursion_mm allows. Nothing was played" in far.stderr
+        assert "could exceed its excursion_mm by 6.0 dB. Nothing was played" in far.stderr

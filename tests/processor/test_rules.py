@@ -122,7 +122,7 @@ def test_means_are_judged_as_time_goes_by() -> None:
     assert (int(stop.reason), int(stop.driver)) == (guard.OFFSET, 1)
     assert stop.offset == means[1]
     assert stop.limit == 0.25
-    assert guard.reason(stop).startswith("driver 2 was sent a constant offset of -0.25")
+    assert guard.reason(stop).startswith("driver 2 had a constant offset of -0.25")
     y[0] = np.nan
     jitted(guard.judge)(y, means, share, c, stop)
     assert (int(stop.reason), int(stop.driver)) == (guard.OFFSET, 1)  # the first reason stays
@@ -351,5 +351,5 @@ def test_reasons_in_full() -> None:
         "",
         "the input was not finite (NaN or infinity)",
         "a driver signal was not finite (NaN or infinity)",
-        "driver 2 was sent a constant offset of -0.300 (limit 0.250 of full scale)",
+        "driver 2 had a constant offset of -0.300 (limit 0.250 of full scale)",
     ]

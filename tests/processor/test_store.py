@@ -148,7 +148,7 @@ def test_what_is_no_filter_set_file_is_refused(tmp_path: Path) -> None:
         store.read(tmp_path / "text.h5")
     with pytest.raises(BadInput, match="no such file"):
         store.read(tmp_path / "none.h5")
-    with pytest.raises(BadInput, match=r"holds no filterset\.h5"):
+    with pytest.raises(BadInput, match=r"has no filterset\.h5"):
         store.read(tmp_path)
     (tmp_path / "session.h5").write_text("")
     with pytest.raises(BadInput, match="sweetspot calibrate"):

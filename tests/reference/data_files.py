@@ -22,22 +22,20 @@ PAGE = Path(__file__).resolve().parents[2] / "sweetspot" / "data_files.md"
 HEAD = """# session.h5, filterset.h5, verify.h5, model.h5
 
 Written by `python tests/reference/data_files.py RUN MODEL QUICK` from a run's files, a model of measured units and a
-run that was estimated by it; tests hold it equal. HDF5, default file format, gzip with shuffle where compressed,
-Fletcher-32 on every data set (but `taps`, which lie in one piece so that other tools can address them), and `sha256` of
-its content as an attribute. SET is `ears` or `polar`, and where the rig has such microphones `monitor` (fixed in the
-test box) or `device` (built into the product); in `session.h5` sources are drivers, in `verify.h5` programs. Time is
-the last axis. At `monitor` and `device` one capture holds all sources, each starting a wait after the one before: its
-source is 97. `monitor.h5`, which `sweetspot line` writes, is a `verify.h5` with that set alone and no verdict. A
-capture that was spliced of disturbed ones has the attribute `spliced`, and a group `spliced/SET/pPPP_sSS_rRR`: `runs`
-(which captures of the place, from 1; a single one was kept as it is), `weights` (capture, mic, column, band: the share
-of each, columns `column_s` apart, bands at `f_hz`), `parts` (JSON: what was left out of which), `stderr` (source, mic,
-band) of the responses' spectra, and `harmonics` (source, order, mic, band), the same at most where harmonics 2 to 5 are
-read. Captures whose
-every sample is a whole count of a converter of up to 24 bits are kept as such (int32, without loss): their attribute
-`full_scale` is the count that is full scale.
-`calibrate --bank` adds the group `bank` to `filterset.h5`: `taps` (place, program, driver, tap; float32), `places` (x
-and y, m from the middle of the device; yaw, rad), `prediction` (one row a place), `design` (text of the bank.toml), and
-the attributes `default` (row of the default place), `nearest_m`, `headroom_db`, `delay_samples`, `session_sha256`.
+run estimated by it; a test checks it. HDF5, default file format, gzip with shuffle where compressed, Fletcher-32 on
+every data set (except `taps`, which are contiguous so that other tools can address them), and `sha256` of its content
+as an attribute. SET is `ears` or `polar`, and with such microphones `monitor` (fixed in the test box) or `device`
+(built into the product); in `session.h5` sources are drivers, in `verify.h5` programs. Time is the last axis. At
+`monitor` and `device` one capture has all sources, with staggered starts: its source is 97. `monitor.h5`, which
+`sweetspot line` writes, is a `verify.h5` with that set only and no verdict. A capture spliced from disturbed ones has
+the attribute `spliced`, and a group `spliced/SET/pPPP_sSS_rRR`: `runs` (captures of the position, from 1; a single one
+was kept unspliced), `weights` (capture, mic, column, band: the share of each, columns `column_s` apart, bands at
+`f_hz`), `parts` (JSON: excluded parts), `stderr` (source, mic, band) of the responses' spectra, and `harmonics`
+(source, order, mic, band), its upper bound at harmonics 2 to 5. Captures of converters of up to 24 bits are stored as
+integer counts (int32, without loss): their attribute `full_scale` is the full-scale count. `calibrate --bank` adds the
+group `bank` to `filterset.h5`: `taps` (place, program, driver, tap; float32), `places` (x and y, m from the middle of
+the device; yaw, rad), `prediction` (one row a place), `design` (text of the bank.toml), and the attributes `default`
+(row of the default place), `nearest_m`, `headroom_db`, `delay_samples`, `session_sha256`.
 """
 
 MODEL_HEAD = """## model.h5
@@ -103,11 +101,11 @@ MEANING = {
     "f": "Frequencies of components and variances, Hz.",
     "components": "Principal components of the units' log ratios to their mean, so scaled that coefficients have unit "
     "variance; none from a single unit.",
-    "common": "Variance that components leave, alike in all directions.",
-    "local": "Variance that components leave in one direction alone.",
-    "near": "Variances of whole deviations from the mean unit, for sets that are estimated by nearness alone.",
-    "near/common": "Alike in all directions.",
-    "near/local": "In one direction alone.",
+    "common": "Residual variance of the components, common to all directions.",
+    "local": "Residual variance of the components, of one direction.",
+    "near": "Variances of whole deviations from the mean unit, for sets estimated by proximity only.",
+    "near/common": "Common to all directions.",
+    "near/local": "Of one direction.",
     "sets": "The mean unit.",
     "sets/SET": "Its responses in one set; `by_nearness`: whether this set is estimated without components.",
     "sets/SET/ir": "Mean impulse responses, Pa for a full-scale sample; `zero` is the tap of t = 0.",
@@ -117,14 +115,14 @@ MEANING = {
     "sets/SET/directions": "Unit vectors from the device to the microphone.",
     "sets/SET/mics": "Names of the microphones.",
     "sets/SET/drivers": "Names of the drivers.",
-    "sets/SET/scale": "By what a posterior's variance is multiplied before it is stated.",
-    "sets/SET/missed": "Variance that is added to it: what no monitor hears of this set.",
+    "sets/SET/scale": "Factor on a posterior's variance before it is stated.",
+    "sets/SET/missed": "Variance added to it: the part of this set that no monitor observes.",
     "SET/relative_error": "Squared error of the estimate, relative to the response's power.",
-    "estimate": "What the model gives for the unit, JSON: its hash, distances, limit, findings.",
-    "spliced": "Which part of each spliced capture came from where.",
+    "estimate": "Result of the model for the unit, JSON: its hash, distances, limit, findings.",
+    "spliced": "Origin of the parts of each spliced capture.",
     "spliced/SET": "The same, by set.",
     "spliced/SET/pPPP_sSS_rRR": "One spliced capture.",
-    "SET": "Responses derived from the raw captures; `closure` (JSON): how the set closes on itself.",
+    "SET": "Responses derived from the raw captures; `closure` (JSON): closure error of the set.",
     "SET/ir": "Impulse responses, Pa for a full-scale sample; `zero` is the tap of t = 0, `band_hz` the judged band.",
     "SET/stderr": "Standard error of the response in every frequency bin, in the unit of the response.",
     "SET/coherence": "Coherence between repeats in every frequency bin, 0 to 1.",
@@ -132,30 +130,30 @@ MEANING = {
     "SET/positions": "Table: azimuth_deg, x, y, z in m, yaw_deg of the head, and the use (design, score, polar).",
     "SET/mics": "Names of the microphones, in the order of the axis.",
     "SET/drivers": "Names of the drivers, in the order of the axis.",
-    "SET/programs": "Names of what was played: left, right, both.",
+    "SET/programs": "Names of the stimuli: left, right, both.",
     "raw": "Captures as they were recorded; everything else can be derived again.",
     "raw/SET": "`channels` of every capture, the loopback last; `band_hz` and `swept_hz` of the sweep.",
     "raw/SET/pPPP_sSS_rRR": "A capture: position PPP, source SS, repeat RR (99 closes the set; others were rejected). "
     "`accepted` and `reason`, pose, latency `delay_s`, `clock_ppm`, `snr_db`, start and temperature.",
-    "raw/SET/played": "What the loopback played, full scale = 1.",
+    "raw/SET/played": "Loopback signal, full scale = 1.",
     "limits": "Limits of the verdict, JSON.",
-    "through": "Which processor played, its form and latency, JSON.",
+    "through": "The processor, its form and latency, JSON.",
     "verdict": "The verdict with every metric, as `verify --json` prints it.",
     "taps": "Causal FIR filters, full scale = 1; programs left, right, centre. `delay_samples` is their own delay.",
     "design": "Text of the design.toml.",
     "upmix": "Settings of the upmix.",
-    "prediction": "What verification compares with.",
+    "prediction": "Reference for the verification.",
     "prediction/f": "Frequencies, Hz.",
     "prediction/azimuths": "Directions of the polar set, rad.",
-    "prediction/design": "Predicted at the positions of the design, Pa for a full-scale stimulus (complex).",
+    "prediction/design": "Predicted at the design positions, Pa for a full-scale stimulus (complex).",
     "prediction/score": "Predicted at the held-out positions.",
     "prediction/polar": "Predicted phantom centre around the device.",
     "prediction/target_db": "Target cancellation, dB.",
     "prediction/far_ear": "Far ear over near ear of the virtual loudspeakers (complex).",
-    "prediction/limits": "What decided each bin of the design, words joined by spaces.",
+    "prediction/limits": "Active limit of each bin of the design, words joined by spaces.",
     "prediction/reference": "Reference drivers of the left and the right program, counted from 0.",
-    "prediction/at_ears": "Responses at the nominal head, to listen with.",
-    "prediction/ears": "What was done to make the ears' microphones agree, dB.",
+    "prediction/at_ears": "Responses at the nominal head, for listening.",
+    "prediction/ears": "Matching of the ears' microphones, dB.",
     "prediction/virtual": "Parameters of the virtual loudspeaker's far ear.",
     "prediction/whole": "The same for whole responses, room included.",
     "prediction/whole/score": "Predicted at the held-out positions, whole responses.",
@@ -163,17 +161,17 @@ MEANING = {
     "prediction/whole/polar": "Predicted phantom centre around the device, whole responses.",
     "prediction/whole/polar_early": "The same, up to the first reflection.",
     "prediction/whole/polar_noise": "Its noise, power.",
-    "prediction/whole/polar_power": "Power of the drivers' responses that it is made of.",
+    "prediction/whole/polar_power": "Power of its drivers' responses.",
     "prediction/whole/end": "End of the gate at each held-out position, s.",
     "prediction/whole/polar_end": "End of the gate in each direction, s.",
-    "prediction/whole/ear_gains": "Gains that make the ears agree, linear.",
+    "prediction/whole/ear_gains": "Gains that match the ears, linear.",
     "prediction/whole/gate": "The gate at the ears: seconds, cycles, first reflection.",
     "prediction/whole/polar_gate": "The gate around the device.",
     "prediction/loudness": "Loudness re plain stereo at the same ceiling of the drivers, dB by kind of signal, JSON.",
     "prediction/zone": "The listening zone, JSON.",
     "prediction/pair": "The reference pair's responses at the ears.",
-    "prediction/forms": "Width, stability and tone of what engines without an upmix play, JSON (`calibrate --forms`).",
-    "prediction/pareto": "The front of width against depth, JSON (`calibrate --pareto`).",
+    "prediction/forms": "Width, stability and tone of forms for engines without an upmix, JSON (`calibrate --forms`).",
+    "prediction/pareto": "Pareto front of width and depth, JSON (`calibrate --pareto`).",
 }
 
 OPTIONAL = {n: ("", "text", "", MEANING[n]) for n in ("prediction/forms", "prediction/pareto")}
@@ -212,7 +210,7 @@ def rows(file: Path) -> dict[str, tuple[str, str, str, str]]:
 
     with h5py.File(file, "r") as opened:
         root = ", ".join(f"`{a}`" for a in sorted(opened.attrs))
-        found["/"] = "", "group", root, "The file: schema, versions, hashes of what it was made from."
+        found["/"] = "", "group", root, "The file: schema, versions, hashes of its sources."
         opened.visititems(visit)
     return found
 

@@ -67,7 +67,7 @@ def test_noise_and_hum_do_not_count_as_tone() -> None:
         (tone(rms=0.0), "no tone is heard"),
         (tone(f=1021.0), r"the tone is at 1021\.0 Hz, \+2\.1 % from 1000 Hz"),
         (tone(f=250.0), "another calibrator, or another --frequency"),
-        (tone(fall_db=0.2), r"level drift 0\.1\d dB \(limit 0\.1 dB\): seat it tightly"),
+        (tone(fall_db=0.2), r"level drift 0\.1\d dB \(limit 0\.1 dB\): seat it firmly"),
         (tone(second=0.04), r"4\.0 % distortion \(limit 3 %\)"),
         (tone(noise=0.003), r"only 2\d dB over the noise"),
         (np.clip(tone(rms=0.75), -1, 1), "it clips: .* samples at full scale"),
@@ -135,11 +135,11 @@ def test_the_cavity_lets_nothing_else_in(crooked: Description) -> None:
 def test_on_another_microphone(crooked: Description) -> None:
     found = calibrated(crooked, [], on="ear_left")
     assert not found.accepted
-    assert any("ear_left (input 4) hears 1000 Hz" in r for r in found.reasons), found.reasons
+    assert any("ear_left (input 4) has a tone of 1000 Hz" in r for r in found.reasons), found.reasons
 
 
 def test_a_leak(crooked: Description) -> None:
-    assert "seat it tightly" in calibrated(crooked, [], leak_db_per_s=0.05).reasons[0]
+    assert "seat it firmly" in calibrated(crooked, [], leak_db_per_s=0.05).reasons[0]
 
 
 def test_jumps_against_the_history(crooked: Description) -> None:
@@ -177,7 +177,7 @@ def test_a_correction_file_states_the_level_at_the_tone(crooked_text: str, tmp_p
         rig, interface, calibration.chosen(rig, "boom"), [], level_db_spl=94.0, frequency_hz=250.0
     )
     assert found.mv_per_pa == pytest.approx(20.0 * 10 ** (-2 / 20), rel=1e-3)
-    assert any("against the maker's file" in n for n in found.notes)
+    assert any("re the maker's file" in n for n in found.notes)
 
 
 def test_a_microphone_that_there_is_not(crooked: Description) -> None:
@@ -237,7 +237,7 @@ def test_a_rig_file_that_cannot_be_edited_stays(crooked_text: str, tmp_path: Pat
     path.write_text(crooked_text)
     rig = parse(crooked_text, folder=tmp_path)
     path.write_text(crooked_text + "# changed\n")
-    with pytest.raises(BadInput, match="has been changed meanwhile"):
+    with pytest.raises(BadInput, match="was changed in the meantime"):
         files.write_sensitivity(path, rig, "boom", 21.0)
     inline = "mic = [ { name = 'ear_left', channel = 1 } ]\n"
     with pytest.raises(BadInput, match=r"no \[\[mic\]\] table of its own for 'ear_left'"):

@@ -314,7 +314,7 @@ def test_levels_of_uncalibrated_microphones_are_not_told_in_decibels_of_sound_pr
     line = next(f for f in found if f.subject == "dB SPL")
     assert (line.outcome, line.text.split(" (")[0]) == (
         "untold",
-        "levels in dB SPL are unknown and no SPL limit is held: missing sensitivity_mv_per_pa of 'boom'",
+        "levels in dB SPL are unknown and no SPL limit is enforced: missing sensitivity_mv_per_pa of 'boom'",
     )
     assert len([f for f in found if f.subject == "dB SPL"]) == 1
     assert all("dBFS" in f.text and "dB SPL" not in f.text for f in found if f.subject == "boom")
@@ -335,7 +335,7 @@ def test_measure_tells_once_that_levels_are_unknown(
         here = folder.new(tmp_path / f"runs{often}", "T-2", rig.description, NOON)
         cli.capture_set(rig, "ears", here, ask=print)
         assert (
-            " ".join(capsys.readouterr().err.split()).count("no SPL limit is held: missing interface.full_scale_v")
+            " ".join(capsys.readouterr().err.split()).count("no SPL limit is enforced: missing interface.full_scale_v")
             == often
         )
 
@@ -362,7 +362,7 @@ def once(recording: Recording, where: slice, rows: list[int], what: NDArray[np.f
 
 @pytest.mark.parametrize(
     ("at_s", "reason"),
-    [(0.15, "heard a noise in the silence"), (1.0, "heard something else near"), (1.9, "heard something else near")],
+    [(0.15, "had a burst in the silence"), (1.0, "had a disturbance near"), (1.9, "had a disturbance near")],
 )
 def test_a_noise_leads_to_another_capture_and_not_to_a_finding(
     checked: Check, monkeypatch: pytest.MonkeyPatch, at_s: float, reason: str
@@ -398,7 +398,7 @@ def test_a_noise_that_stays_is_no_pass(checked: Check, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(PatchBay, "capture", noisy)
     wrong = failed(checked(move=False))
-    assert "it was so 2 times: wait until it is quiet, and check again" in wrong["capture", "combs"]
+    assert "seen 2 times: wait until it is quiet, then check again" in wrong["capture", "combs"]
 
 
 @pytest.mark.parametrize(("slipped_deg", "fine"), [(0.0, True), (0.2, True), (1.5, False), (-4.0, False)])
@@ -594,7 +594,7 @@ def test_an_earlier_check_is_a_reference(
     assert {f.outcome for f in checked(reference=good)} == {"pass"}
     quiet = failed(checked(reference=good, plugs={3: (3, 0.4)}))
     assert set(quiet) == {("level", "right")}
-    assert quiet["level", "right"].startswith("-8.0 dB against the reference")
+    assert quiet["level", "right"].startswith("-8.0 dB re the reference")
     alike = checked(reference=good, plugs={5: (1, 1.0), 1: (5, 1.0)}, move=False)
     assert {k for k in failed(alike) if k[0] == "patch"} == {("patch", "woofer"), ("patch", "left")}
     assert failed(checked(reference=good, gear=-1.0)).keys() == {("stage", "lab")}
@@ -617,7 +617,7 @@ def test_a_session_is_a_reference(checked: Check, crooked_text: str, tmp_path: P
     assert {f.outcome for f in checked(rig=rig, only="ears", reference=good)} == {"pass"}
     swapped = failed(checked(rig=rig, only="ears", reference=good, plugs={5: (1, 1.0), 1: (5, 1.0)}, move=False))
     assert {k for k in swapped if k[0] == "patch"} == {("patch", "woofer"), ("patch", "left")}
-    with pytest.raises(BadInput, match="holds no microphone 'boom', only ear_right, ear_left"):
+    with pytest.raises(BadInput, match="has no microphone 'boom', only ear_right, ear_left"):
         reference.read(made, rig)
 
 
@@ -636,9 +636,7 @@ def test_correction_files_are_looked_at(checked: Check, crooked_text: str, tmp_p
     rig = parse(text, folder=tmp_path)
     (shown_text,) = [f for f in checked(rig=rig, move=False) if f.check == "correction"]
     assert (shown_text.subject, shown_text.outcome) == ("boom", "warn")
-    assert shown_text.text.startswith(
-        "3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB against"
-    )
+    assert shown_text.text.startswith("3 points, 30 to 25000 Hz, +1.0 dB at 1 kHz; the rig's sensitivity is -4.0 dB re")
     (tmp_path / "mic.txt").write_text("30 2\n1000 x\n")
     with pytest.raises(BadInput, match=r"mic\.txt, line 2:"):
         checked(rig=rig, move=False)

@@ -164,7 +164,7 @@ def test_an_answer_that_was_lost() -> None:
 
 
 def test_trouble_on_the_way() -> None:
-    with pytest.raises(HardwareTrouble, match=r"does not say where it stands in 1\.5 s"):
+    with pytest.raises(HardwareTrouble, match=r"no angle from the ET250-3D in 1\.5 s"):
         stage((ASK, []), (ASK, []), (ASK, [OK]))
     refused, _ = stage(*[(ASK, [stands(0.0)])] * 3, (encode(1, 100), [NO]))
     with pytest.raises(HardwareTrouble, match="refuses to turn by 10 degrees"):
@@ -281,7 +281,7 @@ def test_nobody_there(crooked_text: str, tmp_path: Path) -> None:
     with Et250Simulator(lambda _: None) as gone:
         pass
     began = time.monotonic()
-    with pytest.raises(HardwareTrouble, match=r"nothing listens there|does not say where it stands"):
+    with pytest.raises(HardwareTrouble, match=r"nothing listens there|no angle from"):
         et250.opened(described(crooked_text, gone, tmp_path))
     assert time.monotonic() - began < 3.0
 

@@ -395,7 +395,7 @@ def test_a_card_that_crashes_is_gone(world: World, y: NDArray[np.float32], monke
         ("preamp mic=boom gain=900", "gain=900 is not dB from -60 to 80"),
         ("preamp gain=9", "preamp needs mic="),
         ("dead", "dead needs one of driver= and mic="),
-        ("slip at=2 deg", "'deg' is no key=value"),
+        ("slip at=2 deg", "'deg' is not key=value"),
         ("dead driver=nix", "no driver named 'nix'; there are: woofer, left, right"),
         ("swap mics=boom,bam", "no mic named 'bam'; there are: ear_right, boom, ear_left"),
         ("drop at=1 samples=400", "more than the 311 of lab.latency_samples"),

@@ -60,7 +60,7 @@ def test_an_ambiguous_name_lists_those_that_fit() -> None:
     with pytest.raises(BadInput) as trouble:
         choose(FOUND, "fireface", None, 2, 2)
     message = str(trouble.value)
-    assert "fits 3 audio devices" in message
+    assert "matches 3 audio devices" in message
     assert "UCX" in message
     assert "Fireface II" in message
     assert "HDA" not in message
@@ -149,7 +149,7 @@ def test_devices_are_listed(running: Any, in_server: Callable[[Any], None]) -> N
     ("old", "new", "message"),
     [
         ('"crooked-card"', '"Fireface"', r"(?s)no audio device's name holds 'Fireface'.*'crooked-card-2'"),
-        ('"crooked-card"', '"crooked"', r"(?s)'crooked' fits 2 audio devices.*'crooked-card'.*'crooked-card-2'"),
+        ('"crooked-card"', '"crooked"', r"(?s)'crooked' matches 2 audio devices.*'crooked-card'.*'crooked-card-2'"),
         ("fs = 47872", "fs = 44100", r"refuses fs = 44100 Hz \(it runs at 47872 Hz\)"),
         ("channel = 5", "channel = 8", r"uses output channel 8, but 'crooked-card' .* has 6 output channels"),
         ("channel = 4", "channel = 7", r"uses input channel 7, but 'crooked-card' .* has 4 input channels"),
@@ -187,7 +187,7 @@ def test_an_ambiguous_device_on_the_command_line(running: Any, place: Path, text
     (tmp_path / "rig.toml").write_text(text.replace('"crooked-card"', '"crooked"'))
     done = run(measure_ears(tmp_path), running.env)
     assert done.returncode == 2
-    assert "fits 2 audio devices" in done.stderr
+    assert "matches 2 audio devices" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -194,7 +194,7 @@ def test_wires_swapped_after_the_door_burn_a_tweeter_in_the_lab(
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("band_hz = [2500, 20000]\n", "", r"driver\[2\].band_hz: missing; what lies below"),
+        ("band_hz = [2500, 20000]\n", "", r"driver\[2\].band_hz: missing; signal below its band"),
         ("v_per_fs = 20.0\n", "max_v = 4.0\n", r"driver\[1\].max_v: needs v_per_fs"),
         ("v_per_fs = 20.0\n", "amplifier_gain_db = 26.0\n", r"driver\[1\].amplifier_gain_db: needs interface.output"),
     ],
@@ -269,7 +269,7 @@ def test_uncalibrated_microphones_and_a_limit_are_an_error_to_resolve(
     )
     rig = lab_rig(parse(text, folder=tmp_path), "T-6")
     run = folder.new(tmp_path / "runs", "T-6", rig.description, NOON)
-    refused = pytest.raises(BadInput, match=r"loudest_db_spl = 90 cannot be held: missing sensitivity.* of 'boom'")
+    refused = pytest.raises(BadInput, match=r"loudest_db_spl = 90 cannot be enforced: missing sensitivity.* of 'boom'")
     with Session.resume(run / "session.h5") as session, refused:
         measure(rig, session, plan.make(rig.description, "polar"), ask=print, step=lambda _: None)
 
@@ -347,7 +347,7 @@ def test_the_labs_ledger_records_how_far_cones_moved(sheet: str, crooked_text: s
     assert np.array_equal(kept, y)
     ledger.survived(np.float32(1.5) * y)
     assert ledger.burnt == ("low_right",)
-    assert "mm, and bears" in ledger.drivers[3].burnt
+    assert "mm; its limit is" in ledger.drivers[3].burnt
     assert ledger.drivers[0].moved_m == 0.0
 
 
@@ -397,7 +397,7 @@ def test_an_excursion_that_nothing_tells_is_an_error_to_resolve(
     text = moving(crooked_text, 1.0).replace("sensitivity_mv_per_pa = 20.0\n", "")
     rig = lab_rig(parse(text, folder=tmp_path), "T-6")
     run = folder.new(tmp_path / "runs", "T-6", rig.description, NOON)
-    refused = pytest.raises(BadInput, match=r"excursion_mm of 'low_left', 'low_right' cannot be held: give sens")
+    refused = pytest.raises(BadInput, match=r"excursion_mm of 'low_left', 'low_right' cannot be enforced: give sens")
     with Session.resume(run / "session.h5") as session, refused:
         measure(rig, session, plan.make(rig.description, "polar"), ask=print, step=lambda _: None)
     relative = ImpulseResponse(
@@ -411,7 +411,7 @@ def test_an_excursion_that_nothing_tells_is_an_error_to_resolve(
         snr_db=np.ones((1, 2, 6)),
         band=(100.0, 10000.0),
     )
-    with pytest.raises(BadInput, match="excursion_mm of 'low_left' cannot be held: the levels of these responses"):
+    with pytest.raises(BadInput, match="excursion_mm of 'low_left' cannot be enforced: the levels of these responses"):
         limits(rig.description, relative)
 
 

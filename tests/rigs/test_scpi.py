@@ -149,7 +149,7 @@ def test_templates() -> None:
     [
         ('driver = "scpi"\n', r"stage\.port: missing; driver 'scpi'"),
         ('driver = "scpi"\nport = "x"\n', r"stage\.commands: missing; driver 'scpi'"),
-        ('driver = "scpi"\nport = "x"\ncommands = { move = "GO" , position = "P?" }\n', r"holds no \{angle\}"),
+        ('driver = "scpi"\nport = "x"\ncommands = { move = "GO" , position = "P?" }\n', r"has no \{angle\}"),
         ('driver = "scpi"\nport = "x"\ncommands = { move = "GO {ang}" , position = "P?" }\n', r"is no template"),
         (
             'driver = "scpi"\nport = "x"\ncommands = { move = "{angle}", position = "P?", position_reply = "(" }\n',

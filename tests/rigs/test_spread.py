@@ -97,7 +97,7 @@ def test_a_monitor_on_axis_at_the_circle_hears_what_the_polar_microphone_hears(
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        (MONITORS.replace("at = [0.9, 0.1, 0.05]\n", ""), "a microphone with a use has a place"),
+        (MONITORS.replace("at = [0.9, 0.1, 0.05]\n", ""), "a microphone with a use needs a position"),
         (MONITORS.replace('use = "monitor"\n', ""), "only a microphone with a use"),
         (MONITORS.replace("[0.9, 0.1, 0.05]", "[0.01, 0.081, 0.0]"), "at least 0.02 m are needed"),
         (MONITORS.replace("[0.9, 0.1, 0.05]", "[0.01, 0.0, 0.0]"), "lies within the body"),

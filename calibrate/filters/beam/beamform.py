@@ -1,4 +1,4 @@
-"""The centre's beam: flat over the listening window, held to a target of on-axis over off-axis power."""
+"""The centre's beam: flat over the listening window, with a target of on-axis over off-axis power."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ HALVINGS = 26
 ROUNDS = 3
 RANGE = (1e-7, 1e7)
 STEERED_DB = 15.0
-"""Where the target is at least this high the beam is used unmixed."""
+"""Target above which the beam is used unmixed, dB."""
 
 ALIKE_DB = 1.0
 """Groups of front drivers that differ by no more are as loud as each other."""
 
 LARGEST_LIFT = float(from_db(3.0))
-"""By how much a beam is raised so that its axis, and not the mean over its lobe, has the wanted level."""
+"""Largest gain that gives a beam its level on axis instead of the mean over its lobe."""
 
 REAR_SHARE = 0.23
 """Weight of the directions behind and beside the main lobe, against 1 at the nulls."""
@@ -32,14 +32,14 @@ REAR_CONCENTRATION = 1.5
 """Of the density behind the device: half of its power lies within 60 degrees of the rear."""
 
 RIPPLE = 10.0
-"""How much more a relative error on axis weighs than one elsewhere, in short filters."""
+"""Weight of a relative error on axis re elsewhere, in short filters."""
 
 FINE_DEG = 5.0
-"""Step in which the lobe of encoded drivers is looked at."""
+"""Angular step over the lobe of encoded drivers, degrees."""
 
 
 EFFORT_SHARE = 0.1
-"""Of a beam's effort in what an error of its weights costs."""
+"""Share of a beam's effort in the cost of an error of its weights."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +69,7 @@ class Beam:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
-    """What a beam is designed from: the lobe direction by direction, everything else as power.
+    """Data of a beam's design: the lobe by direction, everything else as power.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def steer(
 
 
 def ring(h: Complex, azimuths: Float, design: BeamDesign) -> Regions:
-    """What a beam is designed from, of responses on a ring as they were measured; see :func:`steer`."""
+    """Data of a beam's design from responses measured on a ring; see :func:`steer`."""
     x = np.moveaxis(h, 2, 0)
     lobe, off = directions(azimuths, design)
     inside = lobe > 0
@@ -169,7 +169,7 @@ def steer_harmonic(
 
 
 def quiet(design: BeamDesign, order: int) -> Complex:
-    """Density of what shall be quiet, as coefficients on the harmonics: the nulls, and the rear with its share."""
+    """Density of the quiet directions, as coefficients of the harmonics: the nulls, and the rear with its share."""
     width = max(np.radians(design.null_width_deg), np.radians(5.0))
     nulls = [towards(float(np.radians(n)), 1.5 / width**2, order) for n in design.nulls_deg]
     rear = towards(float(np.radians(design.angle_deg + 180.0)), REAR_CONCENTRATION, order)
@@ -224,7 +224,7 @@ def completed(
     *,
     front: Fronts | None,
 ) -> Beam:
-    """The beam of weights ``w (frequency, driver)``: handed over beside the steered band, with what errors cost."""
+    """The beam of weights ``w (frequency, driver)``: with handover outside the steered band, and the cost of errors."""
     R_on = np.einsum("fmi,fni,i->fmn", regions.lobe.conj(), regions.lobe, regions.weight)
     Q = cost[:, :, None] * np.eye(w.shape[1])
     w = _handed_over(w, regions.ahead, reference, f, design, front)
@@ -286,7 +286,8 @@ class _Path:
         return np.asarray((self.basis @ (self.y / (1.0 + m[:, None] * self.values))[:, :, None])[:, :, 0])
 
     def least(self, wanted: Float) -> Float:
-        """Least multiplier of each bin at which the ratio reaches ``wanted``; nearly nothing where it does at once."""
+        """Least multiplier of each bin at which the ratio reaches ``wanted``; near zero where it is reached without
+        steering."""
         return bisected(lambda m: self.ratio(m) >= wanted, len(wanted), RANGE, HALVINGS)
 
 
@@ -308,7 +309,7 @@ def without_directions(ahead: Complex, wanted: Complex) -> Beam:
 
 
 def in_phase(ahead: Complex, wanted: Complex) -> Complex:
-    """Weights ``(frequency, driver)`` of all drivers in phase on axis, each as loud as it is there.
+    """Weights ``(frequency, driver)`` of all drivers in phase on axis, each at its own level there.
 
     Parameters
     ----------
@@ -339,7 +340,7 @@ def _handed_over(
 
 
 def front_alone(ahead: Complex, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None) -> Complex:
-    """Weights ``(frequency, driver)`` of what plays above the steered band; parameters as of :func:`in_phase`."""
+    """Weights ``(frequency, driver)`` above the steered band; parameters as of :func:`in_phase`."""
     level = power_db(target_power(design.target_db, f))
     above = (f > float(np.median(f[level >= level.max() - 0.1]))) & (f < 0.8 * f[-1])
     groups: Fronts = front or [(i,) for i in range(ahead.shape[1])]
@@ -352,7 +353,7 @@ def front_alone(ahead: Complex, wanted: Complex, f: Float, design: BeamDesign, f
 
 
 def directions(azimuths: Float, design: BeamDesign) -> tuple[Float, Float]:
-    """Weights of the directions ``(direction,)`` for the lobe and for what shall be quiet; each sums to one.
+    """Weights of the directions ``(direction,)`` for the lobe and the quiet directions; each sums to one.
 
     With a ``shape`` of the nulls a direction weighs the more the quieter it shall be (power over wanted power); without
     nulls all directions beyond the lobe weigh the same.
@@ -380,7 +381,7 @@ def _matched_phase(x: Complex, lobe: Float) -> Complex:
 
 
 def _over(R: Complex | Float, w: Complex) -> Complex:
-    """A form over its value at ``w``: what an error costs, relative."""
+    """A form re its value at ``w``: the relative cost of an error."""
     value = np.einsum("fm,fmn,fn->f", w.conj(), R, w).real
     return np.asarray(R / np.maximum(value, 1e-300)[:, None, None])
 

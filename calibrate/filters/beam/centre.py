@@ -1,4 +1,4 @@
-"""The centre program in the tone of the phantom that it replaces: what both sides together would give the ears."""
+"""The centre program with the tone of the phantom centre that it replaces: both sides together at the ears."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float, from_db
 
 LARGEST_DB = 12.0
-"""By how much the centre may be raised or lowered at any frequency."""
+"""Largest change of the centre's level at any frequency, dB."""
 
 
 def to_phantom(plant: Plant, sides: Complex, centre: Complex, pair: Float | None = None) -> Float:

@@ -1,4 +1,4 @@
-"""Drivers on spherical harmonics: encoded from a ring or a sphere of directions, with covariances in closed form.
+"""Drivers in spherical harmonics: encoded from a ring or a sphere of directions, with covariances in closed form.
 
 A driver's response ``h(O) = sum A_nm Y_nm(O)`` is estimated from the measured directions under a stationary Gaussian
 prior on the sphere: its kernel ``kappa(cos g) = sum (2n + 1) / (4 pi) a_n P_n(cos g)`` (Funk-Hecke) is diagonal on the
@@ -28,7 +28,7 @@ LARGEST_ORDER = 12
 """Beyond it arrays of this size no longer steer; 169 harmonics."""
 
 BLOCKS = 24
-"""Into how many bands the frequencies are split; the prior is one for each."""
+"""Number of bands of the frequencies, each with one prior."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ class Encoded:
         return np.asarray(self.a @ y.T)
 
     def covariance(self, density: Complex) -> Complex:
-        """Power ``(frequency, driver, driver)`` that a density of directions hears, what is unknown included.
+        """Power ``(frequency, driver, driver)`` over a density of directions, including the unknown part.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ def encode(
 
 
 def prior_of(ka: float, order: int) -> Float:
-    """Variance of each coefficient ``(nm,)`` before anything is measured, for unit mean power on the sphere.
+    """Variance of each coefficient ``(nm,)`` of the prior, for unit mean power on the sphere.
 
     A rigid sphere whose surface moves at random radiates order ``n`` with the strength ``1 / |ka h_n'(ka)|``
     (Williams, Fourier Acoustics, eq. 6.105): constant up to ``n = ka``, and falling fast beyond.

@@ -1,4 +1,4 @@
-"""The left and the right program: crosstalk cancellation by reference drivers, held to a target, limited in effort."""
+"""The left and the right program: crosstalk cancellation with reference drivers, a target and an effort limit."""
 
 from typing import TYPE_CHECKING
 

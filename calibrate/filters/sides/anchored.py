@@ -47,7 +47,7 @@ class Anchored:
 
     @classmethod
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex, reference: int) -> Anchored:
-        """Decompose all bins; the anchor is ``reference`` alone, as loud as ``d`` asks at the near ear ``g``."""
+        """Decompose all bins; the anchor is ``reference`` alone, at the level ``d`` at the near ear ``g``."""
         w0 = np.zeros_like(g)
         w0[:, reference] = d / np.where(np.abs(g[:, reference]) > 0.0, g[:, reference], np.inf)
         return cls.around(g, R, cost, d, w0)
@@ -60,7 +60,7 @@ class Anchored:
 
     @property
     def bins(self) -> int:
-        """How many frequencies."""
+        """Number of frequencies."""
         return self.path.bins
 
     def coordinates(self, mu: Float) -> Complex:
@@ -89,7 +89,7 @@ def beam(
     wanted: Complex,
     front: beamform.Fronts | None = None,
 ) -> beamform.Beam:
-    """The centre's beam in relative form: the drivers in front left alone as far as the quiet directions allow.
+    """The centre's beam in relative form: the front drivers unchanged as far as the quiet directions allow.
 
     Nothing holds the lobe flat but the drivers in front, which have none of the ripple that neighbours leave. The
     contrast is that of the axis over what shall be quiet.

@@ -1,4 +1,4 @@
-"""Crosstalk cancellation and null steering: distortionless, held to a target, limited in effort.
+"""Crosstalk cancellation and null steering: distortionless, with a target and an effort limit.
 
 For one program and every frequency, with near-ear responses ``g (driver)``, the expected far-ear covariance ``R``, a
 driver cost ``Q``, a wanted near-ear response ``d``, a target power ratio ``T`` and an effort limit ``E``::
@@ -139,7 +139,8 @@ class SeveralListeners:
         return np.asarray(np.einsum("fij,fj->fi", self.basis, self._shaped(mu)))
 
     def _shaped(self, mu: Float) -> Complex:
-        """Weights in the basis ``(frequency, driver)``; near ears that no drivers can tell apart are met together."""
+        """Weights in the basis ``(frequency, driver)``; near ears that the drivers cannot separate are treated
+        together."""
         damped = self.b / (1.0 + mu[:, None] * self.values)[..., None]
         S = np.einsum("fil,fim->flm", self.b.conj(), damped)
         own = np.arange(S.shape[1])

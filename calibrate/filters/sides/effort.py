@@ -30,7 +30,7 @@ ORDER = 2
 """Outside its band a driver's cost rises as the inverse of a Butterworth magnitude of this order, squared."""
 
 FLOOR = 0.03
-"""Part of a driver's own cost that counts beside the radiated power: weights that radiate nothing are not free."""
+"""Share of a driver's own cost added to the radiated power, so that weights that radiate nothing have a cost."""
 
 
 def driver_cost(drivers: Sequence[Driver], f: Float, level: Float | None = None) -> Float:
@@ -62,7 +62,7 @@ def driver_cost(drivers: Sequence[Driver], f: Float, level: Float | None = None)
 
 
 def costs(rig: Description, plant: Plant, wish: CrosstalkDesign, around: Around | None) -> tuple[Float, Cost]:
-    """The drivers' own cost, and what the sides' designs spend: that, or the radiated power.
+    """The drivers' own cost, and the cost of the sides' designs: that, or the radiated power.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def costs(rig: Description, plant: Plant, wish: CrosstalkDesign, around: Around 
         return own, own
     if around is None:
         raise BadInput(
-            'crosstalk.cost = "radiated" needs the polar set, which tells what the drivers send into the room; measure '
-            'it (sweetspot measure polar), or write cost = "drivers"'
+            'crosstalk.cost = "radiated" needs the polar set, for the drivers\' power into the room; measure it '
+            '(sweetspot measure polar), or write cost = "drivers"'
         )
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
     radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)

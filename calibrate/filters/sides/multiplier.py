@@ -1,4 +1,4 @@
-"""Steering: of a line of designs along a multiplier the one that meets the target, as far as the effort allows."""
+"""Steering: the design along a multiplier that meets the target within the effort limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HALVINGS = 50
 """Of the interval of ``log mu``: to the last digit."""
 
 OVER_DB = 0.3
-"""By how much smoothed multipliers may pass the target, dB; the filters' truncation adds to it."""
+"""Largest excess of smoothed multipliers over the target, dB; the filters' truncation adds to it."""
 
 MU_RANGE = (1e-9, 1e9)
 
@@ -26,7 +26,7 @@ class DesignLine(Protocol):
 
     @property
     def bins(self) -> int:
-        """How many frequencies."""
+        """Number of frequencies."""
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""

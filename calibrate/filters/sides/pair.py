@@ -16,19 +16,19 @@ from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
 REFERENCE_BAND = (300.0, 5000.0)
-"""Where the loudest driver at an ear is looked for, Hz."""
+"""Band in which the loudest driver at an ear is chosen, Hz."""
 
 CORNER_HZ = 260.0
-"""Over which a corner of the target is rounded: about what filters of 512 taps, fitted by least squares, follow."""
+"""Width over which a corner of the target is rounded, about the resolution of least-squares filters of 512 taps, Hz."""
 
 
 REWEIGHTED = 3
-"""Rounds in which the heads are weighed anew for the worst of them."""
+"""Iterations of reweighting the heads for the worst of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """What is asked of one side, for all bins.
+    """Design problem of one side, for all bins.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def problems(
     effort_db: Float | None = None,
     weight: Float | None = None,
 ) -> tuple[tuple[Problem, Problem], tuple[int, int]]:
-    """What is asked of left and right, and their reference drivers; the parameters are those of :func:`steer`."""
+    """Design problems of left and right, and their reference drivers; the parameters are those of :func:`steer`."""
     f, near = plant.f, plant.h[nominal]
     reference = loudest(near, f, pairs)
     wanted = balanced(near[0, reference[0]], near[1, reference[1]], f)
@@ -215,7 +215,7 @@ def steer(
 
 
 def for_the_worst(p: Problem, plant: Plant, ear: int, cost: Cost, error: Float) -> Problem:
-    """A side's problem with the heads weighed by the power that each hears at its far ear, third octaves.
+    """A side's problem with the heads weighted by the power at their far ears, in third octaves.
 
     Minimising the mean of squares leaves a few heads with little cancellation. Weights in proportion to what is left
     there, half of the way in each of :data:`REWEIGHTED` rounds, lead towards the least mean of squared powers, and
@@ -241,7 +241,7 @@ def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, N
 
 
 def _anchored(p: Problem, cost: Cost, f: Float, reference: int) -> tuple[Complex, Float, NDArray[np.str_]]:
-    """The same, with the reference driver left alone as far as the target allows."""
+    """The same, with the reference driver unchanged as far as the target allows."""
     return _steered(anchored.Anchored.of(p.near, p.covariance, cost, p.wanted, reference), p, f)
 
 
@@ -270,7 +270,7 @@ def _between_zones(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, ND
 
 
 def levelled(w: Complex, plant: Plant, ear: int, driver: int, asked: Problem, tolerance_db: float) -> Float:
-    """Near-ear level ``(frequency,)`` over the wanted one, third octaves, as all design positions together tell it.
+    """Near-ear level ``(frequency,)`` re the target, in third octaves over all design positions.
 
     The condition ``g^T w = d`` holds for the measured ``g`` of one position; its errors, grown by the effort, would
     colour the near ear. Errors of several positions average out. What they add in power, ``sum error |h|^2 |w|^2``, is

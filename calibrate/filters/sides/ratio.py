@@ -1,4 +1,4 @@
-"""The constant-ratio design: as much power in one zone for the effort as a ratio of power to another zone allows.
+"""The constant-ratio design: maximum power in one zone per effort, at a given power ratio to another zone.
 
 For covariances ``I`` of the bright and ``C`` of the dark zone, a cost ``Q`` and a target ``T``, every frequency alone::
 
@@ -29,14 +29,14 @@ SHARE = 0.8
 """Of the largest reachable ratio: no target is followed beyond."""
 
 RANGE = (1e-5, 1e7)
-"""Within which the multiplier is looked for."""
+"""Search range of the multiplier."""
 
 STEPS = 40
 CLOSE = 1e-6
 """Relative error of the ratio, or of the effort, at which a bin is found."""
 
 LARGEST_LIFT = 2.0
-"""By how much the bright zone's mean level may pass the wanted one where its first place hears little."""
+"""Largest excess of the bright zone's mean level over the target if its first place is weak."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +66,7 @@ class Found:
 
 
 def covariance(h: Complex) -> Complex:
-    """Mean power ``(frequency, driver, driver)`` that places hear, from responses ``(position, driver, frequency)``."""
+    """Mean power ``(frequency, driver, driver)`` over places, from responses ``(position, driver, frequency)``."""
     return np.asarray(np.einsum("pmf,pnf->fmn", h.conj(), h) / len(h))
 
 
@@ -121,7 +121,7 @@ def shaped(bright: Complex, dark: Complex, cost: Cost, aim: Float, v: Float) -> 
 
 
 def anchored(w: Complex, first: Complex, bright: Complex, wanted: Complex) -> Complex:
-    """Weights with the phase, and as far as it goes the level, that ``wanted (frequency,)`` has at one place.
+    """Weights with the phase, and if possible the level, of ``wanted (frequency,)`` at one place.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def anchored(w: Complex, first: Complex, bright: Complex, wanted: Complex) -> Co
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
-    """What weights of some multipliers come to ``(frequency,)``: ratio, effort, eigenvalue and whitened weights."""
+    """Results of weights at some multipliers ``(frequency,)``: ratio, effort, eigenvalue and whitened weights."""
 
     ratio: Float
     spent: Float

@@ -1,4 +1,4 @@
-"""Weights that share the sides' drive between drivers: the one driven hardest limits the unit's loudness."""
+"""Weights that share the sides' drive between drivers, since the most driven one limits the unit's loudness."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAND_HZ = (100.0, 4000.0)
 """Where programme drives the sides' drivers."""
 
 STRIDE = 4
-"""Every so many bins are designed to see how hard each driver is driven."""
+"""Step of the bins that are designed to find the drive of each driver."""
 
 RANGE = (0.4, 2.5)
 """Least and greatest weight of a driver."""
@@ -34,7 +34,7 @@ def steer(
     effort_db: Float | None = None,
     worst_first: bool = False,
 ) -> pair.Sides:
-    """Both sides as :func:`pair.steer` designs them, with the tolerance counted for more where a driver works harder.
+    """Both sides as :func:`pair.steer` designs them, with more tolerance for drivers that are driven harder.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Responses at the ears carried to places where nothing was measured."""
+"""Responses at the ears extrapolated to unmeasured places."""
 
 from typing import TYPE_CHECKING
 

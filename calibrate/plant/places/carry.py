@@ -1,8 +1,8 @@
-"""Responses at the ears carried from measured positions to other places, without measuring there.
+"""Extrapolation of responses at the ears from measured positions to other places.
 
 ``H(there) = C M(there)``: the model ``M`` is the device's field from its polar set at the place of the head, times the
-head's response from the direction of arrival; the correction ``C`` of each ear and driver is what the measured
-positions say the model lacks.
+head's response from the direction of arrival; the correction ``C`` of each ear and driver is the ratio of measured to
+modelled responses.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ STEEPEST = 0.95
 """Largest sine of the angle beside the line of sight from which a harmonic is taken to arrive."""
 
 FLOOR = 1e-3
-"""Power, re the mean over drivers, below which the model says nothing and the correction fades."""
+"""Power, re the mean over drivers, below which the model is unreliable and the correction fades."""
 
 WEAK = 1e-4
-"""Harmonics whose power is below this share of a driver's are left out at each place."""
+"""Share of a driver's power below which harmonics are omitted at each place."""
 
 
 class HeadResponse(Protocol):

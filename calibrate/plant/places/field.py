@@ -17,7 +17,7 @@ LEAST_RADIUS_M = 0.06
 """A body around each driver is at least that large, m."""
 
 LARGER, TRIED_AT = (1.0, 1.4), 32
-"""Bodies around the middle that are tried, in radii of the outermost driver, and at how many frequencies."""
+"""Candidate body radii re the outermost driver, and the number of test frequencies."""
 
 DAMPING = 1e-3
 """Power of the errors of the polar set re its response, in the fit of the harmonics."""
@@ -184,7 +184,7 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
 def _expanded(
     h: Complex, k: Float, m: NDArray[np.intp], *, places: Float, distance: float, centre: Float, radius: float
 ) -> tuple[Complex, Float]:
-    """Coefficients ``(order, frequency)`` of one driver about a centre, and what a leave-one-out test leaves.
+    """Coefficients ``(order, frequency)`` of one driver about a centre, and the residual of a leave-one-out test.
 
     The latter is power re the mean power over directions ``(frequency,)``, mean over directions.
 

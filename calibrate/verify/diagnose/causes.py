@@ -1,10 +1,8 @@
 """Causes of a difference from the prediction: simple models, each fitted to the measured responses.
 
-Every cause changes the measured paths ``H`` or the filters ``W`` of a :class:`residual.Residual` in its own way,
-with few numbers that are fitted; what it explains is the share of the weighted squared difference between heard and
-predicted that it takes away::
-
-    explained = 1 - |heard - p(cause)|^2 / |heard - p|^2
+Every cause changes the measured paths ``H`` or the filters ``W`` of a :class:`residual.Residual`, with few fitted
+parameters; it explains the share of the weighted squared difference between measured and predicted that it removes::
+explained = 1 - |measured - p(cause)|^2 / |measured - p|^2
 """
 
 from __future__ import annotations
@@ -24,10 +22,10 @@ RATES = (44100.0 / 48000.0, 48000.0 / 44100.0, 0.5, 2.0)
 """Ratios of sampling rates that are mistaken for each other."""
 
 CLIPPED_AT = tuple(float(from_db(-v)) for v in (0.7, 1.4, 2.8, 4.2, 5.6, 7.0, 9.0, 12.0, 15.0, 18.0))
-"""Where clipping is looked for, re the largest sample of any driver."""
+"""Tested clipping levels, re the largest sample of any driver."""
 
 SIMPLER = 0.03
-"""By how much more a cause with more numbers must explain than one with fewer."""
+"""Required advantage of a cause with more fitted parameters."""
 
 LEAST_SHARE = 0.05
 """Smallest share of the linear form that is distinguished from none."""
@@ -35,7 +33,7 @@ LEAST_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause with what it explains.
+    """One cause with its explained share.
 
     Parameters
     ----------
@@ -56,19 +54,19 @@ class Cause:
 
     @property
     def percent(self) -> float:
-        """What it explains in per cent, from 0."""
+        """Explained share in percent, from 0."""
         return 100.0 * max(self.explained, 0.0)
 
     @property
     def evidence(self) -> str:
-        """What speaks for it, in a few words."""
+        """Short text of its evidence."""
         if self.name == UNCLEAR:
             return f"nothing explains more than {self.percent:.0f} % of the difference"
         return "as predicted" if self.name == DESIGN else f"explains {self.percent:.0f} % of the difference"
 
 
 DESIGN = "design"
-"""Nothing is wrong with the unit: its filters cannot do what the limits ask for."""
+"""The unit is good: its design cannot meet the limits."""
 
 
 def causes(
@@ -78,7 +76,7 @@ def causes(
     distance_m: float,
     others: Mapping[str, Complex] | None = None,
 ) -> list[Cause]:
-    """Every cause with what it explains, the most likely first.
+    """All causes with their explained shares, the most likely first.
 
     Parameters
     ----------
@@ -145,13 +143,13 @@ def _centre(s: Residual) -> Found:
     centre = (s.w[2] - (1.0 - s.share) * sides) / s.share
     rest, part = np.zeros_like(s.w), np.zeros_like(s.w)
     rest[:2], rest[2], part[2] = s.w[:2], (1.0 - s.share) * sides, s.share * centre
-    yield "centre missing", "the centre program is missing: what both sides share is not played", _left(s, rest), 0
+    yield "centre missing", "the centre program is missing: their common signal is not played", _left(s, rest), 0
     g = s.gain(s.heard - s.aligned(s.predicted(w=rest)), s.aligned(s.predicted(w=part)))
     if LOWEST_GAIN < g < 1.0 / LOWEST_GAIN:
         message = f"the centre program is {driver_faults.level(g)}"
         yield "centre level", message, _left(s, np.asarray(rest + g * part)), 1
     plain, moved = np.stack([s.w[0], s.w[1], sides]), np.stack([centre - sides, centre - sides, 2.0 * (centre - sides)])
-    message = "the upmix is off: both sides play through their own filters, the centre program plays nothing"
+    message = "the upmix is off: both sides play through their own filters, the centre program is silent"
     yield "upmix off", message, _left(s, plain), 0
     a = s.gain(s.heard - s.aligned(s.predicted(w=plain)), s.aligned(s.predicted(w=moved)))
     if LEAST_SHARE < a < 1.0 - LEAST_SHARE:
@@ -164,7 +162,7 @@ def _left(s: Residual, w: Complex) -> float:
 
 
 def _bypassed(s: Residual) -> Found:
-    """Every driver gets each side with one gain, whatever the frequency: no filters at all."""
+    """Every driver gets each side with one gain at all frequencies: no filters at all."""
     cross = np.einsum("f,pesf,pedf->df", s.weight, s.heard, s.h.conj())
     lags = [s.lag(c) for c in cross]
     tops = [float(np.sum(c * np.exp(2j * np.pi * s.f * t)).real) for c, t in zip(cross, lags, strict=True)]
@@ -176,7 +174,7 @@ def _bypassed(s: Residual) -> Found:
 
 
 def _unfiltered(s: Residual, late: float) -> float:
-    """What drivers that play left and right with one gain each for all frequencies leave over, ``late`` s later."""
+    """Residual of drivers that play left and right with one gain each at all frequencies, ``late`` s later."""
     h = s.h * np.exp(-2j * np.pi * s.f * late)
     a = (np.moveaxis(h, 2, -1) * np.sqrt(s.weight)[:, None]).reshape(-1, s.h.shape[2])
     one, none = np.vstack([a.real, a.imag]), np.zeros((2 * len(a), a.shape[1]))
@@ -213,7 +211,7 @@ def _room(s: Residual) -> Found:
     """Everything after the direct sound."""
     if s.early is None:
         return
-    message = "what differs comes after the direct sound: the room, or what stands in it, is not as it was measured"
+    message = "the difference comes after the direct sound: the room, or an object in it, has changed"
     yield "room changed", message, s.power(s.early), 0
 
 
@@ -256,7 +254,7 @@ def ranked(found: Sequence[Cause], count: int = 3) -> list[Cause]:
 
 
 def ruled_out(found: Sequence[Cause]) -> tuple[str, ...]:
-    """Names of the causes that explain next to nothing, however they are fitted."""
+    """Names of the causes that explain almost nothing."""
     best: dict[str, float] = {}
     for cause in found:
         best[cause.name] = max(best.get(cause.name, 0.0), cause.explained)

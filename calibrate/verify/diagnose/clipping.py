@@ -1,4 +1,4 @@
-"""What the filters do to the verification's sweeps when a stage behind them clips."""
+"""The verification's sweeps through filters and a later stage that clips."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from sweetspot.calibrate.verify.diagnose.residual import Residual
 from sweetspot.rigs.units import Complex, Float, db
 
 LATEST_SAMPLES = 64.0
-"""Largest delay of one driver that is looked for."""
+"""Largest tested delay of one driver, samples."""
 
 KEPT, MOST_OF, LEAST_BANDS = 0.95, 0.7, 5
 """Share of the explained difference that the band must hold; share of all sixth octaves from which it is no band; how
@@ -37,7 +37,7 @@ MOST_TURN = np.radians(45.0)
 or a head that moved."""
 
 Found = Iterator[tuple[str, str, float, int]]
-"""Name, text, what is left of the difference, and how many numbers were fitted."""
+"""Name, text, residual of the difference, and number of fitted parameters."""
 
 
 def timed(s: Residual, p: Complex, names: Sequence[str]) -> Found:
@@ -63,7 +63,7 @@ def timed(s: Residual, p: Complex, names: Sequence[str]) -> Found:
 
 
 def untimed(s: Residual, p: Complex, names: Sequence[str]) -> Found:
-    """The same where the latency is not known: it and the driver's own delay or gain are fitted together."""
+    """The same with unknown latency: it and the driver's delay or gain are fitted together."""
     base = s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2)))
     for d, name in enumerate(names):
         own = np.asarray(np.einsum("pef,sf->pesf", s.h[:, :, d], s.w[:, d]))
@@ -112,16 +112,16 @@ class _Pair:
         return np.asarray((np.exp(np.multiply.outer(late, self._omega)) @ cross).real)
 
     def left(self, t: float, u: float, g: float) -> float:
-        """What is left of the heard."""
+        """Residual of the measured responses."""
         mixed = self._at(self._hd, u) - self._at(self._od, u - t)
         return float(self._power + g * g * self._own - 2.0 * self._at(self._ho, t) - 2.0 * g * mixed)
 
     def gain(self, t: float) -> float:
-        """Of the driver, where it is as late as the others."""
+        """Gain of the driver with the delay of the others."""
         return float((self._at(self._hd, t) - self._at(self._od, 0.0)) / self._own)
 
     def common(self) -> float:
-        """Delay of both at which they fit best, whatever the driver's gain, s."""
+        """Common delay of the best fit at any gain of the driver, s."""
 
         def fit(t: Float) -> Float:
             gain = (self._at(self._hd, t) - self._at(self._od, 0.0)) / self._own
@@ -130,7 +130,7 @@ class _Pair:
         return self._top(fit)
 
     def least(self, g: float) -> float:
-        """What is left with a gain that is known, at the delay of both that fits best."""
+        """Residual with a known gain, at the best common delay."""
         t = self._top(lambda late: self._at(self._ho, late) + g * self._at(self._hd, late))
         return self.left(t, t, g)
 
@@ -142,7 +142,7 @@ class _Pair:
         return best
 
     def delay(self) -> tuple[float, float]:
-        """By how many samples the driver is later than the others, and what is left then."""
+        """Delay of the driver re the others, samples, and the residual."""
         t = u = self._grid
         for step in (0.5, 0.05, 0.005):  # samples
             apart = np.subtract.outer(np.arange(len(u)), np.arange(len(t)))  # equal steps: few differences
@@ -158,14 +158,14 @@ class _Pair:
 
 
 def _together(s: Residual, p: Complex, part: Complex) -> tuple[Complex, Complex]:
-    """Prediction and one driver's part of it, aligned by what the other drivers say."""
+    """Prediction and one driver's part of it, aligned by the other drivers."""
     turn = s.aligned(p) / np.where(p == 0, 1.0, p)
     common = np.mean(turn, axis=(0, 1, 2), where=np.abs(p) > 0)
     return p * common, part * common
 
 
 def _delay(s: Residual, rest: Complex, own: Complex) -> tuple[float, float]:
-    """Samples by which ``own`` fits ``rest`` best, and what is left then."""
+    """Delay in samples of the best fit of ``own`` to ``rest``, and the residual."""
     cross = np.sum(s.weight * rest * own.conj(), axis=(0, 1, 2))
     both = s.power(rest) + s.power(own)
 
@@ -236,7 +236,7 @@ def banded(s: Residual, p: Complex, names: Sequence[str]) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class BandChange:
-    """A response that changed in a band: where and by how much in words, and the power that it explains."""
+    """A response that changed in a band: its text, and the explained power."""
 
     text: str
     gained: float

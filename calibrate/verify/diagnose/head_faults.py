@@ -13,11 +13,11 @@ from sweetspot.calibrate.verify.diagnose.residual import Residual
 from sweetspot.rigs.units import ROOM_SPEED, Complex, Float
 
 MOVED_BAND = (200.0, 2500.0)
-"""Where a moved head is fitted: above, a few centimetres turn the phase more than once."""
+"""Band of the fit of a moved head, Hz: above it a few centimetres turn the phase more than once."""
 
 STARTS = ((0.03, 0.0, 0.0), (0.06, 0.0, 0.0), (0.09, 0.0, 0.0), (0.0, 0.03, 0.0), (0.0, 0.06, 0.0), (0.0, 0.1, 0.0),
           (0.0, 0.0, 0.1), (0.0, 0.0, 0.25))  # fmt: skip
-"""Where the fit of a moved head may begin, and their opposites: m, m, rad."""
+"""Starting points of the fit of a moved head, also with opposite signs: m, m, rad."""
 
 EAR_M = 0.0875
 
@@ -41,7 +41,7 @@ def banded(s: Residual, p: Complex) -> Found:
     for ear, name in enumerate(("left", "right")):
         change = driver_faults.band_change(s, s.heard[:, ear], q[:, ear])
         if change:
-            text = f"the {name} ear has changed {change.text}: its microphone, its calibration or what covers it"
+            text = f"the {name} ear has changed {change.text}: its microphone, its calibration or an obstruction"
             yield "ear response", text, s.power(s.heard - q) - change.gained, 4
     change = driver_faults.band_change(s, s.heard, q)
     if change:
@@ -82,7 +82,7 @@ def moved(s: Residual, at: Float, distance_m: float) -> Found:
 
 
 def _turned(x: Float, at: Float, distance_m: float, f: Float) -> Complex:
-    """What a head that moved by ``x`` (m, m, rad) does to each path, ``(1, ear, driver, f)``."""
+    """Effect of a head's displacement ``x`` (m, m, rad) on each path, ``(1, ear, driver, f)``."""
     ears = np.array([[0.0, -EAR_M], [0.0, EAR_M]])  # the listener faces the device: the left ear is at negative y
     turn = np.array([[np.cos(x[2]), -np.sin(x[2])], [np.sin(x[2]), np.cos(x[2])]])
     before = ears + np.array([distance_m, 0.0])

@@ -1,8 +1,7 @@
-"""What was heard beside what paths and filters should give, on the bins where causes of a difference are looked for.
-
-What the ears should hear is ``p = sum_d H_d W_d``, with the measured paths ``H`` and the filters ``W``. Where the
-processor's latency is not known, a common delay is fitted too, so that latency alone is no difference. Bins weigh by
-the inverse power at the near ear, so that no band counts more for being loud; those beyond :data:`BAND` do not count.
+"""Residual between measured and predicted responses, on the bins used for diagnosis. The prediction is ``p = sum_d H_d
+W_d``, with the measured paths ``H`` and the filters ``W``. If the processor's latency is unknown, a common delay is
+fitted too, so that latency alone makes no difference. Bins weigh by the inverse power at the near ear, so that no band
+counts more for being loud; those beyond :data:`BAND` do not count.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float, power_db
 
 BAND = (200.0, 5000.0)
-"""Where heard and predicted are compared, Hz."""
+"""Band in which measured and predicted are compared, Hz."""
 
 FALLS = 0.9
 """Share of a kept response from which its window falls (:func:`sweetspot.measure.deconvolve.edges`)."""
@@ -30,12 +29,12 @@ SILENT = 1e-3
 drivers' bands is neither played nor predicted."""
 
 THIN = 4
-"""Every so many bins are looked at: causes are smooth, and responses that last a few ms need no more."""
+"""Step of the bins: causes are smooth, and responses of a few ms need no more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Residual:
-    """What a cause is fitted to; ``f`` are the bins in :data:`BAND`.
+    """Data of the fits of causes; ``f`` are the bins in :data:`BAND`.
 
     Parameters
     ----------
@@ -77,7 +76,7 @@ class Residual:
     share: float = 0.0
 
     def predicted(self, h: Complex | None = None, w: Complex | None = None) -> Complex:
-        """What these paths and filters give, ``(position, ear, stimulus, f)``."""
+        """Response of these paths and filters, ``(position, ear, stimulus, f)``."""
         return np.asarray(np.einsum("pedf,sdf->pesf", self.h if h is None else h, self.w if w is None else w))
 
     def power(self, x: Complex) -> float:
@@ -89,11 +88,11 @@ class Residual:
         return float(np.sum(self.weight * (part.conj() * target).real) / max(self.power(part), 1e-300))
 
     def left_over(self, p: Complex) -> float:
-        """Weighted power of what ``p`` leaves of the heard, after the common delay that fits best."""
+        """Weighted residual power of ``p``, after the best common delay."""
         return self.power(self.heard - self.aligned(p))
 
     def aligned(self, p: Complex) -> Complex:
-        """``p`` with the common delay (within a few ms) at which it fits the heard best."""
+        """``p`` with the common delay (within a few ms) of the best fit."""
         if self.timed:
             return p
         cross = np.sum(self.weight * self.heard * p.conj(), axis=(0, 1, 2))
@@ -124,7 +123,7 @@ def of(
     end: Float | None = None,
     clipped: Callable[[float, Float], Complex] | None = None,
 ) -> Residual:
-    """Put measured paths, filters and what was heard together.
+    """Combine measured paths, filters and measured responses.
 
     Parameters
     ----------
@@ -169,12 +168,12 @@ def of(
 
 
 def weight_of(near: Float, f: Float) -> Float:
-    """Weight of each frequency by the power ``(frequency,)`` heard at the near ears: all third octaves count alike."""
+    """Weight of each frequency by the power ``(frequency,)`` at the near ears: all third octaves count equally."""
     return np.asarray(1.0 / np.maximum(near, max(SILENT * float(np.median(near)), 1e-30)) / f)
 
 
 def _apart(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float) -> Float:
-    """Heard minus predicted ``(position, ear, stimulus, tap)``: time is not folded on the way."""
+    """Measured minus predicted ``(position, ear, stimulus, tap)``, without time aliasing."""
     n = 1 << (ears.h.shape[-1] + taps.shape[-1] - 1).bit_length()
     both = np.einsum("pedf,sdf->pesf", np.fft.rfft(ears.h, n, axis=-1), np.fft.rfft(taps, n, axis=-1))
     wanted = np.fft.irfft(both, n, axis=-1)
@@ -183,7 +182,7 @@ def _apart(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float) -> Float:
 
 
 def _known_s(ears: ImpulseResponse) -> float:
-    """Until when measured paths are whole, s: then the window of what was kept begins to fall.
+    """Time until which measured paths are complete, s: then the kept window starts to fade.
 
     Filters are causal, so that a prediction is exact until then. A room that rings on beyond it is heard, and can't be
     predicted: it repeats, and is no difference.
@@ -203,6 +202,6 @@ def stimuli(programs: NDArray[np.inexact[Any]], share: float) -> NDArray[Any]:
 
 
 def disagreement_db(s: Residual) -> float:
-    """Weighted power of heard minus predicted over that of the predicted, dB; a common delay does not count."""
+    """Weighted power of measured minus predicted re predicted, dB, without a common delay."""
     p = s.predicted()
     return float(power_db(s.left_over(p) / max(s.power(p), 1e-300)))

@@ -1,4 +1,4 @@
-"""Paths of a rig in the pre-flight: a multitone through all of them, what is expected, their wiring and stability."""
+"""Paths of a rig in the pre-flight check: multitone, expected responses, wiring and stability."""
 
 from typing import TYPE_CHECKING
 

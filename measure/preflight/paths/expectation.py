@@ -18,7 +18,7 @@ EAR_SPREAD_M = 0.0875
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Expected:
-    """What is expected of each driver, and how far it may be off (one sigma).
+    """Expected responses of each driver, and their standard deviations.
 
     Parameters
     ----------

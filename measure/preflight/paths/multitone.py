@@ -20,7 +20,7 @@ SILENCE_S = 0.4
 """Ahead of the combs, for the noise."""
 
 SETTLE_S = 0.35
-"""From the first tone until the first period that counts: latency and decay of the room must fit in."""
+"""Time from the first tone to the first evaluated period, s: longer than latency and the room's decay."""
 
 FADE_S = 0.01
 PINK_FROM_HZ = 100.0
@@ -63,7 +63,7 @@ class Comb:
 
     @property
     def window_s(self) -> float:
-        """How long a response may be before it meets itself, s."""
+        """Longest response without time aliasing, s."""
         return self.period / self.spacing / self.fs
 
     @property
@@ -123,7 +123,7 @@ def _schroeder(amplitude: Float) -> Complex:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResponseMatrix:
-    """What every input heard of every output.
+    """Responses of every input to every output.
 
     Parameters
     ----------
@@ -202,7 +202,7 @@ def _densities(x: Float, fs: int) -> tuple[Float, Float]:
 
 
 def heard_over_noise(m: ResponseMatrix, output: int, low: float, high: float, silence_alone: bool = False) -> Float:
-    """Power of an output's tones at each input over that of what else is in such bins, ``(input,)``, within a band.
+    """Power of an output's tones at each input over the other power in these bins, ``(input,)``, within a band.
 
     What else: the noise of the silence, or what bins hold that no comb plays, whichever is more;
     or ``silence_alone``, for an output whose own samples may be lost or disturbed.

@@ -1,4 +1,4 @@
-"""All that a check knows: what was heard at each pose, what was expected, and the session to come."""
+"""Data of a check: responses at each pose, expected responses, and the planned session."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Observation:
 
     @property
     def there(self) -> NDArray[np.bool_]:
-        """``(mic, driver)``: whether a driver's output is heard at a microphone's input."""
+        """``(mic, driver)``: whether a driver's output arrives at a microphone's input."""
         return self.heard[0].there[self.inputs]
 
     def pascals(self, mic: int) -> float:

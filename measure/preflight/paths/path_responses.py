@@ -14,11 +14,11 @@ from sweetspot.rigs.units import Complex, Float, db, power_db
 
 OCTAVES: tuple[float, ...] = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 HEARD_DB = 10.0
-"""An output is heard where the tones of some octave stand so far above the noise."""
+"""SNR of an octave's tones above which an output is detected, dB."""
 
 TIMING_HZ = (400.0, 8000.0)
 SIGN_HZ = (200.0, 2000.0)
-"""Bands in which arrivals are timed and signs are read, as far as the driver plays there."""
+"""Bands for arrival times and signs, within the driver's band."""
 
 FIRST_DB = 10.0
 """The first peak of the envelope that is at most so far below its largest is the arrival."""
@@ -31,7 +31,7 @@ FINE = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoopbackResponse:
-    """The loopback cable, as heard.
+    """Response of the loopback cable.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class LoopbackResponse:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PathResponses:
-    """Outputs at inputs, both in the order of the matrix; the loopback is taken out.
+    """Outputs at inputs, both in the order of the matrix, without the loopback.
 
     Parameters
     ----------
@@ -89,12 +89,12 @@ class PathResponses:
 
     @property
     def there(self) -> NDArray[np.bool_]:
-        """``(input, output)``: whether it is heard."""
+        """``(input, output)``: whether it is detected."""
         return np.asarray(self.snr_db.max(axis=-1) > HEARD_DB)
 
 
 def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], wanted: int) -> LoopbackResponse:
-    """The loopback, found by its own comb: at the input where it is heard, wherever that is.
+    """The loopback, found by its comb at whichever input has it.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
 
 
 def _drift(turned: Float, f: Float, period_s: float) -> float:
-    """By how much the recorder's clock is fast, from how far tones turn from one period to the next, over 1.
+    """Relative clock offset of the recorder, from the phase rotation of the tones between periods.
 
     Tones below 2 kHz tell roughly; all tell precisely, as long as the highest stay within their bins.
     """
@@ -150,7 +150,7 @@ def _delay(played: Float, heard: Float, f: Float, response: Complex, fs: int) ->
 
 
 def heard(m: ResponseMatrix, outputs: int, latency: float) -> PathResponses:
-    """What the inputs hear of the first ``outputs`` combs, with ``latency`` (s) taken out."""
+    """Responses of the inputs to the first ``outputs`` combs, without ``latency`` (s)."""
     inputs = len(m.noise)
     snr = np.full((inputs, outputs, len(OCTAVES)), -300.0)
     level = np.full((inputs, outputs, len(OCTAVES)), -300.0)
@@ -204,7 +204,7 @@ def first_arrival(g: Complex, f: Float, window_s: float) -> float:
 
 
 def gate(g: Complex, f: Float, at: float, window_s: float) -> Complex:
-    """The response ``(tone,)`` with only what lies within 2 ms of ``at`` (s) left."""
+    """The response ``(tone,)`` gated to within 2 ms of ``at`` (s)."""
     centred = g * np.exp(2j * np.pi * f * at)
     h = fft.ifft(centred)
     n = np.arange(len(h))
@@ -221,7 +221,7 @@ def sign(g: Complex, f: Float, at: float) -> float:
 
 
 def apart(one: Complex, other: Complex, f: Float, reach_s: float = 0.0015) -> float:
-    """By how much (s) ``one`` comes after ``other``, both ``(tone,)``: where their correlation is largest."""
+    """Delay (s) of ``one`` re ``other``, both ``(tone,)``, at their largest correlation."""
     cross = one * np.conj(other) * within(f, TIMING_HZ)
     size = fft.next_fast_len(4 * FINE * len(f))
     step = 1.0 / (size * float(f[1] - f[0]))

@@ -1,4 +1,4 @@
-"""Whether a capture can be trusted: two periods that agree, a silence that is even, a stage that came back."""
+"""Validity of a capture: two periods that agree, a stationary silence, a stage that returns."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def disturbed(m: ResponseMatrix, loop: LoopbackResponse, rig: Description) -> st
         if m.clipped[row]:
             continue
         if m.burst_db[row] > BURST_DB:
-            return f"{mic.name} heard a noise in the silence, {m.burst_db[row]:.0f} dB above the rest of it"
+            return f"{mic.name} had a burst in the silence, {m.burst_db[row]:.0f} dB above the rest of it"
         change, octave = _change(m, row, len(rig.driver))
         if change > CHANGE_DB:
-            return f"{mic.name} heard something else near {octave:g} Hz: the periods differ by {change:.0f} dB"
+            return f"{mic.name} had a disturbance near {octave:g} Hz: the periods differ by {change:.0f} dB"
     return None
 
 

@@ -14,13 +14,13 @@ from sweetspot.measure.preflight.paths.path_responses import PathResponses, apar
 from sweetspot.rigs.units import Float
 
 SURE = 16.0
-"""By how much (in squared sigmas) another patch must explain better what was heard before the rig's is called wrong."""
+"""Advantage (in squared sigmas) of another patch over the rig's above which the wiring is a fault."""
 
 TOLD = 9.0
-"""By how much the rig's patch must be better than one with two things exchanged before it is called right."""
+"""Advantage of the rig's patch over any single swap above which the wiring is confirmed."""
 
 EACH = 4.0
-"""What each thing exchanged costs: of two explanations the simpler one wins."""
+"""Cost of each swap, so that the simpler of two explanations wins."""
 
 PLACE_S = 0.25e-3
 """One sigma of the error of a microphone's distance, as time: about 9 cm."""
@@ -52,12 +52,12 @@ class Patch:
 
     @property
     def exchanged(self) -> int:
-        """How many things are not where they belong, a pair that is swapped counting once."""
+        """Number of wrong assignments, with a swapped pair counted once."""
         return _exchanges(self.driver_at) + _exchanges(self.mic_at) + (self.turned != 1)
 
 
 def _exchanges(order: tuple[int, ...]) -> int:
-    """How many swaps make the order straight again."""
+    """Number of swaps that restore the order."""
     left, count = list(order), 0
     for i in range(len(left)):
         while left[i] != i:
@@ -69,7 +69,7 @@ def _exchanges(order: tuple[int, ...]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class WiringVerdict:
-    """The patch that explains best what was heard.
+    """The patch that explains the responses best.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class WiringVerdict:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Evidence:
-    """What was heard at the microphones' inputs, poses first.
+    """Responses at the microphones' inputs, poses first.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ def _judged(
 
 
 def _mic_orders(count: int, alive: NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:
-    """Orders of the microphones that hear anything: all of up to four, else single swaps."""
+    """Permutations of the working microphones: all of up to four, else single swaps."""
     which = [int(i) for i in np.flatnonzero(alive)]
     if len(which) <= 4:
         for order in permutations(which):
@@ -216,7 +216,8 @@ def _driver_orders(table: Float) -> Iterator[list[int]]:
 
 
 def _costs(evidence: _Evidence, expected: Expected, mics: tuple[int, ...], alive: NDArray[np.bool_]) -> Float:
-    """What it costs ``(output, driver)`` in squared sigmas to hear a driver at an output, with microphones as given."""
+    """What it costs ``(output, driver)`` in squared sigmas of a driver at an output, for a given order of
+    microphones."""
     arrival = expected.arrival[:, list(mics), :]
     late = _late(evidence, expected, mics)
     table = _squared(
@@ -230,12 +231,12 @@ def _costs(evidence: _Evidence, expected: Expected, mics: tuple[int, ...], alive
 
 
 def _squared(difference: Float, sigma: Float | float) -> Float:
-    """Squared sigmas, limited; nothing where nothing was heard."""
+    """Squared sigmas, limited; zero without a signal."""
     return np.asarray(np.minimum(np.nan_to_num((difference / sigma) ** 2, nan=0.0), WORST))
 
 
 def _apart_cost(evidence: _Evidence, expected: Expected, mics: tuple[int, ...], alive: NDArray[np.bool_]) -> Float:
-    """Cost ``(output, driver)`` of the differences between the ears; what all have in common is the head's turn."""
+    """Cost ``(output, driver)`` of the interaural differences; their common part is the head's turn."""
     assert evidence.ears is not None
     here = (mics[evidence.ears[0]], mics[evidence.ears[1]])
     if set(here) == set(evidence.ears):
@@ -261,7 +262,7 @@ def _level_cost(evidence: _Evidence, expected: Expected, mics: tuple[int, ...]) 
 
 
 def _late(evidence: _Evidence, expected: Expected, mics: tuple[int, ...]) -> Float:
-    """By how much ``(mic,)`` sound comes later than expected, over all drivers heard there; 0 if none.
+    """Delay ``(mic,)`` re expectation, over all drivers detected there; 0 if none.
 
     By medians, whatever the order of the drivers: in a live room an arrival or two may be lost in the reverberation.
     """
@@ -275,5 +276,5 @@ def _late(evidence: _Evidence, expected: Expected, mics: tuple[int, ...]) -> Flo
 
 
 def _place_cost(evidence: _Evidence, expected: Expected, mics: tuple[int, ...]) -> float:
-    """What it costs that microphones stand nearer or farther than the rig says."""
+    """Cost of microphones nearer or farther than in the rig file."""
     return float(np.sum((_late(evidence, expected, mics) / PLACE_S) ** 2))

@@ -1,4 +1,4 @@
-"""The whole processor in C: its sources, and the blob of a unit that they load."""
+"""The whole processor in C: its sources, and a unit's blob for them."""
 
 from typing import TYPE_CHECKING
 

@@ -60,7 +60,7 @@ def unit_blob(
     limits: Mapping[int, Protection] | None = None,
     places: Places | None = None,
 ) -> bytes:
-    """What ``sweetspot_check`` of the C library reads.
+    """The blob for ``sweetspot_check`` of the C library.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a blob that is deployed has otherwise than the filters that it should hold, in words."""
+"""Differences between a deployed blob and the expected filters, as text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SAME = 1e-6
 
 
 def blob_differences(data: bytes, filterset: FilterSet) -> tuple[str, ...]:
-    """Each difference of a deployed blob from that of a filter set, named; empty where it is the same processor."""
+    """The differences of a deployed blob from that of a filter set; empty if they are the same processor."""
     head = 4 * HEADER_WORDS
     if len(data) < head or not data.startswith(MAGIC):
-        return ("no blob of the library",)
+        return ("not a blob of the library",)
     version, size, checksum = struct.unpack_from("<3I", data, 8)
     if version != FORMAT:
         return (f"old blob: format {version}, this version writes {FORMAT}; export again",)
@@ -31,7 +31,7 @@ def blob_differences(data: bytes, filterset: FilterSet) -> tuple[str, ...]:
 
 
 def _differences(data: bytes, own: bytes) -> Iterator[str]:
-    """Header first: with other sizes there is nothing more to compare."""
+    """Header first: with different sizes the rest cannot be compared."""
     there, ours = struct.unpack_from("<9I4f2I", data, 20), struct.unpack_from("<9I4f2I", own, 20)
     serial, expected = (d[80:112].rstrip(b"\0").decode("ascii", "replace") for d in (data, own))
     if serial != expected:
@@ -130,7 +130,7 @@ def _cut(there: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
 
 
 def _gained(there: NDArray[np.float64], ours: NDArray[np.float64]) -> str:
-    """Programs or drivers whose filters are right but for a gain, by name; empty where it is something else."""
+    """Names of programs or drivers whose filters differ only by a gain; empty for other differences."""
     power = (ours**2).sum(axis=-1)
     gains = (there * ours).sum(axis=-1) / np.where(power > 0.0, power, 1.0)
     gains = np.where(power > 0.0, gains, np.nan)

@@ -1,4 +1,4 @@
-"""Hands out the C sources, which are data of the package."""
+"""Access to the C sources, which are package data."""
 
 from __future__ import annotations
 

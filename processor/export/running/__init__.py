@@ -1,4 +1,4 @@
-"""Exported filters run by their engines: on a file beside our own, and live."""
+"""Exported filters run by their engines: on a file, compared with the built-in engine, and live."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Runs an exported engine, where it is installed, and compares what it plays with our own filter matrix."""
+"""Runs an exported engine, if installed, and compares its output with the built-in filter matrix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNPACKAGED = {"camilladsp": camilladsp.SOURCE}
 
 @dataclass(frozen=True, slots=True)
 class EngineComparison:
-    """What a check found.
+    """Result of a check.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ WHOLE: dict[str, Callable[[Path, FilterSet], Real]] = {"c": _c_library, "lv2": _
 
 
 def _loud_signal(filterset: FilterSet) -> Real:
-    """What both share and what they don't, silence, one side alone, and at the end more than the ceiling allows."""
+    """Test signal: common and separate parts, silence, one side alone, and finally a level above the ceiling."""
     rng, n = np.random.default_rng(0), 4096
     share, own = rng.uniform(-0.25, 0.25, n), rng.uniform(-0.1, 0.1, (2, n))
     quiet = np.concatenate([share + own, np.zeros((2, n)), own * [[2.0], [0.0]], np.stack([share, share])], axis=1)
@@ -149,13 +149,13 @@ def difference_db(y: Real, wanted: Real) -> float:
     """
     n = min(y.shape[1], wanted.shape[1])
     if y.shape[0] != wanted.shape[0] or n < wanted.shape[1] // 2:
-        raise BadInput(f"the engine answered {y.shape} samples, {wanted.shape} (driver, sample) are expected")
+        raise BadInput(f"the engine returned {y.shape} samples, {wanted.shape} (driver, sample) are expected")
     error = np.sum((y[:, :n] - wanted[:, :n]) ** 2)
     return float(power_db(error / np.sum(wanted[:, :n] ** 2)))
 
 
 def _signal(filterset: FilterSet) -> Real:
-    """An impulse left, one right, then noise that tells the sides apart."""
+    """An impulse left, one right, then different noise on each side."""
     n, rng = 2 * filterset.length, np.random.default_rng(0)
     x = np.zeros((2, 2 * n + 16384))
     x[0, 10], x[1, n] = 0.5, 0.5
@@ -176,7 +176,7 @@ def _of_drivers(y: Real, filterset: FilterSet) -> Real:
     rows = [c - 1 for c in filterset.channels]
     rest = np.delete(y, rows, axis=0)
     if rest.any():
-        raise BadInput("the engine plays on an output channel that no driver is on")
+        raise BadInput("the engine plays on an output channel without a driver")
     return y[rows]
 
 
@@ -215,7 +215,7 @@ RUNNERS: dict[str, Callable[[Path, Real, FilterSet], Real]] = {
 
 
 def _firmware_db(folder: Path) -> float:
-    """Largest of the errors that the compiled program tells."""
+    """Largest error reported by the compiled program."""
     _run(folder, *["cc", "-O2", "-o", "check", firmware.PROGRAM, "-lm"])
     printed = _run(folder, "./check", ok=(0, 1))
     return max(float(v) for v in re.findall(r"(-?[\d.]+) dB", printed))
@@ -227,7 +227,7 @@ def _run(folder: Path, *words: str, ok: tuple[int, ...] = (0,), env: Mapping[str
             words, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=env
         )
     except subprocess.TimeoutExpired as fault:
-        raise BadInput(f"{words[0]} had not finished after {PATIENCE_S:.0f} s") from fault
+        raise BadInput(f"{words[0]} did not finish within {PATIENCE_S:.0f} s") from fault
     if done.returncode not in ok:
         message = (done.stderr or done.stdout).strip()[-400:]
         raise BadInput(f"{words[0]} refused the exported files (exit code {done.returncode}): {message}")

@@ -1,4 +1,4 @@
-"""Starts an exported engine on the audio server and ends it again: it and nothing else."""
+"""Starts an exported engine on the audio server and stops it, and only it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 
 END_S = 5.0
-"""How long an engine may take to end when asked, s."""
+"""Time for an engine to end after a request, s."""
 
 SHOWN = 400
-"""How much of an engine's last words is shown, characters."""
+"""Length of an engine's last output that is shown, characters."""
 
 OWN = "sweetspot-jconvolver"
 
 HERE = "{here}"
-"""Stands for the folder of the files in an engine's command, where a program wants a full path."""
+"""Placeholder for the folder of the files in an engine's command, for programs that need a full path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class LiveEngine:
     hint: str = ""
 
     def expected(self, filterset: FilterSet) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Full names of its ports for left and right and for each driver, where they are known; else none."""
+        """Full names of its ports for left and right and for each driver, if known."""
         return self.named(filterset) if self.named else ((), ())
 
     def ports(self, filterset: FilterSet) -> tuple[int, ...]:
@@ -196,10 +196,12 @@ class Running:
         """
         code = self._process.poll()
         if code is not None:
-            raise HardwareTrouble(f"{self.name} ended by itself (exit code {code}). It said: {self.text or 'nothing'}")
+            raise HardwareTrouble(
+                f"{self.name} ended by itself (exit code {code}). Its message: {self.text or 'nothing'}"
+            )
 
     def end(self) -> None:
-        """End it and the processes that it has split into; may be called twice."""
+        """End it and its child processes; may be called twice."""
         if self._process.stdin and LIVE[self.name].asks:
             with suppress(subprocess.TimeoutExpired, BrokenPipeError):
                 self._process.stdin.close()
@@ -218,7 +220,7 @@ class Running:
             self._process.stdin.close()
 
     def _send(self, how: int) -> None:
-        """To the whole group where the system has groups."""
+        """Send a signal to the process group, if the system has groups."""
         if hasattr(os, "killpg"):
             os.killpg(self._process.pid, how)
         else:
@@ -291,7 +293,7 @@ def running(filterset: FilterSet, engine: str, period: int, exported: Path | Non
 
 
 def _build(live: LiveEngine, folder: Path) -> None:
-    """Compile what has to be.
+    """Compile the engine, if necessary.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The virtual calibrator: a tone of known pressure in a small cavity that is pressed on one microphone."""
+"""The virtual calibrator: a tone of known pressure in a small cavity on one microphone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sweetspot.rigs.units import from_db, pressure
 
 
 def tone(rig: Description, start: int, samples: int) -> tuple[int, NDArray[np.float32]] | None:
-    """What the calibrator adds at the input of its microphone, full scale = 1.
+    """The calibrator's signal at the input of its microphone, full scale = 1.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The lab's device with a processor of its own: stereo in at the rig's program outputs, its drivers driven by itself.
+"""The lab's device with its own processor: stereo from the rig's program outputs to its drivers.
 
 A black box: its filters are raw float files, one for each side and driver, as ``sweetspot export --to brutefir`` writes
 them, read when it is first played to; so a rig can name them before they are made.
@@ -20,7 +20,7 @@ SIDES = ("left", "right")
 
 
 class DspDevice:
-    """Adds what a device plays on its drivers to what the outputs play.
+    """Adds a device's driver signals to those of the outputs.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Between the converters' samples and the sound: crosstalk, hum, a latency that moves, two clocks that drift apart."""
+"""Electronics between samples and sound: crosstalk, hum, varying latency, two drifting clocks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sweetspot.rigs.rig_file import JUMP_MAX, Description, Lab
 from sweetspot.rigs.units import Float, from_db
 
 HALF = 24
-"""Half the length of the interpolation between samples; what it looks ahead comes out of the latency."""
+"""Half the length of the interpolation between samples; its look-ahead is part of the latency."""
 
 PHASES = 1024
 SLIP = 4096
-"""By how many samples the buffer between two clocks may fill before it is emptied at a stroke."""
+"""Samples to which the buffer between two clocks may fill before it is emptied at once."""
 
 SPILL = 64
-"""How many samples are played once more when that buffer runs empty."""
+"""Samples that are repeated when that buffer runs empty."""
 
 
 def latency_of(lab: Lab, *stream: object) -> int:
@@ -59,7 +59,7 @@ class SignalLine:
         self._shift = 0
 
     def process(self, x: NDArray[np.float32], jumps: Sequence[tuple[int, int]] = ()) -> NDArray[np.float32]:
-        """The next samples of the recording, as many as ``x (inputs, samples)`` that are heard now.
+        """The next samples of the recording, as many as ``x (inputs, samples)`` at the inputs now.
 
         Parameters
         ----------
@@ -94,7 +94,7 @@ class SignalLine:
 
 
 def _buffered(behind: Float, late: int) -> Float:
-    """How far behind reading is once the buffer was emptied or filled as often as it had to be, samples."""
+    """Delay of reading after the buffer was emptied or filled as often as necessary, samples."""
     over = np.ceil(np.maximum(behind - late - SLIP, 0.0) / SLIP)
     empty = np.ceil(np.maximum(HALF + 1 - behind, 0.0) / SPILL)
     return np.asarray(behind - over * SLIP + empty * SPILL)

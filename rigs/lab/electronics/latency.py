@@ -1,4 +1,4 @@
-"""The latency that a JACK client's ports publish: two calls of JACK's library that its Python package leaves out."""
+"""Port latency of a JACK client: two calls of JACK's library that its Python package lacks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Callback = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p)
 
 
 def publish(client: int, playback: Sequence[int], capture: Sequence[int], samples: Callable[[], int]) -> Any:
-    """Make a client's ports tell their latency to whoever asks.
+    """Publish the latency of a client's ports.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""From the program's samples to the drivers' motors, and from the microphones to the program: block after block.
+"""The signal chain from output samples to drivers, and from microphones to input samples, block by block.
 
 In process a block is a whole capture; as a sound card it is a period of the server. Both run the same code.
 """
@@ -79,7 +79,7 @@ class Inputs:
         self._leak = rig.lab.crosstalk.inputs_db
 
     def process(self, heard: NDArray[np.float32], noise: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
-        """What the converters get ``(input, samples)`` of what is heard and of the inputs' own noise."""
+        """Converter inputs ``(input, samples)``: sound plus input noise."""
         heard, noise = self._schedule.cables(self._schedule.sound(heard, span), noise, span)
         x = noise + heard
         mains = hum(self._rig, span.session, x.shape[1])

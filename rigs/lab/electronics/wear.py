@@ -1,4 +1,4 @@
-"""What the lab's drivers went through: energy below their bands, power and peaks; and which of them burnt."""
+"""Load of the lab's drivers: energy below their bands, power and peaks; and drivers that burnt out."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sweetspot.rigs.protection import LEAK_DB, Protection, protections
 from sweetspot.rigs.rig_file import Description, Driver
 
 BURNS = 2.0
-"""A voice coil burns at so many times the power (or, below its band, of a hundredth of the power) that it bears."""
+"""Ratio to the rated power (below the band, to a hundredth of it) at which a voice coil burns out."""
 
 BELOW_SHARE = 0.01
 """Part of ``power_w`` that a driver bears below its band: it moves far there, and is hardly cooled."""
 
 TEARS = 1.2
-"""A driver gives way at so many times the excursion that its rig allows."""
+"""Ratio to the rig's excursion limit at which a driver's suspension fails."""
 
 HARMLESS = 10.0 ** (-60.0 / 20.0)
-"""A signal whose peak stays below this part of full scale burns no driver whose power is not stated."""
+"""Peak, re full scale, below which a driver without rated power never burns out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Wear:
 
 
 def _moving(limits: Protection, driver: Driver, level_pa: float) -> Protection:
-    """The limits of a driver, with how far it moves by its level where no data sheet tells."""
+    """The limits of a driver, with excursion from its level if there is no data sheet."""
     if limits.excursion is not None or driver.excursion_m is None:
         return limits
     farthest, area = driver.excursion_m
@@ -121,17 +121,17 @@ def _after(wear: DriverWear, limits: Protection, x: NDArray[np.float32]) -> Driv
 
 
 def _torn(limits: Protection, moved: float) -> str:
-    """Why a driver's suspension gives way, or nothing."""
+    """Reason of a suspension's failure, or ``None``."""
     if limits.excursion is None or moved <= limits.excursion.limit * TEARS:
         return ""
-    return f"moved {1e3 * moved:.2f} mm, and bears {1e3 * limits.excursion.limit:g} mm"
+    return f"moved {1e3 * moved:.2f} mm; its limit is {1e3 * limits.excursion.limit:g} mm"
 
 
 def _why(limits: Protection, rms: float, share: float, leak: float, peak: float) -> str:
-    """Why a driver burns, or nothing."""
+    """Reason of a burnt voice coil, or ``None``."""
     if np.isfinite(limits.rms):
         if rms > limits.rms * BURNS**0.5:
-            return f"{(rms / limits.rms) ** 2:.1f} times the power that it bears"
+            return f"{(rms / limits.rms) ** 2:.1f} times its rated power"
         if rms * share**0.5 > limits.rms * (BURNS * BELOW_SHARE) ** 0.5:
             return f"{100.0 * share * (rms / limits.rms) ** 2:.0f} % of its power below {limits.low_hz:g} Hz"
         return ""

@@ -1,4 +1,4 @@
-"""Pictures of the virtual lab, and the figures that they show."""
+"""Pictures of the virtual lab, and their data."""
 
 from typing import TYPE_CHECKING
 

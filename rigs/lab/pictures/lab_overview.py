@@ -1,4 +1,4 @@
-"""What a virtual lab is, in figures: where everything stands, what the drivers do, how the room answers."""
+"""Overview of a virtual lab: positions, driver responses, room response."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _patterns(world: World, azimuths: Float) -> Float:
 
 
 def _reverberation(world: World) -> Reverberation:
-    assert world.room is not None, "asked of a rig in free field"
+    assert world.room is not None, "the rig is in free field"
     room = world.room
     pose = Pose()
     with one_core():
@@ -234,7 +234,7 @@ def text(o: Overview) -> str:
     where = "in free field"
     if o.room:
         where = "in a room of " + " x ".join(f"{x:g}" for x in o.room.size) + " m"
-    body = f"on one sphere of {200 * o.reach:g} cm" if o.around else f"each in a baffle of {200 * o.reach:g} cm"
+    body = f"on one sphere of {200 * o.reach:g} cm" if o.around else f"each in its own baffle of {200 * o.reach:g} cm"
     lines = [
         f"{o.name}: {len(o.drivers)} drivers {body}, {where}; unit {o.unit}, {o.fs} Hz, "
         f"responses of {1000 * o.taps / o.fs:.0f} ms",
@@ -266,7 +266,7 @@ def _at(f: Float, level: Float, wanted: float) -> float:
 
 
 def _band(f: Float, level: Float) -> tuple[float, float]:
-    """Where the level stays within 6 dB of its mean from 300 Hz to 3 kHz, around 1 kHz."""
+    """The -6 dB band around 1 kHz, re the mean from 300 Hz to 3 kHz."""
     mean = level[(f >= 300.0) & (f <= 3000.0)].mean()
     below = np.flatnonzero(level < mean - 6.0)
     low = below[f[below] < 1000.0]

@@ -41,7 +41,7 @@ STYLE: Any = {
 
 
 def plan(ax: Axes, o: Overview) -> None:
-    """The lab from above: walls as thick as they absorb, device, drivers and where they face, head, microphone."""
+    """The lab from above: walls as thick as they absorb, device, drivers and their axes, head, microphone."""
     ax.set_aspect("equal")
     ax.set_title("Plan")
     if o.room is not None:
@@ -95,7 +95,7 @@ def _walls(ax: Axes, size: Float, absorption: Float) -> None:
 
 
 def _named(ax: Axes, o: Overview) -> None:
-    """What the dots and the diamond at the listener are."""
+    """Labels of the dots and the diamond at the listener."""
     words = [f"head, {len(o.heads)} places (dots)"] if len(o.heads) else []
     words += ["measurement microphone (diamond)"] if o.boom is not None else []
     places = [o.heads[0, :2]] if len(o.heads) else []
@@ -129,7 +129,7 @@ def _device(ax: Axes, o: Overview, arrow: float) -> None:
 
 
 def _enlarged(ax: Axes, o: Overview) -> None:
-    """The device once more in a corner that nothing stands in, several times as large."""
+    """The device enlarged in an empty corner."""
     assert o.room is not None, "free field shows the device large enough"
     wide = o.reach
     x, y = float(o.room.size[0]), float(o.room.size[1])
@@ -220,11 +220,11 @@ def pattern(ax: Axes, o: Overview, which: int) -> None:
 
 
 def decay(ax: Axes, o: Overview) -> None:
-    """Reverberation time of each octave: heard as bars, Eyring's as marks."""
+    """Reverberation time of each octave: simulated as bars, Eyring's as marks."""
     assert o.room is not None, "there is no room to draw"
     ax.set_title("Reverberation time")
     at = np.arange(len(OCTAVES))
-    ax.bar(at, o.room.heard, width=0.62, color="#8fb8d8", label="heard at the microphone")
+    ax.bar(at, o.room.heard, width=0.62, color="#8fb8d8", label="at the microphone")
     ax.plot(at, o.room.eyring, linestyle="", marker="_", markersize=22, markeredgewidth=2.0, color=INK, label="Eyring")
     ax.set_xticks(at, [f"{f / 1000:g}k" if f >= 1000 else f"{f:g}" for f in OCTAVES])
     ax.set_xlabel("octave, Hz")

@@ -14,7 +14,7 @@ from sweetspot.rigs.lab.pictures.lab_overview import POLAR_HZ, Overview
 from sweetspot.rigs.storage import replacing
 
 KINDS = (".png", ".svg", ".pdf")
-"""What a picture can be."""
+"""Picture formats."""
 
 
 def checked(path: Path) -> Path:

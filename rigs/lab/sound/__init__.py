@@ -1,4 +1,4 @@
-"""Sound in the virtual lab: body, drivers, rooms and the responses that they add up to."""
+"""Sound in the virtual lab: body, drivers, rooms and the resulting responses."""
 
 from typing import TYPE_CHECKING
 

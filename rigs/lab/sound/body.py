@@ -1,4 +1,4 @@
-"""The device's body: drivers as points or caps on one rigid sphere, or each as a piston in a baffle of its own.
+"""The device's body: drivers as points or caps on one rigid sphere, or each as a piston in its own baffle.
 
 Both are made of one thing, a source on a rigid sphere: on :class:`SphereBody` all drivers share one sphere around the
 device's middle and are shadowed by it; on :class:`BaffledBody` each driver sits at its place in a round baffle of its
@@ -94,7 +94,7 @@ class DriverSource:
 
 
 class Body:
-    """A device: sources and how many drivers they have together."""
+    """A device: sources and their total number of drivers."""
 
     def __init__(self, sources: tuple[DriverSource, ...]) -> None:
         self.sources = sources

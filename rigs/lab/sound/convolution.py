@@ -20,7 +20,7 @@ from sweetspot.rigs.units import Float
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reach:
-    """What an output's sound becomes at the inputs that it reaches.
+    """Responses of an output at the inputs that it reaches.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class BlockConvolver:
         self._spectra = spectra
 
     def process(self, played: NDArray[np.float32]) -> Float | NDArray[np.float32]:
-        """What the inputs hear ``(input, block)`` while the outputs play ``played (output, block)``."""
+        """Input signals ``(input, block)`` for the output signals ``played (output, block)``."""
         self._past[:, : self.block] = self._past[:, self.block :]
         self._past[:, self.block :] = played
         self._newest = (self._newest or self.partitions) - 1

@@ -1,4 +1,4 @@
-"""A driver's own linear response: its box, its cone's resonance, its upper end, all with the serial's tolerance."""
+"""A driver's linear response: box, cone resonance, high-frequency roll-off, with the unit's tolerances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGES_H = 100.0
 """Time constant of the suspension's loss of stiffness, hours of play."""
 
 PHASE_HZ = 1000.0
-"""Where the phase tolerance is stated, Hz."""
+"""Frequency of the stated phase tolerance, Hz."""
 
 
 def drawn(*key: object) -> np.random.Generator:

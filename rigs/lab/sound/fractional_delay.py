@@ -1,4 +1,4 @@
-"""Fractional-delay interpolation of image-source pulses: those at times between samples, on the grid of samples."""
+"""Fractional-delay interpolation of image-source pulses onto the sample grid."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _pulses() -> NDArray[np.float64]:
 
 @lru_cache(maxsize=1)
 def _polynomials() -> NDArray[np.float64]:
-    """Polynomials ``(power, tap)`` in how much later than half a sample a pulse is: least squares over Chebyshev nodes.
+    """Polynomials ``(power, tap)`` in the delay of a pulse re half a sample: least squares over Chebyshev nodes.
 
     The form of C. W. Farrow (IEEE Int. Symp. Circuits Syst., 2641, 1988).
     """

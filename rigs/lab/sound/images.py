@@ -1,4 +1,4 @@
-"""Image sources of a shoebox room, its walls' reflection, and the decay that they add up to.
+"""Image sources of a shoebox room, reflection factors of its walls, and the resulting decay.
 
 Allen and Berkley, J. Acoust. Soc. Am. 65, 943 (1979). Walls are counted as in ``WALLS``.
 """
@@ -67,7 +67,8 @@ def images(size: Float, source: Float, receiver: Float, order: int, longest: flo
 
 @lru_cache(maxsize=4)
 def _orders(order: int) -> tuple[NDArray[np.intp], Float, NDArray[np.intp], NDArray[np.int16]]:
-    """What all rooms share: rooms away and mirroring along an axis, triples of these up to an order, and their hits."""
+    """Image orders common to all rooms: offsets and mirroring along an axis, triples up to an order, and their
+    reflections."""
     n = np.arange(-((order + 1) // 2), (order + 1) // 2 + 1)
     n, flip = np.repeat(n, 2), np.tile([0, 1], len(n))
     low, high = np.abs(n - flip), np.abs(n)

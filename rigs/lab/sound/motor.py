@@ -1,4 +1,4 @@
-"""Nonlinearity of a driver's motor: harmonics of its signal, and a level that falls as it heats.
+"""Nonlinearity of a driver's motor: harmonic distortion and power compression.
 
 The voltage is first low-passed where a knee is given (excursion, not voltage, bends the springs), then passes a
 polynomial of the third degree, then the driver's linear response: a Volterra series whose kernels of second and third
@@ -93,7 +93,7 @@ def _fir(
 
 
 class Thermal:
-    """Voice coils that heat as they play: level falls by ``drop_db`` when a sine of peak ``at_dbfs`` plays for ever.
+    """Power compression: the level falls by ``drop_db`` for a steady sine of peak ``at_dbfs``.
 
     Heat follows the power that is played with a time constant; the fall in dB follows the heat. The state lasts for as
     long as the rig is open.

@@ -1,4 +1,4 @@
-"""A shoebox room between sources and receivers that have directivities of their own.
+"""A shoebox room with directional sources and receivers.
 
 Every image of the source leaves the body with the drivers' responses in the direction in which its path departs, and
 arrives at the head with the ears' responses to the direction from which it comes. Paths are gathered by the short frame
@@ -33,7 +33,7 @@ SPAN_S = 0.0107
 """Length of a frame's transform, s, before it is rounded up to a power of two."""
 
 LEAD_S = 0.0013
-"""How far before a path's arrival its taps may begin, s: spheres hear sound before their centres do."""
+"""Lead of a path's taps re its arrival, s: sound reaches spheres before their centres."""
 
 FADE_S = 0.008
 """Over which time images make way for stand-ins, s."""
@@ -54,7 +54,7 @@ MANY = 4000
 """Paths from which on their spectra are made of a few, where neither end has spectra of its own."""
 
 SOME, ALIKE = 80, 3e-4
-"""How many paths' spectra are looked at for it, and how well the few stand for them, as singular values."""
+"""Number of spectra used for the basis, and its accuracy as singular values."""
 
 BLOCK = 32
 """Bins in a block, see :meth:`Room._delayed`."""
@@ -77,7 +77,7 @@ class Receiver(Protocol):
 
     @property
     def offsets(self) -> Float | None:
-        """Where the ears are from the centre, ``(ear, 3)`` m of the room; None: all in the centre.
+        """Positions of the ears re the centre, ``(ear, 3)`` m in room coordinates; None: all in the centre.
 
         The sound that meets an ear left the source towards that ear, not towards the middle of the head.
         """
@@ -339,7 +339,7 @@ class Room:
         return np.asarray((coarse[:, :, None] * fine[:, None, :]).reshape(len(late), -1)[:, :bins])
 
     def _overlapped(self, spectra: NDArray[np.complex64]) -> Float:
-        """Frames' spectra ``(ear, driver, frame, bin)`` to taps, each frame added where it begins."""
+        """Frames' spectra ``(ear, driver, frame, bin)`` to taps, by overlap-add."""
         pieces = np.fft.irfft(spectra, self.span, axis=-1)
         frames = pieces.shape[2]
         out = np.zeros((*pieces.shape[:2], self.lead + self.taps + frames * self.hop + self.span))
@@ -390,7 +390,8 @@ def _weighed(spectra: NDArray[np.complex64], weight: NDArray[np.float32], starts
 
 
 def _powers(log: NDArray[np.complex128], order: int) -> list[NDArray[np.complex64]]:
-    """What the two walls of each axis leave after as many hits as :func:`_row` counts, ``(row, frequency)``."""
+    """Reflection factors of the two walls of each axis after the reflections counted by :func:`_row`, ``(row,
+    frequency)``."""
     tables = []
     for near, far in zip(np.exp(log[0::2]), np.exp(log[1::2]), strict=True):
         even = np.ones_like(near)

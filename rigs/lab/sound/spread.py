@@ -1,4 +1,4 @@
-"""How the drivers of one unit differ from the model's in direction: tilt, place, edge, pattern of the breakup.
+"""Directional spread of a unit's drivers re the model: tilt, position, edge, breakup pattern.
 
 A driver's own field at a direction ``u`` (unit vector from the middle of what it sits in) is multiplied by
 
@@ -20,7 +20,7 @@ from sweetspot.rigs.rig_file import Description, Driver, SpreadTable
 from sweetspot.rigs.units import Complex, Float, from_db
 
 BREAKUP_HZ = 9000.0
-"""Of the cone's dipole mode where the rig's lab has no ``[lab.breakup]``, Hz."""
+"""Default frequency of the cone's dipole mode without ``[lab.breakup]``, Hz."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,11 +59,11 @@ class DriverSpread:
 
     @property
     def reach(self) -> float:
-        """By how much the driver's field varies faster over direction than its own, m."""
+        """Additional extent of the driver's field over direction, m."""
         return self.edge_m + float(np.linalg.norm(self.shift)) + (0.005 if np.any(self.mode) else 0.0)
 
     def factor(self, u: Float, k: Float) -> Complex:
-        """What the field is multiplied by ``(*directions, frequency)`` at unit vectors ``u (*directions, 3)``."""
+        """Factor on the field ``(*directions, frequency)`` at unit vectors ``u (*directions, 3)``."""
         shift, towards, mode = (np.asarray(u @ v)[..., None] for v in (self.shift, self.towards, self.mode))
         s = 1j * k / self.mode_k
         resonance = (s / self.mode_q) / (1.0 + s / self.mode_q + s**2)

@@ -1,4 +1,4 @@
-"""The room around a rig: where device, head and microphones are in it, and what it adds to the direct sound."""
+"""The room around a rig: positions of device, head and microphones in it, and its responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sweetspot.rigs.units import Float
 
 
 class Drivers:
-    """The drivers of one source as the room hears them (an :class:`sweetspot.rigs.lab.sound.room.Emitter`)."""
+    """The drivers of one source in the room (an :class:`sweetspot.rigs.lab.sound.room.Emitter`)."""
 
     def __init__(self, encoding: Encoding, axes: Float) -> None:
         self.encoding, self.axes = encoding, axes
@@ -79,7 +79,7 @@ class Surroundings:
         self._head = head.encoded(self.room.k, nearest, c)
 
     def place(self, x: float, y: float, z: float = 0.0) -> Float:
-        """Where a point of the rig is in the room, ``(3,)`` m: ahead of the device, to its left, up."""
+        """A point of the rig in room coordinates, ``(3,)`` m; given ahead of the device, to its left, up."""
         return self.device + turned([x, y, z], self.facing)
 
     @property
@@ -119,7 +119,7 @@ class Surroundings:
         return self.device + turned(source.centre, angle), Drivers(self._encoding, turned(source.axes, angle))
 
     def _seconds(self, description: Description) -> float:
-        """Until the slowest band has decayed by as much as the table asks for, after the direct sound."""
+        """Time after the direct sound in which the slowest band decays as far as the table states."""
         rate = float(eyring_rate(self.size, self.absorption, self.c).min())
         distances = [p.distance_m for p in (description.ears, description.polar) if p is not None]
         return self.table.decay_db / 10.0 * float(np.log(10.0)) / rate + max(distances, default=1.0) / self.c

@@ -76,7 +76,7 @@ class Et250Machine:
         return bytes([DONE, 0])
 
     def run(self, now: float) -> None:
-        """Let time pass: come to stand where the time for the way is over."""
+        """Advance the time; a move whose time is over ends."""
         if self._leg is not None and self._at(now) == self._leg[1]:
             self._arrive(self._leg[1])
 
@@ -173,7 +173,7 @@ def served(
     move: Callable[[Pose], None],
     befalling: Callable[[], tuple[bool, float]] = lambda: (False, 0.0),
 ) -> Iterator[str]:
-    """The device for a rig's ``[stage]``, at its address, while it lasts: turns what the rig turns.
+    """The device for a rig's ``[stage]``, at its address, while it runs; it turns the rig's turning part.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class _Leg:
     ends: float
 
     def at(self, now: float) -> Axes:
-        """Where the axes are at a time; the end itself, exactly, once it is over."""
+        """Position of the axes at a time; exactly the target after the end."""
         if now >= self.ends:
             return dict(self.end)
         part = (now - self.began) / (self.ends - self.began)
@@ -126,11 +126,11 @@ class GrblMachine:
         return self._aloud(out + self._work(now), now)
 
     def run(self, now: float) -> list[str]:
-        """Work through what is waiting as far as time allows; returns the lines that go back."""
+        """Process pending commands up to the time; returns the reply lines."""
         return self._aloud(self._work(now), now)
 
     def _aloud(self, lines: list[str], now: float) -> list[str]:
-        """What is said now: nothing while it is silent, and all of it after that."""
+        """Replies sent now: none while silent, all pending ones afterwards."""
         self._unsaid += lines
         if now < self._silent_until:
             return []
@@ -146,7 +146,7 @@ class GrblMachine:
         return out
 
     def busy(self) -> bool:
-        """Whether time has to pass before anything more happens."""
+        """Whether the machine waits for time to pass."""
         return self._leg is not None or self._dwell_until is not None or bool(self._unsaid)
 
     def _end_of_line(self) -> None:

@@ -1,4 +1,4 @@
-"""Trouble in the virtual lab: faults on a schedule, noises, and a computer that fails."""
+"""Faults of the virtual lab: scheduled faults, noises, and failures of the computer."""
 
 from typing import TYPE_CHECKING
 

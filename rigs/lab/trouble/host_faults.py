@@ -1,4 +1,4 @@
-"""Faults of the computer itself in the virtual lab: a disk that is full, a program that is killed."""
+"""Faults of the computer in the virtual lab: a full disk, a killed program."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Disk:
         self._before: tuple[int, int] | None = None
 
     def fill(self) -> None:
-        """From now on nothing can grow."""
+        """From now on no file can grow."""
         if self._before is None:
             resource = _posix("resource")
             self._before = resource.getrlimit(resource.RLIMIT_FSIZE)

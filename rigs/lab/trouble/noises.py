@@ -1,4 +1,4 @@
-"""Sounds that do not belong to a measurement: a door that slams, somebody who speaks."""
+"""Disturbing sounds: a slamming door, speech."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from sweetspot.rigs.rig_file import Fault
 from sweetspot.rigs.units import Float, from_db
 
 FARTHEST_S = 0.004
-"""By how much later than at the first a sound comes to any microphone, s."""
+"""Largest delay of a sound between microphones, s."""
 
 
 def burst(fault: Fault, mics: int, fs: int, *key: object) -> NDArray[np.float32]:
-    """What every microphone hears of it, ``(mic, samples)``, full scale = 1; the loudest has the stated peak.
+    """Signal at every microphone, ``(mic, samples)``, full scale = 1; the loudest has the stated peak.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def _fade(samples: int, fs: int) -> Float:
 
 
 def _banded(wave: Float, band: tuple[float, float], fs: int) -> Float:
-    """Only what lies in a band; its edges fall over a sixth of an octave."""
+    """Band-pass filtered; its edges fall over a sixth of an octave."""
     spectrum = np.fft.rfft(wave)
     f = np.maximum(np.fft.rfftfreq(len(wave), 1.0 / fs), 1e-3)
     inside = np.clip(6.0 * np.minimum(np.log2(f / band[0]), np.log2(band[1] / f)) + 1.0, 0.0, 1.0)

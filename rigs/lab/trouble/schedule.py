@@ -1,4 +1,4 @@
-"""Which faults are on at a block of samples, and what they do to it."""
+"""Active faults of a block of samples, and their effect on it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Span:
 
 
 SOFT = 0.02
-"""What plays softer than this part of full scale while the loopback rests is a trial, and no capture."""
+"""Peak, re full scale, below which a signal without loopback is a trial and not a capture."""
 
 
 def counts(y: NDArray[np.float32], rig: Description) -> NDArray[np.bool_]:
@@ -98,11 +98,11 @@ class Schedule:
 
     @property
     def temperatures(self) -> tuple[float, ...]:
-        """By how much each step of temperature warms the room, K."""
+        """Temperature step of each fault, K."""
         return tuple(float(f.values["by"]) for f in self._of("temperature"))
 
     def outputs(self, y: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
-        """What leaves the amplifier ``(output, samples)``."""
+        """Amplifier outputs ``(output, samples)``."""
         due = list(self._due(span, "swap", "dead", "invert", "level", "amp-off"))
         if not due:
             return y
@@ -120,7 +120,7 @@ class Schedule:
         return out
 
     def sound(self, x: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
-        """What the microphones hear ``(input, samples)``, with sounds that do not belong there."""
+        """Microphone signals ``(input, samples)`` with disturbing sounds."""
         for fault in self._of("slam", "speech"):
             start = onset(fault, span, self.fs)
             if start is None:
@@ -135,7 +135,7 @@ class Schedule:
     def cables(
         self, sound: NDArray[np.float32], noise: NDArray[np.float32], span: Span
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Sound and noise ``(input, samples)`` at the preamplifiers: what is deaf, unplugged, reversed, swapped."""
+        """Sound and noise ``(input, samples)`` at the preamplifiers: dead, unplugged, reversed, swapped."""
         due = list(self._due(span, "dead", "unplug", "invert", "swap"))
         if not due:
             return sound, noise
@@ -153,7 +153,7 @@ class Schedule:
         return sound, noise
 
     def preamplifiers(self, x: NDArray[np.float32], span: Span) -> NDArray[np.float32]:
-        """What leaves the preamplifiers ``(input, samples)``: those that are set too high clip."""
+        """Preamplifier outputs ``(input, samples)``: those with too much gain clip."""
         for fault, (a, b) in self._due(span, "preamp"):
             x = x.copy()
             channel = self._mics[fault.values["mic"]]
@@ -161,7 +161,7 @@ class Schedule:
         return x
 
     def jumps(self, span: Span) -> tuple[list[tuple[int, int]], int]:
-        """Where samples are lost (below 0: repeated) in a block, and how many of these are told as xruns."""
+        """Positions of lost (below 0: repeated) samples in a block, and the number flagged as xruns."""
         found, flagged = [], 0
         for fault in self._of("drop", "repeat"):
             start = onset(fault, span, self.fs)
@@ -172,11 +172,11 @@ class Schedule:
         return sorted(found), flagged
 
     def kelvin(self, span: Span) -> float:
-        """By how much the room is warmer than the rig says."""
+        """Temperature of the room re the rig file, K."""
         return float(sum(f.values["by"] for f, _ in self._due(span, "temperature")))
 
     def moment(self, kind: str, span: Span) -> int | None:
-        """Index into a block at which an event of a kind begins, told once; ``None`` if none does."""
+        """Index into a block at which an event of a kind begins, returned once; ``None`` if none does."""
         for fault in self._of(kind):
             start = onset(fault, span, self.fs)
             if start is not None and fault not in self._fired:
@@ -185,7 +185,7 @@ class Schedule:
         return None
 
     def on_move(self, done: int, session: int) -> list[Fault]:
-        """Faults of the stage that befall a move after ``done`` captures and so many samples of the session.
+        """Faults of a stage's move after ``done`` captures and this many samples of the session.
 
         A fault applies to the move ahead of its capture; if none is ahead of it, the next one.
         """
@@ -215,7 +215,7 @@ class Schedule:
 
 
 def _converter_share(rig: Description, mic: Any) -> float:
-    """How much of an input's noise is the converter's own, amplitude ratio."""
+    """Converter noise re an input's total noise, amplitude ratio."""
     own = float(from_db(rig.lab.converter_noise_dbfs))
     gain = mic.sensitivity_mv_per_pa / 1000.0 / rig.interface.full_scale_v
     return float(own / np.hypot(own, gain * pressure(rig.lab.mic_noise_db_spl)))

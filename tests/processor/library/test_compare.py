@@ -69,4 +69,4 @@ def test_the_right_one_has_no_difference_and_broken_ones_are_told() -> None:
     assert "format 1, this version writes 2" in blob_differences(patched(right, 8, "<I", 1), OURS)[0]
     assert blob_differences(right[:-4], OURS)[0].startswith("damaged")
     assert blob_differences(right[:700] + b"x" + right[701:], OURS)[0].startswith("damaged")
-    assert blob_differences(b"RIFF" + right[4:], OURS)[0].startswith("no blob")
+    assert blob_differences(b"RIFF" + right[4:], OURS)[0].startswith("not a blob")
