@@ -87,7 +87,7 @@ def killed(cluster):
     left = until(lambda: not scheduler.tasks)  # the scheduler noticed, and the two are still held
     (place / "released").touch()
     idle = until(lambda: not any(w.processing or w.executing for w in scheduler.workers.values()))
-    return {"running there": at_work, "left": left, "idle": idle, "begun": begun(), "workers": len(scheduler.workers)}
+    return {"at work": at_work, "left": left, "idle": idle, "begun": begun(), "workers": len(scheduler.workers)}
 
 def main():
     from distributed import LocalCluster, Security
@@ -229,7 +229,7 @@ def test_two_commands_on_one_cluster_keep_apart(shared: dict[str, Any]) -> None:
 def test_a_killed_command_leaves_nothing_on_the_cluster_but_what_is_at_work(shared: dict[str, Any]) -> None:
     """Killed outright: what waited is never begun, and the workers, which are the cluster's, serve the next command."""
     found = shared["command killed"]
-    assert found == {"running there": True, "left": True, "idle": True, "begun": ["held-1", "held-2"], "workers": 2}
+    assert found == {"at work": True, "left": True, "idle": True, "begun": ["held-1", "held-2"], "workers": 2}
     assert sorted(shared["next command"]) == [[f"kept-{i}", "done", "", 1] for i in (1, 2, 3)]
 
 
