@@ -20,6 +20,13 @@ MONO, STEREO = 1e-8, 1e-6
 NEAR_MIDDLE = 2.5
 """Excess of ``|rho|`` over 1 at which the soft projection takes half; see :func:`weigh`."""
 
+NOISE, NOISE_QUICK = 5.0, 8.0
+"""How much power that the soft projection cannot take away counts against the source, and in the low-latency form; 1 is
+Wiener's filter, more keeps hard-panned sources farther away."""
+
+TRACE = 2.0**-20
+"""Part of the side's power that always counts so: where nothing else is left, rounding decides nothing."""
+
 LEAST_SIDE = 1e-12
 """Side power over mid power under which it is taken as that, so that ``rho`` stays finite."""
 
@@ -123,10 +130,10 @@ class PassThrough:
         return y
 
 
-SOFT, PROJECTION, SIMILARITY, PCA = range(4)
+SOFT, QUICK, PROJECTION, SIMILARITY, PCA = range(5)
 RULES = {
     "soft-projection": SOFT,
-    "low-latency": SOFT,
+    "low-latency": QUICK,
     "projection": PROJECTION,
     "similarity": SIMILARITY,
     "pca": PCA,
@@ -142,11 +149,13 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
     - ``PROJECTION``: ``C = M - rho S``, ``rho = <M S*>/<S S*>``: nothing in the centre is correlated with left minus
       right. Side more than 80 dB under mid (:data:`MONO`) counts as none.
     - ``SIMILARITY``: ``C = alike^4 M`` (after Avendano and Jot, 2004): ``alike`` is ``2 Re<L R*>/(<L L*> + <R R*>)``.
-    - ``SOFT``: ``C = alike (M - k rho S)``, with ``rho = <M S*>/D``, ``D = max(<S S*>, 1e-12 <M M*>, 1e-30)``,
+    - ``SOFT``, ``QUICK``: ``C = g (M - k rho S)``, with ``rho = <M S*>/D``, ``D = max(<S S*>, 1e-12 <M M*>, 1e-30)``,
       ``k = 1/(1 + u^4)``, ``u = max(|rho| - 1, 0)/NEAR_MIDDLE``. A source at one side and one in the middle give
       ``|rho| <= 1`` at any levels, and the projection takes the former away. A source near the middle by itself gives
       ``|rho|`` well above 1 (12 at 1.5 dB between left and right, 1.9 at 10 dB): there ``k`` falls, and the source
-      stays whole. ``alike`` is 1 in the middle, 0 at a side, and what share of a bin is no ambience.
+      stays whole. Sources of power ``l`` and ``r`` at both sides, or ambience, leave ``n = l r/(l + r) = <S S*> max(1 -
+      |rho|^2, 0)`` beside a source in the middle of ``p = max(<M M*> - <S S*>, 0)``. ``g = p/(p + NOISE n + TRACE <S
+      S*>)`` is Wiener's gain where ``NOISE`` is 1; a voice beside one hard-panned source keeps ``g = 1``.
     - ``PCA``: the principal component of left and right, where it points to the centre and dominates: at angle
       ``phi`` from mid ``C = g cos(phi) (cos(phi) M + sin(phi) S)``, ``g = cos(2 phi)^2 (l1 - l2)/(l1 + l2)``, ``l`` the
       eigenvalues. The sign of the axis cancels out.
@@ -170,15 +179,17 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
             imag[k] = decay * imag[k] + (b * c - a * d)
             ss[k] = decay * ss[k] + (c * c + d * d)
             mm[k] = decay * mm[k] + (a * a + b * b)
-        if rule == SOFT:
+        if rule <= QUICK:
+            noise = NOISE if rule == SOFT else NOISE_QUICK
             for k in range(mr.size):
-                alike = max(mm[k] - ss[k], 0.0) / max(mm[k] + ss[k], 1e-30)
                 below = max(max(ss[k], LEAST_SIDE * mm[k]), 1e-30)
                 re, im = real[k] / below, imag[k] / below
-                u = max(np.sqrt(re * re + im * im) - 1.0, 0.0) / NEAR_MIDDLE
-                taken = alike / (1.0 + (u * u) * (u * u))
+                square, source = re * re + im * im, max(mm[k] - ss[k], 0.0)
+                u = max(np.sqrt(square) - 1.0, 0.0) / NEAR_MIDDLE
+                gain = source / max(source + ss[k] * (noise * max(1.0 - square, 0.0) + TRACE), 1e-30)
+                taken = gain / (1.0 + (u * u) * (u * u))
                 a, b, c, d = mr[k], mi[k], sr[k], si[k]
-                mr[k], mi[k] = alike * a - taken * (re * c - im * d), alike * b - taken * (re * d + im * c)
+                mr[k], mi[k] = gain * a - taken * (re * c - im * d), gain * b - taken * (re * d + im * c)
         elif rule == PROJECTION:
             for k in range(mr.size):
                 trust = min(max((ss[k] - MONO * mm[k]) / max((STEREO - MONO) * mm[k], 1e-30), 0.0), 1.0)

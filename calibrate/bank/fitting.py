@@ -262,13 +262,14 @@ def _asked(
     full = frequencies(ears.fs)
     whole = protection.slopes(rig, full, design.filter.taps)
     wide = [np.repeat(x, EVERY, axis=0)[: len(full)] for x in (cost, spent)]
-    spent, allowed = room.spent(ears.used_for("design"), full, design, wide[0], wide[1], whole)
+    in_room = room.spent(ears.used_for("design"), full, design, wide[0], wide[1], whole)
+    allowed = in_room.allowed
     wish, _ = room.asked(design, allowed)
     limit = level_at(wish.effort_db, f) + wishes[1].effort_db if allowed is None else allowed[::EVERY]
     return Asked(
         f,
         how.lowest,
-        cost=spent[::EVERY],
+        cost=in_room.cost[::EVERY],
         wish=wish,
         effort_db=limit,
         reference=unit.reference,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from sweetspot.calibrate.design import CrosstalkDesign, Design, towards_width
@@ -17,7 +20,7 @@ LATE_S = 0.005
 BAND = (400.0, 6400.0)
 """Where direct and late energy are compared, Hz."""
 
-SPEND_DB = (2.8, 6.0, 8.5)
+SPEND_DB = (2.7, 6.35, 8.5)
 """Late energy over that of a driver of mean late energy which the sides may have below :data:`TURN_HZ`: where depth is
 preferred, balanced, and where width is."""
 
@@ -58,6 +61,17 @@ def late_power(ears: ImpulseResponse, f: Float) -> Complex | None:
     return np.moveaxis(smoothed(R.real, f) + 1j * smoothed(R.imag, f), 2, 0)
 
 
+def mirrored(late: Complex, pairs: Sequence[tuple[int, int]]) -> Complex:
+    """The mean of late energy ``(frequency, driver, driver)`` and of that with mirror pairs swapped.
+
+    A centre that follows what the two halves of a room give back differently would lean to a side.
+    """
+    swapped = np.arange(late.shape[1])
+    for left, right in pairs:
+        swapped[[left, right]] = right, left
+    return np.asarray(0.5 * (late + late[:, swapped][:, :, swapped]))
+
+
 def as_cost(late: Complex, own: Float) -> Complex:
     """The late energy as a cost; a driver of mean late energy costs 1, and :data:`FLOOR` of its own cost is added."""
     mean = np.trace(late, axis1=1, axis2=2).real / late.shape[1]
@@ -89,12 +103,32 @@ def asked(design: Design, allowed: Float | None) -> tuple[CrosstalkDesign, bool]
     return towards_width(design), design.image.beyond > 0.0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spent:
+    """What the sides' designs spend, and what the room gives back.
+
+    Parameters
+    ----------
+    cost
+        ``(frequency, driver)`` or ``(frequency, driver, driver)``.
+    allowed
+        Limit of it ``(frequency,)``, dB; ``None`` where the design's own holds.
+    late
+        Late energy ``(frequency, driver, driver)`` of the drivers behind their protection filters; ``None`` where none
+        counts.
+    """
+
+    cost: Cost
+    allowed: Float | None = None
+    late: Complex | None = None
+
+
 def spent(
     ears: ImpulseResponse, f: Float, wish: Design, own: Float, otherwise: Cost, slopes: Float | None = None
-) -> tuple[Cost, Float | None]:
+) -> Spent:
     """Cost of the sides' designs and its limit: the room's late energy if the room is live.
 
-    A ``crosstalk.cost`` other than "auto" is kept, and so is a room without late energy; then ``otherwise`` and None.
+    A ``crosstalk.cost`` other than "auto" is kept, and so is a room without late energy: ``otherwise`` without a limit.
 
     Parameters
     ----------
@@ -107,8 +141,8 @@ def spent(
     """
     late = late_power(ears, f) if wish.crosstalk.cost == "auto" else None
     if late is None:
-        return otherwise, None
+        return Spent(otherwise)
     if slopes is not None:
         gain = np.maximum(slopes.T, LEAST_SLOPE)
         late = late * gain[:, :, None] * gain[:, None, :]
-    return as_cost(late, own), allowed_db(wish.image.share, f)
+    return Spent(as_cost(late, own), allowed_db(wish.image.share, f), late)

@@ -84,12 +84,14 @@ def fit(
     led, led_ring = protection.protected(plant, slopes), protection.protected(ring, slopes)
     cost, spent = protection.costed(cost, slopes), protection.costed(spent, slopes)
     at = np.array([d.at for d in rig.driver])
-    spent, allowed = room.spent(fitting.ir, f, design, cost, spent, slopes)
+    in_room = room.spent(fitting.ir, f, design, cost, spent, slopes)
+    spent, allowed = in_room.cost, in_room.allowed
     wish, worst_first = room.asked(design, allowed)
     far = virtualize.fit(head_ratio(rig, design, c) if ratio is None else ratio, virtualize.FIT_HZ)
     v = far.response(f)
     both = sharing.steer(led, nominal, spent, wish, v, pairs=side_pairs(at), effort_db=allowed, worst_first=worst_first)
-    beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig)
+    back = None if in_room.late is None else room.mirrored(in_room.late, side_pairs(at))
+    beam = beam_of(led_ring, polar.ir, cost, design, both.reference, rig, late=back)
     W = np.stack([both.w[0] + v[:, None] * both.w[1], both.w[1] + v[:, None] * both.w[0], beam.w])
     if design.beam.level_db == "phantom":
         away = rig.ears.distance_m if rig.ears else design.stereo.distance_m
@@ -146,9 +148,19 @@ def nearest_ahead(ears: ImpulseResponse) -> int:
 
 
 def beam_of(
-    plant: Plant, polar: ImpulseResponse, cost: Float, design: Design, reference: tuple[int, int], rig: Description
+    plant: Plant,
+    polar: ImpulseResponse,
+    cost: Float,
+    design: Design,
+    reference: tuple[int, int],
+    rig: Description,
+    *,
+    late: Complex | None = None,
 ) -> beamform.Beam:
-    """The centre's beam from the gated polar set ``plant``; ``reference`` names the drivers whose level it keeps."""
+    """The centre's beam from the gated polar set ``plant``; ``reference`` names the drivers whose level it keeps.
+
+    ``late`` is the room's late energy, see :func:`beamform.solve`.
+    """
     h = plant.h[:, 0]
     azimuths = np.radians(polar.positions["azimuth_deg"])
     ahead = h[beamform.nearest(azimuths, design.beam.angle_deg)]
@@ -161,16 +173,18 @@ def beam_of(
         return beamform.without_directions(ahead.T, wanted)
     drivers = np.moveaxis(h, 0, 1)
     if design.beam.form == "relative":
-        return anchored.beam(beamform.ring(drivers, azimuths, design.beam), plant.f, cost, design.beam, wanted, front)
+        regions = beamform.ring(drivers, azimuths, design.beam).within(late)
+        return anchored.beam(regions, plant.f, cost, design.beam, wanted, front)
     if design.beam.form == "ring":
-        beam = beamform.steer(drivers, azimuths, plant.f, cost, design.beam, wanted, front=front)
+        regions = beamform.ring(drivers, azimuths, design.beam).within(late)
+        beam = beamform.solve(regions, plant.f, cost, design.beam, wanted, front)
         return replace(beam, w=beamform.in_phase(ahead.T, wanted)) if _is_wide_pair(rig) else beam
     k = 2.0 * np.pi * np.maximum(plant.f, 20.0) / speed_of_sound(rig.environment.temperature_c)
     radius = max(float(np.linalg.norm(d.at)) for d in rig.driver)
     noise = max(float(from_db(-np.median(polar.snr_db))) ** 2, LEAST_NOISE)
     flat = np.zeros(len(azimuths))
     encoded = harmonics.encode(drivers, azimuths, flat, k, max(radius, 0.02), noise)
-    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted, front)
+    return beamform.steer_harmonic(encoded, plant.f, cost, design.beam, wanted, front=front, late=late)
 
 
 def _is_wide_pair(rig: Description) -> bool:

@@ -115,7 +115,8 @@ def split(
     nominal = nearest_ahead(fitted)
     around = Around.of(gated(polar, gate.chosen(polar, design.filter)), polar) if polar else None
     own, cost = costs(rig, plant, design.crosstalk, around)
-    cost, allowed = room.spent(fitted, plant.f, design, own, cost)
+    in_room = room.spent(fitted, plant.f, design, own, cost)
+    cost, allowed = in_room.cost, in_room.allowed
     at = np.array([d.at for d in rig.driver])
     pairs = side_pairs(at)
     wish, worst_first = room.asked(design, allowed)

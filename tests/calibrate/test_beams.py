@@ -218,6 +218,33 @@ def test_harmonics_hold_where_the_ring_is_sparse_or_noisy(step: float, noise: fl
     assert smooth > 20.0
 
 
+@pytest.mark.parametrize("form", ["ring", "harmonics"])
+def test_a_room_gives_back_less_of_a_beam_that_knows_it(form: str) -> None:
+    """On axis it stays what it was, the nulls stay; no other weights have less late energy than the driest."""
+    around, rng = ring(5.0), np.random.default_rng(5)
+    h, cost = drivers(FIVE, around), np.ones((len(F), 5))
+    paths = rng.standard_normal((len(F), 5, 8)) + 1j * rng.standard_normal((len(F), 5, 8))
+    late = np.einsum("fmk,fnk->fmn", paths.conj(), paths * np.array([3.0, 1.0, 0.3, 1.0, 2.0])[:, None])
+    late = 0.5 * (late + np.conj(np.swapaxes(late, 1, 2))) + 9.0 * np.eye(5)
+    ahead = beamform.nearest(around, 0.0)
+    wanted, axis = loudest(h, ahead), h[:, ahead].T
+
+    def beam(known: NDArray[np.complex128] | None) -> NDArray[np.complex128]:
+        if form == "ring":
+            return beamform.solve(beamform.ring(h, around, WIDE).within(known), F, cost, WIDE, wanted).w
+        encoded = harmonics.encode(h, around, np.zeros(len(around)), K, RADIUS)
+        return beamform.steer_harmonic(encoded, F, cost, WIDE, wanted, late=known).w
+
+    def back(w: NDArray[np.complex128]) -> NDArray[np.float64]:
+        return np.einsum("fm,fmn,fn->f", w.conj(), late, w).real / np.abs(np.einsum("fm,fm->f", axis, w)) ** 2
+
+    without, with_it = beam(None), beam(late)
+    assert np.median(power_db(back(without) / back(with_it))) > 1.0
+    driest = beamform.driest(axis, late, wanted)
+    np.testing.assert_allclose(np.einsum("fm,fm->f", axis, driest), wanted, rtol=1e-9)
+    assert np.all(back(driest) < 1.01 * np.minimum(back(without), back(beamform.in_phase(axis, wanted))))
+
+
 def test_design_of_a_beam_is_checked() -> None:
     assert (
         parse('[beam]\nform = "harmonics"\nangle_deg = 20\nshape_db = [[60, -10], [180, -20]]', "x").beam.angle_deg

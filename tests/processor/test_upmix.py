@@ -158,16 +158,20 @@ def weighed(method: str, m: complex, s: complex, averages: Any = (0.0, 0.0, 0.0,
     return complex(mid[0, 0, 0], mid[0, 1, 0])
 
 
-@pytest.mark.parametrize("method", ["soft-projection", "low-latency"])
-def test_the_soft_projection_is_its_formula(method: str) -> None:
-    """A bin worked out by hand: ``rho = 3j``, ``u = 0.8``, ``k = 1/1.4096``, ``alike = 0.8``."""
-    assert weighed(method, 3.0j, 1.0) == pytest.approx(0.8 * (3.0j - 3.0j / 1.4096), rel=1e-12)
+@pytest.mark.parametrize(("method", "noise"), [("soft-projection", 5.0), ("low-latency", 8.0)])
+def test_the_soft_projection_is_its_formula(method: str, noise: float) -> None:
+    """Bins by hand: ``rho = 3j``, ``u = 0.8``, ``k = 1/1.4096``, ``g = 8/(8 + 2^-20)``; then ``rho = 1/3``."""
+    trace = 2.0**-20
+    alone = 8.0 / (8.0 + trace) * (3.0j - 3.0j / 1.4096)
+    assert weighed(method, 3.0j, 1.0) == pytest.approx(alone, rel=1e-12)
     half = weighed(method, 3.0j, 1.0, (0.0, 6.0, 2.0, 18.0), 0.5)  # the same averages, twice as large
-    assert half == pytest.approx(0.8 * (3.0j - 3.0j / 1.4096), rel=1e-12)
-    turned = weighed(method, 2.0, 0.5 - 1.0j)  # |rho| = 1.7889, alike = 0.5238
+    assert half == pytest.approx(alone, rel=1e-12)
+    turned = weighed(method, 2.0, 0.5 - 1.0j)  # |rho| = 1.7889
     rho = 2.0 * (0.5 + 1.0j) / 1.25
     k = 1.0 / (1.0 + ((abs(rho) - 1.0) / 2.5) ** 4)
-    assert turned == pytest.approx(2.75 / 5.25 * (2.0 - k * rho * (0.5 - 1.0j)), rel=1e-12)
+    assert turned == pytest.approx(2.75 / (2.75 + 1.25 * trace) * (2.0 - k * rho * (0.5 - 1.0j)), rel=1e-12)
+    gain = 3.0 / (3.0 + noise * 4.0 / 3.0 + 1.5 * trace)  # <MS> = 1/2, <SS> = 3/2, <MM> = 9/2
+    assert weighed(method, 2.0, 1.0, (-3.0, 0.0, 1.0, 1.0), 0.5) == pytest.approx(gain * (2.0 - 1.0 / 3.0), rel=1e-12)
 
 
 def test_projection_and_similarity_are_their_formulas() -> None:

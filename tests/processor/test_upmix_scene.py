@@ -102,6 +102,16 @@ def test_a_voice_that_leans_to_a_side_stays_in_the_centre(method: str, ambience:
     assert share(method, 10.0, ambience) < 0.1
 
 
+@pytest.mark.parametrize("method", ["soft-projection", "low-latency"])
+def test_a_voice_keeps_its_level_beside_a_hard_panned_one(method: str) -> None:
+    """One source at a side is taken away whole; what is quieter is not the voice."""
+    scene = parts(4.0)
+    gains, _ = shares(programs(scene["middle"] + scene["left"], method)[2], scene)
+    print(f"{method}: voice {gains['middle']:.3f}, leak {20 * np.log10(abs(gains['left'])):.1f} dB")
+    assert gains["middle"] > 0.94
+    assert abs(gains["left"]) < 0.1
+
+
 def test_the_plain_projection_loses_what_leans_to_a_side() -> None:
     """The fault that the soft projection mends is seen by the same measure."""
     assert share("projection", 0.5, 0.0) < 0.05

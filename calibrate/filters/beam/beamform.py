@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,13 @@ REAR_CONCENTRATION = 1.5
 
 RIPPLE = 10.0
 """Weight of a relative error on axis re elsewhere, in short filters."""
+
+ROOM_SHARE = 0.6
+"""Of a beam in a room, what gives least late energy, nulls kept; the rest holds the lobe flat. They agree on axis."""
+
+ROOM_FLOOR = 0.1
+"""Of a driver's mean late energy, which every driver costs beside its own: drivers whose late energies differ little
+are not played against each other."""
 
 FINE_DEG = 5.0
 """Angular step over the lobe of encoded drivers, degrees."""
@@ -81,17 +88,25 @@ class Regions:
         Responses where the beam points ``(frequency, driver)``.
     off
         Power that what shall be quiet hears ``(frequency, driver, driver)``.
+    late
+        Energy that the room gives back at the listener ``(frequency, driver, driver)``, in any unit; ``None`` in free
+        field.
     """
 
     lobe: Complex
     weight: Float
     ahead: Complex
     off: Complex
+    late: Complex | None = None
 
     def scaled(self, level: Float) -> Regions:
         """The same with every response divided by ``level (frequency,)``."""
         rows = level[:, None, None]
-        return Regions(self.lobe / rows, self.weight, self.ahead / rows[:, 0], self.off / rows**2)
+        return Regions(self.lobe / rows, self.weight, self.ahead / rows[:, 0], self.off / rows**2, self.late)
+
+    def within(self, late: Complex | None) -> Regions:
+        """The same in a room that gives ``late`` back; ``None`` for none."""
+        return self if late is None else replace(self, late=late)
 
 
 Fronts = Sequence[tuple[int, ...]]
@@ -148,7 +163,9 @@ def steer_harmonic(
     cost: Float,
     design: BeamDesign,
     reference: Complex,
+    *,
     front: Fronts | None = None,
+    late: Complex | None = None,
 ) -> Beam:
     """Design a beam from drivers encoded on spherical harmonics, see :mod:`sweetspot.calibrate.filters.beam.harmonics`.
 
@@ -165,7 +182,7 @@ def steer_harmonic(
         drivers.at(np.radians([design.angle_deg]))[:, :, 0],
         drivers.covariance(quiet(design, 2 * drivers.order)),
     )
-    return solve(regions, f, cost, design, reference, front)
+    return solve(regions.within(late), f, cost, design, reference, front)
 
 
 def quiet(design: BeamDesign, order: int) -> Complex:
@@ -187,7 +204,8 @@ def solve(
     """The beam of given regions.
 
     Magnitude least squares over the main lobe with off-axis power and effort as penalties; the two multipliers of
-    every bin are bisected in turn until the contrast meets the target and the effort its limit.
+    every bin are bisected in turn until the contrast meets the target and the effort its limit. In a room,
+    :data:`ROOM_SHARE` of it is the weights of :func:`driest` for late energy and quiet directions alike.
     """
     level = np.sqrt(np.maximum(np.mean(np.abs(regions.lobe) ** 2, axis=(1, 2)), 1e-300))
     r, wanted = regions.scaled(level), reference / level
@@ -211,6 +229,9 @@ def solve(
         phase = heard / np.maximum(np.abs(heard), 1e-300)
     lift = wanted / np.einsum("fm,fm->f", r.ahead, w)
     w = w * (lift / np.maximum(np.abs(lift) / LARGEST_LIFT, 1.0))[:, None]
+    if regions.late is not None:
+        off, back = (R / np.trace(R, axis1=1, axis2=2).real[:, None, None] for R in (regions.off, regions.late))
+        w = (1.0 - ROOM_SHARE) * w + ROOM_SHARE * driest(regions.ahead, back + off, reference)
     return completed(w, regions, f, cost, design, reference, front=front)
 
 
@@ -227,7 +248,7 @@ def completed(
     """The beam of weights ``w (frequency, driver)``: with handover outside the steered band, and the cost of errors."""
     R_on = np.einsum("fmi,fni,i->fmn", regions.lobe.conj(), regions.lobe, regions.weight)
     Q = cost[:, :, None] * np.eye(w.shape[1])
-    w = _handed_over(w, regions.ahead, reference, f, design, front)
+    w = _handed_over(w, regions, reference, f, design, front)
     a = regions.ahead / np.maximum(np.abs(reference), 1e-300)[:, None]
     weighing = _over(R_on, w) + _over(regions.off, w) + EFFORT_SHARE * _over(Q, w)
     weighing += RIPPLE * a.conj()[:, :, None] * a[:, None, :]
@@ -322,21 +343,40 @@ def in_phase(ahead: Complex, wanted: Complex) -> Complex:
 
 
 def _handed_over(
-    w: Complex, ahead: Complex, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None
+    w: Complex, regions: Regions, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None
 ) -> Complex:
     """Weights that leave the beam where its target falls away: to all drivers below, to the front driver above.
 
     All three give the same response on axis, so mixing them leaves no dip there. The mix follows the target from
     :data:`STEERED_DB` to 0 dB; below the frequency of its largest value the beam hands over to all drivers in phase,
     above to the first group of drivers, in phase, that is within :data:`ALIKE_DB` of the loudest on axis there, or
-    without groups to the loudest driver.
+    without groups to the loudest driver; in a room, to all drivers at the least late energy that their response on axis
+    allows.
     """
     level = power_db(target_power(design.target_db, f))
     share = np.clip(level / STEERED_DB, 0.0, 1.0)
     share = (0.5 - 0.5 * np.cos(np.pi * share))[:, None]
     top = float(np.median(f[level >= level.max() - 0.1]))
-    together, alone = in_phase(ahead, wanted), front_alone(ahead, wanted, f, design, front)
+    together, alone = in_phase(regions.ahead, wanted), front_alone(regions.ahead, wanted, f, design, front)
+    if regions.late is not None:
+        alone = driest(regions.ahead, regions.late, wanted)
     return np.asarray(share * w + (1.0 - share) * np.where((f < top)[:, None], together, alone))
+
+
+def driest(ahead: Complex, late: Complex, wanted: Complex) -> Complex:
+    """Weights ``w = R^-1 a* d / (a^T R^-1 a*)``: the least late energy for a response on axis (minimum variance).
+
+    Parameters
+    ----------
+    ahead, wanted
+        As of :func:`in_phase`.
+    late
+        Energy that the room gives back ``(frequency, driver, driver)``.
+    """
+    own = ROOM_FLOOR * np.trace(late, axis1=1, axis2=2).real / late.shape[1]
+    R = late + np.maximum(own, 1e-300)[:, None, None] * np.eye(late.shape[1])
+    x = np.linalg.solve(R, ahead.conj()[:, :, None])[:, :, 0]
+    return np.asarray(wanted[:, None] * x / np.einsum("fm,fm->f", ahead, x)[:, None])
 
 
 def front_alone(ahead: Complex, wanted: Complex, f: Float, design: BeamDesign, front: Fronts | None) -> Complex:

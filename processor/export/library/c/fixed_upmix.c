@@ -183,15 +183,26 @@ static int within(const int64_t *avg, int64_t most)
     return avg[0] < most && avg[0] > -most && avg[1] < most && avg[1] > -most;
 }
 
-/* The projection lets go of what is near the middle: rho up to 40 in Q24, up to 1024 in Q14, beyond it nothing counts. */
-static weights soft(const int64_t *avg)
+/* The source in the middle over itself, `noise` times `left` (Q30) of the side's power, and a trace of it; Q30. */
+static int64_t clear_of(int64_t ss, int64_t mm, int64_t noise, int64_t left)
 {
-    weights w = {alike(avg[2], avg[3]), 0, 0};
+    const uint32_t down = mm >= ((int64_t) 1 << 58) || ss >= ((int64_t) 1 << 58) ? 4u : 0u;
+    const int64_t source = mm > ss ? (mm - ss) >> down : 0, side = ss >> down;
+    const int64_t all = source + noise * sf_long_scaled(side, left, 30u) + (side >> 20);
+    return ratio(source, all > 0 ? all : 1);
+}
+
+/* The projection lets go of what is near the middle: rho up to 40 in Q24, up to 1024 in Q14, beyond it nothing counts. */
+static weights soft(const int64_t *avg, int64_t noise)
+{
+    weights w = {clear_of(avg[2], avg[3], noise, 0), 0, 0};
     const int64_t least = avg[3] >> 40, ss = avg[2] > least ? avg[2] : least, below = ss > 0 ? ss : 1;
     const uint32_t bits = within(avg, below < ((int64_t) 1 << 56) ? below * 40 : INT64_MAX) ? 24u : 14u;
     if (within(avg, below < ((int64_t) 1 << 52) ? below * 1024 : INT64_MAX)) {
         const int64_t re = ratio(avg[0], below) >> (30u - bits), im = ratio(avg[1], below) >> (30u - bits);
-        const int64_t gain = let_go(root(re * re + im * im), bits, w.a);
+        const int64_t square = re * re + im * im, left = ONE30 - (bits == 24u ? square >> 18 : ONE30);
+        w.a = clear_of(avg[2], avg[3], noise, left > 0 ? left : 0);
+        const int64_t gain = let_go(root(square), bits, w.a);
         w.br = -sf_long_scaled(gain, re, 26u);
         w.bi = -sf_long_scaled(gain, im, 26u);
     }
@@ -246,7 +257,7 @@ static weights weigh(uint32_t method, const int64_t *avg)
         return principal(avg);
     case SWEETSPOT_LOW_LATENCY:
     case SWEETSPOT_SOFT_PROJECTION:
-        return soft(avg);
+        return soft(avg, method == SWEETSPOT_SOFT_PROJECTION ? 5 : 8);
     default:
         return projection(avg);
     }

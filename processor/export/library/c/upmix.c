@@ -11,7 +11,7 @@ SS_FAST
 
 static const double PI = 3.14159265358979323846;
 static const float MONO = 1e-8f, STEREO = 1e-6f, FLOOR = 1e-30f;
-static const float NEAR_MIDDLE = 2.5f, LEAST_SIDE = 1e-12f;
+static const float NEAR_MIDDLE = 2.5f, LEAST_SIDE = 1e-12f, NOISE = 5.0f, NOISE_QUICK = 8.0f, TRACE = 1.0f / 1048576.0f;
 
 static int framed(const ss_upmix *u)
 {
@@ -87,14 +87,16 @@ static float alike(float ss, float mm)
     return share > 0.0f ? share : 0.0f;
 }
 
-/* The projection lets go of what is near the middle, and is weaker where left and right are less alike. */
-static void soft(const float *avg, float *a, float *br, float *bi)
+/* The projection lets go of what is near the middle, and is weaker the more it leaves beside a source there. */
+static void soft(const float *avg, float noise, float *a, float *br, float *bi)
 {
     const float least = avg[3] * LEAST_SIDE, ss = avg[2] > least ? avg[2] : least, below = ss > FLOOR ? ss : FLOOR;
-    const float real = avg[0] / below, imag = avg[1] / below, size = sqrtf(real * real + imag * imag);
-    const float u = (size > 1.0f ? size - 1.0f : 0.0f) / NEAR_MIDDLE, psi = alike(avg[2], avg[3]);
-    const float gain = psi / (1.0f + (u * u) * (u * u));
-    *a = psi;
+    const float real = avg[0] / below, imag = avg[1] / below, square = real * real + imag * imag, size = sqrtf(square);
+    const float u = (size > 1.0f ? size - 1.0f : 0.0f) / NEAR_MIDDLE;
+    const float source = avg[3] > avg[2] ? avg[3] - avg[2] : 0.0f;
+    const float all = source + avg[2] * (noise * (square < 1.0f ? 1.0f - square : 0.0f) + TRACE);
+    const float whole = source / (all > FLOOR ? all : FLOOR), gain = whole / (1.0f + (u * u) * (u * u));
+    *a = whole;
     *br = -gain * real;
     *bi = -gain * imag;
 }
@@ -119,7 +121,7 @@ static void weights(uint32_t method, const float *avg, float *a, float *br, floa
         break;
     case SWEETSPOT_LOW_LATENCY:
     case SWEETSPOT_SOFT_PROJECTION:
-        soft(avg, a, br, bi);
+        soft(avg, method == SWEETSPOT_SOFT_PROJECTION ? NOISE : NOISE_QUICK, a, br, bi);
         break;
     default:
         *a = 1.0f;
