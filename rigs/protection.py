@@ -205,15 +205,18 @@ class Protection:
         """
         if self.low_hz is None:
             return -300.0
+        return float(np.max(self._leaks_db(taps, fs)))
+
+    def _leaks_db(self, taps: NDArray[np.floating], fs: int) -> Float:
+        """Of each filter, see :meth:`filter_leak_db`: ``(...)``, dB."""
+        assert self.low_hz is not None
         size = self._grid(taps.shape[-1], fs)
         power = np.abs(fft.rfft(np.asarray(taps, dtype=np.float64), size, axis=-1)) ** 2
         f = fft.rfftfreq(size, 1.0 / fs)
         pink = np.where(f >= FROM_HZ, 1.0 / np.maximum(f, FROM_HZ), 0.0)
-        shares = [
-            np.sum(power[..., f < self.low_hz] * w[f < self.low_hz], axis=-1) / np.maximum(power @ w, 1e-300)
-            for w in (pink, np.ones_like(f))
-        ]
-        return float(power_db(max(np.max(each) for each in shares)))
+        below = f < self.low_hz
+        shares = [power[..., below] @ w[below] / np.maximum(power @ w, 1e-300) for w in (pink, np.ones_like(f))]
+        return np.asarray(power_db(np.maximum(*shares)))
 
     def _grid(self, taps: int, fs: int) -> int:
         """Length of a transform that resolves filters of this length and the band's edge."""
@@ -227,28 +230,31 @@ class Protection:
         leak lies :data:`BETTER_DB` below the limit. Filters that keep to it already are returned as they are.
         """
         found = np.asarray(taps, dtype=np.float64)
-        if self.low_hz is None or self.filter_leak_db(found, fs) <= LEAK_DB - BETTER_DB or not found.any():
+        if self.low_hz is None or not found.any():
             return found
         n, size = found.shape[-1], self._grid(found.shape[-1], fs)
+        rows = found.reshape(-1, n)
+        leaking = rows[self._leaks_db(rows, fs) > LEAK_DB - BETTER_DB]
+        if not len(leaking):
+            return found
         f = fft.rfftfreq(size, 1.0 / fs)
         weight = np.where(f < self.low_hz, self.low_hz / np.maximum(f, FROM_HZ), 0.0)
         column = np.asarray(fft.irfft(weight, size)[:n])
-        rows = found.reshape(-1, n).T
         multipliers = 10.0 ** np.arange(0.0, MOST_DECADES, 0.25)
 
-        def held(m: float) -> Float:
+        def held(m: float, some: Float) -> Float:
             first = np.concatenate([[1.0 + m * column[0]], m * column[1:]])
-            return np.asarray(_toeplitz_solved(first, rows).T.reshape(found.shape))
+            return np.asarray(_toeplitz_solved(first, some.T).T)
 
-        low, high = -1, len(multipliers) - 1  # the leak falls with the multiplier: the least that does is bisected
-        best = held(multipliers[high])
+        low, high = -1, len(multipliers) - 1  # each leak falls with the multiplier: the least that does is bisected
         while high - low > 1:
             middle = (low + high) // 2
-            if self.filter_leak_db(tried := held(multipliers[middle]), fs) <= LEAK_DB - BETTER_DB:
-                high, best = middle, tried
+            still = self._leaks_db(held(multipliers[middle], leaking), fs) > LEAK_DB - BETTER_DB
+            if still.any():
+                low, leaking = middle, leaking[still]
             else:
-                low = middle
-        return best
+                high = middle
+        return held(multipliers[high], rows).reshape(found.shape)
 
     def filter_refused(self, taps: NDArray[np.floating], fs: int) -> str:
         """Reason to refuse filters ``(..., tap)`` for this driver, or ``None``."""
