@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dis import get_instructions
 from functools import cache
 from importlib import import_module
@@ -28,16 +29,37 @@ def jitted(function: Any) -> Any:
     """
     if find_spec("numba") is None:
         return function
-    numba: Any = import_module("numba")
-
     known = function.__globals__
-    if not numba.config.DISABLE_JIT:
+    if not _numba().config.DISABLE_JIT:
         names = {i.argval for i in get_instructions(function) if i.opname == "LOAD_GLOBAL"}
         calls = {n: jitted(known[n]) for n in names if isinstance(known.get(n), FunctionType)}
         if calls:
             function = FunctionType(function.__code__, {**known, **calls}, function.__name__)
-    compiled: Callable[..., Any] = numba.njit(cache=True, error_model="numpy")(function)
+    return kept(function)
+
+
+def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled form, kept on disk where there is a place for it."""
+    numba = _numba()
+    try:
+        compiled: Callable[..., Any] = numba.njit(cache=True, error_model="numpy")(function)
+    except RuntimeError:  # no folder of the user's is writable
+        compiled = numba.njit(error_model="numpy")(function)
     return compiled
+
+
+@cache
+def _numba() -> Any:
+    """The compiler; a disk that has no room for what it keeps costs the next command time, and this one nothing."""
+
+    class Forgiving(import_module("numba.core.caching").FunctionCache):  # type: ignore[misc]
+        def save_overload(self, sig: Any, data: Any) -> None:
+            """Keep a compiled function if that can be."""
+            with suppress(OSError):
+                super().save_overload(sig, data)
+
+    import_module("numba.core.dispatcher").__dict__["FunctionCache"] = Forgiving
+    return import_module("numba")
 
 
 @cache

@@ -8,12 +8,11 @@ lock is taken, nothing is allocated. Compiled code is kept on disk, so that only
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sweetspot.processor.compiled import jitted
+from sweetspot.processor.compiled import jitted, kept
 from sweetspot.processor.crossfade import mix, ramp, scale
 from sweetspot.processor.guard import judge, judge_input, limit
 from sweetspot.processor.live.layout import (
@@ -61,31 +60,26 @@ from sweetspot.processor.live.state import (
 )
 from sweetspot.processor.upmix import advance, frame, overlap, weigh
 
-
-def _jit(function: Callable[..., Any]) -> Any:
-    return numba.njit(cache=True, error_model="numpy")(function)
-
-
 _judge_input, _judge, _limit = jitted(judge_input), jitted(judge), jitted(limit)
 _ramp, _scale, _mix = jitted(ramp), jitted(scale), jitted(mix)
 _advance, _frame, _weigh, _overlap = jitted(advance), jitted(frame), jitted(weigh), jitted(overlap)
 
 
-@_jit
+@kept
 def _seconds(stream: Any, which: Any) -> Any:
     ask(stream.clock, which, stream.time)
     time = carray(i64(stream.time), 2)
     return time[0] + 1e-9 * time[1]
 
 
-@_jit
+@kept
 def _silence(y: Any) -> None:
     for o in range(y.shape[0]):
         for i in range(y.shape[1]):
             y[o, i] = np.float32(0.0)
 
 
-@_jit
+@kept
 def _from_ring(shared: Any, x: Any) -> None:
     """Fill ``x (2, block)`` from the ring; zeros, counted, where it is empty."""
     counters, size, n = carray(i64(shared.counters), 2), shared.ring_size, x.shape[1]
@@ -107,7 +101,7 @@ def _from_ring(shared: Any, x: Any) -> None:
             meters[STARVED] += n - got
 
 
-@_jit
+@kept
 def _upmixed(u: Any, amount: Any, x: Any, programs: Any) -> None:
     """Left, right and centre ``(3, block)`` of ``x (2, block)``; see :class:`sweetspot.processor.upmix.StftUpmix`."""
     memory = u.frame
@@ -130,7 +124,7 @@ def _upmixed(u: Any, amount: Any, x: Any, programs: Any) -> None:
             _overlap(memory, made, synthesis, amount, sums)
 
 
-@_jit
+@kept
 def _far(m: Any, head: Any, y: Any) -> None:
     """Add the output of the far partitions, and do this block's share of their work."""
     inputs, outputs, block = head.shape[0], y.shape[0], y.shape[1]
@@ -160,7 +154,7 @@ def _far(m: Any, head: Any, y: Any) -> None:
                 x[i, n], x[i, large + n] = x[i, large + n], gathered[i, n]
 
 
-@_jit
+@kept
 def _walked(f: Any, m: Any, y: Any, gains: Any) -> None:
     """Fade from the filters of one place to those of another, in place; both share the past input."""
     arguments, twin = carray(i64(m.arguments), ARGUMENTS), carray(i64(f.twin), ARGUMENTS)
@@ -173,7 +167,7 @@ def _walked(f: Any, m: Any, y: Any, gains: Any) -> None:
         arguments[SPECTRA], f.place, f.going = twin[SPECTRA], f.going, -1
 
 
-@_jit
+@kept
 def _followed(f: Any, m: Any, wanted: Any, plays: Any) -> None:
     """Start the change to the requested place; immediate if the bank is not playing."""
     if f.going >= 0 and plays:
@@ -189,7 +183,7 @@ def _followed(f: Any, m: Any, wanted: Any, plays: Any) -> None:
         f.going = wanted
 
 
-@_jit
+@kept
 def _filter(m: Any, x: Any, rows: Any, y: Any) -> None:
     """``y (drivers, block)`` of the programs; see :class:`sweetspot.processor.compiled.matrix.CompiledMatrix`."""
     inputs, outputs, block = rows.size, y.shape[0], y.shape[1]
@@ -211,7 +205,7 @@ def _filter(m: Any, x: Any, rows: Any, y: Any) -> None:
             head[i, n] = head[i, block + n]
 
 
-@_jit
+@kept
 def _filtered(f: Any, stream: Any, place: Any, x: Any, y: Any, gains: Any) -> Any:
     """``y (drivers, block)``, from the old filters to the new ones during a change; returns the ceiling."""
     matrices, rows = carray(matrix(f.matrices), 3), carray(i64(stream.rows), stream.inputs)
@@ -238,7 +232,7 @@ def _filtered(f: Any, stream: Any, place: Any, x: Any, y: Any, gains: Any) -> An
     return ceiling
 
 
-@_jit
+@kept
 def _faded(m: Any, controls: Any, y: Any, gains: Any) -> None:
     """Volume, mute, start and stop softly, in place; see :class:`sweetspot.processor.crossfade.Fader`."""
     memory, wanted = m.ramp, 10.0 ** (0.05 * controls[VOLUME])
@@ -253,7 +247,7 @@ def _faded(m: Any, controls: Any, y: Any, gains: Any) -> None:
     m.gain = gains[gains.size - 1]
 
 
-@_jit
+@kept
 def _guarded(g: Any, y: Any, ceiling: Any) -> None:
     """``y`` in place, later and never above the ceiling; see :class:`sweetspot.processor.guard.Guard`."""
     drivers = y.shape[0]
@@ -270,7 +264,7 @@ def _guarded(g: Any, y: Any, ceiling: Any) -> None:
     _limit(y, memory, (average, bands, speed), ceilings, carray(f64(g.seen), 2))
 
 
-@_jit
+@kept
 def _made(s: Any, heard: Any, y: Any) -> None:
     """The drivers' signals ``y`` of the next block."""
     stream, controls, stop = s.stream, carray(f64(s.shared.controls), 16), s.guard.stop
@@ -296,7 +290,7 @@ def _made(s: Any, heard: Any, y: Any) -> None:
     _guarded(s.guard, y, ceiling)
 
 
-@_jit
+@kept
 def _metered(s: Any, y: Any, played: Any) -> None:
     """Copy ``y (drivers, block)`` to the device's channels; each driver's peak grows until it is read."""
     channels, outs = s.stream.channels, carray(i64(s.stream.outs), y.shape[0])
@@ -309,7 +303,7 @@ def _metered(s: Any, y: Any, played: Any) -> None:
         meters[PEAKS + o] = peak
 
 
-@_jit
+@kept
 def _timed(shared: Any, load: Any, ran: Any) -> None:
     """Count a block by how long it took, and whether it ran that long itself, as shares of its duration."""
     meters, loads = carray(f64(shared.meters), PEAKS), carray(i64(shared.loads), CLASSES)

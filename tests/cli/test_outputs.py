@@ -153,12 +153,12 @@ def test_an_output_file_and_a_folder_of_pictures_have_one_writer(sweetspot: Run,
 
 
 def test_a_limit_on_the_size_of_files_is_named(tmp_path: Path, filters: Path) -> None:
-    soundfile.write(tmp_path / "in.wav", np.full((47872, 2), 0.01), 47872)
+    soundfile.write(tmp_path / "in.wav", np.full((8 * 47872, 2), 0.01), 47872)
     (tmp_path / "out.wav").write_bytes(b"old")
     words = ["-m", "sweetspot", "process", filters, tmp_path / "in.wav", tmp_path / "out.wav"]
     done = subprocess.run(
         [sys.executable, *map(str, words)], capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)),
     )  # fmt: skip
     assert (done.returncode, (tmp_path / "out.wav").read_bytes()) == (2, b"old"), done.stderr
     assert "the disk is full (file too large: or see ulimit -f); make room" in done.stderr

@@ -94,3 +94,14 @@ def test_what_goes_wrong_on_another_core_is_told_here() -> None:
         forked.begun([refused, refused])()
     with pytest.raises((RuntimeError, ZeroDivisionError), match="by nothing"):
         forked.begun([broken, broken])()
+
+
+def test_a_disk_without_room_costs_what_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    """Compiled functions run where the compiler's own store has no room for them."""
+    (tmp_path / "added.py").write_text("def added(x):\n    return x + 1.0\n")
+    script = (
+        "import resource; from added import added; from sweetspot.processor.compiled import kept; made = kept(added)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)); print(made(1.5))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "2.5\n"), done.stderr
