@@ -120,10 +120,10 @@ def _separator(line: str, number: int, where: str) -> str:
     if re.search(r"\s", line):
         return r"\s+"
     if "," not in line:
-        raise BadInput(f"{where}, line {number}: {line[:60]!r} holds one column; frequency and level are needed")
+        raise BadInput(f"{where}, line {number}: {line[:60]!r} has one column; frequency and level are needed")
     if "." not in line and line.count(",") in (3, 5):
         raise BadInput(
-            f"{where}, line {number}: in {line[:60]!r} commas may separate or be decimal; save it with tabs between"
+            f"{where}, line {number}: commas may be separators or decimal marks in {line[:60]!r}; save it with tabs"
         )
     return r","
 

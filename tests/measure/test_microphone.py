@@ -142,7 +142,7 @@ MALFORMED = [
     ("only treble", "8000 1\n9000 1\n", "line 1: begins at 8000 Hz"),
     ("thousands", "20 1\n1,000.5 2\n", "line 2: '1,000.5' has a thousands separator"),
     ("two decimal marks", "20,5 1,5\n2000.5 2.5\n", "line 2: .*another decimal mark than the lines before"),
-    ("commas for everything", "20,5,1,25\n2000,5,1,5\n", "line 1: .*commas may be separators or decimal marks"),
+    ("commas for everything", "20,5,1,25\n2000,5,1,5\n", "line 1: commas may be separators or decimal marks"),
     ("a phase that comes and goes", "20 1 3\n1000 1\n2000 1 3\n", "line 2: 2 columns; the lines before have 3"),
     ("a phase that is none", "20 1 3\n2000 1 4e9\n", "line 2: a phase of 4e\\+09 degrees"),
     ("a factor that is none", '"Sens Factor =abcdB, SERNO: 1"\n20 1\n2000 1\n', "line 1: .*'abc' is no number"),
