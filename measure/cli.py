@@ -15,13 +15,9 @@ import typer
 
 from sweetspot.measure import folder, plan, summary
 from sweetspot.measure.incoming import cli as incoming
-from sweetspot.measure.judge import levels_unknown
-from sweetspot.measure.listener import CaptureAnalyser
-from sweetspot.measure.monitor import FIXED, plan_at_once
 from sweetspot.measure.overlap import usual
 from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
-from sweetspot.measure.run import measure, planned
 from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
@@ -152,6 +148,9 @@ def resume(
     as_json: JsonOpt = False,
 ) -> None:
     """Finish an interrupted session: measure only what is missing."""
+    from sweetspot.measure.monitor import FIXED
+    from sweetspot.measure.run import planned
+
     with Session.read(folder.session_file(run)) as session:
         description, serial, sets = session.rig(), session.serial, session.sets or ("ears",)
         if all(session.origin(name) for name in sets):
@@ -175,6 +174,8 @@ def resume(
 
 def _dry_run(described: Description, name: SetName, unit: str, *, overlap: OverlapMode | None, as_json: bool) -> None:
     """The plan of a set, after a check of the serial number and of every file that the run needs."""
+    from sweetspot.measure.listener import CaptureAnalyser
+
     check_serial(unit, "--unit")
     wanted = plan.make(described, name)
     overlap = overlap or usual(wanted)
@@ -199,6 +200,10 @@ def capture_set(
     overlap: OverlapMode | None = None,
 ) -> None:
     """Make the missing captures of one set of a run, with a progress bar."""
+    from sweetspot.measure.judge import levels_unknown  # what measures is what the other commands need not load
+    from sweetspot.measure.monitor import FIXED, plan_at_once
+    from sweetspot.measure.run import measure, planned
+
     wanted = plan_at_once(rig.description, name) if name in FIXED else plan.make(rig.description, name)
     file = folder.session_file(run)
     with alone(run), Session.resume(file) as session:

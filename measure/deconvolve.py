@@ -19,6 +19,9 @@ Spectra = NDArray[np.complexfloating]
 NOISE_SHARE = 0.1
 """Share of the noise that limits bins outside the judged band: less of it gives less ringing there and more noise."""
 
+MANY = 1 << 19
+"""Samples of recordings in single precision from which on their transform is worth the start of SciPy."""
+
 TOGETHER = 4
 """Transforms at a time: vectors hold as many, and most of each is thrown away, so that more would only fill memory."""
 
@@ -69,6 +72,10 @@ class Inverse:
 
     def recorded(self, x: NDArray[np.floating]) -> Spectra:
         """Spectra ``(channel, frequency)`` of recordings ``x (channel, samples)``, in the precision of ``x``."""
+        if x.dtype == np.float32 and len(x) * self.size >= MANY:
+            from scipy.fft import rfft  # in single precision, and rows at once: a quarter of NumPy's time
+
+            return np.asarray(rfft(x, self.size, axis=-1))
         return np.asarray(fft.rfft(x, self.size, axis=-1))
 
     def transfer(self, y: Spectra) -> Spectra:
@@ -236,10 +243,11 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
     """
     rows, window = transfer.reshape(-1, transfer.shape[-1]), edges(before, after)
     turn, turned = _turn(inv, transfer, delay, before), np.empty_like(rows[:TOGETHER])
-    out = np.empty((len(rows), len(window)))
+    out, whole = np.empty((len(rows), len(window))), np.empty((len(turned), inv.size), dtype=turned.real.dtype)
     for i in range(0, len(rows), TOGETHER):
         some = np.multiply(rows[i : i + TOGETHER], turn, out=turned[: len(rows) - i])
-        out[i : i + TOGETHER] = fft.irfft(some, inv.size, axis=-1)[:, : len(window)]
+        fft.irfft(some, inv.size, axis=-1, out=whole[: len(some)])  # type: ignore[arg-type]  # its stubs know float64 alone
+        out[i : i + TOGETHER] = whole[: len(some), : len(window)]
     out *= window
     return out.reshape(*transfer.shape[:-1], len(window))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sweetspot.measure.impulse import POSITION
 from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.layout import Pose, wrapped
 from sweetspot.rigs.protection import Protection, check_outputs, protections
@@ -262,8 +263,9 @@ def excitation(rig: Description, tail: int) -> tuple[Sweep, NDArray[np.float32]]
     The silence holds the kept response, 50 ms for the interface's latency, and ``tail`` samples more.
     """
     sweep = synchronised(rig.sweep.band_hz, rig.sweep.seconds, rig.fs)
-    after = kept_samples(rig)[1]
-    return sweep, stimulus(sweep, float(from_db(rig.sweep.level_dbfs)), after + round(0.05 * rig.fs) + tail)
+    before, after = kept_samples(rig)
+    silence = fft.next_fast_len(before + after + tail, real=True) - before + round(0.05 * rig.fs)
+    return sweep, stimulus(sweep, float(from_db(rig.sweep.level_dbfs)), silence)
 
 
 def plan_of(
@@ -304,7 +306,7 @@ def plan_of(
     )
     mics = {"polar": rig.polar_mics, "monitor": rig.monitor_mics, "device": rig.device_mics}.get(name, rig.ear_mics)
     ahead, rest = kept_samples(rig)
-    before, after = kept or (ahead, rest + extra_after)
+    before, after = kept or (ahead, fft.next_fast_len(ahead + rest + extra_after, real=True) - ahead)
     return Plan(
         name,
         captures,
@@ -346,12 +348,13 @@ def kept_samples(rig: Description) -> tuple[int, int]:
     """Samples kept of each response ahead of time zero and from it on.
 
     As many as ``sweep.before_ms`` and ``sweep.after_ms`` say, or what a driver's protection filter needs so that the
-    ends of the window cut off nothing of its response's ringing (:meth:`Protection.rings_s`).
+    ends of the window cut off nothing of its response's ringing (:meth:`Protection.rings_s`); at the end up to a few
+    percent more, so that responses have a length that transforms are quick at: a large prime takes five times as long.
     """
     rings = 1000.0 * max((p.rings_s for p in protections(rig)), default=0.0)
     wanted = max(rig.sweep.before_ms, rings), max(rig.sweep.after_ms, AFTER_OVER_BEFORE * rings)
     before, after = (round(ms * rig.fs / 1000.0) for ms in wanted)
-    return before, after
+    return before, fft.next_fast_len(before + after, real=True) - before
 
 
 def outputs_for(

@@ -23,9 +23,9 @@ def smoothed(x: Float, f: Float, octaves: float = 1.0 / 3.0) -> Float:
 
 def running_mean(x: Float, bins: int) -> Float:
     """Mean of ``x (..., frequency)`` over this many bins around each; the ends are extended by their last value."""
-    from scipy.ndimage import uniform_filter1d  # slow to import
-
-    return np.asarray(uniform_filter1d(x, bins, axis=-1, mode="nearest"))
+    ends = [(0, 0)] * (x.ndim - 1) + [(bins // 2, bins - 1 - bins // 2)]
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ends, mode="edge"), bins, axis=-1)
+    return np.asarray(windows.mean(axis=-1))
 
 
 def band_edges(centres: Float) -> tuple[Float, Float]:

@@ -171,7 +171,7 @@ def _heard(run: Path, fitted: Fitted) -> tuple[Fitted, Verification | None, str,
             return fitted, None, "verify.h5 was measured through an earlier filter set than the deployed one.", {}, ()
         limits = Limits.of_dict(json.loads(session.annotation("limits") or "{}"))
         summary = json.loads(session.annotation("verdict") or "{}")
-    found, verdict, *_ = verdict_of(run, fitted, limits)
+    found, verdict, *_ = verdict_of(run, fitted, limits, kept=summary)
     causes, ruled_out = summary.get("causes", []), summary.get("ruled_out", [])
     verdict = replace(verdict, causes=tuple(Cause(**c) for c in causes), ruled_out=tuple(ruled_out))
     return replace(fitted, prediction=found.prediction, filters=found.filters), verdict, "", attributes, rejected

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verificati
 
 
 def verdict_of(
-    run: Path, fitted: Fitted, limits: Limits, path: Path | None = None
+    run: Path, fitted: Fitted, limits: Limits, path: Path | None = None, kept: Mapping[str, Any] | None = None
 ) -> tuple[ReadVerification, Verification, ImpulseResponse, Description, dict[str, Any]]:
     """Content of a verification and its verdict without causes; then the session's ears, the rig, the processor.
 
@@ -98,6 +98,9 @@ def verdict_of(
     ----------
     path
         The file; by default the run's ``verify.h5``.
+    kept
+        Its :func:`summary` from when it was judged by these limits. The metrics of what a listener gets, whose
+        uncertainty takes many draws, are read from it.
     """
     path = path or run / VERIFIED
     with Session.read(path, VERIFICATION) as captured:
@@ -113,9 +116,11 @@ def verdict_of(
     verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
     share = share_of(found.filters)
     image = auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
-    scored = measured[0].used_for("score")
-    unit = auditory.unit(run, found.filters, fitted.ears, measured=scored, verified=found.ears, share=share)
-    more = listener_metrics.of(image, unit, limits)
+    more = _kept_metrics(kept, verdict.metrics)
+    if not more:
+        scored = measured[0].used_for("score")
+        unit = auditory.unit(run, found.filters, fitted.ears, measured=scored, verified=found.ears, share=share)
+        more = listener_metrics.of(image, unit, limits)
     return (
         found,
         replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)),
@@ -123,6 +128,15 @@ def verdict_of(
         rig,
         used,
     )
+
+
+def _kept_metrics(kept: Mapping[str, Any] | None, others: tuple[Metric, ...]) -> tuple[Metric, ...]:
+    """The metrics of a summary that follow these others; none of a summary that does not begin with them."""
+    rows = kept.get("metrics", []) if kept else []
+    if [r["key"] for r in rows[: len(others)]] != [m.key for m in others]:
+        return ()
+    named = {f.name for f in fields(Metric)}
+    return tuple(Metric(**{k: v for k, v in row.items() if k in named}) for row in rows[len(others) :])
 
 
 def reachable(ears: MeasuredSet, polar: MeasuredSet, rig: Description, design: Design) -> dict[str, float]:

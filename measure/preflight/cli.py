@@ -8,16 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from sweetspot.measure import ear_matching as levels
-from sweetspot.measure import microphone
-from sweetspot.measure.correction import load
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.plan import SetName
-from sweetspot.measure.preflight import calibration, files, run, sweep_choice
-from sweetspot.measure.preflight.finding import table, verdict
-from sweetspot.measure.preflight.identify import identify as identified
-from sweetspot.measure.preflight.reference import of_check
-from sweetspot.measure.preflight.reference import read as read_reference
 from sweetspot.measure.session import Session
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput
@@ -66,6 +58,12 @@ def check(
 
     All outputs play at once, each a multitone of its own frequencies. Exit code 1 if the set-up has a fault.
     """
+    from sweetspot.measure.preflight import run  # what listens is what the other commands need not load
+    from sweetspot.measure.preflight.finding import table, verdict
+    from sweetspot.measure.preflight.identify import identify as identified
+    from sweetspot.measure.preflight.reference import of_check
+    from sweetspot.measure.preflight.reference import read as read_reference
+
     description = with_faults(read(find(rig)), fault)
     if identify and not sys.stdin.isatty():
         raise BadInput("--identify asks after each driver which one played: it needs a terminal")
@@ -107,6 +105,8 @@ def sweep(
 
     Measures once, as `rig check` does, without moving the stage. Exit code 1 if the SNR cannot be reached.
     """
+    from sweetspot.measure.preflight import files, run, sweep_choice
+
     path = find(rig)
     description = with_faults(read(path), fault)
     _refuse_ready_made(path, write)
@@ -167,6 +167,8 @@ def calibrate(
 
     Nothing is played. Exit code 1 if the calibration is rejected.
     """
+    from sweetspot.measure.preflight import calibration, files
+
     path = find(rig)
     description = read(path)
     _refuse_ready_made(path, write)
@@ -207,6 +209,9 @@ def correction_file(
     as_json: JsonOpt = False,
 ) -> None:
     """Read a microphone's correction file as a measurement does, and show its content."""
+    from sweetspot.measure import microphone
+    from sweetspot.measure.correction import load
+
     found = load(file)
     result(microphone.to_dict(found), microphone.text(found), as_json=as_json)
 
@@ -224,6 +229,9 @@ def match(
 
     The difference between mirror images is due to the microphones: each sensitivity is changed by half of it.
     """
+    from sweetspot.measure import ear_matching as levels
+    from sweetspot.measure.preflight import files
+
     with Session.read(session_file(run_folder)) as session:
         described = session.rig()
         found = levels.match(session.responses("ears"), described)

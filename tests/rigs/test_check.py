@@ -328,10 +328,11 @@ def test_measure_tells_once_that_levels_are_unknown(
     crooked_text: str, tmp_path: Path, lab_rig: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from sweetspot.measure import cli, folder
+    from sweetspot.measure import run as measuring
 
     for text, often in ((crooked_text, 0), (crooked_text.replace("full_scale_v = 0.1\n", ""), 1)):
         rig = lab_rig(parse(text, folder=tmp_path), "T-2")
-        monkeypatch.setattr(cli, "measure", lambda *_, **__: None)
+        monkeypatch.setattr(measuring, "measure", lambda *_, **__: None)
         here = folder.new(tmp_path / f"runs{often}", "T-2", rig.description, NOON)
         cli.capture_set(rig, "ears", here, ask=print)
         assert (

@@ -153,6 +153,24 @@ def test_the_kept_window_cuts_off_nothing_of_a_filters_ringing_that_is_judged(
     assert np.max(shape.equaliser(f)) < 1.0 / 0.65**2 + 1e-6, "noise is not raised by more"
 
 
+@pytest.mark.parametrize(("before", "after"), [(20.0, 60.0), (20.0, 60.3), (1.0, 131.7), (43.6, 90.0)])
+def test_the_kept_window_is_as_long_as_asked_for_and_quick_to_transform(
+    before: float, after: float, crooked_text: str, tmp_path: Path
+) -> None:
+    text = crooked_text.replace("before_ms = 20.0", f"before_ms = {before}").replace(
+        "after_ms = 60.0", f"after_ms = {after}"
+    )
+    rig = parse(text, folder=tmp_path)
+    ahead, rest = plan.kept_samples(rig)
+    assert ahead >= round(before * rig.fs / 1000.0)
+    assert rest >= round(after * rig.fs / 1000.0)
+    left = ahead + rest
+    for prime in (2, 3, 5):
+        while left % prime == 0:
+            left //= prime
+    assert left == 1, f"{ahead + rest} samples have a prime factor of {left}"
+
+
 @pytest.mark.parametrize("door", ["lab", "portaudio"])
 @pytest.mark.parametrize("fault", ["below the band", "power", "ceiling", "not finite"])
 def test_both_doors_refuse_alike(
