@@ -148,7 +148,7 @@ def sink(path: Path, fs: int, channels: int, subtype: str, samples: int) -> Iter
 
 
 def _why(fault: Exception, fresh: Path, path: Path) -> str:
-    """Why a sound file cannot be written; its library says no more than that the system failed, so it is asked."""
+    """Reason why a sound file cannot be written, from the system, since the library only reports a failure."""
     free = shutil.disk_usage(path.parent).free
     if free < 1 << 20:
         return f"the disk is full ({free / 1e6:.1f} MB free); make room or name another place"

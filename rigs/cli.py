@@ -140,7 +140,7 @@ def _missing(name: str | None) -> list[str]:
     try:
         found = portaudio.devices()
     except HardwareTrouble:
-        return [f"note: audio devices cannot be listed here; {name!r} was not looked for"]
+        return [f"note: audio devices cannot be listed here; {name!r} was not checked"]
     named = {d.name for d in found if name.lower() in d.name.lower()}
     listed = ", ".join(repr(n) for n in sorted({d.name for d in found})) or "none"
     if not named:

@@ -254,7 +254,7 @@ def _chosen(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
 
 
 def _missed_by_set(model: GoldenModel, deviations: Complex, noise: Float, names: Sequence[str]) -> dict[str, Float]:
-    """Power ``(unit,)`` of what is missed of each unit by the others, by set."""
+    """Leave-one-out error power ``(unit,)`` of each unit, by set."""
     errors = np.reshape([m for m, *_ in _left_out_in_turn(model, deviations, noise)], deviations.shape)
     inside = (model.f >= BAND_HZ[0]) & (model.f <= BAND_HZ[1])
     found = {name: _power(errors[:, :, model.sets[name].paths][..., inside]).mean(axis=(1, 2, 3)) for name in names}

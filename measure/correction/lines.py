@@ -19,7 +19,7 @@ SECTION = re.compile(r"^\s*\[\s*([^\]]*)\]")
 
 @dataclass(frozen=True, slots=True)
 class DataLine:
-    """A line of data as it stands: its number, its text and its fields."""
+    """A data line: its number, text and fields."""
 
     number: int
     text: str
@@ -63,7 +63,7 @@ class PartedFile:
 
 
 def parted(text: str, where: str) -> PartedFile:
-    """Part a file into data and what stands around it.
+    """Separate a file into data lines and other lines.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _unquoted(line: str) -> str:
 
 
 def _separator(line: str, number: int, where: str) -> str:
-    """What separates the columns, told by the first line of data."""
+    """Column separator, from the first data line."""
     for mark in ";|":
         if mark in line:
             return rf"\s*{re.escape(mark)}\s*"

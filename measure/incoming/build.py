@@ -160,7 +160,7 @@ def _ready(found: ImportedSet, rig: Description) -> tuple[ImportedSet, ImpulseRe
         raise BadInput(
             f"{count} head position{'' if count == 1 else 's'} in the import; rig {rig.name!r} has "
             f"{len(rig.ears.positions)}: leave those in ears.positions that were measured, in their order, or import "
-            "without --rig (one is written from what is known)"
+            "without --rig (one is made from the files)"
         )
     found = timed(found, speed_of_sound(rig.environment.temperature_c))
     band = judged_band(found)

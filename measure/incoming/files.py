@@ -387,7 +387,7 @@ def _sound(path: Path) -> tuple[Float, int, str]:
             if file.frames * file.channels * 8 > MOST_BYTES:
                 raise BadInput(f"{path}: {file.frames * file.channels * 8 / 1e9:.1f} GB in memory; shorten it")
             if cut := broken_off(str(file.extra_info)):
-                raise BadInput(f"{path}: breaks off: its header says {cut}; copy or export it again")
+                raise BadInput(f"{path}: is truncated: its header states {cut}; copy or export it again")
             return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment)
     except (OSError, RuntimeError, soundfile.LibsndfileError) as fault:
         raise BadInput(f"{path}: cannot be read as audio: {fault}") from fault

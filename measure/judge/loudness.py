@@ -90,10 +90,10 @@ def loudest_db(x: NDArray[np.floating], pa: Float, fs: int) -> tuple[float, int]
 
 
 CANAL = (
-    ". At the ear of a dummy head with ear canals 2 to 4 kHz stand up to 20 dB over the sound in the room: the limit "
-    "counts at the microphone, so such a head needs a softer sweep or a limit for its ear drums"
+    ". At the ears of a dummy head with ear canals the level from 2 to 4 kHz is up to 20 dB above that in the room: "
+    "the limit applies at the microphone, so such a head needs a lower sweep level or a limit for its ear drums"
 )
-"""What raises the level at an ear."""
+"""Note on levels at ears with canals."""
 
 CANAL_DB = 6.0
 """An excess that an ear without a canal seldom has, dB."""

@@ -15,7 +15,7 @@ PER_OCTAVE = 6
 FINER = 2
 BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 NEAR_FRAMES, NEAR_BANDS = 17, 13
-"""Over how many frames and bands it is told which of the captures is the disturbed one."""
+"""Frames and bands over which the disturbed capture is identified."""
 
 
 def frame_size(fs: int) -> int:

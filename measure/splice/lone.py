@@ -1,4 +1,4 @@
-"""A single disturbed capture that needs no other: its disturbance lies aside of what is read, or far beneath it."""
+"""A single disturbed capture that needs no other: its disturbance is outside all that is read, or far below it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.units import Float
 
 HARMONICS = range(1, 6)
-"""Cells in which the sweep and these harmonics of it are heard tell nothing of the noise."""
+"""Harmonics of the sweep whose cells are excluded from the noise estimate."""
 
 TAIL_S, HARMONIC_TAIL_S = 0.2, 0.03
 """How long after the sweep and a harmonic their cells still hold a decay, s."""
@@ -30,24 +30,24 @@ LOBE_BINS = 4.0
 """Half of the width of the main lobe of :func:`.frames.fine_window`."""
 
 BESIDE, AGO = (6, 12), (40, 100)
-"""Over how many bands and frames on each side the noise beneath the sweep is told; further where those hold sweep."""
+"""Bands and frames on each side that give the noise under the sweep; more if those contain the sweep."""
 
 MARGIN, DOUBT = 2.0, 8.0
-"""The noise (power) counts so many times what is seen around, for it is not seen itself; and at worst."""
+"""Safety factor on the noise power estimated from its surroundings, and the largest one."""
 
 NEARER = 8.0
 """How far (power) the noise on both sides of the sweep may lie above that further off: where it does, the sweep itself
 broke off."""
 
 SPLATTER = 3e-8
-"""How far (power) beneath the sweep lies what it leaves beside it by itself."""
+"""Power of the sweep's own leakage outside its cells, re the sweep."""
 
 UNKNOWN = 1e6
-"""Noise (power) beside the loudest cell where nothing tells of it."""
+"""Default noise power re the loudest cell."""
 
 
 def bands(fs: int) -> Float:
-    """Centres of the bands in which noise is told, Hz ``(band,)``."""
+    """Centres of the bands of the noise estimate, Hz ``(band,)``."""
     size = frame_size(fs)
     return band_centres(band_edges(size, fs), size, fs)
 
@@ -106,7 +106,7 @@ def _bare(times: Float, arrivals: Float, sweep: Sweep, edges: NDArray[np.intp]) 
 
 
 def _noise(power: Float, bare: NDArray[np.bool_]) -> Float:
-    """Noise ``(frame, band)`` of one microphone; infinite where no cell around tells it."""
+    """Noise ``(frame, band)`` of one microphone; infinite where no surrounding cell gives it."""
     found = np.full_like(power, -1.0)
     for axis, reaches in ((1, BESIDE), (0, AGO)):
         for sign in (-1, 1):

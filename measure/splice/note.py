@@ -61,7 +61,7 @@ class SpliceNote:
     def text(self) -> str:
         """Such as ``spliced of runs 1 and 2: run 1 without ...; run 2 without ...``, or that one was kept as it is."""
         if len(self.runs) == 1:
-            return f"run {self.runs[0]} kept as it is: what disturbed it lies aside of what is read, or far beneath it"
+            return f"run {self.runs[0]} kept unspliced: its disturbance is outside all that is read, or far below it"
         which = ", ".join(str(r) for r in self.runs[:-1]) + f" and {self.runs[-1]}"
         return f"spliced of runs {which}: " + ("; ".join(p.text() for p in self.parts) or "weighted by their noise")
 

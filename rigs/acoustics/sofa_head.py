@@ -98,7 +98,7 @@ def _attribute(root: Group, variable: str, name: str) -> str:
 
 
 def _vectors(root: Group, name: str, directions: int, otherwise: str) -> Float:
-    """A variable of places or directions as cartesian in m, ``(direction, 3)``; one row stands for all."""
+    """A variable of places or directions as cartesian in m, ``(direction, 3)``; one row applies to all."""
     found = _numbers(root, name)
     if found.ndim != 2 or found.shape[1] != 3 or len(found) not in (1, directions):
         raise BadInput(f"{root.path}: {name} has shape {found.shape}; ({directions} or 1, 3) is needed")

@@ -71,7 +71,7 @@ def cartesian(x: Float, kind: str, units: str, where: str, *, otherwise: str = "
 
 
 def delay_samples(units: str, fs: float, where: str) -> float:
-    """What a value of ``Data.Delay`` in ``units`` is in samples; without any they are samples.
+    """Factor from ``Data.Delay`` in ``units`` to samples; without units they are samples.
 
     Raises
     ------

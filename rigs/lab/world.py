@@ -126,7 +126,7 @@ class World:
         return self.body.at(turned(self._circle(raised), -turn), self.free_k)
 
     def _circle(self, raised: float = 0.0) -> Float:
-        """Where the polar microphone stands, ``raised`` on its circle (rad), ``(3,)`` m."""
+        """Position of the polar microphone, ``raised`` on its circle (rad), ``(3,)`` m."""
         polar = self.description.polar
         return np.array(polar.towards(float(np.radians(polar.azimuth_deg)), raised) if polar else (1.0, 0.0, 0.0))
 

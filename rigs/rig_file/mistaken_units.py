@@ -26,7 +26,7 @@ LOWEST_TOP_HZ = 100.0
 MOST_POWER_W = 2000.0
 LEAST_EXCURSION_MM = 0.02
 LEAST_AREA_CM2 = 0.05
-"""What drivers bear, how far they move, how large they are."""
+"""Power limits, excursions and areas of drivers."""
 
 QUIETEST_DB_SPL = 40.0
 """A limit below is that of a quiet room, in which nothing can be measured."""
@@ -73,7 +73,7 @@ def units_mistaken(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_driver(where: str, driver: Mapping[str, Any]) -> Iterator[str]:
-    """What a driver bears, in milliwatts or metres."""
+    """Power limits in milliwatts, or excursions in metres."""
     power, excursion, area = (driver.get(k) for k in ("power_w", "excursion_mm", "area_cm2"))
     if _is_number(power) and power > MOST_POWER_W:
         yield f"{where}.power_w: {power:g} W is beyond any driver (limit {MOST_POWER_W:g} W): is it in mW?"

@@ -34,7 +34,7 @@ def toml_table(text: str, where: str) -> dict[str, Any]:
 
 
 def _line_of(fault: ValueError, text: str) -> str:
-    """The line that a fault names, shown, with what is most often wrong with it."""
+    """The line of a fault, with its most likely cause."""
     found = re.search(r"at line (\d+)", str(fault))
     lines = text.splitlines()
     if not found or not 0 < int(found[1]) <= len(lines):
@@ -44,7 +44,7 @@ def _line_of(fault: ValueError, text: str) -> str:
     if re.search(r"=\s*[-+]?\d+,\d", line):
         hint = "; decimals are written with a point"
     elif re.search(r"=\s*[-+]?\d[\d.]*\s*[A-Za-z%°]", line):
-        hint = "; values stand without their unit, which is in the key's name"
+        hint = "; values have no unit, as it is in the key's name"
     elif re.search(r"[\u201c\u201d\u2018\u2019]", line):
         hint = '; quotes must be plain: "'
     elif re.match(r"\[+(driver|mic)\]", line):

@@ -12,7 +12,7 @@ UNKNOWN = (0, 0xFFFFFFFF)
 """Sizes that writers leave in a header when they cannot go back to it."""
 
 STREAMED = 0x7FFFF000
-"""Bytes from which the size in a header stands for an unknown one."""
+"""Size in a header, in bytes, from which it means an unknown length."""
 
 
 class MendedWave(io.RawIOBase):

@@ -204,7 +204,7 @@ def test_a_capture_with_a_disturbance_aside_of_its_sweep_is_kept_as_it_is(
             measure(Rig(rig, Aside(lab.interface, rig), lab.stage), session, made, ask=quiet, step=enough)  # type: ignore[arg-type]
         (kept,) = session.accounts("ears")
         assert (kept.made, kept.used) == (1, 1)
-        assert "used 1 of 1: run 1 kept as it is" in kept.text()
+        assert "used 1 of 1: run 1 kept unspliced" in kept.text()
         assert len(session.rejected("ears")) == 1
         note = session.splice("ears", made.captures[0].key)
         assert note is not None

@@ -118,7 +118,7 @@ def test_encodings_that_editors_write(crooked_text: str, tmp_path: Path) -> None
     ("line", "hint"),
     [
         ("x = 21,5", "x = 21,5; decimals are written with a point"),
-        ("x = 21 C", "values stand without their unit"),
+        ("x = 21 C", "values have no unit"),
         ("x = \u201cdesk\u201d", "quotes must be plain"),
         ("[[driver]]\n[driver]", "begins with double brackets"),
     ],

@@ -127,7 +127,7 @@ def _lv2(folder: Path, filterset: FilterSet) -> Real:
 
 
 WHOLE: dict[str, Callable[[Path, FilterSet], Real]] = {"c": _c_library, "lv2": _lv2, "pipewire": _lv2}
-"""Engines with upmix and guard; of PipeWire's export the plug-in, which :mod:`verify` hears on PipeWire itself."""
+"""Engines with upmix and guard; of PipeWire's export the plug-in, which :mod:`verify` measures on PipeWire itself."""
 
 
 def _loud_signal(filterset: FilterSet) -> Real:
