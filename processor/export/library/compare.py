@@ -97,7 +97,7 @@ def _filters(there: NDArray[np.float64], ours: NDArray[np.float64], same_session
     elif named := _gained(there, ours) or _moved(there, ours) or _cut(there, ours):
         yield named
     elif same_session:
-        yield "old or edited blob: other filters of the same session; calibrated again since it was exported, or changed"
+        yield "old or edited blob: other filters of the same session; calibrated again since the export, or changed"
     else:
         yield "old blob: its filters were made from another session than the run's"
 
