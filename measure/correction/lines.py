@@ -11,7 +11,7 @@ from sweetspot.measure.correction.sensitivity import MARK, NUMBER, Sensitivity
 from sweetspot.rigs.errors import BadInput
 
 WORDS = re.compile(r"^\s*[^\W\d_]")
-"""What begins a headline, ahead of the data."""
+"""First words of header lines."""
 
 SECTION = re.compile(r"^\s*\[\s*([^\]]*)\]")
 """A section's headline (iSEMcon)."""

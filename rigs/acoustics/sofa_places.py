@@ -58,7 +58,7 @@ def cartesian(x: Float, kind: str, units: str, where: str, *, otherwise: str = "
     if stated == "cartesian":
         bad = [u for u in names if u not in LENGTHS]
         if bad:
-            raise BadInput(f"{where}: unit {bad[0]!r} is no length; known: {', '.join(LENGTHS)}")
+            raise BadInput(f"{where}: unit {bad[0]!r} is not a length; known: {', '.join(LENGTHS)}")
         return np.asarray(x * np.array([LENGTHS[u] for u in (names * 3)[:3]]))
     if len(names) == 2:
         names = (names[0], *names)
