@@ -328,8 +328,9 @@ def described(model: GoldenModel) -> dict[str, Any]:
 def description_text(model: GoldenModel) -> str:
     """The same for a reader."""
     facts = described(model)
+    leaves = "components leave" if len(model.components) else "assumed of other units (one shows no spread):"
     lines = [
-        f"  {b['band_hz'][0]:g} to {b['band_hz'][1]:g} Hz: components leave {b['left_common_db']:.2f} dB alike in all "
+        f"  {b['band_hz'][0]:g} to {b['band_hz'][1]:g} Hz: {leaves} {b['left_common_db']:.2f} dB alike in all "
         f"directions, {b['left_local_db']:.2f} dB in one"
         for b in facts["bands"]
     ]

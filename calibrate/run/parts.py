@@ -16,6 +16,8 @@ from sweetspot.calibrate.run.sets import level_known, scored_where_designed
 from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty, virtual_missed
 from sweetspot.calibrate.study import DesignRow, compare, explain, forms, overview, pareto, reasons, virtual
 from sweetspot.calibrate.verify import figures
+from sweetspot.measure.folder import session_file
+from sweetspot.measure.session import Session
 from sweetspot.processor.export import forms_table
 from sweetspot.processor.filterset import FilterSet
 
@@ -89,6 +91,14 @@ def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:
     }
 
 
+def _of_what(run: Path) -> str:
+    """What the intervals of a prediction hold."""
+    with Session.read(session_file(run)) as session:
+        if session.is_estimated("ears"):
+            return "measurement noise, and what the model does not know of the unit"
+    return "measurement noise only"
+
+
 def prediction_text(run: Path, fitted: Fitted) -> str:
     """The predicted cancellation, how responses were gated and matched, and the file that was written."""
     sure, whole = uncertainty(run, fitted), fitted.prediction.whole
@@ -98,7 +108,7 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
     lines = [
         f"Predicted {place}, {figures.over(fitted.prediction.lowest)}: cancellation of the direct sound "
         f"{mean.value:.2f} dB mean (90 % CI {mean.low:.2f} to {mean.high:.2f}), {tenth.value:.2f} dB 10th percentile "
-        f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: measurement noise only"
+        f"(90 % CI {tenth.low:.2f} to {tenth.high:.2f}); CI: {_of_what(run)}"
     ]
     if whole:
         beamed = len(fitted.prediction.azimuths) >= ahead.FEWEST
