@@ -33,7 +33,7 @@ def test_the_front_is_computed_kept_and_drawn(measured: Path, tmp_path: Path, sw
     assert member == data_files.OPTIONAL["prediction/pareto"]
     assert pareto.table(kept, 1.0).splitlines()[-1].endswith("<- this design")
     page = write(run, None).read_text(encoding="utf-8")
-    assert "Pareto front of width and depth" in page
+    assert "Width against depth" in page
 
 
 def test_width_spends_more_aims_higher_and_trusts_more() -> None:
