@@ -263,10 +263,11 @@ def _unlimited(process: Processor, sides: Float, filters: FilterSet) -> Float:
     bounds what comes out), and the result is scaled back: everything but the guard is linear in level.
     """
     made = process(sides)
-    if float(np.max(np.abs(made))) < UNTOUCHED * filters.ceiling:
+    ceilings = np.array(filters.limits)
+    if np.all(np.max(np.abs(made), axis=-1) < UNTOUCHED * ceilings):
         return made
     bound = float(np.abs(filters.taps).sum(axis=(0, 2)).max()) * max(1.0, float(np.max(np.abs(sides))))
-    quiet = min(1.0, 0.25 * filters.ceiling / bound)
+    quiet = min(1.0, 0.25 * float(ceilings.min()) / bound)
     return np.asarray(process(quiet * sides) / quiet)
 
 

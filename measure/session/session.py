@@ -149,10 +149,14 @@ class Session:
         ------
         HardwareTrouble
             The disk has no room for the whole set.
+        BadInput
+            It was begun with responses of another length.
         """
         left = len(self.missing(plan))
         disk.need(self.path, left * plan.capture_bytes + disk.MARGIN_BYTES, f"the {left} captures of this set")
         if f"raw/{plan.name}" in self._file:
+            if left:
+                self._same_window(plan)
             return
         raw = self._file.create_group(f"raw/{plan.name}")
         raw.create_data("played", plan.played, **PACKED)
@@ -165,6 +169,22 @@ class Session:
         group.create_data("mics", [m.name for m in plan.mics])
         group.create_data(f"{plan.sources.axis}s", list(plan.sources.names))
         self._file.flush()
+
+    def _same_window(self, plan: Plan) -> None:
+        """Refuse to go on with a set whose responses were begun with another length."""
+        head = schema_.head(self._begun(plan.name))
+        taps = self._file.data(f"{plan.name}/ir").shape[-1]
+        if (head.zero, taps - head.zero) == (plan.before, plan.after):
+            return
+        kept, wanted = (
+            " and ".join(f"{1000.0 * n / plan.sweep.fs:.0f} ms" for n in (ahead, rest))
+            for ahead, rest in ((head.zero, taps - head.zero), (plan.before, plan.after))
+        )
+        raise BadInput(
+            f"{self.path}: the {plan.name} set was begun by an earlier version of sweetspot, which kept {kept} of each "
+            f"response ahead of and after time zero; this one keeps {wanted}, so it cannot be finished. Measure the "
+            f"unit anew with: sweetspot measure {plan.name} RIG --unit {self.serial}"
+        )
 
     def _tables(self, name: SetName, shape: tuple[int, ...], axis: str, fs: int, unit: str) -> Group:
         """Data sets for a set's responses and metadata, filled with NaN."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -206,6 +207,16 @@ def test_what_changed_since_the_last_position_holds_the_session(
     with Session.read(run / "session.h5") as session:
         assert session.responses("ears").h.shape[0] == 5
         assert len(session.rejected("ears")) == 4
+
+
+def test_a_set_that_was_begun_with_another_window_is_not_gone_on_with(crooked: Description, tmp_path: Path) -> None:
+    run = folder.new(tmp_path / "runs", "T-1", crooked, NOON)
+    made = plan.make(crooked, "ears")
+    with Session.resume(run / "session.h5") as session:
+        session.begin(made)
+        session.begin(made)
+        with pytest.raises(BadInput, match=r"begun by an earlier version .* kept 20 ms and \d+ ms .* keeps 25 ms and"):
+            session.begin(replace(made, before=round(0.025 * crooked.fs)))
 
 
 def test_a_short_recording_is_repeated(crooked: Description, lab_rig: MakeRig, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -468,3 +469,23 @@ def test_a_verification_is_as_loud_as_the_limit_allows(
     held = described.model_copy(update={"limits": bound})
     share = loudness.within(held, verification.plan(held, "ears", filters, engine_of(filters)), ears)
     assert free - under - 3.0 < loudest(rig, share) < free - under + 0.2
+
+
+def test_no_guard_works_in_a_verification_of_drivers_with_limits_of_their_own(
+    crooked_text: str, tmp_path: Path
+) -> None:
+    """A limiter would spread a tweeter's sweep below its band: what is planned is the filters' own, but for a gain."""
+    rig = parse(six(crooked_text), folder=tmp_path)
+    taps = np.zeros((3, 6, 256))
+    taps[:, range(6), range(20, 26)] = np.array([[0.5], [0.4], [0.45]])
+    free = FilterSet(
+        taps, rig.fs, rig.driver_names, ceiling=0.5, delay_samples=20, headroom_db=6.0,
+        channels=tuple(d.channel for d in rig.driver), source="0" * 64, unit_serial="T-6",
+    )  # fmt: skip
+    held = replace(free, caps=(0.5, 0.05, 0.5, 0.5, 0.06, 0.5))
+    _, played = plan.excitation(rig, tail=256)
+    one, two = (verification.sources_of(rig, f, engine_of(f), played, ("left", "both")).signals for f in (free, held))
+    rows = [d.channel - 1 for d in rig.driver]
+    for a, b in zip(one, two, strict=True):
+        gain = np.vdot(a[rows], b[rows]) / np.vdot(a[rows], a[rows])
+        assert np.abs(b[rows] - gain * a[rows]).max() < 1e-4 * np.abs(b[rows]).max()
