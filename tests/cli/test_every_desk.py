@@ -49,12 +49,24 @@ def test_the_whole_loop_without_posix_modules_in_ascii_at_44_1_khz(
         ["process", folder, "in.wav", "out.wav"],
         ["export", folder, "--to", "camilladsp", "--out", "engine"],
         ["calibrate", folder, "--explain"],
-        ["fleet", "fit", "runs", "--workers", "2"],
+        ["fleet", "fit", "runs", "--workers", "1"],
     ):
         done = run(bare, tmp_path, *words)
         assert done.returncode == 0, done.stderr
         assert done.stdout.isascii()
     assert soundfile.info(tmp_path / "out.wav").channels == 3
+
+
+def test_keys_of_playing_come_from_the_console_where_there_is_no_terminal_module(bare: dict[str, str]) -> None:
+    """What `play` reads its keys with, on a system whose console has its own."""
+    master, slave = os.openpty()
+    code = "from sweetspot.processor.live import keyboard\nwith keyboard() as key:\n    print(key(20.0), flush=True)"
+    with subprocess.Popen([sys.executable, "-c", code], env=bare, stdin=slave, stdout=subprocess.PIPE) as process:
+        os.write(master, b"b\n")
+        assert process.communicate(timeout=60)[0].split() == [b"b"]
+    assert process.returncode == 0
+    os.close(slave)
+    os.close(master)
 
 
 def test_the_whole_loop_at_96_khz(tmp_path: Path, crooked_text: str) -> None:
@@ -111,3 +123,25 @@ def test_completion_knows_the_commands(tmp_path: Path) -> None:
     assert done.stdout.split() == ["calibrate"]
     inner = {"_SWEETSPOT_COMPLETE": "complete_bash", "COMP_WORDS": "sweetspot rig dev", "COMP_CWORD": "2"}
     assert run(os.environ | inner, tmp_path).stdout.split() == ["devices"]
+
+
+def test_workers_of_a_fleet_begin_without_posix_modules(bare: dict[str, str], tmp_path: Path) -> None:
+    """Processes that are spawned, not forked, in which POSIX modules are gone too."""
+    (tmp_path / "spawned.py").write_text(
+        "import os\n"
+        "from multiprocessing import get_context\n"
+        "from sweetspot.calibrate.fleet.run import on_processes\n"
+        "def there(n):\n"
+        "    return importable('fcntl'), hasattr(os, 'fork'), n\n"
+        "def importable(name):\n"
+        "    try:\n"
+        "        __import__(name)\n"
+        "    except ImportError:\n"
+        "        return False\n"
+        "    return True\n"
+        "if __name__ == '__main__':\n"
+        "    with get_context('spawn').Pool(2) as pool:\n"
+        "        print(pool.map(there, [1, 2]), on_processes.__name__)\n"
+    )
+    done = subprocess.run([sys.executable, "spawned.py"], cwd=tmp_path, env=bare, capture_output=True, text=True)
+    assert done.stdout.strip() == "[(False, False, 1), (False, False, 2)] on_processes", done.stderr
