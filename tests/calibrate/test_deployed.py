@@ -224,7 +224,7 @@ def test_limits_that_the_design_itself_misses_are_its_own_cause(here: Path, croo
     found = run.judge(here, run.fitted_of(here), LIMITS.model_copy(update={"cancellation_mean": 90.0}))
     assert found.verdict == "fail"
     assert [(c.name, c.explained) for c in found.causes] == [("design", 1.0)]
-    assert "90 asked" in found.causes[0].text
+    assert "limit at least 90" in found.causes[0].text
 
 
 def test_a_design_that_misses_its_limits_does_not_excuse_a_unit_that_is_wrong(here: Path, crooked_text: str) -> None:

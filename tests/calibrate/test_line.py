@@ -161,7 +161,7 @@ def test_the_page_says_that_the_line_does_not_answer(server: LineServer, tmp_pat
         timeout=60,
     )
     assert '<p id="verdict">OFFLINE</p>' in done.stdout
-    assert "Start the line's program again" in done.stdout
+    assert "Restart the line's program" in done.stdout
 
 
 def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:

@@ -97,7 +97,7 @@ def test_two_names_of_one_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     (tmp_path / "b").hardlink_to(tmp_path / "a")
     check_apart(tmp_path / "a", tmp_path / "c")
-    with pytest.raises(BadInput, match="b: is the file"):
+    with pytest.raises(BadInput, match="b: is the input file"):
         check_apart(tmp_path / "a", tmp_path / "c", tmp_path / "b")
 
 
