@@ -26,7 +26,7 @@ from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.units import Float
+from sweetspot.rigs.units import Float, power_db
 
 Figure = Callable[[Float], float]
 """From cells ``(..., third octave)`` to one number."""
@@ -175,9 +175,15 @@ def reached(prediction: Prediction) -> dict[str, float]:
 
 
 def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metric, ...]:
-    """Near-ear levels and balance."""
+    """Near-ear levels and balance.
+
+    Levels more than 30 dB below the median third octave of their stimulus count as 30 dB below it: there it does not
+    play, and ringing that the measured windows cut off is all there is, unless something plays that should not.
+    """
     want, got = near = c.ears.at(NEAR_AND_BOTH)
-    inside, gap = gate.resolved(prediction.lowest), near.gap
+    inside = gate.resolved(prediction.lowest)
+    floor = np.median(want.db[..., inside], axis=-1, keepdims=True) + float(power_db(residual.SILENT))
+    gap = replace(near.gap, db=np.maximum(got.db, floor) - np.maximum(want.db, floor))
     worst = np.unravel_index(int(np.argmax(np.abs(gap.db) * inside)), gap.db.shape)
 
     def largest(db: Float) -> float:

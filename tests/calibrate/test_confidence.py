@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sweetspot.calibrate.design import Limits, read_limits
 from sweetspot.calibrate.plant import metrics, uncertainty
 from sweetspot.calibrate.plant.uncertainty import BandLevels, UncertainResponse
 from sweetspot.calibrate.verify import figures
+from sweetspot.calibrate.verify.comparison import Compared
 from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.metric_kinds import KINDS, limit_of
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
@@ -160,6 +162,30 @@ def test_a_null_between_directions_is_read_on_either_side_of_it() -> None:
     assert not metrics.at_nulls(np.radians(np.arange(-180.0, 180.0, 60.0)), nulls, 0.0).any()
     exact = np.radians([0.0, 80.0, 90.0, -95.0])
     assert np.flatnonzero(metrics.at_nulls(exact, nulls, 0.0)).tolist() == [2, 3]
+
+
+def test_near_ear_levels_are_judged_where_something_plays() -> None:
+    """The centre of drivers that begin at 290 Hz has nothing at 200 Hz: what rings there is no fault; a hum is one."""
+    level = np.full((2, 2, 3, 17), -15.0)
+    level[:, :, 2, THIRD_OCTAVES <= 200.0] = -66.0
+
+    def judged(where: int, db: float) -> Metric:
+        measured = level.copy()
+        measured[1, 1, 2, where] = db
+        known = (BandLevels(x, np.zeros_like(x), np.zeros_like(x)) for x in (level, measured))
+        c = SimpleNamespace(ears=Compared(*known), sure=False)
+        near, _ = figures.levels(c, SimpleNamespace(lowest=100.0), Limits())  # type: ignore[arg-type]
+        return near
+
+    at_200, at_1000 = (int(np.argmin(np.abs(THIRD_OCTAVES - f))) for f in (200.0, 1000.0))
+    assert THIRD_OCTAVES[at_200] < 201.0
+    assert judged(at_200, -60.0).heard == pytest.approx(0.0, abs=1e-9)
+    assert judged(at_200, -90.0).heard == pytest.approx(0.0, abs=1e-9)
+    hum = judged(at_200, -30.0)
+    assert hum.heard == pytest.approx(15.0)
+    assert "200 Hz, position 2" in hum.explanation
+    assert judged(at_1000, -60.0).heard == pytest.approx(30.0)
+    assert judged(at_1000, -17.0).heard == pytest.approx(2.0)
 
 
 def test_a_mean_of_cells_is_surer_than_a_cell() -> None:
