@@ -194,7 +194,7 @@ def _from_spectrum(spectrum: np.ndarray, f: Float, file: SofaFile) -> tuple[Floa
     fs = next((r for r in (44100, 48000, 88200, 96000, 192000) if r >= 2.0 * f[-1]), round(2.0 * f[-1]))
     stated = _kept(file, "SamplingRate") or file.attributes.get(("", "SamplingRate"), "")
     fs = int(stated) if stated.isdigit() and 2.0 * f[-1] <= int(stated) <= MOST_FS else fs
-    n = 2 * round(fs / step / 2)
+    n = round(fs / step)
     whole = np.zeros((*spectrum.shape[:2], n // 2 + 1), dtype=complex)
     at = np.round(f / step).astype(int)
     whole[..., at[at <= n // 2]] = spectrum[..., at <= n // 2]

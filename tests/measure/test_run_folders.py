@@ -94,7 +94,7 @@ def test_a_run_stands_alone_and_names_a_correction_file_that_changed(
     (place / "ear.txt").write_text("20 0.0\n1000 0.0\n20000 -4.0\n")
     done = sweetspot("calibrate", "T-4")
     assert done.returncode == 0, done.stderr
-    assert "ear.txt: has changed since the run was measured" in done.stderr
+    assert "ear.txt: changed since the run was measured" in done.stderr
     place.rename(tmp_path / "elsewhere")
     (tmp_path / "runs").rename(tmp_path / "moved")
     run = next((tmp_path / "moved" / "T-4").iterdir())
