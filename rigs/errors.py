@@ -34,7 +34,19 @@ class HardwareTrouble(SweetspotError):
 
 
 class TooLoud(HardwareTrouble):
-    """A signal above the rig's ceiling was refused; nothing was played."""
+    """A signal above the rig's ceiling or its SPL limit was refused; it was not played at that level.
+
+    Parameters
+    ----------
+    text
+        What, by how much, and what to do.
+    over_db
+        Excess over the SPL limit, dB, where a trial found it.
+    """
+
+    def __init__(self, text: str = "", over_db: float | None = None) -> None:
+        super().__init__(text)
+        self.over_db = over_db
 
 
 class Held(HardwareTrouble):

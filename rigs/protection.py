@@ -34,6 +34,10 @@ POWER_S = 1.0
 EQUALISED = 0.65
 """A response's slope over that of the protection filter: steeper ones ring longer, wider ones lose more of the band."""
 
+STEEPEST, SHORT_HZ = 0.25, 250.0
+"""The least of that share, and the edge above which it falls: a tweeter's slope of the same width in Hz rings no longer
+than a woofer's, and its response is known nearly down to its edge, where other drivers play too."""
+
 BETTER_DB = 6.0
 """Margin of filters to the band limit, dB: programs may cancel each other within the band."""
 
@@ -155,15 +159,17 @@ class Protection:
     def equaliser(self, f: Float) -> Float:
         """Factor on responses to :meth:`shaped` signals: a steeper slope over the protection filter's.
 
-        Both begin at the same frequency, where the quotient is largest, ``1 / EQUALISED^2``; below, where nothing of
-        the driver's own is left, it falls as slowly, so that other drivers which overlap with it do not ring in it.
+        Both begin at the same frequency, where the quotient is largest: ``1 / EQUALISED^2``, of high edges up to
+        ``1 / STEEPEST^2``. Below, where nothing of the driver's own is left, it falls as slowly, so that other drivers
+        which overlap with it do not ring in it.
         """
         if self.low_hz is None:
             return np.ones_like(np.asarray(f, dtype=float))
         width = SLOPE * self.low_hz
+        share = min(EQUALISED, max(STEEPEST, EQUALISED * SHORT_HZ / self.low_hz))
         place = (np.abs(f) - self.low_hz + BELOW * width) / width
         above = np.clip(place, 1e-9, 1.0)
-        steeper = np.sin(0.5 * np.pi * np.minimum(above / EQUALISED, 1.0)) / np.sin(0.5 * np.pi * above)
+        steeper = np.sin(0.5 * np.pi * np.minimum(above / share, 1.0)) / np.sin(0.5 * np.pi * above)
         return np.asarray((steeper * np.cos(0.5 * np.pi * np.clip(place, -1.0, 0.0))) ** 2)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,6 +23,9 @@ FAST_S = 0.125
 
 OVER_DB = 0.5
 """A capture that is so much louder than the limit stops the session."""
+
+SPARE_DB = 0.5
+"""Added to the advice by how much to lower a level, since other drivers and positions may be a little louder, dB."""
 
 STANDS_OUT_DB = 6.0
 MARGIN_DB = 3.0
@@ -201,9 +205,11 @@ class LoudnessCheck:
                     over = level - down - self.limit_db
                     raise TooLoud(
                         f"{sound.name} would reach {level - down:.1f} dB SPL at {self.mics[mic].name} "
-                        f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB lower). Lower by {over:.1f} "
-                        "dB: sweep.level_dbfs, the driver's level_dbfs, or the amplifier; or raise the limit"
-                        + (CANAL if self.mics[mic].name in EARS and over > CANAL_DB else "")
+                        f"(limits.loudest_db_spl = {self.limit_db:g}; tried {-down:g} dB lower). Lower by "
+                        f"{math.ceil(over + SPARE_DB):g} dB: sweep.level_dbfs, the driver's level_dbfs, or the "
+                        "amplifier; or raise the limit"
+                        + (CANAL if self.mics[mic].name in EARS and over > CANAL_DB else ""),
+                        over,
                     )
                 again = True  # a noise from outside does not come twice
                 continue
