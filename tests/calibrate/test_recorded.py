@@ -7,7 +7,11 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +22,7 @@ from sweetspot.calibrate.design import Design
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import parse
@@ -30,8 +35,6 @@ def elsewhere(
     tmp_path_factory: pytest.TempPathFactory, crooked_text: str, lab_rig: Callable[..., Rig]
 ) -> tuple[Path, Path]:
     """A calibrated run with ears alone, and what a recorder of its own made of its verification's sweeps."""
-    from datetime import UTC, datetime
-
     place = tmp_path_factory.mktemp("elsewhere")
     rig = parse(crooked_text, folder=place)
     run = folder.new(place / "runs", "R-1", rig, datetime(2026, 3, 4, tzinfo=UTC))
@@ -105,3 +108,44 @@ def test_missing_and_useless_recordings_are_named(
     assert done.returncode == 2
     assert gone.name in done.stderr or "record it again" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A microphone that no prediction knows is tried softly; then all of the verification is quieter."""
+    module = import_module("sweetspot.calibrate.run.verification")
+    shares: list[float] = []
+
+    def played(*_: object, share: float, **__: object) -> Path:
+        shares.append(share)
+        if len(shares) < refused:
+            raise TooLoud("left would reach 97.5 dB SPL at m1", 2.5)
+        return tmp_path
+
+    class Kept:
+        sets = ("ears",)
+
+        def __enter__(self) -> Kept:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def responses(self, _: str) -> None: ...
+
+    monkeypatch.setattr(module, "_played", played)
+    (tmp_path / "session.h5").touch()
+    monkeypatch.setattr(module, "_share", lambda *_: 0.8)
+    monkeypatch.setattr(module.Session, "read", lambda *_: Kept())
+    rig, deployed = SimpleNamespace(description=SimpleNamespace(ears=None)), SimpleNamespace(filters=None)
+    visit = partial(
+        module.measure_verification, tmp_path, rig, None, datetime.now(UTC), ask=None, track=None, processor=deployed
+    )
+    refused = 3
+    assert visit() == tmp_path
+    assert shares == pytest.approx([0.8, 0.8 * 10 ** (-3.0 / 20), 0.8 * 10 ** (-6.0 / 20)])
+    assert "97.5 dB SPL at m1. The verification starts over, 3.0 dB lower" in capsys.readouterr().err
+    refused, shares[:] = 9, []
+    with pytest.raises(TooLoud, match="at m1"):
+        visit()
+    assert len(shares) == 3
