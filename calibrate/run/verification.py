@@ -40,6 +40,9 @@ from sweetspot.rigs.units import Float, from_db
 TRIES = 3
 """Visits of a verification, each quieter, until no microphone passes the SPL limit."""
 
+NEARER_DB = 12.0
+"""Largest excess over the SPL limit, dB, at a microphone nearer to the drivers; beyond it the processor is too loud."""
+
 SPARE_DB = 0.5
 """Lowered by more than the excess over the SPL limit, dB: other positions may be a little louder."""
 
@@ -98,7 +101,7 @@ def measure_verification(
         try:
             return _played(run, rig, through, sets, measured, now, ask=ask, track=track, share=share)
         except TooLoud as loud:  # at a microphone that the session does not have, as fixed ones
-            if loud.over_db is None:
+            if loud.over_db is None or loud.over_db > NEARER_DB:
                 raise
             share *= float(from_db(-loud.over_db - SPARE_DB))
             say(f"{loud}. The verification starts over, {loud.over_db + SPARE_DB:.1f} dB lower")

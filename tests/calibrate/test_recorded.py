@@ -120,7 +120,7 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     def played(*_: object, share: float, **__: object) -> Path:
         shares.append(share)
         if len(shares) < refused:
-            raise TooLoud("left would reach 97.5 dB SPL at m1", 2.5)
+            raise TooLoud("left would reach 97.5 dB SPL at m1", over)
         return tmp_path
 
     class Kept:
@@ -141,7 +141,7 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     visit = partial(
         module.measure_verification, tmp_path, rig, None, datetime.now(UTC), ask=None, track=None, processor=deployed
     )
-    refused = 3
+    refused, over = 3, 2.5
     assert visit() == tmp_path
     assert shares == pytest.approx([0.8, 0.8 * 10 ** (-3.0 / 20), 0.8 * 10 ** (-6.0 / 20)])
     assert "97.5 dB SPL at m1. The verification starts over, 3.0 dB lower" in capsys.readouterr().err
@@ -149,3 +149,7 @@ def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
     with pytest.raises(TooLoud, match="at m1"):
         visit()
     assert len(shares) == 3
+    over = 12.5
+    with pytest.raises(TooLoud):
+        visit()
+    assert len(shares) == 4
