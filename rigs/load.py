@@ -40,7 +40,7 @@ def find(name: str) -> Path:
     if name in ready:
         return ready[name]
     if path.suffix or path.parent != Path():
-        return path  # told as a missing file when it is read
+        return path  # reported as a missing file when it is read
     near = difflib.get_close_matches(name, ready, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise BadInput(f"{name}: no such rig file, and no ready-made rig; {hint}ready-made: {', '.join(ready)}")

@@ -136,5 +136,5 @@ def test_commands_that_other_tests_run_are_run_there() -> None:
     for command in shown():
         if (where := elsewhere(command)) is not None:
             text, words = (ROOT / where).read_text(encoding="utf-8"), command.split()
-            told = [w for w in words[:2] if w.islower()] if words[0] in ("rig", "measure", "fleet") else words[:1]
-            assert all(w in text for w in told), f"{command}: {where}"
+            done = [w for w in words[:2] if w.islower()] if words[0] in ("rig", "measure", "fleet") else words[:1]
+            assert all(w in text for w in done), f"{command}: {where}"

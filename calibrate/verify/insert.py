@@ -200,7 +200,7 @@ class Patched(_Around):
         try:
             heard = self.inner.capture(y)
         finally:
-            self.engine.alive()  # an engine that dies stops the server for a while: it is the cause to be told
+            self.engine.alive()  # an engine that dies stops the server for a while: it is the cause to name
         return heard
 
     def patch(self) -> None:

@@ -19,7 +19,7 @@ WIDE_BINS = 65
 
 FALLING, RESOLVED = 2.0, 0.05
 """Ratio of the first to the last stretches' power from which a tail is seen; share of the last stretches' power below
-which noise beneath a tail can't be told."""
+which noise beneath a tail cannot be separated."""
 
 HIGHEST_HARMONIC = 6
 """Highest harmonic that may be present; lags before it contain only noise."""

@@ -109,7 +109,7 @@ def _hurry() -> None:
 
 
 def play(program: PlayedProgram, shared: Shared) -> None:
-    """Main function of the process: runs until it is told to quit, all is played, or the device fails.
+    """Main function of the process: runs until QUIT is set, all is played, or the device fails.
 
     What goes wrong is left on the board with its exit code.
     """

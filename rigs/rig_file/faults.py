@@ -229,7 +229,7 @@ def _scheduled(table: Mapping[str, Any], drivers: list[Any], mics: list[Any]) ->
             found = (
                 list(faults.misfits(faults.parse_fault(text), drivers, mics, latency)) if isinstance(text, str) else []
             )
-        except ValueError:  # told by the schema
+        except ValueError:  # reported by the schema
             continue
         yield from (f"lab.faults.schedule[{n + 1}]: {message}" for message in found)
     needed = CLOCK_SAMPLES * bool(lab.get("clock_ppm")) + MOTOR_SAMPLES * ("distortion" in lab)

@@ -111,8 +111,8 @@ def test_a_device_that_runs_an_export_without_a_guard_is_as_loud_as_that(here: P
     found = through_device(here, crooked_text, lowered)
     assert (found.verdict, found.causes[0].name) == ("fail", "level"), found.causes
     assert "if the device runs one, verify with --runs ENGINE" in found.causes[0].text
-    told = through_device(here, crooked_text, lowered, runs="brutefir")
-    assert told.verdict == "pass", told.reasons
+    outcome = through_device(here, crooked_text, lowered, runs="brutefir")
+    assert outcome.verdict == "pass", outcome.reasons
     used = ProcessorUsed("device", "stereo", 0.0, 47872)
     assert not deployed.unguarded_level(-6.0, used, run.fitted_of(here).filters)
     assert not deployed.unguarded_level(-6.0, replace(used, name="c"), run.fitted_of(here).filters)

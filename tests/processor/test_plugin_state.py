@@ -58,9 +58,9 @@ def test_a_project_that_a_host_saved_plays_so_in_another(
         in_server(server)
         fresh, quiet = through_jalv(server, plugin, x, "-c", "amount=0", uri)
         restored, same = through_jalv(server, plugin, x, "-l", str(tmp_path / "saved"))
-        _, told = through_jalv(server, plugin, x, "-l", str(other.parent))
+        _, done = through_jalv(server, plugin, x, "-l", str(other.parent))
     home, saved = bank().at(2), replace(bank().at(0), taps=0.1 * bank().at(0).taps)
     for heard, filters in ((fresh, home), (restored, saved)):
         assert aligned_error_db(heard, amount(playing(filters), 0.0).process(x.astype(np.float64))) < -120
-    assert "the project was made with unit SN-2" in told
+    assert "the project was made with unit SN-2" in done
     assert "project was made" not in quiet + same

@@ -96,8 +96,8 @@ def test_a_value_in_another_unit_is_asked_about(
 ) -> None:
     text = re.sub(r"(?m)^(loudest_db_spl|power_w|limits_deg|band_hz = \[30).*\n", "", crooked_text)
     assert old in text
-    told = faults(text.replace(old, new, 1), tmp_path)
-    assert any(t.startswith(line) for t in told), told
+    outcome = faults(text.replace(old, new, 1), tmp_path)
+    assert any(t.startswith(line) for t in outcome), outcome
 
 
 def test_encodings_that_editors_write(crooked_text: str, tmp_path: Path) -> None:
