@@ -11,7 +11,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 ONE     = OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 DEBIAN  = libportaudio2 jackd2 chromium brutefir jconvolver ffmpeg gcc libc6-dev clang lilv-utils lv2-dev jalv sordi libjack-jackd2-dev \
-          pipewire pipewire-bin pipewire-jack wireplumber dbus
+          pipewire pipewire-bin pipewire-jack wireplumber dbus openssl
 
 .PHONY: demo test lint mutants faults soak bench bench-short profile debian links clean
 .DELETE_ON_ERROR:

@@ -113,7 +113,7 @@ def too_much(place: Path) -> bool:
     with servers.server(FS, 32) as server, servers.lab(server, place / "rig.toml") as card:
         time.sleep(5.0)
         message = card.end()
-    done = next((line for line in message.splitlines() if "does not keep up" in line), "nothing was said")
+    done = next((line for line in message.splitlines() if "does not keep up" in line), "no message")
     print(f"too much to do: {done}")
     return "does not keep up" in done
 
