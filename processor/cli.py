@@ -1,11 +1,10 @@
-"""``sweetspot process``: stereo files to one channel per driver; ``sweetspot export``: filters for other engines."""
+"""``sweetspot process``: stereo files to one channel per driver; ``sweetspot play``: the same, live."""
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,37 +16,15 @@ from rich.text import Text
 
 from sweetspot.processor import files, listening, store
 from sweetspot.processor.bank import (
-    HOLD_ALL,
-    INDEX,
     FilterBank,
     Follower,
     WalkingEngine,
-    bank_bundles,
-    bank_index,
-    bank_switching,
     osc,
     pose_of,
     read_path,
-    whole_bundle,
 )
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import Engine, matching, with_method
-from sweetspot.processor.export import (
-    ENGINES,
-    FORMS,
-    LIMIT_DB,
-    LINEAR_SHARE,
-    STEREO,
-    EngineComparison,
-    FormRow,
-    Options,
-    Places,
-    bundle,
-    check,
-    forms_table,
-    unused,
-    without_guard,
-)
 from sweetspot.processor.filterset import GAIN_DB, FilterSet, UpmixSettings, louder
 from sweetspot.processor.live import keyboard, load, pair_of, press, screen
 from sweetspot.processor.plain import bypass
@@ -74,10 +51,6 @@ FilterSetArg = Annotated[
         callback=located,
     ),
 ]
-Form = StrEnum("Form", {f.upper(): f for f in FORMS})  # type: ignore[misc]
-EngineName = StrEnum("EngineName", {e.upper(): e for e in ENGINES})  # type: ignore[misc]
-NOT_RUN = 4
-"""Exit code of a requested check that could not be run."""
 GainOpt = Annotated[
     float,
     typer.Option("--gain", metavar="DB", min=GAIN_DB[0], max=GAIN_DB[1], help="Volume, dB, ahead of the guard."),
@@ -88,7 +61,6 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="Print the result as JSON.
 def mount(app: typer.Typer) -> None:
     """Add the commands to the roof."""
     app.command("process")(process)
-    app.command("export")(export)
     app.command("play")(play)
 
 
@@ -119,7 +91,7 @@ def process(
     """Process a stereo file: upmix, filter matrix, guard; one channel per driver."""
     if path and (ears or measure):
         raise BadInput("--path cannot be combined with --at-ears or --measure, which are for one place")
-    filters, changes = _within_rig(filterset)
+    filters, changes = noted_within_rig(filterset)
     filters = louder(filters, gain)
     settings = with_method(filters.upmix, upmix and upmix.value, amount)
     if measure is not None:
@@ -149,7 +121,7 @@ def process(
         return
     engine = _walking(filterset, path, settings) if path else None
     if engine:
-        louder(_bank(filterset).home, gain)  # refused where it would move a driver too far anywhere
+        louder(bank_within_rig(filterset).home, gain)  # refused where it would move a driver too far anywhere
         engine.fade(float(from_db(gain)), 0.0)
     _process(
         filters,
@@ -165,18 +137,18 @@ def process(
     )
 
 
-def _bank(filterset: Path) -> FilterBank:
+def bank_within_rig(filterset: Path) -> FilterBank:
     """The bank of a file under the rig's limits as they stand now."""
     bank = store.read_bank(filterset).bank
     return replace(bank, home=within_rig(filterset, bank.home, bank.taps)[0])
 
 
 def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEngine:
-    bank = _bank(filterset)
+    bank = bank_within_rig(filterset)
     return WalkingEngine(bank, read_path(path, bank), settings=settings)
 
 
-def _within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
+def noted_within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
     """A filter set under the rig's current limits, with a note on changes since it was made."""
     filters, changes = within_rig(filterset, store.read(filterset))
     for change in changes:
@@ -237,143 +209,6 @@ def _note_source(sound: files.SoundSource, fs: int) -> None:
         say(f"{sound.path}: {sound.fs} Hz, resampled to the filters' {fs} Hz")
     if sound.cut:
         say(f"{sound.path}: is truncated: its header states {sound.cut}. The existing part is used")
-
-
-def export(
-    filterset: FilterSetArg,
-    engine: Annotated[EngineName, typer.Option("--to", help="Target engine.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
-    checked: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="Run the engine and compare with the built-in one; exit code 4 if it could not run."
-        ),
-    ] = False,
-    whole: Annotated[
-        bool, typer.Option("--bank", help="All places of the bank: one folder each, and index.json.")
-    ] = False,
-    form: Annotated[
-        Form,
-        typer.Option("--form", help="Form for engines without an upmix: plain stereo, or linear with C = a (L + R)."),
-    ] = Form("stereo"),
-    share: Annotated[
-        float, typer.Option("--share", min=0.0, max=0.5, help="Factor a of the linear form.")
-    ] = LINEAR_SHARE,
-    block: Annotated[int, typer.Option("--block", min=0, help="Block size, samples; 0: the engine's default.")] = 0,
-    capture: Annotated[str, typer.Option("--capture", help="Live input device, by the engine's name for it.")] = "",
-    playback: Annotated[str, typer.Option("--playback", help="Live output device.")] = "",
-    backend: Annotated[str, typer.Option("--backend", help="Live sound system, where the engine has several.")] = "",
-    version: Annotated[
-        int, typer.Option("--engine-version", help="Version of its configuration format; 0: newest.")
-    ] = 0,
-    other: Annotated[Path | None, typer.Option("--b", help="A second filter set for A/B: c, lv2 and pipewire.")] = None,
-    as_json: JsonOpt = False,
-) -> None:
-    """Write the filters as files that another engine can load."""
-    filters, changes = _within_rig(filterset)
-    kept = store.read_prediction(filterset).get("reference", (0, 1))
-    plain = (int(kept[0]), int(kept[1]))
-    options = Options(
-        form.value,
-        share,
-        plain=plain,
-        block=block,
-        capture=capture,
-        playback=playback,
-        backend=backend,
-        version=version,
-        limits=driver_limits(filterset, filters),
-    )
-    if other is not None:
-        if whole:
-            raise BadInput("--b is a second set for one place; --bank has a set for each place: omit one of them")
-        options = replace(options, places=_pair(filters, _within_rig(other)[0], engine.value))
-    if whole:
-        _export_bank(filterset, engine.value, options, out, checked, as_json)
-        return
-    filters, lowered_db, cost = without_guard(filters, engine.value, options)
-    made = bundle(filters, engine.value, options)
-    rows = [FormRow(**row) for row in store.predicted_forms(filterset)]
-    more = [note for note in (cost, unused(engine.value, options)) if note]
-    more += [_forms_text(filterset, rows)] if engine.value in STEREO else []
-    made = replace(made, notes=(*made.notes, *more))
-    files.write_all(out, made.everything())
-    compared = check(filters, engine.value, made, options=options) if checked else None
-    data: dict[str, Any] = {
-        "out": str(out),
-        "engine": engine.value,
-        "files": sorted(made.everything()),
-        "use": made.use,
-    }
-    data |= {"forms": [asdict(row) for row in rows]} if engine.value in STEREO else {}
-    data |= {"changed_since": list(changes), "notes": list(made.notes), "gain_lowered_db": lowered_db}
-    if compared:
-        data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
-    lines = [f"{out}: {len(made.files)} files for {engine.value}", *made.notes, f"Use: {made.use}", *_verdict(compared)]
-    result(data, "\n".join(lines), as_json=as_json)
-    if compared and not compared.passed:
-        raise typer.Exit(NOT_RUN if compared.passed is None else 1)
-
-
-def _forms_text(filterset: Path, rows: list[FormRow]) -> str:
-    """Predicted metrics of the forms of an engine without an upmix; or the command for them."""
-    if rows:
-        return f"Forms of this unit, predicted:\n{forms_table(rows)}"
-    return f"To compare the forms with the adaptive upmix: sweetspot calibrate {filterset} --forms, then export again"
-
-
-def _pair(first: FilterSet, second: FilterSet, engine: str) -> Places:
-    """Two filter sets of one unit for one place, A and B, as one processor holds them."""
-    if engine not in HOLD_ALL:
-        raise BadInput(f"{engine} holds one set of filters; --b is for {', '.join(HOLD_ALL)}")
-    matching(first, second)
-    if second.length > first.length or second.delay_samples != first.delay_samples:
-        raise BadInput(
-            f"--b has {second.length} taps and a delay of {second.delay_samples} samples, the first set {first.length} "
-            f"and {first.delay_samples}: at most as many taps and the same delay are needed"
-        )
-    more = np.pad(second.taps, ((0, 0), (0, 0), (0, first.length - second.length)))
-    return Places(np.zeros((2, 3)), np.stack([first.taps, more]))
-
-
-def _export_bank(filterset: Path, engine: str, options: Options, out: Path, checked: bool, as_json: bool) -> None:
-    """Every place of a bank; ``checked`` runs the engine with the files of the default place."""
-    bank, names = _bank(filterset), dict[str, list[str]]()
-    lowered = max(without_guard(bank.at(i), engine, options)[1] for i in range(len(bank.places)))
-    bank = bank.louder(-lowered)
-    whole = [(".", whole_bundle(bank, engine, options))] if engine in HOLD_ALL else []
-    with tracked("Exporting", len(bank.places)) as step:
-        for name, one in whole or bank_bundles(bank, engine, options):
-            files.write_all(out / name, one.everything())
-            names[name] = sorted(one.everything())
-            step(name)
-    listing = bank_index(bank, engine, names)
-    files.write_all(out, {INDEX: listing} | bank_switching(bank, engine, options))
-    data: dict[str, Any] = {"out": str(out), "engine": engine, "index": str(out / INDEX), "places": len(bank.places)}
-    home = bank.at(bank.default)
-    made = whole_bundle(bank, engine, options) if engine in HOLD_ALL else bundle(home, engine, options)
-    compared = check(home, engine, made, options=options) if checked else None
-    if compared:
-        data |= {"error_db": compared.error_db, "passed": compared.passed, "not_run": compared.reason or None}
-    switch = json.loads(listing)["switch"]
-    data["gain_lowered_db"] = lowered
-    lines = [f"{out}: {len(bank.places)} places for {engine}, {INDEX}", f"To change: {switch}", *_verdict(compared)]
-    lines += [f"{engine} has no guard: all places are lowered by {lowered:.1f} dB"] if lowered else []
-    result(data, "\n".join(lines), as_json=as_json)
-    if compared and not compared.passed:
-        raise typer.Exit(NOT_RUN if compared.passed is None else 1)
-
-
-def _verdict(compared: EngineComparison | None) -> list[str]:
-    if compared is None:
-        return []
-    if compared.error_db is None:
-        return [f"check: not run, {compared.reason}"]
-    found = "passed" if compared.passed else "FAILED"
-    return [
-        f"check: {found}, the engine differs from the built-in one by {compared.error_db:.1f} dB (limit "
-        f"{LIMIT_DB:.0f} dB)"
-    ]
 
 
 def _data(filters: FilterSet, out: Path, done: Rendered) -> dict[str, Any]:
@@ -451,12 +286,12 @@ def play(
     )
     from sweetspot.rigs.live_stream import Wanted
 
-    filters, _ = _within_rig(filterset)
+    filters, _ = noted_within_rig(filterset)
     filters = replace(filters, upmix=with_method(filters.upmix, upmix and upmix.value, amount))
     follower = _follower(filterset, listener, filters.upmix) if listener or pose_port is not None else None
     if follower:
         filters = follower.bank.at(follower.place)
-    second = matching(filters, _within_rig(other)[0]) if other else filters
+    second = matching(filters, noted_within_rig(other)[0]) if other else filters
     if (source is None) == (heard is None):
         raise BadInput("give either IN.wav, or --from with an input device or a program on the audio server")
     if not compilable(block, np.float32):
@@ -511,7 +346,7 @@ def play(
 
 def _follower(filterset: Path, listener: str | None, settings: UpmixSettings) -> Follower:
     """A bank with its listener, from the place that was named or the default one."""
-    bank = _bank(filterset)
+    bank = bank_within_rig(filterset)
     bank = replace(bank, home=replace(bank.home, upmix=settings))
     return Follower(bank, bank.checked(pose_of(listener), "--listener") if listener else None)
 

@@ -34,7 +34,16 @@ other; on a busy machine two of them took twice the time of one."""
 WrongUse: type[Any] = typer.BadParameter.__mro__[1]
 """The base of every complaint about arguments; typer exports only its children."""
 
-ROOMS = ("rigs", "measure", "processor", "calibrate", "calibrate.quick", "calibrate.line", "calibrate.fleet")
+ROOMS = (
+    "rigs",
+    "measure",
+    "processor",
+    "processor.export",
+    "calibrate",
+    "calibrate.quick",
+    "calibrate.line",
+    "calibrate.fleet",
+)
 
 
 class Lazy(TyperGroup):

@@ -64,7 +64,9 @@ COMMANDS = {
         LISTENING,
         "Play live through the filters: a file, an input, or another program; keys for volume, bypass, A/B, walk.",
     ),
-    "export": Command(("processor",), LISTENING, "Write the filters as files that another engine can load."),
+    "export": Command(
+        ("processor", "processor.export"), LISTENING, "Write the filters as files that another engine can load."
+    ),
     "line": Command(
         ("calibrate", "calibrate.line"),
         MANY,

@@ -4,12 +4,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.processor.bank import osc as osc
-    from sweetspot.processor.bank.exported import HOLD_ALL as HOLD_ALL
-    from sweetspot.processor.bank.exported import INDEX as INDEX
-    from sweetspot.processor.bank.exported import bank_bundles as bank_bundles
-    from sweetspot.processor.bank.exported import bank_index as bank_index
-    from sweetspot.processor.bank.exported import bank_switching as bank_switching
-    from sweetspot.processor.bank.exported import whole_bundle as whole_bundle
     from sweetspot.processor.bank.filterbank import MOST_PLACES as MOST_PLACES
     from sweetspot.processor.bank.filterbank import FilterBank as FilterBank
     from sweetspot.processor.bank.filterbank import ListenerPose as ListenerPose

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from sweetspot.processor import files, store
-from sweetspot.processor.bank import FilterBank, StoredBank, whole_bundle
+from sweetspot.processor.bank import FilterBank, StoredBank
 from sweetspot.processor.engine import Engine
-from sweetspot.processor.export import Options
+from sweetspot.processor.export import Options, whole_bundle
 from sweetspot.processor.export.bundles import wave
 from sweetspot.processor.export.lv2 import address
 from sweetspot.processor.plain import bypass

@@ -8,8 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from sweetspot.processor.bank.filterbank import FilterBank
-from sweetspot.processor.export import Bundle, Options, Places, brutefir, bundle
+from sweetspot.processor.bank import FilterBank
+from sweetspot.processor.export import brutefir
+from sweetspot.processor.export.bundles import Bundle
+from sweetspot.processor.export.engines import bundle
+from sweetspot.processor.export.library import Places
+from sweetspot.processor.export.options import Options
 
 INDEX = "index.json"
 
