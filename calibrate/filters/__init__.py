@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.filters import room as room
     from sweetspot.calibrate.filters import staging as staging
     from sweetspot.calibrate.filters import virtualize as virtualize
-    from sweetspot.calibrate.filters.beam_alone import BeamFit as BeamFit
     from sweetspot.calibrate.filters.beam_alone import fit_beam as fit_beam
     from sweetspot.calibrate.filters.fir import causal as causal
     from sweetspot.calibrate.filters.fir import held_outside as held_outside

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.errors import error_of as error_of
     from sweetspot.calibrate.plant.fitted import FarEar as FarEar
     from sweetspot.calibrate.plant.fitted import Fitted as Fitted
+    from sweetspot.calibrate.plant.fitted_beam import BeamFit as BeamFit
     from sweetspot.calibrate.plant.gate import Gate as Gate
     from sweetspot.calibrate.plant.head import head_of as head_of
     from sweetspot.calibrate.plant.matched_ears import Matched as Matched

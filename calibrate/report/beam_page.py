@@ -12,8 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from sweetspot.calibrate.filters import BeamFit
-from sweetspot.calibrate.plant import CONTRAST_BAND, gate, metrics
+from sweetspot.calibrate.plant import CONTRAST_BAND, BeamFit, gate, metrics
 from sweetspot.calibrate.report import device_pictures, evidence
 from sweetspot.calibrate.report.evidence import FINE, Rejected
 from sweetspot.calibrate.report.pictures import Picture, picture, save, styled

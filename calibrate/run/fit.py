@@ -11,8 +11,8 @@ from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
-from sweetspot.calibrate.filters import FIT_HZ, BeamFit, fit, fit_beam, nearest_ahead
-from sweetspot.calibrate.plant import Fitted, ahead
+from sweetspot.calibrate.filters import FIT_HZ, fit, fit_beam, nearest_ahead
+from sweetspot.calibrate.plant import BeamFit, Fitted, ahead
 from sweetspot.calibrate.run.kept import kept_bank, sha256, to_keep
 from sweetspot.calibrate.run.sets import measured_set, measured_sets, nominal, scoring
 from sweetspot.calibrate.study import FrontPoint, forms, pareto

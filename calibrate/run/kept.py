@@ -12,8 +12,7 @@ import numpy as np
 from sweetspot.calibrate.auditory import ZoneMap
 from sweetspot.calibrate.bank import BankFigures
 from sweetspot.calibrate.design import BankDesign, parse_bank
-from sweetspot.calibrate.filters import BeamFit
-from sweetspot.calibrate.plant import FarEar, Fitted, Matched, Prediction
+from sweetspot.calibrate.plant import BeamFit, FarEar, Fitted, Matched, Prediction
 from sweetspot.calibrate.plant import errors as loading
 from sweetspot.calibrate.study import FrontPoint
 from sweetspot.measure.folder import session_file
