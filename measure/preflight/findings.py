@@ -8,12 +8,15 @@ import numpy as np
 
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.levels import of_levels, of_noise
-from sweetspot.measure.preflight.paths import RESIDUAL_DB, Observation, Patch, WiringVerdict
+from sweetspot.measure.preflight.paths import RESIDUAL_DB, Observation, Patch, WiringVerdict, in_sign_band
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, db, power_db, speed_of_sound
 
 UNCLEAR = 0.35
 """Below this cosine the phase of an arrival is not called a sign."""
+
+STRAY_S = 1e-3
+"""An arrival that differs by more from the geometry than most of its microphone's arrivals do is not the sound."""
 
 OPEN_INPUT_DB = 2.0
 """Noise of a microphone input re the loopback's below which it is probably unplugged, dB."""
@@ -205,19 +208,34 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
     """Drivers and microphones that turn the sign over: the fewest that explain all signs."""
     order_out = observed.patch.best.driver_at if observed.patch else tuple(range(len(observed.rig.driver)))
     order_in = observed.patch.best.mic_at if observed.patch else tuple(range(len(observed.rig.mic)))
-    wanted = observed.expected.sign[np.ix_(list(order_in), list(order_out))]
+    wanted = observed.expected.sign[np.ix_(order_in, order_out)]
     cosine = observed.heard[0].sign[observed.inputs] * wanted
-    clear = np.isfinite(cosine) & (np.abs(cosine) >= UNCLEAR)
+    late = observed.heard[0].arrival[observed.inputs] - observed.expected.arrival[0][np.ix_(order_in, order_out)]
+    with np.errstate(invalid="ignore"):
+        alike = np.abs(late[:, :, None] - late[:, None, :]) < STRAY_S
+    most = alike.sum(axis=-1)
+    usual = alike[np.arange(len(late)), np.argmax(most, axis=-1)] & (most.max(axis=-1, keepdims=True) > 1)
+    clear = (np.abs(np.nan_to_num(cosine)) >= UNCLEAR) & (usual | (np.isfinite(late).sum(axis=-1, keepdims=True) == 1))
     signs = np.where(clear, np.sign(cosine), 0.0)
     if not clear.any():
         return
-    mics, drivers, doubtful = _fewest(signs)
     names = [observed.rig.mic[which].name for which in order_in]
-    turned_over = {name for name, sign in zip(names, mics, strict=True) if sign < 0}
-    if set(EARS) <= turned_over and not observed.from_reference:  # a head with ear canals turns the phase by itself
-        turned_over -= set(EARS)
+    ears = [row for row, name in enumerate(names) if name in EARS and not observed.from_reference]
+    treble = np.array([not in_sign_band(f) for f in observed.heard[0].frequencies[: len(observed.rig.driver)]])
+    own, apart = signs.copy(), np.where(treble, signs[ears], 0.0)  # a head's phase there says nothing of that below
+    own[np.ix_(ears, np.flatnonzero(treble))] = 0.0
+    mics, drivers, doubtful = _fewest(np.vstack([own, apart]))
+    turned_over = {name for name, row, sign in zip(names, own, mics, strict=False) if sign < 0 and row.any()}
+    above = {names[row]: sign for row, sign in zip(ears, mics[len(names) :], strict=True)}
+    turned_above = {name for name, sign in above.items() if sign < 0}
+    heard = {name for name, row in zip(names, own, strict=True) if row.any()}
+    own_phase = (bool(heard & set(EARS)) and heard & set(EARS) <= turned_over) or turned_above == set(EARS)
+    if own_phase and not observed.from_reference:
+        turned_over -= set(EARS)  # a head with ear canals turns the phase by itself
         text = "every driver arrives with falling pressure at both ears alike: the head's phase, or both inverted"
         yield Finding("polarity", "ears", "warn", text)
+    elif len(turned_above) == 1 and not turned_above & turned_over:
+        yield Finding("polarity", *turned_above, "untold", "the polarity of the tweeters' arrival is ambiguous")
     for name in names:
         if name in turned_over:
             yield Finding(
@@ -248,7 +266,9 @@ def _fewest(signs: Float) -> tuple[Float, Float, bool]:
     best: tuple[int, Float, Float] | None = None
     tie = False
     drivers = np.where(signs.sum(axis=0) < 0, -1.0, 1.0)
-    for start in (np.ones(len(signs)), *(np.where(signs[:, d] != 0, signs[:, d], 1.0) for d in range(signs.shape[1]))):
+    columns = signs.T
+    pairs = (np.where(one != 0, one, other) for one in columns for other in columns)
+    for start in (np.ones(len(signs)), *(np.where(pair != 0, pair, 1.0) for pair in pairs)):
         for flip in (1.0, -1.0):
             mics = flip * start
             drivers = np.where((signs * mics[:, None]).sum(axis=0) < 0, -1.0, 1.0)

@@ -20,10 +20,20 @@ import pytest
 from numpy.typing import NDArray
 
 from sweetspot.command_line import build
+from sweetspot.measure.preflight import findings as found_in
 from sweetspot.measure.preflight import reference, run
 from sweetspot.measure.preflight.finding import Finding, table, verdict
 from sweetspot.measure.preflight.identify import identify
-from sweetspot.measure.preflight.paths import OCTAVES, PathResponses, expectation, from_geometry, multitone, wiring
+from sweetspot.measure.preflight.paths import (
+    OCTAVES,
+    LoopbackResponse,
+    Observation,
+    PathResponses,
+    expectation,
+    from_geometry,
+    multitone,
+    wiring,
+)
 from sweetspot.measure.preflight.paths import path_responses as heard
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
@@ -251,6 +261,41 @@ def test_a_microphone_turned_over(checked: Check) -> None:
         ("polarity", "ear_left"),
         ("polarity", "woofer"),
     }
+
+
+@pytest.mark.parametrize("gone", [(), ("tweeter",), ("stray",)])
+def test_a_head_turns_the_phase_of_tweeters_in_another_way(gone: tuple[str, ...], crooked: Description) -> None:
+    """Falling pressure at both ears below 2 kHz, rising above: no fault; a tweeter turned over is one all the same."""
+    rig, tones = crooked, np.arange(100.0, 20000.0, 50.0)
+    sign = np.array([[-0.9, -0.8, 0.9], [0.9, 1.0, 0.9], [-0.9, -0.7, 0.9]])  # of ear, boom, ear
+    arrival = np.full((3, 3), 5e-3)
+    if "tweeter" in gone:
+        sign[:, 2] *= -1.0
+    if "stray" in gone:
+        sign[:, 1], arrival[:, 1] = (1.0, -1.0, 1.0), (1e-3, 9e-3, 2e-3)
+    inputs = [m.channel - 1 for m in rig.mic]
+    full = np.full((max(inputs) + 1, 3), np.nan)
+    heard = PathResponses(
+        snr_db=np.full((len(full), 3, 9), 60.0),
+        level_db=np.zeros((len(full), 3, 9)),
+        arrival=_placed(full, inputs, arrival),
+        sign=_placed(full, inputs, sign),
+        gated=(),
+        frequencies=(tones, tones, tones[tones > 2500.0]),
+    )
+    expected = from_geometry(rig, [Pose()])
+    expected = replace(expected, arrival=np.full((1, 3, 3), 4.9e-3))
+    seen = Observation(rig, [heard], [LoopbackResponse(1)], [], expected, None, 0.1, 1.0, 0.02)
+    found = {(f.subject, f.outcome) for f in found_in.of_polarity(seen)}
+    driver = [d.name for d in rig.driver]
+    wanted = {"tweeter": {(driver[2], "fail")}, "stray": {(driver[1], "untold")}}
+    assert found == {("ears", "warn")} | (wanted[gone[0]] if gone else set())
+
+
+def _placed(full: Any, inputs: list[int], values: Any) -> Any:
+    out = full.copy()
+    out[inputs] = values
+    return out
 
 
 def test_an_amplifier_that_is_off(checked: Check) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.preflight.paths.path_responses import OCTAVES as OCTAVES
     from sweetspot.measure.preflight.paths.path_responses import LoopbackResponse as LoopbackResponse
     from sweetspot.measure.preflight.paths.path_responses import PathResponses as PathResponses
+    from sweetspot.measure.preflight.paths.path_responses import in_sign_band as in_sign_band
     from sweetspot.measure.preflight.paths.stability import RESIDUAL_DB as RESIDUAL_DB
     from sweetspot.measure.preflight.paths.stability import closure_db as closure_db
     from sweetspot.measure.preflight.paths.stability import disturbed as disturbed

@@ -178,10 +178,19 @@ def heard(m: ResponseMatrix, outputs: int, latency: float) -> PathResponses:
 def within(f: Float, band: tuple[float, float]) -> Float:
     """A Hann window ``(tone,)`` over a band, or over all tones if they leave less than two octaves of it."""
     low, high = max(band[0], f[0]), min(band[1], f[-1])
-    if high < 4 * low:
+    if not _wide(f, band):
         low, high = f[0], f[-1]
     place = np.clip((f - low) / max(high - low, 1e-9), 0.0, 1.0)
     return np.asarray(np.sin(np.pi * place) ** 2)
+
+
+def _wide(f: Float, band: tuple[float, float]) -> bool:
+    return bool(min(band[1], f[-1]) >= 4 * max(band[0], f[0]))
+
+
+def in_sign_band(f: Float) -> bool:
+    """Whether tones at ``f`` Hz tell a sign in :data:`SIGN_HZ`; those of tweeters tell it in all of their own band."""
+    return _wide(f, SIGN_HZ)
 
 
 def first_arrival(g: Complex, f: Float, window_s: float) -> float:
