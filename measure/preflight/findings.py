@@ -223,7 +223,7 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
     ears = [row for row, name in enumerate(names) if name in EARS and not observed.from_reference]
     treble = np.array([not in_sign_band(f) for f in observed.heard[0].frequencies[: len(observed.rig.driver)]])
     own, apart = signs.copy(), np.where(treble, signs[ears], 0.0)  # a head's phase there says nothing of that below
-    own[np.ix_(ears, np.flatnonzero(treble))] = 0.0
+    own[np.isin(np.arange(len(own)), ears)[:, None] & treble] = 0.0
     mics, drivers, doubtful = _fewest(np.vstack([own, apart]))
     turned_over = {name for name, row, sign in zip(names, own, mics, strict=False) if sign < 0 and row.any()}
     above = {names[row]: sign for row, sign in zip(ears, mics[len(names) :], strict=True)}
@@ -235,7 +235,7 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
         text = "every driver arrives with falling pressure at both ears alike: the head's phase, or both inverted"
         yield Finding("polarity", "ears", "warn", text)
     elif len(turned_above) == 1 and not turned_above & turned_over:
-        yield Finding("polarity", *turned_above, "untold", "the polarity of the tweeters' arrival is ambiguous")
+        yield Finding("polarity", turned_above.pop(), "untold", "the polarity of the tweeters' arrival is ambiguous")
     for name in names:
         if name in turned_over:
             yield Finding(
