@@ -66,7 +66,7 @@ class Limits(BaseModel):
     """Largest difference from the reference pair's width, hard left to hard right."""
     focus: Angle = 10.0
     """Largest spread of the bands' azimuths in excess of the reference pair's."""
-    asymmetry: Turn = 7.0
+    asymmetry: Turn = 5.0
     """Largest sum of the azimuths of hard left and hard right, re the reference pair."""
     drr_loss: Level = 6.0
     """Largest loss of direct-to-reverberant ratio (DRR) re plain stereo on the same unit."""
