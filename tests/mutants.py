@@ -46,7 +46,7 @@ GROUPS = {
             "measure/judge/burst.py",
             "measure/judge/clocks.py",
         ),
-        ("measure/test_disturbance.py", "measure/test_clocks.py", "measure/test_measure.py"),
+        ("measure/test_judging.py",),
     ),
     "closure": Group(("measure/judge/drift.py",), ("measure/test_drift.py",)),
     "verdicts": Group(
