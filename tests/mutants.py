@@ -11,6 +11,7 @@ message, an equal bound) counts against the figure until it is listed, with its 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import shutil
@@ -48,6 +49,7 @@ GROUPS = {
         ),
         ("measure/test_judging.py",),
     ),
+    "callback": Group(("processor/live/callback.py",), ("processor/test_callback.py",), compiled=False),
     "closure": Group(("measure/judge/drift.py",), ("measure/test_drift.py",)),
     "verdicts": Group(
         ("calibrate/verify/metric.py", "calibrate/verify/verification.py"),
@@ -132,6 +134,23 @@ markers = ["server: needs an audio server", "slow: takes long"]
 """
 
 
+def undecorated(text: str, compiled: bool) -> str:
+    """A module whose properties are made after their functions, since mutmut leaves decorated functions alone.
+
+    Loops that run in Python lose the decorator that compiles them.
+    """
+    lines = text.splitlines()
+    for node in sorted(ast.walk(ast.parse(text)), key=lambda n: -getattr(n, "lineno", 0)):
+        if not isinstance(node, ast.FunctionDef) or len(node.decorator_list) != 1:
+            continue
+        decorator = ast.unparse(node.decorator_list[0])
+        if decorator == "property":
+            lines.insert(node.end_lineno or 0, f"{' ' * node.col_offset}{node.name} = property({node.name})")
+        if decorator == "property" or (decorator == "kept" and not compiled):
+            del lines[node.decorator_list[0].lineno - 1]
+    return "\n".join(lines) + "\n"
+
+
 def prepared(name: str, group: Group) -> Path:
     """A fresh copy of the packages under their one name, with the tests beside them."""
     here = ROOT / "build" / "mutants" / name
@@ -144,6 +163,8 @@ def prepared(name: str, group: Group) -> Path:
     shutil.copytree(ROOT / "tests", here / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     only = [f"src/sweetspot/{f}*" if f.endswith("/") else f"src/sweetspot/{f}" for f in group.files]
     tests = [f"tests/{t}" for t in group.tests]
+    for path in {p for pattern in only for p in here.glob(f"{pattern}*.py" if pattern.endswith("*") else pattern)}:
+        path.write_text(undecorated(path.read_text(encoding="utf-8"), group.compiled), encoding="utf-8")
     (here / "pyproject.toml").write_text(SETTINGS.format(only=json.dumps(only), tests=json.dumps(tests)))
     return here
 

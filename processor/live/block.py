@@ -201,7 +201,7 @@ class CompiledBlock:
             raise BadInput(f"upmix window {first.upmix.window}: live, a power of two from {sizes} is needed")
         self._held.append(centre)
         stage.frame = made.memory
-        self._put(stage, decay=made.decay, heard=made.heard, sums=made.sums, shape=made.shape, frames=centre.frames)
+        self._put(stage, decay=made.decay, heard=made.heard, sums=made.sums, analysis=made.shape, frames=centre.frames)
         self._put(stage, synthesis=made.synthesis, made=centre.out, spectra=centre.spectra, averages=centre.averages)
         self._put(stage, rule=made.rule, rows=centre.spectra.shape[1], lanes=centre.spectra.shape[3])
         self._put(stage, run=centre.function, forward=centre.forward_arguments, inverse=centre.inverse_arguments)

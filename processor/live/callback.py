@@ -110,7 +110,7 @@ def _upmixed(u: Any, amount: Any, x: Any, programs: Any) -> None:
             programs[0, i], programs[1, i], programs[2, i] = x[0, i], x[1, i], np.float32(0.0)
         return
     heard, sums = carray(f32(u.heard), (2, memory.window)), carray(f32(u.sums), memory.span)
-    shape, frames = carray(f32(u.shape), memory.window), carray(f32(u.frames), (2, memory.window))
+    shape, frames = carray(f32(u.analysis), memory.window), carray(f32(u.frames), (2, memory.window))
     synthesis, made = carray(f32(u.synthesis), memory.span), carray(f32(u.made), memory.window)
     spectra, averages = carray(f32(u.spectra), (2, u.rows, 2, u.lanes)), carray(f64(u.averages), (u.rows, 4, u.lanes))
     done = 0

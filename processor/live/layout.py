@@ -88,7 +88,7 @@ KERNEL = ("spectra", "rows", "lanes", "run", "forward", "inverse")
 """Of the upmix: the function of its transforms, its arguments for either, and the spectra between."""
 
 UPMIX = _stage(
-    (*KERNEL, "heard", "sums", "shape", "synthesis", "frames", "made", "averages", "rule"),
+    (*KERNEL, "heard", "sums", "analysis", "synthesis", "frames", "made", "averages", "rule"),
     frame=FRAME,
     decay=np.float64,
 )
