@@ -20,7 +20,7 @@ MONO, STEREO = 1e-8, 1e-6
 NEAR_MIDDLE = 2.5
 """Excess of ``|rho|`` over 1 at which the soft projection takes half; see :func:`weigh`."""
 
-NOISE, NOISE_QUICK = 5.0, 8.0
+NOISE, NOISE_QUICK = 5.0, 24.0
 """How much power that the soft projection cannot take away counts against the source, and in the low-latency form; 1 is
 Wiener's filter, more keeps hard-panned sources farther away."""
 
@@ -75,8 +75,9 @@ METHODS = ("soft-projection", "low-latency", "projection", "similarity", "pca", 
 SHORTEST_S = 2.95e-3
 """Longest delay of the low-latency form."""
 
-LOOK_BACK, QUICKER = 8, 0.5
-"""Ratio of its frames' length to its delay, and factor on the time constants of its averages."""
+LOOK_BACK, QUICKER = 8, 0.08
+"""Ratio of its frames' length to its delay, and factor on the time constants of its averages: its frames tell
+neighbouring harmonics apart less well, but follow them as they come and go."""
 
 
 def _short(settings: UpmixSettings, fs: int) -> tuple[UpmixSettings, int, int]:
@@ -149,7 +150,7 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
     - ``PROJECTION``: ``C = M - rho S``, ``rho = <M S*>/<S S*>``: nothing in the centre is correlated with left minus
       right. Side more than 80 dB under mid (:data:`MONO`) counts as none.
     - ``SIMILARITY``: ``C = alike^4 M`` (after Avendano and Jot, 2004): ``alike`` is ``2 Re<L R*>/(<L L*> + <R R*>)``.
-    - ``SOFT``, ``QUICK``: ``C = g (M - k rho S)``, with ``rho = <M S*>/D``, ``D = max(<S S*>, 1e-12 <M M*>, 1e-30)``,
+    - ``SOFT``: ``C = g (M - k rho S)``, with ``rho = <M S*>/D``, ``D = max(<S S*>, 1e-12 <M M*>, 1e-30)``,
       ``k = 1/(1 + u^4)``, ``u = max(|rho| - 1, 0)/NEAR_MIDDLE``. A source at one side and one in the middle give
       ``|rho| <= 1`` at any levels, and the projection takes the former away. A source near the middle by itself gives
       ``|rho|`` well above 1 (12 at 1.5 dB between left and right, 1.9 at 10 dB): there ``k`` falls, and the source
@@ -165,8 +166,8 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
     mid, side
         ``(tile, 2, lane)``: real and imaginary parts, in any order of bins.
     averages
-        ``(tile, 4, lane)``: ``<M S*>`` real and imaginary, ``<S S*>``, ``<M M*>``. Products and sums stay apart, so
-        that equal numbers give ratios of exactly 1 and nothing imaginary.
+        ``(tile, 5, lane)``: ``<M S*>`` real and imaginary, ``<S S*>``, ``<M M*>``, and the average of ``n`` of
+        ``QUICK``. Products and sums stay apart, so that equal numbers give ratios of exactly 1 and nothing imaginary.
     decay
         What the averages are multiplied by before the frame is added.
     """
@@ -179,15 +180,27 @@ def weigh(rule: Any, mid: Any, side: Any, averages: Any, decay: Any) -> None:
             imag[k] = decay * imag[k] + (b * c - a * d)
             ss[k] = decay * ss[k] + (c * c + d * d)
             mm[k] = decay * mm[k] + (a * a + b * b)
-        if rule <= QUICK:
-            noise = NOISE if rule == SOFT else NOISE_QUICK
+        if rule == SOFT:
             for k in range(mr.size):
                 below = max(max(ss[k], LEAST_SIDE * mm[k]), 1e-30)
                 re, im = real[k] / below, imag[k] / below
                 square, source = re * re + im * im, max(mm[k] - ss[k], 0.0)
                 u = max(np.sqrt(square) - 1.0, 0.0) / NEAR_MIDDLE
-                gain = source / max(source + ss[k] * (noise * max(1.0 - square, 0.0) + TRACE), 1e-30)
+                gain = source / max(source + ss[k] * (NOISE * max(1.0 - square, 0.0) + TRACE), 1e-30)
                 taken = gain / (1.0 + (u * u) * (u * u))
+                a, b, c, d = mr[k], mi[k], sr[k], si[k]
+                mr[k], mi[k] = gain * a - taken * (re * c - im * d), gain * b - taken * (re * d + im * c)
+        elif rule == QUICK:
+            rest = averages[tile, 4]
+            for k in range(mr.size):
+                below = max(max(ss[k], LEAST_SIDE * mm[k]), 1e-30)
+                re, im = real[k] / below, imag[k] / below
+                square, source = re * re + im * im, max(mm[k] - ss[k], 0.0)
+                size, alike = max(np.sqrt(square), 1.0), min(square * below / max(mm[k], 1e-30), 1.0)
+                rest[k] += (1.0 - decay) * (ss[k] * (1.0 - square) - rest[k])
+                u, noise = (size - 1.0) / NEAR_MIDDLE, NOISE_QUICK * min(max(rest[k], 0.0), ss[k])
+                gain = source / max(source + noise + TRACE * ss[k], 1e-30)
+                taken = gain * (alike / (1.0 + (u * u) * (u * u)) + (1.0 - alike) / size)
                 a, b, c, d = mr[k], mi[k], sr[k], si[k]
                 mr[k], mi[k] = gain * a - taken * (re * c - im * d), gain * b - taken * (re * d + im * c)
         elif rule == PROJECTION:
@@ -283,7 +296,7 @@ class Centre:
         self._half = window // 2
         self._fold = np.exp(0.5j * np.pi * np.arange(self._half) / self._half)
         self.frames, self.out = np.zeros((2, window), dtype=dtype), np.zeros(window, dtype=dtype)
-        self.spectra, self.averages = np.zeros((2, 1, 2, self._half)), np.zeros((1, 4, self._half))
+        self.spectra, self.averages = np.zeros((2, 1, 2, self._half)), np.zeros((1, 5, self._half))
 
     def forward(self) -> None:
         """From ``frames (2, window)`` to ``spectra (2, tile, 2, lane)`` of mid and side."""

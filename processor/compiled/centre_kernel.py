@@ -29,7 +29,7 @@ class CompiledCentre:
     def __init__(self, window: int) -> None:
         plan, self._run, self._library = centre_kernel(window // 2)
         self.spectra = aligned((2, plan.rows, 2, plan.lanes))
-        self.averages = np.zeros((plan.rows, 4, plan.lanes))
+        self.averages = np.zeros((plan.rows, 5, plan.lanes))
         self.frames, self.out, self._scratch = aligned((2, window)), aligned((window,)), aligned((window,))
         self._tables = copied(plan.tables())
         held = (self.frames, self.out, self.spectra, self._scratch, self._tables)

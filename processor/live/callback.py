@@ -112,7 +112,7 @@ def _upmixed(u: Any, amount: Any, x: Any, programs: Any) -> None:
     heard, sums = carray(f32(u.heard), (2, memory.window)), carray(f32(u.sums), memory.span)
     shape, frames = carray(f32(u.analysis), memory.window), carray(f32(u.frames), (2, memory.window))
     synthesis, made = carray(f32(u.synthesis), memory.span), carray(f32(u.made), memory.window)
-    spectra, averages = carray(f32(u.spectra), (2, u.rows, 2, u.lanes)), carray(f64(u.averages), (u.rows, 4, u.lanes))
+    spectra, averages = carray(f32(u.spectra), (2, u.rows, 2, u.lanes)), carray(f64(u.averages), (u.rows, 5, u.lanes))
     done = 0
     while done < x.shape[1]:
         done = _advance(memory, x, done, programs, heard, sums)

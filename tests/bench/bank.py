@@ -1,6 +1,6 @@
 """What a bank reaches in the lab at places that were never measured, beside static filters and filters made there.
 
-    python tests/bench/bank.py [--data DIR] [--only lines,caps,rooms,walk,cost]
+    python tests/bench/bank.py [--data DIR] [--only lines,caps,edges,rooms,walk,cost,two]
 
 Lines and caps: four pistons on a line, and four caps on a sphere; KEMAR or FABIAN listens, where the rig believes in a
 sphere; heard within 5 cm and 10 degrees of each place. Rooms: both living rooms, direct sound and direct over
@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from sweetspot.calibrate.auditory import EarModel, of_head  # noqa: E402 (the path is set above)
 from sweetspot.calibrate.auditory import run as auditory  # noqa: E402
 from sweetspot.calibrate.bank import Cloud, fit_bank, fitting  # noqa: E402
-from sweetspot.calibrate.design import BankDesign, Design  # noqa: E402
+from sweetspot.calibrate.design import BankDesign, Design, ImageDesign  # noqa: E402
 from sweetspot.calibrate.filters import fit as fit_unit  # noqa: E402
 from sweetspot.calibrate.plant import (  # noqa: E402
     Fitted,
@@ -138,8 +138,10 @@ class EdgedWorld(World):
 class Lab:
     """A unit in the lab, its session without noise, its filters and what it sounds like anywhere."""
 
-    def __init__(self, rig: Description, head: Any = None, world: type[World] = World) -> None:
-        self.rig, self.world = rig, world(rig, "BANK-1")
+    def __init__(
+        self, rig: Description, head: Any = None, world: type[World] = World, design: Design | None = None
+    ) -> None:
+        self.rig, self.world, self.design = rig, world(rig, "BANK-1"), design or Design()
         if head is not None:
             self.world.head = head
         assert rig.ears is not None
@@ -149,7 +151,7 @@ class Lab:
             self._set(found, mics) for found, mics in ((ears, ("ear_left", "ear_right")), (polar, ("polar",)))
         )
         self.unit: Fitted = fit_unit(
-            MeasuredSet(self.ears), MeasuredSet(self.polar), rig, Design(), serial="BANK-1", source="0" * 64
+            MeasuredSet(self.ears), MeasuredSet(self.polar), rig, self.design, serial="BANK-1", source="0" * 64
         )
         self.model = auditory.model_of(rig)
         self.f = self.model.templates.f
@@ -180,15 +182,16 @@ class Lab:
 
     def direct(self, pose: Pose) -> np.ndarray:
         """Direct sound on the grid of the ear model, room left out."""
-        n = round(self.rig.fs / self.f[1])
+        return self.spectra(pose, round(self.rig.fs / self.f[1]))[..., : len(self.f)]
+
+    def spectra(self, pose: Pose, n: int) -> np.ndarray:
+        """Direct sound, room left out, at the frequencies of a transform of ``n`` samples."""
         h = np.fft.irfft(self.h(pose), self.world.taps)
         if self.world.room is not None:
             first = np.argmax(np.abs(h) > 0.1 * np.abs(h).max(axis=-1, keepdims=True), axis=-1).max()
             seconds = self.unit.prediction.whole.gate.seconds if self.unit.prediction.whole else 0.005
             h[..., int(first + seconds * self.rig.fs) :] = 0.0
-        return np.fft.rfft(h[..., : (h.shape[-1] // n) * n].reshape(*h.shape[:-1], -1, n).sum(axis=-2))[
-            ..., : len(self.f)
-        ]
+        return np.fft.rfft(h[..., : (h.shape[-1] // n) * n].reshape(*h.shape[:-1], -1, n).sum(axis=-2))
 
     def figures(self, h: np.ndarray, taps: np.ndarray) -> tuple[float, float, float]:
         """Mean and 10th percentile of the cancellation, dB, and width, degrees."""
@@ -199,7 +202,7 @@ class Lab:
         return spread.mean, spread.p10, float(np.degrees(np.mean(image[:, 0] - image[:, 1])))
 
     def bank(self, wish: BankDesign) -> Any:
-        return fit_bank(self.ears, self.polar, self.rig, (Design(), wish), self.unit, self.model)
+        return fit_bank(self.ears, self.polar, self.rig, (self.design, wish), self.unit, self.model)
 
 
 class MeasuredThere:
@@ -209,12 +212,10 @@ class MeasuredThere:
         self._lab, self.field, self._carried = lab, carried.field, carried
 
     def at(self, places: np.ndarray, cloud: Cloud, fields: Any = None) -> np.ndarray:
-        f, lab = frequencies(self._lab.rig.fs)[::2], self._lab
-        n = 2 * (len(f) - 1)
+        n, lab = 2 * (len(frequencies(self._lab.rig.fs)[::2]) - 1), self._lab
         at, yaw = cloud.around(places)
-        h = [[lab.h(lab.pose(*xy, t)) for xy, t in zip(a, b, strict=True)] for a, b in zip(at, yaw, strict=True)]
-        taps = np.fft.irfft(np.array(h), lab.world.taps)
-        return np.fft.rfft(taps[..., : taps.shape[-1] // n * n].reshape(*taps.shape[:-1], -1, n).sum(axis=-2))
+        heads = [zip(a, b, strict=True) for a, b in zip(at, yaw, strict=True)]
+        return np.array([[lab.spectra(lab.pose(*xy, t), n) for xy, t in each] for each in heads])
 
     def error(self, places: np.ndarray) -> np.ndarray:
         return np.zeros((len(places), len(self.field.b), len(self.field.f)))
@@ -237,7 +238,7 @@ def carried(name: str, lab: Lab, bounded: bool) -> None:
     wish = BankDesign(places=PLACES)
     found = lab.bank(wish)
     there = made_there(lab, wish, found.carried)
-    print(f"\n{name}: cancellation mean / 10th percentile, dB, and width, degrees")
+    print(f"\n{name}: cancellation mean / 10th percentile, dB, and width, degrees", flush=True)
     for i, (x, y) in enumerate(PLACES):
         h = lab.around(found.bank.places[i], HEADS)
         own, made, static = (lab.figures(h, t) for t in (found.bank.taps[i], there.taps[i], lab.unit.filters.taps))
@@ -252,27 +253,36 @@ def carried(name: str, lab: Lab, bounded: bool) -> None:
         )
         p = found.figures
         expected = f"{p.mean_db[i]:5.1f} ({p.low_db[i]:.1f} to {p.high_db[i]:.1f}) / {p.p10_db[i]:.1f}"
-        print(f"  x {x:.1f} y {y:+.2f}   {cells}   predicted {expected}{mark}")
+        print(f"  x {x:.1f} y {y:+.2f}   {cells}   predicted {expected}{mark}", flush=True)
 
 
 def rooms(data: Path) -> None:
-    """Living rooms: direct sound behind the session's gate, and direct over reverberant sound at the near ears."""
-    for name in ("round-living-room", "soundbar-living-room"):
+    """Living rooms: direct sound behind the session's gate, and direct over reverberant sound at the near ears.
+
+    Once as designed by default, where the room limits what the sides spend, and once with ``prefer = "width"``, to
+    which the bounds apply.
+    """
+    for name, prefer in ((n, p) for n in ("round-living-room", "soundbar-living-room") for p in ("balanced", "width")):
         rig = parse((ROOT / "rigs" / f"{name}.toml").read_text(encoding="utf-8"), data)
-        lab = Lab(rig)
+        lab = Lab(rig, design=Design(image=ImageDesign(prefer=prefer)))
         assert rig.ears is not None
         d = rig.ears.distance_m
-        wish = BankDesign(places=((d, 0.3), (d, 0.75), (1.2, 0.0)))
+        wish = BankDesign(places=((d, 0.0), (d, 0.1), (d, 0.3), (d, 0.75), (1.2, 0.0), (1.5, 0.0)))
         found = lab.bank(wish)
-        print(f"\n{name}: direct sound behind {1000 * lab.unit.prediction.whole.gate.seconds:.1f} ms")  # type: ignore[union-attr]
+        there = made_there(lab, wish, found.carried)
+        behind = 1000 * lab.unit.prediction.whole.gate.seconds  # type: ignore[union-attr]
+        print(f"\n{name}, {prefer}: direct sound behind {behind:.1f} ms", flush=True)
         for i, place in enumerate(found.bank.places):
             h = lab.around(place, Cloud.drawn(2, 0.05, 0.17, seed=3))
-            own, static = (lab.figures(h, t) for t in (found.bank.taps[i], lab.unit.filters.taps))
-            drr = [drr_of(lab, place, t) for t in (found.bank.taps[i], lab.unit.filters.taps)]
-            print(
-                f"  x {place[0]:.1f} y {place[1]:+.2f}   bank {own[0]:5.1f} /{own[1]:6.1f} {own[2]:4.0f}°, "
-                f"DRR {drr[0]:5.1f}   static {static[0]:5.1f} /{static[1]:6.1f} {static[2]:4.0f}°, DRR {drr[1]:5.1f} dB"
-            )
+            kinds = ("carried", found.bank.taps[i]), ("made there", there.taps[i]), ("static", lab.unit.filters.taps)
+            heard = {n: (*lab.figures(h, t), drr_of(lab, place, t)) for n, t in kinds}
+            own, made = heard["carried"], heard["made there"]
+            at = f"{name}, {prefer}, at {place[0]:.1f}, {place[1]:.2f}"
+            mark = bound(f"{at}, width: {own[2]:.1f} against {made[2]:.1f}", abs(own[2] - made[2]) <= WIDTH_DEG)
+            if prefer == "width":
+                mark += bound(f"{at}: {own[0]:.1f} / {own[1]:.1f} dB", own[0] >= MEAN_DB and own[1] >= P10_DB)
+            cells = "   ".join(f"{n} {v[0]:5.1f} /{v[1]:6.1f} {v[2]:4.0f}°, DRR {v[3]:5.1f}" for n, v in heard.items())
+            print(f"  x {place[0]:.1f} y {place[1]:+.2f}   {cells}{mark}", flush=True)
 
 
 def drr_of(lab: Lab, place: np.ndarray, taps: np.ndarray) -> float:
@@ -444,18 +454,20 @@ def main() -> int:
     args = parser.parse_args()
     wanted = set(args.only.split(","))
     kemar = load_head(args.data / "hrtf" / "MIT_KEMAR_normal_pinna.sofa")
-    if "caps" in wanted:
-        carried("caps, KEMAR", Lab(rig_of("caps", args.data, "caps"), kemar), bounded=True)
-    line = Lab(rig_of("line", args.data, "line"), kemar) if wanted & {"lines", "walk", "cost"} else None
+    other = fabian(args.data / "hrtf" / "SSR_hrirs_fabian.wav")
+    for name, head in (("KEMAR", kemar), ("FABIAN", other)):
+        if wanted & {"caps", f"caps-{name}"}:
+            carried(f"caps, {name}", Lab(rig_of("caps", args.data, "caps"), head), bounded=True)
+    line = Lab(rig_of("line", args.data, "line"), kemar) if wanted & {"lines", "lines-KEMAR", "walk", "cost"} else None
     if "edges" in wanted:
         carried("edges, KEMAR", Lab(rig_of("edges", args.data, "line"), kemar, EdgedWorld), bounded=True)
     if "two" in wanted:
         two("round", Lab(parse((ROOT / "rigs" / "round.toml").read_text(encoding="utf-8"), args.data)))
         two("soundbar", Lab(parse((ROOT / "rigs" / "soundbar.toml").read_text(encoding="utf-8"), args.data)))
-    if line and "lines" in wanted:
+    if line and wanted & {"lines", "lines-KEMAR"}:
         carried("line, KEMAR", line, bounded=True)
-        head = fabian(args.data / "hrtf" / "SSR_hrirs_fabian.wav")
-        carried("line, FABIAN", Lab(rig_of("line", args.data, "line"), head), bounded=True)
+    if wanted & {"lines", "lines-FABIAN"}:
+        carried("line, FABIAN", Lab(rig_of("line", args.data, "line"), other), bounded=True)
     if line and "walk" in wanted:
         walk(line)
     if line and "cost" in wanted:

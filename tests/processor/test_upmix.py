@@ -151,32 +151,50 @@ def test_compiled_and_numpy_forms_agree(window: int, hop: int, method: str) -> N
     assert np.sqrt(np.mean((fast - plain) ** 2)) < 3e-6 * np.sqrt(np.mean(plain**2))
 
 
-def weighed(method: str, m: complex, s: complex, averages: Any = (0.0, 0.0, 0.0, 0.0), decay: float = 0.0) -> complex:
+def weighed(method: str, m: complex, s: complex, averages: Any = (0.0,) * 5, decay: float = 0.0) -> complex:
     """The centre of one bin."""
     mid, side = (np.array([[[v.real], [v.imag]]]) for v in (complex(m), complex(s)))
-    jitted(weigh)(RULES[method], mid, side, np.reshape(np.array(averages, dtype=float), (1, 4, 1)), decay)
+    jitted(weigh)(RULES[method], mid, side, np.reshape(np.array(averages, dtype=float), (1, 5, 1)), decay)
     return complex(mid[0, 0, 0], mid[0, 1, 0])
 
 
-@pytest.mark.parametrize(("method", "noise"), [("soft-projection", 5.0), ("low-latency", 8.0)])
-def test_the_soft_projection_is_its_formula(method: str, noise: float) -> None:
+def test_the_soft_projection_is_its_formula() -> None:
     """Bins by hand: ``rho = 3j``, ``u = 0.8``, ``k = 1/1.4096``, ``g = 8/(8 + 2^-20)``; then ``rho = 1/3``."""
-    trace = 2.0**-20
+    trace, method = 2.0**-20, "soft-projection"
     alone = 8.0 / (8.0 + trace) * (3.0j - 3.0j / 1.4096)
     assert weighed(method, 3.0j, 1.0) == pytest.approx(alone, rel=1e-12)
-    half = weighed(method, 3.0j, 1.0, (0.0, 6.0, 2.0, 18.0), 0.5)  # the same averages, twice as large
+    half = weighed(method, 3.0j, 1.0, (0.0, 6.0, 2.0, 18.0, 0.0), 0.5)  # the same averages, twice as large
     assert half == pytest.approx(alone, rel=1e-12)
     turned = weighed(method, 2.0, 0.5 - 1.0j)  # |rho| = 1.7889
     rho = 2.0 * (0.5 + 1.0j) / 1.25
     k = 1.0 / (1.0 + ((abs(rho) - 1.0) / 2.5) ** 4)
     assert turned == pytest.approx(2.75 / (2.75 + 1.25 * trace) * (2.0 - k * rho * (0.5 - 1.0j)), rel=1e-12)
-    gain = 3.0 / (3.0 + noise * 4.0 / 3.0 + 1.5 * trace)  # <MS> = 1/2, <SS> = 3/2, <MM> = 9/2
-    assert weighed(method, 2.0, 1.0, (-3.0, 0.0, 1.0, 1.0), 0.5) == pytest.approx(gain * (2.0 - 1.0 / 3.0), rel=1e-12)
+    gain = 3.0 / (3.0 + 5.0 * 4.0 / 3.0 + 1.5 * trace)  # <MS> = 1/2, <SS> = 3/2, <MM> = 9/2
+    averages = (-3.0, 0.0, 1.0, 1.0, 0.0)
+    assert weighed(method, 2.0, 1.0, averages, 0.5) == pytest.approx(gain * (2.0 - 1.0 / 3.0), rel=1e-12)
+
+
+def test_the_low_latency_form_is_its_formula() -> None:
+    """Bins by hand: a single source is coherent, and treated as the soft projection does; others only in part."""
+    trace, method = 2.0**-20, "low-latency"
+    alone = 8.0 / (8.0 + trace) * (3.0j - 3.0j / 1.4096)
+    assert weighed(method, 3.0j, 1.0) == pytest.approx(alone, rel=1e-12)
+    averages = (4.0, 0.0, 1.0, 32.0, 0.5)  # then <MS> = 4, <SS> = 3/2, <MM> = 20: rho = 8/3, c = 8/15
+    rest = 0.5 * 0.5 + 0.5 * (1.5 - 4.0 * 8.0 / 3.0)
+    assert rest < 0.0  # nothing counts against the source
+    u = (8.0 / 3.0 - 1.0) / 2.5
+    k = 8.0 / 15.0 / (1.0 + u**4) + 7.0 / 15.0 * 3.0 / 8.0
+    expected = 18.5 / (18.5 + 1.5 * trace) * (2.0 - k * 8.0 / 3.0)
+    assert weighed(method, 2.0, 1.0, averages, 0.5) == pytest.approx(expected, rel=1e-12)
+    averages = (-3.0, 0.0, 1.0, 1.0, 1.0)  # then <MS> = 1/2, <SS> = 3/2, <MM> = 9/2: 4/3 is left beside the source
+    rest = 0.5 * 1.0 + 0.5 * 4.0 / 3.0
+    gain = 3.0 / (3.0 + 24.0 * rest + 1.5 * trace)
+    assert weighed(method, 2.0, 1.0, averages, 0.5) == pytest.approx(gain * (2.0 - 1.0 / 3.0), rel=1e-12)
 
 
 def test_projection_and_similarity_are_their_formulas() -> None:
     """Averages that remember another frame, so that the projection leaves something."""
-    averages, m, s = (0.3, -0.2, 0.5, 2.0), 1.0 - 0.5j, 0.2 + 0.4j
+    averages, m, s = (0.3, -0.2, 0.5, 2.0, 0.0), 1.0 - 0.5j, 0.2 + 0.4j
     cross, ss, mm = 0.5 * (0.3 - 0.2j) + m * s.conjugate(), 0.25 + abs(s) ** 2, 1.0 + abs(m) ** 2
     assert weighed("projection", m, s, averages, 0.5) == pytest.approx(m - cross / ss * s, rel=1e-12)
     assert weighed("similarity", m, s, averages, 0.5) == pytest.approx(((mm - ss) / (mm + ss)) ** 4 * m, rel=1e-12)

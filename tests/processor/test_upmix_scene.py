@@ -70,8 +70,8 @@ def correlation(a: Real, b: Real) -> float:
     return float(abs(a @ b) / np.sqrt((a @ a) * (b @ b)))
 
 
-SDR_DB = {"soft-projection": 10.0, "projection": 6.0, "similarity": 6.0, "pca": 5.0, "low-latency": 8.0}
-LEAK_DB = {"soft-projection": -26.0, "projection": -20.0, "similarity": -25.0, "pca": -20.0, "low-latency": -20.0}
+SDR_DB = {"soft-projection": 10.0, "projection": 6.0, "similarity": 6.0, "pca": 5.0, "low-latency": 7.5}
+LEAK_DB = {"soft-projection": -26.0, "projection": -20.0, "similarity": -25.0, "pca": -20.0, "low-latency": -24.0}
 
 
 @pytest.mark.parametrize("method", SINGING)
@@ -126,7 +126,7 @@ def test_hard_panned_voices_stay_out_beside_a_voice_that_leans(method: str) -> N
     leak = 20 * np.log10(max(abs(gains["left"]), abs(gains["right"])))
     print(f"{method}: SDR {sdr:.1f} dB, leak {leak:.1f} dB")
     assert sdr > 7.0
-    assert leak < -15.0
+    assert leak < -20.0
 
 
 def test_a_passive_matrix_would_fail_that() -> None:

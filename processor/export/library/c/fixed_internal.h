@@ -59,7 +59,7 @@ typedef struct {
     int32_t *turn;       /* [2][window / 4] exp(j 4 pi n / window), Q31 */
     int32_t *heard;      /* [2][window], a ring of hops */
     int32_t *spectra;    /* [mid re, mid im, side re, side im][window / 2] */
-    int64_t *averages;   /* [4][window / 2] */
+    int64_t *averages;   /* [5][window / 2] */
     int32_t *open;       /* [span] */
     int32_t *ready;      /* [3][hop] */
 } sf_upmix;

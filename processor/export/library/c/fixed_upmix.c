@@ -30,7 +30,7 @@ void sf_upmix_layout(sf_upmix *u, ss_arena *arena, const sweetspot_info *info)
     u->turn = sf_take(arena, u->window / 2u);
     u->heard = sf_take(arena, 2u * (size_t) u->window);
     u->spectra = sf_take(arena, 2u * (size_t) u->window);
-    u->averages = sf_take_long(arena, 2u * (size_t) u->window);
+    u->averages = sf_take_long(arena, 5u * ((size_t) u->window / 2u));
     u->open = sf_take(arena, u->span);
     u->ready = sf_take(arena, 3u * (size_t) u->hop);
 }
@@ -70,7 +70,7 @@ void sf_upmix_reset(sf_upmix *u)
     u->at = 0u;
     if (framed(u)) {
         memset(u->heard, 0, 2u * (size_t) u->window * sizeof(int32_t));
-        memset(u->averages, 0, 2u * (size_t) u->window * sizeof(int64_t));
+        memset(u->averages, 0, 5u * ((size_t) u->window / 2u) * sizeof(int64_t));
         memset(u->open, 0, u->span * sizeof(int32_t));
         memset(u->ready, 0, 3u * (size_t) u->hop * sizeof(int32_t));
     }
@@ -183,28 +183,75 @@ static int within(const int64_t *avg, int64_t most)
     return avg[0] < most && avg[0] > -most && avg[1] < most && avg[1] > -most;
 }
 
-/* The source in the middle over itself, `noise` times `left` (Q30) of the side's power, and a trace of it; Q30. */
-static int64_t clear_of(int64_t ss, int64_t mm, int64_t noise, int64_t left)
+/* The source in the middle over itself, `noise` times the power `rest`, and a trace of the side's; Q30. */
+static int64_t clear_of(int64_t ss, int64_t mm, int64_t noise, int64_t rest)
 {
-    const uint32_t down = mm >= ((int64_t) 1 << 58) || ss >= ((int64_t) 1 << 58) ? 4u : 0u;
-    const int64_t source = mm > ss ? (mm - ss) >> down : 0, side = ss >> down;
-    const int64_t all = source + noise * sf_long_scaled(side, left, 30u) + (side >> 20);
+    const uint32_t down = mm >= ((int64_t) 1 << 56) || ss >= ((int64_t) 1 << 56) ? 6u : 0u;
+    const int64_t source = mm > ss ? (mm - ss) >> down : 0, all = source + noise * (rest >> down) + (ss >> (down + 20u));
     return ratio(source, all > 0 ? all : 1);
 }
 
-/* The projection lets go of what is near the middle: rho up to 40 in Q24, up to 1024 in Q14, beyond it nothing counts. */
-static weights soft(const int64_t *avg, int64_t noise)
+/* rho, up to 40 in Q24 and up to 1024 in Q14; beyond it nothing counts (bits is 0). */
+typedef struct {
+    int64_t re, im, size;
+    uint32_t bits;
+} slope;
+
+static slope slope_of(const int64_t *avg)
 {
-    weights w = {clear_of(avg[2], avg[3], noise, 0), 0, 0};
     const int64_t least = avg[3] >> 40, ss = avg[2] > least ? avg[2] : least, below = ss > 0 ? ss : 1;
-    const uint32_t bits = within(avg, below < ((int64_t) 1 << 56) ? below * 40 : INT64_MAX) ? 24u : 14u;
-    if (within(avg, below < ((int64_t) 1 << 52) ? below * 1024 : INT64_MAX)) {
-        const int64_t re = ratio(avg[0], below) >> (30u - bits), im = ratio(avg[1], below) >> (30u - bits);
-        const int64_t square = re * re + im * im, left = ONE30 - (bits == 24u ? square >> 18 : ONE30);
-        w.a = clear_of(avg[2], avg[3], noise, left > 0 ? left : 0);
-        const int64_t gain = let_go(root(square), bits, w.a);
-        w.br = -sf_long_scaled(gain, re, 26u);
-        w.bi = -sf_long_scaled(gain, im, 26u);
+    slope rho = {0, 0, 0, within(avg, below < ((int64_t) 1 << 56) ? below * 40 : INT64_MAX) ? 24u : 14u};
+    if (!within(avg, below < ((int64_t) 1 << 52) ? below * 1024 : INT64_MAX)) {
+        rho.bits = 0u;
+        return rho;
+    }
+    rho.re = ratio(avg[0], below) >> (30u - rho.bits);
+    rho.im = ratio(avg[1], below) >> (30u - rho.bits);
+    rho.size = root(rho.re * rho.re + rho.im * rho.im);
+    return rho;
+}
+
+/* The projection lets go of what is near the middle. */
+static weights soft(const int64_t *avg)
+{
+    const slope rho = slope_of(avg);
+    const int64_t left = rho.bits == 24u ? ONE30 - ((rho.re * rho.re + rho.im * rho.im) >> 18) : 0;
+    weights w = {clear_of(avg[2], avg[3], 5, left > 0 ? sf_long_scaled(avg[2], left, 30u) : 0), 0, 0};
+    if (rho.bits > 0u) {
+        const int64_t gain = let_go(rho.size, rho.bits, w.a);
+        w.br = -sf_long_scaled(gain, rho.re, 26u);
+        w.bi = -sf_long_scaled(gain, rho.im, 26u);
+    }
+    return w;
+}
+
+/* The same for short averages: what is left beside the source is averaged (kept) before it is cut off at 0, and side is
+ * taken more than once only where it is coherent with mid. */
+static weights quick(const int64_t *avg, int32_t decay, int64_t *kept)
+{
+    const slope rho = slope_of(avg);
+    const int64_t ss = avg[2], mm = avg[3] > 0 ? avg[3] : 1, one = (int64_t) 1 << rho.bits;
+    const int64_t square = rho.re * rho.re + rho.im * rho.im;
+    int64_t psi = ONE30, now = ss - mm, rest;
+    if (rho.bits > 0u && rho.size > one) {
+        const int64_t seen = sf_shifted(square, rho.bits == 24u ? 18u : 0u);
+        psi = ss < mm ? sf_long_scaled(seen, ratio(ss, mm), rho.bits == 24u ? 30u : 28u) : ONE30;
+        psi = psi < ONE30 ? psi : ONE30;
+        now = ss - sf_long_scaled(mm, psi, 30u);
+    } else if (rho.bits > 0u) {
+        const int64_t seen = sf_shifted(square, rho.bits == 24u ? 18u : 0u), full = rho.bits == 24u ? ONE30 : ONE30 >> 2;
+        now = sf_long_scaled(ss, (full - seen) * (ONE30 / full), 30u);
+    }
+    now = *kept + sf_long_times(now - *kept, ((int64_t) 1 << 31) - decay);
+    rest = now > 0 ? (now < ss ? now : ss) : 0;
+    *kept = now;
+    weights w = {clear_of(ss, mm, 24, rest), 0, 0};
+    if (rho.bits > 0u) {
+        const int64_t free = rho.size > one ? ratio(one, rho.size) : ONE30;
+        const int64_t once = times30(w.a, times30(ONE30 - psi, free));
+        const int64_t gain = let_go(rho.size, rho.bits, times30(w.a, psi)) + (rho.bits == 24u ? once * 4 : once * 4096);
+        w.br = -sf_long_scaled(gain, rho.re, 26u);
+        w.bi = -sf_long_scaled(gain, rho.im, 26u);
     }
     return w;
 }
@@ -244,7 +291,7 @@ static weights principal(const int64_t *avg)
     return w;
 }
 
-static weights weigh(uint32_t method, const int64_t *avg)
+static weights weigh(uint32_t method, const int64_t *avg, int32_t decay, int64_t *kept)
 {
     weights w = {0, 0, 0};
     int64_t square;
@@ -256,8 +303,9 @@ static weights weigh(uint32_t method, const int64_t *avg)
     case SWEETSPOT_PCA:
         return principal(avg);
     case SWEETSPOT_LOW_LATENCY:
+        return quick(avg, decay, kept);
     case SWEETSPOT_SOFT_PROJECTION:
-        return soft(avg, method == SWEETSPOT_SOFT_PROJECTION ? 5 : 8);
+        return soft(avg);
     default:
         return projection(avg);
     }
@@ -283,7 +331,7 @@ static void centred(sf_upmix *u, int32_t decay)
             *kept = sf_long_times(*kept, decay) + sf_shifted(now[j], u->spare);
             avg[j] = *kept;
         }
-        w = weigh(u->method, avg);
+        w = weigh(u->method, avg, decay, u->averages + 4u * bins + k);
         mr[k] = sf_saturated(part_of(w.a, a) + part_of(w.br, c) - part_of(w.bi, d));
         mi[k] = sf_saturated(part_of(w.a, b) + part_of(w.br, d) + part_of(w.bi, c));
     }

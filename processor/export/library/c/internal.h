@@ -102,7 +102,7 @@ typedef struct {
     float *heard;                /* [2][window], a ring of hops */
     float *frame;                /* [2][window] */
     float *spectra;              /* [mid re, mid im, side re, side im][window / 2] */
-    float *averages;             /* [4][window / 2] */
+    float *averages;             /* [5][window / 2] */
     float *open;                 /* [span] */
     float *ready;                /* [3][hop] */
 } ss_upmix;

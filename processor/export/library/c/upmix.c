@@ -11,7 +11,7 @@ SS_FAST
 
 static const double PI = 3.14159265358979323846;
 static const float MONO = 1e-8f, STEREO = 1e-6f, FLOOR = 1e-30f;
-static const float NEAR_MIDDLE = 2.5f, LEAST_SIDE = 1e-12f, NOISE = 5.0f, NOISE_QUICK = 8.0f, TRACE = 1.0f / 1048576.0f;
+static const float NEAR_MIDDLE = 2.5f, LEAST_SIDE = 1e-12f, NOISE = 5.0f, NOISE_QUICK = 24.0f, TRACE = 1.0f / 1048576.0f;
 
 static int framed(const ss_upmix *u)
 {
@@ -36,7 +36,7 @@ void ss_upmix_layout(ss_upmix *u, ss_arena *arena, const sweetspot_info *info)
     u->heard = ss_take(arena, 2u * (size_t) u->window);
     u->frame = ss_take(arena, 2u * (size_t) u->window);
     u->spectra = ss_take(arena, 2u * (size_t) u->window);
-    u->averages = ss_take(arena, 2u * (size_t) u->window);
+    u->averages = ss_take(arena, 5u * ((size_t) u->window / 2u));
     u->open = ss_take(arena, u->span);
     u->ready = ss_take(arena, 3u * (size_t) u->hop);
 }
@@ -68,7 +68,7 @@ void ss_upmix_reset(ss_upmix *u)
     u->at = 0u;
     if (framed(u)) {
         memset(u->heard, 0, 2u * (size_t) u->window * sizeof(float));
-        memset(u->averages, 0, 2u * (size_t) u->window * sizeof(float));
+        memset(u->averages, 0, 5u * ((size_t) u->window / 2u) * sizeof(float));
         memset(u->open, 0, u->span * sizeof(float));
         memset(u->ready, 0, 3u * (size_t) u->hop * sizeof(float));
     }
@@ -88,21 +88,40 @@ static float alike(float ss, float mm)
 }
 
 /* The projection lets go of what is near the middle, and is weaker the more it leaves beside a source there. */
-static void soft(const float *avg, float noise, float *a, float *br, float *bi)
+static void soft(const float *avg, float *a, float *br, float *bi)
 {
     const float least = avg[3] * LEAST_SIDE, ss = avg[2] > least ? avg[2] : least, below = ss > FLOOR ? ss : FLOOR;
     const float real = avg[0] / below, imag = avg[1] / below, square = real * real + imag * imag, size = sqrtf(square);
     const float u = (size > 1.0f ? size - 1.0f : 0.0f) / NEAR_MIDDLE;
     const float source = avg[3] > avg[2] ? avg[3] - avg[2] : 0.0f;
-    const float all = source + avg[2] * (noise * (square < 1.0f ? 1.0f - square : 0.0f) + TRACE);
+    const float all = source + avg[2] * (NOISE * (square < 1.0f ? 1.0f - square : 0.0f) + TRACE);
     const float whole = source / (all > FLOOR ? all : FLOOR), gain = whole / (1.0f + (u * u) * (u * u));
     *a = whole;
     *br = -gain * real;
     *bi = -gain * imag;
 }
 
+/* The same for short averages: what is left beside the source is averaged (kept) before it is cut off at 0, and side is
+ * taken more than once only where it is coherent with mid. */
+static void quick(const float *avg, float decay, float *kept, float *a, float *br, float *bi)
+{
+    const float least = avg[3] * LEAST_SIDE, ss = avg[2] > least ? avg[2] : least, below = ss > FLOOR ? ss : FLOOR;
+    const float real = avg[0] / below, imag = avg[1] / below, square = real * real + imag * imag, root = sqrtf(square);
+    const float size = root > 1.0f ? root : 1.0f, u = (size - 1.0f) / NEAR_MIDDLE;
+    const float share = square * below / (avg[3] > FLOOR ? avg[3] : FLOOR), psi = share < 1.0f ? share : 1.0f;
+    const float source = avg[3] > avg[2] ? avg[3] - avg[2] : 0.0f;
+    const float now = *kept + (1.0f - decay) * (avg[2] * (1.0f - square) - *kept);
+    const float rest = now > 0.0f ? (now < avg[2] ? now : avg[2]) : 0.0f;
+    const float all = source + NOISE_QUICK * rest + TRACE * avg[2], whole = source / (all > FLOOR ? all : FLOOR);
+    const float gain = whole * (psi / (1.0f + (u * u) * (u * u)) + (1.0f - psi) / size);
+    *kept = now;
+    *a = whole;
+    *br = -gain * real;
+    *bi = -gain * imag;
+}
+
 /* a (real) and b (complex) of C = a M + b S from <M S*>, <S S*>, <M M*>. */
-static void weights(uint32_t method, const float *avg, float *a, float *br, float *bi)
+static void weights(uint32_t method, const float *avg, float decay, float *kept, float *a, float *br, float *bi)
 {
     const float msr = avg[0], msi = avg[1], ss = avg[2], mm = avg[3];
     const float share = trust(ss, mm) / (ss > 0.0f ? ss : 1.0f), psi = alike(ss, mm);
@@ -120,8 +139,10 @@ static void weights(uint32_t method, const float *avg, float *a, float *br, floa
         *bi = 0.0f;
         break;
     case SWEETSPOT_LOW_LATENCY:
+        quick(avg, decay, kept, a, br, bi);
+        break;
     case SWEETSPOT_SOFT_PROJECTION:
-        soft(avg, method == SWEETSPOT_SOFT_PROJECTION ? NOISE : NOISE_QUICK, a, br, bi);
+        soft(avg, a, br, bi);
         break;
     default:
         *a = 1.0f;
@@ -145,7 +166,7 @@ static void centred(ss_upmix *u, float decay)
         for (uint32_t j = 0; j < 4u; j++) {
             avg[j * bins + k] = now[j];
         }
-        weights(u->method, now, &a, &br, &bi);
+        weights(u->method, now, decay, &avg[4u * bins + k], &a, &br, &bi);
         mr[k] = a * mr[k] + (br * sr[k] - bi * si[k]);
         mi[k] = a * mi[k] + (br * si[k] + bi * sr[k]);
     }
