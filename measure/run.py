@@ -31,8 +31,9 @@ from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Operator, Recording, Rig
 from sweetspot.rigs.units import Float, db
 
-ATTEMPTS = 4
-"""How often a capture is tried before the session holds."""
+ATTEMPTS, SPLICED_ATTEMPTS = 4, 8
+"""How often a capture is tried before the session holds, and how often where all that is wrong are bursts: their valid
+parts are spliced, and only what every one of them lacks takes another."""
 
 
 def measure(
@@ -275,7 +276,9 @@ def _until_good(
     rig, session, plan = hand.rig, hand.session, listener.plan
     bad: list[Disturbed] = []
     sound = Sound(capture.source, plan.named(capture), plan.signal_of(capture), capture.pose)
-    for _ in range(ATTEMPTS):
+    made = 0
+    while made < (ATTEMPTS if made > len(bad) else SPLICED_ATTEMPTS):
+        made += 1
         hand.loudness.permit(sound)
         hand.excursion.permit(sound)
         everything = rig.interface.capture(sound.signal)
@@ -301,7 +304,7 @@ def _until_good(
             session.store(plan, replace(whole, splice=splice.kept([one.run for one in bad])))
             return list(splice.heard)
     raise Held(
-        f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {ATTEMPTS} captures were "
+        f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {made} captures were "
         f"rejected, the last one: {reason}. Captures so far are kept; continue with: "
         f"sweetspot measure resume {session.path.parent}"
     )

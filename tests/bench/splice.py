@@ -9,7 +9,8 @@ fourth unit is verified with a driver 4 dB low, so that there are verdicts of bo
 verdict differs by more than 0.1 dB, a verdict is wrong (pass for fail or fail for pass; what is to be measured again is
 counted beside), or more than half of the captures are spent that whole repeats spend before they give up. That half is
 two captures a place: places whose first capture is kept as it is make up for those that take a third. ``--small`` is a
-rig of a lower rate without a polar set, a quarter of the work. Three figures are the noise of the
+rig of a lower rate without a polar set, a quarter of the work. ``--results FILE`` keeps a line a unit, and continues
+where an earlier run of the same ``--sweep`` and rig ended; ``--minutes`` ends it early. Three figures are the noise of the
 captures itself on these units, whose drivers hardly distort: signal to noise rises where two captures share the weight,
 distortion is stated beside what a splice's noise may be, and the difference from the prediction may rise to what that
 is allowed to be (-40 dB re the response). They stay 20 dB within their limits, and the largest change is printed.
@@ -18,6 +19,7 @@ is allowed to be (-40 dB re the response). They stay 20 dB within their limits, 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -25,7 +27,7 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -40,6 +42,7 @@ from sweetspot.calibrate.verify import Verification
 from sweetspot.measure import folder, plan
 from sweetspot.measure.run import ATTEMPTS, measure
 from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.rigs.errors import Held
 from sweetspot.rigs.lab.interface import LabInterface, LabStage
 from sweetspot.rigs.lab.trouble import noises
 from sweetspot.rigs.lab.world import World
@@ -167,7 +170,10 @@ def unit(job: tuple[int, float, bool]) -> Result:
     rig, serial = description(seconds, small), f"S-{number:04d}"
     with tempfile.TemporaryDirectory() as place:
         quiet, first = loop(Path(place) / "quiet", rig, serial, None)
-        noisy, second = loop(Path(place) / "noisy", rig, serial, np.random.default_rng([11, number]))
+        try:
+            noisy, second = loop(Path(place) / "noisy", rig, serial, np.random.default_rng([11, number]))
+        except Held as why:
+            return Result(serial, first.verdict, "held", 0.0, "", 0, 0, 1.0, (str(why),), {}, ())
         apart = {
             m.name: abs(m.heard - other.heard)
             for m, other in zip(first.metrics, second.metrics, strict=True)
@@ -211,23 +217,34 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first unit")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--sweep", type=float, default=4.0, help="seconds")
+    parser.add_argument("--results", type=Path, help="file of lines, to continue")
+    parser.add_argument("--minutes", type=float, help="after which no further unit is begun")
     parser.add_argument("--small", action="store_true", help="a rig of a lower rate, without a polar set")
     asked = parser.parse_args()
-    began, jobs = (
-        time.monotonic(),
-        [(i, asked.sweep, asked.small) for i in range(asked.first, asked.first + asked.units)],
-    )
+    began = time.monotonic()
+    numbers = range(asked.first, asked.first + asked.units)
+    kept = [] if asked.results is None or not asked.results.exists() else asked.results.read_text().splitlines()
+    results = [r for r in (Result(**json.loads(line)) for line in kept) if int(r.serial[2:]) in numbers]
+    there = {r.serial for r in results}
+    jobs = [(i, asked.sweep, asked.small) for i in numbers if f"S-{i:04d}" not in there]
+    chunk = max(asked.workers, 1) * 4
     with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
-        results = []
-        for one in pool.map(unit, jobs):
-            results.append(one)
-            print(
-                f"{one.serial}: {one.quiet:>5} / {one.noisy:>5}, {one.apart_db:.3f} dB ({one.figure}), "
-                f"{one.captures} captures at {one.places} places, standard error x {one.stderr_ratio:.2f}",
-                *(f"    {line}" for line in one.unsure),
-                sep="\n",
-                flush=True,
-            )
+        for start in range(0, len(jobs), chunk):
+            if asked.minutes is not None and time.monotonic() - began > 60.0 * asked.minutes:
+                print(f"after {asked.minutes:g} minutes: {len(jobs) - start} units left")
+                break
+            for one in pool.map(unit, jobs[start : start + chunk]):
+                results.append(one)
+                if asked.results is not None:
+                    with asked.results.open("a") as file:
+                        file.write(json.dumps(asdict(one)) + "\n")
+                print(
+                    f"{one.serial}: {one.quiet:>5} / {one.noisy:>5}, {one.apart_db:.3f} dB ({one.figure}), "
+                    f"{one.captures} captures at {one.places} places, standard error x {one.stderr_ratio:.2f}",
+                    *(f"    {line}" for line in one.unsure),
+                    sep="\n",
+                    flush=True,
+                )
     return reported(results, time.monotonic() - began)
 
 
@@ -237,11 +254,12 @@ def reported(results: list[Result], seconds: float) -> int:
     wrong = [r for r in results if {r.quiet, r.noisy} == {"pass", "fail"}]
     again = [r for r in results if r.quiet != r.noisy and r not in wrong]
     unclear = [line for r in results for line in r.unclear]
+    largest = sorted(results, key=lambda r: -r.apart_db)[:5]
     spent, places = sum(r.captures for r in results), sum(r.places for r in results)
     share = spent / (ATTEMPTS * places)
     print(f"\n{len(results)} units in {seconds:.0f} s, a disturbance in every capture")
     print(f"verdicts in silence {dict(Counter(r.quiet for r in results))}; in noise wrong: {len(wrong)}")
-    print(f"in noise to be measured again: {len(again)}")
+    print(f"in noise to be measured again: {len(again)}, of these held: {sum(r.noisy == 'held' for r in results)}")
     print(f"figures: median {np.median(apart):.3f} dB, largest {apart.max():.3f} dB (limit {FIGURE_DB} dB)")
     for name in OF_NOISE:
         print(f"{name}: changes by up to {max(abs(r.of_noise.get(name, 0.0)) for r in results):.2f} dB, of noise")
@@ -250,6 +268,7 @@ def reported(results: list[Result], seconds: float) -> int:
         f"captures: {spent} at {places} places ({spent / places:.2f} each), {100 * share:.0f} % of the {ATTEMPTS} that "
         "whole repeats spend without success (limit 50 %)"
     )
+    print(f"largest: {', '.join(f'{r.serial} {r.apart_db:.3f} dB ({r.figure})' for r in largest)}")
     return int(bool(wrong or unclear) or apart.max() > FIGURE_DB or share > 0.5)
 
 
