@@ -10,10 +10,12 @@ verdict differs by more than 0.1 dB, a verdict is wrong (pass for fail or fail f
 counted beside), or more than half of the captures are spent that whole repeats spend before they give up. That half is
 two captures a place: places whose first capture is kept as it is make up for those that take a third. ``--small`` is a
 rig of a lower rate without a polar set, a quarter of the work. ``--results FILE`` keeps a line a unit, and continues
-where an earlier run of the same ``--sweep`` and rig ended; ``--minutes`` ends it early. Three figures are the noise of the
-captures itself on these units, whose drivers hardly distort: signal to noise rises where two captures share the weight,
-distortion is stated beside what a splice's noise may be, and the difference from the prediction may rise to what that
-is allowed to be (-40 dB re the response). They stay 20 dB within their limits, and the largest change is printed.
+where an earlier run of the same ``--sweep`` and rig ended; ``--minutes`` ends it early.
+
+Three figures are the noise of the captures itself on these units, whose drivers hardly distort: signal to noise rises
+where two captures share the weight, distortion is stated beside what a splice's noise may be, and the difference from
+the prediction may rise to what that is allowed to be (-40 dB re the response). They stay 20 dB within their limits, and
+the largest change is printed.
 """
 
 from __future__ import annotations
