@@ -1,6 +1,7 @@
 """The multichannel interface through PortAudio: one full-duplex stream, so that playback and recording share a clock.
-The library may never return: on JACK it blocks for ever if the server has died. So every device call is made in a
-separate thread with a timeout, and after a failure the library is not used again.
+The library may never return: on JACK it blocks for ever if the server has died, or aborts while the server ends. So
+every device call is made in a separate thread with a timeout, where an abort is a call that never returns, and after a
+failure the library is not used again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, MissingDevice
-from sweetspot.rigs.hosts import Overdue, Worker, host_settings
+from sweetspot.rigs.hosts import Overdue, Worker, host_settings, without_abort
 from sweetspot.rigs.protection import check_outputs
 from sweetspot.rigs.protocol import Recording
 from sweetspot.rigs.rig_file import Description
@@ -109,7 +110,7 @@ class Library:
         if self.broken:
             raise HardwareTrouble(f"{who}: the audio device failed before; start the program again")
         try:
-            return self._worker.call(work, wait_s)
+            return self._worker.call(lambda: without_abort(work), wait_s)
         except Overdue as fault:
             self.give_up()
             raise HardwareTrouble(f"{who}: {fault}. Is the device connected, and its server running?") from fault

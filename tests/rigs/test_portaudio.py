@@ -109,6 +109,29 @@ def test_no_server_and_no_noise_from_its_library() -> None:
     assert done.stderr == ""
 
 
+def test_an_assertion_in_a_library_is_a_call_that_does_not_return() -> None:
+    """No signal wakes its thread, and an abort elsewhere is one afterwards."""
+    done = run("""
+        import ctypes, os, signal, time
+        from sweetspot.rigs.portaudio import library, HardwareTrouble
+        assert library.call(lambda: 3, "a device") == 3
+        assert signal.getsignal(signal.SIGABRT) is signal.SIG_DFL
+        try:
+            library.call(ctypes.CDLL(None).abort, "a device", 0.3)
+        except HardwareTrouble as trouble:
+            print(trouble)
+        signal.signal(signal.SIGUSR1, lambda *_: print("heard"))
+        os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.2)
+        raise SystemExit(3)
+    """)
+    assert done.returncode == 3, done.stderr
+    assert "a device: no answer in 0.3 s. Is the device connected" in done.stdout
+    assert done.stdout.endswith("heard\n")
+    after = run("import os; from sweetspot.rigs.portaudio import library; library.call(int, 'it'); os.abort()")
+    assert after.returncode == -signal.SIGABRT
+
+
 # on a server
 
 
@@ -291,3 +314,35 @@ def test_a_server_that_is_gone_before_a_capture(
         message, _ = process.communicate("go\n", timeout=30)
     assert "'crooked-card' does not open" in message
     assert process.returncode == 0
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_server_that_ends_while_a_stream_is_closed_does_not_abort_the_program(
+    jack_server: Starts, tmp_path: Path, crooked_card_text: Callable[[Path, str], str], jack_lab: Starts, how: int
+) -> None:
+    """PortAudio asserts that JACK lets go of its ports."""
+    (tmp_path / "rig.toml").write_text(crooked_card_text(tmp_path / "turntable", ""))
+    program = f"""
+        import sys
+        import numpy as np
+        from pathlib import Path
+        from sweetspot.rigs.rig_file import read
+        from sweetspot.rigs.portaudio import PortAudioInterface
+        interface = PortAudioInterface.open(read(Path({str(tmp_path / "rig.toml")!r})))
+        interface.capture(np.zeros((6, 1000), dtype=np.float32))
+        print("open", flush=True)
+        sys.stdin.readline()
+        interface.close()
+        print("goes on", flush=True)
+        raise SystemExit(3)
+    """
+    with jack_server(47872) as server, jack_lab(server, tmp_path / "rig.toml"):
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, env=server.env, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        server.process.send_signal(how)
+        message, _ = process.communicate("go\n", timeout=30)
+    assert (process.returncode, message) == (3, "goes on\n")
