@@ -27,6 +27,9 @@ from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
+MARGINS = {"left": 0.75, "right": 0.15, "top": 0.7, "bottom": 0.5, "below": 0.35, "beside": 0.15}
+"""Around and between the axes of a picture, inches."""
+
 DECAY_S = 0.005
 """Length of a spectrum's decay in pictures, s."""
 
@@ -198,12 +201,32 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
         raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
     style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
     with matplotlib.rc_context(style), replacing(path, path.suffix) as part:
-        draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(path.suffix.lower(), {}))
+        kind = path.suffix.lower()
+        quick = {"pil_kwargs": {"compress_level": 3}} if kind == ".png" else {}
+        draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(kind, {}), **quick)
 
 
-def _figure(title: str, width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12.5, color=plots.INK)
+def _figure(title: str, size: tuple[float, float], rows: int = 1, columns: int = 1, **inches: float) -> Figure:
+    """An empty figure with a title and fixed margins: a solver for them would draw everything twice.
+
+    ``inches`` are those of ``left``, ``right``, ``top``, ``bottom``, and what is left between ``rows`` and ``columns``
+    of axes (``below`` and ``beside``).
+    """
+    (width, height), gap = size, MARGINS | inches
+    figure = Figure(figsize=size)
+    figure.suptitle(title, x=0.1 / width, y=1.0 - 0.1 / height, ha="left", va="top", fontsize=12.5, color=plots.INK)
+    each = (
+        (width - gap["left"] - gap["right"] - (columns - 1) * gap["beside"]) / columns,
+        (height - gap["top"] - gap["bottom"] - (rows - 1) * gap["below"]) / rows,
+    )
+    figure.subplots_adjust(
+        left=gap["left"] / width,
+        right=1.0 - gap["right"] / width,
+        bottom=gap["bottom"] / height,
+        top=1.0 - gap["top"] / height,
+        wspace=gap["beside"] / each[0],
+        hspace=gap["below"] / each[1],
+    )
     return figure
 
 
@@ -224,7 +247,8 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
     if shown.smoothing > 0:
         power = smoothed(power, f, shown.smoothing)
     level = power_db(power / 2.0 / P_REF**2)
-    figure = _figure(f"{shown.unit}: responses, {_place(ears, shown.position)}", 9.0, 3.4 * len(ears.mics))
+    count = len(ears.mics)
+    figure = _figure(f"{shown.unit}: responses, {_place(ears, shown.position)}", (9.0, 3.4 * count), count, below=0.6)
     top = 10.0 * np.ceil((float(level.max()) + 2.0) / 10.0)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
@@ -239,7 +263,9 @@ def _impulses(shown: Shown, ears: ImpulseResponse) -> Figure:
     start = decay.arrival(ears.h[shown.position], ears.zero)
     window = slice(max(start - ears.fs // 2000, 0), min(start + ears.fs // 200, ears.h.shape[-1]))
     t = (np.arange(ears.h.shape[-1])[window] - ears.zero) / ears.fs
-    figure = _figure(f"{shown.unit}: impulse responses, {_place(ears, shown.position)}", 9.0, 3.6 * len(ears.mics))
+    count = len(ears.mics)
+    title = f"{shown.unit}: impulse responses, {_place(ears, shown.position)}"
+    figure = _figure(title, (9.0, 3.6 * count), count, below=0.8, left=0.2)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.traces(ax, t, ears.h[shown.position, mic][:, window], ears.drivers)
         ax.set_title(_named(ears.mics[mic]), loc="left")
@@ -256,7 +282,7 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
     columns = min(len(ears.drivers), COLUMNS)
     rows = 1 + -(-len(ears.drivers) // columns)
     title = f"{shown.unit}: decay at the {_named(ears.mics[mic])}, {_place(ears, shown.position)}"
-    figure = _figure(title, 3.2 * max(columns, 3), 3.0 * rows)
+    figure = _figure(title, (3.2 * max(columns, 3), 3.0 * rows), rows, columns, below=0.85, beside=0.75)
     grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
     plots.energy_decays(figure.add_subplot(grid[0, :]), t, decay.energy_decay_db(late), ears.drivers)
@@ -269,25 +295,30 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
 
 
 def _grid(figure: Figure, count: int) -> list[Axes]:
-    columns = min(count, COLUMNS) if count > 2 else count
-    rows = -(-count // columns)
+    rows, columns = _laid(count)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for spare in axes[count:]:
         spare.set_visible(False)
     return list(axes[:count])
 
 
-def _sized(count: int, width: float, height: float) -> tuple[float, float]:
+def _laid(count: int) -> tuple[int, int]:
+    """Rows and columns of :func:`_grid`."""
     columns = min(count, COLUMNS) if count > 2 else count
-    return width * max(columns, 2), height * -(-count // columns) + 0.5
+    return -(-count // columns), columns
+
+
+def _sized(count: int, width: float, height: float) -> tuple[float, float]:
+    rows, columns = _laid(count)
+    return width * max(columns, 2), height * rows + 0.5
 
 
 def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0)
     level = around.re_axis_db()
-    figure = _figure(
-        f"{shown.unit}: polar responses, dB re straight ahead, 1/12 octave", *_sized(len(polar.drivers), 3.6, 3.2)
-    )
+    title = f"{shown.unit}: polar responses, dB re straight ahead, 1/12 octave"
+    width, height = _sized(len(polar.drivers), 3.6, 3.2)
+    figure = _figure(title, (width, height), *_laid(len(polar.drivers)), right=1.0)
     closed = np.append(around.degrees, around.degrees[0] + 360.0)
     axes = _grid(figure, len(polar.drivers))
     for i, ax in enumerate(axes):
@@ -295,13 +326,14 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
         ax.set_title(_named(polar.drivers[i]), loc="left")
         ax.label_outer(remove_inner_ticks=False)
     scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
-    figure.colorbar(scale, ax=axes, label="dB re straight ahead", pad=0.01, aspect=30)
+    beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))
+    figure.colorbar(scale, cax=beside, label="dB re straight ahead")
     return figure
 
 
 def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
-    figure = _figure(f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", 9.0, 6.6)
+    figure = _figure(f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", (9.0, 6.6), 2, below=0.6)
     above, below = figure.subplots(2, 1, sharex=True)
     plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
     width = directivity.beam_width_deg(around)
@@ -319,13 +351,13 @@ def _distortion(shown: Shown) -> Figure:
     azimuth = float(measured.positions["azimuth_deg"][row])
     where = _place(measured, row) if shown.ears is not None else f"at {azimuth:.0f}°"
     title = f"{shown.unit}: distortion at the {_named(measured.mics[0])}, {where}"
-    figure = _figure(title, *_sized(len(made), 4.4, 3.4))
+    figure = _figure(title, _sized(len(made), 4.4, 3.4), *_laid(len(made)), left=0.9, bottom=0.85)
     axes = _grid(figure, len(made))
     for name, one, ax in zip(measured.drivers, made, axes, strict=True):
         plots.distortion(ax, one, 0)
         ax.set_title(_named(name), loc="left")
         ax.label_outer(remove_inner_ticks=False)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=6, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=6, frameon=False)
     return figure
 
 
@@ -358,14 +390,16 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
         )
     flat, upright = directivity.orbit(polar, 0), directivity.orbit(vertical, 0)
     count = len(polar.drivers)
-    figure = _figure(f"{shown.unit}: CTA-2034, 1/12 octave", 5.6 * min(count, 2), 4.0 * -(-count // 2) + 0.8)
-    axes = figure.subplots(-(-count // 2), min(count, 2), squeeze=False).ravel()
+    rows, columns = -(-count // 2), min(count, 2)
+    gaps = {"right": 0.7, "bottom": 0.95, "below": 0.85, "beside": 1.4}
+    figure = _figure(f"{shown.unit}: CTA-2034, 1/12 octave", (5.6 * columns, 4.0 * rows + 0.8), rows, columns, **gaps)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in axes[count:]:
         spare.set_visible(False)
     for i, ax in enumerate(axes[:count]):
         plots.spinorama(ax, directivity.cta2034(flat, upright, i))
         ax.set_title(_named(polar.drivers[i]), loc="left")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=4, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=4, frameon=False)
     return figure
 
 

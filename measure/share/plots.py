@@ -41,6 +41,9 @@ STYLE: Any = {
 }
 """Settings of matplotlib for every picture."""
 
+_SHADED = (240, 400)
+"""Rows and columns of an image of levels."""
+
 _TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
 
@@ -87,17 +90,39 @@ def traces(ax: Axes, t: Float, x: Float, names: Sequence[str]) -> None:
 def polar_map(ax: Axes, f: Float, degrees: Float, level: Float) -> None:
     """Level ``(direction, frequency)`` in dB re on-axis, with a contour each 6 dB; the map is a raster image."""
     low, high = PICTURED_DB
-    ax.pcolormesh(f, degrees, level, vmin=low, vmax=high, cmap="viridis", shading="gouraud", rasterized=True)
+    frequencies(ax, 100.0, 16000.0)
+    ax.set_ylim(-180.0, 180.0)
+    _shaded(ax, f, degrees, level, (low, high), "viridis")
     steps = np.arange(low + 6.0, high + 0.1, 6.0)
     drawn = ax.contour(
         f, degrees, np.clip(level, low, high), levels=steps, colors="#ffffff", linewidths=0.6, alpha=0.75
     )
     drawn.set_linestyle("solid")
-    frequencies(ax, 100.0, 16000.0)
     ax.grid(False)
     ax.set_yticks(np.arange(-180, 181, 90))
-    ax.set_ylim(-180.0, 180.0)
     ax.set_ylabel("azimuth, degrees")
+
+
+def _shaded(ax: Axes, f: Float, y: Float, level: Float, ends: tuple[float, float], colours: str) -> None:
+    """Levels ``(y, frequency)``, dB, as an image behind axes whose limits are set, linear between the values.
+
+    An image is drawn on an even grid, so that the logarithmic axis is interpolated here: a shaded mesh of as many cells
+    takes five times as long.
+    """
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    columns = np.log(left) + (np.arange(_SHADED[1]) + 0.5) / _SHADED[1] * np.log(right / left)
+    rows = bottom + (np.arange(_SHADED[0]) + 0.5) / _SHADED[0] * (top - bottom)
+    across = np.stack([np.interp(columns, np.log(f), row, left=np.nan, right=np.nan) for row in level])
+    order = np.argsort(y)
+    at = np.interp(rows, y[order], np.arange(len(y)), left=np.nan, right=np.nan)
+    inside = np.nan_to_num(at)
+    below = np.minimum(inside.astype(int), len(y) - 2)
+    part = np.where(np.isnan(at), np.nan, inside - below)[:, None]
+    shown = across[order][below] * (1.0 - part) + across[order][below + 1] * part
+    ax.imshow(
+        np.ma.masked_invalid(shown), extent=(0.0, 1.0, 0.0, 1.0), transform=ax.transAxes, origin="lower", aspect="auto",
+        interpolation="bilinear", vmin=ends[0], vmax=ends[1], cmap=colours, zorder=0,
+    )  # fmt: skip
 
 
 def floors(ax: Axes, f: Float, level: Float) -> None:
@@ -127,12 +152,12 @@ def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> Non
 
 def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
     """Decay of a spectrum ``(time, frequency)`` in dB re its highest level: time downwards, a contour each 12 dB."""
-    ax.pcolormesh(f, 1000.0 * t, level, vmin=-48.0, vmax=0.0, cmap="magma", shading="gouraud", rasterized=True)
+    frequencies(ax, float(f[0]), float(f[-1]))
+    ax.set_ylim(1000.0 * t[-1], 0.0)
+    _shaded(ax, f, 1000.0 * t, level, (-48.0, 0.0), "magma")
     lines = ax.contour(f, 1000.0 * t, level, levels=[-36.0, -24.0, -12.0], colors="#ffffff", linewidths=0.6, alpha=0.75)
     lines.set_linestyle("solid")
-    frequencies(ax, float(f[0]), float(f[-1]))
     ax.grid(False)
-    ax.set_ylim(1000.0 * t[-1], 0.0)
     ax.set_ylabel("time after the arrival, ms")
 
 
@@ -153,7 +178,7 @@ def distortion(ax: Axes, made: Distortion, mic: int) -> None:
 
 
 def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], text: str) -> None:
-    """Values ``(driver, frequency)``, one line a driver; ``said`` names the vertical axis."""
+    """Values ``(driver, frequency)``, one line a driver; ``text`` names the vertical axis."""
     for i, name in enumerate(names):
         ax.plot(f, values[i], label=name.replace("_", " "), **_line(i))
     frequencies(ax, float(f[0]), float(f[-1]))
