@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +52,17 @@ class Assessment:
         """``image`` and ``loudness`` for JSON."""
         image = {"arms": {name: a.to_dict() for name, a in self.arms.items()}, "reference_from": self.reference_from}
         return {"image": image | {"head": self.head}, "loudness": self.loudness.to_dict()}
+
+    def kept(self) -> str:
+        """All of it as text for a file, every digit; see :meth:`of`."""
+        return json.dumps(asdict(self), default=np.ndarray.tolist)
+
+    @classmethod
+    def of(cls, text: str) -> Assessment:
+        """An assessment from :meth:`kept`."""
+        kept = json.loads(text)
+        arms = {name: ImageFigures(**{k: v for k, v in arm.items() if v != []}) for name, arm in kept["arms"].items()}
+        return cls(arms, kept["reference_from"], Loudness(**kept["loudness"]), kept["head"])
 
     @property
     def text(self) -> str:

@@ -25,7 +25,7 @@ from sweetspot.calibrate.plant import (
     uncertainty,
 )
 from sweetspot.calibrate.plant import gate as gates
-from sweetspot.calibrate.run import fitted_of, kept_front, measured_sets, sha256, verdict_of
+from sweetspot.calibrate.run import fitted_of, kept_front, kept_image, measured_sets, sha256, verdict_of
 from sweetspot.calibrate.run import image as image_of
 from sweetspot.calibrate.run import zone as zone_of
 from sweetspot.calibrate.study import FrontPoint, held_out
@@ -125,31 +125,59 @@ def gather(run: Path) -> Evidence:
     BadInput
         The session or the filterset is missing or not whole.
     """
+    return with_verdict(run, of_session(run))
+
+
+def of_session(run: Path) -> Evidence:
+    """All of a run but its verification and its image, which take longer: see :func:`with_verdict`.
+
+    Raises
+    ------
+    BadInput
+        The session or the filterset is missing or not whole.
+    """
     fitted = fitted_of(run)
     with Session.read(session_file(run)) as session:
         rig, attributes = session.rig(), session.attributes
         measured, polar = measured_sets(session)
         measured = replace(measured, ir=held_out.scoring(measured.ir))
         rejected = _rejected(session, "")
-    fitted, verdict, unheard, verification, more = _heard(run, fitted)
-    names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
-    hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
-    text = store.read_design(run)
     return Evidence(
         fitted,
         rig,
         measured,
         polar.ir,
-        verdict,
-        unheard,
+        verdict=None,
+        unheard="",
         session=attributes,
-        verification=verification,
-        rejected=rejected + more,
-        hashes=hashes,
-        design_text=text,
-        image=verdict.image if verdict else image_of(run, fitted),
+        verification={},
+        rejected=rejected,
+        hashes={},
+        design_text=store.read_design(run),
         zone=zone_of(run),
         front=tuple(kept_front(run)),
+    )
+
+
+def with_verdict(run: Path, e: Evidence) -> Evidence:
+    """The same with the verification, if there is one, and the image that it or the calibration found.
+
+    Raises
+    ------
+    BadInput
+        A file is not whole.
+    """
+    fitted, verdict, unheard, verification, more = _heard(run, e.fitted)
+    names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
+    return replace(
+        e,
+        fitted=fitted,
+        verdict=verdict,
+        unheard=unheard,
+        verification=verification,
+        rejected=e.rejected + more,
+        hashes={n: sha256(run / n) for n in names if (run / n).is_file()},
+        image=verdict.image if verdict else kept_image(run) or image_of(run, fitted),
     )
 
 

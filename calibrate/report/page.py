@@ -62,13 +62,16 @@ def write(
     BadInput
         The session or the filterset is missing, or the page cannot be written.
     """
-    gathered = evidence.gather(run)
+    known = evidence.of_session(run)
+    first = _begun(known, OF_SESSION, with_figures=pictures is not None)
+    gathered = evidence.with_verdict(run, known)
     step("measurements and filters")
-    drawing = _begun(gathered, with_figures=pictures is not None)
+    then = _begun(gathered, OF_VERDICT, with_figures=pictures is not None)
+    last = _begun(gathered, LAST, with_figures=True)
     clips = sounds.clips(run, music)
     step("sounds")
     written = _text(gathered, run.name, clips)
-    drawn = drawing(step)
+    drawn = _collected(last() | first() | then(), step)
     page = written(drawn)
     path = run / NAME
     with alone(run):
@@ -97,37 +100,24 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     return path
 
 
-Drawing = Callable[[Callable[[str], None]], dict[str, list[Picture]]]
-"""Waits for the pictures of each group, and reports each."""
+def _begun(e: Evidence, parts: tuple[str, ...], *, with_figures: bool) -> Callable[[], dict[str, list[Picture]]]:
+    """Start to draw parts of the page on another core; figures are kept only if needed."""
 
-
-def _begun(e: Evidence, *, with_figures: bool) -> Drawing:
-    """Start to draw all pictures of the page on the other cores; figures are kept only if needed."""
-    groups: dict[str, list[Callable[[Evidence], list[Picture]]]] = {
-        "image": [image_pictures.zones, image_pictures.pictures],
-        "cancellation": [lambda e: [_cancellation(e)]],
-        "ears": [_ear_levels, _ear_responses],
-        "beam": [_polar_maps, lambda e: device_pictures.polar_cuts(evidence.beams(e))],
-        "colour": [_colours],
-        "filters": [lambda e: device_pictures.filter_pictures(e.fitted.filters)],
-        "layout": [_plans, _noise],
-    }
-
-    def drawn(part: Callable[[Evidence], list[Picture]]) -> list[Picture]:
+    def drawn(name: str) -> list[Picture]:
         with matplotlib.rc_context(measured.STYLE):
-            return [p if with_figures else replace(p, figure=None) for p in part(e)]
+            return [p if with_figures else replace(p, figure=None) for p in PARTS[name](e)]
 
-    work = [partial(drawn, part) for parts in groups.values() for part in parts]
-    begun = forked.begun(work, here=with_figures)
+    begun = forked.begun([partial(drawn, name) for name in parts], copies=1, here=with_figures)
+    return lambda: dict(zip(parts, begun(), strict=True))
 
-    def waited(step: Callable[[str], None]) -> dict[str, list[Picture]]:
-        each, found = iter(begun()), dict[str, list[Picture]]()
-        for name, parts in groups.items():
-            found[name] = [one for _ in parts for one in next(each)]
-            step(f"pictures: {name}")
-        return found
 
-    return waited
+def _collected(drawn: dict[str, list[Picture]], step: Callable[[str], None]) -> dict[str, list[Picture]]:
+    """Pictures of each group of the page, in order, and a report of each."""
+    found = {}
+    for group, parts in GROUPS.items():
+        found[group] = [one for part in parts for one in drawn[part]]
+        step(f"pictures: {group}")
+    return found
 
 
 def _text(e: Evidence, name: str, clips: tuple[sounds.Clip, ...]) -> Callable[[dict[str, list[Picture]]], str]:
@@ -331,3 +321,39 @@ def _noise(e: Evidence) -> list[Picture]:
         ),
     ]
     return [*found, device_pictures.snr_around(e.polar)] if ahead.has_directions(e.polar) else found
+
+
+PARTS: dict[str, Callable[[Evidence], list[Picture]]] = {
+    "zones": image_pictures.zones,
+    "image": image_pictures.pictures,
+    "cancellation": lambda e: [_cancellation(e)],
+    "levels": _ear_levels,
+    "responses": _ear_responses,
+    "maps": _polar_maps,
+    "cuts": lambda e: device_pictures.polar_cuts(evidence.beams(e)),
+    "colour": _colours,
+    "filters": lambda e: device_pictures.filter_pictures(e.fitted.filters),
+    "plans": _plans,
+    "noise": _noise,
+}
+"""Parts of the page, each drawn from the run's evidence."""
+
+OF_SESSION = ("zones", "levels", "responses", "plans", "noise")
+"""Drawn while the verification is read."""
+
+OF_VERDICT = ("maps", "cuts", "filters")
+"""Drawn while sounds are made."""
+
+LAST = tuple(name for name in PARTS if name not in (*OF_SESSION, *OF_VERDICT))
+"""Drawn here after these."""
+
+GROUPS = {
+    "image": ("zones", "image"),
+    "cancellation": ("cancellation",),
+    "ears": ("levels", "responses"),
+    "beam": ("maps", "cuts"),
+    "colour": ("colour",),
+    "filters": ("filters",),
+    "layout": ("plans", "noise"),
+}
+"""Parts of each group of pictures in the page."""

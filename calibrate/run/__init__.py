@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.run.kept import fitted_of as fitted_of
     from sweetspot.calibrate.run.kept import kept_bank as kept_bank
     from sweetspot.calibrate.run.kept import kept_front as kept_front
+    from sweetspot.calibrate.run.kept import kept_image as kept_image
     from sweetspot.calibrate.run.kept import sha256 as sha256
     from sweetspot.calibrate.run.kept import zone as zone
     from sweetspot.calibrate.run.parts import compared_part as compared_part

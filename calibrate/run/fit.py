@@ -72,6 +72,7 @@ def calibrate(
             assessed = image(run, made)
             mapped = _mapped(run, made, design, assessed)
             kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
+            kept |= {"image": [assessed.kept()]}
             kept |= {"loudness": [json.dumps(assessed.loudness.re_plain_db["calibrated"])]}
             step("listening zone")
         if with_front:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sweetspot.calibrate.auditory import ZoneMap
+from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.bank import BankFigures
 from sweetspot.calibrate.design import BankDesign, parse_bank
 from sweetspot.calibrate.plant import BeamFit, FarEar, Fitted, Matched, Prediction
@@ -132,6 +132,12 @@ def zone(run: Path) -> ZoneMap | None:
     """The listening zone that was mapped when a run was calibrated; ``None`` where it was not."""
     kept = store.read_prediction(run).get("zone")
     return ZoneMap.of_dict(json.loads(kept[0])) if kept else None
+
+
+def kept_image(run: Path) -> Assessment | None:
+    """The listener's metrics that were predicted when a run was calibrated; ``None`` where they were not."""
+    kept = store.read_prediction(run).get("image")
+    return Assessment.of(kept[0]) if kept else None
 
 
 def kept_front(run: Path) -> list[FrontPoint]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.calibrate.auditory import Assessment
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.design import Design, Limits, level_at, parse, towards_width
 from sweetspot.calibrate.filters import fit
@@ -86,6 +87,8 @@ def _judged(run: Path, path: Path, fitted: Fitted, limits: Limits) -> Verificati
     with Session.resume(path, VERIFICATION) as captured:
         captured.annotate("verdict", json.dumps(summary(verdict), indent=1))
         captured.annotate("limits", json.dumps(limits.to_dict()))
+        if verdict.image:
+            captured.annotate("image", verdict.image.kept())
     return verdict
 
 
@@ -99,14 +102,15 @@ def verdict_of(
     path
         The file; by default the run's ``verify.h5``.
     kept
-        Its :func:`summary` from when it was judged by these limits. The metrics of what a listener gets, whose
-        uncertainty takes many draws, are read from it.
+        Its :func:`summary` from when it was judged by these limits. What a listener gets is read from the file then,
+        and so are the metrics of it, whose uncertainty takes many draws.
     """
     path = path or run / VERIFIED
     with Session.read(path, VERIFICATION) as captured:
         sets = measured_sets(captured)
         of_filters = str(captured.attributes["filterset_sha256"])
         used = json.loads(captured.annotation("through") or "{}")
+        known = captured.annotation("image") if kept else None
     if of_filters != sha256(run / store.NAME):
         raise BadInput(f"{path}: was measured through another filter set than {run / store.NAME}; verify again")
     with Session.read(session_file(run)) as session:
@@ -115,7 +119,7 @@ def verdict_of(
     design = parse(store.read_design(run), str(run / store.NAME))
     verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
     share = share_of(found.filters)
-    image = auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
+    image = Assessment.of(known) if known else auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
     more = _kept_metrics(kept, verdict.metrics)
     if not more:
         scored = measured[0].used_for("score")

@@ -333,7 +333,9 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
 
 def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
-    figure = _figure(f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", (9.0, 6.6), 2, below=0.6)
+    figure = _figure(
+        f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", (9.0, 6.6), 2, below=0.6
+    )
     above, below = figure.subplots(2, 1, sharex=True)
     plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
     width = directivity.beam_width_deg(around)

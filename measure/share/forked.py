@@ -13,8 +13,10 @@ from sweetspot.rigs.errors import SweetspotError
 Made = TypeVar("Made")
 
 
-def begun(work: Sequence[Callable[[], Made]], *, here: bool = False) -> Callable[[], list[Made]]:
-    """Start functions on the other cores; returns a function that waits for their results, in order.
+def begun(
+    work: Sequence[Callable[[], Made]], *, copies: int | None = None, here: bool = False
+) -> Callable[[], list[Made]]:
+    """Start functions on other cores, in ``copies`` processes (by default one for each core); returns a function that waits for their results, in order.
 
     Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
     them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
@@ -26,9 +28,10 @@ def begun(work: Sequence[Callable[[], Made]], *, here: bool = False) -> Callable
         When the results are asked for: what one of the functions raised. Any other error of theirs comes as a
         ``RuntimeError`` with its trace.
     """
-    copies = min(_cores(), len(work))
-    if here or copies < 2 or not hasattr(os, "fork"):
+    cores = _cores()
+    if here or cores < 2 or not hasattr(os, "fork") or (copies is None and len(work) < 2):
         return lambda: [piece() for piece in work]
+    copies = min(copies or cores, len(work))
     pipes = [_copy(work[number::copies]) for number in range(copies)]
 
     def results() -> list[Made]:

@@ -21,14 +21,14 @@ import pytest
 import soundfile
 
 from sweetspot.calibrate import run as steps
-from sweetspot.calibrate.auditory import ZoneMap
+from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, svg
 from sweetspot.calibrate.report import page as report
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
-from sweetspot.measure.session import Session
+from sweetspot.measure.session import VERIFICATION, Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
@@ -163,6 +163,26 @@ def test_page_holds_the_verdict_and_its_figures(verified: Path, page: Page) -> N
     assert SERIAL in page.text
     assert steps.sha256(verified / "filterset.h5") in page.text
     assert (verified / "rig.toml").read_text(encoding="utf-8").split()[-1] in page.text
+
+
+def test_what_a_listener_gets_is_read_as_it_was_judged(verified: Path) -> None:
+    """Every digit of every arm comes back from verify.h5, where it would be computed for a second otherwise."""
+    fitted = steps.fitted_of(verified)
+    computed = steps.verdict_of(verified, fitted, Limits())[1].image
+    with Session.read(verified / "verify.h5", VERIFICATION) as session:
+        kept = session.annotation("image")
+    assert computed is not None
+    assert kept == computed.kept()
+    read = Assessment.of(kept)
+    for name, arm in computed.arms.items():
+        for field in ("azimuth", "focus", "drr_db", "c50_db", "iacc", "tone_db", "tone_heads_db"):
+            np.testing.assert_array_equal(getattr(read.arms[name], field), getattr(arm, field))
+        assert read.arms[name].loudness_db == arm.loudness_db
+    assert (read.loudness, read.head, read.reference_from) == (
+        computed.loudness,
+        computed.head,
+        computed.reference_from,
+    )
 
 
 def test_same_run_same_page(verified: Path) -> None:

@@ -136,6 +136,7 @@ MEANING = {
     "raw/SET/pPPP_sSS_rRR": "A capture: position PPP, source SS, repeat RR (99 closes the set; others were rejected). "
     "`accepted` and `reason`, pose, latency `delay_s`, `clock_ppm`, `snr_db`, start and temperature.",
     "raw/SET/played": "Loopback signal, full scale = 1.",
+    "image": "What a listener gets, of all arms, as measured, JSON.",
     "limits": "Limits of the verdict, JSON.",
     "through": "The processor, its form and latency, JSON.",
     "verdict": "The verdict with every metric, as `verify --json` prints it.",
@@ -150,6 +151,7 @@ MEANING = {
     "prediction/polar": "Predicted phantom centre around the device.",
     "prediction/target_db": "Target cancellation, dB.",
     "prediction/far_ear": "Far ear over near ear of the virtual loudspeakers (complex).",
+    "prediction/image": "What a listener gets, of all arms, as predicted, JSON.",
     "prediction/limits": "Active limit of each bin of the design, words joined by spaces.",
     "prediction/reference": "Reference drivers of the left and the right program, counted from 0.",
     "prediction/at_ears": "Responses at the nominal head, for listening.",
