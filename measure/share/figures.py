@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -202,7 +203,7 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
     style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
     with matplotlib.rc_context(style), replacing(path, path.suffix) as part:
         kind = path.suffix.lower()
-        quick = {"pil_kwargs": {"compress_level": 3}} if kind == ".png" else {}
+        quick: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if kind == ".png" else {}
         draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(kind, {}), **quick)
 
 

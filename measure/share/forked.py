@@ -16,11 +16,12 @@ Made = TypeVar("Made")
 def begun(
     work: Sequence[Callable[[], Made]], *, copies: int | None = None, here: bool = False
 ) -> Callable[[], list[Made]]:
-    """Start functions on other cores, in ``copies`` processes (by default one for each core); returns a function that waits for their results, in order.
+    """Start functions on other cores; returns a function that waits for their results, in order.
 
     Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
     them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
-    are asked for. A function must not print or wait for a thread.
+    are asked for. ``copies`` is their number, by default one for each core. A function must not print or wait for a
+    thread.
 
     Raises
     ------
