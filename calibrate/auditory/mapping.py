@@ -26,7 +26,7 @@ EVERY = 4
 LEANING_HZ = (300.0, 1600.0)
 """Where early reflections move an image: the band of the delays."""
 
-LEAST_MARGIN_DB = {"sides": 0.0, "centre": -3.0}
+LEAST_MARGIN_DB = {"sides": 0.5, "centre": -3.0}
 """Margin over early reflections with which a place is trusted; a centre, alike at both ears, bears more of them."""
 
 FADES_M = 0.5

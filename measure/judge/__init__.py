@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge.loudness import levels_unknown as levels_unknown
     from sweetspot.measure.judge.loudness import loudest_db as loudest_db
     from sweetspot.measure.judge.loudness import pascals as pascals
+    from sweetspot.measure.judge.loudness import swept_power as swept_power
     from sweetspot.measure.judge.loudness import uncalibrated as uncalibrated
 else:
     from sweetspot.rigs.faces import lazy

@@ -93,6 +93,24 @@ def loudest_db(x: NDArray[np.floating], pa: Float, fs: int) -> tuple[float, int]
     return float(np.max(peaks)), int(np.argmax(peaks))
 
 
+def swept_power(power: Float, f: Float, rate: float) -> float:
+    """Highest mean square over :data:`FAST_S` of an exponential sweep behind a response, re that of the sweep.
+
+    Parameters
+    ----------
+    power
+        Squared magnitude of the response ``(frequency,)``.
+    f
+        Its frequencies, ascending, Hz.
+    rate
+        Seconds in which the sweep's frequency grows by the factor e.
+    """
+    at = rate * np.log(f)
+    energy = np.concatenate([[0.0], np.cumsum(0.5 * (power[1:] + power[:-1]) * np.diff(at))])
+    begins = at - 0.5 * FAST_S
+    return float(np.max(np.interp(begins + FAST_S, at, energy) - np.interp(begins, at, energy)) / FAST_S)
+
+
 CANAL = (
     ". At the ears of a dummy head with ear canals the level from 2 to 4 kHz is up to 20 dB above that in the room: "
     "the limit applies at the microphone, so such a head needs a lower sweep level or a limit for its ear drums"

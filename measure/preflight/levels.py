@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sweetspot.measure.judge import levels_unknown, uncalibrated
+from sweetspot.measure.judge import levels_unknown, swept_power, uncalibrated
 from sweetspot.measure.preflight.finding import Finding, Outcome
 from sweetspot.measure.preflight.paths import OCTAVES, Observation
 from sweetspot.rigs.errors import BadInput
@@ -32,10 +32,12 @@ def of_levels(observed: Observation) -> Iterator[Finding]:
         row = observed.inputs[i]
         if not observed.there[i].any():
             continue
-        peaks = [float(np.max(np.abs(r[row]))) for r in matrix.responses[: len(observed.rig.driver)]]
-        loudest = int(np.argmax(peaks))
-        headroom = -float(db(observed.sweep_peak * peaks[loudest]))
-        spl = float(db(observed.sweep_peak * peaks[loudest] / np.sqrt(2.0) * observed.pascals(i) / P_REF))
+        powers = [np.abs(r[row]) ** 2 for r in matrix.responses[: len(observed.rig.driver)]]
+        headroom = -float(db(observed.sweep_peak) + power_db(max(np.max(p) for p in powers)))
+        swept = [swept_power(p, matrix.comb.frequencies(o), observed.sweep_rate) for o, p in enumerate(powers)]
+        loudest = int(np.argmax(swept))
+        full = float(db(observed.sweep_peak / np.sqrt(2.0) * observed.pascals(i) / P_REF))
+        spl = full + float(power_db(swept[loudest]))
         values = {
             "headroom_db": headroom,
             "loudest_db_spl": spl if known else None,

@@ -341,13 +341,17 @@ def test_a_sweep_that_would_clip(checked: Check, crooked_text: str, tmp_path: Pa
 
 def test_headroom_and_level_are_those_of_the_sweep(checked: Check, crooked: Description, lab_rig: Any) -> None:
     from sweetspot.measure import plan
+    from sweetspot.measure.judge import loudest_db, pascals
 
     message = {f.subject: f.values for f in checked(move=False) if f.check == "level"}
     with lab_rig(crooked, "T-2") as rig:
         peaks = [rig.interface.capture(s).x for s in plan.make(crooked, "ears").sources.signals]
     for mic in crooked.mic:
-        heard_peak = max(float(np.abs(x[mic.channel - 1]).max()) for x in peaks)
+        here = [x[[mic.channel - 1]] for x in peaks]
+        heard_peak = max(float(np.abs(x).max()) for x in here)
         assert message[mic.name]["headroom_db"] == pytest.approx(-float(db(heard_peak)), abs=0.7), mic.name
+        loudest = max(loudest_db(x, pascals(crooked, (mic,)), crooked.fs)[0] for x in here)
+        assert message[mic.name]["loudest_db_spl"] == pytest.approx(loudest, abs=0.5), "as captures are judged"
 
 
 def test_levels_of_uncalibrated_microphones_are_not_told_in_decibels_of_sound_pressure(
