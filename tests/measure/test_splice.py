@@ -215,8 +215,8 @@ def test_a_capture_with_a_disturbance_aside_of_its_sweep_is_kept_as_it_is(
 class Noisy:
     """A lab interface with a burst of its own in every capture of the first driver."""
 
-    def __init__(self, inner: object, rig: object) -> None:
-        self.inner, self.count = inner, 0
+    def __init__(self, inner: object, rig: object, *, alike: int = 0) -> None:
+        self.inner, self.count, self.alike = inner, 0, alike
         self.mics = np.array([[float(k in {m.channel - 1 for m in rig.mic})] for k in range(4)])  # type: ignore[attr-defined]
 
     def capture(self, y: np.ndarray) -> Recording:
@@ -225,13 +225,31 @@ class Noisy:
             return recording  # type: ignore[no-any-return]
         self.count += 1
         x = np.array(recording.x)
-        at, n = round((0.08 + 0.17 * (self.count % 3)) * FS), round(0.06 * FS)
+        late, loud = (self.count % 3, 0.1) if self.count > self.alike else (1, 1.0)
+        at, n = round((0.08 + 0.17 * late) * FS), round(0.06 * FS)
         burst = np.random.default_rng(self.count).standard_normal(n) * np.hanning(n)
-        x[:, at : at + n] += (0.1 * x.std(axis=1, keepdims=True) * burst).astype(np.float32) * self.mics
+        x[:, at : at + n] += (loud * x.std(axis=1, keepdims=True) * burst).astype(np.float32) * self.mics
         return Recording(x, recording.fs, recording.xruns, recording.started)
 
     def close(self) -> None:
         """Nothing to let go."""
+
+
+def test_captures_disturbed_at_the_same_time_take_further_ones(
+    tmp_path: Path, crooked_text: str, lab_rig: Callable[..., Rig]
+) -> None:
+    """Four lack the same part of the sweep; later ones have it."""
+    rig = parse(crooked_text, folder=tmp_path)
+    lab = lab_rig(rig, "T-2")
+    run = folder.new(tmp_path, "T-2", rig, NOON)
+    loud = Rig(rig, Noisy(lab.interface, rig, alike=4), lab.stage)  # type: ignore[arg-type]
+    with Session.resume(run / "session.h5") as session:
+        with pytest.raises(KeyboardInterrupt):
+            measure(loud, session, plan.make(rig, "ears"), ask=quiet, step=enough)
+        (kept,) = session.accounts("ears")
+        assert kept.made in (5, 6)
+        assert "used 0 of" in kept.text()
+        assert "spliced of runs 1, 2, 3, 4" in kept.text()
 
 
 def test_a_session_is_spliced_where_every_capture_is_disturbed(
