@@ -53,7 +53,11 @@ GROUPS = {
     "closure": Group(("measure/judge/drift.py",), ("measure/test_drift.py",)),
     "verdicts": Group(
         ("calibrate/verify/metric.py", "calibrate/verify/verification.py"),
-        ("calibrate/test_heard.py", "calibrate/test_confidence.py"),
+        ("calibrate/test_verdicts.py",),
+    ),
+    "limits": Group(
+        ("calibrate/design/limits.py", "calibrate/verify/default_limits.py", "calibrate/verify/metric_kinds.py"),
+        ("calibrate/test_verdicts.py",),
     ),
     "diagnosis": Group(("calibrate/verify/diagnose/",), ("calibrate/test_diagnosis.py", "calibrate/test_residual.py")),
     "gate": Group(("calibrate/plant/gate.py",), ("calibrate/test_gate.py",)),
@@ -129,6 +133,7 @@ pytest_add_cli_args_test_selection = {tests}
 pytest_add_cli_args = ["-p", "no:cacheprovider", "-q"]
 use_git_change_detection = false
 [tool.pytest.ini_options]
+addopts = "--import-mode=importlib"
 pythonpath = ["src", "."]
 markers = ["server: needs an audio server", "slow: takes long"]
 """
