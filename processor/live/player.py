@@ -8,7 +8,6 @@ import os
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sweetspot.processor.bank import FilterBank
 from sweetspot.processor.filterset import FilterSet
@@ -16,9 +15,6 @@ from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import FINISHED, LATENCY, QUIT, STARTED, PlayerMemory, Shared
 from sweetspot.rigs.errors import SweetspotError
 from sweetspot.rigs.live_stream import LiveStream, Wanted, Watch
-
-if TYPE_CHECKING:
-    pass
 
 FADE_S = 0.03
 """Of mute, start and stop."""
