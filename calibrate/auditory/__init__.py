@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.localise import Image as Image
     from sweetspot.calibrate.auditory.loudness import loudness_db as loudness_db
     from sweetspot.calibrate.auditory.mapping import Extent as Extent
+    from sweetspot.calibrate.auditory.mapping import Ground as Ground
     from sweetspot.calibrate.auditory.mapping import Measured as Measured
     from sweetspot.calibrate.auditory.mapping import measured as measured
     from sweetspot.calibrate.auditory.mapping import zone_map as zone_map

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from sweetspot.calibrate.auditory.templates import Templates, of_head
 from sweetspot.calibrate.plant import gate, grid, head_of, transform
 from sweetspot.calibrate.plant.places import Heads
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.share import forked
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, speed_of_sound
@@ -130,6 +132,34 @@ def heads_of(ears: ImpulseResponse) -> Heads:
     return Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """An assessment whose loudness another core may still compute.
+
+    Parameters
+    ----------
+    arms
+        Figures of all arms but their loudness.
+    loudness
+        Waits for the levels.
+    computed
+        Whether the reference pair was computed.
+    head
+        Which head's templates were used.
+    """
+
+    arms: dict[str, ImageFigures]
+    loudness: forked.Begun[Loudness]
+    computed: bool
+    head: str
+
+    def whole(self) -> Assessment:
+        """The assessment."""
+        (levels,) = self.loudness()
+        found = {name: replace(f, loudness_db=levels.re_plain_db[name]) for name, f in self.arms.items()}
+        return Assessment(found, "model" if self.computed else "rig", levels, self.head)
+
+
 def predicted(
     rig: Description,
     ears: ImpulseResponse,
@@ -138,7 +168,8 @@ def predicted(
     model: EarModel,
     *,
     facing: float = 1.0,
-) -> Assessment:
+    beside: bool = False,
+) -> Pending:
     """Figures of all arms from a session's driver-to-ear responses and the filters.
 
     Parameters
@@ -149,11 +180,12 @@ def predicted(
         Responses of a real pair of loudspeakers at the same positions, left and right in the place of drivers.
     facing
         See :func:`others_of`.
+    beside
+        Compute loudness on another core meanwhile.
     """
     others = others_of(rig, ears, filters, pair, model, facing=facing)
-    return _assessed(
-        rig, filters, model, others, ways.calibrated(ears, filters), heads=heads_of(ears), computed=pair is None
-    )
+    unit, heads = ways.calibrated(ears, filters), heads_of(ears)
+    return _assessed(rig, filters, model, (others, unit), heads=heads, computed=pair is None, beside=beside)
 
 
 def heard(
@@ -178,7 +210,7 @@ def heard(
     """
     others = others_of(rig, ears, filters, pair, model, facing=facing)
     unit = ways.heard(verified, ears, filters, share)
-    return _assessed(rig, filters, model, others, unit, heads=heads_of(ears), computed=pair is None)
+    return _assessed(rig, filters, model, (others, unit), heads=heads_of(ears), computed=pair is None).whole()
 
 
 def others_of(
@@ -209,19 +241,19 @@ def _assessed(
     rig: Description,
     filters: FilterSet,
     model: EarModel,
-    others: tuple[Arm, Arm, Arm],
-    unit: Arm,
+    arms: tuple[tuple[Arm, Arm, Arm], Arm],
     *,
     heads: Heads,
     computed: bool,
-) -> Assessment:
-    plain, matrix, reference = others
+    beside: bool = False,
+) -> Pending:
+    """Figures of the other arms and the unit; their loudness on another core if ``beside``."""
+    (plain, matrix, reference), unit = arms
     distance = rig.ears.distance_m if rig.ears else 2.0
     each = (plain, matrix, unit, reference)
-    loudness = levels_of(each, filters, nominal(heads))
+    loudness = forked.begun([partial(levels_of, each, filters, nominal(heads))], copies=1, here=not beside)
     found = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in each}
-    found = {name: replace(f, loudness_db=loudness.re_plain_db[name]) for name, f in found.items()}
-    return Assessment(found, "model" if computed else "rig", loudness, model.templates.name)
+    return Pending(found, loudness, computed, model.templates.name)
 
 
 def nominal(heads: Heads) -> int:

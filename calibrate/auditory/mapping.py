@@ -162,15 +162,46 @@ class Extent:
         return x, y
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ground:
+    """What a map is made from, whatever the filters.
+
+    Parameters
+    ----------
+    measured
+        The session.
+    x, y
+        Places along both axes, m.
+    places
+        Heads at all of them.
+    modelled, here
+        The model's responses ``(place, ear, driver, frequency)`` there and at the measured positions.
+    """
+
+    measured: Measured
+    x: Float
+    y: Float
+    places: Heads
+    modelled: Complex
+    here: Complex
+
+
+def ground_of(m: Measured, ear: EarModel, extent: Extent) -> Ground:
+    """The session carried to every place of the map, by the model alone; ``ear`` is of the head that measured."""
+    head = _on_grid(ear.templates, m.f)
+    x, y = extent.axes
+    places = Heads.towards_device(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
+    return Ground(m, x, y, places, model(m.field, head, places), model(m.field, head, m.heads))
+
+
 def zone_map(
-    m: Measured,
+    ground: Ground,
     ear: EarModel,
     filters: FilterSet,
     *,
     far_ear: Complex,
     figures: dict[str, ImageFigures],
     at: Float,
-    extent: Extent,
     pair: Pair,
 ) -> ZoneMap:
     """The map of one unit.
@@ -188,13 +219,11 @@ def zone_map(
     pair
         Where the reference pair stands; a hard-panned source should stand at its angle.
     """
+    m, x, y, places, here = ground.measured, ground.x, ground.y, ground.places, ground.here
     head = _on_grid(ear.templates, m.f)
     small = EarModel.of(head)
-    x, y = extent.axes
-    places = Heads.towards_device(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
     ways_on_unit = playing(m.ears, at, filters)
-    modelled, here = model(m.field, head, places), model(m.field, head, m.heads)
-    early, direct = (modelled * correction(s, here) for s in (m.early, m.direct))
+    early, direct = (ground.modelled * correction(s, here) for s in (m.early, m.direct))
     early_here = here * correction(m.early, here)
     heard = {name: way.heard(early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
     near = {name: way.heard(early_here, m.f, m.ears.fs) for name, way in ways_on_unit.items()}

@@ -9,13 +9,15 @@ import numpy as np
 
 from sweetspot.calibrate.auditory import assessment
 from sweetspot.calibrate.auditory.arms import best_pair
-from sweetspot.calibrate.auditory.assessment import Assessment
-from sweetspot.calibrate.auditory.figures import EarModel
-from sweetspot.calibrate.auditory.mapping import Extent, measured, zone_map
+from sweetspot.calibrate.auditory.assessment import Assessment, Pending
+from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures
+from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, measured, zone_map
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, draws_of
 from sweetspot.calibrate.auditory.zone import ZoneMap
-from sweetspot.calibrate.plant import Matched, MeasuredSet, Prediction, corrected
+from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.plant import Matched, MeasuredSet, Prediction, corrected, gate
+from sweetspot.calibrate.plant import matched as matched_ears
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import frontmost, make
@@ -82,12 +84,19 @@ def _facing(session: Session, ears: ImpulseResponse) -> float:
 
 
 def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessment:
-    """Figures of all arms as a run's session predicts them, at the scoring positions.
+    """Figures of all arms as a run's session predicts them, at the scoring positions; see :func:`pending`."""
+    return pending(run, filters, matched, beside=False).whole()
+
+
+def pending(run: Path, filters: FilterSet, matched: Matched | None, *, beside: bool = True) -> Pending:
+    """The same, with loudness computed on another core meanwhile.
 
     Parameters
     ----------
     matched
         What was done to make the ears agree.
+    beside
+        Use another core, where there is one.
 
     Raises
     ------
@@ -99,7 +108,7 @@ def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessm
         facing = _facing(session, ears)
     if matched:
         ears, pair = corrected(ears, matched.gains), corrected(pair, matched.gains) if pair else None
-    return assessment.predicted(rig, scored(ears), filters, pair, model_of(rig), facing=facing)
+    return assessment.predicted(rig, scored(ears), filters, pair, model_of(rig), facing=facing, beside=beside)
 
 
 def heard(
@@ -149,39 +158,47 @@ def unit(
         measured, verified = measured.corrected(matched.gains), verified.corrected(matched.gains)
         pair = corrected(pair, matched.gains) if pair else None
     model = model_of(rig)
-    found = assessment.predicted(rig, measured.ir, filters, pair, model).arms["calibrated"]
+    found = assessment.predicted(rig, measured.ir, filters, pair, model).whole().arms["calibrated"]
     return UnitImage(found, draws_of(rig, measured, filters, pair=pair, model=model, verified=verified, share=share))
 
 
+def ground(run: Path, design: Design) -> Ground | None:
+    """The part of :func:`zone` that does not depend on the filters; ``None`` without a polar set."""
+    with Session.read(session_file(run)) as session:
+        rig, ears = session.rig(), session.responses("ears")
+        polar = session.responses("polar") if "polar" in session.sets else None
+    if polar is None or rig.ears is None or rig.polar is None:
+        return None
+    ears = corrected(ears, matched_ears(ears, rig, design.filter.match_ears).gains)
+    gates = gate.chosen(ears, design.filter), gate.chosen(polar, design.filter)
+    c, at = speed_of_sound(rig.environment.temperature_c), np.array([d.at for d in rig.driver])
+    wish = design.zone
+    from_session = measured(ears, polar, gates, at, rig.polar.distance_m, c)
+    return ground_of(from_session, model_of(rig), Extent(wish.x_m, wish.y_m, wish.step_m))
+
+
 def zone(
-    run: Path, filters: FilterSet, matched: Matched | None, prediction: Prediction, extent: Extent, found: Assessment
+    run: Path, filters: FilterSet, prediction: Prediction, figures: dict[str, ImageFigures], known: Ground | None
 ) -> ZoneMap | None:
     """The map of the listening zone that a run's session predicts; ``None`` without gates or a polar set.
 
     Parameters
     ----------
-    extent
-        Places of the map.
-    found
-        Figures of the arms at the scoring positions.
+    figures
+        Of the arms at the scoring positions.
+    known
+        See :func:`ground`.
     """
-    with Session.read(session_file(run)) as session:
-        rig, ears = session.rig(), session.responses("ears")
-        polar = session.responses("polar") if "polar" in session.sets else None
-    if prediction.whole is None or polar is None or rig.ears is None or rig.polar is None:
+    if prediction.whole is None or known is None:
         return None
-    ears = corrected(ears, matched.gains) if matched else ears
-    c, at = speed_of_sound(rig.environment.temperature_c), np.array([d.at for d in rig.driver])
-    gates = prediction.whole.gate, prediction.whole.polar_gate
-    from_session = measured(ears, polar, gates, at, rig.polar.distance_m, c)
-    far, model = prediction.far_ear, model_of(rig)
+    with Session.read(session_file(run)) as session:
+        rig = session.rig()
     return zone_map(
-        from_session,
-        model,
+        known,
+        model_of(rig),
         filters,
-        far_ear=far,
-        figures=found.arms,
-        at=at,
-        extent=extent,
+        far_ear=prediction.far_ear,
+        figures=figures,
+        at=np.array([d.at for d in rig.driver]),
         pair=assessment.pair_of(rig),
     )

@@ -104,7 +104,7 @@ def fit(
     drawn = _short(W, both, beam, f=f, cost=spent, wish=design.filter, slopes=slopes)
     late = int(delays.max())
     filters = staging.staged_filters(drawn, ears.ir, rig, design, late=late, serial=serial, source=source)
-    prediction = _prediction(ears, polar, filters, design, v, same)
+    prediction = _prediction(ears, fitting, polar, filters, (design, v, same))
     loads = loading.bands(plant.h, f, plant.noise, ears.used_for("design").drift, wish.tolerance_db)
     weights = protection.ahead(bare(filters, f, v), slopes)
     expected = np.stack([p.expected_db(w.T) for p, w in zip(both.problems, weights, strict=True)])
@@ -222,10 +222,14 @@ def fronts(at: Float) -> list[tuple[int, ...]]:
 
 
 def _prediction(
-    ears: MeasuredSet, polar: MeasuredSet, filters: FilterSet, design: Design, far: Complex, same: Matched
+    ears: MeasuredSet,
+    fitted: MeasuredSet,
+    polar: MeasuredSet,
+    filters: FilterSet,
+    wish: tuple[Design, Complex, Matched],
 ) -> Prediction:
     """Responses of the programs at every measured place: the direct sound, and with the room."""
-    score, fitted = ears.used_for("score"), ears.used_for("design")
+    score, (design, far, same) = ears.used_for("score"), wish
     f = frequencies(ears.ir.fs)
     return Prediction(
         f,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -210,8 +211,9 @@ def window(t: Float, first: Float, last: Float, seconds: float) -> Float:
     return np.asarray(np.sin(0.5 * np.pi * rise) ** 2 * np.sin(0.5 * np.pi * fall) ** 2)
 
 
+@lru_cache(maxsize=4)
 def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
-    """Gated spectra ``(position, mic, driver, frequency)`` on the grid, Pa/FS.
+    """Gated spectra ``(position, mic, driver, frequency)`` on the grid, Pa/FS; those of the last sets are kept.
 
     At each position a driver has one window for all microphones, from 2 ms ahead of its first arrival to the gate after
     its last one; where no reflection is near, all drivers share one.
@@ -231,6 +233,7 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
         if len(used):
             gated = transform(h * window(t, first, last, float(seconds))[:, None], n, zero)
             out[..., used] += part[used] * gated[..., used]
+    out.flags.writeable = False
     return out
 
 

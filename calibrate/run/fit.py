@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
-from sweetspot.calibrate.auditory import Assessment, Extent, ZoneMap
+from sweetspot.calibrate.auditory import Assessment, Ground
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
@@ -19,6 +19,7 @@ from sweetspot.calibrate.study import FrontPoint, forms, pareto
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
+from sweetspot.measure.share import forked
 from sweetspot.processor import store
 from sweetspot.processor.bank import StoredBank
 from sweetspot.processor.export import FormRow
@@ -66,15 +67,14 @@ def calibrate(
     session_file(run)
     with alone(run):
         bank = bank or (None if drop_bank else kept_bank(run))
-        made, ears = _fit(run, design, left_out=left_out, step=step)
-        kept = to_keep(made) | {"at_ears": nominal(ears)}
-        if with_zone:
-            assessed = image(run, made)
-            mapped = _mapped(run, made, design, assessed)
-            kept |= {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
-            kept |= {"image": [assessed.kept()]}
-            kept |= {"loudness": [json.dumps(assessed.loudness.re_plain_db["calibrated"])]}
-            step("listening zone")
+        with Session.read(session_file(run)) as session:
+            measured_sets(session)  # read once, for the copy of this process too
+        with forked.begun([partial(auditory.ground, run, design)] * with_zone, copies=1) as ground:
+            made, ears = _fit(run, design, left_out=left_out, step=step)
+            kept = to_keep(made) | {"at_ears": nominal(ears)}
+            if with_zone:
+                kept |= _listened(run, made, ground)
+                step("listening zone")
         if with_front:
             kept |= {"pareto": [json.dumps(pareto.to_dict(front(run, design, step)))]}
         if with_forms:
@@ -143,11 +143,15 @@ def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> FittedBa
     return fit_bank(ears, polar, rig, (design, wish), made, auditory.model_of(rig))
 
 
-def _mapped(run: Path, made: Fitted, design: Design, found: Assessment) -> ZoneMap | None:
-    """The listening zone of a fit."""
-    wish = design.zone
-    extent = Extent(wish.x_m, wish.y_m, wish.step_m)
-    return auditory.zone(run, made.filters, made.ears, made.prediction, extent, found)
+def _listened(run: Path, made: Fitted, ground: forked.Begun[Ground | None]) -> dict[str, list[str]]:
+    """Image, loudness and listening zone of a fit, as they are kept; loudness on another core meanwhile."""
+    pending = auditory.pending(run, made.filters, made.ears)
+    with pending.loudness:
+        mapped = auditory.zone(run, made.filters, made.prediction, pending.arms, *ground())
+        found = pending.whole()
+    kept = {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
+    louder = json.dumps(found.loudness.re_plain_db["calibrated"])
+    return kept | {"image": [found.kept()], "loudness": [louder]}
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from sweetspot.calibrate import bank as banks
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import Fitted, ahead, errors
 from sweetspot.calibrate.run.fit import forms_of, image
-from sweetspot.calibrate.run.kept import bank_figures, kept_front, zone
+from sweetspot.calibrate.run.kept import bank_figures, kept_front, kept_image, zone
 from sweetspot.calibrate.run.sets import level_known, scored_where_designed
 from sweetspot.calibrate.run.studies import described, explained, left_out_position, uncertainty, virtual_missed
 from sweetspot.calibrate.study import DesignRow, compare, explain, forms, overview, pareto, reasons, virtual
@@ -43,7 +43,7 @@ def fitted_parts(
     if with_forms:
         rows = forms_of(run, fitted)
         yield CalibrationPart(forms_table(rows), {"forms": forms.to_dict(rows)})
-    heard = image(run, fitted)
+    heard = kept_image(run) or image(run, fitted)
     yield CalibrationPart(heard.text, heard.to_dict())
     if mapped := zone(run):
         yield CalibrationPart(mapped.text, {"zone": mapped.to_dict()})

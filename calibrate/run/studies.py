@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from sweetspot.calibrate.auditory import run as auditory
@@ -62,6 +63,7 @@ def described(run: Path, fitted: Fitted) -> tuple[overview.MetricRow, ...]:
     return overview.rows(fitted, scoring(ears).ir, polar.ir)
 
 
+@lru_cache(maxsize=1)
 def uncertainty(run: Path, fitted: Fitted) -> dict[str, Confident]:
     """Predicted mean and 10th percentile of the cancellation with their standard uncertainty."""
     with Session.read(session_file(run)) as session:

@@ -4,44 +4,63 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from sweetspot.rigs.errors import SweetspotError
 
 Made = TypeVar("Made")
 
 
-def begun(
-    work: Sequence[Callable[[], Made]], *, copies: int | None = None, here: bool = False
-) -> Callable[[], list[Made]]:
-    """Start functions on other cores; returns a function that waits for their results, in order.
+class Begun(Generic[Made]):
+    """Functions at work on other cores: called, it waits for their results, in order.
+
+    As a context, it ends processes at its end whose results nobody asked for.
+    """
+
+    def __init__(self, work: Sequence[Callable[[], Made]], copies: int) -> None:
+        self._work, self._copies = work, copies
+        self._pipes = [_copy(work[number::copies]) for number in range(copies)]
+
+    def __call__(self) -> list[Made]:
+        """The results.
+
+        Raises
+        ------
+        SweetspotError
+            What one of the functions raised. Any other error of theirs comes as a ``RuntimeError`` with its trace.
+        """
+        if not self._copies:
+            return [piece() for piece in self._work]
+        found: list[Any] = [None] * len(self._work)
+        for number in range(self._copies):
+            found[number :: self._copies] = _answer(*self._pipes.pop(0))
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, pipe in self._pipes:
+            os.close(pipe)
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        self._pipes = []
+
+
+def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here: bool = False) -> Begun[Made]:
+    """Start functions on other cores.
 
     Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
     them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
     are asked for. ``copies`` is their number, by default one for each core. A function must not print or wait for a
     thread.
-
-    Raises
-    ------
-    SweetspotError
-        When the results are asked for: what one of the functions raised. Any other error of theirs comes as a
-        ``RuntimeError`` with its trace.
     """
     cores = _cores()
-    if here or cores < 2 or not hasattr(os, "fork") or (copies is None and len(work) < 2):
-        return lambda: [piece() for piece in work]
-    copies = min(copies or cores, len(work))
-    pipes = [_copy(work[number::copies]) for number in range(copies)]
-
-    def results() -> list[Made]:
-        found: list[Any] = [None] * len(work)
-        for number, (process, pipe) in enumerate(pipes):
-            found[number::copies] = _answer(process, pipe)
-        return found
-
-    return results
+    alone = here or cores < 2 or not hasattr(os, "fork") or (copies is None and len(work) < 2)
+    return Begun(work, 0 if alone else min(copies or cores, len(work)))
 
 
 def _cores() -> int:

@@ -111,13 +111,12 @@ def compared(run: Path, seed: int) -> dict[str, Float]:
     x, y = drawn(seed)
     places = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
     zone = mapping.zone_map(
-        m,
+        mapping.ground_of(m, ear, extent),
         ear,
         fitted.filters,
         far_ear=fitted.prediction.far_ear,
         figures=steps.image(run, fitted).arms,
         at=at,
-        extent=extent,
         pair=assessment.pair_of(rig),
     )
     true = responses(rig, serial, places, room=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,6 +82,17 @@ def test_work_on_other_cores_comes_back_in_order() -> None:
     here = os.getpid()
     assert forked.begun([lambda i=i: i * i for i in range(7)])() == [0, 1, 4, 9, 16, 25, 36]
     assert forked.begun([os.getpid, os.getpid], here=True)() == [here, here]
+
+
+def test_work_that_nobody_waits_for_is_ended() -> None:
+    with forked.begun([lambda: time.sleep(60.0)], copies=1) as work:
+        (process, _) = work._pipes[0] if work._pipes else (0, 0)
+    assert not work._pipes
+    if process:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+    with forked.begun([os.getpid], copies=1) as asked:
+        assert len(asked()) == 1
 
 
 def test_what_goes_wrong_on_another_core_is_told_here() -> None:
