@@ -342,9 +342,14 @@ def pictures(
     shown = figures.gather(folder.session_file(run), vertical=sideways, position=position, smoothing=octaves)
     drawn = figures.chosen(figures.pictures(shown), only)
     target = out or run / "show"
-    table = figures.distortion_table(shown) if "distortion" in drawn else None  # once, for the picture too
+    work = {name: partial(figures.save, draw, target / f"{name}.{kind}") for name, draw in drawn.items()}
+    here = [work.pop(name) for name in figures.BESIDE if name in work]
     with alone(run) if out is None else alone_in(out), tracked("Drawing", 1) as step:
-        forked.begun([partial(figures.save, draw, target / f"{name}.{kind}") for name, draw in drawn.items()])()
+        with forked.begun(list(work.values()), copies=1) as others:
+            table = figures.distortion_table(shown) if "distortion" in drawn else None  # once, for the picture too
+            for draw in here:
+                draw()
+            others()
         step(str(target))
     files = [str(target / f"{name}.{kind}") for name in drawn]
     data: dict[str, object] = {"run": str(run), "pictures": files}

@@ -67,8 +67,9 @@ def calibrate(
     session_file(run)
     with alone(run):
         bank = bank or (None if drop_bank else kept_bank(run))
-        with Session.read(session_file(run)) as session:
-            measured_sets(session)  # read once, for the copy of this process too
+        if with_zone:
+            with Session.read(session_file(run)) as session:
+                measured_sets(session)  # read once, for the copy of this process too
         with forked.begun([partial(auditory.ground, run, design)] * with_zone, copies=1) as ground:
             made, ears = _fit(run, design, left_out=left_out, step=step)
             kept = to_keep(made) | {"at_ears": nominal(ears)}

@@ -28,6 +28,9 @@ from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
+BESIDE = ("distortion", "responses", "impulse")
+"""Pictures that one core draws while another draws the others: half of the work."""
+
 MARGINS = {"left": 0.75, "right": 0.15, "top": 0.7, "bottom": 0.5, "below": 0.35, "beside": 0.15}
 """Around and between the axes of a picture, inches."""
 
