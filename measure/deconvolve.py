@@ -237,7 +237,7 @@ def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after:
     transfer
         Transfer functions ``(..., frequency)``.
     delay
-        What the loopback says of the interface's latency, s: it is removed.
+        Latency of the interface by the loopback, s; it is removed.
     before, after
         Samples kept ahead of time zero and from it on; the outer tenth of each side fades.
     """

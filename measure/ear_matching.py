@@ -171,7 +171,7 @@ def _levels(found: ImpulseResponse, ear: int, centres: Float) -> Float:
     return power_db(np.stack(bands, axis=-1))
 
 
-def facts(found: Match, sensitivities: tuple[float, float]) -> dict[str, Any]:
+def to_dict(found: Match, sensitivities: tuple[float, float]) -> dict[str, Any]:
     """A match, for a program."""
     return {
         "left_louder_db": found.overall_db,

@@ -65,7 +65,7 @@ def check_same(run: Path, serial: str, rig: Description) -> None:
     Raises
     ------
     BadInput
-        Names both serial numbers, or says that the rig file differs.
+        The serial number or the rig file differs; the message names both.
     """
     with Session.read(session_file(run)) as session:
         if session.serial != serial:

@@ -330,7 +330,7 @@ class _Reading:
     sources, starts
         What plays, and at which sample each begins.
     timed
-        What the loopback says; its inverse is that of a source's sweep.
+        Timing by the loopback; its inverse is that of a source's sweep.
     loop
         Inverse of what the loopback plays.
     transfer

@@ -80,7 +80,7 @@ class Overlap:
             f"{self.agreed_db:.0f} dB"
         )
 
-    def table(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()}
 

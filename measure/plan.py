@@ -347,7 +347,7 @@ def _apart(a: Pose, b: Pose) -> float:
 def kept_samples(rig: Description) -> tuple[int, int]:
     """Samples kept of each response ahead of time zero and from it on.
 
-    As many as ``sweep.before_ms`` and ``sweep.after_ms`` say, or what a driver's protection filter needs so that the
+    According to ``sweep.before_ms`` and ``sweep.after_ms``, or what a driver's protection filter needs so that the
     ends of the window cut off nothing of its response's ringing (:meth:`Protection.rings_s`); at the end up to a few
     percent more, so that responses have a length that transforms are quick at: a large prime takes five times as long.
     """

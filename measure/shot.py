@@ -23,7 +23,7 @@ class Reason:
     Parameters
     ----------
     kind
-        What programs tell reasons apart by.
+        Identifier for programs.
     text
         For people: what, where, the value, the limit and what to do.
     """

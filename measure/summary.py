@@ -18,7 +18,7 @@ SHOWN = 12
 def of_plan(plan: Plan, left: int | None = None, overlap: OverlapMode | None = None) -> tuple[dict[str, Any], str]:
     """Captures, time, size and order of a plan of which ``left`` captures are still to be made (all if not given).
 
-    With ``overlap`` asked for, also what it would take at best: its timing is only known once the first position is.
+    With ``overlap``, also the shortest possible time: its timing is known after the first position only.
     """
     whole = len(plan.captures) + (plan.closing is not None)
     count = whole if left is None else left
@@ -91,10 +91,10 @@ def of_session(session: Session) -> tuple[dict[str, Any], str]:
             "snr_db_min": float(r.snr_db.min()),
             "captures_used": sum(a.used for a in accounts),
             "captures_made": sum(a.made for a in accounts),
-            "excluded": [a.table() for a in spoilt],
-            "closure": None if closure is None else closure.table(),
+            "excluded": [a.to_dict() for a in spoilt],
+            "closure": None if closure is None else closure.to_dict(),
             "clock_ppm": ppm,
-            "overlap": None if how is None else how.table(),
+            "overlap": None if how is None else how.to_dict(),
             "imported": None if session.is_estimated(name) else origin or None,
             "estimated": origin if session.is_estimated(name) else None,
         }

@@ -352,7 +352,7 @@ def _follower(filterset: Path, listener: str | None, settings: UpmixSettings) ->
 
 
 def _shown(live: LivePlayer, title: str, seconds: float | None, poses: PoseStream | None = None) -> Meters:
-    """Feed, show and obey keys until the end; the last meters."""
+    """Feed the stream, show meters and execute keys until the end; returns the last meters."""
     began = time.monotonic()
     with keyboard() as keys, RichLive(console=stderr(), auto_refresh=False, transient=True) as shown:
         while True:

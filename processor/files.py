@@ -34,11 +34,11 @@ class SoundSource:
     fs
         Sampling rate, Hz.
     samples
-        Samples per channel, as the header says.
+        Samples per channel according to the header.
     channels
         Channels in the file.
     cut
-        What the header says and the file holds, where it breaks off early; else empty.
+        Stated and actual length of a truncated file; else empty.
     """
 
     def __init__(self, path: Path, *, mono: bool = False) -> None:

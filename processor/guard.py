@@ -399,7 +399,7 @@ def reason(stop: Any) -> str:
 def limited(y: Real, ceilings: Real, fs: int) -> Real:
     """A whole signal ``(channel, samples)`` through :func:`limit`, without its delay.
 
-    Channels with an infinite ceiling only follow: what ears hear of drivers that are held, for example.
+    Channels with an infinite ceiling only receive the gain of the others, for example ear signals of limited drivers.
     """
     rule = rule_at(fs)
     look = rule.average.size - 1

@@ -114,7 +114,7 @@ def render_at_ears(
     filters, head
         Of the unit.
     source
-        Opens the signal, each time anew.
+        Opens the signal; called once per rendering.
     out
         Stereo, left ear first.
     settings

@@ -168,7 +168,7 @@ def aligned(engine: Engine, pieces: Iterable[Real]) -> Iterator[Real]:
     Raises
     ------
     BadInput
-        The guard stopped the output; says why.
+        The guard stopped the output; the message has the reason.
     """
     skip, made = engine.latency, 0
     for x in pieces:

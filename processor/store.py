@@ -136,7 +136,7 @@ def located(path: Path) -> Path:
     Raises
     ------
     BadInput
-        Nothing is there; says which runs hold filters when some do.
+        There is no file; the message names runs that hold filters.
     """
     if path.is_dir():
         if (path / NAME).is_file():

@@ -101,7 +101,7 @@ def new(
 ) -> None:
     """Write a commented rig file for a device, an interface, a stage and microphones, and check it.
 
-    Without --device the audio devices are listed, and one of them is asked for.
+    Without --device the audio devices are listed for a choice.
     """
     from sweetspot.rigs.rig_file import scaffold
 
@@ -185,8 +185,8 @@ def lab(
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with soundcard.running(description, unit) as (card, port):
         try:
-            result(soundcard.facts(card, port), soundcard.ready_text(card, port), as_json=as_json)
-            card.wait(ended.is_set, tell=say)
+            result(soundcard.to_dict(card, port), soundcard.ready_text(card, port), as_json=as_json)
+            card.wait(ended.is_set, warn=say)
         finally:
             say(f"Lab ended after {card.counts.text(card.period_ms)}")
 

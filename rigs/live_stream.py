@@ -108,7 +108,7 @@ class LiveStream:
         address
             Of the function.
         user
-            Address that it is handed with every block.
+            Address passed to it with every block.
 
         Raises
         ------

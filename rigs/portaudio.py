@@ -478,7 +478,7 @@ class _Take:
         return self.at == len(self.played)
 
     def step(self, heard: Any, play: Any, frames: int, flagged: bool) -> None:
-        """Copy one block each way; silence after the end. A flag on the first block tells of what came before it."""
+        """Copy one block each way; silence after the end. A flag on the first block concerns the time before it."""
         self.xruns += flagged and self.at > 0
         n = min(frames, len(self.played) - self.at)
         play[:n] = self.played[self.at : self.at + n]

@@ -114,7 +114,7 @@ class Stage(Protocol):
     def move(self, pose: Pose) -> Pose:
         """Move its axes to ``pose``, wait until they stand still, return the pose as read back.
 
-        Fields outside :attr:`axes` come back as they were asked.
+        Fields outside :attr:`axes` are returned as requested.
 
         Raises
         ------

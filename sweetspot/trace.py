@@ -29,7 +29,7 @@ REFUSALS = (
 
 
 def kept(fault: BaseException, now: datetime) -> str:
-    """Keep the traceback in a file; the line that says so.
+    """Keep the traceback in a file; returns the line that names it.
 
     Parameters
     ----------

@@ -86,7 +86,7 @@ def test_nothing_needs_portaudio_or_an_audio_server_to_start() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_without_the_library_that_writes_sofa_it_is_said_what_to_install() -> None:
+def test_without_the_library_that_writes_sofa_the_message_names_what_to_install() -> None:
     code = (
         "import sys; sys.modules['sofar'] = None\n"
         "from sweetspot.rigs.storage import sofa_library\n"

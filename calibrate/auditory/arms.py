@@ -85,7 +85,7 @@ def stereo_shares(pans: tuple[float, ...] = PANS) -> Float:
 def upmix_shares(filters: FilterSet, pans: tuple[float, ...] = PANS) -> Float:
     """Shares ``(pan, program)`` that the upmix of a filter set gives a single source, once it has settled.
 
-    The upmix itself is asked, with noise: each program's share is its projection on the source.
+    The upmix is run on noise: each program's share is its projection on the source.
     """
     return _upmix_shares(filters.upmix, filters.fs, pans)
 
@@ -137,7 +137,7 @@ def heard(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, 
     ears
         Responses to the stimuli left, right and both, in the place of drivers.
     measured
-        The session's responses at the same positions; they say when the direct sound comes.
+        The session's responses at the same positions; they give the arrival of the direct sound.
     share
         Part of what both sides have in common that goes to the centre program: ``both = share C + (1 - share)(L + R)``.
     """

@@ -103,7 +103,7 @@ def measured_templates(turned: ImpulseResponse, source: Float, name: str) -> Tem
     Parameters
     ----------
     turned
-        Responses of one source at each yaw of the head, which stands where the positions say.
+        Responses of one source at each yaw of the head, at the given positions.
     source
         Place of the loudspeaker ``(2,)``, m from the middle of the device.
     """

@@ -111,7 +111,7 @@ def guarded(arm: Arm, filters: FilterSet, name: str, position: int) -> tuple[Flo
     """Signals at the ears of a programme through upmix, filters and guard, and the remaining headroom.
 
     The guard takes the same from all drivers in each band, so what the ears hear follows the drivers' gains: it is
-    handed through the guard beside them, without a ceiling of its own.
+    passed through the guard beside them, without a ceiling of its own.
 
     Returns
     -------

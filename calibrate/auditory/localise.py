@@ -51,8 +51,8 @@ def localise(heard: Cues, templates: TemplateCues, bands: Bands) -> Image:
 
     The cost of a template is ``sum w min(((ITD - ITD_t) / 60 us)^2, 9)`` over the bands below 1.6 kHz, with the weights
     of the dominance region, plus half of the same with level differences over 2.5 dB; each sum is divided by its
-    weights. Delays differ by what is left without whole periods of their band, which nobody hears apart. Between
-    templates the minimum is found by a parabola.
+    weights. Delays differ by what is left without whole periods of their band, which listeners do not distinguish.
+    Between templates the minimum is found by a parabola.
 
     Parameters
     ----------

@@ -34,9 +34,9 @@ class _Table(BaseModel):
 class CrosstalkDesign(_Table):
     """Null steering: ``target_db`` is cancellation over frequency as points (Hz, dB), straight lines over log f.
 
-    ``effort_db`` limits array effort: the drivers' squared weights, summed as ``cost`` says, re those of one driver
-    alone at the same near-ear level. ``effort_re`` is that driver: the loudest one at that ear, or one of mean power
-    (to compare units with different numbers of drivers). ``form`` is the constraint: the near-ear response of the
+    ``effort_db`` limits array effort: the drivers' squared weights, summed according to ``cost``, re those of one
+    driver alone at the same near-ear level. ``effort_re`` is that driver: the loudest one at that ear, or one of mean
+    power (to compare units with different numbers of drivers). ``form`` is the constraint: the near-ear response of the
     nominal head with least effort ("distortionless"); the same with the reference driver unchanged as far as the target
     allows ("anchored", for short filters and ratios); or only the power ratio between the zones of the near and the far
     ear over all positions ("ratio", for units without a nominal position). ``cost`` is the measure of effort: drive of

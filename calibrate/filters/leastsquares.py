@@ -6,7 +6,7 @@ With wanted weights ``w_f (driver)`` and taps ``q (driver, tap)`` whose response
 
 ``Q + mu R`` is the Hessian of the per-bin design, so that errors go where they cost neither leakage nor effort; ``n_f``
 is its value at ``w_f``, which makes the measure relative; ``kappa`` weighs ripple at the near ear, and ``b_f = 1/f``
-gives every octave the same say. Where the wanted response has a notch, ``|d|`` is its third octave's level: ripple at
+weights every octave equally. Where the wanted response has a notch, ``|d|`` is its third octave's level: ripple at
 the bottom of a notch is inaudible. The normal equations are block-Toeplitz: conjugate gradients need two transforms a
 driver and step (M. R. Hestenes and E. Stiefel, J. Res. NBS 49, 409, 1952; R. H. Chan and M. K. Ng, SIAM Review 38, 427,
 1996).
@@ -53,7 +53,8 @@ def beam(W: Complex, weighing: Complex, f: Float, wish: FilterDesign, slopes: Fl
     Parameters
     ----------
     weighing
-        What an error costs, see :class:`sweetspot.calibrate.filters.beam.beamform.Beam`; every octave has the same say.
+        What an error costs, see :class:`sweetspot.calibrate.filters.beam.beamform.Beam`; every octave has the same
+        weight.
     """
     A = weighing / np.maximum(f, LOWEST_HZ)[:, None, None]
     return fitted(W, stopped(confined(A, f, *wish.band_hz), slopes), wish.taps, wish.delay)
@@ -83,7 +84,7 @@ def hessian(asked: Problem, cost: Cost, mu: Float, w: Complex, f: Float) -> Comp
     Parameters
     ----------
     asked
-        What was asked of the side.
+        The requested response of the side.
     cost
         ``(frequency, driver)``, or a matrix ``(frequency, driver, driver)``.
     mu

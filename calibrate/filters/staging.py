@@ -66,7 +66,7 @@ def staged_filters(
 def programme_gain(taps: Float, fs: int, ceiling: float) -> float:
     """Gain of filters ``(program, driver, tap)`` at which the guard takes more than :data:`TAKEN_DB` seldom enough.
 
-    The guard itself is asked what it takes: its look-ahead gain holds the ceiling whatever is played.
+    The reduction is computed by the guard itself, whose look-ahead gain holds the ceiling for any programme.
     """
     return min(_loudest(taps, fs, ceiling, name) for name in PROGRAMMES)
 

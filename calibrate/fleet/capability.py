@@ -21,7 +21,7 @@ FLOORS = {"dB": 0.25, "µs": 10.0, "ms": 1.0, "°": 1.0, "m²": 0.1, "cm": 1.0, 
 defect."""
 
 RESOLVED = {"dB": 0.02, "µs": 0.5, "ms": 0.01, "°": 0.1, "m²": 0.01, "cm": 0.1, "": 1e-4}
-"""Least spread that a measurement resolves, where its own uncertainty does not say more."""
+"""Least spread that a measurement resolves, unless its own uncertainty is larger."""
 
 POOR_CPK = 1.33
 """Capability below which a process is watched (AIAG PPAP)."""
@@ -190,12 +190,12 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
 
 
 def _optional(row: Mapping[str, Any], name: str) -> Any:
-    return row[name] if name in row.keys() else None  # noqa: SIM118 - rows of SQLite are not asked by "in"
+    return row[name] if name in row.keys() else None  # noqa: SIM118 - rows of SQLite do not support "in"
 
 
 def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:
     """The larger of the best resolution in this unit and the median measurement uncertainty."""
-    if "uncertainty" not in rows[-1].keys():  # noqa: SIM118 - rows of SQLite are not asked by "in"
+    if "uncertainty" not in rows[-1].keys():  # noqa: SIM118 - rows of SQLite do not support "in"
         return RESOLVED.get(unit, 0.0)
     known = [float(r["uncertainty"]) for r in rows if r["uncertainty"] is not None]
     own = float(np.median(known)) if known else 0.0

@@ -83,7 +83,7 @@ def on_cluster(
         except _Lost:
             wait = patience.away
         finally:
-            with contextlib.suppress(Exception):  # of a scheduler that is gone nothing is asked
+            with contextlib.suppress(Exception):  # the scheduler may have ended
                 client.close(timeout=1)
 
 

@@ -188,7 +188,7 @@ def verified(run: Path, session_sha256: str, filterset_sha256: str) -> tuple[tup
     Parameters
     ----------
     session_sha256, filterset_sha256
-        Of the run's files: a verification that was made with others says nothing of these.
+        Of the run's files: a verification of other files does not apply.
     """
     path = run / VERIFIED
     if not path.is_file():

@@ -50,7 +50,7 @@ class MonitorVerdict:
     error_db
         Energy of the difference from the prediction over the prediction's.
     gains_db
-        Level of each driver re the prediction; none where there are too few monitors to tell.
+        Level of each driver re the prediction; empty if there are too few monitors.
     causes
         What is wrong, one line each.
     """

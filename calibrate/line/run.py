@@ -113,7 +113,7 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
     Raises
     ------
     OSError, SweetspotError
-        The record could not be written; the state says so.
+        The record could not be written; the state shows it.
     """
     record: dict[str, Any] = {
         "utc": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",

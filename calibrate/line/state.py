@@ -81,7 +81,7 @@ class LineState:
         """For JSON."""
         with self.lock:
             made = sum(self.counts.values())
-            judged = made - self.counts["error"]  # trouble of the test box says nothing of a unit
+            judged = made - self.counts["error"]  # an error of the test box is no result of a unit
             return {
                 "rig": self.rig,
                 "model": self.model,

@@ -200,6 +200,6 @@ def level(value_db: float) -> str:
     return "none" if value_db < -150.0 else f"{value_db:.1f}"
 
 
-def plain(found: tuple[ErrorBand, ...]) -> list[dict[str, Any]]:
+def to_dict(found: tuple[ErrorBand, ...]) -> list[dict[str, Any]]:
     """The bands as plain data."""
     return [asdict(b) for b in found]

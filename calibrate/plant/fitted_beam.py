@@ -104,7 +104,7 @@ class BeamFit:
             "headroom_db": self.filters.headroom_db,
             "delay_samples": self.filters.delay_samples,
             "taps": self.filters.length,
-            "gate": {"polar": self.gate.plain()},
+            "gate": {"polar": self.gate.to_dict()},
         }
 
     def kept(self) -> dict[str, Any]:
@@ -115,7 +115,7 @@ class BeamFit:
             "azimuths": self.azimuths,
             "reference": np.array(self.pair),
             "without": "ears",
-            "gate": self.gate.plain(),
+            "gate": self.gate.to_dict(),
         }
 
     @classmethod

@@ -81,7 +81,7 @@ class Gate:
         """Lowest frequency that the gate resolves, Hz: ``1 / seconds``."""
         return 1.0 / self.seconds
 
-    def plain(self) -> dict[str, float]:
+    def to_dict(self) -> dict[str, float]:
         """For a file."""
         return {"seconds": self.seconds, "cycles": self.cycles, "reflection_s": self.reflection_s or 0.0}
 

@@ -57,7 +57,7 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
     ------
     BadInput
         The ears differ by more than 3 dB (``auto``: and by more than three standard errors); nothing mirrors and ``on``
-        was asked for.
+        was requested.
     """
     if wish == "off":
         return Matched(0.0, 0.0, "ears not matched: switched off (filter.match_ears)")

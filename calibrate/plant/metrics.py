@@ -163,7 +163,7 @@ def energy_db(pair: Complex, inside: NDArray[np.bool_]) -> float:
 def direct_to_reverberant_db(direct: Complex, whole: Complex, inside: NDArray[np.bool_]) -> float:
     """Energy of the direct sound over that of all else within some bins, dB; responses ``(..., frequency)``.
 
-    Effort is paid in this ratio: what cancels in two directions goes to all others (ISO 3382-1 tells the same of rooms
+    Effort is paid in this ratio: what cancels in two directions goes to all others (ISO 3382-1 states the same of rooms
     by time windows).
     """
     rest = np.sum(np.abs((whole - direct)[..., inside]) ** 2)
@@ -202,7 +202,7 @@ def sweet_spot_m(leak: Float, moved: Float, least_db: float = 12.0) -> float:
     -------
     0 when not even the nominal place reaches it; at most twice the largest displacement that was measured, beyond which
     nothing is known. Not a number where fewer than four positions were measured or none lies to the side: heads that
-    were only turned say nothing about places.
+    were only turned have no information on places.
     """
     if len(leak) < 4 or float(np.ptp(moved[:, 1])) < LEAST_ASIDE_M:
         return float("nan")

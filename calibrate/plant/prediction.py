@@ -61,7 +61,7 @@ class RoomPrediction:
         out = {n: getattr(self, n).astype(np.complex64) for n in ("score", "polar", "early", "polar_early")}
         out |= {n: np.asarray(getattr(self, n)) for n in ("end", "polar_end", "ear_gains")}
         out |= {n: getattr(self, n).astype(np.float32) for n in ("polar_noise", "polar_power")}
-        return out | {"gate": self.gate.plain(), "polar_gate": self.polar_gate.plain()}
+        return out | {"gate": self.gate.to_dict(), "polar_gate": self.polar_gate.to_dict()}
 
     @classmethod
     def of_dict(cls, kept: Mapping[str, Any]) -> RoomPrediction:

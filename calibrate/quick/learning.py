@@ -38,8 +38,8 @@ WEIGHT = 1.0
 
 ASSUMED_SCALE = 0.7
 """The part of a posterior's variance that is stated of a single unit: what directions have in common changes smoothly
-from one to the next, so that monitors to both sides of an ear tell more than :func:`model.alike` grants them. An
-assumption, which units left out in turn replace."""
+from one to the next, so that monitors to both sides of an ear hold more information than :func:`model.alike` assumes.
+An assumption, which units left out in turn replace."""
 
 LEAST_SCALE = 0.25
 """The smallest part of a posterior's variance that is stated, however well units left out in turn were predicted."""
@@ -236,8 +236,8 @@ def _chosen(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
 
     Components of few units carry what happened to these, such as how each stood in the test box, to places that no
     monitor is near. So nearness is kept unless components miss less by more than one standard error of the mean over
-    units (L. Breiman and others, "Classification and regression trees", 1984, ch. 3: of two that can't be told apart,
-    the simpler). Ears are compared by what is missed at the far ear, other sets by all paths alike.
+    units (L. Breiman and others, "Classification and regression trees", 1984, ch. 3: of two that do not differ
+    significantly, the simpler). Ears are compared by what is missed at the far ear, other sets by all paths alike.
     """
     n = len(deviations)
     others = [name for name in model.sets if name not in unit.OBSERVED]

@@ -79,7 +79,7 @@ class Evidence:
     zone
         The listening zone that the calibration mapped; ``None`` where it did not.
     front
-        Width against depth at several points of ``image.prefer``; empty where the calibration was not asked for it.
+        Width against depth at several points of ``image.prefer``; empty if the calibration did not compute it.
     """
 
     fitted: Fitted

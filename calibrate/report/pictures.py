@@ -33,7 +33,7 @@ class Picture:
     Parameters
     ----------
     title, alt, help
-        Its caption, what a screen reader says, and a sentence on how to read it.
+        Its caption, its text for screen readers, and a sentence on how to read it.
     svg
         The drawing.
     wide

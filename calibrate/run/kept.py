@@ -40,7 +40,7 @@ def to_keep(fitted: Fitted) -> dict[str, Any]:
         "limits": [",".join(side) for side in fitted.limits],
         "reference": np.array(fitted.reference),
         "virtual": asdict(fitted.far_ear),
-        "loading": json.dumps(loading.plain(fitted.loading)),
+        "loading": json.dumps(loading.to_dict(fitted.loading)),
         "ears": asdict(fitted.ears) if fitted.ears else {},
     }
 

@@ -39,7 +39,7 @@ def fitted_parts(
     """Results of a new calibration; front and forms if requested."""
     yield CalibrationPart(prediction_text(run, fitted), _prediction(run, fitted))
     found = described(run, fitted)
-    yield CalibrationPart(overview.table(found), {"field": overview.plain(found)})
+    yield CalibrationPart(overview.table(found), {"field": overview.to_dict(found)})
     if with_forms:
         rows = forms_of(run, fitted)
         yield CalibrationPart(forms_table(rows), {"forms": forms.to_dict(rows)})
@@ -57,7 +57,7 @@ def fitted_parts(
 def compared_part(run: Path, found: tuple[DesignRow, ...], picture: Path, *, left_out: bool) -> CalibrationPart:
     """Comparison with the classical designs (:func:`sweetspot.calibrate.run.compared`), and what favours each."""
     name, title = ("cross_validate", LEFT_OUT) if left_out else ("compare", COMPARED)
-    data: dict[str, Any] = {name: [r.plain() for r in found], f"{name}_picture": str(picture)}
+    data: dict[str, Any] = {name: [r.to_dict() for r in found], f"{name}_picture": str(picture)}
     data[f"{name}_reasons"] = [b.to_dict() for b in reasons.beaten(found)]
     lines = [compare.table(found, title), str(picture), reasons.table(found)]
     if left_out and (note := left_out_position(run)):
@@ -70,7 +70,7 @@ def explained_part(run: Path, fitted: Fitted, design: Design) -> CalibrationPart
     """The active limit of each band of the design, the error loading, and the virtual loudspeakers' error."""
     bands = explained(run, fitted)
     missed, words = virtual_missed(run, fitted, design)
-    data = {"explain": explain.plain(bands), "loading": errors.plain(fitted.loading)}
+    data = {"explain": explain.to_dict(bands), "loading": errors.to_dict(fitted.loading)}
     data["virtual"] = virtual.to_dict(missed)
     return CalibrationPart(f"{explain.table(bands)}\n\n{errors.table(fitted.loading)}\n\n{words}", data)
 
@@ -86,7 +86,7 @@ def _prediction(run: Path, fitted: Fitted) -> dict[str, object]:
         "headroom_db": fitted.filters.headroom_db,
         "delay_samples": fitted.filters.delay_samples,
         "taps": fitted.filters.length,
-        "gate": {"ears": whole.gate.plain(), "polar": whole.polar_gate.plain()} if whole else None,
+        "gate": {"ears": whole.gate.to_dict(), "polar": whole.polar_gate.to_dict()} if whole else None,
         "ears": fitted.ears.text if fitted.ears else None,
     }
 

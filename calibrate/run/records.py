@@ -68,7 +68,7 @@ def keep(folder: Path, found: Mapping[str, Any]) -> list[Path]:
     Raises
     ------
     BadInput
-        The folder cannot be written, or its CSV has other columns; says which files hold the record.
+        The folder cannot be written, or its CSV has other columns; the message names the files of the record.
     """
     figures = list(found["metrics"])
     head = [*COLUMNS, *figures]

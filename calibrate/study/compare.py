@@ -77,7 +77,7 @@ class DesignRow:
     loudness: float
     matched: DesignRow | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The figures as plain data."""
         bands = [f"{a:g}-{b:g} Hz" for a, b in metrics.OCTAVES]
         figures = {"mean_db": self.mean, "p10_db": self.p10, "nominal_db": self.nominal, "effort_db": self.effort}
@@ -89,7 +89,7 @@ class DesignRow:
             "colour_scored_db": round(self.colour_scored, 2),
             "pre_ringing_db": round(self.ringing, 1),
             "loudness_db": round(self.loudness, 2),
-            **({"sweetspot_with_this_effort": self.matched.plain()} if self.matched else {}),
+            **({"sweetspot_with_this_effort": self.matched.to_dict()} if self.matched else {}),
         }
 
 
@@ -138,7 +138,7 @@ def rows(
     Parameters
     ----------
     matched
-        What ours was asked for, and the drivers' own cost: then each classical design whose mean is higher in some band
+        The requested design, and the drivers' own cost: then each classical design whose mean is higher in some band
         stands beside ours with its effort.
     """
     alone = np.zeros_like(both.w)
@@ -181,7 +181,7 @@ def at_effort_of(
     cost
         The drivers' own.
     wish
-        What ours was asked for.
+        The requested design.
     """
     f = scene.plant.f
     w = scene.designs(both)[name]

@@ -142,6 +142,6 @@ def table(found: tuple[ExplainedBand, ...]) -> str:
     return "\n".join([title, head, *rows])
 
 
-def plain(found: tuple[ExplainedBand, ...]) -> list[dict[str, Any]]:
+def to_dict(found: tuple[ExplainedBand, ...]) -> list[dict[str, Any]]:
     """The bands as plain data."""
     return [asdict(b) | {"expected_db": None if np.isnan(b.expected_db) else b.expected_db} for b in found]

@@ -266,6 +266,6 @@ def text(value: float | None) -> str:
     return "none" if value < NOTHING_DB else f"{value:.1f}"
 
 
-def plain(found: tuple[MetricRow, ...]) -> list[dict[str, Any]]:
+def to_dict(found: tuple[MetricRow, ...]) -> list[dict[str, Any]]:
     """The rows as plain data."""
     return [asdict(r) | ({"value": None} if r.value is not None and np.isnan(r.value) else {}) for r in found]

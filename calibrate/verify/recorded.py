@@ -161,7 +161,7 @@ class RecordedInterface:
         Raises
         ------
         HardwareTrouble
-            It was asked for before and found bad.
+            An earlier check refused it.
         BadInput
             It has other channels or another rate than it should.
         """

@@ -130,7 +130,7 @@ def _joined(fields: list[str]) -> list[str]:
 
 
 def role(name: str) -> Role | None:
-    """Role of a column by its name; ``None`` if it says nothing."""
+    """Role of a column by its name; ``None`` if it has none."""
     name = name.replace("_", " ")
     if _ANGLE.match(name) and not re.search(r"phas", name, re.IGNORECASE):
         return "level"

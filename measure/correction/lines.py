@@ -37,7 +37,7 @@ class PartedFile:
     notes
         Comments and headlines.
     sensitivities
-        What lines say of the absolute level.
+        Absolute level stated in lines.
     angles
         Angles of incidence (degrees) of the sections with data, where sections are named by them.
     used

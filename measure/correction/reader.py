@@ -57,9 +57,9 @@ class Correction:
     phase
         ``(points,)`` degrees, or ``None`` if the file has none.
     sensitivity
-        What it says of the absolute level, if it does.
+        Its absolute level, if stated.
     maker, serial
-        As far as the file tells.
+        If the file states it.
     notes
         Its comments and headlines.
     remarks
@@ -89,8 +89,8 @@ def read(text: str, where: str) -> Correction:
     """Read a correction file.
 
     Lines that begin with a quote, ``*``, ``#``, ``;``, ``!``, ``%`` or ``//`` are comments anywhere, lines of words
-    only ahead of the data, and sections in brackets are understood. A headline ahead of the data says which column is
-    what, with its unit: dB, a ratio, mV/Pa, V/Pa or dB re 1 V/Pa; degrees or radians. Without one, columns are
+    only ahead of the data, and sections in brackets are understood. A headline ahead of the data names the column that
+    is what, with its unit: dB, a ratio, mV/Pa, V/Pa or dB re 1 V/Pa; degrees or radians. Without one, columns are
     frequency in Hz, level in dB, and optionally a phase in degrees. Separators are tabs, spaces, semicolons or commas;
     decimal commas are understood wherever something else separates. A first line at 0 Hz is left out, and points that
     are repeated with the same level are merged. A line ``sensitivity = 12.5 mV/Pa`` counts before one in a comment.

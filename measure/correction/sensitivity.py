@@ -18,7 +18,7 @@ UMIK_DBFS = -18.0
 """Level of 94 dB SPL in a miniDSP microphone whose factor is 0 dB, dBFS; a sine of full scale is 0 dBFS."""
 
 SAME_DB = 0.1
-"""Statements that differ less say the same."""
+"""Statements that differ by less count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Sensitivity:
     value
         As in the file.
     gain_db
-        Gain of the built-in amplifier that it holds for, if the file says so.
+        Gain of the built-in amplifier that it holds for, if the file states it.
     line
         Where it stands.
     active

@@ -103,8 +103,8 @@ def _came_along(sets: list[ImportedSet]) -> Description | None:
 def _scored(found: ImportedSet, rig: Description | None) -> ImportedSet:
     """An ears set with scoring positions: if it has none, its positions are repeated as such.
 
-    Filters are then predicted where they were fitted, which flatters them; the note says so. A rig that has as many
-    positions as the set decides by itself.
+    Filters are then predicted where they were fitted, which makes them look too good; a note states it. A rig that has
+    as many positions as the set decides by itself.
     """
     uses = found.positions["use"]
     if found.kind != "ears" or (uses == b"score").any() or not (uses == b"design").any():

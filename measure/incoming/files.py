@@ -36,7 +36,7 @@ class Wish:
     Parameters
     ----------
     kind
-        The set, where the file can't say.
+        The set, if the file does not determine it.
     pattern, manifest
         See :func:`listing.entries`.
     stimulus

@@ -42,7 +42,7 @@ class ImportedSet:
     fs
         Sampling rate, Hz.
     zero
-        Tap of time zero; ``None`` where the files do not say when the sound left.
+        Tap of time zero; ``None`` if the files do not state the time of emission.
     positions
         Table of dtype :data:`measure.impulse.POSITION`.
     mics, drivers
@@ -103,7 +103,7 @@ class ImportedSet:
 def timed(found: ImportedSet, c: float) -> ImportedSet:
     """The set with its time zero at ``before``, or at :data:`BEFORE_S`.
 
-    Where the files don't say when the sound left, the earliest arrival of the set is put where sound at ``c`` m/s
+    If the files do not state the time of emission, the earliest arrival of the set is put where sound at ``c`` m/s
     arrives over the stated distance: what arrives first decides, and the times between drivers stay as they are.
     """
     before = round(BEFORE_S * found.fs) if found.before is None else found.before

@@ -74,7 +74,7 @@ class Entry:
     mic, driver
         Names; ``mic`` is empty where the channels of the file are the microphones.
     position
-        From 0; ``None`` where places tell positions apart.
+        From 0; ``None`` where places distinguish the positions.
     channel
         Of the file, from 0; ``None`` for all.
     place

@@ -61,7 +61,7 @@ def of(file: SofaFile, kind: SetName | None, wish: HeadWish) -> ImportedSet:
     Parameters
     ----------
     kind
-        What it is; ``None`` to tell by convention and receivers.
+        Kind of set; ``None`` to derive it from convention and receivers.
     wish
         For conventions that have one source at a time around a head.
 

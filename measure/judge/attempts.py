@@ -12,7 +12,7 @@ from sweetspot.measure.splice import SpliceNote
 class Attempt:
     """One capture that was made: where, which source, which one there (from 1), and why it was excluded.
 
-    With ``spliced``, what is used in the place of a capture was put together from excluded ones, as it says.
+    ``spliced`` describes the excluded captures whose parts replace this one.
     """
 
     position: int
@@ -26,8 +26,8 @@ class Attempt:
 class AttemptSummary:
     """The tries of one source at one position (from 0); ``excluded`` holds runs (from 1) and reasons.
 
-    A run that was spliced with others is excluded as a whole, and its reason stays; :attr:`splices` tells what of it
-    was used.
+    A run that was spliced with others is excluded as a whole, and its reason stays; :attr:`splices` names the part of
+    it that was used.
     """
 
     position: int
@@ -45,7 +45,7 @@ class AttemptSummary:
         line = f"position {self.position + 1}, {self.source}: used {self.used} of {self.made}"
         return f"{line}: {why}" if why else line
 
-    def table(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON, positions from 1."""
         runs = [{"run": run, "reason": reason} for run, reason in self.excluded]
         return {

@@ -56,7 +56,7 @@ class Closure:
         )
         return f"{line}: something moved or drifted during the set" if self.moved else line
 
-    def table(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """For JSON."""
         return {**asdict(self), "moved": self.moved}
 

@@ -28,7 +28,7 @@ class ExcursionCheck:
     """Lets stimuli of single drivers through that move no cone too far.
 
     What a driver moves follows from the pressure that it makes at a known distance (:class:`Excursion`); reflections
-    and noise only make that more. Drivers whose data sheet tells it are held at the interface's door instead.
+    and noise only make that more. Drivers with data-sheet values are limited at the interface's door instead.
 
     Parameters
     ----------
@@ -52,7 +52,8 @@ class ExcursionCheck:
         Raises
         ------
         BadInput
-            A driver's ``excursion_mm`` cannot be enforced: neither its data sheet nor calibrated microphones tell.
+            A driver's ``excursion_mm`` cannot be enforced: data-sheet values and calibrated microphones are both
+            missing.
         """
         described = rig.description
         open_ones = tuple(

@@ -63,8 +63,8 @@ def floor(power: Float) -> Float:
     """Variance ``(mic, bin)`` common to all stretches of power ``(stretch, mic, bin)``, evenly spaced.
 
     A decaying tail adds ``A q^k`` to the noise ``N`` of stretch ``k``. Of three stretches as far from each other,
-    ``N = (P0 P2 - P1^2) / (P0 + P2 - 2 P1)``, exactly; with the scatter of measured powers no less than
-    :data:`RESOLVED` of the last one can be told from nothing.
+    ``N = (P0 P2 - P1^2) / (P0 + P2 - 2 P1)``, exactly; given the scatter of measured powers, an ``N`` below
+    :data:`RESOLVED` of the last one is not significant.
     """
     mean = running_mean(np.asarray(power.mean(axis=0), dtype=float), SMOOTH_BINS)
     if len(power) < 3:

@@ -240,4 +240,4 @@ def match(
     if write is not None:
         for mic, value in zip(EARS, new, strict=True):
             files.write_sensitivity(write, read(write), mic, value)
-    result(levels.facts(found, new), levels.to_text(found, new), as_json=as_json)
+    result(levels.to_dict(found, new), levels.to_text(found, new), as_json=as_json)

@@ -158,21 +158,21 @@ def of_patch(observed: Observation) -> Iterator[Finding]:
             is_, wanted = rig.mic[mic].name, rig.mic[place].name
             text = f"microphone {is_!r} hears where {wanted!r} should (input {rig.mic[place].channel}){doubt}"
             yield Finding("patch", wanted, "fail", text, {"heard": is_, "input": rig.mic[place].channel})
-    yield from _untold(observed, verdict)
+    yield from _ambiguous(observed, verdict)
     if best.driver_at == tuple(range(len(rig.driver))) and best.mic_at == tuple(range(len(rig.mic))):
         by = "their levels and arrivals in the reference" if observed.from_reference else "arrivals, ears and bands"
-        beside = " but for the pairs above" if verdict.drivers_untold or verdict.mics_untold else ""
+        beside = " but for the pairs above" if verdict.ambiguous_drivers or verdict.ambiguous_mics else ""
         yield Finding(
             "patch", "all", "pass", f"drivers and microphones are wired as stated{beside}, identified by {by}"
         )
 
 
-def _untold(observed: Observation, verdict: WiringVerdict) -> Iterator[Finding]:
+def _ambiguous(observed: Observation, verdict: WiringVerdict) -> Iterator[Finding]:
     rig = observed.rig
     advice = "" if observed.from_reference else "; an earlier check as --reference, or a turning stage, may help"
     for what, names, pairs in (
-        ("driver", rig.driver_names, verdict.drivers_untold),
-        ("microphone", tuple(m.name for m in rig.mic), verdict.mics_untold),
+        ("driver", rig.driver_names, verdict.ambiguous_drivers),
+        ("microphone", tuple(m.name for m in rig.mic), verdict.ambiguous_mics),
     ):
         for a, b in sorted({(min(p), max(p)) for p in pairs}):
             text = f"{what}s {names[a]!r} and {names[b]!r} respond alike: a swap would go undetected{advice}"
@@ -222,7 +222,7 @@ def of_polarity(observed: Observation) -> Iterator[Finding]:
     names = [observed.rig.mic[which].name for which in order_in]
     ears = [row for row, name in enumerate(names) if name in EARS and not observed.from_reference]
     treble = np.array([not in_sign_band(f) for f in observed.heard[0].frequencies[: len(observed.rig.driver)]])
-    own, apart = signs.copy(), np.where(treble, signs[ears], 0.0)  # a head's phase there says nothing of that below
+    own, apart = signs.copy(), np.where(treble, signs[ears], 0.0)  # a head's phase there is unrelated to that below
     own[np.isin(np.arange(len(own)), ears)[:, None] & treble] = 0.0
     mics, drivers, doubtful = _fewest(np.vstack([own, apart]))
     turned_over = {name for name, row, sign in zip(names, own, mics, strict=False) if sign < 0 and row.any()}

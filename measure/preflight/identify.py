@@ -17,7 +17,7 @@ SOFTER_DB = -20.0
 
 
 def identify(rig: Rig, ask: Callable[[str], bool]) -> list[Finding]:
-    """Play every driver by itself, within its own limits and softly, and ask whether it was the right one.
+    """Play every driver by itself, within its own limits and softly, and have the operator confirm it.
 
     Parameters
     ----------

@@ -110,7 +110,7 @@ def _quiet_enough(rig: Rig, peak: float, asked: bool) -> tuple[multitone.Comb, N
     Raises
     ------
     TooLoud
-        A level that was asked for is too loud, or every level is.
+        The requested level, or every level, is too loud.
     """
     described = rig.description
     signal, y = stimulus(described, peak)
@@ -154,7 +154,7 @@ def check(
     level_dbfs
         Peak of each comb; 12 dB under the session's sweep if not given.
     reference
-        What was heard at an earlier check, in place of what the rig's geometry says.
+        Results of an earlier check, which replace values from the rig's geometry.
     step
         Called after each piece of work.
 

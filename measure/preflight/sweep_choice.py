@@ -38,7 +38,7 @@ class Choice:
     limit
         What keeps the level from being higher.
     wanted_db, expected_db
-        Signal to noise that was asked for, and that the worst octave of the worst driver will have.
+        Requested SNR, and the SNR expected in the worst octave of the worst driver.
     at
         That driver and octave, and its microphone.
     """

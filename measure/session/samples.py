@@ -16,7 +16,7 @@ same in every sample, and shrink to nothing."""
 
 
 def kept(x: NDArray[np.floating]) -> tuple[NDArray[Any], dict[str, int]]:
-    """Samples as they are stored, with the attributes that say so; without loss.
+    """Samples as they are stored, with the attributes of their encoding; lossless.
 
     Parameters
     ----------

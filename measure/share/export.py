@@ -191,7 +191,8 @@ def write_frd(set_: ImpulseResponse, index: Index, grid: Grid, about: str, path:
 def write_wav(set_: ImpulseResponse, index: Index, about: str, path: Path) -> Path:
     """Write one response as a 32-bit float WAV file, from time zero on, in the unit of its set.
 
-    The comment of a file in pascal for a full-scale sample begins with ``about``; others say that they are relative.
+    The comment of a file in pascal for a full-scale sample begins with ``about``; those of others state that they are
+    relative.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here
 
     Copies of this process (``fork``) compute them, so that they see what is there now without anything being sent to
     them; results are sent back. Where a process cannot be copied or has one core, they are computed when the results
-    are asked for. ``copies`` is their number, by default one for each core. A function must not print or wait for a
+    are requested. ``copies`` is their number, by default one for each core. A function must not print or wait for a
     thread.
     """
     cores = _cores()

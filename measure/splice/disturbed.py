@@ -22,7 +22,7 @@ from sweetspot.rigs.units import Float
 RESPONSE_DB, HARMONIC_DB = (-50.0, -40.0), (-48.0, -42.0)
 """How far below a response its standard error may be at most, and that of its harmonics below its fundamental: where it
 is known whose noise a difference between captures is, and at worst. Distortion is read beside it as beside any noise
-floor, so that a harmonic's need only lie well below what a verdict asks for."""
+floor, so that a harmonic's need only lie well below a verdict's limit."""
 
 LITTLE = 0.01, 1.0
 """Share of a response's median power that errors count against at least, for the response and for its harmonics."""

@@ -53,7 +53,7 @@ def bands(fs: int) -> Float:
 
 
 def lone(x: NDArray[np.float32], sweep: Sweep, arrivals: Float) -> Splice:
-    """A disturbed capture as a splice of itself, with the noise that its cells beside the sweep tell of.
+    """A disturbed capture as a splice of itself, with the noise estimated from its cells beside the sweep.
 
     A disturbance from the room knows nothing of the sweep, so that at the time when the sweep passes a band, the bands
     beside it hold what the sweep hides. Beneath sweep and harmonics the noise is taken as the most of four means: over

@@ -144,7 +144,7 @@ class FilterBank:
         Raises
         ------
         BadInput
-            It cannot; says ``what`` it is, its value and the limit.
+            It cannot; the message has ``what``, the value and the limit.
         """
         if fault := self.fault(pose):
             raise BadInput(f"{what}: {pose.text} cannot be played: {fault}")

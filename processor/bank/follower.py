@@ -27,7 +27,7 @@ class Follower:
     bank
         What is chosen from.
     home
-        Where the listener is taken to be while no stream tells; by default the bank's default place.
+        The listener's pose until a stream gives one; by default the bank's default place.
     """
 
     def __init__(self, bank: FilterBank, home: ListenerPose | None = None) -> None:

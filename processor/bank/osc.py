@@ -27,7 +27,7 @@ def pose_in(packet: bytes) -> ListenerPose:
     Raises
     ------
     MalformedPacketError
-        It holds none; says why.
+        It holds none; the message has the reason.
     """
     if len(packet) > LARGEST or len(packet) % 4:
         raise MalformedPacketError(f"{len(packet)} bytes: an OSC packet has a multiple of 4, here at most {LARGEST}")

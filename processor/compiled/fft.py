@@ -8,7 +8,7 @@
 
 The transform splits ``n = W a + l``: lanes ``l`` lie side by side in a vector, so the transform over ``a`` needs no
 shuffles; then ``W x W`` squares are transposed in registers and the transform over ``l`` is done the same way. Bins
-stay in the order in which they fall out, since products do not care; :meth:`TransformPlan.order` tells which is which.
+stay in the order of the algorithm, which products do not depend on; :meth:`TransformPlan.order` gives that order.
 """
 
 from __future__ import annotations

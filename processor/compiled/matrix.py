@@ -311,7 +311,7 @@ def cache_bytes() -> int:
 def ratio_for(inputs: int, outputs: int, taps: int, block: int, *, alone: bool = True) -> int:
     """Block ratio of the second level that reads and transforms least per block; 1 for one level.
 
-    ``alone`` where block follows block; else others use the core's cache in between, and it has to be filled anew.
+    ``alone`` where block follows block; else others use the core's cache in between, and it has to be filled again.
     """
     pairs = 8.0 * inputs * outputs
 

@@ -130,7 +130,7 @@ def _products(module: Any, plan: TransformPlan, group: int) -> Any:
 
 
 def _run(module: Any, plan: TransformPlan, forward: Any, inverse: Any, products: dict[int, Any]) -> Any:
-    """``(values)``: ``count`` blocks, each through forward, products and inverse, as the values say."""
+    """``(values)``: ``count`` blocks, each through forward, products and inverse, according to the values."""
     w = Writer(module, "run", [I64.as_pointer()], plan.lanes)
     names = (*POINTERS, *NUMBERS, *(f"groups{g}" for g in products))
     values = {n: w.b.load(w.b.gep(w.function.args[0], [I64(i)])) for i, n in enumerate(names)}

@@ -18,7 +18,7 @@ def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """A script ``render.sh IN OUT.wav``; each driver has a WAV with its left and right filter.
 
     One ``afir`` per driver, since ``pan`` refuses layouts of more than 24 channels. Builds before the option
-    ``irnorm`` (5.1 is the one tried) have a gain of exactly 2 whatever they are told, and get ``irgain=0.5``.
+    ``irnorm`` (5.1 is the one tried) have a gain of exactly 2 regardless of it, and get ``irgain=0.5``.
     """
     taps, files = stereo(filterset), {}
     names = [pair_name(filterset, 0, o, "wav").partition("_")[2] for o in range(len(filterset.drivers))]

@@ -19,7 +19,7 @@ SAMPLES = 256
 def bundle(filterset: FilterSet, options: Options | None = None) -> Bundle:
     """All programs, the centre included, since firmware can have its own upmix.
 
-    Coefficients lie in the order that CMSIS-DSP wants, last tap first. Q31 ones are scaled by a power of two, so
+    Coefficients lie in the order of CMSIS-DSP, last tap first. Q31 ones are scaled by a power of two, so
     that no sum of products passes full scale; outputs are to be shifted back by ``SWEETSPOT_SHIFT``.
     """
     files = {

@@ -44,7 +44,7 @@ class CompiledBlock:
     fade_s, settle_s
         Duration of mute and start; time after which xruns count.
     bank
-        Filters that the first set walks between, as the control PLACE says.
+        Filters that the first set changes between, by the control PLACE.
     alone
         For files: no other program uses the core between two blocks, and nothing is faded in.
 
@@ -106,7 +106,7 @@ class CompiledBlock:
 
     @property
     def user(self) -> int:
-        """Address that the callback is to be handed."""
+        """Address of the state, passed to the callback."""
         return int(self._memory.ctypes.data)
 
     def step(self, heard: Any, play: NDArray[np.float32], frames: int, flagged: bool) -> None:

@@ -1,7 +1,7 @@
 """The live block path as compiled code: ring, upmix, filters, guard and meters in one callback, without Python.
 
-It works on the memory that :class:`block.CompiledBlock` lays out and whose address it is handed. What is done to
-samples are the rules of :mod:`processor.upmix`, :mod:`processor.crossfade` and :mod:`processor.guard`, the same as for
+It works on the memory that :class:`block.CompiledBlock` lays out and whose address is passed to it. Samples are
+processed by the rules of :mod:`processor.upmix`, :mod:`processor.crossfade` and :mod:`processor.guard`, the same as for
 files, and the kernels of :mod:`processor.compiled`. The audio library calls it by its address: no Python code runs, no
 lock is taken, nothing is allocated. Compiled code is kept on disk, so that only the first start waits for the compiler.
 """
@@ -349,7 +349,7 @@ _SIGNATURE = types.int32(
 def callback() -> Any:
     """The compiled callback: its ``address``, and ``ctypes`` to call it from Python; kept alive by who holds it.
 
-    Compiled anew each time: code from numba's own cache has no text, of which :mod:`sweetspot.processor.live.kept`
+    Compiled each time: code from numba's own cache has no text, of which :mod:`sweetspot.processor.live.kept`
     makes what later starts load.
     """
     return numba.cfunc(_SIGNATURE, nopython=True, error_model="numpy")(_callback)

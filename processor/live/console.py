@@ -89,7 +89,7 @@ def _no_key(wait: float) -> str:
 
 
 def press(live: LivePlayer, key: str) -> bool:
-    """Execute a key; False when it asks to end."""
+    """Execute a key; False if it ends playback."""
     if key in ("q", "\x03", "\x1b"):
         return False
     toggles = {"b": memory.BYPASS, "m": memory.MUTE, "a": memory.WHICH}

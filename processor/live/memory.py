@@ -42,7 +42,7 @@ CLASSES = 6000
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The memory itself, to be handed to a process that is started."""
+    """The memory itself, passed to a process when it is started."""
 
     controls: Any
     meters: Any

@@ -136,7 +136,7 @@ class LivePlayer:
         Raises
         ------
         BadInput, HardwareTrouble
-            As it says; or it died without a word.
+            The player's own error, or it ended without a message.
         """
         code, reason = self.board.text
         if code:

@@ -3,7 +3,7 @@
 The response of a source on the sphere, or by reciprocity of an ear on it, depends on the angle from its own axis alone,
 so the harmonics are Legendre polynomials. What is left of the spectrum once the travel time from the sphere's centre
 is taken out is smooth: its impulse response ends a few times ``radius / c`` after it began, so a few hundred
-frequencies say all of it. Over the distance it is interpolated in ``1 / r`` between a few exact distances.
+frequencies describe it fully. Over the distance it is interpolated in ``1 / r`` between a few exact distances.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Encoding:
     k
         Wavenumbers, rad/m, all above zero, rising.
     nearest
-        Smallest distance from the sphere's centre that will be asked for, m.
+        Smallest distance from the sphere's centre that will be used, m.
     cap
         Half-angle of the source, rad; 0 is a point.
     """

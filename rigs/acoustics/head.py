@@ -97,7 +97,7 @@ class MeasuredHead:
 
     The ear that hears a source at azimuth 90 degrees first is the left one, whatever the file calls it (published
     files disagree with themselves). The level is set so that the mean over all directions is 0 dB from 250 to 500 Hz;
-    below :data:`LOWEST_HZ` the response there is held. The distance of the measurement is corrected only if asked for
+    below :data:`LOWEST_HZ` the response there is held. The distance of the measurement is corrected on request only
     (:class:`CorrectedHead`).
 
     For reflections, which come from everywhere, spherical harmonics are fitted to the whole set, spectra and delays

@@ -17,7 +17,7 @@ WASAPI = "Windows WASAPI"
 def prepare(table: InterfaceTable, environment: MutableMapping[str, str]) -> None:
     """Set the environment variables that PortAudio needs before it starts.
 
-    A variable that is set already stays where the rig says nothing of it.
+    A variable that is already set is kept unless the rig sets it.
     """
     if table.asio:
         environment[ASIO] = "1"
@@ -31,7 +31,7 @@ def stream_settings(sd: Any, table: InterfaceTable, hostapi: str) -> Any:
     Raises
     ------
     BadInput
-        Exclusive mode is asked for on another host API than WASAPI.
+        Exclusive mode is requested on a host API other than WASAPI.
     """
     if not table.exclusive:
         return None

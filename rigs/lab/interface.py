@@ -181,7 +181,7 @@ class LabStage:
     world
         What is moved.
     befalling
-        Asked at each move for the faults that befall it.
+        Called at each move for the faults that occur in it.
     sleep
         Waits for an answer that is late, s.
     """

@@ -126,13 +126,20 @@ class SoundCard:
         self._line = self._new_line()
         self._paths = self._heard_in(world)
         self._convolver = self._made(self._client.blocksize)
-        self._heard_by = [self._client.inports.register(f"playback_{n + 1}", **PORT) for n in range(rig.outputs)]
-        self._spoken_by = [self._client.outports.register(f"capture_{n + 1}", **PORT) for n in range(rig.inputs)]
+        self._outputs_of_programs = [
+            self._client.inports.register(f"playback_{n + 1}", **PORT) for n in range(rig.outputs)
+        ]
+        self._inputs_of_programs = [
+            self._client.outports.register(f"capture_{n + 1}", **PORT) for n in range(rig.inputs)
+        ]
         self._client.set_process_callback(self._process)
         self._client.set_blocksize_callback(self._block_changed)
         self._client.set_xrun_callback(self._xrun)
         self._ports = publish(
-            _address(self._client), [*map(_address, self._heard_by)], [*map(_address, self._spoken_by)], self._latency
+            _address(self._client),
+            [*map(_address, self._outputs_of_programs)],
+            [*map(_address, self._inputs_of_programs)],
+            self._latency,
         )
         self._client.set_shutdown_callback(self._died)
 
@@ -190,9 +197,9 @@ class SoundCard:
         self,
         signalled: Callable[[], bool],
         period_s: float = 0.1,
-        tell: Callable[[str], None] = lambda _message: None,
+        warn: Callable[[str], None] = lambda _message: None,
     ) -> None:
-        """Run until ``signalled()``; ``tell`` hears of it when the lab does not keep up.
+        """Run until ``signalled()``; ``warn`` gets a message when the lab does not keep up.
 
         Raises
         ------
@@ -206,7 +213,7 @@ class SoundCard:
             self.tend()
             if self.clock() - since >= WATCH_S:
                 if self.counts.late > before.late:
-                    tell(self._too_slow(before))
+                    warn(self._too_slow(before))
                 before, since = replace(self.counts), self.clock()
 
     def _too_slow(self, before: Counts) -> str:
@@ -220,7 +227,7 @@ class SoundCard:
     def _trial(self) -> float:
         """How long one block of silence takes, ms (median)."""
         block = self._convolver.block
-        silence = np.zeros((len(self._heard_by), block), dtype=np.float32)
+        silence = np.zeros((len(self._outputs_of_programs), block), dtype=np.float32)
         took = []
         for _ in range(TRIAL_BLOCKS):
             began = self.clock()
@@ -251,11 +258,11 @@ class SoundCard:
 
     def _process(self, frames: int) -> None:
         began = self.clock()
-        played = np.stack([port.get_array() for port in self._heard_by])
+        played = np.stack([port.get_array() for port in self._outputs_of_programs])
         self._notice_stream()
         self._span = span = self._next_span(played)
         heard = self._block(played, span)
-        for port, x in zip(self._spoken_by, heard, strict=True):
+        for port, x in zip(self._inputs_of_programs, heard, strict=True):
             port.get_array()[:] = x
         if self._schedule.moment("crash", span) is not None:
             crash()
@@ -270,13 +277,13 @@ class SoundCard:
         added = calibrator.tone(self.world.description, self.counts.blocks * span.samples, span.samples)
         if added is not None:
             x[added[0]] += added[1]
-        if flagged:  # a block that comes too late is the one thing that makes a server tell of an xrun
+        if flagged:  # only a late block makes a server report an xrun
             time.sleep(XRUN_PERIODS * self.period_ms / 1000.0)
         return np.clip(x, -1.0, 1.0)
 
     def _notice_stream(self) -> None:
         """A program that connects opens a stream: its latency and its noise are its own."""
-        connected = self._heard_by[0].number_of_connections > 0
+        connected = self._outputs_of_programs[0].number_of_connections > 0
         if connected and not self._connected:
             self._streams += 1
             self._line = self._new_line()
@@ -345,7 +352,7 @@ def _client(name: str, fs: int) -> Any:
         client = jack.Client(name, use_exact_name=True, no_start_server=True)
     except jack.JackOpenError as fault:
         server = os.environ.get("JACK_DEFAULT_SERVER", "default")
-        if not fault.status.server_failed:  # jackd tells a taken name as an error of its own
+        if not fault.status.server_failed:  # jackd reports a name in use as a failure of the server
             raise HardwareTrouble(
                 f"the JACK server {server!r} refuses a client named {name!r}: is a lab of that name on it already? "
                 "Then end that one first"
@@ -394,7 +401,7 @@ def running(description: Description, serial: str) -> Iterator[tuple[SoundCard, 
         card.close()
 
 
-def facts(card: SoundCard, port: str) -> dict[str, Any]:
+def to_dict(card: SoundCard, port: str) -> dict[str, Any]:
     """Properties of a running lab for JSON."""
     rig = card.world.description
     return {

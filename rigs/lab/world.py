@@ -52,7 +52,7 @@ class World:
     Parameters
     ----------
     description
-        The rig; its ``[lab]`` table says what the lab is.
+        The rig; its ``[lab]`` table describes the lab.
     serial
         Serial number of the unit: its tolerances are drawn from it and the lab's seed.
     """
@@ -95,7 +95,7 @@ class World:
     def at_microphone(self, turn: float, raised: float = 0.0) -> Complex:
         """Acoustic responses ``(driver, frequency)`` at the measurement microphone, Pa per full scale.
 
-        It stands where the polar set says, ``raised`` on its circle (rad), or a metre ahead where a rig has none.
+        Position: that of the polar set, ``raised`` on its circle (rad); without one, 1 m ahead.
         """
         return np.asarray(self._microphone(turn, raised) * self.electrical)
 

@@ -127,7 +127,7 @@ def _there(found: Callable[[str], Path], name: str) -> bool:
     """Whether a file of this name is there; one that no file can have is not."""
     try:
         return found(name).is_file()
-    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, a home folder of nobody
+    except (OSError, ValueError, RuntimeError):  # too long, a zero byte, an unknown user's home folder
         return False
 
 

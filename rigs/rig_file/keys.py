@@ -96,7 +96,7 @@ class Wording:
     examples
         For keys without a default.
     units
-        Where a key's name does not tell its unit.
+        Units of keys whose name has none.
     """
 
     texts: Mapping[str, str]

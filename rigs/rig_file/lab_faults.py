@@ -25,7 +25,7 @@ JUMP_MAX = 8192
 class FaultKind:
     """A kind of fault: description, whether it is an event or a state, and its keys with defaults.
 
-    A key whose default is ``None`` must be given. What a key is named says what it holds (:data:`_READERS`).
+    A key whose default is ``None`` is required. A key's name determines its type (:data:`_READERS`).
     """
 
     what: str

@@ -406,7 +406,7 @@ def save(text: str, path: Path) -> None:
     Raises
     ------
     BadInput
-        There is a file of that name already, or what was asked for makes no rig.
+        There is a file of that name already, or the options make no valid rig.
     """
     if path.exists():
         raise BadInput(f"{path}: is there already; give another NAME, or --out FILE")

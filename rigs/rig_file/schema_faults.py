@@ -24,7 +24,7 @@ def _key(location: Sequence[int | str]) -> str:
 def schema_faults(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
     """One line for each fault that a schema found, with the key's path and the nearest known key.
 
-    A key that may be of several kinds gives one line: what each kind asks for, or for a list only what a list must be.
+    A key that may be of several kinds gives one line: the requirement of each kind, or for a list only that of lists.
     """
     lines: dict[str, list[str]] = {}
     for error in invalid.errors():

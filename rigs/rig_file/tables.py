@@ -100,7 +100,7 @@ class CommandTable(Table):
 class StageTable(Table):
     """The stage; ``axes`` maps coordinates of a pose (turn, x, y, yaw, z, elevation) to the controller's axes.
 
-    ``reversed`` is for a controller that counts clockwise. ``home`` says when a ``grbl`` stage with limit switches is
+    ``reversed`` is for a controller that counts clockwise. ``home`` sets when a ``grbl`` stage with limit switches is
     homed: after an alarm, whenever it is opened, or never. ``host`` and the UDP ports are for ``et250``, ``baud`` and
     ``commands`` for ``scpi``.
     """

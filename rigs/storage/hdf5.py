@@ -69,7 +69,7 @@ def built(kind: Kind, build: Callable[[Group], None]) -> bytes:
 
 @contextlib.contextmanager
 def foreign(path: Path, remedy: str) -> Iterator[Group]:
-    """Open an HDF5 file of another program (SOFA, say) for reading: same checks of its structure, no schema of ours.
+    """Open an HDF5 file of another program (such as SOFA) for reading: same checks of its structure, no schema of ours.
 
     Raises
     ------
@@ -115,11 +115,11 @@ class File:
     root
         Its root group.
     seal
-        What its checksum said when it was opened.
+        Result of its checksum when it was opened.
     writes
         Whether it is open for writing.
     state
-        What tells a large sealed file from what it may become; ``None`` for others.
+        Identifies the version of a large sealed file; ``None`` for others.
     known
         Whether this process checked this state already (:meth:`remember`).
     """
@@ -262,7 +262,7 @@ def _check_free(path: Path) -> None:
     except BlockingIOError as fault:
         raise in_use(path) from fault
     except OSError:
-        pass  # a disk without locks: nobody can be asked
+        pass  # a file system without locks
     finally:
         os.close(handle)
 

@@ -1,7 +1,7 @@
 """The turntable Outline ET250-3D over UDP: its datagrams, and its axis.
 
 A command is four bytes: command, argument (big-endian, tenths of a degree), and the exclusive or of the three. 1 turns
-forward by the argument, 2 backward, 3 stops, 4 asks for the angle, 5 makes the present place zero. The answer to 4 is
+forward by the argument, 2 backward, 3 stops, 4 reads the angle, 5 makes the present place zero. The answer to 4 is
 seven bytes: 4 (moves) or 5 (stands), the angle in tenths of a degree as four bytes, direction, and the exclusive or;
 to the others two: 0x33 (done) or 0x66 (refused), and 0. It steps by half a degree, and only ever relative to where it
 stands: a datagram that was lost must not be repeated blindly.
@@ -105,7 +105,7 @@ class UdpDatagrams:
             return self._socket.recv(64)
         except TimeoutError:
             return None
-        except ConnectionRefusedError as fault:  # nobody listens there: told by the network, on the next call
+        except ConnectionRefusedError as fault:  # connection refused; the network reports it on the next call
             raise HardwareTrouble(f"{self._address_text}: nothing listens there. Is it switched on?") from fault
         except OSError as fault:
             raise HardwareTrouble(f"{self._address_text}: {fault}") from fault

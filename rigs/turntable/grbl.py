@@ -81,7 +81,7 @@ def decode_report(line: str) -> Report | None:
     else:
         state, *fields = re.split(r",(?=[A-Za-z])", line[1:-1])
     named = dict(field.split(":", 1) for field in fields if ":" in field)
-    if "MPos" in named and "WPos" in named:  # 0.9 tells both: where the work stands is what moves are given in
+    if "MPos" in named and "WPos" in named:  # 0.9 reports both; moves are in work coordinates
         del named["MPos"]
     machine = "MPos" in named
     numbers = named.get("MPos") or named.get("WPos")
@@ -150,7 +150,7 @@ class GrblStage:
     Raises
     ------
     HardwareTrouble
-        No controller that speaks GRBL answers.
+        No GRBL controller answers.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class GrblStage:
         self._check_limits(pose)
         if not self._in_step:
             self._reset()
-        self._in_step = False  # until this has ended well, what the controller says may belong to something else
+        self._in_step = False  # until this has succeeded, a reply may belong to an earlier command
         targets = wire_targets(pose, self._letters)
         self._command(encode_move(targets), REPLY_S)
         self._command("G4 P0.01", self._stage.timeout_s)

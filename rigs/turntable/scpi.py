@@ -1,6 +1,6 @@
 """A turntable whose controller takes text commands, given in the rig file's ``[stage.commands]``.
 
-SCPI or any other ASCII protocol with a command that moves to an angle and one that asks for it. In a template,
+SCPI or any other ASCII protocol with a command that moves to an angle and one that reads it. In a template,
 ``{angle}`` is the angle in degrees; it may carry a format, such as ``{angle:05.1f}``.
 """
 
@@ -115,7 +115,7 @@ class ScpiAxis:
         until = self._clock() + wait_s
         while (left := until - self._clock()) > 0:
             line = self._line.receive(left)
-            if line is None or line == "" or line == text:  # some echo what they are told
+            if line is None or line == "" or line == text:  # some echo commands
                 continue
             if self._do.error is not None and self._do.error in line:
                 raise HardwareTrouble(f"stage: {text!r} is answered by {line!r}; see the controller's manual")
@@ -136,7 +136,7 @@ def opened(
     Raises
     ------
     HardwareTrouble
-        The port does not open, or the controller does not answer as the rig file says.
+        The port does not open, or the controller does not answer as the rig file specifies.
     """
     stage = description.stage
     assert stage.commands is not None

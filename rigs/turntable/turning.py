@@ -18,7 +18,7 @@ from sweetspot.rigs.layout import Pose, wrapped
 from sweetspot.rigs.rig_file import StageTable
 
 LONGEST_DEG = 170.0
-"""A controller that counts modulo 360 degrees is sent at most so far at once: its way round is then beyond doubt."""
+"""A controller that counts modulo 360 degrees moves by at most this at a time: its direction is unambiguous."""
 
 POLL_S = 0.05
 START_S = 2.0

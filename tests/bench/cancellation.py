@@ -164,13 +164,13 @@ def main() -> None:
         for error in (0.25, 0.5):
             found = run(drivers, error, range(args.seeds), args.head)
             key = f"{drivers} drivers, {error:g} dB error"
-            data[key] = [r.plain() for r in found]
+            data[key] = [r.to_dict() for r in found]
             if not args.json:
                 print(compare.table(found, f"\n{key}: mean/10th percentile/nominal, effort; dB"))
             if error == 0.25:
                 short += [f"{key}: {m}" for m in missed(found[0], WANTED)]
                 default = run(drivers, error, range(args.seeds), args.head, shipped=True)
-                data[f"{key}, default effort"] = [default[0].plain()]
+                data[f"{key}, default effort"] = [default[0].to_dict()]
                 if not args.json:
                     print(compare.table(default[:1], f"\n{key}, default effort"))
                 short += [f"{key}, default effort: {m}" for m in missed(default[0], SHIPPED)]

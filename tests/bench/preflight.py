@@ -99,9 +99,9 @@ def judged(findings: list[Finding], wanted: set[tuple[str, str]]) -> str:
     failed = {(f.check, f.subject) for f in findings if f.outcome == "fail"}
     if failed == wanted:
         return "found"
-    untold = {f.subject for f in findings if f.outcome == "untold"}
+    undecided = {f.subject for f in findings if f.outcome == "untold"}
     pair = sorted(subject for _, subject in wanted)
-    if not failed and any(sorted(u.split(", ")) == pair for u in untold):
+    if not failed and any(sorted(u.split(", ")) == pair for u in undecided):
         return "said"
     also = " ".join(f.text.partition("or else")[2] for f in findings if f.outcome == "fail")
     if also and all(f"'{subject}'" in also for subject in pair):

@@ -279,7 +279,7 @@ def main() -> int:
     tables, short = {}, []
     for case in head_cases(args.data):
         rows = run(case, args.seeds)
-        tables[case.title] = [r.plain() for r in rows]
+        tables[case.title] = [r.to_dict() for r in rows]
         short += [] if case.whole else beaten(case, rows)
         if not args.json:
             print(f"\n{compare.table(rows, case.title)}\n{leads(case, rows)}")

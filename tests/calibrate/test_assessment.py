@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, measured: Path) -> Path:
     return here
 
 
-def test_predicted_and_heard_agree_and_are_told(run: Path) -> None:
+def test_predicted_and_heard_agree_and_are_reported(run: Path) -> None:
     fitted = steps.fitted_of(run)
     want = steps.image(run, fitted)
     got = steps.judge(run, fitted, Limits()).image
@@ -158,7 +158,7 @@ def test_a_driver_that_faces_aside_is_louder_in_front_of_it() -> None:
     assert power_db(facing_gain(polar, (0, 1)) ** 2) == pytest.approx(12.0 * (1.0 - np.cos(np.radians(40.0))), abs=0.05)
 
 
-def test_what_the_session_lacks_is_told(run: Path, tmp_path: Path) -> None:
+def test_what_the_session_lacks_is_reported(run: Path, tmp_path: Path) -> None:
     from sweetspot.rigs.errors import BadInput
 
     with pytest.raises(BadInput, match=r"session\.h5"):

@@ -47,7 +47,7 @@ def ring(step: float) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("angle", [0.0, 35.0, -60.0])
-def test_beam_points_where_it_is_told(angle: float) -> None:
+def test_beam_points_in_its_direction(angle: float) -> None:
     around = ring(5.0)
     h = drivers(FIVE, around)
     design = WIDE.model_copy(update={"angle_deg": angle, "nulls_deg": (angle + 100.0, angle - 110.0)})

@@ -41,7 +41,7 @@ def drawn(noise: np.ndarray, seconds: float, rng: np.random.Generator) -> np.nda
     return np.asarray(x * np.sqrt(noise / taps))
 
 
-def test_levels_and_cancellation_scatter_as_is_said() -> None:
+def test_levels_and_cancellation_scatter_as_stated() -> None:
     """300 draws of gated noise: up to a fifth less than is said, never much more; 90 % of draws in the interval."""
     h, w, noise = world()
     seconds = 0.006
@@ -133,7 +133,7 @@ def test_bare_cancellation_of_two_heard_programs() -> None:
     assert np.allclose(message.shared, 2 * message.noise)
 
 
-def test_contrast_scatters_as_is_said() -> None:
+def test_contrast_scatters_as_stated() -> None:
     rng = np.random.default_rng(14)
     azimuths = np.radians([0.0, 90.0, -91.0, 150.0])
     x = np.array([1.0, 0.2j, 0.1, 0.5])[:, None] * np.exp(-2j * np.pi * F * 0.0004)

@@ -253,7 +253,7 @@ def test_the_filters_of_another_unit_are_recognised_by_its_run(here: Path, crook
     assert found.causes[0].explained > 0.97
 
 
-def test_a_room_that_changed_is_told_from_a_unit_that_did(here: Path, crooked_text: str) -> None:
+def test_a_room_that_changed_is_distinguished_from_a_unit_that_did(here: Path, crooked_text: str) -> None:
     """Measured without walls, verified between them: the direct sound is as it was."""
     fitted = run.fitted_of(here)
     room = "[lab.room]\nsize_m = [6.1, 5.3, 2.9]\ndevice_m = [2.2, 2.6, 1.3]\nimage_order = 2\nabsorption = 0.3\n"
@@ -379,7 +379,7 @@ def test_a_device_that_is_silent_or_has_no_filters_stops_the_verification(here: 
         heard(here, opened, run.fitted_of(here), deployed.choose("device", run.fitted_of(here).filters, rig))
 
 
-def test_what_cannot_be_verified_through_is_told_before_a_device_opens(
+def test_what_cannot_be_verified_through_is_reported_before_a_device_opens(
     here: Path, crooked_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filters, rig = run.fitted_of(here).filters, described(crooked_text, here.parent)

@@ -198,7 +198,7 @@ def test_what_changed_in_a_band_or_in_two_drivers_is_no_moved_head_and_no_single
     assert max(c.explained for c in every if c.name == "head moved") < 0.7
 
 
-def test_a_third_level_or_noise_is_not_told_as_two_drivers() -> None:
+def test_a_third_level_or_noise_is_not_taken_for_two_drivers() -> None:
     w = gains(-2.0, 2.0)
     names = [c.name for c in diagnosis.causes(scene(w=w * bell(1500.0, 6.0)), NAMES, AT, HEAD_M)]
     assert "two driver levels" not in names
@@ -347,7 +347,7 @@ def test_a_sound_unit_differs_by_its_noise_alone_and_latency_is_a_difference_onl
     assert found(moved).name == "driver level"
 
 
-def test_the_band_of_a_changed_driver_is_told() -> None:
+def test_the_band_of_a_changed_driver_is_reported() -> None:
     text = found(scene(w=changed(1, bell(1800.0, 6.0)))).text
     low, high = (float(v) for v in text.split("from ")[1].split(" Hz")[0].split(" to "))
     assert 900.0 < low < 1800.0 < high < 3600.0
@@ -362,7 +362,7 @@ def test_a_cause_is_ruled_out_by_its_best_fit_alone() -> None:
     assert diagnosis.ruled_out(fits[::-1]) == ("level",)
 
 
-def test_what_no_cause_explains_is_unclear_and_what_was_ruled_out_is_told() -> None:
+def test_what_no_cause_explains_is_unclear_and_what_was_ruled_out_is_reported() -> None:
     """Every path changed in its own way: nothing explains half of the difference, so nothing is called likely."""
     rng = np.random.default_rng(4)
     each = 1.0 + 0.4 * (rng.standard_normal(paths().shape[:3]) + 1j * rng.standard_normal(paths().shape[:3]))

@@ -121,5 +121,5 @@ def test_explanation_names_the_limit_and_the_shortfall(rig: Description) -> None
     assert bands["right", 2000.0].reason.startswith("3.0 dB short of an active target: filters this short")
     assert bands["right", 4000.0].reason.startswith("exceeds its target by 0.9 dB: filters are too short")
     unkept = explain.bands(Fitted(None, prediction, limits, (0, 1), None), rig)
-    assert explain.plain(unkept)[0]["expected_db"] is None
+    assert explain.to_dict(unkept)[0]["expected_db"] is None
     assert {b.side + str(b.f): b for b in unkept}["right4000.0"].reason == explain.WHY["target"]

@@ -243,7 +243,7 @@ def test_runs_keep_the_design_that_they_were_fitted_with(measured: Path, tmp_pat
     assert jobs.own_design(tmp_path / "gone") == ""
 
 
-def test_a_fleet_is_fitted_once_and_a_broken_unit_is_told(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:
+def test_a_fleet_is_fitted_once_and_a_broken_unit_is_reported(measured: Path, tmp_path: Path, sweetspot: Typed) -> None:
     fleet = tmp_path / "fleet"
     for unit in ("A", "B", "C"):
         shutil.copytree(measured, fleet / unit / "run")
@@ -275,7 +275,7 @@ def test_a_fleet_is_fitted_once_and_a_broken_unit_is_told(measured: Path, tmp_pa
         assert table.execute("SELECT COUNT(*) FROM units WHERE status = 'done'").fetchone() == (3,)
 
 
-def test_wrong_use_of_fleet_is_told(tmp_path: Path, sweetspot: Typed) -> None:
+def test_wrong_use_of_fleet_is_reported(tmp_path: Path, sweetspot: Typed) -> None:
     (tmp_path / "empty").mkdir()
     for command, message in (
         (("fit", tmp_path / "gone"), "no such folder"),
@@ -341,7 +341,7 @@ def test_units_verified_after_the_fit_come_in_and_figures_of_old_filters_go(meas
         again("[crosstalk]\neffort_db = 3.0\n")
 
 
-def test_a_table_that_cannot_be_written_tells_the_true_cause(tmp_path: Path, sweetspot: Typed) -> None:
+def test_a_table_that_cannot_be_written_reports_the_true_cause(tmp_path: Path, sweetspot: Typed) -> None:
     """Locked by another program; read-only; and full, with a limit on the size of files in the disk's place."""
     with Ledger.writing(tmp_path) as ledger:
         ledger.keep(Outcome("r1", "done", "", {"unit": "A"}))

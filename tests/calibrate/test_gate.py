@@ -53,7 +53,7 @@ def test_the_first_reflection_is_found(late_ms: float, level_db: float) -> None:
     assert late_ms - 0.5 < 1000.0 * found.seconds < late_ms
     assert found.lowest == pytest.approx(1.0 / found.seconds)
     assert "first reflection" in found.text
-    assert Gate.of(found.plain()) == found
+    assert Gate.of(found.to_dict()) == found
 
 
 @pytest.mark.parametrize("reflection", [None, (3.1, -30.0), (7.5, -6.0)])
@@ -61,7 +61,7 @@ def test_what_is_weak_or_late_is_no_reflection(reflection: tuple[float, float] |
     found = gate.chosen(measured(reflection), FilterDesign(gate_ms=5.0))
     assert found == Gate(0.005, 10.0)
     assert gate.chosen(measured((3.0, -6.0)), FilterDesign(gate_to="fixed")).seconds == 0.006
-    assert Gate.of(found.plain()) == found
+    assert Gate.of(found.to_dict()) == found
 
 
 def test_a_slow_decay_is_no_reflection() -> None:
@@ -108,7 +108,7 @@ def test_windows_are_periods_long() -> None:
     assert gate.spectra(ir, how)[p, 1, 2, n] == pytest.approx(total, rel=2e-3)
 
 
-def test_as_much_noise_passes_as_is_said() -> None:
+def test_as_much_noise_passes_as_stated() -> None:
     """White noise of known standard error: the scatter of gated spectra over many draws."""
     ir, how = measured(), Gate(0.004, 8.0)
     sigma = 0.01
@@ -161,7 +161,7 @@ def test_direct_sound_is_heard_through_filters() -> None:
     assert level == pytest.approx(1.0, abs=0.15)
 
 
-def test_loading_tells_its_sources() -> None:
+def test_loading_reports_its_sources() -> None:
     """Noise 20 dB under each path, drift 30, 0.1 dB of tolerance 35.8: noise sets the regularisation."""
     ir, how = measured(), Gate(0.004, np.inf)
     h = gate.spectra(ir, how)

@@ -60,7 +60,7 @@ def test_a_golden_unit_as_it_was_opens_a_shift(tmp_path: Path) -> None:
     golden.check_shift(tmp_path, new, 8.0, later + timedelta(hours=7.9), "S-7")
 
 
-def test_a_rig_that_drifted_is_told_and_stops_other_units(tmp_path: Path) -> None:
+def test_a_rig_that_drifted_is_reported_and_stops_other_units(tmp_path: Path) -> None:
     known = kept(tmp_path)
     new, drifts = golden.heard(known, verdict(mean=18.4, difference=-30.0), "G-1", "desk", NOON)
     assert new is not None

@@ -119,7 +119,7 @@ def test_filters_are_fitted_to_the_direct_sound(unit: Unit) -> None:
     assert got[..., inside].mean() > 8.0
 
 
-def test_predicted_and_heard_agree_as_often_as_is_said(unit: Unit) -> None:
+def test_predicted_and_heard_agree_as_often_as_stated(unit: Unit) -> None:
     """With nothing but noise between them, 95 % of cells within two standard uncertainties; nothing fails."""
     found = unit.verdict()
     assert found.agreement is not None
@@ -132,7 +132,7 @@ def test_predicted_and_heard_agree_as_often_as_is_said(unit: Unit) -> None:
     assert all(m.uncertainty is not None for m in found.metrics if "cancellation" in m.name)
 
 
-def test_predictions_scatter_as_is_said(unit: Unit) -> None:
+def test_predictions_scatter_as_stated(unit: Unit) -> None:
     """The session measured again and again, through the same filters: third-octave levels at the near ears."""
     p, filters = unit.fitted.prediction, unit.fitted.filters
     assert p.whole is not None
@@ -168,7 +168,7 @@ def test_near_a_limit_it_is_grey(unit: Unit) -> None:
     assert replace(found, metrics=(grey, failed)).verdict == "fail"
 
 
-def test_the_room_is_told_beside_it(unit: Unit) -> None:
+def test_the_room_is_shown_beside_it(unit: Unit) -> None:
     """Whole responses cancel less than the direct sound; predicted and heard alike; a table names what the room did."""
     found = unit.verdict()
     assert [r.low for r in found.room][-1] == 6400.0

@@ -61,7 +61,7 @@ def sides(c: Comparison) -> dict[str, Metric]:
 
 
 @pytest.mark.parametrize("side", [0, 1])
-def test_a_far_ear_that_is_late_and_quiet_is_told_by_how_much(side: int) -> None:
+def test_a_far_ear_that_is_late_and_quiet_is_reported_by_how_much(side: int) -> None:
     x = predicted()
     x[:, 1 - side, side] *= 10 ** (-1.2 / 20) * np.exp(-2j * np.pi * F * 23e-6)
     found = sides(compared(x))
@@ -113,7 +113,7 @@ def test_a_tilted_phantom_centre_is_coloured() -> None:
     assert tilted.heard == pytest.approx(np.std(thirds), abs=0.05), "1 dB an octave over 17 third octaves"
 
 
-def test_a_beam_that_leans_is_told_outside_its_nulls_only() -> None:
+def test_a_beam_that_leans_is_reported_outside_its_nulls_only() -> None:
     ring = around()
     ring[3] *= 10 ** (2.5 / 20)
     ring[0] *= 4.0

@@ -309,7 +309,7 @@ def made(seed: int) -> FilterSet:
     return FilterSet(taps, fs=FS, drivers=names, channels=channels, **about)
 
 
-def test_monitors_tell_what_is_deployed() -> None:
+def test_monitors_report_what_is_deployed() -> None:
     h = np.random.default_rng(3).standard_normal((2, 3, 256)) * np.exp(-np.arange(256) / 12.0)
     unit, mine, other = responses(h[None], ("x", "y", "z")), made(1), made(2)
     good = monitoring.judged(heard_through(mine, h), unit, mine, {})

@@ -122,7 +122,7 @@ def test_sides_that_sink_into_the_room_and_a_coloured_centre_warn() -> None:
     assert "the centre" in coloured.explanation
 
 
-def test_a_warning_does_not_fail_the_unit_and_is_told() -> None:
+def test_a_warning_does_not_fail_the_unit_and_is_reported() -> None:
     metrics = (Metric("a", "x", None, 9.0, 6.0, "at most", warns=True), Metric("b", "x", None, 1.0, 6.0, "at most"))
     z = np.zeros((1, 2, 3, 4), dtype=complex)
     found = Verification(np.arange(4.0), z, z, z[0, 0], z[0, 0], np.zeros(3), metrics, default_limits=True)
@@ -200,7 +200,7 @@ absorption = 0.2
 @pytest.mark.parametrize(
     ("room", "seconds", "most"), [(LATE, 0.6, 14.0), (HALL, 1.2, 6.0)], ids=["two late reflections", "hall"]
 )
-def test_rooms_behind_the_gate_are_told(
+def test_rooms_behind_the_gate_are_reported(
     room: str, seconds: float, most: float, crooked_text: str, lab_rig: Callable[..., Rig], tmp_path: Path
 ) -> None:
     """The direct sound keeps its cancellation, the whole response does not; a tail makes nothing inconclusive."""

@@ -160,7 +160,7 @@ def test_a_faulty_driver_is_named(place: Path, model: GoldenModel, cause: str, d
     assert [(x.what, x.name, x.cause) for x in found.findings] == [("driver", model.drivers[driver], cause)]
 
 
-def test_a_driver_3_db_low_is_mended_where_one_golden_unit_tells_no_fault(place: Path, rig: Description) -> None:
+def test_a_driver_3_db_low_is_mended_where_one_golden_unit_shows_no_fault(place: Path, rig: Description) -> None:
     """Beyond the limit of few units it is named; within, its responses are estimated 3 dB lower, and it is remarked."""
     one = learn([quick.measured_unit(quick.runs_below(place / "learned")[0])], rig)
     unit = quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir()))

@@ -111,7 +111,7 @@ def test_exact_ratio_is_held_from_above_too() -> None:
     assert (found.multiplier < 0).all()
 
 
-def test_two_zones_of_listeners_are_told_apart() -> None:
+def test_two_zones_of_listeners_are_distinguished() -> None:
     """Six drivers on a sphere, zones 60 degrees apart: 15 dB from 500 Hz to 3 kHz at places between those designed for.
 
     Bright level and dark level are checked at places of their own, and effort stays within its limit.

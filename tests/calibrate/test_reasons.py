@@ -77,7 +77,7 @@ def test_drift_is_what_draws_of_it_give() -> None:
     assert added == pytest.approx(power - np.abs(compare.heard(h, W)) ** 2, rel=0.12)
 
 
-def test_ours_with_their_effort_is_told_beside() -> None:
+def test_ours_with_their_effort_is_shown_beside() -> None:
     matched = replace(OWN, mean=AHEAD.mean - 0.1, effort=AHEAD.effort, drifted=AHEAD.drifted + 0.2, loudness=-10.8)
     (found,) = reasons.beaten((OWN, replace(AHEAD, matched=matched), BEHIND))
     words = (
@@ -86,8 +86,8 @@ def test_ours_with_their_effort_is_told_beside() -> None:
         "dB."
     )
     assert words in found.text
-    assert found.theirs.plain()["sweetspot_with_this_effort"]["loudness_db"] == -10.8
-    assert "sweetspot_with_this_effort" not in BEHIND.plain()
+    assert found.theirs.to_dict()["sweetspot_with_this_effort"]["loudness_db"] == -10.8
+    assert "sweetspot_with_this_effort" not in BEHIND.to_dict()
 
 
 def test_the_same_effort_cancels_as_much_as_the_largest_contrast() -> None:

@@ -143,7 +143,7 @@ def test_images_at_places_that_were_never_measured(mapped: tuple[Path, ZoneMap])
     assert zone.own.left_out_deg < 1.5
 
 
-def test_the_map_can_be_kept_and_is_told_by_x_then_y(mapped: tuple[Path, ZoneMap]) -> None:
+def test_the_map_can_be_kept_and_is_indexed_by_x_then_y(mapped: tuple[Path, ZoneMap]) -> None:
     run, zone = mapped
     kept = json.loads(json.dumps(zone.to_dict()))
     assert set(kept["area_m2"]) == set(arms.ARMS)

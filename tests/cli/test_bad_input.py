@@ -146,7 +146,7 @@ def test_file_with_one_channel(sweetspot: Run, filterset: Path, tmp_path: Path) 
     assert not (tmp_path / "out.wav").exists()
 
 
-def test_other_sampling_rate_is_resampled_and_said(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
+def test_other_sampling_rate_is_resampled_and_reported(sweetspot: Run, filterset: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "in.wav", 0.1 * np.ones((4410, 2)) * np.hanning(4410)[:, None], 44100)
     done = sweetspot("process", filterset, "in.wav", "out.wav")
     outcome(done, 0, "44100", "48000")

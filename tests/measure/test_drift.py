@@ -66,12 +66,12 @@ def test_the_shift_weighs_bins_by_what_they_hold() -> None:
         (0.0, -1.01, True),
     ],
 )
-def test_what_moved_is_said_in_full(level: float, shift: float, moved: bool) -> None:
+def test_what_moved_is_reported_in_full(level: float, shift: float, moved: bool) -> None:
     one = Closure("ear_left", -31.4, level, shift)
     line = f"closure -31 dB at the reference position (level {level:+.2f} dB, {shift:+.2f} samples, ear_left)"
     assert one.moved is moved
     assert one.text() == line + (": something moved or drifted during the set" if moved else "")
-    assert one.table() == {
+    assert one.to_dict() == {
         "mic": "ear_left", "error_db": -31.4, "level_db": level, "shift_samples": shift, "moved": moved,
     }  # fmt: skip
 

@@ -75,7 +75,7 @@ def test_each_microphone_has_its_own_paths(sweep: Sweep) -> None:
         assert found.harmonics[mic, 0, at] == pytest.approx(0.8 * 0.01 * over, rel=5e-3)
 
 
-def test_noise_is_told_from_distortion(sweep: Sweep) -> None:
+def test_noise_is_distinguished_from_distortion(sweep: Sweep) -> None:
     played = stimulus(sweep, 0.8, FS - FS % 2 - len(sweep.x) % 2)
     rng = np.random.default_rng(4)
     heard = through(played, {2: 0.01}) + 3e-4 * rng.standard_normal(len(played))
@@ -123,7 +123,7 @@ def test_the_lab_s_tones_say_the_same(crooked_text: str, lab_rig: Callable[..., 
             assert 20.0 * np.log10(swept / (lines[n * k] / lines[k])) == pytest.approx(0.0, abs=0.2)
 
 
-def test_a_session_s_distortion_is_drawn_and_told(
+def test_a_session_s_distortion_is_drawn_and_reported(
     measured: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     done = sweetspot("measure", "show", measured, "--only", "distortion", "--out", tmp_path, "--json")

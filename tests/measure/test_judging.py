@@ -289,6 +289,9 @@ def test_runs_of_equal_samples() -> None:
     assert disturbance.held(quiet) == (102, 18)
     quiet[120] = 0.0009
     assert disturbance.held(quiet) is None
+    two = np.zeros(30, np.float32)
+    two[[5, 25]] = 1.0
+    assert disturbance.held(two) == (6, 19)
     assert disturbance.held(np.zeros(30, np.float32)) is None
     one = np.zeros(30, np.float32)
     one[4] = 1.0
@@ -512,6 +515,7 @@ def heard_power(where: burst.LagBands, seed: int) -> Array:
     for k in (2, 3):
         power += 2e-3 * k * np.exp(-((lag + where.sweep.rate * np.log(k)) % total) / 0.02)
     power *= rng.uniform(0.6, 1.4, power.shape)
+    power[2, where.steps // 2] = 1e3  # far from the direct sound
     return np.asarray(power)
 
 

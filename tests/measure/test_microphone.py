@@ -266,7 +266,7 @@ def test_columns_are_what_their_headlines_and_units_say(text: str) -> None:
     assert found.points == pytest.approx(np.array(list(CURVE.items())), abs=2e-3)
 
 
-def test_radians_and_degrees_are_told_apart() -> None:
+def test_radians_and_degrees_are_distinguished() -> None:
     in_degrees = microphone.read("Hz dB Phase(deg)\n20 0 90\n2000 1 -45\n", "x").phase
     assert in_degrees == pytest.approx([90.0, -45.0])
     for head in ("Hz dB Phase [rad]\n", "# freq_Hz mag_dB phase_rad\n", "f\tdB\tphase\nHz\tdB\trad\n"):

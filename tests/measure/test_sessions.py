@@ -86,7 +86,7 @@ def test_positions_are_visited_by_nearest_move() -> None:
     assert plan.nearest_first([]) == []
 
 
-def test_a_dry_run_tells_captures_time_and_size(crooked: Description) -> None:
+def test_a_dry_run_reports_captures_time_and_size(crooked: Description) -> None:
     wanted = plan.make(crooked, "ears")
     data, lines = summary.of_plan(wanted)
     assert data["captures"] == 5 * 3 + 1
@@ -108,7 +108,7 @@ def test_accounts_name_the_run_and_the_reason() -> None:
     first, second = accounts(tries, {0: "woofer", 1: "left", ALL: "all drivers"})
     assert first.text() == "position 1, woofer: used 1 of 1"
     assert second.text() == "position 3, left: used 2 of 3: run 2 burst at 3.1 s, 2.4 kHz in ear_left"
-    assert second.table()["excluded"] == [{"run": 2, "reason": "burst at 3.1 s, 2.4 kHz in ear_left"}]
+    assert second.to_dict()["excluded"] == [{"run": 2, "reason": "burst at 3.1 s, 2.4 kHz in ear_left"}]
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_frd_and_wav_hold_the_response(
     assert (phase[row] - np.degrees(np.angle(naive)) + 180) % 360 - 180 == pytest.approx(0.0, abs=0.5)
 
 
-def test_pictures_are_drawn_and_wrong_names_are_told(
+def test_pictures_are_drawn_and_wrong_names_are_reported(
     run: tuple[Path, dict[str, ImpulseResponse]], sweetspot: Callable[..., object], tmp_path: Path
 ) -> None:
     path, _ = run

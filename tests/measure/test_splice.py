@@ -274,7 +274,7 @@ def test_a_session_is_spliced_where_every_capture_is_disturbed(
         assert all(a.made in (2, 3) and a.used == 0 and a.excluded for a in spliced_here)
         assert f"used 0 of {spliced_here[0].made}: spliced of runs 1" in spliced_here[0].text()
         assert "without" in spliced_here[0].text()
-        assert accounts[0].table()["spliced"]
+        assert accounts[0].to_dict()["spliced"]
         assert session.splice("ears", made.captures[-1].key) is None or made.captures[-1].source == 0
         assert np.all(np.isfinite(stderr))
     apart = np.abs(np.fft.rfft(found - known, axis=-1)[:, :, 0]) ** 2

@@ -424,6 +424,7 @@ def test_a_walk_behind_other_filters_is_immediate(machine: Machine) -> None:
     it.play(x[:, : 15 * BLOCK])
     it.at.controls[memory.PLACE] = 2.0
     it.play(x[:, 15 * BLOCK : 16 * BLOCK])
+    assert (it.made._state.filters.place, it.made._state.filters.going) == (2, -1)
     it.at.controls[memory.WHICH] = 0.0
     y = it.play(x[:, 16 * BLOCK :])
     assert y[:, -10 * BLOCK :] == pytest.approx(alone(each[2], x)[:, -10 * BLOCK :], abs=2e-6)

@@ -302,7 +302,7 @@ def test_equalizer_apo_by_its_own_rules() -> None:
     assert held["C"] == 0.0
 
 
-def test_an_engine_too_small_is_told() -> None:
+def test_an_engine_too_small_is_reported() -> None:
     with pytest.raises(BadInput, match="'x3' is on channel 11"):
         bundle(crooked(9), "equalizerapo")
     with pytest.raises(BadInput, match="choose one of: camilladsp"):
@@ -348,7 +348,7 @@ def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     assert sweetspot("export", tmp_path, "--to", "toaster", "--out", out).returncode == 2
 
 
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInput, match="cannot be written"):
         files.write_all(tmp_path / "file" / "deeper", {"a": b"b"})

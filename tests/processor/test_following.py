@@ -271,7 +271,7 @@ def test_messages_are_open_sound_control() -> None:
         bytes(4096),
     ],
 )
-def test_malformed_packets_are_told_apart(packet: bytes) -> None:
+def test_malformed_packets_are_distinguished(packet: bytes) -> None:
     with pytest.raises(MalformedPacketError):
         osc.pose_in(packet)
 

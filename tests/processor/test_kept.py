@@ -95,7 +95,7 @@ def test_work_that_nobody_waits_for_is_ended() -> None:
         assert len(asked()) == 1
 
 
-def test_what_goes_wrong_on_another_core_is_told_here() -> None:
+def test_what_goes_wrong_on_another_core_is_reported_here() -> None:
     def refused() -> None:
         raise BadInput("rig.toml: 3 is wrong")
 

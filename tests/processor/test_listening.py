@@ -74,7 +74,7 @@ def test_files_share_one_gain_and_one_length(tmp_path: Path) -> None:
     assert other == pytest.approx(np.sqrt(np.mean(raw**2)) / np.sqrt(np.mean(wet**2)), rel=0.05)
 
 
-def test_what_cannot_be_heard_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_heard_is_reported(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silent.wav", np.zeros((4000, 2)), FS)
     with pytest.raises(BadInput, match="silent"):
         listening.render_at_ears(

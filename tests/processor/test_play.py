@@ -156,7 +156,9 @@ def test_keys_work_on_a_terminal(card: Any, music: Path) -> None:
         (("gone.wav", "--device", "crooked-card"), 2, "no such file"),
     ],
 )
-def test_what_cannot_be_played_is_told(card: Any, music: Path, more: tuple[str, ...], code: int, message: str) -> None:
+def test_what_cannot_be_played_is_reported(
+    card: Any, music: Path, more: tuple[str, ...], code: int, message: str
+) -> None:
     store.write(music / "other.h5", filters(2))
     done = play(card, music, *more, cwd=music)
     assert done.returncode == code, done.stderr

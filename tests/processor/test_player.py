@@ -184,7 +184,7 @@ def test_volume_moves_softly_and_the_guard_follows_it(x: np.ndarray) -> None:
     assert np.abs(before).max() < f.ceiling
 
 
-def test_end_of_the_file_plays_the_tail_and_then_tells() -> None:
+def test_end_of_the_file_plays_the_tail_and_then_reports() -> None:
     f = filters(1)
     it, at = player(f)
     x = (0.1 * RNG.standard_normal((2, 40 * BLOCK))).astype(np.float32)
@@ -329,7 +329,7 @@ def test_load_is_a_percentile_of_what_was_timed() -> None:
     assert at.percentile(0.999) == pytest.approx(0.4995, abs=2 * memory.STEP)
 
 
-def test_a_watch_tells_when_nothing_moves() -> None:
+def test_a_watch_reports_when_nothing_moves() -> None:
     clock = [0.0]
     watch = Watch(lambda: clock[0])
     assert not watch.stalled(1)

@@ -173,7 +173,9 @@ class Host:
 
 
 @needs_tools
-def test_its_state_tells_whose_filters_a_project_was_made_with(plugin: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_its_state_reports_whose_filters_a_project_was_made_with(
+    plugin: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     host = Host(plugin)
     assert host.save() == 0
     ((data, kind),) = host.kept.values()

@@ -192,7 +192,7 @@ def test_an_output_that_cannot_be_written_is_refused(
         render_file(filters, source, tmp_path / name, subtype=subtype)
 
 
-def test_a_disk_without_room_is_told_before_anything_is_written(
+def test_a_disk_without_room_is_reported_before_anything_is_written(
     tmp_path: Path, filters: FilterSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda where: shutil._ntuple_diskusage(10**6, 10**6 - 5, 5))
@@ -318,7 +318,9 @@ def test_gain_raises_what_is_quiet_and_the_guard_holds_what_is_loud(tmp_path: Pa
     assert "24" in wrong.stderr
 
 
-def test_process_tells_what_the_filters_cost_in_loudness(tmp_path: Path, run_folder: Path, filters: FilterSet) -> None:
+def test_process_reports_what_the_filters_cost_in_loudness(
+    tmp_path: Path, run_folder: Path, filters: FilterSet
+) -> None:
     store.write(run_folder / "filterset.h5", filters, {"loudness": [json.dumps({"music": -4.25, "speech": -1.0})]})
     done = sweetspot("process", run_folder, wav(tmp_path / "in.wav", stereo()), tmp_path / "out.wav")
     assert "loudness re plain stereo at the same ceiling, predicted without gain: music -4.2 dB, speech -1.0 dB" in (

@@ -65,7 +65,7 @@ def test_hard_panned_stays_wholly_at_its_side_from_the_first_sample(side: int, d
     assert np.max(np.abs(y[side] - x[side])) < 1e-6 * 0.5
 
 
-def test_a_quiet_sweep_is_told_apart_as_well_as_a_loud_one() -> None:
+def test_a_quiet_sweep_is_distinguished_as_well_as_a_loud_one() -> None:
     x = np.zeros((2, FS))
     x[0] = 1e-4 * sweep()
     assert np.max(np.abs(run(x)[2])) < 1e-10

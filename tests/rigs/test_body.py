@@ -216,7 +216,7 @@ def test_a_baffled_driver_beside_the_middle_is_a_sphere_that_moved(shape: str, t
         ([[0.3, 0.1, 0.0], [-0.1, 0.3, 0.0], [0.0, -0.33, 0.0]], ("ring", 0.175)),
     ],
 )
-def test_a_body_of_which_nothing_is_said_is_one_that_the_drivers_sit_on(
+def test_a_body_of_which_nothing_is_stated_is_one_that_the_drivers_sit_on(
     places: list[list[float]], body: tuple[str, float]
 ) -> None:
     table = {"driver": [{"at": at} for at in places], "lab": {"body": {"baffle_m": 0.07}}}

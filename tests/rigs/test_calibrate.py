@@ -284,7 +284,7 @@ def test_a_ready_made_rig_is_not_written(command: Callable[..., tuple[int, str]]
         command("rig", "calibrate", "desk", "--mic", "polar", "--write")
 
 
-def test_a_correction_file_is_told(command: Callable[..., tuple[int, str]], data: Path, tmp_path: Path) -> None:
+def test_a_correction_file_is_reported(command: Callable[..., tuple[int, str]], data: Path, tmp_path: Path) -> None:
     code, message = command("rig", "microphone", data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt", "--json")
     assert code == 0
     found = json.loads(message)

@@ -199,7 +199,7 @@ def test_drivers_on_each_other_s_outputs(
         assert f"driver '{there}' is heard where '{wanted}' should be" in wrong["patch", wanted]
 
 
-def test_a_swap_of_neighbours_that_only_turning_tells_is_not_passed_in_silence(checked: Check) -> None:
+def test_a_swap_of_neighbours_that_only_turning_shows_is_not_passed_in_silence(checked: Check) -> None:
     findings = checked(plugs={5: (1, 1.0), 1: (5, 1.0)}, move=False)
     assert [f.subject for f in findings if f.check == "patch" and f.outcome == "untold"] == ["woofer, left"]
 
@@ -354,7 +354,7 @@ def test_headroom_and_level_are_those_of_the_sweep(checked: Check, crooked: Desc
         assert message[mic.name]["loudest_db_spl"] == pytest.approx(loudest, abs=0.5), "as captures are judged"
 
 
-def test_levels_of_uncalibrated_microphones_are_not_told_in_decibels_of_sound_pressure(
+def test_levels_of_uncalibrated_microphones_are_not_given_in_decibels_of_sound_pressure(
     checked: Check, crooked_text: str, tmp_path: Path
 ) -> None:
     """The ears' sensitivity is known, that of ``boom`` is not."""
@@ -373,7 +373,7 @@ def test_levels_of_uncalibrated_microphones_are_not_told_in_decibels_of_sound_pr
     assert not any(f.subject == "dB SPL" for f in checked(move=False))
 
 
-def test_measure_tells_once_that_levels_are_unknown(
+def test_measure_reports_once_that_levels_are_unknown(
     crooked_text: str, tmp_path: Path, lab_rig: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from sweetspot.measure import cli, folder
@@ -505,14 +505,14 @@ def test_a_microphone_that_stands_elsewhere_is_noted(checked: Check, crooked: De
     assert place.values["farther_m"] == pytest.approx(-0.5, abs=0.03)
 
 
-def test_what_cannot_be_told_is_said(checked: Check, crooked_text: str, tmp_path: Path) -> None:
+def test_what_cannot_be_decided_is_reported(checked: Check, crooked_text: str, tmp_path: Path) -> None:
     """Two drivers in the same place: nothing tells them apart, and the check does not pretend."""
     text = crooked_text.replace("at = [0.05, 0.06, 0.01]", "at = [0.01, 0.08, 0.0]").replace(
         "band_hz = [80, 15000]", "band_hz = [120, 20000]"
     )
     findings = checked(rig=parse(text, folder=tmp_path))
-    untold = [f for f in findings if f.outcome == "untold"]
-    assert [f.subject for f in untold] == ["woofer, left"]
+    undecided = [f for f in findings if f.outcome == "untold"]
+    assert [f.subject for f in undecided] == ["woofer, left"]
     assert not failed(findings)
 
 
@@ -552,7 +552,7 @@ def test_ears_are_at_the_sides_of_a_head_that_faces_the_device(crooked: Descript
 
 
 @pytest.mark.parametrize("ppm", [-200.0, -1.0, 0.0, 1.0, 60.0])
-def test_clocks_that_drift_are_told_in_ppm(crooked: Description, ppm: float) -> None:
+def test_clocks_that_drift_are_reported_in_ppm(crooked: Description, ppm: float) -> None:
     """A recorder that runs ``ppm`` fast takes its samples closer together: sample n is of the time n / (1 + ppm)."""
     signal = multitone.combs([(100.0, 10000.0), (20.0, 0.45 * crooked.fs)], crooked.fs, 0.2)
     played = np.concatenate([np.zeros(300), signal.y[1].astype(float)])

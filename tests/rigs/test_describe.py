@@ -129,7 +129,7 @@ def test_the_usual_slips_of_toml_are_named(line: str, hint: str, tmp_path: Path)
         read(tmp_path / "r.toml")
 
 
-def test_all_faults_are_told_at_once(crooked_text: str, tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(crooked_text: str, tmp_path: Path) -> None:
     text = crooked_text.replace("ceiling_dbfs", "cieling_dbfs").replace("channel = 3\nat", "channel = 5\nat")
     text = text.replace("at = [0.01, 0.08, 0.0]\n", "").replace("seed = 5", 'head = "no.sofa"')
     done = faults(text, tmp_path)

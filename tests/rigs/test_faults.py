@@ -401,7 +401,7 @@ def test_a_card_that_crashes_is_gone(world: World, y: NDArray[np.float32], monke
         ("drop at=1 samples=400", "more than the 311 of lab.latency_samples"),
     ],
 )
-def test_wrong_words_are_told_with_the_candidates(
+def test_wrong_words_are_reported_with_the_candidates(
     world: World, crooked_text: str, tmp_path: Path, text: str, message: str
 ) -> None:
     with pytest.raises(BadInput) as outcome:

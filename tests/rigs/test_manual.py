@@ -60,7 +60,7 @@ def on_path(folder: Path) -> dict[str, str]:
     return {"PATH": f"{command.parent}:{os.environ['PATH']}", "COLUMNS": "200"}
 
 
-def test_patterns_tell_outputs_apart() -> None:
+def test_patterns_distinguish_outputs() -> None:
     shown = ["ok    loopback  gain -0.0 dB", "...", "Ready: 19 checks, nothing wrong"]
     assert pattern(shown).fullmatch(spaced("ok  loopback    gain -1.0 dB\na\nb\nReady: 20 checks, nothing wrong\n"))
     assert not pattern(shown).fullmatch(spaced("ok loopback gain -1.0 dB\na\nReady: 20 checks, 1 wrong\n"))

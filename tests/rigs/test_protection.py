@@ -227,14 +227,14 @@ def test_wires_swapped_after_the_door_burn_a_tweeter_in_the_lab(
         ("v_per_fs = 20.0\n", "amplifier_gain_db = 26.0\n", r"driver\[1\].amplifier_gain_db: needs interface.output"),
     ],
 )
-def test_a_driver_whose_limits_are_not_told_is_refused(
+def test_a_driver_whose_limits_are_not_given_is_refused(
     old: str, new: str, reason: str, crooked_text: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match=reason):
         parse(six(crooked_text).replace(old, new), folder=tmp_path)
 
 
-def test_unprotected_is_said_on_purpose(crooked: Description) -> None:
+def test_unprotected_is_stated_on_purpose(crooked: Description) -> None:
     assert all(p.low_hz is None for p in protections(crooked))
     assert plan.make(crooked, "ears").sources.equaliser(0, np.array([50.0])) is None
 
@@ -419,7 +419,7 @@ def test_how_far_a_driver_moves_is_learned_softly(
         assert scale > staged(taps, protections(described))[1]
 
 
-def test_an_excursion_that_nothing_tells_is_an_error_to_resolve(
+def test_an_excursion_that_is_unknown_is_an_error_to_resolve(
     crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
 ) -> None:
     text = moving(crooked_text, 1.0).replace("sensitivity_mv_per_pa = 20.0\n", "")

@@ -120,7 +120,7 @@ def test_a_link_lasts_as_long_as_the_lab(tmp_path: Path) -> None:
         assert reached == "/dev/pts/7"
 
 
-def test_counts_said() -> None:
+def test_stated_counts() -> None:
     assert Counts(blocks=9, late=2, xruns=1, slowest_ms=7.5).text(5.0) == (
         "9 blocks of 5.00 ms, 2 late, slowest 7.50 ms, 1 xruns"
     )

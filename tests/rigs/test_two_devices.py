@@ -36,7 +36,7 @@ def test_one_of_each_kind_of_one_host_api(crooked_text: str, tmp_path: Path) -> 
         ('output = "nothing"\ninput = "USB Box"', "interface.output: no audio device"),
     ],
 )
-def test_a_name_that_does_not_fit_is_told_with_its_key(
+def test_a_name_that_does_not_fit_is_reported_with_its_key(
     devices: str, reason: str, crooked_text: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match=reason):

@@ -22,8 +22,8 @@ def to_phantom(plant: Plant, sides: Complex, centre: Complex, pair: Float | None
     ----------
     pair
         Power ``(frequency,)`` of a real pair's phantom over that of one side at its near ear, see
-        :func:`virtualize.phantom_power`: the unit's sides then tell only that ear's level. Without it their own sum is
-        the phantom.
+        :func:`virtualize.phantom_power`: the unit's sides then determine only that ear's level. Without it their own
+        sum is the phantom.
     sides
         Weights ``(2, frequency, driver)`` of the left and the right program.
     centre

@@ -69,16 +69,16 @@ def costs(rig: Description, plant: Plant, wish: CrosstalkDesign, around: Around 
     rig
         Its drivers, with their limits.
     plant
-        Responses at the ears, which tell how loud each driver is.
+        Responses at the ears, for the level of each driver.
     wish
-        ``cost`` says which.
+        ``cost`` selects the norm.
     around
-        The polar set; not looked at unless radiated power is asked for.
+        The polar set; used only for radiated power.
 
     Raises
     ------
     BadInput
-        Radiated power is asked for and there is no polar set.
+        Radiated power is requested without a polar set.
     """
     away = rig.listening_m
     level = away * np.sqrt(np.mean(np.abs(plant.h) ** 2, axis=(0, 1))).T

@@ -74,7 +74,7 @@ class Sides:
     Parameters
     ----------
     problems
-        What was asked.
+        The request.
     w
         Weights ``(side, frequency, driver)``.
     mu
@@ -189,7 +189,7 @@ def steer(
     effort_db
         Limit ``(frequency,)`` in the place of the design's one number.
     worst_first
-        Weigh the heads anew by what each hears at its far ear (:func:`for_the_worst`); distortionless designs only.
+        Reweight the heads by the level at each far ear (:func:`for_the_worst`); distortionless designs only.
     weight
         What the tolerance counts for on each driver ``(driver,)``, see :mod:`sharing`; without it 1.
     """

@@ -59,7 +59,7 @@ class DeviceField:
     c
         Speed of sound, m/s.
     left_out
-        How far each direction is from what the others say of it, power re the response ``(driver, frequency)``, mean
+        How far each direction is from its prediction by the others, power re the response ``(driver, frequency)``, mean
         over directions.
     """
 
@@ -90,7 +90,7 @@ class DeviceField:
         Parameters
         ----------
         orders
-            Rows of :attr:`m` that are asked for.
+            Rows of :attr:`m` that are requested.
 
         Returns
         -------
@@ -141,8 +141,8 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     """Fields of all drivers from a polar set.
 
     Each driver is expanded about the device's middle or about its own place, as a body of one of a few sizes, whichever
-    tells left-out directions best: an array of separate drivers its own place, drivers on one compact body the middle,
-    a cabinet whose edges radiate a larger body.
+    predicts left-out directions best: an array of separate drivers its own place, drivers on one compact body the
+    middle, a cabinet whose edges radiate a larger body.
 
     Parameters
     ----------

@@ -237,7 +237,7 @@ def _others(s: Residual, others: Mapping[str, Complex]) -> Found:
 def ranked(found: Sequence[Cause], count: int = 3) -> list[Cause]:
     """The most likely causes, one of a name; after the first only those that explain something.
 
-    Where none explains :data:`CLEAR` of the difference, what comes first says that it is unclear.
+    Where none explains :data:`CLEAR` of the difference, the first entry is :data:`UNCLEAR`.
     """
     seen: dict[str, Cause] = {}
     for cause in found:

@@ -27,7 +27,7 @@ def filters_of(
     Parameters
     ----------
     plan
-        Of the ears: tells the sweep.
+        Of the ears, for the sweep.
     drivers
         What the drivers are given of each stimulus ``(stimulus, driver, samples)``, full scale = 1.
     levels

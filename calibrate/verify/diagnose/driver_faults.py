@@ -17,7 +17,7 @@ LATEST_SAMPLES = 64.0
 
 KEPT, MOST_OF, LEAST_BANDS = 0.95, 0.7, 5
 """Share of the explained difference that the band must hold; share of all sixth octaves from which it is no band; how
-many it takes to tell one from all."""
+many are needed to distinguish one driver from all."""
 
 LOWEST_GAIN = 0.1
 """Smallest common gain that is called a wrong level."""
@@ -181,7 +181,7 @@ def _delay(s: Residual, rest: Complex, own: Complex) -> tuple[float, float]:
 
 
 def paired(s: Residual, p: Complex, names: Sequence[str]) -> Found:
-    """The two drivers whose gains together explain most, where both changed; or all gains, where they say far more."""
+    """The two drivers whose gains explain most, where both changed; or all gains, if those explain far more."""
     turn = np.exp(
         -2j * np.pi * s.f * (0.0 if s.timed else s.lag(np.sum(s.weight * s.heard * p.conj(), axis=(0, 1, 2))))
     )

@@ -55,7 +55,7 @@ class Residual:
     at
         The filters ``(stimulus, driver, f)`` at any frequencies, where they are known beyond the scene's bins.
     early
-        Heard minus predicted until the direct sound has passed, as ``heard``; ``None`` where no gate tells when.
+        Heard minus predicted until the direct sound has passed, as ``heard``; ``None`` without a gate.
     clipped
         The filters as they act on the sweeps that were played when every driver is cut off at a share of its largest
         sample; ``None`` where the sweeps are not known.
@@ -99,7 +99,7 @@ class Residual:
         return np.asarray(p * np.exp(-2j * np.pi * self.f * self.lag(cross)))
 
     def lag(self, cross: Complex) -> float:
-        """Delay in s at which ``sum Re(cross exp(2j pi f t))`` is largest, within half of what the bins tell apart."""
+        """Delay in s at which ``sum Re(cross exp(2j pi f t))`` is largest, within half a period of the bins."""
         n, step = 1 << 13, float(self.f[1] - self.f[0])
         grid = np.zeros(n, dtype=np.complex128)
         grid[np.round((self.f - self.f[0]) / step).astype(int)] = cross

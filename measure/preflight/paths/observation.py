@@ -25,9 +25,9 @@ class Observation:
     heard, loops, matrices
         One a pose: as it stands, and turned if the stage turns.
     expected
-        Of the poses as asked.
+        Of the requested poses.
     patch
-        ``None`` where there was too little to tell.
+        ``None`` with too little data.
     sweep_peak, sweep_rate, window_s
         Of the session to come: peak (linear), ``L`` in s, length of the kept response in s.
     from_reference

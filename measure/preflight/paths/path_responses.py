@@ -131,7 +131,7 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
 def _drift(turned: Float, f: Float, period_s: float) -> float:
     """Relative clock offset of the recorder, from the phase rotation of the tones between periods.
 
-    Tones below 2 kHz tell roughly; all tell precisely, as long as the highest stay within their bins.
+    Tones below 2 kHz give an estimate; all tones give the precise value, as long as the highest stay within their bins.
     """
     low = f < COARSE_HZ
     rough = -float(np.sum(turned[low] * f[low]) / np.sum(f[low] ** 2) / (2.0 * np.pi * period_s))
@@ -189,7 +189,7 @@ def _wide(f: Float, band: tuple[float, float]) -> bool:
 
 
 def in_sign_band(f: Float) -> bool:
-    """Whether tones at ``f`` Hz tell a sign in :data:`SIGN_HZ`; those of tweeters tell it in all of their own band."""
+    """Whether tones at ``f`` Hz determine a polarity in :data:`SIGN_HZ`; those of tweeters in their whole band."""
     return _wide(f, SIGN_HZ)
 
 

@@ -16,7 +16,7 @@ from sweetspot.rigs.units import Float
 SURE = 16.0
 """Advantage (in squared sigmas) of another patch over the rig's above which the wiring is a fault."""
 
-TOLD = 9.0
+DISTINCT = 9.0
 """Advantage of the rig's patch over any single swap above which the wiring is confirmed."""
 
 EACH = 4.0
@@ -43,7 +43,7 @@ class Patch:
     mic_at
         For each input (in the order of the microphones that belong there), the microphone that hears through it.
     turned
-        1 if the turntable turned as asked, -1 the other way, 0 not at all.
+        1 if the turntable turned as requested, -1 the other way, 0 not at all.
     """
 
     driver_at: tuple[int, ...]
@@ -77,7 +77,7 @@ class WiringVerdict:
         The patch; the rig's own unless another one is better for sure.
     others
         Patches that explain it nearly as well as the best one, with as few exchanges.
-    drivers_untold, mics_untold
+    ambiguous_drivers, ambiguous_mics
         Pairs that could be exchanged without the check noticing.
     late
         ``(mic,)`` s by which sound comes later than expected at the best patch: a distance that is not the rig's.
@@ -85,8 +85,8 @@ class WiringVerdict:
 
     best: Patch
     others: tuple[Patch, ...]
-    drivers_untold: tuple[tuple[int, int], ...]
-    mics_untold: tuple[tuple[int, int], ...]
+    ambiguous_drivers: tuple[tuple[int, int], ...]
+    ambiguous_mics: tuple[tuple[int, int], ...]
     late: tuple[float, ...]
 
 
@@ -142,7 +142,7 @@ def find(
     ears
         Places of the left and the right ear among the microphones, if there are both.
     expectations
-        What is expected if the turntable turned as asked (1), the other way (-1), not at all (0).
+        What is expected if the turntable turned as requested (1), the other way (-1), not at all (0).
     """
     evidence = _evidence(heard, inputs, ears)
     drivers = evidence.arrival.shape[2]
@@ -175,20 +175,20 @@ def _judged(
     others = tuple(
         p
         for p in costs
-        if best not in (straight, p) and costs[p] - costs[best] < TOLD and p.exchanged <= best.exchanged
+        if best not in (straight, p) and costs[p] - costs[best] < DISTINCT and p.exchanged <= best.exchanged
     )
-    untold_drivers, untold_mics = [], []
+    unclear_drivers, unclear_mics = [], []
     if best == straight:
         for patch, cost in costs.items():
             moved = [i for i, d in enumerate(patch.driver_at) if d != i]
             mics = [i for i, m in enumerate(patch.mic_at) if m != i]
-            near = cost - EACH * patch.exchanged - costs[straight] < TOLD and patch.turned == 1
+            near = cost - EACH * patch.exchanged - costs[straight] < DISTINCT and patch.turned == 1
             if near and len(moved) == 2 and not mics:
-                untold_drivers.append((moved[0], moved[1]))
+                unclear_drivers.append((moved[0], moved[1]))
             if near and len(mics) == 2 and not moved:
-                untold_mics.append((mics[0], mics[1]))
+                unclear_mics.append((mics[0], mics[1]))
     late = _late(evidence, expectations[best.turned], best.mic_at)
-    return WiringVerdict(best, others, tuple(untold_drivers), tuple(untold_mics), tuple(late.tolist()))
+    return WiringVerdict(best, others, tuple(unclear_drivers), tuple(unclear_mics), tuple(late.tolist()))
 
 
 def _mic_orders(count: int, alive: NDArray[np.bool_]) -> Iterator[tuple[int, ...]]:

@@ -61,7 +61,8 @@ class LiveEngine:
     asks
         Whether it takes commands from its input and ends where that ends.
     named
-        Names of its ports, ``client:port``: left, right, and of each driver; where :attr:`client` does not tell.
+        Names of its ports, ``client:port``: left, right, and of each driver; where :attr:`client` does not determine
+        them.
     where
         How its program comes on a machine, where that takes more than a package.
     hint
@@ -175,7 +176,7 @@ class Running:
     process
         Leader of a process group of its own.
     log
-        What it says.
+        Its output.
     """
 
     def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:

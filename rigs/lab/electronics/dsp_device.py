@@ -25,7 +25,7 @@ class DspDevice:
     Parameters
     ----------
     rig
-        Its ``[lab.device]`` says what the device does; without one, nothing is added.
+        Its ``[lab.device]`` table describes the device; without it, nothing is added.
     """
 
     def __init__(self, rig: Description) -> None:

@@ -46,11 +46,11 @@ def publish(client: int, playback: Sequence[int], capture: Sequence[int], sample
     library.jack_port_set_latency_range.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Range))
     library.jack_set_latency_callback.argtypes = (ctypes.c_void_p, _Callback, ctypes.c_void_p)
 
-    def tell(mode: int, _argument: object) -> None:
+    def set_range(mode: int, _argument: object) -> None:
         late = _Range(samples(), samples())
         for port in playback if mode == PLAYBACK else capture:
             library.jack_port_set_latency_range(port, mode, ctypes.byref(late))
 
-    kept = _Callback(tell)
+    kept = _Callback(set_range)
     library.jack_set_latency_callback(client, kept, None)
     return kept

@@ -22,7 +22,7 @@ class Outputs:
     Parameters
     ----------
     rig
-        Its ``[lab]`` table says what is on; with nothing on, samples pass as they are.
+        Its ``[lab]`` table lists the active effects; without any, samples are unchanged.
     schedule
         Its faults.
     """
@@ -68,7 +68,7 @@ class Inputs:
     Parameters
     ----------
     rig
-        Its ``[lab]`` table says what is on.
+        Its ``[lab]`` table lists the active effects.
     schedule
         Its faults.
     """

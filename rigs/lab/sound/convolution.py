@@ -48,7 +48,7 @@ class BlockConvolver:
     Parameters
     ----------
     paths
-        ``(input, output, tap)`` impulse responses: what each input hears of each output.
+        ``(input, output, tap)`` impulse responses: from each output to each input.
     block
         Samples per block.
     delay

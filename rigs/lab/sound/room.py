@@ -10,7 +10,7 @@ One direction stands for all of a head but its ears: each ear hears what left to
 speaker with four cones that meets the sphere coupled in full (:mod:`lab.world`) within -32 dB from 0.8 to 20 kHz
 at 3 m, -36 dB at 5 m; reflections come from farther away still.
 
-Beyond the mixing path, up to which the images of the order asked for are complete, stand-ins take over: plane waves of
+Beyond the mixing path, up to which the images of the requested order are complete, substitutes are used: plane waves of
 random directions, signs and times, the same for every driver, ear and pose, whose energy begins where that of the
 images ends and decays at Eyring's rate.
 """

@@ -299,7 +299,7 @@ class GrblSimulator:
     def lasting(self) -> str:
         """A path to the port that leads nowhere once this process has ended, however it ended.
 
-        The number of a pseudo-terminal is given to the next program that asks; a process keeps its own.
+        The number of a pseudo-terminal is reused by the next program; each process keeps its own.
         """
         own = f"/proc/{os.getpid()}/fd/{self._theirs}"
         return own if os.path.exists(own) else self.port

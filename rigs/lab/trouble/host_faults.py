@@ -17,9 +17,9 @@ LEAST_BYTES = 1 << 20
 class Disk:
     """A disk that fills up, for this process alone.
 
-    The kernel is told that no file of this process may grow beyond the largest that it has open for writing
-    (``RLIMIT_FSIZE``): the next write past that point fails in the middle of the program that writes, with ``EFBIG``
-    where a disk that is full says ``ENOSPC``. Files of other programs are left alone, and :meth:`free` undoes it.
+    A resource limit of the kernel keeps every file of this process from growing beyond the largest that it has open for
+    writing (``RLIMIT_FSIZE``): the next write past that point fails in the middle of the program that writes, with
+    ``EFBIG`` where a full disk gives ``ENOSPC``. Files of other programs are left alone, and :meth:`free` undoes it.
     """
 
     def __init__(self) -> None:

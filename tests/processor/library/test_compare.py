@@ -63,7 +63,7 @@ def test_each_fault_is_named(name: str) -> None:
     assert len(found) == 1
 
 
-def test_the_right_one_has_no_difference_and_broken_ones_are_told() -> None:
+def test_the_right_one_has_no_difference_and_broken_ones_are_reported() -> None:
     right = blob_of(OURS)
     assert blob_differences(right, OURS) == ()
     assert "format 1, this version writes 2" in blob_differences(patched(right, 8, "<I", 1), OURS)[0]
