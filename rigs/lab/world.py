@@ -12,8 +12,10 @@ of crosstalk lives on: the driver's directivity between the two ears and the hea
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
+from typing import cast
+from weakref import proxy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +80,12 @@ class World:
         self.f: Float = np.asarray(np.fft.rfftfreq(self.taps, 1.0 / self.fs), dtype=np.float64)
         self.k = _wavenumbers(self.taps, self.fs, self.c)
         self.electrical = np.stack([d.response(self.f) for d in self.drivers]) * _converter(self.f, description.fs)
-        count = len(self.body.sources)
-        self._ear_table = lru_cache(maxsize=4 * count)(self._ear_table_at)
-        self._spectrum = lru_cache(maxsize=4 * count)(
-            lambda source, r: self.body.sources[source].spectrum(self.free_k, r)
-        )
-        self._ears = lru_cache(maxsize=2)(self._ears_at)
-        self._microphone = lru_cache(maxsize=2)(self._microphone_at)
-        self._fixed = lru_cache(maxsize=8)(self._fixed_at)
+        count, own = len(self.body.sources), cast("World", proxy(self))  # a cache in a circle would outlive the world
+        self._ear_table = lru_cache(maxsize=4 * count)(partial(World._ear_table_at, own))
+        self._spectrum = lru_cache(maxsize=4 * count)(partial(World._spectrum_at, own))
+        self._ears = lru_cache(maxsize=2)(partial(World._ears_at, own))
+        self._microphone = lru_cache(maxsize=2)(partial(World._microphone_at, own))
+        self._fixed = lru_cache(maxsize=8)(partial(World._fixed_at, own))
         self.pair = ReferencePair(description, World) if description.reference else None
 
     def at_ears(self, pose: Pose) -> Complex:
@@ -215,6 +215,10 @@ class World:
     def head_place(self, pose: Pose) -> tuple[tuple[float, float], float]:
         """Place (x and y from the device's middle, m) and direction faced (rad) of the head."""
         return (self.description.listening_m + pose.x, pose.y), np.pi + pose.yaw
+
+    def _spectrum_at(self, source: int, r: float) -> tuple[NDArray[np.intp], Complex]:
+        """Circular harmonics of a source on the circle of radius ``r``; see :meth:`Source.spectrum`."""
+        return self.body.sources[source].spectrum(self.free_k, r)
 
     def _ear_table_at(self, source: int, r: float, bearing: float, facing: float) -> Complex:
         """The head's answer ``(ear, m, frequency)`` to each circular harmonic of a source's field."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from datetime import UTC, datetime
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -16,6 +19,8 @@ from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.units import db
+
+NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 
 
 def hankel(n: int, x: float, derivative: bool = False) -> complex:
@@ -169,3 +174,18 @@ def test_recording_is_the_convolution_with_the_paths(crooked_text: str, tmp_path
     for i in range(4):
         naive = sum(np.convolve(y[o].astype(float), paths[i, o].astype(float))[:1497] for o in (0, 4))
         assert db(np.max(np.abs(x[i, 3:] - naive)) / max(np.max(np.abs(naive)), 1e-3)) < -100.0
+
+
+def test_a_lab_is_released_at_once(crooked: Description) -> None:
+    """Without the collector of circles, so that memory does not grow with the labs that a process has opened."""
+    world = World(crooked, "U-9")
+    interface = LabInterface(world, now=lambda: NOON)
+    interface.capture(np.full((6, 400), 0.01, dtype=np.float32))
+    world.at_ears(Pose())
+    left, kept = ref(world), ref(interface._schedule)
+    gc.disable()
+    try:
+        del world, interface
+        assert (left(), kept()) == (None, None)
+    finally:
+        gc.enable()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, cast
+from weakref import proxy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ class Schedule:
         self._mics = {m.name: m.channel - 1 for m in rig.mic}
         self._floor = {m.name: _converter_share(rig, m) for m in rig.mic}
         self._fired: set[Fault | int] = set()
-        self._wave = lru_cache(maxsize=64)(self._made)
+        self._wave = lru_cache(maxsize=64)(partial(Schedule._made, cast("Schedule", proxy(self))))
 
     @property
     def temperatures(self) -> tuple[float, ...]:
