@@ -4,9 +4,10 @@
 
 ``play`` runs in real time on a private server with the lab as its sound card, a file on repeat. The verifications are
 the command itself (``sweetspot verify``), one after the other in one process, on the smallest rig of the virtual lab.
-Memory is what is resident once the allocator has given back what it holds free (``malloc_trim``): how much that is
-depends on where the last small object lies, and moves by some 20 MB without any growth. The level is the median over
-the second tenth; exit code 1 when that of any later tenth is more than 5 % above it, when ``play`` lost samples or ended early, or when a verification ended otherwise than the first.
+Their memory is what is resident once the allocator has given back what it holds free (``malloc_trim``): how much that
+is depends on where the last small object lies, and moves by some 20 MB without any growth. The level is the median over
+the second tenth; exit code 1 when that of any later tenth is more than 5 % above it, when ``play`` lost samples or
+ended early, or when a verification ended otherwise than the first.
 """
 
 from __future__ import annotations
