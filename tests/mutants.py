@@ -4,7 +4,7 @@
 
 ``--tenth K`` tries the mutants whose number ends with the digit K: a tenth of them, spread over all functions. Works
 on a copy under ``build/mutants``, with mutmut; compiled rules run there as they are written, in Python. Exit code 1
-when fewer than 95 % of a group's mutants are killed. A mutant that nothing can tell from the original (another
+when fewer than 95 % of a group's mutants are killed. A mutant that is equivalent to the original (another
 message, an equal bound) counts against the figure until it is listed, with its reason, in :data:`EQUAL`.
 """
 
@@ -146,7 +146,7 @@ EQUAL: dict[str, str] = {
     **_same("measure.share.directivity.x__ring", (16,), "half a turn to the other side is the same turn"),
     **_same("measure.share.directivity.x__ring", (21,), "differs at one value of a double"),
 }
-"""Mutants that cannot be told from the original, and why."""
+"""Equivalent mutants, with the reason."""
 
 SETTINGS = """
 [tool.mutmut]
@@ -227,7 +227,7 @@ def run(name: str, children: int, ending: str = "") -> bool:
 
 
 def main() -> None:
-    """Run the groups that were asked for, by default all."""
+    """Run the given groups, by default all."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="processes at a time")

@@ -55,13 +55,13 @@ class Server:
 
 @dataclass(frozen=True)
 class Card:
-    """The lab, running in a process of its own; ``ready`` is what it said when its ports were up."""
+    """The lab, running in a process of its own; ``ready`` is its message when its ports were up."""
 
     process: subprocess.Popen[str]
     ready: dict[str, object]
 
     def end(self) -> str:
-        """End it as a service manager would; returns what it said on stderr."""
+        """End it as a service manager would; returns its stderr."""
         self.process.terminate()
         return self.process.communicate(timeout=20)[1]
 
@@ -182,7 +182,7 @@ def pipewire(folder: Path, fs: int, period: int = 1024) -> Iterator[PipeWire]:
 
 
 def _ready(process: subprocess.Popen[str]) -> dict[str, object]:
-    """What the lab says once its ports are up."""
+    """The lab's message when its ports are up."""
     assert process.stdout is not None
     message = ""
     for line in process.stdout:

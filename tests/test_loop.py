@@ -133,7 +133,7 @@ def test_calibrating_again_gives_the_same_bytes(unit: tuple[Path, dict[str, Any]
 def test_a_unit_that_cannot_reach_its_limits_fails_with_the_reason(
     unit: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    """A design that asks for next to no effort ends in FAIL, exit code 1 and the figure that fell short."""
+    """A design with almost no effort ends in FAIL, exit code 1 and the figure that fell short."""
     run, _ = unit
     design = tmp_path / "design.toml"
     design.write_text("[crosstalk]\neffort_db = 0.0\n")

@@ -29,7 +29,7 @@ SWITCH = {
     "pw-cli list-objects; the nearest place takes over by a crossfade",
     "camilladsp": "start it with `camilladsp -p 1234 FOLDER/CONFIG`; over the websocket on that port send "
     '{"SetConfigFilePath": "FOLDER/CONFIG"} and then "Reload": its filters are exchanged, without a crossfade',
-    "jconvolver": "run one engine a place and connect the program to one of them, or start it anew with the next",
+    "jconvolver": "run one engine a place and connect the program to one of them, or restart it with the next",
     "brutefir": f"start it with `brutefir -nodefault {brutefir.BANK}`, which holds all places; send the line of "
     f"FOLDER.cli to its CLI at TCP port {brutefir.PORT}, for example `nc -N 127.0.0.1 {brutefir.PORT} < "
     "place-002.cli`: all filters are exchanged in one block, by a crossfade",

@@ -116,7 +116,7 @@ def _integer(v: int) -> str:
     return "INT32_MIN" if v == -(2**31) else str(v)
 
 
-CHECK = r"""/* Runs the filters on the reference and tells the error; it must stay below -120 dB, in Q31 -125 dB. */
+CHECK = r"""/* Runs the filters on the reference and prints the error; it must stay below -120 dB, in Q31 -125 dB. */
 #include "sweetspot_filters.h"
 #include "sweetspot_reference.h"
 #include <math.h>

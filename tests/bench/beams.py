@@ -3,9 +3,9 @@
     python tests/bench/beams.py
 
 Points on a rigid sphere of 17.5 cm in free field, 2 m away, measured each 5 degrees with 0.25 dB of error; figures on
-the true field each 2.5 degrees, in octaves. Exit code 1 when a figure that is asked for is missed. Variation within the
+the true field each 2.5 degrees, in octaves. Exit code 1 if a target is missed. Variation within the
 listening window may stand 2 dB above the least that a search over all weights of single frequencies finds for the same
-nulls and rear, where that is above what is asked for: front and neighbours interfere there, 7 cm apart.
+nulls and rear, where that is above the target: front and neighbours interfere there, 7 cm apart.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ UNITS = {
 }
 OCTAVES = ((400.0, 800.0), (800.0, 1600.0), (1600.0, 3200.0), (3200.0, 6000.0))
 WANTED = {4: (18.0, 18.0), 5: (18.0, 18.0, 18.0, 18.0)}
-"""On-axis over +-90 (+-10) degrees that is asked for, dB in the octaves."""
+"""Target of on-axis over +-90 (+-10) degrees, dB in the octaves."""
 AFTER_DRIFT, REAR, WINDOW, OVER = 15.0, 10.0, 3.0, 2.0
 
 F = np.fft.rfftfreq(1024, 1.0 / 48000.0)
@@ -54,7 +54,7 @@ def plant(at: tuple[int, ...], around: np.ndarray) -> np.ndarray:
 
 
 def errors(shape: tuple[int, ...], level_db: float) -> np.ndarray:
-    """Factors ``(*shape, frequency)`` off by this much in level and as much in phase, anew in every third octave."""
+    """Factors ``(*shape, frequency)`` with this error in level and the same in phase, drawn for every third octave."""
     band = np.clip((3.0 * np.log2(np.maximum(F, 50.0) / 50.0)).astype(int), 0, 40)
     level, phase = (RNG.normal(0.0, level_db, (*shape, 41)) for _ in range(2))
     return np.asarray((from_db(level) * np.exp(1j * phase * np.log(10.0) / 20.0))[..., band])
@@ -62,7 +62,7 @@ def errors(shape: tuple[int, ...], level_db: float) -> np.ndarray:
 
 def design_of(count: int) -> BeamDesign:
     top = 6000.0 if count >= 5 else 1800.0
-    if count == 5:  # a null that is deeper than asked for takes the window's flatness
+    if count == 5:  # a null that is deeper than the target takes the window's flatness
         return BeamDesign(target_db=((150.0, 0.0), (350.0, 20.0), (2800.0, 20.0), (3400.0, 15.5), (top, 15.5),
                                      (1.5 * top, 0.0)))  # fmt: skip
     return BeamDesign(target_db=((150.0, 0.0), (350.0, 20.0), (top, 20.0), (1.5 * top, 0.0)))

@@ -3,7 +3,7 @@
 Run it as ``python tests/bench/cancellation.py [--seeds 2] [--head FILE.sofa] [--json]``. Body 17.5 cm, head (a sphere,
 or a measured one) at 2 m, 19 design heads, 24 disjoint scoring heads within 5 cm and 10 degrees, effort at most +12 dB
 re one driver of mean power, filters of 512 taps. Each path between a driver and an ear is off by ``error`` dB in level
-and as much in phase, drawn anew for every third octave.
+and as much in phase, drawn for every third octave.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.rig_file.description import Description, parse
 
 WANTED = {"mean": (17, 17, 17, 16, 14), "p10": (13, 11, 11, 10, 8), "nominal": (20, 22, 25, 25, 15)}
-"""Figures asked for at 0.25 dB of error, dB in the bands of ``metrics.OCTAVES``."""
+"""Targets at 0.25 dB of error, dB in the bands of ``metrics.OCTAVES``."""
 
 SHIPPED = {"mean": (19, 15, 18, 18, 15), "p10": (15, 11, 12.5, 11.5, 8), "nominal": (22, 15, 22, 30, 28)}
 """The same for the default effort limit, which loudness sets: about 1 dB under what it reached when it was chosen."""
@@ -98,7 +98,7 @@ def responses(world: World, heads: list[Pose]) -> np.ndarray:
 
 
 def mistaken(h: np.ndarray, f: np.ndarray, error_db: float, rng: np.random.Generator) -> np.ndarray:
-    """Responses with every path off by ``error_db`` (one sigma) in level and in phase, anew each third octave."""
+    """Responses with every path off by ``error_db`` (one sigma) in level and in phase, drawn for each third octave."""
     nodes = np.linspace(0.0, 10.0, 31)  # octaves above 23.4 Hz
     drawn = rng.standard_normal((2, *h.shape[:3], len(nodes)))
     at = np.clip(np.log2(np.maximum(f, 1.0) / 23.4), 0.0, 9.999) * 3.0
@@ -142,7 +142,7 @@ def run(
 
 
 def missed(ours: compare.DesignRow, asked: Mapping[str, tuple[float, ...]] = WANTED) -> list[str]:
-    """Which of the figures asked for at 0.25 dB are not reached."""
+    """Targets at 0.25 dB that are not reached."""
     out = []
     for name, wanted in asked.items():
         got = getattr(ours, name)
@@ -153,7 +153,7 @@ def missed(ours: compare.DesignRow, asked: Mapping[str, tuple[float, ...]] = WAN
 
 
 def main() -> None:
-    """Print the tables and whether the figures asked for are reached."""
+    """Print the tables and whether the targets are reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--head", default="sphere", help="a SOFA file with a measured dummy head, instead of a sphere")

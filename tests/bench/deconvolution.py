@@ -37,7 +37,7 @@ class Case:
 
 
 def made(snr_db: float | None, seconds: float = 5.0, tail: float = 1.0, channels: int = CHANNELS) -> Case:
-    """Arrivals of their own, a decaying diffuse tail, a loudspeaker's high- and low-pass; white noise if asked."""
+    """Arrivals of their own, a decaying diffuse tail, a loudspeaker's high- and low-pass; white noise on request."""
     rng = np.random.default_rng(20)
     taps = round(0.15 * FS)
     true = np.zeros((channels, taps))

@@ -219,8 +219,8 @@ KINDS |= {"gap of 8 to 512": gap, "gap in the microphone": mic_gap}
 KINDS["shift by 1 to 64"] = lambda r, h, x: shift(r, h, x, h.sweep.band[0], h.sweep.band[1])
 KINDS["shift ahead of the judged band"] = lambda r, h, x: shift(r, h, x, 1.2 * h.sweep.swept[0], h.sweep.band[0])
 BEYOND = ("burst of 1/3 octave", "shift ahead of the judged band")
-"""Shown, and not asked for: a burst whose few cells fall on the direct sound cannot be told from it in one capture; a
-shift ahead of the judged band delays the response and the loopback alike, which is taken out."""
+"""Shown without a target: a burst whose few cells fall on the direct sound cannot be distinguished from it in one
+capture; a shift ahead of the judged band delays the response and the loopback alike, which is taken out."""
 
 
 def trial(job: tuple[str, int, float, tuple[str, ...]]) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Recorder:
         self.blocks.append((self.client.last_frame_time, np.stack([p.get_array().copy() for p in self.ports])))
 
     def sound(self) -> Any:
-        """A tone on a port of its own, from now on; :attr:`blocks` begin anew."""
+        """A tone on a port of its own, from now on; :attr:`blocks` restart."""
         self.client.deactivate()
         port, phase = self.client.outports.register("tone"), [0]
 

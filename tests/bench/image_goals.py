@@ -1,7 +1,8 @@
-"""What a listener gets of the ready-made units in free field and in rooms, beside what is asked for; exit code 1 else.
+"""What a listener gets of the ready-made units in free field and in rooms, beside the targets; exit code 1 if one is
+missed.
 
 ``python tests/bench/image_goals.py DIR`` takes the newest run below ``DIR/<rig>/runs/SN-1`` for each rig; without DIR
-the virtual units are measured first, in some minutes. Each session is fitted anew with the design as it is now; nothing
+the virtual units are measured first, in some minutes. Each session is fitted again with the present design; nothing
 in DIR is written. Figures are of the responses measured at the scoring heads, which the design never saw.
 
 Units in rooms (``--rooms``) are fitted twice, with the default and with ``prefer = "depth"``: width a side, what the
@@ -57,16 +58,16 @@ NO_TARGET = Design(crosstalk=CrosstalkDesign(target_db=((100.0, 60.0), (12000.0,
 """A target beyond every reach: the limit of effort and the errors of the paths decide alone."""
 
 SIDE_DEG, DRR_LOST_DB, DEPTH_LOST_DB, CENTRE_DB, WHOLE_DB, BASS_DB = 18.0, 9.0, 5.0, 1.5, -0.05, 2.0
-"""What is asked for in rooms: width a side with the default and what it loses at most, what "depth" loses at most, what
+"""Targets in rooms: width a side with the default and what it loses at most, what "depth" loses at most, what
 the centre gains, near over far ear over that of plain stereo (rounding left out); and bass in the middle everywhere."""
 
 BALANCE_DEG, WIDTH_DEG, AZIMUTH_DEG, ITD_PERCENT, MUSIC_DB, SPEECH_DB, TONE_DB = 1.0, 54.0, 4.0, 85.0, 5.0, 1.5, 1.2
-"""What is asked for: ITD (from 350 Hz on) and music of the desk alone, balance of units that mirror themselves."""
+"""Targets: ITD (from 350 Hz on) and music of the desk alone, balance of units that mirror themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One figure beside what is asked for: at most, or at least, so much."""
+    """One figure beside its target, a maximum or a minimum."""
 
     name: str
     value: float
@@ -189,7 +190,7 @@ def in_room(run: Path) -> dict[str, float]:
 
 
 def room_goals(found: dict[str, float]) -> list[Goal]:
-    """What is asked of one unit in a room."""
+    """Targets of one unit in a room."""
     x = found
     out = [Goal("width a side, degrees", x["balanced_side_deg"], SIDE_DEG, least=True)]
     for side in SIDES:
@@ -228,7 +229,7 @@ def figures(run: Path) -> dict[str, float]:
 
 
 def goals(rig: str, found: dict[str, float]) -> list[Goal]:
-    """What is asked of one unit."""
+    """Targets of one unit."""
     out = [Goal("width, degrees", found["width_deg"], WIDTH_DEG, least=True)]
     if found["mirror_symmetric"]:
         out.append(Goal("balance off 0, degrees", abs(found["balance_deg"]), BALANCE_DEG))

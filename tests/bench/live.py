@@ -4,10 +4,10 @@
 
 The player runs as ``sweetspot play`` does, in a process of its own; this program stands for the one that shows, and
 one of its Python threads spins without a pause, as does another process. After it, in the same way, a callback that
-only waits as long as ours takes in the median tells what the machine itself adds: its floor. Exit code 1 when the
+only waits as long as ours takes in the median shows the load of the machine itself: its floor. Exit code 1 when the
 99.9th percentile of the blocks passes 5 % of their duration, or a block of ours was late: it took longer than it lasts,
 and not because the processor was with others (a block that was held up took less time of the processor than it lasts).
-Xruns that the device tells without such a block are its own, and no more than chance makes of the floor's.
+Xruns that the device reports without such a block are its own, and no more than chance makes of the floor's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from sweetspot.rigs.live_stream import LiveStream, Wanted  # noqa: E402
 FS, NAME, LIMIT = 48000, "sweetspot-bench-live", 0.05
 LONGEST_FLOOR_S = 60.0
 BUSY_NICE = 5
-"""The busy ones give way to whoever else needs the machine, but to nobody that idles."""
+"""The busy processes give way to all others, but not to idle ones."""
 
 
 def spin(ended: Any = None) -> None:
@@ -96,7 +96,7 @@ def played(args: argparse.Namespace, folder: Path) -> PlayerMemory:
 
 
 def _waiting(heard: Any, play: Any, frames: Any, when: Any, flags: Any, user: Any) -> Any:
-    """A callback that waits as many seconds as ``mute.gain`` says, and measures how long that took."""
+    """A callback that waits ``mute.gain`` seconds, and measures how long that took."""
     s = nativestate.carray(user, 1)[0]
     stream = s.stream
     began = native._seconds(stream, layout.CLOCK_MONOTONIC)

@@ -1,7 +1,7 @@
 """The machine's own limits on one core: how fast it reads from each cache, and how fast it multiplies and adds.
 
 Run it as ``python tests/bench/machine.py``. The loops are written with the vectors of the processor's own kernel, and
-do nothing else; :func:`limit_us` tells from them what a block of filters costs at best.
+do nothing else; :func:`limit_us` computes from them the lowest possible cost of a block of filters.
 """
 
 from __future__ import annotations

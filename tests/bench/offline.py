@@ -2,7 +2,7 @@
 
 Run it as ``python tests/bench/offline.py [--short]``; peers that are not installed are left out. Every contender is a
 process of its own on one core, and its wall time counts from the start of the process; ours, BruteFIR and fconvolver
-go from file to file, scipy from a file to memory. Code that was compiled once is kept on disk; the first line tells
+go from file to file, scipy from a file to memory. Code that was compiled once is kept on disk; the first line states
 what the very first start takes. Exit code 1 when ours is not 4 times as fast as scipy and 2 times as fast as BruteFIR,
 or when silence after music costs more than music.
 """

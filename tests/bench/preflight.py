@@ -2,9 +2,8 @@
 
 Each driver and each pair of drivers, each microphone and the two ears are swapped, turned over and cut, one fault at a
 time, on units with tolerances, in free field and in living rooms. A fault counts as found when the check fails and
-names exactly the things that are wrong; as said when it says that it cannot tell a pair apart, or names the fault as
-the other explanation. Usage:
-``python tests/bench/preflight.py [--full]``.
+names exactly the things that are wrong; as reported when it reports that it cannot distinguish a pair, or names the
+fault as the other explanation. Usage: ``python tests/bench/preflight.py [--full]``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from sweetspot.rigs.rig_file.description import EARS, Description, read
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 FOUND, FALSE = 0.99, 0.01
-"""Parts of the faults that must be found or said, and of the good set-ups that may be called wrong."""
+"""Shares of the faults that must be found or reported, and of good set-ups that may be refused."""
 
 
 @dataclass

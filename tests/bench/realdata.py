@@ -2,11 +2,11 @@
 
     python tests/bench/realdata.py [--data FOLDER] [--json]
 
-Every table says what its set allows. Sources of a dummy-head set are the loudspeakers; a head that turns by some
+Every table states what its set allows. Sources of a dummy-head set are the loudspeakers; a head that turns by some
 degrees hears each of them from that many degrees further round, so that a set with many directions is a set with many
 orientations (but with no places beside the nominal one). Scoring orientations, and heads, are never fitted. Each path
-is measured with 0.25 dB of error (one sigma, level and phase, anew in every third octave) and scored without. Bands are
-octaves of which the set has all; one where its sampling rate ends does not count.
+is measured with 0.25 dB of error (one sigma, level and phase, drawn for every third octave) and scored without. Bands
+are octaves of which the set has all; one where its sampling rate ends does not count.
 
 Ours appears with the shipped target, which it does not exceed on purpose, and with a target of 35 dB, beyond reach,
 which is how the classical designs play, in both of its forms. With two loudspeakers and no target its weights are those
@@ -44,7 +44,7 @@ from sweetspot.rigs.rig_file.description import Description, parse
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 SNR_DB = 60.0
-"""Taken for published sets, which do not tell theirs."""
+"""Assumed for published sets, which do not state theirs."""
 AHEAD_S = 0.003
 """Silence put ahead of published responses, which start at the sound's arrival."""
 ERROR_DB = 0.25
@@ -154,7 +154,7 @@ def sorted_ears(heard: ImpulseResponse, where: Description) -> tuple[ImpulseResp
 
 @dataclass(frozen=True)
 class Case:
-    """One table: what is fitted, what is scored, what it allows to say."""
+    """One table: fitted positions, scored positions, and its limits."""
 
     title: str
     fitted: ImpulseResponse

@@ -128,7 +128,7 @@ def main() -> int:
 
 
 def missed(table: dict[str, dict[str, np.ndarray]]) -> list[str]:
-    """What is asked for from 400 to 800 Hz and not reached."""
+    """Targets from 400 to 800 Hz that are not reached."""
     cancelled, ratio = ({n: float(t[k][1]) for n, t in table.items()} for k in ("cancellation", "direct/reverberant"))
     saved, lost = ratio[RADIATED] - ratio[BY_DRIVERS], cancelled[BY_DRIVERS] - cancelled[RADIATED]
     gained = cancelled[RADIATED] - cancelled[SAME]

@@ -1,7 +1,7 @@
 """The lab's room beside pyroomacoustics on the same room, order, sources and receivers, and what its cost grows with.
 
 Run it as ``python tests/bench/room.py [--full]``, with OPENBLAS_NUM_THREADS=1 and OMP_NUM_THREADS=1 for one core; it
-ends with 1 if the lab is slower. Both work out the images anew each time; processor time, the best of several rounds.
+ends with 1 if the lab is slower. Both compute the images each time; processor time, the best of several rounds.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
 The ready-made soundbar on the virtual lab in process, in free field and in its living room, a capture of each driver
 at each angle with its rig's sweeps; ``--full`` takes all 72 angles. CPU time and wall time of the whole session, raw
-captures written and flushed, over the captures' own duration; the lab's part is told apart, for on hardware the air
-does that work. Exit code 1 where what the program itself does passes 5 % of the captures' duration in CPU time.
+captures written and flushed, over the captures' own duration; the lab's part is stated separately, since on hardware
+the air does that work. Exit code 1 where what the program itself does passes 5 % of the captures' duration in CPU time.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Run it: ``python tests/bench/soundcard.py [--full]``. The first part feeds blocks of noise to the sound card without a
 server and counts processor time; the second runs it on a JACK server in real time and counts late blocks; the third
-gives it too much to do, and looks for the sentence that says so. Leaves with 1 if a figure is missed.
+gives it too much to do, and looks for the message on it. Leaves with 1 if a figure is missed.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def real_time(place: Path, seconds: float) -> bool:
 
 
 def too_much(place: Path) -> bool:
-    """A period of 32 samples and a room that rings: too much, and told."""
+    """A period of 32 samples and a room that rings: too much, and reported."""
     (place / "rig.toml").write_text(rig(place / "port", absorption=0.06))
     with servers.server(FS, 32) as server, servers.lab(server, place / "rig.toml") as card:
         time.sleep(5.0)

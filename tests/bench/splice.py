@@ -163,7 +163,7 @@ def lab(rig: Description, serial: str, rng: np.random.Generator | None) -> Rig:
 
 
 def nobody(note: str) -> None:
-    """Nobody is asked, nobody watches."""
+    """A callback that does nothing."""
 
 
 def unit(job: tuple[int, float, bool]) -> Result:

@@ -36,7 +36,7 @@ RIGS = ("desk", "round-living-room", "soundbar-living-room")
 UNIT = "ZONE-7"
 RING = 'shape = "ring"\nbaffle_m = 0.11\ndriver_diameter_m = 0.05\n'
 ACROSS, ALONG = 5, 4
-"""Places: so many y by so many x, drawn anew for each seed."""
+"""Places: so many y by so many x, drawn for each seed."""
 
 SOURCES = ("left", "right", "centre")
 

@@ -1,4 +1,4 @@
-"""What a listener gets: four arms predicted and heard, told in JSON under the keys of the surface."""
+"""What a listener gets: four arms predicted and heard, in JSON under the documented keys."""
 
 from __future__ import annotations
 

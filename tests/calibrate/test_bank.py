@@ -289,7 +289,7 @@ def test_the_example_is_a_bank_and_the_defaults_are_the_documented_ones(root: Pa
 
 
 def test_turning_the_device_is_a_seat_beside_the_axis(crooked_text: str, tmp_path: Path) -> None:
-    """In free field a turned device hears of the head what one that stands still hears of a head beside it."""
+    """In free field a turned device and a head ahead equal a fixed device and a head beside it."""
     turned = '{ x = 0.1, y = -0.05, yaw_deg = 3, turn_deg = -25, use = "anchor" },\n    { x = 0.0, y = 0.01,'
     rig = parse(crooked_text.replace("{ x = 0.0, y = 0.01,", turned), tmp_path)
     assert rig.ears is not None
@@ -351,7 +351,7 @@ def test_the_command_line_makes_a_bank(measured: Path, tmp_path: Path, sweetspot
     assert both.returncode == 2  # type: ignore[attr-defined]
     assert "give only one of them" in both.stderr  # type: ignore[attr-defined]
     longer = Design.model_validate({"filter": {"taps": 400, "delay": 140}})
-    steps.calibrate(run, longer, "")  # the bank that is there is fitted anew, by the new design
+    steps.calibrate(run, longer, "")  # the existing bank is fitted again, by the new design
     kept = store.read_bank(run)
     assert kept.bank.taps.shape[0] == 2
     assert kept.bank.taps.shape[3] == 400

@@ -42,7 +42,7 @@ def drawn(noise: np.ndarray, seconds: float, rng: np.random.Generator) -> np.nda
 
 
 def test_levels_and_cancellation_scatter_as_stated() -> None:
-    """300 draws of gated noise: up to a fifth less than is said, never much more; 90 % of draws in the interval."""
+    """300 draws of gated noise: up to a fifth less than stated, never much more; 90 % of draws in the interval."""
     h, w, noise = world()
     seconds = 0.006
     own, shared = uncertainty.through(w, h, noise, 0.0)
@@ -106,7 +106,7 @@ def test_errors_that_a_band_shares_do_not_average_out() -> None:
 
 
 def test_one_drivers_error_is_not_understated() -> None:
-    """The same gain and phase error at every place and frequency: the mean scatters no more than is said."""
+    """The same gain and phase error at every place and frequency: the mean scatters no more than stated."""
     h, w, noise = world()
     relative = 2.0 * (0.05 / 8.686) ** 2
     own, shared = uncertainty.through(w, h, 0 * noise, relative)

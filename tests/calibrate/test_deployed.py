@@ -77,7 +77,7 @@ def here(made: Path, tmp_path: Path) -> Path:
 
 
 def described(text: str, folder: Path, device: str = "", **changes: str) -> Description:
-    """The crooked rig with program outputs, and a device if ``device`` tells of one."""
+    """The crooked rig with program outputs, and the device of ``device``, if any."""
     text = text.replace(*PROGRAM).replace(*SPARSE)
     return parse(text + (f'[lab.device]\nfilters = "device"\n{device}\n' if device else ""), folder=folder)
 

@@ -1,4 +1,4 @@
-"""Causes put into a scene are found again, with their numbers; limits and records are what they say."""
+"""Causes put into a scene are found, with their values; limits and records are as documented."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def gains(first: float, second: float) -> np.ndarray:
 def test_what_changed_in_a_band_or_in_two_drivers_is_no_moved_head_and_no_single_driver(
     make: Callable[[], Residual], name: str, message: str
 ) -> None:
-    """A shelf's phase below its corner is a small delay: what fits there says nothing of the difference above."""
+    """A shelf's phase below its corner is a small delay: a fit there does not explain the difference above."""
     every = diagnosis.causes(make(), NAMES, AT, HEAD_M)
     first = diagnosis.ranked(every)[0]
     assert (first.name, message in first.text) == (name, True), first

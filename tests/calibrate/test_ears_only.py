@@ -1,4 +1,4 @@
-"""A session without a polar set: filters, prediction, verification and report, and nothing said of a beam."""
+"""A session without a polar set: filters, prediction, verification and report, without any metric of a beam."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def test_arrival_is_the_delay() -> None:
 
 
 def test_beam_on_a_sphere_reaches_its_target_where_drivers_can() -> None:
-    """Five drivers on a rigid sphere: 18 dB from axis to +-90 degrees, 500 Hz to 3 kHz, at the effort asked."""
+    """Five drivers on a rigid sphere: 18 dB from axis to +-90 degrees, 500 Hz to 3 kHz, at the requested effort."""
     f = np.fft.rfftfreq(1024, 1 / 48000)[8:260]
     around = np.radians(np.arange(-180.0, 180.0, 5.0))
     drivers = np.radians([-92.0, -44.0, 3.0, 47.0, 90.0])

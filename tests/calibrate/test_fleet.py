@@ -229,7 +229,7 @@ def alive(pid: int) -> bool:
 
 
 def test_runs_keep_the_design_that_they_were_fitted_with(measured: Path, tmp_path: Path) -> None:
-    """Without --design a run that somebody calibrated by hand keeps its filters; with another one it is fitted anew."""
+    """Without --design a run that was calibrated by hand keeps its filters; with another one it is fitted again."""
     place = tmp_path / "u" / "r"
     shutil.copytree(measured, place)
     (design := tmp_path / "design.toml").write_text("[crosstalk]\neffort_db = 3.0\n")

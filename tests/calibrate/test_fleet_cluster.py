@@ -192,7 +192,7 @@ def ran(script: str, place: Path, root: Path, *words: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, root: Path) -> dict[str, Any]:
-    """What came of the jobs of :data:`SHARED` on one cluster that speaks TLS."""
+    """Outcomes of the jobs of :data:`SHARED` on one cluster with TLS."""
     if shutil.which("openssl") is None:
         pytest.skip("makes its certificates with openssl")
     place = tmp_path_factory.mktemp("cluster")
@@ -221,7 +221,7 @@ def test_a_poison_unit_fails_alone(shared: dict[str, Any]) -> None:
 
 
 def test_two_commands_on_one_cluster_keep_apart(shared: dict[str, Any]) -> None:
-    """The same runs with two designs at once: each command gets what it asked for."""
+    """The same runs with two designs at once: each command gets its own results."""
     for design, found in shared["both"].items():
         assert sorted(found) == [[f"slow-{i}", "done", design, 1] for i in (1, 2, 3)]
 
@@ -245,7 +245,7 @@ def test_a_scheduler_that_restarts_or_stays_away(tmp_path: Path, root: Path, fre
 
 @pytest.fixture
 def free_port() -> int:
-    """A port of this computer that nobody listens on."""
+    """A closed port of this computer."""
     import socket
 
     with socket.socket() as one:

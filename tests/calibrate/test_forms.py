@@ -1,4 +1,4 @@
-"""Forms of engines without an upmix: each filter set plays by itself what its form says."""
+"""Forms of engines without an upmix: each filter set alone plays its form."""
 
 from __future__ import annotations
 

@@ -232,7 +232,7 @@ def with_h(h: np.ndarray) -> ImpulseResponse:
 def test_shadowed_paths_are_not_looked_at(weaker_db: float, counts: bool) -> None:
     """Reflections in paths that are 9 dB weaker than their microphone's loudest count, in those 11 dB weaker not.
 
-    The other microphone is far more sensitive, which tells nothing of this one's paths.
+    The other microphone is far more sensitive, which is irrelevant to this one's paths.
     """
     still, echo = measured(), measured((2.0, -6.0))
     h = still.h.copy()

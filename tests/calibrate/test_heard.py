@@ -1,4 +1,4 @@
-"""From measured sets with a room to a verdict: direct sound judged, the room told, errors that hold; ears matched."""
+"""From measured sets with a room to a verdict: direct sound judged, the room reported, correct errors; ears matched."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_the_room_is_shown_beside_it(unit: Unit) -> None:
 
 
 def mirrored(louder_db: float, noise_db: float = 0.0) -> ImpulseResponse:
-    """Three places in mirror order and a pair of drivers; the left microphone is louder than its file says."""
+    """Three places in mirror order and a pair of drivers; the left microphone is louder than its file states."""
     h, rng = np.zeros((3, 2, 2, 900)), np.random.default_rng(5)
     reach = rng.uniform(0.5, 1.0, (3, 2, 2))
     for p, e, d in np.ndindex(3, 2, 2):

@@ -1,4 +1,4 @@
-"""The line's state, its page and HTTP interface, and what monitors say of deployed filters."""
+"""The line's state, its page and HTTP interface, and the check of deployed filters at the monitors."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_a_line_that_is_started_anew_counts_what_was_recorded() -> None:
 
 
 def test_a_record_that_was_cut_short_is_set_aside_before_the_next(tmp_path: Path, crooked_text: str) -> None:
-    """No unit of this name can be measured: its record says so, on a line of its own."""
+    """No unit of this name can be measured: its record states it, on a separate line."""
     unused: Any = None  # the model: the cycle ends before it is needed
     setup = line.LineSetup(parse(crooked_text, folder=tmp_path), unused, "0" * 64, tmp_path, tmp_path)
     (tmp_path / records.LINE).write_text(json.dumps(record("A", "pass")) + '\n{"unit": "B", "verd')
@@ -232,7 +232,7 @@ CUT = ("open_rig", "hardware.measure", "quick.complete", "steps.calibrate", "wri
 def test_a_unit_whose_line_is_killed_in_any_step_is_recorded_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, after: bool
 ) -> None:
-    """Killed before or after the step's work; then a line started anew, and the same unit scanned again."""
+    """Killed before or after the step's work; then a restarted line, and the same unit scanned again."""
     new, count = folder.new, itertools.count()
     found = SimpleNamespace(accepted=True, remarks=(), to_dict=dict)
     passed = monitoring.MonitorVerdict(True, -60.0, {}, ())
@@ -278,7 +278,7 @@ def test_a_unit_whose_line_is_killed_in_any_step_is_recorded_once(
 
 
 def heard_through(filters: FilterSet, h: np.ndarray) -> ImpulseResponse:
-    """What monitors hear of left and right through filters."""
+    """Left and right through filters at the monitors."""
     n = h.shape[-1]
     y = np.fft.irfft(np.einsum("mdf,sdf->msf", np.fft.rfft(h, n), np.fft.rfft(filters.taps[:2], n)), n)
     return responses(y[None], ("left", "right"))
@@ -362,7 +362,7 @@ def test_the_sample_plan_says_what_is_due_and_what_was_found(
 
 
 def test_units_go_through_the_whole_cycle_over_http_and_a_line_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
-    """One golden unit learned; a good unit, one stopped in its cycle, and that one again on a line started anew."""
+    """One golden unit learned; a good unit, one stopped in its cycle, and that one again on a restarted line."""
     rig = quick_fleet.rig(tmp_path)
     golden = quick.measured_unit(quick_fleet.measured(tmp_path / "learned", rig, "G-1"))
     setup = line.LineSetup(rig, learn([golden], rig), "ab" * 32, tmp_path / "runs", tmp_path / "records", every=2)

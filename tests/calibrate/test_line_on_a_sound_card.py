@@ -34,7 +34,7 @@ def test_two_units_go_down_the_line_through_a_sound_card(
     jack_lab: Callable[..., AbstractContextManager[Any]],
     tmp_path: Path,
 ) -> None:
-    """A good unit, and on a line started anew one with swapped channels: scanned, heard, judged, recorded."""
+    """A good unit, and on a restarted line one with swapped channels: scanned, captured, judged, recorded."""
     rig = quick_fleet.rig(tmp_path)
     golden = quick.measured_unit(quick_fleet.measured(tmp_path / "learned", rig, "G-1"))
     write(tmp_path / "model.h5", learn([golden], rig))

@@ -164,7 +164,7 @@ def test_sides_between_zones_hold_the_ratio_over_all_positions_at_less_effort() 
 
 
 def test_short_filters_weigh_leakage_alike_in_any_unit() -> None:
-    """A plant in pascal and one in millipascal want the same filters: the weighting does not change."""
+    """A plant in pascal and one in millipascal give the same filters: the weighting does not change."""
     f = np.fft.rfftfreq(256, 1 / 48000)
     h = noise(5, 3, 2, 4, len(f))
     weightings = []

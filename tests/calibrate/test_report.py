@@ -41,7 +41,7 @@ MARKUP = "# <T&1> </code>"
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page."""
+    """Page and methods of the tests."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -270,7 +270,7 @@ PROBE = """addEventListener("load", () => {
   setTimeout(() => parent.postMessage(`window ${innerWidth}: fits ${fits}, enlarged ${enlarged}, value ${value}, ` +
     `put back ${box.contains(svg)}, by keys ${keys}`, "*"), 200);
 });"""
-"""Tries a page as a reader would, and tells the frame around it (a window itself is never as narrow as a phone)."""
+"""Tries a page as a reader would, and reports to its frame (a window itself is never as narrow as a phone)."""
 
 
 def browsed(browser: str, page: Path, home: Path) -> subprocess.CompletedProcess[str]:
@@ -287,7 +287,7 @@ AUDIT = """addEventListener("load", () => axe.run().then((r) => {
   const dark = getComputedStyle(document.body).backgroundColor === "rgb(20, 24, 28)" ? "dark" : "light";
   parent.postMessage(`${dark} ${innerWidth}, passed ${r.passes.length}; found: ${found.join("; ")}.`, "*");
 }));"""
-"""Has the checker look at the page, and tells the frame around it what it says."""
+"""Runs the checker on the page, and sends its result to the frame around it."""
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
@@ -338,7 +338,7 @@ def test_an_area_of_a_map_that_is_grey_everywhere_is_unknown() -> None:
 
 
 def test_what_can_be_listened_to_is_what_the_ears_hear(verified: Path, tmp_path: Path) -> None:
-    """The left burst moves to the left ear, the centre stays; a broken file of music is told, not left out."""
+    """The left burst moves to the left ear, the centre stays; a broken file of music is reported, not left out."""
     (clip,) = sounds.clips(verified, None)
     level = {}
     for name, uri in (("before", clip.before), ("after", clip.after)):

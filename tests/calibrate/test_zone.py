@@ -58,7 +58,7 @@ def test_a_field_is_carried_to_other_distances_and_bearings() -> None:
 
 
 def test_a_cabinet_larger_than_its_drivers_is_expanded_as_a_larger_body() -> None:
-    """Drivers with three edges outside of all drivers, against the exact field; and what left-out directions tell."""
+    """Drivers with three edges outside of all drivers, against the exact field; and errors at left-out directions."""
     f = np.array([500.0, 1500.0, 3500.0])
     at = np.array([[0.0, 0.15, 0.0], [0.0, -0.14, 0.0]])
     azimuths = np.radians(np.arange(-180.0, 179.0, 5.0))

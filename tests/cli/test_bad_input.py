@@ -80,7 +80,7 @@ def test_unknown_ready_made_rig(sweetspot: Run) -> None:
 
 
 def test_a_rig_that_does_not_open_leaves_no_run(sweetspot: Run, rig: Path) -> None:
-    """No audio server, or none with such a device: told with what to do, and no empty folder stays behind."""
+    """No audio server, or none with such a device: the message has a remedy, and no empty folder is left."""
     text = rig.read_text().replace('driver = "lab"', 'driver = "portaudio"\ndevice = "no such box"', 1)
     rig.write_text(text.replace('driver = "lab"', 'driver = "fixed"', 1))
     done = sweetspot("measure", "ears", rig, "--unit", "1")
@@ -162,7 +162,7 @@ def test_filterset_of_another_schema(sweetspot: Run, filterset: Path, tmp_path: 
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts small file systems; a machine that does not let us is told apart from a failure."""
+    """Mounts small file systems; a machine that forbids it is distinguished from a failure."""
     made: list[Path] = []
 
     def mount(options: str) -> Path:

@@ -1,4 +1,4 @@
-"""The same input gives the same bytes, whatever the clock says: files of every kind that has no test of its own."""
+"""The same input gives the same bytes, at any time of day: files of every kind that has no test of its own."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def on_grbl(text: str, folder: Path, axes: str) -> Iterator[Made]:
 
 
 def on_et250(text: str, folder: Path, more: str) -> Iterator[Made]:
-    """An ET250-3D on a loopback socket; its angle turns the device, counted the other way if ``more`` says so."""
+    """An ET250-3D on a loopback socket; its angle turns the device, counted the other way if ``more`` is set."""
     sign = -1.0 if "reversed" in more else 1.0
     with Et250Simulator(lambda at: setattr(world, "pose", Pose(turn=np.radians(sign * at)))) as table:
         stage = f'[stage]\ndriver = "et250"\nhost = "{table.host}"\nudp_port = {table.port}\nlocal_port = 0\n{more}'
@@ -86,7 +86,7 @@ class Scripted:
 
 
 def on_scpi(text: str, folder: Path) -> Iterator[Made]:
-    """A template-driven stage with a controller that obeys its templates."""
+    """A template-driven stage with a controller that follows its templates."""
     commands = 'commands = { move = "GO {angle:.6f}", position = "AT?", stop = "HALT" }\n'
     stage = f'[stage]\ndriver = "scpi"\nport = "x"\n{commands}{LIMITS}'
     described = parse(text.replace('[stage]\ndriver = "lab"\n', stage), folder=folder)

@@ -34,7 +34,7 @@ def test_at_60_db_the_noise_alone_is_left() -> None:
 
 
 def test_standard_error_is_the_scatter_of_many_captures() -> None:
-    """40 captures of one filter with noise of their own: the spread per bin equals the error told by one of them."""
+    """40 captures of one filter with noise of their own: the spread per bin equals the error stated by one of them."""
     case = bench.made(None, seconds=1.0, tail=0.3, channels=1)
     inv = inverse(case.sweep, case.played, len(case.played))
     rng = np.random.default_rng(4)

@@ -1,4 +1,4 @@
-"""The sweep that a rig is told to play: as loud as its limits allow, as long as the noise asks."""
+"""The recommended sweep: as loud as the limits allow, as long as the noise requires."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WANTED_DB = 58.0
 
 
 def noisy(text: str) -> str:
-    """The crooked rig with noise at its microphones that asks for longer sweeps."""
+    """The crooked rig with noise at its microphones that requires longer sweeps."""
     return text.replace("seed = 5", "seed = 5\nmic_noise_db_spl = 38.0")
 
 

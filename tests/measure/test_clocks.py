@@ -1,4 +1,4 @@
-"""Two clocks in the crooked lab: told to a fraction of a ppm, taken out of the responses, refused where it can't be."""
+"""Two clocks in the crooked lab: measured to a fraction of a ppm, removed from the responses, or refused."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def test_a_weak_likeness_turned_is_no_opposite(share: float, refused: bool) -> N
 
 
 def test_a_tone_is_as_much_its_opposite_as_itself() -> None:
-    """Half a period later a tone fits as well: no polarity is told from it."""
+    """Half a period later a tone fits as well: no polarity is derived from it."""
     t = np.arange(TAPS)
     tone = np.stack([np.sin(2 * np.pi * 2000.0 / FS * t) * np.hanning(TAPS)] * 2)
     assert drift.changed(-tone, tone, FS, 900.0, 0.0, NAMES) is None

@@ -1,4 +1,4 @@
-"""Distortion from a sweep: against polynomials, against the tones of a crooked lab, and told as unheard where it is."""
+"""Distortion from a sweep: against polynomials, against the tones of a crooked lab, and where it cannot be measured."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_noise_is_distinguished_from_distortion(sweep: Sweep) -> None:
 
 
 def test_octaves_that_are_hardly_played_are_left_out(sweep: Sweep) -> None:
-    """Noise over a fundamental that nobody played is no distortion."""
+    """Noise over a fundamental that was not played is no distortion."""
     played = stimulus(sweep, 0.8, FS - FS % 2 - len(sweep.x) % 2)
     steep = signal.butter(10, 500.0, "high", fs=FS, output="sos")
     noise = 1e-4 * np.random.default_rng(5).standard_normal(len(played))

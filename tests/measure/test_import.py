@@ -310,7 +310,7 @@ def test_stated_uses_are_kept_and_the_others_chosen(tmp_path: Path) -> None:
 
 
 def test_a_single_position_is_designed_from_and_scored_with_a_warning(sweetspot: Command, tmp_path: Path) -> None:
-    """Three drivers 1.6 m from a head without a shadow, one position: calibrated, and said to be flattered."""
+    """Three drivers 1.6 m from a head without a shadow, one position: calibrated, with a note on its prediction."""
     f = np.fft.rfftfreq(4096, 1.0 / 44100)
     high_pass = (1j * f / 150.0) ** 2 / (1.0 + 1.4j * f / 150.0 - (f / 150.0) ** 2) / (1.0 + 1j * f / 18000.0)
     (tmp_path / "wav").mkdir()

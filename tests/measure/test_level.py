@@ -40,7 +40,7 @@ def mirrored(crooked_text: str) -> str:
 
 
 def session(text: str, place: Path, ears: dict[str, float]) -> Path:
-    """A run of a rig whose ears have other sensitivities than its file says."""
+    """A run of a rig whose ears have other sensitivities than its file states."""
     place.mkdir(exist_ok=True)
     rig = parse(text, folder=place)
     (place / "rig.toml").write_text(text)
@@ -66,7 +66,7 @@ def responses(run: Path) -> tuple[Any, Description]:
 
 
 def test_microphones_that_differ_are_found(mirrored: str, tmp_path: Path) -> None:
-    """The left one is 1 dB, the right one -0.5 dB from what the file says: 1.5 dB, though drivers differ by as much."""
+    """The left one is 1 dB, the right one -0.5 dB from the file's value: 1.5 dB, though drivers differ by as much."""
     rough = mirrored.replace("seed = 5", "seed = 5\ntolerance_db = 1.5")
     run = session(rough, tmp_path / "a", {"ear_left": 14.0 * 10 ** (1 / 20), "ear_right": 11.0 * 10 ** (-0.5 / 20)})
     found = ear_matching.match(*responses(run))

@@ -165,7 +165,7 @@ def test_malformed_files_are_refused_with_line_and_reason(text: str, reason: str
 
 
 def test_real_files_spoilt_in_one_place_are_refused_there(data: Path) -> None:
-    """Every kind of damage to a line of a maker's file is told with that line."""
+    """Every kind of damage to a line of a maker's file is reported with that line."""
     lines = (data / "mic_cal" / "miniDSP_UMIK-1_SN7047870_90deg.txt").read_text().splitlines()
     rng = np.random.default_rng(7)
     for damage in (
@@ -225,7 +225,7 @@ def test_a_measurement_is_divided_by_level_and_phase_of_the_file(crooked_text: s
 
 
 CURVE = {20.0: -1.5, 200.0: 0.0, 1000.0: 0.0, 20000.0: 4.5}
-"""What the files below say, each in its own words."""
+"""The content of the files below, each in its own format."""
 
 
 def lines_of(form: Callable[[float, float], str]) -> str:

@@ -137,7 +137,7 @@ def test_what_saves_nothing_stays_sequential(crooked: Description, lab_rig: LabR
 
 
 def test_another_driver_s_tail_is_kept_out(long: Description) -> None:
-    """A decay of 0.2 s and a harmonic 30 dB down ask for waits that clear both."""
+    """A decay of 0.2 s and a harmonic 30 dB down require waits longer than both."""
     wanted = plan.make(long, "ears")
     size, fs = len(wanted.played), long.fs
     whole = np.zeros((2, size), dtype=np.float32)

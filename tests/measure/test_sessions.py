@@ -1,4 +1,4 @@
-"""Sessions: plans said before they run, nearest moves, closure, what was excluded, killed fifty times."""
+"""Sessions: plans shown before they run, nearest moves, closure, what was excluded, killed fifty times."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ for line in sys.stdin:
     print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
-"""Forks a session for each line it reads, the lab's paths ready; tells its process and how it ended."""
+"""Forks a session for each line it reads, the lab's paths ready; reports its process and its exit code."""
 
 
 class Killed:
@@ -327,7 +327,7 @@ def test_sessions_killed_fifty_times_lose_nothing(crooked_text: str, lab_rig: Ma
             assert session.closure("ears") is not None
             found = session.responses("ears").h
             assert np.abs(found - means(session, rig)).max() < 1e-6 * np.abs(found).max()
-        # below the judged band, a quick sweep leaves noise, and the lab draws it by how often it was asked
+        # below the judged band, a quick sweep leaves noise, and the lab draws it by the number of captures
         assert np.abs(found - expected.h).max() < 0.02 * np.abs(expected.h).max()
 
 

@@ -82,9 +82,7 @@ def test_captures_of_other_latencies_are_brought_together() -> None:
     assert alike is not None
     middle = slice(2000, round(1.8 * FS))
     assert np.max(np.abs(made.x[0] - alike.x[0])[middle]) < 5e-4
-    assert (
-        spliced(captures(2, {}, late), [0.0, 0.0], FS) is None
-    )  # other latencies than were told: they differ throughout
+    assert spliced(captures(2, {}, late), [0.0, 0.0], FS) is None  # other latencies than stated: they differ throughout
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -195,7 +193,7 @@ class Aside:
 def test_a_capture_with_a_disturbance_aside_of_its_sweep_is_kept_as_it_is(
     tmp_path: Path, crooked_text: str, lab_rig: Callable[..., Rig]
 ) -> None:
-    """One capture at the place, which the session says, keeps with its errors, and reads again."""
+    """One capture at the place, stated in the session, kept with its errors, and read again."""
     rig = parse(re.sub(r"(?m)^seconds = .*$", "seconds = 3.0", crooked_text), folder=tmp_path)
     made, lab = plan.make(rig, "ears"), lab_rig(rig, "T-2")
     run = folder.new(tmp_path, "T-2", rig, NOON)
@@ -281,7 +279,7 @@ def test_a_session_is_spliced_where_every_capture_is_disturbed(
     f = np.fft.rfftfreq(found.shape[-1], 1.0 / rig.fs)
     inside = (f > 300.0) & (f < 8000.0)
     ratio = np.sqrt(np.sum(apart[..., inside]) / np.sum((stderr**2 + known_error**2)[:, :, 0][..., inside]))
-    assert 0.3 < ratio < 1.3  # no farther apart than both say
+    assert 0.3 < ratio < 1.3  # no farther apart than both errors state
     without_raw(run / "session.h5", "none")  # what was spliced of what stays
     with Session.read(run / "session.h5") as session:
         assert [a.text() for a in session.accounts("ears")] == [a.text() for a in accounts]

@@ -83,7 +83,7 @@ def test_engines_exported_for_another_period_sound_the_same_or_refuse_it(
     in_server: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Made for 256 samples, on a server of 1024: jconvolver adapts itself, BruteFIR says why it does not start."""
+    """Made for 256 samples, on a server of 1024: jconvolver adapts itself, BruteFIR states why it does not start."""
     x = music(16000)
     wanted = PartitionedMatrix(stereo(FILTERS), 256).process(x.astype(np.float64))
     exported = {name: tmp_path / name for name in ("jconvolver", "brutefir")}

@@ -390,7 +390,7 @@ def bank_of(each: list[FilterSet]) -> FilterBank:
 
 @pytest.mark.parametrize("moves", [{6: 2}, {6: 1, 7: 2}, {6: 2, 14: 0, 15: 1}])
 def test_a_walk_between_places(machine: Machine, moves: dict[int, int]) -> None:
-    """One crossfade at a time: a place that is asked for meanwhile comes after it."""
+    """One crossfade at a time: a place that is requested meanwhile comes after it."""
     each = [filters(seed) for seed in (1, 2, 3)]
     bank = bank_of(each)
     x = noise(30)

@@ -74,7 +74,7 @@ class Live:
         self.memory.controls[memory.PLACE] = float(place)
 
     def play(self, x: np.ndarray, places: dict[int, int] | None = None, bypassed: range = range(0)) -> np.ndarray:
-        """The drivers' channels for ``x``; ``places`` are asked for ahead of blocks."""
+        """The drivers' channels for ``x``; ``places`` are requested ahead of blocks."""
         out = []
         for i in range(x.shape[1] // self.block):
             self.memory.controls[memory.PLACE] = (places or {}).get(i, self.memory.controls[memory.PLACE])

@@ -182,7 +182,7 @@ def test_the_short_way_through_quiet_pieces_leaves_no_other_trace_than_the_long_
 
 
 def test_what_the_low_band_let_pass_is_not_taken_for_quiet() -> None:
-    """A peak against the low band's own sign asks nothing of it; the whole band must still meet it."""
+    """A peak against the low band's own sign needs no reduction of it; the whole band must still meet the ceiling."""
     look, y = Guard(1, 0.5, FS)._look, np.full((1, 400), 0.4)
     y[0, 300] = -0.9
     out = run(Guard(1, 0.5, FS), np.concatenate([y, np.zeros((1, 3 * look))], axis=1), (301, 1, 5))

@@ -187,7 +187,7 @@ def test_ctrl_c_ends_it_cleanly_and_leaves_nobody_behind(card: Any, music: Path)
 def test_a_device_that_leaves_the_server_is_hardware_trouble(
     card: Any, music: Path, jack_lab: Callable[..., Any], crooked_card_text: Any, in_server: Callable[..., None]
 ) -> None:
-    """The stream itself goes on without it, and tells nothing."""
+    """The stream itself continues without it, and reports nothing."""
     rig = music / "rig.toml"
     text = crooked_card_text(music / "tty").replace("fs = 47872", f"fs = {FS}")
     rig.write_text(text.replace('"crooked-card"', '"leaving-card"'))

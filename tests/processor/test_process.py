@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_keeps_the_old_output(tmp_path: Path, filters: Filt
     try:
         (small / "out.wav").write_text("precious")
         with files.SoundSource(wav(tmp_path / "in.wav", stereo(200000), 44100)) as heard:
-            heard.samples = 10  # as a header that tells too few
+            heard.samples = 10  # as a header that states too few
             with pytest.raises(BadInput, match="the disk is full"):
                 render_file(filters, heard, small / "out.wav")
         assert (small / "out.wav").read_text() == "precious"

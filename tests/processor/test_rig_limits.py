@@ -175,7 +175,7 @@ def worst_programme(taps: np.ndarray) -> np.ndarray:
 def test_no_programme_moves_a_cone_farther_than_the_rig_allows(
     sheet: bool, sweetspot: Run, kept: FilterSet, tmp_path: Path
 ) -> None:
-    """Filters, bypass and volume; where no data sheet tells, what the filters reach is what may be reached."""
+    """Filters, bypass and volume; without a data sheet, the limit is what the filters reach."""
     rig, left, right = RIG.replace("[90, 6000]\n", "[90, 6000]\n" + MOVES), kept.taps[0, 0], kept.taps[1, 0]
     sides = np.stack([worst_programme(left), worst_programme(right)])
     music = np.random.default_rng(8).uniform(-1.0, 1.0, sides.shape)

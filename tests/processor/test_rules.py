@@ -23,7 +23,7 @@ FS = 2003
 
 
 def reductions_of(needs: Real, look: int, speed: Real) -> Real:
-    """What each need asks of the samples around it: ``d`` of :func:`guard.limit`, sample by sample."""
+    """Reduction for each need over the samples around it: ``d`` of :func:`guard.limit`, sample by sample."""
     out, fast, slow, steady, windows, passed = np.zeros(needs.size), 0.0, 0.0, 0.0, [0.0] * guard.WINDOWS, 0
     parts = [needs[i : i + look] for i in range(0, needs.size, look)]
     for n in range(needs.size):

@@ -197,7 +197,7 @@ def test_responses_on_any_frequencies_are_those_of_the_sum(f: np.ndarray) -> Non
 
 
 def test_a_tap_whose_sign_other_tools_turned_is_refused(tmp_path: Path) -> None:
-    """The taps lie in one piece, so that they can be addressed from outside; their SHA-256 tells."""
+    """The taps lie in one piece, so that they can be addressed from outside; checked by their SHA-256."""
     path = tmp_path / "filterset.h5"
     store.write(path, example())
     with h5py.File(path) as file:

@@ -130,7 +130,7 @@ def test_hard_panned_voices_stay_out_beside_a_voice_that_leans(method: str) -> N
 
 
 def test_a_passive_matrix_would_fail_that() -> None:
-    """The same measure tells a matrix from an upmix: half of each side leaks."""
+    """The same measure distinguishes a matrix from an upmix: half of each side leaks."""
     x = sum(parts(4.0).values())
     gains, sdr = shares(0.5 * (x[0] + x[1]), parts(4.0))
     assert gains["left"] > 0.45

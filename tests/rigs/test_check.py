@@ -1,4 +1,4 @@
-"""The pre-flight check against rigs whose cables, drivers and stage are not what the rig file says."""
+"""The pre-flight check against rigs whose cables, drivers and stage differ from the rig file."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def world_of(text: str) -> Remembered:
 
 
 class Stubborn(LabStage):
-    """A stage that says it goes where it is sent, and goes somewhere else."""
+    """A stage that reports the requested position and moves to another."""
 
     def __init__(self, world: World, gear: float) -> None:
         super().__init__(world)
@@ -333,7 +333,7 @@ def test_a_microphone_that_clips(checked: Check) -> None:
 
 
 def test_a_sweep_that_would_clip(checked: Check, crooked_text: str, tmp_path: Path) -> None:
-    """Twelve dB under the sweep nothing clips yet; the sweep would, and is told by how much."""
+    """Twelve dB under the sweep nothing clips yet; the sweep would, and the message states by how much."""
     wrong = failed(checked(jacks={3: (3, 9.0)}))
     assert set(wrong) == {("level", "boom")}
     assert "clip it by" in wrong["level", "boom"]
@@ -506,7 +506,7 @@ def test_a_microphone_that_stands_elsewhere_is_noted(checked: Check, crooked: De
 
 
 def test_what_cannot_be_decided_is_reported(checked: Check, crooked_text: str, tmp_path: Path) -> None:
-    """Two drivers in the same place: nothing tells them apart, and the check does not pretend."""
+    """Two drivers in the same place: they cannot be distinguished, and the check reports it."""
     text = crooked_text.replace("at = [0.05, 0.06, 0.01]", "at = [0.01, 0.08, 0.0]").replace(
         "band_hz = [80, 15000]", "band_hz = [120, 20000]"
     )

@@ -1,4 +1,4 @@
-"""The rig file: what is right is read, and every fault is told in one line of its own."""
+"""The rig file: valid files are read, and every fault is reported in a separate line."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_two_clocks_change_the_pitch_by_their_offset(
 
 def test_the_buffer_between_two_clocks_is_emptied_at_a_stroke() -> None:
     """A fast recording falls behind until the buffer holds too much, then loses it; a slow one repeats a little."""
-    ramp = np.arange(12000)[None].astype(np.float32)  # tells which sample is heard
+    ramp = np.arange(12000)[None].astype(np.float32)  # shows which sample is recorded
     for ppm, stroke, before in ((900.0, SLIP, 4090.0), (-900.0, -SPILL, 70.0)):
         line = SignalLine(1, 100, ppm)
         line._at = int(before / 900e-6)

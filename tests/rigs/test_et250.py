@@ -117,7 +117,7 @@ def test_backward_and_reversed() -> None:
 
 
 def test_no_short_way_round_that_winds_the_cable() -> None:
-    """From 175 to -175 degrees it goes back all the way, in legs that are beyond doubt, and never past 180."""
+    """From 175 to -175 degrees it goes back all the way, in steps of unambiguous direction, and never past 180."""
     made, wire = stage(
         (ASK, [stands(175.0)]),
         (ASK, [stands(175.0)]),
@@ -138,7 +138,7 @@ def test_no_short_way_round_that_winds_the_cable() -> None:
 
 
 def test_an_answer_that_was_lost() -> None:
-    """A question is asked again. A turn is told again only if nothing has begun."""
+    """A query is sent again; a turn is sent again only if no motion has begun."""
     begun, wire = stage(
         (ASK, []),
         (ASK, [stands(0.0)]),

@@ -435,7 +435,7 @@ def test_faults_through_a_server(
     tmp_path: Path,
     y: NDArray[np.float32],
 ) -> None:
-    """The second capture has a deaf microphone and lost samples, flagged: PortAudio tells of an xrun."""
+    """The second capture has a deaf microphone and lost samples, flagged: PortAudio reports an xrun."""
     text = crooked_card_text(tmp_path / "turntable", QUIET)
     (tmp_path / "rig.toml").write_text(text)
     options = ["--unit", "T-1", "--fault", "drop at=2 s=0.1 samples=50 flag=yes", "--fault", "dead mic=boom at=2"]

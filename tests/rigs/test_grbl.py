@@ -368,7 +368,7 @@ def test_one_program_at_a_time(table: tuple[GrblSimulator, list[dict[str, float]
 
 
 def test_the_lasting_path_outlives_no_process(root: Path) -> None:
-    """The terminal of a lab that was killed goes to whoever asks next; its lasting path goes to nobody."""
+    """The terminal of a lab that was killed is reused by the next program; its lasting path is not."""
     program = (
         "import sys\nfrom sweetspot.rigs.lab.stage.grbl_machine import GrblSimulator\n"
         "with GrblSimulator(lambda _: None) as s:\n    print(s.port, s.lasting, flush=True)\n    sys.stdin.read()"

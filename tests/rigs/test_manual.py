@@ -113,7 +113,7 @@ def test_links_and_pictures_are_there_and_small() -> None:
 
 
 def test_pictures_are_those_of_the_report() -> None:
-    """Names of the report's pictures: one that is renamed there must be drawn anew here."""
+    """Names of the report's pictures: one that is renamed there must be drawn again here."""
     source = "".join(
         (ROOT / "calibrate" / "report" / f).read_text(encoding="utf-8")
         for f in ("page.py", "device_pictures.py", "image_pictures.py")

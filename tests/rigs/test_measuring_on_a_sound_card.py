@@ -28,7 +28,7 @@ def test_thirty_captures_in_a_row_equal_the_truth(
     crooked_card_text: Callable[..., str],
     tmp_path: Path,
 ) -> None:
-    """-55 dB complex error in each of thirty consecutive captures, whatever was repeated; nobody moves anything."""
+    """-55 dB complex error in each of thirty consecutive captures, including repeats, without moves."""
     rig = tmp_path / "card.toml"
     text = crooked_card_text(tmp_path / "turntable").replace("seconds = 0.6", "seconds = 0.6\nrepeats = 2")
     rig.write_text(text)

@@ -1,4 +1,4 @@
-"""Drivers with bands and powers of their own: what they are sent, what doors refuse, what the lab's ledger says."""
+"""Drivers with bands and powers of their own: their signals, what is refused at the device, and the lab's ledger."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_no_stimulus_of_a_session_has_energy_below_a_drivers_band(rig: Rig, tmp_
 
 
 def test_levels_are_those_of_the_driver_and_of_its_power(crooked_text: str, tmp_path: Path) -> None:
-    """2 W at 8 ohm are 4 V rms: a sine of 5.66 V peak, 0.283 of 20 V; the other tweeter asks for -14 dBFS, 0.2."""
+    """2 W at 8 ohm are 4 V rms: a sine of 5.66 V peak, 0.283 of 20 V; the other tweeter has -14 dBFS, 0.2."""
     described = parse(six(crooked_text), folder=tmp_path)
     signals = plan.make(described, "ears").sources.signals
     peaks = [float(np.abs(s[d.channel - 1]).max()) for s, d in zip(signals, described.driver, strict=True)]
@@ -383,7 +383,7 @@ def test_the_labs_ledger_records_how_far_cones_moved(sheet: str, crooked_text: s
 def test_how_far_a_driver_moves_is_learned_softly(
     mm: float, crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
 ) -> None:
-    """Without a data sheet: the lab's own pressure in free field tells what each capture moved the woofers."""
+    """Without a data sheet: the lab's own pressure in free field gives the woofers' excursion in each capture."""
     opened = lab_rig(parse(moving(crooked_text, mm), folder=tmp_path), "T-6")
     rig = Rig(opened.description, Door(opened.interface), opened.stage)  # type: ignore[arg-type]
     described, run = rig.description, folder.new(tmp_path / "runs", "T-6", rig.description, NOON)

@@ -1,4 +1,4 @@
-"""The ready-made rigs load by name and stand in their rooms; ``sweetspot rig lab RIG --show`` tells what they are."""
+"""The ready-made rigs load by name and stand in their rooms; ``sweetspot rig lab RIG --show`` describes them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_pose_of_a_furnished_rig_gives_responses_that_die_away(name: str) -> N
 
 
 def test_overview_measures_the_decay_that_it_is_given() -> None:
-    """Noise that decays in 0.4 s is told as 0.4 s in each octave."""
+    """Noise that decays in 0.4 s is measured as 0.4 s in each octave."""
     fs, rng = 48000, np.random.default_rng(2)
     t = np.arange(int(0.7 * fs)) / fs
     h = rng.standard_normal((8, len(t))) * 10.0 ** (-3.0 * t / 0.4)

@@ -64,7 +64,7 @@ def test_a_move_word_by_word() -> None:
 
 
 def test_another_make_of_controller() -> None:
-    """No question for motion, a reply to each move, three digits, modulo 360, ends with CR, echoes what it is told."""
+    """No question for motion, a reply to each move, three digits, modulo 360, ends with CR, echoes commands."""
     commands = {
         "move": "Turn_abs {angle:03.0f}",
         "moved": "OK",

@@ -1,4 +1,4 @@
-"""The C library through ctypes, with signals and filters that tell everything apart: what its tests share."""
+"""The C library through ctypes, with distinct signals and filters: shared by its tests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def built(folder: Path, *flags: str) -> ctypes.CDLL:
 
 
 def checked(library: ctypes.CDLL, data: bytes, rate: int = 0) -> tuple[str, Any]:
-    """What ``sweetspot_check`` says of a blob, and what it read."""
+    """Result of ``sweetspot_check`` for a blob, and the data that it read."""
     info = ctypes.create_string_buffer(4096)
     return CODES[library.sweetspot_check(data, ctypes.c_size_t(len(data)), rate, info)], info
 

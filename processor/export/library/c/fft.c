@@ -1,7 +1,7 @@
 /* Transform of a real frame at the odd frequencies, without reordering: columns, twiddles, rows.
  *
  * A frame of 2 size real samples is folded into size complex ones, (first + j second) exp(j pi n / 2 size): its values
- * at the odd multiples of half a cycle per frame, so that no bin at zero or Nyquist needs care. The transform of rows x
+ * at the odd multiples of half a cycle per frame, so that there is no special bin at zero or Nyquist. The transform of rows x
  * columns goes down the columns, turns, transposes, and goes down what were the rows; every inner loop runs over
  * neighbours in memory. The order that this leaves is undone by the inverse.
  */

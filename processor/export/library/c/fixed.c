@@ -57,7 +57,7 @@ static float tap_of(const sweetspot_info *info, uint32_t set, uint32_t p, uint32
     return tap_at(info->taps_at, row * info->taps + tap);
 }
 
-/* Largest sum of magnitudes of a driver's filters, or of the bypass: what full-scale programs can make of it. */
+/* Largest sum of magnitudes of a driver's filters, or of the bypass: the largest output for full-scale programs. */
 static double largest(const sweetspot_info *info)
 {
     double most = 0.0;
@@ -213,7 +213,7 @@ static void passed(fade *f)
     f->done += f->done < f->length ? 1u : 0u;
 }
 
-/* Sum of products of a filter and what a program played last, newest first. */
+/* Sum of products of a filter and a program's last samples, newest first. */
 static int64_t products(const sweetspot_fixed *s, const int32_t *h, uint32_t program)
 {
     const int32_t *x = s->heard + 2u * (size_t) program * s->taps + s->at;
@@ -224,7 +224,7 @@ static int64_t products(const sweetspot_fixed *s, const int32_t *h, uint32_t pro
     return sum;
 }
 
-/* What a set answers on a driver, with the headroom that the guard takes. */
+/* Output of a set on a driver, with the headroom that the guard expects. */
 static int64_t answer(const sweetspot_fixed *s, uint32_t set, uint32_t driver)
 {
     const int32_t *h = s->filters + ((size_t) set * s->drivers + driver) * SWEETSPOT_PROGRAMS * s->taps;

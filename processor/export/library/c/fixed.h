@@ -19,7 +19,7 @@ typedef struct sweetspot_fixed sweetspot_fixed;
 /* Bytes of memory for pieces of at most `block` samples, 0 where the block is out of range. */
 size_t sweetspot_fixed_memory(const sweetspot_info *info, uint32_t block);
 
-/* Lay it out and bring the blob to Q31; NULL and a code where that can't be. */
+/* Lay it out and bring the blob to Q31; NULL and an error code on failure. */
 sweetspot_fixed *sweetspot_fixed_init(void *memory, size_t bytes, const sweetspot_info *info, uint32_t block, int *code);
 
 void sweetspot_fixed_reset(sweetspot_fixed *s);

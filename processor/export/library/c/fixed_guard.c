@@ -66,7 +66,7 @@ static void need(int32_t *taken, const int32_t *voice, const int32_t *share, int
     }
 }
 
-/* Both reductions after one more sample, of which peaks ask for `largest`; whether anything is left. */
+/* Update both reductions by one sample with the need `largest`; returns whether any reduction remains. */
 static int followed(const sf_guard *g, sf_band *m, int32_t largest)
 {
     const int64_t peak = (int64_t) largest * SF_ONE;
@@ -90,7 +90,7 @@ static void apply(int32_t *row, const int32_t *taken, const int32_t *share, uint
     }
 }
 
-/* What the averaged reductions take of each sample of the piece. */
+/* Averaged reduction of each sample of the piece. */
 static void averaged(const sf_guard *g, sf_band *m, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {

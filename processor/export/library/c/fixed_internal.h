@@ -1,4 +1,4 @@
-/* What the files of the fixed-point form share; not for its users. */
+/* Internal header of the fixed-point form. */
 #ifndef SWEETSPOT_FIXED_INTERNAL_H
 #define SWEETSPOT_FIXED_INTERNAL_H
 

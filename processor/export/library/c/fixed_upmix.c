@@ -158,7 +158,7 @@ static int64_t times30(int64_t a, int64_t b)
     return sf_shifted(a * b, 30u);
 }
 
-/* What a bin takes of mid (a) and of side (b, complex), Q30. */
+/* Weights of mid (a) and of side (b, complex) in a bin, Q30. */
 typedef struct {
     int64_t a, br, bi;
 } weights;
@@ -211,7 +211,7 @@ static slope slope_of(const int64_t *avg)
     return rho;
 }
 
-/* The projection lets go of what is near the middle. */
+/* The projection with a reduced weight near the middle. */
 static weights soft(const int64_t *avg)
 {
     const slope rho = slope_of(avg);
@@ -225,7 +225,7 @@ static weights soft(const int64_t *avg)
     return w;
 }
 
-/* The same for short averages: what is left beside the source is averaged (kept) before it is cut off at 0, and side is
+/* The same for short averages: the residual beside the source is averaged (kept) before it is cut off at 0, and side is
  * taken more than once only where it is coherent with mid. */
 static weights quick(const int64_t *avg, int32_t decay, int64_t *kept)
 {
@@ -234,12 +234,12 @@ static weights quick(const int64_t *avg, int32_t decay, int64_t *kept)
     const int64_t square = rho.re * rho.re + rho.im * rho.im;
     int64_t psi = ONE30, now = ss - mm, rest;
     if (rho.bits > 0u && rho.size > one) {
-        const int64_t seen = sf_shifted(square, rho.bits == 24u ? 18u : 0u);
+        const int64_t seen = rho.bits == 24u ? sf_shifted(square, 18u) : square;
         psi = ss < mm ? sf_long_scaled(seen, ratio(ss, mm), rho.bits == 24u ? 30u : 28u) : ONE30;
         psi = psi < ONE30 ? psi : ONE30;
         now = ss - sf_long_scaled(mm, psi, 30u);
     } else if (rho.bits > 0u) {
-        const int64_t seen = sf_shifted(square, rho.bits == 24u ? 18u : 0u), full = rho.bits == 24u ? ONE30 : ONE30 >> 2;
+        const int64_t seen = rho.bits == 24u ? sf_shifted(square, 18u) : square, full = rho.bits == 24u ? ONE30 : ONE30 >> 2;
         now = sf_long_scaled(ss, (full - seen) * (ONE30 / full), 30u);
     }
     now = *kept + sf_long_times(now - *kept, ((int64_t) 1 << 31) - decay);
@@ -316,7 +316,7 @@ static int64_t part_of(int64_t weight, int64_t v)
     return sf_long_scaled(weight, v, 30u);
 }
 
-/* The centre's spectrum into mid's, after the averages have taken the frame in. */
+/* Update the averages with the frame; the centre's spectrum replaces mid's. */
 static void centred(sf_upmix *u, int32_t decay)
 {
     const uint32_t bins = u->window / 2u;
@@ -358,7 +358,7 @@ static int framed_sound(const sf_upmix *u)
     return sounding;
 }
 
-/* The newest frame: its centre is added to what is open, and the hop that is whole then becomes ready. */
+/* Process the newest frame: its centre is overlap-added, and the completed hop becomes ready. */
 static void next_hop(sf_upmix *u)
 {
     const uint32_t w = u->window, half = w / 2u, late = w - u->span;

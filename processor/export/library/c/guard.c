@@ -1,7 +1,7 @@
 /* A look-ahead gain per band under the drivers' ceilings, and a stop for faults: sweetspot/processor/guard.py.
  *
- * The same rule, function by function: what changes here or in guard_rule.h changes there. The low band is taken from
- * first, then the whole. All drivers share the gain: what reaches the ears keeps its differences. Where no driver passes
+ * The same rule, function by function: change both together. The low band is taken from
+ * first, then the whole. All drivers share the gain: differences between drivers are kept. Where no driver passes
  * its ceiling the guard is a pure delay, bit for bit.
  */
 #include "internal.h"
@@ -15,7 +15,7 @@ static const double RELEASE = 0.03, SLOW = 0.15, LOW = 1500.0, OFFSET_TIME = 0.5
 static const float MOST_LOW = 0.3f, OFFSET_SHARE = 0.5f;
 static const double FORGOTTEN = 1e-7;
 
-/* Sum in eight parts, of which none waits for another; not finite where a sample is not. */
+/* Sum in eight independent parts; not finite if a sample is not. */
 static float sum_of(const float *x, uint32_t n)
 {
     float part[8] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f}, rest = 0.0f;
@@ -75,7 +75,7 @@ static void judge(ss_guard *g, float *const *y, uint32_t n)
     }
 }
 
-/* The drivers' parts in the low band; four at once, since each waits for its own last. */
+/* The drivers' parts in the low band; four at once, since each sample depends on the one before it. */
 static void low_pass(ss_guard *g, float *const *y, uint32_t first, uint32_t n)
 {
     const uint32_t end = g->drivers - 1u, look = g->look;
@@ -105,7 +105,7 @@ static void low_pass(ss_guard *g, float *const *y, uint32_t first, uint32_t n)
     }
 }
 
-/* What the samples of a driver with ceiling `c` ask to be taken from the band, where that is more than others ask. */
+/* Reduction of the band that a driver with ceiling `c` needs, where it is the largest so far. */
 static void need(float *taken, const float *voice, const float *share, float c, float most, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {
@@ -118,7 +118,7 @@ static void need(float *taken, const float *voice, const float *share, float c, 
     }
 }
 
-/* Both reductions after one more sample, of which peaks ask for `peak`; whether anything is left. */
+/* Update both reductions by one sample with the need `peak`; returns whether any reduction remains. */
 static int followed(const ss_guard *g, ss_band *m, float peak)
 {
     m->fast *= g->release;
@@ -134,7 +134,7 @@ static float reduced(const ss_band *m)
     return (float) (m->fast > m->slow ? m->fast : m->slow);
 }
 
-/* What the averaged reductions take of each sample of the piece. */
+/* Averaged reduction of each sample of the piece. */
 static void averaged(const ss_guard *g, ss_band *m, uint32_t n)
 {
     memset(m->taken, 0, n * sizeof(float));
@@ -153,7 +153,7 @@ static void apply(float *row, const float *taken, const float *share, uint32_t n
     }
 }
 
-/* Take rounding above the ceilings away, and count what the bands took of a piece. */
+/* Clip rounding errors above the ceilings, and count limited samples of a piece. */
 static void clip(ss_guard *g, float *const *y, uint32_t first, uint32_t n)
 {
     for (uint32_t k = 0; k < n; k++) {

@@ -62,7 +62,7 @@ static void window_ended(BAND *m, SAMPLE largest)
     m->slot = m->slot + 1u < SS_WINDOWS ? m->slot + 1u : 0u;
 }
 
-/* The larger of a band's two reductions after one more sample, which asks for `wanted`. */
+/* Update a band by one sample with the need `wanted`; returns the larger of its two reductions. */
 static SAMPLE reduction(const GUARD *g, BAND *m, SAMPLE wanted)
 {
     m->now = wanted > m->now ? wanted : m->now;
@@ -90,7 +90,7 @@ static SAMPLE reduction(const GUARD *g, BAND *m, SAMPLE wanted)
     return reduced(m);
 }
 
-/* What `reduction` does in n samples when nothing is asked and nothing is left. */
+/* The same as n calls of `reduction` without a need and without a remaining reduction. */
 static void pass_time(const GUARD *g, BAND *m, uint32_t n)
 {
     m->quiet = m->quiet <= g->look ? m->quiet + n : m->quiet;

@@ -1,4 +1,4 @@
-/* What the files of the library share; not for its users. */
+/* Internal header of the library. */
 #ifndef SWEETSPOT_INTERNAL_H
 #define SWEETSPOT_INTERNAL_H
 
@@ -46,7 +46,7 @@ typedef float ss_lanes __attribute__((vector_size(4u * SS_LANES), may_alias));
 #define SS_FAST
 #endif
 
-/* Hands out pieces of the caller's memory, each on 64 bytes; with base NULL it only counts. */
+/* Allocator of the caller's memory in pieces aligned to 64 bytes; with base NULL it only counts. */
 typedef struct {
     unsigned char *base;
     size_t used;
@@ -126,9 +126,9 @@ typedef struct {
     float needs[SS_WINDOWS]; /* largest needs of the last windows, ring */
     double fast, slow;  /* the two reductions */
     float *line;        /* [look + piece] larger of the two */
-    float *taken;       /* [piece] what the samples need, then what is taken of them */
+    float *taken;       /* [piece] the samples' needs, then their reductions */
     float *voice;       /* [driver][look + piece] samples */
-    float *share;       /* [driver][look + piece] what the band holds of them */
+    float *share;       /* [driver][look + piece] the samples' part in the band */
 } ss_band;
 
 /* Look-ahead limiter with stops for faults; see guard.c. */

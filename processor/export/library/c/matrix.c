@@ -1,7 +1,7 @@
 /* Matrix of FIR filters, uniform partitions: one transform per input, one inverse per output, sums in frequency.
  *
- * A piece that ends within a block is answered at once from the frame as filled so far; what older partitions give is
- * summed once a block and kept. All sets share the inputs' spectra, so that a set can take over at any sample.
+ * A piece that ends within a block is computed at once from the partly filled frame; the sum of older partitions is
+ * computed once per block and kept. All sets share the inputs' spectra, so that a set can take over at any sample.
  */
 #include "internal.h"
 #include <string.h>
@@ -60,7 +60,7 @@ static float tap_at(const unsigned char *p)
     return value;
 }
 
-/* Spectra of one filter; scaled by 1 / block, which the inverse leaves to be done. */
+/* Spectra of one filter; scaled by 1 / block, which the inverse does not apply. */
 static void load_row(ss_matrix *m, uint32_t set, uint32_t input, uint32_t output, const unsigned char *taps)
 {
     const uint32_t b = m->block;
@@ -112,7 +112,7 @@ void ss_plain_load(ss_matrix *plain, const unsigned char *taps)
     }
 }
 
-/* What the bypass answers to the samples that `m` was fed last. */
+/* Output of the bypass for the last samples given to `m`. */
 void ss_plain_answer(ss_matrix *plain, const ss_matrix *m, float *const *out, uint32_t n)
 {
     plain->slot = m->slot;
@@ -130,7 +130,7 @@ void ss_matrix_reset(ss_matrix *m)
     m->tail_of[0] = m->tail_of[1] = -1;
 }
 
-/* Take the next samples of every program into the frame; at most what the block still lacks. */
+/* Take the next samples of every program into the frame; at most up to the end of the block. */
 void ss_matrix_feed(ss_matrix *m, const float *const *in, uint32_t n)
 {
     const uint32_t b = m->block;
@@ -258,7 +258,7 @@ static void summed(const ss_matrix *m, uint32_t set, uint32_t first, uint32_t la
     }
 }
 
-/* What a set answers to the samples that were fed last; `which` (0 or 1) keeps two sets' sums apart. */
+/* Output of a set for the last samples; `which` (0 or 1) keeps two sets' sums apart. */
 void ss_matrix_answer(ss_matrix *m, uint32_t set, int which, float *const *out, uint32_t n)
 {
     const uint32_t b = m->block;
@@ -281,7 +281,7 @@ void ss_matrix_answer(ss_matrix *m, uint32_t set, int which, float *const *out, 
     }
 }
 
-/* The samples that were fed are done with: the block goes on, or ends. */
+/* Advance by the last samples: the block continues, or ends. */
 void ss_matrix_advance(ss_matrix *m, uint32_t n)
 {
     const uint32_t b = m->block;

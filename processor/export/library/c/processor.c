@@ -22,7 +22,7 @@ struct sweetspot {
     ss_matrix matrix, plain;
     ss_guard guard;
     fade gain, bypass, change;
-    uint32_t set, next, wanted;      /* the set that plays, the one that takes over, the one asked for */
+    uint32_t set, next, wanted;      /* current, next and requested set */
     uint32_t wanted_length;
     float *programs[SWEETSPOT_PROGRAMS];
     float *other[SWEETSPOT_MAX_DRIVERS];
@@ -155,7 +155,7 @@ static void begin_change(sweetspot *s)
     s->change.done = 0u;
 }
 
-/* The filters' answer; while sets change, both are computed and crossfaded. */
+/* Output of the filters; during a change of sets both are computed and crossfaded. */
 static void filtered(sweetspot *s, float *const *out, uint32_t n)
 {
     const float *const programs[SWEETSPOT_PROGRAMS] = {s->programs[0], s->programs[1], s->programs[2]};
@@ -212,7 +212,7 @@ void sweetspot_process(sweetspot *s, const float *const *in, float *const *out, 
 {
 #if defined(__SSE__)
     const unsigned int held = _mm_getcsr();
-    _mm_setcsr(held | 0x8040u); /* numbers too small to matter count as zero: a decaying tail costs nothing */
+    _mm_setcsr(held | 0x8040u); /* denormal numbers count as zero, so that a decaying tail costs no extra time */
 #endif
     for (uint32_t done = 0; done < n;) {
         const uint32_t rest = s->block - s->matrix.filled, count = n - done < rest ? n - done : rest;

@@ -1,9 +1,9 @@
 /* The sweetspot processor: stereo in, one signal per driver out, through upmix, filter matrix and guard.
  *
- * Plain C99, no dependency but libm (at the start, while something is faded, and for a listener), no allocation, no global state. All that
- * a processor needs to know of its unit is in one blob of bytes, which `sweetspot export --to c` writes and
- * sweetspot_check verifies. The memory is the caller's: sweetspot_memory says how much, sweetspot_init lays it out.
- * sweetspot_process takes any number of samples a call; calls of whole blocks cost least.
+ * Plain C99, no dependency but libm (at the start, while something is faded, and for a listener), no allocation, no
+ * global state. All data of a unit are in one blob of bytes, which `sweetspot export --to c` writes and
+ * sweetspot_check verifies. The caller provides the memory: sweetspot_memory gives its size, sweetspot_init sets it
+ * up. sweetspot_process takes any number of samples a call; calls of whole blocks cost least.
  */
 #ifndef SWEETSPOT_H
 #define SWEETSPOT_H
@@ -60,19 +60,19 @@ typedef struct {
 
 typedef struct sweetspot sweetspot;
 
-/* Verify a blob and read what it holds. `rate` is the device's, 0 to take any. */
+/* Verify a blob and read its contents. `rate` is the device's; 0 accepts any. */
 int sweetspot_check(const void *blob, size_t bytes, uint32_t rate, sweetspot_info *info);
 
-/* Words for a code of sweetspot_check and sweetspot_init. */
+/* Message of a code of sweetspot_check and sweetspot_init. */
 const char *sweetspot_text(int code);
 
 /* Bytes of memory for a block size, 0 where the block is out of range. */
 size_t sweetspot_memory(const sweetspot_info *info, uint32_t block);
 
-/* Lay a processor out in `memory`; NULL and a code where that can't be. The blob is not needed afterwards. */
+/* Set up a processor in `memory`; NULL and an error code on failure. The blob is not needed afterwards. */
 sweetspot *sweetspot_init(void *memory, size_t bytes, const sweetspot_info *info, uint32_t block, int *code);
 
-/* Forget everything heard, and a stop. */
+/* Clear all past input, and a stop. */
 void sweetspot_reset(sweetspot *s);
 
 /* The next n samples: in[0] left, in[1] right, out[driver]. An output may be the same buffer as an input. */
@@ -84,13 +84,13 @@ uint32_t sweetspot_latency(const sweetspot *s);
 /* Why the output is silent: SWEETSPOT_RUNNING or what stopped it. */
 int sweetspot_stopped(const sweetspot *s);
 
-/* Which driver stopped it, from 0; of no meaning while it runs. */
+/* Driver that stopped it, from 0; undefined while it runs. */
 uint32_t sweetspot_stopper(const sweetspot *s);
 
 /* Smallest gain of the guard since the last call, linear. */
 float sweetspot_least_gain(sweetspot *s);
 
-/* Samples on which the guard has worked since the last reset. */
+/* Number of limited samples since the last reset. */
 uint32_t sweetspot_limited(const sweetspot *s);
 
 /* Controls; they may be called between two calls of process. Changes are crossfaded over `seconds`. */
@@ -101,7 +101,7 @@ void sweetspot_select(sweetspot *s, uint32_t set, float seconds);
 int sweetspot_changing(const sweetspot *s);
 
 /* Follow a listener at x, y (m; ahead of the device, to its left) whose head is turned by `yaw` degrees, NAN where it
- * faces the device: the set of the nearest place takes over; 0.03 s is usual. 1, or 0 where the pose can't be followed. */
+ * faces the device: the set of the nearest place takes over; 0.03 s is usual. Returns 1, or 0 if the pose cannot be followed. */
 int sweetspot_set_listener(sweetspot *s, float x, float y, float yaw, float seconds);
 
 /* The set that plays, or that takes over. */

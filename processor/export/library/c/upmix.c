@@ -74,7 +74,7 @@ void ss_upmix_reset(ss_upmix *u)
     }
 }
 
-/* Share of what is between the two thresholds, 0 to 1. */
+/* Position between the two thresholds, 0 to 1. */
 static float trust(float ss, float mm)
 {
     const float span = mm * (STEREO - MONO), t = (ss - MONO * mm) / (span > FLOOR ? span : FLOOR);
@@ -87,7 +87,7 @@ static float alike(float ss, float mm)
     return share > 0.0f ? share : 0.0f;
 }
 
-/* The projection lets go of what is near the middle, and is weaker the more it leaves beside a source there. */
+/* The projection with a reduced weight near the middle, lower with a larger residual beside a source there. */
 static void soft(const float *avg, float *a, float *br, float *bi)
 {
     const float least = avg[3] * LEAST_SIDE, ss = avg[2] > least ? avg[2] : least, below = ss > FLOOR ? ss : FLOOR;
@@ -101,7 +101,7 @@ static void soft(const float *avg, float *a, float *br, float *bi)
     *bi = -gain * imag;
 }
 
-/* The same for short averages: what is left beside the source is averaged (kept) before it is cut off at 0, and side is
+/* The same for short averages: the residual beside the source is averaged (kept) before it is cut off at 0, and side is
  * taken more than once only where it is coherent with mid. */
 static void quick(const float *avg, float decay, float *kept, float *a, float *br, float *bi)
 {
@@ -152,7 +152,7 @@ static void weights(uint32_t method, const float *avg, float decay, float *kept,
     }
 }
 
-/* The centre's spectrum into mid's, after the averages have taken the frame in. */
+/* Update the averages with the frame; the centre's spectrum replaces mid's. */
 static void centred(ss_upmix *u, float decay)
 {
     const uint32_t bins = u->window / 2u;
@@ -172,7 +172,7 @@ static void centred(ss_upmix *u, float decay)
     }
 }
 
-/* The newest frame: its centre is added to what is open, and the hop that is whole then becomes ready. */
+/* Process the newest frame: its centre is overlap-added, and the completed hop becomes ready. */
 static void next_hop(ss_upmix *u)
 {
     const uint32_t w = u->window, half = w / 2u, late = w - u->span;

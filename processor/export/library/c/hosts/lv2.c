@@ -67,7 +67,7 @@ static const void *feature(const LV2_Feature *const *features, const char *uri)
     return NULL;
 }
 
-/* The host's usual block where it tells one that the processor can take. */
+/* The host's nominal block, if it states one that the processor supports. */
 static uint32_t block_of(const LV2_Feature *const *features)
 {
     const LV2_Options_Option *options = (const LV2_Options_Option *) feature(features, LV2_OPTIONS__options);
@@ -86,7 +86,7 @@ static uint32_t block_of(const LV2_Feature *const *features)
     return USUAL_BLOCK;
 }
 
-/* What a project keeps beside the controls, which the host keeps: whose filters it was made with. */
+/* State saved with a project besides the controls: the unit and session of its filters. */
 static void identify(plugin *p, const LV2_Feature *const *features)
 {
     const LV2_URID_Map *map = (const LV2_URID_Map *) feature(features, LV2_URID__map);
@@ -198,7 +198,7 @@ static float value(const plugin *p, int which, float otherwise)
     return p->control[which] != NULL && isfinite(*p->control[which]) ? *p->control[which] : otherwise;
 }
 
-/* The listener where the controls say, once they say another place than before. */
+/* Set the listener's place when the controls change. */
 static void follow_listener(plugin *p)
 {
     const float x = value(p, LISTENER_X, p->x), y = value(p, LISTENER_Y, p->y), turn = value(p, TURNED, p->turn);
@@ -211,7 +211,7 @@ static void follow_listener(plugin *p)
     p->fixed = 0;
 }
 
-/* The controls, each of which does something only when it has changed. */
+/* Apply the controls that have changed. */
 static void follow(plugin *p)
 {
     const float set = value(p, SET, 0.0f);
