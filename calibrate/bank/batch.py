@@ -50,6 +50,12 @@ class Asked:
         What is wanted.
     listeners
         How many are served at once: the heads of a place are theirs in turn, equally many each.
+    weight
+        What the tolerance counts for on each driver ``(driver,)``, see :mod:`calibrate.filters.sides.sharing`.
+    phantom
+        Power of a real pair's phantom ``(frequency,)``, see :func:`calibrate.filters.beam.centre.to_phantom`.
+    late
+        The room's late energy ``(frequency, driver, driver)``, where the room is live.
     """
 
     f: Float
@@ -61,6 +67,9 @@ class Asked:
     slopes: Float
     design: Design
     listeners: int = 1
+    weight: Float | None = None
+    phantom: Float | None = None
+    late: Complex | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,7 +102,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
     wish, count = asked.wish, len(cloud)
     noise = np.broadcast_to(error[:, None, None], cloud.shape)
     plants = [Plant(h, asked.f, asked.lowest, e) for h, e in zip(cloud, noise, strict=True)]
-    problems = [pair.problems(p, 0, wish, [asked.reference], asked.effort_db)[0] for p in plants]
+    problems = [pair.problems(p, 0, wish, [asked.reference], asked.effort_db, asked.weight)[0] for p in plants]
     w = np.empty((count, 2, len(asked.f), cloud.shape[3]), dtype=np.complex128)
     weighing = np.empty((*w.shape, cloud.shape[3]), dtype=np.complex64)
     cost = np.concatenate([asked.cost] * count)

@@ -15,17 +15,26 @@ from sweetspot.calibrate.bank.batch import Asked, Steered, protected, short, sid
 from sweetspot.calibrate.bank.carried import CarriedPlaces, Cloud, arriving, joined
 from sweetspot.calibrate.bank.figures import BankFigures
 from sweetspot.calibrate.design import BankDesign, Design, level_at
-from sweetspot.calibrate.filters import beam_of, held_outside, leastsquares, protection, room, staging
+from sweetspot.calibrate.filters import (
+    beam_of,
+    held_outside,
+    leastsquares,
+    nearest_ahead,
+    protection,
+    room,
+    staging,
+    virtualize,
+)
 from sweetspot.calibrate.filters.beam import beamform, centre
-from sweetspot.calibrate.filters.sides import Around, costs
-from sweetspot.calibrate.plant import Fitted, Gate, Plant, ahead, corrected, frequencies, gate, gated
+from sweetspot.calibrate.filters.sides import Around, costs, sharing
+from sweetspot.calibrate.plant import Fitted, Gate, Plant, ahead, corrected, frequencies, gate, gated, head_of
 from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted
 from sweetspot.measure.delays import group_delay_s
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import smoothed
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.layout import wrapped
+from sweetspot.rigs.layout import side_pairs, wrapped
 from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, db, from_db, speed_of_sound
@@ -266,17 +275,33 @@ def _asked(
     allowed = in_room.allowed
     wish, _ = room.asked(design, allowed)
     limit = level_at(wish.effort_db, f) + wishes[1].effort_db if allowed is None else allowed[::EVERY]
+    pairs = side_pairs(np.array([d.at for d in rig.driver]))
+    cost, led = in_room.cost[::EVERY], protection.protected(plant, slopes)
+    nominal, far = nearest_ahead(ears.used_for("design")), unit.far_ear.response(f)
     return Asked(
         f,
         how.lowest,
-        cost=in_room.cost[::EVERY],
+        cost=cost,
         wish=wish,
         effort_db=limit,
         reference=unit.reference,
         slopes=slopes,
         design=design,
         listeners=1 if wishes[1].second is None else 2,
+        weight=sharing.at(led, nominal, cost, wish, far, pairs=pairs, effort_db=limit),
+        phantom=_phantom(ears.used_for("design"), rig, design, f),
+        late=None if in_room.late is None else room.mirrored(in_room.late[::EVERY], pairs),
     )
+
+
+def _phantom(ears: ImpulseResponse, rig: Description, design: Design, f: Float) -> Float | None:
+    """A real pair's phantom over one of its speakers, in power; around every place as around the nominal one."""
+    if design.beam.level_db != "phantom":
+        return None
+    away = rig.ears.distance_m if rig.ears else design.stereo.distance_m
+    c = speed_of_sound(rig.environment.temperature_c)
+    power = virtualize.phantom_power(head_of(rig)[0], ears.positions, design.stereo, away, c)
+    return np.asarray(np.interp(f, virtualize.GRID, power))
 
 
 def _halved(plant: Plant) -> Plant:
@@ -327,7 +352,8 @@ class _Beams:
             wish = self._asked.design.beam
             turned = {"angle_deg": wish.angle_deg + bearing, "nulls_deg": tuple(n + bearing for n in wish.nulls_deg)}
             design = self._asked.design.model_copy(update={"beam": wish.model_copy(update=turned)})
-            found = beam_of(self._ring, self._polar, self._cost, design, self._asked.reference, self._rig)
+            late, reference = self._asked.late, self._asked.reference
+            found = beam_of(self._ring, self._polar, self._cost, design, reference, self._rig, late=late)
             self._made[bearing] = found
         return self._made[bearing]
 
@@ -344,7 +370,8 @@ def _filters(
         beam = beams[i]
         programs = np.stack([w[0] + far[:, None] * w[1], w[1] + far[:, None] * w[0], beam.w])
         if asked.design.beam.level_db == "phantom":
-            tone = centre.to_phantom(Plant(h[i], f, asked.lowest, np.zeros(h[i].shape[:3])), programs[:2], beam.w)
+            plant = Plant(h[i], f, asked.lowest, np.zeros(h[i].shape[:3]))
+            tone = centre.to_phantom(plant, programs[:2], beam.w, asked.phantom)
             programs[2], beam = programs[2] * tone[:, None], beam.raised(tone)
         programs = np.stack([held_outside(x, f, *wish.band_hz) for x in programs]) * asked.slopes.T
         early = _centre_early(h[i, 0], programs, f)

@@ -70,6 +70,9 @@ class HeardPlace:
         Of the bank's filters as predicted, as heard, and of the default place's filters as heard.
     interval
         Of the predicted mean, dB; nan where the bank was made by an earlier version.
+    listeners
+        Each listener's own, as heard, where the bank has two: ``predicted``, ``bank`` and ``static`` are those of both
+        listeners' heads together.
     """
 
     x: float
@@ -79,6 +82,7 @@ class HeardPlace:
     bank: SideFigures
     static: SideFigures
     interval: tuple[float, float] = (float("nan"), float("nan"))
+    listeners: tuple[SideFigures, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -88,9 +92,11 @@ class HeardPlace:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        each = {name: getattr(self, name).to_dict() for name in ("predicted", "bank", "static")}
+        each: dict[str, Any] = {name: getattr(self, name).to_dict() for name in ("predicted", "bank", "static")}
         low, high = (round(v, 2) if np.isfinite(v) else None for v in self.interval)
         each["predicted"] |= {"low_db": low, "high_db": high}
+        if self.listeners:
+            each["listeners"] = [one.to_dict() for one in self.listeners]
         return {"x": self.x, "y": self.y, "distance_m": round(self.distance_m, 3), **each, "passed": self.holds}
 
     @property
@@ -102,6 +108,9 @@ class HeardPlace:
         ]
         if np.isfinite(self.interval).all():
             ends[1] += f" (mean {self.interval[0]:.1f} to {self.interval[1]:.1f} dB)"
+        if self.listeners:
+            own = (f"{v.mean_db:.1f} / {v.p10_db:.1f} dB {v.width_deg:.0f} deg" for v in self.listeners)
+            ends.append("listeners alone " + " and ".join(own))
         drr = f"; DRR {self.bank.drr_db:.1f} dB, static {self.static.drr_db:.1f} dB"
         where = f"  x {self.x:4.2f} m, y {self.y:+5.2f} m, {self.distance_m:4.2f} m from the nearest measured one: "
         return where + ", ".join(ends) + drr + ("" if self.holds else "  FAIL")

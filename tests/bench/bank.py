@@ -185,12 +185,15 @@ class Lab:
         return self.spectra(pose, round(self.rig.fs / self.f[1]))[..., : len(self.f)]
 
     def spectra(self, pose: Pose, n: int) -> np.ndarray:
-        """Direct sound, room left out, at the frequencies of a transform of ``n`` samples."""
+        """Direct sound, room left out, at the frequencies of a transform of ``n`` samples.
+
+        Each path ends for itself: a driver that is heard earlier than others would bring its first reflections along.
+        """
         h = np.fft.irfft(self.h(pose), self.world.taps)
         if self.world.room is not None:
-            first = np.argmax(np.abs(h) > 0.1 * np.abs(h).max(axis=-1, keepdims=True), axis=-1).max()
+            first = np.argmax(np.abs(h) > 0.1 * np.abs(h).max(axis=-1, keepdims=True), axis=-1)
             seconds = self.unit.prediction.whole.gate.seconds if self.unit.prediction.whole else 0.005
-            h[..., int(first + seconds * self.rig.fs) :] = 0.0
+            h[np.arange(h.shape[-1]) >= first[..., None] + round(seconds * self.rig.fs)] = 0.0
         return np.fft.rfft(h[..., : (h.shape[-1] // n) * n].reshape(*h.shape[:-1], -1, n).sum(axis=-2))
 
     def figures(self, h: np.ndarray, taps: np.ndarray) -> tuple[float, float, float]:

@@ -17,15 +17,26 @@ import pytest
 
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import BankFigures, CarriedPlaces, Cloud, HeardBank, chosen, fit_bank
+from sweetspot.calibrate.bank import (
+    BankFigures,
+    CarriedPlaces,
+    Cloud,
+    HeardBank,
+    HeardPlace,
+    SideFigures,
+    chosen,
+    fit_bank,
+)
 from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import BankDesign, Design, read_bank
 from sweetspot.calibrate.plant import Fitted, frequencies, metrics
 from sweetspot.calibrate.plant.places import DeviceField, Heads, model
 from sweetspot.calibrate.report import bank_map
 from sweetspot.calibrate.run import verify_places
+from sweetspot.calibrate.run.places import plan_at
 from sweetspot.measure.plan import places
 from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.smooth import smoothed
 from sweetspot.processor import store
 from sweetspot.processor.bank import FilterBank, ListenerPose, pose_of
 from sweetspot.rigs.errors import BadInput
@@ -337,6 +348,43 @@ def test_a_bank_is_heard_on_the_rig(
     store.write(run / "filterset.h5", store.read(run), store.read_prediction(run))
     with pytest.raises(BadInput, match="has no bank"):
         verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
+
+
+def test_a_bank_for_two_is_heard_at_both_seats(
+    banked: tuple[Path, FilterBank, BankFigures], lab_rig: Callable[..., Rig]
+) -> None:
+    """Three heads at each seat, no louder than the nearer one bears; each listener's own figures are stated."""
+    run, bank, _ = banked
+    rig = lab_rig(parse((run / "rig.toml").read_text(), run), "T-9").description
+    alone, both = (plan_at(rig, bank, 0, np.reshape(second, (-1, 3))) for second in ([], [[0.7, -0.3, -0.4]]))
+    assert len(both.captures) == 2 * len(alone.captures)
+    levels = [p.sources.levels[0] for p in (alone, both)]
+    assert levels[1] == pytest.approx(levels[0] * np.hypot(0.7, 0.3) / np.hypot(1.4, 0.01), rel=0.02)
+    one, other = SideFigures(20.0, 12.0, 55.0), SideFigures(9.0, 3.0, 30.0)
+    place = HeardPlace(1.4, 0.0, 0.0, one, one, one, listeners=(one, other))
+    assert place.to_dict()["listeners"][1]["mean_db"] == 9.0
+    assert "20.0 / 12.0 dB 55 deg and 9.0 / 3.0 dB 30 deg" in place.text
+
+
+def test_a_bank_shares_drive_and_has_the_tone_of_the_single_design(
+    banked: tuple[Path, FilterBank, BankFigures],
+) -> None:
+    """At the nominal place both play the same: centre over sides at the ears, and the drivers' side signals."""
+    with Session.read(banked[0] / "session.h5") as session:
+        ears = session.responses("ears")
+    single, bank = store.read(banked[0]), banked[1]
+    f = np.fft.rfftfreq(4096, 1.0 / ears.fs)
+    band = (f > 300.0) & (f < 8000.0)
+    h = np.fft.rfft(ears.used_for("design").h[:, :2], 4096)[..., band]
+    found = []
+    for taps in (single.taps, bank.taps[0]):
+        w = np.fft.rfft(taps, 4096)[..., band]
+        power = np.mean(np.abs(np.einsum("pedf,cdf->pecf", h, w)) ** 2, axis=0)
+        centre = smoothed(power[:, 2].mean(axis=0), f[band]) / smoothed(0.5 * (power[0, 0] + power[1, 1]), f[band])
+        drive = np.mean(np.abs(w[0] - w[1]) ** 2 / f[band], axis=-1)
+        found.append((power_db(centre), power_db(drive / drive.sum())))
+    assert np.sqrt(np.mean((found[0][0] - found[1][0]) ** 2)) < 1.0
+    assert np.max(np.abs(found[0][1] - found[1][1])) < 1.0
 
 
 def test_the_command_line_makes_a_bank(measured: Path, tmp_path: Path, sweetspot: Callable[..., object]) -> None:

@@ -43,12 +43,25 @@ def steer(
     pairs
         Mirror pairs, which are weighed alike and of which the reference is chosen.
     """
+    weight = at(plant, nominal, cost, wish, far, pairs=pairs, effort_db=effort_db)
+    return pair.steer(plant, nominal, cost, wish, pairs, effort_db=effort_db, worst_first=worst_first, weight=weight)
+
+
+def at(
+    plant: Plant,
+    nominal: int,
+    cost: Cost,
+    wish: CrosstalkDesign,
+    far: Complex,
+    *,
+    pairs: Sequence[tuple[int, int]],
+    effort_db: Float | None = None,
+) -> Float:
+    """Weights of :func:`weights` from a design of every :data:`STRIDE`-th bin; parameters as of :func:`steer`."""
     few = slice(None, None, STRIDE)
     coarse = replace(plant, h=plant.h[..., few], f=plant.f[few], noise=plant.noise[..., few])
-    limit = None if effort_db is None else effort_db[few]
-    first = pair.steer(coarse, nominal, cost[few], wish, pairs, effort_db=limit)
-    weight = weights(first.w, coarse.f, far[few], pairs)
-    return pair.steer(plant, nominal, cost, wish, pairs, effort_db=effort_db, worst_first=worst_first, weight=weight)
+    first = pair.steer(coarse, nominal, cost[few], wish, pairs, effort_db=None if effort_db is None else effort_db[few])
+    return weights(first.w, coarse.f, far[few], pairs)
 
 
 def weights(w: Complex, f: Float, far: Complex, pairs: Sequence[tuple[int, int]]) -> Float:
