@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.verify import limit_of
 from sweetspot.rigs.units import Float
 
 OUTLYING = 3.5
 """Modified z-score from which a unit is called an outlier (Iglewicz and Hoaglin 1993)."""
+
+FEWEST = 5
+"""Least number of units with an outlier among them: the median deviation of fewer says nothing."""
 
 
 FLOORS = {"dB": 0.25, "µs": 10.0, "ms": 1.0, "°": 1.0, "m²": 0.1, "cm": 1.0, "": 0.05}
@@ -88,7 +92,7 @@ class Statistics:
         Theil-Sen slope over the order of the runs, a hundred of them, and the probability of a Kendall tau as large
         without any trend.
     outliers
-        Units (with their run) whose modified z-score passes :data:`OUTLYING`.
+        Units (with their run) that are outliers, see :func:`outlying`.
     worst
         Units nearest to or farthest beyond the limit, worst first.
     gauge
@@ -160,7 +164,7 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
     last = rows[-1]
     limit, sense = last["limit_value"], last["sense"]
     spread = float(x.std(ddof=1)) if len(x) > 1 else 0.0
-    unit = "dB" if _optional(last, "measured_in") is None else str(last["measured_in"])
+    unit = _unit(last)
     resolution = _resolution(rows, unit)
     slope, p = _trend(x)
     margin = _margin(x, limit, sense)
@@ -181,7 +185,7 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
         failed=sum(1 for r in rows if r["passed"] is not None and not r["passed"]),
         trend=100.0 * slope,
         trend_p=p,
-        outliers=tuple(named[i] for i in np.flatnonzero(np.abs(modified_z(x)) > OUTLYING)),
+        outliers=tuple(named[i] for i in np.flatnonzero(outlying(x, unit))),
         worst=tuple(named[i] for i in nearest),
         gauge=gauge(rows),
         unit=unit,
@@ -191,6 +195,10 @@ def _statistics(rows: Sequence[Mapping[str, Any]], worst: int) -> Statistics:
 
 def _optional(row: Mapping[str, Any], name: str) -> Any:
     return row[name] if name in row.keys() else None  # noqa: SIM118 - rows of SQLite do not support "in"
+
+
+def _unit(row: Mapping[str, Any]) -> str:
+    return "dB" if _optional(row, "measured_in") is None else str(row["measured_in"])
 
 
 def _resolution(rows: Sequence[Mapping[str, Any]], unit: str) -> float:
@@ -227,6 +235,13 @@ def modified_z(x: Float) -> Float:
         return np.asarray(0.6745 * away / mad)
     mean = float(np.mean(np.abs(away)))
     return np.asarray(away / (1.2533 * mean)) if mean > 0 else np.zeros_like(x)
+
+
+def outlying(x: Float, unit: str) -> NDArray[np.bool_]:
+    """Whether each value is an outlier: by its modified z-score, and farther from the median than :data:`FLOORS`."""
+    if len(x) < FEWEST:
+        return np.zeros(len(x), dtype=bool)
+    return np.asarray((np.abs(modified_z(x)) > OUTLYING) & (np.abs(x - np.median(x)) > FLOORS.get(unit, 0.0)))
 
 
 def gauge(rows: Iterable[Mapping[str, Any]]) -> Gauge | None:
@@ -268,8 +283,8 @@ def good(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         if row["passed"] is not None and row["run"] not in bad:
             by_metric[row["metric"]].append(row)
     for group in by_metric.values():
-        z = modified_z(np.array([r["value"] for r in group], dtype=float))
-        bad |= {r["run"] for r, away in zip(group, z, strict=True) if abs(away) > OUTLYING}
+        away = outlying(np.array([r["value"] for r in group], dtype=float), _unit(group[-1]))
+        bad |= {r["run"] for r, out in zip(group, away, strict=True) if out}
     return [r for r in rows if r["run"] not in bad]
 
 

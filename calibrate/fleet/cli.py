@@ -147,12 +147,14 @@ def limits(
     found = capability.of_figures(good)
     derived = capability.limits(found, sigmas, guard)
     if not derived:
-        raise BadInput(
-            left_out
-            or f"{folder}: no verified unit in the table; verify each (sweetspot verify RUN; on the virtual lab also "
-            f"fleet fit --verify), then: sweetspot fleet fit {folder}"
+        verified = len({r["run"] for r in rows if r["passed"] is not None})
+        none = (
+            f"no verified unit in the table; verify each (sweetspot verify RUN; on the virtual lab also fleet fit "
+            f"--verify), then: sweetspot fleet fit {folder}"
         )
-    count = len({r["run"] for r in good})
+        bad = f"all of the {verified} verified runs failed or are outliers; see: sweetspot fleet stats {folder}"
+        raise BadInput(left_out or f"{folder}: {bad if verified else none}")
+    count = len({r["run"] for r in good if r["passed"] is not None})
     data = {"runs": count, "limits": [asdict(d) | {"limit": d.limit} for d in derived]}
     lines = [f"  {d.metric:<42} {d.sense} {d.limit:8.2f} {d.unit:<2}  (guard band {d.guard:.2f})" for d in derived]
     if note := capability.studied(found):

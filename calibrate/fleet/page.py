@@ -98,7 +98,7 @@ def _outliers(found: Sequence[Statistics]) -> dict[str, list[str]]:
 def _picture(s: Statistics, mine: Sequence[Mapping[str, Any]]) -> FleetPicture:
     x = np.array([r["value"] for r in mine], dtype=float)
     failed = np.array([r["passed"] is not None and not r["passed"] for r in mine])
-    outlying = np.abs(capability.modified_z(x)) > capability.OUTLYING
+    outlying = capability.outlying(x, s.unit)
     figure = Figure(figsize=(9.6, 2.9))
     FigureCanvasSVG(figure)
     figure.subplots_adjust(left=0.08, right=0.99, bottom=0.18, top=0.88, wspace=0.04)

@@ -100,6 +100,18 @@ def test_limits_leave_good_units_in_and_are_tightened_by_the_gauge() -> None:
     assert derived.limit == pytest.approx(derived.edge + derived.guard)
 
 
+def test_three_good_units_lead_to_limits() -> None:
+    """Two of three values are always near each other, and what is no defect is no outlier in larger fleets either."""
+    three = [row(v, f"u{i}", limit=10.0, passed=True) | {"run": str(i)} for i, v in enumerate((20.0, 20.001, 21.0))]
+    assert capability.good(three) == three
+    (derived,) = capability.limits(capability.of_figures(three), sigmas=4.0, guard=2.0)
+    assert derived.edge < 19.0
+    values = (20.0, 20.001, 20.002, 20.003, 20.004, 20.1, 21.0)
+    alike = [row(v, f"u{i}", limit=10.0, passed=True) | {"run": str(i)} for i, v in enumerate(values)]
+    assert {r["unit"] for r in alike} - {r["unit"] for r in capability.good(alike)} == {"u6"}
+    assert capability.of_figures(alike)[0].outliers == ("u6",)
+
+
 def test_ledger_keeps_whole_outcomes_and_lets_one_writer_in(tmp_path: Path) -> None:
     first = Outcome("r1", "done", "", {"unit": "A", "created_utc": "1"}, (Figure("fit", "x", 1.5),))
     with Ledger.writing(tmp_path) as ledger:
