@@ -397,7 +397,7 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
     flat, upright = directivity.orbit(polar, 0), directivity.orbit(vertical, 0)
     count = len(polar.drivers)
     rows, columns = -(-count // 2), min(count, 2)
-    gaps = {"right": 0.7, "bottom": 0.95, "below": 0.85, "beside": 1.4}
+    gaps = {"right": 0.7, "bottom": 1.05, "below": 0.85, "beside": 1.4}
     figure = _figure(f"{shown.unit}: CTA-2034, 1/12 octave", (5.6 * columns, 4.0 * rows + 0.8), rows, columns, **gaps)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in axes[count:]:
