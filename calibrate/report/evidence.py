@@ -117,17 +117,6 @@ class CellSpread:
     u: Float | None = None
 
 
-def gather(run: Path) -> Evidence:
-    """Read a run folder.
-
-    Raises
-    ------
-    BadInput
-        The session or the filterset is missing or not whole.
-    """
-    return with_verdict(run, of_session(run))
-
-
 def of_session(run: Path) -> Evidence:
     """All of a run but its verification and its image, which take longer: see :func:`with_verdict`.
 
