@@ -299,6 +299,9 @@ def test_a_plan_goes_to_the_scoring_positions_or_around(rig: Description) -> Non
     wanted = verification.sources_of(rig, filters, linear, played, ("both",), (2, 4), share=0.5, lowered_db=3.0)
     assert np.array_equal(polar.sources.signals[0], wanted.signals[0])
     assert polar.sources.levels == wanted.levels
+    assert np.array_equal(polar.played, played)
+    whole = verification.sources_of(rig, filters, linear, played, ears.sources.names)
+    assert ears.sources.levels == whole.levels
     assert (polar.before, ears.name, polar.name) == (ears.before, "ears", "polar")
     plain = plans.make(rig, "ears")
     assert ears.after - plain.after >= filters.length
