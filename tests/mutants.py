@@ -109,6 +109,7 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.quality.x__worst_residual", (14, 24), "single precision rounds far below the limit"),
     **_same("measure.judge.quality.x__worst_residual", (44,), "an even length is the default"),
     **_same("measure.judge.burst.x__worst", (31, 34), "as many rows as widths by construction"),
+    **_same("calibrate.verify.default_limits.x__relaxed", (4,), "no limit has either name"),
     **_same("measure.judge.disturbance.x_hum", (27,), "rounds down to none alike"),
     **_same("measure.judge.quality.x_loopback", (7,), "single precision rounds far below the limit"),
     **_same("measure.judge.burst.x__median_around", (7,), "reflection is the default"),

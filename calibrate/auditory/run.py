@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,6 @@ from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, meas
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, draws_of
 from sweetspot.calibrate.auditory.zone import ZoneMap
-from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import Matched, MeasuredSet, Prediction, corrected, gate
 from sweetspot.calibrate.plant import matched as matched_ears
 from sweetspot.measure.folder import session_file
@@ -162,19 +162,18 @@ def unit(
     return UnitImage(found, draws_of(rig, measured, filters, pair=pair, model=model, verified=verified, share=share))
 
 
-def ground(run: Path, design: Design) -> Ground | None:
+def ground(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "off"], extent: Extent) -> Ground | None:
     """The part of :func:`zone` that does not depend on the filters; ``None`` without a polar set."""
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
         polar = session.responses("polar") if "polar" in session.sets else None
     if polar is None or rig.ears is None or rig.polar is None:
         return None
-    ears = corrected(ears, matched_ears(ears, rig, design.filter.match_ears).gains)
-    gates = gate.chosen(ears, design.filter), gate.chosen(polar, design.filter)
+    ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
+    gates = gate.chosen(ears, gating), gate.chosen(polar, gating)
     c, at = speed_of_sound(rig.environment.temperature_c), np.array([d.at for d in rig.driver])
-    wish = design.zone
     from_session = measured(ears, polar, gates, at, rig.polar.distance_m, c)
-    return ground_of(from_session, model_of(rig), Extent(wish.x_m, wish.y_m, wish.step_m))
+    return ground_of(from_session, model_of(rig), extent)
 
 
 def zone(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 
-from sweetspot.calibrate.auditory import Assessment, Ground
+from sweetspot.calibrate.auditory import Assessment, Extent, Ground
 from sweetspot.calibrate.auditory import run as auditory
 from sweetspot.calibrate.bank import FittedBank, fit_bank
 from sweetspot.calibrate.design import BankDesign, Design, ImageDesign
@@ -70,7 +70,9 @@ def calibrate(
         if with_zone:
             with Session.read(session_file(run)) as session:
                 measured_sets(session)  # read once, for the copy of this process too
-        with forked.begun([partial(auditory.ground, run, design)] * with_zone, copies=1) as ground:
+        extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
+        part = partial(auditory.ground, run, design.filter, design.filter.match_ears, extent)
+        with forked.begun([part] * with_zone, copies=1) as ground:
             made, ears = _fit(run, design, left_out=left_out, step=step)
             kept = to_keep(made) | {"at_ears": nominal(ears)}
             if with_zone:

@@ -16,6 +16,7 @@ from sweetspot.calibrate.verify.metric import Metric
 from sweetspot.calibrate.verify.verification import ProcessorUsed, Verification
 from sweetspot.measure import plan as plans
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file.description import Description, parse
 
@@ -127,6 +128,11 @@ def test_limits_of_files(tmp_path: Path) -> None:
     assert (limits.snr, limits.balance, limits.contrast) == (17.25, 0.5, 12.0)
     assert sorted(limits.given) == ["balance", "snr"]
     assert read_limits(None) == Limits()
+    with pytest.raises(BadInput, match=r"no\.toml: the limits file cannot be read"):
+        read_limits(tmp_path / "no.toml")
+    path.write_text('snr = "x"\n')
+    with pytest.raises(BadInput, match=r"limits\.toml:\n  snr: 'x' is not valid"):
+        read_limits(path)
     stored = limits.to_dict()
     assert stored["given"] == list(limits.given)
     again = Limits.of_dict(stored | {"from a later version": 3})
