@@ -79,7 +79,7 @@ def processor_time(place: Path, seconds: float) -> bool:
     blocks = rng.uniform(-0.3, 0.3, (64, 9, BLOCK)).astype(np.float32)
     took = []
     for n in range(int(seconds * FS / BLOCK)):
-        for port_, y in zip(card._heard_by, blocks[n % 64], strict=True):
+        for port_, y in zip(card._outputs_of_programs, blocks[n % 64], strict=True):
             port_.get_array()[:] = y
         began = time.process_time()
         card._process(BLOCK)

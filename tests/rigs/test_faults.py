@@ -96,11 +96,11 @@ def through(card: SoundCard, y: NDArray[np.float32]) -> NDArray[np.float32]:
     """What a card gives while ``y`` plays."""
     out = []
     for block in np.split(y, y.shape[1] // BLOCK, axis=1):
-        for port, samples in zip(card._heard_by, block, strict=True):
+        for port, samples in zip(card._outputs_of_programs, block, strict=True):
             port.get_array()[:] = samples
         card._process(BLOCK)
         card.tend()
-        out.append(np.stack([p.get_array() for p in card._spoken_by]))
+        out.append(np.stack([p.get_array() for p in card._inputs_of_programs]))
     return np.concatenate(out, axis=1)
 
 
