@@ -26,7 +26,7 @@ from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, read, with_faults
-from sweetspot.rigs.runs import command, located
+from sweetspot.rigs.runs import begun, command, located
 from sweetspot.rigs.storage import alone, alone_in
 
 
@@ -53,6 +53,7 @@ LONG_S = 1800.0
 
 RUN_HELP = "Run folder; or a unit's folder or serial number for its latest run."
 MeasuredRun = Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, callback=located)]
+BegunRun = Annotated[Path, typer.Argument(metavar="RUN", help=RUN_HELP, callback=begun)]
 RawOpt = Annotated[RawKept, typer.Option("--raw", help="Raw captures kept in a complete session (compressed).")]
 DryOpt = Annotated[bool, typer.Option("--dry-run", help="Only show the plan: time, size and order.")]
 AcceptOpt = Annotated[
@@ -137,7 +138,7 @@ def templates(
 
 
 def resume(
-    run: MeasuredRun,
+    run: BegunRun,
     yes: YesOpt = False,
     delay: DelayOpt = 10.0,
     fault: FaultsOpt = None,

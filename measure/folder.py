@@ -10,6 +10,7 @@ from sweetspot.measure.session import FILES, Session
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, copy_name
+from sweetspot.rigs.runs import templates_alone
 from sweetspot.rigs.storage import write
 
 
@@ -52,7 +53,8 @@ def changed_files(run: Path) -> tuple[str, ...]:
 
 def latest_without(runs: Path, serial: str, rig: Description, name: SetName) -> Path | None:
     """The unit's newest run if it was made with the same rig file and has no such set yet."""
-    for session_file in sorted((runs / serial).glob(f"*-{rig.name}/session.h5"), reverse=True)[:1]:
+    found = sorted((runs / serial).glob(f"*-{rig.name}/session.h5"), reverse=True)
+    for session_file in [f for f in found if not templates_alone(f.parent)][:1]:
         with Session.read(session_file) as session:
             if session.rig_sha256 == rig.sha256 and name != "templates" and name not in session.sets:
                 return session_file.parent

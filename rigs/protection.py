@@ -213,16 +213,16 @@ class Protection:
             return -300.0
         return float(np.max(self._leaks_db(taps, fs)))
 
-    def _leaks_db(self, taps: NDArray[np.floating], fs: int) -> Float:
-        """Of each filter, see :meth:`filter_leak_db`: ``(...)``, dB."""
+    def _leaks_db(self, taps: NDArray[np.floating], fs: int, slopes: tuple[float, ...] = (0.0, 1.0)) -> Float:
+        """Of each filter, see :meth:`filter_leak_db`: ``(...)``, dB; of programmes of power ``f^-slope``."""
         assert self.low_hz is not None
         size = self._grid(taps.shape[-1], fs)
         power = np.abs(fft.rfft(np.asarray(taps, dtype=np.float64), size, axis=-1)) ** 2
-        f = fft.rfftfreq(size, 1.0 / fs)
-        pink = np.where(f >= FROM_HZ, 1.0 / np.maximum(f, FROM_HZ), 0.0)
-        below = f < self.low_hz
-        shares = [power[..., below] @ w[below] / np.maximum(power @ w, 1e-300) for w in (pink, np.ones_like(f))]
-        return np.asarray(power_db(np.maximum(*shares)))
+        f = np.asarray(fft.rfftfreq(size, 1.0 / fs))
+        below, floor = f < self.low_hz, np.maximum(f, FROM_HZ)
+        weights = [np.where((f >= FROM_HZ) | (slope == 0.0), floor**-slope, 0.0) for slope in slopes]
+        shares = [power[..., below] @ w[below] / np.maximum(power @ w, 1e-300) for w in weights]
+        return np.asarray(power_db(np.max(shares, axis=0)))
 
     def _grid(self, taps: int, fs: int) -> int:
         """Length of a transform that resolves filters of this length and the band's edge."""
@@ -233,18 +233,28 @@ class Protection:
 
         Of all filters ``g`` of the length of ``h``, the one with least ``|g - h|^2 + m g^T B g``, where ``g^T B g`` is
         the energy of pink programme below the band: ``(I + m B) g = h`` with Toeplitz ``B``. ``m`` is raised until the
-        leak lies :data:`BETTER_DB` below the limit. Filters that keep to it already are returned as they are.
+        leak lies :data:`BETTER_DB` below the limit; then the same for brown programme. Filters that keep to it already
+        are returned as they are.
         """
         found = np.asarray(taps, dtype=np.float64)
         if self.low_hz is None or not found.any():
             return found
-        n, size = found.shape[-1], self._grid(found.shape[-1], fs)
-        rows = found.reshape(-1, n)
-        leaking = rows[self._leaks_db(rows, fs) > LEAK_DB - BETTER_DB]
+        rows = found.reshape(-1, found.shape[-1])
+        for slope, slopes in ((1.0, (0.0, 1.0)), (2.0, (2.0,))):
+            rows = self._held(rows, fs, slope, slopes)
+        return rows.reshape(found.shape)
+
+    def _held(self, rows: Float, fs: int, slope: float, slopes: tuple[float, ...]) -> Float:
+        """Filters ``(row, tap)`` within the band for programmes of power ``f^-slopes``, see :meth:`within_band`; the
+        cost is the energy below the band of one of power ``f^-slope``."""
+        assert self.low_hz is not None
+        most_db = LEAK_DB - BETTER_DB
+        n, size = rows.shape[-1], self._grid(rows.shape[-1], fs)
+        leaking = rows[self._leaks_db(rows, fs, slopes) > most_db]
         if not len(leaking):
-            return found
+            return rows
         f = fft.rfftfreq(size, 1.0 / fs)
-        weight = np.where(f < self.low_hz, self.low_hz / np.maximum(f, FROM_HZ), 0.0)
+        weight = np.where(f < self.low_hz, (self.low_hz / np.maximum(f, FROM_HZ)) ** slope, 0.0)
         column = np.asarray(fft.irfft(weight, size)[:n])
         multipliers = 10.0 ** np.arange(0.0, MOST_DECADES, 0.25)
 
@@ -255,12 +265,12 @@ class Protection:
         low, high = -1, len(multipliers) - 1  # each leak falls with the multiplier: the least that does is bisected
         while high - low > 1:
             middle = (low + high) // 2
-            still = self._leaks_db(held(multipliers[middle], leaking), fs) > LEAK_DB - BETTER_DB
+            still = self._leaks_db(held(multipliers[middle], leaking), fs, slopes) > most_db
             if still.any():
                 low, leaking = middle, leaking[still]
             else:
                 high = middle
-        return held(multipliers[high], rows).reshape(found.shape)
+        return held(multipliers[high], rows)
 
     def filter_refused(self, taps: NDArray[np.floating], fs: int) -> str:
         """Reason to refuse filters ``(..., tap)`` for this driver, or ``None``."""

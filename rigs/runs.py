@@ -17,10 +17,18 @@ def runs_of(unit: Path) -> list[Path]:
     return sorted(p.parent for p in unit.glob(f"*/{SESSION}"))
 
 
+def templates_alone(run: Path) -> bool:
+    """Whether a run holds localisation templates of a head, and nothing of a unit."""
+    from sweetspot.rigs.storage import names_in  # h5py, slow to import
+
+    return names_in(run / SESSION, "raw") == ("templates",)
+
+
 def located(run: Path) -> Path:
     """The run folder that is meant by a path or a serial number.
 
-    A path that is itself a run, or any other file or folder that is there, is taken as it stands.
+    A path that is itself a run, or any other file or folder that is there, is taken as it stands. A run of templates
+    alone is a unit's latest only if it has no other.
 
     Raises
     ------
@@ -31,7 +39,7 @@ def located(run: Path) -> Path:
         return run
     unit = run if run.is_dir() else RUNS / run if len(run.parts) == 1 else run
     if found := runs_of(unit):
-        return found[-1]
+        return next((run for run in reversed(found) if len(found) == 1 or not templates_alone(run)), found[-1])
     if units := sorted(p.parent.parent.name for p in unit.glob(f"*/*/{SESSION}")):
         names = list(dict.fromkeys(units))
         more = f" and {len(names) - 8} more" if len(names) > 8 else ""
@@ -44,6 +52,12 @@ def located(run: Path) -> Path:
             f"Measure one: sweetspot measure ears RIG --unit {run}"
         )
     return run
+
+
+def begun(run: Path) -> Path:
+    """The run that a path or a serial number means where any set counts: of a unit the latest, templates included."""
+    found = located(run)
+    return found if found == run else runs_of(found.parent)[-1]
 
 
 def again(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Commands of rigs and measurement that the manual shows in a line or a block run; others name their test."""
+"""Commands that the manual shows in a line or a block run on one small unit; others name their test."""
 
 from __future__ import annotations
 
@@ -27,14 +27,23 @@ ELSEWHERE = {
     "measure quick": "tests/calibrate/test_quick.py",
     "fleet learn": "tests/calibrate/test_quick.py",
     "fleet sample": "tests/calibrate/test_line.py",
+    "fleet fit": "tests/calibrate/test_fleet.py",
+    "fleet limits": "tests/calibrate/test_fleet.py",
 }
 """Commands that need more than one unit or an audio server: the test that runs them."""
 
 ELSEWHERE_WITH = {
+    "--explain": "tests/cli/test_every_desk.py",
+    "--design": "tests/test_loop.py",
     "--recorded": "tests/calibrate/test_recorded.py",
     "--check": "tests/processor/test_export.py",
 }
 """The same by option."""
+
+
+TYPED = {"calibrate RUN", "verify RUN", "report RUN", "sofa RUN --out DIR", "verify RUN --stimuli sweeps"}
+"""Blocks of the first page and of measurement have these, and are typed whole (``test_readme.py``,
+``measure/test_measure_readme.py``)."""
 
 
 def shown() -> list[str]:
@@ -79,7 +88,7 @@ def small(crooked_text: str) -> str:
     return text.replace("seconds = 0.6", "seconds = 0.4")
 
 
-def test_every_command_of_rigs_and_measurement_runs(
+def test_every_command_runs(
     crooked_text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On one small unit, in the order of work; names in capitals stand for its own."""
@@ -90,16 +99,18 @@ def test_every_command_of_rigs_and_measurement_runs(
     Path("limits.toml").write_text("cancellation_mean = 1.0\n", encoding="utf-8")
     soundfile.write("in.wav", 0.1 * np.random.default_rng(1).standard_normal((9000, 2)), 47872)
     driver = "left"
-    Path("bank.toml").write_text("places = [[1.4, 0.01], [1.4, 0.4]]\n", encoding="utf-8")
-    Path("walk.txt").write_text("0 1.4 0.0\n0.1 1.4 0.2\n", encoding="utf-8")
+    Path("bank.toml").write_text("places = [[1.4, 0.01], [1.3, 0.02]]\n", encoding="utf-8")
+    Path("walk.txt").write_text("0 1.4 0.0\n0.1 1.3 0.02\n", encoding="utf-8")
     stands_for = {
         "--places N": "--places 1",
+        "--places 5": "--places 1",
         "--records DIR --serial -": "--records records --serial SN-0042",
         "runs/SN-0042/*/filterset.h5": "SN-0042",
         "rigs/desk-jack.toml": "rig.toml",
         "RIG": "rig.toml",
         "FILTERSET": "SN-0042",
         "RUN": "SN-0042",
+        "runs/SN-0042 ": "SN-0042 ",
         "ENGINE": "camilladsp",
         "DIR": "out",
         "FILE": "mic.txt",
@@ -110,11 +121,11 @@ def test_every_command_of_rigs_and_measurement_runs(
         "calibrate/pictures": "pictures",
         "DEMO-0001": "SN-0042",
     }
-    here = [c for c in shown() if elsewhere(c) is None and c.split()[0] in ("rig", "measure")]
-    order = ["rig", "measure"]
-    assert len(here) > 10
+    here = [c for c in shown() if elsewhere(c) is None and c not in TYPED]
+    order = ["rig", "measure", "calibrate", "verify", "process", "report"]
+    assert len(here) > 20
     ran = set()
-    for command in sorted(here, key=lambda c: order.index(c.split()[0])):
+    for command in sorted(here, key=lambda c: (order.index(c.split()[0]), "--bank" in c)):
         line = f" {command.replace('[--check]', '')} "
         for name, own in stands_for.items():
             line = line.replace(name, own)
@@ -126,9 +137,24 @@ def test_every_command_of_rigs_and_measurement_runs(
         if line.strip() in ran:
             continue
         ran.add(line.strip())
+        import time
+
+        t0 = time.process_time()
         code = typed(monkeypatch, line)
-        verdict = line.split()[0] in ("verify",)
-        assert code in ((0, 1) if verdict else (0,)), f"{line}: {code}\n{capsys.readouterr()}"
+        print("TT", round(time.process_time() - t0, 1), line, code, file=sys.__stderr__, flush=True)
+        judged = line.split()[0] == "verify"
+        assert code in ((0, 1) if judged else (0,)), f"{line}: {code}\n{capsys.readouterr()}"
+
+
+def test_commands_in_blocks_that_are_typed_whole_stand_there() -> None:
+    blocks = "\n".join(
+        block
+        for page in (ROOT / "README.md", ROOT / "measure" / "README.md")
+        for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    )
+    for command in TYPED:
+        kind, _, options = command.split(" ", 2) if command.count(" ") > 1 else (*command.split(), "")
+        assert re.search(rf"^sweetspot {kind} \S+ *{options.split(' ')[0]}", blocks, re.M), command
 
 
 def test_commands_that_other_tests_run_are_run_there() -> None:

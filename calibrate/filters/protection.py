@@ -26,6 +26,9 @@ AGAINST = 100.0
 IDLE = 1e-3
 """Gain over a program's loudest driver below which a driver has no part in it."""
 
+FAINT = 1e-3
+"""Energy of what sides leave in a driver together, re that of both, below which it is silent."""
+
 FLOOR = 1e-3
 """Gain that designs see at least."""
 
@@ -68,16 +71,29 @@ def ahead(w: Complex, slope: Float) -> Complex:
 
 
 def within_bands(taps: Float, rig: Description) -> Float:
-    """Filters ``(..., driver, tap)`` of which no driver gets more below its band than a stimulus may have there.
+    """Filters ``(..., program, driver, tap)`` of which no driver gets more below its band than a stimulus may there.
 
     Short ones cannot draw the edge of a band by themselves. Drivers whose bands begin alike are changed alike, so that
-    they cancel each other as before.
+    they cancel each other as before. Sides that cancel each other in a driver's band keep to it together as well: what
+    is the same in both, and what is opposite.
     """
     held, shapes = np.array(taps, dtype=np.float64), protections(rig)
+    programs = held.shape[-3]
     for low in {p.low_hz for p in shapes} - {None}:
         same = [d for d, p in enumerate(shapes) if p.low_hz == low]
-        held[..., same, :] = shapes[same[0]].within_band(held[..., same, :], rig.fs)
+        some = held[..., same, :]
+        all_of = np.concatenate([some, _together(some)], axis=-3)
+        held[..., same, :] = shapes[same[0]].within_band(all_of, rig.fs)[..., :programs, :, :]
     return held
+
+
+def _together(taps: Float) -> Float:
+    """Filters ``(..., 2, driver, tap)`` of a sound that is the same at both sides, and of one that is opposite; zero
+    where the sides leave nothing of it."""
+    left, right = taps[..., 0, :, :], taps[..., 1, :, :]
+    both = np.stack([left + right, left - right], axis=-3)
+    energy = np.sum(both**2, axis=-1, keepdims=True)
+    return np.where(energy > FAINT * energy.sum(axis=-3, keepdims=True), both, 0.0)
 
 
 def limits(rig: Description, measured: ImpulseResponse) -> tuple[Protection, ...]:

@@ -275,6 +275,8 @@ def _turns(
 def _believe(file: SofaFile, h: Float, azimuth: Float) -> None:
     """Refuse a file whose sources at a side are louder at the other ear: clockwise, or the ears swapped."""
     energy = 10.0 * np.log10(np.maximum(np.sum(h**2, axis=-1), 1e-30))
+    if not h.any():
+        raise BadInput(f"{file.path}: Data.IR is silent: it holds {'only zeros' if h.size else 'no samples'}")
     aside = np.abs(np.sin(np.radians(azimuth))) > 0.5
     if not aside.any():
         return

@@ -41,9 +41,15 @@ def uncalibrated(rig: Description, mics: tuple[Mic, ...]) -> list[str]:
 
 
 def levels_unknown(rig: Description, mics: tuple[Mic, ...]) -> str:
-    """Note if levels in pascal are unknown, in one line; else empty."""
+    """Note if levels in pascal are unknown, in one line; else empty.
+
+    Raises
+    ------
+    BadInput
+        See :func:`limit`: a limit that the rig file asks for is refused at once, not after a note that none holds.
+    """
     missing = uncalibrated(rig, mics)
-    if not missing:
+    if not missing or limit(rig, mics) is not None:
         return ""
     return (
         f"levels in dB SPL are unknown and no SPL limit is enforced: missing {', '.join(missing)} "

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.hdf5 import Kind as Kind
     from sweetspot.rigs.storage.hdf5 import built as built
     from sweetspot.rigs.storage.hdf5 import foreign as foreign
+    from sweetspot.rigs.storage.hdf5 import names_in as names_in
     from sweetspot.rigs.storage.hdf5 import root_text as root_text
     from sweetspot.rigs.storage.kept_data import check_apart as check_apart
     from sweetspot.rigs.storage.lock import alone as alone

@@ -97,6 +97,15 @@ def root_text(path: Path, name: str) -> str:
         return ""
 
 
+def names_in(path: Path, group: str) -> tuple[str, ...]:
+    """The names in a group of a file, unchecked; empty where it cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            return tuple(file[group]) if isinstance(file.get(group), h5py.Group) else ()
+    except (OSError, RuntimeError, ValueError, KeyError):
+        return ()
+
+
 def schema_of(path: Path) -> str:
     """The schema of an HDF5 file, ``SOFA`` for AES69 files; empty if it cannot be read."""
     try:

@@ -119,6 +119,15 @@ def test_a_directivity_comes_in_as_the_polar_set(
     assert np.max(np.abs(have - want)) < 1e-4 * np.max(np.abs(want))
 
 
+def test_a_silent_file_is_not_called_one_that_counts_clockwise(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "silent.sofa"
+    shutil.copy(data / "hrtf" / "MIT_KEMAR_normal_pinna.sofa", file)
+    with h5py.File(file, "a") as edited:
+        edited["Data.IR"][...] = 0.0
+    with pytest.raises(BadInput, match=r"Data\.IR is silent: it holds only zeros"):
+        sets(file, Wish(head=HeadWish((25.0, -25.0))))
+
+
 def test_ears_that_contradict_their_azimuths_are_refused(data: Path) -> None:
     large, normal = (data / "hrtf" / f"MIT_KEMAR_{p}_pinna.sofa" for p in ("large", "normal"))
     pair = (25.0, -25.0)

@@ -12,9 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
+from sweetspot.measure import folder
 from sweetspot.measure.session import Session, without_raw
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.runs import located
+from sweetspot.rigs.runs import begun, located
 
 
 @pytest.fixture
@@ -37,6 +38,23 @@ def test_a_serial_number_or_a_units_folder_is_its_latest_run(kept: Path, monkeyp
     shutil.copytree(kept, kept.parents[1] / "T-10" / kept.name)
     with pytest.raises(BadInput, match=r"2 units.*T-10, T-9"):
         located(Path("runs"))
+
+
+def test_templates_of_a_head_hide_no_session_of_a_unit(kept: Path) -> None:
+    """Templates measured later, with the unit's serial number: its latest run is still the one with its responses."""
+    unit, name = kept.parent, f"29990101T000000Z-{kept.name.split('-')[1]}"
+    shutil.copytree(kept, unit / name)
+    with h5py.File(unit / name / "session.h5", "a") as file:
+        file.move("raw/ears", "raw/templates")
+        del file["raw/polar"]
+    assert located(unit) == kept
+    assert begun(unit) == unit / name
+    with Session.read(kept / "session.h5") as session:
+        rig = session.rig()
+    assert folder.latest_without(unit.parent, unit.name, rig, "polar") is None  # it has one
+    for other in (kept, *unit.glob("1999*")):
+        shutil.rmtree(other)
+    assert located(unit) == unit / name
 
 
 def test_every_command_takes_it(kept: Path, sweetspot: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.filters.protection import limits, staged
+from sweetspot.calibrate.filters.protection import limits, staged, within_bands
 from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import loudness, verification
 from sweetspot.measure import folder, plan
@@ -306,7 +306,7 @@ def test_uncalibrated_microphones_and_a_limit_are_an_error_to_resolve(
 def test_short_filters_are_changed_as_little_as_keeps_them_to_the_band(
     taps: int, crooked_text: str, tmp_path: Path
 ) -> None:
-    """A tweeter's and a woofer's: -40 dB of pink and white programme, by noise; what keeps to it is left alone."""
+    """A tweeter's and a woofer's: -40 dB of white, pink, brown programme, by noise; what keeps to it is left alone."""
     tweeter, woofer = (p for p in protections(parse(six(crooked_text), folder=tmp_path))[1::2][:2])
     fs, rng = tweeter.fs, np.random.default_rng(7)
     for one in (tweeter, woofer):
@@ -319,13 +319,36 @@ def test_short_filters_are_changed_as_little_as_keeps_them_to_the_band(
         white = rng.standard_normal(1 << 17)
         spectrum, f = np.fft.rfft(white), np.fft.rfftfreq(len(white), 1 / fs)
         pink = np.fft.irfft(spectrum * np.where(f > 20.0, np.maximum(f, 20.0) ** -0.5, 0.0))
-        for x in (white, pink):
+        brown = np.fft.irfft(spectrum * np.maximum(f, 20.0) ** -1.0)
+        for x in (white, pink, brown):
             assert max(share_below_db(np.convolve(x, row), fs, one.low_hz or 0.0) for row in held) < -39.5
         at = np.fft.rfftfreq(8192, 1 / fs)
         kept, wanted = (np.abs(np.fft.rfft(x, 8192)) for x in (held, h))
         inside = at > (one.low_hz or 0.0) + 2.5 * fs / taps
         assert np.max(np.abs(20 * np.log10(kept[0, inside] / wanted[0, inside]))) < 1.0
         assert np.array_equal(one.within_band(held, fs), held)
+
+
+def test_sides_that_cancel_each_other_in_a_driver_keep_to_its_band_together(crooked_text: str, tmp_path: Path) -> None:
+    """Opposite but for 2 %, with different bass: what is the same in both sides has -40 dB below the band too."""
+    rig = parse(six(crooked_text), folder=tmp_path)
+    band, rng = protections(rig)[2], np.random.default_rng(3)
+    f = np.fft.rfftfreq(1000, 1.0 / rig.fs)
+    taps = np.zeros((3, 6, 1000))
+    for program, gain in enumerate((1.0, -0.9, 0.5)):
+        bass = 0.01 * np.exp(1j * rng.uniform(0.0, 6.0, len(f))) * (f < 200.0)
+        taps[program, 2] = np.roll(np.fft.irfft(gain * band.slope(f) + bass), 500)
+    assert share_of_noise_db(taps[0, 2] + taps[1, 2], band.low_hz or 0.0, rig.fs) > -30.0
+    held = within_bands(taps, rig)[:, 2]
+    for row in (*held, held[0] + held[1], held[0] - held[1]):
+        assert share_of_noise_db(row, band.low_hz or 0.0, rig.fs) < -40.0
+
+
+def share_of_noise_db(row: NDArray[np.floating], low: float, fs: int) -> float:
+    """Of brown noise from 20 Hz on behind a filter: energy below ``low`` over the total, dB."""
+    f = np.fft.rfftfreq(1 << 16, 1.0 / fs)
+    power = np.abs(np.fft.rfft(row, 1 << 16)) ** 2 * np.where(f >= 20.0, 1.0 / np.maximum(f, 1.0) ** 2, 0.0)
+    return float(10.0 * np.log10(power[f < low].sum() / power.sum()))
 
 
 MOVES = "power_w = 20.0\n", "power_w = 20.0\nexcursion_mm = {mm}\narea_cm2 = 50.0\n{more}"
@@ -498,3 +521,30 @@ def test_no_guard_works_in_a_verification_of_drivers_with_limits_of_their_own(
     for a, b in zip(one, two, strict=True):
         gain = np.vdot(a[rows], b[rows]) / np.vdot(a[rows], a[rows])
         assert np.abs(b[rows] - gain * a[rows]).max() < 1e-4 * np.abs(b[rows]).max()
+
+
+def test_programme_of_any_colour_keeps_to_the_bands_through_filters_and_guard(
+    crooked_text: str, tmp_path: Path
+) -> None:
+    """White, pink, brown, the same at both sides, opposite: -40 dB; a guard 20 dB too loud keeps a tweeter's band."""
+    rig = parse(six(crooked_text), folder=tmp_path)
+    shapes, rng, fs = protections(rig), np.random.default_rng(11), rig.fs
+    taps = np.zeros((3, 6, 1024))
+    for program, driver in np.ndindex(3, 6):
+        taps[program, driver, rng.integers(400, 440, 5)] = rng.standard_normal(5)
+    taps, _ = staged(within_bands(taps, rig), shapes)
+    filters = FilterSet(
+        taps, fs, rig.driver_names, ceiling=rig.limits.ceiling, delay_samples=400, headroom_db=6.0,
+        channels=tuple(d.channel for d in rig.driver), source="0" * 64, unit_serial="T-6",
+        caps=tuple(min(1.0, s.sine) for s in shapes),
+    )  # fmt: skip
+    f, fade = np.fft.rfftfreq(2 * fs, 1.0 / fs), np.hanning(2 * fs) ** 0.25
+    for slope in (0.0, 0.5, 1.0):
+        spectra = np.fft.rfft(rng.standard_normal((2, 2 * fs)), axis=-1)
+        x = np.fft.irfft(spectra * np.where(f >= 20.0, np.maximum(f, 20.0) ** -slope, 0.0), axis=-1)
+        x *= 0.9 / np.abs(x).max() * fade
+        for stereo in (x, x[[0, 0]], x[[0, 0]] * [[1.0], [-1.0]]):
+            for gain, limit in ((1.0, -40.0), (10.0, -30.0)):
+                for one, row in zip(shapes, engine_of(filters)(gain * stereo), strict=True):
+                    most = -40.0 if (one.low_hz or 0.0) > 1000.0 else limit
+                    assert share_below_db(row, fs, one.low_hz or 0.0) < most, (slope, gain, one.name)
