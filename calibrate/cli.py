@@ -24,10 +24,10 @@ from sweetspot.processor.run_folder import within_rig
 from sweetspot.rigs.cli import FaultsOpt
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import find, open_rig
+from sweetspot.rigs.next_command import command
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Operator
 from sweetspot.rigs.rig_file import read, with_faults
-from sweetspot.rigs.runs import command
 from sweetspot.rigs.storage import alone
 
 RunArg = MeasuredRun

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from sweetspot.rigs.errors import BadInput
@@ -19,7 +18,7 @@ def runs_of(unit: Path) -> list[Path]:
 
 def templates_alone(run: Path) -> bool:
     """Whether a run holds localisation templates of a head, and nothing of a unit."""
-    from sweetspot.rigs.storage import names_in  # h5py, slow to import
+    from sweetspot.rigs.storage import names_in  # slow to import: h5py
 
     return names_in(run / SESSION, "raw") == ("templates",)
 
@@ -58,13 +57,3 @@ def begun(run: Path) -> Path:
     """The run that a path or a serial number means where any set counts: of a unit the latest, templates included."""
     found = located(run)
     return found if found == run else runs_of(found.parent)[-1]
-
-
-def again(path: Path) -> str:
-    """The command that continues the writing of a run's file."""
-    return command("verify" if "verify" in path.name else "measure resume", path.parent)
-
-
-def command(words: str, run: Path) -> str:
-    """A command line on a run, to be typed as it stands."""
-    return f"sweetspot {words} {shlex.quote(str(run))}"

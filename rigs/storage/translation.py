@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
-from sweetspot.rigs.runs import again
+from sweetspot.rigs.next_command import again
 from sweetspot.rigs.storage.atomic import FULL
 
 LONGEST = 160
