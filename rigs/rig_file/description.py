@@ -57,6 +57,9 @@ __all__ = [
 ]
 
 
+LONGEST = 600
+"""Characters of a line of a message."""
+
 LISTENING_M = 2.0
 """Default distance of the listener, m."""
 
@@ -196,8 +199,13 @@ def parse(text: str, folder: Path, where: str = "rig.toml", kept: Path | None = 
     faults += list(cross_faults(table, folder, lambda name: _found(name, folder, kept)))
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise BadInput(f"{where}: {count}\n" + "\n".join(f"  {f}" for f in faults))
+        raise BadInput(f"{where}: {count}\n" + "\n".join(f"  {_clipped(f)}" for f in faults))
     return Description.model_validate({**table, "text": text, "folder": folder, "kept": kept})
+
+
+def _clipped(fault: str) -> str:
+    """A fault without the middle of a name that fills a page."""
+    return "\n".join(t if len(t) <= LONGEST else f"{t[: LONGEST - 103]}...{t[-100:]}" for t in fault.split("\n"))
 
 
 def _found(name: str, folder: Path, kept: Path | None) -> Path:

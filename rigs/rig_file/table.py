@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -38,5 +39,7 @@ class Table(BaseModel):
 
 
 def read_or_default(raw: Mapping[str, Any], table: type[Table], key: str) -> Any:
-    """A key's raw value, or the schema's default if it is missing."""
-    return raw[key] if key in raw else table.model_fields[key].get_default()
+    """A key's raw value, or the schema's default if it is missing or no finite number, which the schema refuses."""
+    value = raw.get(key)
+    unusable = isinstance(value, float) and not math.isfinite(value)
+    return table.model_fields[key].get_default() if key not in raw or unusable else value

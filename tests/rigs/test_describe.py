@@ -212,3 +212,16 @@ def test_faults_between_keys_take_defaults_from_the_schema(
     parse(text, folder=tmp_path)
     monkeypatch.setattr(table.model_fields[key], "default", default)
     assert any(line in done for done in faults(text, tmp_path))
+
+
+def test_a_number_that_is_none_and_a_name_that_fills_a_page_are_told_in_a_line(
+    crooked_text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=r"reference.angle_deg"):
+        parse(
+            crooked_text + "\n[reference]\nangle_deg = inf\nleft = { channel = 5 }\nright = { channel = 6 }\n",
+            folder=tmp_path,
+        )
+    with pytest.raises(BadInput) as fault:
+        parse(crooked_text.replace('name = "ear_left"', f'name = "{"x" * 5000}"'), folder=tmp_path)
+    assert max(map(len, str(fault.value).splitlines())) <= 610
