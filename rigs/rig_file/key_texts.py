@@ -54,7 +54,7 @@ TEXTS = {
     "stage.commands.modulo": "The controller counts from 0 to 360 degrees.",
     "stage.commands.resolution_deg": "Smallest step of the controller; 0 if it has none.",
     "limits.ceiling_dbfs": "Largest sample at any driver's output.",
-    "limits.loudest_db_spl": "Highest level of a capture at any microphone; needs calibrated microphones.",
+    "limits.loudest_db_spl": "Highest level over 125 ms at a set's microphones and all monitors; all calibrated.",
     "environment.temperature_c": "Air temperature, which gives the speed of sound.",
     "driver.name": "Name in messages, plots and files.",
     "driver.channel": "Output, as printed on the interface.",
