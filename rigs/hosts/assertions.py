@@ -14,7 +14,7 @@ T = TypeVar("T")
 def without_abort(work: Callable[[], T]) -> T:
     """``work()``; where a library aborts in it, the call never returns, and the program goes on.
 
-    PortAudio asserts that JACK lets go of its ports and of itself, which fails while the server ends: ``abort`` would
+    PortAudio asserts that JACK closes its ports and its client, which fails while the server ends: ``abort`` would
     end the interpreter, with all that is open in it. Its signal can be caught, but the handler must not return, so
     that the calling thread sleeps in there from then on. A call that returns leaves everything as it was. To be called
     in a thread of its own (:class:`.timeout.Worker`), as one that may never return.

@@ -32,7 +32,7 @@ def alone(target: Path) -> Iterator[None]:
     """Be the only process that writes a run folder or an output file.
 
     The lock is the system's own (``flock``) on a hidden file beside the target, with pid, computer and command inside
-    for the message. The system lets go of it when the process ends, so that no crash leaves a lock behind. On network
+    for the message. The system releases it when the process ends, so that no crash leaves a lock behind. On network
     disks it holds as far as the disk's own locks do (NFS from version 3 with its lock service, version 4, SMB); a disk
     without any, and systems without ``flock``, work unlocked.
 

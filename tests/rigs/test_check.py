@@ -265,7 +265,7 @@ def test_a_microphone_turned_over(checked: Check) -> None:
 
 @pytest.mark.parametrize("gone", [(), ("tweeter",), ("stray",)])
 def test_a_head_turns_the_phase_of_tweeters_in_another_way(gone: tuple[str, ...], crooked: Description) -> None:
-    """Falling pressure at both ears below 2 kHz, rising above: no fault; a tweeter turned over is one all the same."""
+    """Falling pressure at both ears below 2 kHz, rising above: no fault; an inverted tweeter still is one."""
     rig, tones = crooked, np.arange(100.0, 20000.0, 50.0)
     sign = np.array([[-0.9, -0.8, 0.9], [0.9, 1.0, 0.9], [-0.9, -0.7, 0.9]])  # of ear, boom, ear
     arrival = np.full((3, 3), 5e-3)

@@ -321,7 +321,7 @@ def test_a_server_that_is_gone_before_a_capture(
 def test_a_server_that_ends_while_a_stream_is_closed_does_not_abort_the_program(
     jack_server: Starts, tmp_path: Path, crooked_card_text: Callable[[Path, str], str], jack_lab: Starts, how: int
 ) -> None:
-    """PortAudio asserts that JACK lets go of its ports."""
+    """PortAudio asserts that JACK closes its ports."""
     (tmp_path / "rig.toml").write_text(crooked_card_text(tmp_path / "turntable", ""))
     program = f"""
         import sys
