@@ -319,10 +319,8 @@ class Session:
         name = capture.key if shot.accepted else self._rejected_name(plan.name, capture)
         there = (raw.data(k).attrs for k in raw if k.lstrip("x").startswith(capture.place) and k != name)
         made = sum(SPLICED not in attrs for attrs in there)
-        if name in raw:
-            del raw[name]
         x, attrs = samples.kept(shot.recording.x)
-        data = raw.create_data(name, x, chunks=(1, min(x.shape[1], LONGEST_CHUNK)), **PACKED)
+        data = raw.create_data(None, x, chunks=(1, min(x.shape[1], LONGEST_CHUNK)), **PACKED)
         data.attrs.update(**asdict(capture.pose), **attrs)
         data.attrs.update(started_utc=shot.recording.started, xruns=shot.recording.xruns, delay_s=shot.delay)
         data.attrs.update(reason=str(shot.reason or ""), run=made + 1, snr_db=shot.snr_db, clock_ppm=shot.clock_ppm)
@@ -331,8 +329,9 @@ class Session:
         if shot.splice:
             data.attrs[SPLICED] = True
             self._keep_splice(f"spliced/{plan.name}/{name}", *shot.splice)
-        self._file.flush()
         data.attrs["accepted"] = shot.accepted
+        self._file.flush()
+        raw.link(name, data)
         self._file.flush()
         if shot.accepted and plan.name in self._clocks:
             self._clocks[plan.name].append(shot.clock_ppm)

@@ -137,6 +137,10 @@ class Data:
                 del self._data.attrs[DIGEST]
             self._data[index] = value
 
+    def join(self, group: Any, name: str) -> None:
+        """Become a member of a group of the same file."""
+        group[name] = self._data
+
     def texts(self) -> tuple[str, ...]:
         """All elements as texts; a scalar is one.
 
@@ -237,12 +241,15 @@ class Group:
             return Group(self._group.create_group(name), self.path, self._trusted, self._remedy)
 
     def create_data(
-        self, name: str, values: Any, *, stamp: bool = True, in_one_piece: bool = False, **storage: Any
+        self, name: str | None, values: Any, *, stamp: bool = True, in_one_piece: bool = False, **storage: Any
     ) -> Data:
         """A new data set in chunks with Fletcher-32 checksums, and the SHA-256 of its values.
 
         Parameters
         ----------
+        name
+            ``None`` keeps it out of the group until :meth:`link`: a program killed while it is flushed leaves the group
+            as it was.
         values
             An array, or texts (one or several), kept as UTF-8 of one length; a scalar has shape ``(1,)``.
         stamp
@@ -255,12 +262,19 @@ class Group:
         """
         array = _storable(values)
         layout = {} if in_one_piece and array.size else _chunked(array, storage)
-        with guarded(self.path, self._named(name)):
+        with guarded(self.path, self._named(name or "a new data set")):
             made = self._group.create_dataset(name, data=array, track_times=False, **layout)
         data = Data(made, self.path, self._trusted, self._remedy)
         if stamp:
             data.stamp(array)
         return data
+
+    def link(self, name: str, data: Data) -> None:
+        """Give a data set that was created without a name its name in this group; one of that name is replaced."""
+        with guarded(self.path, self._named(name)):
+            if name in self._group:
+                del self._group[name]
+            data.join(self._group, name)
 
     def create_empty(self, name: str, shape: tuple[int, ...], dtype: str, fill: float, **storage: Any) -> Data:
         """A new data set to be filled later: every value is ``fill`` until then."""
