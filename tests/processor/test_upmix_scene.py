@@ -70,7 +70,7 @@ def correlation(a: Real, b: Real) -> float:
     return float(abs(a @ b) / np.sqrt((a @ a) * (b @ b)))
 
 
-SDR_DB = {"soft-projection": 10.0, "projection": 6.0, "similarity": 6.0, "pca": 5.0, "low-latency": 7.5}
+SDR_DB = {"soft-projection": 10.0, "projection": 6.0, "similarity": 6.0, "pca": 5.0, "low-latency": 8.0}
 LEAK_DB = {"soft-projection": -26.0, "projection": -20.0, "similarity": -25.0, "pca": -20.0, "low-latency": -24.0}
 
 
