@@ -245,7 +245,7 @@ def measuring(folder: Path, env: dict[str, str]) -> subprocess.Popen[str]:
     until = time.monotonic() + 30
     while not list(folder.glob("runs/**/session.h5")) and time.monotonic() < until:
         time.sleep(0.05)
-    time.sleep(2.0)
+    time.sleep(4.0)
     assert process.poll() is None, process.communicate()
     return process
 
@@ -278,7 +278,7 @@ def test_a_server_that_dies_or_hangs_is_hardware_trouble(
         finally:
             server.process.send_signal(signal.SIGCONT)
     assert process.returncode == 3, message
-    assert "'crooked-card' stopped at sample" in message or "no answer in 10 s" in message  # a busy machine opens still
+    assert "'crooked-card' stopped at sample" in message
     assert "Traceback" not in message
 
 
