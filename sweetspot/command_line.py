@@ -38,7 +38,7 @@ ROOMS = (
     "rigs",
     "measure",
     "processor",
-    "processor.export",
+    "processor.export.command",
     "calibrate",
     "calibrate.quick",
     "calibrate.line",

@@ -65,7 +65,7 @@ COMMANDS = {
         "Play live through the filters: a file, an input, or another program; keys for volume, bypass, A/B, walk.",
     ),
     "export": Command(
-        ("processor", "processor.export"), LISTENING, "Write the filters as files that another engine can load."
+        ("processor", "processor.export.command"), LISTENING, "Write the filters as files that another engine can load."
     ),
     "line": Command(
         ("calibrate", "calibrate.line"),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sweetspot.processor.export.options import forms_table as forms_table
     from sweetspot.processor.export.options import linear as linear
     from sweetspot.processor.export.options import unused as unused
-    from sweetspot.processor.export.running import live as live
     from sweetspot.processor.export.unguarded import UNGUARDED as UNGUARDED
     from sweetspot.processor.export.unguarded import without_guard as without_guard
 else:

@@ -291,8 +291,10 @@ def test_commands_that_start_without_the_other_rooms_are_those_of_this_one() -> 
     def commands(*rooms: str) -> dict[str, Any]:
         return {c.name or "": c.callback for c in sweetspot_program.build(*rooms).registered_commands}
 
-    own, everything = commands("processor", "processor.export"), commands()
-    alone = {name for name, command in COMMANDS.items() if set(command.rooms) <= {"processor", "processor.export"}}
+    own, everything = commands("processor", "processor.export.command"), commands()
+    alone = {
+        name for name, command in COMMANDS.items() if set(command.rooms) <= {"processor", "processor.export.command"}
+    }
     assert set(own) == alone == {"process", "play", "export"}
     assert all(everything[name] is callback for name, callback in own.items())
 

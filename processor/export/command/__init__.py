@@ -1,0 +1,1 @@
+"""The command ``sweetspot export``."""
