@@ -19,6 +19,9 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import Session
 
+KEPT_SETS = 2
+"""Ears and polar set of one session."""
+
 
 def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
     """Ears and polar set of a session; without a polar set, its substitute ahead."""
@@ -30,8 +33,21 @@ def measured_sets(session: Session) -> tuple[MeasuredSet, MeasuredSet]:
     return ears, MeasuredSet(ahead.stand_in(ears.ir, row), errors)
 
 
+_kept: dict[tuple[object, SetName], MeasuredSet] = {}
+"""The last sets that were read from large sealed files, by the file's state."""
+
+
 def measured_set(session: Session, name: SetName) -> MeasuredSet:
-    """Responses of a set and their measurement errors."""
+    """Responses of a set and their measurement errors; from a sealed file they are read once."""
+    key = (session.state, name)
+    if session.state is None or key not in _kept:
+        while len(_kept) >= KEPT_SETS:
+            del _kept[next(iter(_kept))]
+        _kept[key] = _read(session, name)
+    return _kept[key]
+
+
+def _read(session: Session, name: SetName) -> MeasuredSet:
     ir, stderr, closed = session.responses(name), session.per_bin(name, "stderr"), session.closure(name)
     if (missed := session.estimate_error(name)) is not None:
         return MeasuredSet(ir, MeasurementError(stderr, loading.on_grid(missed, ir.fs, ir.h.shape[-1])))

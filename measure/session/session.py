@@ -114,6 +114,11 @@ class Session:
         return check_serial(self._file.attrs.text("unit_serial"), f"{self.path}: unit_serial")
 
     @property
+    def state(self) -> object | None:
+        """Identifies this version of a large sealed file, to keep what was made of it; ``None`` for others."""
+        return self._open.state
+
+    @property
     def rig_sha256(self) -> str:
         """SHA-256 of the rig file that it was measured with."""
         return self._file.attrs.text("rig_sha256")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
-from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, Wear, calibrator, latency_of
+from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, Wear, calibrator, digital, latency_of
 from sweetspot.rigs.lab.sound import drawn
 from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, counts, crash
 from sweetspot.rigs.lab.world import World
@@ -80,7 +80,7 @@ class LabInterface:
         if added is not None:
             x[added[0]] += added[1]
         self._befall(span)
-        return Recording(np.clip(x, -1.0, 1.0), fs=self.fs, xruns=xruns, started=started)
+        return Recording(digital(x, rig.lab.converter_bits), fs=self.fs, xruns=xruns, started=started)
 
     def close(self) -> None:
         """Nothing to close; a full disk has space again."""

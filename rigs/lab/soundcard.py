@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import HardwareTrouble
 from sweetspot.rigs.hosts import host_settings
-from sweetspot.rigs.lab.electronics import Inputs, Outputs, SignalLine, calibrator, latency_of, publish
+from sweetspot.rigs.lab.electronics import Inputs, Outputs, SignalLine, calibrator, digital, latency_of, publish
 from sweetspot.rigs.lab.interface import slipped, warmer
 from sweetspot.rigs.lab.sound import BlockConvolver, drawn
 from sweetspot.rigs.lab.stage_server import stage
@@ -279,7 +279,7 @@ class SoundCard:
             x[added[0]] += added[1]
         if flagged:  # only a late block makes a server report an xrun
             time.sleep(XRUN_PERIODS * self.period_ms / 1000.0)
-        return np.clip(x, -1.0, 1.0)
+        return digital(x, self.world.description.lab.converter_bits)
 
     def _notice_stream(self) -> None:
         """A program that connects opens a stream: its latency and its noise are its own."""

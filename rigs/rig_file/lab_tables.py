@@ -201,6 +201,7 @@ class Lab(Table):
     tolerance_percent: float = Field(default=3.0, ge=0, le=30)
     mic_noise_db_spl: float = Field(default=15.0, ge=-400, le=150)
     converter_noise_dbfs: float = Field(default=-110.0, ge=-400, le=-20)
+    converter_bits: int = Field(default=24, ge=8, le=32, strict=True)
     latency_samples: int = Field(default=437, ge=0, le=48000, strict=True)
     latency_spread_samples: int = Field(default=0, ge=0, le=48000, strict=True)
     clock_ppm: float = Field(default=0.0, ge=-1000, le=1000)

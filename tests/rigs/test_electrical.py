@@ -10,7 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.lab.electronics import electrical
 from sweetspot.rigs.lab.electronics.electrical import HALF, SLIP, SPILL, SignalLine, interpolated
+from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
 from sweetspot.rigs.units import db
@@ -168,3 +170,30 @@ def test_everything_at_once_gives_the_same_bytes_again(crooked_text: str, tmp_pa
 def test_clocks_and_motors_need_latency(crooked_text: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"lab.latency_samples: 100 is too few .* at least 128"):
         parse(f"{crooked_text}latency_samples = 100\nclock_ppm = 3.0\n[lab.distortion]\nh2_percent = 1\n", tmp_path)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 24])
+def test_converters_deliver_whole_counts_nearest_to_the_signal(bits: int) -> None:
+    x = np.random.default_rng(3).uniform(-1.2, 1.2, (3, 5000)).astype(np.float32)
+    counts = electrical.digital(x, bits).astype(np.float64) * 2.0 ** (bits - 1)
+    assert np.array_equal(counts, np.round(counts))
+    assert np.abs(counts).max() == 2.0 ** (bits - 1)
+    inside = np.abs(x) <= 1.0
+    assert np.abs(counts - x.astype(np.float64) * 2.0 ** (bits - 1))[inside].max() <= 0.5
+
+
+def test_above_24_bits_samples_keep_single_precision() -> None:
+    x = np.random.default_rng(3).uniform(-0.9, 0.9, (2, 5000)).astype(np.float32)
+    assert np.array_equal(electrical.digital(x, 32), x)
+    assert not np.array_equal(electrical.digital(x, 24), x)
+
+
+def test_captures_of_the_lab_are_counts_of_its_converters() -> None:
+    text = find("crooked").read_text(encoding="utf-8")
+    for bits, whole in ((24, True), (32, False)):
+        rig = parse(text.replace("[lab]", f"[lab]\nconverter_bits = {bits}", 1), folder=Path("."))
+        with open_rig(rig, serial="S-1") as made:
+            x = made.interface.capture(np.zeros((rig.outputs, 4000), dtype=np.float32)).x
+        assert np.any(x)
+        counts = x.astype(np.float64) * 2.0**23
+        assert np.array_equal(counts, np.round(counts)) == whole

@@ -160,42 +160,42 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     m = np.arange(-((len(azimuths) - 1) // 2), (len(azimuths) - 1) // 2 + 1)
     whole = max(float(np.hypot(at[:, 0], at[:, 1]).max()), LEAST_RADIUS_M)
     some = slice(None, None, max(1, len(f) // TRIED_AT))
+    middle = [(np.zeros(2), size * whole) for size in LARGER]
+    missed = np.stack(
+        [_expanded(h[..., some], k[some], m, places, distance, body)[1].sum(axis=1) for body in middle], axis=1
+    )  # (driver, body): about the middle, all drivers at once
     coefficients, centres, left_out = [], [], []
     for d in range(h.shape[1]):
-        tried = [(np.zeros(2), size * whole) for size in LARGER] + [
-            (at[d, :2], size) for size in (LEAST_RADIUS_M, 0.12)
-        ]
-        missed = [
-            _expanded(h[:, d, some], k[some], m, places=places, distance=distance, centre=centre, radius=radius)[
-                1
-            ].sum()
-            for centre, radius in tried
-        ]
-        centre, radius = tried[int(np.argmin(missed))]
-        b, left = _expanded(h[:, d], k, m, places=places, distance=distance, centre=centre, radius=radius)
-        coefficients.append(b)
-        centres.append(centre)
-        left_out.append(left)
+        own = [(at[d, :2], size) for size in (LEAST_RADIUS_M, 0.12)]
+        there = [_expanded(h[:, d : d + 1, some], k[some], m, places, distance, body)[1].sum() for body in own]
+        body = [*middle, *own][int(np.argmin([*missed[d], *there]))]
+        b, left = _expanded(h[:, d : d + 1], k, m, places, distance, body)
+        coefficients.append(b[0])
+        centres.append(body[0])
+        left_out.append(left[0])
     return DeviceField(
         np.stack(coefficients), m, f=f, centres=np.stack(centres), radius=distance, c=c, left_out=np.stack(left_out)
     )
 
 
 def _expanded(
-    h: Complex, k: Float, m: NDArray[np.intp], *, places: Float, distance: float, centre: Float, radius: float
+    h: Complex, k: Float, m: NDArray[np.intp], places: Float, distance: float, body: tuple[Float, float]
 ) -> tuple[Complex, Float]:
-    """Coefficients ``(order, frequency)`` of one driver about a centre, and the residual of a leave-one-out test.
+    """Coefficients ``(driver, order, frequency)`` about the centre of a body, and residuals of a leave-one-out test.
 
-    The latter is power re the mean power over directions ``(frequency,)``, mean over directions.
+    The latter are power re the mean power over directions ``(driver, frequency)``, mean over directions; ``h`` is
+    ``(direction, driver, frequency)``, and a body has a centre and a radius.
 
     Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely, with prior power
     ``P`` of the orders, and those beyond ``UNLIKELY`` are left out. With ``A = B^H B + noise P^-1`` the coefficients
     are ``A^-1 B^H h``; direction ``i``, left out, is missed by the fit's error there over ``1 - (B A^-1 B^H)_ii``.
     """
+    centre, radius = body
     apart = places - centre
     r, bearing = np.hypot(apart[:, 0], apart[:, 1]), np.arctan2(apart[:, 1], apart[:, 0])
     power = np.maximum(np.mean(np.abs(h) ** 2, axis=0), 1e-30)
-    out, missed = np.zeros((len(m), len(k)), dtype=np.complex128), np.empty(len(k))
+    out, missed = np.zeros((h.shape[1], len(m), len(k)), dtype=np.complex128), np.empty((h.shape[1], len(k)))
+    by_frequency = np.moveaxis(h, -1, 0)
     for start in range(0, len(k), TOGETHER):
         some = slice(start, start + TOGETHER)
         beyond = np.maximum(np.abs(m)[None, :] - (k[some, None] * radius + EXTRA), 0.0)
@@ -207,9 +207,9 @@ def _expanded(
         seen = adjoint @ basis
         seen[:, np.arange(len(likely)), np.arange(len(likely))] += DAMPING / prior
         solved = np.linalg.solve(seen, adjoint)  # (frequency, order, direction)
-        b = solved @ h.T[some, :, None]
-        error = h.T[some] - (basis @ b)[..., 0]
+        b = solved @ by_frequency[some]  # (frequency, order, driver)
+        error = by_frequency[some] - basis @ b
         own = 1.0 - np.einsum("fdm,fmd->fd", basis, solved).real
-        missed[some] = np.mean(np.abs(error / np.maximum(own, 1e-3)) ** 2, axis=1) / power[some]
-        out[likely, some] = b[..., 0].T
+        missed[:, some] = np.mean(np.abs(error / np.maximum(own, 1e-3)[..., None]) ** 2, axis=1).T / power[:, some]
+        out[:, likely, some] = np.moveaxis(b, 0, -1).swapaxes(0, 1)
     return out, missed

@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from sweetspot.rigs.lab.electronics import calibrator as calibrator
     from sweetspot.rigs.lab.electronics.dsp_device import DspDevice as DspDevice
     from sweetspot.rigs.lab.electronics.electrical import SignalLine as SignalLine
+    from sweetspot.rigs.lab.electronics.electrical import digital as digital
     from sweetspot.rigs.lab.electronics.electrical import latency_of as latency_of
     from sweetspot.rigs.lab.electronics.latency import publish as publish
     from sweetspot.rigs.lab.electronics.signal_chain import Inputs as Inputs

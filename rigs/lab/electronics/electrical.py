@@ -14,6 +14,9 @@ from sweetspot.rigs.units import Float, from_db
 HALF = 24
 """Half the length of the interpolation between samples; its look-ahead is part of the latency."""
 
+MANTISSA_BITS = 24
+"""Of a sample in single precision, its sign apart: as many as the counts of a converter need."""
+
 PHASES = 1024
 SLIP = 4096
 """Samples to which the buffer between two clocks may fill before it is emptied at once."""
@@ -27,6 +30,18 @@ def latency_of(lab: Lab, *stream: object) -> int:
     if not lab.latency_spread_samples:
         return lab.latency_samples
     return lab.latency_samples + int(drawn(lab.seed, "latency", *stream).integers(0, lab.latency_spread_samples + 1))
+
+
+def digital(x: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
+    """What converters of ``bits`` bits deliver of signals, full scale = 1: clipped, and in whole counts.
+
+    Single precision holds every count of up to 24 bits exactly; with more it is only clipped.
+    """
+    x = np.clip(x, -1.0, 1.0)
+    if bits > MANTISSA_BITS:
+        return x
+    counts = np.float32(2.0 ** (bits - 1))  # a power of two: exact
+    return np.asarray(np.rint(x * counts) / counts)
 
 
 class SignalLine:
