@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,6 +17,7 @@ import pytest
 from sweetspot.calibrate.design import Limits, limits_text, read_limits
 from sweetspot.calibrate.run import records
 from sweetspot.calibrate.verify.diagnose import causes as diagnosis
+from sweetspot.calibrate.verify.diagnose import driver_faults, head_faults
 from sweetspot.calibrate.verify.diagnose.causes import Cause
 from sweetspot.calibrate.verify.diagnose.head_faults import EAR_M
 from sweetspot.calibrate.verify.diagnose.residual import Residual, disagreement_db, weight_of
@@ -477,3 +480,47 @@ def test_limits_are_read_checked_and_written(tmp_path: Path) -> None:
             read_limits(path)
     with pytest.raises(BadInput, match="cannot be read"):
         read_limits(tmp_path / "gone.toml")
+
+
+def test_the_edges_of_a_changed_band_are_those_of_its_sixth_octaves() -> None:
+    f = np.arange(100.0, 8000.0, 10.0)
+    bins: Any = SimpleNamespace(f=f, weight=np.ones(len(f)))
+    own = np.ones((1, 1, 1, len(f)), dtype=complex)
+    rest = own * np.where((f >= 400.0) & (f < 800.0), from_db(6.0), 1.0)
+    change = driver_faults.band_change(bins, rest, own)
+    assert change is not None
+    assert change.text == "from 400 to 790 Hz, by up to +6.0 dB"
+    assert change.gained == pytest.approx(40 * float(from_db(6.0) - 1.0) ** 2)
+
+
+def test_the_narrowest_band_may_be_one_sixth_octave() -> None:
+    assert driver_faults._narrowest(np.array([0.1, 0.0, 9.0, 0.0])) == (2, 2)
+    assert driver_faults._narrowest(np.array([0.1, 5.0, 4.0, 0.0])) == (1, 2)
+
+
+def test_a_head_is_described_by_where_it_went() -> None:
+    away = head_faults._place(-0.021, -0.013, -0.5)
+    assert away == "the head is 2.1 cm nearer and 1.3 cm to the right, turned by 28.6 degrees to the right"
+    near = head_faults._place(0.021, 0.013, 0.5)
+    assert near == "the head is 2.1 cm farther and 1.3 cm to the left, turned by 28.6 degrees to the left"
+
+
+def test_the_three_best_causes_are_reported_each_with_its_share() -> None:
+    found = [Cause(f"cause {i}", "", 0.9 - 0.1 * i, 1) for i in range(5)]
+    best = diagnosis.ranked(found)
+    assert [c.name for c in best] == ["cause 0", "cause 1", "cause 2"]
+    assert best[0].evidence == "explains 90 % of the difference"
+    weak = diagnosis.ranked([replace(c, explained=0.5 * c.explained) for c in found])
+    assert [c.name for c in weak] == ["unclear", "cause 0", "cause 1"]
+    assert weak[0].evidence == "nothing explains more than 45 % of the difference"
+
+
+def test_an_inverted_driver_is_a_cause_without_a_fitted_number() -> None:
+    s = heard_as(weights(), timed=False)
+    p = np.einsum("pedf,sdf->pesf", s.h, s.w)
+    own = np.einsum("pef,sf->pesf", s.h[:, :, 0], s.w[:, 0])
+    names = [f"d{i}" for i in range(s.h.shape[2])]
+    first = next(one for one in driver_faults.untimed(replace(s, heard=p - 2.0 * own), p, names))
+    assert first[0] == "polarity"
+    assert first[2] == pytest.approx(0.0, abs=1e-6 * s.power(p))
+    assert first[3] == 0

@@ -109,7 +109,13 @@ def test_only_a_drivers_lowest_two_octaves_count() -> None:
     assert drift.changed(in_band(before, 700.0, 6000.0, 1.0, -1.0), before, FS, 1000.0, 0.0, NAMES) is None
 
 
-@pytest.mark.parametrize(("late", "refused"), [(0, True), (100, True), (-100, True), (160, False), (-160, False)])
+LATEST = int(drift.LAG_S * FS)
+
+
+@pytest.mark.parametrize(
+    ("late", "refused"),
+    [(0, True), (100, True), (-100, True), (LATEST, True), (-LATEST, True), (160, False), (-160, False)],
+)
 def test_the_opposite_is_looked_for_within_three_milliseconds(late: int, refused: bool) -> None:
     rng = np.random.default_rng(7)
     before = np.zeros((2, TAPS))

@@ -284,6 +284,7 @@ def test_runs_of_equal_samples() -> None:
     quiet = np.zeros(400, np.float32)
     quiet[[100, 101]] = 1.0, -1.0
     assert disturbance.held(quiet) is None  # silence around is no gap
+    assert disturbance.held(np.zeros(0, dtype=np.float32)) is None
     quiet[100] = 0.0011
     quiet[120] = 0.5
     assert disturbance.held(quiet) == (102, 18)

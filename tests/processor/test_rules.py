@@ -353,3 +353,16 @@ def test_reasons_in_full() -> None:
         "a driver signal was not finite (NaN or infinity)",
         "driver 2 had a constant offset of -0.300 (limit 0.250 of full scale)",
     ]
+
+
+@pytest.mark.parametrize("ceiling", [0.0, -0.1, 1.01])
+def test_a_ceiling_lies_above_zero_and_not_above_full_scale(ceiling: float) -> None:
+    with pytest.raises(ValueError, match="must lie above 0 and not above full scale"):
+        Guard(2, ceiling, FS)
+
+
+def test_a_limit_is_rounded_down_to_a_number_of_the_samples_type() -> None:
+    for limit in (0.1, 0.3, 0.7):
+        rounded = float(guard.not_above(limit, np.float32))
+        assert limit - 1e-7 < rounded <= limit
+        assert float(np.float32(rounded)) == rounded
