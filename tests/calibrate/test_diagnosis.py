@@ -524,3 +524,14 @@ def test_an_inverted_driver_is_a_cause_without_a_fitted_number() -> None:
     assert first[0] == "polarity"
     assert first[2] == pytest.approx(0.0, abs=1e-6 * s.power(p))
     assert first[3] == 0
+
+
+def test_the_disagreement_does_not_depend_on_the_unit_of_the_weights() -> None:
+    s = scene(louder(0, 3.0))
+    assert disagreement_db(replace(s, weight=1e-6 * s.weight)) == pytest.approx(disagreement_db(s), abs=1e-9)
+
+
+def test_a_changed_ear_counts_as_four_fitted_numbers() -> None:
+    s = scene(at_ear(0, bell(2000.0, 8.0)))
+    each = {name: numbers for name, _, _, numbers in head_faults.banded(s, s.predicted())}
+    assert each["ear response"] == 4
