@@ -535,3 +535,13 @@ def test_a_changed_ear_counts_as_four_fitted_numbers() -> None:
     s = scene(at_ear(0, bell(2000.0, 8.0)))
     each = {name: numbers for name, _, _, numbers in head_faults.banded(s, s.predicted())}
     assert each["ear response"] == 4
+
+
+def test_without_a_share_of_the_centre_no_cause_lies_in_it() -> None:
+    assert list(diagnosis._centre(replace(scene(), share=0.0))) == []
+
+
+def test_clipping_counts_as_one_fitted_number() -> None:
+    s = scene()
+    each = list(diagnosis._clipping(replace(s, clipped=lambda c: 0.9 * s.w)))
+    assert [(name, numbers) for name, _, _, numbers in each] == [("clipping", 1)]
