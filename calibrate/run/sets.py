@@ -39,8 +39,10 @@ _kept: dict[tuple[object, SetName], MeasuredSet] = {}
 
 def measured_set(session: Session, name: SetName) -> MeasuredSet:
     """Responses of a set and their measurement errors; from a sealed file they are read once."""
+    if session.state is None:
+        return _read(session, name)
     key = (session.state, name)
-    if session.state is None or key not in _kept:
+    if key not in _kept:
         while len(_kept) >= KEPT_SETS:
             del _kept[next(iter(_kept))]
         _kept[key] = _read(session, name)
