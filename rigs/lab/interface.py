@@ -80,7 +80,7 @@ class LabInterface:
         if added is not None:
             x[added[0]] += added[1]
         self._befall(span)
-        return Recording(digital(x, rig.lab.converter_bits), fs=self.fs, xruns=xruns, started=started)
+        return Recording(digital(x, rig.lab), fs=self.fs, xruns=xruns, started=started)
 
     def close(self) -> None:
         """Nothing to close; a full disk has space again."""

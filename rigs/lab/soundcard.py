@@ -279,7 +279,7 @@ class SoundCard:
             x[added[0]] += added[1]
         if flagged:  # only a late block makes a server report an xrun
             time.sleep(XRUN_PERIODS * self.period_ms / 1000.0)
-        return digital(x, self.world.description.lab.converter_bits)
+        return digital(x, self.world.description.lab)
 
     def _notice_stream(self) -> None:
         """A program that connects opens a stream: its latency and its noise are its own."""

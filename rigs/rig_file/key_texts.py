@@ -116,7 +116,8 @@ TEXTS = {
     "lab.tolerance_percent": "Standard deviation of the drivers' lower corner frequencies between units.",
     "lab.mic_noise_db_spl": "Self-noise of the microphones, A-weighted.",
     "lab.converter_noise_dbfs": "Noise of the converters, rms.",
-    "lab.converter_bits": "Resolution of the inputs' converters; above 24, samples keep single precision.",
+    "lab.converter_bits": "Resolution of the inputs' converters; above 24 bits, or with "
+    "noise below that of rounding, samples keep single precision.",
     "lab.latency_samples": "Latency from output to input.",
     "lab.latency_spread_samples": "Spread of the latency from capture to capture.",
     "lab.clock_ppm": "Clock offset of the inputs re the outputs; positive is faster.",

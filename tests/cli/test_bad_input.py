@@ -293,13 +293,13 @@ def started(*args: str | Path) -> subprocess.Popen[str]:
 
 
 def wait_for_captures(run: Path, wanted: int) -> None:
-    """Wait until the file holds this many captures and half as much again for what is derived from them.
+    """Wait until the file holds this many captures; packed, each takes less than its floats, its responses included.
 
     It cannot be opened while it is written.
     """
     deadline = time.monotonic() + 60
     one = plan.make(parse((run / "rig.toml").read_text(), run), "ears").capture_bytes
-    while (run / "session.h5").stat().st_size < 1.5 * wanted * one + 600_000:
+    while (run / "session.h5").stat().st_size < wanted * one + 600_000:
         assert time.monotonic() < deadline, "no capture landed within a minute"
         time.sleep(0.02)
 

@@ -15,6 +15,7 @@ from sweetspot.rigs.lab.electronics.electrical import HALF, SLIP, SPILL, SignalL
 from sweetspot.rigs.load import find, open_rig
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
+from sweetspot.rigs.rig_file.lab_tables import Lab as LabTable
 from sweetspot.rigs.units import db
 
 FS = 47872
@@ -175,7 +176,8 @@ def test_clocks_and_motors_need_latency(crooked_text: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("bits", [8, 16, 24])
 def test_converters_deliver_whole_counts_nearest_to_the_signal(bits: int) -> None:
     x = np.random.default_rng(3).uniform(-1.2, 1.2, (3, 5000)).astype(np.float32)
-    counts = electrical.digital(x, bits).astype(np.float64) * 2.0 ** (bits - 1)
+    delivered = electrical.digital(x, LabTable(converter_bits=bits, converter_noise_dbfs=-40.0))
+    counts = delivered.astype(np.float64) * 2.0 ** (bits - 1)
     assert np.array_equal(counts, np.round(counts))
     assert np.abs(counts).max() == 2.0 ** (bits - 1)
     inside = np.abs(x) <= 1.0
@@ -184,8 +186,14 @@ def test_converters_deliver_whole_counts_nearest_to_the_signal(bits: int) -> Non
 
 def test_above_24_bits_samples_keep_single_precision() -> None:
     x = np.random.default_rng(3).uniform(-0.9, 0.9, (2, 5000)).astype(np.float32)
-    assert np.array_equal(electrical.digital(x, 32), x)
-    assert not np.array_equal(electrical.digital(x, 24), x)
+    assert np.array_equal(electrical.digital(x, LabTable(converter_bits=32)), x)
+    assert not np.array_equal(electrical.digital(x, LabTable(converter_bits=24)), x)
+
+
+@pytest.mark.parametrize(("noise_dbfs", "ideal"), [(-149.0, False), (-150.0, True)])
+def test_converters_with_less_noise_than_that_of_rounding_are_ideal(noise_dbfs: float, ideal: bool) -> None:
+    x = np.random.default_rng(3).uniform(-0.9, 0.9, (2, 5000)).astype(np.float32)
+    assert np.array_equal(electrical.digital(x, LabTable(converter_noise_dbfs=noise_dbfs)), x) == ideal
 
 
 def test_captures_of_the_lab_are_counts_of_its_converters() -> None:

@@ -32,15 +32,16 @@ def latency_of(lab: Lab, *stream: object) -> int:
     return lab.latency_samples + int(drawn(lab.seed, "latency", *stream).integers(0, lab.latency_spread_samples + 1))
 
 
-def digital(x: NDArray[np.float32], bits: int) -> NDArray[np.float32]:
-    """What converters of ``bits`` bits deliver of signals, full scale = 1: clipped, and in whole counts.
+def digital(x: NDArray[np.float32], lab: Lab) -> NDArray[np.float32]:
+    """What the converters deliver of signals, full scale = 1: clipped, and in whole counts.
 
-    Single precision holds every count of up to 24 bits exactly; with more it is only clipped.
+    Single precision holds every count of up to 24 bits exactly; with more it is only clipped. So it is where the noise
+    that the rig states lies below that of rounding (a count over the root of 12): such converters are ideal on purpose.
     """
     x = np.clip(x, -1.0, 1.0)
-    if bits > MANTISSA_BITS:
+    counts = np.float32(2.0 ** (lab.converter_bits - 1))  # a power of two: exact
+    if lab.converter_bits > MANTISSA_BITS or from_db(lab.converter_noise_dbfs) < 1.0 / (counts * np.sqrt(12.0)):
         return x
-    counts = np.float32(2.0 ** (bits - 1))  # a power of two: exact
     return np.asarray(np.rint(x * counts) / counts)
 
 
