@@ -216,9 +216,8 @@ def _at_the_end(powers: Float) -> Float:
 
     Harmonics lie behind all of the stretches, where a decaying tail is weaker still.
     """
-    smooth = running_mean(powers, WIDE_BINS)
-    falls = smooth[0] > FALLING * smooth[-1]
-    return np.asarray(np.where(falls, smooth[-1], powers.mean(axis=0)))
+    first, last = (running_mean(one, WIDE_BINS) for one in (powers[0], powers[-1]))
+    return np.asarray(np.where(first > FALLING * last, last, powers.mean(axis=0)))
 
 
 def _read(grid: Float, power: Float, noise: Float, at: Float, high: float) -> tuple[Float, Float, Float]:

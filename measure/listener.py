@@ -103,14 +103,16 @@ class CaptureAnalyser:
         loop = clocks.unbent(loop, inv, self.plan.sweep, left.ppm)
         return Timed(inv, played, loop, replace(drift, ppm=step + left.ppm), *loopback_delay(inv, loop), left.ppm)
 
-    def transfer(self, x: NDArray[np.float32], source: int, timed: Timed) -> NDArray[np.complexfloating]:
-        """Transfer functions ``(mic, frequency)`` of :meth:`channels`' samples, Pa/FS, latency included.
+    def transfer(
+        self, x: NDArray[np.float32], source: int, timed: Timed, mics: slice = slice(None)
+    ) -> NDArray[np.complexfloating]:
+        """Transfer functions ``(mic, frequency)`` of :meth:`channels`' samples at ``mics``, Pa/FS, latency included.
 
         A driver's protection filter is in them; :meth:`equalised` takes it out.
         """
         exact = np.complex64 if np.iscomplexobj(self.corrections) else np.float32
-        scale = (self.corrections * self.plan.sources.levels[source]).astype(exact)
-        out = timed.inverse.transfer(timed.inverse.recorded(x[:-1])) / scale
+        scale = (self.corrections[mics] * self.plan.sources.levels[source]).astype(exact)
+        out = timed.inverse.transfer(timed.inverse.recorded(x[:-1][mics])) / scale
         return clocks.unbent(out, timed.inverse, self.plan.sweep, timed.left_ppm) if timed.ppm else np.asarray(out)
 
     def equalised(
@@ -134,22 +136,22 @@ class CaptureAnalyser:
                 found[key] = circular(timed.inverse, own, timed.delay, self.plan.before)
         return [found[self._alike(reader)] for reader in range(len(levels))]
 
-    def distortion(self, session: Session, position: int, source: int) -> Distortion | None:
-        """Harmonic distortion of one source, of the mean of the raw captures of one place.
+    def distortion(self, session: Session, position: int, source: int, mics: slice = slice(None)) -> Distortion | None:
+        """Harmonic distortion of one source at some microphones, of the mean of the raw captures of one place.
 
         None when none of them landed, or none was kept.
         """
         if not session.holds_raw(self.plan.name):
             return None
-        keys = sorted(session.landed(self.plan.name) & {c.key for c in self.plan.captures})
         place = Capture(position, Pose(), source, 0).place
+        keys = sorted({c.key for c in self.plan.captures if c.key.startswith(place)})
         turned: list[NDArray[np.complexfloating]] = []
         notes: list[SpliceNote] = []
-        for key in (k for k in keys if k.startswith(place)):
+        for key in (k for k in keys if session.has_landed(self.plan.name, k)):
             x = quality.padded(session.raw(self.plan.name, key)[0], len(self.plan.played))
             timed = self.timed(x[-1])
             back = np.exp(2j * np.pi * self.inverse.f * timed.delay).astype(np.complex64)
-            own = self.equalised(self.transfer(x, source, timed), source, timed.inverse)
+            own = self.equalised(self.transfer(x, source, timed, mics), source, timed.inverse)
             turned.append(own * back)
             note = session.splice(self.plan.name, key)
             notes += [note] if note else []
@@ -158,7 +160,7 @@ class CaptureAnalyser:
         mean, many = np.asarray(np.mean(turned, axis=0)), len(turned)
 
         def local(f: Float) -> Float:
-            return np.asarray(sum(note.under_harmonics(0, f) for note in notes)) / many**2
+            return np.asarray(sum(note.under_harmonics(0, f)[:, mics] for note in notes)) / many**2
 
         how = self.inverse, self.plan.sweep, mean, 0.0, self.plan.before, self.plan.after
         return harmonics.of_transfer(*how, local=local if notes else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -293,12 +293,11 @@ class Session:
         kept = (k for k, d in self._captures(name) if bool(d.attrs.get("accepted", False)))
         return frozenset(k for k in kept if CaptureKey.parse(k).purpose != "close")
 
-    def _captures(self, name: SetName) -> list[tuple[str, Data]]:
+    def _captures(self, name: SetName) -> Iterator[tuple[str, Data]]:
         """Raw captures of a set, by name."""
-        if f"raw/{name}" not in self._file:
-            return []
-        group = self._file.group(f"raw/{name}")
-        return [(k, group.data(k)) for k in group if k != "played"]
+        if f"raw/{name}" in self._file:
+            group = self._file.group(f"raw/{name}")
+            yield from ((k, group.data(k)) for k in group if k != "played")
 
     def has_landed(self, name: SetName, key: str) -> bool:
         """Whether the capture of a key was accepted and stored whole."""

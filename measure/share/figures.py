@@ -118,7 +118,8 @@ def gather(session: Path, *, vertical: Path | None, position: int | None, smooth
 
 
 def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[Distortion]]:
-    """Harmonic distortion of every driver at one position, from the raw captures; and that position.
+    """Harmonic distortion of every driver at the first microphone and one position, from raw captures; and that
+    position.
 
     Raises
     ------
@@ -130,7 +131,7 @@ def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[
         wanted = plan.make(rig, name)
         listener = CaptureAnalyser.of(rig, wanted)
         for row in (position, wanted.order[0]):
-            made = [listener.distortion(file, row, source) for source in range(len(rig.driver))]
+            made = [listener.distortion(file, row, source, slice(1)) for source in range(len(rig.driver))]
             found = [d for d in made if d is not None]
             if len(found) == len(made):
                 return row, found
