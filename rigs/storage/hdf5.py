@@ -13,7 +13,9 @@ from typing import Any
 import h5py
 
 from sweetspot.rigs.errors import BadInput, SweetspotError
-from sweetspot.rigs.storage import seal
+from sweetspot.rigs.storage import journal, seal
+from sweetspot.rigs.storage.atomic import discard, write
+from sweetspot.rigs.storage.journal import JournaledFile
 from sweetspot.rigs.storage.objects import Group
 from sweetspot.rigs.storage.seal import Seal
 from sweetspot.rigs.storage.structure import check_structure
@@ -125,16 +127,16 @@ class File:
         Its root group.
     seal
         Result of its checksum when it was opened.
-    writes
-        Whether it is open for writing.
     state
         Identifies the version of a large sealed file; ``None`` for others.
     known
         Whether this process checked this state already (:meth:`remember`).
     """
 
-    def __init__(self, path: Path, file: Any, found: Seal, kind: Kind, *, writes: bool, trusted: bool) -> None:
-        self.path, self.seal, self._file, self.writes = path, found, file, writes
+    def __init__(
+        self, path: Path, file: Any, found: Seal, kind: Kind, *, trusted: bool, writes: JournaledFile | None = None
+    ) -> None:
+        self.path, self.seal, self._file, self._writes = path, found, file, writes
         self.root = Group(file, path, trusted, kind.remedy)
         self.state: seal.Identity | None = None
         self.known = False
@@ -157,7 +159,7 @@ class File:
         with guarded(path, "the file"):
             file = h5py.File(path, "r")
         try:
-            opened = cls(path, file, found, kind, writes=False, trusted=found.state == "sealed")
+            opened = cls(path, file, found, kind, trusted=found.state == "sealed")
             opened.state = seal.state_of(path) if found.state == "sealed" else None
             opened.known = opened.state in _sound
             if not opened.known:
@@ -173,42 +175,48 @@ class File:
     @classmethod
     def create(cls, path: Path, kind: Kind) -> File:
         """A new file, which must not exist; it has no checksum until it is closed."""
+        empty = io.BytesIO()
+        with h5py.File(empty, "w", track_order=False, userblock_size=seal.BLOCK) as file:
+            Group(file, path, True, kind.remedy).attrs.update(
+                schema=kind.schema, schema_version=kind.version, **{CHECKSUMS: 1}
+            )
         with guarded(path, "the file"):
-            file = h5py.File(path, "x", track_order=False, userblock_size=seal.BLOCK)
-        try:
-            with guarded(path, "the file"):
-                seal.mark_open(path)
-            opened = cls(path, file, Seal("open"), kind, writes=True, trusted=True)
-            opened.root.attrs.update(schema=kind.schema, schema_version=kind.version, **{CHECKSUMS: 1})
-            opened.root.flush()
-        except BaseException:
-            _closed(file)
-            raise
-        return opened
+            if path.exists():
+                raise FileExistsError
+            discard(journal.beside(path))
+            write(path, seal.block() + empty.getvalue()[seal.BLOCK :])
+        return cls._writing(path, kind, Seal("open"), trusted=True)
 
     @classmethod
     def resume(cls, path: Path, kind: Kind) -> File:
         """Open a file to continue writing; it must be readable, see :meth:`read`."""
         with cls.read(path, kind) as there:
             found = there.seal
+        trusted = found.state == "sealed"
+        if found.state != "none":
+            with guarded(path, "the file"):
+                seal.mark_open(path)
+            found = Seal("open")
+        return cls._writing(path, kind, found, trusted=trusted)
+
+    @classmethod
+    def _writing(cls, path: Path, kind: Kind, found: Seal, *, trusted: bool) -> File:
+        """A file that is there, opened for writing."""
         with guarded(path, "the file"):
-            file = h5py.File(path, "r+")
-        try:
-            trusted = found.state == "sealed"
-            if found.state != "none":
-                with guarded(path, "the file"):
-                    seal.mark_open(path)
-                found = Seal("open")
-            return cls(path, file, found, kind, writes=True, trusted=trusted)
-        except BaseException:
-            _closed(file)
-            raise
+            writes = JournaledFile(path)
+            try:
+                file = h5py.File(writes, "r+", track_order=False)
+            except BaseException:
+                writes.close()
+                raise
+        return cls(path, file, found, kind, trusted=trusted, writes=writes)
 
     @property
     def handle(self) -> int:
-        """The system's handle of the file."""
-        with guarded(self.path, "the file"):
-            return int(self._file.id.get_vfd_handle())
+        """The system's handle of a file that is open for writing."""
+        if self._writes is None:
+            raise ValueError(f"{self.path}: is open for reading only")
+        return self._writes.fileno()
 
     def __enter__(self) -> File:
         return self
@@ -225,16 +233,25 @@ class File:
             Raise nothing: an error is on its way already. The file then stays without checksum if that fails.
         """
         try:
-            if self.writes and self.seal.state == "open":
+            if self._is_new:
                 self.root.stamp_all()
             with guarded(self.path, "the file"):
                 self._file.close()
-                if self.writes and self.seal.state == "open":
+                if self._writes is not None:
+                    self._writes.close()
+                if self._is_new:
                     seal.close(self.path)
         except (SweetspotError, OSError):
             _closed(self._file)
+            if self._writes is not None:
+                _closed(self._writes)
             if not quiet:
                 raise
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether it gets a checksum when it is closed."""
+        return self._writes is not None and not self._writes.failed and self.seal.state == "open"
 
 
 def _compared(path: Path, kind: Kind) -> Seal:
@@ -242,6 +259,7 @@ def _compared(path: Path, kind: Kind) -> Seal:
     _check_there(path, kind.remedy)
     with guarded(path, "the file"):
         _check_free(path)
+        journal.recover(path)
         found = seal.compared(path)
     if found.state == "damaged":
         raise BadInput(
