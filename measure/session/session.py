@@ -334,7 +334,6 @@ class Session:
             data.attrs[SPLICED] = True
             self._keep_splice(f"spliced/{plan.name}/{name}", *shot.splice)
         data.attrs["accepted"] = shot.accepted
-        self._file.flush()
         raw.link(name, data)
         self._file.flush()
         if shot.accepted and plan.name in self._clocks:
@@ -499,7 +498,7 @@ class Session:
         BadInput
             The last program that wrote on it did not close it.
         """
-        if self._open.seal.state == "open" and not self._open.writes and not data.is_stamped:
+        if self._open.seal.state == "open" and not self._open.is_writable and not data.is_stamped:
             raise BadInput(
                 f"{self.path}: the program that wrote {data.name} ended before it closed the file; "
                 f"finish it with: sweetspot measure resume {self.path.parent}"

@@ -74,11 +74,11 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
             raise BadInput(f"{path}: is a {'folder' if place.is_dir() else 'device'}; give a file name")
         _sweep(place)
         yield part
-        _to_disk(part)
+        to_disk(part)
         if place.exists():
             check_alike(place, part, path)
         os.replace(part, place)
-        _to_disk(place.parent)
+        to_disk(place.parent)
     except OSError as fault:
         raise BadInput(f"{path}: {cause(fault, path)}; the old file is unchanged") from fault
     finally:
@@ -144,7 +144,7 @@ def move(path: Path, place: Path) -> None:
         The true cause.
     """
     try:
-        _to_disk(path)
+        to_disk(path)
         os.replace(path, place)
     except OSError as fault:
         raise BadInput(f"{place}: {cause(fault, place)}; {path.name} has the new content") from fault
@@ -201,7 +201,7 @@ def _read_at(handle: int, place: int, count: int) -> bytes:
     return os.read(handle, count)
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
     """Bring a file, or the entries of a folder, to the disk; folders of some systems do not know how."""
     handle = os.open(path, os.O_RDONLY)
     try:

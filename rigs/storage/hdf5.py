@@ -236,22 +236,35 @@ class File:
             if self._is_new:
                 self.root.stamp_all()
             with guarded(self.path, "the file"):
+                if self._writes is not None:
+                    self._file.flush()
                 self._file.close()
                 if self._writes is not None:
                     self._writes.close()
                 if self._is_new:
                     seal.close(self.path)
         except (SweetspotError, OSError):
-            _closed(self._file)
-            if self._writes is not None:
-                _closed(self._writes)
+            self._give_up()
             if not quiet:
                 raise
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it is open for writing."""
+        return self._writes is not None
 
     @property
     def _is_new(self) -> bool:
         """Whether it gets a checksum when it is closed."""
         return self._writes is not None and not self._writes.failed and self.seal.state == "open"
+
+    def _give_up(self) -> None:
+        """Close it with what was complete before."""
+        if self._writes is not None:
+            self._writes.give_up()
+        _closed(self._file)
+        if self._writes is not None:
+            _closed(self._writes)
 
 
 def _compared(path: Path, kind: Kind) -> Seal:

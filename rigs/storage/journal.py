@@ -11,6 +11,7 @@ Whoever opens the file next applies a journal that was left. (The redo log of da
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -24,7 +25,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from sweetspot.rigs.storage.atomic import discard, write
+from sweetspot.rigs.storage import seal
+from sweetspot.rigs.storage.atomic import discard, to_disk
 
 try:
     import fcntl
@@ -47,34 +49,37 @@ def beside(path: Path) -> Path:
 
 
 def recover(path: Path) -> None:
-    """Apply the journal that a crash left beside a file; the file must not be in use.
+    """Apply the journal that a crash left beside a file, and remove it.
+
+    A journal beside a file that was closed since (its user block holds a checksum) belongs to an earlier file of that
+    name; it is removed only, as is one that is not whole: of such a one nothing was applied.
 
     Raises
     ------
     OSError
-        It cannot be read or applied: a disk that is read-only or full. Nothing is lost then.
+        It cannot be read or applied: a disk that is read-only, or the file is in use (``BlockingIOError``). Nothing is
+        lost then.
+    ValueError
+        It does not fit the file.
     """
-    journal = beside(path)
-    try:
-        text = journal.read_bytes()
-    except FileNotFoundError:
+    if not beside(path).exists():
         return
-    if (found := _parsed(text)) is not None:
-        with path.open("r+b", buffering=0) as file:
-            _apply(file.fileno(), *found)
-    journal.unlink()
+    with path.open("r+b", buffering=0) as file:
+        _lock(file.fileno())
+        _recovered(path, file.fileno())
 
 
 class JournaledFile(io.RawIOBase):
     """An open file for the HDF5 library's file-object driver, changed as this module says; locked against others.
 
-    After an error or an interrupt within a call nothing is brought to the disk any more: the library's tables in memory
-    may be wrong then, and the last complete state stays.
+    After an error nothing is brought to the disk any more, and the last complete state stays. The library never sees an
+    error of a write, which it may meet where it cannot report it (and its own tables would be wrong then); the next
+    :meth:`flush` raises it.
 
     Parameters
     ----------
     path
-        An existing file without a journal (:func:`recover`).
+        An existing file.
 
     Raises
     ------
@@ -85,15 +90,17 @@ class JournaledFile(io.RawIOBase):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = path.open("r+b", buffering=0)
-        self._place = 0
-        self._changes: list[Change] = []
-        self._whole = self._end = os.fstat(self.fileno()).st_size
-        self.failed = False
         try:
-            self._lock()
+            _lock(self.fileno())
+            _recovered(path, self.fileno())
+            self._whole = self._end = os.fstat(self.fileno()).st_size
         except BaseException:
             self._file.close()
             raise
+        self._place = 0
+        self._changes: list[Change] = []
+        self._fault: OSError | None = None
+        self._given_up = False
         self._before = _watch_interrupts()
 
     def fileno(self) -> int:
@@ -118,89 +125,138 @@ class JournaledFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Go to a byte, counted from the start, from here or from the end."""
-        start = (0, self._place, self._end)[whence]
-        self._place = start + offset
+        self._place = (0, self._place, self._end)[whence] + offset
         return self._place
+
+    @property
+    def failed(self) -> bool:
+        """Whether nothing more comes to the disk."""
+        return self._given_up or self._fault is not None
 
     def readinto(self, buffer: Any) -> int:
         """Fill a buffer; what lies beyond the end is zero."""
-        with self._failing():
-            view = memoryview(buffer).cast("B")
-            found = _read(self.fileno(), self._place, view)
-            view[found:] = bytes(len(view) - found)
-            for start, data in self._changes:
-                low, high = max(start, self._place), min(start + len(data), self._place + len(view))
-                if low < high:
-                    view[low - self._place : high - self._place] = data[low - start : high - start]
-            self._place += len(view)
-            return len(view)
+        view = memoryview(buffer).cast("B")
+        found = _read(self.fileno(), self._place, view)
+        view[found:] = bytes(len(view) - found)
+        for start, data in self._changes:
+            low, high = max(start, self._place), min(start + len(data), self._place + len(view))
+            if low < high:
+                view[low - self._place : high - self._place] = data[low - start : high - start]
+        self._place += len(view)
+        return len(view)
 
     def write(self, data: Any) -> int:
         """Write bytes: beyond the last complete state at once, within it by the next :meth:`flush`."""
-        with self._failing():
-            view = memoryview(data).cast("B")
-            within = max(0, min(len(view), self._whole - self._place))
-            if within:
-                self._changes.append((self._place, bytes(view[:within])))
-            if within < len(view):
+        view = memoryview(data).cast("B")
+        within = max(0, min(len(view), self._whole - self._place))
+        if within < len(view) and not self.failed:
+            with self._kept():
                 _write(self.fileno(), self._place + within, view[within:])
-            self._place += len(view)
-            self._end = max(self._end, self._place)
-            return len(view)
+        if self.failed:
+            within = len(view)
+        if within:
+            self._changes.append((self._place, bytes(view[:within])))
+        self._place += len(view)
+        self._end = max(self._end, self._place)
+        return len(view)
 
     def truncate(self, size: int | None = None) -> int:
         """Set the length; the last complete state is cut by the next :meth:`flush` only."""
-        with self._failing():
-            self._end = self._place if size is None else size
-            if self._end >= self._whole:
+        self._end = self._place if size is None else size
+        if self._end >= self._whole and not self.failed:
+            with self._kept():
                 os.ftruncate(self.fileno(), self._end)
-            return self._end
+        return self._end
 
     def flush(self) -> None:
-        """Bring all changes to the disk, in one step."""
-        if self.closed or self.failed:
+        """Bring all changes to the disk, in one step.
+
+        Raises
+        ------
+        OSError
+            They are not there, and will not be: this call failed, or one before did.
+        """
+        if self.closed or self._given_up:
             return
-        with self._failing():
-            if not self._changes and self._end == self._whole:
-                return
-            if not self._changes and self._end > self._whole:  # nothing refers to the new bytes
-                self._whole = self._end
-                return
-            os.fsync(self.fileno())
-            write(beside(self.path), _journal(self._changes, self._end))
-            _apply(self.fileno(), self._changes, self._end)
-            discard(beside(self.path))
-            self._changes, self._whole = [], self._end
+        if not self.failed:
+            with self._kept():
+                if self._changes or self._end < self._whole:
+                    self._commit()
+                self._whole = self._end  # nothing refers to bytes that are new
+        if self._fault is not None:
+            raise self._fault
+
+    def _commit(self) -> None:
+        os.fsync(self.fileno())
+        _write_journal(beside(self.path), _journal(self._changes, self._end))
+        self._whole = self._end
+        _apply(self.fileno(), self._changes, self._end)
+        discard(beside(self.path))
+        self._changes = []
+
+    def give_up(self) -> None:
+        """Bring no further change to the disk, and raise nothing more: the library can close what it has open."""
+        self._given_up = True
 
     def close(self) -> None:
         """Give the file back; what was not flushed is left out."""
         if not self.closed:
-            super().close()  # flushes
-            _end_watch(self._before)
-            with contextlib.suppress(OSError):
-                if self.failed:
-                    os.ftruncate(self.fileno(), self._whole)
-            self._file.close()
-
-    def _lock(self) -> None:
-        """As the library locks a file that it writes."""
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise
-        except OSError:
-            pass  # a disk without locks
+            try:
+                super().close()  # flushes
+            finally:
+                _end_watch(self._before)
+                with contextlib.suppress(OSError):
+                    if self.failed:
+                        os.ftruncate(self.fileno(), self._whole)
+                self._file.close()
 
     @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Remember that a call failed."""
+    def _kept(self) -> Iterator[None]:
+        """Around a change of the disk: an error is kept for :meth:`flush`."""
         try:
             yield
+        except OSError as fault:
+            self._fault = fault
         except BaseException:
-            self.failed = True
+            self._fault = OSError(errno.EINTR, "interrupted within a change of the file")
             raise
+
+
+def _lock(handle: int) -> None:
+    """As the library locks a file that it writes; without effect on disks and systems that cannot."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass
+
+
+def _recovered(path: Path, handle: int) -> None:
+    """See :func:`recover`; the file is open and locked."""
+    journal = beside(path)
+    try:
+        text = journal.read_bytes()
+    except FileNotFoundError:
+        return
+    found = _parsed(text, os.fstat(handle).st_size)
+    if found is not None and seal.stated(path).state in ("open", "none"):
+        _apply(handle, *found)
+    journal.unlink(missing_ok=True)
+
+
+def _write_journal(path: Path, text: bytes) -> None:
+    """A whole journal on the disk, or none."""
+    try:
+        with path.open("wb", buffering=0) as file:
+            _write(file.fileno(), 0, memoryview(text))
+            os.fsync(file.fileno())
+        to_disk(path.parent)
+    except OSError:
+        discard(path)
+        raise
 
 
 def _journal(changes: Sequence[Change], end: int) -> bytes:
@@ -209,8 +265,8 @@ def _journal(changes: Sequence[Change], end: int) -> bytes:
     return HEAD + hashlib.sha256(body).digest() + body
 
 
-def _parsed(text: bytes) -> tuple[list[Change], int] | None:
-    """Changes and length of a journal; ``None`` where it is not whole: then none of it was applied."""
+def _parsed(text: bytes, size: int) -> tuple[list[Change], int] | None:
+    """Changes and length in a journal of a file of ``size`` bytes; ``None`` where the journal is not whole."""
     digest, body = text[len(HEAD) : len(HEAD) + 32], text[len(HEAD) + 32 :]
     if not text.startswith(HEAD) or hashlib.sha256(body).digest() != digest:
         return None
@@ -218,8 +274,12 @@ def _parsed(text: bytes) -> tuple[list[Change], int] | None:
     head = json.loads(body[8 : 8 + length])
     changes, place = [], 8 + length
     for start, count in head["changes"]:
+        if not 0 <= start <= start + count <= size:
+            raise ValueError("its journal does not fit")
         changes.append((start, body[place : place + count]))
         place += count
+    if not 0 <= head["end"] <= size:
+        raise ValueError("its journal does not fit")
     return changes, head["end"]
 
 

@@ -128,10 +128,7 @@ def close(path: Path) -> None:
 
 
 def _put(path: Path, head: bytes) -> None:
-    handle = os.open(path, os.O_RDWR)
-    try:
-        os.fsync(handle)
-        os.pwrite(handle, head, 0)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with path.open("r+b", buffering=0) as file:
+        os.fsync(file.fileno())
+        file.write(head)
+        os.fsync(file.fileno())
