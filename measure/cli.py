@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -24,6 +24,7 @@ from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import check_files, find, open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.next_command import command
+from sweetspot.rigs.plots import without_docstrings
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, read, with_faults
@@ -337,29 +338,28 @@ def pictures(
     as_json: JsonOpt = False,
 ) -> None:
     """Draw a session: responses, impulse and decay, distortion, polar maps, directivity, CTA-2034 curves."""
-    from sweetspot.measure.share import figures, forked  # matplotlib is slow to import
+    from sweetspot.measure.share import forked, shown
 
     sideways = folder.session_file(vertical) if vertical else None
-    octaves = 1.0 / smoothing if smoothing else 0.0
-    shown = figures.gather(folder.session_file(run), vertical=sideways, position=position, smoothing=octaves)
-    drawn = figures.chosen(figures.pictures(shown), only)
+    about: dict[str, Any] = {
+        "vertical": sideways,
+        "position": position,
+        "smoothing": 1.0 / smoothing if smoothing else 0.0,
+    }
+    with forked.begun([partial(shown.gather, folder.session_file(run), **about)], copies=1) as read:
+        with without_docstrings():
+            from sweetspot.measure.share import figures  # matplotlib is slow to import
+        (data,) = read()
+    names = figures.chosen(figures.pictures(data), only)
     target = out or run / "show"
-    work = {name: partial(figures.save, draw, target / f"{name}.{kind}") for name, draw in drawn.items()}
-    here = [work.pop(name) for name in figures.BESIDE if name in work]
+    paths = {name: target / f"{name}.{kind}" for name in names}
     with alone(run) if out is None else alone_in(out), tracked("Drawing", 1) as step:
-        with forked.begun(list(work.values()), copies=1) as others:
-            table = figures.distortion_table(shown) if "distortion" in drawn else None  # once, for the picture too
-            for draw in here:
-                draw()
-            others()
+        table = figures.save_all(data, paths)
         step(str(target))
-    files = [str(target / f"{name}.{kind}") for name in drawn]
-    data: dict[str, object] = {"run": str(run), "pictures": files}
-    lines = list(files)
-    if table:
-        data["distortion"] = table[0]
-        lines.append(table[1])
-    result(data, "\n".join(lines), as_json=as_json)
+    files = [str(path) for path in paths.values()]
+    rows, text = table or (None, "")
+    found = {"run": str(run), "pictures": files} | ({} if rows is None else {"distortion": rows})
+    result(found, "\n".join([*files, text] if text else files), as_json=as_json)
 
 
 def export_(

@@ -3,12 +3,10 @@
 The public functions are those of :mod:`sweetspot.api`; they are imported when they are first used.
 """
 
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING
 
-__version__ = _version("sweetspot")
-
 if TYPE_CHECKING:
+    __version__: str
     from sweetspot.api import SweetspotError as SweetspotError
     from sweetspot.api import calibrate_run as calibrate_run
     from sweetspot.api import design as design
@@ -26,4 +24,11 @@ if TYPE_CHECKING:
 else:
     from sweetspot.rigs.faces import lazy
 
-    __getattr__ = lazy(__name__)
+    _listed = lazy(__name__)
+
+    def __getattr__(name):
+        if name != "__version__":
+            return _listed(name)
+        from importlib.metadata import version  # slow to import
+
+        return version("sweetspot")

@@ -9,7 +9,6 @@ import sys
 import threading
 from datetime import UTC, datetime
 from importlib import import_module
-from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -93,6 +92,8 @@ def roof() -> typer.Typer:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # slow to import
+
         sys.stdout.write(f"sweetspot {version('sweetspot')}\n")
         raise typer.Exit
 

@@ -76,7 +76,12 @@ COMMANDS = {
 }
 """In the order of work."""
 
-ALONE: dict[tuple[str, ...], tuple[str, ...]] = {("rig", "devices"): ("rigs",), ("rig", "lab"): ("rigs",)}
+ALONE: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("rig", "devices"): ("rigs",),
+    ("rig", "lab"): ("rigs",),
+    ("measure", "show"): ("rigs", "measure"),
+    ("measure", "export"): ("rigs", "measure"),
+}
 """Commands of two words that need fewer rooms than their group."""
 
 

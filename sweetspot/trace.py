@@ -10,7 +10,6 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from sweetspot.rigs.errors import SweetspotError
@@ -38,6 +37,8 @@ def kept(fault: BaseException, now: datetime) -> str:
     now
         The time, for the name of the file.
     """
+    from importlib.metadata import version  # slow to import
+
     name = f"trace-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
     text = "".join(
         [

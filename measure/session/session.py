@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,6 +60,8 @@ class Session:
         cls, path: Path, rig: Description, serial: str, created_utc: str, *, schema: str = SCHEMA, **more: str
     ) -> Session:
         """A new session with ``more`` root attributes; the file must not exist."""
+        from importlib.metadata import version  # slow to import
+
         file = File.create(path, KINDS[schema])
         file.root.attrs.update(
             unit_serial=check_serial(serial, "--unit"),

@@ -1,10 +1,9 @@
-"""Pictures of a session as files: their list, content and location."""
+"""Pictures of a session as files: their list, how they are drawn, and where they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,139 +14,24 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from sweetspot.measure import plan
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.listener import CaptureAnalyser
-from sweetspot.measure.plan import SetName
-from sweetspot.measure.session import Session
-from sweetspot.measure.share import decay, directivity, plots
+from sweetspot.measure.share import decay, directivity, forked, plots
+from sweetspot.measure.share.shown import DistortionTable, Shown, distortion_table, distortions, named
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
-BESIDE = ("distortion", "responses", "impulse")
-"""Pictures that one core draws while another draws the others: half of the work."""
+LONGEST_FIRST = ("cta2034", "decay", "polar", "distortion", "responses", "directivity", "impulse")
+"""Pictures in the order in which cores take them."""
 
 MARGINS = {"left": 0.75, "right": 0.15, "top": 0.7, "bottom": 0.5, "below": 0.35, "beside": 0.15}
 """Around and between the axes of a picture, inches."""
 
 DECAY_S = 0.005
 """Length of a spectrum's decay in pictures, s."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Shown:
-    """Data of one session's pictures.
-
-    Parameters
-    ----------
-    unit
-        Serial number.
-    ears, polar
-        The sets that were measured to their end.
-    stderr
-        Standard error of each bin, ``(position, mic, driver, bin)``, by set.
-    vertical
-        The polar set of the same device lying on its side, for CTA-2034.
-    position
-        Which row of the ears is drawn.
-    smoothing
-        Width of the power average of responses, octaves; 0 for none.
-    distortion
-        Row of a position and the distortion of every driver there, made from raw captures once: this position, or
-        straight ahead on the turntable where there is no head, or the first one if drivers played together here;
-        ``None`` where no raw captures were kept.
-    """
-
-    unit: str
-    ears: ImpulseResponse | None
-    polar: ImpulseResponse | None
-    stderr: Mapping[str, Float]
-    vertical: ImpulseResponse | None
-    position: int
-    smoothing: float
-    distortion: Callable[[], tuple[int, list[Distortion]]] | None
-
-
-def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
-    """Read the data to draw.
-
-    Parameters
-    ----------
-    session
-        Path of ``session.h5``.
-    vertical
-        That of the same unit measured on its side, or None.
-    position
-        Row of the ears from 1, or None for the place nearest to the nominal one.
-    smoothing
-        Octaves.
-
-    Raises
-    ------
-    BadInput
-        Nothing was measured to its end, or there is no such position.
-    """
-    with Session.read(session) as file:
-        sets = {name: file.responses(name) for name in file.sets}
-        stderr: dict[str, Float] = {name: file.per_bin(name, "stderr") for name in file.sets}
-        unit = file.serial
-        raw = file.holds_raw("ears" if "ears" in sets else "polar")
-    if not sets:
-        raise BadInput(f"{session}: nothing was measured yet; run: sweetspot measure ears ...")
-    second = None
-    if vertical is not None:
-        with Session.read(vertical) as file:
-            second = file.responses("polar")
-    ears, row = sets.get("ears"), _row(sets.get("ears"), position, session)
-    ahead = row if ears is not None else int(np.argmin(np.abs(sets["polar"].positions["azimuth_deg"])))
-    made = cache(lambda: distortions(session, "ears" if ears is not None else "polar", ahead))
-    return Shown(
-        unit,
-        ears,
-        polar=sets.get("polar"),
-        stderr=stderr,
-        vertical=second,
-        position=row,
-        smoothing=smoothing,
-        distortion=made if raw else None,
-    )
-
-
-def distortions(session: Path, name: SetName, position: int) -> tuple[int, list[Distortion]]:
-    """Harmonic distortion of every driver at the first microphone and one position, from raw captures; and that
-    position.
-
-    Raises
-    ------
-    BadInput
-        The raw captures of the place are not there.
-    """
-    with Session.read(session) as file:
-        rig = file.rig()
-        wanted = plan.make(rig, name)
-        listener = CaptureAnalyser.of(rig, wanted)
-        for row in (position, wanted.order[0]):
-            made = [listener.distortion(file, row, source, slice(1)) for source in range(len(rig.driver))]
-            found = [d for d in made if d is not None]
-            if len(found) == len(made):
-                return row, found
-    raise BadInput(f"{session}: has no raw captures of single drivers, which distortion needs")
-
-
-def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
-    if ears is None:
-        return 0
-    if position is None:
-        p = ears.positions
-        away = np.hypot(p["x"] - np.median(p["x"]), p["y"]) + np.radians(np.abs(p["yaw_deg"]))
-        return int(np.argmin(away))
-    if not 1 <= position <= len(ears.positions):
-        raise BadInput(f"--position: {position} is not there; {where} holds positions 1 to {len(ears.positions)}")
-    return position - 1
 
 
 def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
@@ -158,8 +42,8 @@ def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
         found["responses"] = lambda: _responses(shown, ears)
         found["impulse"] = lambda: _impulses(shown, ears)
         found["decay"] = lambda: _decays(shown, ears)
-    if shown.distortion is not None:
-        found["distortion"] = lambda: _distortion(shown)
+    if shown.has_raw:
+        found["distortion"] = lambda: _distortion(shown, *distortions(shown))
     if shown.polar is not None:
         polar = shown.polar
         found["polar"] = lambda: _polar(shown, polar)
@@ -205,10 +89,40 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
     except OSError as fault:
         raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
     style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
-    with matplotlib.rc_context(style), replacing(path, path.suffix) as part:
+    with matplotlib.rc_context(style), replacing(path, path.suffix, synced=False) as part:
         kind = path.suffix.lower()
         quick: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if kind == ".png" else {}
         draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(kind, {}), **quick)
+
+
+def save_all(shown: Shown, paths: Mapping[str, Path]) -> DistortionTable | None:
+    """Draw the pictures of these names on all cores, and write each to its path.
+
+    Returns
+    -------
+    The distortion as rows and as text, if it is drawn.
+
+    Raises
+    ------
+    BadInput
+        The folder cannot be written, or there is no data for one of them.
+    """
+    drawn = pictures(shown)
+    names = sorted(paths, key=LONGEST_FIRST.index)
+
+    def saved(name: str) -> DistortionTable | None:
+        if name == "distortion":
+            return _save_distortion(shown, paths[name])
+        save(drawn[name], paths[name])
+        return None
+
+    return next((table for table in forked.shared([partial(saved, name) for name in names]) if table), None)
+
+
+def _save_distortion(shown: Shown, path: Path) -> DistortionTable:
+    row, made = distortions(shown)
+    save(lambda: _distortion(shown, row, made), path)
+    return distortion_table(shown, made)
 
 
 def _figure(title: str, size: tuple[float, float], rows: int = 1, columns: int = 1, **inches: float) -> Figure:
@@ -246,7 +160,8 @@ def _spl(magnitude: Float) -> Float:
 
 
 def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
-    h, error = ears.h[shown.position], shown.stderr["ears"][shown.position]
+    h, error = ears.h[shown.position], shown.stderr
+    assert error is not None
     f = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / ears.fs), dtype=float)
     power = np.abs(np.fft.rfft(h, axis=-1)) ** 2
     if shown.smoothing > 0:
@@ -259,7 +174,7 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
         plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
         plots.floors(ax, f, _spl(np.asarray(error[mic], dtype=float)))
         plots.frequencies(ax, *ears.band)
-        ax.set_ylabel(f"{_named(ears.mics[mic])}, dB SPL at full scale")
+        ax.set_ylabel(f"{named(ears.mics[mic])}, dB SPL at full scale")
         plots.key(ax)
     return figure
 
@@ -273,7 +188,7 @@ def _impulses(shown: Shown, ears: ImpulseResponse) -> Figure:
     figure = _figure(title, (9.0, 3.6 * count), count, below=0.8, left=0.2)
     for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.traces(ax, t, ears.h[shown.position, mic][:, window], ears.drivers)
-        ax.set_title(_named(ears.mics[mic]), loc="left")
+        ax.set_title(named(ears.mics[mic]), loc="left")
         ax.set_xlabel("time after the sound left the interface, ms")
     return figure
 
@@ -286,7 +201,7 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
     f = np.geomspace(max(ears.band[0], 200.0), ears.band[1], 200)
     columns = min(len(ears.drivers), COLUMNS)
     rows = 1 + -(-len(ears.drivers) // columns)
-    title = f"{shown.unit}: decay at the {_named(ears.mics[mic])}, {_place(ears, shown.position)}"
+    title = f"{shown.unit}: decay at the {named(ears.mics[mic])}, {_place(ears, shown.position)}"
     figure = _figure(title, (3.2 * max(columns, 3), 3.0 * rows), rows, columns, below=0.85, beside=0.75)
     grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
@@ -295,7 +210,7 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
         ax = figure.add_subplot(grid[1 + i // columns, i % columns])
         level, times = decay.spectral_decay(h[i], ears.fs, start, DECAY_S, f)
         plots.spectral_decay(ax, times, f, level)
-        ax.set_title(_named(name), loc="left")
+        ax.set_title(named(name), loc="left")
     return figure
 
 
@@ -328,7 +243,7 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     axes = _grid(figure, len(polar.drivers))
     for i, ax in enumerate(axes):
         plots.polar_map(ax, around.f, closed, np.concatenate([level[:, i], level[:1, i]]))
-        ax.set_title(_named(polar.drivers[i]), loc="left")
+        ax.set_title(named(polar.drivers[i]), loc="left")
         ax.label_outer(remove_inner_ticks=False)
     scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
     beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))
@@ -350,43 +265,20 @@ def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     return figure
 
 
-def _distortion(shown: Shown) -> Figure:
+def _distortion(shown: Shown, row: int, made: list[Distortion]) -> Figure:
     measured = shown.ears or shown.polar
     assert measured is not None
-    assert shown.distortion is not None
-    row, made = shown.distortion()
     azimuth = float(measured.positions["azimuth_deg"][row])
     where = _place(measured, row) if shown.ears is not None else f"at {azimuth:.0f}°"
-    title = f"{shown.unit}: distortion at the {_named(measured.mics[0])}, {where}"
+    title = f"{shown.unit}: distortion at the {named(measured.mics[0])}, {where}"
     figure = _figure(title, _sized(len(made), 4.4, 3.4), *_laid(len(made)), left=0.9, bottom=0.85)
     axes = _grid(figure, len(made))
     for name, one, ax in zip(measured.drivers, made, axes, strict=True):
         plots.distortion(ax, one, 0)
-        ax.set_title(_named(name), loc="left")
+        ax.set_title(named(name), loc="left")
         ax.label_outer(remove_inner_ticks=False)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=6, frameon=False)
     return figure
-
-
-def distortion_table(shown: Shown) -> tuple[list[dict[str, object]], str]:
-    """Total harmonic distortion of every driver in octaves, as data and as lines."""
-    measured = shown.ears or shown.polar
-    assert measured is not None
-    data: list[dict[str, object]] = []
-    lines: list[str] = []
-    assert shown.distortion is not None
-    for name, one in zip(measured.drivers, shown.distortion()[1], strict=True):
-        octaves = one.in_octaves(0)
-        data += [{"driver": name, **{k: v if np.isfinite(v) else None for k, v in o.items()}} for o in octaves]
-        if not lines:
-            lines.append(f"{'THD, %, in octaves of':<22}" + "".join(f"{o['hz']:>9g}" for o in octaves) + " Hz")
-        lines.append(f"{_named(name):<22}" + "".join(f"{_percent(o['thd'], o['floor']):>9}" for o in octaves))
-    return data, "\n".join(lines)
-
-
-def _percent(value: float, floor: float) -> str:
-    """Two digits; the noise limit if nothing was found above it."""
-    return f"< {floor:.1g}" if np.isnan(value) else f"{value:.2g}"
 
 
 def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Figure:
@@ -405,10 +297,6 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
         spare.set_visible(False)
     for i, ax in enumerate(axes[:count]):
         plots.spinorama(ax, directivity.cta2034(flat, upright, i))
-        ax.set_title(_named(polar.drivers[i]), loc="left")
+        ax.set_title(named(polar.drivers[i]), loc="left")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=4, frameon=False)
     return figure
-
-
-def _named(name: str) -> str:
-    return {"ear_left": "left ear", "ear_right": "right ear"}.get(name, name.replace("_", " "))

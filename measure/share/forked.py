@@ -7,6 +7,7 @@ import pickle
 import signal
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from sweetspot.rigs.errors import SweetspotError
@@ -61,6 +62,37 @@ def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here
     cores = _cores()
     alone = here or cores < 2 or not hasattr(os, "fork") or (copies is None and len(work) < 2)
     return Begun(work, 0 if alone else min(copies or cores, len(work)))
+
+
+def shared(work: Sequence[Callable[[], Made]]) -> list[Made]:
+    """Results of functions that all cores compute, this one among them: each takes the next that is left.
+
+    Put long ones first. For the rest see :func:`begun`.
+
+    Raises
+    ------
+    SweetspotError
+        What one of the functions raised; the others are ended.
+    """
+    copies = min(_cores(), len(work)) - 1
+    if copies < 1 or not hasattr(os, "fork"):
+        return [piece() for piece in work]
+    left, numbers = os.pipe()
+    try:
+        os.write(numbers, bytes(range(len(work))))  # a pipe hands out each byte once
+        os.close(numbers)
+        with Begun([partial(_taken, work, left)] * copies, copies) as others:
+            found = _taken(work, left)
+            for more in others():
+                found |= more
+    finally:
+        os.close(left)
+    return [found[number] for number in range(len(work))]
+
+
+def _taken(work: Sequence[Callable[[], Made]], left: int) -> dict[int, Made]:
+    """Results, by number, of the functions whose numbers a pipe still holds."""
+    return {number[0]: work[number[0]]() for number in iter(lambda: os.read(left, 1), b"")}
 
 
 def _cores() -> int:

@@ -25,7 +25,7 @@ Band = tuple[Positive, Positive]
 class Table(BaseModel):
     """A table of the rig file: unknown keys are refused, values stay as they were read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True, defer_build=True)
 
     @field_validator("*", mode="before")
     @classmethod

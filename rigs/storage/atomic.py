@@ -48,7 +48,7 @@ def cause(fault: OSError, path: Path) -> str:
 
 
 @contextmanager
-def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
+def replacing(path: Path, suffix: str = "", *, synced: bool = True) -> Iterator[Path]:
     """A temporary name beside ``path`` to write to; when the block ends well it takes its place in one step.
 
     Whatever goes wrong, the file that was there stays as it was, the temporary one is removed where the disk allows
@@ -60,6 +60,8 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
         Where the file belongs; a link is followed.
     suffix
         Ending of the temporary name, for writers that choose their format by it.
+    synced
+        Whether to wait until the file is on the disk; needless for pictures, which can be drawn again.
 
     Raises
     ------
@@ -74,11 +76,13 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
             raise BadInput(f"{path}: is a {'folder' if place.is_dir() else 'device'}; give a file name")
         _sweep(place)
         yield part
-        to_disk(part)
+        if synced:
+            to_disk(part)
         if place.exists():
             check_alike(place, part, path)
         os.replace(part, place)
-        to_disk(place.parent)
+        if synced:
+            to_disk(place.parent)
     except OSError as fault:
         raise BadInput(f"{path}: {cause(fault, path)}; the old file is unchanged") from fault
     finally:

@@ -106,6 +106,16 @@ def test_what_goes_wrong_on_another_core_is_reported_here() -> None:
         forked.begun([refused, refused])()
     with pytest.raises((RuntimeError, ZeroDivisionError), match="by nothing"):
         forked.begun([broken, broken])()
+    with pytest.raises(BadInput, match=r"rig\.toml: 3 is wrong"):
+        forked.shared([refused, os.getpid, refused])
+
+
+def test_functions_are_shared_out_over_cores_each_once() -> None:
+    assert forked.shared([lambda i=i: (i, os.getpid()) for i in range(1)]) == [(0, os.getpid())]
+    found = forked.shared([lambda i=i: (i, os.getpid(), time.sleep(0.02)) for i in range(12)])
+    assert [i for i, *_ in found] == list(range(12))
+    if len(os.sched_getaffinity(0)) > 1:
+        assert len({process for _, process, _ in found}) > 1
 
 
 def test_a_disk_without_room_costs_what_is_kept_and_nothing_else(tmp_path: Path) -> None:

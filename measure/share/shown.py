@@ -1,0 +1,163 @@
+"""Data of a session's pictures, read and computed without any drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sweetspot.measure import plan
+from sweetspot.measure.distortion import Distortion
+from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.measure.listener import CaptureAnalyser
+from sweetspot.measure.plan import SetName
+from sweetspot.measure.session import Session
+from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.units import Float
+
+DistortionTable = tuple[list[dict[str, object]], str]
+"""Distortion of every driver in octaves, as rows and as text."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Data of one session's pictures.
+
+    Parameters
+    ----------
+    unit
+        Serial number.
+    ears, polar
+        The sets that were measured to their end.
+    stderr
+        Standard error of each bin at the drawn position of the ears, ``(mic, driver, bin)``.
+    vertical
+        The polar set of the same device lying on its side, for CTA-2034.
+    position
+        Which row of the ears is drawn.
+    smoothing
+        Width of the power average of responses, octaves; 0 for none.
+    session
+        Path of ``session.h5``.
+    has_raw
+        Whether raw captures were kept, from which :func:`distortions` are made.
+    """
+
+    unit: str
+    ears: ImpulseResponse | None
+    polar: ImpulseResponse | None
+    stderr: Float | None
+    vertical: ImpulseResponse | None
+    position: int
+    smoothing: float
+    session: Path
+    has_raw: bool
+
+
+def gather(session: Path, *, vertical: Path | None, position: int | None, smoothing: float) -> Shown:
+    """Read the data to draw.
+
+    Parameters
+    ----------
+    session
+        Path of ``session.h5``.
+    vertical
+        That of the same unit measured on its side, or None.
+    position
+        Row of the ears from 1, or None for the place nearest to the nominal one.
+    smoothing
+        Octaves.
+
+    Raises
+    ------
+    BadInput
+        Nothing was measured to its end, or there is no such position.
+    """
+    with Session.read(session) as file:
+        sets = {name: file.responses(name) for name in file.sets}
+        if not sets:
+            raise BadInput(f"{session}: nothing was measured yet; run: sweetspot measure ears ...")
+        ears, row = sets.get("ears"), _row(sets.get("ears"), position, session)
+        stderr = None if ears is None else file.per_bin("ears", "stderr")[row]
+        raw = file.holds_raw("polar" if ears is None else "ears")
+        unit = file.serial
+    second = None
+    if vertical is not None:
+        with Session.read(vertical) as file:
+            second = file.responses("polar")
+    return Shown(
+        unit,
+        ears,
+        polar=sets.get("polar"),
+        stderr=stderr,
+        vertical=second,
+        position=row,
+        smoothing=smoothing,
+        session=session,
+        has_raw=raw,
+    )
+
+
+def distortions(shown: Shown) -> tuple[int, list[Distortion]]:
+    """Row of a position, and the distortion of every driver there at the first microphone, from raw captures.
+
+    It is the drawn position, or straight ahead on the turntable where there is no head, or the first one if drivers
+    played together there.
+
+    Raises
+    ------
+    BadInput
+        The raw captures of the place are not there.
+    """
+    name: SetName = "polar" if shown.ears is None else "ears"
+    ahead = shown.position
+    if shown.ears is None and shown.polar is not None:
+        ahead = int(np.argmin(np.abs(shown.polar.positions["azimuth_deg"])))
+    with Session.read(shown.session) as session:
+        rig = session.rig()
+        wanted = plan.make(rig, name)
+        listener = CaptureAnalyser.of(rig, wanted)
+        for row in (ahead, wanted.order[0]):
+            made = [listener.distortion(session, row, source, slice(1)) for source in range(len(rig.driver))]
+            found = [d for d in made if d is not None]
+            if len(found) == len(made):
+                return row, found
+    raise BadInput(f"{shown.session}: has no raw captures of single drivers, which distortion needs")
+
+
+def _row(ears: ImpulseResponse | None, position: int | None, where: Path) -> int:
+    if ears is None:
+        return 0
+    if position is None:
+        p = ears.positions
+        away = np.hypot(p["x"] - np.median(p["x"]), p["y"]) + np.radians(np.abs(p["yaw_deg"]))
+        return int(np.argmin(away))
+    if not 1 <= position <= len(ears.positions):
+        raise BadInput(f"--position: {position} is not there; {where} holds positions 1 to {len(ears.positions)}")
+    return position - 1
+
+
+def distortion_table(shown: Shown, made: list[Distortion]) -> DistortionTable:
+    """Total harmonic distortion of every driver in octaves, as data and as lines."""
+    measured = shown.ears or shown.polar
+    assert measured is not None
+    data: list[dict[str, object]] = []
+    lines: list[str] = []
+    for name, one in zip(measured.drivers, made, strict=True):
+        octaves = one.in_octaves(0)
+        data += [{"driver": name, **{k: v if np.isfinite(v) else None for k, v in o.items()}} for o in octaves]
+        if not lines:
+            lines.append(f"{'THD, %, in octaves of':<22}" + "".join(f"{o['hz']:>9g}" for o in octaves) + " Hz")
+        lines.append(f"{named(name):<22}" + "".join(f"{_percent(o['thd'], o['floor']):>9}" for o in octaves))
+    return data, "\n".join(lines)
+
+
+def _percent(value: float, floor: float) -> str:
+    """Two digits; the noise limit if nothing was found above it."""
+    return f"< {floor:.1g}" if np.isnan(value) else f"{value:.2g}"
+
+
+def named(name: str) -> str:
+    """A driver or microphone in words."""
+    return {"ear_left": "left ear", "ear_right": "right ear"}.get(name, name.replace("_", " "))
