@@ -24,9 +24,9 @@ from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.load import check_files, find, open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.next_command import command
-from sweetspot.rigs.plots import without_docstrings
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.quick_start import without_docstrings
 from sweetspot.rigs.rig_file import Description, read, with_faults
 from sweetspot.rigs.runs import begun, located
 from sweetspot.rigs.storage import alone, alone_in

@@ -41,6 +41,7 @@ DOORS = {
         "calibrate/report/bank_plots.py",
         "rigs/lab/pictures/show.py",
         "measure/share/figures.py",
+        "rigs/quick_start.py",
         "calibrate/fleet/page.py",
     ),
     "http": ("calibrate/line/server.py",),
