@@ -216,13 +216,16 @@ class Protection:
     def _leaks_db(self, taps: NDArray[np.floating], fs: int, slopes: tuple[float, ...] = (0.0, 1.0)) -> Float:
         """Of each filter, see :meth:`filter_leak_db`: ``(...)``, dB; of programmes of power ``f^-slope``."""
         assert self.low_hz is not None
-        size = self._grid(taps.shape[-1], fs)
-        power = np.abs(fft.rfft(np.asarray(taps, dtype=np.float64), size, axis=-1)) ** 2
+        size, n = self._grid(taps.shape[-1], fs), taps.shape[-1]
         f = np.asarray(fft.rfftfreq(size, 1.0 / fs))
         below, floor = f < self.low_hz, np.maximum(f, FROM_HZ)
+        # Energy behind a weight over frequency is a sum over lags of the filter's autocorrelation: short transforms do.
+        own = int(fft.next_fast_len(2 * n, real=True))
+        lags = fft.irfft(np.abs(fft.rfft(np.asarray(taps, dtype=np.float64), own, axis=-1)) ** 2, own, axis=-1)[..., :n]
         weights = [np.where((f >= FROM_HZ) | (slope == 0.0), floor**-slope, 0.0) for slope in slopes]
-        shares = [power[..., below] @ w[below] / np.maximum(power @ w, 1e-300) for w in weights]
-        return np.asarray(power_db(np.max(shares, axis=0)))
+        there = lags @ np.stack([_over_lags(w * part, size, n) for w in weights for part in (below, 1.0)], axis=1)
+        shares = np.maximum(there[..., ::2], 0.0) / np.maximum(there[..., 1::2], 1e-300)
+        return np.asarray(power_db(np.max(shares, axis=-1)))
 
     def _grid(self, taps: int, fs: int) -> int:
         """Length of a transform that resolves filters of this length and the band's edge."""
@@ -314,6 +317,18 @@ class Protection:
                 "Filter it, or write unprotected = true if the driver can take it"
             )
         return ""
+
+
+def _over_lags(weight: Float, size: int, count: int) -> Float:
+    """Weights of lags 0 to ``count`` - 1 so that their sum with an autocorrelation is that of ``weight`` with the power
+    spectrum, over the bins ``(size // 2 + 1,)`` of a real transform."""
+    halved = 0.5 * weight
+    halved[0] *= 2.0
+    if size % 2 == 0:
+        halved[-1] *= 2.0
+    over = size * np.asarray(fft.irfft(halved, size)[:count])
+    over[1:] *= 2.0
+    return over
 
 
 def _toeplitz_solved(column: Float, rows: Float) -> Float:

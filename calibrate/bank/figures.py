@@ -106,9 +106,13 @@ def predicted(
         h, error = joined(carried, both, second, cloud)
         h, error = h[..., low], error[..., low]
         own = _response(bank.taps[some], f[low], fs)
+        both_arms = np.stack([own, np.broadcast_to(static[..., low], own.shape)], axis=1)
+        heard = np.einsum("pqedf,pacdf->paqecf", h, both_arms, optimize=True)
+        images = ear.image(np.swapaxes(heard[..., :2, :], -3, -2)).azimuth  # (place, arm, head, side)
+        width = np.degrees(np.mean(images[..., 0] - images[..., 1], axis=-1))
         for i in range(len(h)):
-            each = [_of_place(h[i], error[i], w, far[low], f[low], ear) for w in (own[i], static[..., low])]
-            rows.append(np.ravel(each))
+            each = [_of_place(heard[i, a], h[i], error[i], both_arms[i, a], far[low], f[low]) for a in (0, 1)]
+            rows.append(np.ravel([(mean, p10, w, *ends) for (mean, p10, *ends), w in zip(each, width[i], strict=True)]))
     found = np.array(rows)
     band = (f >= metrics.SCORED[0]) & (f <= metrics.SCORED[1])
     error = carried.error(bank.places)[..., band].mean(axis=(1, 2))
@@ -145,15 +149,14 @@ def cancelled(heard: Complex, extra: Float, far: Complex, f: Float) -> tuple[met
 
 
 def _of_place(
-    h: Complex, error: Float, w: Complex, far: Complex, f: Float, ear: EarModel
-) -> tuple[float, float, float, float, float]:
-    """Mean and 10th percentile of the cancellation, dB, width, degrees, and the mean's interval, dB, of one place."""
-    heard = np.einsum("qedf,cdf->qecf", h, w)
+    heard: Complex, h: Complex, error: Float, w: Complex, far: Complex, f: Float
+) -> tuple[float, float, float, float]:
+    """Mean and 10th percentile of the cancellation, dB, and the mean's interval, dB, of one place's ``heard (head, ear,
+    program, frequency)``."""
     divided = metrics.unvirtualized(np.swapaxes(w[None, :2], 1, 2), far)[0]  # bare weights (driver, side, frequency)
     extra = np.einsum("df,qedf,dsf->qesf", error, np.abs(h) ** 2, np.abs(divided) ** 2)
     spread, low, high = cancelled(heard, np.stack([extra[:, 1, 0], extra[:, 0, 1]], axis=1), far, f)
-    image = ear.image(np.moveaxis(heard[:, :, :2], 2, 1)).azimuth
-    return spread.mean, spread.p10, float(np.degrees(np.mean(image[:, 0] - image[:, 1]))), low, high
+    return spread.mean, spread.p10, low, high
 
 
 def _response(taps: NDArray[np.floating[Any]], f: Float, fs: int) -> Complex:

@@ -135,9 +135,10 @@ class HeardBank:
     def text(self) -> str:
         """All places for people."""
         bad, count = sum(not p.holds for p in self.places), len(self.places)
+        whose = "each listener's" if any(p.listeners for p in self.places) else "each place's"
         head = (
             f"Bank measured at {count} places, direct sound, 800 Hz to 6.3 kHz (mean / 10th percentile over "
-            f"{len(CLOUD.yaw)} heads each); limits: {SHORT_DB:g} dB below the predicted mean, "
+            f"{whose} {len(CLOUD.yaw)} heads); limits: {SHORT_DB:g} dB below the predicted mean, "
             f"width {WIDTH_DEG:g} degrees"
         )
         verdict = "PASS" if self.passed else f"FAIL: {bad} of {count} places do not match the prediction"
