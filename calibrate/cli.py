@@ -254,7 +254,7 @@ def demo(
     description = read(find(rig))
     here = folder.new(runs, unit, description, datetime.now(UTC))
     say(f"Rig {description.name!r}, unit {unit}, run {here}")
-    with open_rig(with_faults(description, fault), serial=unit) as lab:
+    with folder.removed_if_refused(here), open_rig(with_faults(description, fault), serial=unit) as lab:
         for name in sets_of(description):
             capture_set(lab, name, here, operator(True, 0.0))
     with tracked("Calibrating", run.parts_of_calibration()) as step:

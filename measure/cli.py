@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +21,7 @@ from sweetspot.measure.plan import OverlapMode, SetName
 from sweetspot.measure.preflight import cli as preflight
 from sweetspot.measure.session import RawKept, Session, without_raw
 from sweetspot.rigs.cli import FaultsOpt
-from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble, TooLoud
 from sweetspot.rigs.load import check_files, find, open_rig
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.next_command import command
@@ -226,7 +227,8 @@ def capture_set(
             with tracked(f"Measuring {name}", left) as step:
                 measure(rig, session, wanted, ask=ask, step=step, accept_change=accept_change, overlapped=overlap)
         except (KeyboardInterrupt, HardwareTrouble) as fault:
-            if "measure resume" not in str(fault):
+            refused = isinstance(fault, TooLoud) and not session.has_captures
+            if "measure resume" not in str(fault) and not refused:
                 say(f"Captures so far are kept. Continue with: {command('measure resume', run)}")
             raise
 
@@ -284,14 +286,15 @@ def _begin(name: SetName, description: Description, how: _Wish) -> None:
     if how.run is not None:
         folder.check_same(how.run, how.unit, description)
     with open_rig(description, serial=how.unit) as rig:
-        chosen = how.run or folder.latest_without(how.runs, how.unit, description, name)
-        chosen = chosen or folder.new(how.runs, how.unit, description, datetime.now(UTC))
-        say(f"Run {chosen}")
-        capture_set(rig, name, chosen, how.ask, overlap=overlap)
-        if name == "ears" and description.reference is not None:
-            capture_set(rig, "reference", chosen, how.ask)
-        for fixed in plan.fixed_sets(description) if name == "ears" else ():
-            capture_set(rig, fixed, chosen, how.ask)
+        known = how.run or folder.latest_without(how.runs, how.unit, description, name)
+        chosen = known or folder.new(how.runs, how.unit, description, datetime.now(UTC))
+        with nullcontext() if known else folder.removed_if_refused(chosen):
+            say(f"Run {chosen}")
+            capture_set(rig, name, chosen, how.ask, overlap=overlap)
+            if name == "ears" and description.reference is not None:
+                capture_set(rig, "reference", chosen, how.ask)
+            for fixed in plan.fixed_sets(description) if name == "ears" else ():
+                capture_set(rig, fixed, chosen, how.ask)
     without_raw(folder.session_file(chosen), how.raw)
     _report(chosen, how.as_json)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sweetspot.measure.plan import SetName
 from sweetspot.measure.session import FILES, Session
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, SweetspotError, TooLoud
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.rig_file import Description, copy_name
 from sweetspot.rigs.runs import templates_alone
@@ -37,6 +40,34 @@ def new(runs: Path, serial: str, rig: Description, now: datetime) -> Path:
         raise BadInput(f"{run}: the run folder cannot be made: {fault.strerror}; choose another with --runs") from fault
     with Session.create(run / "session.h5", rig, serial, f"{now:%Y-%m-%dT%H:%M:%SZ}"):
         return run
+
+
+@contextmanager
+def removed_if_refused(run: Path) -> Iterator[None]:
+    """Within it, a refusal before the first capture removes a run folder just made; one that holds captures stays.
+
+    Parameters
+    ----------
+    run
+        Folder made by :func:`new`; of a run that existed before, use no such context.
+    """
+    try:
+        yield
+    except (BadInput, TooLoud):
+        if not has_captures(run):
+            shutil.rmtree(run, ignore_errors=True)
+            with suppress(OSError):
+                run.parent.rmdir()  # the unit's, if it has no other run
+        raise
+
+
+def has_captures(run: Path) -> bool:
+    """Whether a capture of any set is stored; a session that cannot be read counts as one."""
+    try:
+        with Session.read(session_file(run)) as session:
+            return session.has_captures
+    except SweetspotError:
+        return True
 
 
 def changed_files(run: Path) -> tuple[str, ...]:

@@ -34,7 +34,10 @@ class HardwareTrouble(SweetspotError):
 
 
 class TooLoud(HardwareTrouble):
-    """A signal above the rig's ceiling or its SPL limit was refused; it was not played at that level.
+    """A signal above the rig's ceiling or its SPL limit was refused.
+
+    A level that was asked for and is too high is wrong input (exit code 2): it is not played. Where a capture passed
+    the limit although its level was known to keep it, the rig has changed, as when an amplifier is turned up (3).
 
     Parameters
     ----------
@@ -42,11 +45,17 @@ class TooLoud(HardwareTrouble):
         What, by how much, and what to do.
     over_db
         Excess over the SPL limit, dB, where a trial found it.
+    played
+        Whether it was found in a capture.
     """
 
-    def __init__(self, text: str = "", over_db: float | None = None) -> None:
+    exit_code = BadInput.exit_code
+
+    def __init__(self, text: str = "", over_db: float | None = None, *, played: bool = False) -> None:
         super().__init__(text)
         self.over_db = over_db
+        if played:
+            self.exit_code = HardwareTrouble.exit_code
 
 
 class Held(HardwareTrouble):

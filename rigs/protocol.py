@@ -7,9 +7,9 @@ The classes of trouble live in :mod:`sweetspot.rigs.errors` (so that the rig fil
     SweetspotError                 one clear message; the command line prints it and leaves with `exit_code`
     |- BadInput            (2)     wrong use or wrong input: a file, a value, a name
     |- HardwareTrouble     (3)     a device failed, vanished or answered wrongly; what landed is kept
-    |  `- TooLoud          (3)     something was about to be played above the rig's ceiling
-    |- OutputTrouble      (70)     stdout did not take the result
-    `- Held                (3)     captures stayed bad: the session waits and can be resumed
+    |  |- TooLoud          (2)     a level above the rig's ceiling or SPL limit was asked for; 3 once a capture had it
+    |  `- Held             (3)     captures stayed bad: the session waits and can be resumed
+    `- OutputTrouble      (70)     stdout did not take the result
 """
 
 from __future__ import annotations

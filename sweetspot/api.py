@@ -94,11 +94,12 @@ def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str
 
     with open_rig(rig, unit) as opened:
         here = folder.new(Path(runs), unit, opened.description, load.utc_now())
-        for name in plan.SETS:
-            if name in sets:
-                with Session.resume(folder.session_file(here)) as session:
-                    wanted = plan.make(opened.description, name)
-                    capture(opened, session, wanted, ask=_nobody, step=_silent)
+        with folder.removed_if_refused(here):
+            for name in plan.SETS:
+                if name in sets:
+                    with Session.resume(folder.session_file(here)) as session:
+                        wanted = plan.make(opened.description, name)
+                        capture(opened, session, wanted, ask=_nobody, step=_silent)
     return here
 
 

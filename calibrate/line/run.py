@@ -131,6 +131,8 @@ def cycle(line: LineSetup, state: LineState, serial: str) -> dict[str, Any]:
         record |= {"verdict": "error", "cause": "stopped", "reasons": ["stopped by the operator"]}
     except SweetspotError as trouble:
         record |= {"verdict": "error", "cause": _kind(trouble), "reasons": [str(trouble).splitlines()[0]]}
+        if "run" in record and not Path(record["run"]).is_dir():  # refused before the first capture
+            del record["run"]
     except Exception as fault:  # one unit's trouble must not end the line
         record |= {"verdict": "error", "cause": "program", "reasons": [f"{type(fault).__name__}: {fault}"]}
     try:
@@ -174,7 +176,7 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
         with _timed(state, record, "capture"):
             run = folder.new(line.runs, serial, line.rig, datetime.now(UTC))
             record["run"] = str(run)
-            with alone(run), Session.resume(run / "session.h5") as session:
+            with folder.removed_if_refused(run), alone(run), Session.resume(run / "session.h5") as session:
                 wanted = plan_at_once(line.rig, "monitor")
                 hardware.measure(rig, session, wanted, ask=_nobody, step=_ignore, levels=_levels_of_line(line, state))
                 state.level_db = _loudest(session, wanted)

@@ -67,9 +67,10 @@ def quick(
     with open_rig(with_faults(described, fault), serial=unit) as lab:
         here = folder.new(runs, unit, described, datetime.now(UTC))
         say(f"Run {here}")
-        for name in FIXED:
-            if (name == "monitor" and model) or (name == "device" and described.device_mics):
-                capture_set(lab, name, here, operator(True, 0.0))
+        with folder.removed_if_refused(here):
+            for name in FIXED:
+                if (name == "monitor" and model) or (name == "device" and described.device_mics):
+                    capture_set(lab, name, here, operator(True, 0.0))
     found = run.complete(here, *known) if known is not None else drift.corrected(here, since or here)
     then = (
         f"Estimated; fit its filters with: sweetspot calibrate {here}"

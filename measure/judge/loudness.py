@@ -194,7 +194,7 @@ class LoudnessCheck:
             level, there = self._known[sound.source]
             if level + _may_rise(sound.pose, there) <= self.limit_db:
                 return
-        self._known[sound.source] = (self._predicted(sound), sound.pose)
+        self._known[sound.source] = (self._predicted(sound, played=False), sound.pose)
 
     def judge(self, sound: Sound, x: NDArray[np.floating]) -> None:
         """Look at a capture ``x (input, samples)``; one over the limit is tried softly, and stops the session if so.
@@ -212,9 +212,9 @@ class LoudnessCheck:
         if level <= self.limit_db + OVER_DB:
             self._known[sound.source] = (level, sound.pose)
         else:
-            self.permit(sound)
+            self._known[sound.source] = (self._predicted(sound, played=True), sound.pose)
 
-    def _predicted(self, sound: Sound) -> float:
+    def _predicted(self, sound: Sound, *, played: bool) -> float:
         """Level (dB SPL) of a stimulus at its planned level, from the lowest-level trial above the noise."""
         assert self.limit_db is not None
         again = False
@@ -234,6 +234,7 @@ class LoudnessCheck:
                         "amplifier; or raise the limit"
                         + (CANAL if self.mics[mic].name in EARS and over > CANAL_DB else ""),
                         over,
+                        played=played,
                     )
                 again = True  # a noise from outside does not come twice
                 continue
@@ -242,7 +243,8 @@ class LoudnessCheck:
                 break
         raise TooLoud(
             f"{sound.name}: {level:.0f} dB SPL of noise at {self.mics[mic].name} mask its level, and the limit is "
-            f"{self.limit_db:g} dB SPL (limits.loudest_db_spl). Wait until it is quiet, or raise it"
+            f"{self.limit_db:g} dB SPL (limits.loudest_db_spl). Wait until it is quiet, or raise it",
+            played=played,
         )
 
     def _tried(self, signal: NDArray[np.float32], down_db: float) -> tuple[float, float, int]:

@@ -135,6 +135,13 @@ class Session:
         return tuple(name for name in SETS if f"raw/{name}" in self._file)
 
     @property
+    def has_captures(self) -> bool:
+        """Whether any capture of any set is stored, accepted or not."""
+        if "raw" not in self._file:
+            return False
+        return any(key != "played" for name in self._file.group("raw") for key in self._file.group(f"raw/{name}"))
+
+    @property
     def has_templates(self) -> bool:
         """Whether templates of the head were begun."""
         return "raw/templates" in self._file

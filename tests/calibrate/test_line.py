@@ -219,6 +219,19 @@ def test_a_unit_that_has_passed_is_not_recorded_again_when_it_is_scanned_once_mo
     assert (tmp_path / records.LINE).read_text().splitlines() == [json.dumps(record("A", "pass"))]
 
 
+def test_a_level_refused_before_the_first_capture_leaves_a_record_and_no_run(tmp_path: Path) -> None:
+    unused: Any = None  # the model: the cycle ends before it is needed
+    rig = parse(quick_fleet.text().replace("[limits]", "[limits]\nloudest_db_spl = 50.0"), folder=tmp_path)
+    setup = line.LineSetup(rig, unused, "0" * 64, tmp_path / "runs", tmp_path / "records")
+    state = LineState("desk", "model", 0)
+    state.begins("U-1")
+    done = line.cycle(setup, state, "U-1")
+    assert (done["verdict"], done["cause"]) == ("error", "rig")
+    assert "limits.loudest_db_spl = 50" in done["reasons"][0]
+    assert "run" not in done
+    assert not list((tmp_path / "runs").iterdir())
+
+
 class Killed(BaseException):
     """The program is gone; nothing may catch it."""
 

@@ -11,11 +11,15 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from sweetspot.command_line import build
 from sweetspot.measure import folder
 from sweetspot.measure.session import Session, without_raw
-from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.errors import BadInput, SweetspotError
+from sweetspot.rigs.rig_file import parse
 from sweetspot.rigs.runs import begun, located
+from tests.conftest import NOON
 
 
 @pytest.fixture
@@ -128,3 +132,75 @@ def test_an_interruption_names_the_command_that_goes_on(
     done = sweetspot("measure", "polar", "rig.toml", "--unit", "T-3", "--fault", "stall at=3")
     assert done.returncode == 3, done.stderr
     assert "sweetspot measure resume runs/T-3/" in done.stderr
+
+
+@pytest.fixture
+def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Runs a command of this process in an empty folder: its exit code, and what it said."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str) -> tuple[int, str]:
+        done = CliRunner().invoke(build("rigs", "measure"), list(args))
+        code = done.exception.exit_code if isinstance(done.exception, SweetspotError) else done.exit_code
+        return code, f"{done.output}{done.exception or ''}"
+
+    return run
+
+
+def limited(crooked_text: str, limit: float) -> str:
+    """The crooked rig with an SPL limit."""
+    return crooked_text.replace("ceiling_dbfs = -5.0", f"ceiling_dbfs = -5.0\nloudest_db_spl = {limit}")
+
+
+@pytest.mark.parametrize("name", ["ears", "polar", "templates"])
+def test_a_level_refused_before_the_first_capture_is_wrong_input_and_leaves_no_run(
+    name: str, crooked_text: str, tmp_path: Path, typed: Callable[..., tuple[int, str]]
+) -> None:
+    """Found by captures at a low level, of which none is kept."""
+    (tmp_path / "rig.toml").write_text(limited(crooked_text, 50.0))
+    code, text = typed("measure", name, "rig.toml", "--unit", "T-1")
+    assert code == 2
+    assert "limits.loudest_db_spl = 50" in text
+    assert "resume" not in text
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_limit_that_cannot_be_enforced_leaves_the_units_other_runs_alone(
+    crooked_text: str, measured: Path, tmp_path: Path, typed: Callable[..., tuple[int, str]]
+) -> None:
+    shutil.copytree(measured, tmp_path / "runs" / "T-9" / measured.name)
+    (tmp_path / "rig.toml").write_text(limited(crooked_text, 90.0).replace("sensitivity_mv_per_pa = 20.0\n", ""))
+    code, text = typed("measure", "polar", "rig.toml", "--unit", "T-9")
+    assert code == 2
+    assert "cannot be enforced: missing sensitivity_mv_per_pa of 'boom'" in text
+    assert "resume" not in text
+    assert [run.name for run in (tmp_path / "runs" / "T-9").iterdir()] == [measured.name]
+
+
+@pytest.mark.parametrize(("limit", "code"), [(50.0, 2), (95.0, 3)])
+def test_a_run_that_existed_is_never_removed(
+    limit: float, code: int, crooked_text: str, tmp_path: Path, typed: Callable[..., tuple[int, str]]
+) -> None:
+    """One that was interrupted before its first capture: refused again, by the trial or by the first capture."""
+    text = limited(crooked_text, limit)
+    run = folder.new(tmp_path / "runs", "T-1", parse(text, tmp_path), NOON)
+    (tmp_path / "rig.toml").write_text(text)
+    up = "level driver=woofer at=1- db=30"  # a capture counts from its first sample at full level
+    found, text = typed("measure", "ears", "rig.toml", "--unit", "T-1", "--run", str(run), "--fault", up)
+    assert found == code
+    assert "woofer would reach" in text
+    assert (run / "session.h5").is_file()
+    assert ("measure resume" in text) is (code == 3), "there is something to resume once a capture is stored"
+
+
+def test_an_amplifier_turned_up_while_measuring_is_hardware_and_keeps_the_captures(
+    crooked_text: str, tmp_path: Path, typed: Callable[..., tuple[int, str]]
+) -> None:
+    """Up by 30 dB from the seventh capture on."""
+    (tmp_path / "rig.toml").write_text(limited(crooked_text, 95.0))
+    code, text = typed("measure", "ears", "rig.toml", "--unit", "T-1", "--fault", "level driver=left at=7- db=30")
+    assert code == 3
+    run = next((tmp_path / "runs" / "T-1").iterdir())
+    assert f"Continue with: sweetspot measure resume {run.relative_to(tmp_path)}" in text
+    with Session.read(run / "session.h5") as session:
+        assert session.has_captures
