@@ -326,12 +326,14 @@ def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification
 
 
 def _reported(here: Path, music: Path | None = None, pictures: Path | None = None) -> Path:
-    from sweetspot.calibrate.report import BEAM_STEPS, STEPS, write, write_beam  # matplotlib is slow to import
-
     if (beam := run.beam_of(here)) is not None:
+        from sweetspot.calibrate.report import BEAM_STEPS, write_beam  # matplotlib is slow to import
+
         if music is not None:
             raise BadInput(f"--listen: {here} has no ears set for it; omit it, or measure the ears")
         with tracked("Reporting", BEAM_STEPS) as step:
             return write_beam(here, beam, step=step, pictures=pictures)
+    from sweetspot.calibrate.report import STEPS, write
+
     with tracked("Reporting", STEPS) as step:
         return write(here, music, step=step, pictures=pictures)

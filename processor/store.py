@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,9 @@ SCHEMA = "sweetspot-filterset"
 SCHEMA_VERSION = 1
 NAME = "filterset.h5"
 """File name in a run folder."""
+
+_predictions: dict[str, dict[str, Any]] = {}
+"""The prediction that was read last, by the SHA-256 of its file's content."""
 
 Tree = Mapping[str, Any]
 """Nested: a mapping is a group, an array or list a dataset, a string or number an attribute."""
@@ -108,8 +112,15 @@ def has_bank(path: Path) -> bool:
 
 def read_prediction(path: Path) -> dict[str, Any]:
     """The ``prediction`` given to :func:`write`: groups as dicts, datasets as arrays or lists of strings."""
-    with _opened(path) as root:
-        return _untree(root.group("prediction"))
+    with File.read(located(path), KIND) as file:
+        kept = file.seal.sha256 if file.seal.state == "sealed" else ""
+        if kept and kept in _predictions:
+            return deepcopy(_predictions[kept])
+        found = _untree(file.root.group("prediction"))
+    if kept:
+        _predictions.clear()
+        _predictions[kept] = deepcopy(found)
+    return found
 
 
 def loudness_re_plain(path: Path) -> dict[str, float]:

@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.report.bank_plots import bank_map as bank_map
     from sweetspot.calibrate.report.beam_page import BEAM_STEPS as BEAM_STEPS
     from sweetspot.calibrate.report.beam_page import write_beam as write_beam
-    from sweetspot.calibrate.report.page import STEPS as STEPS
     from sweetspot.calibrate.report.page import comparison as comparison
-    from sweetspot.calibrate.report.page import write as write
+    from sweetspot.calibrate.report.writing import STEPS as STEPS
+    from sweetspot.calibrate.report.writing import write as write
 else:
     from sweetspot.rigs.faces import lazy
 

@@ -1,4 +1,4 @@
-"""One self-contained page on a run: the verdict first, then the pictures, then how to reproduce it."""
+"""Parts of a run's page: the verdict first, then the pictures, then how to reproduce it."""
 
 from __future__ import annotations
 
@@ -18,67 +18,17 @@ from sweetspot.calibrate.plant import ahead, errors, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, sounds, tables
 from sweetspot.calibrate.report.device_pictures import by_name, reach, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
-from sweetspot.calibrate.report.pictures import Picture, picture, save
+from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.storage import alone, replacing
-from sweetspot.rigs.storage import write as write_file
+from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import Float
 
-NAME = "report.html"
 SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
          ("Phantom centre at the left ear", 0, 2), ("Phantom centre at the right ear", 1, 2))  # fmt: skip
-
-
-STEPS = 9
-"""Progress steps of :func:`write`: reading, sounds, seven groups of pictures."""
-
-
-def write(
-    run: Path,
-    music: Path | None = None,
-    *,
-    step: Callable[[str], None] = lambda note: None,
-    pictures: Path | None = None,
-) -> Path:
-    """Build ``report.html`` of a run; the old page stays until the new one is whole.
-
-    Parameters
-    ----------
-    run
-        Its folder.
-    music
-        A stereo file whose beginning can be listened to in the page, before and after.
-    step
-        Called after each of :data:`STEPS`, with what it was.
-    pictures
-        Folder for the page's pictures as PNG files of their own; ``None`` for none.
-
-    Raises
-    ------
-    BadInput
-        The session or the filterset is missing, or the page cannot be written.
-    """
-    known = evidence.of_session(run)
-    first = _begun(known, OF_SESSION, with_figures=pictures is not None)
-    gathered = evidence.with_verdict(run, known)
-    step("measurements and filters")
-    then = _begun(gathered, OF_VERDICT, with_figures=pictures is not None)
-    last = _begun(gathered, LAST, with_figures=True)
-    clips = sounds.clips(run, music)
-    step("sounds")
-    written = _text(gathered, run.name, clips)
-    drawn = _collected(last() | first() | then(), step)
-    page = written(drawn)
-    path = run / NAME
-    with alone(run):
-        write_file(path, page)
-    if pictures is not None:
-        save(drawn, pictures)
-    return path
 
 
 def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
@@ -100,28 +50,30 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     return path
 
 
-def _begun(e: Evidence, parts: tuple[str, ...], *, with_figures: bool) -> Callable[[], dict[str, list[Picture]]]:
-    """Start to draw parts of the page on another core; figures are kept only if needed."""
+def draw(e: Evidence, parts: tuple[str, ...], *, with_figures: bool, alone: bool = False) -> dict[str, list[Picture]]:
+    """Draw parts of the page.
+
+    Parameters
+    ----------
+    parts
+        Keys of :data:`PARTS`, long ones first.
+    with_figures
+        Keep their figures too: then they are drawn in this process.
+    alone
+        Leave the other cores to others.
+    """
 
     def drawn(name: str) -> list[Picture]:
         with matplotlib.rc_context(measured.STYLE):
             return [p if with_figures else replace(p, figure=None) for p in PARTS[name](e)]
 
-    begun = forked.begun([partial(drawn, name) for name in parts], copies=1, here=with_figures)
-    return lambda: dict(zip(parts, begun(), strict=True))
+    work = [partial(drawn, name) for name in parts]
+    found = [piece() for piece in work] if with_figures or alone else forked.shared(work)
+    return dict(zip(parts, found, strict=True))
 
 
-def _collected(drawn: dict[str, list[Picture]], step: Callable[[str], None]) -> dict[str, list[Picture]]:
-    """Pictures of each group of the page, in order, and a report of each."""
-    found = {}
-    for group, parts in GROUPS.items():
-        found[group] = [one for part in parts for one in drawn[part]]
-        step(f"pictures: {group}")
-    return found
-
-
-def _text(e: Evidence, name: str, clips: tuple[sounds.Clip, ...]) -> Callable[[dict[str, list[Picture]]], str]:
-    """The page with everything but its pictures; ``name`` is the run folder's."""
+def text(e: Evidence, name: str) -> Callable[[dict[str, list[Picture]], tuple[sounds.Clip, ...]], str]:
+    """The page with everything but its pictures and sounds; ``name`` is the run folder's."""
     page = Environment(
         loader=PackageLoader("sweetspot.calibrate.report", "."),
         autoescape=True,
@@ -133,7 +85,6 @@ def _text(e: Evidence, name: str, clips: tuple[sounds.Clip, ...]) -> Callable[[d
         page,
         e=e,
         run=name,
-        clips=clips,
         groups=tables.groups(e),
         total=len(tables.rows(e)),
         tiles=image_pictures.header(e),
@@ -150,8 +101,9 @@ def _text(e: Evidence, name: str, clips: tuple[sounds.Clip, ...]) -> Callable[[d
     )
 
 
-def _rendered(page: Template, pictures: dict[str, list[Picture]], **values: Any) -> str:
-    return page.render(pictures=pictures, **values)
+def _rendered(page: Template, drawn: dict[str, list[Picture]], clips: tuple[sounds.Clip, ...], **values: Any) -> str:
+    pictures = {group: [one for part in parts for one in drawn[part]] for group, parts in GROUPS.items()}
+    return page.render(pictures=pictures, clips=clips, **values)
 
 
 def _values(found: dict[str, CellSpread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
@@ -341,11 +293,8 @@ PARTS: dict[str, Callable[[Evidence], list[Picture]]] = {
 OF_SESSION = ("zones", "levels", "responses", "plans", "noise")
 """Drawn while the verification is read."""
 
-OF_VERDICT = ("maps", "cuts", "filters")
-"""Drawn while sounds are made."""
-
-LAST = tuple(name for name in PARTS if name not in (*OF_SESSION, *OF_VERDICT))
-"""Drawn here after these."""
+OF_VERDICT = ("maps", "filters", "colour", "cuts", "image", "cancellation")
+"""Drawn after that."""
 
 GROUPS = {
     "image": ("zones", "image"),

@@ -6,9 +6,10 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, BinaryIO, Generic, Self, TypeVar
 
 from sweetspot.rigs.errors import SweetspotError
 
@@ -23,7 +24,7 @@ class Begun(Generic[Made]):
 
     def __init__(self, work: Sequence[Callable[[], Made]], copies: int) -> None:
         self._work, self._copies = work, copies
-        self._pipes = [_copy(work[number::copies]) for number in range(copies)]
+        self._copied = [_copy(partial(_results, work[number::copies])) for number in range(copies)]
 
     def __call__(self) -> list[Made]:
         """The results.
@@ -36,19 +37,17 @@ class Begun(Generic[Made]):
         if not self._copies:
             return [piece() for piece in self._work]
         found: list[Any] = [None] * len(self._work)
-        for number in range(self._copies):
-            found[number :: self._copies] = _answer(*self._pipes.pop(0))
+        with self:
+            for number in range(self._copies):
+                found[number :: self._copies] = next(_answers(self._copied[number][1]))
         return found
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process, pipe in self._pipes:
-            os.close(pipe)
-            os.kill(process, signal.SIGKILL)
-            os.waitpid(process, 0)
-        self._pipes = []
+        while self._copied:
+            _end(*self._copied.pop())
 
 
 def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here: bool = False) -> Begun[Made]:
@@ -62,6 +61,22 @@ def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here
     cores = _cores()
     alone = here or cores < 2 or not hasattr(os, "fork") or (copies is None and len(work) < 2)
     return Begun(work, 0 if alone else min(copies or cores, len(work)))
+
+
+@contextmanager
+def streamed(work: Callable[[], Iterator[Made]]) -> Iterator[Iterator[Made]]:
+    """What a function yields, while another core goes on with it; for the rest see :func:`begun`.
+
+    It waits with the next result until the one before was taken. The other core's work ends with the context.
+    """
+    if _cores() < 2 or not hasattr(os, "fork"):
+        yield work()
+        return
+    process, pipe = _copy(work)
+    try:
+        yield _answers(pipe)
+    finally:
+        _end(process, pipe)
 
 
 def shared(work: Sequence[Callable[[], Made]]) -> list[Made]:
@@ -99,35 +114,58 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _copy(work: Sequence[Callable[[], Any]]) -> tuple[int, int]:
-    """A copy of this process that does some work: its number, and where its answer comes."""
+def _results(work: Sequence[Callable[[], Made]]) -> Iterator[list[Made]]:
+    """All at once, so that no function waits until the result of the one before was taken."""
+    yield [piece() for piece in work]
+
+
+def _copy(work: Callable[[], Iterator[Any]]) -> tuple[int, BinaryIO]:
+    """A copy of this process that sends what some work yields: its number, and where its answers come."""
     there, here = os.pipe()
     process = os.fork()
     if process:
         os.close(here)
-        return process, there
+        return process, os.fdopen(there, "rb")
     code = 1
     try:
-        try:
-            answer: Any = [piece() for piece in work]
-        except SweetspotError as trouble:
-            answer = trouble
-        except Exception:
-            answer = RuntimeError(traceback.format_exc())
+        os.close(there)
         with os.fdopen(here, "wb") as pipe:
-            pickle.dump(answer, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+            for answer in _to_send(work):
+                pickle.dump(answer, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+                pipe.flush()
         code = 0
     finally:
         os._exit(code)  # nothing of this process may be ended or flushed twice
 
 
-def _answer(process: int, pipe: int) -> list[Any]:
-    with os.fdopen(pipe, "rb") as there:
-        data = there.read()
-    _, status = os.waitpid(process, 0)
-    if status or not data:
-        raise RuntimeError(f"a worker process ended with status {status} and without a result")
-    answer = pickle.loads(data)
-    if isinstance(answer, Exception):
-        raise answer
-    return list(answer)
+def _to_send(work: Callable[[], Iterator[Any]]) -> Iterator[tuple[str, Any]]:
+    """What some work yields, and at last what it raised, or that it ended."""
+    try:
+        yield from (("result", made) for made in work())
+        yield "end", None
+    except SweetspotError as trouble:
+        yield "trouble", trouble
+    except Exception:
+        yield "trouble", RuntimeError(traceback.format_exc())
+
+
+def _answers(pipe: BinaryIO) -> Iterator[Any]:
+    """What a copy sends."""
+    kind = ""
+    while kind != "end":
+        try:
+            kind, answer = pickle.load(pipe)
+        except (EOFError, pickle.UnpicklingError) as fault:
+            raise RuntimeError("a worker process ended without a result") from fault
+        if kind == "trouble":
+            raise answer
+        if kind == "result":
+            yield answer
+
+
+def _end(process: int, pipe: BinaryIO) -> None:
+    """End a copy, whether it is ready or not."""
+    pipe.close()
+    with suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)

@@ -30,7 +30,10 @@ CHECKSUMS = "checksums"
 """Root attribute of files that have a checksum in their user block."""
 
 _sound: set[seal.Identity] = set()
-"""Large sealed files whose structure and tables this process checked already."""
+"""Large sealed files whose tables this process checked already."""
+
+_whole: set[str] = set()
+"""SHA-256 of sealed contents whose structure this process checked already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +165,7 @@ class File:
             opened = cls(path, file, found, kind, trusted=found.state == "sealed")
             opened.state = seal.state_of(path) if found.state == "sealed" else None
             opened.known = opened.state in _sound
-            if not opened.known:
+            if found.state != "sealed" or found.sha256 not in _whole:
                 check_structure(file, path, path.stat().st_size)
             _check_schema(opened.root, path, kind)
             if found.state == "changed" or (found.state == "none" and CHECKSUMS in opened.root.attrs):
@@ -170,6 +173,8 @@ class File:
         except BaseException:
             _closed(file)
             raise
+        if found.state == "sealed":
+            _whole.add(found.sha256)
         return opened
 
     @classmethod

@@ -25,7 +25,7 @@ from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, svg
-from sweetspot.calibrate.report import page as report
+from sweetspot.calibrate.report import writing as report
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
 from sweetspot.measure.session import VERIFICATION, Session

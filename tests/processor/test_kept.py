@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,8 +87,8 @@ def test_work_on_other_cores_comes_back_in_order() -> None:
 
 def test_work_that_nobody_waits_for_is_ended() -> None:
     with forked.begun([lambda: time.sleep(60.0)], copies=1) as work:
-        (process, _) = work._pipes[0] if work._pipes else (0, 0)
-    assert not work._pipes
+        (process, _) = work._copied[0] if work._copied else (0, None)
+    assert not work._copied
     if process:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
@@ -116,6 +117,29 @@ def test_functions_are_shared_out_over_cores_each_once() -> None:
     assert [i for i, *_ in found] == list(range(12))
     if len(os.sched_getaffinity(0)) > 1:
         assert len({process for _, process, _ in found}) > 1
+
+
+def test_what_another_core_yields_comes_while_it_goes_on() -> None:
+    def yields() -> Iterator[tuple[int, int]]:
+        for i in range(3):
+            yield i, os.getpid()
+        raise BadInput("rig.toml: 3 is wrong")
+
+    with forked.streamed(yields) as found:
+        processes = {process for _, process in (next(found), next(found))}
+        assert next(found)[0] == 2
+        with pytest.raises(BadInput, match=r"rig\.toml: 3 is wrong"):
+            next(found)
+    with forked.streamed(yields) as left:
+        assert next(left)[0] == 0
+    if len(os.sched_getaffinity(0)) > 1:
+        assert os.getpid() not in processes
+
+
+def test_another_core_that_dies_is_reported() -> None:
+    if len(os.sched_getaffinity(0)) > 1:
+        with pytest.raises(RuntimeError, match="without a result"):
+            forked.begun([lambda: os._exit(3)], copies=1)()
 
 
 def test_a_disk_without_room_costs_what_is_kept_and_nothing_else(tmp_path: Path) -> None:

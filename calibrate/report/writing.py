@@ -1,0 +1,75 @@
+"""One self-contained page on a run: read on one core while another loads matplotlib and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sweetspot.calibrate.report import evidence, sounds
+from sweetspot.measure.share import forked
+from sweetspot.rigs.quick_start import without_docstrings
+from sweetspot.rigs.storage import alone
+from sweetspot.rigs.storage import write as write_file
+
+NAME = "report.html"
+
+STEPS = 4
+"""Progress steps of :func:`write`."""
+
+
+def write(
+    run: Path,
+    music: Path | None = None,
+    *,
+    step: Callable[[str], None] = lambda note: None,
+    pictures: Path | None = None,
+) -> Path:
+    """Build ``report.html`` of a run; the old page stays until the new one is whole.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    music
+        A stereo file whose beginning can be listened to in the page, before and after.
+    step
+        Called after each of :data:`STEPS`, with what it was.
+    pictures
+        Folder for the page's pictures as PNG files of their own; ``None`` for none.
+
+    Raises
+    ------
+    BadInput
+        The session or the filterset is missing, or the page cannot be written.
+    """
+    kept = pictures is not None
+    with forked.streamed(partial(_read, run, music)) as read:
+        with without_docstrings():
+            from sweetspot.calibrate.report import page  # matplotlib is slow to import
+            from sweetspot.calibrate.report import pictures as separate
+        known = next(read)
+        drawn = page.draw(known, page.OF_SESSION, with_figures=kept, alone=True)
+        step("measurements")
+        gathered = next(read)
+        text = page.text(gathered, run.name)
+        step("verification")
+        drawn |= page.draw(gathered, page.OF_VERDICT, with_figures=kept)
+        step("pictures")
+        content = text(drawn, next(read))
+        step("sounds")
+    path = run / NAME
+    with alone(run):
+        write_file(path, content)
+    if pictures is not None:
+        separate.save(drawn, pictures)
+    return path
+
+
+def _read(run: Path, music: Path | None) -> Iterator[Any]:
+    """The evidence of a run without and with its verification, then the sounds."""
+    known = evidence.of_session(run)
+    yield known
+    yield evidence.with_verdict(run, known)
+    yield sounds.clips(run, music)
