@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -239,8 +240,12 @@ def report(
     as_json: JsonOpt = False,
 ) -> None:
     """Write a self-contained report page of a run: report.html."""
-    page = _reported(run_folder, music, pictures)
-    result({"report": str(page), "changed_since": _changes(run_folder)}, str(page), as_json=as_json)
+    from sweetspot.measure.share import forked
+
+    with forked.begun([partial(run.changes, run_folder)], copies=1) as changes:
+        page = _reported(run_folder, music, pictures)
+        (changed,) = changes()
+    result({"report": str(page), "changed_since": _named(changed)}, str(page), as_json=as_json)
 
 
 def demo(
@@ -269,10 +274,13 @@ def demo(
 
 def _changes(here: Path) -> list[str]:
     """Print a note on files that changed since a later step used them."""
-    found = list(run.changes(here))
-    for change in found:
+    return _named(run.changes(here))
+
+
+def _named(changes: tuple[str, ...]) -> list[str]:
+    for change in changes:
         say(f"Changed since: {change}")
-    return found
+    return list(changes)
 
 
 def _verified(
