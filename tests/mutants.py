@@ -93,7 +93,6 @@ EQUAL: dict[str, str] = {
     **_same("processor.guard.x_limit_band", (142, 144), "writes samples twice, the second time those of its own way"),
     **_same("processor.live.callback.x__seconds", (13,), "a view of more numbers, of which as many are read"),
     **_same("processor.live.callback.x__callback", (68,), "a view of more numbers, of which as many are read"),
-    **_same("processor.live.callback.x__far", (48,), "the kernel repeats a transform with the same result"),
     **_same("processor.live.callback.x__far", (53,), "a fraction that the table of integers cuts off"),
     **_same("processor.live.callback.x__walked", (38,), "any place below 0 is none"),
     **_same("processor.live.callback.x__filter", (38,), "a ratio is 0 or at least 2"),

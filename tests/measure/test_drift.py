@@ -13,7 +13,7 @@ FS, TAPS = 47872, 1024
 NAMES = ("ear_left", "ear_right")
 
 
-def heard(gain: float = 1.0, late: float = 0.0, seed: int = 1) -> Float:
+def signals(gain: float = 1.0, late: float = 0.0, seed: int = 1) -> Float:
     """Two microphones' responses, decaying noise from 100 Hz up, ``late`` samples later."""
     rng = np.random.default_rng(seed)
     x = np.fft.rfft(rng.standard_normal((2, TAPS)) * np.exp(-np.arange(TAPS) / 60.0))
@@ -23,9 +23,9 @@ def heard(gain: float = 1.0, late: float = 0.0, seed: int = 1) -> Float:
 
 def test_closure_by_hand() -> None:
     """The second microphone closes worst: 1 dB more and a quarter of a sample later than at the beginning."""
-    first = heard()
+    first = signals()
     gain = 10.0 ** (1.0 / 20.0)
-    again = np.stack([heard()[0] * 1.001, heard(gain, 0.25)[1]])
+    again = np.stack([signals()[0] * 1.001, signals(gain, 0.25)[1]])
     found = drift.closure(first, again, FS, (500.0, 4000.0), NAMES)
     f = np.fft.rfftfreq(TAPS, 1.0 / FS)
     inside = (f >= 500.0) & (f <= 4000.0)
@@ -43,7 +43,7 @@ def test_closure_by_hand() -> None:
 
 def test_the_shift_weighs_bins_by_what_they_hold() -> None:
     """A hum in one bin that turns by itself: the shift is that of the rest, by least squares over ``|cross|``."""
-    first, f = heard(), np.fft.rfftfreq(TAPS, 1.0 / FS)
+    first, f = signals(), np.fft.rfftfreq(TAPS, 1.0 / FS)
     spectrum = np.fft.rfft(first)
     spectrum[1, 30] *= 0.01 * np.exp(1j)
     again = np.fft.irfft(spectrum * np.exp(-2j * np.pi * f / FS * 0.4), TAPS)
@@ -81,7 +81,7 @@ def test_what_moved_is_reported_in_full(level: float, shift: float, moved: bool)
 def test_a_level_may_change_by_ten_decibels_more_than_distance_explains(
     expected: float, step: float, refused: bool
 ) -> None:
-    before = heard(seed=4)
+    before = signals(seed=4)
     now = before.copy()
     now[1] *= 10.0 ** ((expected + step) / 20.0)
     now[0] *= 10.0 ** (expected / 20.0)
@@ -101,12 +101,37 @@ def in_band(h: Float, low: float, high: float, inside: float, outside: float) ->
 
 def test_only_a_drivers_lowest_two_octaves_count() -> None:
     """From 1.2 to 4.8 times its lower edge; above, a turn of the head may change much, below there is nothing."""
-    before = heard(seed=4)
+    before = signals(seed=4)
     assert drift.changed(in_band(before, 700.0, 6000.0, 1.0, 30.0), before, FS, 1000.0, 0.0, NAMES) is None
     louder = drift.changed(in_band(before, 1150.0, 5000.0, 30.0, 1.0), before, FS, 1000.0, 0.0, NAMES)
     assert louder is not None
     assert drift.changed(in_band(before, 1150.0, 5000.0, -1.0, 1.0), before, FS, 1000.0, 0.0, NAMES) is not None
     assert drift.changed(in_band(before, 700.0, 6000.0, 1.0, -1.0), before, FS, 1000.0, 0.0, NAMES) is None
+    assert drift.changed(in_band(before, 5000.0, 24000.0, 30.0, 1.0), before, FS, 1000.0, 0.0, NAMES) is None
+    assert drift.changed(in_band(before, 0.0, 1100.0, 30.0, 1.0), before, FS, 1000.0, 0.0, NAMES) is None
+
+
+def test_quiet_responses_are_judged_as_loud_ones_are() -> None:
+    before = 1e-6 * signals(seed=4)
+    found = drift.changed(10.0 * before, before, FS, 150.0, 0.0, NAMES)
+    assert found is not None
+    assert "ear_left changed by +20 dB" in found.text
+
+
+@pytest.mark.parametrize("seed", range(11, 17))
+def test_the_correlation_is_the_naive_sum_over_the_band(seed: int) -> None:
+    """Of 24 taps, over the bins of twice their number from 1.2 to 4.8 times the lower edge, lag by lag."""
+    rng = np.random.default_rng(seed)
+    before = rng.standard_normal(24)
+    now = -before + 0.4 * rng.standard_normal(24)
+    bins, n = np.arange(4, 13), np.arange(24)  # 3.12 and 12.48 bins are the edges
+    kernel = np.exp(-2j * np.pi * np.outer(bins, n) / 48.0)
+    a, b = kernel @ now, kernel @ before
+    lags = [np.sum((a * b.conj() * np.exp(2j * np.pi * bins * lag / 48.0)).real) for lag in range(-23, 25)]
+    expected = min(lags) / np.sqrt(np.sum(np.abs(a) ** 2) * np.sum(np.abs(b) ** 2))
+    found = drift.changed(now[None], before[None], FS, 2.6 * FS / 48.0, 0.0, NAMES[:1])
+    assert found is not None
+    assert f"(correlation {expected:.2f})" in found.text
 
 
 LATEST = int(drift.LAG_S * FS)
@@ -132,6 +157,17 @@ def test_the_opposite_is_looked_for_within_three_milliseconds(late: int, refused
     assert drift.changed(2.0 * np.roll(before, late, axis=1), before, FS, 900.0, 0.0, NAMES) is None
 
 
+@pytest.mark.parametrize(
+    ("late", "refused"), [(LATEST, True), (-LATEST, True), (LATEST + 1, False), (-LATEST - 1, False)]
+)
+def test_three_milliseconds_to_the_sample(late: int, refused: bool) -> None:
+    """A tweeter's band is so wide that its correlation a sample beside the peak is small."""
+    before = np.zeros((2, TAPS))
+    before[:, 400:500] = np.random.default_rng(7).standard_normal((2, 100))
+    found = drift.changed(-np.roll(before, late, axis=1), before, FS, 4400.0, 0.0, NAMES)
+    assert (found is not None) is refused
+
+
 @pytest.mark.parametrize(("share", "refused"), [(0.2, True), (0.5, False)])
 def test_a_weak_likeness_turned_is_no_opposite(share: float, refused: bool) -> None:
     """Correlation of ``-(1-s)`` of its power turned, the rest unlike: -0.89 and -0.71 around the limit of -0.75."""
@@ -150,9 +186,9 @@ def test_a_tone_is_as_much_its_opposite_as_itself() -> None:
 
 
 def test_silence_says_nothing_and_the_next_microphone_is_looked_at() -> None:
-    before = heard(seed=4)
+    before = signals(seed=4)
     before[0] = 0.0
-    now = 10.0 * heard(seed=4)
+    now = 10.0 * signals(seed=4)
     found = drift.changed(now, before, FS, 150.0, 0.0, NAMES)
     assert found is not None
     assert "ear_right" in found.text

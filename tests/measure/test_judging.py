@@ -142,13 +142,17 @@ def test_the_residual_of_a_loopback_is_in_its_band() -> None:
         assert np.abs(quality._completed(inv, two, DELAY, 1.0) - late(DELAY)).max() < 1e-9
 
 
-def test_a_kernel_ends_a_millisecond_from_its_arrival() -> None:
-    inv = world()[2]
-    flat = np.ones(len(inv.f))
+@pytest.mark.parametrize("size", [None, 10125])
+def test_a_kernel_ends_a_millisecond_from_its_arrival(size: int | None) -> None:
+    """Of an even and of an odd number of samples."""
+    sweep, played, inv = world()
+    inv = inv if size is None else inverse(sweep, played, size)
+    assert inv.size % 2 == (size is not None)
+    flat, arrival = np.ones(len(inv.f)), np.exp(-2j * np.pi * inv.f * DELAY)
     for samples, kept in ((0, True), (8, True), (-8, True), (9, False), (-9, False), (-30, False)):
         band = (inv.f >= inv.band[0]) & (inv.f <= inv.band[1])
-        loop = late(DELAY) * (1.0 + 0.3 * np.exp(-2j * np.pi * inv.f * samples / FS))
-        h = np.fft.irfft(quality._completed(inv, loop, DELAY, 1.0) / late(DELAY), inv.size)
+        loop = arrival * (1.0 + 0.3 * np.exp(-2j * np.pi * inv.f * samples / FS))
+        h = np.fft.irfft(quality._completed(inv, loop, DELAY, 1.0) / arrival, inv.size)
         wanted = np.fft.irfft(np.where(band, flat + 0.3 * np.exp(-2j * np.pi * inv.f * samples / FS), 1.0), inv.size)
         reach = int(0.001 * FS)
         assert reach == 8

@@ -177,6 +177,35 @@ def test_a_block_is_the_engines(machine: Machine, method: str, taps: int, monkey
     assert it.at.meters[memory.PEAKS + 1] == 9.0
 
 
+@pytest.mark.parametrize("ratio", [2, 4])
+def test_the_work_of_far_partitions_is_spread(machine: Machine, ratio: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a round of blocks the first transforms the inputs, the last the outputs; each tile is worked on once."""
+    monkeypatch.setattr(block, "ratio_for", lambda *_, **__: ratio)
+    it, far, call, given = Live(filters(1, 500)), callback._far, callback.call, []
+    tiles = 0
+
+    def work(m: Any, head: Any, y: Any) -> None:
+        nonlocal tiles
+        tiles = int(m.far_tiles)
+
+        def noted(function: Any, at: Any) -> None:
+            row = carray(Pointer(int(at), np.dtype(np.int64)), layout.ARGUMENTS)
+            given.append(row[[layout.INPUTS, layout.OUTPUTS, layout.TILE, layout.TILES]].tolist())
+            call(function, at)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(callback, "call", noted)
+            far(m, head, y)
+
+    monkeypatch.setattr(callback, "_far", work)
+    it.play(noise(2 * ratio))
+    inputs, outputs, first, count = np.array(given).T
+    assert list(inputs) == [3, *[0] * (ratio - 1)] * 2
+    assert list(outputs) == [*[0] * (ratio - 1), 3] * 2
+    assert tiles >= 1
+    assert [t for a, n in zip(first, count, strict=True) for t in range(a, a + n)] == [*range(tiles)] * 2
+
+
 def test_the_amount_of_the_centre_is_a_control(machine: Machine) -> None:
     taps = np.zeros((3, 3, 40))
     taps[2, 1, 0] = 1.0  # the centre alone, to driver b
