@@ -18,6 +18,9 @@ from sweetspot.rigs.units import Complex, Float
 LEAST = 1e-8
 """Smallest variance, for numerical stability: 0.001 dB."""
 
+UNPLAYED = 1e6
+"""Variance of a ratio at a frequency that a driver does not play: it tells nothing."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Posterior:
@@ -79,5 +82,5 @@ def estimated(
     explained = float(b @ a)
     alone = np.einsum("mf,fmn,nf->", y.conj(), inverse, y, optimize=True).real
     own = np.sqrt(np.maximum(np.moveaxis(np.diagonal(B, axis1=1, axis2=2), 1, 0), LEAST))
-    distance = float(alone - explained) / (2.0 * y.size)
+    distance = float(alone - explained) / (2.0 * max(int(np.sum(noise < UNPLAYED)), 1))
     return Posterior(mean, np.maximum(fixed + by_a, LEAST).T, distance, np.abs(np.moveaxis(apart, 1, 0)) / own)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
 from sweetspot.measure.smooth import smoothed
@@ -27,9 +28,9 @@ FLOOR = np.array([1.5, 2.0, 20e-6])
 WEIGHT = 6.0
 
 BAND_HZ = (300.0, 8000.0)
-"""Where level and delay are read."""
+"""Where level and delay are read, as far as a driver plays there."""
 EDGE_DB = -6.0
-"""Level of a driver's low edge, re its median within :data:`BAND_HZ`."""
+"""Level of a driver's low edge, re its median where its level is read."""
 MIDDLE = 4.0
 """Multiple of the edge's frequency from which reference levels of the low end are read."""
 
@@ -67,8 +68,9 @@ def beside(model: GoldenModel, y: Complex, mean: Complex, false_alarm: float) ->
     false_alarm
         Share of good units that may lie beyond a limit.
     """
-    edges = np.array([edge(model.f, NEPER_DB * m.real.mean(axis=0)) for m in mean])
-    own = np.stack([_read(model.f, together(row), e) for row, e in zip(y, edges, strict=True)], axis=1)
+    plays = model.plays
+    edges = np.array([edge(model.f, NEPER_DB * m.real.mean(axis=0), p) for m, p in zip(mean, plays, strict=True)])
+    own = np.stack([_read(model.f, together(row), e, p) for row, e, p in zip(y, edges, plays, strict=True)], axis=1)
     most = limits(model, edges, false_alarm)
     return Beside(_apart(own, most), most, edges)
 
@@ -90,23 +92,30 @@ def _spread(model: GoldenModel, edges: Float) -> Float:
     """Variance ``(feature,)`` of a driver beside the others, over learned units: that of their components."""
     seen, count = model.sets[model.by].paths, len(model.drivers)
     each = [
-        [_read(model.f, together(c[d, seen]), edges[d]) ** 2 for d in range(count)] for c in model.components
+        [_read(model.f, together(c[d, seen]), edges[d], model.plays[d]) ** 2 for d in range(count)]
+        for c in model.components
     ]  # (component, driver, feature)
     others = 1.0 / (count - 1) if count > 1 else 0.0
     return np.asarray(np.sum(each, axis=0).mean(axis=0) * (1.0 + others))
 
 
-def edge(f: Float, level_db: Float) -> float:
-    """The lowest frequency at which a driver is no more than 6 dB below its median, Hz."""
+def judged(f: Float, plays: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where level and delay of a driver are read: :data:`BAND_HZ` as far as it plays there, an octave at least."""
+    lowest = float(f[plays][0]) if plays.any() else float(f[-1])
+    high = max(BAND_HZ[1], 2.0 * lowest)
+    return np.asarray((f >= min(max(BAND_HZ[0], lowest), 0.5 * f[-1])) & (f <= high))
+
+
+def edge(f: Float, level_db: Float, plays: NDArray[np.bool_]) -> float:
+    """The lowest frequency at which a driver plays and is no more than 6 dB below its median, Hz."""
     smooth = smoothed(level_db, f, 1.0 / 3.0)
-    inside = (f >= BAND_HZ[0]) & (f <= BAND_HZ[1])
-    strong = np.flatnonzero(smooth >= np.median(smooth[inside]) + EDGE_DB)
-    return float(f[strong[0]])
+    strong = np.flatnonzero((smooth >= np.median(smooth[judged(f, plays)]) + EDGE_DB) & plays)
+    return float(f[strong[0]]) if len(strong) else float(f[-1])
 
 
-def _read(f: Float, g: Complex, low: float) -> Float:
+def _read(f: Float, g: Complex, low: float, plays: NDArray[np.bool_]) -> Float:
     """Level, low end over level, and delay of a log ratio ``(frequency,)``."""
-    level, inside = NEPER_DB * g.real, (f >= BAND_HZ[0]) & (f <= BAND_HZ[1])
+    level, inside = NEPER_DB * g.real, judged(f, plays)
     first = min(MIDDLE * low, BAND_HZ[1])
     middle, bottom = (f >= first) & (f <= 2.0 * BAND_HZ[1]), (f >= low) & (f < 2.0 * low)
     slope = np.polyfit(2.0 * np.pi * f[inside], g.imag[inside], 1)[0]

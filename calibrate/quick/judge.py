@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.quick.estimate import Posterior
-from sweetspot.calibrate.quick.features import BAND_HZ, FEATURES, Beside, together
+from sweetspot.calibrate.quick.features import FEATURES, Beside, judged, together
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel
 from sweetspot.rigs.units import Complex, Float
 
@@ -103,7 +103,7 @@ def findings(
     beside
         The drivers beside each other, with their limits.
     """
-    beyond = [d for d, one in enumerate(found) if one.distance > most or _gross(model, y[d]) or beside.beyond(d)]
+    beyond = [d for d, one in enumerate(found) if one.distance > most or _gross(model, y[d], d) or beside.beyond(d)]
     if not beyond:
         return ()
     far = [f"distance {one.distance:.1f}, limit {most:.1f}" for one in found]
@@ -122,32 +122,28 @@ def remarks(model: GoldenModel, beside: Beside) -> tuple[str, ...]:
     )
 
 
-def _gross(model: GoldenModel, y: Complex) -> bool:
+def _gross(model: GoldenModel, y: Complex, d: int) -> bool:
     """Whether a driver is off by more than any model of few units may allow: level, polarity, delay, a band."""
-    g, inside = together(y), _inside(model)
-    level, turn, slope = _summed(model, g)
+    g, inside = together(y), judged(model.f, model.plays[d])
+    level, turn, slope = _summed(model, g, inside)
     band = float(np.percentile(np.abs(NEPER_DB * g.real[inside] - level), 98))
     return abs(level) > GROSS_DB or turn > OPPOSITE_RAD or abs(slope) > GROSS_S or band > GROSS_DB
 
 
-def _summed(model: GoldenModel, g: Complex) -> tuple[float, float, float]:
+def _summed(model: GoldenModel, g: Complex, inside: NDArray[np.bool_]) -> tuple[float, float, float]:
     """Level in dB, phase without the delay in rad, and delay in s (late is negative) of a log ratio."""
-    inside = _inside(model)
     f, phase = model.f[inside], g.imag[inside]
     slope = float(np.polyfit(2.0 * np.pi * f, phase, 1)[0])
     rest = np.angle(np.exp(1j * (phase - 2.0 * np.pi * f * slope)))
     return float(np.median(NEPER_DB * g.real[inside])), float(np.median(np.abs(rest))), slope
 
 
-def _inside(model: GoldenModel) -> NDArray[np.bool_]:
-    return np.asarray((model.f >= BAND_HZ[0]) & (model.f <= BAND_HZ[1]))
-
-
 def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, ...]:
     """One microphone, or all alike, off in the same way for every driver: not the unit."""
     if len(beyond) < len(y) or len(y) < 2:
         return ()
-    level = NEPER_DB * np.median(y.real[..., _inside(model)], axis=-1)
+    inside = [judged(model.f, p) for p in model.plays]
+    level = NEPER_DB * np.stack([np.median(one.real[:, i], axis=-1) for one, i in zip(y, inside, strict=True)])
     if np.median(level) < DEAD_DB:
         return (UnitFault("box", "", "dead", "every driver is silent: check the amplifier and the unit's power"),)
     spread = float(np.max(np.abs(level - np.median(level))))
@@ -177,10 +173,10 @@ def _box(model: GoldenModel, y: Complex, beyond: list[int]) -> tuple[UnitFault, 
 
 def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Beside, far: str) -> UnitFault:
     """Fault of one driver, in the order in which causes exclude each other."""
-    name, inside = model.drivers[d], _inside(model)
+    name, inside = model.drivers[d], judged(model.f, model.plays[d])
     g = together(y[d])
     level = NEPER_DB * g.real
-    middle, turn, slope = _summed(model, g)
+    middle, turn, slope = _summed(model, g, inside)
     if middle < DEAD_DB:
         return UnitFault("driver", name, "dead", f"driver {name!r} is silent ({middle:.0f} dB)")
     if (other := _fits(y, d, mean, inside)) is not None:
@@ -206,16 +202,17 @@ def _driver(model: GoldenModel, y: Complex, d: int, mean: Complex, beside: Besid
     if abs(level_off) > most_level or (abs(middle) > LEVEL_DB and uneven < 0.7 * abs(middle)):
         off = level_off if abs(level_off) > most_level else middle
         return UnitFault("driver", name, "level", f"driver {name!r} is {off:+.1f} dB off ({far})")
-    return _banded(name, y[d], model, far)
+    plays = model.plays[d]
+    return _banded(name, y[d][:, plays], model.f[plays], far)
 
 
-def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> UnitFault:
+def _banded(name: str, y: Complex, at: Float, far: str) -> UnitFault:
     """A driver whose response differs in a band, or differently in each direction."""
     levels = NEPER_DB * y.real
     mean = levels.mean(axis=0)
     apart = np.abs(levels - mean).max(axis=0)
     if len(levels) > 1 and apart.max() > max(1.5 * np.abs(mean).max(), BAND_DB):
-        f = float(model.f[int(np.argmax(apart))])
+        f = float(at[int(np.argmax(apart))])
         text = (
             f"driver {name!r} differs between directions, most at {f:.0f} Hz by {apart.max():.1f} dB: its "
             f"mount, its grille ({far})"
@@ -223,7 +220,7 @@ def _banded(name: str, y: Complex, model: GoldenModel, far: str) -> UnitFault:
         return UnitFault("driver", name, "direction", text)
     rest = np.abs(levels).max(axis=0)
     strong = np.flatnonzero(rest >= 0.5 * rest.max())
-    low, high = float(model.f[strong[0]]), float(model.f[strong[-1]])
+    low, high = float(at[strong[0]]), float(at[strong[-1]])
     worst = float(levels.flat[int(np.argmax(np.abs(levels)))])
     text = f"driver {name!r} differs from {low:.0f} to {high:.0f} Hz, by up to {worst:+.1f} dB ({far})"
     return UnitFault("driver", name, "response", text)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant import frequencies
 from sweetspot.calibrate.quick import judge, ratio, unit
-from sweetspot.calibrate.quick.estimate import LEAST, Posterior, estimated
+from sweetspot.calibrate.quick.estimate import LEAST, UNPLAYED, Posterior, estimated
 from sweetspot.calibrate.quick.far_ear import far_ear
 from sweetspot.calibrate.quick.model import GoldenModel, Leftover, ModelSet
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
@@ -17,6 +18,7 @@ from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.monitor import FixedSet
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.protection import protections
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Complex, Float, speed_of_sound
 
@@ -79,7 +81,10 @@ def learn(units: Sequence[MeasuredUnit], rig: Description, by: FixedSet = "monit
     gates = {n: unit.chosen(first.sets[n]) for n in names}
     h = [np.concatenate([unit.spectra(u.sets[n], gates[n]) for n in names], axis=1) for u in units]
     f = frequencies(rig.fs)
-    logs = np.stack([ratio.log_ratio(one, h[0], f, at) for one in h])
+    lows = {p.name: p.low_hz or 0.0 for p in protections(rig)}
+    lowest = tuple(lows[n] for n in first.sets["ears"].drivers)
+    plays = at >= np.array(lowest)[:, None]
+    logs = np.stack([ratio.log_ratio(one, h[0], f, at, plays) for one in h])
     mean = logs.mean(axis=0)
     noise = np.stack(
         [
@@ -94,9 +99,9 @@ def learn(units: Sequence[MeasuredUnit], rig: Description, by: FixedSet = "monit
     seen = sets[by].paths
     deviations = logs - mean
     components = np.stack([principal(deviations[:, d]) for d in range(deviations.shape[1])], axis=1)
-    common, local = _left(deviations, _rest)
-    near = Leftover(*_left(deviations, lambda own, components: own))
-    gauge = float(noise[:, :, seen].mean())
+    common, local = _left(deviations, plays, _rest)
+    near = Leftover(*_left(deviations, plays, lambda own, components: own))
+    gauge = float(_over_playing(noise[:, :, seen], plays).mean())
     model = GoldenModel(
         tuple(u.serial for u in units),
         rig.sha256,
@@ -111,6 +116,7 @@ def learn(units: Sequence[MeasuredUnit], rig: Description, by: FixedSet = "monit
         scale={n: np.full_like(at, ASSUMED_SCALE) for n in sets},
         missed={n: _assumed(one, at, speed_of_sound(rig.environment.temperature_c)) for n, one in sets.items()},
         gauge=gauge,
+        lowest_hz=lowest,
         by=by,
     )
     return _proved(_chosen(model, deviations, noise), deviations, noise)
@@ -140,7 +146,19 @@ def _left_out(x: Complex, one: int) -> tuple[Complex, Complex]:
     return principal(others - mean), np.asarray(x[one] - mean)
 
 
-def _left(deviations: Complex, left: Callable[[Complex, Complex], Complex]) -> tuple[Float, Float]:
+def _over_playing(x: Float, plays: NDArray[np.bool_]) -> Float:
+    """Mean ``(..., frequency)`` of ``x (unit, driver, ..., frequency)`` over units, and over the drivers that play.
+
+    Where none does, the mean over all.
+    """
+    weight = np.where(plays.any(axis=0), plays, True).astype(float)
+    weight /= weight.sum(axis=0)
+    return np.asarray(np.einsum("df,d...f->...f", weight, x.mean(axis=0)))
+
+
+def _left(
+    deviations: Complex, plays: NDArray[np.bool_], left: Callable[[Complex, Complex], Complex]
+) -> tuple[Float, Float]:
     """Residuals ``left`` of units by others' components: variances common to all directions, and of one."""
     n, drivers = deviations.shape[:2]
     prior_common = np.full(deviations.shape[-1], (COMMON_DB / NEPER_DB) ** 2)
@@ -158,8 +176,8 @@ def _left(deviations: Complex, left: Callable[[Complex, Complex], Complex]) -> t
             local.append(0.5 * np.mean(np.abs(rest - middle) ** 2, axis=0))
     weight = WEIGHT / (WEIGHT + n - 1)
     at = _grid_like(deviations)
-    means = (smoothed(np.mean(v, axis=0), at, 1.0 / 3.0) for v in (common, local))
-    first, second = means
+    shape = (n, drivers, len(at))
+    first, second = (smoothed(_over_playing(np.reshape(v, shape), plays), at, 1.0 / 3.0) for v in (common, local))
     return (
         np.asarray(weight * prior_common + (1.0 - weight) * first + LEAST),
         np.asarray(weight * prior_local + (1.0 - weight) * second + LEAST),
@@ -300,7 +318,8 @@ def _left_out_in_turn(model: GoldenModel, deviations: Complex, noise: Float) -> 
     for one in range(len(deviations)):
         for d in range(deviations.shape[1]):
             components, own = _left_out(deviations[:, d], one)
-            found = predicted(model, own[seen], noise[one, d, seen], list(seen), components)
+            tells = np.where(model.plays[d], noise[one, d, seen], UNPLAYED)
+            found = predicted(model, own[seen], tells, list(seen), components)
             yield np.asarray(own - found.mean), found.variance + noise[one, d], found.distance
 
 
@@ -311,7 +330,7 @@ def _proved(model: GoldenModel, deviations: Complex, noise: Float) -> GoldenMode
         return model
     missed, stated, distances = zip(*_left_out_in_turn(model, deviations, noise), strict=True)
     errors = np.reshape(missed, deviations.shape)
-    means = [_power(errors).mean(axis=(0, 1)), np.mean(stated, axis=0)]
+    means = [_over_playing(v, model.plays) for v in (_power(errors), np.reshape(stated, deviations.shape))]
     scale, extra = {}, {}
     weight, few = WEIGHT / (WEIGHT + n - 1), by_few(n)
     for name, known in model.sets.items():

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.units import Complex, Float
@@ -93,6 +94,9 @@ class GoldenModel:
     distance, distance_spread, count
         Where the tail of good drivers' log distances begins, its mean excess (:mod:`judge`), and of how many there are;
         0 for none.
+    lowest_hz
+        Of each driver, the lower edge of its band: nothing is played below it, and ratios there are of leakage from
+        the response's window, so that they count for nothing. Empty where it is not known.
     by
         The set that hears a unit: ``"monitor"``, or ``"device"`` where microphones of the device follow its drift.
     """
@@ -113,12 +117,19 @@ class GoldenModel:
     distance: float = 0.0
     distance_spread: float = 0.0
     count: int = 0
+    lowest_hz: tuple[float, ...] = ()
     by: str = "monitor"
 
     @property
     def drivers(self) -> tuple[str, ...]:
         """Names of the drivers."""
         return self.sets["ears"].ir.drivers
+
+    @property
+    def plays(self) -> NDArray[np.bool_]:
+        """Whether a driver plays ``(driver, frequency)``."""
+        lowest = np.array(self.lowest_hz or (0.0,) * len(self.drivers))
+        return np.asarray(self.f >= lowest[:, None])
 
     @property
     def directions(self) -> Float:

@@ -38,6 +38,7 @@ def write(path: Path, model: GoldenModel) -> None:
             distance=model.distance,
             distance_spread=model.distance_spread,
             distance_count=model.count,
+            lowest_hz=list(model.lowest_hz),
         )
         for name in ("f", "common", "local"):
             root.create_data(name, getattr(model, name))
@@ -129,7 +130,16 @@ def _model(root: Group) -> GoldenModel:
         distance=attrs.number("distance", -100.0, 100.0),
         distance_spread=attrs.number("distance_spread", 0.0, 100.0),
         count=attrs.integer("distance_count", 0, 10**9),
+        lowest_hz=_lowest(root, len(sets["ears"].ir.drivers)),
     )
+
+
+def _lowest(root: Group, drivers: int) -> tuple[float, ...]:
+    """Lower edges of the drivers' bands; files of earlier versions have none."""
+    held = np.ravel(np.asarray(root.attrs.get("lowest_hz", []), dtype=float))
+    if len(held) not in (0, drivers) or not np.isfinite(held).all():
+        raise BadInput(f"{root.path}: lowest_hz has {len(held)} numbers; one of each of {drivers} drivers. {REMEDY}")
+    return tuple(float(v) for v in held)
 
 
 def _read_set(group: Group, first: int) -> ModelSet:

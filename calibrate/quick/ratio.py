@@ -23,10 +23,20 @@ def grid(fs: int) -> Float:
     return np.asarray(1000.0 * 2.0 ** (np.arange(np.ceil(low), np.floor(high) + 1) / PER_OCTAVE))
 
 
-def log_ratio(h: Complex, reference: Complex, f: Float, at: Float) -> Complex:
-    """Log ratio ``(..., at)`` of spectra ``(..., f)``: cross over power spectrum, averaged around each frequency.
+def log_ratio(h: Complex, reference: Complex, f: Float, at: Float, plays: NDArray[np.bool_]) -> Complex:
+    """Log ratio of spectra ``(driver, path, f)``: cross over power spectrum, averaged around each frequency.
 
-    The phase is counted on from :data:`MIDDLE_HZ`, where it lies within half a turn.
+    The phase is counted on from :data:`MIDDLE_HZ`, or half an octave above the lowest frequency that a driver plays:
+    there it lies within half a turn. Below that lowest frequency the ratio is :func:`held`.
+
+    Parameters
+    ----------
+    plays
+        Whether a driver plays a frequency ``(driver, at)``.
+
+    Returns
+    -------
+    ``(driver, path, at)``.
     """
     half = 2.0 ** (0.5 / PER_OCTAVE)
     low = np.searchsorted(f, at / half)
@@ -35,11 +45,19 @@ def log_ratio(h: Complex, reference: Complex, f: Float, at: Float) -> Complex:
     low, high = np.where(high > low, low, nearest), np.where(high > low, high, nearest + 1)
     cross, power = h * reference.conj(), np.abs(reference) ** 2
     r = _sums(cross, low, high) / np.maximum(_sums(power, low, high), 1e-300)
-    middle = int(np.argmin(np.abs(at - MIDDLE_HZ)))
-    phase = np.angle(r)
+    level = np.log(np.maximum(np.abs(r), 1e-6))
+    return np.stack(
+        [held(v + 1j * _counted(np.angle(x), at, p), at, p) for v, x, p in zip(level, r, plays, strict=True)]
+    )
+
+
+def _counted(phase: Float, at: Float, plays: NDArray[np.bool_]) -> Float:
+    """Phases ``(..., at)`` without jumps of a turn, counted from the middle to both sides."""
+    begin = max(MIDDLE_HZ, float(at[plays][0]) * 2.0**0.5) if plays.any() else MIDDLE_HZ
+    middle = int(np.argmin(np.abs(at - begin)))
     up = np.unwrap(phase[..., middle:], axis=-1)
     down = np.unwrap(phase[..., middle::-1], axis=-1)[..., :0:-1]
-    return np.asarray(np.log(np.maximum(np.abs(r), 1e-6)) + 1j * np.concatenate([down, up], axis=-1))
+    return np.asarray(np.concatenate([down, up], axis=-1))
 
 
 def _sums(x: NDArray[np.inexact], low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.inexact]:
@@ -59,6 +77,17 @@ def between(values: NDArray[np.inexact], at: Float, f: Float) -> NDArray[np.inex
     if np.iscomplexobj(out):
         out = out.real + 1j * out.imag * np.minimum(f / at[0], 1.0)
     return np.asarray(out)
+
+
+def held(log_r: Complex, at: Float, plays: NDArray[np.bool_]) -> Complex:
+    """Log ratios ``(..., at)`` that are constant in level and in delay below the lowest frequency that is played."""
+    first = int(np.argmax(plays))
+    if not plays.any() or first == 0:
+        return log_r
+    out = np.array(log_r)
+    edge = log_r[..., first, None]
+    out[..., :first] = edge.real + 1j * edge.imag * at[:first] / at[first]
+    return out
 
 
 def applied(h: Float, log_r: Complex, at: Float, fs: int) -> Float:

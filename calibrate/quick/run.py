@@ -12,7 +12,7 @@ import numpy as np
 
 from sweetspot.calibrate.plant import MeasurementError, frequencies
 from sweetspot.calibrate.quick import features, judge, learning, model_file, ratio, unit
-from sweetspot.calibrate.quick.estimate import Posterior
+from sweetspot.calibrate.quick.estimate import UNPLAYED, Posterior
 from sweetspot.calibrate.quick.judge import UnitFault
 from sweetspot.calibrate.quick.model import NEPER_DB, GoldenModel, ModelSet
 from sweetspot.calibrate.quick.unit import SETS, MeasuredUnit
@@ -67,11 +67,11 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON and for the session file."""
-        f = (self.model.f >= 400.0) & (self.model.f <= 8000.0)
+        each = [features.judged(self.model.f, p) for p in self.model.plays]
         ears = self.model.sets["ears"].paths
-        stated = [self.model.stated("ears", one.variance[ears])[:, f] for one in self.drivers]
+        stated = [self.model.stated("ears", x.variance[ears])[:, f] for x, f in zip(self.drivers, each, strict=True)]
         sigma = [NEPER_DB * float(np.sqrt(v).mean()) for v in stated]
-        level = NEPER_DB * np.median(self.y.real[..., f], axis=(1, 2))
+        level = [NEPER_DB * np.median(one.real[:, f]) for one, f in zip(self.y, each, strict=True)]
         return {
             "verdict": "estimated" if self.accepted else "refused",
             "model_sha256": self.model_sha256,
@@ -205,9 +205,9 @@ def observed(model: GoldenModel, ir: ImpulseResponse, error: MeasurementError, n
     how = unit.chosen(known.ir)
     ir = _with_trace(ir)
     h = unit.spectra(ir, how)
-    return ratio.log_ratio(h, unit.spectra(known.ir, how), frequencies(ir.fs), model.f), unit.noise(
-        ir, error, how, h, model.f
-    )
+    noise = unit.noise(ir, error, how, h, model.f)
+    y = ratio.log_ratio(h, unit.spectra(known.ir, how), frequencies(ir.fs), model.f, model.plays)
+    return y, np.where(model.plays[:, None, :], noise, UNPLAYED)
 
 
 def _with_trace(ir: ImpulseResponse) -> ImpulseResponse:
@@ -254,7 +254,9 @@ def responses(found: Estimate, name: str) -> tuple[ImpulseResponse, Float, Float
     ir = known.ir
     f: Float = np.asarray(np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs), dtype=np.float64)
     shape = (len(found.drivers), *ir.h.shape[:2])
-    log_r = np.stack([p.mean[known.paths] for p in found.drivers]).reshape(*shape, -1)
+    model = found.model
+    each = [ratio.held(x.mean[known.paths], model.f, p) for x, p in zip(found.drivers, model.plays, strict=True)]
+    log_r = np.stack(each).reshape(*shape, -1)
     variance = np.stack([found.model.stated(name, p.variance[known.paths]) for p in found.drivers]).reshape(*shape, -1)
     own = ratio.applied(np.moveaxis(ir.h, 2, 0), log_r, found.model.f, ir.fs)
     gain = np.exp(ratio.between(log_r.real, found.model.f, f))

@@ -15,13 +15,13 @@ import pytest
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.plant import MeasurementError, metrics
-from sweetspot.calibrate.quick import GoldenModel, features, judge, learn, learning, read, write
+from sweetspot.calibrate.quick import GoldenModel, MeasuredUnit, features, judge, learn, learning, read, write
 from sweetspot.calibrate.quick import run as quick
 from sweetspot.calibrate.quick.far_ear import far_ear
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.rig_file.description import Description
+from sweetspot.rigs.rig_file.description import Description, parse
 from tests.calibrate import quick_fleet
 from tests.reference import data_files
 
@@ -204,6 +204,41 @@ def test_a_leaking_seal_is_refused_however_few_units_were_learned(
     softer = quick.estimate(model, "0" * 64, with_driver(ir, driver, lambda h: gain * h), error)
     assert softer.accepted
     assert [text for text in softer.remarks if model.drivers[driver] in text and "level" in text]
+
+
+def with_tweeter(unit: MeasuredUnit, driver: int) -> MeasuredUnit:
+    """A unit one of whose drivers plays from 2.5 kHz on; below, its responses are leakage, another at each place."""
+    rng = np.random.default_rng(sum(unit.serial.encode()))
+    sets, errors = {}, {}
+    for name, ir in unit.sets.items():
+        f = np.fft.rfftfreq(ir.h.shape[-1], 1.0 / ir.fs)
+        below = f < 2400.0
+        leak = 1e-5 * rng.standard_normal((*ir.h.shape[:2], 1))
+        sets[name] = with_driver(
+            ir, driver, lambda h, b=below, a=leak: np.fft.irfft(np.fft.rfft(h) * np.where(b, a, 1.0), h.shape[-1])
+        )
+        stderr = np.array(unit.errors[name].stderr)
+        stderr[:, :, driver, below] *= 1e-8
+        errors[name] = replace(unit.errors[name], stderr=stderr)
+    return replace(unit, sets=sets, errors=errors)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_lies_below_a_drivers_band_says_nothing_of_it(place: Path, count: int) -> None:
+    """A good tweeter is accepted, and one 6 dB low is named, however few units were learned."""
+    wide = "band_hz = [100, 10500]\nunprotected = true"
+    assert wide in quick_fleet.text()
+    rig, driver = parse(quick_fleet.text().replace(wide, "band_hz = [2500, 10500]"), folder=place), 2
+    runs = quick.runs_below(place / "learned")[:count]
+    model = learn([with_tweeter(quick.measured_unit(r), driver) for r in runs], rig)
+    unit = with_tweeter(quick.measured_unit(next((place / "full" / quick_fleet.UNSEEN).iterdir())), driver)
+    ir, error = unit.sets["monitor"], unit.errors["monitor"]
+    good = quick.estimate(model, "0" * 64, ir, error)
+    assert good.accepted, good.text
+    assert good.beside.edges[driver] > 2400.0
+    low = quick.estimate(model, "0" * 64, with_driver(ir, driver, lambda h: 0.5 * h), error)
+    assert [(x.name, x.cause) for x in low.findings] == [(model.drivers[driver], "level")]
+    assert low.beside.values[0, driver] == pytest.approx(good.beside.values[0, driver] - 6.02, abs=0.3)
 
 
 def test_limits_beside_other_drivers_come_from_learned_spread(model: GoldenModel, rig: Description) -> None:
