@@ -137,7 +137,9 @@ class Plan:
 
     def named(self, capture: Capture) -> str:
         """Name of a capture's source."""
-        return "all drivers" if capture.source is ALL else self.sources.names[capture.source]
+        if capture.source is not ALL:
+            return self.sources.names[capture.source]
+        return "all drivers" if self.sources.axis == "driver" else " and ".join(self.sources.names)
 
     @property
     def closing(self) -> Capture | None:

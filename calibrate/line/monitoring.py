@@ -15,14 +15,14 @@ import numpy as np
 from sweetspot.calibrate.plant import frequencies, grid, transform
 from sweetspot.calibrate.verify import verification
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.judge import loudest_db
+from sweetspot.measure.judge import limit, loudest_db
 from sweetspot.measure.monitor import plan_together, timing
 from sweetspot.measure.plan import Plan
 from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Complex, Float
+from sweetspot.rigs.units import Complex, Float, from_db
 
 BAND_HZ = (300.0, 6300.0)
 STIMULI = ("left", "right")
@@ -32,6 +32,8 @@ ERROR_DB = -22.0
 GAIN_DB, DEAD = 1.0, 0.1
 SURE_DB = 1.0
 """Added to a level that is expected from responses."""
+SPARE_DB = 0.1
+"""Distance of that level to the SPL limit."""
 
 BETTER_DB = 6.0
 """Another explanation is named when it leaves so much less."""
@@ -65,14 +67,26 @@ class MonitorVerdict:
         return {**asdict(self), "not_judged": NOT_HEARD}
 
 
-def plan(rig: Description, filters: FilterSet, process: verification.Processor) -> Plan:
+def plan(rig: Description, filters: FilterSet, process: verification.Processor, level: float = 1.0) -> Plan:
     """Left and right through a processor in one capture, measured at the monitors, without moves.
 
-    Each at half the level that it could have alone, so that both together stay below the ceiling.
+    Each at half the level that it could have alone, so that both together stay below the ceiling; times ``level``.
     """
     made = timing(rig, len(STIMULI), extra_after=filters.length, seconds=rig.sweep.seconds)
     sources = verification.sources_of(rig, filters, process, made.played, STIMULI, share=1.0 / len(STIMULI))
-    return plan_together(rig, "monitor", sources, made, 1.0)
+    return plan_together(rig, "monitor", sources, made, level)
+
+
+def within_limit(
+    rig: Description, filters: FilterSet, process: verification.Processor, unit: ImpulseResponse
+) -> tuple[Plan, dict[int | None, float]]:
+    """The plan, lowered as far as the rig's SPL limit asks for, and its :func:`expected_level`."""
+    wanted = plan(rig, filters, process)
+    expected, most = expected_level(wanted, rig, unit), limit(rig, wanted.mics)
+    over = max(expected.values(), default=-np.inf) - (np.inf if most is None else most) + SPARE_DB
+    if over <= 0.0:
+        return wanted, expected
+    return plan(rig, filters, process, float(from_db(-over))), {k: v - over for k, v in expected.items()}
 
 
 def expected_level(wanted: Plan, rig: Description, unit: ImpulseResponse) -> dict[int | None, float]:

@@ -220,15 +220,14 @@ def _loudest(session: Session, wanted: Plan) -> float:
 def _heard(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
     """Measure the deployed filters at the monitors, and judge them."""
     filters = fitted.filters
-    wanted = monitoring.plan(rig.description, filters, steps.engine_of(filters))
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     file = run / HEARD
     file.unlink(missing_ok=True)
     about = {"filterset_sha256": file_sha256(run / store.NAME), "session_sha256": filters.source}
     with Session.read(run / "session.h5") as session:
         unit = session.responses("monitor")
+    wanted, levels = monitoring.within_limit(rig.description, filters, steps.engine_of(filters), unit)
     with Session.create(file, rig.description, filters.unit_serial, now, schema=VERIFICATION, **about) as heard:
-        levels = monitoring.expected_level(wanted, rig.description, unit)
         hardware.measure(rig, heard, wanted, ask=_nobody, step=_ignore, levels=levels)
         got = heard.responses("monitor")
     return monitoring.judged(got, unit, filters, _others(run))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.judge.loudness import LoudnessCheck as LoudnessCheck
     from sweetspot.measure.judge.loudness import Sound as Sound
     from sweetspot.measure.judge.loudness import levels_unknown as levels_unknown
+    from sweetspot.measure.judge.loudness import limit as limit
     from sweetspot.measure.judge.loudness import loudest_db as loudest_db
     from sweetspot.measure.judge.loudness import pascals as pascals
     from sweetspot.measure.judge.loudness import swept_power as swept_power

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.fleet import sampling
 from sweetspot.calibrate.line import monitoring
 from sweetspot.calibrate.line import run as line
@@ -32,6 +34,7 @@ from sweetspot.command_line import build
 from sweetspot.measure import folder
 from sweetspot.measure.impulse import POSITION, ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session
+from sweetspot.measure.shot import ALL
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import parse
@@ -341,6 +344,28 @@ def test_monitors_report_what_is_deployed() -> None:
         assert len(verdict.causes) == 1
         assert words in verdict.causes[0]
         assert "'y'" in verdict.causes[0]
+
+
+def test_a_verification_at_the_monitors_is_lowered_to_the_spl_limit(tmp_path: Path) -> None:
+    """To 5 dB less where the limit is 4.9 dB below what is expected; its plan names what plays."""
+    rig = quick_fleet.rig(tmp_path)
+    h = np.zeros((1, 2, 3, 64))
+    h[..., 0] = 0.4
+    unit = replace(responses(h, rig.driver_names), fs=rig.fs, mics=tuple(m.name for m in rig.monitor_mics))
+    filters = replace(made(1), fs=rig.fs, drivers=rig.driver_names, taps=0.02 * made(1).taps)
+    engine = steps.engine_of(filters)
+    free, before = monitoring.within_limit(rig, filters, engine, unit)
+    assert free.named(free.captures[0]) == "left and right"
+    level = before[ALL]
+    assert level < rig.limits.loudest_db_spl
+    text = quick_fleet.text().replace("[limits]", f"[limits]\nloudest_db_spl = {level - 4.9}")
+    wanted, expected = monitoring.within_limit(parse(text, folder=tmp_path), filters, engine, unit)
+    assert expected[ALL] == pytest.approx(level - 5.0)
+    assert free.together is not None
+    assert wanted.together is not None
+    plays = [d.channel - 1 for d in rig.driver]
+    less = 10.0 ** (-5.0 / 20.0)
+    assert np.allclose(wanted.together.signal[plays], less * free.together.signal[plays], rtol=1e-4, atol=1e-7)
 
 
 def sampled(place: Path, unit: str, verdict: str) -> dict[str, object]:
