@@ -202,7 +202,7 @@ def verify(
     data, passed = run.summary(verdict) | {"changed_since": _changes(run_folder)}, verdict.passed
     lines = records.operator(verdict, unit) if plain else verdict_text.lines(verdict)
     if kept and is_golden:
-        new, drifts = golden.heard(known, verdict, unit, rig, datetime.now(UTC))
+        new, drifts = golden.compared(known, verdict, unit, rig, datetime.now(UTC))
         if new:
             golden.write(kept, new)
         passed = new is not None and not new.drifted

@@ -133,7 +133,7 @@ def render_at_ears(
         with source() as heard:
             check_apart(heard.path, *forms)
             samples = 0
-            for y in _heard(form, head, files.counted(heard.pieces(), step), heard.fs):
+            for y in _ear_signals(form, head, files.counted(heard.pieces(), step), heard.fs):
                 peak, samples = max(peak, float(np.max(np.abs(y), initial=0.0))), samples + y.shape[1]
     if peak == 0.0:
         raise BadInput("the signal is silent")
@@ -142,17 +142,17 @@ def render_at_ears(
         with ExitStack() as stack:
             heard = stack.enter_context(source())
             sink = stack.enter_context(files.sink(path, filters.fs, 2, subtype, samples))
-            for y in _heard(form, head, files.counted(heard.pieces(), step), heard.fs):
+            for y in _ear_signals(form, head, files.counted(heard.pieces(), step), heard.fs):
                 sink.write(gain * y)
     return BinauralPair(before_beside(out), out, filters.fs, samples, float(db(gain)))
 
 
 def at_ears(filters: FilterSet, head: DummyHead, x: Real) -> Float:
     """The ears' signals ``(2, samples)`` in pascal of a short stereo signal ``x (2, samples)`` at the filters' rate."""
-    return np.concatenate(list(_heard(filters, head, [x], filters.fs)), axis=1)
+    return np.concatenate(list(_ear_signals(filters, head, [x], filters.fs)), axis=1)
 
 
-def _heard(filters: FilterSet, head: DummyHead, pieces: Iterable[Real], fs: int) -> Iterator[Real]:
+def _ear_signals(filters: FilterSet, head: DummyHead, pieces: Iterable[Real], fs: int) -> Iterator[Real]:
     """The ears' signals of a stream, pascal; the delay of filters and flight stays, the tail is kept."""
     engine = Engine.offline(filters, dtype=np.float32)
     room = convolver(np.moveaxis(head.h, 0, 1), BLOCK)

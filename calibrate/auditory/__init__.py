@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.arms import Arm as Arm
     from sweetspot.calibrate.auditory.arms import best_pair as best_pair
     from sweetspot.calibrate.auditory.arms import calibrated as calibrated
-    from sweetspot.calibrate.auditory.arms import heard as heard
     from sweetspot.calibrate.auditory.arms import matrix_taps as matrix_taps
+    from sweetspot.calibrate.auditory.arms import measured_arm as measured_arm
     from sweetspot.calibrate.auditory.arms import measured_pair as measured_pair
     from sweetspot.calibrate.auditory.arms import of_taps as of_taps
     from sweetspot.calibrate.auditory.arms import on_unit as on_unit

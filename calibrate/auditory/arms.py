@@ -129,7 +129,7 @@ def calibrated(ears: ImpulseResponse, filters: FilterSet) -> Arm:
     return of_taps("calibrated", ears, filters.taps, filters.delay_samples, upmix_shares(filters))
 
 
-def heard(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, share: float) -> Arm:
+def measured_arm(ears: ImpulseResponse, measured: ImpulseResponse, filters: FilterSet, share: float) -> Arm:
     """The unit with its filters, as measured in a verification.
 
     Parameters

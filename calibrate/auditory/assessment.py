@@ -188,7 +188,7 @@ def predicted(
     return _assessed(rig, filters, model, (others, unit), heads=heads, computed=pair is None, beside=beside)
 
 
-def heard(
+def of_verification(
     rig: Description,
     ears: ImpulseResponse,
     filters: FilterSet,
@@ -209,7 +209,7 @@ def heard(
         Part of what both sides have in common that the centre program plays.
     """
     others = others_of(rig, ears, filters, pair, model, facing=facing)
-    unit = ways.heard(verified, ears, filters, share)
+    unit = ways.measured_arm(verified, ears, filters, share)
     return _assessed(rig, filters, model, (others, unit), heads=heads_of(ears), computed=pair is None).whole()
 
 

@@ -122,7 +122,7 @@ class Playing:
     taps: Float
     shares: Float
 
-    def heard(self, h: Complex, f: Float, fs: int) -> Complex:
+    def ear_spectra(self, h: Complex, f: Float, fs: int) -> Complex:
         """Spectra ``(place, source, ear, frequency)`` of responses ``(place, ear, driver, frequency)``."""
         taps = np.arange(self.taps.shape[-1])
         w = np.tensordot(self.shares, self.taps, axes=1) @ np.exp(-2j * np.pi * np.outer(taps, f) / fs)
@@ -225,8 +225,8 @@ def zone_map(
     ways_on_unit = playing(m.ears, at, filters)
     early, direct = (ground.modelled * correction(s, here) for s in (m.early, m.direct))
     early_here = here * correction(m.early, here)
-    heard = {name: way.heard(early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
-    near = {name: way.heard(early_here, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
+    heard = {name: way.ear_spectra(early, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
+    near = {name: way.ear_spectra(early_here, m.f, m.ears.fs) for name, way in ways_on_unit.items()}
     stereo = ways.stereo_shares()[ROWS][:, :2]
     for sound, heads in ((heard, places), (near, m.heads)):
         ears = direct_spectra(pair, head, heads.places, heads.yaw, m.c)
@@ -236,7 +236,7 @@ def zone_map(
     calibrated = ways_on_unit["calibrated"]
     own = _own_error(m, small, calibrated, far_ear, here)
     uncertainty = _uncertainty(own, places, m.heads)
-    margin = _margin(m, calibrated, calibrated.heard(direct, m.f, m.ears.fs), places)
+    margin = _margin(m, calibrated, calibrated.ear_spectra(direct, m.f, m.ears.fs), places)
     polar_holds = bool(np.median(m.field.left_out_db) <= POLAR_LEFT_DB)
     sure = (uncertainty <= LARGEST_DEG) & polar_holds
     return ZoneMap(
@@ -262,7 +262,7 @@ def _on_grid(templates: Templates, f: Float) -> Templates:
 
 def _cancellation(way: Playing, direct: Complex, m: Measured, far_ear: Complex) -> Float:
     """Cancellation of the direct sound ``(place,)``: mean over sides and third octaves, dB."""
-    sides = Playing(way.taps, np.eye(3)[:2]).heard(direct, m.f, m.ears.fs)
+    sides = Playing(way.taps, np.eye(3)[:2]).ear_spectra(direct, m.f, m.ears.fs)
     bare = metrics.unvirtualized(np.swapaxes(sides, 1, 2), far_ear[grid_bins(m.ears.fs, 0.45 * m.ears.fs)])
     near, far = metrics.near_and_far(bare)
     leak = np.abs(far) ** 2 / np.maximum(np.abs(near) ** 2, 1e-30)
@@ -274,11 +274,11 @@ def _own_error(m: Measured, ear: EarModel, way: Playing, far_ear: Complex, here:
     """Errors at measured positions, each carried from the others, and with the model alone."""
     rows = np.flatnonzero(m.ears.positions["use"] == b"score")[:LOOKED_AT]
     rows = rows if len(rows) else np.arange(min(len(here), LOOKED_AT))
-    true = ear.image(way.heard(m.early[rows], m.f, m.ears.fs)).azimuth
+    true = ear.image(way.ear_spectra(m.early[rows], m.f, m.ears.fs)).azimuth
     true_db = _cancellation(way, m.direct[rows], m, far_ear)
     left, direct = (_left_out(h, here, rows) for h in (m.early, m.direct))
-    off = ear.image(way.heard(left, m.f, m.ears.fs)).azimuth - true
-    alone = ear.image(way.heard(here[rows], m.f, m.ears.fs)).azimuth - true
+    off = ear.image(way.ear_spectra(left, m.f, m.ears.fs)).azimuth - true
+    alone = ear.image(way.ear_spectra(here[rows], m.f, m.ears.fs)).azimuth - true
     db = _cancellation(way, direct, m, far_ear) - true_db
     left_deg, alone_deg = (float(np.degrees(np.sqrt(np.mean(e**2)))) for e in (off, alone))
     return OwnError(left_deg, alone_deg, float(np.sqrt(np.mean(db**2))))
@@ -315,7 +315,7 @@ def _margin(m: Measured, way: Playing, direct: Complex, places: Heads) -> Float:
     some = m.ears.at(rows)
     played = ways.of_taps("calibrated", some, way.taps, 0.0, np.zeros((len(ways.PANS), 3)))
     weight = np.where((m.f >= LEANING_HZ[0]) & (m.f <= LEANING_HZ[1]), 1.0 / np.maximum(m.f, 1.0), 0.0)
-    known = way.heard(m.direct[rows], m.f, m.ears.fs)
+    known = way.ear_spectra(m.direct[rows], m.f, m.ears.fs)
     ends = np.linspace(0.0, 2.0 * float(apart.max()) / m.c, WINDOWS)
     early = np.stack([_early(played, way, some, known, end, m) @ weight for end in ends])  # (end, place, source, ear)
     levels = power_db(np.maximum(early.mean(axis=(1, 3)), 1e-30))

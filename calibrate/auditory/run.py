@@ -111,7 +111,7 @@ def pending(run: Path, filters: FilterSet, matched: Matched | None, *, beside: b
     return assessment.predicted(rig, scored(ears), filters, pair, model_of(rig), facing=facing, beside=beside)
 
 
-def heard(
+def of_verification(
     run: Path, filters: FilterSet, matched: Matched | None, verified: ImpulseResponse, share: float
 ) -> Assessment:
     """The same with the calibrated unit as measured in a verification.
@@ -129,7 +129,7 @@ def heard(
     if matched:
         ears, verified = corrected(ears, matched.gains), corrected(verified, matched.gains)
         pair = corrected(pair, matched.gains) if pair else None
-    return assessment.heard(
+    return assessment.of_verification(
         rig, ears, filters, pair=pair, model=model_of(rig), verified=verified, share=share, facing=facing
     )
 
@@ -150,7 +150,7 @@ def unit(
     measured
         The session's ears at the scoring positions, with their errors.
     verified
-        What was heard there, with its errors; the other parameters as for :func:`heard`.
+        Responses measured there, with its errors; the other parameters as for :func:`of_verification`.
     """
     with Session.read(session_file(run)) as session:
         rig, pair = session.rig(), _pair(session)

@@ -90,7 +90,7 @@ def draws_of(
     rng, listener, found = np.random.default_rng(SEED), nominal(heads), []
     for _ in range(DRAWS):
         ears, heard = (_drawn(s, rng) for s in (measured, verified))
-        own = ways.heard(heard, measured.ir, filters, share)
+        own = ways.measured_arm(heard, measured.ir, filters, share)
         plain = ways.plain_on_unit(ears, np.array([d.at for d in rig.driver]), filters)
         figures = [figures_of(arm, model, heads.facing, distance, reference) for arm in (own, plain)]
         found.append(Draw(figures[0], figures[1], _level_db(own, listener) - _level_db(plain, listener)))

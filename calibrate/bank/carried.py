@@ -138,7 +138,7 @@ def arriving(field: DeviceField, places: Float) -> Arriving:
     return Arriving(p, slope * p.conj() / (np.abs(p) ** 2 + floor), places)
 
 
-def heard(field: DeviceField, head: HeadResponse, fields: Arriving, places: Float, yaw: Float) -> Complex:
+def ear_responses(field: DeviceField, head: HeadResponse, fields: Arriving, places: Float, yaw: Float) -> Complex:
     """Modelled responses ``(place, head, ear, driver, frequency)`` of heads near places where the fields are known.
 
     Parameters
@@ -196,7 +196,7 @@ class CarriedPlaces:
     def of(cls, field: DeviceField, head: HeadResponse, anchors: Heads, measured: Complex) -> CarriedPlaces:
         """From gated responses at measured positions."""
         here = arriving(field, anchors.places)
-        modelled = heard(field, head, here, anchors.places[:, None], anchors.yaw[:, None])[:, 0]
+        modelled = ear_responses(field, head, here, anchors.places[:, None], anchors.yaw[:, None])[:, 0]
         others = _left_out(measured, modelled, anchors)
         alone = _relative_error(measured, modelled, field.f)
         error = _relative_error(measured, others, field.f)
@@ -208,7 +208,7 @@ class CarriedPlaces:
         ``fields`` are those at the places, where they are known already.
         """
         at, yaw = cloud.around(places)
-        modelled = heard(self.field, self.head, fields or arriving(self.field, places[:, :2]), at, yaw)
+        modelled = ear_responses(self.field, self.head, fields or arriving(self.field, places[:, :2]), at, yaw)
         heads = Heads(at.reshape(-1, 2), yaw.ravel())
         modelled *= self.correction(heads).reshape(modelled.shape)
         return modelled

@@ -199,7 +199,7 @@ def _carried(line: LineSetup, state: LineState, serial: str, record: dict[str, A
             write_all(out, bundle(fitted.filters, line.engine).everything())
             record |= {"export": str(out), "filterset_sha256": file_sha256(run / store.NAME)}
         with _timed(state, record, "verify"):
-            verdict = _heard(run, rig, fitted)
+            verdict = _measured_at_monitors(run, rig, fitted)
         record["monitors"] = verdict.to_dict()
         cause = "" if verdict.passed else "deployed filters"
         record |= {"verdict": "pass" if verdict.passed else "fail", "cause": cause, "reasons": list(verdict.causes)}
@@ -217,7 +217,7 @@ def _loudest(session: Session, wanted: Plan) -> float:
     return loudest_db(x, pascals(rig, wanted.mics), rig.fs)[0]
 
 
-def _heard(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
+def _measured_at_monitors(run: Path, rig: Rig, fitted: Fitted) -> monitoring.MonitorVerdict:
     """Measure the deployed filters at the monitors, and judge them."""
     filters = fitted.filters
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -156,7 +156,7 @@ def with_verdict(run: Path, e: Evidence) -> Evidence:
     BadInput
         A file is not whole.
     """
-    fitted, verdict, unheard, verification, more = _heard(run, e.fitted)
+    fitted, verdict, unheard, verification, more = _verified(run, e.fitted)
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
     return replace(
         e,
@@ -174,7 +174,9 @@ def _rejected(session: Session, which: str) -> tuple[Rejected, ...]:
     return tuple((which + name, key, reason) for name in session.sets for key, reason in session.rejected(name))
 
 
-def _heard(run: Path, fitted: Fitted) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
+def _verified(
+    run: Path, fitted: Fitted
+) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
     """The verdict on ``verify.h5``, if it is complete and belongs to these filters.
 
     Filters and prediction come back in the form that it was heard through.

@@ -31,13 +31,13 @@ class Golden:
     Parameters
     ----------
     unit, rig, through
-        Serial number, the rig's name, and the processor that it was heard through.
+        Serial number, the rig's name, and the processor that it was measured through.
     first_utc, checked_utc
-        When it was heard first, and when it was last found as it had been; ISO 8601.
+        Times (ISO 8601) of the first and of the last unchanged measurement.
     figures
         As measured first, by key of the metric.
     drifted
-        What was not as it had been when it was last heard, one line each.
+        Changes found at the last measurement, one line each.
     """
 
     unit: str
@@ -105,7 +105,7 @@ def check_same(known: Golden | None, unit: str, rig: str, through: str) -> None:
         )
 
 
-def heard(
+def compared(
     known: Golden | None, verdict: Verification, unit: str, rig: str, now: datetime
 ) -> tuple[Golden | None, tuple[ReferenceDrift, ...]]:
     """The golden unit's new record (``None``: none), and its changed metrics."""

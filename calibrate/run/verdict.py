@@ -119,7 +119,11 @@ def verdict_of(
     design = parse(store.read_design(run), str(run / store.NAME))
     verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
     share = share_of(found.filters)
-    image = Assessment.of(known) if known else auditory.heard(run, found.filters, fitted.ears, found.ears.ir, share)
+    image = (
+        Assessment.of(known)
+        if known
+        else auditory.of_verification(run, found.filters, fitted.ears, found.ears.ir, share)
+    )
     more = _kept_metrics(kept, verdict.metrics)
     if not more:
         scored = measured[0].used_for("score")

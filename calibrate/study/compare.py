@@ -207,8 +207,8 @@ def scored(name: str, taps: Float, scene: TestPlaces, both: sides.Sides) -> Desi
     """Figures of filters ``(side, driver, tap)``."""
     f = scene.plant.f
     W = np.fft.rfft(taps, 2 * (len(f) - 1), axis=-1)
-    heads = metrics.banded_db(heard(scene.scored, W), f)
-    nominal = heard(scene.truth, W)
+    heads = metrics.banded_db(ear_responses(scene.scored, W), f)
+    nominal = ear_responses(scene.truth, W)
     cells = heads.reshape(-1, heads.shape[-1])
     return DesignRow(
         name,
@@ -217,14 +217,14 @@ def scored(name: str, taps: Float, scene: TestPlaces, both: sides.Sides) -> Desi
         nominal=metrics.banded_db(nominal, f).mean(axis=(0, 1)),
         effort=_effort(W, both, f),
         colour_nominal=_colour(nominal, scene.truth, both, f),
-        colour_scored=_colour(heard(scene.scored, W), scene.scored, both, f),
+        colour_scored=_colour(ear_responses(scene.scored, W), scene.scored, both, f),
         ringing=metrics.ringing_db(taps, scene.fs),
         drifted=metrics.banded_db(drifted(scene.scored, W), f).mean(axis=(0, 1)),
         loudness=_loudness_db(W, scene, both),
     )
 
 
-def heard(h: Complex, W: Complex) -> Complex:
+def ear_responses(h: Complex, W: Complex) -> Complex:
     """Responses ``(position, ear, side, frequency)`` of filters ``W (side, driver, frequency)``."""
     return np.asarray(np.einsum("pedf,sdf->pesf", h, W))
 
@@ -235,7 +235,7 @@ def drifted(h: Complex, W: Complex) -> Complex:
     ``E|sum h W (1 + e)|^2 = |sum h W|^2 + E|e|^2 sum |h W|^2``.
     """
     apart = np.einsum("pedf,sdf->pesf", np.abs(h) ** 2, np.abs(W) ** 2)
-    return np.asarray(np.sqrt(np.abs(heard(h, W)) ** 2 + error_of(DRIFT_DB) * apart), dtype=np.complex128)
+    return np.asarray(np.sqrt(np.abs(ear_responses(h, W)) ** 2 + error_of(DRIFT_DB) * apart), dtype=np.complex128)
 
 
 def averaged(same: Sequence[DesignRow]) -> DesignRow:
@@ -287,7 +287,7 @@ def _loudness_db(W: Complex, scene: TestPlaces, both: sides.Sides) -> float:
     alone[np.arange(2), list(both.reference)] = 1.0
 
     def level(w: Complex) -> float:
-        near, _ = metrics.near_and_far(heard(scene.scored, w))
+        near, _ = metrics.near_and_far(ear_responses(scene.scored, w))
         loudest = np.max(np.sum(np.abs(w) ** 2, axis=0) @ power)
         return float(power_db(np.mean(np.abs(near) ** 2 @ power) / loudest))
 

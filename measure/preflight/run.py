@@ -249,7 +249,7 @@ def _listened(signal: multitone.Comb, recording: NDArray[np.float32], rig: Descr
     loop = path_responses.loop(
         m, drivers, np.asarray(signal.y[-1], dtype=float), recording, rig.interface.loopback.in_ - 1
     )
-    return m, loop, path_responses.heard(m, drivers, loop.latency)
+    return m, loop, path_responses.responses(m, drivers, loop.latency)
 
 
 def _observation(

@@ -36,13 +36,13 @@ class Follower:
         self.home = home or ListenerPose(x, y, yaw)
         self.pose, self.place = self.home, bank.nearest(self.home)
         self.refused, self.foreign, self.why = 0, 0, ""
-        self._heard: float | None = None
+        self._pose_at: float | None = None
         self._sender = ""
         self._doubted: ListenerPose | None = None
 
     def offer(self, now: float, pose: ListenerPose, sender: str = "") -> bool:
         """Use a pose, unless it cannot be followed; returns whether it was used."""
-        silent = now - self._heard if self._heard is not None else np.inf
+        silent = now - self._pose_at if self._pose_at is not None else np.inf
         if sender != self._sender and silent <= TAKEN_S:
             self.foreign += 1
             return False
@@ -52,23 +52,23 @@ class Follower:
         if silent <= JUMP_S and _apart(pose, self.pose) > JUMP_M:
             doubted, self._doubted = self._doubted, pose
             if doubted is None or _apart(pose, doubted) > JUMP_M / 2:
-                self._heard = now
+                self._pose_at = now
                 self.refused, self.why = self.refused + 1, f"{pose.text}: a jump, accepted if the next pose agrees"
                 return False
-        self._heard, self._sender, self._doubted = now, sender, None
+        self._pose_at, self._sender, self._doubted = now, sender, None
         self._stand(pose)
         return True
 
     def tick(self, now: float) -> int:
         """The place to play now: that of the last pose, or the default one after a long silence."""
-        if self._heard is not None and now - self._heard > LOST_S + HOME_S:
-            self._heard = None
+        if self._pose_at is not None and now - self._pose_at > LOST_S + HOME_S:
+            self._pose_at = None
             self._stand(self.home)
         return self.place
 
     def is_lost(self, now: float) -> bool:
         """Whether a stream that was there is silent."""
-        return self._heard is not None and now - self._heard > LOST_S
+        return self._pose_at is not None and now - self._pose_at > LOST_S
 
     def walk(self, x: float, y: float) -> bool:
         """Step by a distance in m, if there is a place for it."""

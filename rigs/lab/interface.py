@@ -122,7 +122,7 @@ class LabInterface:
         voltages = self._outputs.whole(self._device.whole(y), span)
         if self.world.description.lab.burn:
             voltages = self.wear.survived(voltages)
-        sound = self._heard(voltages, self._schedule.kelvin(span))
+        sound = self._input_signals(voltages, self._schedule.kelvin(span))
         heard[:, late:] = sound[:, : max(noise.shape[1] - late, 0)]
         earlier = replace(span, at=span.at - late, session=span.session - late, samples=noise.shape[1])
         x = self._inputs.process(heard, noise, earlier)
@@ -136,7 +136,7 @@ class LabInterface:
         channels = tuple(np.flatnonzero(np.abs(y).max(axis=1) > 0).tolist())
         return (*key[:3], digest, channels, y.shape[1], self._played[key])
 
-    def _heard(self, y: NDArray[np.float32], kelvin: float = 0.0) -> NDArray[np.float32]:
+    def _input_signals(self, y: NDArray[np.float32], kelvin: float = 0.0) -> NDArray[np.float32]:
         """The exact convolution of the outputs with every path, ``(inputs, samples)``."""
         paths = self._paths(kelvin, self._pair_plays(y))
         size = fft.next_fast_len(y.shape[1] + paths.shape[2] - 1, real=True)

@@ -124,7 +124,7 @@ class SoundCard:
         self._slip = 0.0
         self._span, self._rests, self._streams, self._connected = Span(0, 0, 0, 0), rig.fs, 0, False
         self._line = self._new_line()
-        self._paths = self._heard_in(world)
+        self._paths = self._paths_in(world)
         self._convolver = self._made(self._client.blocksize)
         self._outputs_of_programs = [
             self._client.inports.register(f"playback_{n + 1}", **PORT) for n in range(rig.outputs)
@@ -239,14 +239,14 @@ class SoundCard:
     def _made(self, block: int) -> BlockConvolver:
         return BlockConvolver(self._paths, block)
 
-    def _heard_in(self, world: World) -> NDArray[np.float32]:
+    def _paths_in(self, world: World) -> NDArray[np.float32]:
         """Paths of a world, of the one length that all have here."""
         paths = world.paths(world.pose)
         return np.pad(paths, ((0, 0), (0, 0), (0, max(self._taps - paths.shape[2], 0))))[:, :, : self._taps]
 
     def _exchange(self, world: World, pose: Pose) -> None:
         world.pose = pose
-        self.world, self._paths = world, self._heard_in(world)
+        self.world, self._paths = world, self._paths_in(world)
         convolver = self._convolver
         convolver.exchange(convolver.spectra(self._paths))
 

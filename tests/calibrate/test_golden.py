@@ -29,7 +29,7 @@ def verdict(mean: float = 19.0, difference: float = -50.0, uncertainty: float = 
 
 
 def kept(folder: Path, **changes: object) -> golden.Golden:
-    new, drifts = golden.heard(None, verdict(), "G-1", "desk", NOON)
+    new, drifts = golden.compared(None, verdict(), "G-1", "desk", NOON)
     assert new is not None
     assert not drifts
     golden.write(folder, replace(new, **changes))  # type: ignore[arg-type]
@@ -40,8 +40,8 @@ def kept(folder: Path, **changes: object) -> golden.Golden:
 
 def test_only_a_unit_that_passes_becomes_the_golden_one(tmp_path: Path) -> None:
     assert golden.read(tmp_path) is None
-    assert golden.heard(None, verdict(mean=11.0), "G-1", "desk", NOON)[0] is None
-    assert golden.heard(None, verdict(mean=12.05), "G-1", "desk", NOON)[0] is None, "a grey one neither"
+    assert golden.compared(None, verdict(mean=11.0), "G-1", "desk", NOON)[0] is None
+    assert golden.compared(None, verdict(mean=12.05), "G-1", "desk", NOON)[0] is None, "a grey one neither"
     known = kept(tmp_path)
     assert known.figures == {"cancellation_mean": 19.0, "difference": -50.0}
     assert known.first_utc == known.checked_utc == "2026-03-04T12:00:00Z"
@@ -53,7 +53,7 @@ def test_a_golden_unit_as_it_was_opens_a_shift(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"20\.0 h ago, and a shift has 8 h: .*RUN-OF-G-1 --golden --records"):
         golden.check_shift(tmp_path, known, 8.0, later, "S-7")
     golden.check_shift(tmp_path, known, 8.0, later, "G-1")
-    new, drifts = golden.heard(known, verdict(mean=18.6, difference=-41.0), "G-1", "desk", later)
+    new, drifts = golden.compared(known, verdict(mean=18.6, difference=-41.0), "G-1", "desk", later)
     assert new is not None
     assert not drifts, "half a dB is allowed, and far below -35 dB both are made of noise"
     assert new.figures == known.figures, "it is compared with the first time, not with the last: drift adds up"
@@ -62,22 +62,22 @@ def test_a_golden_unit_as_it_was_opens_a_shift(tmp_path: Path) -> None:
 
 def test_a_rig_that_drifted_is_reported_and_stops_other_units(tmp_path: Path) -> None:
     known = kept(tmp_path)
-    new, drifts = golden.heard(known, verdict(mean=18.4, difference=-30.0), "G-1", "desk", NOON)
+    new, drifts = golden.compared(known, verdict(mean=18.4, difference=-30.0), "G-1", "desk", NOON)
     assert new is not None
     assert [d.name for d in drifts] == ["cancellation, mean", "difference from the prediction"]
     assert "18.40 dB, 19.00 dB at first" in golden.text(known, new, drifts, tmp_path)
     golden.write(tmp_path, new)
     with pytest.raises(BadInput, match=r"18\.40 dB, 19\.00 dB at first.*the rig has drifted"):
         golden.check_shift(tmp_path, golden.read(tmp_path), 8.0, NOON + timedelta(minutes=1), "S-7")
-    again, _ = golden.heard(golden.read(tmp_path), verdict(), "G-1", "desk", NOON)
+    again, _ = golden.compared(golden.read(tmp_path), verdict(), "G-1", "desk", NOON)
     assert again is not None
     assert not again.drifted, "put right"
 
 
 def test_what_is_uncertain_is_no_drift(tmp_path: Path) -> None:
     known = kept(tmp_path)
-    assert not golden.heard(known, verdict(mean=18.2, uncertainty=0.5), "G-1", "desk", NOON)[1]
-    assert golden.heard(known, verdict(mean=float("nan")), "G-1", "desk", NOON)[1]
+    assert not golden.compared(known, verdict(mean=18.2, uncertainty=0.5), "G-1", "desk", NOON)[1]
+    assert golden.compared(known, verdict(mean=float("nan")), "G-1", "desk", NOON)[1]
 
 
 def test_another_unit_is_no_golden_one(tmp_path: Path) -> None:

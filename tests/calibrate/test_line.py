@@ -239,7 +239,9 @@ class Killed(BaseException):
     """The program is gone; nothing may catch it."""
 
 
-CUT = ("open_rig", "hardware.measure", "quick.complete", "steps.calibrate", "write_all", "_heard", "append")
+CUT = (
+    "open_rig", "hardware.measure", "quick.complete", "steps.calibrate", "write_all", "_measured_at_monitors", "append",
+)  # fmt: skip
 """One of each step of a cycle."""
 
 
@@ -258,7 +260,7 @@ def test_a_unit_whose_line_is_killed_in_any_step_is_recorded_once(
         "quick.complete": lambda *a: found,
         "steps.calibrate": lambda *a: SimpleNamespace(filters=None),
         "write_all": lambda *a: None,
-        "_heard": lambda *a: passed,
+        "_measured_at_monitors": lambda *a: passed,
         "folder.new": lambda runs, serial, rig, now: new(runs, serial, rig, NOON + timedelta(seconds=next(count))),
         "append": line.append,
         "_loudest": lambda *a: 80.0,

@@ -73,8 +73,8 @@ def test_drift_is_what_draws_of_it_give() -> None:
     level, phase = sigma * rng.standard_normal((2, 4000, *h.shape))
     drawn = np.einsum("npedf,sdf->npesf", h * np.exp(level + 1j * phase) - h, W)
     power = np.mean(np.abs(drawn) ** 2, axis=0) + np.abs(np.einsum("pedf,sdf->pesf", h, W)) ** 2
-    added = compare.drifted(h, W).real ** 2 - np.abs(compare.heard(h, W)) ** 2
-    assert added == pytest.approx(power - np.abs(compare.heard(h, W)) ** 2, rel=0.12)
+    added = compare.drifted(h, W).real ** 2 - np.abs(compare.ear_responses(h, W)) ** 2
+    assert added == pytest.approx(power - np.abs(compare.ear_responses(h, W)) ** 2, rel=0.12)
 
 
 def test_ours_with_their_effort_is_shown_beside() -> None:

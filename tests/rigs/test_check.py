@@ -526,7 +526,7 @@ def test_arrivals_are_those_of_a_rigid_sphere(crooked: Description, lab_rig: Any
     m = multitone.matrix(signal, x)
     loop = heard.loop(m, 3, signal.y[-1].astype(float), x, 1)
     assert loop.latency * crooked.fs == pytest.approx(crooked.lab.latency_samples, abs=1e-4)
-    got = heard.heard(m, 3, loop.latency).arrival[2]
+    got = heard.responses(m, 3, loop.latency).arrival[2]
     wanted = expectation.from_geometry(crooked, [Pose()]).arrival[0, 1]
     assert np.abs(got - wanted).max() < 0.15e-3
     assert np.abs((got - got.mean()) - (wanted - wanted.mean())).max() < 0.05e-3

@@ -201,7 +201,7 @@ def _densities(x: Float, fs: int) -> tuple[Float, Float]:
     return np.asarray(power), np.asarray(fft.rfftfreq(size, 1.0 / fs))
 
 
-def heard_over_noise(m: ResponseMatrix, output: int, low: float, high: float, silence_alone: bool = False) -> Float:
+def signal_over_noise(m: ResponseMatrix, output: int, low: float, high: float, silence_alone: bool = False) -> Float:
     """Power of an output's tones at each input over the other power in these bins, ``(input,)``, within a band.
 
     What else: the noise of the silence, or what bins hold that no comb plays, whichever is more;

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.delays import vertex
-from sweetspot.measure.preflight.paths.multitone import ResponseMatrix, heard_over_noise
+from sweetspot.measure.preflight.paths.multitone import ResponseMatrix, signal_over_noise
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
@@ -36,9 +36,9 @@ class LoopbackResponse:
     Parameters
     ----------
     input
-        Where it is heard, from 0; ``None`` if nowhere.
+        Input that receives it, from 0; ``None`` if none.
     latency
-        s; 0 if it is not heard.
+        s; 0 if no input receives it.
     gain
         Linear, negative where polarity is inverted.
     ripple_db
@@ -48,7 +48,7 @@ class LoopbackResponse:
     drift_ppm
         By how much the recording's clock differs from the player's.
     residual_db
-        What changed between the two periods, over what was heard.
+        What changed between the two periods, over the received signal.
     """
 
     input: int | None
@@ -71,9 +71,9 @@ class PathResponses:
     level_db
         ``(input, output, octave)`` mean magnitude of the responses, dB re full scale over full scale.
     arrival
-        ``(input, output)`` s after the loopback; NaN where the output is not heard.
+        ``(input, output)`` s after the loopback; NaN where the output is not received.
     sign
-        ``(input, output)`` -1 to 1: cosine of the phase of the arrival; NaN where it is not heard.
+        ``(input, output)`` -1 to 1: cosine of the phase of the arrival; NaN where it is not received.
     gated
         For each output ``(input, tone)``: its response within 2 ms of the arrival.
     frequencies
@@ -103,9 +103,9 @@ def loop(m: ResponseMatrix, output: int, played: Float, x: NDArray[np.float32], 
     played, x
         ``(samples,)`` what it played, ``(input, samples)`` what was recorded.
     wanted
-        Input where it should be; it wins if it is heard there at all.
+        Expected input; chosen if it receives the signal at all.
     """
-    snr = power_db(heard_over_noise(m, output, 20.0, 0.45 * m.comb.fs, silence_alone=True))
+    snr = power_db(signal_over_noise(m, output, 20.0, 0.45 * m.comb.fs, silence_alone=True))
     level = db(np.abs(m.responses[output]).mean(axis=1))
     at = wanted if snr[wanted] > HEARD_DB and level[wanted] > level.max() - 30.0 else int(np.argmax(level))
     if snr[at] < 2 * HEARD_DB:
@@ -140,16 +140,16 @@ def _drift(turned: Float, f: Float, period_s: float) -> float:
     return -float(np.sum(turned * f) / np.sum(f**2) / (2.0 * np.pi * period_s))
 
 
-def _delay(played: Float, heard: Float, f: Float, response: Complex, fs: int) -> float:
+def _delay(played: Float, recorded: Float, f: Float, response: Complex, fs: int) -> float:
     """Delay in s: whole samples by correlation of the whole signals, the rest from the phases of the tones."""
     size = fft.next_fast_len(2 * len(played), real=True)
-    cross = fft.irfft(fft.rfft(heard, size) * np.conj(fft.rfft(played, size)), size)[: len(played)]
+    cross = fft.irfft(fft.rfft(recorded, size) * np.conj(fft.rfft(played, size)), size)[: len(played)]
     whole = int(np.argmax(np.abs(cross))) / fs
     left = response * np.exp(2j * np.pi * f * whole) * np.sign(np.sum((response * np.exp(2j * np.pi * f * whole)).real))
     return whole - float(np.sum(np.angle(left) * f * np.abs(left)) / np.sum(f**2 * np.abs(left)) / (2 * np.pi))
 
 
-def heard(m: ResponseMatrix, outputs: int, latency: float) -> PathResponses:
+def responses(m: ResponseMatrix, outputs: int, latency: float) -> PathResponses:
     """Responses of the inputs to the first ``outputs`` combs, without ``latency`` (s)."""
     inputs = len(m.noise)
     snr = np.full((inputs, outputs, len(OCTAVES)), -300.0)
@@ -162,7 +162,7 @@ def heard(m: ResponseMatrix, outputs: int, latency: float) -> PathResponses:
             low, high = centre / np.sqrt(2.0), centre * np.sqrt(2.0)
             inside = (f >= low) & (f < high)
             if inside.any():
-                snr[:, o, k] = power_db(heard_over_noise(m, o, low, high))
+                snr[:, o, k] = power_db(signal_over_noise(m, o, low, high))
                 level[:, o, k] = power_db(np.mean(np.abs(m.responses[o][:, inside]) ** 2, axis=1))
         g = m.responses[o] * np.exp(2j * np.pi * f * latency)
         kept = np.zeros_like(g)

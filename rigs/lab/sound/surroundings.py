@@ -94,17 +94,17 @@ class Surroundings:
     def at_ears(self, pose: Pose, place: tuple[float, float], facing: float) -> Float:
         """All but the direct sound at the ears, ``(ear, driver, tap)``, for a head of the rig's coordinates."""
         ears = LabEars(self._head, self.facing + facing)
-        return self._heard(pose.turn, ears, self.place(*place, pose.z), 2)
+        return self._room_responses(pose.turn, ears, self.place(*place, pose.z), 2)
 
     def at_microphone(self, turn: float) -> Float:
         """All but the direct sound at the measurement microphone, ``(driver, tap)``."""
-        return np.asarray(self._heard(turn, Point(), self.boom, 1)[0])
+        return np.asarray(self._room_responses(turn, Point(), self.boom, 1)[0])
 
     def at_place(self, turn: float, at: Float) -> Float:
         """The same at a microphone elsewhere, ``at (3,)`` m in the rig's coordinates."""
-        return np.asarray(self._heard(turn, Point(), self.device + turned(at, self.facing), 1)[0])
+        return np.asarray(self._room_responses(turn, Point(), self.device + turned(at, self.facing), 1)[0])
 
-    def _heard(self, turn: float, receiver: LabEars | Point, place: Float, count: int) -> Float:
+    def _room_responses(self, turn: float, receiver: LabEars | Point, place: Float, count: int) -> Float:
         out = np.empty((count, self.body.drivers, self.room.taps))
         for source in self.body.sources:
             centre, drivers = self._emitter(source, turn)
