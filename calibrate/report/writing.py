@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def write(
         known = next(read)
         drawn = page.draw(known, page.OF_SESSION, with_figures=kept, alone=True)
         step("measurements")
-        gathered = next(read)
+        gathered = replace(known, **next(read))
         text = page.text(gathered, run.name)
         step("verification")
         drawn |= page.draw(gathered, page.OF_VERDICT, with_figures=kept)
@@ -68,8 +69,10 @@ def write(
 
 
 def _read(run: Path, music: Path | None) -> Iterator[Any]:
-    """The evidence of a run without and with its verification, then the sounds."""
+    """The evidence of a run without its verification, what of it changes with that, then the sounds."""
     known = evidence.of_session(run)
     yield known
-    yield evidence.with_verdict(run, known)
+    whole = evidence.with_verdict(run, known)
+    names = [field.name for field in fields(whole)]
+    yield {name: getattr(whole, name) for name in names if getattr(whole, name) is not getattr(known, name)}
     yield sounds.clips(run, music)
