@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from sweetspot.calibrate.design import Design
+from sweetspot.calibrate.filters import loudest
 from sweetspot.calibrate.filters.protection import limits, rooms, staged, within_bands
 from sweetspot.calibrate.plant import PROGRAMMES, programme_of
 from sweetspot.measure.impulse import ImpulseResponse
@@ -34,6 +35,8 @@ def staged_filters(
 ) -> FilterSet:
     """The filter set of fitted filters: within the drivers' bands and limits, with the gain of the design's staging.
 
+    Where programme would pass the rig's SPL limit, filters and the guard's ceiling are lowered (:mod:`loudest`).
+
     Parameters
     ----------
     taps
@@ -50,13 +53,14 @@ def staged_filters(
     if design.filter.staging == "programme":
         more = beside_sines(taps, ir.fs, rig.limits.ceiling, held)
         taps, headroom_db = taps * more, headroom_db - float(db(more))
+    quiet = loudest.within_limit(taps, ir, rig)
     return FilterSet(
-        taps,
+        taps * quiet,
         fs=ir.fs,
         drivers=ir.drivers,
-        ceiling=rig.limits.ceiling,
+        ceiling=rig.limits.ceiling * quiet,
         delay_samples=design.filter.delay + late,
-        headroom_db=headroom_db,
+        headroom_db=headroom_db - float(db(quiet)),
         channels=tuple(d.channel for d in rig.driver),
         source=source,
         unit_serial=serial,

@@ -20,8 +20,12 @@ from sweetspot.measure.folder import session_file
 from sweetspot.measure.session import Session
 from sweetspot.processor.export import forms_table
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs.rig_file import limits_of
+from sweetspot.rigs.units import db
 
 COMPARED = "Scoring positions: mean / 10th percentile / nominal head, E effort; dB"
+LEAST_DB = 0.05
+"""A smaller change of the ceiling is not printed."""
 LEFT_OUT = "Cross-validation over positions: mean / 10th percentile / nominal head, E effort; dB"
 
 
@@ -123,7 +127,9 @@ def prediction_text(run: Path, fitted: Fitted) -> str:
 
 def written(run: Path, filters: FilterSet) -> str:
     """A line on the file that a calibration has written."""
+    lower = float(db(limits_of(run / "rig.toml").limits.ceiling / filters.ceiling))
     return (
         f"{run / 'filterset.h5'}: {filters.length} taps, delay {filters.delay_samples} samples, "
         f"insertion loss {filters.headroom_db:.1f} dB"
+        + (f"; {lower:.1f} dB of it, and of the ceiling, for limits.loudest_db_spl" if lower > LEAST_DB else "")
     )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from sweetspot.calibrate.design import StereoDesign
-from sweetspot.calibrate.filters import staging, virtualize
+from sweetspot.calibrate.design import Design, StereoDesign
+from sweetspot.calibrate.filters import staged_filters, staging, virtualize
 from sweetspot.calibrate.filters.sides import sharing
 from sweetspot.calibrate.plant import programme_of
-from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.measure.session import Session
+from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import Guard
-from sweetspot.processor.render import upmixed
+from sweetspot.processor.render import render, upmixed
+from sweetspot.rigs.rig_file import parse
 from sweetspot.rigs.units import Complex, Float
 
 FS = 47872
@@ -67,3 +71,39 @@ def test_a_phantom_by_hand_and_its_notches_that_a_moving_head_fills() -> None:
     k = 2.0 * np.pi * virtualize.GRID / 343.0
     by_hand = np.abs(np.exp(-1j * k * r[0]) / r[0] + np.exp(-1j * k * r[1]) / r[1]) ** 2
     assert spread == pytest.approx(by_hand / np.mean([1 / r[0] ** 2, 1 / r[1] ** 2]), rel=1e-9)
+
+
+@pytest.mark.parametrize("under_db", [-3.0, 7.0])
+def test_programme_at_any_gain_keeps_to_the_spl_limit(under_db: float, measured: Path) -> None:
+    """Loud mono noise through engine and guard, and the unit's responses, by hand; a limit that is far off changes
+    nothing."""
+    with Session.read(measured / "session.h5") as session:
+        ears, rig = session.responses("ears"), session.rig()
+    n = ears.h.shape[-1]
+    taps = np.zeros((3, 3, 64))
+    taps[0, 1, 8] = taps[1, 2, 8] = 1.0
+    taps[2, :, 8] = 0.7
+    free = staged_filters(taps, ears, rig, Design(), late=0, serial="T-9", source="s")
+    x = 10.0 * np.random.default_rng(3).standard_normal((1, rig.fs))  # far above the ceiling
+    f = np.maximum(np.fft.rfftfreq(rig.fs, 1.0 / rig.fs), 40.0)
+    x = np.repeat(np.fft.irfft(np.fft.rfft(x) / np.sqrt(f / 40.0), rig.fs), 2, axis=0)
+
+    def loudest(filters: FilterSet) -> float:
+        y = np.asarray(render(filters, x, rig.fs))
+        heard = np.fft.irfft(
+            np.einsum("pmdf,df->pmf", np.fft.rfft(ears.h, y.shape[1] + n), np.fft.rfft(y, y.shape[1] + n))
+        )
+        size = rig.fs // 8
+        total = np.cumsum(np.pad(heard**2, [(0, 0), (0, 0), (1, 0)]), axis=-1)
+        power = np.max(total[..., size:] - total[..., :-size]) / size
+        return float(10.0 * np.log10(power / (20e-6) ** 2))
+
+    limit = loudest(free) - under_db
+    text = rig.text.replace("ceiling_dbfs = -5.0", f"ceiling_dbfs = -5.0\nloudest_db_spl = {limit}")
+    quiet = parse(text, folder=measured)
+    lowered = staged_filters(taps, ears, quiet, Design(), late=0, serial="T-9", source="s")
+    gain = lowered.ceiling / free.ceiling
+    assert lowered.taps == pytest.approx(gain * free.taps)
+    assert lowered.headroom_db == pytest.approx(free.headroom_db - 20.0 * np.log10(gain))
+    assert loudest(lowered) < limit + 0.5
+    assert (gain < 1.0) is (under_db > 0.0)
