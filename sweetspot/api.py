@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from sweetspot.rigs.errors import SweetspotError
+from sweetspot.rigs.errors import BadInput, SweetspotError
 
 if TYPE_CHECKING:
     from sweetspot.calibrate.design import Design
@@ -58,6 +58,16 @@ def open_rig(rig: Place, unit: str) -> Iterator[Rig]:
     unit
         Serial number of the unit on it.
 
+    Yields
+    ------
+    Rig
+        Its description, interface and stage; closed when the context ends.
+
+    Raises
+    ------
+    SweetspotError
+        No such rig, a faulty rig file, or a device that is missing or fails.
+
     Examples
     --------
     >>> with sweetspot.open_rig("puck", unit="SN-1") as rig:
@@ -76,10 +86,27 @@ def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str
 
     Parameters
     ----------
+    rig, unit
+        As for :func:`open_rig`.
     runs
         Parent folder of the run folder.
     sets
         "ears" for driver-to-ear responses, "polar" for responses around the turntable.
+
+    Returns
+    -------
+    Path
+        ``runs/<unit>/<UTC>-<rig>``.
+
+    Raises
+    ------
+    SweetspotError
+        An unknown set, no such rig, a level above its limits, a device that fails, a capture that stays bad after every
+        repeat, or a move that needs an operator. Captures so far are kept.
+
+    See Also
+    --------
+    sweetspot.measure.deconvolve : Responses from sweeps; formula and sources.
 
     Examples
     --------
@@ -92,6 +119,8 @@ def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str
     from sweetspot.measure.session import Session
     from sweetspot.rigs import load
 
+    if unknown := [name for name in sets if name not in plan.SETS] or ([] if sets else [sets]):
+        raise BadInput(f"sets holds {unknown[0]!r}; choose from {', '.join(map(repr, plan.SETS))}")
     with open_rig(rig, unit) as opened:
         here = folder.new(Path(runs), unit, opened.description, load.utc_now())
         with folder.removed_if_refused(here):
@@ -105,6 +134,21 @@ def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str
 
 def open_session(run: Place) -> Session:
     """The ``session.h5`` of a run folder, open for reading; a context manager.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+
+    Returns
+    -------
+    Session
+        Captures, positions, responses and the rig of the run.
+
+    Raises
+    ------
+    SweetspotError
+        Not a run folder, or a damaged ``session.h5``.
 
     Examples
     --------
@@ -123,8 +167,20 @@ def responses(run: Place, name: str = "ears") -> ImpulseResponse:
 
     Parameters
     ----------
+    run
+        Run folder.
     name
         "ears" or "polar".
+
+    Returns
+    -------
+    ImpulseResponse
+        ``h (position, mic, driver, tap)``, time zero at tap ``zero``; positions in m and rad.
+
+    Raises
+    ------
+    SweetspotError
+        Not a run folder, an unknown name, or a set that was not measured.
 
     Examples
     --------
@@ -133,13 +189,28 @@ def responses(run: Place, name: str = "ears") -> ImpulseResponse:
     (4, 'Pa/FS')
     """
     if name not in ("ears", "polar"):
-        raise ValueError(f"name is {name!r}; a session has 'ears' and 'polar'")
+        raise BadInput(f"name is {name!r}; a session has 'ears' and 'polar'")
     with open_session(run) as session:
         return session.responses("ears" if name == "ears" else "polar", whole=True)
 
 
 def design(path: Place | None = None) -> Design:
     """Goals and limits of the filters: a ``design.toml``, checked whole, or the default.
+
+    Parameters
+    ----------
+    path
+        A ``design.toml``; the default design if not given.
+
+    Returns
+    -------
+    Design
+        Frequencies in Hz, durations in s, levels in dB, as in the file; see ``sweetspot calibrate --keys``.
+
+    Raises
+    ------
+    SweetspotError
+        The file is missing or no valid TOML, or a key or value is wrong.
 
     Examples
     --------
@@ -153,6 +224,27 @@ def design(path: Place | None = None) -> Design:
 
 def fit(run: Place, wanted: Design | None = None) -> Fitted:
     """Filters of a unit from its session, with their prediction; nothing is written.
+
+    Parameters
+    ----------
+    run
+        Run folder.
+    wanted
+        From :func:`design`; the default design if not given.
+
+    Returns
+    -------
+    Fitted
+        ``filters.taps (program, driver, tap)`` at ``filters.fs`` Hz, full scale = 1, and the predicted responses.
+
+    Raises
+    ------
+    SweetspotError
+        Not a run folder, responses that do not suffice, or a design that this unit cannot meet.
+
+    See Also
+    --------
+    sweetspot.calibrate.filters : The steps of the fit, with formulas and sources.
 
     Examples
     --------
@@ -168,6 +260,23 @@ def fit(run: Place, wanted: Design | None = None) -> Fitted:
 def calibrate_run(run: Place, path: Place | None = None) -> Fitted:
     """:func:`fit` with a ``design.toml``, and ``filterset.h5`` written into the run folder.
 
+    Parameters
+    ----------
+    run
+        Run folder.
+    path
+        A ``design.toml``; the default design if not given.
+
+    Returns
+    -------
+    Fitted
+        As from :func:`fit`.
+
+    Raises
+    ------
+    SweetspotError
+        As for :func:`fit` and :func:`design`, or the file cannot be written.
+
     Examples
     --------
     >>> float(sweetspot.calibrate_run(run).filters.fs)
@@ -181,6 +290,21 @@ def calibrate_run(run: Place, path: Place | None = None) -> Fitted:
 
 def filters(place: Place) -> FilterSet:
     """The filter set of a run folder or of a ``filterset.h5``: ``taps (program, driver, tap)``.
+
+    Parameters
+    ----------
+    place
+        Run folder or file.
+
+    Returns
+    -------
+    FilterSet
+        Taps with ``fs`` (Hz), ``programs``, ``drivers``, ``delay_samples``, ``ceiling`` and the settings of the upmix.
+
+    Raises
+    ------
+    SweetspotError
+        No such file, or not a filter set.
 
     Examples
     --------
@@ -199,6 +323,30 @@ def process(filter_set: FilterSet, x: ArrayLike, fs: float) -> Float:
     Upmix, filter matrix and guard run as live; their delay is removed, the filters' own (``filter_set.delay_samples``)
     stays.
 
+    Parameters
+    ----------
+    filter_set
+        From :func:`filters`, or ``fit(run).filters``.
+    x
+        ``(2, sample)``, left and right, full scale = 1.
+    fs
+        Sampling rate of ``x``, Hz; resampled to ``filter_set.fs`` if it differs.
+
+    Returns
+    -------
+    ndarray of float
+        ``(driver, sample)``, as long in time as ``x``.
+
+    Raises
+    ------
+    SweetspotError
+        Another shape, values that are not finite, a rate that is no positive whole number, or an output that the guard
+        stops.
+
+    See Also
+    --------
+    sweetspot.processor.upmix : Rules of the centre, with sources.
+
     Examples
     --------
     >>> y = sweetspot.process(sweetspot.filters(run), numpy.zeros((2, 4800)), 48000)
@@ -207,6 +355,8 @@ def process(filter_set: FilterSet, x: ArrayLike, fs: float) -> Float:
     """
     from sweetspot.processor.render import render
 
+    if not (fs >= 1 and float(fs).is_integer()):
+        raise BadInput(f"fs is {fs}; a whole number of Hz from 1 is needed")
     return render(filter_set, x, int(fs))
 
 
@@ -215,8 +365,25 @@ def verify(run: Place, limits: Place | None = None) -> Verification:
 
     Parameters
     ----------
+    run
+        Run folder with ``filterset.h5``.
     limits
         A ``limits.toml``; the default limits if not given.
+
+    Returns
+    -------
+    Verification
+        ``verdict`` "pass", "fail" or "grey" (inconclusive), metrics, predicted and measured responses; also in
+        ``verify.h5``.
+
+    Raises
+    ------
+    SweetspotError
+        Not calibrated, faulty limits, or what :func:`measure_unit` raises while measuring.
+
+    See Also
+    --------
+    sweetspot.calibrate.verify : Definitions of the metrics and their uncertainty.
 
     Examples
     --------
@@ -240,6 +407,16 @@ def verify(run: Place, limits: Place | None = None) -> Verification:
 def metrics(verification: Verification) -> dict[str, dict[str, Any]]:
     """Judged metrics by name: predicted, measured (``heard``), limit, margin and verdict, in the command line's units.
 
+    Parameters
+    ----------
+    verification
+        From :func:`verify`.
+
+    Returns
+    -------
+    dict
+        A row of plain values for each metric; its ``unit`` (dB, degrees, ms) is one of them.
+
     Examples
     --------
     >>> found = sweetspot.metrics(verification)
@@ -254,6 +431,23 @@ def metrics(verification: Verification) -> dict[str, dict[str, Any]]:
 def report(run: Place, music: Place | None = None) -> Path:
     """Write ``report.html`` into a run folder; ``music`` is a stereo file for a before/after comparison.
 
+    Parameters
+    ----------
+    run
+        Run folder with ``filterset.h5``.
+    music
+        Stereo file.
+
+    Returns
+    -------
+    Path
+        Of ``report.html``.
+
+    Raises
+    ------
+    SweetspotError
+        Not a calibrated run folder, or a sound file that cannot be read.
+
     Examples
     --------
     >>> sweetspot.report(run).name
@@ -266,6 +460,25 @@ def report(run: Place, music: Place | None = None) -> Path:
 
 def export(filter_set: FilterSet, engine: str, out: Place) -> tuple[Path, ...]:
     """Write the files for another engine: "camilladsp", "brutefir", "jconvolver", "wav", ...; returns their paths.
+
+    Parameters
+    ----------
+    filter_set
+        From :func:`filters`.
+    engine
+        A name of ``sweetspot export --to``.
+    out
+        Folder for the files; made if missing.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    SweetspotError
+        An unknown engine, filters that it cannot hold, or a folder that cannot be written.
 
     Examples
     --------

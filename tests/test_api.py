@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import doctest
+import inspect
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,10 @@ import pytest
 
 import sweetspot
 from sweetspot import api
+from tests.processor.three_drivers import filter_set
 from tests.reference import data_files
+
+FS = 48000
 
 ORDER = [
     "open_rig",
@@ -52,6 +58,42 @@ def test_every_public_name_is_documented_and_reached() -> None:
         _ = sweetspot.no_such_thing  # type: ignore[attr-defined]
 
 
-def test_unknown_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'ears' and 'polar'"):
-        api.responses(tmp_path, "nose")
+@pytest.mark.parametrize("name", ORDER)
+def test_a_docstring_has_parameters_results_errors_and_an_example(name: str) -> None:
+    function = getattr(api, name)
+    text = inspect.getdoc(function) or ""
+    parts = re.split(r"^([A-Z][A-Za-z ]+)\n-+\n", text, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    named = re.findall(r"^(\w[\w, ]*)$", sections["Parameters"], flags=re.MULTILINE)
+    assert [n for row in named for n in row.split(", ")] == list(inspect.signature(function).parameters)
+    assert sections["Examples"].startswith(">>> ")
+    assert ("Returns" in sections) != ("Yields" in sections)
+    assert "SweetspotError" in sections.get("Raises", "") or name == "metrics"
+
+
+def test_wrong_input_is_an_error_with_a_message(tmp_path: Path) -> None:
+    """Each message names what is wrong; nothing is measured or written."""
+    quiet, (gone, empty) = filter_set(np.zeros((3, 3, 8)), "off"), (tmp_path / "gone", tmp_path / "empty")
+    empty.mkdir()
+    wrong: list[tuple[Callable[[], object], str]] = [
+        (lambda: api.responses(tmp_path, "nose"), "'ears' and 'polar'"),
+        (lambda: api.measure_unit("puck", "SN-1", runs=tmp_path, sets=("ear",)), "'ear'; choose from 'ears', 'polar'"),
+        (lambda: api.measure_unit("puck", "SN-1", runs=tmp_path, sets=()), "choose from 'ears', 'polar'"),
+        (lambda: api.measure_unit("no-such-rig", "SN-1", runs=tmp_path), "no-such-rig"),
+        (lambda: api.open_session(gone), "gone: not a run folder"),
+        (lambda: api.fit(empty), "empty: not a run folder"),
+        (lambda: api.calibrate_run(empty), "empty: not a run folder"),
+        (lambda: api.filters(gone), "gone: no such file"),
+        (lambda: api.verify(empty), "no filterset.h5"),
+        (lambda: api.report(empty), "no filterset.h5"),
+        (lambda: api.design(tmp_path / "none.toml"), "none.toml"),
+        (lambda: api.process(quiet, np.zeros((3, 9)), FS), r"\(2, samples\)"),
+        (lambda: api.process(quiet, np.zeros((2, 9)), 0), "fs is 0"),
+        (lambda: api.process(quiet, np.zeros((2, 9)), 44100.5), "fs is 44100.5"),
+        (lambda: api.process(quiet, np.full((2, 9), np.nan), FS), "nan"),
+        (lambda: api.export(quiet, "no-such-engine", tmp_path / "out"), "no-such-engine"),
+    ]
+    for call, message in wrong:
+        with pytest.raises(sweetspot.SweetspotError, match=message):
+            call()
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
