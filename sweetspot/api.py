@@ -119,8 +119,9 @@ def measure_unit(rig: Place, unit: str, *, runs: Place = "runs", sets: tuple[str
     from sweetspot.measure.session import Session
     from sweetspot.rigs import load
 
-    if unknown := [name for name in sets if name not in plan.SETS] or ([] if sets else [sets]):
-        raise BadInput(f"sets holds {unknown[0]!r}; choose from {', '.join(map(repr, plan.SETS))}")
+    unknown = [name for name in sets if name not in plan.SETS]
+    if unknown or not sets:
+        raise BadInput(f"sets holds {(*unknown, sets)[0]!r}; choose from {', '.join(map(repr, plan.SETS))}")
     with open_rig(rig, unit) as opened:
         here = folder.new(Path(runs), unit, opened.description, load.utc_now())
         with folder.removed_if_refused(here):
