@@ -125,12 +125,12 @@ class EdgedWorld(World):
             out[:, driver] = np.sum(answered * spectra * np.exp(-1j * self.free_k * r) / r, axis=1)
         return out
 
-    def direct_at_microphone(self, turn: float) -> np.ndarray:
+    def direct_at_microphone(self, turn: float, raised: float = 0.0) -> np.ndarray:
         """See :meth:`World.direct_at_microphone`."""
         out = np.zeros((len(self.drivers), len(self.free_k)), dtype=complex)
         for driver in range(len(self.drivers)):
             for at, spectrum in self._points(driver):
-                r = float(np.linalg.norm(self._circle() - turned(at, turn)))
+                r = float(np.linalg.norm(self._circle(raised) - turned(at, turn)))
                 out[driver] += spectrum * np.exp(-1j * self.free_k * r) / r
         return out
 
