@@ -1,10 +1,10 @@
 """Driver-to-ear responses extrapolated to the places of a bank and to heads around each of them.
 
-At every place the field of a driver is summed from its harmonics exactly; its gradient along the circle gives the
-direction of arrival, ``asin(Im(dp/dphi / p) / (k r))`` from the driver's centre, for which the head's response is
-taken. For heads a few centimetres around the place the field is continued by that gradient. The model's error is
-corrected by the ratio of measured to modelled responses, with most weight on the nearest measured positions of similar
-yaw.
+At every place the field of a driver is summed from its harmonics exactly, in parts that come from separate stretches of
+the device, such as a driver and the edges of its cabinet. Each part's gradient along the circle gives its direction of
+arrival, ``asin(Im(dp/dphi / p) / (k r))`` from the driver's centre, for which the head's response is taken. For heads a
+few centimetres around the place the part is continued by that gradient. The model's error is corrected by the ratio of
+measured to modelled responses, with most weight on the nearest measured positions of similar yaw.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.plant.places import DeviceField, HeadResponse, Heads, weighed
 from sweetspot.measure.smooth import smoothed
@@ -26,6 +27,12 @@ QUIET = 1e-4
 
 WEAK = 1e-4
 """Relative power below which harmonics are omitted."""
+
+STRETCH_M, MOST_PARTS = 0.1, 9
+"""Width of the stretches of a device that parts of a driver's field come from, and the largest number of parts."""
+
+OUTSIDE, JUDGED_HZ = 0.003, (1600.0, 8000.0)
+"""Power of a driver's field in these frequencies that needs no part of its own."""
 
 NEAR_M = 0.1
 """Measured positions within this distance of a place count alike; beyond, with the inverse square of it."""
@@ -100,42 +107,91 @@ class Cloud:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arriving:
-    """Fields at places, driver by driver.
+    """Fields at places, part by part: each comes from one stretch of the device's width, and so from one direction.
 
     Parameters
     ----------
     p
-        Pressure ``(place, driver, frequency)``, Pa/FS.
+        Pressure ``(place, part, frequency)``, Pa/FS.
     gradient
         ``dp/dphi / p`` along the circle around the driver's centre, same shape.
+    drivers
+        Whose parts they are ``(part,)``.
     places
         ``(place, 2)``, m.
     """
 
     p: Complex
     gradient: Complex
+    drivers: NDArray[np.intp]
     places: Float
 
     def some(self, rows: slice) -> Arriving:
         """Those at some of the places."""
-        return Arriving(self.p[rows], self.gradient[rows], self.places[rows])
+        return Arriving(self.p[rows], self.gradient[rows], self.drivers, self.places[rows])
 
 
 def arriving(field: DeviceField, places: Float) -> Arriving:
     """Fields of all drivers at places ``(place, 2)``."""
-    p, slope = (np.empty((len(places), len(field.b), len(field.f)), dtype=np.complex128) for _ in range(2))
-    for d in range(len(field.b)):
-        power = np.abs(field.b[d]) ** 2
-        strong = np.any(power > WEAK * np.maximum(power.sum(axis=0), 1e-30), axis=1)
-        one = replace(field, b=np.ascontiguousarray(field.b[d : d + 1, strong]), m=field.m[strong])
-        one = replace(one, centres=field.centres[d : d + 1])
-        for start in range(0, len(places), 16):
-            rows = slice(start, start + 16)
-            modes = one.modes(0, places[rows], np.arange(len(one.m)))[0] * one.b[0]
-            p[rows, d] = modes.sum(axis=1)
-            slope[rows, d] = 1j * np.einsum("m,pmf->pf", one.m.astype(float), modes)
+    parts = [_parts(field, d, places) for d in range(len(field.b))]
+    drivers = np.repeat(np.arange(len(parts)), [len(p) for p, _ in parts])
+    p, slope = (np.moveaxis(np.concatenate([x[i] for x in parts]), 0, 1) for i in (0, 1))
     floor = QUIET * np.mean(np.abs(p) ** 2, axis=0) + 1e-300
-    return Arriving(p, slope * p.conj() / (np.abs(p) ** 2 + floor), places)
+    return Arriving(p, slope * p.conj() / (np.abs(p) ** 2 + floor), drivers, places)
+
+
+def _parts(field: DeviceField, driver: int, places: Float) -> tuple[list[Complex], list[Complex]]:
+    """Pressure and its derivative along the circle, ``(place, frequency)`` of each part of a driver's field.
+
+    Parts that reach the places with next to nothing are added to the ones beside them.
+    """
+    power = np.abs(field.b[driver]) ** 2
+    strong = np.any(power > WEAK * np.maximum(power.sum(axis=0), 1e-30), axis=1)
+    one = replace(field, b=np.ascontiguousarray(field.b[driver : driver + 1, strong]), m=field.m[strong])
+    one, window = replace(one, centres=field.centres[driver : driver + 1]), _windows(field, driver)[:, strong]
+    p, slope = (np.empty((len(window), len(places), len(field.f)), dtype=np.complex128) for _ in range(2))
+    for start in range(0, len(places), 16):
+        rows = slice(start, start + 16)
+        modes = one.modes(0, places[rows], np.arange(len(one.m)))[0] * one.b[0]
+        for part, share in enumerate(window):
+            some = modes * share if len(window) > 1 else modes
+            p[part, rows] = some.sum(axis=1)
+            slope[part, rows] = 1j * np.einsum("m,pmf->pf", one.m.astype(float), some)
+    each = list(zip(p, slope, strict=True))
+    judged = _judged(field.f)
+    least = OUTSIDE * np.mean(np.abs(p.sum(axis=0)[:, judged]) ** 2)
+    for end, beside in ((0, 1), (-1, -2)):
+        while len(each) > 1 and np.mean(np.abs(each[end][0][:, judged]) ** 2) < least:
+            each[beside] = (each[beside][0] + each[end][0], each[beside][1] + each[end][1])
+            del each[end]
+    return [x for x, _ in each], [x for _, x in each]
+
+
+def _judged(f: Float) -> NDArray[np.bool_]:
+    return (f >= JUDGED_HZ[0]) & (f <= JUDGED_HZ[1])
+
+
+def _windows(field: DeviceField, driver: int) -> Float:
+    """Shares of the harmonics in each part of a driver's field ``(part, order, frequency)``, one in sum.
+
+    The harmonic of order ``m`` passes the driver's centre at ``m / k``: that far beside it lies what radiates it, as
+    an edge of the cabinet. Parts are :data:`STRETCH_M` wide; a compact driver has one.
+    """
+    judged = _judged(field.f)
+    beside = field.m[:, None] / field.k
+    power = np.abs(field.b[driver][:, judged]) ** 2
+    power = power / np.maximum(power.sum(axis=0), 1e-30)
+    middle = float(np.sum(power * beside[:, judged]) / power.sum())
+    away = np.abs(beside[:, judged] - middle)
+    outside = [float(power[away > (n + 0.5) * STRETCH_M].sum() / power.sum()) for n in range(MOST_PARTS // 2)]
+    sides = int(np.argmax(np.array([*outside, 0.0]) < OUTSIDE))
+    knots = middle + STRETCH_M * np.arange(-sides, sides + 1)
+    place = np.clip(beside, knots[0], knots[-1])
+    return (
+        np.maximum(1.0 - np.abs(place - knots[:, None, None]) / STRETCH_M, 0.0)
+        if sides
+        else np.ones((1, *beside.shape))
+    )
 
 
 def ear_responses(field: DeviceField, head: HeadResponse, fields: Arriving, places: Float, yaw: Float) -> Complex:
@@ -149,15 +205,15 @@ def ear_responses(field: DeviceField, head: HeadResponse, fields: Arriving, plac
         ``(place, head)``, rad.
     """
     count, heads = yaw.shape
-    out = np.empty((count, heads, 2, len(field.b), len(field.f)), dtype=np.complex128)
-    for d in range(len(field.b)):
+    out = np.zeros((count, heads, 2, len(field.b), len(field.f)), dtype=np.complex128)
+    for part, d in enumerate(fields.drivers):
         (r0, phi0), (r, phi) = (_polar(x, field.centres[d]) for x in (fields.places[:, None], places))
-        gradient = fields.gradient[:, None, d]
+        gradient = fields.gradient[:, None, part]
         turn = np.mod(phi - phi0 + np.pi, 2.0 * np.pi) - np.pi
         moved = (r0 / r)[..., None] * np.exp(-1j * field.k * (r - r0)[..., None] + gradient * turn[..., None])
         sine = np.clip(gradient.imag / (field.k * r0[..., None]), -STEEPEST, STEEPEST)
         answered = head.at((phi - yaw)[..., None] - np.arcsin(sine))
-        out[:, :, :, d] = np.moveaxis(answered, 0, 2) * (fields.p[:, None, d] * moved)[:, :, None]
+        out[:, :, :, d] += np.moveaxis(answered, 0, 2) * (fields.p[:, None, part] * moved)[:, :, None]
     return out
 
 

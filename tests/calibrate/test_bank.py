@@ -24,13 +24,15 @@ from sweetspot.calibrate.bank import (
     HeardBank,
     HeardPlace,
     SideFigures,
+    carried,
     chosen,
     fit_bank,
 )
+from sweetspot.calibrate.bank.carried import arriving
 from sweetspot.calibrate.bank.fitting import carried_from
 from sweetspot.calibrate.design import BankDesign, Design, read_bank
 from sweetspot.calibrate.plant import Fitted, frequencies, metrics
-from sweetspot.calibrate.plant.places import DeviceField, Heads, model
+from sweetspot.calibrate.plant.places import DeviceField, Heads, fitted, model
 from sweetspot.calibrate.report import bank_map
 from sweetspot.calibrate.run import verify_places
 from sweetspot.calibrate.run.places import plan_at
@@ -44,7 +46,7 @@ from sweetspot.rigs.lab import World
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import parse
-from sweetspot.rigs.units import Float, power_db
+from sweetspot.rigs.units import Complex, Float, power_db
 
 NOON = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 PLACES = ((1.4, 0.01), (1.4, 0.4), (1.1, -0.25), (1.9, 0.2, 6.0), (1.5, -0.6))
@@ -168,6 +170,46 @@ def test_errors_grow_with_the_distance_and_corrections_come_from_near() -> None:
     assert error[1] < 0.0035
     assert error[3] < error[2] < 0.01, "nearer to the device is farther from what was measured than farther away"
     assert error[4] > 0.01, "aside, what left-out directions are missed by is met in full"
+
+
+class _TwoEars:
+    """A head of two ears in a free field, 9 cm to either side of its middle."""
+
+    EAR_M = 0.09
+
+    def __init__(self, k: Float) -> None:
+        self.k = k
+
+    def at(self, azimuths: Float) -> Complex:
+        lead = self.k * self.EAR_M * np.sin(azimuths)
+        return np.stack([np.exp(1j * lead), np.exp(-1j * lead)])
+
+
+def test_a_cabinet_whose_edges_radiate_is_heard_from_its_edges() -> None:
+    """Point sources on a baffle, ears far to the side: the sound of each edge arrives from its own direction."""
+    c, distance, f = 343.0, 1.5, np.arange(0.0, 8001.0, 250.0)
+    k = 2.0 * np.pi * np.maximum(f, 1.0) / c
+    sources = np.array([[0.0, 0.08], [0.0, -0.22], [0.0, 0.22], [-0.05, 0.0]])
+    strengths = np.array([1.0, -0.35, 0.3, 0.2])
+
+    def pressure(at: Float) -> Complex:
+        r = np.linalg.norm(at[..., None, :] - sources, axis=-1)[..., None]
+        return np.asarray(np.sum(strengths[:, None] * np.exp(-1j * k * r) / r, axis=-2))
+
+    azimuths = np.radians(np.arange(-180.0, 180.0, 5.0))
+    ring = pressure(distance * np.stack([np.cos(azimuths), np.sin(azimuths)], axis=1))[:, None]
+    field = fitted(ring, f, azimuths, distance, np.array([[0.0, 0.08, 0.0]]), c)
+    places = np.array([[2.0, 0.0], [1.9, 0.75], [1.2, -0.6]])
+    facing = np.arctan2(places[:, 1], places[:, 0]) + np.pi
+    side = _TwoEars.EAR_M * np.stack([-np.sin(facing), np.cos(facing)], axis=1)
+    true = np.stack([pressure(places + side), pressure(places - side)], axis=1)  # (place, ear, frequency)
+    yaw = (facing - np.pi)[:, None]
+    found = carried.heard(field, _TwoEars(k), arriving(field, places), places[:, None], yaw)[:, 0, :, 0]
+    band = (f >= 800.0) & (f <= 6300.0)
+    shared = np.sum(true * found.conj(), axis=1, keepdims=True) / np.sum(np.abs(found) ** 2, axis=1, keepdims=True)
+    off = np.abs(true - shared * found)[..., band] ** 2  # beside a factor of both ears, such as their distance
+    error = power_db(off.mean(axis=(1, 2)) / np.mean(np.abs(true[..., band]) ** 2, axis=(1, 2)))
+    assert np.all(error < -25.0), error
 
 
 def test_a_head_that_turns_is_corrected_by_those_that_turned_alike() -> None:

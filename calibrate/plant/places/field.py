@@ -16,7 +16,7 @@ EXTRA = 3.0
 LEAST_RADIUS_M = 0.06
 """A body around each driver is at least that large, m."""
 
-LARGER, TRIED_AT = (1.0, 1.4), 32
+LARGER, TRIED_AT = (1.0, 1.4, 2.0, 3.0), 32
 """Candidate body radii re the outermost driver, and the number of test frequencies."""
 
 DAMPING = 1e-3
@@ -31,6 +31,15 @@ UNLIKELY = 10.0
 
 DECIDING = 24
 """About which centre a driver is expanded is decided on that many frequencies, or all of fewer than twice as many."""
+
+JUDGED_HZ = (300.0, 8000.0)
+"""Where bodies are compared."""
+
+SMALL = 1e-3
+"""Power of errors that hardly matter, re the response."""
+
+MORE = 0.25
+"""By how much, in nepers of power, a body about the device's middle must be the better one: it has more orders."""
 
 TOGETHER = 16
 """Neighbouring frequencies that are solved in one call, with the same orders."""
@@ -162,13 +171,14 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     some = slice(None, None, max(1, len(f) // TRIED_AT))
     middle = [(np.zeros(2), size * whole) for size in LARGER]
     missed = np.stack(
-        [_expanded(h[..., some], k[some], m, places, distance, body)[1].sum(axis=1) for body in middle], axis=1
+        [_misses(_expanded(h[..., some], k[some], m, places, distance, body)[1], f[some]) for body in middle], axis=1
     )  # (driver, body): about the middle, all drivers at once
     coefficients, centres, left_out = [], [], []
     for d in range(h.shape[1]):
         own = [(at[d, :2], size) for size in (LEAST_RADIUS_M, 0.12)]
-        there = [_expanded(h[:, d : d + 1, some], k[some], m, places, distance, body)[1].sum() for body in own]
-        body = [*middle, *own][int(np.argmin([*missed[d], *there]))]
+        one = h[:, d : d + 1, some]
+        there = [_misses(_expanded(one, k[some], m, places, distance, body)[1], f[some])[0] for body in own]
+        body = [*middle, *own][int(np.argmin([*(missed[d] + MORE), *there]))]
         b, left = _expanded(h[:, d : d + 1], k, m, places, distance, body)
         coefficients.append(b[0])
         centres.append(body[0])
@@ -176,6 +186,18 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     return DeviceField(
         np.stack(coefficients), m, f=f, centres=np.stack(centres), radius=distance, c=c, left_out=np.stack(left_out)
     )
+
+
+def _misses(left_out: Float, f: Float) -> Float:
+    """Score ``(driver,)`` of errors ``(driver, frequency)``, power: their mean level in :data:`JUDGED_HZ`, each octave
+    alike.
+
+    A mean of powers would be that of the highest frequencies alone, where too few directions were measured for any.
+    """
+    weights = np.where((f >= JUDGED_HZ[0]) & (f <= JUDGED_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
+    if not weights.any():
+        weights = np.ones_like(f)
+    return np.asarray(np.average(np.log(left_out + SMALL), axis=1, weights=weights))
 
 
 def _expanded(
