@@ -113,12 +113,6 @@ class Protection:
         """Largest peak of a sine that lasts, full scale = 1."""
         return float(min(self.peak, self.rms * 2.0**0.5))
 
-    def sine_at(self, f: NDArray[np.floating]) -> Float:
-        """The same at ``f`` Hz, within the driver's excursion too."""
-        if self.excursion is None:
-            return np.full(np.shape(f), self.sine)
-        return np.minimum(self.sine, self.excursion.limit / np.maximum(self.excursion.gain(f), 1e-30))
-
     def most(self, x: NDArray[np.floating]) -> float:
         """Largest gain of a continuous signal ``(samples,)`` for its driver."""
         gain = self.sine / max(float(np.max(np.abs(x), initial=0.0)), 1e-12)

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.auditory.templates import Templates as Templates
     from sweetspot.calibrate.auditory.templates import cues_of as cues_of
     from sweetspot.calibrate.auditory.templates import of_head as of_head
-    from sweetspot.calibrate.auditory.templates import woodworth_itd as woodworth_itd
     from sweetspot.calibrate.auditory.unit import Draw as Draw
     from sweetspot.calibrate.auditory.unit import UnitImage as UnitImage
     from sweetspot.calibrate.auditory.zone import ZoneMap as ZoneMap

@@ -134,18 +134,3 @@ def cues_of(templates: Templates, step_deg: float = STEP_DEG) -> TemplateCues:
         for each in (steady, measured.ild_db, measured.iacc, measured.level_db)
     ]
     return TemplateCues(azimuths, Cues(*fine))
-
-
-def woodworth_itd(azimuths: Float, diameter: float, c: float) -> Float:
-    """Delay between the ears of a rigid sphere well above its size, s: ``a / c (sin(az) + az)`` (Woodworth 1938).
-
-    Parameters
-    ----------
-    azimuths
-        Of a far source, rad, to the left, at most 90 degrees from the front; ears at +-90 degrees.
-    diameter
-        Of the sphere, m.
-    c
-        Speed of sound, m/s.
-    """
-    return np.asarray(0.5 * diameter / c * (np.sin(azimuths) + azimuths))

@@ -82,14 +82,3 @@ def _text(packet: bytes, at: int) -> tuple[str, int]:
         return packet[at:end].decode("ascii"), end + 4 - end % 4
     except UnicodeDecodeError as fault:
         raise MalformedPacketError("a string that is not ASCII") from fault
-
-
-def packed(pose: ListenerPose) -> bytes:
-    """A pose as a message, to be sent."""
-    values = [pose.x, pose.y, *([] if pose.yaw is None else [float(np.degrees(pose.yaw))])]
-    head = b"".join(_padded(t) for t in (ADDRESS, "," + "f" * len(values)))
-    return head + struct.pack(f">{len(values)}f", *values)
-
-
-def _padded(text: str) -> bytes:
-    return text.encode() + b"\0" * (4 - len(text) % 4)

@@ -72,7 +72,7 @@ class Level:
         self._arguments_view[_SLOT] = self.next_slot
         self.kernel.run(self._address)
 
-    def orders(
+    def prepare(
         self,
         *,
         inputs: bool,
@@ -82,7 +82,7 @@ class Level:
         add: bool = False,
         tiles: range | None = None,
     ) -> tuple[memoryview, int, NDArray[np.int64]]:
-        """The kernel's arguments for part of one block, reused by :meth:`follow`."""
+        """The kernel's arguments for part of one block, reused by :meth:`run_prepared`."""
         arguments = self.arguments.copy()
         arguments[_COUNT] = 1
         arguments[_AT["inputs"]] = self.inputs if inputs else 0
@@ -93,10 +93,10 @@ class Level:
             arguments[_AT["tile"]], arguments[_AT["tiles"]] = tiles.start, len(tiles)
         return memoryview(arguments.data), int(arguments.ctypes.data), arguments
 
-    def follow(self, orders: tuple[memoryview, int, NDArray[np.int64]]) -> None:
-        """Run the kernel with the arguments of :meth:`orders` for the current block."""
-        orders[0][_SLOT] = self.next_slot
-        self.kernel.run(orders[1])
+    def run_prepared(self, prepared: tuple[memoryview, int, NDArray[np.int64]]) -> None:
+        """Run the kernel with the arguments of :meth:`prepare` for the current block."""
+        prepared[0][_SLOT] = self.next_slot
+        self.kernel.run(prepared[1])
 
     @property
     def next_slot(self) -> int:
@@ -218,11 +218,11 @@ class CompiledMatrix:
         n = min(self.block - at, int(x.shape[1]))
         if self._tail is None:
             head.x[:, self.block : 2 * self.block] = 0.0
-            head.follow(head.orders(inputs=False, outputs=False, first=self.inputs))
+            head.run_prepared(head.prepare(inputs=False, outputs=False, first=self.inputs))
             self._tail = head.y.copy()
         head.x[:, self.block + at : self.block + at + n] = x[:, :n]
         head.y[:] = self._tail
-        head.follow(head.orders(inputs=True, outputs=True, last=self.inputs, add=True))
+        head.run_prepared(head.prepare(inputs=True, outputs=True, last=self.inputs, add=True))
         y[:, :n] = head.out[:, at : at + n]
         self._filled += n
         if self._filled == self.block:
@@ -247,8 +247,8 @@ class Far:
         self.level = Level(taps, block * ratio, lanes=lanes)
         self._block, self._ratio = block, ratio
         shares = [range(self.level.tiles * t // ratio, self.level.tiles * (t + 1) // ratio) for t in range(ratio)]
-        self._orders = [
-            self.level.orders(inputs=t == 0, outputs=t == ratio - 1, tiles=share) for t, share in enumerate(shares)
+        self._prepared = [
+            self.level.prepare(inputs=t == 0, outputs=t == ratio - 1, tiles=share) for t, share in enumerate(shares)
         ]
         self.gathered = np.zeros((taps.shape[0], block * ratio), dtype=np.float32)
         self.answers = np.zeros((taps.shape[1], block * ratio), dtype=np.float32)
@@ -278,7 +278,7 @@ class Far:
         turn, level, after = self._turn, self.level, self._turn + count
         self.gathered[:, turn * self._block : after * self._block] = x
         share = range(level.tiles * turn // self._ratio, level.tiles * after // self._ratio)
-        level.follow(level.orders(inputs=turn == 0, outputs=after == self._ratio, tiles=share))
+        level.run_prepared(level.prepare(inputs=turn == 0, outputs=after == self._ratio, tiles=share))
         self._next(after)
 
     def one(self, x: Real, y: Real) -> None:
@@ -286,7 +286,7 @@ class Far:
         turn = self._turn
         y += self._answer_of[turn]
         self._gathered_of[turn][:] = x
-        self.level.follow(self._orders[turn])
+        self.level.run_prepared(self._prepared[turn])
         self._next(turn + 1)
 
     def _next(self, after: int) -> None:

@@ -115,7 +115,7 @@ class CompiledBlock:
         ins = None if heard is None else np.ascontiguousarray(heard).ctypes.data_as(floats)
         self._callback.ctypes(ins, play.ctypes.data_as(floats), frames, None, int(flagged), self.user)
 
-    def obey(self) -> None:
+    def apply_controls(self) -> None:
         """Change filters by the controls, and report a stop; called regularly, from any thread."""
         filters, controls = self._state.filters, self._board.controls
         wanted = 2 if controls[BYPASS] else int(controls[WHICH])
@@ -125,7 +125,7 @@ class CompiledBlock:
         elif filters.next < 0 and filters.wanted != filters.playing == wanted:
             filters.wanted = wanted
         if self.stopped:
-            self._board.say(2, f"the guard stopped the output: {reason(self._state.guard.stop)}")
+            self._board.report(2, f"the guard stopped the output: {reason(self._state.guard.stop)}")
 
     def warm(self, blocks: int) -> None:
         """Process some blocks of silence to warm the caches; they are not counted."""

@@ -115,13 +115,13 @@ class PlayerMemory:
             return 0.0
         return (int(np.searchsorted(np.cumsum(self.loads), share * total)) + 1) * STEP
 
-    def say(self, code: int, text: str) -> None:
+    def report(self, code: int, text: str) -> None:
         """Leave an exit code and a reason for who shows."""
         self._text.raw = f"{code} {text}".encode()[:4095].ljust(4096, b"\0")
 
     @property
     def text(self) -> tuple[int, str]:
-        """The text of :meth:`say`; ``(0, "")`` for nothing."""
+        """The text of :meth:`report`; ``(0, "")`` for nothing."""
         text = self._text.raw.split(b"\0", 1)[0].decode(errors="replace")
         code, _, reason = text.partition(" ")
         return (int(code), reason) if code else (0, "")

@@ -128,16 +128,16 @@ def play(program: PlayedProgram, shared: Shared) -> None:
             watch, glances = Watch(), 0
             while not (board.controls[QUIT] or board.meters[FINISHED] or board.text[0]):
                 time.sleep(GLANCE_S)
-                made.obey()
+                made.apply_controls()
                 if not stream.active or watch.stalled(int(board.meters[0])):
                     stream.lost()
-                    board.say(3, f"{stream.output.name!r} stopped: is it still connected, and its server running?")
+                    board.report(3, f"{stream.output.name!r} stopped: is it still connected, and its server running?")
                 glances += 1
                 if glances % LOOK_AROUND == 0 and (who := stream.gone):
-                    board.say(3, f"{who!r} has left the audio server: start it again, then play again")
+                    board.report(3, f"{who!r} has left the audio server: start it again, then play again")
                 if os.getppid() != parent:
                     return
             if not board.text[0]:
                 time.sleep(0.1)
     except SweetspotError as trouble:
-        board.say(trouble.exit_code, str(trouble))
+        board.report(trouble.exit_code, str(trouble))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import socket
+import struct
 import sys
 import time
 import wave
@@ -38,7 +39,7 @@ from sweetspot.calibrate.plant import (  # noqa: E402
 )
 from sweetspot.measure.impulse import POSITION, ImpulseResponse  # noqa: E402
 from sweetspot.measure.plan import places as places_of  # noqa: E402
-from sweetspot.processor.bank import FilterBank, Follower, ListenerPath, ListenerPose, WalkingEngine, osc  # noqa: E402
+from sweetspot.processor.bank import FilterBank, Follower, ListenerPath, ListenerPose, WalkingEngine  # noqa: E402
 from sweetspot.processor.engine import Engine  # noqa: E402
 from sweetspot.processor.live import memory  # noqa: E402
 from sweetspot.processor.live.memory import PlayerMemory, Shared  # noqa: E402
@@ -431,7 +432,9 @@ def latency(bank: FilterBank, fs: int, block: int) -> None:
         sender, taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), []
         for i in range(200):
             count, began = stream.poses, time.perf_counter()
-            sender.sendto(osc.packed(ListenerPose(2.0, 0.001 * (i % 100))), ("127.0.0.1", stream.port))
+            sender.sendto(
+                b"/listener\0\0\0,ff\0" + struct.pack(">ff", 2.0, 0.001 * (i % 100)), ("127.0.0.1", stream.port)
+            )
             while stream.poses == count and time.perf_counter() < began + 1.0:
                 time.sleep(0.0002)
             taken.append(time.perf_counter() - began)

@@ -17,7 +17,6 @@ from sweetspot.calibrate.auditory import (
     interaural_cues,
     loudness_db,
     of_head,
-    woodworth_itd,
 )
 from sweetspot.calibrate.auditory.arms import PANS, pan_gains
 from sweetspot.calibrate.auditory.figures import tone
@@ -28,6 +27,11 @@ from sweetspot.rigs.units import Float, from_db
 
 FS, C = 47872, 343.0
 F = grid_of(FS)
+
+
+def woodworth_itd(azimuths: np.ndarray, diameter: float, c: float) -> np.ndarray:
+    """Delay between the ears of a rigid sphere well above its size, s: ``a / c (sin(az) + az)`` (Woodworth 1938)."""
+    return 0.5 * diameter / c * (np.sin(azimuths) + azimuths)
 
 
 def wave(head: Head, degrees: Float) -> np.ndarray:

@@ -126,9 +126,9 @@ class Live:
         played = np.full((BLOCK, CHANNELS), 7.0, dtype=np.float32)
         if x is not None:
             self.at.write(x)
-        self.made.obey()
+        self.made.apply_controls()
         self.made.step(heard, played, BLOCK, flagged)
-        self.made.obey()
+        self.made.apply_controls()
         return played.T
 
     def play(self, x: np.ndarray) -> np.ndarray:

@@ -41,6 +41,7 @@ from sweetspot.processor.plain import bypass
 from sweetspot.processor.render import aligned
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.live_stream import Wanted
+from tests.processor.osc_message import packed
 from tests.processor.three_drivers import FS, filter_set
 
 BLOCK = 256
@@ -81,9 +82,9 @@ class Live:
             self.memory.controls[memory.BYPASS] = float(i in bypassed)
             self.memory.write(x[:, i * self.block : (i + 1) * self.block])
             played = np.zeros((self.block, 6), dtype=np.float32)
-            self.made.obey()
+            self.made.apply_controls()
             self.made.step(None, played, self.block, False)
-            self.made.obey()
+            self.made.apply_controls()
             out.append(played.T[[4, 0, 1]])
         return np.concatenate(out, axis=1)
 
@@ -247,10 +248,10 @@ def test_messages_are_open_sound_control() -> None:
     """Bytes by hand from the specification: padded address, types, big-endian numbers."""
     wanted = b"/listener\0\0\0,fff\0\0\0\0" + struct.pack(">fff", 2.0, -0.25, 10.0)
     pose = ListenerPose(2.0, -0.25, np.radians(10.0))
-    assert osc.packed(pose) == wanted
+    assert packed(pose) == wanted
     found = osc.pose_in(wanted)
     assert (found.x, found.y, found.turned) == pytest.approx((2.0, -0.25, np.radians(10.0)))
-    bundle = b"#bundle\0" + bytes(8) + b"".join(struct.pack(">i", len(m)) + m for m in (osc.packed(found), wanted))
+    bundle = b"#bundle\0" + bytes(8) + b"".join(struct.pack(">i", len(m)) + m for m in (packed(found), wanted))
     assert osc.pose_in(bundle) == found
     assert osc.pose_in(b"/listener\0\0\0,if\0" + struct.pack(">if", 2, 0.5)).yaw is None
 
@@ -295,13 +296,13 @@ def until(done: object, seconds: float = 5.0) -> bool:
 def test_a_stream_of_poses_with_rubbish_a_flood_and_a_second_sender(bank: FilterBank) -> None:
     places: list[int] = []
     with PoseStream(Follower(bank), 0).to(places.append) as stream:
-        first = sent(stream.port, [osc.packed(ListenerPose(2.0, 0.0))])
+        first = sent(stream.port, [packed(ListenerPose(2.0, 0.0))])
         assert until(lambda: stream.poses == 1)
-        sent(stream.port, [b"rubbish!", osc.packed(ListenerPose(float("nan"), 0.0))], first)
+        sent(stream.port, [b"rubbish!", packed(ListenerPose(float("nan"), 0.0))], first)
         assert until(lambda: stream.malformed == 2)
-        other = sent(stream.port, [osc.packed(ListenerPose(2.0, 0.3))])
+        other = sent(stream.port, [packed(ListenerPose(2.0, 0.3))])
         assert until(lambda: stream.follower.foreign == 1)
-        sent(stream.port, (osc.packed(ListenerPose(2.0, 0.2)) for _ in range(5000)), first)
+        sent(stream.port, (packed(ListenerPose(2.0, 0.2)) for _ in range(5000)), first)
         assert until(lambda: places[-1] == 2)
         assert "2 malformed" in stream.text
         assert "1 from another sender" in stream.text
@@ -312,7 +313,7 @@ def test_a_stream_of_poses_with_rubbish_a_flood_and_a_second_sender(bank: Filter
 
 
 def pose_at(x: float, y: float) -> bytes:
-    return osc.packed(ListenerPose(x, y))
+    return packed(ListenerPose(x, y))
 
 
 BAD = {

@@ -40,9 +40,9 @@ class Fed:
         self.made, self.latency = made, made.latency
 
     def step(self, *block: Any) -> None:
-        self.made.obey()
+        self.made.apply_controls()
         self.made.step(*block)
-        self.made.obey()
+        self.made.apply_controls()
 
 
 def player(first: FilterSet, second: FilterSet | None = None, channels: Any = None) -> tuple[Fed, PlayerMemory]:
