@@ -128,7 +128,8 @@ def _places(table: Mapping[str, Any]) -> Iterator[tuple[str, tuple[float, float]
             if all(isinstance(v, int | float) for v in (ahead, x, y)):
                 yield f"ears.positions[{n + 1}]", (ahead + x, y), "the head"
     pair = _table(table, "reference")
-    angle, r = read_or_default(pair, Reference, "angle_deg"), pair.get("distance_m", ahead)
+    angle, r = (read_or_default(pair, Reference, key) for key in ("angle_deg", "distance_m"))
+    r = ahead if r is None else r
     if pair and all(isinstance(v, int | float) for v in (ahead, angle, r)):
         x, y = ahead - r * math.cos(math.radians(angle)), r * math.sin(math.radians(angle))
         yield "reference.left", (x, -y), "the reference pair"

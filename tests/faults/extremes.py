@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import tomllib
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -121,6 +122,7 @@ def outcome(work: Callable[[], None]) -> str:
         resource.setrlimit(resource.RLIMIT_AS, (ROOM_BYTES, ROOM_BYTES))
         signal.alarm(LONGEST_S)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        warnings.simplefilter("error", RuntimeWarning)  # users would read it beside the message
         try:
             work()
             ended = "ran"
