@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -240,11 +239,7 @@ def report(
     as_json: JsonOpt = False,
 ) -> None:
     """Write a self-contained report page of a run: report.html."""
-    from sweetspot.measure.share import forked
-
-    with forked.begun([partial(run.changes, run_folder)], copies=1) as changes:
-        page = _reported(run_folder, music, pictures)
-        (changed,) = changes()
+    page, changed = _reported(run_folder, music, pictures)
     result({"report": str(page), "changed_since": _named(changed)}, str(page), as_json=as_json)
 
 
@@ -266,7 +261,7 @@ def demo(
         fitted = run.calibrate(here, designs.Design(), "", with_zone=True, drop_bank=True, step=step)
     say(run.prediction_text(here, fitted))
     verdict = _verified(here, True, 0.0, Limits())
-    page = _reported(here)
+    page, _ = _reported(here)
     data = run.summary(verdict) | {"run": str(here), "report": str(page)}
     result(data, f"{verdict_text.lines(verdict)}\nReport: {page}", as_json=as_json)
     raise typer.Exit(0 if verdict.passed else FAILED)
@@ -333,15 +328,15 @@ def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification
     return run.judge(here, fitted, limits)
 
 
-def _reported(here: Path, music: Path | None = None, pictures: Path | None = None) -> Path:
+def _reported(here: Path, music: Path | None = None, pictures: Path | None = None) -> tuple[Path, tuple[str, ...]]:
     if (beam := run.beam_of(here)) is not None:
         from sweetspot.calibrate.report import BEAM_STEPS, write_beam  # matplotlib is slow to import
 
         if music is not None:
             raise BadInput(f"--listen: {here} has no ears set for it; omit it, or measure the ears")
         with tracked("Reporting", BEAM_STEPS) as step:
-            return write_beam(here, beam, step=step, pictures=pictures)
-    from sweetspot.calibrate.report import STEPS, write
+            return write_beam(here, beam, step=step, pictures=pictures), run.changes(here)
+    from sweetspot.calibrate.report import STEPS, write_noting_changes
 
     with tracked("Reporting", STEPS) as step:
-        return write(here, music, step=step, pictures=pictures)
+        return write_noting_changes(here, music, step=step, pictures=pictures)

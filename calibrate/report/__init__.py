@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.report.page import comparison as comparison
     from sweetspot.calibrate.report.writing import STEPS as STEPS
     from sweetspot.calibrate.report.writing import write as write
+    from sweetspot.calibrate.report.writing import write_noting_changes as write_noting_changes
 else:
     from sweetspot.rigs.faces import lazy
 

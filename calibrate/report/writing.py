@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sweetspot.calibrate.report import evidence, sounds
+from sweetspot.calibrate.run import changes
 from sweetspot.measure.share import forked
 from sweetspot.rigs.quick_start import without_docstrings
 from sweetspot.rigs.storage import alone
@@ -27,6 +28,13 @@ def write(
     step: Callable[[str], None] = lambda note: None,
     pictures: Path | None = None,
 ) -> Path:
+    """Build ``report.html`` of a run; see :func:`write_noting_changes`."""
+    return write_noting_changes(run, music, step=step, pictures=pictures)[0]
+
+
+def write_noting_changes(
+    run: Path, music: Path | None = None, *, step: Callable[[str], None], pictures: Path | None = None
+) -> tuple[Path, tuple[str, ...]]:
     """Build ``report.html`` of a run; the old page stays until the new one is whole.
 
     Parameters
@@ -39,6 +47,10 @@ def write(
         Called after each of :data:`STEPS`, with what it was.
     pictures
         Folder for the page's pictures as PNG files of their own; ``None`` for none.
+
+    Returns
+    -------
+    The page, and which files of the run changed since a later step used them (:func:`sweetspot.calibrate.run.changes`).
 
     Raises
     ------
@@ -59,20 +71,22 @@ def write(
         drawn |= page.draw(gathered, page.OF_VERDICT, with_figures=kept)
         step("pictures")
         content = text(drawn, next(read))
+        changed = next(read)
         step("sounds")
     path = run / NAME
     with alone(run):
         write_file(path, content)
     if pictures is not None:
         separate.save(drawn, pictures)
-    return path
+    return path, changed
 
 
 def _read(run: Path, music: Path | None) -> Iterator[Any]:
-    """The evidence of a run without its verification, what of it changes with that, then the sounds."""
+    """The evidence of a run without its verification, what of it changes with that, the sounds, and changed files."""
     known = evidence.of_session(run)
     yield known
     whole = evidence.with_verdict(run, known)
     names = [field.name for field in fields(whole)]
     yield {name: getattr(whole, name) for name in names if getattr(whole, name) is not getattr(known, name)}
     yield sounds.clips(run, music)
+    yield changes(run)
