@@ -7,7 +7,7 @@ estimator             takes                                             good for
 ``slope_s``           the slope of the phase left after that            the loopback, to a thousandth of a sample
 ``onset``             the first sample past a tenth of the peak         arrivals of sound, reflections after them
 ``group_delay_s``     the phase step from bin to bin, power-weighted    programs that shall arrive together
-``phase_delay_s``     the mean phase over frequency below 1.5 kHz       what an ear hears later than the other
+``phase_delay_s``     the mean phase over frequency below 1.5 kHz       interaural delay
 ``envelope_delay_s``  the peak of the envelope of unevenly spaced bins  imported responses as text
 ``whitened_lag``      the peak of the whitened cross-correlation        finding a sweep in a recording
 ``fine_s``            the phase of a cross-spectrum, low bins first     the same to a fraction of a sample

@@ -48,7 +48,7 @@ def mix(y: Any, new: Any, weights: Any) -> None:
 class Crossfaded:
     """A matrix of filters whose filters can be exchanged while it runs.
 
-    The new one first hears as much as its filters are long, unheard itself; then the two are crossfaded. From then on
+    The new one first runs muted for the length of its filters; then the two are crossfaded. From then on
     the output is that of the new filters alone, exact.
     """
 

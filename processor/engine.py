@@ -35,7 +35,7 @@ class Engine:
     dtype
         ``float32``, on the compiled kernel where the block allows it, or ``float64``.
     walks
-        Whether :meth:`walk` may be called: what was heard is kept for the filters of other places.
+        Whether :meth:`walk` may be called: past input is kept for the filters of other places.
 
     Raises
     ------

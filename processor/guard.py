@@ -351,7 +351,7 @@ class Guard:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything heard, and a stop."""
+        """Clear all past input, and a stop."""
         self._memory = memory_for(self.drivers, self._look)
         self._means = np.zeros(self.drivers)
         self._seen = np.array([1.0, 0.0])

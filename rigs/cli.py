@@ -51,7 +51,7 @@ def devices(as_json: JsonOpt = False) -> None:
 
 
 def keys(as_json: JsonOpt = False) -> None:
-    """Print every key of the rig file: what it is, its unit, default and range."""
+    """Print every key of the rig file: meaning, unit, default and range."""
     from sweetspot.rigs.rig_file import keys_page, rig_keys
 
     found = rig_keys()

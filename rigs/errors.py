@@ -42,7 +42,7 @@ class TooLoud(HardwareTrouble):
     Parameters
     ----------
     text
-        What, by how much, and what to do.
+        The signal, the excess, and the remedy.
     over_db
         Excess over the SPL limit, dB, where a trial found it.
     played

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 def without_docstrings() -> Iterator[None]:
     """Load matplotlib in this context without the lists of properties that it writes into its docstrings.
 
-    They take a third of its start, and a command shows them to nobody. Once loaded, it is as always.
+    They take a third of its start, and no command shows them. Once loaded, it is as always.
     """
     from matplotlib import artist
 

@@ -191,7 +191,7 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
     Parameters
     ----------
     model
-        Of the head that heard.
+        Of the head.
     facing
         Azimuth of the device seen from the head's front at each position ``(position,)``, rad; the zero of images.
     distance_m

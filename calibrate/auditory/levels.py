@@ -110,7 +110,7 @@ def upmixed(settings: UpmixSettings, fs: int, name: str) -> Float:
 def guarded(arm: Arm, filters: FilterSet, name: str, position: int) -> tuple[Float, float]:
     """Signals at the ears of a programme through upmix, filters and guard, and the remaining headroom.
 
-    The guard takes the same from all drivers in each band, so what the ears hear follows the drivers' gains: it is
+    The guard takes the same from all drivers in each band, so the level at the ears follows the drivers' gains: it is
     passed through the guard beside them, without a ceiling of its own.
 
     Returns

@@ -308,7 +308,7 @@ def _margin(m: Measured, way: Playing, direct: Complex, places: Heads) -> Float:
     """Direct sound over the early reflections that may join it ``(place, 2)``, dB: the weaker side, and the centre.
 
     Away from the measured positions reflections come sooner or later re the direct sound, by no more than twice the way
-    in between. So whatever the measured positions hear until 5 ms and twice that way is counted as early there.
+    in between. So responses of the measured positions until 5 ms and twice that distance count as early there.
     """
     apart = np.linalg.norm(places.places[:, None] - m.heads.places[None], axis=-1).min(axis=1)
     rows = np.arange(min(len(m.ears.positions), LOOKED_AT // 2))

@@ -131,7 +131,7 @@ def sides(cloud: Complex, error: Float, asked: Asked) -> Steered:
 def _others(plant: Plant, ear: int, asked: Asked) -> tuple[Complex, Complex]:
     """Near-ear responses ``(listener, frequency, driver)`` of the other listeners, and their targets.
 
-    Each hears its side from the reference driver, at that driver's own level and time.
+    Each receives its side from the reference driver, at that driver's own level and time.
     """
     heads = len(plant.h) // asked.listeners
     firsts = plant.h[heads::heads]

@@ -67,11 +67,11 @@ class HeardPlace:
     distance_m
         From the nearest measured position.
     predicted, bank, static
-        Of the bank's filters as predicted, as heard, and of the default place's filters as heard.
+        Of the bank's filters, predicted and measured, and of the default place's filters, measured.
     interval
         Of the predicted mean, dB; nan where the bank was made by an earlier version.
     listeners
-        Each listener's own, as heard, where the bank has two: ``predicted``, ``bank`` and ``static`` are those of both
+        Each listener's own, measured, where the bank has two: ``predicted``, ``bank`` and ``static`` are those of both
         listeners' heads together.
     """
 

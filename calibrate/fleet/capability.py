@@ -17,7 +17,7 @@ OUTLYING = 3.5
 """Modified z-score from which a unit is called an outlier (Iglewicz and Hoaglin 1993)."""
 
 FEWEST = 5
-"""Least number of units with an outlier among them: the median deviation of fewer says nothing."""
+"""Least number of units with an outlier among them: the median deviation of fewer is not meaningful."""
 
 
 FLOORS = {"dB": 0.25, "µs": 10.0, "ms": 1.0, "°": 1.0, "m²": 0.1, "cm": 1.0, "": 0.05}

@@ -48,7 +48,7 @@ class Figure:
     metric
         Its name.
     value
-        As predicted by the fit, or as heard by the verification.
+        Predicted by the fit, or measured by the verification.
     predicted, limit, sense, passed, uncertainty
         Of a verified figure; None for one that is only predicted. The uncertainty is the standard one of what was
         measured.

@@ -116,7 +116,7 @@ def judged(
     filters
         What should be deployed.
     others
-        Filters that may be deployed in their place, by what they are called.
+        Filters that may be deployed in their place, by name.
     """
     f = frequencies(heard.fs)
     inside = (f >= BAND_HZ[0]) & (f <= BAND_HZ[1])

@@ -23,7 +23,7 @@ def stand_in(ears: ImpulseResponse, row: int) -> ImpulseResponse:
     Parameters
     ----------
     ears
-        Measured at the head, or heard there.
+        Of the paths to the head, or of the processor's output there.
     row
         Which position.
     """

@@ -32,7 +32,7 @@ class RoomPrediction:
     early, polar_early
         Parts of them until ``end``, see :func:`windowed`.
     end, polar_end
-        Until when what is heard is looked at, at each scoring position and in each direction, s.
+        End of the gate at each scoring position and in each direction, s.
     polar_noise, polar_power
         Variance of ``polar`` from the measurement's noise, and ``sum |w_d h_d|^2``, both behind the gate
         ``(direction, frequency)``.
@@ -171,9 +171,9 @@ def direct(heard: ImpulseResponse, sound: Complex, early: Complex, end: Float) -
     """The direct sound through filters ``(position, mic, stimulus, frequency)``.
 
     Filters spread every arrival over their own length, so that a short window would cut the direct sound and keep some
-    of the room. What is windowed is therefore only the difference between heard and predicted whole responses, which is
-    added to the predicted direct sound: ``sound + window (heard - whole)``. A unit that does as predicted has exactly
-    the direct sound that was predicted; of any other, what changed is gated.
+    of the room. Therefore only the difference between measured and predicted whole responses is windowed, and added to
+    the predicted direct sound: ``sound + window (heard - whole)``. A unit that meets its prediction has exactly the
+    predicted direct sound; of any other, the change is gated.
 
     Parameters
     ----------

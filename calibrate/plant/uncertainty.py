@@ -115,7 +115,7 @@ def through(w: Complex, h: Complex, noise: Float, relative: float | Float) -> tu
 def bare(known: UncertainResponse, far: Complex) -> UncertainResponse:
     """Cancellation alone, ``(position, ear, 2, frequency)``; see :func:`metrics.unvirtualized`.
 
-    For responses whose left and right program were heard by themselves, so that their errors are independent.
+    For responses whose left and right program were measured separately, so that their errors are independent.
     """
     scale = np.maximum(np.abs(1.0 - far**2) ** 2, 1e-12)
 

@@ -19,7 +19,7 @@ LEAST = 1e-8
 """Smallest variance, for numerical stability: 0.001 dB."""
 
 UNPLAYED = 1e6
-"""Variance of a ratio at a frequency that a driver does not play: it tells nothing."""
+"""Variance of a ratio at a frequency that a driver does not play: no information."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

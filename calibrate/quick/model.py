@@ -98,7 +98,7 @@ class GoldenModel:
         Of each driver, the lower edge of its band: nothing is played below it, and ratios there are of leakage from
         the response's window, so that they count for nothing. Empty where it is not known.
     by
-        The set that hears a unit: ``"monitor"``, or ``"device"`` where microphones of the device follow its drift.
+        The set that measures a unit: ``"monitor"``, or ``"device"`` where microphones of the device follow its drift.
     """
 
     units: tuple[str, ...]

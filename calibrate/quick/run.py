@@ -286,7 +286,7 @@ def keep(session: Session, found: Estimate, origin: str, before: Mapping[str, Fl
     Parameters
     ----------
     origin
-        From what it was estimated, in words.
+        Data of the estimate, as text.
     before
         By set, squared relative errors ``(position, mic, driver, bin)`` that the model's own responses had.
     """

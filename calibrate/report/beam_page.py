@@ -80,7 +80,7 @@ def write_beam(
     beam
         Its fit, as it was kept.
     step
-        Called after each of :data:`BEAM_STEPS`, with what it was.
+        Called after each of :data:`BEAM_STEPS`, with its name.
     pictures
         Folder for the page's pictures as PNG files of their own; ``None`` for none.
 

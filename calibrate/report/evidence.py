@@ -63,7 +63,7 @@ class Evidence:
     polar
         Responses around the device.
     verdict
-        What was heard, or ``None``.
+        The verification, or ``None``.
     unheard
         Why there is no verdict; empty when there is one.
     session, verification
@@ -179,7 +179,7 @@ def _verified(
 ) -> tuple[Fitted, Verification | None, str, dict[str, Any], tuple[Rejected, ...]]:
     """The verdict on ``verify.h5``, if it is complete and belongs to these filters.
 
-    Filters and prediction come back in the form that it was heard through.
+    Filters and prediction are those of the verified form.
     """
     path = run / "verify.h5"
     if not path.is_file():

@@ -27,7 +27,7 @@ class Clip:
     Parameters
     ----------
     true
-        Gains with which both have the level that the ears hear, at most 1.
+        Gains that match both levels at the ears, at most 1.
     matched
         Gains with which both are equally loud (BS.1770), at most 1.
     """

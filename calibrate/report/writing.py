@@ -44,7 +44,7 @@ def write_noting_changes(
     music
         A stereo file whose beginning can be listened to in the page, before and after.
     step
-        Called after each of :data:`STEPS`, with what it was.
+        Called after each of :data:`STEPS`, with its name.
     pictures
         Folder for the page's pictures as PNG files of their own; ``None`` for none.
 

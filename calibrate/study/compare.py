@@ -230,7 +230,7 @@ def ear_responses(h: Complex, W: Complex) -> Complex:
 
 
 def drifted(h: Complex, W: Complex) -> Complex:
-    """Expected magnitudes of :func:`heard` once each path is off by :data:`DRIFT_DB`, independently of the others.
+    """Expected magnitudes of :func:`ear_responses` with independent errors of :data:`DRIFT_DB` in each path.
 
     ``E|sum h W (1 + e)|^2 = |sum h W|^2 + E|e|^2 sum |h W|^2``.
     """
@@ -295,7 +295,7 @@ def _loudness_db(W: Complex, scene: TestPlaces, both: sides.Sides) -> float:
 
 
 def _colour(pair: Complex, h: Complex, both: sides.Sides, f: Float) -> float:
-    """Largest third-octave deviation of the near ear from the reference driver heard there, dB."""
+    """Largest third-octave deviation of the near ear from the reference driver there, dB."""
     near, _ = metrics.near_and_far(pair)
     worst = 0.0
     inside = THIRD_OCTAVES >= 400.0

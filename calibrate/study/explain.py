@@ -46,7 +46,7 @@ class ExplainedBand:
         Wanted cancellation; what the target was compared with, errors counted (no design passes its target in that by
         more than half a decibel of its own doing); predicted mean at design and at scoring positions, dB.
     reason
-        Why it is as it is; where the target is not reached, what to do.
+        The reason; if the target is not reached, the remedy.
     """
 
     side: str

@@ -258,7 +258,7 @@ def table(found: tuple[MetricRow, ...]) -> str:
 
 
 def text(value: float | None) -> str:
-    """A value for people: a dash where the gate does not reach, ``unknown``, ``none`` where nothing at all is there."""
+    """A value for people: a dash where the gate does not reach, ``unknown``, ``none`` where there is none."""
     if value is None:
         return "-"
     if np.isnan(value):

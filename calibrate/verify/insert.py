@@ -2,7 +2,7 @@
 built-in engine runs before the rig: its output for a sweep is played on the drivers' outputs. Every other processor
 gets stereo through the rig's program outputs and plays on the drivers itself, with an unknown latency. It is measured
 by playing the phantom centre once and finding the lag of the best match with the prediction, and compensated by
-delaying the timing reference by it: everything that is heard then is as early as it would be through our own engine.
+delaying the timing reference by it: responses then arrive as early as through our own engine.
 What is left of it, a fraction of a sample, is found over all positions when they are judged.
 """
 
@@ -70,7 +70,7 @@ def ready(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse, a
     BadInput
         The rig is not on the audio server that the engine needs.
     HardwareTrouble
-        The engine does not start, or nothing of the program is heard.
+        The engine does not start, or its output is silent.
     """
     if deployed.inputs is None:
         yield rig
@@ -312,9 +312,9 @@ def latency(rig: Rig, deployed: Deployed, plan: Plan, measured: ImpulseResponse)
     TooLoud
         It would pass the rig's loudest level.
     HardwareTrouble
-        No lag stands out: nothing of the program is heard.
+        No lag stands out: the output is silent.
     CentreMissing
-        Of one side alone something is heard.
+        One side is silent.
     """
     found = _lag(rig, deployed, plan, measured, "both")
     if found is None and _lag(rig, deployed, plan, measured, "left") is not None:

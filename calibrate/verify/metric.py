@@ -34,7 +34,7 @@ class Metric:
     coverage
         How many of them make the grey zone on either side of the limit.
     coarsest
-        For a figure of how far heard is from predicted, at most which uncertainty lets it pass; ``None`` for others.
+        For a difference of measured from predicted: largest uncertainty with which it passes; else ``None``.
     unit
         Of all of these; dB but for some.
     warns
@@ -98,8 +98,8 @@ class Metric:
         """``pass`` or ``warn`` of a metric that warns; else ``grey`` if the margin is smaller than its uncertainty.
 
         What is not a number fails.
-        A figure of heard against predicted passes within its limit as long as it is not too coarse; beyond it, it is
-        grey where errors alone may explain it, and fails where they do not (as by the E_n score of ISO 13528).
+        A difference of measured from predicted passes within its limit unless its uncertainty is too large;
+        beyond it, it is grey where errors alone may explain it, and fails where they do not (as by the E_n score of ISO 13528).
         """
         if self.warns:
             return "pass" if self.margin >= -self.guard else "warn"

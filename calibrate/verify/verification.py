@@ -95,7 +95,7 @@ class Verification:
     ruled_out
         Names of the causes that explain next to nothing of what differs.
     compared
-        Predicted and heard with their uncertainty, and with the room.
+        Predicted and measured with their uncertainty, and with the room.
     agreement
         Whether they agree within it; ``None`` where it is not known.
     room
@@ -196,7 +196,7 @@ def plan(
     share
         Of that level, linear: what a limit of the loudness leaves, see :func:`loudness.within`.
     lowered_db
-        By how much ``filters`` are lowered; what is heard is brought to the level of the filters as they were fitted.
+        Attenuation of ``filters``; measured levels are corrected to the filters as fitted.
     """
     names = tuple(STIMULI) if name == "ears" else ("both",)
     sweep, played = excitation(rig, tail=filters.length)
@@ -286,7 +286,7 @@ def judge(
     ears
         Heard at the scoring positions, one "driver" a stimulus.
     polar
-        The phantom centre heard around the device.
+        The phantom centre measured around the device.
     measured
         The session's ears, that the prediction was made from. Unless all three sets know their errors, no figure has an
         uncertainty, and none is grey.

@@ -92,7 +92,7 @@ def of_mean(h: Sequence[Float], single: Sequence[Float]) -> tuple[Float, Float]:
     Every repeat plays the same samples, so that the cross-spectrum estimate ``sum(Y X*) / sum(X X*)`` is the mean of
     the transfer functions, and its coherence ``|mean H|^2 / mean |H|^2`` (Bendat and Piersol, Random Data, ch. 6). The
     error is the larger one of the noise within the captures and the spread between them, each smoothed over nine bins:
-    what drifts is seen by the second alone.
+    drift appears in the second alone.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Calibration:
     level_db_spl, frequency_hz
         Of the calibrator, nominal.
     reading
-        What was heard.
+        The recording.
     mv_per_pa
         The sensitivity that follows.
     reasons

@@ -23,7 +23,7 @@ class Finding:
     outcome
         Whether it is fine.
     text
-        One sentence: what was found, the limit, what to do.
+        One sentence: the finding, the limit, the remedy.
     values
         The figures behind it, with their units in their names.
     """

@@ -156,7 +156,7 @@ def allowed_peak(rig: Description, level_dbfs: float | None, quieter_db: float) 
     Raises
     ------
     BadInput
-        It is above the rig's ceiling, or no level at all.
+        It is above the rig's ceiling, or not a level.
     """
     asked = rig.sweep.level_dbfs - quieter_db if level_dbfs is None else level_dbfs
     if not -120.0 <= asked <= rig.limits.ceiling_dbfs:

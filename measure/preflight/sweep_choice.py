@@ -86,14 +86,14 @@ def choose(observed: Observation, wanted_db: float) -> Choice:
     Parameters
     ----------
     observed
-        What a check heard straight ahead.
+        Responses of a check straight ahead.
     wanted_db
         In the worst octave of the worst driver.
 
     Raises
     ------
     HardwareTrouble
-        Not every driver and microphone was heard.
+        A driver or microphone without signal.
     BadInput
         The microphones would clip at any useful level.
     """

@@ -524,7 +524,7 @@ class Session:
         return [c for c in there if np.any(empty[c.position, _rows(c)]) or (c is there[-1] and c.repeat)]
 
     def derive(self, plan: Plan, capture: Capture, heard: SourceResponse) -> None:
-        """Store a derived response; it comes to the disk with the next capture, as it can be derived again."""
+        """Store a derived response; written to disk with the next capture, as it can be derived again."""
         group = self._file.group(plan.name)
         for name, value in (("stderr", heard.stderr), ("coherence", heard.coherence), ("snr_db", heard.snr_db)):
             group.data(name)[capture.position, :, capture.source] = value

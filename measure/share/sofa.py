@@ -139,7 +139,7 @@ def ears(set_: ImpulseResponse, drivers_at: Float, about: dict[str, str], temper
 def polar(set_: ImpulseResponse, drivers_at: Float, about: dict[str, str]) -> Any:
     """Drivers to the microphones around the device as ``GeneralFIR-E``: one measurement a direction.
 
-    The microphone moves around a device that stands still in the origin, which is what a turntable comes to.
+    The microphone moves around a device fixed in the origin, equivalent to a turntable.
     """
     sofa = _new("GeneralFIR-E", about)
     sofa.SourcePosition_Type, sofa.SourcePosition_Units = "cartesian", "metre"

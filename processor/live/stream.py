@@ -47,7 +47,7 @@ class Meters:
     load, worst
         99.9th percentile and largest time of a block, as shares of its duration.
     xruns
-        Told by the device, whoever caused them.
+        Counted by the device, whatever the cause.
     late
         Blocks that took longer than they last, but for those that the machine held up: the xruns that are ours.
     held

@@ -75,7 +75,7 @@ def coefficients(k: Float, a: float, r: float, top: int) -> Complex:
 
     Returns
     -------
-    Complex array ``(top + 1, len(k))``, in 1/m (unity for a free-field source heard at 1 m).
+    Complex array ``(top + 1, len(k))``, in 1/m (unity for a free-field source at 1 m).
     """
     ka, kr = k * a, k * r
     ratio = (a / r) * np.exp(-1j * (kr - ka))  # h_0(kr) / h_0(ka)

@@ -26,7 +26,7 @@ class LabInterface:
     """Plays into the world and records its inputs.
 
     The noise of a capture is drawn from the lab's seed, the serial number, the pose, what is played and how often it
-    was played there before: a session that was interrupted and resumed hears the same as one that was not.
+    was played there before: an interrupted and resumed session records the same as an uninterrupted one.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class Key:
     unit
         Of numbers; empty for none.
     default
-        As it would be written; empty where the key is required, ``-`` where leaving it out has a meaning of its own.
+        As in the file; empty if the key is required, ``-`` if omitting it has a separate meaning.
     limits
         The range, or the words that are allowed.
     example

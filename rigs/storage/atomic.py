@@ -100,7 +100,7 @@ def append(path: Path, line: str) -> None:
 
     A program that was killed, or a disk that was full, may have left a line without its end. It is moved to
     ``NAME.partial`` beside the file, so that every line of the file is whole. When this line cannot be written whole,
-    the file is cut back to what it was.
+    the file is cut back to its former length.
 
     Parameters
     ----------

@@ -130,7 +130,7 @@ class JournaledFile(io.RawIOBase):
 
     @property
     def failed(self) -> bool:
-        """Whether nothing more comes to the disk."""
+        """Whether writing to disk has ended."""
         return self._given_up or self._fault is not None
 
     def readinto(self, buffer: Any) -> int:

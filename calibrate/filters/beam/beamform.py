@@ -87,7 +87,7 @@ class Regions:
     ahead
         Responses where the beam points ``(frequency, driver)``.
     off
-        Power that what shall be quiet hears ``(frequency, driver, driver)``.
+        Power in the directions to be kept quiet ``(frequency, driver, driver)``.
     late
         Energy that the room gives back at the listener ``(frequency, driver, driver)``, in any unit; ``None`` in free
         field.
@@ -171,7 +171,7 @@ def steer_harmonic(
 
     The lobe is looked at each :data:`FINE_DEG` degrees, however sparse the measured ring was. What shall be quiet is a
     density around each null and a wide one behind the device, integrated over the whole sphere in closed form; what
-    the measured directions leave unknown counts as heard there.
+    the measured directions leave unknown counts as radiated there.
     """
     fine = np.radians(np.arange(-180.0, 180.0, FINE_DEG))
     lobe, _ = directions(fine, design)
@@ -320,7 +320,7 @@ def without_directions(ahead: Complex, wanted: Complex) -> Beam:
     ahead
         Responses ``(frequency, driver)``.
     wanted
-        What shall be heard there ``(frequency,)``.
+        Target response there ``(frequency,)``.
     """
     w = in_phase(ahead, wanted)
     heard = np.maximum(np.abs(np.einsum("fd,fd->f", ahead, w)) ** 2, 1e-300)

@@ -12,7 +12,7 @@ zero, and its filter rings. The anchored design leaves the reference driver alon
 With ``d`` the reference driver's own response ``mu = 0`` gives ``w0``, and the ratios fade to nothing where nothing is
 cancelled. Far-ear power falls with ``mu`` all the same, so that target and effort are met by the same bisection.
 
-The centre's beam has the same form (:func:`beam`): ``g`` is what is heard where it points, ``R`` what shall be quiet,
+The centre's beam has the same form (:func:`beam`): ``g`` is the response where it points, ``R`` what shall be quiet,
 ``w0`` the drivers in front alone. All drivers play what these play, through one short ratio each.
 """
 

@@ -49,7 +49,7 @@ class Cancellation:
         The multiplier at which the target is passed by :data:`OVER_DB`: none that is used may be above.
     limit
         Which condition decided each bin: ``"shadow"`` (the natural shadow reaches the target), ``"target"``,
-        ``"effort"`` (the target was not reached), or ``"spread"`` (no weights at all keep the far ear that quiet at
+        ``"effort"`` (the target was not reached), or ``"spread"`` (no weights keep the far ear that quiet at
         every position within the errors).
     """
 

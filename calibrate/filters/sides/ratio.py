@@ -130,8 +130,8 @@ def anchored(w: Complex, first: Complex, bright: Complex, wanted: Complex) -> Co
     first
         Responses at that place ``(frequency, driver)``.
     bright
-        Covariance of the bright zone: where the place hears little of what the zone hears, the zone's mean level is
-        held instead, at most :data:`LARGEST_LIFT` above the wanted one.
+        Covariance of the bright zone: where the level at the place is far below that in the zone, the zone's mean
+        level is held instead, at most :data:`LARGEST_LIFT` above the wanted one.
     """
     heard = np.einsum("fd,fd->f", first, w)
     mean = np.sqrt(np.maximum(np.einsum("fm,fmn,fn->f", w.conj(), bright, w).real, 1e-300))

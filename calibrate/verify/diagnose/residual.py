@@ -25,7 +25,7 @@ FALLS = 0.9
 """Share of a kept response from which its window falls (:func:`sweetspot.measure.deconvolve.edges`)."""
 
 SILENT = 1e-3
-"""Frequencies that are heard with less than this part of the median power weigh as if it were that: what lies below all
+"""Frequencies below this share of the median power are weighted as if they had it: what lies below all
 drivers' bands is neither played nor predicted."""
 
 THIN = 4
@@ -55,7 +55,7 @@ class Residual:
     at
         The filters ``(stimulus, driver, f)`` at any frequencies, where they are known beyond the scene's bins.
     early
-        Heard minus predicted until the direct sound has passed, as ``heard``; ``None`` without a gate.
+        Measured minus predicted until the direct sound has passed, as ``heard``; ``None`` without a gate.
     clipped
         The filters as they act on the sweeps that were played when every driver is cut off at a share of its largest
         sample; ``None`` where the sweeps are not known.
@@ -136,7 +136,7 @@ def of(
     share
         Part of what both sides have in common that goes to the centre, see :func:`predict.expected`.
     end
-        Until when the direct sound is heard at each position, s.
+        End of the direct sound at each position, s.
     clipped
         Filters of the stimuli at frequencies, when drivers are cut off at a share of their largest sample.
     """
@@ -184,7 +184,7 @@ def _apart(ears: ImpulseResponse, heard: ImpulseResponse, taps: Float) -> Float:
 def _known_s(ears: ImpulseResponse) -> float:
     """Time until which measured paths are complete, s: then the kept window starts to fade.
 
-    Filters are causal, so that a prediction is exact until then. A room that rings on beyond it is heard, and can't be
+    Filters are causal, so that a prediction is exact until then. Reverberation beyond it is measured, but not
     predicted: it repeats, and is no difference.
     """
     return float((FALLS * ears.h.shape[-1] - ears.zero) / ears.fs - gate.FADE_S)

@@ -31,7 +31,7 @@ class Observation:
     sweep_peak, sweep_rate, window_s
         Of the session to come: peak (linear), ``L`` in s, length of the kept response in s.
     from_reference
-        Whether the expectation was heard earlier, not worked out.
+        Whether the expectation is an earlier measurement, not a calculation.
     """
 
     rig: Description

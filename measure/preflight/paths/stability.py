@@ -65,7 +65,7 @@ def _change(m: ResponseMatrix, row: int, outputs: int) -> tuple[float, float]:
 def closure_db(first: PathResponses, last: PathResponses, inputs: list[int]) -> Float:
     """Change ``(input, output)`` of each direct sound between two captures that should be the same, dB.
 
-    NaN where it was not heard both times. A turn of a degree moves a driver 9 cm from the axis by 1.5 mm: -25 dB.
+    NaN unless received both times. A turn of a degree moves a driver 9 cm from the axis by 1.5 mm: -25 dB.
     """
     out = np.full((len(inputs), first.arrival.shape[1]), np.nan)
     for i, row in enumerate(inputs):

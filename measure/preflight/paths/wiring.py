@@ -39,9 +39,9 @@ class Patch:
     Parameters
     ----------
     driver_at
-        For each output (in the order of the drivers that belong there), the driver that is heard from it.
+        For each output (in the order of the drivers that belong there), the driver connected to it.
     mic_at
-        For each input (in the order of the microphones that belong there), the microphone that hears through it.
+        For each input (in the order of the microphones that belong there), the microphone connected to it.
     turned
         1 if the turntable turned as requested, -1 the other way, 0 not at all.
     """
@@ -97,7 +97,7 @@ class _Evidence:
     Parameters
     ----------
     arrival
-        ``(pose, input, output)`` s, NaN where nothing was heard.
+        ``(pose, input, output)`` s, NaN where nothing was received.
     apart
         ``(pose, output)`` s between the inputs of the left and the right ear.
     level_db

@@ -62,7 +62,7 @@ class SignalLine:
     ppm
         Parts per million.
     before
-        ``(inputs, samples)`` what the inputs heard before the stream began; silence where it is shorter than needed.
+        ``(inputs, samples)`` input signals before the stream began, padded with silence.
     """
 
     def __init__(self, inputs: int, late: int, ppm: float = 0.0, before: NDArray[np.float32] | None = None) -> None:
@@ -80,7 +80,7 @@ class SignalLine:
         Parameters
         ----------
         x
-            What the inputs hear.
+            Input signals.
         jumps
             ``(index, samples)``: from this sample of ``x`` on, so many samples are lost (below 0: repeated).
         """

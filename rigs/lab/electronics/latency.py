@@ -31,7 +31,7 @@ def publish(client: int, playback: Sequence[int], capture: Sequence[int], sample
         Address of the ``jack_client_t``, not active yet.
     playback, capture
         Addresses of the ports: what is sent to the playback ports sounds ``samples()`` later, what comes from the
-        capture ports was heard ``samples()`` ago.
+        capture ports arrived ``samples()`` ago.
     samples
         Asked whenever the server works latencies out.
 

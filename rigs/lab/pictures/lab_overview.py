@@ -37,7 +37,7 @@ class Reverberation:
     absorption
         Of the six walls at 1 kHz.
     eyring, heard
-        Reverberation time of each octave, s: after Eyring, and of the decay that the measurement microphone hears.
+        Reverberation time of each octave, s: after Eyring, and from the decay at the measurement microphone.
     direct_db
         Direct over reverberant energy ``(ear, driver)``, dB.
     """

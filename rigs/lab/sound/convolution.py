@@ -52,7 +52,7 @@ class BlockConvolver:
     block
         Samples per block.
     delay
-        Samples by which everything is heard later, on top of the responses.
+        Delay in samples, added to the responses.
     """
 
     def __init__(self, paths: NDArray[np.float32], block: int, delay: int = 0) -> None:

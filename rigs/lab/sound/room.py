@@ -203,7 +203,7 @@ class Room:
         direct
             Whether the direct sound is in it.
         origin
-            Places of source and receiver that the stand-ins' times are meant for; these, when none are given.
+            Places of source and receiver for the stand-ins' times; by default these.
         """
         found = images(self.size, source, place, self.order, min(self.mixing, self.c * self.taps / self.fs))
         first = 0 if direct else 1

@@ -21,7 +21,7 @@ def burst(fault: Fault, mics: int, fs: int, *key: object) -> NDArray[np.float32]
     fault
         ``slam`` or ``speech``: its band (Hz), level (peak, dBFS) and duration (s).
     mics
-        How many; each hears it later and softer than the first by a draw of its own (up to 4 ms and 3 dB).
+        Number of microphones; random delay (up to 4 ms) and attenuation (up to 3 dB) of each re the first.
     fs
         Sampling rate, Hz.
     key
