@@ -98,8 +98,9 @@ class Metric:
         """``pass`` or ``warn`` of a metric that warns; else ``grey`` if the margin is smaller than its uncertainty.
 
         What is not a number fails.
-        A difference of measured from predicted passes within its limit unless its uncertainty is too large;
-        beyond it, it is grey where errors alone may explain it, and fails where they do not (as by the E_n score of ISO 13528).
+        A difference of measured from predicted passes within its limit unless its uncertainty is too large; beyond
+        it, it is grey where errors alone may explain it, and fails where they do not (as by the E_n score of ISO
+        13528).
         """
         if self.warns:
             return "pass" if self.margin >= -self.guard else "warn"
