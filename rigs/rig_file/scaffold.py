@@ -162,8 +162,7 @@ def drivers_of(
     """
     if written:
         return tuple(written_out(text) for text in written)
-    low_high = None if band is None else pair_of(band, "--band")
-    return shaped(shape, count, size_m, None if low_high is None else (float(low_high[0]), float(low_high[1])))
+    return shaped(shape, count, size_m, None if band is None else band_of(band))
 
 
 def planned(
@@ -195,7 +194,8 @@ def planned(
     virtual = device.lower() == "lab"
     if virtual:
         interface: tuple[str, ...] = ('driver = "lab"                  # the virtual lab; "portaudio" for a device',)
-        full_scale_v, sensitivity = full_scale_v or 0.3, sensitivity or 12.5
+        full_scale_v = 0.3 if full_scale_v is None else full_scale_v
+        sensitivity = 12.5 if sensitivity is None else sensitivity
     else:
         interface = ('driver = "portaudio"',)
         if output:
@@ -204,6 +204,8 @@ def planned(
             interface += (f'device = "{device}"             # a unique part of its name',)
         interface += (f'hostapi = "{hostapi}"',) if hostapi else ()
     ears = pair_of(head, "--head") if head and head != "none" else None
+    if ears is None and not mic:
+        raise BadInput("--head none and --mic 0: no microphone is left; give the inputs of a head, or of a microphone")
     outs = [d.channel for d in drivers]
     ins = [*(ears or ()), *([mic] if mic else [])]
     cable = pair_of(loopback, "--loopback") if loopback else (free_channels(1, outs)[0], free_channels(1, ins)[0])
@@ -393,6 +395,21 @@ def pair_of(text: str, option: str) -> tuple[int, int]:
     except ValueError as fault:
         raise BadInput(f"{option} {text!r}: give two channels, such as 9,4") from fault
     return one, other
+
+
+def band_of(text: str) -> tuple[float, float]:
+    """A band from ``110,20000``.
+
+    Raises
+    ------
+    BadInput
+        They are no two numbers.
+    """
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as fault:
+        raise BadInput(f"--band {text!r}: give its lower and upper edge in Hz, such as 110,20000") from fault
+    return low, high
 
 
 def free_channels(count: int, taken: Sequence[int]) -> list[int]:

@@ -27,7 +27,10 @@ def schema_faults(invalid: ValidationError, root: type[BaseModel]) -> list[str]:
     A key that may be of several kinds gives one line: the requirement of each kind, or for a list only that of lists.
     """
     lines: dict[str, list[str]] = {}
-    for error in invalid.errors():
+    found = invalid.errors()
+    for error in found:
+        if error["type"] == "too_short" and any(e["loc"][:-1][: len(error["loc"])] == error["loc"] for e in found):
+            continue  # its entries are there, and wrong
         kind = next((part for part in error["loc"] if isinstance(part, str) and _KIND.match(part)), "")
         if kind and isinstance(error.get("input"), list) and not kind.startswith("tuple["):
             continue

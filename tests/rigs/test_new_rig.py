@@ -58,6 +58,34 @@ def test_every_stage_makes_a_rig_for_a_device(stage: str, tmp_path: Path) -> Non
     assert "loudest_db_spl" not in rig.limits.model_fields_set, "no limit that uncalibrated microphones cannot hold"
 
 
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"full_scale_v": 0.0}, "interface.full_scale_v: 0 is not valid"),
+    ({"sensitivity": 0.0}, "mic[1].sensitivity_mv_per_pa: 0 is not valid"),
+    ({"head": "none", "mic": 0}, "no microphone is left"),
+    ({"head": "1,1"}, "input channel 1 is already used"),
+    ({"loopback": "1,4"}, "output channel 1 is already used"),
+    ({"distance_m": 200.0}, "is not valid"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), WRONG)
+def test_wrong_options_are_refused_with_their_own_fault_alone(
+    options: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    """On the virtual lab too, which has values of its own for what is not given; nothing is written."""
+    with pytest.raises(BadInput) as refused:
+        made(tmp_path, **options)
+    assert words in str(refused.value)
+    assert "at least 1 item" not in str(refused.value), "entries that are wrong are not missing too"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_band_has_two_edges_in_hertz() -> None:
+    assert scaffold.drivers_of(None, "round", None, None, "110.5,9000")[0].band_hz == (110.5, 9000.0)
+    with pytest.raises(BadInput, match=r"--band '110': give its lower and upper edge in Hz, such as 110,20000"):
+        scaffold.drivers_of(None, "round", None, None, "110")
+
+
 def test_on_the_command_line(sweetspot: Runs, tmp_path: Path) -> None:
     written = ["--driver", "woofer,5,0.05,0,0,60,3000", "--driver", "tweeter,2,0.05,0,0.08,2500,20000"]
     done = sweetspot("rig", "new", "bench", "--device", "lab", *written, "--json")
