@@ -79,8 +79,9 @@ def imported(
         for found, _, _ in ready
         if found.errors is None
     )
+    silent = tuple(f"{s.kind}: {one}, which calibrate refuses" for s, _, _ in ready for one in s.silent[:1])
     level = tuple(f"{s.kind}: the level is not known in pascal" for s, _, _ in ready if s.unit != "Pa/FS")
-    return chosen, (*(n for s, _, _ in ready for n in s.notes), *estimated, *level)
+    return chosen, (*(n for s, _, _ in ready for n in s.notes), *estimated, *silent, *level)
 
 
 CORRECTED = re.compile(r"^\s*calibration\s*=.*$", re.MULTILINE)

@@ -24,6 +24,8 @@ from sweetspot.rigs.units import Float
 SOUND = ("wav", "flac", "aif", "aiff")
 TEXT = ("txt", "frd")
 TAPS_S = 0.2
+SHORT = 10
+"""A file this many times shorter than the longest of its set was cut short."""
 """Length of the response that a transfer function becomes, s."""
 
 EAR_NAMES = {"left": EARS[0], "l": EARS[0], "right": EARS[1], "r": EARS[1], "ear_l": EARS[0], "ear_r": EARS[1]}
@@ -182,6 +184,12 @@ def _set(kind: SetName, listed: list[Entry], wish: Wish) -> ImportedSet:
         )
     zeros = {r.zero for r in read}
     taps = max(r.h.shape[1] for r in read)
+    shortest = min(read, key=lambda r: r.h.shape[1])
+    if shortest.h.shape[1] * SHORT < taps:
+        raise BadInput(
+            f"{shortest.entry.path.name}: {shortest.h.shape[1]} samples, where others of the set have {taps}: the file "
+            "was cut short; write it again, or leave it out"
+        )
     mics = _ordered(kind, read)
     drivers = tuple(dict.fromkeys(r.entry.driver for r in read))
     keys = [_where(kind, r.entry) for r in read]

@@ -99,6 +99,12 @@ class ImportedSet:
                 f"sample {where[3]} is not a number"
             )
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Drivers without any sound at a microphone, in words."""
+        rows = np.argwhere(np.max(np.abs(self.h), axis=-1) <= 0.0).tolist()
+        return tuple(f"{self.drivers[d]!r} is silent at {self.mics[m]!r}, position {p + 1}" for p, m, d in rows)
+
 
 def timed(found: ImportedSet, c: float) -> ImportedSet:
     """The set with its time zero at ``before``, or at :data:`BEFORE_S`.

@@ -157,8 +157,10 @@ def _compiled(pattern: str, mic: str = ".+?") -> re.Pattern[str]:
 def _listed(manifest: Path) -> list[Entry]:
     try:
         text = manifest.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as fault:
-        raise BadInput(f"{manifest}: the manifest cannot be read: {fault}") from fault
+    except OSError as fault:
+        raise BadInput(f"{manifest}: the manifest cannot be read: {fault.strerror}") from fault
+    except UnicodeError as fault:
+        raise BadInput(f"{manifest}: the manifest is no text in UTF-8 ({fault}): save it as CSV in UTF-8") from fault
     head = text.split("\n", 1)[0]
     table = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
     columns = [c.strip() for c in table.fieldnames or ()]

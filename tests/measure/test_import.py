@@ -289,6 +289,27 @@ def test_what_does_not_fit_is_named(tmp_path: Path) -> None:
         sets(tmp_path / "a", Wish(manifest=tmp_path / "m.csv"))
 
 
+def test_a_file_that_was_cut_short_is_refused_and_a_silent_one_is_named(sweetspot: Command, tmp_path: Path) -> None:
+    rng, place = np.random.default_rng(5), tmp_path / "wav"
+    place.mkdir()
+    for driver in ("left", "right", "front"):
+        for position in (1, 2):
+            x = 0.1 * rng.standard_normal((700, 2)) * np.exp(-np.arange(700) / 50.0)[:, None]
+            soundfile.write(place / f"{driver}_{position}.wav", x, 48000, subtype="FLOAT")
+    wish = Wish(pattern="{driver}_{position}")
+    assert not sets(place, wish)[0].silent
+    soundfile.write(place / "right_2.wav", np.zeros((700, 2)), 48000, subtype="FLOAT")
+    assert sets(place, wish)[0].silent[0] == "'right' is silent at 'ear_left', position 2"
+    done = sweetspot("measure", "import", "wav", "--unit", "ONE", "--pattern", "{driver}_{position}")
+    assert done.returncode == 0, done.stderr
+    assert "'right' is silent at 'ear_left', position 2, which calibrate refuses" in " ".join(done.stdout.split())
+    soundfile.write(place / "right_2.wav", 0.1 * rng.standard_normal((7, 2)), 48000, subtype="FLOAT")
+    with pytest.raises(BadInput, match=r"right_2\.wav: 7 samples, where others of the set have 700"):
+        sets(place, wish)
+    with pytest.raises(BadInput, match=r"m\.csv: the manifest cannot be read: No such file or directory$"):
+        sets(place, Wish(manifest=tmp_path / "m.csv"))
+
+
 @pytest.mark.parametrize(
     ("pattern", "name", "mic", "driver"),
     [
