@@ -324,7 +324,8 @@ def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification
         try:
             run.measure_verification(here, rig, fitted, datetime.now(UTC), ask=operator(True, 0.0), track=tracked)
         except HardwareTrouble as fault:
-            raise BadInput(f"{recordings}: {run.refused_recording(here) or fault}; record it again") from fault
+            reason = run.refused_recording(here)
+            raise BadInput(f"{fault}{f': {reason}' if reason else ''}; record it again") from fault
     return run.judge(here, fitted, limits)
 
 

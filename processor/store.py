@@ -152,7 +152,7 @@ def located(path: Path) -> Path:
     if path.is_dir():
         if (path / NAME).is_file():
             return path / NAME
-        held = "it has a session.h5: run `sweetspot calibrate` on it first" if (path / "session.h5").is_file() else ""
+        held = "It has a session.h5: run `sweetspot calibrate` on it first" if (path / "session.h5").is_file() else ""
         raise BadInput(f"{path}: this folder has no {NAME}. {held or 'Give a filterset.h5 or its run folder'}")
     if not path.exists():
         raise BadInput(f"{path}: no such file; a {NAME} or its run folder is needed")

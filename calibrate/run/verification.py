@@ -185,10 +185,10 @@ def recorded_rig(run: Path, fitted: Fitted, recordings: Path) -> Rig:
 
 
 def refused_recording(run: Path) -> str:
-    """Which recording a verification could not use, and why."""
+    """Why a verification could not use its last recording."""
     with Session.read(run / MEASURING, VERIFICATION) as captured:
         found = [r for name in captured.sets for r in captured.rejected(name)]
-    return f"{found[-1][0]}: {found[-1][1]}" if found else ""
+    return found[-1][1] if found else ""
 
 
 def _distortion(captured: Session, rig: Description, plan: Plan) -> list[dict[str, Any]]:

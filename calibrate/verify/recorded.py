@@ -212,7 +212,17 @@ class RecordedInterface:
         lag, clear = delays.whitened_lag(x[-1:], loop[None])
         if clear < CLEAR:
             raise BadInput(f"{path}: its last channel has no loopback of the sweep")
+        self._whole(x, lag, loop, path)
         return _cut(x, lag - round(LATENCY_S * self.fs), len(loop))
+
+    def _whole(self, x: NDArray[np.float32], lag: float, loop: NDArray[np.float32], path: Path) -> None:
+        """Refuse a recording that ends before the sweep does."""
+        needed = lag + float(np.flatnonzero(loop)[-1])
+        if x.shape[1] < needed:
+            raise BadInput(
+                f"{path}: ends after {x.shape[1] / self.fs:.2f} s, before the sweep does ({needed / self.fs:.2f} s): "
+                "record until the file has been played to its end"
+            )
 
     def _placed(
         self, plan: Plan, capture: Capture, x: NDArray[np.float32], loop: NDArray[np.float32], path: Path
@@ -224,6 +234,7 @@ class RecordedInterface:
         lag, clear = delays.whitened_lag(x, want)
         if clear < CLEAR:
             raise BadInput(f"{path}: the sweep is not in it")
+        self._whole(x, lag, loop, path)
         early = round(LATENCY_S * self.fs)
         mics = _cut(x, int(np.floor(lag)) - early, len(loop))
         inv = inverse(plan.sweep, loop, len(loop))

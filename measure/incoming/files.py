@@ -398,4 +398,4 @@ def _sound(path: Path) -> tuple[Float, int, str]:
                 raise BadInput(f"{path}: is truncated: its header states {cut}; copy or export it again")
             return file.read(dtype="float64", always_2d=True).T, int(file.samplerate), str(file.comment)
     except (OSError, RuntimeError, soundfile.LibsndfileError) as fault:
-        raise BadInput(f"{path}: cannot be read as audio: {fault}") from fault
+        raise BadInput(f"{path}: cannot be read as audio: {getattr(fault, 'strerror', None) or fault}") from fault

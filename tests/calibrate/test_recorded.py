@@ -108,6 +108,12 @@ def test_missing_and_useless_recordings_are_named(
     assert done.returncode == 2
     assert gone.name in done.stderr or "record it again" in done.stderr
     assert "Traceback" not in done.stderr
+    x, _ = soundfile.read(tmp_path / "kept.wav")
+    soundfile.write(gone, x[: len(x) // 2], fs, subtype="FLOAT")
+    done = sweetspot("verify", run, "--recorded", copy)
+    assert done.returncode == 2
+    assert f"{gone.name}: ends after " in done.stderr
+    assert "before the sweep does" in done.stderr
 
 
 def test_a_verification_that_is_too_loud_somewhere_starts_over_quieter(
