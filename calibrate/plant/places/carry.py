@@ -27,6 +27,10 @@ WEAK = 1e-4
 """Share of a driver's power below which harmonics are omitted at each place."""
 
 
+AT_ONCE = 16
+"""Heads whose responses are modelled at a time: what is in between fits the cache."""
+
+
 class HeadResponse(Protocol):
     """A head as it answers to single sources."""
 
@@ -72,6 +76,14 @@ def model(field: DeviceField, head: HeadResponse, heads: Heads) -> Complex:
     from the direction ``asin(m / (k r))`` beside the driver's centre; the head answers with its response from there.
     """
     out = np.empty((len(heads.places), 2, len(field.b), len(field.f)), dtype=np.complex128)
+    for first in range(0, len(out), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        _model(field, head, Heads(heads.places[some], heads.yaw[some]), out[some])
+    return out
+
+
+def _model(field: DeviceField, head: HeadResponse, heads: Heads, out: Complex) -> None:
+    """:func:`model` of a few heads, into ``out``."""
     answered: dict[tuple[float, float], tuple[Complex, NDArray[np.intp]]] = {}
     for driver in range(len(field.b)):
         strong = _strong(field.b[driver])
@@ -83,7 +95,6 @@ def model(field: DeviceField, head: HeadResponse, heads: Heads) -> Complex:
             answered[key] = (head.at((bearing - heads.yaw)[:, None, None] - np.arcsin(sine)) * reach, kept)
         ears, kept = answered[key]
         out[:, :, driver] = np.einsum("mf,epmf->pef", field.b[driver, kept], ears)
-    return out
 
 
 def _strong(b: Complex) -> NDArray[np.intp]:
