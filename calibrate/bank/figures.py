@@ -107,11 +107,11 @@ def predicted(
         h, error = h[..., low], error[..., low]
         own = _response(bank.taps[some], f[low], fs)
         both_arms = np.stack([own, np.broadcast_to(static[..., low], own.shape)], axis=1)
-        heard = np.einsum("pqedf,pacdf->paqecf", h, both_arms, optimize=True)
-        images = ear.image(np.swapaxes(heard[..., :2, :], -3, -2)).azimuth  # (place, arm, head, side)
+        at_ears = np.einsum("pqedf,pacdf->paqecf", h, both_arms, optimize=True)
+        images = ear.image(np.swapaxes(at_ears[..., :2, :], -3, -2)).azimuth  # (place, arm, head, side)
         width = np.degrees(np.mean(images[..., 0] - images[..., 1], axis=-1))
         for i in range(len(h)):
-            each = [_of_place(heard[i, a], h[i], error[i], both_arms[i, a], far[low], f[low]) for a in (0, 1)]
+            each = [_of_place(at_ears[i, a], h[i], error[i], both_arms[i, a], far[low], f[low]) for a in (0, 1)]
             rows.append(np.ravel([(mean, p10, w, *ends) for (mean, p10, *ends), w in zip(each, width[i], strict=True)]))
     found = np.array(rows)
     band = (f >= metrics.SCORED[0]) & (f <= metrics.SCORED[1])
@@ -124,7 +124,7 @@ def predicted(
     )
 
 
-def cancelled(heard: Complex, extra: Float, far: Complex, f: Float) -> tuple[metrics.SideSpread, float, float]:
+def cancelled(at_ears: Complex, extra: Float, far: Complex, f: Float) -> tuple[metrics.SideSpread, float, float]:
     """Cancellation of programs at heads ``(head, ear, program, frequency)``, with power beside them at far ears.
 
     Parameters
@@ -139,7 +139,7 @@ def cancelled(heard: Complex, extra: Float, far: Complex, f: Float) -> tuple[met
     low, high
         Its mean with :data:`ERROR_DB` more and less of it, dB.
     """
-    near, leak = metrics.near_and_far(metrics.unvirtualized(heard, far))
+    near, leak = metrics.near_and_far(metrics.unvirtualized(at_ears, far))
     loud = np.maximum(np.abs(near) ** 2, 1e-30)
     quiet, more = (band_means(power / loud, f) for power in (np.abs(leak) ** 2, extra))
     factor = float(from_db(ERROR_DB)) ** 2
@@ -149,13 +149,12 @@ def cancelled(heard: Complex, extra: Float, far: Complex, f: Float) -> tuple[met
 
 
 def _of_place(
-    heard: Complex, h: Complex, error: Float, w: Complex, far: Complex, f: Float
+    at_ears: Complex, h: Complex, error: Float, w: Complex, far: Complex, f: Float
 ) -> tuple[float, float, float, float]:
-    """Mean and 10th percentile of the cancellation, dB, and the mean's interval, dB, of one place's ``heard (head, ear,
-    program, frequency)``."""
+    """Mean and 10th percentile of cancellation, and the mean's interval, dB; ``at_ears (head, ear, program, f)``."""
     divided = metrics.unvirtualized(np.swapaxes(w[None, :2], 1, 2), far)[0]  # bare weights (driver, side, frequency)
     extra = np.einsum("df,qedf,dsf->qesf", error, np.abs(h) ** 2, np.abs(divided) ** 2)
-    spread, low, high = cancelled(heard, np.stack([extra[:, 1, 0], extra[:, 0, 1]], axis=1), far, f)
+    spread, low, high = cancelled(at_ears, np.stack([extra[:, 1, 0], extra[:, 0, 1]], axis=1), far, f)
     return spread.mean, spread.p10, low, high
 
 

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from sweetspot.calibrate.bank import BankFigures, HeardPlace
+from sweetspot.calibrate.bank import BankFigures, VerifiedPlace
 from sweetspot.measure.share import plots as measured
 from sweetspot.processor.bank import FilterBank
 from sweetspot.rigs.storage import replacing
@@ -22,7 +22,7 @@ LARGEST_DB = 25.0
 """Cancellation from which on the map is as light as it gets."""
 
 
-def bank_map(bank: FilterBank, figures: BankFigures, places: Sequence[HeardPlace], path: Path) -> Path:
+def bank_map(bank: FilterBank, figures: BankFigures, places: Sequence[VerifiedPlace], path: Path) -> Path:
     """Draw predicted cancellation of both, with measured values as rings, into a PNG file.
 
     Raises

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.bank import HeardBank, HeardPlace, SideFigures, chosen, figures_of, heard
+from sweetspot.calibrate.bank import SideFigures, VerifiedBank, VerifiedPlace, chosen, figures_of, verified
 from sweetspot.calibrate.plant import corrected
 from sweetspot.calibrate.run.kept import bank_figures, fitted_of, kept_bank
 from sweetspot.calibrate.run.verification import Tracker, engine_of, new_file
@@ -31,7 +31,7 @@ FOLDER = "places"
 """Folder in a run with one file for each verified place."""
 
 
-def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: Tracker) -> HeardBank:
+def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operator, track: Tracker) -> VerifiedBank:
     """Play the bank's sweeps at places far from all measured ones, beside the filters of the default place.
 
     Of a bank for two listeners, each place has the heads of both: their figures together are compared with the
@@ -53,7 +53,7 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
     fitted = fitted_of(run)
     if fitted.prediction.whole is None:
         raise BadInput(f"{run / store.NAME}: has no gate: calibrate again")
-    how, far = fitted.prediction.whole.gate, fitted.prediction.far_ear[:: heard.EVERY]
+    how, far = fitted.prediction.whole.gate, fitted.prediction.far_ear[:: verified.EVERY]
     rows, second = chosen(bank, figures, count), _second(run)
     ear, places = auditory.model_of(_description(run)), []
     (run / FOLDER).mkdir(exist_ok=True)
@@ -79,9 +79,9 @@ def verify_places(run: Path, rig: Rig, count: int, now: datetime, *, ask: Operat
             interval = float(figures.low_db[row]), float(figures.high_db[row])
             away = float(figures.distance_m[row])
             places.append(
-                HeardPlace(x, y, away, predicted, own, static=static, interval=interval, listeners=tuple(each))
+                VerifiedPlace(x, y, away, predicted, own, static=static, interval=interval, listeners=tuple(each))
             )
-    return HeardBank(tuple(places))
+    return VerifiedBank(tuple(places))
 
 
 def _description(run: Path) -> Description:
@@ -112,12 +112,12 @@ def plan_at(rig: Description, bank: FilterBank, row: int, second: Float) -> Plan
     ]
     sources = Sources(
         "program",
-        heard.NAMES,
+        verified.NAMES,
         each[0].signals + each[1].signals,
         each[0].levels + each[1].levels,
         each[0].shapes + each[1].shapes,
     )
-    at = [pose for seat in seats for pose in heard.poses_around(seat, rig.ears.distance_m)]
+    at = [pose for seat in seats for pose in verified.poses_around(seat, rig.ears.distance_m)]
     return plan_of(rig, "ears", sources, sweep, played, at, extra_after=bank.home.length)
 
 

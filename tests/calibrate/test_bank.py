@@ -21,9 +21,9 @@ from sweetspot.calibrate.bank import (
     BankFigures,
     CarriedPlaces,
     Cloud,
-    HeardBank,
-    HeardPlace,
     SideFigures,
+    VerifiedBank,
+    VerifiedPlace,
     carried,
     chosen,
     fit_bank,
@@ -204,7 +204,7 @@ def test_a_cabinet_whose_edges_radiate_is_heard_from_its_edges() -> None:
     side = _TwoEars.EAR_M * np.stack([-np.sin(facing), np.cos(facing)], axis=1)
     true = np.stack([pressure(places + side), pressure(places - side)], axis=1)  # (place, ear, frequency)
     yaw = (facing - np.pi)[:, None]
-    found = carried.heard(field, _TwoEars(k), arriving(field, places), places[:, None], yaw)[:, 0, :, 0]
+    found = carried.ear_responses(field, _TwoEars(k), arriving(field, places), places[:, None], yaw)[:, 0, :, 0]
     band = (f >= 800.0) & (f <= 6300.0)
     shared = np.sum(true * found.conj(), axis=1, keepdims=True) / np.sum(np.abs(found) ** 2, axis=1, keepdims=True)
     off = np.abs(true - shared * found)[..., band] ** 2  # beside a factor of both ears, such as their distance
@@ -386,7 +386,7 @@ def test_a_bank_is_heard_on_the_rig(
     assert picture.stat().st_size > 10_000
     silent = replace(place, bank=replace(place.bank, mean_db=place.predicted.mean_db - 3.5))
     assert not silent.holds
-    assert "FAIL: 1 of 1" in HeardBank((silent,)).text
+    assert "FAIL: 1 of 1" in VerifiedBank((silent,)).text
     store.write(run / "filterset.h5", store.read(run), store.read_prediction(run))
     with pytest.raises(BadInput, match="has no bank"):
         verify_places(run, rig, 1, NOON, **how)  # type: ignore[arg-type]
@@ -403,7 +403,7 @@ def test_a_bank_for_two_is_heard_at_both_seats(
     levels = [p.sources.levels[0] for p in (alone, both)]
     assert levels[1] == pytest.approx(levels[0] * np.hypot(0.7, 0.3) / np.hypot(1.4, 0.01), rel=0.02)
     one, other = SideFigures(20.0, 12.0, 55.0), SideFigures(9.0, 3.0, 30.0)
-    place = HeardPlace(1.4, 0.0, 0.0, one, one, one, listeners=(one, other))
+    place = VerifiedPlace(1.4, 0.0, 0.0, one, one, one, listeners=(one, other))
     assert place.to_dict()["listeners"][1]["mean_db"] == 9.0
     assert "20.0 / 12.0 dB 55 deg and 9.0 / 3.0 dB 30 deg" in place.text
 

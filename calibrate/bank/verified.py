@@ -57,7 +57,7 @@ class SideFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardPlace:
+class VerifiedPlace:
     """A place with its predicted and measured metrics.
 
     Parameters
@@ -117,10 +117,10 @@ class HeardPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class HeardBank:
+class VerifiedBank:
     """All places at which a bank was verified."""
 
-    places: tuple[HeardPlace, ...]
+    places: tuple[VerifiedPlace, ...]
 
     @property
     def passed(self) -> bool:
@@ -170,7 +170,7 @@ def poses_around(place: Float, distance_m: float) -> list[tuple[Pose, tuple[obje
     ]
 
 
-def figures_of(heard: ImpulseResponse, how: Gate, far: Complex, ear: EarModel, delay_s: float) -> list[SideFigures]:
+def figures_of(measured: ImpulseResponse, how: Gate, far: Complex, ear: EarModel, delay_s: float) -> list[SideFigures]:
     """Of the bank and of the static filters, from responses to :data:`NAMES` at the heads of one place.
 
     Parameters
@@ -182,12 +182,14 @@ def figures_of(heard: ImpulseResponse, how: Gate, far: Complex, ear: EarModel, d
     delay_s
         The filters' own delay.
     """
-    f = frequencies(heard.fs)[::EVERY]
+    f = frequencies(measured.fs)[::EVERY]
     low = f <= ear.templates.f[-1] + 1e-6
-    p = heard.positions
+    p = measured.positions
     end = np.hypot(p["x"], p["y"]) / ROOM_SPEED + delay_s + how.seconds
-    kept = gate.until(heard.h[:, :2], heard.zero, heard.fs, end)
-    direct, whole = (transform(h, grid(heard.fs), heard.zero)[..., ::EVERY][..., low] for h in (kept, heard.h[:, :2]))
+    kept = gate.until(measured.h[:, :2], measured.zero, measured.fs, end)
+    direct, whole = (
+        transform(h, grid(measured.fs), measured.zero)[..., ::EVERY][..., low] for h in (kept, measured.h[:, :2])
+    )
     f, far = f[low], far[low]
     band = (f >= 400.0) & (f <= 6400.0)
     found = []
