@@ -15,13 +15,15 @@ import h5py
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
 from sweetspot.calibrate.fleet.ledger import Ledger
+from sweetspot.command_line import build
 from sweetspot.measure import folder, plan
 from sweetspot.measure.session import Session, disk
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.errors import HardwareTrouble
+from sweetspot.rigs.errors import BadInput, HardwareTrouble
 from sweetspot.rigs.rig_file.description import parse
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -309,3 +311,30 @@ def test_a_full_disk_names_the_command_that_goes_on(tmp_path: Path) -> None:
     for name, words in (("session.h5", "measure resume"), (".verify.h5.measuring", "verify")):
         with pytest.raises(HardwareTrouble, match=rf"then: sweetspot {words} {tmp_path}$"):
             disk.need(tmp_path / name, 1 << 60, "a set")
+
+
+FOREIGN = {
+    "yaml": "---\ndevices:\n  samplerate: 44100\n  chunksize: 1024\n",
+    "brutefir": 'sampling_rate: 44100;\nfilter_length: 65536;\ncoeff "one" { filename: "x.txt"; };\n',
+    "json": '{"fs": 48000}\n',
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_files_of_other_programs_are_named_where_ours_are_needed(kind: str, tmp_path: Path, crooked_text: str) -> None:
+    """As a rig, a design, filters and an import: wrong input, and the file's name in the message."""
+    foreign = tmp_path / f"other.{kind}"
+    foreign.write_text(FOREIGN[kind])
+    run, program = folder.new(tmp_path / "runs", "1", parse(crooked_text, tmp_path), NOON), build()
+    for words in (
+        ["rig", "check", foreign],
+        ["process", foreign, tmp_path / "in.wav", tmp_path / "out.wav"],
+        ["measure", "import", foreign, "--unit", "2"],
+        ["calibrate", run, "--design", foreign],
+    ):
+        if kind == "empty" and "--design" in words:
+            continue  # a design that asks for nothing is one
+        done = CliRunner().invoke(program, [str(w) for w in words])
+        assert isinstance(done.exception, BadInput), done.output
+        assert foreign.name in str(done.exception)

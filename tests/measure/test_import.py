@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -126,6 +127,15 @@ def test_a_silent_file_is_not_called_one_that_counts_clockwise(data: Path, tmp_p
         edited["Data.IR"][...] = 0.0
     with pytest.raises(BadInput, match=r"Data\.IR is silent: it holds only zeros"):
         sets(file, Wish(head=HeadWish((25.0, -25.0))))
+
+
+def test_malformed_files_are_refused_by_name(data: Path) -> None:
+    """Files that crashed another reader: truncated, and with damaged metadata."""
+    files = sorted((data / "malformed").glob("*.sofa"))
+    assert files
+    for file in files:
+        with pytest.raises(BadInput, match=rf"{re.escape(file.name)}: .*damaged"):
+            sets(file, Wish())
 
 
 def test_ears_that_contradict_their_azimuths_are_refused(data: Path) -> None:

@@ -204,3 +204,27 @@ def test_an_amplifier_turned_up_while_measuring_is_hardware_and_keeps_the_captur
     assert f"Continue with: sweetspot measure resume {run.relative_to(tmp_path)}" in text
     with Session.read(run / "session.h5") as session:
         assert session.has_captures
+
+
+def spoilt_values(file: h5py.File) -> None:
+    data = file["ears/ir"]
+    data[0, 0, 0, 3] = np.nan
+
+
+SPOILT: dict[str, Callable[[h5py.File], object]] = {
+    "a value": spoilt_values,
+    "a set without responses": lambda file: file.__delitem__("ears/ir"),
+    "another serial number": lambda file: file.attrs.__setitem__("unit_serial", 7),
+    "another schema": lambda file: file.attrs.__setitem__("schema", "sweetspot-filterset"),
+    "no schema": lambda file: file.attrs.__delitem__("schema"),
+}
+"""What other programs do to a session."""
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_session_that_another_program_edited_is_refused_by_name(what: str, kept: Path) -> None:
+    path = kept / "session.h5"
+    with h5py.File(path, "r+") as file:
+        SPOILT[what](file)
+    with pytest.raises(BadInput, match=r"session\.h5"), Session.read(path) as session:
+        session.responses("ears")
