@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,15 @@ def test_a_driver_is_named_where_the_latency_is_unknown_too(w: np.ndarray, name:
     assert cause.name == name, cause
     assert message in cause.text
     assert cause.explained > 0.98
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.0021, -0.0013])
+def test_a_moved_head_is_found_where_the_latency_is_unknown(delay: float) -> None:
+    s = scene(h=paths((0.03, 0.02, 0.1)), late=delay, timed=False)
+    ((_, message, left, _),) = head_faults.moved(s, AT, HEAD_M)
+    assert left < 0.02 * s.left_over(s.predicted())
+    turned = float(re.findall(r"turned by ([\d.]+) degrees to the left", message)[0])
+    assert turned == pytest.approx(np.degrees(0.1), abs=0.5)
 
 
 def shelf(corner: float, db: float) -> np.ndarray:
