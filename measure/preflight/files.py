@@ -167,4 +167,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as fault:
-        raise BadInput(f"{path}: cannot be read: {fault}") from fault
+        raise BadInput(f"{path}: cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault

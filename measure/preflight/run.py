@@ -189,6 +189,7 @@ def check(
         raise
     observed = _observation(watched, poses, found, reference)
     about_stage += _about_stage(rig, observed, poses, move, bool(about_stage), back)
+    about_stage += _reach(watched, rig.stage.axes)
     others = [*session.findings(), *_corrections(watched), *_disk(watched, runs)]
     return [*findings.all_of(observed), *about_stage, *others], observed
 
@@ -365,6 +366,23 @@ def _plans(rig: Description) -> list[plan.Plan]:
     """The plans of the sets that a rig has."""
     there = {"ears": rig.ears is not None and rig.ear_mics, "polar": rig.polar is not None and rig.polar_mics}
     return [plan.make(rig, name) for name in plan.SETS if there[name]]
+
+
+def _reach(rig: Description, axes: frozenset[str]) -> list[Finding]:
+    """A failure for each set that turns the stage beyond its limits."""
+    field = "turn" if rig.stage.turns == "device" else "yaw"
+    low, high = rig.stage.limits_deg
+    found = []
+    for one in _plans(rig) if field in axes else ():
+        turns = np.degrees([getattr(c.pose, field) for c in one.captures])
+        out = turns[(turns < low - 1e-9) | (turns > high + 1e-9)]
+        if len(out):
+            text = (
+                f"{one.name} turns to {out[np.argmax(np.abs(out))]:g} degrees, outside stage.limits_deg = "
+                f"[{low:g}, {high:g}]: widen the limits if the cables allow it, or take a manual stage"
+            )
+            found.append(Finding("stage", rig.stage.driver, "fail", text))
+    return found
 
 
 def _disk(rig: Description, runs: Path) -> list[Finding]:

@@ -289,7 +289,7 @@ class Session:
         try:
             text = beside.read_text(encoding="utf-8")
         except OSError as fault:
-            raise BadInput(f"{beside}: the run's copy of the rig file cannot be read: {fault}") from fault
+            raise BadInput(f"{beside}: the run's copy of the rig file cannot be read: {fault.strerror}") from fault
         where = Path(self._file.attrs.text("rig_folder"))
         rig = parse(text, folder=where, where=str(beside), kept=self.path.with_name(FILES))
         if rig.sha256 != self.rig_sha256:

@@ -53,7 +53,7 @@ def read_path(path: Path, bank: FilterBank) -> ListenerPath:
             raise BadInput(f"{path}: {path.stat().st_size} bytes; a path has at most {MOST_BYTES}")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
-        raise BadInput(f"{path}: the path cannot be read: {fault}") from fault
+        raise BadInput(f"{path}: the path cannot be read: {getattr(fault, 'strerror', None) or fault}") from fault
     times: list[float] = []
     poses: list[ListenerPose] = []
     for number, line in enumerate(text.splitlines(), start=1):

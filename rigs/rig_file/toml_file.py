@@ -27,7 +27,7 @@ def read_text(path: Path, what: str) -> str:
     try:
         raw = path.read_bytes()
     except OSError as fault:
-        raise BadInput(f"{path}: the {what} cannot be read: {fault}") from fault
+        raise BadInput(f"{path}: the {what} cannot be read: {fault.strerror}") from fault
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = raw.decode(encoding)

@@ -472,6 +472,16 @@ def test_a_stage_that_turns_the_other_way_or_not_at_all(checked: Check) -> None:
     assert "no rotation was detected" in failed(checked(gear=0.0))["stage", "lab"]
 
 
+def test_a_set_that_turns_beyond_the_stages_limits_is_named_before_it_is_measured(
+    checked: Check, crooked: Description
+) -> None:
+    text = crooked.text.replace('[stage]\ndriver = "lab"', '[stage]\ndriver = "lab"\nlimits_deg = [-200, 170]')
+    wrong = failed(checked(rig=parse(text, folder=crooked.folder), move=False))
+    assert set(wrong) == {("stage", "lab")}
+    assert "polar turns to 180 degrees, outside stage.limits_deg = [-200, 170]" in wrong["stage", "lab"]
+    assert not failed(checked(rig=parse(text, folder=crooked.folder), move=False, only="ears"))
+
+
 def test_a_stage_that_fails_is_a_finding(checked: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_self: object, pose: Pose) -> Pose:
         if pose.turn:
