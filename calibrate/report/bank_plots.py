@@ -44,7 +44,7 @@ def bank_map(bank: FilterBank, figures: BankFigures, places: Sequence[VerifiedPl
             ax.set_xlabel("y, m (device's left)")
         left.set_ylabel("x, m ahead of the device")
         bar = figure.colorbar(drawn, ax=[left, right], shrink=0.9)
-        bar.set_label("Cancellation, mean, 800 Hz to 6.3 kHz, dB; rings: heard")
+        bar.set_label("Cancellation, mean, 800 Hz to 6.3 kHz, dB; rings: measured")
         with replacing(path) as part:
             figure.savefig(part, format="png", dpi=110, metadata={"Software": None})
     return path

@@ -117,7 +117,7 @@ def silent(snr: NDArray[np.float64], names: tuple[str, ...]) -> Reason | None:
         if value < SILENT_SNR_DB:
             return Reason(
                 "silent",
-                f"{name} heard nothing: {float(value):.0f} dB above its noise (at least {SILENT_SNR_DB:.0f} are "
+                f"no signal at {name}: {float(value):.0f} dB above its noise (at least {SILENT_SNR_DB:.0f} are "
                 "needed); check the microphone, the amplifier and the patch",
             )
     return None

@@ -147,8 +147,8 @@ def refused(reading: Reading, frequency_hz: float) -> list[str]:
     if reading.snr_db < 3.0:
         return [
             *text,
-            f"no tone is heard ({reading.snr_db:.0f} dB over the noise): is the calibrator switched on, and on this "
-            f"microphone?",
+            f"no tone in the recording ({reading.snr_db:.0f} dB over the noise): is the calibrator switched on, and "
+            "on this microphone?",
         ]
     off = 100.0 * (reading.frequency_hz / frequency_hz - 1.0)
     if abs(off) > FREQUENCY_PERCENT:

@@ -35,11 +35,11 @@ def of_loopback(observed: Observation) -> Iterator[Finding]:
     name = f"out {cable.out}, in {cable.in_}"
     if loop.input is None:
         yield Finding(
-            "loopback", name, "fail", f"output {cable.out} is heard at no input: plug its cable into input {cable.in_}"
+            "loopback", name, "fail", f"output {cable.out} reaches no input: plug its cable into input {cable.in_}"
         )
         return
     if loop.input != cable.in_ - 1:
-        text = f"output {cable.out} is heard at input {loop.input + 1} where input {cable.in_} should hear it"
+        text = f"output {cable.out} arrives at input {loop.input + 1} instead of input {cable.in_}"
         yield Finding("loopback", name, "fail", text + ": replug its cable, or change interface.loopback")
         return
     level = float(db(loop.gain))
@@ -87,24 +87,26 @@ def of_amplifier(observed: Observation) -> Iterator[Finding]:
     there, names = observed.there, observed.rig.driver_names
     if not there.any():
         if all(_open(observed, i) for i in range(len(observed.inputs))):
-            text = "no microphone hears any driver, and their inputs are as quiet as one with nothing plugged in"
+            text = "no microphone receives any driver, and their inputs are as quiet as one with nothing plugged in"
             yield Finding("amplifier", "all", "fail", text + ": check microphones, preamplifiers, then the amplifier")
         else:
-            text = f"none of {len(names)} drivers is heard; the microphones' noise is there: is the amplifier on?"
+            text = f"no signal from any of {len(names)} drivers; the microphones' noise is there: is the amplifier on?"
             yield Finding("amplifier", "all", "fail", text)
         return
     hearing = there.any(axis=1)
     for driver, heard in zip(observed.rig.driver, there[hearing].T, strict=True):
         if not heard.any():
-            text = f"nothing is heard from output {driver.channel}: check its amplifier channel and its cable"
+            text = f"no signal from output {driver.channel}: check its amplifier channel and its cable"
             yield Finding("amplifier", driver.name, "fail", text)
         elif not heard.all():
             deaf = [
                 m.name for m, k in zip(np.array(observed.rig.mic, dtype=object)[hearing], heard, strict=True) if not k
             ]
-            yield Finding("amplifier", driver.name, "warn", f"not heard by {', '.join(deaf)}, though others are")
+            yield Finding(
+                "amplifier", driver.name, "warn", f"no signal at {', '.join(deaf)}, where other drivers arrive"
+            )
     if there[hearing].any(axis=0).all():
-        yield Finding("amplifier", "all", "pass", f"all {len(names)} drivers are heard")
+        yield Finding("amplifier", "all", "pass", f"signal from all {len(names)} drivers")
 
 
 def of_microphones(observed: Observation) -> Iterator[Finding]:
@@ -122,7 +124,7 @@ def of_microphones(observed: Observation) -> Iterator[Finding]:
             yield Finding("microphone", mic.name, "fail", text, {"clipped": clipped})
         elif there.any() and not there[i].any():
             why = "as quiet as an input with nothing plugged in" if _open(observed, i) else "but it has its own noise"
-            text = f"hears no driver on input {mic.channel}, {why}: dead, unplugged, or without power"
+            text = f"no driver at input {mic.channel}, {why}: dead, unplugged, or without power"
             yield Finding("microphone", mic.name, "fail", text)
         elif there.any():
             text = f"input {mic.channel}, SNR up to {best:.0f} dB"
@@ -141,7 +143,7 @@ def of_patch(observed: Observation) -> Iterator[Finding]:
     """Wrong wiring of drivers and microphones, wrong turns, and pairs that this check cannot distinguish."""
     verdict, rig = observed.patch, observed.rig
     if verdict is None:
-        text = "too little was heard, or it was clipped or disturbed, to tell what is wired where"
+        text = "low SNR, clipped or disturbed captures: the wiring cannot be determined"
         yield Finding("patch", "all", "untold", text)
         return
     best = verdict.best
@@ -151,12 +153,12 @@ def of_patch(observed: Observation) -> Iterator[Finding]:
     for output, driver in enumerate(best.driver_at):
         if output != driver:
             is_, wanted = rig.driver[driver].name, rig.driver[output].name
-            text = f"driver {is_!r} is heard where {wanted!r} should be (output {rig.driver[output].channel}){doubt}"
+            text = f"driver {is_!r} is connected in place of {wanted!r} (output {rig.driver[output].channel}){doubt}"
             yield Finding("patch", wanted, "fail", text, {"heard": is_, "output": rig.driver[output].channel})
     for place, mic in enumerate(best.mic_at):
         if place != mic:
             is_, wanted = rig.mic[mic].name, rig.mic[place].name
-            text = f"microphone {is_!r} hears where {wanted!r} should (input {rig.mic[place].channel}){doubt}"
+            text = f"microphone {is_!r} is connected in place of {wanted!r} (input {rig.mic[place].channel}){doubt}"
             yield Finding("patch", wanted, "fail", text, {"heard": is_, "input": rig.mic[place].channel})
     yield from _ambiguous(observed, verdict)
     if best.driver_at == tuple(range(len(rig.driver))) and best.mic_at == tuple(range(len(rig.mic))):

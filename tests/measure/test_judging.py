@@ -168,7 +168,7 @@ def test_a_microphone_without_signal() -> None:
     assert quality.silent(np.array([10.0, 40.0]), names) is None
     assert text(quality.silent(np.array([30.0, 9.6]), names)) == (
         "silent",
-        "other heard nothing: 10 dB above its noise (at least 10 are needed); check the microphone, the amplifier and "
+        "no signal at other: 10 dB above its noise (at least 10 are needed); check the microphone, the amplifier and "
         "the patch",
     )
     with pytest.raises(ValueError, match="zip"):

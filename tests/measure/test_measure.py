@@ -170,7 +170,7 @@ def dropped(x: np.ndarray, at: int, n: int = 1) -> np.ndarray:
         (lambda n, x: dropped(x, 4000, 64) if n == 2 else x, "samples lost or disturbed"),
         (lambda n, x: np.where(np.arange(x.shape[1]) == 9000, 1.0, x) if n == 2 else x, "clipped: 1 samples"),
         (lambda n, x: x * (np.arange(4) != 1)[:, None] if n == 2 else x, "the loopback is silent"),
-        (lambda n, x: x * (np.arange(4) != 3)[:, None] if n == 2 else x, "ear_left heard nothing"),
+        (lambda n, x: x * (np.arange(4) != 3)[:, None] if n == 2 else x, "no signal at ear_left"),
     ],
 )
 def test_a_bad_capture_is_repeated_and_kept_with_its_reason(

@@ -64,7 +64,7 @@ def test_noise_and_hum_do_not_count_as_tone() -> None:
 @pytest.mark.parametrize(
     ("x", "reason"),
     [
-        (tone(rms=0.0), "no tone is heard"),
+        (tone(rms=0.0), "no tone in the recording"),
         (tone(f=1021.0), r"the tone is at 1021\.0 Hz, \+2\.1 % from 1000 Hz"),
         (tone(f=250.0), "another calibrator, or another --frequency"),
         (tone(fall_db=0.2), r"level drift 0\.1\d dB \(limit 0\.1 dB\): seat it firmly"),

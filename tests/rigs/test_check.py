@@ -196,7 +196,7 @@ def test_drivers_on_each_other_s_outputs(
     wrong = failed(findings)
     assert set(wrong) == {("patch", wanted) for wanted, _ in swapped}, table(findings)
     for wanted, there in swapped:
-        assert f"driver '{there}' is heard where '{wanted}' should be" in wrong["patch", wanted]
+        assert f"driver '{there}' is connected in place of '{wanted}'" in wrong["patch", wanted]
 
 
 def test_a_swap_of_neighbours_that_only_turning_shows_is_not_passed_in_silence(checked: Check) -> None:
@@ -394,7 +394,7 @@ def test_the_loopback(checked: Check) -> None:
     silent = failed(checked(plugs={6: (6, 0.0)}))
     assert "plug its cable into input 2" in silent["loopback", "out 6, in 2"]
     elsewhere = failed(checked(jacks={2: (3, 1.0), 3: (2, 1.0)}))
-    assert "heard at input 3 where input 2 should" in elsewhere["loopback", "out 6, in 2"]
+    assert "arrives at input 3 instead of input 2" in elsewhere["loopback", "out 6, in 2"]
     turned = {f.check: f.outcome for f in checked(plugs={6: (6, -1.0)}) if f.check == "loopback"}
     assert turned == {"loopback": "warn"}
 

@@ -252,7 +252,7 @@ def text(o: Overview) -> str:
         lines.append(line.rstrip())
     if o.room:
         lines += ["", "octave, Hz           " + "".join(f"{x:>8.0f}" for x in OCTAVES)]
-        lines += ["decay heard, s       " + "".join(f"{x:>8.2f}" for x in o.room.heard)]
+        lines += ["decay at mic, s      " + "".join(f"{x:>8.2f}" for x in o.room.heard)]
         lines += ["after Eyring, s      " + "".join(f"{x:>8.2f}" for x in o.room.eyring)]
     return "\n".join(lines)
 
