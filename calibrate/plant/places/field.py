@@ -16,8 +16,8 @@ EXTRA = 3.0
 LEAST_RADIUS_M = 0.06
 """A body around each driver is at least that large, m."""
 
-LARGER, TRIED_AT = (1.0, 1.4, 2.0, 3.0), 32
-"""Candidate body radii re the outermost driver, and the number of test frequencies."""
+LARGER = (1.0, 1.4, 2.0, 3.0)
+"""Candidate body radii re the outermost driver."""
 
 DAMPING = 1e-3
 """Power of the errors of the polar set re its response, in the fit of the harmonics."""
@@ -29,11 +29,9 @@ STEEP = 10.0
 UNLIKELY = 10.0
 """Orders that many beyond the expected ones are left out of the fit: their prior is 100 dB down."""
 
-DECIDING = 24
-"""About which centre a driver is expanded is decided on that many frequencies, or all of fewer than twice as many."""
-
-JUDGED_HZ = (300.0, 8000.0)
-"""Where bodies are compared."""
+JUDGED_HZ, TRIED_AT = (300.0, 8000.0), 16
+"""Between which frequencies, and at how many of them, bodies are compared: each octave alike. Above, too few directions
+were measured for any body."""
 
 SMALL = 1e-3
 """Power of errors that hardly matter, re the response."""
@@ -168,16 +166,16 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     k = 2.0 * np.pi * np.maximum(f, 1.0) / c
     m = np.arange(-((len(azimuths) - 1) // 2), (len(azimuths) - 1) // 2 + 1)
     whole = max(float(np.hypot(at[:, 0], at[:, 1]).max()), LEAST_RADIUS_M)
-    some = slice(None, None, max(1, len(f) // TRIED_AT))
+    some = np.unique(np.clip(np.searchsorted(f, np.geomspace(*JUDGED_HZ, TRIED_AT)), 0, len(f) - 1))
     middle = [(np.zeros(2), size * whole) for size in LARGER]
     missed = np.stack(
-        [_misses(_expanded(h[..., some], k[some], m, places, distance, body)[1], f[some]) for body in middle], axis=1
+        [_misses(_expanded(h[..., some], k[some], m, places, distance, body)[1]) for body in middle], axis=1
     )  # (driver, body): about the middle, all drivers at once
     coefficients, centres, left_out = [], [], []
     for d in range(h.shape[1]):
         own = [(at[d, :2], size) for size in (LEAST_RADIUS_M, 0.12)]
         one = h[:, d : d + 1, some]
-        there = [_misses(_expanded(one, k[some], m, places, distance, body)[1], f[some])[0] for body in own]
+        there = [_misses(_expanded(one, k[some], m, places, distance, body)[1])[0] for body in own]
         body = [*middle, *own][int(np.argmin([*(missed[d] + MORE), *there]))]
         b, left = _expanded(h[:, d : d + 1], k, m, places, distance, body)
         coefficients.append(b[0])
@@ -188,16 +186,9 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
     )
 
 
-def _misses(left_out: Float, f: Float) -> Float:
-    """Score ``(driver,)`` of errors ``(driver, frequency)``, power: their mean level in :data:`JUDGED_HZ`, each octave
-    alike.
-
-    A mean of powers would be that of the highest frequencies alone, where too few directions were measured for any.
-    """
-    weights = np.where((f >= JUDGED_HZ[0]) & (f <= JUDGED_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
-    if not weights.any():
-        weights = np.ones_like(f)
-    return np.asarray(np.average(np.log(left_out + SMALL), axis=1, weights=weights))
+def _misses(left_out: Float) -> Float:
+    """Score ``(driver,)`` of errors ``(driver, frequency)``, power: their mean level."""
+    return np.asarray(np.mean(np.log(left_out + SMALL), axis=1))
 
 
 def _expanded(
