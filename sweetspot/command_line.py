@@ -157,6 +157,7 @@ def _left_with(as_json: bool) -> int:
         failed(str(trouble), trouble.exit_code, as_json=as_json)
         return trouble.exit_code
     except WrongUse as wrong:
+        wrong.message = str(wrong.message).removeprefix("Value error, ")  # words of the library that checks choices
         wrong.show()
         failed(wrong.format_message(), 2, as_json=as_json, quiet=True)
         return 2

@@ -86,3 +86,13 @@ def test_closed_streams() -> None:
     command = f"{sys.executable} -m sweetspot --version"
     for closed, code in ((">&- 2>/dev/null", 70), (">/dev/null 2>&-", 0), (">/dev/null 2>/dev/full <&-", 0)):
         assert subprocess.run(f"{command} {closed}", shell=True, check=False).returncode == code
+
+
+@pytest.mark.parametrize(
+    "words", [("measure", "ears", "desk", "--unit", "A", "--overlap", "some"), ("export", ".", "--to", "x")]
+)
+def test_a_wrong_choice_is_named_without_words_of_the_parser(words: tuple[str, ...]) -> None:
+    done = typed("-c", "from sweetspot.command_line import main; main()", *words)
+    assert done.returncode == 2
+    assert f"'{words[-1]}' is not one of '" in done.stderr
+    assert "Value error" not in done.stderr
