@@ -3,7 +3,8 @@
 The HDF5 library changes its tables at several places of a file, one after the other; a process that ends between two of
 these writes leaves a file that nothing opens. Here, what lies beyond the length of the last complete state is written
 directly, as nothing refers to it yet. What lies within is collected in memory, and brought to the disk when the library
-flushes: first all of it into a journal beside the file (``NAME.journal``), then into the file, then the journal goes.
+flushes: first all of it into a journal beside the file (``NAME.journal``), then into the file. The journal stays until
+the next one, or until the file is closed, as only then the changes are surely on the disk: two waits for it a flush.
 Whoever opens the file next applies a journal that was left. (The redo log of databases; see J. Gray, A. Reuter,
 "Transaction Processing", 1993, chapter 10.)
 """
@@ -100,7 +101,7 @@ class JournaledFile(io.RawIOBase):
         self._place = 0
         self._changes: list[Change] = []
         self._fault: OSError | None = None
-        self._given_up = False
+        self._given_up, self._applied = False, True
         self._before = _watch_interrupts()
 
     def fileno(self) -> int:
@@ -187,12 +188,11 @@ class JournaledFile(io.RawIOBase):
             raise self._fault
 
     def _commit(self) -> None:
-        os.fsync(self.fileno())
+        os.fsync(self.fileno())  # the changes before, too: their journal is overwritten now
         _write_journal(beside(self.path), _journal(self._changes, self._end))
-        self._whole = self._end
+        self._whole, self._applied = self._end, False
         _apply(self.fileno(), self._changes, self._end)
-        discard(beside(self.path))
-        self._changes = []
+        self._changes, self._applied = [], True
 
     def give_up(self) -> None:
         """Bring no further change to the disk, and raise nothing more: the library can close what it has open."""
@@ -208,6 +208,9 @@ class JournaledFile(io.RawIOBase):
                 with contextlib.suppress(OSError):
                     if self.failed:
                         os.ftruncate(self.fileno(), self._whole)
+                    if self._applied and beside(self.path).exists():
+                        os.fsync(self.fileno())
+                        discard(beside(self.path))
                 self._file.close()
 
     @contextlib.contextmanager
@@ -244,16 +247,19 @@ def _recovered(path: Path, handle: int) -> None:
     found = _parsed(text, os.fstat(handle).st_size)
     if found is not None and seal.stated(path).state in ("open", "none"):
         _apply(handle, *found)
+        os.fsync(handle)
     journal.unlink(missing_ok=True)
 
 
 def _write_journal(path: Path, text: bytes) -> None:
     """A whole journal on the disk, or none."""
+    new = not path.exists()
     try:
         with path.open("wb", buffering=0) as file:
             _write(file.fileno(), 0, memoryview(text))
             os.fsync(file.fileno())
-        to_disk(path.parent)
+        if new:
+            to_disk(path.parent)
     except OSError:
         discard(path)
         raise
@@ -288,7 +294,6 @@ def _apply(handle: int, changes: Sequence[Change], end: int) -> None:
     for start, data in changes:
         _write(handle, start, memoryview(data))
     os.ftruncate(handle, end)
-    os.fsync(handle)
 
 
 def _read(handle: int, place: int, view: memoryview) -> int:
