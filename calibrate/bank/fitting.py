@@ -48,6 +48,9 @@ EVERY = 2
 FIELD_EVERY = 4
 """Step of these bins at which the device's field is expanded; between, it is interpolated without its delay."""
 
+COMPACT = 0.25
+"""By how many nepers of power a field about the device's middle must be the better one: it has more parts."""
+
 CLEAR_M = 0.3
 """A listener's head is at least this far from the outermost driver."""
 
@@ -178,7 +181,7 @@ def _field(polar: ImpulseResponse, how: Gate, rig: Description, f: Float, c: flo
     some = np.unique(np.append(np.arange(0, len(f), FIELD_EVERY), len(f) - 1))
     ring = gate.spectra(polar, how)[:, 0][..., ::EVERY][..., some]
     at, azimuths = np.array([d.at for d in rig.driver]), np.radians(polar.positions["azimuth_deg"])
-    coarse = fitted(ring, f[some], azimuths, rig.polar.distance_m, at, c)
+    coarse = fitted(ring, f[some], azimuths, rig.polar.distance_m, at, c, more=COMPACT)
     late = rig.polar.distance_m / c
     b = coarse.b * np.exp(2j * np.pi * f[some] * late)
     fine = CubicSpline(f[some], b, axis=-1)(f) * np.exp(-2j * np.pi * f * late)

@@ -36,9 +36,6 @@ were measured for any body."""
 SMALL = 1e-3
 """Power of errors that hardly matter, re the response."""
 
-MORE = 0.25
-"""By how much, in nepers of power, a body about the device's middle must be the better one: it has more orders."""
-
 TOGETHER = 16
 """Neighbouring frequencies that are solved in one call, with the same orders."""
 
@@ -144,7 +141,9 @@ def radial_ratio(top: int, k: Float, r: Float, radius: float) -> Complex:
     return out
 
 
-def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c: float) -> DeviceField:
+def fitted(
+    h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c: float, *, more: float = 0.0
+) -> DeviceField:
     """Fields of all drivers from a polar set.
 
     Each driver is expanded about the device's middle or about its own place, as a body of one of a few sizes, whichever
@@ -161,6 +160,9 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
         Of the microphone from the middle of the device, m.
     at
         Places of the drivers ``(driver, 3)``, m.
+    more
+        By how many nepers of power bodies about the device's middle must predict better to be chosen. About its own
+        place a driver needs fewer orders; about the middle all drivers share their directions.
     """
     places = distance * np.stack([np.cos(azimuths), np.sin(azimuths)], axis=1)
     k = 2.0 * np.pi * np.maximum(f, 1.0) / c
@@ -176,7 +178,7 @@ def fitted(h: Complex, f: Float, azimuths: Float, distance: float, at: Float, c:
         own = [(at[d, :2], size) for size in (LEAST_RADIUS_M, 0.12)]
         one = h[:, d : d + 1, some]
         there = [_misses(_expanded(one, k[some], m, places, distance, body)[1])[0] for body in own]
-        body = [*middle, *own][int(np.argmin([*(missed[d] + MORE), *there]))]
+        body = [*middle, *own][int(np.argmin([*(missed[d] + more), *there]))]
         b, left = _expanded(h[:, d : d + 1], k, m, places, distance, body)
         coefficients.append(b[0])
         centres.append(body[0])
