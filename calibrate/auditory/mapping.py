@@ -20,10 +20,6 @@ from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Complex, Float, power_db
 
-SHARED = 0.25
-"""By how many nepers of power a driver's field about its own place must be better than one about the middle, where all
-drivers share their directions."""
-
 EVERY = 4
 """Every fourth bin of the designs' grid carries the map: 47 Hz apart, as a direct sound of 20 ms resolves."""
 
@@ -109,7 +105,7 @@ def measured(
     early = transform(gate.until(ears.h[:, :2], ears.zero, ears.fs, end), grid(ears.fs), ears.zero)[..., bins]
     direct = gate.spectra(ears, gates[0])[:, :2][..., bins]
     ring = gate.spectra(polar, gates[1])[:, 0][..., bins]
-    field = fitted(ring, f, np.radians(polar.positions["azimuth_deg"]), distance, at, c, more=-SHARED)
+    field = fitted(ring, f, np.radians(polar.positions["azimuth_deg"]), distance, at, c)
     return Measured(ears, heads, early=early, direct=direct, field=field, f=f, c=c)
 
 
