@@ -136,7 +136,7 @@ def test_an_interruption_names_the_command_that_goes_on(
 
 @pytest.fixture
 def typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
-    """Runs a command of this process in an empty folder: its exit code, and what it said."""
+    """Runs a command of this process in an empty folder: its exit code and its output."""
     monkeypatch.chdir(tmp_path)
 
     def run(*args: str) -> tuple[int, str]:
