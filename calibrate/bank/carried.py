@@ -159,9 +159,9 @@ def _parts(field: DeviceField, driver: int, places: Float) -> tuple[list[Complex
             slope[part, rows] = 1j * np.einsum("m,pmf->pf", one.m.astype(float), some)
     each = list(zip(p, slope, strict=True))
     judged = _judged(field.f)
-    least = OUTSIDE * np.mean(np.abs(p.sum(axis=0)[:, judged]) ** 2)
+    least = OUTSIDE * np.sum(np.abs(p.sum(axis=0)[:, judged]) ** 2)
     for end, beside in ((0, 1), (-1, -2)):
-        while len(each) > 1 and np.mean(np.abs(each[end][0][:, judged]) ** 2) < least:
+        while len(each) > 1 and np.sum(np.abs(each[end][0][:, judged]) ** 2) < least:
             each[beside] = (each[beside][0] + each[end][0], each[beside][1] + each[end][1])
             del each[end]
     return [x for x, _ in each], [x for _, x in each]
@@ -181,17 +181,17 @@ def _windows(field: DeviceField, driver: int) -> Float:
     beside = field.m[:, None] / field.k
     power = np.abs(field.b[driver][:, judged]) ** 2
     power = power / np.maximum(power.sum(axis=0), 1e-30)
+    if not power.any():
+        return np.ones((1, *beside.shape))
     middle = float(np.sum(power * beside[:, judged]) / power.sum())
     away = np.abs(beside[:, judged] - middle)
     outside = [float(power[away > (n + 0.5) * STRETCH_M].sum() / power.sum()) for n in range(MOST_PARTS // 2)]
     sides = int(np.argmax(np.array([*outside, 0.0]) < OUTSIDE))
+    if not sides:
+        return np.ones((1, *beside.shape))
     knots = middle + STRETCH_M * np.arange(-sides, sides + 1)
     place = np.clip(beside, knots[0], knots[-1])
-    return (
-        np.maximum(1.0 - np.abs(place - knots[:, None, None]) / STRETCH_M, 0.0)
-        if sides
-        else np.ones((1, *beside.shape))
-    )
+    return np.maximum(1.0 - np.abs(place - knots[:, None, None]) / STRETCH_M, 0.0)
 
 
 def ear_responses(field: DeviceField, head: HeadResponse, fields: Arriving, places: Float, yaw: Float) -> Complex:

@@ -37,6 +37,9 @@ except ImportError:  # pragma: no cover - Windows
 HEAD = b"sweetspot journal 1\n"
 """First bytes of a journal; the SHA-256 of the rest follows, then a line of JSON and the bytes themselves."""
 
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""System errors of a file that may be read only."""
+
 AGAIN_S = 0.01
 """Time after which an interrupt that came within a call of the library is tried again, s."""
 
@@ -58,14 +61,20 @@ def recover(path: Path) -> None:
     Raises
     ------
     OSError
-        It cannot be read or applied: a disk that is read-only, or the file is in use (``BlockingIOError``). Nothing is
-        lost then.
+        It cannot be read or applied: the file is in use (``BlockingIOError``), or read-only and without these changes.
+        Nothing is lost then.
     ValueError
         It does not fit the file.
     """
     if not beside(path).exists():
         return
-    with path.open("r+b", buffering=0) as file:
+    try:
+        file = path.open("r+b", buffering=0)
+    except OSError as fault:
+        if fault.errno in READ_ONLY and _is_applied(path):
+            return
+        raise
+    with file:
         _lock(file.fileno())
         _recovered(path, file.fileno())
 
@@ -239,16 +248,30 @@ def _lock(handle: int) -> None:
 
 def _recovered(path: Path, handle: int) -> None:
     """See :func:`recover`; the file is open and locked."""
-    journal = beside(path)
-    try:
-        text = journal.read_bytes()
-    except FileNotFoundError:
-        return
-    found = _parsed(text, os.fstat(handle).st_size)
-    if found is not None and seal.stated(path).state in ("open", "none"):
+    if (found := _left(path, handle)) is not None:
         _apply(handle, *found)
         os.fsync(handle)
-    journal.unlink(missing_ok=True)
+    beside(path).unlink(missing_ok=True)
+
+
+def _is_applied(path: Path) -> bool:
+    """Whether a file has all changes of its journal already."""
+    with path.open("rb", buffering=0) as file:
+        changes, _ = _left(path, file.fileno()) or ([], 0)
+        there = [bytearray(len(data)) for _, data in changes]
+        for (start, _), held in zip(changes, there, strict=True):
+            _read(file.fileno(), start, memoryview(held))
+    return all(held == data for held, (_, data) in zip(there, changes, strict=True))
+
+
+def _left(path: Path, handle: int) -> tuple[list[Change], int] | None:
+    """Changes and length that the journal of an open file holds; ``None`` where nothing of it is to be applied."""
+    try:
+        text = beside(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    found = _parsed(text, os.fstat(handle).st_size)
+    return found if seal.stated(path).state in ("open", "none") else None
 
 
 def _write_journal(path: Path, text: bytes) -> None:

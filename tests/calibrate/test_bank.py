@@ -212,6 +212,21 @@ def test_a_cabinet_whose_edges_radiate_is_heard_from_its_edges() -> None:
     assert np.all(error < -25.0), error
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_driver_without_high_frequencies_has_one_part() -> None:
+    """A woofer of a lab without noise; and a grid that ends below."""
+    for f in (np.arange(0.0, 8001.0, 250.0), np.arange(0.0, 1501.0, 250.0)):
+        b = np.zeros((1, 5, len(f)), dtype=complex)
+        b[0, 2, (f > 0.0) & (f < 1000.0)] = 1.0
+        field = DeviceField(
+            b, np.arange(-2, 3), f=f, centres=np.zeros((1, 2)), radius=1.5, c=343.0, left_out=np.zeros((1, len(f)))
+        )
+        found = arriving(field, np.array([[2.0, 0.1], [1.5, -0.4]]))
+        assert found.p.shape == (2, 1, len(f))
+        assert np.isfinite(found.p).all()
+        assert np.isfinite(found.gradient).all()
+
+
 def test_a_head_that_turns_is_corrected_by_those_that_turned_alike() -> None:
     modelled = np.ones((3, 2, 4, 5), dtype=complex)
     yaw = np.radians([-8.0, 0.0, 8.0])

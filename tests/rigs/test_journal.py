@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,6 +160,33 @@ def test_a_file_killed_while_its_journal_is_applied_is_mended_by_the_next_and_wr
     journal.recover(path)
     assert path.read_bytes() == bytes(wanted)
     assert not journal.beside(path).exists()
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_read_only_file_is_read_if_it_has_what_its_journal_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, applied: bool
+) -> None:
+    """A killed program leaves its last journal, applied or not; nobody may write here."""
+    path = tmp_path / "steps.h5"
+    _begun(path)
+    seal.mark_open(path)
+    held = path.read_bytes()[2000:2300]
+    change = held if applied else bytes(255 - x for x in held)
+    journal.beside(path).write_bytes(journal._journal([(2000, change)], path.stat().st_size))
+    real = Path.open
+
+    def read_only(self: Path, mode: str = "r", *more: Any, **by_name: Any) -> Any:
+        if "+" in mode or "w" in mode:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(self, mode, *more, **by_name)
+
+    monkeypatch.setattr(Path, "open", read_only)
+    if applied:
+        assert _steps_whole(path) == 0
+        assert journal.beside(path).exists()
+    else:
+        with pytest.raises(BadInput, match="read-only"):
+            File.read(path, KIND)
 
 
 def test_a_journal_of_an_earlier_file_of_that_name_is_not_applied(tmp_path: Path) -> None:
