@@ -4,8 +4,9 @@
 
 ``--run`` names a finished run folder; without it one is made on the virtual lab first. ``--beside`` names the program
 of another version and a run folder that it made. Seconds are user and system time of the process and its children, so
-that what else the machine does counts little; medians of interleaved runs. Stages are shares of a profile of their own:
-imports, reading and writing of files, the virtual lab, pictures, and mathematics for the rest.
+that what else the machine does counts little; medians of interleaved runs. Stages are shares of a profile on one core:
+the start of Python, imports, reading and writing of files, the virtual lab, pictures, and mathematics for the rest.
+What is spent in a library counts for those who called it: a transform of the lab's is the lab's.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ WORDS = {
     "report": ["report", "RUN"],
     "process": ["process", "RUN", "MUSIC", "OUT"],
 }
+START = "start"
+REST = "mathematics"
+ROOMS = ("rigs", "measure", "processor", "calibrate", "sweetspot")
 STAGES = {
     "imports": ("importlib", "<module>", "marshal", "__build_class__", "_docscrape", "builtins.compile", "faces.py"),
     "files": ("h5py", "rigs/storage", "hashlib", "soundfile", "posix.", "seal.py"),
@@ -54,17 +58,43 @@ def seconds(words: list[str]) -> tuple[float, float]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
 
 
-def shares(words: list[str], folder: Path) -> dict[str, float]:
-    """Share of each stage of a command's processor time, from a profile in a process of its own."""
+Function = tuple[str, int, str]
+Row = tuple[int, int, float, float, dict[Function, tuple[int, int, float, float]]]
+
+
+def shares(words: list[str], folder: Path, cpu: float) -> dict[str, float]:
+    """Share of each stage in a command of ``cpu`` seconds, from a profile in a process of its own."""
     kept = folder / "profile"
     subprocess.run([sys.executable, __file__, "--profile", str(kept), *words], capture_output=True)
-    found = dict.fromkeys((*STAGES, "mathematics"), 0.0)
-    stats: dict[tuple[str, int, str], tuple[int, int, float, float, object]] = pstats.Stats(str(kept)).stats  # type: ignore[attr-defined]
-    for (file, _, name), (_, _, own, _, _) in stats.items():
-        where = f"{file} {name}"
-        found[next((s for s, marks in STAGES.items() if any(m in where for m in marks)), "mathematics")] += own
+    stats: dict[Function, Row] = pstats.Stats(str(kept)).stats  # type: ignore[attr-defined]
+    found = dict.fromkeys((*STAGES, REST), 0.0)
+    blame: dict[Function, dict[str, float]] = {}
+    for function, (_, _, own, _, _) in stats.items():
+        for stage, part in stages_of(function, stats, blame).items():
+            found[stage] += own * part
     total = sum(found.values())
-    return {stage: own / total for stage, own in found.items()}
+    start = min(seconds([sys.executable, "-c", "pass"])[0] / cpu, 1.0)
+    return {START: start} | {stage: (1.0 - start) * own / total for stage, own in found.items()}
+
+
+def stages_of(
+    function: Function, stats: dict[Function, Row], blame: dict[Function, dict[str, float]]
+) -> dict[str, float]:
+    """Shares of the stages in a function's own time: its own stage, or else those of its callers."""
+    if function not in blame:
+        file, _, name = function
+        stage = next((s for s, marks in STAGES.items() if any(m in f"{file} {name}" for m in marks)), None)
+        if stage is None and any(f"/{room}/" in file for room in ROOMS):
+            stage = REST
+        blame[function] = {stage or REST: 1.0}  # what calls itself, and what nobody calls
+        callers = {} if stage else {c: times[2] for c, times in stats[function][4].items()}
+        if sum(callers.values()) > 0.0:
+            mixed: dict[str, float] = dict.fromkeys((*STAGES, REST), 0.0)
+            for caller, own in callers.items():
+                for found, part in stages_of(caller, stats, blame).items():
+                    mixed[found] += part * own / sum(callers.values())
+            blame[function] = mixed
+    return blame[function]
 
 
 def profiled(kept: str, words: list[str]) -> None:
@@ -113,8 +143,8 @@ def main() -> int:
         run = folder / "run"
         shutil.copytree(asked.run or made(folder, ours), run)
         files = {"MUSIC": str(music(folder)), "OUT": str(folder / "out.wav")}
-        print("| command | CPU, s | wall, s | imports | files | lab | pictures | mathematics | CPU re the other |")
-        print("|---|---|---|---|---|---|---|---|---|")
+        print(f"| command | CPU, s | wall, s | {' | '.join((START, *STAGES, REST))} | CPU re the other |")
+        print("|---" * (len(STAGES) + 6) + "|")
         for command in asked.commands:
             mine = [(files | {"RUN": str(run)}).get(w, w) for w in WORDS[command]]
             times, other = [], []
@@ -125,7 +155,7 @@ def main() -> int:
                     other.append(seconds([asked.beside[0], *theirs])[0])
             cpu, wall = (statistics.median(t[i] for t in times) for i in (0, 1))
             ratio = f"{statistics.median(t[0] / o for t, o in zip(times, other, strict=True)):.2f}" if other else ""
-            parts = " | ".join(f"{cpu * share:.2f}" for share in shares(mine, folder).values())
+            parts = " | ".join(f"{cpu * share:.2f}" for share in shares(mine, folder, cpu).values())
             print(f"| `{command}` | {cpu:.2f} | {wall:.2f} | {parts} | {ratio} |", flush=True)
     return 0
 
