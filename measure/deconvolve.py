@@ -46,6 +46,8 @@ class Inverse:
         Sampling rate, Hz.
     band
         Judged band, Hz.
+    f
+        Frequencies of the bins, Hz.
     """
 
     w: Complex
@@ -55,11 +57,13 @@ class Inverse:
     size: int
     fs: int
     band: tuple[float, float]
+    f: Float
 
     @property
-    def f(self) -> Float:
-        """Frequencies of the bins, Hz."""
-        return np.asarray(fft.rfftfreq(self.size, 1.0 / self.fs))
+    def inside(self) -> slice:
+        """The bins of the judged band."""
+        low, high = self.band
+        return slice(int(np.searchsorted(self.f, low)), int(np.searchsorted(self.f, high, side="right")))
 
     def spectrum(self, x: NDArray[np.floating]) -> Complex:
         """Transfer functions ``(..., frequency)`` from the stimulus to recordings ``x (..., samples)``."""
@@ -187,20 +191,21 @@ def inverse(sweep: Sweep, played: NDArray[np.float32], samples: int) -> Inverse:
     """
     size = int(fft.next_fast_len(max(samples, len(played)), real=True))
     x = np.asarray(fft.rfft(np.asarray(played, dtype=np.float64), size))
-    f = fft.rfftfreq(size, 1.0 / sweep.fs)
+    f = np.asarray(fft.rfftfreq(size, 1.0 / sweep.fs))
     inside = (f >= sweep.band[0]) & (f <= sweep.band[1])
     energy = _energy(x)
     least = 1e-12 * float(np.median(energy[inside]))
     exact = np.asarray(np.conj(x) / (energy + least), dtype=np.complex128)
-    sides = _sides(np.asarray(f), x, sweep, least)
+    sides = _sides(f, x, sweep, least)
     return Inverse(
-        np.asarray(_guarded(np.asarray(f), sweep) * exact),
+        np.asarray(_guarded(f, sweep) * exact),
         exact,
         sides=sides,
         x=x,
         size=size,
         fs=sweep.fs,
         band=sweep.band,
+        f=f,
     )
 
 
@@ -213,18 +218,19 @@ def _guarded(f: Float, sweep: Sweep) -> Float:
     return np.asarray((0.5 - 0.5 * np.cos(np.pi * up)) * (0.5 - 0.5 * np.cos(np.pi * down)))
 
 
-def loopback_delay(inv: Inverse, loop: Complex) -> tuple[float, float]:
+def loopback_delay(inv: Inverse, loop: Complex, coarse: float | None = None) -> tuple[float, float]:
     """Delay (s, to a small fraction of a sample) and gain (linear) of the loopback's transfer function.
 
-    The coarse delay is the peak of the impulse response; the fine one is the slope of the remaining phase over the
-    judged band, weighted with the squared magnitude. A loopback without any signal has delay and gain 0.
+    The coarse delay is the peak of the impulse response (``coarse``, s, where it is known); the fine one is the slope
+    of the remaining phase over the judged band, weighted with the squared magnitude. A loopback without any signal has
+    delay and gain 0.
     """
     if not np.any(loop):
         return 0.0, 0.0
-    coarse, f = delays.peak_s(loop, inv.size, inv.fs), inv.f
-    inside = (f >= inv.band[0]) & (f <= inv.band[1])
-    rest = loop[inside] * np.exp(2j * np.pi * f[inside] * coarse)
-    return coarse + delays.slope_s(rest, f[inside]), float(np.sqrt(np.mean(np.abs(rest) ** 2)))
+    coarse = delays.peak_s(loop, inv.size, inv.fs) if coarse is None else coarse
+    part, f = loop[inv.inside], inv.f[inv.inside]
+    rest = part * np.exp(2j * np.pi * f * coarse)
+    return coarse + delays.slope_s(rest, f), float(np.sqrt(np.mean(np.abs(rest) ** 2)))
 
 
 def responses(inv: Inverse, transfer: Spectra, delay: float, before: int, after: int) -> Float:
@@ -262,11 +268,14 @@ def _turn(inv: Inverse, transfer: Spectra, delay: float, before: int) -> Spectra
     """Phase factors that remove a delay from transfer functions, with time zero at tap ``before``, in their
     precision."""
     step = 2.0 * np.pi * (delay * inv.fs - before) / inv.size
-    return _powers(step, transfer.shape[-1], transfer.dtype)
+    return phases(step, transfer.shape[-1], transfer.dtype)
 
 
-def _powers(step: float, count: int, kind: np.dtype[Any]) -> Spectra:
-    """``exp(1j * step * n)`` for ``n`` up to ``count``, as products of two short rows: one exponential in hundreds."""
+def phases(step: float, count: int, kind: np.dtype[Any]) -> Spectra:
+    """Phase factors ``exp(1j * step * n)`` for ``n`` up to ``count``, in a precision.
+
+    They are products of two short rows: one exponential in hundreds.
+    """
     width = int(np.sqrt(count)) + 1
     fine, coarse = np.arange(width), width * np.arange(-(-count // width))
     rows = (np.exp(1j * step * n).astype(kind) for n in (coarse, fine))

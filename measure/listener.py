@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.measure import delays, microphone
 from sweetspot.measure import distortion as harmonics
-from sweetspot.measure import microphone
 from sweetspot.measure.correction import load
 from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, loopback_delay
 from sweetspot.measure.distortion import Distortion
@@ -35,7 +35,7 @@ class Timed:
 
     Parameters
     ----------
-    inverse, played
+    inverse
         Of the stimulus as the inputs' clock would write it.
     loop
         Transfer function of the loopback.
@@ -48,7 +48,6 @@ class Timed:
     """
 
     inverse: Inverse
-    played: NDArray[np.float32]
     loop: NDArray[np.complex128]
     drift: clocks.ClockDrift
     delay: float
@@ -71,7 +70,8 @@ class CaptureAnalyser:
     corrections: NDArray[np.inexact[Any]]
     lags: burst.LagBands
     chorus: OverlapAnalyser | None = None
-    stretched: dict[float, tuple[Inverse, NDArray[np.float32]]] = field(default_factory=dict)
+    stretched: dict[float, Inverse] = field(default_factory=dict)
+    equalisers: dict[tuple[int, int], NDArray[np.float32] | None] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rig: Description, plan: Plan) -> CaptureAnalyser:
@@ -88,20 +88,21 @@ class CaptureAnalyser:
     def timed(self, recorded: NDArray[np.float32]) -> Timed:
         """Latency and clocks from a recorded loopback ``(samples,)``, and the inverse for it."""
         loop = self.inverse.spectrum(recorded)
-        drift = clocks.of_loopback(self.inverse, self.plan.sweep, loop)
+        coarse = delays.peak_s(loop, self.inverse.size, self.inverse.fs)
+        drift = clocks.of_loopback(self.inverse, self.plan.sweep, loop, coarse)
         if not drift.is_there or abs(drift.ppm) > clocks.HIGHEST_PPM:
-            return Timed(self.inverse, self.plan.played, loop, drift, *loopback_delay(self.inverse, loop))
+            return Timed(self.inverse, loop, drift, *loopback_delay(self.inverse, loop, coarse))
         step = clocks.stepped(drift.ppm)
         if step not in self.stretched:
             played = clocks.stretched(self.plan.played, step).astype(np.float32)
-            self.stretched[step] = (inverse(self.plan.sweep, played, len(played)), played)
+            self.stretched[step] = inverse(self.plan.sweep, played, len(played))
             for old in list(self.stretched)[:-STRETCHED_KEPT]:
                 del self.stretched[old]
-        inv, played = self.stretched[step]
+        inv = self.stretched[step]
         loop = inv.spectrum(recorded)
         left = clocks.of_loopback(inv, self.plan.sweep, loop)
         loop = clocks.unbent(loop, inv, self.plan.sweep, left.ppm)
-        return Timed(inv, played, loop, replace(drift, ppm=step + left.ppm), *loopback_delay(inv, loop), left.ppm)
+        return Timed(inv, loop, replace(drift, ppm=step + left.ppm), *loopback_delay(inv, loop), left.ppm)
 
     def transfer(
         self, x: NDArray[np.float32], source: int, timed: Timed, mics: slice = slice(None)
@@ -119,8 +120,12 @@ class CaptureAnalyser:
         self, transfer: NDArray[np.complexfloating], source: int, inv: Inverse
     ) -> NDArray[np.complexfloating]:
         """Transfer functions ``(mic, frequency)`` without the protection filter of the source's driver."""
-        gain = self.plan.sources.equaliser(source, inv.f)
-        return transfer if gain is None else np.asarray(transfer * gain.astype(np.float32))
+        key = source, inv.size
+        if key not in self.equalisers:
+            own = self.plan.sources.equaliser(source, inv.f)
+            self.equalisers[key] = None if own is None else own.astype(np.float32)
+        gain = self.equalisers[key]
+        return transfer if gain is None else np.asarray(transfer * gain)
 
     def as_read(self, x: NDArray[np.float32], source: int) -> list[NDArray[np.floating]]:
         """One source's recording as read for each driver's responses ``(mic, size)``, one per driver.
@@ -192,7 +197,7 @@ class CaptureAnalyser:
             quality.short(recording.x, x.shape[-1])
             or quality.clipped(x, names)
             or how.clocks
-            or quality.loopback(how.loop, x[-1], timed.played, timed.loop, timed.delay, timed.gain)
+            or quality.loopback(how.loop, x[-1], timed.loop, timed.delay, timed.gain)
             or next((r for r in silent if r), None)
             or quality.disturbed(
                 x[:-1],
@@ -256,7 +261,8 @@ class CaptureAnalyser:
         assert together is not None
         x = quality.padded(recording.x, len(together.played))
         loop = chorus.loop.spectrum(x[-1])
-        drift = clocks.of_loopback(chorus.loop, together.sweep, loop)
+        coarse = delays.peak_s(loop, chorus.loop.size, chorus.loop.fs)
+        drift = clocks.of_loopback(chorus.loop, together.sweep, loop, coarse)
         inv = chorus.inverse
         exact = np.complex64 if np.iscomplexobj(chorus.corrections) else np.float32
         two = "two clocks: overlapped sweeps need one; measure with --overlap off"
@@ -264,7 +270,7 @@ class CaptureAnalyser:
             x,
             range(len(together.starts)),
             together.starts,
-            timed=Timed(inv, together.played, loop, drift, *loopback_delay(chorus.loop, loop)),
+            timed=Timed(inv, loop, drift, *loopback_delay(chorus.loop, loop, coarse)),
             loop=chorus.loop,
             transfer=inv.transfer(inv.recorded(x[:-1])) / (chorus.corrections * together.level).astype(exact),
             lags=chorus.lags,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sweetspot.measure.deconvolve import phases
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float, from_db, power_db
@@ -110,7 +112,8 @@ def lags(sweep: Sweep, size: int, arrivals: tuple[float, ...] = ()) -> LagBands:
         first, last = int(np.ceil(ends[0])), int(np.floor(ends[1]))
         place = (np.arange(first, last + 1) - ends[0]) / (ends[1] - ends[0])
         bins.append((first, (np.sin(np.pi * place) ** 4).astype(np.float32)))
-    return LagBands(sweep, size, max(round(size / sweep.fs / STEP_S), 8), f, tuple(bins), arrivals)
+    steps = int(fft.next_fast_len(max(round(size / sweep.fs / STEP_S), 8), real=True))
+    return LagBands(sweep, size, steps, f, tuple(bins), arrivals)
 
 
 def burst(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) -> tuple[float, float, float] | None:
@@ -148,22 +151,24 @@ def burst(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) 
 def _powers(transfer: NDArray[np.complexfloating], where: LagBands, delay: float) -> Float:
     """Power ``(band, lag)`` of the response, lag 0 first."""
     out = np.empty((len(where.f), where.steps))
-    for row, (first, window) in enumerate(where.bins):
-        f = (first + np.arange(len(window))) * (where.sweep.fs / where.size)
-        part = transfer[first : first + len(window)] * window * np.exp(2j * np.pi * f * delay)
-        finer = -(-len(window) // where.steps)
-        envelope = fft.ifft(part, finer * where.steps)
-        energy = np.abs(np.roll(envelope, finer // 2)) ** 2
-        out[row] = energy.reshape(where.steps, finer).mean(axis=1)
+    turned = transfer * phases(2.0 * np.pi * delay * where.sweep.fs / where.size, len(transfer), np.dtype(np.complex64))
+    for finer, rows in groupby(range(len(out)), lambda row: -(-len(where.bins[row][1]) // where.steps)):
+        alike = list(rows)  # transformed together: they are short
+        part = np.zeros((len(alike), finer * where.steps), dtype=np.complex64)
+        for row, (first, window) in zip(part, (where.bins[n] for n in alike), strict=True):
+            np.multiply(turned[first : first + len(window)], window, out=row[: len(window)])
+        envelope = fft.ifft(part, axis=-1)
+        energy = np.roll(envelope.real**2 + envelope.imag**2, finer // 2, axis=-1)
+        out[alike] = energy.reshape(len(alike), where.steps, finer).mean(axis=-1)
     return out
 
 
 def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float, float]:
-    """Time (s, without latency), frequency and ratio of the most prominent cell."""
-    from scipy import ndimage  # slow to import
-
+    """Time (s, without latency), frequency and ratio of the most prominent cell; without a burst, any up to 1."""
     width = np.maximum(np.round(np.maximum(seconds, 0.5 * where.ringing) / where.step).astype(int), 1) | 1
-    mean = np.stack([ndimage.uniform_filter1d(row, int(w), mode="wrap") for row, w in zip(power, width, strict=True)])
+    mean = np.empty_like(power)
+    for w in np.unique(width):
+        mean[width == w] = _running_mean(power[width == w], int(w))
     cells = np.maximum(SHARE * where.width * width * where.step, 1.0)
     allowed = _allowed(mean, where, cells, width * where.step)
     ratio = mean / np.maximum(allowed, 1e-300)
@@ -173,21 +178,31 @@ def _worst(power: Float, where: LagBands, seconds: float) -> tuple[float, float,
     return (lag * where.step + passed) % total, float(where.f[band]), float(ratio[band, lag])
 
 
+def _running_mean(rows: Float, width: int, origin: int = 0) -> Float:
+    """Mean of ``(..., lag)`` over this many lags, around each or from ``origin`` on."""
+    from scipy import ndimage  # slow to import
+
+    return np.asarray(ndimage.uniform_filter1d(rows, width, axis=-1, origin=origin, mode="wrap"))
+
+
 def _allowed(mean: Float, where: LagBands, cells: Float, smeared: Float) -> Float:
-    """The most power ``(band, lag)`` that response, harmonics and noise may have."""
+    """The most power ``(band, lag)`` that response, harmonics and noise may have; less where all have less."""
     reach = np.minimum(np.ceil((where.ringing + 0.5 * smeared) / where.step).astype(int), where.steps // 2 - 1)
-    direct = np.array([max(row[: r + 1].max(), row[-r:].max()) for row, r in zip(mean, reach, strict=True)])
+    direct = np.where(_beside(where, reach), mean, 0.0).max(axis=1)
     noise = (_noise(mean, where, cells, reach) + FLOOR * direct + FLOOR**1.2 * direct.max())[:, None]
     excess = np.maximum(mean - noise, 0.0)
     like = _median_around(excess / np.maximum(direct, 1e-300)[:, None], where.around) * direct[:, None]
     decay = _decay(excess, where, reach, np.minimum(direct[:, None], EARLY_MARGIN * like), direct)
     decay = np.maximum(decay, NEIGHBOURS_MARGIN * like) if not where.arrivals else decay + NEIGHBOURS_MARGIN * like
     expected = noise + decay
+    margin = NOISE_MARGIN * _quantiles(tuple(np.round(cells, 1)))[:, None]
+    if np.all(mean <= margin * expected):
+        return np.asarray(margin * expected)  # arrivals only add to it: a third of the time for most captures
     above = np.maximum(mean - ARRIVED * noise, 0.0)
     begins = (0.0, *where.arrivals)
-    for lag in (*where.arrivals, *(at - where.sweep.rate * float(np.log(k)) for at in begins for k in HARMONICS)):
-        expected += _arrival(above, decay, direct, where, lag, reach)
-    return np.asarray(NOISE_MARGIN * _quantiles(tuple(np.round(cells, 1)))[:, None] * expected)
+    for at in (*where.arrivals, *(at - where.sweep.rate * float(np.log(k)) for at in begins for k in HARMONICS)):
+        expected += _arrival(above, decay, direct, where, at, reach)
+    return np.asarray(margin * expected)
 
 
 def _noise(mean: Float, where: LagBands, cells: Float, reach: NDArray[np.intp]) -> Float:
@@ -197,14 +212,18 @@ def _noise(mean: Float, where: LagBands, cells: Float, reach: NDArray[np.intp]) 
     away = np.full(where.steps, True)
     for order in (1, 2, 3):
         away &= (lag + where.sweep.rate * np.log(order)) % total > 0.15
-    out = np.empty(len(mean))
-    for row, (values, r) in enumerate(zip(mean, reach, strict=True)):
-        use = away.copy()
-        use[-r:] = use[: r + 1] = False
-        chosen = values[use] if np.count_nonzero(use) > 20 else values
-        rank = int(0.4 * len(chosen))
-        out[row] = np.partition(chosen, rank)[rank]
-    return out / _ppf(tuple(np.round(cells, 1)))
+    use = away & ~_beside(where, reach)
+    count = np.count_nonzero(use, axis=1)
+    use[count <= 20] = True
+    ranked = np.sort(np.where(use, mean, np.inf), axis=1)
+    rank = (0.4 * np.count_nonzero(use, axis=1)).astype(int)
+    return np.asarray(ranked[np.arange(len(mean)), rank] / _ppf(tuple(np.round(cells, 1))))
+
+
+def _beside(where: LagBands, reach: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Lags within this many steps of the direct sound, ``(band, lag)``."""
+    lag = np.arange(where.steps)
+    return np.asarray(np.minimum(lag, where.steps - lag) <= reach[:, None])
 
 
 @cache
@@ -232,21 +251,15 @@ def _median_around(x: Float, around: int) -> Float:
 
 def _decay(excess: Float, where: LagBands, reach: NDArray[np.intp], early: Float, direct: Float) -> Float:
     """Upper bound of a band's decay, ``(band, lag)``: no more than its power a little earlier."""
-    from scipy import ndimage  # slow to import
-
     first, last = (round(s / where.step) for s in EARLIER_S)
-    out = np.zeros_like(excess)
-    width = last - first + 1
-    for row, r in enumerate(int(n) for n in reach):
-        gap = first + width + r
-        if gap >= where.steps:  # a capture too short to have an earlier decay: the direct sound covers it
-            out[row] = direct[row]
-            continue
-        earlier = ndimage.uniform_filter1d(excess[row], width, origin=-(width // 2), mode="wrap")
-        out[row, gap:] = np.minimum.accumulate(earlier[r : where.steps - first - width])
-        out[row, : gap + 1] = np.maximum(out[row, gap], early[row, : gap + 1])
-        out[row, : r + 1] = out[row, -r:] = direct[row]
-    return out
+    width, lag = last - first + 1, np.arange(where.steps)
+    gap = (last + 1 + reach)[:, None]  # of a capture too short to have an earlier decay: the direct sound covers it
+    earlier = _running_mean(excess, width, -(width // 2))
+    lowest = np.minimum.accumulate(np.where(lag >= reach[:, None], earlier, np.inf), axis=1)
+    falling = np.concatenate([np.full((len(excess), min(last + 1, where.steps)), np.inf), lowest], axis=1)
+    soon = np.maximum(np.take_along_axis(earlier, reach[:, None], axis=1), early)
+    out = np.where(lag > gap, falling[:, : where.steps], soon)
+    return np.where(_beside(where, reach) | (gap >= where.steps), direct[:, None], out)
 
 
 def _arrival(above: Float, decay: Float, direct: Float, where: LagBands, lag: float, reach: NDArray[np.intp]) -> Float:

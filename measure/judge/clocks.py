@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,29 +80,38 @@ class ClockDrift:
         return None
 
 
-def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex) -> ClockDrift:
+def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex, coarse: float | None = None) -> ClockDrift:
     """The drift that a loopback's transfer function ``(frequency,)`` shows.
 
-    The phase left by the peak's delay is fitted with ``-2 pi f (a + d L ln(f / f1))``, weighted with the power.
+    The phase left by the peak's delay (``coarse``, s, where it is known) is fitted with
+    ``-2 pi f (a + d L ln(f / f1))``, weighted with the power.
     """
     if not np.any(loop):
         return ClockDrift(0.0, 0.0, 1.0)
-    f = inv.f
-    inside = (f >= max(inv.band[0], min(LOWEST_HZ, inv.band[1] / 8.0))) & (f <= inv.band[1])
-    coarse = delays.peak_s(loop, inv.size, inv.fs)
-    some = slice(None, None, max(1, int(np.count_nonzero(inside)) // BINS))
-    f, part = f[inside][some], loop[inside][some]
+    coarse = delays.peak_s(loop, inv.size, inv.fs) if coarse is None else coarse
+    bins, scale, law = _bent(inv, sweep)
+    f, part = inv.f[bins], loop[bins]
     phase = np.unwrap(np.angle(part * np.exp(2j * np.pi * f * coarse)))
     weight = np.abs(part) / np.max(np.abs(part))
-    law = np.stack([np.ones_like(f), -2.0 * np.pi * f, -2.0 * np.pi * f * sweep.rate * np.log(f / sweep.swept[0])], 1)
-    scale = np.max(np.abs(law), axis=0)
-    scaled = law / scale * weight[:, None]
+    scaled = law * weight[:, None]
     fitted, *_ = np.linalg.lstsq(scaled, phase * weight, rcond=None)
     straight, *_ = np.linalg.lstsq(scaled[:, :2], phase * weight, rcond=None)
     left, bend = (float(np.sum((phase * weight - part) ** 2)) for part in (scaled @ fitted, scaled[:, :2] @ straight))
     error = np.sqrt(left / max(len(f) - 3, 1) * np.linalg.inv(scaled.T @ scaled)[2, 2]) / scale[2]
     share = float(np.sqrt(left / max(bend, 1e-300)))
     return ClockDrift(1e6 * float(fitted[2] / scale[2]), 1e6 * float(error), share)
+
+
+@lru_cache(maxsize=4)
+def _bent(inv: Inverse, sweep: Sweep) -> tuple[slice, Float, Float]:
+    """Bins that are fitted, and what their phases are fitted with ``(bin, 3)``: scales and scaled columns."""
+    lowest = max(inv.band[0], min(LOWEST_HZ, inv.band[1] / 8.0))
+    first, end = int(np.searchsorted(inv.f, lowest)), inv.inside.stop
+    bins = slice(first, end, max(1, (end - first) // BINS))
+    f = inv.f[bins]
+    law = np.stack([np.ones_like(f), -2.0 * np.pi * f, -2.0 * np.pi * f * sweep.rate * np.log(f / sweep.swept[0])], 1)
+    scale = np.max(np.abs(law), axis=0)
+    return bins, scale, law / scale
 
 
 def stretched(x: NDArray[np.floating], ppm: float) -> Float:

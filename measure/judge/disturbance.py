@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -61,8 +63,7 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     rest = x[begin : begin + max(len(x) - begin, 0) // 1024 * 1024]
     if len(rest) < 0.25 * sweep.fs:
         return None
-    n = np.arange(len(rest)) * 2.0 * np.pi / len(rest)
-    window = np.asarray(sum(a * np.cos(k * n) for k, a in enumerate(_BLACKMAN_HARRIS)))
+    window = _window(len(rest))
     power = np.abs(fft.rfft(rest * window)) ** 2 / (np.sum(window**2) * len(rest) / 2)
     spacing = sweep.fs / len(rest)
     total = float(np.mean(np.asarray(x, dtype=float) ** 2))
@@ -74,6 +75,13 @@ def hum(x: NDArray[np.float32], sweep: Sweep, latency: float, decay: float) -> t
     relative = float(power_db(level / max(total, 1e-300)))
     matters = relative > HUM_LEVEL_DB and level > 0
     return (mains, relative) if matters and _lasts(rest, mains, sweep.fs) else None
+
+
+@lru_cache(maxsize=4)
+def _window(samples: int) -> Float:
+    """Window for lines, ``(samples,)``: as long for every capture of a set."""
+    n = np.arange(samples) * 2.0 * np.pi / samples
+    return np.asarray(sum(a * np.cos(k * n) for k, a in enumerate(_BLACKMAN_HARRIS)))
 
 
 def _lasts(x: NDArray[np.float32], mains: float, fs: int) -> bool:

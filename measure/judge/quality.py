@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.measure.deconvolve import Inverse
+from sweetspot.measure.deconvolve import Inverse, phases
 from sweetspot.measure.judge import disturbance
 from sweetspot.measure.judge.burst import LagBands, burst
 from sweetspot.measure.shot import Reason
@@ -49,9 +49,7 @@ def clipped(x: NDArray[np.float32], names: tuple[str, ...]) -> Reason | None:
     return None
 
 
-def loopback(
-    inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], loop: Complex, delay: float, gain: float
-) -> Reason | None:
+def loopback(inv: Inverse, recorded: NDArray[np.float32], loop: Complex, delay: float, gain: float) -> Reason | None:
     """Samples lost, repeated or disturbed in the loopback.
 
     The loopback must be the stimulus through one short filter: its own response within 1 ms of its peak, completed
@@ -63,7 +61,7 @@ def loopback(
     ----------
     inv
         Inverse of the stimulus.
-    recorded, played
+    recorded
         ``(samples,)``, full scale = 1.
     loop
         Transfer function of the loopback.
@@ -77,7 +75,7 @@ def loopback(
             f"the loopback is silent ({float(db(level)):.0f} dBFS, at least {QUIET_LOOP_DB:.0f} is needed): "
             "check the cable of interface.loopback",
         )
-    worst, at = _worst_residual(inv, recorded, played, _completed(inv, loop, delay, gain))
+    worst, at = _worst_residual(inv, loop, _completed(inv, loop, delay, gain), len(recorded))
     if db(worst / level) > RESIDUAL_DB:
         return Reason(
             "loopback",
@@ -89,23 +87,22 @@ def loopback(
 
 def _completed(inv: Inverse, loop: Complex, delay: float, gain: float) -> Complex:
     """Spectrum of the loopback's impulse response within 1 ms of its arrival, as if its band had no ends."""
-    late = np.exp(-2j * np.pi * inv.f * delay)
-    h = fft.irfft(np.where((inv.f >= inv.band[0]) & (inv.f <= inv.band[1]), loop * late.conj(), gain), inv.size)
+    late = phases(-2.0 * np.pi * delay * inv.fs / inv.size, len(loop), np.dtype(np.complex128))
+    whole = np.full(len(loop), gain, dtype=np.complex128)
+    whole[inv.inside] = loop[inv.inside] * late[inv.inside].conj()
+    h = fft.irfft(whole, inv.size)
     reach = int(KERNEL_S * inv.fs)
     h[reach + 1 : -reach] = 0.0
     return np.asarray(fft.rfft(h) * late)
 
 
-def _worst_residual(
-    inv: Inverse, recorded: NDArray[np.float32], played: NDArray[np.float32], kernel: Complex
-) -> tuple[float, float]:
-    """Largest rms over 5 ms of the residual of ``kernel`` within the band, and its time (s)."""
-    model = fft.irfft(fft.rfft(np.asarray(played, dtype=float), inv.size) * kernel, inv.size)
-    rest = fft.rfft(np.asarray(recorded, dtype=float) - model[: len(recorded)], inv.size)
-    f = inv.f
-    rest[(f < inv.band[0]) | (f > inv.band[1])] = 0.0
+def _worst_residual(inv: Inverse, loop: Complex, kernel: Complex, samples: int) -> tuple[float, float]:
+    """Largest rms over 5 ms of what ``kernel`` does not explain of the loopback's ``samples``, in the band, and its
+    time (s)."""
+    rest, inside = np.zeros_like(kernel), inv.inside
+    rest[inside] = loop[inside] / inv.exact[inside] - inv.x[inside] * kernel[inside]
     size = int(STRETCH_S * inv.fs)
-    stretches = fft.irfft(rest, inv.size)[: len(recorded) // size * size].reshape(-1, size)
+    stretches = fft.irfft(rest, inv.size)[: samples // size * size].reshape(-1, size)
     loudness = np.sqrt(np.mean(stretches**2, axis=1))
     worst = int(np.argmax(loudness))
     return float(loudness[worst]), worst * STRETCH_S

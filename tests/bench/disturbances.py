@@ -199,7 +199,7 @@ def judged(here: World, x: Array) -> str:
     delay, gain = loopback_delay(here.inverse, loop)
     found = (
         quality.clipped(x, ("mic", "loopback"))
-        or quality.loopback(here.inverse, x[1], here.played, loop, delay, gain)
+        or quality.loopback(here.inverse, x[1], loop, delay, gain)
         or quality.disturbed(
             x[:1], here.inverse.transfer(here.inverse.recorded(x[:1])), ("mic",), here.sweep, here.lags, delay
         )

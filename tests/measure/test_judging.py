@@ -73,10 +73,10 @@ def test_full_scale_in_any_channel() -> None:
 
 
 def loopback(recorded: NDArray[np.float32], gain: float) -> quality.Reason | None:
-    _, played, inv = world()
+    inv = world()[2]
     loop = inv.spectrum(recorded)
     delay, _ = loopback_delay(inv, loop)
-    return quality.loopback(inv, recorded, played, loop, delay, gain)
+    return quality.loopback(inv, recorded, loop, delay, gain)
 
 
 def test_a_loopback_is_a_short_filter() -> None:
@@ -118,14 +118,14 @@ def test_a_disturbed_loopback_at_its_limit(excess: float, found: bool) -> None:
 
 
 def test_the_residual_of_a_loopback_is_in_its_band() -> None:
-    _, played, inv = world()
+    inv = world()[2]
     x = through(late(DELAY, 0.8)).astype(float)
     kernel = quality._completed(inv, late(DELAY, 0.8), DELAY, 0.8)
     assert np.max(np.abs(kernel - late(DELAY, 0.8))) < 1e-9
     t = np.arange(len(x)) / FS
     for f, inside in ((45.0, False), (3700.0, False), (95.0, True), (3000.0, True)):
         hum = 0.01 * np.sin(2.0 * np.pi * f * t) * np.hanning(len(t))
-        worst, at = quality._worst_residual(inv, x + hum, played, kernel)
+        worst, at = quality._worst_residual(inv, inv.spectrum(x + hum), kernel, len(x))
         stretches = hum[: len(hum) // 40 * 40].reshape(-1, 40)
         rms = np.sqrt(np.mean(stretches**2, axis=1))
         if inside:
@@ -535,15 +535,22 @@ def test_allowed_power_is_its_definition(arrivals: tuple[float, ...], seconds: f
     ratio = mean / allowed
     b, n = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     time, f, worst = burst._worst(power, where, seconds)
-    assert worst == pytest.approx(float(ratio.max()), rel=1e-9)
-    assert f == where.f[b]
-    total = size / FS
-    assert time == pytest.approx((n * where.step + sweep.rate * np.log(f / sweep.swept[0])) % total, abs=1e-9)
     width = (
         np.round(np.maximum(seconds, [0.5 * ringing(where, b) for b in range(len(where.f))]) / where.step) // 2 * 2 + 1
     )
     cells = np.maximum(0.381 * where.width * width * where.step, 1.0)
-    assert np.allclose(burst._allowed(mean, where, cells, width * where.step), allowed, rtol=1e-9, atol=0.0)
+    ours = burst._allowed(mean, where, cells, width * where.step)
+    assert (ratio.max() > 1.0) == (size == 9600)
+    if ratio.max() <= 1.0:  # not worth the harmonics, which only allow more
+        assert ratio.max() * (1.0 - 1e-9) <= worst <= 1.0
+        assert np.all(ours <= allowed * (1.0 + 1e-9))
+        assert np.all(mean <= ours * (1.0 + 1e-9))
+        return
+    assert worst == pytest.approx(float(ratio.max()), rel=1e-9)
+    assert f == where.f[b]
+    total = size / FS
+    assert time == pytest.approx((n * where.step + sweep.rate * np.log(f / sweep.swept[0])) % total, abs=1e-9)
+    assert np.allclose(ours, allowed, rtol=1e-9, atol=0.0)
 
 
 def test_bands_and_lags() -> None:

@@ -218,7 +218,7 @@ def test_a_lost_sample_is_seen_wherever_it_falls() -> None:
 
     def judged(x: np.ndarray) -> Reason | None:
         loop = inv.spectrum(x)
-        return quality.loopback(inv, x.astype(np.float32), played, loop, *loopback_delay(inv, loop))
+        return quality.loopback(inv, x.astype(np.float32), loop, *loopback_delay(inv, loop))
 
     assert judged(clean) is None
     for at in range(8000, 47000, 1500):
