@@ -7,12 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from sweetspot.processor import files
+from sweetspot.processor.compiled import loop
 from sweetspot.processor.convolver import compilable
 from sweetspot.processor.engine import OFFLINE_BLOCK, Engine
 from sweetspot.processor.filterset import PROGRAMS, FilterSet, UpmixSettings, within_full_scale
@@ -22,8 +23,8 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import check_apart
 from sweetspot.rigs.units import Real, db
 
-TOGETHER = 64
-"""Samples of all drivers that are compared at once."""
+TOGETHER = 16
+"""Samples of all drivers that are measured at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,7 +207,7 @@ def render_file(
     expected = -(-source.samples * filterset.fs // source.fs) + filterset.length - 1
     wanted = filterset if settings is None else replace(filterset, upmix=settings)
     runner = _EngineRunner(engine) if engine else _runner(wanted)
-    peak, power, count = np.zeros(len(filterset.drivers)), np.zeros(len(filterset.drivers)), 0
+    levels, count = _Levels(len(filterset.drivers)), 0
     with ExitStack() as stack:
         out: files.Split | files.Sink
         if split:
@@ -216,15 +217,14 @@ def render_file(
         for y in runner.process(_frames(source, filterset, step)):
             refused(runner.stopped)
             out.write(y.T)
-            peak = np.maximum(peak, _peaks(y))
-            power += np.diagonal(y.T @ y)
+            levels.add(y)
             count += len(y)
     least_gain, limited = runner.limiter
     return Rendered(
         fs=filterset.fs,
         samples=count,
-        peak=peak,
-        rms=np.sqrt(power / max(count, 1)),
+        peak=levels.peak,
+        rms=np.sqrt(levels.power / max(count, 1)),
         ceiling=filterset.ceiling,
         least_gain=least_gain,
         limited=limited,
@@ -233,12 +233,34 @@ def render_file(
     )
 
 
-def _peaks(y: Real) -> Real:
-    """Largest magnitudes of signals ``(n, driver)``: many rows at a time, which the machine compares faster."""
-    rows = len(y) // TOGETHER * TOGETHER
-    wide = y[:rows].reshape(-1, TOGETHER * y.shape[1])
-    found = np.maximum(wide.max(axis=0, initial=0.0), -wide.min(axis=0, initial=0.0)).reshape(TOGETHER, -1).max(axis=0)
-    return np.asarray(np.maximum(found, np.abs(y[rows:]).max(axis=0, initial=0.0)))
+def add_levels(y: Any, tops: Any, squares: Any) -> None:
+    """Add samples to largest magnitudes and sums of squares, of which each takes every ``tops.size``-th in turn."""
+    for first in range(0, y.size, tops.size):
+        row = y[first : first + tops.size]
+        for k in range(row.size):
+            tops[k] = max(tops[k], abs(row[k]))
+            squares[k] += float(row[k]) * float(row[k])
+
+
+class _Levels:
+    """Largest magnitude and sum of squares of each driver, over signals ``(n, driver)`` that come in pieces."""
+
+    def __init__(self, drivers: int) -> None:
+        self._tops, self._squares = np.zeros(TOGETHER * drivers, dtype=np.float32), np.zeros(TOGETHER * drivers)
+
+    def add(self, y: Real) -> None:
+        """The next piece."""
+        loop(add_levels)(np.ascontiguousarray(y, dtype=np.float32).reshape(-1), self._tops, self._squares)
+
+    @property
+    def peak(self) -> Real:
+        """``(driver,)``, linear."""
+        return np.asarray(self._tops.reshape(TOGETHER, -1).max(axis=0), dtype=np.float64)
+
+    @property
+    def power(self) -> Real:
+        """``(driver,)``: sums of squares."""
+        return np.asarray(self._squares.reshape(TOGETHER, -1).sum(axis=0))
 
 
 class Runner(Protocol):

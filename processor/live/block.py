@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sweetspot.processor.engine import program_rows
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.guard import Guard, memory_for, not_above, reason
 from sweetspot.processor.live import layout
-from sweetspot.processor.live.kept import block_path
+from sweetspot.processor.live.kept import BlockPath, block_path
 from sweetspot.processor.live.memory import BYPASS, PLACE, WHICH, PlayerMemory
 from sweetspot.rigs.errors import BadInput
 
@@ -114,6 +115,14 @@ class CompiledBlock:
         floats = ctypes.POINTER(ctypes.c_float)
         ins = None if heard is None else np.ascontiguousarray(heard).ctypes.data_as(floats)
         self._callback.ctypes(ins, play.ctypes.data_as(floats), frames, None, int(flagged), self.user)
+
+    def halves(self) -> tuple[Half, Half]:
+        """The path for files as two halves, which two threads may run at once: each has a state of its own."""
+        states = (self._memory.copy(), self._memory)
+        for state, half in zip(states, (layout.UPMIX_HALF, layout.DRIVER_HALF), strict=True):
+            state["stream"]["half"] = half
+        front, back = (Half(self._callback, state, self._held) for state in states)
+        return front, back
 
     def apply_controls(self) -> None:
         """Change filters by the controls, and report a stop; called regularly, from any thread."""
@@ -221,6 +230,26 @@ class CompiledBlock:
         self._seen = np.array([1.0, 0.0])
         self._put(stage, ceilings=np.zeros(drivers), caps=guard.caps, seen=self._seen, means=np.zeros(drivers))
         return guard.latency
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Half:
+    """One half of a path for files: its code, its state, and the arrays that the state refers to."""
+
+    callback: BlockPath
+    state: NDArray[Any]
+    held: list[Any]
+
+    def run(self, given: NDArray[np.float32], made: NDArray[np.float32], frames: int) -> None:
+        """Whole blocks, in all ``frames`` samples; see :func:`sweetspot.processor.live.callback._half`."""
+        floats = ctypes.POINTER(ctypes.c_float)
+        ins, outs = given.ctypes.data_as(floats), made.ctypes.data_as(floats)
+        self.callback.ctypes(ins, outs, frames, None, 0, int(self.state.ctypes.data))
+
+    @property
+    def why(self) -> str:
+        """Why the guard stopped it; empty while it runs."""
+        return reason(self.state.view(np.recarray)[0].guard.stop)
 
 
 def _filters(form: FilterSet, block: int, one_level: bool, *, alone: bool) -> CompiledMatrix:

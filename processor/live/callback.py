@@ -27,6 +27,8 @@ from sweetspot.processor.live.layout import (
     STATE,
     TILE,
     TILES,
+    UPMIX_HALF,
+    WHOLE,
 )
 from sweetspot.processor.live.memory import (
     AMOUNT,
@@ -265,32 +267,6 @@ def _guarded(g: Any, y: Any, ceiling: Any) -> None:
 
 
 @kept
-def _made(s: Any, heard: Any, y: Any) -> None:
-    """The drivers' signals ``y`` of the next block."""
-    stream, controls, stop = s.stream, carray(f64(s.shared.controls), 16), s.guard.stop
-    x, programs = carray(f32(stream.x), (2, stream.block)), carray(f32(stream.programs), (3, stream.block))
-    if stream.heard_channels > 0:
-        for i in range(stream.block):
-            x[0, i] = heard[i * stream.heard_channels + stream.left]
-            x[1, i] = heard[i * stream.heard_channels + stream.right]
-    else:
-        _from_ring(s.shared, x)
-    _judge_input(x, stop)
-    if stop.reason != 0:
-        _silence(y)
-        return
-    if stream.heard_channels > 0:
-        for i in range(stream.block):
-            x[0, i] = min(max(x[0, i], -stream.largest), stream.largest)
-            x[1, i] = min(max(x[1, i], -stream.largest), stream.largest)
-    gains = carray(f64(stream.gains), stream.block)
-    _upmixed(s.upmix, controls[AMOUNT], x, programs)
-    ceiling = _filtered(s.filters, stream, np.int64(controls[PLACE]), programs, y, gains)
-    _faded(s.mute, controls, y, gains)
-    _guarded(s.guard, y, ceiling)
-
-
-@kept
 def _metered(s: Any, y: Any, played: Any) -> None:
     """Copy ``y (drivers, block)`` to the device's channels; each driver's peak grows until it is read."""
     channels, outs = s.stream.channels, carray(i64(s.stream.outs), y.shape[0])
@@ -301,6 +277,71 @@ def _metered(s: Any, y: Any, played: Any) -> None:
             played[i * channels + out] = y[o, i]
             peak = max(peak, abs(y[o, i]))
         meters[PEAKS + o] = peak
+
+
+@kept
+def _taken(s: Any, heard: Any, x: Any) -> Any:
+    """Take the next block ``x (2, block)`` of the input; whether the guard lets the sound go on."""
+    stream, stop = s.stream, s.guard.stop
+    if stream.heard_channels > 0:
+        for i in range(stream.block):
+            x[0, i] = heard[i * stream.heard_channels + stream.left]
+            x[1, i] = heard[i * stream.heard_channels + stream.right]
+    else:
+        _from_ring(s.shared, x)
+    _judge_input(x, stop)
+    if stop.reason == 0 and stream.heard_channels > 0:
+        for i in range(stream.block):
+            x[0, i] = min(max(x[0, i], -stream.largest), stream.largest)
+            x[1, i] = min(max(x[1, i], -stream.largest), stream.largest)
+    return stop.reason == 0
+
+
+@kept
+def _driven(s: Any, programs: Any, y: Any) -> None:
+    """The drivers' signals ``y`` of the programs ``(3, block)``: filters, volume, guard."""
+    stream, controls = s.stream, carray(f64(s.shared.controls), 16)
+    gains = carray(f64(stream.gains), stream.block)
+    ceiling = _filtered(s.filters, stream, np.int64(controls[PLACE]), programs, y, gains)
+    _faded(s.mute, controls, y, gains)
+    _guarded(s.guard, y, ceiling)
+
+
+@kept
+def _made(s: Any, heard: Any, y: Any) -> None:
+    """The drivers' signals ``y`` of the next block."""
+    stream, controls = s.stream, carray(f64(s.shared.controls), 16)
+    x, programs = carray(f32(stream.x), (2, stream.block)), carray(f32(stream.programs), (3, stream.block))
+    if not _taken(s, heard, x):
+        _silence(y)
+        return
+    _upmixed(s.upmix, controls[AMOUNT], x, programs)
+    _driven(s, programs, y)
+
+
+@kept
+def _half(s: Any, given: Any, made: Any, frames: Any) -> None:
+    """Many blocks of a file through one half of the path, so that each core can do a half.
+
+    :data:`UPMIX_HALF` makes programs ``(block, 3, samples)`` of interleaved stereo, the other half makes interleaved
+    channels of these.
+    """
+    stream, controls = s.stream, carray(f64(s.shared.controls), 16)
+    n = stream.block
+    count = frames // n
+    if stream.half == UPMIX_HALF:
+        x, heard, programs = carray(f32(stream.x), (2, n)), carray(given, frames * 2), carray(made, (count, 3, n))
+        for k in range(count):
+            if not _taken(s, heard[2 * k * n :], x):
+                _silence(programs[k])
+                continue
+            _upmixed(s.upmix, controls[AMOUNT], x, programs[k])
+    else:
+        programs, played = carray(given, (count, 3, n)), carray(made, frames * stream.channels)
+        y = carray(f32(stream.y), (stream.drivers, n))
+        for k in range(count):
+            _driven(s, programs[k], y)
+            _metered(s, y, played[k * n * stream.channels :])
 
 
 @kept
@@ -315,8 +356,13 @@ def _timed(shared: Any, load: Any, ran: Any) -> None:
 
 
 def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: Any) -> Any:
-    """One block for PortAudio; always continues."""
+    """One block for PortAudio, or some of a file for half of the path; always continues."""
     s = carray(user, 1)[0]
+    if s.stream.half != WHOLE:
+        mode = flush(-1)
+        _half(s, heard, play, frames)
+        flush(mode)
+        return np.int32(0)
     stream, meters = s.stream, carray(f64(s.shared.meters), PEAKS)
     began, ran, mode = _seconds(stream, CLOCK_MONOTONIC), _seconds(stream, CLOCK_THREAD), flush(-1)
     if flags != 0 and meters[BLOCKS] > stream.settled:

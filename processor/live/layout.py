@@ -73,13 +73,17 @@ STREAM = _stage(
         "right",
         "rows",
         "outs",
+        "half",
     ),
     period=np.float64,
     settled=np.float64,
     largest=np.float64,
 )
 """The device's channels and block, which program feeds which input, the largest sample taken from inputs, and
-:data:`PIECES`."""
+:data:`PIECES`; for files, which half of the path the state is for."""
+
+WHOLE, UPMIX_HALF, DRIVER_HALF = range(3)
+"""Input to output, or for files one of two halves that run at the same time: input to programs, programs to output."""
 
 SHARED = _stage(("controls", "meters", "loads", "counters", "ring", "ring_size", "tail"))
 """State shared with the console process (:mod:`memory`), and the samples left after the file's end."""

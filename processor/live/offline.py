@@ -1,10 +1,14 @@
-"""Files through the live block path: one compiled call per block, interleaved samples in and out."""
+"""Files through the live block path: upmix in one thread, filters and guard in another; samples are interleaved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from itertools import cycle
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +18,16 @@ from sweetspot.processor.live.block import CompiledBlock
 from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
 
 Frames = NDArray[Any]
+Item = TypeVar("Item")
 
 BLOCK = 4096
 """Largest block of the kernels, as latency does not matter for files."""
+
+MOST = 16 * BLOCK
+"""Samples of one call into compiled code: few calls wait for Python, and what is between the halves fits the cache."""
+
+WAITING = 2
+"""Stretches of :data:`MOST` samples that may wait between the halves."""
 
 
 class FileBlocks:
@@ -39,6 +50,7 @@ class FileBlocks:
         board = PlayerMemory(Shared.private(self.drivers))
         board.controls[AMOUNT] = filterset.upmix.amount
         self._path = CompiledBlock((form,), BLOCK, self.drivers, (2, 1, 2), board, fade_s=0.0, settle_s=0.0, alone=True)
+        self._front, self._back = self._path.halves()
         self._tail = filterset.length - 1
 
     @property
@@ -49,7 +61,7 @@ class FileBlocks:
     @property
     def stopped(self) -> str:
         """Why the guard stopped the output; empty while it runs."""
-        return self._path.why
+        return self._back.why or self._front.why
 
     @property
     def limiter(self) -> tuple[float, int]:
@@ -57,23 +69,77 @@ class FileBlocks:
         return self._path.limiter
 
     def process(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
-        """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail."""
-        skip, heard, left = self.latency, 0, np.zeros((0, 2), dtype=np.float32)
+        """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail.
+
+        The input is read and goes through the upmix in a second thread, ahead of what is given back.
+        """
+        skip = self.latency
+        for programs, wanted in ahead(self._upmixed(pieces), WAITING):
+            frames = programs.shape[0] * BLOCK
+            y = np.empty((frames, self.drivers), dtype=np.float32)
+            self._back.run(programs, y, frames)
+            yield y[skip:wanted]
+            skip = max(skip - frames, 0)
+
+    def _upmixed(self, pieces: Iterable[Frames]) -> Iterator[tuple[NDArray[np.float32], int]]:
+        """Programs ``(block, 3, BLOCK)`` in memory that is used again, and how many of their samples are wanted."""
+        rooms = cycle([np.empty((MOST // BLOCK, 3, BLOCK), dtype=np.float32) for _ in range(WAITING + 2)])
+        for x, wanted in self._whole_blocks(pieces):
+            for first in range(0, len(x), MOST):
+                part = x[first : first + MOST]
+                programs = next(rooms)[: len(part) // BLOCK]
+                self._front.run(part, programs, len(part))
+                yield programs, wanted - first
+
+    def _whole_blocks(self, pieces: Iterable[Frames]) -> Iterator[tuple[NDArray[np.float32], int]]:
+        """The input in whole blocks, followed by the silence that drives out the delay and the tail."""
+        heard, left = 0, np.zeros((0, 2), dtype=np.float32)
         for piece in pieces:
             heard += len(piece)
             x = np.concatenate([left, piece]) if len(left) else piece
             whole = len(x) // BLOCK * BLOCK
-            y, left = self._played(x[:whole]), x[whole:]
-            yield y[skip:]
-            skip = max(skip - len(y), 0)
+            left = x[whole:]
+            yield np.ascontiguousarray(x[:whole], dtype=np.float32), whole
         if heard:
             rest = len(left) + self.latency + self._tail
             x = np.zeros((-(-rest // BLOCK) * BLOCK, 2), dtype=np.float32)
             x[: len(left)] = left
-            yield self._played(x)[skip:rest]
+            yield x, rest
 
-    def _played(self, x: Frames) -> Frames:
-        x, y = np.ascontiguousarray(x, dtype=np.float32), np.empty((len(x), self.drivers), dtype=np.float32)
-        for first in range(0, len(x), BLOCK):
-            self._path.step(x[first : first + BLOCK], y[first : first + BLOCK], BLOCK, False)
-        return y
+
+def ahead(items: Iterable[Item], waiting: int) -> Iterator[Item]:
+    """Items that a second thread makes while the caller uses the one before; at most ``waiting`` of them wait."""
+    made: Queue[tuple[list[Item], BaseException | None]] = Queue(waiting)
+    ended = Event()
+
+    def put(items: list[Item], fault: BaseException | None) -> None:
+        while not ended.is_set():
+            with suppress(Full):
+                made.put((items, fault), timeout=0.1)
+                return
+
+    def run() -> None:
+        try:
+            for item in items:
+                put([item], None)
+                if ended.is_set():
+                    return
+            put([], None)
+        except BaseException as fault:  # raised again where the items are used
+            put([], fault)
+
+    thread = Thread(target=run, name="ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            got, fault = made.get()
+            if fault:
+                raise fault
+            if not got:
+                return
+            yield got[0]
+    finally:
+        ended.set()
+        with suppress(Empty):
+            made.get_nowait()  # whoever waits for room looks again
+        thread.join()
