@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS, Description
@@ -104,7 +106,7 @@ def match(found: ImpulseResponse, rig: Description) -> Match:
     many = len(rows) > 1
     squares = np.nansum((rows - mean) ** 2, axis=0)
     error = np.where(count > 1, np.sqrt(squares / np.maximum(count - 1, 1) / count), np.nan)
-    each = np.nanmedian(rows[:, inside], axis=1)
+    each = np.array([np.median(row[~np.isnan(row)]) for row in rows[:, inside]])  # nanmedian loads masked arrays
     overall_error = float(each.std(ddof=1) / np.sqrt(len(each))) if many else float("nan")
     return Match(centres, mean, error, float(np.median(mean[inside])), overall_error, len(rows))
 
@@ -113,7 +115,7 @@ def _differences(
     found: ImpulseResponse, rig: Description, centres: Float, pairs: list[tuple[int, int, int, int]]
 ) -> Float:
     """Left ear over right, dB ``(pair, band)``, for places ``p, q`` and drivers ``d, e``; NaN out of band."""
-    left, right = (_levels(found, found.mics.index(ear), centres) for ear in EARS)
+    left, right = (_levels(found, found.mics.index(ear)) for ear in EARS)
     rows = [(left[p, d] - right[q, e] + left[p, e] - right[q, d]) / 2.0 for p, q, d, e in pairs]
     played = _played(found, rig, centres)
     both = [played[d] & played[e] for _, _, d, e in pairs]
@@ -157,18 +159,31 @@ def _centres(found: ImpulseResponse) -> Float:
     return np.asarray(f[(f >= low) & (f <= found.band[1] / 1.2)])
 
 
-def _levels(found: ImpulseResponse, ear: int, centres: Float) -> Float:
-    """Levels of the direct sound ``(position, driver, band)``, dB."""
+@lru_cache(maxsize=4)
+def _levels(found: ImpulseResponse, ear: int) -> Float:
+    """Levels of the direct sound ``(position, driver, band)``, dB; those of the last sets are kept."""
     h = found.h[:, ear]
     peak = np.argmax(np.abs(h), axis=-1)
-    n = np.arange(h.shape[-1])
-    after = (n - peak[..., None]) / found.fs
-    kept = np.clip((GATE_S - after) / FADE_S, 0.0, 1.0)
-    spectrum = np.abs(np.fft.rfft(h * np.sin(0.5 * np.pi * kept) ** 2, 4 * h.shape[-1], axis=-1)) ** 2
-    f = np.fft.rfftfreq(4 * h.shape[-1], 1.0 / found.fs)
-    third = 2.0 ** (1.0 / 6.0)
-    bands = [np.mean(spectrum[..., (f >= c / third) & (f < c * third)], axis=-1) for c in centres]
-    return power_db(np.stack(bands, axis=-1))
+    kept = min(int(peak.max()) + int(np.ceil(GATE_S * found.fs)) + 1, h.shape[-1])
+    after = np.arange(-int(peak.max()), kept)  # taps after the peak
+    gate = np.sin(0.5 * np.pi * np.clip((GATE_S - after / found.fs) / FADE_S, 0.0, 1.0)) ** 2
+    size = fft.next_fast_len(2 * kept, real=True)
+    spectrum = fft.rfft(h[..., :kept] * gate[np.arange(kept) - peak[..., None] + int(peak.max())], size, axis=-1)
+    correlation = fft.irfft(spectrum.real**2 + spectrum.imag**2, size, axis=-1)[..., :kept]
+    return power_db(correlation @ _band_means(kept, 4 * h.shape[-1], found.fs, _centres(found)))
+
+
+def _band_means(lags: int, n: int, fs: int, centres: Float) -> Float:
+    """Weights ``(lag, band)`` of an autocorrelation that make the mean power of third octaves over the bins of ``n``.
+
+    The power at bin ``k`` is ``sum_l r_l cos(2 pi k l / n)``, and the cosines of neighbouring bins have a closed sum:
+    a transform of twice the response does for one of four times its whole length, and no bin is looked at.
+    """
+    third, step = 2.0 ** (1.0 / 6.0), fs / n
+    first, end = np.ceil(centres / third / step), np.ceil(centres * third / step)
+    half = np.pi * np.arange(1, lags)[:, None] / n
+    sums = np.sin((end - first) * half) / np.sin(half) * np.cos((first + end - 1.0) * half)
+    return np.concatenate([np.ones((1, len(centres))), 2.0 * sums / (end - first)])
 
 
 def to_dict(found: Match, sensitivities: tuple[float, float]) -> dict[str, Any]:

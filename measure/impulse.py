@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,13 +65,15 @@ class ImpulseResponse:
         return self if len(rows) == len(self.positions) else self.at(rows)
 
     def used_for(self, use: str) -> ImpulseResponse:
-        """Only the positions with this ``use``."""
-        return self.at(np.flatnonzero(self.positions["use"] == use.encode()))
+        """Only the positions with this ``use``; the same object again, so that what was made of it is found."""
+        return _used_for(self, use)
 
     def at(self, rows: NDArray[np.intp]) -> ImpulseResponse:
         """Only these positions."""
+        h = self.h[rows]
+        h.setflags(write=False)  # not to be copied again
         return ImpulseResponse(
-            self.h[rows],
+            h,
             self.fs,
             positions=self.positions[rows],
             mics=self.mics,
@@ -80,6 +83,11 @@ class ImpulseResponse:
             snr_db=self.snr_db[rows],
             band=self.band,
         )
+
+
+@lru_cache(maxsize=4)
+def _used_for(ir: ImpulseResponse, use: str) -> ImpulseResponse:
+    return ir.at(np.flatnonzero(ir.positions["use"] == use.encode()))
 
 
 RING_DEG = 1.0

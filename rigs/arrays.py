@@ -16,6 +16,8 @@ def frozen(
 ) -> NDArray[Any]:
     """Return a read-only copy of ``value`` after checking its rank and that it is finite.
 
+    An array of this type that nobody can write is returned itself.
+
     Parameters
     ----------
     name
@@ -34,7 +36,7 @@ def frozen(
     ValueError
         Wrong rank, or a value that is not finite.
     """
-    array = np.array(value, dtype=dtype)
+    array = np.array(value, dtype=dtype, copy=None if _is_constant(value) else True)
     if array.ndim != ndim:
         raise ValueError(f"{name} has shape {array.shape}: {ndim} axes are needed, it has {array.ndim}")
     if finite and not np.isfinite(array).all():
@@ -42,6 +44,15 @@ def frozen(
         raise ValueError(f"{name} holds {array[at]} at index {at}: every value must be finite")
     array.setflags(write=False)
     return array
+
+
+def _is_constant(value: ArrayLike) -> bool:
+    """Whether it is an array whose memory no array can write."""
+    while isinstance(value, np.ndarray) and not value.flags.writeable:
+        if value.base is None:
+            return True
+        value = value.base
+    return False
 
 
 def bisected(met: Callable[[Float], NDArray[np.bool_]], size: int, bounds: tuple[float, float], halvings: int) -> Float:

@@ -7,10 +7,10 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SPELT = {
     "\u00b1": "+-",
@@ -39,6 +39,8 @@ Step = Callable[[str], None]
 
 def stderr() -> Console:
     """The console for everything that is not the result."""
+    from rich.console import Console  # slow to import
+
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -75,11 +77,13 @@ def say(text: str, *, quiet: bool = False) -> None:
 
 def result(data: Mapping[str, Any], lines: str, *, as_json: bool) -> None:
     """The result of a command on stdout: ``data`` as JSON, or ``lines`` for a reader, verdicts in colour."""
-    out = Console(highlight=False, soft_wrap=True)
-    if as_json:
-        out.print(json.dumps(data, indent=2, default=str), markup=False)
+    if as_json:  # plain ASCII: a console takes 60 ms to look for what it would change in a thousand lines
+        sys.stdout.write(f"{json.dumps(data, indent=2, default=str)}\n")
         return
-    text = Text(lines)
+    from rich.console import Console  # slow to import
+    from rich.text import Text
+
+    out, text = Console(highlight=False, soft_wrap=True), Text(lines)
     for pattern, colour in COLOURS.items():
         text.highlight_regex(pattern, colour)
     out.print(text)

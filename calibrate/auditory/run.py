@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, meas
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.auditory.unit import UnitImage, draws_of
 from sweetspot.calibrate.auditory.zone import ZoneMap
-from sweetspot.calibrate.plant import Matched, MeasuredSet, Prediction, corrected, gate
+from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, Prediction, corrected, gate
 from sweetspot.calibrate.plant import matched as matched_ears
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -162,8 +163,33 @@ def unit(
     return UnitImage(found, draws_of(rig, measured, filters, pair=pair, model=model, verified=verified, share=share))
 
 
-def ground(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "off"], extent: Extent) -> Ground | None:
-    """The part of :func:`zone` that does not depend on the filters; ``None`` without a polar set."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Footing:
+    """What a map of the zone and the fit of the filters both begin with.
+
+    Parameters
+    ----------
+    rig
+        That measured.
+    ears, polar
+        Its sets, the ears matched.
+    gates
+        Of both.
+    distance
+        Of the polar set's microphone, m.
+    """
+
+    rig: Description
+    ears: ImpulseResponse
+    polar: ImpulseResponse
+    gates: tuple[Gate, Gate]
+    distance: float
+
+
+def footing(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "off"]) -> Footing | None:
+    """Matched ears, gates, gated spectra and ear model of a run, which later steps find again, in a copy of this
+    process too; ``None`` without a polar set.
+    """
     with Session.read(session_file(run)) as session:
         rig, ears = session.rig(), session.responses("ears")
         polar = session.responses("polar") if "polar" in session.sets else None
@@ -171,8 +197,18 @@ def ground(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", "
         return None
     ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
     gates = gate.chosen(ears, gating), gate.chosen(polar, gating)
+    model_of(rig)
+    gate.spectra(polar, gates[1])
+    return Footing(rig, ears, polar, gates, rig.polar.distance_m)
+
+
+def ground(known: Footing | None, extent: Extent) -> Ground | None:
+    """The part of :func:`zone` that does not depend on the filters."""
+    if known is None:
+        return None
+    rig = known.rig
     c, at = speed_of_sound(rig.environment.temperature_c), np.array([d.at for d in rig.driver])
-    from_session = measured(ears, polar, gates, at, rig.polar.distance_m, c)
+    from_session = measured(known.ears, known.polar, known.gates, at, known.distance, c)
     return ground_of(from_session, model_of(rig), extent)
 
 

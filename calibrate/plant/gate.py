@@ -128,6 +128,7 @@ def chosen(ir: ImpulseResponse, wish: GateWish) -> Gate:
     return Gate(float(np.clip(found, LEAST_S, seconds)), cycles, found)
 
 
+@lru_cache(maxsize=4)
 def first_reflection(ir: ImpulseResponse, within_s: float) -> float | None:
     """When the room begins, s after the direct sound; ``None`` when nothing comes back within ``within_s``.
 
@@ -170,6 +171,7 @@ def _rise(level: Float, step: float) -> float | None:
     return step * float(np.argmax(risen))
 
 
+@lru_cache(maxsize=8)
 def arrivals(ir: ImpulseResponse) -> tuple[Float, Float]:
     """First and last arrival over microphones ``(position, driver)``, s: where a response exceeds a tenth of its peak.
 
@@ -178,7 +180,7 @@ def arrivals(ir: ImpulseResponse) -> tuple[Float, Float]:
     BadInput
         A driver is silent at a position, by name.
     """
-    sounds = np.any(ir.h != 0.0, axis=-1)
+    sounds = ir.h.any(axis=-1)
     if not sounds.all():
         position, mic, driver = (int(i) for i in np.argwhere(~sounds)[0])
         raise BadInput(
@@ -231,8 +233,9 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
     for seconds, part in zip(T, share, strict=True):
         used = np.flatnonzero(part)
         if len(used):
-            gated = transform(h * window(t, first, last, float(seconds))[:, None], n, zero)
-            out[..., used] += part[used] * gated[..., used]
+            some = slice(used[0], used[-1] + 1)
+            gated = transform(h * window(t, first, last, float(seconds))[:, None], n, zero)[..., some]
+            out[..., some] += part[some] * gated
     out.flags.writeable = False
     return out
 
@@ -244,17 +247,21 @@ def energy(ir: ImpulseResponse, gate: Gate) -> Float:
     """
     _, t, first, last = _kept(ir, gate)
     T, share = shares(gate, frequencies(ir.fs))
-    windows = np.stack([window(t, first, last, float(s)) for s in T])
-    gram = np.einsum("kpdt,lpdt->pdkl", windows, windows)
-    return np.asarray(np.einsum("kf,pdkl,lf->pdf", share, gram, share, optimize=True))
+    windows = np.stack([window(t, first, last, float(s)) for s in T], axis=-2)
+    gram = windows @ np.swapaxes(windows, -1, -2)
+    found = np.einsum("kf,pdkl,lf->pdf", share, gram, share, optimize=True)
+    found = np.broadcast_to(found, (len(found), len(ir.drivers), found.shape[-1]))
+    return np.asarray(found)
 
 
 def _kept(ir: ImpulseResponse, gate: Gate) -> tuple[Float, Float, Float, Float]:
-    """The stretch of a set that any window touches, its times (s), and first and last arrivals, s."""
+    """The stretch of a set that any window touches, its times (s), and first and last arrivals, s.
+
+    Arrivals are ``(position, driver)``, or ``(position, 1)`` where all drivers share a window.
+    """
     first, last = arrivals(ir)
     if gate.reflection_s is None:
-        first = np.broadcast_to(first.min(axis=1, keepdims=True), first.shape)
-        last = np.broadcast_to(last.max(axis=1, keepdims=True), last.shape)
+        first, last = first.min(axis=1, keepdims=True), last.max(axis=1, keepdims=True)
     start = max(int(np.floor((first.min() - LEAD_S) * ir.fs)) + ir.zero, 0)
     stop = min(int(np.ceil((last.max() + gate.seconds) * ir.fs)) + ir.zero + 1, ir.h.shape[-1])
     t = (np.arange(start, stop) - ir.zero) / ir.fs

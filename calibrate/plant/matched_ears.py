@@ -9,6 +9,7 @@ says whether: ``auto`` does it where the difference is more than three times its
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -83,8 +84,17 @@ def matched(ears: ImpulseResponse, rig: Description, wish: Wish) -> Matched:
 
 def corrected(ears: ImpulseResponse, gains: Float) -> ImpulseResponse:
     """Responses with the ears multiplied by ``gains (2,)``, left and right."""
+    return _corrected(ears, tuple(float(gain) for gain in gains))
+
+
+@lru_cache(maxsize=2)
+def _corrected(ears: ImpulseResponse, gains: tuple[float, ...]) -> ImpulseResponse:
     each = np.ones(len(ears.mics))
     for ear, gain in zip(EARS, gains, strict=True):
         if ear in ears.mics:
             each[ears.mics.index(ear)] = gain
-    return replace(ears, h=ears.h * each[None, :, None, None])
+    if np.all(each == 1.0):
+        return ears
+    h = ears.h * each[None, :, None, None]
+    h.setflags(write=False)  # not to be copied again
+    return replace(ears, h=h)
