@@ -65,12 +65,11 @@ class Templates:
         azimuths
             ``(..., frequency)``; beyond the outermost templates of a head that was not turned all around, these hold.
         """
-        turn = self._turn(azimuths)
-        right = np.clip(np.searchsorted(self.azimuths, turn), 1, len(self.azimuths) - 1)
-        span = self.azimuths[right] - self.azimuths[right - 1]
-        part = np.clip((turn - self.azimuths[right - 1]) / span, 0.0, 1.0)
+        place = self._place(self._turn(azimuths))
+        first = np.minimum(place.astype(np.intp), len(self.azimuths) - 2)
+        part = place - first
         flat, bins = self.response.reshape(-1), len(self.f)  # gathered from one row of values: half the time
-        left = (right - 1) * (2 * bins) + np.arange(bins)
+        left = first * (2 * bins) + np.arange(bins)
         return np.stack(
             [(1.0 - part) * flat.take(left + ear * bins) + part * flat.take(left + (2 + ear) * bins) for ear in (0, 1)]
         )
@@ -78,7 +77,16 @@ class Templates:
     def _turn(self, azimuths: Float) -> Float:
         """Azimuths brought into the range that the templates cover."""
         middle = 0.5 * (self.azimuths[0] + self.azimuths[-1])
-        return np.asarray(middle + np.mod(azimuths - middle + np.pi, 2.0 * np.pi) - np.pi)
+        turns = np.floor((azimuths - middle + np.pi) / (2.0 * np.pi))  # a fifth of the time of a remainder
+        return np.asarray(azimuths - 2.0 * np.pi * turns)
+
+    def _place(self, azimuths: Float) -> Float:
+        """Rows of the templates, and how far on to the next, of azimuths within their range; outermost beyond it."""
+        rows = np.arange(len(self.azimuths))
+        steps = np.diff(self.azimuths)
+        if np.allclose(steps, steps.mean(), rtol=1e-9, atol=0.0):  # no search among even steps
+            return np.asarray(np.clip((azimuths - self.azimuths[0]) / steps.mean(), 0.0, rows[-1]))
+        return np.asarray(np.interp(azimuths, self.azimuths, rows))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

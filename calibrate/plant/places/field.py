@@ -36,6 +36,9 @@ were measured for any body."""
 SMALL = 1e-3
 """Power of errors that hardly matter, re the response."""
 
+ROUNDED = 1e-11
+"""Relative deviation up to which directions form an even ring."""
+
 TOGETHER = 16
 """Neighbouring frequencies that are solved in one call, with the same orders."""
 
@@ -173,19 +176,21 @@ def fitted(
     missed = np.stack(
         [_misses(_expanded(h[..., some], k[some], m, places, distance, body)[1]) for body in middle], axis=1
     )  # (driver, body): about the middle, all drivers at once
-    coefficients, centres, left_out = [], [], []
+    chosen: dict[int | tuple[int, int], tuple[tuple[Float, float], list[int]]] = {}
     for d in range(h.shape[1]):
         own = [(at[d, :2], size) for size in (LEAST_RADIUS_M, 0.12)]
         one = h[:, d : d + 1, some]
         there = [_misses(_expanded(one, k[some], m, places, distance, body)[1])[0] for body in own]
-        body = [*middle, *own][int(np.argmin([*(missed[d] + more), *there]))]
-        b, left = _expanded(h[:, d : d + 1], k, m, places, distance, body)
-        coefficients.append(b[0])
-        centres.append(body[0])
-        left_out.append(left[0])
-    return DeviceField(
-        np.stack(coefficients), m, f=f, centres=np.stack(centres), radius=distance, c=c, left_out=np.stack(left_out)
-    )
+        best = int(np.argmin([*(missed[d] + more), *there]))
+        key = best if best < len(middle) else (d, best)
+        chosen.setdefault(key, ([*middle, *own][best], []))[1].append(d)
+    b, left_out = np.empty((h.shape[1], len(m), len(f)), dtype=np.complex128), np.empty((h.shape[1], len(f)))
+    centres = np.empty((h.shape[1], 2))
+    for body, drivers in chosen.values():  # drivers of one body have the same equations
+        b[drivers], left_out[drivers] = _expanded(h[:, drivers], k, m, places, distance, body)
+        centres[drivers] = body[0]
+    b.setflags(write=False)
+    return DeviceField(b, m, f=f, centres=centres, radius=distance, c=c, left_out=left_out)
 
 
 def _misses(left_out: Float) -> Float:
@@ -204,27 +209,41 @@ def _expanded(
     Regularised least squares at each frequency: orders beyond ``k a + EXTRA`` are ever less likely, with prior power
     ``P`` of the orders, and those beyond ``UNLIKELY`` are left out. With ``A = B^H B + noise P^-1`` the coefficients
     are ``A^-1 B^H h``; direction ``i``, left out, is missed by the fit's error there over ``1 - (B A^-1 B^H)_ii``.
+    About the centre of an even ring ``B^H B`` is the number of directions times the identity: nothing is to be solved.
     """
     centre, radius = body
     apart = places - centre
     r, bearing = np.hypot(apart[:, 0], apart[:, 1]), np.arctan2(apart[:, 1], apart[:, 0])
     power = np.maximum(np.mean(np.abs(h) ** 2, axis=0), 1e-30)
     out, missed = np.zeros((h.shape[1], len(m), len(k)), dtype=np.complex128), np.empty((h.shape[1], len(k)))
-    by_frequency = np.moveaxis(h, -1, 0)
+    by_frequency, turn = np.moveaxis(h, -1, 0), _even_ring(r, bearing, distance, m)
     for start in range(0, len(k), TOGETHER):
         some = slice(start, start + TOGETHER)
         beyond = np.maximum(np.abs(m)[None, :] - (k[some, None] * radius + EXTRA), 0.0)
         likely = np.flatnonzero(beyond[-1] < UNLIKELY)  # the last frequency has the most
         prior = STEEP ** -np.minimum(beyond, 12.0)
         prior = (prior / prior.sum(axis=1, keepdims=True))[:, likely]  # re the power of the response
-        basis = np.moveaxis(harmonic_reach(m[likely], k[some], r, bearing, distance), -1, 0)
-        adjoint = np.conj(np.swapaxes(basis, 1, 2))
-        seen = adjoint @ basis
-        seen[:, np.arange(len(likely)), np.arange(len(likely))] += DAMPING / prior
-        solved = np.linalg.solve(seen, adjoint)  # (frequency, order, direction)
-        b = solved @ by_frequency[some]  # (frequency, order, driver)
-        error = by_frequency[some] - basis @ b
-        own = 1.0 - np.einsum("fdm,fmd->fd", basis, solved).real
+        if turn is not None:
+            part = 1.0 / (len(places) + DAMPING / prior)
+            b = part[..., None] * (np.conj(turn[:, likely]).T @ by_frequency[some])
+            error, own = by_frequency[some] - turn[:, likely] @ b, 1.0 - part.sum(axis=1, keepdims=True)
+        else:
+            basis = np.moveaxis(harmonic_reach(m[likely], k[some], r, bearing, distance), -1, 0)
+            adjoint = np.conj(np.swapaxes(basis, 1, 2))
+            seen = adjoint @ basis
+            seen[:, np.arange(len(likely)), np.arange(len(likely))] += DAMPING / prior
+            solved = np.linalg.solve(seen, adjoint)  # (frequency, order, direction)
+            b = solved @ by_frequency[some]  # (frequency, order, driver)
+            error, own = by_frequency[some] - basis @ b, 1.0 - np.einsum("fdm,fmd->fd", basis, solved).real
         missed[:, some] = np.mean(np.abs(error / np.maximum(own, 1e-3)[..., None]) ** 2, axis=1).T / power[:, some]
         out[:, likely, some] = np.moveaxis(b, 0, -1).swapaxes(0, 1)
     return out, missed
+
+
+def _even_ring(r: Float, bearing: Float, distance: float, m: NDArray[np.intp]) -> Complex | None:
+    """Harmonics ``(direction, order)`` at the radius of expansion, if they are orthogonal there: ``exp(j m phi)``."""
+    turn = np.exp(1j * m * bearing[:, None])
+    if not np.allclose(r, distance, rtol=ROUNDED, atol=0.0):
+        return None
+    other = turn.conj().T @ turn - len(r) * np.eye(len(m))
+    return np.asarray(turn) if float(np.abs(other).max()) < ROUNDED * len(r) else None
