@@ -20,6 +20,7 @@ from sweetspot.calibrate.design import FilterDesign
 from sweetspot.calibrate.filters.fir import causal
 from sweetspot.calibrate.filters.sides import Cost, Problem, Sides, matrix, mean_over
 from sweetspot.measure.smooth import smoothed
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Complex, Float
 
 STEPS = 80
@@ -136,15 +137,17 @@ def fitted(W: Complex, A: Complex, taps: int, delay: int) -> Float:
     later = W.T * np.exp(-2j * np.pi * np.arange(len(W)) * delay / n)
     At = np.ascontiguousarray(np.moveaxis(A, 0, 2))
     scale = 1.0 / np.sqrt(np.mean(np.einsum("mmf->mf", At).real, axis=1))[:, None]
-
-    def weighed(spectrum: Complex) -> Float:
-        return np.asarray(scale * np.fft.irfft(np.einsum("mnf,nf->mf", At, spectrum), n, axis=-1)[:, :taps])
+    wanted = scale * fft.irfft(np.einsum("mnf,nf->mf", At, later), n, axis=-1)[:, :taps]
+    short = 1 << (2 * taps - 1).bit_length()  # holds every lag between taps, and takes half the time or less
+    lags, room = fft.irfft(scale[..., None] * At * scale, n, axis=-1), np.zeros((*At.shape[:2], short - 2 * taps + 1))
+    operator = fft.rfft(np.concatenate([lags[..., :taps], room, lags[..., n - taps + 1 :]], axis=-1), axis=-1)
 
     def applied(q: Float) -> Float:
-        return weighed(np.fft.rfft(scale * q, n, axis=-1))
+        spectrum = fft.rfft(q, short, axis=-1)
+        return np.asarray(fft.irfft(np.einsum("mnf,nf->mf", operator, spectrum), short, axis=-1)[:, :taps])
 
     q = causal(W.T, taps, delay) / scale
-    r = weighed(later) - applied(q)
+    r = wanted - applied(q)
     p, power = r, float(np.sum(r * r))
     enough = ENOUGH**2 * max(power, 1e-300)
     for _ in range(STEPS):

@@ -38,6 +38,9 @@ from sweetspot.rigs.units import Complex, Float, from_db, power_db, speed_of_sou
 IN_FRONT_DEG = 5.0
 """A driver within this angle, seen from the listener, can play the centre by itself."""
 
+CENTRE = slice(2, 3)
+"""The program that is heard around the device."""
+
 LEAST_NOISE = 1e-3
 """Residual power of the harmonics model, re the response."""
 
@@ -235,7 +238,7 @@ def _prediction(
         f,
         score=predict.programs(score.ir, filters, ears.gate),
         design=predict.programs(fitted.ir, filters, ears.gate),
-        polar=predict.programs(polar.ir, filters, polar.gate)[:, 0, 2],
+        polar=predict.programs(polar.ir, filters, polar.gate, some=CENTRE)[:, 0, 0],
         azimuths=np.radians(polar.ir.positions["azimuth_deg"]),
         far_ear=far,
         target_db=power_db(target_power(design.crosstalk.target_db, f)),
@@ -254,9 +257,9 @@ def _whole(score: MeasuredSet, polar: MeasuredSet, filters: FilterSet, same: Mat
         score.chosen_gate,
         polar.chosen_gate,
         score=predict.programs(score.ir, filters),
-        polar=predict.programs(polar.ir, filters)[:, 0, 2],
+        polar=predict.programs(polar.ir, filters, some=CENTRE)[:, 0, 0],
         early=predict.windowed(score.ir, filters, end),
-        polar_early=predict.windowed(polar.ir, filters, polar_end)[:, 0, 2],
+        polar_early=predict.windowed(polar.ir, filters, polar_end, some=CENTRE)[:, 0, 0],
         end=end,
         polar_end=polar_end,
         polar_noise=noise[:, 0, 0],

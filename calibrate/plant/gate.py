@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.plant.spectrum import frequencies, grid, transform
+from sweetspot.calibrate.plant.spectrum import advance, frequencies, grid, transform
 from sweetspot.measure.delays import onset
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_edges
@@ -234,8 +234,9 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
         used = np.flatnonzero(part)
         if len(used):
             some = slice(used[0], used[-1] + 1)
-            gated = transform(h * window(t, first, last, float(seconds))[:, None], n, zero)[..., some]
+            gated = transform(h * window(t, first, last, float(seconds))[:, None], n)[..., some]
             out[..., some] += part[some] * gated
+    out *= advance(n, zero)
     out.flags.writeable = False
     return out
 

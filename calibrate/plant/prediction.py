@@ -133,16 +133,21 @@ def spectra(ir: ImpulseResponse) -> tuple[Complex, Float]:
     return transform(ir.h, grid(ir.fs), ir.zero), frequencies(ir.fs)
 
 
-def programs(ir: ImpulseResponse, filters: FilterSet, gate: Gate | None = None) -> Complex:
+ALL = slice(None)
+
+
+def programs(ir: ImpulseResponse, filters: FilterSet, gate: Gate | None = None, *, some: slice = ALL) -> Complex:
     """Expected response of every program ``(position, mic, program, frequency)`` from a measured set.
 
     Parameters
     ----------
     gate
         Of the measured responses; the filters follow it whole. ``None`` takes whole responses.
+    some
+        Which programs.
     """
     h = spectra(ir)[0] if gate is None else gates.spectra(ir, gate)
-    return np.asarray(np.einsum("pmdf,cdf->pmcf", h, filters.response(frequencies(ir.fs))))
+    return np.asarray(np.einsum("pmdf,cdf->pmcf", h, filters.response(frequencies(ir.fs))[some]))
 
 
 def last_arrivals(ir: ImpulseResponse) -> Float:
@@ -155,14 +160,14 @@ def until(last: Float, gate: Gate, filters: FilterSet) -> Float:
     return np.asarray(last + gate.seconds + filters.delay_samples / filters.fs)
 
 
-def windowed(ir: ImpulseResponse, filters: FilterSet, end: Float) -> Complex:
-    """Expected response of every program from whole responses, but only until ``end (position,)``, s.
+def windowed(ir: ImpulseResponse, filters: FilterSet, end: Float, *, some: slice = ALL) -> Complex:
+    """Expected response of ``some`` programs from whole responses, but only until ``end (position,)``, s.
 
     ``(position, mic, program, frequency)``. Time is not folded on the way: the room's tail stays out of it.
     """
     taps = min(ir.zero + int(np.ceil((float(end.max()) + gates.FADE_S) * ir.fs)) + 1, ir.h.shape[-1])
     n = 1 << (taps + filters.length - 1).bit_length()
-    H, W = np.fft.rfft(ir.h[..., :taps], n, axis=-1), np.fft.rfft(filters.taps, n, axis=-1)
+    H, W = np.fft.rfft(ir.h[..., :taps], n, axis=-1), np.fft.rfft(filters.taps[some], n, axis=-1)
     played = np.fft.irfft(np.einsum("pmdf,cdf->pmcf", H, W), n, axis=-1)[..., :taps]
     return transform(gates.until(played, ir.zero, ir.fs, end), grid(ir.fs), ir.zero)
 

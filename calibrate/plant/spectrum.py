@@ -22,7 +22,12 @@ def frequencies(fs: int) -> Float:
     return np.asarray(np.fft.rfftfreq(grid(fs), 1.0 / fs))
 
 
-def transform(h: Float, n: int, zero: int) -> Complex:
+def advance(n: int, zero: int) -> Complex:
+    """Factor ``(frequency,)`` on spectra of ``n`` samples that makes tap ``zero`` time zero."""
+    return np.asarray(np.exp(2j * np.pi * np.fft.rfftfreq(n) * zero))
+
+
+def transform(h: Float, n: int, zero: int = 0) -> Complex:
     """Spectra on the grid of ``n`` samples of responses ``(..., tap)`` whose time zero is tap ``zero``."""
     folded = h.reshape(*h.shape[:-1], h.shape[-1])
     if h.shape[-1] > n:
@@ -30,5 +35,7 @@ def transform(h: Float, n: int, zero: int) -> Complex:
         padded = np.zeros((*h.shape[:-1], whole))
         padded[..., : h.shape[-1]] = h
         folded = padded.reshape(*h.shape[:-1], whole // n, n).sum(axis=-2)
-    f = np.fft.rfftfreq(n)
-    return np.asarray(np.fft.rfft(folded, n, axis=-1) * np.exp(2j * np.pi * f * zero))
+    found = np.fft.rfft(folded, n, axis=-1)
+    if zero:
+        found *= advance(n, zero)
+    return np.asarray(found)

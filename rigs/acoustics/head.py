@@ -69,8 +69,8 @@ class SphereHead:
         """See :class:`Head`; exact for a point source at distance ``r``."""
         del c
         free = np.exp(-1j * k * r) / r
-        heard = [field_at(np.cos(directions - ear), k, self.radius, r) / free for ear in self.ears]
-        return np.stack(heard)
+        ears = np.array(self.ears).reshape(2, *[1] * np.ndim(directions))
+        return np.asarray(field_at(np.cos(directions - ears), k, self.radius, r) / free)
 
     def encoded(self, k: Float, nearest: float, c: float) -> EncodedHead:
         """The head at wavenumbers ``k`` for sources at ``nearest`` m or farther."""

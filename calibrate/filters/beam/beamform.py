@@ -277,14 +277,15 @@ class _Path:
     values
         That diagonal ``(frequency, driver)``.
     on
-        The lobe's covariance in the basis.
+        Power within the lobe, ``(driver, driver, frequency)``: real part of ``y_i* (basis^H R basis)_ij y_j``, which is
+        all that counts, since the solutions are ``y`` times real factors.
     y
         ``r`` in the basis ``(frequency, driver)``.
     """
 
     basis: Complex
     values: Float
-    on: Complex
+    on: Float
     y: Complex
 
     @classmethod
@@ -294,13 +295,16 @@ class _Path:
         values, U = np.linalg.eigh(back @ S @ np.conj(np.swapaxes(back, 1, 2)))
         basis = np.conj(np.swapaxes(back, 1, 2)) @ U
         rows = np.conj(np.swapaxes(basis, 1, 2))
-        return cls(basis, np.maximum(values, 0.0), rows @ R_on @ basis, np.einsum("fij,fj->fi", rows, r))
+        y = np.einsum("fij,fj->fi", rows, r)
+        on = (y.conj()[:, :, None] * (rows @ R_on @ basis) * y[:, None]).real
+        return cls(basis, np.maximum(values, 0.0), np.ascontiguousarray(np.moveaxis(on, 0, 2)), y)
 
     def ratio(self, m: Float) -> Float:
         """Power within the lobe over ``w^H S w``, ``(frequency,)``."""
-        x = self.y / (1.0 + m[:, None] * self.values)
-        on = np.sum(x.conj() * (self.on @ x[:, :, None])[:, :, 0], axis=1).real
-        return np.asarray(on / np.maximum(np.sum(self.values * np.abs(x) ** 2, axis=1), 1e-300))
+        values = np.ascontiguousarray(self.values.T)
+        part = 1.0 / (1.0 + m * values)
+        on = np.einsum("ijf,if,jf->f", self.on, part, part)
+        return np.asarray(on / np.maximum(np.sum(values * (np.abs(self.y.T) * part) ** 2, axis=0), 1e-300))
 
     def weights(self, m: Float) -> Complex:
         """``w (frequency, driver)``."""

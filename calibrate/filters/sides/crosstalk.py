@@ -12,7 +12,7 @@ allows, is found by bisection. One eigendecomposition a bin makes every step of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -39,6 +39,9 @@ class MultiplierSweep:
         That mean ``(frequency,)``: ``mu`` is counted in units of its inverse.
     d
         Wanted near-ear response ``(frequency,)``.
+    rows, power
+        ``values`` and ``|b|^2`` with drivers first: sums over them are then of whole rows of frequencies, five times as
+        fast.
     """
 
     basis: Complex
@@ -46,6 +49,12 @@ class MultiplierSweep:
     b: Complex
     scale: Float
     d: Complex
+    rows: Float = field(init=False)
+    power: Float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", np.ascontiguousarray(self.values.T))
+        object.__setattr__(self, "power", np.ascontiguousarray((np.abs(self.b) ** 2).T))
 
     @classmethod
     def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex) -> MultiplierSweep:
@@ -75,15 +84,11 @@ class MultiplierSweep:
         return len(self.d)
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
-        """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``.
-
-        Drivers come first within: sums over them are then of whole rows of frequencies, five times as fast.
-        """
-        values, B = np.ascontiguousarray(self.values.T), np.ascontiguousarray((np.abs(self.b) ** 2).T)
-        D = 1.0 + mu * values
-        s, square = np.sum(B / D, axis=0) ** 2, D**2
-        leak = self.scale * np.sum(values * B / square, axis=0) / s
-        return leak, np.sum(B / square, axis=0) / s
+        """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
+        D = 1.0 + mu * self.rows
+        once = self.power / D
+        s, twice = np.add.reduce(once) ** 2, once / D
+        return self.scale * np.add.reduce(self.rows * twice) / s, np.add.reduce(twice) / s
 
     def weights(self, mu: Float) -> Complex:
         """Driver weights ``(frequency, driver)``."""
