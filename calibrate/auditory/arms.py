@@ -117,10 +117,16 @@ def of_taps(name: str, ears: ImpulseResponse, taps: Float, delay: float, shares:
         Of the filters, samples: the direct sound comes that much later.
     """
     h = ears.h[:, :2]
+    arrival = gate.arrivals(ears)[0].min(axis=1) + delay / ears.fs
+    at = np.flatnonzero(np.any(taps, axis=(0, 1)))
+    if len(at) == 1:  # gains and a delay, which need no transform
+        played = np.zeros((*h.shape[:2], len(taps), h.shape[-1]))
+        late = int(at[0])
+        played[..., late:] = np.einsum("pedt,cd->pect", h[..., : h.shape[-1] - late], taps[..., late], optimize=True)
+        return Arm(name, played, ears.fs, ears.zero, arrival, shares)
     size = fft.next_fast_len(h.shape[-1] + taps.shape[-1] - 1, real=True)
     H, W = (fft.rfft(np.asarray(x, dtype=np.float64), size, axis=-1) for x in (h, taps))
     played = fft.irfft(np.einsum("pedf,cdf->pecf", H, W), size, axis=-1)
-    arrival = gate.arrivals(ears)[0].min(axis=1) + delay / ears.fs
     return Arm(name, played[..., : h.shape[-1]], ears.fs, ears.zero, arrival, shares)
 
 

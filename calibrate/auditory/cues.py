@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def interaural_cues(ears: Complex, bands: Bands, top: float = np.inf) -> Cues:
     itd, peak = np.zeros(powers[0].shape), np.zeros(powers[0].shape)
     for b in np.flatnonzero(bands.centre <= top):
         used = bands.used(int(b))
-        itd[..., b], peak[..., b] = _maximum(cross[..., used] * bands.power[b, used], bands.f[used])
+        itd[..., b], peak[..., b] = _maximum(cross[..., used], bands, int(b))
     left_power, right_power = (np.maximum(p, 1e-300) for p in powers)
     return Cues(
         itd,
@@ -72,16 +73,25 @@ def interaural_cues(ears: Complex, bands: Bands, top: float = np.inf) -> Cues:
     )
 
 
-def _maximum(cross: Complex, f: Float) -> tuple[Float, Float]:
-    """Lag (s) and value ``(...,)`` of the largest cross-correlation of weighted cross spectra ``(..., frequency)``."""
-    count = int(np.ceil(LAG_S * STEPS * f[-1]))
-    lags = np.arange(-count - 1, count + 2) / (STEPS * f[-1])
-    turn = 2.0 * np.pi * np.outer(f, lags)
-    c = cross.real @ np.cos(turn) + cross.imag @ np.sin(turn)
+@lru_cache(maxsize=64)
+def _waves(bands: Bands, b: int) -> tuple[Float, float, Float, Float]:
+    """Lags of a band (s) and their step, and the weighted cosine and sine ``(frequency, lag)`` of its frequencies."""
+    used = bands.used(b)
+    f = bands.f[used]
+    count, step = int(np.ceil(LAG_S * STEPS * f[-1])), 1.0 / (STEPS * float(f[-1]))
+    lags = np.arange(-count - 1, count + 2) * step
+    turn, weight = 2.0 * np.pi * np.outer(f, lags), bands.power[b, used, None]
+    return np.asarray(lags), step, weight * np.cos(turn), weight * np.sin(turn)
+
+
+def _maximum(cross: Complex, bands: Bands, b: int) -> tuple[Float, Float]:
+    """Lag (s) and value ``(...,)`` of the largest cross-correlation of a band's cross spectra ``(..., frequency)``."""
+    lags, step, cosine, sine = _waves(bands, b)
+    c = cross.real @ cosine + cross.imag @ sine
     at = 1 + np.argmax(c[..., 1:-1], axis=-1)
     below, here, above = (np.take_along_axis(c, (at + d)[..., None], axis=-1)[..., 0] for d in (-1, 0, 1))
     bend = below - 2.0 * here + above
     shift = np.where(bend < 0.0, 0.5 * (below - above) / np.where(bend < 0.0, bend, -1.0), 0.0)
     shift = np.clip(shift, -0.5, 0.5)
-    lag = lags[at] + shift / (STEPS * f[-1])
+    lag = lags[at] + shift * step
     return np.clip(lag, -LAG_S, LAG_S), here - 0.25 * (below - above) * shift

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from sweetspot.calibrate.auditory.arms import PANS, Arm
 from sweetspot.calibrate.auditory.bands import Bands, erb_bands
 from sweetspot.calibrate.auditory.cues import interaural_cues
-from sweetspot.calibrate.auditory.localise import Image, localise
+from sweetspot.calibrate.auditory.localise import Image, azimuth_of, localise
 from sweetspot.calibrate.auditory.templates import TemplateCues, Templates, cues_of
 from sweetspot.calibrate.plant import frequencies, gate, grid, transform
 from sweetspot.rigs.arrays import frozen
@@ -68,6 +69,10 @@ class EarModel:
     def image(self, ears: Complex) -> Image:
         """Where binaural spectra ``(..., 2, frequency)`` on the templates' grid seem to come from, re the head."""
         return localise(interaural_cues(ears, self.bands, 1600.0), self.known, self.bands)
+
+    def azimuth(self, ears: Complex) -> Float:
+        """Azimuths ``(...,)`` of :meth:`image` alone, rad."""
+        return azimuth_of(interaural_cues(ears, self.bands, 1600.0), self.known, self.bands)
 
 
 def grid_of(fs: int) -> Float:
@@ -200,7 +205,8 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
         The arm that colouration is relative to.
     """
     image = model.image(direct_spectra(arm))
-    direct, later, clear, late = _energies(arm)
+    sources = np.einsum("pect,nc->pent", arm.h, arm.shares[list(_ROW)], optimize=True)
+    direct, later, clear, late = _energies(arm, sources)
     own, other = (_near_powers(a, model) for a in (arm, reference))
     each = tone(power_db(own), power_db(other))
     return ImageFigures(
@@ -209,26 +215,32 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
         image.focus,
         drr_db=_ratio_db(direct, later),
         c50_db=_ratio_db(clear, late),
-        iacc=_coherence(arm),
+        iacc=_coherence(arm, sources),
         tone_db=tone(power_db(own.mean(axis=0)), power_db(other.mean(axis=0))),
         distance_m=distance_m,
         tone_heads_db=np.sqrt(np.mean(each**2, axis=-1)),
     )
 
 
+@lru_cache(maxsize=4)
 def direct_spectra(arm: Arm) -> Complex:
-    """Spectra ``(position, pan, ear, frequency)`` of the first 5 ms of every pan, on the ear model's grid."""
-    kept = gate.until(arm.panned, arm.zero, arm.fs, arm.arrival + DIRECT_S)
-    spectra = transform(kept, grid(arm.fs), arm.zero)[..., ::2]
-    return np.asarray(np.swapaxes(spectra, 1, 2)[..., : len(grid_of(arm.fs))])
+    """Spectra ``(position, pan, ear, frequency)`` of the first 5 ms of every pan, on the ear model's grid.
+
+    Those of the last arms are kept.
+    """
+    end = arm.arrival + DIRECT_S
+    first = arm.h[..., : gate.last_tap(arm.zero, arm.fs, end)]
+    programs = transform(gate.until(first, arm.zero, arm.fs, end), grid(arm.fs), arm.zero)[..., ::2]
+    spectra = np.einsum("pecf,nc->pnef", programs[..., : len(grid_of(arm.fs))], arm.shares, optimize=True)
+    return frozen("spectra", spectra, ndim=4, dtype=np.complex128)
 
 
-def _energies(arm: Arm) -> tuple[Float, Float, Float, Float]:
+def _energies(arm: Arm, h: Float) -> tuple[Float, Float, Float, Float]:
     """Energies ``(position, ear, source)`` until 5 ms, from then on, until 50 ms, from then on.
 
-    From 400 Hz to 6.4 kHz with a pink weight: every octave counts the same.
+    From 400 Hz to 6.4 kHz with a pink weight: every octave counts the same. ``h`` are responses to the sources
+    ``(position, ear, source, tap)``.
     """
-    h = arm.panned[:, :, list(_ROW)]
     f = np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs)
     weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
     out = []
@@ -249,9 +261,12 @@ def _at_near(energy: Float) -> Float:
     return np.stack([energy[:, 0, 0], energy[:, 1, 1], energy[:, :, 2].mean(axis=1)], axis=1)
 
 
-def _coherence(arm: Arm) -> Float:
-    """Early interaural coherence ``(position, source)``: mean over octaves of the largest correlation within 1 ms."""
-    h = gate.until(arm.panned[:, :, list(_ROW)], arm.zero, arm.fs, arm.arrival + EARLY_S)
+def _coherence(arm: Arm, h: Float) -> Float:
+    """Early interaural coherence ``(position, source)``: mean over octaves of the largest correlation within 1 ms.
+
+    ``h`` are responses to the sources ``(position, ear, source, tap)``.
+    """
+    h = gate.until(h, arm.zero, arm.fs, arm.arrival + EARLY_S)
     n = 1 << (h.shape[-1] - 1).bit_length()
     H = np.fft.rfft(h, n, axis=-1)
     f = np.fft.rfftfreq(n, 1.0 / arm.fs)

@@ -8,12 +8,12 @@ from functools import lru_cache
 import numpy as np
 
 from sweetspot.calibrate.auditory.arms import Arm
-from sweetspot.calibrate.auditory.loudness import largest_spl_db, loudness_db
+from sweetspot.calibrate.auditory.loudness import gated_db, largest_spl_db, loudness_db, weighted
 from sweetspot.calibrate.plant import PROGRAMMES, programme_of
 from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.acoustics.blocks import SignalBlocks
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 
@@ -76,29 +76,29 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudn
     """
     loud: dict[str, dict[str, float]] = {arm.name: {} for arm in arms}
     spl, headroom = [], {}
+    responses = {arm.name: response_at(arm, position) for arm in arms}
+    taps = max(h.shape[-1] for h in responses.values())
     for name in PROGRAMMES:
         x = programme_of(name, filters.fs)
-        plain = np.concatenate([x, np.zeros_like(x[:1])])
+        plain = SignalBlocks(weighted(np.pad(x, ((0, 0), (0, taps - 1))), filters.fs), taps)
         for arm in arms:
+            h = responses[arm.name]
             if arm.name == "calibrated":
-                heard, headroom[name] = guarded(arm, filters, name, position)
+                heard, headroom[name] = guarded(filters, name, h, float(arm.arrival[position]))
                 spl.append(largest_spl_db(heard, arm.fs))
-            else:
-                heard = at_ears(arm, plain, position)
-            loud[arm.name][name] = loudness_db(heard, arm.fs)
+                loud[arm.name][name] = loudness_db(heard, arm.fs)
+            else:  # the weighting is a filter as well: programme has it before it plays, once for all
+                heard = plain.filtered(h[:, :2])[:, : x.shape[1] + h.shape[-1] - 1]
+                loud[arm.name][name] = gated_db(heard, arm.fs)
     base = loud["plain"]
     over = {arm: {k: v - base[k] for k, v in each.items()} for arm, each in loud.items()}
     return Loudness(over, max(spl), -over["calibrated"]["music"], headroom["music"])
 
 
-def at_ears(arm: Arm, programs: Float, position: int) -> Float:
-    """Signals at the ears ``(2, samples)``, Pa, of programs ``(3, samples)`` at one position."""
+def response_at(arm: Arm, position: int) -> Float:
+    """Responses ``(ear, program, tap)`` at one position from time zero on, as far as they count for loudness."""
     stop = min(arm.zero + round((float(arm.arrival[position]) + KEPT_S) * arm.fs), arm.h.shape[-1])
-    h = arm.h[position, ..., arm.zero : stop]
-    n = programs.shape[-1] + h.shape[-1] - 1
-    size = fft.next_fast_len(n, real=True)
-    H, X = fft.rfft(h, size, axis=-1), fft.rfft(programs, size, axis=-1)
-    return np.asarray(fft.irfft(np.einsum("ecf,cf->ef", H, X), size, axis=-1)[:, :n])
+    return arm.h[position, ..., arm.zero : stop]
 
 
 @lru_cache(maxsize=4)
@@ -107,22 +107,28 @@ def upmixed(settings: UpmixSettings, fs: int, name: str) -> Float:
     return frozen("programme", render.upmixed(settings, fs, programme_of(name, fs)), ndim=2)
 
 
-def guarded(arm: Arm, filters: FilterSet, name: str, position: int) -> tuple[Float, float]:
+def guarded(filters: FilterSet, name: str, h: Float, arrival_s: float) -> tuple[Float, float]:
     """Signals at the ears of a programme through upmix, filters and guard, and the remaining headroom.
 
     The guard takes the same from all drivers in each band, so the level at the ears follows the drivers' gains: it is
     passed through the guard beside them, without a ceiling of its own.
+
+    Parameters
+    ----------
+    h
+        Responses ``(ear, program, tap)`` at one position, see :func:`response_at`.
+    arrival_s
+        Of the direct sound there, s.
 
     Returns
     -------
     Ears' signals ``(2, samples)``, Pa, and the distance of the loudest driver sample to the ceiling, dB.
     """
     made = upmixed(filters.upmix, filters.fs, name)
-    size = fft.next_fast_len(made.shape[1] + filters.length - 1, real=True)
-    W, X = fft.rfft(np.asarray(filters.taps, dtype=np.float64), size, axis=-1), fft.rfft(made, size, axis=-1)
-    drivers = fft.irfft(np.einsum("cdf,cf->df", W, X), size, axis=-1)[:, : made.shape[1] + filters.length - 1]
-    flight = max(round(float(arm.arrival[position]) * arm.fs) - filters.delay_samples, 0)
-    heard = at_ears(arm, made, position)[:, flight:]
+    blocks = SignalBlocks(made, max(filters.length, h.shape[-1]))
+    drivers = blocks.filtered(np.swapaxes(filters.taps, 0, 1))
+    flight = max(round(arrival_s * filters.fs) - filters.delay_samples, 0)
+    heard = blocks.filtered(h)[:, flight:]
     n = min(heard.shape[1], drivers.shape[1])
     together = np.concatenate([drivers[:, :n], heard[:, :n]])
     ceilings = np.array([filters.ceiling] * len(filters.drivers) + [np.inf, np.inf])

@@ -59,6 +59,12 @@ def localise(heard: Cues, templates: TemplateCues, bands: Bands) -> Image:
     heard
         Cues ``(..., band)``.
     """
+    azimuth = azimuth_of(heard, templates, bands)
+    return Image(azimuth, _focus(heard, templates, bands, azimuth))
+
+
+def azimuth_of(heard: Cues, templates: TemplateCues, bands: Bands) -> Float:
+    """The azimuths ``(...,)`` of :func:`localise` alone, rad."""
     delay, level = bands.delay_weight, LEVEL_SHARE * bands.level_weight
     known = templates.cues
     total = np.zeros((*heard.itd_s.shape[:-1], len(templates.azimuths)))
@@ -66,8 +72,7 @@ def localise(heard: Cues, templates: TemplateCues, bands: Bands) -> Image:
         if delay[b] > 0.0:
             total += delay[b] * _misfit(_late(heard, known, bands, b), DELAY_S)
         total += level[b] * _misfit(heard.ild_db[..., b, None] - known.ild_db[:, b], LEVEL_DB)
-    azimuth = _least(total, templates.azimuths)
-    return Image(azimuth, _focus(heard, templates, bands, azimuth))
+    return _least(total, templates.azimuths)
 
 
 def _late(heard: Cues, known: Cues, bands: Bands, b: int) -> Float:

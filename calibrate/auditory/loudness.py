@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from sweetspot.rigs.acoustics import fft
-from sweetspot.rigs.units import P_REF, Float, power_db
+from sweetspot.rigs.units import P_REF, Complex, Float, power_db
 
 BLOCK_S, OVERLAP = 0.4, 4
 """Length of a block, s, and number of overlapping blocks per length."""
@@ -48,13 +50,18 @@ def _highpass(f0: float, q: float, fs: float) -> Float:
     return np.array([1.0, -2.0, 1.0, 1.0, 2.0 * (k * k - 1.0) / a0, (1.0 - k / q + k * k) / a0])
 
 
-def _weighted(x: Float, fs: float) -> Float:
+def weighted(x: Float, fs: float) -> Float:
     """Signals after the K weighting: by their spectra, with :data:`RINGS_S` of room, in which it decays by 240 dB."""
     n = x.shape[-1]
     size = fft.next_fast_len(n + round(RINGS_S * fs), real=True)
+    return np.asarray(fft.irfft(fft.rfft(x, size, axis=-1) * _response(size, fs), size, axis=-1)[..., :n])
+
+
+@lru_cache(maxsize=4)
+def _response(size: int, fs: float) -> Complex:
+    """Response ``(bin,)`` of the K weighting on the bins of ``size`` samples."""
     delay = np.exp(-2j * np.pi * np.arange(size // 2 + 1)[:, None] / size * np.arange(3))
-    response = np.prod([delay @ s[:3] / (delay @ s[3:]) for s in k_weighting(fs)], axis=0)
-    return np.asarray(fft.irfft(fft.rfft(x, size, axis=-1) * response, size, axis=-1)[..., :n])
+    return np.asarray(np.prod([delay @ s[:3] / (delay @ s[3:]) for s in k_weighting(fs)], axis=0))
 
 
 def loudness_db(x: Float, fs: float) -> float:
@@ -67,8 +74,12 @@ def loudness_db(x: Float, fs: float) -> float:
     ValueError
         The signal is shorter than one block.
     """
-    power = _weighted(x, fs) ** 2
-    size = round(BLOCK_S * fs)
+    return gated_db(weighted(x, fs), fs)
+
+
+def gated_db(x: Float, fs: float) -> float:
+    """:func:`loudness_db` of signals that have the K weighting already."""
+    power, size = x**2, round(BLOCK_S * fs)
     if x.shape[-1] < size:
         raise ValueError(f"{x.shape[-1]} samples are not a block of {size}")
     total = np.concatenate([[0.0], np.cumsum(power.sum(axis=0))])

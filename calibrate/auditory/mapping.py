@@ -102,7 +102,8 @@ def measured(
     f, p = frequencies(ears.fs)[bins], ears.positions
     heads = Heads(np.stack([p["x"], p["y"]], axis=1), np.radians(p["yaw_deg"]))
     end = gate.arrivals(ears)[0].min(axis=1) + DIRECT_S
-    early = transform(gate.until(ears.h[:, :2], ears.zero, ears.fs, end), grid(ears.fs), ears.zero)[..., bins]
+    first = ears.h[:, :2, :, : gate.last_tap(ears.zero, ears.fs, end)]
+    early = transform(gate.until(first, ears.zero, ears.fs, end), grid(ears.fs), ears.zero)[..., bins]
     direct = gate.spectra(ears, gates[0])[:, :2][..., bins]
     ring = gate.spectra(polar, gates[1])[:, 0][..., bins]
     field = fitted(ring, f, np.radians(polar.positions["azimuth_deg"]), distance, at, c)
@@ -231,7 +232,7 @@ def zone_map(
     for sound, heads in ((heard, places), (near, m.heads)):
         ears = direct_spectra(pair, head, heads.places, heads.yaw, m.c)
         sound["reference"] = np.einsum("pesf,ns->pnef", ears, stereo, optimize=True)
-    azimuth = {name: np.degrees(small.image(s).azimuth) for name, s in heard.items()}
+    azimuth = {name: np.degrees(small.azimuth(s)) for name, s in heard.items()}
     shape = (len(x), len(y))
     calibrated = ways_on_unit["calibrated"]
     own = _own_error(m, small, calibrated, far_ear, here)
@@ -274,11 +275,11 @@ def _own_error(m: Measured, ear: EarModel, way: Playing, far_ear: Complex, here:
     """Errors at measured positions, each carried from the others, and with the model alone."""
     rows = np.flatnonzero(m.ears.positions["use"] == b"score")[:LOOKED_AT]
     rows = rows if len(rows) else np.arange(min(len(here), LOOKED_AT))
-    true = ear.image(way.ear_spectra(m.early[rows], m.f, m.ears.fs)).azimuth
+    true = ear.azimuth(way.ear_spectra(m.early[rows], m.f, m.ears.fs))
     true_db = _cancellation(way, m.direct[rows], m, far_ear)
     left, direct = (_left_out(h, here, rows) for h in (m.early, m.direct))
-    off = ear.image(way.ear_spectra(left, m.f, m.ears.fs)).azimuth - true
-    alone = ear.image(way.ear_spectra(here[rows], m.f, m.ears.fs)).azimuth - true
+    off = ear.azimuth(way.ear_spectra(left, m.f, m.ears.fs)) - true
+    alone = ear.azimuth(way.ear_spectra(here[rows], m.f, m.ears.fs)) - true
     db = _cancellation(way, direct, m, far_ear) - true_db
     left_deg, alone_deg = (float(np.degrees(np.sqrt(np.mean(e**2)))) for e in (off, alone))
     return OwnError(left_deg, alone_deg, float(np.sqrt(np.mean(db**2))))
@@ -331,9 +332,9 @@ def _early(played: Arm, way: Playing, some: ImpulseResponse, known: Complex, mor
     """
     delay = float(np.argmax(np.abs(way.taps).max(axis=(0, 1)))) / played.fs
     end = played.arrival + delay + DIRECT_S + more_s
-    h = np.einsum("pect,sc->pest", gate.until(played.h, played.zero, played.fs, end), way.shares, optimize=True)
-    spectra = transform(h, grid(played.fs), played.zero)[..., grid_bins(some.fs, 0.45 * some.fs)]
-    return np.asarray(np.abs(np.swapaxes(spectra, 1, 2) - known) ** 2)
+    kept = gate.until(played.h[..., : gate.last_tap(played.zero, played.fs, end)], played.zero, played.fs, end)
+    programs = transform(kept, grid(played.fs), played.zero)[..., grid_bins(some.fs, 0.45 * some.fs)]
+    return np.asarray(np.abs(np.einsum("pecf,sc->psef", programs, way.shares, optimize=True) - known) ** 2)
 
 
 def _drr(figures: ImageFigures, there: Complex, here: Complex, f: Float) -> Float:

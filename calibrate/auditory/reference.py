@@ -91,7 +91,7 @@ def facing_gain(polar: ImpulseResponse, drivers: tuple[int, int]) -> float:
         Those that play plain stereo.
     """
     end = gate.arrivals(polar)[0].min(axis=1) + FRONT_S
-    kept = gate.until(polar.h[:, 0], polar.zero, polar.fs, end)[:, list(drivers)]
+    kept = gate.until(polar.h[:, 0, list(drivers)], polar.zero, polar.fs, end)
     f = np.fft.rfftfreq(kept.shape[-1], 1.0 / polar.fs)
     inside = (f >= MATCHED_HZ[0]) & (f <= MATCHED_HZ[1])
     power = np.mean(np.abs(np.fft.rfft(kept, axis=-1)[..., inside]) ** 2, axis=-1)  # (direction, driver)

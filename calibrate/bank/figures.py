@@ -108,7 +108,7 @@ def predicted(
         own = _response(bank.taps[some], f[low], fs)
         both_arms = np.stack([own, np.broadcast_to(static[..., low], own.shape)], axis=1)
         at_ears = np.einsum("pqedf,pacdf->paqecf", h, both_arms, optimize=True)
-        images = ear.image(np.swapaxes(at_ears[..., :2, :], -3, -2)).azimuth  # (place, arm, head, side)
+        images = ear.azimuth(np.swapaxes(at_ears[..., :2, :], -3, -2))  # (place, arm, head, side)
         width = np.degrees(np.mean(images[..., 0] - images[..., 1], axis=-1))
         for i in range(len(h)):
             each = [_of_place(at_ears[i, a], h[i], error[i], both_arms[i, a], far[low], f[low]) for a in (0, 1)]

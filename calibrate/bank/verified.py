@@ -196,7 +196,7 @@ def figures_of(measured: ImpulseResponse, how: Gate, far: Complex, ear: EarModel
     for first in (0, 2):
         sides = direct[:, :, first : first + 2]
         spread = metrics.scored(metrics.cancellation_db(metrics.unvirtualized(sides, far), f))
-        image = ear.image(np.moveaxis(sides, 2, 1)).azimuth
+        image = ear.azimuth(np.moveaxis(sides, 2, 1))
         near, room = (np.stack([h[:, 0, first], h[:, 1, first + 1]]) for h in (direct, whole))
         rest = np.sum(np.abs((room - near)[..., band]) ** 2 / f[band])
         drr = float(power_db(np.sum(np.abs(near[..., band]) ** 2 / f[band]) / max(float(rest), 1e-30)))

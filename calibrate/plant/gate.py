@@ -276,6 +276,11 @@ def until(h: Float, zero: int, fs: int, end: Float) -> Float:
     return np.asarray(h * (np.sin(0.5 * np.pi * fall) ** 2).reshape(len(h), *[1] * (h.ndim - 2), h.shape[-1]))
 
 
+def last_tap(zero: int, fs: int, end: Float) -> int:
+    """Number of taps beyond which :func:`until` leaves nothing."""
+    return zero + int(np.ceil((float(end.max()) + FADE_S) * fs)) + 1
+
+
 def resolved(lowest: float) -> NDArray[np.bool_]:
     """Third octaves that lie wholly above the lowest frequency that a gate resolves ``(band,)``."""
     return np.asarray(band_edges(THIRD_OCTAVES)[0] >= 0.999 * lowest)

@@ -165,7 +165,7 @@ def windowed(ir: ImpulseResponse, filters: FilterSet, end: Float, *, some: slice
 
     ``(position, mic, program, frequency)``. Time is not folded on the way: the room's tail stays out of it.
     """
-    taps = min(ir.zero + int(np.ceil((float(end.max()) + gates.FADE_S) * ir.fs)) + 1, ir.h.shape[-1])
+    taps = min(gates.last_tap(ir.zero, ir.fs, end), ir.h.shape[-1])
     n = 1 << (taps + filters.length - 1).bit_length()
     H, W = np.fft.rfft(ir.h[..., :taps], n, axis=-1), np.fft.rfft(filters.taps[some], n, axis=-1)
     played = np.fft.irfft(np.einsum("pmdf,cdf->pmcf", H, W), n, axis=-1)[..., :taps]
