@@ -48,48 +48,50 @@ def check_structure(root: Any, path: Path, size: int) -> None:
     BadInput
         Names file and object.
     """
-    seen: set[int] = set()
-    waiting: list[tuple[Any, str, int]] = [(root, "", 0)]
+    with guarded(path, "/"):
+        seen = {int(h5py.h5o.get_info(root.id).addr)}
+    waiting: list[tuple[Any, str, int]] = [(root.id, "", 0)]  # identifiers: h5py's objects take four times as long
     while waiting:
         group, name, depth = waiting.pop()
         for member in _members(group, path, name or "/"):
             where = f"{name}/{member}"
             with guarded(path, where):
                 found = _hard(group, member, path, where, seen)
-                if isinstance(found, h5py.Dataset):
+                if isinstance(found, h5py.h5d.DatasetID):
                     _check_data(found, path, where, size)
-                elif isinstance(found, h5py.Group):
+                elif isinstance(found, h5py.h5g.GroupID):
                     waiting.append((found, where, depth + 1))
                 else:
-                    raise BadInput(
-                        f"{path}: {where}: is a {type(found).__name__}; only groups and data sets are allowed"
-                    )
+                    raise BadInput(f"{path}: {where}: is a named type; only groups and data sets are allowed")
                 if depth >= DEEPEST or len(seen) > MOST:
                     raise BadInput(f"{path}: {where}: more than {DEEPEST} groups deep, or more than {MOST} objects")
 
 
 def _members(group: Any, path: Path, name: str) -> list[str]:
     with guarded(path, name):
-        return list(group)
+        return [member.decode("utf-8", "surrogateescape") for member in group]
 
 
 def _hard(group: Any, member: str, path: Path, where: str, seen: set[int]) -> Any:
     """The object, which must be in this file and not have been visited before."""
-    link = group.get(member, getlink=True)
-    if not isinstance(link, h5py.HardLink):
-        kind = "another file" if isinstance(link, h5py.ExternalLink) else "another place"
-        target = getattr(link, "filename", "") or getattr(link, "path", "")
+    name = member.encode("utf-8", "surrogateescape")
+    link = group.links.get_info(name).type
+    if link != h5py.h5l.TYPE_HARD:
+        kind, target = "another place", group.links.get_val(name)
+        if link == h5py.h5l.TYPE_EXTERNAL:
+            kind, target = "another file", target[0]
+        target = target.decode("utf-8", "surrogateescape")
         raise BadInput(f"{path}: {where}: is a link to {kind} ({target!r:.100}); data must be in the file itself")
-    found = group[member]
-    address = int(h5py.h5o.get_info(found.id).addr)
-    if address in seen or found.id == found.file["/"].id:
+    found = h5py.h5o.open(group, name)
+    address = int(h5py.h5o.get_info(found).addr)
+    if address in seen:
         raise BadInput(f"{path}: {where}: is linked more than once; every object must have one place")
     seen.add(address)
     return found
 
 
 def _check_data(data: Any, path: Path, where: str, size: int) -> None:
-    made = data.id.get_create_plist()
+    made = data.get_create_plist()
     if made.get_external_count():
         raise BadInput(f"{path}: {where}: its values lie in another file; data must be in the file itself")
     layout = made.get_layout()
@@ -98,12 +100,13 @@ def _check_data(data: Any, path: Path, where: str, size: int) -> None:
     foreign = [code for code, *_ in map(made.get_filter, range(made.get_nfilters())) if code not in FILTERS]
     if foreign:
         raise BadInput(f"{path}: {where}: is stored with filter {foreign[0]}; {', '.join(FILTERS.values())} are known")
-    if data.dtype.kind not in "fiubcSV" and h5py.check_string_dtype(data.dtype) is None:
-        raise BadInput(f"{path}: {where}: is of type {data.dtype}; numbers and texts belong here")
-    needs = math.prod(data.shape) * data.dtype.itemsize
-    stored = data.id.get_storage_size()
+    dtype = data.dtype
+    if dtype.kind not in "fiubcSV" and h5py.check_string_dtype(dtype) is None:
+        raise BadInput(f"{path}: {where}: is of type {dtype}; numbers and texts belong here")
+    needs = math.prod(data.shape) * dtype.itemsize
+    stored = data.get_storage_size()
     if layout == h5py.h5d.CHUNKED:
-        chunk = math.prod(data.chunks) * data.dtype.itemsize
+        chunk = math.prod(made.get_chunk()) * dtype.itemsize
         holds = GZIP_RATIO * size + SPARE
         if chunk > holds:
             raise BadInput(f"{path}: {where}: chunks of {chunk:,} bytes do not fit the file's {size:,}")
