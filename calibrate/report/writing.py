@@ -1,4 +1,4 @@
-"""One self-contained page on a run: read on one core while another loads matplotlib and draws."""
+"""One self-contained page on a run: read on one core while another draws."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 from sweetspot.calibrate.report import evidence, sounds
 from sweetspot.calibrate.run import changes
 from sweetspot.measure.share import forked
-from sweetspot.rigs.quick_start import without_docstrings
 from sweetspot.rigs.storage import alone
 from sweetspot.rigs.storage import write as write_file
 
@@ -57,18 +56,17 @@ def write_noting_changes(
     BadInput
         The session or the filterset is missing, or the page cannot be written.
     """
-    kept = pictures is not None
     with forked.streamed(partial(_read, run, music)) as read:
-        with without_docstrings():
-            from sweetspot.calibrate.report import page  # matplotlib is slow to import
-            from sweetspot.calibrate.report import pictures as separate
+        from sweetspot.calibrate.report import page  # while the files are read
+        from sweetspot.calibrate.report import pictures as separate
+
         known = next(read)
-        drawn = page.draw(known, page.OF_SESSION, with_figures=kept, alone=True)
+        drawn = page.draw(known, page.OF_SESSION, alone=True)
         step("measurements")
         gathered = replace(known, **next(read))
         text = page.text(gathered, run.name)
         step("verification")
-        drawn |= page.draw(gathered, page.OF_VERDICT, with_figures=kept)
+        drawn |= page.draw(gathered, page.OF_VERDICT)
         step("pictures")
         content = text(drawn, next(read))
         changed = next(read)
