@@ -13,7 +13,7 @@ from sweetspot.calibrate.plant import PROGRAMMES, programme_of
 from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
-from sweetspot.rigs.acoustics.blocks import SignalBlocks
+from sweetspot.rigs.acoustics import SignalBlocks
 from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 
