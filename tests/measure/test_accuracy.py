@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 from sweetspot.measure import folder, plan
-from sweetspot.measure.deconvolve import circular, edges, inverse
+from sweetspot.measure.deconvolve import Inverse, circular, edges, inverse, responses
 from sweetspot.measure.judge import uncertainty
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
+from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import parse
 from tests.bench import deconvolution as bench
@@ -76,3 +78,45 @@ def test_a_session_keeps_standard_errors(crooked_text: str, lab_rig: Callable[..
     relative = stderr[..., band] / np.abs(np.fft.rfft(ir.h))[..., band]
     assert 1e-6 < np.median(relative) < 1e-2
     assert np.median(coherence[..., band]) > 0.9999
+
+
+@pytest.mark.parametrize("samples", [70000, 69999, 65610, 59049])
+def test_spectra_of_large_captures_are_the_definition_s_and_never_change(samples: int) -> None:
+    """Of even and odd lengths, longer and shorter recordings; what is held stays, its memory is used again after."""
+    inv = long_inverse(samples)
+    rng = np.random.default_rng(4)
+    xs = [rng.standard_normal((9, n)).astype(np.float32) for n in (inv.size, inv.size - 501, inv.size + 77)]
+    wanted = [np.fft.rfft(x.astype(float), inv.size, axis=-1) for x in xs]
+    held = [inv.recorded(x) for x in xs]
+    for made, true in zip(held, wanted, strict=True):
+        assert made.dtype == np.complex64
+        assert np.max(np.abs(made - true)) < 1e-6 * np.max(np.abs(true))
+    part, left = held[2][3, 100:200], held[2][3, 100:200].copy()
+    del made, held
+    again = inv.recorded(xs[0])
+    assert not np.shares_memory(again, part)
+    assert np.array_equal(part, left), "a part of it is held"
+    where = again.ctypes.data
+    del again
+    assert inv.recorded(xs[2]).ctypes.data == where
+
+
+def test_transforms_in_several_threads_do_not_share_memory() -> None:
+    inv = long_inverse(65610)
+    rng = np.random.default_rng(5)
+    xs = [rng.standard_normal((9, inv.size)).astype(np.float32) for _ in range(4)]
+    alone = [responses(inv, inv.transfer(inv.recorded(x)), 1e-3, 40, 400) for x in xs]
+    kept = responses(inv, inv.transfer(inv.recorded(xs[0].astype(float))), 1e-3, 40, 400)
+    assert np.max(np.abs(kept - alone[0])) < 1e-5 * np.max(np.abs(kept)), "another precision takes other memory"
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            made = pool.map(lambda x: responses(inv, inv.transfer(inv.recorded(x)), 1e-3, 40, 400), xs)
+            for one, true in zip(made, alone, strict=True):
+                assert np.array_equal(one, true)
+
+
+def long_inverse(samples: int) -> Inverse:
+    """Of a sweep that fills so many samples."""
+    sweep = synchronised((90.0, 3100.0), 0.8 * samples / 8009, 8009)
+    played = stimulus(sweep, 0.5, samples - len(sweep.x))
+    return inverse(sweep, played, len(played))
