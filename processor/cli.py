@@ -34,7 +34,7 @@ from sweetspot.processor.upmix import METHODS
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.progress import result, say, stderr, tracked
 from sweetspot.rigs.runs import located
-from sweetspot.rigs.storage import check_apart
+from sweetspot.rigs.storage import check_apart, hash_ahead
 from sweetspot.rigs.units import db, from_db
 
 if TYPE_CHECKING:
@@ -150,6 +150,7 @@ def _walking(filterset: Path, path: Path, settings: UpmixSettings) -> WalkingEng
 
 def noted_within_rig(filterset: Path) -> tuple[FilterSet, tuple[str, ...]]:
     """A filter set under the rig's current limits, with a note on changes since it was made."""
+    hash_ahead(store.located(filterset).with_name("session.h5"))
     filters, changes = within_rig(filterset, store.read(filterset))
     for change in changes:
         say(f"Changed since: {change}")

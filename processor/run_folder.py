@@ -50,7 +50,7 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
         The rig file cannot be understood, or filters play below the ``band_hz`` that it gives their driver.
     """
     beside = located(path)
-    rig, changes = beside.with_name("rig.toml"), list(changed_since(beside, filters))
+    rig, changes = beside.with_name("rig.toml"), list[str]()
     if rig.is_file():
         changes += _changed_rig(rig, beside.with_name("session.h5"))
         from sweetspot.rigs.rig_file import limits_of  # the rig's tables take longer to import than a file to find
@@ -63,7 +63,7 @@ def within_rig(path: Path, filters: FilterSet, places: NDArray[Any] | None = Non
             )
             filters = replace(filters, ceiling=ceiling)
         filters = _within_drivers(beside, rig, filters, filters.taps[None] if places is None else places)
-    return filters, tuple(changes)
+    return filters, (*changed_since(beside, filters), *changes)
 
 
 def driver_limits(path: Path, filters: FilterSet) -> dict[int, Protection]:

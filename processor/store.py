@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +124,21 @@ def read_prediction(path: Path) -> dict[str, Any]:
 
 def loudness_re_plain(path: Path) -> dict[str, float]:
     """Predicted loudness re plain stereo of each programme, dB; empty if not predicted."""
-    kept = read_prediction(path).get("loudness")
-    return {str(name): float(value) for name, value in json.loads(kept[0]).items()} if kept else {}
+    kept = _predicted_text(path, "loudness")
+    return {str(name): float(value) for name, value in json.loads(kept).items()} if kept else {}
 
 
 def predicted_forms(path: Path) -> list[dict[str, Any]]:
     """Predicted metrics of each form of engines without an upmix; empty if not predicted."""
-    kept = read_prediction(path).get("forms")
-    return list(json.loads(kept[0])) if kept else []
+    kept = _predicted_text(path, "forms")
+    return list(json.loads(kept)) if kept else []
+
+
+def _predicted_text(path: Path, name: str) -> str:
+    """The first text of a member of the prediction, without the others; empty if it is not there."""
+    with _opened(path) as root:
+        group = root.group("prediction")
+        return next(iter(group.data(name).texts()), "") if name in group else ""
 
 
 def read_design(path: Path) -> str:
@@ -160,6 +166,8 @@ def located(path: Path) -> Path:
 
 
 def _root(root: Group, filterset: FilterSet) -> None:
+    from importlib.metadata import version  # slow to import
+
     root.attrs.update(
         sweetspot_version=version("sweetspot"),
         unit_serial=filterset.unit_serial,

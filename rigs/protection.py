@@ -7,14 +7,17 @@ both doors to the world refuse what :meth:`Protection.refused` names.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import Excursion, fft
 from sweetspot.rigs.errors import TooLoud
-from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
 from sweetspot.rigs.units import Float, db, power_db
+
+if TYPE_CHECKING:
+    from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
 
 LEAK_DB = -40.0
 """Energy that a signal may have below a driver's band, re its total."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 BLOCK = 512
@@ -48,6 +50,12 @@ _known: dict[Identity, Seal] = {}
 
 _hashed: dict[tuple[Identity, int], str] = {}
 """SHA-256 of large files from a byte on, cached in this process."""
+
+_underway: dict[tuple[Identity, int], Thread] = {}
+"""Threads that compute one of these."""
+
+AT_ONCE = 1 << 22
+"""Bytes read and hashed at a time: a second thread seldom waits for the interpreter, and needs little memory."""
 
 
 def block(sha256: str = "") -> bytes:
@@ -105,12 +113,33 @@ def content_sha256(path: Path) -> str:
 def file_sha256(path: Path, start: int = 0) -> str:
     """SHA-256 of a file from byte ``start`` on, hexadecimal."""
     state = state_of(path)
+    if state and (thread := _underway.pop((state, start), None)):
+        thread.join()
+    return _sha256(path, start, state)
+
+
+def hash_ahead(path: Path) -> None:
+    """Begin to compute :func:`file_sha256` of a large file in a second thread, for whoever asks for it later."""
+    with suppress(OSError):
+        state = state_of(path)
+        if state and (state, 0) not in _hashed | _underway:
+            _underway[state, 0] = Thread(target=_quietly_hashed, args=(path, state), name="hash", daemon=True)
+            _underway[state, 0].start()
+
+
+def _quietly_hashed(path: Path, state: Identity) -> None:
+    """An error is left to whoever asks for the hash, and meets it again."""
+    with suppress(OSError):
+        _sha256(path, 0, state)
+
+
+def _sha256(path: Path, start: int, state: Identity | None) -> str:
     if state and (state, start) in _hashed:
         return _hashed[state, start]
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(start)
-        while piece := file.read(1 << 20):
+        while piece := file.read(AT_ONCE):
             digest.update(piece)
     if state:
         _hashed[state, start] = digest.hexdigest()

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_serial
-from sweetspot.rigs.storage import File, Group, Kind, alone, append, built, replacing, write
+from sweetspot.rigs.storage import File, Group, Kind, alone, append, built, replacing, seal, write
 
 
 def check(root: Group) -> None:
@@ -232,3 +234,26 @@ def test_what_is_no_serial_number(text: str) -> None:
 @pytest.mark.parametrize("text", ["CONE", "NUL-1", "COM12", "A.CON", "LPT", "A-1.2"])
 def test_what_only_looks_like_a_device_is_a_serial_number(text: str) -> None:
     assert check_serial(text, "--unit") == text
+
+
+def test_a_large_file_is_hashed_once_and_ahead_of_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "LARGE", 1 << 10)
+    monkeypatch.setattr(seal, "AT_ONCE", 1 << 8)
+    begun: list[None] = []
+
+    def counted() -> Any:
+        begun.append(None)
+        return sha256()
+
+    monkeypatch.setattr(seal.hashlib, "sha256", counted)
+    path, content = tmp_path / "large", bytes(range(256)) * 20
+    path.write_bytes(content)
+    seal.hash_ahead(path)
+    seal.hash_ahead(path)
+    assert seal.file_sha256(path) == sha256(content).hexdigest()
+    assert len(begun) == 1
+    path.write_bytes(content[:-1])
+    assert seal.file_sha256(path) == sha256(content[:-1]).hexdigest()
+    seal.hash_ahead(tmp_path / "missing")
+    with pytest.raises(FileNotFoundError):
+        seal.file_sha256(tmp_path / "missing")
