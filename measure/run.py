@@ -188,15 +188,17 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
         return Overlap(why="inputs and outputs run on two clocks")
     alone = [c for c in first if c.repeat == 0]
     raws = [quality.padded(session.raw(plan.name, c.key)[0], len(plan.played)) for c in alone]
-    how = overlap.solved(plan, [listener.as_read(x, c.single) for x, c in zip(raws, alone, strict=True)])
+    wholes = [listener.as_read(x, c.single) for x, c in zip(raws, alone, strict=True)]
+    how = overlap.solved(plan, wholes)
     if not how.used:
         return how
     known = None if uncalibrated(description, plan.mics) else pascals(description, plan.mics)
     level = overlap.level_for([x[:-1] for x in raws], how.wait, known, description)
-    return _checked(hand, plan, replace(how, level=level))
+    compression = overlap.compression(plan, [row[i] for i, row in enumerate(wholes)], level)
+    return _checked(hand, plan, replace(how, level=level), compression)
 
 
-def _checked(hand: CaptureLoop, plan: Plan, how: Overlap) -> Overlap:
+def _checked(hand: CaptureLoop, plan: Plan, how: Overlap, compression: Float) -> Overlap:
     """One overlapped capture at the first position beside the sequential ones there."""
     session = hand.session
     listener = CaptureAnalyser.of(hand.rig.description, overlap.together(hand.rig.description, plan, how))
@@ -208,8 +210,8 @@ def _checked(hand: CaptureLoop, plan: Plan, how: Overlap) -> Overlap:
     one = np.stack([h for h in known if h is not None])
     error = _errors_of(session, plan, capture.position)
     both = np.sqrt(error**2 + np.stack([h.stderr for h in heard]) ** 2)
-    agreed, will_do = overlap.agreement(one, other, both, plan.sweep.fs, plan.sweep.band)
-    found = replace(how, agreed_db=agreed)
+    agreed, will_do = overlap.agreement(one, other, both, compression, plan.sweep.fs, plan.sweep.band)
+    found = replace(how, agreed_db=agreed, level_db=float(db(np.max(compression))))
     if not will_do:
         why = f"overlapped and sequential captures differ by {agreed:.0f} dB (limit {overlap.AGREED_DB:.0f}, or noise)"
         return replace(found, why=why)

@@ -5,8 +5,9 @@
 The ready-made soundbar, sweeps of 5 s, drivers that make 1 % of second and 0.3 % of third harmonic at the sweep's
 level, no noise: in free field with 90 ms kept, in a living room with 400 ms kept, and in free field through a JACK
 server and PortAudio. Responses of overlapped captures are compared with those of sequential captures of the same lab
-(complex, over the judged band, worst path; what distortion does to the fundamental is in both). Exit code 1 where
-captures are not 5.5 times shorter in free field, or the error is above -70 dB.
+at the same level (complex, over the judged band, worst path; what distortion does to the fundamental is in both).
+"Possible" is the gain with nothing between the kept windows; in the room with distortion, with the second harmonic's
+lag there. Exit code 1 where captures are not 5.5 times shorter in free field, or the error is above -70 dB.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from server import lab as lab_on
 from server import server
 
 from sweetspot.measure import folder, plan
+from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.rigs.load import find, open_rig
@@ -68,16 +70,29 @@ def error_db(one: np.ndarray, other: np.ndarray, rig: Description) -> float:
     return float(20.0 * np.log10(np.max(np.linalg.norm(off, axis=-1) / np.linalg.norm(true, axis=-1)) + 1e-20))
 
 
-def outcome(name: str, run: Path, error: float) -> tuple[float, float]:
-    """One line of the table."""
+def sequential(rig: Description, place: Path, how: Overlap) -> np.ndarray:
+    """Responses of sequential captures at the level of overlapped ones."""
+    level = rig.sweep.level_dbfs + 20.0 * np.log10(how.level)
+    lower = rig.model_copy(update={"sweep": rig.sweep.model_copy(update={"level_dbfs": level})})
+    return responses(lower, place, "off")[1]
+
+
+def outcome(name: str, run: Path, rig: Description, harmonics: bool = False) -> tuple[str, float, float]:
+    """One line of the table: name, gain, and error."""
     with Session.read(run / "session.h5") as session:
         how = session.overlap("ears")
         assert how is not None
-        length = len(session.raw("ears", "p001_s97_r00")[0][0]) / session.rig().fs if how.used else float("nan")
-    wait, level = 1000.0 * how.wait / 48000.0, 20.0 * np.log10(how.level)
-    row = (how.gain, length, wait, level, how.agreed_db, error)
-    print(f"{name:34}" + "".join(f"{v:11.2f}" for v in row) + f" {how.why}")
-    return how.gain if how.used else 1.0, error
+        length = len(session.raw("ears", "p001_s97_r00")[0][0]) / rig.fs if how.used else float("nan")
+        h = np.asarray(session.responses("ears").h, dtype=float)
+    wanted, count = plan.make(rig, "ears"), len(rig.driver)
+    alone = len(wanted.played)
+    least = wanted.before + wanted.after + (wanted.sweep.rate * np.log(2.0) * rig.fs if harmonics else 0.0)
+    possible = count * alone / (alone + (count - 1) * least)
+    error = error_db(sequential(rig, run.parent / "sequential", how), h, rig)
+    wait, level = 1000.0 * how.wait / rig.fs, 20.0 * np.log10(how.level)
+    row = (how.gain, possible, length, wait, level, how.level_db, how.agreed_db, error)
+    print(f"{name:34}" + "".join(f"{v:13.2f}" for v in row) + f" {how.why}", flush=True)
+    return name, how.gain if how.used else 1.0, error
 
 
 def through_a_server(place: Path) -> Path:
@@ -101,27 +116,20 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--no-card", action="store_true", help="without the JACK server")
     with_card = not arguments.parse_args().no_card
-    missed = []
-    heads = ("shorter", "capture, s", "wait, ms", "level, dB", "checked, dB", "error, dB")
-    print(f"{'eight drivers, 5 s sweeps':34}" + "".join(f"{h:>11}" for h in heads))
+    heads = ("shorter", "possible", "capture, s", "wait, ms", "level, dB", "of which, dB", "checked, dB", "error, dB")
+    print(f"{'eight drivers':34}" + "".join(f"{h:>13}" for h in heads))
     with tempfile.TemporaryDirectory(prefix="overlap-") as name:
         place = Path(name)
         free = parse(text_of("soundbar", 90.0), folder=place)
-        _, known = responses(free, place / "free", "off")
-        rows = []
-        run, h = responses(free, place / "free", "on")
-        rows.append(("free field, 120 ms kept", *outcome("free field, 120 ms kept", run, error_db(known, h, free))))
+        rows = [outcome("free field, 120 ms kept", responses(free, place / "free", "on")[0], free)]
         if with_card:
-            run = through_a_server(place)
-            with Session.read(run / "session.h5") as session:
-                h = np.asarray(session.responses("ears").h, dtype=float)
-            rows.append(("through a JACK server", *outcome("through a JACK server", run, error_db(known, h, free))))
-        missed += [f"{r}: {g:.2f} times, {e:.1f} dB" for r, g, e in rows if g < GAIN or e > ERROR_DB]
-        room = parse(text_of("soundbar-living-room", 400.0), folder=place)
-        _, known = responses(room, place / "room", "off")
-        run, h = responses(room, place / "room", "auto")
-        _, error = outcome("living room, 430 ms kept", run, error_db(known, h, room))
-        missed += [f"living room: {error:.1f} dB"] if error > ERROR_DB else []
+            rows.append(outcome("through a JACK server", through_a_server(place), free))
+        missed = [f"{r}: {g:.2f} times" for r, g, _ in rows if g < GAIN]
+        text = text_of("soundbar-living-room", 400.0)
+        room, clean = parse(text, folder=place), parse(text.replace(DISTORTION, ""), folder=place)
+        rows.append(outcome("living room, 430 ms kept", responses(room, place / "room", "auto")[0], room, True))
+        rows.append(outcome("living room, no distortion", responses(clean, place / "clean", "auto")[0], clean))
+    missed += [f"{r}: {e:.1f} dB" for r, _, e in rows if e > ERROR_DB]
     print("missed: " + "; ".join(missed) if missed else "every figure reached")
     return 1 if missed else 0
 

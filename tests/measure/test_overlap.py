@@ -170,13 +170,41 @@ def test_agreement_is_judged_with_the_noise(long: Description) -> None:
     h = rng.standard_normal((3, 2, 2000))
     off = h + 1e-4 * rng.standard_normal(h.shape)
     none, much = np.zeros((3, 2, 1001)), np.full((3, 2, 1001), 1e-2 * np.sqrt(2000.0))
-    assert overlap.agreement(h, off, none, long.fs, (60.0, 19000.0))[1]
+    flat = np.zeros((3, 2))
+    assert overlap.agreement(h, off, none, flat, long.fs, (60.0, 19000.0))[1]
     off = h + 1e-2 * rng.standard_normal(h.shape)
-    error, will_do = overlap.agreement(h, off, none, long.fs, (60.0, 19000.0))
+    error, will_do = overlap.agreement(h, off, none, flat, long.fs, (60.0, 19000.0))
     assert error == pytest.approx(-40.0, abs=0.5)
     assert not will_do
-    assert overlap.agreement(h, off, much, long.fs, (60.0, 19000.0))[1]
+    assert overlap.agreement(h, off, much, flat, long.fs, (60.0, 19000.0))[1]
+    assert overlap.agreement(h, off, none, flat + 0.02, long.fs, (60.0, 19000.0))[1], "compression that was measured"
     assert "differ" in replace(Overlap(), why="they differ").text()
+
+
+def test_compression_is_foreseen_from_the_third_harmonic(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
+    """A third harmonic of 1 % comes with 3 % in the fundamental; at half the level three quarters of that are gone."""
+    wanted = plan.make(long, "ears")
+    size, fs = len(wanted.played), long.fs
+    whole = np.zeros((2, size), dtype=np.float32)
+    whole[:, wanted.before] = 1.0
+    whole[:, wanted.before - round(wanted.sweep.rate * np.log(3.0) * fs)] = 0.01
+    assert overlap.compression(wanted, [whole], 0.5) == pytest.approx(np.full((1, 2), 0.03 * 0.75), rel=0.01)
+    assert np.all(overlap.compression(wanted, [whole], 1.0) == 0.0)
+
+
+def test_a_lower_level_is_not_taken_for_an_error(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
+    """An SPL limit lowers overlapped sweeps by 2.4 dB: the cubic distortion's part of the fundamental falls with it."""
+    limits = long.limits.model_copy(update={"loudest_db_spl": 95.0})
+    loud = long.model_copy(update={"limits": limits})
+    here = session_of(loud, tmp_path)
+    run(loud, here, lab_rig(loud, "T-9"), "on")
+    with Session.read(here / "session.h5") as session:
+        how = session.overlap("ears")
+    assert how is not None
+    assert 0.7 < how.level < 0.8
+    assert how.agreed_db > -60.0, "more than overlapping may differ by"
+    assert how.level_db == pytest.approx(how.agreed_db, abs=0.5)
+    assert "dB by the drivers' compression at the other level)" in how.text()
 
 
 def test_the_command_says_what_it_did(
