@@ -15,7 +15,7 @@ from sweetspot.rigs.units import Float
 STRETCHES = 8
 SMOOTH_BINS = 9
 WIDE_BINS = 65
-"""Over which the power of stretches is smoothed before they are compared."""
+"""Over which the median of the stretches' smooth powers is taken before they are compared."""
 
 FALLING, RESOLVED = 2.0, 0.05
 """Ratio of the first to the last stretches' power from which a tail is seen; share of the last stretches' power below
@@ -64,16 +64,28 @@ def floor(power: Float) -> Float:
 
     A decaying tail adds ``A q^k`` to the noise ``N`` of stretch ``k``. Of three stretches as far from each other,
     ``N = (P0 P2 - P1^2) / (P0 + P2 - 2 P1)``, exactly; given the scatter of measured powers, an ``N`` below
-    :data:`RESOLVED` of the last one is not significant.
+    :data:`RESOLVED` of the last one is not significant. Powers are compared re the mean of all stretches, and by their
+    median over some bins: noise that is strong below the band and scatters into the bins next to it is no tail.
     """
-    mean = running_mean(np.asarray(power.mean(axis=0), dtype=float), SMOOTH_BINS)
+    smooth = running_mean(np.asarray(power, dtype=float), SMOOTH_BINS)
+    mean = np.asarray(smooth.mean(axis=0))
     if len(power) < 3:
         return mean
-    wide = running_mean(np.asarray(power, dtype=float), WIDE_BINS)
-    first, middle, last = _thirds(wide)
+    first, middle, last = _median(np.stack(_thirds(smooth / np.maximum(mean, 1e-300))))
     bend = first + last - 2.0 * middle
     found = (first * last - middle**2) / np.where(bend > 0.0, bend, np.inf)
-    return np.where(first > FALLING * last, np.clip(found, RESOLVED * last, last), mean)
+    return mean * np.where(first > FALLING * last, np.clip(found, RESOLVED * last, last), 1.0)
+
+
+def _median(x: Float) -> Float:
+    """Median over :data:`WIDE_BINS` of values ``(..., bin)`` smooth over :data:`SMOOTH_BINS`, of which every eighth is
+    used; held at the ends."""
+    few = x[..., :: SMOOTH_BINS - 1]
+    half = min(WIDE_BINS // (SMOOTH_BINS - 1), few.shape[-1] - 1) // 2
+    inside = few.shape[-1] - 2 * half
+    found = np.median([few[..., i : i + inside] for i in range(2 * half + 1)], axis=0)
+    found = np.pad(found, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="edge")
+    return np.repeat(found, SMOOTH_BINS - 1, axis=-1)[..., : x.shape[-1]]
 
 
 def _thirds(power: Float) -> tuple[Float, Float, Float]:

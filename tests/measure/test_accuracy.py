@@ -57,6 +57,19 @@ def test_standard_error_is_the_scatter_of_many_captures() -> None:
     assert coherence[0, band].min() > 0.99
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_strong_noise_below_the_band_is_no_tail_and_counts_for_its_own_bins(seed: int) -> None:
+    """White noise, and 50 dB more of it up to 8 Hz: from 300 Hz on the error is that of the white noise."""
+    rng, taps, before, fs = np.random.default_rng(seed), 3840, 957, 48000
+    whole = 1e-6 * rng.standard_normal((2, 40 * taps))
+    slow = np.fft.rfft(rng.standard_normal(whole.shape))
+    slow[:, np.fft.rfftfreq(whole.shape[1], 1.0 / fs) > 8.0] = 0.0
+    whole += 1e-5 * np.fft.irfft(slow) / np.std(np.fft.irfft(slow))
+    error = uncertainty.of_one(whole, before, taps - before, 0.4, fs)
+    white = 1e-6 * np.sqrt(np.sum(edges(before, taps - before) ** 2))
+    assert np.all(np.abs(20.0 * np.log10(error[:, 24:] / white)) < 4.0)
+
+
 def test_what_changes_between_repeats_counts() -> None:
     h = np.zeros((4, 1, 64))
     h[:, 0, 5] = [1.0, 1.2, 0.8, 1.0]
