@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweetspot.measure.deconvolve import Inverse, Spectra, circular, edges
-from sweetspot.measure.smooth import running_mean
+from sweetspot.measure.smooth import running_mean, running_median
 from sweetspot.measure.sweep import Sweep
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float
@@ -29,8 +29,9 @@ PLAYED_DB = 20.0
 """Fundamentals further below the median of measurable ones are not used as a reference for harmonics, dB."""
 HEARD_DB = 3.0
 """SNR below which only noise was found, dB."""
-FALLING, WIDE_BINS = 2.0, 65
-"""Ratio of the first to the last stretch from which a tail is seen; bins over which they are smoothed before."""
+FALLING, SMOOTH_BINS, WIDE_BINS = 2.0, 9, 65
+"""Ratio of the first to the last stretches from which a tail is seen; bins over which they are smoothed, and over which
+the median is taken, before."""
 
 STRETCHES = 12
 THIRD = 2.0 ** (1.0 / 6.0)
@@ -211,13 +212,16 @@ def _noise(whole: np.ndarray[tuple[int, ...], np.dtype[np.floating]], first: int
 
 
 def _at_the_end(powers: Float) -> Float:
-    """Power ``(mic, bin)`` of stretches ``(stretch, mic, bin)``: their mean, or the last ones' if a room's decay is
-    long.
+    """Power ``(mic, bin)`` of stretches ``(stretch, mic, bin)``: their mean, or the last third's if a room's decay is
+    long, compared as in :func:`sweetspot.measure.judge.uncertainty.floor`.
 
     Harmonics lie behind all of the stretches, where a decaying tail is weaker still.
     """
-    first, last = (running_mean(one, WIDE_BINS) for one in (powers[0], powers[-1]))
-    return np.asarray(np.where(first > FALLING * last, last, powers.mean(axis=0)))
+    mean, third = powers.mean(axis=0), STRETCHES // 3
+    ends = np.stack([powers[:third].mean(axis=0), powers[-third:].mean(axis=0)])
+    re_mean = running_mean(ends, SMOOTH_BINS) / np.maximum(running_mean(mean, SMOOTH_BINS), 1e-300)
+    first, last = running_median(re_mean, WIDE_BINS, SMOOTH_BINS - 1)
+    return np.asarray(mean * np.where(first > FALLING * last, last, 1.0))
 
 
 def _read(grid: Float, power: Float, noise: Float, at: Float, high: float) -> tuple[Float, Float, Float]:

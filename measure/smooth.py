@@ -31,6 +31,19 @@ def running_mean(x: Float, bins: int) -> Float:
     return np.asarray(total / bins)
 
 
+def running_median(x: Float, bins: int, step: int) -> Float:
+    """Median of ``x (..., frequency)`` over this many bins, of which every ``step``-th is used; held at the ends.
+
+    For values that are smooth over ``step`` bins; steps of as many bins have one median.
+    """
+    few = x[..., ::step]
+    half = min(bins // step, few.shape[-1] - 1) // 2
+    inside = few.shape[-1] - 2 * half
+    found = np.median([few[..., i : i + inside] for i in range(2 * half + 1)], axis=0)
+    found = np.pad(found, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="edge")
+    return np.repeat(found, step, axis=-1)[..., : x.shape[-1]]
+
+
 def band_edges(centres: Float) -> tuple[Float, Float]:
     """Lower and upper edges of third-octave bands around exact base-ten centres, Hz."""
     exact = 1000.0 * 10.0 ** (np.round(10.0 * np.log10(centres / 1000.0)) / 10.0)

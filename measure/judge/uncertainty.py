@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.deconvolve import edges
-from sweetspot.measure.smooth import running_mean
+from sweetspot.measure.smooth import running_mean, running_median
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.units import Float
 
@@ -71,21 +71,11 @@ def floor(power: Float) -> Float:
     mean = np.asarray(smooth.mean(axis=0))
     if len(power) < 3:
         return mean
-    first, middle, last = _median(np.stack(_thirds(smooth / np.maximum(mean, 1e-300))))
+    re_mean = np.stack(_thirds(smooth / np.maximum(mean, 1e-300)))
+    first, middle, last = running_median(re_mean, WIDE_BINS, SMOOTH_BINS - 1)
     bend = first + last - 2.0 * middle
     found = (first * last - middle**2) / np.where(bend > 0.0, bend, np.inf)
     return mean * np.where(first > FALLING * last, np.clip(found, RESOLVED * last, last), 1.0)
-
-
-def _median(x: Float) -> Float:
-    """Median over :data:`WIDE_BINS` of values ``(..., bin)`` smooth over :data:`SMOOTH_BINS`, of which every eighth is
-    used; held at the ends."""
-    few = x[..., :: SMOOTH_BINS - 1]
-    half = min(WIDE_BINS // (SMOOTH_BINS - 1), few.shape[-1] - 1) // 2
-    inside = few.shape[-1] - 2 * half
-    found = np.median([few[..., i : i + inside] for i in range(2 * half + 1)], axis=0)
-    found = np.pad(found, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="edge")
-    return np.repeat(found, SMOOTH_BINS - 1, axis=-1)[..., : x.shape[-1]]
 
 
 def _thirds(power: Float) -> tuple[Float, Float, Float]:
