@@ -70,8 +70,6 @@ class Evidence:
         Root attributes of ``session.h5`` and ``verify.h5`` (empty when not verified).
     rejected
         Captures that were repeated or excluded.
-    hashes
-        SHA-256 by file name.
     design_text
         The design file; empty when the defaults were used.
     image
@@ -91,7 +89,6 @@ class Evidence:
     session: dict[str, Any]
     verification: dict[str, Any]
     rejected: tuple[Rejected, ...]
-    hashes: dict[str, str]
     design_text: str
     image: Assessment | None = None
     zone: ZoneMap | None = None
@@ -141,7 +138,6 @@ def of_session(run: Path) -> Evidence:
         session=attributes,
         verification={},
         rejected=rejected,
-        hashes={},
         design_text=store.read_design(run),
         zone=zone_of(run),
         front=tuple(kept_front(run)),
@@ -157,7 +153,6 @@ def with_verdict(run: Path, e: Evidence) -> Evidence:
         A file is not whole.
     """
     fitted, verdict, unheard, verification, more = _verified(run, e.fitted)
-    names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
     return replace(
         e,
         fitted=fitted,
@@ -165,7 +160,6 @@ def with_verdict(run: Path, e: Evidence) -> Evidence:
         unheard=unheard,
         verification=verification,
         rejected=e.rejected + more,
-        hashes={n: sha256(run / n) for n in names if (run / n).is_file()},
         image=verdict.image if verdict else kept_image(run) or image_of(run, fitted),
     )
 

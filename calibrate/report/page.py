@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,23 +44,17 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     return path
 
 
-def draw(e: Evidence, parts: tuple[str, ...], *, alone: bool = False) -> dict[str, list[Picture]]:
-    """Draw parts of the page.
+def draw(e: Evidence, *, with_canvas: bool) -> dict[str, list[Picture]]:
+    """Draw the parts of the page on all cores; without their canvases, which only files need, unless asked for."""
 
-    Parameters
-    ----------
-    parts
-        Keys of :data:`PARTS`, long ones first.
-    alone
-        Leave the other cores to others.
-    """
-    work = [partial(PARTS[name], e) for name in parts]
-    found = [piece() for piece in work] if alone else forked.shared(work)
-    return dict(zip(parts, found, strict=True))
+    def drawn(name: str) -> list[Picture]:
+        return [p if with_canvas else replace(p, canvas=None) for p in PARTS[name](e)]
+
+    return dict(zip(PARTS, forked.shared([partial(drawn, name) for name in PARTS]), strict=True))
 
 
-def text(e: Evidence, name: str) -> Callable[[dict[str, list[Picture]], tuple[sounds.Clip, ...]], str]:
-    """The page with everything but its pictures and sounds; ``name`` is the run folder's."""
+def text(e: Evidence, name: str) -> Callable[[dict[str, list[Picture]], tuple[sounds.Clip, ...], dict[str, str]], str]:
+    """The page with everything but its pictures, sounds and the hashes of files; ``name`` is the run folder's."""
     page = Environment(
         loader=PackageLoader("sweetspot.calibrate.report", "."),
         autoescape=True,
@@ -87,9 +82,15 @@ def text(e: Evidence, name: str) -> Callable[[dict[str, list[Picture]], tuple[so
     )
 
 
-def _rendered(page: Template, drawn: dict[str, list[Picture]], clips: tuple[sounds.Clip, ...], **values: Any) -> str:
+def _rendered(
+    page: Template,
+    drawn: dict[str, list[Picture]],
+    clips: tuple[sounds.Clip, ...],
+    hashes: dict[str, str],
+    **values: Any,
+) -> str:
     pictures = {group: [one for part in parts for one in drawn[part]] for group, parts in GROUPS.items()}
-    return page.render(pictures=pictures, clips=clips, **values)
+    return page.render(pictures=pictures, clips=clips, hashes=hashes, **values)
 
 
 def _values(found: dict[str, CellSpread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
@@ -202,8 +203,10 @@ def _colours(e: Evidence) -> list[Picture]:
     return pictures
 
 
-def _polar_maps(e: Evidence) -> list[Picture]:
-    return device_pictures.polar_maps(evidence.beams(e), e.ears.drivers[e.fitted.reference[0]])
+def _beams(e: Evidence) -> list[Picture]:
+    found = evidence.beams(e)
+    maps = device_pictures.polar_maps(found, e.ears.drivers[e.fitted.reference[0]])
+    return [*maps, *device_pictures.polar_cuts(found)]
 
 
 def _plans(e: Evidence) -> list[Picture]:
@@ -250,31 +253,24 @@ def _noise(e: Evidence) -> list[Picture]:
 
 
 PARTS: dict[str, Callable[[Evidence], list[Picture]]] = {
-    "zones": image_pictures.zones,
-    "image": image_pictures.pictures,
-    "cancellation": lambda e: [_cancellation(e)],
-    "levels": _ear_levels,
-    "responses": _ear_responses,
-    "maps": _polar_maps,
-    "cuts": lambda e: device_pictures.polar_cuts(evidence.beams(e)),
-    "colour": _colours,
+    "beams": _beams,
     "filters": lambda e: device_pictures.filter_pictures(e.fitted.filters),
-    "plans": _plans,
+    "cancellation": lambda e: [_cancellation(e)],
+    "image": image_pictures.pictures,
+    "colour": _colours,
+    "levels": _ear_levels,
+    "zones": image_pictures.zones,
     "noise": _noise,
+    "responses": _ear_responses,
+    "plans": _plans,
 }
-"""Parts of the page, each drawn from the run's evidence."""
-
-OF_SESSION = ("zones", "levels", "responses", "plans", "noise")
-"""Drawn while the verification is read."""
-
-OF_VERDICT = ("maps", "filters", "colour", "cuts", "image", "cancellation")
-"""Drawn after that."""
+"""Parts of the page, each drawn from the run's evidence; long ones first."""
 
 GROUPS = {
     "image": ("zones", "image"),
     "cancellation": ("cancellation",),
     "ears": ("levels", "responses"),
-    "beam": ("maps", "cuts"),
+    "beam": ("beams",),
     "colour": ("colour",),
     "filters": ("filters",),
     "layout": ("plans", "noise"),

@@ -29,24 +29,24 @@ class Picture:
         Its caption, its text for screen readers, and a sentence on how to read it.
     svg
         The drawing.
-    canvas
-        The same, to be saved as a file of its own.
     wide
         Whether it takes the page's whole width.
     hover
         JSON of the values shown under the pointer; empty for none.
     name
         Its file's, without ending.
+    canvas
+        The same, to be saved as a file of its own.
     """
 
     title: str
     alt: str
     help: str
     svg: Markup
-    canvas: Canvas
     wide: bool = False
     hover: str = ""
     name: str = ""
+    canvas: Canvas | None = None
 
 
 def picture(
@@ -93,4 +93,6 @@ def save(drawn: dict[str, list[Picture]], folder: Path) -> None:
     """
     with alone_in(folder):
         for one in (p for group in drawn.values() for p in group):
+            if one.canvas is None:
+                continue
             save_drawing(one.canvas, folder / f"{one.name}.png", dpi=PIXELS_PER_INCH)

@@ -1,16 +1,15 @@
-"""One self-contained page on a run: read on one core while another draws."""
+"""One self-contained page on a run: read on one core while another makes its sounds; then all draw its pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sweetspot.calibrate.report import evidence, sounds
-from sweetspot.calibrate.run import changes
+from sweetspot.calibrate.run import changes, sha256
 from sweetspot.measure.share import forked
+from sweetspot.processor import store
 from sweetspot.rigs.storage import alone
 from sweetspot.rigs.storage import write as write_file
 
@@ -56,20 +55,19 @@ def write_noting_changes(
     BadInput
         The session or the filterset is missing, or the page cannot be written.
     """
-    with forked.streamed(partial(_read, run, music)) as read:
-        from sweetspot.calibrate.report import page  # while the files are read
+    with forked.begun([partial(_beside, run, music)], copies=1) as beside:
+        from sweetspot.calibrate.report import page  # the other core is at work already
         from sweetspot.calibrate.report import pictures as separate
 
-        known = next(read)
-        drawn = page.draw(known, page.OF_SESSION, alone=True)
+        known = evidence.of_session(run)
         step("measurements")
-        gathered = replace(known, **next(read))
+        gathered = evidence.with_verdict(run, known)
         text = page.text(gathered, run.name)
         step("verification")
-        drawn |= page.draw(gathered, page.OF_VERDICT)
+        drawn = page.draw(gathered, with_canvas=pictures is not None)
         step("pictures")
-        content = text(drawn, next(read))
-        changed = next(read)
+        ((clips, hashes, changed),) = beside()
+        content = text(drawn, clips, hashes)
         step("sounds")
     path = run / NAME
     with alone(run):
@@ -79,12 +77,7 @@ def write_noting_changes(
     return path, changed
 
 
-def _read(run: Path, music: Path | None) -> Iterator[Any]:
-    """The evidence of a run without its verification, what of it changes with that, the sounds, and changed files."""
-    known = evidence.of_session(run)
-    yield known
-    whole = evidence.with_verdict(run, known)
-    names = [field.name for field in fields(whole)]
-    yield {name: getattr(whole, name) for name in names if getattr(whole, name) is not getattr(known, name)}
-    yield sounds.clips(run, music)
-    yield changes(run)
+def _beside(run: Path, music: Path | None) -> tuple[tuple[sounds.Clip, ...], dict[str, str], tuple[str, ...]]:
+    """What needs nothing of the evidence: sounds, SHA-256 of the files by name, and changed files."""
+    names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
+    return sounds.clips(run, music), {n: sha256(run / n) for n in names if (run / n).is_file()}, changes(run)

@@ -28,8 +28,11 @@ from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.units import Float, power_db
 
-Figure = Callable[[Float], float]
-"""From cells ``(..., third octave)`` to one number."""
+Figure = Callable[[Float], Float]
+"""From cells ``(draw, ..., third octave)`` to one number each, ``(draw,)``; from cells of one draw to a number."""
+
+CELLS = (-3, -2, -1)
+"""Axes of cells: position, side (or ear and stimulus), third octave."""
 
 NEAR_AND_BOTH = (*heard.NEAR, *heard.BOTH)
 """Compared ears and stimuli: each side at its own ear, the phantom centre at both."""
@@ -88,14 +91,14 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
     target = band_means(prediction.target_db, c.f)
     below = (got.db.mean(axis=(0, 1)) - target)[inside]
 
-    def mean(db: Float) -> float:
-        return float(np.mean(db[..., inside]))
+    def mean(db: Float) -> Float:
+        return np.asarray(db[..., inside].mean(axis=CELLS))
 
-    def tenth(db: Float) -> float:
-        return float(np.percentile(db[..., inside], 10))
+    def tenth(db: Float) -> Float:
+        return np.asarray(np.percentile(db[..., inside], 10, axis=CELLS))
 
-    def over_target(db: Float) -> float:
-        return float((db.mean(axis=(0, 1)) - target)[inside].min())
+    def over_target(db: Float) -> Float:
+        return np.asarray((db.mean(axis=CELLS[:2]) - target)[..., inside].min(axis=-1))
 
     make = MetricBuilder(c, limits)
     return (
@@ -122,8 +125,8 @@ def cancellation(c: Comparison, prediction: Prediction, limits: Limits) -> tuple
 def _apart(make: MetricBuilder, lowest: float) -> Metric:
     inside, gap = gate.resolved(lowest), make.c.cancellation.gap
 
-    def largest(db: Float) -> float:
-        return float(np.abs(db.mean(axis=(0, 1)))[inside].max())
+    def largest(db: Float) -> Float:
+        return np.asarray(np.abs(db.mean(axis=CELLS[:2]))[..., inside].max(axis=-1))
 
     worst = THIRD_OCTAVES[inside][int(np.argmax(np.abs(gap.db.mean(axis=(0, 1)))[inside]))]
     return make.one(
@@ -151,12 +154,12 @@ def predicted(prediction: Prediction, filters: FilterSet, measured: MeasuredSet)
     cells = confidence.cancellation(known, prediction.f, seconds)
     inside, _ = band(metrics.SCORED, prediction.lowest)
     each: dict[str, Figure] = {
-        "mean": lambda db: float(np.mean(db[..., inside])),
-        "p10": lambda db: float(np.percentile(db[..., inside], 10)),
+        "mean": lambda db: np.asarray(db[..., inside].mean(axis=CELLS)),
+        "p10": lambda db: np.asarray(np.percentile(db[..., inside], 10, axis=CELLS)),
     }
     out = {}
     for name, figure in each.items():
-        value, u = figure(cells.db), confidence.spread(figure, cells)
+        value, u = float(figure(cells.db)), confidence.spread(figure, cells)
         low, high = (float(x) for x in confidence.interval(np.asarray(value), np.asarray(u)))
         out[name] = Confident(value, u, low, high)
     return out
@@ -186,11 +189,11 @@ def levels(c: Comparison, prediction: Prediction, limits: Limits) -> tuple[Metri
     gap = replace(near.gap, db=np.maximum(got.db, floor) - np.maximum(want.db, floor))
     worst = np.unravel_index(int(np.argmax(np.abs(gap.db) * inside)), gap.db.shape)
 
-    def largest(db: Float) -> float:
-        return float(np.abs(db)[..., inside].max())
+    def largest(db: Float) -> Float:
+        return np.asarray(np.abs(db)[..., inside].max(axis=CELLS))
 
-    def balance(db: Float) -> float:
-        return abs(float(np.mean((db[:, 0] - db[:, 1])[..., inside])))
+    def balance(db: Float) -> Float:
+        return np.asarray(np.abs((db[..., 0, :] - db[..., 1, :])[..., inside].mean(axis=(-2, -1))))
 
     make, low = MetricBuilder(c, limits), hertz(float(THIRD_OCTAVES[inside][0]))
     return (
@@ -213,8 +216,8 @@ def centre(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     want, got = c.contrast
     inside, over = band(CONTRAST_BAND, prediction.polar_lowest)
 
-    def least(db: Float) -> float:
-        return float(db[inside].min())
+    def least(db: Float) -> Float:
+        return np.asarray(db[..., inside].min(axis=-1))
 
     return MetricBuilder(c, limits).both(
         "contrast",
@@ -310,7 +313,7 @@ class MetricBuilder:
 
     def both(self, key: str, explanation: str, figure: Figure, want: BandLevels, got: BandLevels) -> Metric:
         """A figure that was predicted too."""
-        made = Metric.of(key, explanation, self.limits, predicted=figure(want.db), heard=figure(got.db))
+        made = Metric.of(key, explanation, self.limits, predicted=float(figure(want.db)), heard=float(figure(got.db)))
         if not self.c.sure:
             return made
         own, predicted = (confidence.spread(figure, x) for x in (got, want))
@@ -318,7 +321,7 @@ class MetricBuilder:
 
     def one(self, key: str, explanation: str, figure: Figure, gap: BandLevels) -> Metric:
         """A metric of the difference between measured and predicted; fails only if errors do not explain it."""
-        made = Metric.of(key, explanation, self.limits, predicted=None, heard=figure(gap.db))
+        made = Metric.of(key, explanation, self.limits, predicted=None, heard=float(figure(gap.db)))
         made = replace(made, coarsest=self.limits.coarsest if made.unit == "dB" else 3.0 * made.limit)
         if not self.c.sure:
             return made

@@ -34,8 +34,8 @@ def _level(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     apart = np.abs(gap.db.mean(axis=0))[:, inside]
     side, at = np.unravel_index(int(np.argmax(apart)), apart.shape)
 
-    def largest(db: Float) -> float:
-        return float(np.abs(db.mean(axis=0))[:, inside].max())
+    def largest(db: Float) -> Float:
+        return np.asarray(np.abs(db.mean(axis=-3))[..., inside].max(axis=(-2, -1)))
 
     return MetricBuilder(c, limits).one(
         "interaural_level",
@@ -72,8 +72,8 @@ def _delay(c: Comparison, limits: Limits) -> Metric:
     u_shared = 1e6 * np.sum(weight * f * np.sqrt(shared), axis=-1) / scale
     gap = BandLevels(late[..., None], u_own[..., None], u_shared[..., None])
 
-    def largest(us: Float) -> float:
-        return float(np.abs(us.mean(axis=0)).max())
+    def largest(us: Float) -> Float:
+        return np.asarray(np.abs(us.mean(axis=-3)).max(axis=(-2, -1)))
 
     return MetricBuilder(c, limits).one(
         "interaural_delay",
@@ -88,9 +88,9 @@ def of_phantom(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     inside = gate.resolved(prediction.lowest)
     want, got = c.ears.at(BOTH).minus(c.ears.at(NEAR))
 
-    def deviation(db: Float) -> float:
-        shape = db.mean(axis=(0, 1))[inside]
-        return float(np.sqrt(np.mean((shape - shape.mean()) ** 2)))
+    def deviation(db: Float) -> Float:
+        shape = db.mean(axis=(-3, -2))[..., inside]
+        return np.asarray(np.sqrt(np.mean((shape - shape.mean(axis=-1, keepdims=True)) ** 2, axis=-1)))
 
     return MetricBuilder(c, limits).both(
         "colouration",
@@ -109,8 +109,8 @@ def of_beam(c: Comparison, prediction: Prediction, limits: Limits) -> Metric:
     lobe, gap = (shape.predicted.db > SHAPE_DB) & inside, shape.gap
     row, _ = np.unravel_index(int(np.argmax(np.where(lobe, np.abs(gap.db), -1.0))), gap.db.shape)
 
-    def largest(db: Float) -> float:
-        return float(np.abs(db)[lobe].max())
+    def largest(db: Float) -> Float:
+        return np.asarray(np.abs(db)[..., lobe].max(axis=-1))
 
     return MetricBuilder(c, limits).one(
         "beam_shape",

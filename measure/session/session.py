@@ -375,7 +375,10 @@ class Session:
 
     def rejected(self, name: SetName) -> list[tuple[str, str]]:
         """Keys and reasons of rejected captures."""
-        return [(k, str(d.attrs["reason"])) for k, d in self._captures(name) if d.attrs.get("reason")]
+        if f"raw/{name}" not in self._file:
+            return []
+        each = self._file.group(f"raw/{name}").members_with("reason")
+        return [(key, str(reason)) for key, reason in each if reason and key != "played"]
 
     def clocks(self, name: SetName) -> list[float]:
         """Clock offset of the inputs re the outputs in each accepted capture of a set, ppm."""

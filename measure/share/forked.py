@@ -6,8 +6,8 @@ import os
 import pickle
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, BinaryIO, Generic, Self, TypeVar
 
@@ -24,7 +24,7 @@ class Begun(Generic[Made]):
 
     def __init__(self, work: Sequence[Callable[[], Made]], copies: int) -> None:
         self._work, self._copies = work, copies
-        self._copied = [_copy(partial(_results, work[number::copies])) for number in range(copies)]
+        self._copied = [_copy(work[number::copies]) for number in range(copies)]
 
     def __call__(self) -> list[Made]:
         """The results.
@@ -39,7 +39,7 @@ class Begun(Generic[Made]):
         found: list[Any] = [None] * len(self._work)
         with self:
             for number in range(self._copies):
-                found[number :: self._copies] = next(_answers(self._copied[number][1]))
+                found[number :: self._copies] = _answer(self._copied[number][1])
         return found
 
     def __enter__(self) -> Self:
@@ -61,22 +61,6 @@ def begun(work: Sequence[Callable[[], Made]], *, copies: int | None = None, here
     cores = _cores()
     alone = here or cores < 2 or not hasattr(os, "fork") or (copies is None and len(work) < 2)
     return Begun(work, 0 if alone else min(copies or cores, len(work)))
-
-
-@contextmanager
-def streamed(work: Callable[[], Iterator[Made]]) -> Iterator[Iterator[Made]]:
-    """What a function yields, while another core goes on with it; for the rest see :func:`begun`.
-
-    It waits with the next result until the one before was taken. The other core's work ends with the context.
-    """
-    if _cores() < 2 or not hasattr(os, "fork"):
-        yield work()
-        return
-    process, pipe = _copy(work)
-    try:
-        yield _answers(pipe)
-    finally:
-        _end(process, pipe)
 
 
 def shared(work: Sequence[Callable[[], Made]]) -> list[Made]:
@@ -114,13 +98,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _results(work: Sequence[Callable[[], Made]]) -> Iterator[list[Made]]:
-    """All at once, so that no function waits until the result of the one before was taken."""
-    yield [piece() for piece in work]
-
-
-def _copy(work: Callable[[], Iterator[Any]]) -> tuple[int, BinaryIO]:
-    """A copy of this process that sends what some work yields: its number, and where its answers come."""
+def _copy(work: Sequence[Callable[[], Any]]) -> tuple[int, BinaryIO]:
+    """A copy of this process that sends results of functions: its number, and where its answer comes."""
     there, here = os.pipe()
     process = os.fork()
     if process:
@@ -130,37 +109,31 @@ def _copy(work: Callable[[], Iterator[Any]]) -> tuple[int, BinaryIO]:
     try:
         os.close(there)
         with os.fdopen(here, "wb") as pipe:
-            for answer in _to_send(work):
-                pickle.dump(answer, pipe, protocol=pickle.HIGHEST_PROTOCOL)
-                pipe.flush()
+            pickle.dump(_results(work), pipe, protocol=pickle.HIGHEST_PROTOCOL)
         code = 0
     finally:
         os._exit(code)  # nothing of this process may be ended or flushed twice
 
 
-def _to_send(work: Callable[[], Iterator[Any]]) -> Iterator[tuple[str, Any]]:
-    """What some work yields, and at last what it raised, or that it ended."""
+def _results(work: Sequence[Callable[[], Any]]) -> list[Any] | Exception:
+    """Results of functions, or what one of them raised."""
     try:
-        yield from (("result", made) for made in work())
-        yield "end", None
+        return [piece() for piece in work]
     except SweetspotError as trouble:
-        yield "trouble", trouble
+        return trouble
     except Exception:
-        yield "trouble", RuntimeError(traceback.format_exc())
+        return RuntimeError(traceback.format_exc())
 
 
-def _answers(pipe: BinaryIO) -> Iterator[Any]:
+def _answer(pipe: BinaryIO) -> list[Any]:
     """What a copy sends."""
-    kind = ""
-    while kind != "end":
-        try:
-            kind, answer = pickle.load(pipe)
-        except (EOFError, pickle.UnpicklingError) as fault:
-            raise RuntimeError("a worker process ended without a result") from fault
-        if kind == "trouble":
-            raise answer
-        if kind == "result":
-            yield answer
+    try:
+        found = pickle.load(pipe)
+    except (EOFError, pickle.UnpicklingError) as fault:
+        raise RuntimeError("a worker process ended without a result") from fault
+    if isinstance(found, Exception):
+        raise found
+    return list(found)
 
 
 def _end(process: int, pipe: BinaryIO) -> None:

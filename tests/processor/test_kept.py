@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -117,23 +116,6 @@ def test_functions_are_shared_out_over_cores_each_once() -> None:
     assert [i for i, *_ in found] == list(range(12))
     if len(os.sched_getaffinity(0)) > 1:
         assert len({process for _, process, _ in found}) > 1
-
-
-def test_what_another_core_yields_comes_while_it_goes_on() -> None:
-    def yields() -> Iterator[tuple[int, int]]:
-        for i in range(3):
-            yield i, os.getpid()
-        raise BadInput("rig.toml: 3 is wrong")
-
-    with forked.streamed(yields) as found:
-        processes = {process for _, process in (next(found), next(found))}
-        assert next(found)[0] == 2
-        with pytest.raises(BadInput, match=r"rig\.toml: 3 is wrong"):
-            next(found)
-    with forked.streamed(yields) as left:
-        assert next(left)[0] == 0
-    if len(os.sched_getaffinity(0)) > 1:
-        assert os.getpid() not in processes
 
 
 def test_another_core_that_dies_is_reported() -> None:

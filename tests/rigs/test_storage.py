@@ -19,6 +19,7 @@ import pytest
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.storage import File, Group, Kind, alone, append, built, replacing, seal, write
+from sweetspot.rigs.storage.objects import SMALL
 
 
 def check(root: Group) -> None:
@@ -126,6 +127,24 @@ def test_no_flipped_byte_is_accepted(path: Path, whole: bytes) -> None:
                 found[f"{state} refused"] += 1
     assert found["closed refused"] == 50
     assert found["open refused"] > 25
+
+
+def test_one_attribute_of_many_members_is_read_as_of_each(tmp_path: Path) -> None:
+    def many(root: Group) -> None:
+        for name, values in (("b", {"reason": "größer", "run": 3}), ("a", {"reason": ""}), ("c", {"run": 2})):
+            root.create_data(name, np.zeros(2)).attrs.update(**values)
+        root.create_group("d").attrs["reason"] = "a group's"
+
+    write(tmp_path / "f.h5", built(KIND, many))
+    with File.read(tmp_path / "f.h5", KIND) as file:
+        assert list(file.root.members_with("reason")) == [("a", ""), ("b", "größer"), ("d", "a group's")]
+        assert dict(file.root.members_with("run")) == {"b": 3, "c": 2}
+        assert list(file.root.members_with("none")) == []
+    with h5py.File(tmp_path / "large.h5", "w", libver="latest") as file:
+        file.create_group("g").create_dataset("d", data=0).attrs["reason"] = np.zeros(SMALL // 8 + 1)
+        group = Group(file["g"], tmp_path / "large.h5", True, "make it again")
+        with pytest.raises(BadInput, match=r"attribute reason of /g/d.*too many for an attribute"):
+            list(group.members_with("reason"))
 
 
 def test_a_growing_file_has_its_checksum_when_it_is_closed(tmp_path: Path) -> None:
