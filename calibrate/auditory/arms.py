@@ -70,6 +70,12 @@ class Arm:
         """Responses ``(position, ear, pan, tap)`` to a single source at each of :data:`PANS`."""
         return np.asarray(np.einsum("pect,nc->pent", self.h, self.shares, optimize=True))
 
+    @property
+    def sources(self) -> Float:
+        """The same to sources hard left, hard right and in the centre ``(position, ear, source, tap)``."""
+        rows = [0, len(PANS) - 1, PANS.index(0.0)]
+        return np.asarray(np.einsum("pect,nc->pent", self.h, self.shares[rows], optimize=True))
+
 
 def pan_gains(pans: tuple[float, ...] = PANS) -> Float:
     """Constant-power gains ``(pan, 2)`` of left and right: ``cos`` and ``sin`` of ``(pan + 1) pi / 4``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -39,8 +39,7 @@ DRY_DB = 60.0
 """Largest stated ratio, dB: above it the reverberant part is the measurement's noise floor."""
 
 SOURCES = ("left", "right", "centre")
-_ROW = (0, len(PANS) - 1, PANS.index(0.0))
-"""Pans of :data:`SOURCES`."""
+"""Hard left, hard right and centre: the rows of :attr:`Arm.sources`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,7 +190,7 @@ class ImageFigures:
 
 
 def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, reference: Arm) -> ImageFigures:
-    """All figures of one arm.
+    """All figures of one arm but its loudness.
 
     Parameters
     ----------
@@ -204,21 +203,41 @@ def figures_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, refe
     reference
         The arm that colouration is relative to.
     """
-    image = model.image(direct_spectra(arm))
-    sources = np.einsum("pect,nc->pent", arm.h, arm.shares[list(_ROW)], optimize=True)
-    direct, later, clear, late = _energies(arm, sources)
+    sources = arm.sources
     own, other = (_near_powers(a, model) for a in (arm, reference))
     each = tone(power_db(own), power_db(other))
+    return replace(
+        judged_of(arm, model, facing, distance_m, reference),
+        c50_db=_early_db(arm, sources, CLARITY_S),
+        iacc=_coherence(arm, sources),
+        tone_heads_db=np.sqrt(np.mean(each**2, axis=-1)),
+    )
+
+
+def judged_of(arm: Arm, model: EarModel, facing: Float, distance_m: float, reference: Arm) -> ImageFigures:
+    """Those of :func:`figures_of` that limits judge, image, depth and tone; the others are empty."""
+    image = model.image(direct_spectra(arm))
+    own, other = (_near_powers(a, model) for a in (arm, reference))
+    return replace(
+        depth_of(arm, distance_m),
+        azimuth=image.azimuth - facing[:, None],
+        focus=image.focus,
+        tone_db=tone(power_db(own.mean(axis=0)), power_db(other.mean(axis=0))),
+    )
+
+
+def depth_of(arm: Arm, distance_m: float) -> ImageFigures:
+    """The direct over reverberant sound alone of :func:`figures_of`; the other figures are empty."""
+    pans, sources = np.zeros((0, len(PANS))), np.zeros((0, len(SOURCES)))
     return ImageFigures(
         arm.name,
-        image.azimuth - facing[:, None],
-        image.focus,
-        drr_db=_ratio_db(direct, later),
-        c50_db=_ratio_db(clear, late),
-        iacc=_coherence(arm, sources),
-        tone_db=tone(power_db(own.mean(axis=0)), power_db(other.mean(axis=0))),
+        azimuth=pans,
+        focus=pans,
+        drr_db=_early_db(arm, arm.sources, DIRECT_S),
+        c50_db=sources,
+        iacc=sources,
+        tone_db=pans,
         distance_m=distance_m,
-        tone_heads_db=np.sqrt(np.mean(each**2, axis=-1)),
     )
 
 
@@ -235,24 +254,16 @@ def direct_spectra(arm: Arm) -> Complex:
     return frozen("spectra", spectra, ndim=4, dtype=np.complex128)
 
 
-def _energies(arm: Arm, h: Float) -> tuple[Float, Float, Float, Float]:
-    """Energies ``(position, ear, source)`` until 5 ms, from then on, until 50 ms, from then on.
+def _early_db(arm: Arm, h: Float, border: float) -> Float:
+    """Energy until ``border`` s after the arrival over that from then on, at the near ears ``(position, source)``, dB.
 
-    From 400 Hz to 6.4 kHz with a pink weight: every octave counts the same. ``h`` are responses to the sources
-    ``(position, ear, source, tap)``.
+    From 400 Hz to 6.4 kHz with a pink weight: every octave counts the same; at most :data:`DRY_DB`. ``h`` are
+    responses to the sources ``(position, ear, source, tap)``.
     """
     f = np.fft.rfftfreq(h.shape[-1], 1.0 / arm.fs)
     weight = np.where((f >= DEPTH_HZ[0]) & (f <= DEPTH_HZ[1]), 1.0 / np.maximum(f, 1.0), 0.0)
-    out = []
-    for border in (DIRECT_S, CLARITY_S):
-        early = gate.until(h, arm.zero, arm.fs, arm.arrival + border)
-        out += [(np.abs(np.fft.rfft(x, axis=-1)) ** 2) @ weight for x in (early, h - early)]
-    return out[0], out[1], out[2], out[3]
-
-
-def _ratio_db(early: Float, late: Float) -> Float:
-    """Early over late energy at the near ears ``(position, source)``, dB, at most :data:`DRY_DB`."""
-    near, later = _at_near(early), _at_near(late)
+    early = gate.until(h, arm.zero, arm.fs, arm.arrival + border)
+    near, later = (_at_near((np.abs(np.fft.rfft(x, axis=-1)) ** 2) @ weight) for x in (early, h - early))
     return power_db(near / np.maximum(later, near * 10.0 ** (-DRY_DB / 10.0)))
 
 

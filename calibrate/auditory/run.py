@@ -15,7 +15,7 @@ from sweetspot.calibrate.auditory.assessment import Assessment, Pending
 from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures
 from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, measured, zone_map
 from sweetspot.calibrate.auditory.reference import facing_gain
-from sweetspot.calibrate.auditory.unit import UnitImage, draws_of
+from sweetspot.calibrate.auditory.unit import UnitImage, image_of_unit
 from sweetspot.calibrate.auditory.zone import ZoneMap
 from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, Prediction, corrected, gate
 from sweetspot.calibrate.plant import matched as matched_ears
@@ -159,8 +159,7 @@ def unit(
         measured, verified = measured.corrected(matched.gains), verified.corrected(matched.gains)
         pair = corrected(pair, matched.gains) if pair else None
     model = model_of(rig)
-    found = assessment.predicted(rig, measured.ir, filters, pair, model).whole().arms["calibrated"]
-    return UnitImage(found, draws_of(rig, measured, filters, pair=pair, model=model, verified=verified, share=share))
+    return image_of_unit(rig, measured, filters, pair=pair, model=model, verified=verified, share=share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,8 @@ import numpy as np
 from sweetspot.calibrate.auditory import arms as ways
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.assessment import heads_of, nominal, others_of
-from sweetspot.calibrate.auditory.figures import DEPTH_HZ, EarModel, ImageFigures, figures_of
+from sweetspot.calibrate.auditory.figures import DEPTH_HZ, EarModel, ImageFigures, depth_of, figures_of, judged_of
+from sweetspot.calibrate.auditory.levels import levels_of
 from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
@@ -28,7 +29,7 @@ class Draw:
     Parameters
     ----------
     own, plain
-        Figures of both.
+        Figures of both: those that are judged, of plain stereo its depth alone.
     level_db
         Level of the unit's sides over those of plain stereo at the nominal listener, dB: what loudness follows.
     """
@@ -60,7 +61,7 @@ class UnitImage:
         return float(np.std([figure(d) for d in self.draws], ddof=1))
 
 
-def draws_of(
+def image_of_unit(
     rig: Description,
     measured: MeasuredSet,
     filters: FilterSet,
@@ -69,8 +70,8 @@ def draws_of(
     model: EarModel,
     verified: MeasuredSet,
     share: float,
-) -> tuple[Draw, ...]:
-    """Figures under draws of the measurement's noise.
+) -> UnitImage:
+    """Figures as predicted, and under draws of the measurement's noise.
 
     Parameters
     ----------
@@ -83,18 +84,23 @@ def draws_of(
     share
         Part of what both sides have in common that the centre program plays.
     """
+    heads, distance, listener = heads_of(measured.ir), rig.listening_m, nominal(heads_of(measured.ir))
+    expected, _, reference = others_of(rig, measured.ir, filters, pair, model)
+    unit = ways.calibrated(measured.ir, filters)
+    loudness = levels_of((expected, unit), filters, listener).re_plain_db[unit.name]
+    figures = figures_of(unit, model, heads.facing, distance, reference)
+    predicted, found = replace(figures, loudness_db=loudness), list[Draw]()
     if measured.errors is None or verified.errors is None:
-        return ()
-    heads, distance = heads_of(measured.ir), rig.listening_m
-    _, _, reference = others_of(rig, measured.ir, filters, pair, model)
-    rng, listener, found = np.random.default_rng(SEED), nominal(heads), []
+        return UnitImage(predicted, ())
+    rng = np.random.default_rng(SEED)
     for _ in range(DRAWS):
         ears, heard = (_drawn(s, rng) for s in (measured, verified))
         own = ways.measured_arm(heard, measured.ir, filters, share)
         plain = ways.plain_on_unit(ears, np.array([d.at for d in rig.driver]), filters)
-        figures = [figures_of(arm, model, heads.facing, distance, reference) for arm in (own, plain)]
-        found.append(Draw(figures[0], figures[1], _level_db(own, listener) - _level_db(plain, listener)))
-    return tuple(found)
+        judged = judged_of(own, model, heads.facing, distance, reference)
+        level = _level_db(own, listener) - _level_db(plain, listener)
+        found.append(Draw(judged, depth_of(plain, distance), level))
+    return UnitImage(predicted, tuple(found))
 
 
 def _drawn(s: MeasuredSet, rng: np.random.Generator) -> ImpulseResponse:

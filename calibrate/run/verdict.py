@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from sweetspot.calibrate.verify.diagnose import clipping, residual
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.session import VERIFICATION, Session, figures_alone
+from sweetspot.measure.share import forked
 from sweetspot.measure.smooth import THIRD_OCTAVES
 from sweetspot.processor import store
 from sweetspot.processor.filterset import FilterSet
@@ -117,18 +119,15 @@ def verdict_of(
         measured, rig = measured_sets(session), session.rig()
     found = deployed.understood(used, sets, measured, (fitted.prediction, fitted.filters))
     design = parse(store.read_design(run), str(run / store.NAME))
-    verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
-    share = share_of(found.filters)
-    image = (
-        Assessment.of(known)
-        if known
-        else auditory.of_verification(run, found.filters, fitted.ears, found.ears.ir, share)
-    )
-    more = _kept_metrics(kept, verdict.metrics)
-    if not more:
-        scored = measured[0].used_for("score")
-        unit = auditory.unit(run, found.filters, fitted.ears, measured=scored, verified=found.ears, share=share)
-        more = listener_metrics.of(image, unit, limits)
+    share, scored = share_of(found.filters), measured[0].used_for("score")
+    how = run, found.filters, fitted.ears
+    if not kept:
+        auditory.model_of(rig)  # for both cores
+    own = partial(auditory.unit, *how, measured=scored, verified=found.ears, share=share)
+    with forked.begun([own], copies=1, here=bool(kept)) as beside:
+        verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
+        image = Assessment.of(known) if known else auditory.of_verification(*how, found.ears.ir, share)
+        more = _kept_metrics(kept, verdict.metrics) or listener_metrics.of(image, beside()[0], limits)
     return (
         found,
         replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)),

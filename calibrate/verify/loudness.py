@@ -7,7 +7,7 @@ import numpy as np
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.judge import loudest_db, uncalibrated
 from sweetspot.measure.plan import Plan
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.acoustics import SignalBlocks
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import from_db
 
@@ -28,11 +28,9 @@ def within(rig: Description, heard: Plan, measured: ImpulseResponse) -> float:
     if measured.unit != "Pa/FS" or uncalibrated(rig, rig.ear_mics):
         return 1.0
     outputs = [d.channel - 1 for d in rig.driver]
-    h = measured.h.astype(np.float32)
-    size = fft.next_fast_len(h.shape[-1] + max(s.shape[1] for s in heard.sources.signals), real=True)
-    H, levels = fft.rfft(h, size), []
+    h = measured.h.reshape(-1, *measured.h.shape[-2:])
+    levels = []
     for signal in heard.sources.signals:
-        at_ears = fft.irfft(np.einsum("pmdf,df->pmf", H, fft.rfft(signal[outputs], size)), size)
-        each = at_ears.reshape(-1, size)
-        levels.append(loudest_db(each, np.ones(len(each)), rig.fs)[0])
+        at_ears = SignalBlocks(np.asarray(signal[outputs], dtype=np.float64), h.shape[-1]).filtered(h)
+        levels.append(loudest_db(at_ears, np.ones(len(at_ears)), rig.fs)[0])
     return min(1.0, float(from_db(rig.limits.loudest_db_spl - UNDER_LIMIT_DB - max(levels))))

@@ -14,7 +14,7 @@ import pytest
 from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import ARMS, Arm, EarModel, Pair, arms, figures_of, modelled
 from sweetspot.calibrate.auditory import run as auditory
-from sweetspot.calibrate.auditory.figures import direct_spectra
+from sweetspot.calibrate.auditory.figures import depth_of, direct_spectra, judged_of
 from sweetspot.calibrate.auditory.reference import facing_gain
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.plant.places import Heads
@@ -116,6 +116,23 @@ def test_direct_over_reverberant_sound_of_a_known_tail(run: Path, late_db: float
     assert np.allclose(found.drr_db[:, :2], -late_db, atol=0.2)
     assert found.critical_distance_m["left"] == pytest.approx(2.0 * 10.0 ** (-late_db / 20.0), rel=0.03)
     assert np.all(found.c50_db > found.drr_db), "what comes before 50 ms is clear"
+
+
+def test_figures_under_noise_are_those_of_the_whole(run: Path) -> None:
+    """What is judged, and depth alone, without the rest; other arms have passed in between."""
+    model = auditory.model_of(parse((run / "rig.toml").read_text(), run))
+    arm, other, third = (synthetic(late, model) for late in (-12.0, 3.0, -3.0))
+    h = np.stack([arm.h[:, 0], 0.7 * np.roll(arm.h[:, 1], 9, axis=-1)], axis=1)
+    h[:, 1, 0, 1:] -= 0.9 * h[:, 1, 0, :-1]
+    arm = replace(arm, h=h)
+    whole = figures_of(arm, model, np.full(1, 0.1), 2.0, other)
+    judged = judged_of(arm, model, np.full(1, 0.1), 2.0, other)
+    for name in ("azimuth", "focus", "drr_db", "tone_db"):
+        assert np.array_equal(getattr(judged, name), getattr(whole, name)), name
+        assert np.any(getattr(whole, name)), name
+    assert (judged.c50_db.size, judged.iacc.size, judged.tone_heads_db.size) == (0, 0, 0)
+    assert np.array_equal(depth_of(arm, 2.0).drr_db, whole.drr_db)
+    assert depth_of(third, 2.0).drr_loss_db(whole) == figures_of(third, model, np.zeros(1), 2.0, arm).drr_loss_db(whole)
 
 
 def test_a_computed_pair_stands_where_it_is_put(run: Path) -> None:

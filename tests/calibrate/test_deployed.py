@@ -20,6 +20,7 @@ from scipy.signal import fftconvolve, resample_poly
 from sweetspot.calibrate import run
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.plant import Fitted
+from sweetspot.calibrate.run import verification as verification_run
 from sweetspot.calibrate.run.verification import engine_of
 from sweetspot.calibrate.verify import insert, verification
 from sweetspot.calibrate.verify import processor as deployed
@@ -329,6 +330,28 @@ def all_captured(here: Path, opened: Rig, fitted: Fitted, chosen: Deployed) -> N
     with insert.ready(opened, chosen, planned, measured, ask) as ready:
         for signal in planned.sources.signals:
             ready.interface.capture(signal)
+
+
+def test_a_stimulus_is_rendered_once_for_all_plans(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At any level and for every set; a result that somebody changed would be another stimulus, so none can."""
+    filters, made = replace(run.fitted_of(here).filters), list[tuple[int, ...]]()
+    process, own = engine_of(filters), verification_run.render
+    monkeypatch.setattr(verification_run, "render", lambda f, x, fs: made.append(x.shape) or own(f, x, fs))
+    with Session.read(here / "session.h5") as session:
+        rig = session.rig()
+    first = verification.plan(rig, "ears", filters, process, share=1.0)
+    count = len(made)
+    assert count >= len(first.sources.names)
+    lower = verification.plan(rig, "ears", filters, engine_of(filters), share=0.5)
+    assert len(made) == count
+    for loud, soft in zip(first.sources.signals, lower.sources.signals, strict=True):
+        assert np.allclose(soft[:3], 0.5 * loud[:3], atol=1e-7)
+    x = np.random.default_rng(3).standard_normal((2, 4000)) * 1e-3
+    alone = process(x)
+    assert np.array_equal(alone, own(filters, x, filters.fs))
+    assert not np.array_equal(alone, process(2.0 * x))
+    with pytest.raises(ValueError, match="read-only"):
+        alone[0, 0] = 1.0
 
 
 def ears_of(rig: Description, chosen: Deployed) -> Plan:
