@@ -7,6 +7,7 @@ both doors to the world refuse what :meth:`Protection.refused` names.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import Excursion, fft
 from sweetspot.rigs.errors import TooLoud
-from sweetspot.rigs.units import Float, db, power_db
+from sweetspot.rigs.units import Complex, Float, db, power_db
 
 if TYPE_CHECKING:
     from sweetspot.rigs.rig_file import Description, Driver, OutputLimits
@@ -52,9 +53,6 @@ FROM_HZ = 20.0
 
 EDGE_BINS = 32
 """Bins of a transform that lie below a band's edge, at least."""
-
-MANY, LONG = 24, 1024
-"""More filters than that share one decomposition, unless they are longer than that."""
 
 MOST_DECADES = 8.0
 """Up to this power of ten energy below the band is weighed in when filters are changed."""
@@ -253,14 +251,10 @@ class Protection:
         leaking = rows[self._leaks_db(rows, fs, slopes) > most_db]
         if not len(leaking):
             return rows
-        f = fft.rfftfreq(size, 1.0 / fs)
-        weight = np.where(f < self.low_hz, (self.low_hz / np.maximum(f, FROM_HZ)) ** slope, 0.0)
-        column = np.asarray(fft.irfft(weight, size)[:n])
-        multipliers = 10.0 ** np.arange(0.0, MOST_DECADES, 0.25)
+        multipliers, low_hz = 10.0 ** np.arange(0.0, MOST_DECADES, 0.25), self.low_hz
 
         def held(m: float, some: Float) -> Float:
-            first = np.concatenate([[1.0 + m * column[0]], m * column[1:]])
-            return np.asarray(_toeplitz_solved(first, some.T).T)
+            return _applied(_inverse(n, size, fs, low_hz, slope, m), some)
 
         low, high = -1, len(multipliers) - 1  # each leak falls with the multiplier: the least that does is bisected
         while high - low > 1:
@@ -328,13 +322,34 @@ def _over_lags(weight: Float, size: int, count: int) -> Float:
     return over
 
 
-def _toeplitz_solved(column: Float, rows: Float) -> Float:
-    """``T^-1 rows`` of a symmetric positive Toeplitz matrix; many right-hand sides share one decomposition."""
-    from scipy.linalg import cho_factor, cho_solve, solve_toeplitz, toeplitz  # slow to import
+@lru_cache(maxsize=256)
+def _inverse(n: int, size: int, fs: int, low_hz: float, slope: float, m: float) -> tuple[Complex, Complex, float]:
+    """Spectra of the two vectors that give the inverse of ``I + m B`` of ``n`` taps, and the first one's first value.
 
-    if rows.shape[1] <= MANY or len(column) > LONG:
-        return np.asarray(solve_toeplitz(column, rows))
-    return np.asarray(cho_solve(cho_factor(toeplitz(column)), rows))
+    The inverse of a symmetric Toeplitz matrix follows from its first column ``x``: ``(A A^T - C C^T) / x_0`` with lower
+    triangular Toeplitz matrices of ``x`` and of ``0, x_(n-1), ..., x_1`` (I. Gohberg and A. Semencul, Mat. Issled. 7,
+    201, 1972). It depends on the band alone: drivers and units share it.
+    """
+    from scipy.linalg import solve_toeplitz  # slow to import
+
+    f = fft.rfftfreq(size, 1.0 / fs)
+    weight = np.where(f < low_hz, (low_hz / np.maximum(f, FROM_HZ)) ** slope, 0.0)
+    column = m * np.asarray(fft.irfft(weight, size)[:n])
+    column[0] += 1.0
+    x = solve_toeplitz(column, np.eye(1, n)[0])
+    return fft.rfft(x, 2 * n), fft.rfft(np.concatenate([[0.0], x[:0:-1]]), 2 * n), float(x[0])
+
+
+def _applied(inverse: tuple[Complex, Complex, float], rows: Float) -> Float:
+    """An inverse of :func:`_inverse` on rows ``(row, tap)``, by transforms of twice their length."""
+    *columns, first = inverse
+    n = rows.shape[-1]
+    spectra = fft.rfft(rows, 2 * n, axis=-1)
+    parts = []
+    for column in columns:
+        turned = fft.irfft(column.conj() * spectra, 2 * n, axis=-1)[..., :n]
+        parts.append(fft.irfft(column * fft.rfft(turned, 2 * n, axis=-1), 2 * n, axis=-1)[..., :n])
+    return np.asarray((parts[0] - parts[1]) / first)
 
 
 def protections(rig: Description) -> tuple[Protection, ...]:

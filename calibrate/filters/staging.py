@@ -72,21 +72,35 @@ def programme_gain(taps: Float, fs: int, ceiling: float) -> float:
 
     The reduction is computed by the guard itself, whose look-ahead gain holds the ceiling for any programme.
     """
-    return min(_loudest(taps, fs, ceiling, name) for name in PROGRAMMES)
+    least = np.inf
+    for name in PROGRAMMES:
+        least = min(least, _loudest(taps, fs, ceiling, name, least))
+    return least
 
 
-def _loudest(taps: Float, fs: int, ceiling: float, name: str) -> float:
+def _loudest(taps: Float, fs: int, ceiling: float, name: str, enough: float) -> float:
+    """The gain for one programme, or one of at least ``enough``, beyond which nobody asks."""
     x = _upmixed(name, fs)
     size = fft.next_fast_len(x.shape[1] + taps.shape[-1], real=True)
     X, H = fft.rfft(x, size), fft.rfft(taps.astype(np.float32), size)
     y = fft.irfft(np.einsum("cf,cdf->df", X, H), size)[:, taps.shape[-1] : x.shape[1]]
     fits = ceiling / max(float(np.max(np.abs(y))), 1e-30)
-    low, high = 0.0, LARGEST_DB
-    for _ in range(STEPS):
-        middle = 0.5 * (low + high)
-        gains = taken(y * np.float32(fits * from_db(middle)), fs, ceiling)
-        low, high = (low, middle) if np.quantile(gains, SHARE) < from_db(-TAKEN_DB) else (middle, high)
-    return fits * float(from_db(low))
+    gains = fits * from_db(LARGEST_DB * np.arange(2**STEPS) / 2**STEPS)
+    last = int(np.searchsorted(gains, enough))  # the first gain that is enough: if it is taken well, no other matters
+    if last == 0:
+        return float(gains[0])
+    low, high = 0, 2**STEPS
+    if last < high:
+        low, high = (last, last + 1) if _bears(y * np.float32(gains[last]), fs, ceiling) else (0, last)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _bears(y * np.float32(gains[middle]), fs, ceiling) else (low, middle)
+    return float(gains[low])
+
+
+def _bears(y: Float, fs: int, ceiling: float) -> bool:
+    """Whether the guard takes more than :data:`TAKEN_DB` of drivers' signals seldom enough."""
+    return bool(np.quantile(taken(y, fs, ceiling), SHARE) >= from_db(-TAKEN_DB))
 
 
 def taken(y: Float, fs: int, ceiling: float) -> Float:

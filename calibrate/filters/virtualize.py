@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.calibrate.design import StereoDesign
 from sweetspot.calibrate.plant import FarEar
 from sweetspot.rigs.acoustics import Head, SphereHead
+from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 
 FIT_HZ: Float = np.geomspace(200.0, 8000.0, 120)
@@ -114,17 +116,24 @@ def phantom_power(head: Head, positions: NDArray[np.void], design: StereoDesign,
     distance_m
         From the device to the nominal head; the pair stands as far from it, ``angle_deg`` to both sides.
     """
-    angle = np.radians(design.angle_deg)
+    places = np.stack([positions["x"], positions["y"], np.radians(positions["yaw_deg"])], axis=1)
+    return _phantom_power(head, places.tobytes(), design.angle_deg, distance_m, c)
+
+
+@lru_cache(maxsize=4)
+def _phantom_power(head: Head, places: bytes, angle_deg: float, distance_m: float, c: float) -> Float:
+    """:func:`phantom_power` at places ``(position, 3)``: x, y, yaw; units of a kind are measured at the same ones."""
+    angle = np.radians(angle_deg)
     ahead, aside = distance_m * (1.0 - np.cos(angle)), distance_m * np.sin(angle)
     k, heard = 2.0 * np.pi * GRID / c, []
-    for p in positions:
-        at = np.array([[ahead - p["x"], side * aside - p["y"]] for side in (-1.0, 1.0)])
+    for x, y, yaw in np.frombuffer(places).reshape(-1, 3):
+        at = np.array([[ahead - x, side * aside - y] for side in (-1.0, 1.0)])
         r = np.hypot(at[:, 0], at[:, 1])
-        azimuth = np.arctan2(at[:, 1], at[:, 0]) - np.pi - np.radians(p["yaw_deg"])
+        azimuth = np.arctan2(at[:, 1], at[:, 0]) - np.pi - yaw
         sides = zip(azimuth, r, strict=True)
         ears = [head.response(np.full(len(k), a), k, float(d), c) * np.exp(-1j * k * d) / d for a, d in sides]
         heard.append(np.stack(ears))
     pair = np.stack(heard)
     both = np.mean(np.abs(pair.sum(axis=1)) ** 2, axis=(0, 1))
     near = 0.5 * np.mean(np.abs(pair[:, 0, 0]) ** 2 + np.abs(pair[:, 1, 1]) ** 2, axis=0)
-    return np.asarray(both / near)
+    return frozen("power", both / near, ndim=1)

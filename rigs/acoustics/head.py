@@ -42,6 +42,10 @@ class Head(Protocol):
         """
         ...
 
+    def __hash__(self) -> int:
+        """What is computed for a head is kept for it."""
+        ...
+
 
 class EncodedHead(Protocol):
     """A head made ready for very many directions at once, anywhere on the sphere."""
@@ -64,6 +68,12 @@ class SphereHead:
     def __init__(self, diameter: float, ears: float) -> None:
         self.radius = diameter / 2.0
         self.ears = (ears, -ears)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SphereHead) and (self.radius, self.ears) == (other.radius, other.ears)
+
+    def __hash__(self) -> int:
+        return hash((self.radius, self.ears))
 
     def response(self, directions: Float, k: Float, r: float, c: float) -> Complex:
         """See :class:`Head`; exact for a point source at distance ``r``."""

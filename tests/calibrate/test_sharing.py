@@ -54,6 +54,22 @@ def test_gain_is_the_largest_at_which_the_guard_seldom_takes_more_than_six_decib
     assert shares[1] > staging.SHARE
 
 
+def test_the_gain_is_the_least_of_each_programme_by_itself() -> None:
+    """Two sets of filters of which either programme limits one, in either order."""
+    rng, limits = np.random.default_rng(4), set()
+    for lowest in (0.0, 2500.0):
+        taps = rng.standard_normal((3, 2, 256)) * np.exp(-np.arange(256) / 30.0)
+        f = np.fft.rfftfreq(256, 1.0 / FS)
+        taps = np.fft.irfft(np.fft.rfft(taps) * (f >= lowest), 256)
+        each = {name: staging._loudest(taps, FS, 0.4, name, np.inf) for name in ("music", "speech")}
+        assert staging.programme_gain(taps, FS, 0.4) == min(each.values())
+        limits.add(min(each, key=lambda name: each[name]))
+        for name, gain in each.items():
+            assert staging._loudest(taps, FS, 0.4, name, 0.7 * gain) >= 0.7 * gain
+            assert staging._loudest(taps, FS, 0.4, name, 1.5 * gain) == gain
+    assert limits == {"music", "speech"}
+
+
 class _Open:
     """A head that casts no shadow and has both ears in its middle."""
 

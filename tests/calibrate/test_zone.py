@@ -17,6 +17,7 @@ from sweetspot.calibrate.auditory.mapping import _uncertainty
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, parse
 from sweetspot.calibrate.plant.places import Heads, correction, fitted
+from sweetspot.calibrate.plant.places import field as field_of
 from sweetspot.calibrate.plant.places.field import radial_ratio
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.rigs.errors import BadInput
@@ -55,6 +56,24 @@ def test_a_field_is_carried_to_other_distances_and_bearings() -> None:
     assert error[:, :, 1:].max() < 0.04
     assert np.all(field.left_out_db < -20.0)
     assert np.allclose(field.centres[1], at[1, :2]), "a driver far from the middle is expanded about its own place"
+
+
+def test_an_even_ring_has_the_coefficients_that_its_equations_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three drivers, expanded about the middle: closed form against the solver."""
+    f = np.array([0.0, 310.0, 1100.0, 4200.0])
+    at = np.array([[0.03, 0.02, 0.0], [0.02, -0.04, 0.0], [0.0, 0.3, 0.0]])
+    azimuths = np.radians(np.arange(-180.0, 179.0, 8.0))
+    ring = 1.7 * np.stack([np.cos(azimuths), np.sin(azimuths)], axis=1)
+    h = points(ring, at[:, :2], f)
+    closed = fitted(h, f, azimuths, 1.7, at, C, more=-9.0)
+    asked = []
+    monkeypatch.setattr(field_of, "_even_ring", lambda *a: asked.append(a))
+    solved = fitted(h, f, azimuths, 1.7, at, C, more=-9.0)
+    assert asked
+    assert not closed.centres.any()
+    assert not solved.centres.any()
+    assert np.abs(closed.b - solved.b).max() < 1e-11 * np.abs(solved.b).max()
+    assert np.allclose(closed.left_out, solved.left_out, rtol=1e-8, atol=1e-13)
 
 
 def test_a_cabinet_larger_than_its_drivers_is_expanded_as_a_larger_body() -> None:

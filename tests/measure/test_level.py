@@ -93,6 +93,17 @@ def test_matched_ears_hear_alike_when_measured_again(
     assert ear_matching.match(*responses(again)).overall_db == pytest.approx(0.0, abs=0.02)
 
 
+def test_third_octaves_by_lags_are_means_over_bins() -> None:
+    h = np.random.default_rng(3).standard_normal(301) * np.exp(-np.arange(301) / 40.0)
+    fs, n, centres = 47872, 1600, np.array([315.0, 2000.0, 12700.0])
+    f, power = np.fft.rfftfreq(n, 1.0 / fs), np.abs(np.fft.rfft(h, n)) ** 2
+    lags = np.correlate(h, h, "full")[len(h) - 1 :]
+    found = lags @ ear_matching._band_means(len(h), n, fs, centres)
+    third = 2.0 ** (1.0 / 6.0)
+    exact = [power[(f >= c / third) & (f < c * third)].mean() for c in centres]
+    assert found == pytest.approx(exact, rel=1e-9)
+
+
 def test_without_symmetry_it_is_refused(crooked: Description, mirrored: str, tmp_path: Path) -> None:
     run = session(mirrored, tmp_path / "a", {})
     found, rig = responses(run)

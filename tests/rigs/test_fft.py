@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.acoustics import SignalBlocks, fft
+from sweetspot.rigs.arrays import frozen
 
 
 @pytest.mark.parametrize("real", [True, False])
@@ -47,3 +48,30 @@ def test_commands_start_without_what_only_some_of_them_compute_with() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_signals_filtered_in_blocks_are_those_of_the_naive_sum() -> None:
+    """Ragged lengths, two channels to three outputs, two sets of responses of which one is shorter than announced."""
+    rng = np.random.default_rng(11)
+    for samples, taps in ((1, 1), (700, 37), (5000, 129), (4097, 2048)):
+        x = rng.standard_normal((2, samples))
+        blocks = SignalBlocks(x, taps)
+        for length in {taps, (taps + 1) // 2}:
+            h = rng.standard_normal((3, 2, length))
+            exact = [sum(np.convolve(h[o, c], x[c]) for c in range(2)) for o in range(3)]
+            assert np.allclose(blocks.filtered(h), exact, rtol=0.0, atol=1e-10)
+    with pytest.raises(ValueError, match="longer than 37"):
+        SignalBlocks(np.zeros((1, 9)), 37).filtered(np.zeros((1, 1, 38)))
+
+
+def test_a_constant_array_is_not_copied_and_one_that_can_change_is() -> None:
+    own = np.arange(6.0)
+    own.setflags(write=False)
+    assert frozen("x", own, ndim=1) is own
+    assert frozen("x", own[1:], ndim=1).base is own
+    behind = np.arange(6.0)
+    view = behind[:]
+    view.setflags(write=False)
+    kept = frozen("x", view, ndim=1)
+    behind[0] = 7.0
+    assert kept[0] == 0.0

@@ -21,6 +21,7 @@ from sweetspot.measure.preflight import run as preflight
 from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
+from sweetspot.rigs import protection
 from sweetspot.rigs.errors import BadInput, TooLoud
 from sweetspot.rigs.lab.electronics import Wear
 from sweetspot.rigs.lab.interface import LabInterface
@@ -327,6 +328,17 @@ def test_short_filters_are_changed_as_little_as_keeps_them_to_the_band(
         inside = at > (one.low_hz or 0.0) + 2.5 * fs / taps
         assert np.max(np.abs(20 * np.log10(kept[0, inside] / wanted[0, inside]))) < 1.0
         assert np.array_equal(one.within_band(held, fs), held)
+
+
+def test_a_kept_inverse_solves_as_well_as_the_matrix_itself() -> None:
+    """``I + m B`` for pink programme below 300 Hz, written out, against its inverse by two vectors."""
+    n, size, fs, m = 200, 2000, 47872, 3e3
+    f = np.fft.rfftfreq(size, 1.0 / fs)
+    lags = np.fft.irfft(np.where(f < 300.0, 300.0 / np.maximum(f, protection.FROM_HZ), 0.0), size)
+    matrix = np.eye(n) + m * lags[np.abs(np.arange(n)[:, None] - np.arange(n))]
+    rows = np.random.default_rng(5).standard_normal((3, n))
+    found = protection._applied(protection._inverse(n, size, fs, 300.0, 1.0, m), rows)
+    assert np.abs(found @ matrix - rows).max() < 1e-9
 
 
 def test_sides_that_cancel_each_other_in_a_driver_keep_to_its_band_together(crooked_text: str, tmp_path: Path) -> None:
