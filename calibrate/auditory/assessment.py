@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from typing import Any, Literal
+from functools import cache
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -134,29 +135,32 @@ def heads_of(ears: ImpulseResponse) -> Heads:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pending:
-    """An assessment whose loudness another core may still compute.
+    """An assessment that another core may still compute.
 
     Parameters
     ----------
-    arms
-        Figures of all arms but their loudness.
-    loudness
-        Waits for the levels.
+    found
+        Waits for the figures of all arms but their loudness, and for the levels.
     computed
         Whether the reference pair was computed.
     head
         Which head's templates were used.
     """
 
-    arms: dict[str, ImageFigures]
-    loudness: forked.Begun[Loudness]
+    found: forked.Begun[Any]
     computed: bool
     head: str
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.found.__exit__()
+
     def whole(self) -> Assessment:
         """The assessment."""
-        (levels,) = self.loudness()
-        found = {name: replace(f, loudness_db=levels.re_plain_db[name]) for name, f in self.arms.items()}
+        figures, levels = self.found()
+        found = {name: replace(f, loudness_db=levels.re_plain_db[name]) for name, f in figures.items()}
         return Assessment(found, "model" if self.computed else "rig", levels, self.head)
 
 
@@ -181,11 +185,14 @@ def predicted(
     facing
         See :func:`others_of`.
     beside
-        Compute loudness on another core meanwhile.
+        Compute them on another core.
     """
-    others = others_of(rig, ears, filters, pair, model, facing=facing)
-    unit, heads = ways.calibrated(ears, filters), heads_of(ears)
-    return _assessed(rig, filters, model, (others, unit), heads=heads, computed=pair is None, beside=beside)
+    ways.upmix_shares(filters)  # the other core finds them, and so does the map of the zone on this one
+
+    def arms() -> tuple[Arm, Arm, Arm, Arm]:
+        return *others_of(rig, ears, filters, pair, model, facing=facing), ways.calibrated(ears, filters)
+
+    return _assessed(rig, filters, model, arms, heads=heads_of(ears), computed=pair is None, beside=beside)
 
 
 def of_verification(
@@ -208,9 +215,12 @@ def of_verification(
     share
         Part of what both sides have in common that the centre program plays.
     """
-    others = others_of(rig, ears, filters, pair, model, facing=facing)
-    unit = ways.measured_arm(verified, ears, filters, share)
-    return _assessed(rig, filters, model, (others, unit), heads=heads_of(ears), computed=pair is None).whole()
+
+    def arms() -> tuple[Arm, Arm, Arm, Arm]:
+        others = others_of(rig, ears, filters, pair, model, facing=facing)
+        return *others, ways.measured_arm(verified, ears, filters, share)
+
+    return _assessed(rig, filters, model, arms, heads=heads_of(ears), computed=pair is None).whole()
 
 
 def others_of(
@@ -241,19 +251,28 @@ def _assessed(
     rig: Description,
     filters: FilterSet,
     model: EarModel,
-    arms: tuple[tuple[Arm, Arm, Arm], Arm],
+    arms: Callable[[], tuple[Arm, Arm, Arm, Arm]],
     *,
     heads: Heads,
     computed: bool,
     beside: bool = False,
 ) -> Pending:
-    """Figures of the other arms and the unit; their loudness on another core if ``beside``."""
-    (plain, matrix, reference), unit = arms
+    """Figures of the other arms and the unit, and their loudness; on another core if ``beside``."""
     distance = rig.ears.distance_m if rig.ears else 2.0
-    each = (plain, matrix, unit, reference)
-    loudness = forked.begun([partial(levels_of, each, filters, nominal(heads))], copies=1, here=not beside)
-    found = {a.name: figures_of(a, model, heads.facing, distance, reference) for a in each}
-    return Pending(found, loudness, computed, model.templates.name)
+
+    @cache
+    def each() -> tuple[Arm, Arm, Arm, Arm]:
+        plain, matrix, reference, unit = arms()
+        return plain, matrix, unit, reference
+
+    def figures() -> dict[str, ImageFigures]:
+        return {a.name: figures_of(a, model, heads.facing, distance, each()[-1]) for a in each()}
+
+    def levels() -> Loudness:
+        return levels_of(each(), filters, nominal(heads))
+
+    work: list[Callable[[], Any]] = [figures, levels]
+    return Pending(forked.begun(work, copies=1, here=not beside), computed, model.templates.name)
 
 
 def nominal(heads: Heads) -> int:

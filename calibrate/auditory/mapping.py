@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -201,7 +202,7 @@ def zone_map(
     filters: FilterSet,
     *,
     far_ear: Complex,
-    figures: dict[str, ImageFigures],
+    figures: Callable[[], dict[str, ImageFigures]],
     at: Float,
     pair: Pair,
 ) -> ZoneMap:
@@ -214,7 +215,8 @@ def zone_map(
     far_ear
         Virtual far ear over near ear on the designs' grid, taken out of the cancellation.
     figures
-        Of all arms at the measured positions: their direct over reverberant sound is carried with the direct level.
+        Of all arms at the measured positions, requested last: their direct over reverberant sound is carried with the
+        direct level.
     at
         Places of the drivers, m.
     pair
@@ -240,13 +242,14 @@ def zone_map(
     margin = _margin(m, calibrated, calibrated.ear_spectra(direct, m.f, m.ears.fs), places)
     polar_holds = bool(np.median(m.field.left_out_db) <= POLAR_LEFT_DB)
     sure = (uncertainty <= LARGEST_DEG) & polar_holds
+    cancellation, known = _cancellation(calibrated, direct, m, far_ear), figures()
     return ZoneMap(
         x,
         y,
         wanted_deg=float(np.degrees(pair.angle)),
         azimuth_deg={name: a.reshape(*shape, 3) for name, a in azimuth.items()},
-        drr_db={name: _drr(figures[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
-        cancellation_db=_cancellation(calibrated, direct, m, far_ear).reshape(shape),
+        drr_db={name: _drr(known[name], heard[name], near[name], m.f).reshape(*shape, 3) for name in heard},
+        cancellation_db=cancellation.reshape(shape),
         uncertainty_deg=uncertainty.reshape(shape),
         margin_db=margin.reshape(*shape, 2),
         trusted=(sure & (margin[:, 0] >= LEAST_MARGIN_DB["sides"])).reshape(shape),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -90,7 +91,7 @@ def predicted(run: Path, filters: FilterSet, matched: Matched | None) -> Assessm
 
 
 def pending(run: Path, filters: FilterSet, matched: Matched | None, *, beside: bool = True) -> Pending:
-    """The same, with loudness computed on another core meanwhile.
+    """The same, computed on another core meanwhile.
 
     Parameters
     ----------
@@ -212,14 +213,18 @@ def ground(known: Footing | None, extent: Extent) -> Ground | None:
 
 
 def zone(
-    run: Path, filters: FilterSet, prediction: Prediction, figures: dict[str, ImageFigures], known: Ground | None
+    run: Path,
+    filters: FilterSet,
+    prediction: Prediction,
+    figures: Callable[[], dict[str, ImageFigures]],
+    known: Ground | None,
 ) -> ZoneMap | None:
     """The map of the listening zone that a run's session predicts; ``None`` without gates or a polar set.
 
     Parameters
     ----------
     figures
-        Of the arms at the scoring positions.
+        Of the arms at the scoring positions, see :func:`zone_map`.
     known
         See :func:`ground`.
     """

@@ -188,7 +188,7 @@ def learn(
 
 def _current(ledger: Ledger, folder: Path) -> tuple[list[Mapping[str, Any]], str]:
     """Metrics of the runs with unchanged files, and a note on the others."""
-    changed = set(jobs.changed(ledger.known()))
+    changed = set(jobs.changed(ledger.stamped()))
     rows = [row for row in ledger.figures() if row["run"] not in changed] if changed else ledger.figures()
     count = f"{len(changed)} {'run has' if len(changed) == 1 else 'runs have'}"
     note = f"{folder}: {count} changed since the table was filled; to include them: sweetspot fleet fit {folder}"

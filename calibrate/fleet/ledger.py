@@ -165,6 +165,15 @@ class Ledger:
         """Rows of the table of units by run."""
         return {row["run"]: dict(row) for row in self._db.execute("SELECT * FROM units")}
 
+    def stamped(self) -> dict[str, dict[str, Any]]:
+        """Rows, by run, of the done runs of which the state of a file is kept: those that can be found changed."""
+        stamps = [row[1] for row in self._db.execute("PRAGMA table_info(units)") if row[1].endswith("_stamp")]
+        if not stamps:
+            return {}
+        where = " OR ".join(f"{name} <> ''" for name in stamps)
+        rows = self._db.execute(f"SELECT * FROM units WHERE status = 'done' AND ({where})")
+        return {row["run"]: dict(row) for row in rows}
+
     def summary(self) -> UnitSummary:
         """The table of units in a few numbers, and the rows of those that could not be fitted."""
         units, runs, seconds = self._db.execute(

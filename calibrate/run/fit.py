@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from sweetspot.calibrate.auditory import Assessment, Extent, Ground
@@ -147,11 +147,11 @@ def _bank(run: Path, made: Fitted, design: Design, wish: BankDesign) -> FittedBa
 
 
 def _listened(run: Path, made: Fitted, ground: forked.Begun[Ground | None]) -> dict[str, list[str]]:
-    """Image, loudness and listening zone of a fit, as they are kept; loudness on another core meanwhile."""
-    pending = auditory.pending(run, made.filters, made.ears)
-    with pending.loudness:
-        mapped = auditory.zone(run, made.filters, made.prediction, pending.arms, *ground())
-        found = pending.whole()
+    """Image, loudness and listening zone of a fit, as they are kept; the first two from another core."""
+    with auditory.pending(run, made.filters, made.ears) as pending:
+        whole = cache(pending.whole)
+        mapped = auditory.zone(run, made.filters, made.prediction, lambda: whole().arms, *ground())
+        found = whole()
     kept = {"zone": [json.dumps(mapped.to_dict())]} if mapped else {}
     louder = json.dumps(found.loudness.re_plain_db["calibrated"])
     return kept | {"image": [found.kept()], "loudness": [louder]}
