@@ -28,7 +28,7 @@ from sweetspot.rigs.next_command import command
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Operator
 from sweetspot.rigs.rig_file import read, with_faults
-from sweetspot.rigs.storage import alone
+from sweetspot.rigs.storage import alone, hash_ahead
 
 RunArg = MeasuredRun
 
@@ -83,6 +83,7 @@ def calibrate(
     as_json: JsonOpt = False,
 ) -> None:
     """Fit the filters of a unit from its session: session.h5 to filterset.h5."""
+    hash_ahead(run_folder / "session.h5")  # its SHA-256 goes into the filter set
     wanted, text = designs.read(design)
     for name in folder.changed_files(run_folder):
         say(f"{name}: changed since the run was measured; the run's copy is used")

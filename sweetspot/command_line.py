@@ -9,6 +9,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,10 +19,14 @@ from typer.main import get_command
 from sweetspot.commands import COMMANDS, rooms_of
 from sweetspot.rigs.errors import OutputTrouble, SweetspotError
 from sweetspot.rigs.progress import failed, say, speakable
+from sweetspot.rigs.storage import compare_ahead
 from sweetspot.streams import guard
 from sweetspot.trace import UNEXPECTED, kept, refused_by_system
 
 INTERRUPTED = 130
+
+SESSION = "session.h5"
+"""File of a run folder that every command on a run reads first."""
 
 AGAIN_S = 0.02
 """Delay of an interrupt that is raised again, s: by then the code that swallowed the first one has returned."""
@@ -55,6 +60,8 @@ class Lazy(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command itself, and the words that are left for it."""
         name, _, rest = super().resolve_command(ctx, args)
+        for word in args:  # a run's session is compared with its checksum while modules load: 0.1 s
+            compare_ahead(Path(word) / SESSION)
         mounted: Any = get_command(build(*rooms_of(args)))
         gc.freeze()  # what was loaded stays until the end: no collection need look at it
         gc.enable()

@@ -71,6 +71,7 @@ def calibrate(
             with Session.read(session_file(run)) as session:
                 measured_sets(session)  # read once, for the copy of this process too
         extent = Extent(design.zone.x_m, design.zone.y_m, design.zone.step_m)
+        sha256(session_file(run))  # known before this process is copied
         known = auditory.footing(run, design.filter, design.filter.match_ears) if with_zone else None
         with forked.begun([partial(auditory.ground, known, extent)] * with_zone, copies=1) as ground:
             made, ears = _fit(run, design, left_out=left_out, step=step)

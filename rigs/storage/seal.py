@@ -118,19 +118,24 @@ def file_sha256(path: Path, start: int = 0) -> str:
     return _sha256(path, start, state)
 
 
-def hash_ahead(path: Path) -> None:
+def hash_ahead(path: Path, start: int = 0) -> None:
     """Begin to compute :func:`file_sha256` of a large file in a second thread, for whoever asks for it later."""
     with suppress(OSError):
         state = state_of(path)
-        if state and (state, 0) not in _hashed | _underway:
-            _underway[state, 0] = Thread(target=_quietly_hashed, args=(path, state), name="hash", daemon=True)
-            _underway[state, 0].start()
+        if state and (state, start) not in _hashed | _underway:
+            _underway[state, start] = Thread(target=_quietly_hashed, args=(path, start, state), name="hash", daemon=True)
+            _underway[state, start].start()
 
 
-def _quietly_hashed(path: Path, state: Identity) -> None:
+def compare_ahead(path: Path) -> None:
+    """Begin in the same way with what :func:`compared` will compute."""
+    hash_ahead(path, BLOCK)
+
+
+def _quietly_hashed(path: Path, start: int, state: Identity) -> None:
     """An error is left to whoever asks for the hash, and meets it again."""
     with suppress(OSError):
-        _sha256(path, 0, state)
+        _sha256(path, start, state)
 
 
 def _sha256(path: Path, start: int, state: Identity | None) -> str:

@@ -271,6 +271,9 @@ def test_a_large_file_is_hashed_once_and_ahead_of_whoever_asks(tmp_path: Path, m
     seal.hash_ahead(path)
     assert seal.file_sha256(path) == sha256(content).hexdigest()
     assert len(begun) == 1
+    seal.compare_ahead(path)
+    assert seal.content_sha256(path) == sha256(content[seal.BLOCK :]).hexdigest()
+    assert len(begun) == 2
     path.write_bytes(content[:-1])
     assert seal.file_sha256(path) == sha256(content[:-1]).hexdigest()
     seal.hash_ahead(tmp_path / "missing")
