@@ -59,11 +59,10 @@ def interaural_cues(ears: Complex, bands: Bands, top: float = np.inf) -> Cues:
     """
     left, right = ears[..., 0, :], ears[..., 1, :]
     cross = left * right.conj()
-    powers = [(np.abs(x) ** 2) @ bands.power.T for x in (left, right)]
+    powers = [(x.real**2 + x.imag**2) @ bands.power.T for x in (left, right)]
     itd, peak = np.zeros(powers[0].shape), np.zeros(powers[0].shape)
     for b in np.flatnonzero(bands.centre <= top):
-        used = bands.used(int(b))
-        itd[..., b], peak[..., b] = _maximum(cross[..., used], bands, int(b))
+        itd[..., b], peak[..., b] = _maximum(cross, bands, int(b))
     left_power, right_power = (np.maximum(p, 1e-300) for p in powers)
     return Cues(
         itd,
@@ -74,20 +73,20 @@ def interaural_cues(ears: Complex, bands: Bands, top: float = np.inf) -> Cues:
 
 
 @lru_cache(maxsize=64)
-def _waves(bands: Bands, b: int) -> tuple[Float, float, Float, Float]:
-    """Lags of a band (s) and their step, and the weighted cosine and sine ``(frequency, lag)`` of its frequencies."""
+def _waves(bands: Bands, b: int) -> tuple[slice, Float, float, Float, Float]:
+    """The bins of a band, its lags (s) and their step, and weighted cosine and sine ``(frequency, lag)``."""
     used = bands.used(b)
     f = bands.f[used]
     count, step = int(np.ceil(LAG_S * STEPS * f[-1])), 1.0 / (STEPS * float(f[-1]))
     lags = np.arange(-count - 1, count + 2) * step
     turn, weight = 2.0 * np.pi * np.outer(f, lags), bands.power[b, used, None]
-    return np.asarray(lags), step, weight * np.cos(turn), weight * np.sin(turn)
+    return used, np.asarray(lags), step, weight * np.cos(turn), weight * np.sin(turn)
 
 
 def _maximum(cross: Complex, bands: Bands, b: int) -> tuple[Float, Float]:
-    """Lag (s) and value ``(...,)`` of the largest cross-correlation of a band's cross spectra ``(..., frequency)``."""
-    lags, step, cosine, sine = _waves(bands, b)
-    c = cross.real @ cosine + cross.imag @ sine
+    """Lag (s) and value ``(...,)`` of the largest cross-correlation in a band of cross spectra ``(..., frequency)``."""
+    used, lags, step, cosine, sine = _waves(bands, b)
+    c = cross.real[..., used] @ cosine + cross.imag[..., used] @ sine
     at = 1 + np.argmax(c[..., 1:-1], axis=-1)
     below, here, above = (np.take_along_axis(c, (at + d)[..., None], axis=-1)[..., 0] for d in (-1, 0, 1))
     bend = below - 2.0 * here + above

@@ -70,20 +70,27 @@ def azimuth_of(heard: Cues, templates: TemplateCues, bands: Bands) -> Float:
     total = np.zeros((*heard.itd_s.shape[:-1], len(templates.azimuths)))
     for b in range(len(bands.centre)):
         if delay[b] > 0.0:
-            total += delay[b] * _misfit(_late(heard, known, bands, b), DELAY_S)
-        total += level[b] * _misfit(heard.ild_db[..., b, None] - known.ild_db[:, b], LEVEL_DB)
+            total += _misfit(_late(heard.itd_s[..., b], known, bands, b), DELAY_S, delay[b])
+        total += _misfit(heard.ild_db[..., b, None] - known.ild_db[:, b], LEVEL_DB, level[b])
     return _least(total, templates.azimuths)
 
 
-def _late(heard: Cues, known: Cues, bands: Bands, b: int) -> Float:
-    """Delay in a band minus that of each template ``(..., azimuth)``, s, modulo the band's period."""
-    off = (heard.itd_s[..., b, None] - known.itd_s[:, b]) * bands.centre[b]
-    return np.asarray((off - np.round(off)) / bands.centre[b])
+def _late(itd_s: Float, known: Cues, bands: Bands, b: int) -> Float:
+    """Delays ``(...,)`` in a band minus that of each template ``(..., azimuth)``, s, modulo the band's period."""
+    off = itd_s[..., None] - known.itd_s[:, b]
+    off *= bands.centre[b]
+    off -= np.rint(off)
+    off /= bands.centre[b]
+    return off
 
 
-def _misfit(off: Float, scale: float) -> Float:
-    """``(..., azimuth)``."""
-    return np.minimum((off / scale) ** 2, LARGEST)
+def _misfit(off: Float, scale: float, weight: float) -> Float:
+    """Weighted cost ``(..., azimuth)`` of deviations, in their place: new arrays take longer than the sums."""
+    off /= scale
+    off *= off
+    np.minimum(off, LARGEST, out=off)
+    off *= weight
+    return off
 
 
 def _least(cost: Float, azimuths: Float) -> Float:
@@ -108,7 +115,7 @@ def _focus(heard: Cues, templates: TemplateCues, bands: Bands, azimuth: Float) -
     apart = np.abs(templates.azimuths - azimuth[..., None])
     each = np.empty((*azimuth.shape, len(rows)))
     for i, b in enumerate(rows):
-        off = np.abs(_late(heard, templates.cues, bands, int(b))) / DELAY_S
+        off = np.abs(_late(heard.itd_s[..., b], templates.cues, bands, int(b))) / DELAY_S
         each[..., i] = templates.azimuths[np.argmin(off + NEARNESS * apart, axis=-1)]
     share = weight[rows] / weight[rows].sum()
     mean = each @ share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,9 +127,14 @@ class Playing:
 
     def ear_spectra(self, h: Complex, f: Float, fs: int) -> Complex:
         """Spectra ``(place, source, ear, frequency)`` of responses ``(place, ear, driver, frequency)``."""
-        taps = np.arange(self.taps.shape[-1])
-        w = np.tensordot(self.shares, self.taps, axes=1) @ np.exp(-2j * np.pi * np.outer(taps, f) / fs)
+        w = np.tensordot(self.shares, self.taps, axes=1) @ _waves(self.taps.shape[-1], f.tobytes(), fs)
         return np.asarray(np.einsum("pedf,sdf->psef", h, w, optimize=True))
+
+
+@lru_cache(maxsize=4)
+def _waves(taps: int, f: bytes, fs: int) -> Complex:
+    """``exp(-2j pi f t)`` of taps and frequencies (bytes of an array, Hz) ``(tap, frequency)``; the last are kept."""
+    return np.asarray(np.exp(-2j * np.pi * np.outer(np.arange(taps), np.frombuffer(f)) / fs))
 
 
 ROWS = [0, len(ways.PANS) - 1, ways.PANS.index(0.0)]
@@ -178,6 +184,8 @@ class Ground:
         Heads at all of them.
     modelled, here
         The model's responses ``(place, ear, driver, frequency)`` there and at the measured positions.
+    ear
+        The model of the ear on the map's grid.
     """
 
     measured: Measured
@@ -186,6 +194,7 @@ class Ground:
     places: Heads
     modelled: Complex
     here: Complex
+    ear: EarModel
 
 
 def ground_of(m: Measured, ear: EarModel, extent: Extent) -> Ground:
@@ -193,12 +202,12 @@ def ground_of(m: Measured, ear: EarModel, extent: Extent) -> Ground:
     head = _on_grid(ear.templates, m.f)
     x, y = extent.axes
     places = Heads.towards_device(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
-    return Ground(m, x, y, places, model(m.field, head, places), model(m.field, head, m.heads))
+    there, here = model(m.field, head, places), model(m.field, head, m.heads)
+    return Ground(m, x, y, places, there, here, EarModel.of(head))
 
 
 def zone_map(
     ground: Ground,
-    ear: EarModel,
     filters: FilterSet,
     *,
     far_ear: Complex,
@@ -210,8 +219,6 @@ def zone_map(
 
     Parameters
     ----------
-    ear
-        Of the head that measured.
     far_ear
         Virtual far ear over near ear on the designs' grid, taken out of the cancellation.
     figures
@@ -223,8 +230,7 @@ def zone_map(
         Where the reference pair stands; a hard-panned source should stand at its angle.
     """
     m, x, y, places, here = ground.measured, ground.x, ground.y, ground.places, ground.here
-    head = _on_grid(ear.templates, m.f)
-    small = EarModel.of(head)
+    small, head = ground.ear, ground.ear.templates
     ways_on_unit = playing(m.ears, at, filters)
     early, direct = (ground.modelled * correction(s, here) for s in (m.early, m.direct))
     early_here = here * correction(m.early, here)

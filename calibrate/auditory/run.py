@@ -234,7 +234,6 @@ def zone(
         rig = session.rig()
     return zone_map(
         known,
-        model_of(rig),
         filters,
         far_ear=prediction.far_ear,
         figures=figures,

@@ -112,10 +112,9 @@ def compared(run: Path, seed: int) -> dict[str, Float]:
     places = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
     zone = mapping.zone_map(
         mapping.ground_of(m, ear, extent),
-        ear,
         fitted.filters,
         far_ear=fitted.prediction.far_ear,
-        figures=steps.image(run, fitted).arms,
+        figures=lambda: steps.image(run, fitted).arms,
         at=at,
         pair=assessment.pair_of(rig),
     )
