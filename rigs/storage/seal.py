@@ -123,8 +123,9 @@ def hash_ahead(path: Path, start: int = 0) -> None:
     with suppress(OSError):
         state = state_of(path)
         if state and (state, start) not in _hashed | _underway:
-            _underway[state, start] = Thread(target=_quietly_hashed, args=(path, start, state), name="hash", daemon=True)
-            _underway[state, start].start()
+            hashing = Thread(target=_quietly_hashed, args=(path, start, state), name="hash", daemon=True)
+            _underway[state, start] = hashing
+            hashing.start()
 
 
 def compare_ahead(path: Path) -> None:
