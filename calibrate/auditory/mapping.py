@@ -203,7 +203,7 @@ def ground_of(m: Measured, ear: EarModel, extent: Extent) -> Ground:
     x, y = extent.axes
     places = Heads.towards_device(np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
     there, here = model(m.field, head, places), model(m.field, head, m.heads)
-    return Ground(m, x, y, places, there, here, EarModel.of(head))
+    return Ground(m, x, y, places, modelled=there, here=here, ear=EarModel.of(head))
 
 
 def zone_map(
