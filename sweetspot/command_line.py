@@ -133,6 +133,7 @@ def main() -> None:
         code = UNEXPECTED
         failed(kept(fault, datetime.now(UTC)), code, as_json=as_json)
     gc.enable()
+    gc.freeze()  # the interpreter's last collection would look at all that was loaded: 15 ms
     sys.exit(code)
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweetspot.calibrate.plant import CONTRAST_BAND, BeamFit, gate, metrics
-from sweetspot.calibrate.report import device_pictures, evidence
+from sweetspot.calibrate.report import device_pictures, evidence, templates
 from sweetspot.calibrate.report.evidence import FINE, Rejected
 from sweetspot.calibrate.report.pictures import Picture, picture, save
 from sweetspot.calibrate.run import sha256
@@ -126,10 +125,8 @@ def _gathered(run: Path, beam: BeamFit) -> BeamEvidence:
 
 
 def _text(e: BeamEvidence, run: str, pictures: dict[str, list[Picture]]) -> str:
-    loader = PackageLoader("sweetspot.calibrate.report", ".")
-    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     degrees = np.sort(e.polar.positions["azimuth_deg"])
-    return page.get_template("beam_page.html.j2").render(
+    return templates.page({}, "beam_page.html.j2").render(
         e=e,
         run=run,
         pictures=pictures,

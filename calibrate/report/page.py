@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from sweetspot.calibrate.plant import ahead, errors, metrics
-from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, sounds, tables
+from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, tables
 from sweetspot.calibrate.report.device_pictures import by_name, reach, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
@@ -53,47 +52,33 @@ def draw(e: Evidence, *, with_canvas: bool) -> dict[str, list[Picture]]:
     return dict(zip(PARTS, forked.shared([partial(drawn, name) for name in PARTS]), strict=True))
 
 
-def text(e: Evidence, name: str) -> Callable[[dict[str, list[Picture]], tuple[sounds.Clip, ...], dict[str, str]], str]:
-    """The page with everything but its pictures, sounds and the hashes of files; ``name`` is the run folder's."""
-    page = Environment(
-        loader=PackageLoader("sweetspot.calibrate.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    ).get_template("page.html.j2")
-    return partial(
-        _rendered,
-        page,
-        e=e,
-        run=name,
-        groups=tables.groups(e),
-        total=len(tables.rows(e)),
-        tiles=image_pictures.header(e),
-        arms=image_pictures.table(e),
-        virtual=evidence.interaural(e),
-        versions=tables.versions(e),
-        verdict=None if e.verdict is None else e.verdict.verdict,
-        conditions=tables.conditions(e),
-        field=tables.field_rows(e),
-        octaves=[f"{a:g} to {b:g} Hz" for a, b in metrics.OCTAVES],
-        loading=e.fitted.loading,
-        level=errors.level,
-        margin=lambda value: f"{value:+.1f}",
-    )
+def values(e: Evidence, name: str) -> dict[str, Any]:
+    """What the page's template shows besides pictures, sounds and the hashes of files; ``name`` is the run folder's."""
+    return {
+        "e": e,
+        "run": name,
+        "groups": tables.groups(e),
+        "total": len(tables.rows(e)),
+        "tiles": image_pictures.header(e),
+        "arms": image_pictures.table(e),
+        "virtual": evidence.interaural(e),
+        "versions": tables.versions(e),
+        "verdict": None if e.verdict is None else e.verdict.verdict,
+        "conditions": tables.conditions(e),
+        "field": tables.field_rows(e),
+        "octaves": [f"{a:g} to {b:g} Hz" for a, b in metrics.OCTAVES],
+        "loading": e.fitted.loading,
+        "level": errors.level,
+        "margin": lambda value: f"{value:+.1f}",
+    }
 
 
-def _rendered(
-    page: Template,
-    drawn: dict[str, list[Picture]],
-    clips: tuple[sounds.Clip, ...],
-    hashes: dict[str, str],
-    **values: Any,
-) -> str:
-    pictures = {group: [one for part in parts for one in drawn[part]] for group, parts in GROUPS.items()}
-    return page.render(pictures=pictures, clips=clips, hashes=hashes, **values)
+def grouped(drawn: dict[str, list[Picture]]) -> dict[str, list[Picture]]:
+    """Pictures by their place in the page."""
+    return {group: [one for part in parts for one in drawn[part]] for group, parts in GROUPS.items()}
 
 
-def _values(found: dict[str, CellSpread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
+def _hover(found: dict[str, CellSpread], target: tuple[Float, Float] | None = None) -> dict[str, Any]:
     series = {name: [round(float(v), 2) for v in s.mean] for name, s in found.items()}
     if target is not None:
         series["target"] = [round(float(v), 2) for v in np.interp(THIRD_OCTAVES, *target)]
@@ -128,7 +113,7 @@ def _cancellation(e: Evidence) -> Picture:
         draw,
         size=(9.4, 4.9),
         wide=True,
-        values=_values(found, (p.f, p.target_db)),
+        values=_hover(found, (p.f, p.target_db)),
     )
 
 
@@ -197,7 +182,7 @@ def _colours(e: Evidence) -> list[Picture]:
                 + (" Below: measured minus predicted." if "heard" in found else ""),
                 draw,
                 size=(5.9, 3.2),
-                values=_values(found),
+                values=_hover(found),
             )
         )
     return pictures

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from sweetspot.calibrate.report import evidence, sounds
+from sweetspot.calibrate.report import evidence, sounds, templates
 from sweetspot.calibrate.run import changes, sha256
 from sweetspot.measure.share import forked
 from sweetspot.processor import store
@@ -62,12 +62,12 @@ def write_noting_changes(
         known = evidence.of_session(run)
         step("measurements")
         gathered = evidence.with_verdict(run, known)
-        text = page.text(gathered, run.name)
+        values = page.values(gathered, run.name)
         step("verification")
         drawn = page.draw(gathered, with_canvas=pictures is not None)
         step("pictures")
-        ((clips, hashes, changed),) = beside()
-        content = text(drawn, clips, hashes)
+        ((template, clips, hashes, changed),) = beside()
+        content = templates.page(template).render(pictures=page.grouped(drawn), clips=clips, hashes=hashes, **values)
         step("sounds")
     path = run / NAME
     with alone(run):
@@ -77,7 +77,10 @@ def write_noting_changes(
     return path, changed
 
 
-def _beside(run: Path, music: Path | None) -> tuple[tuple[sounds.Clip, ...], dict[str, str], tuple[str, ...]]:
-    """What needs nothing of the evidence: sounds, SHA-256 of the files by name, and changed files."""
+def _beside(
+    run: Path, music: Path | None
+) -> tuple[dict[str, bytes], tuple[sounds.Clip, ...], dict[str, str], tuple[str, ...]]:
+    """What needs nothing of the evidence: compiled template, sounds, SHA-256 of the files by name, changed files."""
     names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
-    return sounds.clips(run, music), {n: sha256(run / n) for n in names if (run / n).is_file()}, changes(run)
+    hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
+    return templates.compiled(), sounds.clips(run, music), hashes, changes(run)
