@@ -37,6 +37,7 @@ class Drawing:
         self.axes: list[Axes | PolarAxes] = []
         self._margins = {name: INCH * value for name, value in (MARGINS | margins).items()}
         self._titles: list[tuple[str, float]] = []
+        self._bars: list[tuple[Axes, Sequence[Axes]]] = []
         self._legends: list[tuple[Axes | PolarAxes, int, bool]] = []
 
     def set_margins(self, **margins: float) -> None:
@@ -127,11 +128,10 @@ class Drawing:
         for ax in beside:
             x, y, wide, tall = ax.rect
             ax.rect = (left + share * (x - left), y, share * wide, tall)
-        top = min(ax.rect[1] for ax in beside)
-        bottom = max(ax.rect[1] + ax.rect[3] for ax in beside)
-        self.bar((right - _BAR - _NAMES, top, _BAR, bottom - top), colors, ends, label, ticks=ticks)
+        bar = self.bar((right - _BAR - _NAMES, 0.0, _BAR, 0.0), colors, ends, label, ticks=ticks)
+        self._bars.append((bar, beside))
 
-    def bar(self, rect: Rect, colors: str, ends: tuple[float, float], label: str, *, ticks: ArrayLike = ()) -> None:
+    def bar(self, rect: Rect, colors: str, ends: tuple[float, float], label: str, *, ticks: ArrayLike = ()) -> Axes:
         """A scale of maps at a place in points."""
         bar = Axes(rect).beside()
         self.axes.append(bar)
@@ -141,6 +141,7 @@ class Drawing:
         if np.size(ticks):
             bar.set_yticks(ticks)
         bar.set_ylabel(label)
+        return bar
 
     def legend(self, ax: Axes | PolarAxes, columns: int, *, middle: bool = False) -> None:
         """Names of what is drawn in some axes, in rows at the bottom of the paper."""
@@ -151,6 +152,10 @@ class Drawing:
         canvas = Canvas(self.width, self.height)
         for ax in self.axes:
             ax.ready()
+        for bar, beside in self._bars:
+            top = min(ax.rect[1] for ax in beside)
+            tall = max(ax.rect[1] + ax.rect[3] for ax in beside) - top
+            bar.rect = (bar.rect[0], top, bar.rect[2], tall)
         for ax in self.axes:
             ax.draw(canvas)
         for text, size in self._titles:

@@ -13,7 +13,7 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font, LoadFlags
 from matplotlib.image import imread
 
-from sweetspot.rigs.drawing import Canvas, Drawing, save
+from sweetspot.rigs.drawing import Axes, Canvas, Drawing, save
 from sweetspot.rigs.drawing.canvas import Path as Lines
 from sweetspot.rigs.drawing.canvas import RasterImage, Text
 from sweetspot.rigs.drawing.colours import CLEAR, cells, palette
@@ -202,6 +202,23 @@ def test_hatching_stays_within_its_rectangle(kind: str) -> None:
     assert len(lines) > 2
     assert (points.min(axis=0) >= [9.6, 19.6]).all()
     assert (points.max(axis=0) <= [17.4, 25.4]).all()
+
+
+def test_a_colour_bar_is_as_high_as_its_axes_when_they_shrink() -> None:
+    drawing = Drawing((4.0, 3.0))
+    ((left, right),) = drawing.grid(1, 2, share_x=True, share_y=True)
+    left.set_xlim(0.0, 1.0)
+    left.set_ylim(0.0, 1.0)
+    left.set_equal()
+    right.set_equal()
+    drawing.colour_bar([left, right], "viridis", (0.0, 1.0), "dB")
+    drawing.canvas()
+    bar = drawing.axes[-1]
+    assert isinstance(bar, Axes)
+    assert left.rect[2] == pytest.approx(left.rect[3])
+    assert (bar.rect[1], bar.rect[3]) == pytest.approx((left.rect[1], left.rect[3]))
+    assert left.rect[0] + left.rect[2] < right.rect[0]
+    assert right.rect[0] + right.rect[2] < bar.rect[0]
 
 
 def test_curves_are_cut_at_their_axes() -> None:
