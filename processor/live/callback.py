@@ -267,14 +267,22 @@ def _guarded(g: Any, y: Any, ceiling: Any) -> None:
 
 
 @kept
-def _metered(s: Any, y: Any, played: Any) -> None:
-    """Copy ``y (drivers, block)`` to the device's channels; each driver's peak grows until it is read."""
-    channels, outs = s.stream.channels, carray(i64(s.stream.outs), y.shape[0])
-    meters = carray(f64(s.shared.meters), PEAKS + y.shape[0])
+def _interleaved(stream: Any, y: Any, played: Any) -> None:
+    """Copy ``y (drivers, block)`` to the device's channels."""
+    channels, outs = stream.channels, carray(i64(stream.outs), y.shape[0])
     for o in range(y.shape[0]):
-        peak, out = meters[PEAKS + o], outs[o]
+        out = outs[o]
         for i in range(y.shape[1]):
             played[i * channels + out] = y[o, i]
+
+
+@kept
+def _metered(shared: Any, y: Any) -> None:
+    """Peaks of ``y (drivers, block)``; each driver's grows until it is read."""
+    meters = carray(f64(shared.meters), PEAKS + y.shape[0])
+    for o in range(y.shape[0]):
+        peak = meters[PEAKS + o]
+        for i in range(y.shape[1]):
             peak = max(peak, abs(y[o, i]))
         meters[PEAKS + o] = peak
 
@@ -341,7 +349,7 @@ def _half(s: Any, given: Any, made: Any, frames: Any) -> None:
         y = carray(f32(stream.y), (stream.drivers, n))
         for k in range(count):
             _driven(s, programs[k], y)
-            _metered(s, y, played[k * n * stream.channels :])
+            _interleaved(stream, y, played[k * n * stream.channels :])
 
 
 @kept
@@ -373,7 +381,8 @@ def _callback(heard: Any, play: Any, frames: Any, time: Any, flags: Any, user: A
     if frames == stream.block:
         y = carray(f32(stream.y), (stream.drivers, stream.block))
         _made(s, heard, y)
-        _metered(s, y, played)
+        _interleaved(stream, y, played)
+        _metered(s.shared, y)
     meters[GAIN] = carray(f64(s.guard.seen), 2)[0]
     flush(mode)
     whole = frames * stream.period
