@@ -95,7 +95,9 @@ def measure(
         listener = CaptureAnalyser.of(rig.description, plan)
         for capture in session.underived(plan):
             _derive(hand, listener, capture, _mean_of_landed(session, listener, capture))
-        hand.take(listener, session.missing(plan))
+        left = session.missing(plan)
+        rig.expect([c.pose for c in (*left, plan.closing) if c is not None])
+        hand.take(listener, left)
         _close(hand, listener)
     except KeyboardInterrupt:
         rig.stage.stop()

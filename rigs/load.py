@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.protocol import Interface, Rig, Stage
+from sweetspot.rigs.layout import Pose
+from sweetspot.rigs.protocol import Interface, Rig, Stage, unprepared
 from sweetspot.rigs.rig_file import Description, Fault
 
 if TYPE_CHECKING:
@@ -80,13 +81,14 @@ def open_rig(
     stage: Stage
     world: World | None = None
     befalling: Callable[[], list[Fault]] = list
+    expect: Callable[[Sequence[Pose]], None] = unprepared
     match description.interface.driver:
         case "lab":
             from sweetspot.rigs.lab import LabInterface, World  # slow to import
 
             world = World(description, serial)
             interface = lab = LabInterface(world, now)
-            befalling = lab.before_move
+            befalling, expect = lab.before_move, lab.expect
         case "portaudio":
             from sweetspot.rigs.portaudio import PortAudioInterface
 
@@ -117,4 +119,4 @@ def open_rig(
             from sweetspot.rigs.turntable import ManualStage
 
             stage = ManualStage()
-    return Rig(description, interface, stage)
+    return Rig(description, interface, stage, expect)

@@ -14,7 +14,7 @@ The classes of trouble live in :mod:`sweetspot.rigs.errors` (so that the rig fil
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -134,13 +134,24 @@ class Stage(Protocol):
         ...
 
 
+def unprepared(_poses: Sequence[Pose]) -> None:
+    """What hardware does about poses to come: nothing."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rig:
-    """A described rig with its devices open."""
+    """A described rig with its devices open.
+
+    Parameters
+    ----------
+    expect
+        Takes the poses to come, in their order: what takes time at each of them may be prepared.
+    """
 
     description: Description
     interface: Interface
     stage: Stage
+    expect: Callable[[Sequence[Pose]], None] = unprepared
 
     def close(self) -> None:
         """Close both devices."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sweetspot.rigs.acoustics.sofa_places import delay_samples as delay_samples
     from sweetspot.rigs.acoustics.sphere import field as field
     from sweetspot.rigs.acoustics.sphere import order as order
+    from sweetspot.rigs.acoustics.sphere import series as series
+    from sweetspot.rigs.acoustics.sphere import summed as summed
     from sweetspot.rigs.acoustics.walls import SOFTEST as SOFTEST
     from sweetspot.rigs.acoustics.walls import WALLS as WALLS
     from sweetspot.rigs.acoustics.walls import eyring as eyring

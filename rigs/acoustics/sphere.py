@@ -104,10 +104,20 @@ def field(cos_gamma: Float, k: Float, a: float, r: float, cap: float = 0.0) -> C
 
     ``cap`` is the half-angle of the source, rad; 0 is a point.
     """
+    return summed(cos_gamma, series(k, a, r, cap))
+
+
+def series(k: Float, a: float, r: float, cap: float = 0.0) -> Complex:
+    """The series of :func:`field` at a distance, ``(n, frequency)``: factors of the Legendre polynomials."""
     top = order(float(k[-1]) * a, a / r)
-    polynomials = np.moveaxis(legendre(np.asarray(cos_gamma, dtype=float), top), 0, -1)
     weights = coefficients(k, a, r, top)
-    return np.asarray(polynomials @ (weights * cap_weights(cap, top)[:, None] if cap > 0.0 else weights))
+    return np.asarray(weights * cap_weights(cap, top)[:, None] if cap > 0.0 else weights)
+
+
+def summed(cos_gamma: Float, weights: Complex) -> Complex:
+    """A series ``(n, frequency)`` at angles: ``(*cos_gamma.shape, frequency)``."""
+    polynomials = legendre(np.asarray(cos_gamma, dtype=float), len(weights) - 1)
+    return np.asarray(np.moveaxis(polynomials, 0, -1) @ weights)
 
 
 def field_at(cos_gamma: Float, k: Float, a: float, r: float) -> Complex:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.lab.ahead import PathsAhead
 from sweetspot.rigs.lab.electronics import DspDevice, Inputs, Outputs, SignalLine, Wear, calibrator, digital, latency_of
 from sweetspot.rigs.lab.sound import drawn
 from sweetspot.rigs.lab.trouble import Disk, Schedule, Span, counts, crash
@@ -48,6 +50,7 @@ class LabInterface:
         self._capture = self._at = self._samples = 0
         self._played: Counter[tuple[object, ...]] = Counter()
         self._worlds = {0.0: world}
+        self._ahead = PathsAhead(partial(world.paths, pair=False) if world.pair is not None else world.paths)
         self._heard_at: tuple[tuple[Pose, float, bool], NDArray[np.float32]] | None = None
         self._spectra: tuple[int, NDArray[np.complex64]] | None = None
 
@@ -82,8 +85,13 @@ class LabInterface:
         self._befall(span)
         return Recording(digital(x, rig.lab), fs=self.fs, xruns=xruns, started=started)
 
+    def expect(self, poses: Sequence[Pose]) -> None:
+        """Poses to come, in their order: their sound is computed ahead, on another core."""
+        self._ahead.expect(poses)
+
     def close(self) -> None:
-        """Nothing to close; a full disk has space again."""
+        """End what is computed ahead; a full disk has space again."""
+        self._ahead.close()
         self._disk.free()
 
     def before_move(self) -> list[Fault]:
@@ -160,8 +168,9 @@ class LabInterface:
         if self._heard_at is None or self._heard_at[0] != stands:
             if kelvin not in self._worlds:
                 self._worlds[kelvin] = warmer(self.world, kelvin)
-            world, pose = self._worlds[kelvin], self.world.pose
-            self._heard_at = (stands, world.paths(pose, pair=pair) if world.pair is not None else world.paths(pose))
+            pose = self.world.pose
+            usual = kelvin == 0.0 and not pair
+            self._heard_at = (stands, self._ahead.at(pose) if usual else self._worlds[kelvin].paths(pose, pair=pair))
             self._spectra = None
         return self._heard_at[1]
 

@@ -44,6 +44,9 @@ DECAY_S = 0.06
 BRIEF_S = 0.01
 """The same for body and head without the drivers."""
 
+PIECE = 512
+"""Frequencies whose harmonics are summed at a time."""
+
 BLOCKS = 16
 """Number of bands of the frequencies, so that low ones are not summed to the order of high ones."""
 
@@ -81,8 +84,8 @@ class World:
         self.k = _wavenumbers(self.taps, self.fs, self.c)
         self.electrical = np.stack([d.response(self.f) for d in self.drivers]) * _converter(self.f, description.fs)
         count, own = len(self.body.sources), cast("World", proxy(self))  # a cache in a circle would outlive the world
-        self._ear_table = lru_cache(maxsize=4 * count)(partial(World._ear_table_at, own))
-        self._spectrum = lru_cache(maxsize=4 * count)(partial(World._spectrum_at, own))
+        self._ear_table = lru_cache(maxsize=2 * count)(partial(World._ear_table_at, own))
+        self._spectrum = lru_cache(maxsize=count)(partial(World._spectrum_at, own))
         self._ears = lru_cache(maxsize=2)(partial(World._ears_at, own))
         self._microphone = lru_cache(maxsize=2)(partial(World._microphone_at, own))
         self._fixed = lru_cache(maxsize=8)(partial(World._fixed_at, own))
@@ -108,7 +111,10 @@ class World:
             m, b = self._spectrum(n, r)
             table = self._ear_table(n, r, bearing, head[1])
             around = np.exp(1j * m * (bearing - pose.turn))
-            out[:, source.drivers] = np.einsum("m,dmf,emf->edf", around, b, table, optimize=True)
+            for low in range(0, len(self.free_k), PIECE):  # what is in between takes a quarter of the memory
+                part = slice(low, low + PIECE)
+                of_part = np.einsum("m,dmf,emf->edf", around, b[..., part], table[..., part], optimize=True)
+                out[:, source.drivers, part] = of_part
         return out if pose.z == 0.0 else out * self._raised(pose)
 
     def _raised(self, pose: Pose) -> Complex:

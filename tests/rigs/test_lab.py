@@ -5,14 +5,18 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from datetime import UTC, datetime
+from threading import Semaphore, current_thread
+from time import monotonic, sleep
 from weakref import ref
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.special import eval_legendre, lpmv, sph_harm_y, spherical_jn, spherical_yn
 
 from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.acoustics.sphere import field, order
+from sweetspot.rigs.lab.ahead import PathsAhead
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.lab.world import World
 from sweetspot.rigs.layout import Pose
@@ -189,3 +193,61 @@ def test_a_lab_is_released_at_once(crooked: Description) -> None:
         assert (left(), kept()) == (None, None)
     finally:
         gc.enable()
+
+
+def test_sound_of_poses_to_come_is_computed_ahead_one_at_a_time() -> None:
+    """In the order in which they come; one that nobody expects is computed when it is asked for, and none twice."""
+    poses = [Pose(turn=0.1 * k) for k in range(6)]
+    begun, threads, may = list[Pose](), set[str](), Semaphore(0)
+
+    def paths(pose: Pose) -> NDArray[np.float32]:
+        begun.append(pose)
+        threads.add(current_thread().name)
+        assert may.acquire(timeout=20.0)
+        return np.full((1, 1, 2), pose.turn, dtype=np.float32)
+
+    ahead = PathsAhead(paths)
+    ahead.expect([poses[0], poses[0], *poses[1:]])
+    may.release(3)
+    assert ahead.at(poses[0])[0, 0, 0] == np.float32(poses[0].turn)
+    deadline = monotonic() + 20.0
+    while len(begun) < 3 and monotonic() < deadline:
+        sleep(0.001)
+    sleep(0.05)
+    assert begun == poses[:3], "two are ready, the next one is begun once they are asked for"
+    may.release(99)
+    assert ahead.at(poses[3])[0, 0, 0] == np.float32(poses[3].turn), "what was passed by is left out"
+    aside = Pose(x=0.3)
+    assert ahead.at(aside).shape == (1, 1, 2)
+    assert [ahead.at(p)[0, 0, 1] for p in poses[4:]] == [np.float32(p.turn) for p in poses[4:]]
+    assert sorted(begun, key=begun.index) == begun
+    assert len(set(begun)) == len(begun)
+    assert len(threads) == 1
+    assert current_thread().name not in threads
+    ahead.close()
+    assert ahead.at(poses[1])[0, 0, 0] == np.float32(poses[1].turn), "an interface that was closed may go on"
+    ahead.close()
+
+
+def test_what_is_computed_ahead_is_recorded_as_without(crooked: Description, lab_rig: Callable[..., Rig]) -> None:
+    poses = [Pose(turn=0.3), Pose(turn=0.3, yaw=0.2), Pose(y=0.04)]
+    plain, ahead = lab_rig(crooked, "T-9"), lab_rig(crooked, "T-9")
+    assert isinstance(ahead.interface, LabInterface)
+    ahead.interface.expect([poses[0], Pose(turn=9.0), *poses[1:]])
+    y = sound(crooked)
+    for pose in (*poses, poses[0]):
+        heard = []
+        for rig in (plain, ahead):
+            rig.stage.move(pose)
+            heard.append(rig.interface.capture(y).x)
+        assert np.array_equal(*heard)
+    ahead.close()
+
+
+def sound(rig: Description) -> NDArray[np.float32]:
+    """A second of noise at every driver."""
+    y = np.zeros((rig.outputs, rig.fs), dtype=np.float32)
+    rng = np.random.default_rng(2)
+    for driver in rig.driver:
+        y[driver.channel - 1] = 1e-3 * rng.standard_normal(rig.fs)
+    return y

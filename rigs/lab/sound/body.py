@@ -13,10 +13,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.acoustics import field, order
+from sweetspot.rigs.acoustics import field, order, series, summed
 from sweetspot.rigs.lab.sound.spread import DriverSpread
 from sweetspot.rigs.layout import azimuth
 from sweetspot.rigs.units import Complex, Float
+
+KEPT_SERIES = 4
+"""Series of a sphere's field that are kept."""
 
 
 class DriverSource:
@@ -51,6 +54,7 @@ class DriverSource:
         self.radius, self.centre, self.axes, self.cap, self.drivers = radius, centre, axes, cap, drivers
         self.spread = spread
         self.extent = radius + max((s.reach for s in spread), default=0.0)
+        self._series: tuple[tuple[Float, float, Complex], ...] = ()
         self.azimuths = azimuth(axes)
         self.elevations = np.arctan2(axes[:, 2], np.hypot(axes[:, 0], axes[:, 1]))
 
@@ -70,10 +74,19 @@ class DriverSource:
         """Response ``(driver, frequency)`` at a point ``(3,)`` m of the device's coordinates, in 1/m."""
         away = point - self.centre
         r = float(np.linalg.norm(away))
-        out = field(self.axes @ (away / r), k, self.radius, r, self.cap)
+        out = summed(self.axes @ (away / r), self._series_at(k, r))
         for row, one in zip(out, self.spread, strict=False):
             row *= one.factor(away / r, k)
         return out
+
+    def _series_at(self, k: Float, r: float) -> Complex:
+        """The last series are kept: around a device they are those of one distance and its roundings."""
+        for of_k, of_r, known in self._series:
+            if of_k is k and of_r == r:
+                return known
+        made = series(k, self.radius, r, self.cap)
+        self._series = (*self._series[-KEPT_SERIES + 1 :], (k, r, made))
+        return made
 
     def spectrum(self, k: Float, r: float) -> tuple[NDArray[np.intp], Complex]:
         """Circular harmonics of the field on the horizontal circle of radius ``r``.

@@ -1,0 +1,69 @@
+"""Sound of poses to come, computed on another core while the program judges and stores what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweetspot.rigs.layout import Pose
+
+DEPTH = 2
+"""Poses that are computed ahead."""
+
+Paths = NDArray[np.float32]
+
+
+class PathsAhead:
+    """Paths of one pose after the other, the next ones ahead of time.
+
+    One thread computes all of them, so that nothing in the world is used by two at once; NumPy computes without the
+    interpreter's lock.
+
+    Parameters
+    ----------
+    paths
+        The paths of a pose.
+    """
+
+    def __init__(self, paths: Callable[[Pose], Paths]) -> None:
+        self._paths = paths
+        self._left: list[Pose] = []
+        self._begun: dict[Pose, Future[Paths]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def expect(self, poses: Sequence[Pose]) -> None:
+        """Poses to come, in their order; they take the place of those before."""
+        self._left = list(dict.fromkeys(poses))
+        self._begun = {}
+        self._begin()
+
+    def at(self, pose: Pose) -> Paths:
+        """The paths of a pose, computed now if nobody expected it."""
+        if pose not in self._left:
+            return self._submitted(pose).result()
+        found = self._begun.get(pose) or self._submitted(pose)
+        passed = self._left[: self._left.index(pose) + 1]
+        self._left = self._left[len(passed) :]
+        self._begun = {p: one for p, one in self._begun.items() if p not in passed}
+        self._begin()
+        return found.result()
+
+    def close(self) -> None:
+        """Leave out what has not begun."""
+        self._left, self._begun = [], {}
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    def _begin(self) -> None:
+        for pose in self._left[:DEPTH]:
+            if pose not in self._begun:
+                self._begun[pose] = self._submitted(pose)
+
+    def _submitted(self, pose: Pose) -> Future[Paths]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "paths of the lab")
+        return self._pool.submit(self._paths, pose)
