@@ -70,6 +70,19 @@ def test_strong_noise_below_the_band_is_no_tail_and_counts_for_its_own_bins(seed
     assert np.all(np.abs(20.0 * np.log10(error[:, 24:] / white)) < 4.0)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_room_that_rings_on_beyond_what_is_kept_is_no_noise(seed: int) -> None:
+    """A decay 25 dB over the noise in the first stretch, which reaches it halfway; without it, nothing is taken off."""
+    rng, taps, before, fs = np.random.default_rng(seed), 3840, 957, 48000
+    size = 40 * taps
+    noise = 1e-6 * rng.standard_normal((2, size))
+    tail = 2e-5 * rng.standard_normal((2, size)) * 10.0 ** (-2.0 * np.arange(size) / size)
+    white = 1e-6 * np.sqrt(np.sum(edges(before, taps - before) ** 2))
+    for whole, most in ((noise, 0.3), (noise + tail, 1.5)):
+        error = uncertainty.of_one(whole, before, taps - before, 0.4, fs)
+        assert abs(20.0 * np.log10(np.median(error) / white)) < most
+
+
 def test_what_changes_between_repeats_counts() -> None:
     h = np.zeros((4, 1, 64))
     h[:, 0, 5] = [1.0, 1.2, 0.8, 1.0]
