@@ -117,7 +117,7 @@ def calibrate(
         )
     parts = [*run.fitted_parts(run_folder, fitted, wanted, with_front=dial, with_forms=beside_linear)]
     for kind in [k for k, asked in (("compare", beside), ("cross_validate", left_out)) if asked]:
-        from sweetspot.calibrate.report import comparison
+        from sweetspot.calibrate.report import comparison  # matplotlib is slow to import
 
         found = run.compared(run_folder, wanted, left_out=kind == "cross_validate")
         picture = comparison(found, run_folder / f"{kind}.png")
@@ -218,7 +218,7 @@ def verify(
 
 def _verify_places(here: Path, count: int, ask: Operator, faults: list[str] | None, as_json: bool) -> None:
     """Verify a bank, print the result and exit with its verdict."""
-    from sweetspot.calibrate.report import bank_map
+    from sweetspot.calibrate.report import bank_map  # matplotlib is slow to import
 
     with Session.read(folder.session_file(here)) as session:
         description, serial = with_faults(session.rig(), faults), session.serial
@@ -332,7 +332,7 @@ def _verified_from(here: Path, recordings: Path, limits: Limits) -> Verification
 
 def _reported(here: Path, music: Path | None = None, pictures: Path | None = None) -> tuple[Path, tuple[str, ...]]:
     if (beam := run.beam_of(here)) is not None:
-        from sweetspot.calibrate.report import BEAM_STEPS, write_beam
+        from sweetspot.calibrate.report import BEAM_STEPS, write_beam  # matplotlib is slow to import
 
         if music is not None:
             raise BadInput(f"--listen: {here} has no ears set for it; omit it, or measure the ears")

@@ -27,6 +27,7 @@ from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.next_command import command
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
+from sweetspot.rigs.quick_start import without_docstrings
 from sweetspot.rigs.rig_file import Description, read, with_faults
 from sweetspot.rigs.runs import begun, located
 from sweetspot.rigs.storage import alone, alone_in
@@ -341,7 +342,6 @@ def pictures(
 ) -> None:
     """Draw a session: responses, impulse and decay, distortion, polar maps, directivity, CTA-2034 curves."""
     from sweetspot.measure.share import forked, shown
-    from sweetspot.rigs import drawing
 
     sideways = folder.session_file(vertical) if vertical else None
     about: dict[str, Any] = {
@@ -350,9 +350,8 @@ def pictures(
         "smoothing": 1.0 / smoothing if smoothing else 0.0,
     }
     with forked.begun([partial(shown.gather, folder.session_file(run), **about)], copies=1) as read:
-        from sweetspot.measure.share import figures
-
-        drawing.prepare(f".{kind}")
+        with without_docstrings():
+            from sweetspot.measure.share import figures  # matplotlib is slow to import
         (data,) = read()
     names = figures.chosen(figures.pictures(data), only)
     target = out or run / "show"

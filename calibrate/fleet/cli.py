@@ -122,7 +122,7 @@ def stats(
     if not rows:
         raise BadInput(left_out or f"{folder}: the table has no fitted unit; see: sweetspot fleet fit {folder} --retry")
     from sweetspot.calibrate.fleet.page import NAME as PAGE
-    from sweetspot.calibrate.fleet.page import write
+    from sweetspot.calibrate.fleet.page import write  # matplotlib is slow to import
 
     found = capability.of_figures(rows)
     with tracked("Drawing", 1) as step:

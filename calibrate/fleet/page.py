@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.fleet import capability, plots
 from sweetspot.calibrate.fleet.capability import Statistics
 from sweetspot.calibrate.fleet.ledger import UnitSummary
 from sweetspot.calibrate.report import svg
-from sweetspot.rigs.drawing import Drawing
+from sweetspot.measure.share import STYLE
 from sweetspot.rigs.storage import write as write_file
 
 NAME = "fleet.html"
@@ -55,7 +59,8 @@ def write(path: Path, units: UnitSummary, rows: Sequence[Mapping[str, Any]], fou
         It cannot be written.
     """
     groups = capability.grouped(rows)
-    pictures = [_picture(s, groups[s.step, s.metric]) for s in found]
+    with matplotlib.rc_context(STYLE):
+        pictures = [_picture(s, groups[s.step, s.metric]) for s in found]
     failed = {r["run"]: r for r in rows if r["passed"] is not None and not r["passed"]}
     page = Environment(
         loader=ChoiceLoader([PackageLoader(p, ".") for p in LOOK]),
@@ -94,13 +99,18 @@ def _picture(s: Statistics, mine: Sequence[Mapping[str, Any]]) -> FleetPicture:
     x = np.array([r["value"] for r in mine], dtype=float)
     failed = np.array([r["passed"] is not None and not r["passed"] for r in mine])
     outlying = capability.outlying(x, s.unit)
-    drawing = Drawing((9.6, 2.9), left=0.77, right=0.1)
-    ((left, right),) = drawing.grid(1, 2, share_y=True, widths=[4, 1], beside=0.2)
+    figure = Figure(figsize=(9.6, 2.9))
+    FigureCanvasSVG(figure)
+    figure.subplots_adjust(left=0.08, right=0.99, bottom=0.18, top=0.88, wspace=0.04)
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[4, 1])
     plots.strip(left, x, failed, outlying, s.limit)
     left.set_ylabel(s.unit)
     plots.spread(right, x, s.limit)
+    out = io.StringIO()
     name = "m-" + re.sub(r"[^a-z0-9]+", "-", f"{s.step} {s.metric}".lower())
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator")))
     caption = f"{s.metric}: mean {s.mean:.2f} {s.unit}, standard deviation {s.spread:.2f} {s.unit} over {s.count} runs."
     caption = caption.replace(" ,", ",").replace("  ", " ")
     title = f"{s.metric}, {'predicted by the fit' if s.step == 'fit' else 'measured'}"
-    return FleetPicture(title, Markup(svg.inline(drawing.canvas(), name, caption)), caption)
+    return FleetPicture(title, Markup(svg.inline(out.getvalue(), name, caption)), caption)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import CONTRAST_BAND, BeamFit, gate, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, templates
 from sweetspot.calibrate.report.evidence import FINE, Rejected
-from sweetspot.calibrate.report.pictures import Picture, picture, save
+from sweetspot.calibrate.report.pictures import Picture, picture, save, styled
 from sweetspot.calibrate.run import sha256
 from sweetspot.measure.folder import session_file
 from sweetspot.measure.impulse import ImpulseResponse
@@ -21,7 +22,6 @@ from sweetspot.measure.session import Session
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES, band_means
 from sweetspot.processor import store
-from sweetspot.rigs.drawing import Drawing
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.storage import alone
 from sweetspot.rigs.storage import write as write_file
@@ -98,7 +98,8 @@ def write_beam(
     }
     drawn = {}
     for name, make in groups.items():
-        drawn[name] = make(e)
+        with styled():
+            drawn[name] = make(e)
         step(f"pictures: {name}")
     with alone(run):
         write_file(run / NAME, _text(e, run.name, drawn))
@@ -182,8 +183,8 @@ def _directivity(e: BeamEvidence) -> Picture:
     radiated = [*np.moveaxis(e.direct, 1, 0), e.beam.polar]
     each = [band_means(metrics.directivity_index_db(x, e.beam.azimuths), e.beam.f)[inside] for x in radiated]
 
-    def draw(drawing: Drawing) -> None:
-        measured.over_frequency(drawing.single(), f, np.stack(each), names, "directivity index, dB")
+    def draw(figure: Figure) -> None:
+        measured.over_frequency(figure.subplots(), f, np.stack(each), names, "directivity index, dB")
 
     return picture(
         "directivity",
@@ -202,8 +203,8 @@ def _on_axis(e: BeamEvidence) -> Picture:
     level = power_db(evidence.on_fine_grid(power, e.beam.f, 1.0 / 24.0))
     low, high = device_pictures.reach(level[:, max(100.0, e.beam.gate.lowest) <= FINE], 30.0)
 
-    def draw(drawing: Drawing) -> None:
-        ax = drawing.single()
+    def draw(figure: Figure) -> None:
+        ax = figure.subplots()
         measured.levels(ax, FINE, level, e.polar.drivers, low, high)
         ax.set_ylabel("level, dB re 20 µPa/FS" if absolute else "level, dB re full scale")
 

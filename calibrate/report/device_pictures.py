@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import plots
 from sweetspot.calibrate.report.evidence import FINE
@@ -12,7 +15,6 @@ from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import plots as measured
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.rigs.drawing import Drawing
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, db
 
@@ -32,13 +34,17 @@ def polar_maps(found: Around, driver: str) -> list[Picture]:
         after: f"After: the centre's beam, {'measured' if after == 'heard' else after}",
     }
 
-    def draw(name: str) -> Callable[[Drawing], None]:
-        def drawn(drawing: Drawing) -> None:
-            ax = drawing.single()
+    def draw(name: str) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
             measured.polar_map(ax, FINE, *found[name])
-            drawing.colour_bar([ax], "viridis", measured.PICTURED_DB, "dB re on-axis", np.arange(-30, 7, 6))
+            scale = ScalarMappable(Normalize(*measured.PICTURED_DB), "viridis")
+            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30, pad=0.03)
+            if bar.solids is not None:
+                bar.solids.set_rasterized(True)
+            bar.outline.set_visible(False)
 
-        return drawn
+        return drawing
 
     return [
         picture(
@@ -59,16 +65,15 @@ def polar_cuts(found: Around) -> list[Picture]:
     if not found:
         return []
 
-    def draw(drawing: Drawing) -> None:
-        drawing.set_margins(left=0.35, right=0.35, bottom=0.62, top=0.56)
-        rects = [rect for row in drawing.rects(2, len(CUTS_HZ) // 2, below=0.85, beside=0.5) for rect in row]
-        ends = (measured.PICTURED_DB[0], 6.5)
-        axes = [drawing.polar(rect, ends) for rect in rects]
+    def draw(figure: Figure) -> None:
+        figure.subplots_adjust(left=0.06, right=0.94, bottom=0.11, top=0.9, wspace=0.2, hspace=0.42)
+        axes = figure.subplots(2, len(CUTS_HZ) // 2, subplot_kw={"projection": "polar"}).ravel()
         for ax, hz in zip(axes, CUTS_HZ, strict=True):
             at = int(np.argmin(np.abs(np.log(FINE / hz))))
             plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
             ax.set_title(f"{hz:g} Hz")
-        drawing.legend(axes[0], 3, middle=True)
+        names, labels = axes[0].get_legend_handles_labels()
+        figure.legend(names, labels, loc="lower center", ncols=3, frameon=False)
 
     return [
         picture(
@@ -90,8 +95,8 @@ def filter_pictures(filters: FilterSet) -> list[Picture]:
     pictures = []
     for i, program in enumerate(filters.programs):
 
-        def magnitude(drawing: Drawing, i: int = i) -> None:
-            ax = drawing.single()
+        def magnitude(figure: Figure, i: int = i) -> None:
+            ax = figure.subplots()
             measured.levels(ax, FINE, level[i], filters.drivers, low, high)
             ax.set_ylabel("gain, dB")
 
@@ -124,7 +129,7 @@ def device(rig: Description, mics_m: float | None) -> Picture:
         "The device from above",
         f"Plan view of the device with {len(rig.driver)} drivers.",
         "Driver positions of the rig file; the listener is at the top.",
-        lambda drawing: plots.device(drawing.single(), rig, mics_m),
+        lambda figure: plots.device(figure.subplots(), rig, mics_m),
         size=(5.2, 4.6),
     )
 
@@ -133,16 +138,15 @@ def snr_around(polar: ImpulseResponse) -> Picture:
     """Signal to noise of every direction and driver."""
     names = ", ".join(f"{i + 1} {d.replace('_', ' ')}" for i, d in enumerate(polar.drivers))
 
-    def around(drawing: Drawing) -> None:
-        ax = drawing.single()
+    def around(figure: Figure) -> None:
+        ax = figure.subplots()
         azimuths = polar.positions["azimuth_deg"]
-        ends = snr_ends(polar.snr_db)
-        plots.snr_map(ax, polar.snr_db[:, 0], [str(d + 1) for d in range(len(polar.drivers))], ends, numbered=False)
+        plots.snr_map(ax, polar.snr_db[:, 0], [str(d + 1) for d in range(len(polar.drivers))], numbered=False)
         rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
         ax.set_yticks(rows + 0.5, [f"{azimuths[r]:g}°" for r in rows])
         ax.set_xlabel("driver")
         ax.set_ylabel("azimuth")
-        drawing.colour_bar([ax], "cividis", ends, "dB")
+        figure.colorbar(ax.collections[0], ax=ax, label="dB", aspect=30).outline.set_visible(False)
 
     return picture(
         "snr-polar",
@@ -152,11 +156,6 @@ def snr_around(polar: ImpulseResponse) -> Picture:
         around,
         size=(5.6, 5.4),
     )
-
-
-def snr_ends(snr_db: Float) -> tuple[float, float]:
-    """Ends of a scale for signal to noise in whole steps of 10 dB."""
-    return float(np.floor(snr_db.min() / 10.0) * 10.0), float(np.ceil(snr_db.max() / 10.0) * 10.0)
 
 
 def reach(level: Float, least: float) -> tuple[float, float]:
@@ -171,6 +170,6 @@ def by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:
     return {n: level[i].round(1).tolist() for i, n in enumerate(names)}
 
 
-def traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Drawing], None]:
+def traced(t: Float, x: Float, names: tuple[str, ...]) -> Callable[[Figure], None]:
     """Draws impulse responses ``(driver, tap)``."""
-    return lambda drawing: measured.traces(drawing.single(), t, x, names)
+    return lambda figure: measured.traces(figure.subplots(), t, x, names)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.design import parse
@@ -16,7 +17,6 @@ from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.study import FrontPoint, pareto
 from sweetspot.calibrate.verify import whole_response
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.drawing import Drawing
 from sweetspot.rigs.units import Float
 
 NONE = "\N{EN DASH}"
@@ -53,7 +53,7 @@ def _front(points: Sequence[FrontPoint], share: float) -> Picture:
         f"{own.width_deg:.0f} degrees.",
         "The unit designed at five points of image.prefer, from depth (0) to width (1); width costs reverberant sound "
         "of the sides. Filled: this design.",
-        lambda drawing: image_plots.front(drawing.single(), points, own),
+        lambda figure: image_plots.front(figure.subplots(), points, own),
         values={
             "x": [round(p.drr_re_plain_db, 2) for p in points],
             "unit": "degrees",
@@ -69,13 +69,14 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
     sides = what == "sides"
     trusted, limit = (zone.trusted, SIDES_DEG) if sides else (zone.trusted_centre, CENTRE_DEG)
 
-    def draw(drawing: Drawing) -> None:
-        drawing.set_margins(top=0.55)
-        rows = drawing.grid(-(-len(arms) // 2), 2, below=0.6, share_x=True, share_y=True)
-        axes = [ax for row in rows for ax in row]
-        for ax, arm in zip(axes, arms, strict=False):
+    def draw(figure: Figure) -> None:
+        figure.subplots_adjust(left=0.11, right=0.97, bottom=0.08, top=0.93, wspace=0.06, hspace=0.24)
+        axes = figure.subplots(-(-len(arms) // 2), 2, sharex=True, sharey=True, squeeze=False)
+        for ax in axes.ravel()[len(arms) :]:
+            ax.set_axis_off()
+        for ax, arm in zip(axes.ravel(), arms, strict=False):
             error = np.abs(zone.error_deg(arm))
-            image_plots.zone(
+            mesh = image_plots.zone(
                 ax,
                 zone.x,
                 zone.y,
@@ -84,12 +85,15 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
                 within_deg=limit,
                 listener_m=away,
             )
-            ax.set_title(f"{image_plots.NAMES[arm]}\n{area(zone, arm, what, ' m²')}")
-        for ax in axes[len(arms) :]:
-            ax.hidden = True
-        axes[0].set_ylabel("ahead of the device, m")
-        axes[0].set_xlabel("to its left, m")
-        drawing.colour_bar(axes, image_plots.AZIMUTH_COLOURS, image_plots.AZIMUTH_ENDS, "azimuth error, degrees")
+            ax.set_title(f"{image_plots.NAMES[arm]}\n{area(zone, arm, what, ' m²')}", fontsize=10)
+        for row in axes:
+            row[0].set_ylabel("ahead of the device, m")
+        for ax in axes[-1]:
+            ax.set_xlabel("to its left, m")
+        bar = figure.colorbar(mesh, ax=axes.ravel().tolist(), label="azimuth error, degrees", aspect=40, pad=0.03)
+        if bar.solids is not None:
+            bar.solids.set_rasterized(True)
+        bar.outline.set_visible(False)
 
     text = "; ".join(f"{image_plots.NAMES[arm]} {area(zone, arm, what, ' m²')}" for arm in arms)
     worst = "The worse one of hard left and hard right" if sides else "The phantom centre"
@@ -123,7 +127,7 @@ def _pan_curve(image: Assessment) -> Picture:
         f"Azimuth of five pans. Width from hard left to hard right: {width}.",
         "Perceived azimuth of a source with constant-power panning, mean over head positions, by an ear model with "
         f"templates of the dummy head. The pair was {pair}.",
-        lambda drawing: image_plots.pan_curve(drawing.single(), each),
+        lambda figure: image_plots.pan_curve(figure.subplots(), each),
     )
 
 
@@ -140,7 +144,7 @@ def _direct_and_room(e: Evidence) -> Picture:
         f"{in_room:.1f} dB from 300 Hz to 6.3 kHz.",
         "The direct sound determines localisation (precedence); the whole response includes the room. Means over "
         "scoring positions and sides.",
-        lambda drawing: image_plots.direct_and_room(drawing.single(), direct, room, plain, resolved),
+        lambda figure: image_plots.direct_and_room(figure.subplots(), direct, room, plain, resolved),
         values={
             "x": THIRD_OCTAVES.tolist(),
             "unit": "dB",
@@ -174,7 +178,7 @@ def _levels(image: Assessment) -> Picture:
         f"Loudness of the arms over plain stereo; calibrated: {text}.",
         f"BS.1770 loudness at the ears, all arms at the same ceiling of the drivers. Largest level at the listener: "
         f"{image.loudness.max_spl_db:.0f} dB SPL; music stays {image.loudness.headroom_db:.1f} dB under the ceiling.",
-        lambda drawing: image_plots.bars(drawing.single(), image.loudness.re_plain_db, "loudness re plain stereo, dB"),
+        lambda figure: image_plots.bars(figure.subplots(), image.loudness.re_plain_db, "loudness re plain stereo, dB"),
     )
 
 
@@ -193,7 +197,7 @@ def _depth(image: Assessment) -> Picture:
         f"Direct-to-reverberant ratio at the listener: {text}.",
         "A lower ratio makes an image more distant and more reverberant. Hard left, hard right and phantom centre, "
         "mean over head positions.",
-        lambda drawing: image_plots.bars(drawing.single(), each, "direct to reverberant, dB"),
+        lambda figure: image_plots.bars(figure.subplots(), each, "direct to reverberant, dB"),
     )
 
 

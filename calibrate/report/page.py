@@ -8,7 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import ahead, errors, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, tables
@@ -20,7 +23,7 @@ from sweetspot.calibrate.verify import figures as judged
 from sweetspot.measure.share import forked
 from sweetspot.measure.share import plots as measured
 from sweetspot.measure.smooth import THIRD_OCTAVES
-from sweetspot.rigs.drawing import Drawing, save
+from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import Float
 
 SIDES = (("Left program at the left ear", 0, 0), ("Right program at the right ear", 1, 1),
@@ -35,21 +38,27 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     BadInput
         The file cannot be written.
     """
-    drawing = Drawing((9.5, 6.0))
-    (above,), (beneath,) = drawing.grid(2, 1, share_x=True, heights=(2.2, 1.0), below=0.15)
-    plots.designs(above, rows)
-    plots.efforts(beneath, rows)
-    save(drawing.canvas(), path, dpi=110)
+    with matplotlib.rc_context(measured.STYLE):
+        figure = Figure(figsize=(9.5, 6.0), layout="constrained", facecolor=measured.PAPER)
+        FigureCanvasAgg(figure)
+        above, beneath = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1.0))
+        plots.designs(above, rows)
+        plots.efforts(beneath, rows)
+        with replacing(path) as part:
+            figure.savefig(part, format="png", dpi=110, metadata={"Software": None})
     return path
 
 
-def draw(e: Evidence, *, with_canvas: bool) -> dict[str, list[Picture]]:
-    """Draw the parts of the page on all cores; without their canvases, which only files need, unless asked for."""
+def draw(e: Evidence, *, with_figures: bool) -> dict[str, list[Picture]]:
+    """Draw the parts of the page on all cores; with their figures, which only files need, in this process."""
 
     def drawn(name: str) -> list[Picture]:
-        return [p if with_canvas else replace(p, canvas=None) for p in PARTS[name](e)]
+        with matplotlib.rc_context(measured.STYLE):
+            return [p if with_figures else replace(p, figure=None) for p in PARTS[name](e)]
 
-    return dict(zip(PARTS, forked.shared([partial(drawn, name) for name in PARTS]), strict=True))
+    work = [partial(drawn, name) for name in PARTS]
+    found = [piece() for piece in work] if with_figures else forked.shared(work)
+    return dict(zip(PARTS, found, strict=True))
 
 
 def values(e: Evidence, name: str) -> dict[str, Any]:
@@ -90,13 +99,19 @@ def _cancellation(e: Evidence) -> Picture:
     edges, rows = evidence.deciding(e)
     before = " for left, ".join(e.ears.drivers[i].replace("_", " ") for i in e.fitted.reference) + " for right"
 
-    def draw(drawing: Drawing) -> None:
-        heights = [10, 1] if "heard" not in found else [10, 2.4, 1]
-        (main,), *more, (strip,) = drawing.grid(len(heights), 1, share_x=True, heights=heights, below=0.13)
+    def draw(figure: Figure) -> None:
+        rows_of = [10, 1] if "heard" not in found else [10, 2.4, 1]
+        main, *more, strip = figure.subplots(
+            len(rows_of), 1, sharex=True, height_ratios=rows_of, gridspec_kw={"hspace": 0.12}
+        )
         plots.cancellation(main, found, p.f, p.target_db, p.lowest)
+        for ax in (main, *more):
+            ax.set_xlabel("")
+            ax.tick_params(axis="x", length=0)
         if more:
-            image_plots.differences(more[0][0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
+            image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
         plots.decided(strip, edges, rows)
+        strip.set_xlabel("frequency, Hz")
 
     inside, over = judged.band(metrics.SCORED, p.lowest)
     text = ", ".join(f"{n} {float(np.mean(s.mean[inside])):.1f} dB" for n, s in found.items())
@@ -121,13 +136,13 @@ def _ear_levels(e: Evidence) -> list[Picture]:
     level, names = evidence.ear_levels(e), e.ears.drivers
     low, high = reach(level[..., FINE >= 100.0], 30.0)
 
-    def draw(ear: int) -> Callable[[Drawing], None]:
-        def drawn(drawing: Drawing) -> None:
-            ax = drawing.single()
+    def draw(ear: int) -> Callable[[Figure], None]:
+        def drawing(figure: Figure) -> None:
+            ax = figure.subplots()
             measured.levels(ax, FINE, level[ear], names, low, high)
             ax.set_ylabel("level, dB re 20 µPa/FS")
 
-        return drawn
+        return drawing
 
     return [
         picture(
@@ -162,16 +177,23 @@ def _colours(e: Evidence) -> list[Picture]:
     for number, (title, ear, stimulus) in enumerate(SIDES):
         found = evidence.colouration(e, ear, stimulus)
 
-        def draw(drawing: Drawing, found: dict[str, CellSpread] = found) -> None:
+        def draw(figure: Figure, found: dict[str, CellSpread] = found) -> None:
             both = "heard" in found
-            (ax,), *more = drawing.grid(1 + both, 1, share_x=True, heights=[3.4, 1][: 1 + both], below=0.13)
+            ax, *more = figure.subplots(
+                1 + both,
+                1,
+                sharex=True,
+                height_ratios=[3.4, 1][: 1 + both],
+                gridspec_kw={"hspace": 0.14},
+                squeeze=False,
+            )[:, 0]
             plots.spreads(ax, found)
             if more:
-                image_plots.differences(more[0][0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
-            measured.frequencies(ax, 180.0, 9000.0)
+                image_plots.differences(more[0], THIRD_OCTAVES, found["heard"].mean, found["predicted"].mean)
+            measured.frequencies(more[-1] if more else ax, 180.0, 9000.0)
             ax.set_ylim(-18.0, 18.0)
             ax.set_ylabel("level over its mean, dB")
-            ax.set_legend()
+            measured.key(ax)
 
         pictures.append(
             picture(
@@ -205,7 +227,7 @@ def _heads(e: Evidence) -> Picture:
         "Plan view of the head's positions; design positions are filled circles, scoring positions hollow squares.",
         "Filters were fitted at the filled circles and judged at the squares; the line shows the direction of the "
         "nose.",
-        lambda drawing: plots.heads(drawing.single(), e.ears),
+        lambda figure: plots.heads(figure.subplots(), e.ears),
         size=(5.2, 4.6),
     )
 
@@ -213,11 +235,10 @@ def _heads(e: Evidence) -> Picture:
 def _noise(e: Evidence) -> list[Picture]:
     n = len(e.ears.drivers)
 
-    def ears(drawing: Drawing) -> None:
-        ax = drawing.single()
+    def ears(figure: Figure) -> None:
+        ax = figure.subplots()
         snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
-        columns = [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)]
-        plots.snr_map(ax, snr, columns, device_pictures.snr_ends(snr), numbered=True)
+        plots.snr_map(ax, snr, [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)], numbered=True)
         ax.set_yticks(np.arange(len(snr)) + 0.5, [str(i + 1) for i in range(len(snr))])
         ax.set_xlabel("ear and driver")
         ax.set_ylabel("head position")

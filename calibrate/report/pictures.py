@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 from markupsafe import Markup
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import svg
-from sweetspot.rigs.drawing import Axes, Canvas, Drawing
-from sweetspot.rigs.drawing import save as save_drawing
-from sweetspot.rigs.storage import alone_in
+from sweetspot.measure.share import PAPER, STYLE
+from sweetspot.rigs.storage import alone_in, replacing
+
+A_ROW, ROW_IN = 6, 0.2
+"""Names in a row of a legend above the axes, and the height of each further row, inches."""
 
 PIXELS_PER_INCH = 76
 """Of pictures saved as files: small enough for a page on the web."""
@@ -35,7 +42,7 @@ class Picture:
         JSON of the values shown under the pointer; empty for none.
     name
         Its file's, without ending.
-    canvas
+    figure
         The same, to be saved as a file of its own.
     """
 
@@ -46,7 +53,25 @@ class Picture:
     wide: bool = False
     hover: str = ""
     name: str = ""
-    canvas: Canvas | None = None
+    figure: Figure | None = None
+
+
+def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
+    """A figure as an SVG file's text; the figure too. Margins are fixed: a solver for them takes most of the time."""
+    figure = Figure(figsize=size)
+    FigureCanvasSVG(figure)
+    width, height = size
+    figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
+    draw(figure)
+    names = max((len(legend.get_texts()) for ax in figure.axes if (legend := ax.get_legend())), default=0)
+    if names > A_ROW:
+        rows = -(-names // A_ROW)
+        figure.subplots_adjust(top=1 - (0.33 + ROW_IN * (rows - 1)) / height)
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=nothing)
+    return out.getvalue(), figure
 
 
 def picture(
@@ -54,32 +79,28 @@ def picture(
     title: str,
     alt: str,
     reading: str,
-    draw: Callable[[Drawing], None],
+    draw: Callable[[Figure], None],
     *,
     size: tuple[float, float] = (5.9, 3.7),
     wide: bool = False,
     values: dict[str, Any] | None = None,
 ) -> Picture:
     """Draw one figure; ``values`` (keys ``x``, ``unit``, ``series``) are shown under the pointer in its first axes."""
-    drawing = Drawing(size)
-    draw(drawing)
-    canvas = drawing.canvas()
+    drawing, figure = _drawn(name, size, draw)
     hover = ""
     if values is not None:
-        first = drawing.axes[0]
-        assert isinstance(first, Axes)
-        left, _, across, _ = first.rect
-        box = [left / canvas.width, (left + across) / canvas.width]
-        hover = json.dumps(values | {"box": box, "span": list(first.x.limits())})
+        box = figure.axes[0].get_position()
+        low, high = figure.axes[0].get_xlim()
+        hover = json.dumps(values | {"box": [box.x0, box.x1], "span": [low, high]})
     return Picture(
         title,
         alt,
         help=reading,
-        svg=Markup(svg.inline(canvas, name, alt)),
+        svg=Markup(svg.inline(drawing, name, alt)),
         wide=wide,
         hover=hover,
         name=name,
-        canvas=canvas,
+        figure=figure,
     )
 
 
@@ -91,8 +112,18 @@ def save(drawn: dict[str, list[Picture]], folder: Path) -> None:
     BadInput
         The folder cannot be made or written, or another command writes into it.
     """
-    with alone_in(folder):
+    with alone_in(folder), matplotlib.rc_context(STYLE):
         for one in (p for group in drawn.values() for p in group):
-            if one.canvas is None:
+            if one.figure is None:
                 continue
-            save_drawing(one.canvas, folder / f"{one.name}.png", dpi=PIXELS_PER_INCH)
+            one.figure.set_facecolor(PAPER)
+            with replacing(folder / f"{one.name}.png") as part:
+                one.figure.savefig(
+                    part, format="png", dpi=PIXELS_PER_INCH, bbox_inches="tight", pad_inches=0.06,
+                    facecolor=PAPER, metadata={"Software": None},
+                )  # fmt: skip
+
+
+def styled() -> AbstractContextManager[None]:
+    """The style in which a page's pictures are drawn."""
+    return matplotlib.rc_context(STYLE)

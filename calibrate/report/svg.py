@@ -1,33 +1,47 @@
-"""Drawings embedded in a page: unique ids, colours of the page, no external references."""
+"""An SVG file embedded in a page: unique ids, colours of the page, no external references."""
 
 from __future__ import annotations
 
+import html
+import re
+
 from sweetspot.calibrate.report import plots
-from sweetspot.rigs.drawing import DRIVERS, GRID, INK, PAPER, SOFT, Canvas
-from sweetspot.rigs.drawing import svg as writer
+from sweetspot.measure.share import plots as measured
 
 VARIABLES = {
-    INK: "--ink",
-    SOFT: "--soft",
-    GRID: "--grid",
-    PAPER: "--paper",
+    measured.INK: "--ink",
+    measured.SOFT: "--soft",
+    measured.GRID: "--grid",
+    measured.PAPER: "--paper",
     plots.BEFORE: "--before",
     plots.PREDICTED: "--predicted",
     plots.HEARD: "--heard",
     plots.TARGET: "--target",
-    **{colour: f"--d{i}" for i, colour in enumerate(DRIVERS)},
+    **{colour: f"--d{i}" for i, colour in enumerate(measured.DRIVERS)},
 }
 """The colours of the pictures as variables of the page, which knows light from dark."""
 
 
-def inline(canvas: Canvas, name: str, alt: str) -> str:
+def inline(svg: str, name: str, alt: str) -> str:
     """The drawing as an element of a page, named for screen readers.
 
     Parameters
     ----------
+    svg
+        A file as matplotlib writes it.
     name
         Goes before every id, so that drawings on one page do not mix.
     alt
         What the drawing shows, in a sentence.
     """
-    return writer.element(canvas, name, alt, {colour: f"var({name})" for colour, name in VARIABLES.items()})
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\1{name}-", svg)
+    svg = re.sub("|".join(VARIABLES), lambda m: f"var({VARIABLES[m[0]]})", svg)
+    svg = re.sub(r"(?<=\d\.\d{2})\d+", "", svg)
+    opening, rest = svg.split(">", 1)
+    opening = re.sub(r' (width|height|version)="[^"]*"', "", opening)
+    title = f'<title id="{name}-title">{html.escape(alt)}</title>'
+    return f'{opening} role="img" aria-labelledby="{name}-title">{title}{rest}'

@@ -10,6 +10,7 @@ from sweetspot.calibrate.report import evidence, sounds, templates
 from sweetspot.calibrate.run import changes, sha256
 from sweetspot.measure.share import forked
 from sweetspot.processor import store
+from sweetspot.rigs.quick_start import without_docstrings
 from sweetspot.rigs.storage import alone
 from sweetspot.rigs.storage import write as write_file
 
@@ -56,15 +57,16 @@ def write_noting_changes(
         The session or the filterset is missing, or the page cannot be written.
     """
     with forked.begun([partial(_beside, run, music)], copies=1) as beside:
-        from sweetspot.calibrate.report import page  # the other core is at work already
-        from sweetspot.calibrate.report import pictures as separate
+        with without_docstrings():
+            from sweetspot.calibrate.report import page  # the other core is at work already
+            from sweetspot.calibrate.report import pictures as separate
 
         known = evidence.of_session(run)
         step("measurements")
         gathered = evidence.with_verdict(run, known)
         values = page.values(gathered, run.name)
         step("verification")
-        drawn = page.draw(gathered, with_canvas=pictures is not None)
+        drawn = page.draw(gathered, with_figures=pictures is not None)
         step("pictures")
         ((template, clips, hashes, changed),) = beside()
         content = templates.page(template).render(pictures=page.grouped(drawn), clips=clips, hashes=hashes, **values)

@@ -10,8 +10,14 @@ if TYPE_CHECKING:
     from sweetspot.measure.share import shown as shown
     from sweetspot.measure.share import sofa as sofa
     from sweetspot.measure.share import standard_errors as standard_errors
+    from sweetspot.measure.share.plots import DRIVERS as DRIVERS
+    from sweetspot.measure.share.plots import GRID as GRID
+    from sweetspot.measure.share.plots import PAPER as PAPER
     from sweetspot.measure.share.plots import PICTURED_DB as PICTURED_DB
+    from sweetspot.measure.share.plots import SOFT as SOFT
+    from sweetspot.measure.share.plots import STYLE as STYLE
     from sweetspot.measure.share.plots import frequencies as frequencies
+    from sweetspot.measure.share.plots import key as key
 else:
     from sweetspot.rigs.faces import lazy
 

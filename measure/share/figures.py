@@ -5,30 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import decay, directivity, forked, plots
 from sweetspot.measure.share.shown import DistortionTable, Shown, distortion_table, distortions, named
 from sweetspot.measure.smooth import smoothed
-from sweetspot.rigs.drawing import Axes, Drawing
-from sweetspot.rigs.drawing import save as save_drawing
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.storage import replacing
 from sweetspot.rigs.units import P_REF, Float, db, power_db
 
 COLUMNS = 4
 LONGEST_FIRST = ("cta2034", "decay", "polar", "distortion", "responses", "directivity", "impulse")
 """Pictures in the order in which cores take them."""
 
+MARGINS = {"left": 0.75, "right": 0.15, "top": 0.7, "bottom": 0.5, "below": 0.35, "beside": 0.15}
+"""Around and between the axes of a picture, inches."""
+
 DECAY_S = 0.005
 """Length of a spectrum's decay in pictures, s."""
 
 
-def pictures(shown: Shown) -> dict[str, Callable[[], Drawing]]:
+def pictures(shown: Shown) -> dict[str, Callable[[], Figure]]:
     """All possible pictures by name, in reading order."""
-    found: dict[str, Callable[[], Drawing]] = {}
+    found: dict[str, Callable[[], Figure]] = {}
     if shown.ears is not None:
         ears = shown.ears
         found["responses"] = lambda: _responses(shown, ears)
@@ -46,7 +54,7 @@ def pictures(shown: Shown) -> dict[str, Callable[[], Drawing]]:
     return found
 
 
-def chosen(found: dict[str, Callable[[], Drawing]], only: str | None) -> dict[str, Callable[[], Drawing]]:
+def chosen(found: dict[str, Callable[[], Figure]], only: str | None) -> dict[str, Callable[[], Figure]]:
     """The pictures that ``only`` (names with commas) selects; all if it is None.
 
     Raises
@@ -64,8 +72,12 @@ def chosen(found: dict[str, Callable[[], Drawing]], only: str | None) -> dict[st
     return {n: found[n] for n in names}
 
 
-def save(drawing: Drawing, path: Path) -> None:
-    """Write one picture; its kind is the path's ending.
+NO_CLOCK: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+"""Metadata omitted from pictures, so that the same session gives the same bytes."""
+
+
+def save(draw: Callable[[], Figure], path: Path) -> None:
+    """Draw one picture and write it; its kind is the path's ending.
 
     Raises
     ------
@@ -76,7 +88,11 @@ def save(drawing: Drawing, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
-    save_drawing(drawing.canvas(), path, synced=False)
+    style = {**plots.STYLE, "axes.titley": 1.0, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
+    with matplotlib.rc_context(style), replacing(path, path.suffix, synced=False) as part:
+        kind = path.suffix.lower()
+        quick: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if kind == ".png" else {}
+        draw().savefig(part, dpi=130, metadata=NO_CLOCK.get(kind, {}), **quick)
 
 
 def save_all(shown: Shown, paths: Mapping[str, Path]) -> DistortionTable | None:
@@ -97,7 +113,7 @@ def save_all(shown: Shown, paths: Mapping[str, Path]) -> DistortionTable | None:
     def saved(name: str) -> DistortionTable | None:
         if name == "distortion":
             return _save_distortion(shown, paths[name])
-        save(drawn[name](), paths[name])
+        save(drawn[name], paths[name])
         return None
 
     return next((table for table in forked.shared([partial(saved, name) for name in names]) if table), None)
@@ -105,15 +121,32 @@ def save_all(shown: Shown, paths: Mapping[str, Path]) -> DistortionTable | None:
 
 def _save_distortion(shown: Shown, path: Path) -> DistortionTable:
     row, made = distortions(shown)
-    save(_distortion(shown, row, made), path)
+    save(lambda: _distortion(shown, row, made), path)
     return distortion_table(shown, made)
 
 
-def _drawing(title: str, size: tuple[float, float], **margins: float) -> Drawing:
-    """An empty picture with a title."""
-    drawing = Drawing(size, **({"left": 0.75, "right": 0.15, "top": 0.7, "bottom": 0.5} | margins))
-    drawing.set_title(title)
-    return drawing
+def _figure(title: str, size: tuple[float, float], rows: int = 1, columns: int = 1, **inches: float) -> Figure:
+    """An empty figure with a title and fixed margins: a solver for them would draw everything twice.
+
+    ``inches`` are those of ``left``, ``right``, ``top``, ``bottom``, and what is left between ``rows`` and ``columns``
+    of axes (``below`` and ``beside``).
+    """
+    (width, height), gap = size, MARGINS | inches
+    figure = Figure(figsize=size)
+    figure.suptitle(title, x=0.1 / width, y=1.0 - 0.1 / height, ha="left", va="top", fontsize=12.5, color=plots.INK)
+    each = (
+        (width - gap["left"] - gap["right"] - (columns - 1) * gap["beside"]) / columns,
+        (height - gap["top"] - gap["bottom"] - (rows - 1) * gap["below"]) / rows,
+    )
+    figure.subplots_adjust(
+        left=gap["left"] / width,
+        right=1.0 - gap["right"] / width,
+        bottom=gap["bottom"] / height,
+        top=1.0 - gap["top"] / height,
+        wspace=gap["beside"] / each[0],
+        hspace=gap["below"] / each[1],
+    )
+    return figure
 
 
 def _place(ears: ImpulseResponse, row: int) -> str:
@@ -126,7 +159,7 @@ def _spl(magnitude: Float) -> Float:
     return db(magnitude / np.sqrt(2.0) / P_REF)
 
 
-def _responses(shown: Shown, ears: ImpulseResponse) -> Drawing:
+def _responses(shown: Shown, ears: ImpulseResponse) -> Figure:
     h, error = ears.h[shown.position], shown.stderr
     assert error is not None
     f = np.asarray(np.fft.rfftfreq(h.shape[-1], 1.0 / ears.fs), dtype=float)
@@ -135,31 +168,32 @@ def _responses(shown: Shown, ears: ImpulseResponse) -> Drawing:
         power = smoothed(power, f, shown.smoothing)
     level = power_db(power / 2.0 / P_REF**2)
     count = len(ears.mics)
-    drawing = _drawing(f"{shown.unit}: responses, {_place(ears, shown.position)}", (9.0, 3.4 * count))
+    figure = _figure(f"{shown.unit}: responses, {_place(ears, shown.position)}", (9.0, 3.4 * count), count, below=0.6)
     top = 10.0 * np.ceil((float(level.max()) + 2.0) / 10.0)
-    for mic, (ax,) in enumerate(drawing.grid(count, 1, below=0.45, share_x=True)):
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.levels(ax, f, level[mic], ears.drivers, top - 90.0, top)
         plots.floors(ax, f, _spl(np.asarray(error[mic], dtype=float)))
         plots.frequencies(ax, *ears.band)
         ax.set_ylabel(f"{named(ears.mics[mic])}, dB SPL at full scale")
-    return drawing
+        plots.key(ax)
+    return figure
 
 
-def _impulses(shown: Shown, ears: ImpulseResponse) -> Drawing:
+def _impulses(shown: Shown, ears: ImpulseResponse) -> Figure:
     start = decay.arrival(ears.h[shown.position], ears.zero)
     window = slice(max(start - ears.fs // 2000, 0), min(start + ears.fs // 200, ears.h.shape[-1]))
     t = (np.arange(ears.h.shape[-1])[window] - ears.zero) / ears.fs
     count = len(ears.mics)
     title = f"{shown.unit}: impulse responses, {_place(ears, shown.position)}"
-    drawing = _drawing(title, (9.0, 3.6 * count), left=0.2)
-    for mic, (ax,) in enumerate(drawing.grid(count, 1, below=0.4, share_x=True)):
+    figure = _figure(title, (9.0, 3.6 * count), count, below=0.8, left=0.2)
+    for mic, ax in enumerate(np.atleast_1d(figure.subplots(len(ears.mics), 1, sharex=True))):
         plots.traces(ax, t, ears.h[shown.position, mic][:, window], ears.drivers)
-        ax.set_title(named(ears.mics[mic]), left=True)
+        ax.set_title(named(ears.mics[mic]), loc="left")
         ax.set_xlabel("time after the sound left the interface, ms")
-    return drawing
+    return figure
 
 
-def _decays(shown: Shown, ears: ImpulseResponse) -> Drawing:
+def _decays(shown: Shown, ears: ImpulseResponse) -> Figure:
     mic = 0
     h = ears.h[shown.position, mic]
     start = decay.arrival(h, ears.zero)
@@ -168,27 +202,24 @@ def _decays(shown: Shown, ears: ImpulseResponse) -> Drawing:
     columns = min(len(ears.drivers), COLUMNS)
     rows = 1 + -(-len(ears.drivers) // columns)
     title = f"{shown.unit}: decay at the {named(ears.mics[mic])}, {_place(ears, shown.position)}"
-    drawing = _drawing(title, (3.2 * max(columns, 3), 3.0 * rows))
-    (first, *_, last), *others = drawing.rects(rows, columns, below=0.85, beside=0.75)
+    figure = _figure(title, (3.2 * max(columns, 3), 3.0 * rows), rows, columns, below=0.85, beside=0.75)
+    grid = figure.add_gridspec(rows, columns)
     t = np.arange(late.shape[-1]) / ears.fs
-    whole = drawing.add((first[0], first[1], last[0] + last[2] - first[0], first[3]))
-    plots.energy_decays(whole, t, decay.energy_decay_db(late), ears.drivers)
+    plots.energy_decays(figure.add_subplot(grid[0, :]), t, decay.energy_decay_db(late), ears.drivers)
     for i, name in enumerate(ears.drivers):
-        ax = drawing.add(others[i // columns][i % columns])
+        ax = figure.add_subplot(grid[1 + i // columns, i % columns])
         level, times = decay.spectral_decay(h[i], ears.fs, start, DECAY_S, f)
         plots.spectral_decay(ax, times, f, level)
-        ax.set_title(named(name), left=True)
-    return drawing
+        ax.set_title(named(name), loc="left")
+    return figure
 
 
-def _grid(drawing: Drawing, count: int) -> list[Axes]:
+def _grid(figure: Figure, count: int) -> list[Axes]:
     rows, columns = _laid(count)
-    axes = [ax for row in drawing.grid(rows, columns, share_x=True, share_y=True) for ax in row]
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for spare in axes[count:]:
-        spare.hidden = True
-    for above in axes[max(count - columns, 0) : count]:
-        above.labelled_x = True
-    return axes[:count]
+        spare.set_visible(False)
+    return list(axes[:count])
 
 
 def _laid(count: int) -> tuple[int, int]:
@@ -202,51 +233,55 @@ def _sized(count: int, width: float, height: float) -> tuple[float, float]:
     return width * max(columns, 2), height * rows + 0.5
 
 
-def _polar(shown: Shown, polar: ImpulseResponse) -> Drawing:
+def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0)
     level = around.re_axis_db()
     title = f"{shown.unit}: polar responses, dB re straight ahead, 1/12 octave"
-    drawing = _drawing(title, _sized(len(polar.drivers), 3.6, 3.2), right=1.0)
+    width, height = _sized(len(polar.drivers), 3.6, 3.2)
+    figure = _figure(title, (width, height), *_laid(len(polar.drivers)), right=1.0)
     closed = np.append(around.degrees, around.degrees[0] + 360.0)
-    axes = _grid(drawing, len(polar.drivers))
+    axes = _grid(figure, len(polar.drivers))
     for i, ax in enumerate(axes):
         plots.polar_map(ax, around.f, closed, np.concatenate([level[:, i], level[:1, i]]))
-        ax.set_title(named(polar.drivers[i]), left=True)
-    top, bottom = axes[0].rect[1], axes[-1].rect[1] + axes[-1].rect[3]
-    beside = (drawing.width - 61.0, top, 8.5, bottom - top)
-    drawing.bar(beside, "viridis", plots.PICTURED_DB, "dB re straight ahead")
-    return drawing
+        ax.set_title(named(polar.drivers[i]), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
+    beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))
+    figure.colorbar(scale, cax=beside, label="dB re straight ahead")
+    return figure
 
 
-def _directivity(shown: Shown, polar: ImpulseResponse) -> Drawing:
+def _directivity(shown: Shown, polar: ImpulseResponse) -> Figure:
     around = directivity.orbit(polar, 0, smoothing=1.0 / 3.0)
-    title = f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis"
-    drawing = _drawing(title, (9.0, 6.6))
-    (above,), (below,) = drawing.grid(2, 1, below=0.45, share_x=True)
+    figure = _figure(
+        f"{shown.unit}: directivity, 1/3 octave, radiation taken as symmetric about the axis", (9.0, 6.6), 2, below=0.6
+    )
+    above, below = figure.subplots(2, 1, sharex=True)
     plots.over_frequency(above, around.f, directivity.index_db(around), polar.drivers, "directivity index, dB")
     width = directivity.beam_width_deg(around)
     plots.over_frequency(below, around.f, width, polar.drivers, "width at \N{MINUS SIGN}6 dB, degrees")
     below.set_ylim(0.0, 370.0)
     below.set_yticks([0, 90, 180, 270, 360])
-    return drawing
+    return figure
 
 
-def _distortion(shown: Shown, row: int, made: list[Distortion]) -> Drawing:
+def _distortion(shown: Shown, row: int, made: list[Distortion]) -> Figure:
     measured = shown.ears or shown.polar
     assert measured is not None
     azimuth = float(measured.positions["azimuth_deg"][row])
     where = _place(measured, row) if shown.ears is not None else f"at {azimuth:.0f}°"
     title = f"{shown.unit}: distortion at the {named(measured.mics[0])}, {where}"
-    drawing = _drawing(title, _sized(len(made), 4.4, 3.4), left=0.9, bottom=0.85)
-    axes = _grid(drawing, len(made))
+    figure = _figure(title, _sized(len(made), 4.4, 3.4), *_laid(len(made)), left=0.9, bottom=0.85)
+    axes = _grid(figure, len(made))
     for name, one, ax in zip(measured.drivers, made, axes, strict=True):
         plots.distortion(ax, one, 0)
-        ax.set_title(named(name), left=True)
-    drawing.legend(axes[0], 6)
-    return drawing
+        ax.set_title(named(name), loc="left")
+        ax.label_outer(remove_inner_ticks=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=6, frameon=False)
+    return figure
 
 
-def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Drawing:
+def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) -> Figure:
     if vertical.drivers != polar.drivers or vertical.band != polar.band:
         raise BadInput(
             f"--vertical: drivers {', '.join(vertical.drivers)} over {vertical.band} Hz were measured there, "
@@ -255,13 +290,13 @@ def _cta2034(shown: Shown, polar: ImpulseResponse, vertical: ImpulseResponse) ->
     flat, upright = directivity.orbit(polar, 0), directivity.orbit(vertical, 0)
     count = len(polar.drivers)
     rows, columns = -(-count // 2), min(count, 2)
-    title = f"{shown.unit}: CTA-2034, 1/12 octave"
-    drawing = _drawing(title, (5.6 * columns, 4.0 * rows + 0.8), right=0.7, bottom=1.05)
-    axes = [ax for row in drawing.grid(rows, columns, below=0.85, beside=1.4) for ax in row]
+    gaps = {"right": 0.7, "bottom": 1.05, "below": 0.85, "beside": 1.4}
+    figure = _figure(f"{shown.unit}: CTA-2034, 1/12 octave", (5.6 * columns, 4.0 * rows + 0.8), rows, columns, **gaps)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for spare in axes[count:]:
-        spare.hidden = True
+        spare.set_visible(False)
     for i, ax in enumerate(axes[:count]):
-        plots.spinorama(ax, drawing.over(ax), directivity.cta2034(flat, upright, i))
-        ax.set_title(named(polar.drivers[i]), left=True)
-    drawing.legend(axes[0], 4)
-    return drawing
+        plots.spinorama(ax, directivity.cta2034(flat, upright, i))
+        ax.set_title(named(polar.drivers[i]), loc="left")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower left", ncols=4, frameon=False)
+    return figure

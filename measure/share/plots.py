@@ -1,4 +1,4 @@
-"""Pictures of measured responses: each function draws into given axes."""
+"""Pictures of measured responses, and the common style of all pictures: each function draws into given axes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,40 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sweetspot.measure.distortion import ORDERS, Distortion
 from sweetspot.measure.share.directivity import Cta2034
-from sweetspot.rigs.drawing import DRIVERS, GRID, INK, SOFT, Axes
 from sweetspot.rigs.units import Float
+
+INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
+DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5d5fb8", "#7d8591")
+"""Colours, each a colour-blind safe hue; the report maps them to variables, so that they follow light and dark."""
 
 PICTURED_DB = (-30.0, 6.0)
 """Levels that the polar maps show, dB re on-axis."""
+
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.0,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "figure.facecolor": "none",
+    "hatch.linewidth": 0.7,
+}
+"""Settings of matplotlib for every picture."""
 
 _SHADED = (240, 400)
 """Rows and columns of an image of levels."""
@@ -23,12 +49,19 @@ _TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
 def frequencies(ax: Axes, low: float, high: float) -> None:
     """A logarithmic frequency axis from ``low`` to ``high`` Hz."""
-    ax.x.log = True
+    ax.set_xscale("log")
     ax.set_xlim(low, high)
-    shown = [t for t in _TICKS if 0.99 * low <= t <= 1.01 * high]
-    ax.set_xticks(shown, [f"{f / 1000:g}k" if f >= 1000 else f"{f:g}" for f in shown])
+    ax.xaxis.set_major_locator(FixedLocator([t for t in _TICKS if 0.99 * low <= t <= 1.01 * high]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda f, _: f"{f / 1000:g}k" if f >= 1000 else f"{f:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("frequency, Hz")
-    ax.grid()
+    ax.grid(True, color=GRID, linewidth=0.7)
+
+
+def key(ax: Axes) -> None:
+    """A line of names above the axes."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2,
+              handlelength=1.8, columnspacing=1.3)  # fmt: skip
 
 
 def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:
@@ -37,7 +70,7 @@ def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, h
         ax.plot(f, level[i], color=DRIVERS[i % len(DRIVERS)], linewidth=1.4, label=name.replace("_", " "))
     frequencies(ax, 80.0, 20000.0)
     ax.set_ylim(low, high)
-    ax.set_legend()
+    key(ax)
 
 
 def traces(ax: Axes, t: Float, x: Float, names: Sequence[str]) -> None:
@@ -47,7 +80,8 @@ def traces(ax: Axes, t: Float, x: Float, names: Sequence[str]) -> None:
         colour = DRIVERS[i % len(DRIVERS)]
         ax.axhline(-i * step, color=GRID, linewidth=0.7)
         ax.plot(1000.0 * t, x[i] - i * step, color=colour, linewidth=1.1)
-        ax.text(0.995, -i * step, name.replace("_", " "), color=colour, ha="end", shift=(0.0, 5.0), share="x")
+        ax.annotate(name.replace("_", " "), (0.995, -i * step), xycoords=("axes fraction", "data"), color=colour,
+                    ha="right", va="bottom", xytext=(0, 3), textcoords="offset points")  # fmt: skip
     ax.set_xlim(1000.0 * t[0], 1000.0 * t[-1])
     ax.set_yticks([])
     ax.set_xlabel("time, ms")
@@ -58,21 +92,24 @@ def polar_map(ax: Axes, f: Float, degrees: Float, level: Float) -> None:
     low, high = PICTURED_DB
     frequencies(ax, 100.0, 16000.0)
     ax.set_ylim(-180.0, 180.0)
-    _shaded(ax, f, degrees, level, PICTURED_DB, "viridis")
+    _shaded(ax, f, degrees, level, (low, high), "viridis")
     steps = np.arange(low + 6.0, high + 0.1, 6.0)
-    ax.contour(f, degrees, np.clip(level, low, high), steps, color="#ffffff", linewidth=0.6, alpha=0.75)
-    ax.grid("")
+    drawn = ax.contour(
+        f, degrees, np.clip(level, low, high), levels=steps, colors="#ffffff", linewidths=0.6, alpha=0.75
+    )
+    drawn.set_linestyle("solid")
+    ax.grid(False)
     ax.set_yticks(np.arange(-180, 181, 90))
     ax.set_ylabel("azimuth, degrees")
 
 
-def _shaded(ax: Axes, f: Float, y: Float, level: Float, ends: tuple[float, float], colors: str) -> None:
+def _shaded(ax: Axes, f: Float, y: Float, level: Float, ends: tuple[float, float], colours: str) -> None:
     """Levels ``(y, frequency)``, dB, as an image behind axes whose limits are set, linear between the values.
 
     An image is drawn on an even grid, so that the logarithmic axis is interpolated here: a shaded mesh of as many cells
     takes five times as long.
     """
-    (left, right), (bottom, top) = ax.x.limits(), ax.y.limits()
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     columns = np.log(left) + (np.arange(_SHADED[1]) + 0.5) / _SHADED[1] * np.log(right / left)
     rows = bottom + (np.arange(_SHADED[0]) + 0.5) / _SHADED[0] * (top - bottom)
     across = np.stack([np.interp(columns, np.log(f), row, left=np.nan, right=np.nan) for row in level])
@@ -82,20 +119,23 @@ def _shaded(ax: Axes, f: Float, y: Float, level: Float, ends: tuple[float, float
     below = np.minimum(inside.astype(int), len(y) - 2)
     part = np.where(np.isnan(at), np.nan, inside - below)[:, None]
     shown = across[order][below] * (1.0 - part) + across[order][below + 1] * part
-    ax.map(shown, ends, colors, smooth=True)
+    ax.imshow(
+        np.ma.masked_invalid(shown), extent=(0.0, 1.0, 0.0, 1.0), transform=ax.transAxes, origin="lower", aspect="auto",
+        interpolation="bilinear", vmin=ends[0], vmax=ends[1], cmap=colours, zorder=0,
+    )  # fmt: skip
 
 
 def floors(ax: Axes, f: Float, level: Float) -> None:
     """Standard errors ``(driver, frequency)`` of responses as levels in dB: thin dashed lines, one colour a driver."""
     for i, row in enumerate(level):
-        label = "standard error" if i == 0 else ""
-        ax.plot(f, row, color=DRIVERS[i % len(DRIVERS)], linewidth=0.8, dash=(3, 2), alpha=0.8, label=label)
+        label = "standard error" if i == 0 else None
+        ax.plot(f, row, color=DRIVERS[i % len(DRIVERS)], linewidth=0.8, linestyle=(0, (3, 2)), alpha=0.8, label=label)
 
 
-def _line(i: int) -> dict[str, Any]:
+def _line(i: int) -> Any:
     """How driver ``i`` is drawn where lines may lie on each other: every other one is dashed, and lies on top."""
-    style: dict[str, Any] = {"color": DRIVERS[i % len(DRIVERS)], "linewidth": 1.5}
-    return {**style, "dash": (5, 3), "zorder": 2.4} if i % 2 else style
+    style = {"color": DRIVERS[i % len(DRIVERS)], "linewidth": 1.5}
+    return {**style, "linestyle": (0, (5, 3)), "zorder": 4} if i % 2 else style
 
 
 def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> None:
@@ -106,8 +146,8 @@ def energy_decays(ax: Axes, t: Float, level: Float, names: Sequence[str]) -> Non
     ax.set_ylim(-80.0, 2.0)
     ax.set_xlabel("time after the arrival, ms")
     ax.set_ylabel("Schroeder decay, dB")
-    ax.grid()
-    ax.set_legend()
+    ax.grid(True, color=GRID, linewidth=0.7)
+    key(ax)
 
 
 def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
@@ -115,8 +155,9 @@ def spectral_decay(ax: Axes, t: Float, f: Float, level: Float) -> None:
     frequencies(ax, float(f[0]), float(f[-1]))
     ax.set_ylim(1000.0 * t[-1], 0.0)
     _shaded(ax, f, 1000.0 * t, level, (-48.0, 0.0), "magma")
-    ax.contour(f, 1000.0 * t, level, [-36.0, -24.0, -12.0], color="#ffffff", linewidth=0.6, alpha=0.75)
-    ax.grid("")
+    lines = ax.contour(f, 1000.0 * t, level, levels=[-36.0, -24.0, -12.0], colors="#ffffff", linewidths=0.6, alpha=0.75)
+    lines.set_linestyle("solid")
+    ax.grid(False)
     ax.set_ylabel("time after the arrival, ms")
 
 
@@ -125,13 +166,14 @@ def distortion(ax: Axes, made: Distortion, mic: int) -> None:
     for i, n in enumerate(ORDERS):
         colour, width = DRIVERS[i], 1.5 if n < 4 else 1.0
         ax.plot(made.f, made.harmonics[mic, i], color=colour, linewidth=width, label=f"harmonic {n}")
-    ax.plot(made.f, made.thd[mic], color=INK, linewidth=1.6, label="total", zorder=1.5)
+    ax.plot(made.f, made.thd[mic], color=INK, linewidth=1.6, label="total", zorder=1)
     floor = np.where(made.thd_floor[mic] > 0.0, made.thd_floor[mic], np.nan)
-    ax.plot(made.f, floor, color=SOFT, linewidth=0.9, dash=(3, 2), label="noise floor")
+    ax.plot(made.f, floor, color=SOFT, linewidth=0.9, linestyle=(0, (3, 2)), label="noise floor")
     frequencies(ax, float(made.f[0]), float(made.f[-1]))
-    ax.y.log = True
+    ax.set_yscale("log")
     ax.set_ylim(1e-5, 1.0)
     ax.set_yticks([1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0], ["0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %"])
+    ax.yaxis.set_minor_locator(NullLocator())
     ax.set_ylabel("of the fundamental")
 
 
@@ -141,10 +183,10 @@ def over_frequency(ax: Axes, f: Float, values: Float, names: Sequence[str], text
         ax.plot(f, values[i], label=name.replace("_", " "), **_line(i))
     frequencies(ax, float(f[0]), float(f[-1]))
     ax.set_ylabel(text)
-    ax.set_legend()
+    key(ax)
 
 
-def spinorama(ax: Axes, right: Axes, curves: Cta2034) -> None:
+def spinorama(ax: Axes, curves: Cta2034) -> None:
     """The curves of CTA-2034 in dB, the two directivity indices on a scale of their own at the right."""
     rows = (
         ("on axis", curves.on_axis, INK),
@@ -159,12 +201,13 @@ def spinorama(ax: Axes, right: Axes, curves: Cta2034) -> None:
     ax.set_ylim(top - 50.0, top)
     ax.set_ylabel("dB re 20 µPa, full scale")
     frequencies(ax, float(curves.f[0]), float(curves.f[-1]))
+    right = ax.twinx()
     for name, level, colour in (
         ("sound power DI", curves.sound_power_di, DRIVERS[3]),
         ("early reflections DI", curves.early_reflections_di, DRIVERS[1]),
     ):
-        right.plot(curves.f, level, color=colour, linewidth=1.2, dash=(4, 2.5), label=name)
-    ax.entries.extend(right.entries)
+        right.plot(curves.f, level, color=colour, linewidth=1.2, linestyle=(0, (4, 2.5)))
+        ax.plot([], [], color=colour, linewidth=1.2, linestyle=(0, (4, 2.5)), label=name)
     right.set_ylim(-5.0, 45.0)
     right.set_yticks([0.0, 5.0, 10.0, 15.0])
-    right.set_ylabel("directivity index, dB", low=True)
+    right.set_ylabel("directivity index, dB", loc="bottom")

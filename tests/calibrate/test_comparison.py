@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import page, plots
 from sweetspot.calibrate.study import compare
 from sweetspot.calibrate.study.compare import DesignRow
-from sweetspot.rigs.drawing import DRIVERS, Drawing
-from sweetspot.rigs.drawing.canvas import Path as Lines
 from sweetspot.rigs.errors import BadInput
 
 
@@ -35,21 +34,18 @@ def rows() -> tuple[DesignRow, ...]:
 
 
 def test_the_picture_holds_the_figures_of_the_table() -> None:
-    drawing = Drawing((9.5, 6.0))
-    (above,), (beneath,) = drawing.grid(2, 1)
+    figure = Figure()
+    above, beneath = figure.subplots(2, 1)
     plots.designs(above, rows())
     plots.efforts(beneath, rows())
-    drawn = [
-        item
-        for item in drawing.canvas().items
-        if isinstance(item, Lines) and item.fill in DRIVERS and len(item.lines) == 5
-    ]
-    dots = [np.array([line.mean(axis=0) for line in item.lines]) for item in drawn if len(item.lines[0]) > 4]
-    bars = [np.array([line.min(axis=0) for line in item.lines]) for item in drawn if len(item.lines[0]) == 4]
-    for row, dot, bar in zip(rows(), dots, bars, strict=True):
-        assert dot[:, 1] == pytest.approx(above.down(row.mean))
-        assert bar[:, 1] == pytest.approx(np.minimum(beneath.down(row.effort), beneath.down(0.0)))
-    assert [e.label for e in above.entries] == ["sweetspot", "exact inverse", "contrast"]
+    means = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "o"]
+    tenths = [line.get_ydata() for line in above.get_lines() if line.get_marker() == "_"]
+    for row, mean, tenth in zip(rows(), means, tenths, strict=True):
+        assert mean == pytest.approx(row.mean)
+        assert tenth == pytest.approx(row.p10)
+    heights = [bar.get_height() for bar in beneath.patches]
+    assert heights == pytest.approx(np.concatenate([r.effort for r in rows()]))
+    assert [t.get_text() for t in above.get_legend().get_texts()] == ["sweetspot", "exact inverse", "contrast"]
     assert " 18.5/ 13.5/ 22.5" in compare.table(rows(), "title")
 
 

@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, Polygon, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from sweetspot.rigs.drawing import DRIVERS, GRID, INK, PAPER, SOFT
 from sweetspot.rigs.lab.pictures.lab_overview import OCTAVES, POLAR_HZ, Overview, in_room
 from sweetspot.rigs.units import Float
+
+INK, SOFT, GRID, PAPER = "#20262d", "#5b6570", "#d5dbe1", "#fefefe"
+DRIVERS = ("#0b6cb6", "#d1570b", "#0a8067", "#a8468c", "#8a6d00", "#3c8fc9", "#5d5fb8", "#7d8591")
 
 STYLE: Any = {
     "svg.fonttype": "none",
