@@ -209,7 +209,7 @@ def render_file(
     runner = _EngineRunner(engine) if engine else _runner(wanted)
     levels, count = _Levels(len(filterset.drivers)), 0
     with ExitStack() as stack:
-        out: files.Split | files.Sink
+        out: files.Split | files.Sink | files.CountSink
         if split:
             out = stack.enter_context(files.split(path, filterset.fs, filterset.drivers, subtype, expected))
         else:
