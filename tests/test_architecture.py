@@ -66,6 +66,7 @@ WORLDLY = (
     "folder.py",
     "records.py",
     "atomic.py",
+    "kept.py",
     "kept_data.py",
     "lock.py",
     "seal.py",

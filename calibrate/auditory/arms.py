@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
-from sweetspot.calibrate.plant import gate
+from sweetspot.calibrate.plant import gate, kept_upmixed
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor import render
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
@@ -98,6 +99,13 @@ def upmix_shares(filters: FilterSet, pans: tuple[float, ...] = PANS) -> Float:
 
 @lru_cache(maxsize=4)
 def _upmix_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> Float:
+    def made() -> Float:
+        return _played_shares(settings, fs, pans)
+
+    return kept_upmixed(f"pans-{'_'.join(f'{p:g}' for p in pans)}", settings, fs, made, Path(__file__))
+
+
+def _played_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> Float:
     rng = np.random.default_rng(1770)
     settled, taken = (round(s * fs) for s in (SETTLED_S, TAKEN_S))
     source = rng.standard_normal(settled + taken)
@@ -107,7 +115,7 @@ def _upmix_shares(settings: UpmixSettings, fs: int, pans: tuple[float, ...]) -> 
     for gains in pan_gains(pans):
         made = render.upmixed(settings, fs, gains[:, None] * source)
         rows.append(made[:, late] @ source[late] / np.sum(source[late] ** 2))
-    return frozen("shares", np.stack(rows), ndim=2)
+    return np.stack(rows)
 
 
 def of_taps(name: str, ears: ImpulseResponse, taps: Float, delay: float, shares: Float) -> Arm:

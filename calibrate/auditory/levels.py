@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from sweetspot.calibrate.auditory.arms import Arm
 from sweetspot.calibrate.auditory.loudness import gated_db, largest_spl_db, loudness_db, weighted
-from sweetspot.calibrate.plant import PROGRAMMES, programme_of
-from sweetspot.processor import render
-from sweetspot.processor.filterset import FilterSet, UpmixSettings
+from sweetspot.calibrate.plant import PROGRAMMES, programme_of, upmixed_programme
+from sweetspot.processor.filterset import FilterSet
 from sweetspot.processor.guard import limited
 from sweetspot.rigs.acoustics import SignalBlocks
-from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Float, db
 
 KEPT_S = 0.3
@@ -101,12 +98,6 @@ def response_at(arm: Arm, position: int) -> Float:
     return arm.h[position, ..., arm.zero : stop]
 
 
-@lru_cache(maxsize=4)
-def upmixed(settings: UpmixSettings, fs: int, name: str) -> Float:
-    """Left, right and centre ``(3, samples)`` of a programme, without the upmix's delay."""
-    return frozen("programme", render.upmixed(settings, fs, programme_of(name, fs)), ndim=2)
-
-
 def guarded(filters: FilterSet, name: str, h: Float, arrival_s: float) -> tuple[Float, float]:
     """Signals at the ears of a programme through upmix, filters and guard, and the remaining headroom.
 
@@ -124,7 +115,7 @@ def guarded(filters: FilterSet, name: str, h: Float, arrival_s: float) -> tuple[
     -------
     Ears' signals ``(2, samples)``, Pa, and the distance of the loudest driver sample to the ceiling, dB.
     """
-    made = upmixed(filters.upmix, filters.fs, name)
+    made = upmixed_programme(filters.upmix, filters.fs, name)
     blocks = SignalBlocks(made, max(filters.length, h.shape[-1]))
     drivers = blocks.filtered(np.swapaxes(filters.taps, 0, 1))
     flight = max(round(arrival_s * filters.fs) - filters.delay_samples, 0)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from sweetspot.calibrate.design import Design
 from sweetspot.calibrate.filters import loudest
 from sweetspot.calibrate.filters.protection import limits, rooms, staged, within_bands
-from sweetspot.calibrate.plant import PROGRAMMES, programme_of
+from sweetspot.calibrate.plant import PROGRAMMES, upmixed_programme
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
-from sweetspot.processor.render import upmixed
 from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.rig_file import Description
@@ -80,7 +78,7 @@ def programme_gain(taps: Float, fs: int, ceiling: float) -> float:
 
 def _loudest(taps: Float, fs: int, ceiling: float, name: str, enough: float) -> float:
     """The gain for one programme, or one of at least ``enough``, beyond which nobody asks."""
-    x = _upmixed(name, fs)
+    x = upmixed_programme(UpmixSettings(), fs, name, BEGIN_S + SECONDS)[:, round(BEGIN_S * fs) :]
     size = fft.next_fast_len(x.shape[1] + taps.shape[-1], real=True)
     X, H = fft.rfft(x, size), fft.rfft(taps.astype(np.float32), size)
     y = fft.irfft(np.einsum("cf,cdf->df", X, H), size)[:, taps.shape[-1] : x.shape[1]]
@@ -119,11 +117,3 @@ def beside_sines(taps: Float, fs: int, ceiling: float, shapes: Sequence[Protecti
     room = rooms(taps, shapes)
     tight = np.array([p.sine < 0.999 * ceiling or p.excursion is not None for p in shapes])
     return float(min(gain, *room[tight], np.inf))
-
-
-@lru_cache(maxsize=4)
-def _upmixed(name: str, fs: int) -> Float:
-    """Left, right and centre ``(3, samples)`` of a programme, single precision."""
-    x = programme_of(name, fs)[:, : round((BEGIN_S + SECONDS) * fs)]
-    made = upmixed(UpmixSettings(), fs, x)
-    return np.asarray(made[:, round(BEGIN_S * fs) :])

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from sweetspot.calibrate.plant.prediction import share_of as share_of
     from sweetspot.calibrate.plant.prediction import spectra as spectra
     from sweetspot.calibrate.plant.programme import PROGRAMMES as PROGRAMMES
+    from sweetspot.calibrate.plant.programme import kept_upmixed as kept_upmixed
     from sweetspot.calibrate.plant.programme import programme_of as programme_of
+    from sweetspot.calibrate.plant.programme import upmixed_programme as upmixed_programme
     from sweetspot.calibrate.plant.responses import Plant as Plant
     from sweetspot.calibrate.plant.responses import gated as gated
     from sweetspot.calibrate.plant.spectrum import frequencies as frequencies

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
+from sweetspot.processor import render
+from sweetspot.processor.convolver import compilable
+from sweetspot.processor.engine import OFFLINE_BLOCK
+from sweetspot.processor.filterset import UpmixSettings
+from sweetspot.rigs.storage import kept_array
 from sweetspot.rigs.units import Float
+
+PROCESSOR = tuple(
+    path for part in (".", "live", "compiled") for path in sorted((Path(render.__file__).parent / part).glob("*.py"))
+)
+"""Files that the result of an upmix follows from."""
 
 SECONDS = 4.0
 PROGRAMMES = ("music", "speech")
@@ -39,6 +52,33 @@ def programme_of(name: str, fs: int) -> Float:
     x = x / np.max(np.abs(x))
     x.setflags(write=False)
     return np.asarray(x)
+
+
+@lru_cache(maxsize=8)
+def upmixed_programme(settings: UpmixSettings, fs: int, name: str, seconds: float = SECONDS) -> Float:
+    """Left, right and centre ``(3, samples)`` that an upmix makes of the first ``seconds`` of a programme."""
+
+    def made() -> Float:
+        return render.upmixed(settings, fs, programme_of(name, fs)[:, : round(seconds * fs)])
+
+    return kept_upmixed(f"{name}-{seconds:g}s", settings, fs, made, Path(__file__))
+
+
+def kept_upmixed(name: str, settings: UpmixSettings, fs: int, make: Callable[[], Float], maker: Path) -> Float:
+    """What an upmix makes of signals that never change, as kept on disk: units do not differ in it, and it takes 0.1 s.
+
+    Parameters
+    ----------
+    name
+        Of the signals.
+    make
+        Plays them.
+    maker
+        File in which this is written.
+    """
+    by = f"{np.__version__} {platform.machine()} {compilable(OFFLINE_BLOCK, np.dtype(np.float32))}"
+    what = f"{name} {settings} {fs} {by}"
+    return kept_array(f"upmixed-{name}-{fs}-{settings.method}", what, (maker, *PROCESSOR), make)
 
 
 def _music(rng: np.random.Generator, fs: int) -> Float:

@@ -5,11 +5,8 @@ the memory of such code.
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +14,7 @@ import llvmlite.binding as llvm  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.errors import BadInput
-from sweetspot.rigs.storage import write as write_file
+from sweetspot.rigs.storage import Kept
 
 LIBRARY = frozenset(("cos", "sin", "exp", "log", "sqrt", "pow", "memset", "memcpy", "memmove"))
 """Functions of the C library that compiled loops may call."""
@@ -87,7 +83,7 @@ def _loaded(name: str, compiled: Callable[[Any], bytes], sources: tuple[Path, ..
     llvm.initialize_native_asmprinter()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     machine = llvm.Target.from_default_triple().create_target_machine(cpu=cpu, features=features, opt=3)
-    keeper = Kept(f"{name} {cpu} {features} {llvm.llvm_version_info}", sources)
+    keeper = Kept(f"{name} {cpu} {features} {llvm.llvm_version_info}", (*sources, Path(__file__)))
     code = keeper.read() or keeper.write(compiled(machine))
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -103,39 +99,6 @@ def _compiled(text: str, lanes: int, machine: Any) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     return bytes(machine.emit_object(module))
-
-
-class Kept:
-    """Object code on disk, beside its source or else in the user's cache.
-
-    It is taken only with its own checksum, and only for the same machine, LLVM and text of the files that write it.
-    """
-
-    def __init__(self, what: str, sources: tuple[Path, ...]) -> None:
-        text = b"".join(path.read_bytes() for path in (*sources, Path(__file__)))
-        key = hashlib.sha256(text + what.encode()).hexdigest()[:40]
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-        self._paths = [
-            folder / f"kernel-{key}.o" for folder in (sources[0].parent / "__pycache__", cache / "sweetspot")
-        ]
-
-    def read(self) -> bytes | None:
-        """The code, if it was kept and is whole."""
-        for path in self._paths:
-            with suppress(OSError):
-                data = path.read_bytes()
-                if hashlib.sha256(data[32:]).digest() == data[:32]:
-                    return data[32:]
-        return None
-
-    def write(self, code: bytes) -> bytes:
-        """Keep the code in the first place that can be written, or nowhere; returns it."""
-        for path in self._paths:
-            with suppress(OSError, BadInput):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_file(path, hashlib.sha256(code).digest() + code)
-                break
-        return code
 
 
 def address_of(function: Any) -> int:

@@ -89,8 +89,7 @@ def seconds(folder: Path, words: list[str]) -> float:
 def first_start(folder: Path) -> float:
     """Wall time of ours where nothing was compiled before: the kept code is out of sight."""
     nowhere = (
-        "from sweetspot.processor.compiled.machine_code import Kept\n"
-        "Kept.read, Kept.write = lambda self: None, lambda self, code: code\n"
+        "from sweetspot.rigs.storage import Kept\nKept.read, Kept.write = lambda self: None, lambda self, code: code\n"
     )
     return seconds(folder, [sys.executable, "-c", nowhere + OURS])
 

@@ -20,10 +20,10 @@ from sweetspot.processor.partition import PartitionedMatrix
 pytest.importorskip("llvmlite", reason="llvmlite is absent: only the numpy matrix runs here")
 
 from sweetspot.processor.compiled.fft import TransformPlan
-from sweetspot.processor.compiled.machine_code import Kept
 from sweetspot.processor.compiled.matrix import CompiledMatrix, ratio_for
 from sweetspot.processor.compiled.matrix_kernel import SOURCES, compiled
 from sweetspot.processor.compiled.vectors import lanes_of_host
+from sweetspot.rigs.storage import Kept
 from tests.processor.streams import ragged
 
 Real = NDArray[Any]

@@ -18,7 +18,8 @@ import pytest
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_serial
-from sweetspot.rigs.storage import File, Group, Kind, alone, append, built, replacing, seal, write
+from sweetspot.rigs.storage import File, Group, Kind, alone, append, built, kept_array, replacing, seal, write
+from sweetspot.rigs.storage import kept as kept_module
 from sweetspot.rigs.storage.objects import SMALL
 
 
@@ -279,3 +280,30 @@ def test_a_large_file_is_hashed_once_and_ahead_of_whoever_asks(tmp_path: Path, m
     seal.hash_ahead(tmp_path / "missing")
     with pytest.raises(FileNotFoundError):
         seal.file_sha256(tmp_path / "missing")
+
+
+def test_an_array_is_kept_until_its_sources_or_the_wish_change(tmp_path: Path) -> None:
+    """Made once; anew for another wish, another text, or a damaged file; only the newest of a name stays."""
+    made: list[int] = []
+
+    def make() -> np.ndarray:
+        made.append(len(made))
+        return np.full((2, 3), len(made), dtype=np.float32)
+
+    def asked(what: str) -> float:
+        kept_module._text.cache_clear()  # another process would read the sources again
+        found = kept_array("sums", what, (source, beside), make)
+        assert found.shape == (2, 3)
+        assert found.dtype == np.float32
+        assert not found.flags.writeable
+        return float(found[1, 2])
+
+    source, beside = tmp_path / "a.py", tmp_path / "b.py"
+    source.write_text("one")
+    beside.write_text("two")
+    assert [asked("x"), asked("x"), asked("y"), asked("y")] == [1.0, 1.0, 2.0, 2.0]
+    beside.write_text("three")
+    assert [asked("y"), asked("y")] == [3.0, 3.0]
+    (path,) = (tmp_path / "__pycache__").iterdir()
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    assert [asked("y"), asked("y")] == [4.0, 4.0]
