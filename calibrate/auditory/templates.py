@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.calibrate.auditory.bands import erb_bands
+from sweetspot.calibrate.auditory.bands import FINE_STRUCTURE_HZ, erb_bands
 from sweetspot.calibrate.auditory.cues import Cues, interaural_cues
 from sweetspot.rigs.acoustics import Head
 from sweetspot.rigs.arrays import frozen
@@ -129,13 +129,13 @@ def cues_of(templates: Templates, step_deg: float = STEP_DEG) -> TemplateCues:
     """Cues of templates within 90 degrees of the front, between the measured azimuths in even steps.
 
     Delays run on steadily from azimuth to azimuth: a band's correlation has a maximum in every period, and which of
-    them is the largest may change between two neighbours.
+    them is the largest may change between two neighbours. Above the fine structure that is heard there are none (0).
     """
     front = templates.azimuths[templates.front]
     count = max(round(float(np.degrees(front[-1] - front[0])) / step_deg), 1)
     azimuths = np.linspace(front[0], front[-1], count + 1)
     bands = erb_bands(templates.f)
-    measured = interaural_cues(templates.response[templates.front], bands)
+    measured = interaural_cues(templates.response[templates.front], bands, FINE_STRUCTURE_HZ)
     steady = np.unwrap(measured.itd_s * bands.centre, period=1.0, axis=0) / bands.centre
     fine = [
         np.stack([np.interp(azimuths, front, column) for column in each.T], axis=1)

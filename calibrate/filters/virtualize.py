@@ -131,7 +131,7 @@ def _phantom_power(head: Head, places: bytes, angle_deg: float, distance_m: floa
         r = np.hypot(at[:, 0], at[:, 1])
         azimuth = np.arctan2(at[:, 1], at[:, 0]) - np.pi - yaw
         sides = zip(azimuth, r, strict=True)
-        ears = [head.response(np.full(len(k), a), k, float(d), c) * np.exp(-1j * k * d) / d for a, d in sides]
+        ears = [head.response(np.broadcast_to(a, k.shape), k, float(d), c) * np.exp(-1j * k * d) / d for a, d in sides]
         heard.append(np.stack(ears))
     pair = np.stack(heard)
     both = np.mean(np.abs(pair.sum(axis=1)) ** 2, axis=(0, 1))

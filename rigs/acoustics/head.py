@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweetspot.rigs.acoustics.encoding import Encoding, Single
 from sweetspot.rigs.acoustics.harmonics import fitting, harmonics
 from sweetspot.rigs.acoustics.sofa_head import read_head
-from sweetspot.rigs.acoustics.sphere import field_at
+from sweetspot.rigs.acoustics.sphere import field, field_at
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.units import Complex, Float, db, from_db
 
@@ -80,6 +80,8 @@ class SphereHead:
         del c
         free = np.exp(-1j * k * r) / r
         ears = np.array(self.ears).reshape(2, *[1] * np.ndim(directions))
+        if directions.strides[-1] == 0:  # the same for all frequencies: one product of matrices, a tenth of the time
+            return np.asarray(field(np.cos(directions[..., 0] - ears[..., 0]), k, self.radius, r) / free)
         return np.asarray(field_at(np.cos(directions - ears), k, self.radius, r) / free)
 
     def encoded(self, k: Float, nearest: float, c: float) -> EncodedHead:
