@@ -124,17 +124,17 @@ def read_prediction(path: Path) -> dict[str, Any]:
 
 def loudness_re_plain(path: Path) -> dict[str, float]:
     """Predicted loudness re plain stereo of each programme, dB; empty if not predicted."""
-    kept = _predicted_text(path, "loudness")
+    kept = predicted_text(path, "loudness")
     return {str(name): float(value) for name, value in json.loads(kept).items()} if kept else {}
 
 
 def predicted_forms(path: Path) -> list[dict[str, Any]]:
     """Predicted metrics of each form of engines without an upmix; empty if not predicted."""
-    kept = _predicted_text(path, "forms")
+    kept = predicted_text(path, "forms")
     return list(json.loads(kept)) if kept else []
 
 
-def _predicted_text(path: Path, name: str) -> str:
+def predicted_text(path: Path, name: str) -> str:
     """The first text of a member of the prediction, without the others; empty if it is not there."""
     with _opened(path) as root:
         group = root.group("prediction")

@@ -130,20 +130,20 @@ def bank_figures(run: Path) -> tuple[FilterBank, BankFigures] | None:
 
 def zone(run: Path) -> ZoneMap | None:
     """The listening zone that was mapped when a run was calibrated; ``None`` where it was not."""
-    kept = store.read_prediction(run).get("zone")
-    return ZoneMap.of_dict(json.loads(kept[0])) if kept else None
+    kept = store.predicted_text(run, "zone")
+    return ZoneMap.of_dict(json.loads(kept)) if kept else None
 
 
 def kept_image(run: Path) -> Assessment | None:
     """The listener's metrics that were predicted when a run was calibrated; ``None`` where they were not."""
-    kept = store.read_prediction(run).get("image")
-    return Assessment.of(kept[0]) if kept else None
+    kept = store.predicted_text(run, "image")
+    return Assessment.of(kept) if kept else None
 
 
 def kept_front(run: Path) -> list[FrontPoint]:
     """The front that was computed with a run's calibration; else empty."""
-    kept = store.read_prediction(run).get("pareto")
-    return [FrontPoint(**row) for row in json.loads(kept[0])] if kept else []
+    kept = store.predicted_text(run, "pareto")
+    return [FrontPoint(**row) for row in json.loads(kept)] if kept else []
 
 
 def changes(run: Path) -> tuple[str, ...]:
