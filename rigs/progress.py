@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,8 +50,13 @@ def stderr() -> Console:
 def tracked(title: str, total: int) -> Iterator[Step]:
     """Show a bar for ``total`` pieces of work on stderr; yields the function that advances it.
 
-    Work that turns out longer, such as a set whose drivers cannot overlap after all, moves the end.
+    Work that turns out longer, such as a set whose drivers cannot overlap after all, moves the end. Where nobody looks
+    on, as in a log, one line says in the end what was done.
     """
+    if not _is_terminal(sys.stderr):
+        with _logged(title, total) as step:
+            yield step
+        return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -69,16 +76,43 @@ def tracked(title: str, total: int) -> Iterator[Step]:
         yield step
 
 
+@contextmanager
+def _logged(title: str, total: int) -> Iterator[Step]:
+    """The last line of the bar alone."""
+    began, done, last = time.monotonic(), 0, ""
+
+    def step(note: str = "") -> None:
+        nonlocal done, last
+        done, last = done + 1, note
+
+    try:
+        yield step
+    finally:
+        minutes, seconds = divmod(round(time.monotonic() - began), 60)
+        line = "\u2501" if (sys.stderr.encoding or "").lower().startswith("utf") else "-"
+        bar = line * (16 * done // max(total, done, 1))
+        say(f"{title:<18} {bar:<16} {done}/{max(total, done)} {minutes:02d}:{seconds:02d} {last}")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """Whether colours and moving bars are seen; elsewhere rich, which takes 50 ms to load, is not asked."""
+    return stream.isatty() or bool(os.environ.get("FORCE_COLOR"))
+
+
 def say(text: str, *, quiet: bool = False) -> None:
     """Print a line for the user on stderr, unless ``quiet``."""
-    if not quiet:
+    if quiet:
+        return
+    if _is_terminal(sys.stderr):
         stderr().print(text, markup=False)
+    else:
+        sys.stderr.write(f"{text}\n")
 
 
 def result(data: Mapping[str, Any], lines: str, *, as_json: bool) -> None:
     """The result of a command on stdout: ``data`` as JSON, or ``lines`` for a reader, verdicts in colour."""
-    if as_json:  # plain ASCII: a console takes 60 ms to look for what it would change in a thousand lines
-        sys.stdout.write(f"{json.dumps(data, indent=2, default=str)}\n")
+    if as_json or not _is_terminal(sys.stdout):  # a console takes 60 ms for a thousand lines that it does not change
+        sys.stdout.write(f"{json.dumps(data, indent=2, default=str) if as_json else lines}\n")
         return
     from rich.console import Console  # slow to import
     from rich.text import Text

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from sweetspot.rigs import progress
+from sweetspot.rigs.errors import BadInput
+
 BROKEN = (
     "import sys; sys.argv = ['sweetspot', 'rig', 'check', 'desk', *sys.argv[1:]]\n"
     "import sweetspot.rigs.cli as cli\n"
@@ -96,3 +99,31 @@ def test_a_wrong_choice_is_named_without_words_of_the_parser(words: tuple[str, .
     assert done.returncode == 2
     assert f"'{words[-1]}' is not one of '" in done.stderr
     assert "Value error" not in done.stderr
+
+
+def test_a_log_has_one_line_of_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whole, longer than expected, and cut short by an error."""
+    with progress.tracked("Measuring", 2) as step:
+        for note in ("one", "two", "[three]"):
+            step(note)
+    with pytest.raises(BadInput), progress.tracked("Fitting", 4) as step:
+        step("left")
+        raise BadInput("no")
+    line = "━" if (sys.stderr.encoding or "").lower().startswith("utf") else "-"
+    whole, cut = (
+        f"Measuring          {line * 16} 3/3 00:00 [three]",
+        f"Fitting            {line * 4:<16} 1/4 00:00 left",
+    )
+    assert capsys.readouterr().err.splitlines() == [whole, cut]
+
+
+def test_a_result_for_a_file_is_written_without_the_library_for_terminals() -> None:
+    asked = (
+        "import sys; from sweetspot.rigs.progress import result, say, tracked\n"
+        "with tracked('Working', 1) as step: step('done')\n"
+        "say('a line'); result({'a': 1}, 'PASS: text', as_json=False); result({'a': 1}, '', as_json=True)\n"
+        "sys.exit('rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == 'PASS: text\n{\n  "a": 1\n}\n'
+    assert done.stderr.splitlines()[1:] == ["a line"]
