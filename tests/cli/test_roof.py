@@ -106,9 +106,14 @@ def test_a_log_has_one_line_of_what_was_done(capsys: pytest.CaptureFixture[str])
     with progress.tracked("Measuring", 2) as step:
         for note in ("one", "two", "[three]"):
             step(note)
-    with pytest.raises(BadInput), progress.tracked("Fitting", 4) as step:
-        step("left")
-        raise BadInput("no")
+
+    def cut_short() -> None:
+        with progress.tracked("Fitting", 4) as step:
+            step("left")
+            raise BadInput("no")
+
+    with pytest.raises(BadInput):
+        cut_short()
     line = "━" if (sys.stderr.encoding or "").lower().startswith("utf") else "-"
     whole, cut = (
         f"Measuring          {line * 16} 3/3 00:00 [three]",
