@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 import numpy as np
@@ -195,11 +197,20 @@ def footing(run: Path, gating: gate.GateWish, match_ears: Literal["auto", "on", 
         polar = session.responses("polar") if "polar" in session.sets else None
     if polar is None or rig.ears is None or rig.polar is None:
         return None
+    ring = Thread(target=_ring_ahead, args=(polar, gating))  # transforms do not hold Python's lock
+    ring.start()
     ears = corrected(ears, matched_ears(ears, rig, match_ears).gains)
-    gates = gate.chosen(ears, gating), gate.chosen(polar, gating)
+    chosen = gate.chosen(ears, gating)
     model_of(rig)
-    gate.spectra(polar, gates[1])
+    ring.join()
+    gates = chosen, gate.chosen(polar, gating)
     return Footing(rig, ears, polar, gates, rig.polar.distance_m)
+
+
+def _ring_ahead(polar: ImpulseResponse, gating: gate.GateWish) -> None:
+    """Gate and spectra of a polar set, to be found when they are requested; a fault is met again there."""
+    with suppress(BadInput):
+        gate.spectra(polar, gate.chosen(polar, gating))
 
 
 def ground(known: Footing | None, extent: Extent) -> Ground | None:
