@@ -30,6 +30,9 @@ NEAR_M, NEAR_DEG = 0.005, 0.5
 
 GATE_S = 0.004
 FADE_S = 0.001
+TOGETHER = 128
+"""Step of the length in taps that is transformed: units of a kind have the same one."""
+
 FROM_HZ, TO_HZ = 200.0, 4000.0
 """Band of the overall difference: below it rooms are not symmetric, above it heads and set-ups are not."""
 
@@ -164,22 +167,24 @@ def _levels(found: ImpulseResponse, ear: int) -> Float:
     """Levels of the direct sound ``(position, driver, band)``, dB; those of the last sets are kept."""
     h = found.h[:, ear]
     peak = np.argmax(np.abs(h), axis=-1)
-    kept = min(int(peak.max()) + int(np.ceil(GATE_S * found.fs)) + 1, h.shape[-1])
+    kept = int(peak.max()) + int(np.ceil(GATE_S * found.fs)) + 1
+    kept = min(-(-kept // TOGETHER) * TOGETHER, h.shape[-1])
     after = np.arange(-int(peak.max()), kept)  # taps after the peak
     gate = np.sin(0.5 * np.pi * np.clip((GATE_S - after / found.fs) / FADE_S, 0.0, 1.0)) ** 2
     size = fft.next_fast_len(2 * kept, real=True)
     spectrum = fft.rfft(h[..., :kept] * gate[np.arange(kept) - peak[..., None] + int(peak.max())], size, axis=-1)
     correlation = fft.irfft(spectrum.real**2 + spectrum.imag**2, size, axis=-1)[..., :kept]
-    return power_db(correlation @ _band_means(kept, 4 * h.shape[-1], found.fs, _centres(found)))
+    return power_db(correlation @ _band_means(kept, 4 * h.shape[-1], found.fs, tuple(_centres(found).tolist())))
 
 
-def _band_means(lags: int, n: int, fs: int, centres: Float) -> Float:
+@lru_cache(maxsize=4)
+def _band_means(lags: int, n: int, fs: int, thirds: tuple[float, ...]) -> Float:
     """Weights ``(lag, band)`` of an autocorrelation that make the mean power of third octaves over the bins of ``n``.
 
     The power at bin ``k`` is ``sum_l r_l cos(2 pi k l / n)``, and the cosines of neighbouring bins have a closed sum:
     a transform of twice the response does for one of four times its whole length, and no bin is looked at.
     """
-    third, step = 2.0 ** (1.0 / 6.0), fs / n
+    third, step, centres = 2.0 ** (1.0 / 6.0), fs / n, np.array(thirds)
     first, end = np.ceil(centres / third / step), np.ceil(centres * third / step)
     half = np.pi * np.arange(1, lags)[:, None] / n
     sums = np.sin((end - first) * half) / np.sin(half) * np.cos((first + end - 1.0) * half)
