@@ -42,6 +42,9 @@ HEARD_DB = -20.0
 RISE_DB = 8.0
 """Rise of energy after the direct sound's decay that marks a reflection, dB."""
 
+HEARD, RISE = (float(from_db(db)) ** 2 for db in (HEARD_DB, RISE_DB))
+"""Both as power ratios."""
+
 DIRECT_DB = -10.0
 """Peak re the loudest path of a microphone below which a path (a shadowed driver) is ignored, dB."""
 
@@ -166,7 +169,7 @@ def _energy(ir: ImpulseResponse) -> tuple[Float, float]:
 def _rise(level: Float, step: float) -> float | None:
     """When a level re its start, after falling, begins to rise to a reflection, s."""
     floor = np.minimum.accumulate(level)
-    risen = (level >= float(from_db(HEARD_DB)) ** 2) & (level >= float(from_db(RISE_DB)) ** 2 * floor)
+    risen = (level >= HEARD) & (level >= RISE * floor)
     risen[: round(LEAST_S / step)] = False
     if not risen.any():
         return None
