@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 from sweetspot.calibrate.design import Limits  # noqa: E402
+from sweetspot.calibrate.fleet import cluster as clusters  # noqa: E402
 from sweetspot.calibrate.fleet import jobs, run  # noqa: E402
 from sweetspot.calibrate.fleet.ledger import Outcome  # noqa: E402
 from sweetspot.calibrate.fleet.scheduler import Scheduler  # noqa: E402
@@ -94,7 +95,7 @@ def timed(todo: list[jobs.Job], workers: int, kill: bool) -> tuple[float, Counte
     ) as cluster:
         warm(cluster.scheduler_address)
         began = time.perf_counter()
-        outcomes = run.on_cluster(todo, Scheduler(cluster.scheduler_address))
+        outcomes = clusters.on_cluster(todo, Scheduler(cluster.scheduler_address), run.work)
         landed = list(killing(outcomes, len(todo) // 2, cluster) if kill else outcomes)
         seconds = time.perf_counter() - began
     return seconds, Counter(o.run for o in landed), sum(o.status == "done" for o in landed)
