@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -46,6 +48,7 @@ def measure(
     accept_change: bool = False,
     overlapped: OverlapMode | None = None,
     levels: Mapping[int | None, float] | None = None,
+    meanwhile: bool = False,
 ) -> list[tuple[str, str]]:
     """Make every capture of ``plan`` that ``session`` does not hold yet.
 
@@ -60,7 +63,7 @@ def measure(
     ask
         Asks a person for the moves that the stage cannot make.
     step
-        Called after each capture that landed, with a few words on it.
+        Called after each capture that was accepted, with a few words on it.
     accept_change
         Keep captures whose level or polarity is another than at the last position.
     overlapped
@@ -69,6 +72,9 @@ def measure(
     levels
         dB SPL that sources are known to reach where everything stands, by their numbers (:data:`ALL` for all at once);
         what is not known is tried softly before it is played. Every capture is still checked.
+    meanwhile
+        Store each capture while the next one is made, where the rig lets it: a kill then loses both. For sets that
+        start over in any case.
 
     Returns
     -------
@@ -87,6 +93,7 @@ def measure(
     fixed = [m for m in rig.description.monitor_mics if m not in plan.mics]
     checks = LoudnessCheck.of(rig, (*plan.mics, *fixed), levels), ExcursionCheck.of(rig, plan.mics)
     hand = CaptureLoop(rig, session, ask, step, accept_change, checks)
+    hand.meanwhile = meanwhile and rig.meanwhile
     try:
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
@@ -102,6 +109,8 @@ def measure(
     except KeyboardInterrupt:
         rig.stage.stop()
         raise
+    finally:
+        hand.close()
     return session.rejected(plan.name)
 
 
@@ -121,6 +130,9 @@ class CaptureLoop:
         self.loudness, self.excursion = checks
         self.accept_change = accept_change
         self.stands: Pose | None = None
+        self.meanwhile = False
+        self._pool: ThreadPoolExecutor | None = None
+        self._storing: Future[None] | None = None
 
     def place(self, pose: Pose) -> None:
         """Bring everything to a pose."""
@@ -129,15 +141,43 @@ class CaptureLoop:
     def take(self, listener: CaptureAnalyser, captures: Iterable[Capture]) -> None:
         """Make captures until each is good, and keep the result."""
         plan = listener.plan
+        alone = self.rig.description.sweep.repeats == 1
         for capture in captures:
             self.place(capture.pose)
-            heard = _until_good(self, listener, capture, self.accept_change)
-            if self.rig.description.sweep.repeats > 1:
+            heard = _until_good(self, listener, capture, self.accept_change, derived=alone)
+            if not alone:
                 heard = _mean_of_landed(self.session, listener, capture)
-            _derive(self, listener, capture, heard)
+                _derive(self, listener, capture, heard)
             where = f"{plan.name} {capture.position + 1}/{len(plan.positions)}"
             least = min(float(np.min(one.snr_db)) for one in heard)
             self.step(f"{where}, {plan.named(capture)}, {least:.0f} dB SNR")
+        self.settle()
+
+    def keep(self, work: Callable[[], None]) -> None:
+        """Store something: at once, or while the next capture is made. Nothing else may use the session before
+        :meth:`settle`."""
+        if not self.meanwhile:
+            work()
+            return
+        self._pool = self._pool or ThreadPoolExecutor(1, "storing")
+        self._storing = self._pool.submit(work)
+
+    def settle(self) -> None:
+        """Wait until the capture before is stored.
+
+        Raises
+        ------
+        HardwareTrouble
+            It could not be.
+        """
+        if self._storing is not None:
+            storing, self._storing = self._storing, None
+            storing.result()
+
+    def close(self) -> None:
+        """Wait for what is being stored, whatever became of it: an error is on its way already."""
+        if self._pool is not None:
+            self._pool.shutdown()
 
 
 def planned(session: Session, plan: Plan) -> Plan:
@@ -149,6 +189,12 @@ def planned(session: Session, plan: Plan) -> Plan:
 def _derive(hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, heard: list[SourceResponse]) -> None:
     for source, one in zip(_sources(listener.plan, capture), heard, strict=True):
         hand.session.derive(listener.plan, replace(capture, source=source), one)
+
+
+def _stored(hand: CaptureLoop, listener: CaptureAnalyser, shot: Shot, heard: list[SourceResponse]) -> None:
+    """A capture in the session, and its responses."""
+    hand.session.store(listener.plan, shot)
+    _derive(hand, listener, shot.capture, heard)
 
 
 def _sources(plan: Plan, capture: Capture) -> range:
@@ -274,9 +320,12 @@ def _changed(
 
 
 def _until_good(
-    hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, accept_change: bool
+    hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, accept_change: bool, *, derived: bool = False
 ) -> list[SourceResponse]:
-    """Capture until one is accepted; rejected ones are stored with their reason."""
+    """Capture until one is accepted; rejected ones are stored with their reason.
+
+    With ``derived``, the accepted one is stored with its responses, meanwhile if that may be.
+    """
     rig, session, plan = hand.rig, hand.session, listener.plan
     bad: list[Disturbed] = []
     sound = Sound(capture.source, plan.named(capture), plan.signal_of(capture), capture.pose)
@@ -289,6 +338,7 @@ def _until_good(
         recording = listener.channels(everything)
         found = listener.analysed(recording, capture.source)
         heard, reason, ppm = list(found.responses), found.reason, found.responses[0].clock_ppm
+        hand.settle()
         reason = reason or clocks.ClockDrift(ppm, 0.0, 0.0).refused(session.clocks(plan.name))
         burst = reason is not None and reason.kind == "burst" and ppm == 0.0
         splice = _spliced(listener, capture, [*bad, Disturbed(0, recording, found.delay)]) if burst else None
@@ -298,7 +348,10 @@ def _until_good(
         if not reason and not accept_change:
             reason = _other(hand, listener, capture, heard)
         shot = _shot(hand, capture, recording, heard, found.delay, reason)
-        run = session.store(plan, shot)
+        if shot.accepted and derived:
+            hand.keep(partial(_stored, hand, listener, shot, heard))
+        else:
+            run = session.store(plan, shot)
         hand.loudness.judge(sound, everything.x)
         if shot.accepted:
             return heard
@@ -306,6 +359,8 @@ def _until_good(
         if splice and (accept_change or not _other(hand, listener, capture, splice.heard)):
             whole = _shot(hand, capture, splice.recording, splice.heard, bad[0].delay, None)
             session.store(plan, replace(whole, splice=splice.kept([one.run for one in bad])))
+            if derived:
+                _derive(hand, listener, capture, list(splice.heard))
             return list(splice.heard)
     raise Held(
         f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {made} captures were "

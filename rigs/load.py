@@ -119,4 +119,4 @@ def open_rig(
             from sweetspot.rigs.turntable import ManualStage
 
             stage = ManualStage()
-    return Rig(description, interface, stage, expect)
+    return Rig(description, interface, stage, expect, meanwhile=expect is not unprepared)

@@ -146,12 +146,16 @@ class Rig:
     ----------
     expect
         Takes the poses to come, in their order: what takes time at each of them may be prepared.
+    meanwhile
+        Whether a capture may be stored while the next one plays. A device's callback waits for the interpreter, so that
+        it could lose samples; nor would it gain, as a device rests for longer between two captures.
     """
 
     description: Description
     interface: Interface
     stage: Stage
     expect: Callable[[Sequence[Pose]], None] = unprepared
+    meanwhile: bool = False
 
     def close(self) -> None:
         """Close both devices."""

@@ -149,7 +149,7 @@ def _played(
         captured.annotate("through", json.dumps(used))
         for name, plan in plans.items():
             with track("Verifying at ears" if name == "ears" else "Verifying around", len(plan.captures)) as step:
-                hardware.measure(ready, captured, plan, ask=ask, step=step)
+                hardware.measure(ready, captured, plan, ask=ask, step=step, meanwhile=True)
         captured.annotate(
             "through", json.dumps(used | {"distortion": _distortion(captured, rig.description, plans["ears"])})
         )

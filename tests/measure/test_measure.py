@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import cast
 
@@ -23,7 +24,7 @@ from sweetspot.measure.impulse import snr_db
 from sweetspot.measure.judge import quality
 from sweetspot.measure.run import measure, place
 from sweetspot.measure.session import Session
-from sweetspot.measure.shot import Reason
+from sweetspot.measure.shot import Reason, Shot
 from sweetspot.measure.sweep import stimulus, synchronised
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, Held
 from sweetspot.rigs.lab.interface import LabInterface
@@ -371,3 +372,97 @@ def test_the_operator_is_asked_only_for_what_the_stage_cannot_move(
     assert place(rig, pose, None, questions.append) == pose
     assert bool(questions) == asked
     assert bool(moved) == bool(axes)
+
+
+def meanwhile(good: Rig, spoil: Callable[[int, np.ndarray], np.ndarray]) -> Rig:
+    """A rig whose captures are stored while the next one plays."""
+    return Rig(good.description, Faulty(good.interface, spoil), good.stage, meanwhile=True)  # type: ignore[arg-type]
+
+
+def test_a_capture_is_stored_while_the_next_one_plays(
+    crooked: Description, lab_rig: MakeRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one begins before the first is stored; nothing in the file, not even its order, is another."""
+    playing, in_time, store = Event(), list[bool](), Session.store
+
+    def slow(self: Session, wanted: plan.Plan, shot: Shot) -> int:
+        in_time.append(playing.wait(20.0))
+        return store(self, wanted, shot)
+
+    def spoil(n: int, x: np.ndarray) -> np.ndarray:
+        if n == 2:
+            playing.set()
+        return dropped(x, 15000) if n == 3 else x
+
+    run, other = (folder.new(tmp_path / name, "T-1", crooked, NOON) for name in ("meanwhile", "after"))
+    with Session.resume(run / "session.h5") as session, monkeypatch.context() as changed:
+        changed.setattr(Session, "store", slow)
+        measure(
+            meanwhile(lab_rig(crooked), spoil),
+            session,
+            plan.make(crooked, "ears"),
+            ask=no_one,
+            step=no_step,
+            meanwhile=True,
+        )
+    assert all(in_time)
+    rig = lab_rig(crooked)
+    with Session.resume(other / "session.h5") as session:
+        after = Rig(crooked, Faulty(rig.interface, spoil), rig.stage)  # type: ignore[arg-type]  # as hardware
+        measure(after, session, plan.make(crooked, "ears"), ask=no_one, step=no_step, meanwhile=True)
+    assert (run / "session.h5").read_bytes() == (other / "session.h5").read_bytes()
+
+
+def test_a_capture_that_cannot_be_stored_ends_the_session_with_what_was_before(
+    crooked: Description, lab_rig: MakeRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most one more was made, and nothing is derived from what is not there; the rest can follow."""
+    made, store, wanted = list[int](), Session.store, plan.make(crooked, "ears")
+
+    def full(self: Session, of: plan.Plan, shot: Shot) -> int:
+        if len(self.landed("ears")) == 2:
+            raise HardwareTrouble("the disk is full")
+        return store(self, of, shot)
+
+    def counted(n: int, x: np.ndarray) -> np.ndarray:
+        made.append(n)
+        return x
+
+    run = folder.new(tmp_path / "runs", "T-1", crooked, NOON)
+    with Session.resume(run / "session.h5") as session:
+        monkeypatch.setattr(Session, "store", full)
+        with pytest.raises(HardwareTrouble, match="disk is full"):
+            measure(meanwhile(lab_rig(crooked), counted), session, wanted, ask=no_one, step=no_step, meanwhile=True)
+        monkeypatch.undo()
+        assert made[-1] <= 4
+        assert len(session.landed("ears")) == 2
+        third = wanted.captures[2]
+        assert session.response(wanted, third.position, third.single) is None
+        measure(lab_rig(crooked), session, wanted, ask=no_one, step=no_step)
+        assert np.isfinite(session.responses("ears").h).all()
+
+
+def test_an_interrupt_leaves_what_was_made_before_the_capture_in_flight(
+    crooked: Description, lab_rig: MakeRig, tmp_path: Path
+) -> None:
+    def spoil(n: int, x: np.ndarray) -> np.ndarray:
+        if n == 4:
+            raise KeyboardInterrupt
+        return x
+
+    run = folder.new(tmp_path / "runs", "T-1", crooked, NOON)
+    with Session.resume(run / "session.h5") as session, pytest.raises(KeyboardInterrupt):
+        measure(
+            meanwhile(lab_rig(crooked), spoil),
+            session,
+            plan.make(crooked, "ears"),
+            ask=no_one,
+            step=no_step,
+            meanwhile=True,
+        )
+    with Session.read(run / "session.h5") as session:
+        assert len(session.landed("ears")) == 3
+
+
+def no_step(_note: str) -> None:
+    """No progress is shown."""

@@ -18,7 +18,7 @@ from sweetspot.rigs.acoustics.head import SphereHead
 from sweetspot.rigs.acoustics.sphere import field, order
 from sweetspot.rigs.lab.ahead import PathsAhead
 from sweetspot.rigs.lab.interface import LabInterface
-from sweetspot.rigs.lab.world import World
+from sweetspot.rigs.lab.world import World, made_body
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file.description import Description, parse
@@ -251,3 +251,12 @@ def sound(rig: Description) -> NDArray[np.float32]:
     for driver in rig.driver:
         y[driver.channel - 1] = 1e-3 * rng.standard_normal(rig.fs)
     return y
+
+
+def test_kept_series_are_those_of_their_distance(crooked: Description) -> None:
+    """Fields at several distances in turn, and after more of them than are kept."""
+    k, points = np.linspace(1.0, 300.0, 40), [np.array([r, 0.3, 0.1]) for r in (1.0, 2.0, 1.0, 3.0, 4.0, 5.0, 6.0, 1.0)]
+    body = made_body(crooked, "T-9")
+    for point in points:
+        assert np.array_equal(body.at(point, k), made_body(crooked, "T-9").at(point, k))
+    assert not np.array_equal(body.at(points[0], k + 1.0), body.at(points[0], k))
