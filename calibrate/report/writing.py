@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from sweetspot.calibrate.report import evidence, sounds, templates
-from sweetspot.calibrate.run import changes, sha256
+from sweetspot.calibrate.report import standing
+from sweetspot.calibrate.run import VERIFIED, changes
 from sweetspot.measure.share import forked
 from sweetspot.processor import store
 from sweetspot.rigs.quick_start import without_docstrings
-from sweetspot.rigs.storage import alone
+from sweetspot.rigs.storage import alone, compare_ahead
 from sweetspot.rigs.storage import write as write_file
 
+if TYPE_CHECKING:
+    from sweetspot.calibrate.report.sounds import Clip
+
 NAME = "report.html"
+
+LISTED = ("rig.toml", "session.h5", store.NAME, VERIFIED)
+"""Files whose SHA-256 the page shows."""
 
 STEPS = 4
 """Progress steps of :func:`write`."""
@@ -34,7 +41,7 @@ def write(
 def write_noting_changes(
     run: Path, music: Path | None = None, *, step: Callable[[str], None], pictures: Path | None = None
 ) -> tuple[Path, tuple[str, ...]]:
-    """Build ``report.html`` of a run; the old page stays until the new one is whole.
+    """Build ``report.html`` of a run; the old page stays until the new one is whole, or if it would be the same.
 
     Parameters
     ----------
@@ -56,9 +63,18 @@ def write_noting_changes(
     BadInput
         The session or the filterset is missing, or the page cannot be written.
     """
+    path = run / NAME
+    with alone(run):
+        if pictures is None and standing.stands(run, path, music):
+            for _ in range(STEPS):
+                step("as it stands")
+            return path, changes(run)
+    before = standing.state(run)
     with forked.begun([partial(_beside, run, music)], copies=1) as beside:
+        for name in ("session.h5", VERIFIED):
+            compare_ahead(run / name)
         with without_docstrings():
-            from sweetspot.calibrate.report import page  # the other core is at work already
+            from sweetspot.calibrate.report import evidence, page, templates  # the other core is at work already
             from sweetspot.calibrate.report import pictures as separate
 
         known = evidence.of_session(run)
@@ -68,10 +84,16 @@ def write_noting_changes(
         step("verification")
         drawn = page.draw(gathered, with_figures=pictures is not None)
         step("pictures")
-        ((template, clips, hashes, changed),) = beside()
-        content = templates.page(template).render(pictures=page.grouped(drawn), clips=clips, hashes=hashes, **values)
+        ((template, clips, made_from, changed),) = beside()
+        content = templates.page(template).render(
+            pictures=page.grouped(drawn),
+            clips=clips,
+            hashes={name: made_from["files"][name] for name in LISTED if name in made_from["files"]},
+            **values,
+        )
         step("sounds")
-    path = run / NAME
+    if standing.state(run) == before:  # else it may be made from two states
+        content = standing.stated(content, made_from)
     with alone(run):
         write_file(path, content)
     if pictures is not None:
@@ -81,8 +103,9 @@ def write_noting_changes(
 
 def _beside(
     run: Path, music: Path | None
-) -> tuple[dict[str, bytes], tuple[sounds.Clip, ...], dict[str, str], tuple[str, ...]]:
-    """What needs nothing of the evidence: compiled template, sounds, SHA-256 of the files by name, changed files."""
-    names = ("rig.toml", "session.h5", store.NAME, "verify.h5")
-    hashes = {n: sha256(run / n) for n in names if (run / n).is_file()}
-    return templates.compiled(), sounds.clips(run, music), hashes, changes(run)
+) -> tuple[dict[str, bytes], tuple[Clip, ...], dict[str, Any], tuple[str, ...]]:
+    """What needs nothing of the evidence: compiled template, sounds, what the page is made from, and changed files."""
+    from sweetspot.calibrate.report import sounds, templates  # while the other core reads
+
+    made_from = standing.sources(run, music)
+    return templates.compiled(), sounds.clips(run, music), made_from, changes(run)

@@ -188,6 +188,21 @@ def test_near_ear_levels_are_judged_where_something_plays() -> None:
     assert judged(at_1000, -17.0).heard == pytest.approx(2.0)
 
 
+def test_all_draws_at_once_are_those_of_one_after_the_other() -> None:
+    """The same random numbers, each draw's own before its shared ones."""
+    shape = (3, 2, 5)
+    given = np.random.default_rng(4)
+    cells = BandLevels(given.normal(size=shape), given.uniform(0.1, 1.0, shape), given.uniform(0.1, 1.0, shape))
+    rng = np.random.default_rng(uncertainty.SEED)
+    found = []
+    for _ in range(uncertainty.DRAWS):
+        own = cells.own * rng.standard_normal(shape)
+        found.append(np.percentile(cells.db + own + cells.shared * rng.standard_normal((3, 2, 1)), 10))
+    expected = np.hypot(np.std(found), np.mean(found) - np.percentile(cells.db, 10))
+    u = uncertainty.spread(lambda db: np.percentile(db, 10, axis=(-3, -2, -1)), cells)
+    assert u == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_mean_of_cells_is_surer_than_a_cell() -> None:
     """Own errors of 4 x 2 x 17 cells average out, shared ones only over positions and sides."""
     cells = BandLevels(np.zeros((4, 2, 17)), np.full((4, 2, 17), 0.6), np.full((4, 2, 17), 0.3))

@@ -24,7 +24,7 @@ from sweetspot.calibrate import run as steps
 from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
-from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, svg
+from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, standing, svg
 from sweetspot.calibrate.report import writing as report
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
@@ -372,3 +372,98 @@ def test_names_of_many_drivers_stay_within_their_picture(count: int, rows: int) 
     height = figure.bbox.height
     assert box.y1 <= height + 4.0, f"{rows} rows of names reach above the picture"
     assert box.y0 >= figure.axes[0].get_window_extent(renderer).y1 - 2.0
+
+
+def test_a_page_that_would_be_the_same_is_left(verified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made anew in another folder of the same name it has the same bytes; anything else that changes makes it anew."""
+    run = tmp_path / "one" / "run"
+    shutil.copytree(verified, run, ignore=shutil.ignore_patterns("report.html"))
+    page = report.write(run)
+    first, made = page.read_bytes(), page.stat().st_mtime_ns
+
+    def again() -> bool:
+        """Whether it was written; it must be as good as the first."""
+        nonlocal made
+        before, made = made, report.write(run).stat().st_mtime_ns
+        return made != before
+
+    assert not again()
+    other = tmp_path / "two" / "run"
+    shutil.copytree(verified, other, ignore=shutil.ignore_patterns("report.html"))
+    assert report.write(other).read_bytes() == first
+
+    for damaged in (first.replace(b"M1", b"M2", 1), first[:-20], b"", b"\xff\xfe", first + b"<p>more</p>\n"):
+        page.write_bytes(damaged)
+        made = page.stat().st_mtime_ns
+        assert again()
+        assert page.read_bytes() == first
+        assert not again()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(standing, "program", lambda: "another version")
+        assert again()
+        assert b"another version" in page.read_bytes()
+    assert again()
+    assert page.read_bytes() == first
+
+    tone = 0.1 * np.sin(np.arange(48000) / 20.0)
+    soundfile.write(tmp_path / "tone.wav", np.stack([tone, tone], axis=1), 48000)
+    heard = report.write(run, tmp_path / "tone.wav").read_bytes()
+    assert b"tone.wav" in heard
+    made = page.stat().st_mtime_ns
+    report.write(run, tmp_path / "tone.wav")
+    assert page.stat().st_mtime_ns == made
+    soundfile.write(tmp_path / "tone.wav", np.stack([tone, -tone], axis=1), 48000)
+    assert report.write(run, tmp_path / "tone.wav").read_bytes() != heard
+    assert again()
+    assert page.read_bytes() == first
+
+    with Session.resume(run / "verify.h5", VERIFICATION) as session:
+        session.annotate("note", "changed")
+    assert again()
+    assert not again()
+    (run / "verify.h5").unlink()
+    assert again()
+    assert b"NOT VERIFIED" in page.read_bytes()
+
+
+def test_a_page_made_while_a_file_was_written_is_not_taken_for_whole(
+    verified: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(verified, run, ignore=shutil.ignore_patterns("report.html"))
+    usual = evidence.of_session
+
+    def meanwhile(run: Path) -> evidence.Evidence:
+        os.utime(run / "verify.h5", ns=(1, 1))
+        return usual(run)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evidence, "of_session", meanwhile)
+        page = report.write(run)
+    assert b"made from" not in page.read_bytes()
+    assert not standing.stands(run, page, None)
+    report.write(run)
+    assert standing.stands(run, page, None)
+
+
+def test_every_change_of_the_program_s_text_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = tmp_path / "room"
+    (room / "inner").mkdir(parents=True)
+    (room / "inner" / "a.py").write_text("x = 1\n")
+    (room / "page.html.j2").write_text("<p>")
+    seen = [standing.source_sha256([room], "1")]
+    seen.append(standing.source_sha256([room], "2"))
+    (room / "inner" / "a.py").write_text("x = 2\n")
+    seen.append(standing.source_sha256([room], "1"))
+    (room / "page.html.j2").write_text("<b>")
+    seen.append(standing.source_sha256([room], "1"))
+    (room / "inner" / "a.py").rename(room / "inner" / "b.py")
+    seen.append(standing.source_sha256([room], "1"))
+    assert len(set(seen)) == len(seen)
+    given: list[Path] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(standing, "source_sha256", lambda folders, more: given.extend(folders) or more)
+        assert f"numpy {np.__version__}" in standing.program.__wrapped__()
+    assert (given[3] / "report" / "page.html.j2").is_file()
+    assert (given[0] / "storage" / "seal.py").is_file()
