@@ -379,6 +379,12 @@ def meanwhile(good: Rig, spoil: Callable[[int, np.ndarray], np.ndarray]) -> Rig:
     return Rig(good.description, Faulty(good.interface, spoil), good.stage, meanwhile=True)  # type: ignore[arg-type]
 
 
+def stored_meanwhile(rig: Rig, session: Session, spoil: Callable[[int, np.ndarray], np.ndarray]) -> None:
+    """Measure the ears with each capture stored while the next one is made."""
+    wanted = plan.make(rig.description, "ears")
+    measure(meanwhile(rig, spoil), session, wanted, ask=no_one, step=no_step, meanwhile=True)
+
+
 def test_a_capture_is_stored_while_the_next_one_plays(
     crooked: Description, lab_rig: MakeRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -397,14 +403,7 @@ def test_a_capture_is_stored_while_the_next_one_plays(
     run, other = (folder.new(tmp_path / name, "T-1", crooked, NOON) for name in ("meanwhile", "after"))
     with Session.resume(run / "session.h5") as session, monkeypatch.context() as changed:
         changed.setattr(Session, "store", slow)
-        measure(
-            meanwhile(lab_rig(crooked), spoil),
-            session,
-            plan.make(crooked, "ears"),
-            ask=no_one,
-            step=no_step,
-            meanwhile=True,
-        )
+        stored_meanwhile(lab_rig(crooked), session, spoil)
     assert all(in_time)
     rig = lab_rig(crooked)
     with Session.resume(other / "session.h5") as session:
@@ -432,7 +431,7 @@ def test_a_capture_that_cannot_be_stored_ends_the_session_with_what_was_before(
     with Session.resume(run / "session.h5") as session:
         monkeypatch.setattr(Session, "store", full)
         with pytest.raises(HardwareTrouble, match="disk is full"):
-            measure(meanwhile(lab_rig(crooked), counted), session, wanted, ask=no_one, step=no_step, meanwhile=True)
+            stored_meanwhile(lab_rig(crooked), session, counted)
         monkeypatch.undo()
         assert made[-1] <= 4
         assert len(session.landed("ears")) == 2
@@ -452,14 +451,7 @@ def test_an_interrupt_leaves_what_was_made_before_the_capture_in_flight(
 
     run = folder.new(tmp_path / "runs", "T-1", crooked, NOON)
     with Session.resume(run / "session.h5") as session, pytest.raises(KeyboardInterrupt):
-        measure(
-            meanwhile(lab_rig(crooked), spoil),
-            session,
-            plan.make(crooked, "ears"),
-            ask=no_one,
-            step=no_step,
-            meanwhile=True,
-        )
+        stored_meanwhile(lab_rig(crooked), session, spoil)
     with Session.read(run / "session.h5") as session:
         assert len(session.landed("ears")) == 3
 
