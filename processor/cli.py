@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.live import Live as RichLive
-from rich.text import Text
 
 from sweetspot.processor import files, listening, store
 from sweetspot.processor.bank import (
@@ -354,6 +352,9 @@ def _follower(filterset: Path, listener: str | None, settings: UpmixSettings) ->
 
 def _shown(live: LivePlayer, title: str, seconds: float | None, poses: PoseStream | None = None) -> Meters:
     """Feed the stream, show meters and execute keys until the end; returns the last meters."""
+    from rich.live import Live as RichLive  # takes 16 ms to load, which files need not wait for
+    from rich.text import Text
+
     began = time.monotonic()
     with keyboard() as keys, RichLive(console=stderr(), auto_refresh=False, transient=True) as shown:
         while True:

@@ -1,5 +1,5 @@
 """``python -m sweetspot``: the same as the command ``sweetspot``."""
 
-from sweetspot.command_line import main
+from sweetspot.command_line import start
 
-main()
+start()

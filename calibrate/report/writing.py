@@ -12,7 +12,7 @@ from sweetspot.calibrate.run import VERIFIED, changes
 from sweetspot.measure.share import forked
 from sweetspot.processor import store
 from sweetspot.rigs.quick_start import without_docstrings
-from sweetspot.rigs.storage import alone, compare_ahead
+from sweetspot.rigs.storage import alone, hash_ahead
 from sweetspot.rigs.storage import write as write_file
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def write_noting_changes(
     before = standing.state(run)
     with forked.begun([partial(_beside, run, music)], copies=1) as beside:
         for name in ("session.h5", VERIFIED):
-            compare_ahead(run / name)
+            hash_ahead(run / name, content=True)
         with without_docstrings():
             from sweetspot.calibrate.report import evidence, page, templates  # the other core is at work already
             from sweetspot.calibrate.report import pictures as separate

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from sweetspot.rigs.storage.objects import Group as Group
     from sweetspot.rigs.storage.parsing import json_value as json_value
     from sweetspot.rigs.storage.parsing import toml_table as toml_table
-    from sweetspot.rigs.storage.seal import compare_ahead as compare_ahead
     from sweetspot.rigs.storage.seal import file_sha256 as file_sha256
     from sweetspot.rigs.storage.seal import hash_ahead as hash_ahead
     from sweetspot.rigs.storage.seal import stated as stated

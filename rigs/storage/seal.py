@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,8 @@ class Seal:
     sha256: str = ""
 
 
-LARGE = 1 << 24
-"""Bytes from which a comparison is remembered: a smaller file costs a few ms and could change within a tick."""
+LARGE = 1 << 22
+"""Bytes from which a comparison is remembered: a smaller file costs 3 ms and could change within a tick."""
 
 Identity = tuple[str, int, int, int]
 """Place, inode, size and time of the last change of a file."""
@@ -115,41 +116,51 @@ def file_sha256(path: Path, start: int = 0) -> str:
     state = state_of(path)
     if state and (thread := _underway.pop((state, start), None)):
         thread.join()
-    return _sha256(path, start, state)
+    if state and (state, start) in _hashed:
+        return _hashed[state, start]
+    return _sha256(path, (start,), state)[0]
 
 
-def hash_ahead(path: Path, start: int = 0) -> None:
-    """Begin to compute :func:`file_sha256` of a large file in a second thread, for whoever asks for it later."""
+def hash_ahead(path: Path, *, whole: bool = True, content: bool = False) -> None:
+    """Begin to compute hashes of a large file in a second thread, for whoever asks for them later.
+
+    Parameters
+    ----------
+    path
+        The file; one that is missing or small is left alone.
+    whole
+        Whether :func:`file_sha256` is wanted.
+    content
+        Whether :func:`compared` is.
+    """
     with suppress(OSError):
         state = state_of(path)
-        if state and (state, start) not in _hashed | _underway:
-            hashing = Thread(target=_quietly_hashed, args=(path, start, state), name="hash", daemon=True)
-            _underway[state, start] = hashing
+        starts = [start for start, wanted in ((0, whole), (BLOCK, content)) if wanted]
+        starts = [start for start in starts if state and (state, start) not in _hashed | _underway]
+        if state and starts:
+            hashing = Thread(target=_quietly_hashed, args=(path, starts, state), name="hash", daemon=True)
+            _underway.update({(state, start): hashing for start in starts})
             hashing.start()
 
 
-def compare_ahead(path: Path) -> None:
-    """Begin in the same way with what :func:`compared` will compute."""
-    hash_ahead(path, BLOCK)
-
-
-def _quietly_hashed(path: Path, start: int, state: Identity) -> None:
+def _quietly_hashed(path: Path, starts: Sequence[int], state: Identity) -> None:
     """An error is left to whoever asks for the hash, and meets it again."""
     with suppress(OSError):
-        _sha256(path, start, state)
+        _sha256(path, starts, state)
 
 
-def _sha256(path: Path, start: int, state: Identity | None) -> str:
-    if state and (state, start) in _hashed:
-        return _hashed[state, start]
-    digest = hashlib.sha256()
+def _sha256(path: Path, starts: Sequence[int], state: Identity | None) -> list[str]:
+    """SHA-256 from each of some bytes on, the file read once."""
+    digests, at = [hashlib.sha256() for _ in starts], 0
     with path.open("rb") as file:
-        file.seek(start)
         while piece := file.read(AT_ONCE):
-            digest.update(piece)
+            for start, digest in zip(starts, digests, strict=True):
+                digest.update(memoryview(piece)[max(start - at, 0) :])
+            at += len(piece)
+    found = [digest.hexdigest() for digest in digests]
     if state:
-        _hashed[state, start] = digest.hexdigest()
-    return digest.hexdigest()
+        _hashed.update({(state, start): one for start, one in zip(starts, found, strict=True)})
+    return found
 
 
 def mark_open(path: Path) -> None:

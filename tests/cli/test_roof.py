@@ -31,6 +31,19 @@ LOST = (
     "roof.build = busy; roof.main()\n"
 )
 
+LEAVING = (
+    "import atexit, sys, threading; sys.argv = ['sweetspot', *sys.argv[1:]]\n"
+    "import sweetspot.command_line as roof\n"
+    "class Held:\n"
+    "    def __del__(self): sys.stderr.write('taken apart ')\n"
+    "def late(): threading.main_thread().join(); sys.stderr.write('thread ')\n"
+    "def build(*rooms):\n"
+    "    atexit.register(sys.stderr.write, 'registered ')\n"
+    "    threading.Thread(target=late).start()\n"
+    "    return known(*rooms)\n"
+    "known, roof.build, sys.held = roof.build, build, Held(); roof.start()\n"
+)
+
 
 def typed(*words: str, stdout: object = subprocess.PIPE, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -89,6 +102,14 @@ def test_closed_streams() -> None:
     command = f"{sys.executable} -m sweetspot --version"
     for closed, code in ((">&- 2>/dev/null", 70), (">/dev/null 2>&-", 0), (">/dev/null 2>/dev/full <&-", 0)):
         assert subprocess.run(f"{command} {closed}", shell=True, check=False).returncode == code
+
+
+def test_the_program_ends_in_order_and_without_taking_modules_apart() -> None:
+    for words, code in ((("rig", "check", "desk"), 0), (("rig", "check", "nowhere"), 2)):
+        done = typed("-c", LEAVING, *words)
+        assert done.returncode == code
+        assert done.stderr.endswith("thread registered ")
+        assert bool(done.stdout) == (code == 0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -297,6 +298,30 @@ def test_commands_that_start_without_the_other_rooms_are_those_of_this_one() -> 
     }
     assert set(own) == alone == {"process", "play", "export"}
     assert all(everything[name] is callback for name, callback in own.items())
+
+
+def test_a_file_is_processed_without_the_library_for_terminals_and_its_session_is_hashed_once(
+    tmp_path: Path, run_folder: Path
+) -> None:
+    """As a whole, beside the loading of modules; and no program is started for the record of the machine."""
+    session = run_folder / "session.h5"
+    session.write_bytes(bytes(5 << 20))
+    source = hashlib.sha256(session.read_bytes()).hexdigest()
+    store.write(run_folder / "filterset.h5", replace(store.read(run_folder), source=source))
+    asked = (
+        "import subprocess, sys\n"
+        "subprocess.Popen = None\n"
+        "from sweetspot import command_line\n"
+        "from sweetspot.rigs.storage import seal\n"
+        "try: command_line.main()\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert [start for (name, *_), start in seal._hashed if name.endswith('session.h5')] == [0]\n"
+        "assert not seal._underway\n"
+        "sys.exit('rich' in sys.modules)"
+    )
+    words = ("process", str(run_folder), str(wav(tmp_path / "in.wav", stereo())), str(tmp_path / "out.wav"))
+    done = subprocess.run([sys.executable, "-c", asked, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
 
 
 def test_transfer_functions_of_filters_that_would_pass_the_ceiling(filters: FilterSet) -> None:

@@ -272,9 +272,14 @@ def test_a_large_file_is_hashed_once_and_ahead_of_whoever_asks(tmp_path: Path, m
     seal.hash_ahead(path)
     assert seal.file_sha256(path) == sha256(content).hexdigest()
     assert len(begun) == 1
-    seal.compare_ahead(path)
+    seal.hash_ahead(path, content=True)
     assert seal.content_sha256(path) == sha256(content[seal.BLOCK :]).hexdigest()
     assert len(begun) == 2
+    path.write_bytes(content * 2)
+    seal.hash_ahead(path, content=True)
+    assert seal.content_sha256(path) == sha256((content * 2)[seal.BLOCK :]).hexdigest()
+    assert seal.file_sha256(path) == sha256(content * 2).hexdigest()
+    assert len(begun) == 4
     path.write_bytes(content[:-1])
     assert seal.file_sha256(path) == sha256(content[:-1]).hexdigest()
     seal.hash_ahead(tmp_path / "missing")
