@@ -40,6 +40,7 @@ DOORS = {
         "calibrate/report/image_plots.py",
         "calibrate/report/bank_plots.py",
         "rigs/lab/pictures/show.py",
+        "measure/share/axes.py",
         "measure/share/figures.py",
         "rigs/quick_start.py",
         "calibrate/fleet/page.py",

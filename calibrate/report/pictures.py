@@ -16,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import svg
-from sweetspot.measure.share import PAPER, STYLE
+from sweetspot.measure.share import PAPER, STYLE, PlainFigure
 from sweetspot.rigs.storage import alone_in, replacing
 
 A_ROW, ROW_IN = 6, 0.2
@@ -58,7 +58,7 @@ class Picture:
 
 def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> tuple[str, Figure]:
     """A figure as an SVG file's text; the figure too. Margins are fixed: a solver for them takes most of the time."""
-    figure = Figure(figsize=size)
+    figure = PlainFigure(figsize=size)
     FigureCanvasSVG(figure)
     width, height = size
     figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.share import shown as shown
     from sweetspot.measure.share import sofa as sofa
     from sweetspot.measure.share import standard_errors as standard_errors
+    from sweetspot.measure.share.axes import PlainFigure as PlainFigure
     from sweetspot.measure.share.plots import DRIVERS as DRIVERS
     from sweetspot.measure.share.plots import GRID as GRID
     from sweetspot.measure.share.plots import PAPER as PAPER

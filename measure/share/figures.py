@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import decay, directivity, forked, plots
+from sweetspot.measure.share.axes import PlainFigure
 from sweetspot.measure.share.shown import DistortionTable, Shown, distortion_table, distortions, named
 from sweetspot.measure.smooth import smoothed
 from sweetspot.rigs.errors import BadInput
@@ -132,7 +133,7 @@ def _figure(title: str, size: tuple[float, float], rows: int = 1, columns: int =
     of axes (``below`` and ``beside``).
     """
     (width, height), gap = size, MARGINS | inches
-    figure = Figure(figsize=size)
+    figure = PlainFigure(figsize=size)
     figure.suptitle(title, x=0.1 / width, y=1.0 - 0.1 / height, ha="left", va="top", fontsize=12.5, color=plots.INK)
     each = (
         (width - gap["left"] - gap["right"] - (columns - 1) * gap["beside"]) / columns,

@@ -1,0 +1,215 @@
+"""Figures whose axes draw the ticks of a scale together, in a third of the time: matplotlib has five artists a tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+from matplotlib import rcParams
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, Tick, XAxis, YAxis
+from matplotlib.backend_bases import RendererBase
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox, Transform
+
+from sweetspot.rigs.units import Float
+
+_SETTINGS = cast("Mapping[str, Any]", rcParams)
+
+_EXTENTS: dict[tuple[object, ...], Float] = {}
+"""Width and height of labels by text, size and resolution: each is measured once for all pictures."""
+
+
+class PlainFigure(Figure):
+    """A figure with :class:`PlainAxes`, unless it is asked for a projection."""
+
+    def add_subplot(self, *args: Any, **kwargs: Any) -> Any:
+        """Add axes to a grid; see :meth:`matplotlib.figure.Figure.add_subplot`."""
+        return super().add_subplot(*args, **_plain(kwargs))
+
+    def add_axes(self, *args: Any, **kwargs: Any) -> Any:
+        """Add axes to a place; see :meth:`matplotlib.figure.Figure.add_axes`."""
+        return super().add_axes(*args, **_plain(kwargs))
+
+
+def _plain(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return kwargs if kwargs.keys() & {"projection", "polar"} else {"axes_class": PlainAxes} | kwargs
+
+
+class _Scale(Axis):
+    """A scale that draws its grid lines, tick marks and labels by one artist each.
+
+    It follows locator, formatter, ``tick_params`` and ``grid`` of the major ticks. There are no minor ones, and no
+    objects for single ticks.
+    """
+
+    letter: str
+    sides: tuple[str, str]
+    marks: tuple[Any, Any]
+
+    def reset_ticks(self) -> None:
+        """Forget ticks: there are none."""
+        self.majorTicks: list[Tick] = []
+        self.minorTicks: list[Tick] = []
+
+    def get_major_ticks(self, numticks: int | None = None) -> list[Tick]:
+        """No objects."""
+        del numticks
+        return []
+
+    def get_minor_ticks(self, numticks: int | None = None) -> list[Tick]:
+        """No objects."""
+        del numticks
+        return []
+
+    def get_ticks_position(self) -> Any:
+        """The side with tick marks."""
+        found = self.get_tick_params()
+        return self.sides[1] if found.get(self.sides[1]) else self.sides[0]
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw grid, marks, labels and the scale's name."""
+        if not self.get_visible():
+            return
+        at, names = self._shown()
+        for lines in self._lines(at):
+            lines.draw(renderer)
+        boxes: tuple[list[Bbox], list[Bbox]] = ([], [])
+        for side, text in self._labels(at, names):
+            text.draw(renderer)
+            boxes[side].append(_extent(text, renderer))
+        self._beside(boxes, marked=bool(at.size))
+        self.label.draw(renderer)
+        self.offsetText.draw(renderer)
+        self.stale = False
+
+    def get_tightbbox(self, renderer: RendererBase | None = None, *, for_layout_only: bool = False) -> Bbox | None:
+        """Box around labels and the scale's name."""
+        if renderer is None or not self.get_visible() or (for_layout_only and not self.get_in_layout()):
+            return None
+        boxes: tuple[list[Bbox], list[Bbox]] = ([], [])
+        at, names = self._shown()
+        for side, text in self._labels(at, names):
+            boxes[side].append(_extent(text, renderer))
+        self._beside(boxes, marked=bool(at.size))
+        more = [a.get_window_extent(renderer) for a in (self.label, self.offsetText) if a.get_text()]
+        found = [*boxes[0], *boxes[1], *more]
+        return Bbox.union(found) if found else None
+
+    def _shown(self) -> tuple[Float, list[str]]:
+        """Places of the ticks inside the axes, and their labels."""
+        at = np.asarray(self.get_majorticklocs(), dtype=float)
+        if not at.size:
+            return at, []
+        names = self.get_major_formatter().format_ticks(list(at))
+        low, high = np.sort(self.get_transform().transform(np.asarray(self.get_view_interval())))
+        inside = np.abs(self.get_transform().transform(at) - 0.5 * (low + high)) <= (0.5 + 1e-10) * (high - low)
+        return at[inside], [name for name, there in zip(names, inside, strict=True) if there]
+
+    def _lines(self, at: Float) -> Iterator[Artist]:
+        """Grid lines as one line with gaps, and the marks of each side as markers."""
+        style = self._style()
+        through: Callable[..., Transform] = getattr(self.axes, f"get_{self.letter}axis_transform")
+        if not at.size:
+            return
+        if style["gridOn"]:
+            given = {k[5:]: v for k, v in style.items() if k.startswith("grid_")}
+            usual = {name: _SETTINGS[f"grid.{name}"] for name in ("color", "linestyle", "linewidth", "alpha")}
+            grid = self._line(np.repeat(at, 3), np.tile([0.0, 1.0, np.nan], len(at)), transform=through("grid"),
+                              **(usual | given))  # fmt: skip
+            grid.set_clip_path(self.axes.patch)
+            yield grid
+        for number, (side, mark) in enumerate(zip(self.sides, self.marks, strict=True)):
+            if style.get(side) and style["length"] > 0.0:
+                yield self._line(
+                    at, np.full(len(at), float(number)), linestyle="none", marker=mark, markersize=style["length"],
+                    markeredgewidth=style["width"], markeredgecolor=style["color"],
+                    transform=through(f"tick{number + 1}"),
+                )  # fmt: skip
+
+    def _style(self) -> dict[str, Any]:
+        """What ``tick_params`` asked for, or the settings."""
+        kind = f"{self.letter}tick"
+        usual = {
+            "length": _SETTINGS[f"{kind}.major.size"],
+            "width": _SETTINGS[f"{kind}.major.width"],
+            "pad": _SETTINGS[f"{kind}.major.pad"],
+            **{name: _SETTINGS[f"{kind}.{name}"] for name in ("color", "labelcolor", "labelsize")},
+        }
+        found: dict[str, Any] = usual | self.get_tick_params()
+        return found | {"labelcolor": usual["color"]} if found["labelcolor"] == "inherit" else found
+
+    def _line(self, along: Float, off: Float, **style: Any) -> Line2D:
+        line = Line2D(*((along, off) if self.letter == "x" else (off, along)), **style)
+        line.set_figure(self.axes.figure)
+        return line
+
+    def _labels(self, at: Float, names: Sequence[str]) -> Iterator[tuple[int, Text]]:
+        """One text at each place in turn, with the number of its side."""
+        style = self._style()
+        for number, side in enumerate(self.sides):
+            if not style.get(f"label{side}"):
+                continue
+            through = getattr(self.axes, f"get_{self.letter}axis_text{number + 1}_transform")
+            place, va, ha = through(style["pad"] + style["length"])
+            text = Text(
+                fontsize=style["labelsize"], color=style["labelcolor"], transform=place, verticalalignment=va,
+                horizontalalignment=ha,
+            )  # fmt: skip
+            text.set_figure(self.axes.figure)
+            for value, name in zip(at, names, strict=True):
+                text.set_text(name)
+                text.set_position((value, number) if self.letter == "x" else (number, value))
+                yield number, text
+
+    def _beside(self, boxes: tuple[list[Bbox], list[Bbox]], marked: bool) -> None:
+        """Put the scale's name beside its labels and marks, and the common factor of the labels at their end."""
+        number = self.sides.index(self.label_position)  # type: ignore[attr-defined]
+        point, style = self.axes.figure.dpi / 72.0, self._style()
+        marks = style["length"] * point if marked and style.get(self.sides[number]) else 0.0
+        around = Bbox.union([self.axes.bbox.padded(marks), *boxes[number]])
+        gap = self.labelpad * point
+        x, y = self.label.get_position()
+        if self.letter == "x":
+            self.label.set_position((x, around.y1 + gap if number else around.y0 - gap))
+        else:
+            self.label.set_position((around.x1 + gap if number else around.x0 - gap, y))
+        self._update_offset_text_position(*boxes)  # type: ignore[attr-defined]
+        self.offsetText.set_text(self.get_major_formatter().get_offset())
+
+
+class _Across(_Scale, XAxis):
+    letter, sides, marks = "x", ("bottom", "top"), (TICKDOWN, TICKUP)
+
+
+class _Upwards(_Scale, YAxis):
+    letter, sides, marks = "y", ("left", "right"), (TICKLEFT, TICKRIGHT)
+
+
+class PlainAxes(Axes):
+    """Axes whose scales draw their major ticks together."""
+
+    name = "plain"
+
+    def _init_axis(self) -> None:
+        self.xaxis = _Across(self, clear=False)
+        self.yaxis = _Upwards(self, clear=False)
+        for scale in (self.xaxis, self.yaxis):
+            for side in scale.sides:
+                self.spines[side].register_axis(scale)
+                self.spines[side].get_position()  # sets it, which objects of ticks would do
+
+
+def _extent(text: Text, renderer: RendererBase) -> Bbox:
+    """Box of a text in pixels."""
+    x, y = text.get_transform().transform(text.get_position())
+    size = tuple(text.get_fontfamily()), text.get_fontsize(), text.figure.dpi, type(renderer)
+    key = (text.get_text(), *size, text.get_horizontalalignment(), text.get_verticalalignment())
+    if key not in _EXTENTS:
+        _EXTENTS[key] = text.get_window_extent(renderer).get_points() - (x, y)
+    return Bbox(_EXTENTS[key] + (x, y))

@@ -1,0 +1,95 @@
+"""The axes of the pictures: the same as matplotlib's own, whatever their scales show."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from sweetspot.measure.share import plots
+from sweetspot.measure.share.axes import PlainAxes, PlainFigure
+
+
+def shared(figure: Any) -> None:
+    """A logarithmic scale that two axes share, one of them with a strip of words and without marks."""
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    above.plot([150.0, 3000.0], [-7.0, 31.0])
+    plots.frequencies(above, 180.0, 9000.0)
+    above.set_ylabel("level,\ndB")
+    above.tick_params(axis="x", length=0)
+    below.set_yticks([1.0, 0.0], ["left", "the other side"])
+    below.set_xlabel("frequency, Hz")
+    below.tick_params(length=0)
+
+
+def twins(figure: Any) -> None:
+    """A second scale at the right; common factors of large numbers; names at the other side."""
+    ax = figure.subplots()
+    ax.plot([1.0, 2.0, 3.5], [2.0e9, 7.0e9, 3.0e9])
+    ax.set_ylabel("count")
+    right = ax.twinx()
+    right.plot([1.0, 3.0], [4.0, 5.0], color="red")
+    right.set_ylim(-5.0, 45.0)
+    right.set_yticks([0.0, 5.0, 15.0])
+    right.set_ylabel("index, dB", loc="bottom")
+    ax.xaxis.set_label_position("top")
+    ax.xaxis.tick_top()
+    ax.set_xlabel("above")
+    ax.tick_params(axis="y", labelsize=7, labelcolor="green", color="blue", width=2.0, pad=6.0, length=7.0)
+
+
+def grid(figure: Any) -> None:
+    """Axes that show the outer labels alone, upside down, beside a bar of colours."""
+    axes = figure.subplots(2, 2, sharex=True, sharey=True)
+    for ax in axes.ravel():
+        mesh = ax.pcolormesh(np.arange(12.0).reshape(3, 4))
+        ax.grid(True, color="#aa0000", linewidth=1.5, linestyle="--")
+        ax.set_ylim(3.0, 0.0)
+        ax.set_title("part", loc="left")
+        ax.label_outer(remove_inner_ticks=True)
+    axes[0, 0].set_visible(False)
+    figure.colorbar(mesh, ax=axes.ravel().tolist(), label="dB", aspect=30)
+
+
+def stacked(figure: Any) -> None:
+    """Axes with names beside marks without labels."""
+    for i, ax in enumerate(figure.subplots(2, 2, sharex="col", sharey=True).ravel()):
+        ax.plot([0.0, 70.0], [3.0, 30.0 + i])
+        ax.set_xlabel("time, ms")
+        ax.set_ylabel("level, dB")
+
+
+def bare(figure: Any) -> None:
+    """Nothing but a line, without any ticks."""
+    ax = figure.subplots()
+    ax.plot([0.0, 1.0], [3.0, 3.0])
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_xlabel("time, ms")
+
+
+def rendered(figure: Any, draw: Any, **kwargs: Any) -> Any:
+    """Pixels of a picture."""
+    FigureCanvasAgg(figure)
+    draw(figure)
+    out = io.BytesIO()
+    figure.savefig(out, format="rgba", dpi=110, **kwargs)
+    return np.frombuffer(out.getvalue(), np.uint8)
+
+
+@pytest.mark.parametrize("draw", [shared, twins, grid, stacked, bare])
+@pytest.mark.parametrize("cut", [{}, {"bbox_inches": "tight"}])
+def test_pictures_are_those_of_the_usual_axes(draw: Any, cut: dict[str, Any]) -> None:
+    with matplotlib.rc_context({**plots.STYLE, "axes.titley": 1.0}):
+        ours, usual = PlainFigure(figsize=(5.0, 4.0)), Figure(figsize=(5.0, 4.0))
+        found, wanted = rendered(ours, draw, **cut), rendered(usual, draw, **cut)
+    assert all(isinstance(ax, PlainAxes) for ax in ours.axes)
+    assert not any(isinstance(ax, PlainAxes) for ax in usual.axes)
+    assert (wanted != 255).any()
+    assert len(found) == len(wanted)
+    assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 2
