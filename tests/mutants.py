@@ -105,7 +105,6 @@ EQUAL: dict[str, str] = {
     **_same("measure.judge.quality.x_short", (1,), "the last of two axes, counted from the front"),
     **_same("measure.judge.quality.x_padded", (1,), "the last of two axes, counted from the front"),
     **_same("calibrate.verify.default_limits.x__relaxed", (4,), "no limit has either name"),
-    **_same("measure.judge.burst.x__median_around", (7,), "reflection is the default"),
     **_same("measure.judge.drift.x_closure", (6, 21, 31, 43), "the last of two axes, counted from the front"),
     **_same("measure.judge.drift.x_closure", (20,), "the last axis is the default"),
     **_same("measure.judge.drift.x_changed", (4,), "the last of two axes, counted from the front"),

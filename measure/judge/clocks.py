@@ -91,13 +91,15 @@ def of_loopback(inv: Inverse, sweep: Sweep, loop: Complex, coarse: float | None 
     coarse = delays.peak_s(loop, inv.size, inv.fs) if coarse is None else coarse
     bins, scale, law = _bent(inv, sweep)
     f, part = inv.f[bins], loop[bins]
-    phase = np.unwrap(np.angle(part * np.exp(2j * np.pi * f * coarse)))
-    weight = np.abs(part) / np.max(np.abs(part))
+    phase = delays.unwrapped(np.angle(part * np.exp(2j * np.pi * f * coarse)))
+    weight = np.abs(part)
+    weight /= np.max(weight)
     scaled = law * weight[:, None]
-    fitted, *_ = np.linalg.lstsq(scaled, phase * weight, rcond=None)
-    straight, *_ = np.linalg.lstsq(scaled[:, :2], phase * weight, rcond=None)
-    left, bend = (float(np.sum((phase * weight - part) ** 2)) for part in (scaled @ fitted, scaled[:, :2] @ straight))
-    error = np.sqrt(left / max(len(f) - 3, 1) * np.linalg.inv(scaled.T @ scaled)[2, 2]) / scale[2]
+    wanted, gram = phase * weight, scaled.T @ scaled
+    moments = scaled.T @ wanted
+    fitted, straight = np.linalg.solve(gram, moments), np.linalg.solve(gram[:2, :2], moments[:2])
+    left, bend = (float(np.sum((wanted - x) ** 2)) for x in (scaled @ fitted, scaled[:, :2] @ straight))
+    error = np.sqrt(left / max(len(f) - 3, 1) * np.linalg.inv(gram)[2, 2]) / scale[2]
     share = float(np.sqrt(left / max(bend, 1e-300)))
     return ClockDrift(1e6 * float(fitted[2] / scale[2]), 1e6 * float(error), share)
 

@@ -25,15 +25,15 @@ def stuck(x: NDArray[np.float32]) -> int | None:
     A converter of few bits makes equals by chance; then they are as frequent among the next 60 values, and no reason.
     """
     size = np.abs(x)
+    is_largest = size == np.max(size, initial=0.0)
+    equal = int(np.count_nonzero(is_largest))
+    if equal < CLIPPED_COUNT or not np.any(size):
+        return None  # nearly every capture: those below need not be sorted
     count = min(len(size), 400)
     largest = np.sort(np.partition(size, len(size) - count)[len(size) - count :])[::-1]
-    if not len(largest) or largest[0] == 0.0:
+    if np.count_nonzero(np.diff(largest[equal : equal + 60]) == 0.0) >= CLIPPED_COUNT - 1:
         return None
-    equal = int(np.count_nonzero(largest == largest[0]))
-    below = largest[equal : equal + 60]
-    if equal < CLIPPED_COUNT or np.count_nonzero(np.diff(below) == 0.0) >= CLIPPED_COUNT - 1:
-        return None
-    return int(np.argmax(size == largest[0]))
+    return int(np.argmax(is_largest))
 
 
 def held(x: NDArray[np.float32]) -> tuple[int, int] | None:
@@ -99,6 +99,9 @@ def _line(power: Float, at: float) -> float:
     around = np.concatenate(
         [power[max(round(at) - 14, 0) : max(round(at) - 5, 0)], power[round(at) + 6 : round(at) + 15]]
     )
-    if not len(around) or near.max() < float(from_db(HUM_PROMINENCE_DB)) ** 2 * np.median(around):
+    if not len(around):
+        return 0.0
+    middle = np.sort(around)[(len(around) - 1) // 2 : len(around) // 2 + 1].mean()  # a sixth of the time of np.median
+    if near.max() < float(from_db(HUM_PROMINENCE_DB)) ** 2 * middle:
         return 0.0
     return float(near.sum())

@@ -99,7 +99,7 @@ def _completed(inv: Inverse, loop: Complex, delay: float, gain: float) -> Comple
 def _worst_residual(inv: Inverse, loop: Complex, kernel: Complex, samples: int) -> tuple[float, float]:
     """Largest rms over 5 ms of what ``kernel`` does not explain of the loopback's ``samples``, in the band, and its
     time (s)."""
-    rest, inside = np.zeros_like(kernel), inv.inside
+    rest, inside = np.zeros(len(kernel), dtype=np.complex64), inv.inside
     rest[inside] = loop[inside] / inv.exact[inside] - inv.x[inside] * kernel[inside]
     size = int(STRETCH_S * inv.fs)
     stretches = fft.irfft(rest, inv.size)[: samples // size * size].reshape(-1, size)

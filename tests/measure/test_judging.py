@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import curve_fit
 
+from sweetspot.measure import delays
 from sweetspot.measure.deconvolve import Inverse, inverse, loopback_delay
 from sweetspot.measure.judge import burst, clocks, disturbance, quality
 from sweetspot.measure.judge.clocks import ClockDrift
@@ -48,6 +49,13 @@ def text(reason: quality.Reason | None) -> tuple[str, str]:
 
 
 # one capture
+
+
+def test_a_phase_is_unwrapped_by_its_largest_step() -> None:
+    steady, turning, back = np.arange(5) * 1.5, np.array([0.0, 3.0, -3.0, -0.5]), np.array([0.0, -3.0, 3.0])
+    assert delays.unwrapped(steady) is steady
+    assert delays.unwrapped(turning) == pytest.approx([0.0, 3.0, -3.0 + 2 * np.pi, -0.5 + 2 * np.pi])
+    assert delays.unwrapped(back) == pytest.approx([0.0, -3.0, 3.0 - 2 * np.pi])
 
 
 def test_a_recording_of_another_length() -> None:
