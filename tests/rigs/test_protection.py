@@ -207,6 +207,30 @@ def test_both_doors_refuse_alike(
         interface.capture(y)
 
 
+def test_what_kept_to_its_limits_is_checked_anew_at_other_limits_or_outputs(crooked_text: str, tmp_path: Path) -> None:
+    usual, quiet, high = (
+        parse(text, folder=tmp_path)
+        for text in (
+            six(crooked_text),
+            six(crooked_text, ceiling_dbfs="ceiling_dbfs = -26.0", level_dbfs="level_dbfs = -30.0"),
+            six(crooked_text).replace("[90, 6000]", "[1500, 6000]"),
+        )
+    )
+    y = np.zeros((usual.outputs, 60000), dtype=np.float32)
+    y[3] = 0.1 * np.sin(2 * np.pi * 1200.0 * np.arange(y.shape[1]) / usual.fs) * np.hanning(y.shape[1])
+    for _ in range(2):
+        protection.check_outputs(y, usual, "door")
+    with pytest.raises(TooLoud, match=r"low_left.*above its limit of -26.00 dBFS"):
+        protection.check_outputs(y, quiet, "door")
+    with pytest.raises(TooLoud, match=r"low_left.*lies below band_hz"):
+        protection.check_outputs(y, high, "door")
+    with pytest.raises(TooLoud, match=r"tweeter_left.*lies below band_hz"):
+        protection.check_outputs(np.roll(y, -3, axis=0), usual, "door")
+    y[3] *= 9.0
+    with pytest.raises(TooLoud, match=r"low_left.*above its limit"):
+        protection.check_outputs(y, usual, "door")
+
+
 def test_wires_swapped_after_the_door_burn_a_tweeter_in_the_lab(
     crooked_text: str, tmp_path: Path, lab_rig: Callable[..., Rig]
 ) -> None:
