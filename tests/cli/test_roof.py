@@ -32,16 +32,16 @@ LOST = (
 )
 
 LEAVING = (
-    "import atexit, sys, threading; sys.argv = ['sweetspot', *sys.argv[1:]]\n"
+    "import atexit, os, sys, threading; sys.argv = ['sweetspot', *sys.argv[1:]]\n"
     "import sweetspot.command_line as roof\n"
     "class Held:\n"
-    "    def __del__(self): sys.stderr.write('taken apart ')\n"
+    "    def __del__(self, write=os.write): write(2, b'taken apart ')\n"
     "def late(): threading.main_thread().join(); sys.stderr.write('thread ')\n"
     "def build(*rooms):\n"
     "    atexit.register(sys.stderr.write, 'registered ')\n"
     "    threading.Thread(target=late).start()\n"
     "    return known(*rooms)\n"
-    "known, roof.build, sys.held = roof.build, build, Held(); roof.start()\n"
+    "known, roof.build, held = roof.build, build, Held(); roof.start()\n"
 )
 
 
