@@ -42,9 +42,9 @@ SILENCE = 1.5
 WANTED = {"scipy oaconvolve float32, 3 inputs": 4.0, "BruteFIR, blocks of 4096, 2 inputs": 2.0}
 PROCESS = """
 import sys
-from sweetspot.command_line import main
+from sweetspot.command_line import start
 sys.argv = ["sweetspot", "process", "filterset.h5", "in.wav", "out.wav", "--subtype", "FLOAT", "--upmix", "METHOD"]
-main()
+start()
 """
 OURS = """
 import numpy as np

@@ -41,7 +41,7 @@ LEAVING = (
     "    atexit.register(sys.stderr.write, 'registered ')\n"
     "    threading.Thread(target=late).start()\n"
     "    return known(*rooms)\n"
-    "known, roof.build, held = roof.build, build, Held(); roof.start()\n"
+    "known, roof.build, sys.held = roof.build, build, Held(); roof.start()\n"
 )
 
 
