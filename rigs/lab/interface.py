@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -53,6 +54,7 @@ class LabInterface:
         self._ahead = PathsAhead(partial(world.paths, pair=False) if world.pair is not None else world.paths)
         self._heard_at: tuple[tuple[Pose, float, bool], NDArray[np.float32]] | None = None
         self._spectra: tuple[int, NDArray[np.complex64]] | None = None
+        self._beside: ThreadPoolExecutor | None = None
 
     @property
     def fs(self) -> int:
@@ -92,6 +94,9 @@ class LabInterface:
     def close(self) -> None:
         """End what is computed ahead; a full disk has space again."""
         self._ahead.close()
+        if self._beside is not None:
+            self._beside.shutdown()
+            self._beside = None
         self._disk.free()
 
     def before_move(self) -> list[Fault]:
@@ -123,25 +128,39 @@ class LabInterface:
         lab, samples = self.world.description.lab, y.shape[1]
         late = latency_of(lab, *key)
         reads = bool(lab.clock_ppm or jumps)  # ahead of where a steady recording would
-        noise = self.world.noise(drawn(*key), samples)
-        if reads:
-            noise = np.concatenate([noise, self.world.noise(drawn(*key, "more"), late)], axis=1)
-        heard = np.zeros_like(noise)
+        drawing = self._second_thread.submit(self._noise, samples, late if reads else 0, key)  # 4 of 12 ms
         voltages = self._outputs.whole(self._device.whole(y), span)
         if self.world.description.lab.burn:
             voltages = self.wear.survived(voltages)
         sound = self._input_signals(voltages, self._schedule.kelvin(span))
+        noise = drawing.result()
+        heard = np.zeros_like(noise)
         heard[:, late:] = sound[:, : max(noise.shape[1] - late, 0)]
         earlier = replace(span, at=span.at - late, session=span.session - late, samples=noise.shape[1])
         x = self._inputs.process(heard, noise, earlier)
         return SignalLine(len(x), late, lab.clock_ppm, x[:, :late]).process(x[:, late:], jumps) if reads else x
 
+    @property
+    def _second_thread(self) -> ThreadPoolExecutor:
+        if self._beside is None:
+            self._beside = ThreadPoolExecutor(1, "noise of the lab")
+        return self._beside
+
+    def _noise(self, samples: int, more: int, key: tuple[object, ...]) -> NDArray[np.float32]:
+        """Noise of the inputs over a capture and ``more`` samples after it."""
+        noise = self.world.noise(drawn(*key), samples)
+        if not more:
+            return noise
+        return np.concatenate([noise, self.world.noise(drawn(*key, "more"), more)], axis=1)
+
     def _key(self, y: NDArray[np.float32]) -> tuple[object, ...]:
         """Key of a capture: pose, signal, and count."""
-        key = (self.world.description.lab.seed, self.world.serial, self.world.pose, hash(y.tobytes()))
+        magnitude = np.abs(y)
+        channels = tuple(np.flatnonzero(magnitude.max(axis=1) > 0).tolist())
+        played = hash((channels, y[list(channels)].tobytes()))
+        key = (self.world.description.lab.seed, self.world.serial, self.world.pose, played)
         self._played[key] += 1
-        digest = float(np.abs(y).sum(dtype=np.float64))
-        channels = tuple(np.flatnonzero(np.abs(y).max(axis=1) > 0).tolist())
+        digest = float(magnitude.sum(dtype=np.float64))
         return (*key[:3], digest, channels, y.shape[1], self._played[key])
 
     def _input_signals(self, y: NDArray[np.float32], kelvin: float = 0.0) -> NDArray[np.float32]:
