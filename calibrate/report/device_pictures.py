@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import plots
 from sweetspot.calibrate.report.evidence import FINE
-from sweetspot.calibrate.report.pictures import Picture, picture
+from sweetspot.calibrate.report.pictures import Picture, beside, picture
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.measure.share import plots as measured
 from sweetspot.processor.filterset import FilterSet
@@ -38,11 +36,7 @@ def polar_maps(found: Around, driver: str) -> list[Picture]:
         def drawing(figure: Figure) -> None:
             ax = figure.subplots()
             measured.polar_map(ax, FINE, *found[name])
-            scale = ScalarMappable(Normalize(*measured.PICTURED_DB), "viridis")
-            bar = figure.colorbar(scale, ax=ax, ticks=np.arange(-30, 7, 6), label="dB re on-axis", aspect=30, pad=0.03)
-            if bar.solids is not None:
-                bar.solids.set_rasterized(True)
-            bar.outline.set_visible(False)
+            beside(figure, "dB re on-axis", "viridis", measured.PICTURED_DB).set_yticks(np.arange(-30, 7, 6))
 
         return drawing
 
@@ -67,11 +61,11 @@ def polar_cuts(found: Around) -> list[Picture]:
 
     def draw(figure: Figure) -> None:
         figure.subplots_adjust(left=0.06, right=0.94, bottom=0.11, top=0.9, wspace=0.2, hspace=0.42)
-        axes = figure.subplots(2, len(CUTS_HZ) // 2, subplot_kw={"projection": "polar"}).ravel()
+        axes = figure.subplots(2, len(CUTS_HZ) // 2).ravel()
         for ax, hz in zip(axes, CUTS_HZ, strict=True):
             at = int(np.argmin(np.abs(np.log(FINE / hz))))
             plots.polar_cut(ax, {name: (degrees, level[:, at]) for name, (degrees, level) in found.items()})
-            ax.set_title(f"{hz:g} Hz")
+            ax.set_title(f"{hz:g} Hz", pad=20.0)
         names, labels = axes[0].get_legend_handles_labels()
         figure.legend(names, labels, loc="lower center", ncols=3, frameon=False)
 
@@ -141,12 +135,13 @@ def snr_around(polar: ImpulseResponse) -> Picture:
     def around(figure: Figure) -> None:
         ax = figure.subplots()
         azimuths = polar.positions["azimuth_deg"]
-        plots.snr_map(ax, polar.snr_db[:, 0], [str(d + 1) for d in range(len(polar.drivers))], numbered=False)
+        names = [str(d + 1) for d in range(len(polar.drivers))]
+        ends = plots.snr_map(ax, polar.snr_db[:, 0], names, numbered=False)
         rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
         ax.set_yticks(rows + 0.5, [f"{azimuths[r]:g}°" for r in rows])
         ax.set_xlabel("driver")
         ax.set_ylabel("azimuth")
-        figure.colorbar(ax.collections[0], ax=ax, label="dB", aspect=30).outline.set_visible(False)
+        beside(figure, "dB", "cividis", ends)
 
     return picture(
         "snr-polar",

@@ -13,7 +13,7 @@ from sweetspot.calibrate.design import parse
 from sweetspot.calibrate.plant import gate, metrics, spectra
 from sweetspot.calibrate.report import evidence, image_plots
 from sweetspot.calibrate.report.evidence import Evidence
-from sweetspot.calibrate.report.pictures import Picture, picture
+from sweetspot.calibrate.report.pictures import Picture, beside, picture
 from sweetspot.calibrate.study import FrontPoint, pareto
 from sweetspot.calibrate.verify import whole_response
 from sweetspot.measure.smooth import THIRD_OCTAVES
@@ -76,7 +76,7 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
             ax.set_axis_off()
         for ax, arm in zip(axes.ravel(), arms, strict=False):
             error = np.abs(zone.error_deg(arm))
-            mesh = image_plots.zone(
+            image_plots.zone(
                 ax,
                 zone.x,
                 zone.y,
@@ -90,10 +90,7 @@ def _zone(e: Evidence, zone: ZoneMap, what: str) -> Picture:
             row[0].set_ylabel("ahead of the device, m")
         for ax in axes[-1]:
             ax.set_xlabel("to its left, m")
-        bar = figure.colorbar(mesh, ax=axes.ravel().tolist(), label="azimuth error, degrees", aspect=40, pad=0.03)
-        if bar.solids is not None:
-            bar.solids.set_rasterized(True)
-        bar.outline.set_visible(False)
+        beside(figure, "azimuth error, degrees", image_plots.COLOURS, (0.0, image_plots.LARGEST_DEG))
 
     text = "; ".join(f"{image_plots.NAMES[arm]} {area(zone, arm, what, ' m²')}" for arm in arms)
     worst = "The worse one of hard left and hard right" if sides else "The phantom centre"

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from numpy.typing import NDArray
 
 from sweetspot.calibrate.auditory import PANS
@@ -29,24 +28,32 @@ NAMES = {
 LARGEST_DEG = 30.0
 """Azimuth errors from which on a map is as dark as it gets."""
 
+COLOURS = "viridis_r"
+"""Colours of the errors, from none on."""
+
 
 def zone(
     ax: Axes, x: Float, y: Float, *, error_deg: Float, trusted: NDArray[np.bool_], within_deg: float, listener_m: float
-) -> QuadMesh:
-    """Azimuth error ``(x, y)`` over listener places from above, x upwards; grey where it is not trusted.
+) -> None:
+    """Azimuth error ``(x, y)`` over an even grid of listener places from above, x upwards; grey where not trusted.
 
     The line encloses places with an error of at most ``within_deg``.
     """
     shown = np.ma.masked_where(~trusted, np.minimum(np.abs(error_deg), LARGEST_DEG))
     ax.axvspan(float(y.min()), float(y.max()), facecolor=measured.GRID, linewidth=0, zorder=0)
-    mesh = ax.pcolormesh(y, x, shown, cmap="viridis_r", vmin=0.0, vmax=LARGEST_DEG, shading="nearest", rasterized=True)
+    ax.set_aspect("equal")
+    measured.cells(ax, shown, (*_edges(y), *_edges(x)), COLOURS, (0.0, LARGEST_DEG))
     if min(shown.shape) > 1 and shown.count() and shown.min() < within_deg < shown.max():
         ax.contour(y, x, shown.filled(LARGEST_DEG), levels=[within_deg], colors=[HEARD], linewidths=1.6)
     ax.plot(0.0, listener_m, "+", color=HEARD, markersize=9, markeredgewidth=2.0)
     ax.set_xlim(float(y.max()), float(y.min()))
-    ax.set_aspect("equal")
     ax.tick_params(length=2)
-    return mesh
+
+
+def _edges(at: Float) -> tuple[float, float]:
+    """Outer edges of the cells around places at even distances."""
+    half = 0.5 * (float(at[-1]) - float(at[0])) / max(len(at) - 1, 1)
+    return float(at[0]) - half, float(at[-1]) + half
 
 
 def pan_curve(ax: Axes, azimuth_deg: Mapping[str, Float]) -> None:

@@ -12,15 +12,22 @@ from typing import Any
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from sweetspot.calibrate.report import svg
-from sweetspot.measure.share import PAPER, STYLE, PlainFigure
+from sweetspot.measure.share import PAPER, STYLE, Names, PlainFigure, colour_scale
 from sweetspot.rigs.storage import alone_in, replacing
 
-A_ROW, ROW_IN = 6, 0.2
-"""Names in a row of a legend above the axes, and the height of each further row, inches."""
+ROW_IN = 0.2
+"""Height of each further row of names above the axes, inches."""
+
+IMAGE_DPI = 80
+"""Of images in pictures: about one point for each of a page, which take a third of a map's time."""
+
+BESIDE_IN = 0.86
+"""Width of a scale of colours with its margins, inches."""
 
 PIXELS_PER_INCH = 76
 """Of pictures saved as files: small enough for a page on the web."""
@@ -63,15 +70,24 @@ def _drawn(name: str, size: tuple[float, float], draw: Callable[[Figure], None])
     width, height = size
     figure.subplots_adjust(left=0.66 / width, right=1 - 0.12 / width, bottom=0.52 / height, top=1 - 0.33 / height)
     draw(figure)
-    names = max((len(legend.get_texts()) for ax in figure.axes if (legend := ax.get_legend())), default=0)
-    if names > A_ROW:
-        rows = -(-names // A_ROW)
+    rows = max((above.rows for ax in figure.axes for above in ax.artists if isinstance(above, Names)), default=1)
+    if rows > 1:
         figure.subplots_adjust(top=1 - (0.33 + ROW_IN * (rows - 1)) / height)
     out = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(out, format="svg", dpi=110, transparent=True, metadata=nothing)
+        figure.savefig(out, format="svg", dpi=IMAGE_DPI, transparent=True, metadata=nothing)
     return out.getvalue(), figure
+
+
+def beside(figure: Figure, label: str, colours: str, ends: tuple[float, float]) -> Axes:
+    """Add a scale of colours at the right of a figure, whose other axes end before it."""
+    width, _ = figure.get_size_inches()
+    edges = figure.subplotpars
+    figure.subplots_adjust(right=1.0 - BESIDE_IN / width)
+    ax = figure.add_axes((1.0 - (BESIDE_IN - 0.16) / width, edges.bottom, 0.12 / width, edges.top - edges.bottom))
+    colour_scale(ax, colours, ends, label)
+    return ax
 
 
 def picture(

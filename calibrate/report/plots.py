@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, PathPatch
+from matplotlib.path import Path
 
 from sweetspot.calibrate.plant import OCTAVES, interval
 from sweetspot.calibrate.report.evidence import CellSpread
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, frequencies, key
+from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, cells, frequencies, key
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
 
@@ -21,8 +22,12 @@ BEFORE, PREDICTED, HEARD, TARGET = "#7d8590", "#0b6cb5", "#d1570a", "#0a8066"
 
 COLOURS = {"before": BEFORE, "predicted": PREDICTED, "heard": HEARD, "target": TARGET}
 LABELS = {"heard": "measured"}
-DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "....")}
+DECIDED = {"shadow": (GRID, None), "target": (TARGET, None), "effort": (HEARD, "////"), "spread": (DRIVERS[3], "...")}
 """Colour and hatching of a band's active limit."""
+
+OUTERMOST_DB = 6.5
+SPOKES_DEG = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)
+"""The outermost circle of a polar cut, dB re on-axis, and its rays."""
 
 
 def spreads(ax: Axes, found: Mapping[str, CellSpread]) -> None:
@@ -74,30 +79,42 @@ def decided(ax: Axes, edges: Float, rows: Sequence[Sequence[str]]) -> None:
 
 
 def polar_cut(ax: Axes, found: Mapping[str, tuple[Float, Float]]) -> None:
-    """Level over azimuth (deg, dB re on-axis) around the device, on polar axes with 0 degrees upwards."""
-    low = PICTURED_DB[0]
+    """Level over azimuth (deg, dB re on-axis) around the device as a circle, 0 degrees upwards, left at the left.
+
+    It is drawn into plain axes: polar ones take four times as long.
+    """
     for name in ("before", "heard", "predicted"):
         if name in found:
             degrees, level = found[name]
             dash = (0, (4, 2.5)) if name == "predicted" else "solid"
             width = 1.3 if name == "predicted" else 2.0
-            at = np.radians(degrees)
-            ax.plot(
-                at,
-                np.maximum(level, low),
-                color=COLOURS[name],
-                linestyle=dash,
-                linewidth=width,
-                label=LABELS.get(name, name),
-            )
-    ax.set_theta_zero_location("N")  # type: ignore[attr-defined]
-    ax.set_ylim(low, 6.5)
-    ax.set_yticks([-24.0, -12.0, 0.0], ["", "\N{MINUS SIGN}12", "0 dB"], color=SOFT, fontsize=8)
-    ax.set_xticks(
-        np.radians([0, 45, 90, 135, 180, 225, 270, 315]), ["0°", "", "90°", "", "180°", "", "", ""], fontsize=8.5
-    )
-    ax.grid(True, color=GRID, linewidth=0.7)
-    ax.spines["polar"].set_color(GRID)
+            ax.plot(*_seen(degrees, level), color=COLOURS[name], linestyle=dash, linewidth=width,
+                    label=LABELS.get(name, name))  # fmt: skip
+    rings = [Path.circle((0.0, 0.0), float(_radius(level))) for level in (-24.0, -12.0, 0.0, OUTERMOST_DB)]
+    spokes = [Path(np.transpose(_seen(np.full(2, a), np.array([PICTURED_DB[0], OUTERMOST_DB])))) for a in SPOKES_DEG]
+    grid = Path.make_compound_path(*rings, *spokes)
+    ax.add_patch(PathPatch(grid, fill=False, edgecolor=GRID, linewidth=0.7, zorder=1))
+    for text, ring in (("\N{MINUS SIGN}12", -12.0), ("0 dB", 0.0)):
+        x, y = _seen(22.5, ring)
+        ax.text(float(x), float(y), text, color=SOFT, fontsize=8, ha="center", va="center")
+    for azimuth, ha, va in ((0.0, "center", "bottom"), (90.0, "right", "center"), (180.0, "center", "top")):
+        x, y = _seen(azimuth, OUTERMOST_DB + 2.5)
+        ax.text(float(x), float(y), f"{azimuth:g}°", fontsize=8.5, ha=ha, va=va)
+    ax.set_xlim(-1.0, 1.0)
+    ax.set_ylim(-1.0, 1.0)
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+
+
+def _radius(level: float | Float) -> Float:
+    """Where a level is between the middle of a polar cut, 0, and its outermost circle, 1."""
+    return np.maximum(np.asarray(level) - PICTURED_DB[0], 0.0) / (OUTERMOST_DB - PICTURED_DB[0])
+
+
+def _seen(degrees: float | Float, level: float | Float) -> tuple[Float, Float]:
+    """Places in a polar cut."""
+    at, radius = np.radians(degrees), _radius(level)
+    return -radius * np.sin(at), radius * np.cos(at)
 
 
 def designs(ax: Axes, rows: Sequence[DesignRow]) -> None:
@@ -179,10 +196,15 @@ def _plan(ax: Axes, reach: float, middle: float) -> None:
     ax.set_axisbelow(True)
 
 
-def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> None:
-    """Signal to noise ``(position, path)`` in dB as shaded cells, with its value when ``numbered``."""
+def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> tuple[float, float]:
+    """Signal to noise ``(position, path)`` in dB as shaded cells, with its value when ``numbered``.
+
+    Returns
+    -------
+    Levels of the first and the last shade, dB.
+    """
     low, high = float(np.floor(snr_db.min() / 10.0) * 10.0), float(np.ceil(snr_db.max() / 10.0) * 10.0)
-    ax.pcolormesh(snr_db, cmap="cividis", vmin=low, vmax=high, rasterized=True)
+    cells(ax, snr_db, (0.0, float(snr_db.shape[1]), 0.0, float(len(snr_db))), "cividis", (low, high))
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=0)
     ax.set_ylim(len(snr_db), 0)
     ax.tick_params(length=0)
@@ -190,3 +212,4 @@ def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> 
         for (row, column), value in np.ndenumerate(snr_db):
             tone = "#000001" if value > 0.5 * (low + high) else "#ffffff"
             ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", color=tone, fontsize=8)
+    return low, high

@@ -37,10 +37,11 @@ def inline(svg: str, name: str, alt: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(url\(#|href="#)', rf"\1{name}-", svg)
+    for mark in (' id="', "url(#", 'href="#'):
+        svg = svg.replace(mark, f"{mark}{name}-")
     svg = re.sub("|".join(VARIABLES), lambda m: f"var({VARIABLES[m[0]]})", svg)
-    svg = re.sub(r"(?<=\d\.\d{2})\d+", "", svg)
+    parts = re.split(r"(matrix\([^)]*\)|base64,[^\"]*)", svg)  # images and their scales keep all their digits
+    svg = "".join(part if i % 2 else re.sub(r"(?<=\.\d\d)\d+", "", part) for i, part in enumerate(parts))
     opening, rest = svg.split(">", 1)
     opening = re.sub(r' (width|height|version)="[^"]*"', "", opening)
     title = f'<title id="{name}-title">{html.escape(alt)}</title>'

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sweetspot.measure.share import shown as shown
     from sweetspot.measure.share import sofa as sofa
     from sweetspot.measure.share import standard_errors as standard_errors
+    from sweetspot.measure.share.axes import Names as Names
     from sweetspot.measure.share.axes import PlainFigure as PlainFigure
     from sweetspot.measure.share.plots import DRIVERS as DRIVERS
     from sweetspot.measure.share.plots import GRID as GRID
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from sweetspot.measure.share.plots import PICTURED_DB as PICTURED_DB
     from sweetspot.measure.share.plots import SOFT as SOFT
     from sweetspot.measure.share.plots import STYLE as STYLE
+    from sweetspot.measure.share.plots import cells as cells
+    from sweetspot.measure.share.plots import colour_scale as colour_scale
     from sweetspot.measure.share.plots import frequencies as frequencies
     from sweetspot.measure.share.plots import key as key
 else:

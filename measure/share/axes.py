@@ -1,4 +1,4 @@
-"""Figures whose axes draw the ticks of a scale together, in a third of the time: matplotlib has five artists a tick."""
+"""Figures whose axes draw the ticks of a scale, and the names of their lines, together: one artist for five a tick."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import TICKDOWN, TICKLEFT, TICKRIGHT, TICKUP
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox, Transform
+from matplotlib.transforms import Bbox, IdentityTransform, Transform
 
 from sweetspot.rigs.units import Float
 
 _SETTINGS = cast("Mapping[str, Any]", rcParams)
 
-_EXTENTS: dict[tuple[object, ...], Float] = {}
-"""Width and height of labels by text, size and resolution: each is measured once for all pictures."""
+LENGTH_EM, BESIDE_EM, BETWEEN_EM, MARGIN_EM = 1.8, 0.8, 1.3, 0.6
+"""Samples' length, their distances to their own name and to the one before, and to the axes, in sizes of letters."""
+
+_LAYOUTS: dict[tuple[object, ...], Any] = {}
+"""Where the parts of a label are around its place, by text, size and resolution."""
 
 
 class PlainFigure(Figure):
@@ -39,6 +43,17 @@ class PlainFigure(Figure):
 
 def _plain(kwargs: dict[str, Any]) -> dict[str, Any]:
     return kwargs if kwargs.keys() & {"projection", "polar"} else {"axes_class": PlainAxes} | kwargs
+
+
+class _Label(Text):
+    """A level text that is laid out once for all pictures: that takes more than half of its drawing."""
+
+    def _get_layout(self, renderer: RendererBase) -> Any:
+        size = tuple(self.get_fontfamily()), self.get_fontsize(), self.figure.dpi, type(renderer)
+        key = (self.get_text(), *size, self.get_horizontalalignment(), self.get_verticalalignment())
+        if key not in _LAYOUTS:
+            _LAYOUTS[key] = super()._get_layout(renderer)  # type: ignore[misc]
+        return _LAYOUTS[key]
 
 
 class _Scale(Axis):
@@ -82,7 +97,7 @@ class _Scale(Axis):
         boxes: tuple[list[Bbox], list[Bbox]] = ([], [])
         for side, text in self._labels(at, names):
             text.draw(renderer)
-            boxes[side].append(_extent(text, renderer))
+            boxes[side].append(text.get_window_extent(renderer))
         self._beside(boxes, marked=bool(at.size))
         self.label.draw(renderer)
         self.offsetText.draw(renderer)
@@ -95,7 +110,7 @@ class _Scale(Axis):
         boxes: tuple[list[Bbox], list[Bbox]] = ([], [])
         at, names = self._shown()
         for side, text in self._labels(at, names):
-            boxes[side].append(_extent(text, renderer))
+            boxes[side].append(text.get_window_extent(renderer))
         self._beside(boxes, marked=bool(at.size))
         more = [a.get_window_extent(renderer) for a in (self.label, self.offsetText) if a.get_text()]
         found = [*boxes[0], *boxes[1], *more]
@@ -157,7 +172,7 @@ class _Scale(Axis):
                 continue
             through = getattr(self.axes, f"get_{self.letter}axis_text{number + 1}_transform")
             place, va, ha = through(style["pad"] + style["length"])
-            text = Text(
+            text = _Label(
                 fontsize=style["labelsize"], color=style["labelcolor"], transform=place, verticalalignment=va,
                 horizontalalignment=ha,
             )  # fmt: skip
@@ -205,11 +220,83 @@ class PlainAxes(Axes):
                 self.spines[side].get_position()  # sets it, which objects of ticks would do
 
 
-def _extent(text: Text, renderer: RendererBase) -> Bbox:
-    """Box of a text in pixels."""
-    x, y = text.get_transform().transform(text.get_position())
-    size = tuple(text.get_fontfamily()), text.get_fontsize(), text.figure.dpi, type(renderer)
-    key = (text.get_text(), *size, text.get_horizontalalignment(), text.get_verticalalignment())
-    if key not in _EXTENTS:
-        _EXTENTS[key] = text.get_window_extent(renderer).get_points() - (x, y)
-    return Bbox(_EXTENTS[key] + (x, y))
+class Names(Artist):
+    """Names of what axes show beside a sample of each, in rows above the axes; a legend takes five times as long.
+
+    Parameters
+    ----------
+    ax
+        Axes with labelled lines and bars; earlier names are removed.
+    columns
+        Most names in a row.
+    """
+
+    def __init__(self, ax: Axes, columns: int) -> None:
+        super().__init__()
+        for earlier in [a for a in ax.artists if isinstance(a, Names)]:
+            earlier.remove()
+        self._above = ax
+        self.handles, self.labels = ax.get_legend_handles_labels()
+        self.columns = max(min(columns, len(self.labels)), 1)
+        self.set_zorder(5.0)
+        ax.add_artist(self)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return -(-len(self.labels) // self.columns)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw samples and names."""
+        if self.get_visible():
+            for handle, text in self._placed(renderer):
+                self._sample(handle, *text.get_position(), self._em()).draw(renderer)
+                text.draw(renderer)
+        self.stale = False
+
+    def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
+        """Box around all names with their samples, pixels."""
+        if renderer is None or not self.labels:
+            return Bbox.null()
+        boxes = [text.get_window_extent(renderer) for _, text in self._placed(renderer)]
+        around = Bbox.union(boxes)
+        return Bbox.from_extents(around.x0 - (LENGTH_EM + BESIDE_EM) * self._em(), around.y0, around.x1, around.y1)
+
+    def _em(self) -> float:
+        """Size of the letters, pixels."""
+        return float(_SETTINGS["font.size"]) * self._above.figure.dpi / 72.0
+
+    def _placed(self, renderer: RendererBase) -> Iterator[tuple[Any, Text]]:
+        """Each handle with its name, where it is: columns are filled one after the other."""
+        em, box = self._em(), self._above.bbox
+        left = box.x0 + MARGIN_EM * em
+        for column in np.array_split(np.arange(len(self.labels)), self.columns):
+            left += (LENGTH_EM + BESIDE_EM) * em
+            right = left
+            for row, i in enumerate(column):
+                text = _Label(left, 0.0, self.labels[i], verticalalignment="baseline", transform=IdentityTransform())
+                text.set_figure(self._above.figure)
+                extent = text.get_window_extent(renderer)
+                pitch = extent.height + 0.5 * em
+                text.set_y(box.y1 + MARGIN_EM * em - extent.y0 + (self.rows - 1 - row) * pitch)
+                right = max(right, left + extent.width)
+                yield self.handles[i], text
+            left = right + BETWEEN_EM * em
+
+    def _sample(self, handle: Any, x: float, y: float, em: float) -> Artist:
+        """A piece of a line, or a small bar, to the left of a name's baseline."""
+        left = x - (LENGTH_EM + BESIDE_EM) * em
+        found: Artist
+        if isinstance(handle, Line2D):
+            middle = left + 0.5 * LENGTH_EM * em
+            found = Line2D([left, middle, left + LENGTH_EM * em], np.full(3, y + 0.35 * em))
+            found.update_from(handle)
+            found.set_markevery([1])
+        else:
+            colour = handle.patches[0].get_facecolor()
+            found = Rectangle((left, y), LENGTH_EM * em, 0.7 * em, facecolor=colour, linewidth=0.0)
+        found.set_transform(IdentityTransform())
+        found.set_figure(self._above.figure)
+        found.set_clip_path(None)
+        found.set_clip_box(None)
+        return found

@@ -10,8 +10,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from sweetspot.measure.distortion import Distortion
@@ -246,9 +244,8 @@ def _polar(shown: Shown, polar: ImpulseResponse) -> Figure:
         plots.polar_map(ax, around.f, closed, np.concatenate([level[:, i], level[:1, i]]))
         ax.set_title(named(polar.drivers[i]), loc="left")
         ax.label_outer(remove_inner_ticks=False)
-    scale = ScalarMappable(Normalize(*plots.PICTURED_DB), "viridis")
     beside = figure.add_axes((1.0 - 0.85 / width, 0.5 / height, 0.12 / width, 1.0 - 1.2 / height))
-    figure.colorbar(scale, cax=beside, label="dB re straight ahead")
+    plots.colour_scale(beside, "viridis", plots.PICTURED_DB, "dB re straight ahead")
     return figure
 
 

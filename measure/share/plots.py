@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from sweetspot.measure.distortion import ORDERS, Distortion
+from sweetspot.measure.share.axes import Names
 from sweetspot.measure.share.directivity import Cta2034
 from sweetspot.rigs.units import Float
 
@@ -44,6 +45,9 @@ STYLE: Any = {
 _SHADED = (240, 400)
 """Rows and columns of an image of levels."""
 
+A_ROW = 6
+"""Names in a row above axes."""
+
 _TICKS = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
 
 
@@ -59,9 +63,8 @@ def frequencies(ax: Axes, low: float, high: float) -> None:
 
 
 def key(ax: Axes) -> None:
-    """A line of names above the axes."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2,
-              handlelength=1.8, columnspacing=1.3)  # fmt: skip
+    """Rows of names above the axes."""
+    Names(ax, A_ROW)
 
 
 def levels(ax: Axes, f: Float, level: Float, names: Sequence[str], low: float, high: float) -> None:
@@ -123,6 +126,28 @@ def _shaded(ax: Axes, f: Float, y: Float, level: Float, ends: tuple[float, float
         np.ma.masked_invalid(shown), extent=(0.0, 1.0, 0.0, 1.0), transform=ax.transAxes, origin="lower", aspect="auto",
         interpolation="bilinear", vmin=ends[0], vmax=ends[1], cmap=colours, zorder=0,
     )  # fmt: skip
+
+
+def cells(
+    ax: Axes, values: Float, box: tuple[float, float, float, float], colours: str, ends: tuple[float, float]
+) -> None:
+    """Values ``(row, column)`` as cells of one colour each over ``box``: left, right, bottom, top in data coordinates.
+
+    A file has one point for each cell: a mesh is drawn on a picture as large as the figure. The aspect is left.
+    """
+    ax.imshow(values, extent=box, origin="lower", aspect=ax.get_aspect(), interpolation="none", cmap=colours,
+              vmin=ends[0], vmax=ends[1])  # fmt: skip
+
+
+def colour_scale(ax: Axes, colours: str, ends: tuple[float, float], label: str) -> None:
+    """Colours from the lower to the upper of ``ends`` in narrow axes, with a scale at their right."""
+    cells(ax, np.linspace(*ends, 256)[:, None], (0.0, 1.0, *ends), colours, ends)
+    ax.set_xticks([])
+    ax.yaxis.tick_right()
+    ax.yaxis.set_label_position("right")
+    ax.set_ylabel(label)
+    for side in ax.spines.values():
+        side.set_visible(False)
 
 
 def floors(ax: Axes, f: Float, level: Float) -> None:

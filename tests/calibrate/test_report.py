@@ -368,7 +368,8 @@ def test_names_of_many_drivers_stay_within_their_picture(count: int, rows: int) 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     renderer = FigureCanvasAgg(figure).get_renderer()
-    box = figure.axes[0].get_legend().get_window_extent(renderer)
+    (names,) = figure.axes[0].artists
+    box = names.get_window_extent(renderer)
     height = figure.bbox.height
     assert box.y1 <= height + 4.0, f"{rows} rows of names reach above the picture"
     assert box.y0 >= figure.axes[0].get_window_extent(renderer).y1 - 2.0

@@ -93,3 +93,31 @@ def test_pictures_are_those_of_the_usual_axes(draw: Any, cut: dict[str, Any]) ->
     assert (wanted != 255).any()
     assert len(found) == len(wanted)
     assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 2
+
+
+@pytest.mark.parametrize("count", [1, 4, 6, 9, 14])
+@pytest.mark.parametrize("kind", ["lines", "bars"])
+def test_names_are_placed_as_in_a_legend(count: int, kind: str) -> None:
+    """Samples with markers and dashes or bars; rows of at most six; asked for again they replace the earlier ones."""
+
+    def draw(figure: Any, ours: bool) -> None:
+        ax = figure.subplots()
+        for i in range(count):
+            name, colour = f"line {i} {'x' * (i % 3)}", plots.DRIVERS[i % 8]
+            if kind == "bars":
+                ax.bar([i], [3.0], color=colour, label=name)
+            else:
+                ax.plot([0.0, 1.0], [i, 2.0], "o-" if i % 2 else "--", color=colour, linewidth=1.0 + i, label=name)
+            if ours:
+                plots.key(ax)
+        if not ours:
+            ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, frameon=False, borderaxespad=0.2,
+                      handlelength=1.8, columnspacing=1.3)  # fmt: skip
+
+    with matplotlib.rc_context(plots.STYLE):
+        found, wanted = (
+            rendered(Figure(figsize=(11.0, 4.0)), lambda figure, ours=ours: draw(figure, ours))
+            for ours in (True, False)
+        )
+    assert (wanted != 255).any()
+    assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 2
