@@ -136,7 +136,8 @@ def snr_around(polar: ImpulseResponse) -> Picture:
         ax = figure.subplots()
         azimuths = polar.positions["azimuth_deg"]
         names = [str(d + 1) for d in range(len(polar.drivers))]
-        ends = plots.snr_map(ax, polar.snr_db[:, 0], names, numbered=False)
+        ends = tens(polar.snr_db[:, 0])
+        plots.snr_map(ax, polar.snr_db[:, 0], names, ends, numbered=False)
         rows = np.flatnonzero(np.isclose(azimuths % 90.0, 0.0))
         ax.set_yticks(rows + 0.5, [f"{azimuths[r]:g}°" for r in rows])
         ax.set_xlabel("driver")
@@ -158,6 +159,11 @@ def reach(level: Float, least: float) -> tuple[float, float]:
     high = 5.0 * float(np.ceil((level.max() + 1.0) / 5.0))
     low = 5.0 * float(np.floor((level.min() - 1.0) / 5.0))
     return max(min(low, high - least), high - 50.0), high
+
+
+def tens(level: Float) -> tuple[float, float]:
+    """Ends of a scale in whole steps of 10 dB that holds every level."""
+    return float(np.floor(level.min() / 10.0) * 10.0), float(np.ceil(level.max() / 10.0) * 10.0)
 
 
 def by_name(names: tuple[str, ...], level: Float) -> dict[str, list[float]]:

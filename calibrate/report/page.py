@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from sweetspot.calibrate.plant import ahead, errors, metrics
 from sweetspot.calibrate.report import device_pictures, evidence, image_pictures, image_plots, plots, tables
-from sweetspot.calibrate.report.device_pictures import by_name, reach, traced
+from sweetspot.calibrate.report.device_pictures import by_name, reach, tens, traced
 from sweetspot.calibrate.report.evidence import FINE, CellSpread, Evidence
 from sweetspot.calibrate.report.pictures import Picture, picture
 from sweetspot.calibrate.study import DesignRow
@@ -238,7 +238,8 @@ def _noise(e: Evidence) -> list[Picture]:
     def ears(figure: Figure) -> None:
         ax = figure.subplots()
         snr = e.ears.snr_db.reshape(len(e.ears.positions), -1)
-        plots.snr_map(ax, snr, [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)], numbered=True)
+        paths = [f"{m[4:5].upper()} {d + 1}" for m in e.ears.mics for d in range(n)]
+        plots.snr_map(ax, snr, paths, tens(snr), numbered=True)
         ax.set_yticks(np.arange(len(snr)) + 0.5, [str(i + 1) for i in range(len(snr))])
         ax.set_xlabel("ear and driver")
         ax.set_ylabel("head position")

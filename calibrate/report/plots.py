@@ -196,20 +196,13 @@ def _plan(ax: Axes, reach: float, middle: float) -> None:
     ax.set_axisbelow(True)
 
 
-def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], numbered: bool) -> tuple[float, float]:
-    """Signal to noise ``(position, path)`` in dB as shaded cells, with its value when ``numbered``.
-
-    Returns
-    -------
-    Levels of the first and the last shade, dB.
-    """
-    low, high = float(np.floor(snr_db.min() / 10.0) * 10.0), float(np.ceil(snr_db.max() / 10.0) * 10.0)
-    cells(ax, snr_db, (0.0, float(snr_db.shape[1]), 0.0, float(len(snr_db))), "cividis", (low, high))
+def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], ends: tuple[float, float], numbered: bool) -> None:
+    """Signal to noise ``(position, path)`` as shaded cells, between ``ends``, dB; with its value when ``numbered``."""
+    cells(ax, snr_db, (0.0, float(snr_db.shape[1]), 0.0, float(len(snr_db))), "cividis", ends)
     ax.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=0)
     ax.set_ylim(len(snr_db), 0)
     ax.tick_params(length=0)
     if numbered:
         for (row, column), value in np.ndenumerate(snr_db):
-            tone = "#000001" if value > 0.5 * (low + high) else "#ffffff"
+            tone = "#000001" if value > 0.5 * sum(ends) else "#ffffff"
             ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", color=tone, fontsize=8)
-    return low, high

@@ -45,7 +45,8 @@ def test_the_picture_holds_the_figures_of_the_table() -> None:
         assert tenth == pytest.approx(row.p10)
     heights = [bar.get_height() for bar in beneath.patches]
     assert heights == pytest.approx(np.concatenate([r.effort for r in rows()]))
-    assert [t.get_text() for t in above.get_legend().get_texts()] == ["sweetspot", "exact inverse", "contrast"]
+    (names,) = above.artists
+    assert names.labels == ["sweetspot", "exact inverse", "contrast"]
     assert " 18.5/ 13.5/ 22.5" in compare.table(rows(), "title")
 
 
