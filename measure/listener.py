@@ -17,6 +17,7 @@ from sweetspot.measure.distortion import Distortion
 from sweetspot.measure.impulse import SourceResponse, snr_db
 from sweetspot.measure.judge import burst, clocks, quality, uncertainty
 from sweetspot.measure.plan import OverlappedSignal, Plan
+from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason
 from sweetspot.measure.splice import SpliceNote
@@ -74,10 +75,16 @@ class CaptureAnalyser:
     equalisers: dict[tuple[int, int], NDArray[np.float32] | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rig: Description, plan: Plan) -> CaptureAnalyser:
-        """A listener for one plan; reads correction files."""
+    def of(cls, rig: Description, plan: Plan, separation: Separation | None = None) -> CaptureAnalyser:
+        """A listener for one plan; reads correction files.
+
+        Parameters
+        ----------
+        separation
+            By which overlapped captures are judged, where they are.
+        """
         inv = inverse(plan.sweep, plan.played, len(plan.played))
-        chorus = None if plan.together is None else OverlapAnalyser.of(rig, plan, plan.together)
+        chorus = None if plan.together is None else OverlapAnalyser.of(rig, plan, plan.together, separation)
         return cls(rig, plan, inv, _corrections(rig, plan, inv.f), burst.lags(plan.sweep, inv.size), chorus)
 
     def channels(self, recording: Recording) -> Recording:
@@ -209,6 +216,7 @@ class CaptureAnalyser:
                 last_start=last / inv.fs,
                 spliced=note is not None,
             )
+            or self._mixed(how)
         )
         return AnalysedCapture(tuple(found), timed.delay, reason)
 
@@ -289,6 +297,15 @@ class CaptureAnalyser:
         if found is None or len(how.sources) == 1:
             return found
         return Reason(found.kind, f"{self.plan.sources.names[source]}: {found.text}")
+
+    def _mixed(self, how: _Reading) -> Reason | None:
+        """Drivers of an overlapped capture that others disturb, by their decay or harmonics at this position."""
+        separation = self.chorus.separation if self.chorus is not None and len(how.sources) > 1 else None
+        if separation is None:
+            return None
+        inside = self._wholes(replace(how, transfer=how.timed.inverse.within(how.transfer)))
+        why = separation.refused(self.plan, [inside[self._alike(source)] for source in how.sources])
+        return Reason("overlap", why) if why else None
 
     def _alike(self, source: int) -> tuple[float | None, float]:
         """Key of drivers whose responses are read alike: lower band edge, and level."""
@@ -377,15 +394,20 @@ class OverlapAnalyser:
         As those of :class:`CaptureAnalyser`.
     lags
         Where each driver's response begins.
+    separation
+        By which captures are judged, where they are.
     """
 
     inverse: Inverse
     loop: Inverse
     corrections: NDArray[np.inexact[Any]]
     lags: burst.LagBands
+    separation: Separation | None = None
 
     @classmethod
-    def of(cls, rig: Description, plan: Plan, together: OverlappedSignal) -> OverlapAnalyser:
+    def of(
+        cls, rig: Description, plan: Plan, together: OverlappedSignal, separation: Separation | None
+    ) -> OverlapAnalyser:
         """For one plan; reads correction files."""
         samples = len(together.played)
         alone = np.zeros(samples, dtype=np.float32)
@@ -397,6 +419,7 @@ class OverlapAnalyser:
             inverse(together.sweep, together.played, samples),
             _corrections(rig, plan, inv.f),
             burst.lags(plan.sweep, inv.size, arrivals),
+            separation,
         )
 
 

@@ -16,15 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.measure.plan import OverlapMode, OverlappedSignal, Plan, outputs_for
+from sweetspot.measure.separation import OF_NOISE, arrivals_differ, kept, noise_of, over_lag
 from sweetspot.measure.shot import ALL, Capture
 from sweetspot.measure.sweep import Sweep, stimulus, synchronised
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import P_REF, Float, db, from_db
 
 WANTED_DB = -72.0
-"""Largest residual of all other drivers in a kept window, re its response: -70 dB, and 2 dB for other positions."""
-OF_NOISE = 0.3
-"""The same re the noise in that window, if that is more."""
+"""Largest residual of all other drivers in a kept window, re its response, at the first position: -70 dB, and 2 dB."""
 AGREED_DB = -60.0
 """Required agreement of overlapped with sequential captures, or the noise."""
 STEP_S = 0.001
@@ -58,6 +57,8 @@ class Overlap:
         How many times shorter one capture is than one of every driver.
     why
         Why the set is captured sequentially all the same; empty when it is not.
+    sequential
+        Positions (from 0) whose overlapped captures could not be used, and why: drivers play one by one there.
     """
 
     wait: int = 0
@@ -67,6 +68,11 @@ class Overlap:
     gain: float = 1.0
     why: str = ""
     level_db: float = float("nan")
+    sequential: tuple[tuple[int, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        each = tuple((int(position), str(why)) for position, why in self.sequential)
+        object.__setattr__(self, "sequential", each)
 
     @property
     def used(self) -> bool:
@@ -79,14 +85,25 @@ class Overlap:
             return f"drivers play sequentially: {self.why}"
         lower = f", each {-float(db(self.level)):.1f} dB lower" if self.level < 1.0 else ""
         level = f" ({self.level_db:.0f} dB by the drivers' compression at the other level)" if lower else ""
+        apart = ", ".join(str(p + 1) for p, _ in self.sequential)
+        where = f"; one by one at position{'s' if len(self.sequential) > 1 else ''} {apart}" if apart else ""
         return (
             f"all drivers play in one capture, {self.gain:.1f} times shorter{lower}; it agrees with sequential ones to "
-            f"{self.agreed_db:.0f} dB{level}"
+            f"{self.agreed_db:.0f} dB{level}{where}"
         )
 
+    def at(self, position: int) -> bool:
+        """Whether drivers play together at a position, from 0."""
+        return self.used and all(position != p for p, _ in self.sequential)
+
+    def without(self, position: int, why: str) -> Overlap:
+        """The same, with sequential captures at one more position."""
+        return replace(self, sequential=(*self.sequential, (position, why)))
+
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()}
+        """For JSON, positions from 1."""
+        known = {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in asdict(self).items()}
+        return known | {"sequential": [{"position": p + 1, "why": why} for p, why in self.sequential]}
 
 
 def cannot(plan: Plan) -> str | None:
@@ -109,11 +126,13 @@ def usual(plan: Plan) -> OverlapMode | None:
     return "auto" if plan.seconds >= LONG_S and not repeated and cannot(plan) is None else None
 
 
-def solved(plan: Plan, wholes: list[list[NDArray[np.floating]]]) -> Overlap:
-    """The shortest wait by which no driver disturbs another.
+def solved(rig: Description, plan: Plan, wholes: list[list[NDArray[np.floating]]]) -> Overlap:
+    """The shortest wait by which no driver disturbs another, wherever their sound arrives earlier or later.
 
     Parameters
     ----------
+    rig
+        Where drivers and microphones are.
     plan
         Sequential.
     wholes
@@ -121,20 +140,19 @@ def solved(plan: Plan, wholes: list[list[NDArray[np.floating]]]) -> Overlap:
         (:meth:`CaptureAnalyser.as_read`).
     """
     taps = plan.before + plan.after
-    kinds = {id(w): np.cumsum(_over_lag(w, plan.before), axis=-1) for row in wholes for w in row}
+    more = arrivals_differ(rig, plan)
+    kinds = {id(w): over_lag(w, plan.before) for row in wholes for w in row}
     energy = [[kinds[id(w)] for w in row] for row in wholes]
-    half = energy[0][0].shape[-1] // 2
-    noise = np.stack([np.median([_noise(row[i], plan) for row in wholes], axis=0) for i in range(len(wholes))])
+    noise = np.stack([np.median([noise_of(row[i], plan) for row in wholes], axis=0) for i in range(len(wholes))])
     step = max(round(STEP_S * plan.sweep.fs), 1)
     waits = np.arange(taps, max(len(plan.sweep.x) // 2, taps + step), step)
     count = len(wholes)
-    own = np.stack([_within(energy[i][i], half, np.array([0]), plan)[:, 0] - taps * noise[i] for i in range(count)])
+    own = np.stack([kept(energy[i][i], np.array([0]), plan, noise[i])[:, 0] for i in range(count)])
     others = np.zeros((*noise.shape, len(waits)))
     for i in range(count):
         for j in range(count):
             if i != j:
-                there = _within(energy[j][i], half, (i - j) * waits, plan)
-                others[i] += np.maximum(there - taps * noise[i][:, None], 0.0)
+                others[i] += np.maximum(kept(energy[j][i], (i - j) * waits, plan, noise[i], more), 0.0)
     limit = np.maximum(10.0 ** (WANTED_DB / 10.0) * own, OF_NOISE * taps * noise)
     good = np.flatnonzero(np.all(others <= limit[..., None], axis=(0, 1)))
     if not len(good):
@@ -147,28 +165,6 @@ def solved(plan: Plan, wholes: list[list[NDArray[np.floating]]]) -> Overlap:
     if gain < LEAST_GAIN:
         return replace(found, why=f"one capture of all drivers would be only {gain:.2f} times shorter than one of each")
     return found
-
-
-def _over_lag(whole: NDArray[np.floating], before: int) -> Float:
-    """Energy ``(mic, size)`` over lags from minus half the size on."""
-    rolled = np.roll(np.asarray(whole, dtype=float), whole.shape[-1] // 2 - before, axis=-1)
-    return np.asarray(rolled**2)
-
-
-def _noise(whole: NDArray[np.floating], plan: Plan) -> Float:
-    """Energy of noise in one sample ``(mic,)``: median of stretches with neither response nor harmonics."""
-    taps = plan.before + plan.after
-    last = whole.shape[-1] - round(plan.sweep.rate * np.log(10.0) * plan.sweep.fs)
-    starts = np.linspace(taps, max(last - taps, taps), 8).astype(int)
-    means = [np.mean(np.asarray(whole[:, s : s + taps], dtype=float) ** 2, axis=-1) for s in starts]
-    return np.asarray(np.median(means, axis=0))
-
-
-def _within(energy: Float, half: int, lags: NDArray[np.int64], plan: Plan) -> Float:
-    """Energy ``(mic, lag)`` in a kept window with time zero at each of ``lags``."""
-    last = energy.shape[-1] - 1
-    first, end = (np.clip(half + lags + edge - 1, 0, last) for edge in (-plan.before, plan.after))
-    return np.asarray(energy[:, end] - energy[:, first])
 
 
 def level_for(raws: list[NDArray[np.float32]], wait: int, pascals: Float | None, rig: Description) -> float:
@@ -218,17 +214,18 @@ def compression(plan: Plan, wholes: list[NDArray[np.floating]], level: float) ->
     level
         Linear.
     """
-    taps, found = plan.before + plan.after, []
+    found = []
     third = np.array([0, -round(plan.sweep.rate * np.log(3.0) * plan.sweep.fs)])
     for whole in wholes:
-        energy = np.cumsum(_over_lag(whole, plan.before), axis=-1)
-        within = _within(energy, energy.shape[-1] // 2, third, plan) - taps * _noise(whole, plan)[:, None]
+        within = kept(over_lag(whole, plan.before), third, plan, noise_of(whole, plan))
         found.append(3.0 * np.sqrt(np.maximum(within[:, 1], 0.0) / np.maximum(within[:, 0], 1e-300)))
     return np.array(found) * (1.0 - level**2)
 
 
 def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
-    """The plan with every driver at once, but for the first position, which stays sequential for reference."""
+    """The plan with every driver at once, but for the first position, which stays sequential for reference, and those
+    where that could not be used.
+    """
     count, first = len(plan.sources.names), plan.order[0]
     starts = tuple(i * how.wait for i in range(count))
     sweep = _slow(plan.sweep, starts[-1])
@@ -242,7 +239,7 @@ def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
     outputs = outputs_for(rig, [d.channel for d in rig.driver], signals, played)
     captures = []
     for c in plan.captures:
-        if c.position == first:
+        if c.position == first or not how.at(c.position):
             captures.append(c)
         elif c.source == 0:
             captures.append(replace(c, source=ALL))
@@ -252,6 +249,12 @@ def together(rig: Description, plan: Plan, how: Overlap) -> Plan:
 def _slow(sweep: Sweep, more: int) -> Sweep:
     """A sweep over the same band for the loopback, as long as all drivers' together."""
     return synchronised(sweep.band, (len(sweep.x) + more) / sweep.fs, sweep.fs)
+
+
+def sequential(plan: Plan, capture: Capture) -> list[Capture]:
+    """The captures of one driver each that take the place of an overlapped one."""
+    repeats = sorted({c.repeat for c in plan.captures})
+    return [replace(capture, source=i, repeat=r) for i in range(len(plan.sources.names)) for r in repeats]
 
 
 def checking(plan: Plan) -> Capture:

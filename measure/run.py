@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.measure import overlap
 from sweetspot.measure.impulse import SourceResponse, snr_db
@@ -25,10 +26,11 @@ from sweetspot.measure.judge import (
 from sweetspot.measure.listener import CaptureAnalyser
 from sweetspot.measure.overlap import Overlap
 from sweetspot.measure.plan import OverlapMode, Plan
+from sweetspot.measure.separation import Separation
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, Capture, Reason, Shot
 from sweetspot.measure.splice import Disturbed, SplicedCapture, SpliceNote, of_disturbed
-from sweetspot.rigs.errors import Held
+from sweetspot.rigs.errors import Held, TooLoud
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Operator, Recording, Rig
 from sweetspot.rigs.units import Float, db
@@ -98,8 +100,10 @@ def measure(
         mode = session.asked_to_overlap(plan.name, overlapped)
         how = session.overlap(plan.name)
         if mode != "off" or (how is not None and how.used):
-            plan = _overlapped(hand, plan, mode)
-        listener = CaptureAnalyser.of(rig.description, plan)
+            listener = _overlapped(hand, plan, mode)
+            plan = listener.plan
+        else:
+            listener = CaptureAnalyser.of(rig.description, plan)
         for capture in session.underived(plan):
             _derive(hand, listener, capture, _mean_of_landed(session, listener, capture))
         left = session.missing(plan)
@@ -112,6 +116,10 @@ def measure(
     finally:
         hand.close()
     return session.rejected(plan.name)
+
+
+class _Mixed(Exception):
+    """Drivers of an overlapped capture are not separated at its position."""
 
 
 class CaptureLoop:
@@ -143,8 +151,18 @@ class CaptureLoop:
         plan = listener.plan
         alone = self.rig.description.sweep.repeats == 1
         for capture in captures:
+            how = self.session.overlap(plan.name) if capture.source is ALL else None
+            if how is not None and not how.at(capture.position):
+                continue
             self.place(capture.pose)
-            heard = _until_good(self, listener, capture, self.accept_change, derived=alone)
+            try:
+                heard = _until_good(self, listener, capture, self.accept_change, derived=alone)
+            except (_Mixed, TooLoud) as fault:
+                if how is None or (isinstance(fault, TooLoud) and fault.played):
+                    raise
+                self.session.keep_overlap(plan.name, how.without(capture.position, str(fault)))
+                self.take(listener, overlap.sequential(plan, capture))
+                continue
             if not alone:
                 heard = _mean_of_landed(self.session, listener, capture)
                 _derive(self, listener, capture, heard)
@@ -203,22 +221,25 @@ def _sources(plan: Plan, capture: Capture) -> range:
     return range(len(plan.sources.names)) if first is ALL else range(first, first + 1)
 
 
-def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> Plan:
-    """The plan with drivers overlapped, if that can be: settled once a set, by its first position."""
-    session = hand.session
+def _overlapped(hand: CaptureLoop, plan: Plan, mode: OverlapMode) -> CaptureAnalyser:
+    """A listener for the plan with drivers overlapped, if that can be: settled once a set, by its first position."""
+    session, rig = hand.session, hand.rig.description
     how = session.overlap(plan.name)
     if how is None:
         how = _settled(hand, plan)
         session.keep_overlap(plan.name, how)
         hand.step(f"{plan.name}: {f'overlapped, {how.gain:.1f} times shorter' if how.used else 'sequential'}")
     if how.used:
-        return overlap.together(hand.rig.description, plan, how)
+        made = overlap.together(rig, plan, how)
+        wanted = any(c.source is ALL for c in session.missing(made)) and session.holds_raw(plan.name)
+        first = _first(session, CaptureAnalyser.of(rig, plan))[1] if wanted else None
+        return CaptureAnalyser.of(rig, made, None if first is None else Separation.of(rig, plan, first, how.wait))
     if mode == "on":
         raise Held(
             f"{plan.name}: drivers cannot overlap: {how.why}. Measure with --overlap off or auto; to continue this run "
             f"sequentially: sweetspot measure resume {session.path.parent} --overlap off"
         )
-    return plan
+    return CaptureAnalyser.of(rig, plan)
 
 
 def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
@@ -228,22 +249,29 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
         return Overlap(why=why)
     session, description = hand.session, hand.rig.description
     listener = CaptureAnalyser.of(description, plan)
-    first = [c for c in plan.captures if c.position == plan.order[0]]
     for capture in session.underived(plan):
         _derive(hand, listener, capture, _mean_of_landed(session, listener, capture))
     hand.take(listener, [c for c in session.missing(plan) if c.position == plan.order[0]])
     if any(session.clocks(plan.name)):
         return Overlap(why="inputs and outputs run on two clocks")
-    alone = [c for c in first if c.repeat == 0]
-    raws = [quality.padded(session.raw(plan.name, c.key)[0], len(plan.played)) for c in alone]
-    wholes = [listener.as_read(x, c.single) for x, c in zip(raws, alone, strict=True)]
-    how = overlap.solved(plan, wholes)
+    raws, wholes = _first(session, listener)
+    how = overlap.solved(description, plan, wholes)
     if not how.used:
         return how
     known = None if uncalibrated(description, plan.mics) else pascals(description, plan.mics)
     level = overlap.level_for([x[:-1] for x in raws], how.wait, known, description)
     compression = overlap.compression(plan, [row[i] for i, row in enumerate(wholes)], level)
     return _checked(hand, plan, replace(how, level=level), compression)
+
+
+def _first(
+    session: Session, listener: CaptureAnalyser
+) -> tuple[list[NDArray[np.float32]], list[list[NDArray[np.floating]]]]:
+    """Sequential captures of every driver at the first position, and what they are as each driver is read."""
+    plan = listener.plan
+    alone = [c for c in plan.captures if c.position == plan.order[0] and c.repeat == 0]
+    raws = [quality.padded(session.raw(plan.name, c.key)[0], len(plan.played)) for c in alone]
+    return raws, [listener.as_read(x, c.single) for x, c in zip(raws, alone, strict=True)]
 
 
 def _checked(hand: CaptureLoop, plan: Plan, how: Overlap, compression: Float) -> Overlap:
@@ -355,6 +383,8 @@ def _until_good(
         hand.loudness.judge(sound, everything.x)
         if shot.accepted:
             return heard
+        if reason is not None and reason.kind == "overlap":
+            raise _Mixed(reason)
         bad += [Disturbed(run, recording, found.delay)] if burst else []
         if splice and (accept_change or not _other(hand, listener, capture, splice.heard)):
             whole = _shot(hand, capture, splice.recording, splice.heard, bad[0].delay, None)

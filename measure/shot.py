@@ -13,7 +13,9 @@ from sweetspot.measure.splice import SpliceNote
 from sweetspot.rigs.layout import Pose
 from sweetspot.rigs.protocol import Recording
 
-ReasonKind = Literal["length", "clipped", "clocks", "loopback", "silent", "stuck", "lost", "hum", "burst", "change"]
+ReasonKind = Literal[
+    "length", "clipped", "clocks", "loopback", "silent", "stuck", "lost", "hum", "burst", "overlap", "change"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class TooLoud(HardwareTrouble):
 
     def __init__(self, text: str = "", over_db: float | None = None, *, played: bool = False) -> None:
         super().__init__(text)
-        self.over_db = over_db
+        self.over_db, self.played = over_db, played
         if played:
             self.exit_code = HardwareTrouble.exit_code
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sweetspot.measure import folder, overlap, plan
+from sweetspot.measure import folder, overlap, plan, summary
 from sweetspot.measure.overlap import Overlap
-from sweetspot.measure.run import measure
+from sweetspot.measure.run import measure, planned
+from sweetspot.measure.separation import GUARD_S, arrivals_differ
 from sweetspot.measure.session import Session
+from sweetspot.measure.shot import ALL, CaptureKey, Shot
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import Held
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
@@ -69,6 +73,132 @@ def test_responses_are_those_of_sequential_sweeps(long: Description, lab_rig: La
     inside = (f > 60) & (f < 19000)
     true, off = (np.fft.rfft(x)[..., inside] for x in (kept["off"], kept["on"] - kept["off"]))
     assert (np.linalg.norm(off, axis=-1) < 10.0 ** (-70.0 / 20.0) * np.linalg.norm(true, axis=-1)).all()
+
+
+def worst_db(one: np.ndarray, other: np.ndarray, rig: Description) -> np.ndarray:
+    """Complex difference of two sets of responses over the judged band, dB, of every position's worst path."""
+    f = np.fft.rfftfreq(one.shape[-1], 1.0 / rig.fs)
+    inside = (f > rig.sweep.band_hz[0]) & (f < rig.sweep.band_hz[1])
+    true, off = (np.linalg.norm(np.fft.rfft(x)[..., inside], axis=-1) for x in (one, other - one))
+    return np.asarray(20.0 * np.log10((off / true).max(axis=(1, 2)) + 1e-20))
+
+
+LIVE = 3
+"""Position (from 0) in the crooked lab with a reverberant path."""
+
+
+def livelier(lab: Rig, rig: Description, of_energy: float = 0.01, rt_s: float = 0.35) -> Rig:
+    """A lab in which sound decays longer at one position, as behind an open door to a bare room."""
+    t = np.arange(round(1.3 * rt_s * rig.fs)) / rig.fs
+    decay = np.random.default_rng(4).standard_normal(len(t)) * 10.0 ** (-3.0 * t / rt_s)
+    decay *= np.sqrt(of_energy / np.sum(decay**2))
+    there = plan.make(rig, "ears").captures
+    pose = next(c.pose for c in there if c.position == LIVE)
+    mics = [m.channel - 1 for m in rig.mic]
+    inner = lab.interface.capture
+
+    def capture(y: np.ndarray) -> Recording:
+        heard = inner(y)
+        if lab.interface.world.pose != pose:  # type: ignore[attr-defined]
+            return heard
+        size = heard.x.shape[1]
+        x = heard.x.copy()
+        x[mics] += fft.irfft(fft.rfft(x[mics], 2 * size) * fft.rfft(decay, 2 * size), 2 * size)[:, :size]
+        return replace(heard, x=x)
+
+    lab.interface.capture = capture  # type: ignore[method-assign]
+    return lab
+
+
+def test_a_position_where_drivers_ring_into_each_other_is_captured_one_by_one(
+    long: Description, lab_rig: LabRig, tmp_path: Path
+) -> None:
+    """The spacing of the first position does not do where sound decays longer: the capture shows it."""
+    kept = {}
+    for mode in ("off", "on"):
+        here = session_of(long, tmp_path / mode)
+        run(long, here, livelier(lab_rig(long, "T-9"), long), mode)
+        with Session.read(here / "session.h5") as session:
+            kept[mode], how = session.responses("ears").h, session.overlap("ears")
+            rejected, landed = session.rejected("ears"), session.landed("ears")
+            data, lines = summary.of_session(session)
+    assert how is not None
+    assert [p for p, _ in how.sequential] == [LIVE]
+    assert (worst_db(kept["off"], kept["on"], long) < -70.0).all()
+    ((key, reason),) = rejected
+    assert CaptureKey.parse(key).position == LIVE
+    assert reason == how.sequential[0][1]
+    assert re.search(r"other drivers leave -\d+ dB in the response of \w+ at ear_\w+ \(limit -(69|70) dB\)", reason)
+    assert {f"p{LIVE:03d}_s{s:02d}_r00" for s in range(3)} <= landed
+    assert f"p{LIVE:03d}_s97_r00" not in landed
+    assert data["sets"]["ears"]["overlap"]["sequential"] == [{"position": LIVE + 1, "why": reason}]
+    assert f"; one by one at position {LIVE + 1}" in lines
+    assert f"position {LIVE + 1}, all drivers: used 0 of 1: run 1 other drivers leave" in lines
+
+
+@pytest.mark.parametrize("stored", [1, 2, 3])
+def test_a_kill_after_the_rejected_capture_is_made_up_for(
+    long: Description, lab_rig: LabRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: int
+) -> None:
+    """Before the note of that position is kept, or among the captures that take its place."""
+    here, lab = session_of(long, tmp_path), livelier(lab_rig(long, "T-9"), long)
+    calls = 0
+
+    def stop(then: Callable[..., None]) -> Callable[..., None]:
+        def once(session: Session, *of: object) -> None:
+            nonlocal calls
+            how = of[-1]
+            here = isinstance(how, Overlap) and bool(how.sequential)
+            here |= isinstance(how, Shot) and how.capture.position == LIVE and how.capture.source is not ALL
+            calls += here
+            if here and calls == stored:
+                raise KeyboardInterrupt
+            then(session, *of)
+
+        return once
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "keep_overlap", stop(Session.keep_overlap))
+        patched.setattr(Session, "store", stop(Session.store))
+        with pytest.raises(KeyboardInterrupt):
+            run(long, here, lab, "on")
+    run(long, here, lab, None)
+    with Session.read(here / "session.h5") as session:
+        how, missing = session.overlap("ears"), session.missing(planned(session, plan.make(long, "ears")))
+        assert len(session.rejected("ears")) == (2 if stored == 1 else 1)
+        assert np.isfinite(session.responses("ears").h).all()
+    assert how is not None
+    assert [p for p, _ in how.sequential] == [LIVE]
+    assert not missing
+
+
+def test_a_position_that_would_be_too_loud_is_captured_one_by_one(
+    long: Description, lab_rig: LabRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All drivers together keep the limit at the first position, and would pass it at a nearer one."""
+    limits = long.limits.model_copy(update={"loudest_db_spl": 97.0})
+    text = long.text.replace("{ x = 0.01, y = 0.02, yaw_deg = -3", "{ x = -0.55, y = 0.02, yaw_deg = -3")
+    near = parse(text, folder=tmp_path).model_copy(update={"limits": limits})
+    here = session_of(near, tmp_path)
+    run(near, here, lab_rig(near, "T-9"), "on")
+    with Session.read(here / "session.h5") as session:
+        how = session.overlap("ears")
+        assert np.isfinite(session.responses("ears").h).all()
+        assert not session.rejected("ears"), "it was not played"
+    assert how is not None
+    assert [p for p, _ in how.sequential] == [LIVE]
+    assert "all drivers would reach 9" in how.sequential[0][1]
+
+
+def test_drivers_are_kept_apart_where_their_sound_arrives_earlier(long: Description) -> None:
+    """A harmonic just outside a window at the first position would lie inside it where its driver is nearer."""
+    wanted = plan.make(long, "ears")
+    taps, moved = wanted.before + wanted.after, arrivals_differ(long, wanted)
+    assert 0.02 / 343.0 < moved / long.fs - GUARD_S < 0.06 / 343.0
+    whole = np.zeros((2, len(wanted.played)), dtype=np.float32)
+    whole[:, wanted.before] = 1.0
+    whole[:, 10] = 0.03
+    assert overlap.solved(long, wanted, [[whole] * 3] * 3).wait - taps >= moved - 10 > 0
 
 
 def test_a_session_goes_on_as_it_began(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
@@ -143,14 +273,14 @@ def test_another_driver_s_tail_is_kept_out(long: Description) -> None:
     whole = np.zeros((2, size), dtype=np.float32)
     t = np.arange(size - wanted.before) / fs
     whole[:, wanted.before :] = (10.0 ** (-60.0 * t / 0.2 / 20.0)) * np.random.default_rng(2).standard_normal(len(t))
-    assert overlap.solved(wanted, [[whole] * 3] * 3).wait > 0.2 * fs
+    assert overlap.solved(long, wanted, [[whole] * 3] * 3).wait > 0.2 * fs
     quick = np.zeros((2, size), dtype=np.float32)
     quick[:, wanted.before] = 1.0
-    least = overlap.solved(wanted, [[quick] * 3] * 3).wait
+    least = overlap.solved(long, wanted, [[quick] * 3] * 3).wait
     assert least == wanted.before + wanted.after
     second = wanted.before - round(wanted.sweep.rate * np.log(2.0) * fs)
     quick[:, second] = 0.03
-    moved = overlap.solved(wanted, [[quick] * 3] * 3).wait
+    moved = overlap.solved(long, wanted, [[quick] * 3] * 3).wait
     for m in (1, 2):
         lag = m * moved + second - wanted.before
         assert not -wanted.before <= lag < wanted.after
