@@ -16,7 +16,7 @@ from sweetspot.calibrate.plant import MeasuredSet
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, power_db
+from sweetspot.rigs.units import Complex, Float, power_db
 
 DRAWS, SEED = 12, 20261128
 """Draws of the measurement's noise; the same each time."""
@@ -93,8 +93,9 @@ def image_of_unit(
     if measured.errors is None or verified.errors is None:
         return UnitImage(predicted, ())
     rng = np.random.default_rng(SEED)
+    spectra = [(s, np.fft.rfft(s.ir.h, axis=-1)) for s in (measured, verified)]
     for _ in range(DRAWS):
-        ears, heard = (_drawn(s, rng) for s in (measured, verified))
+        ears, heard = (_drawn(s, known, rng) for s, known in spectra)
         own = ways.measured_arm(heard, measured.ir, filters, share)
         plain = ways.plain_on_unit(ears, np.array([d.at for d in rig.driver]), filters)
         judged = judged_of(own, model, heads.facing, distance, reference)
@@ -103,15 +104,16 @@ def image_of_unit(
     return UnitImage(predicted, tuple(found))
 
 
-def _drawn(s: MeasuredSet, rng: np.random.Generator) -> ImpulseResponse:
-    """A set with noise of its standard errors added, and each path's gain drawn from its drift."""
+def _drawn(s: MeasuredSet, known: Complex, rng: np.random.Generator) -> ImpulseResponse:
+    """A set of which the spectra are known, with noise of its standard errors added, and each path's gain drawn from
+    its drift."""
     assert s.errors is not None
     ir, stderr, drift = s.ir, s.errors.stderr, s.errors.drift
 
     def normal(shape: tuple[int, ...]) -> Float:
         return np.asarray((rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2.0))
 
-    spectra = np.fft.rfft(ir.h, axis=-1) + stderr * normal(stderr.shape)
+    spectra = known + stderr * normal(stderr.shape)
     relative = np.sqrt(drift if isinstance(drift, float) else drift.mean(axis=-1, keepdims=True))
     spectra *= 1.0 + relative * normal((*stderr.shape[:-1], 1))
     return replace(ir, h=np.fft.irfft(spectra, ir.h.shape[-1], axis=-1))

@@ -28,9 +28,8 @@ def within(rig: Description, heard: Plan, measured: ImpulseResponse) -> float:
     if measured.unit != "Pa/FS" or uncalibrated(rig, rig.ear_mics):
         return 1.0
     outputs = [d.channel - 1 for d in rig.driver]
-    h = measured.h.reshape(-1, *measured.h.shape[-2:])
-    levels = []
+    taps, pa, levels = measured.h.shape[-1], np.ones(measured.h.shape[1]), []
     for signal in heard.sources.signals:
-        at_ears = SignalBlocks(np.asarray(signal[outputs], dtype=np.float64), h.shape[-1]).filtered(h)
-        levels.append(loudest_db(at_ears, np.ones(len(at_ears)), rig.fs)[0])
+        played = SignalBlocks(np.asarray(signal[outputs], dtype=np.float64), taps)
+        levels += [loudest_db(played.filtered(h), pa, rig.fs)[0] for h in measured.h]  # one place fits the cache
     return min(1.0, float(from_db(rig.limits.loudest_db_spl - UNDER_LIMIT_DB - max(levels))))
