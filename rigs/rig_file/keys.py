@@ -119,7 +119,7 @@ def _walked(model: type[BaseModel], path: str, many: bool, wording: Wording) -> 
             inner.append((table, full, several))
             continue
         key = _key(shown, field, table, wording.examples.get(full, ""))
-        text = wording.texts.get(full, " ".join((field.description or "").split()))
+        text = wording.texts.get(full, "")
         own = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
         unit = wording.units.get(full, str(own.get("unit", key.unit)))
         keys.append(replace(key, text=text, unit=unit))
