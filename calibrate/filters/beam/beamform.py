@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from sweetspot.calibrate.design import BeamDesign, target_power
 from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
-from sweetspot.rigs.arrays import bisected
+from sweetspot.rigs.arrays import Rows, crossing, eliminated
 from sweetspot.rigs.layout import wrapped
 from sweetspot.rigs.units import Complex, Float, from_db, power_db
 
 HALVINGS = 26
 ROUNDS = 3
 RANGE = (1e-7, 1e7)
+TINY = 1e-300
 STEERED_DB = 15.0
 """Target above which the beam is used unmixed, dB."""
 
@@ -153,8 +154,13 @@ def ring(h: Complex, azimuths: Float, design: BeamDesign) -> Regions:
         x[:, :, inside],
         lobe[inside],
         x[:, :, nearest(azimuths, design.angle_deg)],
-        np.einsum("fmi,fni,i->fmn", x.conj(), x, off),
+        covariance(x[:, :, off > 0.0], off[off > 0.0]),
     )
+
+
+def covariance(x: Complex, weight: Float) -> Complex:
+    """Power ``sum_i weight_i x_mi* x_ni (frequency, driver, driver)`` of ``x (frequency, driver, direction)``."""
+    return np.asarray((x.conj() * weight) @ np.swapaxes(x, 1, 2))
 
 
 def steer_harmonic(
@@ -210,17 +216,18 @@ def solve(
     level = np.sqrt(np.maximum(np.mean(np.abs(regions.lobe) ** 2, axis=(1, 2)), 1e-300))
     r, wanted = regions.scaled(level), reference / level
     x, lobe = r.lobe, r.weight
-    R_on = np.einsum("fmi,fni,i->fmn", x.conj(), x, lobe)
+    R_on = covariance(x, lobe)
     Q = cost[:, :, None] * np.eye(x.shape[1])
     target = target_power(design.target_db, f)
     effort = allowed(r.ahead, wanted, design)
     nu = np.full(len(f), RANGE[0])
     phase = _matched_phase(x, lobe)
     w = np.zeros(x.shape[:2], dtype=np.complex128)
+    on, off, costs = _rows(R_on), _rows(r.off), _rows(Q)
     for _ in range(ROUNDS):
-        rhs = np.einsum("fmi,i,fi->fm", x.conj(), lobe, np.abs(wanted)[:, None] * phase)
-        mu = _Path.of(R_on + nu[:, None, None] * Q, r.off, R_on, rhs).least(target)
-        path = _Path.of(R_on + mu[:, None, None] * r.off + RANGE[0] * Q, Q, R_on, rhs)
+        rhs = np.ascontiguousarray(np.einsum("fmi,i,fi->mf", x.conj(), lobe, np.abs(wanted)[:, None] * phase))
+        mu = _Path(on + nu * costs, off, rhs, _form(on), _form(off)).least(target)
+        path = _Path(on + mu * off + RANGE[0] * costs, costs, rhs, _form(on), _form(costs))
         nu = path.least(np.abs(wanted) ** 2 / effort)
         w = path.weights(nu)
         power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
@@ -246,7 +253,7 @@ def completed(
     front: Fronts | None,
 ) -> Beam:
     """The beam of weights ``w (frequency, driver)``: with handover outside the steered band, and the cost of errors."""
-    R_on = np.einsum("fmi,fni,i->fmn", regions.lobe.conj(), regions.lobe, regions.weight)
+    R_on = covariance(regions.lobe, regions.weight)
     Q = cost[:, :, None] * np.eye(w.shape[1])
     w = _handed_over(w, regions, reference, f, design, front)
     a = regions.ahead / np.maximum(np.abs(reference), 1e-300)[:, None]
@@ -268,52 +275,75 @@ def nearest(azimuths: Float, angle_deg: float) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Path:
-    """The solutions ``w(m) = (B + m S)^-1 r`` of all bins, after one decomposition each.
+    """The solutions ``w(m) = (B + m S)^-1 r`` of all bins.
+
+    Frequencies come last, so that every step of the elimination works on whole rows of them: a dozen solutions take
+    less than one eigendecomposition of each bin.
 
     Parameters
     ----------
-    basis
-        ``(frequency, driver, driver)``: makes ``B`` the identity and ``S`` diagonal.
-    values
-        That diagonal ``(frequency, driver)``.
-    on
-        Power within the lobe, ``(driver, driver, frequency)``: real part of ``y_i* (basis^H R basis)_ij y_j``, which is
-        all that counts, since the solutions are ``y`` times real factors.
-    y
-        ``r`` in the basis ``(frequency, driver)``.
+    B, S
+        Positive, and not negative, ``(driver, driver, frequency)``.
+    r
+        ``(driver, frequency)``.
+    on, off
+        Power within the lobe, and ``S``, as :func:`_form`.
     """
 
-    basis: Complex
-    values: Float
-    on: Float
-    y: Complex
+    B: Complex
+    S: Complex
+    r: Complex
+    on: Complex
+    off: Complex
 
-    @classmethod
-    def of(cls, B: Complex, S: Complex | Float, R_on: Complex, r: Complex) -> _Path:
-        """Decompose ``B`` (positive) and ``S`` (not negative) together."""
-        back = np.linalg.inv(np.linalg.cholesky(B))
-        values, U = np.linalg.eigh(back @ S @ np.conj(np.swapaxes(back, 1, 2)))
-        basis = np.conj(np.swapaxes(back, 1, 2)) @ U
-        rows = np.conj(np.swapaxes(basis, 1, 2))
-        y = np.einsum("fij,fj->fi", rows, r)
-        on = (y.conj()[:, :, None] * (rows @ R_on @ basis) * y[:, None]).real
-        return cls(basis, np.maximum(values, 0.0), np.ascontiguousarray(np.moveaxis(on, 0, 2)), y)
+    def at(self, rows: Rows) -> _Path:
+        """The solutions of some bins."""
+        return _Path(*(getattr(self, f.name)[..., rows] for f in fields(self)))
 
-    def ratio(self, m: Float) -> Float:
-        """Power within the lobe over ``w^H S w``, ``(frequency,)``."""
-        values = np.ascontiguousarray(self.values.T)
-        part = 1.0 / (1.0 + m * values)
-        on = np.einsum("ijf,if,jf->f", self.on, part, part)
-        return np.asarray(on / np.maximum(np.sum(values * (np.abs(self.y.T) * part) ** 2, axis=0), 1e-300))
+    def excess(self, m: Float, wanted: Float) -> Float:
+        """Power within the lobe over ``w^H S w``, re ``wanted (frequency,)``, in nepers."""
+        w = eliminated(self.B + m * self.S, self.r)
+        pairs = _pairs(w)
+        on, off = (np.maximum(_valued(form, pairs), TINY) for form in (self.on, self.off))
+        return np.asarray(np.log(on / (off * wanted)))
 
     def weights(self, m: Float) -> Complex:
         """``w (frequency, driver)``."""
-        return np.asarray((self.basis @ (self.y / (1.0 + m[:, None] * self.values))[:, :, None])[:, :, 0])
+        return np.ascontiguousarray(eliminated(self.B + m * self.S, self.r).T)
 
     def least(self, wanted: Float) -> Float:
-        """Least multiplier of each bin at which the ratio reaches ``wanted``; near zero where it is reached without
-        steering."""
-        return bisected(lambda m: self.ratio(m) >= wanted, len(wanted), RANGE, HALVINGS)
+        """Least multiplier of each bin at which the ratio reaches ``wanted``; the lower end of the range where it is
+        reached without steering."""
+
+        def over(rows: Rows) -> Callable[[Float], Float]:
+            some = self.at(rows)
+            return lambda m: some.excess(m, wanted[rows])
+
+        low, high = (self.excess(np.full(len(wanted), m), wanted) for m in RANGE)
+        return crossing(over, (low, high), RANGE, HALVINGS)
+
+
+def _rows(R: Complex | Float) -> Complex:
+    """Matrices ``(frequency, driver, driver)`` with frequencies last."""
+    return np.ascontiguousarray(np.moveaxis(R, 0, 2))
+
+
+def _form(R: Complex) -> Complex:
+    """The lower triangle ``(pair, frequency)`` of Hermitian ``R (driver, driver, frequency)``, its off-diagonal part
+    doubled: what :func:`_pairs` are multiplied with."""
+    i, j = np.tril_indices(len(R))
+    return np.asarray(R[i, j] * np.where(i == j, 1.0, 2.0)[:, None])
+
+
+def _pairs(w: Complex) -> Complex:
+    """``w_i* w_j (pair, frequency)`` of weights ``(driver, frequency)``."""
+    i, j = np.tril_indices(len(w))
+    return np.asarray(w[i].conj() * w[j])
+
+
+def _valued(form: Complex, pairs: Complex) -> Float:
+    """``w^H R w (frequency,)``."""
+    return np.asarray(np.add.reduce(form.real * pairs.real - form.imag * pairs.imag))
 
 
 def without_directions(ahead: Complex, wanted: Complex) -> Beam:

@@ -27,6 +27,7 @@ from sweetspot.calibrate.filters.beam import beamform
 from sweetspot.calibrate.filters.sides import multiplier
 from sweetspot.calibrate.filters.sides.crosstalk import MultiplierSweep
 from sweetspot.calibrate.filters.sides.effort import Cost, matrix
+from sweetspot.rigs.arrays import Rows
 from sweetspot.rigs.units import Complex, Float
 
 
@@ -62,6 +63,10 @@ class Anchored:
     def bins(self) -> int:
         """Number of frequencies."""
         return self.path.bins
+
+    def at(self, rows: Rows) -> Anchored:
+        """The solutions of some frequencies."""
+        return Anchored(self.path.at(rows), self.start[rows])
 
     def coordinates(self, mu: Float) -> Complex:
         """Weights in the basis ``(frequency, driver)``."""

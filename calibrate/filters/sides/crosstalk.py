@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sweetspot.calibrate.filters.sides.effort import Cost, whitening
+from sweetspot.calibrate.filters.sides.effort import Cost, mean_over, whitening
+from sweetspot.rigs.arrays import Rows, eliminated
 from sweetspot.rigs.units import Complex, Float
 
 ALIKE = 1e-3
@@ -71,10 +72,15 @@ class MultiplierSweep:
         d
             Wanted near-ear response ``(frequency,)``.
         """
-        back = whitening(cost)
-        values, U = np.linalg.eigh(back @ R @ np.conj(np.swapaxes(back, 1, 2)))
+        if cost.ndim == 2:  # products of matrices of which one is diagonal take ten times as long
+            own = 1.0 / np.sqrt(cost)
+            values, U = np.linalg.eigh(own[:, :, None] * R * own[:, None, :])
+            basis = own[:, :, None] * U
+        else:
+            back = whitening(cost)
+            values, U = np.linalg.eigh(back @ R @ np.conj(np.swapaxes(back, 1, 2)))
+            basis = np.conj(np.swapaxes(back, 1, 2)) @ U
         scale = np.maximum(values.mean(axis=1), 1e-300)
-        basis = np.conj(np.swapaxes(back, 1, 2)) @ U
         b = np.einsum("fji,fj->fi", basis.conj(), g.conj())
         return cls(basis, np.maximum(values, 0.0) / scale[:, None], b, scale, d)
 
@@ -82,6 +88,10 @@ class MultiplierSweep:
     def bins(self) -> int:
         """How many frequencies."""
         return len(self.d)
+
+    def at(self, rows: Rows) -> MultiplierSweep:
+        """The solutions of some frequencies."""
+        return MultiplierSweep(self.basis[rows], self.values[rows], self.b[rows], self.scale[rows], self.d[rows])
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
@@ -95,6 +105,62 @@ class MultiplierSweep:
         shaped = self.b / (1.0 + mu[:, None] * self.values)
         norm = np.sum(np.abs(self.b) ** 2 / (1.0 + mu[:, None] * self.values), axis=1)
         return np.asarray(np.einsum("fij,fj->fi", self.basis, shaped) * (self.d / norm)[:, None])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Distortionless:
+    """The solutions of all bins along ``mu``, decomposed only where a multiplier is searched for.
+
+    Most bins meet the target without steering or spend what they may at the upper end: three solutions of these take
+    less than one eigendecomposition.
+
+    Parameters
+    ----------
+    g, R, cost, d
+        As of :meth:`MultiplierSweep.of`.
+    scale
+        As of :class:`MultiplierSweep`.
+    """
+
+    g: Complex
+    R: Complex
+    cost: Cost
+    d: Complex
+    scale: Float
+
+    @classmethod
+    def of(cls, g: Complex, R: Complex, cost: Cost, d: Complex) -> Distortionless:
+        """See :meth:`MultiplierSweep.of`."""
+        return cls(g, R, cost, d, np.maximum(mean_over(R, cost), 1e-300))
+
+    @property
+    def bins(self) -> int:
+        """How many frequencies."""
+        return len(self.d)
+
+    def at(self, rows: Rows) -> MultiplierSweep:
+        """The solutions of some frequencies, decomposed."""
+        return MultiplierSweep.of(self.g[rows], self.R[rows], self.cost[rows], self.d[rows])
+
+    def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
+        """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
+        w = self.weights(mu)
+        level = np.maximum(np.abs(self.d) ** 2, 1e-300)
+        leak = np.einsum("fm,fm->f", w.conj(), (self.R @ w[:, :, None])[:, :, 0]).real
+        if self.cost.ndim == 2:
+            return leak / level, np.sum(self.cost * np.abs(w) ** 2, axis=1) / level
+        return leak / level, np.einsum("fm,fm->f", w.conj(), (self.cost @ w[:, :, None])[:, :, 0]).real / level
+
+    def weights(self, mu: Float) -> Complex:
+        """Driver weights ``(frequency, driver)``."""
+        A = np.ascontiguousarray(np.moveaxis(self.R, 0, 2)) * (mu / self.scale)
+        if self.cost.ndim == 2:
+            own = np.arange(len(A))
+            A[own, own] += self.cost.T
+        else:
+            A += np.moveaxis(self.cost, 0, 2)
+        x = eliminated(A, self.g.conj().T)
+        return np.ascontiguousarray((x * (self.d / np.sum(self.g.T * x, axis=0))).T)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,6 +197,10 @@ class SeveralListeners:
     def bins(self) -> int:
         """How many frequencies."""
         return len(self.d)
+
+    def at(self, rows: Rows) -> SeveralListeners:
+        """The solutions of some frequencies."""
+        return SeveralListeners(self.basis[rows], self.values[rows], self.b[rows], self.scale[rows], self.d[rows])
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power, mean of all far ears, and effort a listener ``(frequency,)``, both over ``|d|^2``."""

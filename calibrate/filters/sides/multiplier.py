@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sweetspot.rigs.arrays import bisected
+from sweetspot.rigs.arrays import Rows, crossing
 from sweetspot.rigs.units import Complex, Float
 
 HALVINGS = 50
@@ -19,6 +19,11 @@ OVER_DB = 0.3
 """Largest excess of smoothed multipliers over the target, dB; the filters' truncation adds to it."""
 
 MU_RANGE = (1e-9, 1e9)
+TINY = 1e-300
+
+
+Condition = Callable[[Float, Float, Rows], Float]
+"""By how much far-ear power and effort of some frequencies are beyond what is wanted there."""
 
 
 class DesignLine(Protocol):
@@ -27,6 +32,9 @@ class DesignLine(Protocol):
     @property
     def bins(self) -> int:
         """Number of frequencies."""
+
+    def at(self, rows: Rows) -> DesignLine:
+        """The designs of some frequencies."""
 
     def leak_and_effort(self, mu: Float) -> tuple[Float, Float]:
         """Far-ear power and effort ``(frequency,)`` at ``mu (frequency,)``, both over ``|d|^2``."""
@@ -77,17 +85,33 @@ def steer(line: DesignLine, target: Float, effort: Float, halvings: int = HALVIN
         Largest ``w^H Q w`` over ``|d|^2`` ``(frequency,)``.
     """
 
-    def where(reached: Callable[[Float, Float], NDArray[np.bool_]]) -> Float:
-        def met(mu: Float) -> NDArray[np.bool_]:
-            return reached(*line.leak_and_effort(mu))
+    quiet = -np.log(target)
+    ends = [line.leak_and_effort(np.full(line.bins, mu)) for mu in MU_RANGE]
+    every = np.arange(line.bins)
+    conditions: list[Condition] = [
+        lambda leak, _, rows: quiet[rows] - _log(leak),
+        lambda leak, _, rows: quiet[rows] - 0.1 * OVER_DB * np.log(10.0) - _log(leak),
+        lambda _, spent, rows: _log(spent) - np.log(effort)[rows],
+    ]
+    bounds = [(over(*ends[0], every), over(*ends[1], every)) for over in conditions]
+    searched = np.flatnonzero(np.any([(low < 0.0) & (high >= 0.0) for low, high in bounds], axis=0))
+    some = line.at(searched)
 
-        at_start = met(np.full(line.bins, MU_RANGE[0]))
-        return np.asarray(np.where(at_start, MU_RANGE[0], bisected(met, line.bins, MU_RANGE, halvings)))
+    def by(over: Condition) -> Callable[[Rows], Callable[[Float], Float]]:
+        def of(rows: Rows) -> Callable[[Float], Float]:
+            few = some.at(np.searchsorted(searched, rows))
+            return lambda mu: over(*few.leak_and_effort(mu), rows)
 
-    for_target = where(lambda leak, _: leak <= 1.0 / target)
-    most = where(lambda leak, _: leak <= 10.0 ** (-0.1 * OVER_DB) / target)
-    for_effort = where(lambda _, spent: spent >= effort)
+        return of
+
+    for_target, most, for_effort = (
+        crossing(by(over), ends, MU_RANGE, halvings) for over, ends in zip(conditions, bounds, strict=True)
+    )
     mu = np.minimum(for_target, for_effort)
     limit = np.where(for_target <= MU_RANGE[0], "shadow", np.where(for_target <= for_effort, "target", "effort"))
     limit = np.where(mu >= 0.99 * MU_RANGE[1], "spread", limit)
     return Cancellation(line, mu, most, limit)
+
+
+def _log(power: Float) -> Float:
+    return np.log(np.maximum(power, TINY))

@@ -237,7 +237,7 @@ def for_the_worst(p: Problem, plant: Plant, ear: int, cost: Cost, error: Float) 
 
 def _distortionless(p: Problem, cost: Cost, f: Float) -> tuple[Complex, Float, NDArray[np.str_]]:
     """Weights, multipliers and limits that keep the nominal near ear."""
-    return _steered(crosstalk.MultiplierSweep.of(p.near, p.covariance, cost, p.wanted), p, f)
+    return _steered(crosstalk.Distortionless.of(p.near, p.covariance, cost, p.wanted), p, f)
 
 
 def _anchored(p: Problem, cost: Cost, f: Float, reference: int) -> tuple[Complex, Float, NDArray[np.str_]]:

@@ -16,8 +16,9 @@ from sweetspot.rigs.units import Complex, Float
 BAND_HZ = (100.0, 4000.0)
 """Where programme drives the sides' drivers."""
 
-STRIDE = 4
-"""Step of the bins that are designed to find the drive of each driver."""
+STRIDE, TO_HZ = 4, 1.5 * BAND_HZ[1]
+"""Step of the bins that are designed to find the drive of each driver, and up to where: the band, the reference
+drivers' and what is smoothed into both."""
 
 RANGE = (0.4, 2.5)
 """Least and greatest weight of a driver."""
@@ -57,8 +58,9 @@ def at(
     pairs: Sequence[tuple[int, int]],
     effort_db: Float | None = None,
 ) -> Float:
-    """Weights of :func:`weights` from a design of every :data:`STRIDE`-th bin; parameters as of :func:`steer`."""
-    few = slice(None, None, STRIDE)
+    """Weights of :func:`weights` from a design of every :data:`STRIDE`-th bin below :data:`TO_HZ`; parameters as of
+    :func:`steer`."""
+    few = slice(None, int(np.searchsorted(plant.f, TO_HZ, side="right")), STRIDE)
     coarse = replace(plant, h=plant.h[..., few], f=plant.f[few], noise=plant.noise[..., few])
     first = pair.steer(coarse, nominal, cost[few], wish, pairs, effort_db=None if effort_db is None else effort_db[few])
     return weights(first.w, coarse.f, far[few], pairs)
