@@ -46,11 +46,10 @@ def fit_beam(around: MeasuredSet, rig: Description, design: Design, *, serial: s
     delays = _delays(ring, polar, W, pair)
     W = W * np.exp(-2j * np.pi * f[None, :, None] * delays[:, None, None] / polar.fs)
     even = np.tile(np.eye(len(at), dtype=complex), (len(f), 1, 1))
-    each = [
-        leastsquares.beam(w, a, f, design.filter, slopes) for w, a in zip(W, (even, even, beam.weighing), strict=True)
-    ]
+    A = np.stack([leastsquares.beam_weighing(a, f, design.filter, slopes) for a in (even, even, beam.weighing)])
+    drawn = leastsquares.fitted(W, A, design.filter.taps, design.filter.delay)
     late = int(delays.max())
-    filters = staged_filters(np.stack(each), polar, rig, design, late=late, serial=serial, source=source)
+    filters = staged_filters(drawn, polar, rig, design, late=late, serial=serial, source=source)
     heard = predict.programs(polar, filters, around.gate)[:, 0, 2]
     return BeamFit(filters, f, heard, np.radians(polar.positions["azimuth_deg"]), pair, around.chosen_gate)
 

@@ -212,8 +212,9 @@ def _short(
     W: Complex, both: sides.Sides, beam: beamform.Beam, *, f: Float, cost: Cost, wish: FilterDesign, slopes: Float
 ) -> Float:
     """Filters ``(program, driver, tap)`` by least squares, each program's errors weighted by their cost."""
-    taps = [leastsquares.side(both, i, W[i], f, cost, wish, slopes=slopes) for i in (0, 1)]
-    return np.stack([*taps, leastsquares.beam(W[2], beam.weighing, f, wish, slopes)])
+    A = [leastsquares.side_weighing(both, i, f, cost, wish, slopes=slopes) for i in (0, 1)]
+    A.append(leastsquares.beam_weighing(beam.weighing, f, wish, slopes))
+    return leastsquares.fitted(W, np.stack(A), wish.taps, wish.delay)
 
 
 def fronts(at: Float) -> list[tuple[int, ...]]:

@@ -167,3 +167,12 @@ def test_effort_and_ringing_by_hand() -> None:
     taps = np.zeros((2, 400))
     taps[:, 300], taps[0, 40], taps[1, 299] = 1.0, 0.01, 0.9
     assert metrics.ringing_db(taps, 48000) == pytest.approx(-40.0)
+
+
+def test_short_filters_of_several_programs_are_those_of_each_by_itself() -> None:
+    bins, drivers, taps, delay = 129, 3, 24, 7
+    X = complex_noise(9, 2, bins, drivers, drivers)
+    A = X @ X.conj().swapaxes(2, 3) + np.array([3.0, 0.01])[:, None, None, None] * np.eye(drivers)
+    W = complex_noise(10, 2, bins, drivers)
+    each = [leastsquares.fitted(w, a, taps, delay) for w, a in zip(W, A, strict=True)]
+    assert leastsquares.fitted(W, A, taps, delay) == pytest.approx(np.stack(each), abs=1e-9)
