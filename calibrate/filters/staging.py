@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,16 +14,19 @@ from sweetspot.calibrate.plant import PROGRAMMES, upmixed_programme
 from sweetspot.measure.impulse import ImpulseResponse
 from sweetspot.processor.filterset import FilterSet, UpmixSettings
 from sweetspot.processor.guard import limited
-from sweetspot.rigs.acoustics import fft
+from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.protection import Protection
 from sweetspot.rigs.rig_file import Description
-from sweetspot.rigs.units import Float, db, from_db
+from sweetspot.rigs.units import Complex, Float, db, from_db
 
 TAKEN_DB, SHARE = 6.0, 0.04
 """On full-scale music and speech the guard takes more than so much in at most this share of the time."""
 
 STEPS, LARGEST_DB = 7, 18.0
-"""Bisection steps of the gain, and the width of its interval above the guard's threshold, dB."""
+"""Halvings of the gain's interval above the guard's threshold down to its resolution, and its width, dB."""
+
+GUESS_S, GUESS_DB = 0.0107, 0.4
+"""Length of the blocks whose peaks a first gain follows from, and what the guard takes beyond them, dB."""
 
 BEGIN_S, SECONDS = 0.5, 2.0
 """The part of the programmes that is played: the upmix has settled."""
@@ -71,34 +75,77 @@ def programme_gain(taps: Float, fs: int, ceiling: float) -> float:
     The reduction is computed by the guard itself, whose look-ahead gain holds the ceiling for any programme.
     """
     least = np.inf
-    for name in PROGRAMMES:
-        least = min(least, _loudest(taps, fs, ceiling, name, least))
+    for y in _played(taps, fs):
+        least = min(least, _loudest(y, fs, ceiling, least))
     return least
 
 
-def _loudest(taps: Float, fs: int, ceiling: float, name: str, enough: float) -> float:
-    """The gain for one programme, or one of at least ``enough``, beyond which nobody asks."""
-    x = upmixed_programme(UpmixSettings(), fs, name, BEGIN_S + SECONDS)[:, round(BEGIN_S * fs) :]
-    size = fft.next_fast_len(x.shape[1] + taps.shape[-1], real=True)
-    X, H = fft.rfft(x, size), fft.rfft(taps.astype(np.float32), size)
-    y = fft.irfft(np.einsum("cf,cdf->df", X, H), size)[:, taps.shape[-1] : x.shape[1]]
+def _played(taps: Float, fs: int) -> Iterator[Float]:
+    """Drivers' signals ``(driver, samples)`` of each programme through filters, single precision."""
+    from scipy.fft import irfft, rfft  # slow to import; several rows of single precision take a quarter of the time
+
+    length = taps.shape[-1]
+    size = 1 << (4 * length - 1).bit_length()
+    H = rfft(taps.astype(np.float32), size)
+    for name in PROGRAMMES:
+        y = irfft(np.einsum("cif,cdf->dif", _spectra(fs, name, size, length), H), size)[..., length - 1 :]
+        yield y.reshape(len(y), -1)[:, : _programme(fs, name).shape[1] - length]
+
+
+def _programme(fs: int, name: str) -> Float:
+    """The part of a programme that is played ``(program, samples)``, behind the upmix."""
+    return upmixed_programme(UpmixSettings(), fs, name, BEGIN_S + SECONDS)[:, round(BEGIN_S * fs) :]
+
+
+@lru_cache(maxsize=2 * len(PROGRAMMES))
+def _spectra(fs: int, name: str, size: int, length: int) -> Complex:
+    """Transforms ``(program, block, frequency)`` of its blocks for filters of a length, the same for all units; the
+    first block begins so that its first whole sample behind the filters is theirs of number ``length``."""
+    x, hop = _programme(fs, name)[:, 1:], size - length + 1
+    blocks = -(-(x.shape[1] + 1 - length) // hop)
+    padded = np.pad(x, [(0, 0), (0, max((blocks - 1) * hop + size - x.shape[1], 0))])
+    framed = np.stack([padded[:, i * hop : i * hop + size] for i in range(blocks)], axis=1)
+    return frozen("spectra", np.fft.rfft(framed), ndim=3, dtype=np.complex64)
+
+
+def _loudest(y: Float, fs: int, ceiling: float, enough: float) -> float:
+    """The gain for drivers' signals of a programme, or one of at least ``enough``, beyond which nobody asks."""
     fits = ceiling / max(float(np.max(np.abs(y))), 1e-30)
     gains = fits * from_db(LARGEST_DB * np.arange(2**STEPS) / 2**STEPS)
     last = int(np.searchsorted(gains, enough))  # the first gain that is enough: if it is taken well, no other matters
     if last == 0:
         return float(gains[0])
     low, high = 0, 2**STEPS
-    if last < high:
-        low, high = (last, last + 1) if _bears(y * np.float32(gains[last]), fs, ceiling) else (0, last)
+    at = last if last < high else int(np.clip(_guess(y, fs, ceiling / fits), 1, high - 1))
     while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if _bears(y * np.float32(gains[middle]), fs, ceiling) else (low, middle)
+        left = _left(y * np.float32(gains[at]), fs, ceiling)
+        if left >= from_db(-TAKEN_DB):
+            if at == last:
+                return float(gains[last])
+            low = at
+        else:
+            high = at
+        # The guard takes about as much more as the gain is raised by: two or three of its runs do instead of seven.
+        over = (float(db(left)) + TAKEN_DB) / LARGEST_DB * 2**STEPS
+        at = int(np.clip(at + np.floor(over), low + 1, high - 1))
     return float(gains[low])
 
 
-def _bears(y: Float, fs: int, ceiling: float) -> bool:
-    """Whether the guard takes more than :data:`TAKEN_DB` of drivers' signals seldom enough."""
-    return bool(np.quantile(taken(y, fs, ceiling), SHARE) >= from_db(-TAKEN_DB))
+def _guess(y: Float, fs: int, peak: float) -> int:
+    """The gain's number at which :data:`SHARE` of blocks of drivers' signals pass the ceiling by :data:`TAKEN_DB`.
+
+    That of the guard, which recovers slowly, is within two of it.
+    """
+    block = round(GUESS_S * fs)
+    size = y.shape[1] // block
+    peaks = np.max(np.abs(y[:, : size * block]).reshape(len(y), size, block), axis=(0, 2))
+    over_db = float(db(peak / max(float(np.quantile(peaks, 1.0 - SHARE)), 1e-30))) + TAKEN_DB - GUESS_DB
+    return int(over_db / LARGEST_DB * 2**STEPS)
+
+
+def _left(y: Float, fs: int, ceiling: float) -> float:
+    """Gain of the guard on drivers' signals that it falls below in :data:`SHARE` of the time."""
+    return float(np.quantile(taken(y, fs, ceiling), SHARE))
 
 
 def taken(y: Float, fs: int, ceiling: float) -> Float:

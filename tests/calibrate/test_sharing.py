@@ -61,13 +61,29 @@ def test_the_gain_is_the_least_of_each_programme_by_itself() -> None:
         taps = rng.standard_normal((3, 2, 256)) * np.exp(-np.arange(256) / 30.0)
         f = np.fft.rfftfreq(256, 1.0 / FS)
         taps = np.fft.irfft(np.fft.rfft(taps) * (f >= lowest), 256)
-        each = {name: staging._loudest(taps, FS, 0.4, name, np.inf) for name in ("music", "speech")}
+        played = dict(zip(("music", "speech"), staging._played(taps, FS), strict=True))
+        each = {name: staging._loudest(y, FS, 0.4, np.inf) for name, y in played.items()}
         assert staging.programme_gain(taps, FS, 0.4) == min(each.values())
         limits.add(min(each, key=lambda name: each[name]))
         for name, gain in each.items():
-            assert staging._loudest(taps, FS, 0.4, name, 0.7 * gain) >= 0.7 * gain
-            assert staging._loudest(taps, FS, 0.4, name, 1.5 * gain) == gain
+            assert staging._loudest(played[name], FS, 0.4, 0.7 * gain) >= 0.7 * gain
+            assert staging._loudest(played[name], FS, 0.4, 1.5 * gain) == gain
     assert limits == {"music", "speech"}
+
+
+def test_the_gain_is_the_last_of_all_that_the_guard_bears() -> None:
+    """A search through all gains; it may end early where a lower gain was found before."""
+    rng = np.random.default_rng(6)
+    taps = rng.standard_normal((3, 2, 64)) * np.exp(-np.arange(64) / 9.0)
+    y = next(staging._played(taps, FS))[:, : FS // 2]
+    gains = 0.4 / np.max(np.abs(y)) * 10 ** (staging.LARGEST_DB / 20.0 * np.arange(2**staging.STEPS) / 2**staging.STEPS)
+    borne = [staging._left(y * np.float32(g), FS, 0.4) >= 10 ** (-staging.TAKEN_DB / 20.0) for g in gains[::4]]
+    last = 4 * (len(borne) - 1 - borne[::-1].index(True))
+    assert 0 < last < len(gains) - 4
+    gain = staging._loudest(y, FS, 0.4, np.inf)
+    assert gains[last] <= gain < gains[last + 4]
+    assert staging._loudest(y, FS, 0.4, 0.8 * gain) == pytest.approx(gains[np.searchsorted(gains, 0.8 * gain)])
+    assert staging._loudest(y, FS, 0.4, 0.5 * gains[0]) == pytest.approx(gains[0])
 
 
 class _Open:
