@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.acoustics import Excursion, fft
+from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.errors import TooLoud
 from sweetspot.rigs.units import Complex, Float, db, power_db
 
@@ -217,13 +218,10 @@ class Protection:
         """Of each filter, see :meth:`filter_leak_db`: ``(...)``, dB; of programmes of power ``f^-slope``."""
         assert self.low_hz is not None
         size, n = self._grid(taps.shape[-1], fs), taps.shape[-1]
-        f = np.asarray(fft.rfftfreq(size, 1.0 / fs))
-        below, floor = f < self.low_hz, np.maximum(f, FROM_HZ)
         # Energy behind a weight over frequency is a sum over lags of the filter's autocorrelation: short transforms do.
         own = int(fft.next_fast_len(2 * n, real=True))
         lags = fft.irfft(np.abs(fft.rfft(np.asarray(taps, dtype=np.float64), own, axis=-1)) ** 2, own, axis=-1)[..., :n]
-        weights = [np.where((f >= FROM_HZ) | (slope == 0.0), floor**-slope, 0.0) for slope in slopes]
-        there = lags @ np.stack([_over_lags(w * part, size, n) for w in weights for part in (below, 1.0)], axis=1)
+        there = lags @ _programmes_over_lags(n, size, fs, self.low_hz, slopes)
         shares = np.maximum(there[..., ::2], 0.0) / np.maximum(there[..., 1::2], 1e-300)
         return np.asarray(power_db(np.max(shares, axis=-1)))
 
@@ -313,6 +311,17 @@ class Protection:
                 "Filter it, or write unprotected = true if the driver can take it"
             )
         return ""
+
+
+@lru_cache(maxsize=64)
+def _programmes_over_lags(n: int, size: int, fs: int, low_hz: float, slopes: tuple[float, ...]) -> Float:
+    """Weights of :func:`_over_lags` ``(lag, 2 programmes)``: energy below the band, and all, of each programme of power
+    ``f^-slope``. They depend on the band alone: drivers and units share them."""
+    f = np.asarray(fft.rfftfreq(size, 1.0 / fs))
+    below, floor = f < low_hz, np.maximum(f, FROM_HZ)
+    weights = [np.where((f >= FROM_HZ) | (slope == 0.0), floor**-slope, 0.0) for slope in slopes]
+    parts = [_over_lags(w * part, size, n) for w in weights for part in (below, 1.0)]
+    return frozen("weights", np.stack(parts, axis=1), ndim=2)
 
 
 def _over_lags(weight: Float, size: int, count: int) -> Float:

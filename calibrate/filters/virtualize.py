@@ -58,6 +58,13 @@ def fit(ratio: NDArray[np.complex128], f: Float) -> FarEar:
     ratio
         ``(frequency,)`` at ``f`` Hz, evenly spaced over log frequency within about 200 Hz to 8 kHz.
     """
+    return _fitted(np.asarray(ratio, dtype=np.complex128).tobytes(), np.asarray(f, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=8)
+def _fitted(ratio_bytes: bytes, f_bytes: bytes) -> FarEar:
+    """:func:`fit`, which follows from head and design: the same for all units."""
+    ratio, f = np.frombuffer(ratio_bytes, dtype=np.complex128), np.frombuffer(f_bytes)
     low = f < 1500.0
     level, phase = db(ratio), np.unwrap(np.angle(ratio))
 

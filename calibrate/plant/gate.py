@@ -246,8 +246,10 @@ def spectra(ir: ImpulseResponse, gate: Gate) -> Complex:
     return out
 
 
+@lru_cache(maxsize=1)
 def energy(ir: ImpulseResponse, gate: Gate) -> Float:
-    """Transmitted share of stationary noise: ``sum_t w^2``, ``(position, driver, frequency)``.
+    """Transmitted share of stationary noise: ``sum_t w^2``, ``(position, driver, frequency)``, read-only; that of the
+    last set is kept.
 
     Noise of power ``S`` in each bin of the transform of ``N`` samples has ``S / N`` times this after the gate.
     """

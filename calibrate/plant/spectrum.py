@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
+from sweetspot.rigs.arrays import frozen
 from sweetspot.rigs.units import Complex, Float
 
 GRID = 4096
@@ -22,19 +24,20 @@ def frequencies(fs: int) -> Float:
     return np.asarray(np.fft.rfftfreq(grid(fs), 1.0 / fs))
 
 
+@lru_cache(maxsize=8)
 def advance(n: int, zero: int) -> Complex:
     """Factor ``(frequency,)`` on spectra of ``n`` samples that makes tap ``zero`` time zero."""
-    return np.asarray(np.exp(2j * np.pi * np.fft.rfftfreq(n) * zero))
+    return frozen("factor", np.exp(2j * np.pi * np.fft.rfftfreq(n) * zero), ndim=1, dtype=np.complex128)
 
 
 def transform(h: Float, n: int, zero: int = 0) -> Complex:
     """Spectra on the grid of ``n`` samples of responses ``(..., tap)`` whose time zero is tap ``zero``."""
-    folded = h.reshape(*h.shape[:-1], h.shape[-1])
+    folded = h
     if h.shape[-1] > n:
-        whole = -(-h.shape[-1] // n) * n
-        padded = np.zeros((*h.shape[:-1], whole))
-        padded[..., : h.shape[-1]] = h
-        folded = padded.reshape(*h.shape[:-1], whole // n, n).sum(axis=-2)
+        folded = np.array(h[..., :n], dtype=np.float64)
+        for first in range(n, h.shape[-1], n):
+            piece = h[..., first : first + n]
+            folded[..., : piece.shape[-1]] += piece
     found = np.fft.rfft(folded, n, axis=-1)
     if zero:
         found *= advance(n, zero)
