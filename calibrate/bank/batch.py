@@ -146,7 +146,7 @@ def _steered(
     """Weights and smoothed multipliers of the bins of all places, see :mod:`calibrate.filters.sides.crosstalk`."""
     line: multiplier.DesignLine
     if len(G) == 1:
-        line = crosstalk.MultiplierSweep.of(G[0], R, cost, wanted[0])
+        line = crosstalk.Distortionless.of(G[0], R, cost, wanted[0])
     else:
         line = crosstalk.SeveralListeners.of(G, R, cost, wanted)
     found = multiplier.steer(line, target, effort, HALVINGS)

@@ -86,8 +86,11 @@ def job(
     *,
     row: Mapping[str, Any] | None = None,
 ) -> Job:
-    """Job of one run with its inputs; ``row`` is the run's in the table, see :func:`hashes`."""
-    identity = hashes(run, row=row or {})
+    """Job of one run with its inputs; ``row`` is the run's in the table, see :func:`hashes`.
+
+    A run without a row is due whatever its files hold: the worker takes their hashes, many at once.
+    """
+    identity = hashes(run, row=row) if row else {f"{name}_{what}": "" for name in FILES for what in ("sha256", "stamp")}
     identity |= {"design_sha256": design_sha256, "version": version("sweetspot"), "steps": "+".join(steps)}
     return Job(str(run), steps, design_text, limits, identity)
 
@@ -117,7 +120,7 @@ def hashes(run: Path, names: Iterable[str] = FILES, row: Mapping[str, Any] = Map
 def dead(job: Job, reason: str, **more: int) -> Outcome:
     """The outcome of a unit whose job never finished."""
     run = Path(job.run)
-    known = {"unit": run.parent.name, **job.identity, **hashes(run, MADE), **more}
+    known = {"unit": run.parent.name, **job.identity, **hashes(run), **more}
     return Outcome(job.run, "failed", reason, known)
 
 

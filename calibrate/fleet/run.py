@@ -29,6 +29,7 @@ from sweetspot.measure.session import Session
 from sweetspot.rigs.errors import BadInput, HardwareTrouble, SweetspotError
 from sweetspot.rigs.load import open_rig
 from sweetspot.rigs.rig_file import Description
+from sweetspot.rigs.storage import hash_ahead
 from sweetspot.rigs.storage import write as write_file
 
 Work = Callable[[Job], Outcome]
@@ -49,8 +50,9 @@ def work(job: Job) -> Outcome:
     status, reason = "done", ""
     figures: tuple[Figure, ...] = ()
     try:
-        known |= jobs.about(run)
+        hash_ahead(run / jobs.FILES["session"], content=True)  # both of its hashes in one reading
         known |= jobs.hashes(run, ("session", "rig"))
+        known |= jobs.about(run)
         fitted = _fit(run, job, known["session_sha256"])
         if "verify" in job.steps:
             _verify(run, fitted, job.limits)

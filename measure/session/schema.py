@@ -69,8 +69,8 @@ class SetHead:
     sources: tuple[str, ...]
 
 
-def check_heads(root: Group) -> None:
-    """Check all but the samples; the sets must be consistent.
+def check_heads(root: Group) -> dict[str, SetHead]:
+    """Check all but the samples; the sets must be consistent. Their metadata by name.
 
     Raises
     ------
@@ -97,6 +97,7 @@ def check_heads(root: Group) -> None:
             f"{where}: /ears/drivers are {', '.join(heads['ears'].sources)}, "
             f"/polar/drivers {', '.join(heads['polar'].sources)}; both must be the same"
         )
+    return heads
 
 
 def head(group: Group) -> SetHead:

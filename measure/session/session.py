@@ -44,6 +44,9 @@ KEPT_SETS = 4
 _read: dict[tuple[Any, SetName], ImpulseResponse] = {}
 """Sets of large sealed sessions that this process read last."""
 
+_heads: dict[Any, dict[str, schema_.SetHead]] = {}
+"""The checked metadata of their sets, by the file's state."""
+
 
 class Session:
     """An open session file; a context manager.
@@ -96,7 +99,9 @@ class Session:
     def _checked(cls, file: File) -> Session:
         try:
             if not file.known:
-                schema_.check_heads(file.root)
+                heads = schema_.check_heads(file.root)
+                if file.state:
+                    _keep(_heads, file.state, heads)
             file.remember()
         except BaseException:
             file.close(quiet=True)
@@ -463,7 +468,7 @@ class Session:
         if self._open.state and key in _read:
             return _read[key] if whole or name != "polar" else _read[key].ring()
         group = self._begun(name)
-        head = schema_.head(group)
+        head = self._head(name)
         h = self._finished(group.data("ir"))[:]
         if not np.isfinite(h).all():
             gone = int(np.count_nonzero(~np.isfinite(h[:, 0, :, 0])))
@@ -484,10 +489,13 @@ class Session:
             band=head.band,
         )
         if self._open.state:
-            while len(_read) >= KEPT_SETS:
-                del _read[next(iter(_read))]
-            _read[key] = found
+            _keep(_read, key, found)
         return found if whole or name != "polar" else found.ring()
+
+    def _head(self, name: SetName) -> schema_.SetHead:
+        """Metadata of a set that was begun; of a large sealed file as they were when it was checked."""
+        kept = _heads.get(self._open.state, {}).get(name) if self._open.state else None
+        return kept or schema_.head(self._begun(name))
 
     def _begun(self, name: SetName) -> Group:
         """The group of a set.
@@ -549,7 +557,7 @@ class Session:
 
     def _used(self, name: SetName) -> NDArray[np.intp]:
         """Rows of the positions that :meth:`responses` gives."""
-        positions = np.asarray(schema_.head(self._begun(name)).positions, dtype=POSITION)
+        positions = np.asarray(self._head(name).positions, dtype=POSITION)
         return ring_rows(positions) if name == "polar" else np.arange(len(positions))
 
     def annotate(self, name: str, text: str) -> None:
@@ -567,6 +575,13 @@ class Session:
         taken = sum(1 for k in self._file.group(f"raw/{name}") if k.startswith(f"x{capture.key}"))
         key = CaptureKey(capture.position, capture.source, capture.repeat, capture.purpose, rejected=taken + 1)
         return key.name
+
+
+def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep a value in the place of the oldest of :data:`KEPT_SETS`."""
+    while len(kept) >= KEPT_SETS:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _rows(capture: Capture) -> slice:

@@ -159,6 +159,12 @@ class Description(_RigTable):
         return tuple(dict.fromkeys([*names, *([self.lab.head] if self.lab.head != "sphere" else [])]))
 
 
+KEPT_TEXTS = 8
+
+_alone: dict[str, Description] = {}
+"""Rig files without other files that this process checked last, by their text: those of a fleet's units are alike."""
+
+
 def rig_keys() -> list[KeyTable]:
     """Every table and key of the rig file, from its schema."""
     return key_tables(_RigTable, Wording(TEXTS, EXAMPLES, UNITS))
@@ -191,17 +197,30 @@ def parse(text: str, folder: Path, where: str = "rig.toml", kept: Path | None = 
         Every fault of the text, one line each, with the key's path and the nearest known key.
     """
     text = text.removeprefix("\ufeff")
+    if (known := _alone.get(text)) is not None:
+        return known.model_copy(update={"folder": folder, "kept": kept})
+    asked: list[str] = []
+
+    def found(name: str) -> Path:
+        asked.append(name)
+        return _found(name, folder, kept)
+
     table = with_body(toml_table(text, where))
     faults: list[str] = []
     try:
         _RigTable.model_validate(table)
     except ValidationError as invalid:
         faults += schema_faults(invalid, _RigTable)
-    faults += list(cross_faults(table, folder, lambda name: _found(name, folder, kept)))
+    faults += list(cross_faults(table, folder, found))
     if faults:
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise BadInput(f"{where}: {count}\n" + "\n".join(f"  {_clipped(f)}" for f in faults))
-    return Description.model_validate({**table, "text": text, "folder": folder, "kept": kept})
+    described = Description.model_validate({**table, "text": text, "folder": folder, "kept": kept})
+    if not asked and not described.named_files:
+        while len(_alone) >= KEPT_TEXTS:
+            del _alone[next(iter(_alone))]
+        _alone[text] = described
+    return described
 
 
 def _clipped(fault: str) -> str:

@@ -29,7 +29,7 @@ class Attributes:
 
     def __contains__(self, name: str) -> bool:
         with guarded(self.path, self.name):
-            return name in self._owner.attrs
+            return bool(h5py.h5a.exists(self._owner.id, name.encode()))
 
     def __iter__(self) -> Iterator[str]:
         with guarded(self.path, self.name):
@@ -47,8 +47,7 @@ class Attributes:
             held = ", ".join(n for n in self if n != DIGEST) or "none"
             raise BadInput(f"{self.path}: attribute {name} of {self.name} is missing (there: {held}); {self._remedy}")
         with guarded(self.path, f"attribute {name} of {self.name}"):
-            _check_size(h5py.h5a.open(self._owner.id, name.encode()))
-            return _decoded(self._owner.attrs[name])
+            return _value(h5py.h5a.open(self._owner.id, name.encode()))
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value, or ``default`` where there is none."""
@@ -224,11 +223,7 @@ class Group:
             with guarded(self.path, f"attribute {attribute} of {self._named(name)}"):
                 if not h5py.h5a.exists(self._group.id, key, obj_name=name.encode()):
                     continue
-                kept = h5py.h5a.open(self._group.id, key, obj_name=name.encode())
-                _check_size(kept)
-                value = np.empty(kept.shape, dtype=kept.dtype)
-                kept.read(value)
-                found = _decoded(value[()])
+                found = _value(h5py.h5a.open(self._group.id, key, obj_name=name.encode()))
             yield name, found
 
     def is_group(self, name: str) -> bool:
@@ -321,6 +316,16 @@ def digest(values: NDArray[Any]) -> str:
     head = f"{array.dtype.str} {array.shape}"
     body = "\0".join(map(str, map(_text, np.ravel(array)))).encode() if array.dtype.kind == "O" else array.tobytes()
     return hashlib.sha256(head.encode() + body).hexdigest()
+
+
+def _value(attribute: Any) -> Any:
+    """An open attribute's value in Python's own types: half of the time of h5py's mapping of attributes."""
+    _check_size(attribute)
+    if attribute.get_space().get_simple_extent_type() == h5py.h5s.NULL:
+        return _decoded(h5py.Empty(attribute.dtype))
+    value = np.empty(attribute.shape, dtype=attribute.dtype)
+    attribute.read(value)
+    return _decoded(value[()])
 
 
 def _check_size(attribute: Any) -> None:

@@ -55,8 +55,8 @@ _hashed: dict[tuple[Identity, int], str] = {}
 _underway: dict[tuple[Identity, int], Thread] = {}
 """Threads that compute one of these."""
 
-AT_ONCE = 1 << 20
-"""Bytes read and hashed at a time; four times as many cost a command 11 MB more at its peak."""
+AT_ONCE = 1 << 18
+"""Bytes read and hashed at a time, into one buffer that stays in the cache: 0.8 of the time of 1 MB each."""
 
 
 def block(sha256: str = "") -> bytes:
@@ -152,11 +152,12 @@ def _quietly_hashed(path: Path, starts: Sequence[int], state: Identity) -> None:
 def _sha256(path: Path, starts: Sequence[int], state: Identity | None) -> list[str]:
     """SHA-256 from each of some bytes on, the file read once."""
     digests, at = [hashlib.sha256() for _ in starts], 0
-    with path.open("rb") as file:
-        while piece := file.read(AT_ONCE):
+    buffer = memoryview(bytearray(AT_ONCE))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
             for start, digest in zip(starts, digests, strict=True):
-                digest.update(memoryview(piece)[max(start - at, 0) :])
-            at += len(piece)
+                digest.update(buffer[max(start - at, 0) : count])
+            at += count
     found = [digest.hexdigest() for digest in digests]
     if state:
         _hashed.update({(state, start): one for start, one in zip(starts, found, strict=True)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -128,6 +129,24 @@ def test_ledger_keeps_whole_outcomes_and_lets_one_writer_in(tmp_path: Path) -> N
     (tmp_path / "bad" / NAME).write_bytes(b"no database, but long enough to be read as one" * 40)
     with pytest.raises(BadInput, match="cannot be used"), Ledger.reading(tmp_path / "bad"):
         pass
+
+
+def test_a_new_run_is_handed_out_unread_and_its_hashes_are_the_workers(tmp_path: Path) -> None:
+    run = tmp_path / "u" / "r"
+    run.mkdir(parents=True)
+    (run / "session.h5").write_bytes(b"x")
+    job = jobs.job(run, ("fit",), "", Limits(), "hash")
+    assert {job.identity[f"{name}_{what}"] for name in jobs.FILES for what in ("sha256", "stamp")} == {""}
+    sha256 = hashlib.sha256(b"x").hexdigest()
+    for outcome in (fleet.work(job), jobs.dead(job, "its worker died")):
+        assert outcome.status == "failed"
+        assert outcome.about["session_sha256"] == sha256
+        known = {str(run): {**outcome.about, "status": "failed"}}
+        again = jobs.job(run, ("fit",), "", Limits(), "hash", row=known[str(run)])
+        assert not list(jobs.due([again], known, retry=False))  # the same file fails again
+    (run / "session.h5").write_bytes(b"another")
+    again = jobs.job(run, ("fit",), "", Limits(), "hash", row=known[str(run)])
+    assert list(jobs.due([again], known, retry=False))
 
 
 def test_what_is_due(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sweetspot.rigs.errors import BadInput
+from sweetspot.rigs.rig_file import description
 from sweetspot.rigs.rig_file.description import Description, parse, read
 from sweetspot.rigs.rig_file.lab_tables import Lab, RoomTable
 from sweetspot.rigs.rig_file.table import Table
@@ -210,6 +211,7 @@ def test_faults_between_keys_take_defaults_from_the_schema(
     assert change[0] in crooked_text
     text = crooked_text.replace(*change, 1)
     parse(text, folder=tmp_path)
+    monkeypatch.setattr(description, "_alone", {})  # what was checked with the other default
     monkeypatch.setattr(table.model_fields[key], "default", default)
     assert any(line in done for done in faults(text, tmp_path))
 
@@ -225,3 +227,16 @@ def test_a_number_that_is_none_and_a_name_that_fills_a_page_are_told_in_a_line(
     with pytest.raises(BadInput) as fault:
         parse(crooked_text.replace('name = "ear_left"', f'name = "{"x" * 5000}"'), folder=tmp_path)
     assert max(map(len, str(fault.value).splitlines())) <= 610
+
+
+def test_a_text_that_was_checked_before_has_the_folder_of_now(crooked: Description, tmp_path: Path) -> None:
+    """And one that names a file is checked where it is now, each time."""
+    first, second = (parse(crooked.text, tmp_path / name, kept=tmp_path / f"{name}-copies") for name in "ab")
+    assert (first.folder, first.kept) == (tmp_path / "a", tmp_path / "a-copies")
+    assert (second.folder, second.kept) == (tmp_path / "b", tmp_path / "b-copies")
+    assert first.model_copy(update={"folder": second.folder, "kept": second.kept}) == second
+    named = crooked.text.replace("sensitivity_mv_per_pa = 20.0", 'calibration = "mine.txt"')
+    (tmp_path / "mine.txt").write_text("20 0\n20000 0\n")
+    assert parse(named, tmp_path).named_files == ("mine.txt",)
+    (tmp_path / "mine.txt").unlink()
+    assert faults(named, tmp_path)[0].startswith("mic[2].calibration: no file 'mine.txt'")
