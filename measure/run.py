@@ -91,7 +91,7 @@ def measure(
     TooLoud
         A stimulus would pass, or a capture passed, the rig's loudest level.
     """
-    session.begin(plan)
+    session.begin(plan, together=plan.together is not None or overlapped in ("auto", "on"))
     fixed = [m for m in rig.description.monitor_mics if m not in plan.mics]
     checks = LoudnessCheck.of(rig, (*plan.mics, *fixed), levels), ExcursionCheck.of(rig, plan.mics)
     hand = CaptureLoop(rig, session, ask, step, accept_change, checks)
@@ -105,7 +105,7 @@ def measure(
         else:
             listener = CaptureAnalyser.of(rig.description, plan)
         for capture in session.underived(plan):
-            _derive(hand, listener, capture, _mean_of_landed(session, listener, capture))
+            session.derive(plan, capture, _mean_of_landed(session, listener, capture))
         left = session.missing(plan)
         rig.expect([c.pose for c in (*left, plan.closing) if c is not None])
         hand.take(listener, left)
@@ -165,7 +165,7 @@ class CaptureLoop:
                 continue
             if not alone:
                 heard = _mean_of_landed(self.session, listener, capture)
-                _derive(self, listener, capture, heard)
+                self.session.derive(plan, capture, heard)
             where = f"{plan.name} {capture.position + 1}/{len(plan.positions)}"
             least = min(float(np.min(one.snr_db)) for one in heard)
             self.step(f"{where}, {plan.named(capture)}, {least:.0f} dB SNR")
@@ -204,15 +204,10 @@ def planned(session: Session, plan: Plan) -> Plan:
     return plan if how is None or not how.used else overlap.together(session.rig(), plan, how)
 
 
-def _derive(hand: CaptureLoop, listener: CaptureAnalyser, capture: Capture, heard: list[SourceResponse]) -> None:
-    for source, one in zip(_sources(listener.plan, capture), heard, strict=True):
-        hand.session.derive(listener.plan, replace(capture, source=source), one)
-
-
 def _stored(hand: CaptureLoop, listener: CaptureAnalyser, shot: Shot, heard: list[SourceResponse]) -> None:
     """A capture in the session, and its responses."""
     hand.session.store(listener.plan, shot)
-    _derive(hand, listener, shot.capture, heard)
+    hand.session.derive(listener.plan, shot.capture, heard)
 
 
 def _sources(plan: Plan, capture: Capture) -> range:
@@ -250,7 +245,7 @@ def _settled(hand: CaptureLoop, plan: Plan) -> Overlap:
     session, description = hand.session, hand.rig.description
     listener = CaptureAnalyser.of(description, plan)
     for capture in session.underived(plan):
-        _derive(hand, listener, capture, _mean_of_landed(session, listener, capture))
+        session.derive(plan, capture, _mean_of_landed(session, listener, capture))
     hand.take(listener, [c for c in session.missing(plan) if c.position == plan.order[0]])
     if any(session.clocks(plan.name)):
         return Overlap(why="inputs and outputs run on two clocks")
@@ -390,7 +385,7 @@ def _until_good(
             whole = _shot(hand, capture, splice.recording, splice.heard, bad[0].delay, None)
             session.store(plan, replace(whole, splice=splice.kept([one.run for one in bad])))
             if derived:
-                _derive(hand, listener, capture, list(splice.heard))
+                session.derive(plan, capture, splice.heard)
             return list(splice.heard)
     raise Held(
         f"{plan.name}, {capture.pose.text()}, {plan.sources.axis} {plan.named(capture)!r}: {made} captures were "

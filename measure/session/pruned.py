@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from sweetspot.measure.session.layout import KINDS, LONGEST_CHUNK, PACKED, SCHEMA, VERIFICATION
+from sweetspot.measure.session.layout import KINDS, PACKED, SCHEMA, VERIFICATION
 from sweetspot.rigs.storage import Data, File, Group, replacing
 
 RawKept = Literal["all", "rejected", "none"]
@@ -56,7 +56,6 @@ def _copied(old: Group, new: Group, goes: Callable[[str, Data], bool]) -> None:
             made = new.create_data(name, list(data.texts()))
         else:
             x = data[:]
-            chunks = (*(1 for _ in x.shape[:-1]), min(x.shape[-1], LONGEST_CHUNK)) if x.ndim > 1 else x.shape
             x = x[..., :0] if goes(data.name, data) else x
-            made = new.create_data(name, x, chunks=chunks, **(PACKED if x.ndim > 1 else {}))
+            made = new.create_data(name, x, chunks=data.chunks, **(PACKED if x.ndim > 1 else {}))
         made.attrs.update(**data.attrs.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -160,8 +160,13 @@ class Session:
         """Whether a set of any kind was begun."""
         return f"raw/{name}" in self._file
 
-    def begin(self, plan: Plan) -> None:
+    def begin(self, plan: Plan, *, together: bool = False) -> None:
         """Make room for a set, unless it was begun before: its plan's tables, and responses that are not a number yet.
+
+        Parameters
+        ----------
+        together
+            All drivers of a position may play in one capture.
 
         Raises
         ------
@@ -181,7 +186,7 @@ class Session:
         raw.attrs.update(fs=plan.sweep.fs, band_hz=plan.sweep.band, swept_hz=plan.sweep.swept)
         raw.attrs.update(channels=[m.name for m in plan.mics] + ["loopback"])
         shape = (len(plan.positions), len(plan.mics), len(plan.sources.names), plan.before + plan.after)
-        group = self._tables(plan.name, shape, plan.sources.axis, plan.sweep.fs, "Pa/FS")
+        group = self._tables(plan.name, shape, plan.sources.axis, plan.sweep.fs, "Pa/FS", together=together)
         group.data("ir").attrs.update(zero=plan.before, band_hz=plan.sweep.band)
         group.create_data("positions", plan.positions)
         group.create_data("mics", [m.name for m in plan.mics])
@@ -204,16 +209,22 @@ class Session:
             f"unit anew with: sweetspot measure {plan.name} RIG --unit {self.serial}"
         )
 
-    def _tables(self, name: SetName, shape: tuple[int, ...], axis: str, fs: int, unit: str) -> Group:
-        """Data sets for a set's responses and metadata, filled with NaN."""
+    def _tables(
+        self, name: SetName, shape: tuple[int, ...], axis: str, fs: int, unit: str, *, together: bool = False
+    ) -> Group:
+        """Data sets for a set's responses and metadata, filled with NaN.
+
+        Drivers that play ``together`` have the same standard errors, which in one chunk shrink to those of one.
+        """
         group = self._file.create_group(name)
         one = (1, shape[1], 1, shape[3])  # as it is written, so that nothing is compressed twice
         ir = group.create_empty("ir", shape, "f4", np.nan, chunks=one, **PACKED)
         ir.attrs.update(fs=fs, unit=unit, axes=f"position mic {axis} tap")
         group.create_empty("snr_db", shape[:3], "f4", np.nan)
         bins = (*shape[:3], shape[3] // 2 + 1)
+        of_capture = (1, shape[1], shape[2] if together else 1, bins[3])
         for of_bin in ("stderr", "coherence"):
-            data = group.create_empty(of_bin, bins, "f4", np.nan, chunks=(*one[:3], bins[3]), **PACKED)
+            data = group.create_empty(of_bin, bins, "f4", np.nan, chunks=of_capture, **PACKED)
             data.attrs.update(fs=fs, taps=shape[3], axes=f"position mic {axis} bin")
         group.data("stderr").attrs["unit"] = unit
         return group
@@ -534,12 +545,12 @@ class Session:
         there = [c for c in plan.captures if c.key in landed]
         return [c for c in there if np.any(empty[c.position, _rows(c)]) or (c is there[-1] and c.repeat)]
 
-    def derive(self, plan: Plan, capture: Capture, heard: SourceResponse) -> None:
-        """Store a derived response; written to disk with the next capture, as it can be derived again."""
-        group = self._file.group(plan.name)
-        for name, value in (("stderr", heard.stderr), ("coherence", heard.coherence), ("snr_db", heard.snr_db)):
-            group.data(name)[capture.position, :, capture.source] = value
-        group.data("ir")[capture.position, :, capture.source] = heard.h
+    def derive(self, plan: Plan, capture: Capture, heard: Sequence[SourceResponse]) -> None:
+        """Store a capture's responses, one a source; flushed with the next capture, as they can be derived again."""
+        group, rows = self._file.group(plan.name), _rows(capture)
+        for name in ("stderr", "coherence", "snr_db", "ir"):
+            values = [one.h if name == "ir" else getattr(one, name) for one in heard]
+            group.data(name)[capture.position, :, rows] = np.stack(values, axis=1)
 
     def per_bin(self, name: SetName, what: Literal["stderr", "coherence"], *, whole: bool = False) -> Float:
         """Standard error (Pa/FS) or coherence, ``(position, mic, driver, bin)``, of the ``rfft`` of each response.

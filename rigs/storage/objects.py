@@ -114,6 +114,7 @@ class Data:
         with guarded(path, "a data set"):
             self.name = str(data.name)
             self.shape: tuple[int, ...] = tuple(data.shape)
+            self.chunks: tuple[int, ...] | None = data.chunks
             self.is_text = h5py.check_string_dtype(data.dtype) is not None or data.dtype.kind == "S"
         self.attrs = Attributes(data, path, self.name, remedy)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -224,6 +225,23 @@ def test_a_session_goes_on_as_it_began(long: Description, lab_rig: LabRig, tmp_p
         assert len(session.landed("ears")) == 8 > len(before)
         assert session.landed("ears") > before
         assert np.isfinite(session.responses("ears").h).all()
+
+
+def test_standard_errors_that_drivers_share_are_stored_once(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
+    """Drivers that are read alike have one noise in an overlapped capture; it takes the place of one driver's."""
+    rig = parse(
+        re.sub(r"(band_hz = \[(?:80|120|100), \d+\]\n)", "band_hz = [100, 18000]\n", long.text), folder=tmp_path
+    )
+    sizes, values = {}, {}
+    for mode in ("off", "on"):
+        here = session_of(rig, tmp_path / mode)
+        run(rig, here, lab_rig(rig, "T-9"), mode)
+        with h5py.File(here / "session.h5") as file:
+            data = file["ears/stderr"]
+            sizes[mode], values[mode] = data.id.get_storage_size(), data[1:]
+    assert (values["on"][:, :, 0] == values["on"][:, :, 2]).all()
+    assert not (values["off"][:, :, 0] == values["off"][:, :, 2]).all()
+    assert sizes["on"] < 0.6 * sizes["off"], "the first position is sequential in both"
 
 
 def test_a_burst_spoils_all_drivers_and_is_repeated(long: Description, lab_rig: LabRig, tmp_path: Path) -> None:
