@@ -71,17 +71,16 @@ class _RigTable(Table):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     fs: int = Field(ge=8000, le=768000, strict=True)
     interface: InterfaceTable
-    # Defaults are made when they are needed: each would build its table's schema at import, 15 ms together.
-    stage: StageTable = Field(default_factory=StageTable)
-    limits: LimitsTable = Field(default_factory=LimitsTable)
-    environment: Environment = Field(default_factory=Environment)
+    stage: StageTable = StageTable()
+    limits: LimitsTable = LimitsTable()
+    environment: Environment = Environment()
     driver: tuple[Driver, ...] = Field(min_length=1)
     mic: tuple[Mic, ...] = Field(min_length=1)
     ears: EarsTable | None = None
     polar: Polar | None = None
     reference: Reference | None = None
-    sweep: SweepTable = Field(default_factory=SweepTable)
-    lab: Lab = Field(default_factory=Lab)
+    sweep: SweepTable = SweepTable()
+    lab: Lab = Lab()
 
 
 class Description(_RigTable):
