@@ -27,7 +27,7 @@ from sweetspot.rigs.names import check_serial
 from sweetspot.rigs.next_command import command
 from sweetspot.rigs.progress import result, say, tracked
 from sweetspot.rigs.protocol import Rig
-from sweetspot.rigs.quick_start import without_docstrings
+from sweetspot.rigs.quick_start import quick_start
 from sweetspot.rigs.rig_file import Description, read, with_faults
 from sweetspot.rigs.runs import begun, located
 from sweetspot.rigs.storage import alone, alone_in
@@ -350,7 +350,7 @@ def pictures(
         "smoothing": 1.0 / smoothing if smoothing else 0.0,
     }
     with forked.begun([partial(shown.gather, folder.session_file(run), **about)], copies=1) as read:
-        with without_docstrings():
+        with quick_start():
             from sweetspot.measure.share import figures  # matplotlib is slow to import
         (data,) = read()
     names = figures.chosen(figures.pictures(data), only)

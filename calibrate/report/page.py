@@ -49,16 +49,22 @@ def comparison(rows: tuple[DesignRow, ...], path: Path) -> Path:
     return path
 
 
-def draw(e: Evidence, *, with_figures: bool) -> dict[str, list[Picture]]:
-    """Draw the parts of the page on all cores; with their figures, which only files need, in this process."""
+def begin(e: Evidence, *, with_figures: bool) -> forked.Begun[list[Picture]]:
+    """Draw :data:`EARLY` on another core; with their figures, which only files need, later in this process."""
+    return forked.begun([partial(_drawn, e, name, with_figures) for name in EARLY], copies=1, here=with_figures)
 
-    def drawn(name: str) -> list[Picture]:
-        with matplotlib.rc_context(measured.STYLE):
-            return [p if with_figures else replace(p, figure=None) for p in PARTS[name](e)]
 
-    work = [partial(drawn, name) for name in PARTS]
+def draw(e: Evidence, begun: forked.Begun[list[Picture]], *, with_figures: bool) -> dict[str, list[Picture]]:
+    """Draw the other parts of the page on all cores, or in this process, and add those begun."""
+    names = [name for name in PARTS if name not in EARLY]
+    work = [partial(_drawn, e, name, with_figures) for name in names]
     found = [piece() for piece in work] if with_figures else forked.shared(work)
-    return dict(zip(PARTS, found, strict=True))
+    return dict(zip((*names, *EARLY), (*found, *begun()), strict=True))
+
+
+def _drawn(e: Evidence, name: str, with_figures: bool) -> list[Picture]:
+    with matplotlib.rc_context(measured.STYLE):
+        return [p if with_figures else replace(p, figure=None) for p in PARTS[name](e)]
 
 
 def values(e: Evidence, name: str) -> dict[str, Any]:
@@ -272,6 +278,9 @@ PARTS: dict[str, Callable[[Evidence], list[Picture]]] = {
     "plans": _plans,
 }
 """Parts of the page, each drawn from the run's evidence; long ones first."""
+
+EARLY = ("zones", "noise", "levels", "plans", "responses")
+"""Parts that need nothing of the verification: they are drawn while it is read."""
 
 GROUPS = {
     "image": ("zones", "image"),

@@ -3,10 +3,11 @@
     python tests/bench/commands.py [--run RUN] [--beside SWEETSPOT RUN] [--repeats 5] [COMMAND ...]
 
 ``--run`` names a finished run folder; without it one is made on the virtual lab first. ``--beside`` names the program
-of another version and a run folder that it made. Seconds are user and system time of the process and its children, so
-that what else the machine does counts little; medians of interleaved runs. Stages are shares of a profile on one core:
-the start of Python, imports, reading and writing of files, the virtual lab, pictures, and mathematics for the rest.
-What is spent in a library counts for those who called it: a transform of the lab's is the lab's.
+of another version and a run folder that it made. ``report`` makes its page anew, ``report again`` leaves it. Seconds
+are user and system time of the process and its children, so that what else the machine does counts little; medians of
+interleaved runs. Stages are shares of a profile on one core: the start of Python, imports, reading and writing of
+files, the virtual lab, pictures, and mathematics for the rest. What is spent in a library counts for those who called
+it: a transform of the lab's is the lab's.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ WORDS = {
     "calibrate": ["calibrate", "RUN"],
     "verify": ["verify", "RUN"],
     "report": ["report", "RUN"],
+    "report again": ["report", "RUN"],
     "process": ["process", "RUN", "MUSIC", "OUT"],
 }
+MADE_ANEW = {"report": "report.html"}
+"""What a command would leave as it is: removed from the run folder before each of its runs."""
+
 START = "start"
 REST = "mathematics"
 ROOMS = ("rigs", "measure", "processor", "calibrate", "sweetspot")
@@ -48,14 +53,21 @@ STAGES = {
 }
 
 
-def seconds(words: list[str]) -> tuple[float, float]:
-    """Processor and wall seconds of a process and its children."""
+def seconds(words: list[str], run: str = "", command: str = "") -> tuple[float, float]:
+    """Processor and wall seconds of a process and its children, without what the command made in the run folder."""
+    remove(run, command)
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(words, capture_output=True, text=True)
     wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode not in (0, 1):
         raise SystemExit(f"{' '.join(words)}: exit code {done.returncode}: {done.stderr[-500:]}")
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, wall
+
+
+def remove(run: str, command: str) -> None:
+    """Remove what a command would leave as it is."""
+    if command in MADE_ANEW:
+        (Path(run) / MADE_ANEW[command]).unlink(missing_ok=True)
 
 
 Function = tuple[str, int, str]
@@ -149,12 +161,13 @@ def main() -> int:
             mine = [(files | {"RUN": str(run)}).get(w, w) for w in WORDS[command]]
             times, other = [], []
             for _ in range(asked.repeats):
-                times.append(seconds([ours, *mine]))
+                times.append(seconds([ours, *mine], str(run), command))
                 if asked.beside:
                     theirs = [(files | {"RUN": asked.beside[1]}).get(w, w) for w in WORDS[command]]
-                    other.append(seconds([asked.beside[0], *theirs])[0])
+                    other.append(seconds([asked.beside[0], *theirs], asked.beside[1], command)[0])
             cpu, wall = (statistics.median(t[i] for t in times) for i in (0, 1))
             ratio = f"{statistics.median(t[0] / o for t, o in zip(times, other, strict=True)):.2f}" if other else ""
+            remove(str(run), command)
             parts = " | ".join(f"{cpu * share:.2f}" for share in shares(mine, folder, cpu).values())
             print(f"| `{command}` | {cpu:.2f} | {wall:.2f} | {parts} | {ratio} |", flush=True)
     return 0

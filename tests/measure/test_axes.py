@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from typing import Any
 
 import matplotlib
@@ -121,3 +123,30 @@ def test_names_are_placed_as_in_a_legend(count: int, kind: str) -> None:
         )
     assert (wanted != 255).any()
     assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 2
+
+
+def test_a_quick_start_leaves_matplotlib_as_it_is() -> None:
+    """Pictures are drawn with grids of any style; lists of properties and axes in space are there afterwards."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", QUICK], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["drawn", "True", "True", "Axes3D"]
+
+
+QUICK = """
+import io, sys
+from sweetspot.rigs.quick_start import quick_start
+with quick_start():
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+assert "mpl_toolkits.mplot3d" not in sys.modules
+figure = Figure()
+FigureCanvasSVG(figure)
+figure.subplots().grid(True, color="#123456", linestyle="--", lw=0.5)
+out = io.StringIO()
+figure.savefig(out, format="svg")
+print("drawn" if "#123456" in out.getvalue() else "no grid")
+from matplotlib import artist, lines
+print("linewidth" in artist.kwdoc(lines.Line2D), "linewidth" in artist.ArtistInspector(lines.Line2D).get_setters())
+from mpl_toolkits.mplot3d import Axes3D
+print(Axes3D.__name__)
+"""
