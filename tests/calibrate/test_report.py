@@ -25,6 +25,7 @@ from sweetspot.calibrate.auditory import Assessment, ZoneMap
 from sweetspot.calibrate.auditory.zone import OwnError
 from sweetspot.calibrate.design import Design, Limits
 from sweetspot.calibrate.report import evidence, image_pictures, pictures, plots, sounds, standing, svg
+from sweetspot.calibrate.report import page as parts
 from sweetspot.calibrate.report import writing as report
 from sweetspot.measure import plan
 from sweetspot.measure import run as hardware
@@ -468,3 +469,17 @@ def test_every_change_of_the_program_s_text_is_seen(tmp_path: Path, monkeypatch:
         assert f"numpy {np.__version__}" in standing.program.__wrapped__()
     assert (given[3] / "report" / "page.html.j2").is_file()
     assert (given[0] / "storage" / "seal.py").is_file()
+
+
+def test_what_is_drawn_early_needs_nothing_of_the_verification(verified: Path) -> None:
+    """The same with and without it; the other parts are not."""
+    known = evidence.of_session(verified)
+    whole = evidence.with_verdict(verified, known)
+
+    def drawn(e: evidence.Evidence, name: str) -> list[str]:
+        return [str(p.svg) + p.hover for p in parts.PARTS[name](e)]
+
+    with pictures.styled():
+        assert all(drawn(known, name) == drawn(whole, name) for name in parts.EARLY)
+        assert drawn(known, "cancellation") != drawn(whole, "cancellation")
+    assert set(parts.EARLY) < set(parts.PARTS)
