@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudn
     taps = max(h.shape[-1] for h in responses.values())
     for name in PROGRAMMES:
         x = programme_of(name, filters.fs)
-        plain = SignalBlocks(weighted(np.pad(x, ((0, 0), (0, taps - 1))), filters.fs), taps)
+        plain = SignalBlocks(_weighted(name, filters.fs, taps), taps)
         for arm in arms:
             h = responses[arm.name]
             if arm.name == "calibrated":
@@ -90,6 +91,12 @@ def levels_of(arms: tuple[Arm, ...], filters: FilterSet, position: int) -> Loudn
     base = loud["plain"]
     over = {arm: {k: v - base[k] for k, v in each.items()} for arm, each in loud.items()}
     return Loudness(over, max(spl), -over["calibrated"]["music"], headroom["music"])
+
+
+@lru_cache(maxsize=2)
+def _weighted(name: str, fs: int, taps: int) -> Float:
+    """A programme with the weighting, ``(2, samples + taps - 1)``; the last are kept."""
+    return weighted(np.pad(programme_of(name, fs), ((0, 0), (0, taps - 1))), fs)
 
 
 def response_at(arm: Arm, position: int) -> Float:

@@ -18,7 +18,7 @@ from sweetspot.calibrate.auditory.assessment import Assessment, Pending
 from sweetspot.calibrate.auditory.figures import EarModel, ImageFigures
 from sweetspot.calibrate.auditory.mapping import Extent, Ground, ground_of, measured, zone_map
 from sweetspot.calibrate.auditory.reference import facing_gain
-from sweetspot.calibrate.auditory.unit import UnitImage, image_of_unit
+from sweetspot.calibrate.auditory.unit import UnitImage, image_of_unit, loudness_of_unit
 from sweetspot.calibrate.auditory.zone import ZoneMap
 from sweetspot.calibrate.plant import Gate, Matched, MeasuredSet, Prediction, corrected, gate
 from sweetspot.calibrate.plant import matched as matched_ears
@@ -147,7 +147,8 @@ def unit(
     verified: MeasuredSet,
     share: float,
 ) -> UnitImage:
-    """The calibrated unit's figures as predicted, and how uncertain noise and drift leave the measured ones.
+    """The calibrated unit's figures as predicted, without :func:`unit_loudness`, and how uncertain noise and drift
+    leave the measured ones.
 
     Parameters
     ----------
@@ -163,6 +164,19 @@ def unit(
         pair = corrected(pair, matched.gains) if pair else None
     model = model_of(rig)
     return image_of_unit(rig, measured, filters, pair=pair, model=model, verified=verified, share=share)
+
+
+def unit_loudness(run: Path, filters: FilterSet, matched: Matched | None, ears: ImpulseResponse) -> dict[str, float]:
+    """Predicted loudness of each programme over plain stereo, dB.
+
+    Parameters
+    ----------
+    ears
+        The session's responses at the scoring positions.
+    """
+    with Session.read(session_file(run)) as session:
+        rig = session.rig()
+    return loudness_of_unit(rig, corrected(ears, matched.gains) if matched else ears, filters)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -54,6 +54,10 @@ class UnitImage:
     predicted: ImageFigures
     draws: tuple[Draw, ...]
 
+    def louder(self, loudness_db: dict[str, float]) -> UnitImage:
+        """With the predicted loudness over plain stereo, see :func:`loudness_of_unit`."""
+        return replace(self, predicted=replace(self.predicted, loudness_db=loudness_db))
+
     def uncertainty(self, figure: Callable[[Draw], float]) -> float | None:
         """Standard uncertainty of a figure by noise and drift alone; ``None`` where it is not known."""
         if len(self.draws) < 2:
@@ -71,7 +75,7 @@ def image_of_unit(
     verified: MeasuredSet,
     share: float,
 ) -> UnitImage:
-    """Figures as predicted, and under draws of the measurement's noise.
+    """Figures as predicted, but for the loudness, and under draws of the measurement's noise.
 
     Parameters
     ----------
@@ -85,11 +89,9 @@ def image_of_unit(
         Part of what both sides have in common that the centre program plays.
     """
     heads, distance, listener = heads_of(measured.ir), rig.listening_m, nominal(heads_of(measured.ir))
-    expected, _, reference = others_of(rig, measured.ir, filters, pair, model)
+    _, _, reference = others_of(rig, measured.ir, filters, pair, model)
     unit = ways.calibrated(measured.ir, filters)
-    loudness = levels_of((expected, unit), filters, listener).re_plain_db[unit.name]
-    figures = figures_of(unit, model, heads.facing, distance, reference)
-    predicted, found = replace(figures, loudness_db=loudness), list[Draw]()
+    predicted, found = figures_of(unit, model, heads.facing, distance, reference), list[Draw]()
     if measured.errors is None or verified.errors is None:
         return UnitImage(predicted, ())
     rng = np.random.default_rng(SEED)
@@ -102,6 +104,19 @@ def image_of_unit(
         level = _level_db(own, listener) - _level_db(plain, listener)
         found.append(Draw(judged, depth_of(plain, distance), level))
     return UnitImage(predicted, tuple(found))
+
+
+def loudness_of_unit(rig: Description, measured: ImpulseResponse, filters: FilterSet) -> dict[str, float]:
+    """Loudness of each programme over plain stereo on the unit as predicted, dB.
+
+    Parameters
+    ----------
+    measured
+        The session's responses at the scoring positions.
+    """
+    plain = ways.plain_on_unit(measured, np.array([d.at for d in rig.driver]), filters)
+    unit = ways.calibrated(measured, filters)
+    return levels_of((plain, unit), filters, nominal(heads_of(measured))).re_plain_db[unit.name]
 
 
 def _drawn(s: MeasuredSet, known: Complex, rng: np.random.Generator) -> ImpulseResponse:

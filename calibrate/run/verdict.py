@@ -127,7 +127,10 @@ def verdict_of(
     with forked.begun([own], copies=1, here=bool(kept)) as beside:
         verdict = found.verdict(measured[0], limits, reachable(*measured, rig, design))
         image = Assessment.of(known) if known else auditory.of_verification(*how, found.ears.ir, share)
-        more = _kept_metrics(kept, verdict.metrics) or listener_metrics.of(image, beside()[0], limits)
+        more = _kept_metrics(kept, verdict.metrics)
+        if not more:  # loudness here, as the draws over there take longer
+            louder = auditory.unit_loudness(*how, scored.ir)
+            more = listener_metrics.of(image, beside()[0].louder(louder), limits)
     return (
         found,
         replace(verdict, image=image, zone=zone(run), metrics=(*verdict.metrics, *more)),

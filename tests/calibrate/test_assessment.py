@@ -61,6 +61,8 @@ def test_predicted_and_heard_agree_and_are_reported(run: Path) -> None:
         assert set(figures["loudness_re_plain_db"]) == {"music", "speech"}
         assert {"width_deg", "balance_deg", "focus_deg", "tone_rms_db"} <= set(figures)
     assert set(kept["loudness"]) == {"max_spl_db", "insertion_db", "headroom_db"}
+    lost = next(m["predicted"] for m in kept["metrics"] if m["key"] == "loudness")
+    assert lost == pytest.approx(-min(want.arms["calibrated"].loudness_db.values()), abs=1e-9)
     assert "nan" not in json.dumps(kept["image"]).lower()
 
 
