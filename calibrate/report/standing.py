@@ -34,10 +34,10 @@ def state(run: Path) -> State:
     return tuple((path.name, is_.st_ino, is_.st_size, is_.st_mtime_ns) for path, is_ in each)
 
 
-def sources(run: Path, music: Path | None) -> dict[str, Any]:
-    """All that the page of a run depends on: program, name of the folder, SHA-256 of the files and of the music."""
+def sources(run: Path, music: Path | None, program: str) -> dict[str, Any]:
+    """All that the page of a run depends on: :func:`program`, name of the folder, SHA-256 of files and of the music."""
     return {
-        "program": program(),
+        "program": program,
         "run": run.name,
         "music": None if music is None else [music.name, file_sha256(music)],
         "files": {path.relative_to(run).as_posix(): file_sha256(path) for path in _paths(run)},

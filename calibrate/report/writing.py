@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sweetspot.calibrate.report import standing
 from sweetspot.calibrate.run import VERIFIED, changes
@@ -73,8 +73,8 @@ def write_noting_changes(
             return path, changes(run)
     before = standing.state(run)
     with _rarely_collected(), forked.begun([partial(_beside, run, music)], copies=1) as beside:
-        for name in ("session.h5", VERIFIED):
-            hash_ahead(run / name, content=True)
+        for name in ("session.h5", VERIFIED, store.NAME):
+            hash_ahead(run / name, content=True)  # both of its hashes in one reading
         with quick_start():
             from sweetspot.calibrate.report import evidence, page, templates  # the other core is at work already
             from sweetspot.calibrate.report import pictures as separate
@@ -86,9 +86,11 @@ def write_noting_changes(
             gathered = evidence.with_verdict(run, known)
             values = page.values(gathered, run.name)
             step("verification")
+            changed = changes(run)
             drawn = page.draw(gathered, begun, with_figures=pictures is not None)
         step("pictures")
-        ((template, clips, made_from, changed),) = beside()
+        ((template, clips, program),) = beside()
+        made_from = standing.sources(run, music, program)
         content = templates.page(template).render(
             pictures=page.grouped(drawn),
             clips=clips,
@@ -117,11 +119,8 @@ def _rarely_collected() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _beside(
-    run: Path, music: Path | None
-) -> tuple[dict[str, bytes], tuple[Clip, ...], dict[str, Any], tuple[str, ...]]:
-    """What needs nothing of the evidence: compiled template, sounds, what the page is made from, and changed files."""
+def _beside(run: Path, music: Path | None) -> tuple[dict[str, bytes], tuple[Clip, ...], str]:
+    """What needs nothing of the evidence: compiled template, sounds, and the program that the page is made by."""
     from sweetspot.calibrate.report import sounds, templates  # while the other core reads
 
-    made_from = standing.sources(run, music)
-    return templates.compiled(), sounds.clips(run, music), made_from, changes(run)
+    return templates.compiled(), sounds.clips(run, music), standing.program()

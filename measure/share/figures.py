@@ -87,7 +87,7 @@ def save(draw: Callable[[], Figure], path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise BadInput(f"{path.parent}: cannot be made: {fault.strerror}; choose another folder with --out") from fault
-    style = {**plots.STYLE, "axes.titley": 1.0, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
+    style = {**plots.STYLE, "figure.facecolor": plots.PAPER, "svg.hashsalt": path.stem}
     with matplotlib.rc_context(style), replacing(path, path.suffix, synced=False) as part:
         kind = path.suffix.lower()
         quick: dict[str, Any] = {"pil_kwargs": {"compress_level": 3}} if kind == ".png" else {}
