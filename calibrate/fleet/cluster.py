@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from sweetspot.calibrate.fleet.jobs import Job, counted, dead
@@ -22,10 +20,6 @@ CONNECT_S = 5.0
 
 POLL_S = 0.5
 """Polling interval of workers and scheduler, s."""
-
-
-TRIM_THRESHOLD, MMAP_THRESHOLD = (-1, 1 << 27), (-3, 1 << 25)
-"""glibc's parameters by number, and bytes: up to how much freed memory stays, and from which size on it never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +135,7 @@ class _HandingOut:
     def _send(self, client: Any, job: Job) -> None:
         self._count += 1
         key = f"unit-{client.id}-{self._count}"  # another command's task of the same name would be taken for it
-        self._flying[client.submit(_done, self._do, job, pure=False, key=key)] = job
+        self._flying[client.submit(self._do, job, pure=False, key=key)] = job
 
     def _landed(self) -> list[Any]:
         """Futures that have an end, after at most :data:`POLL_S`."""
@@ -172,25 +166,6 @@ class _HandingOut:
             return dead(job, f"{type(fault).__name__}: {fault}")
         finally:
             future.release()
-
-
-def _done(do: Callable[[Job], Outcome], job: Job) -> Outcome:
-    """What a worker runs."""
-    keep_freed_memory()
-    return do(job)
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Have this process keep what it frees for the next unit, where its C library is glibc.
-
-    Dask starts workers with a trim threshold of 64 kB, so that each array of a unit is given back to the system and
-    taken from it again: a unit took 0.64 s instead of 0.36.
-    """
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        library = ctypes.CDLL(None)
-        for name, size in TRIM_THRESHOLD, MMAP_THRESHOLD:
-            library.mallopt(name, size)
 
 
 def _connected(cluster: Any, scheduler: Scheduler, wait: float) -> Any:

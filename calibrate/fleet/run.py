@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import time
@@ -10,8 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
+from functools import cache
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -38,6 +40,10 @@ ATTEMPTS = 3
 """How often a unit may lose its worker before it counts as failed."""
 
 
+TRIM_THRESHOLD, MMAP_THRESHOLD = (-1, 1 << 27), (-3, 1 << 25)
+"""glibc's parameters by number, and bytes: up to how much freed memory stays, and from which size on it never does."""
+
+
 def work(job: Job) -> Outcome:
     """Fit one run, and verify it if requested; an error becomes the outcome's reason.
 
@@ -45,6 +51,7 @@ def work(job: Job) -> Outcome:
     fit is not fitted twice.
     """
     began = time.process_time()
+    keep_freed_memory()
     run = Path(job.run)
     known: dict[str, Any] = {"unit": run.parent.name, "worker": f"{platform.node()}/{os.getpid()}", **job.identity}
     status, reason = "done", ""
@@ -69,6 +76,19 @@ def work(job: Job) -> Outcome:
     known["finished_utc"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     known["cpu_seconds"] = time.process_time() - began
     return Outcome(job.run, status, reason, known, figures)
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have this process keep what it frees for the next unit, where its C library is glibc.
+
+    Else arrays are given back to the system and taken from it again, 4,000 pages a unit (10 ms). Dask starts workers
+    with a trim threshold of 64 kB besides: a unit took 0.64 s instead of 0.36.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        for name, size in TRIM_THRESHOLD, MMAP_THRESHOLD:
+            library.mallopt(name, size)
 
 
 def _fit(run: Path, job: Job, session_sha256: str) -> Fitted:
