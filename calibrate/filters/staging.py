@@ -88,7 +88,8 @@ def _played(taps: Float, fs: int) -> Iterator[Float]:
     size = 1 << (4 * length - 1).bit_length()
     H = rfft(taps.astype(np.float32), size)
     for name in PROGRAMMES:
-        y = irfft(np.einsum("cif,cdf->dif", _spectra(fs, name, size, length), H), size)[..., length - 1 :]
+        X = _spectra(fs, name, size, length)
+        y = irfft(sum(x * h[:, None] for x, h in zip(X, H, strict=True)), size)[..., length - 1 :]
         yield y.reshape(len(y), -1)[:, : _programme(fs, name).shape[1] - length]
 
 

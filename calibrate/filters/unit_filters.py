@@ -249,7 +249,7 @@ def _prediction(
 
 def _whole(score: MeasuredSet, polar: MeasuredSet, filters: FilterSet, same: Matched) -> RoomPrediction:
     """The room's share of a prediction, and the uncertainty of its polar part."""
-    w = np.asarray(filters.response(frequencies(polar.ir.fs))[2:], dtype=np.complex128)
+    w = predict.response(filters, polar.ir.fs)[CENTRE]
     h, shared = polar.spectra(), polar.drift
     own = polar.noise() if isinstance(shared, float) else polar.noise() + shared * np.abs(h) ** 2
     noise, power = uncertainty.through(w, h, own, 1.0)

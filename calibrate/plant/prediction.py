@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,13 @@ def programs(ir: ImpulseResponse, filters: FilterSet, gate: Gate | None = None, 
         Which programs.
     """
     h = spectra(ir)[0] if gate is None else gates.spectra(ir, gate)
-    return np.asarray(np.einsum("pmdf,cdf->pmcf", h, filters.response(frequencies(ir.fs))[some]))
+    return np.asarray(np.einsum("pmdf,cdf->pmcf", h, response(filters, ir.fs)[some]))
+
+
+@lru_cache(maxsize=1)
+def response(filters: FilterSet, fs: int) -> Complex:
+    """Responses ``(program, driver, frequency)`` of filters on a set's grid; those of the last filters are kept."""
+    return frozen("response", filters.response(frequencies(fs)), ndim=3, dtype=np.complex128)
 
 
 def last_arrivals(ir: ImpulseResponse) -> Float:

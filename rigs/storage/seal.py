@@ -64,9 +64,9 @@ def block(sha256: str = "") -> bytes:
     return (f"sweetspot content {f'sha256 {sha256}' if sha256 else 'open'}\n").encode().ljust(BLOCK, b"\x00")
 
 
-def sealed(file: bytes) -> bytes:
-    """A file that was built in memory behind an empty user block, with its checksum."""
-    return block(hashlib.sha256(memoryview(file)[BLOCK:]).hexdigest()) + file[BLOCK:]
+def content_of(file: memoryview) -> str:
+    """SHA-256 of a file's content in memory, hexadecimal: all that follows its user block."""
+    return hashlib.sha256(file[BLOCK:]).hexdigest()
 
 
 def stated(path: Path) -> Seal:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sweetspot.calibrate.design import BeamDesign, target_power
 from sweetspot.calibrate.filters.beam.harmonics import Encoded, towards
@@ -217,17 +218,21 @@ def solve(
     r, wanted = regions.scaled(level), reference / level
     x, lobe = r.lobe, r.weight
     R_on = covariance(x, lobe)
-    Q = cost[:, :, None] * np.eye(x.shape[1])
     target = target_power(design.target_db, f)
     effort = allowed(r.ahead, wanted, design)
     nu = np.full(len(f), RANGE[0])
     phase = _matched_phase(x, lobe)
     w = np.zeros(x.shape[:2], dtype=np.complex128)
-    on, off, costs = _rows(R_on), _rows(r.off), _rows(Q)
+    on, off, own = _rows(R_on), _rows(r.off), np.ascontiguousarray(cost.T)
+    forms, diagonal = (_form(on), _form(off)), np.arange(len(own))
     for _ in range(ROUNDS):
         rhs = np.ascontiguousarray(np.einsum("fmi,i,fi->mf", x.conj(), lobe, np.abs(wanted)[:, None] * phase))
-        mu = _Path(on + nu * costs, off, rhs, _form(on), _form(off)).least(target)
-        path = _Path(on + mu * off + RANGE[0] * costs, costs, rhs, _form(on), _form(costs))
+        B = on.copy()
+        B[diagonal, diagonal] += nu * own
+        mu = _Path(B, off, rhs, *forms).least(target)
+        B = on + mu * off
+        B[diagonal, diagonal] += RANGE[0] * own
+        path = _Path(B, own, rhs, forms[0])
         nu = path.least(np.abs(wanted) ** 2 / effort)
         w = path.weights(nu)
         power = np.einsum("fm,fmn,fn->f", w.conj(), R_on, w).real
@@ -283,33 +288,44 @@ class _Path:
     Parameters
     ----------
     B, S
-        Positive, and not negative, ``(driver, driver, frequency)``.
+        Positive, and not negative, ``(driver, driver, frequency)``; a diagonal ``S`` also ``(driver, frequency)``.
     r
         ``(driver, frequency)``.
     on, off
-        Power within the lobe, and ``S``, as :func:`_form`.
+        Power within the lobe, and a full ``S``, as :func:`_form`.
     """
 
     B: Complex
-    S: Complex
+    S: Complex | Float
     r: Complex
     on: Complex
-    off: Complex
+    off: Complex | None = None
 
     def at(self, rows: Rows) -> _Path:
         """The solutions of some bins."""
-        return _Path(*(getattr(self, f.name)[..., rows] for f in fields(self)))
+        off = None if self.off is None else self.off[:, rows]
+        return _Path(self.B[..., rows], self.S[..., rows], self.r[:, rows], self.on[:, rows], off)
 
     def excess(self, m: Float, wanted: Float) -> Float:
         """Power within the lobe over ``w^H S w``, re ``wanted (frequency,)``, in nepers."""
-        w = eliminated(self.B + m * self.S, self.r)
+        w = self._solved(m)
         pairs = _pairs(w)
-        on, off = (np.maximum(_valued(form, pairs), TINY) for form in (self.on, self.off))
-        return np.asarray(np.log(on / (off * wanted)))
+        on = _valued(self.on, pairs)
+        own = pairs[_diagonal(len(w))].real
+        off = np.add.reduce(self.S.real * own) if self.off is None else _valued(self.off, pairs)
+        return np.asarray(np.log(np.maximum(on, TINY) / (np.maximum(off, TINY) * wanted)))
 
     def weights(self, m: Float) -> Complex:
         """``w (frequency, driver)``."""
-        return np.ascontiguousarray(eliminated(self.B + m * self.S, self.r).T)
+        return np.ascontiguousarray(self._solved(m).T)
+
+    def _solved(self, m: Float) -> Complex:
+        """``w (driver, frequency)``."""
+        if self.off is not None:
+            return eliminated(self.B + m * self.S, self.r)
+        A, own = self.B.copy(), np.arange(len(self.r))
+        A[own, own] += m * self.S
+        return eliminated(A, self.r)
 
     def least(self, wanted: Float) -> Float:
         """Least multiplier of each bin at which the ratio reaches ``wanted``; the lower end of the range where it is
@@ -339,6 +355,11 @@ def _pairs(w: Complex) -> Complex:
     """``w_i* w_j (pair, frequency)`` of weights ``(driver, frequency)``."""
     i, j = np.tril_indices(len(w))
     return np.asarray(w[i].conj() * w[j])
+
+
+def _diagonal(drivers: int) -> NDArray[np.intp]:
+    """Which of :func:`_pairs` are of a driver with itself."""
+    return np.cumsum(np.arange(1, drivers + 1)) - 1
 
 
 def _valued(form: Complex, pairs: Complex) -> Float:
