@@ -13,7 +13,7 @@ from sweetspot.calibrate.plant import OCTAVES, interval
 from sweetspot.calibrate.report.evidence import CellSpread
 from sweetspot.calibrate.study import DesignRow
 from sweetspot.measure.impulse import ImpulseResponse
-from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, cells, frequencies, key
+from sweetspot.measure.share import DRIVERS, GRID, PAPER, PICTURED_DB, SOFT, Values, cells, frequencies, key
 from sweetspot.rigs.rig_file import Description
 from sweetspot.rigs.units import Float
 
@@ -203,6 +203,7 @@ def snr_map(ax: Axes, snr_db: Float, columns: Sequence[str], ends: tuple[float, 
     ax.set_ylim(len(snr_db), 0)
     ax.tick_params(length=0)
     if numbered:
-        for (row, column), value in np.ndenumerate(snr_db):
-            tone = "#000001" if value > 0.5 * sum(ends) else "#ffffff"
-            ax.text(column + 0.5, row + 0.5, f"{value:.0f}", ha="center", va="center", color=tone, fontsize=8)
+        places = [(row, path, float(level)) for (row, path), level in np.ndenumerate(snr_db)]
+        tone = {True: "#000001", False: "#ffffff"}
+        values = [(i + 0.5, row + 0.5, f"{x:.0f}", tone[x > 0.5 * sum(ends)]) for row, i, x in places]
+        Values(ax, values, size=8)

@@ -300,3 +300,44 @@ class Names(Artist):
         found.set_clip_path(None)
         found.set_clip_box(None)
         return found
+
+
+class Values(Artist):
+    """Short texts at places of axes, each centred there; texts of their own take three times as long.
+
+    Parameters
+    ----------
+    ax
+        The axes, whose data coordinates the places are in.
+    values
+        Place across and upwards, text and colour of each.
+    size
+        Of the letters, points.
+    """
+
+    def __init__(self, ax: Axes, values: Sequence[tuple[float, float, str, str]], size: float) -> None:
+        super().__init__()
+        self._within, self.values, self.size = ax, values, size
+        self.set_zorder(3.0)
+        ax.add_artist(self)
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw one after the other."""
+        text = _Label(
+            fontsize=self.size,
+            verticalalignment="center",
+            horizontalalignment="center",
+            transform=self._within.transData,
+        )
+        text.set_figure(self._within.figure)
+        for x, y, value, colour in self.values:
+            text.set_text(value)
+            text.set_position((x, y))
+            text.set_color(colour)
+            text.draw(renderer)
+        self.stale = False
+
+    def get_window_extent(self, renderer: RendererBase | None = None) -> Bbox:
+        """Box of the axes, pixels."""
+        del renderer
+        return self._within.bbox

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from sweetspot.measure.share import plots
-from sweetspot.measure.share.axes import PlainAxes, PlainFigure
+from sweetspot.measure.share.axes import PlainAxes, PlainFigure, Values
 
 
 def shared(figure: Any) -> None:
@@ -123,6 +123,30 @@ def test_names_are_placed_as_in_a_legend(count: int, kind: str) -> None:
         )
     assert (wanted != 255).any()
     assert np.abs(found.astype(int) - wanted.astype(int)).max() <= 2
+
+
+def test_values_are_those_of_texts() -> None:
+    """Numbers of two colours in cells whose scale is upside down."""
+    values = [
+        (i + 0.5, row + 0.25, f"{10 * i - row}", ("red", "#000001")[row % 2]) for i in range(4) for row in range(3)
+    ]
+
+    def draw(figure: Any, ours: bool) -> None:
+        ax = figure.subplots()
+        ax.set_xlim(0.0, 4.0)
+        ax.set_ylim(3.0, 0.0)
+        if ours:
+            Values(ax, values, size=8)
+        else:
+            for x, y, text, colour in values:
+                ax.text(x, y, text, color=colour, fontsize=8, ha="center", va="center")
+
+    for cut in ({}, {"bbox_inches": "tight"}):
+        ours, usual = Figure(figsize=(4.0, 3.0)), Figure(figsize=(4.0, 3.0))
+        found = rendered(ours, lambda figure: draw(figure, True), **cut)
+        wanted = rendered(usual, lambda figure: draw(figure, False), **cut)
+        assert np.array_equal(found, wanted)
+        assert len(np.unique(found)) > 2
 
 
 def test_a_quick_start_leaves_matplotlib_as_it_is() -> None:
