@@ -13,9 +13,12 @@ FULL_SCALE = "full_scale"
 COUNTS = 1 << 23
 """Of a converter of 24 bits, which single precision holds exactly."""
 
-ALIGNED = 1 << 31
-"""The same counts in the upper bytes of 32 bits: the lowest byte is nothing, where the highest one, of counts in the
-lower bytes, is a sign that changes like noise. Compressed captures are 8 % smaller."""
+OFFSET = "offset"
+"""Attribute of captures that are kept as integers: the count of silence; 0 in older sessions."""
+
+SILENCE = 0x808080
+"""Counts lie above nothing, with silence in the middle of each of the lower three bytes. Around 0 all bytes above a
+quiet signal's own are its sign, which changes like noise: compressed captures are 0.82 to 0.90 of that size."""
 
 
 def kept(x: NDArray[np.floating]) -> tuple[NDArray[Any], dict[str, int]]:
@@ -28,7 +31,8 @@ def kept(x: NDArray[np.floating]) -> tuple[NDArray[Any], dict[str, int]]:
 
     Returns
     -------
-    32-bit integers where every sample is a whole count, at most full scale; else ``x`` itself and no attributes.
+    Counts above nothing as 32-bit integers where every sample is a whole one, at most full scale; else ``x`` itself and
+    no attributes.
     """
     if x.dtype != np.float32 or not x.size or not float(np.max(np.abs(x))) <= 1.0:
         return x, {}
@@ -36,26 +40,26 @@ def kept(x: NDArray[np.floating]) -> tuple[NDArray[Any], dict[str, int]]:
     whole = counts.astype(np.int32)
     if not np.array_equal(whole, counts):
         return x, {}
-    if int(whole.max()) == COUNTS:  # full scale itself has no place in 32 bits
-        return whole, {FULL_SCALE: COUNTS}
-    return np.left_shift(whole, 8, out=whole), {FULL_SCALE: ALIGNED}
+    whole += SILENCE
+    return whole, {FULL_SCALE: COUNTS, OFFSET: SILENCE}
 
 
-def restored(values: NDArray[Any], full_scale: int | None) -> NDArray[Any]:
-    """The samples given to :func:`kept`, from the stored data and its attribute (``None`` for none).
+def restored(values: NDArray[Any], full_scale: object, offset: object = 0) -> NDArray[Any]:
+    """The samples given to :func:`kept`, from the stored data and its attributes (``None`` for no full scale).
 
     Raises
     ------
     ValueError
-        These are no samples of ours: integers without full scale, with another one, beyond it or finer than 24 bits.
+        These are no samples of ours: integers without full scale, with another one or beyond it.
     """
     if values.dtype.kind == "f" and full_scale is None:
         return values
-    if values.dtype != np.int32 or full_scale not in (COUNTS, ALIGNED):
-        raise ValueError(f"{values.dtype} with {FULL_SCALE} = {full_scale}; int32 with {ALIGNED} or {COUNTS} is needed")
-    if full_scale == ALIGNED:
-        if np.any(values & 0xFF):
-            raise ValueError(f"counts finer than 24 bits of {FULL_SCALE} = {ALIGNED}")
-    elif values.size and not -COUNTS <= int(values.min()) <= int(values.max()) <= COUNTS:
+    if values.dtype != np.int32 or full_scale != COUNTS or offset not in (0, SILENCE):
+        raise ValueError(
+            f"{values.dtype} with {FULL_SCALE} = {full_scale} and {OFFSET} = {offset}; int32 with {COUNTS} and "
+            f"{SILENCE} or 0 is needed"
+        )
+    counts = values - np.int32(SILENCE) if offset else values
+    if counts.size and not -COUNTS <= int(counts.min()) <= int(counts.max()) <= COUNTS:
         raise ValueError(f"counts beyond {FULL_SCALE} = {COUNTS}")
-    return values.astype(np.float32) * np.float32(1.0 / float(full_scale))
+    return counts.astype(np.float32) * np.float32(1.0 / COUNTS)

@@ -172,7 +172,7 @@ def recorded(data: Data) -> NDArray[Any]:
         They are none, or not finite.
     """
     try:
-        x = samples.restored(data[:], data.attrs.get(samples.FULL_SCALE))
+        x = samples.restored(data[:], data.attrs.get(samples.FULL_SCALE), data.attrs.get(samples.OFFSET, 0))
     except ValueError as fault:
         raise BadInput(f"{data.path}: {data.name} holds {fault}; {REMEDY}") from fault
     if x.ndim != 2 or not np.isfinite(x).all():

@@ -32,7 +32,7 @@ the attribute `spliced`, and a group `spliced/SET/pPPP_sSS_rRR`: `runs` (capture
 was kept unspliced), `weights` (capture, mic, column, band: the share of each, columns `column_s` apart, bands at
 `f_hz`), `parts` (JSON: excluded parts), `stderr` (source, mic, band) of the responses' spectra, and `harmonics`
 (source, order, mic, band), its upper bound at harmonics 2 to 5. Captures of converters of up to 24 bits are stored as
-integer counts (int32, without loss): their attribute `full_scale` is the full-scale count. `calibrate --bank` adds the
+integer counts (int32, without loss): a sample is (count - `offset`) / `full_scale`. `calibrate --bank` adds the
 group `bank` to `filterset.h5`: `taps` (place, program, driver, tap; float32), `places` (x and y, m from the middle of
 the device; yaw, rad), `prediction` (one row a place), `design` (text of the bank.toml), and the attributes `default`
 (row of the default place), `nearest_m`, `headroom_db`, `delay_samples`, `session_sha256`.
