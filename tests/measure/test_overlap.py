@@ -19,12 +19,12 @@ from sweetspot.measure.run import measure, planned
 from sweetspot.measure.separation import GUARD_S, arrivals_differ
 from sweetspot.measure.session import Session
 from sweetspot.measure.shot import ALL, CaptureKey, Shot
-from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import Held
 from sweetspot.rigs.protocol import Recording, Rig
 from sweetspot.rigs.rig_file.added_faults import with_faults
 from sweetspot.rigs.rig_file.description import Description, parse
 from tests.conftest import NOON
+from tests.lively import livelier
 
 LabRig = Callable[..., Rig]
 DISTORTION = "\n[lab.distortion]\nh2_percent = 1.0\nh3_percent = 0.3\nat_dbfs = -6.0\n"
@@ -88,29 +88,6 @@ LIVE = 3
 """Position (from 0) in the crooked lab with a reverberant path."""
 
 
-def livelier(lab: Rig, rig: Description, of_energy: float = 0.01, rt_s: float = 0.35) -> Rig:
-    """A lab in which sound decays longer at one position, as behind an open door to a bare room."""
-    t = np.arange(round(1.3 * rt_s * rig.fs)) / rig.fs
-    decay = np.random.default_rng(4).standard_normal(len(t)) * 10.0 ** (-3.0 * t / rt_s)
-    decay *= np.sqrt(of_energy / np.sum(decay**2))
-    there = plan.make(rig, "ears").captures
-    pose = next(c.pose for c in there if c.position == LIVE)
-    mics = [m.channel - 1 for m in rig.mic]
-    inner = lab.interface.capture
-
-    def capture(y: np.ndarray) -> Recording:
-        heard = inner(y)
-        if lab.interface.world.pose != pose:  # type: ignore[attr-defined]
-            return heard
-        size = heard.x.shape[1]
-        x = heard.x.copy()
-        x[mics] += fft.irfft(fft.rfft(x[mics], 2 * size) * fft.rfft(decay, 2 * size), 2 * size)[:, :size]
-        return replace(heard, x=x)
-
-    lab.interface.capture = capture  # type: ignore[method-assign]
-    return lab
-
-
 def test_a_position_where_drivers_ring_into_each_other_is_captured_one_by_one(
     long: Description, lab_rig: LabRig, tmp_path: Path
 ) -> None:
@@ -118,7 +95,7 @@ def test_a_position_where_drivers_ring_into_each_other_is_captured_one_by_one(
     kept = {}
     for mode in ("off", "on"):
         here = session_of(long, tmp_path / mode)
-        run(long, here, livelier(lab_rig(long, "T-9"), long), mode)
+        run(long, here, livelier(lab_rig(long, "T-9"), LIVE), mode)
         with Session.read(here / "session.h5") as session:
             kept[mode], how = session.responses("ears").h, session.overlap("ears")
             rejected, landed = session.rejected("ears"), session.landed("ears")
@@ -142,7 +119,7 @@ def test_a_kill_after_the_rejected_capture_is_made_up_for(
     long: Description, lab_rig: LabRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: int
 ) -> None:
     """Before the note of that position is kept, or among the captures that take its place."""
-    here, lab = session_of(long, tmp_path), livelier(lab_rig(long, "T-9"), long)
+    here, lab = session_of(long, tmp_path), livelier(lab_rig(long, "T-9"), LIVE)
     calls = 0
 
     def stop(then: Callable[..., None]) -> Callable[..., None]:
