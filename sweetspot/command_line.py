@@ -19,7 +19,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from sweetspot.commands import COMMANDS, rooms_of
+from sweetspot.commands import COMMANDS, WHOLE_FIRST, rooms_of
 from sweetspot.rigs.errors import OutputTrouble, SweetspotError
 from sweetspot.rigs.progress import failed, say, speakable
 from sweetspot.rigs.storage import hash_ahead
@@ -64,7 +64,7 @@ class Lazy(TyperGroup):
         """The command itself, and the words that are left for it."""
         name, _, rest = super().resolve_command(ctx, args)
         rooms = rooms_of(args)
-        whole, content = "measure" not in rooms, "processor" not in rooms  # what these commands ask for
+        whole, content = args[0] in WHOLE_FIRST, "processor" not in rooms  # both at once would delay `calibrate`
         for word in args:  # a run's session is hashed while modules load: 0.1 s
             hash_ahead(Path(word) / SESSION, whole=whole, content=content)
         mounted: Any = get_command(build(*rooms))
