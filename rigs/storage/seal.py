@@ -152,8 +152,8 @@ def _quietly_hashed(path: Path, starts: Sequence[int], state: Identity) -> None:
 def _sha256(path: Path, starts: Sequence[int], state: Identity | None) -> list[str]:
     """SHA-256 from each of some bytes on, the file read once."""
     digests, at = [hashlib.sha256() for _ in starts], 0
-    buffer = memoryview(bytearray(AT_ONCE))
     with path.open("rb", buffering=0) as file:
+        buffer = memoryview(bytearray(min(AT_ONCE, max(os.fstat(file.fileno()).st_size, 1))))
         while count := file.readinto(buffer):
             for start, digest in zip(starts, digests, strict=True):
                 digest.update(buffer[max(start - at, 0) : count])
