@@ -24,7 +24,7 @@ DOORS = {
     "sounddevice": ("rigs/portaudio.py",),
     "serial": ("rigs/turntable/",),
     "socket": ("rigs/turntable/", "rigs/lab/stage/et250_machine.py", "processor/live/poses.py"),
-    "jack": ("rigs/lab/soundcard.py", "rigs/hosts/patchbay.py"),
+    "jack": ("rigs/hosts/jack_client.py",),
     "h5py": ("rigs/storage/",),
     "sofar": ("rigs/storage/sofa_writer.py",),
     "soundfile": ("measure/incoming/files.py", "processor/files.py", "measure/share/export.py"),

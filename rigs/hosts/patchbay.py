@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import BadInput, HardwareTrouble
+from sweetspot.rigs.hosts.jack_client import ProcessCallback, library
 
 PATIENCE_S = 15.0
 """How long a program may take until its ports are there, s."""
@@ -128,11 +129,9 @@ class Patchbay:
                 self._cable(self._client.disconnect, source, sink)
 
     def _cable(self, act: Callable[[str, str], None], source: str, sink: str) -> None:
-        import jack
-
         try:
             act(source, sink)
-        except jack.JackError as fault:
+        except library().JackError as fault:
             raise HardwareTrouble(f"the JACK server does not connect {source} and {sink}: {fault}") from fault
 
 
@@ -148,9 +147,14 @@ class Recorder:
     """
 
     def __init__(self, client: Any, inputs: int) -> None:
-        self._client, self._blocks = client, list[NDArray[np.float32]]()
+        self._blocks: list[NDArray[np.float32]] = []
         self._ports = [client.inports.register(f"in_{i + 1}") for i in range(inputs)]
-        client.set_process_callback(self._step)
+        self._callback = ProcessCallback(client, self._step)
+        client.activate()
+
+    def close(self) -> None:
+        """End the client."""
+        self._callback.close()
 
     def _step(self, _frames: int) -> None:
         self._blocks.append(np.stack([np.array(p.get_array()) for p in self._ports]))
@@ -175,14 +179,11 @@ def recording(inputs: int) -> Iterator[Recorder]:
     HardwareTrouble
         No JACK library, or no server.
     """
-    client = _client("sweetspot-recorder")
-    recorder = Recorder(client, inputs)
-    client.activate()
+    recorder = Recorder(_client("sweetspot-recorder"), inputs)
     try:
         yield recorder
     finally:
-        client.deactivate()
-        client.close()
+        recorder.close()
 
 
 @contextmanager
@@ -203,12 +204,7 @@ def opened() -> Iterator[Patchbay]:
 
 def _client(name: str) -> Any:
     """A client of the server that runs, not activated."""
-    try:
-        import jack
-    except OSError as fault:
-        raise HardwareTrouble(f"JACK's library is missing ({fault}). Install it: apt-get install jackd2") from fault
-    jack.set_error_function(lambda _message: None)
-    jack.set_info_function(lambda _message: None)
+    jack = library()
     try:
         return jack.Client(name, no_start_server=True)
     except jack.JackOpenError as fault:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweetspot.rigs.errors import HardwareTrouble
-from sweetspot.rigs.hosts import host_settings
+from sweetspot.rigs.hosts import ProcessCallback, host_settings, library
 from sweetspot.rigs.lab.electronics import Inputs, Outputs, SignalLine, calibrator, digital, latency_of, publish
 from sweetspot.rigs.lab.interface import slipped, warmer
 from sweetspot.rigs.lab.sound import BlockConvolver, drawn
@@ -132,7 +132,7 @@ class SoundCard:
         self._inputs_of_programs = [
             self._client.outports.register(f"capture_{n + 1}", **PORT) for n in range(rig.inputs)
         ]
-        self._client.set_process_callback(self._process)
+        self._callback = ProcessCallback(self._client, self._process)
         self._client.set_blocksize_callback(self._block_changed)
         self._client.set_xrun_callback(self._xrun)
         self._ports = publish(
@@ -188,10 +188,8 @@ class SoundCard:
     def close(self) -> None:
         """Disconnect from the server; may be called twice. A dead server is not called again: its library would block
         for ever."""
-        if not self.death and self._client is not None:
-            self._client.deactivate()
-            self._client.close()
-            self._client = None
+        if not self.death:
+            self._callback.close()
 
     def wait(
         self,
@@ -330,24 +328,14 @@ def client_name(rig: Description) -> str:
     return rig.interface.device or f"sweetspot-{rig.name}"
 
 
-def _jack() -> Any:
-    try:
-        import jack
-    except OSError as fault:
-        raise HardwareTrouble(f"JACK's library is missing ({fault}). Install it: apt-get install jackd2") from fault
-    return jack
-
-
 def _address(thing: Any) -> int:
     """Address of the C object behind a client or a port."""
-    return int(_jack()._ffi.cast("uintptr_t", thing._ptr))
+    return int(library()._ffi.cast("uintptr_t", thing._ptr))
 
 
 def _client(name: str, fs: int) -> Any:
     """A client of the running server, under exactly this name."""
-    jack = _jack()
-    jack.set_error_function(lambda _message: None)
-    jack.set_info_function(lambda _message: None)
+    jack = library()
     try:
         client = jack.Client(name, use_exact_name=True, no_start_server=True)
     except jack.JackOpenError as fault:

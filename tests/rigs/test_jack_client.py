@@ -1,0 +1,128 @@
+"""Clients that call back in Python end, whatever else Python does at that moment."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sweetspot.rigs.hosts import jack_client
+from sweetspot.rigs.hosts.jack_client import ProcessCallback
+
+TOOLS = ("pipewire", "wireplumber", "pw-cli", "dbus-run-session")
+MISSING = [t for t in TOOLS if shutil.which(t) is None]
+ENDS = """
+import os, threading, time
+from sweetspot.rigs.hosts import patchbay
+
+def busy():
+    while True:
+        pass
+
+for _ in range(2):
+    threading.Thread(target=busy, daemon=True).start()
+for _ in range(12):
+    with patchbay.recording(2):
+        time.sleep(0.05)
+os.write(1, b"ended")
+os._exit(0)
+"""
+
+
+@pytest.mark.server
+@pytest.mark.skipif(bool(MISSING), reason=f"{MISSING} absent: `make test` installs them")
+def test_a_client_of_pipewire_ends_while_other_threads_want_the_interpreter(
+    pipewire_server: Callable[..., AbstractContextManager[Any]], tmp_path: Path
+) -> None:
+    """PipeWire cancels the thread that calls back; where that hit a wait for the interpreter, the program hung."""
+    with pipewire_server(tmp_path / "server", 48000) as server:
+        ended = subprocess.run([sys.executable, "-c", ENDS], env=server.env, capture_output=True, timeout=90)
+    assert ended.stdout == b"ended", ended.stderr.decode()[-500:]
+
+
+class Client:
+    """A client of a server that calls back every millisecond until it stands still."""
+
+    blocksize, samplerate = 48, 48000
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.stands = threading.Event()
+
+    def set_process_callback(self, callback: Callable[[int], None]) -> None:
+        self.callback = callback
+
+    def activate(self) -> None:
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        while not self.stands.wait(0.001):
+            self.callback(self.blocksize)
+
+    def deactivate(self) -> None:
+        self.calls.append("deactivate")
+
+    def close(self) -> None:
+        self.calls.append("close")
+        self.stands.set()
+
+
+@pytest.fixture
+def on_pipewire(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """States of cancellation that threads were given, on a server that says it is PipeWire."""
+    states: list[int] = []
+    version = SimpleNamespace(version_string=lambda: "3.0.0.0 (using PipeWire 0.3.65)")
+    monkeypatch.setattr(jack_client, "library", lambda: version)
+    monkeypatch.setattr(jack_client, "_set_cancel_state", states.append)
+    monkeypatch.setattr(jack_client, "PATIENCE_S", 0.2)
+    return states
+
+
+def test_no_block_is_processed_once_the_end_began(on_pipewire: list[int]) -> None:
+    client, blocks = Client(), list[int]()
+    callback = ProcessCallback(client, blocks.append)
+    client.activate()
+    time.sleep(0.05)
+    callback.close()
+    processed = len(blocks)
+    callback.close()
+    assert client.calls == ["deactivate", "close"]
+    assert processed > 1
+    assert set(on_pipewire) == {1}, "its thread could be cancelled although the server had not been asked"
+
+
+def test_a_client_whose_server_stands_still_is_left_open(on_pipewire: list[int]) -> None:
+    """Its thread cannot be cancelled before its next block, so its end would wait for ever."""
+    client = Client()
+    callback = ProcessCallback(client, lambda _frames: None)
+    client.activate()
+    time.sleep(0.05)
+    client.stands.set()
+    client.thread.join()
+    callback.close()
+    assert client.calls == []
+    client.close()
+    assert client.calls == [], "the library would close it at the program's end"
+    assert on_pipewire[0] == 1
+
+
+def test_a_thread_can_be_cancelled_soon_after_its_client_is_deactivated(
+    on_pipewire: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client()
+    callback = ProcessCallback(client, lambda _frames: None)
+    monkeypatch.setattr(client, "deactivate", lambda: time.sleep(2.0 * jack_client.CANCEL_S))
+    client.activate()
+    callback.close()
+    assert on_pipewire[0] == 1
+    assert on_pipewire[-1] == 0
