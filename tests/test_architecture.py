@@ -56,6 +56,7 @@ LAB_USERS = ("rigs/lab/", "rigs/load.py", "rigs/cli.py")
 LARGEST_FOLDER = 18
 WORLDLY = (
     "run.py",
+    "patchbay.py",
     "stream.py",
     "player.py",
     "console.py",
