@@ -23,9 +23,6 @@ from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage import check_apart
 from sweetspot.rigs.units import Real, db
 
-TOGETHER = 16
-"""Samples of all drivers that are measured at once."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rendered:
@@ -141,7 +138,8 @@ def upmixed(settings: UpmixSettings, fs: int, x: Real) -> Real:
         upmix=settings,
     )
     largest = 4.0 * max(float(np.max(np.abs(x), initial=0.0)), 1e-30)
-    made = np.concatenate(list(_runner(alone).process([np.ascontiguousarray(x.T / largest, dtype=np.float32)])))
+    pieces = _runner(alone).process([np.ascontiguousarray(x.T / largest, dtype=np.float32)])
+    made = np.concatenate([y.copy() for y in pieces])
     return np.asarray(made.T * np.float32(largest))
 
 
@@ -209,7 +207,7 @@ def render_file(
     runner = _EngineRunner(engine) if engine else _runner(wanted)
     levels, count = _Levels(len(filterset.drivers)), 0
     with ExitStack() as stack:
-        out: files.Split | files.Sink | files.CountSink
+        out: files.Split | files.Sink | files.WaveSink
         if split:
             out = stack.enter_context(files.split(path, filterset.fs, filterset.drivers, subtype, expected))
         else:
@@ -246,7 +244,10 @@ class _Levels:
     """Largest magnitude and sum of squares of each driver, over signals ``(n, driver)`` that come in pieces."""
 
     def __init__(self, drivers: int) -> None:
-        self._tops, self._squares = np.zeros(TOGETHER * drivers, dtype=np.float32), np.zeros(TOGETHER * drivers)
+        self._tops, self._squares = (
+            np.zeros(files.TOGETHER * drivers, dtype=np.float32),
+            np.zeros(files.TOGETHER * drivers),
+        )
 
     def add(self, y: Real) -> None:
         """The next piece."""
@@ -255,12 +256,12 @@ class _Levels:
     @property
     def peak(self) -> Real:
         """``(driver,)``, linear."""
-        return np.asarray(self._tops.reshape(TOGETHER, -1).max(axis=0), dtype=np.float64)
+        return np.asarray(self._tops.reshape(files.TOGETHER, -1).max(axis=0), dtype=np.float64)
 
     @property
     def power(self) -> Real:
         """``(driver,)``: sums of squares."""
-        return np.asarray(self._squares.reshape(TOGETHER, -1).sum(axis=0))
+        return np.asarray(self._squares.reshape(files.TOGETHER, -1).sum(axis=0))
 
 
 class Runner(Protocol):
@@ -282,7 +283,10 @@ class Runner(Protocol):
         ...
 
     def process(self, pieces: Iterable[Real]) -> Iterator[Real]:
-        """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail."""
+        """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail.
+
+        Each is valid until the next.
+        """
         ...
 
 

@@ -1,8 +1,10 @@
-"""Files through the live block path: upmix in one thread, filters and guard in another; samples are interleaved."""
+"""Files through the live block path: upmix in one thread, filters and guard in another, beside whoever writes; samples
+are interleaved.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle
@@ -27,7 +29,10 @@ MOST = 16 * BLOCK
 """Samples of one call into compiled code: few calls wait for Python, and what is between the halves fits the cache."""
 
 WAITING = 2
-"""Stretches of :data:`MOST` samples that may wait between the halves."""
+"""Stretches of :data:`MOST` samples that may wait between two threads."""
+
+ROOMS = WAITING + 2
+"""Stretches in memory: those that wait, the one that is being made, and the one that is used."""
 
 
 class FileBlocks:
@@ -71,19 +76,24 @@ class FileBlocks:
     def process(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
         """Driver signals ``(n, driver)`` of a stream of ``(n, 2)``, without the delay and with the filters' tail.
 
-        The input is read and goes through the upmix in a second thread, ahead of what is given back.
+        They lie in memory that is used again: each is valid until the next. The input is read and goes through the
+        upmix in a second thread, and through filters and guard in a third, ahead of what is given back.
         """
-        skip = self.latency
+        return ahead(self._driven(pieces), WAITING)
+
+    def _driven(self, pieces: Iterable[Frames]) -> Iterator[Frames]:
+        """See :meth:`process`; each is valid until as many as :data:`ROOMS` have followed."""
+        skip, rooms = self.latency, cycle([np.empty((MOST, self.drivers), dtype=np.float32) for _ in range(ROOMS)])
         for programs, wanted in ahead(self._upmixed(pieces), WAITING):
             frames = programs.shape[0] * BLOCK
-            y = np.empty((frames, self.drivers), dtype=np.float32)
+            y = next(rooms)
             self._back.run(programs, y, frames)
-            yield y[skip:wanted]
+            yield y[skip : min(wanted, frames)]
             skip = max(skip - frames, 0)
 
     def _upmixed(self, pieces: Iterable[Frames]) -> Iterator[tuple[NDArray[np.float32], int]]:
         """Programs ``(block, 3, BLOCK)`` in memory that is used again, and how many of their samples are wanted."""
-        rooms = cycle([np.empty((MOST // BLOCK, 3, BLOCK), dtype=np.float32) for _ in range(WAITING + 2)])
+        rooms = cycle([np.empty((MOST // BLOCK, 3, BLOCK), dtype=np.float32) for _ in range(ROOMS)])
         for x, wanted in self._whole_blocks(pieces):
             for first in range(0, len(x), MOST):
                 part = x[first : first + MOST]
@@ -127,6 +137,9 @@ def ahead(items: Iterable[Item], waiting: int) -> Iterator[Item]:
             put([], None)
         except BaseException as fault:  # raised again where the items are used
             put([], fault)
+        finally:
+            if isinstance(items, Generator):  # which may have a thread of its own
+                items.close()
 
     thread = Thread(target=run, name="ahead", daemon=True)
     thread.start()

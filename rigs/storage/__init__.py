@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sweetspot.rigs.storage.atomic import append as append
+    from sweetspot.rigs.storage.atomic import begin_to_disk as begin_to_disk
     from sweetspot.rigs.storage.atomic import cause as cause
     from sweetspot.rigs.storage.atomic import discard as discard
     from sweetspot.rigs.storage.atomic import keep_aside as keep_aside

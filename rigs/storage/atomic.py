@@ -11,13 +11,18 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.storage.kept_data import check_alike
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """System errors of a file that cannot grow: disk, quota or size limit."""
+
+SYNC_FILE_RANGE_WRITE = 2
+"""Of the system: begin to write, and do not wait."""
 
 
 def cause(fault: OSError, path: Path) -> str:
@@ -215,6 +220,26 @@ def to_disk(path: Path) -> None:
             raise
     finally:
         os.close(handle)
+
+
+def begin_to_disk(handle: int, place: int, size: int) -> bool:
+    """Have the system begin to write a part of a file, without waiting, so that :func:`to_disk` finds little to do.
+
+    Returns whether it did: not every C library has ``sync_file_range``.
+    """
+    begin = _begin_writing()
+    return begin is not None and begin(handle, place, size, SYNC_FILE_RANGE_WRITE) == 0
+
+
+@cache
+def _begin_writing() -> Any:
+    """``sync_file_range`` of the C library, if there is one."""
+    import ctypes  # slow to import
+
+    function = getattr(ctypes.CDLL(None), "sync_file_range", None) if os.name == "posix" else None
+    if function is not None:
+        function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function
 
 
 def _owner() -> str:

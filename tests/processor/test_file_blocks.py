@@ -14,11 +14,11 @@ import soundfile as sf
 
 from sweetspot.processor import files
 from sweetspot.processor.filterset import FilterSet
-from sweetspot.processor.live.block import CompiledBlock
+from sweetspot.processor.live.block import CompiledBlock, Half
 from sweetspot.processor.live.memory import AMOUNT, PlayerMemory, Shared
-from sweetspot.processor.live.offline import BLOCK, FileBlocks, ahead
+from sweetspot.processor.live.offline import BLOCK, MOST, FileBlocks, ahead
 from sweetspot.processor.render import render_file
-from sweetspot.rigs.storage import without_clock
+from sweetspot.rigs.storage import begin_to_disk, without_clock
 from tests.processor.three_drivers import FS, filter_set
 
 
@@ -45,7 +45,7 @@ def test_two_threads_make_the_samples_of_one() -> None:
     x = np.random.default_rng(2).uniform(-0.9, 0.9, (40 * BLOCK, 2)).astype(np.float32)
     blocks = FileBlocks(filters())
     cuts = np.split(x, [1000, 1001, 30 * BLOCK + 5])
-    y, expected = np.concatenate(list(blocks.process(cuts))), block_after_block(x)
+    y, expected = np.concatenate([y.copy() for y in blocks.process(cuts)]), block_after_block(x)
     assert blocks.limiter[0] < 1.0, "the guard has to work here"
     assert np.array_equal(y[: len(expected)], expected)
     assert len(y) == len(x) + filters().length - 1
@@ -79,6 +79,22 @@ def test_a_second_thread_ends_with_the_work() -> None:
     assert not [t for t in threading.enumerate() if t.name == "ahead"]
 
 
+def test_upmix_and_filters_run_in_threads_of_their_own_beside_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: dict[str, set[int]] = {}
+
+    def run(half: Half, *values: Any) -> None:
+        ran.setdefault(str(half.state["stream"]["half"][0]), set()).add(threading.get_ident())
+        plain(half, *values)
+
+    plain = Half.run
+    monkeypatch.setattr(Half, "run", run)
+    for _ in FileBlocks(filters()).process(np.zeros((9, 3 * MOST, 2), dtype=np.float32)):
+        break
+    front, back = ran.values()
+    assert len(front) == len(back) == len(front | back | {threading.get_ident()}) - 2 == 1
+    assert not [t for t in threading.enumerate() if t.name == "ahead"], "both end with the work"
+
+
 @pytest.mark.parametrize(
     ("ending", "subtype"),
     [("wav", "PCM_24"), ("wav", "PCM_32"), ("wav", "FLOAT"), ("aiff", "PCM_24"), ("flac", "PCM_24")],
@@ -104,3 +120,20 @@ def test_levels_are_those_of_the_file(tmp_path: Path) -> None:
     y = sf.read(tmp_path / "out.wav")[0]
     assert np.array_equal(done.peak, np.abs(y).max(axis=0))
     np.testing.assert_allclose(done.rms, np.sqrt(np.mean(y**2, axis=0)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "FLOAT"])
+def test_the_disk_begins_while_samples_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtype: str) -> None:
+    begun: list[tuple[int, int]] = []
+
+    def begin(handle: int, place: int, size: int) -> bool:
+        begun.append((place, size))
+        return begin_to_disk(handle, place, size)
+
+    monkeypatch.setattr(files, "begin_to_disk", begin)
+    with files.sink(tmp_path / "out.wav", FS, 3, subtype, 5000) as out:
+        for _ in range(5):
+            out.write(np.full((3, 1000), 0.5))
+    ends = [place + size for place, size in begun]
+    assert [place for place, _ in begun[1:]] == ends[:-1]
+    assert ends[-1] == (tmp_path / "out.wav").stat().st_size

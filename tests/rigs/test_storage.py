@@ -18,7 +18,19 @@ import pytest
 
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.names import check_serial
-from sweetspot.rigs.storage import File, Group, Kind, alone, append, built, kept_array, replacing, seal, write
+from sweetspot.rigs.storage import (
+    File,
+    Group,
+    Kind,
+    alone,
+    append,
+    begin_to_disk,
+    built,
+    kept_array,
+    replacing,
+    seal,
+    write,
+)
 from sweetspot.rigs.storage import kept as kept_module
 from sweetspot.rigs.storage.objects import SMALL
 
@@ -312,3 +324,15 @@ def test_an_array_is_kept_until_its_sources_or_the_wish_change(tmp_path: Path) -
     (path,) = (tmp_path / "__pycache__").iterdir()
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert [asked("y"), asked("y")] == [4.0, 4.0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such call")
+def test_the_disk_can_begin_with_a_part_of_a_file_and_of_nothing_else(tmp_path: Path) -> None:
+    with (tmp_path / "a").open("wb") as file:
+        file.write(bytes(1 << 16))
+        file.flush()
+        assert begin_to_disk(file.fileno(), 0, 1 << 16)
+    out, into = os.pipe()
+    assert not begin_to_disk(into, 0, 1 << 16)
+    os.close(out)
+    os.close(into)
