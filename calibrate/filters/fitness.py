@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sweetspot.measure.impulse import ImpulseResponse
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput
 from sweetspot.rigs.rig_file import EARS, Description
 from sweetspot.rigs.units import Float, db
@@ -94,7 +95,7 @@ def _apart(ears: ImpulseResponse) -> None:
 def _sorted(ears: ImpulseResponse, rig: Description) -> None:
     """Drivers at the side reach the ear on that side first; a listener who faces the unit has +y on the right."""
     y: Float = np.array([d.at[1] for d in rig.driver])
-    lead = np.array([_lead_s(ears.h[:, :, d], ears.fs) for d in range(len(ears.drivers))])
+    lead = _leads_s(ears.h, ears.fs)
     aside = np.abs(y) >= SIDEWAYS_M
     if aside.sum() < 2 or not (np.sign(y[aside]).min() < 0 < np.sign(y[aside]).max()):
         return
@@ -110,13 +111,14 @@ def _sorted(ears: ImpulseResponse, rig: Description) -> None:
         )
 
 
-def _lead_s(h: Float, fs: int) -> float:
-    """Lead of the right ear in ``h (position, ear, tap)``, s, mean over positions, by cross-correlation."""
-    n = 2 * h.shape[-1]
-    X = np.fft.rfft(h, n, axis=-1)
-    f = np.fft.rfftfreq(n, 1.0 / fs)
-    band = ((f > 300.0) & (f < 4000.0)).astype(float)
-    both = np.fft.irfft(np.sum(X[:, 0] * X[:, 1].conj() * band, axis=0), 8 * n)
+def _leads_s(h: Float, fs: int) -> Float:
+    """Lead of the right ear in ``h (position, ear, driver, tap)`` by each driver ``(driver,)``, s, mean over positions,
+    by cross-correlation at eight times the sampling rate."""
     reach = int(2 * AWAKE_S * 8 * fs)
-    near = np.concatenate([both[-reach:], both[: reach + 1]])
-    return float((np.argmax(near) - reach) / (8 * fs))
+    n = fft.next_fast_len(h.shape[-1] + reach // 8 + 1, real=True)  # holds every lag that is looked at
+    X = fft.rfft(h, n, axis=-1)
+    f = fft.rfftfreq(n, 1.0 / fs)
+    band = ((f > 300.0) & (f < 4000.0)).astype(float)
+    both = fft.irfft(np.sum(X[:, 0] * X[:, 1].conj() * band, axis=0), 8 * n, axis=-1)
+    near = np.concatenate([both[:, -reach:], both[:, : reach + 1]], axis=-1)
+    return np.asarray((np.argmax(near, axis=-1) - reach) / (8 * fs))

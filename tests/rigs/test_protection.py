@@ -22,11 +22,12 @@ from sweetspot.measure.run import measure
 from sweetspot.measure.session import Session
 from sweetspot.processor.filterset import FilterSet
 from sweetspot.rigs import protection
+from sweetspot.rigs.acoustics import fft
 from sweetspot.rigs.errors import BadInput, TooLoud
 from sweetspot.rigs.lab.electronics import Wear
 from sweetspot.rigs.lab.interface import LabInterface
 from sweetspot.rigs.portaudio import AudioDevice, PortAudioInterface
-from sweetspot.rigs.protection import protections
+from sweetspot.rigs.protection import Protection, protections
 from sweetspot.rigs.protocol import Rig
 from sweetspot.rigs.rig_file import Description, parse
 
@@ -352,6 +353,34 @@ def test_short_filters_are_changed_as_little_as_keeps_them_to_the_band(
         inside = at > (one.low_hz or 0.0) + 2.5 * fs / taps
         assert np.max(np.abs(20 * np.log10(kept[0, inside] / wanted[0, inside]))) < 1.0
         assert np.array_equal(one.within_band(held, fs), held)
+
+
+def test_a_filter_is_changed_by_the_least_multiplier_that_keeps_it_to_the_band() -> None:
+    """The search beside looking at one multiplier after the other, with the matrix itself."""
+    n, fs, low, rng = 256, 48000, 900.0, np.random.default_rng(3)
+    one = Protection("tweeter", 0, fs, low, 0.5)
+    size = fft.next_fast_len(max(4 * n, round(protection.EDGE_BINS * fs / low)), real=True)
+    f = np.fft.rfftfreq(size, 1.0 / fs)
+
+    def leaks_too_much(h: NDArray[np.float64], slope: float) -> bool:
+        power = (
+            np.abs(np.fft.rfft(h, size)) ** 2
+            * np.where((f >= 20.0) | (slope == 0.0), np.maximum(f, 20.0), np.inf) ** -slope
+        )
+        power[:, 1 : (size + 1) // 2] *= 2.0
+        share = power[:, f < low].sum(axis=1) / power.sum(axis=1)
+        return bool(np.max(10.0 * np.log10(share)) > protection.LEAK_DB - protection.BETTER_DB)
+
+    for width in (1, 40, 190):
+        h = np.zeros((3, n))
+        h[:, 60 : 60 + width] = rng.standard_normal((3, width))
+        wanted = h
+        for slope, slopes in ((1.0, (0.0, 1.0)), (2.0, (2.0,))):
+            lags = np.fft.irfft(np.where(f < low, (low / np.maximum(f, 20.0)) ** slope, 0.0), size)
+            B = lags[np.abs(np.subtract.outer(np.arange(n), np.arange(n)))]
+            tried = (np.linalg.solve(np.eye(n) + m * B, wanted.T).T for m in 10.0 ** np.arange(0.0, 8.0, 0.25))
+            wanted = next(g for g in (wanted, *tried) if not any(leaks_too_much(g, s) for s in slopes))
+        assert one.within_band(h, fs) == pytest.approx(wanted, abs=1e-7)
 
 
 def test_a_kept_inverse_solves_as_well_as_the_matrix_itself() -> None:
