@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def check_structure(root: Any, path: Path, size: int) -> None:
     with guarded(path, "/"):
         seen = {int(h5py.h5o.get_info(root.id).addr)}
     waiting: list[tuple[Any, str, int]] = [(root.id, "", 0)]  # identifiers: h5py's objects take four times as long
+    alike: _Storage | None = None
     while waiting:
         group, name, depth = waiting.pop()
         for member in _members(group, path, name or "/"):
@@ -58,7 +60,7 @@ def check_structure(root: Any, path: Path, size: int) -> None:
             with guarded(path, where):
                 found = _hard(group, member, path, where, seen)
                 if isinstance(found, h5py.h5d.DatasetID):
-                    _check_data(found, path, where, size)
+                    alike = _check_data(found, path, where, size, alike)
                 elif isinstance(found, h5py.h5g.GroupID):
                     waiting.append((found, where, depth + 1))
                 else:
@@ -90,23 +92,37 @@ def _hard(group: Any, member: str, path: Path, where: str, seen: set[int]) -> An
     return found
 
 
-def _check_data(data: Any, path: Path, where: str, size: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """How a data set is stored: its creation properties, layout, and elements of a chunk (0 without chunks)."""
+
+    made: Any
+    layout: int
+    chunk: int
+
+    @classmethod
+    def checked(cls, made: Any, path: Path, where: str) -> _Storage:
+        """Refuse creation properties that name other files, other data sets or foreign filters."""
+        if made.get_external_count():
+            raise BadInput(f"{path}: {where}: its values lie in another file; data must be in the file itself")
+        layout = made.get_layout()
+        if layout == h5py.h5d.VIRTUAL:
+            raise BadInput(f"{path}: {where}: is put together from other data sets; data must be in the file itself")
+        foreign = [code for code, *_ in map(made.get_filter, range(made.get_nfilters())) if code not in FILTERS]
+        if foreign:
+            known = ", ".join(FILTERS.values())
+            raise BadInput(f"{path}: {where}: is stored with filter {foreign[0]}; {known} are known")
+        return cls(made, layout, math.prod(made.get_chunk()) if layout == h5py.h5d.CHUNKED else 0)
+
+
+def _check_data(data: Any, path: Path, where: str, size: int, alike: _Storage | None) -> _Storage:
+    """Check a data set; how it is stored need not be looked at again where the one before had the same properties."""
     made = data.get_create_plist()
-    if made.get_external_count():
-        raise BadInput(f"{path}: {where}: its values lie in another file; data must be in the file itself")
-    layout = made.get_layout()
-    if layout == h5py.h5d.VIRTUAL:
-        raise BadInput(f"{path}: {where}: is put together from other data sets; data must be in the file itself")
-    foreign = [code for code, *_ in map(made.get_filter, range(made.get_nfilters())) if code not in FILTERS]
-    if foreign:
-        raise BadInput(f"{path}: {where}: is stored with filter {foreign[0]}; {', '.join(FILTERS.values())} are known")
-    dtype = data.dtype
-    if dtype.kind not in "fiubcSV" and h5py.check_string_dtype(dtype) is None:
-        raise BadInput(f"{path}: {where}: is of type {dtype}; numbers and texts belong here")
-    needs = math.prod(data.shape) * dtype.itemsize
-    stored = data.get_storage_size()
-    if layout == h5py.h5d.CHUNKED:
-        chunk = math.prod(made.get_chunk()) * dtype.itemsize
+    stored_as = alike if alike and made.equal(alike.made) else _Storage.checked(made, path, where)
+    itemsize, shape, stored = _itemsize(data, path, where), data.shape, data.get_storage_size()
+    needs = math.prod(shape) * itemsize
+    if stored_as.chunk:
+        chunk = stored_as.chunk * itemsize
         holds = GZIP_RATIO * size + SPARE
         if chunk > holds:
             raise BadInput(f"{path}: {where}: chunks of {chunk:,} bytes do not fit the file's {size:,}")
@@ -114,5 +130,17 @@ def _check_data(data: Any, path: Path, where: str, size: int) -> None:
         holds = stored if stored else SPARE
     if needs > holds or stored > size:
         raise BadInput(
-            f"{path}: {where}: has shape {data.shape}, {needs:,} bytes; the file has {size:,} bytes and cannot hold it"
+            f"{path}: {where}: has shape {shape}, {needs:,} bytes; the file has {size:,} bytes and cannot hold it"
         )
+    return stored_as
+
+
+def _itemsize(data: Any, path: Path, where: str) -> int:
+    """Bytes of an element, which must be a number, a text or a record."""
+    kind = data.get_type()
+    if kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):  # h5py's own form of a type takes as long as the rest
+        return int(kind.get_size())
+    dtype = kind.dtype
+    if dtype.kind not in "fiubcSV" and h5py.check_string_dtype(dtype) is None:
+        raise BadInput(f"{path}: {where}: is of type {dtype}; numbers and texts belong here")
+    return int(dtype.itemsize)
